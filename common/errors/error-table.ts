@@ -1,0 +1,143 @@
+/** Why the farm could not do something; decides retry, HTTP status and log level. */
+export type ErrorKind =
+  | 'invalid'
+  | 'precondition'
+  | 'exhausted'
+  | 'unavailable'
+  | 'deadline'
+  | 'cancelled'
+  | 'internal';
+
+/** What follows from an error's kind: whether queued work is tried again, and how loud it is. */
+export interface KindPolicy {
+  readonly retry: 'never' | 'backoff' | 'when-capacity';
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+export const KIND_POLICY: Readonly<Record<ErrorKind, KindPolicy>> = {
+  invalid: { retry: 'never', logLevel: 'info' },
+  precondition: { retry: 'never', logLevel: 'info' },
+  exhausted: { retry: 'when-capacity', logLevel: 'info' },
+  unavailable: { retry: 'backoff', logLevel: 'warn' },
+  deadline: { retry: 'never', logLevel: 'warn' },
+  cancelled: { retry: 'never', logLevel: 'debug' },
+  internal: { retry: 'never', logLevel: 'error' },
+};
+
+interface ErrorRow {
+  readonly kind: ErrorKind;
+  /** Status when the error ends an HTTP request. */
+  readonly http: number;
+  /** What the reader can do about it; one or two sentences. */
+  readonly solve: string;
+}
+
+/** Every error of the farm. `docs/errors.md` is generated from this table and compared by a test. */
+export const ERRORS = {
+  InvalidModule: {
+    kind: 'invalid',
+    http: 422,
+    solve: 'Correct the module at the position named; `slipway validate` finds every problem at once.',
+  },
+  NotYetSupported: {
+    kind: 'invalid',
+    http: 422,
+    solve: 'The field is part of the model but this version cannot execute it. Remove it, or build without it.',
+  },
+  GraphCycle: {
+    kind: 'invalid',
+    http: 422,
+    solve: 'Break the cycle that the message names: a module may not start from its own output.',
+  },
+  UnknownModule: {
+    kind: 'invalid',
+    http: 422,
+    solve: 'Submit the parent module too, build it first, or correct the name in `buildRef`.',
+  },
+  ExceedsLimits: {
+    kind: 'invalid',
+    http: 422,
+    solve: 'Ask for less, or raise the limits of a cluster in the configuration.',
+  },
+  InvalidRequest: {
+    kind: 'invalid',
+    http: 400,
+    solve: 'Correct the request; the message names the field. The API is described at /api/openapi.json.',
+  },
+  InvalidConfig: {
+    kind: 'invalid',
+    http: 500,
+    solve: 'Correct the option that the message names; `docs/config.md` lists all options.',
+  },
+  SourceUnreachable: {
+    kind: 'precondition',
+    http: 422,
+    solve: 'Check that the URL is right and can be reached from the farm and its clusters.',
+  },
+  SourceChanged: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'The source changed between planning and import. Build again; a checksum or a dated URL prevents it.',
+  },
+  Unauthorized: { kind: 'precondition', http: 401, solve: 'Send the bearer token: `--token`, or `SLIPWAY_TOKEN`.' },
+  NotFound: {
+    kind: 'precondition',
+    http: 404,
+    solve: 'Check the id; finished builds are forgotten after their retention.',
+  },
+  IdempotencyConflict: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'The key was used with another request. Use a new Idempotency-Key for a new request.',
+  },
+  ClusterUnfit: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'Install or repair what the message names on the cluster; `slipway doctor` checks again.',
+  },
+  RedisUnfit: {
+    kind: 'precondition',
+    http: 503,
+    solve: 'Set `maxmemory-policy noeviction` on the Redis server, version 6.2 or newer.',
+  },
+  NoCapacity: {
+    kind: 'exhausted',
+    http: 429,
+    solve: 'Nothing to do: the work waits for a slot. `slipway ps` shows who holds them.',
+  },
+  RedisUnavailable: {
+    kind: 'unavailable',
+    http: 503,
+    solve: 'Check the Redis server; the farm goes on by itself when it answers again.',
+  },
+  ClusterUnavailable: {
+    kind: 'unavailable',
+    http: 503,
+    solve: 'Check the Kubernetes API of the cluster; the farm goes on by itself when it answers again.',
+  },
+  ConnectionLost: {
+    kind: 'unavailable',
+    http: 503,
+    solve: 'A connection to a guest or its console broke; the farm connects again.',
+  },
+  FarmUnreachable: {
+    kind: 'unavailable',
+    http: 503,
+    solve: 'Start a farm with `slipway up`, or name one: `--url`, or `SLIPWAY_URL`.',
+  },
+  DeadlineExceeded: {
+    kind: 'deadline',
+    http: 504,
+    solve:
+      'Look at the screenshot and log of the failure; raise the timeout that the message names if it was too short.',
+  },
+  Superseded: { kind: 'cancelled', http: 409, solve: 'Nothing to do: another worker has taken over this work.' },
+  Cancelled: { kind: 'cancelled', http: 409, solve: 'Nothing to do: somebody cancelled the build.' },
+  BrokenInvariant: {
+    kind: 'internal',
+    http: 500,
+    solve: 'This is a fault of Slipway. Report it with the log of the process.',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;

@@ -1,0 +1,31 @@
+import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
+
+export type { Level, Logger } from 'pino';
+
+/** Fields whose values never reach a log line, whatever object they stand in. */
+const SECRET_FIELDS = ['token', 'password', 'sshPassword', 'privateKey', 'authorization', 'secret', 'farmKey'];
+
+/** How a process logs. */
+export interface LoggingOptions {
+  /** Which process speaks, e.g. `scheduler` or `worker.import`. */
+  readonly name: string;
+  /** @defaultValue `info` */
+  readonly level?: Level | 'silent';
+  /** @defaultValue standard output, one JSON object per line */
+  readonly destination?: DestinationStream;
+}
+
+/**
+ * The root logger of a process. Functions receive a logger (usually a `child` with the identity of the work); none is
+ * global. Messages are constant sentences, variables are fields, and known secret fields are cut out.
+ */
+export function createLogger({ name, level = 'info', destination }: LoggingOptions): Logger {
+  const options: LoggerOptions = {
+    name,
+    level,
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[secret]' },
+  };
+  return destination ? pino(options, destination) : pino(options);
+}

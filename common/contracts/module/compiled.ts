@@ -1,0 +1,235 @@
+/**
+ * The compiled module: what one document of the configuration model means, after variables and defaults. Durations are
+ * milliseconds (`…Ms`), sizes are bytes (`…Bytes`). It is plain JSON, so it travels between processes as it is.
+ */
+export interface CompiledModule {
+  /** DNS label; other modules name it in `buildRef`. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Where the document stands; for messages only. */
+  readonly origin: Position;
+  /** At least one, in the file's order. */
+  readonly vms: readonly CompiledVm[];
+  readonly files: readonly ModuleFile[];
+  /** Names of `files` that the relay serves over HTTP while building. */
+  readonly httpDirectory: readonly string[];
+  /** Always complete: the automatic VPC and subnet stand here too. Values without the build overrides. */
+  readonly network: ModuleNetwork;
+  readonly buildOverrides: BuildOverrides;
+  /** Bound on the whole build of the module. */
+  readonly timeoutMs: number;
+  /** How often the whole module is built again after a failure. */
+  readonly retries: number;
+  readonly isoCacheTtlMs: number;
+  readonly namespace: string | null;
+  readonly namespacePrefix: string;
+  /** Every field that is in the model but cannot be executed by this version, for the refusal at submission. */
+  readonly notYetSupported: readonly UnsupportedField[];
+}
+
+/** 1-based place in a file that a person wrote. */
+export interface Position {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface UnsupportedField extends Position {
+  /** Path of the field, e.g. `vms[0].efiFirmware.tpm`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface CompiledVm {
+  /** DNS label; also the host name, and how the module's other VMs resolve it. */
+  readonly name: string;
+  readonly source: VmSource;
+  readonly resources: Resources;
+  /**
+   * The disks that the file lists (one default disk when it lists none and the source is not `buildRef`). Under
+   * `buildRef` the graph adds the parent's disks that are not listed.
+   */
+  readonly disks: readonly VmDisk[];
+  readonly isos: readonly Iso[];
+  /** Names of `files`, served on a labelled CD. Empty: no such CD. */
+  readonly floppy: readonly string[];
+  readonly firmware: Firmware;
+  readonly cpuModel: string | null;
+  readonly machineType: string | null;
+  /** Strings of Packer's grammar, concatenated before they are typed; templates not filled. */
+  readonly bootCommand: readonly string[];
+  readonly cloudInit: CloudInit | null;
+  readonly communicator: Communicator;
+  /** Never empty. Values without the build overrides. */
+  readonly nics: readonly Nic[];
+  readonly steps: readonly Step[];
+  /** Names of VMs of the same module that boot first. */
+  readonly dependsOn: readonly string[];
+  readonly shutdownCommand: string | null;
+  readonly shutdownTimeoutMs: number;
+  readonly invisible: boolean;
+}
+
+/** A hash that a source must have. */
+export interface Checksum {
+  readonly algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512';
+  /** Lower-case hexadecimal. */
+  readonly hex: string;
+}
+
+export type VmSource =
+  | { readonly kind: 'url'; readonly url: string; readonly checksum: Checksum | null }
+  | { readonly kind: 'blank' }
+  | {
+      readonly kind: 'buildRef';
+      readonly module: string;
+      readonly vm: string | null;
+      readonly namespace: string | null;
+    }
+  | { readonly kind: 'containerDisk'; readonly image: string }
+  | { readonly kind: 'sourcePvc'; readonly name: string; readonly namespace: string | null };
+
+export interface Resources {
+  /** Cores, possibly fractional; the guest gets it rounded up. */
+  readonly cpu: number;
+  readonly memoryBytes: number;
+}
+
+export type DiskBus = 'virtio' | 'scsi' | 'sata' | 'usb';
+
+export interface VmDisk {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly bus: DiskBus;
+  readonly storageClass: string | null;
+}
+
+export interface Iso {
+  readonly url: string;
+  readonly checksum: Checksum | null;
+}
+
+export type Firmware =
+  | { readonly kind: 'bios' }
+  | { readonly kind: 'efi'; readonly secureBoot: boolean; readonly tpm: boolean };
+
+/** A key of a ConfigMap or Secret on the cluster. */
+export interface ObjectKeyRef {
+  readonly kind: 'ConfigMap' | 'Secret';
+  readonly name: string;
+  readonly key: string;
+  readonly optional: boolean;
+}
+
+export interface CloudInit {
+  readonly userData: string | null;
+  readonly userDataFrom: ObjectKeyRef | null;
+  readonly networkData: string | null;
+}
+
+export interface Communicator {
+  readonly type: 'ssh';
+  readonly shell: 'bash' | 'powershell';
+  readonly sshUsername: string;
+  readonly sshPort: number;
+  /** A secret. Sealed under the farm's key wherever the module is stored. */
+  readonly sshPassword: string | null;
+  readonly sshTimeoutMs: number;
+  readonly sshPrivateKeySecret: { readonly name: string; readonly key: string } | null;
+}
+
+export type NicModel = 'e1000' | 'virtio' | 'e1000e' | 'rtl8139' | 'pcnet' | 'ne2k_pci';
+
+export interface Nic {
+  /** A label; the guest names its interfaces itself. */
+  readonly name: string;
+  readonly subnet: string;
+  readonly ip: string | null;
+  /** Lower case, colon separated. */
+  readonly mac: string | null;
+  readonly model: NicModel;
+  /** Pins the PCI slot, 1-9. */
+  readonly slot: number | null;
+}
+
+interface StepBase {
+  readonly name: string | null;
+  /** Null: bounded by the module's timeout only. */
+  readonly timeoutMs: number | null;
+}
+
+export interface ShellStep extends StepBase {
+  readonly type: 'shell';
+  /** Empty when `scriptFrom` is given. */
+  readonly script: string;
+  readonly scriptFrom: ObjectKeyRef | null;
+  readonly env: Readonly<Record<string, string>>;
+  /** Wraps the command; carries `{{ .Command }}`. */
+  readonly executeCommand: string | null;
+}
+
+export interface FileStep extends StepBase {
+  readonly type: 'file';
+  /** Absolute path in the guest. */
+  readonly destination: string;
+  /** A name of `files`, or null when `source` is given. */
+  readonly fileRef: string | null;
+  readonly source: ObjectKeyRef | null;
+}
+
+export interface RebootStep extends StepBase {
+  readonly type: 'reboot';
+  readonly command: string;
+}
+
+export interface WindowsUpdateStep extends StepBase {
+  readonly type: 'windows-update';
+  readonly searchCriteria: string;
+  readonly filters: readonly string[];
+  readonly updateLimit: number;
+}
+
+export interface HandbuildStep extends StepBase {
+  readonly type: 'handbuild';
+  readonly instructions: string;
+}
+
+export type Step = ShellStep | FileStep | RebootStep | WindowsUpdateStep | HandbuildStep;
+
+export type ModuleFile =
+  | { readonly name: string; readonly kind: 'inline'; readonly content: string }
+  | { readonly name: string; readonly kind: 'url'; readonly url: string; readonly checksum: Checksum | null };
+
+export interface ModuleNetwork {
+  readonly vpcs: readonly Vpc[];
+  readonly subnets: readonly Subnet[];
+}
+
+export interface Vpc {
+  readonly name: string;
+  /** `build`: while building only; the published template gets none. */
+  readonly internet: 'never' | 'build' | 'always';
+}
+
+export interface Subnet {
+  readonly name: string;
+  readonly vpc: string;
+  /** IPv4 in CIDR notation, network address. */
+  readonly cidr: string;
+  readonly dhcp: boolean;
+  /** Servers that DHCP hands out; empty: the relay alone, which forwards to public servers where there is internet. */
+  readonly dns: readonly string[];
+  /** A bare layer-2 segment whose addressing a guest serves. */
+  readonly unmanaged: boolean;
+}
+
+/** What holds while building only. NICs have already taken over `mac`, `slot` and `model` of the base NIC of that name. */
+export interface BuildOverrides {
+  readonly vpcs: readonly { readonly name: string; readonly internet: boolean }[];
+  readonly subnets: readonly { readonly name: string; readonly unmanaged: boolean }[];
+  readonly vms: readonly {
+    readonly name: string;
+    readonly resources: Resources | null;
+    readonly nics: readonly Nic[] | null;
+  }[];
+}

@@ -1,0 +1,44 @@
+import type { Duplex, Readable } from 'node:stream';
+
+/** A VirtualMachineInstance or a Pod. */
+export interface MachineRef {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Which part of a pod's log is wanted. */
+export interface PodLogOptions {
+  /** Go on with what is written from now on, until the pod ends. */
+  readonly follow: boolean;
+  /** Begin with so many last lines; everything when absent. */
+  readonly tailLines?: number;
+  /** Ends the stream. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * How the API server reaches what runs. Implemented by the controllers; methods reject with an ApiError that the client
+ * sees as a Status, such as 404 when nothing of that name runs. Whether the state of the object permits the call has
+ * been checked before.
+ */
+export interface MachineAccess {
+  /**
+   * Opens the VNC stream (RFB). There is one session per machine: a newcomer ends the incumbent, unless
+   * `preserveSession` is set, which refuses the newcomer instead.
+   */
+  openVnc(ref: MachineRef, options: { readonly preserveSession: boolean }): Promise<Duplex>;
+  /** Opens the first serial port; one session per machine, a newcomer ends the incumbent. */
+  openSerial(ref: MachineRef): Promise<Duplex>;
+  /** The screen as a PNG file; does not disturb a VNC session. */
+  screenshot(ref: MachineRef): Promise<Buffer>;
+  pause(ref: MachineRef): Promise<void>;
+  unpause(ref: MachineRef): Promise<void>;
+  /** Asks the guest to reboot (ACPI or agent). */
+  softReboot(ref: MachineRef): Promise<void>;
+  /** Pulls the reset line. */
+  reset(ref: MachineRef): Promise<void>;
+  /** Connects to a TCP port on the loopback of the pod's network namespace. */
+  openPodPort(ref: MachineRef, port: number): Promise<Duplex>;
+  /** What the pod's process wrote to its output. */
+  podLog(ref: MachineRef, options: PodLogOptions): Promise<Readable>;
+}

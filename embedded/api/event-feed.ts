@@ -1,0 +1,109 @@
+import type { Logger } from '../../common/logging/logger.ts';
+import type { KubeObject } from './objects.ts';
+
+/** One change. DELETED carries the object's last state with the resourceVersion of its removal. */
+export interface StoreEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  readonly kind: string;
+  readonly object: KubeObject;
+  /** The state before; absent for ADDED. */
+  readonly previous: KubeObject | undefined;
+  readonly resourceVersion: number;
+}
+
+export type StoreListener = (event: StoreEvent) => void;
+
+interface Subscription {
+  readonly kinds: ReadonlySet<string>;
+  readonly listener: StoreListener;
+  readonly signal: AbortSignal;
+  /** Events up to here have been delivered, or were part of what the subscription began with. */
+  deliveredUpTo: number;
+}
+
+/**
+ * Delivers changes to subscribers in order, and remembers the last ones for those who come back. A listener that
+ * causes a change does not make others see it before the change that it reacted to: deliveries wait in one queue.
+ */
+export class EventFeed {
+  readonly #windowSize: number;
+  readonly #logger: Logger;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #queue: StoreEvent[] = [];
+  #isDelivering = false;
+  #window: StoreEvent[] = [];
+  #oldest = 0;
+  #newest = 0;
+
+  constructor(windowSize: number, logger: Logger) {
+    this.#windowSize = windowSize;
+    this.#logger = logger;
+  }
+
+  /** The lowest resourceVersion that a watch may start from. */
+  get oldest(): number {
+    return this.#oldest;
+  }
+
+  /** Forgets everything before a resourceVersion. */
+  startAt(resourceVersion: number): void {
+    this.#window = [];
+    this.#oldest = resourceVersion;
+    this.#newest = resourceVersion;
+  }
+
+  /** The remembered events of some kinds after a resourceVersion. */
+  since(resourceVersion: number, kinds: readonly string[]): StoreEvent[] {
+    return this.#window.filter((event) => event.resourceVersion > resourceVersion && kinds.includes(event.kind));
+  }
+
+  publish(event: StoreEvent): void {
+    this.#newest = event.resourceVersion;
+    this.#window.push(event);
+    if (this.#window.length > 2 * this.#windowSize) {
+      this.#window = this.#window.slice(-this.#windowSize);
+      this.#oldest = (this.#window[0]?.resourceVersion ?? 1) - 1;
+    }
+    this.#queue.push(event);
+    this.#deliver();
+  }
+
+  /** Delivers `first` and then everything that is published from now on. */
+  subscribe(
+    kinds: readonly string[],
+    listener: StoreListener,
+    signal: AbortSignal,
+    first: readonly StoreEvent[],
+  ): void {
+    if (signal.aborted) return;
+    const subscription: Subscription = { kinds: new Set(kinds), listener, signal, deliveredUpTo: this.#newest };
+    this.#subscriptions.add(subscription);
+    signal.addEventListener('abort', () => this.#subscriptions.delete(subscription), { once: true });
+    const isNested = this.#isDelivering;
+    this.#isDelivering = true;
+    for (const event of first) this.#call(subscription, event);
+    this.#isDelivering = isNested;
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    if (this.#isDelivering) return;
+    this.#isDelivering = true;
+    for (let event = this.#queue.shift(); event; event = this.#queue.shift()) {
+      for (const subscription of [...this.#subscriptions]) {
+        const isNew = event.resourceVersion > subscription.deliveredUpTo;
+        if (isNew && subscription.kinds.has(event.kind)) this.#call(subscription, event);
+      }
+    }
+    this.#isDelivering = false;
+  }
+
+  #call(subscription: Subscription, event: StoreEvent): void {
+    if (subscription.signal.aborted) return;
+    try {
+      subscription.listener(event);
+    } catch (error) {
+      this.#logger.error({ err: error, kind: event.kind, type: event.type }, 'A listener of the store failed');
+    }
+  }
+}

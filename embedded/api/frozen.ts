@@ -1,0 +1,8 @@
+/** Freezes a JSON value in depth, so that what the store hands out cannot be changed behind its back. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFreeze(part);
+  }
+  return value;
+}

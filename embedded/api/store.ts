@@ -1,0 +1,358 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { ApiError, alreadyExists, conflict, expired, forbidden, notFound } from './api-error.ts';
+import { type DeleteOptions, FOREGROUND_FINALIZER, ORPHAN_FINALIZER, unmetPrecondition } from './deletion.ts';
+import { EventFeed, type StoreEvent, type StoreListener } from './event-feed.ts';
+import { deepFreeze } from './frozen.ts';
+import { Journal, type StoreSnapshot } from './journal.ts';
+import { withGeneratedName } from './names.ts';
+import { type KubeObject, keyOf, type ObjectKey, type ResourceKind, timestamp } from './objects.ts';
+import { compileLabelSelector } from './selectors.ts';
+
+export type { DeleteOptions } from './deletion.ts';
+export type { StoreEvent, StoreListener } from './event-feed.ts';
+
+/** What a store is made of. */
+export interface StoreOptions {
+  /** Where snapshot and journal are kept; created when absent. */
+  readonly directory: string;
+  readonly kinds: readonly ResourceKind[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How many of the last events a watch may go back. @defaultValue 4096 */
+  readonly windowSize?: number;
+}
+
+/** Narrows a list. */
+export interface ListOptions {
+  readonly namespace?: string | undefined;
+  /** In the text form of the Kubernetes API: `a=b,c in (d,e),!f`. */
+  readonly labelSelector?: string | undefined;
+}
+
+/** What a deletion led to: the object's last state, and whether it is gone or waits for finalizers. */
+export interface Deletion {
+  readonly object: KubeObject;
+  readonly removed: boolean;
+}
+
+/** A restart skips this many resourceVersions, so that none that a client saw before a crash is ever used again. */
+const RESTART_GAP = 1000;
+
+/**
+ * All objects of the embedded cluster: in memory for reading, in a journal for surviving. Reads are synchronous and
+ * hand out frozen objects (clone them to change them). Writes apply at once, are announced at once, and resolve when
+ * they are on disk. There is one resourceVersion counter for everything.
+ *
+ * Refusals are ApiErrors (404, 409, 403). The store knows metadata, deletion and namespaces; schemas and admission
+ * are the business of whoever writes on behalf of a client.
+ */
+export class Store {
+  readonly #kinds: ReadonlyMap<string, ResourceKind>;
+  readonly #objects: ReadonlyMap<string, Map<string, KubeObject>>;
+  readonly #uids = new Set<string>();
+  readonly #clock: Clock;
+  readonly #feed: EventFeed;
+  #resourceVersion = 0;
+  #journal: Journal | undefined;
+
+  private constructor({ kinds, clock, logger, windowSize = 4096 }: StoreOptions) {
+    this.#kinds = new Map(kinds.map((kind) => [kind.kind, kind]));
+    this.#objects = new Map(kinds.map((kind) => [kind.kind, new Map()]));
+    this.#clock = clock;
+    this.#feed = new EventFeed(windowSize, logger);
+  }
+
+  /** Opens the store of a directory; only one process may do so at a time. */
+  static async open(options: StoreOptions): Promise<Store> {
+    const store = new Store(options);
+    store.#journal = await Journal.open(
+      options.directory,
+      ({ resourceVersion, id, object }) => store.#restore(resourceVersion, id, object as KubeObject | undefined),
+      () => store.#snapshot(),
+    );
+    if (store.#resourceVersion > 0) store.#resourceVersion += RESTART_GAP;
+    store.#feed.startAt(store.#resourceVersion);
+    return store;
+  }
+
+  /** Waits for pending writes. */
+  async close(): Promise<void> {
+    await this.#journal?.close();
+  }
+
+  /** The position of the last change. */
+  get resourceVersion(): number {
+    return this.#resourceVersion;
+  }
+
+  /** All kinds that are served. */
+  get kinds(): readonly ResourceKind[] {
+    return [...this.#kinds.values()];
+  }
+
+  /** @throws ApiError 404 for a kind that is not served */
+  kindOf(kind: string): ResourceKind {
+    const found = this.#kinds.get(kind);
+    if (!found) throw new ApiError(404, 'NotFound', `no matches for kind "${kind}"`);
+    return found;
+  }
+
+  /** The object, frozen; undefined when there is none. */
+  get<T extends KubeObject = KubeObject>(kind: string, key: ObjectKey): T | undefined {
+    return this.#table(kind).get(idOf(key)) as T | undefined;
+  }
+
+  /** Whether an object with this uid exists. */
+  hasUid(uid: string): boolean {
+    return this.#uids.has(uid);
+  }
+
+  /** All objects of a kind, frozen, ordered by namespace and name. */
+  list<T extends KubeObject = KubeObject>(kind: string, options: ListOptions = {}): T[] {
+    const matches = compileLabelSelector(options.labelSelector ?? '');
+    const inNamespace = (object: KubeObject) =>
+      options.namespace === undefined || object.metadata.namespace === options.namespace;
+    return [...this.#table(kind).entries()]
+      .filter(([, object]) => inNamespace(object) && matches(object))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, object]) => object as T);
+  }
+
+  /**
+   * Adds an object; `generateName` is honoured.
+   * @throws ApiError 409 AlreadyExists; 404 or 403 when the namespace is absent or terminating
+   */
+  async create<T extends KubeObject = KubeObject>(object: T): Promise<T> {
+    const kind = this.kindOf(object.kind);
+    const created = structuredClone(object) as KubeObject;
+    created.metadata = withGeneratedName(created.metadata);
+    const key = keyOf(created);
+    this.#assertNamespaceTakes(kind, key);
+    if (this.#table(kind.kind).has(idOf(key))) throw alreadyExists(kind, key);
+    const { deletionTimestamp: _, deletionGracePeriodSeconds: __, ...metadata } = created.metadata;
+    created.metadata = {
+      ...metadata,
+      uid: randomUUID(),
+      creationTimestamp: timestamp(this.#clock.now()),
+      generation: 1,
+    };
+    return (await this.#commit('ADDED', created)) as T;
+  }
+
+  /**
+   * Replaces an object as a whole, status included. A resourceVersion in it makes the write conditional.
+   * Writing what is already there changes nothing. Removing the last finalizer of a deleted object removes the object.
+   * @throws ApiError 404; 409 Conflict when the resourceVersion or uid is not that of the stored object
+   */
+  async update<T extends KubeObject = KubeObject>(object: T): Promise<T> {
+    const kind = this.kindOf(object.kind);
+    const key = keyOf(object);
+    const previous = this.get(kind.kind, key);
+    if (!previous) throw notFound(kind, key);
+    const { uid, resourceVersion } = object.metadata;
+    if (resourceVersion !== undefined && resourceVersion !== previous.metadata.resourceVersion) {
+      const why = 'the object has been modified; please apply your changes to the latest version and try again';
+      throw conflict(kind, key, why);
+    }
+    if (uid !== undefined && uid !== previous.metadata.uid) {
+      throw conflict(
+        kind,
+        key,
+        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous.metadata.uid}`,
+      );
+    }
+    const next = structuredClone(object) as KubeObject;
+    next.metadata = systemFieldsOf(previous, next);
+    if (isDeepStrictEqual(next, previous)) return previous as T;
+    if (!isDeepStrictEqual(desired(next, kind), desired(previous, kind))) {
+      next.metadata.generation = (previous.metadata.generation ?? 1) + 1;
+    }
+    const isReleased = next.metadata.deletionTimestamp !== undefined && finalizersOf(next).length === 0;
+    return (await this.#commit(isReleased ? 'DELETED' : 'MODIFIED', next, previous)) as T;
+  }
+
+  /**
+   * Reads, lets `change` edit a draft in place, and writes. Nothing can come between, so there is no conflict to retry.
+   * @throws ApiError 404 when there is no such object
+   */
+  async mutate<T extends KubeObject = KubeObject>(
+    kind: string,
+    key: ObjectKey,
+    change: (draft: T) => void,
+  ): Promise<T> {
+    const current = this.get<T>(kind, key);
+    if (!current) throw notFound(this.kindOf(kind), key);
+    const draft = structuredClone(current);
+    change(draft);
+    return await this.update(draft);
+  }
+
+  /** Like `mutate`, but only the draft's status is kept. A missing status starts as an empty object. */
+  async updateStatus<T extends KubeObject = KubeObject>(
+    kind: string,
+    key: ObjectKey,
+    change: (status: NonNullable<T['status']>, object: T) => void,
+  ): Promise<T> {
+    return await this.mutate<T>(kind, key, (draft) => {
+      draft.status ??= {};
+      const seen = structuredClone(draft);
+      change(draft.status as NonNullable<T['status']>, seen);
+    });
+  }
+
+  /**
+   * Deletes an object: at once, or when its finalizers are gone. What it owns follows in the background.
+   * @throws ApiError 404; 409 Conflict when a precondition does not hold
+   */
+  async delete(kind: string, key: ObjectKey, options: DeleteOptions = {}): Promise<Deletion> {
+    const served = this.kindOf(kind);
+    const previous = this.get(kind, key);
+    if (!previous) throw notFound(served, key);
+    const unmet = unmetPrecondition(previous, options.preconditions);
+    if (unmet) throw conflict(served, key, unmet);
+    const next = structuredClone(previous);
+    const finalizers = new Set(next.metadata.finalizers);
+    if (options.propagation === 'Foreground') finalizers.add(FOREGROUND_FINALIZER);
+    if (options.propagation === 'Orphan') finalizers.add(ORPHAN_FINALIZER);
+    if (finalizers.size > 0) next.metadata.finalizers = [...finalizers];
+    const isFirst = next.metadata.deletionTimestamp === undefined;
+    next.metadata.deletionTimestamp ??= timestamp(this.#clock.now());
+    next.metadata.deletionGracePeriodSeconds ??= options.gracePeriodSeconds ?? 0;
+    if (isFirst) next.metadata.generation = (previous.metadata.generation ?? 1) + 1;
+    if (kind === 'Namespace') next.status = { ...next.status, phase: 'Terminating' };
+    if (finalizersOf(next).length === 0) {
+      return { object: await this.#commit('DELETED', next, previous), removed: true };
+    }
+    if (isDeepStrictEqual(next, previous)) return { object: previous, removed: false };
+    return { object: await this.#commit('MODIFIED', next, previous), removed: false };
+  }
+
+  /**
+   * Announces every present object of the kinds as ADDED, then every change in order, until the signal is aborted.
+   * Listeners are called synchronously; what they throw is logged and hurts nobody else.
+   */
+  subscribe(kinds: readonly string[], listener: StoreListener, signal: AbortSignal): void {
+    const present = kinds.flatMap((kind) => this.list(kind));
+    this.#feed.subscribe(kinds, listener, signal, present.map(addedEvent));
+  }
+
+  /**
+   * Announces every change of the kinds after a resourceVersion, until the signal is aborted.
+   * @throws ApiError 410 when the position has left the window (or is not one of this store's)
+   */
+  watchFrom(
+    kinds: readonly string[],
+    resourceVersion: number,
+    subscriber: { listener: StoreListener; signal: AbortSignal },
+  ): void {
+    if (resourceVersion < this.#feed.oldest || resourceVersion > this.#resourceVersion) {
+      throw expired(String(resourceVersion), this.#feed.oldest);
+    }
+    this.#feed.subscribe(kinds, subscriber.listener, subscriber.signal, this.#feed.since(resourceVersion, kinds));
+  }
+
+  #table(kind: string): Map<string, KubeObject> {
+    return this.#objects.get(this.kindOf(kind).kind) ?? new Map();
+  }
+
+  #assertNamespaceTakes(kind: ResourceKind, key: ObjectKey): void {
+    if (!kind.namespaced) return;
+    const namespace = key.namespace ?? '';
+    const owner = this.get('Namespace', { name: namespace });
+    if (!owner) throw notFound(this.kindOf('Namespace'), { name: namespace });
+    if (owner.metadata.deletionTimestamp !== undefined) {
+      throw forbidden(
+        kind,
+        key,
+        `unable to create new content in namespace ${namespace} because it is being terminated`,
+      );
+    }
+  }
+
+  async #commit(type: StoreEvent['type'], object: KubeObject, previous?: KubeObject): Promise<KubeObject> {
+    const journal = this.#journal;
+    if (!journal) throw new ApiError(500, 'InternalError', 'the store is not open');
+    this.#resourceVersion += 1;
+    object.metadata.resourceVersion = String(this.#resourceVersion);
+    deepFreeze(object);
+    const id = idOf(keyOf(object));
+    const table = this.#table(object.kind);
+    if (type === 'DELETED') table.delete(id);
+    else table.set(id, object);
+    const uid = object.metadata.uid ?? '';
+    if (type === 'DELETED') this.#uids.delete(uid);
+    else this.#uids.add(uid);
+    const written = journal.append({
+      resourceVersion: this.#resourceVersion,
+      id: `${object.kind}/${id}`,
+      ...(type === 'DELETED' ? {} : { object }),
+    });
+    this.#feed.publish({ type, kind: object.kind, object, previous, resourceVersion: this.#resourceVersion });
+    await written;
+    return object;
+  }
+
+  #restore(resourceVersion: number, id: string, object: KubeObject | undefined): void {
+    this.#resourceVersion = Math.max(this.#resourceVersion, resourceVersion);
+    const [kind = '', ...rest] = id.split('/');
+    const table = this.#objects.get(kind);
+    if (!table) return;
+    const key = rest.join('/');
+    const uid = (object ?? table.get(key))?.metadata.uid ?? '';
+    if (object) {
+      table.set(key, deepFreeze(object));
+      this.#uids.add(uid);
+    } else {
+      table.delete(key);
+      this.#uids.delete(uid);
+    }
+  }
+
+  #snapshot(): StoreSnapshot {
+    const objects = [...this.#objects].flatMap(([kind, table]) =>
+      [...table].map(([id, object]) => ({ id: `${kind}/${id}`, object })),
+    );
+    return { resourceVersion: this.#resourceVersion, objects };
+  }
+}
+
+function idOf(key: ObjectKey): string {
+  return `${key.namespace ?? ''}/${key.name}`;
+}
+
+function addedEvent(object: KubeObject): StoreEvent {
+  const resourceVersion = Number(object.metadata.resourceVersion);
+  return { type: 'ADDED', kind: object.kind, object, previous: undefined, resourceVersion };
+}
+
+/** A namespace is also held by `spec.finalizers`. */
+function finalizersOf(object: KubeObject): readonly unknown[] {
+  const held = object.kind === 'Namespace' ? object.spec?.['finalizers'] : undefined;
+  return [...(object.metadata.finalizers ?? []), ...(Array.isArray(held) ? held : [])];
+}
+
+/** What a generation counts: everything but metadata, and but the status where that is a resource of its own. */
+function desired(object: KubeObject, kind: ResourceKind): unknown {
+  const { metadata: _, status, ...rest } = object;
+  return kind.statusSubresource || !kind.custom ? rest : { ...rest, status };
+}
+
+/** Takes over the metadata that only the server decides. */
+function systemFieldsOf(previous: KubeObject, next: KubeObject): KubeObject['metadata'] {
+  const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation, resourceVersion } =
+    previous.metadata;
+  const { deletionTimestamp: _, deletionGracePeriodSeconds: __, ...metadata } = next.metadata;
+  if (metadata.finalizers?.length === 0) delete metadata.finalizers;
+  return {
+    ...metadata,
+    ...(uid === undefined ? {} : { uid }),
+    ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+    ...(generation === undefined ? {} : { generation }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),
+  };
+}

@@ -67,7 +67,7 @@ export const ERRORS = {
   InvalidConfig: {
     kind: 'invalid',
     http: 500,
-    solve: 'Correct the option that the message names; `docs/config.md` lists all options.',
+    solve: 'Correct the option that the message names; `docs/configuration.md` lists all options.',
   },
   SourceUnreachable: {
     kind: 'precondition',

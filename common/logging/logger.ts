@@ -1,16 +1,19 @@
-import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
 
-export type { Level, Logger } from 'pino';
+export type { Logger } from 'pino';
 
 /** Fields whose values never reach a log line, whatever object they stand in. */
 const SECRET_FIELDS = ['token', 'password', 'sshPassword', 'privateKey', 'authorization', 'secret', 'farmKey'];
+
+/** Levels of a log line, least important first. */
+export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /** How a process logs. */
 export interface LoggingOptions {
   /** Which process speaks, e.g. `scheduler` or `worker.import`. */
   readonly name: string;
   /** @defaultValue `info` */
-  readonly level?: Level | 'silent';
+  readonly level?: (typeof LEVELS)[number];
   /** @defaultValue standard output, one JSON object per line */
   readonly destination?: DestinationStream;
 }

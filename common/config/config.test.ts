@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { describeOptions, loadConfig } from './load-config.ts';
+import { createFarmKey } from './sealing.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'slipway-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function write(text: string): string {
+  const file = join(folder, 'farm.yaml');
+  writeFileSync(file, text);
+  return file;
+}
+
+describe('loadConfig', () => {
+  test('needs nothing, and gives durations as milliseconds and sizes as bytes', () => {
+    const config = loadConfig({ SLIPWAY_CLUSTERS: '[{name: lab, limits: {vms: 2}}]' });
+    expect(config.retention.failure).toBe(1_800_000);
+    expect(config.clusters[0]?.limits).toEqual({ imports: 4, vms: 2, cpu: 16, memory: 32 * 1024 ** 3 });
+  });
+
+  test('lets a variable win over the file', () => {
+    const file = write('redis: {url: "redis://file:1"}\nretention: {failure: "0"}\n');
+    const config = loadConfig({ SLIPWAY_CONFIG: file, SLIPWAY_REDIS_URL: 'redis://variable:2' });
+    expect(config.redis.url).toBe('redis://variable:2');
+    expect(config.retention.failure).toBe(0);
+  });
+
+  test.each([
+    ['http: {prot: 1}', /prot/],
+    ['retention: {failure: 5 minutes}', /retention.failure: "5 minutes" is not a duration/],
+    ['clusters: [{name: Not A Label}]', /clusters.0.name/],
+  ])('names what is wrong in %s', (text, message) => {
+    expect(() => loadConfig({ SLIPWAY_CONFIG: write(text) })).toThrow(message);
+  });
+});
+
+test('every option says what it is for', () => {
+  expect(describeOptions().filter((option) => option.description === '')).toEqual([]);
+});
+
+describe('the farm key', () => {
+  const key = createFarmKey('a key of the farm');
+
+  test('opens what it sealed, and nothing else', () => {
+    expect(key.open(key.seal('pass word'))).toBe('pass word');
+    expect(() => createFarmKey('another').open(key.seal('pass word'))).toThrow('another farm key');
+  });
+
+  test('prints a secret the same way every time, sealing never', () => {
+    expect(key.fingerprint('x')).toBe(key.fingerprint('x'));
+    expect(key.seal('x')).not.toBe(key.seal('x'));
+  });
+});

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { LEVELS } from '../logging/logger.ts';
+import { bytes, milliseconds } from './units.ts';
+
+const limits = z.strictObject({
+  imports: z.int().min(1).default(4).describe('Imports that may run at once; they hold no VM slot.'),
+  vms: z.int().min(1).default(8).describe('Virtual machines that may exist at once.'),
+  cpu: z.number().positive().default(16).describe('Cores that these machines may have together.'),
+  memory: bytes.prefault('32Gi').describe('Memory that these machines may have together.'),
+});
+
+const cluster = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/)
+    .describe('Name of the cluster in queues, slots and metrics; a DNS label.'),
+  kubeconfig: z.string().optional().describe('Path of its kubeconfig; without it the service account of the pod.'),
+  context: z.string().optional().describe('Context of the kubeconfig; its current one by default.'),
+  namespace: z.string().default('slipway').describe('The farm namespace: everything namespaced is made in it.'),
+  storageClass: z.string().optional().describe('Storage class of volumes; the default class of the cluster otherwise.'),
+  snapshotClass: z.string().optional().describe('Class of volume snapshots; the default of the driver otherwise.'),
+  externalSubnet: z.string().optional().describe('KubeOVN subnet that egress gateways use; needed for `internet`.'),
+  relayImage: z.string().default('slipway:latest').describe('Container image of the relay pod.'),
+  limits: limits.prefault({}).describe('What the farm may use of the cluster.'),
+});
+
+/**
+ * Every option of the farm, in one place. A leaf is set in the YAML file named by `SLIPWAY_CONFIG`, or by the variable
+ * `SLIPWAY_<PATH>` in upper snake case, which wins; a list is given there as YAML.
+ */
+export const configSchema = z.strictObject({
+  farm: z
+    .strictObject({
+      name: z.string().default('farm').describe('Name of the farm, in the labels of everything it makes.'),
+      keyFile: z.string().optional().describe('File with the key that seals secrets and salts layer keys.'),
+    })
+    .prefault({})
+    .describe('Identity.'),
+  redis: z
+    .strictObject({
+      url: z
+        .string()
+        .default('redis://127.0.0.1:6379')
+        .describe('Redis 6.2 or newer with `maxmemory-policy noeviction`.'),
+    })
+    .prefault({})
+    .describe('State and queues.'),
+  http: z
+    .strictObject({
+      host: z.string().default('127.0.0.1').describe('Address that the scheduler listens on.'),
+      port: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(65535)
+        .default(8080)
+        .describe('Port of the HTTP API; 0 takes a free one.'),
+      tokenFile: z.string().optional().describe('File with the bearer token that the HTTP API asks for.'),
+    })
+    .prefault({})
+    .describe('The HTTP API.'),
+  log: z
+    .strictObject({ level: z.enum(LEVELS).default('info').describe('The least important log line that is written.') })
+    .prefault({})
+    .describe('Logging: JSON lines on standard output.'),
+  metrics: z
+    .strictObject({
+      port: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(65535)
+        .default(0)
+        .describe('Port of `/metrics` of a worker; 0 takes a free one.'),
+    })
+    .prefault({})
+    .describe('Prometheus metrics of workers.'),
+  clusters: z.array(cluster).default([]).describe('The clusters that the farm may build on; at least one.'),
+  worker: z
+    .strictObject({
+      concurrency: z.coerce.number().int().min(1).default(4).describe('Phase jobs that a worker runs at once.'),
+    })
+    .prefault({})
+    .describe('Workers.'),
+  retention: z
+    .strictObject({
+      failure: milliseconds
+        .default('30m')
+        .describe('How long disks of a failed module are kept; 0 removes them at once.'),
+      builds: milliseconds.prefault('168h').describe('How long records and logs of finished builds are kept.'),
+    })
+    .prefault({})
+    .describe('What is kept for how long.'),
+  fetch: z
+    .strictObject({
+      allowPrivateAddresses: z
+        .union([z.boolean(), z.stringbool()])
+        .default(false)
+        .describe('Whether the farm itself may fetch from loopback, link-local and private addresses.'),
+    })
+    .prefault({})
+    .describe('Requests that the farm makes for files of modules.'),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type ClusterConfig = Config['clusters'][number];

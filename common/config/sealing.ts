@@ -1,0 +1,55 @@
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { FarmError, wrapError } from '../errors/farm-error.ts';
+
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** What the farm does with its key: seals secrets that stand in Redis, and hides them in layer keys. */
+export interface FarmKey {
+  /** AES-256-GCM; base64 of nonce, tag and cipher text. */
+  seal(secret: string): string;
+  /** @throws InvalidConfig when it was sealed under another key. */
+  open(sealed: string): string;
+  /** HMAC-SHA-256 in hexadecimal: the same secret always gives the same value, and nobody can guess from it. */
+  fingerprint(secret: string): string;
+}
+
+/** Derives the two working keys from the farm's key, whatever its length. */
+export function createFarmKey(secret: string | Buffer): FarmKey {
+  const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', secret, 'slipway', purpose, 32));
+  const sealing = derive('seal');
+  const printing = derive('fingerprint');
+  return {
+    seal: (text) => {
+      const nonce = randomBytes(NONCE_BYTES);
+      const cipher = createCipheriv('aes-256-gcm', sealing, nonce);
+      const body = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+      return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString('base64');
+    },
+    open: (sealed) => {
+      const bytes = Buffer.from(sealed, 'base64');
+      const decipher = createDecipheriv('aes-256-gcm', sealing, bytes.subarray(0, NONCE_BYTES));
+      try {
+        decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
+        return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]).toString();
+      } catch (cause) {
+        throw new FarmError('InvalidConfig', 'A secret was sealed under another farm key.', { cause });
+      }
+    },
+    fingerprint: (text) => createHmac('sha256', printing).update(text).digest('hex'),
+  };
+}
+
+/** Reads the key file of the configuration. @throws InvalidConfig when there is none, or it is too short. */
+export function loadFarmKey(file: string | undefined): FarmKey {
+  if (file === undefined) throw new FarmError('InvalidConfig', 'The option farm.keyFile is missing.');
+  let secret: Buffer;
+  try {
+    secret = readFileSync(file);
+  } catch (error) {
+    throw wrapError(error, 'Reading the farm key', 'InvalidConfig');
+  }
+  if (secret.length < 32) throw new FarmError('InvalidConfig', `The farm key in ${file} is shorter than 32 bytes.`);
+  return createFarmKey(secret);
+}

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { actionSchema, imageSchema } from './events.ts';
+import { failureSchema } from './failures.ts';
+import { PHASES, phaseSchema } from './phases.ts';
+
+export const buildStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled']);
+export type BuildState = z.infer<typeof buildStateSchema>;
+
+const phaseStateSchema = z.enum(['waiting', 'ready', 'queued', 'running', 'succeeded', 'failed', 'cancelled']);
+export type PhaseState = z.infer<typeof phaseStateSchema>;
+
+/** Times are milliseconds since the Unix epoch. */
+const time = z.int().nullable();
+
+export const phaseViewSchema = z.object({
+  phase: phaseSchema,
+  state: phaseStateSchema,
+  /** How often it was started. */
+  attempts: z.int(),
+  startedAt: time,
+  finishedAt: time,
+  worker: z.string().nullable(),
+});
+
+export const stepViewSchema = z.object({
+  index: z.int(),
+  name: z.string().nullable(),
+  type: z.string(),
+  state: z.enum(['waiting', 'running', 'succeeded', 'failed']),
+  startedAt: time,
+  finishedAt: time,
+  exitCode: z.int().nullable(),
+});
+
+export const vmViewSchema = z.object({
+  vm: z.string(),
+  phases: z.array(phaseViewSchema).length(PHASES.length),
+  steps: z.array(stepViewSchema),
+  failure: failureSchema.nullable(),
+  /** API path of the picture kept as evidence, if there is one. */
+  screenshot: z.string().nullable(),
+});
+
+export const moduleViewSchema = z.object({
+  name: z.string(),
+  layerKey: z.string(),
+  action: actionSchema,
+  state: buildStateSchema,
+  layerBuild: z.string().nullable(),
+  generation: z.int().nullable(),
+  cluster: z.string().nullable(),
+  dependsOn: z.array(z.string()),
+  vms: z.array(vmViewSchema),
+  images: z.array(imageSchema),
+  failure: failureSchema.nullable(),
+});
+
+/** `GET /builds/:id`. */
+export const buildViewSchema = z.object({
+  buildId: z.string(),
+  state: buildStateSchema,
+  createdAt: z.int(),
+  finishedAt: time,
+  modules: z.array(moduleViewSchema),
+});
+
+/** One row of `GET /builds`. */
+export const buildSummarySchema = z.object({
+  buildId: z.string(),
+  state: buildStateSchema,
+  createdAt: z.int(),
+  finishedAt: time,
+  modules: z.array(z.object({ name: z.string(), state: buildStateSchema })),
+});
+
+export const limitsSchema = z.object({
+  imports: z.int().min(1),
+  vms: z.int().min(1),
+  cpu: z.number().positive(),
+  memoryBytes: z.int().positive(),
+});
+export type Limits = z.infer<typeof limitsSchema>;
+
+/** One cluster of `GET /clusters`. */
+export const clusterViewSchema = z.object({
+  name: z.string(),
+  healthy: z.boolean(),
+  message: z.string().nullable(),
+  limits: limitsSchema,
+  inUse: z.object({ imports: z.int(), vms: z.int(), cpu: z.number(), memoryBytes: z.int() }),
+  /** Who holds VM slots. */
+  holders: z.array(z.object({ layerBuild: z.string(), module: z.string(), vms: z.int() })),
+  queues: z.array(z.object({ phase: phaseSchema, waiting: z.int(), active: z.int() })),
+  workers: z.array(z.object({ phase: phaseSchema, processes: z.int(), capacity: z.int() })),
+});
+
+export type PhaseView = z.infer<typeof phaseViewSchema>;
+export type StepView = z.infer<typeof stepViewSchema>;
+export type VmView = z.infer<typeof vmViewSchema>;
+export type ModuleView = z.infer<typeof moduleViewSchema>;
+export type BuildView = z.infer<typeof buildViewSchema>;
+export type BuildSummary = z.infer<typeof buildSummarySchema>;
+export type ClusterView = z.infer<typeof clusterViewSchema>;

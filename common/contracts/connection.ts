@@ -1,0 +1,18 @@
+import { z } from 'zod';
+
+/** `DIR/connection.json` of a farm on one machine: how to reach it and which processes it is made of. */
+export const connectionSchema = z.object({
+  url: z.string(),
+  token: z.string(),
+  kubeconfig: z.string(),
+  redisUrl: z.string(),
+  /** Process ids by role: `up`, `redis`, `embedded`, `scheduler`, `import`, `boot-keystrokes`, `provision`, `snapshot`. */
+  pids: z.record(z.string(), z.array(z.int())),
+});
+
+export type Connection = z.infer<typeof connectionSchema>;
+
+/** `$XDG_STATE_HOME/slipway/current.json`: which farm the CLI talks to when nothing else says. */
+export const pointerSchema = z.object({ dataDir: z.string(), pid: z.int() });
+
+export type Pointer = z.infer<typeof pointerSchema>;

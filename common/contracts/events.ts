@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { failureSchema } from './failures.ts';
+import { phaseSchema } from './phases.ts';
+
+export const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
+export const outcomeSchema = z.enum(OUTCOMES);
+export type Outcome = z.infer<typeof outcomeSchema>;
+
+/** `build`: made by this build; `reuse`: was there; `join`: made by another build's work. */
+export const actionSchema = z.enum(['build', 'reuse', 'join']);
+export type Action = z.infer<typeof actionSchema>;
+
+/** A captured disk, as people and scripts find it. */
+export const imageSchema = z.object({ vm: z.string(), disk: z.string(), snapshot: z.string(), cluster: z.string() });
+export type Image = z.infer<typeof imageSchema>;
+
+export const moduleResultSchema = z.object({
+  name: z.string(),
+  action: actionSchema,
+  outcome: outcomeSchema,
+  durationMs: z.int(),
+  images: z.array(imageSchema),
+  failure: failureSchema.optional(),
+});
+export type ModuleResult = z.infer<typeof moduleResultSchema>;
+
+const where = { module: z.string(), vm: z.string() };
+const stepFields = { ...where, step: z.int(), name: z.string().nullable(), type: z.string() };
+
+/** What happens to a build, one variant per event; the order of a stream is the order of its ids. */
+export const farmEventSchema = z.discriminatedUnion('event', [
+  z.object({ event: z.literal('build-accepted'), buildId: z.string(), modules: z.array(z.string()) }),
+  z.object({ event: z.literal('module-started'), module: z.string(), action: actionSchema }),
+  z.object({ event: z.literal('module-reused'), module: z.string(), images: z.array(imageSchema) }),
+  z.object({ event: z.literal('phase-started'), ...where, phase: phaseSchema, attempt: z.int(), worker: z.string() }),
+  z.object({
+    event: z.literal('phase-finished'),
+    ...where,
+    phase: phaseSchema,
+    outcome: z.enum(['succeeded', 'failed', 'cancelled', 'requeue']),
+    durationMs: z.int(),
+    failure: failureSchema.optional(),
+  }),
+  z.object({ event: z.literal('step-started'), ...stepFields }),
+  z.object({
+    event: z.literal('step-finished'),
+    ...stepFields,
+    outcome: z.enum(['succeeded', 'failed']),
+    exitCode: z.int().nullable(),
+    durationMs: z.int(),
+  }),
+  z.object({
+    event: z.literal('log'),
+    ...where,
+    phase: phaseSchema,
+    /** What speaks: `step`, `import`, `console`, `farm`. */
+    source: z.string(),
+    /** One line without its newline; untrusted, secrets masked. */
+    line: z.string(),
+  }),
+  z.object({
+    event: z.literal('module-finished'),
+    ...moduleResultSchema.omit({ name: true }).shape,
+    module: z.string(),
+  }),
+  z.object({
+    event: z.literal('build-finished'),
+    buildId: z.string(),
+    outcome: outcomeSchema,
+    durationMs: z.int(),
+    modules: z.array(moduleResultSchema),
+  }),
+]);
+
+export type FarmEvent = z.infer<typeof farmEventSchema>;
+
+/** An event as it stands in a stream: with its time (ISO 8601) and the id to resume after. */
+export type StoredEvent = FarmEvent & { readonly time: string; readonly id: string };

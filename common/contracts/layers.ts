@@ -1,0 +1,128 @@
+import { z } from 'zod';
+import type { Checksum, CompiledModule, DiskBus } from './module/compiled.ts';
+
+/** Where the content of a disk comes from, loose ends resolved. */
+export type DiskOrigin =
+  | {
+      readonly kind: 'url';
+      readonly url: string;
+      readonly checksum: Checksum | null;
+      /** Content key of the shared source volume: `sha256:…`, or a hash of URL and validator. */
+      readonly identity: string;
+    }
+  | { readonly kind: 'blank' }
+  | { readonly kind: 'layer'; readonly layerKey: string; readonly vm: string; readonly disk: string };
+
+/** One disk of a VM to build, in device order; the first one boots. */
+export interface DiskPlan {
+  readonly name: string;
+  /** Null: as large as its origin. */
+  readonly sizeBytes: number | null;
+  readonly bus: DiskBus;
+  readonly storageClass: string | null;
+  readonly origin: DiskOrigin;
+}
+
+/** An ISO with its content key. */
+export interface IsoPlan {
+  readonly url: string;
+  readonly checksum: Checksum | null;
+  readonly identity: string;
+}
+
+/** Address and hardware of one NIC, fixed by the planner. */
+export interface NicPlan {
+  readonly name: string;
+  readonly subnet: string;
+  readonly model: string;
+  readonly slot: number | null;
+  /** Lower case; fixed from layerKey, VM and NIC, so that a clone keeps it. */
+  readonly mac: string;
+  /** Null on an unmanaged subnet without a given address. */
+  readonly ip: string | null;
+}
+
+/** One subnet as it is while building. */
+export interface SubnetPlan {
+  readonly name: string;
+  readonly vpc: string;
+  readonly cidr: string;
+  /** KubeOVN's router port in the subnet. */
+  readonly gateway: string;
+  readonly dhcp: boolean;
+  readonly dns: readonly string[];
+  readonly unmanaged: boolean;
+  /** Address of the relay; null when another subnet of the VPC carries it, or the subnet is unmanaged. */
+  readonly relay: string | null;
+}
+
+/** Everything of a VM that the planner decided beyond the compiled module. */
+export interface VmPlan {
+  readonly name: string;
+  readonly disks: readonly DiskPlan[];
+  readonly isos: readonly IsoPlan[];
+  /** While building. */
+  readonly nics: readonly NicPlan[];
+  /** What the published template has; the same as `nics` without build overrides. */
+  readonly templateNics: readonly NicPlan[];
+  readonly cpu: number;
+  readonly memoryBytes: number;
+}
+
+/**
+ * What a layer build builds: the compiled module and the planner's decisions. Stored once in Redis and read by every
+ * phase. `sshPassword` in it is sealed under the farm's key.
+ */
+export interface LayerSpec {
+  readonly schema: 1;
+  readonly layerKey: string;
+  readonly module: CompiledModule;
+  /** In the order of `module.vms`. */
+  readonly vms: readonly VmPlan[];
+  readonly network: {
+    readonly vpcs: readonly { readonly name: string; readonly internet: boolean }[];
+    readonly subnets: readonly SubnetPlan[];
+  };
+  /** SHA-256 of each URL file of the module, known after it was fetched for planning; inline ones need none. */
+  readonly fileHashes: Readonly<Record<string, string>>;
+}
+
+export const layerDiskSchema = z.object({
+  name: z.string(),
+  /** Name of the VolumeSnapshot in the cluster's farm namespace. */
+  snapshot: z.string(),
+  sizeBytes: z.int(),
+  bus: z.enum(['virtio', 'scsi', 'sata', 'usb']),
+});
+
+export const layerVmSchema = z.object({
+  vm: z.string(),
+  /** Name of the halted template VirtualMachine. */
+  template: z.string(),
+  /** Device order; the first one boots. */
+  disks: z.array(layerDiskSchema),
+  firmware: z.enum(['bios', 'efi']),
+});
+
+/**
+ * A finished layer: what dependents start from and what `slipway images` lists. Kept in Redis and mirrored as annotation
+ * `slipway.dev/layer` on its snapshots, so that the catalog can be read again from the cluster alone.
+ */
+export const layerRecordSchema = z.object({
+  layerKey: z.string(),
+  module: z.string(),
+  /** Counts up per module name. */
+  version: z.int(),
+  cluster: z.string(),
+  namespace: z.string(),
+  layerBuild: z.string(),
+  generation: z.int(),
+  /** ISO 8601. */
+  createdAt: z.string(),
+  labels: z.record(z.string(), z.string()),
+  vms: z.array(layerVmSchema),
+});
+
+export type LayerDisk = z.infer<typeof layerDiskSchema>;
+export type LayerVm = z.infer<typeof layerVmSchema>;
+export type LayerRecord = z.infer<typeof layerRecordSchema>;

@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+
+/** Longest name that KubeVirt and Kubernetes labels take. */
+const MAX_NAME = 63;
+
+/** Labels on every object that the farm makes on a cluster. */
+export const LABELS = {
+  farm: 'slipway.dev/farm',
+  layerBuild: 'slipway.dev/layer-build',
+  generation: 'slipway.dev/generation',
+  module: 'slipway.dev/module',
+  vm: 'slipway.dev/vm',
+  /** Which kind of object it is to the farm: `build`, `template`, `layer`, `source`. */
+  role: 'slipway.dev/role',
+  /** On layers and shared sources: the (cut) key. */
+  layerKey: 'slipway.dev/layer-key',
+} as const;
+
+/** Annotations, whose values may be long. */
+export const ANNOTATIONS = {
+  /** The LayerRecord as JSON, on every snapshot of a layer. */
+  layer: 'slipway.dev/layer',
+  /** Set on a VM before the first key is typed: its disks cannot be trusted if the phase is not committed. */
+  typing: 'slipway.dev/typing',
+} as const;
+
+/** Identity of a layer build in object names. */
+export interface BuildIdentity {
+  readonly layerBuild: string;
+  readonly generation: number;
+}
+
+/** `sw-<id>-g<n>[-part…]`: a lower-case DNS label, cut with a hash when it would be longer than 63 characters. */
+export function objectName({ layerBuild, generation }: BuildIdentity, ...parts: string[]): string {
+  return cutName(['sw', layerBuild.toLowerCase(), `g${generation}`, ...parts].join('-'));
+}
+
+/** Name of the shared volume (and its snapshot) of an imported source. */
+export function sourceName(identity: string): string {
+  return `sw-source-${createHash('sha256').update(identity).digest('hex').slice(0, 32)}`;
+}
+
+/** Cuts a name to 63 characters, keeping it unique by a hash of the whole. */
+export function cutName(name: string): string {
+  if (name.length <= MAX_NAME) return name;
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
+  return `${name.slice(0, MAX_NAME - 9).replace(/-+$/, '')}-${hash}`;
+}

@@ -1,0 +1,48 @@
+import type { FarmEvent } from './events.ts';
+import type { Failure } from './failures.ts';
+import type { LayerRecord, LayerSpec, LayerVm } from './layers.ts';
+import type { JobReference } from './phases.ts';
+
+/** What an executor hands back. References only: nothing large, no secret. */
+export type PhaseResult =
+  | { readonly outcome: 'succeeded'; readonly layerVm?: LayerVm }
+  | { readonly outcome: 'failed'; readonly failure: Failure }
+  | { readonly outcome: 'requeue'; readonly afterMs: number; readonly why: string }
+  | { readonly outcome: 'cancelled' };
+
+/** The right to work on a phase, until a later claim raises the epoch. */
+export interface PhaseClaim {
+  readonly job: JobReference;
+  readonly epoch: number;
+  readonly cluster: string;
+  readonly spec: LayerSpec;
+  /** Records of the layers that the spec's disks start from, by layerKey. */
+  readonly parents: Readonly<Record<string, LayerRecord>>;
+  /** How often the phase was claimed before: more than 0 means that something may be adopted. */
+  readonly formerClaims: number;
+}
+
+/**
+ * What workers know of the farm's state. Every method that changes something checks the claim's epoch and throws
+ * `Superseded` when a later claim has passed it; all may throw `RedisUnavailable`.
+ */
+export interface PhaseStore {
+  /**
+   * Takes the phase over, raising its epoch, and emits `phase-started` for the first claim of a dispatch. Null when the
+   * job is not current any more: committed, cancelled, or of a former generation.
+   */
+  claim(job: JobReference, worker: string): Promise<PhaseClaim | null>;
+  /** Resolves when the claim is still current. Call before keys, step starts and deletes. */
+  assertCurrent(claim: PhaseClaim): Promise<void>;
+  /** Records the outcome and moves what depends on it to the ready set. Idempotent. */
+  commit(claim: PhaseClaim, result: PhaseResult): Promise<void>;
+  /** Appends to the event streams of every build that waits for the layer. */
+  emit(claim: PhaseClaim, event: FarmEvent): Promise<void>;
+  /**
+   * Aborted when the work should stop: nobody wants it any more (reason `Cancelled`), or another worker has taken over
+   * (reason `Superseded`). Told by notification, not by polling. Ends with `signal`.
+   */
+  watch(claim: PhaseClaim, signal: AbortSignal): Promise<AbortSignal>;
+  /** Keeps a picture of the screen as evidence (PNG), shown by the HTTP API. */
+  saveScreenshot(claim: PhaseClaim, png: Buffer): Promise<void>;
+}

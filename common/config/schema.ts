@@ -85,7 +85,7 @@ export const configSchema = z.strictObject({
   retention: z
     .strictObject({
       failure: milliseconds
-        .default('30m')
+        .prefault('30m')
         .describe('How long disks of a failed module are kept; 0 removes them at once.'),
       builds: milliseconds.prefault('168h').describe('How long records and logs of finished builds are kept.'),
     })

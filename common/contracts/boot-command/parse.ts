@@ -1,0 +1,101 @@
+import { type BootFinding, type BootToken, type Stroke, scanBootCommand } from './grammar.ts';
+import { isShifted, literalKeysym, SHIFT_KEYSYMS, SPECIAL_KEYSYMS } from './keysyms.ts';
+import { templateNames } from './template.ts';
+
+/** One thing to do at the console: press or release a key (X11 keysym), or let `ms` milliseconds pass. */
+export type BootEvent =
+  | { readonly type: 'key'; readonly keysym: number; readonly down: boolean }
+  | { readonly type: 'wait'; readonly ms: number };
+
+/** The events of a boot command with what is doubtful in it, or why it can never be typed. */
+export type BootCommandResult =
+  | { readonly events: readonly BootEvent[]; readonly warnings: readonly string[] }
+  | { readonly error: string };
+
+/** The values that are known when a boot command is typed. */
+export const BOOT_TEMPLATE_NAMES = ['HTTPIP', 'HTTPPort', 'Name', 'SSHPublicKey'] as const;
+
+/**
+ * Turns a boot command into key events in Packer's order. The strings are joined without a separator first, so a tag may
+ * straddle two of them. Templates are not filled: fill them before (`fillTemplate`).
+ * On purpose unlike Packer: a Shift that the user holds is not released by a shifted literal; LF and CR type Return and
+ * TAB types Tab; characters beyond Latin-1 use X11's Unicode keysyms; `<wait0>` is an error.
+ */
+export function parseBootCommand(strings: readonly string[]): BootCommandResult {
+  const { tokens, findings } = scanBootCommand(strings.join(''));
+  const error = findings.find((finding) => finding.severity === 'error');
+  if (error) return { error: error.message };
+  const { events, heldAtEnd } = eventsOf(tokens);
+  return { events, warnings: [...findings.map((finding) => finding.message), ...heldAtEnd] };
+}
+
+/** A finding with the string of the list that it starts in. */
+export interface BootCommandFinding {
+  readonly severity: 'error' | 'warning';
+  /** Index in the list of strings. */
+  readonly element: number;
+  readonly message: string;
+}
+
+/** Everything wrong with a boot command before its templates are filled, with the place. */
+export function checkBootCommand(strings: readonly string[]): BootCommandFinding[] {
+  const text = strings.join('');
+  const { tokens, findings } = scanBootCommand(text);
+  const known: readonly string[] = BOOT_TEMPLATE_NAMES;
+  const templates = templateNames(text)
+    .filter(({ name }) => !known.includes(name))
+    .map(({ name, offset }): BootFinding => {
+      const message = `there is no template value "${name}"; known are ${known.join(', ')}`;
+      return { severity: 'error', offset, message };
+    });
+  const held = eventsOf(tokens).heldAtEnd.map(
+    (message): BootFinding => ({ severity: 'warning', offset: text.length, message }),
+  );
+  return [...findings, ...templates, ...held].map(({ severity, offset, message }) => ({
+    severity,
+    element: elementAt(strings, offset),
+    message,
+  }));
+}
+
+function elementAt(strings: readonly string[], offset: number): number {
+  let end = 0;
+  const element = strings.findIndex((string) => {
+    end += string.length;
+    return offset < end;
+  });
+  return element === -1 ? Math.max(0, strings.length - 1) : element;
+}
+
+function eventsOf(tokens: readonly BootToken[]): { events: BootEvent[]; heldAtEnd: string[] } {
+  const events: BootEvent[] = [];
+  const held = new Map<number, string>();
+  const key = (keysym: number, down: boolean) => events.push({ type: 'key', keysym, down });
+  const stroke = (keysym: number, how: Stroke) => {
+    if (how !== 'off') key(keysym, true);
+    if (how !== 'on') key(keysym, false);
+  };
+  for (const token of tokens) {
+    if (token.kind === 'wait') {
+      events.push({ type: 'wait', ms: token.ms });
+      continue;
+    }
+    const keysym = token.kind === 'special' ? token.keysym : literalKeysym(token.character);
+    const ownShift =
+      token.kind === 'literal' &&
+      isShifted(token.character) &&
+      !held.has(SHIFT_KEYSYMS.left) &&
+      !held.has(SHIFT_KEYSYMS.right);
+    if (ownShift && token.stroke !== 'off') key(SHIFT_KEYSYMS.left, true);
+    stroke(keysym, token.stroke);
+    if (ownShift && token.stroke !== 'on') key(SHIFT_KEYSYMS.left, false);
+    if (token.stroke === 'on') held.set(keysym, token.kind === 'literal' ? token.character : specialName(keysym));
+    else held.delete(keysym);
+  }
+  const heldAtEnd = [...held.values()].map((name) => `"<${name}On>" is never released by "<${name}Off>"`);
+  return { events, heldAtEnd };
+}
+
+function specialName(keysym: number): string {
+  return Object.keys(SPECIAL_KEYSYMS).find((name) => SPECIAL_KEYSYMS[name] === keysym) ?? '';
+}

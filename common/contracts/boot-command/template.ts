@@ -1,0 +1,27 @@
+import { FarmError } from '../../errors/farm-error.ts';
+
+const PLACEHOLDER = /\{\{\s*\.([A-Za-z_]\w*)\s*\}\}/g;
+
+/** Every `{{ .Name }}` of a text with its offset. Other uses of braces are no templates. */
+export function templateNames(text: string): { name: string; offset: number }[] {
+  return [...text.matchAll(PLACEHOLDER)].map((match) => ({ name: match[1] ?? '', offset: match.index }));
+}
+
+/**
+ * Replaces every `{{ .Name }}` (any spacing) by its value; values are not looked at again.
+ * An unknown name is an `InvalidModule` error, or stays as it is with `unknown: 'keep'` (for files of other programs,
+ * which may use the same braces).
+ */
+export function fillTemplate(
+  text: string,
+  values: Readonly<Record<string, string>>,
+  unknown: 'error' | 'keep' = 'error',
+): string {
+  return text.replaceAll(PLACEHOLDER, (placeholder, name: string) => {
+    if (Object.hasOwn(values, name)) return values[name] ?? '';
+    if (unknown === 'keep') return placeholder;
+    throw new FarmError('InvalidModule', `There is no template value "${name}" for "${placeholder}"`, {
+      details: { name, known: Object.keys(values) },
+    });
+  });
+}

@@ -1,0 +1,87 @@
+import { KeyedMutex } from '../host/keyed-mutex.ts';
+import { shortHash } from '../host/layout.ts';
+import { interfacesOf, ipBatch, removeInterfaces } from './ip-command.ts';
+
+const mutex = new KeyedMutex();
+
+/** The bridge of a subnet within its VPC's namespace. */
+export function bridgeName(subnet: string): string {
+  return `br${shortHash(subnet, 10)}`;
+}
+
+/** A subnet as a bridge that carries the gateway's address. */
+export interface BridgeOptions {
+  readonly namespace: string;
+  readonly subnet: string;
+  /** Gateway with prefix length. */
+  readonly address: string;
+  readonly mtu?: number;
+}
+
+/** Makes the bridge of a subnet, unless it is there. */
+export async function ensureBridge({ namespace, subnet, address, mtu }: BridgeOptions): Promise<void> {
+  const bridge = bridgeName(subnet);
+  await mutex.run(`${namespace}/${bridge}`, async () => {
+    const found = (await interfacesOf(namespace)).find(({ ifname }) => ifname === bridge);
+    if (found?.addr_info.some(({ local }) => address.startsWith(`${local}/`))) return;
+    await ipBatch(namespace, [
+      ...(found ? [] : [`link add ${bridge} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`]),
+      `addr replace ${address} dev ${bridge}`,
+      `link set ${bridge} ${mtu === undefined ? '' : `mtu ${mtu} `}up`,
+    ]);
+  });
+}
+
+export async function removeBridge(namespace: string, subnet: string): Promise<void> {
+  await removeInterfaces(namespace, [bridgeName(subnet)]);
+}
+
+/** A virtual cable between a machine's card and a subnet. */
+export interface TapOptions {
+  /** Unique per card, e.g. uid of the VMI and name of the card. */
+  readonly id: string;
+  /** Where QEMU runs. */
+  readonly machineNamespace: string;
+  /** Where the subnet's bridge is. */
+  readonly vpcNamespace: string;
+  readonly subnet: string;
+}
+
+/** The tap's name in QEMU's namespace. */
+export function tapName(id: string): string {
+  return `t${shortHash(id, 10)}`;
+}
+
+/**
+ * Makes a tap on the subnet's bridge, unless it is there. QEMU runs in one namespace; a card in another VPC gets a
+ * bridge of its own beside QEMU (without address, so nothing routes over it) and a veth pair into that VPC.
+ */
+export async function ensureTap(options: TapOptions): Promise<string> {
+  const { id, machineNamespace, vpcNamespace, subnet } = options;
+  const tap = tapName(id);
+  const isLocal = machineNamespace === vpcNamespace;
+  const bridge = isLocal ? bridgeName(subnet) : `x${tap}`;
+  const present = new Set((await interfacesOf(machineNamespace)).map(({ ifname }) => ifname));
+  if (present.has(tap)) return tap;
+  if (!isLocal) await connectBridge({ bridge, tap, ...options });
+  await ipBatch(machineNamespace, [`tuntap add dev ${tap} mode tap`, `link set ${tap} master ${bridge} up`]);
+  return tap;
+}
+
+async function connectBridge(options: TapOptions & { bridge: string; tap: string }): Promise<void> {
+  const { bridge, tap, machineNamespace, vpcNamespace, subnet } = options;
+  await removeInterfaces(machineNamespace, [bridge, `y${tap}`]);
+  await ipBatch(machineNamespace, [
+    `link add ${bridge} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`,
+    `link set ${bridge} up`,
+    `link add y${tap} type veth peer name z${tap} netns ${vpcNamespace}`,
+    `link set y${tap} master ${bridge} up`,
+  ]);
+  await ipBatch(vpcNamespace, [`link set z${tap} master ${bridgeName(subnet)} up`]);
+}
+
+/** Removes what `ensureTap` made. */
+export async function removeTap(machineNamespace: string, id: string): Promise<void> {
+  const tap = tapName(id);
+  await removeInterfaces(machineNamespace, [tap, `y${tap}`, `x${tap}`]);
+}

@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../common/clock/clock.ts';
+import { type HostLayout, shortHash } from '../host/layout.ts';
+import { findProcesses, killProcesses } from '../host/processes.ts';
+import { type Cidr, formatIpv4, netmaskOf } from './addresses.ts';
+import { bridgeName } from './bridges.ts';
+import { namespacePath } from './ip-command.ts';
+
+/** One card that the server answers; all others are ignored. */
+export interface Reservation {
+  readonly mac: string;
+  readonly ip: string;
+  readonly hostname?: string;
+  /** Name servers for this card; the subnet's when absent. */
+  readonly nameServers?: readonly string[];
+}
+
+/** What the server of a subnet tells every card. */
+export interface DhcpOptions {
+  readonly cidr: Cidr;
+  readonly router?: string;
+  readonly nameServers: readonly string[];
+  readonly leaseSeconds: number;
+  readonly mtu?: number;
+}
+
+/** Where a server runs. */
+export interface DhcpPlace {
+  readonly layout: HostLayout;
+  readonly namespace: string;
+  readonly subnet: string;
+  readonly clock: Clock;
+}
+
+/**
+ * The DHCP server of a subnet: dnsmasq without its name service, which answers reserved cards only. Reservations are
+ * files in a directory that it watches. After a restart of ours it is simply started anew; all it knows is in files.
+ */
+export class DhcpServer {
+  readonly #place: DhcpPlace;
+  readonly #directory: string;
+  #child: ChildProcess | undefined;
+  #configuration = '';
+  #isStopped = false;
+
+  constructor(place: DhcpPlace) {
+    this.#place = place;
+    this.#directory = join(place.layout.run, 'dhcp', shortHash(place.subnet, 16));
+  }
+
+  /** Runs the server with these options; restarts it when they changed or when it ended by itself. */
+  async ensure(options: DhcpOptions): Promise<void> {
+    const args = this.#arguments(options);
+    const configuration = args.join(' ');
+    if (this.#child && this.#configuration === configuration) return;
+    await this.#endProcess();
+    if (this.#isStopped) return;
+    await Promise.all(['hosts', 'options'].map((name) => mkdir(join(this.#directory, name), { recursive: true })));
+    const [command = '', ...rest] = ['nsenter', `--net=${namespacePath(this.#place.namespace)}`, 'dnsmasq', ...args];
+    const child = spawn(command, rest, { detached: true, stdio: 'ignore' });
+    child.unref();
+    child.once('error', () => this.#forget(child));
+    child.once('exit', () => this.#forget(child));
+    this.#child = child;
+    this.#configuration = configuration;
+  }
+
+  /** Answers this card from now on. */
+  async reserve({ mac, ip, hostname, nameServers = [] }: Reservation): Promise<void> {
+    const tag = `card-${mac.replaceAll(':', '')}`;
+    const name = hostname === undefined ? '' : `,${hostname}`;
+    await this.#write('options', tag, nameServers.length === 0 ? '' : `tag:${tag},6,${nameServers.join(',')}\n`);
+    await this.#write('hosts', tag, `${mac},set:${tag},${ip}${name}\n`);
+  }
+
+  /** Does not answer this card any more. */
+  async release(mac: string): Promise<void> {
+    const tag = `card-${mac.replaceAll(':', '')}`;
+    await Promise.all(['hosts', 'options'].map((name) => rm(join(this.#directory, name, tag), { force: true })));
+    this.#child?.kill('SIGHUP'); // dnsmasq notices new files by itself, but not missing ones.
+  }
+
+  /** The cards it answers, as written: hexadecimal digits of their addresses. */
+  async reservations(): Promise<string[]> {
+    return await readdir(join(this.#directory, 'hosts')).catch(() => []);
+  }
+
+  /** Ends the server and forgets what it knew. */
+  async remove(): Promise<void> {
+    this.#isStopped = true;
+    await this.#endProcess();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #write(folder: string, name: string, content: string): Promise<void> {
+    const directory = join(this.#directory, folder);
+    await mkdir(directory, { recursive: true });
+    const temporary = join(this.#directory, `${folder}-${name}`);
+    await writeFile(temporary, content);
+    await rename(temporary, join(directory, name));
+  }
+
+  async #endProcess(): Promise<void> {
+    this.#child = undefined;
+    await killProcesses(await findProcesses(this.#directory), this.#place.clock);
+  }
+
+  #forget(child: ChildProcess): void {
+    if (this.#child === child) this.#child = undefined;
+  }
+
+  #arguments({ cidr, router, nameServers, leaseSeconds, mtu }: DhcpOptions): string[] {
+    return [
+      ...['--keep-in-foreground', '--conf-file=/dev/null', '--port=0', '--no-hosts', '--no-resolv', '--no-ping'],
+      // The data directory may be readable for its owner only.
+      ...['--user=root', '--log-facility=/dev/null', '--pid-file=', '--dhcp-authoritative'],
+      ...['--bind-interfaces', `--interface=${bridgeName(this.#place.subnet)}`, '--except-interface=lo'],
+      `--dhcp-range=${formatIpv4(cidr.base)},static,${netmaskOf(cidr)},${leaseSeconds}s`,
+      `--dhcp-leasefile=${join(this.#directory, 'leases')}`,
+      `--dhcp-hostsdir=${join(this.#directory, 'hosts')}`,
+      `--dhcp-optsdir=${join(this.#directory, 'options')}`,
+      router === undefined ? '--dhcp-option=3' : `--dhcp-option=3,${router}`,
+      nameServers.length === 0 ? '--dhcp-option=6' : `--dhcp-option=6,${nameServers.join(',')}`,
+      ...(mtu === undefined ? [] : [`--dhcp-option=26,${mtu}`]),
+    ];
+  }
+}

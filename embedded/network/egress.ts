@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises';
+import { type HostLayout, shortHash } from '../host/layout.ts';
+import { runCommand } from '../host/run-command.ts';
+import { formatIpv4, parseIpv4 } from './addresses.ts';
+import { hasNamespace, interfacesOf, ipBatch, removeInterfaces, runInNamespace } from './ip-command.ts';
+
+/** Transit networks of four addresses are taken from the shared address space of RFC 6598. */
+const TRANSIT_BASE = '100.80.0.0';
+const TRANSIT_COUNT = 2 ** 16;
+
+/** The way out of a VPC. */
+export interface EgressOptions {
+  readonly layout: HostLayout;
+  readonly vpc: string;
+  readonly namespace: string;
+  /** Source networks that may leave; all of the VPC when empty. */
+  readonly sources: readonly string[];
+}
+
+/** The host's end of the VPC's veth pair. */
+function hostEnd({ layout, vpc }: Pick<EgressOptions, 'layout' | 'vpc'>): string {
+  return `${layout.prefix}${shortHash(vpc, 5)}`;
+}
+
+/**
+ * Lets a VPC out: a veth pair to the host, translated once when it leaves the VPC and once when it leaves the host, so
+ * VPCs with the same addresses do not disturb each other. What arrives there is only ever forwarded outside: never to
+ * the host's own services, nor to another VPC. Returns the two transit addresses (inside, host).
+ */
+export async function openEgress(options: EgressOptions): Promise<{ readonly inside: string; readonly host: string }> {
+  const device = hostEnd(options);
+  const known = (await interfacesOf()).find(({ ifname }) => ifname === device)?.addr_info[0]?.local;
+  const host = known ?? (await connect(options, device));
+  const inside = formatIpv4((parseIpv4(host) ?? 0) + 1);
+  await runInNamespace(options.namespace, ['nft', '-f', '-'], vpcRules(options.sources));
+  await runCommand('nft', ['-f', '-'], { input: hostRules(options.layout) });
+  await allowForwarding(device);
+  return { inside, host };
+}
+
+/** Cuts a VPC off again. */
+export async function closeEgress(options: Omit<EgressOptions, 'sources'>): Promise<void> {
+  await removeInterfaces(undefined, [hostEnd(options)]);
+  if (!(await hasNamespace(options.namespace))) return;
+  await runInNamespace(options.namespace, ['nft', '-f', '-'], 'table ip egress\ndelete table ip egress\n');
+}
+
+/** Removes what the host itself got: the table and, after a crash, left interfaces. */
+export async function removeHostEgress(layout: HostLayout): Promise<void> {
+  const names = (await interfacesOf()).map(({ ifname }) => ifname).filter((name) => name.startsWith(layout.prefix));
+  await removeInterfaces(undefined, names);
+  const table = layout.prefix;
+  await runCommand('nft', ['-f', '-'], { input: `table ip ${table}\ndelete table ip ${table}\n` });
+}
+
+async function connect({ layout, vpc, namespace }: EgressOptions, device: string): Promise<string> {
+  const taken = new Set((await interfacesOf()).flatMap(({ addr_info }) => addr_info.map(({ local }) => local)));
+  const base = parseIpv4(TRANSIT_BASE) ?? 0;
+  let index = Number.parseInt(shortHash(`${layout.dataDir}/${vpc}`, 8), 16) % TRANSIT_COUNT;
+  while (taken.has(formatIpv4(base + 4 * index + 1))) index = (index + 1) % TRANSIT_COUNT;
+  const host = formatIpv4(base + 4 * index + 1);
+  const inside = formatIpv4(base + 4 * index + 2);
+  await removeInterfaces(namespace, ['egress']);
+  await ipBatch(undefined, [
+    `link add ${device} type veth peer name egress netns ${namespace}`,
+    `addr add ${host}/30 dev ${device}`,
+    `link set ${device} up`,
+  ]);
+  await ipBatch(namespace, [
+    `addr add ${inside}/30 dev egress`,
+    'link set egress up',
+    `route replace default via ${host} dev egress`,
+  ]);
+  return host;
+}
+
+function vpcRules(sources: readonly string[]): string {
+  const drop = sources.length === 0 ? '' : `oifname "egress" ip saddr != { ${sources.join(', ')} } drop`;
+  return `
+table ip egress
+delete table ip egress
+table ip egress {
+  chain forward {
+    type filter hook forward priority filter;
+    ${drop}
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    oifname "egress" masquerade
+  }
+}
+`;
+}
+
+/** Read per prefix, so one table serves all VPCs of the cluster and a rewrite is always the same text. */
+function hostRules({ prefix }: HostLayout): string {
+  return `
+table ip ${prefix}
+delete table ip ${prefix}
+table ip ${prefix} {
+  chain input {
+    type filter hook input priority filter;
+    iifname "${prefix}*" drop
+  }
+  chain forward {
+    type filter hook forward priority filter;
+    iifname "${prefix}*" oifname "sw*" drop
+    oifname "${prefix}*" ct state established,related accept
+    oifname "${prefix}*" drop
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    iifname "${prefix}*" masquerade
+  }
+}
+`;
+}
+
+/** Forwarding is asked for per interface, not for the host as a whole: the VPC's, and those that lead outside. */
+async function allowForwarding(device: string): Promise<void> {
+  const routes = JSON.parse((await runCommand('ip', ['-j', '-4', 'route', 'show', 'default'])) || '[]') as {
+    dev: string;
+  }[];
+  const devices = [device, ...new Set(routes.map(({ dev }) => dev))];
+  const closed: string[] = [];
+  for (const name of devices) {
+    const setting = `/proc/sys/net/ipv4/conf/${name}/forwarding`;
+    if ((await readFile(setting, 'utf8')).trim() !== '1') closed.push(`echo 1 > ${setting}`);
+  }
+  if (closed.length > 0) await runCommand('sh', ['-c', closed.join('\n')]);
+}

@@ -1,0 +1,46 @@
+import { readdir } from 'node:fs/promises';
+import { KeyedMutex } from '../host/keyed-mutex.ts';
+import { type HostLayout, shortHash } from '../host/layout.ts';
+import { runCommand } from '../host/run-command.ts';
+import { hasNamespace, ipBatch, namespacePath, runInNamespace } from './ip-command.ts';
+
+const mutex = new KeyedMutex();
+
+/** The namespace of a VPC. */
+export function vpcNamespace(layout: HostLayout, vpc: string): string {
+  return `${layout.prefix}v${shortHash(vpc, 10)}`;
+}
+
+/** The namespace of a pod. */
+export function podNamespace(layout: HostLayout, podUid: string): string {
+  return `${layout.prefix}p${shortHash(podUid, 10)}`;
+}
+
+/** Makes a network namespace with its loopback up, unless it is there. A VPC routes between its subnets. */
+export async function ensureNamespace(name: string, options: { readonly isRouter: boolean }): Promise<void> {
+  await mutex.run(name, async () => {
+    if (await hasNamespace(name)) return;
+    await runCommand('ip', ['netns', 'add', name]);
+    await ipBatch(name, ['link set lo up']);
+    const settings = [
+      'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
+      ...(options.isRouter ? ['echo 1 > /proc/sys/net/ipv4/ip_forward'] : []),
+    ];
+    await runInNamespace(name, ['sh', '-c', settings.join('\n')]).catch(async (error: unknown) => {
+      // Half made would look like made.
+      await runCommand('ip', ['netns', 'del', name]);
+      throw error;
+    });
+  });
+}
+
+/** Removes a namespace with all that is in it. */
+export async function removeNamespace(name: string): Promise<void> {
+  if (await hasNamespace(name)) await runCommand('ip', ['netns', 'del', name]);
+}
+
+/** All namespaces of this cluster. */
+export async function listNamespaces(layout: HostLayout): Promise<string[]> {
+  const names = await readdir(namespacePath('')).catch(() => []);
+  return names.filter((name) => name.startsWith(layout.prefix));
+}

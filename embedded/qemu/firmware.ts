@@ -1,0 +1,43 @@
+import { access, copyFile, mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { FirmwareSpec } from './machine-spec.ts';
+
+/** Code and variable images of OVMF, in the order of preference, where distributions put them. */
+const IMAGES = {
+  plain: [
+    ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
+    ['/usr/share/OVMF/OVMF_CODE.fd', '/usr/share/OVMF/OVMF_VARS.fd'],
+    ['/usr/share/edk2/ovmf/OVMF_CODE.fd', '/usr/share/edk2/ovmf/OVMF_VARS.fd'],
+  ],
+  secure: [
+    ['/usr/share/OVMF/OVMF_CODE_4M.ms.fd', '/usr/share/OVMF/OVMF_VARS_4M.ms.fd'],
+    ['/usr/share/OVMF/OVMF_CODE.ms.fd', '/usr/share/OVMF/OVMF_VARS.ms.fd'],
+    ['/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd', '/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd'],
+  ],
+} as const;
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * The UEFI firmware of a machine with its own copy of the variable store in `directory`. An existing copy is kept, so
+ * that what the guest wrote there survives a crash of the server during the start.
+ */
+export async function prepareEfi(directory: string, secureBoot: boolean): Promise<FirmwareSpec> {
+  for (const [code, pristine] of IMAGES[secureBoot ? 'secure' : 'plain']) {
+    if (!(await exists(code)) || !(await exists(pristine))) continue;
+    const variables = join(directory, 'efi-variables.fd');
+    await mkdir(directory, { recursive: true });
+    if (!(await exists(variables))) {
+      await copyFile(pristine, `${variables}.new`);
+      await rename(`${variables}.new`, variables);
+    }
+    return { kind: 'efi', code, variables, secureBoot };
+  }
+  throw new FarmError('ClusterUnfit', `No ${secureBoot ? 'secure-boot ' : ''}UEFI firmware (OVMF) is installed`);
+}

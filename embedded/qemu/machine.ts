@@ -1,0 +1,135 @@
+import { readFile } from 'node:fs/promises';
+import type { Clock } from '../../common/clock/clock.ts';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import { type HostProcess, killProcesses } from '../host/processes.ts';
+import { machineSockets } from './command-line.ts';
+import type { QmpClient, QmpEvent } from './qmp-client.ts';
+
+/**
+ * What a machine does. `off`: the guest has powered off and QEMU only waits to be told to end; `panicked`: the guest
+ * said so by its panic device; `gone`: there is no process any more.
+ */
+export type MachineState = 'running' | 'paused' | 'io-error' | 'off' | 'panicked' | 'gone';
+
+/** QEMU's RunState (qapi/run-state.json) in our words. */
+const STATES: Readonly<Record<string, MachineState>> = {
+  running: 'running',
+  shutdown: 'off',
+  'guest-panicked': 'panicked',
+  'io-error': 'io-error',
+  'internal-error': 'panicked',
+};
+
+/** How a machine is reached. */
+export interface MachineOptions {
+  readonly process: HostProcess;
+  readonly runDir: string;
+  readonly qmp: QmpClient;
+  readonly clock: Clock;
+  /** Called whenever `state` has changed. */
+  readonly onChange: () => void;
+}
+
+/** A QEMU process: its control connection, its state as last announced, its sockets. Outlives the server. */
+export class Machine {
+  readonly pid: number;
+  readonly runDir: string;
+  readonly qmp: QmpClient;
+  readonly #process: HostProcess;
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
+  #state: MachineState = 'paused';
+
+  private constructor({ process, runDir, qmp, clock, onChange }: MachineOptions) {
+    this.pid = process.pid;
+    this.runDir = runDir;
+    this.qmp = qmp;
+    this.#process = process;
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  /** Follows a process from now on. Events before the connection are made up for by one look at the run state. */
+  static async follow(options: MachineOptions): Promise<Machine> {
+    const machine = new Machine(options);
+    machine.qmp.onEvent((event) => machine.#observe(event));
+    void machine.qmp.closed.then(() => machine.#enter('gone'));
+    const status = (await machine.qmp.execute('query-status')) as { status: string };
+    machine.#state = STATES[status.status] ?? 'paused';
+    return machine;
+  }
+
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  get sockets(): ReturnType<typeof machineSockets> {
+    return machineSockets(this.runDir);
+  }
+
+  /** Lets a machine that was started paused, or that was paused, go on. */
+  async resume(): Promise<void> {
+    await this.qmp.execute('cont');
+  }
+
+  async pause(): Promise<void> {
+    await this.qmp.execute('stop');
+  }
+
+  /** Presses the power button; the guest decides what follows. */
+  async pressPowerButton(): Promise<void> {
+    await this.qmp.execute('system_powerdown');
+  }
+
+  /** Pulls the reset line. */
+  async reset(): Promise<void> {
+    await this.qmp.execute('system_reset');
+  }
+
+  /** Ends the process: QEMU closes its images by itself, unless it no longer answers within 2 s. */
+  async end(): Promise<void> {
+    const patience = new AbortController();
+    const asked = this.qmp.execute('quit').then(
+      () => this.qmp.closed,
+      () => {},
+    );
+    await Promise.race([asked, this.#clock.after(2_000, patience.signal).catch(() => {})]);
+    patience.abort();
+    await killProcesses([this.#process], this.#clock);
+    this.#enter('gone');
+  }
+
+  /** Stops following; the process goes on. */
+  detach(): void {
+    this.#state = 'gone';
+    this.qmp.close();
+  }
+
+  /** The last lines that QEMU wrote, for the message of a failure. */
+  async lastWords(): Promise<string> {
+    return await lastWords(this.runDir);
+  }
+
+  #observe({ event, data }: QmpEvent): void {
+    if (event === 'SHUTDOWN') this.#enter('off');
+    else if (event === 'GUEST_PANICKED') this.#enter('panicked');
+    else if (event === 'BLOCK_IO_ERROR' && data?.['action'] === 'stop') this.#enter('io-error');
+    else if (event === 'RESUME') this.#enter('running');
+    else if (event === 'STOP' && this.#state === 'running') this.#enter('paused');
+  }
+
+  #enter(state: MachineState): void {
+    if (this.#state === state || this.#state === 'gone') return;
+    this.#state = state;
+    this.#onChange();
+  }
+}
+
+/** What QEMU wrote to its standard error, at most 500 characters. */
+export async function lastWords(runDir: string): Promise<string> {
+  try {
+    return (await readFile(machineSockets(runDir).stderr, 'utf8')).trim().slice(-500);
+  } catch (error) {
+    return errorMessage(error);
+  }
+}

@@ -1,0 +1,204 @@
+import { access, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { KeyedMutex } from '../host/keyed-mutex.ts';
+import type { HostLayout } from '../host/layout.ts';
+import { readQcow2Header, writeEmptyQcow2 } from './qcow2.ts';
+
+/** Replaces the file that a running machine writes to; resolves when it writes to the overlay. */
+export type SwitchToOverlay = (overlayPath: string) => Promise<void>;
+
+/** How to switch the machine that has the disk open; undefined when none has. */
+export type FindMachine = () => SwitchToOverlay | undefined;
+
+/**
+ * Disks and frozen layers as qcow2 files. A volume is one writable file; freezing it makes that very file an immutable
+ * layer and puts an empty overlay in its place; a clone is another overlay on the layer. Everything that changes who
+ * stands on whom runs one at a time, and each step leaves a valid disk behind if the process dies right after it.
+ */
+export class VolumeFiles {
+  readonly #layout: HostLayout;
+  readonly #mutex = new KeyedMutex();
+
+  constructor(layout: HostLayout) {
+    this.#layout = layout;
+  }
+
+  /** The directory of a volume; an import works in it before the disk exists. */
+  directory(volume: string): string {
+    return join(this.#layout.volumes, volume);
+  }
+
+  /** The disk of a volume. */
+  disk(volume: string): string {
+    return join(this.directory(volume), 'disk.qcow2');
+  }
+
+  /** Whether the volume holds what it was made for; an import or clone in progress does not count. */
+  async exists(volume: string): Promise<boolean> {
+    return await isThere(this.disk(volume));
+  }
+
+  async hasLayer(layer: string): Promise<boolean> {
+    return await isThere(this.#layer(layer));
+  }
+
+  /** Bytes that the guest sees. */
+  async virtualSize(volume: string): Promise<number> {
+    return (await readQcow2Header(this.disk(volume)))?.virtualSizeBytes ?? 0;
+  }
+
+  /** An empty disk, unless there is one already. */
+  async createBlank(volume: string, sizeBytes: number): Promise<void> {
+    if (!(await this.exists(volume))) await this.#place(volume, { virtualSizeBytes: sizeBytes });
+  }
+
+  /**
+   * A disk with the content of a layer, at least as large as it. Does nothing when the disk is there already.
+   * @throws FarmError `NotFound` when the layer is gone
+   */
+  async cloneLayer(volume: string, layer: string, sizeBytes: number): Promise<void> {
+    await this.#mutex.run('structure', async () => {
+      if (await this.exists(volume)) return;
+      await this.#overlay(volume, layer, sizeBytes);
+    });
+  }
+
+  /**
+   * A disk with the present content of another volume, by way of a layer that both stand on afterwards.
+   * No machine may be writing to the source.
+   */
+  async cloneVolume(volume: string, source: string, sizeBytes: number): Promise<void> {
+    await this.#mutex.run('structure', async () => {
+      if (await this.exists(volume)) return;
+      await this.#freeze(source, volume);
+      await this.#overlay(volume, volume, sizeBytes);
+    });
+  }
+
+  /**
+   * Makes the present content of a volume the layer `layer` and returns its size in bytes. `live` is asked, once no other
+   * change is under way, how to switch the machine that has the disk open; it throws when the freeze must wait.
+   * May be called again after a crash at any point.
+   */
+  async freeze(volume: string, layer: string, live?: FindMachine): Promise<number> {
+    return await this.#mutex.run('structure', async () => await this.#freeze(volume, layer, live));
+  }
+
+  /** Removes a volume; layers that nothing needs any more go with the next `collectLayers`. */
+  async remove(volume: string): Promise<void> {
+    await this.#mutex.run('structure', () => rm(this.directory(volume), { recursive: true, force: true }));
+  }
+
+  /** Volumes on disk, whether finished or not. */
+  async volumes(): Promise<string[]> {
+    return await readdir(this.#layout.volumes).catch(() => []);
+  }
+
+  /**
+   * Removes the layers that are neither in `wanted` nor below a volume or a wanted layer. Asked of the files
+   * themselves, so that no bookkeeping can be wrong about what a disk needs.
+   */
+  async collectLayers(wanted: () => ReadonlySet<string>): Promise<string[]> {
+    return await this.#mutex.run('structure', async () => {
+      const needed = new Set<string>();
+      for (const layer of wanted()) await this.#keepChain(this.#layer(layer), needed);
+      for (const volume of await this.volumes()) {
+        await this.#keepChain(this.disk(volume), needed);
+        await this.#keepChain(this.#pending(volume), needed);
+      }
+      const present = await readdir(this.#layout.layers).catch(() => []);
+      const superfluous = present.filter((file) => !needed.has(file));
+      for (const file of superfluous) await rm(join(this.#layout.layers, file), { force: true });
+      return superfluous;
+    });
+  }
+
+  #layer(layer: string): string {
+    return join(this.#layout.layers, `${layer}.qcow2`);
+  }
+
+  /** The overlay that a running machine is being switched to, until it takes the place of the disk. */
+  #pending(volume: string): string {
+    return join(this.directory(volume), 'overlay.qcow2');
+  }
+
+  async #overlay(volume: string, layer: string, sizeBytes: number): Promise<void> {
+    const below = await readQcow2Header(this.#layer(layer)).catch(() => undefined);
+    if (!below) throw new FarmError('NotFound', `The layer "${layer}" is gone`);
+    const virtualSizeBytes = Math.max(sizeBytes, below.virtualSizeBytes);
+    await this.#place(volume, { virtualSizeBytes, backingFile: this.#fromVolume(volume, layer) });
+  }
+
+  async #place(volume: string, image: Parameters<typeof writeEmptyQcow2>[1]): Promise<void> {
+    await mkdir(this.directory(volume), { recursive: true });
+    const temporary = join(this.directory(volume), 'new.qcow2');
+    await writeEmptyQcow2(temporary, image);
+    await rename(temporary, this.disk(volume));
+  }
+
+  #fromVolume(volume: string, layer: string): string {
+    return relative(this.directory(volume), this.#layer(layer));
+  }
+
+  /**
+   * Order: hard link as layer, complete overlay, switch, rename. Until the rename the disk and the layer are the same
+   * file, which is how a repetition knows where it was; an overlay that exists then may already hold the guest's
+   * writes and is therefore never made anew.
+   */
+  async #freeze(volume: string, layer: string, live?: FindMachine): Promise<number> {
+    const disk = this.disk(volume);
+    const frozen = this.#layer(layer);
+    live?.();
+    await mkdir(this.#layout.layers, { recursive: true });
+    if (!(await isThere(frozen))) {
+      await this.#finishPending(volume, live?.());
+      await link(disk, frozen);
+    }
+    const virtualSizeBytes = (await readQcow2Header(frozen))?.virtualSizeBytes ?? 0;
+    if (!(await isSameFile(disk, frozen))) return virtualSizeBytes;
+    const overlay = this.#pending(volume);
+    if (!(await isThere(overlay))) {
+      const temporary = join(this.directory(volume), 'new.qcow2');
+      await writeEmptyQcow2(temporary, { virtualSizeBytes, backingFile: this.#fromVolume(volume, layer) });
+      await rename(temporary, overlay);
+    }
+    await live?.()?.(overlay);
+    await rename(overlay, disk);
+    return virtualSizeBytes;
+  }
+
+  /** An overlay left by a freeze that was cut off, whose snapshot has been given up since. */
+  async #finishPending(volume: string, live: SwitchToOverlay | undefined): Promise<void> {
+    const overlay = this.#pending(volume);
+    if (!(await isThere(overlay))) return;
+    await live?.(overlay);
+    await rename(overlay, this.disk(volume));
+  }
+
+  /** Resolves when no change of the structure is under way that began before. */
+  async settled(): Promise<void> {
+    await this.#mutex.run('structure', async () => {});
+  }
+
+  async #keepChain(path: string, needed: Set<string>): Promise<void> {
+    const header = await readQcow2Header(path).catch(() => undefined);
+    if (!header) return;
+    const isLayer = path.startsWith(`${this.#layout.layers}/`);
+    if (isLayer) needed.add(basename(path));
+    if (header.backingFile === undefined) return;
+    await this.#keepChain(join(this.#layout.layers, basename(header.backingFile)), needed);
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function isSameFile(a: string, b: string): Promise<boolean> {
+  const [first, second] = await Promise.all([stat(a), stat(b)]);
+  return first.ino === second.ino && first.dev === second.dev;
+}

@@ -1,0 +1,57 @@
+import type { Clock } from '../../common/clock/clock.ts';
+import type { ClusterConfig, Config } from '../../common/config/schema.ts';
+import type { FarmKey } from '../../common/config/sealing.ts';
+import { type Failure, type FailureReason, failureSchema } from '../../common/contracts/failures.ts';
+import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
+import type { Phase } from '../../common/contracts/phases.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+
+/** Everything an executor may use. It ends its waits when `signal` is aborted (cancelled, or another worker took over). */
+export interface PhaseContext {
+  readonly claim: PhaseClaim;
+  readonly cluster: ClusterClient;
+  readonly clusterConfig: ClusterConfig;
+  /** Name of the farm, in the labels of everything it makes. */
+  readonly farm: string;
+  readonly store: PhaseStore;
+  readonly farmKey: FarmKey;
+  /** What the worker itself may fetch. */
+  readonly fetch: Config['fetch'];
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One kind of work. `execute` is re-entrant and level-triggered: it reads what is there, converges and returns a result,
+ * so that running it again after a crash at any point adopts what the former run left.
+ * A module that cannot be built is a result, or a thrown `PhaseFailure`; trouble of the farm is a thrown `FarmError`.
+ */
+export interface PhaseExecutor {
+  readonly phase: Phase;
+  execute(context: PhaseContext): Promise<PhaseResult>;
+}
+
+/** What a person needs to understand a failure, beyond its sentence. */
+export type Evidence = Partial<Pick<Failure, 'logTail' | 'events' | 'screenshot'>>;
+
+/** The result of a module that cannot be built. */
+export function moduleFailure(reason: FailureReason, message: string, evidence: Evidence = {}): PhaseResult {
+  return { outcome: 'failed', failure: failureSchema.parse({ reason, message, ...evidence }) };
+}
+
+/** A module's failure found deep inside an executor; the runtime turns it into the result that it carries. */
+export class PhaseFailure extends Error {
+  override readonly name = 'PhaseFailure';
+  readonly failure: Failure;
+
+  constructor(reason: FailureReason, message: string, options: { cause?: unknown; evidence?: Evidence } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.failure = failureSchema.parse({ reason, message, ...options.evidence });
+  }
+
+  get result(): PhaseResult {
+    return { outcome: 'failed', failure: this.failure };
+  }
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { type Connection, connectionSchema, pointerSchema } from '../../common/contracts/connection.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+
+/** Where a farm's API answers, and with which token. */
+export interface FarmAddress {
+  readonly url: string;
+  readonly token: string;
+}
+
+/** Flags that every command talking to a farm takes. */
+export interface ConnectionFlags {
+  readonly url?: string;
+  readonly token?: string;
+}
+
+/** Folder of the pointer to the farm that runs on this machine. */
+export function stateFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  return join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'slipway');
+}
+
+export function pointerFile(environment: NodeJS.ProcessEnv = process.env): string {
+  return join(stateFolder(environment), 'current.json');
+}
+
+/** `DIR/connection.json` of a data folder; undefined when the folder holds no farm. */
+export function readConnection(dataDir: string): Connection | undefined {
+  return readJson(join(dataDir, 'connection.json'), connectionSchema);
+}
+
+/** Data folder of the farm that runs on this machine; undefined when there is none, or its process is gone. */
+export function currentDataDir(environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  const pointer = readJson(pointerFile(environment), pointerSchema);
+  return pointer && isAlive(pointer.pid) ? pointer.dataDir : undefined;
+}
+
+/** Flag, then `SLIPWAY_URL` and `SLIPWAY_TOKEN`, then the farm of this machine; undefined when none is named. */
+export function findFarm(
+  flags: ConnectionFlags,
+  environment: NodeJS.ProcessEnv = process.env,
+): FarmAddress | undefined {
+  const dataDir = currentDataDir(environment);
+  const local = dataDir === undefined ? undefined : readConnection(dataDir);
+  const url = flags.url ?? environment['SLIPWAY_URL'] ?? local?.url;
+  const token = flags.token ?? environment['SLIPWAY_TOKEN'] ?? (url === local?.url ? local?.token : undefined);
+  return url === undefined ? undefined : { url: url.replace(/\/+$/, ''), token: token ?? '' };
+}
+
+/** As `findFarm`. @throws FarmUnreachable when no farm is named and none runs here. */
+export function requireFarm(flags: ConnectionFlags): FarmAddress {
+  const farm = findFarm(flags);
+  if (!farm) throw new FarmError('FarmUnreachable', 'No farm is named, and none runs on this machine.');
+  return farm;
+}
+
+/** True when a process of that id exists. */
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+function readJson<T>(
+  file: string,
+  schema: { safeParse(value: unknown): { success: boolean; data?: T } },
+): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(readFileSync(file, 'utf8'))).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,149 @@
+import { z } from 'zod';
+import {
+  type BuildSummary,
+  type BuildView,
+  buildSummarySchema,
+  buildViewSchema,
+  type ClusterView,
+  clusterViewSchema,
+} from '../../common/contracts/builds.ts';
+import type { StoredEvent } from '../../common/contracts/events.ts';
+import { layerRecordSchema } from '../../common/contracts/layers.ts';
+import { type Plan, planSchema } from '../../common/contracts/plans.ts';
+import { problemDetailsSchema } from '../../common/contracts/problems.ts';
+import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import type { FarmAddress } from './connection.ts';
+import { followEvents, readEvents } from './event-stream.ts';
+
+/** What is built: texts with the paths that messages name, and the values of variables. */
+export interface Submission {
+  readonly files: readonly { readonly path: string; readonly text: string }[];
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+export interface BuildOptions {
+  readonly noCache?: boolean;
+  readonly rebuild?: readonly string[];
+  readonly idempotencyKey?: string;
+}
+
+export const acceptedSchema = z.object({ buildId: z.string(), plan: planSchema });
+export type Accepted = z.infer<typeof acceptedSchema>;
+
+const buildsSchema = z.object({ builds: z.array(buildSummarySchema) });
+const imagesSchema = z.object({ images: z.array(layerRecordSchema) });
+const clustersSchema = z.object({ clusters: z.array(clusterViewSchema) });
+type LayerRecord = z.infer<typeof layerRecordSchema>;
+
+interface Request {
+  readonly method?: 'GET' | 'POST';
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The farm's HTTP API as functions. Every method throws `FarmUnreachable` when nothing answers, and otherwise the code
+ * that the farm answered with, its problems in `details.problems`.
+ */
+export class FarmClient {
+  readonly #farm: FarmAddress;
+
+  constructor(farm: FarmAddress) {
+    this.#farm = farm;
+  }
+
+  submit(submission: Submission, options: BuildOptions = {}): Promise<Accepted> {
+    const headers: Record<string, string> = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
+    return this.#call('builds', acceptedSchema, {
+      method: 'POST',
+      body: submission,
+      query: reuseQuery(options),
+      headers,
+    });
+  }
+
+  plan(submission: Submission, options: BuildOptions = {}): Promise<Plan> {
+    return this.#call('plan', planSchema, { method: 'POST', body: submission, query: reuseQuery(options) });
+  }
+
+  async builds(): Promise<BuildSummary[]> {
+    return (await this.#call('builds', buildsSchema)).builds;
+  }
+
+  build(id: string): Promise<BuildView> {
+    return this.#call(`builds/${encodeURIComponent(id)}`, buildViewSchema);
+  }
+
+  async cancel(id: string): Promise<void> {
+    await this.#call(`builds/${encodeURIComponent(id)}/cancel`, z.unknown(), { method: 'POST' });
+  }
+
+  async images(): Promise<LayerRecord[]> {
+    return (await this.#call('images', imagesSchema)).images;
+  }
+
+  async clusters(): Promise<ClusterView[]> {
+    return (await this.#call('clusters', clustersSchema)).clusters;
+  }
+
+  /** Every event of a build from its first one, then live until it is finished; reconnects where it was cut. */
+  events(id: string, signal?: AbortSignal): AsyncGenerator<StoredEvent> {
+    const path = `builds/${encodeURIComponent(id)}/events`;
+    return followEvents((lastEventId) => this.#fetch(path, { headers: { 'last-event-id': lastEventId } }, signal));
+  }
+
+  /** The events of a build up to now. */
+  async *pastEvents(id: string): AsyncGenerator<StoredEvent> {
+    const path = `builds/${encodeURIComponent(id)}/events`;
+    yield* readEvents(await this.#fetch(path, { query: { follow: 'false' } }));
+  }
+
+  async #call<T>(path: string, schema: z.ZodType<T>, request: Request = {}): Promise<T> {
+    const response = await this.#fetch(path, request);
+    const text = await response.text();
+    const result = schema.safeParse(text === '' ? undefined : JSON.parse(text));
+    if (result.success) return result.data;
+    throw new FarmError('BrokenInvariant', `The farm's answer to ${path} is not what this version of the CLI reads.`);
+  }
+
+  async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
+    const url = new URL(`${this.#farm.url}/api/v1/${path}`);
+    for (const [name, value] of Object.entries(request.query ?? {})) if (value) url.searchParams.set(name, value);
+    let response: Response;
+    try {
+      response = await fetch(url, {
+        method: request.method ?? 'GET',
+        headers: {
+          authorization: `Bearer ${this.#farm.token}`,
+          ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...request.headers,
+        },
+        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+        ...(signal ? { signal } : {}),
+      });
+    } catch (cause) {
+      signal?.throwIfAborted();
+      const why = errorMessage(cause instanceof Error ? (cause.cause ?? cause) : cause);
+      throw new FarmError('FarmUnreachable', `The farm at ${this.#farm.url} does not answer: ${why}.`, { cause });
+    }
+    if (!response.ok) throw await refusal(response);
+    return response;
+  }
+}
+
+function reuseQuery({ noCache, rebuild }: BuildOptions): Record<string, string | undefined> {
+  return { noCache: noCache ? 'true' : undefined, rebuild: rebuild?.join(',') };
+}
+
+async function refusal(response: Response): Promise<FarmError> {
+  const text = await response.text();
+  try {
+    const { code, detail, problems } = problemDetailsSchema.parse(JSON.parse(text));
+    if (code in ERRORS) return new FarmError(code as ErrorCode, detail, { details: problems ? { problems } : {} });
+  } catch {
+    // Not the farm's own answer: a proxy in between, most likely.
+  }
+  return new FarmError('FarmUnreachable', `The answer was HTTP ${response.status} from something that is no farm.`);
+}

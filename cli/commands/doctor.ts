@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import { type ConnectionFlags, findFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { type Check, inspectMachine } from '../farm/machine-checks.ts';
+import { printTable } from '../output/table.ts';
+import { addConnectionFlags } from './shared-flags.ts';
+
+interface DoctorFlags extends ConnectionFlags {
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('doctor')
+    .description('say what this machine and the farm have, what they lack, and what that costs')
+    .option('--json', 'print JSON');
+  addConnectionFlags(command).action(async (flags: DoctorFlags) => {
+    const checks = [...inspectMachine(), ...(await inspectFarm(flags))];
+    const ok = checks.every((check) => check.state !== 'missing');
+    if (flags.json) process.stdout.write(`${JSON.stringify({ ok, checks })}\n`);
+    else
+      printTable(
+        ['check', 'state', 'what it means'],
+        checks.map(({ name, state, message }) => [name, state, message]),
+      );
+    process.exitCode = ok ? 0 : 1;
+  });
+}
+
+async function inspectFarm(flags: ConnectionFlags): Promise<Check[]> {
+  const farm = findFarm(flags);
+  if (!farm) return [{ name: 'farm', state: 'limited', message: 'none runs here; `slipway up` starts one' }];
+  try {
+    const clusters = await new FarmClient(farm).clusters();
+    return clusters.map(({ name, healthy, message, workers }) => {
+      const idle = workers.filter((worker) => worker.processes === 0).map((worker) => worker.phase);
+      if (!healthy) return { name: `cluster ${name}`, state: 'missing', message: message ?? 'it does not answer' };
+      if (idle.length > 0)
+        return { name: `cluster ${name}`, state: 'missing', message: `no worker for ${idle.join(', ')}` };
+      return { name: `cluster ${name}`, state: 'ok', message: `reached through ${farm.url}` };
+    });
+  } catch (error) {
+    return [{ name: 'farm', state: 'missing', message: errorMessage(error) }];
+  }
+}

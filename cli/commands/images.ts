@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { printTable } from '../output/table.ts';
+import { addConnectionFlags } from './shared-flags.ts';
+
+interface ImageFlags extends ConnectionFlags {
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('images')
+    .description('list finished layers and the snapshots that hold their disks')
+    .option('--json', 'print JSON');
+  addConnectionFlags(command).action(async (flags: ImageFlags) => {
+    const layers = await new FarmClient(requireFarm(flags)).images();
+    if (flags.json) {
+      process.stdout.write(`${JSON.stringify({ images: layers })}\n`);
+      return;
+    }
+    const rows = layers.flatMap((layer) =>
+      layer.vms.flatMap(({ vm, disks }) =>
+        disks.map((disk) => [
+          `${layer.module}:${layer.version}`,
+          vm,
+          disk.name,
+          disk.snapshot,
+          layer.cluster,
+          layer.layerKey.slice(0, 12),
+          layer.createdAt,
+        ]),
+      ),
+    );
+    printTable(['image', 'vm', 'disk', 'snapshot', 'cluster', 'layer key', 'created'], rows);
+  });
+}

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { jsonOutput, lineOutput } from '../output/build-progress.ts';
+import { followBuild } from './build.ts';
+import { addConnectionFlags } from './shared-flags.ts';
+
+interface LogFlags extends ConnectionFlags {
+  readonly follow?: boolean;
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('logs')
+    .description('print what has happened to a build, and what its machines said')
+    .argument('[build]', 'id of the build (default: the newest one)')
+    .option('-f, --follow', 'go on until the build has finished')
+    .option('--json', 'print one JSON object per line');
+  addConnectionFlags(command).action(async (id: string | undefined, flags: LogFlags) => {
+    const client = new FarmClient(requireFarm(flags));
+    const buildId = id ?? (await client.builds())[0]?.buildId;
+    if (buildId === undefined) {
+      process.stderr.write('The farm has no build.\n');
+      return;
+    }
+    const output = flags.json ? jsonOutput(process.stdout) : lineOutput(process.stdout);
+    if (flags.follow) {
+      process.exitCode = await followBuild(client.events(buildId), output, () => undefined);
+      return;
+    }
+    for await (const event of client.pastEvents(buildId)) output.show(event);
+  });
+}

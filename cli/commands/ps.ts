@@ -1,0 +1,81 @@
+import type { Command } from 'commander';
+import type { BuildView, VmView } from '../../common/contracts/builds.ts';
+import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { describeFailure, seconds } from '../output/build-lines.ts';
+import { printTable } from '../output/table.ts';
+import { addConnectionFlags } from './shared-flags.ts';
+
+interface PsFlags extends ConnectionFlags {
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('ps')
+    .description('show the builds of the farm, or one of them in full, and who holds its slots')
+    .argument('[build]', 'id of a build')
+    .option('--json', 'print JSON');
+  addConnectionFlags(command).action(async (id: string | undefined, flags: PsFlags) => {
+    const client = new FarmClient(requireFarm(flags));
+    await (id === undefined ? listBuilds(client, flags) : showBuild(await client.build(id), flags));
+  });
+}
+
+async function listBuilds(client: FarmClient, { json }: PsFlags): Promise<void> {
+  const [builds, clusters] = await Promise.all([client.builds(), client.clusters()]);
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ builds, clusters })}\n`);
+    return;
+  }
+  printTable(
+    ['build', 'state', 'modules', 'created', 'took'],
+    builds.map(({ buildId, state, modules, createdAt, finishedAt }) => [
+      buildId,
+      state,
+      modules.map((module) => `${module.name} ${module.state}`).join(', '),
+      new Date(createdAt).toISOString(),
+      seconds((finishedAt ?? Date.now()) - createdAt),
+    ]),
+  );
+  process.stdout.write('\n');
+  printTable(
+    ['cluster', 'healthy', 'vms', 'imports', 'cpu', 'held by'],
+    clusters.map(({ name, healthy, message, limits, inUse, holders }) => [
+      name,
+      healthy ? 'yes' : `no: ${message ?? ''}`,
+      `${inUse.vms}/${limits.vms}`,
+      `${inUse.imports}/${limits.imports}`,
+      `${inUse.cpu}/${limits.cpu}`,
+      holders.map((holder) => `${holder.module} (${holder.vms})`).join(', '),
+    ]),
+  );
+}
+
+function showBuild(build: BuildView, { json }: PsFlags): void {
+  if (json) {
+    process.stdout.write(`${JSON.stringify(build)}\n`);
+    return;
+  }
+  process.stdout.write(`Build ${build.buildId}: ${build.state}\n\n`);
+  const rows = build.modules.flatMap((module) =>
+    module.vms.length === 0
+      ? [[module.name, '', module.state, module.action, '']]
+      : module.vms.map((vm) => [module.name, vm.vm, module.state, module.action, phaseSummary(vm)]),
+  );
+  printTable(['module', 'vm', 'state', 'action', 'phases'], rows);
+  for (const module of build.modules) {
+    const failures = [module.failure, ...module.vms.map((vm) => vm.failure)].filter((failure) => failure !== null);
+    for (const failure of failures) process.stdout.write(`\n${module.name}\n${describeFailure(failure).join('\n')}\n`);
+    for (const vm of module.vms) if (vm.screenshot) process.stdout.write(`  screen of ${vm.vm}: ${vm.screenshot}\n`);
+  }
+}
+
+function phaseSummary(vm: VmView): string {
+  return vm.phases
+    .filter(({ state }) => state !== 'waiting')
+    .map(({ phase, state, startedAt, finishedAt }) =>
+      startedAt !== null && finishedAt !== null ? `${phase} ${seconds(finishedAt - startedAt)}` : `${phase} ${state}`,
+    )
+    .join(', ');
+}

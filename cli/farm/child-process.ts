@@ -1,0 +1,109 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { systemClock } from '../../common/clock/clock.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+
+/** How one process of the farm is started, and how it says that it is up. */
+export interface ChildSpec {
+  /** e.g. `redis`, `scheduler`, `provision-1`; names its log file. */
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+  readonly environment: NodeJS.ProcessEnv;
+  readonly logFile: string;
+  /** Reads a line of standard output; a value means ready. */
+  readonly readReady: (line: string) => Record<string, unknown> | undefined;
+}
+
+const READY_MS = 60_000;
+const STOP_MS = 20_000;
+const KEPT_LINES = 5;
+
+/** Reads the line `{"event":"ready",…}` that every process of the farm prints. */
+export function readReadyEvent(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith('{"event":"ready"')) return undefined;
+  return JSON.parse(line);
+}
+
+/** One running process of the farm. */
+export class FarmChild {
+  readonly name: string;
+  readonly #process: ChildProcess;
+  /** Resolves when the process has ended, however. */
+  readonly ended: Promise<void>;
+  /** The fields of its ready line. @throws FarmUnreachable with its last lines when it ends before, or takes too long. */
+  readonly ready: Promise<Record<string, unknown>>;
+
+  constructor(spec: ChildSpec) {
+    this.name = spec.name;
+    const [file, ...args] = spec.command;
+    this.#process = spawn(file, args, { env: spec.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const log = createWriteStream(spec.logFile, { flags: 'a', mode: 0o600 });
+    this.#process.stdout?.pipe(log, { end: false });
+    this.#process.stderr?.pipe(log, { end: false });
+    this.ended = once(this.#process, 'close').then(
+      () => void log.end(),
+      () => void log.end(),
+    );
+    this.ready = waitForLine(this.#process, spec.readReady, spec.name);
+    this.ready.catch(() => {});
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** Asks the process to end, and makes it after a while. */
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    this.#process.kill('SIGTERM');
+    const giveUp = new AbortController();
+    const late = systemClock.after(STOP_MS, giveUp.signal).then(
+      () => this.#process.kill('SIGKILL'),
+      () => false,
+    );
+    await this.ended;
+    giveUp.abort();
+    await late;
+  }
+}
+
+/**
+ * Reads a process's standard output until `read` makes something of a line.
+ * @throws FarmUnreachable with its last lines when the process ends before, or takes too long
+ */
+export async function waitForLine<T>(
+  child: ChildProcess,
+  read: (line: string) => T | undefined,
+  name: string,
+): Promise<T> {
+  const tail: string[] = [];
+  const remember = (line: string) => {
+    tail.push(line);
+    if (tail.length > KEPT_LINES) tail.shift();
+  };
+  const fail = (what: string): never => {
+    const last = tail.length > 0 ? ` Its last lines:\n${tail.join('\n')}` : '';
+    throw new FarmError('FarmUnreachable', `The process ${name} ${what}.${last}`);
+  };
+  if (!child.stdout) return fail('has no standard output');
+  if (child.stderr) createInterface(child.stderr).on('line', remember);
+  const lines = createInterface(child.stdout);
+  const found = new Promise<T>((resolve) => {
+    lines.on('line', (line) => {
+      remember(line);
+      const value = read(line);
+      if (value !== undefined) resolve(value);
+    });
+  });
+  const over = new AbortController();
+  const gone = once(child, 'close', { signal: over.signal }).then(() => fail('ended before it was ready'));
+  const late = systemClock.after(READY_MS, over.signal).then(() => fail('was not ready in time'));
+  try {
+    return await Promise.race([found, gone, late]);
+  } finally {
+    over.abort();
+    for (const loser of [gone, late]) loser.catch(() => {});
+  }
+}

@@ -1,0 +1,54 @@
+import type { StoredEvent } from '../../common/contracts/events.ts';
+import type { Failure } from '../../common/contracts/failures.ts';
+import { printable } from './text.ts';
+
+/** The sentence that says an event to a person; undefined for what is only of use on a moving display. */
+export function describeEvent(event: StoredEvent): string | undefined {
+  switch (event.event) {
+    case 'build-accepted':
+      return `Build ${event.buildId}: ${event.modules.join(', ')}`;
+    case 'module-started':
+      return `${event.module}: ${event.action === 'join' ? 'already being built, waiting for it' : 'started'}`;
+    case 'module-reused':
+      return `${event.module}: reused`;
+    case 'phase-started':
+      return `${event.module}/${event.vm}: ${event.phase}${event.attempt > 1 ? ` (attempt ${event.attempt})` : ''}`;
+    case 'phase-finished':
+      return `${event.module}/${event.vm}: ${event.phase} ${event.outcome} after ${seconds(event.durationMs)}`;
+    case 'step-started':
+      return `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}`;
+    case 'step-finished':
+      return `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, ${event.outcome} after ${seconds(event.durationMs)}`;
+    case 'log':
+      return `${event.module}/${event.vm} | ${printable(event.line)}`;
+    case 'module-finished':
+      return [
+        `${event.module}: ${event.outcome} after ${seconds(event.durationMs)}`,
+        ...describeFailure(event.failure),
+      ].join('\n');
+    case 'build-finished':
+      return `Build ${event.buildId} ${event.outcome} after ${seconds(event.durationMs)}`;
+  }
+}
+
+/** Reason, message and evidence of a failure, indented below what failed. */
+export function describeFailure(failure: Failure | undefined): string[] {
+  if (!failure) return [];
+  return [
+    `  ${failure.reason}: ${printable(failure.message)}`,
+    ...failure.events.map((event) => `  event: ${printable(event)}`),
+    ...failure.logTail.map((line) => `  | ${printable(line)}`),
+    ...(failure.screenshot ? ['  A picture of the screen was kept; `slipway ps` shows where.'] : []),
+  ];
+}
+
+/** Milliseconds as people say them: `840 ms`, `12.3 s`, `4 min 10 s`. */
+export function seconds(ms: number): string {
+  if (ms < 1_000) return `${ms} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
+}
+
+function stepName({ name, type }: { name: string | null; type: string }): string {
+  return name === null ? type : `${type} "${printable(name)}"`;
+}

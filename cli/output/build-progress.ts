@@ -1,0 +1,75 @@
+import logUpdate from 'log-update';
+import type { StoredEvent } from '../../common/contracts/events.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
+import { describeEvent } from './build-lines.ts';
+import { printable } from './text.ts';
+
+/** Shows the events of one build to whoever asked for it. */
+export interface BuildOutput {
+  show(event: StoredEvent): void;
+  /** Called once, also when the reader detaches. */
+  end(): void;
+}
+
+/** One JSON object per line, as scripts read them; the stream's own ids stay out. */
+export function jsonOutput(stdout: NodeJS.WritableStream): BuildOutput {
+  return {
+    show: ({ id: _id, time, event, ...fields }) => void stdout.write(`${JSON.stringify({ time, event, ...fields })}\n`),
+    end: () => {},
+  };
+}
+
+/** One sentence per line, for pipes and logs. */
+export function lineOutput(stdout: NodeJS.WritableStream): BuildOutput {
+  return {
+    show: (event) => {
+      const line = describeEvent(event);
+      if (line !== undefined) stdout.write(`${line}\n`);
+    },
+    end: () => {},
+  };
+}
+
+/** A board of the running machines that is redrawn in place, with finished things scrolling away above it. */
+export function terminalOutput(stdout: NodeJS.WriteStream): BuildOutput {
+  const board = new Map<string, string>();
+  const draw = () => logUpdate([...board.values()].join('\n'));
+  return {
+    show: (event) => {
+      const line = event.event === 'log' ? undefined : describeEvent(event);
+      if (line !== undefined && event.event !== 'phase-started') {
+        logUpdate.clear();
+        stdout.write(`${line}\n`);
+      }
+      updateBoard(board, event, stdout.columns ?? 80);
+      draw();
+    },
+    end: () => {
+      logUpdate.clear();
+      logUpdate.done();
+    },
+  };
+}
+
+function updateBoard(board: Map<string, string>, event: StoredEvent, columns: number): void {
+  if (!('vm' in event)) return;
+  const key = `${event.module}/${event.vm}`;
+  if (event.event === 'phase-finished') {
+    board.delete(key);
+    return;
+  }
+  const place = `  ${key} ${'phase' in event ? bar(event.phase) : bar('provision')}`;
+  const what =
+    event.event === 'log'
+      ? printable(event.line)
+      : event.event === 'step-started'
+        ? `step ${event.name ?? event.step}`
+        : '';
+  if (event.event !== 'step-finished') board.set(key, `${place} ${what}`.slice(0, columns - 1));
+}
+
+/** `[==> ]`: how far along its four phases a machine is. */
+function bar(phase: (typeof PHASES)[number]): string {
+  const index = PHASES.indexOf(phase);
+  return `[${'='.repeat(index)}>${' '.repeat(PHASES.length - index - 1)}] ${phase}`;
+}

@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { readConnection } from '../../cli/client/connection.ts';
+import { FarmClient } from '../../cli/client/farm-client.ts';
+import { program } from '../../cli/farm/local-farm.ts';
+import type { Connection } from '../../common/contracts/connection.ts';
+import { assert, FarmError } from '../../common/errors/farm-error.ts';
+
+/** How a test wants its farm. */
+export interface FarmRequest {
+  readonly dataDir?: string;
+  /** True keeps the user's own pointer untouched. @defaultValue true */
+  readonly privateState?: boolean;
+  /** Further flags of `slipway up`. */
+  readonly flags?: readonly string[];
+}
+
+/** A farm started by `slipway up`, as a user has it. */
+export interface TestFarm {
+  readonly dataDir: string;
+  readonly connection: Connection;
+  readonly client: FarmClient;
+  /** Runs the CLI against this farm. Never throws: look at the exit code. */
+  slipway(...args: string[]): Promise<CommandResult>;
+  /** The connection as it is now: process ids change when a process was started again. */
+  current(): Connection;
+  /** Ends the farm and removes everything that it made. */
+  purge(): Promise<void>;
+}
+
+export interface CommandResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export async function startFarm({ dataDir, privateState = true, flags = [] }: FarmRequest = {}): Promise<TestFarm> {
+  const folder = dataDir ?? mkdtempSync(join(tmpdir(), 'slipway-farm-'));
+  const environment = privateState ? { ...process.env, XDG_STATE_HOME: join(folder, 'state') } : process.env;
+  const run = (args: readonly string[]) => runCli(args, environment);
+  const up = await run(['up', '--data-dir', folder, '--detach', '--json', ...flags]);
+  if (up.exitCode !== 0) {
+    await run(['down', '--data-dir', folder, '--purge']);
+    throw new FarmError('FarmUnreachable', `slipway up failed: ${up.stderr}`);
+  }
+  const current = () => {
+    const connection = readConnection(folder);
+    assert(connection, 'A farm that is up has a connection file.');
+    return connection;
+  };
+  const connection = current();
+  return {
+    dataDir: folder,
+    connection,
+    client: new FarmClient(connection),
+    slipway: (...args) => run(args),
+    current,
+    purge: async () => {
+      const { exitCode, stderr } = await run(['down', '--data-dir', folder, '--purge']);
+      assert(exitCode === 0, `slipway down --purge failed: ${stderr}`);
+    },
+  };
+}
+
+/** Runs the CLI to its end. */
+export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<CommandResult> {
+  const [file = '', ...start] = program('cli/main');
+  try {
+    const { stdout, stderr } = await promisify(execFile)(file, [...start, ...args], {
+      env,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    return { exitCode: 0, stdout, stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code?: number | string; stdout?: string; stderr?: string };
+    return { exitCode: typeof code === 'number' ? code : 1, stdout: stdout ?? '', stderr: stderr ?? String(error) };
+  }
+}

@@ -1,0 +1,151 @@
+import type { V1beta1DataVolume } from '@kubevirt-ui-ext/kubevirt-api/containerized-data-importer';
+import type { V1VirtualMachine, V1VirtualMachineInstance } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
+
+/** Metadata of any object; times are ISO 8601 strings. */
+export interface ObjectMeta {
+  name?: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  generation?: number;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  finalizers?: string[];
+  ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller?: boolean }[];
+}
+
+/** What every object has. */
+export interface KubernetesObject {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+}
+
+export type VirtualMachine = V1VirtualMachine;
+export type VirtualMachineInstance = V1VirtualMachineInstance;
+export type DataVolume = V1beta1DataVolume;
+
+/** A status condition as most kinds have it. */
+export interface Condition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+}
+
+/** Core `v1` Pod: the fields that the farm reads or writes. */
+export interface Pod extends KubernetesObject {
+  spec?: Record<string, unknown>;
+  status?: {
+    phase?: string;
+    reason?: string;
+    message?: string;
+    podIP?: string;
+    conditions?: Condition[];
+    containerStatuses?: {
+      name: string;
+      ready: boolean;
+      restartCount: number;
+      state?: {
+        waiting?: { reason?: string; message?: string };
+        running?: { startedAt?: string };
+        terminated?: { exitCode: number; reason?: string; message?: string };
+      };
+    }[];
+  };
+}
+
+/** Core `v1` Secret; values of `data` are base64. */
+export interface Secret extends KubernetesObject {
+  type?: string;
+  data?: Record<string, string>;
+  stringData?: Record<string, string>;
+}
+
+export interface ConfigMap extends KubernetesObject {
+  data?: Record<string, string>;
+  binaryData?: Record<string, string>;
+}
+
+export interface PersistentVolumeClaim extends KubernetesObject {
+  spec?: { storageClassName?: string; volumeMode?: string; resources?: { requests?: Record<string, string> } };
+  status?: { phase?: string; capacity?: Record<string, string> };
+}
+
+/** Core `v1` Event. */
+export interface ClusterEvent extends KubernetesObject {
+  type?: string;
+  reason?: string;
+  message?: string;
+  count?: number;
+  involvedObject?: { kind?: string; namespace?: string; name?: string; uid?: string };
+  firstTimestamp?: string | null;
+  lastTimestamp?: string | null;
+  eventTime?: string | null;
+}
+
+/** `snapshot.storage.k8s.io/v1` VolumeSnapshot. `readyToUse`: absent = unknown, false = not yet. */
+export interface VolumeSnapshot extends KubernetesObject {
+  spec?: {
+    volumeSnapshotClassName?: string;
+    source: { persistentVolumeClaimName?: string; volumeSnapshotContentName?: string };
+  };
+  status?: {
+    boundVolumeSnapshotContentName?: string;
+    creationTime?: string;
+    readyToUse?: boolean;
+    /** A quantity: the least size of a volume made from it. */
+    restoreSize?: string;
+    error?: { time?: string; message?: string };
+  };
+}
+
+/** `k8s.cni.cncf.io/v1` NetworkAttachmentDefinition; `config` is JSON text. */
+export interface NetworkAttachmentDefinition extends KubernetesObject {
+  spec?: { config?: string };
+}
+
+/** `kubeovn.io/v1` Vpc (cluster-scoped). */
+export interface Vpc extends KubernetesObject {
+  spec?: { namespaces?: string[]; staticRoutes?: { policy?: string; cidr: string; nextHopIP: string }[] };
+  status?: { standby?: boolean; router?: string; subnets?: string[] };
+}
+
+/** `kubeovn.io/v1` Subnet (cluster-scoped). The controller writes into spec: never compare it. */
+export interface Subnet extends KubernetesObject {
+  spec?: {
+    vpc?: string;
+    cidrBlock?: string;
+    gateway?: string;
+    excludeIps?: string[];
+    provider?: string;
+    protocol?: string;
+    namespaces?: string[];
+    natOutgoing?: boolean;
+    private?: boolean;
+    enableDHCP?: boolean;
+    dhcpV4Options?: string;
+    disableGatewayCheck?: boolean;
+  };
+  status?: { conditions?: Condition[] };
+}
+
+/** `kubeovn.io/v1` VpcEgressGateway (namespaced). */
+export interface VpcEgressGateway extends KubernetesObject {
+  spec?: {
+    vpc?: string;
+    replicas?: number;
+    internalSubnet?: string;
+    externalSubnet: string;
+    internalIPs?: string[];
+    policies?: { snat?: boolean; ipBlocks?: string[]; subnets?: string[] }[];
+  };
+  status?: { phase?: string; ready?: boolean; internalIPs?: string[]; conditions?: Condition[] };
+}
+
+/** `kubeovn.io/v1` IP (cluster-scoped): one address in use. */
+export interface IpAddress extends KubernetesObject {
+  spec?: { subnet?: string; podName?: string; namespace?: string; podType?: string; ipAddress?: string };
+}

@@ -1,0 +1,35 @@
+import type { Clock } from '../clock/clock.ts';
+import { FarmError } from '../errors/farm-error.ts';
+
+/** How long and how often a call to a cluster is repeated. */
+export interface RetryOptions {
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Calls in all. */
+  readonly attempts: number;
+}
+
+const FIRST_MS = 200;
+const LONGEST_MS = 10_000;
+
+/** The pause after the n-th failure in a row (from 1): doubling, capped, with full jitter above half of it. */
+export function backoffMs(failures: number, random: () => number): number {
+  const ceiling = Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1));
+  return Math.round(ceiling * (0.5 + random() / 2));
+}
+
+/** Repeats a call while the cluster is unavailable; a longer `Retry-After` of the server is honoured. */
+export async function withRetry<T>(call: () => Promise<T>, options: RetryOptions): Promise<T> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      const unavailable = error instanceof FarmError && error.code === 'ClusterUnavailable';
+      if (!unavailable || failures >= options.attempts) throw error;
+      const asked = Number(error.details['retryAfterMs'] ?? 0);
+      await options.clock.after(Math.max(asked, backoffMs(failures, options.random)), options.signal);
+    }
+  }
+}

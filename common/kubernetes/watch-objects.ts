@@ -1,0 +1,121 @@
+import { StringDecoder } from 'node:string_decoder';
+import { FarmError, wrapError } from '../errors/farm-error.ts';
+import { answerError, isExpired } from './api-error.ts';
+import { type ClusterClient, type ListOptions, selectors } from './cluster-client.ts';
+import type { KubernetesObject, ObjectMeta } from './objects.ts';
+import type { Resource } from './resources.ts';
+import { backoffMs } from './retry.ts';
+
+/**
+ * What a watcher is told. `synced` carries everything that matches, first and after each relist: what is not in it is
+ * gone. `interrupted` tells that the cluster does not answer at the moment; the loop goes on by itself.
+ */
+export type WatchEvent<T> =
+  | { readonly type: 'synced'; readonly objects: readonly T[] }
+  | { readonly type: 'changed'; readonly object: T }
+  | { readonly type: 'deleted'; readonly object: T }
+  | { readonly type: 'interrupted'; readonly error: FarmError };
+
+export interface WatchOptions extends Pick<ListOptions, 'labels' | 'fields' | 'namespace'> {
+  readonly signal: AbortSignal;
+  /** The server ends a watch after this long, so that a lost end is noticed. @defaultValue 240 */
+  readonly timeoutSeconds?: number;
+  /** Silence after which the connection counts as dead; bookmarks come about each minute. @defaultValue 100 s */
+  readonly idleMs?: number;
+}
+
+interface RawEvent<T> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: T & { readonly code?: number };
+}
+
+/**
+ * Lists, then watches, for ever: goes on from the last version when a watch ends or breaks, lists again when that
+ * version is too old (HTTP 410 or an ERROR event), backs off with jitter while the cluster does not answer.
+ * Ends when `signal` is aborted, and never throws.
+ */
+export async function* watchObjects<T extends KubernetesObject>(
+  cluster: ClusterClient,
+  resource: Resource<T>,
+  options: WatchOptions,
+): AsyncGenerator<WatchEvent<T>, void, undefined> {
+  const { signal } = options;
+  const { clock } = cluster;
+  let version: string | undefined;
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      if (version === undefined) {
+        const { items, resourceVersion } = await cluster.list(resource, { ...options, retry: false });
+        version = resourceVersion;
+        yield { type: 'synced', objects: items };
+      }
+      const startedAt = clock.now();
+      let heard = false;
+      for await (const { type, object } of rawEvents(cluster, resource, { ...options, version })) {
+        if (type === 'ERROR') throw watchFault(object);
+        heard = true;
+        failures = 0;
+        version = (object.metadata as ObjectMeta | undefined)?.resourceVersion ?? version;
+        if (type === 'DELETED') yield { type: 'deleted', object };
+        else if (type !== 'BOOKMARK') yield { type: 'changed', object };
+      }
+      // A server that ends every watch at once must not be asked in a circle.
+      failures = heard || clock.now() - startedAt > 1000 ? 0 : failures + 1;
+    } catch (error) {
+      if (signal.aborted) return;
+      failures += 1;
+      const expired = isExpired(error);
+      cluster.observer.watchRestarted?.(cluster.name, resource.plural, expired ? 'expired' : 'error');
+      if (expired || error instanceof WatchFault) version = undefined;
+      else yield { type: 'interrupted', error: interruption(error, resource) };
+    }
+    if (failures > 0) {
+      try {
+        await clock.after(backoffMs(failures, cluster.random), signal);
+      } catch {
+        return;
+      }
+    }
+  }
+}
+
+/** An ERROR event other than "too old": what was seen can no longer be relied on. */
+class WatchFault extends Error {}
+
+function watchFault(status: object): Error {
+  const code = 'code' in status ? Number(status.code) : 0;
+  const error = answerError({ asked: 'watch', status: code, body: JSON.stringify(status) });
+  return code === 410 ? error : new WatchFault(error.message, { cause: error });
+}
+
+function interruption(error: unknown, resource: Resource): FarmError {
+  return error instanceof FarmError ? error : wrapError(error, `Watching ${resource.plural}`, 'ClusterUnavailable');
+}
+
+async function* rawEvents<T extends KubernetesObject>(
+  cluster: ClusterClient,
+  resource: Resource<T>,
+  options: WatchOptions & { readonly version: string },
+): AsyncGenerator<RawEvent<T>, void, undefined> {
+  const response = await cluster.stream({
+    method: 'GET',
+    path: cluster.path(resource, undefined, options),
+    query: {
+      ...selectors(options),
+      watch: true,
+      allowWatchBookmarks: true,
+      resourceVersion: options.version,
+      timeoutSeconds: options.timeoutSeconds ?? 240,
+    },
+    signal: options.signal,
+    idleMs: options.idleMs ?? 100_000,
+  });
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  for await (const chunk of response) {
+    const lines = (rest + decoder.write(chunk as Buffer)).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') yield JSON.parse(line) as RawEvent<T>;
+  }
+}

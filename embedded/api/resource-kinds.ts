@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { packagePath } from '../../common/config/package-root.ts';
 import {
   fieldAt,
   isJsonObject,
@@ -219,18 +220,6 @@ function openDefinition(kind: ResourceKind): KubeObject {
   };
 }
 
-/**
- * The folder of the vendored definitions. They are data and stay in the source tree, so it is found from the package's
- * root whether the sources or their compiled form run.
- */
-function definitionsFolder(): string {
-  for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
-    const candidate = join(folder, 'embedded', 'api', 'crds');
-    if (readdirSync(folder).includes('package.json')) return candidate;
-  }
-  throw new Error(`No package.json above "${import.meta.dirname}".`);
-}
-
 /** Everything that is served, and the CustomResourceDefinition objects that say so to clients. */
 export interface ServedApi {
   readonly kinds: readonly ResourceKind[];
@@ -239,7 +228,7 @@ export interface ServedApi {
 
 /** Reads the vendored definitions (see `crds/README.md`) and adds the kinds that need none. */
 export function loadServedApi(): ServedApi {
-  const folder = definitionsFolder();
+  const folder = packagePath('embedded', 'api', 'crds');
   const vendored = readdirSync(folder)
     .filter((file) => file.endsWith('.json'))
     .sort()

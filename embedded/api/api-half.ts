@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { ADMISSION } from './admission/rules.ts';
+import { installCluster } from './bootstrap.ts';
+import { ClientWrites } from './client-writes.ts';
+import { ensureCredentials } from './credentials.ts';
+import { ApiServer } from './http/api-server.ts';
+import { Audit } from './http/audit.ts';
+import { writeKubeconfig } from './kubeconfig.ts';
+import { NamespaceCollector } from './namespace-collector.ts';
+import { OwnerCollector } from './owner-collector.ts';
+import { loadServedApi } from './resource-kinds.ts';
+import { createRoutes } from './routes.ts';
+import { Store } from './store.ts';
+import { writeAtomically } from './write-atomically.ts';
+
+/** What both halves of a process share. */
+export interface ApiHalfOptions {
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly resources: ReleaseStack;
+}
+
+/** Opens the store of a data directory, installs what a cluster has from the start, and starts its collectors. */
+export async function openClusterStore({ dataDir, clock, logger, resources }: ApiHalfOptions): Promise<Store> {
+  const { kinds, definitions } = loadServedApi();
+  const store = await Store.open({ directory: join(dataDir, 'store'), kinds, clock, logger });
+  resources.defer('store', () => store.close());
+  await installCluster(store, definitions);
+  const stop = new AbortController();
+  resources.defer('collectors', () => stop.abort());
+  new OwnerCollector(store, logger).start(stop.signal);
+  new NamespaceCollector(store, logger).start(stop.signal);
+  return store;
+}
+
+/** How the server is reached. */
+export interface ServeOptions extends ApiHalfOptions {
+  readonly store: Store;
+  readonly host: string;
+  /** 0 takes the port of the last run when it is free, else any. */
+  readonly port: number;
+  readonly auditLog?: string | undefined;
+}
+
+/** Where the server listens. */
+export interface Served {
+  readonly url: string;
+  /** Path of the kubeconfig that reaches it. */
+  readonly kubeconfig: string;
+}
+
+/** Serves the store over HTTPS until the resources are released. */
+export async function serveApi(options: ServeOptions): Promise<Served> {
+  const { dataDir, store, host, clock, logger, resources } = options;
+  const credentials = await ensureCredentials(dataDir, host);
+  const audit = new Audit(logger, options.auditLog);
+  resources.defer('audit log', () => audit.close());
+  const routes = createRoutes({ store, writes: new ClientWrites(store, clock, ADMISSION), clock });
+  const server = new ApiServer({ routes, ...credentials, audit, clock, logger });
+  resources.defer('API server', () => server.close());
+  const portFile = join(dataDir, 'port');
+  const lastPort = Number(await readFile(portFile, 'utf8').catch(() => '0'));
+  const port = await listen(server, host, { wanted: options.port, last: lastPort });
+  await writeAtomically(portFile, `${port}\n`);
+  const url = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  return { url, kubeconfig: await writeKubeconfig(dataDir, url, credentials) };
+}
+
+async function listen(
+  server: ApiServer,
+  host: string,
+  { wanted, last }: { wanted: number; last: number },
+): Promise<number> {
+  try {
+    return await server.listen(host, wanted || last || 0);
+  } catch (error) {
+    const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    if (!isTaken || wanted !== 0) throw error;
+    return await server.listen(host, 0);
+  }
+}

@@ -1,0 +1,86 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parse as parseYaml } from 'yaml';
+import { ApiError, badRequest } from '../api-error.ts';
+
+/** Largest body that is read, in bytes; apiserver's limit. */
+const MAX_BODY_BYTES = 3 * 1024 * 1024;
+
+/** One HTTP request with what every handler needs of it. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly method: string;
+  readonly url: URL;
+  /** Aborted when the client goes away or the server stops. */
+  readonly signal: AbortSignal;
+}
+
+/** The media type of a header value, without parameters, in lower case. */
+export function mediaType(header: string | undefined): string {
+  return (header ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+}
+
+/** Reads the whole body. @throws ApiError 413 */
+export async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) {
+      throw new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${MAX_BODY_BYTES}`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Parses text as YAML when the media type says so, else as JSON. @throws ApiError 400 */
+export function parseBody(text: string, type: string): unknown {
+  try {
+    return type.includes('yaml') ? parseYaml(text) : JSON.parse(text);
+  } catch (cause) {
+    throw badRequest(`the request body cannot be parsed: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+/** Reads a JSON or YAML body; undefined when it is empty. @throws ApiError 400, 413, 415 */
+export async function readObject(request: IncomingMessage): Promise<unknown> {
+  const type = mediaType(request.headers['content-type']);
+  const text = await readBody(request);
+  if (text === '') return undefined;
+  if (!['', 'application/json', 'application/yaml', '*/*'].includes(type)) {
+    const known = 'application/json, application/yaml';
+    throw new ApiError(
+      415,
+      'UnsupportedMediaType',
+      `the body of the request was in an unknown format - accepted media types include: ${known}`,
+    );
+  }
+  return parseBody(text, type);
+}
+
+/** Answers with JSON. */
+export function sendJson(
+  response: ServerResponse,
+  code: number,
+  body: unknown,
+  warnings: readonly string[] = [],
+): void {
+  const text = JSON.stringify(body);
+  for (const warning of warnings) response.appendHeader('Warning', `299 - ${JSON.stringify(warning)}`);
+  response.writeHead(code, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+/** Answers with a few words or bytes. */
+export function sendBytes(response: ServerResponse, type: string, body: string | Buffer): void {
+  response.writeHead(200, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+/** What a client is told about anything thrown. Faults that are no refusals become 500. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new ApiError(500, 'InternalError', `Internal error occurred: ${message}`);
+}

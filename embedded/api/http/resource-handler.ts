@@ -1,0 +1,230 @@
+import type { Clock } from '../../../common/clock/clock.ts';
+import { ApiError, badRequest, notFound } from '../api-error.ts';
+import type { ClientWrites, Edit, FieldValidation, WriteOptions, Written } from '../client-writes.ts';
+import type { Propagation } from '../deletion.ts';
+import {
+  apiVersionOf,
+  fieldAt,
+  isJsonObject,
+  type JsonObject,
+  keyOf,
+  type ObjectKey,
+  type ResourceKind,
+} from '../objects.ts';
+import { applyJsonPatch } from '../patch/json-patch.ts';
+import { applyMergePatch } from '../patch/merge-patch.ts';
+import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts';
+import type { Deletion, Store } from '../store.ts';
+import { type Exchange, mediaType, parseBody, readBody, readObject, sendJson } from './exchange.ts';
+import { filterOf, isTrue, numberParameter, pageOf } from './list-query.ts';
+import type { ResourcePath } from './resource-path.ts';
+import { tableOf, wantsTable } from './table.ts';
+import { streamWatch } from './watch-stream.ts';
+
+/** Kinds of the core whose deletion is answered with the object instead of a Status. */
+const ANSWERED_WITH_OBJECT = new Set(['Pod', 'PersistentVolumeClaim', 'PersistentVolume', 'Namespace', 'Node']);
+
+/** Get, list, watch and the writes of every stored kind. */
+export class ResourceHandler {
+  readonly #store: Store;
+  readonly #writes: ClientWrites;
+  readonly #clock: Clock;
+
+  constructor(store: Store, writes: ClientWrites, clock: Clock) {
+    this.#store = store;
+    this.#writes = writes;
+    this.#clock = clock;
+  }
+
+  /** Answers one request for a kind; subresources other than `status` are not its business. */
+  async handle(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
+    const { method, url } = exchange;
+    if (method === 'GET') {
+      if (isTrue(url.searchParams.get('watch'))) {
+        await streamWatch(exchange, { store: this.#store, clock: this.#clock, kind, path });
+      } else if (path.name === undefined) this.#list(exchange, kind, path);
+      else this.#get(exchange, kind, keyOfPath(path));
+      return;
+    }
+    if (kind.readOnly) throw methodNotAllowed();
+    if (method === 'POST' && path.name === undefined) await this.#create(exchange, kind, path);
+    else if (method === 'PUT' && path.name !== undefined) await this.#replace(exchange, kind, path);
+    else if (method === 'PATCH' && path.name !== undefined) await this.#patch(exchange, kind, path);
+    else if (method === 'DELETE' && path.name !== undefined) await this.#delete(exchange, kind, path);
+    else if (method === 'DELETE') await this.#deleteCollection(exchange, kind, path);
+    else throw methodNotAllowed();
+  }
+
+  #get(exchange: Exchange, kind: ResourceKind, key: ObjectKey): void {
+    const object = this.#store.get(kind.kind, key);
+    if (!object) throw notFound(kind, key);
+    const isTable = wantsTable(exchange.request.headers.accept);
+    sendJson(exchange.response, 200, isTable ? this.#table(exchange, kind, [object]) : object);
+  }
+
+  #list(exchange: Exchange, kind: ResourceKind, path: ResourcePath): void {
+    const query = exchange.url.searchParams;
+    const matches = filterOf(query, kind, path);
+    const objects = this.#store.list(kind.kind, { namespace: path.namespace }).filter(matches);
+    const page = pageOf(objects, query);
+    const metadata = { resourceVersion: String(this.#store.resourceVersion), ...page.metadata };
+    if (wantsTable(exchange.request.headers.accept)) {
+      sendJson(exchange.response, 200, this.#table(exchange, kind, page.items, metadata));
+      return;
+    }
+    sendJson(exchange.response, 200, {
+      kind: `${kind.kind}List`,
+      apiVersion: apiVersionOf(kind),
+      metadata,
+      items: page.items,
+    });
+  }
+
+  #table(
+    exchange: Exchange,
+    kind: ResourceKind,
+    objects: Parameters<typeof tableOf>[0],
+    metadata: JsonObject = {},
+  ): JsonObject {
+    const includeObject = exchange.url.searchParams.get('includeObject') ?? 'Metadata';
+    return tableOf(objects, metadata, { kind, now: this.#clock.now(), includeObject });
+  }
+
+  async #create(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
+    const body = await readObject(exchange.request);
+    sendWritten(exchange, 201, await this.#writes.create(kind, path.namespace, body, writeOptions(exchange, path)));
+  }
+
+  async #replace(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
+    const body = await readObject(exchange.request);
+    const edit: Edit = (current) => (kind.custom ? body : withCurrentVersion(body, current.metadata.resourceVersion));
+    sendWritten(exchange, 200, await this.#writes.update(kind, keyOfPath(path), edit, writeOptions(exchange, path)));
+  }
+
+  async #patch(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
+    const type = mediaType(exchange.request.headers['content-type']);
+    const patch = parseBody(await readBody(exchange.request), type);
+    const options = writeOptions(exchange, path);
+    const key = keyOfPath(path);
+    if (type === 'application/apply-patch+yaml') {
+      await this.#apply(exchange, kind, path, patch);
+      return;
+    }
+    sendWritten(exchange, 200, await this.#writes.update(kind, key, patchEdit(type, patch, kind), options));
+  }
+
+  /** Server-side apply without field owners: creates, or merges what is given into what is there. */
+  async #apply(exchange: Exchange, kind: ResourceKind, path: ResourcePath, patch: unknown): Promise<void> {
+    if (!exchange.url.searchParams.get('fieldManager'))
+      throw badRequest('fieldManager: Required value: is required for apply patch');
+    const options = writeOptions(exchange, path);
+    const key = keyOfPath(path);
+    if (this.#store.get(kind.kind, key)) {
+      const merge = kind.custom ? applyMergePatch : applyStrategicMergePatch;
+      sendWritten(exchange, 200, await this.#writes.update(kind, key, (current) => merge(current, patch), options));
+    } else sendWritten(exchange, 201, await this.#writes.create(kind, path.namespace, patch, options));
+  }
+
+  async #delete(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
+    if (path.subresource.length > 0) throw methodNotAllowed();
+    const deletion = await this.#writes.delete(kind, keyOfPath(path), await deleteOptions(exchange));
+    sendJson(exchange.response, 200, deletionReply(kind, deletion));
+  }
+
+  async #deleteCollection(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
+    const options = await deleteOptions(exchange);
+    const matches = filterOf(exchange.url.searchParams, kind, path);
+    const objects = this.#store.list(kind.kind, { namespace: path.namespace }).filter(matches);
+    const deletions = objects.map((object) => this.#writes.delete(kind, keyOf(object), options));
+    const items = (await Promise.all(deletions)).map(({ object }) => object);
+    const metadata = { resourceVersion: String(this.#store.resourceVersion) };
+    sendJson(exchange.response, 200, { kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind), metadata, items });
+  }
+}
+
+export function methodNotAllowed(): ApiError {
+  return new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+}
+
+/** The key that a path with a name points at. */
+export function keyOfPath(path: ResourcePath): ObjectKey {
+  return { namespace: path.namespace, name: path.name ?? '' };
+}
+
+function sendWritten(exchange: Exchange, code: number, { object, warnings }: Written): void {
+  sendJson(exchange.response, code, object, warnings);
+}
+
+/** Core kinds may be replaced without naming the version that is replaced. */
+function withCurrentVersion(body: unknown, resourceVersion: string | undefined): unknown {
+  if (!isJsonObject(body) || !isJsonObject(body['metadata']) || body['metadata']['resourceVersion']) return body;
+  return { ...body, metadata: { ...body['metadata'], resourceVersion } };
+}
+
+/** @throws ApiError 415 for a patch type that the kind does not take */
+export function patchEdit(type: string, patch: unknown, kind: ResourceKind): Edit {
+  if (type === 'application/json-patch+json') return (current) => applyJsonPatch(current, patch);
+  if (type === 'application/merge-patch+json') return (current) => applyMergePatch(current, patch);
+  if (type === 'application/strategic-merge-patch+json' && !kind.custom) {
+    return (current) => applyStrategicMergePatch(current, patch);
+  }
+  const known = ['application/json-patch+json', 'application/merge-patch+json', 'application/apply-patch+yaml'];
+  throw new ApiError(
+    415,
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${known.join(', ')}`,
+  );
+}
+
+/** Reads dryRun, fieldValidation (strict unless said otherwise) and the subresource. @throws ApiError 400 */
+export function writeOptions(exchange: Exchange, path: ResourcePath): WriteOptions {
+  const query = exchange.url.searchParams;
+  return {
+    dryRun: isDryRun(query.getAll('dryRun')),
+    fieldValidation: (query.get('fieldValidation') || 'Strict') as FieldValidation,
+    subresource: path.subresource[0],
+  };
+}
+
+function isDryRun(values: readonly unknown[]): boolean {
+  if (values.some((value) => value !== 'All')) throw badRequest('Invalid value for dryRun: only "All" is supported');
+  return values.length > 0;
+}
+
+type ReadDeleteOptions = Parameters<ClientWrites['delete']>[2];
+
+/** Delete options come in the body, in the query, or both. */
+async function deleteOptions(exchange: Exchange): Promise<ReadDeleteOptions> {
+  const query = exchange.url.searchParams;
+  const body = await readObject(exchange.request);
+  const given = isJsonObject(body) ? body : {};
+  const propagation = query.get('propagationPolicy') ?? given['propagationPolicy'] ?? undefined;
+  if (propagation !== undefined && !['Background', 'Foreground', 'Orphan'].includes(String(propagation))) {
+    throw new ApiError(422, 'Invalid', `propagationPolicy: Unsupported value: ${JSON.stringify(propagation)}`);
+  }
+  const grace = numberParameter(query, 'gracePeriodSeconds') ?? given['gracePeriodSeconds'];
+  const uid = fieldAt(given, 'preconditions', 'uid');
+  const resourceVersion = fieldAt(given, 'preconditions', 'resourceVersion');
+  const dryRun = given['dryRun'];
+  return {
+    dryRun: isDryRun([...query.getAll('dryRun'), ...(Array.isArray(dryRun) ? dryRun : [])]),
+    propagation: orphansDependents(given, query) ? 'Orphan' : (propagation as Propagation | undefined),
+    gracePeriodSeconds: typeof grace === 'number' ? grace : undefined,
+    preconditions: {
+      uid: typeof uid === 'string' ? uid : undefined,
+      resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : undefined,
+    },
+  };
+}
+
+/** The older spelling of `propagationPolicy: Orphan`. */
+function orphansDependents(body: JsonObject, query: URLSearchParams): boolean {
+  return body['orphanDependents'] === true || query.get('orphanDependents') === 'true';
+}
+
+function deletionReply(kind: ResourceKind, { object, removed }: Deletion): JsonObject {
+  if (!removed || ANSWERED_WITH_OBJECT.has(kind.kind)) return object;
+  const { name, uid } = object.metadata;
+  const details = { name, group: kind.group, kind: kind.plural, uid };
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
+}

@@ -1,0 +1,132 @@
+import type { Clock } from '../../../common/clock/clock.ts';
+import { apiVersionOf, type KubeObject, type ResourceKind } from '../objects.ts';
+import type { ObjectFilter } from '../selectors.ts';
+import type { Store, StoreEvent } from '../store.ts';
+import type { Exchange } from './exchange.ts';
+import { filterOf, isTrue, numberParameter } from './list-query.ts';
+import type { ResourcePath } from './resource-path.ts';
+import { tableOf, wantsTable } from './table.ts';
+
+const BOOKMARK_INTERVAL_MS = 60_000;
+/** How long a watch without `timeoutSeconds` lasts; apiserver takes a random 30 to 60 minutes. */
+const DEFAULT_TIMEOUT_SECONDS = 2700;
+/** A client that reads so much slower than it is told is cut off; it resumes from what it has read. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
+
+/** What a watch is about and where it reads from. */
+export interface WatchSource {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly kind: ResourceKind;
+  readonly path: ResourcePath;
+}
+
+/**
+ * Streams changes as one JSON document per line until `timeoutSeconds` have passed, the client leaves or the server
+ * stops. Resolves when the stream has ended.
+ * @throws ApiError 410 before anything is sent, when the position is too old
+ */
+export async function streamWatch(exchange: Exchange, source: WatchSource): Promise<void> {
+  const { url, response, signal } = exchange;
+  const { store, clock, kind, path } = source;
+  const stream = new WatchStream(exchange, source, filterOf(url.searchParams, kind, path));
+  const position = url.searchParams.get('resourceVersion') ?? '';
+  const timeoutMs = (numberParameter(url.searchParams, 'timeoutSeconds') ?? DEFAULT_TIMEOUT_SECONDS) * 1000;
+  const ending = new AbortController();
+  const ended = AbortSignal.any([signal, ending.signal]);
+  try {
+    const listener = (event: StoreEvent) => stream.send(event);
+    if (position === '' || position === '0') {
+      stream.begin();
+      store.subscribe([kind.kind], listener, ended);
+      if (isTrue(url.searchParams.get('sendInitialEvents'))) stream.bookmark({ 'k8s.io/initial-events-end': 'true' });
+    } else store.watchFrom([kind.kind], Number(position), { listener, signal: ended });
+    stream.begin();
+    if (isTrue(url.searchParams.get('allowWatchBookmarks'))) await streamBookmarks(stream, clock, timeoutMs, signal);
+    else await clock.after(timeoutMs, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    ending.abort();
+  }
+  response.end();
+}
+
+async function streamBookmarks(
+  stream: WatchStream,
+  clock: Clock,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const end = clock.now() + timeoutMs;
+  for (let left = timeoutMs; left > 0; left = end - clock.now()) {
+    await clock.after(Math.min(left, BOOKMARK_INTERVAL_MS), signal);
+    stream.bookmark();
+  }
+}
+
+/** Writes watch events of one client. */
+class WatchStream {
+  readonly #exchange: Exchange;
+  readonly #source: WatchSource;
+  readonly #matches: ObjectFilter;
+  readonly #asTable: boolean;
+  #isFirst = true;
+
+  constructor(exchange: Exchange, source: WatchSource, matches: ObjectFilter) {
+    this.#exchange = exchange;
+    this.#source = source;
+    this.#matches = matches;
+    this.#asTable = wantsTable(exchange.request.headers.accept);
+  }
+
+  /** Sends the head, so that the client knows that it is watching. */
+  begin(): void {
+    const { response } = this.#exchange;
+    if (response.headersSent) return;
+    response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache, private' });
+    response.flushHeaders();
+  }
+
+  /** Sends what a change means to this client: an object that stops matching is DELETED to it. */
+  send({ type, object, previous }: StoreEvent): void {
+    const isIn = type !== 'DELETED' && this.#matches(object);
+    const wasIn = previous !== undefined && this.#matches(previous);
+    if (isIn) this.#write(wasIn ? 'MODIFIED' : 'ADDED', object);
+    else if (wasIn) this.#write('DELETED', object);
+  }
+
+  /** Tells the position that the client has reached. */
+  bookmark(annotations?: Readonly<Record<string, string>>): void {
+    const { kind, store } = this.#source;
+    const metadata = {
+      resourceVersion: String(store.resourceVersion),
+      creationTimestamp: null,
+      ...(annotations ? { annotations } : {}),
+    };
+    this.#line('BOOKMARK', { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata });
+  }
+
+  #write(type: string, object: KubeObject): void {
+    this.#line(type, this.#asTable ? this.#row(object) : object);
+  }
+
+  /** Only the first table of a watch names the columns. */
+  #row(object: KubeObject): unknown {
+    const { kind, clock } = this.#source;
+    const includeObject = this.#exchange.url.searchParams.get('includeObject') ?? 'Metadata';
+    const { resourceVersion } = object.metadata;
+    const table = tableOf([object], { resourceVersion }, { kind, now: clock.now(), includeObject });
+    const { columnDefinitions, ...rest } = table;
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    return isFirst ? { columnDefinitions, ...rest } : { columnDefinitions: null, ...rest };
+  }
+
+  #line(type: string, object: unknown): void {
+    const { response } = this.#exchange;
+    this.begin();
+    response.write(`${JSON.stringify({ type, object })}\n`);
+    if (response.writableLength > MAX_BUFFERED_BYTES) response.destroy();
+  }
+}

@@ -1,0 +1,45 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { systemClock } from '../common/clock/clock.ts';
+import { FarmError } from '../common/errors/farm-error.ts';
+import { runProcess } from '../common/lifecycle/run-process.ts';
+import { createLogger, LEVELS } from '../common/logging/logger.ts';
+import { openClusterStore, serveApi } from './api/api-half.ts';
+import { lockDataDir } from './data-dir-lock.ts';
+import { purgeDataDir } from './purge.ts';
+
+const { values } = parseArgs({
+  options: {
+    'data-dir': { type: 'string' },
+    config: { type: 'string' },
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string', default: '0' },
+    'audit-log': { type: 'string' },
+    'log-level': { type: 'string', default: 'info' },
+    'api-only': { type: 'boolean', default: false },
+    purge: { type: 'boolean', default: false },
+  },
+});
+if (!values['data-dir']) throw new FarmError('InvalidConfig', 'The option --data-dir is required.');
+const dataDir = resolve(values['data-dir']);
+
+// Standard output carries the one line that says the cluster is ready; the log goes to standard error.
+const level = LEVELS.find((name) => name === values['log-level']) ?? 'info';
+const logger = createLogger({ name: 'embedded', level, destination: process.stderr });
+
+if (values.purge) await purgeDataDir(dataDir);
+else {
+  await runProcess(logger, async (resources) => {
+    await lockDataDir(dataDir, resources);
+    const shared = { dataDir, clock: systemClock, logger, resources };
+    const store = await openClusterStore(shared);
+    const served = await serveApi({
+      ...shared,
+      store,
+      host: values.host,
+      port: Number(values.port),
+      auditLog: values['audit-log'],
+    });
+    process.stdout.write(`${JSON.stringify({ event: 'ready', ...served })}\n`);
+  });
+}

@@ -1,0 +1,13 @@
+import { rm } from 'node:fs/promises';
+import { ReleaseStack } from '../common/lifecycle/release-stack.ts';
+import { lockDataDir } from './data-dir-lock.ts';
+
+/**
+ * Ends everything that a data directory's cluster left running and removes the directory.
+ * @throws FarmError InvalidConfig while a cluster still runs in it
+ */
+export async function purgeDataDir(dataDir: string): Promise<void> {
+  await using resources = new ReleaseStack();
+  await lockDataDir(dataDir, resources);
+  await rm(dataDir, { recursive: true, force: true });
+}

@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { KubeConfig } from '@kubernetes/client-node';
+import { Agent, request } from 'undici';
+
+const run = promisify(execFile);
+
+/** What a request was answered with; `body` is the parsed JSON, or the text when it is none. */
+export interface Answer {
+  readonly code: number;
+  readonly body: Record<string, unknown>;
+}
+
+/** Speaks to a cluster as its kubeconfig says, without any client's own opinions. */
+export class ClusterClient {
+  readonly kubeconfig: string;
+  readonly config = new KubeConfig();
+  readonly #agent: Agent;
+  readonly #url: string;
+  readonly #token: string;
+
+  constructor(kubeconfig: string) {
+    this.kubeconfig = kubeconfig;
+    this.config.loadFromFile(kubeconfig);
+    const cluster = this.config.getCurrentCluster();
+    this.#url = cluster?.server ?? '';
+    this.#token = this.config.getCurrentUser()?.token ?? '';
+    const ca = Buffer.from(cluster?.caData ?? '', 'base64').toString('utf8');
+    this.#agent = new Agent({ connect: { ca } });
+  }
+
+  /** One request; a body that is no string is sent as JSON. */
+  async send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    const response = await request(`${this.#url}${path}`, {
+      method: method as 'GET',
+      dispatcher: this.#agent,
+      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.body.text();
+    return { code: response.statusCode, body: text.startsWith('{') ? JSON.parse(text) : { text } };
+  }
+
+  /** A patch of the given type: `json-patch+json`, `merge-patch+json`, ... */
+  async patch(path: string, type: string, patch: unknown): Promise<Answer> {
+    return await this.send('PATCH', path, patch, { 'content-type': `application/${type}` });
+  }
+
+  /** The lines of a watch, one by one, until the server ends it or the caller stops reading. */
+  async *watch(path: string): AsyncGenerator<{ type: string; object: Record<string, unknown> }> {
+    const response = await request(`${this.#url}${path}`, {
+      dispatcher: this.#agent,
+      headers: { authorization: `Bearer ${this.#token}` },
+    });
+    let text = '';
+    for await (const chunk of response.body) {
+      text += String(chunk);
+      const lines = text.split('\n');
+      text = lines.pop() ?? '';
+      for (const line of lines) yield JSON.parse(line);
+    }
+  }
+
+  /** Runs the real kubectl; resolves with its standard output. */
+  async kubectl(...args: string[]): Promise<string> {
+    const env = { ...process.env, KUBECONFIG: this.kubeconfig };
+    return (await run('kubectl', args, { env })).stdout;
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+}

@@ -1,0 +1,182 @@
+import { writeFile } from 'node:fs/promises';
+import { CoreV1Api, CustomObjectsApi } from '@kubernetes/client-node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
+import { ClusterClient } from './cluster-client.ts';
+
+let cluster: EmbeddedCluster;
+let client: ClusterClient;
+const namespace = `api-${process.pid}`;
+const configMaps = `/api/v1/namespaces/${namespace}/configmaps`;
+const machines = `/apis/kubevirt.io/v1/namespaces/${namespace}/virtualmachines`;
+
+function configMap(name: string, metadata: object = {}): object {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...metadata }, data: { a: '1' } };
+}
+
+function machine(name: string): object {
+  const template = { spec: { domain: { memory: { guest: '64Mi' }, devices: {} } } };
+  return {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachine',
+    metadata: { name },
+    spec: { runStrategy: 'Halted', template },
+  };
+}
+
+beforeAll(async () => {
+  cluster = await conformanceCluster({ apiOnly: true });
+  client = new ClusterClient(cluster.kubeconfig);
+  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+});
+
+afterAll(async () => {
+  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
+  await client.close();
+  await cluster.stop();
+});
+
+test('creates, reads, replaces and deletes through the Kubernetes client', async () => {
+  const core = client.config.makeApiClient(CoreV1Api);
+  const body = { metadata: { name: 'crud', namespace }, data: { a: '1' } };
+  const created = await core.createNamespacedConfigMap({ namespace, body });
+  expect(created.metadata?.uid).toBeDefined();
+  await expect(core.createNamespacedConfigMap({ namespace, body })).rejects.toMatchObject({ code: 409 });
+  const replaced = await core.replaceNamespacedConfigMap({
+    namespace,
+    name: 'crud',
+    body: { ...created, data: { a: '2' } },
+  });
+  expect(replaced.data).toEqual({ a: '2' });
+  await expect(core.replaceNamespacedConfigMap({ namespace, name: 'crud', body: created })).rejects.toMatchObject({
+    code: 409,
+  });
+  await core.deleteNamespacedConfigMap({ namespace, name: 'crud' });
+  await expect(core.readNamespacedConfigMap({ namespace, name: 'crud' })).rejects.toMatchObject({ code: 404 });
+});
+
+test('answers errors as a Status', async () => {
+  expect(await client.send('GET', `${configMaps}/absent`)).toEqual({
+    code: 404,
+    body: {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: 'configmaps "absent" not found',
+      reason: 'NotFound',
+      details: { name: 'absent', ...(cluster.dataDir ? { group: '' } : {}), kind: 'configmaps' },
+      code: 404,
+    },
+  });
+  expect(await client.send('GET', configMaps, undefined, { authorization: 'Bearer wrong' })).toMatchObject({
+    code: 401,
+    body: { reason: 'Unauthorized' },
+  });
+  expect(await client.send('PATCH', `${configMaps}/absent`, '{}', { 'content-type': 'text/plain' })).toMatchObject({
+    code: 415,
+    body: { reason: 'UnsupportedMediaType' },
+  });
+});
+
+test('keeps spec and status apart and counts generations of the spec', async () => {
+  const custom = client.config.makeApiClient(CustomObjectsApi);
+  const at = { group: 'kubevirt.io', version: 'v1', namespace, plural: 'virtualmachines' };
+  await custom.createNamespacedCustomObject({ ...at, body: machine('split') });
+  const path = `${machines}/split`;
+  const merge = (url: string, patch: object) => client.patch(url, 'merge-patch+json', patch);
+  await merge(path, { spec: { runStrategy: 'Manual' }, status: { created: true } });
+  await merge(`${path}/status`, { spec: { runStrategy: 'Always' }, status: { ready: true } });
+  const { body } = await client.send('GET', path);
+  expect(body).toMatchObject({ metadata: { generation: 2 }, spec: { runStrategy: 'Manual' }, status: { ready: true } });
+  expect(body['status']).not.toHaveProperty('created');
+});
+
+test('takes JSON patches and merge patches, and strategic ones for core kinds only', async () => {
+  await client.send('POST', configMaps, configMap('patched'));
+  await client.send('POST', machines, machine('patched'));
+  const path = `${configMaps}/patched`;
+  const add = { op: 'add', path: '/data/b', value: '2' };
+  expect(await client.patch(path, 'json-patch+json', [add])).toMatchObject({
+    code: 200,
+    body: { data: { a: '1', b: '2' } },
+  });
+  const tested = await client.patch(path, 'json-patch+json', [{ op: 'test', path: '/data/b', value: '3' }, add]);
+  expect(tested).toMatchObject({ code: 422, body: { reason: 'Invalid' } });
+  expect(await client.patch(path, 'merge-patch+json', { data: { a: null } })).toMatchObject({
+    body: { data: { b: '2' } },
+  });
+  const strategic = 'strategic-merge-patch+json';
+  expect(await client.patch(path, strategic, { data: { c: '3' } })).toMatchObject({
+    code: 200,
+    body: { data: { b: '2', c: '3' } },
+  });
+  expect(await client.patch(`${machines}/patched`, strategic, {})).toMatchObject({ code: 415 });
+});
+
+test('stores nothing on a dry run', async () => {
+  const dry = await client.send('POST', `${configMaps}?dryRun=All`, configMap('dry'));
+  expect(dry).toMatchObject({ code: 201, body: { metadata: { name: 'dry' } } });
+  expect(await client.send('GET', `${configMaps}/dry`)).toMatchObject({ code: 404 });
+});
+
+test('makes names of generateName', async () => {
+  const { body } = await client.send('POST', configMaps, { metadata: { generateName: 'gen-' } });
+  expect(body).toMatchObject({ metadata: { name: expect.stringMatching(/^gen-[a-z0-9]{5}$/) } });
+});
+
+test('deletes only what the preconditions mean', async () => {
+  await client.send('POST', configMaps, configMap('guarded'));
+  const wrong = { preconditions: { uid: '00000000-0000-0000-0000-000000000000' } };
+  expect(await client.send('DELETE', `${configMaps}/guarded`, wrong)).toMatchObject({ code: 409 });
+  const { body } = await client.send('GET', `${configMaps}/guarded`);
+  const { uid } = body['metadata'] as { uid: string };
+  expect(await client.send('DELETE', `${configMaps}/guarded`, { preconditions: { uid } })).toMatchObject({
+    code: 200,
+    body: { kind: 'Status', status: 'Success' },
+  });
+});
+
+test('deletes a collection by label', async () => {
+  for (const [name, tier] of Object.entries({ c1: 'x', c2: 'x', c3: 'y' })) {
+    await client.send('POST', configMaps, configMap(name, { labels: { tier } }));
+  }
+  await client.send('DELETE', `${configMaps}?labelSelector=tier%3Dx`);
+  const { body } = await client.send('GET', `${configMaps}?labelSelector=tier`);
+  expect(body['items']).toMatchObject([{ metadata: { name: 'c3' } }]);
+});
+
+test('pages through a list', async () => {
+  for (const name of ['p1', 'p2', 'p3'])
+    await client.send('POST', configMaps, configMap(name, { labels: { page: 'me' } }));
+  const first = (await client.send('GET', `${configMaps}?labelSelector=page&limit=2`)).body;
+  expect(first['items']).toMatchObject([{ metadata: { name: 'p1' } }, { metadata: { name: 'p2' } }]);
+  const token = (first['metadata'] as { continue: string }).continue;
+  const second = (await client.send('GET', `${configMaps}?labelSelector=page&limit=2&continue=${token}`)).body;
+  expect(second['items']).toMatchObject([{ metadata: { name: 'p3' } }]);
+});
+
+test('holds a deleted object for its finalizers', async () => {
+  await client.send('POST', configMaps, configMap('held', { finalizers: ['example.org/hold'] }));
+  expect(await client.send('DELETE', `${configMaps}/held`)).toMatchObject({
+    body: { metadata: { deletionTimestamp: expect.any(String) } },
+  });
+  await client.patch(`${configMaps}/held`, 'merge-patch+json', { metadata: { finalizers: null } });
+  expect(await client.send('GET', `${configMaps}/held`)).toMatchObject({ code: 404 });
+});
+
+test('works with kubectl', async () => {
+  const file = `${cluster.dataDir ?? '/tmp'}/apply-${process.pid}.json`;
+  await writeFile(file, JSON.stringify({ ...machine('shown'), metadata: { name: 'shown', namespace } }));
+  expect(await client.kubectl('apply', '-f', file)).toBe('virtualmachine.kubevirt.io/shown created\n');
+  expect(await client.kubectl('apply', '-f', file)).toBe('virtualmachine.kubevirt.io/shown unchanged\n');
+  expect(await client.kubectl('get', 'vm', '-A')).toMatch(/NAMESPACE\s+NAME\s+AGE\s+STATUS\s+READY\n/);
+  expect(await client.kubectl('get', 'vm', 'shown', '-n', namespace, '-o', 'yaml')).toContain('runStrategy: Halted');
+  expect(await client.kubectl('describe', 'vm', 'shown', '-n', namespace)).toContain('Run Strategy:  Halted');
+  const patch = '{"spec":{"runStrategy":"Manual"}}';
+  expect(await client.kubectl('patch', 'vm', 'shown', '-n', namespace, '--type=merge', '-p', patch)).toContain(
+    'patched',
+  );
+  expect(await client.kubectl('delete', 'vm', 'shown', '-n', namespace)).toContain('deleted');
+  expect(await client.kubectl('get', 'all', '-n', namespace)).not.toContain('shown');
+});

@@ -1,0 +1,101 @@
+import { compileNic, compileResources, compileVm } from './compile-vm.ts';
+import type {
+  BuildOverrides,
+  CompiledModule,
+  ModuleFile,
+  ModuleNetwork,
+  Nic,
+  Position,
+  Resources,
+  UnsupportedField,
+} from './compiled.ts';
+import { AUTOMATIC_NETWORK, DEFAULTS } from './defaults.ts';
+import type { ModuleBody, NicBody } from './schema.ts';
+
+/** What is known of a module beside its body. */
+export interface ModuleIdentity {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly origin: Position;
+  readonly notYetSupported: readonly UnsupportedField[];
+}
+
+/** Makes the compiled module of a body without errors: fills in every default of the model. */
+export function compileModule(body: ModuleBody, identity: ModuleIdentity): CompiledModule {
+  const network = compileNetwork(body);
+  const vms = body.vms.map((vm) => compileVm(vm, automaticSubnet(network)));
+  return {
+    ...identity,
+    vms,
+    files: (body.files ?? []).map(compileFile),
+    httpDirectory: (body.httpDirectory?.files ?? []).map((file) => file.name),
+    network,
+    buildOverrides: compileOverrides(body, new Map(vms.map((vm) => [vm.name, vm]))),
+    timeoutMs: body.timeout ?? DEFAULTS.timeoutMs,
+    retries: body.retries ?? DEFAULTS.retries,
+    isoCacheTtlMs: body.isoCacheTTL ?? DEFAULTS.isoCacheTtlMs,
+    namespace: body.namespace ?? null,
+    namespacePrefix: body.namespacePrefix ?? DEFAULTS.namespacePrefix,
+  };
+}
+
+function compileFile(file: NonNullable<ModuleBody['files']>[number]): ModuleFile {
+  return file.url === undefined
+    ? { name: file.name, kind: 'inline', content: file.inline ?? '' }
+    : { name: file.name, kind: 'url', url: file.url, checksum: file.checksum ?? null };
+}
+
+/** The declared network, completed by the automatic VPC and subnet where something needs them. */
+function compileNetwork(body: ModuleBody): ModuleNetwork {
+  const declaredVpcs = body.network?.vpcs ?? [];
+  const declaredSubnets = body.network?.subnets ?? [];
+  const subnets = (declaredSubnets.length > 0 ? declaredSubnets : [AUTOMATIC_NETWORK]).map((subnet) => ({
+    name: subnet.name,
+    vpc: ('vpc' in subnet ? subnet.vpc : undefined) ?? AUTOMATIC_NETWORK.name,
+    cidr: subnet.cidr,
+    dhcp: ('dhcp' in subnet ? subnet.dhcp : undefined) ?? true,
+    dns: splitServers('dns' in subnet ? subnet.dns : undefined),
+    unmanaged: ('unmanaged' in subnet ? subnet.unmanaged : undefined) ?? false,
+  }));
+  const vpcs = declaredVpcs.map((vpc) => ({ name: vpc.name, internet: vpc.internet ?? 'never' }) as const);
+  const automatic = AUTOMATIC_NETWORK.name;
+  const isAutomaticUsed =
+    subnets.some((subnet) => subnet.vpc === automatic) && vpcs.every((vpc) => vpc.name !== automatic);
+  return { vpcs: isAutomaticUsed ? [...vpcs, { name: automatic, internet: 'always' }] : vpcs, subnets };
+}
+
+function splitServers(dns: string | undefined): string[] {
+  return (dns ?? '')
+    .split(',')
+    .map((server) => server.trim())
+    .filter((server) => server !== '');
+}
+
+/** Where a VM without network cards is attached: the first subnet that hands out addresses. */
+function automaticSubnet(network: ModuleNetwork): string {
+  const subnet = network.subnets.find((candidate) => candidate.dhcp && !candidate.unmanaged) ?? network.subnets[0];
+  return subnet?.name ?? AUTOMATIC_NETWORK.name;
+}
+
+function compileOverrides(
+  body: ModuleBody,
+  base: ReadonlyMap<string, { readonly resources: Resources; readonly nics: readonly Nic[] }>,
+): BuildOverrides {
+  const overrides = body.buildOverrides;
+  return {
+    vpcs: (overrides?.vpcs ?? []).map(({ name, internet }) => ({ name, internet })),
+    subnets: (overrides?.subnets ?? []).map(({ name, unmanaged }) => ({ name, unmanaged })),
+    vms: (overrides?.vms ?? []).map(({ name, resources, nics }) => ({
+      name,
+      resources: resources ? compileResources(resources, base.get(name)?.resources) : null,
+      nics: nics && nics.length > 0 ? nics.map((nic) => overrideNic(nic, base.get(name)?.nics ?? [])) : null,
+    })),
+  };
+}
+
+/** A card that keeps its name keeps its hardware, so that the guest finds the same card after the build. */
+function overrideNic(nic: NicBody, base: readonly Nic[]): Nic {
+  const same = base.find((candidate) => candidate.name === nic.name);
+  const compiled = compileNic(nic);
+  return same ? { ...compiled, mac: same.mac, model: same.model, slot: same.slot } : compiled;
+}

@@ -1,0 +1,25 @@
+/** What the model says for fields that are left out. Durations in milliseconds, sizes in bytes. */
+export const DEFAULTS = {
+  cpu: 2,
+  memoryBytes: 4 * 2 ** 30,
+  /** The only disk of a VM that lists none (and does not start from another module). */
+  disk: { name: 'rootdisk', sizeBytes: 20 * 2 ** 30 },
+  timeoutMs: 30 * 60_000,
+  isoCacheTtlMs: 24 * 3_600_000,
+  retries: 0,
+  namespacePrefix: 'vm-',
+  sshUsername: 'root',
+  sshPort: 22,
+  sshTimeoutMs: 5 * 60_000,
+  shutdownTimeoutMs: 5 * 60_000,
+  /** Label of the network card of a VM that lists none. */
+  nicName: 'nic1',
+  nicModel: 'e1000',
+  windowsUpdate: { searchCriteria: 'BrowseOnly=0 and IsInstalled=0', updateLimit: 1000 },
+} as const;
+
+/** The VPC for subnets that name none, and the subnet of modules that declare none. It has internet. */
+export const AUTOMATIC_NETWORK = { name: 'default', cidr: '10.0.2.0/24' } as const;
+
+/** What a `reboot` step runs when it names no command. */
+export const REBOOT_COMMAND = { bash: 'sudo reboot', powershell: 'shutdown /r /f /t 0' } as const;

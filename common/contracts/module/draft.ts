@@ -1,0 +1,126 @@
+import { isMap } from 'yaml';
+import type { z } from 'zod';
+import { errorMessage } from '../../errors/farm-error.ts';
+import { compileModule } from './compile.ts';
+import type { CompiledModule } from './compiled.ts';
+import { Cursor, formatPath } from './cursor.ts';
+import { unsupportedFields } from './not-yet-supported.ts';
+import { quoted } from './parsed.ts';
+import { hasErrors, type Problem, type ProblemCode } from './problem.ts';
+import type { Report } from './rule.ts';
+import { bodySchema, DOCUMENT_SCHEMAS, type ModuleBody } from './schema.ts';
+import { type SecretReference, substituteVariables } from './variables.ts';
+import type { Path, SourceDocument } from './yaml-source.ts';
+
+type DocumentForm = keyof typeof DOCUMENT_SCHEMAS;
+
+/** A document on its way to a module: read, its problems collected, not compiled yet. */
+export class ModuleDraft {
+  readonly problems: Problem[] = [];
+  readonly declaredVariables: readonly string[] = [];
+  readonly name: Cursor = new Cursor(undefined);
+  /** May be misshapen; then `problems` say so. */
+  readonly body: Cursor = new Cursor(undefined);
+  readonly #source: SourceDocument;
+  readonly #secrets: readonly SecretReference[] = [];
+  readonly #labels: Cursor = new Cursor(undefined);
+
+  constructor(source: SourceDocument, variables: Readonly<Record<string, string>>) {
+    this.#source = source;
+    const form = this.#recognize();
+    if (!form) return;
+    const bodyPath = form === 'bare' ? [] : ['spec'];
+    const substitution = substituteVariables(source, bodyPath, variables);
+    this.problems.push(...substitution.problems);
+    this.declaredVariables = substitution.declared;
+    this.#secrets = substitution.secrets;
+    const root = this.#read();
+    if (!root) return;
+    this.#checkShape(root, DOCUMENT_SCHEMAS[form]);
+    const metadata = form === 'bare' ? root : root.at('metadata');
+    this.name = metadata.at('name');
+    this.#labels = metadata.at('labels');
+    this.body = root.at(...bodyPath);
+  }
+
+  get report(): Report {
+    return (at, code, message, severity = 'error') =>
+      this.#report({ ...this.#source.locate(at.path), severity, code, message: this.#withPath(at.path, message) });
+  }
+
+  /** The module, unless something is wrong with it. */
+  compile(): CompiledModule | null {
+    const body = hasErrors(this.problems) ? null : bodySchema.safeParse(this.#bodyAlone());
+    if (!body?.success) return null;
+    return compileModule(body.data satisfies ModuleBody, {
+      name: this.name.text ?? '',
+      labels: { ...(this.#labels.value as Record<string, string> | undefined) },
+      origin: this.#source.locate([]),
+      notYetSupported: unsupportedFields(this.#source, this.body, this.#secrets),
+    });
+  }
+
+  /** In the bare form the name stands among the body's keys. */
+  #bodyAlone(): unknown {
+    if (this.body.path.length > 0) return this.body.value;
+    const { name: _name, labels: _labels, ...body } = this.body.value as Record<string, unknown>;
+    return body;
+  }
+
+  #report(problem: Problem): void {
+    const isKnown = this.problems.some(
+      ({ line, column, message }) => line === problem.line && column === problem.column && message === problem.message,
+    );
+    if (!isKnown) this.problems.push(problem);
+  }
+
+  #withPath(path: Path, message: string): string {
+    const inBody = path[0] === 'spec' ? path.slice(1) : path;
+    return inBody.length > 0 ? `${formatPath(inBody)}: ${message}` : message;
+  }
+
+  #recognize(): DocumentForm | null {
+    const { contents } = this.#source.document;
+    if (!isMap(contents)) {
+      this.report(new Cursor(null), 'UnknownKind', 'a module must be a map of keys and values');
+      return null;
+    }
+    const [apiVersion, kind]: unknown[] = [contents.get('apiVersion'), contents.get('kind')];
+    if (apiVersion === undefined && kind === undefined) return 'bare';
+    if (apiVersion === 'slipway.dev/v1' || kind === 'Module') return 'module';
+    if (apiVersion === 'ruddervirt.io/v1alpha1' || kind === 'VirtualMachineBuild') return 'virtualMachineBuild';
+    const written = `apiVersion ${quoted(apiVersion ?? '')} and kind ${quoted(kind ?? '')} are not those of a module`;
+    const message = `${written}: write "slipway.dev/v1" and "Module"`;
+    this.report(new Cursor(null, [kind === undefined ? 'apiVersion' : 'kind']), 'UnknownKind', message);
+    return null;
+  }
+
+  #read(): Cursor | null {
+    try {
+      return new Cursor(this.#source.document.toJS());
+    } catch (error) {
+      this.report(new Cursor(null), 'Syntax', `an alias cannot be resolved: ${errorMessage(error)}`);
+      return null;
+    }
+  }
+
+  #checkShape(root: Cursor, schema: z.ZodType): void {
+    for (const issue of schema.safeParse(root.value).error?.issues ?? []) {
+      const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+      if (issue.code === 'unrecognized_keys') {
+        const messages = issue.message.split('\n');
+        for (const [index, key] of issue.keys.entries()) this.#reportKey([...path, key], messages[index] ?? '');
+      } else if (issue.code === 'invalid_key') {
+        this.#reportKey(path, `${quoted(path.at(-1))} ${issue.message}`, 'InvalidValue');
+      } else {
+        const isMissing = root.at(...path).value === undefined;
+        this.report(root.at(...path), isMissing ? 'MissingField' : 'InvalidValue', issue.message);
+      }
+    }
+  }
+
+  #reportKey(path: Path, message: string, code: ProblemCode = 'UnknownKey'): void {
+    const position = this.#source.locateKey(path);
+    this.#report({ ...position, severity: 'error', code, message: this.#withPath(path.slice(0, -1), message) });
+  }
+}

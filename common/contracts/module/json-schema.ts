@@ -1,0 +1,12 @@
+import { z } from 'zod';
+import { DOCUMENT_SCHEMAS } from './schema.ts';
+
+/** JSON Schema (draft 2020-12) of one document of the file format, for editors; generated from what validates. */
+export function moduleJsonSchema(): object {
+  const { module, virtualMachineBuild, bare } = DOCUMENT_SCHEMAS;
+  const document = z.union([module, virtualMachineBuild, bare]).meta({
+    title: 'Slipway module',
+    description: 'A module: machines, their networks and the steps that make an image of them.',
+  });
+  return z.toJSONSchema(document, { io: 'input', target: 'draft-2020-12', reused: 'ref' });
+}

@@ -1,0 +1,146 @@
+import { z } from 'zod';
+import { parseChecksum } from './checksum.ts';
+import { parseDuration } from './duration.ts';
+import { formatIpv4, parseCidr, parseIpv4 } from './ipv4.ts';
+import { type Parsed, quoted } from './parsed.ts';
+import { parseBytes, parseCpu } from './quantity.ts';
+import { didYouMean } from './suggest.ts';
+
+/** What editors see of a scalar: keywords of JSON Schema. */
+export type Facet = Readonly<Record<string, unknown>> & { readonly description: string };
+
+const VARIABLE_REFERENCE = { type: 'string', pattern: '\\$\\{(var|secret)\\.' };
+
+/** A scalar of the file format: how it is read, and how editors see it. A variable may stand for any of them. */
+export function leaf<T>(facet: Facet, read: (written: unknown) => Parsed<T>) {
+  const { description, default: whenMissing, ...constraint } = facet;
+  const isFreeText = constraint['type'] === 'string' && Object.keys(constraint).length === 1;
+  const meta = isFreeText || constraint['anyOf'] ? constraint : { anyOf: [constraint, VARIABLE_REFERENCE] };
+  return z
+    .unknown()
+    .transform((written, context): T => {
+      const parsed = absence(written) ?? read(written);
+      if ('value' in parsed) return parsed.value;
+      context.issues.push({ code: 'custom', message: parsed.complaint, input: written });
+      return z.NEVER;
+    })
+    .meta({ ...meta, ...(whenMissing === undefined ? {} : { default: whenMissing }), description });
+}
+
+function absence(written: unknown): { complaint: string } | null {
+  if (written === undefined) return { complaint: 'is required' };
+  return written === null ? { complaint: 'has no value: write one, or remove the key' } : null;
+}
+
+export function text(description: string, extra: Readonly<Record<string, unknown>> = {}) {
+  return leaf({ type: 'string', description, ...extra }, readText);
+}
+
+function readText(written: unknown): Parsed<string> {
+  if (typeof written === 'string') return { value: written };
+  if (typeof written === 'object') return { complaint: 'must be text' };
+  return { complaint: `must be text: put ${quoted(written)} in quotes` };
+}
+
+/** Text that must not be empty and must match. */
+export function pattern(description: string, expression: RegExp, meaning: string) {
+  return leaf({ type: 'string', pattern: expression.source, description }, (written) => {
+    const read = readText(written);
+    if ('complaint' in read || expression.test(read.value)) return read;
+    return { complaint: `${quoted(written)} is not ${meaning}` };
+  });
+}
+
+const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+export function dnsLabel(description: string) {
+  return pattern(description, DNS_LABEL, 'a DNS label: use at most 63 lower-case letters, digits and inner hyphens');
+}
+
+export function choice<const T extends string>(description: string, values: readonly T[], whenMissing?: T) {
+  return leaf({ enum: values, description, ...(whenMissing ? { default: whenMissing } : {}) }, (written): Parsed<T> => {
+    const value = values.find((candidate) => candidate === written);
+    if (value) return { value };
+    return { complaint: `${quoted(written)} is not one of its values${didYouMean(String(written), values)}` };
+  });
+}
+
+export function flag(description: string, whenMissing: boolean) {
+  return leaf({ type: 'boolean', description, default: whenMissing }, (written) =>
+    written === true || written === 'true'
+      ? { value: true }
+      : written === false || written === 'false'
+        ? { value: false }
+        : { complaint: `${quoted(written)} is not a truth value: write true or false` },
+  );
+}
+
+export function wholeNumber(description: string, range: { min: number; max: number; whenMissing?: number }) {
+  const { min, max, whenMissing } = range;
+  const facet = { type: 'integer', minimum: min, maximum: max, description };
+  return leaf(whenMissing === undefined ? facet : { ...facet, default: whenMissing }, (written) => {
+    const number = typeof written === 'string' && /^\d+$/.test(written) ? Number(written) : written;
+    if (typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max)
+      return { value: number };
+    return { complaint: `${quoted(written)} is not a whole number from ${min} to ${max}` };
+  });
+}
+
+/** Go duration to milliseconds. */
+export function duration(description: string, whenMissing?: string) {
+  return leaf(
+    { type: 'string', description, examples: ['90s', '1h30m'], ...(whenMissing ? { default: whenMissing } : {}) },
+    parseDuration,
+  );
+}
+
+/** Kubernetes quantity to bytes. */
+export function bytes(description: string, whenMissing?: string) {
+  const facet = { type: ['string', 'integer'], description, examples: ['512Mi', '20Gi'] };
+  return leaf(whenMissing ? { ...facet, default: whenMissing } : facet, parseBytes);
+}
+
+/** Kubernetes quantity to CPUs. */
+export function cpu(description: string, whenMissing?: string) {
+  const facet = { type: ['string', 'number'], description, examples: [2, '500m'] };
+  return leaf(whenMissing ? { ...facet, default: whenMissing } : facet, parseCpu);
+}
+
+export function url(description: string) {
+  return leaf({ type: 'string', pattern: '^https?://', description }, (written) => {
+    if (typeof written === 'string' && /^https?:\/\/[^\s/]\S*$/.test(written) && URL.canParse(written))
+      return { value: written };
+    return { complaint: `${quoted(written)} is not an http or https URL` };
+  });
+}
+
+export function checksum(description: string) {
+  return leaf({ type: 'string', pattern: '^([a-z0-9]+:)?[0-9a-fA-F]+$', description }, parseChecksum);
+}
+
+/** IPv4 network in its normal form. */
+export function cidr(description: string) {
+  return leaf({ type: 'string', pattern: '^\\d+(\\.\\d+){3}/\\d+$', description }, (written): Parsed<string> => {
+    const parsed = parseCidr(written);
+    return 'value' in parsed ? { value: `${formatIpv4(parsed.value.base)}/${parsed.value.prefix}` } : parsed;
+  });
+}
+
+export function ipv4(description: string) {
+  return leaf({ type: 'string', format: 'ipv4', description }, (written): Parsed<string> => {
+    const parsed = parseIpv4(written);
+    return 'value' in parsed ? { value: formatIpv4(parsed.value) } : parsed;
+  });
+}
+
+/** Unicast hardware address, lower case and colon separated. */
+export function mac(description: string) {
+  return leaf({ type: 'string', pattern: '^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$', description }, (written) => {
+    const normal = String(written).toLowerCase().replaceAll('-', ':');
+    if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(normal)) {
+      return { complaint: `${quoted(written)} is not a MAC address: write one such as "02:00:00:12:34:56" in quotes` };
+    }
+    if (Number.parseInt(normal.slice(0, 2), 16) % 2 === 0) return { value: normal };
+    return { complaint: `${quoted(written)} is a multicast address: the first byte of a NIC's MAC is even` };
+  });
+}

@@ -1,0 +1,75 @@
+import type { CompiledModule, UnsupportedField } from './compiled.ts';
+import { Cursor, formatPath } from './cursor.ts';
+import type { Problem } from './problem.ts';
+import type { SecretReference } from './variables.ts';
+import type { SourceDocument } from './yaml-source.ts';
+
+interface UnsupportedRow {
+  /** Path in the body; `[]` stands for every item of a list. */
+  readonly path: string;
+  /** Values that cannot be executed; without it every value. */
+  readonly values?: readonly unknown[];
+  /** Subject of the sentence "… not supported yet". */
+  readonly what: string;
+}
+
+/** Everything that is in the model but cannot be executed by this version. It is refused at submission, never ignored. */
+export const NOT_YET_SUPPORTED: readonly UnsupportedRow[] = [
+  { path: 'vms[].provisioners[].type', values: ['handbuild'], what: 'steps of type handbuild are' },
+  { path: 'vms[].provisioners[].type', values: ['windows-update'], what: 'steps of type windows-update are' },
+  { path: 'vms[].provisioners[].shell.scriptFrom', what: 'scripts that lie on the cluster are' },
+  { path: 'vms[].provisioners[].file.source', what: 'files that lie on the cluster are' },
+  { path: 'vms[].communicator.shell', values: ['powershell'], what: 'the shell powershell is' },
+  { path: 'vms[].communicator.sshPrivateKeySecret', what: 'SSH keys from a Secret are' },
+  { path: 'vms[].cloudInit.userDataFrom', what: 'user data that lies on the cluster is' },
+  { path: 'vms[].source.containerDisk', what: 'container disks as a source are' },
+  { path: 'vms[].source.sourcePvc', what: 'volumes of the cluster as a source are' },
+  { path: 'vms[].efiFirmware.tpm', values: [true, 'true'], what: 'TPMs are' },
+  { path: 'vms[].efiFirmware.secureBoot', values: [true, 'true'], what: 'Secure Boot is' },
+  { path: 'vms[].disks[0].bus', values: ['usb'], what: 'booting from a disk on the usb bus is' },
+];
+
+/** The fields of a body, and its secrets, that this version cannot execute. */
+export function unsupportedFields(
+  source: SourceDocument,
+  body: Cursor,
+  secrets: readonly SecretReference[],
+): UnsupportedField[] {
+  const fields = NOT_YET_SUPPORTED.flatMap(({ path, values, what }) =>
+    expand(body, path)
+      .filter(({ isPresent, value }) => isPresent && (values === undefined || values.includes(value)))
+      .map((at) => ({ path: at.path, message: `${what} not supported yet` })),
+  );
+  const references = secrets.map(({ name, path }) => ({
+    path,
+    message: `secrets are not supported yet: \${secret.${name}}`,
+  }));
+  return [...fields, ...references].map(({ path, message }) => ({
+    ...source.locate(path),
+    path: formatPath(path.slice(body.path.length)),
+    message,
+  }));
+}
+
+function expand(body: Cursor, path: string): Cursor[] {
+  let found = [body];
+  for (const step of path.match(/\w+|\[\d*\]/g) ?? []) {
+    if (step === '[]') found = found.flatMap((cursor) => cursor.list());
+    else if (step.startsWith('['))
+      found = found.map((cursor) => cursor.list()[Number(step.slice(1, -1))] ?? new Cursor(null));
+    else found = found.map((cursor) => cursor.at(step));
+  }
+  return found;
+}
+
+/** What stands against building a module now; `validate` warns of it, a submission is refused. */
+export function notYetSupported(module: CompiledModule): Problem[] {
+  return module.notYetSupported.map(({ file, line, column, path, message }) => ({
+    file,
+    line,
+    column,
+    severity: 'warning',
+    code: 'NotYetSupported',
+    message: `${path}: ${message}`,
+  }));
+}

@@ -1,0 +1,13 @@
+/** The outcome of reading one scalar: a value, or what is wrong with it and what to write instead. */
+export type Parsed<T> = { readonly value: T } | { readonly complaint: string };
+
+/** The value, or null when the scalar was refused. */
+export function valueOrNull<T>(parsed: Parsed<T>): T | null {
+  return 'value' in parsed ? parsed.value : null;
+}
+
+/** A value as people wrote it, short enough for a message. */
+export function quoted(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  return `"${text.length > 60 ? `${text.slice(0, 57)}...` : text}"`;
+}

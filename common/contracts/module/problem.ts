@@ -1,0 +1,44 @@
+/** What kind of problem it is; stable, for programs. */
+export type ProblemCode =
+  | 'Syntax'
+  | 'EmptyFile'
+  | 'DuplicateKey'
+  | 'UnknownKind'
+  | 'UnknownKey'
+  | 'MissingField'
+  | 'InvalidValue'
+  | 'Conflict'
+  | 'DuplicateName'
+  | 'UnknownReference'
+  | 'DependencyCycle'
+  | 'UnknownVariable'
+  | 'MissingVariable'
+  | 'BootCommand'
+  | 'Deprecated'
+  | 'Doubtful'
+  | 'NotYetSupported';
+
+export type Severity = 'error' | 'warning';
+
+/** Something wrong in a file that a person wrote. Line and column count from 1. */
+export interface Problem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly severity: Severity;
+  readonly code: ProblemCode;
+  /** One sentence that says what to write instead. */
+  readonly message: string;
+}
+
+/** A module that has errors is not compiled; warnings do no harm. */
+export function hasErrors(problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.severity === 'error');
+}
+
+/** In the files' order, then by place. */
+export function sortProblems(problems: readonly Problem[], files: readonly string[]): Problem[] {
+  const order = new Map(files.map((file, index) => [file, index]));
+  const rank = (problem: Problem) => order.get(problem.file) ?? files.length;
+  return problems.toSorted((a, b) => rank(a) - rank(b) || a.line - b.line || a.column - b.column);
+}

@@ -1,0 +1,41 @@
+import type { Cursor } from './cursor.ts';
+import type { ProblemCode, Severity } from './problem.ts';
+import { didYouMean } from './suggest.ts';
+
+/** Says what is wrong at a place of the body. */
+export type Report = (at: Cursor, code: ProblemCode, message: string, severity?: Severity) => void;
+
+/** A check of the body that the shape of its parts cannot express. It must bear with misshapen parts. */
+export type Rule = (body: Cursor, report: Report) => void;
+
+/** No two items of a list may have the same value under the key. */
+export function reportRepeated(items: readonly Cursor[], key: string, report: Report): void {
+  const seen = new Set<unknown>();
+  for (const item of items) {
+    const { value, isPresent } = item.at(key);
+    if (isPresent && seen.has(value)) report(item.at(key), 'DuplicateName', `"${value}" is taken already`);
+    seen.add(value);
+  }
+}
+
+/** A name must be one of the known ones. */
+export function reportUnknown(name: Cursor, known: { what: string; names: readonly string[] }, report: Report): void {
+  if (name.text === null || known.names.includes(name.text)) return;
+  const hint = known.names.length > 0 ? didYouMean(name.text, known.names) : `; no ${known.what} is declared`;
+  report(name, 'UnknownReference', `there is no ${known.what} "${name.text}"${hint}`);
+}
+
+/** Exactly one of the keys must be there. */
+export function reportUnlessOne(holder: Cursor, keys: readonly string[], report: Report): void {
+  if (!holder.isPresent) return;
+  const given = keys.filter((key) => holder.at(key).isPresent);
+  if (given.length === 0) report(holder, 'MissingField', `needs one of ${keys.join(', ')}`);
+  if (given.length > 1) {
+    report(holder.at(given[1] ?? ''), 'Conflict', `${given.join(' and ')} exclude each other: keep one`);
+  }
+}
+
+/** The names of a list's items. */
+export function namesOf(items: readonly Cursor[]): string[] {
+  return items.flatMap((item) => item.at('name').text ?? []);
+}

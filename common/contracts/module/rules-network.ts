@@ -1,0 +1,204 @@
+import type { Cursor } from './cursor.ts';
+import { AUTOMATIC_NETWORK } from './defaults.ts';
+import {
+  firstHost,
+  formatIpv4,
+  type Ipv4Network,
+  lastHost,
+  overlap,
+  parseCidr,
+  parseIpv4,
+  routerAddress,
+} from './ipv4.ts';
+import { valueOrNull } from './parsed.ts';
+import { namesOf, type Report, type Rule, reportRepeated, reportUnknown } from './rule.ts';
+
+interface KnownSubnet {
+  readonly name: string;
+  readonly vpc: string;
+  readonly network: Ipv4Network;
+  readonly unmanaged: boolean;
+  readonly dhcp: boolean;
+}
+
+/** Names, addresses and places of networks and network cards. */
+export const networkRules: Rule = (body, report) => {
+  const vpcs = body.list('network', 'vpcs');
+  const subnets = body.list('network', 'subnets');
+  reportRepeated(vpcs, 'name', report);
+  reportRepeated(subnets, 'name', report);
+  const vpcNames = [...namesOf(vpcs), AUTOMATIC_NETWORK.name];
+  for (const subnet of subnets) {
+    reportUnknown(subnet.at('vpc'), { what: 'VPC', names: vpcNames }, report);
+    checkSubnet(subnet, report);
+  }
+  const known = knownSubnets(body);
+  reportOverlaps(subnets, known, report);
+  const subnetNames = subnets.length > 0 ? namesOf(subnets) : [AUTOMATIC_NETWORK.name];
+  const cards = body.list('vms').map((vm) => vm.list('nics'));
+  for (const nics of cards) checkCards(nics, subnetNames, report);
+  checkAddresses(cards.flat(), known, report);
+  reportCrowded(subnets, cards.flat(), report);
+  checkAutomaticCards(body, known, report);
+  checkOverrides(body, { vpcNames, subnetNames }, report);
+};
+
+function checkSubnet(subnet: Cursor, report: Report): void {
+  const cidr = subnet.at('cidr');
+  const network = valueOrNull(parseCidr(cidr.value));
+  const unmanaged = subnet.at('unmanaged').value === true;
+  const longest = unmanaged ? 29 : 30;
+  if (network && network.prefix > longest) {
+    report(
+      cidr,
+      'InvalidValue',
+      `"${cidr.value}" is too small${unmanaged ? ' for an unmanaged subnet' : ''}: /${longest} or wider`,
+    );
+  }
+  for (const server of (subnet.at('dns').text ?? '').split(',').filter((part) => part.trim() !== '')) {
+    const parsed = parseIpv4(server.trim());
+    if ('complaint' in parsed)
+      report(subnet.at('dns'), 'InvalidValue', `${parsed.complaint}: separate servers by commas`);
+  }
+}
+
+function knownSubnets(body: Cursor): KnownSubnet[] {
+  const declared = body.list('network', 'subnets');
+  if (declared.length === 0) {
+    const network = valueOrNull(parseCidr(AUTOMATIC_NETWORK.cidr));
+    return network
+      ? [{ name: AUTOMATIC_NETWORK.name, vpc: AUTOMATIC_NETWORK.name, network, unmanaged: false, dhcp: true }]
+      : [];
+  }
+  return declared.flatMap((subnet) => {
+    const name = subnet.at('name').text;
+    const network = valueOrNull(parseCidr(subnet.at('cidr').value));
+    if (name === null || network === null) return [];
+    const vpc = subnet.at('vpc').text ?? AUTOMATIC_NETWORK.name;
+    return {
+      name,
+      vpc,
+      network,
+      unmanaged: subnet.at('unmanaged').value === true,
+      dhcp: subnet.at('dhcp').value !== false,
+    };
+  });
+}
+
+function reportOverlaps(subnets: readonly Cursor[], known: readonly KnownSubnet[], report: Report): void {
+  for (const [index, later] of known.entries()) {
+    const earlier = known
+      .slice(0, index)
+      .find((other) => other.vpc === later.vpc && other.name !== later.name && overlap(other.network, later.network));
+    const at = subnets.find((subnet) => subnet.at('name').text === later.name)?.at('cidr');
+    if (earlier && at)
+      report(at, 'Conflict', `"${at.value}" overlaps with the subnet "${earlier.name}" of the same VPC`);
+  }
+}
+
+function checkCards(nics: readonly Cursor[], subnetNames: readonly string[], report: Report): void {
+  reportRepeated(nics, 'name', report);
+  reportRepeated(nics, 'slot', report);
+  const tenth = nics[9];
+  if (tenth) report(tenth, 'InvalidValue', 'a VM has at most nine network cards');
+  for (const nic of nics) reportUnknown(nic.at('subnet'), { what: 'subnet', names: subnetNames }, report);
+}
+
+/** Addresses that stand side by side must lie in their subnets and differ. */
+function checkAddresses(nics: readonly Cursor[], known: readonly KnownSubnet[], report: Report): void {
+  reportRepeatedMacs(nics, report);
+  const taken = new Set<string>();
+  for (const nic of nics) {
+    const subnet = known.find((candidate) => candidate.name === nic.at('subnet').text);
+    const ip = nic.at('ip');
+    if (!subnet) continue;
+    if (!ip.isPresent && !subnet.dhcp && !subnet.unmanaged) {
+      report(
+        nic,
+        'Doubtful',
+        `nothing gives this card an address: the subnet "${subnet.name}" has no DHCP; write ip`,
+        'warning',
+      );
+    }
+    const address = ip.isPresent ? valueOrNull(parseIpv4(ip.value)) : null;
+    if (address === null) continue;
+    const complaint = misplaced(address, subnet);
+    if (complaint) report(ip, 'InvalidValue', `"${ip.value}" ${complaint}`);
+    const key = `${subnet.name} ${address}`;
+    if (taken.has(key)) report(ip, 'DuplicateName', `"${ip.value}" is taken already in the subnet "${subnet.name}"`);
+    taken.add(key);
+  }
+}
+
+function reportRepeatedMacs(nics: readonly Cursor[], report: Report): void {
+  const seen = new Set<string>();
+  for (const nic of nics) {
+    const mac = nic.at('mac').text?.toLowerCase().replaceAll('-', ':');
+    if (mac && seen.has(mac)) report(nic.at('mac'), 'DuplicateName', `"${nic.at('mac').text}" is taken already`);
+    if (mac) seen.add(mac);
+  }
+}
+
+/** The router and the farm's relay need an address each. */
+function reportCrowded(subnets: readonly Cursor[], nics: readonly Cursor[], report: Report): void {
+  for (const subnet of subnets) {
+    const network = valueOrNull(parseCidr(subnet.at('cidr').value));
+    if (!network || network.prefix > 30) continue;
+    const room = lastHost(network) - firstHost(network) + 1 - 2;
+    const wanted = nics.filter((nic) => nic.at('subnet').text === subnet.at('name').text).length;
+    if (wanted <= room) continue;
+    const has = `has room for ${room} network cards beside its router and the relay`;
+    report(subnet.at('cidr'), 'InvalidValue', `"${subnet.at('cidr').value}" ${has}, the VMs want ${wanted}`);
+  }
+}
+
+function misplaced(address: number, subnet: KnownSubnet): string | null {
+  const { network, name, unmanaged } = subnet;
+  const [first, last] = [firstHost(network), lastHost(network)];
+  if (address < first - 1 || address > last + 1) {
+    return `lies outside the subnet "${name}" (${formatIpv4(first)} to ${formatIpv4(last)})`;
+  }
+  if (address < first) return `is the network address of the subnet "${name}"`;
+  if (address > last) return `is the broadcast address of the subnet "${name}"`;
+  if (address !== routerAddress(network, unmanaged)) return null;
+  return `is the address of the ${unmanaged ? "platform's router" : 'gateway'} in the subnet "${name}"`;
+}
+
+/** A VM without network cards gets one on the first declared subnet that hands out addresses. */
+function checkAutomaticCards(body: Cursor, known: readonly KnownSubnet[], report: Report): void {
+  if (known.some((subnet) => subnet.dhcp && !subnet.unmanaged) || body.list('network', 'subnets').length > known.length)
+    return;
+  for (const vm of body.list('vms')) {
+    if (vm.list('nics').length > 0) continue;
+    report(
+      vm,
+      'MissingField',
+      'the VM lists no nics and no declared subnet has DHCP for an automatic one: list its nics',
+    );
+  }
+}
+
+function checkOverrides(
+  body: Cursor,
+  names: { vpcNames: readonly string[]; subnetNames: readonly string[] },
+  report: Report,
+): void {
+  const overrides = body.at('buildOverrides');
+  const kinds = [
+    { key: 'vpcs', what: 'VPC', names: names.vpcNames },
+    { key: 'subnets', what: 'subnet', names: names.subnetNames },
+    { key: 'vms', what: 'VM', names: namesOf(body.list('vms')) },
+  ];
+  for (const kind of kinds) {
+    const items = overrides.list(kind.key);
+    reportRepeated(items, 'name', report);
+    for (const item of items) reportUnknown(item.at('name'), kind, report);
+  }
+  const building = knownSubnets(body).map((subnet) => {
+    const override = overrides.named('subnets', subnet.name)?.at('unmanaged').value;
+    return typeof override === 'boolean' ? { ...subnet, unmanaged: override } : subnet;
+  });
+  const replaced = overrides.list('vms').map((vm) => vm.list('nics'));
+  for (const nics of replaced) checkCards(nics, names.subnetNames, report);
+  checkAddresses(replaced.flat(), building, report);
+}

@@ -1,0 +1,149 @@
+import { checkBootCommand } from '../boot-command/parse.ts';
+import { templateNames } from '../boot-command/template.ts';
+import type { Cursor } from './cursor.ts';
+import { parseDuration } from './duration.ts';
+import { valueOrNull } from './parsed.ts';
+import { namesOf, type Report, type Rule, reportRepeated, reportUnknown, reportUnlessOne } from './rule.ts';
+
+export const SOURCE_KINDS = ['url', 'blank', 'buildRef', 'containerDisk', 'sourcePvc'] as const;
+
+/** Rules inside a VM that look at nothing beside it. */
+export const vmRules: Rule = (body, report) => {
+  if (Array.isArray(body.at('vms').value) && body.list('vms').length === 0) {
+    report(body.at('vms'), 'MissingField', 'a module needs at least one VM');
+  }
+  reportRepeated(body.list('vms'), 'name', report);
+  for (const vm of body.list('vms')) {
+    checkSource(vm.at('source'), report);
+    reportRepeated(vm.list('disks'), 'name', report);
+    checkCloudInit(vm.at('cloudInit'), report);
+    checkTimeouts(body, vm, report);
+    reportUnlessFiles(vm.at('floppy'), report);
+    for (const step of vm.list('provisioners')) checkStep(step, report);
+  }
+};
+
+function checkSource(source: Cursor, report: Report): void {
+  const blank = source.at('blank');
+  if (blank.value === false)
+    report(blank, 'InvalidValue', 'blank can only be true: write true, or name another source');
+  reportUnlessOne(source, SOURCE_KINDS, report);
+  if (source.at('checksum').isPresent && !source.at('url').isPresent) {
+    report(source.at('checksum'), 'Conflict', 'a checksum belongs to a source with url');
+  }
+}
+
+function checkCloudInit(cloudInit: Cursor, report: Report): void {
+  if (cloudInit.at('userData').isPresent && cloudInit.at('userDataFrom').isPresent) {
+    report(cloudInit.at('userDataFrom'), 'Conflict', 'userData and userDataFrom exclude each other: keep one');
+  }
+  reportUnlessOne(cloudInit.at('userDataFrom'), ['configMapRef', 'secretRef'], report);
+}
+
+function checkTimeouts(body: Cursor, vm: Cursor, report: Report): void {
+  const sshTimeout = vm.at('communicator', 'sshTimeout');
+  const wait = sshTimeout.isPresent ? valueOrNull(parseDuration(sshTimeout.value)) : null;
+  const timeout = body.at('timeout');
+  const whole = valueOrNull(parseDuration(timeout.isPresent ? timeout.value : '30m'));
+  if (wait === null || whole === null || wait <= whole) return;
+  const bound = timeout.isPresent ? `the module's timeout "${timeout.value}"` : "the module's default timeout of 30m";
+  report(sshTimeout, 'Doubtful', `"${sshTimeout.value}" is longer than ${bound}: raise that too`, 'warning');
+}
+
+/** A list of files that is there must name one. */
+export function reportUnlessFiles(holder: Cursor, report: Report): void {
+  const files = holder.at('files');
+  if (Array.isArray(files.value) && files.value.length === 0) report(files, 'MissingField', 'needs at least one file');
+}
+
+/** Key of the settings of each type of step; reboot and windows-update can do without. */
+const STEP_SETTINGS: Readonly<Record<string, { key: string; isNeeded: boolean }>> = {
+  shell: { key: 'shell', isNeeded: true },
+  file: { key: 'file', isNeeded: true },
+  reboot: { key: 'reboot', isNeeded: false },
+  'windows-update': { key: 'windowsUpdate', isNeeded: false },
+  handbuild: { key: 'handbuild', isNeeded: true },
+};
+
+function checkStep(step: Cursor, report: Report): void {
+  const type = step.at('type').text ?? '';
+  const own = Object.hasOwn(STEP_SETTINGS, type) ? STEP_SETTINGS[type] : undefined;
+  if (own) {
+    if (own.isNeeded && step.at(own.key).value === undefined) {
+      report(step.at('type'), 'MissingField', `a step of type ${type} needs the key "${own.key}"`);
+    }
+    for (const { key } of Object.values(STEP_SETTINGS)) {
+      if (key !== own.key && step.at(key).isPresent) {
+        report(step.at(key), 'Conflict', `the key "${key}" does not belong to a step of type ${type}`);
+      }
+    }
+  }
+  reportUnlessOne(step.at('shell'), ['inline', 'scriptFrom'], report);
+  reportUnlessOne(step.at('shell', 'scriptFrom'), ['configMapRef', 'secretRef'], report);
+  reportUnlessOne(step.at('file'), ['fileRef', 'source'], report);
+  reportUnlessOne(step.at('file', 'source'), ['configMapRef', 'secretRef'], report);
+  checkExecuteCommand(step.at('shell', 'executeCommand'), report);
+}
+
+function checkExecuteCommand(command: Cursor, report: Report): void {
+  if (command.text === null) return;
+  const names = templateNames(command.text).map(({ name }) => name);
+  if (!names.includes('Command')) report(command, 'InvalidValue', 'needs {{ .Command }} where the command is to stand');
+  for (const name of names.filter((other) => other !== 'Command')) {
+    report(command, 'InvalidValue', `there is no template value "${name}"; known is Command`);
+  }
+}
+
+/** Boot commands must follow the grammar; `strict` makes errors of what would only be typed literally. */
+export function bootCommandRule(strict: boolean): Rule {
+  return (body, report) => {
+    for (const vm of body.list('vms')) {
+      const strings = vm.list('bootCommand');
+      for (const finding of checkBootCommand(strings.map((string) => string.text ?? ''))) {
+        const at = strings[finding.element] ?? vm.at('bootCommand');
+        report(at, 'BootCommand', finding.message, strict ? 'error' : finding.severity);
+      }
+    }
+  };
+}
+
+/** `dependsOn` names other VMs of the module, without a cycle. */
+export const dependsOnRule: Rule = (body, report) => {
+  const vms = body.list('vms');
+  const dependencies = new Map<string, Cursor[]>();
+  for (const vm of vms) {
+    const name = vm.at('name').text;
+    const references = vm.list('dependsOn');
+    if (name !== null) dependencies.set(name, references);
+    for (const reference of references) reportUnknown(reference, { what: 'VM', names: namesOf(vms) }, report);
+  }
+  const settled = new Set<string>();
+  for (const name of dependencies.keys()) {
+    const cycle = findCycle(name, { dependencies, settled });
+    if (cycle) report(cycle.at, 'DependencyCycle', `the VMs wait for each other: ${cycle.names.join(' -> ')}`);
+  }
+};
+
+interface Search {
+  readonly dependencies: ReadonlyMap<string, readonly Cursor[]>;
+  /** VMs from which no new cycle can be found. */
+  readonly settled: Set<string>;
+}
+
+function findCycle(name: string, search: Search, way: readonly string[] = []): { names: string[]; at: Cursor } | null {
+  if (search.settled.has(name)) return null;
+  for (const reference of search.dependencies.get(name) ?? []) {
+    const next = reference.text ?? '';
+    const start = [...way, name].indexOf(next);
+    const cycle =
+      start === -1
+        ? findCycle(next, search, [...way, name])
+        : { names: [...[...way, name].slice(start), next], at: reference };
+    if (cycle) {
+      search.settled.add(name);
+      return cycle;
+    }
+  }
+  search.settled.add(name);
+  return null;
+}

@@ -1,0 +1,157 @@
+import { z } from 'zod';
+import { checksum, choice, cidr, dnsLabel, duration, flag, leaf, pattern, text, url, wholeNumber } from './leaves.ts';
+import { type Parsed, quoted } from './parsed.ts';
+import { httpDirectorySchema, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
+import { anything, dictionary, list, map } from './shapes.ts';
+
+/** A declared variable: its default, or null when whoever builds must give a value. */
+export type VariableDefault = string | number | boolean | null;
+
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
+
+/** The value of a variable, or a map of `default` and `description`. */
+function readVariable(written: unknown): Parsed<VariableDefault> {
+  if (typeof written === 'string' || typeof written === 'number' || typeof written === 'boolean')
+    return { value: written };
+  if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+    return { complaint: 'must be a default value, or a map of default and description' };
+  }
+  const unknown = Object.keys(written).find((key) => key !== 'default' && key !== 'description');
+  if (unknown) return { complaint: `unknown key ${quoted(unknown)}; known are default, description` };
+  const value = 'default' in written ? written.default : null;
+  if (typeof value === 'object' && value !== null)
+    return { complaint: 'the default must be text, a number or a truth value' };
+  return { value: value === null || value === undefined ? null : (value as VariableDefault) };
+}
+
+const SCALAR_TYPES = ['string', 'number', 'boolean'];
+const variableSchema = leaf(
+  {
+    anyOf: [
+      { type: SCALAR_TYPES },
+      {
+        type: 'object',
+        properties: { default: { type: SCALAR_TYPES }, description: { type: 'string' } },
+        additionalProperties: false,
+      },
+    ],
+    description: 'Its default, or a map of default and description. Without a default a value must be given.',
+  },
+  readVariable,
+);
+
+const internetSchema = leaf(
+  { enum: [true, false, 'build'], default: false, description: '`build`: while building only.' },
+  (written): Parsed<'never' | 'build' | 'always'> => {
+    if (written === true || written === 'true') return { value: 'always' };
+    if (written === false || written === 'false') return { value: 'never' };
+    return written === 'build' ? { value: 'build' } : { complaint: `${quoted(written)} is not true, false or build` };
+  },
+);
+
+const networkSchema = map('VPCs and subnets; without it one of each, with internet.', {
+  vpcs: list(
+    'Isolated networks.',
+    map('A VPC.', { name: dnsLabel('Its name.'), internet: internetSchema.optional() }),
+  ).optional(),
+  subnets: list(
+    'Subnets of the VPCs.',
+    map('A subnet.', {
+      name: dnsLabel('Its name.'),
+      vpc: text('Its VPC; without one the automatic VPC `default`, which has internet.').optional(),
+      cidr: cidr('Its IPv4 network.'),
+      dhcp: flag('Whether addresses are handed out.', true).optional(),
+      dns: text('Name servers that DHCP hands out, separated by commas.').optional(),
+      unmanaged: flag('A bare segment whose addresses a guest hands out.', false).optional(),
+    }),
+  ).optional(),
+});
+
+const overridesSchema = map('What holds while building only.', {
+  vpcs: list(
+    'Internet of VPCs.',
+    map('A VPC.', { name: text('A declared VPC.'), internet: flag('Whether it has internet while building.', false) }),
+  ).optional(),
+  subnets: list(
+    'Mode of subnets.',
+    map('A subnet.', {
+      name: text('A declared subnet.'),
+      unmanaged: flag('Whether it is unmanaged while building.', false),
+    }),
+  ).optional(),
+  vms: list(
+    'Hardware of machines.',
+    map('A machine.', {
+      name: text('A VM of this module.'),
+      resources: resourcesSchema.optional(),
+      nics: list('Replaces its network cards.', nicSchema).optional(),
+    }),
+  ).optional(),
+});
+
+const bodyShape = {
+  variables: dictionary(
+    'Values that may be given from outside; scalars refer to them by a dollar sign and {var.NAME}.',
+    VARIABLE_NAME,
+    variableSchema,
+  ).optional(),
+  vms: list('The machines; at least one.', vmSchema),
+  files: list(
+    'Files for floppies, the HTTP directory and file steps.',
+    map('A file: its text, or where it lies.', {
+      name: pattern('File name with extension.', /^(?!\.{1,2}$)[^/\\\0]{1,255}$/, 'a file name: leave out directories'),
+      inline: text('Its text.').optional(),
+      url: url('Where it lies.').optional(),
+      checksum: checksum('What the file at `url` must hash to.').optional(),
+    }),
+  ).optional(),
+  network: networkSchema.optional(),
+  httpDirectory: httpDirectorySchema.optional(),
+  buildOverrides: overridesSchema.optional(),
+  timeout: duration('Bound on the whole build of the module.', '30m').optional(),
+  retries: wholeNumber('How often a failed build starts again.', { min: 0, max: 100, whenMissing: 0 }).optional(),
+  isoCacheTTL: duration('How long an imported ISO is kept.', '24h').optional(),
+  namespace: dnsLabel('Kept for manifests of RudderVirt.').optional(),
+  namespacePrefix: text('Kept for manifests of RudderVirt.', { default: 'vm-' }).optional(),
+  output: anything('Deprecated; has no effect.').optional(),
+};
+
+const labelsSchema = dictionary(
+  'Labels of your own.',
+  /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+  text('A value.'),
+).optional();
+const nameSchema = dnsLabel('Name of the module; others refer to it in `buildRef`.');
+
+export const bodySchema = map('What the module is.', bodyShape);
+
+const metadataSchema = map('Name and labels.', { name: nameSchema, labels: labelsSchema });
+
+/** Objects that were read back from a cluster carry more metadata than a person wrote. */
+const looseMetadataSchema = z
+  .looseObject({ name: nameSchema, labels: labelsSchema }, { error: 'must be a map of keys and values' })
+  .meta({ description: 'Name and labels; the rest has no effect.' });
+
+/** The three forms of a document, by the name of the form. */
+export const DOCUMENT_SCHEMAS = {
+  module: map("Slipway's own form.", {
+    apiVersion: choice('Version of the form.', ['slipway.dev/v1']),
+    kind: choice('Kind of the document.', ['Module']),
+    metadata: metadataSchema,
+    spec: bodySchema,
+  }),
+  virtualMachineBuild: map('A manifest of RudderVirt, unchanged.', {
+    apiVersion: choice('Version of the form.', ['ruddervirt.io/v1alpha1']),
+    kind: choice('Kind of the document.', ['VirtualMachineBuild']),
+    metadata: looseMetadataSchema,
+    spec: bodySchema,
+    status: anything('Has no effect.').optional(),
+  }),
+  bare: map('The body alone.', { name: nameSchema, labels: labelsSchema, ...bodyShape }),
+} as const;
+
+/** A body whose scalars have been read: durations are milliseconds, sizes bytes. */
+export type ModuleBody = z.output<typeof bodySchema>;
+export type VmBody = z.output<typeof vmSchema>;
+export type NicBody = z.output<typeof nicSchema>;
+export type ResourcesBody = z.output<typeof resourcesSchema>;

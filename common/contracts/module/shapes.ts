@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { quoted } from './parsed.ts';
+import { didYouMean } from './suggest.ts';
+
+/** A map with exactly these keys; an unknown key is reported with the nearest known one. */
+export function map<const Shape extends z.ZodRawShape>(description: string, shape: Shape) {
+  return z
+    .strictObject(shape, {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys'
+          ? unknownKeysMessage(issue.keys, shape)
+          : misshapen(issue.input, 'a map of keys and values'),
+    })
+    .meta({ description });
+}
+
+export function list<Item extends z.ZodType>(description: string, item: Item) {
+  return z.array(item, { error: (issue) => misshapen(issue.input, 'a list') }).meta({ description });
+}
+
+/** A map from names of the user's own choice. */
+export function dictionary<Item extends z.ZodType>(description: string, names: RegExp, item: Item) {
+  return z
+    .record(z.string().regex(names), item, {
+      error: (issue) =>
+        issue.code === 'invalid_key'
+          ? 'is not a possible name here'
+          : misshapen(issue.input, 'a map of names and values'),
+    })
+    .meta({ description });
+}
+
+/** Anything at all, for what other programs write into the file. */
+export function anything(description: string) {
+  return z.unknown().meta({ description });
+}
+
+/** One line for each unknown key, in the order of the issue's `keys`. */
+function unknownKeysMessage(keys: readonly string[] | undefined, shape: z.ZodRawShape): string {
+  const known = Object.keys(shape);
+  return (keys ?? [])
+    .map((key) => {
+      const home = known.find((name) => keysOf(shape[name]).includes(key));
+      return `unknown key ${quoted(key)}${home ? `; it belongs under "${home}"` : didYouMean(key, known)}`;
+    })
+    .join('\n');
+}
+
+function keysOf(schema: z.core.$ZodType | undefined): string[] {
+  const inner = schema instanceof z.ZodOptional ? schema.unwrap() : schema;
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+function misshapen(written: unknown, expected: string): string {
+  if (written === undefined) return 'is required';
+  if (written === null) return `has no value: write ${expected}, or remove the key`;
+  return `must be ${expected}`;
+}

@@ -1,0 +1,158 @@
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  type YAMLError,
+} from 'yaml';
+import type { Position } from './compiled.ts';
+import type { Problem, ProblemCode } from './problem.ts';
+
+/** Way from the root of a document to a value in it. */
+export type Path = readonly (string | number)[];
+
+/** A file as it was read: its name for messages, and its text. */
+export interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** One YAML (or JSON) document that knows where its values stand. */
+export class SourceDocument {
+  readonly file: string;
+  readonly document: Document.Parsed;
+  readonly #lines: LineCounter;
+  readonly #text: string;
+
+  constructor(source: SourceFile, document: Document.Parsed, lines: LineCounter) {
+    this.file = source.path;
+    this.document = document;
+    this.#lines = lines;
+    this.#text = source.text;
+  }
+
+  positionAt(offset: number): Position {
+    const { line, col } = this.#lines.linePos(offset);
+    return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
+  }
+
+  /** Where a piece of a scalar stands in the file, the scalar's start when escapes hide it. */
+  positionWithin(node: Node, piece: string): Position {
+    const [start, end] = node.range ?? [0, 0];
+    const offset = this.#text.slice(start, end).indexOf(piece);
+    return this.positionAt(start + Math.max(0, offset));
+  }
+
+  /** Where the value at a path stands; its key when the value is a collection or nothing; else what should hold it. */
+  locate(path: Path): Position {
+    const { node, key, isWhole } = this.#walk(path);
+    const pointsAtValue = isWhole && isScalar(node) && node.value !== null;
+    return this.#start(pointsAtValue ? node : (key ?? node));
+  }
+
+  locateKey(path: Path): Position {
+    const { node, key } = this.#walk(path);
+    return this.#start(key ?? node);
+  }
+
+  #start(node: Node | null): Position {
+    return this.positionAt(node?.range?.[0] ?? this.document.range[0]);
+  }
+
+  #walk(path: Path): { node: Node | null; key: Node | null; isWhole: boolean } {
+    let node: Node | null = this.document.contents;
+    let key: Node | null = null;
+    for (const step of path) {
+      const next = this.#child(node, step);
+      if (!next) return { node, key, isWhole: false };
+      key = next.key;
+      node = next.node;
+    }
+    return { node: this.#resolve(node), key, isWhole: true };
+  }
+
+  #child(parent: Node | null, step: string | number): { node: Node | null; key: Node | null } | null {
+    const collection = this.#resolve(parent);
+    if (isSeq<Node>(collection)) {
+      const item = collection.items[Number(step)];
+      return item ? { node: item, key: null } : null;
+    }
+    if (!isMap<Node, Node>(collection)) return null;
+    const own = collection.items.findLast((pair) => isScalar(pair.key) && pair.key.value === step);
+    if (own) return { node: own.value, key: own.key };
+    for (const merged of collection.items.filter(isMergePair)) {
+      const value = this.#resolve(merged.value);
+      for (const source of isSeq<Node>(value) ? value.items : [value]) {
+        const found = this.#child(source, step);
+        if (found) return found;
+      }
+    }
+    return null;
+  }
+
+  #resolve(node: Node | null): Node | null {
+    return isAlias(node) ? (node.resolve(this.document) ?? null) : node;
+  }
+}
+
+function isMergePair(pair: Pair<Node, Node>): boolean {
+  const key = isScalar(pair.key) ? pair.key.value : null;
+  return key === '<<' || (typeof key === 'symbol' && key.description === '<<');
+}
+
+/** Reads the documents of a file; those that are empty or cannot be understood are left out. */
+export function readDocuments(source: SourceFile): { documents: SourceDocument[]; problems: Problem[] } {
+  const lines = new LineCounter();
+  const read = parseAllDocuments(source.text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: true,
+    stringKeys: true,
+    logLevel: 'silent',
+  });
+  const documents: SourceDocument[] = [];
+  const problems: Problem[] = [];
+  for (const document of 'empty' in read ? [] : read) {
+    const located = new SourceDocument(source, document, lines);
+    for (const error of [...document.errors, ...document.warnings]) {
+      const { code, message } = describe(error, source.text);
+      problems.push({ ...located.positionAt(error.pos[0]), severity: 'error', code, message });
+    }
+    const isReadable = document.errors.every((error) => error.code === 'DUPLICATE_KEY');
+    const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
+    if (isReadable && !isEmpty) documents.push(located);
+  }
+  if (documents.length === 0 && problems.length === 0) {
+    const message = 'the file holds no module';
+    problems.push({ file: source.path, line: 1, column: 1, severity: 'error', code: 'EmptyFile', message });
+  }
+  return { documents, problems };
+}
+
+function describe(error: YAMLError, text: string): { code: ProblemCode; message: string } {
+  if (error.code === 'DUPLICATE_KEY') {
+    const key = /^["']?([^"':\s]*)/.exec(text.slice(error.pos[0]))?.[1];
+    return { code: 'DuplicateKey', message: `the key "${key}" stands twice in the same map` };
+  }
+  if (error.code === 'TAB_AS_INDENT') return { code: 'Syntax', message: 'a tab cannot indent YAML: use spaces' };
+  return { code: 'Syntax', message: `not valid YAML: ${error.message}` };
+}
+
+/** Every scalar of a document with its path; what an alias repeats is visited once, where it stands. */
+export function* scalarsOf(node: unknown, path: Path = []): Generator<{ node: Node & { value: unknown }; path: Path }> {
+  if (isScalar(node)) yield { node, path };
+  if (!isCollection(node)) return;
+  for (const [index, item] of node.items.entries()) {
+    if (isSeq(node)) yield* scalarsOf(item, [...path, index]);
+    else if (isMap(node)) {
+      const pair = item as Pair<Node, Node>;
+      yield* scalarsOf(pair.value, [...path, isScalar(pair.key) ? String(pair.key.value) : '']);
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import type { Clock } from '../../common/clock/clock.ts';
+import type { BootEvent } from '../../common/contracts/boot-command/parse.ts';
+import { delayUntil } from './delay.ts';
+import type { VncSession } from './vnc-session.ts';
+
+/** QEMU plays a queued key event every 10 ms; measured 45 to 50 keys (two events each) a second. */
+const EVENT_MS = 11;
+/** Half of the 50 keys that may be under way: the next batch is sent while the last one is played. */
+const BATCH_EVENTS = 50;
+/** QEMU adds key events of its own, to make its lock keys fit the characters. */
+const SETTLE_MS = 250;
+/** Below this a wait is too short to make sure that every key before it has arrived. */
+const CHECKED_WAIT_MS = 5_000;
+/** Proxies cut consoles that are silent for a minute. */
+const KEEP_ALIVE_MS = 15_000;
+
+/** What typing needs besides the session. */
+export interface TypingOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Called before keys are sent, 50 events at most: throws when they must not be. */
+  readonly beforeBatch?: () => Promise<void>;
+}
+
+/**
+ * Types events on a console, paced so that the machine's queue (about 170 keys; more are dropped silently) never holds
+ * more than 50. A wait begins when the keys before it have been played. The object outlives sessions: when one is lost
+ * while every key has surely arrived, typing goes on in the next one where it stopped.
+ */
+export class BootTyping {
+  readonly #events: readonly BootEvent[];
+  readonly #held = new Set<number>();
+  #next = 0;
+  /** When the machine will have played everything that was sent; 0 before the first session. */
+  #playedAt = 0;
+  /** When the wait at `#next` is over, once it has begun. */
+  #restUntil: number | undefined;
+  /** Every event before this one has surely been played. */
+  #confirmed = 0;
+
+  constructor(events: readonly BootEvent[]) {
+    this.#events = events;
+  }
+
+  get finished(): boolean {
+    return this.#next === this.#events.length && this.#confirmed === this.#next;
+  }
+
+  /** Whether another session may go on: no key can have been lost with the last one. */
+  get resumable(): boolean {
+    return this.#confirmed === this.#next;
+  }
+
+  /** Milliseconds of waiting before the first key; all of it, when there is no key. */
+  get leadMs(): number {
+    const first = this.#events.findIndex((event) => event.type === 'key');
+    const lead = first === -1 ? this.#events : this.#events.slice(0, first);
+    return lead.reduce((sum, event) => sum + (event.type === 'wait' ? event.ms : 0), 0);
+  }
+
+  /** Sets when the machine started, from where the waits before the first key count. */
+  startedAt(time: number): void {
+    this.#playedAt = time;
+  }
+
+  /** Types what is left. Rejects with the reason of `session.lost`, of the signal, or what `beforeBatch` threw. */
+  async run(session: VncSession, { clock, signal, beforeBatch = async () => {} }: TypingOptions): Promise<void> {
+    const stop = AbortSignal.any([signal, session.lost]);
+    this.#playedAt ||= clock.now();
+    // A server lifts the keys of a client that went away.
+    for (const keysym of this.#held) session.key(keysym, true);
+    try {
+      while (this.#next < this.#events.length) {
+        if (this.#events[this.#next]?.type === 'wait') {
+          await this.#rest(session, clock, stop);
+          continue;
+        }
+        await delayUntil(clock, this.#playedAt - BATCH_EVENTS * EVENT_MS, stop);
+        await beforeBatch();
+        stop.throwIfAborted();
+        this.#sendBatch(session, clock.now());
+      }
+    } finally {
+      if (!session.lost.aborted) for (const keysym of this.#held) session.key(keysym, false);
+    }
+    await this.#confirm(session, clock, stop);
+  }
+
+  #sendBatch(session: VncSession, now: number): void {
+    let sent = 0;
+    for (;;) {
+      const event = this.#events[this.#next];
+      // A batch ends with no key held, so that no pause makes the guest repeat a key.
+      if (event?.type !== 'key' || (sent >= BATCH_EVENTS && this.#held.size === 0) || sent >= 2 * BATCH_EVENTS) break;
+      session.key(event.keysym, event.down);
+      if (event.down) this.#held.add(event.keysym);
+      else this.#held.delete(event.keysym);
+      this.#next += 1;
+      sent += 1;
+    }
+    this.#playedAt = Math.max(now, this.#playedAt) + sent * EVENT_MS;
+  }
+
+  /** The wait is over `ms` after the keys before it were played; it goes on in the next session when this one is lost. */
+  async #rest(session: VncSession, clock: Clock, stop: AbortSignal): Promise<void> {
+    const event = this.#events[this.#next];
+    const ms = event?.type === 'wait' ? event.ms : 0;
+    this.#restUntil ??= this.#playedAt + ms;
+    const until = this.#restUntil;
+    if (ms >= CHECKED_WAIT_MS) {
+      await this.#confirm(session, clock, stop);
+      for (let now = clock.now(); now < until; now = clock.now()) {
+        await delayUntil(clock, Math.min(until, now + KEEP_ALIVE_MS), stop);
+        if (clock.now() < until) await session.barrier();
+      }
+    } else {
+      await delayUntil(clock, until, stop);
+    }
+    if (this.#confirmed === this.#next) this.#confirmed += 1;
+    this.#next += 1;
+    this.#playedAt = until;
+    this.#restUntil = undefined;
+  }
+
+  /** Waits until the machine has read and played everything. */
+  async #confirm(session: VncSession, clock: Clock, stop: AbortSignal): Promise<void> {
+    await session.barrier();
+    await delayUntil(clock, this.#playedAt + SETTLE_MS, stop);
+    this.#confirmed = this.#next;
+  }
+}

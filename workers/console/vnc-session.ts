@@ -1,0 +1,16 @@
+/**
+ * One open console of a guest. Whatever speaks RFB stands behind it; keys are X11 keysyms, and a shifted character needs
+ * its own Shift events.
+ */
+export interface VncSession {
+  /** Sends one key event at once. Throws `ConnectionLost` when the session is over. */
+  key(keysym: number, down: boolean): void;
+  /**
+   * Resolves when the server has read everything that was sent before; this also keeps proxies from cutting an idle
+   * connection. A server that does not answer in time is lost.
+   */
+  barrier(): Promise<void>;
+  /** Aborted, with `ConnectionLost` as its reason, when the connection is over, by `close` too. */
+  readonly lost: AbortSignal;
+  close(): void;
+}

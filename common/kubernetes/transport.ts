@@ -127,6 +127,8 @@ export class ApiTransport {
       });
       outgoing.on('response', (response) => {
         incoming = response;
+        // Whoever reads it sees the error; nobody may be reading when an abort comes.
+        response.on('error', () => undefined);
         resolve(response);
       });
       outgoing.on('error', (cause) => reject(this.#broken(request, cause)));

@@ -1,0 +1,67 @@
+import { afterEach, expect, test } from 'vitest';
+import { type Answer, json, refusal, type ScriptedApi, startScriptedApi } from '../../test/harness/api-server.ts';
+import { ClusterClient } from './cluster-client.ts';
+import { RESOURCES } from './resources.ts';
+
+let api: ScriptedApi | undefined;
+
+afterEach(async () => {
+  await api?.close();
+  api = undefined;
+});
+
+const pauses: number[] = [];
+const recordingClock = { now: () => 0, after: async (ms: number) => void pauses.push(ms) };
+
+async function connect(...answers: Answer[]): Promise<ClusterClient> {
+  api = await startScriptedApi(...answers);
+  pauses.length = 0;
+  return new ClusterClient(api.config, { clock: recordingClock, random: () => 0 });
+}
+
+test('asks again while the cluster is unavailable, and waits as long as it asks for', async () => {
+  const tooMany: Answer = (_request, response) => void response.writeHead(429, { 'retry-after': '3' }).end();
+  const reset: Answer = (request) => void request.socket.resetAndDestroy();
+  const found = json(200, { metadata: { name: 'a' } });
+  const cluster = await connect(refusal(503, 'Unavailable'), tooMany, reset, found);
+  expect(await cluster.get(RESOURCES.secrets, 'a')).toEqual({ metadata: { name: 'a' } });
+  expect(pauses).toEqual([100, 3000, 400]);
+});
+
+test('gives up with ClusterUnavailable after its attempts', async () => {
+  const cluster = await connect(refusal(500, 'InternalError', 'etcd is gone'));
+  await expect(cluster.get(RESOURCES.secrets, 'a')).rejects.toMatchObject({
+    code: 'ClusterUnavailable',
+    message: expect.stringContaining('etcd is gone'),
+  });
+  expect(api?.requests).toHaveLength(6);
+});
+
+test('takes the object of whoever created it first', async () => {
+  const theirs = { metadata: { name: 'a', uid: 'theirs' } };
+  const cluster = await connect(refusal(404, 'NotFound'), refusal(409, 'AlreadyExists'), json(200, theirs));
+  expect(await cluster.createIfAbsent(RESOURCES.secrets, { metadata: { name: 'a' } })).toEqual(theirs);
+});
+
+test.each([
+  ['a refusal by admission', 403, 'admission webhook "x" denied the request: no', { name: 'ApiError', status: 403 }],
+  ['a fault of the object', 422, 'spec.x: Required value', { name: 'ApiError', status: 422 }],
+  ['a missing right', 403, 'secrets is forbidden: User "u" cannot create', { code: 'ClusterUnfit' }],
+  ['an exceeded quota', 403, 'pods "a" is forbidden: exceeded quota: q', { code: 'NoCapacity' }],
+])("tells %s by the server's words, once", async (_case, status, message, expected) => {
+  const cluster = await connect(refusal(status, 'Invalid', message));
+  await expect(cluster.create(RESOURCES.secrets, { metadata: { name: 'a' } })).rejects.toMatchObject({
+    ...expected,
+    message: expect.stringContaining(message),
+  });
+  expect(api?.requests).toHaveLength(1);
+});
+
+test('lists all pages and types their items', async () => {
+  const page = (name: string, next?: string) =>
+    json(200, { metadata: { resourceVersion: '7', continue: next }, items: [{ metadata: { name } }] });
+  const cluster = await connect(page('a', 'more'), page('b'));
+  const { items } = await cluster.list(RESOURCES.vpcs, { labels: { x: 'y' } });
+  expect(items.map(({ kind, metadata }) => `${kind}/${metadata?.name}`)).toEqual(['Vpc/a', 'Vpc/b']);
+  expect(api?.requests[1]).toBe('GET /apis/kubeovn.io/v1/vpcs?labelSelector=x%3Dy&limit=500&continue=more');
+});

@@ -65,3 +65,15 @@ test('lists all pages and types their items', async () => {
   expect(items.map(({ kind, metadata }) => `${kind}/${metadata?.name}`)).toEqual(['Vpc/a', 'Vpc/b']);
   expect(api?.requests[1]).toBe('GET /apis/kubeovn.io/v1/vpcs?labelSelector=x%3Dy&limit=500&continue=more');
 });
+
+test('leaves a pooled connection alone when the signal of a finished call is aborted', async () => {
+  const stop = new AbortController();
+  const abortFirst: Answer = (request, response, url) => {
+    stop.abort();
+    setImmediate(() => json(200, { metadata: { name: 'b' } })(request, response, url));
+  };
+  const cluster = await connect(json(200, { metadata: { name: 'a' } }), abortFirst);
+  await cluster.get(RESOURCES.secrets, 'a', { signal: stop.signal });
+  expect(await cluster.get(RESOURCES.secrets, 'b')).toEqual({ metadata: { name: 'b' } });
+  expect(api?.requests).toHaveLength(2);
+});

@@ -118,8 +118,13 @@ export class ApiTransport {
     const url = this.url(path, query);
     const open = url.protocol === 'http:' ? http.request : https.request;
     return new Promise((resolve, reject) => {
-      const outgoing = open(url, { ...options, method, headers, ...(signal ? { signal } : {}) });
+      const outgoing = open(url, { ...options, method, headers });
       let incoming: IncomingMessage | undefined;
+      // As an option the signal would be bound to the pooled socket too, and end it under a later request.
+      const onAbort = () => (incoming ?? outgoing).destroy(new Error('aborted'));
+      signal?.addEventListener('abort', onAbort, { once: true });
+      outgoing.on('close', () => signal?.removeEventListener('abort', onAbort));
+      if (signal?.aborted) onAbort();
       outgoing.setTimeout(idleMs, () => {
         const silent = new FarmError('ClusterUnavailable', `${method} ${path}: no byte for ${idleMs} ms`);
         // Destroying the request alone would replace the reason by a bare reset.

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packagePath } from '../../common/config/package-root.ts';
+import type { FarmEvent, ModuleResult } from '../../common/contracts/events.ts';
+import { startFarm, type TestFarm } from '../harness/farm.ts';
+import { type ServedFile, serveFile } from '../harness/file-server.ts';
+import { guestImages } from '../harness/guest-images.ts';
+import { objectNames } from '../harness/kubectl.ts';
+
+const BUILD_MS = 300_000;
+const MODULES = packagePath('test', 'e2e', 'modules');
+
+describe('modules that cannot be built', () => {
+  let farm: TestFarm;
+  let image: ServedFile;
+  let events: FarmEvent[];
+  let results: Map<string, ModuleResult>;
+
+  beforeAll(async () => {
+    const { cloudImage } = await guestImages();
+    image = await serveFile(cloudImage);
+    farm = await startFarm({ flags: ['--vms', '2', '--failure-retention', '0'] });
+  }, 120_000);
+
+  afterAll(async () => {
+    await farm?.purge();
+    await image?.stop();
+  }, 60_000);
+
+  test('end the build with exit code 2, and the others are built', { timeout: BUILD_MS }, async () => {
+    const variables = {
+      IMAGE_URL: image.url,
+      IMAGE_SHA256: image.sha256,
+      DEAD_URL: 'http://127.0.0.1:9/nothing.qcow2',
+    };
+    const { exitCode, stdout } = await farm.slipway(
+      ...['build', `${MODULES}/bad-guests.yaml`, `${MODULES}/unreachable.yaml`, '--json'],
+      ...Object.entries(variables).flatMap(([name, value]) => ['--var', `${name}=${value}`]),
+    );
+    events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const last = events.at(-1);
+    expect(last?.event).toBe('build-finished');
+    results = new Map(last?.event === 'build-finished' ? last.modules.map((module) => [module.name, module]) : []);
+    expect(exitCode).toBe(2);
+    expect(results.get('good')?.outcome).toBe('succeeded');
+  });
+
+  test.each([
+    ['wrong-checksum', 'ChecksumMismatch', /checksum/i],
+    ['unreachable', 'SourceUnreachable', /127\.0\.0\.1:9|refused/],
+    ['too-large', 'ImageTooLarge', /1Mi|1048576|larger/],
+    ['step-fails', 'StepFailed', /exit code 1|code 1/],
+    ['never-answers', 'GuestNeverAnswered', /20 s|sshTimeout|SSH/],
+    ['powers-off', 'GuestPoweredOff', /off/],
+    ['restarts', 'GuestRebooted', /reboot|restart/i],
+    ['disk-full', 'GuestDiskFull', /full|space/i],
+  ])('%s failed for the reason %s', (name, reason, message) => {
+    const result = results.get(name);
+    expect(result).toMatchObject({ outcome: 'failed', failure: { reason } });
+    expect(result?.failure?.message).toMatch(message);
+  });
+
+  test('the last lines of a script are the evidence', () => {
+    expect(results.get('step-fails')?.failure?.logTail).toContain('the reason');
+  });
+
+  test('cloud-init, environment and a reboot step work on a cloud image', () => {
+    const lines = events.flatMap((event) => (event.event === 'log' && event.module === 'good' ? [event.line] : []));
+    expect(lines).toContain('from-cloud-init');
+    expect(lines).toContain('restarted');
+  });
+
+  test('nothing is left behind when failures are not kept', async () => {
+    for (const kind of [
+      'virtualmachines',
+      'virtualmachineinstances',
+      'datavolumes',
+      'pods',
+      'secrets',
+      'vpcs',
+      'subnets',
+    ]) {
+      expect(await objectNames(farm.connection.kubeconfig, kind, 'slipway.dev/role=build'), kind).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,56 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+
+/** Runs the real kubectl against a cluster and resolves with its standard output. */
+export async function kubectl(kubeconfig: string, ...args: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)('kubectl', ['--kubeconfig', kubeconfig, ...args], {
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return stdout;
+}
+
+/** Names of the objects of a kind that carry a label, in every namespace. */
+export async function objectNames(kubeconfig: string, kind: string, selector: string): Promise<string[]> {
+  const output = await kubectl(kubeconfig, 'get', kind, '-A', '-l', selector, '-o', 'name');
+  return output.split('\n').filter((line) => line !== '');
+}
+
+/** What `kubectl get vmi --watch` saw of running machines. */
+export interface MachineWatch {
+  /** The most that were alive at one moment. */
+  readonly peak: () => number;
+  /** Every name that was ever seen. */
+  readonly seen: () => ReadonlySet<string>;
+  stop(): Promise<void>;
+}
+
+const LINE = '{.type} {.object.metadata.name} {.object.status.phase}{"\\n"}';
+
+/** Watches virtual machine instances with the real kubectl, from the cluster's side. */
+export function watchMachines(kubeconfig: string, namespace: string): MachineWatch {
+  const args = ['get', 'virtualmachineinstances', '-n', namespace, '--watch', '--output-watch-events'];
+  const child = spawn('kubectl', ['--kubeconfig', kubeconfig, ...args, '-o', `jsonpath=${LINE}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const alive = new Set<string>();
+  const seen = new Set<string>();
+  let peak = 0;
+  createInterface(child.stdout).on('line', (line) => {
+    const [type, name = '', phase] = line.split(' ');
+    if (type === 'DELETED' || phase === 'Succeeded' || phase === 'Failed') alive.delete(name);
+    else alive.add(name);
+    seen.add(name);
+    peak = Math.max(peak, alive.size);
+  });
+  const ended = once(child, 'close');
+  return {
+    peak: () => peak,
+    seen: () => seen,
+    stop: async () => {
+      child.kill();
+      await ended;
+    },
+  };
+}

@@ -44,8 +44,10 @@ export class ModuleDraft {
   }
 
   get report(): Report {
-    return (at, code, message, severity = 'error') =>
+    return (at, code, message, severity = 'error') => {
+      if (this.#isUnfilled(at)) return;
       this.#report({ ...this.#source.locate(at.path), severity, code, message: this.#withPath(at.path, message) });
+    };
   }
 
   /** The module, unless something is wrong with it. */
@@ -72,6 +74,12 @@ export class ModuleDraft {
       ({ line, column, message }) => line === problem.line && column === problem.column && message === problem.message,
     );
     if (!isKnown) this.problems.push(problem);
+  }
+
+  /** A reference to a variable that has been reported already; what else is wrong with it cannot be known. */
+  #isUnfilled(at: Cursor): boolean {
+    const codes: readonly ProblemCode[] = ['MissingVariable', 'UnknownVariable'];
+    return (at.text ?? '').includes('${var.') && this.problems.some((problem) => codes.includes(problem.code));
   }
 
   #withPath(path: Path, message: string): string {

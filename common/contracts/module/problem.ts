@@ -1,5 +1,6 @@
 /** What kind of problem it is; stable, for programs. */
 export type ProblemCode =
+  | 'Unreadable'
   | 'Syntax'
   | 'EmptyFile'
   | 'DuplicateKey'

@@ -1,0 +1,19 @@
+import { ERRORS } from '../../common/errors/error-table.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { paint, printNote } from './print.ts';
+import { printable } from './text.ts';
+
+/** Ends the program with 1 and a sentence; what to do about it follows. Never a stack trace. */
+export function reportFailure(error: unknown): void {
+  printNote(`${paint('red', 'error:', process.stderr)} ${printable(errorMessage(error))}`);
+  if (error instanceof FarmError) printNote(ERRORS[error.code].solve);
+  process.exitCode = 1;
+}
+
+/** A reader that closes its end early (`| head`) is no failure. */
+export function survivePipes(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+    throw error;
+  });
+}

@@ -1,0 +1,16 @@
+import type { Problem } from '../../common/contracts/module/problem.ts';
+import { counted, paint } from './print.ts';
+import { printable } from './text.ts';
+
+/** `file:line:column: error: message (Code)`, as editors and CI jump to it. */
+export function formatProblem(problem: Problem): string {
+  const place = `${printable(problem.file)}:${problem.line}:${problem.column}:`;
+  const severity = paint(problem.severity === 'error' ? 'red' : 'yellow', `${problem.severity}:`);
+  return `${place} ${severity} ${printable(problem.message)} ${paint('dim', `(${problem.code})`)}`;
+}
+
+/** `2 errors, 1 warning`. */
+export function countProblems(problems: readonly Problem[]): string {
+  const errors = problems.filter((problem) => problem.severity === 'error').length;
+  return `${counted(errors, 'error')}, ${counted(problems.length - errors, 'warning')}`;
+}

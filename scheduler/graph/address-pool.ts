@@ -1,0 +1,71 @@
+import { firstHost, formatIpv4, type Ipv4Network, lastHost, parseIpv4 } from '../../common/contracts/module/ipv4.ts';
+import type { Finding } from './findings.ts';
+
+/** Addresses of one subnet that stand fixed before any is handed out. */
+export interface SubnetLayout {
+  readonly name: string;
+  readonly network: Ipv4Network;
+  /** The router port of the platform. */
+  readonly gateway: number;
+  /** Never handed out: the gateway, the address kept for a guest's gateway, the relay. */
+  readonly reserved: ReadonlySet<number>;
+}
+
+/** Hands out addresses of a subnet, from the lowest, each once. Every address that somebody gave is taken first. */
+export class AddressPool {
+  readonly findings: Finding[] = [];
+  readonly #layout: SubnetLayout;
+  readonly #given: ReadonlySet<number>;
+  readonly #taken = new Map<number, string>();
+  #next: number;
+
+  constructor(layout: SubnetLayout, given: ReadonlySet<number>) {
+    this.#layout = layout;
+    this.#given = given;
+    this.#next = firstHost(layout.network);
+  }
+
+  /** Takes the address that a NIC was given; a clash is a finding, and the NIC keeps it. */
+  take(ip: string, owner: string): string {
+    const { name, network, gateway } = this.#layout;
+    const parsed = parseIpv4(ip);
+    const address = 'value' in parsed ? parsed.value : -1;
+    const other = this.#taken.get(address);
+    if (address < firstHost(network) || address > lastHost(network)) {
+      this.findings.push({ code: 'AddressOutsideSubnet', message: `${owner}: ${ip} is no host of subnet "${name}"` });
+    } else if (address === gateway) {
+      this.findings.push({ code: 'AddressTaken', message: `${owner}: ${ip} is the router of subnet "${name}"` });
+    } else if (other !== undefined) {
+      this.findings.push({ code: 'DuplicateAddress', message: `${owner}: ${ip} is already the address of ${other}` });
+    }
+    this.#taken.set(address, other ?? owner);
+    return ip;
+  }
+
+  /** Takes this address, if it may still be handed out. */
+  tryTake(ip: string, owner: string): string | undefined {
+    const parsed = parseIpv4(ip);
+    if (!('value' in parsed) || !this.#isFree(parsed.value)) return undefined;
+    this.#taken.set(parsed.value, owner);
+    return ip;
+  }
+
+  /** The lowest free address; none left is a finding. */
+  next(owner: string): string | null {
+    const last = lastHost(this.#layout.network);
+    while (this.#next <= last && !this.#isFree(this.#next)) this.#next += 1;
+    if (this.#next > last) {
+      this.findings.push({
+        code: 'SubnetFull',
+        message: `${owner}: subnet "${this.#layout.name}" has no address left`,
+      });
+      return null;
+    }
+    this.#taken.set(this.#next, owner);
+    return formatIpv4(this.#next);
+  }
+
+  #isFree(address: number): boolean {
+    return !this.#taken.has(address) && !this.#given.has(address) && !this.#layout.reserved.has(address);
+  }
+}

@@ -1,0 +1,103 @@
+import type { DiskPlan } from '../../common/contracts/layers.ts';
+import type { CompiledVm, DiskBus, VmDisk } from '../../common/contracts/module/compiled.ts';
+import { assert } from '../../common/errors/farm-error.ts';
+import { type Facts, sourceIdentity } from './facts.ts';
+import type { Finding } from './findings.ts';
+
+/** What a VM of a layer offers to the VMs that start from it, whether the layer exists or is planned. */
+export interface ParentVm {
+  readonly layerKey: string;
+  readonly vm: string;
+  readonly firmware: 'bios' | 'efi';
+  /** Device order. */
+  readonly disks: readonly ParentDisk[];
+}
+
+export interface ParentDisk {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly bus: DiskBus;
+}
+
+export interface PlannedDisks {
+  /** In device order. */
+  readonly disks: readonly DiskPlan[];
+  /** The same disks as the VM's children will see them. */
+  readonly offered: readonly ParentDisk[];
+  readonly findings: readonly Finding[];
+}
+
+export interface DisksInput {
+  readonly vm: CompiledVm;
+  readonly facts: Facts;
+  /** Given when the source is a `buildRef`. */
+  readonly parent: ParentVm | undefined;
+}
+
+/** The disks that a VM gets. Under `buildRef`: its parent's, in the parent's order, then the new ones. */
+export function planDisks({ vm, facts, parent }: DisksInput): PlannedDisks {
+  const { source } = vm;
+  switch (source.kind) {
+    case 'blank':
+      return planned(vm.disks.map((disk) => ({ ...disk, origin: { kind: 'blank' } })));
+    case 'url': {
+      const { url, checksum } = source;
+      const { identity } = sourceIdentity(url, checksum, facts);
+      const imported = { kind: 'url', url, checksum, identity } as const;
+      return planned(vm.disks.map((disk, index) => ({ ...disk, origin: index === 0 ? imported : { kind: 'blank' } })));
+    }
+    case 'buildRef':
+      assert(parent, `The parent of VM "${vm.name}" is known before its disks are planned.`);
+      return inheritDisks(vm, parent);
+    case 'containerDisk':
+    case 'sourcePvc': {
+      const message = `VM "${vm.name}" starts from a ${source.kind}, which this version cannot import`;
+      return { disks: [], offered: [], findings: [{ code: 'NotYetSupported', message }] };
+    }
+  }
+}
+
+type SizedDisk = DiskPlan & { readonly sizeBytes: number };
+
+function planned(disks: readonly SizedDisk[]): PlannedDisks {
+  return { disks, offered: disks, findings: [] };
+}
+
+function inheritDisks(vm: CompiledVm, parent: ParentVm): PlannedDisks {
+  const listed = new Map(vm.disks.map((disk) => [disk.name, disk]));
+  const inherited = parent.disks.map((disk) => inheritDisk(disk, listed.get(disk.name), parent));
+  const names = new Set(parent.disks.map((disk) => disk.name));
+  const added = vm.disks.filter((disk) => !names.has(disk.name));
+  const fresh: SizedDisk[] = added.map((disk) => ({ ...disk, origin: { kind: 'blank' } }));
+  const findings = [...firmwareFindings(vm, parent), ...sizeFindings(vm, parent, listed)];
+  const offered = [...inherited.map(({ plan, sizeBytes }) => ({ ...plan, sizeBytes })), ...fresh];
+  return { disks: [...inherited.map(({ plan }) => plan), ...fresh], offered, findings };
+}
+
+/** A disk that is not listed has no size of its own: a snapshot may ask for more than the disk was given. */
+function inheritDisk(disk: ParentDisk, listed: VmDisk | undefined, parent: ParentVm) {
+  const plan: DiskPlan = {
+    name: disk.name,
+    sizeBytes: listed?.sizeBytes ?? null,
+    bus: listed?.bus ?? disk.bus,
+    storageClass: listed?.storageClass ?? null,
+    origin: { kind: 'layer', layerKey: parent.layerKey, vm: parent.vm, disk: disk.name },
+  };
+  return { plan, sizeBytes: listed?.sizeBytes ?? disk.sizeBytes };
+}
+
+function firmwareFindings(vm: CompiledVm, parent: ParentVm): Finding[] {
+  if (vm.firmware.kind === parent.firmware) return [];
+  const remedy = parent.firmware === 'efi' ? 'give it efiFirmware too' : 'leave out efiFirmware';
+  const message = `VM "${vm.name}" has ${vm.firmware.kind} firmware, but the disks of "${parent.vm}" boot by ${parent.firmware}: ${remedy}`;
+  return [{ code: 'FirmwareMismatch', message }];
+}
+
+function sizeFindings(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<string, VmDisk>): Finding[] {
+  return parent.disks.flatMap(({ name, sizeBytes }) => {
+    const wanted = listed.get(name)?.sizeBytes ?? sizeBytes;
+    if (wanted >= sizeBytes) return [];
+    const message = `disk "${name}" of VM "${vm.name}" has ${wanted} bytes, fewer than the ${sizeBytes} of its parent's`;
+    return [{ code: 'DiskTooSmall' as const, message }];
+  });
+}

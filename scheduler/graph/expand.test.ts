@@ -1,0 +1,222 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { LayerRecord } from '../../common/contracts/layers.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { type Plan, planSchema } from '../../common/contracts/plans.ts';
+import { buildRef, compiledModule, shell } from '../../test/harness/module-factory.ts';
+import { PHASE_SECONDS } from './critical-path.ts';
+import { expandGraph, type GraphOptions } from './expand.ts';
+import { type Catalog, EMPTY_CATALOG, offlineFacts } from './facts.ts';
+
+/** Any acyclic graph: each VM of module n is blank or starts from some VM of a module before it. */
+const dag = fc
+  .array(fc.array(fc.option(fc.tuple(fc.nat(), fc.nat())), { minLength: 1, maxLength: 3 }), {
+    minLength: 1,
+    maxLength: 16,
+  })
+  .map((shapes) =>
+    shapes.map((vms, n) =>
+      compiledModule({
+        name: `m${n}`,
+        vms: vms.map((choice, v) => {
+          const steps = [shell(`echo m${n}`)];
+          if (choice === null || n === 0) return { name: `v${v}`, steps };
+          const parent = choice[0] % n;
+          return {
+            name: `v${v}`,
+            steps,
+            source: buildRef(`m${parent}`, `v${choice[1] % (shapes[parent]?.length ?? 1)}`),
+          };
+        }),
+      }),
+    ),
+  );
+
+const shuffledDag = dag.chain((modules) =>
+  fc.record({ modules: fc.constant(modules), shuffled: fc.shuffledSubarray(modules, { minLength: modules.length }) }),
+);
+
+function expand(modules: readonly CompiledModule[], catalog: Catalog = EMPTY_CATALOG, options: GraphOptions = {}) {
+  return expandGraph({ modules, catalog, options, facts: offlineFacts(modules), fingerprint: String });
+}
+
+function parentNames(module: CompiledModule): Set<string> {
+  return new Set(module.vms.flatMap(({ source }) => (source.kind === 'buildRef' ? source.module : [])));
+}
+
+/** A catalog in which these modules of the plan have been built. */
+function catalogOf(plan: Plan, modules: readonly CompiledModule[]): Catalog {
+  const records = modules.map((module): LayerRecord => {
+    const layerKey = plan.modules.find((row) => row.name === module.name)?.layerKey ?? '';
+    const disk = { name: 'disk', snapshot: 's', sizeBytes: 20 * 2 ** 30, bus: 'virtio' } as const;
+    const vms = module.vms.map((vm) => ({ vm: vm.name, template: 't', disks: [disk], firmware: 'bios' as const }));
+    const place = {
+      cluster: 'c',
+      namespace: 'slipway',
+      layerBuild: '01',
+      generation: 1,
+      createdAt: '2026-01-01T00:00:00Z',
+    };
+    return { layerKey, module: module.name, version: 1, labels: {}, vms, ...place };
+  });
+  return {
+    layers: Object.fromEntries(records.map((record) => [record.layerKey, record])),
+    newest: Object.fromEntries(records.map((record) => [record.module, record.layerKey])),
+    building: new Set(),
+  };
+}
+
+describe('a plan of any acyclic graph', () => {
+  test('has four jobs per VM, each after all that it waits for', () => {
+    fc.assert(
+      fc.property(shuffledDag, ({ shuffled }) => {
+        const { plan } = expand(shuffled);
+        expect(planSchema.parse(plan)).toEqual(plan);
+        const vms = shuffled.reduce((sum, module) => sum + module.vms.length, 0);
+        expect(plan.totals).toEqual({ modules: shuffled.length, jobs: 4 * vms });
+        const seen = new Set<string>();
+        for (const row of plan.modules) {
+          for (const job of row.jobs) {
+            expect(job.dependsOn.filter((id) => !seen.has(id))).toEqual([]);
+            expect(seen.has(job.id)).toBe(false);
+            seen.add(job.id);
+          }
+        }
+      }),
+    );
+  });
+
+  test('lets every import wait for all snapshots of all parents, and every snapshot for its whole module', () => {
+    fc.assert(
+      fc.property(shuffledDag, ({ modules, shuffled }) => {
+        const rows = new Map(expand(shuffled).plan.modules.map((row) => [row.name, row]));
+        const jobs = (name: string, phase: string) => rows.get(name)?.jobs.filter((job) => job.phase === phase) ?? [];
+        const ids = (name: string, phase: string) => jobs(name, phase).map((job) => job.id);
+        for (const module of modules) {
+          const parents = [...parentNames(module)];
+          const snapshots = parents.flatMap((name) => ids(name, 'snapshot')).sort();
+          expect(rows.get(module.name)?.dependsOn.toSorted()).toEqual(parents.sort());
+          for (const job of jobs(module.name, 'import')) expect(job.dependsOn.toSorted()).toEqual(snapshots);
+          for (const job of jobs(module.name, 'snapshot')) expect(job.dependsOn).toEqual(ids(module.name, 'provision'));
+        }
+      }),
+    );
+  });
+
+  test('has a critical path along dependencies that no other chain of jobs outlasts', () => {
+    fc.assert(
+      fc.property(dag, (modules) => {
+        const { plan } = expand(modules);
+        const jobs = new Map(plan.modules.flatMap((row) => row.jobs.map((job) => [job.id, job])));
+        const longest = new Map<string, number>();
+        for (const job of jobs.values()) {
+          const before = job.dependsOn.map((id) => longest.get(id) ?? 0);
+          longest.set(job.id, Math.max(0, ...before) + PHASE_SECONDS[job.phase]);
+        }
+        const path = plan.criticalPath.flatMap((id) => jobs.get(id) ?? []);
+        path.forEach((job, index) => {
+          const before = path[index - 1];
+          if (before) expect(job.dependsOn).toContain(before.id);
+        });
+        const seconds = path.reduce((sum, job) => sum + PHASE_SECONDS[job.phase], 0);
+        expect(seconds).toBe(Math.max(...longest.values()));
+      }),
+    );
+  });
+
+  test('gives the same keys whatever the order of the files', () => {
+    const keys = (modules: readonly CompiledModule[]) =>
+      Object.fromEntries(expand(modules).plan.modules.map((row) => [row.name, row.layerKey]));
+    fc.assert(
+      fc.property(shuffledDag, ({ modules, shuffled }) => {
+        expect(keys(shuffled)).toEqual(keys(modules));
+      }),
+    );
+  });
+
+  test('reuses exactly the modules whose keys exist, and nobody waits for their jobs', () => {
+    const withBuilt = dag.chain((modules) => fc.record({ modules: fc.constant(modules), built: fc.subarray(modules) }));
+    fc.assert(
+      fc.property(withBuilt, ({ modules, built }) => {
+        const { plan } = expand(modules, catalogOf(expand(modules).plan, built));
+        const reused = plan.modules.filter((row) => row.action === 'reuse').map((row) => row.name);
+        expect(reused.sort()).toEqual(built.map((module) => module.name).sort());
+        const left = modules.filter((module) => !built.includes(module));
+        expect(plan.totals.jobs).toBe(4 * left.reduce((sum, module) => sum + module.vms.length, 0));
+        const ids = new Set(plan.modules.flatMap((row) => row.jobs.map((job) => job.id)));
+        expect(
+          plan.modules.flatMap((row) => row.jobs.flatMap((job) => job.dependsOn)).filter((id) => !ids.has(id)),
+        ).toEqual([]);
+      }),
+    );
+  });
+});
+
+describe('what is done about a module', () => {
+  const base = compiledModule({ name: 'base', vms: [{ steps: [shell('one')] }] });
+  const web = compiledModule({ name: 'web', vms: [{ source: buildRef('base') }] });
+  const actions = (plan: Plan) => Object.fromEntries(plan.modules.map((row) => [row.name, row.action]));
+  const catalog = catalogOf(expand([base, web]).plan, [base, web]);
+
+  test('a change in a module builds what is above it anew, through the keys alone', () => {
+    expect(actions(expand([base, web], catalog).plan)).toEqual({ base: 'reuse', web: 'reuse' });
+    const changed = { ...base, vms: base.vms.map((vm) => ({ ...vm, steps: [shell('two')] })) };
+    expect(actions(expand([changed, web], catalog).plan)).toEqual({ base: 'build', web: 'build' });
+  });
+
+  test('--rebuild builds the named module, --no-cache every one', () => {
+    expect(actions(expand([base, web], catalog, { rebuild: ['base'] }).plan)).toEqual({ base: 'build', web: 'reuse' });
+    expect(actions(expand([base, web], catalog, { noCache: true }).plan)).toEqual({ base: 'build', web: 'build' });
+  });
+
+  test('a layer that is being built is joined, and has no jobs of its own', () => {
+    const building = new Set([expand([base]).layers['base']?.layerKey ?? '']);
+    const { plan } = expand([base, web], { ...EMPTY_CATALOG, building });
+    expect(actions(plan)).toEqual({ base: 'join', web: 'build' });
+    expect(plan.modules.map((row) => row.jobs.length)).toEqual([0, 4]);
+    expect(plan.modules[1]?.jobs[0]?.dependsOn).toEqual([]);
+  });
+
+  test('two modules that make the same layer are built once, and what starts from the second waits for the first', () => {
+    const twin = { ...base, name: 'twin' };
+    const app = compiledModule({ name: 'app', vms: [{ source: buildRef('twin') }] });
+    const { plan } = expand([base, twin, app]);
+    expect(actions(plan)).toEqual({ base: 'build', twin: 'join', app: 'build' });
+    expect(plan.modules[2]?.jobs[0]?.dependsOn).toEqual(['base.main.snapshot']);
+  });
+
+  test('a parent that is not submitted is the newest built version', () => {
+    const { plan, layers } = expand([web], catalog);
+    expect(plan.modules).toMatchObject([{ name: 'web', action: 'reuse', dependsOn: [] }]);
+    expect(layers['web']?.parents).toEqual([catalog.newest['base']]);
+    expect(layers['web']?.spec?.vms[0]?.disks).toEqual([
+      {
+        name: 'disk',
+        sizeBytes: null,
+        bus: 'virtio',
+        storageClass: null,
+        origin: { kind: 'layer', layerKey: catalog.newest['base'], vm: 'main', disk: 'disk' },
+      },
+    ]);
+  });
+
+  test('what starts from a source that nobody can check is never reused, nor what is above it', () => {
+    const url = 'https://images.example/latest.qcow2';
+    const loose = compiledModule({ name: 'base', vms: [{ source: { kind: 'url', url, checksum: null } }] });
+    const again = expand([loose, web], catalogOf(expand([loose, web]).plan, [loose, web]));
+    expect(actions(again.plan)).toEqual({ base: 'build', web: 'build' });
+    expect(again.layers['web']?.provisional).toBe(true);
+    expect(again.plan.warnings).toEqual([
+      `Module "base": the identity of ${url} is not resolved; layerKey is provisional`,
+    ]);
+  });
+
+  test('a VM boots after those it depends on', () => {
+    const lab = compiledModule({ name: 'lab', vms: [{ name: 'client', dependsOn: ['server'] }, { name: 'server' }] });
+    const boots = expand([lab]).plan.modules[0]?.jobs.filter((job) => job.phase === 'boot-keystrokes');
+    expect(boots?.map(({ id, dependsOn }) => [id, dependsOn])).toEqual([
+      ['lab.server.boot-keystrokes', ['lab.server.import']],
+      ['lab.client.boot-keystrokes', ['lab.client.import', 'lab.server.boot-keystrokes']],
+    ]);
+  });
+});

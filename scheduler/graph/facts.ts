@@ -1,0 +1,91 @@
+import type { LayerRecord } from '../../common/contracts/layers.ts';
+import type { Checksum, CompiledModule } from '../../common/contracts/module/compiled.ts';
+
+/** What was found out about a source that has no checksum. */
+export interface SourceFact {
+  /**
+   * Content key, e.g. a hash of URL and validator, or the digest of a container image. Null: nothing says whether the
+   * content is still the same, so nothing made from it may be reused.
+   */
+  readonly identity: string | null;
+}
+
+/** Loose ends of the modules, tied before planning. What is missing here counts as unresolved. */
+export interface Facts {
+  /** By URL of a disk image or ISO, or reference of a container image. */
+  readonly sources: Readonly<Record<string, SourceFact>>;
+  /** SHA-256 of what was fetched, by URL of a file; null when it is not known. */
+  readonly files: Readonly<Record<string, string | null>>;
+}
+
+/** The layers that exist at the moment of planning, on any cluster of the farm. */
+export interface Catalog {
+  /** By layerKey; only those whose snapshots exist. */
+  readonly layers: Readonly<Record<string, LayerRecord>>;
+  /** layerKey of the newest succeeded version of a module, by the module's name. */
+  readonly newest: Readonly<Record<string, string>>;
+  /** The layerKeys being built now. */
+  readonly building: ReadonlySet<string>;
+}
+
+/** The catalog of no farm: everything is to be built. */
+export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, building: new Set() };
+
+/** What has to be resolved before planning, because no checksum says what it is. No duplicates. */
+export interface LooseEnds {
+  /** URLs of disk images and ISOs, and references of container images. */
+  readonly sources: readonly string[];
+  /** URLs of files. Their hashes are wanted in `LayerSpec.fileHashes` even where a checksum is given. */
+  readonly files: readonly string[];
+}
+
+/** Finds every URL and image reference whose content the modules themselves do not pin. */
+export function looseEnds(modules: readonly CompiledModule[]): LooseEnds {
+  const sources = new Set<string>();
+  const files = new Set<string>();
+  for (const module of modules) {
+    for (const { source, isos } of module.vms) {
+      if (source.kind === 'url' && !source.checksum) sources.add(source.url);
+      if (source.kind === 'containerDisk') sources.add(source.image);
+      for (const iso of isos) if (!iso.checksum) sources.add(iso.url);
+    }
+    for (const file of module.files) if (file.kind === 'url') files.add(file.url);
+  }
+  return { sources: [...sources], files: [...files] };
+}
+
+/** The facts when nobody can be asked: what has no checksum stays unresolved, and what is made from it provisional. */
+export function offlineFacts(modules: readonly CompiledModule[]): Facts {
+  const { sources, files } = looseEnds(modules);
+  return {
+    sources: Object.fromEntries(sources.map((source) => [source, { identity: null }])),
+    files: Object.fromEntries(files.map((file) => [file, null])),
+  };
+}
+
+/** A content key, and whether it may change under the same name. */
+export interface Identity {
+  readonly identity: string;
+  readonly provisional: boolean;
+}
+
+/** `<algorithm>:<hex>` where a checksum is given, else what the facts say, else `url:<url>` as provisional. */
+export function sourceIdentity(url: string, checksum: Checksum | null, facts: Facts): Identity {
+  return identityOf(url, checksum, own(facts.sources, url)?.identity);
+}
+
+/** As `sourceIdentity`, for a file, whose fact is a SHA-256. */
+export function fileIdentity(url: string, checksum: Checksum | null, facts: Facts): Identity {
+  const hash = own(facts.files, url);
+  return identityOf(url, checksum, hash ? `sha256:${hash}` : null);
+}
+
+function identityOf(url: string, checksum: Checksum | null, fact: string | null | undefined): Identity {
+  if (checksum) return { identity: `${checksum.algorithm}:${checksum.hex}`, provisional: false };
+  return fact ? { identity: fact, provisional: false } : { identity: `url:${url}`, provisional: true };
+}
+
+/** A record's own value: users choose names such as `constructor`, which every object inherits. */
+export function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}

@@ -1,0 +1,49 @@
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
+import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+
+/** What kind of problem planning found; stable, for programs. */
+export type PlanningCode =
+  | 'DuplicateModule'
+  | 'GraphCycle'
+  | 'UnknownModule'
+  | 'UnknownVm'
+  | 'FirmwareMismatch'
+  | 'DiskTooSmall'
+  | 'DuplicateAddress'
+  | 'AddressOutsideSubnet'
+  | 'AddressTaken'
+  | 'SubnetFull'
+  | 'NoManagedNic'
+  | 'ExceedsLimits'
+  | 'NotYetSupported'
+  /** A warning: the layerKey will be another one when the farm has resolved what the message names. */
+  | 'Provisional';
+
+/** A problem that has no position yet, from a part that knows only one module. */
+export interface Finding {
+  readonly code: PlanningCode;
+  /** A sentence without the module's name. */
+  readonly message: string;
+}
+
+/** A problem at the place where the module stands; the message names the module. */
+export function problemOf(
+  module: CompiledModule,
+  { code, message }: Finding,
+  severity: Problem['severity'] = 'error',
+): Problem {
+  return { ...module.origin, severity, code, message: `Module "${module.name}": ${message}` };
+}
+
+/** The error that ends planning: the code of the first problem that has one of its own, all of them in `details`. */
+export function planningError(problems: readonly Problem[]): FarmError {
+  const errors = problems.filter((problem) => problem.severity === 'error');
+  const code = errors.map((problem) => problem.code).find((name): name is ErrorCode => name in ERRORS);
+  const [first] = errors;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+  return new FarmError(code ?? 'InvalidModule', `${first?.message ?? 'The modules cannot be planned.'}${more}`, {
+    details: { problems },
+  });
+}

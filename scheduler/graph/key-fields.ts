@@ -1,0 +1,126 @@
+import type { CompiledModule, CompiledVm, Step, VmSource } from '../../common/contracts/module/compiled.ts';
+import type { FieldRules, KeyRule, VariantRules } from './key-rule.ts';
+
+/** Raise it when the way in which keys are made changes: every layer is built anew. */
+export const KEY_SCHEMA = 1;
+
+/** Raise a number when a step of that type has another effect than before: the layers with such steps are built anew. */
+export const STEP_VERSIONS: Readonly<Record<Step['type'], number>> = {
+  shell: 1,
+  file: 1,
+  reboot: 1,
+  'windows-update': 1,
+  handbuild: 1,
+};
+
+const objectKeyRef = { fields: { kind: 'in', name: 'in', key: 'in', optional: 'in' } } as const;
+
+const resources = { fields: { cpu: 'in', memoryBytes: 'in' } } as const;
+
+/** The name too: the template's interfaces carry it. */
+const nic = { fields: { name: 'in', subnet: 'in', ip: 'in', mac: 'in', model: 'in', slot: 'in' } } as const;
+
+const source: VariantRules<VmSource> = {
+  by: 'kind',
+  variants: {
+    url: { fields: { kind: 'in', url: 'source', checksum: 'source' } },
+    blank: { fields: { kind: 'in' } },
+    buildRef: { fields: { kind: 'in', module: 'parent', vm: 'parent', namespace: 'parent' } },
+    containerDisk: { fields: { kind: 'in', image: 'source' } },
+    sourcePvc: { fields: { kind: 'in', name: 'in', namespace: 'in' } },
+  },
+};
+
+/** A step's own name is for its reader, and its timeout decides only whether there is a layer, not what is in it. */
+const stepBase = { type: 'in', name: 'out', timeoutMs: 'out' } as const;
+
+const step: VariantRules<Step> = {
+  by: 'type',
+  variants: {
+    shell: { fields: { ...stepBase, script: 'in', scriptFrom: objectKeyRef, env: 'in', executeCommand: 'in' } },
+    file: { fields: { ...stepBase, destination: 'in', fileRef: 'in', source: objectKeyRef } },
+    reboot: { fields: { ...stepBase, command: 'in' } },
+    'windows-update': { fields: { ...stepBase, searchCriteria: 'in', filters: 'in', updateLimit: 'in' } },
+    handbuild: { fields: { ...stepBase, instructions: 'in' } },
+  },
+};
+
+const vm: FieldRules<CompiledVm> = {
+  fields: {
+    /** It decides the host name. */
+    name: 'in',
+    source,
+    resources,
+    disks: { each: { fields: { name: 'in', sizeBytes: 'in', bus: 'in', storageClass: 'in' } } },
+    isos: { each: { fields: { url: 'source', checksum: 'source' } } },
+    floppy: 'in',
+    firmware: {
+      by: 'kind',
+      variants: { bios: { fields: { kind: 'in' } }, efi: { fields: { kind: 'in', secureBoot: 'in', tpm: 'in' } } },
+    },
+    cpuModel: 'in',
+    machineType: 'in',
+    bootCommand: 'in',
+    cloudInit: { fields: { userData: 'in', userDataFrom: objectKeyRef, networkData: 'in' } },
+    communicator: {
+      fields: {
+        type: 'in',
+        shell: 'in',
+        sshUsername: 'in',
+        sshPort: 'in',
+        sshPassword: 'secret',
+        sshTimeoutMs: 'out',
+        sshPrivateKeySecret: { fields: { name: 'in', key: 'in' } },
+      },
+    },
+    nics: { each: nic },
+    steps: { each: step },
+    /** What a guest finds running when it boots can be written to its disk. */
+    dependsOn: 'in',
+    shutdownCommand: 'in',
+    shutdownTimeoutMs: 'out',
+    invisible: 'out',
+  },
+};
+
+/**
+ * What of a compiled module decides the disks of its layer, field by field. A field that is added to the model does not
+ * compile until it is decided on here. Beside the module, the key holds `KEY_SCHEMA` and the `STEP_VERSIONS` used.
+ */
+export const KEY_FIELDS: KeyRule<CompiledModule> = {
+  fields: {
+    name: 'out',
+    labels: 'out',
+    origin: 'out',
+    vms: { each: vm },
+    files: {
+      each: {
+        by: 'kind',
+        variants: {
+          inline: { fields: { name: 'in', kind: 'in', content: 'content' } },
+          url: { fields: { name: 'in', kind: 'in', url: 'file', checksum: 'file' } },
+        },
+      },
+    },
+    httpDirectory: 'in',
+    network: {
+      fields: {
+        vpcs: { each: { fields: { name: 'in', internet: 'in' } } },
+        subnets: { each: { fields: { name: 'in', vpc: 'in', cidr: 'in', dhcp: 'in', dns: 'in', unmanaged: 'in' } } },
+      },
+    },
+    buildOverrides: {
+      fields: {
+        vpcs: { each: { fields: { name: 'in', internet: 'in' } } },
+        subnets: { each: { fields: { name: 'in', unmanaged: 'in' } } },
+        vms: { each: { fields: { name: 'in', resources: 'out', nics: { each: nic } } }, unlessOnly: 'name' },
+      },
+    },
+    timeoutMs: 'out',
+    retries: 'out',
+    isoCacheTtlMs: 'out',
+    namespace: 'out',
+    namespacePrefix: 'out',
+    notYetSupported: 'out',
+  },
+};

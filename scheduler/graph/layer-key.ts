@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import type { Checksum, CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { assert } from '../../common/errors/farm-error.ts';
+import { canonicalJson, type Json } from './canonical-json.ts';
+import { type Facts, fileIdentity, type Identity, sourceIdentity } from './facts.ts';
+import { KEY_FIELDS, KEY_SCHEMA, STEP_VERSIONS } from './key-fields.ts';
+import type { AnyRule } from './key-rule.ts';
+
+/** The VM of a layer that a VM starts from. */
+export interface ParentReference {
+  readonly layerKey: string;
+  readonly vm: string;
+}
+
+export interface LayerKeyInput {
+  readonly facts: Facts;
+  /** What each VM with a `buildRef` starts from, by the name of the VM. */
+  readonly parents: ReadonlyMap<string, ParentReference>;
+  /** A keyed hash (HMAC) of a secret, always the same for the same secret. */
+  readonly fingerprint: (secret: string) => string;
+}
+
+export interface LayerKey {
+  /** SHA-256 in lower-case hexadecimal. */
+  readonly layerKey: string;
+  /** URLs whose content is not known: the key is provisional when there are any. */
+  readonly unresolved: readonly string[];
+}
+
+/** The identity of the layer that a module makes; `KEY_FIELDS` says what decides it. */
+export function layerKey(module: CompiledModule, input: LayerKeyInput): LayerKey {
+  const unresolved = new Set<string>();
+  const projected = project(KEY_FIELDS as AnyRule, module, { input, unresolved });
+  const types = new Set(module.vms.flatMap((vm) => vm.steps.map((step) => step.type)));
+  const steps = Object.fromEntries([...types].map((type) => [type, STEP_VERSIONS[type]]));
+  const text = canonicalJson({ schema: KEY_SCHEMA, steps, module: projected });
+  return { layerKey: sha256(text), unresolved: [...unresolved] };
+}
+
+interface Walk {
+  readonly input: LayerKeyInput;
+  readonly unresolved: Set<string>;
+  /** Name of the VM that is being walked. */
+  readonly vm?: string;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Keeps of a value what its rule lets in. `KeyRule` guarantees that rule and value have the same shape. */
+function project(rule: AnyRule, value: unknown, walk: Walk): Json {
+  if (value === null) return null;
+  if (typeof rule === 'string') return rule === 'in' ? (value as Json) : projectLeaf(rule, value, walk);
+  if ('each' in rule) return projectList(rule, value as readonly Fields[], walk);
+  const object = value as Fields;
+  const fields = 'fields' in rule ? rule.fields : rule.variants[String(object[rule.by])]?.fields;
+  assert(fields, 'Every variant of the compiled module has its fields in the table of layer keys.');
+  return projectFields(fields, object, walk);
+}
+
+function projectLeaf(rule: string, value: unknown, walk: Walk): Json {
+  if (rule === 'secret') return walk.input.fingerprint(String(value));
+  assert(rule === 'content', `The rule ${rule} is for the fields of an object.`);
+  return sha256(String(value));
+}
+
+function projectList(rule: { each: AnyRule; unlessOnly?: string }, value: readonly Fields[], walk: Walk): Json {
+  const kept = value.map((element) => project(rule.each, element, walk));
+  const { unlessOnly } = rule;
+  if (unlessOnly === undefined) return kept;
+  return kept.filter((element) =>
+    Object.entries(element ?? {}).some(([field, member]) => field !== unlessOnly && member !== null),
+  );
+}
+
+function projectFields(rules: Readonly<Record<string, AnyRule>>, object: Fields, walk: Walk): Json {
+  // A VM is what has steps; below it, `parent` needs to know which VM it is.
+  const inner = 'steps' in rules ? { ...walk, vm: String(object['name']) } : walk;
+  const kept: Record<string, Json> = {};
+  for (const [field, rule] of Object.entries(rules)) {
+    if (rule === 'source' || rule === 'file') kept['identity'] ??= contentKey(rule, object, inner);
+    else if (rule === 'parent') kept['parent'] ??= parentKey(inner);
+    else if (rule !== 'out') kept[field] = project(rule, object[field], inner);
+  }
+  return kept;
+}
+
+function contentKey(rule: 'source' | 'file', object: Fields, { input, unresolved }: Walk): string {
+  const url = String(object['url'] ?? object['image']);
+  const checksum = (object['checksum'] ?? null) as Checksum | null;
+  const resolve = rule === 'file' ? fileIdentity : sourceIdentity;
+  const { identity, provisional }: Identity = resolve(url, checksum, input.facts);
+  if (provisional) unresolved.add(url);
+  return identity;
+}
+
+function parentKey({ input, vm }: Walk): Json {
+  const parent = input.parents.get(vm ?? '');
+  assert(parent, `The parent of VM "${vm}" is known before its layerKey is made.`);
+  return { layerKey: parent.layerKey, vm: parent.vm };
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

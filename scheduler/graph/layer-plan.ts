@@ -1,0 +1,59 @@
+import type { LayerRecord, LayerSpec, VmPlan } from '../../common/contracts/layers.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { type ParentVm, planDisks } from './disks.ts';
+import { type Facts, own, sourceIdentity } from './facts.ts';
+import type { Finding } from './findings.ts';
+import { planNetwork } from './network-plan.ts';
+
+export interface LayerInput {
+  readonly module: CompiledModule;
+  readonly layerKey: string;
+  readonly facts: Facts;
+  /** What each VM with a `buildRef` starts from, by the name of the VM. */
+  readonly parents: ReadonlyMap<string, ParentVm>;
+}
+
+export interface PlannedLayer {
+  readonly spec: LayerSpec;
+  /** What other modules can start from, by name of the VM. */
+  readonly offered: ReadonlyMap<string, ParentVm>;
+  readonly findings: readonly Finding[];
+}
+
+/** Decides everything that a layer build needs beyond the compiled module, whose secrets it hands on as they are. */
+export function planLayer({ module, layerKey, facts, parents }: LayerInput): PlannedLayer {
+  const network = planNetwork(module, layerKey);
+  const resources = new Map(module.buildOverrides.vms.map((vm) => [vm.name, vm.resources]));
+  const findings = [...network.findings];
+  const offered = new Map<string, ParentVm>();
+  const vms = module.vms.map((vm): VmPlan => {
+    const planned = planDisks({ vm, facts, parent: parents.get(vm.name) });
+    findings.push(...planned.findings);
+    offered.set(vm.name, { layerKey, vm: vm.name, firmware: vm.firmware.kind, disks: planned.offered });
+    const isos = vm.isos.map(({ url, checksum }) => {
+      const { identity } = sourceIdentity(url, checksum, facts);
+      return { url, checksum, identity };
+    });
+    const { nics, templateNics } = network.vms.get(vm.name) ?? { nics: [], templateNics: [] };
+    const { cpu, memoryBytes } = resources.get(vm.name) ?? vm.resources;
+    return { name: vm.name, disks: planned.disks, isos, nics, templateNics, cpu, memoryBytes };
+  });
+  const fileHashes = hashesOf(module, facts);
+  return { spec: { schema: 1, layerKey, module, vms, network: network.network, fileHashes }, offered, findings };
+}
+
+/** By name of the file. */
+function hashesOf(module: CompiledModule, facts: Facts): Record<string, string> {
+  const hashes: Record<string, string> = {};
+  for (const file of module.files) {
+    if (file.kind === 'inline') continue;
+    const hash = own(facts.files, file.url) ?? (file.checksum?.algorithm === 'sha256' ? file.checksum.hex : null);
+    if (hash !== null) hashes[file.name] = hash;
+  }
+  return hashes;
+}
+
+/** What a layer that exists offers to the VMs that start from it. */
+export function offeredBy(record: LayerRecord): ReadonlyMap<string, ParentVm> {
+  return new Map(record.vms.map(({ vm, firmware, disks }) => [vm, { layerKey: record.layerKey, vm, firmware, disks }]));
+}

@@ -1,0 +1,128 @@
+import type { LayerSpec, NicPlan } from '../../common/contracts/layers.ts';
+import type { CompiledModule, CompiledVm, Nic } from '../../common/contracts/module/compiled.ts';
+import { AddressPool } from './address-pool.ts';
+import type { Finding } from './findings.ts';
+import { MacAddresses } from './mac-addresses.ts';
+import { type PlannedSubnet, planSubnets } from './subnet-layout.ts';
+
+export interface VmNics {
+  /** While building. */
+  readonly nics: readonly NicPlan[];
+  /** What the template gets. */
+  readonly templateNics: readonly NicPlan[];
+}
+
+export interface NetworkPlan {
+  readonly network: LayerSpec['network'];
+  /** By name of the VM. */
+  readonly vms: ReadonlyMap<string, VmNics>;
+  readonly findings: readonly Finding[];
+}
+
+/** Networks, and the addresses of every NIC, of one module: the same for the same module and layerKey. */
+export function planNetwork(module: CompiledModule, layerKey: string): NetworkPlan {
+  const overridden = new Map(module.buildOverrides.vms.map((vm) => [vm.name, vm.nics]));
+  const buildNics = (vm: CompiledVm) => overridden.get(vm.name) ?? vm.nics;
+  const all = module.vms.flatMap((vm) => [...vm.nics, ...buildNics(vm)]);
+  const { subnets, findings } = planSubnets(module, all);
+  const givenMacs = new Set(all.flatMap((nic) => nic.mac ?? []));
+  const parts = { module, subnets, macs: () => new MacAddresses(layerKey, givenMacs) };
+  const build = planView({ ...parts, nicsOf: buildNics, isUnmanaged: ({ plan }) => plan.unmanaged, wanted: new Map() });
+  const isOverridden = module.buildOverrides.subnets.length > 0 || module.buildOverrides.vms.some((vm) => vm.nics);
+  const template = isOverridden
+    ? planView({
+        ...parts,
+        nicsOf: (vm) => vm.nics,
+        isUnmanaged: ({ base }) => base.unmanaged,
+        wanted: build.addresses,
+      })
+    : build;
+  const internet = new Map(module.buildOverrides.vpcs.map((vpc) => [vpc.name, vpc.internet]));
+  return {
+    network: {
+      vpcs: module.network.vpcs.map((vpc) => ({
+        name: vpc.name,
+        internet: internet.get(vpc.name) ?? vpc.internet !== 'never',
+      })),
+      subnets: [...subnets.values()].map(({ plan }) => plan),
+    },
+    vms: new Map(
+      module.vms.map(({ name }) => [
+        name,
+        { nics: build.nics.get(name) ?? [], templateNics: template.nics.get(name) ?? [] },
+      ]),
+    ),
+    findings: unique([
+      ...findings,
+      ...build.findings,
+      ...template.findings,
+      ...unreachable(module, build.nics, subnets),
+    ]),
+  };
+}
+
+/** One of the two ways in which the module's VMs are connected. */
+interface View {
+  readonly module: CompiledModule;
+  readonly subnets: ReadonlyMap<string, PlannedSubnet>;
+  readonly macs: () => MacAddresses;
+  readonly nicsOf: (vm: CompiledVm) => readonly Nic[];
+  readonly isUnmanaged: (subnet: PlannedSubnet) => boolean;
+  /** Addresses that NICs have in the other view, to be kept where possible; by owner. */
+  readonly wanted: ReadonlyMap<string, string>;
+}
+
+interface PlannedView {
+  readonly nics: ReadonlyMap<string, readonly NicPlan[]>;
+  readonly addresses: ReadonlyMap<string, string>;
+  readonly findings: readonly Finding[];
+}
+
+function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View): PlannedView {
+  const macAddresses = macs();
+  const pools = new Map([...subnets].map(([name, { layout, given }]) => [name, new AddressPool(layout, given)]));
+  const addresses = new Map<string, string>();
+  const findings: Finding[] = [];
+
+  const addressOf = (nic: Nic, owner: string): string | null => {
+    const [pool, subnet] = [pools.get(nic.subnet), subnets.get(nic.subnet)];
+    if (!pool || !subnet) {
+      findings.push({ code: 'AddressOutsideSubnet', message: `${owner}: there is no usable subnet "${nic.subnet}"` });
+      return null;
+    }
+    if (nic.ip !== null) return pool.take(nic.ip, owner);
+    return isUnmanaged(subnet) ? null : (pool.tryTake(wanted.get(owner) ?? '', owner) ?? pool.next(owner));
+  };
+
+  const planVm = (vm: CompiledVm): NicPlan[] => {
+    const seen = new Map<string, number>();
+    return nicsOf(vm).map((nic) => {
+      const occurrence = seen.get(nic.name) ?? 0;
+      seen.set(nic.name, occurrence + 1);
+      const owner = `NIC "${nic.name}" of VM "${vm.name}" on subnet "${nic.subnet}"`;
+      const ip = addressOf(nic, owner);
+      if (ip !== null) addresses.set(owner, ip);
+      const { name, subnet, model, slot } = nic;
+      return { name, subnet, model, slot, mac: macAddresses.addressOf(nic, { vm: vm.name, occurrence }), ip };
+    });
+  };
+
+  const nics = new Map(module.vms.map((vm) => [vm.name, planVm(vm)]));
+  const clashes = [...pools.values()].flatMap((pool) => pool.findings);
+  return { nics, addresses, findings: [...findings, ...clashes, ...macAddresses.findings] };
+}
+
+/** Workers reach a VM through the relay only, which stands on managed subnets. */
+function unreachable(module: CompiledModule, nics: PlannedView['nics'], subnets: View['subnets']): Finding[] {
+  const isReached = (nic: NicPlan) => subnets.get(nic.subnet)?.plan.unmanaged === false;
+  return module.vms
+    .filter((vm) => vm.steps.length > 0 && !nics.get(vm.name)?.some(isReached))
+    .map((vm) => ({
+      code: 'NoManagedNic',
+      message: `VM "${vm.name}" has steps, but no NIC on a managed subnet by which to reach it while building`,
+    }));
+}
+
+function unique(findings: readonly Finding[]): Finding[] {
+  return [...new Map(findings.map((finding) => [`${finding.code} ${finding.message}`, finding])).values()];
+}

@@ -1,0 +1,53 @@
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Phase } from '../../common/contracts/phases.ts';
+import type { PlanJob } from '../../common/contracts/plans.ts';
+
+/** `<module>.<vm>.<phase>`: unique in a plan, because names hold no dots. */
+export function planJobId(module: string, vm: string, phase: Phase): string {
+  return `${module}.${vm}.${phase}`;
+}
+
+/** The jobs that a module's dependents wait for. */
+export function snapshotJobIds(module: CompiledModule): string[] {
+  return module.vms.map((vm) => planJobId(module.name, vm.name, 'snapshot'));
+}
+
+/**
+ * The four jobs of every VM of a module that is built, phase by phase, every job after those it depends on.
+ * `parentSnapshots` are the snapshot jobs of all parents that this plan builds: a module waits for whole modules.
+ */
+export function phaseJobs(module: CompiledModule, parentSnapshots: readonly string[]): PlanJob[] {
+  const id = (vm: string, phase: Phase) => planJobId(module.name, vm, phase);
+  const provisions = module.vms.map((vm) => id(vm.name, 'provision'));
+  const job = (vm: string, phase: Phase, dependsOn: readonly string[]): PlanJob => ({
+    id: id(vm, phase),
+    phase,
+    vm,
+    dependsOn: [...dependsOn],
+  });
+  return [
+    ...module.vms.map((vm) => job(vm.name, 'import', parentSnapshots)),
+    ...inBootOrder(module).map((vm) => {
+      const first = vm.dependsOn.map((other) => id(other, 'boot-keystrokes'));
+      return job(vm.name, 'boot-keystrokes', [id(vm.name, 'import'), ...first]);
+    }),
+    ...module.vms.map((vm) => job(vm.name, 'provision', [id(vm.name, 'boot-keystrokes')])),
+    ...module.vms.map((vm) => job(vm.name, 'snapshot', provisions)),
+  ];
+}
+
+/** Every VM after those it depends on; that there is no cycle is the parser's to see to. */
+function inBootOrder(module: CompiledModule): CompiledModule['vms'][number][] {
+  const byName = new Map(module.vms.map((vm) => [vm.name, vm]));
+  const ordered = new Set<CompiledModule['vms'][number]>();
+  const visit = (vm: CompiledModule['vms'][number]): void => {
+    if (!byName.delete(vm.name)) return;
+    for (const name of vm.dependsOn) {
+      const other = byName.get(name);
+      if (other) visit(other);
+    }
+    ordered.add(vm);
+  };
+  for (const vm of module.vms) visit(vm);
+  return [...ordered];
+}

@@ -1,0 +1,147 @@
+import type { LayerRecord } from '../../common/contracts/layers.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { didYouMean } from '../../common/contracts/module/suggest.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
+import { type Catalog, own } from './facts.ts';
+import { problemOf } from './findings.ts';
+import { topologicalOrder } from './topological-order.ts';
+
+/** Comparing a name with all others takes time, and nobody reads more suggestions than these. */
+const MAX_SUGGESTIONS = 20;
+
+/** What a VM with a `buildRef` starts from. */
+export type ParentLink = {
+  /** The VM that starts from it. */
+  readonly vm: string;
+  /** The VM of the parent. */
+  readonly parentVm: string;
+} & (
+  | { readonly kind: 'module'; readonly parent: CompiledModule }
+  | { readonly kind: 'layer'; readonly parent: LayerRecord }
+);
+
+export interface ResolvedModule {
+  readonly module: CompiledModule;
+  readonly links: readonly ParentLink[];
+  /** False when a parent is not known: the module can be looked at, but not planned. */
+  readonly complete: boolean;
+}
+
+export interface ResolvedGraph {
+  /** In topological order, in the order given among those of one depth. Modules in a cycle or below one are left out. */
+  readonly modules: readonly ResolvedModule[];
+  readonly problems: readonly Problem[];
+}
+
+export interface ResolveOptions {
+  readonly catalog: Catalog;
+  /** Whether a module that neither the submission nor the catalog has is an error, or may be on a farm not asked. */
+  readonly unknownParents: 'error' | 'warning';
+}
+
+/** Finds the parents of every module and orders the modules, or says why it cannot. */
+export function resolveReferences(modules: readonly CompiledModule[], options: ResolveOptions): ResolvedGraph {
+  const problems: Problem[] = [];
+  const unique = new Map<string, CompiledModule>();
+  for (const module of modules) {
+    const first = unique.get(module.name);
+    if (!first) unique.set(module.name, module);
+    else {
+      const message = `the name is taken by the module at ${first.origin.file}:${first.origin.line}`;
+      problems.push(problemOf(module, { code: 'DuplicateModule', message }));
+    }
+  }
+  const resolver: Resolver = { ...options, unique, problems, suggestions: 0 };
+  const nodes = [...unique.values()];
+  const resolved = nodes.map((module) => resolveModule(module, resolver));
+  const numbers = new Map(nodes.map((module, number) => [module.name, number]));
+  const { order, cycles } = topologicalOrder(
+    resolved.map(({ names }) => names.flatMap((name) => numbers.get(name) ?? [])),
+  );
+  for (const cycle of cycles) {
+    const [first] = cycle.map((number) => nodes[number]);
+    const path = cycle.map((number) => nodes[number]?.name).join(' -> ');
+    if (first)
+      problems.push(problemOf(first, { code: 'GraphCycle', message: `the modules start from each other: ${path}` }));
+  }
+  return { modules: order.flatMap((number) => resolved[number] ?? []), problems };
+}
+
+interface Resolver extends ResolveOptions {
+  readonly unique: ReadonlyMap<string, CompiledModule>;
+  readonly problems: Problem[];
+  suggestions: number;
+}
+
+/** `names` are the modules of the submission that it refers to, even where the VM is wrong: they may close a cycle. */
+function resolveModule(
+  module: CompiledModule,
+  resolver: Resolver,
+): ResolvedModule & { readonly names: readonly string[] } {
+  const links: ParentLink[] = [];
+  const names = new Set<string>();
+  let complete = true;
+  for (const { name: vm, source } of module.vms) {
+    if (source.kind !== 'buildRef') continue;
+    if (resolver.unique.has(source.module)) names.add(source.module);
+    const link = resolveVm(module, { vm, module: source.module, parentVm: source.vm }, resolver);
+    if (link) links.push(link);
+    else complete = false;
+  }
+  return { module, links, complete, names: [...names] };
+}
+
+interface Wanted {
+  readonly vm: string;
+  readonly module: string;
+  readonly parentVm: string | null;
+}
+
+function resolveVm(module: CompiledModule, wanted: Wanted, resolver: Resolver): ParentLink | undefined {
+  const submitted = resolver.unique.get(wanted.module);
+  if (submitted) {
+    const parentVm = chooseVm(module, { ...wanted, vms: submitted.vms.map((vm) => vm.name) }, resolver.problems);
+    return parentVm === undefined ? undefined : { kind: 'module', vm: wanted.vm, parentVm, parent: submitted };
+  }
+  const newest = own(resolver.catalog.newest, wanted.module);
+  const record = newest === undefined ? undefined : own(resolver.catalog.layers, newest);
+  if (!record) {
+    reportUnknown(module, { ...wanted, isGone: newest !== undefined }, resolver);
+    return undefined;
+  }
+  const parentVm = chooseVm(module, { ...wanted, vms: record.vms.map((vm) => vm.vm) }, resolver.problems);
+  return parentVm === undefined ? undefined : { kind: 'layer', vm: wanted.vm, parentVm, parent: record };
+}
+
+/** `vmName` may be left out only where the parent has a single VM. */
+function chooseVm(
+  module: CompiledModule,
+  { vm, module: name, parentVm, vms }: Wanted & { readonly vms: readonly string[] },
+  problems: Problem[],
+): string | undefined {
+  const [first, second] = vms;
+  if (parentVm === null && first !== undefined && second === undefined) return first;
+  if (parentVm !== null && vms.includes(parentVm)) return parentVm;
+  const message =
+    parentVm === null
+      ? `VM "${vm}" starts from "${name}", which has several VMs: name one of ${vms.join(', ')} in buildRef.vmName`
+      : `VM "${vm}" starts from VM "${parentVm}" of "${name}", which has no such VM${didYouMean(parentVm, vms)}`;
+  problems.push(problemOf(module, { code: 'UnknownVm', message }));
+  return undefined;
+}
+
+function reportUnknown(
+  module: CompiledModule,
+  { vm, module: name, isGone }: Wanted & { readonly isGone: boolean },
+  resolver: Resolver,
+): void {
+  const isError = resolver.unknownParents === 'error';
+  let message = `VM "${vm}" starts from module "${name}", which is not among the modules given`;
+  if (isGone)
+    message = `VM "${vm}" starts from module "${name}", whose snapshots no cluster has any more: build it again`;
+  else if (isError) message += ' and was never built';
+  if (!isGone && resolver.suggestions++ < MAX_SUGGESTIONS) {
+    message += didYouMean(name, [...resolver.unique.keys(), ...Object.keys(resolver.catalog.newest)]);
+  }
+  resolver.problems.push(problemOf(module, { code: 'UnknownModule', message }, isError ? 'error' : 'warning'));
+}

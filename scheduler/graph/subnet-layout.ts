@@ -1,0 +1,89 @@
+import type { SubnetPlan } from '../../common/contracts/layers.ts';
+import type { CompiledModule, Nic, Subnet } from '../../common/contracts/module/compiled.ts';
+import {
+  firstHost,
+  formatIpv4,
+  lastHost,
+  parseCidr,
+  parseIpv4,
+  routerAddress,
+} from '../../common/contracts/module/ipv4.ts';
+import type { SubnetLayout } from './address-pool.ts';
+import type { Finding } from './findings.ts';
+
+/** A subnet as it is while building, and which of its addresses are not for VMs. */
+export interface PlannedSubnet {
+  /** As the module declares it: what clones of the template get. */
+  readonly base: Subnet;
+  readonly plan: SubnetPlan;
+  readonly layout: SubnetLayout;
+  /** Every address that a NIC was given on it, while building or in the template. */
+  readonly given: ReadonlySet<number>;
+}
+
+export interface PlannedSubnets {
+  readonly subnets: ReadonlyMap<string, PlannedSubnet>;
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Places router and relay in every subnet. The router has the first host of a managed subnet; of one that is unmanaged,
+ * while building or in the template, the second-to-last, and the first host is left to the guest that is its gateway. A
+ * VPC's one relay has the last free host of its first managed subnet.
+ */
+export function planSubnets(module: CompiledModule, nics: readonly Nic[]): PlannedSubnets {
+  const findings: Finding[] = [];
+  const given = givenAddresses(nics);
+  const overrides = new Map(module.buildOverrides.subnets.map((subnet) => [subnet.name, subnet.unmanaged]));
+  const vpcsWithRelay = new Set<string>();
+  const subnets = new Map<string, PlannedSubnet>();
+  for (const base of module.network.subnets) {
+    const parsed = parseCidr(base.cidr);
+    if (!('value' in parsed)) {
+      findings.push({ code: 'AddressOutsideSubnet', message: `subnet "${base.name}": ${parsed.complaint}` });
+      continue;
+    }
+    const network = parsed.value;
+    const unmanaged = overrides.get(base.name) ?? base.unmanaged;
+    const gateway = routerAddress(network, unmanaged || base.unmanaged);
+    const reserved = new Set([gateway, firstHost(network)]);
+    const ownGiven = given.get(base.name) ?? new Set();
+    const carriesRelay = !unmanaged && !vpcsWithRelay.has(base.vpc);
+    const relay = carriesRelay ? lastFree({ network, taken: [reserved, ownGiven] }) : null;
+    if (carriesRelay) vpcsWithRelay.add(base.vpc);
+    if (carriesRelay && relay === null) {
+      findings.push({ code: 'SubnetFull', message: `subnet "${base.name}" has no address left for the relay` });
+    }
+    if (relay !== null) reserved.add(relay);
+    subnets.set(base.name, {
+      base,
+      plan: { ...base, gateway: formatIpv4(gateway), unmanaged, relay: relay === null ? null : formatIpv4(relay) },
+      layout: { name: base.name, network, gateway, reserved },
+      given: ownGiven,
+    });
+  }
+  return { subnets, findings };
+}
+
+function givenAddresses(nics: readonly Nic[]): Map<string, Set<number>> {
+  const given = new Map<string, Set<number>>();
+  for (const { subnet, ip } of nics) {
+    const parsed = parseIpv4(ip);
+    if (!('value' in parsed)) continue;
+    const addresses = given.get(subnet) ?? new Set();
+    given.set(subnet, addresses.add(parsed.value));
+  }
+  return given;
+}
+
+interface Room {
+  readonly network: SubnetLayout['network'];
+  readonly taken: readonly ReadonlySet<number>[];
+}
+
+function lastFree({ network, taken }: Room): number | null {
+  for (let address = lastHost(network); address >= firstHost(network); address--) {
+    if (!taken.some((addresses) => addresses.has(address))) return address;
+  }
+  return null;
+}

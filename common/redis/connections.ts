@@ -1,0 +1,63 @@
+import { Redis } from 'ioredis';
+import { FarmError, wrapError } from '../errors/farm-error.ts';
+import type { ReleaseStack } from '../lifecycle/release-stack.ts';
+import type { Logger } from '../logging/logger.ts';
+
+/** Oldest version whose scripts replicate effects and whose streams and sorted sets do what the farm asks for. */
+const OLDEST = [6, 2] as const;
+const RECONNECT_MAX_MS = 2_000;
+
+/**
+ * What a connection is for. `producer`: requests that must fail fast while Redis is away. `worker`: BullMQ workers, which
+ * wait for Redis as long as it takes. `listener`: subscriptions and blocking reads, likewise.
+ */
+export type ConnectionRole = 'producer' | 'worker' | 'listener';
+
+/** How a process reaches Redis. */
+export interface RedisOptions {
+  readonly url: string;
+  readonly logger: Logger;
+}
+
+/**
+ * Opens a connection that reconnects by itself, and waits until it is ready.
+ * @throws RedisUnavailable when the first connection fails.
+ */
+export async function openRedis({ url, logger }: RedisOptions, role: ConnectionRole): Promise<Redis> {
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    connectionName: `slipway-${role}`,
+    enableOfflineQueue: role !== 'producer',
+    maxRetriesPerRequest: role === 'producer' ? 1 : null,
+    retryStrategy: (times) => Math.min(times * 50, RECONNECT_MAX_MS),
+  });
+  redis.on('error', (error) => logger.warn({ err: error, role }, 'The Redis connection has trouble'));
+  try {
+    await redis.connect();
+  } catch (error) {
+    redis.disconnect();
+    throw wrapError(error, 'Connecting to Redis', 'RedisUnavailable');
+  }
+  return redis;
+}
+
+/** As `openRedis`, closed by `resources`. */
+export async function useRedis(resources: ReleaseStack, options: RedisOptions, role: ConnectionRole): Promise<Redis> {
+  return resources.use(`Redis ${role}`, await openRedis(options, role), (redis) => redis.disconnect());
+}
+
+/** Refuses a server that may throw the farm's state away. @throws RedisUnfit naming what is wrong. */
+export async function assertRedisFit(redis: Redis): Promise<void> {
+  const version = /redis_version:(\d+)\.(\d+)/.exec(await redis.info('server'));
+  const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)];
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
+    throw new FarmError('RedisUnfit', `Redis ${major}.${minor} is too old: ${OLDEST.join('.')} or newer is needed.`);
+  }
+  const policy = /maxmemory_policy:(\S+)/.exec(await redis.info('memory'))?.[1];
+  if (policy !== 'noeviction') {
+    throw new FarmError(
+      'RedisUnfit',
+      `Redis would throw state away: its maxmemory-policy is "${policy ?? 'unknown'}".`,
+    );
+  }
+}

@@ -1,0 +1,95 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import type { Limits } from '../contracts/builds.ts';
+import { type JobReference, jobId, jobReferenceSchema } from '../contracts/phases.ts';
+import { KEYS } from './keys.ts';
+import { readRedis, runScript } from './scripts.ts';
+
+/** A gang that has waited this long is not passed by smaller ones any more. */
+const PATIENCE_MS = 10 * 60_000;
+/** An admitted job that is on no queue after this time was taken by a scheduler that died. */
+const FORGOTTEN_MS = 5_000;
+const BATCH = 200;
+
+const dispatchSchema = z.object({ reference: jobReferenceSchema, cluster: z.string(), priority: z.number() });
+
+/** A job to put on the queue of its phase and cluster. */
+export type Dispatch = z.infer<typeof dispatchSchema>;
+
+/** What one look at a cluster's ready set gave. */
+export interface Taken {
+  readonly jobs: readonly Dispatch[];
+  /** True when there may be more at once. */
+  readonly more: boolean;
+  /** When to look again though nothing happens; null: not by itself. */
+  readonly againInMs: number | null;
+}
+
+/** Knobs that tests turn; the defaults are the farm's. */
+export interface TakeOptions {
+  readonly patienceMs?: number;
+  readonly forgottenMs?: number;
+}
+
+/** Admits what is ready on a cluster. Every job is given to one caller only. @throws RedisUnavailable */
+export async function takeReady(
+  redis: Redis,
+  { cluster, limits }: { readonly cluster: string; readonly limits: Limits },
+  { patienceMs = PATIENCE_MS, forgottenMs = FORGOTTEN_MS }: TakeOptions = {},
+): Promise<Taken> {
+  const reply = await runScript(redis, 'take', [
+    cluster,
+    limits.imports,
+    limits.vms,
+    Math.floor(limits.cpu * 1000),
+    limits.memoryBytes,
+    BATCH,
+    patienceMs,
+    forgottenMs,
+  ]);
+  const [delay, ...jobs] = z.tuple([z.number()], z.string()).parse(reply);
+  return {
+    jobs: jobs.map(readDispatch),
+    more: jobs.length >= BATCH,
+    againInMs: delay < 0 ? null : delay,
+  };
+}
+
+/** Says that these jobs are on their queues. @throws RedisUnavailable */
+export async function confirmQueued(redis: Redis, jobs: readonly Dispatch[]): Promise<void> {
+  if (jobs.length === 0) return;
+  await readRedis(redis.zrem(KEYS.outbox, ...jobs.map((job) => jobId(job.reference))));
+}
+
+/** Everything that was dispatched and has not ended, in portions; for the safety sweep. @throws RedisUnavailable */
+export async function* placedJobs(redis: Redis): AsyncGenerator<Dispatch> {
+  let cursor = '0';
+  do {
+    const [next, entries] = await readRedis(redis.hscan(KEYS.placed, cursor, 'COUNT', 100));
+    cursor = next;
+    for (let index = 1; index < entries.length; index += 2) yield readDispatch(entries[index] ?? '');
+  } while (cursor !== '0');
+}
+
+/** A job that BullMQ has lost gets another dispatch; null when it is not current any more. @throws RedisUnavailable */
+export async function redispatch(redis: Redis, job: JobReference): Promise<Dispatch | null> {
+  const reply = await runScript(redis, 'redispatch', [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch]);
+  return reply === null ? null : readDispatch(z.string().parse(reply));
+}
+
+/** Fails modules that are over their time. Returns ms until the next deadline, or null. @throws RedisUnavailable */
+export async function expireModules(redis: Redis): Promise<number | null> {
+  const failure = {
+    reason: 'ModuleTimeout',
+    message: 'The module took longer than its `timeout`.',
+    logTail: [],
+    events: [],
+    screenshot: false,
+  };
+  const reply = z.number().parse(await runScript(redis, 'expire', [JSON.stringify(failure)]));
+  return reply < 0 ? null : reply;
+}
+
+function readDispatch(text: string): Dispatch {
+  return dispatchSchema.parse(JSON.parse(text));
+}

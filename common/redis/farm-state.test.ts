@@ -1,0 +1,329 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
+import { sampleLayerVm, sampleModule } from '../../test/harness/sample-spec.ts';
+import type { FarmEvent } from '../contracts/events.ts';
+import type { Failure } from '../contracts/failures.ts';
+import type { PhaseClaim, PhaseStore } from '../contracts/phase-store.ts';
+import { PHASES } from '../contracts/phases.ts';
+import { FarmError } from '../errors/farm-error.ts';
+import { ReleaseStack } from '../lifecycle/release-stack.ts';
+import { createLogger } from '../logging/logger.ts';
+import { assertRedisFit, useRedis } from './connections.ts';
+import { type Dispatch, expireModules, redispatch, takeReady } from './dispatches.ts';
+import { readEvents } from './event-streams.ts';
+import { readCatalog } from './layers.ts';
+import { subscribeNotices } from './notices.ts';
+import { createPhaseStore } from './phase-store.ts';
+import { advertise } from './presence.ts';
+import { readUsage, reportCluster } from './slots.ts';
+import { cancelBuild, type SubmittedModule, submitBuild } from './submissions.ts';
+
+const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
+const logger = createLogger({ name: 'test', level: 'silent' });
+const resources = new ReleaseStack();
+let server: RedisServer;
+let redis: Awaited<ReturnType<typeof useRedis>>;
+let store: PhaseStore;
+
+beforeAll(async () => {
+  server = await startRedis();
+  resources.defer('redis-server', () => server.stop());
+  redis = await useRedis(resources, { url: server.url, logger }, 'producer');
+  const listener = await useRedis(resources, { url: server.url, logger }, 'listener');
+  store = createPhaseStore({ redis, notices: await subscribeNotices(listener, logger), firstBackoffMs: 1 });
+});
+
+beforeEach(async () => {
+  await redis.flushall();
+  for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: 'lab', capacity: 8 });
+});
+
+afterAll(() => resources.close());
+
+let ulids = 0;
+const newId = () => String(++ulids).padStart(26, '0');
+
+async function submit(modules: SubmittedModule[], idempotencyKey: string | null = null) {
+  const buildId = newId();
+  const digest = modules.map((module) => module.layerKey).join();
+  const reply = await submitBuild(redis, { buildId, idempotencyKey, digest, retentionMs: 60_000, modules });
+  return { buildId, reply };
+}
+
+async function take(): Promise<readonly Dispatch[]> {
+  return (await takeReady(redis, LAB)).jobs;
+}
+
+async function claimOne(job: Dispatch | undefined): Promise<PhaseClaim> {
+  const claim = job ? await store.claim(job.reference, 'w1') : null;
+  if (!claim) throw new Error('There was nothing to claim.');
+  return claim;
+}
+
+/** Takes the next job, which must be the only one, and commits it. */
+async function runNext(): Promise<PhaseClaim> {
+  const [job] = await take();
+  const claim = await claimOne(job);
+  const { vm, phase } = claim.job;
+  await store.commit(claim, {
+    outcome: 'succeeded',
+    ...(phase === 'snapshot' ? { layerVm: sampleLayerVm(vm, `s-${vm}`) } : {}),
+  });
+  return claim;
+}
+
+async function eventsOf(buildId: string): Promise<FarmEvent[]> {
+  const reader = redis.duplicate({ enableOfflineQueue: true });
+  const events: FarmEvent[] = [];
+  for await (const event of readEvents(reader, { buildId, lastEventId: '0' }, new AbortController().signal)) {
+    if (event) events.push(event);
+  }
+  reader.disconnect();
+  return events;
+}
+
+const failure = (reason: Failure['reason']): Failure => ({
+  reason,
+  message: 'It broke.',
+  logTail: [],
+  events: [],
+  screenshot: false,
+});
+
+test('the server is what the farm needs, and one that may evict is refused', async () => {
+  await assertRedisFit(redis);
+  await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+  await expect(assertRedisFit(redis)).rejects.toThrow('its maxmemory-policy is "allkeys-lru"');
+  await redis.config('SET', 'maxmemory-policy', 'noeviction');
+});
+
+test('builds a child after its parent, from the record of the parent', async () => {
+  const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
+  const child = sampleModule({ name: 'child', layerKey: 'k2', layerBuild: newId(), parents: [base] });
+  const { buildId } = await submit([base, child]);
+  for (const phase of PHASES) expect((await runNext()).job).toMatchObject({ layerBuild: base.layerBuild, phase });
+  const claim = await runNext();
+  expect(claim.parents['k1']).toMatchObject({
+    module: 'base',
+    version: 1,
+    layerBuild: base.layerBuild,
+    vms: [{ vm: 'vm' }],
+  });
+  for (let rest = 0; rest < 3; rest += 1) await runNext();
+  const events = await eventsOf(buildId);
+  expect(events.filter((event) => event.event !== 'phase-started' && event.event !== 'phase-finished')).toEqual([
+    expect.objectContaining({ event: 'build-accepted', buildId, modules: ['base', 'child'] }),
+    expect.objectContaining({ event: 'module-started', module: 'base', action: 'build' }),
+    expect.objectContaining({ event: 'module-finished', module: 'base', outcome: 'succeeded' }),
+    expect.objectContaining({ event: 'module-started', module: 'child', action: 'build' }),
+    expect.objectContaining({
+      event: 'module-finished',
+      module: 'child',
+      images: [{ vm: 'vm', disk: 'root', snapshot: 's-vm', cluster: 'lab' }],
+    }),
+    expect.objectContaining({ event: 'build-finished', buildId, outcome: 'succeeded' }),
+  ]);
+  expect((await readCatalog(redis)).newest.get('child')).toBe('k2');
+});
+
+test('admits the machines of a module all or nothing, and frees them by what the cluster shows', async () => {
+  const big = sampleModule({ name: 'big', layerKey: 'k1', layerBuild: newId(), vms: ['a', 'b', 'c'] });
+  const other = sampleModule({ name: 'other', layerKey: 'k2', layerBuild: newId(), vms: ['d', 'e'] });
+  await submit([big]);
+  const imports = await take();
+  expect(imports).toHaveLength(3);
+  for (const job of imports) await store.commit(await claimOne(job), { outcome: 'succeeded' });
+  await submit([other]);
+  const boots = await take();
+  expect(boots.map((job) => job.reference.phase).sort()).toEqual([
+    'boot-keystrokes',
+    'boot-keystrokes',
+    'boot-keystrokes',
+    'import',
+    'import',
+  ]);
+  for (const job of boots) await store.commit(await claimOne(job), { outcome: 'succeeded' });
+  expect((await take()).map((job) => job.reference.phase)).toEqual(['provision', 'provision', 'provision']);
+  expect(await readUsage(redis, 'lab')).toMatchObject({ imports: 0, vms: 3, cpu: 3 });
+
+  const first = { layerBuild: big.layerBuild, generation: 1, vm: 'a', cpu: 1, memoryBytes: 1024 ** 3 };
+  const slots = (await readUsage(redis, 'lab')).slots;
+  expect(await reportCluster(redis, 'lab', { leaving: slots, observed: [first] })).toBe(0);
+});
+
+test('counts machines that hold no slot against the limits', async () => {
+  const stray = { layerBuild: newId(), generation: 1, vm: 'x', cpu: 6, memoryBytes: 1024 ** 3 };
+  await reportCluster(redis, 'lab', { leaving: [], observed: [stray, { ...stray, vm: 'y', cpu: 2 }] });
+  await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() })]);
+  await runNext();
+  expect(await take()).toEqual([]);
+  await reportCluster(redis, 'lab', { leaving: [], observed: [stray] });
+  expect(await take()).toHaveLength(1);
+});
+
+test('waits for workers before it starts machines', async () => {
+  await advertise(redis, { worker: 'w', phase: 'provision', cluster: 'lab', capacity: 0 });
+  await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() })]);
+  await runNext();
+  expect(await take()).toEqual([]);
+  await advertise(redis, { worker: 'w', phase: 'provision', cluster: 'lab', capacity: 1 });
+  expect(await take()).toHaveLength(1);
+});
+
+test('makes a layer once for several builds, and goes on while one of them wants it', async () => {
+  const one = sampleModule({ name: 'one', layerKey: 'k1', layerBuild: newId() });
+  const two = sampleModule({ name: 'two', layerKey: 'k1', layerBuild: newId() });
+  const first = await submit([one]);
+  const second = await submit([two]);
+  expect(second.reply).toEqual({ outcome: 'accepted', actions: new Map([['two', 'join']]) });
+  await runNext();
+  expect(await cancelBuild(redis, first.buildId)).toBe(true);
+  for (let rest = 0; rest < 3; rest += 1) await runNext();
+  expect((await eventsOf(first.buildId)).at(-1)).toMatchObject({ event: 'build-finished', outcome: 'cancelled' });
+  expect((await eventsOf(second.buildId)).at(-1)).toMatchObject({
+    event: 'build-finished',
+    outcome: 'succeeded',
+    modules: [{ name: 'two', action: 'join', outcome: 'succeeded' }],
+  });
+});
+
+test('tells executors of a cancelled build to stop, and frees what they held when they have', async () => {
+  const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
+  const child = sampleModule({ name: 'child', layerKey: 'k2', layerBuild: newId(), parents: [base] });
+  const { buildId } = await submit([base, child]);
+  await runNext();
+  const [boot] = await take();
+  const claim = await claimOne(boot);
+  const stopped = await store.watch(claim, new AbortController().signal);
+  const aborted = new Promise((resolve) => stopped.addEventListener('abort', () => resolve(stopped.reason.code)));
+  await cancelBuild(redis, buildId);
+  expect(await aborted).toBe('Cancelled');
+  await expect(store.assertCurrent(claim)).rejects.toMatchObject({ code: 'Cancelled' });
+  expect((await readUsage(redis, 'lab')).slots).toMatchObject([{ vm: 'vm', stage: 'boot' }]);
+  await store.commit(claim, { outcome: 'cancelled' });
+  const { slots } = await readUsage(redis, 'lab');
+  expect(slots).toMatchObject([{ vm: 'vm', stage: 'leaving' }]);
+  expect(await reportCluster(redis, 'lab', { leaving: slots, observed: [] })).toBe(1);
+  expect(await take()).toEqual([]);
+  expect(await redis.smembers('{farm}:living')).toEqual([]);
+});
+
+test('lets only the last claim commit, once', async () => {
+  await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() })]);
+  const [job] = await take();
+  const slow = await claimOne(job);
+  const passed = await store.watch(slow, new AbortController().signal);
+  const aborted = new Promise((resolve) => passed.addEventListener('abort', () => resolve(passed.reason.code)));
+  const fast = await claimOne(job);
+  expect(fast).toMatchObject({ epoch: slow.epoch + 1, formerClaims: 1 });
+  expect(await aborted).toBe('Superseded');
+  await expect(store.commit(slow, { outcome: 'succeeded' })).rejects.toMatchObject({ code: 'Superseded' });
+  await store.commit(fast, { outcome: 'succeeded' });
+  await store.commit(fast, { outcome: 'succeeded' });
+  expect(await take()).toHaveLength(1);
+  expect(job && (await store.claim(job.reference, 'w2'))).toBeNull();
+});
+
+test('tries a fault again in the same generation, five times, then gives up', async () => {
+  const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
+  const child = sampleModule({ name: 'child', layerKey: 'k2', layerBuild: newId(), parents: [base] });
+  const { buildId } = await submit([base, child]);
+  let tries = 0;
+  await expect
+    .poll(async () => {
+      for (const job of await take()) {
+        tries += 1;
+        await store.commit(await claimOne(job), { outcome: 'failed', failure: failure('Fault') });
+      }
+      return redis.smembers('{farm}:living');
+    })
+    .toEqual([]);
+  expect(tries).toBe(6);
+  expect((await eventsOf(buildId)).at(-1)).toMatchObject({
+    outcome: 'failed',
+    modules: expect.arrayContaining([
+      expect.objectContaining({ name: 'base', failure: expect.objectContaining({ reason: 'RetriesExhausted' }) }),
+      expect.objectContaining({ name: 'child', failure: expect.objectContaining({ reason: 'ParentFailed' }) }),
+    ]),
+  });
+});
+
+test('starts a new generation of the whole module where the disks cannot be trusted, three in all', async () => {
+  const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
+  const { buildId } = await submit([base]);
+  for (const generation of [1, 2, 3]) {
+    expect((await runNext()).job).toMatchObject({ phase: 'import', generation });
+    const [boot] = await take();
+    const claim = await claimOne(boot);
+    expect(claim).toMatchObject({ formerClaims: 0 });
+    await store.commit(claim, { outcome: 'failed', failure: failure('TypingInterrupted') });
+    const { slots } = await readUsage(redis, 'lab');
+    expect(slots.map((slot) => slot.stage)).toEqual(Array(slots.length).fill('leaving'));
+  }
+  expect((await eventsOf(buildId)).at(-1)).toMatchObject({ outcome: 'failed' });
+});
+
+test('repeats a failed module as often as it says', async () => {
+  const { buildId } = await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId(), retries: 1 })]);
+  for (const generation of [1, 2]) {
+    const [job] = await take();
+    const claim = await claimOne(job);
+    expect(claim.job.generation).toBe(generation);
+    await store.commit(claim, { outcome: 'failed', failure: failure('ImportFailed') });
+  }
+  expect((await eventsOf(buildId)).at(-1)).toMatchObject({ outcome: 'failed' });
+});
+
+test('fails a module that is over its time', async () => {
+  const { buildId } = await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId(), timeoutMs: 1 })]);
+  const [job] = await take();
+  const claim = await claimOne(job);
+  const check = async () => {
+    await expireModules(redis);
+    return store.assertCurrent(claim).then(
+      () => 'current',
+      (error: unknown) => error instanceof FarmError && error.code,
+    );
+  };
+  await expect.poll(check).toBe('Cancelled');
+  await store.commit(claim, { outcome: 'cancelled' });
+  expect((await eventsOf(buildId)).at(-1)).toMatchObject({ modules: [{ failure: { reason: 'ModuleTimeout' } }] });
+});
+
+test('gives a lost job another dispatch, and passes whoever still ran it', async () => {
+  await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() })]);
+  const [job] = await take();
+  const lost = await claimOne(job);
+  const again = job && (await redispatch(redis, job.reference));
+  expect(again?.reference.dispatch).toBe(2);
+  await expect(store.commit(lost, { outcome: 'succeeded' })).rejects.toMatchObject({ code: 'Superseded' });
+  expect(await redispatch(redis, lost.job)).toBeNull();
+  await store.commit(await claimOne(again ?? undefined), { outcome: 'succeeded' });
+});
+
+test('answers the same request under the same key with the same build, and refuses another one', async () => {
+  const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
+  const { buildId } = await submit([base], 'key');
+  expect((await submit([base], 'key')).reply).toEqual({ outcome: 'existing', buildId });
+  const other = sampleModule({ name: 'base', layerKey: 'k9', layerBuild: newId() });
+  await expect(submit([other], 'key')).rejects.toMatchObject({ code: 'IdempotencyConflict' });
+});
+
+test('refuses a plan that counted on a layer that has gone, or did not count on one that has come', async () => {
+  const gone: SubmittedModule = { action: 'reuse', name: 'base', layerKey: 'k1', dependsOn: [] };
+  const { reply } = await submit([gone]);
+  expect(reply).toEqual({ outcome: 'stale', layerKey: 'k1' });
+  const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
+  await submit([base]);
+  for (const phase of PHASES) expect((await runNext()).job.phase).toBe(phase);
+  expect((await submit([{ ...base, layerBuild: newId() }])).reply).toEqual({ outcome: 'stale', layerKey: 'k1' });
+  const reused = await submit([gone]);
+  expect((await eventsOf(reused.buildId)).map((event) => event.event)).toEqual([
+    'build-accepted',
+    'module-reused',
+    'module-finished',
+    'build-finished',
+  ]);
+  const fresh = await submit([{ ...base, layerBuild: newId(), fresh: true }]);
+  expect(fresh.reply).toMatchObject({ outcome: 'accepted' });
+});

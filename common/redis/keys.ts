@@ -1,0 +1,37 @@
+import { REDIS_PREFIX } from '../contracts/phases.ts';
+
+const key = (...parts: readonly string[]) => [REDIS_PREFIX, ...parts].join(':');
+
+/** The keys that processes read themselves; scripts change them. What each holds is said in `scripts/include`. */
+export const KEYS = {
+  /** Zset of build ids by the time they were accepted. */
+  builds: key('builds'),
+  build: (id: string) => key('build', id),
+  buildResults: (id: string) => key('build', id, 'results'),
+  buildWorks: (id: string) => key('build', id, 'works'),
+  /** Stream of the build's events, field `event`. */
+  buildEvents: (id: string) => key('build', id, 'events'),
+  work: (id: string) => key('work', id),
+  workPhases: (id: string) => key('work', id, 'phases'),
+  workFailures: (id: string) => key('work', id, 'failures'),
+  workSteps: (id: string) => key('work', id, 'steps'),
+  workScreens: (id: string) => key('work', id, 'screens'),
+  workDisks: (id: string) => key('work', id, 'disks'),
+  /** Set of works that have not ended. */
+  living: key('living'),
+  /** Hash of layer keys to the work that makes them. */
+  flights: key('flights'),
+  /** Hash of layer keys to LayerRecords. */
+  layers: key('layers'),
+  /** Hash of module names to the layer key of their newest version. */
+  newest: key('newest'),
+  /** Hash of BullMQ job ids to what was dispatched and has not ended. */
+  placed: key('placed'),
+  outbox: key('outbox'),
+  imports: (cluster: string) => key('imports', cluster),
+  slots: (cluster: string) => key('slots', cluster),
+  strays: (cluster: string) => key('strays', cluster),
+  workers: (cluster: string) => key('workers', cluster),
+  /** Pub/sub channel of notices. */
+  notices: key('notices'),
+} as const;

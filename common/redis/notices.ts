@@ -1,0 +1,81 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { outcomeSchema } from '../contracts/events.ts';
+import { phaseSchema } from '../contracts/phases.ts';
+import type { Logger } from '../logging/logger.ts';
+import { KEYS } from './keys.ts';
+
+const work = { layerBuild: z.string() };
+
+/** What processes of the farm tell each other at once. A notice may be lost: whoever acts on one also looks by itself. */
+export const noticeSchema = z.discriminatedUnion('kind', [
+  /** A cluster may have something to dispatch. */
+  z.object({ kind: z.literal('wake'), cluster: z.string() }),
+  /** Machines of a cluster may give up their slots. */
+  z.object({ kind: z.literal('leaving'), cluster: z.string() }),
+  /** Executors of a work must stop. */
+  z.object({ kind: z.literal('stop'), ...work, generation: z.int() }),
+  /** Somebody else has taken a running phase over. */
+  z.object({
+    kind: z.literal('claimed'),
+    ...work,
+    generation: z.int(),
+    vm: z.string(),
+    phase: phaseSchema,
+    epoch: z.int(),
+  }),
+  /** A work has ended, or starts again (`again`). */
+  z.object({
+    kind: z.literal('ended'),
+    ...work,
+    cluster: z.string(),
+    outcome: z.union([outcomeSchema, z.literal('again')]),
+    durationMs: z.number(),
+  }),
+  z.object({ kind: z.literal('finished'), buildId: z.string(), outcome: outcomeSchema }),
+  /** A layer was registered. */
+  z.object({ kind: z.literal('layer'), layerKey: z.string(), cluster: z.string() }),
+]);
+
+export type Notice = z.infer<typeof noticeSchema>;
+
+/** Hears a notice, or `reconnected`: notices may have been missed, look at everything again. */
+export type NoticeListener = (notice: Notice | { readonly kind: 'reconnected' }) => void;
+
+/** The subscription of a process to the farm's notices. */
+export interface Notices {
+  /** Returns how to stop listening. */
+  listen(listener: NoticeListener): () => void;
+}
+
+/** Subscribes on a connection of its own (role `listener`); resolves when notices arrive. */
+export async function subscribeNotices(redis: Redis, logger: Logger): Promise<Notices> {
+  const listeners = new Set<NoticeListener>();
+  const tell = (notice: Parameters<NoticeListener>[0]) => {
+    for (const listener of [...listeners]) {
+      try {
+        listener(notice);
+      } catch (error) {
+        logger.error({ err: error, kind: notice.kind }, 'A listener to notices failed');
+      }
+    }
+  };
+  redis.on('message', (_channel: string, text: string) => {
+    const notice = noticeSchema.safeParse(JSON.parse(text));
+    if (notice.success) tell(notice.data);
+  });
+  await redis.subscribe(KEYS.notices);
+  // ioredis subscribes again by itself; `ready` comes before that, so the subscription is asked for once more.
+  redis.on('ready', () => {
+    redis.subscribe(KEYS.notices).then(
+      () => tell({ kind: 'reconnected' }),
+      (error: unknown) => logger.warn({ err: error }, 'Subscribing to notices failed'),
+    );
+  });
+  return {
+    listen: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}

@@ -1,0 +1,135 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { FAILURES, type Failure } from '../contracts/failures.ts';
+import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
+import type { PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
+import type { JobReference, Phase } from '../contracts/phases.ts';
+import { FarmError } from '../errors/farm-error.ts';
+import { KEYS } from './keys.ts';
+import { readLayerRecord } from './layers.ts';
+import type { Notices } from './notices.ts';
+import { readRedis, runScript } from './scripts.ts';
+
+/** Same-generation tries of a phase after its first one. */
+const MAX_FAULTS = 5;
+/** Pause before the first of them, doubled for each further one. */
+const FIRST_BACKOFF_MS = 2_000;
+
+/** What a phase store works with. */
+export interface PhaseStoreOptions {
+  /** Role `producer`. */
+  readonly redis: Redis;
+  readonly notices: Notices;
+  /** Hears how long a phase was ready before its first claim, ms. */
+  readonly onHandOff?: (phase: Phase, elapsedMs: number) => void;
+  /** Hears how a committed phase ended, after how many ms. */
+  readonly onCommit?: (phase: Phase, outcome: string, elapsedMs: number) => void;
+  /** @defaultValue 2000 */
+  readonly firstBackoffMs?: number;
+}
+
+const claimReply = z.tuple([z.int(), z.string(), z.int(), z.number(), z.string()], z.string()).nullable();
+const commitReply = z.tuple([z.enum(['committed', 'repeated', 'superseded']), z.number(), z.string()]);
+
+/** The farm's state as workers see it; one per worker process. */
+export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
+  const { redis, notices } = options;
+  return {
+    claim: (job, worker) => claim(options, job, worker),
+    assertCurrent: (current) => assertCurrent(redis, current),
+    commit: (current, result) => commit(options, current, result),
+    emit: async (current, event) => {
+      const step = event.event === 'step-started' || event.event === 'step-finished';
+      const mark = step ? `${event.vm}/${event.step}/${event.event}` : '';
+      const reply = await runScript(redis, 'emit', [...claimArguments(current), JSON.stringify(event), mark]);
+      if (reply !== 1) throw superseded(current);
+    },
+    watch: (current, signal) => watch({ redis, notices }, current, signal),
+    saveScreenshot: async (current, png) => {
+      const { job } = current;
+      await assertCurrent(redis, current);
+      await readRedis(redis.hset(KEYS.workScreens(job.layerBuild), job.vm, png));
+    },
+  };
+}
+
+async function claim(options: PhaseStoreOptions, job: JobReference, worker: string): Promise<PhaseClaim | null> {
+  const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker];
+  const reply = claimReply.parse(await runScript(options.redis, 'claim', args));
+  if (reply === null) return null;
+  const [epoch, cluster, formerClaims, readyMs, spec, ...records] = reply;
+  if (readyMs >= 0) options.onHandOff?.(job.phase, readyMs);
+  const parents: Record<string, LayerRecord> = {};
+  for (let index = 0; index + 1 < records.length; index += 2) {
+    parents[records[index] ?? ''] = readLayerRecord(records[index + 1] ?? '');
+  }
+  return { job, epoch, cluster, formerClaims, parents, spec: JSON.parse(spec) as LayerSpec };
+}
+
+async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {
+  const reply = await runScript(redis, 'check', claimArguments(current));
+  if (reply === 'cancelled') throw cancelled(current);
+  if (reply !== 'current') throw superseded(current);
+}
+
+async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: PhaseResult): Promise<void> {
+  const failure = result.outcome === 'failed' ? result.failure : null;
+  const reply = await runScript(options.redis, 'commit', [
+    ...claimArguments(current),
+    result.outcome,
+    result.outcome === 'succeeded' && result.layerVm ? JSON.stringify(result.layerVm) : '',
+    failure ? JSON.stringify(failure) : '',
+    failure ? FAILURES[failure.reason].retry : '',
+    result.outcome === 'requeue' ? Math.ceil(result.afterMs) : (options.firstBackoffMs ?? FIRST_BACKOFF_MS),
+    MAX_FAULTS,
+    failure ? JSON.stringify(exhausted(failure)) : '',
+  ]);
+  const [outcome, elapsedMs, became] = commitReply.parse(reply);
+  if (outcome === 'superseded') throw superseded(current);
+  if (outcome === 'committed') options.onCommit?.(current.job.phase, became, elapsedMs);
+}
+
+/** Notices tell; the claim is also looked at when the watch begins and after every reconnection. */
+async function watch(
+  { redis, notices }: { readonly redis: Redis; readonly notices: Notices },
+  current: PhaseClaim,
+  signal: AbortSignal,
+): Promise<AbortSignal> {
+  const { job, epoch } = current;
+  const controller = new AbortController();
+  const look = () => assertCurrent(redis, current);
+  const abortUnlessAway = (error: unknown) => {
+    if (error instanceof FarmError && error.kind === 'cancelled') controller.abort(error);
+  };
+  const stop = notices.listen((notice) => {
+    if (notice.kind === 'reconnected') return void look().catch(abortUnlessAway);
+    if (!('layerBuild' in notice) || notice.layerBuild !== job.layerBuild) return;
+    if (notice.kind === 'stop' && notice.generation === job.generation) controller.abort(cancelled(current));
+    const same = notice.kind === 'claimed' && notice.vm === job.vm && notice.phase === job.phase;
+    if (same && notice.generation === job.generation && notice.epoch > epoch) controller.abort(superseded(current));
+  });
+  signal.addEventListener('abort', stop, { once: true });
+  controller.signal.addEventListener('abort', stop, { once: true });
+  try {
+    await look();
+  } catch (error) {
+    abortUnlessAway(error);
+  }
+  return AbortSignal.any([controller.signal, signal]);
+}
+
+function exhausted(failure: Failure): Failure {
+  return { ...failure, reason: 'RetriesExhausted', message: `${failure.reason}: ${failure.message}` };
+}
+
+function claimArguments({ job, epoch }: PhaseClaim): (string | number)[] {
+  return [job.layerBuild, job.generation, job.vm, job.phase, epoch];
+}
+
+function superseded({ job }: PhaseClaim): FarmError {
+  return new FarmError('Superseded', `Another worker has taken over ${job.phase} of VM "${job.vm}", or it has ended.`);
+}
+
+function cancelled({ job }: PhaseClaim): FarmError {
+  return new FarmError('Cancelled', `Nobody wants ${job.phase} of VM "${job.vm}" any more.`);
+}

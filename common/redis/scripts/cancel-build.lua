@@ -1,0 +1,31 @@
+-- Cancels a build: its modules that have not ended are cancelled, and work that nobody else wants stops.
+--
+-- KEYS[1]  prefix of the farm
+-- ARGV     buildId
+--
+-- returns  'cancelled', 'finished' (it was already) or 'unknown'
+-- @include farm events ready slots finish
+local buildId = ARGV[1]
+local state = redis.call('HGET', key('build', buildId), 'state')
+if not state then return 'unknown' end
+if state ~= 'queued' and state ~= 'running' then return 'finished' end
+
+-- Interest goes first, so that works end without telling a build that has ended.
+local abandoned = {}
+for _, id in ipairs(redis.call('SMEMBERS', key('living'))) do
+  if redis.call('SREM', key('work', id, 'builds'), buildId) == 1 and redis.call('SCARD', key('work', id, 'builds')) == 0 then
+    abandoned[#abandoned + 1] = id
+  end
+end
+for _, id in ipairs(redis.call('HKEYS', key('build', buildId, 'works'))) do
+  local work = loadWork(id)
+  for _, known in ipairs(namesIn(buildId, id)) do
+    finishModule(buildId, known, { outcome = 'cancelled', images = '[]',
+      durationMs = work and work.startedAt and (NOW - work.startedAt) or 0 })
+  end
+end
+for _, id in ipairs(abandoned) do
+  local work = loadWork(id)
+  if work.state == 'queued' or work.state == 'running' or work.state == 'stopping' then stopWork(work, 'cancelled') end
+end
+return 'cancelled'

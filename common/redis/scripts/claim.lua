@@ -1,0 +1,71 @@
+-- Takes a phase over for a worker, raising its epoch.
+--
+-- KEYS[1]  prefix of the farm
+-- ARGV     layerBuild, generation, vm, phase, dispatch, worker
+--
+-- returns  nil when the job is not current any more, else
+--          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
+--            layerKey of a parent, its LayerRecord ... }
+-- @include farm events ready slots finish
+local field = ARGV[3] .. '/' .. ARGV[4]
+local work = loadWork(ARGV[1])
+local phase = work and loadPhase(work.id, field)
+if not phase or work.generation ~= tonumber(ARGV[2]) or phase.dispatch ~= tonumber(ARGV[5]) then return nil end
+if phase.state ~= 'queued' and phase.state ~= 'running' then return nil end
+
+if work.state == 'stopping' then
+  -- The executor that ran it is gone, or the queue would not have handed the job out again.
+  phase.state = 'cancelled'
+  phase.epoch = phase.epoch + 1
+  storePhase(work.id, field, phase)
+  withdraw(work, field, phase)
+  if ARGV[4] == IMPORT then releaseImport(work, ARGV[3]) end
+  settle(work)
+  return nil
+end
+
+local first = phase.state == 'queued'
+local formerClaims = phase.claims
+phase.state = 'running'
+phase.epoch = phase.epoch + 1
+phase.claims = phase.claims + 1
+phase.worker = ARGV[6]
+if first then
+  phase.attempts = phase.attempts + 1
+  phase.startedAt = NOW
+  phase.finishedAt = nil
+end
+storePhase(work.id, field, phase)
+redis.call('ZREM', key('outbox'), jobOf(work, field, phase))
+
+if work.state == 'queued' then setWork(work, 'state', 'running') end
+if not work.startedAt then
+  setWork(work, 'startedAt', NOW)
+  if work.timeoutMs > 0 then redis.call('ZADD', key('deadlines'), NOW + work.timeoutMs, work.id) end
+  for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
+    if redis.call('HGET', key('build', buildId), 'state') == 'queued' then
+      redis.call('HSET', key('build', buildId), 'state', 'running')
+    end
+    for _, known in ipairs(namesIn(buildId, work.id)) do
+      tellBuild(buildId, '{"event":"module-started","module":' .. quote(known.name) .. ',"action":' .. quote(known.action) .. '}')
+    end
+  end
+end
+if first then
+  tellWork(work, '{"event":"phase-started","module":' .. quote(work.module) .. ',"vm":' .. quote(ARGV[3]) .. ',"phase":'
+    .. quote(ARGV[4]) .. ',"attempt":' .. phase.attempts .. ',"worker":' .. quote(ARGV[6]) .. '}')
+else
+  notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4],
+    epoch = phase.epoch })
+end
+
+local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents')
+local reply = { phase.epoch, work.cluster, formerClaims, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1] }
+for parent in words(more[2]) do
+  local record = redis.call('HGET', key('layers'), parent)
+  if record then
+    reply[#reply + 1] = parent
+    reply[#reply + 1] = record
+  end
+end
+return reply

@@ -1,0 +1,86 @@
+-- Records how a phase ended and moves what depends on it. Doing it again changes nothing.
+--
+-- KEYS[1]  prefix of the farm
+-- ARGV     layerBuild, generation, vm, phase, epoch, outcome (succeeded | failed | requeue | cancelled), then
+--          [7] LayerVm (JSON) or ''   [8] failure (JSON) or ''   [9] retry policy of its reason
+--          [10] ms to wait before the next try   [11] how many faults a phase may have
+--          [12] failure (JSON) that says that all tries are used up, or ''
+--
+-- returns  {'committed' | 'repeated' | 'superseded', ms since the phase started or -1, what became of it}
+-- @include farm events ready slots finish
+local vm, kind, outcome = ARGV[3], ARGV[4], ARGV[6]
+local field = vm .. '/' .. kind
+local work = loadWork(ARGV[1])
+local phase = work and loadPhase(work.id, field)
+if not phase or work.generation ~= tonumber(ARGV[2]) or phase.epoch ~= tonumber(ARGV[5]) then
+  return { 'superseded', -1, '' }
+end
+if phase.committed == phase.epoch then return { 'repeated', -1, '' } end
+if phase.state ~= 'running' then return { 'superseded', -1, '' } end
+phase.committed = phase.epoch
+local elapsed = NOW - (phase.startedAt or NOW)
+local failure = ARGV[8] ~= '' and ARGV[8] or nil
+
+local function endPhase(state, told, why)
+  phase.state = state
+  phase.finishedAt = NOW
+  phaseFinished(work, field, phase, told or state, why)
+  storePhase(work.id, field, phase)
+  withdraw(work, field, phase)
+  if kind == IMPORT then releaseImport(work, vm) end
+end
+
+local function again(delayMs, why)
+  endPhase('ready', 'requeue', why)
+  makeReadyLater(work, field, phase, delayMs)
+  return { 'committed', elapsed, 'requeue' }
+end
+
+if work.state == 'stopping' then
+  endPhase('cancelled')
+  settle(work)
+  return { 'committed', elapsed, 'cancelled' }
+end
+
+if outcome == 'cancelled' then return again(0) end
+if outcome == 'requeue' then return again(tonumber(ARGV[10])) end
+
+if outcome == 'failed' then
+  if ARGV[9] == 'same-generation' and phase.faults < tonumber(ARGV[11]) then
+    phase.faults = phase.faults + 1
+    return again(tonumber(ARGV[10]) * 2 ^ (phase.faults - 1), failure)
+  end
+  local final = ARGV[9] == 'never' and failure or ARGV[12]
+  endPhase('failed', 'failed', final)
+  redis.call('HSET', key('work', work.id, 'failures'), vm, final)
+  failWork(work, final, ARGV[9] == 'next-generation', final)
+  return { 'committed', elapsed, 'failed' }
+end
+
+endPhase('succeeded')
+for dependent in words(phase.dependents) do
+  local other = loadPhase(work.id, dependent)
+  other.needs = other.needs - 1
+  storePhase(work.id, dependent, other)
+  if other.needs == 0 and other.state == 'waiting' and (kindOf(dependent) ~= BOOT or work.gang == 'admitted') then
+    makeReady(work, dependent, other)
+  end
+end
+if kind == IMPORT then
+  setWork(work, 'imports', work.imports - 1)
+  if work.imports == 0 then
+    setWork(work, 'gang', 'ready')
+    setWork(work, 'readyAt', NOW)
+    waitForAdmission(work, 'gangs', work.id)
+  end
+elseif kind == BOOT then
+  setStage(work, vm, 'provision')
+elseif kind == 'provision' then
+  setStage(work, vm, 'snapshot')
+elseif kind == SNAPSHOT then
+  if ARGV[7] ~= '' then redis.call('HSET', key('work', work.id, 'disks'), vm, ARGV[7]) end
+  setStage(work, vm, 'leaving')
+  setWork(work, 'left', work.left - 1)
+  if work.left == 0 then endWork(work, 'succeeded') end
+end
+return { 'committed', elapsed, 'succeeded' }

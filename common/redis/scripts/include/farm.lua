@@ -1,0 +1,73 @@
+-- What every script of the farm starts with: keys, time, phases and notices.
+--
+-- KEYS[1] is the prefix of the farm, one hash tag: every other key is derived from it and lives in the same slot.
+-- NOW is the server's clock in milliseconds, so that all processes of the farm share one time.
+--
+-- work:<id>          hash: one layer build (see submit.lua for its fields)
+-- work:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase
+-- work:<id>:builds   set: the builds that want it; work:<id>:children set: the works that start from its layer
+local FARM = KEYS[1]
+local clock = redis.call('TIME')
+local NOW = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local BOOT, SNAPSHOT, IMPORT = 'boot-keystrokes', 'snapshot', 'import'
+
+local function key(...)
+  return FARM .. ':' .. table.concat({ ... }, ':')
+end
+
+local function words(text)
+  return string.gmatch(text or '', '%S+')
+end
+
+local FIELDS = { 'state', 'module', 'layerKey', 'cluster', 'generation', 'priority', 'owner', 'pending', 'imports',
+  'left', 'gang', 'vms', 'retries', 'crashes', 'verdict', 'failure', 'startedAt', 'createdAt', 'readyAt', 'timeoutMs' }
+local NUMBERS = { generation = true, priority = true, pending = true, imports = true, left = true, retries = true,
+  crashes = true, startedAt = true, createdAt = true, readyAt = true, timeoutMs = true }
+
+-- The small fields of a work as a table with its id; nil when it is unknown.
+local function loadWork(id)
+  local values = redis.call('HMGET', key('work', id), unpack(FIELDS))
+  if not values[1] then return nil end
+  local work = { id = id }
+  for index, field in ipairs(FIELDS) do
+    local value = values[index]
+    if value then work[field] = NUMBERS[field] and tonumber(value) or value end
+  end
+  return work
+end
+
+local function setWork(work, field, value)
+  work[field] = value
+  redis.call('HSET', key('work', work.id), field, value)
+end
+
+local function loadPhase(id, field)
+  local raw = redis.call('HGET', key('work', id, 'phases'), field)
+  return raw and cjson.decode(raw)
+end
+
+local function storePhase(id, field, phase)
+  redis.call('HSET', key('work', id, 'phases'), field, cjson.encode(phase))
+end
+
+local function vmOf(field) return string.match(field, '^(.*)/') end
+local function kindOf(field) return string.match(field, '/([^/]*)$') end
+
+local function jobOf(work, field, phase)
+  return table.concat({ work.id, work.generation, vmOf(field), kindOf(field), phase.dispatch }, '.')
+end
+
+-- Tells every process something; the notices are those of notices.ts.
+local function notify(notice)
+  redis.call('PUBLISH', key('notices'), cjson.encode(notice))
+end
+
+local woken = {}
+-- Wakes the dispatchers for a cluster, once a script.
+local function wake(cluster)
+  if woken[cluster] then return end
+  woken[cluster] = true
+  notify({ kind = 'wake', cluster = cluster })
+end
+
+local function quote(text) return cjson.encode(tostring(text)) end

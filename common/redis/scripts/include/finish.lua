@@ -1,0 +1,193 @@
+-- How works and builds end. A work that must end while executors still run is `stopping` with a verdict; when the last
+-- of them has let go it is settled:
+--
+--   queued -> running -> succeeded
+--                    \-> stopping (verdict failed | cancelled | again) -> failed | cancelled | queued (next generation)
+local function imagesOf(id, cluster)
+  local images = {}
+  for _, raw in ipairs(redis.call('HVALS', key('work', id, 'disks'))) do
+    local layerVm = cjson.decode(raw)
+    for _, disk in ipairs(layerVm.disks) do
+      images[#images + 1] = { vm = layerVm.vm, disk = disk.name, snapshot = disk.snapshot, cluster = cluster }
+    end
+  end
+  return #images == 0 and '[]' or cjson.encode(images)
+end
+
+local function forgetAfter(id, retention)
+  redis.call('PEXPIRE', key('work', id), retention)
+  for _, part in ipairs({ 'phases', 'builds', 'disks', 'failures', 'steps', 'screens' }) do
+    redis.call('PEXPIRE', key('work', id, part), retention)
+  end
+end
+
+local function finishBuild(buildId)
+  local build = redis.call('HMGET', key('build', buildId), 'failed', 'cancelled', 'createdAt', 'retentionMs')
+  local outcome = 'succeeded'
+  if tonumber(build[2] or 0) > 0 then outcome = 'cancelled' end
+  if tonumber(build[1] or 0) > 0 then outcome = 'failed' end
+  redis.call('HSET', key('build', buildId), 'state', outcome, 'finishedAt', NOW)
+  tellBuild(buildId, '{"event":"build-finished","buildId":' .. quote(buildId) .. ',"outcome":' .. quote(outcome)
+    .. ',"durationMs":' .. (NOW - tonumber(build[3])) .. ',"modules":['
+    .. table.concat(redis.call('HVALS', key('build', buildId, 'results')), ',') .. ']}')
+  local retention = tonumber(build[4])
+  for _, part in ipairs({ 'events', 'works', 'results' }) do redis.call('PEXPIRE', key('build', buildId, part), retention) end
+  redis.call('PEXPIRE', key('build', buildId), retention)
+  for _, id in ipairs(redis.call('HKEYS', key('build', buildId, 'works'))) do
+    if redis.call('SISMEMBER', key('living'), id) == 0 then forgetAfter(id, retention) end
+  end
+  notify({ kind = 'finished', buildId = buildId, outcome = outcome })
+end
+
+-- One module of a build has ended. `detail` has outcome, durationMs, images (JSON) and failure (JSON or nil).
+local function finishModule(buildId, known, detail)
+  local results = key('build', buildId, 'results')
+  if redis.call('HEXISTS', results, known.name) == 1 then return end
+  local rest = ',"action":' .. quote(known.action) .. ',"outcome":' .. quote(detail.outcome)
+    .. ',"durationMs":' .. detail.durationMs .. ',"images":' .. detail.images
+    .. (detail.failure and (',"failure":' .. detail.failure) or '') .. '}'
+  redis.call('HSET', results, known.name, '{"name":' .. quote(known.name) .. rest)
+  tellBuild(buildId, '{"event":"module-finished","module":' .. quote(known.name) .. rest)
+  if detail.outcome ~= 'succeeded' then redis.call('HINCRBY', key('build', buildId), detail.outcome, 1) end
+  if redis.call('HINCRBY', key('build', buildId), 'open', -1) == 0 then finishBuild(buildId) end
+end
+
+local function registerLayer(work)
+  local version = redis.call('HINCRBY', key('versions'), work.module, 1)
+  local more = redis.call('HMGET', key('work', work.id), 'namespace', 'labels')
+  local record = '{"layerKey":' .. quote(work.layerKey) .. ',"module":' .. quote(work.module) .. ',"version":' .. version
+    .. ',"cluster":' .. quote(work.cluster) .. ',"namespace":' .. quote(more[1]) .. ',"layerBuild":' .. quote(work.id)
+    .. ',"generation":' .. work.generation .. ',"createdAtMs":' .. NOW .. ',"labels":' .. more[2]
+    .. ',"vms":[' .. table.concat(redis.call('HVALS', key('work', work.id, 'disks')), ',') .. ']}'
+  redis.call('HSET', key('layers'), work.layerKey, record)
+  redis.call('HSET', key('newest'), work.module, work.layerKey)
+  notify({ kind = 'layer', layerKey = work.layerKey, cluster = work.cluster })
+end
+
+local PARENT_FAILED = '{"reason":"ParentFailed","message":"The module that it starts from failed.",'
+  .. '"logTail":[],"events":[],"screenshot":false}'
+
+local function leaveSlots(work)
+  for vm in words(work.vms) do setStage(work, vm, 'leaving') end
+end
+
+local function endOne(work, outcome, failure)
+  setWork(work, 'state', outcome)
+  redis.call('HSET', key('work', work.id), 'finishedAt', NOW)
+  if failure then setWork(work, 'failure', failure) end
+  redis.call('SREM', key('living'), work.id)
+  redis.call('ZREM', key('deadlines'), work.id)
+  redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
+  if redis.call('HGET', key('flights'), work.layerKey) == work.id then redis.call('HDEL', key('flights'), work.layerKey) end
+  leaveSlots(work)
+  if outcome == 'succeeded' then registerLayer(work) end
+  local detail = { outcome = outcome, durationMs = NOW - (work.startedAt or NOW), failure = failure,
+    images = outcome == 'succeeded' and imagesOf(work.id, work.cluster) or '[]' }
+  for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
+    for _, known in ipairs(namesIn(buildId, work.id)) do finishModule(buildId, known, detail) end
+  end
+  forgetAfter(work.id, redis.call('HGET', key('work', work.id), 'retentionMs'))
+  notify({ kind = 'ended', layerBuild = work.id, cluster = work.cluster, outcome = outcome,
+    durationMs = detail.durationMs })
+end
+
+-- Ends a work and all that cannot be built without it. A loop, not a recursion: chains may be long.
+local function endWork(first, outcome, failure)
+  local todo = { { work = first, outcome = outcome, failure = failure } }
+  while #todo > 0 do
+    local item = table.remove(todo)
+    endOne(item.work, item.outcome, item.failure)
+    local children = key('work', item.work.id, 'children')
+    for _, childId in ipairs(redis.call('SMEMBERS', children)) do
+      local child = loadWork(childId)
+      if child and child.state == 'queued' then
+        if item.outcome == 'succeeded' then
+          setWork(child, 'pending', child.pending - 1)
+          if child.pending == 0 then startWork(child) end
+        else
+          todo[#todo + 1] = { work = child, outcome = item.outcome,
+            failure = item.outcome == 'failed' and PARENT_FAILED or nil }
+        end
+      end
+    end
+    redis.call('DEL', children)
+  end
+end
+
+local function nextGeneration(work)
+  leaveSlots(work)
+  setWork(work, 'generation', work.generation + 1)
+  setWork(work, 'state', 'queued')
+  setWork(work, 'gang', '')
+  local phases, imports, left = key('work', work.id, 'phases'), 0, 0
+  local all = redis.call('HGETALL', phases)
+  for index = 1, #all, 2 do
+    local phase = cjson.decode(all[index + 1])
+    phase.state, phase.needs, phase.claims, phase.faults = 'waiting', phase.base, 0, 0
+    phase.startedAt, phase.finishedAt, phase.worker, phase.readyAt = nil, nil, nil, nil
+    if kindOf(all[index]) == IMPORT then imports = imports + 1 end
+    if kindOf(all[index]) == SNAPSHOT then left = left + 1 end
+    redis.call('HSET', phases, all[index], cjson.encode(phase))
+  end
+  setWork(work, 'imports', imports)
+  setWork(work, 'left', left)
+  redis.call('DEL', key('work', work.id, 'disks'), key('work', work.id, 'steps'), key('work', work.id, 'failures'))
+  notify({ kind = 'ended', layerBuild = work.id, cluster = work.cluster, outcome = 'again', durationMs = 0 })
+  startWork(work)
+end
+
+-- Carries the verdict out when no executor runs any more.
+local function settle(work)
+  for _, raw in ipairs(redis.call('HVALS', key('work', work.id, 'phases'))) do
+    if cjson.decode(raw).state == 'running' then return end
+  end
+  if work.verdict == 'again' then return nextGeneration(work) end
+  endWork(work, work.verdict, work.verdict == 'failed' and work.failure or nil)
+end
+
+-- Lets nothing new of a work start and tells its executors to stop. `failure` is JSON, for the verdict `failed`.
+local function stopWork(work, verdict, failure)
+  if work.state == 'stopping' then
+    if verdict == 'cancelled' or (verdict == 'failed' and work.verdict == 'again') then
+      setWork(work, 'verdict', verdict)
+      if failure then setWork(work, 'failure', failure) end
+    end
+  else
+    setWork(work, 'state', 'stopping')
+    setWork(work, 'verdict', verdict)
+    if failure then setWork(work, 'failure', failure) end
+  end
+  if verdict ~= 'again' and redis.call('HGET', key('flights'), work.layerKey) == work.id then
+    redis.call('HDEL', key('flights'), work.layerKey)
+  end
+  redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
+  local phases = redis.call('HGETALL', key('work', work.id, 'phases'))
+  for index = 1, #phases, 2 do
+    local field, phase = phases[index], cjson.decode(phases[index + 1])
+    if phase.state == 'waiting' or phase.state == 'ready' or phase.state == 'queued' then
+      withdraw(work, field, phase)
+      if kindOf(field) == IMPORT then releaseImport(work, vmOf(field)) end
+      phase.state = 'cancelled'
+      storePhase(work.id, field, phase)
+    end
+  end
+  notify({ kind = 'stop', layerBuild = work.id, generation = work.generation })
+  settle(work)
+end
+
+-- Tries a whole module again, or gives it up. `crashed`: its disks cannot be trusted, which has its own, fixed allowance.
+local MAX_GENERATIONS_BY_CRASH = 3
+local function failWork(work, failure, crashed, exhausted)
+  if crashed then
+    if work.crashes + 1 < MAX_GENERATIONS_BY_CRASH then
+      setWork(work, 'crashes', work.crashes + 1)
+      return stopWork(work, 'again')
+    end
+    return stopWork(work, 'failed', exhausted)
+  end
+  if work.retries > 0 then
+    setWork(work, 'retries', work.retries - 1)
+    return stopWork(work, 'again')
+  end
+  stopWork(work, 'failed', failure)
+end

@@ -1,0 +1,56 @@
+-- What the farm uses of a cluster. Usage is always counted from these, so nothing can drift:
+--
+-- imports:<cluster>  hash: "<work>/<generation>/<vm>" -> owner
+-- slots:<cluster>    hash: "<work>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <owner>"
+-- strays:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
+--
+-- Stages: boot, provision, snapshot (what the machine goes through), leaving (may go once the cluster shows it no more).
+local function holder(work, vm, generation)
+  return work.id .. '/' .. (generation or work.generation) .. '/' .. vm
+end
+
+local function releaseImport(work, vm)
+  if redis.call('HDEL', key('imports', work.cluster), holder(work, vm)) == 1 then wake(work.cluster) end
+end
+
+local function setStage(work, vm, stage)
+  local slots, name = key('slots', work.cluster), holder(work, vm)
+  local value = redis.call('HGET', slots, name)
+  if not value then return end
+  redis.call('HSET', slots, name, (string.gsub(value, '^%S+', stage)))
+  if stage == 'leaving' then
+    notify({ kind = 'leaving', cluster = work.cluster })
+  else
+    wake(work.cluster)
+  end
+end
+
+-- Everything in use: vms, cpu (thousandths), memory (bytes), machines per stage, and shares per owner.
+local function usage(cluster)
+  local sum = { vms = 0, cpu = 0, memory = 0, boot = 0, provision = 0, shares = {} }
+  local slots = redis.call('HVALS', key('slots', cluster))
+  for _, value in ipairs(slots) do
+    local stage, cpu, memory, owner = string.match(value, '^(%S+) (%S+) (%S+) (%S+)$')
+    sum.vms, sum.cpu, sum.memory = sum.vms + 1, sum.cpu + tonumber(cpu), sum.memory + tonumber(memory)
+    if sum[stage] then sum[stage] = sum[stage] + 1 end
+    sum.shares[owner] = (sum.shares[owner] or 0) + 1
+  end
+  local strays = redis.call('HMGET', key('strays', cluster), 'vms', 'cpu', 'memory')
+  sum.vms = sum.vms + tonumber(strays[1] or 0)
+  sum.cpu = sum.cpu + tonumber(strays[2] or 0)
+  sum.memory = sum.memory + tonumber(strays[3] or 0)
+  local imports = redis.call('HVALS', key('imports', cluster))
+  sum.imports = #imports
+  for _, owner in ipairs(imports) do sum.shares[owner] = (sum.shares[owner] or 0) + 1 end
+  return sum
+end
+
+-- Room that the workers of a phase advertise on a cluster; who has not renewed does not count.
+local function capacity(cluster, phase)
+  local sum, workers = 0, redis.call('HGETALL', key('workers', cluster))
+  for index = 1, #workers, 2 do
+    local room, expires = string.match(workers[index + 1], '^(%S+) (%S+)$')
+    if string.match(workers[index], '^([^/]*)/') == phase and tonumber(expires) > NOW then sum = sum + tonumber(room) end
+  end
+  return sum
+end

@@ -1,0 +1,30 @@
+-- Gives a lost job another dispatch: it was queued or running, and BullMQ does not have it any more.
+--
+-- KEYS[1]  prefix of the farm
+-- ARGV     layerBuild, generation, vm, phase, dispatch
+--
+-- returns  JSON {reference, cluster, priority} of the new dispatch, or nil when the job is not lost (any more)
+-- @include farm events ready slots finish
+local field = ARGV[3] .. '/' .. ARGV[4]
+local work = loadWork(ARGV[1])
+local phase = work and loadPhase(work.id, field)
+local job = table.concat({ ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] }, '.')
+local current = phase and work.generation == tonumber(ARGV[2]) and phase.dispatch == tonumber(ARGV[5])
+  and (phase.state == 'queued' or phase.state == 'running')
+if not current then
+  redis.call('HDEL', key('placed'), job)
+  redis.call('ZREM', key('outbox'), job)
+  return nil
+end
+withdraw(work, field, phase)
+if work.state == 'stopping' then
+  phase.state = 'cancelled'
+  phase.epoch = phase.epoch + 1
+  storePhase(work.id, field, phase)
+  if ARGV[4] == IMPORT then releaseImport(work, ARGV[3]) end
+  settle(work)
+  return nil
+end
+-- Whoever still ran it is passed: only the next claim may commit.
+phase.epoch = phase.epoch + 1
+return dispatch(work, field, phase)

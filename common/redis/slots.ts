@@ -1,0 +1,98 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { KEYS } from './keys.ts';
+import { readRedis, runScript } from './scripts.ts';
+
+/** A machine of the farm as a cluster shows it. */
+export interface ObservedVm {
+  readonly layerBuild: string;
+  readonly generation: number;
+  readonly vm: string;
+  readonly cpu: number;
+  readonly memoryBytes: number;
+}
+
+/** A VM slot. `leaving`: the farm is done with the machine, the cluster may still show it. */
+export interface Slot {
+  readonly layerBuild: string;
+  readonly generation: number;
+  readonly vm: string;
+  readonly stage: 'boot' | 'provision' | 'snapshot' | 'leaving';
+  readonly cpu: number;
+  readonly memoryBytes: number;
+}
+
+/** What is in use of a cluster, machines without a slot included. */
+export interface ClusterUsage {
+  readonly imports: number;
+  readonly vms: number;
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly slots: readonly Slot[];
+}
+
+const slotValue = /^(boot|provision|snapshot|leaving) (\d+) (\d+) /;
+const stageSchema = z.enum(['boot', 'provision', 'snapshot', 'leaving']);
+
+/** @throws RedisUnavailable */
+export async function readUsage(redis: Redis, cluster: string): Promise<ClusterUsage> {
+  const [imports, held, [vms, cpu, memory]] = await readRedis(
+    Promise.all([
+      redis.hlen(KEYS.imports(cluster)),
+      redis.hgetall(KEYS.slots(cluster)),
+      redis.hmget(KEYS.strays(cluster), 'vms', 'cpu', 'memory'),
+    ]),
+  );
+  const slots = Object.entries(held).map(readSlot);
+  return {
+    imports,
+    vms: slots.length + Number(vms ?? 0),
+    cpu: sum(slots.map((slot) => slot.cpu)) + Number(cpu ?? 0) / 1000,
+    memoryBytes: sum(slots.map((slot) => slot.memoryBytes)) + Number(memory ?? 0),
+    slots,
+  };
+}
+
+/**
+ * Frees slots by what the cluster shows. `leaving` must have been read before the cluster was asked, so that a machine
+ * that was on its way when it was asked is never taken for gone. Returns how many slots were freed.
+ * @throws RedisUnavailable
+ */
+export async function reportCluster(
+  redis: Redis,
+  cluster: string,
+  { leaving, observed }: { readonly leaving: readonly Slot[]; readonly observed: readonly ObservedVm[] },
+): Promise<number> {
+  const machines = observed.map((vm) => ({
+    holder: holder(vm),
+    cpu: Math.ceil(vm.cpu * 1000),
+    memory: vm.memoryBytes,
+  }));
+  const reply = await runScript(redis, 'report-cluster', [
+    cluster,
+    JSON.stringify(leaving.map(holder)),
+    JSON.stringify(machines),
+  ]);
+  return z.int().parse(reply);
+}
+
+function holder({ layerBuild, generation, vm }: Pick<Slot, 'layerBuild' | 'generation' | 'vm'>): string {
+  return `${layerBuild}/${generation}/${vm}`;
+}
+
+function readSlot([name, value]: [string, string]): Slot {
+  const [layerBuild = '', generation, vm = ''] = name.split('/');
+  const [, stage, cpu, memory] = slotValue.exec(value) ?? [];
+  return {
+    layerBuild,
+    generation: Number(generation),
+    vm,
+    stage: stageSchema.parse(stage),
+    cpu: Number(cpu) / 1000,
+    memoryBytes: Number(memory),
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

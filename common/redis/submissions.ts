@@ -1,0 +1,137 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { type Action, actionSchema } from '../contracts/events.ts';
+import type { LayerSpec } from '../contracts/layers.ts';
+import { PHASES, type Phase } from '../contracts/phases.ts';
+import { assert, FarmError } from '../errors/farm-error.ts';
+import { runScript } from './scripts.ts';
+
+/** A phase of a VM inside its module; `dependsOn` are phases of the same module. */
+export interface SubmittedPhase {
+  readonly vm: string;
+  readonly phase: Phase;
+  readonly dependsOn: readonly { readonly vm: string; readonly phase: Phase }[];
+}
+
+interface SubmittedBase {
+  readonly name: string;
+  readonly layerKey: string;
+  /** Names of modules of the same build. */
+  readonly dependsOn: readonly string[];
+}
+
+/** A module whose layer is there. */
+export interface ReusedModule extends SubmittedBase {
+  readonly action: 'reuse';
+}
+
+/** A module to build, or to join where the same layer is being built already. */
+export interface BuiltModule extends SubmittedBase {
+  readonly action: 'build' | 'join';
+  /** Neither reuse nor join, whatever there is. */
+  readonly fresh: boolean;
+  /** ULID for the work, if it has to be made. */
+  readonly layerBuild: string;
+  /** Layers that it starts from: of this build, in flight, or there. */
+  readonly parents: readonly string[];
+  readonly cluster: string;
+  readonly namespace: string;
+  /** Length of the critical path behind it; longer goes first. */
+  readonly priority: number;
+  /** `sshPassword` sealed. */
+  readonly spec: LayerSpec;
+  readonly phases: readonly SubmittedPhase[];
+}
+
+export type SubmittedModule = ReusedModule | BuiltModule;
+
+/** What is submitted; parents before their children. */
+export interface BuildSubmission {
+  readonly buildId: string;
+  readonly idempotencyKey: string | null;
+  /** Hash of the request, to tell the same one from another one under the same key. */
+  readonly digest: string;
+  readonly retentionMs: number;
+  readonly modules: readonly SubmittedModule[];
+}
+
+export type SubmissionReply =
+  | { readonly outcome: 'accepted'; readonly actions: ReadonlyMap<string, Action> }
+  | { readonly outcome: 'existing'; readonly buildId: string }
+  /** A layer that the plan counted on has come or gone: plan anew. */
+  | { readonly outcome: 'stale'; readonly layerKey: string };
+
+/** Accepts a build, all or nothing. @throws IdempotencyConflict, RedisUnavailable */
+export async function submitBuild(redis: Redis, submission: BuildSubmission): Promise<SubmissionReply> {
+  const { idempotencyKey, modules, ...rest } = submission;
+  const request = { ...rest, idempotencyKey: idempotencyKey ?? '', modules: modules.map(compileModule) };
+  const specs = modules.map((module) => (module.action === 'reuse' ? '' : JSON.stringify(module.spec)));
+  const reply = z.array(z.string()).parse(await runScript(redis, 'submit', [JSON.stringify(request), ...specs]));
+  const [outcome, first = '', ...others] = reply;
+  switch (outcome) {
+    case 'accepted':
+      return { outcome, actions: new Map([first, ...others].map(readAction)) };
+    case 'existing':
+      return { outcome, buildId: first };
+    case 'stale':
+      return { outcome, layerKey: first };
+    default:
+      throw new FarmError('IdempotencyConflict', `The key "${idempotencyKey}" was used for another request.`);
+  }
+}
+
+/** Cancels a build. False when it had finished. @throws NotFound, RedisUnavailable */
+export async function cancelBuild(redis: Redis, buildId: string): Promise<boolean> {
+  const reply = await runScript(redis, 'cancel-build', [buildId]);
+  if (reply === 'unknown') throw new FarmError('NotFound', `There is no build "${buildId}".`);
+  return reply === 'cancelled';
+}
+
+function readAction(entry: string): [string, Action] {
+  const [name = '', action] = entry.split('=');
+  return [name, actionSchema.parse(action)];
+}
+
+function compileModule(module: SubmittedModule): unknown {
+  const base = {
+    name: module.name,
+    action: module.action,
+    layerKey: module.layerKey,
+    dependsOn: module.dependsOn.join(' '),
+  };
+  if (module.action === 'reuse') return { ...base, fresh: false };
+  const { spec } = module;
+  return {
+    ...base,
+    fresh: module.fresh,
+    layerBuild: module.layerBuild,
+    parents: [...new Set(module.parents)],
+    cluster: module.cluster,
+    namespace: module.namespace,
+    labels: JSON.stringify(spec.module.labels),
+    priority: module.priority,
+    retries: spec.module.retries,
+    timeoutMs: spec.module.timeoutMs,
+    vms: spec.vms.map((vm) => ({ vm: vm.name, cpu: Math.ceil(vm.cpu * 1000), memory: vm.memoryBytes })),
+    phases: compilePhases(module),
+  };
+}
+
+/** In-degrees and dependents, so that a commit touches nothing but its own neighbours. */
+function compilePhases({ phases, name }: BuiltModule): unknown[] {
+  const field = ({ vm, phase }: { vm: string; phase: Phase }) => `${vm}/${phase}`;
+  const dependents = new Map<string, string[]>(phases.map((phase) => [field(phase), []]));
+  for (const phase of phases) {
+    for (const dependency of phase.dependsOn) {
+      const list = dependents.get(field(dependency));
+      assert(list, `Module ${name}: ${field(phase)} waits for ${field(dependency)}, which is not a phase of it.`);
+      list.push(field(phase));
+    }
+  }
+  assert(phases.length % PHASES.length === 0, `Module ${name} has VMs without all of their phases.`);
+  return phases.map((phase) => ({
+    field: field(phase),
+    needs: phase.dependsOn.length,
+    dependents: (dependents.get(field(phase)) ?? []).join(' '),
+  }));
+}

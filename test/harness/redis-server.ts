@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const START_TRIES = 3;
+
+/** A Redis of one's own. */
+export interface RedisServer {
+  readonly url: string;
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>;
+  /** Stops it (by SIGKILL on demand) and starts it again on the same port and append-only file. */
+  restart(options?: { readonly kill?: boolean }): Promise<void>;
+}
+
+/** Starts the system's `redis-server` as the farm needs it: append-only file, no eviction, a free port of 127.0.0.1. */
+export async function startRedis(): Promise<RedisServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-redis-'));
+  let lastError: unknown;
+  for (let attempt = 0; attempt < START_TRIES; attempt += 1) {
+    const port = await freePort();
+    try {
+      let server = await launch(port, folder);
+      return {
+        url: `redis://127.0.0.1:${port}`,
+        stop: async () => {
+          await end(server, 'SIGTERM');
+          await rm(folder, { recursive: true, force: true });
+        },
+        restart: async ({ kill = false } = {}) => {
+          await end(server, kill ? 'SIGKILL' : 'SIGTERM');
+          server = await launch(port, folder);
+        },
+      };
+    } catch (error) {
+      lastError = error;
+    }
+  }
+  throw new Error('No redis-server could be started. Install it: apt-get install redis-server', { cause: lastError });
+}
+
+async function launch(port: number, folder: string): Promise<ChildProcess> {
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''];
+  args.push('--appendonly', 'yes', '--maxmemory-policy', 'noeviction');
+  const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise<void>((resolve, reject) => {
+    let output = '';
+    server.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('Ready to accept connections')) resolve();
+    });
+    server.once('error', reject);
+    server.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${output.slice(-500)}`)));
+  });
+  server.stdout?.removeAllListeners('data').resume();
+  return server;
+}
+
+async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const exited = once(server, 'exit');
+  server.kill(signal);
+  await exited;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  const closed = once(probe, 'close');
+  probe.close();
+  await closed;
+  if (address === null || typeof address === 'string') throw new Error('The probe has no port.');
+  return address.port;
+}

@@ -1,6 +1,7 @@
 import type { DiskPlan } from '../../common/contracts/layers.ts';
 import type { CompiledVm, DiskBus, VmDisk } from '../../common/contracts/module/compiled.ts';
 import { assert } from '../../common/errors/farm-error.ts';
+import { formatBytes } from './byte-size.ts';
 import { type Facts, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 
@@ -97,7 +98,7 @@ function sizeFindings(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<stri
   return parent.disks.flatMap(({ name, sizeBytes }) => {
     const wanted = listed.get(name)?.sizeBytes ?? sizeBytes;
     if (wanted >= sizeBytes) return [];
-    const message = `disk "${name}" of VM "${vm.name}" has ${wanted} bytes, fewer than the ${sizeBytes} of its parent's`;
+    const message = `disk "${name}" of VM "${vm.name}" is smaller (${formatBytes(wanted)}) than its parent's (${formatBytes(sizeBytes)})`;
     return [{ code: 'DiskTooSmall' as const, message }];
   });
 }

@@ -1,8 +1,11 @@
 import type { Action } from '../../common/contracts/events.ts';
 import type { LayerSpec } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { notYetSupported } from '../../common/contracts/module/not-yet-supported.ts';
+import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import type { Plan, PlanModule } from '../../common/contracts/plans.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import { criticalPath } from './critical-path.ts';
 import type { ParentVm } from './disks.ts';
 import { type Catalog, type Facts, own } from './facts.ts';
@@ -65,7 +68,8 @@ export interface GraphSurvey extends GraphPlan {
  * Expands modules into a plan: pure, in linear time, the same for the same input. Errors are reported all at once.
  *
  * @throws FarmError with `details.problems` (`Problem[]`), and the code of the first error that has one in the error
- * table: GraphCycle, UnknownModule, ExceedsLimits, NotYetSupported, else InvalidModule.
+ * table: GraphCycle, UnknownModule, ExceedsLimits, NotYetSupported, else InvalidModule; InvalidRequest when `rebuild`
+ * names a module that is not among them.
  */
 export function expandGraph(input: GraphInput): GraphPlan {
   const { plan, layers, problems } = surveyGraph(input);
@@ -75,7 +79,8 @@ export function expandGraph(input: GraphInput): GraphPlan {
 
 /** As `expandGraph`, but returns what is wrong instead of throwing; the plan is whole only without errors. */
 export function surveyGraph(input: GraphInput): GraphSurvey {
-  const { catalog, options: { unknownParents = 'error' } = {} } = input;
+  const { catalog, options: { unknownParents = 'error', rebuild = [] } = {} } = input;
+  checkRebuild(rebuild, input.modules);
   const resolved = resolveReferences(input.modules, { catalog, unknownParents });
   const survey: Survey = { input, problems: [...resolved.problems], planned: new Map(), builders: new Map() };
   const entries = resolved.modules.map((module) => planModule(module, survey));
@@ -132,6 +137,14 @@ function planModule(resolved: ResolvedModule, survey: Survey): PlannedModule {
   return planned;
 }
 
+function checkRebuild(rebuild: readonly string[], modules: readonly CompiledModule[]): void {
+  if (rebuild.length === 0) return;
+  const names = new Set(modules.map((module) => module.name));
+  const wrong = rebuild.find((name) => !names.has(name));
+  if (wrong === undefined) return;
+  throw new FarmError('InvalidRequest', `There is no module "${wrong}" to rebuild${didYouMean(wrong, [...names])}`);
+}
+
 interface Candidate {
   readonly name: string;
   readonly key: string;
@@ -161,9 +174,7 @@ interface Found {
 function report(module: CompiledModule, { findings, unresolved }: Found, problems: Problem[]): void {
   // Where the parser has said at which line a field is not supported, the graph need not say it again.
   const isSaid = module.notYetSupported.length > 0;
-  for (const { path, message, ...position } of module.notYetSupported) {
-    problems.push({ ...position, severity: 'error', code: 'NotYetSupported', message: `${path}: ${message}` });
-  }
+  for (const problem of notYetSupported(module)) problems.push({ ...problem, severity: 'error' });
   for (const finding of findings) {
     if (!isSaid || finding.code !== 'NotYetSupported') problems.push(problemOf(module, finding));
   }

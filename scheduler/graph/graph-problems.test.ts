@@ -72,7 +72,11 @@ const disk = (name: string, sizeBytes: number) => ({ name, sizeBytes, bus: 'virt
 
 describe('problems between modules', () => {
   test('are all reported at once, each at its module', () => {
-    const base = compiledModule({ name: 'base', vms: [{ name: 'v0' }, { name: 'v1', firmware: efi }] });
+    const base = compiledModule({
+      name: 'base',
+      origin: { file: 'base.yaml', line: 3, column: 1 },
+      vms: [{ name: 'v0' }, { name: 'v1', firmware: efi }],
+    });
     const modules = [
       base,
       compiledModule({ name: 'base' }),
@@ -80,7 +84,7 @@ describe('problems between modules', () => {
       compiledModule({ name: 'b', vms: [{ source: buildRef('base') }] }),
       compiledModule({ name: 'c', vms: [{ source: buildRef('base', 'v2') }] }),
       compiledModule({ name: 'd', vms: [{ source: buildRef('base', 'v1') }] }),
-      compiledModule({ name: 'e', vms: [{ source: buildRef('base', 'v0'), disks: [disk('disk', 5)] }] }),
+      compiledModule({ name: 'e', vms: [{ source: buildRef('base', 'v0'), disks: [disk('disk', 2 ** 30)] }] }),
       on('f', 'f'),
     ];
     const error = refusal(modules);
@@ -96,13 +100,13 @@ describe('problems between modules', () => {
     ]);
     expect(problems.map(({ message }) => message)).toMatchInlineSnapshot(`
       [
-        "Module "base": the name is taken by the module at modules.yaml:484",
+        "Module "base": the name is taken by the module at base.yaml:3",
         "Module "a": VM "main" starts from module "bsae", which is not among the modules given and was never built; did you mean "base"?",
         "Module "b": VM "main" starts from "base", which has several VMs: name one of v0, v1 in buildRef.vmName",
         "Module "c": VM "main" starts from VM "v2" of "base", which has no such VM; did you mean "v0"?",
         "Module "f": the modules start from each other: f -> f",
         "Module "d": VM "main" has bios firmware, but the disks of "v1" boot by efi: give it efiFirmware too",
-        "Module "e": disk "disk" of VM "main" has 5 bytes, fewer than the 21474836480 of its parent's",
+        "Module "e": disk "disk" of VM "main" is smaller (1Gi) than its parent's (20Gi)",
       ]
     `);
   });
@@ -117,7 +121,9 @@ describe('problems between modules', () => {
     const pair = compiledModule({ name: 'pair', vms: [{ name: 'a' }, { name: 'b' }] });
     const error = refusal([pair], { limits: { small: limits, large: { ...limits, vms: 8 } } });
     expect(error.code).toBe('ExceedsLimits');
-    expect(error.message).toMatchInlineSnapshot(`"Module "pair": it fits on no cluster: "small" has 1 VMs, 2 are asked and 1073741824 bytes of memory, 8589934592 are asked; "large" has 1073741824 bytes of memory, 8589934592 are asked"`);
+    expect(error.message).toMatchInlineSnapshot(
+      `"Module "pair": it fits on no cluster: "small" is asked for 2 VMs of at most 1 and 8Gi of memory of at most 1Gi; "large" is asked for 8Gi of memory of at most 1Gi"`,
+    );
     const roomy = { small: limits, large: { ...limits, vms: 2, memoryBytes: 2 ** 33 } };
     expect(() => refusal([pair], { limits: roomy })).toThrow('The graph was planned.');
   });
@@ -135,6 +141,14 @@ describe('problems between modules', () => {
       vms: [{ source: { kind: 'sourcePvc', name: 'golden', namespace: null } }],
     });
     expect(refusal([module]).details['problems']).toMatchObject([{ code: 'NotYetSupported', line: 7, column: 3 }]);
+  });
+
+  test('a module to rebuild must be there', () => {
+    const error = refusal([compiledModule({ name: 'base' })], { rebuild: ['bse'] });
+    expect([error.code, error.message]).toEqual([
+      'InvalidRequest',
+      'There is no module "bse" to rebuild; did you mean "base"?',
+    ]);
   });
 
   test('names that every object inherits are names like any other', () => {

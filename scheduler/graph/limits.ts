@@ -1,5 +1,6 @@
 import type { Limits } from '../../common/contracts/builds.ts';
 import type { VmPlan } from '../../common/contracts/layers.ts';
+import { formatBytes } from './byte-size.ts';
 import type { Finding } from './findings.ts';
 
 /** Limits of the clusters, by their names. */
@@ -15,11 +16,14 @@ export function limitFindings(vms: readonly VmPlan[], clusters: ClusterLimits): 
 function excess(vms: readonly VmPlan[], cluster: string, limits: Limits): string | null {
   const sum = (amount: (vm: VmPlan) => number) => vms.reduce((total, vm) => total + amount(vm), 0);
   const needs = [
-    { what: 'VMs', asked: vms.length, limit: limits.vms },
-    { what: 'cores', asked: sum((vm) => vm.cpu), limit: limits.cpu },
-    { what: 'bytes of memory', asked: sum((vm) => vm.memoryBytes), limit: limits.memoryBytes },
+    { what: 'VMs', asked: vms.length, limit: limits.vms, format: String },
+    { what: 'cores', asked: sum((vm) => vm.cpu), limit: limits.cpu, format: String },
+    { what: 'of memory', asked: sum((vm) => vm.memoryBytes), limit: limits.memoryBytes, format: formatBytes },
   ];
   const exceeded = needs.filter(({ asked, limit }) => asked > limit);
   if (exceeded.length === 0) return null;
-  return `"${cluster}" has ${exceeded.map(({ what, asked, limit }) => `${limit} ${what}, ${asked} are asked`).join(' and ')}`;
+  const lacks = exceeded.map(
+    ({ what, asked, limit, format }) => `${format(asked)} ${what} of at most ${format(limit)}`,
+  );
+  return `"${cluster}" is asked for ${lacks.join(' and ')}`;
 }

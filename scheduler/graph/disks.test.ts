@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import type { VmDisk } from '../../common/contracts/module/compiled.ts';
+import { buildRef, compiledVm } from '../../test/harness/module-factory.ts';
+import { type ParentVm, planDisks } from './disks.ts';
+
+const GIB = 2 ** 30;
+const NO_FACTS = { sources: {}, files: {} };
+const SHA256 = { algorithm: 'sha256', hex: 'ab' } as const;
+
+function disk(name: string, gib: number, given: Partial<VmDisk> = {}): VmDisk {
+  return { name, sizeBytes: gib * GIB, bus: 'virtio', storageClass: null, ...given };
+}
+
+const parent: ParentVm = {
+  layerKey: 'key',
+  vm: 'db',
+  firmware: 'bios',
+  disks: [
+    { name: 'root', sizeBytes: 20 * GIB, bus: 'scsi' },
+    { name: 'data', sizeBytes: 5 * GIB, bus: 'virtio' },
+  ],
+};
+
+function inherit(disks: readonly VmDisk[]) {
+  return planDisks({ vm: compiledVm({ source: buildRef('base'), disks }), facts: NO_FACTS, parent });
+}
+
+test("a layered VM has its parent's disks first, grown where it lists them larger, then blank ones", () => {
+  const { disks, offered, findings } = inherit([disk('scratch', 1), disk('data', 9, { storageClass: 'fast' })]);
+  const origin = (name: string) => ({ kind: 'layer', layerKey: 'key', vm: 'db', disk: name });
+  expect(disks).toEqual([
+    { name: 'root', sizeBytes: null, bus: 'scsi', storageClass: null, origin: origin('root') },
+    { name: 'data', sizeBytes: 9 * GIB, bus: 'virtio', storageClass: 'fast', origin: origin('data') },
+    { ...disk('scratch', 1), origin: { kind: 'blank' } },
+  ]);
+  expect(offered.map(({ name, sizeBytes }) => [name, sizeBytes / GIB])).toEqual([
+    ['root', 20],
+    ['data', 9],
+    ['scratch', 1],
+  ]);
+  expect(findings).toEqual([]);
+});
+
+test("a disk cannot shrink below its parent's", () => {
+  expect(inherit([disk('root', 19)]).findings).toEqual([
+    { code: 'DiskTooSmall', message: 'disk "root" of VM "main" is smaller (19Gi) than its parent\'s (20Gi)' },
+  ]);
+});
+
+test('an image goes to the first disk, the others are blank', () => {
+  const url = 'https://images.example/a.qcow2';
+  const disks = [disk('root', 10), disk('data', 2)];
+  const origins = (checksum: typeof SHA256 | null) => {
+    const vm = compiledVm({ source: { kind: 'url', url, checksum }, disks });
+    return planDisks({ vm, facts: NO_FACTS, parent: undefined }).disks.map(({ origin }) => origin);
+  };
+  expect(origins(SHA256)).toEqual([{ kind: 'url', url, checksum: SHA256, identity: 'sha256:ab' }, { kind: 'blank' }]);
+  expect(origins(null)[0]).toMatchObject({ identity: `url:${url}` });
+});

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { parseArgs } from 'node:util';
+import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { runProcess } from '../../common/lifecycle/run-process.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { createControlServer } from './control-server.ts';
+import { createFileServer } from './file-server.ts';
+import { FileShelf } from './file-shelf.ts';
+import { parseRecords } from './name-records.ts';
+import { startNameServer } from './name-server.ts';
+
+/*
+ * The relay: the pod that stands in a module's network. Flags:
+ *   --address IP         where guests reach it (its address in the VPC)
+ *   --control-port N     port of the control server, on 127.0.0.1
+ *   --http-port N        port of the file server
+ *   --dns-port N         port of the name server
+ *   --files DIR          where files are kept
+ *   --max-file-bytes N   room for them
+ *   --network CIDR       a network that workers may connect to; repeated
+ *   --record NAME=IP,…   a machine of the module; repeated
+ *   --upstream IP[:PORT] a name server for all other names; repeated
+ * Prints a log line with the ports when it is ready; port 0 takes a free one.
+ */
+const { values } = parseArgs({
+  options: {
+    address: { type: 'string' },
+    'control-port': { type: 'string', default: '0' },
+    'http-port': { type: 'string', default: '0' },
+    'dns-port': { type: 'string', default: '0' },
+    files: { type: 'string' },
+    'max-file-bytes': { type: 'string', default: '0' },
+    network: { type: 'string', multiple: true, default: [] },
+    record: { type: 'string', multiple: true, default: [] },
+    upstream: { type: 'string', multiple: true, default: [] },
+  },
+});
+
+const logger = createLogger({ name: 'relay' });
+
+await runProcess(logger, async (resources) => {
+  const host = values.address;
+  if (!host || !values.files) throw new Error('--address and --files are needed.');
+  const shelf = await FileShelf.open(values.files, Number(values['max-file-bytes']));
+  const http = await listen(createFileServer(shelf, logger), Number(values['http-port']), { host, resources });
+  const dns = await startNameServer(
+    {
+      host,
+      port: Number(values['dns-port']),
+      records: parseRecords(values.record),
+      upstreams: values.upstream,
+      logger,
+    },
+    resources,
+  );
+  const server = createControlServer({ shelf, networks: values.network, logger });
+  const control = await listen(server, Number(values['control-port']), { host: '127.0.0.1', resources });
+  logger.info({ ports: { http, dns, control } }, 'The relay is ready');
+});
+
+async function listen(
+  server: Server,
+  port: number,
+  { host, resources }: { host: string; resources: ReleaseStack },
+): Promise<number> {
+  server.listen(port, host);
+  await once(server, 'listening');
+  resources.defer(`server on ${host}`, () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  return typeof address === 'object' && address ? address.port : port;
+}

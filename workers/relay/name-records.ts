@@ -1,0 +1,64 @@
+import {
+  AUTHORITATIVE_ANSWER,
+  type DecodedPacket,
+  type Packet,
+  RECURSION_DESIRED,
+  type StringAnswer,
+} from 'dns-packet';
+
+/** Addresses of the machines of a module by name; a machine with several NICs has several. */
+export type NameRecords = ReadonlyMap<string, readonly string[]>;
+
+/** RFC 1035 section 4.1.1. */
+export const RCODE = { formatError: 1, serverFailure: 2, nameError: 3 } as const;
+
+const RECURSION_AVAILABLE = 1 << 7;
+/** Machines may be gone tomorrow under the same name elsewhere: no long memory. */
+const TTL_SECONDS = 30;
+const REVERSE_ZONE = '.in-addr.arpa';
+
+/** Reads `name=ip[,ip…]`; names are compared without case. */
+export function parseRecords(texts: readonly string[]): NameRecords {
+  return new Map(
+    texts.map((text) => {
+      const [name = '', addresses = ''] = text.split('=');
+      return [name.toLowerCase(), addresses.split(',').filter(Boolean)];
+    }),
+  );
+}
+
+/** The answer for a machine of the module (A and PTR; no data for other types), or undefined for any other name. */
+export function answerFromRecords(query: DecodedPacket, records: NameRecords): Packet | undefined {
+  const [question] = query.questions ?? [];
+  if (!question) return undefined;
+  const name = question.name.toLowerCase().replace(/\.$/, '');
+  const addresses = records.get(name);
+  const owner = ownerOf(name, records);
+  if (!addresses && !owner) return undefined;
+  const common = { name: question.name, ttl: TTL_SECONDS };
+  const answers: StringAnswer[] = [];
+  if (addresses && question.type === 'A') {
+    answers.push(...addresses.map((data): StringAnswer => ({ ...common, type: 'A', data })));
+  }
+  if (owner && question.type === 'PTR') {
+    answers.push({ ...common, type: 'PTR', data: owner });
+  }
+  return { ...replyTo(query, AUTHORITATIVE_ANSWER), answers };
+}
+
+/** A reply without data; `rcode` stands in the lowest bits of the flags. */
+export function replyTo(query: DecodedPacket, flags: number): Packet {
+  const asked = (query.flags ?? 0) & RECURSION_DESIRED;
+  return {
+    type: 'response',
+    id: query.id ?? 0,
+    flags: asked | RECURSION_AVAILABLE | flags,
+    questions: query.questions ?? [],
+  };
+}
+
+function ownerOf(name: string, records: NameRecords): string | undefined {
+  if (!name.endsWith(REVERSE_ZONE)) return undefined;
+  const address = name.slice(0, -REVERSE_ZONE.length).split('.').reverse().join('.');
+  return [...records].find(([, addresses]) => addresses.includes(address))?.[0];
+}

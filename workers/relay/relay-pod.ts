@@ -1,0 +1,91 @@
+import type { Pod } from '../../common/kubernetes/objects.ts';
+
+/** Ports of a relay. Guests see `http` as `{{ .HTTPPort }}`; `control` is on the pod's loopback only. */
+export const RELAY_PORTS = { control: 7070, http: 8080, dns: 53 } as const;
+
+/** What a relay is told when it is made. */
+export interface RelayPodOptions {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly image: string;
+  /** Where it stands: attachment and KubeOVN subnet (object names), and its address. */
+  readonly attachment: string;
+  readonly subnet: string;
+  readonly address: string;
+  /** Networks of its VPC, in CIDR notation. */
+  readonly networks: readonly string[];
+  /** Addresses of the module's machines by name. */
+  readonly records: Readonly<Record<string, readonly string[]>>;
+  readonly upstreams: readonly string[];
+  readonly maxFileBytes: number;
+}
+
+const FILES_DIR = '/files';
+const MIB = 1024 * 1024;
+
+/**
+ * The Pod of a relay. Its only network is the module's VPC (Multus default network), so kubelet cannot probe it and it
+ * cannot reach the API; it runs under the restricted pod security standard, without a token.
+ */
+export function relayPod(options: RelayPodOptions): Pod {
+  const { name, namespace, labels, attachment, subnet, address } = options;
+  const provider = `${attachment}.${namespace}.ovn.kubernetes.io`;
+  return {
+    metadata: {
+      name,
+      labels: { ...labels },
+      annotations: {
+        'v1.multus-cni.io/default-network': `${namespace}/${attachment}`,
+        [`${provider}/logical_switch`]: subnet,
+        [`${provider}/ip_address`]: address,
+      },
+    },
+    spec: {
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      restartPolicy: 'Always',
+      terminationGracePeriodSeconds: 1,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: 65_532,
+        runAsGroup: 65_532,
+        fsGroup: 65_532,
+        seccompProfile: { type: 'RuntimeDefault' },
+        // Port 53 without a capability; on Kubernetes' list of safe sysctls.
+        sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }],
+      },
+      containers: [
+        {
+          name: 'relay',
+          image: options.image,
+          command: ['node', 'dist/workers/relay/main.js'],
+          args: relayFlags(options),
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+          resources: { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          volumeMounts: [{ name: 'files', mountPath: FILES_DIR }],
+        },
+      ],
+      // Room for a file that is being replaced; kubelet evicts beyond the limit.
+      volumes: [{ name: 'files', emptyDir: { sizeLimit: `${Math.ceil((2 * options.maxFileBytes) / MIB) + 16}Mi` } }],
+    },
+  };
+}
+
+function relayFlags({ address, networks, records, upstreams, maxFileBytes }: RelayPodOptions): string[] {
+  return [
+    ...['--address', address],
+    ...['--control-port', String(RELAY_PORTS.control)],
+    ...['--http-port', String(RELAY_PORTS.http)],
+    ...['--dns-port', String(RELAY_PORTS.dns)],
+    ...['--files', FILES_DIR],
+    ...['--max-file-bytes', String(maxFileBytes)],
+    ...networks.flatMap((network) => ['--network', network]),
+    ...Object.entries(records).flatMap(([name, addresses]) => ['--record', `${name}=${addresses.join(',')}`]),
+    ...upstreams.flatMap((server) => ['--upstream', server]),
+  ];
+}

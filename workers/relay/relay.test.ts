@@ -1,0 +1,184 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { Resolver } from 'node:dns/promises';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http, { type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { decode, encode } from 'dns-packet';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { packagePath } from '../../common/config/package-root.ts';
+import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+
+interface Ports {
+  readonly http: number;
+  readonly dns: number;
+  readonly control: number;
+}
+
+const resources = new ReleaseStack();
+let files: string;
+let upstream: number;
+let relay: ChildProcess;
+let ports: Ports;
+
+async function startRelay(): Promise<void> {
+  const flags = ['--address', '127.0.0.1', '--files', files, '--max-file-bytes', '1000', '--network', '127.0.0.0/8'];
+  const names = ['--record', 'Web=10.7.0.5,10.8.0.5', '--upstream', `127.0.0.1:${upstream}`];
+  relay = spawn(process.execPath, ['--import', 'tsx', packagePath('workers/relay/main.ts'), ...flags, ...names], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  if (!relay.stdout) throw new Error('no output');
+  for await (const line of createInterface({ input: relay.stdout })) {
+    const entry = JSON.parse(line) as { msg: string; ports?: Ports };
+    if (entry.ports) {
+      ports = entry.ports;
+      relay.stdout.resume();
+      return;
+    }
+  }
+  throw new Error('The relay did not become ready.');
+}
+
+async function stopRelay(): Promise<void> {
+  const ended = once(relay, 'exit');
+  relay.kill('SIGTERM');
+  await ended;
+}
+
+beforeAll(async () => {
+  files = await mkdtemp(join(tmpdir(), 'relay-'));
+  resources.defer('files', () => rm(files, { recursive: true }));
+  upstream = await startUpstream();
+  await writeFile(join(files, 'cut-off.123.part'), 'half');
+  await startRelay();
+  resources.defer('relay', stopRelay);
+});
+
+afterAll(() => resources.close());
+
+/** A name server that knows the address of everything. */
+async function startUpstream(): Promise<number> {
+  const socket = resources.use('upstream', createSocket('udp4'), (open) => void open.close());
+  socket.on('message', (message, sender) => {
+    const query = decode(message);
+    const name = query.questions?.[0]?.name ?? '';
+    const answers = [{ type: 'A', name, data: '192.0.2.1' } as const];
+    const reply = encode({ type: 'response', id: query.id ?? 0, questions: query.questions ?? [], answers });
+    if (name !== 'silent.example') socket.send(reply, sender.port, sender.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return socket.address().port;
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+async function put(name: string, content: string, hash = sha256(content)): Promise<number> {
+  const url = `http://127.0.0.1:${ports.control}/files/${encodeURIComponent(name)}?sha256=${hash}`;
+  return (await fetch(url, { method: 'PUT', body: content })).status;
+}
+
+async function get(path: string): Promise<{ status: number; length: string | null; text: string }> {
+  // The path goes out as it stands: fetch() would tidy up what an attacker writes.
+  const request = http.get({ host: '127.0.0.1', port: ports.http, path, agent: false });
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const chunk of response) text += String(chunk);
+  return { status: response.statusCode ?? 0, length: response.headers['content-length'] ?? null, text };
+}
+
+test('serves the files that were put, also after a restart, and no others', async () => {
+  expect(await put('dir/preseed.cfg', 'd-i größe')).toBe(201);
+  const served = { status: 200, length: '11', text: 'd-i größe' };
+  expect(await get('/dir/preseed.cfg?x=1')).toEqual(served);
+  expect((await get('/dir%2Fpreseed.cfg')).status).toBe(200);
+  for (const path of ['/', '/preseed.cfg', '/../../etc/passwd', '/%2e%2e/etc/passwd', '/cut-off.123.part', '/%ff']) {
+    expect([path, (await get(path)).status]).toEqual([path, 404]);
+  }
+  await stopRelay();
+  await startRelay();
+  expect(await get('/dir/preseed.cfg')).toEqual(served);
+});
+
+test('refuses a file that is not what was announced, or too large, and keeps the former one', async () => {
+  expect(await put('a', 'first')).toBe(201);
+  expect(await put('a', 'second', sha256('other'))).toBe(422);
+  expect(await put('a', 'x'.repeat(1001))).toBe(413);
+  expect((await get('/a')).text).toBe('first');
+});
+
+test('guests can neither put files nor connect', async () => {
+  const url = `http://127.0.0.1:${ports.http}/files/a?sha256=${sha256('evil')}`;
+  expect((await fetch(url, { method: 'PUT', body: 'evil' })).status).toBe(405);
+  const request = http.request({ port: ports.http, host: '127.0.0.1', method: 'CONNECT', path: '127.0.0.1:22' });
+  await expect(once(request.end(), 'connect')).rejects.toThrow();
+});
+
+async function tunnel(target: string): Promise<{ status: number; socket: Socket; head: string }> {
+  const request = http.request({ port: ports.control, host: '127.0.0.1', method: 'CONNECT', path: target });
+  const [response, socket, head] = (await once(request.end(), 'connect')) as [IncomingMessage, Socket, Buffer];
+  let text = head.toString();
+  if (response.statusCode !== 200) for await (const chunk of socket) text += String(chunk);
+  return { status: response.statusCode ?? 0, socket, head: text };
+}
+
+test('connects to guests and carries both directions to their ends', async () => {
+  const size = 8 * 1024 * 1024;
+  const guest = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('end', () => socket.end(String(socket.bytesRead))).resume();
+  });
+  guest.listen(0, '127.0.0.1');
+  await once(guest, 'listening');
+  resources.defer('guest', () => void guest.close());
+  const { status, socket } = await tunnel(`127.0.0.1:${(guest.address() as AddressInfo).port}`);
+  socket.end(Buffer.alloc(size));
+  let answer = '';
+  for await (const chunk of socket) answer += String(chunk);
+  expect({ status, answer }).toEqual({ status: 200, answer: String(size) });
+});
+
+test('says why a guest cannot be reached, and connects to nothing outside its networks', async () => {
+  const closed = createServer().listen(0, '127.0.0.1');
+  await once(closed, 'listening');
+  const { port } = closed.address() as AddressInfo;
+  await new Promise((resolve) => closed.close(resolve));
+  expect(await tunnel(`127.0.0.1:${port}`)).toMatchObject({
+    status: 502,
+    head: expect.stringContaining('ECONNREFUSED'),
+  });
+  for (const target of ['192.0.2.1:22', 'localhost:22', '127.0.0.1:99999']) {
+    expect((await tunnel(target)).status).toBe(403);
+  }
+});
+
+test('resolves the machines of the module and forwards the rest', async () => {
+  const resolver = new Resolver({ timeout: 10_000, tries: 1 });
+  resolver.setServers([`127.0.0.1:${ports.dns}`]);
+  expect((await resolver.resolve4('wEB')).sort()).toEqual(['10.7.0.5', '10.8.0.5']);
+  expect(await resolver.reverse('10.8.0.5')).toEqual(['web']);
+  await expect(resolver.resolve6('web')).rejects.toMatchObject({ code: 'ENODATA' });
+  expect(await resolver.resolve4('elsewhere.example')).toEqual(['192.0.2.1']);
+  // c-ares adapts its patience to the server's, so this one is asked by hand.
+  const socket = createSocket('udp4');
+  const query = encode({ type: 'query', id: 9, questions: [{ type: 'A', name: 'silent.example' }] });
+  socket.send(query, ports.dns, '127.0.0.1');
+  const [reply] = (await once(socket, 'message')) as [Buffer];
+  socket.close();
+  expect(decode(reply)).toMatchObject({ id: 9, rcode: 'SERVFAIL' });
+});
+
+test('resolves over TCP and survives garbage', async () => {
+  const garbage = createSocket('udp4');
+  garbage.send(Buffer.from('no message at all'), ports.dns, '127.0.0.1', () => garbage.close());
+  const query = encode({ type: 'query', id: 7, questions: [{ type: 'A', name: 'web' }] });
+  const socket = connect(ports.dns, '127.0.0.1');
+  socket.end(Buffer.concat([Buffer.of(0, query.length), query]));
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  expect(decode(answer.subarray(2)).answers).toHaveLength(2);
+});

@@ -36,6 +36,7 @@ else {
     const served = await serveApi({
       ...shared,
       store,
+      access: undefined,
       host: values.host,
       port: Number(values.port),
       auditLog: values['audit-log'],

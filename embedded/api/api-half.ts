@@ -16,6 +16,7 @@ import { OwnerCollector } from './owner-collector.ts';
 import { loadServedApi } from './resource-kinds.ts';
 import { createRoutes } from './routes.ts';
 import { Store } from './store.ts';
+import type { MachineAccess } from './subresources/machine-access.ts';
 import { writeAtomically } from './write-atomically.ts';
 
 /** What both halves of a process share. */
@@ -46,6 +47,8 @@ export interface ServeOptions extends ApiHalfOptions {
   /** 0 takes the port of the last run when it is free, else any. */
   readonly port: number;
   readonly auditLog?: string | undefined;
+  /** How machines and pods are reached; undefined when none run. */
+  readonly access: MachineAccess | undefined;
 }
 
 /** Where the server listens. */
@@ -61,7 +64,12 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
   const credentials = await ensureCredentials(dataDir, host);
   const audit = new Audit(logger, options.auditLog);
   resources.defer('audit log', () => audit.close());
-  const routes = createRoutes({ store, writes: new ClientWrites(store, clock, ADMISSION), clock });
+  const routes = createRoutes({
+    store,
+    writes: new ClientWrites(store, clock, ADMISSION),
+    clock,
+    access: options.access,
+  });
   const server = new ApiServer({ routes, ...credentials, audit, clock, logger });
   resources.defer('API server', () => server.close());
   const portFile = join(dataDir, 'port');

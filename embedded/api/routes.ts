@@ -10,6 +10,9 @@ import type { ResourcePath } from './http/resource-path.ts';
 import type { ResourceKind } from './objects.ts';
 import type { Store } from './store.ts';
 import { ACCESS_REVIEWS, answerAccessReview } from './subresources/access-review.ts';
+import { KUBEVIRT_SUBRESOURCES, KubeVirtHandler, SUBRESOURCES_GROUP } from './subresources/kubevirt-handler.ts';
+import type { MachineAccess } from './subresources/machine-access.ts';
+import { POD_SUBRESOURCES, PodHandler } from './subresources/pod-handler.ts';
 import { ScaleHandler } from './subresources/scale.ts';
 
 /** What the routes reach. */
@@ -17,16 +20,20 @@ export interface RouteOptions {
   readonly store: Store;
   readonly writes: ClientWrites;
   readonly clock: Clock;
+  /** Undefined when the cluster runs no machines. */
+  readonly access: MachineAccess | undefined;
 }
 
 /** Puts together everything that is served. */
-export function createRoutes({ store, writes, clock }: RouteOptions): ApiRoutes {
+export function createRoutes({ store, writes, clock, access }: RouteOptions): ApiRoutes {
   const kinds = store.kinds;
   const byPath = new Map(kinds.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));
-  const discovery = new Discovery(kinds, ACCESS_REVIEWS);
+  const discovery = new Discovery(kinds, [...ACCESS_REVIEWS, ...POD_SUBRESOURCES, ...KUBEVIRT_SUBRESOURCES]);
   const openApi = new OpenApi(kinds);
   const resources = new ResourceHandler(store, writes, clock);
   const scale = new ScaleHandler(store, writes);
+  const pods = new PodHandler(store, access);
+  const kubeVirt = new KubeVirtHandler({ store, access, clock });
   const kindOf = ({ group, version, resource }: ResourcePath): ResourceKind | undefined =>
     byPath.get(`${group}/${version}/${resource}`);
 
@@ -36,6 +43,11 @@ export function createRoutes({ store, writes, clock }: RouteOptions): ApiRoutes 
       await scale.handle(exchange, kind, path);
       return true;
     }
+    if (kind?.kind === 'Pod' && exchange.method === 'GET' && path.subresource.join('/') === 'log') {
+      await pods.log(exchange, path);
+      return true;
+    }
+    if (path.group === SUBRESOURCES_GROUP) return await kubeVirt.handle(exchange, path);
     if (path.group === 'authorization.k8s.io' && path.resource === 'selfsubjectaccessreviews') {
       if (exchange.method !== 'POST') throw methodNotAllowed();
       sendJson(exchange.response, 201, answerAccessReview(await readObject(exchange.request)));
@@ -44,7 +56,11 @@ export function createRoutes({ store, writes, clock }: RouteOptions): ApiRoutes 
     return false;
   }
 
-  async function upgrade({ path }: UpgradeRequest): Promise<void> {
+  async function upgrade(request: UpgradeRequest): Promise<void> {
+    const { path } = request;
+    if (path.group === SUBRESOURCES_GROUP) return await kubeVirt.upgrade(request);
+    if (kindOf(path)?.kind === 'Pod' && path.subresource.join('/') === 'portforward')
+      return await pods.portForward(request);
     throw new ApiError(404, 'NotFound', `"${path.resource}" cannot be upgraded to a stream`);
   }
 

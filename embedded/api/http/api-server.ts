@@ -18,7 +18,7 @@ export interface UpgradeRequest {
   readonly head: Buffer;
   readonly url: URL;
   readonly path: ResourcePath;
-  /** Aborted when the server stops. */
+  /** Aborted when the connection ends or the server stops. */
   readonly signal: AbortSignal;
 }
 
@@ -64,8 +64,8 @@ const VERSION = {
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #server: Server;
-  readonly #stopping = new AbortController();
-  readonly #sockets = new Set<Duplex>();
+  /** What is being answered, and the sockets that have become streams. */
+  readonly #active = new Map<AbortController, Duplex | undefined>();
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
@@ -89,8 +89,10 @@ export class ApiServer {
 
   /** Ends all watches, streams and connections. */
   async close(): Promise<void> {
-    this.#stopping.abort(new Error('The server stops.'));
-    for (const socket of this.#sockets) socket.destroy();
+    for (const [activity, socket] of this.#active) {
+      activity.abort(new Error('The server stops.'));
+      socket?.destroy();
+    }
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -102,9 +104,7 @@ export class ApiServer {
     const url = urlOf(request);
     const path = pathOf(url);
     if (path) this.#auditWhenDone(request, response, { url, path });
-    const left = new AbortController();
-    response.once('close', () => left.abort(new Error('The client has left.')));
-    const signal = AbortSignal.any([this.#stopping.signal, left.signal]);
+    const signal = this.#begin(response);
     const exchange: Exchange = { request, response, method: request.method ?? 'GET', url, signal };
     try {
       await this.#route(exchange, path);
@@ -144,11 +144,21 @@ export class ApiServer {
     else sendJson(response, refusal.code, refusal.toStatus());
   }
 
+  /** A signal that is aborted when `connection` closes or the server stops. */
+  #begin(connection: ServerResponse | Duplex, socket?: Duplex): AbortSignal {
+    const activity = new AbortController();
+    this.#active.set(activity, socket);
+    connection.once('close', () => {
+      this.#active.delete(activity);
+      activity.abort(new Error('The client has left.'));
+    });
+    return activity.signal;
+  }
+
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const url = urlOf(request);
     const path = pathOf(url);
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    const signal = this.#begin(socket, socket);
     socket.on('error', () => socket.destroy());
     const started = this.#options.clock.now();
     let code = 101;
@@ -157,7 +167,7 @@ export class ApiServer {
         throw new ApiError(401, 'Unauthorized', 'Unauthorized');
       }
       if (!path) throw new ApiError(404, 'NotFound', 'the server could not find the requested resource');
-      await this.#options.routes.upgrade({ request, socket, head, url, path, signal: this.#stopping.signal });
+      await this.#options.routes.upgrade({ request, socket, head, url, path, signal });
     } catch (error) {
       const refusal = asApiError(error);
       code = refusal.code;

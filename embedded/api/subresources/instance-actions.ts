@@ -1,0 +1,76 @@
+import { type Exchange, sendBytes } from '../http/exchange.ts';
+import type { KubeObject } from '../objects.ts';
+import { canSoftReboot, isPaused, machineError, phaseOf } from './instance-state.ts';
+import type { MachineAccess, MachineRef } from './machine-access.ts';
+import { isDryRunBody } from './machine-lifecycle.ts';
+import { assertGraphics } from './machine-streams.ts';
+
+/** What has to hold before an action, and what it does. */
+interface InstanceAction {
+  /** @throws ApiError 409 */
+  readonly check: (instance: KubeObject) => void;
+  readonly run: (access: MachineAccess, ref: MachineRef) => Promise<void>;
+}
+
+function assertRunning(instance: KubeObject): void {
+  if (phaseOf(instance) !== 'Running') throw machineError(instance, 'VM is not running');
+}
+
+const ACTIONS: Readonly<Record<string, InstanceAction>> = {
+  pause: {
+    check: (instance) => {
+      assertRunning(instance);
+      if (isPaused(instance)) throw machineError(instance, 'VMI is already paused');
+    },
+    run: (access, ref) => access.pause(ref),
+  },
+  unpause: {
+    check: (instance) => {
+      assertRunning(instance);
+      if (!isPaused(instance)) throw machineError(instance, 'VMI is not paused');
+    },
+    run: (access, ref) => access.unpause(ref),
+  },
+  softreboot: {
+    check: (instance) => {
+      assertRunning(instance);
+      if (isPaused(instance)) throw machineError(instance, 'VMI is paused');
+      if (!canSoftReboot(instance))
+        throw machineError(instance, 'VMI neither have the agent connected nor the ACPI feature enabled');
+    },
+    run: (access, ref) => access.softReboot(ref),
+  },
+  reset: { check: assertRunning, run: (access, ref) => access.reset(ref) },
+};
+
+/** Carries out a PUT on a machine instance's subresource; false when there is no such action. */
+export async function actOnInstance(
+  exchange: Exchange,
+  instance: KubeObject,
+  { action, access }: { action: string; access: MachineAccess },
+): Promise<boolean> {
+  const found = ACTIONS[action];
+  if (!found) return false;
+  const isDryRun = await isDryRunBody(exchange.request);
+  found.check(instance);
+  if (!isDryRun) await found.run(access, refOf(instance));
+  exchange.response.writeHead(200, { 'Content-Length': 0 });
+  exchange.response.end();
+  return true;
+}
+
+/** Answers with the screen. What does not permit it is a 500 in plain text, as virt-api answers its read requests. */
+export async function answerScreenshot(exchange: Exchange, instance: KubeObject, access: MachineAccess): Promise<void> {
+  try {
+    assertGraphics(instance);
+  } catch (error) {
+    exchange.response.writeHead(500, { 'Content-Type': 'text/plain' });
+    exchange.response.end(error instanceof Error ? error.message : String(error));
+    return;
+  }
+  sendBytes(exchange.response, 'image/png', await access.screenshot(refOf(instance)));
+}
+
+function refOf({ metadata }: KubeObject): MachineRef {
+  return { namespace: metadata.namespace ?? '', name: metadata.name };
+}

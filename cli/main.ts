@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   doctor: () => import('./commands/doctor.ts'),
   validate: () => import('./commands/validate.ts'),
   bootcommand: () => import('./commands/bootcommand.ts'),
+  plan: () => import('./commands/plan.ts'),
   build: () => import('./commands/build.ts'),
   logs: () => import('./commands/logs.ts'),
   ps: () => import('./commands/ps.ts'),

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { notYetSupported } from '../../common/contracts/module/not-yet-supported.ts';
-import { parseModules } from '../../common/contracts/module/parse.ts';
-import { hasErrors, type Problem } from '../../common/contracts/module/problem.ts';
+import { type ParseResult, parseModules } from '../../common/contracts/module/parse.ts';
+import { hasErrors } from '../../common/contracts/module/problem.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
+import { graphProblems } from '../../scheduler/graph/graph-problems.ts';
 import { counted, printJson, printLine, printNote } from '../output/print.ts';
 import { countProblems, formatProblem } from '../output/problems.ts';
 import { findModuleFiles } from '../read-modules.ts';
@@ -28,7 +29,7 @@ function validate(paths: string[], options: ValidateOptions): void {
   const read = findModuleFiles(paths);
   const strict = options.strict ?? false;
   const parsed = parseModules(read.files, { variables: options.var ?? {}, strict });
-  const problems = [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed.modules)];
+  const problems = [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)];
   const ok = strict ? problems.length === 0 : !hasErrors(problems);
   process.exitCode = ok ? 0 : 1;
   if (options.json) {
@@ -40,7 +41,9 @@ function validate(paths: string[], options: ValidateOptions): void {
   printNote(problems.length === 0 ? `${checked}: no problems` : countProblems(problems));
 }
 
-/** What is only seen with all modules compiled. Problems of their graph (cycles between modules) belong here too. */
-function problemsOfWhole(modules: readonly CompiledModule[]): Problem[] {
-  return modules.flatMap(notYetSupported);
+/** What is only seen with all modules compiled. A module that was not compiled for its errors is no unknown parent. */
+function problemsOfWhole({ modules, problems }: ParseResult): Problem[] {
+  const isWhole = !hasErrors(problems);
+  const found = graphProblems(modules).filter((problem) => isWhole || problem.code !== 'UnknownModule');
+  return [...modules.flatMap(notYetSupported), ...found];
 }

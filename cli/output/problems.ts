@@ -1,4 +1,4 @@
-import type { Problem } from '../../common/contracts/module/problem.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
 import { counted, paint } from './print.ts';
 import { printable } from './text.ts';
 

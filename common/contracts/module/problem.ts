@@ -33,7 +33,7 @@ export interface Problem {
 }
 
 /** A module that has errors is not compiled; warnings do no harm. */
-export function hasErrors(problems: readonly Problem[]): boolean {
+export function hasErrors(problems: readonly { readonly severity: Severity }[]): boolean {
   return problems.some((problem) => problem.severity === 'error');
 }
 

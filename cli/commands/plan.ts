@@ -1,0 +1,125 @@
+import { createHmac } from 'node:crypto';
+import type { Command } from 'commander';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { parseModules } from '../../common/contracts/module/parse.ts';
+import { hasErrors } from '../../common/contracts/module/problem.ts';
+import type { Plan } from '../../common/contracts/plans.ts';
+import { type Problem, problemSchema } from '../../common/contracts/problems.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { surveyGraph } from '../../scheduler/graph/expand.ts';
+import { EMPTY_CATALOG, offlineFacts } from '../../scheduler/graph/facts.ts';
+import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { type BuildOptions, FarmClient, type Submission } from '../client/farm-client.ts';
+import { counted, paint, printJson, printLine, printNote } from '../output/print.ts';
+import { countProblems, formatProblem } from '../output/problems.ts';
+import { printTable } from '../output/table.ts';
+import { printable } from '../output/text.ts';
+import { readModuleFiles } from '../read-modules.ts';
+import { addConnectionFlags, addModuleFlags, type ModuleFlags } from './shared-flags.ts';
+
+/** Enough of a layerKey to tell it apart from others, as people do with commits. */
+const SHORT_KEY = 12;
+
+interface PlanFlags extends ConnectionFlags, ModuleFlags {
+  readonly offline?: boolean;
+  readonly json?: boolean;
+  readonly cache: boolean;
+  readonly rebuild?: string[];
+}
+
+/** A plan, or why there is none. */
+type Outcome = { readonly plan: Plan } | { readonly problems: readonly Problem[] };
+
+export function register(program: Command): void {
+  const command = program
+    .command('plan')
+    .description('show what a build of modules would do, and change nothing')
+    .argument('<path...>', 'module files or folders; - reads standard input')
+    .option('--offline', 'ask no farm: every module counts as not built yet')
+    .option('--no-cache', 'plan to build every module, even those whose layers are there')
+    .option('--rebuild <module...>', 'plan to build these modules, even if their layers are there')
+    .option('--json', 'print one JSON object');
+  addModuleFlags(addConnectionFlags(command)).action(async (paths: string[], flags: PlanFlags) => {
+    process.exitCode = await plan(paths, flags);
+  });
+}
+
+/** Exit code 0 with a plan, 1 without. */
+async function plan(paths: readonly string[], flags: PlanFlags): Promise<number> {
+  const submission = { files: readModuleFiles(paths), variables: flags.var ?? {} };
+  const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [] };
+  const outcome = flags.offline ? planOffline(submission, options) : await planOnline(submission, options, flags);
+  if ('problems' in outcome) {
+    printProblems(outcome.problems, flags.json ?? false);
+    return 1;
+  }
+  if (flags.json) printJson(outcome.plan);
+  else printPlan(outcome.plan);
+  return 0;
+}
+
+/** The farm's own plan, which knows what is built; where no farm answers, the plan without it. */
+async function planOnline(submission: Submission, options: BuildOptions, flags: PlanFlags): Promise<Outcome> {
+  try {
+    return { plan: await new FarmClient(requireFarm(flags)).plan(submission, options) };
+  } catch (error) {
+    if (error instanceof FarmError && error.code === 'FarmUnreachable') {
+      printNote(`${paint('yellow', 'warning:', process.stderr)} ${printable(errorMessage(error))} Planned offline.`);
+      return planOffline(submission, options);
+    }
+    const problems =
+      error instanceof FarmError ? problemSchema.array().safeParse(error.details['problems']) : undefined;
+    if (problems?.data?.length) return { problems: problems.data };
+    throw error;
+  }
+}
+
+/** As the farm would plan when it had built nothing; what only the farm can tell makes a warning. */
+function planOffline(submission: Submission, options: BuildOptions): Outcome {
+  const { modules, problems } = parseModules(submission.files, { variables: submission.variables });
+  const { plan, problems: found } = surveyGraph({
+    modules,
+    facts: offlineFacts(modules),
+    catalog: EMPTY_CATALOG,
+    fingerprint: (secret) => createHmac('sha256', '').update(secret).digest('hex'),
+    options: { ...options, unknownParents: 'warning' },
+  });
+  const all = [...problems, ...found];
+  if (!hasErrors(all)) {
+    const noted = problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
+    return { plan: { ...plan, warnings: [...noted, ...plan.warnings, ...modules.flatMap(secretWarning)] } };
+  }
+  // Beside an error it does not matter what is provisional, nor that a parent was not compiled for its errors.
+  const beside = hasErrors(problems) ? ['Provisional', 'UnknownModule'] : ['Provisional'];
+  return { problems: all.filter((problem) => !beside.includes(problem.code)) };
+}
+
+function secretWarning(module: CompiledModule): string[] {
+  if (module.vms.every((vm) => vm.communicator.sshPassword === null)) return [];
+  return [`Module "${module.name}": sshPassword enters layerKey under the farm's key; layerKey is provisional`];
+}
+
+function printProblems(problems: readonly Problem[], isJson: boolean): void {
+  if (isJson) {
+    printJson({ ok: false, problems });
+    return;
+  }
+  for (const problem of problems) printLine(formatProblem(problem));
+  printNote(countProblems(problems));
+}
+
+function printPlan({ modules, criticalPath, totals, warnings }: Plan): void {
+  printTable(
+    ['module', 'action', 'layer key', 'jobs', 'starts from'],
+    modules.map(({ name, action, layerKey, jobs, dependsOn }) => [
+      name,
+      action,
+      layerKey.slice(0, SHORT_KEY),
+      String(jobs.length),
+      dependsOn.join(', ') || '-',
+    ]),
+  );
+  printLine(`\n${counted(totals.modules, 'module')}, ${counted(totals.jobs, 'job')}`);
+  if (criticalPath.length > 0) printLine(`Critical path: ${criticalPath.map(printable).join(' -> ')}`);
+  for (const warning of warnings) printLine(`${paint('yellow', 'warning:')} ${printable(warning)}`);
+}

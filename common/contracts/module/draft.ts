@@ -27,6 +27,7 @@ export class ModuleDraft {
 
   constructor(source: SourceDocument, variables: Readonly<Record<string, string>>) {
     this.#source = source;
+    this.problems.push(...source.problems);
     const form = this.#recognize();
     if (!form) return;
     const bodyPath = form === 'bare' ? [] : ['spec'];

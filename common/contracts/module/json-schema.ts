@@ -8,5 +8,5 @@ export function moduleJsonSchema(): object {
     title: 'Slipway module',
     description: 'A module: machines, their networks and the steps that make an image of them.',
   });
-  return z.toJSONSchema(document, { io: 'input', target: 'draft-2020-12', reused: 'ref' });
+  return z.toJSONSchema(document, { io: 'input', target: 'draft-2020-12' });
 }

@@ -11,15 +11,20 @@ export type Facet = Readonly<Record<string, unknown>> & { readonly description: 
 
 const VARIABLE_REFERENCE = { type: 'string', pattern: '\\$\\{(var|secret)\\.' };
 
-/** A scalar of the file format: how it is read, and how editors see it. A variable may stand for any of them. */
-export function leaf<T>(facet: Facet, read: (written: unknown) => Parsed<T>) {
+/**
+ * A scalar of the file format: how it is read, and how editors see it. A variable may stand for any of them. `absent`
+ * says what is wrong with a missing or empty one.
+ */
+export function leaf<T>(facet: Facet, read: (written: unknown) => Parsed<T>, absent: typeof absence = absence) {
   const { description, default: whenMissing, ...constraint } = facet;
   const isFreeText = constraint['type'] === 'string' && Object.keys(constraint).length === 1;
-  const meta = isFreeText || constraint['anyOf'] ? constraint : { anyOf: [constraint, VARIABLE_REFERENCE] };
+  const isFixed = Array.isArray(constraint['enum']) && constraint['enum'].length === 1;
+  const mayBeVariable = !isFreeText && !isFixed && !constraint['anyOf'];
+  const meta = mayBeVariable ? { anyOf: [constraint, VARIABLE_REFERENCE] } : constraint;
   return z
     .unknown()
     .transform((written, context): T => {
-      const parsed = absence(written) ?? read(written);
+      const parsed = absent(written) ?? read(written);
       if ('value' in parsed) return parsed.value;
       context.issues.push({ code: 'custom', message: parsed.complaint, input: written });
       return z.NEVER;

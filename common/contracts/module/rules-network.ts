@@ -43,11 +43,18 @@ export const networkRules: Rule = (body, report) => {
   checkOverrides(body, { vpcNames, subnetNames }, report);
 };
 
+/** The smallest unmanaged subnet that still holds the guest's gateway, the platform's router and machines. */
+const UNMANAGED_PREFIX = 29;
+
+function longestPrefix(subnet: Cursor): number {
+  return subnet.at('unmanaged').value === true ? UNMANAGED_PREFIX : 30;
+}
+
 function checkSubnet(subnet: Cursor, report: Report): void {
   const cidr = subnet.at('cidr');
   const network = valueOrNull(parseCidr(cidr.value));
-  const unmanaged = subnet.at('unmanaged').value === true;
-  const longest = unmanaged ? 29 : 30;
+  const longest = longestPrefix(subnet);
+  const unmanaged = longest === UNMANAGED_PREFIX;
   if (network && network.prefix > longest) {
     report(
       cidr,
@@ -143,7 +150,7 @@ function reportRepeatedMacs(nics: readonly Cursor[], report: Report): void {
 function reportCrowded(subnets: readonly Cursor[], nics: readonly Cursor[], report: Report): void {
   for (const subnet of subnets) {
     const network = valueOrNull(parseCidr(subnet.at('cidr').value));
-    if (!network || network.prefix > 30) continue;
+    if (!network || network.prefix > longestPrefix(subnet)) continue;
     const room = lastHost(network) - firstHost(network) + 1 - 2;
     const wanted = nics.filter((nic) => nic.at('subnet').text === subnet.at('name').text).length;
     if (wanted <= room) continue;

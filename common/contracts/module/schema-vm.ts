@@ -43,21 +43,29 @@ export const httpDirectorySchema = fileNames(
   'Files that guests can fetch at http://{{ .HTTPIP }}:{{ .HTTPPort }}/NAME.',
 );
 
-export const resourcesSchema = map('Processors and memory.', {
-  cpu: cpu('CPUs; the guest gets the number rounded up.', '2').optional(),
-  memory: bytes("The guest's memory.", '4Gi').optional(),
-});
+export const resourcesSchema = map(
+  'Processors and memory.',
+  {
+    cpu: cpu('CPUs; the guest gets the number rounded up.', '2').optional(),
+    memory: bytes("The guest's memory.", '4Gi').optional(),
+  },
+  'resources',
+);
 
 const NIC_MODELS = ['e1000', 'virtio', 'e1000e', 'rtl8139', 'pcnet', 'ne2k_pci'] as const;
 
-export const nicSchema = map('A network card.', {
-  name: dnsLabel('A label; the guest names its interfaces itself.'),
-  subnet: text('Name of the subnet.'),
-  ip: ipv4('A fixed address of the subnet.').optional(),
-  mac: mac('A fixed hardware address.').optional(),
-  model: choice('The card that the guest sees.', NIC_MODELS, 'e1000').optional(),
-  slot: wholeNumber('Pins the PCI slot, so that the guest finds the same card again.', { min: 1, max: 9 }).optional(),
-});
+export const nicSchema = map(
+  'A network card.',
+  {
+    name: dnsLabel('A label; the guest names its interfaces itself.'),
+    subnet: text('Name of the subnet.'),
+    ip: ipv4('A fixed address of the subnet.').optional(),
+    mac: mac('A fixed hardware address.').optional(),
+    model: choice('The card that the guest sees.', NIC_MODELS, 'e1000').optional(),
+    slot: wholeNumber('Pins the PCI slot, so that the guest finds the same card again.', { min: 1, max: 9 }).optional(),
+  },
+  'nic',
+);
 
 const sourceSchema = map(
   'Where the boot disk comes from; exactly one of url, blank, buildRef, containerDisk, sourcePvc.',
@@ -78,18 +86,22 @@ const sourceSchema = map(
   },
 );
 
-const communicatorSchema = map('How the farm talks to the running guest.', {
-  type: choice('SSH is the only way.', ['ssh'], 'ssh').optional(),
-  shell: choice('Decides how scripts are run and files are put.', ['bash', 'powershell'], 'bash').optional(),
-  sshUsername: text('The account.', { default: 'root' }).optional(),
-  sshPort: wholeNumber('The port.', { min: 1, max: 65535, whenMissing: 22 }).optional(),
-  sshPassword: text('Tried besides the key of the build.').optional(),
-  sshTimeout: duration('How long to wait until the guest answers.', '5m').optional(),
-  sshPrivateKeySecret: map('A key pair of your own in a Secret.', {
-    name: text('Name of the Secret.'),
-    key: text('Key in the Secret.'),
-  }).optional(),
-});
+const communicatorSchema = map(
+  'How the farm talks to the running guest.',
+  {
+    type: choice('SSH is the only way.', ['ssh'], 'ssh').optional(),
+    shell: choice('Decides how scripts are run and files are put.', ['bash', 'powershell'], 'bash').optional(),
+    sshUsername: text('The account.', { default: 'root' }).optional(),
+    sshPort: wholeNumber('The port.', { min: 1, max: 65535, whenMissing: 22 }).optional(),
+    sshPassword: text('Tried besides the key of the build.').optional(),
+    sshTimeout: duration('How long to wait until the guest answers.', '5m').optional(),
+    sshPrivateKeySecret: map('A key pair of your own in a Secret.', {
+      name: text('Name of the Secret.'),
+      key: text('Key in the Secret.'),
+    }).optional(),
+  },
+  'communicator',
+);
 
 /** `inline` of a shell step: a script, or its lines. */
 const scriptLeaf = leaf(
@@ -108,76 +120,84 @@ const scriptLeaf = leaf(
 
 const PROVISIONER_TYPES = ['shell', 'file', 'reboot', 'windows-update', 'handbuild'] as const;
 
-const provisionerSchema = map('A step: one thing done in the running guest.', {
-  name: text('A label for logs.').optional(),
-  type: choice('What the step does; its settings stand under the key of the same name.', PROVISIONER_TYPES),
-  stepTimeout: duration('Bound on this step; without one only the module is bounded.').optional(),
-  shell: map('Runs a script.', {
-    inline: scriptLeaf.optional(),
-    scriptFrom: objectSource('A script that lies on the cluster.').optional(),
-    env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
-    executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
-  }).optional(),
-  file: map('Puts one file into the guest.', {
-    destination: pattern('Absolute path in the guest.', /^(\/|[A-Za-z]:[\\/])/, 'an absolute path'),
-    fileRef: text('A file of the registry.').optional(),
-    source: objectSource('A file that lies on the cluster.').optional(),
-  }).optional(),
-  reboot: map('Restarts the guest and waits until it answers again.', {
-    command: text('Default: `sudo reboot`, or `shutdown /r /f /t 0` with powershell.').optional(),
-  }).optional(),
-  windowsUpdate: map('Installs updates and restarts until none is left.', {
-    searchCriteria: text('Which updates.', { default: 'BrowseOnly=0 and IsInstalled=0' }).optional(),
-    filters: list(
-      'The first that matches decides.',
-      pattern(
-        'include: or exclude: and a PowerShell expression.',
-        /^(include|exclude):/,
-        'a filter: begin with "include:" or "exclude:"',
-      ),
-    ).optional(),
-    updateLimit: wholeNumber('Updates in one round.', { min: 1, max: 100_000, whenMissing: 1000 }).optional(),
-  }).optional(),
-  handbuild: map('Waits until a person has done something at the console.', {
-    instructions: text('What the person is to do.'),
-  }).optional(),
-});
+const provisionerSchema = map(
+  'A step: one thing done in the running guest.',
+  {
+    name: text('A label for logs.').optional(),
+    type: choice('What the step does; its settings stand under the key of the same name.', PROVISIONER_TYPES),
+    stepTimeout: duration('Bound on this step; without one only the module is bounded.').optional(),
+    shell: map('Runs a script.', {
+      inline: scriptLeaf.optional(),
+      scriptFrom: objectSource('A script that lies on the cluster.').optional(),
+      env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
+      executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
+    }).optional(),
+    file: map('Puts one file into the guest.', {
+      destination: pattern('Absolute path in the guest.', /^(\/|[A-Za-z]:[\\/])/, 'an absolute path'),
+      fileRef: text('A file of the registry.').optional(),
+      source: objectSource('A file that lies on the cluster.').optional(),
+    }).optional(),
+    reboot: map('Restarts the guest and waits until it answers again.', {
+      command: text('Default: `sudo reboot`, or `shutdown /r /f /t 0` with powershell.').optional(),
+    }).optional(),
+    windowsUpdate: map('Installs updates and restarts until none is left.', {
+      searchCriteria: text('Which updates.', { default: 'BrowseOnly=0 and IsInstalled=0' }).optional(),
+      filters: list(
+        'The first that matches decides.',
+        pattern(
+          'include: or exclude: and a PowerShell expression.',
+          /^(include|exclude):/,
+          'a filter: begin with "include:" or "exclude:"',
+        ),
+      ).optional(),
+      updateLimit: wholeNumber('Updates in one round.', { min: 1, max: 100_000, whenMissing: 1000 }).optional(),
+    }).optional(),
+    handbuild: map('Waits until a person has done something at the console.', {
+      instructions: text('What the person is to do.'),
+    }).optional(),
+  },
+  'provisioner',
+);
 
-export const vmSchema = map('A machine.', {
-  name: dnsLabel('Also its host name, by which the other machines find it.'),
-  source: sourceSchema,
-  resources: resourcesSchema.optional(),
-  disks: list(
-    'The first is the boot disk. Without a list: one of 20Gi named `rootdisk`.',
-    map('A disk.', {
-      name: dnsLabel('Its name; with `buildRef` it inherits the disk of that name.'),
-      size: bytes('Its size.'),
-      bus: choice('The bus that the guest sees.', ['virtio', 'scsi', 'sata', 'usb'], 'virtio').optional(),
-      storageClass: text('Default: that of the cluster.').optional(),
-    }),
-  ).optional(),
-  isos: list(
-    'Installation media.',
-    map('A CD.', { url: url('Where it lies.'), checksum: checksum('What it must hash to.').optional() }),
-  ).optional(),
-  floppy: fileNames('Files on a labelled CD, for installers that look for an answer file.').optional(),
-  efiFirmware: map('UEFI instead of BIOS.', {
-    secureBoot: flag('Only start signed loaders.', false).optional(),
-    tpm: flag('A TPM 2.0.', false).optional(),
-  }).optional(),
-  cpuModel: text('CPU model that the guest sees.').optional(),
-  machineType: text('Machine type.').optional(),
-  bootCommand: list('Typed at the console, in the grammar of Packer.', text('A piece of it.')).optional(),
-  cloudInit: map('A cloud-init disk; {} is enough to bring in the SSH key of the build.', {
-    userData: text('User data.').optional(),
-    userDataFrom: objectSource('User data that lies on the cluster.').optional(),
-    networkData: text('Network configuration.').optional(),
-  }).optional(),
-  communicator: communicatorSchema.optional(),
-  nics: list('Network cards; without a list one with DHCP.', nicSchema).optional(),
-  provisioners: list('Steps, in order.', provisionerSchema).optional(),
-  dependsOn: list('Machines that boot first.', text('A VM of this module.')).optional(),
-  shutdownCommand: text('Shuts the guest down; there is a default for each shell.').optional(),
-  shutdownTimeout: duration('How long the guest may take to shut down.', '5m').optional(),
-  invisible: flag('Hides the machine from the consoles of clones.', false).optional(),
-});
+export const vmSchema = map(
+  'A machine.',
+  {
+    name: dnsLabel('Also its host name, by which the other machines find it.'),
+    source: sourceSchema,
+    resources: resourcesSchema.optional(),
+    disks: list(
+      'The first is the boot disk. Without a list: one of 20Gi named `rootdisk`.',
+      map('A disk.', {
+        name: dnsLabel('Its name; with `buildRef` it inherits the disk of that name.'),
+        size: bytes('Its size.'),
+        bus: choice('The bus that the guest sees.', ['virtio', 'scsi', 'sata', 'usb'], 'virtio').optional(),
+        storageClass: text('Default: that of the cluster.').optional(),
+      }),
+    ).optional(),
+    isos: list(
+      'Installation media.',
+      map('A CD.', { url: url('Where it lies.'), checksum: checksum('What it must hash to.').optional() }),
+    ).optional(),
+    floppy: fileNames('Files on a labelled CD, for installers that look for an answer file.').optional(),
+    efiFirmware: map('UEFI instead of BIOS.', {
+      secureBoot: flag('Only start signed loaders.', false).optional(),
+      tpm: flag('A TPM 2.0.', false).optional(),
+    }).optional(),
+    cpuModel: text('CPU model that the guest sees.').optional(),
+    machineType: text('Machine type.').optional(),
+    bootCommand: list('Typed at the console, in the grammar of Packer.', text('A piece of it.')).optional(),
+    cloudInit: map('A cloud-init disk; {} is enough to bring in the SSH key of the build.', {
+      userData: text('User data.').optional(),
+      userDataFrom: objectSource('User data that lies on the cluster.').optional(),
+      networkData: text('Network configuration.').optional(),
+    }).optional(),
+    communicator: communicatorSchema.optional(),
+    nics: list('Network cards; without a list one with DHCP.', nicSchema).optional(),
+    provisioners: list('Steps, in order.', provisionerSchema).optional(),
+    dependsOn: list('Machines that boot first.', text('A VM of this module.')).optional(),
+    shutdownCommand: text('Shuts the guest down; there is a default for each shell.').optional(),
+    shutdownTimeout: duration('How long the guest may take to shut down.', '5m').optional(),
+    invisible: flag('Hides the machine from the consoles of clones.', false).optional(),
+  },
+  'vm',
+);

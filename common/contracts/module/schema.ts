@@ -13,7 +13,8 @@ const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 function readVariable(written: unknown): Parsed<VariableDefault> {
   if (typeof written === 'string' || typeof written === 'number' || typeof written === 'boolean')
     return { value: written };
-  if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+  if (written === null) return { value: null };
+  if (typeof written !== 'object' || Array.isArray(written)) {
     return { complaint: 'must be a default value, or a map of default and description' };
   }
   const unknown = Object.keys(written).find((key) => key !== 'default' && key !== 'description');
@@ -28,7 +29,7 @@ const SCALAR_TYPES = ['string', 'number', 'boolean'];
 const variableSchema = leaf(
   {
     anyOf: [
-      { type: SCALAR_TYPES },
+      { type: [...SCALAR_TYPES, 'null'] },
       {
         type: 'object',
         properties: { default: { type: SCALAR_TYPES }, description: { type: 'string' } },
@@ -38,6 +39,7 @@ const variableSchema = leaf(
     description: 'Its default, or a map of default and description. Without a default a value must be given.',
   },
   readVariable,
+  () => null,
 );
 
 const internetSchema = leaf(
@@ -49,45 +51,56 @@ const internetSchema = leaf(
   },
 );
 
-const networkSchema = map('VPCs and subnets; without it one of each, with internet.', {
-  vpcs: list(
-    'Isolated networks.',
-    map('A VPC.', { name: dnsLabel('Its name.'), internet: internetSchema.optional() }),
-  ).optional(),
-  subnets: list(
-    'Subnets of the VPCs.',
-    map('A subnet.', {
-      name: dnsLabel('Its name.'),
-      vpc: text('Its VPC; without one the automatic VPC `default`, which has internet.').optional(),
-      cidr: cidr('Its IPv4 network.'),
-      dhcp: flag('Whether addresses are handed out.', true).optional(),
-      dns: text('Name servers that DHCP hands out, separated by commas.').optional(),
-      unmanaged: flag('A bare segment whose addresses a guest hands out.', false).optional(),
-    }),
-  ).optional(),
-});
+const networkSchema = map(
+  'VPCs and subnets; without it one of each, with internet.',
+  {
+    vpcs: list(
+      'Isolated networks.',
+      map('A VPC.', { name: dnsLabel('Its name.'), internet: internetSchema.optional() }),
+    ).optional(),
+    subnets: list(
+      'Subnets of the VPCs.',
+      map('A subnet.', {
+        name: dnsLabel('Its name.'),
+        vpc: text('Its VPC; without one the automatic VPC `default`, which has internet.').optional(),
+        cidr: cidr('Its IPv4 network.'),
+        dhcp: flag('Whether addresses are handed out.', true).optional(),
+        dns: text('Name servers that DHCP hands out, separated by commas.').optional(),
+        unmanaged: flag('A bare segment whose addresses a guest hands out.', false).optional(),
+      }),
+    ).optional(),
+  },
+  'network',
+);
 
-const overridesSchema = map('What holds while building only.', {
-  vpcs: list(
-    'Internet of VPCs.',
-    map('A VPC.', { name: text('A declared VPC.'), internet: flag('Whether it has internet while building.', false) }),
-  ).optional(),
-  subnets: list(
-    'Mode of subnets.',
-    map('A subnet.', {
-      name: text('A declared subnet.'),
-      unmanaged: flag('Whether it is unmanaged while building.', false),
-    }),
-  ).optional(),
-  vms: list(
-    'Hardware of machines.',
-    map('A machine.', {
-      name: text('A VM of this module.'),
-      resources: resourcesSchema.optional(),
-      nics: list('Replaces its network cards.', nicSchema).optional(),
-    }),
-  ).optional(),
-});
+const overridesSchema = map(
+  'What holds while building only.',
+  {
+    vpcs: list(
+      'Internet of VPCs.',
+      map('A VPC.', {
+        name: text('A declared VPC.'),
+        internet: flag('Whether it has internet while building.', false),
+      }),
+    ).optional(),
+    subnets: list(
+      'Mode of subnets.',
+      map('A subnet.', {
+        name: text('A declared subnet.'),
+        unmanaged: flag('Whether it is unmanaged while building.', false),
+      }),
+    ).optional(),
+    vms: list(
+      'Hardware of machines.',
+      map('A machine.', {
+        name: text('A VM of this module.'),
+        resources: resourcesSchema.optional(),
+        nics: list('Replaces its network cards.', nicSchema).optional(),
+      }),
+    ).optional(),
+  },
+  'buildOverrides',
+);
 
 const bodyShape = {
   variables: dictionary(
@@ -123,7 +136,7 @@ const labelsSchema = dictionary(
 ).optional();
 const nameSchema = dnsLabel('Name of the module; others refer to it in `buildRef`.');
 
-export const bodySchema = map('What the module is.', bodyShape);
+export const bodySchema = map('What the module is.', bodyShape, 'module');
 
 const metadataSchema = map('Name and labels.', { name: nameSchema, labels: labelsSchema });
 

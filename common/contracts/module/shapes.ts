@@ -2,8 +2,11 @@ import { z } from 'zod';
 import { quoted } from './parsed.ts';
 import { didYouMean } from './suggest.ts';
 
-/** A map with exactly these keys; an unknown key is reported with the nearest known one. */
-export function map<const Shape extends z.ZodRawShape>(description: string, shape: Shape) {
+/**
+ * A map with exactly these keys; an unknown key is reported with the nearest known one. With an `id` the JSON Schema
+ * defines it once.
+ */
+export function map<const Shape extends z.ZodRawShape>(description: string, shape: Shape, id?: string) {
   return z
     .strictObject(shape, {
       error: (issue) =>
@@ -11,7 +14,7 @@ export function map<const Shape extends z.ZodRawShape>(description: string, shap
           ? unknownKeysMessage(issue.keys, shape)
           : misshapen(issue.input, 'a map of keys and values'),
     })
-    .meta({ description });
+    .meta(id === undefined ? { description } : { description, id });
 }
 
 export function list<Item extends z.ZodType>(description: string, item: Item) {

@@ -11,7 +11,9 @@ import {
   parseAllDocuments,
   type YAMLError,
 } from 'yaml';
+import { errorMessage } from '../../errors/farm-error.ts';
 import type { Position } from './compiled.ts';
+import type { Parsed } from './parsed.ts';
 import type { Problem, ProblemCode } from './problem.ts';
 
 /** Way from the root of a document to a value in it. */
@@ -27,6 +29,8 @@ export interface SourceFile {
 export class SourceDocument {
   readonly file: string;
   readonly document: Document.Parsed;
+  /** What is wrong with its YAML and does not keep it from being read. */
+  readonly problems: readonly Problem[];
   readonly #lines: LineCounter;
   readonly #text: string;
 
@@ -35,6 +39,11 @@ export class SourceDocument {
     this.document = document;
     this.#lines = lines;
     this.#text = source.text;
+    this.problems = [...document.errors, ...document.warnings].map((error) => ({
+      ...this.positionAt(error.pos[0]),
+      severity: 'error',
+      ...describe(error, source.text),
+    }));
   }
 
   positionAt(offset: number): Position {
@@ -109,30 +118,36 @@ function isMergePair(pair: Pair<Node, Node>): boolean {
 /** Reads the documents of a file; those that are empty or cannot be understood are left out. */
 export function readDocuments(source: SourceFile): { documents: SourceDocument[]; problems: Problem[] } {
   const lines = new LineCounter();
-  const read = parseAllDocuments(source.text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    merge: true,
-    stringKeys: true,
-    logLevel: 'silent',
-  });
+  const read = parseYaml(source.text, lines);
+  if ('complaint' in read) return { documents: [], problems: [wholeFile(source, 'Syntax', read.complaint)] };
   const documents: SourceDocument[] = [];
   const problems: Problem[] = [];
-  for (const document of 'empty' in read ? [] : read) {
+  for (const document of read.value) {
     const located = new SourceDocument(source, document, lines);
-    for (const error of [...document.errors, ...document.warnings]) {
-      const { code, message } = describe(error, source.text);
-      problems.push({ ...located.positionAt(error.pos[0]), severity: 'error', code, message });
-    }
     const isReadable = document.errors.every((error) => error.code === 'DUPLICATE_KEY');
     const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
     if (isReadable && !isEmpty) documents.push(located);
+    else problems.push(...located.problems);
   }
   if (documents.length === 0 && problems.length === 0) {
-    const message = 'the file holds no module';
-    problems.push({ file: source.path, line: 1, column: 1, severity: 'error', code: 'EmptyFile', message });
+    problems.push(wholeFile(source, 'EmptyFile', 'the file holds no module'));
   }
   return { documents, problems };
+}
+
+function parseYaml(text: string, lineCounter: LineCounter): Parsed<readonly Document.Parsed[]> {
+  try {
+    const options = { lineCounter, prettyErrors: false, merge: true, stringKeys: true, logLevel: 'silent' } as const;
+    const read = parseAllDocuments(text, options);
+    return { value: 'empty' in read ? [] : read };
+  } catch (error) {
+    // The reader calls itself for each level of nesting: a file may exhaust the stack.
+    return { complaint: `not valid YAML: ${errorMessage(error)}` };
+  }
+}
+
+function wholeFile(source: SourceFile, code: ProblemCode, message: string): Problem {
+  return { file: source.path, line: 1, column: 1, severity: 'error', code, message };
 }
 
 function describe(error: YAMLError, text: string): { code: ProblemCode; message: string } {

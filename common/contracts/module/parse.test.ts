@@ -1,0 +1,335 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { CompiledModule } from './compiled.ts';
+import { NOT_YET_SUPPORTED, notYetSupported } from './not-yet-supported.ts';
+import { parseModules } from './parse.ts';
+
+function compile(text: string, variables: Record<string, string> = {}): CompiledModule {
+  const { modules, problems } = parseModules([{ path: 'm.yaml', text }], { variables });
+  expect(problems.filter((problem) => problem.severity === 'error')).toEqual([]);
+  const [module] = modules;
+  if (!module) throw new Error('No module was compiled.');
+  return module;
+}
+
+const BODY = { vms: [{ name: 'a', source: { blank: true } }] };
+
+describe('a compiled module', () => {
+  it('has every default of the model', () => {
+    expect(compile('name: m\nvms:\n  - name: a\n    source: { blank: true }\n')).toEqual({
+      name: 'm',
+      labels: {},
+      origin: { file: 'm.yaml', line: 1, column: 1 },
+      vms: [
+        {
+          name: 'a',
+          source: { kind: 'blank' },
+          resources: { cpu: 2, memoryBytes: 4294967296 },
+          disks: [{ name: 'rootdisk', sizeBytes: 21474836480, bus: 'virtio', storageClass: null }],
+          isos: [],
+          floppy: [],
+          firmware: { kind: 'bios' },
+          cpuModel: null,
+          machineType: null,
+          bootCommand: [],
+          cloudInit: null,
+          communicator: {
+            type: 'ssh',
+            shell: 'bash',
+            sshUsername: 'root',
+            sshPort: 22,
+            sshPassword: null,
+            sshTimeoutMs: 300_000,
+            sshPrivateKeySecret: null,
+          },
+          nics: [{ name: 'nic1', subnet: 'default', ip: null, mac: null, model: 'e1000', slot: null }],
+          steps: [],
+          dependsOn: [],
+          shutdownCommand: null,
+          shutdownTimeoutMs: 300_000,
+          invisible: false,
+        },
+      ],
+      files: [],
+      httpDirectory: [],
+      network: {
+        vpcs: [{ name: 'default', internet: 'always' }],
+        subnets: [{ name: 'default', vpc: 'default', cidr: '10.0.2.0/24', dhcp: true, dns: [], unmanaged: false }],
+      },
+      buildOverrides: { vpcs: [], subnets: [], vms: [] },
+      timeoutMs: 1_800_000,
+      retries: 0,
+      isoCacheTtlMs: 86_400_000,
+      namespace: null,
+      namespacePrefix: 'vm-',
+      notYetSupported: [],
+    });
+  });
+
+  it('is the same from all three forms, and from JSON', () => {
+    const metadata = { name: 'm', labels: { team: 'x' } };
+    const forms = [
+      { ...metadata, ...BODY },
+      { apiVersion: 'slipway.dev/v1', kind: 'Module', metadata, spec: BODY },
+      {
+        apiVersion: 'ruddervirt.io/v1alpha1',
+        kind: 'VirtualMachineBuild',
+        metadata: { ...metadata, generation: 3 },
+        spec: BODY,
+        status: { phase: 'Succeeded' },
+      },
+    ];
+    const [bare, ...others] = forms.flatMap((form) => [
+      compile(stringify(form)),
+      compile(JSON.stringify(form, null, '\t')),
+    ]);
+    for (const other of others) expect(other).toEqual(bare);
+  });
+
+  it('lists no disk that a parent may have, and runs steps as its shell does', () => {
+    const { vms } = compile(`
+name: m
+vms:
+  - name: a
+    source: { buildRef: { name: base, vmName: x } }
+    communicator: { shell: powershell }
+    provisioners:
+      - { type: reboot }
+      - { type: windows-update, stepTimeout: 1h }
+      - { type: shell, shell: { inline: [first, second], env: { A: b } } }
+`);
+    expect(vms[0]).toMatchObject({
+      source: { kind: 'buildRef', module: 'base', vm: 'x', namespace: null },
+      disks: [],
+      steps: [
+        { type: 'reboot', command: 'shutdown /r /f /t 0', timeoutMs: null },
+        { searchCriteria: 'BrowseOnly=0 and IsInstalled=0', filters: [], updateLimit: 1000, timeoutMs: 3_600_000 },
+        { script: 'first\nsecond\n', env: { A: 'b' }, scriptFrom: null, executeCommand: null },
+      ],
+    });
+  });
+
+  it('puts a VM without cards on the first declared subnet with DHCP, and the rest where the file says', () => {
+    const { network, vms, buildOverrides } = compile(`
+name: m
+network:
+  vpcs: [{ name: v, internet: build }]
+  subnets:
+    - { name: wire, vpc: v, cidr: 10.1.0.0/24, unmanaged: true }
+    - { name: lan, cidr: 10.2.0.0/24, dns: "10.2.0.5, 1.1.1.1" }
+buildOverrides:
+  vpcs: [{ name: default, internet: false }]
+  vms:
+    - { name: b, resources: { cpu: 8 }, nics: [{ name: n, subnet: lan, slot: 5 }, { name: o, subnet: lan }] }
+vms:
+  - { name: a, source: { blank: true } }
+  - name: b
+    source: { blank: true }
+    resources: { memory: 1Gi }
+    nics: [{ name: n, subnet: wire, slot: 2, mac: 02-00-00-00-00-0A, model: virtio }]
+`);
+    expect(network.vpcs).toEqual([
+      { name: 'v', internet: 'build' },
+      { name: 'default', internet: 'always' },
+    ]);
+    expect(network.subnets[1]).toMatchObject({ vpc: 'default', dns: ['10.2.0.5', '1.1.1.1'] });
+    expect(vms[0]?.nics).toMatchObject([{ subnet: 'lan' }]);
+    expect(buildOverrides.vms).toEqual([
+      {
+        name: 'b',
+        resources: { cpu: 8, memoryBytes: 2 ** 30 },
+        nics: [
+          { name: 'n', subnet: 'lan', ip: null, mac: '02:00:00:00:00:0a', model: 'virtio', slot: 2 },
+          { name: 'o', subnet: 'lan', ip: null, mac: null, model: 'e1000', slot: null },
+        ],
+      },
+    ]);
+  });
+
+  it('reads what anchors and merges repeat', () => {
+    const { vms } = compile(`
+name: m
+vms:
+  - &first { name: a, source: { blank: true }, resources: &big { cpu: 4, memory: 8Gi } }
+  - { <<: *first, name: b }
+  - { name: c, source: { blank: true }, resources: { <<: *big, cpu: 1 } }
+`);
+    expect(vms.map(({ name, resources }) => [name, resources.cpu, resources.memoryBytes / 2 ** 30])).toEqual([
+      ['a', 4, 8],
+      ['b', 4, 8],
+      ['c', 1, 8],
+    ]);
+  });
+});
+
+describe('variables', () => {
+  const text = `
+name: m
+variables:
+  size: 10Gi
+  version: 1.10
+  count: { default: 2, description: how often }
+  net:
+retries: \${var.count}
+network: { vpcs: [{ name: v, internet: "\${var.net}" }] }
+vms:
+  - name: a
+    source: { blank: true }
+    disks: [{ name: d, size: "\${var.size}" }]
+    provisioners:
+      - type: shell
+        shell: { inline: 'echo \${var.version} \${HOME} \${var} $\${var.size} \${var:-x} $$' }
+`;
+
+  it('take the given value before the default, as the text that was written', () => {
+    const module = compile(text, { net: 'true', size: '3Gi' });
+    expect(module.retries).toBe(2);
+    expect(module.network.vpcs[0]?.internet).toBe('always');
+    expect(module.vms[0]?.disks[0]?.sizeBytes).toBe(3 * 2 ** 30);
+    expect(module.vms[0]?.steps[0]).toHaveProperty('script', `echo 1.10 \${HOME} \${var} \${var.size} \${var:-x} $$`);
+  });
+
+  it('never become structure', () => {
+    const { vms } = compile(
+      'name: m\nvariables: { p: x }\nvms: [{ name: a, source: { blank: true }, cpuModel: "$" }]\n'.replace(
+        '$',
+        `\${var.p}`,
+      ),
+      {
+        p: 'x, invisible: true }\n- {',
+      },
+    );
+    expect(vms).toMatchObject([{ cpuModel: 'x, invisible: true }\n- {', invisible: false }]);
+  });
+});
+
+describe('what cannot be executed yet', () => {
+  const everything = `
+name: m
+vms:
+  - name: a
+    source: { containerDisk: quay.io/x/y }
+    efiFirmware: { tpm: true, secureBoot: true }
+    disks: [{ name: d, size: 1Gi, bus: usb }, { name: e, size: 1Gi, bus: usb }]
+    communicator: { shell: powershell, sshPassword: "\${secret.login}", sshPrivateKeySecret: { name: s, key: k } }
+    cloudInit: { userDataFrom: { secretRef: { name: s, key: k } } }
+    provisioners:
+      - { type: handbuild, handbuild: { instructions: x } }
+      - { type: windows-update }
+      - { type: shell, shell: { scriptFrom: { configMapRef: { name: s, key: k } } } }
+      - { type: file, file: { destination: /x, source: { secretRef: { name: s, key: k } } } }
+  - name: b
+    source: { sourcePvc: { name: p, namespace: n } }
+    efiFirmware: { secureBoot: false }
+`;
+
+  it('is named with its path and place, every row of the table', () => {
+    const module = compile(everything);
+    expect(module.notYetSupported.map(({ path, line }) => `${path} in line ${line}`).sort()).toEqual([
+      'vms[0].cloudInit.userDataFrom in line 9',
+      'vms[0].communicator.shell in line 8',
+      'vms[0].communicator.sshPassword in line 8',
+      'vms[0].communicator.sshPrivateKeySecret in line 8',
+      'vms[0].disks[0].bus in line 7',
+      'vms[0].efiFirmware.secureBoot in line 6',
+      'vms[0].efiFirmware.tpm in line 6',
+      'vms[0].provisioners[0].type in line 11',
+      'vms[0].provisioners[1].type in line 12',
+      'vms[0].provisioners[2].shell.scriptFrom in line 13',
+      'vms[0].provisioners[3].file.source in line 14',
+      'vms[0].source.containerDisk in line 5',
+      'vms[1].source.sourcePvc in line 16',
+    ]);
+    expect(module.notYetSupported.length).toBe(NOT_YET_SUPPORTED.length + 1);
+    expect(notYetSupported(module)[0]).toMatchObject({ severity: 'warning', code: 'NotYetSupported' });
+  });
+});
+
+const name = fc.stringMatching(/^[a-z][a-z0-9]{0,8}$/);
+const text = fc.string({ maxLength: 40 }).map((value) => value.replaceAll('$', ''));
+const vm = fc.record(
+  {
+    source: fc.oneof(
+      fc.constant({ blank: true }),
+      fc.record({ url: fc.webUrl() }),
+      name.map((parent) => ({ buildRef: { name: `${parent}-parent` } })),
+    ),
+    resources: fc.record(
+      { cpu: fc.integer({ min: 1, max: 64 }), memory: fc.integer({ min: 1 }) },
+      { requiredKeys: [] },
+    ),
+    bootCommand: fc.array(
+      text.filter((value) => !/[<{]/.test(value)),
+      { maxLength: 3 },
+    ),
+    cloudInit: fc.record({ userData: text }, { requiredKeys: [] }),
+    provisioners: fc.array(
+      fc.oneof(
+        fc.record({ type: fc.constant('shell'), shell: fc.record({ inline: text }) }),
+        fc.record({ type: fc.constant('reboot') }),
+      ),
+      { maxLength: 3 },
+    ),
+    invisible: fc.boolean(),
+  },
+  { requiredKeys: ['source'] },
+);
+const body = fc.record(
+  {
+    vms: fc
+      .uniqueArray(name, { minLength: 1, maxLength: 3 })
+      .chain((names) =>
+        fc
+          .array(vm, { minLength: names.length, maxLength: names.length })
+          .map((vms) => vms.map((one, index) => ({ name: names[index], ...one }))),
+      ),
+    files: fc.uniqueArray(fc.record({ name, inline: text }), { selector: (file) => file.name, maxLength: 3 }),
+    timeout: fc.integer({ min: 10, max: 1e6 }).map((minutes) => `${minutes}m`),
+    retries: fc.integer({ min: 0, max: 100 }),
+  },
+  { requiredKeys: ['vms'] },
+);
+
+describe('every module', () => {
+  it('survives JSON, and means the same as YAML and as JSON text', () => {
+    fc.assert(
+      fc.property(body, (one) => {
+        const document = { name: 'm', ...one };
+        const module = compile(stringify(document));
+        expect(JSON.parse(JSON.stringify(module))).toEqual(module);
+        expect({ ...compile(JSON.stringify(document)), origin: module.origin }).toEqual(module);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('in examples/modules is without problems, and executable', () => {
+    const directory = new URL('../../../examples/modules/', import.meta.url);
+    const files = readdirSync(directory).map((path) => ({
+      path,
+      text: readFileSync(new URL(path, directory), 'utf8'),
+    }));
+    const { modules, problems } = parseModules(files, { strict: true });
+    expect(problems).toEqual([]);
+    expect(modules.map((module) => [module.name, module.notYetSupported])).toEqual(
+      ['firewall-lab', 'netinst', 'pair', 'stack-base', 'stack-web', 'stack-db'].map((example) => [example, []]),
+    );
+  });
+
+  it('that is hostile ends in problems, never in an exception', () => {
+    const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((key, index) => `${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[index]}`).join()}]`).join('\n')}\n`;
+    for (const hostile of [
+      bomb,
+      '['.repeat(50_000),
+      '&a [*a]',
+      'vms: &v [*v]',
+      '__proto__: { x: 1 }\nname: m',
+      '? {a: b}\n: c',
+      '\0',
+    ]) {
+      expect(parseModules([{ path: 'h.yaml', text: hostile }]).problems.length).toBeGreaterThan(0);
+    }
+  });
+});

@@ -1,0 +1,487 @@
+import { describe, expect, it, test } from 'vitest';
+import { parseModules } from './parse.ts';
+import type { ProblemCode } from './problem.ts';
+
+/** `§` stands right before the place that the problem must name. */
+interface Row {
+  readonly rule: string;
+  readonly yaml: string;
+  readonly code: ProblemCode;
+  readonly part: string;
+  readonly severity?: 'warning';
+}
+
+const VM = 'source: { blank: true }';
+
+/** The bare form with one VM `a` and these further lines of it. */
+function vm(...lines: string[]): string {
+  return ['name: m', 'vms:', '  - name: a', ...[VM, ...lines].map((line) => `    ${line}`), ''].join('\n');
+}
+
+/** The bare form with one VM `a` and these further top-level lines. */
+function top(...lines: string[]): string {
+  return ['name: m', ...lines, 'vms:', '  - name: a', `    ${VM}`, ''].join('\n');
+}
+
+function source(...lines: string[]): string {
+  return ['name: m', 'vms:', '  - name: a', ...lines.map((line) => `    ${line}`), ''].join('\n');
+}
+
+function step(...lines: string[]): string {
+  return vm('provisioners:', ...lines.map((line, index) => (index === 0 ? `  - ${line}` : `    ${line}`)));
+}
+
+function lan(nics: string, subnet = 'cidr: 10.1.0.0/24'): string {
+  return top('network:', '  vpcs: [{ name: v }]', `  subnets: [{ name: lan, vpc: v, ${subnet} }]`).replace(
+    VM,
+    `${VM}\n    nics: ${nics}`,
+  );
+}
+
+const rows: readonly Row[] = [
+  // the document
+  { rule: 'an empty file', yaml: '§# nothing\n', code: 'EmptyFile', part: 'no module' },
+  { rule: 'a tab as indentation', yaml: 'name: m\nvms:\n§\t- name: a\n', code: 'Syntax', part: 'tab' },
+  { rule: 'an open quote', yaml: 'name: "m\n§', code: 'Syntax', part: 'quote' },
+  {
+    rule: 'a key that stands twice',
+    yaml: top('timeout: 1h', '§timeout: 2h'),
+    code: 'DuplicateKey',
+    part: '"timeout"',
+  },
+  { rule: 'an alias without anchor', yaml: '§name: *x\n', code: 'Syntax', part: 'alias' },
+  { rule: 'a list as document', yaml: '§- a\n', code: 'UnknownKind', part: 'map' },
+  { rule: 'a foreign kind', yaml: 'apiVersion: v1\nkind: §Secret\n', code: 'UnknownKind', part: '"Secret"' },
+  {
+    rule: 'a wrong apiVersion',
+    yaml: `apiVersion: §slipway.dev/v2\nkind: Module\nmetadata: { name: m }\nspec: { vms: [{ name: a, ${VM} }] }\n`,
+    code: 'InvalidValue',
+    part: 'did you mean "slipway.dev/v1"?',
+  },
+  {
+    rule: 'metadata without a name',
+    yaml: `apiVersion: slipway.dev/v1\nkind: Module\n§metadata: {}\nspec: { vms: [{ name: a, ${VM} }] }\n`,
+    code: 'MissingField',
+    part: 'metadata.name: is required',
+  },
+  {
+    rule: 'a name that is no label',
+    yaml: top().replace('name: m', 'name: §M_1'),
+    code: 'InvalidValue',
+    part: 'DNS label',
+  },
+  { rule: 'a module without VMs', yaml: 'name: m\n§vms: []\n', code: 'MissingField', part: 'at least one VM' },
+  { rule: 'no list of VMs', yaml: '§name: m\n', code: 'MissingField', part: 'vms: is required' },
+  { rule: 'a misspelt key', yaml: top('§timout: 1h'), code: 'UnknownKey', part: 'did you mean "timeout"?' },
+  {
+    rule: 'a key of other case',
+    yaml: vm('§bootcommand: []'),
+    code: 'UnknownKey',
+    part: 'did you mean "bootCommand"?',
+  },
+  { rule: 'a key at the wrong level', yaml: vm('§memory: 1Gi'), code: 'UnknownKey', part: 'belongs under "resources"' },
+  { rule: 'a key without value', yaml: vm('§cloudInit:'), code: 'InvalidValue', part: 'has no value' },
+  { rule: 'a map in place of a list', yaml: top('§files: { a: b }'), code: 'InvalidValue', part: 'must be a list' },
+  {
+    rule: 'a deprecated key',
+    yaml: top('§output: { s3: x }'),
+    code: 'Deprecated',
+    part: 'no effect',
+    severity: 'warning',
+  },
+  // scalars
+  { rule: 'a spoken duration', yaml: top('timeout: §5 minutes'), code: 'InvalidValue', part: 'write "5m"' },
+  { rule: 'a duration in days', yaml: top('timeout: §2d'), code: 'InvalidValue', part: 'write "48h"' },
+  { rule: 'a duration without unit', yaml: top('timeout: §90'), code: 'InvalidValue', part: 'write "90s"' },
+  { rule: 'a duration of nothing', yaml: top('timeout: §0s'), code: 'InvalidValue', part: 'longer than zero' },
+  { rule: 'a negative number', yaml: top('retries: §-1'), code: 'InvalidValue', part: 'from 0 to 100' },
+  { rule: 'a spoken size', yaml: vm('resources: { memory: §4 GB }'), code: 'InvalidValue', part: 'write "4Gi"' },
+  { rule: 'no size', yaml: vm('resources: { memory: §0 }'), code: 'InvalidValue', part: 'no size' },
+  { rule: 'a word for CPUs', yaml: vm('resources: { cpu: §two }'), code: 'InvalidValue', part: '"500m"' },
+  {
+    rule: 'a foreign bus',
+    yaml: vm('disks: [{ name: d, size: 1Gi, bus: §sat }]'),
+    code: 'InvalidValue',
+    part: '"sata"',
+  },
+  { rule: 'a disk without size', yaml: vm('disks:', '  - §name: d'), code: 'MissingField', part: 'disks[0].size' },
+  { rule: 'a spoken truth value', yaml: vm('invisible: §yes'), code: 'InvalidValue', part: 'true or false' },
+  {
+    rule: 'a number for text',
+    yaml: vm('communicator: { sshPassword: §1.10 }'),
+    code: 'InvalidValue',
+    part: 'in quotes',
+  },
+  { rule: 'a port out of range', yaml: vm('communicator: { sshPort: §70000 }'), code: 'InvalidValue', part: '65535' },
+  {
+    rule: 'a short checksum',
+    yaml: vm('isos: [{ url: "http://e/x", checksum: §abc }]'),
+    code: 'InvalidValue',
+    part: '64',
+  },
+  { rule: 'a foreign URL', yaml: vm('isos: [{ url: §ftp://e/x }]'), code: 'InvalidValue', part: 'http' },
+  // sources and disks
+  { rule: 'no source', yaml: source('§source: {}'), code: 'MissingField', part: 'one of url, blank, buildRef' },
+  {
+    rule: 'two sources',
+    yaml: source('source:', '  url: http://e/x', '  §buildRef: { name: b }'),
+    code: 'Conflict',
+    part: 'url and buildRef exclude each other',
+  },
+  { rule: 'a source that is not blank', yaml: source('source: { blank: §false }'), code: 'InvalidValue', part: 'true' },
+  {
+    rule: 'a checksum of nothing',
+    yaml: source(`source: { blank: true, checksum: §"${'a'.repeat(64)}" }`),
+    code: 'Conflict',
+    part: 'source with url',
+  },
+  {
+    rule: 'two disks of one name',
+    yaml: vm('disks: [{ name: d, size: 1Gi }, { name: §d, size: 1Gi }]'),
+    code: 'DuplicateName',
+    part: '"d" is taken',
+  },
+  // files
+  { rule: 'a file of nothing', yaml: top('files:', '  - §name: f'), code: 'MissingField', part: 'inline, url' },
+  {
+    rule: 'a file of two origins',
+    yaml: top('files: [{ name: f, inline: x, url: §"http://e/x" }]'),
+    code: 'Conflict',
+    part: 'inline and url',
+  },
+  {
+    rule: 'a file in a directory',
+    yaml: top('files: [{ name: §a/b, inline: x }]'),
+    code: 'InvalidValue',
+    part: 'director',
+  },
+  {
+    rule: 'two files of one name',
+    yaml: top('files: [{ name: f, inline: x }, { name: §f, inline: y }]'),
+    code: 'DuplicateName',
+    part: '"f"',
+  },
+  {
+    rule: 'an unknown file over HTTP',
+    yaml: top('files: [{ name: answers.cfg, inline: x }]', 'httpDirectory: { files: [{ name: §answer.cfg }] }'),
+    code: 'UnknownReference',
+    part: 'did you mean "answers.cfg"?',
+  },
+  {
+    rule: 'an empty HTTP directory',
+    yaml: top('httpDirectory: { §files: [] }'),
+    code: 'MissingField',
+    part: 'one file',
+  },
+  {
+    rule: 'an unknown file on a floppy',
+    yaml: vm('floppy: { files: [{ name: §x }] }'),
+    code: 'UnknownReference',
+    part: '"x"',
+  },
+  {
+    rule: 'an unknown file of a step',
+    yaml: step('type: file', 'file: { fileRef: §x, destination: /x }'),
+    code: 'UnknownReference',
+    part: 'no file is declared',
+  },
+  // steps
+  { rule: 'an unknown step', yaml: step('type: §shel'), code: 'InvalidValue', part: 'did you mean "shell"?' },
+  { rule: 'a step without settings', yaml: step('type: §handbuild'), code: 'MissingField', part: '"handbuild"' },
+  {
+    rule: 'settings of another step',
+    yaml: step('type: reboot', '§shell: { inline: x }'),
+    code: 'Conflict',
+    part: 'does not belong to a step of type reboot',
+  },
+  {
+    rule: 'a shell step of nothing',
+    yaml: step('type: shell', '§shell: {}'),
+    code: 'MissingField',
+    part: 'scriptFrom',
+  },
+  {
+    rule: 'a relative destination',
+    yaml: step('type: file', 'file: { source: { secretRef: { name: s, key: k } }, destination: §tmp/x }'),
+    code: 'InvalidValue',
+    part: 'absolute',
+  },
+  {
+    rule: 'a wrapper without its command',
+    yaml: step('type: shell', 'shell: { inline: x, executeCommand: §sudo sh }'),
+    code: 'InvalidValue',
+    part: '{{ .Command }}',
+  },
+  {
+    rule: 'a bad variable name for a script',
+    yaml: step('type: shell', 'shell: { inline: x, env: { §A-B: c } }'),
+    code: 'InvalidValue',
+    part: '"A-B"',
+  },
+  {
+    rule: 'a filter without direction',
+    yaml: step('type: windows-update', 'windowsUpdate: { filters: [§"$_.Title"] }'),
+    code: 'InvalidValue',
+    part: 'include:',
+  },
+  // VMs among themselves
+  { rule: 'two VMs of one name', yaml: `${vm()}  - name: §a\n    ${VM}\n`, code: 'DuplicateName', part: '"a"' },
+  { rule: 'an unknown VM to wait for', yaml: vm('dependsOn: [§b]'), code: 'UnknownReference', part: 'VM "b"' },
+  { rule: 'a VM that waits for itself', yaml: vm('dependsOn: [§a]'), code: 'DependencyCycle', part: 'a -> a' },
+  {
+    rule: 'VMs that wait for each other',
+    yaml: `${vm('dependsOn: [b]')}  - name: b\n    ${VM}\n    dependsOn: [§a]\n`,
+    code: 'DependencyCycle',
+    part: 'a -> b -> a',
+  },
+  // boot commands
+  {
+    rule: 'an unknown tag',
+    yaml: vm('bootCommand: [ok, §"<foo>"]'),
+    code: 'BootCommand',
+    part: '<foo>',
+    severity: 'warning',
+  },
+  {
+    rule: 'a wait of nothing',
+    yaml: vm('bootCommand: [ok, §"<wait0>"]'),
+    code: 'BootCommand',
+    part: 'longer than zero',
+  },
+  { rule: 'an unknown template', yaml: vm('bootCommand: [§"{{ .HTTPHost }}"]'), code: 'BootCommand', part: 'HTTPHost' },
+  // time
+  {
+    rule: 'a wait longer than the whole',
+    yaml: vm('communicator: { sshTimeout: §45m }'),
+    code: 'Doubtful',
+    part: 'default timeout of 30m',
+    severity: 'warning',
+  },
+  // networks
+  {
+    rule: 'no network',
+    yaml: lan('[{ name: n, subnet: lan }]', 'cidr: §10.1.0/24'),
+    code: 'InvalidValue',
+    part: 'IPv4',
+  },
+  {
+    rule: 'an address for a network',
+    yaml: lan('[{ name: n, subnet: lan }]', 'cidr: §10.1.0.5/24'),
+    code: 'InvalidValue',
+    part: 'write "10.1.0.0/24"',
+  },
+  {
+    rule: 'a tiny unmanaged subnet',
+    yaml: lan('[{ name: n, subnet: lan }]', 'unmanaged: true, cidr: §10.1.0.0/30'),
+    code: 'InvalidValue',
+    part: '/29 or wider',
+  },
+  {
+    rule: 'a crowded subnet',
+    yaml: lan('[{ name: n, subnet: lan }]', 'cidr: §10.1.0.0/30'),
+    code: 'InvalidValue',
+    part: 'has room for 0',
+  },
+  {
+    rule: 'a name for a name server',
+    yaml: lan('[{ name: n, subnet: lan }]', 'cidr: 10.1.0.0/24, dns: §dns.example.org'),
+    code: 'InvalidValue',
+    part: 'commas',
+  },
+  {
+    rule: 'an unknown VPC',
+    yaml: top('network: { subnets: [{ name: s, vpc: §v, cidr: 10.1.0.0/24 }] }'),
+    code: 'UnknownReference',
+    part: 'VPC "v"',
+  },
+  {
+    rule: 'overlapping subnets',
+    yaml: top('network:', '  subnets: [{ name: s, cidr: 10.1.0.0/16 }, { name: t, cidr: §10.1.2.0/24 }]'),
+    code: 'Conflict',
+    part: 'overlaps with the subnet "s"',
+  },
+  { rule: 'an unknown subnet', yaml: lan('[{ name: n, subnet: §lam }]'), code: 'UnknownReference', part: '"lan"' },
+  {
+    rule: 'an address elsewhere',
+    yaml: lan('[{ name: n, subnet: lan, ip: §10.2.0.5 }]'),
+    code: 'InvalidValue',
+    part: 'outside',
+  },
+  {
+    rule: "the gateway's address",
+    yaml: lan('[{ name: n, subnet: lan, ip: §10.1.0.1 }]'),
+    code: 'InvalidValue',
+    part: 'gateway',
+  },
+  {
+    rule: 'the broadcast address',
+    yaml: lan('[{ name: n, subnet: lan, ip: §10.1.0.255 }]'),
+    code: 'InvalidValue',
+    part: 'broadcast',
+  },
+  {
+    rule: 'the address of an unmanaged subnet that the platform keeps',
+    yaml: lan('[{ name: n, subnet: lan, ip: §10.1.0.253 }]', 'unmanaged: true, cidr: 10.1.0.0/24'),
+    code: 'InvalidValue',
+    part: "platform's router",
+  },
+  {
+    rule: 'an address given twice',
+    yaml: lan('[{ name: n, subnet: lan, ip: 10.1.0.5 }, { name: o, subnet: lan, ip: §10.1.0.5 }]'),
+    code: 'DuplicateName',
+    part: '10.1.0.5',
+  },
+  { rule: 'a short MAC', yaml: lan('[{ name: n, subnet: lan, mac: §"02:00" }]'), code: 'InvalidValue', part: 'MAC' },
+  {
+    rule: 'a multicast MAC',
+    yaml: lan('[{ name: n, subnet: lan, mac: §"01:00:00:00:00:01" }]'),
+    code: 'InvalidValue',
+    part: 'multicast',
+  },
+  {
+    rule: 'a MAC given twice',
+    yaml: lan(
+      '[{ name: n, subnet: lan, mac: "02:00:00:00:00:0a" }, { name: o, subnet: lan, mac: §"02-00-00-00-00-0A" }]',
+    ),
+    code: 'DuplicateName',
+    part: '02-00-00-00-00-0A',
+  },
+  {
+    rule: 'a slot given twice',
+    yaml: lan('[{ name: n, subnet: lan, slot: 1 }, { name: o, subnet: lan, slot: §1 }]'),
+    code: 'DuplicateName',
+    part: '"1"',
+  },
+  {
+    rule: 'a slot out of range',
+    yaml: lan('[{ name: n, subnet: lan, slot: §10 }]'),
+    code: 'InvalidValue',
+    part: '1 to 9',
+  },
+  {
+    rule: 'a card that nothing gives an address',
+    yaml: lan('[§{ name: n, subnet: lan }]', 'cidr: 10.1.0.0/24, dhcp: false'),
+    code: 'Doubtful',
+    part: 'has no DHCP',
+    severity: 'warning',
+  },
+  {
+    rule: 'no subnet for an automatic card',
+    yaml: top('network: { subnets: [{ name: s, cidr: 10.1.0.0/24, dhcp: false }] }').replace('name: a', '§name: a'),
+    code: 'MissingField',
+    part: 'list its nics',
+  },
+  // overrides
+  {
+    rule: 'an override of no VPC',
+    yaml: top('buildOverrides: { vpcs: [{ name: §v, internet: true }] }'),
+    code: 'UnknownReference',
+    part: 'VPC',
+  },
+  {
+    rule: 'an override of no VM',
+    yaml: top('buildOverrides: { vms: [{ name: §b }] }'),
+    code: 'UnknownReference',
+    part: 'VM "b"',
+  },
+  {
+    rule: 'an override of a card on no subnet',
+    yaml: top('buildOverrides: { vms: [{ name: a, nics: [{ name: n, subnet: §x }] }] }'),
+    code: 'UnknownReference',
+    part: 'subnet "x"',
+  },
+  // variables
+  {
+    rule: 'a variable without value',
+    yaml: top('variables:', '  §size: {}'),
+    code: 'MissingVariable',
+    part: '--var size=',
+  },
+  {
+    rule: 'an unknown variable',
+    yaml: top('variables: { size: 1h }', `timeout: §\${var.sise}`),
+    code: 'UnknownVariable',
+    part: 'did you mean "size"?',
+  },
+  {
+    rule: 'a variable in the middle of a script',
+    yaml: step('type: shell', 'shell:', '  inline: |', `    echo \${HOME}`, `    echo §\${var.x}`),
+    code: 'UnknownVariable',
+    part: '"x"',
+  },
+  {
+    rule: 'a variable in a default',
+    yaml: top('variables:', '  a: 1', `  b: §\${var.a}`),
+    code: 'UnknownVariable',
+    part: 'cannot refer',
+  },
+  // modules among themselves
+  {
+    rule: 'two modules of one name',
+    yaml: `${vm()}---\n${vm().replace('name: m', 'name: §m')}`,
+    code: 'DuplicateName',
+    part: '"m"',
+  },
+  {
+    rule: 'an unknown VM of a parent',
+    yaml: `${vm()}---\n${source('source: { buildRef: { name: m, vmName: §b } }').replace('name: m', 'name: n')}`,
+    code: 'UnknownReference',
+    part: 'module "m" "b"',
+  },
+  {
+    rule: 'a parent with several VMs',
+    yaml: `${vm()}  - name: b\n    ${VM}\n---\n${source('source: { §buildRef: { name: m } }').replace('name: m', 'name: n')}`,
+    code: 'MissingField',
+    part: 'name one with vmName (a, b)',
+  },
+  {
+    rule: 'an inherited disk that shrinks',
+    yaml: `${vm()}---\nname: n\nvms: [{ name: a, source: { buildRef: { name: m } }, disks: [{ name: rootdisk, size: §10Gi }] }]\n`,
+    code: 'InvalidValue',
+    part: 'disks only grow',
+  },
+];
+
+function placeOf(marked: string): { text: string; line: number; column: number } {
+  const before = marked.slice(0, marked.indexOf('§'));
+  const lines = before.split('\n');
+  return { text: marked.replace('§', ''), line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
+}
+
+describe('a file is refused, once and with its place, for', () => {
+  test.each(rows)('$rule', ({ yaml, code, part, severity }) => {
+    const { text, line, column } = placeOf(yaml);
+    const { problems, modules } = parseModules([{ path: 'm.yaml', text }]);
+    expect(problems).toEqual([
+      { file: 'm.yaml', line, column, severity: severity ?? 'error', code, message: expect.stringContaining(part) },
+    ]);
+    const documents = text.split('---').length;
+    expect(modules.length).toBe(severity === 'warning' ? documents : documents - 1);
+  });
+});
+
+describe('parseModules', () => {
+  it('names every problem of all files at once, in the order of the files and places', () => {
+    const files = [
+      { path: 'b.yaml', text: 'name: m\nretries: -1\ntimeot: 1h\nvms: [{ name: a }]\n' },
+      { path: 'a.yaml', text: 'name: [\n' },
+    ];
+    const found = parseModules(files).problems.map(({ file, line, code }) => `${file}:${line} ${code}`);
+    expect(found.slice(0, 3)).toEqual(['b.yaml:2 InvalidValue', 'b.yaml:3 UnknownKey', 'b.yaml:4 MissingField']);
+    expect(found.slice(3)).toContain('a.yaml:2 Syntax');
+  });
+
+  it('makes errors of boot command warnings when strict', () => {
+    const files = [{ path: 'm.yaml', text: vm('bootCommand: ["<foo>"]') }];
+    expect(parseModules(files, { strict: true })).toMatchObject({ modules: [], problems: [{ severity: 'error' }] });
+  });
+
+  it('refuses values for variables that nobody declares', () => {
+    const { problems } = parseModules([{ path: 'm.yaml', text: top('variables: { size: 1h }') }], {
+      variables: { siez: '2h' },
+    });
+    expect(problems).toMatchObject([
+      { file: '--var', code: 'UnknownVariable', message: expect.stringContaining('"size"') },
+    ]);
+  });
+});

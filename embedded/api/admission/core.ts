@@ -1,0 +1,133 @@
+import { isDeepStrictEqual } from 'node:util';
+import { STORAGE_CLASS } from '../bootstrap.ts';
+import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
+import type { KindAdmission } from './admission.ts';
+import { Findings } from './findings.ts';
+import { parseQuantity } from './quantity.ts';
+
+/** All values of a ConfigMap or Secret together, in bytes. */
+const MAX_CONTENT_BYTES = 1024 * 1024;
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+function entries(value: unknown): [string, unknown][] {
+  return isJsonObject(value) ? Object.entries(value) : [];
+}
+
+function checkImmutable(object: KubeObject, previous: KubeObject | undefined, findings: Findings): void {
+  if (previous?.['immutable'] !== true) return;
+  for (const field of ['data', 'binaryData', 'immutable']) {
+    if (!isDeepStrictEqual(object[field], previous[field]))
+      findings.add(field, 'Forbidden: field is immutable when `immutable` is set');
+  }
+}
+
+function checkSize(values: readonly [string, unknown][], findings: Findings): void {
+  const bytes = values.reduce((sum, [, value]) => sum + Buffer.byteLength(String(value)), 0);
+  if (bytes > MAX_CONTENT_BYTES) findings.add('data', `Too long: may not be more than ${MAX_CONTENT_BYTES} bytes`);
+}
+
+/** Secrets: `stringData` becomes `data`; values are base64; the type stays. */
+export const secretAdmission: KindAdmission = {
+  mutate: ({ object }) => {
+    const { stringData } = object;
+    const plain = entries(stringData).map(([name, value]) => [name, Buffer.from(String(value)).toString('base64')]);
+    if (stringData !== undefined) delete object['stringData'];
+    if (plain.length > 0)
+      object['data'] = { ...(isJsonObject(object['data']) ? object['data'] : {}), ...Object.fromEntries(plain) };
+    object['type'] ||= 'Opaque';
+  },
+  validate: ({ object, previous, kind, operation }) => {
+    if (operation === 'DELETE') return;
+    const findings = new Findings();
+    const data = entries(object['data']);
+    for (const [name, value] of data) {
+      if (typeof value !== 'string' || !BASE64.test(value))
+        findings.add(`data[${name}]`, 'Invalid value: illegal base64 data');
+    }
+    checkSize(data, findings);
+    checkImmutable(object, previous, findings);
+    if (previous && previous['type'] !== object['type']) findings.add('type', 'Invalid value: field is immutable');
+    findings.refuseField(kind, object);
+  },
+};
+
+export const configMapAdmission: KindAdmission = {
+  validate: ({ object, previous, kind, operation }) => {
+    if (operation === 'DELETE') return;
+    const findings = new Findings();
+    for (const [name, value] of entries(object['data'])) {
+      if (typeof value !== 'string') findings.add(`data[${name}]`, 'Invalid value: must be a string');
+    }
+    checkSize([...entries(object['data']), ...entries(object['binaryData'])], findings);
+    checkImmutable(object, previous, findings);
+    findings.refuseField(kind, object);
+  },
+};
+
+/** Claims: a size and an access mode; only the requested size may change afterwards. */
+export const claimAdmission: KindAdmission = {
+  mutate: ({ object, operation }) => {
+    if (operation !== 'CREATE') return;
+    object.spec = { volumeMode: 'Filesystem', storageClassName: STORAGE_CLASS, ...object.spec };
+    object.status = { phase: 'Pending' };
+  },
+  validate: ({ object, previous, kind, operation, subresource }) => {
+    if (operation === 'DELETE' || subresource !== undefined) return;
+    const findings = new Findings();
+    const modes = fieldAt(object.spec, 'accessModes');
+    if (!Array.isArray(modes) || modes.length === 0) {
+      findings.require('spec.accessModes', 'Required value: at least 1 access mode is required');
+    }
+    const size = fieldAt(object.spec, 'resources', 'requests', 'storage');
+    if (size === undefined) findings.require('spec.resources[storage]', 'Required value');
+    else if ((parseQuantity(size) ?? 0) <= 0)
+      findings.add('spec.resources[storage]', `Invalid value: "${String(size)}": must be greater than zero`);
+    if (previous && !isDeepStrictEqual(fixedClaimSpec(object.spec), fixedClaimSpec(previous.spec))) {
+      findings.add(
+        'spec',
+        'Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims',
+      );
+    }
+    findings.refuseField(kind, object);
+  },
+};
+
+function fixedClaimSpec(spec: JsonObject = {}): JsonObject {
+  const { resources: _, volumeAttributesClassName: __, ...rest } = spec;
+  return rest;
+}
+
+/** Pods: containers with names and images; afterwards only images, tolerations and deadlines may change. */
+export const podAdmission: KindAdmission = {
+  mutate: ({ object, operation }) => {
+    if (operation !== 'CREATE') return;
+    object.spec = { restartPolicy: 'Always', terminationGracePeriodSeconds: 30, ...object.spec };
+    object.status = { phase: 'Pending' };
+  },
+  validate: ({ object, previous, kind, operation, subresource }) => {
+    if (operation === 'DELETE' || subresource !== undefined) return;
+    const findings = new Findings();
+    const containers = fieldAt(object.spec, 'containers');
+    if (!Array.isArray(containers) || containers.length === 0) findings.require('spec.containers', 'Required value');
+    for (const [index, container] of (Array.isArray(containers) ? containers : []).entries()) {
+      for (const field of ['name', 'image']) {
+        if (!fieldAt(container, field)) findings.require(`spec.containers[${index}].${field}`, 'Required value');
+      }
+    }
+    if (previous && !isDeepStrictEqual(fixedPodSpec(object.spec), fixedPodSpec(previous.spec))) {
+      findings.add(
+        'spec',
+        'Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations`',
+      );
+    }
+    findings.refuseField(kind, object);
+  },
+};
+
+function fixedPodSpec(spec: JsonObject = {}): JsonObject {
+  const { activeDeadlineSeconds: _, tolerations: __, containers, ...rest } = spec;
+  const fixed = Array.isArray(containers)
+    ? containers.map((container: JsonObject) => ({ ...container, image: '' }))
+    : [];
+  return { ...rest, containers: fixed };
+}

@@ -1,0 +1,102 @@
+import { isDeepStrictEqual } from 'node:util';
+import { fieldAt, isJsonObject, type JsonObject, type KubeObject, keyOf } from '../objects.ts';
+import type { KindAdmission } from './admission.ts';
+import { Findings } from './findings.ts';
+import { parseQuantity } from './quantity.ts';
+
+const WEBHOOK = 'datavolume-validate.cdi.kubevirt.io';
+const CHECKSUM_DIGITS: Readonly<Record<string, number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 };
+const ADOPTION = 'cdi.kubevirt.io/allowClaimAdoption';
+/** Sources whose size can be taken from what is cloned. */
+const SIZED_SOURCES = new Set(['pvc', 'snapshot']);
+
+/** What CDI's webhook refuses in a DataVolume. */
+export const dataVolumeAdmission: KindAdmission = {
+  validate: ({ object, previous, operation, subresource, store }) => {
+    if (operation === 'DELETE' || subresource !== undefined) return;
+    const findings = new Findings();
+    if (previous) {
+      if (!isDeepStrictEqual(fixedSpec(object), fixedSpec(previous))) {
+        findings.add('spec', 'Cannot update DataVolume Spec');
+      }
+      findings.refuseAs(WEBHOOK);
+      return;
+    }
+    checkDataVolumeSpec(object.spec ?? {}, 'spec', findings);
+    const mayAdopt = object.metadata.annotations?.[ADOPTION] === 'true';
+    if (!mayAdopt && store.get('PersistentVolumeClaim', keyOf(object))) {
+      const { namespace, name } = object.metadata;
+      findings.add('name', `Destination PVC ${namespace}/${name} already exists`);
+    }
+    findings.refuseAs(WEBHOOK);
+  },
+};
+
+/** All of the spec but the checkpoints of a multi-stage import. */
+function fixedSpec({ spec = {} }: KubeObject): JsonObject {
+  const { checkpoints: _, finalCheckpoint: __, ...rest } = spec;
+  return rest;
+}
+
+/** Checks the spec of a DataVolume, or of a template for one in a VirtualMachine. */
+export function checkDataVolumeSpec(spec: JsonObject, field: string, findings: Findings): void {
+  const source = spec['source'];
+  const names = isJsonObject(source) ? Object.keys(source) : [];
+  if (source !== undefined && spec['sourceRef'] !== undefined) {
+    findings.add(field, 'Data volume should have either Source or SourceRef, not both');
+  } else if (source === undefined && spec['sourceRef'] === undefined) {
+    findings.require(field, 'Data volume should have either Source or SourceRef, or be externally populated');
+  } else if (source !== undefined && names.length === 0)
+    findings.require(`${field}.source`, 'Missing Data volume source');
+  else if (names.length > 1) findings.add(`${field}.source`, 'Multiple data volume sources');
+  checkHttp(fieldAt(source, 'http'), `${field}.source.http`, findings);
+  checkStorage(spec, { field, sourceName: names[0] }, findings);
+  const { contentType } = spec;
+  if (contentType !== undefined && contentType !== '' && contentType !== 'kubevirt' && contentType !== 'archive') {
+    findings.add(`${field}.contentType`, `ContentType not one of: kubevirt, archive`);
+  }
+}
+
+function checkHttp(http: unknown, field: string, findings: Findings): void {
+  if (!isJsonObject(http)) return;
+  const url = String(http['url'] ?? '');
+  if (url === '') findings.require(`${field}.url`, 'Data volume source URL is empty');
+  else if (!/^https?:\/\/[^/]+/.test(url)) findings.add(`${field}.url`, `Invalid data source URL: ${url}`);
+  const { checksum } = http;
+  if (checksum === undefined || checksum === '') return;
+  const [, algorithm = '', digest = ''] = /^([a-z0-9]+):([0-9a-fA-F]+)$/.exec(String(checksum)) ?? [];
+  if (CHECKSUM_DIGITS[algorithm] !== digest.length || digest === '') {
+    findings.add(
+      `${field}.checksum`,
+      `invalid checksum "${String(checksum)}": the form is algorithm:hex with md5, sha1, sha256 or sha512`,
+    );
+  }
+}
+
+function checkStorage(
+  spec: JsonObject,
+  at: { field: string; sourceName: string | undefined },
+  findings: Findings,
+): void {
+  const { pvc, storage } = spec;
+  if (pvc !== undefined && storage !== undefined) {
+    findings.add(at.field, 'Duplicate storage definition, both target storage and target pvc defined');
+    return;
+  }
+  if (pvc === undefined && storage === undefined) {
+    findings.require(at.field, 'Missing Data volume PVC/Storage definition');
+    return;
+  }
+  const [name, claim] = pvc === undefined ? ['storage', storage] : ['pvc', pvc];
+  const size = fieldAt(claim, 'resources', 'requests', 'storage');
+  const isDetected = name === 'storage' && (spec['sourceRef'] !== undefined || SIZED_SOURCES.has(at.sourceName ?? ''));
+  if (size === undefined) {
+    if (!isDetected) findings.require(`${at.field}.${name}.resources.requests.storage`, 'PVC size is missing');
+  } else if ((parseQuantity(size) ?? 0) <= 0) {
+    findings.add(`${at.field}.${name}.resources.requests.storage`, "PVC size can't be equal or less than zero");
+  }
+  const modes = fieldAt(claim, 'accessModes');
+  if (name === 'pvc' && (!Array.isArray(modes) || modes.length === 0)) {
+    findings.require(`${at.field}.pvc.accessModes`, 'Required value: at least 1 access mode is required');
+  }
+}

@@ -1,0 +1,66 @@
+import { isIP } from 'node:net';
+
+/** An address as a number with its width: 32 or 128 bits. */
+export interface Address {
+  readonly value: bigint;
+  readonly bits: 32 | 128;
+}
+
+/** A CIDR block. */
+export interface IpRange {
+  readonly first: bigint;
+  readonly last: bigint;
+  readonly bits: 32 | 128;
+  readonly prefix: number;
+}
+
+/** Reads an IPv4 or IPv6 address; undefined when it is none. */
+export function parseAddress(text: string): Address | undefined {
+  const family = isIP(text);
+  if (family === 4) return { value: fromParts(text.split('.').map(Number), 8n), bits: 32 };
+  if (family === 6 && !text.includes('%')) return { value: fromParts(groupsOf(text), 16n), bits: 128 };
+  return undefined;
+}
+
+function fromParts(parts: readonly number[], width: bigint): bigint {
+  return parts.reduce((value, part) => (value << width) | BigInt(part), 0n);
+}
+
+/** The eight groups of an IPv6 address. */
+function groupsOf(text: string): number[] {
+  const plain = text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes: string[]) => {
+    const [a = 0, b = 0, c = 0, d = 0] = bytes.slice(0, 4).map(Number);
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  });
+  const [head = '', tail] = plain.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const middle = Array.from({ length: tail === undefined ? 0 : 8 - left.length - right.length }, () => '0');
+  return [...left, ...middle, ...right].map((group) => Number.parseInt(group, 16));
+}
+
+/** Reads a CIDR block; undefined when it is none. Host bits are permitted and ignored. */
+export function parseRange(text: string): IpRange | undefined {
+  const [base = '', length = '', ...more] = text.split('/');
+  const address = parseAddress(base);
+  if (!address || more.length > 0 || !/^\d{1,3}$/.test(length) || Number(length) > address.bits) return undefined;
+  const prefix = Number(length);
+  const size = 1n << BigInt(address.bits - prefix);
+  const first = (address.value / size) * size;
+  return { first, last: first + size - 1n, bits: address.bits, prefix };
+}
+
+export function contains(range: IpRange, address: Address): boolean {
+  return range.bits === address.bits && address.value >= range.first && address.value <= range.last;
+}
+
+export function overlap(a: IpRange, b: IpRange): boolean {
+  return a.bits === b.bits && a.first <= b.last && b.first <= a.last;
+}
+
+/** The text form of an address, compressed for IPv6. */
+export function formatAddress({ value, bits }: Address): string {
+  if (bits === 32) return [24n, 16n, 8n, 0n].map((shift) => Number((value >> shift) & 255n)).join('.');
+  const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(16 * (7 - index))) & 0xffffn).toString(16));
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+}

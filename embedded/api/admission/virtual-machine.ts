@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
+import type { KindAdmission } from './admission.ts';
+import { checkDataVolumeSpec } from './data-volume.ts';
+import { Findings } from './findings.ts';
+import { checkInstanceSpec } from './instance-spec.ts';
+
+const MACHINE_WEBHOOK = 'virtualmachine-validator.kubevirt.io';
+const INSTANCE_WEBHOOK = 'virtualmachineinstances-create-validator.kubevirt.io';
+const INSTANCE_UPDATE_WEBHOOK = 'virtualmachineinstances-update-validator.kubevirt.io';
+const RUN_STRATEGIES = ['Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'];
+const TOPOLOGY_ANNOTATION = 'kubevirt.io/pci-topology-version';
+
+function part(owner: JsonObject, field: string): JsonObject {
+  const present = owner[field];
+  const value = isJsonObject(present) ? present : {};
+  owner[field] = value;
+  return value;
+}
+
+/** Fills in what KubeVirt writes into a new machine: identity of the firmware, machine type, architecture. */
+function fillInstanceSpec(spec: JsonObject, before: unknown): void {
+  spec['architecture'] ??= 'amd64';
+  const domain = part(spec, 'domain');
+  const machine = part(domain, 'machine');
+  machine['type'] ||= 'q35';
+  const firmware = part(domain, 'firmware');
+  firmware['uuid'] ??= fieldAt(before, 'domain', 'firmware', 'uuid') ?? randomUUID();
+  firmware['serial'] ??= fieldAt(before, 'domain', 'firmware', 'serial') ?? randomUUID();
+}
+
+/** What virt-api writes into a VirtualMachine, and what it refuses. */
+export const virtualMachineAdmission: KindAdmission = {
+  mutate: ({ object, previous, subresource }) => {
+    const template = object.spec?.['template'];
+    if (subresource !== undefined || !isJsonObject(template)) return;
+    fillInstanceSpec(part(template, 'spec'), fieldAt(previous, 'spec', 'template', 'spec'));
+    const annotations = part(part(template, 'metadata'), 'annotations');
+    annotations[TOPOLOGY_ANNOTATION] ??= 'v3';
+  },
+  validate: ({ object, operation, subresource }) => {
+    if (operation === 'DELETE' || subresource !== undefined) return;
+    const findings = new Findings();
+    checkRunStrategy(object.spec ?? {}, findings);
+    const instanceSpec = fieldAt(object, 'spec', 'template', 'spec');
+    if (isJsonObject(instanceSpec)) checkInstanceSpec(instanceSpec, 'spec.template.spec', findings);
+    checkDataVolumeTemplates(object, findings);
+    findings.refuseAs(MACHINE_WEBHOOK);
+  },
+};
+
+function checkRunStrategy({ running, runStrategy }: JsonObject, findings: Findings): void {
+  if (running !== undefined && runStrategy !== undefined) {
+    findings.add(
+      'spec.running',
+      'Running and RunStrategy are mutually exclusive. Note that Running is deprecated, please use RunStrategy instead',
+    );
+  } else if (running === undefined && runStrategy === undefined) {
+    findings.add('spec.runStrategy', 'One of Running or RunStrategy must be specified');
+  } else if (runStrategy !== undefined && !RUN_STRATEGIES.includes(String(runStrategy))) {
+    findings.add('spec.runStrategy', `Invalid RunStrategy (${String(runStrategy)})`);
+  }
+}
+
+function checkDataVolumeTemplates(object: KubeObject, findings: Findings): void {
+  const templates = object.spec?.['dataVolumeTemplates'];
+  const volumes = fieldAt(object, 'spec', 'template', 'spec', 'volumes');
+  if (!Array.isArray(templates)) return;
+  const used = new Set(
+    (Array.isArray(volumes) ? volumes : []).flatMap((volume) => [
+      fieldAt(volume, 'dataVolume', 'name'),
+      fieldAt(volume, 'persistentVolumeClaim', 'claimName'),
+    ]),
+  );
+  const seen = new Set<unknown>();
+  for (const [index, template] of templates.entries()) {
+    const field = `spec.dataVolumeTemplates[${index}]`;
+    const name = fieldAt(template, 'metadata', 'name');
+    const spec = fieldAt(template, 'spec');
+    if (typeof name !== 'string' || name === '')
+      findings.require(`${field}.name`, `'name' field must not be empty for DataVolumeTemplate entry ${field}.`);
+    else if (!used.has(name)) {
+      findings.add(field, `DataVolumeTemplate entry ${field} must be referenced in the VMI template's 'volumes' list`);
+    }
+    if (seen.has(name))
+      findings.add(`${field}.name`, `DataVolumeTemplate entry ${field} has the name of another entry`);
+    seen.add(name);
+    if (isJsonObject(spec)) checkDataVolumeSpec(spec, `${field}.spec`, findings);
+  }
+}
+
+/** What virt-api writes into an instance that a client creates itself; nobody but the system changes one later. */
+export const instanceAdmission: KindAdmission = {
+  mutate: ({ object, operation }) => {
+    if (operation === 'CREATE' && object.spec) fillInstanceSpec(object.spec, undefined);
+  },
+  validate: ({ object, previous, operation }) => {
+    const findings = new Findings();
+    if (operation === 'CREATE') {
+      checkInstanceSpec(object.spec ?? {}, 'spec', findings);
+      findings.refuseAs(INSTANCE_WEBHOOK);
+    } else if (operation === 'UPDATE' && !isDeepStrictEqual(object.spec, previous?.spec)) {
+      findings.add('spec', 'update of VMI object is restricted');
+      findings.refuseAs(INSTANCE_UPDATE_WEBHOOK);
+    }
+  },
+};

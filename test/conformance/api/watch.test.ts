@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { conformanceCluster, type EmbeddedCluster, foreignKubeconfig } from '../../harness/embedded-cluster.ts';
+import { ClusterClient } from './cluster-client.ts';
+
+let cluster: EmbeddedCluster;
+let client: ClusterClient;
+const namespace = `watch-${process.pid}`;
+const configMaps = `/api/v1/namespaces/${namespace}/configmaps`;
+
+beforeAll(async () => {
+  cluster = await conformanceCluster({ apiOnly: true });
+  client = new ClusterClient(cluster.kubeconfig);
+  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+});
+
+afterAll(async () => {
+  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
+  await client.close();
+  await cluster.stop();
+});
+
+async function position(): Promise<string> {
+  const { body } = await client.send('GET', configMaps);
+  return (body['metadata'] as { resourceVersion: string }).resourceVersion;
+}
+
+/** Reads a watch up to the given number of events; `TYPE name` each. */
+async function read(query: string, count: number): Promise<string[]> {
+  const seen: string[] = [];
+  for await (const { type, object } of client.watch(`${configMaps}?watch=true&${query}`)) {
+    const { name = '' } = object['metadata'] as { name?: string };
+    if (name !== 'kube-root-ca.crt') seen.push(`${type} ${name}`.trim());
+    if (seen.length === count) break;
+  }
+  return seen;
+}
+
+test('tells every change after a position, in order', async () => {
+  const from = await position();
+  await client.send('POST', configMaps, { metadata: { name: 'told' } });
+  await client.patch(`${configMaps}/told`, 'merge-patch+json', { data: { a: '1' } });
+  await client.send('DELETE', `${configMaps}/told`);
+  expect(await read(`resourceVersion=${from}`, 3)).toEqual(['ADDED told', 'MODIFIED told', 'DELETED told']);
+});
+
+test('begins with what is there when no position is named', async () => {
+  await client.send('POST', configMaps, { metadata: { name: 'present', labels: { set: 'present' } } });
+  expect(await read('labelSelector=set%3Dpresent', 1)).toEqual(['ADDED present']);
+});
+
+test('calls an object deleted that stops matching the selector', async () => {
+  const from = await position();
+  await client.send('POST', configMaps, { metadata: { name: 'leaving', labels: { team: 'x' } } });
+  await client.patch(`${configMaps}/leaving`, 'merge-patch+json', { metadata: { labels: { team: 'y' } } });
+  await client.patch(`${configMaps}/leaving`, 'merge-patch+json', { metadata: { labels: { team: 'x' } } });
+  const events = await read(`resourceVersion=${from}&labelSelector=team%20in%20(x,z)`, 3);
+  expect(events).toEqual(['ADDED leaving', 'DELETED leaving', 'ADDED leaving']);
+});
+
+test('watches one object by its name', async () => {
+  const from = await position();
+  await client.send('POST', configMaps, { metadata: { name: 'other' } });
+  await client.send('POST', configMaps, { metadata: { name: 'single' } });
+  expect(await read(`resourceVersion=${from}&fieldSelector=metadata.name%3Dsingle`, 1)).toEqual(['ADDED single']);
+  expect(await client.send('GET', `${configMaps}?fieldSelector=data.a%3D1`)).toMatchObject({ code: 400 });
+});
+
+test('ends after timeoutSeconds, with a bookmark at the last position', async () => {
+  const from = await position();
+  const events: { type: string; object: Record<string, unknown> }[] = [];
+  for await (const event of client.watch(
+    `${configMaps}?watch=true&resourceVersion=${from}&timeoutSeconds=1&allowWatchBookmarks=true`,
+  )) {
+    events.push(event);
+  }
+  expect(events.at(-1)).toMatchObject({
+    type: 'BOOKMARK',
+    object: { kind: 'ConfigMap', metadata: { resourceVersion: expect.stringMatching(/^\d+$/) } },
+  });
+});
+
+test('shows kubectl the changes of a watch', async () => {
+  const watching = client.kubectl(
+    'get',
+    'cm',
+    '-n',
+    namespace,
+    '-w',
+    '--output-watch-events',
+    '--request-timeout=2s',
+    '-l',
+    'k=w',
+  );
+  await client.send('POST', configMaps, { metadata: { name: 'shown', labels: { k: 'w' } } });
+  await expect(watching).resolves.toMatch(/ADDED\s+shown/);
+});
+
+test.runIf(!foreignKubeconfig)('answers 410 for a position before a restart, and keeps everything', async () => {
+  const from = await position();
+  const { body } = await client.send('POST', configMaps, { metadata: { name: 'kept' }, data: { a: '1' } });
+  await cluster.kill('SIGKILL');
+  await cluster.restart();
+  expect((await client.send('GET', `${configMaps}/kept`)).body).toEqual(body);
+  expect(await client.send('GET', `${configMaps}?watch=true&resourceVersion=${from}`)).toMatchObject({
+    code: 410,
+    body: { reason: 'Expired' },
+  });
+});

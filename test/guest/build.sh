@@ -7,15 +7,16 @@
 # The last line of stdout is {"cloudImage":path,"installerIso":path,"debianImage":path|null}; progress goes to stderr.
 # Results are kept in ${SLIPWAY_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/slipway}/guest/<kind>-<key>/, where the key is
 # a hash of everything that decides them: these scripts and the exact packages that apt would fetch today.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${SLIPWAY_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/slipway}/guest
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 umask 022
-# shellcheck source-path=SCRIPTDIR
 . "$here/lib.sh"
 . "$here/tiny/packages.sh"
+. "$here/debian/packages.sh"
 
 kind=${1:-tiny}
 case $kind in
@@ -61,10 +62,7 @@ ensure() {
 
 tiny=$(ensure tiny)
 debian=null
-if [ "$kind" != tiny ]; then
-  . "$here/debian/packages.sh"
-  debian=\"$(ensure debian)/debian.qcow2\"
-fi
+[ "$kind" = tiny ] || debian=\"$(ensure debian)/debian.qcow2\"
 # Guests of older sources: nobody starts from them after two weeks without use.
 find "$cache" -mindepth 1 -maxdepth 1 \( -name 'tiny-*' -o -name 'debian-*' \) -mtime +14 -exec rm -rf {} + 2> /dev/null || true
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # build.sh WORK STORE: builds the tiny guest in the empty directory WORK; fetched packages are kept in STORE. Leaves
 # WORK/out/cloud.qcow2 and WORK/out/installer.iso.
+# shellcheck source-path=SCRIPTDIR disable=SC2034 # the sourced files share the variables set here
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,7 +10,6 @@ store=$2
 out=$work/out
 packages=$work/packages # everything the packages hold
 root=$work/root         # the guest's root directory
-# shellcheck source-path=SCRIPTDIR
 . "$here/../lib.sh"
 . "$here/packages.sh"
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # build.sh sets the shared variables
 # The cloud image; sourced by build.sh. The installer writes the same two file systems.
 
 boot_mib=24
@@ -31,6 +31,7 @@ make_file_systems() {
   MTOOLS_SKIP_CHECK=1 mcopy -s -i "$work/boot.fat" "$work"/boot/* ::
   PATH=$packages/usr/bin:$PATH syslinux --install "$work/boot.fat"
   truncate -s ${root_mib}M "$work/root.ext4"
+  # shellcheck disable=SC2016 # expanded by the inner shell
   fakeroot -- sh -c 'chown -R 0:0 "$1" && mke2fs -q -t ext4 -b 4096 -i 32768 -L tiny-root -m 1 -E lazy_itable_init=1,resize=16777216 -d "$1" "$2"' - \
     "$root" "$work/root.ext4"
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # build.sh sets the shared variables
 # The installer ISO; sourced by build.sh. BIOS: isolinux's "boot:" prompt. UEFI: a GRUB that reads a line at the same
 # prompt. Both wait for ever. The payload travels in the initramfs, so no CD drive has to be found by the installer.
 
@@ -16,6 +16,7 @@ make_installer() {
   cp "$packages/usr/lib/ISOLINUX/isolinux.bin" "$packages/usr/lib/syslinux/modules/bios/ldlinux.c32" "$iso/isolinux/"
   printf '\nTiny installer. Type: install answers=http://HOST:PORT/PATH\n\n' > "$iso/isolinux/boot.msg"
   cat > "$iso/isolinux/isolinux.cfg" << END
+SERIAL 0 115200
 DISPLAY boot.msg
 PROMPT 1
 TIMEOUT 0
@@ -41,6 +42,7 @@ END
 
 # A FAT image with one GRUB, which finds the ISO by a file on it.
 make_grub() {
+  # shellcheck disable=SC2016 # GRUB's variables
   printf 'search --no-floppy --set=root --file /initramfs\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' > "$work/grub-start.cfg"
   LD_LIBRARY_PATH=$packages/usr/lib/x86_64-linux-gnu "$packages/usr/bin/grub-mkimage" -O x86_64-efi \
     -d "$packages/usr/lib/grub/x86_64-efi" -o "$work/grub.efi" -p /boot/grub -c "$work/grub-start.cfg" \

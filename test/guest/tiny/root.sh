@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # build.sh sets the shared variables
 # The guest's root directory and the initramfs; sourced by build.sh.
 
 storage_modules=(virtio_pci virtio_blk virtio_scsi ahci ata_piix sd_mod sr_mod ext4 crc32c_generic crc32c-intel)

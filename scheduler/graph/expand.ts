@@ -159,10 +159,9 @@ function decide({ name, key, provisional }: Candidate, { input, builders }: Surv
   return catalog.building.has(key) ? 'join' : 'build';
 }
 
-/** The snapshot jobs in this plan that make the layer of a module; none when it exists, or another build makes it. */
+/** The snapshot jobs in this plan that make the layer of a module; none when the plan does not build it. */
 function snapshotsOf(name: string, { planned, builders }: Survey): string[] {
-  const row = planned.get(name)?.row;
-  const builder = row && row.action !== 'reuse' ? builders.get(row.layerKey) : undefined;
+  const builder = builders.get(planned.get(name)?.row.layerKey ?? '');
   return builder ? snapshotJobIds(builder) : [];
 }
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { buildRef, compiledModule, compiledVm, nic, shell } from '../../test/harness/module-factory.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
@@ -214,6 +214,23 @@ describe('what decides a layerKey', () => {
     expect(resolve('etag-1').unresolved).toEqual([]);
     expect(resolve('etag-2').layerKey).not.toBe(resolve('etag-1').layerKey);
     expect(resolve(null).unresolved).toEqual([url]);
+  });
+
+  test('raising the version of a step type builds the layers with such steps anew, and no others', async () => {
+    vi.doMock('./key-fields.ts', async (original) => {
+      const fields = await original<typeof import('./key-fields.ts')>();
+      return { ...fields, STEP_VERSIONS: { ...fields.STEP_VERSIONS, shell: 2 } };
+    });
+    vi.resetModules();
+    const raised = await import('./layer-key.ts');
+    vi.doUnmock('./key-fields.ts');
+    const isSame = (module: CompiledModule) => {
+      const input = { facts: { sources: {}, files: {} }, parents: new Map(), fingerprint: String };
+      return raised.layerKey(module, input).layerKey === layerKey(module, input).layerKey;
+    };
+    const reboot = { type: 'reboot', name: null, timeoutMs: null, command: 'reboot' } as const;
+    expect(isSame(compiledModule({ vms: [{ steps: [reboot] }] }))).toBe(true);
+    expect(isSame(compiledModule({ vms: [{ steps: [reboot, shell('true')] }] }))).toBe(false);
   });
 
   test('an override that only gives resources keeps the key', () => {

@@ -150,6 +150,8 @@ describe('MAC addresses', () => {
     expect(given?.mac).toBe('52:54:00:00:00:01');
     expect(plan(module).nics).toEqual(plan(module).nics);
     expect(plan(module, 'other').nics[0]?.mac).not.toBe(made?.mac);
+    const taken = lab([subnet('a', '10.7.0.0/24')], [{ subnet: 'a' }, { subnet: 'a', mac: made?.mac ?? null }]);
+    expect(new Set(plan(taken).nics.map(({ mac }) => mac)).size).toBe(2);
   });
 });
 

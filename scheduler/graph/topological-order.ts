@@ -29,15 +29,14 @@ function depthOf(parents: Parents): (number | undefined)[] {
     return above.length;
   });
   const depths: (number | undefined)[] = parents.map((above) => (above.length === 0 ? 0 : undefined));
-  const lowest = parents.map(() => 0);
   const ready = [...parents.keys()].filter((node) => waiting[node] === 0);
   for (const node of ready) {
     const next = (depths[node] ?? 0) + 1;
     for (const child of children[node] ?? []) {
-      lowest[child] = Math.max(lowest[child] ?? 0, next);
       waiting[child] = (waiting[child] ?? 0) - 1;
       if (waiting[child] !== 0) continue;
-      depths[child] = lowest[child];
+      // Nodes become ready level by level, so the parent that was waited for longest is the deepest.
+      depths[child] = next;
       ready.push(child);
     }
   }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { notYetSupported } from '../../common/contracts/module/not-yet-supported.ts';
 import { type ParseResult, parseModules } from '../../common/contracts/module/parse.ts';
-import { hasErrors } from '../../common/contracts/module/problem.ts';
+import { hasErrors, sortProblems } from '../../common/contracts/module/problem.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { graphProblems } from '../../scheduler/graph/graph-problems.ts';
 import { counted, printJson, printLine, printNote } from '../output/print.ts';
@@ -29,7 +29,10 @@ function validate(paths: string[], options: ValidateOptions): void {
   const read = findModuleFiles(paths);
   const strict = options.strict ?? false;
   const parsed = parseModules(read.files, { variables: options.var ?? {}, strict });
-  const problems = [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)];
+  const problems = sortProblems<Problem>(
+    [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)],
+    read.files.map((file) => file.path),
+  );
   const ok = strict ? problems.length === 0 : !hasErrors(problems);
   process.exitCode = ok ? 0 : 1;
   if (options.json) {

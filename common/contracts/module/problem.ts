@@ -38,8 +38,11 @@ export function hasErrors(problems: readonly { readonly severity: Severity }[]):
 }
 
 /** In the files' order, then by place. */
-export function sortProblems(problems: readonly Problem[], files: readonly string[]): Problem[] {
+export function sortProblems<P extends Pick<Problem, 'file' | 'line' | 'column'>>(
+  problems: readonly P[],
+  files: readonly string[],
+): P[] {
   const order = new Map(files.map((file, index) => [file, index]));
-  const rank = (problem: Problem) => order.get(problem.file) ?? files.length;
+  const rank = (problem: P) => order.get(problem.file) ?? files.length;
   return problems.toSorted((a, b) => rank(a) - rank(b) || a.line - b.line || a.column - b.column);
 }

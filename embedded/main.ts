@@ -4,7 +4,10 @@ import { systemClock } from '../common/clock/clock.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
 import { createLogger, LEVELS } from '../common/logging/logger.ts';
-import { openClusterStore, serveApi } from './api/api-half.ts';
+import { type ApiHalfOptions, openClusterStore, serveApi } from './api/api-half.ts';
+import type { Store } from './api/store.ts';
+import type { MachineAccess } from './api/subresources/machine-access.ts';
+import { type EmbeddedConfig, readConfig } from './config.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { purgeDataDir } from './purge.ts';
 
@@ -27,16 +30,25 @@ const dataDir = resolve(values['data-dir']);
 const level = LEVELS.find((name) => name === values['log-level']) ?? 'info';
 const logger = createLogger({ name: 'embedded', level, destination: process.stderr });
 
-if (values.purge) await purgeDataDir(dataDir);
+/** The machine half is loaded only where machines are to run. */
+async function startMachines(shared: ApiHalfOptions, store: Store, config: EmbeddedConfig): Promise<MachineAccess> {
+  const { startControllers } = await import('./controllers/index.ts');
+  const { podCommands, ...machines } = config;
+  return await startControllers({ ...shared, store, podCommands, config: machines });
+}
+
+if (values.purge) await purgeDataDir(dataDir, logger);
 else {
   await runProcess(logger, async (resources) => {
     await lockDataDir(dataDir, resources);
     const shared = { dataDir, clock: systemClock, logger, resources };
+    const config = await readConfig(values.config);
     const store = await openClusterStore(shared);
+    const access = values['api-only'] ? undefined : await startMachines(shared, store, config);
     const served = await serveApi({
       ...shared,
       store,
-      access: undefined,
+      access,
       host: values.host,
       port: Number(values.port),
       auditLog: values['audit-log'],

@@ -1,13 +1,16 @@
 import { rm } from 'node:fs/promises';
 import { ReleaseStack } from '../common/lifecycle/release-stack.ts';
+import type { Logger } from '../common/logging/logger.ts';
+import { purgeMachines } from './controllers/index.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 
 /**
  * Ends everything that a data directory's cluster left running and removes the directory.
  * @throws FarmError InvalidConfig while a cluster still runs in it
  */
-export async function purgeDataDir(dataDir: string): Promise<void> {
+export async function purgeDataDir(dataDir: string, logger: Logger): Promise<void> {
   await using resources = new ReleaseStack();
   await lockDataDir(dataDir, resources);
+  await purgeMachines(dataDir, logger);
   await rm(dataDir, { recursive: true, force: true });
 }

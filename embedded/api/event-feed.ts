@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { KubeObject } from './objects.ts';
 
@@ -78,6 +79,8 @@ export class EventFeed {
     if (signal.aborted) return;
     const subscription: Subscription = { kinds: new Set(kinds), listener, signal, deliveredUpTo: this.#newest };
     this.#subscriptions.add(subscription);
+    // One signal may end as many subscriptions as its owner likes; that is no leak.
+    setMaxListeners(0, signal);
     signal.addEventListener('abort', () => this.#subscriptions.delete(subscription), { once: true });
     const isNested = this.#isDelivering;
     this.#isDelivering = true;

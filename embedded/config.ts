@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { FarmError } from '../common/errors/farm-error.ts';
+
+const configSchema = z.strictObject({
+  /** Image name to the local command that a pod's container of that image runs as. */
+  podCommands: z.record(z.string(), z.array(z.string()).min(1)).default({}),
+  /** `off` never uses KVM; `auto` uses it where a trial machine runs under it. */
+  kvm: z.enum(['auto', 'off']).default('auto'),
+  /** Image files of this host by the name of a container disk's image. */
+  containerDisks: z.record(z.string(), z.string()).default({}),
+});
+
+/** The configuration file of an embedded cluster (JSON), with its defaults filled in. */
+export type EmbeddedConfig = z.infer<typeof configSchema>;
+
+/**
+ * Reads the configuration file; without one, everything has its default.
+ * @throws FarmError InvalidConfig when it cannot be read or names an unknown option
+ */
+export async function readConfig(path: string | undefined): Promise<EmbeddedConfig> {
+  if (path === undefined) return configSchema.parse({});
+  try {
+    return configSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (cause) {
+    const why = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    throw new FarmError('InvalidConfig', `The configuration of the embedded cluster "${path}" is not valid: ${why}`, {
+      cause,
+    });
+  }
+}

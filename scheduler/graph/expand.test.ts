@@ -182,8 +182,11 @@ describe('what is done about a module', () => {
 
   test('two modules that make the same layer are built once, and what starts from the second waits for the first', () => {
     const twin = { ...base, name: 'twin' };
-    const app = compiledModule({ name: 'app', vms: [{ source: buildRef('twin') }] });
-    const { plan } = expand([base, twin, app]);
+    const vms = [
+      { name: 'a', source: buildRef('twin') },
+      { name: 'b', source: buildRef('base') },
+    ];
+    const { plan } = expand([base, twin, compiledModule({ name: 'app', vms })]);
     expect(actions(plan)).toEqual({ base: 'build', twin: 'join', app: 'build' });
     expect(plan.modules[2]?.jobs[0]?.dependsOn).toEqual(['base.main.snapshot']);
   });
@@ -225,7 +228,10 @@ describe('what is done about a module', () => {
   });
 
   test('a VM boots after those it depends on', () => {
-    const lab = compiledModule({ name: 'lab', vms: [{ name: 'client', dependsOn: ['server'] }, { name: 'server' }] });
+    const lab = compiledModule({
+      name: 'lab',
+      vms: [{ name: 'client', dependsOn: ['server', 'server'] }, { name: 'server' }],
+    });
     const boots = expand([lab]).plan.modules[0]?.jobs.filter((job) => job.phase === 'boot-keystrokes');
     expect(boots?.map(({ id, dependsOn }) => [id, dependsOn])).toEqual([
       ['lab.server.boot-keystrokes', ['lab.server.import']],

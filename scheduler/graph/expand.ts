@@ -126,8 +126,8 @@ function planModule(resolved: ResolvedModule, survey: Survey): PlannedModule {
   const { spec, offered, findings } = planLayer({ module, layerKey: key, facts, parents: parents.vms });
   const limits = action === 'build' ? limitFindings(spec.vms, options?.limits ?? {}) : [];
   report(module, { findings: [...findings, ...limits], unresolved }, survey.problems);
-  const waitsFor = parents.modules.flatMap((name) => snapshotsOf(name, survey));
-  const jobs = action === 'build' ? phaseJobs(module, waitsFor) : [];
+  const waitsFor = new Set(parents.modules.flatMap((name) => snapshotsOf(name, survey)));
+  const jobs = action === 'build' ? phaseJobs(module, [...waitsFor]) : [];
   const planned: PlannedModule = {
     row: { name: module.name, layerKey: key, action, dependsOn: [...parents.modules], jobs },
     layer: { spec: parents.known ? spec : null, layerKey: key, provisional, action, parents: parents.layerKeys },

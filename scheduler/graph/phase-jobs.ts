@@ -28,7 +28,7 @@ export function phaseJobs(module: CompiledModule, parentSnapshots: readonly stri
   return [
     ...module.vms.map((vm) => job(vm.name, 'import', parentSnapshots)),
     ...inBootOrder(module).map((vm) => {
-      const first = vm.dependsOn.map((other) => id(other, 'boot-keystrokes'));
+      const first = [...new Set(vm.dependsOn)].map((other) => id(other, 'boot-keystrokes'));
       return job(vm.name, 'boot-keystrokes', [id(vm.name, 'import'), ...first]);
     }),
     ...module.vms.map((vm) => job(vm.name, 'provision', [id(vm.name, 'boot-keystrokes')])),

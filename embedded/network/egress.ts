@@ -110,7 +110,7 @@ table ip ${prefix} {
   }
   chain postrouting {
     type nat hook postrouting priority srcnat;
-    iifname "${prefix}*" masquerade
+    ip saddr ${TRANSIT_BASE}/14 oifname != "sw*" masquerade
   }
 }
 `;

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
-import { watch } from 'node:fs';
-import { access, mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import type { Clock } from '../../common/clock/clock.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { findProcesses } from '../host/processes.ts';
+import { watchAppearance } from '../host/watch-appearance.ts';
 import { machineSockets, qemuArguments } from './command-line.ts';
 import { lastWords, Machine } from './machine.ts';
 import type { MachineSpec } from './machine-spec.ts';
@@ -31,7 +31,7 @@ export async function launchMachine({ spec, networkNamespace, clock, onChange }:
   const enter = networkNamespace ? ['nsenter', `--net=${networkNamespace}`] : [];
   const [command = QEMU, ...args] = [...enter, 'nice', '-n', '5', QEMU, ...qemuArguments(spec)];
   const log = await open(sockets.stderr, 'w');
-  const listening = appearance(spec.runDir, sockets.qmp);
+  const listening = watchAppearance(spec.runDir, sockets.qmp);
   try {
     const child = spawn(command, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
     const ended = new Promise<never>((_, reject) => {
@@ -73,16 +73,4 @@ async function openQmp(path: string, clock: Clock, attempts = 100): Promise<QmpC
     await clock.after(2);
     return await openQmp(path, clock, attempts - 1);
   }
-}
-
-/** Resolves when a file exists. */
-function appearance(directory: string, path: string): { readonly appeared: Promise<void>; readonly stop: () => void } {
-  let stop = () => {};
-  const appeared = new Promise<void>((resolve) => {
-    const look = () => void access(path).then(resolve, () => {});
-    const watcher = watch(directory, look);
-    stop = () => watcher.close();
-    look();
-  });
-  return { appeared, stop };
 }

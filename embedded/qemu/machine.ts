@@ -39,6 +39,7 @@ export class Machine {
   readonly #clock: Clock;
   readonly #onChange: () => void;
   #state: MachineState = 'paused';
+  #isRebooting = false;
 
   private constructor({ process, runDir, qmp, clock, onChange }: MachineOptions) {
     this.pid = process.pid;
@@ -78,6 +79,16 @@ export class Machine {
 
   /** Presses the power button; the guest decides what follows. */
   async pressPowerButton(): Promise<void> {
+    this.#isRebooting = false;
+    await this.qmp.execute('system_powerdown');
+  }
+
+  /**
+   * Presses the power button and starts the guest again when it has gone off, as libvirt does for a reboot by ACPI.
+   * The power-off of such a reboot is not an end.
+   */
+  async rebootByPowerButton(): Promise<void> {
+    this.#isRebooting = true;
     await this.qmp.execute('system_powerdown');
   }
 
@@ -111,11 +122,22 @@ export class Machine {
   }
 
   #observe({ event, data }: QmpEvent): void {
-    if (event === 'SHUTDOWN') this.#enter('off');
+    if (event === 'SHUTDOWN' && this.#isRebooting) void this.#startAgain();
+    else if (event === 'SHUTDOWN') this.#enter('off');
     else if (event === 'GUEST_PANICKED') this.#enter('panicked');
     else if (event === 'BLOCK_IO_ERROR' && data?.['action'] === 'stop') this.#enter('io-error');
-    else if (event === 'RESUME') this.#enter('running');
-    else if (event === 'STOP' && this.#state === 'running') this.#enter('paused');
+    else if (event === 'RESUME') this.#resumed();
+    else if (event === 'STOP' && this.#state === 'running' && !this.#isRebooting) this.#enter('paused');
+  }
+
+  async #startAgain(): Promise<void> {
+    await this.qmp.execute('system_reset').catch(() => {});
+    await this.qmp.execute('cont').catch(() => {});
+  }
+
+  #resumed(): void {
+    this.#isRebooting = false;
+    this.#enter('running');
   }
 
   #enter(state: MachineState): void {

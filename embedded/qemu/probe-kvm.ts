@@ -17,7 +17,7 @@ export interface ProbeOptions {
 
 /**
  * Whether KVM truly works here, found out by starting the firmware of an empty machine under it: the device file may
- * exist and open where no guest ever runs. The answer holds until the host is booted again.
+ * exist and open where no guest ever runs, or only with another processor than the one that machines get. The answer holds until the host is booted again.
  */
 export async function probeKvm({ directory, clock, logger }: ProbeOptions): Promise<boolean> {
   const memory = join(directory, 'kvm-probe.json');
@@ -40,7 +40,7 @@ async function firmwareSpeaks(clock: Clock): Promise<boolean> {
   const debugPort = ['-chardev', 'stdio,id=debug', '-device', 'isa-debugcon,iobase=0x402,chardev=debug'];
   const child = spawn(
     'qemu-system-x86_64',
-    ['-accel', 'kvm', '-machine', 'q35', '-m', '32', '-nodefaults', '-display', 'none', ...debugPort],
+    ['-accel', 'kvm', '-cpu', 'host', '-machine', 'q35', '-m', '32', '-nodefaults', '-display', 'none', ...debugPort],
     { stdio: ['ignore', 'pipe', 'ignore'] },
   );
   const deadline = new AbortController();

@@ -66,12 +66,12 @@ export class VolumeFiles {
 
   /**
    * A disk with the present content of another volume, by way of a layer that both stand on afterwards.
-   * No machine may be writing to the source.
+   * `live` throws when a machine has the source open.
    */
-  async cloneVolume(volume: string, source: string, sizeBytes: number): Promise<void> {
+  async cloneVolume(volume: string, source: { volume: string; live: FindMachine }, sizeBytes: number): Promise<void> {
     await this.#mutex.run('structure', async () => {
       if (await this.exists(volume)) return;
-      await this.#freeze(source, volume);
+      await this.#freeze(source.volume, volume, source.live);
       await this.#overlay(volume, volume, sizeBytes);
     });
   }

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { KubeObject } from '../api/objects.ts';
+import { isWithin, nextFreeAddress } from '../network/addresses.ts';
+import type { ControllerContext } from './context.ts';
+import type { Networks, SubnetPlan } from './networks.ts';
+import { NODE_NAME } from './vmi-status.ts';
+
+/** Who gets an address. */
+export interface AddressRequest {
+  readonly namespace: string;
+  /** The VM's (or VMI's, or pod's) name: addresses belong to it as long as it exists. */
+  readonly owner: string;
+  readonly ownerType: 'VirtualMachine' | 'Pod';
+  readonly subnet: SubnetPlan;
+  readonly provider: string;
+  readonly wantedIp: string | undefined;
+  readonly wantedMac: string | undefined;
+}
+
+export interface Address {
+  readonly ip: string;
+  readonly mac: string;
+}
+
+/**
+ * The address of a card, from its IP object, which is made on first use and kept over restarts of the machine.
+ * @throws FarmError `ExceedsLimits` when the wanted address is taken or outside, or none is left
+ */
+export async function ensureAddress(
+  { store }: ControllerContext,
+  networks: Networks,
+  request: AddressRequest,
+): Promise<Address> {
+  const { namespace, owner, subnet, provider, wantedIp, wantedMac } = request;
+  const name = `${owner}.${namespace}${provider === 'ovn' ? '' : `.${provider}`}`;
+  const known = store.get('IP', { name });
+  if (known && (wantedIp === undefined || known.spec?.['v4IpAddress'] === wantedIp)) {
+    const mac = String(known.spec?.['macAddress']);
+    if (wantedMac === undefined || wantedMac.toLowerCase() === mac) {
+      return { ip: String(known.spec?.['v4IpAddress']), mac };
+    }
+  }
+  if (known) await store.delete('IP', { name });
+  const used = new Set(networks.addressesIn(subnet.name).map(({ spec }) => String(spec?.['v4IpAddress'])));
+  const ip = wantedIp ?? nextFreeAddress({ cidr: subnet.cidr, excluded: subnet.excluded, used });
+  if (ip === undefined) throw new FarmError('ExceedsLimits', `Subnet "${subnet.name}" has no free address`);
+  if (!isWithin(subnet.cidr, ip)) throw new FarmError('ExceedsLimits', `${ip} is outside subnet "${subnet.name}"`);
+  if (used.has(ip)) throw new FarmError('ExceedsLimits', `${ip} in subnet "${subnet.name}" is taken`);
+  const address = { ip, mac: (wantedMac ?? generatedMac(name)).toLowerCase() };
+  await store.create(addressObject(name, request, address));
+  return address;
+}
+
+/** Always the same for the same card, so that a guest that remembers its card finds it again. */
+function generatedMac(name: string): string {
+  const digits = createHash('sha256').update(name).digest('hex').slice(0, 10);
+  return `02:${digits.match(/../g)?.join(':') ?? ''}`;
+}
+
+function addressObject(name: string, request: AddressRequest, { ip, mac }: Address): KubeObject {
+  const { namespace, owner, ownerType, subnet } = request;
+  return {
+    apiVersion: 'kubeovn.io/v1',
+    kind: 'IP',
+    metadata: { name, labels: { 'ovn.kubernetes.io/subnet': subnet.name } },
+    spec: {
+      podName: owner,
+      namespace,
+      subnet: subnet.name,
+      nodeName: NODE_NAME,
+      ipAddress: ip,
+      v4IpAddress: ip,
+      v6IpAddress: '',
+      macAddress: mac,
+      attachIps: [],
+      attachMacs: [],
+      attachSubnets: [],
+      containerID: '',
+      podType: ownerType === 'VirtualMachine' ? 'VirtualMachine' : '',
+    },
+  };
+}
+
+const OWNER_KINDS = ['VirtualMachine', 'VirtualMachineInstance', 'Pod'];
+
+/** Frees the addresses whose VM, VMI or pod is gone: at the start, and whenever one goes. */
+export function startAddressCollector({ store, signal, logger }: ControllerContext): void {
+  const hasOwner = ({ spec }: KubeObject) => {
+    const key = { namespace: String(spec?.['namespace']), name: String(spec?.['podName']) };
+    return OWNER_KINDS.some((kind) => store.get(kind, key) !== undefined);
+  };
+  const collect = async () => {
+    for (const address of store.list('IP').filter((candidate) => !hasOwner(candidate))) {
+      await store.delete('IP', { name: address.metadata.name });
+    }
+  };
+  const run = () =>
+    void collect().catch((error: unknown) => logger.debug({ err: error }, 'An address had gone before'));
+  store.subscribe(OWNER_KINDS, ({ type }) => (type === 'DELETED' ? run() : undefined), signal);
+  run();
+}

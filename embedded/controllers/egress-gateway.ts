@@ -1,0 +1,87 @@
+import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
+import { closeEgress, openEgress } from '../network/egress.ts';
+import { ensureNamespace, vpcNamespace } from '../network/namespaces.ts';
+import { setCondition } from './conditions.ts';
+import { type ControllerContext, ensureFinalizer, isDeleting, queueFor, removeFinalizers } from './context.ts';
+import { DEFAULT_VPC } from './networks.ts';
+import { NODE_NAME } from './vmi-status.ts';
+import { KUBEOVN_FINALIZER } from './vpc.ts';
+
+/** VpcEgressGateways: a VPC has a way out exactly while one of its gateways has replicas. */
+export function startEgressGatewayController(context: ControllerContext): void {
+  queueFor(context, 'VpcEgressGateway', (key) => reconcile(context, key));
+}
+
+function vpcOf(gateway: KubeObject): string {
+  const vpc = gateway.spec?.['vpc'];
+  return typeof vpc === 'string' && vpc ? vpc : DEFAULT_VPC;
+}
+
+function replicasOf(gateway: KubeObject): number {
+  return Number(gateway.spec?.['replicas'] ?? 1);
+}
+
+async function reconcile(context: ControllerContext, key: ObjectKey): Promise<void> {
+  const { store } = context;
+  const gateway = store.get('VpcEgressGateway', key);
+  if (!gateway) return;
+  if (!isDeleting(gateway)) await ensureFinalizer(store, gateway, KUBEOVN_FINALIZER);
+  const transit = await converge(context, vpcOf(gateway));
+  if (isDeleting(gateway)) return await removeFinalizers(store, gateway, [KUBEOVN_FINALIZER]);
+  await writeStatus(context, gateway, replicasOf(gateway) > 0 ? transit : undefined);
+}
+
+/** Opens or closes the way out of a VPC by what all its gateways say together. */
+async function converge(context: ControllerContext, vpc: string) {
+  const { store, layout } = context;
+  const namespace = vpcNamespace(layout, vpc);
+  const active = store
+    .list('VpcEgressGateway')
+    .filter((gateway) => vpcOf(gateway) === vpc && replicasOf(gateway) > 0 && !isDeleting(gateway));
+  if (active.length === 0) {
+    await closeEgress({ layout, vpc, namespace });
+    return undefined;
+  }
+  if (!store.get('Vpc', { name: vpc })) throw new Error(`The Vpc "${vpc}" does not exist`);
+  await ensureNamespace(namespace, { isRouter: true });
+  const sources = active.map((gateway) => sourcesOf(context, gateway));
+  const isOpenToAll = sources.some((list) => list.length === 0);
+  return await openEgress({ layout, vpc, namespace, sources: isOpenToAll ? [] : [...new Set(sources.flat())] });
+}
+
+/** The networks that the gateway's policies name; none when it has no policies, which means the whole VPC here. */
+function sourcesOf({ store }: ControllerContext, gateway: KubeObject): string[] {
+  const policies = fieldAt(gateway.spec, 'policies');
+  if (!Array.isArray(policies)) return [];
+  return policies.flatMap((policy) => {
+    const subnets = (fieldAt(policy, 'subnets') ?? []) as string[];
+    const blocks = subnets.map((name) => store.get('Subnet', { name })?.spec?.['cidrBlock']);
+    return [
+      ...((fieldAt(policy, 'ipBlocks') ?? []) as string[]),
+      ...blocks.filter((block) => typeof block === 'string'),
+    ];
+  });
+}
+
+async function writeStatus(
+  { store, clock }: ControllerContext,
+  gateway: KubeObject,
+  transit: { readonly inside: string; readonly host: string } | undefined,
+): Promise<void> {
+  const { name } = gateway.metadata;
+  const now = timestamp(clock.now());
+  await store.updateStatus('VpcEgressGateway', gateway.metadata, (status) => {
+    Object.assign(status, {
+      phase: 'Completed',
+      ready: true,
+      replicas: replicasOf(gateway),
+      labelSelector: `app=vpc-egress-gateway,ovn.kubernetes.io/vpc-egress-gateway=${name}`,
+      internalIPs: transit ? [transit.inside] : [],
+      externalIPs: transit ? [transit.host] : [],
+      workload: { apiVersion: 'apps/v1', kind: 'Deployment', name, nodes: transit ? [NODE_NAME] : [] },
+    });
+    for (const type of ['Init', 'Validated', 'Ready']) {
+      setCondition(status, { type, status: 'True', reason: `${type}Success` }, now);
+    }
+  });
+}

@@ -1,0 +1,172 @@
+import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
+import type { HttpSource } from '../storage/http-source.ts';
+import { ImportError, importImage } from '../storage/importer.ts';
+import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
+import { writeDataVolumeStatus } from './data-volume-status.ts';
+import { decodedData } from './secret-values.ts';
+
+/** Kubelet's CrashLoopBackOff, begun lower: one machine has no image to pull again. */
+const FIRST_DELAY_MS = 1_000;
+const LAST_DELAY_MS = 300_000;
+/** Progress is written at most this often; CDI polls its worker every 2 s. */
+const PROGRESS_INTERVAL_MS = 250;
+
+/** Where an import goes. */
+export interface ImportTarget {
+  readonly volume: string;
+  readonly capacityBytes: number;
+}
+
+interface Job {
+  readonly uid: string;
+  readonly abort: AbortController;
+}
+
+/**
+ * Imports that are under way, one per DataVolume. As in CDI an import is tried for ever, whatever goes wrong, with the
+ * one exception of a checksum that does not match. After a restart of the server it begins anew.
+ */
+export class ImportJobs {
+  readonly #context: ControllerContext;
+  readonly #jobs = new Map<string, Job>();
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+  }
+
+  /** Starts the import, unless it is under way. */
+  ensure(dataVolume: KubeObject, target: ImportTarget): void {
+    const key = textKeyOf(dataVolume);
+    if (this.#jobs.get(key)?.uid === uidOf(dataVolume)) return;
+    this.cancel(key);
+    const job: Job = { uid: uidOf(dataVolume), abort: new AbortController() };
+    this.#jobs.set(key, job);
+    const signal = AbortSignal.any([job.abort.signal, this.#context.signal]);
+    this.#run(dataVolume, target, signal)
+      .catch((error: unknown) => {
+        if (!signal.aborted) this.#context.logger.error({ err: error, key }, 'An import ended unexpectedly');
+      })
+      .finally(() => {
+        if (this.#jobs.get(key) === job) this.#jobs.delete(key);
+      });
+  }
+
+  /** Ends the import of a DataVolume that has gone. */
+  cancel(key: string): void {
+    this.#jobs.get(key)?.abort.abort(new Error('The DataVolume has gone'));
+    this.#jobs.delete(key);
+  }
+
+  async #run(dataVolume: KubeObject, target: ImportTarget, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#context;
+    let restarts = Number(fieldAt(dataVolume.status, 'restartCount') ?? 0);
+    await this.#write(dataVolume, 'ImportScheduled', { status: 'False', reason: 'Pending', message: '' });
+    for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(LAST_DELAY_MS, 2 * delayMs)) {
+      const failure = await this.#attempt(dataVolume, target, signal);
+      if (!failure || signal.aborted) return;
+      if (failure.reason === 'ChecksumError') return await this.#giveUp(dataVolume, target, failure);
+      restarts += 1;
+      await this.#reportFailure(dataVolume, failure, restarts);
+      await clock.after(delayMs, signal);
+    }
+  }
+
+  async #attempt(dataVolume: KubeObject, target: ImportTarget, signal: AbortSignal): Promise<ImportError | undefined> {
+    const { volumes, clock } = this.#context;
+    const running = { status: 'True', reason: 'Pod is running', message: '' } as const;
+    let writtenAt = 0;
+    try {
+      await this.#write(dataVolume, 'ImportInProgress', running);
+      const checksum = fieldAt(dataVolume.spec, 'source', 'http', 'checksum');
+      await importImage({
+        source: this.#source(dataVolume),
+        ...(typeof checksum === 'string' ? { checksum } : {}),
+        directory: volumes.directory(target.volume),
+        disk: volumes.disk(target.volume),
+        capacityBytes: target.capacityBytes,
+        signal,
+        onProgress: (share) => {
+          if (clock.now() - writtenAt < PROGRESS_INTERVAL_MS || share >= 1) return;
+          writtenAt = clock.now();
+          void this.#write(dataVolume, 'ImportInProgress', running, share).catch(() => {});
+        },
+      });
+      await writeDataVolumeStatus(this.#context, dataVolume, {
+        phase: 'Succeeded',
+        progress: 1,
+        running: { status: 'False', reason: 'Completed', message: 'Import Complete' },
+        isBound: true,
+      });
+      const message = `Successfully imported into PVC ${dataVolume.metadata.name}`;
+      this.#context.events.record(dataVolume, { type: 'Normal', reason: 'ImportSucceeded', message });
+      return undefined;
+    } catch (error) {
+      return error instanceof ImportError ? error : new ImportError('Error', String(error), error);
+    }
+  }
+
+  #source(dataVolume: KubeObject): HttpSource {
+    const http = fieldAt(dataVolume.spec, 'source', 'http') as JsonObject | undefined;
+    if (!http) {
+      const kinds = Object.keys((dataVolume.spec?.['source'] ?? {}) as JsonObject).join(', ');
+      throw new ImportError('Error', `Sources of kind "${kinds}" are not offered by the embedded cluster`);
+    }
+    const namespace = dataVolume.metadata.namespace;
+    const secret = decodedData(this.#context.store, { kind: 'Secret', namespace, name: http['secretRef'] });
+    const trusted = decodedData(this.#context.store, { kind: 'ConfigMap', namespace, name: http['certConfigMap'] });
+    const [user, password] = [secret.get('accessKeyId'), secret.get('secretKey')];
+    const headers = [
+      ...list(http['extraHeaders']),
+      ...list(http['secretExtraHeaders']).flatMap((name) => {
+        return [...decodedData(this.#context.store, { kind: 'Secret', namespace, name }).values()].map(String);
+      }),
+    ];
+    return {
+      url: String(http['url']),
+      headers: {
+        ...(user && password
+          ? { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` }
+          : {}),
+        ...Object.fromEntries(headers.map(splitHeader)),
+      },
+      ...(trusted.size > 0 ? { certificateAuthorities: [...trusted.values()].map(String) } : {}),
+      mayBeUnverified: http['insecureSkipVerify'] === true,
+    };
+  }
+
+  async #giveUp(dataVolume: KubeObject, { volume }: ImportTarget, { reason, message }: ImportError): Promise<void> {
+    await this.#context.volumes.remove(volume);
+    await this.#write(dataVolume, 'Failed', { status: 'False', reason, message });
+    this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
+  }
+
+  async #reportFailure(dataVolume: KubeObject, { message }: ImportError, restarts: number): Promise<void> {
+    await writeDataVolumeStatus(this.#context, dataVolume, {
+      phase: 'ImportInProgress',
+      restarts,
+      running: { status: 'False', reason: 'Error', message },
+      isBound: true,
+    });
+    this.#context.events.record(dataVolume, { type: 'Warning', reason: 'Error', message });
+  }
+
+  async #write(
+    dataVolume: KubeObject,
+    phase: 'ImportScheduled' | 'ImportInProgress' | 'Failed',
+    running: Parameters<typeof writeDataVolumeStatus>[2]['running'],
+    progress?: number,
+  ): Promise<void> {
+    const share = progress === undefined ? {} : { progress };
+    await writeDataVolumeStatus(this.#context, dataVolume, { phase, running, isBound: true, ...share });
+  }
+}
+
+function list(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** `Name: value`, as CDI hands it to curl. */
+function splitHeader(header: string): readonly [string, string] {
+  const at = header.indexOf(':');
+  return [header.slice(0, at).trim(), header.slice(at + 1).trim()];
+}

@@ -1,0 +1,2 @@
+export { purgeMachines } from './purge.ts';
+export { type ControllersOptions, type MachineConfig, startControllers } from './start.ts';

@@ -1,0 +1,68 @@
+import type { KubeObject } from '../api/objects.ts';
+import { shortHash } from '../host/layout.ts';
+import { type ControllerContext, ownerReference, uidOf } from './context.ts';
+import type { Vmi } from './kubevirt-types.ts';
+import { NODE_NAME } from './vmi-status.ts';
+
+/** The pod that stands for the machine; nothing of it runs, but clients look for it, its phase and its annotations. */
+export function launcherPodName(vmi: Vmi): string {
+  return `virt-launcher-${vmi.metadata.name.slice(0, 200)}-${shortHash(uidOf(vmi), 5)}`;
+}
+
+/** Whether a pod stands for a machine and must not be run. */
+export function isLauncherPod(pod: KubeObject): boolean {
+  return pod.metadata.labels?.['kubevirt.io'] === 'virt-launcher';
+}
+
+/** Makes the launcher pod, unless it is there. */
+export async function ensureLauncherPod({ store }: ControllerContext, vmi: Vmi): Promise<void> {
+  const name = launcherPodName(vmi);
+  const { namespace } = vmi.metadata;
+  if (store.get('Pod', { namespace, name })) return;
+  await store.create({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      labels: {
+        ...vmi.metadata.labels,
+        'kubevirt.io': 'virt-launcher',
+        'kubevirt.io/created-by': uidOf(vmi),
+        'vm.kubevirt.io/name': vmi.metadata.name,
+        'vmi.kubevirt.io/id': vmi.metadata.name.length > 63 ? shortHash(vmi.metadata.name, 32) : vmi.metadata.name,
+      },
+      annotations: annotationsOf(vmi),
+      ownerReferences: [ownerReference(vmi)],
+    },
+    spec: {
+      nodeName: NODE_NAME,
+      restartPolicy: 'Never',
+      containers: [{ name: 'compute', image: 'virt-launcher' }],
+    },
+    status: { phase: 'Pending' },
+  });
+}
+
+function annotationsOf({ metadata }: Vmi): { [name: string]: string } {
+  const inherited = Object.entries(metadata.annotations ?? {}).filter(([name]) => !name.startsWith('kubectl.'));
+  return { ...Object.fromEntries(inherited), 'kubevirt.io/domain': metadata.name };
+}
+
+/** Shows in the pod what became of the machine. */
+export async function writeLauncherPhase(
+  { store }: ControllerContext,
+  vmi: Vmi,
+  phase: 'Running' | 'Succeeded' | 'Failed',
+): Promise<void> {
+  const key = { namespace: vmi.metadata.namespace, name: launcherPodName(vmi) };
+  if (!store.get('Pod', key)) return;
+  const isReady = phase === 'Running' ? 'True' : 'False';
+  await store.updateStatus('Pod', key, (status) => {
+    status['phase'] = phase;
+    status['conditions'] = [
+      { type: 'PodScheduled', status: 'True' },
+      { type: 'Ready', status: isReady },
+    ];
+  });
+}

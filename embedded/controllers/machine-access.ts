@@ -1,0 +1,118 @@
+import { readFile, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { PNG } from 'pngjs';
+import { ApiError } from '../api/api-error.ts';
+import type { Store } from '../api/store.ts';
+import type { MachineAccess, MachineRef } from '../api/subresources/machine-access.ts';
+import type { Machine } from '../qemu/machine.ts';
+import { parsePpm } from '../qemu/ppm.ts';
+import { uidOf } from './context.ts';
+import type { MachineRegistry } from './machine-registry.ts';
+
+type Streams = 'vnc' | 'serial';
+
+/** The part of the access that concerns machines; pods have their own. */
+export type VirtualMachineAccess = Omit<MachineAccess, 'openPodPort' | 'podLog'>;
+
+/** Screens, serial ports and power of the running machines. */
+export class MachineConsoles implements VirtualMachineAccess {
+  readonly #store: Store;
+  readonly #machines: MachineRegistry;
+  /** The one open session per machine and stream. */
+  readonly #sessions = new Map<string, Socket>();
+  #nextPicture = 1;
+
+  constructor(store: Store, machines: MachineRegistry) {
+    this.#store = store;
+    this.#machines = machines;
+  }
+
+  async openVnc(ref: MachineRef, { preserveSession }: { readonly preserveSession: boolean }): Promise<Duplex> {
+    const machine = this.#find(ref);
+    if (preserveSession && this.#sessions.has(sessionKey(machine, 'vnc'))) {
+      throw new ApiError(500, 'InternalError', 'Active VNC connection. Request denied.');
+    }
+    return await this.#open(machine, 'vnc');
+  }
+
+  async openSerial(ref: MachineRef): Promise<Duplex> {
+    return await this.#open(this.#find(ref), 'serial');
+  }
+
+  async screenshot(ref: MachineRef): Promise<Buffer> {
+    const machine = this.#find(ref);
+    const filename = join(machine.runDir, `screen-${this.#nextPicture++}`);
+    try {
+      return await dumpScreen(machine, filename);
+    } finally {
+      await rm(filename, { force: true });
+    }
+  }
+
+  async pause(ref: MachineRef): Promise<void> {
+    await this.#find(ref).pause();
+  }
+
+  async unpause(ref: MachineRef): Promise<void> {
+    await this.#find(ref).resume();
+  }
+
+  /** Without an agent KubeVirt presses the power button and starts the guest again; here as there the guest decides. */
+  async softReboot(ref: MachineRef): Promise<void> {
+    await this.#find(ref).rebootByPowerButton();
+  }
+
+  async reset(ref: MachineRef): Promise<void> {
+    await this.#find(ref).reset();
+  }
+
+  #find({ namespace, name }: MachineRef): Machine {
+    const vmi = this.#store.get('VirtualMachineInstance', { namespace, name });
+    const machine = vmi && this.#machines.get(uidOf(vmi));
+    if (!machine || machine.state === 'gone') {
+      throw new ApiError(404, 'NotFound', `virtualmachineinstance "${name}" is not running`);
+    }
+    return machine;
+  }
+
+  /** Ends the incumbent first: QEMU's serial port takes the next connection only when the last one has gone. */
+  async #open(machine: Machine, stream: Streams): Promise<Socket> {
+    const key = sessionKey(machine, stream);
+    this.#sessions.get(key)?.destroy();
+    const socket = connect(machine.sockets[stream]);
+    this.#sessions.set(key, socket);
+    socket.once('close', () => {
+      if (this.#sessions.get(key) === socket) this.#sessions.delete(key);
+    });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('close', () => reject(new ApiError(500, 'InternalError', `The ${stream} session was taken over`)));
+      socket.once('error', (error) => reject(new ApiError(500, 'InternalError', error.message)));
+    });
+    // An error after this point ends the stream, which the reader sees as its end.
+    return socket.on('error', () => {});
+  }
+}
+
+function sessionKey(machine: Machine, stream: Streams): string {
+  return `${machine.runDir}/${stream}`;
+}
+
+/** QEMU writes PNG since 7.1 when it was built with libpng; before that it knows only PPM. */
+async function dumpScreen(machine: Machine, filename: string): Promise<Buffer> {
+  try {
+    await machine.qmp.execute('screendump', { filename, format: 'png' });
+    return await readFile(filename);
+  } catch {
+    await machine.qmp.execute('screendump', { filename });
+    const { width, height, rgb } = parsePpm(await readFile(filename));
+    const picture = new PNG({ width, height, colorType: 2 });
+    for (let pixel = 0; pixel < width * height; pixel++) {
+      rgb.copy(picture.data, 4 * pixel, 3 * pixel, 3 * pixel + 3);
+      picture.data[4 * pixel + 3] = 255;
+    }
+    return PNG.sync.write(picture);
+  }
+}

@@ -1,0 +1,111 @@
+import { join } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { ObjectKey } from '../api/objects.ts';
+import { type HostLayout, shortHash } from '../host/layout.ts';
+import type { Machine } from '../qemu/machine.ts';
+import type { SwitchToOverlay } from '../storage/volumes.ts';
+
+/** A machine, from the moment on which its start was decided. */
+export interface RunningMachine {
+  readonly vmi: ObjectKey;
+  readonly vmiUid: string;
+  /** Volume uid by drive name. */
+  readonly volumes: ReadonlyMap<string, string>;
+  /** Absent while it is being started. */
+  machine?: Machine;
+}
+
+/** Which machines run, and which volumes they have open. In memory: filled again from the processes after a restart. */
+export class MachineRegistry {
+  readonly #machines = new Map<string, RunningMachine>();
+  readonly #listeners: (() => void)[] = [];
+
+  /** Calls the listener whenever a machine has let go of its volumes. */
+  onRelease(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Says that a machine is about to open volumes; nothing else may touch their files from now on. */
+  claim(entry: RunningMachine): RunningMachine {
+    const known = this.#machines.get(entry.vmiUid);
+    if (known) return known;
+    this.#machines.set(entry.vmiUid, entry);
+    return entry;
+  }
+
+  /** The machine has ended, or was never started. */
+  release(vmiUid: string): void {
+    this.#machines.delete(vmiUid);
+    for (const listener of this.#listeners) listener();
+  }
+
+  get(vmiUid: string): Machine | undefined {
+    return this.#machines.get(vmiUid)?.machine;
+  }
+
+  all(): readonly RunningMachine[] {
+    return [...this.#machines.values()];
+  }
+
+  /** Whether a machine has the volume open or is about to. */
+  isInUse(volume: string): boolean {
+    return this.#userOf(volume) !== undefined;
+  }
+
+  /** Whether a volume may be attached to this machine: a disk has one writer. */
+  isInUseByAnother(volume: string, vmiUid: string): boolean {
+    return this.all().some((entry) => entry.vmiUid !== vmiUid && [...entry.volumes.values()].includes(volume));
+  }
+
+  /**
+   * How to move the machine that has the volume open to an overlay; undefined when none has.
+   * @throws FarmError `BrokenInvariant` when the machine is only being started: ask again later
+   */
+  switchFor(volume: string, layer: string): SwitchToOverlay | undefined {
+    const user = this.#userOf(volume);
+    if (!user) return undefined;
+    const { machine, volumes } = user;
+    if (!machine) throw new FarmError('BrokenInvariant', `The machine "${user.vmi.name}" is being started`);
+    const drive = [...volumes].find(([, uid]) => uid === volume)?.[0] ?? '';
+    return async (overlay) => await switchDrive(machine, { drive, overlay, layer });
+  }
+
+  /** @throws FarmError `BrokenInvariant` when a machine has the volume open or is about to */
+  assertUnused(volume: string): undefined {
+    if (this.isInUse(volume)) throw new FarmError('BrokenInvariant', `A machine has the volume "${volume}" open`);
+    return undefined;
+  }
+
+  #userOf(volume: string): RunningMachine | undefined {
+    return this.all().find(({ volumes }) => [...volumes.values()].includes(volume));
+  }
+}
+
+interface BlockDevice {
+  readonly qdev?: string;
+  readonly inserted?: { readonly 'node-name': string };
+}
+
+/** QEMU's file names are those at opening time, hence the layer is recognised by the name of the node above it. */
+async function switchDrive(
+  machine: Machine,
+  { drive, overlay, layer }: { drive: string; overlay: string; layer: string },
+): Promise<void> {
+  const above = `above-${shortHash(layer, 16)}`;
+  const devices = (await machine.qmp.execute('query-block')) as readonly BlockDevice[];
+  const device = devices.find(({ qdev }) => qdev === drive || qdev?.split('/').includes(drive));
+  if (!device?.inserted) throw new FarmError('BrokenInvariant', `The machine has no drive "${drive}"`);
+  if (device.inserted['node-name'] === above) return;
+  await machine.qmp.execute('blockdev-snapshot-sync', {
+    'node-name': device.inserted['node-name'],
+    'snapshot-file': overlay,
+    'snapshot-node-name': above,
+    format: 'qcow2',
+    mode: 'existing',
+  });
+}
+
+/** Sockets, discs and logs of the machine of a VMI. */
+export function machineRunDir({ layout }: { readonly layout: HostLayout }, vmiUid: string): string {
+  return join(layout.run, 'machines', vmiUid);
+}

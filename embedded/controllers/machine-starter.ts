@@ -1,0 +1,98 @@
+import type { KubeObject } from '../api/objects.ts';
+import { checkMachine } from '../qemu/command-line.ts';
+import { prepareEfi } from '../qemu/firmware.ts';
+import { adoptMachine, launchMachine } from '../qemu/launch.ts';
+import type { Machine } from '../qemu/machine.ts';
+import type { FirmwareSpec } from '../qemu/machine-spec.ts';
+import { startTpm } from '../qemu/tpm.ts';
+import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
+import type { Vmi } from './kubevirt-types.ts';
+import { type MachineRegistry, machineRunDir, type RunningMachine } from './machine-registry.ts';
+import type { Networks } from './networks.ts';
+import { assertOffered, machineOf } from './vmi-machine.ts';
+import { connectMachine } from './vmi-networks.ts';
+import { makeDrives } from './vmi-volumes.ts';
+
+/** What starting a machine takes. */
+export interface StarterParts {
+  readonly context: ControllerContext;
+  readonly machines: MachineRegistry;
+  readonly networks: Networks;
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly containerDisks: Readonly<Record<string, string>>;
+  /** Called with the key of the VMI whenever its machine has changed. */
+  readonly onChange: (vmiKey: string) => void;
+}
+
+/** Starts the machines of VMIs, and finds those again that run from before. */
+export class MachineStarter {
+  readonly #parts: StarterParts;
+
+  constructor(parts: StarterParts) {
+    this.#parts = parts;
+  }
+
+  /** Starts the machine of a VMI. Its claims are reserved first, so that nobody freezes or clones their files meanwhile. */
+  async start(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
+    const { context, machines } = this.#parts;
+    assertOffered(vmi);
+    for (const claim of claims.values()) {
+      if (machines.isInUseByAnother(uidOf(claim), uidOf(vmi))) {
+        throw new Error(`PVC "${claim.metadata.name}" is attached to another machine`);
+      }
+    }
+    const entry = machines.claim(this.#entry(vmi, claims));
+    try {
+      await context.volumes.settled();
+      entry.machine = await this.#launch(vmi, claims);
+      return entry.machine;
+    } catch (error) {
+      machines.release(uidOf(vmi));
+      throw error;
+    }
+  }
+
+  /** Finds the machine of a VMI after a restart of the server; false when it is gone. */
+  async adopt(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<boolean> {
+    const { context, machines, onChange } = this.#parts;
+    const machine = await adoptMachine(machineRunDir(context, uidOf(vmi)), {
+      clock: context.clock,
+      onChange: () => onChange(textKeyOf(vmi)),
+    });
+    if (!machine) return false;
+    machines.claim(this.#entry(vmi, claims)).machine = machine;
+    return true;
+  }
+
+  #entry(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): RunningMachine {
+    const volumes = new Map([...claims].map(([name, claim]) => [name, uidOf(claim)]));
+    const { namespace, name } = vmi.metadata;
+    return { vmi: { namespace, name }, vmiUid: uidOf(vmi), volumes };
+  }
+
+  async #launch(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
+    const { context, networks, accelerator, containerDisks, onChange } = this.#parts;
+    const runDir = machineRunDir(context, uidOf(vmi));
+    const [drives, network, firmware, tpmSocket] = await Promise.all([
+      makeDrives({ context, vmi, claims, directory: runDir, containerDisks }),
+      connectMachine(context, networks, vmi),
+      firmwareOf(vmi, runDir),
+      vmi.spec.domain.devices.tpm && vmi.spec.domain.devices.tpm.enabled !== false ? startTpm(runDir) : undefined,
+    ]);
+    const parts = { runDir, accelerator, firmware, drives, nics: network.nics };
+    const spec = machineOf(vmi, tpmSocket === undefined ? parts : { ...parts, tpmSocket });
+    checkMachine(spec);
+    return await launchMachine({
+      spec,
+      ...(network.namespace === undefined ? {} : { networkNamespace: network.namespace }),
+      clock: context.clock,
+      onChange: () => onChange(textKeyOf(vmi)),
+    });
+  }
+}
+
+async function firmwareOf(vmi: Vmi, runDir: string): Promise<FirmwareSpec> {
+  const efi = vmi.spec.domain.firmware?.bootloader?.efi;
+  // KubeVirt: an empty `efi` means secure boot.
+  return efi ? await prepareEfi(runDir, efi.secureBoot !== false) : { kind: 'bios' };
+}

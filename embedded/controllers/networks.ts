@@ -1,0 +1,130 @@
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
+import { type Cidr, capacityOf, firstAddress, parseCidr } from '../network/addresses.ts';
+import { type DhcpOptions, DhcpServer } from '../network/dhcp.ts';
+import { vpcNamespace } from '../network/namespaces.ts';
+import type { ControllerContext } from './context.ts';
+import { parseDhcpOptions } from './dhcp-options.ts';
+
+/** The VPC of subnets that name none. */
+export const DEFAULT_VPC = 'ovn-cluster';
+
+/** A KubeOVN Subnet as the host sees it. */
+export interface SubnetPlan {
+  readonly name: string;
+  readonly vpc: string;
+  /** Network namespace of the VPC. */
+  readonly namespace: string;
+  readonly cidr: Cidr;
+  readonly gateway: string;
+  readonly excluded: readonly string[];
+  readonly provider: string;
+  readonly mtu: number | undefined;
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** What the networks of the cluster are, and who answers DHCP in them. */
+export class Networks {
+  readonly #context: ControllerContext;
+  readonly #servers = new Map<string, DhcpServer>();
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+  }
+
+  /** Reads a Subnet with KubeOVN's defaults. */
+  plan(subnet: KubeObject): SubnetPlan {
+    const spec = subnet.spec ?? {};
+    const cidr = parseCidr(String(spec['cidrBlock'] ?? ''));
+    const gateway = typeof spec['gateway'] === 'string' && spec['gateway'] ? spec['gateway'] : firstAddress(cidr);
+    const vpc = typeof spec['vpc'] === 'string' && spec['vpc'] ? spec['vpc'] : DEFAULT_VPC;
+    return {
+      name: subnet.metadata.name,
+      vpc,
+      namespace: vpcNamespace(this.#context.layout, vpc),
+      cidr,
+      gateway: gateway.split(',')[0] ?? gateway,
+      excluded: [...new Set([...texts(spec['excludeIps']), gateway.split(',')[0] ?? gateway])],
+      provider: typeof spec['provider'] === 'string' && spec['provider'] ? spec['provider'] : 'ovn',
+      mtu: typeof spec['mtu'] === 'number' && spec['mtu'] > 0 ? spec['mtu'] : undefined,
+    };
+  }
+
+  /** What the subnet's DHCP server says to every card (KubeOVN's `dhcpV4Options`, its defaults where it is silent). */
+  dhcpOptions(subnet: KubeObject): DhcpOptions {
+    const { cidr, gateway, mtu } = this.plan(subnet);
+    const options = parseDhcpOptions(String(subnet.spec?.['dhcpV4Options'] ?? ''));
+    return {
+      cidr,
+      router: options.router ?? gateway,
+      nameServers: options.nameServers,
+      leaseSeconds: options.leaseSeconds ?? 3600,
+      ...(mtu === undefined ? {} : { mtu }),
+    };
+  }
+
+  /** The DHCP server of a subnet, not yet running when new. */
+  dhcpServer({ name, namespace }: SubnetPlan): DhcpServer {
+    const { layout, clock } = this.#context;
+    const known = this.#servers.get(name);
+    if (known) return known;
+    const server = new DhcpServer({ layout, namespace, subnet: name, clock });
+    this.#servers.set(name, server);
+    return server;
+  }
+
+  /** Ends the DHCP server of a subnet that goes. */
+  async removeDhcpServer(plan: SubnetPlan): Promise<void> {
+    await this.dhcpServer(plan).remove();
+    this.#servers.delete(plan.name);
+  }
+
+  /**
+   * The subnet that a card is in: the one that the `logical_switch` annotation names, else the one whose provider is
+   * that of the NetworkAttachmentDefinition.
+   * @throws FarmError `NotFound` with what is missing
+   */
+  subnetOf(attachment: ObjectKey, logicalSwitch: string | undefined): { plan: SubnetPlan; subnet: KubeObject } {
+    const { store } = this.#context;
+    const definition = store.get('NetworkAttachmentDefinition', attachment);
+    const label = `${attachment.namespace}/${attachment.name}`;
+    if (!definition) throw new FarmError('NotFound', `The NetworkAttachmentDefinition "${label}" does not exist`);
+    const provider = providerOf(definition);
+    const subnet = store
+      .list('Subnet')
+      .find(({ metadata, spec }) =>
+        logicalSwitch === undefined ? spec?.['provider'] === provider : metadata.name === logicalSwitch,
+      );
+    if (!subnet) {
+      throw new FarmError('NotFound', `No Subnet ${logicalSwitch ? `"${logicalSwitch}"` : `of "${provider}"`} exists`);
+    }
+    return { plan: this.plan(subnet), subnet };
+  }
+
+  /** The IP objects of a subnet. */
+  addressesIn(subnet: string): KubeObject[] {
+    return this.#context.store.list('IP').filter(({ spec }) => spec?.['subnet'] === subnet);
+  }
+
+  /** How many addresses a subnet has left and has given away. */
+  counts(plan: SubnetPlan): { readonly available: number; readonly using: number } {
+    const using = this.addressesIn(plan.name).length;
+    return { available: Math.max(0, capacityOf(plan.cidr, plan.excluded) - using), using };
+  }
+}
+
+/** The provider that a definition's configuration names. */
+function providerOf(definition: KubeObject): string {
+  const { name, namespace } = definition.metadata;
+  try {
+    const provider = fieldAt(JSON.parse(String(definition.spec?.['config'] ?? '{}')), 'provider');
+    if (typeof provider === 'string') return provider;
+  } catch (cause) {
+    const message = `The configuration of NetworkAttachmentDefinition "${namespace}/${name}" is not JSON`;
+    throw new FarmError('InvalidRequest', message, { cause });
+  }
+  return `${name}.${namespace}.ovn`;
+}

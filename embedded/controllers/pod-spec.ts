@@ -1,0 +1,93 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../api/objects.ts';
+import type { Store } from '../api/store.ts';
+import type { PodPlan } from '../pods/pod-plan.ts';
+import { decodedData } from './secret-values.ts';
+
+/** What turns a pod into a process. */
+export interface PodSources {
+  readonly store: Store;
+  readonly pod: KubeObject;
+  /** The command that stands for the container's image. */
+  readonly command: readonly string[];
+  readonly directory: string;
+  readonly podIp: string | undefined;
+}
+
+/** The one container of a pod; others are not run. */
+export function containerOf(pod: KubeObject): JsonObject {
+  const container = fieldAt(pod.spec, 'containers', 0);
+  return isJsonObject(container) ? container : {};
+}
+
+/**
+ * The process of a pod: the image's command, then the container's `command` and `args`, with its environment. There is
+ * no file system of its own: volumes are directories, and a path below a mount point is translated wherever an argument
+ * or a variable is such a path.
+ */
+export async function planPod(sources: PodSources): Promise<PodPlan> {
+  const { pod, command, directory } = sources;
+  const container = containerOf(pod);
+  const mounts = await makeVolumes(sources, container);
+  const translate = (text: string) => translatePath(text, mounts);
+  const env: Record<string, string> = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: directory };
+  for (const variable of list(container['env'])) {
+    const value = variableValue(sources, variable);
+    if (value !== undefined) env[String(variable['name'])] = translate(value);
+  }
+  const own = [...texts(container['command']), ...texts(container['args'])].map(translate);
+  return { argv: [...command, ...own], env, directory };
+}
+
+/** A path at or below a mount point, as the path of this host. */
+export function translatePath(text: string, mounts: ReadonlyMap<string, string>): string {
+  for (const [mountPath, directory] of mounts) {
+    if (text === mountPath) return directory;
+    if (text.startsWith(`${mountPath}/`)) return join(directory, text.slice(mountPath.length + 1));
+  }
+  return text;
+}
+
+async function makeVolumes({ store, pod, directory }: PodSources, container: JsonObject): Promise<Map<string, string>> {
+  const volumes = new Map(list(pod.spec?.['volumes']).map((volume) => [volume['name'], volume]));
+  const mounts = new Map<string, string>();
+  for (const mount of list(container['volumeMounts'])) {
+    const path = join(directory, 'volumes', String(mount['name']));
+    await mkdir(path, { recursive: true });
+    const volume = volumes.get(mount['name']);
+    const namespace = pod.metadata.namespace;
+    const secret = { kind: 'Secret', namespace, name: fieldAt(volume, 'secret', 'secretName') } as const;
+    const configMap = { kind: 'ConfigMap', namespace, name: fieldAt(volume, 'configMap', 'name') } as const;
+    const files = [...decodedData(store, secret), ...decodedData(store, configMap)];
+    for (const [name, content] of files) await writeFile(join(path, name), content, { mode: 0o600 });
+    mounts.set(String(mount['mountPath']).replace(/\/+$/, ''), path);
+  }
+  return mounts;
+}
+
+function variableValue({ store, pod, podIp }: PodSources, variable: JsonObject): string | undefined {
+  if (variable['value'] !== undefined) return String(variable['value']);
+  const namespace = pod.metadata.namespace;
+  const field = fieldAt(variable, 'valueFrom', 'fieldRef', 'fieldPath');
+  if (field === 'status.podIP') return podIp ?? '';
+  if (field === 'metadata.name') return pod.metadata.name;
+  if (field === 'metadata.namespace') return namespace;
+  for (const [kind, reference] of [
+    ['Secret', 'secretKeyRef'],
+    ['ConfigMap', 'configMapKeyRef'],
+  ] as const) {
+    const from = fieldAt(variable, 'valueFrom', reference);
+    if (!isJsonObject(from)) continue;
+    return decodedData(store, { kind, namespace, name: from['name'] }).get(String(from['key']))?.toString();
+  }
+  return undefined;
+}
+
+function list(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}

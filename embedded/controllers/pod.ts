@@ -1,0 +1,275 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Duplex, Readable } from 'node:stream';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import { ApiError, type KubeObject, type ObjectKey } from '../api/objects.ts';
+import type { MachineRef, PodLogOptions } from '../api/subresources/machine-access.ts';
+import { findProcesses, killProcesses } from '../host/processes.ts';
+import { namespacePath } from '../network/ip-command.ts';
+import { podNamespace, removeNamespace } from '../network/namespaces.ts';
+import { ensureLonelyNamespace, ensurePodNetwork } from '../network/pod-network.ts';
+import { readLog } from '../pods/pod-log.ts';
+import { podFiles } from '../pods/pod-plan.ts';
+import { PodProcess } from '../pods/pod-process.ts';
+import { machineSockets } from '../qemu/command-line.ts';
+import { ensureAddress } from './addresses.ts';
+import {
+  type ControllerContext,
+  ensureFinalizer,
+  isDeleting,
+  ownerOfKind,
+  queueFor,
+  removeFinalizers,
+  textKeyOf,
+  uidOf,
+} from './context.ts';
+import { isLauncherPod } from './launcher-pod.ts';
+import { machineRunDir } from './machine-registry.ts';
+import type { Networks } from './networks.ts';
+import { containerOf, planPod } from './pod-spec.ts';
+import { restartsOf, writePodStatus } from './pod-status.ts';
+import { prepareSubnet } from './subnet.ts';
+import { NODE_NAME } from './vmi-status.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+const POD_FINALIZER = 'embedded.slipway.dev/pod';
+const DEFAULT_NETWORK = 'v1.multus-cni.io/default-network';
+const DEFAULT_GRACE_SECONDS = 30;
+
+/** What the controller of the pods works with. */
+export interface PodParts {
+  readonly context: ControllerContext;
+  readonly networks: Networks;
+  /** Image to the command that runs here in its stead. */
+  readonly podCommands: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Pods: one local process each, in a network namespace of its own, that outlives the server. */
+export class PodController {
+  readonly #parts: PodParts;
+  readonly #queue: WorkQueue;
+  readonly #processes = new Map<string, PodProcess>();
+  readonly #endListeners = new Map<string, Set<() => void>>();
+  readonly #asked = new Set<string>();
+  /** When a command that ended may be started again, by pod uid. */
+  readonly #notBefore = new Map<string, number>();
+
+  constructor(parts: PodParts) {
+    this.#parts = parts;
+    const { context } = parts;
+    this.#queue = queueFor(context, 'Pod', (key) => this.#reconcile(key));
+    const wakeWaiting = () => {
+      for (const pod of context.store.list('Pod')) {
+        if (pod.status?.['phase'] === 'Pending' && !isLauncherPod(pod)) this.#queue.add(textKeyOf(pod));
+      }
+    };
+    context.store.subscribe(['Subnet', 'NetworkAttachmentDefinition'], wakeWaiting, context.signal);
+    context.signal.addEventListener('abort', () => {
+      for (const process of this.#processes.values()) process.detach();
+    });
+  }
+
+  /** Connects to a port on the pod's loopback. */
+  async openPort(ref: MachineRef, port: number): Promise<Duplex> {
+    const pod = this.#find(ref);
+    const process = this.#processes.get(uidOf(pod));
+    if (!process || process.hasEnded) throw new ApiError(500, 'InternalError', `pod "${ref.name}" is not running`);
+    return await process.openPort(port);
+  }
+
+  /** What the pod wrote; for the pod of a machine, what its serial port said. */
+  async log(ref: MachineRef, { follow, tailLines, signal }: PodLogOptions): Promise<Readable> {
+    const pod = this.#find(ref);
+    const uid = uidOf(pod);
+    const isOver = () => ['Succeeded', 'Failed'].includes(String(this.#current(pod)?.status?.['phase'] ?? 'Failed'));
+    return readLog(this.#logFile(pod), {
+      follow,
+      signal,
+      ...(tailLines === undefined ? {} : { tailLines }),
+      hasEnded: isOver,
+      onEnd: (listener) => {
+        const listeners = this.#endListeners.get(uid) ?? new Set();
+        this.#endListeners.set(uid, listeners.add(listener));
+        signal.addEventListener('abort', () => listeners.delete(listener), { once: true });
+      },
+    });
+  }
+
+  #logFile(pod: KubeObject): string {
+    const machine = isLauncherPod(pod) ? ownerOfKind(pod, 'VirtualMachineInstance') : undefined;
+    if (!machine) return podFiles(this.#directory(pod)).log;
+    return machineSockets(machineRunDir(this.#parts.context, machine.uid)).serialLog;
+  }
+
+  #find({ namespace, name }: MachineRef): KubeObject {
+    const pod = this.#parts.context.store.get('Pod', { namespace, name });
+    if (!pod) throw new ApiError(404, 'NotFound', `pods "${name}" not found`);
+    return pod;
+  }
+
+  #current(pod: KubeObject): KubeObject | undefined {
+    const current = this.#parts.context.store.get('Pod', pod.metadata);
+    return current?.metadata.uid === pod.metadata.uid ? current : undefined;
+  }
+
+  #directory(pod: KubeObject): string {
+    return join(this.#parts.context.layout.run, 'pods', uidOf(pod));
+  }
+
+  async #reconcile(key: ObjectKey): Promise<void> {
+    const { context } = this.#parts;
+    const pod = context.store.get('Pod', key);
+    if (!pod) return;
+    const phase = pod.status?.['phase'];
+    if (phase === 'Succeeded' || phase === 'Failed') this.#announceEnd(uidOf(pod));
+    if (isLauncherPod(pod)) return;
+    if (isDeleting(pod)) return await this.#remove(pod);
+    await ensureFinalizer(context.store, pod, POD_FINALIZER);
+    if (phase === 'Succeeded' || phase === 'Failed') return;
+    const process = this.#processes.get(uidOf(pod)) ?? (await this.#adopt(pod));
+    const isHeldBack = (this.#notBefore.get(uidOf(pod)) ?? 0) > context.clock.now();
+    if (!process && isHeldBack) return;
+    if (!process) await this.#start(pod);
+    else if (process.hasEnded) await this.#ended(pod, process);
+    else await this.#writeRunning(pod);
+  }
+
+  #place(pod: KubeObject) {
+    const key = textKeyOf(pod);
+    return { directory: this.#directory(pod), clock: this.#parts.context.clock, onEnd: () => this.#queue.add(key) };
+  }
+
+  async #adopt(pod: KubeObject): Promise<PodProcess | undefined> {
+    const process = await PodProcess.adopt(this.#place(pod));
+    if (process) this.#processes.set(uidOf(pod), process);
+    return process;
+  }
+
+  async #start(pod: KubeObject): Promise<void> {
+    const { context, podCommands } = this.#parts;
+    const image = String(containerOf(pod)['image'] ?? '');
+    const command = podCommands[image];
+    if (!command) {
+      const message = `Failed to pull image "${image}": no local command is configured for it`;
+      await writePodStatus(context, pod, {
+        phase: 'Pending',
+        state: { kind: 'waiting', reason: 'ErrImagePull', message },
+      });
+      return context.events.record(pod, { type: 'Warning', reason: 'Failed', message });
+    }
+    try {
+      const podIp = await this.#connect(pod);
+      const directory = this.#directory(pod);
+      // A supervisor that was being started when the server died would start the command twice.
+      await killProcesses(await findProcesses(directory), context.clock);
+      const plan = await planPod({ store: context.store, pod, command, directory, podIp });
+      const namespace = namespacePath(podNamespace(context.layout, uidOf(pod)));
+      this.#processes.set(uidOf(pod), await PodProcess.start(this.#place(pod), plan, namespace));
+      const started = this.#current(pod);
+      if (started) await this.#writeRunning(started, podIp);
+      context.events.record(pod, { type: 'Normal', reason: 'Started', message: 'Started container' });
+      this.#queue.add(textKeyOf(pod)); // It may have ended while this was written.
+    } catch (error) {
+      const message = errorMessage(error);
+      const state = { kind: 'waiting', reason: 'ContainerCreating', message } as const;
+      await writePodStatus(context, pod, { phase: 'Pending', state });
+      context.events.record(pod, { type: 'Warning', reason: 'FailedCreatePodSandBox', message });
+      throw error;
+    }
+  }
+
+  /** Gives the pod its network; its address, when it has one. */
+  async #connect(pod: KubeObject): Promise<string | undefined> {
+    const { context, networks } = this.#parts;
+    const namespace = podNamespace(context.layout, uidOf(pod));
+    const annotations = pod.metadata.annotations ?? {};
+    const network = annotations[DEFAULT_NETWORK];
+    if (network === undefined) {
+      await ensureLonelyNamespace(namespace);
+      return undefined;
+    }
+    const [first = '', second] = network.split('/');
+    const attachment = {
+      namespace: second === undefined ? (pod.metadata.namespace ?? '') : first,
+      name: second ?? first,
+    };
+    const provider = `${attachment.name}.${attachment.namespace}.ovn`;
+    const { plan, subnet } = networks.subnetOf(attachment, annotations[`${provider}.kubernetes.io/logical_switch`]);
+    await prepareSubnet(networks, subnet);
+    const { ip, mac } = await ensureAddress(context, networks, {
+      namespace: pod.metadata.namespace ?? '',
+      owner: pod.metadata.name,
+      ownerType: 'Pod',
+      subnet: plan,
+      provider,
+      wantedIp: annotations[`${provider}.kubernetes.io/ip_address`],
+      wantedMac: annotations[`${provider}.kubernetes.io/mac_address`],
+    });
+    await ensurePodNetwork({
+      namespace,
+      podUid: uidOf(pod),
+      vpcNamespace: plan.namespace,
+      subnet: plan.name,
+      address: `${ip}/${plan.cidr.prefixLength}`,
+      mac,
+      gateway: plan.gateway,
+    });
+    return ip;
+  }
+
+  async #writeRunning(pod: KubeObject, podIp?: string): Promise<void> {
+    const { store } = this.#parts.context;
+    if (pod.spec?.['nodeName'] === undefined) {
+      await store.mutate('Pod', pod.metadata, (draft) => {
+        draft.spec = { ...draft.spec, nodeName: NODE_NAME };
+      });
+    }
+    await writePodStatus(this.#parts.context, pod, { phase: 'Running', state: { kind: 'running' }, podIp });
+  }
+
+  async #ended(pod: KubeObject, process: PodProcess): Promise<void> {
+    const { context } = this.#parts;
+    const exit = (await process.exit()) ?? { exitCode: 137, reason: 'The process was lost' };
+    const policy = pod.spec?.['restartPolicy'] ?? 'Always';
+    const reason = exit.exitCode === 0 ? 'Completed' : 'Error';
+    const state = { kind: 'terminated', exitCode: exit.exitCode, reason, message: exit.reason ?? '' } as const;
+    this.#processes.delete(uidOf(pod));
+    if (policy === 'Never' || (policy === 'OnFailure' && exit.exitCode === 0)) {
+      return await writePodStatus(context, pod, { phase: exit.exitCode === 0 ? 'Succeeded' : 'Failed', state });
+    }
+    const restarts = restartsOf(pod) + 1;
+    await writePodStatus(context, pod, { phase: 'Running', state, restarts });
+    // Kubelet's CrashLoopBackOff: at once, then 10 s doubled up to 5 min.
+    const delayMs = restarts === 1 ? 0 : Math.min(300_000, 10_000 * 2 ** (restarts - 2));
+    context.events.record(pod, { type: 'Warning', reason: 'BackOff', message: 'Back-off restarting failed container' });
+    this.#notBefore.set(uidOf(pod), context.clock.now() + delayMs);
+    this.#queue.add(textKeyOf(pod), delayMs);
+  }
+
+  async #remove(pod: KubeObject): Promise<void> {
+    const { context } = this.#parts;
+    const uid = uidOf(pod);
+    const process = this.#processes.get(uid) ?? (await this.#adopt(pod));
+    const graceSeconds = Number(pod.spec?.['terminationGracePeriodSeconds'] ?? DEFAULT_GRACE_SECONDS);
+    const leftMs = Date.parse(pod.metadata.deletionTimestamp ?? '') + (graceSeconds + 1) * 1000 - context.clock.now();
+    if (process && !process.hasEnded && graceSeconds > 0 && leftMs > 0) {
+      if (this.#asked.has(uid)) return;
+      this.#asked.add(uid);
+      this.#queue.add(textKeyOf(pod), leftMs);
+      return await process.terminate();
+    }
+    await process?.kill();
+    this.#processes.delete(uid);
+    this.#asked.delete(uid);
+    this.#notBefore.delete(uid);
+    await removeNamespace(podNamespace(context.layout, uid));
+    await rm(this.#directory(pod), { recursive: true, force: true });
+    this.#announceEnd(uid);
+    await removeFinalizers(context.store, pod, [POD_FINALIZER]);
+  }
+
+  #announceEnd(uid: string): void {
+    for (const listener of this.#endListeners.get(uid) ?? []) listener();
+    this.#endListeners.delete(uid);
+  }
+}

@@ -1,0 +1,113 @@
+import { STORAGE_CLASS } from '../api/bootstrap.ts';
+import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
+import {
+  type ControllerContext,
+  ensureFinalizer,
+  isDeleting,
+  ownerOfKind,
+  queueFor,
+  removeFinalizers,
+  textKeyOf,
+  uidOf,
+} from './context.ts';
+import type { MachineRegistry } from './machine-registry.ts';
+import { cloneFromSnapshot } from './snapshot-clone.ts';
+import { collectLayers, POPULATED_BY, requestedBytes, storageDriver } from './volume-claims.ts';
+
+const PROTECTION = 'kubernetes.io/pvc-protection';
+
+/**
+ * PersistentVolumeClaims: binds each to a volume at once (as an immediate class does), fills those that nobody else
+ * fills, and removes the files when the claim goes, but not while a machine or a pending snapshot uses them.
+ */
+export function startClaimController(context: ControllerContext, machines: MachineRegistry): void {
+  const queue = queueFor(context, 'PersistentVolumeClaim', (key) => reconcile(context, machines, key));
+  const wakeDeleting = () => {
+    for (const claim of context.store.list('PersistentVolumeClaim')) if (isDeleting(claim)) queue.add(textKeyOf(claim));
+  };
+  machines.onRelease(wakeDeleting);
+  context.store.subscribe(['VolumeSnapshot'], wakeDeleting, context.signal);
+}
+
+async function reconcile(context: ControllerContext, machines: MachineRegistry, key: ObjectKey): Promise<void> {
+  const { store, volumes } = context;
+  const claim = store.get('PersistentVolumeClaim', key);
+  if (!claim) return;
+  const uid = uidOf(claim);
+  if (isDeleting(claim)) {
+    if (machines.isInUse(uid) || isBeingSnapshot(context, claim)) return;
+    await volumes.remove(uid);
+    await collectLayers(context);
+    await removeVolumeObject(context, claim);
+    await removeFinalizers(store, claim, [PROTECTION]);
+    return;
+  }
+  await ensureFinalizer(store, claim, PROTECTION);
+  await populate(context, claim);
+  await bind(context, claim);
+}
+
+/** A snapshot that has not been cut yet still needs the claim. */
+function isBeingSnapshot({ store }: ControllerContext, claim: KubeObject): boolean {
+  return store
+    .list('VolumeSnapshot', { namespace: claim.metadata.namespace })
+    .some(
+      (snapshot) =>
+        fieldAt(snapshot.spec, 'source', 'persistentVolumeClaimName') === claim.metadata.name &&
+        fieldAt(snapshot.status, 'readyToUse') !== true &&
+        fieldAt(snapshot.status, 'boundVolumeSnapshotContentName') !== undefined &&
+        !isDeleting(snapshot),
+    );
+}
+
+async function populate(context: ControllerContext, claim: KubeObject): Promise<void> {
+  if (ownerOfKind(claim, 'DataVolume') || claim.metadata.annotations?.[POPULATED_BY] !== undefined) return;
+  const source = fieldAt(claim.spec, 'dataSourceRef') ?? fieldAt(claim.spec, 'dataSource');
+  const volume = uidOf(claim);
+  if (await context.volumes.exists(volume)) return;
+  if (fieldAt(source, 'kind') === 'VolumeSnapshot') {
+    const name = String(fieldAt(source, 'name'));
+    const target = { volume, sizeBytes: requestedBytes(claim) };
+    await cloneFromSnapshot(context, { namespace: claim.metadata.namespace, name }, target);
+    return;
+  }
+  await context.volumes.createBlank(volume, requestedBytes(claim));
+}
+
+function volumeName(claim: KubeObject): string {
+  return `pvc-${uidOf(claim)}`;
+}
+
+async function bind({ store }: ControllerContext, claim: KubeObject): Promise<void> {
+  if (claim.status?.['phase'] === 'Bound') return;
+  const name = volumeName(claim);
+  const { resources, accessModes } = claim.spec ?? {};
+  const capacity = { storage: fieldAt(resources, 'requests', 'storage') };
+  if (!store.get('PersistentVolume', { name })) {
+    const { uid, namespace, name: claimName } = claim.metadata;
+    await store.create({
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name },
+      spec: {
+        capacity,
+        accessModes,
+        claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: claimName, uid },
+        csi: { driver: storageDriver(store), volumeHandle: uid },
+        persistentVolumeReclaimPolicy: 'Delete',
+        storageClassName: STORAGE_CLASS,
+        volumeMode: 'Filesystem',
+      },
+      status: { phase: 'Bound' },
+    });
+  }
+  await store.mutate('PersistentVolumeClaim', claim.metadata, (draft) => {
+    draft.spec = { ...draft.spec, volumeName: name };
+    draft.status = { ...draft.status, phase: 'Bound', accessModes, capacity };
+  });
+}
+
+async function removeVolumeObject({ store }: ControllerContext, claim: KubeObject): Promise<void> {
+  const name = volumeName(claim);
+  if (store.get('PersistentVolume', { name })) await store.delete('PersistentVolume', { name });
+}

@@ -1,0 +1,149 @@
+import { setMaxListeners } from 'node:events';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import type { Store } from '../api/store.ts';
+import type { MachineAccess } from '../api/subresources/machine-access.ts';
+import { layoutOf } from '../host/layout.ts';
+import { findProcesses, killProcesses } from '../host/processes.ts';
+import { probeKvm } from '../qemu/probe-kvm.ts';
+import { VolumeFiles } from '../storage/volumes.ts';
+import { startAddressCollector } from './addresses.ts';
+import { type ControllerContext, uidOf } from './context.ts';
+import { startDataVolumeController } from './data-volume.ts';
+import { startEgressGatewayController } from './egress-gateway.ts';
+import { EventRecorder } from './event-recorder.ts';
+import { isFinal, type Vmi } from './kubevirt-types.ts';
+import { MachineConsoles } from './machine-access.ts';
+import { MachineRegistry } from './machine-registry.ts';
+import { MachineStarter } from './machine-starter.ts';
+import { Networks } from './networks.ts';
+import { PodController } from './pod.ts';
+import { startClaimController } from './pvc.ts';
+import { seedCluster } from './seed.ts';
+import { startSnapshotController } from './snapshot.ts';
+import { startSubnetController } from './subnet.ts';
+import { VmController } from './vm.ts';
+import { VmiController } from './vmi.ts';
+import { findClaims } from './vmi-volumes.ts';
+import { collectLayers } from './volume-claims.ts';
+import { startVpcController } from './vpc.ts';
+
+/** The machine half's part of the cluster's configuration. */
+export interface MachineConfig {
+  /** `off` never uses KVM; `auto` uses it where a trial machine runs under it. @defaultValue `auto` */
+  readonly kvm?: 'auto' | 'off';
+  /** Image files of this host by container-disk image name. */
+  readonly containerDisks?: Readonly<Record<string, string>>;
+}
+
+/** What the controllers work with. */
+export interface ControllersOptions {
+  readonly store: Store;
+  readonly dataDir: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Closing it ends the controllers; machines and pods go on. */
+  readonly resources: ReleaseStack;
+  /** Image name to the command that runs here in its stead. */
+  readonly podCommands: Readonly<Record<string, readonly string[]>>;
+  readonly config: MachineConfig;
+}
+
+/**
+ * Starts everything that makes the objects of the store real. First what still runs from before is found again, then
+ * the controllers look at every object.
+ */
+export async function startControllers(options: ControllersOptions): Promise<MachineAccess> {
+  const { store, dataDir, logger, clock, resources, podCommands, config } = options;
+  const layout = layoutOf(dataDir);
+  for (const directory of [layout.volumes, layout.layers, layout.run]) await mkdir(directory, { recursive: true });
+  await seedCluster(store);
+  const stop = new AbortController();
+  // Every queue and every delay listens to it.
+  setMaxListeners(0, stop.signal);
+  resources.defer('controllers', () => stop.abort(new Error('The server stops')));
+  const context: ControllerContext = {
+    store,
+    layout,
+    clock,
+    logger,
+    signal: stop.signal,
+    events: new EventRecorder(store, clock, logger),
+    volumes: new VolumeFiles(layout),
+  };
+  const machines = new MachineRegistry();
+  const networks = new Networks(context);
+  const hasKvm = config.kvm !== 'off' && (await probeKvm({ directory: layout.run, clock, logger }));
+  let controller: VmiController | undefined;
+  const starter = new MachineStarter({
+    context,
+    machines,
+    networks,
+    accelerator: hasKvm ? 'kvm' : 'tcg',
+    containerDisks: config.containerDisks ?? {},
+    onChange: (key) => controller?.wake(key),
+  });
+  await adoptMachines(context, starter);
+  await removeOrphans(context);
+  resources.defer('machines', () => {
+    for (const { machine } of machines.all()) machine?.detach();
+  });
+
+  startClaimController(context, machines);
+  startDataVolumeController(context, machines);
+  startSnapshotController(context, machines);
+  startAddressCollector(context);
+  startVpcController(context);
+  startSubnetController(context, networks);
+  startEgressGatewayController(context);
+  new VmController(context);
+  controller = new VmiController({ context, machines, networks, starter });
+  const pods = new PodController({ context, networks, podCommands });
+  const consoles = new MachineConsoles(store, machines);
+  return combine(consoles, pods);
+}
+
+function combine(consoles: MachineConsoles, pods: PodController): MachineAccess {
+  return {
+    openVnc: (ref, options) => consoles.openVnc(ref, options),
+    openSerial: (ref) => consoles.openSerial(ref),
+    screenshot: (ref) => consoles.screenshot(ref),
+    pause: (ref) => consoles.pause(ref),
+    unpause: (ref) => consoles.unpause(ref),
+    softReboot: (ref) => consoles.softReboot(ref),
+    reset: (ref) => consoles.reset(ref),
+    openPodPort: (ref, port) => pods.openPort(ref, port),
+    podLog: (ref, options) => pods.log(ref, options),
+  };
+}
+
+/** Machines that were started go on; those whose process is gone are found as Failed by the controller. */
+async function adoptMachines(context: ControllerContext, starter: MachineStarter): Promise<void> {
+  const candidates = context.store
+    .list<Vmi>('VirtualMachineInstance')
+    .filter((vmi) => !isFinal(vmi) && ['Scheduled', 'Running'].includes(vmi.status?.phase ?? ''));
+  await Promise.all(
+    candidates.map(async (vmi) => {
+      const { claims } = await findClaims(context, vmi);
+      const isFound = await starter.adopt(vmi, claims);
+      context.logger.info({ vmi: vmi.metadata.name, isFound }, 'A machine from before was looked for');
+    }),
+  );
+}
+
+/** What belongs to no object any more: a server that was killed in the middle of a deletion leaves it behind. */
+async function removeOrphans(context: ControllerContext): Promise<void> {
+  const { store, layout, clock, volumes } = context;
+  const machinesDir = join(layout.run, 'machines');
+  for (const uid of await readdir(machinesDir).catch(() => [])) {
+    const owner = store.list<Vmi>('VirtualMachineInstance').find((vmi) => uidOf(vmi) === uid);
+    if (owner) continue;
+    await killProcesses(await findProcesses(join(machinesDir, uid)), clock);
+    await rm(join(machinesDir, uid), { recursive: true, force: true });
+  }
+  for (const uid of await volumes.volumes()) if (!store.hasUid(uid)) await volumes.remove(uid);
+  await collectLayers(context);
+}

@@ -1,0 +1,123 @@
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { ensureTap, removeTap } from '../network/bridges.ts';
+import { namespacePath } from '../network/ip-command.ts';
+import { NIC_DEVICES, type NicModel, type NicSpec } from '../qemu/machine-spec.ts';
+import { type Address, ensureAddress } from './addresses.ts';
+import { type ControllerContext, ownerOfKind, uidOf } from './context.ts';
+import type { Vmi, VmiInterface, VmiNetwork } from './kubevirt-types.ts';
+import type { Networks, SubnetPlan } from './networks.ts';
+import { prepareSubnet } from './subnet.ts';
+
+/** A card with what it is plugged into. */
+interface Plug {
+  readonly card: VmiInterface;
+  readonly plan?: SubnetPlan;
+  readonly address?: Address;
+}
+
+/** The cards of a machine, and where QEMU must run for them. */
+export interface MachineNetworks {
+  readonly nics: readonly NicSpec[];
+  /** Path of the network namespace; the host's own when there is no card in a VPC. */
+  readonly namespace: string | undefined;
+}
+
+/** KubeOVN's annotations of one card: `<nad>.<ns>.ovn.kubernetes.io/...`. */
+function annotation(vmi: Vmi, provider: string, name: string): string | undefined {
+  return vmi.metadata.annotations?.[`${provider}.kubernetes.io/${name}`];
+}
+
+/** Splits a Multus network name; the namespace is the VMI's unless it is given. */
+function attachmentKey(vmi: Vmi, { multus }: VmiNetwork) {
+  const [first = '', second] = (multus?.networkName ?? '').split('/');
+  return second === undefined
+    ? { namespace: vmi.metadata.namespace ?? '', name: first }
+    : { namespace: first, name: second };
+}
+
+/** Gives every card its address, its DHCP reservation and its cable. May be called any number of times. */
+export async function connectMachine(
+  context: ControllerContext,
+  networks: Networks,
+  vmi: Vmi,
+): Promise<MachineNetworks> {
+  const cards = (vmi.spec.domain.devices.interfaces ?? []).filter(({ state }) => state !== 'absent');
+  const plugs = await Promise.all(cards.map((card) => plugIn(context, networks, { vmi, card })));
+  const machineNamespace = plugs.find(({ plan }) => plan)?.plan?.namespace;
+  const nics: NicSpec[] = [];
+  for (const plug of plugs) nics.push(await toNic(vmi, plug, machineNamespace));
+  return { nics, namespace: machineNamespace === undefined ? undefined : namespacePath(machineNamespace) };
+}
+
+async function plugIn(
+  context: ControllerContext,
+  networks: Networks,
+  { vmi, card }: { readonly vmi: Vmi; readonly card: VmiInterface },
+): Promise<Plug> {
+  const network = (vmi.spec.networks ?? []).find(({ name }) => name === card.name);
+  if (!network?.multus) return { card };
+  const attachment = attachmentKey(vmi, network);
+  const provider = `${attachment.name}.${attachment.namespace}.ovn`;
+  const { plan, subnet } = networks.subnetOf(attachment, annotation(vmi, provider, 'logical_switch'));
+  await prepareSubnet(networks, subnet);
+  const address = await ensureAddress(context, networks, {
+    namespace: vmi.metadata.namespace ?? '',
+    owner: ownerOfKind(vmi, 'VirtualMachine')?.name ?? vmi.metadata.name,
+    ownerType: 'VirtualMachine',
+    subnet: plan,
+    provider,
+    wantedIp: annotation(vmi, provider, 'ip_address'),
+    wantedMac: annotation(vmi, provider, 'mac_address') ?? card.macAddress,
+  });
+  const nameServers = vmi.spec.dnsPolicy === 'None' ? (vmi.spec.dnsConfig?.nameservers ?? []) : [];
+  await networks.dhcpServer(plan).reserve({
+    ...address,
+    hostname: vmi.spec.hostname ?? vmi.metadata.name,
+    nameServers,
+  });
+  return { card, plan, address };
+}
+
+async function toNic(vmi: Vmi, { card, plan, address }: Plug, machineNamespace: string | undefined): Promise<NicSpec> {
+  const tap =
+    plan && machineNamespace
+      ? await ensureTap({
+          id: tapId(vmi, card),
+          machineNamespace,
+          vpcNamespace: plan.namespace,
+          subnet: plan.name,
+        })
+      : undefined;
+  return {
+    name: card.name,
+    model: modelOf(card),
+    mac: (card.macAddress ?? address?.mac ?? '02:00:00:00:00:01').toLowerCase(),
+    ...(tap === undefined ? {} : { tap }),
+    ...(card.bootOrder === undefined ? {} : { bootOrder: card.bootOrder }),
+    ...(card.pciAddress === undefined ? {} : { pciAddress: card.pciAddress }),
+  };
+}
+
+function tapId(vmi: Vmi, card: VmiInterface): string {
+  return `${uidOf(vmi)}/${card.name}`;
+}
+
+function modelOf({ model = 'virtio' }: VmiInterface): NicModel {
+  if (!Object.hasOwn(NIC_DEVICES, model)) throw new FarmError('ExceedsLimits', `Unknown card model "${model}"`);
+  return model as NicModel;
+}
+
+/** Removes the cables and reservations of a machine that has ended; its addresses stay. */
+export async function disconnectMachine({ store }: ControllerContext, networks: Networks, vmi: Vmi): Promise<void> {
+  const owner = ownerOfKind(vmi, 'VirtualMachine')?.name ?? vmi.metadata.name;
+  const cards = vmi.spec.domain.devices.interfaces ?? [];
+  for (const address of store.list('IP')) {
+    const { podName, namespace, subnet: subnetName, macAddress } = address.spec ?? {};
+    if (podName !== owner || namespace !== vmi.metadata.namespace) continue;
+    const subnet = store.get('Subnet', { name: String(subnetName) });
+    if (!subnet) continue;
+    const plan = networks.plan(subnet);
+    await networks.dhcpServer(plan).release(String(macAddress));
+    for (const card of cards) await removeTap(plan.namespace, tapId(vmi, card));
+  }
+}

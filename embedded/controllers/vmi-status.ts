@@ -1,0 +1,70 @@
+import { timestamp } from '../api/objects.ts';
+import { dropCondition, setCondition, type WantedCondition } from './conditions.ts';
+import type { ControllerContext } from './context.ts';
+import type { Vmi, VmiPhase, VmiStatus } from './kubevirt-types.ts';
+
+/** The one node. */
+export const NODE_NAME = 'slipway-embedded';
+
+/** What changes in the status of a VMI. */
+export interface VmiChange {
+  readonly phase: VmiPhase;
+  readonly reason?: string;
+  readonly conditions?: readonly WantedCondition[];
+  /** Conditions that are either True or absent. */
+  readonly drop?: readonly string[];
+}
+
+/** Writes a VMI's status; KubeVirt has no status subresource here, so it is part of the object. */
+export async function writeVmiStatus(context: ControllerContext, vmi: Vmi, change: VmiChange): Promise<void> {
+  const { store, clock } = context;
+  if (store.get('VirtualMachineInstance', vmi.metadata)?.metadata.uid !== vmi.metadata.uid) return;
+  const now = timestamp(clock.now());
+  await store.mutate<Vmi>('VirtualMachineInstance', vmi.metadata, (draft) => {
+    const status: VmiStatus = draft.status ?? {};
+    draft.status = status;
+    if (status.phase !== change.phase) {
+      const before = status.phaseTransitionTimestamps ?? [];
+      status.phaseTransitionTimestamps = [...before, { phase: change.phase, phaseTransitionTimestamp: now }];
+    }
+    status.phase = change.phase;
+    if (change.reason !== undefined) status.reason = change.reason;
+    if (change.phase === 'Running') describeRunning(draft, status);
+    if (change.phase === 'Scheduled' || change.phase === 'Running') {
+      status.nodeName = NODE_NAME;
+      draft.metadata.labels = { ...draft.metadata.labels, 'kubevirt.io/nodeName': NODE_NAME };
+    }
+    for (const type of change.drop ?? []) dropCondition(status, type);
+    for (const condition of change.conditions ?? []) setCondition(status, condition, now);
+  });
+}
+
+/** What KubeVirt knows of a running guest without an agent; addresses of secondary networks are not among it. */
+function describeRunning(vmi: Vmi, status: VmiStatus): void {
+  const { domain, volumes = [] } = vmi.spec;
+  const machine = domain.machine?.type ?? 'q35';
+  status['machine'] = { type: machine };
+  status['interfaces'] = (domain.devices.interfaces ?? []).map(({ name, macAddress }) => ({
+    name,
+    ...(macAddress === undefined ? {} : { mac: macAddress }),
+    infoSource: 'domain, multus-status',
+    queueCount: 1,
+  }));
+  status['volumeStatus'] = volumes.map(({ name }, index) => ({ name, target: `vd${String.fromCharCode(97 + index)}` }));
+  status['memory'] ??= { guestAtBoot: domain.memory?.guest ?? domain.resources?.requests?.memory };
+  status['guestOSInfo'] ??= {};
+}
+
+const NOT_MIGRATABLE = 'The embedded cluster has one node';
+
+/** The conditions of a guest that runs, or that is held. */
+export function runningConditions(isPaused: boolean): WantedCondition[] {
+  return [
+    isPaused
+      ? { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: 'Guest VM is not reported as running' }
+      : { type: 'Ready', status: 'True' },
+    { type: 'LiveMigratable', status: 'False', reason: 'DisksNotLiveMigratable', message: NOT_MIGRATABLE },
+    { type: 'StorageLiveMigratable', status: 'False', reason: 'DisksNotLiveMigratable', message: NOT_MIGRATABLE },
+    { type: 'DataVolumesReady', status: 'True', reason: 'AllDVsReady', message: "All of the VMI's DVs are bound" },
+  ];
+}

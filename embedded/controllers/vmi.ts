@@ -1,0 +1,247 @@
+import { rm } from 'node:fs/promises';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import type { ObjectKey } from '../api/objects.ts';
+import type { Machine } from '../qemu/machine.ts';
+import {
+  type ControllerContext,
+  ensureFinalizer,
+  isDeleting,
+  queueFor,
+  removeFinalizers,
+  textKeyOf,
+  uidOf,
+} from './context.ts';
+import type { EventText } from './event-recorder.ts';
+import { isFinal, type Vmi } from './kubevirt-types.ts';
+import { ensureLauncherPod, writeLauncherPhase } from './launcher-pod.ts';
+import { type MachineRegistry, machineRunDir } from './machine-registry.ts';
+import type { MachineStarter } from './machine-starter.ts';
+import type { Networks } from './networks.ts';
+import { disconnectMachine } from './vmi-networks.ts';
+import { runningConditions, writeVmiStatus } from './vmi-status.ts';
+import { findClaims } from './vmi-volumes.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+export const VMI_FINALIZER = 'kubevirt.io/foregroundDeleteVirtualMachine';
+const DEFAULT_GRACE_SECONDS = 30;
+
+/** What the controller of the machines works with. */
+export interface VmiControllerParts {
+  readonly context: ControllerContext;
+  readonly machines: MachineRegistry;
+  readonly networks: Networks;
+  readonly starter: MachineStarter;
+}
+
+/**
+ * VirtualMachineInstances, from Pending to Succeeded or Failed:
+ * - Pending: until every claim holds data; Scheduling: the launcher pod is there; Scheduled: the machine is being started;
+ * - Running: as long as the process lives and the guest has not powered off, paused or not;
+ * - Succeeded: the guest powered off, by itself or asked; Failed: process lost, guest panicked, or killed after the grace.
+ */
+export class VmiController {
+  readonly #parts: VmiControllerParts;
+  readonly #queue: WorkQueue;
+  /** Machines whose power button has been pressed by this process. */
+  readonly #asked = new Set<string>();
+  /** Final machines of which nothing is left on the host. */
+  readonly #finished = new Set<string>();
+
+  constructor(parts: VmiControllerParts) {
+    this.#parts = parts;
+    const { context } = parts;
+    this.#queue = queueFor(context, 'VirtualMachineInstance', (key) => this.#reconcile(key));
+    const wakeWaiting = () => {
+      for (const vmi of context.store.list<Vmi>('VirtualMachineInstance')) {
+        if (!isFinal(vmi) && vmi.status?.phase !== 'Running') this.#queue.add(textKeyOf(vmi));
+      }
+    };
+    const kinds = [
+      'PersistentVolumeClaim',
+      'DataVolume',
+      'Subnet',
+      'NetworkAttachmentDefinition',
+      'Secret',
+      'ConfigMap',
+    ];
+    context.store.subscribe(kinds, wakeWaiting, context.signal);
+  }
+
+  /** Looks at a VMI whose machine has changed. */
+  wake(key: string): void {
+    this.#queue.add(key);
+  }
+
+  async #reconcile(key: ObjectKey): Promise<void> {
+    const { context, machines } = this.#parts;
+    const vmi = context.store.get<Vmi>('VirtualMachineInstance', key);
+    if (!vmi) return;
+    if (isFinal(vmi)) return await this.#finish(vmi);
+    if (isDeleting(vmi)) return await this.#terminate(vmi);
+    const machine = machines.get(uidOf(vmi));
+    if (vmi.status?.phase === 'Running') return await this.#observe(vmi, machine);
+    if (machine) return await this.#announce(vmi, machine);
+    await this.#start(vmi);
+  }
+
+  async #start(vmi: Vmi): Promise<void> {
+    const { context, starter } = this.#parts;
+    await ensureFinalizer(context.store, vmi, VMI_FINALIZER);
+    const found = await findClaims(context, vmi);
+    if (found.waiting) return await this.#wait(vmi, found.waiting);
+    try {
+      // What the phases before Running say is made good by looking again, so they need not be on disk one by one.
+      const written = Promise.all([
+        writeVmiStatus(context, vmi, { phase: 'Pending', drop: ['Synchronized', 'Provisioning'] }),
+        ensureLauncherPod(context, vmi),
+        writeVmiStatus(context, vmi, { phase: 'Scheduling' }),
+        writeVmiStatus(context, vmi, { phase: 'Scheduled' }),
+      ]);
+      const [machine] = await Promise.all([starter.start(vmi, found.claims), written]);
+      await this.#announce(vmi, machine);
+    } catch (error) {
+      await this.#refuse(vmi, errorMessage(error));
+      throw error;
+    }
+  }
+
+  async #wait(
+    vmi: Vmi,
+    { reason, message, isFailed = false }: { reason: string; message: string; isFailed?: boolean },
+  ) {
+    const { context } = this.#parts;
+    const dataVolumes = { type: 'DataVolumesReady', status: 'False', reason: 'NotAllDVsReady', message } as const;
+    const claim = { type: 'Synchronized', status: 'False', reason, message } as const;
+    const isMissing = reason === 'FailedPvcNotFound';
+    await writeVmiStatus(context, vmi, {
+      phase: isFailed ? 'Failed' : 'Pending',
+      conditions: [dataVolumes, ...(isMissing || isFailed ? [claim] : [])],
+    });
+    if (isMissing || isFailed) this.#record(vmi, { type: 'Warning', reason, message });
+  }
+
+  /** The machine cannot be started as things are: said in the status, tried again later. */
+  async #refuse(vmi: Vmi, message: string): Promise<void> {
+    const { context } = this.#parts;
+    const condition = { type: 'Synchronized', status: 'False', reason: 'FailedCreate', message } as const;
+    await writeVmiStatus(context, vmi, { phase: 'Scheduled', conditions: [condition] });
+    this.#record(vmi, { type: 'Warning', reason: 'FailedCreate', message });
+  }
+
+  async #announce(vmi: Vmi, machine: Machine): Promise<void> {
+    const { context } = this.#parts;
+    await Promise.all([this.#writeRunning(vmi, machine), writeLauncherPhase(context, vmi, 'Running')]);
+    this.#record(vmi, { type: 'Normal', reason: 'Started', message: 'VirtualMachineInstance started.' });
+    this.wake(textKeyOf(vmi)); // The guest may have gone off while this was written.
+  }
+
+  async #observe(vmi: Vmi, machine: Machine | undefined): Promise<void> {
+    const state = machine?.state ?? 'gone';
+    if (machine && (state === 'running' || state === 'paused' || state === 'io-error')) {
+      return await this.#writeRunning(vmi, machine);
+    }
+    if (state === 'off')
+      return await this.#end(vmi, 'Succeeded', {
+        type: 'Normal',
+        reason: 'ShuttingDown',
+        message: 'The guest has powered off.',
+      });
+    const words = state === 'panicked' ? 'The guest has panicked.' : 'The QEMU process has ended unexpectedly.';
+    const reason = state === 'panicked' ? 'GuestPanicked' : 'Stopped';
+    await this.#end(vmi, 'Failed', { type: 'Warning', reason, message: words });
+  }
+
+  async #writeRunning(vmi: Vmi, machine: Machine): Promise<void> {
+    const { context } = this.#parts;
+    const isPaused = machine.state === 'paused' || machine.state === 'io-error';
+    const reason = machine.state === 'io-error' ? 'PausedIOError' : 'PausedByUser';
+    const message =
+      machine.state === 'io-error' ? 'VMI was paused, low-level IO error detected' : 'VMI was paused by user';
+    await writeVmiStatus(context, vmi, {
+      phase: 'Running',
+      conditions: [
+        ...runningConditions(isPaused),
+        ...(isPaused ? [{ type: 'Paused', status: 'True', reason, message } as const] : []),
+      ],
+      drop: ['Synchronized', 'Provisioning', ...(isPaused ? [] : ['Paused'])],
+    });
+  }
+
+  /** Deleted while not final: power button, grace, force. */
+  async #terminate(vmi: Vmi): Promise<void> {
+    const { context, machines } = this.#parts;
+    const machine = machines.get(uidOf(vmi));
+    const graceSeconds = vmi.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
+    if (!machine) {
+      // A machine that never ran is Failed in KubeVirt too: it has not powered off.
+      return await this.#end(vmi, 'Failed', {
+        type: 'Normal',
+        reason: 'Deleted',
+        message: 'There was no machine any more.',
+      });
+    }
+    if (machine.state === 'off') {
+      return await this.#end(vmi, 'Succeeded', {
+        type: 'Normal',
+        reason: 'ShuttingDown',
+        message: 'The guest has powered off.',
+      });
+    }
+    if (machine.state === 'gone' || machine.state === 'panicked') return await this.#observe(vmi, machine);
+    // Whole seconds are all that the time stamp has: the guest gets the rest of its last second.
+    const leftMs = Date.parse(vmi.metadata.deletionTimestamp ?? '') + (graceSeconds + 1) * 1000 - context.clock.now();
+    if (graceSeconds > 0 && leftMs > 0) return await this.#askToPowerOff(vmi, machine, leftMs);
+    const message = 'The guest did not power off within its grace period and was killed.';
+    // KubeVirt: no grace means that a kill is what was asked for.
+    const phase = graceSeconds === 0 ? 'Succeeded' : 'Failed';
+    await this.#end(vmi, phase, { type: 'Warning', reason: 'Killing', message });
+  }
+
+  async #askToPowerOff(vmi: Vmi, machine: Machine, leftMs: number): Promise<void> {
+    this.#queue.add(textKeyOf(vmi), leftMs);
+    if (this.#asked.has(uidOf(vmi))) return;
+    this.#asked.add(uidOf(vmi));
+    await machine.pressPowerButton();
+    this.#record(vmi, { type: 'Normal', reason: 'ShuttingDown', message: 'Signaled Graceful Shutdown' });
+  }
+
+  /** The final phase is on disk before the process, whose run state is the proof of it, is told to end. */
+  async #end(vmi: Vmi, phase: 'Succeeded' | 'Failed', event: EventText): Promise<void> {
+    const { context } = this.#parts;
+    await writeVmiStatus(context, vmi, {
+      phase,
+      conditions: [{ type: 'Ready', status: 'False', reason: 'PodTerminating', message: event.message }],
+      drop: ['Paused'],
+    });
+    this.#record(vmi, event);
+    const written = context.store.get<Vmi>('VirtualMachineInstance', vmi.metadata);
+    if (written) await this.#finish(written);
+  }
+
+  /** A final VMI holds nothing of the host. */
+  async #finish(vmi: Vmi): Promise<void> {
+    const { context } = this.#parts;
+    const uid = uidOf(vmi);
+    if (!this.#finished.has(uid)) await this.#cleanUp(vmi);
+    if (!isDeleting(vmi)) return;
+    await removeFinalizers(context.store, vmi, [VMI_FINALIZER]);
+    this.#finished.delete(uid);
+  }
+
+  async #cleanUp(vmi: Vmi): Promise<void> {
+    const { context, machines, networks } = this.#parts;
+    const uid = uidOf(vmi);
+    const runDir = machineRunDir(context, uid);
+    await machines.get(uid)?.end();
+    this.#asked.delete(uid);
+    await disconnectMachine(context, networks, vmi);
+    await rm(runDir, { recursive: true, force: true });
+    machines.release(uid);
+    await writeLauncherPhase(context, vmi, vmi.status?.phase === 'Failed' ? 'Failed' : 'Succeeded');
+    this.#finished.add(uid);
+  }
+
+  #record(vmi: Vmi, text: EventText): void {
+    this.#parts.context.events.record(vmi, text);
+  }
+}

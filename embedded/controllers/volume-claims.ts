@@ -1,0 +1,56 @@
+import { STORAGE_CLASS } from '../api/bootstrap.ts';
+import { fieldAt, type JsonObject, type KubeObject, type ObjectMeta } from '../api/objects.ts';
+import type { Store } from '../api/store.ts';
+import { type ControllerContext, uidOf } from './context.ts';
+import { parseStorageBytes } from './quantity.ts';
+
+/** Who provides the volumes of the one storage class; also the driver of snapshots. */
+export function storageDriver(store: Store): string {
+  return String(store.get('StorageClass', { name: STORAGE_CLASS })?.['provisioner'] ?? STORAGE_CLASS);
+}
+
+/** Marks a claim whose content another controller fills in, so that it is not made blank. */
+export const POPULATED_BY = 'cdi.kubevirt.io/storage.populatedFor';
+
+/** The requested bytes of a claim. */
+export function requestedBytes(claim: KubeObject): number {
+  return parseStorageBytes(fieldAt(claim.spec, 'resources', 'requests', 'storage') ?? '0');
+}
+
+/** A claim as a controller creates it. */
+export interface NewClaim {
+  readonly metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'labels' | 'annotations' | 'ownerReferences'>;
+  readonly sizeBytes: number;
+  /** What the creator was asked for; defaults are filled in. */
+  readonly spec: JsonObject;
+}
+
+export function claimObject({ metadata, sizeBytes, spec }: NewClaim): KubeObject {
+  const defined = Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { ...metadata },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: STORAGE_CLASS,
+      volumeMode: 'Filesystem',
+      ...defined,
+      resources: { requests: { storage: String(sizeBytes) } },
+    },
+  };
+}
+
+/** Removes the layers that no snapshot content and no disk needs. */
+export async function collectLayers({ store, volumes, logger }: ControllerContext): Promise<void> {
+  const removed = await volumes.collectLayers(
+    () => new Set(store.list('VolumeSnapshotContent').map((content) => layerOf(content))),
+  );
+  if (removed.length > 0) logger.debug({ layers: removed }, 'Layers were removed');
+}
+
+/** The layer that a VolumeSnapshotContent stands for. */
+export function layerOf(content: KubeObject): string {
+  const handle = fieldAt(content.status, 'snapshotHandle') ?? fieldAt(content.spec, 'volumeSnapshotRef', 'uid');
+  return typeof handle === 'string' ? handle : uidOf(content);
+}

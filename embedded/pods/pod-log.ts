@@ -1,0 +1,82 @@
+import { watch } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+
+/** Which part of a log is wanted. */
+export interface LogOptions {
+  readonly follow: boolean;
+  readonly tailLines?: number;
+  readonly signal: AbortSignal;
+  /** Whether nothing more will be written. */
+  readonly hasEnded: () => boolean;
+  /** Calls the listener when nothing more will be written. */
+  readonly onEnd: (listener: () => void) => void;
+}
+
+/** Reads a log file, and what is appended to it until its writer has ended. An absent file is an empty log. */
+export function readLog(path: string, options: LogOptions): Readable {
+  return Readable.from(pieces(path, options), { objectMode: false });
+}
+
+async function* pieces(path: string, options: LogOptions): AsyncGenerator<Buffer> {
+  const file = await open(path, 'r').catch(() => undefined);
+  if (!file) return;
+  try {
+    let position = options.tailLines === undefined ? 0 : await tailStart(file, options.tailLines);
+    const changes = watchChanges(path, options);
+    try {
+      for (;;) {
+        const isLast = options.hasEnded() || !options.follow || options.signal.aborted;
+        for (let piece = await readAt(file, position); piece.length > 0; piece = await readAt(file, position)) {
+          position += piece.length;
+          yield piece;
+        }
+        if (isLast) return;
+        await changes.next();
+      }
+    } finally {
+      changes.stop();
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function readAt(file: FileHandle, position: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(64 * 1024);
+  const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+/** Where the last lines begin; looks at no more than the last MiB. */
+async function tailStart(file: FileHandle, lines: number): Promise<number> {
+  const { size } = await file.stat();
+  const length = Math.min(size, 1 << 20);
+  const buffer = Buffer.alloc(length);
+  await file.read(buffer, 0, length, size - length);
+  let at = length;
+  if (buffer[length - 1] === 0x0a) at -= 1;
+  for (let left = lines; left > 0 && at > 0; left--) at = buffer.lastIndexOf(0x0a, at - 1);
+  return lines === 0 ? size : size - length + Math.max(0, at + 1);
+}
+
+/** Remembers a change that comes while nobody waits. */
+function watchChanges(path: string, { signal, onEnd }: LogOptions) {
+  let isDirty = false;
+  let wake: (() => void) | undefined;
+  const notice = () => {
+    isDirty = true;
+    wake?.();
+  };
+  const watcher = watch(path, notice);
+  signal.addEventListener('abort', notice, { once: true });
+  onEnd(notice);
+  return {
+    next: async () => {
+      if (!isDirty) await new Promise<void>((resolve) => (wake = resolve));
+      isDirty = false;
+      wake = undefined;
+    },
+    stop: () => watcher.close(),
+  };
+}

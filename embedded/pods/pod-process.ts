@@ -1,0 +1,166 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '../../common/clock/clock.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { findProcesses, killProcesses, sendSignal } from '../host/processes.ts';
+import { watchAppearance } from '../host/watch-appearance.ts';
+import { type PodPlan, podFiles } from './pod-plan.ts';
+
+/** How a pod's command ended. `reason` is set when it could not be started at all. */
+export interface PodExit {
+  readonly exitCode: number;
+  readonly reason?: string;
+}
+
+/** Where a pod's process lives. */
+export interface PodPlace {
+  readonly directory: string;
+  readonly clock: Clock;
+  /** Called once when the process has ended. */
+  readonly onEnd: () => void;
+}
+
+/** The process of a pod, through its supervisor. */
+export class PodProcess {
+  readonly #place: PodPlace;
+  #watcher: Socket | undefined;
+  #hasEnded = false;
+
+  private constructor(place: PodPlace) {
+    this.#place = place;
+  }
+
+  /** Starts the command in a network namespace; resolves when it runs and its ports can be reached. */
+  static async start(place: PodPlace, plan: PodPlan, networkNamespace: string): Promise<PodProcess> {
+    const files = podFiles(place.directory);
+    await mkdir(place.directory, { recursive: true });
+    await Promise.all([files.exit, files.socket].map((path) => rm(path, { force: true })));
+    await writeFile(files.plan, JSON.stringify(plan), { mode: 0o600 });
+    const [command = '', ...args] = ['nsenter', `--net=${networkNamespace}`, ...supervisorCommand(), place.directory];
+    const child = spawn(command, args, { detached: true, stdio: 'ignore' });
+    child.unref();
+    const ended = new Promise<never>((_, reject) => {
+      child.once('error', (cause) => reject(new FarmError('ClusterUnfit', 'A pod could not be started', { cause })));
+      child.once('exit', () => reject(new FarmError('ConnectionLost', 'The pod ended at once')));
+    });
+    ended.catch(() => {});
+    const process = new PodProcess(place);
+    const listening = watchAppearance(place.directory, files.socket);
+    try {
+      await Promise.race([listening.appeared.then(() => process.#follow()), ended]);
+    } catch (error) {
+      if ((await process.exit()) === undefined) throw error;
+      process.#end(); // A command that ends at once is a result.
+    } finally {
+      listening.stop();
+    }
+    return process;
+  }
+
+  /** Finds the process of a pod after a restart of the server; undefined when it is gone. */
+  static async adopt(place: PodPlace): Promise<PodProcess | undefined> {
+    const process = new PodProcess(place);
+    try {
+      await process.#follow();
+      return process;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** How the command ended; undefined while it runs, and when it was lost. */
+  async exit(): Promise<PodExit | undefined> {
+    try {
+      return JSON.parse(await readFile(podFiles(this.#place.directory).exit, 'utf8')) as PodExit;
+    } catch {
+      return undefined;
+    }
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Connects to a port on the pod's loopback; rejects with the reason when nobody listens. */
+  async openPort(port: number): Promise<Duplex> {
+    const socket = await this.#dial(`CONNECT ${port}\n`);
+    const answer = await firstLine(socket);
+    if (answer === 'OK') return socket;
+    socket.destroy();
+    throw new FarmError('ConnectionLost', answer.replace(/^ERROR /, '') || 'the pod has ended');
+  }
+
+  /** Asks the command to end. */
+  async terminate(): Promise<void> {
+    for (const { pid } of await this.#processes()) sendSignal(pid, 'SIGTERM');
+  }
+
+  /** Ends whatever is left of it. */
+  async kill(): Promise<void> {
+    await killProcesses(await this.#processes(), this.#place.clock);
+    this.#end();
+  }
+
+  /** Stops following; the process goes on. */
+  detach(): void {
+    this.#hasEnded = true;
+    this.#watcher?.destroy();
+  }
+
+  async #processes() {
+    return await findProcesses(this.#place.directory);
+  }
+
+  async #follow(): Promise<void> {
+    this.#watcher = await this.#dial('WATCH\n');
+    this.#watcher.resume();
+    this.#watcher.once('close', () => this.#end());
+  }
+
+  async #dial(greeting: string): Promise<Socket> {
+    const socket = connect({ path: podFiles(this.#place.directory).socket, allowHalfOpen: true });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', (cause) => reject(new FarmError('ConnectionLost', 'The pod has ended', { cause })));
+    });
+    socket.on('error', () => {});
+    socket.write(greeting);
+    return socket;
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#place.onEnd();
+  }
+}
+
+/** Reads up to the first line feed and leaves the rest in the stream. */
+function firstLine(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let head = Buffer.alloc(0);
+    const onReadable = () => {
+      for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) {
+        head = Buffer.concat([head, chunk]);
+        const at = head.indexOf('\n');
+        if (at < 0) continue;
+        socket.off('readable', onReadable);
+        if (at + 1 < head.length) socket.unshift(head.subarray(at + 1));
+        resolve(head.toString('utf8', 0, at));
+        return;
+      }
+    };
+    socket.on('readable', onReadable);
+    socket.once('close', () => resolve(''));
+  });
+}
+
+/** The supervisor as a program, from the sources or from their compiled form, whichever this is. */
+function supervisorCommand(): string[] {
+  const isSource = import.meta.url.endsWith('.ts');
+  const file = new URL(`./pod-supervisor.${isSource ? 'ts' : 'js'}`, import.meta.url);
+  return [process.execPath, ...(isSource ? ['--import', import.meta.resolve('tsx')] : []), fileURLToPath(file)];
+}

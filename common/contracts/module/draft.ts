@@ -84,7 +84,7 @@ export class ModuleDraft {
   }
 
   #withPath(path: Path, message: string): string {
-    const inBody = path[0] === 'spec' ? path.slice(1) : path;
+    const inBody = path[0] === 'spec' && path.length > 1 ? path.slice(1) : path;
     return inBody.length > 0 ? `${formatPath(inBody)}: ${message}` : message;
   }
 

@@ -44,7 +44,8 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
   ];
   for (const draft of drafts) for (const rule of rules) rule(draft.body, draft.report);
   reportRepeatedModules(drafts);
-  for (const draft of drafts) checkParents(draft, drafts);
+  const byName = new Map(drafts.map((draft) => [draft.name.text, draft]));
+  for (const draft of drafts) checkParents(draft, byName);
   const problems = [...syntax, ...drafts.flatMap((draft) => draft.problems)];
   if (!hasErrors(syntax)) problems.push(...unknownVariables(variables, drafts));
   return {
@@ -71,11 +72,11 @@ function reportRepeatedModules(drafts: readonly ModuleDraft[]): void {
 }
 
 /** A parent among the files can be looked into: its VM must exist, and disks may only grow. */
-function checkParents(draft: ModuleDraft, drafts: readonly ModuleDraft[]): void {
+function checkParents(draft: ModuleDraft, byName: ReadonlyMap<string | null, ModuleDraft>): void {
   for (const vm of draft.body.list('vms')) {
     const reference = vm.at('source', 'buildRef');
     const name = reference.at('name').text;
-    const parent = name === null ? undefined : drafts.find((candidate) => candidate.name.text === name);
+    const parent = name === null ? undefined : byName.get(name);
     if (!parent || parent === draft) continue;
     const vms = parent.body.list('vms');
     const vmName = reference.at('vmName');

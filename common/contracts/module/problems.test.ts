@@ -65,6 +65,12 @@ const rows: readonly Row[] = [
     part: 'metadata.name: is required',
   },
   {
+    rule: 'a module without spec',
+    yaml: 'apiVersion: slipway.dev/v1\nkind: Module\nmetadata: { name: m }\n§spec:\n',
+    code: 'InvalidValue',
+    part: 'spec: has no value',
+  },
+  {
     rule: 'a name that is no label',
     yaml: top().replace('name: m', 'name: §M_1'),
     code: 'InvalidValue',
@@ -121,6 +127,7 @@ const rows: readonly Row[] = [
   },
   { rule: 'a foreign URL', yaml: vm('isos: [{ url: §ftp://e/x }]'), code: 'InvalidValue', part: 'http' },
   // sources and disks
+  { rule: 'a word for a source', yaml: source('source: §blank'), code: 'InvalidValue', part: 'must be a map' },
   { rule: 'no source', yaml: source('§source: {}'), code: 'MissingField', part: 'one of url, blank, buildRef' },
   {
     rule: 'two sources',

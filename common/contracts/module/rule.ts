@@ -27,7 +27,7 @@ export function reportUnknown(name: Cursor, known: { what: string; names: readon
 
 /** Exactly one of the keys must be there. */
 export function reportUnlessOne(holder: Cursor, keys: readonly string[], report: Report): void {
-  if (!holder.isPresent) return;
+  if (typeof holder.value !== 'object' || holder.value === null) return;
   const given = keys.filter((key) => holder.at(key).isPresent);
   if (given.length === 0) report(holder, 'MissingField', `needs one of ${keys.join(', ')}`);
   if (given.length > 1) {

@@ -1,0 +1,206 @@
+import { createHash } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { Client, type ClientChannel, type ConnectConfig } from 'ssh2';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+
+/** How the farm logs in. Key first, then password. */
+export interface GuestCredentials {
+  readonly username: string;
+  /** PEM or OpenSSH format; undefined when the guest knows no key of ours. */
+  readonly privateKey: string | undefined;
+  readonly password: string | undefined;
+}
+
+export interface ConnectionOptions {
+  /** Bytes to the guest's SSH port; the connection owns and destroys it. */
+  readonly stream: Duplex;
+  readonly credentials: GuestCredentials;
+  /** SHA-256 of the host key that the guest must show, in hexadecimal; undefined: any. */
+  readonly hostKey: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What a command in the guest left. */
+export interface ExecResult {
+  /** Null when a signal ended it. */
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command that runs in the guest. */
+export interface GuestCommand {
+  readonly channel: ClientChannel;
+  /** Its exit code, null after a signal; rejects with ConnectionLost. */
+  readonly exited: Promise<number | null>;
+}
+
+export interface ExecOptions {
+  /** Written to its standard input, which is then closed. */
+  readonly input?: string | Buffer;
+  /** Bounds each output; more is cut off. @defaultValue 1 MiB */
+  readonly maxBytes?: number;
+}
+
+/** From connecting to being logged in; TCG guests need some seconds for the key exchange. */
+const LOGIN_MS = 20_000;
+const KEEP_ALIVE_MS = 5_000;
+/** Unanswered keep-alives after which the guest counts as gone. */
+const KEEP_ALIVES = 3;
+
+/**
+ * Logs into a guest.
+ * @throws ConnectionLost with `details.level`: `client-authentication` when the guest refused the credentials.
+ */
+export async function openGuestConnection(options: ConnectionOptions): Promise<GuestConnection> {
+  const { signal, stream } = options;
+  const client = new Client();
+  const seen = { hostKey: '' };
+  const abandon = () => stream.destroy(new Error('given up'));
+  signal.addEventListener('abort', abandon, { once: true });
+  try {
+    signal.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      // A listener stays for good: an error event without one would end the process.
+      client.on('error', (error) => reject(connectionLost(error)));
+      client.on('close', () => reject(connectionLost(new Error('closed by the guest'))));
+      client.on('ready', () => resolve());
+      client.on('keyboard-interactive', (_name, _instructions, _language, prompts, finish) =>
+        finish(prompts.map(() => options.credentials.password ?? '')),
+      );
+      client.connect(connectConfig(options, seen));
+    });
+  } catch (error) {
+    client.destroy();
+    stream.destroy();
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', abandon);
+  }
+  return new GuestConnection(client, stream, seen.hostKey);
+}
+
+function connectConfig({ stream, credentials, hostKey }: ConnectionOptions, seen: { hostKey: string }): ConnectConfig {
+  const { username, privateKey, password } = credentials;
+  return {
+    sock: stream,
+    username,
+    ...(privateKey === undefined ? {} : { privateKey }),
+    ...(password === undefined ? {} : { password, tryKeyboard: true }),
+    readyTimeout: LOGIN_MS,
+    keepaliveInterval: KEEP_ALIVE_MS,
+    keepaliveCountMax: KEEP_ALIVES,
+    hostVerifier: (key: Buffer) => {
+      seen.hostKey = createHash('sha256').update(key).digest('hex');
+      return hostKey === undefined || hostKey === seen.hostKey;
+    },
+  };
+}
+
+function connectionLost(error: Error): FarmError {
+  const level = 'level' in error ? String(error.level) : 'client-socket';
+  return new FarmError('ConnectionLost', `SSH: ${errorMessage(error)}`, { cause: error, details: { level } });
+}
+
+/** An SSH session with a guest. Every method throws ConnectionLost when it breaks. */
+export class GuestConnection {
+  readonly client: Client;
+  /** SHA-256 of the host key, in hexadecimal. */
+  readonly hostKey: string;
+  readonly #lost = new AbortController();
+
+  constructor(client: Client, stream: Duplex, hostKey: string) {
+    this.client = client;
+    this.hostKey = hostKey;
+    const lose = (error: Error) => {
+      if (!this.lost.aborted) this.#lost.abort(connectionLost(error));
+    };
+    client.on('error', lose);
+    client.on('close', () => lose(new Error('the connection to the guest is over')));
+    stream.on('close', () => {
+      lose(new Error('the connection to the guest is over'));
+      client.destroy();
+    });
+  }
+
+  /** Aborted, with ConnectionLost as its reason, when the connection is over, by `close` too. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  close(): void {
+    this.client.end();
+    this.client.destroy();
+  }
+
+  /** Runs a command of the login shell to its end. */
+  async exec(command: string, { input = '', maxBytes = 1024 * 1024 }: ExecOptions = {}): Promise<ExecResult> {
+    const { channel, exited } = await this.open(command);
+    const stdout = collect(channel, maxBytes);
+    const stderr = collect(channel.stderr, maxBytes);
+    channel.end(input);
+    const exitCode = await exited;
+    return { exitCode, stdout: stdout(), stderr: stderr() };
+  }
+
+  /** Starts a command; read both outputs of its channel, or it never ends. */
+  open(command: string): Promise<GuestCommand> {
+    // A short command's end may arrive together with its beginning: listen before anything else is read.
+    return this.call((done) =>
+      this.client.exec(command, (error, channel) =>
+        error ? done(error, undefined as never) : done(undefined, { channel, exited: this.#exited(channel) }),
+      ),
+    );
+  }
+
+  #exited(channel: ClientChannel): Promise<number | null> {
+    const exited = this.untilLost<number | null>((resolve, reject) => {
+      let exitCode: number | null | undefined;
+      channel.on('exit', (code: number | null) => {
+        exitCode = code;
+      });
+      channel.on('error', reject);
+      channel.on('close', () => {
+        if (exitCode === undefined) reject(connectionLost(new Error('the command ended without an exit code')));
+        else resolve(exitCode);
+      });
+    });
+    exited.catch(() => {});
+    return exited;
+  }
+
+  /** Turns a call of ssh2 with a callback into a promise that ends with the connection. */
+  call<T>(start: (done: (error: Error | null | undefined, value: T) => void) => unknown): Promise<T> {
+    return this.untilLost((resolve, reject) => {
+      try {
+        start((error, value) => (error ? reject(this.lost.aborted ? this.lost.reason : error) : resolve(value)));
+      } catch (error) {
+        reject(connectionLost(error instanceof Error ? error : new Error(String(error))));
+      }
+    });
+  }
+
+  /** A promise that also rejects when the connection is lost. */
+  async untilLost<T>(start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
+    this.lost.throwIfAborted();
+    const settled = new AbortController();
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        this.lost.addEventListener('abort', () => reject(this.lost.reason), { signal: settled.signal });
+        start(resolve, reject);
+      });
+    } finally {
+      settled.abort();
+    }
+  }
+}
+
+function collect(stream: NodeJS.ReadableStream, maxBytes: number): () => string {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream.on('data', (chunk: Buffer) => {
+    if (size < maxBytes) chunks.push(chunk.subarray(0, maxBytes - size));
+    size += chunk.length;
+  });
+  return () => Buffer.concat(chunks).toString();
+}

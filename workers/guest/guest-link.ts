@@ -1,0 +1,116 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../common/clock/clock.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { PhaseFailure } from '../phases/phase-executor.ts';
+import { type GuestConnection, type GuestCredentials, openGuestConnection } from './guest-connection.ts';
+
+/** The host key of a guest, pinned at the first login: it must stay the same for the rest of the generation. */
+export interface HostKeyPin {
+  read(): Promise<string | undefined>;
+  write(hostKey: string): Promise<void>;
+}
+
+export interface GuestLinkOptions {
+  /** Opens a byte stream to the guest's SSH port. */
+  readonly dial: (signal: AbortSignal) => Promise<Duplex>;
+  readonly credentials: GuestCredentials;
+  readonly hostKey: HostKeyPin;
+  /** How long the guest may be out of reach. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Ends the link, and every use of it with its reason. */
+  readonly signal: AbortSignal;
+}
+
+const DIAL_MS = 15_000;
+const RETRY_MS = 500;
+/** Guests punish many refused logins. */
+const REFUSED_RETRY_MS = 2_000;
+const MOST_LOSSES = 20;
+
+/** The way to a guest over connections that may break: one at a time, opened when it is needed. */
+export class GuestLink {
+  readonly #options: GuestLinkOptions;
+  #connection: GuestConnection | undefined;
+
+  constructor(options: GuestLinkOptions) {
+    this.#options = options;
+    options.signal.addEventListener('abort', () => this.close(), { once: true });
+  }
+
+  /**
+   * Runs `work` with a connection, and from its beginning with a new one whenever that is lost.
+   * @throws PhaseFailure GuestNeverAnswered, ClusterUnavailable, the signal's reason, or what `work` threw.
+   */
+  async use<T>(work: (guest: GuestConnection) => Promise<T>): Promise<T> {
+    const { signal, clock, logger } = this.#options;
+    for (let losses = 0; ; losses += 1) {
+      const guest = await this.connect();
+      try {
+        return await work(guest);
+      } catch (error) {
+        signal.throwIfAborted();
+        const lost = error instanceof FarmError && error.code === 'ConnectionLost';
+        if (!lost || losses >= MOST_LOSSES) throw error;
+        logger.info({ err: error }, 'The connection to the guest was lost');
+        if (!guest.lost.aborted) guest.close();
+        await clock.after(RETRY_MS, signal);
+      }
+    }
+  }
+
+  /** The connection that there is, or a new one, as soon as the guest lets us in. Throws as `use`. */
+  async connect(): Promise<GuestConnection> {
+    const { signal, clock, logger, timeoutMs } = this.#options;
+    const startedAt = clock.now();
+    for (let attempt = 1; ; attempt += 1) {
+      signal.throwIfAborted();
+      if (this.#connection && !this.#connection.lost.aborted) return this.#connection;
+      try {
+        this.#connection = await this.#open();
+        logger.info({ attempt, durationMs: clock.now() - startedAt }, 'Logged into the guest');
+        return this.#connection;
+      } catch (error) {
+        signal.throwIfAborted();
+        logger.debug({ err: error, attempt }, 'The guest does not answer yet');
+        if (!isPassing(error)) throw error;
+        if (clock.now() - startedAt >= timeoutMs) throw this.#neverAnswered(error);
+        await clock.after(isRefusal(error) ? REFUSED_RETRY_MS : RETRY_MS, signal);
+      }
+    }
+  }
+
+  close(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #open(): Promise<GuestConnection> {
+    const { dial, credentials, hostKey } = this.#options;
+    const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(2 * DIAL_MS)]);
+    const pinned = await hostKey.read();
+    const stream = await dial(AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS)]));
+    const guest = await openGuestConnection({ stream, credentials, hostKey: pinned, signal });
+    if (pinned === undefined) await hostKey.write(guest.hostKey);
+    return guest;
+  }
+
+  #neverAnswered(cause: unknown): Error {
+    if (cause instanceof FarmError && cause.code === 'ClusterUnavailable') return cause;
+    const seconds = Math.round(this.#options.timeoutMs / 1000);
+    const message = `The guest let nobody in by SSH within ${seconds} s; the last attempt ended with: ${errorMessage(cause)}`;
+    return new PhaseFailure('GuestNeverAnswered', message, { cause });
+  }
+}
+
+/** Broken connections, time-outs and refusals: a guest that is booting gives all of them. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof FarmError) return error.kind === 'unavailable' || error.kind === 'deadline';
+  return error instanceof Error && (error.name === 'TimeoutError' || 'code' in error);
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof FarmError && error.details['level'] === 'client-authentication';
+}

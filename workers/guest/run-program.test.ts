@@ -1,0 +1,217 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../common/clock/clock.ts';
+import { packagePath } from '../../common/config/package-root.ts';
+import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { type SshGuest, startSshGuest } from '../../test/harness/ssh-guest.ts';
+import { GuestLink } from './guest-link.ts';
+import { GuestLog } from './guest-log.ts';
+import { maskSecrets } from './log-lines.ts';
+import { type ProgramEnd, runProgram } from './run-program.ts';
+import { askReboot, guestStatus, prepareStep, removeSupervisorState, type StepProgram } from './supervisor.ts';
+
+/** One real guest for the whole file: busybox, OpenSSH, emulated. */
+const BUILD = '01JD0000000000000000000000.g1.vm';
+const resources = new ReleaseStack();
+let guest: SshGuest;
+/** The TCP connection that the link uses at the moment. */
+let wire: Socket | undefined;
+let link: GuestLink;
+
+beforeAll(async () => {
+  guest = await startSshGuest(resources);
+  link = openLink(AbortSignal.timeout(150_000));
+  await link.connect();
+}, 180_000);
+
+afterAll(async () => {
+  link?.close();
+  await resources.close();
+});
+
+test('runs a script with its environment and keeps code and log', async () => {
+  const env = { GREETING: `it's "$HOME"\n\\two` };
+  const { end, lines } = await runScript(0, { script: 'echo "$GREETING"; umask; pwd; exit 3', env, wrapper: null });
+  expect(end).toMatchObject({ state: 'exited', exitCode: 3 });
+  expect(lines).toEqual([`it's "$HOME"`, '\\two', '0022', '/root']);
+});
+
+test('runs a script on when the connection breaks, once, and misses no line', async () => {
+  const script =
+    'echo start >>/root/starts; i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 7';
+  const connections = new Set<Socket>();
+  const { end, lines } = await runScript(1, { script, env: {}, wrapper: null }, (line) => {
+    if ((line === 'line 3' || line === 'line 20') && wire) {
+      connections.add(wire);
+      wire.destroy();
+    }
+  });
+  expect(end).toMatchObject({ state: 'exited', exitCode: 7 });
+  expect(lines).toEqual(Array.from({ length: 40 }, (_, n) => `line ${n}`));
+  expect(connections.size).toBe(2);
+  expect(await shell('cat /root/starts')).toBe('start\n');
+});
+
+test('lets another process attach to the script of one that was killed', { timeout: 60_000 }, async () => {
+  const script = 'echo start >>/root/starts2; for i in 1 2 3 4 5 6 7 8; do echo part $i; sleep 1; done; exit 5';
+  const program = { script, env: {}, wrapper: null };
+  const seen: string[] = [];
+  const worker = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', workerCode(program)], {
+    cwd: packagePath(),
+    env: { ...process.env, GUEST_KEY: guest.privateKey, GUEST_PORT: String(guest.port) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  resources.defer('worker', () => void worker.kill('SIGKILL'));
+  for await (const line of createInterface({ input: worker.stdout })) {
+    seen.push(line);
+    if (line === 'part 3') break;
+  }
+  worker.kill('SIGKILL');
+  await once(worker, 'exit');
+  const { end, lines } = await runScript(2, program);
+  expect(end).toMatchObject({ state: 'exited', exitCode: 5 });
+  expect(new Set([...seen, ...lines])).toEqual(new Set([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `part ${n}`)));
+  expect(lines.at(-1)).toBe('part 8');
+  expect(await shell('cat /root/starts2')).toBe('start\n');
+});
+
+test('ends a script and its children when its time is over', async () => {
+  const script = 'sleep 1000 & echo $! >/root/child; echo begun; sleep 1000';
+  const { end, lines } = await runScript(3, { script, env: {}, wrapper: null }, undefined, 1500);
+  expect(end).toMatchObject({ state: 'timeout' });
+  expect(lines[0]).toBe('begun');
+  expect(await shell('kill -0 $(cat /root/child) 2>/dev/null || echo gone')).toBe('gone\n');
+});
+
+test('wraps the command, honours its first line and lets daemons live', async () => {
+  const script = '#!/bin/sh -e\nsleep 1000 &\necho $! >/root/daemon\nprintf "no newline $WHO"\nfalse\necho never';
+  const wrapper = `WHO=wrapped sh -c '{{ .Command }}'`;
+  const { end, lines } = await runScript(4, { script, env: {}, wrapper });
+  expect(end).toMatchObject({ state: 'exited', exitCode: 1 });
+  expect(lines).toEqual(['no newline wrapped']);
+  expect(await shell('kill $(cat /root/daemon) && echo alive')).toBe('alive\n');
+});
+
+test('does not run a script again that the guest rebooted under, and tells a reboot that was asked for', async () => {
+  const directory = await link.use((connection) => prepareStep(connection, BUILD, 5));
+  const before = (await status()).bootId;
+  const program = { script: 'echo start >>/root/starts6; sync; sleep 1000', env: {}, wrapper: null };
+  const crashed = runScript(6, program, undefined);
+  await until(async () => (await shell('cat /root/starts6 2>/dev/null || :')) === 'start\n');
+  // The answer may be lost in the reboot itself.
+  await askReboot(await link.connect(), directory, 'reboot').catch(() => undefined);
+  expect((await crashed).end).toMatchObject({ state: 'crashed' });
+  const after = await status();
+  expect(after.bootId).not.toBe(before);
+  expect(after.steps.get(5)?.state).toBe('rebooted');
+  expect(after.steps.get(0)).toMatchObject({ state: 'exited', exitCode: 3 });
+  expect(await shell('cat /root/starts6')).toBe('start\n');
+}, 90_000);
+
+test('leaves nothing behind', async () => {
+  await link.use((connection) => removeSupervisorState(connection, BUILD));
+  expect(await shell('ls /var/lib/slipway /var/tmp 2>&1; ls -a /root')).not.toContain('01JD');
+});
+
+test('says that the guest disk is full', async () => {
+  await shell('dd if=/dev/zero of=/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/fill2 bs=1k 2>/dev/null; :');
+  const full = runScript(0, { script: `: ${'x'.repeat(100_000)}`, env: {}, wrapper: null });
+  await expect(full).rejects.toMatchObject({ failure: { reason: 'GuestDiskFull' } });
+});
+
+test('never takes another host for the guest', async () => {
+  const stranger = openLink(AbortSignal.timeout(20_000), { hostKey: 'ab'.repeat(32), timeoutMs: 0 });
+  await expect(stranger.connect()).rejects.toMatchObject({ failure: { reason: 'GuestNeverAnswered' } });
+});
+
+async function runScript(
+  index: number,
+  program: StepProgram,
+  onLine: (line: string) => void = () => {},
+  timeoutMs: number | null = null,
+): Promise<{ end: ProgramEnd; lines: string[] }> {
+  const lines: string[] = [];
+  const emit = async (line: string) => {
+    lines.push(line);
+    onLine(line);
+  };
+  const end = await runProgram({
+    link,
+    build: BUILD,
+    index,
+    program: async () => program,
+    timeoutMs,
+    beforeStart: async () => {},
+    clock: systemClock,
+    openLog: (offset) =>
+      new GuestLog({ emit, offset, mask: maskSecrets([]), clock: systemClock, signal: AbortSignal.timeout(60_000) }),
+  });
+  return { end, lines };
+}
+
+/** A worker in a process of its own: it prints each line of the log when it is stored. */
+function workerCode(program: StepProgram): string {
+  return `
+    import { connect } from 'node:net';
+    import { once } from 'node:events';
+    import { systemClock as clock } from './common/clock/clock.ts';
+    import { createLogger } from './common/logging/logger.ts';
+    import { GuestLink } from './workers/guest/guest-link.ts';
+    import { GuestLog } from './workers/guest/guest-log.ts';
+    import { runProgram } from './workers/guest/run-program.ts';
+    const signal = new AbortController().signal;
+    const dial = async () => {
+      const socket = connect(Number(process.env.GUEST_PORT), '127.0.0.1');
+      await once(socket, 'connect');
+      return socket;
+    };
+    const link = new GuestLink({
+      dial, clock, signal, timeoutMs: 30000, logger: createLogger({ name: 'worker', level: 'silent' }),
+      credentials: { username: 'root', privateKey: process.env.GUEST_KEY, password: undefined },
+      hostKey: { read: async () => undefined, write: async () => {} },
+    });
+    const emit = async (line) => console.log(line);
+    await runProgram({
+      link, clock, build: '${BUILD}', index: 2, timeoutMs: null, beforeStart: async () => {},
+      program: async () => (${JSON.stringify(program)}),
+      openLog: (offset) => new GuestLog({ emit, offset, mask: (text) => text, clock, signal }),
+    });
+  `;
+}
+
+function openLink(signal: AbortSignal, { hostKey, timeoutMs = 45_000 }: { hostKey?: string; timeoutMs?: number } = {}) {
+  let pinned = hostKey;
+  return new GuestLink({
+    dial: async () => {
+      wire = await guest.dial();
+      return wire;
+    },
+    credentials: { username: 'root', privateKey: guest.privateKey, password: undefined },
+    hostKey: {
+      read: async () => pinned,
+      write: async (key) => {
+        pinned = key;
+      },
+    },
+    timeoutMs,
+    clock: systemClock,
+    logger: createLogger({ name: 'test', level: 'silent' }),
+    signal,
+  });
+}
+
+function status() {
+  return link.use((connection) => guestStatus(connection, BUILD));
+}
+
+async function shell(command: string): Promise<string> {
+  return (await link.use((connection) => connection.exec(command))).stdout;
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await systemClock.after(100);
+}

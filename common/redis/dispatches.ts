@@ -61,6 +61,11 @@ export async function confirmQueued(redis: Redis, jobs: readonly Dispatch[]): Pr
   await readRedis(redis.zrem(KEYS.outbox, ...jobs.map((job) => jobId(job.reference))));
 }
 
+/** Whether a dispatched job has not been put on its queue yet. @throws RedisUnavailable */
+export async function inOutbox(redis: Redis, job: Dispatch): Promise<boolean> {
+  return (await readRedis(redis.zscore(KEYS.outbox, jobId(job.reference)))) !== null;
+}
+
 /** Everything that was dispatched and has not ended, in portions; for the safety sweep. @throws RedisUnavailable */
 export async function* placedJobs(redis: Redis): AsyncGenerator<Dispatch> {
   let cursor = '0';

@@ -1,0 +1,146 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { type BuildState, buildStateSchema } from '../contracts/builds.ts';
+import { actionSchema, type ModuleResult, moduleResultSchema } from '../contracts/events.ts';
+import { type Failure, failureSchema } from '../contracts/failures.ts';
+import type { LayerSpec } from '../contracts/layers.ts';
+import { KEYS } from './keys.ts';
+import { readRedis } from './scripts.ts';
+
+const moduleSchema = z.object({
+  name: z.string(),
+  action: actionSchema,
+  layerKey: z.string(),
+  /** Names, separated by spaces. */
+  dependsOn: z.string(),
+  layerBuild: z.string().optional(),
+});
+
+/** A module as a build knows it. */
+export type BuildModule = z.infer<typeof moduleSchema>;
+
+/** A build as it is stored. */
+export interface StoredBuild {
+  readonly id: string;
+  readonly state: BuildState;
+  /** Milliseconds since the Unix epoch. */
+  readonly createdAt: number;
+  readonly finishedAt: number | null;
+  readonly modules: readonly BuildModule[];
+  /** Of modules that have ended, by name. */
+  readonly results: ReadonlyMap<string, ModuleResult>;
+}
+
+const phaseRecordSchema = z.object({
+  state: z.enum(['waiting', 'ready', 'queued', 'running', 'succeeded', 'failed', 'cancelled']),
+  attempts: z.int(),
+  startedAt: z.number().optional(),
+  finishedAt: z.number().optional(),
+  worker: z.string().optional(),
+});
+
+export type PhaseRecord = z.infer<typeof phaseRecordSchema>;
+
+/** The shared work on a layer as it is stored. */
+export interface StoredWork {
+  readonly id: string;
+  /** `stopping`: it has a verdict, and executors have yet to let go. */
+  readonly state: BuildState | 'stopping';
+  readonly generation: number;
+  readonly cluster: string;
+  readonly finishedAt: number | null;
+  readonly spec: LayerSpec;
+  readonly failure: Failure | null;
+  /** By `<vm>/<phase>`. */
+  readonly phases: ReadonlyMap<string, PhaseRecord>;
+  /** By VM. */
+  readonly failures: ReadonlyMap<string, Failure>;
+  /** `<vm>/<step>/<event>` to time and event. */
+  readonly steps: ReadonlyMap<string, { readonly at: number; readonly event: unknown }>;
+  /** VMs with a picture. */
+  readonly screens: ReadonlySet<string>;
+}
+
+/** Null when there is none, or it was forgotten. @throws RedisUnavailable */
+export async function readBuild(redis: Redis, id: string): Promise<StoredBuild | null> {
+  const [build, results] = await readRedis(
+    Promise.all([redis.hgetall(KEYS.build(id)), redis.hgetall(KEYS.buildResults(id))]),
+  );
+  if (!build['state']) return null;
+  return {
+    id,
+    state: buildStateSchema.parse(build['state']),
+    createdAt: Number(build['createdAt']),
+    finishedAt: build['finishedAt'] ? Number(build['finishedAt']) : null,
+    modules: z.array(moduleSchema).parse(JSON.parse(build['modules'] ?? '[]')),
+    results: new Map(Object.entries(results).map(([name, text]) => [name, moduleResultSchema.parse(JSON.parse(text))])),
+  };
+}
+
+/** Newest first. @throws RedisUnavailable */
+export async function readBuilds(redis: Redis, limit: number): Promise<StoredBuild[]> {
+  const ids = await readRedis(redis.zrevrange(KEYS.builds, 0, limit - 1));
+  const builds = await Promise.all(ids.map((id) => readBuild(redis, id)));
+  return builds.filter((build) => build !== null);
+}
+
+/** Null when it was forgotten. @throws RedisUnavailable */
+export async function readWork(redis: Redis, id: string): Promise<StoredWork | null> {
+  const [work, phases, failures, steps, screens] = await readRedis(
+    Promise.all([
+      redis.hgetall(KEYS.work(id)),
+      redis.hgetall(KEYS.workPhases(id)),
+      redis.hgetall(KEYS.workFailures(id)),
+      redis.hgetall(KEYS.workSteps(id)),
+      redis.hkeys(KEYS.workScreens(id)),
+    ]),
+  );
+  if (!work['state'] || !work['spec']) return null;
+  return {
+    id,
+    state: z.union([buildStateSchema, z.literal('stopping')]).parse(work['state']),
+    generation: Number(work['generation']),
+    cluster: work['cluster'] ?? '',
+    finishedAt: work['finishedAt'] ? Number(work['finishedAt']) : null,
+    spec: JSON.parse(work['spec']) as LayerSpec,
+    failure: work['failure'] ? failureSchema.parse(JSON.parse(work['failure'])) : null,
+    phases: new Map(Object.entries(phases).map(([field, text]) => [field, phaseRecordSchema.parse(JSON.parse(text))])),
+    failures: new Map(Object.entries(failures).map(([vm, text]) => [vm, failureSchema.parse(JSON.parse(text))])),
+    steps: new Map(Object.entries(steps).map(([field, text]) => [field, readStep(text)])),
+    screens: new Set(screens),
+  };
+}
+
+/** What the sweeper wants to know of a work. Null when it is unknown. @throws RedisUnavailable */
+export async function readWorkState(
+  redis: Redis,
+  id: string,
+): Promise<Pick<StoredWork, 'state' | 'generation' | 'finishedAt'> | null> {
+  const [state, generation, finishedAt] = await readRedis(
+    redis.hmget(KEYS.work(id), 'state', 'generation', 'finishedAt'),
+  );
+  if (!state) return null;
+  return {
+    state: z.union([buildStateSchema, z.literal('stopping')]).parse(state),
+    generation: Number(generation),
+    finishedAt: finishedAt ? Number(finishedAt) : null,
+  };
+}
+
+/** The picture kept of a VM (PNG), or null. @throws RedisUnavailable */
+export async function readScreenshot(redis: Redis, layerBuild: string, vm: string): Promise<Buffer | null> {
+  return readRedis(redis.hgetBuffer(KEYS.workScreens(layerBuild), vm));
+}
+
+/** Takes builds off the index whose records have expired. @throws RedisUnavailable */
+export async function forgetBuilds(redis: Redis): Promise<void> {
+  const oldest = await readRedis(redis.zrevrange(KEYS.builds, -100, -1));
+  for (const id of oldest) {
+    if ((await readRedis(redis.exists(KEYS.build(id)))) === 0) await readRedis(redis.zrem(KEYS.builds, id));
+  }
+}
+
+function readStep(text: string): { at: number; event: unknown } {
+  const space = text.indexOf(' ');
+  return { at: Number(text.slice(0, space)), event: JSON.parse(text.slice(space + 1)) };
+}

@@ -1,0 +1,138 @@
+import { Worker } from 'bullmq';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../common/clock/clock.ts';
+import { type JobReference, jobId, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
+import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { useRedis } from '../../common/redis/connections.ts';
+import { placedJobs, takeReady } from '../../common/redis/dispatches.ts';
+import { KEYS } from '../../common/redis/keys.ts';
+import { subscribeNotices } from '../../common/redis/notices.ts';
+import { createPhaseStore } from '../../common/redis/phase-store.ts';
+import { advertise } from '../../common/redis/presence.ts';
+import { submitBuild } from '../../common/redis/submissions.ts';
+import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
+import { sampleLayerVm, sampleModule } from '../../test/harness/sample-spec.ts';
+import { runDispatcher } from './dispatcher.ts';
+import { PhaseQueues } from './queues.ts';
+import { repairLostJobs } from './safety-sweep.ts';
+
+const LAB = { name: 'lab', limits: { imports: 4, vms: 8, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
+const logger = createLogger({ name: 'test', level: 'silent' });
+let resources: ReleaseStack;
+let server: RedisServer;
+
+beforeEach(async () => {
+  resources = new ReleaseStack();
+  server = await startRedis();
+  resources.defer('redis-server', () => server.stop());
+});
+
+afterEach(() => resources.close());
+
+/** A scheduler process, as far as dispatching goes. */
+async function startScheduler(): Promise<{
+  redis: Awaited<ReturnType<typeof useRedis>>;
+  queues: PhaseQueues;
+  stop(): void;
+}> {
+  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
+  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
+  const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
+  const stopping = new AbortController();
+  const running = runDispatcher({ redis, notices, queues, clock: systemClock, logger }, LAB, stopping.signal);
+  resources.defer('dispatcher', async () => {
+    stopping.abort();
+    await running;
+  });
+  return { redis, queues, stop: () => stopping.abort() };
+}
+
+/** Workers of every phase that succeed at once; tells each job that they ran. */
+async function startWorkers(onJob: (job: JobReference) => void): Promise<void> {
+  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
+  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
+  const store = createPhaseStore({ redis, notices });
+  const blocking = await useRedis(resources, { url: server.url, logger }, 'worker');
+  for (const phase of PHASES) {
+    await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
+    const run = async ({ data }: { data: JobReference }) => {
+      const claim = await store.claim(data, 'w');
+      if (!claim) return;
+      onJob(data);
+      await store.commit(claim, {
+        outcome: 'succeeded',
+        ...(phase === 'snapshot' ? { layerVm: sampleLayerVm(data.vm, data.vm) } : {}),
+      });
+    };
+    const options = { connection: blocking, prefix: REDIS_PREFIX, concurrency: 4, drainDelay: 1 };
+    resources.use('worker', new Worker(queueName(phase, LAB.name), run, options), (worker) => worker.close());
+  }
+}
+
+let ulids = 0;
+const newId = () => String(++ulids).padStart(26, '0');
+
+test('two schedulers take a diamond through the queues, each job once', async () => {
+  const { redis } = await startScheduler();
+  await startScheduler();
+  const ran: string[] = [];
+  await startWorkers((job) => ran.push([job.layerBuild, job.vm, job.phase].join('/')));
+  const base = sampleModule({ name: 'base', layerKey: 'k0', layerBuild: newId(), vms: ['a', 'b'] });
+  const left = sampleModule({ name: 'left', layerKey: 'k1', layerBuild: newId(), parents: [base] });
+  const right = sampleModule({ name: 'right', layerKey: 'k2', layerBuild: newId(), parents: [base] });
+  const top = sampleModule({ name: 'top', layerKey: 'k3', layerBuild: newId(), parents: [left, right] });
+  const buildId = newId();
+  await submitBuild(redis, {
+    buildId,
+    idempotencyKey: null,
+    digest: '',
+    retentionMs: 60_000,
+    modules: [base, left, right, top],
+  });
+  await expect.poll(() => redis.hget(KEYS.build(buildId), 'state'), { timeout: 20_000 }).toBe('succeeded');
+  expect(ran).toHaveLength(20);
+  expect(new Set(ran).size).toBe(20);
+  expect(await redis.exists(KEYS.placed, KEYS.outbox)).toBe(0);
+});
+
+test('finds what a scheduler took and never added, and what a queue has lost', async () => {
+  const first = await useRedis(resources, { url: server.url, logger }, 'producer');
+  const module = sampleModule({ name: 'base', layerKey: 'k0', layerBuild: newId() });
+  await submitBuild(first, {
+    buildId: newId(),
+    idempotencyKey: null,
+    digest: '',
+    retentionMs: 60_000,
+    modules: [module],
+  });
+  const died = await takeReady(first, { cluster: LAB.name, limits: LAB.limits });
+  expect(died.jobs).toHaveLength(1);
+  const found = await takeReady(first, { cluster: LAB.name, limits: LAB.limits }, { forgottenMs: 0 });
+  expect(found.jobs).toEqual(died.jobs);
+
+  const { redis, queues } = await startScheduler();
+  const clock = systemClock;
+  expect(await repairLostJobs({ redis, queues, clock, logger })).toBe(0);
+  await redis.del(KEYS.outbox);
+  expect(await repairLostJobs({ redis, queues, clock, logger })).toBe(1);
+  expect(await repairLostJobs({ redis, queues, clock, logger })).toBe(0);
+  const placed = [];
+  for await (const job of placedJobs(redis)) placed.push(job);
+  expect(placed).toMatchObject([{ reference: { dispatch: 2 } }]);
+  const queue = queues.all.find(({ name }) => name === queueName('import', LAB.name));
+  expect(await queue?.getJobState(jobId({ ...module, generation: 1, vm: 'vm', phase: 'import', dispatch: 2 }))).toBe(
+    'prioritized',
+  );
+});
+
+test('accepted builds survive a kill of Redis, and go on by themselves', async () => {
+  const { redis } = await startScheduler();
+  const buildId = newId();
+  const module = sampleModule({ name: 'base', layerKey: 'k0', layerBuild: newId() });
+  await submitBuild(redis, { buildId, idempotencyKey: null, digest: '', retentionMs: 60_000, modules: [module] });
+  await server.restart({ kill: true });
+  await expect.poll(() => redis.status).toBe('ready');
+  await startWorkers(() => undefined);
+  await expect.poll(() => redis.hget(KEYS.build(buildId), 'state'), { timeout: 20_000 }).toBe('succeeded');
+});

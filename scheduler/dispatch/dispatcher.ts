@@ -1,0 +1,78 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { Limits } from '../../common/contracts/builds.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { confirmQueued, takeReady } from '../../common/redis/dispatches.ts';
+import type { Notices } from '../../common/redis/notices.ts';
+import type { PhaseQueues } from './queues.ts';
+
+/** A notice may be lost: look again after this long though nothing was heard. */
+const LOOK_AGAIN_MS = 30_000;
+const TROUBLE_MS = 1_000;
+
+/** What dispatchers work with. */
+export interface DispatcherOptions {
+  readonly redis: Redis;
+  readonly notices: Notices;
+  readonly queues: PhaseQueues;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Moves what is ready on a cluster to its queues until `signal` is aborted: at every notice, when something delayed is
+ * due, and slowly anyway. Any number of replicas may do so at once, because a job is given to one of them only. One that
+ * dies between taking and adding leaves the job in the outbox, from where the next look of anybody takes it.
+ */
+export async function runDispatcher(
+  { redis, notices, queues, clock, logger }: DispatcherOptions,
+  cluster: { readonly name: string; readonly limits: Limits },
+  signal: AbortSignal,
+): Promise<void> {
+  const alarm = createAlarm();
+  const stop = notices.listen((notice) => {
+    if (notice.kind === 'reconnected' || (notice.kind === 'wake' && notice.cluster === cluster.name)) alarm.ring();
+  });
+  try {
+    while (!signal.aborted) {
+      let nextMs = LOOK_AGAIN_MS;
+      alarm.reset();
+      try {
+        const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits });
+        await queues.add(taken.jobs);
+        await confirmQueued(redis, taken.jobs);
+        if (taken.jobs.length > 0) logger.debug({ cluster: cluster.name, jobs: taken.jobs.length }, 'Jobs dispatched');
+        if (taken.more) continue;
+        nextMs = Math.min(nextMs, taken.againInMs ?? LOOK_AGAIN_MS);
+      } catch (error) {
+        logger.warn({ err: error, cluster: cluster.name }, 'Dispatching has trouble');
+        nextMs = TROUBLE_MS;
+      }
+      await alarm.within(nextMs, clock, signal);
+    }
+  } finally {
+    stop();
+  }
+}
+
+/** Remembers one ring, so that what happens while the dispatcher works is not missed. */
+function createAlarm() {
+  let rung = false;
+  let wakeUp: (() => void) | undefined;
+  return {
+    ring: () => {
+      rung = true;
+      wakeUp?.();
+    },
+    reset: () => {
+      rung = false;
+    },
+    within: async (ms: number, clock: Clock, signal: AbortSignal): Promise<void> => {
+      if (rung) return;
+      const waiting = new AbortController();
+      wakeUp = () => waiting.abort();
+      await clock.after(ms, AbortSignal.any([waiting.signal, signal])).catch(() => undefined);
+      wakeUp = undefined;
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import { type JobsOptions, Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { jobId, PHASES, type Phase, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
+import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import type { Dispatch } from '../../common/redis/dispatches.ts';
+
+/** BullMQ's largest (that is: least urgent) priority is 2 097 152. */
+const LEAST_URGENT = 2_000_000;
+/** BullMQ keeps events and ended jobs for ever unless told otherwise. */
+const KEPT_EVENTS = 1_000;
+const KEPT_JOBS = 200;
+
+/** States of a job that somebody still works on or will. */
+const ALIVE = new Set(['waiting', 'prioritized', 'active', 'delayed', 'waiting-children']);
+
+/** The queues of every phase on every cluster. */
+export class PhaseQueues {
+  readonly #queues = new Map<string, Queue>();
+
+  /** `redis` has the role `producer` and is not closed by `close`. */
+  constructor({ redis, logger }: { readonly redis: Redis; readonly logger: Logger }, clusters: readonly string[]) {
+    for (const cluster of clusters) {
+      for (const phase of PHASES) {
+        const name = queueName(phase, cluster);
+        const options = { connection: redis, prefix: REDIS_PREFIX, streams: { events: { maxLen: KEPT_EVENTS } } };
+        const queue = new Queue(name, options);
+        // Without a listener BullMQ prints to the console.
+        queue.on('error', (error) => logger.debug({ err: error, queue: name }, 'A queue has trouble'));
+        this.#queues.set(name, queue);
+      }
+    }
+  }
+
+  get all(): readonly Queue[] {
+    return [...this.#queues.values()];
+  }
+
+  /** Puts jobs on their queues. An id that a queue knows is not added again. @throws RedisUnavailable */
+  async add(jobs: readonly Dispatch[]): Promise<void> {
+    const byQueue = new Map<string, Dispatch[]>();
+    for (const job of jobs) {
+      const name = queueName(job.reference.phase, job.cluster);
+      byQueue.set(name, [...(byQueue.get(name) ?? []), job]);
+    }
+    const adding = [...byQueue].map(([name, dispatches]) =>
+      this.#queue(name).addBulk(
+        dispatches.map(({ reference, priority }) => ({
+          name: reference.phase,
+          data: reference,
+          opts: jobOptions(jobId(reference), priority),
+        })),
+      ),
+    );
+    try {
+      await Promise.all(adding);
+    } catch (error) {
+      throw wrapError(error, 'Adding jobs to their queues', 'RedisUnavailable');
+    }
+  }
+
+  /** False when the queue has lost the job, or has ended it. @throws RedisUnavailable */
+  async isAlive({ reference, cluster }: Dispatch): Promise<boolean> {
+    const queue = this.#queues.get(queueName(reference.phase, cluster));
+    // A cluster that this scheduler does not have: another one looks after it.
+    if (!queue) return true;
+    try {
+      return ALIVE.has(await queue.getJobState(jobId(reference)));
+    } catch (error) {
+      throw wrapError(error, 'Looking for a job', 'RedisUnavailable');
+    }
+  }
+
+  /** Jobs that wait and that run. @throws RedisUnavailable */
+  async depth(phase: Phase, cluster: string): Promise<{ readonly waiting: number; readonly active: number }> {
+    try {
+      const counts = await this.#queue(queueName(phase, cluster)).getJobCounts('waiting', 'prioritized', 'active');
+      return {
+        waiting: (counts['waiting'] ?? 0) + (counts['prioritized'] ?? 0),
+        active: counts['active'] ?? 0,
+      };
+    } catch (error) {
+      throw wrapError(error, 'Counting jobs', 'RedisUnavailable');
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.all.map((queue) => queue.close()));
+  }
+
+  #queue(name: string): Queue {
+    const queue = this.#queues.get(name);
+    if (!queue) throw new FarmError('BrokenInvariant', `There is no queue "${name}": its cluster is not configured.`);
+    return queue;
+  }
+}
+
+/** The farm counts tries itself, by its failure table: to BullMQ every dispatch is the only one. */
+function jobOptions(id: string, criticalPathSeconds: number): JobsOptions {
+  return {
+    jobId: id,
+    attempts: 1,
+    priority: Math.max(1, LEAST_URGENT - Math.round(criticalPathSeconds)),
+    removeOnComplete: { count: KEPT_JOBS },
+    removeOnFail: { count: KEPT_JOBS },
+  };
+}

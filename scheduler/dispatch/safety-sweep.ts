@@ -1,0 +1,54 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../common/clock/clock.ts';
+import { jobId, type Phase } from '../../common/contracts/phases.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { forgetBuilds } from '../../common/redis/builds.ts';
+import { confirmQueued, expireModules, inOutbox, placedJobs, redispatch } from '../../common/redis/dispatches.ts';
+import type { PhaseQueues } from './queues.ts';
+
+const SWEEP_MS = 30_000;
+
+/** What the sweep works with. */
+export interface SafetySweepOptions {
+  readonly redis: Redis;
+  readonly queues: PhaseQueues;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onRepair?: (phase: Phase) => void;
+}
+
+/** Sweeps until `signal` is aborted; one process of the farm does. */
+export async function runSafetySweep(options: SafetySweepOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    let nextMs = SWEEP_MS;
+    try {
+      await repairLostJobs(options);
+      await forgetBuilds(options.redis);
+      nextMs = Math.min(nextMs, (await expireModules(options.redis)) ?? SWEEP_MS);
+    } catch (error) {
+      options.logger.warn({ err: error }, 'The safety sweep has trouble');
+    }
+    await options.clock.after(nextMs, signal).catch(() => undefined);
+  }
+}
+
+/**
+ * Dispatches jobs again that were dispatched, have not been committed, and are on no queue: BullMQ failed them (too many
+ * stalls), Redis lost the last second, or a worker completed a job without a commit. Returns how many.
+ */
+export async function repairLostJobs({ redis, queues, logger, onRepair }: SafetySweepOptions): Promise<number> {
+  let repaired = 0;
+  for await (const job of placedJobs(redis)) {
+    if (await queues.isAlive(job)) continue;
+    // Another scheduler has taken it and adds it right now, or a dispatcher finds it there.
+    if (await inOutbox(redis, job)) continue;
+    const again = await redispatch(redis, job.reference);
+    if (!again) continue;
+    await queues.add([again]);
+    await confirmQueued(redis, [again]);
+    logger.warn({ lost: jobId(job.reference), job: jobId(again.reference) }, 'A lost job was dispatched again');
+    onRepair?.(job.reference.phase);
+    repaired += 1;
+  }
+  return repaired;
+}

@@ -8,6 +8,7 @@ import { ADMISSION } from './admission/rules.ts';
 import { installCluster } from './bootstrap.ts';
 import { ClientWrites } from './client-writes.ts';
 import { ensureCredentials } from './credentials.ts';
+import { limitEvents } from './event-limit.ts';
 import { ApiServer } from './http/api-server.ts';
 import { Audit } from './http/audit.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
@@ -37,6 +38,7 @@ export async function openClusterStore({ dataDir, clock, logger, resources }: Ap
   resources.defer('collectors', () => stop.abort());
   new OwnerCollector(store, logger).start(stop.signal);
   new NamespaceCollector(store, logger).start(stop.signal);
+  limitEvents(store, logger, { signal: stop.signal });
   return store;
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { ApiError, badRequest } from '../api-error.ts';
+import { decodeProtobuf, PROTOBUF } from './protobuf.ts';
 
 /** Largest body that is read, in bytes; apiserver's limit. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
@@ -22,6 +23,10 @@ export function mediaType(header: string | undefined): string {
 
 /** Reads the whole body. @throws ApiError 413 */
 export async function readBody(request: IncomingMessage): Promise<string> {
+  return (await readBytes(request)).toString('utf8');
+}
+
+async function readBytes(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -31,7 +36,7 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /** Parses text as YAML when the media type says so, else as JSON. @throws ApiError 400 */
@@ -43,11 +48,12 @@ export function parseBody(text: string, type: string): unknown {
   }
 }
 
-/** Reads a JSON or YAML body; undefined when it is empty. @throws ApiError 400, 413, 415 */
+/** Reads a JSON, YAML or (for a few kinds) protobuf body; undefined when it is empty. @throws ApiError 400, 413, 415 */
 export async function readObject(request: IncomingMessage): Promise<unknown> {
   const type = mediaType(request.headers['content-type']);
-  const text = await readBody(request);
-  if (text === '') return undefined;
+  const bytes = await readBytes(request);
+  if (bytes.length === 0) return undefined;
+  if (type === PROTOBUF) return decodeProtobuf(bytes);
   if (!['', 'application/json', 'application/yaml', '*/*'].includes(type)) {
     const known = 'application/json, application/yaml';
     throw new ApiError(
@@ -56,7 +62,7 @@ export async function readObject(request: IncomingMessage): Promise<unknown> {
       `the body of the request was in an unknown format - accepted media types include: ${known}`,
     );
   }
-  return parseBody(text, type);
+  return parseBody(bytes.toString('utf8'), type);
 }
 
 /** Answers with JSON. */

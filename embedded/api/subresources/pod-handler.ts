@@ -72,6 +72,10 @@ export class PodHandler {
     if (ports.length === 0 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535)) {
       throw badRequest('query parameter "ports" must name valid ports');
     }
+    const offers = upgrade.request.headers['sec-websocket-protocol']?.split(',').map((offer) => offer.trim()) ?? [];
+    if (!PROTOCOLS.some((protocol) => offers.includes(protocol))) {
+      throw badRequest(`unable to upgrade: none of the protocols "${offers.join(', ')}" is served for port-forward`);
+    }
     const client = await acceptWebSocket(upgrade, (offered) => PROTOCOLS.find((protocol) => offered.has(protocol)));
     client.on('error', () => client.terminate());
     upgrade.signal.addEventListener('abort', () => client.terminate(), { once: true });

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
+import { badRequest } from '../api-error.ts';
 import type { UpgradeRequest } from '../http/api-server.ts';
 
 /** More than this many bytes waiting for a client stop reading from the machine until the client has caught up. */
@@ -10,6 +11,9 @@ export type ProtocolChoice = (offered: ReadonlySet<string>) => string | undefine
 
 /** Completes a WebSocket handshake. No compression, no limit on message size beyond memory's sake (64 MiB). */
 export function acceptWebSocket({ request, socket, head }: UpgradeRequest, choose: ProtocolChoice): Promise<WebSocket> {
+  if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+    throw badRequest(`unable to upgrade: "${request.headers.upgrade}" is not served, only WebSocket`);
+  }
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,

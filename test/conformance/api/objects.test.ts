@@ -165,6 +165,18 @@ test('holds a deleted object for its finalizers', async () => {
   expect(await client.send('GET', `${configMaps}/held`)).toMatchObject({ code: 404 });
 });
 
+test('takes what kubectl generates itself', async () => {
+  const literals = ['--from-literal=a=1', '--from-literal=b=zwei'];
+  await client.kubectl('create', 'configmap', 'generated', '-n', namespace, ...literals);
+  expect((await client.send('GET', `${configMaps}/generated`)).body).toMatchObject({ data: { a: '1', b: 'zwei' } });
+  await client.kubectl('create', 'secret', 'generic', 'generated', '-n', namespace, ...literals);
+  const { body } = await client.send('GET', `/api/v1/namespaces/${namespace}/secrets/generated`);
+  expect(body).toMatchObject({ type: 'Opaque', data: { a: 'MQ==', b: 'endlaQ==' } });
+  await client.kubectl('create', 'namespace', `${namespace}-x`);
+  expect(await client.kubectl('delete', 'namespace', `${namespace}-x`)).toContain('deleted');
+  expect(await client.kubectl('auth', 'can-i', 'create', 'virtualmachines.kubevirt.io')).toBe('yes\n');
+});
+
 test('works with kubectl', async () => {
   const file = `${cluster.dataDir ?? '/tmp'}/apply-${process.pid}.json`;
   await writeFile(file, JSON.stringify({ ...machine('shown'), metadata: { name: 'shown', namespace } }));

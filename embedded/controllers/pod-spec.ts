@@ -22,8 +22,9 @@ export function containerOf(pod: KubeObject): JsonObject {
 }
 
 /**
- * The process of a pod: the image's command, then the container's `command` and `args`, with its environment. There is
- * no file system of its own: volumes are directories, and a path below a mount point is translated wherever an argument
+ * The process of a pod: the command that stands for the image, then the container's `args`, with its environment. The
+ * container's `command` is a path within the image, so the configured command stands for it too. There is no file
+ * system of its own: volumes are directories, and a path below a mount point is translated wherever an argument
  * or a variable is such a path.
  */
 export async function planPod(sources: PodSources): Promise<PodPlan> {
@@ -36,8 +37,7 @@ export async function planPod(sources: PodSources): Promise<PodPlan> {
     const value = variableValue(sources, variable);
     if (value !== undefined) env[String(variable['name'])] = translate(value);
   }
-  const own = [...texts(container['command']), ...texts(container['args'])].map(translate);
-  return { argv: [...command, ...own], env, directory };
+  return { argv: [...command, ...texts(container['args']).map(translate)], env, directory };
 }
 
 /** A path at or below a mount point, as the path of this host. */

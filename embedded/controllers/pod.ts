@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { errorMessage } from '../../common/errors/farm-error.ts';
-import { ApiError, type KubeObject, type ObjectKey } from '../api/objects.ts';
+import { ApiError, fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
 import type { MachineRef, PodLogOptions } from '../api/subresources/machine-access.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import { namespacePath } from '../network/ip-command.ts';
@@ -140,7 +140,9 @@ export class PodController {
   }
 
   async #adopt(pod: KubeObject): Promise<PodProcess | undefined> {
-    const process = await PodProcess.adopt(this.#place(pod));
+    const wasRunning = fieldAt(pod.status, 'containerStatuses', 0, 'state', 'running') !== undefined;
+    const process =
+      (await PodProcess.adopt(this.#place(pod))) ?? (wasRunning ? PodProcess.gone(this.#place(pod)) : undefined);
     if (process) this.#processes.set(uidOf(pod), process);
     return process;
   }

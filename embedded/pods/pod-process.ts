@@ -50,7 +50,7 @@ export class PodProcess {
     const process = new PodProcess(place);
     const listening = watchAppearance(place.directory, files.socket);
     try {
-      await Promise.race([listening.appeared.then(() => process.#follow()), ended]);
+      await Promise.race([listening.appeared.then(() => process.#followSoon(100)), ended]);
     } catch (error) {
       if ((await process.exit()) === undefined) throw error;
       process.#end(); // A command that ends at once is a result.
@@ -69,6 +69,13 @@ export class PodProcess {
     } catch {
       return undefined;
     }
+  }
+
+  /** A process that ran before and is gone: how it ended is on disk, or nobody knows. */
+  static gone(place: PodPlace): PodProcess {
+    const process = new PodProcess(place);
+    process.#hasEnded = true;
+    return process;
   }
 
   /** How the command ended; undefined while it runs, and when it was lost. */
@@ -114,10 +121,23 @@ export class PodProcess {
     return await findProcesses(this.#place.directory);
   }
 
+  /** The socket file appears a moment before the supervisor listens on it. */
+  async #followSoon(attempts: number): Promise<void> {
+    try {
+      await this.#follow();
+    } catch (error) {
+      if (attempts === 0) throw error;
+      await this.#place.clock.after(2);
+      await this.#followSoon(attempts - 1);
+    }
+  }
+
   async #follow(): Promise<void> {
-    this.#watcher = await this.#dial('WATCH\n');
-    this.#watcher.resume();
-    this.#watcher.once('close', () => this.#end());
+    const watcher = await this.#dial('WATCH\n');
+    this.#watcher = watcher;
+    watcher.once('end', () => watcher.destroy());
+    watcher.once('close', () => this.#end());
+    watcher.resume();
   }
 
   async #dial(greeting: string): Promise<Socket> {

@@ -44,7 +44,9 @@ export class QmpClient {
       });
     });
     socket.on('error', () => {}); // 'close' follows and says it all.
-    createInterface({ input: socket }).on('line', (line) => this.#receive(line));
+    const lines = createInterface({ input: socket });
+    lines.on('line', (line) => this.#receive(line));
+    lines.on('error', () => {}); // The socket's own error, once more.
   }
 
   /** Connects to the unix socket and leaves the negotiation mode. */

@@ -1,4 +1,4 @@
-import { type IncomingMessage, get as getHttp } from 'node:http';
+import { get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { rootCertificates } from 'node:tls';
 import { ImportHttpError } from './import-http-error.ts';

@@ -15,6 +15,7 @@ boot_mib=96
 root_mib=1500
 arguments='root=LABEL=debian-root ro console=tty0 console=ttyS0,115200 quiet mitigations=off nokaslr tsc=reliable audit=0 apparmor=0 random.trust_cpu=on'
 
+# shellcheck disable=SC2016 # mmdebstrap sets $1
 make_tree() {
   local include
   include=$(IFS=, && echo "${debian_packages[*]}")
@@ -65,5 +66,4 @@ say 'disk image'
 make_boot_partition
 make_root_partition
 assemble_disk "$work/disk.raw" "$work/boot.fat" "$work/root.ext4" "$work/packages/usr/lib/SYSLINUX/gptmbr.bin"
-mkdir "$work/out"
 qemu-img convert -O qcow2 "$work/disk.raw" "$work/out/debian.qcow2"

@@ -1,11 +1,9 @@
 # shellcheck shell=bash disable=SC2034
 # The Debian packages that the tiny guest is put together from; sourced. None of them is installed on the host.
 
-# The generic kernel, not the cloud one: only it drives e1000 NICs and AHCI disks.
-kernel_package=$(apt-cache depends linux-image-amd64 2> /dev/null | awk '/Depends: linux-image-/ { print $2; exit }')
-
 tiny_packages=(
-  "${kernel_package:-linux-image-amd64}"
+  # the generic kernel, not the cloud one: only it drives e1000 NICs and AHCI disks
+  linux-image-amd64
   busybox-static bash openssh-server openssh-client
   e2fsprogs fdisk util-linux
   # what those are linked with

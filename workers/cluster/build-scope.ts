@@ -1,0 +1,84 @@
+import type { LayerSpec, NicPlan, SubnetPlan, VmPlan } from '../../common/contracts/layers.ts';
+import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
+import { type BuildIdentity, LABELS } from '../../common/contracts/object-names.ts';
+import { assert } from '../../common/errors/farm-error.ts';
+import type { PhaseContext } from '../phases/phase-executor.ts';
+import { type BuildNames, buildNames } from './build-names.ts';
+
+/** What an object is to the farm; teardown keeps all but `build`. */
+export type Role = 'build' | 'template' | 'layer' | 'source';
+
+/** The VM that a phase works on, within its layer build. */
+export interface BuildScope {
+  readonly farm: string;
+  /** The farm namespace. */
+  readonly namespace: string;
+  readonly identity: BuildIdentity;
+  readonly names: BuildNames;
+  readonly spec: LayerSpec;
+  readonly vm: CompiledVm;
+  readonly plan: VmPlan;
+}
+
+/** Finds the claimed VM in its layer's specification. */
+export function buildScope({ claim, cluster, farm }: Pick<PhaseContext, 'claim' | 'cluster' | 'farm'>): BuildScope {
+  const { job, spec } = claim;
+  const vm = spec.module.vms.find(({ name }) => name === job.vm);
+  const plan = spec.vms.find(({ name }) => name === job.vm);
+  assert(vm && plan, `The layer specification has the VM "${job.vm}" of its own phase job.`);
+  const identity = { layerBuild: job.layerBuild, generation: job.generation };
+  return { farm, namespace: cluster.namespace, identity, names: buildNames(identity), spec, vm, plan };
+}
+
+/** Labels of an object of the module (its network, its key). */
+export function moduleLabels({ farm, identity, spec }: Omit<BuildScope, 'vm' | 'plan'>, role: Role) {
+  return {
+    [LABELS.farm]: farm,
+    [LABELS.layerBuild]: identity.layerBuild,
+    [LABELS.generation]: String(identity.generation),
+    [LABELS.module]: spec.module.name,
+    [LABELS.role]: role,
+  };
+}
+
+/** Labels of an object of the VM. */
+export function vmLabels(scope: BuildScope, role: Role): Record<string, string> {
+  return { ...moduleLabels(scope, role), [LABELS.vm]: scope.vm.name };
+}
+
+/** A key as a label value: letters and digits only, at most 63 of them. */
+export function keyLabel(key: string): string {
+  return key.replaceAll(/[^A-Za-z0-9]/g, '').slice(0, 63);
+}
+
+/** The subnet of a NIC. */
+export function subnetOf(spec: LayerSpec, nic: NicPlan): SubnetPlan {
+  const subnet = spec.network.subnets.find(({ name }) => name === nic.subnet);
+  assert(subnet, `The subnet "${nic.subnet}" of NIC "${nic.name}" is in the plan.`);
+  return subnet;
+}
+
+/** The relay of a VPC: its subnet and address; undefined when the VPC has no managed subnet. */
+export function relayOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; address: string } | undefined {
+  const subnet = spec.network.subnets.find((candidate) => candidate.vpc === vpc && candidate.relay !== null);
+  return subnet?.relay ? { subnet, address: subnet.relay } : undefined;
+}
+
+/** How workers reach a guest: through which relay pod, at which address. */
+export interface GuestRoute {
+  readonly relayPod: string;
+  /** `{{ .HTTPIP }}`: where the guest finds files and names. */
+  readonly relayAddress: string;
+  readonly host: string;
+}
+
+/** The first NIC with a planned address on a managed subnet decides; undefined when there is none. */
+export function guestRoute(scope: BuildScope): GuestRoute | undefined {
+  for (const nic of scope.plan.nics) {
+    const subnet = subnetOf(scope.spec, nic);
+    const relay = relayOf(scope.spec, subnet.vpc);
+    if (nic.ip === null || subnet.unmanaged || !relay) continue;
+    return { relayPod: scope.names.relay(subnet.vpc), relayAddress: relay.address, host: nic.ip };
+  }
+  return undefined;
+}

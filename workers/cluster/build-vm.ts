@@ -1,0 +1,176 @@
+import type {
+  V1Disk,
+  V1Interface,
+  V1VirtualMachineInstanceSpec,
+  V1Volume,
+} from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
+import type { DiskPlan, NicPlan } from '../../common/contracts/layers.ts';
+import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
+import { type BuildScope, relayOf, subnetOf, vmLabels } from './build-scope.ts';
+import { provider } from './network-objects.ts';
+
+/** What a VM is made of, beyond the plan: the build VM and the template differ in these only. */
+export interface MachineParts {
+  readonly nics: readonly NicPlan[];
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Claims of the disks by disk name. */
+  readonly claimOf: (disk: string) => string;
+  /** Further drives: ISOs, cloud-init, answers. */
+  readonly media: readonly { readonly disk: V1Disk; readonly volume: V1Volume }[];
+}
+
+type MachineTemplate = VirtualMachine['spec']['template'];
+
+const GIB = 1024 ** 3;
+/** KubeVirt plugs memory in blocks of this size. */
+const MEMORY_BLOCK = 2 * 1024 ** 2;
+
+/** The VirtualMachine that a module is built in. It is made switched off; its final VMI is kept (`Manual`). */
+export function buildVm(scope: BuildScope): VirtualMachine {
+  const { names, plan, vm } = scope;
+  const labels = vmLabels(scope, 'build');
+  return {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachine',
+    metadata: { name: names.machine(vm.name), namespace: scope.namespace, labels },
+    spec: {
+      runStrategy: 'Manual',
+      template: machineTemplate(scope, {
+        nics: plan.nics,
+        cpu: plan.cpu,
+        memoryBytes: plan.memoryBytes,
+        labels,
+        claimOf: (disk) => names.disk(vm.name, disk),
+        media: buildMedia(scope),
+      }),
+    },
+  };
+}
+
+/** The template of a VM with these parts. */
+export function machineTemplate(scope: BuildScope, parts: MachineParts): MachineTemplate {
+  const { vm, plan } = scope;
+  const { firmware } = vm;
+  const secureBoot = firmware.kind === 'efi' && firmware.secureBoot;
+  return {
+    metadata: { labels: { ...parts.labels }, annotations: nicAnnotations(scope, parts.nics) },
+    spec: {
+      hostname: vm.name,
+      evictionStrategy: 'None',
+      terminationGracePeriodSeconds: Math.ceil(vm.shutdownTimeoutMs / 1000),
+      ...resolver(scope, parts.nics),
+      domain: {
+        machine: { type: vm.machineType ?? 'q35' },
+        cpu: {
+          ...{ sockets: 1, cores: Math.ceil(parts.cpu), threads: 1, maxSockets: 1 },
+          ...(vm.cpuModel === null ? {} : { model: vm.cpuModel }),
+        },
+        memory: memory(parts.memoryBytes),
+        resources: { requests: { cpu: String(parts.cpu) } },
+        features: { acpi: {}, ...(secureBoot ? { smm: { enabled: true } } : {}) },
+        firmware: {
+          bootloader: firmware.kind === 'efi' ? { efi: { secureBoot, persistent: false } } : { bios: {} },
+        },
+        devices: {
+          disks: [...plan.disks.map(diskDevice), ...parts.media.map(({ disk }) => disk)],
+          interfaces: parts.nics.map(interfaceDevice),
+          // Absolute positions, for people who look at the screen.
+          inputs: [{ name: 'tablet', type: 'tablet', bus: 'usb' }],
+          autoattachPodInterface: false,
+          ...(firmware.kind === 'efi' && firmware.tpm ? { tpm: {} } : {}),
+        },
+      },
+      networks: parts.nics.map((nic) => ({
+        name: nic.name,
+        multus: { networkName: `${scope.namespace}/${scope.names.attachment(nic.subnet)}` },
+      })),
+      volumes: [
+        ...plan.disks.map(({ name }) => ({ name, dataVolume: { name: parts.claimOf(name) } })),
+        ...parts.media.map(({ volume }) => volume),
+      ],
+    },
+  };
+}
+
+/** No room for hot-plugging, which guests would see; KubeVirt takes the limit from 1 GiB on only. */
+function memory(bytes: number) {
+  const limited = bytes >= GIB && bytes % MEMORY_BLOCK === 0;
+  return { guest: String(bytes), ...(limited ? { maxGuest: String(bytes) } : {}) };
+}
+
+function diskDevice({ name, bus }: DiskPlan, index: number): V1Disk {
+  return { name, disk: { bus }, ...(index === 0 ? { bootOrder: 1 } : {}) };
+}
+
+function interfaceDevice({ name, model, mac, slot }: NicPlan): V1Interface {
+  const pciAddress = slot === null ? {} : { pciAddress: `0000:00:1${slot}.0` };
+  return { name, model, macAddress: mac, bridge: {}, ...pciAddress };
+}
+
+/**
+ * KubeOVN reads addresses from annotations of the pod. The default route goes to the first managed NIC only: a pod takes
+ * one.
+ */
+function nicAnnotations(scope: BuildScope, nics: readonly NicPlan[]): Record<string, string> {
+  const annotations: Record<string, string> = {};
+  let hasRoute = false;
+  for (const nic of nics) {
+    const subnet = subnetOf(scope.spec, nic);
+    const prefix = `${provider(scope, nic.subnet)}.kubernetes.io`;
+    annotations[`${prefix}/logical_switch`] = scope.names.subnet(nic.subnet);
+    annotations[`${prefix}/mac_address`] = nic.mac;
+    if (nic.ip !== null) annotations[`${prefix}/ip_address`] = nic.ip;
+    if (!subnet.unmanaged && !hasRoute) {
+      annotations[`${prefix}/routes`] = JSON.stringify([{ gw: subnet.gateway }]);
+      hasRoute = true;
+    }
+  }
+  return annotations;
+}
+
+/** The relays of its VPCs; virt-launcher hands them out by DHCP. A VM without any keeps the pod's resolver. */
+function resolver(
+  scope: BuildScope,
+  nics: readonly NicPlan[],
+): Pick<V1VirtualMachineInstanceSpec, 'dnsPolicy' | 'dnsConfig'> {
+  const vpcs = nics.map((nic) => subnetOf(scope.spec, nic)).flatMap(({ vpc, unmanaged }) => (unmanaged ? [] : [vpc]));
+  const addresses = vpcs.map((vpc) => relayOf(scope.spec, vpc)?.address);
+  const nameservers = [...new Set(addresses.filter((address) => address !== undefined))];
+  return nameservers.length > 0 ? { dnsPolicy: 'None', dnsConfig: { nameservers } } : {};
+}
+
+/** The drives that exist while building only: ISOs, cloud-init, answer files. */
+function buildMedia({ vm, plan, names }: BuildScope): MachineParts['media'] {
+  const isos = plan.isos.map((_iso, index) => ({
+    disk: { name: `iso-${index}`, cdrom: { bus: 'sata' as const }, bootOrder: index + 2 },
+    volume: { name: `iso-${index}`, dataVolume: { name: names.iso(vm.name, index) } },
+  }));
+  return [...isos, ...cloudInitDrive(vm.cloudInit !== null, { vm, plan, names }), ...answersDrive({ vm, names })];
+}
+
+function cloudInitDrive(wanted: boolean, { vm, plan, names }: Pick<BuildScope, 'vm' | 'plan' | 'names'>) {
+  if (!wanted) return [];
+  // Kernels of cloud images often know no SATA: the bus that the boot disk needs anyway works.
+  const bus = plan.disks[0]?.bus ?? 'virtio';
+  const secret = { name: names.cloudInit(vm.name) };
+  const networkData = vm.cloudInit?.networkData ? { networkDataSecretRef: secret } : {};
+  return [
+    {
+      disk: { name: 'cloud-init', disk: { bus } },
+      volume: { name: 'cloud-init', cloudInitNoCloud: { secretRef: secret, ...networkData } },
+    },
+  ];
+}
+
+function answersDrive({ vm, names }: Pick<BuildScope, 'vm' | 'names'>) {
+  if (vm.floppy.length === 0) return [];
+  const secret = { secretName: names.answers(vm.name), volumeLabel: answersLabel(vm.floppy) };
+  return [{ disk: { name: 'answers', cdrom: { bus: 'sata' as const } }, volume: { name: 'answers', secret } }];
+}
+
+/** `cidata` when cloud-init or subiquity is to find it, else what Anaconda looks for; Windows reads any label. */
+export function answersLabel(files: readonly string[]): 'cidata' | 'OEMDRV' {
+  return files.some((name) => name === 'user-data' || name === 'meta-data') ? 'cidata' : 'OEMDRV';
+}

@@ -1,0 +1,36 @@
+import type { FailureReason } from '../../common/contracts/failures.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { isRefusal } from '../../common/kubernetes/api-error.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import { type EventSubject, eventsOf } from '../../common/kubernetes/diagnostics.ts';
+import { PhaseFailure } from '../phases/phase-executor.ts';
+
+/** A stage of a phase: what it fails as when its deadline passes, and whose Events explain why. */
+export interface Stage {
+  readonly reason: FailureReason;
+  readonly subjects: readonly EventSubject[];
+}
+
+/**
+ * Runs a stage. Its passed deadline becomes the module's failure with the last warning Events of the objects concerned;
+ * an object that the cluster refuses becomes `ClusterRefused` with the cluster's words. Other errors stay as they are.
+ */
+export async function runStage<T>(cluster: ClusterClient, stage: Stage, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isRefusal(error)) throw new PhaseFailure('ClusterRefused', error.message, { cause: error });
+    if (!(error instanceof FarmError) || error.code !== 'DeadlineExceeded') throw error;
+    const evidence = { events: await lastEvents(cluster, stage.subjects) };
+    throw new PhaseFailure(stage.reason, errorMessage(error), { cause: error, evidence });
+  }
+}
+
+/** The last warnings, or none when they cannot be read: evidence must not hide the failure itself. */
+export async function lastEvents(cluster: ClusterClient, subjects: readonly EventSubject[]): Promise<string[]> {
+  try {
+    return await eventsOf(cluster, subjects);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,131 @@
+import type { LayerSpec, SubnetPlan } from '../../common/contracts/layers.ts';
+import type {
+  NetworkAttachmentDefinition,
+  Pod,
+  Subnet,
+  Vpc,
+  VpcEgressGateway,
+} from '../../common/kubernetes/objects.ts';
+import { relayPod } from '../relay/relay-pod.ts';
+import { type BuildScope, moduleLabels, relayOf } from './build-scope.ts';
+
+/** The module's part of a scope: its network is the same for all its VMs. */
+export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;
+
+/** Asked when a subnet names no servers but its VPC has internet. */
+const PUBLIC_NAME_SERVERS = ['1.1.1.1', '8.8.8.8'];
+const DAEMON_SOCKET = '/run/openvswitch/kube-ovn-daemon.sock';
+
+/** KubeOVN's name of an attachment: the Subnet's `provider` and the prefix of its annotations. */
+export function provider(scope: ModuleScope, subnet: string): string {
+  return `${scope.names.attachment(subnet)}.${scope.namespace}.ovn`;
+}
+
+export function vpcObject(scope: ModuleScope, vpc: string): Vpc {
+  return {
+    metadata: { name: scope.names.vpc(vpc), labels: moduleLabels(scope, 'build') },
+    spec: { namespaces: [scope.namespace] },
+  };
+}
+
+/** DHCP hands out the relay as name server; it forwards to the subnet's own servers. */
+export function subnetObject(scope: ModuleScope, subnet: SubnetPlan): Subnet {
+  const relay = relayOf(scope.spec, subnet.vpc);
+  const servesDhcp = subnet.dhcp && !subnet.unmanaged;
+  return {
+    metadata: { name: scope.names.subnet(subnet.name), labels: moduleLabels(scope, 'build') },
+    spec: {
+      vpc: scope.names.vpc(subnet.vpc),
+      cidrBlock: subnet.cidr,
+      gateway: subnet.gateway,
+      protocol: 'IPv4',
+      provider: provider(scope, subnet.name),
+      enableDHCP: servesDhcp,
+      ...(servesDhcp && relay
+        ? { dhcpV4Options: `lease_time=3600,router=${subnet.gateway},dns_server=${relay.address}` }
+        : {}),
+      // Nothing in a new VPC answers for the gateway before the first pod is there.
+      disableGatewayCheck: true,
+      // A guest that serves a bare segment takes its first address.
+      ...(subnet.unmanaged ? { excludeIps: [firstAddress(subnet.cidr)] } : {}),
+    },
+  };
+}
+
+export function attachmentObject(scope: ModuleScope, subnet: string): NetworkAttachmentDefinition {
+  const config = {
+    cniVersion: '0.3.1',
+    type: 'kube-ovn',
+    server_socket: DAEMON_SOCKET,
+    provider: provider(scope, subnet),
+  };
+  return {
+    metadata: { name: scope.names.attachment(subnet), labels: moduleLabels(scope, 'build') },
+    spec: { config: JSON.stringify(config) },
+  };
+}
+
+/** The way out of a VPC with internet; undefined when it has no managed subnet. */
+export function gatewayObject(scope: ModuleScope, vpc: string, externalSubnet: string): VpcEgressGateway | undefined {
+  const managed = scope.spec.network.subnets.filter((subnet) => subnet.vpc === vpc && !subnet.unmanaged);
+  const [first] = managed;
+  if (!first) return undefined;
+  return {
+    metadata: { name: scope.names.gateway(vpc), labels: moduleLabels(scope, 'build') },
+    spec: {
+      vpc: scope.names.vpc(vpc),
+      replicas: 1,
+      internalSubnet: scope.names.subnet(first.name),
+      externalSubnet,
+      policies: [{ snat: true, subnets: managed.map(({ name }) => scope.names.subnet(name)) }],
+    },
+  };
+}
+
+/** What a relay needs beyond the plan. */
+export interface RelayExtras {
+  readonly image: string;
+  readonly maxFileBytes: number;
+}
+
+/** The relay of a VPC; undefined when it has no managed subnet. */
+export function relayObject(scope: ModuleScope, vpc: string, { image, maxFileBytes }: RelayExtras): Pod | undefined {
+  const relay = relayOf(scope.spec, vpc);
+  if (!relay) return undefined;
+  const subnets = scope.spec.network.subnets.filter((subnet) => subnet.vpc === vpc);
+  return relayPod({
+    name: scope.names.relay(vpc),
+    namespace: scope.namespace,
+    labels: moduleLabels(scope, 'build'),
+    image,
+    attachment: scope.names.attachment(relay.subnet.name),
+    subnet: scope.names.subnet(relay.subnet.name),
+    address: relay.address,
+    networks: subnets.map(({ cidr }) => cidr),
+    records: machineRecords(scope.spec, subnets),
+    upstreams: upstreams(scope.spec, vpc, subnets),
+    maxFileBytes,
+  });
+}
+
+/** Addresses that the plan gives to VMs on these subnets, by VM. */
+function machineRecords(spec: LayerSpec, subnets: readonly SubnetPlan[]): Record<string, string[]> {
+  const names = new Set(subnets.map(({ name }) => name));
+  const records = spec.vms.map(({ name, nics }) => {
+    const addresses = nics.flatMap(({ subnet, ip }) => (ip !== null && names.has(subnet) ? [ip] : []));
+    return [name, addresses] as const;
+  });
+  return Object.fromEntries(records.filter(([, addresses]) => addresses.length > 0));
+}
+
+function upstreams(spec: LayerSpec, vpc: string, subnets: readonly SubnetPlan[]): string[] {
+  const given = [...new Set(subnets.flatMap(({ dns }) => dns))];
+  if (given.length > 0) return given;
+  const hasInternet = spec.network.vpcs.some(({ name, internet }) => name === vpc && internet);
+  return hasInternet ? PUBLIC_NAME_SERVERS : [];
+}
+
+function firstAddress(cidr: string): string {
+  const bytes = (cidr.split('/')[0] ?? '').split('.').map(Number);
+  return [...bytes.slice(0, 3), (bytes[3] ?? 0) + 1].join('.');
+}

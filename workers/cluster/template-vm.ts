@@ -1,0 +1,60 @@
+import type { LayerDisk } from '../../common/contracts/layers.ts';
+import { cutName } from '../../common/contracts/object-names.ts';
+import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
+import { type BuildScope, vmLabels } from './build-scope.ts';
+import { machineTemplate } from './build-vm.ts';
+
+/**
+ * The halted VirtualMachine that a finished layer is started from: its disks are cloned from the layer's snapshots when
+ * it starts. Resources and NICs are the module's own, without what held while building; no build media, no keys.
+ */
+export function templateVm(
+  scope: BuildScope,
+  disks: readonly LayerDisk[],
+  storageClass: string | undefined,
+): VirtualMachine {
+  const { names, plan, vm } = scope;
+  const name = names.template(vm.name);
+  const claimOf = (disk: string) => cutName(`${name}-${disk}`);
+  const labels = vmLabels(scope, 'template');
+  return {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachine',
+    metadata: {
+      name,
+      namespace: scope.namespace,
+      labels,
+      annotations: { 'kubevirt.io/immediate-data-volume-creation': 'false' },
+    },
+    spec: {
+      runStrategy: 'Halted',
+      dataVolumeTemplates: disks.map((disk) => ({
+        metadata: { name: claimOf(disk.name), labels },
+        spec: {
+          source: { snapshot: { namespace: scope.namespace, name: disk.snapshot } },
+          storage: {
+            resources: { requests: { storage: String(disk.sizeBytes) } },
+            ...storageClassOf(
+              plan.disks.find(({ name: planned }) => planned === disk.name)?.storageClass,
+              storageClass,
+            ),
+          },
+        },
+      })),
+      template: machineTemplate(scope, {
+        nics: plan.templateNics,
+        cpu: vm.resources.cpu,
+        memoryBytes: vm.resources.memoryBytes,
+        labels,
+        claimOf,
+        media: [],
+      }),
+    },
+  };
+}
+
+/** The disk's own class, else the cluster's configured one, else none: then it is the default class. */
+export function storageClassOf(own: string | null | undefined, configured: string | undefined) {
+  const storageClassName = own ?? configured;
+  return storageClassName === undefined ? {} : { storageClassName };
+}

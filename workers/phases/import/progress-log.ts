@@ -1,0 +1,32 @@
+import type { PhaseContext } from '../phase-executor.ts';
+
+/** A line for each tenth of an import, not for each of CDI's. */
+const STEP_PERCENT = 10;
+
+/** Tells the builds that wait how an import goes on. */
+export class ProgressLog {
+  readonly #context: PhaseContext;
+  readonly #told = new Map<string, number>();
+
+  constructor(context: PhaseContext) {
+    this.#context = context;
+  }
+
+  /** One line, for the import's log. Losing it must not hurt the import. */
+  say(line: string): void {
+    const { claim, store, logger } = this.#context;
+    const { vm, phase } = claim.job;
+    const event = { event: 'log', module: claim.spec.module.name, vm, phase, source: 'import', line } as const;
+    store.emit(claim, event).catch((error) => logger.debug({ err: error }, 'A log line was lost'));
+  }
+
+  /** `progress` as CDI writes it: `42.17%` or `N/A`. */
+  progress(what: string, progress: string | undefined): void {
+    const percent = Number.parseFloat(progress ?? '');
+    if (Number.isNaN(percent)) return;
+    const step = Math.floor(percent / STEP_PERCENT);
+    if (step <= (this.#told.get(what) ?? 0)) return;
+    this.#told.set(what, step);
+    this.say(`${what}: ${Math.floor(percent)} %`);
+  }
+}

@@ -1,0 +1,200 @@
+import type { Checksum } from '../../../common/contracts/module/compiled.ts';
+import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
+import type { DataVolume, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
+import { keyLabel } from '../../cluster/build-scope.ts';
+import { lastEvents, runStage } from '../../cluster/evidence.ts';
+import { storageClassOf } from '../../cluster/template-vm.ts';
+import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { imageSize } from './image-size.ts';
+import { importVerdict, type Verdict } from './import-verdict.ts';
+import type { ProgressLog } from './progress-log.ts';
+
+/** Something to import by URL. */
+export interface SourceRequest {
+  readonly url: string;
+  readonly checksum: Checksum | null;
+  /** Content key. */
+  readonly identity: string;
+  /** Size of the disk that it is for; null: as large as the image. */
+  readonly askedBytes: number | null;
+  /** What it is to a reader, e.g. `disk "root"`. */
+  readonly what: string;
+}
+
+/** A snapshot to clone from. */
+export interface CloneSource {
+  readonly snapshot: string;
+  readonly namespace: string;
+  readonly minimumBytes: number;
+}
+
+const SNAPSHOT_MS = 600_000;
+const REMOVAL_MS = 120_000;
+/** For images that tell no size and disks that ask for none. */
+const FALLBACK_BYTES = 10 * 1024 ** 3;
+/** Somebody else may remove a broken source that we wait for; then it is begun anew. */
+const MAX_ROUNDS = 3;
+
+/**
+ * The shared volume of a source, imported once per cluster whoever needs it, and its snapshot to clone from.
+ * A broken one is removed, so that a later build begins anew.
+ */
+export async function ensureSource(
+  context: PhaseContext,
+  request: SourceRequest,
+  log: ProgressLog,
+): Promise<CloneSource> {
+  const { cluster, signal, fetch } = context;
+  const known = await imageSize(request.url, { ...fetch, signal });
+  if (known !== undefined && request.askedBytes !== null && known > request.askedBytes) {
+    const message = `The image of ${request.what} has ${known} bytes, the disk only ${request.askedBytes}`;
+    throw new PhaseFailure('ImageTooLarge', message);
+  }
+  const sizeBytes = known ?? request.askedBytes ?? FALLBACK_BYTES;
+  const name = sourceName(known === undefined ? `${request.identity}:${sizeBytes}` : request.identity);
+  const ready = await cluster.get(RESOURCES.snapshots, name, { signal });
+  if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
+  await importOnce(context, { ...request, name, sizeBytes }, log);
+  const snapshot = await snapshotOf(context, name, request.identity);
+  return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
+}
+
+interface NamedSource extends SourceRequest {
+  readonly name: string;
+  readonly sizeBytes: number;
+}
+
+async function importOnce(context: PhaseContext, source: NamedSource, log: ProgressLog): Promise<void> {
+  const { cluster, signal, claim } = context;
+  const { name, what } = source;
+  const subjects = [
+    { kind: 'DataVolume', name },
+    { kind: 'PersistentVolumeClaim', name },
+  ];
+  await removeBroken(context, name);
+  for (let round = 1; ; round += 1) {
+    log.say(`importing ${what}`);
+    const verdict = await runStage(cluster, { reason: 'ImportFailed', subjects }, async () => {
+      await cluster.createIfAbsent(RESOURCES.dataVolumes, sourceVolume(context, source), { signal });
+      return waitForImport(context, source, log);
+    });
+    if (verdict.kind === 'succeeded') return;
+    if (verdict.kind === 'failed') {
+      const evidence = { events: await lastEvents(cluster, subjects) };
+      await removeBroken(context, name);
+      throw new PhaseFailure(verdict.reason, `Importing ${what}: ${verdict.message}`, { evidence });
+    }
+    if (round === MAX_ROUNDS) throw new PhaseFailure('ImportFailed', `Importing ${what}: the volume was removed again`);
+    context.logger.info({ source: name, module: claim.spec.module.name }, 'A source was removed by another build');
+  }
+}
+
+/** The verdict, or `running` when the volume vanished. */
+function waitForImport(context: PhaseContext, { name, what }: NamedSource, log: ProgressLog): Promise<Verdict> {
+  const { cluster, signal, claim } = context;
+  let isSeen = false;
+  return waitFor<DataVolume, Verdict>(
+    cluster,
+    { resource: RESOURCES.dataVolumes, name },
+    {
+      signal,
+      deadlineMs: claim.spec.module.timeoutMs,
+      what: `${what} to be imported`,
+      until: (volume) => {
+        if (!volume) return isSeen ? { kind: 'running', progress: undefined } : undefined;
+        isSeen = true;
+        const verdict = importVerdict(volume);
+        if (verdict.kind !== 'running') return verdict;
+        log.progress(what, verdict.progress);
+        return undefined;
+      },
+    },
+  );
+}
+
+/** Removes a source that failed, by its uid: never one that another build has begun since. */
+async function removeBroken(context: PhaseContext, name: string): Promise<void> {
+  const { cluster, signal, store, claim } = context;
+  const volume = await cluster.get(RESOURCES.dataVolumes, name, { signal });
+  const uid = volume?.metadata?.uid;
+  if (!volume || !uid || importVerdict(volume).kind !== 'failed') return;
+  await store.assertCurrent(claim);
+  await cluster.delete(RESOURCES.dataVolumes, name, { uid, signal });
+  const removal = { signal, deadlineMs: REMOVAL_MS, what: `the broken source "${name}" to be removed` };
+  await waitUntilGone(cluster, { resource: RESOURCES.dataVolumes, name }, removal);
+  await waitUntilGone(cluster, { resource: RESOURCES.claims, name }, removal);
+}
+
+function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
+  const { url, checksum, name, sizeBytes, identity } = source;
+  return {
+    apiVersion: 'cdi.kubevirt.io/v1beta1',
+    kind: 'DataVolume',
+    metadata: {
+      name,
+      labels: sourceLabels(context.farm, identity),
+      annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
+    },
+    spec: {
+      // Older generated types know no checksum; CDI has it since 1.65.
+      source: {
+        http: { url, ...(checksum ? { checksum: `${checksum.algorithm}:${checksum.hex}` } : {}) } as { url: string },
+      },
+      storage: {
+        resources: { requests: { storage: String(sizeBytes) } },
+        ...storageClassOf(null, context.clusterConfig.storageClass),
+      },
+    },
+  };
+}
+
+async function snapshotOf(context: PhaseContext, name: string, identity: string): Promise<VolumeSnapshot> {
+  const { cluster, clusterConfig, signal, farm } = context;
+  const { snapshotClass } = clusterConfig;
+  const snapshot: VolumeSnapshot = {
+    metadata: { name, labels: sourceLabels(farm, identity) },
+    spec: {
+      source: { persistentVolumeClaimName: name },
+      ...(snapshotClass === undefined ? {} : { volumeSnapshotClassName: snapshotClass }),
+    },
+  };
+  const subjects = [{ kind: 'VolumeSnapshot', name }];
+  return runStage(cluster, { reason: 'SnapshotFailed', subjects }, async () => {
+    await cluster.createIfAbsent(RESOURCES.snapshots, snapshot, { signal });
+    return waitFor(
+      cluster,
+      { resource: RESOURCES.snapshots, name },
+      {
+        signal,
+        deadlineMs: SNAPSHOT_MS,
+        what: `the snapshot of the source "${name}"`,
+        until: (object) => (object?.status?.readyToUse ? object : undefined),
+      },
+    );
+  });
+}
+
+function sourceLabels(farm: string, identity: string): Record<string, string> {
+  return { [LABELS.farm]: farm, [LABELS.role]: 'source', [LABELS.layerKey]: keyLabel(identity) };
+}
+
+function cloneSource(
+  snapshot: VolumeSnapshot,
+  { name, sizeBytes, namespace }: { name: string; sizeBytes: number; namespace: string },
+): CloneSource {
+  return { snapshot: name, namespace, minimumBytes: Math.max(sizeBytes, restoreBytes(snapshot)) };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  ...{ k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 },
+  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50 },
+};
+
+/** The least size of a volume made from a snapshot, in bytes; 0 when the driver does not say. */
+export function restoreBytes({ status }: VolumeSnapshot): number {
+  const [, amount = '0', unit = ''] = /^(\d+(?:\.\d+)?)([kMGTP]i?|Ki)?$/.exec(status?.restoreSize ?? '') ?? [];
+  return Math.ceil(Number(amount) * (UNITS[unit] ?? 1));
+}

@@ -8,6 +8,7 @@ import { EventFeed, type StoreEvent, type StoreListener } from './event-feed.ts'
 import { deepFreeze } from './frozen.ts';
 import { Journal, type StoreSnapshot } from './journal.ts';
 import { withGeneratedName } from './names.ts';
+import { finalizersOf, isSameIntent, systemFieldsOf } from './object-rules.ts';
 import { type KubeObject, keyOf, type ObjectKey, type ResourceKind, timestamp } from './objects.ts';
 import { compileLabelSelector } from './selectors.ts';
 
@@ -167,7 +168,7 @@ export class Store {
     const next = structuredClone(object) as KubeObject;
     next.metadata = systemFieldsOf(previous, next);
     if (isDeepStrictEqual(next, previous)) return previous as T;
-    if (!isDeepStrictEqual(desired(next, kind), desired(previous, kind))) {
+    if (!isSameIntent(kind, next, previous)) {
       next.metadata.generation = (previous.metadata.generation ?? 1) + 1;
     }
     const isReleased = next.metadata.deletionTimestamp !== undefined && finalizersOf(next).length === 0;
@@ -326,33 +327,4 @@ function idOf(key: ObjectKey): string {
 function addedEvent(object: KubeObject): StoreEvent {
   const resourceVersion = Number(object.metadata.resourceVersion);
   return { type: 'ADDED', kind: object.kind, object, previous: undefined, resourceVersion };
-}
-
-/** A namespace is also held by `spec.finalizers`. */
-function finalizersOf(object: KubeObject): readonly unknown[] {
-  const held = object.kind === 'Namespace' ? object.spec?.['finalizers'] : undefined;
-  return [...(object.metadata.finalizers ?? []), ...(Array.isArray(held) ? held : [])];
-}
-
-/** What a generation counts: everything but metadata, and but the status where that is a resource of its own. */
-function desired(object: KubeObject, kind: ResourceKind): unknown {
-  const { metadata: _, status, ...rest } = object;
-  return kind.statusSubresource || !kind.custom ? rest : { ...rest, status };
-}
-
-/** Takes over the metadata that only the server decides. */
-function systemFieldsOf(previous: KubeObject, next: KubeObject): KubeObject['metadata'] {
-  const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation, resourceVersion } =
-    previous.metadata;
-  const { deletionTimestamp: _, deletionGracePeriodSeconds: __, ...metadata } = next.metadata;
-  if (metadata.finalizers?.length === 0) delete metadata.finalizers;
-  return {
-    ...metadata,
-    ...(uid === undefined ? {} : { uid }),
-    ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
-    ...(generation === undefined ? {} : { generation }),
-    ...(resourceVersion === undefined ? {} : { resourceVersion }),
-    ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
-    ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),
-  };
 }

@@ -81,6 +81,9 @@ function spawnMain(args: readonly string[]): ChildProcess {
 
 async function startServer(args: readonly string[]): Promise<{ child: ChildProcess; kubeconfig: string }> {
   const child = spawnMain(args);
+  const kill = () => child.kill('SIGTERM');
+  process.once('exit', kill);
+  child.once('exit', () => process.off('exit', kill));
   const log: string[] = [];
   child.stderr?.on('data', (chunk: Buffer) => {
     log.push(chunk.toString());

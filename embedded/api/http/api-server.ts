@@ -135,13 +135,18 @@ export class ApiServer {
     }
   }
 
-  #fail({ response, url, method }: Exchange, error: unknown): void {
+  #fail({ request, response, url, method }: Exchange, error: unknown): void {
     const refusal = asApiError(error);
     if (refusal.code >= 500 && !(error instanceof ApiError)) {
       this.#options.logger.error({ err: error, method, path: url.pathname }, 'A request failed');
     }
-    if (response.headersSent) response.destroy();
-    else sendJson(response, refusal.code, refusal.toStatus());
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    // What is left of a refused body is not read, so the connection is of no more use.
+    if (!request.complete) response.setHeader('Connection', 'close');
+    sendJson(response, refusal.code, refusal.toStatus());
   }
 
   /** A signal that is aborted when `connection` closes or the server stops. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../../../common/clock/clock.ts';
+import { badRequest } from '../api-error.ts';
 import { apiVersionOf, type KubeObject, type ResourceKind } from '../objects.ts';
 import type { ObjectFilter } from '../selectors.ts';
 import type { Store, StoreEvent } from '../store.ts';
@@ -40,7 +41,7 @@ export async function streamWatch(exchange: Exchange, source: WatchSource): Prom
       stream.begin();
       store.subscribe([kind.kind], listener, ended);
       if (isTrue(url.searchParams.get('sendInitialEvents'))) stream.bookmark({ 'k8s.io/initial-events-end': 'true' });
-    } else store.watchFrom([kind.kind], Number(position), { listener, signal: ended });
+    } else store.watchFrom([kind.kind], positionOf(position), { listener, signal: ended });
     stream.begin();
     if (isTrue(url.searchParams.get('allowWatchBookmarks'))) await streamBookmarks(stream, clock, timeoutMs, signal);
     else await clock.after(timeoutMs, signal);
@@ -50,6 +51,11 @@ export async function streamWatch(exchange: Exchange, source: WatchSource): Prom
     ending.abort();
   }
   response.end();
+}
+
+function positionOf(text: string): number {
+  if (!/^\d+$/.test(text)) throw badRequest(`Invalid value: "${text}": the resourceVersion must be a number`);
+  return Number(text);
 }
 
 async function streamBookmarks(

@@ -41,7 +41,7 @@ export class PodHandler {
     this.#access = access;
   }
 
-  /** Streams the log as plain text: `follow`, `tailLines` and `limitBytes` are honoured. */
+  /** Streams the log as plain text: `follow` and `tailLines` are honoured. */
   async log(exchange: Exchange, path: ResourcePath): Promise<void> {
     const pod = this.#find(path);
     const query = exchange.url.searchParams;

@@ -177,6 +177,28 @@ test('takes what kubectl generates itself', async () => {
   expect(await client.kubectl('auth', 'can-i', 'create', 'virtualmachines.kubevirt.io')).toBe('yes\n');
 });
 
+test('scales what has a scale', async () => {
+  const gateways = `/apis/kubeovn.io/v1/namespaces/${namespace}/vpc-egress-gateways`;
+  await client.send('POST', gateways, {
+    metadata: { name: 'out' },
+    spec: { vpc: 'v', externalSubnet: 'e', policies: [] },
+  });
+  await client.kubectl('scale', 'veg', 'out', '-n', namespace, '--replicas=0');
+  expect((await client.send('GET', `${gateways}/out`)).body).toMatchObject({
+    spec: { replicas: 0 },
+    metadata: { generation: 2 },
+  });
+  expect((await client.send('GET', `${gateways}/out/scale`)).body).toMatchObject({
+    kind: 'Scale',
+    spec: { replicas: 0 },
+  });
+});
+
+test('refuses a body that is too large', async () => {
+  const data = { a: 'x'.repeat(4 * 1024 * 1024) };
+  expect(await client.send('POST', configMaps, { metadata: { name: 'large' }, data })).toMatchObject({ code: 413 });
+});
+
 test('works with kubectl', async () => {
   const file = `${cluster.dataDir ?? '/tmp'}/apply-${process.pid}.json`;
   await writeFile(file, JSON.stringify({ ...machine('shown'), metadata: { name: 'shown', namespace } }));

@@ -1,0 +1,64 @@
+import { UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { jobReferenceSchema, type Phase, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import type { PhaseRunner } from './phase-runner.ts';
+
+/** With these a job of a killed worker is taken over after 4 to 14 s. */
+const LOCK_MS = 5_000;
+const STALLED_CHECK_MS = 2_500;
+/** A job that was taken over this often still runs: the farm counts retries itself. */
+const MOST_STALLS = 1_000;
+/** Seconds. A frozen worker can swallow the wake-up of a new job; the others look again after this. */
+const LOOK_AGAIN_S = 1;
+
+export interface ClusterWorkerOptions {
+  readonly phase: Phase;
+  readonly cluster: string;
+  /** Role `worker`. */
+  readonly redis: Redis;
+  readonly runner: PhaseRunner;
+  /** Jobs of this queue that are worked on at once. */
+  readonly concurrency: number;
+  readonly logger: Logger;
+}
+
+/** Takes the jobs of one phase on one cluster from their queue. */
+export interface ClusterWorker {
+  /** Takes no more jobs; what runs goes on. */
+  pause(): Promise<void>;
+  /** Waits until what runs has ended, then closes. */
+  close(): Promise<void>;
+}
+
+/** Resolves when the worker takes jobs. */
+export async function startClusterWorker(options: ClusterWorkerOptions): Promise<ClusterWorker> {
+  const { phase, cluster, redis, runner, concurrency, logger } = options;
+  const worker = new Worker(
+    queueName(phase, cluster),
+    async (job, _token, signal) => {
+      const reference = jobReferenceSchema.safeParse(job.data);
+      if (!reference.success) throw new UnrecoverableError(`The job is no phase job: ${reference.error.message}`);
+      await runner.deliver(reference.data, signal ?? new AbortController().signal);
+    },
+    {
+      connection: redis,
+      prefix: REDIS_PREFIX,
+      concurrency,
+      autorun: false,
+      drainDelay: LOOK_AGAIN_S,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: MOST_STALLS,
+    },
+  );
+  // Losing a lock does not abort a job by itself, and two runs of one job would confuse each other's locks.
+  worker.on('lockRenewalFailed', (ids) => {
+    for (const id of ids) worker.cancelJob(id, 'The lock of the job was lost.');
+  });
+  worker.on('error', (error) => logger.warn({ err: error, cluster }, 'The queue has trouble'));
+  worker.on('failed', (job, error) => logger.info({ err: error, job: job?.id }, 'A delivery was given up'));
+  await worker.waitUntilReady();
+  worker.run().catch((error: unknown) => logger.error({ err: error, cluster }, 'The worker has stopped taking jobs'));
+  return { pause: () => worker.pause(true), close: () => worker.close() };
+}

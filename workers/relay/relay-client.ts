@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { openPortForward } from '../../common/kubernetes/port-forward.ts';
+import { backoffMs } from '../../common/kubernetes/retry.ts';
 import { RELAY_PORTS } from './relay-pod.ts';
 
 /** A guest behind a relay. */
@@ -49,6 +50,31 @@ export async function connectThroughRelay(
     if (signal?.aborted) throw signal.reason;
     if (error instanceof FarmError) throw error;
     throw new FarmError('ConnectionLost', `Reaching ${host}:${port}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Waits until a relay answers: its pod has no probes, because kubelet cannot reach into the VPC.
+ * @throws DeadlineExceeded with the last reason after `deadlineMs`
+ */
+export async function waitForRelay(
+  cluster: ClusterClient,
+  relayPod: string,
+  { signal, deadlineMs }: { readonly signal: AbortSignal; readonly deadlineMs: number },
+): Promise<void> {
+  const startedAt = cluster.clock.now();
+  for (let failures = 1; ; failures += 1) {
+    try {
+      await exchange(await openControl(cluster, relayPod, signal), { method: 'GET', path: '/healthz' });
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (cluster.clock.now() - startedAt > deadlineMs) {
+        const message = `The relay "${relayPod}" does not answer: ${errorMessage(error)}`;
+        throw new FarmError('DeadlineExceeded', message, { cause: error });
+      }
+      await cluster.clock.after(backoffMs(failures, cluster.random), signal);
+    }
   }
 }
 

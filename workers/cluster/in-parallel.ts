@@ -1,0 +1,23 @@
+/** A piece of work that ends when its signal is aborted. */
+export type Task = (signal: AbortSignal) => Promise<unknown>;
+
+/**
+ * Runs tasks side by side; when one fails the others are aborted and waited for, and its error is thrown: nothing goes
+ * on behind the caller's back.
+ */
+export async function inParallel(signal: AbortSignal, ...tasks: readonly Task[]): Promise<void> {
+  const siblings = new AbortController();
+  const shared = AbortSignal.any([signal, siblings.signal]);
+  const failures: unknown[] = [];
+  await Promise.all(
+    tasks.map(async (task) => {
+      try {
+        await task(shared);
+      } catch (error) {
+        failures.push(error);
+        siblings.abort(new Error('A sibling failed.'));
+      }
+    }),
+  );
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,110 @@
+import { buffer } from 'node:stream/consumers';
+import type { ObjectKeyRef } from '../../../common/contracts/module/compiled.ts';
+import type { Secret } from '../../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import type { BuildKey } from '../../cluster/build-key.ts';
+import { type BuildScope, guestRoute, vmLabels } from '../../cluster/build-scope.ts';
+import { runStage } from '../../cluster/evidence.ts';
+import { RELAY_PORTS } from '../../relay/relay-pod.ts';
+import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { withLogin } from './cloud-init.ts';
+import { readyFile, withModuleFiles } from './module-files.ts';
+
+/** A Secret holds 1 MiB with its encoding and metadata. */
+const MAX_ANSWER_BYTES = 900 * 1024;
+
+/** The Secrets behind the VM's cloud-init drive and its answer CD; what is there already is kept. */
+export async function ensureBuildSecrets(context: PhaseContext, scope: BuildScope, key: BuildKey): Promise<void> {
+  const { vm, names } = scope;
+  if (vm.cloudInit) {
+    await ensureSecret(context, scope, {
+      name: names.cloudInit(vm.name),
+      makeData: () => cloudInitData(context, scope, key),
+    });
+  }
+  if (vm.floppy.length > 0) {
+    await ensureSecret(context, scope, {
+      name: names.answers(vm.name),
+      makeData: () => answerData(context, scope, key),
+    });
+  }
+}
+
+type Data = Record<string, string>;
+
+interface WantedSecret {
+  readonly name: string;
+  /** Values in base64. */
+  readonly makeData: () => Promise<Data>;
+}
+
+async function ensureSecret(
+  { cluster, signal }: PhaseContext,
+  scope: BuildScope,
+  { name, makeData }: WantedSecret,
+): Promise<void> {
+  if (await cluster.get(RESOURCES.secrets, name, { signal })) return;
+  const secret: Secret = {
+    metadata: { name, labels: vmLabels(scope, 'build') },
+    type: 'Opaque',
+    data: await makeData(),
+  };
+  await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
+    cluster.createIfAbsent(RESOURCES.secrets, secret, { signal }),
+  );
+}
+
+async function cloudInitData(context: PhaseContext, { vm }: BuildScope, { publicKey }: BuildKey): Promise<Data> {
+  const { userData = null, userDataFrom = null, networkData = null } = vm.cloudInit ?? {};
+  const given = userDataFrom ? await readKey(context, userDataFrom) : userData;
+  const login = { username: vm.communicator.sshUsername, publicKey };
+  return {
+    userdata: encode(withLogin(given, login)),
+    ...(networkData === null ? {} : { networkdata: encode(networkData) }),
+  };
+}
+
+async function answerData(context: PhaseContext, scope: BuildScope, key: BuildKey): Promise<Data> {
+  const { vm } = scope;
+  const values = {
+    Name: vm.name,
+    HTTPIP: guestRoute(scope)?.relayAddress ?? '',
+    HTTPPort: String(RELAY_PORTS.http),
+    SSHPublicKey: key.publicKey,
+  };
+  return withModuleFiles(context, vm.floppy, async (contents) => {
+    const data: Data = {};
+    let totalBytes = 0;
+    for (const content of contents) {
+      const file = await readyFile(content, values);
+      totalBytes += file.sizeBytes;
+      if (totalBytes > MAX_ANSWER_BYTES) {
+        const message = `The floppy files of VM "${vm.name}" are larger than ${MAX_ANSWER_BYTES / 1024} KiB together`;
+        throw new PhaseFailure('ClusterRefused', message);
+      }
+      data[file.name] = (await buffer(file.content())).toString('base64');
+    }
+    return data;
+  });
+}
+
+/** The value of a key on the cluster. @throws PhaseFailure when it is missing and not optional */
+async function readKey({ cluster, signal }: PhaseContext, ref: ObjectKeyRef): Promise<string | null> {
+  const object =
+    ref.kind === 'Secret'
+      ? decode((await cluster.get(RESOURCES.secrets, ref.name, { signal }))?.data)
+      : (await cluster.get(RESOURCES.configMaps, ref.name, { signal }))?.data;
+  const value = object?.[ref.key];
+  if (value !== undefined) return value;
+  if (ref.optional) return null;
+  throw new PhaseFailure('ClusterRefused', `The ${ref.kind} "${ref.name}" has no key "${ref.key}" on the cluster`);
+}
+
+function decode(data: Readonly<Data> | undefined): Data | undefined {
+  if (!data) return undefined;
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
+}
+
+function encode(text: string): string {
+  return Buffer.from(text).toString('base64');
+}

@@ -1,0 +1,88 @@
+import type { Pod } from '../../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
+import type { BuildKey } from '../../cluster/build-key.ts';
+import { relayOf } from '../../cluster/build-scope.ts';
+import { runStage } from '../../cluster/evidence.ts';
+import { type ModuleScope, relayObject } from '../../cluster/network-objects.ts';
+import { putFile, waitForRelay } from '../../relay/relay-client.ts';
+import { RELAY_PORTS } from '../../relay/relay-pod.ts';
+import type { PhaseContext } from '../phase-executor.ts';
+import { readyFile, withModuleFiles } from './module-files.ts';
+
+const START_MS = 180_000;
+const ANSWER_MS = 60_000;
+const MIB = 1024 ** 2;
+/** Room on a relay; files by URL may be installers' images. */
+const ROOM_BYTES = { inline: 64 * MIB, url: 2048 * MIB } as const;
+
+/**
+ * Makes the relays of the module, or adopts them, and puts the files of `httpDirectory` on each, templates filled.
+ * May be called again at any time: a relay that was evicted is replaced, files that are there are not sent again.
+ */
+export async function ensureRelays(context: PhaseContext, scope: ModuleScope, key: BuildKey): Promise<void> {
+  const vpcs = scope.spec.network.vpcs.filter(({ name }) => relayOf(scope.spec, name));
+  await Promise.all(vpcs.map(({ name }) => ensureRelay(context, scope, name)));
+  const { module } = scope.spec;
+  if (module.httpDirectory.length === 0) return;
+  await withModuleFiles(context, module.httpDirectory, async (contents) => {
+    for (const { name: vpc } of vpcs) {
+      const values = fileValues(scope, { vpc, key });
+      for (const content of contents) {
+        const file = await readyFile(content, values);
+        await putFile(context.cluster, scope.names.relay(vpc), { ...file, signal: context.signal });
+      }
+    }
+  });
+}
+
+/** `Name` is known only where one VM can ask; else the text stays as it is. */
+function fileValues(
+  { spec }: ModuleScope,
+  { vpc, key }: { readonly vpc: string; readonly key: BuildKey },
+): Record<string, string> {
+  const [only, ...others] = spec.vms;
+  return {
+    HTTPIP: relayOf(spec, vpc)?.address ?? '',
+    HTTPPort: String(RELAY_PORTS.http),
+    SSHPublicKey: key.publicKey,
+    ...(only && others.length === 0 ? { Name: only.name } : {}),
+  };
+}
+
+async function ensureRelay(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<void> {
+  const { cluster, clusterConfig, signal } = context;
+  const { files, httpDirectory } = scope.spec.module;
+  const hasUrls = files.some(({ name, kind }) => kind === 'url' && httpDirectory.includes(name));
+  const maxFileBytes = hasUrls ? ROOM_BYTES.url : ROOM_BYTES.inline;
+  const pod = relayObject(scope, vpc, { image: clusterConfig.relayImage, maxFileBytes });
+  if (!pod) return;
+  const name = scope.names.relay(vpc);
+  await removeEnded(context, name);
+  await runStage(cluster, { reason: 'NotScheduled', subjects: [{ kind: 'Pod', name }] }, async () => {
+    await cluster.createIfAbsent(RESOURCES.pods, pod, { signal });
+    const what = `the relay of the VPC "${vpc}" to run`;
+    await waitFor(
+      cluster,
+      { resource: RESOURCES.pods, name },
+      { signal, deadlineMs: START_MS, what, until: (object) => (object && isRunning(object) ? true : undefined) },
+    );
+    await waitForRelay(cluster, name, { signal, deadlineMs: ANSWER_MS });
+  });
+}
+
+function isRunning({ status }: Pod): boolean {
+  return status?.phase === 'Running' && (status.containerStatuses ?? []).every(({ ready }) => ready);
+}
+
+/** A pod that was evicted stays as Failed and is never started again. */
+async function removeEnded({ cluster, store, claim, signal }: PhaseContext, name: string): Promise<void> {
+  const pod = await cluster.get(RESOURCES.pods, name, { signal });
+  const hasEnded = pod?.status?.phase === 'Failed' || pod?.status?.phase === 'Succeeded';
+  if (!pod || !(hasEnded || pod.metadata?.deletionTimestamp)) return;
+  await store.assertCurrent(claim);
+  const { uid } = pod.metadata ?? {};
+  await cluster.delete(RESOURCES.pods, name, { signal, ...(uid === undefined ? {} : { uid }) });
+  const removal = { signal, deadlineMs: START_MS, what: `the ended relay "${name}" to be removed` };
+  await waitUntilGone(cluster, { resource: RESOURCES.pods, name }, removal);
+}

@@ -1,0 +1,91 @@
+import type { DiskPlan, LayerDisk, LayerVm } from '../../../common/contracts/layers.ts';
+import { LABELS } from '../../../common/contracts/object-names.ts';
+import type { VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { waitFor } from '../../../common/kubernetes/wait-for.ts';
+import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
+import { lastEvents, runStage } from '../../cluster/evidence.ts';
+import { templateVm } from '../../cluster/template-vm.ts';
+import { restoreBytes } from '../import/sources.ts';
+import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+
+/**
+ * On every snapshot: the part of the layer's record that this VM contributes (`{layerKey, module, labels, vm}` as
+ * JSON), written before the module is done, so that the catalog can be read again from the cluster alone.
+ */
+export const LAYER_PART = 'slipway.dev/layer-part';
+
+const SNAPSHOT_MS = 900_000;
+
+/** Snapshots every disk of the VM, or adopts the snapshots, and waits until all can be cloned from. */
+export async function captureDisks(context: PhaseContext, scope: BuildScope): Promise<LayerVm> {
+  const { plan, names, vm } = scope;
+  await Promise.all(plan.disks.map((disk) => requestSnapshot(context, scope, disk)));
+  const disks = await Promise.all(plan.disks.map((disk) => readySnapshot(context, scope, disk)));
+  const layerVm: LayerVm = { vm: vm.name, template: names.template(vm.name), disks, firmware: vm.firmware.kind };
+  const { layerKey, module } = scope.spec;
+  const part = JSON.stringify({ layerKey, module: module.name, labels: module.labels, vm: layerVm });
+  const patch = { metadata: { annotations: { [LAYER_PART]: part } } };
+  for (const { snapshot } of disks) {
+    await context.cluster.mergePatch(RESOURCES.snapshots, snapshot, patch, { signal: context.signal });
+  }
+  return layerVm;
+}
+
+/** Makes the halted template VM, unless it is there. */
+export async function ensureTemplate(context: PhaseContext, scope: BuildScope, { disks }: LayerVm): Promise<void> {
+  const { cluster, clusterConfig, signal } = context;
+  const template = templateVm(scope, disks, clusterConfig.storageClass);
+  await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
+    cluster.createIfAbsent(RESOURCES.machines, template, { signal }),
+  );
+}
+
+async function requestSnapshot(context: PhaseContext, scope: BuildScope, { name }: DiskPlan): Promise<void> {
+  const { cluster, clusterConfig, signal } = context;
+  const { snapshotClass } = clusterConfig;
+  const volume = scope.names.disk(scope.vm.name, name);
+  const snapshot: VolumeSnapshot = {
+    metadata: {
+      name: volume,
+      labels: { ...vmLabels(scope, 'layer'), [LABELS.layerKey]: keyLabel(scope.spec.layerKey) },
+    },
+    spec: {
+      source: { persistentVolumeClaimName: volume },
+      ...(snapshotClass === undefined ? {} : { volumeSnapshotClassName: snapshotClass }),
+    },
+  };
+  await runStage(cluster, { reason: 'SnapshotFailed', subjects: [] }, () =>
+    cluster.createIfAbsent(RESOURCES.snapshots, snapshot, { signal }),
+  );
+}
+
+async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: DiskPlan): Promise<LayerDisk> {
+  const { cluster, signal } = context;
+  const name = scope.names.disk(scope.vm.name, disk.name);
+  let lastError: string | undefined;
+  const subjects = [{ kind: 'VolumeSnapshot', name }];
+  const ready = await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
+    waitFor(
+      cluster,
+      { resource: RESOURCES.snapshots, name },
+      {
+        signal,
+        deadlineMs: SNAPSHOT_MS,
+        what: `the snapshot of disk "${disk.name}"`,
+        until: (object) => {
+          // The driver repeats by itself: its error is a word for the deadline, not an end.
+          lastError = object?.status?.error?.message ?? lastError;
+          return object?.status?.readyToUse ? object : undefined;
+        },
+      },
+    ),
+  ).catch(async (error) => {
+    if (!(error instanceof PhaseFailure) || !lastError) throw error;
+    const evidence = { events: await lastEvents(cluster, subjects) };
+    throw new PhaseFailure('SnapshotFailed', `Disk "${disk.name}": ${lastError}`, { cause: error, evidence });
+  });
+  const claim = await cluster.get(RESOURCES.claims, name, { signal });
+  const asked = Number(claim?.spec?.resources?.requests?.['storage'] ?? 0) || (disk.sizeBytes ?? 0);
+  return { name: disk.name, snapshot: name, sizeBytes: Math.max(restoreBytes(ready), asked), bus: disk.bus };
+}

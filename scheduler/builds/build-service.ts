@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Agent } from 'undici';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { FarmKey } from '../../common/config/sealing.ts';
+import type { Limits } from '../../common/contracts/builds.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { parseModules } from '../../common/contracts/module/parse.ts';
+import { hasErrors } from '../../common/contracts/module/problem.ts';
+import type { Plan } from '../../common/contracts/plans.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { type LayerCatalog, readCatalog } from '../../common/redis/layers.ts';
+import { readUsage } from '../../common/redis/slots.ts';
+import { type SubmissionReply, submitBuild } from '../../common/redis/submissions.ts';
+import { expandGraph, type GraphPlan } from '../graph/expand.ts';
+import type { Facts } from '../graph/facts.ts';
+import { placeModules } from './place-modules.ts';
+import { resolveFacts } from './resolve-facts.ts';
+import { compileSubmission } from './submission.ts';
+import { newUlid } from './ulid.ts';
+
+/** The catalog may change between a plan and its acceptance; this often it is planned anew. */
+const MAX_PLANS = 4;
+
+/** A cluster that the farm may build on. */
+export interface BuildCluster {
+  readonly name: string;
+  readonly namespace: string;
+  readonly limits: Limits;
+  isHealthy(): boolean;
+}
+
+/** What the service works with. */
+export interface BuildServiceOptions {
+  readonly redis: Redis;
+  readonly clock: Clock;
+  readonly farmKey: FarmKey;
+  /** For the farm's own requests to URLs. */
+  readonly agent: Agent;
+  readonly clusters: readonly BuildCluster[];
+  readonly retentionMs: number;
+}
+
+/** What a client asks to be built. */
+export interface BuildRequest {
+  readonly files: readonly { readonly path: string; readonly text: string }[];
+  readonly variables: Readonly<Record<string, string>>;
+  readonly noCache: boolean;
+  /** Names of modules. */
+  readonly rebuild: readonly string[];
+  readonly strict: boolean;
+}
+
+export interface AcceptedBuild {
+  readonly buildId: string;
+  readonly plan: Plan;
+}
+
+/** Turns modules into plans, and plans into builds. */
+export class BuildService {
+  readonly #options: BuildServiceOptions;
+
+  constructor(options: BuildServiceOptions) {
+    this.#options = options;
+  }
+
+  /** The plan of a request at this moment; nothing is changed. @throws as `submit` */
+  async plan(request: BuildRequest): Promise<Plan> {
+    const modules = readModules(request);
+    const facts = await resolveFacts(modules, this.#options.agent);
+    return this.#expand(request, { modules, facts, catalog: await readCatalog(this.#options.redis) }).plan;
+  }
+
+  /**
+   * Accepts a build. The same request under the same key gives the same build again.
+   * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, ExceedsLimits (with `details.problems`),
+   * SourceUnreachable, ClusterUnfit, IdempotencyConflict, RedisUnavailable
+   */
+  async submit(request: BuildRequest, idempotencyKey: string | null): Promise<AcceptedBuild> {
+    const { redis, clock, agent, retentionMs } = this.#options;
+    const modules = readModules(request);
+    const facts = await resolveFacts(modules, agent);
+    const buildId = newUlid(clock.now());
+    const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
+    let reply: SubmissionReply | undefined;
+    for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
+      const catalog = await readCatalog(redis);
+      const graph = this.#expand(request, { modules, facts, catalog });
+      const submitted = compileSubmission({
+        graph,
+        clusterOf: await this.#place(graph, catalog),
+        namespaceOf: (cluster) => this.#options.clusters.find(({ name }) => name === cluster)?.namespace ?? '',
+        isFresh: (name) => request.noCache || request.rebuild.includes(name),
+        seal: (secret) => this.#options.farmKey.seal(secret),
+        newId: () => newUlid(clock.now()),
+      });
+      reply = await submitBuild(redis, { buildId, idempotencyKey, digest, retentionMs, modules: submitted });
+      if (reply.outcome === 'existing') return { buildId: reply.buildId, plan: graph.plan };
+      if (reply.outcome === 'accepted') return { buildId, plan: withActions(graph.plan, reply.actions) };
+    }
+    throw new FarmError('NoCapacity', 'The catalog changed again and again while the build was planned. Try again.');
+  }
+
+  #expand(
+    request: BuildRequest,
+    { modules, facts, catalog }: { modules: readonly CompiledModule[]; facts: Facts; catalog: LayerCatalog },
+  ): GraphPlan {
+    const { clusters, farmKey } = this.#options;
+    return expandGraph({
+      modules,
+      facts,
+      catalog: {
+        layers: Object.fromEntries(catalog.layers),
+        newest: Object.fromEntries(catalog.newest),
+        building: new Set(catalog.flights.keys()),
+      },
+      fingerprint: (secret) => farmKey.fingerprint(secret),
+      options: {
+        noCache: request.noCache,
+        rebuild: request.rebuild,
+        limits: Object.fromEntries(clusters.map(({ name, limits }) => [name, limits])),
+      },
+    });
+  }
+
+  async #place({ plan, layers }: GraphPlan, catalog: LayerCatalog): Promise<Map<string, string>> {
+    const clusters = await Promise.all(
+      this.#options.clusters.map(async (cluster) => {
+        const usage = await readUsage(this.#options.redis, cluster.name);
+        const waiting = [...catalog.flights.values()].filter((flight) => flight.cluster === cluster.name).length;
+        const load = (usage.vms + waiting) / cluster.limits.vms;
+        return { name: cluster.name, limits: cluster.limits, load, healthy: cluster.isHealthy() };
+      }),
+    );
+    const built = plan.modules.filter(({ action }) => action !== 'reuse');
+    const names = new Set(built.map(({ name }) => name));
+    const clusterOf = (key: string) => catalog.flights.get(key)?.cluster ?? catalog.layers.get(key)?.cluster;
+    const madeHere = new Set(built.filter(({ action }) => action === 'build').map(({ layerKey }) => layerKey));
+    const modules = built.map(({ name, dependsOn, action, layerKey }) => {
+      const parents = (layers[name]?.parents ?? []).filter((key) => !madeHere.has(key));
+      const boundTo = [...parents, ...(action === 'join' ? [layerKey] : [])].flatMap((key) => clusterOf(key) ?? []);
+      const vms = layers[name]?.spec?.vms ?? [];
+      return { name, parents: dependsOn.filter((parent) => names.has(parent)), boundTo, vms };
+    });
+    return placeModules(modules, clusters);
+  }
+}
+
+function readModules({ files, variables, strict, rebuild }: BuildRequest): readonly CompiledModule[] {
+  const { modules, problems } = parseModules(files, { variables, strict });
+  if (hasErrors(problems)) {
+    const [first] = problems.filter((problem) => problem.severity === 'error');
+    const sentence = `${first?.file}:${first?.line}:${first?.column}: ${first?.message}`;
+    throw new FarmError('InvalidModule', sentence, { details: { problems } });
+  }
+  if (modules.length === 0) throw new FarmError('InvalidModule', 'There is no module in what was sent.');
+  const unknown = rebuild.find((name) => !modules.some((module) => module.name === name));
+  if (unknown !== undefined) throw new FarmError('InvalidRequest', `There is no module "${unknown}" to rebuild.`);
+  return modules;
+}
+
+function withActions(plan: Plan, actions: ReadonlyMap<string, Plan['modules'][number]['action']>): Plan {
+  return {
+    ...plan,
+    modules: plan.modules.map((module) => ({ ...module, action: actions.get(module.name) ?? module.action })),
+  };
+}

@@ -1,0 +1,79 @@
+import type { LayerSpec } from '../../common/contracts/layers.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
+import type { PlanModule } from '../../common/contracts/plans.ts';
+import { assert } from '../../common/errors/farm-error.ts';
+import type { SubmittedModule, SubmittedPhase } from '../../common/redis/submissions.ts';
+import { PHASE_SECONDS } from '../graph/critical-path.ts';
+import type { GraphPlan } from '../graph/expand.ts';
+import { phaseJobs } from '../graph/phase-jobs.ts';
+
+/** A plan, and what was decided about it. */
+export interface SubmissionInput {
+  readonly graph: GraphPlan;
+  /** Cluster of every module that is not reused. */
+  readonly clusterOf: ReadonlyMap<string, string>;
+  namespaceOf(cluster: string): string;
+  /** Whether a module is built whatever there is. */
+  isFresh(name: string): boolean;
+  seal(secret: string): string;
+  newId(): string;
+}
+
+/** A plan as the farm's state takes it: secrets sealed, jobs as in-degrees inside their modules. Pure but for ids. */
+export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
+  const { graph, clusterOf } = input;
+  const priorities = remainingSeconds(graph.plan.modules);
+  return graph.plan.modules.map(({ name, layerKey, action, dependsOn }): SubmittedModule => {
+    if (action === 'reuse') return { action, name, layerKey, dependsOn };
+    const layer = graph.layers[name];
+    const cluster = clusterOf.get(name);
+    assert(layer?.spec && cluster, `Module "${name}" is planned and placed before it is submitted.`);
+    return {
+      action,
+      name,
+      layerKey,
+      dependsOn,
+      fresh: input.isFresh(name) || layer.provisional,
+      layerBuild: input.newId(),
+      parents: layer.parents,
+      cluster,
+      namespace: input.namespaceOf(cluster),
+      priority: priorities.get(name) ?? 0,
+      spec: sealSpec(layer.spec, input.seal),
+      phases: phasesOf(layer.spec),
+    };
+  });
+}
+
+/** The longest chain of work from the start of a module to the end of the plan, by rough phase times. */
+function remainingSeconds(modules: readonly PlanModule[]): Map<string, number> {
+  const moduleSeconds = PHASES.reduce((sum, phase) => sum + PHASE_SECONDS[phase], 0);
+  const behind = new Map<string, number>();
+  const remaining = new Map<string, number>();
+  for (const { name, dependsOn, action } of modules.toReversed()) {
+    const seconds = (behind.get(name) ?? 0) + (action === 'reuse' ? 0 : moduleSeconds);
+    remaining.set(name, seconds);
+    for (const parent of dependsOn) behind.set(parent, Math.max(behind.get(parent) ?? 0, seconds));
+  }
+  return remaining;
+}
+
+/** Also for a module that joins: the work that it would have joined may have ended by now. */
+function phasesOf({ module }: LayerSpec): SubmittedPhase[] {
+  const jobs = phaseJobs(module, []);
+  const byId = new Map(jobs.map((job) => [job.id, job]));
+  return jobs.map(({ vm, phase, dependsOn }) => ({
+    vm,
+    phase,
+    dependsOn: dependsOn.flatMap((id) => byId.get(id) ?? []),
+  }));
+}
+
+function sealSpec(spec: LayerSpec, seal: (secret: string) => string): LayerSpec {
+  const vms = spec.module.vms.map((vm) => {
+    const { sshPassword } = vm.communicator;
+    if (sshPassword === null) return vm;
+    return { ...vm, communicator: { ...vm.communicator, sshPassword: seal(sshPassword) } };
+  });
+  return { ...spec, module: { ...spec.module, vms } };
+}

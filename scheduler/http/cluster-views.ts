@@ -1,0 +1,54 @@
+import type { Redis } from 'ioredis';
+import type { ClusterView, Limits } from '../../common/contracts/builds.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
+import { KEYS } from '../../common/redis/keys.ts';
+import { readWorkers } from '../../common/redis/presence.ts';
+import { readRedis } from '../../common/redis/scripts.ts';
+import { readUsage, type Slot } from '../../common/redis/slots.ts';
+import type { PhaseQueues } from '../dispatch/queues.ts';
+
+/** A cluster as this scheduler knows it. */
+export interface KnownCluster {
+  readonly name: string;
+  readonly limits: Limits;
+  /** Null while its API answers, else what is wrong. */
+  trouble(): string | null;
+}
+
+/** What `GET /clusters` says of a cluster. @throws RedisUnavailable */
+export async function clusterView(
+  { redis, queues }: { readonly redis: Redis; readonly queues: PhaseQueues },
+  cluster: KnownCluster,
+): Promise<ClusterView> {
+  const { name, limits } = cluster;
+  const [usage, workers, depths] = await Promise.all([
+    readUsage(redis, name),
+    readWorkers(redis, name),
+    Promise.all(PHASES.map(async (phase) => ({ phase, ...(await queues.depth(phase, name)) }))),
+  ]);
+  const message = cluster.trouble();
+  return {
+    name,
+    healthy: message === null,
+    message,
+    limits,
+    inUse: { imports: usage.imports, vms: usage.vms, cpu: usage.cpu, memoryBytes: usage.memoryBytes },
+    holders: await holdersOf(redis, usage.slots),
+    queues: depths,
+    workers: PHASES.map((phase) => {
+      const present = workers.filter((worker) => worker.phase === phase);
+      return { phase, processes: present.length, capacity: present.reduce((sum, worker) => sum + worker.capacity, 0) };
+    }),
+  };
+}
+
+async function holdersOf(redis: Redis, slots: readonly Slot[]): Promise<ClusterView['holders']> {
+  const counts = new Map<string, number>();
+  for (const { layerBuild } of slots) counts.set(layerBuild, (counts.get(layerBuild) ?? 0) + 1);
+  return Promise.all(
+    [...counts].map(async ([layerBuild, vms]) => {
+      const module = await readRedis(redis.hget(KEYS.work(layerBuild), 'module'));
+      return { layerBuild, module: module ?? '', vms };
+    }),
+  );
+}

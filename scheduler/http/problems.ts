@@ -1,0 +1,61 @@
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { z } from 'zod';
+import { type ProblemDetails, problemSchema } from '../../common/contracts/problems.ts';
+import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+
+/** What Express and its body parsers throw. */
+const requestErrorSchema = z.object({ status: z.int().min(400).max(499), message: z.string() });
+
+/** Answers what nothing else has answered. */
+export const notFound: RequestHandler = (request) => {
+  throw new FarmError('NotFound', `There is nothing at ${request.method} ${request.path}.`);
+};
+
+/** Turns whatever a handler threw into problem details (RFC 9457), by the error table. */
+export function answerProblems(logger: Logger): ErrorRequestHandler {
+  return (error, request, response, next) => {
+    const { status, farmError } = classify(error);
+    const level = KIND_POLICY[farmError.kind].logLevel;
+    logger[level](
+      { err: level === 'error' ? error : undefined, code: farmError.code, path: request.path },
+      'A request was refused',
+    );
+    // The answer has begun: all that is left is to cut it.
+    if (response.headersSent) return next(error);
+    response
+      .status(status)
+      .type('application/problem+json')
+      .send(JSON.stringify(problemDetails(farmError, status)));
+  };
+}
+
+function classify(error: unknown): { status: number; farmError: FarmError } {
+  if (error instanceof FarmError) return { status: ERRORS[error.code].http, farmError: error };
+  const refused = requestErrorSchema.safeParse(error);
+  if (refused.success) {
+    const farmError = new FarmError('InvalidRequest', refused.data.message, { cause: error });
+    return { status: refused.data.status, farmError };
+  }
+  if (error instanceof z.ZodError) {
+    return { status: 400, farmError: new FarmError('InvalidRequest', z.prettifyError(error), { cause: error }) };
+  }
+  const farmError = new FarmError('BrokenInvariant', errorMessage(error), { cause: error });
+  return { status: ERRORS.BrokenInvariant.http, farmError };
+}
+
+function problemDetails({ code, message, details }: FarmError, status: number): ProblemDetails {
+  const problems = z.array(problemSchema).safeParse(details['problems']);
+  const { kind, solve } = ERRORS[code];
+  return {
+    type: `urn:slipway:error:${code}`,
+    title: code,
+    status,
+    // What an internal error says may carry what nobody should see; the log has it.
+    detail: kind === 'internal' ? 'The farm has met a fault of its own.' : message,
+    code,
+    solve,
+    ...(problems.success ? { problems: problems.data } : {}),
+  };
+}

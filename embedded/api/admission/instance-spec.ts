@@ -1,5 +1,6 @@
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Findings } from './findings.ts';
+import { checkHypervFeatures } from './hyperv.ts';
 import { checkDisks } from './instance-disks.ts';
 import { checkNetworks } from './instance-networks.ts';
 import { checkVolumes } from './instance-volumes.ts';
@@ -21,6 +22,7 @@ export function checkInstanceSpec(spec: JsonObject, field: string, findings: Fin
   checkNetworks(spec, field, findings);
   checkBootOrders(spec, field, findings);
   checkInputs(spec, field, findings);
+  checkHypervFeatures(spec, field, findings);
   const { startStrategy, evictionStrategy } = spec;
   if (startStrategy !== undefined && startStrategy !== 'Paused') {
     findings.add(

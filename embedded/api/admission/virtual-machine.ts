@@ -4,6 +4,7 @@ import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../obje
 import type { KindAdmission } from './admission.ts';
 import { checkDataVolumeSpec } from './data-volume.ts';
 import { Findings } from './findings.ts';
+import { fillHypervFeatures } from './hyperv.ts';
 import { checkInstanceSpec } from './instance-spec.ts';
 
 const MACHINE_WEBHOOK = 'virtualmachine-validator.kubevirt.io';
@@ -25,6 +26,7 @@ function fillInstanceSpec(spec: JsonObject, before: unknown): void {
   const domain = part(spec, 'domain');
   const machine = part(domain, 'machine');
   machine['type'] ||= 'q35';
+  fillHypervFeatures(domain);
   const firmware = part(domain, 'firmware');
   firmware['uuid'] ??= fieldAt(before, 'domain', 'firmware', 'uuid') ?? randomUUID();
   firmware['serial'] ??= fieldAt(before, 'domain', 'firmware', 'serial') ?? randomUUID();

@@ -68,13 +68,13 @@ export class PodHandler {
     if (phaseOf(pod) !== 'Running') {
       throw badRequest(`unable to forward port because pod is not running. Current status=${phaseOf(pod)}`);
     }
-    const ports = upgrade.url.searchParams.getAll('ports').flatMap((list) => list.split(',').map(Number));
-    if (ports.length === 0 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535)) {
-      throw badRequest('query parameter "ports" must name valid ports');
-    }
     const offers = upgrade.request.headers['sec-websocket-protocol']?.split(',').map((offer) => offer.trim()) ?? [];
     if (!PROTOCOLS.some((protocol) => offers.includes(protocol))) {
       throw badRequest(`unable to upgrade: none of the protocols "${offers.join(', ')}" is served for port-forward`);
+    }
+    const ports = upgrade.url.searchParams.getAll('ports').flatMap((list) => list.split(',').map(Number));
+    if (ports.length === 0 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535)) {
+      throw badRequest('query parameter "ports" must name valid ports');
     }
     const client = await acceptWebSocket(upgrade, (offered) => PROTOCOLS.find((protocol) => offered.has(protocol)));
     client.on('error', () => client.terminate());

@@ -130,12 +130,6 @@ const PROBES: Readonly<Record<string, () => Promise<void>>> = {
     };
     expect(await client.send('POST', `${machines}?dryRun=All`, body)).toMatchObject({ code: 201 });
   },
-  'no-hyperv-dependencies': async () => {
-    const features = { hyperv: { synictimer: { enabled: true }, synic: { enabled: false } } };
-    const spec = { runStrategy: 'Halted', template: { spec: { domain: { ...domain, features } } } };
-    const { code, body } = await client.send('POST', `${machines}?dryRun=All`, { metadata: { name: 'hyperv' }, spec });
-    expect([code, JSON.stringify(body['spec']).includes('vpindex')]).toEqual([201, false]);
-  },
   'no-hotplug-headroom': async () => {
     const { code, body } = await client.send('POST', `${instances}?dryRun=All`, {
       metadata: { name: 'i' },

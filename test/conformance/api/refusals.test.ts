@@ -128,6 +128,11 @@ const MACHINES: readonly (readonly [string, Json, string])[] = [
     'only tablet type',
   ],
   [
+    'a Hyper-V feature without what it needs',
+    machine(instanceSpec({ features: { hyperv: { synictimer: {}, synic: { enabled: false } } } })),
+    "requires 'synic'",
+  ],
+  [
     'a data volume template that nothing uses',
     machine(instanceSpec({}), {
       dataVolumeTemplates: [

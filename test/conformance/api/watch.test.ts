@@ -1,3 +1,4 @@
+import { CoreV1Api, makeInformer } from '@kubernetes/client-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { conformanceCluster, type EmbeddedCluster, foreignKubeconfig } from '../../harness/embedded-cluster.ts';
 import { ClusterClient } from './cluster-client.ts';
@@ -63,6 +64,30 @@ test('watches one object by its name', async () => {
   await client.send('POST', configMaps, { metadata: { name: 'single' } });
   expect(await read(`resourceVersion=${from}&fieldSelector=metadata.name%3Dsingle`, 1)).toEqual(['ADDED single']);
   expect(await client.send('GET', `${configMaps}?fieldSelector=data.a%3D1`)).toMatchObject({ code: 400 });
+});
+
+test('feeds the informer of the Kubernetes client', async () => {
+  const core = client.config.makeApiClient(CoreV1Api);
+  const labelSelector = 'fed=informer';
+  const informer = makeInformer(
+    client.config,
+    configMaps,
+    () => core.listNamespacedConfigMap({ namespace, labelSelector }),
+    labelSelector,
+  );
+  const seen: string[] = [];
+  const done = new Promise<void>((resolve) => {
+    informer.on('add', ({ metadata }) => seen.push(`add ${metadata?.name}`));
+    informer.on('update', ({ data }) => seen.push(`update ${data?.['a']}`));
+    informer.on('delete', () => resolve());
+  });
+  await client.send('POST', configMaps, { metadata: { name: 'fed', labels: { fed: 'informer' } } });
+  await informer.start();
+  await client.patch(`${configMaps}/fed`, 'merge-patch+json', { data: { a: '1' } });
+  await client.send('DELETE', `${configMaps}/fed`);
+  await done;
+  await informer.stop();
+  expect(seen).toEqual(['add fed', 'update 1']);
 });
 
 test('ends after timeoutSeconds, with a bookmark at the last position', async () => {

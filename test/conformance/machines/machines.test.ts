@@ -1,0 +1,184 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { PNG } from 'pngjs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
+import { screenshot } from '../../../common/kubernetes/machine-actions.ts';
+import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
+import { layoutOf } from '../../../embedded/host/layout.ts';
+import { type ServedFile, serveFile } from '../../harness/file-server.ts';
+import { guestImages } from '../../harness/guest-images.ts';
+import { newKey, refusal, runInGuest, streamClient } from './guest-login.ts';
+import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
+import { FORWARDER, machine, networkObjects, scriptPod } from './manifests.ts';
+
+const key = newKey();
+let laboratory: Laboratory;
+let image: ServedFile;
+let client: ClusterClient;
+let isClosed = false;
+
+beforeAll(async () => {
+  image = await serveFile((await guestImages()).cloudImage);
+  laboratory = await Laboratory.open({ podCommands: { forwarder: FORWARDER } });
+  client = streamClient(laboratory.cluster.kubeconfig);
+  const { vpc, attachment, subnet } = networkObjects('lan', '10.88.0.0/24');
+  await laboratory.create('Vpc', vpc);
+  await laboratory.create('NetworkAttachmentDefinition', attachment);
+  await laboratory.create('Subnet', subnet);
+  const userdata = `#cloud-config\nssh_authorized_keys:\n  - ${key.publicKey}\n`;
+  await laboratory.create('Secret', { metadata: { name: 'seed' }, stringData: { userdata } });
+  for (const [port, name] of [
+    ['2210', 'to-first'],
+    ['2220', 'to-second'],
+  ] as const) {
+    const ip = name === 'to-first' ? '10.88.0.2' : '10.88.0.3';
+    const target = name === 'to-first' ? '10.88.0.10' : '10.88.0.20';
+    await laboratory.create(
+      'Pod',
+      scriptPod(name, { network: 'lan', ip, image: 'forwarder', args: [port, target, '22'] }),
+    );
+  }
+  const first = { source: { http: { url: image.url } }, network: 'lan', ip: '10.88.0.10', mac: '02:00:00:88:00:10' };
+  await laboratory.create('VirtualMachine', machine('first', first));
+  await laboratory.act('virtualmachines/first/start');
+  await laboratory.untilPhase('Pod', 'to-first', 'Running');
+  await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+}, 60_000);
+
+afterAll(async () => {
+  if (!isClosed) await laboratory?.close();
+  await image?.stop();
+});
+
+const inFirst = (command: string) =>
+  runInGuest({ client, pod: 'to-first', port: 2210, privateKey: key.privateKey }, command);
+const inSecond = (command: string) =>
+  runInGuest({ client, pod: 'to-second', port: 2220, privateKey: key.privateKey }, command);
+
+/** The protocol version that a VNC server sends first. */
+async function banner(stream: Duplex): Promise<string> {
+  const [chunk] = (await once(stream, 'data')) as [Buffer];
+  return chunk.toString('latin1', 0, 12);
+}
+
+test('a guest gets its reserved address and the key of its seed, and is reached through a pod', async () => {
+  expect(await inFirst('hostname; ip -4 -o addr show scope global')).toMatch(/^first\n.*\b10\.88\.0\.10\/24\b/);
+  await inFirst('echo from-the-parent > /root/mark; sync');
+}, 40_000);
+
+test('an address of a secondary network stays invisible, and the address object says it', async () => {
+  const vmi = await laboratory.get('VirtualMachineInstance', 'first');
+  const [card] = (vmi?.status?.['interfaces'] ?? []) as { ipAddress?: string; mac: string }[];
+  expect(card).toMatchObject({ mac: '02:00:00:88:00:10' });
+  expect(card?.ipAddress).toBeUndefined();
+  const { body } = await laboratory.client.send(
+    'GET',
+    laboratory.path('IP', `first.${NAMESPACE}.lan.${NAMESPACE}.ovn`),
+  );
+  expect(body['spec']).toMatchObject({ v4IpAddress: '10.88.0.10', subnet: 'lan-subnet', podName: 'first' });
+});
+
+test('a newcomer takes the screen over unless the session is to be preserved, and a picture disturbs nobody', async () => {
+  const incumbent = await openSubresourceStream(client, 'first', { stream: 'vnc' });
+  expect(await banner(incumbent)).toBe('RFB 003.008\n');
+  const denied = await refusal(client, 'virtualmachineinstances/first/vnc?preserveSession=true');
+  expect(denied).toMatchObject({ code: 500, text: expect.stringContaining('Active VNC connection. Request denied.') });
+  const picture = PNG.sync.read((await screenshot(client, 'first')) ?? Buffer.alloc(0));
+  expect(picture.width).toBeGreaterThan(100);
+  expect(incumbent.destroyed).toBe(false);
+  const evicted = once(incumbent, 'close');
+  incumbent.on('error', () => {}).resume();
+  const newcomer = await openSubresourceStream(client, 'first', { stream: 'vnc' });
+  expect(await banner(newcomer)).toBe('RFB 003.008\n');
+  await evicted;
+  newcomer.destroy();
+});
+
+test('pausing shows as a condition and ends with unpausing', async () => {
+  const isPaused = ({ status }: Seen) => status?.conditions?.some(({ type }) => type === 'Paused') ?? false;
+  await laboratory.act('virtualmachineinstances/first/pause');
+  const held = await laboratory.until('VirtualMachineInstance', 'first', isPaused);
+  expect(held.status?.phase).toBe('Running');
+  await laboratory.act('virtualmachineinstances/first/unpause');
+  await laboratory.until('VirtualMachineInstance', 'first', (vmi) => !isPaused(vmi));
+});
+
+test('a server that was killed finds its machines and pods again', async () => {
+  const before = await inFirst('cat /proc/sys/kernel/random/boot_id');
+  const uid = (await laboratory.get('VirtualMachineInstance', 'first'))?.metadata.uid;
+  await laboratory.cluster.kill('SIGKILL');
+  await laboratory.cluster.restart();
+  expect(await inFirst('cat /proc/sys/kernel/random/boot_id')).toBe(before);
+  expect(await laboratory.get('VirtualMachineInstance', 'first')).toMatchObject({
+    metadata: { uid },
+    status: { phase: 'Running' },
+  });
+}, 40_000);
+
+test('a clone of a snapshot of the running machine boots with what was on its disk', async () => {
+  const source = { persistentVolumeClaimName: 'first-root' };
+  await laboratory.create('VolumeSnapshot', { metadata: { name: 'taken' }, spec: { source } });
+  await laboratory.until('VolumeSnapshot', 'taken', ({ status }) => status?.['readyToUse'] === true);
+  await inFirst('echo too-late > /root/mark; sync');
+  const second = { network: 'lan', ip: '10.88.0.20', mac: '02:00:00:88:00:20' };
+  const clone = { snapshot: { namespace: NAMESPACE, name: 'taken' } };
+  await laboratory.create('VirtualMachine', machine('second', { source: clone, ...second }));
+  await laboratory.act('virtualmachines/second/start');
+  expect(await inSecond('cat /root/mark; hostname')).toBe('from-the-parent\nsecond');
+  expect(await inFirst('cat /root/mark')).toBe('too-late');
+}, 60_000);
+
+test('a guest that powers itself off leaves a Succeeded instance behind', async () => {
+  await inSecond('poweroff').catch(() => ''); // The connection may be cut before the answer.
+  await laboratory.untilPhase('VirtualMachineInstance', 'second', 'Succeeded');
+  const vm = await laboratory.until(
+    'VirtualMachine',
+    'second',
+    ({ status }) => status?.['printableStatus'] === 'Stopped',
+  );
+  expect(vm.status?.['created']).toBe(true);
+}, 40_000);
+
+test('a stop presses the power button and ends as Succeeded; no grace ends it at once', async () => {
+  await laboratory.act('virtualmachines/first/stop');
+  await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Succeeded');
+  await laboratory.untilGone('VirtualMachineInstance', 'first');
+  await laboratory.act('virtualmachines/first/start');
+  await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+  await laboratory.act('virtualmachines/first/stop', { gracePeriod: 0 });
+  await laboratory.untilGone('VirtualMachineInstance', 'first');
+}, 40_000);
+
+test('a lost process makes its instance Failed', async () => {
+  await laboratory.act('virtualmachines/first/start');
+  const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+  for (const pid of await processesOf(metadata.uid)) process.kill(pid, 'SIGKILL');
+  await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Failed');
+});
+
+test('purging leaves no process, no namespace, no interface, no table and no file', async () => {
+  const dataDir = laboratory.cluster.dataDir ?? '';
+  const { prefix } = layoutOf(dataDir);
+  expect(await processesOf(dataDir)).not.toEqual([]);
+  isClosed = true;
+  await laboratory.close();
+  expect(await processesOf(dataDir)).toEqual([]);
+  const host = execFileSync('sh', ['-c', 'ip netns list; ip -br link; nft list tables']).toString();
+  expect(host).not.toContain(prefix);
+  expect((await readdir(tmpdir())).map((name) => `${tmpdir()}/${name}`)).not.toContain(dataDir);
+}, 30_000);
+
+/** Processes that name a text on their command line. */
+async function processesOf(text: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) =>
+      (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(text) ? [Number(pid)] : [],
+    ),
+  );
+  return found.flat();
+}

@@ -1,0 +1,120 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Laboratory } from './laboratory.ts';
+import { LISTENER, networkObjects, PROBE, scriptPod } from './manifests.ts';
+
+/** An "outside" of this host: a namespace behind a veth pair, in a network that is for documentation (RFC 5737). */
+const OUTSIDE = {
+  namespace: `outside${process.pid}`,
+  device: `out${process.pid}`,
+  address: '198.51.100.2',
+  host: '198.51.100.1',
+};
+const PORT = 4000;
+
+let laboratory: Laboratory;
+let hostService: Server;
+let outsideService: ReturnType<typeof import('node:child_process').spawn> | undefined;
+let probes = 0;
+
+beforeAll(async () => {
+  const { namespace, device, address, host } = OUTSIDE;
+  const ip = (...args: string[]) => execFileSync('ip', args);
+  ip('netns', 'add', namespace);
+  ip('link', 'add', device, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
+  ip('addr', 'add', `${host}/30`, 'dev', device);
+  ip('link', 'set', device, 'up');
+  execFileSync('sh', ['-c', `echo 1 > /proc/sys/net/ipv4/conf/${device}/forwarding`]);
+  ip('-n', namespace, 'addr', 'add', `${address}/30`, 'dev', 'eth0');
+  ip('-n', namespace, 'link', 'set', 'eth0', 'up');
+  const { spawn } = await import('node:child_process');
+  const [command = '', ...args] = LISTENER;
+  outsideService = spawn('nsenter', [`--net=/run/netns/${namespace}`, command, ...args, String(PORT)]);
+  hostService = createServer((client) => client.end()).listen(0, '0.0.0.0');
+  await once(hostService, 'listening');
+  laboratory = await Laboratory.open({ podCommands: { listener: LISTENER, probe: PROBE } });
+  // Two VPCs with the very same addresses.
+  for (const name of ['red', 'blue']) {
+    const { vpc, attachment, subnet } = networkObjects(name, '10.77.0.0/24');
+    await laboratory.create('Vpc', vpc);
+    await laboratory.create('NetworkAttachmentDefinition', attachment);
+    await laboratory.create('Subnet', subnet);
+  }
+  const listener = scriptPod('listener', { network: 'red', ip: '10.77.0.10', image: 'listener', args: [String(PORT)] });
+  await laboratory.create('Pod', listener);
+  await laboratory.untilPhase('Pod', 'listener', 'Running');
+});
+
+afterAll(async () => {
+  await laboratory?.close();
+  outsideService?.kill('SIGKILL');
+  hostService?.close();
+  execFileSync('ip', ['netns', 'del', OUTSIDE.namespace]);
+});
+
+/** Whether a pod in the network can connect to the address. */
+async function reaches(network: string, host: string, port: number): Promise<boolean> {
+  const name = `probe-${++probes}`;
+  const args = [host, String(port)];
+  await laboratory.create('Pod', scriptPod(name, { network, ip: `10.77.0.${100 + probes}`, image: 'probe', args }));
+  const ended = await laboratory.until(
+    'Pod',
+    name,
+    ({ status }) => status?.phase === 'Succeeded' || status?.phase === 'Failed',
+  );
+  return ended.status?.phase === 'Succeeded';
+}
+
+const gateway = (replicas: number) => ({
+  metadata: { name: 'out' },
+  spec: { vpc: 'red', replicas, externalSubnet: 'external', policies: [{ snat: true, subnets: ['red-subnet'] }] },
+});
+
+test('pods of a VPC reach each other, and nobody reaches into another VPC, the host, or out', async () => {
+  const { port } = hostService.address() as AddressInfo;
+  // A probe that could not connect at all would prove nothing: the first one must.
+  expect(await reaches('red', '10.77.0.10', PORT)).toBe(true);
+  const others = await Promise.all([
+    reaches('blue', '10.77.0.10', PORT),
+    reaches('red', OUTSIDE.host, port),
+    reaches('red', '127.0.0.1', port),
+    reaches('red', OUTSIDE.address, PORT),
+  ]);
+  expect(others).toEqual([false, false, false, false]);
+});
+
+test('a gateway lets its own VPC out, still not to the host, and only while it has replicas', async () => {
+  const { port } = hostService.address() as AddressInfo;
+  await laboratory.create('VpcEgressGateway', gateway(1));
+  const ready = await laboratory.untilPhase('VpcEgressGateway', 'out', 'Completed');
+  expect(ready.status).toMatchObject({ ready: true });
+  const open = await Promise.all([
+    reaches('red', OUTSIDE.address, PORT),
+    reaches('blue', OUTSIDE.address, PORT),
+    reaches('red', OUTSIDE.host, port),
+  ]);
+  expect(open).toEqual([true, false, false]);
+  await laboratory.merge('VpcEgressGateway', 'out', { spec: { replicas: 0 } });
+  await laboratory.until('VpcEgressGateway', 'out', ({ status }) => status?.['replicas'] === 0);
+  expect(await reaches('red', OUTSIDE.address, PORT)).toBe(false);
+});
+
+test('a subnet with addresses in use waits, and the VPC waits for the subnet', async () => {
+  await laboratory.delete('Vpc', 'red');
+  await laboratory.delete('Subnet', 'red-subnet');
+  const waiting = await laboratory.until(
+    'Subnet',
+    'red-subnet',
+    ({ metadata }) => metadata.deletionTimestamp !== undefined,
+  );
+  expect(Number(waiting.status?.['v4usingIPs'])).toBeGreaterThan(0);
+  expect(await laboratory.get('Vpc', 'red')).toBeDefined();
+  const { body } = await laboratory.client.send('GET', laboratory.path('Pod'));
+  for (const { metadata } of (body as unknown as { items: { metadata: { name: string } }[] }).items) {
+    await laboratory.delete('Pod', metadata.name);
+  }
+  await laboratory.untilGone('Subnet', 'red-subnet');
+  await laboratory.untilGone('Vpc', 'red');
+});

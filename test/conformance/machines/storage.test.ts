@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type ServedFile, serveFile } from '../../harness/file-server.ts';
+import { guestImages } from '../../harness/guest-images.ts';
+import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
+import { dataVolume } from './manifests.ts';
+
+let laboratory: Laboratory;
+let image: ServedFile;
+/** Answers every request with 404. */
+let absent: { readonly server: Server; readonly url: string };
+
+beforeAll(async () => {
+  const server = createServer((_, response) => response.writeHead(404).end()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  absent = { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/image.qcow2` };
+  image = await serveFile((await guestImages()).cloudImage);
+  laboratory = await Laboratory.open();
+});
+
+afterAll(async () => {
+  await laboratory?.close();
+  await image?.stop();
+  absent?.server.close();
+});
+
+const condition = ({ status }: Seen, type: string) => status?.conditions?.find((found) => found.type === type);
+
+test('imports an image by HTTP and verifies its checksum', async () => {
+  const source = { http: { url: image.url, checksum: `sha256:${image.sha256}` } };
+  await laboratory.create('DataVolume', dataVolume('good', source, '1Gi'));
+  const done = await laboratory.untilPhase('DataVolume', 'good', 'Succeeded');
+  expect(done.status).toMatchObject({ progress: '100.0%', claimName: 'good' });
+  expect(condition(done, 'Ready')?.status).toBe('True');
+  const claim = await laboratory.get('PersistentVolumeClaim', 'good');
+  expect(claim?.status).toMatchObject({ phase: 'Bound', capacity: { storage: String(2 ** 30) } });
+});
+
+test('a checksum that does not match is final', async () => {
+  const source = { http: { url: image.url, checksum: `sha256:${'0'.repeat(64)}` } };
+  await laboratory.create('DataVolume', dataVolume('tampered', source, '1Gi'));
+  const failed = await laboratory.untilPhase('DataVolume', 'tampered', 'Failed');
+  expect(condition(failed, 'Running')).toMatchObject({ status: 'False', reason: 'ChecksumError' });
+});
+
+test('an absent source and a volume that is too small are tried again and again', async () => {
+  await laboratory.create('DataVolume', dataVolume('absent', { http: { url: absent.url } }, '1Gi'));
+  await laboratory.create('DataVolume', dataVolume('small', { http: { url: image.url } }, '10Mi'));
+  const retried = ({ status }: Seen) => Number(status?.['restartCount'] ?? 0) >= 2;
+  const [small, missing] = await Promise.all([
+    laboratory.until('DataVolume', 'small', retried),
+    laboratory.until('DataVolume', 'absent', retried),
+  ]);
+  expect(small.status?.phase).toBe('ImportInProgress');
+  const message = 'expected status code 200, got 404. Status: 404 Not Found';
+  expect(condition(missing, 'Running')).toMatchObject({ status: 'False', reason: 'Error', message });
+  expect(condition(small, 'Running')).toMatchObject({ status: 'False', reason: 'Error' });
+  expect(condition(small, 'Running')?.message).toContain('DataVolume too small to contain image');
+});
+
+test('a snapshot that comes too early says so and heals, and a clone waits for its source', async () => {
+  const source = { persistentVolumeClaimName: 'late' };
+  await laboratory.create('VolumeSnapshot', { metadata: { name: 'early' }, spec: { source } });
+  await laboratory.create('DataVolume', dataVolume('clone', { snapshot: { namespace: NAMESPACE, name: 'early' } }));
+  await laboratory.until('VolumeSnapshot', 'early', ({ status }) => status?.['error'] !== undefined);
+  await laboratory.untilPhase('DataVolume', 'clone', 'CloneScheduled');
+  await laboratory.create('DataVolume', dataVolume('late', { blank: {} }, '64Mi'));
+  const ready = await laboratory.until('VolumeSnapshot', 'early', ({ status }) => status?.['readyToUse'] === true);
+  expect(ready.status).toMatchObject({ restoreSize: String(64 * 2 ** 20) });
+  expect(ready.status?.['error']).toBeUndefined();
+  await laboratory.untilPhase('DataVolume', 'clone', 'Succeeded');
+});
+
+test('a layer outlives its snapshot and its source as long as a clone stands on it, and goes with the last one', async () => {
+  const dataDir = laboratory.cluster.dataDir ?? '';
+  await laboratory.delete('DataVolume', 'late');
+  await laboratory.delete('VolumeSnapshot', 'early');
+  await laboratory.untilGone('PersistentVolumeClaim', 'late');
+  await laboratory.untilGone('VolumeSnapshot', 'early');
+  expect(await readdir(join(dataDir, 'layers'))).toHaveLength(1);
+  const from = { pvc: { namespace: NAMESPACE, name: 'clone' } };
+  await laboratory.create('DataVolume', dataVolume('second', from, '128Mi'));
+  await laboratory.untilPhase('DataVolume', 'second', 'Succeeded');
+  for (const name of ['clone', 'second', 'good', 'tampered', 'absent', 'small']) {
+    await laboratory.delete('DataVolume', name);
+    await laboratory.untilGone('PersistentVolumeClaim', name);
+  }
+  expect(await readdir(join(dataDir, 'layers'))).toEqual([]);
+  expect(await readdir(join(dataDir, 'volumes'))).toEqual([]);
+});

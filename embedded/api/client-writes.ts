@@ -35,6 +35,18 @@ export interface Written {
   readonly warnings: readonly string[];
 }
 
+/** Where objects of a kind are created. */
+export interface Collection {
+  readonly kind: ResourceKind;
+  readonly namespace?: string | undefined;
+}
+
+/** One object of a kind. */
+export interface Place {
+  readonly kind: ResourceKind;
+  readonly key: ObjectKey;
+}
+
 /** Where an edited object comes from: computes the new content from the stored one. */
 export type Edit = (current: KubeObject) => unknown;
 
@@ -54,12 +66,7 @@ export class ClientWrites {
   }
 
   /** @throws ApiError 400, 403, 404, 409 or 422 as the API server would */
-  async create(
-    kind: ResourceKind,
-    namespace: string | undefined,
-    body: unknown,
-    options: WriteOptions,
-  ): Promise<Written> {
+  async create({ kind, namespace }: Collection, body: unknown, options: WriteOptions): Promise<Written> {
     const object = asObject(kind, body);
     placeInNamespace(object, kind, namespace);
     if (object.metadata.resourceVersion) {
@@ -78,7 +85,7 @@ export class ClientWrites {
   }
 
   /** Replaces or patches: `edit` makes the new content of the stored object. */
-  async update(kind: ResourceKind, key: ObjectKey, edit: Edit, options: WriteOptions): Promise<Written> {
+  async update({ kind, key }: Place, edit: Edit, options: WriteOptions): Promise<Written> {
     const previous = this.#store.get(kind.kind, key);
     if (!previous) throw notFound(kind, key);
     const body = asObject(kind, edit(structuredClone(previous)));

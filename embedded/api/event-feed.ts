@@ -22,6 +22,15 @@ interface Subscription {
   deliveredUpTo: number;
 }
 
+/** What a subscriber wants to hear, and until when. */
+export interface SubscribeOptions {
+  readonly kinds: readonly string[];
+  readonly listener: StoreListener;
+  readonly signal: AbortSignal;
+  /** Delivered before anything else. */
+  readonly first: readonly StoreEvent[];
+}
+
 /**
  * Delivers changes to subscribers in order, and remembers the last ones for those who come back. A listener that
  * causes a change does not make others see it before the change that it reacted to: deliveries wait in one queue.
@@ -70,12 +79,7 @@ export class EventFeed {
   }
 
   /** Delivers `first` and then everything that is published from now on. */
-  subscribe(
-    kinds: readonly string[],
-    listener: StoreListener,
-    signal: AbortSignal,
-    first: readonly StoreEvent[],
-  ): void {
+  subscribe({ kinds, listener, signal, first }: SubscribeOptions): void {
     if (signal.aborted) return;
     const subscription: Subscription = { kinds: new Set(kinds), listener, signal, deliveredUpTo: this.#newest };
     this.#subscriptions.add(subscription);

@@ -24,6 +24,14 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+interface JournalParts {
+  readonly directory: string;
+  readonly file: FileHandle;
+  /** Size of the journal file. */
+  readonly bytes: number;
+  readonly snapshot: () => StoreSnapshot;
+}
+
 /** The journal is folded into the snapshot when it has grown beyond this many bytes and beyond twice the snapshot. */
 const COMPACTION_BYTES = 4 * 1024 * 1024;
 
@@ -43,7 +51,7 @@ export class Journal {
   #writing: Promise<void> | undefined;
   #failure: unknown;
 
-  private constructor(directory: string, file: FileHandle, bytes: number, snapshot: () => StoreSnapshot) {
+  private constructor({ directory, file, bytes, snapshot }: JournalParts) {
     this.#directory = directory;
     this.#file = file;
     this.#bytes = bytes;
@@ -66,7 +74,7 @@ export class Journal {
     const bytes = await replayJournal(path, (record) => {
       if (record.resourceVersion > base.resourceVersion) replay(record);
     });
-    return new Journal(directory, await open(path, 'a', 0o600), bytes, snapshot);
+    return new Journal({ directory, file: await open(path, 'a', 0o600), bytes, snapshot });
   }
 
   /** Resolves when the record is on disk. */

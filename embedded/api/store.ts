@@ -237,7 +237,7 @@ export class Store {
    */
   subscribe(kinds: readonly string[], listener: StoreListener, signal: AbortSignal): void {
     const present = kinds.flatMap((kind) => this.list(kind));
-    this.#feed.subscribe(kinds, listener, signal, present.map(addedEvent));
+    this.#feed.subscribe({ kinds, listener, signal, first: present.map(addedEvent) });
   }
 
   /**
@@ -252,7 +252,7 @@ export class Store {
     if (resourceVersion < this.#feed.oldest || resourceVersion > this.#resourceVersion) {
       throw expired(String(resourceVersion), this.#feed.oldest);
     }
-    this.#feed.subscribe(kinds, subscriber.listener, subscriber.signal, this.#feed.since(resourceVersion, kinds));
+    this.#feed.subscribe({ kinds, ...subscriber, first: this.#feed.since(resourceVersion, kinds) });
   }
 
   #table(kind: string): Map<string, KubeObject> {

@@ -67,14 +67,8 @@ export async function readObject(request: IncomingMessage): Promise<unknown> {
 }
 
 /** Answers with JSON. */
-export function sendJson(
-  response: ServerResponse,
-  code: number,
-  body: unknown,
-  warnings: readonly string[] = [],
-): void {
+export function sendJson(response: ServerResponse, code: number, body: unknown): void {
   const text = JSON.stringify(body);
-  for (const warning of warnings) response.appendHeader('Warning', `299 - ${JSON.stringify(warning)}`);
   response.writeHead(code, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) });
   response.end(text);
 }

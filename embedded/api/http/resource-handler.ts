@@ -7,6 +7,7 @@ import {
   fieldAt,
   isJsonObject,
   type JsonObject,
+  type KubeObject,
   keyOf,
   type ObjectKey,
   type ResourceKind,
@@ -23,6 +24,11 @@ import { streamWatch } from './watch-stream.ts';
 
 /** Kinds of the core whose deletion is answered with the object instead of a Status. */
 const ANSWERED_WITH_OBJECT = new Set(['Pod', 'PersistentVolumeClaim', 'PersistentVolume', 'Namespace', 'Node']);
+
+interface TableContent {
+  readonly objects: readonly KubeObject[];
+  readonly metadata: JsonObject;
+}
 
 /** Get, list, watch and the writes of every stored kind. */
 export class ResourceHandler {
@@ -59,7 +65,11 @@ export class ResourceHandler {
     const object = this.#store.get(kind.kind, key);
     if (!object) throw notFound(kind, key);
     const isTable = wantsTable(exchange.request.headers.accept);
-    sendJson(exchange.response, 200, isTable ? this.#table(exchange, kind, [object]) : object);
+    sendJson(
+      exchange.response,
+      200,
+      isTable ? this.#table(exchange, kind, { objects: [object], metadata: {} }) : object,
+    );
   }
 
   #list(exchange: Exchange, kind: ResourceKind, path: ResourcePath): void {
@@ -69,7 +79,7 @@ export class ResourceHandler {
     const page = pageOf(objects, query);
     const metadata = { resourceVersion: String(this.#store.resourceVersion), ...page.metadata };
     if (wantsTable(exchange.request.headers.accept)) {
-      sendJson(exchange.response, 200, this.#table(exchange, kind, page.items, metadata));
+      sendJson(exchange.response, 200, this.#table(exchange, kind, { objects: page.items, metadata }));
       return;
     }
     sendJson(exchange.response, 200, {
@@ -80,25 +90,28 @@ export class ResourceHandler {
     });
   }
 
-  #table(
-    exchange: Exchange,
-    kind: ResourceKind,
-    objects: Parameters<typeof tableOf>[0],
-    metadata: JsonObject = {},
-  ): JsonObject {
+  #table(exchange: Exchange, kind: ResourceKind, { objects, metadata }: TableContent): JsonObject {
     const includeObject = exchange.url.searchParams.get('includeObject') ?? 'Metadata';
     return tableOf(objects, metadata, { kind, now: this.#clock.now(), includeObject });
   }
 
   async #create(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
     const body = await readObject(exchange.request);
-    sendWritten(exchange, 201, await this.#writes.create(kind, path.namespace, body, writeOptions(exchange, path)));
+    sendWritten(
+      exchange,
+      201,
+      await this.#writes.create({ kind, namespace: path.namespace }, body, writeOptions(exchange, path)),
+    );
   }
 
   async #replace(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
     const body = await readObject(exchange.request);
     const edit: Edit = (current) => (kind.custom ? body : withCurrentVersion(body, current.metadata.resourceVersion));
-    sendWritten(exchange, 200, await this.#writes.update(kind, keyOfPath(path), edit, writeOptions(exchange, path)));
+    sendWritten(
+      exchange,
+      200,
+      await this.#writes.update({ kind, key: keyOfPath(path) }, edit, writeOptions(exchange, path)),
+    );
   }
 
   async #patch(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
@@ -107,22 +120,26 @@ export class ResourceHandler {
     const options = writeOptions(exchange, path);
     const key = keyOfPath(path);
     if (type === 'application/apply-patch+yaml') {
-      await this.#apply(exchange, kind, path, patch);
+      await this.#apply(exchange, { kind, path }, patch);
       return;
     }
-    sendWritten(exchange, 200, await this.#writes.update(kind, key, patchEdit(type, patch, kind), options));
+    sendWritten(exchange, 200, await this.#writes.update({ kind, key }, patchEdit(type, patch, kind), options));
   }
 
   /** Server-side apply without field owners: creates, or merges what is given into what is there. */
-  async #apply(exchange: Exchange, kind: ResourceKind, path: ResourcePath, patch: unknown): Promise<void> {
+  async #apply(
+    exchange: Exchange,
+    { kind, path }: { kind: ResourceKind; path: ResourcePath },
+    patch: unknown,
+  ): Promise<void> {
     if (!exchange.url.searchParams.get('fieldManager'))
       throw badRequest('fieldManager: Required value: is required for apply patch');
     const options = writeOptions(exchange, path);
     const key = keyOfPath(path);
     if (this.#store.get(kind.kind, key)) {
       const merge = kind.custom ? applyMergePatch : applyStrategicMergePatch;
-      sendWritten(exchange, 200, await this.#writes.update(kind, key, (current) => merge(current, patch), options));
-    } else sendWritten(exchange, 201, await this.#writes.create(kind, path.namespace, patch, options));
+      sendWritten(exchange, 200, await this.#writes.update({ kind, key }, (current) => merge(current, patch), options));
+    } else sendWritten(exchange, 201, await this.#writes.create({ kind, namespace: path.namespace }, patch, options));
   }
 
   async #delete(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
@@ -152,7 +169,8 @@ export function keyOfPath(path: ResourcePath): ObjectKey {
 }
 
 function sendWritten(exchange: Exchange, code: number, { object, warnings }: Written): void {
-  sendJson(exchange.response, code, object, warnings);
+  for (const warning of warnings) exchange.response.appendHeader('Warning', `299 - ${JSON.stringify(warning)}`);
+  sendJson(exchange.response, code, object);
 }
 
 /** Core kinds may be replaced without naming the version that is replaced. */

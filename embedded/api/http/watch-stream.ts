@@ -43,7 +43,8 @@ export async function streamWatch(exchange: Exchange, source: WatchSource): Prom
       if (isTrue(url.searchParams.get('sendInitialEvents'))) stream.bookmark({ 'k8s.io/initial-events-end': 'true' });
     } else store.watchFrom([kind.kind], positionOf(position), { listener, signal: ended });
     stream.begin();
-    if (isTrue(url.searchParams.get('allowWatchBookmarks'))) await streamBookmarks(stream, clock, timeoutMs, signal);
+    if (isTrue(url.searchParams.get('allowWatchBookmarks')))
+      await streamBookmarks(stream, timeoutMs, { clock, signal });
     else await clock.after(timeoutMs, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -60,9 +61,8 @@ function positionOf(text: string): number {
 
 async function streamBookmarks(
   stream: WatchStream,
-  clock: Clock,
   timeoutMs: number,
-  signal: AbortSignal,
+  { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): Promise<void> {
   const end = clock.now() + timeoutMs;
   for (let left = timeoutMs; left > 0; left = end - clock.now()) {

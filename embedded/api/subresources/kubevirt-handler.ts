@@ -75,7 +75,7 @@ export class KubeVirtHandler {
       return await actOnInstance(exchange, object, { action: subresource, access: this.#reach() });
     }
     const body = await readOptions(exchange.request);
-    const isKnown = await changeMachine(subresource, this.#store, this.#find(path), body);
+    const isKnown = await changeMachine(subresource, { store: this.#store, machine: this.#find(path), body });
     if (isKnown) exchange.response.writeHead(202, { 'Content-Length': 0 }).end();
     return isKnown;
   }

@@ -53,14 +53,9 @@ export function runStrategyOf(machine: KubeObject): string {
  * the strategy, or by a request in `status.stateChangeRequests`.
  * @throws ApiError 409 when strategy or state do not permit it, 500 while an earlier request is under way
  */
-export async function changeMachine(
-  action: string,
-  store: Store,
-  machine: KubeObject,
-  body: JsonObject,
-): Promise<boolean> {
-  const instance = store.get('VirtualMachineInstance', keyOf(machine));
-  const situation: Situation = { store, machine, instance, body };
+export async function changeMachine(action: string, given: Omit<Situation, 'instance'>): Promise<boolean> {
+  const { store, machine, body } = given;
+  const situation: Situation = { ...given, instance: store.get('VirtualMachineInstance', keyOf(machine)) };
   const plans: Readonly<Record<string, (situation: Situation) => Change>> = {
     start: planStart,
     stop: planStop,

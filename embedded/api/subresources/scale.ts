@@ -29,8 +29,7 @@ export class ScaleHandler {
     const body = parseBody(await readBody(exchange.request), type);
     const options = { ...writeOptions(exchange, path), subresource: undefined };
     const written = await this.#writes.update(
-      kind,
-      key,
+      { kind, key },
       (current) => withReplicas(current, wantedScale(exchange.method, { type, body }, { current, kind }), kind),
       options,
     );

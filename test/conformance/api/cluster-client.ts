@@ -11,6 +11,14 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
+/** A request in full. */
+export interface Request {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** Speaks to a cluster as its kubeconfig says, without any client's own opinions. */
 export class ClusterClient {
   readonly kubeconfig: string;
@@ -29,8 +37,13 @@ export class ClusterClient {
     this.#agent = new Agent({ connect: { ca } });
   }
 
+  /** One request without headers of its own. */
+  async send(method: string, path: string, body?: unknown): Promise<Answer> {
+    return await this.exchange({ method, path, body });
+  }
+
   /** One request; a body that is no string is sent as JSON. */
-  async send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  async exchange({ method, path, body, headers }: Request): Promise<Answer> {
     const response = await request(`${this.#url}${path}`, {
       method: method as 'GET',
       dispatcher: this.#agent,
@@ -43,7 +56,12 @@ export class ClusterClient {
 
   /** A patch of the given type: `json-patch+json`, `merge-patch+json`, ... */
   async patch(path: string, type: string, patch: unknown): Promise<Answer> {
-    return await this.send('PATCH', path, patch, { 'content-type': `application/${type}` });
+    return await this.exchange({
+      method: 'PATCH',
+      path,
+      body: patch,
+      headers: { 'content-type': `application/${type}` },
+    });
   }
 
   /** The lines of a watch, one by one, until the server ends it or the caller stops reading. */

@@ -64,20 +64,18 @@ const PROBES: Readonly<Record<string, () => Promise<void>>> = {
       authorization: '',
       'sec-websocket-protocol': `base64url.bearer.authorization.k8s.io.${token}, plain.kubevirt.io`,
     };
-    expect((await client.send('GET', `${subresources}/virtualmachineinstances/x/vnc`, undefined, headers)).code).toBe(
-      401,
-    );
+    expect(
+      (await client.exchange({ method: 'GET', path: `${subresources}/virtualmachineinstances/x/vnc`, headers })).code,
+    ).toBe(401);
   },
   'no-field-owners': async () => {
     const apply = (manager: string, value: string) =>
-      client.send(
-        'PATCH',
-        `${configMaps}/owned?fieldManager=${manager}`,
-        { metadata: { name: 'owned' }, data: { a: value } },
-        {
-          'content-type': 'application/apply-patch+yaml',
-        },
-      );
+      client.exchange({
+        method: 'PATCH',
+        path: `${configMaps}/owned?fieldManager=${manager}`,
+        body: { metadata: { name: 'owned' }, data: { a: value } },
+        headers: { 'content-type': 'application/apply-patch+yaml' },
+      });
     expect((await apply('one', '1')).code).toBe(201);
     const second = await apply('two', '2');
     expect(second).toMatchObject({ code: 200, body: { data: { a: '2' } } });
@@ -107,9 +105,18 @@ const PROBES: Readonly<Record<string, () => Promise<void>>> = {
   'protobuf-for-few': async () => {
     const typeMeta = '\n\u0009\n\u0002v1\u0012\u0003Pod';
     const protobuf = { 'content-type': 'application/vnd.kubernetes.protobuf' };
-    expect((await client.send('POST', '/api/v1/namespaces/default/pods', `k8s\0${typeMeta}`, protobuf)).code).toBe(415);
+    expect(
+      (
+        await client.exchange({
+          method: 'POST',
+          path: '/api/v1/namespaces/default/pods',
+          body: `k8s\0${typeMeta}`,
+          headers: protobuf,
+        })
+      ).code,
+    ).toBe(415);
     const accept = { accept: 'application/vnd.kubernetes.protobuf' };
-    expect((await client.send('GET', configMaps, undefined, accept)).body).toHaveProperty('items');
+    expect((await client.exchange({ method: 'GET', path: configMaps, headers: accept })).body).toHaveProperty('items');
   },
   'no-openapi-schemas': async () => {
     expect((await client.send('GET', '/openapi/v3/apis/kubevirt.io/v1')).body).toMatchObject({

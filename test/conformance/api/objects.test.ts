@@ -69,11 +69,20 @@ test('answers errors as a Status', async () => {
       code: 404,
     },
   });
-  expect(await client.send('GET', configMaps, undefined, { authorization: 'Bearer wrong' })).toMatchObject({
+  expect(
+    await client.exchange({ method: 'GET', path: configMaps, headers: { authorization: 'Bearer wrong' } }),
+  ).toMatchObject({
     code: 401,
     body: { reason: 'Unauthorized' },
   });
-  expect(await client.send('PATCH', `${configMaps}/absent`, '{}', { 'content-type': 'text/plain' })).toMatchObject({
+  expect(
+    await client.exchange({
+      method: 'PATCH',
+      path: `${configMaps}/absent`,
+      body: '{}',
+      headers: { 'content-type': 'text/plain' },
+    }),
+  ).toMatchObject({
     code: 415,
     body: { reason: 'UnsupportedMediaType' },
   });

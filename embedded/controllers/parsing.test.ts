@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { recognise } from '../storage/image-format.ts';
+import { parseDhcpOptions } from './dhcp-options.ts';
+import { translatePath } from './pod-spec.ts';
+import { parseQuantity, parseStorageBytes } from './quantity.ts';
+
+test.each([
+  ['10Gi', 10 * 2 ** 30],
+  ['1.5Ki', 1536],
+  ['500m', 0.5],
+  ['1e9', 1e9],
+  ['2G', 2e9],
+  ['7', 7],
+])('reads the quantity %s', (text, value) => {
+  expect(parseQuantity(text)).toBe(value);
+});
+
+test('a storage size is whole sectors, and what is no quantity is refused', () => {
+  expect(parseStorageBytes('1001')).toBe(1024);
+  expect(() => parseQuantity('ten')).toThrow('"ten" is not a quantity');
+});
+
+test('several name servers stand in braces with semicolons', () => {
+  expect(parseDhcpOptions('lease_time=60, router=10.0.0.9 ,dns_server={8.8.8.8;1.1.1.1}')).toEqual({
+    leaseSeconds: 60,
+    router: '10.0.0.9',
+    nameServers: ['8.8.8.8', '1.1.1.1'],
+  });
+  expect(parseDhcpOptions('')).toEqual({ nameServers: [] });
+});
+
+test('a path below a mount point is translated, one that only begins alike is not', () => {
+  const mounts = new Map([['/files', '/run/pod/volumes/files']]);
+  expect(['/files', '/files/a/b', '/files-too', '--files'].map((text) => translatePath(text, mounts))).toEqual([
+    '/run/pod/volumes/files',
+    '/run/pod/volumes/files/a/b',
+    '/files-too',
+    '--files',
+  ]);
+});
+
+test.each([
+  ['514649fb00000003', { format: 'qcow2' }],
+  ['4b444d5601000000', { format: 'vmdk' }],
+  ['1f8b080000000000', { format: 'raw', compression: 'gzip' }],
+  ['fd377a585a000004', { format: 'raw', compression: 'xz' }],
+  ['eb63900000000000', { format: 'raw' }],
+])('recognises an image that begins with %s', (hex, expected) => {
+  expect(recognise(Buffer.from(hex, 'hex'))).toEqual(expected);
+});

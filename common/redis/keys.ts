@@ -32,6 +32,8 @@ export const KEYS = {
   slots: (cluster: string) => key('slots', cluster),
   strays: (cluster: string) => key('strays', cluster),
   workers: (cluster: string) => key('workers', cluster),
+  /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: nobody has looked yet. */
+  troubles: key('troubles'),
   /** Pub/sub channel of notices. */
   notices: key('notices'),
 } as const;

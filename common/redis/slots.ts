@@ -76,6 +76,17 @@ export async function reportCluster(
   return z.int().parse(reply);
 }
 
+/** Says whether the API of a cluster answers: null, or what is wrong. @throws RedisUnavailable */
+export async function reportTrouble(redis: Redis, cluster: string, trouble: string | null): Promise<void> {
+  await readRedis(redis.hset(KEYS.troubles, cluster, trouble ?? ''));
+}
+
+/** Null when the cluster was last seen in order. @throws RedisUnavailable */
+export async function readTrouble(redis: Redis, cluster: string): Promise<string | null> {
+  const trouble = await readRedis(redis.hget(KEYS.troubles, cluster));
+  return trouble === null ? 'No scheduler has reached it yet.' : trouble || null;
+}
+
 function holder({ layerBuild, generation, vm }: Pick<Slot, 'layerBuild' | 'generation' | 'vm'>): string {
   return `${layerBuild}/${generation}/${vm}`;
 }

@@ -10,7 +10,7 @@ import { hasErrors } from '../../common/contracts/module/problem.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { type LayerCatalog, readCatalog } from '../../common/redis/layers.ts';
-import { readUsage } from '../../common/redis/slots.ts';
+import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { type SubmissionReply, submitBuild } from '../../common/redis/submissions.ts';
 import { expandGraph, type GraphPlan } from '../graph/expand.ts';
 import type { Facts } from '../graph/facts.ts';
@@ -27,7 +27,6 @@ export interface BuildCluster {
   readonly name: string;
   readonly namespace: string;
   readonly limits: Limits;
-  isHealthy(): boolean;
 }
 
 /** What the service works with. */
@@ -126,10 +125,12 @@ export class BuildService {
   async #place({ plan, layers }: GraphPlan, catalog: LayerCatalog): Promise<Map<string, string>> {
     const clusters = await Promise.all(
       this.#options.clusters.map(async (cluster) => {
-        const usage = await readUsage(this.#options.redis, cluster.name);
+        const { redis } = this.#options;
+        const usage = await readUsage(redis, cluster.name);
+        const healthy = (await readTrouble(redis, cluster.name)) === null;
         const waiting = [...catalog.flights.values()].filter((flight) => flight.cluster === cluster.name).length;
         const load = (usage.vms + waiting) / cluster.limits.vms;
-        return { name: cluster.name, limits: cluster.limits, load, healthy: cluster.isHealthy() };
+        return { name: cluster.name, limits: cluster.limits, load, healthy };
       }),
     );
     const built = plan.modules.filter(({ action }) => action !== 'reuse');

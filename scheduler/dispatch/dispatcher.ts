@@ -4,6 +4,7 @@ import type { Limits } from '../../common/contracts/builds.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { confirmQueued, takeReady } from '../../common/redis/dispatches.ts';
 import type { Notices } from '../../common/redis/notices.ts';
+import { createAlarm } from './alarm.ts';
 import type { PhaseQueues } from './queues.ts';
 
 /** A notice may be lost: look again after this long though nothing was heard. */
@@ -29,7 +30,7 @@ export async function runDispatcher(
   cluster: { readonly name: string; readonly limits: Limits },
   signal: AbortSignal,
 ): Promise<void> {
-  const alarm = createAlarm();
+  const alarm = createAlarm(clock);
   const stop = notices.listen((notice) => {
     if (notice.kind === 'reconnected' || (notice.kind === 'wake' && notice.cluster === cluster.name)) alarm.ring();
   });
@@ -48,31 +49,9 @@ export async function runDispatcher(
         logger.warn({ err: error, cluster: cluster.name }, 'Dispatching has trouble');
         nextMs = TROUBLE_MS;
       }
-      await alarm.within(nextMs, clock, signal);
+      await alarm.within(nextMs, signal);
     }
   } finally {
     stop();
   }
-}
-
-/** Remembers one ring, so that what happens while the dispatcher works is not missed. */
-function createAlarm() {
-  let rung = false;
-  let wakeUp: (() => void) | undefined;
-  return {
-    ring: () => {
-      rung = true;
-      wakeUp?.();
-    },
-    reset: () => {
-      rung = false;
-    },
-    within: async (ms: number, clock: Clock, signal: AbortSignal): Promise<void> => {
-      if (rung) return;
-      const waiting = new AbortController();
-      wakeUp = () => waiting.abort();
-      await clock.after(ms, AbortSignal.any([waiting.signal, signal])).catch(() => undefined);
-      wakeUp = undefined;
-    },
-  };
 }

@@ -15,11 +15,13 @@ import { KEYS } from '../../common/redis/keys.ts';
 import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
+import { reportTrouble } from '../../common/redis/slots.ts';
 import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
 import { sampleLayerVm } from '../../test/harness/sample-spec.ts';
 import { createGuardedAgent } from '../builds/address-guard.ts';
 import { BuildService } from '../builds/build-service.ts';
 import { PhaseQueues } from '../dispatch/queues.ts';
+import { measureFarm } from '../measure.ts';
 import { createApp } from './app.ts';
 
 const TOKEN = 'a token of the test';
@@ -60,18 +62,20 @@ beforeAll(async () => {
     agent,
     clock: systemClock,
     farmKey: createFarmKey('key'),
-    clusters: [{ ...LAB, isHealthy: () => true }],
+    clusters: [LAB],
     retentionMs: 60_000,
   });
+  const metrics = createMetrics();
   const app = createApp({
     redis,
     queues,
     builds,
     logger,
     token: TOKEN,
-    metrics: createMetrics(),
-    clusters: [{ ...LAB, trouble: () => null }],
+    metrics,
+    clusters: [LAB],
     isReady: () => true,
+    measure: () => measureFarm(metrics, { redis, queues, clusters: [LAB] }),
     openListener: () => openRedis({ url: server.url, logger }, 'listener'),
     liveScreenshot: async () => null,
   });
@@ -252,9 +256,20 @@ test('refuses a body that is too large, and a query that means nothing', async (
 test('shows clusters with what is used of them and who works there', async () => {
   await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
+  await reportTrouble(redis, LAB.name, null);
   expect(await client.clusters()).toMatchObject([
-    { name: 'lab', healthy: true, inUse: { imports: 1, vms: 0 }, workers: { length: 4 }, queues: { length: 4 } },
+    {
+      name: 'lab',
+      healthy: true,
+      message: null,
+      inUse: { imports: 1, vms: 0 },
+      workers: { length: 4 },
+      queues: { length: 4 },
+    },
   ]);
+  const text = await (await call('/metrics')).text();
+  expect(text).toContain('slipway_cluster_used{cluster="lab",resource="imports"} 1');
+  expect(text).toContain('slipway_layers_total{action="build"}');
 });
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

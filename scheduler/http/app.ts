@@ -20,6 +20,8 @@ export interface AppOptions extends BuildRoutesOptions {
   readonly logger: Logger;
   /** False while the process starts or stops. */
   isReady(): boolean;
+  /** Brings gauges up to date. */
+  measure(): Promise<void>;
 }
 
 /** The farm's HTTP interface. Nothing but `/healthz` and `/readyz` is open. */
@@ -42,6 +44,7 @@ export function createApp(options: AppOptions): Express {
   });
   app.use(requireToken(token));
   app.get('/metrics', async (_request, response) => {
+    await options.measure();
     response.set('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   app.get('/schemas/module.json', async (_request, response) => {

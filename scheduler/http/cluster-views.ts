@@ -4,15 +4,13 @@ import { PHASES } from '../../common/contracts/phases.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { readWorkers } from '../../common/redis/presence.ts';
 import { readRedis } from '../../common/redis/scripts.ts';
-import { readUsage, type Slot } from '../../common/redis/slots.ts';
+import { readTrouble, readUsage, type Slot } from '../../common/redis/slots.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
 
 /** A cluster as this scheduler knows it. */
 export interface KnownCluster {
   readonly name: string;
   readonly limits: Limits;
-  /** Null while its API answers, else what is wrong. */
-  trouble(): string | null;
 }
 
 /** What `GET /clusters` says of a cluster. @throws RedisUnavailable */
@@ -21,12 +19,12 @@ export async function clusterView(
   cluster: KnownCluster,
 ): Promise<ClusterView> {
   const { name, limits } = cluster;
-  const [usage, workers, depths] = await Promise.all([
+  const [usage, message, workers, depths] = await Promise.all([
     readUsage(redis, name),
+    readTrouble(redis, name),
     readWorkers(redis, name),
     Promise.all(PHASES.map(async (phase) => ({ phase, ...(await queues.depth(phase, name)) }))),
   ]);
-  const message = cluster.trouble();
   return {
     name,
     healthy: message === null,

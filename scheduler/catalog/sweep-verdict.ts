@@ -1,0 +1,46 @@
+import type { StoredWork } from '../../common/redis/builds.ts';
+
+/** A generation of a layer build that has objects on a cluster. */
+export interface FoundGeneration {
+  readonly layerBuild: string;
+  readonly generation: number;
+}
+
+/** What is to be done about the objects of a generation that exist for building only. */
+export type SweepVerdict =
+  | { readonly action: 'keep' }
+  /** Machines off at once, the rest at `removeAt` (ms since the Unix epoch). */
+  | { readonly action: 'halt'; readonly removeAt: number }
+  | { readonly action: 'remove'; readonly why: 'orphan' | 'former-generation' | 'succeeded' | 'failed' | 'cancelled' };
+
+/** When the decision is made, and how long disks of failed modules are kept (ms). */
+export interface SweepMoment {
+  readonly now: number;
+  readonly failureRetentionMs: number;
+}
+
+/**
+ * Decides by the work that the objects belong to; null when the farm does not know it. What a work needs is written
+ * before its first object is made, so objects without a work are orphans.
+ */
+export function sweepVerdict(
+  { generation }: FoundGeneration,
+  work: Pick<StoredWork, 'state' | 'generation' | 'finishedAt'> | null,
+  { now, failureRetentionMs }: SweepMoment,
+): SweepVerdict {
+  if (!work) return { action: 'remove', why: 'orphan' };
+  if (generation < work.generation) return { action: 'remove', why: 'former-generation' };
+  switch (work.state) {
+    case 'queued':
+    case 'running':
+    // Executors still hold it; they let go, or are found dead, soon.
+    case 'stopping':
+      return { action: 'keep' };
+    case 'failed': {
+      const removeAt = (work.finishedAt ?? now) + failureRetentionMs;
+      return removeAt <= now ? { action: 'remove', why: 'failed' } : { action: 'halt', removeAt };
+    }
+    default:
+      return { action: 'remove', why: work.state };
+  }
+}

@@ -1,0 +1,29 @@
+import { holdLease } from '../../common/redis/leases.ts';
+import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
+import { watchLayers } from './watch-layers.ts';
+import { watchMachines } from './watch-machines.ts';
+
+/**
+ * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog and orphans. `owner` is
+ * the identity of the process.
+ */
+export async function watchCluster(options: ClusterWatchOptions, owner: string, signal: AbortSignal): Promise<void> {
+  const { redis, clock, cluster, logger } = options;
+  const name = `cluster-${cluster.name}`;
+  await holdLease({ redis, clock, logger, name, owner }, (term) => watchAll(options, term), signal);
+}
+
+async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+  options.logger.info({ cluster: options.cluster.name }, 'Watching the cluster');
+  const failed = new AbortController();
+  const both = AbortSignal.any([signal, failed.signal]);
+  // One that fails ends all: the lease is given back, and whoever takes it starts all of them.
+  const parts = [watchMachines, watchLayers, sweepOrphans].map((part) =>
+    part(options, both).catch((error: unknown) => {
+      failed.abort();
+      throw error;
+    }),
+  );
+  const [failure] = (await Promise.allSettled(parts)).filter((result) => result.status === 'rejected');
+  if (failure) throw failure.reason;
+}

@@ -1,0 +1,145 @@
+import { type LayerRecord, layerRecordSchema } from '../../common/contracts/layers.ts';
+import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
+import { isNotFound } from '../../common/kubernetes/api-error.ts';
+import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
+import { readWorkState } from '../../common/redis/builds.ts';
+import { forgetLayer, readLayers, restoreLayer } from '../../common/redis/layers.ts';
+import { createAlarm } from '../dispatch/alarm.ts';
+import type { ClusterWatchOptions } from './sweep-orphans.ts';
+
+const LOOK_AGAIN_MS = 300_000;
+const TROUBLE_MS = 5_000;
+
+/**
+ * Keeps the catalog and the snapshots of a cluster in step: every layer's record stands on its snapshots, a layer whose
+ * snapshots are gone is forgotten, and one that Redis has lost is read back from the cluster. Ends with `signal`.
+ */
+export async function watchLayers(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+  const { notices, cluster, clock, logger } = options;
+  const alarm = createAlarm(clock);
+  const stop = notices.listen((notice) => {
+    if (notice.kind === 'reconnected' || (notice.kind === 'layer' && notice.cluster === cluster.name)) alarm.ring();
+  });
+  const snapshots = new Map<string, VolumeSnapshot>();
+  let isSynced = false;
+  const watching = (async () => {
+    const labels = { [LABELS.farm]: options.farm, [LABELS.role]: 'layer' };
+    for await (const event of watchObjects(cluster, RESOURCES.snapshots, { labels, signal })) {
+      if (event.type === 'synced') {
+        snapshots.clear();
+        for (const snapshot of event.objects) snapshots.set(nameOf(snapshot), snapshot);
+        isSynced = true;
+        alarm.ring();
+      } else if (event.type === 'changed') {
+        snapshots.set(nameOf(event.object), event.object);
+      } else if (event.type === 'deleted') {
+        snapshots.delete(nameOf(event.object));
+        alarm.ring();
+      }
+    }
+  })();
+  try {
+    while (!signal.aborted) {
+      alarm.reset();
+      let nextMs = LOOK_AGAIN_MS;
+      try {
+        if (isSynced) await reconcileLayers(options, snapshots, signal);
+      } catch (error) {
+        if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'The catalog has trouble');
+        nextMs = TROUBLE_MS;
+      }
+      await alarm.within(nextMs, signal);
+    }
+  } finally {
+    stop();
+    await watching;
+  }
+}
+
+/** One look at what the cluster shows (by name of the snapshot) and what the catalog says. */
+export async function reconcileLayers(
+  options: ClusterWatchOptions,
+  snapshots: ReadonlyMap<string, VolumeSnapshot>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { redis, cluster, logger } = options;
+  const records = (await readLayers(redis)).filter((record) => record.cluster === cluster.name);
+  for (const record of records) {
+    const missing = namesOf(record).filter((name) => !snapshots.has(name));
+    // The watch may not show yet what was made a moment ago: ask before forgetting.
+    if (await isAnyGone(options, missing, signal)) {
+      await forgetLayer(redis, record);
+      logger.warn({ layerKey: record.layerKey, module: record.module }, 'A layer is gone from its cluster');
+    } else {
+      await mirror(options, { record, snapshots }, signal);
+    }
+  }
+  const known = new Set(records.map(({ layerKey }) => layerKey));
+  for (const record of mirroredRecords(snapshots)) {
+    if (known.has(record.layerKey) || record.cluster !== cluster.name) continue;
+    known.add(record.layerKey);
+    if (!namesOf(record).every((name) => snapshots.has(name))) continue;
+    // A work that the farm knows has registered its layer itself; what it does not list was replaced or forgotten.
+    if (await readWorkState(redis, record.layerBuild)) continue;
+    if (await restoreLayer(redis, record)) {
+      logger.info({ layerKey: record.layerKey, module: record.module }, 'A layer was read back from its cluster');
+    }
+  }
+}
+
+async function isAnyGone(
+  { cluster }: ClusterWatchOptions,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (const name of names) {
+    if (!(await cluster.get(RESOURCES.snapshots, name, { signal }))) return true;
+  }
+  return false;
+}
+
+/** Writes the record on the snapshots that do not carry it. */
+async function mirror(
+  { cluster }: ClusterWatchOptions,
+  { record, snapshots }: { readonly record: LayerRecord; readonly snapshots: ReadonlyMap<string, VolumeSnapshot> },
+  signal: AbortSignal,
+): Promise<void> {
+  const text = JSON.stringify(record);
+  for (const name of namesOf(record)) {
+    if (snapshots.get(name)?.metadata?.annotations?.[ANNOTATIONS.layer] === text) continue;
+    const patch = { metadata: { annotations: { [ANNOTATIONS.layer]: text } } };
+    try {
+      await cluster.mergePatch(RESOURCES.snapshots, name, patch, { signal });
+    } catch (error) {
+      // Removed this moment: the next look forgets the layer.
+      if (!isNotFound(error)) throw error;
+    }
+  }
+}
+
+/** Newest first, so that of two layers of one key the later one is read back. */
+function mirroredRecords(snapshots: ReadonlyMap<string, VolumeSnapshot>): LayerRecord[] {
+  const records = [...snapshots.values()].flatMap(({ metadata }) => {
+    const text = metadata?.annotations?.[ANNOTATIONS.layer];
+    return (text !== undefined && parseRecord(text)) || [];
+  });
+  return records.toSorted((a, b) => b.version - a.version);
+}
+
+function parseRecord(text: string): LayerRecord | undefined {
+  try {
+    return layerRecordSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+function namesOf(record: LayerRecord): string[] {
+  return record.vms.flatMap((vm) => vm.disks.map((disk) => disk.snapshot));
+}
+
+function nameOf({ metadata }: VolumeSnapshot): string {
+  return metadata?.name ?? '';
+}

@@ -1,0 +1,118 @@
+import { LABELS } from '../../common/contracts/object-names.ts';
+import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
+import { type ObservedVm, readUsage, reportCluster, reportTrouble } from '../../common/redis/slots.ts';
+import { createAlarm } from '../dispatch/alarm.ts';
+import type { ClusterWatchOptions } from './sweep-orphans.ts';
+
+const LOOK_AGAIN_MS = 60_000;
+const TROUBLE_MS = 2_000;
+
+/** A VMI in these phases has given its node back. */
+const ENDED = new Set(['Succeeded', 'Failed']);
+
+const BINARY: Readonly<Record<string, number>> = { Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3, Ti: 1024 ** 4 };
+const DECIMAL: Readonly<Record<string, number>> = { k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+
+/**
+ * Frees the slots of machines that are gone, and says whether the cluster answers. The watch only tells when to look:
+ * slots are freed by a fresh list that was asked for after the farm was done with the machine, because a watch may lag
+ * behind a machine that was started a moment ago. Ends with `signal`.
+ */
+export async function watchMachines(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+  const { notices, cluster, clock, logger } = options;
+  const alarm = createAlarm(clock);
+  const stop = notices.listen((notice) => {
+    if (notice.kind === 'reconnected' || (notice.kind === 'leaving' && notice.cluster === cluster.name)) alarm.ring();
+  });
+  const watching = ringOnChanges(options, () => alarm.ring(), signal);
+  try {
+    while (!signal.aborted) {
+      alarm.reset();
+      let nextMs = LOOK_AGAIN_MS;
+      try {
+        await reportOnce(options, signal);
+      } catch (error) {
+        if (!signal.aborted) logger.debug({ err: error, cluster: cluster.name }, 'Looking at machines has trouble');
+        nextMs = TROUBLE_MS;
+      }
+      await alarm.within(nextMs, signal);
+    }
+  } finally {
+    stop();
+    await watching;
+  }
+}
+
+/** One look at the cluster. Returns how many slots were freed. */
+export async function reportOnce({ redis, cluster, farm }: ClusterWatchOptions, signal: AbortSignal): Promise<number> {
+  const { slots } = await readUsage(redis, cluster.name);
+  const leaving = slots.filter((slot) => slot.stage === 'leaving');
+  const labels = buildMachines(farm);
+  const { items } = await cluster.list(RESOURCES.instances, { labels, signal, retry: false });
+  return reportCluster(redis, cluster.name, { leaving, observed: items.flatMap((vmi) => observedVm(vmi) ?? []) });
+}
+
+async function ringOnChanges(
+  { redis, cluster, farm, metrics, logger }: ClusterWatchOptions,
+  ring: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const phases = new Map<string, string>();
+  let said: string | null | undefined;
+  const say = async (trouble: string | null) => {
+    if (trouble === said) return;
+    metrics.clusterHealthy.set({ cluster: cluster.name }, trouble === null ? 1 : 0);
+    try {
+      await reportTrouble(redis, cluster.name, trouble);
+      said = trouble;
+    } catch (error) {
+      logger.debug({ err: error }, 'Reporting on a cluster has trouble');
+    }
+  };
+  for await (const event of watchObjects(cluster, RESOURCES.instances, { labels: buildMachines(farm), signal })) {
+    await say(event.type === 'interrupted' ? event.error.message : null);
+    if (event.type === 'synced') {
+      phases.clear();
+      for (const vmi of event.objects) phases.set(nameOf(vmi), vmi.status?.phase ?? '');
+      ring();
+    } else if (event.type === 'deleted') {
+      phases.delete(nameOf(event.object));
+      ring();
+    } else if (event.type === 'changed' && phases.get(nameOf(event.object)) !== event.object.status?.phase) {
+      phases.set(nameOf(event.object), event.object.status?.phase ?? '');
+      ring();
+    }
+  }
+}
+
+/** Machines started from templates are people's own. */
+function buildMachines(farm: string): Record<string, string> {
+  return { [LABELS.farm]: farm, [LABELS.role]: 'build' };
+}
+
+function nameOf({ metadata }: VirtualMachineInstance): string {
+  return metadata?.name ?? '';
+}
+
+/** Undefined for one that has ended. */
+function observedVm({ metadata, spec, status }: VirtualMachineInstance): ObservedVm | undefined {
+  if (ENDED.has(status?.phase ?? '')) return undefined;
+  const { cpu, memory } = spec?.domain ?? {};
+  return {
+    layerBuild: metadata?.labels?.[LABELS.layerBuild] ?? '',
+    generation: Number(metadata?.labels?.[LABELS.generation] ?? 0),
+    vm: metadata?.labels?.[LABELS.vm] ?? '',
+    cpu: (cpu?.cores ?? 1) * (cpu?.sockets ?? 1) * (cpu?.threads ?? 1),
+    memoryBytes: quantityBytes(memory?.guest),
+  };
+}
+
+/** A Kubernetes quantity of bytes as the cluster writes it; 0 when it is none. */
+function quantityBytes(quantity: unknown): number {
+  const match = /^(\d+(?:\.\d+)?)([KMGT]i|[kMGT])?$/.exec(String(quantity ?? ''));
+  if (!match) return 0;
+  const unit = match[2] ?? '';
+  return Math.round(Number(match[1]) * (BINARY[unit] ?? DECIMAL[unit] ?? 1));
+}

@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { hostname } from 'node:os';
+import { systemClock } from '../common/clock/clock.ts';
+import { loadConfig } from '../common/config/load-config.ts';
+import type { ClusterConfig, Config } from '../common/config/schema.ts';
+import { loadFarmKey } from '../common/config/sealing.ts';
+import type { Limits } from '../common/contracts/builds.ts';
+import { objectName } from '../common/contracts/object-names.ts';
+import { FarmError, wrapError } from '../common/errors/farm-error.ts';
+import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
+import { screenshot } from '../common/kubernetes/machine-actions.ts';
+import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
+import { runProcess } from '../common/lifecycle/run-process.ts';
+import { createLogger, type Logger } from '../common/logging/logger.ts';
+import { createMetrics } from '../common/metrics/farm-metrics.ts';
+import { assertRedisFit, openRedis, useRedis } from '../common/redis/connections.ts';
+import { holdLease } from '../common/redis/leases.ts';
+import { subscribeNotices } from '../common/redis/notices.ts';
+import { createGuardedAgent } from './builds/address-guard.ts';
+import { BuildService } from './builds/build-service.ts';
+import { newUlid } from './builds/ulid.ts';
+import { watchCluster } from './catalog/watch-cluster.ts';
+import { runDispatcher } from './dispatch/dispatcher.ts';
+import { PhaseQueues } from './dispatch/queues.ts';
+import { runSafetySweep } from './dispatch/safety-sweep.ts';
+import { createApp } from './http/app.ts';
+import { countEnds, measureFarm } from './measure.ts';
+
+const config = loadConfig();
+const logger = createLogger({ name: 'scheduler', level: config.log.level });
+
+await runProcess(logger, (resources) => startScheduler(config, logger, resources));
+
+/** The composition root: any number of these may run beside each other on one Redis. */
+async function startScheduler(config: Config, logger: Logger, resources: ReleaseStack): Promise<void> {
+  if (config.clusters.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
+  const token = readToken(config.http.tokenFile);
+  const farmKey = loadFarmKey(config.farm.keyFile);
+  const clock = systemClock;
+  const owner = `${hostname()}-${process.pid}-${newUlid(clock.now())}`;
+  const redisOptions = { url: config.redis.url, logger };
+  const redis = await useRedis(resources, redisOptions, 'producer');
+  await assertRedisFit(redis);
+  const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
+  const metrics = createMetrics();
+  const clusters = config.clusters.map((cluster) => ({
+    name: cluster.name,
+    namespace: cluster.namespace,
+    limits: limitsOf(cluster),
+    client: new ClusterClient(cluster, {
+      clock,
+      observer: { apiError: (name, status) => metrics.apiErrors.inc({ cluster: name, status: String(status) }) },
+    }),
+  }));
+  const names = clusters.map(({ name }) => name);
+  const queues = resources.use('queues', new PhaseQueues({ redis, logger }, names), (opened) => opened.close());
+  const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
+
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const dispatching = { redis, notices, queues, clock, logger };
+  const loops = [
+    ...clusters.map((cluster) => runDispatcher(dispatching, cluster, signal)),
+    ...clusters.map(({ client }) => {
+      const failureRetentionMs = config.retention.failure;
+      const options = {
+        redis,
+        notices,
+        clock,
+        logger,
+        metrics,
+        failureRetentionMs,
+        cluster: client,
+        farm: config.farm.name,
+      };
+      return watchCluster(options, owner, signal);
+    }),
+    holdLease(
+      { redis, clock, logger, name: 'farm', owner },
+      async (term) => {
+        const stop = notices.listen(countEnds(metrics));
+        const onRepair = (phase: string) => metrics.repairs.inc({ phase });
+        await runSafetySweep({ redis, queues, clock, logger, onRepair }, term).finally(stop);
+      },
+      signal,
+    ),
+  ];
+  resources.defer('loops', async () => {
+    stopping.abort();
+    await Promise.all(loops);
+  });
+  const app = createApp({
+    redis,
+    queues,
+    metrics,
+    logger,
+    token,
+    clusters,
+    builds: new BuildService({ redis, clock, farmKey, agent, clusters, retentionMs: config.retention.builds }),
+    isReady: () => !signal.aborted,
+    measure: () => measureFarm(metrics, { redis, queues, clusters }),
+    openListener: () => openRedis(redisOptions, 'listener'),
+    liveScreenshot: async (name, { vm, ...identity }) => {
+      const client = clusters.find((cluster) => cluster.name === name)?.client;
+      return (client && (await screenshot(client, objectName(identity, vm)).catch(() => undefined))) ?? null;
+    },
+  });
+  const url = await listen(resources, createServer(app), config.http);
+  logger.info({ url, clusters: names }, 'The scheduler is ready');
+  process.stdout.write(`${JSON.stringify({ event: 'ready', url })}\n`);
+}
+
+function limitsOf({ limits }: ClusterConfig): Limits {
+  return { imports: limits.imports, vms: limits.vms, cpu: limits.cpu, memoryBytes: limits.memory };
+}
+
+/** @throws InvalidConfig when there is no token: a farm is never open. */
+function readToken(file: string | undefined): string {
+  if (file === undefined) throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
+  let token: string;
+  try {
+    token = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw wrapError(error, 'Reading the token', 'InvalidConfig');
+  }
+  if (token.length < 16) throw new FarmError('InvalidConfig', `The token in ${file} is shorter than 16 characters.`);
+  return token;
+}
+
+/** Open streams would keep the server from closing: clients reconnect elsewhere. */
+async function listen(resources: ReleaseStack, server: Server, { host, port }: Config['http']): Promise<string> {
+  server.listen(port, host);
+  await once(server, 'listening');
+  resources.defer('HTTP server', async () => {
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  });
+  const address = server.address();
+  const listening = typeof address === 'object' && address ? address.port : port;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${listening}`;
+}

@@ -74,20 +74,24 @@ function detailsOf(kind: NamedKind, name: string): StatusDetails {
   return { name, group: kind.group, kind: kind.plural };
 }
 
+/** 404: there is no such object. */
 export function notFound(kind: NamedKind, key: ObjectKey): ApiError {
   return new ApiError(404, 'NotFound', `${qualified(kind)} "${key.name}" not found`, detailsOf(kind, key.name));
 }
 
+/** 409: an object of that name is there already. */
 export function alreadyExists(kind: NamedKind, key: ObjectKey): ApiError {
   const message = `${qualified(kind)} "${key.name}" already exists`;
   return new ApiError(409, 'AlreadyExists', message, detailsOf(kind, key.name));
 }
 
+/** 409: the object is not what the caller believed. */
 export function conflict(kind: NamedKind, key: ObjectKey, why: string): ApiError {
   const message = `Operation cannot be fulfilled on ${qualified(kind)} "${key.name}": ${why}`;
   return new ApiError(409, 'Conflict', message, detailsOf(kind, key.name));
 }
 
+/** 403: nobody may do that to this object now. */
 export function forbidden(kind: NamedKind, key: ObjectKey, why: string): ApiError {
   const message = `${qualified(kind)} "${key.name}" is forbidden: ${why}`;
   return new ApiError(403, 'Forbidden', message, detailsOf(kind, key.name));
@@ -102,6 +106,7 @@ export function invalid(kind: NamedKind, name: string, causes: readonly StatusCa
   return new ApiError(422, 'Invalid', `${subject} "${name}" is invalid: ${text}`, details);
 }
 
+/** 400: the request itself cannot be understood. */
 export function badRequest(message: string): ApiError {
   return new ApiError(400, 'BadRequest', message);
 }

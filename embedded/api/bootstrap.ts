@@ -3,6 +3,7 @@ import type { Store } from './store.ts';
 
 /** The versions that the embedded cluster behaves like, where a real one tells them. */
 export const KUBEVIRT_VERSION = 'v1.9.0';
+/** The CDI version that `status.observedVersion` of the CDI object names. */
 export const CDI_VERSION = 'v1.66.0';
 const KUBELET_VERSION = 'v1.32.0';
 /** The one storage class: qcow2 files in the data directory. */

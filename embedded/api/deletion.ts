@@ -5,6 +5,7 @@ export const FOREGROUND_FINALIZER = 'foregroundDeletion';
 /** Holds an owner until nothing names it as owner any more (`propagationPolicy: Orphan`). */
 export const ORPHAN_FINALIZER = 'orphan';
 
+/** What a deletion means for owned objects: they go later, they go first, or they stay. */
 export type Propagation = 'Background' | 'Foreground' | 'Orphan';
 
 /** The object is deleted only if it is still the one that the caller saw. */

@@ -12,6 +12,7 @@ export interface StoreEvent {
   readonly resourceVersion: number;
 }
 
+/** Called synchronously for each change; must not block. */
 export type StoreListener = (event: StoreEvent) => void;
 
 interface Subscription {

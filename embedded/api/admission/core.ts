@@ -51,6 +51,7 @@ export const secretAdmission: KindAdmission = {
   },
 };
 
+/** ConfigMaps: values are text, and stay when they are immutable. */
 export const configMapAdmission: KindAdmission = {
   validate: ({ object, previous, kind, operation }) => {
     if (operation === 'DELETE') return;

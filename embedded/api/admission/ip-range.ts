@@ -50,10 +50,12 @@ export function parseRange(text: string): IpRange | undefined {
   return { first, last: first + size - 1n, bits: address.bits, prefix };
 }
 
+/** Whether the address is in the block; never for different families. */
 export function contains(range: IpRange, address: Address): boolean {
   return range.bits === address.bits && address.value >= range.first && address.value <= range.last;
 }
 
+/** Whether the blocks share an address; never for different families. */
 export function overlap(a: IpRange, b: IpRange): boolean {
   return a.bits === b.bits && a.first <= b.last && b.first <= a.last;
 }

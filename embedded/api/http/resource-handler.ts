@@ -159,6 +159,7 @@ export class ResourceHandler {
   }
 }
 
+/** 405: the resource exists, the method does not apply to it. */
 export function methodNotAllowed(): ApiError {
   return new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
 }

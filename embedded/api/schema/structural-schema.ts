@@ -7,6 +7,7 @@ export interface SchemaFindings {
   readonly faults: SchemaFault[];
 }
 
+/** One field that does not fit the schema, in the words of apiserver. */
 export interface SchemaFault {
   readonly field: string;
   readonly reason: 'FieldValueInvalid' | 'FieldValueRequired' | 'FieldValueNotSupported';

@@ -10,6 +10,7 @@ export function phaseOf(instance: KubeObject): string {
   return typeof phase === 'string' ? phase : '';
 }
 
+/** Whether the instance has ended and will not run again. */
 export function isFinal(instance: KubeObject): boolean {
   return FINAL_PHASES.has(phaseOf(instance));
 }
@@ -21,6 +22,7 @@ export function hasCondition(object: KubeObject, type: string): boolean {
   return conditions.some((item) => isJsonObject(item) && item['type'] === type && item['status'] === 'True');
 }
 
+/** Whether the instance is held: by a user, or by an I/O error. */
 export function isPaused(instance: KubeObject): boolean {
   return hasCondition(instance, 'Paused');
 }

@@ -14,6 +14,7 @@ import type { MachineAccess } from './machine-access.ts';
 import { changeMachine, readOptions } from './machine-lifecycle.ts';
 import { streamMachine } from './machine-streams.ts';
 
+/** The group of KubeVirt's aggregated API. */
 export const SUBRESOURCES_GROUP = 'subresources.kubevirt.io';
 
 function virtual(name: string, verbs: readonly string[]): VirtualResource {

@@ -33,6 +33,7 @@ export async function readOptions(request: IncomingMessage): Promise<JsonObject>
   return body;
 }
 
+/** Whether the body asks for a dry run (`dryRun: ["All"]`). @throws ApiError 400 */
 export async function isDryRunBody(request: IncomingMessage): Promise<boolean> {
   return isDryRun(await readOptions(request));
 }

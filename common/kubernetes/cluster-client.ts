@@ -3,7 +3,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { type Clock, systemClock } from '../clock/clock.ts';
 import type { ClusterConfig } from '../config/schema.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
-import { ApiError, isAlreadyExists, isNotFound } from './api-error.ts';
+import { ApiError, isNotFound } from './api-error.ts';
 import type { KubernetesObject } from './objects.ts';
 import { labelSelector, type Resource, resourcePath } from './resources.ts';
 import { withRetry } from './retry.ts';
@@ -126,7 +126,8 @@ export class ClusterClient {
     try {
       return await this.create(resource, object, options);
     } catch (error) {
-      const winner = isAlreadyExists(error) ? await this.get(resource, name, options) : undefined;
+      // Not only as AlreadyExists: CDI's admission refuses a DataVolume first, because the winner's claim is there.
+      const winner = error instanceof ApiError ? await this.get(resource, name, options) : undefined;
       if (winner) return winner;
       throw error;
     }

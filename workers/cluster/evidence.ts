@@ -2,13 +2,15 @@ import type { FailureReason } from '../../common/contracts/failures.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { isRefusal } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import { type EventSubject, eventsOf } from '../../common/kubernetes/diagnostics.ts';
+import { type EventSubject, eventsOf, podLog } from '../../common/kubernetes/diagnostics.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
 
 /** A stage of a phase: what it fails as when its deadline passes, and whose Events explain why. */
 export interface Stage {
   readonly reason: FailureReason;
   readonly subjects: readonly EventSubject[];
+  /** The pod whose log explains it. */
+  readonly pod?: string;
 }
 
 /**
@@ -21,7 +23,9 @@ export async function runStage<T>(cluster: ClusterClient, stage: Stage, work: ()
   } catch (error) {
     if (isRefusal(error)) throw new PhaseFailure('ClusterRefused', error.message, { cause: error });
     if (!(error instanceof FarmError) || error.code !== 'DeadlineExceeded') throw error;
-    const evidence = { events: await lastEvents(cluster, stage.subjects) };
+    const events = await lastEvents(cluster, stage.subjects);
+    const logTail = stage.pod === undefined ? [] : await lastLines(cluster, stage.pod);
+    const evidence = { events, logTail };
     throw new PhaseFailure(stage.reason, errorMessage(error), { cause: error, evidence });
   }
 }
@@ -30,6 +34,14 @@ export async function runStage<T>(cluster: ClusterClient, stage: Stage, work: ()
 export async function lastEvents(cluster: ClusterClient, subjects: readonly EventSubject[]): Promise<string[]> {
   try {
     return await eventsOf(cluster, subjects);
+  } catch {
+    return [];
+  }
+}
+
+async function lastLines(cluster: ClusterClient, pod: string): Promise<string[]> {
+  try {
+    return await podLog(cluster, pod, { tailLines: 20 });
   } catch {
     return [];
   }

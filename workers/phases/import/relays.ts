@@ -59,7 +59,8 @@ async function ensureRelay(context: PhaseContext, scope: ModuleScope, vpc: strin
   if (!pod) return;
   const name = scope.names.relay(vpc);
   await removeEnded(context, name);
-  await runStage(cluster, { reason: 'NotScheduled', subjects: [{ kind: 'Pod', name }] }, async () => {
+  const stage = { reason: 'NotScheduled', subjects: [{ kind: 'Pod', name }], pod: name } as const;
+  await runStage(cluster, stage, async () => {
     await cluster.createIfAbsent(RESOURCES.pods, pod, { signal });
     const what = `the relay of the VPC "${vpc}" to run`;
     await waitFor(

@@ -1,0 +1,55 @@
+import { systemClock } from '../../common/clock/clock.ts';
+import type { ClusterConfig } from '../../common/config/schema.ts';
+import { createFarmKey } from '../../common/config/sealing.ts';
+import type { FarmEvent } from '../../common/contracts/events.ts';
+import type { LayerRecord, LayerSpec } from '../../common/contracts/layers.ts';
+import type { PhaseStore } from '../../common/contracts/phase-store.ts';
+import type { Phase } from '../../common/contracts/phases.ts';
+import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+
+/** A phase of a VM to be run without a queue. */
+export interface StagedPhase {
+  readonly clusterConfig: ClusterConfig;
+  readonly spec: LayerSpec;
+  readonly vm: string;
+  readonly phase: Phase;
+  /** @defaultValue a fixed ULID */
+  readonly layerBuild?: string;
+  readonly parents?: Readonly<Record<string, LayerRecord>>;
+  readonly signal?: AbortSignal;
+}
+
+/** The context of an executor with a store that only remembers: every claim stays current. */
+export function stagePhase(staged: StagedPhase) {
+  const { clusterConfig, spec, vm, phase, parents = {} } = staged;
+  const events: FarmEvent[] = [];
+  const screenshots: Buffer[] = [];
+  const refuse = async () => {
+    throw new Error('An executor never claims or commits.');
+  };
+  const store: PhaseStore = {
+    claim: refuse,
+    commit: refuse,
+    watch: refuse,
+    assertCurrent: async () => {},
+    emit: async (_claim, event) => void events.push(event),
+    saveScreenshot: async (_claim, png) => void screenshots.push(png),
+  };
+  const layerBuild = staged.layerBuild ?? '01J00000000000000000000000';
+  const job = { layerBuild, generation: 1, vm, phase, dispatch: 1 };
+  return {
+    claim: { job, epoch: 1, cluster: clusterConfig.name, spec, parents, formerClaims: 0 },
+    cluster: new ClusterClient(clusterConfig),
+    clusterConfig,
+    farm: 'test',
+    store,
+    farmKey: createFarmKey('a key for tests that is long enough'),
+    fetch: { allowPrivateAddresses: true },
+    logger: createLogger({ name: 'test', level: 'silent' }),
+    clock: systemClock,
+    signal: staged.signal ?? new AbortController().signal,
+    events,
+    screenshots,
+  };
+}

@@ -1,0 +1,191 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { packagePath } from '../../../common/config/package-root.ts';
+import type { ClusterConfig } from '../../../common/config/schema.ts';
+import type { DiskOrigin, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
+import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { teardownBuild } from '../../../common/kubernetes/teardown.ts';
+import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
+import { clusterConfig } from '../../../test/harness/api-server.ts';
+import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
+import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
+import { compiledModule } from '../../../test/harness/module-factory.ts';
+import { stagePhase } from '../../../test/harness/phase-context.ts';
+import { connectThroughRelay } from '../../relay/relay-client.ts';
+import { importExecutor } from './import-executor.ts';
+
+const MIB = 1024 ** 2;
+const IMAGE = 'relay-for-tests';
+const resources = new ReleaseStack();
+let config: ClusterConfig;
+let image: ServedFile;
+let iso: ServedFile;
+
+beforeAll(async () => {
+  // Pods run elsewhere, where no package is found by name.
+  const relay = [process.execPath, '--import', import.meta.resolve('tsx'), packagePath('workers/relay/main.ts')];
+  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: relay } });
+  resources.defer('cluster', () => cluster.stop());
+  config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
+  const directory = await mkdtemp(join(tmpdir(), 'import-'));
+  resources.defer('images', () => rm(directory, { recursive: true }));
+  const disk = join(directory, 'image.qcow2');
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, String(64 * MIB)]);
+  await writeFile(join(directory, 'media.iso'), Buffer.alloc(MIB, 7));
+  image = resources.use('image', await serveFile(disk), (served) => served.stop());
+  iso = resources.use('iso', await serveFile(join(directory, 'media.iso')), (served) => served.stop());
+}, 120_000);
+
+afterAll(() => resources.close());
+
+function nic(ip: string): NicPlan {
+  const mac = `02:00:00:00:00:${ip.split('.')[3]?.padStart(2, '0')}`;
+  return { name: 'nic1', subnet: 'net', model: 'e1000', slot: 1, mac, ip };
+}
+
+function vmPlan(name: string, ip: string, origin: DiskOrigin): VmPlan {
+  const disk = { name: 'root', sizeBytes: 128 * MIB, bus: 'virtio', storageClass: null, origin } as const;
+  const nics = [nic(ip)];
+  return { name, disks: [disk], isos: [], nics, templateNics: nics, cpu: 1, memoryBytes: 128 * MIB };
+}
+
+/** Two VMs on one closed network that start from the same image. */
+function labSpec(origin: DiskOrigin): LayerSpec {
+  const module = compiledModule({
+    name: 'lab',
+    timeoutMs: 60_000,
+    files: [
+      { name: 'ks.cfg', kind: 'inline', content: 'url http://{{ .HTTPIP }}:{{ .HTTPPort }}/ {{ .Unknown }} {{.Name}}' },
+      { name: 'user-data', kind: 'inline', content: 'I am {{ .Name }}, reach me by {{ .SSHPublicKey }}' },
+    ],
+    httpDirectory: ['ks.cfg'],
+    vms: [
+      {
+        name: 'web',
+        floppy: ['user-data'],
+        cloudInit: { userData: null, userDataFrom: null, networkData: 'version: 2' },
+      },
+      { name: 'db' },
+    ],
+  });
+  const web = vmPlan('web', '10.77.0.5', origin);
+  const isoPlan = { url: iso.url, checksum: null, identity: `iso:${iso.sha256}` };
+  return {
+    schema: 1,
+    layerKey: 'ab'.repeat(32),
+    module,
+    vms: [
+      { ...web, isos: [isoPlan], disks: [...web.disks, { ...diskOf(web), name: 'data', origin: { kind: 'blank' } }] },
+      vmPlan('db', '10.77.0.6', origin),
+    ],
+    network: {
+      vpcs: [{ name: 'lab', internet: false }],
+      subnets: [
+        {
+          ...{ name: 'net', vpc: 'lab', cidr: '10.77.0.0/24', gateway: '10.77.0.1' },
+          ...{ dhcp: true, dns: [], unmanaged: false, relay: '10.77.0.254' },
+        },
+      ],
+    },
+    fileHashes: {},
+  };
+}
+
+function diskOf({ disks }: VmPlan): VmPlan['disks'][number] {
+  const [disk] = disks;
+  if (!disk) throw new Error('no disk');
+  return disk;
+}
+
+function urlOrigin(hex: string, url = image.url): DiskOrigin {
+  return { kind: 'url', url, checksum: { algorithm: 'sha256', hex }, identity: `sha256:${hex}` };
+}
+
+async function secretValues(cluster: ClusterClient, suffix: string): Promise<Record<string, string>> {
+  const { items } = await cluster.list(RESOURCES.secrets);
+  const data = items.find(({ metadata }) => metadata?.name?.endsWith(suffix))?.data ?? {};
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
+}
+
+test('imports a shared source once, and makes everything that the machines need', async () => {
+  const spec = labSpec(urlOrigin(image.sha256));
+  const cluster = new ClusterClient(config);
+  const [web, db] = ['web', 'db'].map((vm) => stagePhase({ clusterConfig: config, spec, vm, phase: 'import' }));
+  if (!web || !db) throw new Error('unreachable');
+  const results = await Promise.all([importExecutor.execute(web), importExecutor.execute(db)]);
+  expect(results).toEqual([{ outcome: 'succeeded' }, { outcome: 'succeeded' }]);
+  expect(image.downloads()).toBe(1);
+
+  const volumes = await cluster.list(RESOURCES.dataVolumes, { labels: { 'slipway.dev/role': 'build' } });
+  expect(
+    volumes.items.map(({ metadata, status }) => `${metadata?.name?.split('-g1-')[1]} ${status?.phase}`).sort(),
+  ).toEqual(['db-disk-root Succeeded', 'web-disk-data Succeeded', 'web-disk-root Succeeded', 'web-iso-0 Succeeded']);
+
+  const key = (await secretValues(cluster, '-ssh'))['id_ed25519.pub'];
+  expect(key).toMatch(/^ssh-ed25519 /);
+  const { userdata = '', networkdata } = await secretValues(cluster, '-cloud-init');
+  expect(parse(userdata)).toEqual({ disable_root: false, ssh_authorized_keys: [key] });
+  expect(networkdata).toBe('version: 2');
+  expect(await secretValues(cluster, '-answers')).toEqual({ 'user-data': `I am web, reach me by ${key}` });
+
+  const { items: pods } = await cluster.list(RESOURCES.pods, { labels: { 'slipway.dev/role': 'build' } });
+  const relay = pods[0]?.metadata?.name ?? '';
+  const stream = await connectThroughRelay(cluster, relay, { host: '10.77.0.254', port: 8080 });
+  stream.write('GET /ks.cfg HTTP/1.0\r\n\r\n');
+  expect((await text(stream)).split('\r\n\r\n')[1]).toBe('url http://10.77.0.254:8080/ {{ .Unknown }} {{.Name}}');
+
+  // A second claim adopts all of it.
+  expect(await importExecutor.execute(web)).toEqual({ outcome: 'succeeded' });
+  expect(image.downloads()).toBe(1);
+
+  const identity = { layerBuild: '01J00000000000000000000000', generation: 1 };
+  await teardownBuild(cluster, { farm: 'test', identity, signal: web.signal, deadlineMs: 60_000 });
+  const left = await Promise.all(
+    Object.values(RESOURCES).map(async (resource) => {
+      const { items } = await cluster.list(resource, { labels: 'slipway.dev/farm=test' });
+      return items.map(({ kind, metadata }) => `${kind} ${metadata?.labels?.['slipway.dev/role']}`);
+    }),
+  );
+  // Shared sources stay: an image and an ISO, each with its claim and snapshot.
+  expect(left.flat().sort()).toEqual([
+    ...Array(2).fill('DataVolume source'),
+    ...Array(2).fill('PersistentVolumeClaim source'),
+    ...Array(2).fill('VolumeSnapshot source'),
+  ]);
+}, 120_000);
+
+test('fails with the reason of the importer, and leaves no broken source behind', async () => {
+  const cluster = new ClusterClient(config);
+  const run = async (origin: DiskOrigin, layerBuild: string) => {
+    const staged = stagePhase({ clusterConfig: config, spec: labSpec(origin), vm: 'db', phase: 'import', layerBuild });
+    const failure = await importExecutor.execute(staged).catch((error) => error.failure);
+    const identity = { layerBuild, generation: 1 };
+    await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+    return failure;
+  };
+  const mismatch = await run(urlOrigin('00'.repeat(32)), '01J00000000000000000000001');
+  expect(mismatch).toMatchObject({ reason: 'ChecksumMismatch', message: expect.stringContaining('disk "root"') });
+  const missing = await run(urlOrigin('11'.repeat(32), 'http://127.0.0.1:1/none'), '01J00000000000000000000002');
+  expect(missing).toMatchObject({ reason: 'SourceUnreachable' });
+  const { items } = await cluster.list(RESOURCES.dataVolumes, { labels: { 'slipway.dev/role': 'source' } });
+  expect(items.every(({ status }) => status?.phase === 'Succeeded')).toBe(true);
+}, 120_000);
+
+test('refuses an image that is larger than its disk before anything is imported', async () => {
+  const spec = labSpec({ ...urlOrigin('22'.repeat(32)) });
+  const [first, second] = spec.vms;
+  if (!first || !second) throw new Error('unreachable');
+  const small = { ...second, disks: [{ ...diskOf(second), sizeBytes: MIB }] };
+  const staged = stagePhase({
+    ...{ clusterConfig: config, spec: { ...spec, vms: [first, small] }, vm: 'db', phase: 'import' },
+    layerBuild: '01J00000000000000000000003',
+  });
+  await expect(importExecutor.execute(staged)).rejects.toMatchObject({ failure: { reason: 'ImageTooLarge' } });
+  expect(image.downloads()).toBeLessThanOrEqual(2);
+}, 60_000);

@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import type { Logger } from '../common/logging/logger.ts';
-import { purgeMachines } from './controllers/index.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 
 /**
@@ -11,6 +10,7 @@ import { lockDataDir } from './data-dir-lock.ts';
 export async function purgeDataDir(dataDir: string, logger: Logger): Promise<void> {
   await using resources = new ReleaseStack();
   await lockDataDir(dataDir, resources);
+  const { purgeMachines } = await import('./controllers/index.ts');
   await purgeMachines(dataDir, logger);
   await rm(dataDir, { recursive: true, force: true });
 }

@@ -4,6 +4,7 @@ import type { AdmissionRequest, KindAdmission } from './admission/admission.ts';
 import { ApiError, alreadyExists, badRequest, invalid, notFound } from './api-error.ts';
 import { assertValidMetadata } from './metadata-rules.ts';
 import { withGeneratedName } from './names.ts';
+import { systemFieldsOf } from './object-rules.ts';
 import {
   apiVersionOf,
   isJsonObject,
@@ -103,7 +104,8 @@ export class ClientWrites {
     delete body.metadata['managedFields'];
     const next = onlyWritable(kind, previous, { body, subresource: options.subresource });
     const { result, warnings } = this.#admit({ operation: 'UPDATE', kind, previous }, next, options);
-    return { object: options.dryRun ? result : await this.#store.update(result), warnings };
+    if (!options.dryRun) return { object: await this.#store.update(result), warnings };
+    return { object: { ...result, metadata: systemFieldsOf(previous, result) }, warnings };
   }
 
   /** @throws ApiError 404, 409 or what admission refuses */

@@ -46,7 +46,11 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     ...(options.apiOnly ? ['--api-only'] : []),
     ...(options.args ?? []),
   ];
-  let server = await startServer(args);
+  const isOurs = options.dataDir === undefined;
+  let server = await startServer(args).catch(async (error: unknown) => {
+    if (isOurs) await rm(dataDir, { recursive: true, force: true });
+    throw error;
+  });
   return {
     kubeconfig: server.kubeconfig,
     dataDir,

@@ -127,6 +127,13 @@ test('stores nothing on a dry run', async () => {
   const dry = await client.send('POST', `${configMaps}?dryRun=All`, configMap('dry'));
   expect(dry).toMatchObject({ code: 201, body: { metadata: { name: 'dry' } } });
   expect(await client.send('GET', `${configMaps}/dry`)).toMatchObject({ code: 404 });
+  const { body } = await client.send('POST', configMaps, configMap('undried'));
+  const patch = { metadata: { uid: null, creationTimestamp: null }, data: { a: '2' } };
+  expect(await client.patch(`${configMaps}/undried?dryRun=All`, 'merge-patch+json', patch)).toMatchObject({
+    code: 200,
+    body: { metadata: body['metadata'], data: { a: '2' } },
+  });
+  expect((await client.send('GET', `${configMaps}/undried`)).body).toEqual(body);
 });
 
 test('makes names of generateName', async () => {

@@ -1,0 +1,64 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../common/clock/clock.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { openVncSession } from './rfb2-session.ts';
+import type { BootTyping } from './typing.ts';
+import type { VncSession } from './vnc-session.ts';
+
+const RETRY_MS = 500;
+/** How long a console that cannot be opened is tried again. */
+const REOPEN_MS = 60_000;
+
+export interface BootConsole {
+  readonly typing: BootTyping;
+  /** Opens the raw RFB stream. */
+  readonly dial: (signal: AbortSignal) => Promise<Duplex>;
+  /** Called with the time when the first session is open. */
+  readonly onAttached: (time: number) => void;
+  /** Called before keys are sent: throws when they must not be. */
+  readonly beforeBatch: () => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Types a boot command to its end over as many sessions as it takes. Resolves with false when a session was lost in a
+ * way that may have lost keys: what the guest got is unknown then.
+ * @throws ConnectionLost or ClusterUnavailable when the console cannot be opened, the signal's reason, or what
+ *   `beforeBatch` threw.
+ */
+export async function typeOnConsole(console: BootConsole): Promise<boolean> {
+  const { typing, clock, logger, signal, beforeBatch } = console;
+  for (let attached = false; ; attached = true) {
+    const session = await openSession(console);
+    if (!attached) console.onAttached(clock.now());
+    try {
+      await typing.run(session, { clock, signal, beforeBatch });
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!session.lost.aborted) throw error;
+      logger.warn({ err: error, resumable: typing.resumable }, 'The console was lost while typing');
+      if (!typing.resumable) return false;
+    } finally {
+      session.close();
+    }
+  }
+}
+
+async function openSession({ dial, clock, logger, signal }: BootConsole): Promise<VncSession> {
+  const startedAt = clock.now();
+  for (;;) {
+    try {
+      return await openVncSession({ stream: await dial(signal), clock, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      const passing = error instanceof FarmError && error.kind === 'unavailable';
+      if (!passing || clock.now() - startedAt > REOPEN_MS) throw error;
+      logger.info({ err: error }, 'The console cannot be opened yet');
+      await clock.after(RETRY_MS, signal);
+    }
+  }
+}

@@ -1,0 +1,17 @@
+import type { Phase } from '../common/contracts/phases.ts';
+import { guestShutdown } from './guest/shutdown.ts';
+import { bootExecutor } from './phases/boot-keystrokes/boot-executor.ts';
+import { importExecutor } from './phases/import/import-executor.ts';
+import type { PhaseExecutor } from './phases/phase-executor.ts';
+import { provisionExecutor } from './phases/provision/provision-executor.ts';
+import { createSnapshotExecutor } from './phases/snapshot/snapshot-executor.ts';
+import { withLogging } from './runtime/decorators.ts';
+import { withScreenshot } from './runtime/with-screenshot.ts';
+
+/** The executor of each phase, as a worker process runs it. */
+export const EXECUTORS: Readonly<Record<Phase, PhaseExecutor>> = {
+  import: withLogging(importExecutor),
+  'boot-keystrokes': withLogging(withScreenshot(bootExecutor)),
+  provision: withLogging(withScreenshot(provisionExecutor)),
+  snapshot: withLogging(createSnapshotExecutor(guestShutdown)),
+};

@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { systemClock } from '../common/clock/clock.ts';
+import { loadConfig } from '../common/config/load-config.ts';
+import type { Config } from '../common/config/schema.ts';
+import { loadFarmKey } from '../common/config/sealing.ts';
+import type { PhaseClaim } from '../common/contracts/phase-store.ts';
+import { PHASES, phaseSchema } from '../common/contracts/phases.ts';
+import { FarmError, wrapError } from '../common/errors/farm-error.ts';
+import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
+import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
+import { runProcess } from '../common/lifecycle/run-process.ts';
+import { createLogger, type Logger } from '../common/logging/logger.ts';
+import { createMetrics, type FarmMetrics } from '../common/metrics/farm-metrics.ts';
+import { serveMetrics } from '../common/metrics/serve-metrics.ts';
+import { assertRedisFit, useRedis } from '../common/redis/connections.ts';
+import { subscribeNotices } from '../common/redis/notices.ts';
+import { EXECUTORS } from './executors.ts';
+import { createMeasuredStore } from './runtime/measured-store.ts';
+import { PhaseRunner } from './runtime/phase-runner.ts';
+import { startWorkers } from './runtime/worker-process.ts';
+
+const USAGE = `Usage: main.js --phase <${PHASES.join('|')}> [--concurrency N]`;
+
+const optionsSchema = z.object({ phase: phaseSchema, concurrency: z.coerce.number().int().min(1).optional() });
+type Options = z.infer<typeof optionsSchema>;
+
+const config = loadConfig();
+const options = readOptions();
+const logger = createLogger({ name: `worker.${options.phase}`, level: config.log.level });
+
+await runProcess(logger, (resources) => startWorker(options, { config, logger, resources }));
+
+/** The composition root of a worker: one phase on all configured clusters. */
+async function startWorker(
+  { phase, concurrency }: Options,
+  { config, logger, resources }: { config: Config; logger: Logger; resources: ReleaseStack },
+): Promise<void> {
+  if (config.clusters.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
+  const clock = systemClock;
+  const farmKey = loadFarmKey(config.farm.keyFile);
+  const metrics = createMetrics();
+  const clusters = openClusters(config, metrics);
+  const redisOptions = { url: config.redis.url, logger };
+  const producer = await useRedis(resources, redisOptions, 'producer');
+  await assertRedisFit(producer);
+  const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
+  const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };
+  const worker = `${hostname()}-${process.pid}`;
+  const runner = new PhaseRunner({
+    ...{ worker, clock, logger },
+    executor: EXECUTORS[phase],
+    store: createMeasuredStore({ redis: producer, notices }, metrics),
+    contextOf: (claim) => ({
+      ...clusterOf(clusters, claim),
+      farm: config.farm.name,
+      farmKey,
+      fetch: config.fetch,
+    }),
+  });
+  const metricsPort = await openMetrics(config, metrics, resources);
+  await startWorkers(
+    {
+      ...{ phase, worker, runner, redis, clock, logger },
+      clusters: [...clusters.keys()],
+      concurrency: concurrency ?? config.worker.concurrency,
+    },
+    resources,
+  );
+  process.stdout.write(`${JSON.stringify({ event: 'ready', phase, worker, metricsPort })}\n`);
+}
+
+type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: Config['clusters'][number] };
+
+function openClusters(config: Config, metrics: FarmMetrics): ReadonlyMap<string, OpenCluster> {
+  const observer = {
+    apiError: (cluster: string, status: number) => metrics.apiErrors.inc({ cluster, status: String(status) }),
+  };
+  return new Map(
+    config.clusters.map((clusterConfig) => {
+      const cluster = new ClusterClient(clusterConfig, { clock: systemClock, observer });
+      return [clusterConfig.name, { cluster, clusterConfig }];
+    }),
+  );
+}
+
+function clusterOf(clusters: ReadonlyMap<string, OpenCluster>, { cluster }: PhaseClaim): OpenCluster {
+  const open = clusters.get(cluster);
+  if (!open) throw new FarmError('BrokenInvariant', `This worker does not know the cluster "${cluster}".`);
+  return open;
+}
+
+/** Resolves with the port. The token of the HTTP API guards the metrics too, where there is one. */
+async function openMetrics(config: Config, metrics: FarmMetrics, resources: ReleaseStack): Promise<number> {
+  const { tokenFile, host } = config.http;
+  const token = tokenFile === undefined ? {} : { token: readToken(tokenFile) };
+  const server = await serveMetrics(metrics.registry, { host, port: config.metrics.port, ...token });
+  resources.defer('metrics', () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw wrapError(error, 'Reading the token file', 'InvalidConfig');
+  }
+}
+
+function readOptions(): Options {
+  try {
+    const { values } = parseArgs({ options: { phase: { type: 'string' }, concurrency: { type: 'string' } } });
+    return optionsSchema.parse(values);
+  } catch {
+    process.stderr.write(`${USAGE}\n`);
+    process.exit(64);
+  }
+}

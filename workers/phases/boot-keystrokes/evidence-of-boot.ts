@@ -1,0 +1,110 @@
+import type { FarmEvent } from '../../../common/contracts/events.ts';
+import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
+import { type BuildScope, type GuestRoute, guestRoute } from '../../cluster/build-scope.ts';
+import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
+import type { GuestConnection } from '../../guest/guest-connection.ts';
+import type { Mask } from '../../guest/log-lines.ts';
+import { whenMachineEnds, whileMachineLives } from '../../guest/machine-life.ts';
+import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+
+const RETRY_MS = 1_000;
+const BANNER_MS = 10_000;
+const TAIL_LINES = 40;
+
+/**
+ * Waits until the guest lets the farm in, and has carried out its cloud-init.
+ * @throws PhaseFailure GuestNeverAnswered, CloudInitFailed, GuestPoweredOff or GuestCrashed
+ */
+export async function awaitLogin(context: PhaseContext, scope: BuildScope): Promise<void> {
+  const name = scope.names.machine(scope.vm.name);
+  await whileMachineLives(context, { name, doing: 'before it let anybody in' }, async (alive) => {
+    const { link, mask } = await openGuestAccess(context, scope, { signal: alive });
+    try {
+      await link.use((guest) => awaitCloudInit(context, { guest, mask, wanted: scope.vm.cloudInit !== null }));
+    } finally {
+      link.close();
+    }
+  });
+}
+
+/**
+ * Waits until something answers as SSH does or the guest has powered itself off: all that can be known of a guest that
+ * nobody has to get into.
+ * @throws PhaseFailure GuestNeverAnswered or GuestCrashed
+ */
+export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope): Promise<void> {
+  const { cluster, clock } = context;
+  const { sshTimeoutMs } = scope.vm.communicator;
+  const name = scope.names.machine(scope.vm.name);
+  const route = guestRoute(scope);
+  const over = new AbortController();
+  const signal = AbortSignal.any([context.signal, over.signal]);
+  const late = async () => {
+    await clock.after(sshTimeoutMs, signal);
+    const message = `The guest neither answered SSH nor powered itself off within ${sshTimeoutMs / 1000} s.`;
+    throw new PhaseFailure('GuestNeverAnswered', message);
+  };
+  const ended = async () => {
+    const end = await whenMachineEnds(cluster, name, signal);
+    if (end !== 'Succeeded') throw new PhaseFailure('GuestCrashed', 'The machine died before its guest gave a sign.');
+  };
+  const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { route, signal })] : [])];
+  try {
+    await Promise.race(signs);
+  } finally {
+    over.abort();
+    await Promise.allSettled(signs);
+  }
+}
+
+interface CloudInitCheck {
+  readonly guest: GuestConnection;
+  readonly mask: Mask;
+  /** Whether the module asked for cloud-init: else its errors are not ours. */
+  readonly wanted: boolean;
+}
+
+/** Exit codes of `cloud-init status`: 0 done, 1 failed, 2 done with errors that it could live with. */
+async function awaitCloudInit(context: PhaseContext, { guest, mask, wanted }: CloudInitCheck): Promise<void> {
+  const { exitCode, stdout } = await guest.exec(
+    'command -v cloud-init >/dev/null 2>&1 || exit 0; cloud-init status --wait --long 2>&1',
+  );
+  if (exitCode === 0 || !wanted) return;
+  const said = mask(stdout).trim().split('\n');
+  for (const line of said) await context.store.emit(context.claim, logEvent(context, `cloud-init: ${line}`));
+  if (exitCode === 2) return;
+  const log = await guest.exec(`tail -n ${TAIL_LINES} /var/log/cloud-init-output.log 2>/dev/null || :`);
+  const logTail = [...said, ...mask(log.stdout).trim().split('\n')].filter((line) => line !== '').slice(-TAIL_LINES);
+  throw new PhaseFailure('CloudInitFailed', 'cloud-init ended with an error in the guest.', { evidence: { logTail } });
+}
+
+function logEvent({ claim }: PhaseContext, line: string): FarmEvent {
+  const { vm, phase } = claim.job;
+  return { event: 'log', module: claim.spec.module.name, vm, phase, source: 'console', line };
+}
+
+/** Resolves when the guest's port says what every SSH server says first (RFC 4253 4.2). */
+async function answersSsh(
+  context: PhaseContext,
+  scope: BuildScope,
+  { route, signal }: { readonly route: GuestRoute; readonly signal: AbortSignal },
+): Promise<void> {
+  for (;;) {
+    const attempt = AbortSignal.any([signal, AbortSignal.timeout(BANNER_MS)]);
+    try {
+      const stream = await dialGuest(context, scope, { route, signal: attempt });
+      const abandon = () => stream.destroy(new FarmError('ConnectionLost', 'The guest did not speak.'));
+      attempt.addEventListener('abort', abandon, { once: true });
+      try {
+        for await (const chunk of stream) if (String(chunk).startsWith('SSH-')) return;
+      } finally {
+        attempt.removeEventListener('abort', abandon);
+        stream.destroy();
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      context.logger.debug({ err: errorMessage(error) }, 'The guest does not answer yet');
+    }
+    await context.clock.after(RETRY_MS, signal);
+  }
+}

@@ -1,0 +1,79 @@
+import { parseBootCommand } from '../../../common/contracts/boot-command/parse.ts';
+import { fillTemplate } from '../../../common/contracts/boot-command/template.ts';
+import { ANNOTATIONS } from '../../../common/contracts/object-names.ts';
+import { FarmError } from '../../../common/errors/farm-error.ts';
+import type { VirtualMachine, VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
+import { ensureBuildKey } from '../../cluster/build-key.ts';
+import { type BuildScope, guestRoute } from '../../cluster/build-scope.ts';
+import { typeOnConsole } from '../../console/boot-console.ts';
+import { BootTyping } from '../../console/typing.ts';
+import { RELAY_PORTS } from '../../relay/relay-pod.ts';
+import { whileUnavailable } from '../../runtime/while-unavailable.ts';
+import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { runningSince } from './start-machine.ts';
+
+/** The mark on the VM: `begun` before the first key, `done` after the last one was played. */
+type TypingMark = 'begun' | 'done';
+
+/** How far typing came, by the mark on the VM. @throws PhaseFailure TypingInterrupted when it was begun and not ended */
+export function isTyped(vm: VirtualMachine): boolean {
+  const mark = vm.metadata?.annotations?.[ANNOTATIONS.typing];
+  if (mark !== undefined && mark !== ('done' satisfies TypingMark)) {
+    throw new PhaseFailure('TypingInterrupted', 'A worker was lost while it typed: what the guest got is unknown.');
+  }
+  return mark !== undefined;
+}
+
+export interface TypingTarget {
+  readonly vmi: VirtualMachineInstance;
+  /** Whether this executor started the machine: then waits count from the moment when the console is attached. */
+  readonly fresh: boolean;
+}
+
+/**
+ * Types the boot command of the VM. A machine that somebody else started is taken over only while its first key is not
+ * yet due.
+ * @throws PhaseFailure TypingInterrupted
+ */
+export async function typeBootCommand(context: PhaseContext, scope: BuildScope, target: TypingTarget): Promise<void> {
+  const { cluster, claim, store, clock, logger, signal } = context;
+  const name = scope.names.machine(scope.vm.name);
+  const typing = await compile(context, scope);
+  const since = target.fresh ? undefined : runningSince(target.vmi);
+  if (!target.fresh && (since === undefined || clock.now() - since > typing.leadMs)) {
+    throw new PhaseFailure('TypingInterrupted', 'The machine was started by a worker that was lost before it typed.');
+  }
+  let marked = false;
+  const whole = await typeOnConsole({
+    ...{ typing, clock, logger, signal },
+    dial: (dialing) => openSubresourceStream(cluster, name, { stream: 'vnc', signal: dialing }),
+    onAttached: (time) => typing.startedAt(since ?? time),
+    beforeBatch: async () => {
+      if (!marked) await mark(context, name, 'begun');
+      marked = true;
+      await whileUnavailable({ clock, signal }, () => store.assertCurrent(claim));
+    },
+  });
+  if (!whole) throw new PhaseFailure('TypingInterrupted', 'The console was lost between two keys.');
+  await mark(context, name, 'done');
+}
+
+async function compile({ cluster, signal }: PhaseContext, scope: BuildScope): Promise<BootTyping> {
+  const { vm } = scope;
+  const text = fillTemplate(vm.bootCommand.join(''), {
+    Name: vm.name,
+    HTTPIP: guestRoute(scope)?.relayAddress ?? '',
+    HTTPPort: String(RELAY_PORTS.http),
+    SSHPublicKey: (await ensureBuildKey(cluster, scope, signal)).publicKey,
+  });
+  const command = parseBootCommand([text]);
+  if ('error' in command) throw new FarmError('InvalidModule', `The boot command of "${vm.name}": ${command.error}`);
+  return new BootTyping(command.events);
+}
+
+async function mark({ cluster, signal }: PhaseContext, name: string, value: TypingMark): Promise<void> {
+  const patch = { metadata: { annotations: { [ANNOTATIONS.typing]: value } } };
+  await cluster.mergePatch(RESOURCES.machines, name, patch, { signal });
+}

@@ -1,0 +1,45 @@
+import { FarmError } from '../../../common/errors/farm-error.ts';
+import { whileUnavailable } from '../../runtime/while-unavailable.ts';
+import { PhaseFailure } from '../phase-executor.ts';
+import { runFileStep } from './file-step.ts';
+import { runRebootStep } from './reboot-step.ts';
+import { runShellStep, StepFailure } from './shell-step.ts';
+import type { StepContext, StepOutcome } from './step-context.ts';
+
+/** Runs one step, or finds that it was run, and tells its start and its end; told twice, the store keeps one. */
+export async function runStep(context: StepContext): Promise<void> {
+  const { phase, index, step, signal } = context;
+  const { claim, store, clock } = phase;
+  const { name, type } = step;
+  const about = { module: claim.spec.module.name, vm: claim.job.vm, step: index, name, type };
+  const tell = (event: Parameters<typeof store.emit>[1]) =>
+    whileUnavailable({ clock, signal }, () => store.emit(claim, event));
+  await tell({ event: 'step-started', ...about });
+  const startedAt = clock.now();
+  try {
+    const { exitCode } = await dispatch(context);
+    const durationMs = clock.now() - startedAt;
+    await tell({ event: 'step-finished', ...about, outcome: 'succeeded', exitCode, durationMs });
+  } catch (error) {
+    if (error instanceof PhaseFailure) {
+      const exitCode = error instanceof StepFailure ? error.exitCode : null;
+      const durationMs = clock.now() - startedAt;
+      await tell({ event: 'step-finished', ...about, outcome: 'failed', exitCode, durationMs });
+    }
+    throw error;
+  }
+}
+
+function dispatch(context: StepContext): Promise<StepOutcome> {
+  const { step } = context;
+  switch (step.type) {
+    case 'shell':
+      return runShellStep({ ...context, step });
+    case 'file':
+      return runFileStep({ ...context, step });
+    case 'reboot':
+      return runRebootStep({ ...context, step });
+    default:
+      throw new FarmError('NotYetSupported', `Steps of type "${step.type}" cannot be executed yet.`);
+  }
+}

@@ -1,0 +1,60 @@
+import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
+import { GuestLog } from '../../guest/guest-log.ts';
+import { readObjectKey } from '../../guest/object-key.ts';
+import { type ProgramEnd, runProgram } from '../../guest/run-program.ts';
+import { PhaseFailure } from '../phase-executor.ts';
+import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
+
+/**
+ * Runs a script in the guest, exactly once.
+ * @throws PhaseFailure StepFailed, StepTimeout, GuestRebooted or GuestDiskFull
+ */
+export async function runShellStep(context: StepContext<ShellStep>): Promise<StepOutcome> {
+  const { phase, access, build, index, step, signal } = context;
+  const { claim, store, clock } = phase;
+  const { vm, phase: phaseName } = claim.job;
+  const where = { module: claim.spec.module.name, vm, phase: phaseName, source: 'step' };
+  const end = await runProgram({
+    ...{ link: access.link, build, index, timeoutMs: step.timeoutMs, clock },
+    program: async () => ({ script: await scriptOf(context), env: step.env, wrapper: step.executeCommand }),
+    beforeStart: () => fence(context),
+    openLog: (offset) => {
+      const emit = (line: string) => store.emit(claim, { event: 'log', ...where, line });
+      return new GuestLog({ emit, offset, mask: access.mask, clock, signal });
+    },
+  });
+  if (end.state === 'exited' && end.exitCode === 0) return { exitCode: 0 };
+  throw failure(context, end);
+}
+
+async function scriptOf({ phase, step, signal }: StepContext<ShellStep>): Promise<string> {
+  if (!step.scriptFrom) return step.script;
+  return (await readObjectKey(phase.cluster, step.scriptFrom, signal)).toString();
+}
+
+function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: ProgramEnd): PhaseFailure {
+  const evidence = { logTail: [...logTail] };
+  const label = stepLabel(context);
+  switch (state) {
+    case 'timeout':
+      return stepTimeout(context, context.step.timeoutMs ?? 0, evidence);
+    case 'crashed':
+      return new PhaseFailure('GuestRebooted', `The guest was booted anew while ${label} ran.`, { evidence });
+    case 'died':
+      return new PhaseFailure('StepFailed', `${label} was killed in the guest together with its supervisor.`, {
+        evidence,
+      });
+    case 'exited':
+      return new StepFailure(exitCode ?? null, `${label} ended with code ${exitCode}.`, { evidence });
+  }
+}
+
+/** A script that ended with another code than 0. */
+export class StepFailure extends PhaseFailure {
+  readonly exitCode: number | null;
+
+  constructor(exitCode: number | null, message: string, options: ConstructorParameters<typeof PhaseFailure>[2]) {
+    super('StepFailed', message, options);
+    this.exitCode = exitCode;
+  }
+}

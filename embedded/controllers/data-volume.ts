@@ -62,7 +62,7 @@ class DataVolumeController {
     if (!source || isDeleting(source) || !(await volumes.exists(uidOf(source)))) {
       return await this.#waitForSource(dataVolume, `The source pvc ${key.name} doesn't exist`);
     }
-    if (this.#machines.isInUse(uidOf(source))) {
+    if (this.#machines.isWritten(uidOf(source))) {
       const message = `The source PVC ${key.namespace}/${key.name} is being used by a virtual machine`;
       return await this.#waitForSource(dataVolume, message, 'CloneSourceInUse');
     }

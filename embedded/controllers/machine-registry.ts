@@ -9,8 +9,10 @@ import type { SwitchToOverlay } from '../storage/volumes.ts';
 export interface RunningMachine {
   readonly vmi: ObjectKey;
   readonly vmiUid: string;
-  /** Volume uid by drive name. */
+  /** Uid of the volume by drive name, for drives that are written to. */
   readonly volumes: ReadonlyMap<string, string>;
+  /** Uids of the volumes that are only read: discs, which several machines may have. */
+  readonly discs: ReadonlySet<string>;
   /** Absent while it is being started. */
   machine?: Machine;
 }
@@ -47,14 +49,25 @@ export class MachineRegistry {
     return [...this.#machines.values()];
   }
 
-  /** Whether a machine has the volume open or is about to. */
+  /** Whether a machine has the volume open, if only for reading, or is about to. */
   isInUse(volume: string): boolean {
-    return this.#userOf(volume) !== undefined;
+    return this.#writerOf(volume) !== undefined || this.all().some(({ discs }) => discs.has(volume));
   }
 
-  /** Whether a volume may be attached to this machine: a disk has one writer. */
-  isInUseByAnother(volume: string, vmiUid: string): boolean {
-    return this.all().some((entry) => entry.vmiUid !== vmiUid && [...entry.volumes.values()].includes(volume));
+  /** Why the volumes of a machine cannot be attached to it: a disk has one writer, and then no readers. */
+  conflictOf(wanted: RunningMachine): string | undefined {
+    const others = this.all().filter(({ vmiUid }) => vmiUid !== wanted.vmiUid);
+    const written = new Set(others.flatMap(({ volumes }) => [...volumes.values()]));
+    const read = new Set(others.flatMap(({ discs }) => [...discs]));
+    return (
+      [...wanted.discs].find((volume) => written.has(volume)) ??
+      [...wanted.volumes.values()].find((volume) => written.has(volume) || read.has(volume))
+    );
+  }
+
+  /** Whether a machine writes to the volume or is about to. */
+  isWritten(volume: string): boolean {
+    return this.#writerOf(volume) !== undefined;
   }
 
   /**
@@ -62,7 +75,7 @@ export class MachineRegistry {
    * @throws FarmError `BrokenInvariant` when the machine is only being started: ask again later
    */
   switchFor(volume: string, layer: string): SwitchToOverlay | undefined {
-    const user = this.#userOf(volume);
+    const user = this.#writerOf(volume);
     if (!user) return undefined;
     const { machine, volumes } = user;
     if (!machine) throw new FarmError('BrokenInvariant', `The machine "${user.vmi.name}" is being started`);
@@ -70,13 +83,13 @@ export class MachineRegistry {
     return async (overlay) => await switchDrive(machine, { drive, overlay, layer });
   }
 
-  /** @throws FarmError `BrokenInvariant` when a machine has the volume open or is about to */
+  /** @throws FarmError `BrokenInvariant` when a machine writes to the volume or is about to */
   assertUnused(volume: string): undefined {
-    if (this.isInUse(volume)) throw new FarmError('BrokenInvariant', `A machine has the volume "${volume}" open`);
+    if (this.#writerOf(volume)) throw new FarmError('BrokenInvariant', `A machine writes to the volume "${volume}"`);
     return undefined;
   }
 
-  #userOf(volume: string): RunningMachine | undefined {
+  #writerOf(volume: string): RunningMachine | undefined {
     return this.all().find(({ volumes }) => [...volumes.values()].includes(volume));
   }
 }

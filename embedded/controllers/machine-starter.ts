@@ -36,12 +36,11 @@ export class MachineStarter {
   async start(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
     const { context, machines } = this.#parts;
     assertOffered(vmi);
-    for (const claim of claims.values()) {
-      if (machines.isInUseByAnother(uidOf(claim), uidOf(vmi))) {
-        throw new Error(`PVC "${claim.metadata.name}" is attached to another machine`);
-      }
-    }
-    const entry = machines.claim(this.#entry(vmi, claims));
+    const wanted = this.#entry(vmi, claims);
+    const conflict = machines.conflictOf(wanted);
+    const taken = [...claims.values()].find((claim) => uidOf(claim) === conflict);
+    if (taken) throw new Error(`PVC "${taken.metadata.name}" is attached to another machine`);
+    const entry = machines.claim(wanted);
     try {
       await context.volumes.settled();
       entry.machine = await this.#launch(vmi, claims);
@@ -65,9 +64,13 @@ export class MachineStarter {
   }
 
   #entry(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): RunningMachine {
-    const volumes = new Map([...claims].map(([name, claim]) => [name, uidOf(claim)]));
+    const isDisc = (drive: string) =>
+      vmi.spec.domain.devices.disks?.some(({ name, cdrom }) => name === drive && cdrom !== undefined) ?? false;
+    const drives = [...claims].map(([drive, claim]) => [drive, uidOf(claim)] as const);
+    const volumes = new Map(drives.filter(([drive]) => !isDisc(drive)));
+    const discs = new Set(drives.filter(([drive]) => isDisc(drive)).map(([, uid]) => uid));
     const { namespace, name } = vmi.metadata;
-    return { vmi: { namespace, name }, vmiUid: uidOf(vmi), volumes };
+    return { vmi: { namespace, name }, vmiUid: uidOf(vmi), volumes, discs };
   }
 
   async #launch(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {

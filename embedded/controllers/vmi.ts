@@ -91,18 +91,22 @@ export class VmiController {
     if (found.waiting) return await this.#wait(vmi, found.waiting);
     try {
       // What the phases before Running say is made good by looking again, so they need not be on disk one by one.
-      const written = Promise.all([
-        writeVmiStatus(context, vmi, { phase: 'Pending', drop: ['Synchronized', 'Provisioning'] }),
-        ensureLauncherPod(context, vmi),
-        writeVmiStatus(context, vmi, { phase: 'Scheduling' }),
-        writeVmiStatus(context, vmi, { phase: 'Scheduled' }),
-      ]);
+      const written = Promise.all([this.#climb(vmi), ensureLauncherPod(context, vmi)]);
       const [machine] = await Promise.all([starter.start(vmi, found.claims), written]);
       await this.#announce(vmi, machine);
     } catch (error) {
       await this.#refuse(vmi, errorMessage(error));
       throw error;
     }
+  }
+
+  /** A start that is tried again changes nothing, or every try would be the occasion of the next one. */
+  async #climb(vmi: Vmi): Promise<void> {
+    if (vmi.status?.phase === 'Scheduled') return;
+    const { context } = this.#parts;
+    const drop = ['Provisioning', 'Synchronized'];
+    const phases = ['Pending', 'Scheduling', 'Scheduled'] as const;
+    await Promise.all(phases.map((phase) => writeVmiStatus(context, vmi, { phase, drop })));
   }
 
   async #wait(

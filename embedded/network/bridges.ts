@@ -1,6 +1,6 @@
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import { shortHash } from '../host/layout.ts';
-import { interfacesOf, ipBatch, removeInterfaces } from './ip-command.ts';
+import { interfacesOf, ipBatch, removeInterfaces, runInNamespace } from './ip-command.ts';
 
 const mutex = new KeyedMutex();
 
@@ -77,6 +77,13 @@ async function connectBridge(options: TapOptions & { bridge: string; tap: string
     `link add y${tap} type veth peer name z${tap} netns ${vpcNamespace}`,
     `link set y${tap} master ${bridge} up`,
   ]);
+  // The namespace of the machine routes for its own VPC. Nothing that comes from the other VPC may be routed: a source
+  // that must be reachable over this bridge never is, because no route leads there.
+  const closed = ['rp_filter 1', 'forwarding 0'].map((setting) => {
+    const [name, value] = setting.split(' ');
+    return `echo ${value} > /proc/sys/net/ipv4/conf/${bridge}/${name}`;
+  });
+  await runInNamespace(machineNamespace, ['sh', '-ec', closed.join('\n')]);
   await ipBatch(vpcNamespace, [`link set z${tap} master ${bridgeName(subnet)} up`]);
 }
 

@@ -1,0 +1,61 @@
+# One image for every process of the farm: scheduler, workers, relay and command line. Targets:
+#   farm      (the default) Node.js and the compiled farm; any user, read-only root, no build tools
+#   embedded  adds QEMU and what else the embedded cluster runs; needs root and rights that docker-compose.yml explains
+# BASE is any Debian with Node.js 20.19 or newer and npm.
+ARG BASE=node:22-bookworm-slim
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+# Scripts of packages are not needed: what they would compile is optional, and `prepare` would build without sources.
+RUN npm ci --ignore-scripts --no-progress --loglevel=error
+COPY tsconfig.json tsconfig.build.json ./
+COPY cli cli
+COPY common common
+COPY embedded embedded
+COPY scheduler scheduler
+COPY workers workers
+RUN npm run build && rm dist/.tsbuildinfo && npm prune --omit=dev --ignore-scripts --loglevel=error
+
+FROM ${BASE} AS farm
+# tini is process 1: it passes signals on and collects the ended grandchildren that the embedded cluster leaves.
+RUN if ! command -v tini > /dev/null; then \
+      apt-get update -qq && apt-get install -qq -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*; \
+    fi \
+    && rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
+      /opt/yarn* /usr/local/bin/yarn /usr/local/bin/yarnpkg
+WORKDIR /app
+ENV NODE_ENV=production
+COPY --from=build /src/node_modules node_modules
+COPY package.json LICENSE ./
+# Data that programs read beside their code (`packagePath`).
+COPY common/redis/scripts common/redis/scripts
+COPY docs/module.schema.json docs/module.schema.json
+COPY embedded/api/crds embedded/api/crds
+COPY workers/guest/supervisor.sh workers/guest/supervisor.sh
+COPY --from=build /src/dist dist
+COPY deploy/image/entrypoint.sh /usr/local/bin/slipway-entrypoint
+RUN chmod 755 /usr/local/bin/slipway-entrypoint dist/cli/main.js && ln -s /app/dist/cli/main.js /usr/local/bin/slipway
+# Inside a container the port is nobody's choice but the image's; 0.0.0.0 is what publishing it needs.
+ENV SLIPWAY_HTTP_HOST=0.0.0.0 SLIPWAY_HTTP_PORT=8080 SLIPWAY_METRICS_PORT=8080
+EXPOSE 8080
+USER 65532:65532
+# Every long-running process answers here: the scheduler's API, and the metrics server of a worker.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["node", "-e", \
+  "fetch('http://127.0.0.1:8080/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["tini", "--", "slipway-entrypoint"]
+CMD ["slipway", "--help"]
+
+FROM farm AS embedded
+USER 0:0
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+      dnsmasq-base iproute2 nftables openssl ovmf qemu-system-x86 qemu-utils xorriso \
+    && rm -rf /var/lib/apt/lists/*
+COPY deploy/image/embedded.sh /usr/local/bin/slipway-embedded
+RUN chmod 755 /usr/local/bin/slipway-embedded
+VOLUME /var/lib/slipway
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["test", "-e", "/run/slipway/kubeconfig"]
+CMD ["slipway-embedded"]
+
+# What a build without `--target` gives.
+FROM farm

@@ -146,8 +146,8 @@ class WebSocketDuplex extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // A paused socket never reads the peer's close.
-    this.#socket.resume();
+    // A paused socket never reads the peer's close; one that was never opened cannot be resumed.
+    if (this.#socket.isPaused) this.#socket.resume();
     this.#socket.terminate();
     done(error);
   }

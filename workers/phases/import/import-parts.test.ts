@@ -1,0 +1,161 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import type { DataVolume } from '../../../common/kubernetes/objects.ts';
+import { withLogin } from './cloud-init.ts';
+import { guardedFetch, isPrivate } from './guarded-fetch.ts';
+import { imageSize, virtualSize } from './image-size.ts';
+import { importVerdict } from './import-verdict.ts';
+import { restoreBytes } from './sources.ts';
+
+const signal = new AbortController().signal;
+const key = 'ssh-ed25519 AAAA farm';
+const debian = { username: 'debian', publicKey: key };
+
+test.each([
+  ['no user data', null, debian, { user: 'debian', ssh_authorized_keys: [key] }],
+  [
+    'keys of its own',
+    '#cloud-config\nssh_authorized_keys: [mine]\nuser: me\n',
+    debian,
+    { ssh_authorized_keys: ['mine', key], user: 'me' },
+  ],
+  ['root', '#cloud-config\n', { ...debian, username: 'root' }, { disable_root: false, ssh_authorized_keys: [key] }],
+  [
+    'the login among its users',
+    '#cloud-config\nusers: [default, {name: debian, ssh-authorized-keys: [mine]}]\n',
+    debian,
+    {
+      users: ['default', { name: 'debian', ssh_authorized_keys: ['mine', key] }],
+      ssh_authorized_keys: [key],
+    },
+  ],
+  [
+    'users without the login',
+    '#cloud-config\nusers: [{name: ann}]\n',
+    debian,
+    {
+      users: [
+        { name: 'ann' },
+        { name: 'debian', shell: '/bin/bash', sudo: 'ALL=(ALL) NOPASSWD:ALL', ssh_authorized_keys: [key] },
+      ],
+      ssh_authorized_keys: [key],
+    },
+  ],
+])('lets the farm into a guest with %s', (_case, userData, login, expected) => {
+  const merged = withLogin(userData, login);
+  expect(merged.startsWith('#cloud-config\n')).toBe(true);
+  expect(parse(merged)).toEqual(expected);
+  expect(parse(withLogin(merged, login))).toEqual(expected);
+});
+
+test('puts a script beside a cloud-config with the key, and leaves MIME alone', () => {
+  const script = '#!/bin/sh\necho hello\n';
+  const merged = withLogin(script, debian);
+  expect(merged).toContain('Content-Type: multipart/mixed; boundary=');
+  expect(merged).toContain(`\n\n${script}`);
+  expect(merged).toContain(key);
+  expect(withLogin(merged, debian)).toBe(merged);
+});
+
+function header(magic: string, offset: number, write: (buffer: Buffer, offset: number) => void): Buffer {
+  const buffer = Buffer.alloc(1024);
+  buffer.write(magic, 'latin1');
+  write(buffer, offset);
+  return buffer;
+}
+
+test.each([
+  ['qcow2', header('QFI\xfb', 24, (buffer, at) => buffer.writeBigUInt64BE(5n << 30n, at)), 100, 5 * 2 ** 30],
+  ['vmdk', header('KDMV', 12, (buffer, at) => buffer.writeBigUInt64LE(2048n, at)), 100, 2 ** 20],
+  ['raw', Buffer.alloc(1024), 4096, 4096],
+  ['gzip', Buffer.concat([Buffer.of(0x1f, 0x8b), Buffer.alloc(100)]), 4096, undefined],
+  ['a cut answer', Buffer.alloc(3), 4096, undefined],
+])('knows the virtual size of %s', (_format, bytes, length, expected) => {
+  expect(virtualSize(bytes, length)).toBe(expected);
+});
+
+test('asks for the first bytes only, and takes a server that cannot be reached for unknown', async () => {
+  let sent = 0;
+  const server = createServer((request, response) => {
+    if (request.url === '/moved') return void response.writeHead(302, { location: '/image' }).end();
+    expect(request.headers.range).toBe('bytes=0-1023');
+    response.writeHead(206, { 'content-range': 'bytes 0-1023/123456789', 'content-length': 1024 });
+    sent += 1024;
+    response.end(Buffer.alloc(1024));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/moved`;
+  try {
+    expect(await imageSize(url, { allowPrivateAddresses: true, signal })).toBe(123_456_789);
+    expect(await imageSize(url, { allowPrivateAddresses: false, signal })).toBeUndefined();
+    expect(sent).toBe(1024);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+test.each(['127.0.0.1', '10.1.2.3', '169.254.169.254', '::1', 'fd00::1', '::ffff:10.0.0.1', '0.0.0.0', '100.64.0.1'])(
+  'takes %s for an address of the farm itself',
+  (address) => expect(isPrivate(address)).toBe(true),
+);
+
+test('reaches no private address by name, by number or by redirect', async () => {
+  const server = createServer((request, response) => {
+    if (request.url === '/secret') response.end('secret');
+    else response.writeHead(302, { location: 'http://127.0.0.1:1/secret' }).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const options = { allowPrivateAddresses: false, signal };
+  try {
+    for (const host of ['127.0.0.1', 'localhost', '[::1]', '2130706433', '0x7f.1']) {
+      await expect(guardedFetch(`http://${host}:${port}/secret`, options)).rejects.toMatchObject({
+        code: 'SourceUnreachable',
+        message: expect.stringContaining('not a public address'),
+      });
+    }
+    const allowed = await guardedFetch(`http://127.0.0.1:${port}/secret`, { ...options, allowPrivateAddresses: true });
+    expect(await text(allowed)).toBe('secret');
+    const redirected = guardedFetch(`http://127.0.0.1:${port}/`, { ...options, allowPrivateAddresses: true });
+    await expect(redirected).rejects.toMatchObject({ code: 'SourceUnreachable' });
+    await expect(guardedFetch('file:///etc/passwd', options)).rejects.toMatchObject({ code: 'SourceUnreachable' });
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+function volume(phase: string, restartCount: number, message = '', reason = 'Error'): DataVolume {
+  const conditions = [{ type: 'Running', status: 'False', reason, message }];
+  return { spec: {}, status: { phase, restartCount, conditions } };
+}
+
+test.each([
+  ['a third restart', volume('ImportInProgress', 3, 'unable to connect to server'), 'SourceUnreachable'],
+  ['a missing file', volume('ImportInProgress', 2, 'expected status code 200, got 404'), 'SourceUnreachable'],
+  [
+    'a volume that is too small',
+    volume('ImportInProgress', 2, 'DataVolume too small to contain image'),
+    'ImageTooLarge',
+  ],
+  ['a wrong checksum', volume('Failed', 1, 'got aa, want bb', 'ChecksumError'), 'ChecksumMismatch'],
+  ['anything else', volume('ImportInProgress', 4, 'qemu-img: corrupt header'), 'ImportFailed'],
+  ['a second try', volume('ImportInProgress', 2, 'unable to connect to server'), 'running'],
+  ['a wait for its consumer', volume('PendingPopulation', 0), 'running'],
+])('judges %s', (_case, object, expected) => {
+  const verdict = importVerdict(object);
+  expect(verdict.kind === 'failed' ? verdict.reason : verdict.kind).toBe(expected);
+});
+
+test.each([
+  ['1Gi', 2 ** 30],
+  ['1073741824', 2 ** 30],
+  ['1500M', 1.5e9],
+  [undefined, 0],
+])('reads a restore size of %s', (restoreSize, expected) => {
+  expect(restoreBytes({ status: restoreSize === undefined ? {} : { restoreSize } })).toBe(expected);
+});

@@ -1,0 +1,214 @@
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import ssh2, { type ClientChannel } from 'ssh2';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../../common/clock/clock.ts';
+import { packagePath } from '../../../common/config/package-root.ts';
+import type { ClusterConfig } from '../../../common/config/schema.ts';
+import type { LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
+import type { Phase } from '../../../common/contracts/phases.ts';
+import { startMachine } from '../../../common/kubernetes/machine-actions.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { teardownBuild } from '../../../common/kubernetes/teardown.ts';
+import { waitFor } from '../../../common/kubernetes/wait-for.ts';
+import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
+import { clusterConfig } from '../../../test/harness/api-server.ts';
+import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
+import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
+import { guestImages } from '../../../test/harness/guest-images.ts';
+import { compiledModule } from '../../../test/harness/module-factory.ts';
+import { stagePhase } from '../../../test/harness/phase-context.ts';
+import { type BuildKey, ensureBuildKey } from '../../cluster/build-key.ts';
+import { buildScope, guestRoute } from '../../cluster/build-scope.ts';
+import { buildVm } from '../../cluster/build-vm.ts';
+import { ensureNetwork } from '../../cluster/ensure-network.ts';
+import { connectThroughRelay } from '../../relay/relay-client.ts';
+import { importExecutor } from '../import/import-executor.ts';
+import { ensureRelays } from '../import/relays.ts';
+import { LAYER_PART } from './capture.ts';
+import { createSnapshotExecutor } from './snapshot-executor.ts';
+
+const MIB = 1024 ** 2;
+const IMAGE = 'relay-for-tests';
+const resources = new ReleaseStack();
+let config: ClusterConfig;
+let image: ServedFile;
+
+beforeAll(async () => {
+  // Pods run elsewhere, where no package is found by name.
+  const relay = [process.execPath, '--import', import.meta.resolve('tsx'), packagePath('workers/relay/main.ts')];
+  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: relay } });
+  resources.defer('cluster', () => cluster.stop());
+  config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
+  const { cloudImage } = await guestImages();
+  image = resources.use('image', await serveFile(cloudImage), (served) => served.stop());
+}, 300_000);
+
+afterAll(() => resources.close());
+
+/** One VM, either of the tiny guest's image or of a blank disk. */
+function spec(kind: 'guest' | 'blank', shutdownTimeoutMs: number): LayerSpec {
+  const nics: NicPlan[] = [
+    { name: 'nic1', subnet: 'net', model: 'e1000', slot: 1, mac: '02:00:00:00:00:05', ip: '10.78.0.5' },
+  ];
+  const checksum = { algorithm: 'sha256', hex: image.sha256 } as const;
+  const url = { kind: 'url', url: image.url, checksum, identity: `sha256:${image.sha256}` } as const;
+  const origin = kind === 'guest' ? url : ({ kind: 'blank' } as const);
+  const cloudInit = kind === 'guest' ? { userData: null, userDataFrom: null, networkData: null } : null;
+  const disk = { bus: 'virtio', storageClass: null } as const;
+  return {
+    schema: 1,
+    layerKey: 'cd'.repeat(32),
+    module: compiledModule({
+      name: 'base',
+      labels: { course: 'net-101' },
+      timeoutMs: 60_000,
+      vms: [{ name: 'web', cloudInit, shutdownTimeoutMs, resources: { cpu: 1, memoryBytes: 256 * MIB } }],
+    }),
+    vms: [
+      {
+        name: 'web',
+        disks: [
+          { ...disk, name: 'root', sizeBytes: 1024 * MIB, origin },
+          { ...disk, name: 'data', sizeBytes: 8 * MIB, origin: { kind: 'blank' } },
+        ],
+        ...{ isos: [], nics, templateNics: nics, cpu: 1, memoryBytes: 256 * MIB },
+      },
+    ],
+    network: {
+      vpcs: [{ name: 'lab', internet: false }],
+      subnets: [
+        {
+          ...{ name: 'net', vpc: 'lab', cidr: '10.78.0.0/24', gateway: '10.78.0.1' },
+          ...{ dhcp: true, dns: [], unmanaged: false, relay: '10.78.0.254' },
+        },
+      ],
+    },
+    fileHashes: {},
+  };
+}
+
+function stage(phase: Phase, layerSpec: LayerSpec, layerBuild: string) {
+  const staged = stagePhase({ clusterConfig: config, spec: layerSpec, vm: 'web', phase, layerBuild });
+  return { ...staged, scope: buildScope(staged) };
+}
+
+type Staged = ReturnType<typeof stage>;
+
+async function untilRunning({ cluster, signal }: Staged, name: string): Promise<void> {
+  await waitFor(
+    cluster,
+    { resource: RESOURCES.instances, name },
+    {
+      ...{ signal, deadlineMs: 60_000, what: 'the VMI to run' },
+      until: (vmi) => (vmi?.status?.phase === 'Running' ? true : undefined),
+    },
+  );
+}
+
+async function boot(staged: Staged): Promise<string> {
+  const { cluster, scope } = staged;
+  const vm = await cluster.createIfAbsent(RESOURCES.machines, buildVm(scope));
+  const name = vm.metadata?.name ?? '';
+  await startMachine(cluster, name);
+  await untilRunning(staged, name);
+  return name;
+}
+
+/** Runs a command in the guest through the relay, as soon as it lets us in. */
+async function inGuest(staged: Staged, key: BuildKey, command: string): Promise<string> {
+  const route = guestRoute(staged.scope);
+  if (!route) throw new Error('no route');
+  for (;;) {
+    try {
+      const sock = await connectThroughRelay(staged.cluster, route.relayPod, { host: route.host, port: 22 });
+      const client = new ssh2.Client();
+      const ready = once(client, 'ready');
+      client.connect({ sock, username: 'root', privateKey: key.privateKey, readyTimeout: 20_000 });
+      await ready;
+      const channel = await new Promise<ClientChannel>((resolve, reject) =>
+        client.exec(command, (error, opened) => (error ? reject(error) : resolve(opened))),
+      );
+      const output = await text(channel);
+      client.end();
+      return output.trim();
+    } catch {
+      await systemClock.after(500);
+    }
+  }
+}
+
+test('captures a guest that went down in order, and starts its template again', async () => {
+  const layerBuild = '01J00000000000000000000010';
+  const layerSpec = spec('guest', 60_000);
+  const imported = stage('import', layerSpec, layerBuild);
+  await importExecutor.execute(imported);
+  const key = await ensureBuildKey(imported.cluster, imported.scope, imported.signal);
+  const name = await boot(imported);
+  const done = await inGuest(imported, key, 'echo built > /etc/marker && sync && nslookup web && cat /etc/marker');
+  expect(done).toContain('10.78.0.5');
+  expect(done).toMatch(/built$/);
+
+  const captured = stage('snapshot', layerSpec, layerBuild);
+  const askGuest = async (context: unknown, scope: unknown) => {
+    expect([context, scope]).toHaveLength(2);
+    await inGuest(captured, key, 'nohup poweroff >/dev/null 2>&1 &');
+  };
+  const result = await createSnapshotExecutor(askGuest).execute(captured);
+  const disk = { bus: 'virtio' } as const;
+  const layerVm = {
+    vm: 'web',
+    template: `${name}-template`,
+    disks: [
+      { ...disk, name: 'root', snapshot: `${name}-disk-root`, sizeBytes: 1024 * MIB },
+      { ...disk, name: 'data', snapshot: `${name}-disk-data`, sizeBytes: 8 * MIB },
+    ],
+    firmware: 'bios',
+  };
+  expect(result).toEqual({ outcome: 'succeeded', layerVm });
+
+  const { cluster } = captured;
+  const roles = await Promise.all(
+    Object.values(RESOURCES).map(async (resource) => {
+      const { items } = await cluster.list(resource, { labels: { 'slipway.dev/layer-build': layerBuild } });
+      return items.map(({ kind, metadata }) => `${kind} ${metadata?.labels?.['slipway.dev/role']}`);
+    }),
+  );
+  expect(roles.flat().sort()).toEqual(['VirtualMachine template', 'VolumeSnapshot layer', 'VolumeSnapshot layer']);
+  const snapshot = await cluster.get(RESOURCES.snapshots, `${name}-disk-root`);
+  expect(JSON.parse(snapshot?.metadata?.annotations?.[LAYER_PART] ?? '')).toEqual({
+    layerKey: 'cd'.repeat(32),
+    module: 'base',
+    labels: { course: 'net-101' },
+    vm: layerVm,
+  });
+  // The phase is delivered again after its worker died behind the last step.
+  expect(await createSnapshotExecutor().execute(captured)).toEqual(result);
+
+  await ensureNetwork(cluster, { scope: captured.scope, clusterConfig: config, signal: captured.signal });
+  await ensureRelays(captured, captured.scope, key);
+  await startMachine(cluster, layerVm.template);
+  await untilRunning(captured, layerVm.template);
+  expect(await inGuest(captured, key, 'cat /etc/marker')).toBe('built');
+  await cluster.delete(RESOURCES.machines, layerVm.template);
+  const identity = { layerBuild, generation: 1 };
+  await teardownBuild(cluster, { farm: 'test', identity, signal: captured.signal, deadlineMs: 60_000 });
+}, 240_000);
+
+test('refuses to capture a machine that had to be switched off by force', async () => {
+  const layerBuild = '01J00000000000000000000011';
+  const layerSpec = spec('blank', 1000);
+  const imported = stage('import', layerSpec, layerBuild);
+  await importExecutor.execute(imported);
+  await boot(imported);
+  const captured = stage('snapshot', layerSpec, layerBuild);
+  const failure = await createSnapshotExecutor()
+    .execute(captured)
+    .catch((error) => error.failure);
+  expect(failure).toMatchObject({ reason: 'UncleanShutdown', message: expect.stringContaining('by force') });
+  expect(captured.screenshots[0]?.subarray(1, 4).toString()).toBe('PNG');
+  const labels = { 'slipway.dev/layer-build': layerBuild };
+  expect((await captured.cluster.list(RESOURCES.snapshots, { labels })).items).toEqual([]);
+  const identity = { layerBuild, generation: 1 };
+  await teardownBuild(captured.cluster, { farm: 'test', identity, signal: captured.signal, deadlineMs: 60_000 });
+}, 120_000);

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ClusterConfig } from '../../common/config/schema.ts';
+import type { LayerSpec, NicPlan, VmPlan } from '../../common/contracts/layers.ts';
+import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
+import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { clusterConfig } from '../../test/harness/api-server.ts';
+import { startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { compiledModule } from '../../test/harness/module-factory.ts';
+import { stagePhase } from '../../test/harness/phase-context.ts';
+import { buildScope } from './build-scope.ts';
+import { buildVm } from './build-vm.ts';
+import { templateVm } from './template-vm.ts';
+
+const MIB = 1024 ** 2;
+const resources = new ReleaseStack();
+let config: ClusterConfig;
+
+/** An API that stores and refuses objects as KubeVirt's admission does, and runs nothing. */
+beforeAll(async () => {
+  const embedded = await startEmbeddedCluster({ apiOnly: true });
+  resources.defer('cluster', () => embedded.stop());
+  config = clusterConfig(embedded.kubeconfig, { namespace: 'default' });
+}, 60_000);
+
+afterAll(() => resources.close());
+
+const nics: NicPlan[] = [
+  { name: 'wire', subnet: 'bare', model: 'virtio', slot: 2, mac: '02:00:00:00:00:02', ip: null },
+  { name: 'up', subnet: 'office', model: 'e1000', slot: 1, mac: '02:00:00:00:00:01', ip: '10.9.0.5' },
+  { name: 'dmz', subnet: 'dmz', model: 'e1000e', slot: null, mac: '02:00:00:00:00:03', ip: '10.8.0.5' },
+];
+
+function scopeOf(vm: Partial<CompiledVm>, plan: Partial<VmPlan> = {}) {
+  const subnet = { dhcp: true, dns: [], unmanaged: false, relay: null };
+  const disk = { bus: 'virtio', storageClass: null, origin: { kind: 'blank' } } as const;
+  const spec: LayerSpec = {
+    schema: 1,
+    layerKey: 'ef'.repeat(32),
+    module: compiledModule({ name: 'm', vms: [{ name: 'vm', resources: { cpu: 1, memoryBytes: 512 * MIB }, ...vm }] }),
+    vms: [
+      {
+        name: 'vm',
+        disks: [
+          { ...disk, name: 'root', sizeBytes: MIB },
+          { ...disk, name: 'data', sizeBytes: MIB, bus: 'scsi' },
+        ],
+        ...{ isos: [], nics, templateNics: nics.slice(1, 2), cpu: 2.5, memoryBytes: 4096 * MIB },
+        ...plan,
+      },
+    ],
+    network: {
+      vpcs: [{ name: 'lab', internet: false }],
+      subnets: [
+        { ...subnet, name: 'bare', vpc: 'lab', cidr: '10.7.0.0/24', gateway: '10.7.0.253', unmanaged: true },
+        { ...subnet, name: 'office', vpc: 'lab', cidr: '10.9.0.0/24', gateway: '10.9.0.1', relay: '10.9.0.254' },
+        { ...subnet, name: 'dmz', vpc: 'lab', cidr: '10.8.0.0/24', gateway: '10.8.0.1' },
+      ],
+    },
+    fileHashes: {},
+  };
+  return buildScope(stagePhase({ clusterConfig: config, spec, vm: 'vm', phase: 'boot-keystrokes' }));
+}
+
+const iso = { url: 'http://x/i.iso', checksum: null, identity: 'i' };
+const cloudInit = { userData: null, userDataFrom: null, networkData: 'version: 2' };
+
+test.each<[string, Partial<CompiledVm>, Partial<VmPlan>]>([
+  ['a plain machine', {}, {}],
+  ['a small one', {}, { memoryBytes: 100 * MIB, cpu: 0.5 }],
+  ['one with an odd amount of memory', {}, { memoryBytes: 1024 * MIB + 4096 }],
+  ['UEFI', { firmware: { kind: 'efi', secureBoot: false, tpm: false } }, {}],
+  ['secure boot and TPM', { firmware: { kind: 'efi', secureBoot: true, tpm: true } }, {}],
+  ['two ISOs, cloud-init and answers', { cloudInit, floppy: ['ks.cfg'] }, { isos: [iso, iso] }],
+  ['a processor and machine of its choice', { cpuModel: 'host-passthrough', machineType: 'pc-q35-7.2' }, {}],
+])('admission takes %s, as build VM and as template', async (_case, vm, plan) => {
+  const cluster = new ClusterClient(config);
+  const scope = scopeOf(vm, plan);
+  const disks = [{ name: 'root', snapshot: 'snap-root', sizeBytes: MIB, bus: 'virtio' as const }];
+  for (const object of [buildVm(scope), templateVm(scope, disks, 'fast')]) {
+    const created = await cluster.create(RESOURCES.machines, object);
+    expect(created.spec.template.spec?.domain.memory).toEqual(object.spec.template.spec?.domain.memory);
+    await cluster.delete(RESOURCES.machines, object.metadata?.name ?? '');
+  }
+});
+
+test('gives addresses to every NIC, the default route to the first managed one, and its relay as resolver', () => {
+  const { template } = buildVm(scopeOf({})).spec;
+  const nad = (subnet: string) => `sw-01j00000000000000000000000-g1-nad-${subnet}.default.ovn.kubernetes.io`;
+  expect(template.metadata?.annotations).toEqual({
+    [`${nad('bare')}/logical_switch`]: 'sw-01j00000000000000000000000-g1-net-bare',
+    [`${nad('bare')}/mac_address`]: '02:00:00:00:00:02',
+    [`${nad('office')}/logical_switch`]: 'sw-01j00000000000000000000000-g1-net-office',
+    [`${nad('office')}/mac_address`]: '02:00:00:00:00:01',
+    [`${nad('office')}/ip_address`]: '10.9.0.5',
+    [`${nad('office')}/routes`]: '[{"gw":"10.9.0.1"}]',
+    [`${nad('dmz')}/logical_switch`]: 'sw-01j00000000000000000000000-g1-net-dmz',
+    [`${nad('dmz')}/mac_address`]: '02:00:00:00:00:03',
+    [`${nad('dmz')}/ip_address`]: '10.8.0.5',
+  });
+  expect(template.spec).toMatchObject({
+    dnsPolicy: 'None',
+    dnsConfig: { nameservers: ['10.9.0.254'] },
+    hostname: 'vm',
+  });
+  expect(template.spec?.domain.devices.interfaces?.map(({ pciAddress }) => pciAddress)).toEqual([
+    '0000:00:12.0',
+    '0000:00:11.0',
+    undefined,
+  ]);
+});
+
+test('boots the first disk, then the CDs, and nothing else', () => {
+  const scope = scopeOf({ cloudInit, floppy: ['user-data'] }, { isos: [iso, iso] });
+  const { spec } = buildVm(scope).spec.template;
+  expect(spec?.domain.devices.disks?.map(({ name, bootOrder }) => [name, bootOrder])).toEqual([
+    ['root', 1],
+    ['data', undefined],
+    ['iso-0', 2],
+    ['iso-1', 3],
+    ['cloud-init', undefined],
+    ['answers', undefined],
+  ]);
+  expect(spec?.volumes?.at(-1)).toMatchObject({ secret: { volumeLabel: 'cidata' } });
+});
+
+test("the template has the module's own resources and NICs, and no build media", () => {
+  const scope = scopeOf({ cloudInit, floppy: ['ks.cfg'] }, { isos: [iso] });
+  const disks = [{ name: 'root', snapshot: 'snap-root', sizeBytes: 5 * MIB, bus: 'virtio' as const }];
+  const { spec, metadata } = templateVm(scope, disks, undefined);
+  expect(metadata?.annotations).toEqual({ 'kubevirt.io/immediate-data-volume-creation': 'false' });
+  expect(spec.runStrategy).toBe('Halted');
+  expect(spec.dataVolumeTemplates?.[0]?.spec).toEqual({
+    source: { snapshot: { namespace: 'default', name: 'snap-root' } },
+    storage: { resources: { requests: { storage: String(5 * MIB) } } },
+  });
+  const machine = spec.template.spec;
+  expect(machine?.volumes?.map(({ name }) => name)).toEqual(['root', 'data']);
+  expect(machine?.networks?.map(({ name }) => name)).toEqual(['up']);
+  expect(machine?.domain.memory?.guest).toBe(String(512 * MIB));
+  expect(JSON.stringify(spec)).not.toContain('ssh');
+});

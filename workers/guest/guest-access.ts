@@ -6,6 +6,7 @@ import { type BuildScope, type GuestRoute, guestRoute } from '../cluster/build-s
 import { ensureRelays } from '../phases/import/relays.ts';
 import { type PhaseContext, PhaseFailure } from '../phases/phase-executor.ts';
 import { connectThroughRelay } from '../relay/relay-client.ts';
+import { openOrAbandon } from '../runtime/open-or-abandon.ts';
 import type { GuestCredentials } from './guest-connection.ts';
 import { GuestLink, type HostKeyPin } from './guest-link.ts';
 import { type Mask, maskSecrets } from './log-lines.ts';
@@ -69,7 +70,8 @@ export async function dialGuest(
 ) {
   const { host, relayPod } = route;
   try {
-    return await connectThroughRelay(context.cluster, relayPod, { host, port: scope.vm.communicator.sshPort, signal });
+    const address = { host, port: scope.vm.communicator.sshPort };
+    return await openOrAbandon(connectThroughRelay(context.cluster, relayPod, address), signal);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     await ensureRelays(context, scope, await ensureBuildKey(context.cluster, scope, context.signal));

@@ -7,6 +7,7 @@ import {
   finishStep,
   followCommand,
   guestStatus,
+  keepOffset,
   prepareStep,
   type StepDirectory,
   type StepProgram,
@@ -55,6 +56,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     await log.push(rest);
     if (truncated) log.note('[The rest of the output was cut off.]');
     await log.end();
+    await keepOffset(guest, directory, log.received);
     assert(state !== 'running', 'A step that is no longer followed has ended.');
     return { state: state as ProgramEnd['state'], exitCode, durationMs: elapsedMs, logTail: log.tail };
   });

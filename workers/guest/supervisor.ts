@@ -111,6 +111,11 @@ export async function finishStep(guest: GuestConnection, directory: StepDirector
   };
 }
 
+/** Remembers in the guest how much of the log is stored. Lost, the last lines are stored twice. */
+export async function keepOffset(guest: GuestConnection, directory: StepDirectory, offset: number): Promise<void> {
+  await guest.exec(`echo ${offset} >${directory}/acked`);
+}
+
 /** Ends a step whose time is over: its whole process group, first by TERM, then by KILL. */
 export async function stopStep(guest: GuestConnection, directory: StepDirectory): Promise<void> {
   await guest.exec(`sh ${supervisorOf(directory)} stop ${directory}`);

@@ -10,6 +10,7 @@ import { type BuildScope, guestRoute } from '../../cluster/build-scope.ts';
 import { typeOnConsole } from '../../console/boot-console.ts';
 import { BootTyping } from '../../console/typing.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
+import { openOrAbandon } from '../../runtime/open-or-abandon.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { runningSince } from './start-machine.ts';
@@ -48,7 +49,7 @@ export async function typeBootCommand(context: PhaseContext, scope: BuildScope, 
   let marked = false;
   const whole = await typeOnConsole({
     ...{ typing, clock, logger, signal },
-    dial: (dialing) => openSubresourceStream(cluster, name, { stream: 'vnc', signal: dialing }),
+    dial: (dialing) => openOrAbandon(openSubresourceStream(cluster, name, { stream: 'vnc' }), dialing),
     onAttached: (time) => typing.startedAt(since ?? time),
     beforeBatch: async () => {
       if (!marked) await mark(context, name, 'begun');

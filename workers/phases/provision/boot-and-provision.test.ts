@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { packagePath } from '../../../common/config/package-root.ts';
+import type { ClusterConfig } from '../../../common/config/schema.ts';
+import { createFarmKey } from '../../../common/config/sealing.ts';
+import type { FarmEvent } from '../../../common/contracts/events.ts';
+import type { DiskOrigin, LayerSpec } from '../../../common/contracts/layers.ts';
+import type { CompiledVm, Step } from '../../../common/contracts/module/compiled.ts';
+import { ANNOTATIONS, objectName } from '../../../common/contracts/object-names.ts';
+import type { Phase } from '../../../common/contracts/phases.ts';
+import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
+import { clusterConfig } from '../../../test/harness/api-server.ts';
+import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
+import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
+import { guestImages } from '../../../test/harness/guest-images.ts';
+import { compiledModule, compiledVm, shell } from '../../../test/harness/module-factory.ts';
+import { stagePhase } from '../../../test/harness/phase-context.ts';
+import { EXECUTORS } from '../../executors.ts';
+import { Draining } from '../../runtime/drain.ts';
+
+/** Real machines on an embedded cluster, reached through the relay of their network. */
+const MIB = 1024 ** 2;
+const IMAGE = 'relay-for-tests';
+const FARM_KEY = createFarmKey('a key for tests that is long enough');
+const resources = new ReleaseStack();
+let config: ClusterConfig;
+let image: ServedFile;
+let iso: ServedFile;
+
+beforeAll(async () => {
+  const guests = await guestImages();
+  const relay = [process.execPath, '--import', import.meta.resolve('tsx'), packagePath('workers/relay/main.ts')];
+  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: relay } });
+  resources.defer('cluster', () => cluster.stop());
+  config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
+  image = resources.use('image', await serveFile(guests.cloudImage), (served) => served.stop());
+  iso = resources.use('iso', await serveFile(guests.installerIso), (served) => served.stop());
+}, 180_000);
+
+afterAll(() => resources.close());
+
+test('boots a cloud image and runs its steps, each once, over two workers', { timeout: 150_000 }, async () => {
+  const content = 'a file { that .stays } as {{ .Name }} it is\n';
+  const steps: Step[] = [
+    {
+      ...shell('echo "$WHO saw $(cat /proc/sys/kernel/random/boot_id)" | tee -a /root/seen; echo the correct horse'),
+      ...{ name: 'first', env: { WHO: 'step one' }, executeCommand: "sh -c '{{ .Command }}'" },
+    },
+    { type: 'file', name: null, timeoutMs: null, destination: '/root/copy', fileRef: 'file.txt', source: null },
+    { type: 'reboot', name: null, timeoutMs: 90_000, command: 'reboot' },
+    shell('echo begin >>/root/begun; sleep 4; cat /proc/sys/kernel/random/boot_id /root/copy; wc -l </root/begun'),
+  ];
+  const sshPassword = FARM_KEY.seal('correct horse');
+  const base = compiledVm();
+  const spec = layerSpec(
+    { cloudInit: { userData: null, userDataFrom: null, networkData: null }, steps },
+    { communicator: { ...base.communicator, sshPassword, sshTimeoutMs: 90_000 }, files: [['file.txt', content]] },
+  );
+  expect(await execute(spec, 'import')).toMatchObject({ outcome: 'succeeded' });
+  expect(await execute(spec, 'boot-keystrokes')).toMatchObject({ outcome: 'succeeded' });
+
+  const firstWorker = new AbortController();
+  const first = stage(spec, 'provision', firstWorker.signal);
+  const leaving = EXECUTORS.provision.execute(first);
+  while (!first.events.some((event) => event.event === 'step-started' && event.step === 3)) await sleep(100);
+  await sleep(2_000);
+  firstWorker.abort(new Draining());
+  await expect(leaving).rejects.toThrow('The worker stops');
+
+  const second = stage(spec, 'provision');
+  expect(await EXECUTORS.provision.execute(second)).toEqual({ outcome: 'succeeded' });
+  const [seen = '', masked, after, ...rest] = [...lines(first.events), ...lines(second.events)];
+  expect(seen).toMatch(/^step one saw [0-9a-f-]{36}$/);
+  expect(masked).toBe('the [secret]');
+  expect(after).toMatch(/^[0-9a-f-]{36}$/);
+  expect(seen).not.toContain(after);
+  expect(rest).toEqual([content.trim(), '1']);
+  expect(second.events.filter((event) => event.event === 'step-finished').map((event) => event.outcome)).toEqual([
+    ...['succeeded', 'succeeded', 'succeeded', 'succeeded'],
+  ]);
+
+  expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });
+});
+
+test('types a boot line at an installer and believes its power-off', { timeout: 90_000 }, async () => {
+  const answers = 'hostname={{ .Name }}\nssh_key={{ .SSHPublicKey }}\nfinish=poweroff\n';
+  const bootCommand = ['<wait3>install answers=http://{{ .HTTPIP }}:{{ .HTTPPort }}/answers.cfg<enter>'];
+  const spec = layerSpec(
+    { source: { kind: 'blank' }, isos: [{ url: iso.url, checksum: null }], bootCommand },
+    { files: [['answers.cfg', answers]], served: ['answers.cfg'], layerBuild: '2' },
+  );
+  expect(await execute(spec, 'import', '2')).toMatchObject({ outcome: 'succeeded' });
+  expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
+
+  // A later claim finds it typed; one that finds typing only begun trusts nothing.
+  expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
+  const name = objectName({ layerBuild: layerBuildOf('2'), generation: 1 }, 'main');
+  const patch = { metadata: { annotations: { [ANNOTATIONS.typing]: 'begun' } } };
+  await new ClusterClient(config).mergePatch(RESOURCES.machines, name, patch);
+  const again = await execute(spec, 'boot-keystrokes', '2');
+  expect(again).toMatchObject({ outcome: 'failed', failure: { reason: 'TypingInterrupted' } });
+});
+
+test('shows the screen of a guest that never answers', { timeout: 60_000 }, async () => {
+  const base = compiledVm();
+  const communicator = { ...base.communicator, sshTimeoutMs: 4_000 };
+  const spec = layerSpec({ source: { kind: 'blank' }, communicator }, { layerBuild: '3' });
+  expect(await execute(spec, 'import', '3')).toMatchObject({ outcome: 'succeeded' });
+  const context = stage(spec, 'boot-keystrokes', undefined, '3');
+  expect(await EXECUTORS['boot-keystrokes'].execute(context)).toMatchObject({
+    outcome: 'failed',
+    failure: { reason: 'GuestNeverAnswered', screenshot: true },
+  });
+  expect(context.screenshots[0]?.subarray(1, 4).toString()).toBe('PNG');
+});
+
+interface SpecOptions {
+  readonly communicator?: CompiledVm['communicator'];
+  /** Name and content. */
+  readonly files?: readonly (readonly [string, string])[];
+  readonly served?: readonly string[];
+  readonly layerBuild?: string;
+}
+
+/** One VM `main` on a closed network. */
+function layerSpec(given: Partial<CompiledVm>, options: SpecOptions): LayerSpec {
+  const { communicator, files = [], served = [], layerBuild = '1' } = options;
+  const vm = { ...given, ...(communicator ? { communicator } : {}) };
+  const module = compiledModule({
+    name: 'lab',
+    files: files.map(([name, content]) => ({ name, kind: 'inline', content })),
+    httpDirectory: served,
+    vms: [vm],
+  });
+  const subnet = `10.8${layerBuild}.0`;
+  const nics = [
+    ...[{ name: 'nic1', subnet: 'net', model: 'e1000', slot: 1, mac: '02:00:00:00:00:05', ip: `${subnet}.5` }],
+  ];
+  const origin: DiskOrigin =
+    vm.source?.kind === 'blank'
+      ? { kind: 'blank' }
+      : { kind: 'url', url: image.url, checksum: null, identity: `sha256:${image.sha256}` };
+  return {
+    schema: 1,
+    layerKey: createHash('sha256').update(layerBuild).digest('hex'),
+    module,
+    vms: [
+      {
+        name: 'main',
+        disks: [{ name: 'root', sizeBytes: 256 * MIB, bus: 'virtio', storageClass: null, origin }],
+        isos: (vm.isos ?? []).map(({ url, checksum }) => ({ url, checksum, identity: `sha256:${iso.sha256}` })),
+        nics,
+        templateNics: nics,
+        cpu: 1,
+        memoryBytes: 256 * MIB,
+      },
+    ],
+    network: {
+      vpcs: [{ name: 'lab', internet: false }],
+      subnets: [
+        {
+          ...{ name: 'net', vpc: 'lab', cidr: `${subnet}.0/24`, gateway: `${subnet}.1` },
+          ...{ dhcp: true, dns: [], unmanaged: false, relay: `${subnet}.254` },
+        },
+      ],
+    },
+    fileHashes: {},
+  };
+}
+
+function layerBuildOf(id: string): string {
+  return id.padStart(26, '0');
+}
+
+function stage(spec: LayerSpec, phase: Phase, signal?: AbortSignal, id = '1') {
+  const staged = { clusterConfig: config, spec, vm: 'main', phase, layerBuild: layerBuildOf(id) };
+  return stagePhase(signal ? { ...staged, signal } : staged);
+}
+
+function execute(spec: LayerSpec, phase: Phase, id = '1') {
+  return EXECUTORS[phase].execute(stage(spec, phase, undefined, id));
+}
+
+function lines(events: readonly FarmEvent[]): string[] {
+  return events.flatMap((event) => (event.event === 'log' && event.source === 'step' ? [event.line] : []));
+}

@@ -121,9 +121,11 @@ export class Machine {
     return await lastWords(this.runDir);
   }
 
+  /** A SHUTDOWN that is not the guest's doing (a signal to QEMU) shows as the end of the process. */
   #observe({ event, data }: QmpEvent): void {
-    if (event === 'SHUTDOWN' && this.#isRebooting) void this.#startAgain();
-    else if (event === 'SHUTDOWN') this.#enter('off');
+    const isPowerOff = event === 'SHUTDOWN' && data?.['guest'] === true;
+    if (isPowerOff && this.#isRebooting) void this.#startAgain();
+    else if (isPowerOff) this.#enter('off');
     else if (event === 'GUEST_PANICKED') this.#enter('panicked');
     else if (event === 'BLOCK_IO_ERROR' && data?.['action'] === 'stop') this.#enter('io-error');
     else if (event === 'RESUME') this.#resumed();

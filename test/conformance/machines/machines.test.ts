@@ -153,10 +153,10 @@ test('a stop presses the power button and ends as Succeeded; no grace ends it at
   await laboratory.untilGone('VirtualMachineInstance', 'first');
 }, 40_000);
 
-test('a lost process makes its instance Failed', async () => {
+test('a machine that is ended from outside is Failed, however politely', async () => {
   await laboratory.act('virtualmachines/first/start');
   const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
-  for (const pid of await processesOf(metadata.uid)) process.kill(pid, 'SIGKILL');
+  for (const pid of await processesOf(metadata.uid)) process.kill(pid, 'SIGTERM');
   await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Failed');
 });
 

@@ -296,6 +296,7 @@ test('gives a lost job another dispatch, and passes whoever still ran it', async
   const lost = await claimOne(job);
   const again = job && (await redispatch(redis, job.reference));
   expect(again?.reference.dispatch).toBe(2);
+  expect(await store.claim(lost.job, 'w1')).toBeNull();
   await expect(store.commit(lost, { outcome: 'succeeded' })).rejects.toMatchObject({ code: 'Superseded' });
   expect(await redispatch(redis, lost.job)).toBeNull();
   await store.commit(await claimOne(again ?? undefined), { outcome: 'succeeded' });

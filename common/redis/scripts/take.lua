@@ -133,11 +133,16 @@ local function takeGang(used, capacities)
   return false
 end
 
-local used = usage(cluster)
-takeImports(used)
-if redis.call('SCARD', key('owners', cluster, 'gangs')) > 0 then
-  local capacities = { boot = capacity(cluster, BOOT), provision = capacity(cluster, 'provision') }
-  while #reply <= room and takeGang(used, capacities) do end
-  takeJobs()
+-- Counting what is in use takes time, and most of the time nothing waits for admission.
+local importsWait = redis.call('SCARD', key('owners', cluster, 'imports')) > 0
+local gangsWait = redis.call('SCARD', key('owners', cluster, 'gangs')) > 0
+if importsWait or gangsWait then
+  local used = usage(cluster)
+  takeImports(used)
+  if gangsWait then
+    local capacities = { boot = capacity(cluster, BOOT), provision = capacity(cluster, 'provision') }
+    while #reply <= room and takeGang(used, capacities) do end
+    takeJobs()
+  end
 end
 return reply

@@ -9,6 +9,8 @@ const configSchema = z.strictObject({
   kvm: z.enum(['auto', 'off']).default('auto'),
   /** Image files of this host by the name of a container disk's image. */
   containerDisks: z.record(z.string(), z.string()).default({}),
+  /** Namespaces that are there from the start, besides those that every cluster has. */
+  namespaces: z.array(z.string()).default([]),
 });
 
 /** The configuration file of an embedded cluster (JSON), with its defaults filled in. */

@@ -9,7 +9,7 @@ import type { Store } from './api/store.ts';
 import type { MachineAccess } from './api/subresources/machine-access.ts';
 import { type EmbeddedConfig, readConfig } from './config.ts';
 import { lockDataDir } from './data-dir-lock.ts';
-import { purgeDataDir } from './purge.ts';
+import { haltDataDir, purgeDataDir } from './purge.ts';
 
 const { values } = parseArgs({
   options: {
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     'audit-log': { type: 'string' },
     'log-level': { type: 'string', default: 'info' },
     'api-only': { type: 'boolean', default: false },
+    halt: { type: 'boolean', default: false },
     purge: { type: 'boolean', default: false },
   },
 });
@@ -31,20 +32,25 @@ const level = LEVELS.find((name) => name === values['log-level']) ?? 'info';
 const logger = createLogger({ name: 'embedded', level, destination: process.stderr });
 
 /** The machine half is loaded only where machines are to run. */
-async function startMachines(shared: ApiHalfOptions, store: Store, config: EmbeddedConfig): Promise<MachineAccess> {
+async function startMachines(
+  shared: ApiHalfOptions,
+  store: Store,
+  config: Omit<EmbeddedConfig, 'namespaces'>,
+): Promise<MachineAccess> {
   const { startControllers } = await import('./controllers/index.ts');
   const { podCommands, ...machines } = config;
   return await startControllers({ ...shared, store, podCommands, config: machines });
 }
 
 if (values.purge) await purgeDataDir(dataDir, logger);
+else if (values.halt) await haltDataDir(dataDir, logger);
 else {
   await runProcess(logger, async (resources) => {
     await lockDataDir(dataDir, resources);
     const shared = { dataDir, clock: systemClock, logger, resources };
-    const config = await readConfig(values.config);
-    const store = await openClusterStore(shared);
-    const access = values['api-only'] ? undefined : await startMachines(shared, store, config);
+    const { namespaces, ...running } = await readConfig(values.config);
+    const store = await openClusterStore(shared, namespaces);
+    const access = values['api-only'] ? undefined : await startMachines(shared, store, running);
     const served = await serveApi({
       ...shared,
       store,

@@ -4,13 +4,21 @@ import type { Logger } from '../common/logging/logger.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 
 /**
+ * Ends everything that a data directory's cluster left running; its disks and objects stay.
+ * @throws FarmError InvalidConfig while a cluster still runs in it
+ */
+export async function haltDataDir(dataDir: string, logger: Logger): Promise<void> {
+  await using resources = new ReleaseStack();
+  await lockDataDir(dataDir, resources);
+  const { haltMachines } = await import('./controllers/index.ts');
+  await haltMachines(dataDir, logger);
+}
+
+/**
  * Ends everything that a data directory's cluster left running and removes the directory.
  * @throws FarmError InvalidConfig while a cluster still runs in it
  */
 export async function purgeDataDir(dataDir: string, logger: Logger): Promise<void> {
-  await using resources = new ReleaseStack();
-  await lockDataDir(dataDir, resources);
-  const { purgeMachines } = await import('./controllers/index.ts');
-  await purgeMachines(dataDir, logger);
+  await haltDataDir(dataDir, logger);
   await rm(dataDir, { recursive: true, force: true });
 }

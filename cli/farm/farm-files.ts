@@ -88,7 +88,10 @@ export class FarmFiles {
 
   /** What the embedded cluster runs for the relay's image. */
   writeClusterConfig(relayCommand: readonly string[]): void {
-    writeAtomic(this.clusterConfig, JSON.stringify({ podCommands: { [RELAY_IMAGE]: relayCommand } }, null, 2));
+    writeAtomic(
+      this.clusterConfig,
+      JSON.stringify({ namespaces: ['slipway'], podCommands: { [RELAY_IMAGE]: relayCommand } }, null, 2),
+    );
   }
 
   writeFarmConfig(options: FarmOptions, redisUrl: string, port: number): void {

@@ -29,11 +29,14 @@ export interface ApiHalfOptions {
 }
 
 /** Opens the store of a data directory, installs what a cluster has from the start, and starts its collectors. */
-export async function openClusterStore({ dataDir, clock, logger, resources }: ApiHalfOptions): Promise<Store> {
+export async function openClusterStore(
+  { dataDir, clock, logger, resources }: ApiHalfOptions,
+  namespaces: readonly string[],
+): Promise<Store> {
   const { kinds, definitions } = loadServedApi();
   const store = await Store.open({ directory: join(dataDir, 'store'), kinds, clock, logger });
   resources.defer('store', () => store.close());
-  await installCluster(store, definitions);
+  await installCluster(store, definitions, namespaces);
   const stop = new AbortController();
   resources.defer('collectors', () => stop.abort());
   new OwnerCollector(store, logger).start(stop.signal);

@@ -103,8 +103,14 @@ const INSTALLED: readonly KubeObject[] = [
 ];
 
 /** Creates what an installation creates, where it is absent, and brings the definitions of the kinds up to date. */
-export async function installCluster(store: Store, definitions: readonly KubeObject[]): Promise<void> {
-  const missing = INSTALLED.filter(({ kind, metadata }) => !store.get(kind, metadata));
+export async function installCluster(
+  store: Store,
+  definitions: readonly KubeObject[],
+  namespaces: readonly string[],
+): Promise<void> {
+  const missing = [...INSTALLED, ...namespaces.map(namespace)].filter(
+    ({ kind, metadata }) => !store.get(kind, metadata),
+  );
   const creations = missing.map((object) => store.create(object));
   const updates = definitions.map((definition) => installDefinition(store, definition));
   await Promise.all([...creations, ...updates]);

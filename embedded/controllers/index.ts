@@ -1,2 +1,2 @@
-export { purgeMachines } from './purge.ts';
+export { haltMachines } from './purge.ts';
 export { type ControllersOptions, type MachineConfig, startControllers } from './start.ts';

@@ -7,17 +7,16 @@ import { removeHostEgress } from '../network/egress.ts';
 import { listNamespaces, removeNamespace } from '../network/namespaces.ts';
 
 /**
- * Ends everything that the machine half of a data directory left running, and removes its files: processes first, since
- * the namespaces that they are in go only with them; taps and bridges go with the namespaces. The server must not run.
+ * Ends everything that the machine half of a data directory left running: processes first, since the namespaces that
+ * they are in go only with them; taps and bridges go with the namespaces. The server must not run.
  */
-export async function purgeMachines(dataDir: string, logger: Logger): Promise<void> {
+export async function haltMachines(dataDir: string, logger: Logger): Promise<void> {
   const layout = layoutOf(dataDir);
   const processes = await findProcesses(layout.run);
   await killProcesses(processes, systemClock);
   const namespaces = await listNamespaces(layout);
   for (const namespace of namespaces) await removeNamespace(namespace);
   await removeHostEgress(layout);
-  const directories = [layout.run, layout.volumes, layout.layers];
-  await Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true })));
-  logger.info({ processes: processes.length, namespaces: namespaces.length }, 'The machines have been removed');
+  await rm(layout.run, { recursive: true, force: true });
+  logger.info({ processes: processes.length, namespaces: namespaces.length }, 'The machines have been ended');
 }

@@ -31,7 +31,7 @@ function cloudConfig(given: Mapping, { username, publicKey }: Login): string {
   if (username === 'root') config['disable_root'] ??= false;
   if (Array.isArray(users)) config['users'] = withUser(users, { username, publicKey });
   else if (username !== 'root' && users === undefined) config['user'] ??= username;
-  return `${HEADER}\n${stringify(config)}`;
+  return `${HEADER}\n${stringify(config, { lineWidth: 0 })}`;
 }
 
 /** The top-level keys go to the image's default user; every other one needs them in its own entry. */

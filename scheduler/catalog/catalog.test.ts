@@ -1,0 +1,204 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../common/clock/clock.ts';
+import { configSchema } from '../../common/config/schema.ts';
+import type { LayerRecord } from '../../common/contracts/layers.ts';
+import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
+import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { KubernetesObject, ObjectMeta, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
+import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
+import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { createMetrics } from '../../common/metrics/farm-metrics.ts';
+import { useRedis } from '../../common/redis/connections.ts';
+import { takeReady } from '../../common/redis/dispatches.ts';
+import { KEYS } from '../../common/redis/keys.ts';
+import { readLayers, restoreLayer } from '../../common/redis/layers.ts';
+import { subscribeNotices } from '../../common/redis/notices.ts';
+import { createPhaseStore } from '../../common/redis/phase-store.ts';
+import { advertise } from '../../common/redis/presence.ts';
+import { readTrouble, readUsage } from '../../common/redis/slots.ts';
+import { cancelBuild, submitBuild } from '../../common/redis/submissions.ts';
+import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { startRedis } from '../../test/harness/redis-server.ts';
+import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { type ClusterWatchOptions, sweepOnce } from './sweep-orphans.ts';
+import { sweepVerdict } from './sweep-verdict.ts';
+import { watchCluster } from './watch-cluster.ts';
+import { reconcileLayers } from './watch-layers.ts';
+
+const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
+const logger = createLogger({ name: 'test', level: 'silent' });
+const resources = new ReleaseStack();
+const forever = new AbortController().signal;
+let embedded: EmbeddedCluster;
+let cluster: ClusterClient;
+let options: ClusterWatchOptions;
+
+beforeAll(async () => {
+  const server = await startRedis();
+  resources.defer('redis-server', () => server.stop());
+  embedded = await startEmbeddedCluster({ apiOnly: true, config: { namespaces: ['slipway'] } });
+  resources.defer('cluster', () => embedded.stop());
+  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
+  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
+  const [config] = configSchema.parse({ clusters: [{ name: 'lab', kubeconfig: embedded.kubeconfig }] }).clusters;
+  if (!config) throw new Error('One cluster was configured.');
+  cluster = new ClusterClient(config);
+  const metrics = createMetrics();
+  options = { redis, notices, cluster, farm: 'test', failureRetentionMs: 60_000, metrics, clock: systemClock, logger };
+});
+
+beforeEach(async () => {
+  await options.redis.flushall();
+  for (const phase of PHASES) await advertise(options.redis, { worker: 'w', phase, cluster: 'lab', capacity: 4 });
+});
+
+afterAll(() => resources.close());
+
+let ulids = 0;
+const newId = () => String(++ulids).padStart(26, '0');
+
+function metadata(layerBuild: string, more: { name: string; vm?: string; role?: string; farm?: string }): ObjectMeta {
+  const { name, vm = 'vm', role = 'build', farm = 'test' } = more;
+  const labels = {
+    [LABELS.farm]: farm,
+    [LABELS.layerBuild]: layerBuild,
+    [LABELS.generation]: '1',
+    [LABELS.vm]: vm,
+    [LABELS.role]: role,
+  };
+  return { name, labels };
+}
+
+/** A machine that the cluster shows, as KubeVirt would make it of a VirtualMachine. */
+async function startMachine(layerBuild: string): Promise<string> {
+  const name = `vmi-${layerBuild}`;
+  const spec = { domain: { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} } };
+  await cluster.create(RESOURCES.instances, { metadata: metadata(layerBuild, { name }), spec });
+  return name;
+}
+
+async function submit(layerBuild: string, timeoutMs = 60_000): Promise<string> {
+  const buildId = newId();
+  const modules = [sampleModule({ name: 'base', layerKey: `k${layerBuild}`, layerBuild, timeoutMs })];
+  await submitBuild(options.redis, { buildId, idempotencyKey: null, digest: '', retentionMs: 60_000, modules });
+  return buildId;
+}
+
+async function names(resource: Resource<KubernetesObject>): Promise<string[]> {
+  const { items } = await cluster.list(resource, { labels: { [LABELS.farm]: 'test' } });
+  return items.map((item) => item.metadata?.name ?? '').sort();
+}
+
+test.each([
+  ['an unknown work', null, { action: 'remove', why: 'orphan' }],
+  ['a running work', { state: 'running', generation: 2, finishedAt: null }, { action: 'keep' }],
+  [
+    'a former generation',
+    { state: 'running', generation: 3, finishedAt: null },
+    { action: 'remove', why: 'former-generation' },
+  ],
+  [
+    'a work that failed lately',
+    { state: 'failed', generation: 2, finishedAt: 900 },
+    { action: 'halt', removeAt: 1400 },
+  ],
+  [
+    'a work that failed long ago',
+    { state: 'failed', generation: 2, finishedAt: 400 },
+    { action: 'remove', why: 'failed' },
+  ],
+  ['a cancelled work', { state: 'cancelled', generation: 2, finishedAt: 900 }, { action: 'remove', why: 'cancelled' }],
+] as const)('decides about the objects of %s', (_what, work, verdict) => {
+  const moment = { now: 1000, failureRetentionMs: 500 };
+  expect(sweepVerdict({ layerBuild: 'x', generation: 2 }, work, moment)).toEqual(verdict);
+});
+
+test('removes what belongs to no living work, and nothing else', async () => {
+  const [living, orphan] = [newId(), newId()];
+  await submit(living);
+  const secret = (name: string, layerBuild: string, more = {}) =>
+    cluster.create(RESOURCES.secrets, { metadata: metadata(layerBuild, { name, ...more }) });
+  await secret('living', living);
+  await secret('orphan', orphan);
+  await secret('layer', orphan, { role: 'layer' });
+  await secret('foreign', orphan, { farm: 'other' });
+  await cluster.create(RESOURCES.vpcs, { metadata: metadata(orphan, { name: 'orphan-vpc' }), spec: {} });
+  expect(await sweepOnce(options, forever)).toBe(Number.POSITIVE_INFINITY);
+  expect(await names(RESOURCES.secrets)).toEqual(['layer', 'living']);
+  expect(await names(RESOURCES.vpcs)).toEqual([]);
+  const others = await cluster.list(RESOURCES.secrets, { labels: { [LABELS.farm]: 'other' } });
+  expect(others.items).toHaveLength(1);
+});
+
+test('frees a slot when the machine is gone, which a watch tells', async () => {
+  const { redis, notices } = options;
+  const layerBuild = newId();
+  const buildId = await submit(layerBuild);
+  const store = createPhaseStore({ redis, notices });
+  const next = async () => {
+    const [job] = (await takeReady(redis, LAB)).jobs;
+    const claim = job && (await store.claim(job.reference, 'w'));
+    if (!claim) throw new Error('There was nothing to claim.');
+    return claim;
+  };
+  await store.commit(await next(), { outcome: 'succeeded' });
+  const boot = await next();
+  const machine = await startMachine(layerBuild);
+  const watching = new AbortController();
+  const watch = watchCluster({ ...options, farm: 'test' }, 'this process', watching.signal);
+  await expect.poll(() => readTrouble(redis, 'lab')).toBeNull();
+  await cancelBuild(redis, buildId);
+  await store.commit(boot, { outcome: 'cancelled' });
+  expect((await readUsage(redis, 'lab')).slots).toMatchObject([{ stage: 'leaving' }]);
+  await cluster.delete(RESOURCES.instances, machine);
+  await expect.poll(async () => (await readUsage(redis, 'lab')).slots).toEqual([]);
+  watching.abort();
+  await watch;
+  expect(await redis.exists('{farm}:lease:cluster-lab')).toBe(0);
+});
+
+test('reads layers back from the cluster, and forgets those that are gone', async () => {
+  const { redis } = options;
+  const record: LayerRecord = {
+    layerKey: 'k',
+    module: 'base',
+    version: 3,
+    cluster: 'lab',
+    namespace: 'slipway',
+    layerBuild: newId(),
+    generation: 1,
+    createdAt: '2026-01-01T00:00:00.000Z',
+    labels: {},
+    vms: [
+      {
+        vm: 'vm',
+        template: 't',
+        firmware: 'bios',
+        disks: [{ name: 'root', snapshot: 'snap-of-root', sizeBytes: 1, bus: 'virtio' }],
+      },
+    ],
+  };
+  await restoreLayer(redis, record);
+  const snapshot = await cluster.create(RESOURCES.snapshots, {
+    metadata: metadata(record.layerBuild, { name: 'snap-of-root', role: 'layer' }),
+    spec: { source: { persistentVolumeClaimName: 'root' } },
+  });
+  await reconcileLayers(options, new Map([['snap-of-root', snapshot]]), forever);
+  const mirrored = (await cluster.get(RESOURCES.snapshots, 'snap-of-root')) as VolumeSnapshot;
+  expect(JSON.parse(mirrored.metadata?.annotations?.[ANNOTATIONS.layer] ?? '')).toEqual(record);
+
+  await redis.flushall();
+  await reconcileLayers(options, new Map([['snap-of-root', mirrored]]), forever);
+  expect(await readLayers(redis)).toEqual([record]);
+  expect(await redis.hget(KEYS.newest, 'base')).toBe('k');
+
+  // A watch that lags does not make the farm forget; a snapshot that is gone does.
+  await reconcileLayers(options, new Map(), forever);
+  expect(await readLayers(redis)).toHaveLength(1);
+  await cluster.delete(RESOURCES.snapshots, 'snap-of-root');
+  await reconcileLayers(options, new Map(), forever);
+  expect(await readLayers(redis)).toEqual([]);
+  expect(await redis.exists(KEYS.newest)).toBe(0);
+});

@@ -153,6 +153,18 @@ test('a stop presses the power button and ends as Succeeded; no grace ends it at
   await laboratory.untilGone('VirtualMachineInstance', 'first');
 }, 40_000);
 
+test('a guest that does not react to the power button is Failed when its grace is over', async () => {
+  // Nothing to boot from: the firmware knows no power button.
+  const place = { network: 'lan', ip: '10.88.0.30', mac: '02:00:00:88:00:30' };
+  await laboratory.create('VirtualMachine', machine('deaf', { source: { blank: {} }, ...place }));
+  await laboratory.act('virtualmachines/deaf/start');
+  await laboratory.untilPhase('VirtualMachineInstance', 'deaf', 'Running');
+  const ended = laboratory.untilPhase('VirtualMachineInstance', 'deaf', 'Failed');
+  await laboratory.act('virtualmachines/deaf/stop', { gracePeriod: 1 });
+  await ended;
+  await laboratory.untilGone('VirtualMachineInstance', 'deaf');
+});
+
 test('a machine that is ended from outside is Failed, however politely', async () => {
   await laboratory.act('virtualmachines/first/start');
   const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');

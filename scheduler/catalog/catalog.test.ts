@@ -132,6 +132,20 @@ test('removes what belongs to no living work, and nothing else', async () => {
   expect(others.items).toHaveLength(1);
 });
 
+test('removes what a cancelled module had captured, and keeps layers that it does not know', async () => {
+  const [cancelled, old] = [newId(), newId()];
+  await cancelBuild(options.redis, await submit(cancelled));
+  const spec = { source: { persistentVolumeClaimName: 'root' } };
+  for (const [layerBuild, name] of [
+    [cancelled, 'half-a-layer'],
+    [old, 'a-layer-of-last-year'],
+  ] as const) {
+    await cluster.create(RESOURCES.snapshots, { metadata: metadata(layerBuild, { name, role: 'layer' }), spec });
+  }
+  await sweepOnce(options, forever);
+  expect(await names(RESOURCES.snapshots)).toEqual(['a-layer-of-last-year']);
+});
+
 test('frees a slot when the machine is gone, which a watch tells', async () => {
   const { redis, notices } = options;
   const layerBuild = newId();

@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
+import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
@@ -17,7 +18,7 @@ const TEARDOWN_MS = 180_000;
 const CONCURRENCY = 4;
 
 /** Kinds of which a generation has at least one object as long as anything of it is left. */
-const KINDS = [
+const KINDS: readonly Resource<KubernetesObject>[] = [
   RESOURCES.machines,
   RESOURCES.instances,
   RESOURCES.pods,
@@ -29,7 +30,10 @@ const KINDS = [
   RESOURCES.networkAttachments,
   RESOURCES.subnets,
   RESOURCES.vpcs,
-] as const;
+];
+
+/** What a finished layer consists of; templates first, because they name the snapshots. */
+const LAYER_KINDS: readonly Resource<KubernetesObject>[] = [RESOURCES.machines, RESOURCES.snapshots];
 
 /** What the parts that watch a cluster work with. */
 export interface ClusterWatchOptions {
@@ -75,18 +79,22 @@ export async function sweepOnce(options: ClusterWatchOptions, signal: AbortSigna
   const { redis, cluster, farm, clock, failureRetentionMs, metrics, logger } = options;
   const moment = { now: clock.now(), failureRetentionMs };
   let dueMs = Number.POSITIVE_INFINITY;
-  const jobs = (await findGenerations(options, signal)).map((identity) => async () => {
-    const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
-    if (verdict.action === 'keep') return;
-    const teardown = { farm, identity, signal, deadlineMs: TEARDOWN_MS };
-    if (verdict.action === 'halt') {
-      dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
-      return haltMachines(cluster, teardown);
-    }
-    await teardownBuild(cluster, teardown);
-    metrics.swept.inc({ cluster: cluster.name, why: verdict.why });
-    logger.info({ ...identity, cluster: cluster.name, why: verdict.why }, 'Build objects removed');
-  });
+  const building = `${LABELS.role} notin (layer,template,source)`;
+  const jobs = (await findGenerations(options, { kinds: KINDS, roles: building }, signal)).map(
+    (identity) => async () => {
+      const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
+      if (verdict.action === 'keep') return;
+      const teardown = { farm, identity, signal, deadlineMs: TEARDOWN_MS };
+      if (verdict.action === 'halt') {
+        dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
+        return haltMachines(cluster, teardown);
+      }
+      await teardownBuild(cluster, teardown);
+      metrics.swept.inc({ cluster: cluster.name, why: verdict.why });
+      logger.info({ ...identity, cluster: cluster.name, why: verdict.why }, 'Build objects removed');
+    },
+  );
+  jobs.push(() => sweepLayers(options, signal));
   const failures: unknown[] = [];
   while (jobs.length > 0) {
     const results = await Promise.allSettled(jobs.splice(0, CONCURRENCY).map((job) => job()));
@@ -96,15 +104,44 @@ export async function sweepOnce(options: ClusterWatchOptions, signal: AbortSigna
   return dueMs;
 }
 
-/** The generations that have objects which exist for building only. */
+/**
+ * Removes snapshots and templates of modules that were not finished. Those of finished ones are never touched here, and
+ * they outlive the records of their works: what the farm does not know is kept.
+ */
+async function sweepLayers(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+  const { redis, cluster, farm, clock, failureRetentionMs } = options;
+  const captured = { kinds: LAYER_KINDS, roles: `${LABELS.role} in (layer,template)` };
+  for (const identity of await findGenerations(options, captured, signal)) {
+    const work = await readWorkState(redis, identity.layerBuild);
+    const verdict = sweepVerdict(identity, work, { now: clock.now(), failureRetentionMs });
+    if (verdict.action !== 'remove' || verdict.why === 'orphan' || verdict.why === 'succeeded') continue;
+    const { layerBuild, generation } = identity;
+    const own = `${LABELS.farm}=${farm},${LABELS.layerBuild}=${layerBuild},${LABELS.generation}=${generation}`;
+    for (const kind of LAYER_KINDS) {
+      const { items } = await cluster.list(kind, { labels: `${own},${captured.roles}`, signal });
+      for (const { metadata } of items) await cluster.delete(kind, metadata?.name ?? '', { signal });
+    }
+  }
+}
+
+interface Selection {
+  readonly kinds: readonly Resource<KubernetesObject>[];
+  /** Part of a label selector. */
+  readonly roles: string;
+}
+
+/** The generations that have objects of a selection. */
 async function findGenerations(
   { cluster, farm }: ClusterWatchOptions,
+  { kinds, roles }: Selection,
   signal: AbortSignal,
 ): Promise<FoundGeneration[]> {
   const found = new Map<string, FoundGeneration>();
-  const labels = `${LABELS.farm}=${farm},${LABELS.layerBuild},${LABELS.role} notin (layer,template,source)`;
-  for (const kind of KINDS) {
-    const { items } = await cluster.list(kind, { labels, signal });
+  for (const kind of kinds) {
+    const { items } = await cluster.list(kind, {
+      labels: `${LABELS.farm}=${farm},${LABELS.layerBuild},${roles}`,
+      signal,
+    });
     for (const { metadata } of items) {
       const layerBuild = metadata?.labels?.[LABELS.layerBuild] ?? '';
       const generation = Number(metadata?.labels?.[LABELS.generation] ?? 0);

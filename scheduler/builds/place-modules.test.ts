@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { type PlacementCluster, type PlacementModule, placeModules } from './place-modules.ts';
+
+const limits = { imports: 1, vms: 4, cpu: 8, memoryBytes: 1024 };
+const cluster = (name: string, load: number, more: Partial<PlacementCluster> = {}): PlacementCluster => ({
+  name,
+  limits,
+  load,
+  healthy: true,
+  ...more,
+});
+const vm = { name: 'vm', disks: [], isos: [], nics: [], templateNics: [], cpu: 2, memoryBytes: 256 };
+const module = (name: string, more: Partial<PlacementModule> = {}): PlacementModule => ({
+  name,
+  parents: [],
+  boundTo: [],
+  vms: [vm],
+  ...more,
+});
+
+test('spreads free modules over the clusters, the least loaded first', () => {
+  const placed = placeModules([module('a'), module('b'), module('c')], [cluster('x', 0.5), cluster('y', 0)]);
+  expect(Object.fromEntries(placed)).toEqual({ a: 'y', b: 'y', c: 'x' });
+});
+
+test('keeps modules that start from each other together, with the layers that they start from', () => {
+  const modules = [
+    module('base'),
+    module('other', { boundTo: ['x'] }),
+    module('both', { parents: ['base', 'other'] }),
+    module('alone'),
+  ];
+  const placed = placeModules(modules, [cluster('x', 3), cluster('y', 0)]);
+  expect(Object.fromEntries(placed)).toEqual({ base: 'x', other: 'x', both: 'x', alone: 'y' });
+});
+
+test('avoids a cluster that does not answer, and one that is too small', () => {
+  const small = cluster('small', 0, { limits: { ...limits, cpu: 1 } });
+  const clusters = [cluster('away', 0, { healthy: false }), small, cluster('busy', 9)];
+  expect(placeModules([module('a')], clusters).get('a')).toBe('busy');
+  expect(placeModules([module('a')], clusters.slice(0, 2)).get('a')).toBe('away');
+  expect(() => placeModules([module('a')], [small])).toThrow('No cluster fits all of these modules');
+});
+
+test('refuses a module whose layers are on different clusters', () => {
+  expect(() => placeModules([module('a', { boundTo: ['x', 'y'] })], [cluster('x', 0)])).toThrow('x, y');
+});

@@ -1,0 +1,91 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compiledModule } from '../../test/harness/module-factory.ts';
+import { createGuardedAgent, isPrivateAddress } from './address-guard.ts';
+import { resolveFacts } from './resolve-facts.ts';
+
+const open = createGuardedAgent({ allowPrivateAddresses: true });
+const guarded = createGuardedAgent({ allowPrivateAddresses: false });
+let server: Server;
+let url: string;
+const asked: string[] = [];
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    if (request.url === '/tagged') return void response.setHeader('etag', '"v1"').end('x');
+    if (request.url === '/moved') return void response.writeHead(302, { location: '/tagged' }).end();
+    if (request.url === '/no-head' && request.method === 'HEAD') return void response.writeHead(405).end();
+    if (request.url === '/no-head') {
+      const headers = { 'last-modified': 'Thu, 01 Jan 2026 00:00:00 GMT', 'content-range': 'bytes 0-0/9' };
+      return void response.writeHead(206, headers).end('x');
+    }
+    if (request.url === '/plain') return void response.end('x');
+    if (request.url === '/endless') {
+      const chunk = Buffer.alloc(1024 ** 2);
+      const more = () => void (response.destroyed || response.write(chunk, more));
+      return more();
+    }
+    response.writeHead(404).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+});
+
+afterAll(async () => {
+  await Promise.all([open.destroy(), guarded.destroy()]);
+  server.closeAllConnections();
+  server.close();
+});
+
+const disk = (path: string) =>
+  compiledModule({ vms: [{ source: { kind: 'url', url: `${url}${path}`, checksum: null } }] });
+const file = (path: string) =>
+  compiledModule({ files: [{ name: 'f', kind: 'url', url: `${url}${path}`, checksum: null }] });
+
+test('tells sources apart by what the server says of their present content', async () => {
+  const { sources } = await resolveFacts([disk('/tagged'), disk('/no-head'), disk('/plain'), disk('/moved')], open);
+  const identities = ['/tagged', '/no-head', '/plain', '/moved'].map((path) => sources[`${url}${path}`]?.identity);
+  expect(identities).toEqual([
+    expect.stringMatching(/^validator:/),
+    expect.stringMatching(/^validator:/),
+    null,
+    expect.any(String),
+  ]);
+  expect(identities[0]).not.toBe(identities[3]);
+});
+
+test('hashes files, up to 64 MiB', async () => {
+  const { files } = await resolveFacts([file('/plain')], open);
+  expect(files[`${url}/plain`]).toBe('2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881');
+  await expect(resolveFacts([file('/endless')], open)).rejects.toThrow('larger than 64 MiB');
+});
+
+test('refuses what is not there', async () => {
+  await expect(resolveFacts([disk('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
+  await expect(resolveFacts([file('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
+});
+
+test('never connects to addresses of its own surroundings, whatever they are called', async () => {
+  asked.length = 0;
+  await expect(resolveFacts([file('/plain')], guarded)).rejects.toThrow('is a private address');
+  const named = compiledModule({
+    files: [{ name: 'f', kind: 'url', url: url.replace('127.0.0.1', 'localhost'), checksum: null }],
+  });
+  await expect(resolveFacts([named], guarded)).rejects.toThrow('is a private address');
+  // The cluster may well reach it: nothing made from it is reused, but it can be built.
+  const { sources } = await resolveFacts([disk('/tagged')], guarded);
+  expect(sources[`${url}/tagged`]).toEqual({ identity: null });
+  expect(asked).toEqual([]);
+});
+
+test.each(['127.0.0.1', '10.1.2.3', '169.254.169.254', '::1', 'fe80::1', 'fd00::1', '::ffff:192.168.0.1'])(
+  'knows that %s is private',
+  (address) => expect(isPrivateAddress(address)).toBe(true),
+);
+
+test.each(['1.1.1.1', '2606:4700::1111', '::ffff:8.8.8.8'])('knows that %s is public', (address) => {
+  expect(isPrivateAddress(address)).toBe(false);
+});

@@ -10,7 +10,10 @@ import type { CompiledVm, Step } from '../../../common/contracts/module/compiled
 import { ANNOTATIONS, objectName } from '../../../common/contracts/object-names.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
+import { startMachine } from '../../../common/kubernetes/machine-actions.ts';
+import type { VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
@@ -20,6 +23,7 @@ import { compiledModule, compiledVm, shell } from '../../../test/harness/module-
 import { stagePhase } from '../../../test/harness/phase-context.ts';
 import { EXECUTORS } from '../../executors.ts';
 import { Draining } from '../../runtime/drain.ts';
+import { resultOf } from '../../runtime/outcome.ts';
 
 /** Real machines on an embedded cluster, reached through the relay of their network. */
 const MIB = 1024 ** 2;
@@ -85,7 +89,7 @@ test('boots a cloud image and runs its steps, each once, over two workers', { ti
   expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });
 });
 
-test('types a boot line at an installer and believes its power-off', { timeout: 90_000 }, async () => {
+test('types a boot line at an installer and believes its power-off', { timeout: 120_000 }, async () => {
   const answers = 'hostname={{ .Name }}\nssh_key={{ .SSHPublicKey }}\nfinish=poweroff\n';
   const bootCommand = ['<wait3>install answers=http://{{ .HTTPIP }}:{{ .HTTPPort }}/answers.cfg<enter>'];
   const spec = layerSpec(
@@ -95,11 +99,19 @@ test('types a boot line at an installer and believes its power-off', { timeout: 
   expect(await execute(spec, 'import', '2')).toMatchObject({ outcome: 'succeeded' });
   expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
 
+  // Switched on again, it is what was installed; a step that powers it off is the module's fault.
+  const name = objectName({ layerBuild: layerBuildOf('2'), generation: 1 }, 'main');
+  const cluster = new ClusterClient(config);
+  await startMachine(cluster, name);
+  const going = { ...spec, module: { ...spec.module, vms: spec.module.vms.map((vm) => ({ ...vm, steps: [OFF] })) } };
+  await waitUntilRuns(cluster, name);
+  const off = await execute(going, 'provision', '2');
+  expect(off).toMatchObject({ outcome: 'failed', failure: { reason: 'GuestPoweredOff' } });
+
   // A later claim finds it typed; one that finds typing only begun trusts nothing.
   expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
-  const name = objectName({ layerBuild: layerBuildOf('2'), generation: 1 }, 'main');
   const patch = { metadata: { annotations: { [ANNOTATIONS.typing]: 'begun' } } };
-  await new ClusterClient(config).mergePatch(RESOURCES.machines, name, patch);
+  await cluster.mergePatch(RESOURCES.machines, name, patch);
   const again = await execute(spec, 'boot-keystrokes', '2');
   expect(again).toMatchObject({ outcome: 'failed', failure: { reason: 'TypingInterrupted' } });
 });
@@ -116,6 +128,15 @@ test('shows the screen of a guest that never answers', { timeout: 60_000 }, asyn
   });
   expect(context.screenshots[0]?.subarray(1, 4).toString()).toBe('PNG');
 });
+
+const OFF = shell('poweroff; sleep 100');
+
+async function waitUntilRuns(cluster: ClusterClient, name: string): Promise<void> {
+  const signal = AbortSignal.timeout(30_000);
+  const until = (vmi: VirtualMachineInstance | undefined) => (vmi?.status?.phase === 'Running' ? true : undefined);
+  const wait = { signal, deadlineMs: 30_000, what: 'the machine to run', until };
+  await waitFor(cluster, { resource: RESOURCES.instances, name }, wait);
+}
 
 interface SpecOptions {
   readonly communicator?: CompiledVm['communicator'];
@@ -181,7 +202,7 @@ function stage(spec: LayerSpec, phase: Phase, signal?: AbortSignal, id = '1') {
 }
 
 function execute(spec: LayerSpec, phase: Phase, id = '1') {
-  return EXECUTORS[phase].execute(stage(spec, phase, undefined, id));
+  return EXECUTORS[phase].execute(stage(spec, phase, undefined, id)).catch(resultOf);
 }
 
 function lines(events: readonly FarmEvent[]): string[] {

@@ -43,9 +43,16 @@ export async function runInNamespace(namespace: string, command: readonly string
 /** Removes interfaces by name; one that is gone already does not matter. */
 export async function removeInterfaces(namespace: string | undefined, names: readonly string[]): Promise<void> {
   if (namespace !== undefined && !(await hasNamespace(namespace))) return;
-  const present = new Set((await interfacesOf(namespace)).map(({ ifname }) => ifname));
-  await ipBatch(
-    namespace,
-    names.filter((name) => present.has(name)).map((name) => `link del ${name}`),
-  );
+  for (const name of names) {
+    try {
+      await ipBatch(namespace, [`link del ${name}`]);
+    } catch (error) {
+      // The kernel takes a pair's other end away some time after a namespace has gone: perhaps just now.
+      if (await hasInterface(namespace, name)) throw error;
+    }
+  }
+}
+
+async function hasInterface(namespace: string | undefined, name: string): Promise<boolean> {
+  return (await interfacesOf(namespace)).some(({ ifname }) => ifname === name);
 }

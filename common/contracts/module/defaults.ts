@@ -21,5 +21,8 @@ export const DEFAULTS = {
 /** The VPC for subnets that name none, and the subnet of modules that declare none. It has internet. */
 export const AUTOMATIC_NETWORK = { name: 'default', cidr: '10.0.2.0/24' } as const;
 
-/** What a `reboot` step runs when it names no command. */
-export const REBOOT_COMMAND = { bash: 'sudo reboot', powershell: 'shutdown /r /f /t 0' } as const;
+/** What a `reboot` step runs when it names no command. Small systems have no sudo, and their user is root. */
+export const REBOOT_COMMAND = {
+  bash: 'if command -v sudo >/dev/null; then sudo reboot; else reboot; fi',
+  powershell: 'shutdown /r /f /t 0',
+} as const;

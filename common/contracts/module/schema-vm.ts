@@ -138,7 +138,9 @@ const provisionerSchema = map(
       source: objectSource('A file that lies on the cluster.').optional(),
     }).optional(),
     reboot: map('Restarts the guest and waits until it answers again.', {
-      command: text('Default: `sudo reboot`, or `shutdown /r /f /t 0` with powershell.').optional(),
+      command: text(
+        'Default: `sudo reboot` (`reboot` where there is no sudo), or `shutdown /r /f /t 0` with powershell.',
+      ).optional(),
     }).optional(),
     windowsUpdate: map('Installs updates and restarts until none is left.', {
       searchCriteria: text('Which updates.', { default: 'BrowseOnly=0 and IsInstalled=0' }).optional(),

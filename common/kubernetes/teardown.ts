@@ -1,6 +1,7 @@
 import { type BuildIdentity, LABELS } from '../contracts/object-names.ts';
 import { isConflict, isNotFound } from './api-error.ts';
 import type { CallOptions, ClusterClient } from './cluster-client.ts';
+import { releaseFinalInstance } from './final-instance.ts';
 import { stopMachine } from './machine-actions.ts';
 import type { KubernetesObject } from './objects.ts';
 import { RESOURCES, type Resource } from './resources.ts';
@@ -52,6 +53,7 @@ export async function teardownBuild(cluster: ClusterClient, options: TeardownOpt
   for (const resource of [RESOURCES.dataVolumes, RESOURCES.claims, RESOURCES.secrets, RESOURCES.configMaps]) {
     await remove.request(resource);
   }
+  await releaseInstances(cluster, options);
   await remove.untilGone(RESOURCES.machines);
   await remove.untilGone(RESOURCES.instances);
   // The pods of the VMs carry the labels of their templates.
@@ -92,6 +94,13 @@ function remover(cluster: ClusterClient, options: TeardownOptions) {
       );
     },
   };
+}
+
+/** Nobody will ask any more how these machines ended. */
+async function releaseInstances(cluster: ClusterClient, options: TeardownOptions): Promise<void> {
+  const { signal } = options;
+  const { items } = await cluster.list(RESOURCES.instances, { labels: buildOnlySelector(options), signal });
+  for (const { metadata } of items) await releaseFinalInstance(cluster, metadata?.name ?? '', signal);
 }
 
 /** A stop with grace 0, because deleting a VM would give its guest the whole shutdown timeout. */

@@ -37,11 +37,15 @@ export async function connectThroughRelay(
   { host, port, signal }: GuestAddress & { readonly signal?: AbortSignal },
 ): Promise<Duplex> {
   const stream = await openControl(cluster, relayPod, signal);
-  const deadline = AbortSignal.timeout(HANDSHAKE_MS);
-  const limits = signal ? AbortSignal.any([signal, deadline]) : deadline;
+  const settled = new AbortController();
+  const late = new Error(`the relay did not answer within ${HANDSHAKE_MS / 1000} s`);
+  // Destroying the stream ends whatever waits for it.
+  const onAbort = () => stream.destroy(late);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  cluster.clock.after(HANDSHAKE_MS, settled.signal).then(onAbort, () => undefined);
   try {
     stream.write(`CONNECT ${host}:${port} HTTP/1.1\r\nHost: ${host}:${port}\r\n\r\n`);
-    const { head, rest } = await readHead(stream, limits);
+    const { head, rest } = await readHead(stream);
     if (!/^HTTP\/1\.1 200 /.test(head)) throw await refused(stream, { head, rest, target: `${host}:${port}` });
     if (rest.length > 0) stream.unshift(rest);
     return stream;
@@ -50,6 +54,9 @@ export async function connectThroughRelay(
     if (signal?.aborted) throw signal.reason;
     if (error instanceof FarmError) throw error;
     throw new FarmError('ConnectionLost', `Reaching ${host}:${port}: ${errorMessage(error)}`, { cause: error });
+  } finally {
+    settled.abort();
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 
@@ -99,14 +106,13 @@ function openControl(cluster: ClusterClient, pod: string, signal: AbortSignal | 
   return openPortForward(cluster, { pod, port: RELAY_PORTS.control, ...(signal ? { signal } : {}) });
 }
 
-/** Reads up to the empty line, byte by byte only in effect: what comes after it is handed back. */
-async function readHead(stream: Duplex, signal: AbortSignal): Promise<{ head: string; rest: Buffer }> {
+/** Reads up to the empty line; what comes after it is handed back. */
+async function readHead(stream: Duplex): Promise<{ head: string; rest: Buffer }> {
   let received: Buffer = Buffer.alloc(0);
   for (;;) {
     const chunk = stream.read() as Buffer | null;
     if (chunk === null) {
-      if (stream.readableEnded) throw new Error('the relay closed the connection');
-      await readableOrEnd(stream, signal);
+      await readable(stream);
       continue;
     }
     received = Buffer.concat([received, chunk]);
@@ -116,14 +122,20 @@ async function readHead(stream: Duplex, signal: AbortSignal): Promise<{ head: st
   }
 }
 
-async function readableOrEnd(stream: Duplex, signal: AbortSignal): Promise<void> {
-  const settled = new AbortController();
-  const bound = AbortSignal.any([signal, settled.signal]);
-  try {
-    await Promise.race([once(stream, 'readable', { signal: bound }), once(stream, 'end', { signal: bound })]);
-  } finally {
-    settled.abort();
-  }
+/** Resolves when there is something to read. @throws when the stream ended, failed or was closed instead */
+function readable(stream: Duplex): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const closed = new Error('the relay closed the connection');
+    if (stream.destroyed || stream.readableEnded) return reject(stream.errored ?? closed);
+    const settle = (error?: Error) => {
+      stream.off('readable', onReadable).off('end', onEnd).off('close', onEnd).off('error', settle);
+      if (error) reject(error);
+      else resolve();
+    };
+    const onReadable = () => settle();
+    const onEnd = () => settle(stream.errored ?? closed);
+    stream.on('readable', onReadable).on('end', onEnd).on('close', onEnd).on('error', settle);
+  });
 }
 
 interface Refusal {

@@ -1,11 +1,12 @@
-import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
+import { FarmError } from '../../../common/errors/farm-error.ts';
 import { isConflict, isNotFound } from '../../../common/kubernetes/api-error.ts';
+import { holdFinalInstance, releaseFinalInstance } from '../../../common/kubernetes/final-instance.ts';
 import { screenshot, stopMachine } from '../../../common/kubernetes/machine-actions.ts';
 import type { VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
-import { lastEvents } from '../../cluster/evidence.ts';
+import { lastEvents, runStage } from '../../cluster/evidence.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /**
@@ -16,12 +17,14 @@ export type GuestShutdown = (context: PhaseContext, scope: BuildScope) => Promis
 
 /** Set on the VM before its guest is asked, so that an end seen later is known to be ours. */
 const ASKED = 'slipway.dev/shutdown-asked';
+/** Set on the VM when it has ended: the final phase of its VMI, which may be gone later. */
+const ENDED = 'slipway.dev/shutdown-ended';
 /** What KubeVirt needs beyond the guest's own time. */
 const GRACE_MS = 60_000;
 
 /**
  * Switches the build VM off and makes sure that its guest went down in order: only then its disks are what the guest
- * wrote. Does nothing when it is off already.
+ * wrote. Does nothing when that was seen before.
  * @throws PhaseFailure `UncleanShutdown`, or `GuestCrashed` when the machine died without being asked
  */
 export async function shutDown(
@@ -29,17 +32,20 @@ export async function shutDown(
   scope: BuildScope,
   askGuest: GuestShutdown | undefined,
 ): Promise<void> {
-  const { cluster, signal, store, claim } = context;
+  const { cluster, signal } = context;
   const name = scope.names.machine(scope.vm.name);
+  const vm = await cluster.get(RESOURCES.machines, name, { signal });
+  if (vm?.metadata?.annotations?.[ENDED] === 'Succeeded') return;
   const found = await cluster.get(RESOURCES.instances, name, { signal });
-  if (!hasEnded(found)) {
-    await store.assertCurrent(claim);
-    const patch = { metadata: { annotations: { [ASKED]: 'true' } } };
-    await cluster.mergePatch(RESOURCES.machines, name, patch, { signal });
-    const isOff = askGuest ? await offByCommand(context, scope, askGuest) : false;
-    if (!isOff) await offByAcpi(context, scope);
-  }
-  await assertClean(context, scope);
+  const isAsked = vm?.metadata?.annotations?.[ASKED] !== undefined;
+  const final = hasEnded(found) ? found : await switchOff(context, scope, askGuest);
+  await assertClean(context, scope, { vmi: final, isAsked: isAsked || !hasEnded(found) });
+  await cluster.mergePatch(RESOURCES.machines, name, annotation(ENDED, 'Succeeded'), { signal });
+  await releaseFinalInstance(cluster, name, signal);
+}
+
+function annotation(key: string, value: string) {
+  return { metadata: { annotations: { [key]: value } } };
 }
 
 function hasEnded(vmi: VirtualMachineInstance | undefined): boolean {
@@ -47,26 +53,58 @@ function hasEnded(vmi: VirtualMachineInstance | undefined): boolean {
   return vmi === undefined || phase === 'Succeeded' || phase === 'Failed';
 }
 
-/** True when the guest went down by its own command within its time. */
-async function offByCommand(context: PhaseContext, scope: BuildScope, askGuest: GuestShutdown): Promise<boolean> {
+type FinalInstance = VirtualMachineInstance | undefined;
+
+async function switchOff(
+  context: PhaseContext,
+  scope: BuildScope,
+  askGuest: GuestShutdown | undefined,
+): Promise<FinalInstance> {
+  const { cluster, signal, store, claim } = context;
+  const name = scope.names.machine(scope.vm.name);
+  await store.assertCurrent(claim);
+  await cluster.mergePatch(RESOURCES.machines, name, annotation(ASKED, 'true'), { signal });
+  await holdFinalInstance(cluster, name, signal);
+  const outcome = askGuest ? await offByCommand(context, scope, askGuest) : { isOff: false as const };
+  return outcome.isOff ? outcome.vmi : await offByAcpi(context, scope);
+}
+
+type CommandOutcome = { readonly isOff: true; readonly vmi: FinalInstance } | { readonly isOff: false };
+
+/** Off when the guest went down by its own command within its time; a guest that goes down may well drop the question. */
+async function offByCommand(
+  context: PhaseContext,
+  scope: BuildScope,
+  askGuest: GuestShutdown,
+): Promise<CommandOutcome> {
+  const settled = new AbortController();
+  const bounded = { ...context, signal: AbortSignal.any([context.signal, settled.signal]) };
+  const asked = askGuest(bounded, scope).then(
+    () => true,
+    (error) => {
+      if (!settled.signal.aborted) context.logger.warn({ err: error }, 'The guest could not be asked to shut down');
+      return false;
+    },
+  );
+  const ended = endOf(bounded, scope, scope.vm.shutdownTimeoutMs).then((vmi): CommandOutcome => ({ isOff: true, vmi }));
   try {
-    await askGuest(context, scope);
+    // An answer of the guest decides nothing: only its end does, or its refusal.
+    const refused = asked.then((isAsked): Promise<CommandOutcome> | CommandOutcome =>
+      isAsked ? ended : { isOff: false },
+    );
+    return await Promise.race([ended, refused]);
   } catch (error) {
     context.signal.throwIfAborted();
-    context.logger.warn({ err: error }, 'The guest could not be asked to shut down; it is stopped by ACPI');
-    return false;
-  }
-  try {
-    await waitForEnd(context, scope, scope.vm.shutdownTimeoutMs);
-    return true;
-  } catch (error) {
     if (!(error instanceof FarmError) || error.code !== 'DeadlineExceeded') throw error;
-    return false;
+    return { isOff: false };
+  } finally {
+    settled.abort(new Error('The shutdown is settled.'));
+    ended.catch(() => undefined);
   }
 }
 
 /** ACPI, and after the VMI's grace period (the module's `shutdownTimeout`) by force. */
-async function offByAcpi(context: PhaseContext, scope: BuildScope): Promise<void> {
+async function offByAcpi(context: PhaseContext, scope: BuildScope): Promise<FinalInstance> {
   const { cluster, store, claim, signal } = context;
   const name = scope.names.machine(scope.vm.name);
   await keepScreenshot(context, name);
@@ -76,40 +114,36 @@ async function offByAcpi(context: PhaseContext, scope: BuildScope): Promise<void
   } catch (error) {
     if (!isConflict(error) && !isNotFound(error)) throw error;
   }
-  try {
-    await waitForEnd(context, scope, scope.vm.shutdownTimeoutMs + GRACE_MS);
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof FarmError) || error.code !== 'DeadlineExceeded') throw error;
-    const events = await lastEvents(cluster, subjects(name));
-    throw new PhaseFailure('UncleanShutdown', errorMessage(error), { cause: error, evidence: { events } });
-  }
+  const stage = { reason: 'UncleanShutdown', subjects: subjects(name) } as const;
+  return runStage(cluster, stage, () => endOf({ ...context, signal }, scope, scope.vm.shutdownTimeoutMs + GRACE_MS));
 }
 
-async function waitForEnd({ cluster, signal }: PhaseContext, scope: BuildScope, deadlineMs: number): Promise<void> {
+/** The VMI in its final phase, or undefined when it is gone. */
+async function endOf({ cluster, signal }: PhaseContext, scope: BuildScope, deadlineMs: number): Promise<FinalInstance> {
   const name = scope.names.machine(scope.vm.name);
   const what = `VM "${scope.vm.name}" to shut down`;
-  await waitFor(
+  const end = await waitFor(
     cluster,
     { resource: RESOURCES.instances, name },
-    { signal, deadlineMs, what, until: (vmi) => (hasEnded(vmi) ? true : undefined) },
+    { signal, deadlineMs, what, until: (vmi) => (hasEnded(vmi) ? { vmi } : undefined) },
   );
+  return end.vmi;
+}
+
+interface End {
+  readonly vmi: FinalInstance;
+  /** Whether the guest was asked to go down, now or by a former worker. */
+  readonly isAsked: boolean;
 }
 
 /** Judges the final VMI. A drained node also ends machines tidily, but not when the module is done. */
-async function assertClean({ cluster, signal }: PhaseContext, scope: BuildScope): Promise<void> {
-  const name = scope.names.machine(scope.vm.name);
-  const [vm, vmi] = await Promise.all([
-    cluster.get(RESOURCES.machines, name, { signal }),
-    cluster.get(RESOURCES.instances, name, { signal }),
-  ]);
+async function assertClean({ cluster, signal }: PhaseContext, scope: BuildScope, { vmi, isAsked }: End): Promise<void> {
   const label = `VM "${scope.vm.name}"`;
   if (await wasDisrupted(cluster, vmi, signal)) {
     throw new PhaseFailure('GuestCrashed', `The pod of ${label} was evicted by its node`);
   }
   if (vmi?.status?.phase === 'Succeeded') return;
-  const evidence = { events: await lastEvents(cluster, subjects(name)) };
-  const isAsked = vm?.metadata?.annotations?.[ASKED] !== undefined;
+  const evidence = { events: await lastEvents(cluster, subjects(scope.names.machine(scope.vm.name))) };
   if (!vmi) throw new PhaseFailure('UncleanShutdown', `${label} is off, and how it ended is not known`, { evidence });
   if (!isAsked || vmi.status?.reason === 'NodeUnresponsive') {
     throw new PhaseFailure('GuestCrashed', `${label} ended as Failed without being asked`, { evidence });
@@ -121,7 +155,7 @@ async function assertClean({ cluster, signal }: PhaseContext, scope: BuildScope)
 
 async function wasDisrupted(
   cluster: PhaseContext['cluster'],
-  vmi: VirtualMachineInstance | undefined,
+  vmi: FinalInstance,
   signal: AbortSignal,
 ): Promise<boolean> {
   const uid = vmi?.metadata?.uid;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { packagePath } from '../../common/config/package-root.ts';
 
 /** Paths of the built guests. They are shared by everyone on this machine: use them through overlays, never write. */
 export type GuestImages = Readonly<z.infer<typeof guestImagesSchema>>;
@@ -12,7 +12,7 @@ const guestImagesSchema = z.object({
   debianImage: z.string().nullable(),
 });
 
-const buildScript = fileURLToPath(new URL('../guest/build.sh', import.meta.url));
+const buildScript = packagePath('test', 'guest', 'build.sh');
 
 /**
  * Builds the guests, or finds them in the cache (then within a second). `debianImage` is null unless `debian` was asked

@@ -9,6 +9,7 @@ import { requireToken } from './authentication.ts';
 import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
 import { clusterView, type KnownCluster } from './cluster-views.ts';
 import { eventRoutes } from './event-routes.ts';
+import { openApi } from './openapi.ts';
 import { answerProblems, notFound } from './problems.ts';
 import { queueBoard } from './queue-board.ts';
 
@@ -50,6 +51,7 @@ export function createApp(options: AppOptions): Express {
   app.get('/schemas/module.json', async (_request, response) => {
     response.type('application/schema+json').send(await readFile(packagePath('docs', 'module.schema.json')));
   });
+  app.get('/api/openapi.json', (_request, response) => void response.json(openApi()));
   app.use('/queues', queueBoard(queues, '/queues'));
 
   const api = Router();

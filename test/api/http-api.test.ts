@@ -20,6 +20,7 @@ import { createGuardedAgent } from '../../scheduler/builds/address-guard.ts';
 import { BuildService } from '../../scheduler/builds/build-service.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
 import { createApp } from '../../scheduler/http/app.ts';
+import { OPERATIONS } from '../../scheduler/http/openapi.ts';
 import { measureFarm } from '../../scheduler/measure.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { sampleLayerVm } from '../harness/sample-spec.ts';
@@ -270,6 +271,17 @@ test('shows clusters with what is used of them and who works there', async () =>
   const text = await (await call('/metrics')).text();
   expect(text).toContain('slipway_cluster_used{cluster="lab",resource="imports"} 1');
   expect(text).toContain('slipway_layers_total{action="build"}');
+});
+
+test('describes every operation, and has every operation that it describes', async () => {
+  const { paths } = (await (await call('/api/openapi.json')).json()) as { paths: Record<string, object> };
+  expect(
+    Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`)),
+  ).toEqual(expect.arrayContaining(OPERATIONS.map(({ method, path }) => `${method} /api/v1${path}`)));
+  for (const { method, path } of OPERATIONS) {
+    const answer = await call(`/api/v1${path.replaceAll(/[{}]/g, '')}`, { method: method.toUpperCase() });
+    expect(await answer.text()).not.toContain('There is nothing at');
+  }
 });
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -6,7 +6,10 @@ export interface HostLayout {
   readonly dataDir: string;
   /** One directory per PersistentVolumeClaim, by uid. */
   readonly volumes: string;
-  /** Frozen qcow2 files that overlays stand on. */
+  /**
+   * Frozen qcow2 files that overlays stand on. As deep as a volume's directory: a disk that is frozen moves here with the
+   * relative path of what it stands on inside it.
+   */
   readonly layers: string;
   /** Sockets, logs and configuration of running processes; what is below it names our processes. */
   readonly run: string;
@@ -23,7 +26,7 @@ export function layoutOf(dataDir: string): HostLayout {
   return {
     dataDir: absolute,
     volumes: join(absolute, 'volumes'),
-    layers: join(absolute, 'layers'),
+    layers: join(absolute, 'layers', 'frozen'),
     run: join(absolute, 'run'),
     prefix: `sw${shortHash(absolute, 8)}`,
   };

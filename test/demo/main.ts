@@ -25,6 +25,9 @@ interface Measured {
 
 const { values: flags } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
 const resources = new ReleaseStack();
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => void resources.close().finally(() => process.exit(130)));
+}
 try {
   process.exitCode = (await runDemo()) === 'succeeded' ? 0 : 1;
 } catch (error) {

@@ -1,0 +1,49 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { layoutOf } from '../host/layout.ts';
+import { VolumeFiles } from './volumes.ts';
+
+const run = promisify(execFile);
+const MEBIBYTE = 1024 * 1024;
+let dataDir: string;
+let files: VolumeFiles;
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'slipway-volumes-'));
+  files = new VolumeFiles(layoutOf(dataDir));
+});
+
+afterAll(() => rm(dataDir, { recursive: true }));
+
+/** Writes a pattern to the n-th mebibyte of a volume, with QEMU's own tool. */
+async function write(volume: string, n: number): Promise<void> {
+  await run('qemu-io', ['-f', 'qcow2', '-c', `write -P ${n} ${n}M 1M`, files.disk(volume)]);
+}
+
+test('layers stand on layers, however many, and every one of them can be read', async () => {
+  await files.createBlank('base', 8 * MEBIBYTE);
+  for (const [n, from, to] of [
+    [1, 'base', 'web'],
+    [2, 'web', 'app'],
+    [3, 'app', 'top'],
+  ] as const) {
+    await write(from, n);
+    await files.freeze(from, `layer-of-${from}`);
+    await files.cloneLayer(to, `layer-of-${from}`, 0);
+  }
+  const reads = [1, 2, 3].flatMap((n) => ['-c', `read -P ${n} ${n}M 1M`]);
+  const { stdout } = await run('qemu-io', ['-r', '-f', 'qcow2', ...reads, files.disk('top')]);
+  expect(stdout).not.toMatch(/failed/);
+});
+
+test('a layer goes when nothing stands on it any more, and not before', async () => {
+  await files.remove('web');
+  expect(await files.collectLayers(() => new Set())).toEqual([]);
+  for (const volume of ['base', 'app', 'top']) await files.remove(volume);
+  expect((await files.collectLayers(() => new Set(['layer-of-web']))).sort()).toEqual(['layer-of-app.qcow2']);
+  expect((await files.collectLayers(() => new Set())).sort()).toEqual(['layer-of-base.qcow2', 'layer-of-web.qcow2']);
+});

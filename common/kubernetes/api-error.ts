@@ -30,10 +30,6 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
 }
 
-export function isAlreadyExists(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 409 && error.reason === 'AlreadyExists';
-}
-
 /** Another writer was faster, or the object is not in the state that the request needs. */
 export function isConflict(error: unknown): boolean {
   return error instanceof ApiError && error.status === 409 && error.reason !== 'AlreadyExists';

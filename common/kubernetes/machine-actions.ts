@@ -19,16 +19,6 @@ export function stopMachine(cluster: ClusterClient, vm: string, options: { grace
   return act(cluster, `virtualmachines/${encodeURIComponent(vm)}/stop`, options);
 }
 
-/** Stops and starts; the VMI is replaced. */
-export function restartMachine(cluster: ClusterClient, vm: string): Promise<void> {
-  return act(cluster, `virtualmachines/${encodeURIComponent(vm)}/restart`, {});
-}
-
-/** Lets a VMI that was started paused run. */
-export function unpauseInstance(cluster: ClusterClient, vmi: string): Promise<void> {
-  return act(cluster, `virtualmachineinstances/${encodeURIComponent(vmi)}/unpause`, {});
-}
-
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47]);
 
 /** The screen of a running VMI as PNG, without disturbing the VNC session. Undefined when there is no VMI. */

@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { packagePath } from '../../../common/config/package-root.ts';
@@ -17,9 +18,12 @@ import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts'
 import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
 import { compiledModule } from '../../../test/harness/module-factory.ts';
 import { stagePhase } from '../../../test/harness/phase-context.ts';
+import { buildScope } from '../../cluster/build-scope.ts';
+import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { connectThroughRelay } from '../../relay/relay-client.ts';
 import { importExecutor } from './import-executor.ts';
 
+const run = promisify(execFile);
 const MIB = 1024 ** 2;
 const IMAGE = 'relay-for-tests';
 const resources = new ReleaseStack();
@@ -36,7 +40,7 @@ beforeAll(async () => {
   const directory = await mkdtemp(join(tmpdir(), 'import-'));
   resources.defer('images', () => rm(directory, { recursive: true }));
   const disk = join(directory, 'image.qcow2');
-  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, String(64 * MIB)]);
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', disk, String(64 * MIB)]);
   await writeFile(join(directory, 'media.iso'), Buffer.alloc(MIB, 7));
   image = resources.use('image', await serveFile(disk), (served) => served.stop());
   iso = resources.use('iso', await serveFile(join(directory, 'media.iso')), (served) => served.stop());
@@ -188,4 +192,27 @@ test('refuses an image that is larger than its disk before anything is imported'
   });
   await expect(importExecutor.execute(staged)).rejects.toMatchObject({ failure: { reason: 'ImageTooLarge' } });
   expect(image.downloads()).toBeLessThanOrEqual(2);
+}, 60_000);
+
+test('gives a VPC its way out, and says what the cluster lacks for it', async () => {
+  const layerBuild = '01J00000000000000000000004';
+  const closed = labSpec(urlOrigin(image.sha256));
+  const spec = { ...closed, network: { ...closed.network, vpcs: [{ name: 'lab', internet: true }] } };
+  const staged = stagePhase({ clusterConfig: config, spec, vm: 'db', phase: 'import', layerBuild });
+  const { cluster, signal } = staged;
+  const scope = buildScope(staged);
+  const refused = ensureNetwork(cluster, { scope, clusterConfig: config, signal });
+  await expect(refused).rejects.toMatchObject({
+    failure: { reason: 'ClusterRefused', message: expect.stringContaining('externalSubnet') },
+  });
+  const open = { ...config, externalSubnet: 'outside' };
+  await ensureNetwork(cluster, { scope, clusterConfig: open, signal });
+  const gateway = await cluster.get(RESOURCES.egressGateways, scope.names.gateway('lab'));
+  expect(gateway?.spec).toMatchObject({ replicas: 1, externalSubnet: 'outside' });
+  const vpc = await cluster.get(RESOURCES.vpcs, scope.names.vpc('lab'));
+  const nextHopIP = gateway?.status?.internalIPs?.[0];
+  expect(vpc?.spec?.staticRoutes).toEqual([{ policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP }]);
+  const identity = { layerBuild, generation: 1 };
+  await teardownBuild(cluster, { farm: 'test', identity, signal, deadlineMs: 60_000 });
+  expect(await cluster.get(RESOURCES.vpcs, scope.names.vpc('lab'))).toBeUndefined();
 }, 60_000);

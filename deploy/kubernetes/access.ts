@@ -1,0 +1,87 @@
+import { type Manifest, metadataOf, type Part, selectorLabels, text } from './parts.ts';
+import { ROLES, type Role, rulesOf } from './roles.ts';
+import type { Scope } from './values.ts';
+
+/** Service accounts, and what each may do in the farm namespace and with KubeOVN's kinds that have no namespace. */
+export function access(scope: Scope): Part[] {
+  return [{ file: 'access', objects: ROLES.flatMap((role) => accessOf(scope, role)) }];
+}
+
+function accessOf(scope: Scope, role: Role): Manifest[] {
+  const account = metadataOf(scope, role);
+  const inFarm = { ...account, namespace: text`${scope.values.farmNamespace}` };
+  const { namespace: _none, ...everywhere } = account;
+  const subjects = [{ kind: 'ServiceAccount', name: account.name, namespace: account.namespace }];
+  const clusterRules = rulesOf(role, 'cluster');
+  const rbac = 'rbac.authorization.k8s.io';
+  return [
+    // Workers and scheduler speak to the API with it where the configuration names no kubeconfig.
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: account },
+    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: inFarm, rules: rulesOf(role, 'namespaced') },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata: inFarm,
+      roleRef: { apiGroup: rbac, kind: 'Role', name: account.name },
+      subjects,
+    },
+    ...(clusterRules.length === 0
+      ? []
+      : [
+          { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: everywhere, rules: clusterRules },
+          {
+            apiVersion: `${rbac}/v1`,
+            kind: 'ClusterRoleBinding',
+            metadata: everywhere,
+            roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: account.name },
+            subjects,
+          },
+        ]),
+  ];
+}
+
+/**
+ * Who may reach the farm's processes. What leaves them is not limited: modules name their sources, and clusters may be
+ * anywhere.
+ */
+export function networkPolicies(scope: Scope): Part[] {
+  const { values } = scope;
+  const all = { 'app.kubernetes.io/name': 'slipway', 'app.kubernetes.io/instance': scope.name };
+  const monitoring = {
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': values.monitoring.namespace } },
+  };
+  const http = [{ protocol: 'TCP', port: 'http' }];
+  return [
+    {
+      file: 'network-policies',
+      when: { path: 'networkPolicy.enabled' },
+      objects: [
+        policy(scope, 'workers', { podSelector: { matchLabels: all }, ingress: [{ from: [monitoring], ports: http }] }),
+        policy(scope, 'scheduler', {
+          podSelector: { matchLabels: selectorLabels(scope, 'scheduler') },
+          // Everybody may ask; the token decides.
+          ingress: [{ ports: http }],
+        }),
+      ],
+    },
+    {
+      file: 'redis',
+      when: { path: 'redis.bundled' },
+      objects: [
+        policy(scope, 'redis', {
+          podSelector: { matchLabels: selectorLabels(scope, 'redis') },
+          ingress: [{ from: [{ podSelector: { matchLabels: all } }], ports: [{ protocol: 'TCP', port: 6379 }] }],
+        }),
+      ],
+    },
+  ];
+}
+
+function policy(scope: Scope, component: string, spec: object): Manifest {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: metadataOf(scope, component),
+    spec: { ...spec, policyTypes: ['Ingress'] },
+  };
+}

@@ -1,0 +1,94 @@
+import type { Scope, Slot } from './values.ts';
+
+/** Any Kubernetes object. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+/** When an object is part of a deployment: the value at `path` is true, or is `is`. */
+export interface Condition {
+  readonly path: string;
+  readonly is?: string;
+}
+
+/** Objects that belong together: one template of the chart. */
+export interface Part {
+  readonly file: string;
+  readonly when?: Condition;
+  readonly objects: readonly Manifest[];
+}
+
+/** Labels that select the pods of a component. */
+export function selectorLabels({ name }: Scope, component: string): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': 'slipway',
+    'app.kubernetes.io/instance': name,
+    'app.kubernetes.io/component': component,
+  };
+}
+
+/** Metadata of an object of a component, in the namespace of the farm's processes. */
+export function metadataOf(scope: Scope, component: string) {
+  return {
+    name: `${scope.name}-${component}`,
+    namespace: scope.namespace,
+    labels: selectorLabels(scope, component),
+  };
+}
+
+/** What the `restricted` pod security standard asks of a pod; the user is the image's. */
+export const POD_SECURITY = {
+  runAsNonRoot: true,
+  runAsUser: 65_532,
+  runAsGroup: 65_532,
+  fsGroup: 65_532,
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const;
+
+/** What it asks of a container, and a root file system that cannot be written. */
+export const CONTAINER_SECURITY = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+} as const;
+
+/** A slot that needs more than its value. */
+export interface Insert {
+  /** `yaml`: the value as YAML text. `digest`: a hash of that text. `when`: left out unless the condition holds. */
+  readonly insert: 'yaml' | 'digest' | 'when';
+  readonly slot: Slot;
+  readonly when?: Condition;
+}
+
+/** The value as YAML text. */
+export function asYaml(slot: Slot): Insert {
+  return { insert: 'yaml', slot };
+}
+
+/** A hash that changes with the value. */
+export function digestOf(slot: Slot): Insert {
+  return { insert: 'digest', slot };
+}
+
+/** The value where the condition holds; else its field is not there. */
+export function onlyWhen(when: Condition, slot: Slot): Insert {
+  return { insert: 'when', slot, when };
+}
+
+/** True for what the functions above give. */
+export function isInsert(value: object): value is Insert {
+  return 'insert' in value;
+}
+
+/** Text with slots in it. */
+export function text(strings: TemplateStringsArray, ...slots: readonly Slot[]): string {
+  // A stand-in for a number is text here.
+  return strings.map((part, index) => `${part}${String(slots[index] ?? '').replace('⟦#', '⟦')}`).join('');
+}

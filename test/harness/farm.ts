@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readConnection } from '../../cli/client/connection.ts';
 import { FarmClient } from '../../cli/client/farm-client.ts';
-import { program } from '../../cli/farm/local-farm.ts';
+import { packagePath } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
+
+/** The command line as it is installed; `npm test` and `npm run demo` compile it before. */
+const SLIPWAY = packagePath('dist', 'cli', 'main.js');
 
 /** How a test wants its farm. */
 export interface FarmRequest {
@@ -67,9 +70,8 @@ export async function startFarm({ dataDir, privateState = true, flags = [] }: Fa
 
 /** Runs the CLI to its end. */
 export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<CommandResult> {
-  const [file = '', ...start] = program('cli/main');
   try {
-    const { stdout, stderr } = await promisify(execFile)(file, [...start, ...args], {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [SLIPWAY, ...args], {
       env,
       maxBuffer: 64 * 1024 * 1024,
     });

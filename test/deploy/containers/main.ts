@@ -1,0 +1,165 @@
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { FarmClient } from '../../../cli/client/farm-client.ts';
+import { describeEvent } from '../../../cli/output/build-lines.ts';
+import { readModuleFiles } from '../../../cli/read-modules.ts';
+import { systemClock } from '../../../common/clock/clock.ts';
+import { packagePath } from '../../../common/config/package-root.ts';
+import { errorMessage } from '../../../common/errors/farm-error.ts';
+import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
+import { serveFile } from '../../harness/file-server.ts';
+import { guestImages } from '../../harness/guest-images.ts';
+import { type Engine, useEngine } from './engine.ts';
+import { notGranted } from './granted.ts';
+
+/*
+ * The farm as docker-compose.yml runs it, for real: builds the images, starts all services with three provision workers,
+ * builds examples/lab through the published port twice, and holds the requests that the cluster saw against the rights
+ * that the manifests grant. SLIPWAY_BASE and REDIS_IMAGE name images to use; without them both are made from Debian
+ * packages, so that no registry of images is needed. As root, with docker.io and docker-compose.
+ */
+const AUDIT_LOG = '/var/lib/slipway/audit.jsonl';
+
+const resources = new ReleaseStack();
+try {
+  await runContainers();
+  console.log(JSON.stringify({ event: 'containers-finished', outcome: 'succeeded' }));
+} catch (error) {
+  process.stderr.write(`The farm in containers failed. ${errorMessage(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  await resources.close();
+}
+
+async function runContainers(): Promise<void> {
+  const engine = await useEngine(resources);
+  const environment = { ...(await buildImages(engine)), ...composeEnvironment() };
+  const compose = composeCommand(environment['COMPOSE_FOLDER'] ?? '');
+  const run = (...args: string[]) => engine.run('docker-compose', [...compose, ...args], environment);
+  const read = (...args: string[]) => engine.read('docker-compose', [...compose, ...args], environment);
+  await engine.run(packagePath('deploy', 'compose', 'make-secrets.sh'), [environment['SLIPWAY_SECRETS'] ?? '']);
+  say('Starting the services');
+  resources.defer('services', () => run('down', '--volumes', '--remove-orphans', '--timeout', '30'));
+  await run('up', '--detach', '--no-build', '--scale', 'provision=3');
+  const client = await connectFarm(await read('port', 'scheduler', '8080'), environment);
+  const submission = { files: readModuleFiles([packagePath('examples', 'lab')]), variables: await media(engine) };
+  say('Building examples/lab');
+  const first = await build(client, submission);
+  say('Building it again');
+  const second = await build(client, submission);
+  const logs = await read('logs', '--no-color', 'provision');
+  const workers = new Set([...logs.matchAll(/^(\S+) +\|.*"msg":"Phase ended"/gm)].map(([, name]) => name));
+  await run('ps');
+  console.log(JSON.stringify({ first, second, provisionWorkers: [...workers] }));
+  if (first.outcome !== 'succeeded' || second.outcome !== 'succeeded' || second.started > 0) {
+    process.stderr.write(await read('logs', '--no-color', '--tail', '40'));
+    throw new Error('A build did not end as it should.');
+  }
+  const beyond = notGranted(await read('exec', '-T', 'embedded', 'cat', AUDIT_LOG));
+  if (beyond.length > 0) throw new Error(`The manifests do not grant: ${beyond.join(', ')}`);
+  say('Every request that the cluster saw is granted by the manifests');
+}
+
+/** Both targets of the Dockerfile; names of images by variable of docker-compose.yml. */
+async function buildImages(engine: Engine): Promise<Record<string, string>> {
+  const base = process.env['SLIPWAY_BASE'] ?? 'slipway-base:local';
+  const redis = process.env['REDIS_IMAGE'] ?? 'slipway-redis:local';
+  const images = { SLIPWAY_IMAGE: 'slipway:test', SLIPWAY_EMBEDDED_IMAGE: 'slipway:test-embedded' };
+  const has = async (image: string) => (await engine.read('docker', ['images', '--quiet', image])) !== '';
+  if (process.env['SLIPWAY_BASE'] === undefined && !(await has(base))) {
+    await engine.run('bash', [packagePath('test', 'deploy', 'base-image.sh'), base]);
+  }
+  // An engine without NAT gives builds no other way to the package registries.
+  const build = ['build', '--quiet', '--network', 'host', '--build-arg', `BASE=${base}`];
+  if (process.env['REDIS_IMAGE'] === undefined && !(await has(redis))) {
+    const file = packagePath('test', 'deploy', 'redis.Dockerfile');
+    await engine.run('docker', [...build, '--tag', redis, '--file', file, packagePath('deploy', 'compose')]);
+  }
+  say('Building the images');
+  await engine.run('docker', [...build, '--target', 'farm', '--tag', images.SLIPWAY_IMAGE, packagePath()]);
+  await engine.run('docker', [...build, '--target', 'embedded', '--tag', images.SLIPWAY_EMBEDDED_IMAGE, packagePath()]);
+  return { ...images, SLIPWAY_BASE: base, REDIS_IMAGE: redis };
+}
+
+/** Secrets of this run, a free port, and an audit log. */
+function composeEnvironment(): Record<string, string> {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-compose-'));
+  resources.defer('compose folder', () => rmSync(folder, { recursive: true, force: true }));
+  const command = ['slipway-embedded', '--audit-log', AUDIT_LOG];
+  // A checkout's own .env is not this run's.
+  writeFileSync(join(folder, 'no.env'), '');
+  writeFileSync(join(folder, 'audit.yaml'), stringify({ services: { embedded: { command } } }));
+  return {
+    COMPOSE_FOLDER: folder,
+    COMPOSE_PROJECT_NAME: `slipway-test-${process.pid}`,
+    SLIPWAY_SECRETS: join(folder, 'secrets'),
+    SLIPWAY_PUBLISH: '127.0.0.1:0',
+  };
+}
+
+function composeCommand(folder: string): string[] {
+  const files = [packagePath('docker-compose.yml'), join(folder, 'audit.yaml')];
+  const place = ['--project-directory', packagePath(), '--env-file', join(folder, 'no.env')];
+  return [...files.flatMap((file) => ['--file', file]), ...place, '--profile', 'embedded'];
+}
+
+/** Waits until the cluster is healthy: the scheduler starts again until its kubeconfig is there. */
+async function connectFarm(address: string, environment: Record<string, string>): Promise<FarmClient> {
+  const url = `http://${address.trim()}`;
+  const token = readFileSync(join(environment['SLIPWAY_SECRETS'] ?? '', 'token'), 'utf8');
+  for (let attempt = 0; attempt < 120; attempt += 1) {
+    const isReady = await fetch(`${url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (isReady) return new FarmClient({ url, token });
+    await delay(1000);
+  }
+  throw new Error('The scheduler did not become ready.');
+}
+
+/** The installer media, served where containers reach it: on the bridge that the engine gives them. */
+async function media({ read }: Engine): Promise<Record<string, string>> {
+  const { installerIso } = await guestImages();
+  const served = await serveFile(installerIso);
+  resources.defer('media server', () => served.stop());
+  const format = '{{(index .IPAM.Config 0).Gateway}}';
+  const network = `slipway-test-${process.pid}_default`;
+  const gateway = (await read('docker', ['network', 'inspect', '--format', format, network])).trim();
+  const origin = new URL(served.url);
+  const forwarder = createServer((socket) => {
+    const upstream = connect(Number(origin.port), origin.hostname);
+    socket.on('error', () => upstream.destroy());
+    upstream.on('error', () => socket.destroy());
+    socket.pipe(upstream).pipe(socket);
+  });
+  forwarder.listen(0, gateway);
+  await once(forwarder, 'listening');
+  resources.defer('media forwarder', () => void forwarder.close());
+  origin.hostname = gateway;
+  origin.port = String((forwarder.address() as AddressInfo).port);
+  return { ISO_URL: origin.href, ISO_SHA256: served.sha256 };
+}
+
+async function build(client: FarmClient, submission: Parameters<FarmClient['submit']>[0]) {
+  const start = systemClock.now();
+  const { buildId } = await client.submit(submission);
+  let started = 0;
+  let outcome = 'failed';
+  for await (const event of client.events(buildId)) {
+    if (event.event === 'phase-started') started += 1;
+    if (event.event === 'build-finished') outcome = event.outcome;
+    const line = describeEvent(event);
+    if (line !== undefined) console.log(`  ${line}`);
+  }
+  return { outcome, started, durationMs: systemClock.now() - start };
+}
+
+function say(sentence: string): void {
+  console.log(`==> ${sentence}`);
+}

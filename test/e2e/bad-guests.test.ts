@@ -4,7 +4,7 @@ import type { FarmEvent, ModuleResult } from '../../common/contracts/events.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
-import { objectNames } from '../harness/kubectl.ts';
+import { remainingObjects } from '../harness/kubectl.ts';
 
 const BUILD_MS = 300_000;
 const MODULES = packagePath('test', 'e2e', 'modules');
@@ -54,7 +54,7 @@ describe('modules that cannot be built', () => {
     ['step-fails', 'StepFailed', /exit code 1|code 1/],
     ['never-answers', 'GuestNeverAnswered', /20 s|sshTimeout|SSH/],
     ['powers-off', 'GuestPoweredOff', /off/],
-    ['restarts', 'GuestRebooted', /reboot|restart/i],
+    ['restarts', 'GuestRebooted', /booted anew/],
     ['disk-full', 'GuestDiskFull', /full|space/i],
   ])('%s failed for the reason %s', (name, reason, message) => {
     const result = results.get(name);
@@ -82,7 +82,7 @@ describe('modules that cannot be built', () => {
       'vpcs',
       'subnets',
     ]) {
-      expect(await objectNames(farm.connection.kubeconfig, kind, 'slipway.dev/role=build'), kind).toEqual([]);
+      expect(await remainingObjects(farm.connection.kubeconfig, kind, 'slipway.dev/role=build'), kind).toEqual([]);
     }
   });
 });

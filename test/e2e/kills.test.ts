@@ -6,7 +6,7 @@ import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
-import { objectNames, watchMachines } from '../harness/kubectl.ts';
+import { remainingObjects, watchMachines } from '../harness/kubectl.ts';
 
 const BUILD_MS = 400_000;
 const NAMESPACED = ['virtualmachines', 'virtualmachineinstances', 'datavolumes', 'pods', 'secrets'];
@@ -58,7 +58,7 @@ describe('a layered graph whose workers are killed', () => {
 
   test('leaves nothing of the builds on the cluster', async () => {
     for (const kind of [...NAMESPACED, ...NETWORKS]) {
-      expect(await objectNames(farm.connection.kubeconfig, kind, 'slipway.dev/role=build'), kind).toEqual([]);
+      expect(await remainingObjects(farm.connection.kubeconfig, kind, 'slipway.dev/role=build'), kind).toEqual([]);
     }
   });
 

@@ -11,10 +11,20 @@ export async function kubectl(kubeconfig: string, ...args: string[]): Promise<st
   return stdout;
 }
 
-/** Names of the objects of a kind that carry a label, in every namespace. */
-export async function objectNames(kubeconfig: string, kind: string, selector: string): Promise<string[]> {
-  const output = await kubectl(kubeconfig, 'get', kind, '-A', '-l', selector, '-o', 'name');
-  return output.split('\n').filter((line) => line !== '');
+/**
+ * Names of the objects of a kind that carry a label, in every namespace, and that are still there after a while: what is
+ * just being removed may go first.
+ */
+export async function remainingObjects(kubeconfig: string, kind: string, selector: string): Promise<string[]> {
+  const list = async () => {
+    const output = await kubectl(kubeconfig, 'get', kind, '-A', '-l', selector, '-o', 'name');
+    return output.split('\n').filter((line) => line !== '');
+  };
+  if ((await list()).length === 0) return [];
+  const wait = ['wait', kind, '-A', '-l', selector, '--for=delete', '--timeout=60s'];
+  // What is left when the time is over is what the caller is told.
+  await kubectl(kubeconfig, ...wait).catch(() => {});
+  return list();
 }
 
 /** What `kubectl get vmi --watch` saw of running machines. */

@@ -44,7 +44,8 @@ const REACH_GUESTS: Grants = {
 const TEARDOWN: Grants = {
   machines: ['get', ...WATCH, 'delete'],
   'machines/stop': ['update'],
-  instances: [...WATCH],
+  // A machine's end is held until it was read (common/kubernetes/final-instance.ts).
+  instances: ['get', ...WATCH, 'patch'],
   pods: ['get', ...WATCH, 'delete'],
   egressGateways: [...WATCH, 'delete'],
   dataVolumes: ['list', 'delete'],
@@ -62,7 +63,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
   // scheduler/catalog: watches machines and snapshots, mirrors layers, sweeps; scheduler/http: live screenshots.
   scheduler: [
     TEARDOWN,
-    { snapshots: ['get', ...WATCH, 'patch'] },
+    { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
     { 'instances/vnc': ['get'], 'instances/vnc/screenshot': ['get'] },
   ],
   // workers/phases/import, workers/cluster/ensure-network.ts
@@ -94,7 +95,6 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     TEARDOWN,
     {
       machines: [...ENSURE, 'patch'],
-      instances: ['get'],
       snapshots: [...ENSURE, ...WATCH, 'patch'],
       claims: ['get'],
     },

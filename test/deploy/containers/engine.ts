@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 
 import type { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 
+const DAEMON = 'dockerd';
 const ATTEMPTS = 60;
 
 /** Runs a program with the engine's address; its output goes to ours unless it is wanted. */
@@ -31,7 +32,7 @@ export async function useEngine(resources: ReleaseStack): Promise<Engine> {
   const place = ['--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`, '--pidfile', `${folder}/pid`];
   // Other programs rely on the machine's packet filter; the farm's containers need none of their own.
   const args = [...place, '--host', own.host, '--iptables=false', '--ip-masq=false'];
-  const daemon = spawn('dockerd', args, { stdio: ['ignore', 'ignore', 'ignore'] });
+  const daemon = spawn(DAEMON, args, { stdio: ['ignore', 'ignore', 'ignore'] });
   const ended = once(daemon, 'close');
   resources.defer('engine', async () => {
     daemon.kill('SIGTERM');

@@ -39,14 +39,17 @@ try {
 async function runContainers(): Promise<void> {
   const engine = await useEngine(resources);
   const environment = { ...(await buildImages(engine)), ...composeEnvironment() };
-  const compose = composeCommand(environment['COMPOSE_FOLDER'] ?? '');
+  const compose = composeCommand(environment.COMPOSE_FOLDER);
   const run = (...args: string[]) => engine.run('docker-compose', [...compose, ...args], environment);
   const read = (...args: string[]) => engine.read('docker-compose', [...compose, ...args], environment);
-  await engine.run(packagePath('deploy', 'compose', 'make-secrets.sh'), [environment['SLIPWAY_SECRETS'] ?? '']);
+  await engine.run(packagePath('deploy', 'compose', 'make-secrets.sh'), [environment.SLIPWAY_SECRETS]);
   say('Starting the services');
   resources.defer('services', () => run('down', '--volumes', '--remove-orphans', '--timeout', '30'));
   await run('up', '--detach', '--no-build', '--scale', 'provision=3');
-  const client = await connectFarm(await read('port', 'scheduler', '8080'), environment);
+  await waitForServices(engine);
+  const url = `http://${(await read('port', 'scheduler', '8080')).trim()}`;
+  const token = readFileSync(join(environment.SLIPWAY_SECRETS, 'token'), 'utf8');
+  const client = new FarmClient({ url, token });
   const submission = { files: readModuleFiles([packagePath('examples', 'lab')]), variables: await media(engine) };
   say('Building examples/lab');
   const first = await build(client, submission);
@@ -87,7 +90,7 @@ async function buildImages(engine: Engine): Promise<Record<string, string>> {
 }
 
 /** Secrets of this run, a free port, and an audit log. */
-function composeEnvironment(): Record<string, string> {
+function composeEnvironment() {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-compose-'));
   resources.defer('compose folder', () => rmSync(folder, { recursive: true, force: true }));
   const command = ['slipway-embedded', '--audit-log', AUDIT_LOG];
@@ -108,19 +111,15 @@ function composeCommand(folder: string): string[] {
   return [...files.flatMap((file) => ['--file', file]), ...place, '--profile', 'embedded'];
 }
 
-/** Waits until the cluster is healthy: the scheduler starts again until its kubeconfig is there. */
-async function connectFarm(address: string, environment: Record<string, string>): Promise<FarmClient> {
-  const url = `http://${address.trim()}`;
-  const token = readFileSync(join(environment['SLIPWAY_SECRETS'] ?? '', 'token'), 'utf8');
+/** Waits until every service is healthy by the image's own check: processes start again until the cluster is there. */
+async function waitForServices({ read }: Engine): Promise<void> {
+  const ours = ['--filter', `label=com.docker.compose.project=slipway-test-${process.pid}`];
   for (let attempt = 0; attempt < 120; attempt += 1) {
-    const isReady = await fetch(`${url}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (isReady) return new FarmClient({ url, token });
+    const states = (await read('docker', ['ps', '--all', ...ours, '--format', '{{.Status}}'])).trim().split('\n');
+    if (states.every((state) => state.includes('(healthy)'))) return;
     await delay(1000);
   }
-  throw new Error('The scheduler did not become ready.');
+  throw new Error('Not all services became healthy.');
 }
 
 /** The installer media, served where containers reach it: on the bridge that the engine gives them. */
@@ -132,8 +131,9 @@ async function media({ read }: Engine): Promise<Record<string, string>> {
   const network = `slipway-test-${process.pid}_default`;
   const gateway = (await read('docker', ['network', 'inspect', '--format', format, network])).trim();
   const origin = new URL(served.url);
+  const port = Number(origin.port);
   const forwarder = createServer((socket) => {
-    const upstream = connect(Number(origin.port), origin.hostname);
+    const upstream = connect(port, '127.0.0.1');
     socket.on('error', () => upstream.destroy());
     upstream.on('error', () => socket.destroy());
     socket.pipe(upstream).pipe(socket);

@@ -7,7 +7,6 @@ export const buildStateSchema = z.enum(['queued', 'running', 'succeeded', 'faile
 export type BuildState = z.infer<typeof buildStateSchema>;
 
 const phaseStateSchema = z.enum(['waiting', 'ready', 'queued', 'running', 'succeeded', 'failed', 'cancelled']);
-export type PhaseState = z.infer<typeof phaseStateSchema>;
 
 /** Times are milliseconds since the Unix epoch. */
 const time = z.int().nullable();

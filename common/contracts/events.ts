@@ -4,7 +4,6 @@ import { phaseSchema } from './phases.ts';
 
 export const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
 export const outcomeSchema = z.enum(OUTCOMES);
-export type Outcome = z.infer<typeof outcomeSchema>;
 
 /** `build`: made by this build; `reuse`: was there; `join`: made by another build's work. */
 export const actionSchema = z.enum(['build', 'reuse', 'join']);
@@ -12,7 +11,6 @@ export type Action = z.infer<typeof actionSchema>;
 
 /** A captured disk, as people and scripts find it. */
 export const imageSchema = z.object({ vm: z.string(), disk: z.string(), snapshot: z.string(), cluster: z.string() });
-export type Image = z.infer<typeof imageSchema>;
 
 export const moduleResultSchema = z.object({
   name: z.string(),

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 
+/** How identities made from a validator begin. */
+export const VALIDATOR_PREFIX = 'validator:';
+
 /** What a server says about the present content of a URL. */
 export interface SourceValidator {
   readonly etag: string | null;
@@ -14,7 +17,7 @@ export interface SourceValidator {
 export function validatorIdentity(url: string, { etag, lastModified, lengthBytes }: SourceValidator): string | null {
   if (etag === null && lastModified === null) return null;
   const text = JSON.stringify([url, etag, lastModified, lengthBytes]);
-  return `validator:${createHash('sha256').update(text).digest('hex')}`;
+  return `${VALIDATOR_PREFIX}${createHash('sha256').update(text).digest('hex')}`;
 }
 
 /** Reads the validator off the headers of an answer to HEAD or to a ranged GET. */

@@ -1,5 +1,3 @@
-export { ApiError } from './api-error.ts';
-
 /** A JSON object whose fields must be looked at before they are used. */
 export type JsonObject = { [field: string]: unknown };
 

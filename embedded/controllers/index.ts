@@ -1,2 +1,2 @@
 export { haltMachines } from './purge.ts';
-export { type ControllersOptions, type MachineConfig, startControllers } from './start.ts';
+export { startControllers } from './start.ts';

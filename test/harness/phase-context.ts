@@ -5,6 +5,7 @@ import type { FarmEvent } from '../../common/contracts/events.ts';
 import type { LayerRecord, LayerSpec } from '../../common/contracts/layers.ts';
 import type { PhaseStore } from '../../common/contracts/phase-store.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
+import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 
@@ -19,6 +20,8 @@ export interface StagedPhase {
   readonly parents?: Readonly<Record<string, LayerRecord>>;
   readonly signal?: AbortSignal;
 }
+
+const AGENT = createGuardedAgent({ allowPrivateAddresses: true });
 
 /** The context of an executor with a store that only remembers: every claim stays current. */
 export function stagePhase(staged: StagedPhase) {
@@ -45,7 +48,7 @@ export function stagePhase(staged: StagedPhase) {
     farm: 'test',
     store,
     farmKey: createFarmKey('a key for tests that is long enough'),
-    fetch: { allowPrivateAddresses: true },
+    agent: AGENT,
     logger: createLogger({ name: 'test', level: 'silent' }),
     clock: systemClock,
     signal: staged.signal ?? new AbortController().signal,

@@ -4,20 +4,23 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type RedisServer, startRedisContainer } from './redis-container.ts';
+
+export type { RedisServer } from './redis-container.ts';
 
 const START_TRIES = 3;
 
-/** A Redis of one's own. */
-export interface RedisServer {
-  readonly url: string;
-  /** Ends it and removes its folder. */
-  stop(): Promise<void>;
-  /** Stops it (by SIGKILL on demand) and starts it again on the same port and append-only file. */
-  restart(options?: { readonly kill?: boolean }): Promise<void>;
+/**
+ * Starts Redis as the farm needs it (append-only file, no eviction, a free port) and says which one: in a container where
+ * a Docker engine holds the image, else the system's `redis-server`. The same tests run either way.
+ */
+export async function startRedis(): Promise<RedisServer> {
+  const container = await startRedisContainer(await freePort());
+  console.log(`Redis of this test: ${container ? 'a container' : 'redis-server of this machine'}`);
+  return container ?? startSystemRedis();
 }
 
-/** Starts the system's `redis-server` as the farm needs it: append-only file, no eviction, a free port of 127.0.0.1. */
-export async function startRedis(): Promise<RedisServer> {
+async function startSystemRedis(): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-redis-'));
   let lastError: unknown;
   for (let attempt = 0; attempt < START_TRIES; attempt += 1) {

@@ -9,6 +9,7 @@ import { loadFarmKey } from '../common/config/sealing.ts';
 import type { PhaseClaim } from '../common/contracts/phase-store.ts';
 import { PHASES, phaseSchema } from '../common/contracts/phases.ts';
 import { FarmError, wrapError } from '../common/errors/farm-error.ts';
+import { createGuardedAgent } from '../common/fetch/address-guard.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
@@ -49,6 +50,7 @@ async function startWorker(
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
   const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };
   const worker = `${hostname()}-${process.pid}`;
+  const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
   const runner = new PhaseRunner({
     ...{ worker, clock, logger },
     executor: EXECUTORS[phase],
@@ -57,7 +59,7 @@ async function startWorker(
       ...clusterOf(clusters, claim),
       farm: config.farm.name,
       farmKey,
-      fetch: config.fetch,
+      agent,
     }),
   });
   const metricsPort = await openMetrics(config, metrics, resources);

@@ -11,7 +11,7 @@ export interface Clock {
   after(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** The machine's own clock. A pending `after` never keeps the process alive by itself. */
+/** The machine's own clock. A pending `after` keeps the process alive: whoever no longer needs it aborts its signal. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: async (ms, signal) => {

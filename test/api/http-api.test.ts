@@ -16,7 +16,7 @@ import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
-import { createGuardedAgent } from '../../scheduler/builds/address-guard.ts';
+import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { BuildService } from '../../scheduler/builds/build-service.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
 import { createApp } from '../../scheduler/http/app.ts';

@@ -1,5 +1,6 @@
+import type { Agent } from 'undici';
 import type { Clock } from '../../common/clock/clock.ts';
-import type { ClusterConfig, Config } from '../../common/config/schema.ts';
+import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { FarmKey } from '../../common/config/sealing.ts';
 import { type Failure, type FailureReason, failureSchema } from '../../common/contracts/failures.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
@@ -16,8 +17,8 @@ export interface PhaseContext {
   readonly farm: string;
   readonly store: PhaseStore;
   readonly farmKey: FarmKey;
-  /** What the worker itself may fetch. */
-  readonly fetch: Config['fetch'];
+  /** What the worker itself fetches users' URLs through. */
+  readonly agent: Agent;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;

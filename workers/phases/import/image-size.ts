@@ -1,5 +1,5 @@
-import { FarmError } from '../../../common/errors/farm-error.ts';
-import { type FetchOptions, guardedFetch } from './guarded-fetch.ts';
+import { readValidator } from '../../../common/contracts/source-validator.ts';
+import { fetchSource, type SourceRequest } from '../../../common/fetch/fetch-source.ts';
 
 /** Enough for the header of every format that is known here. */
 const HEADER_BYTES = 1024;
@@ -10,25 +10,27 @@ const COMPRESSED = ['1f8b', 'fd377a585a00', '28b52ffd', '425a68', '504b0304', '3
  * The virtual size of an image in bytes, from its first bytes and its length (a ranged request). Undefined when the
  * worker cannot reach it or cannot tell, as with compressed images: the importer sees for itself.
  */
-export async function imageSize(url: string, options: FetchOptions): Promise<number | undefined> {
+export async function imageSize(
+  url: string,
+  request: Pick<SourceRequest, 'agent' | 'signal'>,
+): Promise<number | undefined> {
   try {
-    const headers = { ...options.headers, range: `bytes=0-${HEADER_BYTES - 1}` };
-    const response = await guardedFetch(url, { ...options, headers });
-    const parts: Buffer[] = [];
+    const headers = { range: `bytes=0-${HEADER_BYTES - 1}` };
+    const response = await fetchSource(url, { ...request, headers });
+    const parts: Uint8Array[] = [];
     let received = 0;
-    for await (const chunk of response) {
-      parts.push(chunk as Buffer);
-      received += (chunk as Buffer).length;
+    for await (const chunk of response.body ?? []) {
+      parts.push(chunk);
+      received += chunk.byteLength;
       // A server that knows no ranges sends everything.
       if (received >= HEADER_BYTES) break;
     }
-    response.destroy();
-    const range = /\/(\d+)$/.exec(response.headers['content-range'] ?? '')?.[1];
-    const length = range ?? (response.statusCode === 200 ? response.headers['content-length'] : undefined);
-    return virtualSize(Buffer.concat(parts), length === undefined ? undefined : Number(length));
-  } catch (error) {
-    if (error instanceof FarmError && error.code === 'SourceUnreachable') return undefined;
-    if (options.signal.aborted) throw options.signal.reason;
+    const { headers: said, status } = response;
+    const isWhole = status === 200 || said.has('content-range');
+    const { lengthBytes } = readValidator(said);
+    return virtualSize(Buffer.concat(parts), (isWhole ? lengthBytes : null) ?? undefined);
+  } catch {
+    request.signal?.throwIfAborted();
     return undefined;
   }
 }

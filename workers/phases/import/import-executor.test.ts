@@ -1,5 +1,8 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -9,6 +12,7 @@ import { parse } from 'yaml';
 import { packagePath } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { DiskOrigin, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
+import { validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { teardownBuild } from '../../../common/kubernetes/teardown.ts';
@@ -29,6 +33,7 @@ const IMAGE = 'relay-for-tests';
 const resources = new ReleaseStack();
 let config: ClusterConfig;
 let image: ServedFile;
+let imagePath: string;
 let iso: ServedFile;
 
 beforeAll(async () => {
@@ -39,10 +44,10 @@ beforeAll(async () => {
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
   const directory = await mkdtemp(join(tmpdir(), 'import-'));
   resources.defer('images', () => rm(directory, { recursive: true }));
-  const disk = join(directory, 'image.qcow2');
-  await run('qemu-img', ['create', '-q', '-f', 'qcow2', disk, String(64 * MIB)]);
+  imagePath = join(directory, 'image.qcow2');
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', imagePath, String(64 * MIB)]);
   await writeFile(join(directory, 'media.iso'), Buffer.alloc(MIB, 7));
-  image = resources.use('image', await serveFile(disk), (served) => served.stop());
+  image = resources.use('image', await serveFile(imagePath), (served) => served.stop());
   iso = resources.use('iso', await serveFile(join(directory, 'media.iso')), (served) => served.stop());
 }, 120_000);
 
@@ -193,6 +198,34 @@ test('refuses an image that is larger than its disk before anything is imported'
   await expect(importExecutor.execute(staged)).rejects.toMatchObject({ failure: { reason: 'ImageTooLarge' } });
   expect(image.downloads()).toBeLessThanOrEqual(2);
 }, 60_000);
+
+test('imports an unpinned source only while it is what was planned', async () => {
+  const content = await readFile(imagePath);
+  let etag = '"planned"';
+  const mirror = createServer((request, response) => {
+    response.writeHead(200, { etag, 'content-length': content.length });
+    response.end(request.method === 'HEAD' ? undefined : content);
+  }).listen(0, '127.0.0.1');
+  resources.defer('mirror', () => {
+    mirror.close();
+    mirror.closeAllConnections();
+  });
+  await once(mirror, 'listening');
+  const url = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}/daily.qcow2`;
+  const identity = validatorIdentity(url, { etag, lastModified: null, lengthBytes: content.length }) ?? '';
+  const spec = labSpec({ kind: 'url', url, checksum: null, identity });
+  const run = (layerBuild: string) =>
+    importExecutor.execute(stagePhase({ clusterConfig: config, spec, vm: 'db', phase: 'import', layerBuild }));
+  etag = '"published since"';
+  await expect(run('01J00000000000000000000005')).rejects.toMatchObject({
+    failure: { reason: 'SourceChanged', message: expect.stringContaining('disk "root"') },
+  });
+  etag = '"planned"';
+  expect(await run('01J00000000000000000000006')).toEqual({ outcome: 'succeeded' });
+  // What was imported then is what was planned, whatever the server has now.
+  etag = '"published since"';
+  expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });
+}, 120_000);
 
 test('gives a VPC its way out, and says what the cluster lacks for it', async () => {
   const layerBuild = '01J00000000000000000000004';

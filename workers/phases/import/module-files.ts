@@ -7,9 +7,9 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fillTemplate, templateNames } from '../../../common/contracts/boot-command/template.ts';
 import type { Checksum, ModuleFile } from '../../../common/contracts/module/compiled.ts';
-import { FarmError } from '../../../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
+import { fetchSource } from '../../../common/fetch/fetch-source.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
-import { guardedFetch } from './guarded-fetch.ts';
 
 /** A file of the module, ready to be handed on. */
 export interface ReadyFile {
@@ -88,19 +88,22 @@ async function templateText(path: string): Promise<string | undefined> {
 type UrlFile = Extract<ModuleFile, { kind: 'url' }>;
 
 async function fetchInto(context: PhaseContext, { name, url, checksum }: UrlFile, path: string): Promise<string> {
-  const { signal, fetch } = context;
+  const { signal, agent } = context;
   const sha256 = createHash('sha256');
   const announced = createHash(checksum?.algorithm ?? 'sha256');
   try {
-    const response = await guardedFetch(url, { ...fetch, signal });
-    response.on('data', (chunk: Buffer) => {
-      sha256.update(chunk);
-      announced.update(chunk);
-    });
-    await pipeline(response, createWriteStream(path, { mode: 0o600 }), { signal });
+    const { body } = await fetchSource(url, { agent, signal });
+    const hashed = async function* () {
+      for await (const chunk of body ?? []) {
+        sha256.update(chunk);
+        announced.update(chunk);
+        yield chunk;
+      }
+    };
+    await pipeline(hashed, createWriteStream(path, { mode: 0o600 }), { signal });
   } catch (error) {
     signal.throwIfAborted();
-    const message = `The file "${name}" could not be fetched: ${error instanceof Error ? error.message : error}`;
+    const message = `The file "${name}" could not be fetched: ${errorMessage(error)}`;
     throw new PhaseFailure('SourceUnreachable', message, { cause: error });
   }
   assertChecksum(name, checksum, announced.digest('hex'));

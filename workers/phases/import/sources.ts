@@ -1,5 +1,8 @@
 import type { Checksum } from '../../../common/contracts/module/compiled.ts';
 import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
+import { VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
+import { errorMessage } from '../../../common/errors/farm-error.ts';
+import { askValidator } from '../../../common/fetch/fetch-source.ts';
 import type { DataVolume, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
@@ -46,8 +49,8 @@ export async function ensureSource(
   request: SourceRequest,
   log: ProgressLog,
 ): Promise<CloneSource> {
-  const { cluster, signal, fetch } = context;
-  const known = await imageSize(request.url, { ...fetch, signal });
+  const { cluster, signal, agent } = context;
+  const known = await imageSize(request.url, { agent, signal });
   if (known !== undefined && request.askedBytes !== null && known > request.askedBytes) {
     const message = `The image of ${request.what} has ${known} bytes, the disk only ${request.askedBytes}`;
     throw new PhaseFailure('ImageTooLarge', message);
@@ -56,9 +59,25 @@ export async function ensureSource(
   const name = sourceName(known === undefined ? `${request.identity}:${sizeBytes}` : request.identity);
   const ready = await cluster.get(RESOURCES.snapshots, name, { signal });
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
+  await assertUnchanged(context, request);
   await importOnce(context, { ...request, name, sizeBytes }, log);
   const snapshot = await snapshotOf(context, name, request.identity);
   return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
+}
+
+/**
+ * What no checksum pins is only as good as its validator: the layer's key was made from it.
+ * @throws PhaseFailure `SourceChanged`, or `SourceUnreachable` when the server says that nothing is there any more
+ */
+async function assertUnchanged({ agent, signal }: PhaseContext, { url, identity, what }: SourceRequest): Promise<void> {
+  if (!identity.startsWith(VALIDATOR_PREFIX)) return;
+  const validator = await askValidator(url, { agent, signal }).catch((error) => {
+    signal.throwIfAborted();
+    throw new PhaseFailure('SourceUnreachable', `Importing ${what}: ${errorMessage(error)}`, { cause: error });
+  });
+  // Null: only the cluster reaches it, and its importer says what is wrong.
+  if (validator === null || validatorIdentity(url, validator) === identity) return;
+  throw new PhaseFailure('SourceChanged', `The source of ${what} changed since it was planned`);
 }
 
 interface NamedSource extends SourceRequest {

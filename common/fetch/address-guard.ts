@@ -1,7 +1,9 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { Agent, buildConnector } from 'undici';
-import { FarmError } from '../../common/errors/farm-error.ts';
+
+/** A server that says nothing for so long is taken for dead. */
+const SILENCE_MS = 30_000;
 
 /** Networks that a stranger's URL must not lead the farm's own processes into (IANA special-purpose registries). */
 const PRIVATE = new BlockList();
@@ -15,15 +17,14 @@ for (const [network, bits] of [
   ['192.0.0.0', 24],
   ['192.168.0.0', 16],
   ['198.18.0.0', 15],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
+  ['224.0.0.0', 3],
 ] as const) {
   PRIVATE.addSubnet(network, bits, 'ipv4');
 }
 for (const [network, bits] of [
-  ['::', 128],
-  ['::1', 128],
+  ['::', 96],
   ['64:ff9b::', 96],
+  ['2002::', 16],
   ['fc00::', 7],
   ['fe80::', 10],
   ['ff00::', 8],
@@ -31,24 +32,27 @@ for (const [network, bits] of [
   PRIVATE.addSubnet(network, bits, 'ipv6');
 }
 
-/** Whether an address is loopback, link-local, private or otherwise not of the public Internet. */
+/** Whether an address is loopback, link-local, private or otherwise not of the public Internet; names are none. */
 export function isPrivateAddress(address: string): boolean {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return PRIVATE.check(mapped, 'ipv4');
-  return PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  const family = isIP(address);
+  // A mapped address (::ffff:10.0.0.1) is judged by the IPv4 address in it.
+  return family !== 0 && PRIVATE.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
 
 /**
- * A dispatcher for undici's `fetch` that connects to public addresses only, redirects included. The address checked is
- * the very one connected to, so a name that answers differently the second time gains nothing.
+ * What the farm's own processes connect through when a user's URL is fetched. Without `allowPrivateAddresses` it reaches
+ * public addresses only, redirects included. The address checked is the very one connected to, so a name that answers
+ * differently the second time gains nothing. The caller destroys it.
  */
 export function createGuardedAgent(options: { readonly allowPrivateAddresses: boolean }): Agent {
-  if (options.allowPrivateAddresses) return new Agent();
+  const limits = { headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS };
+  if (options.allowPrivateAddresses) return new Agent(limits);
   const connect = buildConnector({ lookup: guardedLookup });
   return new Agent({
+    ...limits,
     connect: (target, callback) => {
       const host = target.hostname.replace(/^\[|\]$/g, '');
-      if (isIP(host) !== 0 && isPrivateAddress(host)) return callback(refusal(host), null);
+      if (isPrivateAddress(host)) return callback(refusal(host), null);
       connect(target, callback);
     },
   });
@@ -65,6 +69,6 @@ const guardedLookup: LookupFunction = (hostname, options, callback) => {
   });
 };
 
-function refusal(host: string): FarmError {
-  return new FarmError('SourceUnreachable', `${host} is a private address, which the farm itself does not fetch from.`);
+function refusal(host: string): Error {
+  return new Error(`${host} is not a public address (fetch.allowPrivateAddresses)`);
 }

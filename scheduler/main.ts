@@ -15,6 +15,7 @@ import { screenshot } from '../common/kubernetes/machine-actions.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
 import { createLogger, type Logger } from '../common/logging/logger.ts';
+import { countTrouble } from '../common/metrics/count-trouble.ts';
 import { createMetrics } from '../common/metrics/farm-metrics.ts';
 import { assertRedisFit, openRedis, useRedis } from '../common/redis/connections.ts';
 import { holdLease } from '../common/redis/leases.ts';
@@ -40,18 +41,22 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const farmKey = loadFarmKey(config.farm.keyFile);
   const clock = systemClock;
   const owner = `${hostname()}-${process.pid}-${newUlid(clock.now())}`;
-  const redisOptions = { url: config.redis.url, logger };
+  const metrics = createMetrics({ process: 'scheduler', clusters: config.clusters.map(({ name }) => name) });
+  const redisOptions = {
+    url: config.redis.url,
+    logger,
+    onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000),
+  };
   const redis = await useRedis(resources, redisOptions, 'producer');
   await assertRedisFit(redis);
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
-  const metrics = createMetrics();
   const clusters = config.clusters.map((cluster) => ({
     name: cluster.name,
     namespace: cluster.namespace,
     limits: limitsOf(cluster),
     client: new ClusterClient(cluster, {
       clock,
-      observer: { apiError: (name, status) => metrics.apiErrors.inc({ cluster: name, status: String(status) }) },
+      observer: countTrouble(metrics),
     }),
   }));
   const names = clusters.map(({ name }) => name);
@@ -100,7 +105,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     clusters,
     builds: new BuildService({ redis, clock, farmKey, agent, clusters, retentionMs: config.retention.builds }),
     isReady: () => !signal.aborted,
-    measure: () => measureFarm(metrics, { redis, queues, clusters }),
+    measure: () => measureFarm(metrics, { redis, queues, clusters, clock, logger }),
     openListener: () => openRedis(redisOptions, 'listener'),
     liveScreenshot: async (name, { vm, ...identity }) => {
       const client = clusters.find((cluster) => cluster.name === name)?.client;

@@ -1,17 +1,27 @@
 import type { Redis } from 'ioredis';
+import type { Clock } from '../common/clock/clock.ts';
 import type { Limits } from '../common/contracts/builds.ts';
 import { PHASES } from '../common/contracts/phases.ts';
+import type { Logger } from '../common/logging/logger.ts';
 import type { FarmMetrics } from '../common/metrics/farm-metrics.ts';
+import { readMemory } from '../common/redis/memory.ts';
 import type { NoticeListener } from '../common/redis/notices.ts';
 import { readWorkers } from '../common/redis/presence.ts';
-import { readUsage } from '../common/redis/slots.ts';
+import { readTrouble, readUsage, readWaiting } from '../common/redis/slots.ts';
 import type { PhaseQueues } from './dispatch/queues.ts';
 
 /** What is measured. */
 export interface MeasureOptions {
   readonly redis: Redis;
   readonly queues: PhaseQueues;
-  readonly clusters: readonly { readonly name: string; readonly limits: Limits }[];
+  readonly clusters: readonly MeasuredCluster[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface MeasuredCluster {
+  readonly name: string;
+  readonly limits: Limits;
 }
 
 /** Counts builds and modules that end. One process of the farm listens, so that none is counted twice. */
@@ -24,29 +34,72 @@ export function countEnds(metrics: FarmMetrics): NoticeListener {
   };
 }
 
-/** Reads the farm's state into its gauges; call before metrics are rendered. @throws RedisUnavailable */
-export async function measureFarm(metrics: FarmMetrics, { redis, queues, clusters }: MeasureOptions): Promise<void> {
-  for (const { name: cluster, limits } of clusters) {
-    const usage = await readUsage(redis, cluster);
-    const workers = await readWorkers(redis, cluster);
-    for (const [resource, used, limit] of [
-      ['imports', usage.imports, limits.imports],
-      ['vms', usage.vms, limits.vms],
-      ['cpu', usage.cpu, limits.cpu],
-      ['memory', usage.memoryBytes, limits.memoryBytes],
-    ] as const) {
-      metrics.slotsUsed.set({ cluster, resource }, used);
-      metrics.slotsLimit.set({ cluster, resource }, limit);
-    }
-    for (const phase of PHASES) {
-      const depth = await queues.depth(phase, cluster);
-      metrics.queueDepth.set({ phase, cluster, state: 'waiting' }, depth.waiting);
-      metrics.queueDepth.set({ phase, cluster, state: 'active' }, depth.active);
-      const present = workers.filter((worker) => worker.phase === phase);
-      metrics.workerCapacity.set(
-        { phase, cluster },
-        present.reduce((sum, worker) => sum + worker.capacity, 0),
-      );
-    }
+/**
+ * Reads the farm's state into its gauges; call before metrics are rendered. With Redis away there is nothing to say but
+ * that: old values would look like new ones.
+ */
+export async function measureFarm(metrics: FarmMetrics, options: MeasureOptions): Promise<void> {
+  try {
+    await measureRedis(metrics, options.redis);
+    for (const cluster of options.clusters) await measureCluster(metrics, options, cluster);
+    metrics.redisUp.set(1);
+  } catch (error) {
+    options.logger.warn({ err: error }, "The farm's state could not be measured");
+    forget(metrics);
+    metrics.redisUp.set(0);
+  }
+}
+
+async function measureRedis(metrics: FarmMetrics, redis: Redis): Promise<void> {
+  const memory = await readMemory(redis);
+  metrics.redisMemoryUsed.set(memory.usedBytes);
+  metrics.redisMemoryLimit.set(memory.limitBytes);
+  metrics.redisNoEviction.set(memory.policy === 'noeviction' ? 1 : 0);
+}
+
+async function measureCluster(
+  metrics: FarmMetrics,
+  { redis, queues, clock }: MeasureOptions,
+  { name: cluster, limits }: MeasuredCluster,
+): Promise<void> {
+  const usage = await readUsage(redis, cluster);
+  const workers = await readWorkers(redis, cluster);
+  const waiting = await readWaiting(redis, cluster);
+  for (const [resource, used, limit] of [
+    ['imports', usage.imports, limits.imports],
+    ['vms', usage.vms, limits.vms],
+    ['cpu', usage.cpu, limits.cpu],
+    ['memory', usage.memoryBytes, limits.memoryBytes],
+  ] as const) {
+    metrics.slotsUsed.set({ cluster, resource }, used);
+    metrics.slotsLimit.set({ cluster, resource }, limit);
+  }
+  metrics.admissionWaiting.set({ cluster, kind: 'imports' }, waiting.imports);
+  metrics.admissionWaiting.set({ cluster, kind: 'modules' }, waiting.modules);
+  metrics.clusterHealthy.set({ cluster }, (await readTrouble(redis, cluster)) === null ? 1 : 0);
+  for (const phase of PHASES) {
+    const depth = await queues.depth(phase, cluster);
+    const oldest = depth.waiting === 0 ? undefined : await queues.oldest(phase, cluster);
+    metrics.queueDepth.set({ phase, cluster, state: 'waiting' }, depth.waiting);
+    metrics.queueDepth.set({ phase, cluster, state: 'active' }, depth.active);
+    metrics.queueOldest.set({ phase, cluster }, oldest === undefined ? 0 : Math.max(0, clock.now() - oldest) / 1000);
+    const present = workers.filter((worker) => worker.phase === phase);
+    const capacity = present.reduce((sum, worker) => sum + worker.capacity, 0);
+    metrics.workerCapacity.set({ phase, cluster }, capacity);
+  }
+}
+
+function forget(metrics: FarmMetrics): void {
+  for (const gauge of [metrics.redisMemoryUsed, metrics.redisMemoryLimit, metrics.redisNoEviction]) gauge.remove();
+  for (const gauge of [
+    metrics.slotsUsed,
+    metrics.slotsLimit,
+    metrics.admissionWaiting,
+    metrics.clusterHealthy,
+    metrics.queueDepth,
+    metrics.queueOldest,
+    metrics.workerCapacity,
+  ]) {
+    gauge.reset();
   }
 }

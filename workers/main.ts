@@ -14,6 +14,7 @@ import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
 import { createLogger, type Logger } from '../common/logging/logger.ts';
+import { countTrouble } from '../common/metrics/count-trouble.ts';
 import { createMetrics, type FarmMetrics } from '../common/metrics/farm-metrics.ts';
 import { serveMetrics } from '../common/metrics/serve-metrics.ts';
 import { assertRedisFit, useRedis } from '../common/redis/connections.ts';
@@ -42,9 +43,13 @@ async function startWorker(
   if (config.clusters.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
   const clock = systemClock;
   const farmKey = loadFarmKey(config.farm.keyFile);
-  const metrics = createMetrics();
+  const metrics = createMetrics({ process: 'worker', clusters: config.clusters.map(({ name }) => name), phase });
   const clusters = openClusters(config, metrics);
-  const redisOptions = { url: config.redis.url, logger };
+  const redisOptions = {
+    url: config.redis.url,
+    logger,
+    onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000),
+  };
   const producer = await useRedis(resources, redisOptions, 'producer');
   await assertRedisFit(producer);
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
@@ -60,12 +65,14 @@ async function startWorker(
       farm: config.farm.name,
       farmKey,
       agent,
+      metrics,
     }),
   });
   const metricsPort = await openMetrics(config, metrics, resources);
   await startWorkers(
     {
       ...{ phase, worker, runner, redis, clock, logger },
+      onTaken: (waitedMs) => metrics.queueWait.observe({ phase }, waitedMs / 1000),
       clusters: [...clusters.keys()],
       concurrency: concurrency ?? config.worker.concurrency,
     },
@@ -77,9 +84,7 @@ async function startWorker(
 type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: Config['clusters'][number] };
 
 function openClusters(config: Config, metrics: FarmMetrics): ReadonlyMap<string, OpenCluster> {
-  const observer = {
-    apiError: (cluster: string, status: number) => metrics.apiErrors.inc({ cluster, status: String(status) }),
-  };
+  const observer = countTrouble(metrics);
   return new Map(
     config.clusters.map((clusterConfig) => {
       const cluster = new ClusterClient(clusterConfig, { clock: systemClock, observer });

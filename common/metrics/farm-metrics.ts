@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { METRICS } from './metric-table.ts';
+import { type AnyMetric, METRICS } from './metric-table.ts';
 
 type Table = typeof METRICS;
-type LabelOf<K extends keyof Table> = Table[K]['labels'][number];
+type LabelOf<K extends keyof Table> = Extract<keyof Table[K]['labels'], string>;
 type InstrumentOf<K extends keyof Table> = Table[K]['type'] extends 'counter'
   ? Counter<LabelOf<K>>
   : Table[K]['type'] extends 'gauge'
@@ -12,15 +12,46 @@ type InstrumentOf<K extends keyof Table> = Table[K]['type'] extends 'counter'
 /** The instruments of a process, one per row of the table, in a registry of its own. */
 export type FarmMetrics = { readonly [K in keyof Table]: InstrumentOf<K> } & { readonly registry: Registry };
 
-/** Makes all instruments. What a process never touches is exported without samples. */
-export function createMetrics(): FarmMetrics {
+/** Whose metrics they are. What the process can count stands at zero from the start, so that a first event is an increase. */
+export interface MetricsOwner {
+  readonly process: 'scheduler' | 'worker';
+  readonly clusters: readonly string[];
+  /** The phase of a worker; its metrics have no others. */
+  readonly phase?: string;
+}
+
+/** Makes all instruments. Without an owner nothing is at zero; what a process never touches is exported without samples. */
+export function createMetrics(owner?: MetricsOwner): FarmMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: 'slipway_process_' });
-  const entries = Object.entries(METRICS).map(([key, row]) => {
-    const options = { name: row.name, help: row.help, labelNames: [...row.labels], registers: [registry] };
-    if (row.type === 'counter') return [key, new Counter(options)];
+  collectDefaultMetrics({ register: registry, prefix: 'slipway_' });
+  const entries = Object.entries<AnyMetric>(METRICS).map(([key, row]) => {
+    const { name, help } = row;
+    const options = { name, help, labelNames: Object.keys(row.labels), registers: [registry] };
     if (row.type === 'gauge') return [key, new Gauge(options)];
-    return [key, new Histogram({ ...options, buckets: [...row.buckets] })];
+    const instrument =
+      row.type === 'counter' ? new Counter(options) : new Histogram({ ...options, buckets: [...(row.buckets ?? [])] });
+    const series = owner && row.of.includes(owner.process) ? knownSeries(row, owner) : [];
+    for (const labels of series) {
+      if (instrument instanceof Counter) instrument.inc(labels, 0);
+      else instrument.zero(labels);
+    }
+    return [key, instrument];
   });
   return { ...Object.fromEntries(entries), registry };
+}
+
+/** All combinations of label values that the owner can meet; none when a label has values that nobody knows before. */
+function knownSeries({ labels, series }: AnyMetric, owner: MetricsOwner): Record<string, string>[] {
+  const known: Readonly<Record<string, readonly string[]>> = {
+    cluster: owner.clusters,
+    ...(owner.phase === undefined ? {} : { phase: [owner.phase] }),
+  };
+  const fixed = series?.[0] ? Object.keys(series[0]) : [];
+  let sets: Record<string, string>[] = series ? series.map((each) => ({ ...each })) : [{}];
+  for (const [label, values] of Object.entries(labels)) {
+    if (fixed.includes(label)) continue;
+    const wanted = known[label] ?? values ?? [];
+    sets = sets.flatMap((set) => wanted.map((value) => ({ ...set, [label]: value })));
+  }
+  return sets;
 }

@@ -8,7 +8,32 @@ test('names say subsystem and unit, and helps are sentences', () => {
   for (const { name, help, type } of Object.values(METRICS)) {
     expect(name).toMatch(/^slipway_[a-z_]+$/);
     expect(name.endsWith('_total')).toBe(type === 'counter');
+    if (type === 'histogram') expect(name).toMatch(/_(seconds|bytes)$/);
     expect(help).toMatch(/^.+\.$/);
+  }
+});
+
+test('what a worker can count stands at zero before anything has happened', async () => {
+  const metrics = createMetrics({ process: 'worker', clusters: ['lab'], phase: 'import' });
+  const text = await metrics.registry.metrics();
+  expect(text).toContain('slipway_phase_jobs_total{outcome="failed",reason="ChecksumMismatch",phase="import"} 0');
+  expect(text).toContain('slipway_kubernetes_errors_total{cluster="lab",status="503"} 0');
+  expect(text).toContain('slipway_keystrokes_total 0');
+  expect(text).toMatch(/slipway_import_duration_seconds_count\{outcome="succeeded"\} 0/);
+  // Of other phases and other processes there is nothing.
+  expect(text).not.toContain('phase="snapshot"');
+  expect(text).not.toContain('slipway_builds_total{');
+});
+
+test('a process has a bounded number of series', async () => {
+  const clusters = ['a', 'b', 'c'];
+  for (const owner of [
+    { process: 'worker', clusters, phase: 'provision' } as const,
+    { process: 'scheduler', clusters } as const,
+  ]) {
+    const text = await createMetrics(owner).registry.metrics();
+    const lines = text.split('\n').filter((line) => line.startsWith('slipway_'));
+    expect(lines.length).toBeLessThan(500);
   }
 });
 

@@ -17,13 +17,15 @@ export type ConnectionRole = 'producer' | 'worker' | 'listener';
 export interface RedisOptions {
   readonly url: string;
   readonly logger: Logger;
+  /** Hears how long requests of the role `producer` took to be answered, ms. */
+  readonly onReply?: (elapsedMs: number) => void;
 }
 
 /**
  * Opens a connection that reconnects by itself, and waits until it is ready.
  * @throws RedisUnavailable when the first connection fails.
  */
-export async function openRedis({ url, logger }: RedisOptions, role: ConnectionRole): Promise<Redis> {
+export async function openRedis({ url, logger, onReply }: RedisOptions, role: ConnectionRole): Promise<Redis> {
   const redis = new Redis(url, {
     lazyConnect: true,
     connectionName: `slipway-${role}`,
@@ -31,6 +33,8 @@ export async function openRedis({ url, logger }: RedisOptions, role: ConnectionR
     maxRetriesPerRequest: role === 'producer' ? 1 : null,
     retryStrategy: (times) => Math.min(times * 50, RECONNECT_MAX_MS),
   });
+  // Others block on purpose: how long their requests take says nothing.
+  if (onReply && role === 'producer') timeReplies(redis, onReply);
   redis.on('error', (error) => logger.warn({ err: error, role }, 'The Redis connection has trouble'));
   try {
     await redis.connect();
@@ -39,6 +43,18 @@ export async function openRedis({ url, logger }: RedisOptions, role: ConnectionR
     throw wrapError(error, 'Connecting to Redis', 'RedisUnavailable');
   }
   return redis;
+}
+
+function timeReplies(redis: Redis, onReply: (elapsedMs: number) => void): void {
+  const send = redis.sendCommand.bind(redis);
+  redis.sendCommand = (command, stream) => {
+    const sentAt = performance.now();
+    command.promise.then(
+      () => onReply(performance.now() - sentAt),
+      () => {},
+    );
+    return send(command, stream);
+  };
 }
 
 /** As `openRedis`, closed by `resources`. */

@@ -28,12 +28,19 @@ export const KEYS = {
   /** Hash of BullMQ job ids to what was dispatched and has not ended. */
   placed: key('placed'),
   outbox: key('outbox'),
+  /** Set of builds that have something ready, by what waits for room. */
+  owners: (cluster: string, kind: 'imports' | 'gangs') => key('owners', cluster, kind),
+  /** Zset of what is ready of a build. */
+  ready: (cluster: string, kind: 'imports' | 'gangs', owner: string) => key('ready', cluster, kind, owner),
   imports: (cluster: string) => key('imports', cluster),
   slots: (cluster: string) => key('slots', cluster),
   strays: (cluster: string) => key('strays', cluster),
   workers: (cluster: string) => key('workers', cluster),
   /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: nobody has looked yet. */
   troubles: key('troubles'),
+  /** Hash of names of tokens to their hashes. */
+  tokens: key('tokens'),
+  token: (hash: string) => key('token', hash),
   /** Pub/sub channel of notices. */
   notices: key('notices'),
 } as const;

@@ -53,6 +53,16 @@ export async function readUsage(redis: Redis, cluster: string): Promise<ClusterU
   };
 }
 
+/** What is ready and waits for room: imports, and modules whose machines start together. @throws RedisUnavailable */
+export async function readWaiting(redis: Redis, cluster: string): Promise<{ imports: number; modules: number }> {
+  const count = async (kind: 'imports' | 'gangs') => {
+    const owners = await redis.smembers(KEYS.owners(cluster, kind));
+    return sum(await Promise.all(owners.map((owner) => redis.zcard(KEYS.ready(cluster, kind, owner)))));
+  };
+  const [imports, modules] = await readRedis(Promise.all([count('imports'), count('gangs')]));
+  return { imports, modules };
+}
+
 /**
  * Frees slots by what the cluster shows. `leaving` must have been read before the cluster was asked, so that a machine
  * that was on its way when it was asked is never taken for gone. Returns how many slots were freed.

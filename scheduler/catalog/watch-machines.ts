@@ -1,3 +1,4 @@
+import { parseQuantity } from '../../common/contracts/module/quantity.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
@@ -11,9 +12,6 @@ const TROUBLE_MS = 2_000;
 
 /** A VMI in these phases has given its node back. */
 const ENDED = new Set(['Succeeded', 'Failed']);
-
-const BINARY: Readonly<Record<string, number>> = { Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3, Ti: 1024 ** 4 };
-const DECIMAL: Readonly<Record<string, number>> = { k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
 
 /**
  * Frees the slots of machines that are gone, and says whether the cluster answers. The watch only tells when to look:
@@ -55,7 +53,7 @@ export async function reportOnce({ redis, cluster, farm }: ClusterWatchOptions, 
 }
 
 async function ringOnChanges(
-  { redis, cluster, farm, metrics, logger }: ClusterWatchOptions,
+  { redis, cluster, farm, logger }: ClusterWatchOptions,
   ring: () => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -63,7 +61,6 @@ async function ringOnChanges(
   let said: string | null | undefined;
   const say = async (trouble: string | null) => {
     if (trouble === said) return;
-    metrics.clusterHealthy.set({ cluster: cluster.name }, trouble === null ? 1 : 0);
     try {
       await reportTrouble(redis, cluster.name, trouble);
       said = trouble;
@@ -105,14 +102,6 @@ function observedVm({ metadata, spec, status }: VirtualMachineInstance): Observe
     generation: Number(metadata?.labels?.[LABELS.generation] ?? 0),
     vm: metadata?.labels?.[LABELS.vm] ?? '',
     cpu: (cpu?.cores ?? 1) * (cpu?.sockets ?? 1) * (cpu?.threads ?? 1),
-    memoryBytes: quantityBytes(memory?.guest),
+    memoryBytes: Math.round(parseQuantity(memory?.guest) ?? 0),
   };
-}
-
-/** A Kubernetes quantity of bytes as the cluster writes it; 0 when it is none. */
-function quantityBytes(quantity: unknown): number {
-  const match = /^(\d+(?:\.\d+)?)([KMGT]i|[kMGT])?$/.exec(String(quantity ?? ''));
-  if (!match) return 0;
-  const unit = match[2] ?? '';
-  return Math.round(Number(match[1]) * (BINARY[unit] ?? DECIMAL[unit] ?? 1));
 }

@@ -10,6 +10,8 @@ const LEAST_URGENT = 2_000_000;
 /** BullMQ keeps events and ended jobs for ever unless told otherwise. */
 const KEPT_EVENTS = 1_000;
 const KEPT_JOBS = 200;
+/** Jobs that are read to find the oldest; only what a cluster has room for is on a queue, so there are rarely more. */
+const LOOKED_AT = 500;
 
 /** States of a job that somebody still works on or will. */
 const ALIVE = new Set(['waiting', 'prioritized', 'active', 'delayed', 'waiting-children']);
@@ -81,6 +83,18 @@ export class PhaseQueues {
       };
     } catch (error) {
       throw wrapError(error, 'Counting jobs', 'RedisUnavailable');
+    }
+  }
+
+  /** When the oldest job that waits was put on its queue, ms since the Unix epoch. @throws RedisUnavailable */
+  async oldest(phase: Phase, cluster: string): Promise<number | undefined> {
+    try {
+      const jobs = await this.#queue(queueName(phase, cluster)).getJobs(['waiting', 'prioritized'], 0, LOOKED_AT);
+      // A job may be taken between being listed and being read.
+      const times = jobs.flatMap((job) => (job ? [job.timestamp] : []));
+      return times.length === 0 ? undefined : Math.min(...times);
+    } catch (error) {
+      throw wrapError(error, 'Looking for the oldest job', 'RedisUnavailable');
     }
   }
 

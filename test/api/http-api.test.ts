@@ -6,6 +6,7 @@ import { systemClock } from '../../common/clock/clock.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
+import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
@@ -16,7 +17,6 @@ import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
-import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { BuildService } from '../../scheduler/builds/build-service.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
 import { createApp } from '../../scheduler/http/app.ts';
@@ -76,7 +76,7 @@ beforeAll(async () => {
     metrics,
     clusters: [LAB],
     isReady: () => true,
-    measure: () => measureFarm(metrics, { redis, queues, clusters: [LAB] }),
+    measure: () => measureFarm(metrics, { redis, queues, clusters: [LAB], clock: systemClock, logger }),
     openListener: () => openRedis({ url: server.url, logger }, 'listener'),
     liveScreenshot: async () => null,
   });

@@ -8,6 +8,7 @@ import type { Phase } from '../../common/contracts/phases.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { createLogger } from '../../common/logging/logger.ts';
+import { createMetrics } from '../../common/metrics/farm-metrics.ts';
 
 /** A phase of a VM to be run without a queue. */
 export interface StagedPhase {
@@ -49,6 +50,7 @@ export function stagePhase(staged: StagedPhase) {
     store,
     farmKey: createFarmKey('a key for tests that is long enough'),
     agent: AGENT,
+    metrics: createMetrics(),
     logger: createLogger({ name: 'test', level: 'silent' }),
     clock: systemClock,
     signal: staged.signal ?? new AbortController().signal,

@@ -46,6 +46,11 @@ export class BootTyping {
     return this.#next === this.#events.length && this.#confirmed === this.#next;
   }
 
+  /** Keys that were pressed so far. */
+  get pressed(): number {
+    return this.#events.slice(0, this.#next).filter((event) => event.type === 'key' && event.down).length;
+  }
+
   /** Whether another session may go on: no key can have been lost with the last one. */
   get resumable(): boolean {
     return this.#confirmed === this.#next;

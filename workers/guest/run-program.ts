@@ -31,6 +31,8 @@ export interface ProgramRun {
   readonly openLog: (offset: number) => GuestLog;
   /** Called right before the program is started: throws when it must not be. */
   readonly beforeStart: () => Promise<void>;
+  /** Called when the program runs already, started by somebody else: a worker that was lost, or has handed over. */
+  readonly onAdopted?: () => void;
   readonly clock: Clock;
 }
 
@@ -48,8 +50,11 @@ export interface ProgramEnd {
  */
 export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   let log: GuestLog | undefined;
+  let begun = false;
   return run.link.use(async (guest) => {
-    const { directory, status } = await begin(run, guest);
+    const { directory, status, found } = await begin(run, guest);
+    if (found && !begun && status.state === 'running') run.onAdopted?.();
+    begun = true;
     log ??= run.openLog(status.keptBytes);
     if (status.state === 'running') await follow(run, { guest, directory, status, log });
     const { state, exitCode, elapsedMs, truncated, rest } = await finishStep(guest, directory, log.received);
@@ -66,15 +71,15 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
 async function begin(
   run: ProgramRun,
   guest: GuestConnection,
-): Promise<{ directory: StepDirectory; status: StepStatus }> {
+): Promise<{ directory: StepDirectory; status: StepStatus; found: boolean }> {
   const { build, index } = run;
   const before = (await guestStatus(guest, build)).steps.get(index);
   const directory = await prepareStep(guest, build, index);
-  if (before && before.state !== 'prepared') return { directory, status: before };
+  if (before && before.state !== 'prepared') return { directory, status: before, found: true };
   const program = await run.program();
   await run.beforeStart();
   await startStep(guest, directory, program);
-  return { directory, status: { state: 'running', exitCode: undefined, elapsedMs: 0, keptBytes: 0 } };
+  return { directory, status: { state: 'running', exitCode: undefined, elapsedMs: 0, keptBytes: 0 }, found: false };
 }
 
 interface Following {

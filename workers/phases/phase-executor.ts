@@ -7,6 +7,7 @@ import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts
 import type { Phase } from '../../common/contracts/phases.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 
 /** Everything an executor may use. It ends its waits when `signal` is aborted (cancelled, or another worker took over). */
 export interface PhaseContext {
@@ -19,6 +20,7 @@ export interface PhaseContext {
   readonly farmKey: FarmKey;
   /** What the worker itself fetches users' URLs through. */
   readonly agent: Agent;
+  readonly metrics: FarmMetrics;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;

@@ -21,6 +21,8 @@ export interface ClusterWorkerOptions {
   /** Jobs of this queue that are worked on at once. */
   readonly concurrency: number;
   readonly logger: Logger;
+  /** Hears how long a job was on the queue, ms; not of one that another worker had taken before. */
+  readonly onTaken?: (waitedMs: number) => void;
 }
 
 /** Takes the jobs of one phase on one cluster from their queue. */
@@ -33,12 +35,14 @@ export interface ClusterWorker {
 
 /** Resolves when the worker takes jobs. */
 export async function startClusterWorker(options: ClusterWorkerOptions): Promise<ClusterWorker> {
-  const { phase, cluster, redis, runner, concurrency, logger } = options;
+  const { phase, cluster, redis, runner, concurrency, logger, onTaken } = options;
   const worker = new Worker(
     queueName(phase, cluster),
     async (job, _token, signal) => {
       const reference = jobReferenceSchema.safeParse(job.data);
       if (!reference.success) throw new UnrecoverableError(`The job is no phase job: ${reference.error.message}`);
+      const { processedOn, timestamp } = job;
+      if (processedOn !== undefined && job.attemptsStarted === 1) onTaken?.(Math.max(0, processedOn - timestamp));
       await runner.deliver(reference.data, signal ?? new AbortController().signal);
     },
     {

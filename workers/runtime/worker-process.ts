@@ -22,6 +22,8 @@ export interface WorkerProcessOptions {
   readonly redis: { readonly producer: Redis; readonly worker: Redis };
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Hears how long a job was on its queue, ms. */
+  readonly onTaken?: (waitedMs: number) => void;
 }
 
 /**
@@ -29,10 +31,15 @@ export interface WorkerProcessOptions {
  * hand their work back (nothing in a guest is ended), and leaves.
  */
 export async function startWorkers(options: WorkerProcessOptions, resources: ReleaseStack): Promise<void> {
-  const { phase, clusters, concurrency, worker, runner, redis, clock, logger } = options;
+  const { phase, clusters, concurrency, worker, runner, redis, clock, logger, onTaken } = options;
   const leaving = new AbortController();
   const workers = await Promise.all(
-    clusters.map((cluster) => startClusterWorker({ phase, cluster, redis: redis.worker, runner, concurrency, logger })),
+    clusters.map((cluster) =>
+      startClusterWorker({
+        ...{ phase, cluster, redis: redis.worker, runner, concurrency, logger },
+        ...(onTaken ? { onTaken } : {}),
+      }),
+    ),
   );
   const presences = clusters.map((cluster) =>
     keepAdvertised(

@@ -1,6 +1,7 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
 import { machineEnd } from '../../guest/machine-life.ts';
+import { timed } from '../../runtime/timed.ts';
 import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { awaitLogin, awaitSignOfLife } from './evidence-of-boot.ts';
 import { ensureMachine, ensureStarted } from './start-machine.ts';
@@ -19,10 +20,12 @@ export const bootExecutor: PhaseExecutor = {
     const typed = isTyped(machine);
     const started = await ensureStarted(context, scope.names.machine(vm.name));
     const isOff = machineEnd(started.vmi) === 'Succeeded';
-    if (vm.bootCommand.length > 0 && !typed && !isOff) await typeBootCommand(context, scope, started);
+    const { sshWait, typingDuration } = context.metrics;
+    if (vm.bootCommand.length > 0 && !typed && !isOff) {
+      await timed(context, typingDuration, () => typeBootCommand(context, scope, started));
+    }
     const needsLogin = vm.steps.length > 0 || vm.cloudInit !== null;
-    if (needsLogin) await awaitLogin(context, scope);
-    else await awaitSignOfLife(context, scope);
+    await timed(context, sshWait, () => (needsLogin ? awaitLogin(context, scope) : awaitSignOfLife(context, scope)));
     return { outcome: 'succeeded' };
   },
 };

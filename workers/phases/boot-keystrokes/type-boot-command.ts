@@ -39,7 +39,7 @@ export interface TypingTarget {
  * @throws PhaseFailure TypingInterrupted
  */
 export async function typeBootCommand(context: PhaseContext, scope: BuildScope, target: TypingTarget): Promise<void> {
-  const { cluster, claim, store, clock, logger, signal } = context;
+  const { cluster, claim, store, clock, logger, metrics, signal } = context;
   const name = scope.names.machine(scope.vm.name);
   const typing = await compile(context, scope);
   const since = target.fresh ? undefined : runningSince(target.vmi);
@@ -47,7 +47,7 @@ export async function typeBootCommand(context: PhaseContext, scope: BuildScope, 
     throw new PhaseFailure('TypingInterrupted', 'The machine was started by a worker that was lost before it typed.');
   }
   let marked = false;
-  const whole = await typeOnConsole({
+  const played = typeOnConsole({
     ...{ typing, clock, logger, signal },
     dial: (dialing) => openOrAbandon(openSubresourceStream(cluster, name, { stream: 'vnc' }), dialing),
     onAttached: (time) => typing.startedAt(since ?? time),
@@ -57,6 +57,7 @@ export async function typeBootCommand(context: PhaseContext, scope: BuildScope, 
       await whileUnavailable({ clock, signal }, () => store.assertCurrent(claim));
     },
   });
+  const whole = await played.finally(() => metrics.keystrokes.inc(typing.pressed));
   if (!whole) throw new PhaseFailure('TypingInterrupted', 'The console was lost between two keys.');
   await mark(context, name, 'done');
 }

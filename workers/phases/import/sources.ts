@@ -1,4 +1,5 @@
 import type { Checksum } from '../../../common/contracts/module/compiled.ts';
+import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
 import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
 import { VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { errorMessage } from '../../../common/errors/farm-error.ts';
@@ -9,6 +10,7 @@ import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { keyLabel } from '../../cluster/build-scope.ts';
 import { lastEvents, runStage } from '../../cluster/evidence.ts';
 import { storageClassOf } from '../../cluster/template-vm.ts';
+import { timed } from '../../runtime/timed.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { imageSize } from './image-size.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
@@ -60,7 +62,9 @@ export async function ensureSource(
   const ready = await cluster.get(RESOURCES.snapshots, name, { signal });
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
   await assertUnchanged(context, request);
-  await importOnce(context, { ...request, name, sizeBytes }, log);
+  const { importDuration, importBytes } = context.metrics;
+  await timed(context, importDuration, () => importOnce(context, { ...request, name, sizeBytes }, log));
+  importBytes.observe(sizeBytes);
   const snapshot = await snapshotOf(context, name, request.identity);
   return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
 }
@@ -206,14 +210,7 @@ function cloneSource(
   return { snapshot: name, namespace, minimumBytes: Math.max(sizeBytes, restoreBytes(snapshot)) };
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  ...{ k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 },
-  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50 },
-};
-
 /** The least size of a volume made from a snapshot, in bytes; 0 when the driver does not say. */
 export function restoreBytes({ status }: VolumeSnapshot): number {
-  const [, amount = '0', unit = ''] = /^(\d+(?:\.\d+)?)([kMGTP]i?|Ki)?$/.exec(status?.restoreSize ?? '') ?? [];
-  return Math.ceil(Number(amount) * (UNITS[unit] ?? 1));
+  return Math.ceil(parseQuantity(status?.restoreSize) ?? 0);
 }

@@ -9,7 +9,7 @@ import type { StepContext, StepOutcome } from './step-context.ts';
 /** Runs one step, or finds that it was run, and tells its start and its end; told twice, the store keeps one. */
 export async function runStep(context: StepContext): Promise<void> {
   const { phase, index, step, signal } = context;
-  const { claim, store, clock } = phase;
+  const { claim, store, clock, metrics } = phase;
   const { name, type } = step;
   const about = { module: claim.spec.module.name, vm: claim.job.vm, step: index, name, type };
   const tell = (event: Parameters<typeof store.emit>[1]) =>
@@ -19,11 +19,13 @@ export async function runStep(context: StepContext): Promise<void> {
   try {
     const { exitCode } = await dispatch(context);
     const durationMs = clock.now() - startedAt;
+    metrics.stepDuration.observe({ type, outcome: 'succeeded' }, durationMs / 1000);
     await tell({ event: 'step-finished', ...about, outcome: 'succeeded', exitCode, durationMs });
   } catch (error) {
     if (error instanceof PhaseFailure) {
       const exitCode = error instanceof StepFailure ? error.exitCode : null;
       const durationMs = clock.now() - startedAt;
+      metrics.stepDuration.observe({ type, outcome: 'failed' }, durationMs / 1000);
       await tell({ event: 'step-finished', ...about, outcome: 'failed', exitCode, durationMs });
     }
     throw error;

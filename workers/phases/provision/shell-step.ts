@@ -11,13 +11,14 @@ import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } fro
  */
 export async function runShellStep(context: StepContext<ShellStep>): Promise<StepOutcome> {
   const { phase, access, build, index, step, signal } = context;
-  const { claim, store, clock } = phase;
+  const { claim, store, clock, metrics } = phase;
   const { vm, phase: phaseName } = claim.job;
   const where = { module: claim.spec.module.name, vm, phase: phaseName, source: 'step' };
   const end = await runProgram({
     ...{ link: access.link, build, index, timeoutMs: step.timeoutMs, clock },
     program: async () => ({ script: await scriptOf(context), env: step.env, wrapper: step.executeCommand }),
     beforeStart: () => fence(context),
+    onAdopted: () => metrics.adoptedScripts.inc(),
     openLog: (offset) => {
       const emit = (line: string) => store.emit(claim, { event: 'log', ...where, line });
       return new GuestLog({ emit, offset, mask: access.mask, clock, signal });

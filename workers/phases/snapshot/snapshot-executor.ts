@@ -3,6 +3,7 @@ import { FarmError } from '../../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { teardownBuild } from '../../../common/kubernetes/teardown.ts';
 import { type BuildScope, buildScope } from '../../cluster/build-scope.ts';
+import { timed } from '../../runtime/timed.ts';
 import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { captureDisks, ensureTemplate } from './capture.ts';
 import { type GuestShutdown, shutDown } from './shutdown.ts';
@@ -22,7 +23,7 @@ export function createSnapshotExecutor(askGuest?: GuestShutdown): PhaseExecutor 
       const template = scope.names.template(scope.vm.name);
       const isCaptured = await context.cluster.get(RESOURCES.machines, template, { signal: context.signal });
       if (!isCaptured) await shutDown(context, scope, askGuest);
-      const layerVm = await captureDisks(context, scope);
+      const layerVm = await timed(context, context.metrics.snapshotDuration, () => captureDisks(context, scope));
       await ensureTemplate(context, scope, layerVm);
       if (await areAllCaptured(context, scope)) await removeBuildOnly(context, scope);
       return { outcome: 'succeeded', layerVm };

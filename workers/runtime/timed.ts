@@ -1,0 +1,24 @@
+import type { Clock } from '../../common/clock/clock.ts';
+
+/** Where durations of something that succeeds or fails are kept, in seconds: a histogram of `common/metrics`. */
+interface Durations {
+  observe(labels: { readonly outcome: string }, seconds: number): void;
+}
+
+/** Does some work and keeps how long it took. What was aborted neither succeeded nor failed, and is not kept. */
+export async function timed<T>(
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  durations: Durations,
+  work: () => Promise<T>,
+): Promise<T> {
+  const startedAt = clock.now();
+  const keep = (outcome: string) => durations.observe({ outcome }, (clock.now() - startedAt) / 1000);
+  try {
+    const result = await work();
+    keep('succeeded');
+    return result;
+  } catch (error) {
+    if (!signal.aborted) keep('failed');
+    throw error;
+  }
+}

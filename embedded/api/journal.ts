@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { writeAtomically } from './write-atomically.ts';
 
 /** One change of the store; `resourceVersion` rises from record to record. */
 export interface JournalRecord {
@@ -118,32 +118,13 @@ export class Journal {
 
   async #compact(): Promise<void> {
     const text = JSON.stringify(this.#snapshot());
-    await replaceFile(join(this.#directory, 'snapshot.json'), text);
+    await writeAtomically(join(this.#directory, 'snapshot.json'), text);
     const path = join(this.#directory, 'journal.jsonl');
-    await replaceFile(path, '');
+    await writeAtomically(path, '');
     await this.#file.close();
     this.#file = await open(path, 'a', 0o600);
     this.#bytes = 0;
     this.#snapshotBytes = Buffer.byteLength(text);
-  }
-}
-
-/** Writes a file so that a crash leaves the old or the new content, and syncs both content and name. */
-async function replaceFile(path: string, content: string): Promise<void> {
-  const temporary = `${path}.new`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const directory = await open(join(path, '..'), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

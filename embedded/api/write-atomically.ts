@@ -1,6 +1,8 @@
+import { constants } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
-/** Writes a file that only its owner may read; a crash leaves the old or the new content, never a part. */
+/** Writes a file that only its owner may read; a crash leaves the old or the new content. Content and name are synced. */
 export async function writeAtomically(path: string, content: string): Promise<void> {
   const temporary = `${path}.${process.pid}.new`;
   const file = await open(temporary, 'w', 0o600);
@@ -11,4 +13,10 @@ export async function writeAtomically(path: string, content: string): Promise<vo
     await file.close();
   }
   await rename(temporary, path);
+  const folder = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }

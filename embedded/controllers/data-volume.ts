@@ -1,4 +1,5 @@
 import { fieldAt, type JsonObject, type KubeObject, type ObjectKey } from '../api/objects.ts';
+import { parseStorageBytes } from '../quantity.ts';
 import {
   type ControllerContext,
   isDeleting,
@@ -12,7 +13,6 @@ import {
 import { writeDataVolumeStatus } from './data-volume-status.ts';
 import { ImportJobs } from './import-jobs.ts';
 import type { MachineRegistry } from './machine-registry.ts';
-import { parseStorageBytes } from './quantity.ts';
 import { readySnapshot } from './snapshot-clone.ts';
 import { claimObject, requestedBytes } from './volume-claims.ts';
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
+import { parseStorageBytes, requireQuantity } from '../quantity.ts';
 import { recognise } from '../storage/image-format.ts';
 import { parseDhcpOptions } from './dhcp-options.ts';
 import { translatePath } from './pod-spec.ts';
-import { parseQuantity, parseStorageBytes } from './quantity.ts';
 
 test.each([
   ['10Gi', 10 * 2 ** 30],
@@ -12,12 +12,12 @@ test.each([
   ['2G', 2e9],
   ['7', 7],
 ])('reads the quantity %s', (text, value) => {
-  expect(parseQuantity(text)).toBe(value);
+  expect(requireQuantity(text)).toBe(value);
 });
 
 test('a storage size is whole sectors, and what is no quantity is refused', () => {
   expect(parseStorageBytes('1001')).toBe(1024);
-  expect(() => parseQuantity('ten')).toThrow('"ten" is not a quantity');
+  expect(() => requireQuantity('ten')).toThrow('"ten" is not a quantity');
 });
 
 test('several name servers stand in braces with semicolons', () => {

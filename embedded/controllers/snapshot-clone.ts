@@ -1,7 +1,7 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
+import { parseStorageBytes } from '../quantity.ts';
 import type { ControllerContext } from './context.ts';
-import { parseStorageBytes } from './quantity.ts';
 import { layerOf } from './volume-claims.ts';
 
 /** A snapshot that can be restored from. */

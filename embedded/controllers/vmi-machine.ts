@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { DriveSpec, FirmwareSpec, MachineSpec, NicSpec } from '../qemu/machine-spec.ts';
+import { requireQuantity } from '../quantity.ts';
 import type { Vmi } from './kubevirt-types.ts';
-import { parseQuantity } from './quantity.ts';
 
 /** What a machine is made of besides its VMI. */
 export interface MachineParts {
@@ -54,7 +54,7 @@ export function memoryMiB({ spec: { domain } }: Vmi): number {
   const { memory, resources } = domain;
   const quantity = memory?.guest ?? resources?.requests?.memory ?? resources?.limits?.memory;
   if (quantity === undefined) throw new FarmError('InvalidRequest', 'The machine has no memory size');
-  return Math.max(1, Math.floor(parseQuantity(quantity) / 2 ** 20));
+  return Math.max(1, Math.floor(requireQuantity(quantity) / 2 ** 20));
 }
 
 /** Refuses what would be kept beyond one run of the machine, or needs what is not there. */

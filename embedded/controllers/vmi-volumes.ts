@@ -4,12 +4,12 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import { fieldAt, type KubeObject } from '../api/objects.ts';
 import { runCommand } from '../host/run-command.ts';
 import type { DriveSpec } from '../qemu/machine-spec.ts';
+import { parseStorageBytes } from '../quantity.ts';
 import { makeDisc } from '../storage/media.ts';
 import { readQcow2Header, writeEmptyQcow2 } from '../storage/qcow2.ts';
 import { cloudInitDisc, sysprepDisc, volumeDisc } from './build-discs.ts';
 import { type ControllerContext, isDeleting, uidOf } from './context.ts';
 import type { Vmi, VmiDisk, VmiVolume } from './kubevirt-types.ts';
-import { parseStorageBytes } from './quantity.ts';
 
 /** The claims of a VMI, by volume name. */
 export interface ClaimedVolumes {

@@ -1,8 +1,8 @@
 import { STORAGE_CLASS } from '../api/bootstrap.ts';
 import { fieldAt, type JsonObject, type KubeObject, type ObjectMeta } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
+import { parseStorageBytes } from '../quantity.ts';
 import { type ControllerContext, uidOf } from './context.ts';
-import { parseStorageBytes } from './quantity.ts';
 
 /** Who provides the volumes of the one storage class; also the driver of snapshots. */
 export function storageDriver(store: Store): string {

@@ -2,6 +2,7 @@ import type { LayerSpec, LayerVm, VmPlan } from '../../common/contracts/layers.t
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import type { BuiltModule, SubmittedPhase } from '../../common/redis/submissions.ts';
+import { compiledModule, compiledVm } from './module-factory.ts';
 
 /** The little of a module that the farm's state looks at. */
 export interface SampleModule {
@@ -61,22 +62,14 @@ function sampleSpec({ name, layerKey, vms = ['vm'], retries = 0, timeoutMs = 3_6
   return {
     schema: 1,
     layerKey,
-    module: {
+    module: compiledModule({
       name,
-      labels: {},
-      origin: { file: 'sample.yaml', line: 1, column: 1 },
-      vms: vms.map(sampleVm),
-      files: [],
-      httpDirectory: [],
-      network: { vpcs: [], subnets: [] },
-      buildOverrides: { vpcs: [], subnets: [], vms: [] },
       timeoutMs,
       retries,
-      isoCacheTtlMs: 0,
-      namespace: null,
-      namespacePrefix: '',
-      notYetSupported: [],
-    },
+      origin: { file: 'sample.yaml', line: 1, column: 1 },
+      vms: vms.map(sampleVm),
+      network: { vpcs: [], subnets: [] },
+    }),
     vms: vms.map(sampleVmPlan),
     network: { vpcs: [], subnets: [] },
     fileHashes: {},
@@ -89,32 +82,5 @@ function sampleVmPlan(name: string): VmPlan {
 }
 
 function sampleVm(name: string): CompiledVm {
-  return {
-    name,
-    source: { kind: 'blank' },
-    resources: { cpu: 1, memoryBytes: 1024 ** 3 },
-    disks: [],
-    isos: [],
-    floppy: [],
-    firmware: { kind: 'bios' },
-    cpuModel: null,
-    machineType: null,
-    bootCommand: [],
-    cloudInit: null,
-    communicator: {
-      type: 'ssh',
-      shell: 'bash',
-      sshUsername: 'root',
-      sshPort: 22,
-      sshPassword: null,
-      sshTimeoutMs: 300_000,
-      sshPrivateKeySecret: null,
-    },
-    nics: [],
-    steps: [],
-    dependsOn: [],
-    shutdownCommand: null,
-    shutdownTimeoutMs: 300_000,
-    invisible: false,
-  };
+  return compiledVm({ name, resources: { cpu: 1, memoryBytes: 1024 ** 3 }, disks: [], nics: [] });
 }

@@ -39,7 +39,8 @@ export function parseCpu(written: unknown): Parsed<number> {
     : { complaint: `${quoted(written)} CPUs are not possible: write "1" or more` };
 }
 
-function parseQuantity(written: unknown): number | null {
+/** The value of a Kubernetes quantity in its base unit; null when it is none. */
+export function parseQuantity(written: unknown): number | null {
   if (typeof written === 'number') return Number.isFinite(written) && written >= 0 ? written : null;
   if (typeof written !== 'string') return null;
   const match = QUANTITY.exec(written);

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
+import { parseQuantity } from '../../quantity.ts';
 import { STORAGE_CLASS } from '../bootstrap.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
 import { Findings } from './findings.ts';
-import { parseQuantity } from './quantity.ts';
 
 /** All values of a ConfigMap or Secret together, in bytes. */
 const MAX_CONTENT_BYTES = 1024 * 1024;

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
+import { parseQuantity } from '../../quantity.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject, keyOf } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
 import { Findings } from './findings.ts';
-import { parseQuantity } from './quantity.ts';
 
 const WEBHOOK = 'datavolume-validate.cdi.kubevirt.io';
 const CHECKSUM_DIGITS: Readonly<Record<string, number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 };

@@ -7,7 +7,7 @@ ARG BASE=node:22-bookworm-slim
 FROM ${BASE} AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-# Scripts of packages are not needed: what they would compile is optional, and `prepare` would build without sources.
+# Scripts of packages are not needed: what they would compile is optional.
 RUN npm ci --ignore-scripts --no-progress --loglevel=error
 COPY tsconfig.json tsconfig.build.json ./
 COPY cli cli

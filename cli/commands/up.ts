@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -27,12 +27,16 @@ export function register(program: Command): void {
   program
     .command('up')
     .description('run a whole farm on this machine: Redis, a cluster over QEMU, a scheduler and workers')
-    .option('--data-dir <dir>', 'where the farm keeps everything', join(stateFolder(), 'farm'))
-    .option(
-      '--port <n>',
-      'port of the HTTP API on 127.0.0.1 (default: the one used before, else a free one)',
-      toCount,
-      0,
+    .addOption(
+      new Option('--data-dir <dir>', 'where the farm keeps everything').default(
+        join(stateFolder(), 'farm'),
+        '$XDG_STATE_HOME/slipway/farm',
+      ),
+    )
+    .addOption(
+      new Option('--port <n>', 'port of the HTTP API on 127.0.0.1')
+        .argParser(toCount)
+        .default(0, 'the one used before, else a free one'),
     )
     .option('--vms <n>', 'virtual machines that may run at once', toCount, 4)
     .option('--imports <n>', 'imports that may run at once', toCount, 4)

@@ -1,3 +1,5 @@
+import type { Command } from 'commander';
+import { loadProgram } from '../../cli/program.ts';
 import { describeOptions } from '../../common/config/load-config.ts';
 import { FAILURES } from '../../common/contracts/failures.ts';
 import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
@@ -6,12 +8,13 @@ import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
 export interface ReferencePage {
   /** Path from the root of the repository. */
   readonly path: string;
-  readonly render: () => string;
+  readonly render: () => string | Promise<string>;
 }
 
 export const REFERENCE_PAGES: readonly ReferencePage[] = [
   { path: 'docs/errors.md', render: errorsPage },
   { path: 'docs/configuration.md', render: configurationPage },
+  { path: 'docs/cli.md', render: cliPage },
 ];
 
 const NOTICE = '<!-- Written by `npm run docs`. Change the source it names, not this page. -->';
@@ -48,6 +51,38 @@ function configurationPage(): string {
     'Options of the scheduler and the workers, from `common/config/schema.ts`. They stand in a YAML file named by `SLIPWAY_CONFIG`; a variable wins over the file. `slipway up` writes this file by itself.',
     table(['option', 'variable', 'default', 'meaning'], rows),
   );
+}
+
+async function cliPage(): Promise<string> {
+  const { commands } = await loadProgram();
+  return page(
+    '# Command line',
+    NOTICE,
+    'What `slipway COMMAND --help` says, from `cli/commands/`. Exit codes: 0 done, 1 the farm or the command could not do its work; of a build also 2 failed, 3 cancelled. Answers go to standard output, everything else to standard error. `NO_COLOR` is obeyed.',
+    ...commands.flatMap((command) => commandBlocks(command, 'slipway')),
+  );
+}
+
+function commandBlocks(command: Command, parent: string): string[] {
+  const name = `${parent} ${command.name()}`;
+  const takes = command.registeredArguments.map((argument) => {
+    const text = `${argument.name()}${argument.variadic ? '...' : ''}`;
+    return [argument.required ? `\`<${text}>\`` : `\`[${text}]\``, argument.description, ''];
+  });
+  const options = command.options.map((option) => {
+    const { flags, description, negate, argChoices, defaultValue, defaultValueDescription } = option;
+    const choices = argChoices === undefined ? '' : ` (${argChoices.join(', ')})`;
+    const given = negate || defaultValue === undefined ? '' : (defaultValueDescription ?? `\`${defaultValue}\``);
+    return [`\`${flags}\``, `${description}${choices}`, given];
+  });
+  const rows = [...takes, ...options];
+  const head = [`## ${name}`, `${capital(command.description())}.`];
+  const all = rows.length === 0 ? head : [...head, table(['option', 'meaning', 'default'], rows)];
+  return [...all, ...command.commands.flatMap((nested) => commandBlocks(nested, name))];
+}
+
+function capital(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 function page(...blocks: string[]): string {

@@ -292,3 +292,10 @@ export const METRICS = {
 
 /** A row whatever its exact type. */
 export type AnyMetric = MetricRow;
+
+/** Those of prom-client's own metrics that dashboards show; every process has them. */
+export const PROCESS_METRICS = {
+  cpu: 'slipway_process_cpu_seconds_total',
+  memory: 'slipway_process_resident_memory_bytes',
+  eventLoopLag: 'slipway_nodejs_eventloop_lag_p99_seconds',
+} as const;

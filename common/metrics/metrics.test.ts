@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { createMetrics } from './farm-metrics.ts';
-import { METRICS } from './metric-table.ts';
+import { METRICS, PROCESS_METRICS } from './metric-table.ts';
 import { serveMetrics } from './serve-metrics.ts';
 
 test('names say subsystem and unit, and helps are sentences', () => {
@@ -35,6 +35,11 @@ test('a process has a bounded number of series', async () => {
     const lines = text.split('\n').filter((line) => line.startsWith('slipway_'));
     expect(lines.length).toBeLessThan(500);
   }
+});
+
+test('every process tells about itself', async () => {
+  const text = await createMetrics().registry.metrics();
+  for (const name of Object.values(PROCESS_METRICS)) expect(text).toMatch(new RegExp(`^${name} `, 'm'));
 });
 
 test('serves what a process counted, to who has the token', async () => {

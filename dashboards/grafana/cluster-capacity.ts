@@ -1,0 +1,87 @@
+import type { Dashboard } from './dashboard.ts';
+import { lines, type Panel, stat } from './panels.ts';
+import { gauge, increase } from './queries.ts';
+
+const by = ['cluster', 'resource'];
+const filled = `${gauge('slotsUsed', { by })} / ${gauge('slotsLimit', { by })}`;
+
+/** What clusters give, and what the farm takes of it. */
+export const CLUSTER_CAPACITY: Dashboard = {
+  uid: 'slipway-capacity',
+  title: 'Cluster capacity',
+  rows: [
+    {
+      title: 'On call',
+      panels: [
+        stat('Answering', gauge('clusterHealthy', { by: ['cluster'] }), {
+          unit: 'bool_yes_no',
+          thresholds: { critical: 1, above: false },
+          queries: [{ expr: gauge('clusterHealthy', { by: ['cluster'] }), legend: '{{cluster}}' }],
+          width: 6,
+        }),
+        stat('Fullest limit', `max(${filled})`, {
+          unit: 'percentunit',
+          thresholds: { warning: 0.9, critical: 1 },
+          width: 6,
+        }),
+        stat(
+          'Modules waiting for room',
+          `sum(${gauge('admissionWaiting', { by: ['cluster'], where: 'kind="modules"' })})`,
+          { width: 6 },
+        ),
+        stat(
+          'Imports waiting for room',
+          `sum(${gauge('admissionWaiting', { by: ['cluster'], where: 'kind="imports"' })})`,
+          { width: 6 },
+        ),
+      ],
+    },
+    {
+      title: 'Limits',
+      panels: [
+        lines('Share of the limits in use', [{ expr: filled, legend: '{{cluster}} {{resource}}' }], {
+          unit: 'percentunit',
+          thresholds: { warning: 0.9, critical: 1 },
+          width: 24,
+        }),
+        resource('Machines', 'vms', 'short'),
+        resource('Imports', 'imports', 'short'),
+        resource('Cores', 'cpu', 'cores'),
+        resource('Memory', 'memory', 'bytes'),
+      ],
+    },
+    {
+      title: 'Kubernetes API',
+      panels: [
+        lines(
+          'Errors by status',
+          [
+            {
+              expr: increase('apiErrors', { by: ['cluster', 'status'] }, '$__rate_interval'),
+              legend: '{{cluster}} {{status}}',
+            },
+          ],
+          {
+            description:
+              '404 and 409 belong to normal work: what is looked for may not be there yet, or be there already.',
+          },
+        ),
+        lines('Watches begun anew', [
+          {
+            expr: increase('watchRestarts', { by: ['cluster', 'why'] }, '$__rate_interval'),
+            legend: '{{cluster}} {{why}}',
+          },
+        ]),
+      ],
+    },
+  ],
+};
+
+function resource(title: string, name: string, unit: Panel['unit']): Panel {
+  const only = { by: ['cluster'], where: `resource="${name}"` };
+  const queries = [
+    { expr: gauge('slotsUsed', only), legend: '{{cluster}} used' },
+    { expr: gauge('slotsLimit', only), legend: '{{cluster}} limit' },
+  ];
+  return lines(title, queries, { unit });
+}

@@ -81,7 +81,7 @@ test('a layer outlives its snapshot and its source as long as a clone stands on 
   await laboratory.delete('VolumeSnapshot', 'early');
   await laboratory.untilGone('PersistentVolumeClaim', 'late');
   await laboratory.untilGone('VolumeSnapshot', 'early');
-  expect(await readdir(join(dataDir, 'layers'))).toHaveLength(1);
+  expect(await readdir(join(dataDir, 'layers', 'frozen'))).toHaveLength(1);
   const from = { pvc: { namespace: NAMESPACE, name: 'clone' } };
   await laboratory.create('DataVolume', dataVolume('second', from, '128Mi'));
   await laboratory.untilPhase('DataVolume', 'second', 'Succeeded');
@@ -89,6 +89,6 @@ test('a layer outlives its snapshot and its source as long as a clone stands on 
     await laboratory.delete('DataVolume', name);
     await laboratory.untilGone('PersistentVolumeClaim', name);
   }
-  expect(await readdir(join(dataDir, 'layers'))).toEqual([]);
+  expect(await readdir(join(dataDir, 'layers', 'frozen'))).toEqual([]);
   expect(await readdir(join(dataDir, 'volumes'))).toEqual([]);
 });

@@ -102,6 +102,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     metrics,
     logger,
     token,
+    limits: config.http.limits,
     clusters,
     builds: new BuildService({ redis, clock, farmKey, agent, clusters, retentionMs: config.retention.builds }),
     isReady: () => !signal.aborted,

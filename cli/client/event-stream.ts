@@ -23,7 +23,8 @@ export async function* followEvents(open: (lastEventId: string) => Promise<Respo
         if (event.event === 'build-finished') return;
       }
     } catch (error) {
-      const away = error instanceof FarmError ? error.kind === 'unavailable' : error instanceof TypeError;
+      const away =
+        error instanceof FarmError ? ['unavailable', 'exhausted'].includes(error.kind) : error instanceof TypeError;
       if (!away || failures >= MAX_ATTEMPTS) throw error;
     }
     await systemClock.after(RECONNECT_MS[Math.min(failures, RECONNECT_MS.length - 1)] ?? 0);

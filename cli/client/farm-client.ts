@@ -11,6 +11,13 @@ import type { StoredEvent } from '../../common/contracts/events.ts';
 import { layerRecordSchema } from '../../common/contracts/layers.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
+import {
+  type CreatedToken,
+  createdTokenSchema,
+  type Role,
+  type TokenView,
+  tokenViewSchema,
+} from '../../common/contracts/tokens.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
@@ -31,13 +38,24 @@ export interface BuildOptions {
 export const acceptedSchema = z.object({ buildId: z.string(), plan: planSchema });
 export type Accepted = z.infer<typeof acceptedSchema>;
 
-const buildsSchema = z.object({ builds: z.array(buildSummarySchema) });
-const imagesSchema = z.object({ images: z.array(layerRecordSchema) });
+const nextCursor = z.string().nullable();
+const buildsSchema = z.object({ builds: z.array(buildSummarySchema), nextCursor });
+const imagesSchema = z.object({ images: z.array(layerRecordSchema), nextCursor });
+const tokensSchema = z.object({ tokens: z.array(tokenViewSchema) });
+/** The largest page that the farm gives. */
+const MAX_PAGE = '1000';
 const clustersSchema = z.object({ clusters: z.array(clusterViewSchema) });
 type LayerRecord = z.infer<typeof layerRecordSchema>;
 
+/** A token to be made; `expires` is a duration such as `30d` or `12h`. */
+export interface TokenOrder {
+  readonly role: Role;
+  readonly name?: string;
+  readonly expires?: string;
+}
+
 interface Request {
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -68,6 +86,7 @@ export class FarmClient {
     return this.#call('plan', planSchema, { method: 'POST', body: submission, query: reuseQuery(options) });
   }
 
+  /** The latest hundred, newest first. */
   async builds(): Promise<BuildSummary[]> {
     return (await this.#call('builds', buildsSchema)).builds;
   }
@@ -80,8 +99,27 @@ export class FarmClient {
     await this.#call(`builds/${encodeURIComponent(id)}/cancel`, z.unknown(), { method: 'POST' });
   }
 
+  /** All of them, newest first. */
   async images(): Promise<LayerRecord[]> {
-    return (await this.#call('images', imagesSchema)).images;
+    const found: LayerRecord[] = [];
+    for (let cursor: string | undefined; ; ) {
+      const page = await this.#call('images', imagesSchema, { query: { limit: MAX_PAGE, cursor } });
+      found.push(...page.images);
+      if (page.nextCursor === null) return found;
+      cursor = page.nextCursor;
+    }
+  }
+
+  createToken(order: TokenOrder): Promise<CreatedToken> {
+    return this.#call('tokens', createdTokenSchema, { method: 'POST', body: order });
+  }
+
+  async tokens(): Promise<TokenView[]> {
+    return (await this.#call('tokens', tokensSchema)).tokens;
+  }
+
+  async revokeToken(name: string): Promise<void> {
+    await this.#call(`tokens/${encodeURIComponent(name)}`, z.unknown(), { method: 'DELETE' });
   }
 
   async clusters(): Promise<ClusterView[]> {

@@ -9,6 +9,20 @@ const limits = z.strictObject({
   memory: bytes.prefault('32Gi').describe('Memory that these machines may have together.'),
 });
 
+const count = z.coerce.number().int().min(1);
+
+const httpLimits = z.strictObject({
+  body: bytes.prefault('16Mi').describe('The largest body of a request.'),
+  requestsPerMinute: count.default(6_000).describe('Requests that one token may send to one scheduler in a minute.'),
+  refusalsPerMinute: count
+    .default(120)
+    .describe('Requests without a valid token that one address may send in a minute before it is told to wait.'),
+  streams: count.default(500).describe('Event streams and waiting requests that one scheduler serves at once.'),
+  layers: count
+    .default(50_000)
+    .describe('Layers that may wait or be in the making; beyond it nothing more is accepted.'),
+});
+
 const cluster = z.strictObject({
   name: z
     .string()
@@ -55,7 +69,11 @@ export const configSchema = z.strictObject({
         .max(65535)
         .default(8080)
         .describe('Port of the HTTP API; 0 takes a free one.'),
-      tokenFile: z.string().optional().describe('File with the bearer token that the HTTP API asks for.'),
+      tokenFile: z
+        .string()
+        .optional()
+        .describe('File with the bearer token of an admin: the first one, which makes others.'),
+      limits: httpLimits.prefault({}).describe('What the HTTP API takes.'),
     })
     .prefault({})
     .describe('The HTTP API.'),

@@ -80,6 +80,16 @@ export const ERRORS = {
     solve: 'The source changed between planning and import. Build again; a checksum or a dated URL prevents it.',
   },
   Unauthorized: { kind: 'precondition', http: 401, solve: 'Send the bearer token: `--token`, or `SLIPWAY_TOKEN`.' },
+  Forbidden: {
+    kind: 'precondition',
+    http: 403,
+    solve: 'Use a token of the role that the message names; an admin makes one with `slipway token create`.',
+  },
+  NameTaken: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'Choose another name, or revoke the token that has it.',
+  },
   NotFound: {
     kind: 'precondition',
     http: 404,
@@ -104,6 +114,11 @@ export const ERRORS = {
     kind: 'exhausted',
     http: 429,
     solve: 'Nothing to do: the work waits for a slot. `slipway ps` shows who holds them.',
+  },
+  TooManyRequests: {
+    kind: 'exhausted',
+    http: 429,
+    solve: 'Try again after the seconds of `Retry-After`, or raise `http.limits` in the configuration.',
   },
   RedisUnavailable: {
     kind: 'unavailable',

@@ -77,11 +77,43 @@ export async function readBuild(redis: Redis, id: string): Promise<StoredBuild |
   };
 }
 
-/** Newest first. @throws RedisUnavailable */
-export async function readBuilds(redis: Redis, limit: number): Promise<StoredBuild[]> {
-  const ids = await readRedis(redis.zrevrange(KEYS.builds, 0, limit - 1));
-  const builds = await Promise.all(ids.map((id) => readBuild(redis, id)));
-  return builds.filter((build) => build !== null);
+/** Where a page of builds ended. */
+export interface BuildPosition {
+  /** Milliseconds since the Unix epoch. */
+  readonly createdAt: number;
+  readonly id: string;
+}
+
+/**
+ * One page of builds, newest first, and where the next one starts; null at the end. Positions stay right when builds come
+ * and go meanwhile. @throws RedisUnavailable
+ */
+export async function readBuildPage(
+  redis: Redis,
+  limit: number,
+  after: BuildPosition | null,
+): Promise<{ readonly builds: StoredBuild[]; readonly next: BuildPosition | null }> {
+  // Builds of one millisecond follow each other by their ids, backwards.
+  const beside = after ? await readRedis(redis.zrevrangebyscore(KEYS.builds, after.createdAt, after.createdAt)) : [];
+  const entries = beside.filter((id) => after && id < after.id).map((id) => ({ id, createdAt: after?.createdAt ?? 0 }));
+  const below = after ? `(${after.createdAt}` : '+inf';
+  const older = await readRedis(
+    redis.zrevrangebyscore(KEYS.builds, below, '-inf', 'WITHSCORES', 'LIMIT', 0, limit + 1),
+  );
+  for (let index = 0; index < older.length; index += 2) {
+    entries.push({ id: older[index] ?? '', createdAt: Number(older[index + 1]) });
+  }
+  const page = entries.slice(0, limit);
+  const builds = await Promise.all(page.map(({ id }) => readBuild(redis, id)));
+  return {
+    builds: builds.filter((build) => build !== null),
+    next: entries.length > limit ? (page.at(-1) ?? null) : null,
+  };
+}
+
+/** Number of works that have not ended. @throws RedisUnavailable */
+export async function countLivingWorks(redis: Redis): Promise<number> {
+  return readRedis(redis.scard(KEYS.living));
 }
 
 /** Null when it was forgotten. @throws RedisUnavailable */

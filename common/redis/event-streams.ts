@@ -33,6 +33,19 @@ export async function* readEvents(
   }
 }
 
+/** The events of a build after `lastEventId` up to now, on any connection. @throws RedisUnavailable */
+export async function* readPastEvents(
+  redis: Redis,
+  { buildId, lastEventId }: { readonly buildId: string; readonly lastEventId: string },
+): AsyncGenerator<StoredEvent> {
+  for (let after = lastEventId; ; ) {
+    const entries = await readRedis(redis.xrange(KEYS.buildEvents(buildId), `(${after}`, '+', 'COUNT', COUNT));
+    for (const [id, fields] of entries) yield readEvent(id, fields);
+    if (entries.length < COUNT) return;
+    after = entries.at(-1)?.[0] ?? after;
+  }
+}
+
 /** The time of an event is that of its id: the clock of the Redis server. */
 function readEvent(id: string, fields: readonly string[]): StoredEvent {
   const event = farmEventSchema.parse(JSON.parse(fields[fields.indexOf('event') + 1] ?? ''));

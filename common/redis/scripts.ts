@@ -10,6 +10,7 @@ const SCRIPTS = [
   'check',
   'claim',
   'commit',
+  'create-token',
   'emit',
   'expire',
   'forget-layer',
@@ -17,8 +18,10 @@ const SCRIPTS = [
   'redispatch',
   'report-cluster',
   'restore-layer',
+  'revoke-token',
   'submit',
   'take',
+  'use-token',
 ] as const;
 
 export type ScriptName = (typeof SCRIPTS)[number];

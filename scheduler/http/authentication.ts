@@ -1,31 +1,75 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { RequestHandler } from 'express';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Request, RequestHandler } from 'express';
+import type { Redis } from 'ioredis';
+import { BOOTSTRAP_TOKEN } from '../../common/contracts/tokens.ts';
+import { assert, FarmError } from '../../common/errors/farm-error.ts';
+import { findPrincipal, type Principal } from '../../common/redis/tokens.ts';
 
 const COOKIE = 'slipway_token';
 const COOKIE_DAYS = 30;
 
+/** What tokens are checked with. */
+export interface AuthenticationOptions {
+  readonly redis: Redis;
+  /** Token of the configuration: an admin, also while Redis is away. */
+  readonly token: string;
+  /** Asked before a request without a valid token is refused. */
+  readonly refusalLimit: RequestHandler;
+}
+
+const principals = new WeakMap<Request, Principal>();
+
+/** Who speaks. Only behind `authenticate`. */
+export function principalOf(request: Request): Principal {
+  const principal = principals.get(request);
+  assert(principal, 'A request is handled that nobody has authenticated.');
+  return principal;
+}
+
 /**
- * Lets requests with the farm's token through: as bearer token, or as cookie for pages that a browser opens. A link with
- * `?token=…` sets the cookie and leads to itself without the token.
+ * Lets requests with a valid token through: as bearer token, or as cookie for pages that a browser opens. A link with
+ * `?token=…` sets the cookie and leads to itself without the token. @throws Unauthorized, Forbidden, RedisUnavailable
  */
-export function requireToken(token: string): RequestHandler {
+export function authenticate({ redis, token, refusalLimit }: AuthenticationOptions): RequestHandler {
   // Hashes have one length, so that comparing them tells nothing.
-  const wanted = digest(token);
-  const isToken = (given: string | undefined) => given !== undefined && timingSafeEqual(digest(given), wanted);
-  return (request, response, next) => {
+  const bootstrap = digest(token);
+  const find = async (given: string | undefined): Promise<Principal | null> => {
+    if (given === undefined) return null;
+    if (timingSafeEqual(digest(given), bootstrap)) return { name: BOOTSTRAP_TOKEN, role: 'admin' };
+    return findPrincipal(redis, given);
+  };
+  return async (request, response, next) => {
     const bearer = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (isToken(bearer) || isToken(readCookie(request.headers.cookie))) return next();
+    const cookie = bearer === undefined ? readCookie(request.headers.cookie) : undefined;
+    const principal = await find(bearer ?? cookie);
+    if (principal) {
+      if (cookie !== undefined) refuseForeignPage(request);
+      principals.set(request, principal);
+      return next();
+    }
     const { token: linked } = request.query;
-    if (request.method === 'GET' && typeof linked === 'string' && isToken(linked)) {
+    if (request.method === 'GET' && typeof linked === 'string' && (await find(linked))) {
       const url = new URL(request.originalUrl, 'http://farm');
       url.searchParams.delete('token');
-      response.cookie(COOKIE, linked, { httpOnly: true, sameSite: 'strict', maxAge: COOKIE_DAYS * 86_400_000 });
-      return response.redirect(303, `${url.pathname}${url.search}`);
+      const cookieOptions = { httpOnly: true, sameSite: 'strict', secure: request.secure } as const;
+      response.cookie(COOKIE, linked, { ...cookieOptions, maxAge: COOKIE_DAYS * 86_400_000 });
+      // Two slashes at the start would name another host.
+      return response.redirect(303, `${url.pathname.replace(/^\/+/, '/')}${url.search}`);
     }
-    response.setHeader('www-authenticate', 'Bearer');
-    next(new FarmError('Unauthorized', 'The request has no valid bearer token.'));
+    await refusalLimit(request, response, (error?: unknown) => {
+      if (error) return next(error);
+      response.setHeader('www-authenticate', 'Bearer');
+      next(new FarmError('Unauthorized', 'The request has no valid bearer token.'));
+    });
   };
+}
+
+/** A browser sends the cookie by itself: what changes something must come from a page of this very host. */
+function refuseForeignPage({ method, headers }: Request): void {
+  if (method === 'GET' || method === 'HEAD') return;
+  const { origin = '', host } = headers;
+  if (URL.canParse(origin) && new URL(origin).host === host) return;
+  throw new FarmError('Forbidden', 'A change with the cookie must come from a page of the farm itself.');
 }
 
 function digest(text: string): Buffer {

@@ -1,56 +1,75 @@
 import { Router, text } from 'express';
 import type { Redis } from 'ioredis';
-import { z } from 'zod';
 import type { BuildView } from '../../common/contracts/builds.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
-import { readBuild, readBuilds, readScreenshot, readWork, type StoredWork } from '../../common/redis/builds.ts';
+import {
+  countLivingWorks,
+  readBuild,
+  readBuildPage,
+  readScreenshot,
+  readWork,
+  type StoredWork,
+} from '../../common/redis/builds.ts';
 import { readEvents } from '../../common/redis/event-streams.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
+import { audit } from './audit.ts';
 import type { EventRoutesOptions } from './event-routes.ts';
-import { readIdempotencyKey, readSubmission } from './read-submission.ts';
-
-/** The largest body of a request. */
-const BODY_LIMIT = '16mb';
+import type { HttpLimits } from './limits.ts';
+import { readSubmission } from './read-submission.ts';
+import {
+  buildsQuerySchema,
+  planQuerySchema,
+  screenshotQuerySchema,
+  submissionHeadersSchema,
+  submissionQuerySchema,
+  writeCursor,
+} from './requests.ts';
 
 /** What the routes work with. */
 export interface BuildRoutesOptions extends EventRoutesOptions {
   readonly builds: BuildService;
   readonly metrics: FarmMetrics;
+  readonly limits: Pick<HttpLimits, 'body' | 'layers'>;
   /** The screen of a VM as it is now (PNG); null when it does not run. */
   liveScreenshot(cluster: string, vm: { layerBuild: string; generation: number; vm: string }): Promise<Buffer | null>;
 }
 
-const listQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) });
-const screenshotQuery = z.object({ layerBuild: z.string().optional() });
-
 /** Builds, plans and their screens. */
 export function buildRoutes(options: BuildRoutesOptions): Router {
-  const { redis, builds, metrics } = options;
+  const { redis, builds, metrics, limits, admit } = options;
   const router = Router();
-  const readBody = text({ type: () => true, limit: BODY_LIMIT });
+  const readBody = text({ type: () => true, limit: limits.body });
 
   router.post('/builds', readBody, async (request, response) => {
-    const { wait, ...submission } = readSubmission(request);
-    const accepted = await builds.submit(submission, readIdempotencyKey(request));
-    for (const { action } of accepted.plan.modules) metrics.layers.inc({ action });
-    response.location(`/api/v1/builds/${accepted.buildId}`);
+    const { wait, ...query } = submissionQuerySchema.parse(request.query);
+    const { 'idempotency-key': key = null } = submissionHeadersSchema.parse(request.headers);
+    const submission = readSubmission(request, query);
+    await refuseFlood(redis, limits.layers);
+    if (wait) admit(response);
+    const accepted = await builds.submit(submission, key);
+    const { buildId, plan } = accepted;
+    audit(response, { outcome: 'accepted', build: buildId, modules: plan.modules.map(({ name }) => name) });
+    for (const { action } of plan.modules) metrics.layers.inc({ action });
+    response.location(`/api/v1/builds/${buildId}`);
     if (!wait) return void response.status(202).json(accepted);
     const gone = new AbortController();
     response.on('close', () => gone.abort());
-    await untilFinished(options, accepted.buildId, gone.signal);
-    if (!gone.signal.aborted) response.json(await view(redis, accepted.buildId));
+    await untilFinished(options, buildId, gone.signal);
+    if (!gone.signal.aborted) response.json(await view(redis, buildId));
   });
 
   router.post('/plan', readBody, async (request, response) => {
-    response.json(await builds.plan(readSubmission(request)));
+    response.json(await builds.plan(readSubmission(request, planQuerySchema.parse(request.query))));
   });
 
   router.get('/builds', async (request, response) => {
-    const { limit } = listQuery.parse(request.query);
-    response.json({ builds: (await readBuilds(redis, limit)).map(buildSummary) });
+    const { limit, cursor } = buildsQuerySchema.parse(request.query);
+    const after = cursor ? { createdAt: cursor[0], id: cursor[1] } : null;
+    const { builds: page, next } = await readBuildPage(redis, limit, after);
+    response.json({ builds: page.map(buildSummary), nextCursor: next && writeCursor([next.createdAt, next.id]) });
   });
 
   router.get('/builds/:id', async (request, response) => {
@@ -59,11 +78,12 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
 
   router.post('/builds/:id/cancel', async (request, response) => {
     const cancelled = await cancelBuild(redis, request.params.id);
+    audit(response, { outcome: cancelled ? 'cancelled' : 'had finished' });
     response.status(202).json({ buildId: request.params.id, cancelled });
   });
 
   router.get('/builds/:id/vms/:vm/screenshot', async (request, response) => {
-    const { layerBuild } = screenshotQuery.parse(request.query);
+    const { layerBuild } = screenshotQuerySchema.parse(request.query);
     const { id, vm } = request.params;
     const { works } = await load(redis, id);
     const candidates = [...works.values()].filter(
@@ -76,6 +96,12 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
     throw new FarmError('NotFound', `There is no picture of VM "${vm}": it does not run, and none was kept.`);
   });
   return router;
+}
+
+/** @throws TooManyRequests */
+async function refuseFlood(redis: Redis, limit: number): Promise<void> {
+  const living = await countLivingWorks(redis);
+  if (living >= limit) throw new FarmError('TooManyRequests', `${living} layers wait or are in the making already.`);
 }
 
 async function load(redis: Redis, id: string) {

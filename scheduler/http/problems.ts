@@ -4,6 +4,10 @@ import { type ProblemDetails, problemSchema } from '../../common/contracts/probl
 import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import { audit } from './audit.ts';
+
+/** Seconds after which what is full may have room again, where nothing better is known. */
+const RETRY_AFTER_S = 5;
 
 /** What Express and its body parsers throw. */
 const requestErrorSchema = z.object({ status: z.int().min(400).max(499), message: z.string() });
@@ -22,8 +26,10 @@ export function answerProblems(logger: Logger): ErrorRequestHandler {
       { err: level === 'error' ? error : undefined, code: farmError.code, path: request.path },
       'A request was refused',
     );
+    audit(response, { outcome: farmError.code });
     // The answer has begun: all that is left is to cut it.
     if (response.headersSent) return next(error);
+    if (status === 429 && !response.hasHeader('retry-after')) response.set('retry-after', String(RETRY_AFTER_S));
     response
       .status(status)
       .type('application/problem+json')

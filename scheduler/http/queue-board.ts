@@ -1,13 +1,18 @@
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import type { AppViewRoute } from '@bull-board/api/typings/app';
 import { ExpressAdapter } from '@bull-board/express';
-import type { Router } from 'express';
+import { type RequestHandler, Router } from 'express';
 import { jobReferenceSchema } from '../../common/contracts/phases.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
+
+/** Links of a page to style sheets, fonts and the like of other hosts. */
+const FOREIGN_LINK = /<link\b[^>]*\bhref=["']?(?:https?:)?\/\/[^>]*>/gi;
 
 /** bull-board over all queues, for looking only. Of a job it shows the reference and nothing else. */
 export function queueBoard(queues: PhaseQueues, path: string): Router {
-  const serverAdapter = new ExpressAdapter();
+  const serverAdapter = new LocalAdapter();
   serverAdapter.setBasePath(path);
   const adapters = queues.all.map((queue) => {
     const adapter = new BullMQAdapter(queue, { readOnlyMode: true });
@@ -16,5 +21,29 @@ export function queueBoard(queues: PhaseQueues, path: string): Router {
     return adapter;
   });
   createBullBoard({ queues: adapters, serverAdapter });
-  return serverAdapter.getRouter();
+  return Router().use(forLookingOnly, serverAdapter.getRouter());
+}
+
+const forLookingOnly: RequestHandler = ({ method }, _response, next) => {
+  if (method === 'GET' || method === 'HEAD') return next();
+  throw new FarmError('Forbidden', 'The queues are for looking only; builds are cancelled by the API.');
+};
+
+/** bull-board's page asks a web font of another host: here it is drawn with the fonts of the system. */
+class LocalAdapter extends ExpressAdapter {
+  constructor() {
+    super();
+    this.app.disable('x-powered-by');
+  }
+
+  override setEntryRoute({ method, route, handler }: AppViewRoute): ExpressAdapter {
+    this.app[method](route, (_request, response, next) => {
+      const { name, params } = handler({ basePath: this.basePath, uiConfig: this.uiConfig });
+      response.render(name, params, (error: unknown, html?: string) => {
+        if (error || html === undefined) return next(error);
+        response.send(html.replace(FOREIGN_LINK, ''));
+      });
+    });
+    return this;
+  }
 }

@@ -1,157 +1,30 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { acceptedSchema, FarmClient } from '../../cli/client/farm-client.ts';
-import { systemClock } from '../../common/clock/clock.ts';
-import { createFarmKey } from '../../common/config/sealing.ts';
-import { PHASES } from '../../common/contracts/phases.ts';
+import { z } from 'zod';
+import { acceptedSchema, type FarmClient } from '../../cli/client/farm-client.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
-import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
-import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { createLogger } from '../../common/logging/logger.ts';
-import { createMetrics } from '../../common/metrics/farm-metrics.ts';
-import { openRedis, useRedis } from '../../common/redis/connections.ts';
 import { takeReady } from '../../common/redis/dispatches.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { subscribeNotices } from '../../common/redis/notices.ts';
-import { createPhaseStore } from '../../common/redis/phase-store.ts';
-import { advertise } from '../../common/redis/presence.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
-import { BuildService } from '../../scheduler/builds/build-service.ts';
-import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
-import { createApp } from '../../scheduler/http/app.ts';
-import { OPERATIONS } from '../../scheduler/http/openapi.ts';
-import { measureFarm } from '../../scheduler/measure.ts';
-import { type RedisServer, startRedis } from '../harness/redis-server.ts';
-import { sampleLayerVm } from '../harness/sample-spec.ts';
+import { collect, LAB, type LiveApi, MODULES, SECRET, startApi } from './live-api.ts';
 
-const TOKEN = 'a token of the test';
-const LAB = { name: 'lab', namespace: 'slipway', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 16 * 1024 ** 3 } };
-const MODULES = `
-name: base
-vms:
-  - name: vm
-    source: { blank: true }
-    resources: { cpu: 1, memory: 1Gi }
-    communicator: { type: ssh, sshUsername: root, sshPassword: open sesame }
----
-name: child
-vms:
-  - name: vm
-    source: { buildRef: { name: base } }
-    resources: { cpu: 1, memory: 1Gi }
-`;
-
-const logger = createLogger({ name: 'test', level: 'silent' });
-const resources = new ReleaseStack();
-let server: RedisServer;
-let redis: Awaited<ReturnType<typeof useRedis>>;
-let store: ReturnType<typeof createPhaseStore>;
+let api: LiveApi;
 let client: FarmClient;
-let url: string;
 
 beforeAll(async () => {
-  server = await startRedis();
-  resources.defer('redis-server', () => server.stop());
-  redis = await useRedis(resources, { url: server.url, logger }, 'producer');
-  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
-  store = createPhaseStore({ redis, notices });
-  const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
-  const agent = createGuardedAgent({ allowPrivateAddresses: false });
-  const builds = new BuildService({
-    redis,
-    agent,
-    clock: systemClock,
-    farmKey: createFarmKey('key'),
-    clusters: [LAB],
-    retentionMs: 60_000,
-  });
-  const metrics = createMetrics();
-  const app = createApp({
-    redis,
-    queues,
-    builds,
-    logger,
-    token: TOKEN,
-    metrics,
-    clusters: [LAB],
-    isReady: () => true,
-    measure: () => measureFarm(metrics, { redis, queues, clusters: [LAB], clock: systemClock, logger }),
-    openListener: () => openRedis({ url: server.url, logger }, 'listener'),
-    liveScreenshot: async () => null,
-  });
-  url = await listen(createServer(app));
-  client = new FarmClient({ url, token: TOKEN });
+  api = await startApi();
+  client = api.client;
 });
 
-beforeEach(async () => {
-  await redis.flushall();
-  for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
-});
+beforeEach(() => api.reset());
 
-afterAll(() => resources.close());
-
-async function listen(http: Server): Promise<string> {
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  resources.defer('http', async () => {
-    http.closeAllConnections();
-    http.close();
-  });
-  const address = http.address();
-  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
-}
-
-function call(path: string, init: RequestInit = {}): Promise<Response> {
-  return fetch(`${url}${path}`, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...init.headers } });
-}
+afterAll(() => api.close());
 
 const submit = (text: string, headers: Record<string, string> = {}) =>
-  call('/api/v1/builds', { method: 'POST', body: text, headers: { 'content-type': 'application/yaml', ...headers } });
-
-/** Executes whatever becomes ready until nothing does. */
-async function work(): Promise<void> {
-  for (;;) {
-    const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
-    if (jobs.length === 0) return;
-    for (const { reference } of jobs) {
-      const claim = await store.claim(reference, 'w1');
-      if (!claim) continue;
-      const layerVm = sampleLayerVm(reference.vm, 's');
-      if (reference.phase === 'provision') {
-        const where = { module: claim.spec.module.name, vm: reference.vm };
-        await store.emit(claim, {
-          event: 'log',
-          ...where,
-          phase: 'provision',
-          source: 'step',
-          line: 'a "module":"line"',
-        });
-        await store.saveScreenshot(claim, Buffer.from([0x89, 0x50, 0x4e, 0x47, 0xff, 0x00]));
-      }
-      await store.commit(claim, { outcome: 'succeeded', ...(reference.phase === 'snapshot' ? { layerVm } : {}) });
-    }
-  }
-}
-
-test('lets nobody in without the token, except to the probes', async () => {
-  for (const path of ['/api/v1/builds', '/metrics', '/queues', '/schemas/module.json', '/nowhere']) {
-    const refused = await fetch(`${url}${path}`, { headers: { authorization: 'Bearer wrong' } });
-    expect([path, refused.status]).toEqual([path, 401]);
-    expect(refused.headers.get('content-type')).toContain('application/problem+json');
-    expect((await call(path)).status).toBe(path === '/nowhere' ? 404 : 200);
-  }
-  for (const path of ['/healthz', '/readyz']) expect((await fetch(`${url}${path}`)).status).toBe(200);
-});
-
-test('a link with the token becomes a cookie', async () => {
-  const answer = await fetch(`${url}/queues?token=${encodeURIComponent(TOKEN)}&x=1`, { redirect: 'manual' });
-  expect([answer.status, answer.headers.get('location')]).toEqual([303, '/queues?x=1']);
-  const cookie = answer.headers.get('set-cookie') ?? '';
-  expect(cookie).toContain('HttpOnly');
-  const page = await fetch(`${url}/queues`, { headers: { cookie: cookie.split(';')[0] ?? '' } });
-  expect(await page.text()).toContain('<title>');
-});
+  api.call('/api/v1/builds', {
+    method: 'POST',
+    body: text,
+    headers: { 'content-type': 'application/yaml', ...headers },
+  });
 
 test('builds what is submitted, tells how, and reuses it afterwards', async () => {
   const accepted = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
@@ -159,10 +32,10 @@ test('builds what is submitted, tells how, and reuses it afterwards', async () =
     { name: 'base', action: 'build' },
     { name: 'child', action: 'build', dependsOn: ['base'] },
   ]);
-  const [id = ''] = await redis.smembers(KEYS.living);
-  expect(await redis.hget(KEYS.work(id), 'spec')).not.toContain('open sesame');
+  const [id = ''] = await api.redis.smembers(KEYS.living);
+  expect(await api.redis.hget(KEYS.work(id), 'spec')).not.toContain(SECRET);
   const following = collect(client.events(accepted.buildId));
-  await work();
+  await api.work();
   const events = await following;
   expect(events.filter(({ event }) => event === 'module-finished')).toMatchObject([
     { module: 'base', outcome: 'succeeded', images: [{ vm: 'vm', snapshot: 's', cluster: 'lab' }] },
@@ -174,7 +47,7 @@ test('builds what is submitted, tells how, and reuses it afterwards', async () =
     state: 'succeeded',
     modules: [{ state: 'succeeded', vms: [{ phases: { length: 4 } }] }, {}],
   });
-  const picture = await call(view.modules[0]?.vms[0]?.screenshot ?? '');
+  const picture = await api.call(view.modules[0]?.vms[0]?.screenshot ?? '');
   expect([...new Uint8Array(await picture.arrayBuffer())]).toEqual([0x89, 0x50, 0x4e, 0x47, 0xff, 0x00]);
   expect(await client.images()).toMatchObject([
     { module: 'child', version: 1 },
@@ -194,13 +67,13 @@ test('builds what is submitted, tells how, and reuses it afterwards', async () =
 
 test('goes on with a stream where it was cut, and shows logs alone', async () => {
   const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
-  await work();
+  await api.work();
   const all = await collect(client.events(buildId));
   const half = all[Math.floor(all.length / 2)];
-  const rest = await call(`/api/v1/builds/${buildId}/events`, { headers: { 'last-event-id': half?.id ?? '' } });
+  const rest = await api.call(`/api/v1/builds/${buildId}/events`, { headers: { 'last-event-id': half?.id ?? '' } });
   const ids = [...(await rest.text()).matchAll(/^id: (.+)$/gm)].map(([, found]) => found);
   expect(ids).toEqual(all.slice(Math.floor(all.length / 2) + 1).map(({ id }) => id));
-  const logs = await (await call(`/api/v1/builds/${buildId}/logs`)).text();
+  const logs = await (await api.call(`/api/v1/builds/${buildId}/logs`)).text();
   expect([...logs.matchAll(/"event":"([a-z-]+)"/g)].map(([, event]) => event)).toEqual([
     'log',
     'log',
@@ -209,9 +82,9 @@ test('goes on with a stream where it was cut, and shows logs alone', async () =>
 });
 
 test('answers after the end of the build where that is asked for', async () => {
-  const answer = call('/api/v1/builds?wait=true', { method: 'POST', body: MODULES });
-  await expect.poll(() => redis.scard(KEYS.living)).toBe(2);
-  await work();
+  const answer = api.call('/api/v1/builds?wait=true', { method: 'POST', body: MODULES });
+  await expect.poll(() => api.redis.scard(KEYS.living)).toBe(2);
+  await api.work();
   expect(await (await answer).json()).toMatchObject({ state: 'succeeded', modules: { length: 2 } });
 });
 
@@ -245,19 +118,19 @@ test.each([
   expect([answer.status, body.code, typeof body.solve]).toEqual([status, code, 'string']);
   if (code !== 'InvalidRequest')
     expect(body.problems?.[0]).toMatchObject({ file: 'request.yaml', line: expect.any(Number) });
-  expect(await redis.exists(KEYS.builds)).toBe(0);
+  expect(await api.redis.exists(KEYS.builds)).toBe(0);
 });
 
 test('refuses a body that is too large, and a query that means nothing', async () => {
   expect((await submit('x'.repeat(17 * 1024 ** 2))).status).toBe(413);
-  expect((await call('/api/v1/builds?limit=many')).status).toBe(400);
-  expect((await call('/api/v1/builds/01J00000000000000000000000')).status).toBe(404);
+  expect((await api.call('/api/v1/builds?limit=many')).status).toBe(400);
+  expect((await api.call('/api/v1/builds/01J00000000000000000000000')).status).toBe(404);
 });
 
 test('shows clusters with what is used of them and who works there', async () => {
   await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
-  await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
-  await reportTrouble(redis, LAB.name, null);
+  await takeReady(api.redis, { cluster: LAB.name, limits: LAB.limits });
+  await reportTrouble(api.redis, LAB.name, null);
   expect(await client.clusters()).toMatchObject([
     {
       name: 'lab',
@@ -268,24 +141,45 @@ test('shows clusters with what is used of them and who works there', async () =>
       queues: { length: 4 },
     },
   ]);
-  const text = await (await call('/metrics')).text();
+  const text = await (await api.call('/metrics')).text();
   expect(text).toContain('slipway_cluster_used{cluster="lab",resource="imports"} 1');
   expect(text).toContain('slipway_layers_total{action="build"}');
 });
 
-test('describes every operation, and has every operation that it describes', async () => {
-  const { paths } = (await (await call('/api/openapi.json')).json()) as { paths: Record<string, object> };
-  expect(
-    Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`)),
-  ).toEqual(expect.arrayContaining(OPERATIONS.map(({ method, path }) => `${method} /api/v1${path}`)));
-  for (const { method, path } of OPERATIONS) {
-    const answer = await call(`/api/v1${path.replaceAll(/[{}]/g, '')}`, { method: method.toUpperCase() });
-    expect(await answer.text()).not.toContain('There is nothing at');
+test('goes through builds and images page by page', async () => {
+  const made: string[] = [];
+  for (let build = 1; build <= 5; build += 1) {
+    const text = MODULES.replace(SECRET, `${SECRET} ${build}`);
+    made.push((await client.submit({ files: [{ path: 'lab.yaml', text }], variables: {} })).buildId);
+    await api.work();
   }
+  // Builds of one millisecond have one score: pages must neither repeat nor lose them.
+  const score = (await api.redis.zscore(KEYS.builds, made[0] ?? '')) ?? '';
+  for (const id of made.slice(0, 4)) await api.redis.zadd(KEYS.builds, score, id);
+  const builds = await pages('/api/v1/builds?limit=2', 'builds');
+  expect(builds.map(({ length }) => length)).toEqual([2, 2, 1]);
+  expect(builds.flat().map(({ buildId }) => buildId)).toEqual(made.toReversed());
+  const images = await pages('/api/v1/images?limit=3', 'images');
+  // The cluster has slots for four machines, and nobody here ends one.
+  expect(images.map(({ length }) => length)).toEqual([3, 1]);
+  expect(images.flat()).toEqual(await client.images());
+  expect((await api.call('/api/v1/images?cursor=nonsense')).status).toBe(400);
 });
 
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const item of items) found.push(item);
+const pageSchema = z.looseObject({ nextCursor: z.string().nullable() });
+
+async function pages(path: string, field: string): Promise<Record<string, unknown>[][]> {
+  const found: Record<string, unknown>[][] = [];
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const page: unknown = await (await api.call(`${path}${cursor && `&cursor=${cursor}`}`)).json();
+    const { nextCursor, [field]: rows } = pageSchema.parse(page);
+    found.push(z.array(z.record(z.string(), z.unknown())).parse(rows));
+    cursor = nextCursor;
+  }
   return found;
 }
+
+test('tells the events up to now to who does not follow', async () => {
+  const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
+  expect((await collect(client.pastEvents(buildId))).map(({ event }) => event)).toEqual(['build-accepted']);
+});

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { parseDuration } from './module/duration.ts';
+
+/** What a token lets its holder do, each role more than the one before. */
+export const ROLES = ['viewer', 'builder', 'admin'] as const;
+export const roleSchema = z.enum(ROLES);
+export type Role = z.infer<typeof roleSchema>;
+
+/** True when `role` may do what asks for `needed`. */
+export function includesRole(role: Role, needed: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(needed);
+}
+
+/** Name of the token of the configuration; no other token can have it. */
+export const BOOTSTRAP_TOKEN = 'bootstrap';
+
+export const tokenNameSchema = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'Write a name of at most 63 of a-z, 0-9, dot, dash and underscore.');
+
+const DAY_MS = 86_400_000;
+
+/** `30d`, or a Go duration; milliseconds when it is read. */
+const lifetimeSchema = z.string().transform((text, context): number => {
+  const days = /^(\d{1,5})d$/.exec(text)?.[1];
+  const parsed = days === undefined ? parseDuration(text) : { value: Number(days) * DAY_MS };
+  if ('value' in parsed && parsed.value > 0) return parsed.value;
+  context.addIssue('complaint' in parsed ? `${parsed.complaint}, or "30d" for days.` : 'Ask for a longer life.');
+  return z.NEVER;
+});
+
+/** What `POST /tokens` takes. */
+export const tokenRequestSchema = z.strictObject({
+  role: roleSchema,
+  /** Unique; one is made up by default. */
+  name: tokenNameSchema.optional(),
+  /** How long it is valid; for ever by default. */
+  expires: lifetimeSchema.optional(),
+});
+
+/** Times are milliseconds since the Unix epoch. */
+export const tokenViewSchema = z.object({
+  name: z.string(),
+  role: roleSchema,
+  createdAt: z.int(),
+  /** Name of the token that made it. */
+  createdBy: z.string(),
+  expiresAt: z.int().nullable(),
+  /** To the minute. */
+  lastUsedAt: z.int().nullable(),
+});
+export type TokenView = z.infer<typeof tokenViewSchema>;
+
+/** The only time that the token itself is told. */
+export const createdTokenSchema = tokenViewSchema.extend({ token: z.string() });
+export type CreatedToken = z.infer<typeof createdTokenSchema>;

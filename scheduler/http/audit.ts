@@ -1,0 +1,39 @@
+import type { Response } from 'express';
+import type { Logger } from '../../common/logging/logger.ts';
+import type { Principal } from '../../common/redis/tokens.ts';
+
+/** What somebody tries to change. */
+export interface AuditedAttempt {
+  readonly who: Principal;
+  /** Id of the operation, e.g. `cancelBuild`. */
+  readonly what: string;
+  readonly build?: string | undefined;
+}
+
+/** How an attempt ended; `outcome` is a word, or the code of an error. */
+export interface AuditedEnd {
+  readonly outcome: string;
+  readonly build?: string;
+  /** Names of the modules that were submitted. */
+  readonly modules?: readonly string[];
+  /** Name of the token that was made or revoked, and its role. */
+  readonly subject?: string;
+  readonly subjectRole?: string;
+}
+
+const attempts = new WeakMap<Response, (end: AuditedEnd) => void>();
+
+/** Begins the audit of a request; its line is written by `audit`. */
+export function beginAudit(logger: Logger, response: Response, { who, what, build }: AuditedAttempt): void {
+  // Whatever level is asked of the log, this is part of it.
+  const trail = logger.child({ audit: true }, { level: 'info' });
+  const attempt = { who: who.name, role: who.role, what, ...(build === undefined ? {} : { build }) };
+  attempts.set(response, (end) => trail.info({ ...attempt, ...end }, 'Somebody asked for a change'));
+}
+
+/** Says how an attempt ended. Only the first end counts, and only of requests that are audited. */
+export function audit(response: Response, end: AuditedEnd): void {
+  const tell = attempts.get(response);
+  attempts.delete(response);
+  tell?.(end);
+}

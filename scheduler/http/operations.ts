@@ -1,0 +1,223 @@
+import { z } from 'zod';
+import { buildSummarySchema, buildViewSchema, clusterViewSchema } from '../../common/contracts/builds.ts';
+import { farmEventSchema } from '../../common/contracts/events.ts';
+import { layerRecordSchema } from '../../common/contracts/layers.ts';
+import { planSchema } from '../../common/contracts/plans.ts';
+import { createdTokenSchema, type Role, tokenRequestSchema, tokenViewSchema } from '../../common/contracts/tokens.ts';
+import * as requests from './requests.ts';
+
+/** One answer of an operation. */
+export interface Answer {
+  /** Absent: no body, or one that is no JSON. */
+  readonly schema?: z.ZodType;
+  /** @defaultValue `application/json`; null: no body */
+  readonly mediaType?: string | null;
+}
+
+/** One operation as it is described, guarded and validated. */
+export interface Operation {
+  readonly id: string;
+  readonly method: 'get' | 'post' | 'delete';
+  /** Parameters in braces. */
+  readonly path: string;
+  readonly summary: string;
+  /** The least role that may ask; null: open to everybody. */
+  readonly role: Role | null;
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** `modules`: a submission. */
+  readonly body?: 'modules' | z.ZodType;
+  readonly query?: z.ZodObject;
+  readonly headers?: z.ZodObject;
+  /** It changes something: every attempt is a line of the audit log. */
+  readonly isAudited?: boolean;
+}
+
+const TEXT: Answer = { mediaType: 'text/plain' };
+const HTML: Answer = { mediaType: 'text/html' };
+const nextCursor = z.string().nullable();
+const time = z.iso.datetime();
+const EVENTS: Answer = {
+  mediaType: 'text/event-stream',
+  schema: z.discriminatedUnion('event', withTimes(farmEventSchema.options)),
+};
+
+/** Every operation of the farm. What is not in this table is not served. */
+export const OPERATIONS: readonly Operation[] = [
+  {
+    id: 'submitBuild',
+    method: 'post',
+    path: '/api/v1/builds',
+    summary: 'Build modules. With `wait` the answer (200) is the finished build.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) }, 200: { schema: buildViewSchema } },
+    body: 'modules',
+    query: requests.submissionQuerySchema,
+    headers: requests.submissionHeadersSchema,
+    isAudited: true,
+  },
+  {
+    id: 'plan',
+    method: 'post',
+    path: '/api/v1/plan',
+    summary: 'What building modules would do now.',
+    role: 'builder',
+    answers: { 200: { schema: planSchema } },
+    body: 'modules',
+    query: requests.planQuerySchema,
+  },
+  {
+    id: 'listBuilds',
+    method: 'get',
+    path: '/api/v1/builds',
+    summary: 'Builds, newest first.',
+    role: 'viewer',
+    answers: { 200: { schema: z.object({ builds: z.array(buildSummarySchema), nextCursor }) } },
+    query: requests.buildsQuerySchema,
+  },
+  {
+    id: 'readBuild',
+    method: 'get',
+    path: '/api/v1/builds/{id}',
+    summary: 'One build.',
+    role: 'viewer',
+    answers: { 200: { schema: buildViewSchema } },
+  },
+  {
+    id: 'cancelBuild',
+    method: 'post',
+    path: '/api/v1/builds/{id}/cancel',
+    summary: 'Cancel a build; work that nobody else wants stops.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), cancelled: z.boolean() }) } },
+    isAudited: true,
+  },
+  {
+    id: 'streamEvents',
+    method: 'get',
+    path: '/api/v1/builds/{id}/events',
+    summary: 'Events of a build as server-sent events, resumable by Last-Event-ID, until it has finished.',
+    role: 'viewer',
+    answers: { 200: EVENTS },
+    query: requests.eventsQuerySchema,
+    headers: requests.eventsHeadersSchema,
+  },
+  {
+    id: 'streamLogs',
+    method: 'get',
+    path: '/api/v1/builds/{id}/logs',
+    summary: 'The log lines among the events, and the end.',
+    role: 'viewer',
+    answers: { 200: EVENTS },
+    query: requests.eventsQuerySchema,
+    headers: requests.eventsHeadersSchema,
+  },
+  {
+    id: 'readScreenshot',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/screenshot',
+    summary: 'The screen of a VM: live while it runs, else the picture that was kept.',
+    role: 'viewer',
+    answers: { 200: { mediaType: 'image/png' } },
+    query: requests.screenshotQuerySchema,
+  },
+  {
+    id: 'listImages',
+    method: 'get',
+    path: '/api/v1/images',
+    summary: 'The finished layers, newest first.',
+    role: 'viewer',
+    answers: { 200: { schema: z.object({ images: z.array(layerRecordSchema), nextCursor }) } },
+    query: requests.imagesQuerySchema,
+  },
+  {
+    id: 'listClusters',
+    method: 'get',
+    path: '/api/v1/clusters',
+    summary: 'The clusters, what is used of them and who works there.',
+    role: 'viewer',
+    answers: { 200: { schema: z.object({ clusters: z.array(clusterViewSchema) }) } },
+  },
+  {
+    id: 'createToken',
+    method: 'post',
+    path: '/api/v1/tokens',
+    summary: 'Make a token. This answer is the only one that shows it.',
+    role: 'admin',
+    answers: { 201: { schema: createdTokenSchema } },
+    body: tokenRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'listTokens',
+    method: 'get',
+    path: '/api/v1/tokens',
+    summary: 'The valid tokens beside the one of the configuration, without themselves.',
+    role: 'admin',
+    answers: { 200: { schema: z.object({ tokens: z.array(tokenViewSchema) }) } },
+  },
+  {
+    id: 'revokeToken',
+    method: 'delete',
+    path: '/api/v1/tokens/{name}',
+    summary: 'Refuse a token from now on.',
+    role: 'admin',
+    answers: { 204: { mediaType: null } },
+    isAudited: true,
+  },
+  {
+    id: 'readMetrics',
+    method: 'get',
+    path: '/metrics',
+    summary: 'Metrics of the farm in the text format of Prometheus.',
+    role: 'viewer',
+    answers: { 200: TEXT },
+  },
+  {
+    id: 'readModuleSchema',
+    method: 'get',
+    path: '/schemas/module.json',
+    summary: 'JSON Schema of module files.',
+    role: 'viewer',
+    answers: { 200: { mediaType: 'application/schema+json', schema: z.looseObject({}) } },
+  },
+  {
+    id: 'readDescription',
+    method: 'get',
+    path: '/api/openapi.json',
+    summary: 'This description (OpenAPI 3.1).',
+    role: 'viewer',
+    answers: { 200: { schema: z.looseObject({ openapi: z.string() }) } },
+  },
+  {
+    id: 'readReference',
+    method: 'get',
+    path: '/api',
+    summary: 'This description as a page.',
+    role: 'viewer',
+    answers: { 200: HTML },
+  },
+  {
+    id: 'isAlive',
+    method: 'get',
+    path: '/healthz',
+    summary: 'The process runs.',
+    role: null,
+    answers: { 200: TEXT },
+  },
+  {
+    id: 'isReady',
+    method: 'get',
+    path: '/readyz',
+    summary: 'The process takes requests (200), or not now (503).',
+    role: null,
+    answers: { 200: TEXT, 503: TEXT },
+  },
+];
+
+type EventSchema = (typeof farmEventSchema.options)[number];
+
+/** Events as they are sent: with their time. */
+function withTimes([first, ...others]: readonly [EventSchema, ...EventSchema[]]) {
+  const timed = (schema: EventSchema) => z.object({ ...schema.shape, time });
+  return [timed(first), ...others.map(timed)] as const;
+}

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { layerRecordSchema } from '../../common/contracts/layers.ts';
+
+const MAX_FILES = 2_000;
+const MAX_PAGE = 1_000;
+const DEFAULT_PAGE = 100;
+
+/** What the CLI sends: files under the names that messages use. */
+export const submissionSchema = z.strictObject({
+  files: z
+    .array(z.strictObject({ path: z.string().max(4096), text: z.string() }))
+    .min(1)
+    .max(MAX_FILES),
+  variables: z.record(z.string(), z.string()).default({}),
+});
+
+const flag = z.stringbool().default(false);
+
+const planQuery = {
+  noCache: flag.describe('Build everything, even what is there.'),
+  rebuild: z.string().default('').describe('Names of modules to build even if their layers are there, with commas.'),
+  strict: flag.describe('Take warnings about the modules for errors.'),
+};
+
+export const planQuerySchema = z.strictObject(planQuery);
+
+export const submissionQuerySchema = z.strictObject({
+  ...planQuery,
+  wait: flag.describe('Answer when the build has finished.'),
+});
+
+export const submissionHeadersSchema = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'The Idempotency-Key must be 1 to 255 printable ASCII characters.')
+    .optional()
+    .describe('The same request under the same key is the same build.'),
+});
+
+const limit = z.coerce.number().int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE).describe('Rows of a page.');
+
+/** A page ends with a `nextCursor`; asking with it as `cursor` gives the page after it. */
+export const buildsQuerySchema = z.strictObject({
+  limit,
+  cursor: cursorOf(z.tuple([z.int(), z.string()])),
+});
+
+export const imagesQuerySchema = z.strictObject({
+  limit,
+  cursor: cursorOf(z.tuple([layerRecordSchema.shape.createdAt, layerRecordSchema.shape.layerKey])),
+});
+
+export const screenshotQuerySchema = z.strictObject({
+  layerBuild: z
+    .string()
+    .optional()
+    .describe('The work that the VM belongs to, where a build has several of that name.'),
+});
+
+export const eventsQuerySchema = z.strictObject({
+  follow: z.stringbool().default(true).describe('Whether to go on until the build has finished.'),
+});
+
+export const eventsHeadersSchema = z.object({
+  'last-event-id': z
+    .string()
+    .regex(/^\d{1,16}(-\d{1,16})?$/, 'Last-Event-ID is no id of an event.')
+    .default('0')
+    .describe('Id of the event to go on after.'),
+});
+
+/** A position in a list as clients hand it back: not for reading. */
+export function writeCursor(position: readonly [string | number, string]): string {
+  return Buffer.from(JSON.stringify(position)).toString('base64url');
+}
+
+function cursorOf<T>(schema: z.ZodType<T>) {
+  return z
+    .string()
+    .max(512)
+    .transform((text, context): T => {
+      const position = schema.safeParse(parseJson(Buffer.from(text, 'base64url').toString()));
+      if (position.success) return position.data;
+      context.addIssue('This is no cursor of a page.');
+      return z.NEVER;
+    })
+    .optional()
+    .describe('The `nextCursor` of the page before.');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,227 @@
+import { connect } from 'node:net';
+import { Command } from 'commander';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { FarmClient } from '../../cli/client/farm-client.ts';
+import { register } from '../../cli/commands/token.ts';
+import type { Role } from '../../common/contracts/tokens.ts';
+import { KEYS } from '../../common/redis/keys.ts';
+import { OPERATIONS } from '../../scheduler/http/operations.ts';
+import { type LiveApi, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
+
+const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
+
+let api: LiveApi;
+
+beforeAll(async () => {
+  api = await startApi();
+});
+
+beforeEach(() => api.reset());
+
+afterAll(() => api.close());
+
+const tokenOf = async (role: Role) => (await api.client.createToken({ role, name: `the-${role}` })).token;
+const as = (token: string) => new FarmClient({ url: api.url, token });
+
+test('lets nobody in without a token, except to the probes', async () => {
+  for (const path of ['/api/v1/builds', '/api', '/metrics', '/queues', '/schemas/module.json', '/nowhere']) {
+    const refused = await fetch(`${api.url}${path}`, { headers: { authorization: 'Bearer wrong' } });
+    expect([path, refused.status]).toEqual([path, 401]);
+    expect(refused.headers.get('content-type')).toContain('application/problem+json');
+    expect((await api.call(path)).status).toBe(path === '/nowhere' ? 404 : 200);
+  }
+  for (const path of ['/healthz', '/readyz']) expect((await fetch(`${api.url}${path}`)).status).toBe(200);
+});
+
+test('a viewer looks, a builder builds, an admin makes tokens', async () => {
+  const viewer = as(await tokenOf('viewer'));
+  const builder = as(await tokenOf('builder'));
+  await expect(viewer.submit(SUBMISSION)).rejects.toMatchObject({ code: 'Forbidden' });
+  await expect(viewer.plan(SUBMISSION)).rejects.toMatchObject({ code: 'Forbidden' });
+  expect(await api.redis.exists(KEYS.builds)).toBe(0);
+  const { buildId } = await builder.submit(SUBMISSION);
+  await expect(viewer.cancel(buildId)).rejects.toMatchObject({ code: 'Forbidden' });
+  expect(await viewer.build(buildId)).toMatchObject({ state: 'queued' });
+  for (const client of [viewer, builder]) {
+    await expect(client.createToken({ role: 'admin' })).rejects.toMatchObject({ code: 'Forbidden' });
+    await expect(client.tokens()).rejects.toMatchObject({ code: 'Forbidden' });
+    await expect(client.revokeToken('the-viewer')).rejects.toMatchObject({ code: 'Forbidden' });
+  }
+  await builder.cancel(buildId);
+  expect(await viewer.build(buildId)).toMatchObject({ state: 'cancelled' });
+});
+
+test('a viewer reads no secret anywhere', async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await api.work();
+  const viewer = await tokenOf('viewer');
+  const sealed = await api.redis.hget(
+    KEYS.work((await api.client.build(buildId)).modules[0]?.layerBuild ?? ''),
+    'spec',
+  );
+  const { sshPassword } = JSON.parse(sealed ?? '{}').vms[0].communicator ?? {};
+  const [queue] = await boardOf(viewer);
+  const paths = OPERATIONS.filter(({ method, role }) => method === 'get' && role === 'viewer')
+    .map(({ path }) => path.replace('{id}', buildId).replace('{vm}', 'vm'))
+    .concat('/queues', `/queues/api/queues?activeQueue=${queue?.name}`);
+  for (const path of paths) {
+    const answer = await api.call(path, {}, viewer);
+    const text = await answer.text();
+    expect([path, answer.status]).toEqual([path, 200]);
+    for (const secret of [SECRET, sshPassword, TOKEN, viewer]) if (secret) expect(text).not.toContain(secret);
+  }
+});
+
+test('keeps no token but its hash, refuses the revoked and the expired, and notes the last use', async () => {
+  const { token } = await api.client.createToken({ role: 'viewer', name: 'ci', expires: '30d' });
+  await expect(api.client.createToken({ role: 'viewer', name: 'ci' })).rejects.toMatchObject({ code: 'NameTaken' });
+  await expect(api.client.createToken({ role: 'viewer', name: 'bootstrap' })).rejects.toMatchObject({
+    code: 'NameTaken',
+  });
+  const { token: brief } = await api.client.createToken({ role: 'viewer', name: 'brief', expires: '1h' });
+  const { token: eternal } = await api.client.createToken({ role: 'viewer' });
+  for (const known of [token, brief, eternal]) await as(known).builds();
+  const [listed, ...others] = (await api.client.tokens()).filter(({ expiresAt }) => expiresAt !== null).toReversed();
+  expect(listed).toMatchObject({ name: 'ci', role: 'viewer', createdBy: 'bootstrap', lastUsedAt: expect.any(Number) });
+  expect((listed?.expiresAt ?? 0) - (listed?.createdAt ?? 0)).toBe(30 * 86_400_000);
+  expect(others).toHaveLength(1);
+  for (const key of await api.redis.keys('*')) {
+    if ((await api.redis.type(key)) !== 'hash') continue;
+    expect(JSON.stringify([key, await api.redis.hgetall(key)])).not.toContain(token);
+  }
+  const [hash = ''] = await api.redis.hmget(KEYS.tokens, 'brief');
+  expect(await api.redis.pttl(KEYS.token(hash ?? ''))).toBeGreaterThan(0);
+  await api.redis.pexpire(KEYS.token(hash ?? ''), 1);
+  await expect
+    .poll(() =>
+      as(brief)
+        .builds()
+        .catch(({ code }) => code),
+    )
+    .toBe('Unauthorized');
+  await api.client.revokeToken('ci');
+  await expect(as(token).builds()).rejects.toMatchObject({ code: 'Unauthorized' });
+  await expect(api.client.revokeToken('ci')).rejects.toMatchObject({ code: 'NotFound' });
+  expect(await as(eternal).builds()).toEqual([]);
+  // Both names are free again.
+  for (const name of ['ci', 'brief']) await api.client.createToken({ role: 'builder', name });
+});
+
+test('logs who asked for which change and what came of it', async () => {
+  const viewer = as(await tokenOf('viewer'));
+  const builder = as(await tokenOf('builder'));
+  const { buildId } = await builder.submit(SUBMISSION);
+  await viewer.cancel(buildId).catch(() => undefined);
+  await api.client.cancel(buildId);
+  await builder.submit({ ...SUBMISSION, files: [{ path: 'a', text: 'name: [' }] }).catch(() => undefined);
+  await api.client.revokeToken('the-viewer');
+  await builder.builds();
+  const made = { who: 'bootstrap', role: 'admin', what: 'createToken', outcome: 'created' };
+  expect(api.audited()).toMatchObject([
+    { ...made, subject: 'the-viewer', subjectRole: 'viewer' },
+    { ...made, subject: 'the-builder' },
+    { who: 'the-builder', what: 'submitBuild', outcome: 'accepted', build: buildId, modules: ['base', 'child'] },
+    { who: 'the-viewer', role: 'viewer', what: 'cancelBuild', outcome: 'Forbidden', build: buildId },
+    { who: 'bootstrap', what: 'cancelBuild', outcome: 'cancelled', build: buildId },
+    { who: 'the-builder', what: 'submitBuild', outcome: 'InvalidModule' },
+    { who: 'bootstrap', what: 'revokeToken', outcome: 'revoked', subject: 'the-viewer' },
+  ]);
+  expect(JSON.stringify(api.audited())).not.toContain(TOKEN);
+});
+
+test('a link with the token becomes a cookie, which changes nothing from a page of another host', async () => {
+  const answer = await fetch(`${api.url}/queues?token=${encodeURIComponent(TOKEN)}&x=1`, { redirect: 'manual' });
+  expect([answer.status, answer.headers.get('location')]).toEqual([303, '/queues?x=1']);
+  const [cookie = '', ...attributes] = (answer.headers.get('set-cookie') ?? '').split('; ');
+  expect(attributes).toEqual(expect.arrayContaining(['HttpOnly', 'SameSite=Strict']));
+  expect(await (await fetch(`${api.url}/queues`, { headers: { cookie } })).text()).toContain('<title>');
+  const cancel = (headers: Record<string, string>) =>
+    fetch(`${api.url}/api/v1/builds/01J/cancel`, { method: 'POST', headers: { cookie, ...headers } });
+  expect((await cancel({ origin: 'http://evil.example' })).status).toBe(403);
+  expect((await cancel({})).status).toBe(403);
+  expect((await cancel({ origin: api.url })).status).toBe(404);
+  // A path that begins with two slashes must not lead to the host it seems to name.
+  const lines = await raw(`GET //evil.example/?token=${encodeURIComponent(TOKEN)} HTTP/1.1`);
+  expect(lines.find((line) => /^location:/i.test(line)) ?? 'none').not.toContain('//');
+});
+
+async function raw(request: string): Promise<string[]> {
+  const socket = connect(Number(new URL(api.url).port), '127.0.0.1');
+  socket.end(`${request}\r\nhost: farm\r\nconnection: close\r\n\r\n`);
+  return (await socket.setEncoding('utf8').toArray()).join('').split('\r\n');
+}
+
+test('pages ask no other host for anything, run no foreign script and stand in no frame', async () => {
+  for (const path of ['/queues', '/api', '/api/v1/builds', '/healthz']) {
+    const answer = await api.call(path);
+    const policy = answer.headers.get('content-security-policy') ?? '';
+    expect(policy).toContain("default-src 'self'");
+    expect(policy).toContain("frame-ancestors 'none'");
+    expect(policy).not.toMatch(/https?:|\*|script-src[^;]*unsafe/);
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(answer.headers.get('referrer-policy')).toBe('no-referrer');
+    expect(answer.headers.get('x-powered-by')).toBeNull();
+    const text = await answer.text();
+    expect(text.match(/<(link|script|img)\b[^>]*(https?:)?\/\/[^>]*>/g)).toBeNull();
+    for (const [, asset] of text.matchAll(/(?:src|href)="(static\/[^"]+)"/g)) {
+      const style = await api.call(`/queues/${asset}`);
+      expect([asset, style.status]).toEqual([asset, 200]);
+      if (asset?.endsWith('.css')) expect(await style.text()).not.toMatch(/(@import|url\()\s*["']?(https?:)?\/\//);
+    }
+  }
+});
+
+test('the board of queues is for looking, at references of jobs alone', async () => {
+  await api.client.submit(SUBMISSION);
+  await api.work();
+  const viewer = await tokenOf('viewer');
+  const name =
+    (await boardOf(viewer)).find(({ counts }) => Object.values(counts).some((count) => count > 0))?.name ?? '';
+  const { jobs = [] } = (await boardOf(viewer, name)).find((queue) => queue.name === name) ?? {};
+  expect(jobs.length).toBeGreaterThan(0);
+  for (const job of jobs)
+    expect(Object.keys(job.data).toSorted()).toEqual(['dispatch', 'generation', 'layerBuild', 'phase', 'vm']);
+  for (const token of [viewer, TOKEN]) {
+    const refused = await api.call(`/queues/api/queues/${name}/pause`, { method: 'PUT' }, token);
+    expect(refused.status).toBe(403);
+  }
+});
+
+const boardSchema = z.object({
+  queues: z.array(
+    z.object({
+      name: z.string(),
+      counts: z.record(z.string(), z.number()),
+      jobs: z.array(z.object({ data: z.record(z.string(), z.unknown()) })),
+    }),
+  ),
+});
+
+async function boardOf(token: string, activeQueue = '') {
+  return boardSchema.parse(await (await api.call(`/queues/api/queues?activeQueue=${activeQueue}`, {}, token)).json())
+    .queues;
+}
+
+test('the command line makes, lists and revokes tokens', async () => {
+  const slipway = async (...args: string[]) => {
+    const written: string[] = [];
+    const out = vi.spyOn(process.stdout, 'write').mockImplementation((text) => Boolean(written.push(String(text))));
+    const note = vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+    const program = new Command('slipway').exitOverride();
+    register(program);
+    await program
+      .parseAsync(['token', ...args, '--url', api.url, '--token', TOKEN], { from: 'user' })
+      .finally(() => [out, note].map((spy) => spy.mockRestore()));
+    return written.join('').trim();
+  };
+  const token = await slipway('create', '--role', 'builder', '--name', 'laptop', '--expires', '30d');
+  expect(await as(token).submit(SUBMISSION)).toMatchObject({ buildId: expect.any(String) });
+  const listed = await slipway('list');
+  expect(listed).toMatch(/laptop +builder /);
+  expect(listed).not.toContain(token);
+  expect(JSON.parse(await slipway('list', '--json')).tokens).toMatchObject([{ name: 'laptop', role: 'builder' }]);
+  await slipway('revoke', 'laptop');
+  await expect(as(token).builds()).rejects.toMatchObject({ code: 'Unauthorized' });
+  await expect(slipway('create', '--role', 'owner')).rejects.toThrow(/viewer, builder, admin/);
+});

@@ -1,0 +1,145 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { FarmClient } from '../../cli/client/farm-client.ts';
+import { systemClock } from '../../common/clock/clock.ts';
+import { type Config, configSchema } from '../../common/config/schema.ts';
+import { createFarmKey } from '../../common/config/sealing.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
+import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
+import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { createMetrics } from '../../common/metrics/farm-metrics.ts';
+import { openRedis, useRedis } from '../../common/redis/connections.ts';
+import { takeReady } from '../../common/redis/dispatches.ts';
+import { subscribeNotices } from '../../common/redis/notices.ts';
+import { createPhaseStore } from '../../common/redis/phase-store.ts';
+import { advertise } from '../../common/redis/presence.ts';
+import { BuildService } from '../../scheduler/builds/build-service.ts';
+import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
+import { createApp } from '../../scheduler/http/app.ts';
+import { measureFarm } from '../../scheduler/measure.ts';
+import { startRedis } from '../harness/redis-server.ts';
+import { sampleLayerVm } from '../harness/sample-spec.ts';
+
+/** The token of the configuration. */
+export const TOKEN = 'a token of the test';
+/** What nobody may ever read from the API. */
+export const SECRET = 'open sesame';
+export const LAB = {
+  name: 'lab',
+  namespace: 'slipway',
+  limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 16 * 1024 ** 3 },
+};
+/** Two modules, one on the other. */
+export const MODULES = `
+name: base
+vms:
+  - name: vm
+    source: { blank: true }
+    resources: { cpu: 1, memory: 1Gi }
+    communicator: { type: ssh, sshUsername: root, sshPassword: ${SECRET} }
+---
+name: child
+vms:
+  - name: vm
+    source: { buildRef: { name: base } }
+    resources: { cpu: 1, memory: 1Gi }
+`;
+const PICTURE = [0x89, 0x50, 0x4e, 0x47, 0xff, 0x00];
+
+export type LiveApi = Awaited<ReturnType<typeof startApi>>;
+
+/** The HTTP interface on a port of its own and a Redis of its own; `limits` replace those of the configuration. */
+export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
+  const resources = new ReleaseStack();
+  const lines: string[] = [];
+  const logger = createLogger({ name: 'test', level: 'silent', destination: { write: (line) => lines.push(line) } });
+  const server = await startRedis();
+  resources.defer('redis-server', () => server.stop());
+  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
+  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
+  const store = createPhaseStore({ redis, notices });
+  const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
+  const clock = systemClock;
+  const agent = createGuardedAgent({ allowPrivateAddresses: false });
+  const metrics = createMetrics();
+  const builds = new BuildService({
+    redis,
+    agent,
+    clock,
+    farmKey: createFarmKey('key'),
+    clusters: [LAB],
+    retentionMs: 60_000,
+  });
+  const app = createApp({
+    redis,
+    queues,
+    builds,
+    logger,
+    token: TOKEN,
+    metrics,
+    limits: { ...configSchema.parse({}).http.limits, ...limits },
+    clusters: [LAB],
+    isReady: () => true,
+    measure: () => measureFarm(metrics, { redis, queues, clock, logger, clusters: [LAB] }),
+    openListener: () => openRedis({ url: server.url, logger }, 'listener'),
+    liveScreenshot: async () => null,
+  });
+  const url = await listen(resources, app);
+  return {
+    url,
+    redis,
+    queues,
+    client: new FarmClient({ url, token: TOKEN }),
+    /** Lines of the audit log so far. */
+    audited: () => lines.map((line) => JSON.parse(line)).filter(({ audit }) => audit === true),
+    /** A request with the token of the configuration, unless another one is given. */
+    call: (path: string, init: RequestInit = {}, token = TOKEN) =>
+      fetch(`${url}${path}`, { ...init, headers: { authorization: `Bearer ${token}`, ...init.headers } }),
+    /** Empties Redis and puts a worker of every phase there. */
+    reset: async () => {
+      await redis.flushall();
+      lines.length = 0;
+      for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
+    },
+    /** Executes whatever becomes ready until nothing does. */
+    work: async () => {
+      for (;;) {
+        const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
+        if (jobs.length === 0) return;
+        await queues.add(jobs);
+        for (const { reference } of jobs) {
+          const claim = await store.claim(reference, 'w1');
+          if (!claim) continue;
+          const { phase, vm } = reference;
+          if (phase === 'provision') {
+            const log = { event: 'log', phase, source: 'step', line: 'a "module":"line"' } as const;
+            await store.emit(claim, { ...log, module: claim.spec.module.name, vm });
+            await store.saveScreenshot(claim, Buffer.from(PICTURE));
+          }
+          const result = phase === 'snapshot' ? { layerVm: sampleLayerVm(vm, 's') } : {};
+          await store.commit(claim, { outcome: 'succeeded', ...result });
+        }
+      }
+    },
+    close: () => resources.close(),
+  };
+}
+
+async function listen(resources: ReleaseStack, app: ReturnType<typeof createApp>): Promise<string> {
+  const http = createServer(app).listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  resources.defer('http', async () => {
+    http.closeAllConnections();
+    http.close();
+  });
+  const address = http.address();
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+}
+
+/** All items of a stream. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}

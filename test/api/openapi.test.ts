@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { ERRORS } from '../../common/errors/error-table.ts';
+import { type LiveApi, MODULES, startApi } from './live-api.ts';
+
+const schema = z.custom<z.core.JSONSchema.JSONSchema>((value) => typeof value === 'object');
+const contentSchema = z.record(z.string(), z.object({ schema: schema.optional() }));
+const operationSchema = z.object({
+  operationId: z.string(),
+  security: z.array(z.unknown()).optional(),
+  parameters: z.array(z.object({ name: z.string(), in: z.enum(['path', 'query', 'header']), schema })),
+  requestBody: z.object({ content: contentSchema }).optional(),
+  responses: z.record(z.string(), z.object({ content: contentSchema.optional() })),
+});
+const documentSchema = z.object({
+  openapi: z.literal('3.1.0'),
+  paths: z.record(z.string(), z.record(z.string(), operationSchema)),
+  components: z.object({ schemas: z.object({ Problem: schema }) }),
+});
+
+interface DescribedOperation extends z.infer<typeof operationSchema> {
+  readonly method: string;
+  readonly path: string;
+}
+
+let api: LiveApi;
+let document: z.infer<typeof documentSchema>;
+let operations: readonly DescribedOperation[];
+/** Values of path parameters with which every operation succeeds. */
+let known: Readonly<Record<string, string>>;
+
+beforeAll(async () => {
+  api = await startApi();
+  await api.reset();
+  document = documentSchema.parse(await (await api.call('/api/openapi.json')).json());
+  operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ ...operation, method: method.toUpperCase(), path })),
+  );
+  const { buildId } = await api.client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
+  await api.work();
+  await api.client.createToken({ role: 'viewer', name: 'somebody' });
+  known = { id: buildId, vm: 'vm', name: 'somebody' };
+});
+
+afterAll(() => api.close());
+
+/** Bodies with which operations that take one succeed. */
+const BODIES: Readonly<Record<string, unknown>> = {
+  submitBuild: { files: [{ path: 'a.yaml', text: MODULES }] },
+  plan: { files: [{ path: 'a.yaml', text: MODULES }] },
+  createToken: { role: 'viewer', expires: '1h' },
+};
+
+function ask(operation: DescribedOperation, { values = known, query = '', body = BODIES[operation.operationId] } = {}) {
+  const path = operation.path.replaceAll(/\{(\w+)\}/g, (_match, name: string) => values[name] ?? 'nobody');
+  const headers = { 'content-type': 'application/json' };
+  return api.call(`${path}${query}`, {
+    method: operation.method,
+    redirect: 'manual',
+    ...(operation.requestBody ? { headers, body: JSON.stringify(body) } : {}),
+  });
+}
+
+async function expectProblem(answer: Response, what: string): Promise<void> {
+  expect([what, answer.headers.get('content-type')]).toEqual([what, 'application/problem+json; charset=utf-8']);
+  const problem = z.fromJSONSchema(document.components.schemas.Problem).parse(await answer.json());
+  const { code, status } = z.object({ code: z.string(), status: z.int() }).parse(problem);
+  expect([what, Object.keys(ERRORS)]).toEqual([what, expect.arrayContaining([code])]);
+  expect([what, status]).toEqual([what, answer.status]);
+}
+
+test('every operation answers as it is described', async () => {
+  expect(operations.length).toBeGreaterThan(15);
+  for (const operation of operations.toSorted(
+    (a, b) => Number(a.method === 'DELETE') - Number(b.method === 'DELETE'),
+  )) {
+    const answer = await ask(operation);
+    const { operationId: id, responses } = operation;
+    const described = responses[String(answer.status)];
+    expect([id, Object.keys(responses)]).toEqual([id, expect.arrayContaining([String(answer.status)])]);
+    const [type = '', { schema: shape = undefined } = {}] = Object.entries(described?.content ?? {})[0] ?? [];
+    const text = await answer.text();
+    expect([id, answer.headers.get('content-type')?.split(';')[0] ?? '']).toEqual([id, type]);
+    if (shape === undefined) continue;
+    const values =
+      type === 'text/event-stream' ? [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => data ?? '') : [text];
+    expect(values.length).toBeGreaterThan(0);
+    for (const value of values) {
+      const read = z.fromJSONSchema(shape).safeParse(JSON.parse(value));
+      expect([id, read.error?.message]).toEqual([id, undefined]);
+    }
+  }
+});
+
+test('only the probes are open', async () => {
+  for (const { method, path, operationId, security } of operations) {
+    const open = ['isAlive', 'isReady'].includes(operationId);
+    expect([operationId, security]).toEqual([operationId, open ? [] : undefined]);
+    const answer = await fetch(`${api.url}${path}`, { method });
+    expect([operationId, answer.status]).toEqual([operationId, open ? 200 : 401]);
+    if (!open) await expectProblem(answer, operationId);
+  }
+});
+
+test('unknown and wrong inputs are refused with problem details', async () => {
+  for (const operation of operations) {
+    if (operation.security) continue;
+    const { operationId: id, parameters, requestBody } = operation;
+    await expectProblem(await ask(operation, { query: '?unknown=1' }), `${id}, unknown query`);
+    const inPath = parameters.filter((parameter) => parameter.in === 'path');
+    if (inPath.length > 0) await expectProblem(await ask(operation, { values: {} }), `${id}, unknown path`);
+    if (requestBody) {
+      for (const body of [{ unknown: 1 }, { ...Object(BODIES[id]), unknown: 1 }, [], 'text', null]) {
+        await expectProblem(await ask(operation, { body }), `${id}, body ${JSON.stringify(body)}`);
+      }
+    }
+    for (const { name, in: place } of parameters) {
+      const wrong = place === 'query' && ['limit', 'cursor', 'noCache', 'strict', 'wait', 'follow'].includes(name);
+      if (wrong) await expectProblem(await ask(operation, { query: `?${name}=%00` }), `${id}, wrong ${name}`);
+    }
+  }
+  for (const path of ['/api/v1/nothing', '/nothing', '/api/v1/builds/x/y/z', '/api/v1/builds/%ff']) {
+    await expectProblem(await api.call(path), path);
+  }
+});

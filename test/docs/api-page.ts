@@ -1,0 +1,63 @@
+import { jsonSchema, parametersOf } from '../../scheduler/http/openapi.ts';
+import { type Answer, OPERATIONS, type Operation } from '../../scheduler/http/operations.ts';
+import { submissionSchema } from '../../scheduler/http/requests.ts';
+import { typeText } from '../../scheduler/http/type-text.ts';
+
+/** Says how the API is used, and what each operation takes and answers; blocks of Markdown. */
+export function apiBlocks(table: (head: readonly string[], rows: readonly (readonly string[])[]) => string): string[] {
+  return [
+    'A farm serves this as a page at `/api` and as OpenAPI 3.1 at `/api/openapi.json`. It is written from the schemas that validate requests, in `scheduler/http/operations.ts`; what is not in that table is not served. Beside it, `/queues` shows the queues for looking only.',
+    '## Who may do what',
+    'Every request carries a token: `Authorization: Bearer …`. A browser gets it as a cookie from a link with `?token=…`. Only `/healthz` and `/readyz` are open. The token in the file `http.tokenFile` is an admin; it makes the others: `slipway token create --role builder --name ci --expires 30d`. A token is shown once, and kept as its SHA-256 only.',
+    table(
+      ['role', 'may'],
+      [
+        ['viewer', 'read everything but tokens; no secret is in what can be read'],
+        ['builder', 'also plan, submit and cancel builds'],
+        ['admin', 'also make, list and revoke tokens'],
+      ],
+    ),
+    'Every attempt to change something is one line of the log of the scheduler with `"audit":true`: `who` (name of the token) and `role`, `what` (id of the operation), `build` and `modules` or `subject`, and `outcome`.',
+    '## What all operations have in common',
+    '- A refusal is a problem (RFC 9457) as `application/problem+json`. Match on its `code`; [errors.md](errors.md) has them all.\n- A list is a page of `limit` rows. Where there is more, `nextCursor` is the `cursor` of the next page; otherwise it is null.\n- A submission with an `Idempotency-Key` can be sent again: the same request is the same build.\n- Streams are server-sent events. `Last-Event-ID` goes on where one was cut.\n- Bodies, requests in a minute, streams and layers in the making are bounded by `http.limits` of [configuration.md](configuration.md). What is too much is answered with 429 and `Retry-After`.',
+    '## Operations',
+    ...OPERATIONS.flatMap((operation) => operationBlocks(operation, table)),
+  ];
+}
+
+function operationBlocks(
+  operation: Operation,
+  table: (head: readonly string[], rows: readonly (readonly string[])[]) => string,
+): string[] {
+  const { method, path, summary, role, answers, body } = operation;
+  const parameters = parametersOf(operation).map(({ name, in: place, required, description = '', schema }) => [
+    `\`${name}\``,
+    required ? `${place}, required` : place,
+    `\`${typeText(schema)}\``,
+    description,
+  ]);
+  return [
+    `### ${method.toUpperCase()} ${path}`,
+    `${summary} ${role === null ? 'Open to everybody.' : `Needs the role ${role}.`}`,
+    ...(parameters.length > 0 ? [table(['parameter', 'in', 'type', 'meaning'], parameters)] : []),
+    ...(body === undefined ? [] : bodyBlocks(body)),
+    ...Object.entries(answers).flatMap(answerBlocks),
+  ];
+}
+
+function bodyBlocks(body: NonNullable<Operation['body']>): string[] {
+  if (body !== 'modules') return ['Takes JSON:', code(typeText(jsonSchema(body, 'input')))];
+  return ['Takes modules as YAML or JSON documents, or JSON:', code(typeText(jsonSchema(submissionSchema, 'input')))];
+}
+
+function answerBlocks([status, { mediaType = 'application/json', schema }]: [string, Answer]): string[] {
+  const type = mediaType === null ? 'without a body' : `\`${mediaType}\``;
+  return [
+    `Answers ${status}, ${type}${schema ? ':' : '.'}`,
+    ...(schema ? [code(typeText(jsonSchema(schema, 'output')))] : []),
+  ];
+}
+
+function code(text: string): string {
+  return `\`\`\`ts\n${text}\n\`\`\``;
+}

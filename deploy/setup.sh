@@ -99,7 +99,7 @@ ensure_packages() {
   install_packages "${missing[@]}"
 }
 
-# Only the packages: `npx slipway` links this checkout, so a `prepare` script would compile it once per user.
+# The first time this compiles too (package.json: prepare); npx runs prepare again when it links this checkout.
 ensure_node_modules() {
   local installed=node_modules/.package-lock.json
   [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ] || return 0

@@ -30,7 +30,7 @@ export function readReadyEvent(line: string): Record<string, unknown> | undefine
 export class FarmChild {
   readonly name: string;
   readonly #process: ChildProcess;
-  /** Resolves when the process has ended, however. */
+  /** Resolves when the process has ended, however, and its log is written. */
   readonly ended: Promise<void>;
   /** The fields of its ready line. @throws FarmUnreachable with its last lines when it ends before, or takes too long. */
   readonly ready: Promise<Record<string, unknown>>;
@@ -42,10 +42,8 @@ export class FarmChild {
     const log = createWriteStream(spec.logFile, { flags: 'a', mode: 0o600 });
     this.#process.stdout?.pipe(log, { end: false });
     this.#process.stderr?.pipe(log, { end: false });
-    this.ended = once(this.#process, 'close').then(
-      () => void log.end(),
-      () => void log.end(),
-    );
+    const closeLog = () => new Promise<void>((resolve) => log.end(() => resolve()));
+    this.ended = once(this.#process, 'close').then(closeLog, closeLog);
     this.ready = waitForLine(this.#process, spec.readReady, spec.name);
     this.ready.catch(() => {});
   }

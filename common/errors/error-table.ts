@@ -64,6 +64,11 @@ export const ERRORS = {
     http: 400,
     solve: 'Correct the request; the message names the field. The API is described at /api/openapi.json.',
   },
+  RequestTooLarge: {
+    kind: 'invalid',
+    http: 413,
+    solve: 'Send less at once, or raise `http.limits.body` in the configuration.',
+  },
   InvalidConfig: {
     kind: 'invalid',
     http: 500,

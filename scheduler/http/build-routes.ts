@@ -49,14 +49,14 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
     const submission = readSubmission(request, query);
     await refuseFlood(redis, limits.layers);
     if (wait) admit(response);
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
     const accepted = await builds.submit(submission, key);
     const { buildId, plan } = accepted;
     audit(response, { outcome: 'accepted', build: buildId, modules: plan.modules.map(({ name }) => name) });
     for (const { action } of plan.modules) metrics.layers.inc({ action });
     response.location(`/api/v1/builds/${buildId}`);
     if (!wait) return void response.status(202).json(accepted);
-    const gone = new AbortController();
-    response.on('close', () => gone.abort());
     await untilFinished(options, buildId, gone.signal);
     if (!gone.signal.aborted) response.json(await view(redis, buildId));
   });
@@ -129,6 +129,7 @@ async function untilFinished(
   signal: AbortSignal,
 ): Promise<void> {
   const listener = await openListener();
+  if (signal.aborted) return listener.disconnect();
   signal.addEventListener('abort', () => listener.disconnect(), { once: true });
   try {
     for await (const event of readEvents(listener, { buildId, lastEventId: '0' }, signal)) {

@@ -41,7 +41,8 @@ function classify(error: unknown): { status: number; farmError: FarmError } {
   if (error instanceof FarmError) return { status: ERRORS[error.code].http, farmError: error };
   const refused = requestErrorSchema.safeParse(error);
   if (refused.success) {
-    const farmError = new FarmError('InvalidRequest', refused.data.message, { cause: error });
+    const code = refused.data.status === ERRORS.RequestTooLarge.http ? 'RequestTooLarge' : 'InvalidRequest';
+    const farmError = new FarmError(code, refused.data.message, { cause: error });
     return { status: refused.data.status, farmError };
   }
   if (error instanceof z.ZodError) {

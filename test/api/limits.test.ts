@@ -29,7 +29,8 @@ test('bounds bodies, streams and the layers in the making', async () => {
   api = await startApi({ body: 2_000, streams: 1, layers: 2 });
   await api.reset();
   const submit = (body: string) => api?.call('/api/v1/builds', { method: 'POST', body }) ?? Promise.reject();
-  expect((await submit(MODULES + '#'.repeat(2_000))).status).toBe(413);
+  const large = problemDetailsSchema.parse(await (await submit(MODULES + '#'.repeat(2_000))).json());
+  expect(large).toMatchObject({ status: 413, code: 'RequestTooLarge' });
   const accepted = await submit(MODULES);
   const events = `${accepted.headers.get('location')}/events`;
   const leave = new AbortController();

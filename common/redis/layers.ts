@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type LayerRecord, layerRecordSchema } from '../contracts/layers.ts';
+import { type LayerRecord, type LayerSpec, layerRecordSchema } from '../contracts/layers.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
@@ -10,6 +10,7 @@ export interface Flight {
   readonly layerBuild: string;
   readonly module: string;
   readonly cluster: string;
+  readonly spec: LayerSpec;
 }
 
 /** The finished layers and those in flight. */
@@ -41,15 +42,16 @@ export async function readCatalog(redis: Redis): Promise<LayerCatalog> {
     Promise.all([readLayers(redis), redis.hgetall(KEYS.newest), redis.hgetall(KEYS.flights)]),
   );
   const flights = await Promise.all(
-    Object.entries(flying).map(async ([layerKey, layerBuild]): Promise<[string, Flight]> => {
-      const [module, cluster] = await readRedis(redis.hmget(KEYS.work(layerBuild), 'module', 'cluster'));
-      return [layerKey, { layerKey, layerBuild, module: module ?? '', cluster: cluster ?? '' }];
+    Object.entries(flying).map(async ([layerKey, layerBuild]): Promise<[string, Flight][]> => {
+      const [module, cluster, spec] = await readRedis(redis.hmget(KEYS.work(layerBuild), 'module', 'cluster', 'spec'));
+      if (!module || !cluster || !spec) return [];
+      return [[layerKey, { layerKey, layerBuild, module, cluster, spec: JSON.parse(spec) as LayerSpec }]];
     }),
   );
   return {
     layers: new Map(layers.map((record) => [record.layerKey, record])),
     newest: new Map(Object.entries(newest)),
-    flights: new Map(flights),
+    flights: new Map(flights.flat()),
   };
 }
 

@@ -9,11 +9,11 @@ import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { type LayerCatalog, readCatalog } from '../../common/redis/layers.ts';
+import { type Flight, type LayerCatalog, readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { type SubmissionReply, submitBuild } from '../../common/redis/submissions.ts';
 import { expandGraph, type GraphPlan } from '../graph/expand.ts';
-import type { Facts } from '../graph/facts.ts';
+import type { Facts, OfferedLayer } from '../graph/facts.ts';
 import { placeModules } from './place-modules.ts';
 import { resolveFacts } from './resolve-facts.ts';
 import { compileSubmission } from './submission.ts';
@@ -111,6 +111,7 @@ export class BuildService {
       catalog: {
         layers: Object.fromEntries(catalog.layers),
         newest: Object.fromEntries(catalog.newest),
+        inFlight: Object.fromEntries([...catalog.flights.values()].map((flight) => [flight.module, offered(flight)])),
         building: new Set(catalog.flights.keys()),
       },
       fingerprint: (secret) => farmKey.fingerprint(secret),
@@ -145,6 +146,16 @@ export class BuildService {
     });
     return placeModules(modules, clusters);
   }
+}
+
+/** A layer in flight as its children may start from it; sizes that its sources decide are not known yet. */
+function offered({ layerKey, spec }: Flight): OfferedLayer {
+  const vms = spec.vms.map(({ name, disks }) => ({
+    vm: name,
+    firmware: spec.module.vms.find((vm) => vm.name === name)?.firmware.kind ?? 'bios',
+    disks: disks.map(({ name: disk, sizeBytes, bus }) => ({ name: disk, sizeBytes: sizeBytes ?? 0, bus })),
+  }));
+  return { layerKey, vms };
 }
 
 function readModules({ files, variables, strict, rebuild }: BuildRequest): readonly CompiledModule[] {

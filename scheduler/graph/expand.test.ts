@@ -66,6 +66,7 @@ function catalogOf(plan: Plan, modules: readonly CompiledModule[]): Catalog {
   return {
     layers: Object.fromEntries(records.map((record) => [record.layerKey, record])),
     newest: Object.fromEntries(records.map((record) => [record.module, record.layerKey])),
+    inFlight: {},
     building: new Set(),
   };
 }
@@ -215,6 +216,17 @@ describe('what is done about a module', () => {
     expect(again.plan.warnings).toEqual([
       `Module "base": the identity of ${url} is not resolved; layerKey is provisional`,
     ]);
+  });
+
+  test('a parent that somebody else is building for the first time is waited for, not unknown', () => {
+    const disk = { name: 'disk', sizeBytes: 0, bus: 'virtio' } as const;
+    const inFlight = { base: { layerKey: 'k0', vms: [{ vm: 'main', firmware: 'bios' as const, disks: [disk] }] } };
+    const { layers } = expand([web], { ...EMPTY_CATALOG, inFlight, building: new Set(['k0']) });
+    expect(layers['web']).toMatchObject({ action: 'build', parents: ['k0'], provisional: false });
+    expect(layers['web']?.spec?.vms[0]?.disks[0]).toMatchObject({
+      sizeBytes: null,
+      origin: { kind: 'layer', layerKey: 'k0', vm: 'main', disk: 'disk' },
+    });
   });
 
   test('below a parent that nobody knows there is a plan, but nothing that could be built', () => {

@@ -1,5 +1,5 @@
-import type { LayerRecord } from '../../common/contracts/layers.ts';
-import type { Checksum, CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { LayerDisk, LayerRecord } from '../../common/contracts/layers.ts';
+import type { Checksum, CompiledModule, Firmware } from '../../common/contracts/module/compiled.ts';
 
 /** What was found out about a source that has no checksum. */
 export interface SourceFact {
@@ -18,18 +18,31 @@ export interface Facts {
   readonly files: Readonly<Record<string, string | null>>;
 }
 
-/** The layers that exist at the moment of planning, on any cluster of the farm. */
+/** What a module needs to know of the layer that it starts from. */
+export interface OfferedLayer {
+  readonly layerKey: string;
+  readonly vms: readonly {
+    readonly vm: string;
+    readonly firmware: Firmware['kind'];
+    /** Sizes are 0 where they are only known when the layer is there. */
+    readonly disks: readonly Pick<LayerDisk, 'name' | 'sizeBytes' | 'bus'>[];
+  }[];
+}
+
+/** The layers that exist at the moment of planning, on any cluster of the farm, and those on their way. */
 export interface Catalog {
   /** By layerKey; only those whose snapshots exist. */
   readonly layers: Readonly<Record<string, LayerRecord>>;
   /** layerKey of the newest succeeded version of a module, by the module's name. */
   readonly newest: Readonly<Record<string, string>>;
+  /** What others are building now, by module name: a module that was never built before is waited for. */
+  readonly inFlight: Readonly<Record<string, OfferedLayer>>;
   /** The layerKeys being built now. */
   readonly building: ReadonlySet<string>;
 }
 
 /** The catalog of no farm: everything is to be built. */
-export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, building: new Set() };
+export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, inFlight: {}, building: new Set() };
 
 /** What has to be resolved before planning, because no checksum says what it is. No duplicates. */
 export interface LooseEnds {

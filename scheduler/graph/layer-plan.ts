@@ -1,7 +1,7 @@
-import type { LayerRecord, LayerSpec, VmPlan } from '../../common/contracts/layers.ts';
+import type { LayerSpec, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { type ParentVm, planDisks } from './disks.ts';
-import { type Facts, own, sourceIdentity } from './facts.ts';
+import { type Facts, type OfferedLayer, own, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 import { planNetwork } from './network-plan.ts';
 
@@ -54,6 +54,6 @@ function hashesOf(module: CompiledModule, facts: Facts): Record<string, string> 
 }
 
 /** What a layer that exists offers to the VMs that start from it. */
-export function offeredBy(record: LayerRecord): ReadonlyMap<string, ParentVm> {
+export function offeredBy(record: OfferedLayer): ReadonlyMap<string, ParentVm> {
   return new Map(record.vms.map(({ vm, firmware, disks }) => [vm, { layerKey: record.layerKey, vm, firmware, disks }]));
 }

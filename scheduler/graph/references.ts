@@ -1,8 +1,7 @@
-import type { LayerRecord } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
-import { type Catalog, own } from './facts.ts';
+import { type Catalog, type OfferedLayer, own } from './facts.ts';
 import { problemOf } from './findings.ts';
 import { topologicalOrder } from './topological-order.ts';
 
@@ -17,7 +16,7 @@ export type ParentLink = {
   readonly parentVm: string;
 } & (
   | { readonly kind: 'module'; readonly parent: CompiledModule }
-  | { readonly kind: 'layer'; readonly parent: LayerRecord }
+  | { readonly kind: 'layer'; readonly parent: OfferedLayer }
 );
 
 export interface ResolvedModule {
@@ -104,7 +103,8 @@ function resolveVm(module: CompiledModule, wanted: Wanted, resolver: Resolver): 
     return parentVm === undefined ? undefined : { kind: 'module', vm: wanted.vm, parentVm, parent: submitted };
   }
   const newest = own(resolver.catalog.newest, wanted.module);
-  const record = newest === undefined ? undefined : own(resolver.catalog.layers, newest);
+  const finished = newest === undefined ? undefined : own(resolver.catalog.layers, newest);
+  const record = finished ?? own(resolver.catalog.inFlight, wanted.module);
   if (!record) {
     reportUnknown(module, { ...wanted, isGone: newest !== undefined }, resolver);
     return undefined;

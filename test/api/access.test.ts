@@ -176,9 +176,13 @@ test('the board of queues is for looking, at references of jobs alone', async ()
   await api.client.submit(SUBMISSION);
   await api.work();
   const viewer = await tokenOf('viewer');
-  const name =
-    (await boardOf(viewer)).find(({ counts }) => Object.values(counts).some((count) => count > 0))?.name ?? '';
-  const { jobs = [] } = (await boardOf(viewer, name)).find((queue) => queue.name === name) ?? {};
+  const [known] = (await boardOf(viewer)).filter(({ counts }) => Object.values(counts).some((count) => count > 0));
+  const name = known?.name ?? '';
+  // More than the farm ever puts there.
+  const queue = api.queues.all.find((candidate) => candidate.name === name);
+  const [job] = (await queue?.getJobs()) ?? [];
+  await job?.updateData({ ...job.data, sshPassword: SECRET });
+  const { jobs = [] } = (await boardOf(viewer, name)).find((shown) => shown.name === name) ?? {};
   expect(jobs.length).toBeGreaterThan(0);
   for (const job of jobs)
     expect(Object.keys(job.data).toSorted()).toEqual(['dispatch', 'generation', 'layerBuild', 'phase', 'vm']);

@@ -46,3 +46,13 @@ test('bounds bodies, streams and the layers in the making', async () => {
   await api.work();
   expect((await submit(MODULES)).status).toBe(202);
 });
+
+test('while Redis is away, says so, and lets the token of the configuration in', async () => {
+  api = await startApi();
+  const { token } = await api.client.createToken({ role: 'viewer' });
+  api.redis.disconnect();
+  const answer = await api.call('/api', {}, token);
+  expect(problemDetailsSchema.parse(await answer.json())).toMatchObject({ status: 503, code: 'RedisUnavailable' });
+  expect((await api.call('/api')).status).toBe(200);
+  expect((await api.call('/readyz')).status).toBe(503);
+});

@@ -4,6 +4,7 @@ import { describeOptions } from '../../common/config/load-config.ts';
 import { FAILURES } from '../../common/contracts/failures.ts';
 import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
 import { apiBlocks } from './api-page.ts';
+import { metricsPage } from './metrics-page.ts';
 
 /** A page of `docs/` that is written from the source it describes. */
 export interface ReferencePage {
@@ -15,6 +16,7 @@ export interface ReferencePage {
 export const REFERENCE_PAGES: readonly ReferencePage[] = [
   { path: 'docs/errors.md', render: errorsPage },
   { path: 'docs/configuration.md', render: configurationPage },
+  { path: 'docs/metrics.md', render: metricsPage },
   { path: 'docs/api.md', render: () => page('# The HTTP API', NOTICE, ...apiBlocks(table)) },
   { path: 'docs/cli.md', render: cliPage },
 ];

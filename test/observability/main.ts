@@ -42,8 +42,11 @@ async function observe(): Promise<boolean> {
   resources.defer('farm', () => farm.purge());
   const prometheus = await startPrometheus({ targets: targetsOf(farm), token: farm.connection.token }, resources);
   const from = clock.now();
+  // An increase is seen only between two scrapes.
+  await until(prometheus, { expr: 'sum(slipway_builds_total) == 0', from });
+  await until(prometheus, { expr: `count(up == 1) == ${PHASES.length + 1}`, from });
   await work(farm.client, media);
-  await untilCounted(prometheus, from);
+  await until(prometheus, { expr: 'sum(increase(slipway_builds_total[1h])) > 2', from });
   const span = { from, to: clock.now() };
   const down = await prometheus.downTargets();
   for (const target of down) console.log(`  target is down: ${target}`);
@@ -96,16 +99,9 @@ async function build(client: FarmClient, submission: Submission, expected: strin
   assert(outcome === expected, `The build should have ${expected}.`);
 }
 
-/** The last build is seen by Prometheus, and rates over it can be taken. */
-async function untilCounted(prometheus: Prometheus, from: number): Promise<void> {
-  for (;;) {
-    const series = await prometheus.queryRange('sum(increase(slipway_builds_total[1h])) > 2', {
-      from,
-      to: clock.now(),
-    });
-    if (series.length > 0) return;
-    await clock.after(500);
-  }
+/** Resolves when an expression was true once since a time; Prometheus tells nobody by itself. */
+async function until(prometheus: Prometheus, { expr, from }: { expr: string; from: number }): Promise<void> {
+  while ((await prometheus.queryRange(expr, { from, to: clock.now() })).length === 0) await clock.after(500);
 }
 
 /** Asks everything and prints what shows nothing. */

@@ -1,7 +1,6 @@
-import { join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ObjectKey } from '../api/objects.ts';
-import { type HostLayout, shortHash } from '../host/layout.ts';
+import { type HostLayout, runDirOf, shortHash } from '../host/layout.ts';
 import type { Machine } from '../qemu/machine.ts';
 import type { SwitchToOverlay } from '../storage/volumes.ts';
 
@@ -120,5 +119,5 @@ async function switchDrive(
 
 /** Sockets, discs and logs of the machine of a VMI. */
 export function machineRunDir({ layout }: { readonly layout: HostLayout }, vmiUid: string): string {
-  return join(layout.run, 'machines', vmiUid);
+  return runDirOf(layout, 'machines', vmiUid);
 }

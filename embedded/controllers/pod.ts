@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../api/api-error.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
 import type { MachineRef, PodLogOptions } from '../api/subresources/machine-access.ts';
+import { runDirOf } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import { namespacePath } from '../network/ip-command.ts';
 import { podNamespace, removeNamespace } from '../network/namespaces.ts';
@@ -114,7 +114,7 @@ export class PodController {
   }
 
   #directory(pod: KubeObject): string {
-    return join(this.#parts.context.layout.run, 'pods', uidOf(pod));
+    return runDirOf(this.#parts.context.layout, 'pods', uidOf(pod));
   }
 
   async #reconcile(key: ObjectKey): Promise<void> {

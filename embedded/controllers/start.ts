@@ -6,7 +6,7 @@ import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { Store } from '../api/store.ts';
 import type { MachineAccess } from '../api/subresources/machine-access.ts';
-import { layoutOf } from '../host/layout.ts';
+import { layoutOf, runDirOf } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import { probeKvm } from '../qemu/probe-kvm.ts';
 import { VolumeFiles } from '../storage/volumes.ts';
@@ -138,11 +138,14 @@ async function adoptMachines(context: ControllerContext, starter: MachineStarter
 async function removeOrphans(context: ControllerContext): Promise<void> {
   const { store, layout, clock, volumes } = context;
   const machinesDir = join(layout.run, 'machines');
-  for (const uid of await readdir(machinesDir).catch(() => [])) {
-    const owner = store.list<Vmi>('VirtualMachineInstance').find((vmi) => uidOf(vmi) === uid);
-    if (owner) continue;
-    await killProcesses(await findProcesses(join(machinesDir, uid)), clock);
-    await rm(join(machinesDir, uid), { recursive: true, force: true });
+  const owned = new Set(
+    store.list<Vmi>('VirtualMachineInstance').map((vmi) => runDirOf(layout, 'machines', uidOf(vmi))),
+  );
+  for (const name of await readdir(machinesDir).catch(() => [])) {
+    const directory = join(machinesDir, name);
+    if (owned.has(directory)) continue;
+    await killProcesses(await findProcesses(directory), clock);
+    await rm(directory, { recursive: true, force: true });
   }
   for (const uid of await volumes.volumes()) if (!store.hasUid(uid)) await volumes.remove(uid);
   await collectLayers(context);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
 
 /** Where the machine half keeps its files, and the prefix of every name it uses on the host. */
 export interface HostLayout {
@@ -20,9 +21,19 @@ export interface HostLayout {
   readonly prefix: string;
 }
 
-/** The layout of a data directory. */
+/** What the run directory of a machine or a pod adds to the path of a socket in it, e.g. `machines/0123456789ab/serial.sock`. */
+const SOCKET_BYTES = 33;
+/** `sun_path` of unix(7) holds 108 bytes with the final zero. */
+const LONGEST_SOCKET = 107;
+
+/** The layout of a data directory. @throws InvalidConfig when the paths of sockets in it would be too long */
 export function layoutOf(dataDir: string): HostLayout {
   const absolute = resolve(dataDir);
+  const longest = LONGEST_SOCKET - SOCKET_BYTES - '/run/'.length;
+  if (Buffer.byteLength(absolute) > longest) {
+    const message = `The path of the data directory is longer than ${longest} bytes, so no socket fits: ${absolute}`;
+    throw new FarmError('InvalidConfig', message);
+  }
   return {
     dataDir: absolute,
     volumes: join(absolute, 'volumes'),
@@ -30,6 +41,11 @@ export function layoutOf(dataDir: string): HostLayout {
     run: join(absolute, 'run'),
     prefix: `sw${shortHash(absolute, 8)}`,
   };
+}
+
+/** Sockets, discs and logs of one machine or pod; its uid is shortened, as paths of sockets must be. */
+export function runDirOf({ run }: HostLayout, kind: 'machines' | 'pods', uid: string): string {
+  return join(run, kind, shortHash(uid, 12));
 }
 
 /** The first hexadecimal digits of the SHA-256 of a text: a name that fits where names must be short. */

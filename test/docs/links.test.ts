@@ -1,0 +1,28 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { packagePath } from '../../common/config/package-root.ts';
+import { headingAnchors, linkTargets, markdownPages } from './markdown.ts';
+
+test.each(markdownPages())('every link of %s leads somewhere', (page) => {
+  const targets = linkTargets(readFileSync(packagePath(page), 'utf8'));
+  expect(targets.filter((target) => !/^[a-z]+:/i.test(target)).flatMap((target) => brokenLink(page, target))).toEqual(
+    [],
+  );
+});
+
+test('finds links and headings, and tells broken ones', () => {
+  expect(linkTargets('[a](b.md#c) `[no](code)`\n```sh\n[no](fence)\n```\n')).toEqual(['b.md#c']);
+  expect([...headingAnchors('# A `b`: c!\n## Same\n## Same\n')]).toEqual(['a-b-c', 'same', 'same-1']);
+  expect(brokenLink('README.md', 'docs/nowhere.md')).toEqual(['docs/nowhere.md: there is no such file']);
+  expect(brokenLink('README.md', '#no-such-heading')).toEqual(['#no-such-heading: there is no such heading']);
+});
+
+function brokenLink(page: string, target: string): string[] {
+  const [path = '', anchor] = target.split('#');
+  const file = path === '' ? page : join(dirname(page), decodeURIComponent(path));
+  if (!existsSync(packagePath(file))) return [`${target}: there is no such file`];
+  if (anchor === undefined) return [];
+  const anchors = headingAnchors(readFileSync(packagePath(file), 'utf8'));
+  return anchors.has(anchor) ? [] : [`${target}: there is no such heading`];
+}

@@ -6,7 +6,7 @@ export const connectionSchema = z.object({
   token: z.string(),
   kubeconfig: z.string(),
   redisUrl: z.string(),
-  /** Process ids by role: `up`, `redis`, `embedded`, `scheduler`, `import`, `boot-keystrokes`, `provision`, `snapshot`. */
+  /** Process ids by role: `up` itself, each service that it started by its folder's name, and the workers by phase. */
   pids: z.record(z.string(), z.array(z.int())),
 });
 

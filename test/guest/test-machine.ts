@@ -43,18 +43,19 @@ export class TestMachine {
     this.#serial = once(server, 'listening');
     server.unref();
     const firmware = options.firmware === 'uefi' ? ['-bios', '/usr/share/ovmf/OVMF.fd'] : [];
-    this.#process = spawn(
-      'qemu-system-x86_64',
-      // biome-ignore format: one device a line
-      [
-        '-machine', 'q35,accel=tcg', '-m', '256', '-display', 'none', '-qmp', 'stdio', '-S', ...firmware,
-        '-serial', `unix:${socket}`,
-        '-drive', `file=${options.disk},if=none,id=disk`, '-device', 'virtio-blk-pci,drive=disk,bootindex=1',
-        '-drive', `file=${options.cdrom},if=none,id=cdrom,media=cdrom`, '-device', 'ide-cd,drive=cdrom,bootindex=2',
-        '-netdev', 'user,id=net,hostfwd=tcp:127.0.0.1:0-:22', '-device', `${options.nic},netdev=net`,
-      ],
-      { stdio: ['pipe', 'pipe', 'inherit'] },
-    );
+    const devices = [
+      `-serial unix:${socket}`,
+      `-drive file=${options.disk},if=none,id=disk`,
+      '-device virtio-blk-pci,drive=disk,bootindex=1',
+      `-drive file=${options.cdrom},if=none,id=cdrom,media=cdrom`,
+      '-device ide-cd,drive=cdrom,bootindex=2',
+      '-netdev user,id=net,hostfwd=tcp:127.0.0.1:0-:22',
+      `-device ${options.nic},netdev=net`,
+    ].flatMap((option) => option.split(' '));
+    const machine = ['-machine', 'q35,accel=tcg', '-m', '256', '-display', 'none', '-qmp', 'stdio', '-S'];
+    this.#process = spawn('qemu-system-x86_64', [...machine, ...firmware, ...devices], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.exited = once(this.#process, 'exit').then(([code]) => {
       server.close();
       return code as number | null;

@@ -128,7 +128,7 @@ function planRestart({ store, machine, instance, body }: Situation): Change {
   const strategy = runStrategyOf(machine);
   const grace = body['gracePeriodSeconds'];
   if (grace !== undefined && grace !== null && grace !== 0) {
-    throw badRequest('For force restart, only gracePeriod=0 is supported for now');
+    throw badRequest('For force restart, only gracePeriod=0 is supported');
   }
   if (strategy === 'Halted' || strategy === 'Once') {
     throw machineError(machine, `${strategy} does not support manual restart requests`);

@@ -74,12 +74,13 @@ export const METRICS = {
   phaseJobs: {
     type: 'counter',
     name: 'slipway_phase_jobs_total',
-    help: 'Phase jobs that ended, by phase, outcome and, for failures, reason.',
+    help: 'Phase jobs that ended, by phase, outcome and what had failed; requeue: tried again.',
     of: ['worker'],
     labels: { phase: PHASES, outcome: PHASE_ENDS, reason: ['', ...Object.keys(FAILURES)] },
     series: [
       ...PHASE_ENDS.filter((outcome) => outcome !== 'failed').map((outcome) => ({ outcome, reason: '' })),
       ...Object.keys(FAILURES).map((reason) => ({ outcome: 'failed', reason })),
+      { outcome: 'requeue', reason: 'Fault' },
     ],
   },
   phaseDuration: {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { FAILURES, type Failure } from '../contracts/failures.ts';
+import { FAILURES, type Failure, type FailureReason } from '../contracts/failures.ts';
 import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
 import type { JobReference, Phase } from '../contracts/phases.ts';
@@ -15,6 +15,16 @@ const MAX_FAULTS = 5;
 /** Pause before the first of them, doubled for each further one. */
 const FIRST_BACKOFF_MS = 2_000;
 
+/** How a phase ended. */
+export interface PhaseEnd {
+  readonly phase: Phase;
+  /** `succeeded`, `failed`, `cancelled`, or `requeue` when it is tried again, for whatever reason. */
+  readonly outcome: string;
+  /** Why it failed, as its executor said; empty when it did not. */
+  readonly reason: FailureReason | '';
+  readonly elapsedMs: number;
+}
+
 /** What a phase store works with. */
 export interface PhaseStoreOptions {
   /** Role `producer`. */
@@ -22,8 +32,8 @@ export interface PhaseStoreOptions {
   readonly notices: Notices;
   /** Hears how long a phase was ready before its first claim, ms. */
   readonly onHandOff?: (phase: Phase, elapsedMs: number) => void;
-  /** Hears how a committed phase ended, after how many ms. */
-  readonly onCommit?: (phase: Phase, outcome: string, elapsedMs: number) => void;
+  /** Hears of every commit that counted, once. */
+  readonly onCommit?: (end: PhaseEnd) => void;
   /** @defaultValue 2000 */
   readonly firstBackoffMs?: number;
 }
@@ -86,7 +96,8 @@ async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: P
   ]);
   const [outcome, elapsedMs, became] = commitReply.parse(reply);
   if (outcome === 'superseded') throw superseded(current);
-  if (outcome === 'committed') options.onCommit?.(current.job.phase, became, elapsedMs);
+  if (outcome !== 'committed') return;
+  options.onCommit?.({ phase: current.job.phase, outcome: became, reason: failure?.reason ?? '', elapsedMs });
 }
 
 /** Notices tell; the claim is also looked at when the watch begins and after every reconnection. */

@@ -37,11 +37,6 @@ export function sumRate(key: MetricKey, { by = [], where }: Selection = {}): str
   return `sum${grouping(by)} (rate(${series(key, '_sum', where)}[$__rate_interval]))`;
 }
 
-/** How often a histogram observed, a second. */
-export function countRate(key: MetricKey, { by = [], where }: Selection = {}): string {
-  return `sum${grouping(by)} (rate(${series(key, '_count', where)}[$__rate_interval]))`;
-}
-
 /** Series of a metric on the chosen clusters, where it knows clusters. */
 function series(key: MetricKey, suffix: string, where?: string): string {
   const row: AnyMetric = METRICS[key];

@@ -55,7 +55,7 @@ async function observe(): Promise<boolean> {
   const rules = await prometheus.rules();
   const broken = rules.filter(({ health }) => health !== 'ok');
   for (const { name, health, error } of broken) console.log(`  rule ${name} is ${health}: ${error}`);
-  say(`Panels ok ${panels.ok} / ${panels.total}`);
+  say(`Panels ok ${panels.ok} / ${panels.total}, of which ${panels.zero} stay at zero in a farm without trouble`);
   say(`Rules ok ${rules.length - broken.length} / ${rules.length}, what they read ${inputs.ok} / ${inputs.total}`);
   const ok = panels.bad + inputs.bad + broken.length + down.length === 0;
   const outcome = ok ? 'succeeded' : 'failed';
@@ -104,12 +104,13 @@ async function until(prometheus: Prometheus, { expr, from }: { expr: string; fro
   while ((await prometheus.queryRange(expr, { from, to: clock.now() })).length === 0) await clock.after(500);
 }
 
-/** Asks everything and prints what shows nothing. */
+/** Asks everything and prints what shows nothing. `zero` of what is well shows a zero all the time. */
 async function ask(prometheus: Prometheus, queries: readonly Asked[], span: { from: number; to: number }) {
-  const counts = { ok: 0, bad: 0, empty: 0, total: queries.length };
+  const counts = { ok: 0, bad: 0, empty: 0, zero: 0, total: queries.length };
   for (const { name, expr } of queries) {
     const series = await prometheus.queryRange(expr, span);
     const shows = series.some(({ values }) => values.some((value) => !Number.isNaN(value)));
+    if (shows && !series.some(({ values }) => values.some((value) => value > 0))) counts.zero += 1;
     const reason = EMPTY_FOR_A_REASON[name];
     if (shows && reason === undefined) counts.ok += 1;
     else if (!shows && reason !== undefined) {

@@ -44,7 +44,7 @@ test('runs a script on when the connection breaks, once, and misses no line', as
   const script =
     'echo start >>/root/starts; i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 7';
   const connections = new Set<Socket>();
-  const { end, lines } = await runScript(1, { script, env: {}, wrapper: null }, (line) => {
+  const { end, lines, adopted } = await runScript(1, { script, env: {}, wrapper: null }, (line) => {
     if ((line === 'line 3' || line === 'line 20') && wire) {
       connections.add(wire);
       wire.destroy();
@@ -53,6 +53,7 @@ test('runs a script on when the connection breaks, once, and misses no line', as
   expect(end).toMatchObject({ state: 'exited', exitCode: 7 });
   expect(lines).toEqual(Array.from({ length: 40 }, (_, n) => `line ${n}`));
   expect(connections.size).toBe(2);
+  expect(adopted).toBe(0);
   expect(await shell('cat /root/starts')).toBe('start\n');
 });
 
@@ -72,7 +73,8 @@ test('lets another process attach to the script of one that was killed', { timeo
   }
   worker.kill('SIGKILL');
   await once(worker, 'exit');
-  const { end, lines } = await runScript(2, program);
+  const { end, lines, adopted } = await runScript(2, program);
+  expect(adopted).toBe(1);
   expect(end).toMatchObject({ state: 'exited', exitCode: 5 });
   expect(new Set([...seen, ...lines])).toEqual(new Set([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `part ${n}`)));
   expect(lines.at(-1)).toBe('part 8');
@@ -133,8 +135,9 @@ async function runScript(
   program: StepProgram,
   onLine: (line: string) => void = () => {},
   timeoutMs: number | null = null,
-): Promise<{ end: ProgramEnd; lines: string[] }> {
+): Promise<{ end: ProgramEnd; lines: string[]; adopted: number }> {
   const lines: string[] = [];
+  let adopted = 0;
   const emit = async (line: string) => {
     lines.push(line);
     onLine(line);
@@ -146,11 +149,14 @@ async function runScript(
     program: async () => program,
     timeoutMs,
     beforeStart: async () => {},
+    onAdopted: () => {
+      adopted += 1;
+    },
     clock: systemClock,
     openLog: (offset) =>
       new GuestLog({ emit, offset, mask: maskSecrets([]), clock: systemClock, signal: AbortSignal.timeout(60_000) }),
   });
-  return { end, lines };
+  return { end, lines, adopted };
 }
 
 /** A worker in a process of its own: it prints each line of the log when it is stored. */

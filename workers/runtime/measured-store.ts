@@ -9,20 +9,13 @@ export function createMeasuredStore(
   options: { readonly redis: Redis; readonly notices: Notices },
   metrics: FarmMetrics,
 ): PhaseStore {
-  const store = createPhaseStore({
+  return createPhaseStore({
     ...options,
     onHandOff: (phase, elapsedMs) => metrics.handOff.observe({ phase }, elapsedMs / 1000),
-    onCommit: (phase, outcome, elapsedMs) => {
+    onCommit: ({ phase, outcome, reason, elapsedMs }) => {
+      metrics.phaseJobs.inc({ phase, outcome, reason });
       metrics.phaseDuration.observe({ phase, outcome }, elapsedMs / 1000);
       if (outcome === 'requeue') metrics.retries.inc({ phase });
     },
   });
-  return {
-    ...store,
-    commit: async (claim, result) => {
-      await store.commit(claim, result);
-      const reason = result.outcome === 'failed' ? result.failure.reason : '';
-      metrics.phaseJobs.inc({ phase: claim.job.phase, outcome: result.outcome, reason });
-    },
-  };
 }

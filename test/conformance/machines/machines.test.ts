@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { screenshot } from '../../../common/kubernetes/machine-actions.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
-import { layoutOf } from '../../../embedded/host/layout.ts';
+import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
 import { newKey, refusal, runInGuest, streamClient } from './guest-login.ts';
@@ -168,7 +168,10 @@ test('a guest that does not react to the power button is Failed when its grace i
 test('a machine that is ended from outside is Failed, however politely', async () => {
   await laboratory.act('virtualmachines/first/start');
   const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
-  for (const pid of await processesOf(metadata.uid)) process.kill(pid, 'SIGTERM');
+  const runDir = runDirOf(layoutOf(laboratory.cluster.dataDir ?? ''), 'machines', metadata.uid);
+  const processes = await processesOf(runDir);
+  expect(processes).not.toEqual([]);
+  for (const pid of processes) process.kill(pid, 'SIGTERM');
   await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Failed');
 });
 

@@ -7,6 +7,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import { currentDataDir, isAlive, pointerFile, readConnection, stateFolder } from '../client/connection.ts';
 import { FarmFiles } from '../farm/farm-files.ts';
 import { program as slipwayProgram } from '../farm/local-farm.ts';
+import { printLine } from '../output/print.ts';
 
 interface DownFlags {
   readonly dataDir?: string;
@@ -24,14 +25,14 @@ export function register(program: Command): void {
     .action(async (flags: DownFlags) => {
       const dataDir = flags.dataDir ? resolve(flags.dataDir) : (currentDataDir() ?? join(stateFolder(), 'farm'));
       if (!existsSync(dataDir)) {
-        process.stdout.write(`There is no farm in ${dataDir}.\n`);
+        printLine(`There is no farm in ${dataDir}.`);
         return;
       }
       await stopFarm(dataDir);
       stopMachines(dataDir, flags.purge ?? false);
       if (flags.purge) rmSync(dataDir, { recursive: true, force: true });
       rmSync(pointerFile(), { force: true });
-      process.stdout.write(flags.purge ? `The farm in ${dataDir} is gone.\n` : `The farm in ${dataDir} has stopped.\n`);
+      printLine(`The farm in ${dataDir} ${flags.purge ? 'is gone' : 'has stopped'}.`);
     });
 }
 
@@ -57,7 +58,7 @@ function stopMachines(dataDir: string, purge: boolean): void {
   const [file = '', ...args] = slipwayProgram('embedded/main');
   const { clusterDir } = new FarmFiles(dataDir);
   if (!existsSync(clusterDir)) return;
-  execFileSync(file, [...args, '--data-dir', clusterDir, purge ? '--purge' : '--halt'], {
+  execFileSync(file, [...args, '--data-dir', clusterDir, purge ? '--purge' : '--halt', '--log-level', 'warn'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 }

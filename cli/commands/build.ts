@@ -4,6 +4,7 @@ import type { StoredEvent } from '../../common/contracts/events.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { type BuildOutput, jsonOutput, lineOutput, terminalOutput } from '../output/build-progress.ts';
+import { printJson, printLine, printNote } from '../output/print.ts';
 import { readModuleFiles } from '../read-modules.ts';
 import { addConnectionFlags, addModuleFlags, type ModuleFlags } from './shared-flags.ts';
 
@@ -41,14 +42,15 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
   );
   const output = chooseOutput(flags.json ?? false);
   if (!flags.wait) {
-    process.stdout.write(flags.json ? `${JSON.stringify({ buildId })}\n` : `${buildId}\n`);
+    if (flags.json) printJson({ buildId });
+    else printLine(buildId);
     return 0;
   }
   const detach = new AbortController();
   process.once('SIGINT', () => detach.abort());
   return followBuild(client.events(buildId, detach.signal), output, () => {
     if (!detach.signal.aborted) return undefined;
-    process.stderr.write(`Detached. The build goes on: slipway logs -f ${buildId}; slipway cancel ${buildId}\n`);
+    printNote(`Detached. The build goes on: slipway logs -f ${buildId}; slipway cancel ${buildId}`);
     return 0;
   });
 }

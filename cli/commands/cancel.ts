@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { printLine } from '../output/print.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 export function register(program: Command): void {
@@ -10,6 +11,6 @@ export function register(program: Command): void {
     .argument('<build>', 'id of the build');
   addConnectionFlags(command).action(async (id: string, flags: ConnectionFlags) => {
     await new FarmClient(requireFarm(flags)).cancel(id);
-    process.stdout.write(`Build ${id} is cancelled.\n`);
+    printLine(`Build ${id} is cancelled.`);
   });
 }

@@ -3,6 +3,7 @@ import { errorMessage } from '../../common/errors/farm-error.ts';
 import { type ConnectionFlags, findFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { type Check, inspectMachine } from '../farm/machine-checks.ts';
+import { printJson } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -18,7 +19,7 @@ export function register(program: Command): void {
   addConnectionFlags(command).action(async (flags: DoctorFlags) => {
     const checks = [...inspectMachine(), ...(await inspectFarm(flags))];
     const ok = checks.every((check) => check.state !== 'missing');
-    if (flags.json) process.stdout.write(`${JSON.stringify({ ok, checks })}\n`);
+    if (flags.json) printJson({ ok, checks });
     else
       printTable(
         ['check', 'state', 'what it means'],

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { printJson } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -16,7 +17,7 @@ export function register(program: Command): void {
   addConnectionFlags(command).action(async (flags: ImageFlags) => {
     const layers = await new FarmClient(requireFarm(flags)).images();
     if (flags.json) {
-      process.stdout.write(`${JSON.stringify({ images: layers })}\n`);
+      printJson({ images: layers });
       return;
     }
     const rows = layers.flatMap((layer) =>

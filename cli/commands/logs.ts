@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { jsonOutput, lineOutput } from '../output/build-progress.ts';
+import { printNote } from '../output/print.ts';
 import { followBuild } from './build.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -21,7 +22,7 @@ export function register(program: Command): void {
     const client = new FarmClient(requireFarm(flags));
     const buildId = id ?? (await client.builds())[0]?.buildId;
     if (buildId === undefined) {
-      process.stderr.write('The farm has no build.\n');
+      printNote('The farm has no build.');
       return;
     }
     const output = flags.json ? jsonOutput(process.stdout) : lineOutput(process.stdout);

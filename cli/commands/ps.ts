@@ -3,6 +3,7 @@ import type { BuildView, VmView } from '../../common/contracts/builds.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { describeFailure, seconds } from '../output/build-lines.ts';
+import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -25,7 +26,7 @@ export function register(program: Command): void {
 async function listBuilds(client: FarmClient, { json }: PsFlags): Promise<void> {
   const [builds, clusters] = await Promise.all([client.builds(), client.clusters()]);
   if (json) {
-    process.stdout.write(`${JSON.stringify({ builds, clusters })}\n`);
+    printJson({ builds, clusters });
     return;
   }
   printTable(
@@ -38,7 +39,7 @@ async function listBuilds(client: FarmClient, { json }: PsFlags): Promise<void> 
       seconds((finishedAt ?? Date.now()) - createdAt),
     ]),
   );
-  process.stdout.write('\n');
+  printLine('');
   printTable(
     ['cluster', 'healthy', 'vms', 'imports', 'cpu', 'held by'],
     clusters.map(({ name, healthy, message, limits, inUse, holders }) => [
@@ -54,10 +55,10 @@ async function listBuilds(client: FarmClient, { json }: PsFlags): Promise<void> 
 
 function showBuild(build: BuildView, { json }: PsFlags): void {
   if (json) {
-    process.stdout.write(`${JSON.stringify(build)}\n`);
+    printJson(build);
     return;
   }
-  process.stdout.write(`Build ${build.buildId}: ${build.state}\n\n`);
+  printLine(`Build ${build.buildId}: ${build.state}\n`);
   const rows = build.modules.flatMap((module) =>
     module.vms.length === 0
       ? [[module.name, '', module.state, module.action, '']]
@@ -66,8 +67,8 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
   printTable(['module', 'vm', 'state', 'action', 'phases'], rows);
   for (const module of build.modules) {
     const failures = [module.failure, ...module.vms.map((vm) => vm.failure)].filter((failure) => failure !== null);
-    for (const failure of failures) process.stdout.write(`\n${module.name}\n${describeFailure(failure).join('\n')}\n`);
-    for (const vm of module.vms) if (vm.screenshot) process.stdout.write(`  screen of ${vm.vm}: ${vm.screenshot}\n`);
+    for (const failure of failures) printLine(`\n${module.name}\n${describeFailure(failure).join('\n')}`);
+    for (const vm of module.vms) if (vm.screenshot) printLine(`  screen of ${vm.vm}: ${vm.screenshot}`);
   }
 }
 

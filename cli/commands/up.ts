@@ -11,6 +11,7 @@ import { isAlive, pointerFile, readConnection, stateFolder } from '../client/con
 import { readReadyEvent, waitForLine } from '../farm/child-process.ts';
 import { FarmFiles, writePointer } from '../farm/farm-files.ts';
 import { LocalFarm, program as slipwayProgram } from '../farm/local-farm.ts';
+import { printJson, printLine } from '../output/print.ts';
 
 interface UpFlags {
   readonly dataDir: string;
@@ -79,19 +80,14 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
 function announce(connection: Connection, json: boolean): void {
   const { url, kubeconfig } = connection;
   if (json) {
-    process.stdout.write(`${JSON.stringify({ event: 'ready', url, kubeconfig })}\n`);
+    printJson({ event: 'ready', url, kubeconfig });
     return;
   }
-  process.stdout.write(
-    [
-      `The farm is up at ${url}`,
-      `  build:   slipway build PATH`,
-      `  queues:  ${url}/queues`,
-      `  cluster: KUBECONFIG=${kubeconfig} kubectl get vms -A`,
-      `  end:     slipway down`,
-      '',
-    ].join('\n'),
-  );
+  printLine(`The farm is up at ${url}`);
+  printLine('  build:   slipway build PATH');
+  printLine(`  queues:  ${url}/queues`);
+  printLine(`  cluster: KUBECONFIG=${kubeconfig} kubectl get vms -A`);
+  printLine('  end:     slipway down');
 }
 
 function refuseSecond(dataDir: string): void {

@@ -79,7 +79,7 @@ test('names a program that is not there', async () => {
 });
 
 test('keeps everything that a process writes in its log, and ends it on request', async () => {
-  const spec = specOf('import-1', `${STAYS} console.error('to the log');`);
+  const spec = specOf('import-1', `console.error('to the log'); ${STAYS}`);
   const child = new FarmChild(spec);
   await child.ready;
   await child.stop();

@@ -46,7 +46,7 @@ export const CLUSTER_CAPACITY: Dashboard = {
         }),
         resource('Machines', 'vms', 'short'),
         resource('Imports', 'imports', 'short'),
-        resource('Cores', 'cpu', 'cores'),
+        resource('Cores', 'cpu', 'suffix:cores'),
         resource('Memory', 'memory', 'bytes'),
       ],
     },

@@ -7,7 +7,7 @@ export interface Thresholds {
 }
 
 /** Grafana's names of units. */
-type Unit = 'short' | 's' | 'bytes' | 'Bps' | 'percentunit' | 'ops' | 'cores' | 'bool_yes_no';
+type Unit = 'short' | 's' | 'bytes' | 'Bps' | 'percentunit' | 'ops' | 'suffix:cores' | 'bool_yes_no';
 
 /** One query of a panel; the legend may name labels, e.g. `{{phase}}`. */
 export interface Query {

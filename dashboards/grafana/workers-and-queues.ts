@@ -95,7 +95,7 @@ export const WORKERS_AND_QUEUES: Dashboard = {
               legend: '{{job}} {{instance}}',
             },
           ],
-          { unit: 'cores', width: 8 },
+          { unit: 'suffix:cores', width: 8 },
         ),
         lines(
           'Memory',

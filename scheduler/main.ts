@@ -1,14 +1,14 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { hostname } from 'node:os';
 import { systemClock } from '../common/clock/clock.ts';
 import { loadConfig } from '../common/config/load-config.ts';
+import { loadToken } from '../common/config/load-token.ts';
 import type { ClusterConfig, Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
 import type { Limits } from '../common/contracts/builds.ts';
 import { objectName } from '../common/contracts/object-names.ts';
-import { FarmError, wrapError } from '../common/errors/farm-error.ts';
+import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/address-guard.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import { screenshot } from '../common/kubernetes/machine-actions.ts';
@@ -37,7 +37,10 @@ await runProcess(logger, (resources) => startScheduler(config, logger, resources
 /** The composition root: any number of these may run beside each other on one Redis. */
 async function startScheduler(config: Config, logger: Logger, resources: ReleaseStack): Promise<void> {
   if (config.clusters.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
-  const token = readToken(config.http.tokenFile);
+  // A farm is never open.
+  if (config.http.tokenFile === undefined)
+    throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
+  const token = loadToken(config.http.tokenFile);
   const farmKey = loadFarmKey(config.farm.keyFile);
   const clock = systemClock;
   const owner = `${hostname()}-${process.pid}-${newUlid(clock.now())}`;
@@ -120,19 +123,6 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
 
 function limitsOf({ limits }: ClusterConfig): Limits {
   return { imports: limits.imports, vms: limits.vms, cpu: limits.cpu, memoryBytes: limits.memory };
-}
-
-/** @throws InvalidConfig when there is no token: a farm is never open. */
-function readToken(file: string | undefined): string {
-  if (file === undefined) throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
-  let token: string;
-  try {
-    token = readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw wrapError(error, 'Reading the token', 'InvalidConfig');
-  }
-  if (token.length < 16) throw new FarmError('InvalidConfig', `The token in ${file} is shorter than 16 characters.`);
-  return token;
 }
 
 /** Open streams would keep the server from closing: clients reconnect elsewhere. */

@@ -1,14 +1,14 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { systemClock } from '../common/clock/clock.ts';
 import { loadConfig } from '../common/config/load-config.ts';
+import { loadToken } from '../common/config/load-token.ts';
 import type { Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
 import type { PhaseClaim } from '../common/contracts/phase-store.ts';
 import { PHASES, phaseSchema } from '../common/contracts/phases.ts';
-import { FarmError, wrapError } from '../common/errors/farm-error.ts';
+import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/address-guard.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
@@ -102,7 +102,7 @@ function clusterOf(clusters: ReadonlyMap<string, OpenCluster>, { cluster }: Phas
 /** Resolves with the port. The token of the HTTP API guards the metrics too, where there is one. */
 async function openMetrics(config: Config, metrics: FarmMetrics, resources: ReleaseStack): Promise<number> {
   const { tokenFile, host } = config.http;
-  const token = tokenFile === undefined ? {} : { token: readToken(tokenFile) };
+  const token = tokenFile === undefined ? {} : { token: loadToken(tokenFile) };
   const server = await serveMetrics(metrics.registry, { host, port: config.metrics.port, ...token });
   resources.defer('metrics', () => {
     server.close();
@@ -110,14 +110,6 @@ async function openMetrics(config: Config, metrics: FarmMetrics, resources: Rele
   });
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-function readToken(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw wrapError(error, 'Reading the token file', 'InvalidConfig');
-  }
 }
 
 function readOptions(): Options {

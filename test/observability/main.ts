@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import type { FarmClient, Submission } from '../../cli/client/farm-client.ts';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { systemClock as clock } from '../../common/clock/clock.ts';
@@ -12,14 +12,17 @@ import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
+import { drawPages, type Shown } from './pictures.ts';
 import { type Prometheus, prometheusFolder, startPrometheus } from './prometheus.ts';
 import { type Asked, alertInputs, EMPTY_FOR_A_REASON, panelQueries } from './queries.ts';
 
 /*
  * Holds dashboards and alert rules against a farm that works: a real Prometheus scrapes every process while
  * examples/lab is built, built again, and a module with a wrong checksum fails. Then every query of every panel must
- * show a value, and every rule must be evaluated on series that exist. Rules are also tested by promtool.
+ * show a value, and every rule must be evaluated on series that exist. Rules are also tested by promtool. With
+ * `--pictures DIR` it draws what the panels showed, one SVG per page.
  */
+const { values: flags } = parseArgs({ options: { pictures: { type: 'string' } } });
 const resources = new ReleaseStack();
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => void resources.close().finally(() => process.exit(130)));
@@ -46,12 +49,15 @@ async function observe(): Promise<boolean> {
   await until(prometheus, { expr: 'sum(slipway_builds_total) == 0', from });
   await until(prometheus, { expr: `count(up == 1) == ${PHASES.length + 1}`, from });
   await work(farm.client, media);
+  // Scheduler and workers are not scraped at the same moment.
   await until(prometheus, { expr: 'sum(increase(slipway_builds_total[1h])) > 2', from });
+  await until(prometheus, { expr: 'sum(increase(slipway_phase_jobs_total{outcome="failed"}[1h])) > 0', from });
   const span = { from, to: clock.now() };
   const down = await prometheus.downTargets();
   for (const target of down) console.log(`  target is down: ${target}`);
-  const panels = await ask(prometheus, panelQueries(), span);
-  const inputs = await ask(prometheus, alertInputs(), span);
+  const { counts: panels, shown } = await ask(prometheus, panelQueries(), span);
+  if (flags.pictures !== undefined) drawPages(flags.pictures, shown);
+  const { counts: inputs } = await ask(prometheus, alertInputs(), span);
   const rules = await prometheus.rules();
   const broken = rules.filter(({ health }) => health !== 'ok');
   for (const { name, health, error } of broken) console.log(`  rule ${name} is ${health}: ${error}`);
@@ -107,10 +113,12 @@ async function until(prometheus: Prometheus, { expr, from }: { expr: string; fro
 /** Asks everything and prints what shows nothing. `zero` of what is well shows a zero all the time. */
 async function ask(prometheus: Prometheus, queries: readonly Asked[], span: { from: number; to: number }) {
   const counts = { ok: 0, bad: 0, empty: 0, zero: 0, total: queries.length };
+  const shown: Shown[] = [];
   for (const { name, expr } of queries) {
     const series = await prometheus.queryRange(expr, span);
-    const shows = series.some(({ values }) => values.some((value) => !Number.isNaN(value)));
-    if (shows && !series.some(({ values }) => values.some((value) => value > 0))) counts.zero += 1;
+    shown.push({ name, series });
+    const shows = series.some(({ points }) => points.some(({ value }) => !Number.isNaN(value)));
+    if (shows && !series.some(({ points }) => points.some(({ value }) => value > 0))) counts.zero += 1;
     const reason = EMPTY_FOR_A_REASON[name];
     if (shows && reason === undefined) counts.ok += 1;
     else if (!shows && reason !== undefined) {
@@ -121,7 +129,7 @@ async function ask(prometheus: Prometheus, queries: readonly Asked[], span: { fr
       console.log(shows ? `  not empty any more: ${name}` : `  shows nothing: ${name}\n    ${expr}`);
     }
   }
-  return counts;
+  return { counts, shown };
 }
 
 function say(sentence: string): void {

@@ -19,10 +19,10 @@ export interface ScrapeRequest {
   readonly token: string;
 }
 
-/** One value of one series at one time; NaN is what a quantile of nothing is. */
+/** The values of a series, at seconds since the Unix epoch; NaN is what a quantile of nothing is. */
 export interface Series {
   readonly labels: Readonly<Record<string, string>>;
-  readonly values: readonly number[];
+  readonly points: readonly { readonly at: number; readonly value: number }[];
 }
 
 /** A running Prometheus. */
@@ -108,7 +108,10 @@ function connect(url: string): Prometheus {
     queryRange: async (query, { from, to }) => {
       const times = { start: String(from / 1000), end: String(to / 1000), step: String(STEP_SECONDS) };
       const { result } = await get(`query_range?${new URLSearchParams({ query, ...times })}`, rangeSchema);
-      return result.map(({ metric, values }) => ({ labels: metric, values: values.map(([, value]) => Number(value)) }));
+      return result.map(({ metric, values }) => ({
+        labels: metric,
+        points: values.map(([at, value]) => ({ at, value: Number(value) })),
+      }));
     },
     rules: async () =>
       (await get('rules', rulesSchema)).groups.flatMap(({ rules }) =>

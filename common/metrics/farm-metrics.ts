@@ -20,17 +20,19 @@ export interface MetricsOwner {
   readonly phase?: string;
 }
 
-/** Makes all instruments. Without an owner nothing is at zero; what a process never touches is exported without samples. */
+/** Makes all instruments, and exports those of the owner; without one all, and none at zero. */
 export function createMetrics(owner?: MetricsOwner): FarmMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'slipway_' });
   const entries = Object.entries<AnyMetric>(METRICS).map(([key, row]) => {
     const { name, help } = row;
-    const options = { name, help, labelNames: Object.keys(row.labels), registers: [registry] };
+    // A gauge without labels stands at 0 from the start: a worker would say that Redis is down.
+    const isOwn = owner === undefined || row.of.includes(owner.process);
+    const options = { name, help, labelNames: Object.keys(row.labels), registers: isOwn ? [registry] : [] };
     if (row.type === 'gauge') return [key, new Gauge(options)];
     const instrument =
       row.type === 'counter' ? new Counter(options) : new Histogram({ ...options, buckets: [...(row.buckets ?? [])] });
-    const series = owner && row.of.includes(owner.process) ? knownSeries(row, owner) : [];
+    const series = owner && isOwn ? knownSeries(row, owner) : [];
     for (const labels of series) {
       if (instrument instanceof Counter) instrument.inc(labels, 0);
       else instrument.zero(labels);

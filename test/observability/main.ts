@@ -58,12 +58,14 @@ async function observe(): Promise<boolean> {
   const { counts: panels, shown } = await ask(prometheus, panelQueries(), span);
   if (flags.pictures !== undefined) drawPages(flags.pictures, shown);
   const { counts: inputs } = await ask(prometheus, alertInputs(), span);
+  const firing = await prometheus.queryRange('ALERTS{alertstate="firing"}', span);
+  for (const { labels } of firing) console.log(`  fires in a farm without trouble: ${labels['alertname']}`);
   const rules = await prometheus.rules();
   const broken = rules.filter(({ health }) => health !== 'ok');
   for (const { name, health, error } of broken) console.log(`  rule ${name} is ${health}: ${error}`);
   say(`Panels ok ${panels.ok} / ${panels.total}, of which ${panels.zero} stay at zero in a farm without trouble`);
   say(`Rules ok ${rules.length - broken.length} / ${rules.length}, what they read ${inputs.ok} / ${inputs.total}`);
-  const ok = panels.bad + inputs.bad + broken.length + down.length === 0;
+  const ok = panels.bad + inputs.bad + broken.length + down.length + firing.length === 0;
   const outcome = ok ? 'succeeded' : 'failed';
   console.log(JSON.stringify({ event: 'observability-finished', outcome, panels, rules: rules.length, inputs }));
   return ok;

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,13 +15,14 @@ import { BootTyping } from './typing.ts';
 const resources = new ReleaseStack();
 let socket: string;
 let trace: string;
+let qemu: ChildProcess;
 
 beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'typing-'));
   resources.defer('folder', () => rm(folder, { recursive: true, force: true }));
   socket = join(folder, 'vnc.sock');
   trace = join(folder, 'trace');
-  const qemu = spawn('qemu-system-x86_64', [
+  qemu = spawn('qemu-system-x86_64', [
     ...['-accel', 'tcg', '-m', '64', '-net', 'none', '-display', 'none', '-vnc', `unix:${socket}`],
     ...['-trace', `enable=input_event_key_qcode,file=${trace}`, '-D', trace],
   ]);
@@ -46,6 +47,21 @@ test('loses no key of a long line and keeps their order', { timeout: 60_000 }, a
   expect(got.length).toBe(keys.length);
   expect(got.filter((event) => event.qcode === 'f12').length).toBe(2);
   expect(got.slice(0, 4).map((event) => event.qcode)).toEqual(['shift', 't', 't', 'shift']);
+});
+
+test('loses no key when the machine is held up for seconds', { timeout: 60_000 }, async () => {
+  const events = eventsOf('held up '.repeat(60));
+  const before = await played();
+  const session = await openSession();
+  const typing = new BootTyping(events);
+  const run = typing.run(session, { clock: systemClock, signal: AbortSignal.timeout(50_000) });
+  await until(async () => (await played()).length > before.length);
+  qemu.kill('SIGSTOP');
+  await sleep(7_000);
+  qemu.kill('SIGCONT');
+  await run;
+  session.close();
+  expect((await played()).length - before.length).toBe(events.length);
 });
 
 test('shows in the same trace that an unpaced burst loses keys', async () => {

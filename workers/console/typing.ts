@@ -7,8 +7,12 @@ import type { VncSession } from './vnc-session.ts';
 const EVENT_MS = 11;
 /** Half of the 50 keys that may be under way: the next batch is sent while the last one is played. */
 const BATCH_EVENTS = 50;
+/** A machine that answers later than this was held up meanwhile, and has played nothing. */
+const PROMPT_MS = 100;
 /** QEMU adds key events of its own, to make its lock keys fit the characters. */
 const SETTLE_MS = 250;
+/** A machine on a crowded host plays slower by up to this share, and nothing tells. */
+const DRIFT = 0.2;
 /** Below this a wait is too short to make sure that every key before it has arrived. */
 const CHECKED_WAIT_MS = 5_000;
 /** Proxies cut consoles that are silent for a minute. */
@@ -33,6 +37,8 @@ export class BootTyping {
   #next = 0;
   /** When the machine will have played everything that was sent; 0 before the first session. */
   #playedAt = 0;
+  /** How long the machine plays what was sent since everything was last confirmed. */
+  #unconfirmedMs = 0;
   /** When the wait at `#next` is over, once it has begun. */
   #restUntil: number | undefined;
   /** Every event before this one has surely been played. */
@@ -72,6 +78,7 @@ export class BootTyping {
   async run(session: VncSession, { clock, signal, beforeBatch = async () => {} }: TypingOptions): Promise<void> {
     const stop = AbortSignal.any([signal, session.lost]);
     this.#playedAt ||= clock.now();
+    let arrived = Promise.resolve();
     // A server lifts the keys of a client that went away.
     for (const keysym of this.#held) session.key(keysym, true);
     try {
@@ -80,10 +87,14 @@ export class BootTyping {
           await this.#rest(session, clock, stop);
           continue;
         }
+        await arrived;
         await delayUntil(clock, this.#playedAt - BATCH_EVENTS * EVENT_MS, stop);
         await beforeBatch();
         stop.throwIfAborted();
         this.#sendBatch(session, clock.now());
+        arrived = this.#observe(session, clock);
+        // Looked at before the next batch, which may never come.
+        arrived.catch(() => {});
       }
     } finally {
       if (!session.lost.aborted) for (const keysym of this.#held) session.key(keysym, false);
@@ -104,6 +115,7 @@ export class BootTyping {
       sent += 1;
     }
     this.#playedAt = Math.max(now, this.#playedAt) + sent * EVENT_MS;
+    this.#unconfirmedMs += sent * EVENT_MS;
   }
 
   /** The wait is over `ms` after the keys before it were played; it goes on in the next session when this one is lost. */
@@ -127,10 +139,20 @@ export class BootTyping {
     this.#restUntil = undefined;
   }
 
-  /** Waits until the machine has read and played everything. */
+  /** Waits until the machine has read and played everything; asked twice, because it may be held up during the wait. */
   async #confirm(session: VncSession, clock: Clock, stop: AbortSignal): Promise<void> {
-    await session.barrier();
-    await delayUntil(clock, this.#playedAt + SETTLE_MS, stop);
+    for (let asked = 0; asked < 2; asked += 1) {
+      await this.#observe(session, clock);
+      await delayUntil(clock, this.#playedAt + SETTLE_MS + this.#unconfirmedMs * DRIFT, stop);
+    }
+    this.#unconfirmedMs = 0;
     this.#confirmed = this.#next;
+  }
+
+  /** Resolves when the machine has read what was sent; the time by which it was late puts off what it plays. */
+  async #observe(session: VncSession, clock: Clock): Promise<void> {
+    const askedAt = clock.now();
+    await session.barrier();
+    this.#playedAt += Math.max(0, clock.now() - askedAt - PROMPT_MS);
   }
 }

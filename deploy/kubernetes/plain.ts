@@ -25,9 +25,9 @@ export function holds({ path, is }: Condition): boolean {
   return is === undefined ? value === true : value === is;
 }
 
-/** YAML as the chart's `toYaml` writes it: keys in order, no line end. */
+/** YAML as Helm's `toYaml` writes it: keys in order, lists not indented, no line end. */
 export function sortedYaml(value: unknown): string {
-  return stringify(value, { sortMapEntries: true, lineWidth: 0 }).trimEnd();
+  return stringify(value, { sortMapEntries: true, indentSeq: false, lineWidth: 0 }).trimEnd();
 }
 
 function fill(value: unknown): unknown {

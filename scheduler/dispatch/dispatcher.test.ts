@@ -1,7 +1,8 @@
 import { Worker } from 'bullmq';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { type JobReference, jobId, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { useRedis } from '../../common/redis/connections.ts';
@@ -124,6 +125,23 @@ test('finds what a scheduler took and never added, and what a queue has lost', a
   expect(await queue?.getJobState(jobId({ ...module, generation: 1, vm: 'vm', phase: 'import', dispatch: 2 }))).toBe(
     'prioritized',
   );
+});
+
+test('adds what it took though Redis went away in between', async () => {
+  const { redis, queues } = await startScheduler();
+  const add = queues.add.bind(queues);
+  let tries = 0;
+  vi.spyOn(queues, 'add').mockImplementation(async (jobs) => {
+    if (jobs.length > 0 && ++tries === 1) throw new FarmError('RedisUnavailable', 'It went away.');
+    await add(jobs);
+  });
+  const module = sampleModule({ name: 'base', layerKey: 'k0', layerBuild: newId() });
+  const build = { buildId: newId(), idempotencyKey: null, digest: '', retentionMs: 60_000, modules: [module] };
+  await submitBuild(redis, build);
+  const queue = queues.all.find(({ name }) => name === queueName('import', LAB.name));
+  await expect.poll(() => queue?.getPrioritizedCount(), { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => redis.exists(KEYS.outbox), { timeout: 5_000 }).toBe(0);
+  expect(tries).toBe(2);
 });
 
 test('accepted builds survive a kill of Redis, and go on by themselves', async () => {

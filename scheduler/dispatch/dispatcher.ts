@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import { confirmQueued, takeReady } from '../../common/redis/dispatches.ts';
+import { confirmQueued, type Dispatch, takeReady } from '../../common/redis/dispatches.ts';
 import type { Notices } from '../../common/redis/notices.ts';
 import { createAlarm } from './alarm.ts';
 import type { PhaseQueues } from './queues.ts';
@@ -34,14 +34,18 @@ export async function runDispatcher(
   const stop = notices.listen((notice) => {
     if (notice.kind === 'reconnected' || (notice.kind === 'wake' && notice.cluster === cluster.name)) alarm.ring();
   });
+  // Redis may go away between taking and adding. It gives them to nobody again before they count as forgotten.
+  let toAdd: readonly Dispatch[] = [];
   try {
     while (!signal.aborted) {
       let nextMs = LOOK_AGAIN_MS;
       alarm.reset();
       try {
         const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits });
-        await queues.add(taken.jobs);
-        await confirmQueued(redis, taken.jobs);
+        toAdd = [...toAdd, ...taken.jobs];
+        await queues.add(toAdd);
+        await confirmQueued(redis, toAdd);
+        toAdd = [];
         if (taken.jobs.length > 0) logger.debug({ cluster: cluster.name, jobs: taken.jobs.length }, 'Jobs dispatched');
         if (taken.more) continue;
         nextMs = Math.min(nextMs, taken.againInMs ?? LOOK_AGAIN_MS);

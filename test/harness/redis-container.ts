@@ -1,38 +1,69 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import type { ContainerRuntimeClient } from 'testcontainers';
+import { LABEL, removeContainersAtTheEnd } from './container-guard.ts';
 
-const IMAGE = process.env['SLIPWAY_TEST_REDIS_IMAGE'] ?? 'redis:7';
+const NAMED = process.env['SLIPWAY_TEST_REDIS_IMAGE'];
+const IMAGE = NAMED ?? 'redis:7';
 const PORT = 6379;
 const COMMAND = ['redis-server', '--save', '', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'];
 
-/** A Redis of one's own. */
+/** A Redis of one's own. It ends with the process that started it, however that ends. */
 export interface RedisServer {
   readonly url: string;
-  /** Ends it and removes its folder. */
+  /** Ends it and removes its files. */
   stop(): Promise<void>;
   /** Stops it (by SIGKILL on demand) and starts it again on the same port and append-only file. */
   restart(options?: { readonly kill?: boolean }): Promise<void>;
+  /** Stops its process by SIGSTOP: connections stay open, and nobody answers until `resume`. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
 }
 
 /**
- * Starts Redis in a container on a port of this host. Undefined where no Docker engine answers or the engine does not
- * hold the image (`SLIPWAY_TEST_REDIS_IMAGE`, else `redis:7`): tests never pull behind anybody's back.
+ * How Redis is started in a container on a port of this host. Undefined where no Docker engine answers or the engine does
+ * not hold `redis:7`: tests never pull behind anybody's back. @throws when `SLIPWAY_TEST_REDIS_IMAGE` names what is not there
  */
-export async function startRedisContainer(hostPort: number): Promise<RedisServer | undefined> {
+export async function findRedisContainers(): Promise<((hostPort: number) => Promise<RedisServer>) | undefined> {
+  const engine = await findEngine();
+  const { ImageName } = await import('testcontainers');
+  if (engine && (await engine.image.exists(ImageName.fromString(IMAGE)))) {
+    return (hostPort) => startRedisContainer(engine, hostPort);
+  }
+  if (NAMED === undefined) return undefined;
+  throw new Error(
+    `SLIPWAY_TEST_REDIS_IMAGE: ${engine ? `the Docker engine has no ${IMAGE}` : 'no Docker engine answers'}`,
+  );
+}
+
+async function findEngine(): Promise<ContainerRuntimeClient | undefined> {
   if (!process.env['DOCKER_HOST'] && !existsSync('/var/run/docker.sock')) return undefined;
-  const { GenericContainer, getContainerRuntimeClient, ImageName, Wait } = await import('testcontainers');
-  const engine = await getContainerRuntimeClient().catch(() => undefined);
-  if (!engine || !(await engine.image.exists(ImageName.fromString(IMAGE)))) return undefined;
-  const container = await new GenericContainer(IMAGE)
-    .withCommand(COMMAND)
+  const { getContainerRuntimeClient } = await import('testcontainers');
+  return getContainerRuntimeClient().catch(() => undefined);
+}
+
+async function startRedisContainer(engine: ContainerRuntimeClient, hostPort: number): Promise<RedisServer> {
+  const { GenericContainer, Wait } = await import('testcontainers');
+  // Its port is published to whoever reaches this host.
+  const password = randomUUID();
+  const started = await new GenericContainer(IMAGE)
+    .withLabels({ [LABEL]: removeContainersAtTheEnd() })
+    .withCommand([...COMMAND, '--requirepass', password])
     .withExposedPorts({ container: PORT, host: hostPort })
     .withWaitStrategy(Wait.forLogMessage('Ready to accept connections'))
     .start();
+  const container = engine.container.getById(started.getId());
   return {
-    url: `redis://${container.getHost()}:${hostPort}`,
+    url: `redis://:${password}@${started.getHost()}:${hostPort}`,
     stop: async () => {
-      await container.stop();
+      await started.stop();
     },
-    // Docker kills what has not ended when the timeout is over: at once, when it is zero.
-    restart: ({ kill = false } = {}) => container.restart({ timeout: kill ? 0 : 10_000 }),
+    restart: async ({ kill = false } = {}) => {
+      if (kill) await container.kill();
+      await started.restart({ timeout: 10_000 });
+    },
+    // Not `pause`: what a frozen container is told to do waits until it goes on, its end included.
+    pause: () => container.kill({ signal: 'SIGSTOP' }),
+    resume: () => container.kill({ signal: 'SIGCONT' }),
   };
 }

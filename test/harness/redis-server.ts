@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type RedisServer, startRedisContainer } from './redis-container.ts';
+import { findRedisContainers, type RedisServer } from './redis-container.ts';
 
 export type { RedisServer } from './redis-container.ts';
 
@@ -15,40 +15,51 @@ const START_TRIES = 3;
  * a Docker engine holds the image, else the system's `redis-server`. The same tests run either way.
  */
 export async function startRedis(): Promise<RedisServer> {
-  const container = await startRedisContainer(await freePort());
-  console.log(`Redis of this test: ${container ? 'a container' : 'redis-server of this machine'}`);
-  return container ?? startSystemRedis();
-}
-
-async function startSystemRedis(): Promise<RedisServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'slipway-redis-'));
+  const startContainer = await findRedisContainers();
+  console.log(`Redis of this test: ${startContainer ? 'a container' : 'redis-server of this machine'}`);
   let lastError: unknown;
   for (let attempt = 0; attempt < START_TRIES; attempt += 1) {
+    // Whoever is faster may take the port meanwhile.
     const port = await freePort();
     try {
-      let server = await launch(port, folder);
-      return {
-        url: `redis://127.0.0.1:${port}`,
-        stop: async () => {
-          await end(server, 'SIGTERM');
-          await rm(folder, { recursive: true, force: true });
-        },
-        restart: async ({ kill = false } = {}) => {
-          await end(server, kill ? 'SIGKILL' : 'SIGTERM');
-          server = await launch(port, folder);
-        },
-      };
+      return await (startContainer ?? startSystemRedis)(port);
     } catch (error) {
       lastError = error;
     }
   }
-  throw new Error('No redis-server could be started. Install it: apt-get install redis-server', { cause: lastError });
+  throw new Error("Redis could not be started. Without containers it is the system's: apt-get install redis-server", {
+    cause: lastError,
+  });
+}
+
+async function startSystemRedis(port: number): Promise<RedisServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-redis-'));
+  const discard = () => rm(folder, { recursive: true, force: true });
+  let server = await launch(port, folder).catch(async (error: unknown) => {
+    await discard();
+    throw error;
+  });
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    stop: async () => {
+      await end(server, 'SIGTERM');
+      await discard();
+    },
+    restart: async ({ kill = false } = {}) => {
+      await end(server, kill ? 'SIGKILL' : 'SIGTERM');
+      server = await launch(port, folder);
+    },
+    pause: async () => void server.kill('SIGSTOP'),
+    resume: async () => void server.kill('SIGCONT'),
+  };
 }
 
 async function launch(port: number, folder: string): Promise<ChildProcess> {
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''];
   args.push('--appendonly', 'yes', '--maxmemory-policy', 'noeviction');
-  const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = spawn('setpriv', ['--pdeathsig', 'KILL', 'redis-server', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   await new Promise<void>((resolve, reject) => {
     let output = '';
     server.stdout?.on('data', (chunk: Buffer) => {
@@ -66,6 +77,8 @@ async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> 
   if (server.exitCode !== null || server.signalCode !== null) return;
   const exited = once(server, 'exit');
   server.kill(signal);
+  // A paused one would act on it when it goes on.
+  server.kill('SIGCONT');
   await exited;
 }
 

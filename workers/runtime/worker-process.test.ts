@@ -90,11 +90,10 @@ test('keeps working while Redis is away for longer than a lock, once', { timeout
   });
   const job = await dispatch();
   await until(async () => executions.length === 1);
-  const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1]);
-  perTest.defer('redis goes on', () => void process.kill(pid, 'SIGCONT'));
-  process.kill(pid, 'SIGSTOP');
+  perTest.defer('redis goes on', () => server.resume());
+  await server.pause();
   await clock.after(8_000);
-  process.kill(pid, 'SIGCONT');
+  await server.resume();
   // The queue gives the job to us again; it joins what runs.
   await until(async () => ((await queue.getJob(jobId(job.reference)))?.stalledCounter ?? 0) >= 1);
   await until(async () => (await queue.getActiveCount()) === 1);

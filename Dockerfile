@@ -16,6 +16,9 @@ COPY embedded embedded
 COPY scheduler scheduler
 COPY workers workers
 RUN npm run build && rm dist/.tsbuildinfo && npm prune --omit=dev --ignore-scripts --loglevel=error
+# The compiler stays as an optional peer of a library; it, types and source maps are for those who develop.
+RUN rm -rf node_modules/typescript node_modules/@typescript node_modules/.bin \
+    && find node_modules \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' \) -delete
 
 FROM ${BASE} AS farm
 # tini is process 1: it passes signals on and collects the ended grandchildren that the embedded cluster leaves.
@@ -35,14 +38,14 @@ COPY embedded/api/crds embedded/api/crds
 COPY workers/guest/supervisor.sh workers/guest/supervisor.sh
 COPY --from=build /src/dist dist
 COPY deploy/image/entrypoint.sh /usr/local/bin/slipway-entrypoint
-RUN chmod 755 /usr/local/bin/slipway-entrypoint dist/cli/main.js && ln -s /app/dist/cli/main.js /usr/local/bin/slipway
+COPY deploy/image/health.sh /usr/local/bin/slipway-health
+RUN chmod 755 /usr/local/bin/slipway-* dist/cli/main.js && ln -s /app/dist/cli/main.js /usr/local/bin/slipway
 # Inside a container the port is nobody's choice but the image's; 0.0.0.0 is what publishing it needs.
 ENV SLIPWAY_HTTP_HOST=0.0.0.0 SLIPWAY_HTTP_PORT=8080 SLIPWAY_METRICS_PORT=8080
 EXPOSE 8080
 USER 65532:65532
 # Every long-running process answers here: the scheduler's API, and the metrics server of a worker.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["node", "-e", \
-  "fetch('http://127.0.0.1:8080/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["slipway-health"]
 ENTRYPOINT ["tini", "--", "slipway-entrypoint"]
 CMD ["slipway", "--help"]
 

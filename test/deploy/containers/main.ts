@@ -14,23 +14,29 @@ import { errorMessage } from '../../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
+import { testAdapters } from './adapter-tests.ts';
 import { type Engine, useEngine } from './engine.ts';
 import { notGranted } from './granted.ts';
 
 /*
- * The farm as docker-compose.yml runs it, for real: builds the images, starts all services with three provision workers,
+ * Everything that needs a Docker engine, for real. First the tests that start a Redis, with each of them in a container.
+ * Then the farm as docker-compose.yml runs it: builds the images, starts all services with three provision workers,
  * builds examples/lab through the published port twice, and holds the requests that the cluster saw against the rights
  * that the manifests grant. SLIPWAY_BASE and REDIS_IMAGE name images to use; without them both are made from Debian
  * packages, so that no registry of images is needed. As root, with docker.io and docker-compose.
  */
 const AUDIT_LOG = '/var/lib/slipway/audit.jsonl';
+const HEALTHY_WITHIN_MS = 10 * 60_000;
 
 const resources = new ReleaseStack();
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => void resources.close().finally(() => process.exit(130)));
+}
 try {
   await runContainers();
   console.log(JSON.stringify({ event: 'containers-finished', outcome: 'succeeded' }));
 } catch (error) {
-  process.stderr.write(`The farm in containers failed. ${errorMessage(error)}\n`);
+  process.stderr.write(`The run in containers failed. ${errorMessage(error)}\n`);
   process.exitCode = 1;
 } finally {
   await resources.close();
@@ -38,7 +44,14 @@ try {
 
 async function runContainers(): Promise<void> {
   const engine = await useEngine(resources);
-  const environment = { ...(await buildImages(engine)), ...composeEnvironment() };
+  const given = await givenImages(engine);
+  say('Running the tests that need Redis with Redis in containers');
+  await testAdapters(engine, given.REDIS_IMAGE);
+  say('Building the images');
+  await runFarm(engine, { ...given, ...(await buildImages(engine, given.SLIPWAY_BASE)), ...composeEnvironment() });
+}
+
+async function runFarm(engine: Engine, environment: Environment): Promise<void> {
   const compose = composeCommand(environment.COMPOSE_FOLDER);
   const run = (...args: string[]) => engine.run('docker-compose', [...compose, ...args], environment);
   const read = (...args: string[]) => engine.read('docker-compose', [...compose, ...args], environment);
@@ -46,7 +59,10 @@ async function runContainers(): Promise<void> {
   say('Starting the services');
   resources.defer('services', () => run('down', '--volumes', '--remove-orphans', '--timeout', '30'));
   await run('up', '--detach', '--no-build', '--scale', 'provision=3');
-  await waitForServices(engine);
+  await waitForServices(engine).catch(async (error: unknown) => {
+    process.stderr.write(await read('logs', '--no-color', '--tail', '20'));
+    throw error;
+  });
   const url = `http://${(await read('port', 'scheduler', '8080')).trim()}`;
   const token = readFileSync(join(environment.SLIPWAY_SECRETS, 'token'), 'utf8');
   const client = new FarmClient({ url, token });
@@ -68,26 +84,37 @@ async function runContainers(): Promise<void> {
   say('Every request that the cluster saw is granted by the manifests');
 }
 
-/** Both targets of the Dockerfile; names of images by variable of docker-compose.yml. */
-async function buildImages(engine: Engine): Promise<Record<string, string>> {
+/** What other images are made from, by variable of docker-compose.yml; made here unless the environment names them. */
+async function givenImages(engine: Engine): Promise<{ SLIPWAY_BASE: string; REDIS_IMAGE: string }> {
   const base = process.env['SLIPWAY_BASE'] ?? 'slipway-base:local';
   const redis = process.env['REDIS_IMAGE'] ?? 'slipway-redis:local';
-  const images = { SLIPWAY_IMAGE: 'slipway:test', SLIPWAY_EMBEDDED_IMAGE: 'slipway:test-embedded' };
   const has = async (image: string) => (await engine.read('docker', ['images', '--quiet', image])) !== '';
   if (process.env['SLIPWAY_BASE'] === undefined && !(await has(base))) {
     await engine.run('bash', [packagePath('test', 'deploy', 'base-image.sh'), base]);
   }
-  // An engine without NAT gives builds no other way to the package registries.
-  const build = ['build', '--quiet', '--network', 'host', '--build-arg', `BASE=${base}`];
   if (process.env['REDIS_IMAGE'] === undefined && !(await has(redis))) {
     const file = packagePath('test', 'deploy', 'redis.Dockerfile');
-    await engine.run('docker', [...build, '--tag', redis, '--file', file, packagePath('deploy', 'compose')]);
+    await buildImage(engine, base, ['--tag', redis, '--file', file, packagePath('deploy', 'compose')]);
   }
-  say('Building the images');
-  await engine.run('docker', [...build, '--target', 'farm', '--tag', images.SLIPWAY_IMAGE, packagePath()]);
-  await engine.run('docker', [...build, '--target', 'embedded', '--tag', images.SLIPWAY_EMBEDDED_IMAGE, packagePath()]);
-  return { ...images, SLIPWAY_BASE: base, REDIS_IMAGE: redis };
+  return { SLIPWAY_BASE: base, REDIS_IMAGE: redis };
 }
+
+/** Both targets of the Dockerfile, by variable of docker-compose.yml. */
+async function buildImages(engine: Engine, base: string) {
+  const images = { SLIPWAY_IMAGE: 'slipway:test', SLIPWAY_EMBEDDED_IMAGE: 'slipway:test-embedded' };
+  await buildImage(engine, base, ['--target', 'farm', '--tag', images.SLIPWAY_IMAGE, packagePath()]);
+  await buildImage(engine, base, ['--target', 'embedded', '--tag', images.SLIPWAY_EMBEDDED_IMAGE, packagePath()]);
+  return images;
+}
+
+/** An engine without NAT gives builds no other way to the package registries than the host's network. */
+function buildImage(engine: Engine, base: string, args: readonly string[]): Promise<void> {
+  return engine.run('docker', ['build', '--quiet', '--network', 'host', '--build-arg', `BASE=${base}`, ...args]);
+}
+
+type Environment = Awaited<ReturnType<typeof givenImages>> &
+  Awaited<ReturnType<typeof buildImages>> &
+  ReturnType<typeof composeEnvironment>;
 
 /** Secrets of this run, a free port, and an audit log. */
 function composeEnvironment() {
@@ -114,12 +141,19 @@ function composeCommand(folder: string): string[] {
 /** Waits until every service is healthy by the image's own check: processes start again until the cluster is there. */
 async function waitForServices({ read }: Engine): Promise<void> {
   const ours = ['--filter', `label=com.docker.compose.project=slipway-test-${process.pid}`];
-  for (let attempt = 0; attempt < 120; attempt += 1) {
-    const states = (await read('docker', ['ps', '--all', ...ours, '--format', '{{.Status}}'])).trim().split('\n');
-    if (states.every((state) => state.includes('(healthy)'))) return;
+  const deadline = AbortSignal.timeout(HEALTHY_WITHIN_MS);
+  for (;;) {
+    const states = await read('docker', ['ps', '--all', ...ours, '--format', '{{.Names}} {{.Status}}']);
+    if (
+      states
+        .trim()
+        .split('\n')
+        .every((state) => state.includes('(healthy)'))
+    )
+      return;
+    if (deadline.aborted) throw new Error(`Not all services became healthy:\n${states}`);
     await delay(1000);
   }
-  throw new Error('Not all services became healthy.');
 }
 
 /** The installer media, served where containers reach it: on the bridge that the engine gives them. */

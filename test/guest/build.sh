@@ -4,7 +4,7 @@
 #
 #   build.sh [tiny|debian|all]     tiny (default): cloud image and installer ISO; debian and all: the Debian image as well
 #
-# The last line of stdout is {"cloudImage":path,"installerIso":path,"debianImage":path|null}; progress goes to stderr.
+# The last line of stdout is {"cloudImage":path,"signedImage":path,"installerIso":path,"debianImage":path|null}; progress goes to stderr.
 # Results are kept in ${SLIPWAY_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/slipway}/guest/<kind>-<key>/, where the key is
 # a hash of everything that decides them: these scripts and the exact packages that apt would fetch today.
 # shellcheck source-path=SCRIPTDIR
@@ -82,4 +82,5 @@ fi
 # Guests of older sources: nobody starts from them after two weeks without use.
 find "$cache" -mindepth 1 -maxdepth 1 \( -name 'tiny-*' -o -name 'debian-*' -o -name '.packages-*' \) -mtime +14 -exec rm -rf {} + 2> /dev/null || true
 
-printf '{"cloudImage":"%s","installerIso":"%s","debianImage":%s}\n' "$tiny/cloud.qcow2" "$tiny/installer.iso" "$debian"
+printf '{"cloudImage":"%s","signedImage":"%s","installerIso":"%s","debianImage":%s}\n' \
+  "$tiny/cloud.qcow2" "$tiny/signed.qcow2" "$tiny/installer.iso" "$debian"

@@ -8,6 +8,8 @@ export type GuestImages = Readonly<z.infer<typeof guestImagesSchema>>;
 
 const guestImagesSchema = z.object({
   cloudImage: z.string(),
+  /** The cloud image behind a boot chain that Secure Boot accepts; by UEFI only, with 512 MiB of memory. */
+  signedImage: z.string(),
   installerIso: z.string(),
   debianImage: z.string().nullable(),
 });

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # build.sh WORK STORE: builds the tiny guest in the empty directory WORK; fetched packages are kept in STORE. Leaves
-# WORK/out/cloud.qcow2 and WORK/out/installer.iso.
+# WORK/out/cloud.qcow2, WORK/out/signed.qcow2 and WORK/out/installer.iso.
 # shellcheck source-path=SCRIPTDIR disable=SC2034 # the sourced files share the variables set here
 set -euo pipefail
 
@@ -42,7 +42,8 @@ depmod -b "$packages" "$kernel"
 say "root directory, kernel $kernel"
 make_root
 make_initramfs "$here/initramfs-init" "$work/initramfs.gz" "${storage_modules[@]}"
-say 'cloud image'
+say 'cloud images'
 make_cloud_image
+make_signed_image
 say 'installer'
 make_installer

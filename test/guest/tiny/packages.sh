@@ -13,4 +13,6 @@ tiny_packages=(
   libsmartcols1 libmount1
   # boot loaders
   extlinux syslinux syslinux-common isolinux systemd-boot-efi grub-common grub-efi-amd64-bin libdevmapper1.02.1 libudev1
+  # a chain that Secure Boot lets start: Microsoft signs the shim, Debian signs GRUB and the kernel
+  shim-signed grub-efi-amd64-signed
 )

@@ -6,6 +6,7 @@ other_modules=(
   virtio_net e1000 e1000e 8139cp
   isofs vfat nls_cp437 nls_ascii nls_iso8859-1
   button evdev virtio-rng virtio_console virtio_balloon qemu_fw_cfg
+  efivarfs tpm_tis xhci_pci usb_storage
 )
 
 # Copies modules and what they need into a tree, and indexes them there.

@@ -13,6 +13,7 @@ needed=(
   'qemu-system-x86 qemu-system-x86_64'
   'qemu-utils qemu-img'
   'ovmf /usr/share/OVMF'
+  'swtpm swtpm'
   'dnsmasq-base dnsmasq'
   'iproute2 ip'
   'nftables nft'

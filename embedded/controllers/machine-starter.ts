@@ -80,7 +80,7 @@ export class MachineStarter {
       makeDrives({ context, vmi, claims, directory: runDir, containerDisks }),
       connectMachine(context, networks, vmi),
       firmwareOf(vmi, runDir),
-      vmi.spec.domain.devices.tpm && vmi.spec.domain.devices.tpm.enabled !== false ? startTpm(runDir) : undefined,
+      hasTpm(vmi) ? startTpm(runDir, context.clock) : undefined,
     ]);
     const parts = { runDir, accelerator, firmware, drives, nics: network.nics };
     const spec = machineOf(vmi, tpmSocket === undefined ? parts : { ...parts, tpmSocket });
@@ -92,6 +92,10 @@ export class MachineStarter {
       onChange: () => onChange(textKeyOf(vmi)),
     });
   }
+}
+
+function hasTpm({ spec: { domain } }: Vmi): boolean {
+  return domain.devices.tpm !== undefined && domain.devices.tpm.enabled !== false;
 }
 
 async function firmwareOf(vmi: Vmi, runDir: string): Promise<FirmwareSpec> {

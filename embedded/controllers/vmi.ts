@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { ObjectKey } from '../api/objects.ts';
+import { findProcesses, killProcesses } from '../host/processes.ts';
 import type { Machine } from '../qemu/machine.ts';
 import {
   type ControllerContext,
@@ -237,6 +238,8 @@ export class VmiController {
     const uid = uidOf(vmi);
     const runDir = machineRunDir(context, uid);
     await machines.get(uid)?.end();
+    // Its TPM ends with QEMU, but not when QEMU was never started.
+    await killProcesses(await findProcesses(runDir), context.clock);
     this.#asked.delete(uid);
     await disconnectMachine(context, networks, vmi);
     await rm(runDir, { recursive: true, force: true });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { machineSockets } from '../qemu/command-line.ts';
+import { tpmFiles } from '../qemu/tpm.ts';
 import { layoutOf, runDirOf } from './layout.ts';
 
 const uid = '8669cc64-abce-42e1-82c8-2fd35e20bd35';
@@ -17,7 +18,7 @@ test('a data directory whose path is as long as it may be has room for every soc
   const machine = runDirOf(layout, 'machines', uid);
   mkdirSync(machine, { recursive: true });
   const { qmp, vnc, serial } = machineSockets(machine);
-  for (const path of [qmp, vnc, serial, join(machine, 'tpm.sock')]) {
+  for (const path of [qmp, vnc, serial, tpmFiles(machine).socket]) {
     const server = createServer().listen(path);
     await once(server, 'listening');
     expect(server.address()).toBe(path);

@@ -79,6 +79,22 @@ test('secure boot protects its variables, plain UEFI does not need to', () => {
   expect(efi(false)).not.toContain('secure');
 });
 
+test('a TPM is the kind that KubeVirt gives, behind the socket of its process', () => {
+  expect(valuesOf('-tpmdev', { tpmSocket: '/run/box/tpm.sock' })).toEqual(['emulator,id=tpm0,chardev=tpm0']);
+  expect(valuesOf('-chardev', { tpmSocket: '/run/a,b/tpm.sock' })).toContain('socket,id=tpm0,path=/run/a,,b/tpm.sock');
+  expect(devices({ tpmSocket: '/run/box/tpm.sock' })).toContain('tpm-tis,tpmdev=tpm0');
+  expect(devices({}).join()).not.toContain('tpm');
+});
+
+test('all USB disks are on one controller that has a port for each', () => {
+  const list = devices({ drives: [drive('root'), drive('a', { bus: 'usb' }), drive('b', { bus: 'usb' })] });
+  expect(list).toContain('qemu-xhci,id=usb-drives,p2=15,p3=15');
+  expect(list.filter((device) => device.startsWith('usb-storage'))).toEqual([
+    'usb-storage,bus=usb-drives.0,id=a,drive=drive-a',
+    'usb-storage,bus=usb-drives.0,id=b,drive=drive-b',
+  ]);
+});
+
 test('a fixed PCI address beyond the root bus gets the root ports before it', () => {
   const nic = { name: 'lan', model: 'virtio', mac: '02:00:00:00:00:01', tap: 't1' } as const;
   const list = devices({ nics: [{ ...nic, pciAddress: '0000:02:00.0' }] });

@@ -118,8 +118,9 @@ function nicArguments(nic: NicSpec): string[] {
 function tpmArguments(socket: string | undefined): string[] {
   if (!socket) return [];
   return [
-    ...['-chardev', `socket,id=tpm0,path=${socket}`, '-tpmdev', 'emulator,id=tpm0,chardev=tpm0'],
-    ...['-device', 'tpm-crb,tpmdev=tpm0'],
+    ...['-chardev', `socket,id=tpm0,path=${escapeComma(socket)}`, '-tpmdev', 'emulator,id=tpm0,chardev=tpm0'],
+    // KubeVirt's choice for a TPM that is not persistent.
+    ...['-device', 'tpm-tis,tpmdev=tpm0'],
   ];
 }
 

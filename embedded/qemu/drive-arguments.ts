@@ -4,6 +4,9 @@ import { devicePlace } from './pci-address.ts';
 /** SATA ports of one AHCI controller; the board's own is `ide`. */
 const PORTS_PER_CONTROLLER = 6;
 
+/** As many ports as libvirt gives a USB controller; QEMU's own default is four. */
+const USB_PORTS = 15;
+
 /** The arguments for the drives of a machine and the controllers that they need. */
 export function driveArguments(drives: readonly DriveSpec[]): string[] {
   const sata = drives.filter((drive) => drive.bus === 'sata');
@@ -11,7 +14,9 @@ export function driveArguments(drives: readonly DriveSpec[]): string[] {
   return [
     ...Array.from({ length: extraControllers }, (_, index) => ['-device', `ich9-ahci,id=sata${index + 1}`]).flat(),
     ...(drives.some((drive) => drive.bus === 'scsi') ? ['-device', 'virtio-scsi-pci,id=scsi0'] : []),
-    ...(drives.some((drive) => drive.bus === 'usb') ? ['-device', 'qemu-xhci,id=usb-drives'] : []),
+    ...(drives.some((drive) => drive.bus === 'usb')
+      ? ['-device', `qemu-xhci,id=usb-drives,p2=${USB_PORTS},p3=${USB_PORTS}`]
+      : []),
     ...drives.flatMap((drive) => [...blockArguments(drive), '-device', device(drive, sata.indexOf(drive))]),
   ];
 }

@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FirmwareSpec } from './machine-spec.ts';
 
-/** Code and variable images of OVMF, in the order of preference, where distributions put them. */
+/**
+ * Code and variable images of OVMF, in the order of preference, where distributions put them. The secure ones need SMM
+ * and have Microsoft's keys enrolled, so that they enforce signatures from the first start on.
+ */
 const IMAGES = {
   plain: [
     ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
@@ -11,8 +14,8 @@ const IMAGES = {
     ['/usr/share/edk2/ovmf/OVMF_CODE.fd', '/usr/share/edk2/ovmf/OVMF_VARS.fd'],
   ],
   secure: [
-    ['/usr/share/OVMF/OVMF_CODE_4M.ms.fd', '/usr/share/OVMF/OVMF_VARS_4M.ms.fd'],
-    ['/usr/share/OVMF/OVMF_CODE.ms.fd', '/usr/share/OVMF/OVMF_VARS.ms.fd'],
+    ['/usr/share/OVMF/OVMF_CODE_4M.secboot.fd', '/usr/share/OVMF/OVMF_VARS_4M.ms.fd'],
+    ['/usr/share/OVMF/OVMF_CODE.secboot.fd', '/usr/share/OVMF/OVMF_VARS.ms.fd'],
     ['/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd', '/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd'],
   ],
 } as const;
@@ -26,7 +29,8 @@ async function exists(path: string): Promise<boolean> {
 
 /**
  * The UEFI firmware of a machine with its own copy of the variable store in `directory`. An existing copy is kept, so
- * that what the guest wrote there survives a crash of the server during the start.
+ * that what the guest wrote there survives a crash of the server during the start. There is no way from secure to plain:
+ * @throws FarmError `ClusterUnfit` when the wanted firmware is not installed
  */
 export async function prepareEfi(directory: string, secureBoot: boolean): Promise<FirmwareSpec> {
   for (const [code, pristine] of IMAGES[secureBoot ? 'secure' : 'plain']) {

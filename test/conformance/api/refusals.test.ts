@@ -62,6 +62,21 @@ const MACHINES: readonly (readonly [string, Json, string])[] = [
     'SecureBoot requires SMM',
   ],
   [
+    'secure boot with SMM switched off',
+    machine(
+      instanceSpec({
+        firmware: { bootloader: { efi: { secureBoot: true } } },
+        features: { smm: { enabled: false } },
+      }),
+    ),
+    'SecureBoot requires SMM',
+  ],
+  [
+    'two boot loaders',
+    machine(instanceSpec({ firmware: { bootloader: { efi: { secureBoot: false }, bios: {} } } })),
+    'mutually exclusive',
+  ],
+  [
     'an IDE disk',
     machine(instanceSpec({ devices: { disks: [{ name: 'd', disk: { bus: 'ide' } }] } }, { volumes: [emptyDisk('d')] })),
     'IDE bus is not supported',

@@ -41,13 +41,15 @@ export interface LoginOptions {
   readonly pod: string;
   readonly port: number;
   readonly privateKey: string;
+  /** How long the guest may take to answer. @defaultValue 25 s */
+  readonly deadlineMs?: number;
 }
 
 const DEADLINE_MS = 25_000;
 
 /** Runs a command in a guest over SSH through a pod; tries again until the guest answers. */
 export async function runInGuest(options: LoginOptions, command: string): Promise<string> {
-  const deadline = Date.now() + DEADLINE_MS;
+  const deadline = Date.now() + (options.deadlineMs ?? DEADLINE_MS);
   for (;;) {
     try {
       return await attempt(options, command);

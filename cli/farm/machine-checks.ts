@@ -20,12 +20,30 @@ const PROGRAMS: readonly (readonly [name: string, purpose: string])[] = [
   ['openssl', 'certificates of the cluster'],
 ];
 
-const OVMF = '/usr/share/OVMF';
+/** Where Debian and Fedora put the two firmwares of OVMF. */
+const UEFI = ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_CODE.fd', '/usr/share/edk2/ovmf/OVMF_CODE.fd'];
+const SECURE_UEFI = [
+  '/usr/share/OVMF/OVMF_VARS_4M.ms.fd',
+  '/usr/share/OVMF/OVMF_VARS.ms.fd',
+  '/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd',
+];
+
 const LEAST_NODE = [20, 19] as const;
 
 /** Looks at this machine for what `slipway up` needs. */
 export function inspectMachine(): Check[] {
-  return [node(), ...PROGRAMS.map(([name, purpose]) => program(name, purpose)), uefi(), acceleration(), rights()];
+  return [
+    node(),
+    ...PROGRAMS.map(([name, purpose]) => program(name, purpose)),
+    forSome('OVMF', UEFI.some(existsSync), ['UEFI firmware', 'modules with efiFirmware']),
+    forSome('OVMF secure boot', SECURE_UEFI.some(existsSync), [
+      "UEFI firmware that checks signatures, with Microsoft's keys",
+      'modules with efiFirmware.secureBoot',
+    ]),
+    forSome('swtpm', isInstalled('swtpm'), ['TPMs of machines', 'modules with efiFirmware.tpm']),
+    acceleration(),
+    rights(),
+  ];
 }
 
 function node(): Check {
@@ -39,19 +57,20 @@ function node(): Check {
 }
 
 function program(name: string, purpose: string): Check {
-  const found = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) =>
-    canExecute(join(folder, name)),
-  );
+  const found = isInstalled(name);
   return { name, state: found ? 'ok' : 'missing', message: found ? purpose : `needed for ${purpose}: npm run setup` };
 }
 
-function uefi(): Check {
-  const found = existsSync(OVMF);
-  return {
-    name: 'OVMF',
-    state: found ? 'ok' : 'limited',
-    message: found ? 'UEFI firmware' : 'modules with efiFirmware cannot boot: npm run setup',
-  };
+function isInstalled(name: string): boolean {
+  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) =>
+    canExecute(join(folder, name)),
+  );
+}
+
+/** What only some modules need: without it the others are built. */
+function forSome(name: string, found: boolean, [purpose, users]: readonly [purpose: string, users: string]): Check {
+  const message = found ? purpose : `${users} cannot start: npm run setup`;
+  return { name, state: found ? 'ok' : 'limited', message };
 }
 
 function acceleration(): Check {

@@ -47,6 +47,12 @@ test("a disk cannot shrink below its parent's", () => {
   ]);
 });
 
+test("a parent's boot disk cannot be put on the usb bus, a data disk can", () => {
+  const message = 'disk "root" of VM "main" boots, which no disk on the usb bus can: use virtio, scsi or sata';
+  expect(inherit([disk('root', 20, { bus: 'usb' })]).findings).toEqual([{ code: 'NotBootable', message }]);
+  expect(inherit([disk('data', 5, { bus: 'usb' }), disk('new', 1, { bus: 'usb' })]).findings).toEqual([]);
+});
+
 test('an image goes to the first disk, the others are blank', () => {
   const url = 'https://images.example/a.qcow2';
   const disks = [disk('root', 10), disk('data', 2)];

@@ -70,7 +70,11 @@ function inheritDisks(vm: CompiledVm, parent: ParentVm): PlannedDisks {
   const names = new Set(parent.disks.map((disk) => disk.name));
   const added = vm.disks.filter((disk) => !names.has(disk.name));
   const fresh: SizedDisk[] = added.map((disk) => ({ ...disk, origin: { kind: 'blank' } }));
-  const findings = [...firmwareFindings(vm, parent), ...sizeFindings(vm, parent, listed)];
+  const findings = [
+    ...firmwareFindings(vm, parent),
+    ...sizeFindings(vm, parent, listed),
+    ...bootFindings(vm, inherited),
+  ];
   const offered = [...inherited.map(({ plan, sizeBytes }) => ({ ...plan, sizeBytes })), ...fresh];
   return { disks: [...inherited.map(({ plan }) => plan), ...fresh], offered, findings };
 }
@@ -92,6 +96,13 @@ function firmwareFindings(vm: CompiledVm, parent: ParentVm): Finding[] {
   const remedy = parent.firmware === 'efi' ? 'give it efiFirmware too' : 'leave out efiFirmware';
   const message = `VM "${vm.name}" has ${vm.firmware.kind} firmware, but the disks of "${parent.vm}" boot by ${parent.firmware}: ${remedy}`;
   return [{ code: 'FirmwareMismatch', message }];
+}
+
+/** The first disk boots; for other sources the parser has looked. */
+function bootFindings(vm: CompiledVm, [first]: readonly { readonly plan: DiskPlan }[]): Finding[] {
+  if (first?.plan.bus !== 'usb') return [];
+  const message = `disk "${first.plan.name}" of VM "${vm.name}" boots, which no disk on the usb bus can: use virtio, scsi or sata`;
+  return [{ code: 'NotBootable', message }];
 }
 
 function sizeFindings(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<string, VmDisk>): Finding[] {

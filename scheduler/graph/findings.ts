@@ -11,6 +11,7 @@ export type PlanningCode =
   | 'UnknownVm'
   | 'FirmwareMismatch'
   | 'DiskTooSmall'
+  | 'NotBootable'
   | 'DuplicateAddress'
   | 'AddressOutsideSubnet'
   | 'AddressTaken'

@@ -111,6 +111,19 @@ test('gives addresses to every NIC, the default route to the first managed one, 
   ]);
 });
 
+test.each([
+  [true, true, { secureBoot: true, persistent: false }, { enabled: true }, {}],
+  [false, false, { secureBoot: false, persistent: false }, undefined, undefined],
+])('secure boot %s and TPM %s are on the build VM and on the template', (secureBoot, tpm, efi, smm, device) => {
+  const scope = scopeOf({ firmware: { kind: 'efi', secureBoot, tpm } });
+  for (const { spec } of [buildVm(scope), templateVm(scope, [], undefined)]) {
+    const domain = spec.template.spec?.domain;
+    expect(domain?.firmware?.bootloader).toEqual({ efi });
+    expect(domain?.features?.smm).toEqual(smm);
+    expect(domain?.devices.tpm).toEqual(device);
+  }
+});
+
 test('boots the first disk, then the CDs, and nothing else', () => {
   const scope = scopeOf({ cloudInit, floppy: ['user-data'] }, { isos: [iso, iso] });
   const { spec } = buildVm(scope).spec.template;

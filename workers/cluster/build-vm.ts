@@ -70,6 +70,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
         memory: memory(parts.memoryBytes),
         resources: { requests: { cpu: String(parts.cpu) } },
         features: { acpi: {}, ...(secureBoot ? { smm: { enabled: true } } : {}) },
+        // Neither variables nor TPM are persistent: KubeVirt keeps those in a volume of its own, which no layer captures.
         firmware: {
           bootloader: firmware.kind === 'efi' ? { efi: { secureBoot, persistent: false } } : { bios: {} },
         },

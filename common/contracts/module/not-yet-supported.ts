@@ -1,5 +1,5 @@
 import type { CompiledModule, UnsupportedField } from './compiled.ts';
-import { Cursor, formatPath } from './cursor.ts';
+import { type Cursor, formatPath } from './cursor.ts';
 import type { Problem } from './problem.ts';
 import type { SecretReference } from './variables.ts';
 import type { SourceDocument } from './yaml-source.ts';
@@ -24,9 +24,6 @@ export const NOT_YET_SUPPORTED: readonly UnsupportedRow[] = [
   { path: 'vms[].cloudInit.userDataFrom', what: 'user data that lies on the cluster is' },
   { path: 'vms[].source.containerDisk', what: 'container disks as a source are' },
   { path: 'vms[].source.sourcePvc', what: 'volumes of the cluster as a source are' },
-  { path: 'vms[].efiFirmware.tpm', values: [true, 'true'], what: 'TPMs are' },
-  { path: 'vms[].efiFirmware.secureBoot', values: [true, 'true'], what: 'Secure Boot is' },
-  { path: 'vms[].disks[0].bus', values: ['usb'], what: 'booting from a disk on the usb bus is' },
 ];
 
 /** The fields of a body, and its secrets, that this version cannot execute. */
@@ -53,10 +50,8 @@ export function unsupportedFields(
 
 function expand(body: Cursor, path: string): Cursor[] {
   let found = [body];
-  for (const step of path.match(/\w+|\[\d*\]/g) ?? []) {
+  for (const step of path.match(/\w+|\[\]/g) ?? []) {
     if (step === '[]') found = found.flatMap((cursor) => cursor.list());
-    else if (step.startsWith('['))
-      found = found.map((cursor) => cursor.list()[Number(step.slice(1, -1))] ?? new Cursor(null));
     else found = found.map((cursor) => cursor.at(step));
   }
   return found;

@@ -212,7 +212,7 @@ vms:
   - name: a
     source: { containerDisk: quay.io/x/y }
     efiFirmware: { tpm: true, secureBoot: true }
-    disks: [{ name: d, size: 1Gi, bus: usb }, { name: e, size: 1Gi, bus: usb }]
+    disks: [{ name: d, size: 1Gi }, { name: e, size: 1Gi, bus: usb }]
     communicator: { shell: powershell, sshPassword: "\${secret.login}", sshPrivateKeySecret: { name: s, key: k } }
     cloudInit: { userDataFrom: { secretRef: { name: s, key: k } } }
     provisioners:
@@ -232,9 +232,6 @@ vms:
       'vms[0].communicator.shell in line 8',
       'vms[0].communicator.sshPassword in line 8',
       'vms[0].communicator.sshPrivateKeySecret in line 8',
-      'vms[0].disks[0].bus in line 7',
-      'vms[0].efiFirmware.secureBoot in line 6',
-      'vms[0].efiFirmware.tpm in line 6',
       'vms[0].provisioners[0].type in line 11',
       'vms[0].provisioners[1].type in line 12',
       'vms[0].provisioners[2].shell.scriptFrom in line 13',

@@ -110,6 +110,12 @@ const rows: readonly Row[] = [
     code: 'InvalidValue',
     part: '"sata"',
   },
+  {
+    rule: 'a boot disk on the usb bus',
+    yaml: vm('disks: [{ name: d, size: 1Gi, bus: §usb }, { name: e, size: 1Gi, bus: usb }]'),
+    code: 'InvalidValue',
+    part: 'the first disk boots',
+  },
   { rule: 'a disk without size', yaml: vm('disks:', '  - §name: d'), code: 'MissingField', part: 'disks[0].size' },
   { rule: 'a spoken truth value', yaml: vm('invisible: §yes'), code: 'InvalidValue', part: 'true or false' },
   {

@@ -16,6 +16,7 @@ export const vmRules: Rule = (body, report) => {
   for (const vm of body.list('vms')) {
     checkSource(vm.at('source'), report);
     reportRepeated(vm.list('disks'), 'name', report);
+    checkBootDisk(vm, report);
     checkCloudInit(vm.at('cloudInit'), report);
     checkTimeouts(body, vm, report);
     reportUnlessFiles(vm.at('floppy'), report);
@@ -31,6 +32,13 @@ function checkSource(source: Cursor, report: Report): void {
   if (source.at('checksum').isPresent && !source.at('url').isPresent) {
     report(source.at('checksum'), 'Conflict', 'a checksum belongs to a source with url');
   }
+}
+
+/** Under `buildRef` the boot disk is the parent's, which only the graph knows. */
+function checkBootDisk(vm: Cursor, report: Report): void {
+  const bus = vm.at('disks', 0, 'bus');
+  if (bus.value !== 'usb' || vm.at('source', 'buildRef').isPresent) return;
+  report(bus, 'InvalidValue', 'the first disk boots, which no disk on the usb bus can: use virtio, scsi or sata');
 }
 
 function checkCloudInit(cloudInit: Cursor, report: Report): void {

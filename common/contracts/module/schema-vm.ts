@@ -172,7 +172,11 @@ export const vmSchema = map(
       map('A disk.', {
         name: dnsLabel('Its name; with `buildRef` it inherits the disk of that name.'),
         size: bytes('Its size.'),
-        bus: choice('The bus that the guest sees.', ['virtio', 'scsi', 'sata', 'usb'], 'virtio').optional(),
+        bus: choice(
+          'The bus that the guest sees; nothing boots from usb.',
+          ['virtio', 'scsi', 'sata', 'usb'],
+          'virtio',
+        ).optional(),
         storageClass: text('Default: that of the cluster.').optional(),
       }),
     ).optional(),
@@ -182,8 +186,8 @@ export const vmSchema = map(
     ).optional(),
     floppy: fileNames('Files on a labelled CD, for installers that look for an answer file.').optional(),
     efiFirmware: map('UEFI instead of BIOS.', {
-      secureBoot: flag('Only start signed loaders.', false).optional(),
-      tpm: flag('A TPM 2.0.', false).optional(),
+      secureBoot: flag("Only start loaders that are signed under Microsoft's keys.", false).optional(),
+      tpm: flag('A TPM 2.0, a new one at every start: the image has nothing that is sealed to it.', false).optional(),
     }).optional(),
     cpuModel: text('CPU model that the guest sees.').optional(),
     machineType: text('Machine type.').optional(),

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { readVersion } from './version.ts';
+import { readVersion } from '../common/config/version.ts';
 
 /** A command's file: adds the command to the program. */
 interface CommandFile {

@@ -12,6 +12,7 @@ import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/address-guard.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import { screenshot } from '../common/kubernetes/machine-actions.ts';
+import { userAgent } from '../common/kubernetes/user-agent.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
 import { createLogger, type Logger } from '../common/logging/logger.ts';
@@ -60,6 +61,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     client: new ClusterClient(cluster, {
       clock,
       observer: countTrouble(metrics),
+      userAgent: userAgent('scheduler'),
     }),
   }));
   const names = clusters.map(({ name }) => name);

@@ -7,10 +7,11 @@ import { loadToken } from '../common/config/load-token.ts';
 import type { Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
 import type { PhaseClaim } from '../common/contracts/phase-store.ts';
-import { PHASES, phaseSchema } from '../common/contracts/phases.ts';
+import { PHASES, type Phase, phaseSchema } from '../common/contracts/phases.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/address-guard.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
+import { userAgent } from '../common/kubernetes/user-agent.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
 import { createLogger, type Logger } from '../common/logging/logger.ts';
@@ -44,7 +45,7 @@ async function startWorker(
   const clock = systemClock;
   const farmKey = loadFarmKey(config.farm.keyFile);
   const metrics = createMetrics({ process: 'worker', clusters: config.clusters.map(({ name }) => name), phase });
-  const clusters = openClusters(config, metrics);
+  const clusters = openClusters(config, metrics, phase);
   const redisOptions = {
     url: config.redis.url,
     logger,
@@ -83,11 +84,11 @@ async function startWorker(
 
 type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: Config['clusters'][number] };
 
-function openClusters(config: Config, metrics: FarmMetrics): ReadonlyMap<string, OpenCluster> {
-  const observer = countTrouble(metrics);
+function openClusters(config: Config, metrics: FarmMetrics, phase: Phase): ReadonlyMap<string, OpenCluster> {
+  const options = { clock: systemClock, observer: countTrouble(metrics), userAgent: userAgent(phase) };
   return new Map(
     config.clusters.map((clusterConfig) => {
-      const cluster = new ClusterClient(clusterConfig, { clock: systemClock, observer });
+      const cluster = new ClusterClient(clusterConfig, options);
       return [clusterConfig.name, { cluster, clusterConfig }];
     }),
   );

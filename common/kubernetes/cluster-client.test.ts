@@ -1,7 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
 import { type Answer, json, refusal, type ScriptedApi, startScriptedApi } from '../../test/harness/api-server.ts';
 import { ClusterClient } from './cluster-client.ts';
+import { openPortForward } from './port-forward.ts';
 import { RESOURCES } from './resources.ts';
+import { userAgent } from './user-agent.ts';
 
 let api: ScriptedApi | undefined;
 
@@ -76,4 +78,16 @@ test('leaves a pooled connection alone when the signal of a finished call is abo
   await cluster.get(RESOURCES.secrets, 'a', { signal: stop.signal });
   expect(await cluster.get(RESOURCES.secrets, 'b')).toEqual({ metadata: { name: 'b' } });
   expect(api?.requests).toHaveLength(2);
+});
+
+test('names itself on plain requests and on WebSockets', async () => {
+  const seen: (string | undefined)[] = [];
+  api = await startScriptedApi((request, response) => {
+    seen.push(request.headers['user-agent']);
+    response.writeHead(404).end();
+  });
+  const cluster = new ClusterClient(api.config, { userAgent: userAgent('boot-keystrokes') });
+  expect(await cluster.get(RESOURCES.secrets, 'a')).toBeUndefined();
+  await expect(openPortForward(cluster, { pod: 'p', port: 1 })).rejects.toThrow();
+  expect(seen).toEqual(Array(2).fill(expect.stringMatching(/^slipway-boot-keystrokes\/\d+\.\d+\.\d+$/)));
 });

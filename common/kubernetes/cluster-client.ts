@@ -19,6 +19,8 @@ export interface ClusterClientOptions {
   readonly clock?: Clock;
   readonly observer?: ClusterObserver;
   readonly random?: () => number;
+  /** How the process names itself to the server (`userAgent(role)`). */
+  readonly userAgent?: string;
 }
 
 export interface CallOptions {
@@ -68,7 +70,7 @@ export class ClusterClient {
   constructor(config: ClusterConfig, options: ClusterClientOptions = {}) {
     this.name = config.name;
     this.namespace = config.namespace;
-    this.transport = new ApiTransport(loadKubeConfig(config));
+    this.transport = new ApiTransport(loadKubeConfig(config), options.userAgent);
     this.clock = options.clock ?? systemClock;
     this.observer = options.observer ?? {};
     this.random = options.random ?? Math.random;

@@ -29,12 +29,15 @@ export class ApiTransport {
   readonly #kubeConfig: KubeConfig;
   readonly #server: URL;
   readonly #direct: http.Agent | undefined;
+  readonly #userAgent: string | undefined;
 
-  constructor(kubeConfig: KubeConfig) {
+  /** `userAgent` is what the process names itself to the server. */
+  constructor(kubeConfig: KubeConfig, userAgent?: string) {
     const cluster = kubeConfig.getCurrentCluster();
     if (!cluster) throw new FarmError('InvalidConfig', 'The kubeconfig has no current context with a cluster.');
     this.#kubeConfig = kubeConfig;
     this.#server = new URL(cluster.server);
+    this.#userAgent = userAgent;
     // client-node's agents open a connection per request; only through a proxy they are needed.
     const agents = this.#server.protocol === 'http:' ? http.Agent : https.Agent;
     this.#direct = cluster.proxyUrl ? undefined : new agents({ keepAlive: true });
@@ -57,8 +60,8 @@ export class ApiTransport {
   }
 
   /**
-   * TLS material and authorization for a request, fresh (tokens rotate). With `ownConnection` the agent of the pool is
-   * left out. @throws ClusterUnavailable
+   * TLS material, authorization and identity for a request or WebSocket, fresh (tokens rotate). With `ownConnection` the
+   * agent of the pool is left out. @throws ClusterUnavailable
    */
   async credentials({ ownConnection = false } = {}): Promise<https.RequestOptions> {
     const options: https.RequestOptions = {};
@@ -68,6 +71,7 @@ export class ApiTransport {
       const message = `No credentials for ${this.#server.host}: ${errorMessage(cause)}`;
       throw new FarmError('ClusterUnavailable', message, { cause });
     }
+    if (this.#userAgent !== undefined) options.headers = { ...options.headers, 'user-agent': this.#userAgent };
     if (this.#direct && ownConnection) delete options.agent;
     else if (this.#direct) options.agent = this.#direct;
     return options;

@@ -1,12 +1,26 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { ClosingLineReporter } from './test/harness/closing-line-reporter.ts';
+
+/** Judges what all other tests made clusters record, so it runs after them. */
+const LAST = 'test/rights/**/*.test.ts';
 
 export default defineConfig({
   test: {
-    include: ['{common,scheduler,workers,embedded,cli,dashboards,test}/**/*.test.ts'],
     reporters: ['default', new ClosingLineReporter()],
+    globalSetup: ['test/harness/recordings.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'farm',
+          include: ['{common,scheduler,workers,embedded,cli,dashboards,test}/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, LAST],
+        },
+      },
+      { extends: true, test: { name: 'rights', include: [LAST], sequence: { groupOrder: 1 } } },
+    ],
   },
 });

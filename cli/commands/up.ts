@@ -20,6 +20,7 @@ interface UpFlags {
   readonly imports: number;
   readonly workers?: Record<string, number>;
   readonly failureRetention: string;
+  readonly auditLog?: string;
   readonly detach?: boolean;
   readonly json?: boolean;
 }
@@ -43,6 +44,7 @@ export function register(program: Command): void {
     .option('--imports <n>', 'imports that may run at once', toCount, 4)
     .option('--workers <phase=n>', `processes of a phase: ${PHASES.join(', ')} (repeatable)`, collectWorkers)
     .option('--failure-retention <duration>', 'how long disks of failed modules are kept', '30m')
+    .option('--audit-log <file>', 'append every request that the cluster answers to FILE, as JSON lines')
     .option('-d, --detach', 'return when the farm is up; `slipway down` ends it')
     .option('--json', 'print one JSON line when the farm is up')
     .action((flags: UpFlags) => {
@@ -56,7 +58,9 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
   const logger = createLogger({ name: 'up', destination: process.stderr, level: flags.json ? 'warn' : 'info' });
   await runProcess(logger, async (resources) => {
     const { port, vms, imports, workers = {}, failureRetention } = flags;
-    const farm = new LocalFarm({ dataDir, port, limits: { vms, imports }, workers, failureRetention }, logger);
+    const audit = flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) };
+    const options = { dataDir, port, limits: { vms, imports }, workers, failureRetention, ...audit };
+    const farm = new LocalFarm(options, logger);
     resources.defer('farm', () => farm.stop());
     const connection = await farm.start();
     writePointer(pointerFile(), { dataDir, pid: process.pid });

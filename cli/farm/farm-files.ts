@@ -14,6 +14,8 @@ export interface FarmOptions {
   readonly workers: Readonly<Record<string, number>>;
   /** Duration as the configuration writes it. */
   readonly failureRetention: string;
+  /** File to which the cluster appends every request that it answers. */
+  readonly auditLog?: string;
 }
 
 /** Name under which the farm's one image runs as a local command on the embedded cluster. */

@@ -45,6 +45,7 @@ export class LocalFarm {
           this.#files.clusterDir,
           '--config',
           this.#files.clusterConfig,
+          ...(this.#options.auditLog === undefined ? [] : ['--audit-log', this.#options.auditLog]),
         ]),
       ),
     ]);

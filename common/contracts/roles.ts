@@ -1,4 +1,7 @@
-import type { Phase } from './phases.ts';
+import { PHASES, type Phase } from './phases.ts';
 
 /** A process with rights of its own on clusters: the scheduler, or the workers of a phase. */
 export type Role = 'scheduler' | Phase;
+
+/** In the order in which people read them. */
+export const ROLES: readonly Role[] = ['scheduler', ...PHASES];

@@ -70,7 +70,12 @@ export interface ConfigMap extends KubernetesObject {
 }
 
 export interface PersistentVolumeClaim extends KubernetesObject {
-  spec?: { storageClassName?: string; volumeMode?: string; resources?: { requests?: Record<string, string> } };
+  spec?: {
+    accessModes?: string[];
+    storageClassName?: string;
+    volumeMode?: string;
+    resources?: { requests?: Record<string, string> };
+  };
   status?: { phase?: string; capacity?: Record<string, string> };
 }
 
@@ -111,6 +116,31 @@ export interface NetworkAttachmentDefinition extends KubernetesObject {
 export interface Vpc extends KubernetesObject {
   spec?: { namespaces?: string[]; staticRoutes?: { policy?: string; cidr: string; nextHopIP: string }[] };
   status?: { standby?: boolean; router?: string; subnets?: string[] };
+}
+
+/** `storage.k8s.io/v1` StorageClass (cluster-scoped). */
+export interface StorageClass extends KubernetesObject {
+  provisioner?: string;
+}
+
+/** `snapshot.storage.k8s.io/v1` VolumeSnapshotClass (cluster-scoped). */
+export interface VolumeSnapshotClass extends KubernetesObject {
+  driver?: string;
+}
+
+/** `cdi.kubevirt.io/v1beta1` StorageProfile (cluster-scoped, named like its storage class). */
+export interface StorageProfile extends KubernetesObject {
+  status?: { claimPropertySets?: object[] };
+}
+
+/** `kubevirt.io/v1` KubeVirt: the installation. */
+export interface KubeVirt extends KubernetesObject {
+  status?: { phase?: string; observedKubeVirtVersion?: string };
+}
+
+/** `cdi.kubevirt.io/v1beta1` CDI (cluster-scoped): the installation. */
+export interface Cdi extends KubernetesObject {
+  status?: { phase?: string; observedVersion?: string };
 }
 
 /** `kubeovn.io/v1` Subnet (cluster-scoped). The controller writes into spec: never compare it. */

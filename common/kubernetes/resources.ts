@@ -1,17 +1,22 @@
 import type {
+  Cdi,
   ClusterEvent,
   ConfigMap,
   DataVolume,
   IpAddress,
   KubernetesObject,
+  KubeVirt,
   NetworkAttachmentDefinition,
   PersistentVolumeClaim,
   Pod,
   Secret,
+  StorageClass,
+  StorageProfile,
   Subnet,
   VirtualMachine,
   VirtualMachineInstance,
   VolumeSnapshot,
+  VolumeSnapshotClass,
   Vpc,
   VpcEgressGateway,
 } from './objects.ts';
@@ -55,6 +60,18 @@ export const RESOURCES = {
   vpcs: clusterScoped<Vpc>('kubeovn.io/v1', 'Vpc', 'vpcs'),
   subnets: clusterScoped<Subnet>('kubeovn.io/v1', 'Subnet', 'subnets'),
   ips: clusterScoped<IpAddress>('kubeovn.io/v1', 'IP', 'ips'),
+  // What a cluster is asked before anything is built on it (preflight/).
+  namespaces: clusterScoped('v1', 'Namespace', 'namespaces'),
+  storageClasses: clusterScoped<StorageClass>('storage.k8s.io/v1', 'StorageClass', 'storageclasses'),
+  snapshotClasses: clusterScoped<VolumeSnapshotClass>(
+    'snapshot.storage.k8s.io/v1',
+    'VolumeSnapshotClass',
+    'volumesnapshotclasses',
+  ),
+  storageProfiles: clusterScoped<StorageProfile>('cdi.kubevirt.io/v1beta1', 'StorageProfile', 'storageprofiles'),
+  // Has a namespace, which differs from cluster to cluster: read in all of them at once.
+  kubeVirts: clusterScoped<KubeVirt>('kubevirt.io/v1', 'KubeVirt', 'kubevirts'),
+  cdis: clusterScoped<Cdi>('cdi.kubevirt.io/v1beta1', 'CDI', 'cdis'),
 } as const;
 
 /** Path of a collection, or of one object in it. */

@@ -50,7 +50,7 @@ export async function teardownBuild(cluster: ClusterClient, options: TeardownOpt
   await remove.request(RESOURCES.egressGateways);
   await remove.request(RESOURCES.machines);
   await remove.request(RESOURCES.pods);
-  for (const resource of [RESOURCES.dataVolumes, RESOURCES.claims, RESOURCES.secrets, RESOURCES.configMaps]) {
+  for (const resource of [RESOURCES.dataVolumes, RESOURCES.claims, RESOURCES.secrets]) {
     await remove.request(resource);
   }
   await releaseInstances(cluster, options);

@@ -1,5 +1,6 @@
+import { ROLES, type Role } from '../../common/contracts/roles.ts';
+import { rulesOf } from '../../common/kubernetes/rights.ts';
 import { type Manifest, metadataOf, type Part, selectorLabels, text } from './parts.ts';
-import { ROLES, type Role, rulesOf } from './roles.ts';
 import type { Scope } from './values.ts';
 
 /** Service accounts, and what each may do in the farm namespace and with KubeOVN's kinds that have no namespace. */

@@ -1,4 +1,5 @@
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
+import type { Role } from '../../common/contracts/roles.ts';
 import {
   asYaml,
   CONTAINER_SECURITY,
@@ -12,7 +13,6 @@ import {
   selectorLabels,
   text,
 } from './parts.ts';
-import type { Role } from './roles.ts';
 import type { Scope, Slot, Slots } from './values.ts';
 
 /** Port of the HTTP API and of every worker's metrics: the image's. */

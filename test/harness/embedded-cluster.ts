@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { packagePath } from '../../common/config/package-root.ts';
+import { recordingArguments } from './recordings.ts';
 
 /** What kind of embedded cluster a test needs. */
 export interface EmbeddedClusterOptions {
@@ -16,7 +17,7 @@ export interface EmbeddedClusterOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Serve the API without controllers: objects are stored, nothing runs. */
   readonly apiOnly?: boolean;
-  /** More arguments of the process. */
+  /** More arguments of the process; then it does not record for the run. */
   readonly args?: readonly string[];
 }
 
@@ -44,7 +45,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   const args = [
     ...['--data-dir', dataDir, '--config', configFile],
     ...(options.apiOnly ? ['--api-only'] : []),
-    ...(options.args ?? []),
+    ...(options.args ?? recordingArguments(dataDir)),
   ];
   const isOurs = options.dataDir === undefined;
   let server = await startServer(args).catch(async (error: unknown) => {

@@ -8,6 +8,7 @@ import { FarmClient } from '../../cli/client/farm-client.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
+import { recordingArguments } from './recordings.ts';
 
 /** The command line as it is installed; `npm test` and `npm run demo` compile it before. */
 const SLIPWAY = packagePath('dist', 'cli', 'main.js');
@@ -44,7 +45,7 @@ export async function startFarm({ dataDir, privateState = true, flags = [] }: Fa
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), 'slipway-farm-'));
   const environment = privateState ? { ...process.env, XDG_STATE_HOME: join(folder, 'state') } : process.env;
   const run = (args: readonly string[]) => runCli(args, environment);
-  const up = await run(['up', '--data-dir', folder, '--detach', '--json', ...flags]);
+  const up = await run(['up', '--data-dir', folder, '--detach', '--json', ...recordingArguments(folder), ...flags]);
   if (up.exitCode !== 0) {
     await run(['down', '--data-dir', folder, '--purge']);
     throw new FarmError('FarmUnreachable', `slipway up failed: ${up.stderr}`);

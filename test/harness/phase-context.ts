@@ -7,6 +7,7 @@ import type { PhaseStore } from '../../common/contracts/phase-store.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
 
@@ -44,7 +45,7 @@ export function stagePhase(staged: StagedPhase) {
   const job = { layerBuild, generation: 1, vm, phase, dispatch: 1 };
   return {
     claim: { job, epoch: 1, cluster: clusterConfig.name, spec, parents, formerClaims: 0 },
-    cluster: new ClusterClient(clusterConfig),
+    cluster: new ClusterClient(clusterConfig, { userAgent: userAgent(phase) }),
     clusterConfig,
     farm: 'test',
     store,

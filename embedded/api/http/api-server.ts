@@ -194,7 +194,8 @@ export class ApiServer {
       group: path.group,
       resource: path.resource,
       subresource: path.subresource.join('/'),
-      namespace: path.namespace ?? '',
+      // As apiserver has it: a namespace lies in itself.
+      namespace: path.namespace ?? (path.resource === 'namespaces' ? path.name : '') ?? '',
       code,
       durationMs: this.#options.clock.now() - started,
       userAgent: request.headers['user-agent'] ?? '',

@@ -15,8 +15,9 @@ import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
 import { testAdapters } from './adapter-tests.ts';
+import { beyondRights } from '../../rights/compare-rights.ts';
+import { requestsOf } from '../../rights/recorded-requests.ts';
 import { type Engine, useEngine } from './engine.ts';
-import { notGranted } from './granted.ts';
 
 /*
  * Everything that needs a Docker engine, for real. First the tests that start a Redis, with each of them in a container.
@@ -79,7 +80,7 @@ async function runFarm(engine: Engine, environment: Environment): Promise<void> 
     process.stderr.write(await read('logs', '--no-color', '--tail', '40'));
     throw new Error('A build did not end as it should.');
   }
-  const beyond = notGranted(await read('exec', '-T', 'embedded', 'cat', AUDIT_LOG));
+  const beyond = beyondRights(requestsOf([await read('exec', '-T', 'embedded', 'cat', AUDIT_LOG)]));
   if (beyond.length > 0) throw new Error(`The manifests do not grant: ${beyond.join(', ')}`);
   say('Every request that the cluster saw is granted by the manifests');
 }

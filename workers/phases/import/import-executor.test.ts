@@ -30,6 +30,7 @@ import { importExecutor } from './import-executor.ts';
 const run = promisify(execFile);
 const MIB = 1024 ** 2;
 const IMAGE = 'relay-for-tests';
+const NOT_THERE = { kind: 'ConfigMap', name: 'not-there', key: 'userdata', optional: true } as const;
 const resources = new ReleaseStack();
 let config: ClusterConfig;
 let image: ServedFile;
@@ -78,7 +79,7 @@ function labSpec(origin: DiskOrigin): LayerSpec {
       {
         name: 'web',
         floppy: ['user-data'],
-        cloudInit: { userData: null, userDataFrom: null, networkData: 'version: 2' },
+        cloudInit: { userData: null, userDataFrom: NOT_THERE, networkData: 'version: 2' },
       },
       { name: 'db' },
     ],
@@ -149,7 +150,10 @@ test('imports a shared source once, and makes everything that the machines need'
   stream.write('GET /ks.cfg HTTP/1.0\r\n\r\n');
   expect((await text(stream)).split('\r\n\r\n')[1]).toBe('url http://10.77.0.254:8080/ {{ .Unknown }} {{.Name}}');
 
-  // A second claim adopts all of it.
+  // A second claim adopts all of it, but for a relay that was evicted.
+  const ended = { status: { phase: 'Failed', reason: 'Evicted' } };
+  const path = `${cluster.path(RESOURCES.pods, relay, {})}/status`;
+  await cluster.call({ method: 'PATCH', path, body: ended, contentType: 'application/merge-patch+json' });
   expect(await importExecutor.execute(web)).toEqual({ outcome: 'succeeded' });
   expect(image.downloads()).toBe(1);
 
@@ -232,14 +236,15 @@ test('gives a VPC its way out, and says what the cluster lacks for it', async ()
   const closed = labSpec(urlOrigin(image.sha256));
   const spec = { ...closed, network: { ...closed.network, vpcs: [{ name: 'lab', internet: true }] } };
   const staged = stagePhase({ clusterConfig: config, spec, vm: 'db', phase: 'import', layerBuild });
-  const { cluster, signal } = staged;
+  const { signal } = staged;
+  const cluster = new ClusterClient(config);
   const scope = buildScope(staged);
-  const refused = ensureNetwork(cluster, { scope, clusterConfig: config, signal });
+  const refused = ensureNetwork(staged.cluster, { scope, clusterConfig: config, signal });
   await expect(refused).rejects.toMatchObject({
     failure: { reason: 'ClusterRefused', message: expect.stringContaining('externalSubnet') },
   });
   const open = { ...config, externalSubnet: 'outside' };
-  await ensureNetwork(cluster, { scope, clusterConfig: open, signal });
+  await ensureNetwork(staged.cluster, { scope, clusterConfig: open, signal });
   const gateway = await cluster.get(RESOURCES.egressGateways, scope.names.gateway('lab'));
   expect(gateway?.spec).toMatchObject({ replicas: 1, externalSubnet: 'outside' });
   const vpc = await cluster.get(RESOURCES.vpcs, scope.names.vpc('lab'));

@@ -55,8 +55,10 @@ test('boots a cloud image and runs its steps, each once, over two workers', { ti
     },
     { type: 'file', name: null, timeoutMs: null, destination: '/root/copy', fileRef: 'file.txt', source: null },
     { type: 'reboot', name: null, timeoutMs: 90_000, command: 'reboot' },
-    shell('echo begin >>/root/begun; sleep 4; cat /proc/sys/kernel/random/boot_id /root/copy; wc -l </root/begun'),
+    { ...shell(''), scriptFrom: { kind: 'ConfigMap', name: 'scripts', key: 'last', optional: false } },
   ];
+  const last = 'echo begin >>/root/begun; sleep 4; cat /proc/sys/kernel/random/boot_id /root/copy; wc -l </root/begun';
+  await new ClusterClient(config).create(RESOURCES.configMaps, { metadata: { name: 'scripts' }, data: { last } });
   const sshPassword = FARM_KEY.seal('correct horse');
   const base = compiledVm();
   const spec = layerSpec(

@@ -7,6 +7,7 @@ import { packagePath } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
+import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { startMachine } from '../../../common/kubernetes/machine-actions.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { teardownBuild } from '../../../common/kubernetes/teardown.ts';
@@ -33,6 +34,8 @@ const MIB = 1024 ** 2;
 const IMAGE = 'relay-for-tests';
 const resources = new ReleaseStack();
 let config: ClusterConfig;
+/** Not a process of the farm: what the test itself does is nobody's right. */
+let tester: ClusterClient;
 let image: ServedFile;
 
 beforeAll(async () => {
@@ -41,6 +44,7 @@ beforeAll(async () => {
   const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: relay } });
   resources.defer('cluster', () => cluster.stop());
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
+  tester = new ClusterClient(config);
   const { cloudImage } = await guestImages();
   image = resources.use('image', await serveFile(cloudImage), (served) => served.stop());
 }, 300_000);
@@ -96,9 +100,9 @@ function stage(phase: Phase, layerSpec: LayerSpec, layerBuild: string) {
 
 type Staged = ReturnType<typeof stage>;
 
-async function untilRunning({ cluster, signal }: Staged, name: string): Promise<void> {
+async function untilRunning({ signal }: Staged, name: string): Promise<void> {
   await waitFor(
-    cluster,
+    tester,
     { resource: RESOURCES.instances, name },
     {
       ...{ signal, deadlineMs: 60_000, what: 'the VMI to run' },
@@ -108,10 +112,9 @@ async function untilRunning({ cluster, signal }: Staged, name: string): Promise<
 }
 
 async function boot(staged: Staged): Promise<string> {
-  const { cluster, scope } = staged;
-  const vm = await cluster.createIfAbsent(RESOURCES.machines, buildVm(scope));
+  const vm = await tester.createIfAbsent(RESOURCES.machines, buildVm(staged.scope));
   const name = vm.metadata?.name ?? '';
-  await startMachine(cluster, name);
+  await startMachine(tester, name);
   await untilRunning(staged, name);
   return name;
 }
@@ -122,7 +125,7 @@ async function inGuest(staged: Staged, key: BuildKey, command: string): Promise<
   if (!route) throw new Error('no route');
   for (;;) {
     try {
-      const sock = await connectThroughRelay(staged.cluster, route.relayPod, { host: route.host, port: 22 });
+      const sock = await connectThroughRelay(tester, route.relayPod, { host: route.host, port: 22 });
       const client = new ssh2.Client();
       const ready = once(client, 'ready');
       client.connect({ sock, username: 'root', privateKey: key.privateKey, readyTimeout: 20_000 });
@@ -168,15 +171,14 @@ test('captures a guest that went down in order, and starts its template again', 
   };
   expect(result).toEqual({ outcome: 'succeeded', layerVm });
 
-  const { cluster } = captured;
   const roles = await Promise.all(
     Object.values(RESOURCES).map(async (resource) => {
-      const { items } = await cluster.list(resource, { labels: { 'slipway.dev/layer-build': layerBuild } });
+      const { items } = await tester.list(resource, { labels: { 'slipway.dev/layer-build': layerBuild } });
       return items.map(({ kind, metadata }) => `${kind} ${metadata?.labels?.['slipway.dev/role']}`);
     }),
   );
   expect(roles.flat().sort()).toEqual(['VirtualMachine template', 'VolumeSnapshot layer', 'VolumeSnapshot layer']);
-  const snapshot = await cluster.get(RESOURCES.snapshots, `${name}-disk-root`);
+  const snapshot = await tester.get(RESOURCES.snapshots, `${name}-disk-root`);
   expect(JSON.parse(snapshot?.metadata?.annotations?.[LAYER_PART] ?? '')).toEqual({
     layerKey: 'cd'.repeat(32),
     module: 'base',
@@ -186,14 +188,14 @@ test('captures a guest that went down in order, and starts its template again', 
   // The phase is delivered again after its worker died behind the last step.
   expect(await createSnapshotExecutor().execute(captured)).toEqual(result);
 
-  await ensureNetwork(cluster, { scope: captured.scope, clusterConfig: config, signal: captured.signal });
-  await ensureRelays(captured, captured.scope, key);
-  await startMachine(cluster, layerVm.template);
+  await ensureNetwork(tester, { scope: captured.scope, clusterConfig: config, signal: captured.signal });
+  await ensureRelays({ ...captured, cluster: tester }, captured.scope, key);
+  await startMachine(tester, layerVm.template);
   await untilRunning(captured, layerVm.template);
   expect(await inGuest(captured, key, 'cat /etc/marker')).toBe('built');
-  await cluster.delete(RESOURCES.machines, layerVm.template);
+  await tester.delete(RESOURCES.machines, layerVm.template);
   const identity = { layerBuild, generation: 1 };
-  await teardownBuild(cluster, { farm: 'test', identity, signal: captured.signal, deadlineMs: 60_000 });
+  await teardownBuild(tester, { farm: 'test', identity, signal: captured.signal, deadlineMs: 60_000 });
 }, 240_000);
 
 test('refuses to capture a machine that had to be switched off by force', async () => {
@@ -211,7 +213,7 @@ test('refuses to capture a machine that had to be switched off by force', async 
   expect(failure).toMatchObject({ reason: 'UncleanShutdown', message: expect.stringContaining('by force') });
   expect(captured.screenshots[0]?.subarray(1, 4).toString()).toBe('PNG');
   const labels = { 'slipway.dev/layer-build': layerBuild };
-  expect((await captured.cluster.list(RESOURCES.snapshots, { labels })).items).toEqual([]);
+  expect((await tester.list(RESOURCES.snapshots, { labels })).items).toEqual([]);
   const identity = { layerBuild, generation: 1 };
-  await teardownBuild(captured.cluster, { farm: 'test', identity, signal: captured.signal, deadlineMs: 60_000 });
+  await teardownBuild(tester, { farm: 'test', identity, signal: captured.signal, deadlineMs: 60_000 });
 }, 120_000);

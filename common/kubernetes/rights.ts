@@ -1,8 +1,5 @@
-import type { Phase } from '../../common/contracts/phases.ts';
-import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
-
-/** A process with rights of its own: the scheduler, or the workers of a phase. */
-export type Role = 'scheduler' | Phase;
+import type { Role } from '../contracts/roles.ts';
+import { RESOURCES, type Resource } from './resources.ts';
 
 /** A rule of a Role or ClusterRole. */
 export interface Rule {
@@ -22,20 +19,17 @@ const ENSURE = ['get', 'create'] as const;
 /** Subresources of machines are an API group of their own; a PUT is an `update`. */
 const MACHINE_SUBRESOURCES = 'subresources.kubevirt.io';
 
-/** Failures carry the last Events of what they speak of, and a picture of the screen (workers/cluster/evidence.ts). */
-const EVIDENCE: Grants = {
-  events: ['list'],
-  'pods/log': ['get'],
-  // kube-apiserver sees the first path part only, KubeVirt's own API all of them.
-  'instances/vnc': ['get'],
-  'instances/vnc/screenshot': ['get'],
-};
+/** Failures carry the last Events of what they speak of (workers/cluster/evidence.ts). */
+const EVIDENCE: Grants = { events: ['list'] };
 
-/** Reaching a guest: the relay's pod (made anew when it was evicted), the build's key, secrets that a module names. */
+/** A picture of a machine's screen. kube-apiserver sees the first path part only, KubeVirt's own API all of them. */
+const SCREEN: Grants = { 'instances/vnc': ['get'], 'instances/vnc/screenshot': ['get'] };
+
+/** Reaching a guest: the relay's pod (made anew when it was evicted), and secrets: the build's key, those of a module. */
 const REACH_GUESTS: Grants = {
-  secrets: ENSURE,
-  configMaps: ['get'],
+  secrets: ['get'],
   pods: [...ENSURE, ...WATCH, 'delete'],
+  'pods/log': ['get'],
   // WebSockets begin as GET; Kubernetes 1.35 asks for `create` too.
   'pods/portforward': ['get', 'create'],
 };
@@ -51,28 +45,39 @@ const TEARDOWN: Grants = {
   dataVolumes: ['list', 'delete'],
   claims: ['list', 'delete'],
   secrets: ['list', 'delete'],
-  configMaps: ['list', 'delete'],
   networkAttachments: ['list', 'delete'],
   subnets: [...WATCH, 'delete'],
   ips: ['list', 'delete'],
   vpcs: [...WATCH, 'delete'],
 };
 
-/** What each role asks of a cluster; nothing else is granted. Read off the code that the comments name. */
+/** What a cluster must have (common/kubernetes/preflight), and whether the egress subnet is there. */
+const PREFLIGHT: Grants = {
+  namespaces: ['get'],
+  kubeVirts: ['list'],
+  cdis: ['list'],
+  storageClasses: ['list'],
+  storageProfiles: ['list'],
+  snapshotClasses: ['list'],
+  subnets: ['list'],
+};
+
+/**
+ * What each role asks of a cluster; nothing else is granted. `test/rights` holds the table against the requests that the
+ * test suite records, per role and in both directions.
+ */
 const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
   // scheduler/catalog: watches machines and snapshots, mirrors layers, sweeps; scheduler/http: live screenshots.
-  scheduler: [
-    TEARDOWN,
-    { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
-    { 'instances/vnc': ['get'], 'instances/vnc/screenshot': ['get'] },
-  ],
+  scheduler: [PREFLIGHT, TEARDOWN, SCREEN, { snapshots: ['get', ...WATCH, 'patch', 'delete'] }],
   // workers/phases/import, workers/cluster/ensure-network.ts
   import: [
     EVIDENCE,
     REACH_GUESTS,
     {
+      secrets: ['create'],
+      configMaps: ['get'],
       dataVolumes: [...ENSURE, ...WATCH, 'delete'],
-      claims: ['get', ...WATCH],
+      claims: WATCH,
       snapshots: [...ENSURE, ...WATCH],
       networkAttachments: ENSURE,
       vpcs: [...ENSURE, ...WATCH, 'patch'],
@@ -83,14 +88,16 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
   // workers/phases/boot-keystrokes, workers/console
   'boot-keystrokes': [
     EVIDENCE,
+    SCREEN,
     REACH_GUESTS,
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
   ],
   // workers/phases/provision, workers/guest
-  provision: [EVIDENCE, REACH_GUESTS, { machines: ['get', 'patch'], instances: ['get', ...WATCH] }],
+  provision: [EVIDENCE, SCREEN, REACH_GUESTS, { configMaps: ['get'], machines: ['get', 'patch'], instances: WATCH }],
   // workers/phases/snapshot
   snapshot: [
     EVIDENCE,
+    SCREEN,
     REACH_GUESTS,
     TEARDOWN,
     {
@@ -101,17 +108,42 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
   ],
 };
 
-/** The roles of the farm, in the order in which their objects are written. */
-export const ROLES = Object.keys(GRANTS) as readonly Role[];
+/** One verb on one resource. */
+export interface Right {
+  readonly verb: string;
+  readonly group: string;
+  /** Plural name, with `/subresource`. */
+  readonly path: string;
+  readonly scope: 'namespaced' | 'cluster';
+}
+
+/** E.g. `list subnets (kubeovn.io) everywhere`, or `get pods/log` in the farm namespace. */
+export function describeRight({ verb, group, path, scope }: Right): string {
+  return `${verb} ${path}${group === '' ? '' : ` (${group})`}${scope === 'cluster' ? ' everywhere' : ''}`;
+}
+
+/** Everything that a role may do. */
+export function rightsOf(role: Role): Right[] {
+  return (['namespaced', 'cluster'] as const).flatMap((scope) =>
+    rulesOf(role, scope).flatMap(({ apiGroups, resources, verbs }) =>
+      apiGroups.flatMap((group) => resources.flatMap((path) => verbs.map((verb) => ({ verb, group, path, scope })))),
+    ),
+  );
+}
 
 /** The rules of a role, one per resource: those in the farm namespace, or those on kinds that have no namespace. */
 export function rulesOf(role: Role, scope: 'namespaced' | 'cluster'): Rule[] {
   const verbs = new Map<string, Set<string>>();
   for (const [target, granted] of GRANTS[role].flatMap((grants) => Object.entries(grants))) {
-    if (resourceOf(target).namespaced !== (scope === 'namespaced')) continue;
+    if (isNamespaced(resourceOf(target)) !== (scope === 'namespaced')) continue;
     verbs.set(target, new Set([...(verbs.get(target) ?? []), ...(granted ?? [])]));
   }
   return [...verbs].map(([target, granted]) => ({ ...pathOf(target), verbs: [...granted] }));
+}
+
+/** Whether a Role of the farm namespace can grant it. Kubernetes takes a namespace for an object in itself. */
+function isNamespaced({ namespaced, kind }: Resource): boolean {
+  return namespaced || kind === 'Namespace';
 }
 
 function resourceOf(target: string): Resource {

@@ -1,0 +1,46 @@
+import type { Role } from '../../common/contracts/roles.ts';
+
+/** A right that is granted although no test makes the embedded cluster see it used. */
+export interface Unrecorded {
+  readonly roles: readonly Role[];
+  /** As `describeRight` says it. */
+  readonly right: string;
+  readonly why: string;
+  /** True: it depends on what happens at the same time, so some runs do record it. */
+  readonly mayHappen?: boolean;
+}
+
+const KUBEVIRT_API = '(subresources.kubevirt.io)';
+const WORKERS = ['import', 'boot-keystrokes', 'provision', 'snapshot'] as const;
+const AFTER_IMPORT = ['boot-keystrokes', 'provision', 'snapshot'] as const;
+
+const EVICTED_RELAY =
+  'A relay that is gone is made anew by whoever misses it; import does it by the same code, and is recorded.';
+const SLOW_CLUSTER = 'A deadline of minutes passes only on a cluster in trouble; its Events and log are the evidence.';
+const SCREEN = 'kube-apiserver takes `vnc/screenshot` for `vnc`; KubeVirt’s own API, like this one, sees the whole.';
+const SLOW_REMOVAL =
+  'Watched or deleted only when it is still there a moment later; the scheduler’s teardown is recorded.';
+const LEAKED = 'KubeOVN leaks addresses, the embedded cluster does not; the scheduler’s teardown is recorded.';
+
+/** The reviewed table: every line has a reason, and a line that explains nothing fails the test. */
+export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
+  {
+    roles: WORKERS,
+    right: 'create pods/portforward',
+    why: 'From Kubernetes 1.35 on a WebSocket to a pod needs `create` beside `get`; the audit log shows the method.',
+  },
+  {
+    roles: ['scheduler', 'provision', 'snapshot'],
+    right: `get virtualmachineinstances/vnc ${KUBEVIRT_API}`,
+    why: SCREEN,
+  },
+  ...['get', 'create', 'list', 'watch', 'delete'].map((verb) => ({
+    ...{ roles: AFTER_IMPORT, right: `${verb} pods`, why: EVICTED_RELAY, mayHappen: true },
+  })),
+  { roles: WORKERS, right: 'get pods/log', why: SLOW_CLUSTER, mayHappen: true },
+  { roles: ['boot-keystrokes', 'provision'], right: 'list events', why: SLOW_CLUSTER, mayHappen: true },
+  { roles: ['snapshot'], right: 'delete persistentvolumeclaims', why: SLOW_REMOVAL, mayHappen: true },
+  { roles: ['snapshot'], right: 'watch virtualmachines (kubevirt.io)', why: SLOW_REMOVAL, mayHappen: true },
+  { roles: ['snapshot'], right: 'watch vpc-egress-gateways (kubeovn.io)', why: SLOW_REMOVAL, mayHappen: true },
+  { roles: ['snapshot'], right: 'delete ips (kubeovn.io) everywhere', why: LEAKED },
+];

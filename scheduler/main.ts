@@ -55,6 +55,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   await assertRedisFit(redis);
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
   const clusters = config.clusters.map((cluster) => ({
+    config: cluster,
     name: cluster.name,
     namespace: cluster.namespace,
     limits: limitsOf(cluster),
@@ -73,7 +74,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const dispatching = { redis, notices, queues, clock, logger };
   const loops = [
     ...clusters.map((cluster) => runDispatcher(dispatching, cluster, signal)),
-    ...clusters.map(({ client }) => {
+    ...clusters.map(({ client, config: clusterConfig }) => {
       const failureRetentionMs = config.retention.failure;
       const options = {
         redis,
@@ -83,6 +84,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
         metrics,
         failureRetentionMs,
         cluster: client,
+        clusterConfig,
         farm: config.farm.name,
       };
       return watchCluster(options, owner, signal);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { ClusterView } from '../../common/contracts/builds.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { type ConnectionFlags, findFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
@@ -34,14 +35,25 @@ async function inspectFarm(flags: ConnectionFlags): Promise<Check[]> {
   if (!farm) return [{ name: 'farm', state: 'limited', message: 'none runs here; `slipway up` starts one' }];
   try {
     const clusters = await new FarmClient(farm).clusters();
-    return clusters.map(({ name, healthy, message, workers }) => {
-      const idle = workers.filter((worker) => worker.processes === 0).map((worker) => worker.phase);
-      if (!healthy) return { name: `cluster ${name}`, state: 'missing', message: message ?? 'it does not answer' };
-      if (idle.length > 0)
-        return { name: `cluster ${name}`, state: 'missing', message: `no worker for ${idle.join(', ')}` };
-      return { name: `cluster ${name}`, state: 'ok', message: `reached through ${farm.url}` };
-    });
+    return clusters.flatMap((cluster) => [inspectCluster(cluster, farm.url), ...inspectFindings(cluster)]);
   } catch (error) {
     return [{ name: 'farm', state: 'missing', message: errorMessage(error) }];
   }
+}
+
+function inspectCluster({ name, healthy, message, workers }: ClusterView, url: string): Check {
+  const check = { name: `cluster ${name}`, state: 'missing' } as const;
+  const idle = workers.filter((worker) => worker.processes === 0).map((worker) => worker.phase);
+  if (!healthy) return { ...check, message: message ?? 'it does not answer' };
+  if (idle.length > 0) return { ...check, message: `no worker for ${idle.join(', ')}` };
+  return { ...check, state: 'ok', message: `reached through ${url}` };
+}
+
+/** What the preflight of the scheduler found. */
+function inspectFindings({ name, findings }: ClusterView): Check[] {
+  return findings.map(({ what, severity, howToFix }) => ({
+    name: `cluster ${name}`,
+    state: severity === 'error' ? 'missing' : 'limited',
+    message: `${what} ${howToFix}`,
+  }));
 }

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { LEVELS } from '../logging/logger.ts';
 import { bytes, milliseconds } from './units.ts';
 
+/** What nobody has configured; no registry serves it. */
+export const DEFAULT_RELAY_IMAGE = 'slipway:latest';
+
 const limits = z.strictObject({
   imports: z.int().min(1).default(4).describe('Imports that may run at once; they hold no VM slot.'),
   vms: z.int().min(1).default(8).describe('Virtual machines that may exist at once.'),
@@ -34,7 +37,7 @@ const cluster = z.strictObject({
   storageClass: z.string().optional().describe('Storage class of volumes; the default class of the cluster otherwise.'),
   snapshotClass: z.string().optional().describe('Class of volume snapshots; the default of the driver otherwise.'),
   externalSubnet: z.string().optional().describe('KubeOVN subnet that egress gateways use; needed for `internet`.'),
-  relayImage: z.string().default('slipway:latest').describe('Container image of the relay pod.'),
+  relayImage: z.string().default(DEFAULT_RELAY_IMAGE).describe('Container image of the relay pod.'),
   limits: limits.prefault({}).describe('What the farm may use of the cluster.'),
 });
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { actionSchema, imageSchema } from './events.ts';
 import { failureSchema } from './failures.ts';
+import { findingSchema } from './findings.ts';
 import { PHASES, phaseSchema } from './phases.ts';
 
 export const buildStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled']);
@@ -85,6 +86,8 @@ export const clusterViewSchema = z.object({
   name: z.string(),
   healthy: z.boolean(),
   message: z.string().nullable(),
+  /** What the cluster lacks for the farm, by the preflight. */
+  findings: z.array(findingSchema),
   limits: limitsSchema,
   inUse: z.object({ imports: z.int(), vms: z.int(), cpu: z.number(), memoryBytes: z.int() }),
   /** Who holds VM slots. */

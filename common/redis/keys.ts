@@ -38,6 +38,8 @@ export const KEYS = {
   workers: (cluster: string) => key('workers', cluster),
   /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: nobody has looked yet. */
   troubles: key('troubles'),
+  /** Hash of cluster names to JSON lists of Findings. Absent: nobody has looked yet. */
+  findings: key('findings'),
   /** Hash of names of tokens to their hashes. */
   tokens: key('tokens'),
   token: (hash: string) => key('token', hash),

@@ -1,10 +1,25 @@
 import type { KubeObject } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
+import { TRANSIT_NETWORK } from '../network/egress.ts';
 import { DEFAULT_VPC } from './networks.ts';
 
-/** What KubeOVN itself creates: the VPC of subnets that name none. */
+/** The way to the outside, as administrators make one: gateways of VPCs have their outer addresses in it. */
+const EXTERNAL_SUBNET = 'external';
+
+/** The VPC of subnets that name none, which KubeOVN itself creates, and the network behind gateways. */
 const SEEDS: readonly KubeObject[] = [
   { apiVersion: 'kubeovn.io/v1', kind: 'Vpc', metadata: { name: DEFAULT_VPC }, spec: {} },
+  {
+    apiVersion: 'kubeovn.io/v1',
+    kind: 'Subnet',
+    metadata: { name: EXTERNAL_SUBNET },
+    spec: {
+      vpc: DEFAULT_VPC,
+      cidrBlock: TRANSIT_NETWORK,
+      protocol: 'IPv4',
+      provider: `${EXTERNAL_SUBNET}.kube-system`,
+    },
+  },
 ];
 
 /** Creates what the controllers rely on, where it is absent. */

@@ -28,12 +28,17 @@ async function reconcile(context: ControllerContext, networks: Networks, key: Ob
     const plan = networks.plan(subnet);
     if (!store.get('Vpc', { name: plan.vpc })) throw new Error(`The Vpc "${plan.vpc}" does not exist`);
     await writeBack(context, subnet, plan);
-    await prepareSubnet(networks, subnet);
+    if (isOverlay(plan)) await prepareSubnet(networks, subnet);
     await writeStatus(context, networks, { subnet, plan });
   } catch (error) {
     await reportError(context, subnet, errorMessage(error));
     throw error;
   }
+}
+
+/** Whether KubeOVN carries the network itself; any other provider is a network of the nodes, such as the way out. */
+function isOverlay({ provider }: SubnetPlan): boolean {
+  return provider === 'ovn' || provider.endsWith('.ovn');
 }
 
 /** Makes the namespace, the bridge and the DHCP server of a subnet, unless they are there. */
@@ -95,6 +100,7 @@ async function remove(context: ControllerContext, networks: Networks, subnet: Ku
   }
   try {
     const plan = networks.plan(subnet);
+    if (!isOverlay(plan)) return;
     await networks.removeDhcpServer(plan);
     await removeBridge(plan.namespace, plan.name);
   } finally {

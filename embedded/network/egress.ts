@@ -7,6 +7,8 @@ import { hasNamespace, interfacesOf, ipBatch, removeInterfaces, runInNamespace }
 /** Transit networks of four addresses are taken from the shared address space of RFC 6598. */
 const TRANSIT_BASE = '100.80.0.0';
 const TRANSIT_COUNT = 2 ** 16;
+/** All of them. */
+export const TRANSIT_NETWORK = `${TRANSIT_BASE}/14`;
 
 /** The way out of a VPC. */
 export interface EgressOptions {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { configSchema } from '../../common/config/schema.ts';
 import type { LayerRecord } from '../../common/contracts/layers.ts';
@@ -7,11 +7,13 @@ import { PHASES } from '../../common/contracts/phases.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, ObjectMeta, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
+import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
 import { useRedis } from '../../common/redis/connections.ts';
 import { takeReady } from '../../common/redis/dispatches.ts';
+import { readFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { readLayers, restoreLayer } from '../../common/redis/layers.ts';
 import { subscribeNotices } from '../../common/redis/notices.ts';
@@ -46,7 +48,18 @@ beforeAll(async () => {
   if (!config) throw new Error('One cluster was configured.');
   cluster = new ClusterClient(config);
   const metrics = createMetrics();
-  options = { redis, notices, cluster, farm: 'test', failureRetentionMs: 60_000, metrics, clock: systemClock, logger };
+  const scheduler = new ClusterClient(config, { userAgent: userAgent('scheduler') });
+  options = {
+    redis,
+    notices,
+    cluster: scheduler,
+    clusterConfig: config,
+    farm: 'test',
+    failureRetentionMs: 60_000,
+    metrics,
+    clock: systemClock,
+    logger,
+  };
 });
 
 beforeEach(async () => {
@@ -130,6 +143,74 @@ test('removes what belongs to no living work, and nothing else', async () => {
   expect(await names(RESOURCES.vpcs)).toEqual([]);
   const others = await cluster.list(RESOURCES.secrets, { labels: { [LABELS.farm]: 'other' } });
   expect(others.items).toHaveLength(1);
+});
+
+/** Kinds whose removal is waited for. */
+const AWAITED: readonly Resource<KubernetesObject>[] = [
+  RESOURCES.machines,
+  RESOURCES.pods,
+  RESOURCES.egressGateways,
+  RESOURCES.subnets,
+  RESOURCES.vpcs,
+];
+const HELD = { finalizers: ['test/held'] };
+
+/** Lets go of what is held as soon as the farm watches its kind. */
+async function releaseWhenWatched(path: string): Promise<void> {
+  for (const resource of AWAITED.filter(({ plural }) => path.endsWith(`/${plural}`))) {
+    const { items } = await cluster.list(resource, { labels: { [LABELS.farm]: 'test' } });
+    for (const { metadata } of items) {
+      await cluster.mergePatch(resource, metadata?.name ?? '', { metadata: { finalizers: null } });
+    }
+  }
+}
+
+test('takes an orphaned generation apart in order, and waits for what the cluster still holds', async () => {
+  const orphan = newId();
+  const called = (name: string) => metadata(orphan, { name });
+  const held = (name: string) => ({ metadata: { ...called(name), ...HELD } });
+  const create = <T extends KubernetesObject>(resource: Resource<T>, object: T) => cluster.create(resource, object);
+  const domain = { memory: { guest: '64Mi' }, devices: {} };
+  const template = { spec: { domain } };
+  const machine = await create(RESOURCES.machines, { ...held('machine'), spec: { runStrategy: 'Halted', template } });
+  const owner = {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachine',
+    name: 'machine',
+    uid: machine.metadata?.uid ?? '',
+  };
+  // Its end was never read: the worker that held it died.
+  const kept = { finalizers: ['slipway.dev/observe-end'], ownerReferences: [owner] };
+  await create(RESOURCES.instances, { metadata: { ...called('instance'), ...kept }, spec: { domain } });
+  await create(RESOURCES.pods, { ...held('pod'), spec: { containers: [{ name: 'c', image: 'i' }] } });
+  await create(RESOURCES.egressGateways, { ...held('way-out'), spec: { vpc: 'v', externalSubnet: 'e' } });
+  await create(RESOURCES.vpcs, { ...held('swept-vpc'), spec: {} });
+  await create(RESOURCES.subnets, { ...held('swept-subnet'), spec: { vpc: 'swept-vpc', cidrBlock: '10.9.0.0/24' } });
+  await create(RESOURCES.networkAttachments, {
+    metadata: called('attachment'),
+    spec: { config: '{"type":"kube-ovn"}' },
+  });
+  const storage = { resources: { requests: { storage: '1Gi' } } };
+  await create(RESOURCES.dataVolumes, { metadata: called('disk'), spec: { source: { blank: {} }, storage } });
+  await create(RESOURCES.claims, { metadata: called('claim'), spec: { ...storage, accessModes: ['ReadWriteOnce'] } });
+  // KubeOVN kept the addresses of a machine and of a pod that are gone.
+  for (const podType of ['VirtualMachine', '']) {
+    const spec = { podName: 'gone', podType, namespace: 'slipway', subnet: 'swept-subnet' };
+    const labels = { 'ovn.kubernetes.io/subnet': 'swept-subnet' };
+    await create(RESOURCES.ips, { metadata: { name: `leaked-${podType.toLowerCase()}0`, labels }, spec });
+  }
+  const stream = options.cluster.stream.bind(options.cluster);
+  const watching = vi.spyOn(options.cluster, 'stream').mockImplementation(async (request) => {
+    const response = await stream(request);
+    await releaseWhenWatched(request.path);
+    return response;
+  });
+  await sweepOnce(options, forever);
+  watching.mockRestore();
+  for (const resource of [...AWAITED, RESOURCES.instances, RESOURCES.dataVolumes, RESOURCES.claims]) {
+    expect(await names(resource), resource.plural).toEqual([]);
+  }
+  expect((await cluster.list(RESOURCES.ips)).items).toEqual([]);
 });
 
 test('removes what a cancelled module had captured, and keeps layers that it does not know', async () => {
@@ -216,3 +297,23 @@ test('reads layers back from the cluster, and forgets those that are gone', asyn
   expect(await readLayers(redis)).toEqual([]);
   expect(await redis.exists(KEYS.newest)).toBe(0);
 });
+
+test('keeps what the cluster lacks beside its trouble, and looks again when it was out of reach', async () => {
+  const { redis } = options;
+  const watching = new AbortController();
+  const watch = watchCluster(options, 'this process', watching.signal);
+  const found = async () => (await readFindings(redis, 'lab')).map(({ what }) => what);
+  await expect
+    .poll(found, { timeout: 20_000 })
+    .toEqual([
+      'No external subnet is configured: modules with internet are refused.',
+      'The relay image is the default "slipway:latest", which no registry serves.',
+    ]);
+  await embedded.kill('SIGKILL');
+  await expect.poll(() => readTrouble(redis, 'lab'), { timeout: 20_000 }).not.toBeNull();
+  await redis.del(KEYS.findings);
+  await embedded.restart();
+  await expect.poll(found, { timeout: 30_000 }).toHaveLength(2);
+  watching.abort();
+  await watch;
+}, 60_000);

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
+import type { ClusterConfig } from '../../common/config/schema.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
@@ -25,7 +26,6 @@ const KINDS: readonly Resource<KubernetesObject>[] = [
   RESOURCES.dataVolumes,
   RESOURCES.claims,
   RESOURCES.secrets,
-  RESOURCES.configMaps,
   RESOURCES.egressGateways,
   RESOURCES.networkAttachments,
   RESOURCES.subnets,
@@ -40,6 +40,7 @@ export interface ClusterWatchOptions {
   readonly redis: Redis;
   readonly notices: Notices;
   readonly cluster: ClusterClient;
+  readonly clusterConfig: ClusterConfig;
   /** Name of the farm, in the labels of its objects; unique among the farms of a cluster. */
   readonly farm: string;
   readonly failureRetentionMs: number;

@@ -1,10 +1,13 @@
 import { holdLease } from '../../common/redis/leases.ts';
+import { createAlarm } from '../dispatch/alarm.ts';
+import { inspectCluster } from './inspect-cluster.ts';
 import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
 import { watchLayers } from './watch-layers.ts';
 import { watchMachines } from './watch-machines.ts';
 
 /**
- * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog and orphans. `owner` is
+ * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog, orphans and what the
+ * cluster lacks. `owner` is
  * the identity of the process.
  */
 export async function watchCluster(options: ClusterWatchOptions, owner: string, signal: AbortSignal): Promise<void> {
@@ -18,8 +21,14 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
   const failed = new AbortController();
   const both = AbortSignal.any([signal, failed.signal]);
   // One that fails ends all: the lease is given back, and whoever takes it starts all of them.
-  const parts = [watchMachines, watchLayers, sweepOrphans].map((part) =>
-    part(options, both).catch((error: unknown) => {
+  const reached = createAlarm(options.clock);
+  const parts = [
+    watchMachines({ ...options, onReached: () => reached.ring() }, both),
+    watchLayers(options, both),
+    sweepOrphans(options, both),
+    inspectCluster(options, reached, both),
+  ].map((part) =>
+    part.catch((error: unknown) => {
       failed.abort();
       throw error;
     }),

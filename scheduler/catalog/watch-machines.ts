@@ -10,6 +10,11 @@ import type { ClusterWatchOptions } from './sweep-orphans.ts';
 const LOOK_AGAIN_MS = 60_000;
 const TROUBLE_MS = 2_000;
 
+/** `onReached` is told when the cluster answers again after it did not. */
+export interface MachineWatchOptions extends ClusterWatchOptions {
+  readonly onReached?: () => void;
+}
+
 /** A VMI in these phases has given its node back. */
 const ENDED = new Set(['Succeeded', 'Failed']);
 
@@ -18,7 +23,7 @@ const ENDED = new Set(['Succeeded', 'Failed']);
  * slots are freed by a fresh list that was asked for after the farm was done with the machine, because a watch may lag
  * behind a machine that was started a moment ago. Ends with `signal`.
  */
-export async function watchMachines(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+export async function watchMachines(options: MachineWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
   const alarm = createAlarm(clock);
   const stop = notices.listen((notice) => {
@@ -53,7 +58,7 @@ export async function reportOnce({ redis, cluster, farm }: ClusterWatchOptions, 
 }
 
 async function ringOnChanges(
-  { redis, cluster, farm, logger }: ClusterWatchOptions,
+  { redis, cluster, farm, logger, onReached }: MachineWatchOptions,
   ring: () => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -68,7 +73,10 @@ async function ringOnChanges(
       logger.debug({ err: error }, 'Reporting on a cluster has trouble');
     }
   };
+  let isReached = true;
   for await (const event of watchObjects(cluster, RESOURCES.instances, { labels: buildMachines(farm), signal })) {
+    if (!isReached && event.type !== 'interrupted') onReached?.();
+    isReached = event.type !== 'interrupted';
     await say(event.type === 'interrupted' ? event.error.message : null);
     if (event.type === 'synced') {
       phases.clear();

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { ClusterView, Limits } from '../../common/contracts/builds.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
+import { readFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { readWorkers } from '../../common/redis/presence.ts';
 import { readRedis } from '../../common/redis/scripts.ts';
@@ -19,9 +20,10 @@ export async function clusterView(
   cluster: KnownCluster,
 ): Promise<ClusterView> {
   const { name, limits } = cluster;
-  const [usage, message, workers, depths] = await Promise.all([
+  const [usage, message, findings, workers, depths] = await Promise.all([
     readUsage(redis, name),
     readTrouble(redis, name),
+    readFindings(redis, name),
     readWorkers(redis, name),
     Promise.all(PHASES.map(async (phase) => ({ phase, ...(await queues.depth(phase, name)) }))),
   ]);
@@ -29,6 +31,7 @@ export async function clusterView(
     name,
     healthy: message === null,
     message,
+    findings,
     limits,
     inUse: { imports: usage.imports, vms: usage.vms, cpu: usage.cpu, memoryBytes: usage.memoryBytes },
     holders: await holdersOf(redis, usage.slots),

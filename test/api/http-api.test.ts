@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { acceptedSchema, type FarmClient } from '../../cli/client/farm-client.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { takeReady } from '../../common/redis/dispatches.ts';
+import { reportFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
 import { collect, LAB, type LiveApi, MODULES, SECRET, startApi } from './live-api.ts';
@@ -131,11 +132,14 @@ test('shows clusters with what is used of them and who works there', async () =>
   await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await takeReady(api.redis, { cluster: LAB.name, limits: LAB.limits });
   await reportTrouble(api.redis, LAB.name, null);
+  const lack = { what: 'No storage class.', severity: 'error', howToFix: 'Make one.' } as const;
+  await reportFindings(api.redis, LAB.name, [lack]);
   expect(await client.clusters()).toMatchObject([
     {
       name: 'lab',
       healthy: true,
       message: null,
+      findings: [lack],
       inUse: { imports: 1, vms: 0 },
       workers: { length: 4 },
       queues: { length: 4 },

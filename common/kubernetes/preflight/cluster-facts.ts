@@ -1,0 +1,154 @@
+import type { ClusterConfig } from '../../config/schema.ts';
+import { FarmError } from '../../errors/farm-error.ts';
+import { isNotFound } from '../api-error.ts';
+import type { ClusterClient } from '../cluster-client.ts';
+import type {
+  Cdi,
+  KubernetesObject,
+  KubeVirt,
+  StorageClass,
+  StorageProfile,
+  Subnet,
+  VolumeSnapshotClass,
+} from '../objects.ts';
+import { RESOURCES, type Resource } from '../resources.ts';
+import { describeRight, type Right } from '../rights.ts';
+
+/** Something that was read, or that could not be read for lack of the right to. */
+export type Read<T> = { readonly known: T } | 'unreadable';
+
+/** What the farm relies on, as a cluster shows it. Lists are empty where the kind is not served. */
+export interface ClusterFacts {
+  /** `gitVersion` of the API server. */
+  readonly kubernetes: string;
+  /** Names of the resources that an API group version serves; an absent group serves none. */
+  readonly served: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly hasNamespace: Read<boolean>;
+  readonly kubeVirts: Read<readonly KubeVirt[]>;
+  readonly cdis: Read<readonly Cdi[]>;
+  readonly storageClasses: Read<readonly StorageClass[]>;
+  readonly snapshotClasses: Read<readonly VolumeSnapshotClass[]>;
+  readonly storageProfiles: Read<readonly StorageProfile[]>;
+  /** Those that have the name of the configured egress subnet. */
+  readonly externalSubnets: Read<readonly Subnet[]>;
+  /** Rights that the cluster says are not granted. */
+  readonly refusedRights: Read<readonly Right[]>;
+}
+
+/** What is asked, and on whose behalf. */
+export interface FactsRequest {
+  readonly config: Pick<ClusterConfig, 'namespace' | 'externalSubnet'>;
+  readonly rights: readonly Right[];
+  readonly signal: AbortSignal;
+}
+
+/** Groups whose resources are looked up; discovery needs no right. */
+const GROUPS = [
+  'kubevirt.io/v1',
+  'cdi.kubevirt.io/v1beta1',
+  'snapshot.storage.k8s.io/v1',
+  'k8s.cni.cncf.io/v1',
+  'kubeovn.io/v1',
+];
+/** Questions about rights at a time. */
+const QUESTIONS = 8;
+
+/** Reads everything that is judged. @throws ClusterUnavailable, or the signal's reason */
+export async function readFacts(cluster: ClusterClient, request: FactsRequest): Promise<ClusterFacts> {
+  const { config, rights, signal } = request;
+  const list = <T extends KubernetesObject>(resource: Resource<T>, fields?: string) =>
+    readable(
+      async () => (await cluster.list(resource, { signal, ...(fields === undefined ? {} : { fields }) })).items,
+      [],
+    );
+  const [kubernetes, served, hasNamespace, refusedRights] = await Promise.all([
+    readVersion(cluster, signal),
+    readServed(cluster, signal),
+    readable(async () => (await cluster.get(RESOURCES.namespaces, config.namespace, { signal })) !== undefined, false),
+    readRefusedRights(cluster, request, rights),
+  ]);
+  return {
+    ...{ kubernetes, served, hasNamespace, refusedRights },
+    kubeVirts: await list(RESOURCES.kubeVirts),
+    cdis: await list(RESOURCES.cdis),
+    storageClasses: await list(RESOURCES.storageClasses),
+    snapshotClasses: await list(RESOURCES.snapshotClasses),
+    storageProfiles: await list(RESOURCES.storageProfiles),
+    externalSubnets:
+      config.externalSubnet === undefined
+        ? { known: [] }
+        : await list(RESOURCES.subnets, `metadata.name=${config.externalSubnet}`),
+  };
+}
+
+/** `absent` stands for what the API does not serve. */
+async function readable<T>(read: () => Promise<T>, absent: T): Promise<Read<T>> {
+  try {
+    return { known: await read() };
+  } catch (error) {
+    if (isNotFound(error)) return { known: absent };
+    if (error instanceof FarmError && error.code === 'ClusterUnfit') return 'unreadable';
+    throw error;
+  }
+}
+
+async function readJson<T>(cluster: ClusterClient, path: string, signal: AbortSignal): Promise<T> {
+  return JSON.parse(String(await cluster.call({ method: 'GET', path }, { signal })));
+}
+
+async function readVersion(cluster: ClusterClient, signal: AbortSignal): Promise<string> {
+  const version = await readable(() => readJson<{ gitVersion?: string }>(cluster, '/version', signal), {});
+  return version === 'unreadable' ? '' : (version.known.gitVersion ?? '');
+}
+
+async function readServed(cluster: ClusterClient, signal: AbortSignal): Promise<ClusterFacts['served']> {
+  const served = new Map<string, ReadonlySet<string>>();
+  for (const group of GROUPS) {
+    const document = { resources: [] as { name: string }[] };
+    const found = await readable(() => readJson<typeof document>(cluster, `/apis/${group}`, signal), document);
+    // Every account that is known may discover; one that may not learns of the kinds by what it cannot do.
+    if (found !== 'unreadable') served.set(group, new Set(found.known.resources.map(({ name }) => name)));
+  }
+  return served;
+}
+
+/** Asks the cluster about each right by SelfSubjectAccessReview, which every account may. */
+async function readRefusedRights(
+  cluster: ClusterClient,
+  { config, signal }: FactsRequest,
+  rights: readonly Right[],
+): Promise<Read<readonly Right[]>> {
+  const open = [...new Map(rights.map((right) => [describeRight(right), right])).values()];
+  const refused: Right[] = [];
+  while (open.length > 0) {
+    const asked = open.splice(0, QUESTIONS);
+    const answers = await readable(
+      () => Promise.all(asked.map((right) => isGranted(cluster, { right, namespace: config.namespace }, signal))),
+      undefined,
+    );
+    if (answers === 'unreadable' || answers.known === undefined) return 'unreadable';
+    const { known } = answers;
+    refused.push(...asked.filter((_, index) => known[index] === false));
+  }
+  return { known: refused };
+}
+
+async function isGranted(
+  cluster: ClusterClient,
+  { right, namespace }: { readonly right: Right; readonly namespace: string },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [resource = '', ...subresource] = right.path.split('/');
+  const resourceAttributes = {
+    ...{ verb: right.verb, group: right.group, resource, subresource: subresource.join('/') },
+    ...(right.scope === 'namespaced' ? { namespace } : {}),
+  };
+  const body = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes },
+  };
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+  const answer = JSON.parse(String(await cluster.call({ method: 'POST', path, body }, { signal })));
+  return (answer as { status?: { allowed?: boolean } }).status?.allowed === true;
+}

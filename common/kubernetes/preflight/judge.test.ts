@@ -1,0 +1,166 @@
+import { expect, test } from 'vitest';
+import { DEFAULT_RELAY_IMAGE } from '../../config/schema.ts';
+import type { ClusterFacts } from './cluster-facts.ts';
+import { type JudgedConfig, judge } from './judge.ts';
+
+const CONFIG: JudgedConfig = {
+  namespace: 'slipway',
+  externalSubnet: 'external',
+  relayImage: 'registry.example.com/slipway:1',
+};
+
+const marks = (annotation: string) => ({ annotations: { [annotation]: 'true' } });
+const FILES = { metadata: { name: 'files', ...marks('storageclass.kubernetes.io/is-default-class') } };
+const SNAPSHOTS = { metadata: { name: 'snap', ...marks('snapshot.storage.kubernetes.io/is-default-class') } };
+
+/** A cluster that has everything. */
+const FIT: ClusterFacts = {
+  kubernetes: 'v1.32.0+k3s1',
+  served: new Map([
+    ['kubevirt.io/v1', new Set(['virtualmachines'])],
+    ['cdi.kubevirt.io/v1beta1', new Set(['datavolumes'])],
+    ['snapshot.storage.k8s.io/v1', new Set(['volumesnapshots'])],
+    ['k8s.cni.cncf.io/v1', new Set(['network-attachment-definitions'])],
+    ['kubeovn.io/v1', new Set(['subnets', 'vpc-egress-gateways'])],
+  ]),
+  hasNamespace: { known: true },
+  kubeVirts: { known: [{ status: { phase: 'Deployed', observedKubeVirtVersion: 'v1.7.0' } }] },
+  cdis: { known: [{ status: { phase: 'Deployed', observedVersion: 'v1.65.0' } }] },
+  storageClasses: { known: [{ ...FILES, provisioner: 'csi.example' }] },
+  snapshotClasses: { known: [{ ...SNAPSHOTS, driver: 'csi.example' }] },
+  storageProfiles: { known: [{ metadata: { name: 'files' }, status: { claimPropertySets: [{}] } }] },
+  externalSubnets: { known: [{ metadata: { name: 'external' } }] },
+  refusedRights: { known: [] },
+};
+
+const withServed = (group: string, ...resources: string[]): Partial<ClusterFacts> => ({
+  served: new Map([...FIT.served, [group, new Set(resources)]]),
+});
+const virtDefault = marks('storageclass.kubevirt.io/is-default-virt-class');
+const other = { metadata: { name: 'other', ...virtDefault }, provisioner: 'other.example' };
+
+test('finds nothing wrong with a cluster that has everything', () => {
+  expect(judge(FIT, CONFIG)).toEqual([]);
+});
+
+test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<JudgedConfig>]>([
+  ['an old Kubernetes', 'error', /^Kubernetes v1.26.3 is too old/, { kubernetes: 'v1.26.3' }, {}],
+  [
+    'no KubeVirt',
+    'error',
+    /^KubeVirt is not installed/,
+    { ...withServed('kubevirt.io/v1'), kubeVirts: { known: [] } },
+    {},
+  ],
+  [
+    'an old KubeVirt',
+    'error',
+    /^KubeVirt v1.6.2 is too old/,
+    { kubeVirts: { known: [{ status: { phase: 'Deployed', observedKubeVirtVersion: 'v1.6.2' } }] } },
+    {},
+  ],
+  [
+    'a KubeVirt built by hand',
+    'warning',
+    /calls itself "devel"/,
+    { kubeVirts: { known: [{ status: { observedKubeVirtVersion: 'devel' } }] } },
+    {},
+  ],
+  [
+    'a KubeVirt that is being installed',
+    'warning',
+    /^KubeVirt is not ready: it is Deploying/,
+    { kubeVirts: { known: [{ status: { phase: 'Deploying', observedKubeVirtVersion: 'v1.8.0' } }] } },
+    {},
+  ],
+  ['a KubeVirt that may not be read', 'warning', /version of KubeVirt is not known/, { kubeVirts: 'unreadable' }, {}],
+  [
+    'an old CDI',
+    'error',
+    /^CDI v1.64.1 is too old/,
+    { cdis: { known: [{ status: { phase: 'Deployed', observedVersion: 'v1.64.1' } }] } },
+    {},
+  ],
+  ['no snapshots', 'error', /^VolumeSnapshots are not served/, withServed('snapshot.storage.k8s.io/v1'), {}],
+  ['no Multus', 'error', /^Multus is not installed/, withServed('k8s.cni.cncf.io/v1'), {}],
+  ['no KubeOVN', 'error', /^KubeOVN is not installed/, withServed('kubeovn.io/v1'), {}],
+  ['an old KubeOVN', 'error', /^KubeOVN is older than 1.14/, withServed('kubeovn.io/v1', 'subnets'), {}],
+  ['no namespace', 'error', /^The farm namespace "slipway" does not exist/, { hasNamespace: { known: false } }, {}],
+  ['a namespace that may not be read', 'warning', /^Whether the namespace/, { hasNamespace: 'unreadable' }, {}],
+  ['no such storage class', 'error', /^The storage class "fast" does not exist/, {}, { storageClass: 'fast' }],
+  [
+    'no default storage class',
+    'error',
+    /^No storage class is the default/,
+    { storageClasses: { known: [{ metadata: { name: 'files' } }] } },
+    {},
+  ],
+  [
+    'a default for machines without snapshots',
+    'error',
+    /^The driver "other.example" has no snapshot class/,
+    {
+      storageClasses: { known: [{ ...FILES, provisioner: 'csi.example' }, other] },
+      storageProfiles: { known: [{ metadata: { name: 'other' }, status: { claimPropertySets: [{}] } }] },
+    },
+    {},
+  ],
+  [
+    'a profile without access modes',
+    'error',
+    /^CDI does not know which access modes/,
+    { storageProfiles: { known: [] } },
+    {},
+  ],
+  ['no such snapshot class', 'error', /has no snapshot class "fast"/, {}, { snapshotClass: 'fast' }],
+  [
+    'no default snapshot class',
+    'error',
+    /^No snapshot class of the driver "csi.example" is its default/,
+    { snapshotClasses: { known: [{ metadata: { name: 'snap' }, driver: 'csi.example' }] } },
+    {},
+  ],
+  ['storage that may not be read', 'warning', /^Storage classes may not be read/, { storageClasses: 'unreadable' }, {}],
+  [
+    'no such external subnet',
+    'error',
+    /^The external subnet "external" does not/,
+    { externalSubnets: { known: [] } },
+    {},
+  ],
+  ['the default relay image', 'warning', /^The relay image is the default/, {}, { relayImage: DEFAULT_RELAY_IMAGE }],
+  [
+    'a missing right',
+    'error',
+    /^Rights are missing: list vpcs \(kubeovn.io\) everywhere, get pods\/log\./,
+    {
+      refusedRights: {
+        known: [
+          { verb: 'list', group: 'kubeovn.io', path: 'vpcs', scope: 'cluster' },
+          { verb: 'get', group: '', path: 'pods/log', scope: 'namespaced' },
+        ],
+      },
+    },
+    {},
+  ],
+  [
+    'rights that are not told',
+    'warning',
+    /^Whether all rights are granted is not known/,
+    { refusedRights: 'unreadable' },
+    {},
+  ],
+])('says of %s that it is an %s, and how to fix it', (_what, severity, what, facts, config) => {
+  const findings = judge({ ...FIT, ...facts }, { ...CONFIG, ...config });
+  expect(findings).toEqual([{ what: expect.stringMatching(what), severity, howToFix: expect.stringMatching(/\.$/) }]);
+});
+
+test('warns where no external subnet is configured', () => {
+  const { externalSubnet: _, ...config } = CONFIG;
+  expect(judge(FIT, config)).toMatchObject([{ severity: 'warning', what: expect.stringContaining('internet') }]);
+});
+
+test('tells errors before warnings', () => {
+  const facts: ClusterFacts = { ...FIT, kubeVirts: 'unreadable', hasNamespace: { known: false } };
+  expect(judge(facts, CONFIG).map(({ severity }) => severity)).toEqual(['error', 'warning']);
+});

@@ -1,0 +1,73 @@
+import { type ClusterConfig, DEFAULT_RELAY_IMAGE } from '../../config/schema.ts';
+import type { Finding } from '../../contracts/findings.ts';
+import { describeRight } from '../rights.ts';
+import type { ClusterFacts } from './cluster-facts.ts';
+import { judgeStorage } from './judge-storage.ts';
+import { judgeVersions } from './judge-versions.ts';
+
+/** What a configured cluster is held against. */
+export type JudgedConfig = Pick<
+  ClusterConfig,
+  'namespace' | 'storageClass' | 'snapshotClass' | 'externalSubnet' | 'relayImage'
+>;
+
+/** Rights named in one finding; the rest is counted. */
+const NAMED_RIGHTS = 8;
+
+/** What the cluster lacks, errors first. Pure. */
+export function judge(facts: ClusterFacts, config: JudgedConfig): Finding[] {
+  const findings = [
+    ...judgeVersions(facts),
+    ...judgeNamespace(facts, config),
+    ...judgeStorage(facts, config),
+    ...judgeEgress(facts, config),
+    ...judgeRelayImage(config),
+    ...judgeRights(facts),
+  ];
+  return findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));
+}
+
+function judgeNamespace({ hasNamespace }: ClusterFacts, { namespace }: JudgedConfig): Finding[] {
+  if (hasNamespace === 'unreadable') {
+    const what = `Whether the namespace "${namespace}" exists is not known: it may not be read.`;
+    return [{ what, severity: 'warning', howToFix: 'Make it, and grant the scheduler the right to get it.' }];
+  }
+  if (hasNamespace.known) return [];
+  const howToFix = `kubectl create namespace ${namespace}, or name another one as clusters[].namespace.`;
+  return [{ what: `The farm namespace "${namespace}" does not exist.`, severity: 'error', howToFix }];
+}
+
+function judgeEgress({ externalSubnets }: ClusterFacts, { externalSubnet }: JudgedConfig): Finding[] {
+  const name = 'KubeOVN’s external subnet';
+  if (externalSubnet === undefined) {
+    const what = 'No external subnet is configured: modules with internet are refused.';
+    return [{ what, severity: 'warning', howToFix: `Name ${name} as clusters[].externalSubnet.` }];
+  }
+  if (externalSubnets === 'unreadable') {
+    const what = `Whether the external subnet "${externalSubnet}" exists is not known: subnets may not be read.`;
+    return [{ what, severity: 'warning', howToFix: 'Grant the scheduler the right to list subnets.' }];
+  }
+  if (externalSubnets.known.length > 0) return [];
+  const what = `The external subnet "${externalSubnet}" does not exist: modules with internet will fail.`;
+  return [{ what, severity: 'error', howToFix: `Make it, or name ${name} as clusters[].externalSubnet.` }];
+}
+
+function judgeRelayImage({ relayImage }: JudgedConfig): Finding[] {
+  if (relayImage !== DEFAULT_RELAY_IMAGE) return [];
+  const what = `The relay image is the default "${relayImage}", which no registry serves.`;
+  const howToFix = 'Push the image where the cluster can pull it, and name it as clusters[].relayImage.';
+  return [{ what, severity: 'warning', howToFix }];
+}
+
+function judgeRights({ refusedRights }: ClusterFacts): Finding[] {
+  if (refusedRights === 'unreadable') {
+    const what = 'Whether all rights are granted is not known: the cluster answers no SelfSubjectAccessReview.';
+    return [{ what, severity: 'warning', howToFix: 'Compare its roles with deploy/kubernetes.yaml.' }];
+  }
+  const missing = refusedRights.known.map(describeRight);
+  if (missing.length === 0) return [];
+  const more = missing.length > NAMED_RIGHTS ? `, and ${missing.length - NAMED_RIGHTS} more` : '';
+  const what = `Rights are missing: ${missing.slice(0, NAMED_RIGHTS).join(', ')}${more}.`;
+  const howToFix = 'Make the Roles and ClusterRoles of deploy/kubernetes.yaml and bind them to this account.';
+  return [{ what, severity: 'error', howToFix }];
+}

@@ -1,0 +1,28 @@
+import type { ClusterConfig } from '../../config/schema.ts';
+import type { Finding } from '../../contracts/findings.ts';
+import { ROLES, type Role } from '../../contracts/roles.ts';
+import type { ClusterClient } from '../cluster-client.ts';
+import { rightsOf } from '../rights.ts';
+import { readFacts } from './cluster-facts.ts';
+import { type JudgedConfig, judge } from './judge.ts';
+
+/**
+ * Says what a cluster lacks for the farm; nothing when it is fit. It only reads.
+ * @throws ClusterUnavailable while the cluster does not answer, or the signal's reason
+ */
+export async function preflight(
+  cluster: ClusterClient,
+  config: JudgedConfig & Pick<ClusterConfig, 'kubeconfig'>,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const rights = rolesOfAccount(config).flatMap(rightsOf);
+  return judge(await readFacts(cluster, { config, rights, signal }), config);
+}
+
+/**
+ * Whose rights the asking account must have: a kubeconfig is the same one for all processes; without one, each has the
+ * service account of its own pod, and only the scheduler asks.
+ */
+function rolesOfAccount({ kubeconfig }: Pick<ClusterConfig, 'kubeconfig'>): readonly Role[] {
+  return kubeconfig === undefined ? ['scheduler'] : ROLES;
+}

@@ -1,0 +1,16 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { type Finding, findingSchema } from '../contracts/findings.ts';
+import { KEYS } from './keys.ts';
+import { readRedis } from './scripts.ts';
+
+/** Replaces what a cluster was found to lack. @throws RedisUnavailable */
+export async function reportFindings(redis: Redis, cluster: string, findings: readonly Finding[]): Promise<void> {
+  await readRedis(redis.hset(KEYS.findings, cluster, JSON.stringify(findings)));
+}
+
+/** What the last look at a cluster found; empty when nobody has looked yet too. @throws RedisUnavailable */
+export async function readFindings(redis: Redis, cluster: string): Promise<Finding[]> {
+  const text = await readRedis(redis.hget(KEYS.findings, cluster));
+  return text === null ? [] : z.array(findingSchema).parse(JSON.parse(text));
+}

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { packagePath } from '../../common/config/package-root.ts';
+import { foreignKubeconfig } from './foreign-cluster.ts';
 import { recordingArguments } from './recordings.ts';
 
 /** What kind of embedded cluster a test needs. */
@@ -33,9 +34,6 @@ export interface EmbeddedCluster {
   /** Ends the cluster and everything that it ran, and removes its data. */
   stop(): Promise<void>;
 }
-
-/** The kubeconfig of a foreign cluster that the conformance suites are to run against. */
-export const foreignKubeconfig = process.env['SLIPWAY_CONFORMANCE_KUBECONFIG'];
 
 /** Starts an embedded cluster and resolves when it is ready. */
 export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {

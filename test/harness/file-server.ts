@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { basename } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-/** One file that is served over HTTP on loopback. */
+/** One file that is served over HTTP. */
 export interface ServedFile {
   readonly url: string;
   readonly sha256: string;
@@ -15,8 +15,11 @@ export interface ServedFile {
   stop(): Promise<void>;
 }
 
-/** Serves one file on a free port, with HEAD, Content-Length and byte ranges, as an image mirror does. */
-export async function serveFile(path: string): Promise<ServedFile> {
+/**
+ * Serves one file on a free port, with HEAD, Content-Length and byte ranges, as an image mirror does. `host` is how those
+ * who fetch it reach this machine; anything but loopback opens the port to the network.
+ */
+export async function serveFile(path: string, host = '127.0.0.1'): Promise<ServedFile> {
   const { size } = statSync(path);
   const sha256 = await hash(path);
   let downloads = 0;
@@ -37,11 +40,11 @@ export async function serveFile(path: string): Promise<ServedFile> {
     // A reader that goes away is its own affair.
     pipeline(createReadStream(path, { start, end }), response).catch(() => {});
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host.startsWith('127.') ? host : undefined);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}/${encodeURIComponent(basename(path))}`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}/${encodeURIComponent(basename(path))}`,
     sha256,
     downloads: () => downloads,
     stop: async () => {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, request } from 'undici';
@@ -19,22 +20,22 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Speaks to a cluster as its kubeconfig says, without any client's own opinions. */
+/** Speaks to a cluster as its kubeconfig says (a token or a client certificate), without any client's own opinions. */
 export class ClusterClient {
   readonly kubeconfig: string;
   readonly config = new KubeConfig();
   readonly #agent: Agent;
   readonly #url: string;
-  readonly #token: string;
+  readonly #authorization: Readonly<Record<string, string>>;
 
   constructor(kubeconfig: string) {
     this.kubeconfig = kubeconfig;
     this.config.loadFromFile(kubeconfig);
     const cluster = this.config.getCurrentCluster();
     this.#url = cluster?.server ?? '';
-    this.#token = this.config.getCurrentUser()?.token ?? '';
-    const ca = Buffer.from(cluster?.caData ?? '', 'base64').toString('utf8');
-    this.#agent = new Agent({ connect: { ca } });
+    const token = this.config.getCurrentUser()?.token;
+    this.#authorization = token ? { authorization: `Bearer ${token}` } : {};
+    this.#agent = new Agent({ connect: tlsOf(this.config) });
   }
 
   /** One request without headers of its own. */
@@ -47,7 +48,7 @@ export class ClusterClient {
     const response = await request(`${this.#url}${path}`, {
       method: method as 'GET',
       dispatcher: this.#agent,
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json', ...headers },
+      headers: { ...this.#authorization, 'content-type': 'application/json', ...headers },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.body.text();
@@ -68,7 +69,7 @@ export class ClusterClient {
   async *watch(path: string): AsyncGenerator<{ type: string; object: Record<string, unknown> }> {
     const response = await request(`${this.#url}${path}`, {
       dispatcher: this.#agent,
-      headers: { authorization: `Bearer ${this.#token}` },
+      headers: this.#authorization,
     });
     let text = '';
     for await (const chunk of response.body) {
@@ -88,4 +89,17 @@ export class ClusterClient {
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
+}
+
+function tlsOf(config: KubeConfig) {
+  const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
+  const pem = (data: string | undefined, file: string | undefined) =>
+    data ? Buffer.from(data, 'base64').toString() : file && readFileSync(file, 'utf8');
+  const ca = pem(cluster?.caData, cluster?.caFile);
+  const [cert, key] = [pem(user?.certData, user?.certFile), pem(user?.keyData, user?.keyFile)];
+  return {
+    rejectUnauthorized: cluster?.skipTLSVerify !== true,
+    ...(ca ? { ca } : {}),
+    ...(cert && key ? { cert, key } : {}),
+  };
 }

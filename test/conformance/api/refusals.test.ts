@@ -191,7 +191,7 @@ test('refuses unknown fields and wrong types with their paths', async () => {
   });
 });
 
-test('writes the defaults of a machine and keeps its identity', async () => {
+test('writes the defaults of a machine when it is created and when it is changed', async () => {
   const created = await client.send('POST', machines, machine(instanceSpec({})));
   const { name } = created.body['metadata'] as { name: string };
   const patched = await client.patch(`${machines}/${name}`, 'json-patch+json', [
@@ -210,9 +210,6 @@ test('writes the defaults of a machine and keeps its identity', async () => {
       },
     });
   }
-  const firmwareOf = ({ spec }: Json) =>
-    (spec as { template: { spec: { domain: Json } } }).template.spec.domain['firmware'];
-  if (cluster.dataDir) expect(firmwareOf(patched.body)).toEqual(firmwareOf(created.body));
 });
 
 test('lets nobody but the system change the spec of an instance', async () => {
@@ -282,18 +279,10 @@ test('takes exactly one snapshot source and keeps it', async () => {
   });
 });
 
-test('writes back into a subnet and refuses overlap within one VPC only', async () => {
+test('refuses overlap of subnets within one VPC only', async () => {
   const subnet = (name: string, spec: Json) => ({ metadata: { name: `${namespace}-${name}` }, spec });
   const created = await client.send('POST', subnets, subnet('a', { vpc: `${namespace}-x`, cidrBlock: '10.77.1.0/24' }));
   expect(created).toMatchObject({ code: 201 });
-  if (cluster.dataDir) {
-    expect(created.body['spec']).toMatchObject({
-      gateway: '10.77.1.1',
-      excludeIps: ['10.77.1.1'],
-      protocol: 'IPv4',
-      provider: 'ovn',
-    });
-  }
   expect(
     await client.send('POST', subnets, subnet('b', { vpc: `${namespace}-x`, cidrBlock: '10.77.0.0/16' })),
   ).toMatchObject({

@@ -1,6 +1,6 @@
 import { CoreV1Api, makeInformer } from '@kubernetes/client-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { conformanceCluster, type EmbeddedCluster, foreignKubeconfig } from '../../harness/embedded-cluster.ts';
+import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
 import { ClusterClient } from './cluster-client.ts';
 
 let cluster: EmbeddedCluster;
@@ -118,16 +118,4 @@ test('shows kubectl the changes of a watch', async () => {
   );
   await client.send('POST', configMaps, { metadata: { name: 'shown', labels: { k: 'w' } } });
   await expect(watching).resolves.toMatch(/ADDED\s+shown/);
-});
-
-test.runIf(!foreignKubeconfig)('answers 410 for a position before a restart, and keeps everything', async () => {
-  const from = await position();
-  const { body } = await client.send('POST', configMaps, { metadata: { name: 'kept' }, data: { a: '1' } });
-  await cluster.kill('SIGKILL');
-  await cluster.restart();
-  expect((await client.send('GET', `${configMaps}/kept`)).body).toEqual(body);
-  expect(await client.send('GET', `${configMaps}?watch=true&resourceVersion=${from}`)).toMatchObject({
-    code: 410,
-    body: { reason: 'Expired' },
-  });
 });

@@ -1,8 +1,9 @@
 import {
+  conformanceCluster,
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
-  startEmbeddedCluster,
 } from '../../harness/embedded-cluster.ts';
+import { foreignKubeconfig } from '../../harness/foreign-cluster.ts';
 import { type Answer, ClusterClient } from '../api/cluster-client.ts';
 
 /** Paths of the kinds that the suites use, without the name. */
@@ -40,10 +41,11 @@ export interface Seen {
   };
 }
 
-export const NAMESPACE = 'machines';
-const WAIT_MS = 25_000;
+export const NAMESPACE = `machines-${process.pid}`;
+/** Importers and snapshots of a real cluster take their time. */
+const WAIT_MS = foreignKubeconfig ? 300_000 : 25_000;
 
-/** An embedded cluster and what tests do with it, through its kubeconfig only. */
+/** A cluster and what tests do with it, through its kubeconfig only. */
 export class Laboratory {
   readonly cluster: EmbeddedCluster;
   readonly client: ClusterClient;
@@ -54,12 +56,13 @@ export class Laboratory {
   }
 
   static async open(options: EmbeddedClusterOptions = {}): Promise<Laboratory> {
-    const laboratory = new Laboratory(await startEmbeddedCluster({ ...options, config: { kvm: 'off' } }));
+    const laboratory = new Laboratory(await conformanceCluster({ ...options, config: { kvm: 'off' } }));
     await laboratory.create('Namespace', { metadata: { name: NAMESPACE } });
     return laboratory;
   }
 
   async close(): Promise<void> {
+    if (foreignKubeconfig) await this.client.send('DELETE', `/api/v1/namespaces/${NAMESPACE}`);
     await this.client.close();
     await this.cluster.stop();
   }

@@ -1,3 +1,4 @@
+import { snapshotClass, storageClass } from '../../harness/foreign-cluster.ts';
 import { NAMESPACE } from './laboratory.ts';
 
 /** A network of its own: VPC, subnet and attachment; `name` names the VPC. */
@@ -42,7 +43,21 @@ export function dataVolume(name: string, source: object, size?: string) {
     metadata: { name, annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' } },
     spec: {
       source,
-      storage: size === undefined ? {} : { resources: { requests: { storage: size } } },
+      storage: {
+        ...(size === undefined ? {} : { resources: { requests: { storage: size } } }),
+        ...(storageClass === undefined ? {} : { storageClassName: storageClass }),
+      },
+    },
+  };
+}
+
+/** A VolumeSnapshot of a claim. */
+export function volumeSnapshot(name: string, claim: string) {
+  return {
+    metadata: { name },
+    spec: {
+      source: { persistentVolumeClaimName: claim },
+      ...(snapshotClass === undefined ? {} : { volumeSnapshotClassName: snapshotClass }),
     },
   };
 }

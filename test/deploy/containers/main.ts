@@ -6,13 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { FarmClient } from '../../../cli/client/farm-client.ts';
-import { describeEvent } from '../../../cli/output/build-lines.ts';
 import { readModuleFiles } from '../../../cli/read-modules.ts';
-import { systemClock } from '../../../common/clock/clock.ts';
 import { packagePath } from '../../../common/config/package-root.ts';
 import { errorMessage } from '../../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { serveFile } from '../../harness/file-server.ts';
+import { followBuild } from '../../harness/follow-build.ts';
 import { guestImages } from '../../harness/guest-images.ts';
 import { testAdapters } from './adapter-tests.ts';
 import { beyondRights } from '../../rights/compare-rights.ts';
@@ -69,9 +68,9 @@ async function runFarm(engine: Engine, environment: Environment): Promise<void> 
   const client = new FarmClient({ url, token });
   const submission = { files: readModuleFiles([packagePath('examples', 'lab')]), variables: await media(engine) };
   say('Building examples/lab');
-  const first = await build(client, submission);
+  const first = await followBuild(client, submission);
   say('Building it again');
-  const second = await build(client, submission);
+  const second = await followBuild(client, submission);
   const logs = await read('logs', '--no-color', 'provision');
   const workers = new Set([...logs.matchAll(/^(\S+) +\|.*"msg":"Phase ended"/gm)].map(([, name]) => name));
   await run('ps');
@@ -179,20 +178,6 @@ async function media({ read }: Engine): Promise<Record<string, string>> {
   origin.hostname = gateway;
   origin.port = String((forwarder.address() as AddressInfo).port);
   return { ISO_URL: origin.href, ISO_SHA256: served.sha256 };
-}
-
-async function build(client: FarmClient, submission: Parameters<FarmClient['submit']>[0]) {
-  const start = systemClock.now();
-  const { buildId } = await client.submit(submission);
-  let started = 0;
-  let outcome = 'failed';
-  for await (const event of client.events(buildId)) {
-    if (event.event === 'phase-started') started += 1;
-    if (event.event === 'build-finished') outcome = event.outcome;
-    const line = describeEvent(event);
-    if (line !== undefined) console.log(`  ${line}`);
-  }
-  return { outcome, started, durationMs: systemClock.now() - start };
 }
 
 function say(sentence: string): void {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from './cluster-client.ts';
+import { ClusterClient } from '../api/cluster-client.ts';
 
 let folder = '';
 let auditLog = '';
@@ -31,6 +31,19 @@ test('keeps its address, its token and its objects over a restart', async () => 
   expect(await readFile(cluster.kubeconfig, 'utf8')).toBe(before);
   expect((await client.send('GET', `${configMaps}/kept`)).body).toEqual(body);
   expect((await client.send('POST', configMaps, { metadata: { name: 'kept' } })).code).toBe(409);
+});
+
+test('answers 410 for a position before it was killed, and keeps everything', async () => {
+  const { body: list } = await client.send('GET', configMaps);
+  const { resourceVersion } = list['metadata'] as { resourceVersion: string };
+  const { body } = await client.send('POST', configMaps, { metadata: { name: 'survivor' }, data: { a: '1' } });
+  await cluster.kill('SIGKILL');
+  await cluster.restart();
+  expect((await client.send('GET', `${configMaps}/survivor`)).body).toEqual(body);
+  expect(await client.send('GET', `${configMaps}?watch=true&resourceVersion=${resourceVersion}`)).toMatchObject({
+    code: 410,
+    body: { reason: 'Expired' },
+  });
 });
 
 test('lets only the owner read the kubeconfig', async () => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../../common/config/package-root.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from './cluster-client.ts';
+import { ClusterClient } from '../api/cluster-client.ts';
 
 let cluster: EmbeddedCluster;
 let client: ClusterClient;

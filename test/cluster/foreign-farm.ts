@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { FarmClient } from '../../cli/client/farm-client.ts';
+import { readReadyEvent } from '../../cli/farm/child-process.ts';
+import { FarmFiles } from '../../cli/farm/farm-files.ts';
+import { program } from '../../cli/farm/local-farm.ts';
+import { Supervisor } from '../../cli/farm/supervisor.ts';
+import type { ClusterConfig } from '../../common/config/schema.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
+import { assert } from '../../common/errors/farm-error.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
+import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
+import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { startRedis } from '../harness/redis-server.ts';
+
+/** A farm whose processes run here and whose cluster is elsewhere. `name` labels everything that it makes there. */
+export async function startForeignFarm(
+  { name, cluster }: { readonly name: string; readonly cluster: ClusterConfig },
+  resources: ReleaseStack,
+): Promise<FarmClient> {
+  const redis = await startRedis();
+  resources.defer('redis-server', () => redis.stop());
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-foreign-'));
+  resources.defer('folder of the farm', () => rmSync(folder, { recursive: true, force: true }));
+  const files = new FarmFiles(folder);
+  const { limits: _, ...configured } = cluster;
+  const config = {
+    farm: { name, keyFile: files.secretFile('farm-key') },
+    redis: { url: redis.url },
+    http: { port: 0, tokenFile: files.secretFile('token') },
+    clusters: [configured],
+    retention: { failure: '0' },
+    // The media are served from this machine.
+    fetch: { allowPrivateAddresses: true },
+  };
+  writeFileSync(files.config, stringify(config), { mode: 0o600 });
+  const supervisor = new Supervisor(createLogger({ name: 'test', level: 'warn' }), () => {});
+  resources.defer('processes of the farm', () => supervisor.stop());
+  const start = (process: string, command: readonly string[]) => {
+    const [file = '', ...args] = command;
+    return supervisor.start({
+      name: process,
+      command: [file, ...args],
+      environment: environment(files.config),
+      logFile: files.log(process),
+      readReady: readReadyEvent,
+    });
+  };
+  // One after the other: a small machine would be slow with all at once.
+  const scheduler = await start('scheduler', program('scheduler/main'));
+  for (const phase of PHASES) await start(`${phase}-1`, [...program('workers/main'), '--phase', phase]);
+  const url = scheduler['url'];
+  assert(typeof url === 'string', 'The ready line of the scheduler carries its url.');
+  return new FarmClient({ url, token: files.secret('token') });
+}
+
+/** No option of the farm may come from the environment of whoever runs this. */
+function environment(config: string): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('SLIPWAY_'));
+  return { ...Object.fromEntries(kept), SLIPWAY_CONFIG: config };
+}
+
+/** What a farm leaves on purpose: templates before the snapshots they name, sources, and what the rest is in. */
+const LEFT: readonly Resource<KubernetesObject>[] = [
+  RESOURCES.machines,
+  RESOURCES.snapshots,
+  RESOURCES.dataVolumes,
+  RESOURCES.claims,
+  RESOURCES.secrets,
+];
+
+/** Removes layers, templates and shared sources of a farm that nobody will use again. */
+export async function removeLayers(cluster: ClusterClient, name: string): Promise<void> {
+  for (const resource of LEFT) {
+    const { items } = await cluster.list(resource, { labels: { 'slipway.dev/farm': name } });
+    for (const { metadata } of items) await cluster.delete(resource, metadata?.name ?? '');
+  }
+}

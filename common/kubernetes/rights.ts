@@ -93,7 +93,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
   ],
   // workers/phases/provision, workers/guest
-  provision: [EVIDENCE, SCREEN, REACH_GUESTS, { configMaps: ['get'], machines: ['get', 'patch'], instances: WATCH }],
+  provision: [EVIDENCE, SCREEN, REACH_GUESTS, { configMaps: ['get'], machines: ['get'], instances: WATCH }],
   // workers/phases/snapshot
   snapshot: [
     EVIDENCE,

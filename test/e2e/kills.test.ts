@@ -34,15 +34,18 @@ describe('a layered graph whose workers are killed', () => {
     const machines = watchMachines(farm.connection.kubeconfig, 'slipway');
     const { buildId } = await farm.client.submit(submission());
     const alive = new Set<Phase>(PHASES);
+    let picture: string | undefined;
     events = [];
     for await (const event of farm.client.events(buildId)) {
       events.push(event);
+      if (event.event === 'step-started') picture ??= await screenOf(farm, { buildId, vm: event.vm });
       const phase = killedBy(event);
       if (phase && alive.delete(phase)) killWorker(farm, phase);
     }
     await machines.stop();
     expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
     expect([...alive]).toEqual([]);
+    expect(picture).toBe('PNG');
     expect(machines.seen().size).toBeGreaterThanOrEqual(5);
     expect(machines.peak()).toBeLessThanOrEqual(2);
   });
@@ -87,6 +90,14 @@ describe('a layered graph whose workers are killed', () => {
 function killedBy(event: StoredEvent): Phase | undefined {
   if (event.event === 'step-started') return 'provision';
   return event.event === 'phase-started' && event.phase !== 'provision' ? event.phase : undefined;
+}
+
+/** The format of the picture that the API gives of a machine. */
+async function screenOf({ connection }: TestFarm, { buildId, vm }: { buildId: string; vm: string }): Promise<string> {
+  const { url, token } = connection;
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`${url}/api/v1/builds/${buildId}/vms/${vm}/screenshot`, { headers });
+  return Buffer.from(await response.arrayBuffer()).toString('latin1', 1, 4);
 }
 
 function killWorker(farm: TestFarm, phase: Phase): void {

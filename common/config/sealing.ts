@@ -12,7 +12,7 @@ export interface FarmKey {
   /** @throws InvalidConfig when it was sealed under another key. */
   open(sealed: string): string;
   /** HMAC-SHA-256 in hexadecimal: the same secret always gives the same value, and nobody can guess from it. */
-  fingerprint(secret: string): string;
+  fingerprint(secret: string | Buffer): string;
 }
 
 /** Derives the two working keys from the farm's key, whatever its length. */
@@ -37,7 +37,7 @@ export function createFarmKey(secret: string | Buffer): FarmKey {
         throw new FarmError('InvalidConfig', 'A secret was sealed under another farm key.', { cause });
       }
     },
-    fingerprint: (text) => createHmac('sha256', printing).update(text).digest('hex'),
+    fingerprint: (secret) => createHmac('sha256', printing).update(secret).digest('hex'),
   };
 }
 

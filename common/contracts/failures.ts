@@ -16,7 +16,10 @@ export const FAILURES = {
     retry: 'never',
     solve: 'The source is not the one that the checksum names. Correct one of them.',
   },
-  SourceUnreachable: { retry: 'never', solve: 'The importer could not read the URL. Check it from the cluster.' },
+  SourceUnreachable: {
+    retry: 'never',
+    solve: 'What the message names could not be read. Check it from the cluster.',
+  },
   SourceChanged: {
     retry: 'never',
     solve: 'The source changed since it was planned. Build again, or pin it by checksum.',
@@ -28,6 +31,10 @@ export const FAILURES = {
   ImportFailed: { retry: 'never', solve: "The message is the importer's own; the Events of the DataVolume say more." },
   ClusterRefused: { retry: 'never', solve: "The cluster refused an object; the message is its admission's own." },
   NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events say which.' },
+  KeyUnusable: {
+    retry: 'never',
+    solve: 'Put a private key without a passphrase, in the format of OpenSSH or as PEM, into the Secret.',
+  },
   TypingInterrupted: { retry: 'next-generation', solve: 'The console was lost while typing; the farm starts anew.' },
   GuestNeverAnswered: {
     retry: 'never',

@@ -85,6 +85,8 @@ export interface LayerSpec {
   };
   /** SHA-256 of each URL file of the module, known after it was fetched for planning; inline ones need none. */
   readonly fileHashes: Readonly<Record<string, string>>;
+  /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`: what is used must still be that. */
+  readonly objects: Readonly<Record<string, string>>;
 }
 
 export const layerDiskSchema = z.object({

@@ -77,7 +77,7 @@ export const ERRORS = {
   SourceUnreachable: {
     kind: 'precondition',
     http: 422,
-    solve: 'Check that the URL is right and can be reached from the farm and its clusters.',
+    solve: 'Check that what the message names is right and can be read from the farm and its clusters.',
   },
   SourceChanged: {
     kind: 'precondition',
@@ -109,6 +109,11 @@ export const ERRORS = {
     kind: 'precondition',
     http: 409,
     solve: 'Install or repair what the message names on the cluster; `slipway doctor` checks again.',
+  },
+  ClustersDiffer: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'Give what the message names the same content on every cluster of the farm.',
   },
   RedisUnfit: {
     kind: 'precondition',

@@ -68,7 +68,14 @@ const PREFLIGHT: Grants = {
  */
 const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
   // scheduler/catalog: watches machines and snapshots, mirrors layers, sweeps; scheduler/http: live screenshots.
-  scheduler: [PREFLIGHT, TEARDOWN, SCREEN, { snapshots: ['get', ...WATCH, 'patch', 'delete'] }],
+  scheduler: [
+    PREFLIGHT,
+    TEARDOWN,
+    SCREEN,
+    // scheduler/builds/resolve-objects.ts: what modules name.
+    { secrets: ['get'], configMaps: ['get'] },
+    { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
+  ],
   // workers/phases/import, workers/cluster/ensure-network.ts
   import: [
     EVIDENCE,

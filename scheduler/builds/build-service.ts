@@ -16,6 +16,7 @@ import { expandGraph, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
 import { placeModules } from './place-modules.ts';
 import { resolveFacts } from './resolve-facts.ts';
+import type { ObjectCluster } from './resolve-objects.ts';
 import { compileSubmission } from './submission.ts';
 import { newUlid } from './ulid.ts';
 
@@ -27,6 +28,7 @@ export interface BuildCluster {
   readonly name: string;
   readonly namespace: string;
   readonly limits: Limits;
+  readonly client: ObjectCluster;
 }
 
 /** What the service works with. */
@@ -66,19 +68,19 @@ export class BuildService {
   /** The plan of a request at this moment; nothing is changed. @throws as `submit` */
   async plan(request: BuildRequest): Promise<Plan> {
     const modules = readModules(request);
-    const facts = await resolveFacts(modules, this.#options.agent);
+    const facts = await this.#resolve(modules);
     return this.#expand(request, { modules, facts, catalog: await readCatalog(this.#options.redis) }).plan;
   }
 
   /**
    * Accepts a build. The same request under the same key gives the same build again.
    * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, ExceedsLimits (with `details.problems`),
-   * SourceUnreachable, ClusterUnfit, IdempotencyConflict, RedisUnavailable
+   * SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict, RedisUnavailable
    */
   async submit(request: BuildRequest, idempotencyKey: string | null): Promise<AcceptedBuild> {
-    const { redis, clock, agent, retentionMs } = this.#options;
+    const { redis, clock, retentionMs } = this.#options;
     const modules = readModules(request);
-    const facts = await resolveFacts(modules, agent);
+    const facts = await this.#resolve(modules);
     const buildId = newUlid(clock.now());
     const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
     let reply: SubmissionReply | undefined;
@@ -98,6 +100,12 @@ export class BuildService {
       if (reply.outcome === 'accepted') return { buildId, plan: withActions(graph.plan, reply.actions) };
     }
     throw new FarmError('NoCapacity', 'The catalog changed again and again while the build was planned. Try again.');
+  }
+
+  #resolve(modules: readonly CompiledModule[]): Promise<Facts> {
+    const { agent, clusters, farmKey } = this.#options;
+    const fingerprint = (secret: Buffer) => farmKey.fingerprint(secret);
+    return resolveFacts(modules, { agent, fingerprint, clusters: clusters.map(({ client }) => client) });
   }
 
   #expand(

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import type { Agent } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
 import { resolveFacts } from './resolve-facts.ts';
@@ -40,13 +42,16 @@ afterAll(async () => {
   server.close();
 });
 
+const resolve = (modules: readonly CompiledModule[], agent: Agent) =>
+  resolveFacts(modules, { agent, clusters: [], fingerprint: String });
+
 const disk = (path: string) =>
   compiledModule({ vms: [{ source: { kind: 'url', url: `${url}${path}`, checksum: null } }] });
 const file = (path: string) =>
   compiledModule({ files: [{ name: 'f', kind: 'url', url: `${url}${path}`, checksum: null }] });
 
 test('tells sources apart by what the server says of their present content', async () => {
-  const { sources } = await resolveFacts([disk('/tagged'), disk('/no-head'), disk('/plain'), disk('/moved')], open);
+  const { sources } = await resolve([disk('/tagged'), disk('/no-head'), disk('/plain'), disk('/moved')], open);
   const identities = ['/tagged', '/no-head', '/plain', '/moved'].map((path) => sources[`${url}${path}`]?.identity);
   expect(identities).toEqual([
     expect.stringMatching(/^validator:/),
@@ -58,25 +63,25 @@ test('tells sources apart by what the server says of their present content', asy
 });
 
 test('hashes files, up to 64 MiB', async () => {
-  const { files } = await resolveFacts([file('/plain')], open);
+  const { files } = await resolve([file('/plain')], open);
   expect(files[`${url}/plain`]).toBe('2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881');
-  await expect(resolveFacts([file('/endless')], open)).rejects.toThrow('larger than 64 MiB');
+  await expect(resolve([file('/endless')], open)).rejects.toThrow('larger than 64 MiB');
 });
 
 test('refuses what is not there', async () => {
-  await expect(resolveFacts([disk('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
-  await expect(resolveFacts([file('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
+  await expect(resolve([disk('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
+  await expect(resolve([file('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
 });
 
 test('never connects to addresses of its own surroundings, whatever they are called', async () => {
   asked.length = 0;
-  await expect(resolveFacts([file('/plain')], guarded)).rejects.toThrow('is not a public address');
+  await expect(resolve([file('/plain')], guarded)).rejects.toThrow('is not a public address');
   const named = compiledModule({
     files: [{ name: 'f', kind: 'url', url: url.replace('127.0.0.1', 'localhost'), checksum: null }],
   });
-  await expect(resolveFacts([named], guarded)).rejects.toThrow('is not a public address');
+  await expect(resolve([named], guarded)).rejects.toThrow('is not a public address');
   // The cluster may well reach it: nothing made from it is reused, but it can be built.
-  const { sources } = await resolveFacts([disk('/tagged')], guarded);
+  const { sources } = await resolve([disk('/tagged')], guarded);
   expect(sources[`${url}/tagged`]).toEqual({ identity: null });
   expect(asked).toEqual([]);
 });

@@ -6,21 +6,30 @@ import { wrapError } from '../../common/errors/farm-error.ts';
 import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
 import type { Facts, SourceFact } from '../graph/facts.ts';
 import { looseEnds } from '../graph/facts.ts';
+import { eachOf } from './each-of.ts';
+import { type ObjectSources, resolveObjects } from './resolve-objects.ts';
 
 const TIMEOUT_MS = 30_000;
 const MAX_FILE_BYTES = 64 * 1024 ** 2;
-const CONCURRENCY = 8;
+
+/** Who is asked. */
+export interface FactSources extends ObjectSources {
+  /** For the farm's own requests to URLs. */
+  readonly agent: Agent;
+}
 
 /**
- * Ties the loose ends of modules: what is behind each URL that no checksum pins. A source that the farm may not or cannot
+ * Ties the loose ends of modules: what is behind each URL that no checksum pins, and under each key on the clusters. A source that the farm may not or cannot
  * ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
- * @throws SourceUnreachable when a server says that there is no such source, or a file cannot be read
+ * @throws SourceUnreachable when a server says that there is no such source, or a file cannot be read; as `resolveObjects`
  */
-export async function resolveFacts(modules: readonly CompiledModule[], agent: Agent): Promise<Facts> {
-  const { sources, files } = looseEnds(modules);
+export async function resolveFacts(modules: readonly CompiledModule[], asked: FactSources): Promise<Facts> {
+  const { agent } = asked;
+  const { sources, files, objects } = looseEnds(modules);
   return {
     sources: Object.fromEntries(await eachOf(sources, async (url) => [url, await identify(url, agent)])),
     files: Object.fromEntries(await eachOf(files, async (url) => [url, await hashFile(url, agent)])),
+    objects: await resolveObjects(objects, asked),
   };
 }
 
@@ -44,13 +53,4 @@ async function hashFile(url: string, agent: Agent): Promise<string> {
   } catch (error) {
     throw wrapError(error, 'A file of a module cannot be read', 'SourceUnreachable');
   }
-}
-
-/** A few at a time. */
-async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  for (let from = 0; from < items.length; from += CONCURRENCY) {
-    results.push(...(await Promise.all(items.slice(from, from + CONCURRENCY).map(work))));
-  }
-  return results;
 }

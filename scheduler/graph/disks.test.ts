@@ -4,7 +4,7 @@ import { buildRef, compiledVm } from '../../test/harness/module-factory.ts';
 import { type ParentVm, planDisks } from './disks.ts';
 
 const GIB = 2 ** 30;
-const NO_FACTS = { sources: {}, files: {} };
+const NO_FACTS = { sources: {}, files: {}, objects: {} };
 const SHA256 = { algorithm: 'sha256', hex: 'ab' } as const;
 
 function disk(name: string, gib: number, given: Partial<VmDisk> = {}): VmDisk {

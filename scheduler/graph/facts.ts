@@ -1,5 +1,6 @@
 import type { LayerDisk, LayerRecord } from '../../common/contracts/layers.ts';
-import type { Checksum, CompiledModule, Firmware } from '../../common/contracts/module/compiled.ts';
+import type { Checksum, CompiledModule, Firmware, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
 
 /** What was found out about a source that has no checksum. */
 export interface SourceFact {
@@ -16,6 +17,8 @@ export interface Facts {
   readonly sources: Readonly<Record<string, SourceFact>>;
   /** SHA-256 of what was fetched, by URL of a file; null when it is not known. */
   readonly files: Readonly<Record<string, string | null>>;
+  /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`; null when it is not known. */
+  readonly objects: Readonly<Record<string, string | null>>;
 }
 
 /** What a module needs to know of the layer that it starts from. */
@@ -50,12 +53,15 @@ export interface LooseEnds {
   readonly sources: readonly string[];
   /** URLs of files. Their hashes are wanted in `LayerSpec.fileHashes` even where a checksum is given. */
   readonly files: readonly string[];
+  /** Keys of ConfigMaps and Secrets; optional where every reference to it is. */
+  readonly objects: readonly ObjectKeyRef[];
 }
 
-/** Finds every URL and image reference whose content the modules themselves do not pin. */
+/** Finds everything whose content the modules themselves do not pin. */
 export function looseEnds(modules: readonly CompiledModule[]): LooseEnds {
   const sources = new Set<string>();
   const files = new Set<string>();
+  const objects = new Map<string, ObjectKeyRef>();
   for (const module of modules) {
     for (const { source, isos } of module.vms) {
       if (source.kind === 'url' && !source.checksum) sources.add(source.url);
@@ -63,16 +69,21 @@ export function looseEnds(modules: readonly CompiledModule[]): LooseEnds {
       for (const iso of isos) if (!iso.checksum) sources.add(iso.url);
     }
     for (const file of module.files) if (file.kind === 'url') files.add(file.url);
+    for (const ref of module.vms.flatMap(objectKeysOf)) {
+      const name = objectKeyName(ref);
+      objects.set(name, { ...ref, optional: ref.optional && (objects.get(name)?.optional ?? true) });
+    }
   }
-  return { sources: [...sources], files: [...files] };
+  return { sources: [...sources], files: [...files], objects: [...objects.values()] };
 }
 
 /** The facts when nobody can be asked: what has no checksum stays unresolved, and what is made from it provisional. */
 export function offlineFacts(modules: readonly CompiledModule[]): Facts {
-  const { sources, files } = looseEnds(modules);
+  const { sources, files, objects } = looseEnds(modules);
   return {
     sources: Object.fromEntries(sources.map((source) => [source, { identity: null }])),
     files: Object.fromEntries(files.map((file) => [file, null])),
+    objects: Object.fromEntries(objects.map((ref) => [objectKeyName(ref), null])),
   };
 }
 
@@ -80,6 +91,13 @@ export function offlineFacts(modules: readonly CompiledModule[]): Facts {
 export interface Identity {
   readonly identity: string;
   readonly provisional: boolean;
+}
+
+/** What the facts say of a key of a ConfigMap or Secret, else its name as provisional. */
+export function objectIdentity(ref: Pick<ObjectKeyRef, 'kind' | 'name' | 'key'>, facts: Facts): Identity {
+  const name = objectKeyName(ref);
+  const identity = own(facts.objects, name) ?? null;
+  return identity === null ? { identity: name, provisional: true } : { identity, provisional: false };
 }
 
 /** `<algorithm>:<hex>` where a checksum is given, else what the facts say, else `url:<url>` as provisional. */

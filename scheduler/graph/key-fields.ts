@@ -13,7 +13,8 @@ export const STEP_VERSIONS: Readonly<Record<Step['type'], number>> = {
   handbuild: 1,
 };
 
-const objectKeyRef = { fields: { kind: 'in', name: 'in', key: 'in', optional: 'in' } } as const;
+/** By what stands there. Whether it may be missing says nothing more: what is missing enters as that. */
+const objectKeyRef = { fields: { kind: 'object', name: 'object', key: 'object', optional: 'out' } } as const;
 
 const resources = { fields: { cpu: 'in', memoryBytes: 'in' } } as const;
 
@@ -70,7 +71,7 @@ const vm: FieldRules<CompiledVm> = {
         sshPort: 'in',
         sshPassword: 'secret',
         sshTimeoutMs: 'out',
-        sshPrivateKeySecret: { fields: { name: 'in', key: 'in' } },
+        sshPrivateKeySecret: objectKeyRef,
       },
     },
     nics: { each: nic },

@@ -5,10 +5,10 @@
 
 /**
  * How a value enters the layerKey. `in`: as it is. `out`: not at all. `secret`: by its fingerprint under the farm's key.
- * `content`: by the SHA-256 of the text. `source`, `file`: fields that together name a content; the object enters by its
- * content key instead of by these fields. `parent`: fields that name a parent; they enter by its layerKey and VM.
+ * `content`: by the SHA-256 of the text. `source`, `file`, `object`: fields that together name a content; the object
+ * enters by its content key instead of by these fields. `parent`: fields that name a parent; they enter by its layerKey and VM.
  */
-export type LeafRule = 'in' | 'out' | 'secret' | 'content' | 'source' | 'file' | 'parent';
+export type LeafRule = 'in' | 'out' | 'secret' | 'content' | 'source' | 'file' | 'object' | 'parent';
 
 type Scalar = string | number | boolean | null;
 

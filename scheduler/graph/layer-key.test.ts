@@ -57,7 +57,7 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
     communicator: {
       ...compiledVm().communicator,
       sshPassword: 'hunter2',
-      sshPrivateKeySecret: { name: 'k', key: 'id' },
+      sshPrivateKeySecret: { kind: 'Secret', name: 'k', key: 'id', optional: false },
     },
     nics: [fullNic()],
     steps: [
@@ -96,7 +96,7 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
 function keyOf(module: CompiledModule, parent = { layerKey: 'p'.repeat(64), vm: 'main' }): string {
   const parents = new Map(['child', 'child~'].map((vm) => [vm, parent]));
   const fingerprint = (secret: string) => `hmac(${secret.length}${secret.at(-1)})`;
-  return layerKey(module, { facts: { sources: {}, files: {} }, parents, fingerprint }).layerKey;
+  return layerKey(module, { facts: { sources: {}, files: {}, objects: {} }, parents, fingerprint }).layerKey;
 }
 
 interface Leaf {
@@ -172,6 +172,8 @@ describe('what decides a layerKey', () => {
         ],
         ...['.notYetSupported', '.buildOverrides.vms[].resources'],
         ...['.vms[].communicator.sshTimeoutMs', '.vms[].shutdownTimeoutMs', '.vms[].invisible'],
+        ...['.vms[].cloudInit.userDataFrom.optional', '.vms[].communicator.sshPrivateKeySecret.optional'],
+        ...['.vms[].steps[](shell).scriptFrom.optional', '.vms[].steps[](file).source.optional'],
         ...steps.flatMap((type) => [`.vms[].steps[](${type}).name`, `.vms[].steps[](${type}).timeoutMs`]),
       ].sort(),
     );
@@ -207,13 +209,26 @@ describe('what decides a layerKey', () => {
     const module = compiledModule({ vms: [{ source: { kind: 'url', url, checksum: null } }] });
     const resolve = (identity: string | null) =>
       layerKey(module, {
-        facts: { sources: { [url]: { identity } }, files: {} },
+        facts: { sources: { [url]: { identity } }, files: {}, objects: {} },
         parents: new Map(),
         fingerprint: String,
       });
     expect(resolve('etag-1').unresolved).toEqual([]);
     expect(resolve('etag-2').layerKey).not.toBe(resolve('etag-1').layerKey);
     expect(resolve(null).unresolved).toEqual([url]);
+  });
+
+  test('a key of an object enters by what stands there, not by its name, and is unresolved without', () => {
+    const keyed = (name: string, identity: string | null) => {
+      const scriptFrom = { kind: 'ConfigMap', name, key: 'setup.sh', optional: false } as const;
+      const module = compiledModule({ vms: [{ steps: [{ ...shell(''), scriptFrom }] }] });
+      const objects = { [`ConfigMap "${name}" key "setup.sh"`]: identity };
+      return layerKey(module, { facts: { sources: {}, files: {}, objects }, parents: new Map(), fingerprint: String });
+    };
+    expect(keyed('scripts', 'sha256:aa')).toEqual({ ...keyed('renamed', 'sha256:aa'), unresolved: [] });
+    expect(keyed('scripts', 'sha256:ab').layerKey).not.toBe(keyed('scripts', 'sha256:aa').layerKey);
+    expect(keyed('scripts', 'absent').layerKey).not.toBe(keyed('scripts', 'sha256:aa').layerKey);
+    expect(keyed('scripts', null).unresolved).toEqual(['ConfigMap "scripts" key "setup.sh"']);
   });
 
   test('raising the version of a step type builds the layers with such steps anew, and no others', async () => {
@@ -225,7 +240,7 @@ describe('what decides a layerKey', () => {
     const raised = await import('./layer-key.ts');
     vi.doUnmock('./key-fields.ts');
     const isSame = (module: CompiledModule) => {
-      const input = { facts: { sources: {}, files: {} }, parents: new Map(), fingerprint: String };
+      const input = { facts: { sources: {}, files: {}, objects: {} }, parents: new Map(), fingerprint: String };
       return raised.layerKey(module, input).layerKey === layerKey(module, input).layerKey;
     };
     const reboot = { type: 'reboot', name: null, timeoutMs: null, command: 'reboot' } as const;
@@ -247,7 +262,7 @@ describe('what decides a layerKey', () => {
   test('a password enters by its fingerprint alone', () => {
     const withPassword = (sshPassword: string) =>
       compiledModule({ vms: [{ communicator: { ...compiledVm().communicator, sshPassword } }] });
-    const input = { facts: { sources: {}, files: {} }, parents: new Map(), fingerprint: () => 'same' };
+    const input = { facts: { sources: {}, files: {}, objects: {} }, parents: new Map(), fingerprint: () => 'same' };
     expect(layerKey(withPassword('a'), input)).toEqual(layerKey(withPassword('b'), input));
     expect(keyOf(withPassword('a'))).not.toBe(keyOf(withPassword('b')));
   });

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Checksum, CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Checksum, CompiledModule, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import { objectKeyName } from '../../common/contracts/object-content.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
-import { type Facts, fileIdentity, type Identity, sourceIdentity } from './facts.ts';
+import { type Facts, fileIdentity, type Identity, objectIdentity, sourceIdentity } from './facts.ts';
 import { KEY_FIELDS, KEY_SCHEMA, STEP_VERSIONS } from './key-fields.ts';
 import type { AnyRule } from './key-rule.ts';
 
@@ -23,7 +24,7 @@ export interface LayerKeyInput {
 export interface LayerKey {
   /** SHA-256 in lower-case hexadecimal. */
   readonly layerKey: string;
-  /** URLs whose content is not known: the key is provisional when there are any. */
+  /** URLs and names of what has a content that is not known: the key is provisional when there are any. */
   readonly unresolved: readonly string[];
 }
 
@@ -77,20 +78,34 @@ function projectFields(rules: Readonly<Record<string, AnyRule>>, object: Fields,
   const inner = 'steps' in rules ? { ...walk, vm: String(object['name']) } : walk;
   const kept: Record<string, Json> = {};
   for (const [field, rule] of Object.entries(rules)) {
-    if (rule === 'source' || rule === 'file') kept['identity'] ??= contentKey(rule, object, inner);
+    if (isNaming(rule)) kept['identity'] ??= contentKey(rule, object, inner);
     else if (rule === 'parent') kept['parent'] ??= parentKey(inner);
     else if (rule !== 'out') kept[field] = project(rule, object[field], inner);
   }
   return kept;
 }
 
-function contentKey(rule: 'source' | 'file', object: Fields, { input, unresolved }: Walk): string {
+/** The rules of fields that together name a content. */
+type Naming = 'source' | 'file' | 'object';
+
+function isNaming(rule: AnyRule): rule is Naming {
+  return rule === 'source' || rule === 'file' || rule === 'object';
+}
+
+function contentKey(rule: Naming, object: Fields, { input, unresolved }: Walk): string {
+  const { name, identity, provisional } = contentOf(rule, object, input.facts);
+  if (provisional) unresolved.add(name);
+  return identity;
+}
+
+function contentOf(rule: Naming, object: Fields, facts: Facts): Identity & { readonly name: string } {
+  if (rule === 'object') {
+    const ref = object as unknown as ObjectKeyRef;
+    return { name: objectKeyName(ref), ...objectIdentity(ref, facts) };
+  }
   const url = String(object['url'] ?? object['image']);
   const checksum = (object['checksum'] ?? null) as Checksum | null;
-  const resolve = rule === 'file' ? fileIdentity : sourceIdentity;
-  const { identity, provisional }: Identity = resolve(url, checksum, input.facts);
-  if (provisional) unresolved.add(url);
-  return identity;
+  return { name: url, ...(rule === 'file' ? fileIdentity : sourceIdentity)(url, checksum, facts) };
 }
 
 function parentKey({ input, vm }: Walk): Json {

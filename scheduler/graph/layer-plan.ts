@@ -1,5 +1,6 @@
 import type { LayerSpec, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
 import { type ParentVm, planDisks } from './disks.ts';
 import { type Facts, type OfferedLayer, own, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
@@ -38,8 +39,8 @@ export function planLayer({ module, layerKey, facts, parents }: LayerInput): Pla
     const { cpu, memoryBytes } = resources.get(vm.name) ?? vm.resources;
     return { name: vm.name, disks: planned.disks, isos, nics, templateNics, cpu, memoryBytes };
   });
-  const fileHashes = hashesOf(module, facts);
-  return { spec: { schema: 1, layerKey, module, vms, network: network.network, fileHashes }, offered, findings };
+  const contents = { fileHashes: hashesOf(module, facts), objects: objectsOf(module, facts) };
+  return { spec: { schema: 1, layerKey, module, vms, network: network.network, ...contents }, offered, findings };
 }
 
 /** By name of the file. */
@@ -51,6 +52,17 @@ function hashesOf(module: CompiledModule, facts: Facts): Record<string, string> 
     if (hash !== null) hashes[file.name] = hash;
   }
   return hashes;
+}
+
+/** By `objectKeyName`. */
+function objectsOf(module: CompiledModule, facts: Facts): Record<string, string> {
+  const names = module.vms.flatMap(objectKeysOf).map(objectKeyName);
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const identity = own(facts.objects, name) ?? null;
+      return identity === null ? [] : [[name, identity]];
+    }),
+  );
 }
 
 /** What a layer that exists offers to the VMs that start from it. */

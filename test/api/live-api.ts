@@ -68,7 +68,7 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
     agent,
     clock,
     farmKey: createFarmKey('key'),
-    clusters: [LAB],
+    clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined } }],
     retentionMs: 60_000,
   });
   const app = createApp({

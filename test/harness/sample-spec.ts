@@ -73,6 +73,7 @@ function sampleSpec({ name, layerKey, vms = ['vm'], retries = 0, timeoutMs = 3_6
     vms: vms.map(sampleVmPlan),
     network: { vpcs: [], subnets: [] },
     fileHashes: {},
+    objects: {},
   };
 }
 

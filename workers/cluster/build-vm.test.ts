@@ -59,6 +59,7 @@ function scopeOf(vm: Partial<CompiledVm>, plan: Partial<VmPlan> = {}) {
       ],
     },
     fileHashes: {},
+    objects: {},
   };
   return buildScope(stagePhase({ clusterConfig: config, spec, vm: 'vm', phase: 'boot-keystrokes' }));
 }

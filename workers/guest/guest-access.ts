@@ -1,8 +1,10 @@
+import { objectKeysOf } from '../../common/contracts/object-content.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../../common/kubernetes/api-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
-import { ensureBuildKey } from '../cluster/build-key.ts';
 import { type BuildScope, type GuestRoute, guestRoute } from '../cluster/build-scope.ts';
+import { loginKeys } from '../cluster/login-keys.ts';
+import { readPlannedObject } from '../cluster/object-content.ts';
 import { ensureRelays } from '../phases/import/relays.ts';
 import { type PhaseContext, PhaseFailure } from '../phases/phase-executor.ts';
 import { connectThroughRelay } from '../relay/relay-client.ts';
@@ -10,18 +12,19 @@ import { openOrAbandon } from '../runtime/open-or-abandon.ts';
 import type { GuestCredentials } from './guest-connection.ts';
 import { GuestLink, type HostKeyPin } from './guest-link.ts';
 import { type Mask, maskSecrets } from './log-lines.ts';
-import { readObjectKey } from './object-key.ts';
 
 /** On the VM: SHA-256 of the host key that its guest showed first. */
 const HOST_KEY = 'slipway.dev/host-key';
+/** Shorter lines of a secret text, such as `done`, are everybody's. */
+const TELLING = 8;
 
 /** The way into a guest, and what must not be seen of it. */
 export interface GuestAccess {
   readonly link: GuestLink;
-  /** Hides the credentials in what the guest prints. */
+  /** Hides the credentials, and what came out of Secrets, in what the guest prints. */
   readonly mask: Mask;
-  /** The line of `authorized_keys` that the farm put into the guest. */
-  readonly publicKey: string;
+  /** The build's own line of `authorized_keys`, which no image keeps. */
+  readonly buildPublicKey: string;
 }
 
 export interface AccessOptions {
@@ -40,26 +43,34 @@ export async function openGuestAccess(
   scope: BuildScope,
   { signal, timeoutMs = scope.vm.communicator.sshTimeoutMs }: AccessOptions,
 ): Promise<GuestAccess> {
-  const { cluster, clock, logger, farmKey } = context;
-  const { communicator } = scope.vm;
+  const { clock, logger, farmKey } = context;
+  const { sshUsername, sshPassword } = scope.vm.communicator;
   const route = guestRoute(scope);
   if (!route) {
     throw new PhaseFailure('GuestNeverAnswered', 'No NIC of the VM has a planned address on a managed subnet.');
   }
-  const buildKey = await ensureBuildKey(cluster, scope, signal);
-  const { sshPassword, sshPrivateKeySecret: secret } = communicator;
-  const given = secret && (await readObjectKey(cluster, { kind: 'Secret', optional: false, ...secret }, signal));
+  const { privateKeys, buildKey } = await loginKeys({ ...context, signal }, scope, scope.vm);
   const credentials: GuestCredentials = {
-    username: communicator.sshUsername,
-    privateKey: given ? given.toString() : buildKey.privateKey,
+    username: sshUsername,
+    privateKeys,
     password: sshPassword === null ? undefined : farmKey.open(sshPassword),
   };
+  const mask = maskSecrets([credentials.password, ...privateKeys, ...(await secretLines(context, scope, signal))]);
   const link = new GuestLink({
     ...{ credentials, timeoutMs, clock, logger, signal },
     dial: (dialing) => dialGuest(context, scope, { route, signal: dialing }),
     hostKey: hostKeyPin(context, scope),
   });
-  return { link, mask: maskSecrets([credentials.password, credentials.privateKey]), publicKey: buildKey.publicKey };
+  return { link, mask, buildPublicKey: buildKey.publicKey };
+}
+
+/** Lines of scripts and files out of Secrets, as far as they are long enough to give something away. */
+async function secretLines(context: PhaseContext, { vm }: BuildScope, signal: AbortSignal): Promise<string[]> {
+  const secrets = objectKeysOf(vm).filter(({ kind }) => kind === 'Secret');
+  const contents = await Promise.all(secrets.map((ref) => readPlannedObject(context, ref, signal)));
+  return contents
+    .flatMap((content) => (content?.toString() ?? '').split('\n'))
+    .filter((line) => line.length >= TELLING);
 }
 
 /** A byte stream to the guest's SSH port. A relay that has gone is made anew. @throws ConnectionLost */
@@ -74,7 +85,7 @@ export async function dialGuest(
     return await openOrAbandon(connectThroughRelay(context.cluster, relayPod, address), signal);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    await ensureRelays(context, scope, await ensureBuildKey(context.cluster, scope, context.signal));
+    await ensureRelays(context, scope);
     throw new FarmError('ConnectionLost', 'The relay of the network had to be made anew.', { cause: error });
   }
 }

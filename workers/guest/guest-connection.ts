@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { Client, type ClientChannel, type ConnectConfig } from 'ssh2';
+import { type AnyAuthMethod, Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
-/** How the farm logs in. Key first, then password. */
+/** How the farm logs in. Keys first, then password. */
 export interface GuestCredentials {
   readonly username: string;
-  /** PEM or OpenSSH format; undefined when the guest knows no key of ours. */
-  readonly privateKey: string | undefined;
+  /** PEM or OpenSSH format, in the order in which they are tried. */
+  readonly privateKeys: readonly string[];
   readonly password: string | undefined;
 }
 
@@ -65,9 +65,6 @@ export async function openGuestConnection(options: ConnectionOptions): Promise<G
       client.on('error', (error) => reject(connectionLost(error)));
       client.on('close', () => reject(connectionLost(new Error('closed by the guest'))));
       client.on('ready', () => resolve());
-      client.on('keyboard-interactive', (_name, _instructions, _language, prompts, finish) =>
-        finish(prompts.map(() => options.credentials.password ?? '')),
-      );
       client.connect(connectConfig(options, seen));
     });
   } catch (error) {
@@ -81,12 +78,10 @@ export async function openGuestConnection(options: ConnectionOptions): Promise<G
 }
 
 function connectConfig({ stream, credentials, hostKey }: ConnectionOptions, seen: { hostKey: string }): ConnectConfig {
-  const { username, privateKey, password } = credentials;
   return {
     sock: stream,
-    username,
-    ...(privateKey === undefined ? {} : { privateKey }),
-    ...(password === undefined ? {} : { password, tryKeyboard: true }),
+    username: credentials.username,
+    authHandler: authMethods(credentials),
     readyTimeout: LOGIN_MS,
     keepaliveInterval: KEEP_ALIVE_MS,
     keepaliveCountMax: KEEP_ALIVES,
@@ -95,6 +90,19 @@ function connectConfig({ stream, credentials, hostKey }: ConnectionOptions, seen
       return hostKey === undefined || hostKey === seen.hostKey;
     },
   };
+}
+
+function authMethods({ username, privateKeys, password }: GuestCredentials): AnyAuthMethod[] {
+  const keys = privateKeys.map((key): AnyAuthMethod => ({ type: 'publickey', username, key }));
+  if (password === undefined) return keys;
+  const prompt: Extract<AnyAuthMethod, { type: 'keyboard-interactive' }>['prompt'] = (
+    _name,
+    _text,
+    _language,
+    asked,
+    answer,
+  ) => answer(asked.map(() => password));
+  return [...keys, { type: 'password', username, password }, { type: 'keyboard-interactive', username, prompt }];
 }
 
 function connectionLost(error: Error): FarmError {

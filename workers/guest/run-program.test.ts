@@ -177,7 +177,7 @@ function workerCode(program: StepProgram): string {
     };
     const link = new GuestLink({
       dial, clock, signal, timeoutMs: 30000, logger: createLogger({ name: 'worker', level: 'silent' }),
-      credentials: { username: 'root', privateKey: process.env.GUEST_KEY, password: undefined },
+      credentials: { username: 'root', privateKeys: [process.env.GUEST_KEY], password: undefined },
       hostKey: { read: async () => undefined, write: async () => {} },
     });
     const emit = async (line) => console.log(line);
@@ -196,7 +196,7 @@ function openLink(signal: AbortSignal, { hostKey, timeoutMs = 45_000 }: { hostKe
       wire = await guest.dial();
       return wire;
     },
-    credentials: { username: 'root', privateKey: guest.privateKey, password: undefined },
+    credentials: { username: 'root', privateKeys: [guest.privateKey], password: undefined },
     hostKey: {
       read: async () => pinned,
       write: async (key) => {

@@ -22,10 +22,10 @@ export async function guestShutdown(context: PhaseContext, scope: BuildScope): P
   const over = new AbortController();
   try {
     const signal = AbortSignal.any([context.signal, over.signal]);
-    const { link, mask, publicKey } = await openGuestAccess(context, scope, { signal, timeoutMs: REACH_MS });
+    const { link, mask, buildPublicKey } = await openGuestAccess(context, scope, { signal, timeoutMs: REACH_MS });
     await link.use(async (guest) => {
       await removeSupervisorState(guest, stateName(claim.job));
-      await forgetKey(guest, publicKey);
+      await forgetKey(guest, buildPublicKey);
     });
     await store.assertCurrent(claim);
     const late = clock.after(COMMAND_MS, signal).then(

@@ -90,7 +90,9 @@ function compileCommunicator(communicator: VmBody['communicator']): CompiledVm['
     sshPort: communicator?.sshPort ?? DEFAULTS.sshPort,
     sshPassword: communicator?.sshPassword ?? null,
     sshTimeoutMs: communicator?.sshTimeout ?? DEFAULTS.sshTimeoutMs,
-    sshPrivateKeySecret: communicator?.sshPrivateKeySecret ?? null,
+    sshPrivateKeySecret: communicator?.sshPrivateKeySecret
+      ? { kind: 'Secret', ...communicator.sshPrivateKeySecret, optional: false }
+      : null,
   };
 }
 

@@ -135,7 +135,8 @@ export interface Communicator {
   /** A secret. Sealed under the farm's key wherever the module is stored. */
   readonly sshPassword: string | null;
   readonly sshTimeoutMs: number;
-  readonly sshPrivateKeySecret: { readonly name: string; readonly key: string } | null;
+  /** A private key to log in with, beside the build's own. */
+  readonly sshPrivateKeySecret: ObjectKeyRef | null;
 }
 
 export type NicModel = 'e1000' | 'virtio' | 'e1000e' | 'rtl8139' | 'pcnet' | 'ne2k_pci';

@@ -17,11 +17,7 @@ interface UnsupportedRow {
 export const NOT_YET_SUPPORTED: readonly UnsupportedRow[] = [
   { path: 'vms[].provisioners[].type', values: ['handbuild'], what: 'steps of type handbuild are' },
   { path: 'vms[].provisioners[].type', values: ['windows-update'], what: 'steps of type windows-update are' },
-  { path: 'vms[].provisioners[].shell.scriptFrom', what: 'scripts that lie on the cluster are' },
-  { path: 'vms[].provisioners[].file.source', what: 'files that lie on the cluster are' },
   { path: 'vms[].communicator.shell', values: ['powershell'], what: 'the shell powershell is' },
-  { path: 'vms[].communicator.sshPrivateKeySecret', what: 'SSH keys from a Secret are' },
-  { path: 'vms[].cloudInit.userDataFrom', what: 'user data that lies on the cluster is' },
   { path: 'vms[].source.containerDisk', what: 'container disks as a source are' },
   { path: 'vms[].source.sourcePvc', what: 'volumes of the cluster as a source are' },
 ];

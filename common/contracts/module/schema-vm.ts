@@ -17,11 +17,21 @@ import {
 import type { Parsed } from './parsed.ts';
 import { dictionary, list, map } from './shapes.ts';
 
+const objectName = (description: string) =>
+  pattern(
+    description,
+    /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
+    'a name of an object: use lower-case letters, digits, inner hyphens and dots',
+  );
+
+const objectKeyName = (description: string) =>
+  pattern(description, /^[A-Za-z0-9._-]{1,253}$/, 'a key: use letters, digits, hyphens, underscores and dots');
+
 /** A key of an object on the cluster. */
 function objectKey(description: string) {
   return map(description, {
-    name: text('Name of the object on the cluster.'),
-    key: text('Key in the object.'),
+    name: objectName('Name of the object in the farm namespace.'),
+    key: objectKeyName('Key in the object.'),
     optional: flag('Whether the object may be missing.', false).optional(),
   });
 }
@@ -95,9 +105,9 @@ const communicatorSchema = map(
     sshPort: wholeNumber('The port.', { min: 1, max: 65535, whenMissing: 22 }).optional(),
     sshPassword: text('Tried besides the key of the build.').optional(),
     sshTimeout: duration('How long to wait until the guest answers.', '5m').optional(),
-    sshPrivateKeySecret: map('A key pair of your own in a Secret.', {
-      name: text('Name of the Secret.'),
-      key: text('Key in the Secret.'),
+    sshPrivateKeySecret: map('A private key to log in with; its public half is put where that of the build would be.', {
+      name: objectName('Name of the Secret in the farm namespace.'),
+      key: objectKeyName('Key in the Secret.'),
     }).optional(),
   },
   'communicator',

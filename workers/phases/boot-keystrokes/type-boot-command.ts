@@ -5,8 +5,8 @@ import { FarmError } from '../../../common/errors/farm-error.ts';
 import type { VirtualMachine, VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
-import { ensureBuildKey } from '../../cluster/build-key.ts';
 import { type BuildScope, guestRoute } from '../../cluster/build-scope.ts';
+import { loginKeys } from '../../cluster/login-keys.ts';
 import { typeOnConsole } from '../../console/boot-console.ts';
 import { BootTyping } from '../../console/typing.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
@@ -62,13 +62,13 @@ export async function typeBootCommand(context: PhaseContext, scope: BuildScope, 
   await mark(context, name, 'done');
 }
 
-async function compile({ cluster, signal }: PhaseContext, scope: BuildScope): Promise<BootTyping> {
+async function compile(context: PhaseContext, scope: BuildScope): Promise<BootTyping> {
   const { vm } = scope;
   const text = fillTemplate(vm.bootCommand.join(''), {
     Name: vm.name,
     HTTPIP: guestRoute(scope)?.relayAddress ?? '',
     HTTPPort: String(RELAY_PORTS.http),
-    SSHPublicKey: (await ensureBuildKey(cluster, scope, signal)).publicKey,
+    SSHPublicKey: (await loginKeys(context, scope, vm)).publicKey,
   });
   const command = parseBootCommand([text]);
   if ('error' in command) throw new FarmError('InvalidModule', `The boot command of "${vm.name}": ${command.error}`);

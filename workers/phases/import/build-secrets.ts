@@ -1,10 +1,10 @@
 import { buffer } from 'node:stream/consumers';
-import type { ObjectKeyRef } from '../../../common/contracts/module/compiled.ts';
 import type { Secret } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import type { BuildKey } from '../../cluster/build-key.ts';
 import { type BuildScope, guestRoute, vmLabels } from '../../cluster/build-scope.ts';
 import { runStage } from '../../cluster/evidence.ts';
+import type { LoginKeys } from '../../cluster/login-keys.ts';
+import { readPlannedObject } from '../../cluster/object-content.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { withLogin } from './cloud-init.ts';
@@ -14,18 +14,18 @@ import { readyFile, withModuleFiles } from './module-files.ts';
 const MAX_ANSWER_BYTES = 900 * 1024;
 
 /** The Secrets behind the VM's cloud-init drive and its answer CD; what is there already is kept. */
-export async function ensureBuildSecrets(context: PhaseContext, scope: BuildScope, key: BuildKey): Promise<void> {
+export async function ensureBuildSecrets(context: PhaseContext, scope: BuildScope, keys: LoginKeys): Promise<void> {
   const { vm, names } = scope;
   if (vm.cloudInit) {
     await ensureSecret(context, scope, {
       name: names.cloudInit(vm.name),
-      makeData: () => cloudInitData(context, scope, key),
+      makeData: () => cloudInitData(context, scope, keys),
     });
   }
   if (vm.floppy.length > 0) {
     await ensureSecret(context, scope, {
       name: names.answers(vm.name),
-      makeData: () => answerData(context, scope, key),
+      makeData: () => answerData(context, scope, keys),
     });
   }
 }
@@ -54,9 +54,10 @@ async function ensureSecret(
   );
 }
 
-async function cloudInitData(context: PhaseContext, { vm }: BuildScope, { publicKey }: BuildKey): Promise<Data> {
+async function cloudInitData(context: PhaseContext, { vm }: BuildScope, { publicKey }: LoginKeys): Promise<Data> {
   const { userData = null, userDataFrom = null, networkData = null } = vm.cloudInit ?? {};
-  const given = userDataFrom ? await readKey(context, userDataFrom) : userData;
+  const found = userDataFrom && (await readPlannedObject(context, userDataFrom, context.signal));
+  const given = found ? found.toString() : userData;
   const login = { username: vm.communicator.sshUsername, publicKey };
   return {
     userdata: encode(withLogin(given, login)),
@@ -64,13 +65,13 @@ async function cloudInitData(context: PhaseContext, { vm }: BuildScope, { public
   };
 }
 
-async function answerData(context: PhaseContext, scope: BuildScope, key: BuildKey): Promise<Data> {
+async function answerData(context: PhaseContext, scope: BuildScope, { publicKey }: LoginKeys): Promise<Data> {
   const { vm } = scope;
   const values = {
     Name: vm.name,
     HTTPIP: guestRoute(scope)?.relayAddress ?? '',
     HTTPPort: String(RELAY_PORTS.http),
-    SSHPublicKey: key.publicKey,
+    SSHPublicKey: publicKey,
   };
   return withModuleFiles(context, vm.floppy, async (contents) => {
     const data: Data = {};
@@ -86,23 +87,6 @@ async function answerData(context: PhaseContext, scope: BuildScope, key: BuildKe
     }
     return data;
   });
-}
-
-/** The value of a key on the cluster. @throws PhaseFailure when it is missing and not optional */
-async function readKey({ cluster, signal }: PhaseContext, ref: ObjectKeyRef): Promise<string | null> {
-  const object =
-    ref.kind === 'Secret'
-      ? decode((await cluster.get(RESOURCES.secrets, ref.name, { signal }))?.data)
-      : (await cluster.get(RESOURCES.configMaps, ref.name, { signal }))?.data;
-  const value = object?.[ref.key];
-  if (value !== undefined) return value;
-  if (ref.optional) return null;
-  throw new PhaseFailure('ClusterRefused', `The ${ref.kind} "${ref.name}" has no key "${ref.key}" on the cluster`);
-}
-
-function decode(data: Readonly<Data> | undefined): Data | undefined {
-  if (!data) return undefined;
-  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
 }
 
 function encode(text: string): string {

@@ -104,6 +104,7 @@ function labSpec(origin: DiskOrigin): LayerSpec {
       ],
     },
     fileHashes: {},
+    objects: {},
   };
 }
 

@@ -1,8 +1,8 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
-import { ensureBuildKey } from '../../cluster/build-key.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { inParallel } from '../../cluster/in-parallel.ts';
+import { loginKeys } from '../../cluster/login-keys.ts';
 import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { ensureBuildSecrets } from './build-secrets.ts';
 import { ensureDisks } from './disks.ts';
@@ -24,10 +24,9 @@ export const importExecutor: PhaseExecutor = {
       (signal) => ensureDisks({ ...context, signal }, scope, log),
       async (signal) => {
         const side = { ...context, signal };
-        const key = await ensureBuildKey(context.cluster, scope, signal);
-        await ensureBuildSecrets(side, scope, key);
+        await ensureBuildSecrets(side, scope, await loginKeys(side, scope, scope.vm));
         await ensureNetwork(context.cluster, { scope, clusterConfig: context.clusterConfig, signal });
-        await ensureRelays(side, scope, key);
+        await ensureRelays(side, scope);
       },
     );
     return { outcome: 'succeeded' };

@@ -1,9 +1,9 @@
 import type { Pod } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
-import type { BuildKey } from '../../cluster/build-key.ts';
 import { relayOf } from '../../cluster/build-scope.ts';
 import { runStage } from '../../cluster/evidence.ts';
+import { sharedPublicKey } from '../../cluster/login-keys.ts';
 import { type ModuleScope, relayObject } from '../../cluster/network-objects.ts';
 import { putFile, waitForRelay } from '../../relay/relay-client.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
@@ -20,14 +20,15 @@ const ROOM_BYTES = { inline: 64 * MIB, url: 2048 * MIB } as const;
  * Makes the relays of the module, or adopts them, and puts the files of `httpDirectory` on each, templates filled.
  * May be called again at any time: a relay that was evicted is replaced, files that are there are not sent again.
  */
-export async function ensureRelays(context: PhaseContext, scope: ModuleScope, key: BuildKey): Promise<void> {
+export async function ensureRelays(context: PhaseContext, scope: ModuleScope): Promise<void> {
   const vpcs = scope.spec.network.vpcs.filter(({ name }) => relayOf(scope.spec, name));
   await Promise.all(vpcs.map(({ name }) => ensureRelay(context, scope, name)));
   const { module } = scope.spec;
   if (module.httpDirectory.length === 0) return;
+  const publicKey = await sharedPublicKey(context, scope);
   await withModuleFiles(context, module.httpDirectory, async (contents) => {
     for (const { name: vpc } of vpcs) {
-      const values = fileValues(scope, { vpc, key });
+      const values = fileValues(scope, { vpc, publicKey });
       for (const content of contents) {
         const file = await readyFile(content, values);
         await putFile(context.cluster, scope.names.relay(vpc), { ...file, signal: context.signal });
@@ -39,13 +40,13 @@ export async function ensureRelays(context: PhaseContext, scope: ModuleScope, ke
 /** `Name` is known only where one VM can ask; else the text stays as it is. */
 function fileValues(
   { spec }: ModuleScope,
-  { vpc, key }: { readonly vpc: string; readonly key: BuildKey },
+  { vpc, publicKey }: { readonly vpc: string; readonly publicKey: string },
 ): Record<string, string> {
   const [only, ...others] = spec.vms;
   return {
     HTTPIP: relayOf(spec, vpc)?.address ?? '',
     HTTPPort: String(RELAY_PORTS.http),
-    SSHPublicKey: key.publicKey,
+    SSHPublicKey: publicKey,
     ...(only && others.length === 0 ? { Name: only.name } : {}),
   };
 }

@@ -191,6 +191,7 @@ function layerSpec(given: Partial<CompiledVm>, options: SpecOptions): LayerSpec 
       ],
     },
     fileHashes: {},
+    objects: {},
   };
 }
 

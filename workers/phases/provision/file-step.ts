@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FileStep } from '../../../common/contracts/module/compiled.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
-import { readObjectKey } from '../../guest/object-key.ts';
+import { readPlannedObject } from '../../cluster/object-content.ts';
 import { guestStatus, markStep, prepareStep } from '../../guest/supervisor.ts';
 import { uploadFile } from '../../guest/upload.ts';
 import { type ReadyFile, readyFile, withModuleFiles } from '../import/module-files.ts';
@@ -32,7 +32,9 @@ async function put(context: StepContext<FileStep>, file: ReadyFile): Promise<voi
 async function withContent(context: StepContext<FileStep>, use: (file: ReadyFile) => Promise<void>): Promise<void> {
   const { phase, step, signal } = context;
   if (step.source) {
-    const bytes = await readObjectKey(phase.cluster, step.source, signal);
+    const bytes = await readPlannedObject(phase, step.source, signal);
+    // Optional, and not there: then neither is the file.
+    if (bytes === null) return;
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const content = () => Readable.from([bytes], { objectMode: false });
     return use({ name: step.source.key, sizeBytes: bytes.length, sha256, content });

@@ -1,6 +1,6 @@
 import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
+import { readPlannedObject } from '../../cluster/object-content.ts';
 import { GuestLog } from '../../guest/guest-log.ts';
-import { readObjectKey } from '../../guest/object-key.ts';
 import { type ProgramEnd, runProgram } from '../../guest/run-program.ts';
 import { PhaseFailure } from '../phase-executor.ts';
 import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
@@ -30,7 +30,7 @@ export async function runShellStep(context: StepContext<ShellStep>): Promise<Ste
 
 async function scriptOf({ phase, step, signal }: StepContext<ShellStep>): Promise<string> {
   if (!step.scriptFrom) return step.script;
-  return (await readObjectKey(phase.cluster, step.scriptFrom, signal)).toString();
+  return (await readPlannedObject(phase, step.scriptFrom, signal))?.toString() ?? '';
 }
 
 function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: ProgramEnd): PhaseFailure {

@@ -90,6 +90,7 @@ function spec(kind: 'guest' | 'blank', shutdownTimeoutMs: number): LayerSpec {
       ],
     },
     fileHashes: {},
+    objects: {},
   };
 }
 
@@ -189,7 +190,7 @@ test('captures a guest that went down in order, and starts its template again', 
   expect(await createSnapshotExecutor().execute(captured)).toEqual(result);
 
   await ensureNetwork(tester, { scope: captured.scope, clusterConfig: config, signal: captured.signal });
-  await ensureRelays({ ...captured, cluster: tester }, captured.scope, key);
+  await ensureRelays({ ...captured, cluster: tester }, captured.scope);
   await startMachine(tester, layerVm.template);
   await untilRunning(captured, layerVm.template);
   expect(await inGuest(captured, key, 'cat /etc/marker')).toBe('built');

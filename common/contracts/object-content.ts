@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto';
+import type { CompiledVm, ObjectKeyRef } from './module/compiled.ts';
+
+/** Which key of which object it is, for people and as a name in records: `Secret "login" key "password"`. */
+export function objectKeyName({ kind, name, key }: Pick<ObjectKeyRef, 'kind' | 'name' | 'key'>): string {
+  return `${kind} "${name}" key "${key}"`;
+}
+
+/** The keys of ConfigMaps and Secrets that a VM is made from, in the order in which they are needed. */
+export function objectKeysOf({ communicator, cloudInit, steps }: CompiledVm): ObjectKeyRef[] {
+  const ofSteps = steps.map((step) => {
+    if (step.type === 'shell') return step.scriptFrom;
+    return step.type === 'file' ? step.source : null;
+  });
+  return [communicator.sshPrivateKeySecret, cloudInit?.userDataFrom ?? null, ...ofSteps].filter((ref) => ref !== null);
+}
+
+/**
+ * Content key of what stands under a key of an object: planned once, and computed again before it is used to notice that
+ * it has changed since. `fingerprint` is the farm's keyed hash: nobody can guess a Secret from its content key.
+ */
+export function contentIdentity(
+  kind: ObjectKeyRef['kind'],
+  content: Buffer | undefined,
+  fingerprint: (secret: Buffer) => string,
+): string {
+  if (content === undefined) return 'absent';
+  if (kind === 'Secret') return `hmac:${fingerprint(content)}`;
+  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
+}

@@ -1,4 +1,6 @@
+import { LABELS } from '../contracts/object-names.ts';
 import type { ClusterClient } from './cluster-client.ts';
+import type { KubernetesObject } from './objects.ts';
 import { RESOURCES } from './resources.ts';
 
 /** A key of a ConfigMap or Secret in the farm namespace. */
@@ -8,16 +10,23 @@ export interface ObjectKey {
   readonly key: string;
 }
 
-/** The bytes under a key; undefined when there is no such object, or no such key in it. */
+/**
+ * The bytes under a key; undefined when there is no such object, or no such key in it. What a farm has made for its
+ * builds (their keys for one) is nobody's to name.
+ */
 export async function readObjectKey(
   cluster: Pick<ClusterClient, 'get'>,
   { kind, name, key }: ObjectKey,
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
-  if (kind === 'Secret') return decode((await cluster.get(RESOURCES.secrets, name, { signal }))?.data, key);
-  const map = await cluster.get(RESOURCES.configMaps, name, { signal });
+  if (kind === 'Secret') return decode(foreign(await cluster.get(RESOURCES.secrets, name, { signal }))?.data, key);
+  const map = foreign(await cluster.get(RESOURCES.configMaps, name, { signal }));
   const text = own(map?.data, key);
   return text === undefined ? decode(map?.binaryData, key) : Buffer.from(text);
+}
+
+function foreign<T extends KubernetesObject>(object: T | undefined): T | undefined {
+  return object?.metadata?.labels?.[LABELS.farm] === undefined ? object : undefined;
 }
 
 type Values = Readonly<Record<string, string>> | undefined;

@@ -109,6 +109,15 @@ test('without one, or where VMs have different ones, it is the key of the build'
   expect(await sharedPublicKey(mixed, mixed.scope)).toMatch(/^ssh-ed25519 \S+ slipway-build$/);
 });
 
+test('what the farm has made for a build is nobody else’s to name', async () => {
+  const context = stage([{}]);
+  await loginKeys(context, context.scope, context.scope.vm);
+  const stolen = { ...LOGIN, name: context.scope.names.sshKey(), key: 'id_ed25519' };
+  await expect(readPlannedObject(context, stolen, context.signal)).rejects.toMatchObject({
+    failure: { reason: 'SourceUnreachable' },
+  });
+});
+
 test.each([
   ['a public key', 'public', 'It is a public key'],
   ['something else', 'garbage', 'Unsupported key format'],

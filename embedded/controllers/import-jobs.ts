@@ -1,6 +1,5 @@
 import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
-import type { HttpSource } from '../storage/http-source.ts';
-import { ImportError, importImage } from '../storage/importer.ts';
+import { ImportError, type ImportSource, importImage } from '../storage/importer.ts';
 import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
 import { writeDataVolumeStatus } from './data-volume-status.ts';
 import { decodedData } from './secret-values.ts';
@@ -77,10 +76,8 @@ export class ImportJobs {
     let writtenAt = 0;
     try {
       await this.#write(dataVolume, 'ImportInProgress', running);
-      const checksum = fieldAt(dataVolume.spec, 'source', 'http', 'checksum');
       await importImage({
         source: this.#source(dataVolume),
-        ...(typeof checksum === 'string' ? { checksum } : {}),
         directory: volumes.directory(target.volume),
         disk: volumes.disk(target.volume),
         capacityBytes: target.capacityBytes,
@@ -105,32 +102,53 @@ export class ImportJobs {
     }
   }
 
-  #source(dataVolume: KubeObject): HttpSource {
-    const http = fieldAt(dataVolume.spec, 'source', 'http') as JsonObject | undefined;
-    if (!http) {
-      const kinds = Object.keys((dataVolume.spec?.['source'] ?? {}) as JsonObject).join(', ');
-      throw new ImportError('Error', `Sources of kind "${kinds}" are not offered by the embedded cluster`);
-    }
-    const namespace = dataVolume.metadata.namespace;
-    const secret = decodedData(this.#context.store, { kind: 'Secret', namespace, name: http['secretRef'] });
+  #source(dataVolume: KubeObject): ImportSource {
+    const source = (dataVolume.spec?.['source'] ?? {}) as { readonly [kind: string]: JsonObject | undefined };
+    const { namespace } = dataVolume.metadata;
+    if (source['http']) return this.#http(source['http'], namespace);
+    if (source['registry']) return this.#registry(source['registry'], namespace);
+    const kinds = Object.keys(source).join(', ');
+    throw new ImportError('Error', `Sources of kind "${kinds}" are not offered by the embedded cluster`);
+  }
+
+  #registry(registry: JsonObject, namespace: string | undefined): ImportSource {
+    const missing = ['imageStream', 'certConfigMap'].find((field) => registry[field] !== undefined);
+    if (missing) throw new ImportError('Error', `registry.${missing} is not offered by the embedded cluster`);
+    const credentials = this.#credentials(registry, namespace);
+    const architecture = String(fieldAt(registry, 'platform', 'architecture') ?? 'amd64');
+    const url = String(registry['url']);
+    return { kind: 'registry', registry: { url, architecture, ...(credentials ? { credentials } : {}) } };
+  }
+
+  #credentials(source: JsonObject, namespace: string | undefined) {
+    const secret = decodedData(this.#context.store, { kind: 'Secret', namespace, name: source['secretRef'] });
+    const [username, password] = [secret.get('accessKeyId'), secret.get('secretKey')];
+    return username && password ? { username: String(username), password: String(password) } : undefined;
+  }
+
+  #http(http: JsonObject, namespace: string | undefined): ImportSource {
     const trusted = decodedData(this.#context.store, { kind: 'ConfigMap', namespace, name: http['certConfigMap'] });
-    const [user, password] = [secret.get('accessKeyId'), secret.get('secretKey')];
+    const credentials = this.#credentials(http, namespace);
     const headers = [
       ...list(http['extraHeaders']),
       ...list(http['secretExtraHeaders']).flatMap((name) => {
         return [...decodedData(this.#context.store, { kind: 'Secret', namespace, name }).values()].map(String);
       }),
     ];
+    const basic = credentials && Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64');
+    const { checksum } = http;
     return {
-      url: String(http['url']),
-      headers: {
-        ...(user && password
-          ? { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` }
-          : {}),
-        ...Object.fromEntries(headers.map(splitHeader)),
+      kind: 'http',
+      ...(typeof checksum === 'string' ? { checksum } : {}),
+      http: {
+        url: String(http['url']),
+        headers: {
+          ...(basic ? { authorization: `Basic ${basic}` } : {}),
+          ...Object.fromEntries(headers.map(splitHeader)),
+        },
+        ...(trusted.size > 0 ? { certificateAuthorities: [...trusted.values()].map(String) } : {}),
+        mayBeUnverified: http['insecureSkipVerify'] === true,
       },
-      ...(trusted.size > 0 ? { certificateAuthorities: [...trusted.values()].map(String) } : {}),
-      mayBeUnverified: http['insecureSkipVerify'] === true,
     };
   }
 

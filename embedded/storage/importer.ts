@@ -1,22 +1,30 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { runCommand } from '../host/run-command.ts';
 import { type HttpSource, openHttpSource } from './http-source.ts';
-import { type Compression, detectImage, type ImageFormat } from './image-format.ts';
+import { detectImage, type ImageFormat } from './image-format.ts';
 import { readQcow2Header } from './qcow2.ts';
+import { downloadDisk, type RegistrySource } from './registry-source.ts';
+import { writePlain } from './write-plain.ts';
+
+/** What is imported. */
+export type ImportSource =
+  | {
+      readonly kind: 'http';
+      readonly http: HttpSource;
+      /** `algorithm:hex` with md5, sha1, sha256 or sha512. */
+      readonly checksum?: string;
+    }
+  | { readonly kind: 'registry'; readonly registry: RegistrySource };
 
 /** One attempt at an import. */
 export interface ImportOptions {
-  readonly source: HttpSource;
-  /** `algorithm:hex` with md5, sha1, sha256 or sha512. */
-  readonly checksum?: string;
+  readonly source: ImportSource;
   /** Working directory; what an earlier attempt left there is thrown away. */
   readonly directory: string;
   /** Where the finished qcow2 file goes. */
@@ -45,7 +53,9 @@ export async function importImage(options: ImportOptions): Promise<void> {
   const converted = join(options.directory, 'import.qcow2');
   await mkdir(options.directory, { recursive: true });
   try {
-    await download(options, part);
+    const { source, directory, onProgress, signal } = options;
+    if (source.kind === 'http') await download(source, part, options);
+    else await downloadDisk(source.registry, { directory, target: part, onProgress, signal });
     const image = await decompress(part, plain, options.signal);
     await toQcow2(image, converted, options);
     await rename(converted, options.disk);
@@ -56,8 +66,12 @@ export async function importImage(options: ImportOptions): Promise<void> {
   }
 }
 
-async function download({ source, checksum, onProgress, signal }: ImportOptions, part: string): Promise<void> {
-  const { body, lengthBytes } = await openHttpSource(source, signal);
+async function download(
+  { http, checksum }: Extract<ImportSource, { kind: 'http' }>,
+  part: string,
+  { onProgress, signal }: ImportOptions,
+): Promise<void> {
+  const { body, lengthBytes } = await openHttpSource(http, signal);
   const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];
   const hash = createHash(algorithm);
   let received = 0;
@@ -83,22 +97,8 @@ async function download({ source, checksum, onProgress, signal }: ImportOptions,
 async function decompress(part: string, plain: string, signal: AbortSignal): Promise<string> {
   const { compression } = await detectImage(part);
   if (compression === undefined) return part;
-  if (compression === 'gzip')
-    await pipeline(createReadStream(part), createGunzip(), createWriteStream(plain), { signal });
-  else await unpackWith(compression, { part, plain, signal });
+  await writePlain(part, createWriteStream(plain), signal);
   return plain;
-}
-
-async function unpackWith(
-  command: Exclude<Compression, 'gzip'>,
-  { part, plain, signal }: { part: string; plain: string; signal: AbortSignal },
-): Promise<void> {
-  const child = spawn(command, ['-dc', part], { stdio: ['ignore', 'pipe', 'pipe'], signal });
-  const ended = new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ended with ${code}`))));
-  });
-  await Promise.all([pipeline(child.stdout, createWriteStream(plain), { signal }), ended]);
 }
 
 /**

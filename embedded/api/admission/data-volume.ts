@@ -50,6 +50,7 @@ export function checkDataVolumeSpec(spec: JsonObject, field: string, findings: F
     findings.require(`${field}.source`, 'Missing Data volume source');
   else if (names.length > 1) findings.add(`${field}.source`, 'Multiple data volume sources');
   checkHttp(fieldAt(source, 'http'), `${field}.source.http`, findings);
+  checkRegistry(fieldAt(source, 'registry'), `${field}.source.registry`, findings);
   checkStorage(spec, { field, sourceName: names[0] }, findings);
   const { contentType } = spec;
   if (contentType !== undefined && contentType !== '' && contentType !== 'kubevirt' && contentType !== 'archive') {
@@ -70,6 +71,20 @@ function checkHttp(http: unknown, field: string, findings: Findings): void {
       `${field}.checksum`,
       `invalid checksum "${String(checksum)}": the form is algorithm:hex with md5, sha1, sha256 or sha512`,
     );
+  }
+}
+
+function checkRegistry(registry: unknown, field: string, findings: Findings): void {
+  if (!isJsonObject(registry)) return;
+  const { url, imageStream, pullMethod } = registry;
+  if ((url === undefined) === (imageStream === undefined)) {
+    findings.add(field, 'Source registry should have either URL or ImageStream');
+  }
+  if (url !== undefined && !/^(docker|oci-archive):\/\/./.test(String(url))) {
+    findings.add(`${field}.url`, `Invalid data source URL: ${String(url)}`);
+  }
+  if (pullMethod !== undefined && pullMethod !== 'pod' && pullMethod !== 'node') {
+    findings.add(`${field}.pullMethod`, 'PullMethod not one of: pod, node');
   }
 }
 

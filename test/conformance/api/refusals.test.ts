@@ -235,6 +235,17 @@ const DATA_VOLUMES: readonly (readonly [string, Json, string])[] = [
     'Duplicate storage definition',
   ],
   ['an invalid URL', { source: http({ url: 'images' }), storage }, 'Invalid data source URL'],
+  [
+    'a registry source without a scheme',
+    { source: { registry: { url: 'quay.io/x' } }, storage },
+    'Invalid data source URL',
+  ],
+  ['a registry source that names nothing', { source: { registry: {} }, storage }, 'either URL or ImageStream'],
+  [
+    'an unknown way to pull',
+    { source: { registry: { url: 'docker://quay.io/x', pullMethod: 'fetch' } }, storage },
+    'PullMethod not one of: pod, node',
+  ],
   ['a checksum of the wrong length', { source: http({ checksum: 'sha256:abc' }), storage }, 'invalid checksum'],
 ];
 

@@ -1,16 +1,18 @@
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
+import { type ImageRegistry, startImageRegistry } from '../../harness/image-registry.ts';
 import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
 import { dataVolume } from './manifests.ts';
 
 let laboratory: Laboratory;
 let image: ServedFile;
+let registry: ImageRegistry;
 /** Answers every request with 404. */
 let absent: { readonly server: Server; readonly url: string };
 
@@ -19,16 +21,44 @@ beforeAll(async () => {
   await once(server, 'listening');
   absent = { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/image.qcow2` };
   image = await serveFile((await guestImages()).cloudImage);
+  registry = await startImageRegistry({ tokens: true });
   laboratory = await Laboratory.open();
 });
 
 afterAll(async () => {
   await laboratory?.close();
   await image?.stop();
+  await registry?.stop();
   absent?.server.close();
 });
 
 const condition = ({ status }: Seen, type: string) => status?.conditions?.find((found) => found.type === type);
+
+test('takes the disk out of a container image, and tries one that is missing again and again', async () => {
+  const disk = await readFile((await guestImages()).cloudImage);
+  await registry.push('disks/tiny:1', { layers: [{ files: { 'disk/tiny.qcow2': disk } }], indexed: true });
+  const source = (name: string) => ({ registry: { url: `docker://${registry.host}/${name}`, pullMethod: 'pod' } });
+  await laboratory.create('DataVolume', dataVolume('contained', source('disks/tiny:1'), '1Gi'));
+  await laboratory.create('DataVolume', dataVolume('uncontained', source('disks/none:1'), '1Gi'));
+  const done = await laboratory.untilPhase('DataVolume', 'contained', 'Succeeded');
+  expect(done.status).toMatchObject({ progress: '100.0%', claimName: 'contained' });
+  const missing = await laboratory.until(
+    'DataVolume',
+    'uncontained',
+    ({ status }) => Number(status?.['restartCount']) >= 2,
+  );
+  expect(missing.status?.phase).toBe('ImportInProgress');
+  expect(condition(missing, 'Running')?.message).toContain('manifest unknown');
+});
+
+test('says which container images it does not import', async () => {
+  const refused = { archive: { url: 'oci-archive:///x' }, stream: { imageStream: 'x', pullMethod: 'node' } };
+  for (const [name, registry] of Object.entries(refused)) {
+    await laboratory.create('DataVolume', dataVolume(name, { registry }, '1Gi'));
+    const seen = await laboratory.until('DataVolume', name, ({ status }) => Number(status?.['restartCount']) >= 1);
+    expect(condition(seen, 'Running')?.message).toMatch(/Could not parse image|not offered by the embedded cluster/);
+  }
+});
 
 test('an absent source and a volume that is too small are tried again and again', async () => {
   await laboratory.create('DataVolume', dataVolume('absent', { http: { url: absent.url } }, '1Gi'));
@@ -68,7 +98,8 @@ test('a layer outlives its snapshot and its source as long as a clone stands on 
   const from = { pvc: { namespace: NAMESPACE, name: 'clone' } };
   await laboratory.create('DataVolume', dataVolume('second', from, '128Mi'));
   await laboratory.untilPhase('DataVolume', 'second', 'Succeeded');
-  for (const name of ['clone', 'second', 'absent', 'small']) {
+  const images = ['absent', 'small', 'contained', 'uncontained', 'archive', 'stream'];
+  for (const name of ['clone', 'second', ...images]) {
     await laboratory.delete('DataVolume', name);
     await laboratory.untilGone('PersistentVolumeClaim', name);
   }

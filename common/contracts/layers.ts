@@ -1,15 +1,23 @@
 import { z } from 'zod';
 import type { Checksum, CompiledModule, DiskBus } from './module/compiled.ts';
 
+/**
+ * Content key of the shared volume of a source: `sha256:…`, a hash of URL and validator, or the digest of a container
+ * image. Null: nothing says whether the content is still the same, so every build imports it for itself.
+ */
+export type SourceKey = string | null;
+
 /** Where the content of a disk comes from, loose ends resolved. */
 export type DiskOrigin =
   | {
       readonly kind: 'url';
       readonly url: string;
       readonly checksum: Checksum | null;
-      /** Content key of the shared source volume: `sha256:…`, or a hash of URL and validator. */
-      readonly identity: string;
+      readonly identity: SourceKey;
     }
+  | { readonly kind: 'image'; readonly image: string; readonly identity: SourceKey }
+  /** A claim that is there already; without a namespace it is in the farm's. */
+  | { readonly kind: 'claim'; readonly name: string; readonly namespace: string | null }
   | { readonly kind: 'blank' }
   | { readonly kind: 'layer'; readonly layerKey: string; readonly vm: string; readonly disk: string };
 
@@ -27,7 +35,7 @@ export interface DiskPlan {
 export interface IsoPlan {
   readonly url: string;
   readonly checksum: Checksum | null;
-  readonly identity: string;
+  readonly identity: SourceKey;
 }
 
 /** Address and hardware of one NIC, fixed by the planner. */

@@ -3,6 +3,9 @@ import { createHash } from 'node:crypto';
 /** How identities made from a validator begin. */
 export const VALIDATOR_PREFIX = 'validator:';
 
+/** How identities of container images begin; the digest follows. */
+export const IMAGE_PREFIX = 'image:';
+
 /** What a server says about the present content of a URL. */
 export interface SourceValidator {
   readonly etag: string | null;

@@ -12,7 +12,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import { type Flight, type LayerCatalog, readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { type SubmissionReply, submitBuild } from '../../common/redis/submissions.ts';
-import { expandGraph, type GraphPlan } from '../graph/expand.ts';
+import { expandGraph, type GraphInput, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
 import { placeModules } from './place-modules.ts';
 import { resolveFacts } from './resolve-facts.ts';
@@ -69,7 +69,8 @@ export class BuildService {
   async plan(request: BuildRequest): Promise<Plan> {
     const modules = readModules(request);
     const facts = await this.#resolve(modules);
-    return this.#expand(request, { modules, facts, catalog: await readCatalog(this.#options.redis) }).plan;
+    const catalog = await readCatalog(this.#options.redis);
+    return this.#expand(request, { modules, facts, catalog, nonce: newUlid(this.#options.clock.now()) }).plan;
   }
 
   /**
@@ -86,7 +87,7 @@ export class BuildService {
     let reply: SubmissionReply | undefined;
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis);
-      const graph = this.#expand(request, { modules, facts, catalog });
+      const graph = this.#expand(request, { modules, facts, catalog, nonce: buildId });
       const submitted = compileSubmission({
         graph,
         clusterOf: await this.#place(graph, catalog),
@@ -110,12 +111,11 @@ export class BuildService {
 
   #expand(
     request: BuildRequest,
-    { modules, facts, catalog }: { modules: readonly CompiledModule[]; facts: Facts; catalog: LayerCatalog },
+    { catalog, ...planned }: Pick<GraphInput, 'modules' | 'facts' | 'nonce'> & { readonly catalog: LayerCatalog },
   ): GraphPlan {
     const { clusters, farmKey } = this.#options;
     return expandGraph({
-      modules,
-      facts,
+      ...planned,
       catalog: {
         layers: Object.fromEntries(catalog.layers),
         newest: Object.fromEntries(catalog.newest),

@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { Agent } from 'undici';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
+import { startImageRegistry } from '../../test/harness/image-registry.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
+import { looseEnds } from '../graph/facts.ts';
 import { resolveFacts } from './resolve-facts.ts';
 
 const open = createGuardedAgent({ allowPrivateAddresses: true });
@@ -60,6 +62,32 @@ test('tells sources apart by what the server says of their present content', asy
     expect.any(String),
   ]);
   expect(identities[0]).not.toBe(identities[3]);
+});
+
+const container = (image: string) => compiledModule({ vms: [{ source: { kind: 'containerDisk', image } }] });
+
+test('asks the registry what a container image is now', async () => {
+  const registry = await startImageRegistry({ tokens: true });
+  onTestFinished(() => registry.stop());
+  const image = `${registry.host}/disks/tiny:1`;
+  const identify = async (agent = open) => (await resolve([container(image)], agent)).sources[image]?.identity;
+  const push = (text: string) =>
+    registry.push('disks/tiny:1', { layers: [{ files: { 'disk/a': Buffer.from(text) } }] });
+  await expect(identify()).rejects.toMatchObject({
+    code: 'SourceUnreachable',
+    message: expect.stringContaining('manifest unknown'),
+  });
+  const first = await push('one');
+  expect(await identify()).toBe(`image:${first}`);
+  const second = await push('two');
+  expect(second).not.toBe(first);
+  expect(await identify()).toBe(`image:${second}`);
+  // The cluster may well reach what the farm must not ask.
+  const before = registry.requests.length;
+  expect(await identify(guarded)).toBeNull();
+  // A digest needs nobody.
+  expect(looseEnds([container(`${registry.host}/disks/tiny@${first}`)]).sources).toEqual([]);
+  expect(registry.requests.length).toBe(before);
 });
 
 test('hashes files, up to 64 MiB', async () => {

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Agent } from 'undici';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
-import { validatorIdentity } from '../../common/contracts/source-validator.ts';
-import { wrapError } from '../../common/errors/farm-error.ts';
+import { IMAGE_PREFIX, validatorIdentity } from '../../common/contracts/source-validator.ts';
+import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
+import { parseImageReference } from '../../common/registry/image-reference.ts';
+import { RegistryClient, RegistryError } from '../../common/registry/registry-client.ts';
 import type { Facts, SourceFact } from '../graph/facts.ts';
 import { looseEnds } from '../graph/facts.ts';
 import { eachOf } from './each-of.ts';
@@ -33,10 +35,24 @@ export async function resolveFacts(modules: readonly CompiledModule[], asked: Fa
   };
 }
 
-async function identify(url: string, agent: Agent): Promise<SourceFact> {
+async function identify(source: string, agent: Agent): Promise<SourceFact> {
   // References of container images are no URLs.
-  const validator = /^https?:/.test(url) ? await askValidator(url, { agent }) : null;
-  return { identity: validator && validatorIdentity(url, validator) };
+  if (!/^https?:/.test(source)) return { identity: await resolveImage(source, agent) };
+  const validator = await askValidator(source, { agent });
+  return { identity: validator && validatorIdentity(source, validator) };
+}
+
+/** By the digest that the registry has for the reference now; null when it may not or cannot be asked. */
+async function resolveImage(image: string, agent: Agent): Promise<string | null> {
+  const reference = parseImageReference(image);
+  if (!reference) throw new FarmError('InvalidModule', `"${image}" is no reference of a container image.`);
+  try {
+    const registry = new RegistryClient(reference, { agent, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return `${IMAGE_PREFIX}${await registry.digest()}`;
+  } catch (error) {
+    if (!(error instanceof RegistryError) || error.status !== 404) return null;
+    throw new FarmError('SourceUnreachable', `The container image "${image}": ${error.message}.`, { cause: error });
+  }
 }
 
 async function hashFile(url: string, agent: Agent): Promise<string> {

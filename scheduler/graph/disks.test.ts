@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import type { VmDisk } from '../../common/contracts/module/compiled.ts';
+import type { CompiledVm, VmDisk } from '../../common/contracts/module/compiled.ts';
 import { buildRef, compiledVm } from '../../test/harness/module-factory.ts';
 import { type ParentVm, planDisks } from './disks.ts';
+import type { Facts } from './facts.ts';
 
 const GIB = 2 ** 30;
 const NO_FACTS = { sources: {}, files: {}, objects: {} };
@@ -61,5 +62,24 @@ test('an image goes to the first disk, the others are blank', () => {
     return planDisks({ vm, facts: NO_FACTS, parent: undefined }).disks.map(({ origin }) => origin);
   };
   expect(origins(SHA256)).toEqual([{ kind: 'url', url, checksum: SHA256, identity: 'sha256:ab' }, { kind: 'blank' }]);
-  expect(origins(null)[0]).toMatchObject({ identity: `url:${url}` });
+  // Nobody knows what it is: it must not be shared.
+  expect(origins(null)[0]).toMatchObject({ identity: null });
+});
+
+test('a container image is known by its digest, a claim by nothing', () => {
+  const origin = (source: CompiledVm['source'], sources: Facts['sources'] = {}) => {
+    const vm = compiledVm({ source, disks: [disk('root', 10), disk('data', 2)] });
+    const { disks } = planDisks({ vm, facts: { ...NO_FACTS, sources }, parent: undefined });
+    expect(disks[1]?.origin).toEqual({ kind: 'blank' });
+    return disks[0]?.origin;
+  };
+  const image = 'quay.io/containerdisks/fedora:41';
+  const digest = `sha256:${'ab'.repeat(32)}`;
+  const kind = 'containerDisk';
+  expect(origin({ kind, image })).toEqual({ kind: 'image', image, identity: null });
+  const known = { [image]: { identity: `image:${digest}` } };
+  expect(origin({ kind, image }, known)).toEqual({ kind: 'image', image, identity: `image:${digest}` });
+  expect(origin({ kind, image: `quay.io/x@${digest}` })).toMatchObject({ identity: `image:${digest}` });
+  const claim = { name: 'golden', namespace: 'images' };
+  expect(origin({ kind: 'sourcePvc', ...claim })).toEqual({ kind: 'claim', ...claim });
 });

@@ -1,8 +1,8 @@
-import type { DiskPlan } from '../../common/contracts/layers.ts';
+import type { DiskOrigin, DiskPlan } from '../../common/contracts/layers.ts';
 import type { CompiledVm, DiskBus, VmDisk } from '../../common/contracts/module/compiled.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { formatBytes } from './byte-size.ts';
-import { type Facts, sourceIdentity } from './facts.ts';
+import { type Facts, imageIdentity, keyOf, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 
 /** What a VM of a layer offers to the VMs that start from it, whether the layer exists or is planned. */
@@ -40,27 +40,31 @@ export function planDisks({ vm, facts, parent }: DisksInput): PlannedDisks {
   const { source } = vm;
   switch (source.kind) {
     case 'blank':
-      return planned(vm.disks.map((disk) => ({ ...disk, origin: { kind: 'blank' } })));
+      return startingFrom(vm, { kind: 'blank' });
     case 'url': {
       const { url, checksum } = source;
-      const { identity } = sourceIdentity(url, checksum, facts);
-      const imported = { kind: 'url', url, checksum, identity } as const;
-      return planned(vm.disks.map((disk, index) => ({ ...disk, origin: index === 0 ? imported : { kind: 'blank' } })));
+      return startingFrom(vm, { kind: 'url', url, checksum, identity: keyOf(sourceIdentity(url, checksum, facts)) });
     }
+    case 'containerDisk': {
+      const { image } = source;
+      return startingFrom(vm, { kind: 'image', image, identity: keyOf(imageIdentity(image, facts)) });
+    }
+    case 'sourcePvc':
+      return startingFrom(vm, { kind: 'claim', name: source.name, namespace: source.namespace });
     case 'buildRef':
       assert(parent, `The parent of VM "${vm.name}" is known before its disks are planned.`);
       return inheritDisks(vm, parent);
-    case 'containerDisk':
-    case 'sourcePvc': {
-      const message = `VM "${vm.name}" starts from a ${source.kind}, which this version cannot import`;
-      return { disks: [], offered: [], findings: [{ code: 'NotYetSupported', message }] };
-    }
   }
 }
 
 type SizedDisk = DiskPlan & { readonly sizeBytes: number };
 
-function planned(disks: readonly SizedDisk[]): PlannedDisks {
+/** The first disk gets the content, the others are blank. */
+function startingFrom(vm: CompiledVm, origin: DiskOrigin): PlannedDisks {
+  const disks: SizedDisk[] = vm.disks.map((disk, index) => ({
+    ...disk,
+    origin: index === 0 ? origin : { kind: 'blank' },
+  }));
   return { disks, offered: disks, findings: [] };
 }
 

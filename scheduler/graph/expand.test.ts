@@ -218,6 +218,23 @@ describe('what is done about a module', () => {
     ]);
   });
 
+  test('what nobody can check is another layer every time, also to what is built on it later', () => {
+    const volume = { kind: 'sourcePvc', name: 'golden', namespace: null } as const;
+    const golden = compiledModule({ name: 'base', vms: [{ source: volume }] });
+    const build = (modules: readonly CompiledModule[], nonce: string, known = EMPTY_CATALOG) =>
+      expandGraph({ modules, catalog: known, facts: offlineFacts(modules), fingerprint: String, nonce });
+    const keys = ({ plan }: { plan: Plan }) => plan.modules.map((row) => row.layerKey);
+    const [first, second] = [build([golden, web], 'one'), build([golden, web], 'two')];
+    expect(keys(first).filter((key) => keys(second).includes(key))).toEqual([]);
+    expect(keys(build([base], 'one'))).toEqual(keys(build([base], 'two')));
+    // Without `base` in the submission, only what stands on its newest version is reused.
+    const built = catalogOf(first.plan, [golden, web]);
+    expect(actions(build([web], 'three', built).plan)).toEqual({ web: 'reuse' });
+    const again = catalogOf(second.plan, [golden]);
+    const both = { ...built, newest: again.newest, layers: { ...built.layers, ...again.layers } };
+    expect(actions(build([web], 'three', both).plan)).toEqual({ web: 'build' });
+  });
+
   test('a parent that somebody else is building for the first time is waited for, not unknown', () => {
     const disk = { name: 'disk', sizeBytes: 0, bus: 'virtio' } as const;
     const inFlight = { base: { layerKey: 'k0', vms: [{ vm: 'main', firmware: 'bios' as const, disks: [disk] }] } };

@@ -24,6 +24,11 @@ export interface GraphInput {
   readonly catalog: Catalog;
   /** A keyed hash (HMAC) of a secret. */
   readonly fingerprint: (secret: string) => string;
+  /**
+   * Something that no other submission has. It enters the keys of layers with an unknown content: built twice they may
+   * differ, so they must be two layers, also to what is built on them later.
+   */
+  readonly nonce?: string;
   readonly options?: GraphOptions;
 }
 
@@ -116,9 +121,9 @@ interface PlannedModule {
 
 function planModule(resolved: ResolvedModule, survey: Survey): PlannedModule {
   const { module } = resolved;
-  const { facts, fingerprint, options } = survey.input;
+  const { facts, fingerprint, nonce, options } = survey.input;
   const parents = parentsOf(resolved, survey.planned);
-  const { layerKey: key, unresolved } = layerKey(module, { facts, parents: parents.vms, fingerprint });
+  const { layerKey: key, unresolved } = layerKey(module, { facts, parents: parents.vms, fingerprint, nonce });
   const provisional = parents.provisional || unresolved.length > 0;
   const action = decide({ name: module.name, key, provisional }, survey);
   if (action === 'build') survey.builders.set(key, module);
@@ -171,12 +176,8 @@ interface Found {
 }
 
 function report(module: CompiledModule, { findings, unresolved }: Found, problems: Problem[]): void {
-  // Where the parser has said at which line a field is not supported, the graph need not say it again.
-  const isSaid = module.notYetSupported.length > 0;
   for (const problem of notYetSupported(module)) problems.push({ ...problem, severity: 'error' });
-  for (const finding of findings) {
-    if (!isSaid || finding.code !== 'NotYetSupported') problems.push(problemOf(module, finding));
-  }
+  for (const finding of findings) problems.push(problemOf(module, finding));
   for (const url of unresolved) {
     const message = `the identity of ${url} is not resolved; layerKey is provisional`;
     problems.push(problemOf(module, { code: 'Provisional', message }, 'warning'));

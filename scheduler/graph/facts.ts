@@ -1,6 +1,7 @@
-import type { LayerDisk, LayerRecord } from '../../common/contracts/layers.ts';
+import type { LayerDisk, LayerRecord, SourceKey } from '../../common/contracts/layers.ts';
 import type { Checksum, CompiledModule, Firmware, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
+import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
 
 /** What was found out about a source that has no checksum. */
 export interface SourceFact {
@@ -65,7 +66,7 @@ export function looseEnds(modules: readonly CompiledModule[]): LooseEnds {
   for (const module of modules) {
     for (const { source, isos } of module.vms) {
       if (source.kind === 'url' && !source.checksum) sources.add(source.url);
-      if (source.kind === 'containerDisk') sources.add(source.image);
+      if (source.kind === 'containerDisk' && !pinnedDigest(source.image)) sources.add(source.image);
       for (const iso of isos) if (!iso.checksum) sources.add(iso.url);
     }
     for (const file of module.files) if (file.kind === 'url') files.add(file.url);
@@ -105,10 +106,31 @@ export function sourceIdentity(url: string, checksum: Checksum | null, facts: Fa
   return identityOf(url, checksum, own(facts.sources, url)?.identity);
 }
 
+/** The digest that the reference itself names, else what the facts say, else the reference as provisional. */
+export function imageIdentity(image: string, facts: Facts): Identity {
+  const digest = pinnedDigest(image);
+  return identityOf(image, null, digest ? `${IMAGE_PREFIX}${digest}` : own(facts.sources, image)?.identity);
+}
+
+/** Always provisional: machines write to volumes, and nothing that a claim says of itself changes with its content. */
+export function claimIdentity({ name, namespace }: { name: string; namespace: string | null }): Identity {
+  return { identity: `claim:${namespace ?? ''}/${name}`, provisional: true };
+}
+
+/** The digest of a reference that names one. */
+function pinnedDigest(image: string): string | undefined {
+  return /@(sha256:[0-9a-f]{64})$/.exec(image)?.[1];
+}
+
 /** As `sourceIdentity`, for a file, whose fact is a SHA-256. */
 export function fileIdentity(url: string, checksum: Checksum | null, facts: Facts): Identity {
   const hash = own(facts.files, url);
   return identityOf(url, checksum, hash ? `sha256:${hash}` : null);
+}
+
+/** The key under which what was imported may be shared. */
+export function keyOf({ identity, provisional }: Identity): SourceKey {
+  return provisional ? null : identity;
 }
 
 function identityOf(url: string, checksum: Checksum | null, fact: string | null | undefined): Identity {

@@ -18,7 +18,6 @@ export type PlanningCode =
   | 'SubnetFull'
   | 'NoManagedNic'
   | 'ExceedsLimits'
-  | 'NotYetSupported'
   /** A warning: the layerKey will be another one when the farm has resolved what the message names. */
   | 'Provisional';
 

@@ -130,16 +130,13 @@ describe('problems between modules', () => {
 
   test('what the parser calls not yet supported is refused at its own position', () => {
     const field = {
-      path: 'vms[0].source.sourcePvc',
-      message: 'a volume cannot be imported',
+      path: 'vms[0].efiFirmware.tpm',
+      message: 'TPMs are not supported yet',
       file: 'a.yaml',
       line: 7,
       column: 3,
     };
-    const module = compiledModule({
-      notYetSupported: [field],
-      vms: [{ source: { kind: 'sourcePvc', name: 'golden', namespace: null } }],
-    });
+    const module = compiledModule({ notYetSupported: [field] });
     expect(refusal([module]).details['problems']).toMatchObject([{ code: 'NotYetSupported', line: 7, column: 3 }]);
   });
 

@@ -28,7 +28,8 @@ const source: VariantRules<VmSource> = {
     blank: { fields: { kind: 'in' } },
     buildRef: { fields: { kind: 'in', module: 'parent', vm: 'parent', namespace: 'parent' } },
     containerDisk: { fields: { kind: 'in', image: 'source' } },
-    sourcePvc: { fields: { kind: 'in', name: 'in', namespace: 'in' } },
+    /** Never known, so never reused: see `claimIdentity`. */
+    sourcePvc: { fields: { kind: 'in', name: 'source', namespace: 'source' } },
   },
 };
 

@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto';
-import type { Checksum, CompiledModule, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import type { Checksum, CompiledModule, ObjectKeyRef, VmSource } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
-import { type Facts, fileIdentity, type Identity, objectIdentity, sourceIdentity } from './facts.ts';
+import {
+  claimIdentity,
+  type Facts,
+  fileIdentity,
+  type Identity,
+  imageIdentity,
+  objectIdentity,
+  sourceIdentity,
+} from './facts.ts';
 import { KEY_FIELDS, KEY_SCHEMA, STEP_VERSIONS } from './key-fields.ts';
 import type { AnyRule } from './key-rule.ts';
 
@@ -19,6 +27,8 @@ export interface LayerKeyInput {
   readonly parents: ReadonlyMap<string, ParentReference>;
   /** A keyed hash (HMAC) of a secret, always the same for the same secret. */
   readonly fingerprint: (secret: string) => string;
+  /** Enters with what is not known, so that no other plan gives the same key; without it keys can be compared. */
+  readonly nonce?: string | undefined;
 }
 
 export interface LayerKey {
@@ -94,8 +104,9 @@ function isNaming(rule: AnyRule): rule is Naming {
 
 function contentKey(rule: Naming, object: Fields, { input, unresolved }: Walk): string {
   const { name, identity, provisional } = contentOf(rule, object, input.facts);
-  if (provisional) unresolved.add(name);
-  return identity;
+  if (!provisional) return identity;
+  unresolved.add(name);
+  return input.nonce === undefined ? identity : `${identity} ${input.nonce}`;
 }
 
 function contentOf(rule: Naming, object: Fields, facts: Facts): Identity & { readonly name: string } {
@@ -103,7 +114,10 @@ function contentOf(rule: Naming, object: Fields, facts: Facts): Identity & { rea
     const ref = object as unknown as ObjectKeyRef;
     return { name: objectKeyName(ref), ...objectIdentity(ref, facts) };
   }
-  const url = String(object['url'] ?? object['image']);
+  const source = object as unknown as VmSource;
+  if (source.kind === 'containerDisk') return { name: source.image, ...imageIdentity(source.image, facts) };
+  if (source.kind === 'sourcePvc') return { name: `PersistentVolumeClaim "${source.name}"`, ...claimIdentity(source) };
+  const url = String(object['url']);
   const checksum = (object['checksum'] ?? null) as Checksum | null;
   return { name: url, ...(rule === 'file' ? fileIdentity : sourceIdentity)(url, checksum, facts) };
 }

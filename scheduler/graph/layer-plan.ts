@@ -2,7 +2,7 @@ import type { LayerSpec, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
 import { type ParentVm, planDisks } from './disks.ts';
-import { type Facts, type OfferedLayer, own, sourceIdentity } from './facts.ts';
+import { type Facts, keyOf, type OfferedLayer, own, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 import { planNetwork } from './network-plan.ts';
 
@@ -32,8 +32,7 @@ export function planLayer({ module, layerKey, facts, parents }: LayerInput): Pla
     findings.push(...planned.findings);
     offered.set(vm.name, { layerKey, vm: vm.name, firmware: vm.firmware.kind, disks: planned.offered });
     const isos = vm.isos.map(({ url, checksum }) => {
-      const { identity } = sourceIdentity(url, checksum, facts);
-      return { url, checksum, identity };
+      return { url, checksum, identity: keyOf(sourceIdentity(url, checksum, facts)) };
     });
     const { nics, templateNics } = network.vms.get(vm.name) ?? { nics: [], templateNics: [] };
     const { cpu, memoryBytes } = resources.get(vm.name) ?? vm.resources;

@@ -18,8 +18,6 @@ export const NOT_YET_SUPPORTED: readonly UnsupportedRow[] = [
   { path: 'vms[].provisioners[].type', values: ['handbuild'], what: 'steps of type handbuild are' },
   { path: 'vms[].provisioners[].type', values: ['windows-update'], what: 'steps of type windows-update are' },
   { path: 'vms[].communicator.shell', values: ['powershell'], what: 'the shell powershell is' },
-  { path: 'vms[].source.containerDisk', what: 'container disks as a source are' },
-  { path: 'vms[].source.sourcePvc', what: 'volumes of the cluster as a source are' },
 ];
 
 /** The fields of a body, and its secrets, that this version cannot execute. */

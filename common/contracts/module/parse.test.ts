@@ -232,7 +232,7 @@ describe('what cannot be executed yet', () => {
 name: m
 vms:
   - name: a
-    source: { containerDisk: quay.io/x/y }
+    source: { blank: true }
     efiFirmware: { tpm: true, secureBoot: true }
     disks: [{ name: d, size: 1Gi }, { name: e, size: 1Gi, bus: usb }]
     communicator: { shell: powershell, sshPassword: "\${secret.login}" }
@@ -240,7 +240,7 @@ vms:
       - { type: handbuild, handbuild: { instructions: x } }
       - { type: windows-update }
   - name: b
-    source: { sourcePvc: { name: p, namespace: n } }
+    source: { containerDisk: quay.io/x/y }
     efiFirmware: { secureBoot: false }
 `;
 
@@ -251,8 +251,6 @@ vms:
       'vms[0].communicator.sshPassword in line 8',
       'vms[0].provisioners[0].type in line 10',
       'vms[0].provisioners[1].type in line 11',
-      'vms[0].source.containerDisk in line 5',
-      'vms[1].source.sourcePvc in line 13',
     ]);
     expect(module.notYetSupported.length).toBe(NOT_YET_SUPPORTED.length + 1);
     expect(notYetSupported(module)[0]).toMatchObject({ severity: 'warning', code: 'NotYetSupported' });

@@ -88,10 +88,14 @@ const sourceSchema = map(
       vmName: text('Its VM; needed when it has several.').optional(),
       namespace: text('Kept for manifests of RudderVirt.').optional(),
     }).optional(),
-    containerDisk: text('A container image that holds a disk.').optional(),
-    sourcePvc: map('A volume that is there already.', {
-      name: text('Name of the claim.'),
-      namespace: text('Its namespace.').optional(),
+    containerDisk: pattern(
+      'A container image with a disk in `/disk/`; pinned by its digest, or by what its tag names when it is submitted.',
+      /^[A-Za-z0-9][A-Za-z0-9._-]*(:\d+)?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
+      'a reference of a container image: write one such as quay.io/containerdisks/fedora:41',
+    ).optional(),
+    sourcePvc: map('A volume that is there already; it may change, so nothing made from it is ever reused.', {
+      name: objectName('Name of the claim.'),
+      namespace: dnsLabel('Its namespace; by default that of the farm.').optional(),
     }).optional(),
   },
 );

@@ -1,4 +1,5 @@
 import type { DiskPlan } from '../../../common/contracts/layers.ts';
+import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { type ObjectSet, waitForSet } from '../../../common/kubernetes/wait-for.ts';
@@ -8,12 +9,12 @@ import { storageClassOf } from '../../cluster/template-vm.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { importVerdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
-import { type CloneSource, ensureSource, restoreBytes } from './sources.ts';
+import { ensureSource, type Filling, restoreBytes } from './sources.ts';
 
 /** A volume of the build VM. */
 interface WantedVolume {
   readonly name: string;
-  readonly source: DataVolume['spec']['source'];
+  readonly source: Filling['source'];
   readonly sizeBytes: number;
   readonly storageClass: string | null;
 }
@@ -23,9 +24,14 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
   const { plan, names, vm } = scope;
   const disks = plan.disks.map((disk) => diskVolume(context, { scope, disk, log }));
   const isos = plan.isos.map(async ({ url, checksum, identity }, index): Promise<WantedVolume> => {
-    const what = `ISO ${index + 1}`;
-    const source = await ensureSource(context, { url, checksum, identity, askedBytes: null, what }, log);
-    return { name: names.iso(vm.name, index), ...cloned(source), sizeBytes: source.minimumBytes, storageClass: null };
+    const request = {
+      origin: { kind: 'url', url, checksum },
+      identity,
+      askedBytes: null,
+      what: `ISO ${index + 1}`,
+    } as const;
+    const { source, minimumBytes } = await ensureSource(context, request, log);
+    return { name: names.iso(vm.name, index), source, sizeBytes: minimumBytes, storageClass: null };
   });
   const wanted = await Promise.all([...disks, ...isos]);
   const subjects = wanted.flatMap(({ name }) => [
@@ -37,7 +43,7 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
       const object = volumeObject(context, scope, volume);
       await context.cluster.createIfAbsent(RESOURCES.dataVolumes, object, { signal: context.signal });
     }
-    await waitUntilFilled(context, scope, wanted);
+    await waitUntilFilled(context, { scope, wanted, log });
   });
 }
 
@@ -47,27 +53,62 @@ interface DiskRequest {
   readonly log: ProgressLog;
 }
 
-async function diskVolume(context: PhaseContext, { scope, disk, log }: DiskRequest): Promise<WantedVolume> {
-  const { origin, sizeBytes, storageClass } = disk;
+async function diskVolume(context: PhaseContext, request: DiskRequest): Promise<WantedVolume> {
+  const { scope, disk } = request;
+  const { sizeBytes, storageClass } = disk;
   const name = scope.names.disk(scope.vm.name, disk.name);
-  if (origin.kind === 'blank') return { name, source: { blank: {} }, sizeBytes: sizeBytes ?? 0, storageClass };
-  const what = `disk "${disk.name}"`;
-  const source =
-    origin.kind === 'url'
-      ? await ensureSource(context, { ...origin, askedBytes: sizeBytes, what }, log)
-      : await parentDisk(context, origin);
-  return { name, ...cloned(source), sizeBytes: Math.max(sizeBytes ?? 0, source.minimumBytes), storageClass };
+  const { source, minimumBytes } = await fillingOf(context, request);
+  return { name, source, sizeBytes: Math.max(sizeBytes ?? 0, minimumBytes), storageClass };
 }
 
-function cloned({ snapshot, namespace }: CloneSource): Pick<WantedVolume, 'source'> {
-  return { source: { snapshot: { name: snapshot, namespace } } };
+function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Promise<Filling> | Filling {
+  const { origin, sizeBytes: askedBytes } = disk;
+  switch (origin.kind) {
+    case 'blank':
+      return { source: { blank: {} }, minimumBytes: 0 };
+    case 'url':
+    case 'image': {
+      const { identity } = origin;
+      return ensureSource(context, { origin, identity, askedBytes, what: `disk "${disk.name}"` }, log);
+    }
+    case 'claim':
+      return existingClaim(context, { origin, askedBytes, name: scope.names.disk(scope.vm.name, disk.name) });
+    case 'layer':
+      return parentDisk(context, origin);
+  }
+}
+
+interface ClaimRequest {
+  readonly origin: Extract<DiskPlan['origin'], { kind: 'claim' }>;
+  readonly askedBytes: number | null;
+  /** Of the disk that it is for. */
+  readonly name: string;
+}
+
+/** A claim that somebody else has made; CDI would wait for one that is missing, and for one that is too large, for ever. */
+async function existingClaim(
+  { cluster, signal }: PhaseContext,
+  { origin, askedBytes, name }: ClaimRequest,
+): Promise<Filling> {
+  const namespace = origin.namespace ?? cluster.namespace;
+  const source = { pvc: { name: origin.name, namespace } };
+  // What was begun goes on, whatever has become of the claim.
+  if (await cluster.get(RESOURCES.dataVolumes, name, { signal })) return { source, minimumBytes: 0 };
+  const label = `PersistentVolumeClaim "${origin.name}" in the namespace "${namespace}"`;
+  const claim = await cluster.get(RESOURCES.claims, origin.name, { signal, namespace });
+  if (!claim) throw new PhaseFailure('SourceUnreachable', `There is no ${label}`);
+  const heldBytes = Math.ceil(parseQuantity(claim.spec?.resources?.requests?.['storage']) ?? 0);
+  if (askedBytes !== null && heldBytes > askedBytes) {
+    throw new PhaseFailure('ImageTooLarge', `${label} has ${heldBytes} bytes, the disk only ${askedBytes}`);
+  }
+  return { source, minimumBytes: heldBytes };
 }
 
 /** The snapshot of a parent layer's disk. */
 async function parentDisk(
   { claim, cluster, signal }: PhaseContext,
   origin: Extract<DiskPlan['origin'], { kind: 'layer' }>,
-): Promise<CloneSource> {
+): Promise<Filling> {
   const record = claim.parents[origin.layerKey];
   const disk = record?.vms.find(({ vm }) => vm === origin.vm)?.disks.find(({ name }) => name === origin.disk);
   if (!record || !disk) {
@@ -77,7 +118,8 @@ async function parentDisk(
   const { namespace } = record;
   const snapshot = await cluster.get(RESOURCES.snapshots, disk.snapshot, { signal, namespace });
   if (!snapshot) throw new PhaseFailure('ParentFailed', `The snapshot "${disk.snapshot}" of the parent layer is gone`);
-  return { snapshot: disk.snapshot, namespace, minimumBytes: Math.max(disk.sizeBytes, restoreBytes(snapshot)) };
+  const source = { snapshot: { name: disk.snapshot, namespace } };
+  return { source, minimumBytes: Math.max(disk.sizeBytes, restoreBytes(snapshot)) };
 }
 
 function volumeObject(context: PhaseContext, scope: BuildScope, volume: WantedVolume): DataVolume {
@@ -90,7 +132,7 @@ function volumeObject(context: PhaseContext, scope: BuildScope, volume: WantedVo
       annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
     },
     spec: {
-      source: volume.source ?? {},
+      source: volume.source,
       storage: {
         resources: { requests: { storage: String(volume.sizeBytes) } },
         ...storageClassOf(volume.storageClass, context.clusterConfig.storageClass),
@@ -99,15 +141,21 @@ function volumeObject(context: PhaseContext, scope: BuildScope, volume: WantedVo
   };
 }
 
+interface FillingVolumes {
+  readonly scope: BuildScope;
+  readonly wanted: readonly WantedVolume[];
+  readonly log: ProgressLog;
+}
+
 async function waitUntilFilled(
   { cluster, claim, signal }: PhaseContext,
-  scope: BuildScope,
-  wanted: readonly WantedVolume[],
+  { scope, wanted, log }: FillingVolumes,
 ): Promise<void> {
   const isFilled = (volumes: ObjectSet<DataVolume>, name: string) => {
     const volume = volumes.get(name);
     const verdict = volume && importVerdict(volume);
     if (verdict?.kind === 'failed') throw new PhaseFailure(verdict.reason, `Volume "${name}": ${verdict.message}`);
+    if (verdict?.kind === 'running') log.progress(`volume "${name}"`, verdict.progress);
     return verdict?.kind === 'succeeded';
   };
   await waitForSet(

@@ -20,6 +20,7 @@ import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
 import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
+import { startImageRegistry } from '../../../test/harness/image-registry.ts';
 import { compiledModule } from '../../../test/harness/module-factory.ts';
 import { stagePhase } from '../../../test/harness/phase-context.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
@@ -230,6 +231,85 @@ test('imports an unpinned source only while it is what was planned', async () =>
   // What was imported then is what was planned, whatever the server has now.
   etag = '"published since"';
   expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });
+}, 120_000);
+
+/** The two VMs of the lab; what is tested is the disk of `db`. */
+function importDb(origin: DiskOrigin, layerBuild: string, sizeBytes = 128 * MIB) {
+  const spec = labSpec(origin);
+  const [web, db] = spec.vms;
+  if (!web || !db) throw new Error('unreachable');
+  const vms = [web, { ...db, disks: [{ ...diskOf(db), sizeBytes }] }];
+  return stagePhase({ clusterConfig: config, spec: { ...spec, vms }, vm: 'db', phase: 'import', layerBuild });
+}
+
+async function sourceOfDisk(layerBuild: string) {
+  const { items } = await new ClusterClient(config).list(RESOURCES.dataVolumes, {
+    labels: { 'slipway.dev/layer-build': layerBuild },
+  });
+  return items.map(({ spec }) => spec.source);
+}
+
+test('imports a container image by the digest that was planned, once; one without a digest for its build alone', async () => {
+  const registry = await startImageRegistry({ tokens: true });
+  resources.defer('registry', () => registry.stop());
+  const push = async (marker: string) => {
+    const files = { 'disk/image.qcow2': await readFile(imagePath), [`etc/${marker}`]: Buffer.from(marker) };
+    return registry.push('disks/blank:1', { layers: [{ files, packing: 'zstd' }], indexed: true });
+  };
+  const digest = await push('planned');
+  await push('published since');
+  const image = `${registry.host}/disks/blank:1`;
+  const pinned = { kind: 'image', image, identity: `image:${digest}` } as const;
+  const blobs = () => registry.requests.filter((request) => request.includes('/blobs/')).length;
+  const [first, second, alone] = [
+    '01J00000000000000000000020',
+    '01J00000000000000000000021',
+    '01J00000000000000000000022',
+  ];
+  expect(await importExecutor.execute(importDb(pinned, first))).toEqual({ outcome: 'succeeded' });
+  expect(await importExecutor.execute(importDb(pinned, second))).toEqual({ outcome: 'succeeded' });
+  expect(blobs()).toBe(1);
+  const { items } = await new ClusterClient(config).list(RESOURCES.dataVolumes, {
+    labels: { 'slipway.dev/role': 'source' },
+  });
+  expect(items.flatMap(({ spec }) => spec.source?.registry?.url ?? [])).toEqual([
+    `docker://${registry.host}/disks/blank@${digest}`,
+  ]);
+
+  expect(await importExecutor.execute(importDb({ ...pinned, identity: null }, alone))).toEqual({
+    outcome: 'succeeded',
+  });
+  expect(await sourceOfDisk(alone)).toEqual([{ registry: { url: `docker://${image}`, pullMethod: 'pod' } }]);
+  expect(blobs()).toBe(2);
+
+  const gone = { ...pinned, image: `${registry.host}/disks/none:1`, identity: null };
+  await expect(importExecutor.execute(importDb(gone, '01J00000000000000000000023'))).rejects.toMatchObject({
+    failure: { reason: 'SourceUnreachable', message: expect.stringContaining('manifest unknown') },
+  });
+}, 120_000);
+
+test('clones a claim that is there already, and says what is wrong with another one', async () => {
+  const cluster = new ClusterClient(config);
+  const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: String(64 * MIB) } } };
+  await cluster.create(RESOURCES.claims, { metadata: { name: 'golden' }, spec });
+  const origin = { kind: 'claim', name: 'golden', namespace: null } as const;
+  const layerBuild = '01J00000000000000000000024';
+  expect(await importExecutor.execute(importDb(origin, layerBuild))).toEqual({ outcome: 'succeeded' });
+  expect(await sourceOfDisk(layerBuild)).toEqual([{ pvc: { name: 'golden', namespace: 'default' } }]);
+  // What was begun goes on without it.
+  await cluster.delete(RESOURCES.claims, 'golden');
+  expect(await importExecutor.execute(importDb(origin, layerBuild))).toEqual({ outcome: 'succeeded' });
+
+  await cluster.create(RESOURCES.claims, { metadata: { name: 'large' }, spec });
+  const small = importDb({ ...origin, name: 'large' }, '01J00000000000000000000025', MIB);
+  await expect(importExecutor.execute(small)).rejects.toMatchObject({ failure: { reason: 'ImageTooLarge' } });
+  const missing = importDb({ ...origin, name: 'missing' }, '01J00000000000000000000026');
+  await expect(importExecutor.execute(missing)).rejects.toMatchObject({
+    failure: {
+      reason: 'SourceUnreachable',
+      message: 'There is no PersistentVolumeClaim "missing" in the namespace "default"',
+    },
+  });
 }, 120_000);
 
 test('gives a VPC its way out, and says what the cluster lacks for it', async () => {

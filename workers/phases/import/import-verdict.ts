@@ -14,8 +14,8 @@ const MAX_CERTAIN_RESTARTS = 2;
 
 const TOO_SMALL = /too small|larger than|exceeds|no space left/i;
 const UNREACHABLE =
-  /status code|unable to connect|connection|no such host|lookup|ENOTFOUND|ECONN|EAI_AGAIN|timed? ?out|certificate|x509|4\d\d|5\d\d/i;
-const CERTAIN = /too small|larger than|\b(401|403|404|410)\b/i;
+  /status code|manifest unknown|name unknown|unauthorized|access denied|unable to connect|connection|no such host|lookup|ENOTFOUND|ECONN|EAI_AGAIN|timed? ?out|certificate|x509|4\d\d|5\d\d/i;
+const CERTAIN = /too small|larger than|manifest unknown|name unknown|\b(401|403|404|410)\b/i;
 
 /** Judges a DataVolume by its status. */
 export function importVerdict({ status }: DataVolume): Verdict {

@@ -1,12 +1,14 @@
+import type { SourceKey } from '../../../common/contracts/layers.ts';
 import type { Checksum } from '../../../common/contracts/module/compiled.ts';
 import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
 import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
-import { VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
-import { errorMessage } from '../../../common/errors/farm-error.ts';
+import { IMAGE_PREFIX, VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
+import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { askValidator } from '../../../common/fetch/fetch-source.ts';
 import type { DataVolume, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
+import { parseImageReference, pinnedReference } from '../../../common/registry/image-reference.ts';
 import { keyLabel } from '../../cluster/build-scope.ts';
 import { lastEvents, runStage } from '../../cluster/evidence.ts';
 import { storageClassOf } from '../../cluster/template-vm.ts';
@@ -16,22 +18,25 @@ import { imageSize } from './image-size.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 
-/** Something to import by URL. */
+/** What an importer can fetch. */
+export type ImportOrigin =
+  | { readonly kind: 'url'; readonly url: string; readonly checksum: Checksum | null }
+  | { readonly kind: 'image'; readonly image: string };
+
+/** Something to import. */
 export interface SourceRequest {
-  readonly url: string;
-  readonly checksum: Checksum | null;
-  /** Content key. */
-  readonly identity: string;
+  readonly origin: ImportOrigin;
+  /** Null: it is imported for this volume alone. */
+  readonly identity: SourceKey;
   /** Size of the disk that it is for; null: as large as the image. */
   readonly askedBytes: number | null;
   /** What it is to a reader, e.g. `disk "root"`. */
   readonly what: string;
 }
 
-/** A snapshot to clone from. */
-export interface CloneSource {
-  readonly snapshot: string;
-  readonly namespace: string;
+/** What a volume is filled from, and the least size that it needs. */
+export interface Filling {
+  readonly source: NonNullable<DataVolume['spec']['source']>;
   readonly minimumBytes: number;
 }
 
@@ -44,37 +49,58 @@ const MAX_ROUNDS = 3;
 
 /**
  * The shared volume of a source, imported once per cluster whoever needs it, and its snapshot to clone from.
- * A broken one is removed, so that a later build begins anew.
+ * A broken one is removed, so that a later build begins anew. What nobody knows is not shared: the importer's source.
  */
-export async function ensureSource(
-  context: PhaseContext,
-  request: SourceRequest,
-  log: ProgressLog,
-): Promise<CloneSource> {
-  const { cluster, signal, agent } = context;
-  const known = await imageSize(request.url, { agent, signal });
+export async function ensureSource(context: PhaseContext, request: SourceRequest, log: ProgressLog): Promise<Filling> {
+  const { cluster, signal } = context;
+  const { identity } = request;
+  const known = await sizeOf(context, request.origin);
   if (known !== undefined && request.askedBytes !== null && known > request.askedBytes) {
     const message = `The image of ${request.what} has ${known} bytes, the disk only ${request.askedBytes}`;
     throw new PhaseFailure('ImageTooLarge', message);
   }
   const sizeBytes = known ?? request.askedBytes ?? FALLBACK_BYTES;
-  const name = sourceName(known === undefined ? `${request.identity}:${sizeBytes}` : request.identity);
+  if (identity === null) return { source: importerSource(request), minimumBytes: sizeBytes };
+  const name = sourceName(known === undefined ? `${identity}:${sizeBytes}` : identity);
   const ready = await cluster.get(RESOURCES.snapshots, name, { signal });
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
   await assertUnchanged(context, request);
   const { importDuration, importBytes } = context.metrics;
-  await timed(context, importDuration, () => importOnce(context, { ...request, name, sizeBytes }, log));
+  await timed(context, importDuration, () => importOnce(context, { ...request, identity, name, sizeBytes }, log));
   importBytes.observe(sizeBytes);
-  const snapshot = await snapshotOf(context, name, request.identity);
+  const snapshot = await snapshotOf(context, name, identity);
   return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
+}
+
+/** The size of the disk in an image; undefined when only the importer will see it, as in a container image. */
+async function sizeOf({ agent, signal }: PhaseContext, origin: ImportOrigin): Promise<number | undefined> {
+  return origin.kind === 'url' ? await imageSize(origin.url, { agent, signal }) : undefined;
+}
+
+/** A container image is fetched by the digest that was planned, so it cannot be another one. */
+function importerSource({ origin, identity }: SourceRequest): Filling['source'] {
+  if (origin.kind === 'url') {
+    const { url, checksum } = origin;
+    // Older generated types know no checksum; CDI has it since 1.65.
+    const http = { url, ...(checksum ? { checksum: `${checksum.algorithm}:${checksum.hex}` } : {}) };
+    return { http: http as { url: string } };
+  }
+  const reference = parseImageReference(origin.image);
+  if (!reference) throw new FarmError('InvalidModule', `"${origin.image}" is no reference of a container image.`);
+  const image = identity === null ? origin.image : pinnedReference(reference, identity.slice(IMAGE_PREFIX.length));
+  return { registry: { url: `docker://${image}`, pullMethod: 'pod' } };
 }
 
 /**
  * What no checksum pins is only as good as its validator: the layer's key was made from it.
  * @throws PhaseFailure `SourceChanged`, or `SourceUnreachable` when the server says that nothing is there any more
  */
-async function assertUnchanged({ agent, signal }: PhaseContext, { url, identity, what }: SourceRequest): Promise<void> {
-  if (!identity.startsWith(VALIDATOR_PREFIX)) return;
+async function assertUnchanged(
+  { agent, signal }: PhaseContext,
+  { origin, identity, what }: SourceRequest,
+): Promise<void> {
+  if (origin.kind !== 'url' || !identity?.startsWith(VALIDATOR_PREFIX)) return;
+  const { url } = origin;
   const validator = await askValidator(url, { agent, signal }).catch((error) => {
     signal.throwIfAborted();
     throw new PhaseFailure('SourceUnreachable', `Importing ${what}: ${errorMessage(error)}`, { cause: error });
@@ -85,6 +111,7 @@ async function assertUnchanged({ agent, signal }: PhaseContext, { url, identity,
 }
 
 interface NamedSource extends SourceRequest {
+  readonly identity: string;
   readonly name: string;
   readonly sizeBytes: number;
 }
@@ -151,7 +178,7 @@ async function removeBroken(context: PhaseContext, name: string): Promise<void> 
 }
 
 function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
-  const { url, checksum, name, sizeBytes, identity } = source;
+  const { name, sizeBytes, identity } = source;
   return {
     apiVersion: 'cdi.kubevirt.io/v1beta1',
     kind: 'DataVolume',
@@ -161,10 +188,7 @@ function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
       annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
     },
     spec: {
-      // Older generated types know no checksum; CDI has it since 1.65.
-      source: {
-        http: { url, ...(checksum ? { checksum: `${checksum.algorithm}:${checksum.hex}` } : {}) } as { url: string },
-      },
+      source: importerSource(source),
       storage: {
         resources: { requests: { storage: String(sizeBytes) } },
         ...storageClassOf(null, context.clusterConfig.storageClass),
@@ -206,8 +230,9 @@ function sourceLabels(farm: string, identity: string): Record<string, string> {
 function cloneSource(
   snapshot: VolumeSnapshot,
   { name, sizeBytes, namespace }: { name: string; sizeBytes: number; namespace: string },
-): CloneSource {
-  return { snapshot: name, namespace, minimumBytes: Math.max(sizeBytes, restoreBytes(snapshot)) };
+): Filling {
+  const source = { snapshot: { name, namespace } };
+  return { source, minimumBytes: Math.max(sizeBytes, restoreBytes(snapshot)) };
 }
 
 /** The least size of a volume made from a snapshot, in bytes; 0 when the driver does not say. */

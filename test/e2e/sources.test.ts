@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises';
+import ssh2 from 'ssh2';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readModuleFiles } from '../../cli/read-modules.ts';
+import { packagePath } from '../../common/config/package-root.ts';
+import type { StoredEvent } from '../../common/contracts/events.ts';
+import { startFarm, type TestFarm } from '../harness/farm.ts';
+import { guestImages } from '../harness/guest-images.ts';
+import { type ImageRegistry, startImageRegistry } from '../harness/image-registry.ts';
+import { kubectl } from '../harness/kubectl.ts';
+
+const BUILD_MS = 300_000;
+const NAMESPACE = 'slipway';
+const TOKEN = 'a token that nobody may see';
+const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'mine' });
+
+describe('a module whose parts lie on the cluster and in a registry', () => {
+  let farm: TestFarm;
+  let registry: ImageRegistry;
+  let disk: Buffer;
+
+  beforeAll(async () => {
+    disk = await readFile((await guestImages()).cloudImage);
+    registry = await startImageRegistry({ tokens: true });
+    await registry.push('disks/tiny:1', { layers: [{ files: { 'disk/tiny.qcow2': disk } }], indexed: true });
+    farm = await startFarm();
+    const create = (...args: string[]) => kubectl(farm.connection.kubeconfig, '-n', NAMESPACE, 'create', ...args);
+    const userData = '#cloud-config\nruncmd:\n  - echo seeded > /root/mark\n';
+    await create('configmap', 'seeds', `--from-literal=user-data=${userData}`);
+    await create('configmap', 'scripts', `--from-literal=setup.sh=${script('one')}`);
+    await create('secret', 'generic', 'login', `--from-literal=id=${pair.private}`, `--from-literal=token=${TOKEN}`);
+  }, 180_000);
+
+  afterAll(async () => {
+    await farm?.purge();
+    await registry?.stop();
+  }, 60_000);
+
+  test('is built from them', { timeout: BUILD_MS }, async () => {
+    const { lines, events } = await build();
+    expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
+    const [type, key] = pair.public.split(' ');
+    expect(lines).toEqual(['seeded', '[secret]', String(TOKEN.length), 'nothing', `${type} ${key}`, 'version one']);
+    expect(JSON.stringify(events)).not.toContain(TOKEN);
+  });
+
+  test('is reused as long as all of them are the same', async () => {
+    expect(await action()).toBe('reuse');
+    await putScript('two');
+    expect(await action()).toBe('build');
+    await putScript('one');
+    expect(await action()).toBe('reuse');
+    await registry.push('disks/tiny:1', { layers: [{ files: { 'disk/tiny.qcow2': disk, motd: Buffer.from('new') } }] });
+    expect(await action()).toBe('build');
+  });
+
+  test('is built anew when they have changed', { timeout: BUILD_MS }, async () => {
+    await putScript('two');
+    const { lines, events } = await build();
+    expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
+    expect(lines.at(-1)).toBe('version two');
+    expect(await action()).toBe('reuse');
+  });
+
+  function submission() {
+    const files = readModuleFiles([packagePath('test', 'e2e', 'modules', 'sources.yaml')]);
+    return { files, variables: { IMAGE: `${registry.host}/disks/tiny:1` } };
+  }
+
+  async function action() {
+    return (await farm.client.plan(submission())).modules[0]?.action;
+  }
+
+  async function putScript(version: string): Promise<void> {
+    const patch = JSON.stringify({ data: { 'setup.sh': script(version) } });
+    const args = ['patch', 'configmap', 'scripts', '--type=merge', '-p', patch];
+    await kubectl(farm.connection.kubeconfig, '-n', NAMESPACE, ...args);
+  }
+
+  /** The lines that the steps printed. */
+  async function build() {
+    const { buildId } = await farm.client.submit(submission());
+    const events: StoredEvent[] = [];
+    for await (const event of farm.client.events(buildId)) events.push(event);
+    const lines = events.flatMap((event) => (event.event === 'log' && event.source === 'step' ? [event.line] : []));
+    return { events, lines };
+  }
+});
+
+function script(version: string): string {
+  return [
+    'cat /root/mark /root/token && echo',
+    'wc -c < /root/token',
+    'test -e /root/absent || echo nothing',
+    'cut -d " " -f 1,2 /root/.ssh/authorized_keys',
+    `echo version ${version}`,
+  ].join('\n');
+}

@@ -67,6 +67,7 @@ describe('a registry', () => {
     const digest = await open.push('x/y:1', image);
     const asked = client(`${open.host}/x/y:1`);
     expect(await asked.digest()).toBe(digest);
+    expect(open.requests).toEqual(['HEAD /v2/x/y/manifests/1']);
     const layers = await asked.layers('amd64');
     expect(layers.map(({ digest: layer, size }) => open.blobs.get(layer)?.length === size)).toEqual([true, true]);
     expect(await client(`${open.host}/x/y@${digest}`).layers('amd64')).toEqual(layers);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Dispatcher, fetch, type Response } from 'undici';
+import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici';
 import { z } from 'zod';
 import { errorMessage } from '../errors/farm-error.ts';
 import { type ImageReference, registryUrl } from './image-reference.ts';
@@ -14,7 +14,8 @@ const ACCEPTED = [
 /** The least that a registry must take for a manifest (OCI distribution specification). */
 const MAX_MANIFEST_BYTES = 4 * 1024 ** 2;
 
-const descriptorSchema = z.object({ digest: z.string().regex(/^sha256:[0-9a-f]{64}$/), size: z.int().min(0) });
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const descriptorSchema = z.object({ digest: z.string().regex(DIGEST), size: z.int().min(0) });
 const manifestSchema = z.object({ layers: z.array(descriptorSchema) });
 const indexSchema = z.object({
   manifests: z.array(
@@ -73,7 +74,10 @@ export class RegistryClient {
 
   /** Digest of what the reference names now, be it an image or an index of images. @throws RegistryError */
   async digest(): Promise<string> {
-    return (await this.#manifest(this.#name)).digest;
+    // Docker Hub counts every GET of a manifest as a pull. Only a GET tells why there is none.
+    const { ok, headers } = await this.#ask('HEAD', this.#name);
+    const told = headers.get('docker-content-digest') ?? '';
+    return ok && DIGEST.test(told) ? told : (await this.#manifest(this.#name)).digest;
   }
 
   /** The layers of the image, the lowest first; of an index: of its image for Linux on that architecture. */
@@ -108,8 +112,9 @@ export class RegistryClient {
   }
 
   async #manifest(name: string): Promise<{ readonly digest: string; readonly content: unknown }> {
-    const what = `reading manifest ${name} in ${this.#reference.registry}/${this.#reference.repository}`;
-    const response = await this.#get(`/manifests/${name}`, what);
+    const what = this.#reading(name);
+    const response = await this.#ask('GET', name);
+    if (!response.ok) throw new RegistryError(response.status, `${what}: ${await refusal(response)}`);
     const bytes = await readAll(response, what);
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     if (name.startsWith('sha256:') && name !== digest) throw new RegistryError(0, `${what}: its digest is ${digest}`);
@@ -120,8 +125,16 @@ export class RegistryClient {
     }
   }
 
-  async #get(path: string, what: string): Promise<Response> {
-    const ask = () => this.#fetch(`${this.#url}${path}`, { accept: ACCEPTED.join(', '), ...this.#headers() }, what);
+  #reading(name: string): string {
+    return `reading manifest ${name} in ${this.#reference.registry}/${this.#reference.repository}`;
+  }
+
+  /** Asks for a manifest, with a token if the registry wants one. */
+  async #ask(method: 'GET' | 'HEAD', name: string): Promise<Response> {
+    const ask = () => {
+      const headers = { accept: ACCEPTED.join(', '), ...this.#headers() };
+      return this.#fetch(`${this.#url}/manifests/${name}`, { method, headers }, this.#reading(name));
+    };
     let response = await ask();
     const challenge = response.status === 401 && !this.#challenge && readChallenge(response);
     if (challenge) {
@@ -130,8 +143,7 @@ export class RegistryClient {
       await this.#authorize();
       response = await ask();
     }
-    if (response.ok) return response;
-    throw new RegistryError(response.status, `${what}: ${await refusal(response)}`);
+    return response;
   }
 
   async #authorize(): Promise<void> {
@@ -149,7 +161,8 @@ export class RegistryClient {
     const url = new URL(realm);
     if (service !== undefined) url.searchParams.set('service', service);
     url.searchParams.set('scope', `repository:${this.#reference.repository}:pull`);
-    const response = await this.#fetch(url.href, basic === undefined ? {} : { authorization: basic }, what);
+    const headers: Record<string, string> = basic === undefined ? {} : { authorization: basic };
+    const response = await this.#fetch(url.href, { method: 'GET', headers }, what);
     if (!response.ok) throw new RegistryError(response.status, `${what}: ${await refusal(response)}`);
     const token = tokenSchema.safeParse(parseJson((await readAll(response, what)).toString()));
     if (!token.success) throw new RegistryError(0, `${what}: there is none in the answer`);
@@ -160,10 +173,10 @@ export class RegistryClient {
     return this.#authorization === undefined ? {} : { authorization: this.#authorization };
   }
 
-  async #fetch(url: string, headers: Readonly<Record<string, string>>, what: string): Promise<Response> {
+  async #fetch(url: string, request: Pick<RequestInit, 'method' | 'headers'>, what: string): Promise<Response> {
     const { agent, signal } = this.#options;
     try {
-      return await fetch(url, { headers, ...(agent ? { dispatcher: agent } : {}), ...(signal ? { signal } : {}) });
+      return await fetch(url, { ...request, ...(agent ? { dispatcher: agent } : {}), ...(signal ? { signal } : {}) });
     } catch (error) {
       signal?.throwIfAborted();
       const why = errorMessage(error instanceof Error ? (error.cause ?? error) : error);

@@ -54,7 +54,10 @@ export async function startImageRegistry({ tokens = false } = {}): Promise<Image
       /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(url.pathname) ?? [];
     const manifest = kind === 'manifests' ? manifests.get(`${name}:${reference}`) : undefined;
     const blob = kind === 'blobs' ? blobs.get(reference) : undefined;
-    if (manifest) return void response.writeHead(200, { 'content-type': manifest.type }).end(manifest.bytes);
+    if (manifest) {
+      const headers = { 'content-type': manifest.type, 'docker-content-digest': digestOf(manifest.bytes) };
+      return void response.writeHead(200, headers).end(manifest.bytes);
+    }
     if (blob) return void response.writeHead(200, { 'content-length': blob.length }).end(blob);
     const errors = [{ code: `${kind.slice(0, -1).toUpperCase()}_UNKNOWN`, message: `${kind.slice(0, -1)} unknown` }];
     response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ errors }));

@@ -214,6 +214,24 @@ const rows: readonly Row[] = [
     part: 'scriptFrom',
   },
   {
+    rule: 'a name that no object on a cluster has',
+    yaml: step('type: file', 'file: { destination: /x, source: { secretRef: { name: §../s, key: k } } }'),
+    code: 'InvalidValue',
+    part: 'a name of an object',
+  },
+  {
+    rule: 'a key that no object on a cluster has',
+    yaml: step('type: shell', 'shell: { scriptFrom: { configMapRef: { name: s, key: §a/b } } }'),
+    code: 'InvalidValue',
+    part: 'is not a key',
+  },
+  {
+    rule: 'a container image with a scheme',
+    yaml: source('source: { containerDisk: §docker://quay.io/x }'),
+    code: 'InvalidValue',
+    part: 'quay.io/containerdisks',
+  },
+  {
     rule: 'a relative destination',
     yaml: step('type: file', 'file: { source: { secretRef: { name: s, key: k } }, destination: §tmp/x }'),
     code: 'InvalidValue',

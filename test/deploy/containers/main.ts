@@ -13,9 +13,9 @@ import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { serveFile } from '../../harness/file-server.ts';
 import { followBuild } from '../../harness/follow-build.ts';
 import { guestImages } from '../../harness/guest-images.ts';
-import { testAdapters } from './adapter-tests.ts';
 import { beyondRights } from '../../rights/compare-rights.ts';
 import { requestsOf } from '../../rights/recorded-requests.ts';
+import { testAdapters } from './adapter-tests.ts';
 import { type Engine, useEngine } from './engine.ts';
 
 /*

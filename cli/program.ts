@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   ps: () => import('./commands/ps.ts'),
   cancel: () => import('./commands/cancel.ts'),
   images: () => import('./commands/images.ts'),
+  secret: () => import('./commands/secret.ts'),
   token: () => import('./commands/token.ts'),
 };
 

@@ -104,11 +104,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     await Promise.all(loops);
   });
   const app = createApp({
-    redis,
-    queues,
-    metrics,
-    logger,
-    token,
+    ...{ redis, queues, metrics, logger, token, farmKey },
     limits: config.http.limits,
     clusters,
     builds: new BuildService({ redis, clock, farmKey, agent, clusters, retentionMs: config.retention.builds }),

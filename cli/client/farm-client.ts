@@ -11,6 +11,7 @@ import type { StoredEvent } from '../../common/contracts/events.ts';
 import { layerRecordSchema } from '../../common/contracts/layers.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
+import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import {
   type CreatedToken,
   createdTokenSchema,
@@ -41,6 +42,7 @@ export type Accepted = z.infer<typeof acceptedSchema>;
 const nextCursor = z.string().nullable();
 const buildsSchema = z.object({ builds: z.array(buildSummarySchema), nextCursor });
 const imagesSchema = z.object({ images: z.array(layerRecordSchema), nextCursor });
+const secretsSchema = z.object({ secrets: z.array(secretViewSchema) });
 const tokensSchema = z.object({ tokens: z.array(tokenViewSchema) });
 /** The largest page that the farm gives. */
 const MAX_PAGE = '1000';
@@ -55,8 +57,9 @@ export interface TokenOrder {
 }
 
 interface Request {
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly query?: Readonly<Record<string, string | undefined>>;
+  /** A text is sent as it is, anything else as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -110,6 +113,18 @@ export class FarmClient {
     }
   }
 
+  setSecret(name: string, value: string): Promise<SecretView> {
+    return this.#call(`secrets/${encodeURIComponent(name)}`, secretViewSchema, { method: 'PUT', body: value });
+  }
+
+  async secrets(): Promise<SecretView[]> {
+    return (await this.#call('secrets', secretsSchema)).secrets;
+  }
+
+  async removeSecret(name: string): Promise<void> {
+    await this.#call(`secrets/${encodeURIComponent(name)}`, z.unknown(), { method: 'DELETE' });
+  }
+
   createToken(order: TokenOrder): Promise<CreatedToken> {
     return this.#call('tokens', createdTokenSchema, { method: 'POST', body: order });
   }
@@ -149,16 +164,18 @@ export class FarmClient {
   async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
     const url = new URL(`${this.#farm.url}/api/v1/${path}`);
     for (const [name, value] of Object.entries(request.query ?? {})) if (value) url.searchParams.set(name, value);
+    const { body } = request;
+    const isText = typeof body === 'string';
     let response: Response;
     try {
       response = await fetch(url, {
         method: request.method ?? 'GET',
         headers: {
           authorization: `Bearer ${this.#farm.token}`,
-          ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(body === undefined ? {} : { 'content-type': isText ? 'text/plain' : 'application/json' }),
           ...request.headers,
         },
-        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+        ...(body === undefined ? {} : { body: isText ? body : JSON.stringify(body) }),
         ...(signal ? { signal } : {}),
       });
     } catch (cause) {

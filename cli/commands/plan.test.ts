@@ -117,3 +117,17 @@ test('a farm is asked first, with the files, variables and what not to reuse', a
   );
   expect(code).toBe(0);
 });
+
+test('offline, a module that names a secret has a provisional key', async () => {
+  const body = `name: m\nvms: [{ name: a, source: { blank: true }, shutdownCommand: "\${secret.token}" }]\n`;
+  const file = await moduleFile('secret.yaml', body);
+  const { stdout, code } = await slipway('plan', file, '--offline', '--json');
+  expect(code).toBe(0);
+  expect(planSchema.parse(JSON.parse(stdout)).warnings).toEqual([
+    'Module "m": the identity of the secret "token" is not resolved; layerKey is provisional',
+  ]);
+  expect(await slipway('validate', file, '--strict', '--json')).toMatchObject({
+    code: 0,
+    stdout: '{"ok":true,"problems":[]}\n',
+  });
+});

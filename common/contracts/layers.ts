@@ -79,7 +79,7 @@ export interface VmPlan {
 
 /**
  * What a layer build builds: the compiled module and the planner's decisions. Stored once in Redis and read by every
- * phase. `sshPassword` in it is sealed under the farm's key.
+ * phase. `sshPassword` in it is sealed under the farm's key; of secrets only the names are in it.
  */
 export interface LayerSpec {
   readonly schema: 1;

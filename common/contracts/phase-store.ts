@@ -16,6 +16,11 @@ export interface PhaseClaim {
   readonly epoch: number;
   readonly cluster: string;
   readonly spec: LayerSpec;
+  /**
+   * The secrets that the spec refers to, by name, sealed under the farm's key: the values that the layer's key was made
+   * from, whatever became of them since.
+   */
+  readonly secrets: Readonly<Record<string, string>>;
   /** Records of the layers that the spec's disks start from, by layerKey. */
   readonly parents: Readonly<Record<string, LayerRecord>>;
   /** How often the phase was claimed before: more than 0 means that something may be adopted. */

@@ -54,6 +54,11 @@ export const ERRORS = {
     http: 422,
     solve: 'Submit the parent module too, build it first, or correct the name in `buildRef`.',
   },
+  UnknownSecret: {
+    kind: 'precondition',
+    http: 422,
+    solve: 'An admin sets it with `slipway secret set NAME`; `slipway secret list` shows which there are.',
+  },
   ExceedsLimits: {
     kind: 'invalid',
     http: 422,

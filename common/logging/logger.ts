@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
+import { type Mask, maskTexts } from './mask.ts';
 
 export type { Logger } from 'pino';
 
@@ -31,4 +32,21 @@ export function createLogger({ name, level = 'info', destination }: LoggingOptio
     redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[secret]' },
   };
   return destination ? pino(options, destination) : pino(options);
+}
+
+/** A logger that masks every text it is given but the constant sentences, those of errors too. */
+export function maskedLogger(logger: Logger, mask: Mask): Logger {
+  return logger.child(
+    {},
+    {
+      formatters: {
+        log: (fields) => {
+          // The error is its serializer's.
+          const { err, ...others } = fields as Record<string, unknown>;
+          return { ...maskTexts(others, mask), ...(err === undefined ? {} : { err }) };
+        },
+      },
+      serializers: { err: (error) => maskTexts<unknown>(pino.stdSerializers.err(error), mask) },
+    },
+  );
 }

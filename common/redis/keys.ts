@@ -16,6 +16,7 @@ export const KEYS = {
   workFailures: (id: string) => key('work', id, 'failures'),
   workSteps: (id: string) => key('work', id, 'steps'),
   workScreens: (id: string) => key('work', id, 'screens'),
+  workSecrets: (id: string) => key('work', id, 'secrets'),
   workDisks: (id: string) => key('work', id, 'disks'),
   /** Set of works that have not ended. */
   living: key('living'),
@@ -43,6 +44,10 @@ export const KEYS = {
   /** Hash of names of tokens to their hashes. */
   tokens: key('tokens'),
   token: (hash: string) => key('token', hash),
+  /** Hash of names of secrets to who set them and when. */
+  secrets: key('secrets'),
+  /** Hash of names of secrets to their values, sealed. */
+  sealedSecrets: key('secrets', 'sealed'),
   /** Pub/sub channel of notices. */
   notices: key('notices'),
 } as const;

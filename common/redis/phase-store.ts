@@ -38,7 +38,8 @@ export interface PhaseStoreOptions {
   readonly firstBackoffMs?: number;
 }
 
-const claimReply = z.tuple([z.int(), z.string(), z.int(), z.number(), z.string()], z.string()).nullable();
+const claimReply = z.tuple([z.int(), z.string(), z.int(), z.number(), z.string(), z.string()], z.string()).nullable();
+const secretsReply = z.record(z.string(), z.string());
 const commitReply = z.tuple([z.enum(['committed', 'repeated', 'superseded']), z.number(), z.string()]);
 
 /** The farm's state as workers see it; one per worker process. */
@@ -67,13 +68,14 @@ async function claim(options: PhaseStoreOptions, job: JobReference, worker: stri
   const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker];
   const reply = claimReply.parse(await runScript(options.redis, 'claim', args));
   if (reply === null) return null;
-  const [epoch, cluster, formerClaims, readyMs, spec, ...records] = reply;
+  const [epoch, cluster, formerClaims, readyMs, spec, sealed, ...records] = reply;
   if (readyMs >= 0) options.onHandOff?.(job.phase, readyMs);
   const parents: Record<string, LayerRecord> = {};
   for (let index = 0; index + 1 < records.length; index += 2) {
     parents[records[index] ?? ''] = readLayerRecord(records[index + 1] ?? '');
   }
-  return { job, epoch, cluster, formerClaims, parents, spec: JSON.parse(spec) as LayerSpec };
+  const secrets = secretsReply.parse(JSON.parse(sealed));
+  return { job, epoch, cluster, formerClaims, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
 }
 
 async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {

@@ -40,6 +40,8 @@ export interface BuiltModule extends SubmittedBase {
   readonly priority: number;
   /** `sshPassword` sealed. */
   readonly spec: LayerSpec;
+  /** Sealed, by name: what the spec refers to. */
+  readonly secrets: Readonly<Record<string, string>>;
   readonly phases: readonly SubmittedPhase[];
 }
 
@@ -110,6 +112,7 @@ function compileModule(module: SubmittedModule): unknown {
     namespace: module.namespace,
     labels: JSON.stringify(spec.module.labels),
     priority: module.priority,
+    secrets: module.secrets,
     retries: spec.module.retries,
     timeoutMs: spec.module.timeoutMs,
     vms: spec.vms.map((vm) => ({ vm: vm.name, cpu: Math.ceil(vm.cpu * 1000), memory: vm.memoryBytes })),

@@ -14,6 +14,7 @@ import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { type SubmissionReply, submitBuild } from '../../common/redis/submissions.ts';
 import { expandGraph, type GraphInput, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
+import { pinSecrets } from './pin-secrets.ts';
 import { placeModules } from './place-modules.ts';
 import { resolveFacts } from './resolve-facts.ts';
 import type { ObjectCluster } from './resolve-objects.ts';
@@ -68,20 +69,21 @@ export class BuildService {
   /** The plan of a request at this moment; nothing is changed. @throws as `submit` */
   async plan(request: BuildRequest): Promise<Plan> {
     const modules = readModules(request);
-    const facts = await this.#resolve(modules);
+    const { facts } = await this.#resolve(modules);
     const catalog = await readCatalog(this.#options.redis);
     return this.#expand(request, { modules, facts, catalog, nonce: newUlid(this.#options.clock.now()) }).plan;
   }
 
   /**
    * Accepts a build. The same request under the same key gives the same build again.
-   * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, ExceedsLimits (with `details.problems`),
-   * SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict, RedisUnavailable
+   * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, UnknownSecret, ExceedsLimits (with
+   * `details.problems`), SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict,
+   * RedisUnavailable
    */
   async submit(request: BuildRequest, idempotencyKey: string | null): Promise<AcceptedBuild> {
     const { redis, clock, retentionMs } = this.#options;
     const modules = readModules(request);
-    const facts = await this.#resolve(modules);
+    const { facts, sealed } = await this.#resolve(modules);
     const buildId = newUlid(clock.now());
     const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
     let reply: SubmissionReply | undefined;
@@ -94,6 +96,7 @@ export class BuildService {
         namespaceOf: (cluster) => this.#options.clusters.find(({ name }) => name === cluster)?.namespace ?? '',
         isFresh: (name) => request.noCache || request.rebuild.includes(name),
         seal: (secret) => this.#options.farmKey.seal(secret),
+        secrets: sealed,
         newId: () => newUlid(clock.now()),
       });
       reply = await submitBuild(redis, { buildId, idempotencyKey, digest, retentionMs, modules: submitted });
@@ -103,10 +106,14 @@ export class BuildService {
     throw new FarmError('NoCapacity', 'The catalog changed again and again while the build was planned. Try again.');
   }
 
-  #resolve(modules: readonly CompiledModule[]): Promise<Facts> {
+  /** What is loose in modules as facts, and the secrets that go with them. */
+  async #resolve(modules: readonly CompiledModule[]) {
     const { agent, clusters, farmKey } = this.#options;
+    const { sealed, fingerprints } = await pinSecrets(modules, this.#options);
     const fingerprint = (secret: Buffer) => farmKey.fingerprint(secret);
-    return resolveFacts(modules, { agent, fingerprint, clusters: clusters.map(({ client }) => client) });
+    const found = await resolveFacts(modules, { agent, fingerprint, clusters: clusters.map(({ client }) => client) });
+    const facts: Facts = { ...found, secrets: fingerprints };
+    return { facts, sealed };
   }
 
   #expand(

@@ -25,7 +25,10 @@ export interface FactSources extends ObjectSources {
  * ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
  * @throws SourceUnreachable when a server says that there is no such source, or a file cannot be read; as `resolveObjects`
  */
-export async function resolveFacts(modules: readonly CompiledModule[], asked: FactSources): Promise<Facts> {
+export async function resolveFacts(
+  modules: readonly CompiledModule[],
+  asked: FactSources,
+): Promise<Omit<Facts, 'secrets'>> {
   const { agent } = asked;
   const { sources, files, objects } = looseEnds(modules);
   return {

@@ -16,6 +16,8 @@ export interface SubmissionInput {
   /** Whether a module is built whatever there is. */
   isFresh(name: string): boolean;
   seal(secret: string): string;
+  /** The values that the modules' secrets have, sealed, by name. */
+  readonly secrets: Readonly<Record<string, string>>;
   newId(): string;
 }
 
@@ -40,6 +42,7 @@ export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
       namespace: input.namespaceOf(cluster),
       priority: priorities.get(name) ?? 0,
       spec: sealSpec(layer.spec, input.seal),
+      secrets: secretsOf(layer.spec, input.secrets),
       phases: phasesOf(layer.spec),
     };
   });
@@ -67,6 +70,16 @@ function phasesOf({ module }: LayerSpec): SubmittedPhase[] {
     phase,
     dependsOn: dependsOn.flatMap((id) => byId.get(id) ?? []),
   }));
+}
+
+function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    module.secrets.map(({ name }) => {
+      const value = sealed[name];
+      assert(value !== undefined, `The secret "${name}" was pinned before its module is submitted.`);
+      return [name, value];
+    }),
+  );
 }
 
 function sealSpec(spec: LayerSpec, seal: (secret: string) => string): LayerSpec {

@@ -5,7 +5,7 @@ import { type ParentVm, planDisks } from './disks.ts';
 import type { Facts } from './facts.ts';
 
 const GIB = 2 ** 30;
-const NO_FACTS = { sources: {}, files: {}, objects: {} };
+const NO_FACTS = { sources: {}, files: {}, objects: {}, secrets: {} };
 const SHA256 = { algorithm: 'sha256', hex: 'ab' } as const;
 
 function disk(name: string, gib: number, given: Partial<VmDisk> = {}): VmDisk {

@@ -20,6 +20,8 @@ export interface Facts {
   readonly files: Readonly<Record<string, string | null>>;
   /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`; null when it is not known. */
   readonly objects: Readonly<Record<string, string | null>>;
+  /** Keyed hash (HMAC) of the value, by name of a secret. */
+  readonly secrets: Readonly<Record<string, string>>;
 }
 
 /** What a module needs to know of the layer that it starts from. */
@@ -85,6 +87,7 @@ export function offlineFacts(modules: readonly CompiledModule[]): Facts {
     sources: Object.fromEntries(sources.map((source) => [source, { identity: null }])),
     files: Object.fromEntries(files.map((file) => [file, null])),
     objects: Object.fromEntries(objects.map((ref) => [objectKeyName(ref), null])),
+    secrets: {},
   };
 }
 

@@ -123,6 +123,8 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     isoCacheTtlMs: 'out',
     namespace: 'out',
     namespacePrefix: 'out',
+    /** The values stand in the texts that refer to them. */
+    secrets: 'out',
     notYetSupported: 'out',
   },
 };

@@ -4,9 +4,10 @@
  */
 
 /**
- * How a value enters the layerKey. `in`: as it is. `out`: not at all. `secret`: by its fingerprint under the farm's key.
- * `content`: by the SHA-256 of the text. `source`, `file`, `object`: fields that together name a content; the object
- * enters by its content key instead of by these fields. `parent`: fields that name a parent; they enter by its layerKey and VM.
+ * How a value enters the layerKey. `in`: as it is, a secret that its text refers to by its fingerprint. `out`: not at all.
+ * `secret`: by its fingerprint under the farm's key. `content`: by the SHA-256 of the text. `source`, `file`, `object`: fields
+ * that together name a content; the object enters by its content key instead of by these fields. `parent`: fields that name a
+ * parent; they enter by its layerKey and VM.
  */
 export type LeafRule = 'in' | 'out' | 'secret' | 'content' | 'source' | 'file' | 'object' | 'parent';
 

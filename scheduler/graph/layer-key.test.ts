@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
+import { secretReference } from '../../common/contracts/module/secret-text.ts';
 import { buildRef, compiledModule, compiledVm, nic, shell } from '../../test/harness/module-factory.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
 import { KEY_FIELDS } from './key-fields.ts';
@@ -96,7 +97,8 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
 function keyOf(module: CompiledModule, parent = { layerKey: 'p'.repeat(64), vm: 'main' }): string {
   const parents = new Map(['child', 'child~'].map((vm) => [vm, parent]));
   const fingerprint = (secret: string) => `hmac(${secret.length}${secret.at(-1)})`;
-  return layerKey(module, { facts: { sources: {}, files: {}, objects: {} }, parents, fingerprint }).layerKey;
+  const facts = { sources: {}, files: {}, objects: {}, secrets: {} };
+  return layerKey(module, { facts, parents, fingerprint }).layerKey;
 }
 
 interface Leaf {
@@ -170,7 +172,7 @@ describe('what decides a layerKey', () => {
           '.namespace',
           '.namespacePrefix',
         ],
-        ...['.notYetSupported', '.buildOverrides.vms[].resources'],
+        ...['.secrets', '.notYetSupported', '.buildOverrides.vms[].resources'],
         ...['.vms[].communicator.sshTimeoutMs', '.vms[].shutdownTimeoutMs', '.vms[].invisible'],
         ...['.vms[].cloudInit.userDataFrom.optional', '.vms[].communicator.sshPrivateKeySecret.optional'],
         ...['.vms[].steps[](shell).scriptFrom.optional', '.vms[].steps[](file).source.optional'],
@@ -209,7 +211,7 @@ describe('what decides a layerKey', () => {
     const module = compiledModule({ vms: [{ source: { kind: 'url', url, checksum: null } }] });
     const resolve = (identity: string | null) =>
       layerKey(module, {
-        facts: { sources: { [url]: { identity } }, files: {}, objects: {} },
+        facts: { sources: { [url]: { identity } }, files: {}, objects: {}, secrets: {} },
         parents: new Map(),
         fingerprint: String,
       });
@@ -223,7 +225,8 @@ describe('what decides a layerKey', () => {
       const scriptFrom = { kind: 'ConfigMap', name, key: 'setup.sh', optional: false } as const;
       const module = compiledModule({ vms: [{ steps: [{ ...shell(''), scriptFrom }] }] });
       const objects = { [`ConfigMap "${name}" key "setup.sh"`]: identity };
-      return layerKey(module, { facts: { sources: {}, files: {}, objects }, parents: new Map(), fingerprint: String });
+      const facts = { sources: {}, files: {}, objects, secrets: {} };
+      return layerKey(module, { facts, parents: new Map(), fingerprint: String });
     };
     expect(keyed('scripts', 'sha256:aa')).toEqual({ ...keyed('renamed', 'sha256:aa'), unresolved: [] });
     expect(keyed('scripts', 'sha256:ab').layerKey).not.toBe(keyed('scripts', 'sha256:aa').layerKey);
@@ -240,7 +243,8 @@ describe('what decides a layerKey', () => {
     const raised = await import('./layer-key.ts');
     vi.doUnmock('./key-fields.ts');
     const isSame = (module: CompiledModule) => {
-      const input = { facts: { sources: {}, files: {}, objects: {} }, parents: new Map(), fingerprint: String };
+      const facts = { sources: {}, files: {}, objects: {}, secrets: {} };
+      const input = { facts, parents: new Map(), fingerprint: String };
       return raised.layerKey(module, input).layerKey === layerKey(module, input).layerKey;
     };
     const reboot = { type: 'reboot', name: null, timeoutMs: null, command: 'reboot' } as const;
@@ -262,9 +266,36 @@ describe('what decides a layerKey', () => {
   test('a password enters by its fingerprint alone', () => {
     const withPassword = (sshPassword: string) =>
       compiledModule({ vms: [{ communicator: { ...compiledVm().communicator, sshPassword } }] });
-    const input = { facts: { sources: {}, files: {}, objects: {} }, parents: new Map(), fingerprint: () => 'same' };
+    const facts = { sources: {}, files: {}, objects: {}, secrets: {} };
+    const input = { facts, parents: new Map(), fingerprint: () => 'same' };
     expect(layerKey(withPassword('a'), input)).toEqual(layerKey(withPassword('b'), input));
     expect(keyOf(withPassword('a'))).not.toBe(keyOf(withPassword('b')));
+  });
+
+  test('a secret enters by its fingerprint in the place where it stands, not by its name', () => {
+    const using = (name: string, more = '') => {
+      const text = `${secretReference(name)}${more}`;
+      const vm = {
+        bootCommand: [text],
+        shutdownCommand: text,
+        communicator: { ...compiledVm().communicator, sshPassword: text },
+        steps: [{ ...shell(text), env: { TOKEN: text } }],
+      };
+      return compiledModule({ vms: [vm], files: [{ name: 'f', kind: 'inline', content: text }] });
+    };
+    const key = (module: CompiledModule, secrets: Record<string, string>) =>
+      layerKey(module, { facts: { sources: {}, files: {}, objects: {}, secrets }, parents: new Map(), fingerprint: String });
+    const first = key(using('a'), { a: 'print of x' });
+    expect(first.unresolved).toEqual([]);
+    expect(key(using('b'), { b: 'print of x', a: 'print of y' })).toEqual(first);
+    for (const other of [
+      key(using('a'), { a: 'print of y' }),
+      key(using('a', '!'), { a: 'print of x' }),
+      key(compiledModule({ vms: [{ bootCommand: ['print of x'] }] }), {}),
+    ]) {
+      expect(other.layerKey).not.toBe(first.layerKey);
+    }
+    expect(key(using('a'), {}).unresolved).toEqual(['the secret "a"']);
   });
 });
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Checksum, CompiledModule, ObjectKeyRef, VmSource } from '../../common/contracts/module/compiled.ts';
+import { fillSecrets, secretReference } from '../../common/contracts/module/secret-text.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
@@ -10,6 +11,7 @@ import {
   type Identity,
   imageIdentity,
   objectIdentity,
+  own,
   sourceIdentity,
 } from './facts.ts';
 import { KEY_FIELDS, KEY_SCHEMA, STEP_VERSIONS } from './key-fields.ts';
@@ -34,7 +36,7 @@ export interface LayerKeyInput {
 export interface LayerKey {
   /** SHA-256 in lower-case hexadecimal. */
   readonly layerKey: string;
-  /** URLs and names of what has a content that is not known: the key is provisional when there are any. */
+  /** URLs, names and secrets of what has a content that is not known: the key is provisional when there are any. */
   readonly unresolved: readonly string[];
 }
 
@@ -60,7 +62,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Keeps of a value what its rule lets in. `KeyRule` guarantees that rule and value have the same shape. */
 function project(rule: AnyRule, value: unknown, walk: Walk): Json {
   if (value === null) return null;
-  if (typeof rule === 'string') return rule === 'in' ? (value as Json) : projectLeaf(rule, value, walk);
+  if (typeof rule === 'string') return rule === 'in' ? withPrints(value as Json, walk) : projectLeaf(rule, value, walk);
   if ('each' in rule) return projectList(rule, value as readonly Fields[], walk);
   const object = value as Fields;
   const fields = 'fields' in rule ? rule.fields : rule.variants[String(object[rule.by])]?.fields;
@@ -69,9 +71,24 @@ function project(rule: AnyRule, value: unknown, walk: Walk): Json {
 }
 
 function projectLeaf(rule: string, value: unknown, walk: Walk): Json {
-  if (rule === 'secret') return walk.input.fingerprint(String(value));
+  const text = withPrints(String(value), walk) as string;
+  if (rule === 'secret') return walk.input.fingerprint(text);
   assert(rule === 'content', `The rule ${rule} is for the fields of an object.`);
-  return sha256(String(value));
+  return sha256(text);
+}
+
+/** In every text of a value, secrets by their fingerprints instead of their names: what counts is what they hold. */
+function withPrints(value: Json, walk: Walk): Json {
+  if (typeof value === 'string') return fillSecrets(value, (name) => secretReference(fingerprintOf(name, walk)));
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => withPrints(item, walk));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withPrints(item, walk)]));
+}
+
+function fingerprintOf(name: string, { input, unresolved }: Walk): string {
+  const known = own(input.facts.secrets, name);
+  if (known === undefined) unresolved.add(`the secret "${name}"`);
+  return known ?? name;
 }
 
 function projectList(rule: { each: AnyRule; unlessOnly?: string }, value: readonly Fields[], walk: Walk): Json {

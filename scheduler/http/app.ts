@@ -13,11 +13,12 @@ import { openApi } from './openapi.ts';
 import { answerProblems, notFound } from './problems.ts';
 import { queueBoard } from './queue-board.ts';
 import { referencePage } from './reference-page.ts';
+import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
 import { securityHeaders } from './security-headers.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 /** What the HTTP interface works with. */
-export interface AppOptions extends Omit<BuildRoutesOptions, 'admit'>, CatalogRoutesOptions {
+export interface AppOptions extends Omit<BuildRoutesOptions, 'admit'>, CatalogRoutesOptions, SecretRoutesOptions {
   /** The token of the configuration: an admin. */
   readonly token: string;
   readonly limits: HttpLimits;
@@ -52,7 +53,8 @@ export function createApp(options: AppOptions): Express {
   app.use(guardOperations(logger));
   app.use(pageRoutes(options));
   const streaming = { ...options, admit: limitConcurrency(limits.streams) };
-  app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), catalogRoutes(options), tokenRoutes({ redis }));
+  app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), catalogRoutes(options));
+  app.use('/api/v1', secretRoutes(options), tokenRoutes({ redis }));
   app.use(notFound);
   app.use(answerProblems(logger));
   return app;

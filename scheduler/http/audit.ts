@@ -16,7 +16,7 @@ export interface AuditedEnd {
   readonly build?: string;
   /** Names of the modules that were submitted. */
   readonly modules?: readonly string[];
-  /** Name of the token that was made or revoked, and its role. */
+  /** Name of the secret that was set or removed, or of the token that was made or revoked, and that one's role. */
   readonly subject?: string;
   readonly subjectRole?: string;
 }

@@ -62,7 +62,7 @@ function parametersIn(place: string, schema: z.ZodObject | undefined): Parameter
 }
 
 function describe(operation: Operation): object {
-  const { id, summary, role, answers, body } = operation;
+  const { id, summary, role, answers, body, bodyType } = operation;
   const refusal = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
   const refused = { description: 'Refused; `code` says why, `solve` what to do.', content: refusal };
   return {
@@ -70,7 +70,7 @@ function describe(operation: Operation): object {
     summary,
     ...(role === null ? { security: [] } : { description: `Needs the role ${role}.`, 'x-role': role }),
     parameters: parametersOf(operation),
-    ...(body ? { requestBody: { required: true, content: bodyContent(body) } } : {}),
+    ...(body ? { requestBody: { required: true, content: bodyContent(body, bodyType) } } : {}),
     responses: {
       ...Object.fromEntries(
         Object.entries(answers).map(([status, answer]) => [status, { description: summary, ...content(answer) }]),
@@ -85,8 +85,8 @@ function content({ schema, mediaType = 'application/json' }: Answer): object {
   return { content: { [mediaType]: schema ? { schema: jsonSchema(schema, 'output') } : {} } };
 }
 
-function bodyContent(body: 'modules' | z.ZodType): object {
-  if (body !== 'modules') return { 'application/json': { schema: jsonSchema(body, 'input') } };
+function bodyContent(body: 'modules' | z.ZodType, type = 'application/json'): object {
+  if (body !== 'modules') return { [type]: { schema: jsonSchema(body, 'input') } };
   const document = { description: 'One or more documents; see /schemas/module.json.', type: 'string' };
   return {
     'application/yaml': { schema: document },

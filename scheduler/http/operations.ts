@@ -3,6 +3,7 @@ import { buildSummarySchema, buildViewSchema, clusterViewSchema } from '../../co
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import { layerRecordSchema } from '../../common/contracts/layers.ts';
 import { planSchema } from '../../common/contracts/plans.ts';
+import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { createdTokenSchema, type Role, tokenRequestSchema, tokenViewSchema } from '../../common/contracts/tokens.ts';
 import * as requests from './requests.ts';
 
@@ -17,7 +18,7 @@ export interface Answer {
 /** One operation as it is described, guarded and validated. */
 export interface Operation {
   readonly id: string;
-  readonly method: 'get' | 'post' | 'delete';
+  readonly method: 'get' | 'post' | 'put' | 'delete';
   /** Parameters in braces. */
   readonly path: string;
   readonly summary: string;
@@ -26,6 +27,8 @@ export interface Operation {
   readonly answers: Readonly<Record<number, Answer>>;
   /** `modules`: a submission. */
   readonly body?: 'modules' | z.ZodType;
+  /** @defaultValue `application/json` */
+  readonly bodyType?: string;
   readonly query?: z.ZodObject;
   readonly headers?: z.ZodObject;
   /** It changes something: every attempt is a line of the audit log. */
@@ -136,6 +139,34 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'The clusters, what is used of them and who works there.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ clusters: z.array(clusterViewSchema) }) } },
+  },
+  {
+    id: 'setSecret',
+    method: 'put',
+    path: '/api/v1/secrets/{name}',
+    summary: 'Keep the value of a secret (201), in the place of its former one (200).',
+    role: 'admin',
+    answers: { 201: { schema: secretViewSchema }, 200: { schema: secretViewSchema } },
+    body: secretValueSchema,
+    bodyType: 'text/plain',
+    isAudited: true,
+  },
+  {
+    id: 'listSecrets',
+    method: 'get',
+    path: '/api/v1/secrets',
+    summary: 'The secrets by name, without their values, which nothing ever answers.',
+    role: 'builder',
+    answers: { 200: { schema: z.object({ secrets: z.array(secretViewSchema) }) } },
+  },
+  {
+    id: 'removeSecret',
+    method: 'delete',
+    path: '/api/v1/secrets/{name}',
+    summary: 'Forget a secret. Builds that were accepted keep it until they end.',
+    role: 'admin',
+    answers: { 204: { mediaType: null } },
+    isAudited: true,
   },
   {
     id: 'createToken',

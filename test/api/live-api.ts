@@ -4,6 +4,7 @@ import { FarmClient } from '../../cli/client/farm-client.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import { type Config, configSchema } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
+import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -63,17 +64,19 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
   const clock = systemClock;
   const agent = createGuardedAgent({ allowPrivateAddresses: false });
   const metrics = createMetrics();
+  const farmKey = createFarmKey('key');
   const builds = new BuildService({
     redis,
     agent,
     clock,
-    farmKey: createFarmKey('key'),
+    farmKey,
     clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined } }],
     retentionMs: 60_000,
   });
   const app = createApp({
     redis,
     queues,
+    farmKey,
     builds,
     logger,
     token: TOKEN,
@@ -102,8 +105,8 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
       lines.length = 0;
       for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
     },
-    /** Executes whatever becomes ready until nothing does. */
-    work: async () => {
+    /** Executes whatever becomes ready until nothing does, and shows every claim. */
+    work: async (onClaim: (claim: PhaseClaim) => void = () => {}) => {
       for (;;) {
         const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
         if (jobs.length === 0) return;
@@ -111,6 +114,7 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
         for (const { reference } of jobs) {
           const claim = await store.claim(reference, 'w1');
           if (!claim) continue;
+          onClaim(claim);
           const { phase, vm } = reference;
           if (phase === 'provision') {
             const log = { event: 'log', phase, source: 'step', line: 'a "module":"line"' } as const;

@@ -49,15 +49,20 @@ const BODIES: Readonly<Record<string, unknown>> = {
   submitBuild: { files: [{ path: 'a.yaml', text: MODULES }] },
   plan: { files: [{ path: 'a.yaml', text: MODULES }] },
   createToken: { role: 'viewer', expires: '1h' },
+  setSecret: 'a value',
 };
+/** Bodies with which no operation succeeds: as JSON, and where any text is a value. */
+const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];
+const WRONG_TEXT = ['', 'a\0b'];
 
 function ask(operation: DescribedOperation, { values = known, query = '', body = BODIES[operation.operationId] } = {}) {
-  const path = operation.path.replaceAll(/\{(\w+)\}/g, (_match, name: string) => values[name] ?? 'nobody');
-  const headers = { 'content-type': 'application/json' };
+  const path = operation.path.replaceAll(/\{(\w+)\}/g, (_match, name: string) => values[name] ?? 'no.body');
+  const isText = 'text/plain' in (operation.requestBody?.content ?? {});
+  const headers = { 'content-type': isText ? 'text/plain' : 'application/json' };
   return api.call(`${path}${query}`, {
     method: operation.method,
     redirect: 'manual',
-    ...(operation.requestBody ? { headers, body: JSON.stringify(body) } : {}),
+    ...(operation.requestBody ? { headers, body: isText ? String(body) : JSON.stringify(body) } : {}),
   });
 }
 
@@ -110,7 +115,8 @@ test('unknown and wrong inputs are refused with problem details', async () => {
     const inPath = parameters.filter((parameter) => parameter.in === 'path');
     if (inPath.length > 0) await expectProblem(await ask(operation, { values: {} }), `${id}, unknown path`);
     if (requestBody) {
-      for (const body of [{ unknown: 1 }, { ...Object(BODIES[id]), unknown: 1 }, [], 'text', null]) {
+      const isText = 'text/plain' in requestBody.content;
+      for (const body of isText ? WRONG_TEXT : [...WRONG_JSON, { ...Object(BODIES[id]), unknown: 1 }]) {
         await expectProblem(await ask(operation, { body }), `${id}, body ${JSON.stringify(body)}`);
       }
     }

@@ -12,9 +12,12 @@ export function apiBlocks(table: (head: readonly string[], rows: readonly (reado
     table(
       ['role', 'may'],
       [
-        ['viewer', 'read everything but tokens; no secret is in what can be read'],
-        ['builder', 'also plan, submit and cancel builds'],
-        ['admin', 'also make, list and revoke tokens'],
+        ['viewer', 'read everything but tokens and the names of secrets; no secret is in what can be read'],
+        [
+          'builder',
+          'also plan, submit and cancel builds, whose modules may name any secret, and list the names of secrets',
+        ],
+        ['admin', 'also set and remove secrets; make, list and revoke tokens'],
       ],
     ),
     'Every attempt to change something is one line of the log of the scheduler with `"audit":true`: `who` (name of the token) and `role`, `what` (id of the operation), `build` and `modules` or `subject`, and `outcome`.',
@@ -29,7 +32,7 @@ function operationBlocks(
   operation: Operation,
   table: (head: readonly string[], rows: readonly (readonly string[])[]) => string,
 ): string[] {
-  const { method, path, summary, role, answers, body } = operation;
+  const { method, path, summary, role, answers, body, bodyType } = operation;
   const parameters = parametersOf(operation).map(({ name, in: place, required, description = '', schema }) => [
     `\`${name}\``,
     required ? `${place}, required` : place,
@@ -40,13 +43,14 @@ function operationBlocks(
     `### ${method.toUpperCase()} ${path}`,
     `${summary} ${role === null ? 'Open to everybody.' : `Needs the role ${role}.`}`,
     ...(parameters.length > 0 ? [table(['parameter', 'in', 'type', 'meaning'], parameters)] : []),
-    ...(body === undefined ? [] : bodyBlocks(body)),
+    ...(body === undefined ? [] : bodyBlocks(body, bodyType)),
     ...Object.entries(answers).flatMap(answerBlocks),
   ];
 }
 
-function bodyBlocks(body: NonNullable<Operation['body']>): string[] {
-  if (body !== 'modules') return ['Takes JSON:', code(typeText(jsonSchema(body, 'input')))];
+function bodyBlocks(body: NonNullable<Operation['body']>, bodyType: string | undefined): string[] {
+  if (body !== 'modules')
+    return [`Takes ${bodyType === undefined ? 'JSON' : `\`${bodyType}\``}:`, code(typeText(jsonSchema(body, 'input')))];
   return ['Takes modules as YAML or JSON documents, or JSON:', code(typeText(jsonSchema(submissionSchema, 'input')))];
 }
 

@@ -28,6 +28,7 @@ export function compiledModule(given: GivenModule = {}): CompiledModule {
     isoCacheTtlMs: 86_400_000,
     namespace: null,
     namespacePrefix: 'vm-',
+    secrets: [],
     notYetSupported: [],
     ...given,
     vms: (given.vms ?? [{}]).map(compiledVm),

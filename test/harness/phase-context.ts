@@ -10,6 +10,7 @@ import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
+import { openSecrets } from '../../workers/runtime/claimed-secrets.ts';
 
 /** A phase of a VM to be run without a queue. */
 export interface StagedPhase {
@@ -21,6 +22,8 @@ export interface StagedPhase {
   readonly layerBuild?: string;
   readonly parents?: Readonly<Record<string, LayerRecord>>;
   readonly signal?: AbortSignal;
+  /** Values by name. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 const AGENT = createGuardedAgent({ allowPrivateAddresses: true });
@@ -43,13 +46,18 @@ export function stagePhase(staged: StagedPhase) {
   };
   const layerBuild = staged.layerBuild ?? '01J00000000000000000000000';
   const job = { layerBuild, generation: 1, vm, phase, dispatch: 1 };
+  const farmKey = createFarmKey('a key for tests that is long enough');
+  const sealed = Object.entries(staged.secrets ?? {}).map(([name, value]) => [name, farmKey.seal(value)]);
+  const secrets = Object.fromEntries(sealed);
+  const claim = { job, epoch: 1, cluster: clusterConfig.name, spec, parents, secrets, formerClaims: 0 };
   return {
-    claim: { job, epoch: 1, cluster: clusterConfig.name, spec, parents, formerClaims: 0 },
+    claim,
     cluster: new ClusterClient(clusterConfig, { userAgent: userAgent(phase) }),
     clusterConfig,
     farm: 'test',
     store,
-    farmKey: createFarmKey('a key for tests that is long enough'),
+    farmKey,
+    secrets: openSecrets(claim, farmKey),
     agent: AGENT,
     metrics: createMetrics(),
     logger: createLogger({ name: 'test', level: 'silent' }),

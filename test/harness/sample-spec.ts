@@ -16,6 +16,8 @@ export interface SampleModule {
   readonly timeoutMs?: number;
   readonly fresh?: boolean;
   readonly cluster?: string;
+  /** Sealed, by name. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 /** A module of blank VMs with one core and 1 GiB each, as the planner would submit it. */
@@ -33,6 +35,7 @@ export function sampleModule(sample: SampleModule): BuiltModule {
     dependsOn: parents.map((parent) => parent.name),
     parents: parents.map((parent) => parent.layerKey),
     spec: sampleSpec(sample),
+    secrets: sample.secrets ?? {},
     phases: samplePhases(sample.vms ?? ['vm']),
   };
 }

@@ -2,6 +2,7 @@ import { objectKeysOf } from '../../common/contracts/object-content.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../../common/kubernetes/api-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { type Mask, maskSecrets } from '../../common/logging/mask.ts';
 import { type BuildScope, type GuestRoute, guestRoute } from '../cluster/build-scope.ts';
 import { loginKeys } from '../cluster/login-keys.ts';
 import { readPlannedObject } from '../cluster/object-content.ts';
@@ -11,7 +12,6 @@ import { connectThroughRelay } from '../relay/relay-client.ts';
 import { openOrAbandon } from '../runtime/open-or-abandon.ts';
 import type { GuestCredentials } from './guest-connection.ts';
 import { GuestLink, type HostKeyPin } from './guest-link.ts';
-import { type Mask, maskSecrets } from './log-lines.ts';
 
 /** On the VM: SHA-256 of the host key that its guest showed first. */
 const HOST_KEY = 'slipway.dev/host-key';
@@ -21,7 +21,7 @@ const TELLING = 8;
 /** The way into a guest, and what must not be seen of it. */
 export interface GuestAccess {
   readonly link: GuestLink;
-  /** Hides the credentials, and what came out of Secrets, in what the guest prints. */
+  /** Hides the credentials, the secrets of the module, and what came out of Secrets, in what the guest prints. */
   readonly mask: Mask;
   /** The build's own line of `authorized_keys`, which no image keeps. */
   readonly buildPublicKey: string;
@@ -43,7 +43,7 @@ export async function openGuestAccess(
   scope: BuildScope,
   { signal, timeoutMs = scope.vm.communicator.sshTimeoutMs }: AccessOptions,
 ): Promise<GuestAccess> {
-  const { clock, logger, farmKey } = context;
+  const { clock, logger, farmKey, secrets } = context;
   const { sshUsername, sshPassword } = scope.vm.communicator;
   const route = guestRoute(scope);
   if (!route) {
@@ -53,14 +53,15 @@ export async function openGuestAccess(
   const credentials: GuestCredentials = {
     username: sshUsername,
     privateKeys,
-    password: sshPassword === null ? undefined : farmKey.open(sshPassword),
+    password: sshPassword === null ? undefined : secrets.fill(farmKey.open(sshPassword)),
   };
-  const mask = maskSecrets([credentials.password, ...privateKeys, ...(await secretLines(context, scope, signal))]);
+  const own = maskSecrets([credentials.password, ...privateKeys, ...(await secretLines(context, scope, signal))]);
   const link = new GuestLink({
     ...{ credentials, timeoutMs, clock, logger, signal },
     dial: (dialing) => dialGuest(context, scope, { route, signal: dialing }),
     hostKey: hostKeyPin(context, scope),
   });
+  const mask: Mask = (text, cut) => secrets.mask(own(text, cut), cut);
   return { link, mask, buildPublicKey: buildKey.publicKey };
 }
 

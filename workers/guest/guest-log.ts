@@ -1,6 +1,7 @@
 import type { Clock } from '../../common/clock/clock.ts';
+import type { Mask } from '../../common/logging/mask.ts';
 import { whileUnavailable } from '../runtime/while-unavailable.ts';
-import { LineSplitter, type LogLine, type Mask } from './log-lines.ts';
+import { LineSplitter, type LogLine } from './log-lines.ts';
 
 /** Lines that are on their way at once. */
 const BATCH = 200;
@@ -61,7 +62,7 @@ export class GuestLog {
 
   /** Adds a line of the farm's own, which is not in the log of the guest. */
   note(text: string): void {
-    this.#add([...this.#splitter.end(), { text, end: this.#received }]);
+    this.#add([...this.#splitter.end(), { text, end: this.#received, cut: {} }]);
   }
 
   /** Stores what is left, the unfinished last line too. */
@@ -72,7 +73,7 @@ export class GuestLog {
 
   #add(lines: readonly LogLine[]): void {
     if (lines.length === 0) return;
-    for (const { text, end } of lines) this.#waiting.push({ text: this.#options.mask(text), end });
+    for (const line of lines) this.#waiting.push({ ...line, text: this.#options.mask(line.text, line.cut) });
     this.#tail.push(...this.#waiting.slice(-Math.min(TAIL, lines.length)).map(({ text }) => text));
     this.#tail.splice(0, this.#tail.length - TAIL);
     if (this.#storing) return;

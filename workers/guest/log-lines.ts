@@ -1,35 +1,28 @@
+import type { Cut } from '../../common/logging/mask.ts';
+
 /** Longer lines are cut into pieces, so that a guest without newlines cannot fill the memory. */
 const LONGEST_LINE = 16 * 1024;
 const NEWLINE = 0x0a;
-
-/** What hides secrets in text that a guest printed. */
-export type Mask = (text: string) => string;
-
-/** Replaces every secret by `[secret]`; each line of a secret with several (a key) counts on its own. */
-export function maskSecrets(secrets: readonly (string | undefined)[]): Mask {
-  const values = secrets
-    .flatMap((secret) => secret?.split('\n') ?? [])
-    .map((value) => value.trim())
-    // The frame of a key is no secret, and one or two characters would hide half of any text.
-    .filter((value) => value.length > 2 && !value.startsWith('-----'))
-    .sort((a, b) => b.length - a.length);
-  return (text) => values.reduce((masked, value) => masked.replaceAll(value, '[secret]'), text);
-}
 
 /** A line and the offset in the stream right after it. */
 export interface LogLine {
   readonly text: string;
   readonly end: number;
+  /** Where it was cut off because it is too long. */
+  readonly cut: Cut;
 }
 
 /** Cuts a stream of bytes into lines. Control characters stay as they are; bytes that are no UTF-8 become U+FFFD. */
 export class LineSplitter {
   #rest = Buffer.alloc(0);
   #restAt: number;
+  /** Whether the rest goes on with a line that was cut; nothing tells where a stream begins that is taken up again. */
+  #isInside: boolean;
 
   /** @param offset where in the stream the first pushed byte stands */
   constructor(offset: number) {
     this.#restAt = offset;
+    this.#isInside = offset > 0;
   }
 
   /** The lines that the bytes complete. */
@@ -38,11 +31,12 @@ export class LineSplitter {
     let rest = Buffer.concat([this.#rest, bytes]);
     for (;;) {
       const newline = rest.indexOf(NEWLINE);
-      const length = newline === -1 || newline > LONGEST_LINE ? LONGEST_LINE : newline;
+      const isTooLong = newline === -1 || newline > LONGEST_LINE;
       if (newline === -1 && rest.length <= LONGEST_LINE) break;
-      const skipped = length === newline ? 1 : 0;
+      const length = isTooLong ? wholeCharacters(rest, LONGEST_LINE) : newline;
+      const skipped = isTooLong ? 0 : 1;
       this.#restAt += length + skipped;
-      lines.push({ text: rest.subarray(0, length).toString(), end: this.#restAt });
+      lines.push(this.#line(rest.subarray(0, length), isTooLong));
       rest = rest.subarray(length + skipped);
     }
     this.#rest = Buffer.from(rest);
@@ -54,6 +48,18 @@ export class LineSplitter {
     const rest = this.#rest;
     this.#rest = Buffer.alloc(0);
     this.#restAt += rest.length;
-    return rest.length === 0 ? [] : [{ text: rest.toString(), end: this.#restAt }];
+    return rest.length === 0 ? [] : [this.#line(rest, false)];
   }
+
+  #line(bytes: Buffer, isCut: boolean): LogLine {
+    const line = { text: bytes.toString(), end: this.#restAt, cut: { start: this.#isInside, end: isCut } };
+    this.#isInside = isCut;
+    return line;
+  }
+}
+
+/** The most bytes up to `length` that end with a character of UTF-8, where it is that. */
+function wholeCharacters(bytes: Buffer, length: number): number {
+  for (let end = length; end > length - 4; end -= 1) if (((bytes[end] ?? 0) & 0xc0) !== 0x80) return end;
+  return length;
 }

@@ -7,10 +7,10 @@ import { systemClock } from '../../common/clock/clock.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
+import { maskSecrets } from '../../common/logging/mask.ts';
 import { type SshGuest, startSshGuest } from '../../test/harness/ssh-guest.ts';
 import { GuestLink } from './guest-link.ts';
 import { GuestLog } from './guest-log.ts';
-import { maskSecrets } from './log-lines.ts';
 import { type ProgramEnd, runProgram } from './run-program.ts';
 import { askReboot, guestStatus, prepareStep, removeSupervisorState, type StepProgram } from './supervisor.ts';
 

@@ -1,4 +1,5 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Mask } from '../../common/logging/mask.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../phases/phase-executor.ts';
 import { openGuestAccess } from './guest-access.ts';
@@ -32,10 +33,9 @@ export async function guestShutdown(context: PhaseContext, scope: BuildScope): P
       () => undefined,
       () => undefined,
     );
-    const refusal = await link.use((guest) => ask(guest, scope.vm.shutdownCommand ?? DEFAULT_COMMAND, late));
-    if (refusal !== undefined) {
-      throw new FarmError('ConnectionLost', `The guest refused to shut down: ${mask(refusal)}`);
-    }
+    const command = context.secrets.fill(scope.vm.shutdownCommand ?? DEFAULT_COMMAND);
+    const refusal = await link.use((guest) => ask(guest, command, { late, mask }));
+    if (refusal !== undefined) throw new FarmError('ConnectionLost', `The guest refused to shut down: ${refusal}`);
   } finally {
     over.abort();
   }
@@ -49,7 +49,11 @@ async function forgetKey(guest: GuestConnection, publicKey: string): Promise<voi
 }
 
 /** Resolves with what the guest said when it refused. */
-async function ask(guest: GuestConnection, command: string, late: Promise<undefined>): Promise<string | undefined> {
+async function ask(
+  guest: GuestConnection,
+  command: string,
+  { late, mask }: { readonly late: Promise<undefined>; readonly mask: Mask },
+): Promise<string | undefined> {
   const { channel, exited } = await guest.open('sh -s');
   let said = '';
   for (const output of [channel, channel.stderr]) {
@@ -59,7 +63,7 @@ async function ask(guest: GuestConnection, command: string, late: Promise<undefi
   }
   channel.end(`${command}\n`);
   const answer = exited.then(
-    (exitCode) => (exitCode === 0 ? undefined : `${said.trim()} (code ${exitCode})`),
+    (exitCode) => (exitCode === 0 ? undefined : `${mask(said.trim(), { end: true })} (code ${exitCode})`),
     // The guest took the connection down with it.
     () => undefined,
   );

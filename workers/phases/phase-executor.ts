@@ -8,6 +8,7 @@ import type { Phase } from '../../common/contracts/phases.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
+import type { ClaimedSecrets } from '../runtime/claimed-secrets.ts';
 
 /** Everything an executor may use. It ends its waits when `signal` is aborted (cancelled, or another worker took over). */
 export interface PhaseContext {
@@ -18,6 +19,8 @@ export interface PhaseContext {
   readonly farm: string;
   readonly store: PhaseStore;
   readonly farmKey: FarmKey;
+  /** What the texts of the spec refer to. `store`, `logger` and the result of the executor mask it by themselves. */
+  readonly secrets: ClaimedSecrets;
   /** What the worker itself fetches users' URLs through. */
   readonly agent: Agent;
   readonly metrics: FarmMetrics;

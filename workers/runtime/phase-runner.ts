@@ -2,14 +2,16 @@ import type { Clock } from '../../common/clock/clock.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { type JobReference, jobId } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { Logger } from '../../common/logging/logger.ts';
+import { type Logger, maskedLogger } from '../../common/logging/logger.ts';
+import type { Mask } from '../../common/logging/mask.ts';
 import type { PhaseContext, PhaseExecutor } from '../phases/phase-executor.ts';
+import { maskedResult, maskedStore, openSecrets } from './claimed-secrets.ts';
 import { Draining } from './drain.ts';
 import { resultOf } from './outcome.ts';
 import { whileUnavailable } from './while-unavailable.ts';
 
 /** What the runner itself fills in of an executor's context. */
-type OwnFields = 'claim' | 'store' | 'logger' | 'clock' | 'signal';
+type OwnFields = 'claim' | 'secrets' | 'store' | 'logger' | 'clock' | 'signal';
 
 export interface PhaseRunnerOptions {
   readonly executor: PhaseExecutor;
@@ -99,17 +101,22 @@ export class PhaseRunner {
   ): Promise<PhaseResult | null> {
     const { executor, store, clock, contextOf } = this.#options;
     let signal = this.#drain.signal;
+    let mask: Mask = (text) => text;
     try {
       const unwanted = await whileUnavailable({ clock, signal }, () => store.watch(claim, ended));
       signal = AbortSignal.any([this.#drain.signal, unwanted]);
       signal.throwIfAborted();
-      return await executor.execute({ ...contextOf(claim), claim, store, logger, clock, signal });
+      const given = contextOf(claim);
+      const secrets = openSecrets(claim, given.farmKey);
+      mask = secrets.mask;
+      const masked = { store: maskedStore(store, mask), logger: maskedLogger(logger, mask) };
+      return maskedResult(await executor.execute({ ...given, ...masked, claim, secrets, clock, signal }), mask);
     } catch (error) {
       // An aborted wait throws what it likes; why it was aborted says what follows.
       const cause = signal.aborted && !isFailure(error) ? signal.reason : error;
       const result = resultOf(cause);
-      if (result?.outcome === 'failed') logger.warn({ err: cause }, 'The phase failed');
-      return result;
+      if (result?.outcome === 'failed') maskedLogger(logger, mask).warn({ err: cause }, 'The phase failed');
+      return result && maskedResult(result, mask);
     }
   }
 }

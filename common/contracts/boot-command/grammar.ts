@@ -1,3 +1,4 @@
+import { secretAt, secretReference } from '../module/secret-text.ts';
 import { SPECIAL_KEYSYMS } from './keysyms.ts';
 
 /** What one piece of a boot command asks for. `offset` counts UTF-16 units from the start of the text. */
@@ -38,13 +39,23 @@ const LONGEST_NS = 2 ** 63;
 
 /**
  * Cuts a boot command into tokens by Packer's grammar (packer-plugin-sdk, `bootcommand`): at each place a wait, then
- * `<cOn>`/`<cOff>` of any character, then a special key, else one literal character. There is no escape.
+ * `<cOn>`/`<cOff>` of any character, then a special key, else one literal character. There is no escape. The characters
+ * of a secret are literal, whatever they are.
  */
-export function scanBootCommand(text: string): { tokens: BootToken[]; findings: BootFinding[] } {
+export function scanBootCommand(
+  text: string,
+  secretValue: (secret: string) => string = () => '',
+): { tokens: BootToken[]; findings: BootFinding[] } {
   const tokens: BootToken[] = [];
   const findings: BootFinding[] = [];
   let offset = 0;
   while (offset < text.length) {
+    const secret = secretAt(text, offset);
+    if (secret !== undefined) {
+      for (const character of secretValue(secret)) tokens.push({ kind: 'literal', offset, character, stroke: 'press' });
+      offset += secretReference(secret).length;
+      continue;
+    }
     const wait = matchAt(WAIT, text, offset);
     const tag = wait ?? matchAt(CHARACTER_STROKE, text, offset) ?? matchAt(SPECIAL, text, offset);
     if (wait) {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
+import { secretReference } from '../module/secret-text.ts';
 import { type BootEvent, checkBootCommand, parseBootCommand } from './parse.ts';
 
 interface Vector {
@@ -107,3 +108,19 @@ describe('checkBootCommand', () => {
     ]);
   });
 });
+
+it('types a secret character by character, whatever the grammar would make of it', () => {
+  const typed = parseBootCommand([`a<enter>${secretReference('pw')}<wait2>`], () => 'A<enter>');
+  const plain = (characters: string) => [...characters].flatMap((one) => events(parseBootCommand([one])));
+  expect(events(typed)).toEqual([
+    ...plain('a'),
+    ...events(parseBootCommand(['<enter>'])),
+    ...plain('A<enter>'),
+    ...events(parseBootCommand(['<wait2>'])),
+  ]);
+  expect(checkBootCommand([`<${secretReference('pw')}>`])).toEqual([]);
+});
+
+function events(result: ReturnType<typeof parseBootCommand>) {
+  return 'events' in result ? result.events : [];
+}

@@ -19,10 +19,14 @@ export const BOOT_TEMPLATE_NAMES = ['HTTPIP', 'HTTPPort', 'Name', 'SSHPublicKey'
  * Turns a boot command into key events in Packer's order. The strings are joined without a separator first, so a tag may
  * straddle two of them. Templates are not filled: fill them before (`fillTemplate`).
  * On purpose unlike Packer: a Shift that the user holds is not released by a shifted literal; LF and CR type Return and
- * TAB types Tab; characters beyond Latin-1 use X11's Unicode keysyms; `<wait0>` is an error.
+ * TAB types Tab; characters beyond Latin-1 use X11's Unicode keysyms; `<wait0>` is an error. References to secrets are
+ * typed as what `secretValue` gives, character by character.
  */
-export function parseBootCommand(strings: readonly string[]): BootCommandResult {
-  const { tokens, findings } = scanBootCommand(strings.join(''));
+export function parseBootCommand(
+  strings: readonly string[],
+  secretValue?: (secret: string) => string,
+): BootCommandResult {
+  const { tokens, findings } = scanBootCommand(strings.join(''), secretValue);
   const error = findings.find((finding) => finding.severity === 'error');
   if (error) return { error: error.message };
   const { events, heldAtEnd } = eventsOf(tokens);

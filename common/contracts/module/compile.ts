@@ -7,6 +7,7 @@ import type {
   Nic,
   Position,
   Resources,
+  SecretUse,
   UnsupportedField,
 } from './compiled.ts';
 import { AUTOMATIC_NETWORK, DEFAULTS } from './defaults.ts';
@@ -17,6 +18,7 @@ export interface ModuleIdentity {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly origin: Position;
+  readonly secrets: readonly SecretUse[];
   readonly notYetSupported: readonly UnsupportedField[];
 }
 

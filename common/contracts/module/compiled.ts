@@ -23,6 +23,8 @@ export interface CompiledModule {
   readonly isoCacheTtlMs: number;
   readonly namespace: string | null;
   readonly namespacePrefix: string;
+  /** Every reference to a secret. In the texts themselves they stand as `secretReference` says. */
+  readonly secrets: readonly SecretUse[];
   /** Every field that is in the model but cannot be executed by this version, for the refusal at submission. */
   readonly notYetSupported: readonly UnsupportedField[];
 }
@@ -38,6 +40,12 @@ export interface UnsupportedField extends Position {
   /** Path of the field, e.g. `vms[0].efiFirmware.tpm`. */
   readonly path: string;
   readonly message: string;
+}
+
+export interface SecretUse extends Position {
+  /** Path of the text, e.g. `vms[0].provisioners[1].shell.env.TOKEN`. */
+  readonly path: string;
+  readonly name: string;
 }
 
 export interface CompiledVm {

@@ -2,15 +2,20 @@ import { isMap } from 'yaml';
 import type { z } from 'zod';
 import { errorMessage } from '../../errors/farm-error.ts';
 import { compileModule } from './compile.ts';
-import type { CompiledModule } from './compiled.ts';
+import type { CompiledModule, SecretUse } from './compiled.ts';
 import { Cursor, formatPath } from './cursor.ts';
 import { unsupportedFields } from './not-yet-supported.ts';
 import { quoted } from './parsed.ts';
 import { hasErrors, type Problem, type ProblemCode } from './problem.ts';
 import type { Report } from './rule.ts';
 import { bodySchema, DOCUMENT_SCHEMAS, type ModuleBody } from './schema.ts';
-import { type SecretReference, substituteVariables } from './variables.ts';
+import { secretNames, writtenReference, writtenText } from './secret-text.ts';
+import { isSecretPlace, secretUses } from './secret-uses.ts';
+import { substituteVariables } from './variables.ts';
 import type { Path, SourceDocument } from './yaml-source.ts';
+
+const PLACES =
+  'scripts, their env and executeCommand, inline files, boot commands, cloudInit, sshPassword, and what reboots or shuts down';
 
 type DocumentForm = keyof typeof DOCUMENT_SCHEMAS;
 
@@ -22,7 +27,7 @@ export class ModuleDraft {
   /** May be misshapen; then `problems` say so. */
   readonly body: Cursor = new Cursor(undefined);
   readonly #source: SourceDocument;
-  readonly #secrets: readonly SecretReference[] = [];
+  readonly #secrets: readonly SecretUse[] = [];
   readonly #labels: Cursor = new Cursor(undefined);
 
   constructor(source: SourceDocument, variables: Readonly<Record<string, string>>) {
@@ -34,9 +39,9 @@ export class ModuleDraft {
     const substitution = substituteVariables(source, bodyPath, variables);
     this.problems.push(...substitution.problems);
     this.declaredVariables = substitution.declared;
-    this.#secrets = substitution.secrets;
     const root = this.#read();
     if (!root) return;
+    this.#secrets = this.#readSecrets(root, bodyPath);
     this.#checkShape(root, DOCUMENT_SCHEMAS[form]);
     const metadata = form === 'bare' ? root : root.at('metadata');
     this.name = metadata.at('name');
@@ -59,8 +64,22 @@ export class ModuleDraft {
       name: this.name.text ?? '',
       labels: { ...(this.#labels.value as Record<string, string> | undefined) },
       origin: this.#source.locate([]),
-      notYetSupported: unsupportedFields(this.#source, this.body, this.#secrets),
+      secrets: this.#secrets,
+      notYetSupported: unsupportedFields(this.#source, this.body),
     });
+  }
+
+  #readSecrets(root: Cursor, bodyPath: Path): SecretUse[] {
+    const uses = secretUses(this.#source, root, bodyPath);
+    for (const { use, path } of uses.filter((found) => !isSecretPlace(found.path, bodyPath))) {
+      const message = this.#withPath(
+        path,
+        `${writtenReference(use.name)} cannot stand here: secrets can stand in ${PLACES}`,
+      );
+      const { file, line, column } = use;
+      this.#report({ file, line, column, severity: 'error', code: 'MisplacedSecret', message });
+    }
+    return uses.map(({ use }) => use);
   }
 
   /** In the bare form the name stands among the body's keys. */
@@ -70,17 +89,20 @@ export class ModuleDraft {
     return body;
   }
 
-  #report(problem: Problem): void {
+  #report({ message: found, ...place }: Problem): void {
+    const problem = { ...place, message: writtenText(found) };
     const isKnown = this.problems.some(
       ({ line, column, message }) => line === problem.line && column === problem.column && message === problem.message,
     );
     if (!isKnown) this.problems.push(problem);
   }
 
-  /** A reference to a variable that has been reported already; what else is wrong with it cannot be known. */
+  /** A reference that has been reported already; what else is wrong with it cannot be known. */
   #isUnfilled(at: Cursor): boolean {
-    const codes: readonly ProblemCode[] = ['MissingVariable', 'UnknownVariable'];
-    return (at.text ?? '').includes('${var.') && this.problems.some((problem) => codes.includes(problem.code));
+    const text = at.text ?? '';
+    const isReported = (...codes: ProblemCode[]) => this.problems.some(({ code }) => codes.includes(code));
+    if (text.includes('${var.')) return isReported('MissingVariable', 'UnknownVariable');
+    return secretNames(text).length > 0 && isReported('MisplacedSecret');
   }
 
   #withPath(path: Path, message: string): string {

@@ -9,7 +9,7 @@ import { didYouMean } from './suggest.ts';
 /** What editors see of a scalar: keywords of JSON Schema. */
 export type Facet = Readonly<Record<string, unknown>> & { readonly description: string };
 
-const VARIABLE_REFERENCE = { type: 'string', pattern: '\\$\\{(var|secret)\\.' };
+const VARIABLE_REFERENCE = { type: 'string', pattern: '\\$\\{var\\.' };
 
 /**
  * A scalar of the file format: how it is read, and how editors see it. A variable may stand for any of them. `absent`

@@ -1,7 +1,6 @@
 import type { CompiledModule, UnsupportedField } from './compiled.ts';
 import { type Cursor, formatPath } from './cursor.ts';
 import type { Problem } from './problem.ts';
-import type { SecretReference } from './variables.ts';
 import type { SourceDocument } from './yaml-source.ts';
 
 interface UnsupportedRow {
@@ -20,22 +19,14 @@ export const NOT_YET_SUPPORTED: readonly UnsupportedRow[] = [
   { path: 'vms[].communicator.shell', values: ['powershell'], what: 'the shell powershell is' },
 ];
 
-/** The fields of a body, and its secrets, that this version cannot execute. */
-export function unsupportedFields(
-  source: SourceDocument,
-  body: Cursor,
-  secrets: readonly SecretReference[],
-): UnsupportedField[] {
+/** The fields of a body that this version cannot execute. */
+export function unsupportedFields(source: SourceDocument, body: Cursor): UnsupportedField[] {
   const fields = NOT_YET_SUPPORTED.flatMap(({ path, values, what }) =>
     expand(body, path)
       .filter(({ isPresent, value }) => isPresent && (values === undefined || values.includes(value)))
       .map((at) => ({ path: at.path, message: `${what} not supported yet` })),
   );
-  const references = secrets.map(({ name, path }) => ({
-    path,
-    message: `secrets are not supported yet: \${secret.${name}}`,
-  }));
-  return [...fields, ...references].map(({ path, message }) => ({
+  return fields.map(({ path, message }) => ({
     ...source.locate(path),
     path: formatPath(path.slice(body.path.length)),
     message,

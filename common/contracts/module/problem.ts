@@ -14,6 +14,7 @@ export type ProblemCode =
   | 'DependencyCycle'
   | 'UnknownVariable'
   | 'MissingVariable'
+  | 'MisplacedSecret'
   | 'BootCommand'
   | 'Deprecated'
   | 'Doubtful'

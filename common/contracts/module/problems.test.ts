@@ -435,6 +435,45 @@ const rows: readonly Row[] = [
     part: 'did you mean "size"?',
   },
   {
+    rule: 'a secret as a size',
+    yaml: vm('disks:', `  - { name: d, size: "§\${secret.size}" }`),
+    code: 'MisplacedSecret',
+    part: `disks[0].size: \${secret.size} cannot stand here`,
+  },
+  {
+    rule: 'a secret in a URL',
+    yaml: source(`source: { url: "https://x.example/§\${secret.path}" }`),
+    code: 'MisplacedSecret',
+    part: `\${secret.path} cannot stand here`,
+  },
+  {
+    rule: 'a secret in a name',
+    yaml: top(`labels: { team: "§\${secret.team}" }`),
+    code: 'MisplacedSecret',
+    part: 'labels.team',
+  },
+  {
+    rule: 'a secret as the default of a variable',
+    yaml: top('variables:', `  a: §\${secret.a}`),
+    code: 'MisplacedSecret',
+    part: 'variables.a',
+  },
+  {
+    rule: 'a secret that an alias repeats in a name',
+    yaml: vm('communicator:', `  sshUsername: *x`).replace(
+      'name: m',
+      `name: m\nfiles: [{ name: f, inline: &x "§\${secret.a}" }]`,
+    ),
+    code: 'MisplacedSecret',
+    part: 'sshUsername',
+  },
+  {
+    rule: 'what only references are made of',
+    yaml: top('labels: { team: §"\\uFDD0x\\uFDD1" }'),
+    code: 'InvalidValue',
+    part: 'U+FDD0',
+  },
+  {
     rule: 'a variable in the middle of a script',
     yaml: step('type: shell', 'shell:', '  inline: |', `    echo \${HOME}`, `    echo §\${var.x}`),
     code: 'UnknownVariable',

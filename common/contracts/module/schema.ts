@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { checksum, choice, cidr, dnsLabel, duration, flag, leaf, pattern, text, url, wholeNumber } from './leaves.ts';
 import { type Parsed, quoted } from './parsed.ts';
 import { httpDirectorySchema, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
+import { NAME_PATTERN } from './secret-text.ts';
 import { anything, dictionary, list, map } from './shapes.ts';
 
 /** A declared variable: its default, or null when whoever builds must give a value. */
 export type VariableDefault = string | number | boolean | null;
 
-const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
+const VARIABLE_NAME = new RegExp(`^${NAME_PATTERN}$`);
 
 /** The value of a variable, or a map of `default` and `description`. */
 function readVariable(written: unknown): Parsed<VariableDefault> {

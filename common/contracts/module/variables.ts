@@ -1,27 +1,23 @@
 import { isMap, isScalar, type Node } from 'yaml';
 import type { Problem } from './problem.ts';
+import { hasReservedCharacters, NAME_PATTERN, secretReference } from './secret-text.ts';
 import { didYouMean } from './suggest.ts';
-import { type Path, type SourceDocument, scalarsOf } from './yaml-source.ts';
+import { type Path, type SourceDocument, scalarsOf, startsWith } from './yaml-source.ts';
 
-const REFERENCE = /(\$?)\$\{(var|secret)\.([A-Za-z_][A-Za-z0-9_-]*)\}/g;
+const REFERENCE = new RegExp(String.raw`(\$?)\$\{(var|secret)\.(${NAME_PATTERN})\}`, 'g');
 
-/** A `${secret.NAME}` in a document. */
-export interface SecretReference {
-  readonly name: string;
-  readonly path: Path;
-}
+const RESERVED = 'holds U+FDD0 or U+FDD1, which are no characters: remove them';
 
 /** What became of the references of a document. */
 export interface Substitution {
   readonly declared: readonly string[];
-  readonly secrets: readonly SecretReference[];
   readonly problems: readonly Problem[];
 }
 
 /**
  * Fills every `${var.NAME}` in the scalars of a document, in place, with the given values or the defaults of the body's
  * `variables`. `$${var.` and `$${secret.` stand for the same without the first `$`; every other `${…}` is left to the
- * guest's shell. `${secret.NAME}` stays and is listed.
+ * guest's shell. `${secret.NAME}` becomes a `secretReference`; in the value of a variable it is plain text.
  */
 export function substituteVariables(
   source: SourceDocument,
@@ -31,13 +27,15 @@ export function substituteVariables(
   const variablesPath = [...bodyPath, 'variables'];
   const defaults = declaredDefaults(source, variablesPath);
   const problems: Problem[] = [];
-  const secrets: SecretReference[] = [];
   const values = new Map<string, string>();
   for (const [name, byDefault] of defaults) {
     const value = Object.hasOwn(given, name) ? given[name] : byDefault;
-    if (value !== null && value !== undefined) values.set(name, value);
+    const isGiven = value !== null && value !== undefined;
+    if (isGiven && !hasReservedCharacters(value)) values.set(name, value);
     else {
-      const message = `the variable "${name}" has no default: give it with --var ${name}=VALUE`;
+      const message = isGiven
+        ? `the value of the variable "${name}" ${RESERVED}`
+        : `the variable "${name}" has no default: give it with --var ${name}=VALUE`;
       problems.push({
         ...source.locateKey([...variablesPath, name]),
         severity: 'error',
@@ -49,10 +47,7 @@ export function substituteVariables(
   const replace = (node: Node, path: Path, text: string) =>
     text.replaceAll(REFERENCE, (reference, escaping: string, space: string, name: string) => {
       if (escaping) return reference.slice(1);
-      if (space === 'secret') {
-        secrets.push({ name, path });
-        return reference;
-      }
+      if (space === 'secret') return secretReference(name);
       const isInDefault = startsWith(path, variablesPath);
       if (isInDefault || !defaults.has(name)) {
         const message = isInDefault
@@ -68,9 +63,14 @@ export function substituteVariables(
       return values.get(name) ?? reference;
     });
   for (const { node, path } of scalarsOf(source.document.contents)) {
-    if (typeof node.value === 'string' && node.value.includes('${')) node.value = replace(node, path, node.value);
+    if (typeof node.value !== 'string') continue;
+    if (hasReservedCharacters(node.value)) {
+      const message = `the text ${RESERVED}`;
+      problems.push({ ...source.positionWithin(node, ''), severity: 'error', code: 'InvalidValue', message });
+      node.value = '';
+    } else if (node.value.includes('${')) node.value = replace(node, path, node.value);
   }
-  return { declared: [...defaults.keys()], secrets, problems };
+  return { declared: [...defaults.keys()], problems };
 }
 
 /** The text of each default as it is written, so that 1.10 stays 1.10; null where there is none. */
@@ -86,8 +86,4 @@ function declaredDefaults(source: SourceDocument, path: Path): Map<string, strin
     declared.set(String(key.value), isGiven ? (written ?? String(byDefault.value)) : null);
   }
   return declared;
-}
-
-function startsWith(path: Path, start: Path): boolean {
-  return start.every((step, index) => path[index] === step);
 }

@@ -19,6 +19,10 @@ import type { Problem, ProblemCode } from './problem.ts';
 /** Way from the root of a document to a value in it. */
 export type Path = readonly (string | number)[];
 
+export function startsWith(path: Path, start: Path): boolean {
+  return start.every((step, index) => path[index] === step);
+}
+
 /** A file as it was read: its name for messages, and its text. */
 export interface SourceFile {
   readonly path: string;
@@ -63,6 +67,12 @@ export class SourceDocument {
     const { node, key, isWhole } = this.#walk(path);
     const pointsAtValue = isWhole && isScalar(node) && node.value !== null;
     return this.#start(pointsAtValue ? node : (key ?? node));
+  }
+
+  /** Where a piece of the scalar at a path stands. */
+  locatePiece(path: Path, piece: string): Position {
+    const { node } = this.#walk(path);
+    return node ? this.positionWithin(node, piece) : this.locate(path);
   }
 
   locateKey(path: Path): Position {

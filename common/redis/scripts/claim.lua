@@ -5,7 +5,7 @@
 --
 -- returns  nil when the job is not current any more, else
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
---            layerKey of a parent, its LayerRecord ... }
+--            secrets (JSON: name to sealed value), layerKey of a parent, its LayerRecord ... }
 -- @include farm events ready slots finish
 local field = ARGV[3] .. '/' .. ARGV[4]
 local work = loadWork(ARGV[1])
@@ -60,7 +60,10 @@ else
 end
 
 local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents')
-local reply = { phase.epoch, work.cluster, formerClaims, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1] }
+local stored, secrets = redis.call('HGETALL', key('work', work.id, 'secrets')), {}
+for index = 1, #stored, 2 do secrets[stored[index]] = stored[index + 1] end
+local reply = { phase.epoch, work.cluster, formerClaims, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
+  cjson.encode(secrets) }
 for parent in words(more[2]) do
   local record = redis.call('HGET', key('layers'), parent)
   if record then

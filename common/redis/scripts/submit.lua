@@ -4,7 +4,7 @@
 -- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, modules: [...]}, modules with parents first; each
 --          {name, action, layerKey, fresh, layerBuild, dependsOn (names, space separated)} and, unless it is reused,
 --          {parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
---           vms: [{vm, cpu (thousandths), memory}], phases: [{field, needs, dependents (fields, space separated)}]}
+--           secrets: {name: sealed value}, vms: [{vm, cpu (thousandths), memory}], phases: [{field, needs, dependents (fields, space separated)}]}
 -- ARGV[n]  specification (JSON) of the module n-1; empty for a reused one
 --
 -- returns  {'accepted', 'name=action' ...}   {'existing', buildId}: the key was used for the same request
@@ -63,6 +63,7 @@ local function createWork(module, spec)
     'gang', '', 'vms', table.concat(vms, ' '), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
     'crashes', 0, 'createdAt', NOW, 'timeoutMs', module.timeoutMs, 'spec', spec, 'retentionMs', build.retentionMs,
     'parents', table.concat(module.parents, ' '), 'parentWorks', table.concat(parentWorks, ' '))
+  for name, sealed in pairs(module.secrets) do redis.call('HSET', key('work', id, 'secrets'), name, sealed) end
   for _, phase in ipairs(module.phases) do
     storePhase(id, phase.field, { state = 'waiting', epoch = 0, dispatch = 0, attempts = 0, claims = 0, faults = 0,
       needs = phase.needs, base = phase.needs, dependents = phase.dependents })

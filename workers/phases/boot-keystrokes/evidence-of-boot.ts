@@ -1,9 +1,9 @@
 import type { FarmEvent } from '../../../common/contracts/events.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
+import type { Mask } from '../../../common/logging/mask.ts';
 import { type BuildScope, type GuestRoute, guestRoute } from '../../cluster/build-scope.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
-import type { Mask } from '../../guest/log-lines.ts';
 import { whenMachineEnds, whileMachineLives } from '../../guest/machine-life.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 

@@ -70,7 +70,7 @@ async function compile(context: PhaseContext, scope: BuildScope): Promise<BootTy
     HTTPPort: String(RELAY_PORTS.http),
     SSHPublicKey: (await loginKeys(context, scope, vm)).publicKey,
   });
-  const command = parseBootCommand([text]);
+  const command = parseBootCommand([text], context.secrets.secretValue);
   if ('error' in command) throw new FarmError('InvalidModule', `The boot command of "${vm.name}": ${command.error}`);
   return new BootTyping(command.events);
 }

@@ -56,12 +56,13 @@ async function ensureSecret(
 
 async function cloudInitData(context: PhaseContext, { vm }: BuildScope, { publicKey }: LoginKeys): Promise<Data> {
   const { userData = null, userDataFrom = null, networkData = null } = vm.cloudInit ?? {};
+  const { fill } = context.secrets;
   const found = userDataFrom && (await readPlannedObject(context, userDataFrom, context.signal));
   const given = found ? found.toString() : userData;
   const login = { username: vm.communicator.sshUsername, publicKey };
   return {
-    userdata: encode(withLogin(given, login)),
-    ...(networkData === null ? {} : { networkdata: encode(networkData) }),
+    userdata: encode(withLogin(given, login, userDataFrom ? undefined : fill)),
+    ...(networkData === null ? {} : { networkdata: encode(fill(networkData)) }),
   };
 }
 

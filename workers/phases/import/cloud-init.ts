@@ -14,14 +14,20 @@ const BOUNDARY = 'slipway-user-data';
 
 /**
  * User data that lets the farm in: the key is merged into a `#cloud-config`; anything else (scripts, Jinja) becomes the
- * second part of a MIME message beside a cloud-config of ours. What is MIME already is left alone.
+ * second part of a MIME message beside a cloud-config of ours. What is MIME already is left alone. `fill` puts in what
+ * the text refers to: in a `#cloud-config` as whole text values, whatever characters they have.
  */
-export function withLogin(userData: string | null, login: Login): string {
+export function withLogin(
+  userData: string | null,
+  login: Login,
+  fill: (text: string) => string = (text) => text,
+): string {
   const given = userData?.trim() ? userData : `${HEADER}\n{}\n`;
-  if (/^(content-type|mime-version):/i.test(given)) return given;
-  if (!given.startsWith(HEADER)) return mixed(cloudConfig({}, login), given);
-  const parsed: unknown = parse(given);
-  return isMapping(parsed) || parsed === null ? cloudConfig(parsed ?? {}, login) : given;
+  if (/^(content-type|mime-version):/i.test(given)) return fill(given);
+  if (!given.startsWith(HEADER)) return mixed(cloudConfig({}, login), fill(given));
+  const parsed: unknown = parse(given, (_key, value: unknown) => (typeof value === 'string' ? fill(value) : value));
+  // What is left stands in keys.
+  return fill(isMapping(parsed) || parsed === null ? cloudConfig(parsed ?? {}, login) : given);
 }
 
 function cloudConfig(given: Mapping, { username, publicKey }: Login): string {
@@ -31,7 +37,7 @@ function cloudConfig(given: Mapping, { username, publicKey }: Login): string {
   if (username === 'root') config['disable_root'] ??= false;
   if (Array.isArray(users)) config['users'] = withUser(users, { username, publicKey });
   else if (username !== 'root' && users === undefined) config['user'] ??= username;
-  return `${HEADER}\n${stringify(config, { lineWidth: 0 })}`;
+  return `${HEADER}\n${stringify(config, { lineWidth: 0, compat: 'yaml-1.1' })}`;
 }
 
 /** The top-level keys go to the image's default user; every other one needs them in its own entry. */

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { fillSecrets, secretReference } from '../../../common/contracts/module/secret-text.ts';
 import { createGuardedAgent } from '../../../common/fetch/address-guard.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { withLogin } from './cloud-init.ts';
@@ -57,6 +58,20 @@ test('puts a script beside a cloud-config with the key, and leaves MIME alone', 
   expect(merged).toContain(`\n\n${script}`);
   expect(merged).toContain(key);
   expect(withLogin(merged, debian)).toBe(merged);
+});
+
+test('puts secrets into user data as whole texts, whatever characters they have', () => {
+  const values: Record<string, string> = { pw: `"it's": yes # \n- no`, pin: '0123', answer: 'no', name: 'k' };
+  const fill = (text: string) => fillSecrets(text, (name) => values[name] ?? '');
+  const [pw, pin, answer] = ['pw', 'pin', 'answer'].map(secretReference);
+  const config = `#cloud-config\npassword: ${pw}\nn: { pin: ${pin}, a: "${answer}", ${secretReference('name')}: 1 }\nt: |\n  [${pw}]\n`;
+  const merged = withLogin(config, debian, fill);
+  expect(parse(merged, { version: '1.1' })).toMatchObject({
+    password: values['pw'],
+    n: { pin: '0123', a: 'no', k: 1 },
+    t: `[${values['pw']}]\n`,
+  });
+  expect(withLogin(`#!/bin/sh\necho ${pin}\n`, debian, fill)).toContain('\necho 0123\n');
 });
 
 function header(magic: string, offset: number, write: (buffer: Buffer, offset: number) => void): Buffer {

@@ -9,6 +9,7 @@ import { fillTemplate, templateNames } from '../../../common/contracts/boot-comm
 import type { Checksum, ModuleFile } from '../../../common/contracts/module/compiled.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { fetchSource } from '../../../common/fetch/fetch-source.ts';
+import type { ClaimedSecrets } from '../../runtime/claimed-secrets.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /** A file of the module, ready to be handed on. */
@@ -48,9 +49,9 @@ export async function withModuleFiles<T>(
   }
 }
 
-/** A file before its templates are filled. */
+/** A file before its templates are filled, and then the secrets that its text refers to. */
 export type ModuleContent =
-  | { readonly kind: 'text'; readonly name: string; readonly text: string }
+  | { readonly kind: 'text'; readonly name: string; readonly text: string; readonly secrets?: ClaimedSecrets }
   | { readonly kind: 'binary'; readonly name: string; readonly path: string; readonly sha256: string };
 
 /** Fills the templates of a text; anything else is handed on as it is. */
@@ -60,14 +61,15 @@ export async function readyFile(content: ModuleContent, values: Readonly<Record<
     const { path, sha256 } = content;
     return { name, sizeBytes: (await stat(path)).size, sha256, content: () => createReadStream(path) };
   }
-  const bytes = Buffer.from(fillTemplate(content.text, values, 'keep'));
+  const text = fillTemplate(content.text, values, 'keep');
+  const bytes = Buffer.from(content.secrets ? content.secrets.fill(text) : text);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   return { name, sizeBytes: bytes.length, sha256, content: () => Readable.from([bytes]) };
 }
 
 async function contentOf(context: PhaseContext, file: ModuleFile, path: string): Promise<ModuleContent> {
   const { name } = file;
-  if (file.kind === 'inline') return { kind: 'text', name, text: file.content };
+  if (file.kind === 'inline') return { kind: 'text', name, text: file.content, secrets: context.secrets };
   const sha256 = await fetchInto(context, file, path);
   const planned = context.claim.spec.fileHashes[name];
   if (planned !== undefined && planned !== sha256) {

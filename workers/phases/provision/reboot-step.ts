@@ -46,7 +46,7 @@ async function ask(context: StepContext<RebootStep>, { guest, status, waitMs }: 
   if (status?.state !== 'asked') {
     await fence(context);
     const directory = await prepareStep(guest, build, index);
-    const { exitCode, stdout } = await askReboot(guest, directory, step.command);
+    const { exitCode, stdout } = await askReboot(guest, directory, phase.secrets.fill(step.command));
     const code = Number(/^asked (\d+)$/m.exec(stdout)?.[1] ?? exitCode);
     // A command that the reboot itself has ended says so by a signal.
     if (code > 0 && code < 128) {

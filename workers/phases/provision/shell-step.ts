@@ -2,6 +2,7 @@ import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
 import { GuestLog } from '../../guest/guest-log.ts';
 import { type ProgramEnd, runProgram } from '../../guest/run-program.ts';
+import type { StepProgram } from '../../guest/supervisor.ts';
 import { PhaseFailure } from '../phase-executor.ts';
 import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
@@ -16,7 +17,7 @@ export async function runShellStep(context: StepContext<ShellStep>): Promise<Ste
   const where = { module: claim.spec.module.name, vm, phase: phaseName, source: 'step' };
   const end = await runProgram({
     ...{ link: access.link, build, index, timeoutMs: step.timeoutMs, clock },
-    program: async () => ({ script: await scriptOf(context), env: step.env, wrapper: step.executeCommand }),
+    program: () => programOf(context),
     beforeStart: () => fence(context),
     onAdopted: () => metrics.adoptedScripts.inc(),
     openLog: (offset) => {
@@ -28,8 +29,16 @@ export async function runShellStep(context: StepContext<ShellStep>): Promise<Ste
   throw failure(context, end);
 }
 
+async function programOf(context: StepContext<ShellStep>): Promise<StepProgram> {
+  const { step, phase } = context;
+  const { fill } = phase.secrets;
+  const env = Object.entries(step.env).map(([name, value]) => [name, fill(value)]);
+  const wrapper = step.executeCommand === null ? null : fill(step.executeCommand);
+  return { script: await scriptOf(context), env: Object.fromEntries(env), wrapper };
+}
+
 async function scriptOf({ phase, step, signal }: StepContext<ShellStep>): Promise<string> {
-  if (!step.scriptFrom) return step.script;
+  if (!step.scriptFrom) return phase.secrets.fill(step.script);
   return (await readPlannedObject(phase, step.scriptFrom, signal))?.toString() ?? '';
 }
 

@@ -76,6 +76,7 @@ local function endOne(work, outcome, failure)
   redis.call('HSET', key('work', work.id), 'finishedAt', NOW)
   if failure then setWork(work, 'failure', failure) end
   redis.call('SREM', key('living'), work.id)
+  redis.call('DEL', key('work', work.id, 'secrets'))
   redis.call('ZREM', key('deadlines'), work.id)
   redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
   if redis.call('HGET', key('flights'), work.layerKey) == work.id then redis.call('HDEL', key('flights'), work.layerKey) end

@@ -1,0 +1,57 @@
+import type { SecretUse } from './compiled.ts';
+import { type Cursor, formatPath } from './cursor.ts';
+import { secretNames, writtenReference } from './secret-text.ts';
+import { type Path, type SourceDocument, startsWith } from './yaml-source.ts';
+
+/**
+ * Where a reference to a secret can stand: texts that only the guest, or the cluster for the guest, gets to see. `[]` is
+ * any item of a list, `*` any key.
+ */
+export const SECRET_PLACES: readonly string[] = [
+  'vms[].bootCommand[]',
+  'vms[].cloudInit.userData',
+  'vms[].cloudInit.networkData',
+  'vms[].communicator.sshPassword',
+  'vms[].provisioners[].shell.inline',
+  'vms[].provisioners[].shell.inline[]',
+  'vms[].provisioners[].shell.env.*',
+  'vms[].provisioners[].shell.executeCommand',
+  'vms[].provisioners[].reboot.command',
+  'vms[].shutdownCommand',
+  'files[].inline',
+];
+
+/** A reference to a secret in a document, with its way from the root. */
+export interface LocatedUse {
+  readonly use: SecretUse;
+  readonly path: Path;
+}
+
+/** Every reference in a document that was read, wherever it stands and also where an alias repeats it. */
+export function secretUses(source: SourceDocument, root: Cursor, bodyPath: Path): LocatedUse[] {
+  return [...references(root.value, [])].map(({ name, path }) => {
+    const inBody = startsWith(path, bodyPath) ? path.slice(bodyPath.length) : path;
+    return { path, use: { ...source.locatePiece(path, writtenReference(name)), path: formatPath(inBody), name } };
+  });
+}
+
+/** Whether the value at a path of a document can refer to secrets. */
+export function isSecretPlace(path: Path, bodyPath: Path): boolean {
+  if (!startsWith(path, bodyPath)) return false;
+  const place = formatPath(path.slice(bodyPath.length)).replaceAll(/\[\d+\]/g, '[]');
+  return SECRET_PLACES.some((known) => (known.endsWith('*') ? place.startsWith(known.slice(0, -1)) : place === known));
+}
+
+/** `above` is what the value stands in: an alias may stand in what it repeats. */
+function* references(
+  value: unknown,
+  path: Path,
+  above: readonly object[] = [],
+): Generator<{ name: string; path: Path }> {
+  if (typeof value === 'string') for (const name of secretNames(value)) yield { name, path };
+  if (typeof value !== 'object' || value === null || above.includes(value)) return;
+  const isList = Array.isArray(value);
+  for (const [key, item] of Object.entries(value)) {
+    yield* references(item, [...path, isList ? Number(key) : key], [...above, value]);
+  }
+}

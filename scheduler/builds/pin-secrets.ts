@@ -1,0 +1,49 @@
+import type { Redis } from 'ioredis';
+import type { FarmKey } from '../../common/config/sealing.ts';
+import type { CompiledModule, SecretUse } from '../../common/contracts/module/compiled.ts';
+import { didYouMean } from '../../common/contracts/module/suggest.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { readSealedSecrets, readSecretNames } from '../../common/redis/secrets.ts';
+
+/** The secrets that modules refer to, by name, as they were at one moment. */
+export interface PinnedSecrets {
+  /** Values sealed under the farm's key. */
+  readonly sealed: Readonly<Record<string, string>>;
+  /** What stands for the values in layer keys. */
+  readonly fingerprints: Readonly<Record<string, string>>;
+}
+
+/** Reads each secret once, so that a layer's key and what its workers get are of the same value. @throws UnknownSecret */
+export async function pinSecrets(
+  modules: readonly CompiledModule[],
+  { redis, farmKey }: { readonly redis: Redis; readonly farmKey: FarmKey },
+): Promise<PinnedSecrets> {
+  const uses = modules.flatMap((module) => module.secrets);
+  const stored = await readSealedSecrets(redis, [...new Set(uses.map(({ name }) => name))]);
+  const missing = uses.filter(({ name }) => !stored.has(name));
+  if (missing.length > 0) throw unknownSecrets(missing, await readSecretNames(redis));
+  const fingerprints = [...stored].map(([name, sealed]) => [name, farmKey.fingerprint(open(farmKey, name, sealed))]);
+  return { sealed: Object.fromEntries(stored), fingerprints: Object.fromEntries(fingerprints) };
+}
+
+function open(farmKey: FarmKey, name: string, sealed: string): string {
+  try {
+    return farmKey.open(sealed);
+  } catch (cause) {
+    const message = `The secret "${name}" was sealed under another farm key: set it again.`;
+    throw new FarmError('InvalidConfig', message, { cause });
+  }
+}
+
+function unknownSecrets(uses: readonly SecretUse[], known: readonly string[]): FarmError {
+  const problems = uses.map(({ file, line, column, path, name }): Problem => {
+    const hint = didYouMean(name, known);
+    const message = `${path}: the farm has no secret "${name}"${hint}; an admin sets it with "slipway secret set ${name}"`;
+    return { file, line, column, severity: 'error', code: 'UnknownSecret', message };
+  });
+  const [first] = problems;
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
+  const sentence = `${first?.file}:${first?.line}:${first?.column}: ${first?.message}${more}`;
+  return new FarmError('UnknownSecret', sentence, { details: { problems } });
+}

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest';
+import { systemClock } from '../../common/clock/clock.ts';
+import { createFarmKey } from '../../common/config/sealing.ts';
+import type { FarmEvent } from '../../common/contracts/events.ts';
+import { secretReference } from '../../common/contracts/module/secret-text.ts';
+import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phases/phase-executor.ts';
+import { PhaseRunner } from './phase-runner.ts';
+
+const KEY = createFarmKey('a key of this test');
+const JOB = {
+  layerBuild: '01JD0000000000000000000000',
+  generation: 1,
+  vm: 'vm',
+  phase: 'provision',
+  dispatch: 1,
+} as const;
+
+/** Runs an executor with the secret `pw`, whose value is `hunter2`, and keeps what the farm is told. */
+async function run(execute: PhaseExecutor['execute'], sealed = KEY.seal('hunter2')) {
+  const events: FarmEvent[] = [];
+  const results: PhaseResult[] = [];
+  const lines: string[] = [];
+  const claim = { job: JOB, epoch: 1, secrets: { pw: sealed } } as unknown as PhaseClaim;
+  const store: PhaseStore = {
+    claim: async () => claim,
+    commit: async (_claim, result) => void results.push(result),
+    watch: async (_claim, signal) => signal,
+    assertCurrent: async () => {},
+    emit: async (_claim, event) => void events.push(event),
+    saveScreenshot: async () => {},
+  };
+  const runner = new PhaseRunner({
+    executor: { phase: 'provision', execute },
+    ...{ store, worker: 'here', clock: systemClock },
+    logger: createLogger({ name: 'test', level: 'debug', destination: { write: (line) => lines.push(line) } }),
+    contextOf: () => ({ farmKey: KEY }) as ReturnType<ConstructorParameters<typeof PhaseRunner>[0]['contextOf']>,
+  });
+  await runner.deliver(JOB, new AbortController().signal);
+  return { events, result: results[0], log: lines.join('') };
+}
+
+const line = { event: 'log', module: 'm', vm: 'vm', phase: 'provision', source: 'step', line: 'a hunter2' } as const;
+
+test('an executor gets the values, and whatever it tells the farm is without them', async () => {
+  const filled: string[] = [];
+  const told = await run(async ({ secrets, store, claim, logger }: PhaseContext) => {
+    filled.push(secrets.fill(`x ${secretReference('pw')}`), secrets.secretValue('pw'));
+    await store.emit(claim, line);
+    logger.info({ said: 'hunter2' }, 'Something was said');
+    const failure = { reason: 'StepFailed', message: 'it ended with hunter2', screenshot: false } as const;
+    return { outcome: 'failed', failure: { ...failure, logTail: ['hunter2'], events: ['Warning: hunter2'] } };
+  });
+  expect(filled).toEqual(['x hunter2', 'hunter2']);
+  expect(told.events).toEqual([{ ...line, line: 'a ***' }]);
+  expect(told.result).toMatchObject({
+    failure: { message: 'it ended with ***', logTail: ['***'], events: ['Warning: ***'] },
+  });
+  expect(told.log).toContain('Something was said');
+  expect(told.log).not.toContain('hunter2');
+});
+
+test('what it throws is without them too', async () => {
+  for (const error of [new PhaseFailure('StepFailed', 'not hunter2'), new Error('not hunter2')]) {
+    const told = await run(async () => {
+      throw error;
+    });
+    expect(told.result).toMatchObject({ outcome: 'failed', failure: { message: 'not ***' } });
+    expect(told.log).toContain('The phase failed');
+    expect(told.log).not.toContain('hunter2');
+  }
+});
+
+test('a name that was not kept, and a value of another farm, are failures and not texts for a guest', async () => {
+  const unknown = await run(async ({ secrets }) => {
+    secrets.fill(secretReference('other'));
+    return { outcome: 'succeeded' };
+  });
+  expect(unknown.result).toMatchObject({ outcome: 'failed', failure: { message: expect.stringContaining('"other"') } });
+  const foreign = await run(async () => ({ outcome: 'succeeded' }), createFarmKey('another key').seal('hunter2'));
+  expect(foreign.result).toMatchObject({
+    outcome: 'failed',
+    failure: { message: expect.stringContaining('farm key') },
+  });
+});

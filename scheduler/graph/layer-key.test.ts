@@ -284,7 +284,11 @@ describe('what decides a layerKey', () => {
       return compiledModule({ vms: [vm], files: [{ name: 'f', kind: 'inline', content: text }] });
     };
     const key = (module: CompiledModule, secrets: Record<string, string>) =>
-      layerKey(module, { facts: { sources: {}, files: {}, objects: {}, secrets }, parents: new Map(), fingerprint: String });
+      layerKey(module, {
+        facts: { sources: {}, files: {}, objects: {}, secrets },
+        parents: new Map(),
+        fingerprint: String,
+      });
     const first = key(using('a'), { a: 'print of x' });
     expect(first.unresolved).toEqual([]);
     expect(key(using('b'), { b: 'print of x', a: 'print of y' })).toEqual(first);

@@ -73,7 +73,7 @@ describe('slipway validate', () => {
   it('lets warnings pass, unless it is strict', async () => {
     expect(await slipway(['validate', '-'], WARNS)).toMatchObject({ code: 0, stderr: '0 errors, 1 warning\n' });
     expect(await slipway(['validate', '--strict', '-'], WARNS)).toMatchObject({ code: 1 });
-    const unsupported = GOOD.replace('blank: true }', 'blank: true }, efiFirmware: { tpm: true }');
+    const unsupported = GOOD.replace('blank: true }', 'blank: true }, communicator: { shell: powershell }');
     expect(JSON.parse((await slipway(['validate', '--strict', '--json', '-'], unsupported)).stdout)).toMatchObject({
       ok: false,
       problems: [{ severity: 'warning', code: 'NotYetSupported' }],

@@ -2,11 +2,12 @@ import type { Command } from 'commander';
 import { loadProgram } from '../../cli/program.ts';
 import { describeOptions } from '../../common/config/load-config.ts';
 import { FAILURES } from '../../common/contracts/failures.ts';
+import { moduleJsonSchema } from '../../common/contracts/module/json-schema.ts';
 import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
 import { apiBlocks } from './api-page.ts';
 import { metricsPage } from './metrics-page.ts';
 
-/** A page of `docs/` that is written from the source it describes. */
+/** A file of `docs/` that is written from the source it describes. */
 export interface ReferencePage {
   /** Path from the root of the repository. */
   readonly path: string;
@@ -19,6 +20,7 @@ export const REFERENCE_PAGES: readonly ReferencePage[] = [
   { path: 'docs/metrics.md', render: metricsPage },
   { path: 'docs/api.md', render: () => page('# The HTTP API', NOTICE, ...apiBlocks(table)) },
   { path: 'docs/cli.md', render: cliPage },
+  { path: 'docs/module.schema.json', render: () => `${JSON.stringify(moduleJsonSchema(), null, 2)}\n` },
 ];
 
 const NOTICE = '<!-- Written by `npm run docs`. Change the source it names, not this page. -->';

@@ -40,7 +40,7 @@ describe('a module whose parts lie on the cluster and in a registry', () => {
     const { lines, events } = await build();
     expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
     const [type, key] = pair.public.split(' ');
-    expect(lines).toEqual(['seeded', '[secret]', String(TOKEN.length), 'nothing', `${type} ${key}`, 'version one']);
+    expect(lines).toEqual(['seeded', '***', String(TOKEN.length), 'nothing', `${type} ${key}`, 'version one']);
     expect(JSON.stringify(events)).not.toContain(TOKEN);
   });
 

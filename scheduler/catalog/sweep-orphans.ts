@@ -6,11 +6,11 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
+import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
-import { createAlarm } from '../dispatch/alarm.ts';
 import { type FoundGeneration, sweepVerdict } from './sweep-verdict.ts';
 
 /** Looks this often though nobody said that a work has ended. */

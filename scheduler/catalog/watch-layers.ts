@@ -4,9 +4,9 @@ import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
+import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import { forgetLayer, readLayers, restoreLayer } from '../../common/redis/layers.ts';
-import { createAlarm } from '../dispatch/alarm.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 300_000;

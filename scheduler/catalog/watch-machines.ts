@@ -3,8 +3,8 @@ import { LABELS } from '../../common/contracts/object-names.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
+import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import { type ObservedVm, readUsage, reportCluster, reportTrouble } from '../../common/redis/slots.ts';
-import { createAlarm } from '../dispatch/alarm.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 60_000;

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
+import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { confirmQueued, type Dispatch, takeReady } from '../../common/redis/dispatches.ts';
 import type { Notices } from '../../common/redis/notices.ts';
-import { createAlarm } from './alarm.ts';
 import type { PhaseQueues } from './queues.ts';
 
 /** A notice may be lost: look again after this long though nothing was heard. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../common/clock/clock.ts';
+import type { Clock } from '../clock/clock.ts';
 
 /** Wakes a loop that works whenever there may be something to do. */
 export interface Alarm {

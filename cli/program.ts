@@ -17,6 +17,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   build: () => import('./commands/build.ts'),
   logs: () => import('./commands/logs.ts'),
   ps: () => import('./commands/ps.ts'),
+  console: () => import('./commands/console.ts'),
+  continue: () => import('./commands/continue.ts'),
   cancel: () => import('./commands/cancel.ts'),
   images: () => import('./commands/images.ts'),
   secret: () => import('./commands/secret.ts'),

@@ -4,8 +4,10 @@ import { hostname } from 'node:os';
 import { systemClock } from '../common/clock/clock.ts';
 import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
+import { ownAddress } from '../common/config/own-address.ts';
 import type { ClusterConfig, Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
+import { consoleLinks } from '../common/console/console-link.ts';
 import type { Limits } from '../common/contracts/builds.ts';
 import { objectName } from '../common/contracts/object-names.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
@@ -24,10 +26,12 @@ import { subscribeNotices } from '../common/redis/notices.ts';
 import { BuildService } from './builds/build-service.ts';
 import { newUlid } from './builds/ulid.ts';
 import { watchCluster } from './catalog/watch-cluster.ts';
+import { ConsoleRelays } from './console/console-relays.ts';
 import { runDispatcher } from './dispatch/dispatcher.ts';
 import { PhaseQueues } from './dispatch/queues.ts';
 import { runSafetySweep } from './dispatch/safety-sweep.ts';
 import { createApp } from './http/app.ts';
+import { serveUpgrades } from './http/upgrades.ts';
 import { countEnds, measureFarm } from './measure.ts';
 
 const config = loadConfig();
@@ -103,8 +107,19 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     stopping.abort();
     await Promise.all(loops);
   });
+  const server = createServer();
+  const { url, port } = await listen(resources, server, config.http);
+  const consoles = resources.use(
+    'consoles',
+    new ConsoleRelays({
+      ...{ redis, notices, clock, logger, farmKey },
+      self: { owner, address: ownAddress(config.http, port), rank: 0 },
+      clusterOf: (name) => clusters.find((cluster) => cluster.name === name)?.client,
+    }),
+    (opened) => opened.close(),
+  );
   const app = createApp({
-    ...{ redis, queues, metrics, logger, token, farmKey },
+    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles },
     limits: config.http.limits,
     clusters,
     builds: new BuildService({ redis, clock, farmKey, agent, clusters, retentionMs: config.retention.builds }),
@@ -116,7 +131,9 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       return (client && (await screenshot(client, objectName(identity, vm)).catch(() => undefined))) ?? null;
     },
   });
-  const url = await listen(resources, createServer(app), config.http);
+  const links = { farmKey, clock, find: (machine: string) => consoles.find(machine) };
+  serveUpgrades(server, app, consoleLinks({ ...links, mayType: (machine) => consoles.isWaiting(machine) }));
+  server.on('request', app);
   logger.info({ url, clusters: names }, 'The scheduler is ready');
   process.stdout.write(`${JSON.stringify({ event: 'ready', url })}\n`);
 }
@@ -126,7 +143,11 @@ function limitsOf({ limits }: ClusterConfig): Limits {
 }
 
 /** Open streams would keep the server from closing: clients reconnect elsewhere. */
-async function listen(resources: ReleaseStack, server: Server, { host, port }: Config['http']): Promise<string> {
+async function listen(
+  resources: ReleaseStack,
+  server: Server,
+  { host, port }: Config['http'],
+): Promise<{ url: string; port: number }> {
   server.listen(port, host);
   await once(server, 'listening');
   resources.defer('HTTP server', async () => {
@@ -136,5 +157,5 @@ async function listen(resources: ReleaseStack, server: Server, { host, port }: C
   });
   const address = server.address();
   const listening = typeof address === 'object' && address ? address.port : port;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${listening}`;
+  return { url: `http://${host.includes(':') ? `[${host}]` : host}:${listening}`, port: listening };
 }

@@ -4,6 +4,7 @@ import type { Limits } from '../common/contracts/builds.ts';
 import { PHASES } from '../common/contracts/phases.ts';
 import type { Logger } from '../common/logging/logger.ts';
 import type { FarmMetrics } from '../common/metrics/farm-metrics.ts';
+import { countHandbuilds } from '../common/redis/handbuilds.ts';
 import { readMemory } from '../common/redis/memory.ts';
 import type { NoticeListener } from '../common/redis/notices.ts';
 import { readWorkers } from '../common/redis/presence.ts';
@@ -76,6 +77,7 @@ async function measureCluster(
   }
   metrics.admissionWaiting.set({ cluster, kind: 'imports' }, waiting.imports);
   metrics.admissionWaiting.set({ cluster, kind: 'modules' }, waiting.modules);
+  metrics.handbuildsWaiting.set({ cluster }, await countHandbuilds(redis, cluster));
   metrics.clusterHealthy.set({ cluster }, (await readTrouble(redis, cluster)) === null ? 1 : 0);
   for (const phase of PHASES) {
     const depth = await queues.depth(phase, cluster);
@@ -95,6 +97,7 @@ function forget(metrics: FarmMetrics): void {
     metrics.slotsUsed,
     metrics.slotsLimit,
     metrics.admissionWaiting,
+    metrics.handbuildsWaiting,
     metrics.clusterHealthy,
     metrics.queueDepth,
     metrics.queueOldest,

@@ -1,11 +1,14 @@
+import type { Server } from 'node:http';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { systemClock } from '../common/clock/clock.ts';
 import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
+import { ownAddress } from '../common/config/own-address.ts';
 import type { Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
+import { serveConsoleLinks } from '../common/console/console-link.ts';
 import type { PhaseClaim } from '../common/contracts/phase-store.ts';
 import { PHASES, type Phase, phaseSchema } from '../common/contracts/phases.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
@@ -20,6 +23,7 @@ import { createMetrics, type FarmMetrics } from '../common/metrics/farm-metrics.
 import { serveMetrics } from '../common/metrics/serve-metrics.ts';
 import { assertRedisFit, useRedis } from '../common/redis/connections.ts';
 import { subscribeNotices } from '../common/redis/notices.ts';
+import { WorkerConsoles } from './console/worker-consoles.ts';
 import { EXECUTORS } from './executors.ts';
 import { createMeasuredStore } from './runtime/measured-store.ts';
 import { PhaseRunner } from './runtime/phase-runner.ts';
@@ -57,6 +61,13 @@ async function startWorker(
   const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };
   const worker = `${hostname()}-${process.pid}`;
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
+  const { server, port } = await openMetrics(config, metrics, resources);
+  const consoles = new WorkerConsoles({
+    ...{ redis: producer, clock, logger, worker },
+    address: ownAddress(config.http, port),
+  });
+  // Who watches a console while a boot command is typed only looks.
+  serveConsoleLinks(server, { farmKey, clock, find: (machine) => consoles.find(machine), mayType: () => false });
   const runner = new PhaseRunner({
     ...{ worker, clock, logger },
     executor: EXECUTORS[phase],
@@ -66,10 +77,10 @@ async function startWorker(
       farm: config.farm.name,
       farmKey,
       agent,
+      consoles,
       metrics,
     }),
   });
-  const metricsPort = await openMetrics(config, metrics, resources);
   await startWorkers(
     {
       ...{ phase, worker, runner, redis, clock, logger },
@@ -79,7 +90,7 @@ async function startWorker(
     },
     resources,
   );
-  process.stdout.write(`${JSON.stringify({ event: 'ready', phase, worker, metricsPort })}\n`);
+  process.stdout.write(`${JSON.stringify({ event: 'ready', phase, worker, metricsPort: port })}\n`);
 }
 
 type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: Config['clusters'][number] };
@@ -100,8 +111,12 @@ function clusterOf(clusters: ReadonlyMap<string, OpenCluster>, { cluster }: Phas
   return open;
 }
 
-/** Resolves with the port. The token of the HTTP API guards the metrics too, where there is one. */
-async function openMetrics(config: Config, metrics: FarmMetrics, resources: ReleaseStack): Promise<number> {
+/** The token of the HTTP API guards the metrics too, where there is one. */
+async function openMetrics(
+  config: Config,
+  metrics: FarmMetrics,
+  resources: ReleaseStack,
+): Promise<{ server: Server; port: number }> {
   const { tokenFile, host } = config.http;
   const token = tokenFile === undefined ? {} : { token: loadToken(tokenFile) };
   const server = await serveMetrics(metrics.registry, { host, port: config.metrics.port, ...token });
@@ -110,7 +125,7 @@ async function openMetrics(config: Config, metrics: FarmMetrics, resources: Rele
     server.closeAllConnections();
   });
   const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  return { server, port: typeof address === 'object' && address !== null ? address.port : 0 };
 }
 
 function readOptions(): Options {

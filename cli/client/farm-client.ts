@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import {
   type BuildSummary,
@@ -10,7 +11,6 @@ import {
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { layerRecordSchema } from '../../common/contracts/layers.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
-import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import {
   type CreatedToken,
@@ -19,10 +19,11 @@ import {
   type TokenView,
   tokenViewSchema,
 } from '../../common/contracts/tokens.ts';
-import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
+import { openConsole } from './console-stream.ts';
 import { followEvents, readEvents } from './event-stream.ts';
+import { refusal } from './refusal.ts';
 
 /** What is built: texts with the paths that messages name, and the values of variables. */
 export interface Submission {
@@ -46,6 +47,7 @@ const secretsSchema = z.object({ secrets: z.array(secretViewSchema) });
 const tokensSchema = z.object({ tokens: z.array(tokenViewSchema) });
 /** The largest page that the farm gives. */
 const MAX_PAGE = '1000';
+const continuedSchema = z.object({ step: z.int() });
 const clustersSchema = z.object({ clusters: z.array(clusterViewSchema) });
 type LayerRecord = z.infer<typeof layerRecordSchema>;
 
@@ -100,6 +102,21 @@ export class FarmClient {
 
   async cancel(id: string): Promise<void> {
     await this.#call(`builds/${encodeURIComponent(id)}/cancel`, z.unknown(), { method: 'POST' });
+  }
+
+  /** Lets the step of a VM go on that waits for a person; its index. */
+  async continue(id: string, vm: string): Promise<number> {
+    return (await this.#call(`${vmPath(id, vm)}/continue`, continuedSchema, { method: 'POST' })).step;
+  }
+
+  /** The screen of a VM (PNG): live, or the picture that was kept. */
+  async screenshot(id: string, vm: string): Promise<Buffer> {
+    return Buffer.from(await (await this.#fetch(`${vmPath(id, vm)}/screenshot`, {})).arrayBuffer());
+  }
+
+  /** Opens the console of a VM: raw RFB bytes. */
+  openConsole(id: string, vm: string): Promise<Duplex> {
+    return openConsole(this.#farm, `${this.#farm.url}/api/v1/${vmPath(id, vm)}/vnc`);
   }
 
   /** All of them, newest first. */
@@ -183,22 +200,15 @@ export class FarmClient {
       const why = errorMessage(cause instanceof Error ? (cause.cause ?? cause) : cause);
       throw new FarmError('FarmUnreachable', `The farm at ${this.#farm.url} does not answer: ${why}.`, { cause });
     }
-    if (!response.ok) throw await refusal(response);
+    if (!response.ok) throw refusal(response.status, await response.text());
     return response;
   }
 }
 
-function reuseQuery({ noCache, rebuild }: BuildOptions): Record<string, string | undefined> {
-  return { noCache: noCache ? 'true' : undefined, rebuild: rebuild?.join(',') };
+function vmPath(id: string, vm: string): string {
+  return `builds/${encodeURIComponent(id)}/vms/${encodeURIComponent(vm)}`;
 }
 
-async function refusal(response: Response): Promise<FarmError> {
-  const text = await response.text();
-  try {
-    const { code, detail, problems } = problemDetailsSchema.parse(JSON.parse(text));
-    if (code in ERRORS) return new FarmError(code as ErrorCode, detail, { details: problems ? { problems } : {} });
-  } catch {
-    // Not the farm's own answer: a proxy in between, most likely.
-  }
-  return new FarmError('FarmUnreachable', `The answer was HTTP ${response.status} from something that is no farm.`);
+function reuseQuery({ noCache, rebuild }: BuildOptions): Record<string, string | undefined> {
+  return { noCache: noCache ? 'true' : undefined, rebuild: rebuild?.join(',') };
 }

@@ -40,7 +40,7 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
     { files, variables: flags.var ?? {} },
     { noCache: !flags.cache, rebuild: flags.rebuild ?? [], idempotencyKey: randomUUID() },
   );
-  const output = chooseOutput(flags.json ?? false);
+  const output = chooseOutput(flags.json ?? false, buildId);
   if (!flags.wait) {
     if (flags.json) printJson({ buildId });
     else printLine(buildId);
@@ -77,7 +77,7 @@ export async function followBuild(
 }
 
 /** JSON when asked for, a moving board on a terminal, plain lines otherwise. */
-export function chooseOutput(json: boolean): BuildOutput {
+export function chooseOutput(json: boolean, buildId: string): BuildOutput {
   if (json) return jsonOutput(process.stdout);
-  return process.stdout.isTTY ? terminalOutput(process.stdout) : lineOutput(process.stdout);
+  return process.stdout.isTTY ? terminalOutput(process.stdout, buildId) : lineOutput(process.stdout, buildId);
 }

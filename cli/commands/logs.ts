@@ -25,7 +25,7 @@ export function register(program: Command): void {
       printNote('The farm has no build.');
       return;
     }
-    const output = flags.json ? jsonOutput(process.stdout) : lineOutput(process.stdout);
+    const output = flags.json ? jsonOutput(process.stdout) : lineOutput(process.stdout, buildId);
     if (flags.follow) {
       process.exitCode = await followBuild(client.events(buildId), output, () => undefined);
       return;

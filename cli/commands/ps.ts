@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { BuildView, VmView } from '../../common/contracts/builds.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { describeFailure, seconds } from '../output/build-lines.ts';
+import { describeFailure, describeHandbuild, seconds } from '../output/build-lines.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
+import { printable } from '../output/text.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 interface PsFlags extends ConnectionFlags {
@@ -68,6 +69,12 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
   for (const module of build.modules) {
     const failures = [module.failure, ...module.vms.map((vm) => vm.failure)].filter((failure) => failure !== null);
     for (const failure of failures) printLine(`\n${module.name}\n${describeFailure(failure).join('\n')}`);
+    for (const { vm, handbuild } of module.vms) {
+      if (!handbuild) continue;
+      const name = handbuild.name === null ? '' : ` "${printable(handbuild.name)}"`;
+      printLine(`\n${module.name}/${vm}: step ${handbuild.step + 1}${name} waits for you:`);
+      printLine(describeHandbuild(handbuild.instructions, { buildId: build.buildId, vm }).join('\n'));
+    }
     for (const vm of module.vms) if (vm.screenshot) printLine(`  screen of ${vm.vm}: ${vm.screenshot}`);
   }
 }

@@ -2,8 +2,8 @@ import type { StoredEvent } from '../../common/contracts/events.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
 import { printable } from './text.ts';
 
-/** The sentence that says an event to a person; undefined for what is only of use on a moving display. */
-export function describeEvent(event: StoredEvent): string | undefined {
+/** The sentence that says an event of a build to a person. */
+export function describeEvent(event: StoredEvent, buildId: string): string {
   switch (event.event) {
     case 'build-accepted':
       return `Build ${event.buildId}: ${event.modules.join(', ')}`;
@@ -19,6 +19,11 @@ export function describeEvent(event: StoredEvent): string | undefined {
       return `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}`;
     case 'step-finished':
       return `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, ${event.outcome} after ${seconds(event.durationMs)}`;
+    case 'handbuild-waiting':
+      return [
+        `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, waits for you:`,
+        ...describeHandbuild(event.instructions, { buildId, vm: event.vm }),
+      ].join('\n');
     case 'log':
       return `${event.module}/${event.vm} | ${printable(event.line)}`;
     case 'module-finished':
@@ -39,6 +44,21 @@ export function describeFailure(failure: Failure | undefined): string[] {
     ...failure.events.map((event) => `  event: ${printable(event)}`),
     ...failure.logTail.map((line) => `  | ${printable(line)}`),
     ...(failure.screenshot ? ['  A picture of the screen was kept; `slipway ps` shows where.'] : []),
+  ];
+}
+
+/** What a person is to do, and the commands for it, indented below whose machine it is. */
+export function describeHandbuild(
+  instructions: string,
+  { buildId, vm }: { readonly buildId: string; readonly vm: string },
+): string[] {
+  return [
+    ...instructions
+      .trim()
+      .split('\n')
+      .map((line) => `  > ${printable(line)}`),
+    `  slipway console ${buildId}/${vm}`,
+    `  slipway continue ${buildId} ${vm}`,
   ];
 }
 

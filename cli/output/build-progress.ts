@@ -20,26 +20,22 @@ export function jsonOutput(stdout: NodeJS.WritableStream): BuildOutput {
 }
 
 /** One sentence per line, for pipes and logs. */
-export function lineOutput(stdout: NodeJS.WritableStream): BuildOutput {
+export function lineOutput(stdout: NodeJS.WritableStream, buildId: string): BuildOutput {
   return {
-    show: (event) => {
-      const line = describeEvent(event);
-      if (line !== undefined) stdout.write(`${line}\n`);
-    },
+    show: (event) => void stdout.write(`${describeEvent(event, buildId)}\n`),
     end: () => {},
   };
 }
 
 /** A board of the running machines that is redrawn in place, with finished things scrolling away above it. */
-export function terminalOutput(stdout: NodeJS.WriteStream): BuildOutput {
+export function terminalOutput(stdout: NodeJS.WriteStream, buildId: string): BuildOutput {
   const board = new Map<string, string>();
   const draw = () => logUpdate([...board.values()].join('\n'));
   return {
     show: (event) => {
-      const line = event.event === 'log' ? undefined : describeEvent(event);
-      if (line !== undefined && event.event !== 'phase-started') {
+      if (event.event !== 'log' && event.event !== 'phase-started') {
         logUpdate.clear();
-        stdout.write(`${line}\n`);
+        stdout.write(`${describeEvent(event, buildId)}\n`);
       }
       updateBoard(board, event, stdout.columns ?? 80);
       draw();
@@ -59,13 +55,14 @@ function updateBoard(board: Map<string, string>, event: StoredEvent, columns: nu
     return;
   }
   const place = `  ${key} ${'phase' in event ? bar(event.phase) : bar('provision')}`;
-  const what =
-    event.event === 'log'
-      ? printable(event.line)
-      : event.event === 'step-started'
-        ? `step ${event.name ?? event.step}`
-        : '';
+  const what = whatHappens(event);
   if (event.event !== 'step-finished') board.set(key, `${place} ${what}`.slice(0, columns - 1));
+}
+
+function whatHappens(event: StoredEvent): string {
+  if (event.event === 'log') return printable(event.line);
+  if (event.event === 'step-started') return `step ${event.name ?? event.step + 1}`;
+  return event.event === 'handbuild-waiting' ? `step ${event.name ?? event.step + 1}: waits for a person` : '';
 }
 
 /** `[==> ]`: how far along its four phases a machine is. */

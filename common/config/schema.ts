@@ -65,6 +65,12 @@ export const configSchema = z.strictObject({
   http: z
     .strictObject({
       host: z.string().default('127.0.0.1').describe('Address that the scheduler listens on.'),
+      advertisedHost: z
+        .string()
+        .optional()
+        .describe(
+          'Address under which other processes of the farm reach this one, to show consoles; by default `http.host`, or the first address of the machine where that stands for all.',
+        ),
       port: z.coerce
         .number()
         .int()

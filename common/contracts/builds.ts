@@ -32,10 +32,20 @@ export const stepViewSchema = z.object({
   exitCode: z.int().nullable(),
 });
 
+/** What a VM waits for a person to do at its console. */
+export const handbuildViewSchema = z.object({
+  step: z.int(),
+  name: z.string().nullable(),
+  instructions: z.string(),
+  since: z.int(),
+});
+
 export const vmViewSchema = z.object({
   vm: z.string(),
   phases: z.array(phaseViewSchema).length(PHASES.length),
   steps: z.array(stepViewSchema),
+  /** Null while it waits for nobody. */
+  handbuild: handbuildViewSchema.nullable(),
   failure: failureSchema.nullable(),
   /** API path of the picture kept as evidence, if there is one. */
   screenshot: z.string().nullable(),

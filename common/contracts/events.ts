@@ -40,6 +40,8 @@ export const farmEventSchema = z.discriminatedUnion('event', [
     failure: failureSchema.optional(),
   }),
   z.object({ event: z.literal('step-started'), ...stepFields }),
+  /** The step waits until a person says to continue. */
+  z.object({ event: z.literal('handbuild-waiting'), ...stepFields, instructions: z.string() }),
   z.object({
     event: z.literal('step-finished'),
     ...stepFields,

@@ -27,6 +27,16 @@ export interface PhaseClaim {
   readonly formerClaims: number;
 }
 
+/** What is told of a step that waits for a person. */
+export type HandbuildEvent = Extract<FarmEvent, { event: 'handbuild-waiting' }>;
+
+/** How a step stands that waits for a person. `over`: its time was over before anybody came. */
+export interface PauseState {
+  readonly state: 'waiting' | 'continued' | 'over';
+  /** Since it began to wait, whichever worker saw that. */
+  readonly elapsedMs: number;
+}
+
 /**
  * What workers know of the farm's state. Every method that changes something checks the claim's epoch and throws
  * `Superseded` when a later claim has passed it; all may throw `RedisUnavailable`.
@@ -48,6 +58,15 @@ export interface PhaseStore {
    * (reason `Superseded`). Told by notification, not by polling. Ends with `signal`.
    */
   watch(claim: PhaseClaim, signal: AbortSignal): Promise<AbortSignal>;
+  /**
+   * Begins to wait for a person, or finds that somebody has: tells `event` once, and looks how it stands. `limitMs` is how
+   * long it may wait in all; null: as long as it takes.
+   */
+  pause(claim: PhaseClaim, event: HandbuildEvent, limitMs: number | null): Promise<PauseState>;
+  /** The last step of the VM that has begun to wait for a person in this generation, whatever became of it; or null. */
+  lastPause(claim: PhaseClaim): Promise<number | null>;
+  /** Calls `look` whenever a step of the VM may have begun or ended to wait. Returns how to stop. */
+  onPauseChange(claim: PhaseClaim, look: () => void): () => void;
   /** Keeps a picture of the screen as evidence (PNG), shown by the HTTP API. */
   saveScreenshot(claim: PhaseClaim, png: Buffer): Promise<void>;
 }

@@ -100,6 +100,11 @@ export const ERRORS = {
     http: 409,
     solve: 'Choose another name, or revoke the token that has it.',
   },
+  NotWaiting: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'No `handbuild` step of the VM waits now: not yet, or not any more. `slipway ps BUILD` shows which ones do.',
+  },
   NotFound: {
     kind: 'precondition',
     http: 404,

@@ -158,7 +158,7 @@ export const METRICS = {
     name: 'slipway_step_duration_seconds',
     help: 'How long steps took in guests, by type and outcome.',
     of: ['worker'],
-    labels: { type: ['shell', 'file', 'reboot'], outcome: WENT },
+    labels: { type: ['shell', 'file', 'reboot', 'handbuild'], outcome: WENT },
     buckets: DURATIONS,
   },
   adoptedScripts: {
@@ -217,6 +217,13 @@ export const METRICS = {
     help: 'Phase jobs that the workers of a phase and cluster can run at once; 0 without a worker.',
     of: ['scheduler'],
     labels: { phase: PHASES, cluster: null },
+  },
+  handbuildsWaiting: {
+    type: 'gauge',
+    name: 'slipway_handbuilds_waiting',
+    help: 'Machines whose step waits for a person at the console.',
+    of: ['scheduler'],
+    labels: { cluster: null },
   },
   clusterHealthy: {
     type: 'gauge',

@@ -37,6 +37,8 @@ export const KEYS = {
   slots: (cluster: string) => key('slots', cluster),
   strays: (cluster: string) => key('strays', cluster),
   workers: (cluster: string) => key('workers', cluster),
+  /** Hash of `<work>/<vm>` to the step of it that waits for a person. */
+  handbuilds: (cluster: string) => key('handbuilds', cluster),
   /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: nobody has looked yet. */
   troubles: key('troubles'),
   /** Hash of cluster names to JSON lists of Findings. Absent: nobody has looked yet. */

@@ -33,6 +33,10 @@ export const noticeSchema = z.discriminatedUnion('kind', [
     durationMs: z.number(),
   }),
   z.object({ kind: z.literal('finished'), buildId: z.string(), outcome: outcomeSchema }),
+  /** A step of a VM begins to wait for a person, or waits no more. */
+  z.object({ kind: z.literal('handbuild'), ...work, vm: z.string() }),
+  /** The console of a machine has another owner; empty: none. */
+  z.object({ kind: z.literal('console'), machine: z.string(), owner: z.string() }),
   /** A layer was registered. */
   z.object({ kind: z.literal('layer'), layerKey: z.string(), cluster: z.string() }),
 ]);

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FAILURES, type Failure, type FailureReason } from '../contracts/failures.ts';
 import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
-import type { PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
+import type { HandbuildEvent, PauseState, PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
 import type { JobReference, Phase } from '../contracts/phases.ts';
 import { FarmError } from '../errors/farm-error.ts';
 import { KEYS } from './keys.ts';
@@ -56,6 +56,13 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
       if (reply !== 1) throw superseded(current);
     },
     watch: (current, signal) => watch({ redis, notices }, current, signal),
+    pause: (current, event, limitMs) => pause(redis, current, { event, limitMs }),
+    lastPause: (current) => lastPause(redis, current),
+    onPauseChange: ({ job }, look) =>
+      notices.listen((notice) => {
+        const isOurs = notice.kind === 'handbuild' && notice.layerBuild === job.layerBuild && notice.vm === job.vm;
+        if (isOurs || notice.kind === 'reconnected') look();
+      }),
     saveScreenshot: async (current, png) => {
       const { job } = current;
       await assertCurrent(redis, current);
@@ -100,6 +107,29 @@ async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: P
   if (outcome === 'superseded') throw superseded(current);
   if (outcome !== 'committed') return;
   options.onCommit?.({ phase: current.job.phase, outcome: became, reason: failure?.reason ?? '', elapsedMs });
+}
+
+const pauseReply = z.tuple([z.enum(['waiting', 'continued', 'over', 'superseded', 'cancelled']), z.number()]);
+
+async function pause(
+  redis: Redis,
+  current: PhaseClaim,
+  { event, limitMs }: { readonly event: HandbuildEvent; readonly limitMs: number | null },
+): Promise<PauseState> {
+  const args = [...claimArguments(current), event.step, JSON.stringify(event), limitMs ?? ''];
+  const [state, elapsedMs] = pauseReply.parse(await runScript(redis, 'pause', args));
+  if (state === 'superseded') throw superseded(current);
+  if (state === 'cancelled') throw cancelled(current);
+  return { state, elapsedMs };
+}
+
+async function lastPause(redis: Redis, { job }: PhaseClaim): Promise<number | null> {
+  const fields = await readRedis(redis.hkeys(KEYS.workSteps(job.layerBuild)));
+  const steps = fields.flatMap((field) => {
+    const [vm, step, event] = field.split('/');
+    return vm === job.vm && event === 'handbuild-waiting' ? [Number(step)] : [];
+  });
+  return steps.length === 0 ? null : Math.max(...steps);
 }
 
 /** Notices tell; the claim is also looked at when the watch begins and after every reconnection. */

@@ -62,6 +62,13 @@ export const OVERVIEW: Dashboard = {
             detail: 'slipway-capacity',
           },
         ),
+        lines(
+          'Waiting for people',
+          [{ expr: gauge('handbuildsWaiting', { by: ['cluster'] }), legend: '{{cluster}}' }],
+          {
+            description: 'Machines whose step of type handbuild waits for somebody at the console.',
+          },
+        ),
         lines('Builds ended', [
           { expr: increase('builds', { by: ['outcome'] }, '$__rate_interval'), legend: '{{outcome}}' },
         ]),

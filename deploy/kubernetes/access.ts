@@ -51,13 +51,18 @@ export function networkPolicies(scope: Scope): Part[] {
   const monitoring = {
     namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': values.monitoring.namespace } },
   };
+  // Schedulers show what workers see of the consoles that they type on.
+  const schedulers = { podSelector: { matchLabels: selectorLabels(scope, 'scheduler') } };
   const http = [{ protocol: 'TCP', port: 'http' }];
   return [
     {
       file: 'network-policies',
       when: { path: 'networkPolicy.enabled' },
       objects: [
-        policy(scope, 'workers', { podSelector: { matchLabels: all }, ingress: [{ from: [monitoring], ports: http }] }),
+        policy(scope, 'workers', {
+          podSelector: { matchLabels: all },
+          ingress: [{ from: [monitoring, schedulers], ports: http }],
+        }),
         policy(scope, 'scheduler', {
           podSelector: { matchLabels: selectorLabels(scope, 'scheduler') },
           // Everybody may ask; the token decides.

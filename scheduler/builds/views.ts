@@ -64,9 +64,23 @@ function vmView(build: StoredBuild, work: StoredWork, vm: CompiledVm): VmView {
       };
     }),
     steps: vm.steps.map((step, index) => stepView(work, vm.name, { index, name: step.name, type: step.type })),
+    handbuild: handbuildView(work, vm.name),
     failure: work.failures.get(vm.name) ?? null,
     screenshot: work.screens.has(vm.name) ? path : null,
   };
+}
+
+/** The step that waits for a person, if one does: it has been told of, and neither continued nor ended. */
+function handbuildView(work: StoredWork, vm: string): VmView['handbuild'] {
+  if (work.state !== 'running') return null;
+  for (const [field, { at, event }] of work.steps) {
+    if (!field.startsWith(`${vm}/`) || !field.endsWith('/handbuild-waiting')) continue;
+    const told = farmEventSchema.parse(event);
+    if (told.event !== 'handbuild-waiting') continue;
+    const isOver = ['handbuild-continued', 'step-finished'].some((end) => work.steps.has(`${vm}/${told.step}/${end}`));
+    if (!isOver) return { step: told.step, name: told.name, instructions: told.instructions, since: at };
+  }
+  return null;
 }
 
 function stepView(work: StoredWork, vm: string, step: Pick<StepView, 'index' | 'name' | 'type'>): StepView {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Finding } from '../../common/contracts/findings.ts';
 import { preflight } from '../../common/kubernetes/preflight/preflight.ts';
 import { reportFindings } from '../../common/redis/findings.ts';
-import type { Alarm } from '../dispatch/alarm.ts';
+import type { Alarm } from '../../common/lifecycle/alarm.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 /** What a cluster lacks changes when people change it, in kinds of many groups: too much to watch for too little. */

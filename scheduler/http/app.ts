@@ -6,6 +6,7 @@ import { readRedis } from '../../common/redis/scripts.ts';
 import { authenticate } from './authentication.ts';
 import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
 import { type CatalogRoutesOptions, catalogRoutes } from './catalog-routes.ts';
+import { type ConsoleRoutesOptions, consoleRoutes } from './console-routes.ts';
 import { eventRoutes } from './event-routes.ts';
 import { guardOperations } from './guard.ts';
 import { type HttpLimits, limitConcurrency, limitRefusals, limitRequests } from './limits.ts';
@@ -18,7 +19,11 @@ import { securityHeaders } from './security-headers.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 /** What the HTTP interface works with. */
-export interface AppOptions extends Omit<BuildRoutesOptions, 'admit'>, CatalogRoutesOptions, SecretRoutesOptions {
+export interface AppOptions
+  extends Omit<BuildRoutesOptions, 'admit'>,
+    Omit<ConsoleRoutesOptions, 'admit'>,
+    CatalogRoutesOptions,
+    SecretRoutesOptions {
   /** The token of the configuration: an admin. */
   readonly token: string;
   readonly limits: HttpLimits;
@@ -53,8 +58,8 @@ export function createApp(options: AppOptions): Express {
   app.use(guardOperations(logger));
   app.use(pageRoutes(options));
   const streaming = { ...options, admit: limitConcurrency(limits.streams) };
-  app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), catalogRoutes(options));
-  app.use('/api/v1', secretRoutes(options), tokenRoutes({ redis }));
+  app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), consoleRoutes(streaming));
+  app.use('/api/v1', catalogRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
   app.use(notFound);
   app.use(answerProblems(logger));
   return app;

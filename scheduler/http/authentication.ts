@@ -4,9 +4,12 @@ import type { Redis } from 'ioredis';
 import { BOOTSTRAP_TOKEN } from '../../common/contracts/tokens.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import { findPrincipal, type Principal } from '../../common/redis/tokens.ts';
+import { isUpgrade } from './upgrades.ts';
 
 const COOKIE = 'slipway_token';
 const COOKIE_DAYS = 30;
+/** What a browser offers among the subprotocols of a WebSocket, followed by its token in base64url. */
+const PROTOCOL_BEARER = 'base64url.bearer.authorization.slipway.dev.';
 
 /** What tokens are checked with. */
 export interface AuthenticationOptions {
@@ -39,7 +42,7 @@ export function authenticate({ redis, token, refusalLimit }: AuthenticationOptio
     return findPrincipal(redis, given);
   };
   return async (request, response, next) => {
-    const bearer = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const bearer = readBearer(request.headers);
     const cookie = bearer === undefined ? readCookie(request.headers.cookie) : undefined;
     const principal = await find(bearer ?? cookie);
     if (principal) {
@@ -64,9 +67,13 @@ export function authenticate({ redis, token, refusalLimit }: AuthenticationOptio
   };
 }
 
-/** A browser sends the cookie by itself: what changes something must come from a page of this very host. */
-function refuseForeignPage({ method, headers }: Request): void {
-  if (method === 'GET' || method === 'HEAD') return;
+/**
+ * A browser sends the cookie by itself: what changes something must come from a page of this very host. So must
+ * WebSockets, which browsers let any page open.
+ */
+function refuseForeignPage(request: Request): void {
+  const { method, headers } = request;
+  if ((method === 'GET' || method === 'HEAD') && !isUpgrade(request)) return;
   const { origin = '', host } = headers;
   if (URL.canParse(origin) && new URL(origin).host === host) return;
   throw new FarmError('Forbidden', 'A change with the cookie must come from a page of the farm itself.');
@@ -74,6 +81,15 @@ function refuseForeignPage({ method, headers }: Request): void {
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
+}
+
+/** From the header, or for a browser's WebSocket, which cannot have it, from a subprotocol as Kubernetes has it. */
+function readBearer(headers: Request['headers']): string | undefined {
+  const bearer = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
+  if (bearer !== undefined) return bearer;
+  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
+  const token = offered.find((protocol) => protocol.startsWith(PROTOCOL_BEARER))?.slice(PROTOCOL_BEARER.length);
+  return token === undefined ? undefined : Buffer.from(token, 'base64url').toString();
 }
 
 function readCookie(header: string | undefined): string | undefined {

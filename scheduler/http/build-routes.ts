@@ -3,28 +3,22 @@ import type { Redis } from 'ioredis';
 import type { BuildView } from '../../common/contracts/builds.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
-import {
-  countLivingWorks,
-  readBuild,
-  readBuildPage,
-  readScreenshot,
-  readWork,
-  type StoredWork,
-} from '../../common/redis/builds.ts';
+import { countLivingWorks, readBuildPage, readScreenshot, type StoredWork } from '../../common/redis/builds.ts';
 import { readEvents } from '../../common/redis/event-streams.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
 import { audit } from './audit.ts';
+import { loadBuild, worksWithVm } from './build-works.ts';
 import type { EventRoutesOptions } from './event-routes.ts';
 import type { HttpLimits } from './limits.ts';
 import { readSubmission } from './read-submission.ts';
 import {
   buildsQuerySchema,
   planQuerySchema,
-  screenshotQuerySchema,
   submissionHeadersSchema,
   submissionQuerySchema,
+  vmQuerySchema,
   writeCursor,
 } from './requests.ts';
 
@@ -83,12 +77,9 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
   });
 
   router.get('/builds/:id/vms/:vm/screenshot', async (request, response) => {
-    const { layerBuild } = screenshotQuerySchema.parse(request.query);
+    const { layerBuild } = vmQuerySchema.parse(request.query);
     const { id, vm } = request.params;
-    const { works } = await load(redis, id);
-    const candidates = [...works.values()].filter(
-      (work) => (layerBuild === undefined || work.id === layerBuild) && work.spec.vms.some(({ name }) => name === vm),
-    );
+    const candidates = await worksWithVm(redis, { id, vm, layerBuild });
     for (const work of candidates) {
       const png = (await live(options, work, vm)) ?? (await readScreenshot(redis, work.id, vm));
       if (png) return void response.type('png').set('cache-control', 'no-store').send(png);
@@ -104,16 +95,8 @@ async function refuseFlood(redis: Redis, limit: number): Promise<void> {
   if (living >= limit) throw new FarmError('TooManyRequests', `${living} layers wait or are in the making already.`);
 }
 
-async function load(redis: Redis, id: string) {
-  const build = await readBuild(redis, id);
-  if (!build) throw new FarmError('NotFound', `There is no build "${id}".`);
-  const ids = new Set(build.modules.flatMap(({ layerBuild }) => layerBuild ?? []));
-  const works = await Promise.all([...ids].map((work) => readWork(redis, work)));
-  return { build, works: new Map(works.flatMap((work) => (work ? [[work.id, work] as const] : []))) };
-}
-
 async function view(redis: Redis, id: string): Promise<BuildView> {
-  const { build, works } = await load(redis, id);
+  const { build, works } = await loadBuild(redis, id);
   return buildView(build, works);
 }
 

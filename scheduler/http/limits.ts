@@ -1,4 +1,5 @@
-import type { Request, RequestHandler, Response } from 'express';
+import type { Writable } from 'node:stream';
+import type { Request, RequestHandler } from 'express';
 import { type Options, rateLimit } from 'express-rate-limit';
 import type { Config } from '../../common/config/schema.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -20,14 +21,14 @@ export function limitRefusals({ refusalsPerMinute }: HttpLimits): RequestHandler
   return limitPerMinute({ limit: refusalsPerMinute }, 'Too many requests without a valid token came from here.');
 }
 
-/** Bounds what is served at the same time; each such request holds a connection to Redis. */
-export function limitConcurrency(limit: number): (response: Response) => void {
+/** Bounds what is served at the same time and lasts: streams hold a connection to Redis, consoles a picture. */
+export function limitConcurrency(limit: number): (lasting: Writable) => void {
   let open = 0;
-  return (response) => {
+  return (lasting) => {
     if (open >= limit) throw new FarmError('TooManyRequests', `This scheduler serves ${limit} streams already.`);
-    if (response.destroyed) return;
+    if (lasting.destroyed) return;
     open += 1;
-    response.once('close', () => {
+    lasting.once('close', () => {
       open -= 1;
     });
   };

@@ -121,7 +121,27 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'The screen of a VM: live while it runs, else the picture that was kept.',
     role: 'viewer',
     answers: { 200: { mediaType: 'image/png' } },
-    query: requests.screenshotQuerySchema,
+    query: requests.vmQuerySchema,
+  },
+  {
+    id: 'openConsole',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/vnc',
+    summary:
+      'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. Builders type while a `handbuild` step waits, everybody else looks. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
+    role: 'viewer',
+    answers: { 101: { mediaType: null } },
+    query: requests.vmQuerySchema,
+  },
+  {
+    id: 'continueHandbuild',
+    method: 'post',
+    path: '/api/v1/builds/{id}/vms/{vm}/continue',
+    summary: 'Let the `handbuild` step of a VM go on that waits for a person; `NotWaiting` (409) when none waits.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), vm: z.string(), step: z.int() }) } },
+    query: requests.vmQuerySchema,
+    isAudited: true,
   },
   {
     id: 'listImages',

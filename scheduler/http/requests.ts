@@ -50,7 +50,7 @@ export const imagesQuerySchema = z.strictObject({
   cursor: cursorOf(z.tuple([layerRecordSchema.shape.createdAt, layerRecordSchema.shape.layerKey])),
 });
 
-export const screenshotQuerySchema = z.strictObject({
+export const vmQuerySchema = z.strictObject({
   layerBuild: z
     .string()
     .optional()

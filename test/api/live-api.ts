@@ -5,7 +5,7 @@ import { systemClock } from '../../common/clock/clock.ts';
 import { type Config, configSchema } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
-import { PHASES } from '../../common/contracts/phases.ts';
+import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
@@ -16,8 +16,10 @@ import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
 import { BuildService } from '../../scheduler/builds/build-service.ts';
+import { ConsoleRelays } from '../../scheduler/console/console-relays.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
 import { createApp } from '../../scheduler/http/app.ts';
+import { serveUpgrades } from '../../scheduler/http/upgrades.ts';
 import { measureFarm } from '../../scheduler/measure.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { sampleLayerVm } from '../harness/sample-spec.ts';
@@ -48,6 +50,12 @@ vms:
 `;
 const PICTURE = [0x89, 0x50, 0x4e, 0x47, 0xff, 0x00];
 
+/** How far `work` goes, and who sees it. */
+interface Work {
+  readonly until?: Phase;
+  readonly onClaim?: (claim: PhaseClaim) => void;
+}
+
 export type LiveApi = Awaited<ReturnType<typeof startApi>>;
 
 /** The HTTP interface on a port of its own and a Redis of its own; `limits` replace those of the configuration. */
@@ -73,11 +81,20 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
     clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined } }],
     retentionMs: 60_000,
   });
+  // No machine runs: viewers see the dark screen of before.
+  const self = { owner: 'here', address: 'http://127.0.0.1:1', rank: 0 };
+  const consoles = resources.use(
+    'consoles',
+    new ConsoleRelays({ redis, notices, clock, logger, farmKey, self, clusterOf: () => undefined }),
+    (opened) => opened.close(),
+  );
   const app = createApp({
     redis,
     queues,
     farmKey,
     builds,
+    consoles,
+    clock,
     logger,
     token: TOKEN,
     metrics,
@@ -105,17 +122,19 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
       lines.length = 0;
       for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
     },
-    /** Executes whatever becomes ready until nothing does, and shows every claim. */
-    work: async (onClaim: (claim: PhaseClaim) => void = () => {}) => {
+    store,
+    /** Executes whatever becomes ready, and shows every claim, until nothing does or a phase begins: then its claim. */
+    work: async ({ until, onClaim }: Work = {}): Promise<PhaseClaim | undefined> => {
       for (;;) {
         const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
-        if (jobs.length === 0) return;
+        if (jobs.length === 0) return undefined;
         await queues.add(jobs);
         for (const { reference } of jobs) {
           const claim = await store.claim(reference, 'w1');
           if (!claim) continue;
-          onClaim(claim);
+          onClaim?.(claim);
           const { phase, vm } = reference;
+          if (phase === until) return claim;
           if (phase === 'provision') {
             const log = { event: 'log', phase, source: 'step', line: 'a "module":"line"' } as const;
             await store.emit(claim, { ...log, module: claim.spec.module.name, vm });
@@ -132,6 +151,7 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
 
 async function listen(resources: ReleaseStack, app: ReturnType<typeof createApp>): Promise<string> {
   const http = createServer(app).listen(0, '127.0.0.1');
+  serveUpgrades(http, app, () => false);
   await once(http, 'listening');
   resources.defer('http', async () => {
     http.closeAllConnections();

@@ -55,6 +55,9 @@ const BODIES: Readonly<Record<string, unknown>> = {
 const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];
 const WRONG_TEXT = ['', 'a\0b'];
 
+/** Operations on what has not ended; their success is in console.test.ts. */
+const NEED_A_MACHINE = ['openConsole', 'continueHandbuild'];
+
 function ask(operation: DescribedOperation, { values = known, query = '', body = BODIES[operation.operationId] } = {}) {
   const path = operation.path.replaceAll(/\{(\w+)\}/g, (_match, name: string) => values[name] ?? 'no.body');
   const isText = 'text/plain' in (operation.requestBody?.content ?? {});
@@ -81,6 +84,10 @@ test('every operation answers as it is described', async () => {
   )) {
     const answer = await ask(operation);
     const { operationId: id, responses } = operation;
+    if (NEED_A_MACHINE.includes(id)) {
+      await expectProblem(answer, id);
+      continue;
+    }
     const described = responses[String(answer.status)];
     expect([id, Object.keys(responses)]).toEqual([id, expect.arrayContaining([String(answer.status)])]);
     const [type = '', { schema: shape = undefined } = {}] = Object.entries(described?.content ?? {})[0] ?? [];

@@ -133,8 +133,10 @@ test('a build gets the value that its key was made from, whatever becomes of the
   await api.client.setSecret('token', 'another');
   await api.client.removeSecret('token');
   const opened: Record<string, string> = {};
-  await api.work((claim) => {
-    for (const [name, sealed] of Object.entries(claim.secrets)) opened[name] = createFarmKey('key').open(sealed);
+  await api.work({
+    onClaim: (claim) => {
+      for (const [name, sealed] of Object.entries(claim.secrets)) opened[name] = createFarmKey('key').open(sealed);
+    },
   });
   expect(opened).toEqual({ token: VALUE });
   expect(await api.client.build(buildId)).toMatchObject({ state: 'succeeded' });

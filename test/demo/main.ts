@@ -77,8 +77,7 @@ async function build(client: FarmClient, submission: Parameters<FarmClient['subm
     if (event.event === 'phase-finished' && event.phase === 'boot-keystrokes' && event.outcome === 'succeeded') {
       vmsBooted += 1;
     }
-    const line = describeEvent(event);
-    if (line !== undefined) console.log(`  ${line}`);
+    console.log(`  ${describeEvent(event, buildId)}`);
   }
   const outcome = last?.event === 'build-finished' ? last.outcome : 'failed';
   return { durationMs: systemClock.now() - start, outcome, vmsBooted, buildId };

@@ -22,8 +22,7 @@ export async function followBuild(
   for await (const event of client.events(buildId)) {
     if (event.event === 'phase-started') started += 1;
     if (event.event === 'build-finished') outcome = event.outcome;
-    const line = describeEvent(event);
-    if (line !== undefined) console.log(`  ${line}`);
+    console.log(`  ${describeEvent(event, buildId)}`);
   }
   return { outcome, started, durationMs: systemClock.now() - start };
 }

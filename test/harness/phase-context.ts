@@ -1,6 +1,7 @@
 import { systemClock } from '../../common/clock/clock.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
+import { Screen } from '../../common/console/screen.ts';
 import type { FarmEvent } from '../../common/contracts/events.ts';
 import type { LayerRecord, LayerSpec } from '../../common/contracts/layers.ts';
 import type { PhaseStore } from '../../common/contracts/phase-store.ts';
@@ -11,6 +12,7 @@ import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
 import { openSecrets } from '../../workers/runtime/claimed-secrets.ts';
+import type { ConsoleHost } from '../../workers/console/worker-consoles.ts';
 
 /** A phase of a VM to be run without a queue. */
 export interface StagedPhase {
@@ -28,6 +30,11 @@ export interface StagedPhase {
 
 const AGENT = createGuardedAgent({ allowPrivateAddresses: true });
 
+/** Consoles that nobody watches. */
+const UNWATCHED: ConsoleHost = {
+  hold: async () => ({ screen: new Screen(1, 1), show: () => {}, release: async () => {} }),
+};
+
 /** The context of an executor with a store that only remembers: every claim stays current. */
 export function stagePhase(staged: StagedPhase) {
   const { clusterConfig, spec, vm, phase, parents = {} } = staged;
@@ -42,6 +49,9 @@ export function stagePhase(staged: StagedPhase) {
     watch: refuse,
     assertCurrent: async () => {},
     emit: async (_claim, event) => void events.push(event),
+    pause: refuse,
+    lastPause: async () => null,
+    onPauseChange: () => () => {},
     saveScreenshot: async (_claim, png) => void screenshots.push(png),
   };
   const layerBuild = staged.layerBuild ?? '01J00000000000000000000000';
@@ -59,6 +69,7 @@ export function stagePhase(staged: StagedPhase) {
     farmKey,
     secrets: openSecrets(claim, farmKey),
     agent: AGENT,
+    consoles: UNWATCHED,
     metrics: createMetrics(),
     logger: createLogger({ name: 'test', level: 'silent' }),
     clock: systemClock,

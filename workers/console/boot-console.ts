@@ -1,10 +1,11 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../common/clock/clock.ts';
+import { openVncSession } from '../../common/console/rfb2-session.ts';
+import type { VncSession } from '../../common/console/vnc-session.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import { openVncSession } from './rfb2-session.ts';
 import type { BootTyping } from './typing.ts';
-import type { VncSession } from './vnc-session.ts';
+import type { HeldConsole } from './worker-consoles.ts';
 
 const RETRY_MS = 500;
 /** How long a console that cannot be opened is tried again. */
@@ -14,6 +15,8 @@ export interface BootConsole {
   readonly typing: BootTyping;
   /** Opens the raw RFB stream. */
   readonly dial: (signal: AbortSignal) => Promise<Duplex>;
+  /** What the sessions draw on, and who shows them to viewers. */
+  readonly held: Pick<HeldConsole, 'screen' | 'show'>;
   /** Called with the time when the first session is open. */
   readonly onAttached: (time: number) => void;
   /** Called before keys are sent: throws when they must not be. */
@@ -34,6 +37,7 @@ export async function typeOnConsole(console: BootConsole): Promise<boolean> {
   for (let attached = false; ; attached = true) {
     const session = await openSession(console);
     if (!attached) console.onAttached(clock.now());
+    console.held.show(session);
     try {
       await typing.run(session, { clock, signal, beforeBatch });
       return true;
@@ -48,11 +52,11 @@ export async function typeOnConsole(console: BootConsole): Promise<boolean> {
   }
 }
 
-async function openSession({ dial, clock, logger, signal }: BootConsole): Promise<VncSession> {
+async function openSession({ dial, held, clock, logger, signal }: BootConsole): Promise<VncSession> {
   const startedAt = clock.now();
   for (;;) {
     try {
-      return await openVncSession({ stream: await dial(signal), clock, signal });
+      return await openVncSession({ stream: await dial(signal), screen: held.screen, clock, signal });
     } catch (error) {
       signal.throwIfAborted();
       const passing = error instanceof FarmError && error.kind === 'unavailable';

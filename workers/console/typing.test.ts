@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
+import { openVncSession } from '../../common/console/rfb2-session.ts';
 import { type BootEvent, parseBootCommand } from '../../common/contracts/boot-command/parse.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { openVncSession } from './rfb2-session.ts';
 import { BootTyping } from './typing.ts';
 
 /** A real QEMU without a disk: its trace tells each key event that reached the machine, in order. */

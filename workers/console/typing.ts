@@ -1,7 +1,7 @@
 import type { Clock } from '../../common/clock/clock.ts';
+import type { VncSession } from '../../common/console/vnc-session.ts';
 import type { BootEvent } from '../../common/contracts/boot-command/parse.ts';
 import { delayUntil } from './delay.ts';
-import type { VncSession } from './vnc-session.ts';
 
 /** QEMU plays a queued key event every 10 ms; measured 45 to 50 keys (two events each) a second. */
 const EVENT_MS = 11;

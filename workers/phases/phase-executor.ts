@@ -9,6 +9,7 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import type { ClaimedSecrets } from '../runtime/claimed-secrets.ts';
+import type { ConsoleHost } from '../console/worker-consoles.ts';
 
 /** Everything an executor may use. It ends its waits when `signal` is aborted (cancelled, or another worker took over). */
 export interface PhaseContext {
@@ -23,6 +24,8 @@ export interface PhaseContext {
   readonly secrets: ClaimedSecrets;
   /** What the worker itself fetches users' URLs through. */
   readonly agent: Agent;
+  /** Consoles to type on. */
+  readonly consoles: ConsoleHost;
   readonly metrics: FarmMetrics;
   readonly logger: Logger;
   readonly clock: Clock;

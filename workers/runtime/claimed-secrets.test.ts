@@ -30,6 +30,9 @@ async function run(execute: PhaseExecutor['execute'], sealed = KEY.seal('hunter2
     assertCurrent: async () => {},
     emit: async (_claim, event) => void events.push(event),
     saveScreenshot: async () => {},
+    pause: async () => ({ state: 'waiting', elapsedMs: 0 }),
+    lastPause: async () => null,
+    onPauseChange: () => () => {},
   };
   const runner = new PhaseRunner({
     executor: { phase: 'provision', execute },

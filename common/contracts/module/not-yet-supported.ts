@@ -14,7 +14,6 @@ interface UnsupportedRow {
 
 /** Everything that is in the model but cannot be executed by this version. It is refused at submission, never ignored. */
 export const NOT_YET_SUPPORTED: readonly UnsupportedRow[] = [
-  { path: 'vms[].provisioners[].type', values: ['handbuild'], what: 'steps of type handbuild are' },
   { path: 'vms[].provisioners[].type', values: ['windows-update'], what: 'steps of type windows-update are' },
   { path: 'vms[].communicator.shell', values: ['powershell'], what: 'the shell powershell is' },
 ];

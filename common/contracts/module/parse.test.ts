@@ -313,7 +313,6 @@ vms:
     const module = compile(everything);
     expect(module.notYetSupported.map(({ path, line }) => `${path} in line ${line}`).sort()).toEqual([
       'vms[0].communicator.shell in line 8',
-      'vms[0].provisioners[0].type in line 10',
       'vms[0].provisioners[1].type in line 11',
     ]);
     expect(module.notYetSupported.length).toBe(NOT_YET_SUPPORTED.length);

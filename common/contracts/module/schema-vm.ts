@@ -168,7 +168,7 @@ const provisionerSchema = map(
       ).optional(),
       updateLimit: wholeNumber('Updates in one round.', { min: 1, max: 100_000, whenMissing: 1000 }).optional(),
     }).optional(),
-    handbuild: map('Waits until a person has done something at the console.', {
+    handbuild: map('Waits until a person has worked at the console and says to continue; all timeouts run on.', {
       instructions: text('What the person is to do.'),
     }).optional(),
   },

@@ -1,7 +1,8 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
-import { buildScope } from '../../cluster/build-scope.ts';
+import { type BuildScope, buildScope } from '../../cluster/build-scope.ts';
 import { machineEnd } from '../../guest/machine-life.ts';
 import { timed } from '../../runtime/timed.ts';
+import { whileUnavailable } from '../../runtime/while-unavailable.ts';
 import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { awaitLogin, awaitSignOfLife } from './evidence-of-boot.ts';
 import { ensureMachine, ensureStarted } from './start-machine.ts';
@@ -17,15 +18,24 @@ export const bootExecutor: PhaseExecutor = {
     const scope = buildScope(context);
     const { vm } = scope;
     const machine = await ensureMachine(context, scope);
-    const typed = isTyped(machine);
-    const started = await ensureStarted(context, scope.names.machine(vm.name));
-    const isOff = machineEnd(started.vmi) === 'Succeeded';
-    const { sshWait, typingDuration } = context.metrics;
-    if (vm.bootCommand.length > 0 && !typed && !isOff) {
-      await timed(context, typingDuration, () => typeBootCommand(context, scope, started));
-    }
+    if (vm.bootCommand.length > 0 && !isTyped(machine)) await startAndType(context, scope);
+    else await ensureStarted(context, scope.names.machine(vm.name));
     const needsLogin = vm.steps.length > 0 || vm.cloudInit !== null;
+    const { sshWait } = context.metrics;
     await timed(context, sshWait, () => (needsLogin ? awaitLogin(context, scope) : awaitSignOfLife(context, scope)));
     return { outcome: 'succeeded' };
   },
 };
+
+async function startAndType(context: PhaseContext, scope: BuildScope): Promise<void> {
+  const { claim, clock, signal, consoles, metrics } = context;
+  const name = scope.names.machine(scope.vm.name);
+  const held = await whileUnavailable({ clock, signal }, () => consoles.hold(name, claim.epoch));
+  try {
+    const started = await ensureStarted(context, name);
+    if (machineEnd(started.vmi) === 'Succeeded') return;
+    await timed(context, metrics.typingDuration, () => typeBootCommand(context, scope, { ...started, held }));
+  } finally {
+    await held.release();
+  }
+}

@@ -9,6 +9,7 @@ import { type BuildScope, guestRoute } from '../../cluster/build-scope.ts';
 import { loginKeys } from '../../cluster/login-keys.ts';
 import { typeOnConsole } from '../../console/boot-console.ts';
 import { BootTyping } from '../../console/typing.ts';
+import type { HeldConsole } from '../../console/worker-consoles.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import { openOrAbandon } from '../../runtime/open-or-abandon.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
@@ -31,6 +32,8 @@ export interface TypingTarget {
   readonly vmi: VirtualMachineInstance;
   /** Whether this executor started the machine: then waits count from the moment when the console is attached. */
   readonly fresh: boolean;
+  /** The console, held since before the machine was started: nobody else can have a session with it. */
+  readonly held: HeldConsole;
 }
 
 /**
@@ -48,7 +51,7 @@ export async function typeBootCommand(context: PhaseContext, scope: BuildScope, 
   }
   let marked = false;
   const played = typeOnConsole({
-    ...{ typing, clock, logger, signal },
+    ...{ typing, clock, logger, signal, held: target.held },
     dial: (dialing) => openOrAbandon(openSubresourceStream(cluster, name, { stream: 'vnc' }), dialing),
     onAttached: (time) => typing.startedAt(since ?? time),
     beforeBatch: async () => {

@@ -2,6 +2,7 @@ import { FarmError } from '../../../common/errors/farm-error.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
 import { PhaseFailure } from '../phase-executor.ts';
 import { runFileStep } from './file-step.ts';
+import { runHandbuildStep } from './handbuild-step.ts';
 import { runRebootStep } from './reboot-step.ts';
 import { runShellStep, StepFailure } from './shell-step.ts';
 import type { StepContext, StepOutcome } from './step-context.ts';
@@ -41,6 +42,8 @@ function dispatch(context: StepContext): Promise<StepOutcome> {
       return runFileStep({ ...context, step });
     case 'reboot':
       return runRebootStep({ ...context, step });
+    case 'handbuild':
+      return runHandbuildStep({ ...context, step });
     default:
       throw new FarmError('NotYetSupported', `Steps of type "${step.type}" cannot be executed yet.`);
   }

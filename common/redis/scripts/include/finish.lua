@@ -162,6 +162,8 @@ local function stopWork(work, verdict, failure)
     redis.call('HDEL', key('flights'), work.layerKey)
   end
   redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
+  -- Nobody is waited for any more.
+  for vm in words(work.vms) do redis.call('HDEL', key('handbuilds', work.cluster), work.id .. '/' .. vm) end
   local phases = redis.call('HGETALL', key('work', work.id, 'phases'))
   for index = 1, #phases, 2 do
     local field, phase = phases[index], cjson.decode(phases[index + 1])

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
-import { systemClock } from '../../common/clock/clock.ts';
+import { systemClock } from '../clock/clock.ts';
 import { openVncSession } from './rfb2-session.ts';
 
 /** What rfb2 0.2.2 does wrong, and that here it costs a session, never the process or for ever. */

@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../../common/clock/clock.ts';
-import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
-import { type Rfb2Client, Rfb2Stream, startRfb2 } from './rfb2-client.ts';
+import type { Clock } from '../clock/clock.ts';
+import { errorMessage, FarmError } from '../errors/farm-error.ts';
+import { askAcknowledgement, type Rfb2Client, Rfb2Stream, startRfb2 } from './rfb2-client.ts';
+import { Screen } from './screen.ts';
 import type { VncSession } from './vnc-session.ts';
 
 /** How a console session is opened. */
@@ -10,13 +11,18 @@ export interface VncSessionOptions {
   readonly stream: Duplex;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** What it draws on. @defaultValue a screen that nobody sees */
+  readonly screen?: Screen;
   /** Bound of the handshake and of every later answer. @defaultValue 10 s */
   readonly answerTimeoutMs?: number;
 }
 
+/** Pause between a picture and the request for the next one. */
+const PICTURE_MS = 50;
+
 /**
  * Opens an RFB 3.8 session (no authentication) with rfb2. The library's known faults are contained here: it sees only
- * encodings that it can read, what it throws ends the session instead of the process, and whatever makes it fall silent
+ * encodings that can be read, what it throws ends the session instead of the process, and whatever makes it fall silent
  * runs into the deadline.
  * @throws ConnectionLost, or the reason of the signal.
  */
@@ -41,26 +47,39 @@ class Rfb2Session implements VncSession {
   /** Resolves when the handshake is over and the first picture was read; rejects when the session is lost before. */
   readonly ready: Promise<void>;
   readonly #stream: Duplex;
+  readonly #wire: Rfb2Stream;
+  readonly #screen: Screen;
   readonly #clock: Clock;
   readonly #answerTimeoutMs: number;
   readonly #client: Rfb2Client;
   readonly #lost = new AbortController();
-  #turn: Promise<void>;
-  #updated = () => {};
+  #firstPicture = () => {};
+  #isFollowed = false;
+  /** Whether a request for a picture is under way: the first one is the library's own. */
+  #isAsked = true;
+  #isResized = false;
+  /** Barriers that wait; the first one stands for the acknowledgement that comes by itself. */
+  readonly #barriers: (() => void)[] = [() => {}];
 
-  constructor({ stream, clock, answerTimeoutMs = 10_000 }: VncSessionOptions) {
+  constructor({ stream, clock, screen = new Screen(1, 1), answerTimeoutMs = 10_000 }: VncSessionOptions) {
     this.#stream = stream;
     this.#clock = clock;
+    this.#screen = screen;
     this.#answerTimeoutMs = answerTimeoutMs;
-    const wire = new Rfb2Stream((bytes) => void (stream.destroyed || stream.write(bytes)));
-    this.#client = startRfb2(wire, () => this.#updated());
+    this.#wire = new Rfb2Stream((bytes) => void (stream.destroyed || stream.write(bytes)));
+    this.#client = startRfb2(this.#wire, screen, {
+      onPicture: (isResized) => this.#onPicture(isResized),
+      onAcknowledged: () => this.#barriers.shift()?.(),
+    });
     this.#client.on('error', (error) => this.#lose(errorMessage(error), error));
     stream.on('error', (error) => this.#lose(errorMessage(error), error));
     for (const end of ['end', 'close']) stream.on(end, () => this.#lose('the server closed the connection'));
-    this.ready = this.#turn = this.#nextUpdate();
+    this.ready = this.#answer((resolve) => {
+      this.#firstPicture = resolve;
+    });
     stream.on('data', (bytes: Buffer) => {
       try {
-        wire.emit('data', bytes);
+        if (!this.lost.aborted) this.#wire.emit('data', bytes);
       } catch (error) {
         this.#lose(errorMessage(error), error);
       }
@@ -71,21 +90,30 @@ class Rfb2Session implements VncSession {
     return this.#lost.signal;
   }
 
+  get backlog(): number {
+    return this.#stream.writableLength;
+  }
+
   key(keysym: number, down: boolean): void {
     this.lost.throwIfAborted();
     this.#client.keyEvent(keysym, down ? 1 : 0);
   }
 
-  /** One request at a time, because the server may answer two with one update. */
-  barrier(): Promise<void> {
-    this.#turn = this.#turn.then(() => {
-      this.lost.throwIfAborted();
-      const update = this.#nextUpdate();
-      this.#client.requestUpdate(0, 0, 0, 1, 1);
-      return update;
-    });
-    this.#turn.catch(() => {});
-    return this.#turn;
+  pointer(x: number, y: number, buttons: number): void {
+    this.lost.throwIfAborted();
+    this.#client.pointerEvent(x, y, buttons);
+  }
+
+  async barrier(): Promise<void> {
+    this.lost.throwIfAborted();
+    const answer = this.#answer((resolve) => void this.#barriers.push(resolve));
+    askAcknowledgement(this.#wire);
+    await answer;
+  }
+
+  follow(isWanted: boolean): void {
+    this.#isFollowed = isWanted;
+    this.#ask();
   }
 
   close(): void {
@@ -98,10 +126,32 @@ class Rfb2Session implements VncSession {
     this.#stream.destroy();
   }
 
-  async #nextUpdate(): Promise<void> {
+  #onPicture(isResized: boolean): void {
+    this.#firstPicture();
+    this.#isResized ||= isResized;
+    this.#screen.changed();
+    this.#clock.after(PICTURE_MS, this.lost).then(
+      () => {
+        this.#isAsked = false;
+        this.#ask();
+      },
+      () => {},
+    );
+  }
+
+  /** One request at a time: the server remembers what changes until it is asked. */
+  #ask(): void {
+    if (!this.#isFollowed || this.#isAsked || this.lost.aborted) return;
+    this.#isAsked = true;
+    const { width, height } = this.#client;
+    this.#client.requestUpdate(this.#isResized ? 0 : 1, 0, 0, width, height);
+    this.#isResized = false;
+  }
+
+  async #answer(start: (resolve: () => void) => void): Promise<void> {
     const settled = new AbortController();
-    const update = new Promise<void>((resolve, reject) => {
-      this.#updated = resolve;
+    const answer = new Promise<void>((resolve, reject) => {
+      start(resolve);
       this.lost.addEventListener('abort', () => reject(this.lost.reason), { signal: settled.signal });
     });
     this.#clock.after(this.#answerTimeoutMs, settled.signal).then(
@@ -109,7 +159,7 @@ class Rfb2Session implements VncSession {
       () => {},
     );
     try {
-      await update;
+      await answer;
     } finally {
       settled.abort();
     }

@@ -1,0 +1,35 @@
+import type { Duplex } from 'node:stream';
+import { createWebSocketStream, WebSocket } from 'ws';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import type { FarmAddress } from './connection.ts';
+import { refusal } from './refusal.ts';
+
+const HANDSHAKE_MS = 15_000;
+
+/** Opens a console of the farm: raw RFB bytes. @throws FarmUnreachable, or what the farm answered */
+export async function openConsole({ url, token }: FarmAddress, at: string): Promise<Duplex> {
+  const socket = new WebSocket(at.replace(/^http/, 'ws'), 'binary', {
+    headers: { authorization: `Bearer ${token}` },
+    handshakeTimeout: HANDSHAKE_MS,
+    perMessageDeflate: false,
+  });
+  // Before it is open: the farm speaks first, and at once. Whoever reads it sees its errors.
+  const stream = createWebSocketStream(socket);
+  stream.on('error', () => {});
+  await new Promise<void>((resolve, reject) => {
+    socket.once('open', resolve);
+    socket.on('unexpected-response', async (_request, response) => {
+      const body = await response
+        .setEncoding('utf8')
+        .toArray()
+        .catch(() => []);
+      reject(refusal(response.statusCode ?? 0, body.join('')));
+    });
+    socket.on('error', (cause) =>
+      reject(
+        new FarmError('FarmUnreachable', `The farm at ${url} does not answer: ${errorMessage(cause)}.`, { cause }),
+      ),
+    );
+  });
+  return stream;
+}

@@ -1,0 +1,93 @@
+import type { Duplex } from 'node:stream';
+import { RfbViewer, type ViewerInput } from './rfb-viewer.ts';
+import { Screen } from './screen.ts';
+import type { VncSession } from './vnc-session.ts';
+
+/** What is shown before there is a picture. */
+const DARK = { width: 720, height: 400 };
+/** A source that reads slower than this gets no more input. */
+const MOST_BACKLOG = 64 * 1024;
+
+export interface ViewerOptions {
+  readonly name: string;
+  /** Asked for each input: what may not be typed is dropped. */
+  readonly mayType: () => boolean;
+  /** Called once, when the viewer is gone. */
+  readonly onEnd?: (cause: Error | undefined) => void;
+}
+
+/**
+ * A console that any number of people see. Its source, a session with the machine or with another process that has one,
+ * may come, go and be replaced; viewers stay, and go on from the last picture.
+ */
+export class SharedConsole {
+  readonly screen = new Screen(DARK.width, DARK.height);
+  readonly #viewers = new Set<RfbViewer>();
+  readonly #onViewers: (count: number) => void;
+  #session: VncSession | undefined;
+
+  /** `onViewers` hears how many there are whenever that changes. */
+  constructor(onViewers: (count: number) => void = () => {}) {
+    this.#onViewers = onViewers;
+  }
+
+  get viewers(): number {
+    return this.#viewers.size;
+  }
+
+  /** Serves a viewer on a stream, which is destroyed with it. */
+  attach(stream: Duplex, { name, mayType, onEnd }: ViewerOptions): void {
+    const held = new Set<number>();
+    const viewer = new RfbViewer({
+      stream,
+      name,
+      screen: this.screen,
+      onInput: (input) => this.#input(input, { held, isAllowed: mayType() }),
+      onEnd: (cause) => {
+        // Nobody lifts the keys of a viewer that went away.
+        for (const keysym of held) this.#send({ type: 'key', keysym, down: false });
+        this.#viewers.delete(viewer);
+        this.#changed();
+        onEnd?.(cause);
+      },
+    });
+    this.#viewers.add(viewer);
+    this.#changed();
+  }
+
+  /** Shows what the session draws on `screen`, and sends it what may be typed, until it is lost or replaced. */
+  show(session: VncSession): void {
+    this.#session?.follow(false);
+    this.#session = session;
+    session.follow(this.viewers > 0);
+    const forget = () => {
+      if (this.#session === session) this.#session = undefined;
+    };
+    session.lost.addEventListener('abort', forget, { once: true });
+  }
+
+  /** Sends all viewers away. */
+  close(): void {
+    for (const viewer of this.#viewers) viewer.close();
+  }
+
+  #changed(): void {
+    this.#session?.follow(this.viewers > 0);
+    this.#onViewers(this.viewers);
+  }
+
+  /** A key that was pressed while it was allowed may always be lifted. */
+  #input(input: ViewerInput, viewer: { readonly held: Set<number>; readonly isAllowed: boolean }): void {
+    const isLift = input.type === 'key' && !input.down && viewer.held.delete(input.keysym);
+    if (!viewer.isAllowed && !isLift) return;
+    if (this.#send(input) && input.type === 'key' && input.down) viewer.held.add(input.keysym);
+  }
+
+  #send(input: ViewerInput): boolean {
+    const session = this.#session;
+    if (!session || session.lost.aborted || session.backlog > MOST_BACKLOG) return false;
+    if (input.type === 'key') session.key(input.keysym, input.down);
+    else session.pointer(input.x, input.y, input.buttons);
+    return true;
+  }
+}

@@ -1,0 +1,36 @@
+-- A step waits for a person. The first call tells everybody; later ones, of whichever worker, look how it stands.
+--
+-- KEYS[1]  prefix of the farm
+-- ARGV     layerBuild, generation, vm, phase, epoch, step, event (JSON), then
+--          [8] ms that it may wait, or '' for as long as it takes
+--
+-- returns  {'continued' | 'waiting' | 'over' | 'superseded' | 'cancelled', ms since it began to wait}
+--
+-- handbuilds:<cluster>  hash: "<work>/<vm>" -> step that waits
+-- work:<id>:steps       "<vm>/<step>/handbuild-waiting" -> "<time> <event>", "<vm>/<step>/handbuild-continued" -> "<time> {}"
+-- @include farm events
+local work, vm, step = loadWork(ARGV[1]), ARGV[3], ARGV[6]
+local phase = work and loadPhase(work.id, vm .. '/' .. ARGV[4])
+if not phase or work.generation ~= tonumber(ARGV[2]) or phase.epoch ~= tonumber(ARGV[5]) or phase.state ~= 'running' then
+  return { 'superseded', 0 }
+end
+if work.state == 'stopping' then return { 'cancelled', 0 } end
+
+local steps, mark = key('work', work.id, 'steps'), vm .. '/' .. step .. '/handbuild-'
+local waiting = key('handbuilds', work.cluster)
+local began = redis.call('HGET', steps, mark .. 'waiting')
+if not began then
+  began = NOW .. ' ' .. ARGV[7]
+  redis.call('HSET', steps, mark .. 'waiting', began)
+  redis.call('HSET', waiting, work.id .. '/' .. vm, step)
+  tellWork(work, ARGV[7])
+  notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
+end
+local elapsed = NOW - tonumber(string.match(began, '^%d+'))
+if redis.call('HEXISTS', steps, mark .. 'continued') == 1 then return { 'continued', elapsed } end
+if redis.call('HGET', waiting, work.id .. '/' .. vm) ~= step then return { 'over', elapsed } end
+local limit = tonumber(ARGV[8])
+if not limit or elapsed < limit then return { 'waiting', elapsed } end
+redis.call('HDEL', waiting, work.id .. '/' .. vm)
+notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
+return { 'over', elapsed }

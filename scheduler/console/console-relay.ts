@@ -1,0 +1,247 @@
+import type { Duplex } from 'node:stream';
+import { dialConsole, type LinkOptions } from '../../common/console/console-link.ts';
+import { openVncSession } from '../../common/console/rfb2-session.ts';
+import { SharedConsole, type ViewerOptions } from '../../common/console/shared-console.ts';
+import { objectName } from '../../common/contracts/object-names.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { openSubresourceStream } from '../../common/kubernetes/subresource-stream.ts';
+import { waitFor } from '../../common/kubernetes/wait-for.ts';
+import { type Alarm, createAlarm } from '../../common/lifecycle/alarm.ts';
+import { readWorkState } from '../../common/redis/builds.ts';
+import {
+  type ConsoleHolder,
+  type ConsoleLeaseOptions,
+  keepConsole,
+  releaseConsole,
+  takeConsole,
+} from '../../common/redis/console-leases.ts';
+import { readHandbuild } from '../../common/redis/handbuilds.ts';
+import type { NoticeListener, Notices } from '../../common/redis/notices.ts';
+
+/** Notices may be lost: everything is looked at again after this. */
+const LOOK_AGAIN_MS = 30_000;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5_000;
+const FOR_EVER_MS = 2 ** 31 - 1;
+
+/** What relays work with. */
+export interface ConsoleRelayOptions extends ConsoleLeaseOptions, LinkOptions {
+  readonly notices: Notices;
+  /** This process as others see it. */
+  readonly self: ConsoleHolder;
+  clusterOf(name: string): ClusterClient | undefined;
+}
+
+/** A VM of a layer build, in whichever generation. */
+export interface RelayedVm {
+  readonly cluster: string;
+  readonly layerBuild: string;
+  readonly vm: string;
+}
+
+/** Somebody who looks; `mayType` says whether the role allows it at all. */
+export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
+  readonly mayType: boolean;
+}
+
+/**
+ * The console of one VM, for all who look at it through this scheduler: from before its machine is there until the work
+ * on it ends, over restarts and generations. While anybody looks, one of these holds:
+ *
+ *   nobody has the console      this scheduler takes it, waits for the machine to run, and has the one session with it
+ *   another process has it      (a worker that types, another scheduler) this one is a viewer there
+ *
+ * Whenever the console changes hands, or a session is lost, it looks anew; viewers keep the last picture meanwhile.
+ */
+export class ConsoleRelay {
+  readonly #options: ConsoleRelayOptions;
+  readonly #vm: RelayedVm;
+  readonly #shared: SharedConsole;
+  readonly #alarm: Alarm;
+  readonly #onEnd: () => void;
+  #serving: Promise<void> | undefined;
+  /** Aborted when nobody looks any more. */
+  #unwatched = new AbortController();
+  /** Aborted when what is being done was overtaken by a notice. */
+  #round = new AbortController();
+  #machine = '';
+  /** Who has the console, as far as this round knows. */
+  #holder = '';
+  #isWaiting = false;
+
+  /** `onEnd` is called whenever nobody looks any more, or the work has ended. */
+  constructor(options: ConsoleRelayOptions, vm: RelayedVm, onEnd: () => void) {
+    this.#options = options;
+    this.#vm = vm;
+    this.#onEnd = onEnd;
+    this.#alarm = createAlarm(options.clock);
+    this.#shared = new SharedConsole((viewers) => {
+      if (viewers === 0) this.#leave();
+    });
+  }
+
+  /** The console when it is `machine`'s and this process has the session, for other schedulers. */
+  consoleOf(machine: string): SharedConsole | undefined {
+    return machine === this.#machine && this.#holder === this.#options.self.owner ? this.#shared : undefined;
+  }
+
+  /** Whether a step waits for a person: only then anything may be typed. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
+  /** Lets somebody look, and type while a step waits if that is allowed to them. */
+  attach(stream: Duplex, { name, mayType, onEnd }: RelayViewer): void {
+    const viewer = { name, mayType: () => mayType && this.#isWaiting };
+    this.#shared.attach(stream, onEnd ? { ...viewer, onEnd } : viewer);
+    this.#serving ??= this.#serve();
+  }
+
+  /** Sends everybody away; resolves when the console was given back. */
+  async end(): Promise<void> {
+    this.#shared.close();
+    this.#leave();
+    await this.#serving;
+  }
+
+  #leave(): void {
+    this.#unwatched.abort(new FarmError('Cancelled', 'Nobody looks at the console any more.'));
+  }
+
+  async #serve(): Promise<void> {
+    const stop = this.#options.notices.listen((notice) => this.#hear(notice));
+    // Somebody may come while the last one's leaving is being carried out.
+    for (let isOver = false; this.#shared.viewers > 0 && !isOver; ) {
+      this.#unwatched = new AbortController();
+      isOver = await this.#run();
+    }
+    stop();
+    this.#serving = undefined;
+    this.#onEnd();
+    this.#shared.close();
+  }
+
+  /** Resolves when nobody looks, or with true when the work has ended. */
+  async #run(): Promise<boolean> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#unwatched;
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      this.#round = new AbortController();
+      this.#holder = '';
+      this.#alarm.reset();
+      const startedAt = clock.now();
+      try {
+        await this.#look();
+        if (!(await this.#follow(AbortSignal.any([signal, this.#round.signal])))) return true;
+      } catch (error) {
+        logger.debug({ err: error, ...this.#vm }, 'A console is not shown at the moment');
+      }
+      // What lasted begins anew at once; what does not succeed is tried with growing pauses.
+      const lasted = clock.now() - startedAt > LONGEST_PAUSE_MS;
+      pauseMs = lasted || this.#round.signal.aborted ? FIRST_PAUSE_MS : Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      if (!this.#round.signal.aborted) await this.#alarm.within(pauseMs, signal);
+    }
+    return false;
+  }
+
+  /** Shows the console as long as it can. False when the work has ended: there is nothing to show any more. */
+  async #follow(signal: AbortSignal): Promise<boolean> {
+    const { redis, self } = this.#options;
+    const { layerBuild, vm } = this.#vm;
+    const work = await readWorkState(redis, layerBuild);
+    if (!work || work.finishedAt !== null) return false;
+    this.#machine = objectName({ layerBuild, generation: work.generation }, vm);
+    const holder = await takeConsole(redis, this.#machine, self);
+    this.#holder = holder.owner;
+    if (holder.owner === self.owner) await this.#own(signal);
+    else await this.#join(holder.address, signal);
+    return true;
+  }
+
+  /** Has the one session with the machine, as long as the console is ours. */
+  async #own(signal: AbortSignal): Promise<void> {
+    const machine = this.#machine;
+    const over = new AbortController();
+    const kept = keepConsole(this.#options, { machine, holder: this.#options.self }, over.signal).then(() =>
+      over.abort(new FarmError('Superseded', 'Another process has the console now.')),
+    );
+    try {
+      await this.#showMachine(AbortSignal.any([signal, over.signal]));
+    } finally {
+      over.abort();
+      await kept;
+      await releaseConsole(this.#options, machine, this.#options.self);
+    }
+  }
+
+  async #showMachine(signal: AbortSignal): Promise<void> {
+    const { clusterOf, redis, self } = this.#options;
+    const [machine, cluster] = [this.#machine, clusterOf(this.#vm.cluster)];
+    if (!cluster)
+      throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${this.#vm.cluster}".`);
+    await waitFor(
+      cluster,
+      { resource: RESOURCES.instances, name: machine },
+      { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to run', until: isRunning },
+    );
+    // A worker takes the console before it starts the machine: whoever still has it here evicts nobody.
+    if ((await takeConsole(redis, machine, self)).owner !== self.owner) return;
+    await this.#show(
+      await openSubresourceStream(cluster, machine, { stream: 'vnc', preserveSession: true, signal }),
+      signal,
+    );
+  }
+
+  async #join(address: string, signal: AbortSignal): Promise<void> {
+    await this.#show(await dialConsole(this.#options, { address, machine: this.#machine, signal }), signal);
+  }
+
+  /** Resolves when the session is lost. */
+  async #show(stream: Duplex, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const session = await openVncSession({ stream, clock, signal, screen: this.#shared.screen });
+    this.#shared.show(session);
+    try {
+      const ended = AbortSignal.any([session.lost, signal]);
+      while (!ended.aborted) {
+        await clock.after(LOOK_AGAIN_MS, ended).catch(() => undefined);
+        if (!ended.aborted) await this.#look();
+      }
+    } finally {
+      session.close();
+    }
+  }
+
+  #hear(notice: Parameters<NoticeListener>[0]): void {
+    if (notice.kind === 'reconnected') void this.#look().catch(() => undefined);
+    else if (notice.kind === 'console') {
+      if (notice.machine === this.#machine && this.#isNews(notice.owner)) this.#again('The console has changed hands.');
+    } else if ('layerBuild' in notice && notice.layerBuild === this.#vm.layerBuild) {
+      if (notice.kind === 'ended') this.#again('The machine is not wanted any more.');
+      if (notice.kind === 'handbuild' || notice.kind === 'stop') void this.#look().catch(() => undefined);
+    }
+  }
+
+  /** What this process itself takes and gives back is none. */
+  #isNews(owner: string): boolean {
+    const self = this.#options.self.owner;
+    return owner !== this.#holder && owner !== self && !(owner === '' && this.#holder === self);
+  }
+
+  #again(why: string): void {
+    this.#round.abort(new FarmError('Superseded', why));
+    this.#alarm.ring();
+  }
+
+  async #look(): Promise<void> {
+    this.#isWaiting = (await readHandbuild(this.#options.redis, this.#vm)) !== null;
+  }
+}
+
+function isRunning(vmi: VirtualMachineInstance | undefined): true | undefined {
+  return vmi?.status?.phase === 'Running' ? true : undefined;
+}

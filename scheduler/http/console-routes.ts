@@ -1,0 +1,87 @@
+import type { Writable } from 'node:stream';
+import { Router } from 'express';
+import type { Redis } from 'ioredis';
+import { createWebSocketStream } from 'ws';
+import type { Clock } from '../../common/clock/clock.ts';
+import { webSockets } from '../../common/console/console-link.ts';
+import { keepSocketAlive } from '../../common/console/socket-life.ts';
+import { includesRole } from '../../common/contracts/tokens.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import type { StoredWork } from '../../common/redis/builds.ts';
+import { continueHandbuild, readHandbuild } from '../../common/redis/handbuilds.ts';
+import type { ConsoleRelays } from '../console/console-relays.ts';
+import { audit } from './audit.ts';
+import { principalOf } from './authentication.ts';
+import { onlyWork, worksWithVm } from './build-works.ts';
+import { vmQuerySchema } from './requests.ts';
+import { isUpgrade, takeUpgrade } from './upgrades.ts';
+
+/** What the routes work with. */
+export interface ConsoleRoutesOptions {
+  readonly redis: Redis;
+  readonly consoles: ConsoleRelays;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Counts what lasts until it is closed. @throws TooManyRequests */
+  admit(lasting: Writable): void;
+}
+
+/** Consoles of VMs for people, and the word that a step waits for. */
+export function consoleRoutes(options: ConsoleRoutesOptions): Router {
+  const { redis, admit, consoles, clock, logger } = options;
+  const router = Router();
+  const sockets = webSockets();
+
+  router.get('/builds/:id/vms/:vm/vnc', async (request, response) => {
+    const { id, vm } = request.params;
+    const { layerBuild } = vmQuerySchema.parse(request.query);
+    const works = await worksWithVm(redis, { id, vm, layerBuild });
+    const work = onlyWork(works.length > 1 ? works.filter(isLiving) : works, vm);
+    if (!work) throw new FarmError('NotFound', `The build makes no VM "${vm}".`);
+    if (!isLiving(work)) throw new FarmError('NotFound', `The work on VM "${vm}" has ended: there is no console.`);
+    if (!isUpgrade(request))
+      throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
+    admit(request.socket);
+    const who = principalOf(request);
+    const upgrade = takeUpgrade(request);
+    if (!upgrade) return void response.destroy();
+    const about = { build: id, vm, layerBuild: work.id, who: who.name, role: who.role };
+    logger.info(about, 'Somebody opens a console');
+    sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, (socket) => {
+      void keepSocketAlive(socket, clock);
+      consoles.attach(
+        createWebSocketStream(socket),
+        { cluster: work.cluster, layerBuild: work.id, vm },
+        {
+          name: `${work.spec.module.name}/${vm}`,
+          mayType: includesRole(who.role, 'builder'),
+          onEnd: (cause) => logger.info({ ...about, err: cause }, 'A console is closed'),
+        },
+      );
+    });
+  });
+
+  router.post('/builds/:id/vms/:vm/continue', async (request, response) => {
+    const { id, vm } = request.params;
+    const { layerBuild } = vmQuerySchema.parse(request.query);
+    const works = await worksWithVm(redis, { id, vm, layerBuild });
+    if (works.length === 0) throw new FarmError('NotFound', `The build makes no VM "${vm}".`);
+    const steps = await Promise.all(
+      works.map(({ id: work, cluster }) => readHandbuild(redis, { cluster, layerBuild: work, vm })),
+    );
+    const work = onlyWork(
+      works.filter((_, index) => steps[index] !== null),
+      vm,
+    );
+    const step = work ? await continueHandbuild(redis, work.id, vm) : null;
+    if (step === null) throw new FarmError('NotWaiting', `No step of VM "${vm}" waits for a person.`);
+    audit(response, { outcome: 'continued', subject: `${vm}/${step}` });
+    response.status(202).json({ buildId: id, vm, step });
+  });
+  return router;
+}
+
+function isLiving({ finishedAt }: StoredWork): boolean {
+  return finishedAt === null;
+}

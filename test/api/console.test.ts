@@ -1,0 +1,148 @@
+import { once } from 'node:events';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { FarmClient } from '../../cli/client/farm-client.ts';
+import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
+import type { Role } from '../../common/contracts/tokens.ts';
+import { openViewer } from '../harness/console-viewer.ts';
+import { LAB, type LiveApi, startApi, TOKEN } from './live-api.ts';
+
+const MODULE = `
+name: desk
+vms:
+  - name: vm
+    source: { blank: true }
+    resources: { cpu: 1, memory: 1Gi }
+    provisioners: [{ name: by hand, type: handbuild, handbuild: { instructions: Press Accept. } }]
+`;
+
+let api: LiveApi;
+let buildId: string;
+
+beforeAll(async () => {
+  api = await startApi();
+});
+
+beforeEach(async () => {
+  await api.reset();
+  buildId = (await api.client.submit({ files: [{ path: 'desk.yaml', text: MODULE }], variables: {} })).buildId;
+});
+
+afterAll(() => api.close());
+
+const tokenOf = async (role: Role) => (await api.client.createToken({ role })).token;
+const as = (token: string) => new FarmClient({ url: api.url, token });
+const handbuild = async () => (await api.client.build(buildId)).modules[0]?.vms[0]?.handbuild;
+
+/** Brings the build to its step and lets that wait, as its worker does. */
+async function waiting(limitMs: number | null = null): Promise<{ claim: PhaseClaim; look: () => Promise<string> }> {
+  const claim = await api.work({ until: 'provision' });
+  if (!claim) throw new Error('The build has a provision phase.');
+  expect(await api.store.lastPause(claim)).toBeNull();
+  const about = { module: 'desk', vm: 'vm', step: 0, name: 'by hand', type: 'handbuild' };
+  const event = { event: 'handbuild-waiting', ...about, instructions: 'Press Accept.' } as const;
+  const look = async () => (await api.store.pause(claim, event, limitMs)).state;
+  expect(await look()).toBe('waiting');
+  return { claim, look };
+}
+
+test('a step waits, is seen to, and goes on once', async () => {
+  const builder = as(await tokenOf('builder'));
+  await expect(builder.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });
+  await expect(builder.continue(buildId, 'nobody')).rejects.toMatchObject({ code: 'NotFound' });
+  const { look } = await waiting();
+  expect(await handbuild()).toMatchObject({ step: 0, name: 'by hand', instructions: 'Press Accept.' });
+  await expect(as(await tokenOf('viewer')).continue(buildId, 'vm')).rejects.toMatchObject({ code: 'Forbidden' });
+  const both = await Promise.allSettled([builder.continue(buildId, 'vm'), builder.continue(buildId, 'vm')]);
+  expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  // Whoever looks, and however late, sees it.
+  expect([await look(), await look()]).toEqual(['continued', 'continued']);
+  expect(await handbuild()).toBeNull();
+  const outcomes = api.audited().map(({ what, outcome }) => `${what} ${outcome}`);
+  expect(outcomes.filter((line) => line.startsWith('continue'))).toEqual([
+    ...['continueHandbuild NotWaiting', 'continueHandbuild NotFound', 'continueHandbuild Forbidden'],
+    ...['continueHandbuild continued', 'continueHandbuild NotWaiting'],
+  ]);
+});
+
+test('tells the events of a step once, whoever takes it over', async () => {
+  const { claim, look } = await waiting();
+  const next = await api.store.claim(claim.job, 'w2');
+  await expect(look()).rejects.toMatchObject({ code: 'Superseded' });
+  if (!next) throw new Error('The job is still current.');
+  const about = { module: 'desk', vm: 'vm', step: 0, name: 'by hand', type: 'handbuild' };
+  const event = { event: 'handbuild-waiting', ...about, instructions: 'Press Accept.' } as const;
+  expect(await api.store.lastPause(next)).toBe(0);
+  expect(await api.store.pause(next, event, null)).toMatchObject({ state: 'waiting' });
+  await api.client.continue(buildId, 'vm');
+  expect(await api.store.pause(next, event, null)).toMatchObject({ state: 'continued' });
+  const told: string[] = [];
+  for await (const each of api.client.pastEvents(buildId)) told.push(each.event);
+  expect(told.filter((name) => name === 'handbuild-waiting').length).toBe(1);
+});
+
+test('does not go on when its time is over, nor when the build was cancelled', async () => {
+  const { look } = await waiting(1);
+  await expect.poll(look).toBe('over');
+  await expect(api.client.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });
+  expect(await look()).toBe('over');
+
+  await api.reset();
+  buildId = (await api.client.submit({ files: [{ path: 'desk.yaml', text: MODULE }], variables: {} })).buildId;
+  const second = await waiting();
+  const metrics = async () => (await api.call('/metrics')).text();
+  expect(await metrics()).toContain(`slipway_handbuilds_waiting{cluster="${LAB.name}"} 1`);
+  await api.client.cancel(buildId);
+  await expect(api.client.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });
+  await expect(second.look()).rejects.toMatchObject({ code: 'Cancelled' });
+  expect(await handbuild()).toBeNull();
+  expect(await metrics()).toContain(`slipway_handbuilds_waiting{cluster="${LAB.name}"} 0`);
+});
+
+test('shows a console before there is a machine, until the build ends', async () => {
+  const stream = await as(await tokenOf('viewer')).openConsole(buildId, 'vm');
+  const { session, screen } = await openViewer(stream);
+  expect([screen.width, screen.height]).toEqual([720, 400]);
+  expect(session.lost.aborted).toBe(false);
+  await api.client.cancel(buildId);
+  await expect.poll(() => session.lost.aborted).toBe(true);
+  await expect(api.client.openConsole(buildId, 'vm')).rejects.toMatchObject({ code: 'NotFound' });
+});
+
+test('lets a browser in by a subprotocol, and by the cookie only from a page of its own', async () => {
+  const token = Buffer.from(TOKEN).toString('base64url');
+  const bearer = `base64url.bearer.authorization.slipway.dev.${token}`;
+  expect(await open({ protocols: ['binary', bearer] })).toBe('binary');
+  expect(await open({ protocols: ['binary', `${bearer}x`] })).toBe(401);
+  expect(await open({ protocols: ['binary'] })).toBe(401);
+  const cookie = `slipway_token=${encodeURIComponent(TOKEN)}`;
+  expect(await open({ headers: { cookie, origin: api.url } })).toBe('binary');
+  expect(await open({ headers: { cookie, origin: 'http://evil.example' } })).toBe(403);
+  expect(await open({ headers: { cookie } })).toBe(403);
+});
+
+test.each([
+  ['a VM that is not there', '/vms/nobody/vnc', 404],
+  ['another path', '/vms/vm/nothing', 404],
+  ['an unknown query', '/vms/vm/vnc?token=x', 400],
+])('refuses a WebSocket to %s as any request', async (_, path, status) => {
+  expect(await open({ headers: { authorization: `Bearer ${TOKEN}` }, path })).toBe(status);
+});
+
+interface Opening {
+  readonly protocols?: readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly path?: string;
+}
+
+/** The subprotocol that was chosen, or the status of the refusal. */
+async function open({ protocols = ['binary'], headers = {}, path = '/vms/vm/vnc' }: Opening): Promise<string | number> {
+  const url = `${api.url.replace(/^http/, 'ws')}/api/v1/builds/${buildId}${path}`;
+  const socket = new WebSocket(url, [...protocols], { headers });
+  socket.on('error', () => {});
+  const refused = once(socket, 'unexpected-response').then(([, response]) => response.statusCode as number);
+  refused.catch(() => {});
+  const outcome = await Promise.race([once(socket, 'open').then(() => socket.protocol), refused]);
+  socket.terminate();
+  return outcome;
+}

@@ -20,7 +20,9 @@ const httpLimits = z.strictObject({
   refusalsPerMinute: count
     .default(120)
     .describe('Requests without a valid token that one address may send in a minute before it is told to wait.'),
-  streams: count.default(500).describe('Event streams and waiting requests that one scheduler serves at once.'),
+  streams: count
+    .default(500)
+    .describe('Event streams, waiting requests and consoles that one scheduler serves at once.'),
   layers: count
     .default(50_000)
     .describe('Layers that may wait or be in the making; beyond it nothing more is accepted.'),

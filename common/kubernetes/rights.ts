@@ -67,7 +67,8 @@ const PREFLIGHT: Grants = {
  * test suite records, per role and in both directions.
  */
 const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
-  // scheduler/catalog: watches machines and snapshots, mirrors layers, sweeps; scheduler/http: live screenshots.
+  // scheduler/catalog: watches machines and snapshots, mirrors layers, sweeps; scheduler/http: live screenshots;
+  // scheduler/console: the VNC session that viewers share.
   scheduler: [
     PREFLIGHT,
     TEARDOWN,

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Finding } from '../../common/contracts/findings.ts';
 import { preflight } from '../../common/kubernetes/preflight/preflight.ts';
-import { reportFindings } from '../../common/redis/findings.ts';
 import type { Alarm } from '../../common/lifecycle/alarm.ts';
+import { reportFindings } from '../../common/redis/findings.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 /** What a cluster lacks changes when people change it, in kinds of many groups: too much to watch for too little. */

@@ -1,5 +1,5 @@
-import { holdLease } from '../../common/redis/leases.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
+import { holdLease } from '../../common/redis/leases.ts';
 import { inspectCluster } from './inspect-cluster.ts';
 import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
 import { watchLayers } from './watch-layers.ts';

@@ -11,8 +11,8 @@ import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
-import { openSecrets } from '../../workers/runtime/claimed-secrets.ts';
 import type { ConsoleHost } from '../../workers/console/worker-consoles.ts';
+import { openSecrets } from '../../workers/runtime/claimed-secrets.ts';
 
 /** A phase of a VM to be run without a queue. */
 export interface StagedPhase {

@@ -2,8 +2,8 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { type BootEvent, parseBootCommand } from '../../common/contracts/boot-command/parse.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { printable } from '../../common/text/printable.ts';
 import { printJson, printLine, printNote } from '../output/print.ts';
-import { printable } from '../output/text.ts';
 
 interface BootCommandOptions {
   readonly json?: true;

@@ -6,6 +6,7 @@ import { hasErrors } from '../../common/contracts/module/problem.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 import { type Problem, problemSchema } from '../../common/contracts/problems.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { printable } from '../../common/text/printable.ts';
 import { surveyGraph } from '../../scheduler/graph/expand.ts';
 import { EMPTY_CATALOG, offlineFacts } from '../../scheduler/graph/facts.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
@@ -13,7 +14,6 @@ import { type BuildOptions, FarmClient, type Submission } from '../client/farm-c
 import { counted, paint, printJson, printLine, printNote } from '../output/print.ts';
 import { countProblems, formatProblem } from '../output/problems.ts';
 import { printTable } from '../output/table.ts';
-import { printable } from '../output/text.ts';
 import { readModuleFiles } from '../read-modules.ts';
 import { addConnectionFlags, addModuleFlags, type ModuleFlags } from './shared-flags.ts';
 

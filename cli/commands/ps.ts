@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { BuildView, VmView } from '../../common/contracts/builds.ts';
+import { seconds } from '../../common/text/durations.ts';
+import { printable } from '../../common/text/printable.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { describeFailure, describeHandbuild, seconds } from '../output/build-lines.ts';
+import { describeFailure, describeHandbuild } from '../output/build-lines.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
-import { printable } from '../output/text.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 interface PsFlags extends ConnectionFlags {

@@ -1,6 +1,7 @@
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
-import { printable } from './text.ts';
+import { seconds } from '../../common/text/durations.ts';
+import { printable } from '../../common/text/printable.ts';
 
 /** The sentence that says an event of a build to a person. */
 export function describeEvent(event: StoredEvent, buildId: string): string {
@@ -60,13 +61,6 @@ export function describeHandbuild(
     `  slipway console ${buildId}/${vm}`,
     `  slipway continue ${buildId} ${vm}`,
   ];
-}
-
-/** Milliseconds as people say them: `840 ms`, `12.3 s`, `4 min 10 s`. */
-export function seconds(ms: number): string {
-  if (ms < 1_000) return `${ms} ms`;
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
 }
 
 function stepName({ name, type }: { name: string | null; type: string }): string {

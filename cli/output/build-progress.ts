@@ -1,8 +1,8 @@
 import logUpdate from 'log-update';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
+import { printable } from '../../common/text/printable.ts';
 import { describeEvent } from './build-lines.ts';
-import { printable } from './text.ts';
 
 /** Shows the events of one build to whoever asked for it. */
 export interface BuildOutput {

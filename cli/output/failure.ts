@@ -1,7 +1,7 @@
 import { ERRORS } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { printable } from '../../common/text/printable.ts';
 import { paint, printNote } from './print.ts';
-import { printable } from './text.ts';
 
 /** Ends the program with 1 and a sentence; what to do about it follows. Never a stack trace. */
 export function reportFailure(error: unknown): void {

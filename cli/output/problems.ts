@@ -1,6 +1,6 @@
 import type { Problem } from '../../common/contracts/problems.ts';
+import { printable } from '../../common/text/printable.ts';
 import { counted, paint } from './print.ts';
-import { printable } from './text.ts';
 
 /** `file:line:column: error: message (Code)`, as editors and CI jump to it. */
 export function formatProblem(problem: Problem): string {

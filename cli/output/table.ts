@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { printable } from './text.ts';
+import { printable } from '../../common/text/printable.ts';
 
 const NO_LINES = {
   ...{ top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '' },

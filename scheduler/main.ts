@@ -5,6 +5,7 @@ import { systemClock } from '../common/clock/clock.ts';
 import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
 import { ownAddress } from '../common/config/own-address.ts';
+import { packagePath } from '../common/config/package-root.ts';
 import type { ClusterConfig, Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
 import { consoleLinks } from '../common/console/console-link.ts';
@@ -121,6 +122,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const app = createApp({
     ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles },
     limits: config.http.limits,
+    consoleFolder: packagePath('dist', 'dashboards', 'console'),
     clusters,
     builds: new BuildService({ redis, clock, farmKey, agent, clusters, retentionMs: config.retention.builds }),
     isReady: () => !signal.aborted,

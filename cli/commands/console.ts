@@ -7,7 +7,7 @@ import { assert, errorMessage, FarmError } from '../../common/errors/farm-error.
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { printLine, printNote } from '../output/print.ts';
-import { printable } from '../output/text.ts';
+import { printable } from '../../common/text/printable.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 interface ConsoleFlags extends ConnectionFlags {

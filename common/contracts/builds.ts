@@ -72,6 +72,10 @@ export const buildViewSchema = z.object({
   createdAt: z.int(),
   finishedAt: time,
   modules: z.array(moduleViewSchema),
+  /** The chain of phase jobs (`<module>.<vm>.<phase>`) that was expected to last longest, reused modules left out. */
+  criticalPath: z.array(z.string()),
+  /** Id of the last event that the view is sure to contain: a stream goes on from there. `0`: none. */
+  lastEventId: z.string(),
 });
 
 /** One row of `GET /builds`. */

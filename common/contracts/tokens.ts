@@ -11,6 +11,10 @@ export function includesRole(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
 
+/** `GET /whoami`: the name of the token that asks, and what it may. */
+export const identitySchema = z.object({ name: z.string(), role: roleSchema });
+export type Identity = z.infer<typeof identitySchema>;
+
 /** Name of the token of the configuration; no other token can have it. */
 export const BOOTSTRAP_TOKEN = 'bootstrap';
 

@@ -33,6 +33,12 @@ export async function* readEvents(
   }
 }
 
+/** Id of the newest event of a build; `0` when there is none. @throws RedisUnavailable */
+export async function readLastEventId(redis: Redis, buildId: string): Promise<string> {
+  const [newest] = await readRedis(redis.xrevrange(KEYS.buildEvents(buildId), '+', '-', 'COUNT', 1));
+  return newest?.[0] ?? '0';
+}
+
 /** The events of a build after `lastEventId` up to now, on any connection. @throws RedisUnavailable */
 export async function* readPastEvents(
   redis: Redis,

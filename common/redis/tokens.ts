@@ -1,7 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type CreatedToken, type Role, roleSchema, type TokenView, tokenViewSchema } from '../contracts/tokens.ts';
+import {
+  type CreatedToken,
+  type Identity,
+  type Role,
+  roleSchema,
+  type TokenView,
+  tokenViewSchema,
+} from '../contracts/tokens.ts';
 import { FarmError } from '../errors/farm-error.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
@@ -10,11 +17,8 @@ import { readRedis, runScript } from './scripts.ts';
 const PREFIX = 'slipway_';
 const TOKEN_BYTES = 32;
 
-/** Who speaks: the name of a token and what it may. */
-export interface Principal {
-  readonly name: string;
-  readonly role: Role;
-}
+/** Who speaks. */
+export type Principal = Readonly<Identity>;
 
 /** A token to be made. */
 export interface TokenOrder {

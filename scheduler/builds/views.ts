@@ -10,7 +10,10 @@ import type {
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
+import type { PlanJob } from '../../common/contracts/plans.ts';
 import type { BuildModule, StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import { criticalPath } from '../graph/critical-path.ts';
+import { phaseJobs, snapshotJobIds } from '../graph/phase-jobs.ts';
 
 /** Row of a list. Modules that have not ended are as far as their build. */
 export function buildSummary({ id, state, createdAt, finishedAt, modules, results }: StoredBuild): BuildSummary {
@@ -19,10 +22,26 @@ export function buildSummary({ id, state, createdAt, finishedAt, modules, result
 }
 
 /** A build with all of its works; a work that was forgotten leaves its module without VMs. */
-export function buildView(build: StoredBuild, works: ReadonlyMap<string, StoredWork>): BuildView {
+export function buildView(build: StoredBuild, works: ReadonlyMap<string, StoredWork>, lastEventId: string): BuildView {
   const { id, state, createdAt, finishedAt, modules } = build;
   const views = modules.map((module) => moduleView(build, module, works.get(module.layerBuild ?? '')));
-  return { buildId: id, state, createdAt, finishedAt, modules: views };
+  const path = criticalPath(jobsOf(modules, works));
+  return { buildId: id, state, createdAt, finishedAt, modules: views, criticalPath: path, lastEventId };
+}
+
+/** The jobs of what is built or joined, under the names that the build knows the modules by; parents come first. */
+function jobsOf(modules: readonly BuildModule[], works: ReadonlyMap<string, StoredWork>): PlanJob[] {
+  const snapshots = new Map<string, readonly string[]>();
+  return modules.flatMap(({ name, layerBuild, dependsOn }) => {
+    const work = works.get(layerBuild ?? '');
+    if (!work) return [];
+    const module = { ...work.spec.module, name };
+    snapshots.set(name, snapshotJobIds(module));
+    return phaseJobs(
+      module,
+      namesIn(dependsOn).flatMap((parent) => snapshots.get(parent) ?? []),
+    );
+  });
 }
 
 function moduleView(build: StoredBuild, module: BuildModule, work: StoredWork | undefined): ModuleView {
@@ -36,11 +55,15 @@ function moduleView(build: StoredBuild, module: BuildModule, work: StoredWork | 
     layerBuild: module.layerBuild ?? null,
     generation: work?.generation ?? null,
     cluster: work?.cluster ?? result?.images[0]?.cluster ?? null,
-    dependsOn: dependsOn.split(' ').filter((parent) => parent !== ''),
+    dependsOn: namesIn(dependsOn),
     vms: work ? work.spec.module.vms.map((vm) => vmView(build, work, vm)) : [],
     images: result?.images ?? [],
     failure: result?.failure ?? null,
   };
+}
+
+function namesIn(dependsOn: string): string[] {
+  return dependsOn.split(' ').filter((name) => name !== '');
 }
 
 function workState(work: StoredWork | undefined): BuildState {

@@ -6,6 +6,7 @@ import { readRedis } from '../../common/redis/scripts.ts';
 import { authenticate } from './authentication.ts';
 import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
 import { type CatalogRoutesOptions, catalogRoutes } from './catalog-routes.ts';
+import { consolePages } from './console-pages.ts';
 import { type ConsoleRoutesOptions, consoleRoutes } from './console-routes.ts';
 import { eventRoutes } from './event-routes.ts';
 import { guardOperations } from './guard.ts';
@@ -16,6 +17,7 @@ import { queueBoard } from './queue-board.ts';
 import { referencePage } from './reference-page.ts';
 import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
 import { securityHeaders } from './security-headers.ts';
+import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 /** What the HTTP interface works with. */
@@ -28,6 +30,8 @@ export interface AppOptions
   readonly token: string;
   readonly limits: HttpLimits;
   readonly logger: Logger;
+  /** Where the compiled web console is. */
+  readonly consoleFolder: string;
   /** False while the process starts or stops. */
   isReady(): boolean;
   /** Brings gauges up to date. */
@@ -35,8 +39,8 @@ export interface AppOptions
 }
 
 /**
- * The farm's HTTP interface. Nothing but `/healthz` and `/readyz` is open; behind the token is bull-board, and what the
- * table of operations has.
+ * The farm's HTTP interface. Nothing but `/healthz`, `/readyz` and the form to sign in is open; behind the token are the
+ * web console, bull-board, and what the table of operations has.
  */
 export function createApp(options: AppOptions): Express {
   const { redis, queues, logger, token, limits } = options;
@@ -52,8 +56,12 @@ export function createApp(options: AppOptions): Express {
       .type('text')
       .send(ready ? 'ready\n' : 'not ready\n');
   });
-  app.use(authenticate({ redis, token, refusalLimit: limitRefusals(limits) }));
+  const authentication = { redis, token, refusalLimit: limitRefusals(limits) };
+  app.use(signInRoutes(authentication));
+  app.use(authenticate(authentication), offerSignIn);
   app.use(limitRequests(limits));
+  app.post('/sign-out', signOut);
+  app.use(consolePages(options.consoleFolder));
   app.use('/queues', queueBoard(queues, '/queues'));
   app.use(guardOperations(logger));
   app.use(pageRoutes(options));

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Request, RequestHandler } from 'express';
+import type { CookieOptions, Request, RequestHandler, Response } from 'express';
 import type { Redis } from 'ioredis';
 import { BOOTSTRAP_TOKEN } from '../../common/contracts/tokens.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
@@ -20,6 +20,9 @@ export interface AuthenticationOptions {
   readonly refusalLimit: RequestHandler;
 }
 
+/** Whose token it is; null when it is none. @throws RedisUnavailable */
+export type TokenCheck = (given: string | undefined) => Promise<Principal | null>;
+
 const principals = new WeakMap<Request, Principal>();
 
 /** Who speaks. Only behind `authenticate`. */
@@ -29,20 +32,30 @@ export function principalOf(request: Request): Principal {
   return principal;
 }
 
-/**
- * Lets requests with a valid token through: as bearer token, or as cookie for pages that a browser opens. A link with
- * `?token=…` sets the cookie and leads to itself without the token. @throws Unauthorized, Forbidden, RedisUnavailable
- */
-export function authenticate({ redis, token, refusalLimit }: AuthenticationOptions): RequestHandler {
+/** Knows the token of the configuration and those that were made. */
+export function checkTokens({ redis, token }: Pick<AuthenticationOptions, 'redis' | 'token'>): TokenCheck {
   // Hashes have one length, so that comparing them tells nothing.
   const bootstrap = digest(token);
-  const find = async (given: string | undefined): Promise<Principal | null> => {
+  return async (given) => {
     if (given === undefined) return null;
     if (timingSafeEqual(digest(given), bootstrap)) return { name: BOOTSTRAP_TOKEN, role: 'admin' };
     return findPrincipal(redis, given);
   };
+}
+
+/**
+ * Lets requests with a valid token through: as bearer token, or as cookie for pages that a browser opens. A link with
+ * `?token=…` sets the cookie and leads to itself without the token. @throws Unauthorized, Forbidden, RedisUnavailable
+ */
+export function authenticate(options: AuthenticationOptions): RequestHandler {
+  const find = checkTokens(options);
   return async (request, response, next) => {
     const bearer = readBearer(request.headers);
+    const { token: linked } = request.query;
+    if (bearer === undefined && request.method === 'GET' && typeof linked === 'string' && (await find(linked))) {
+      setCookie(request, response, linked);
+      return response.redirect(303, localPath(request.originalUrl));
+    }
     const cookie = bearer === undefined ? readCookie(request.headers.cookie) : undefined;
     const principal = await find(bearer ?? cookie);
     if (principal) {
@@ -50,16 +63,7 @@ export function authenticate({ redis, token, refusalLimit }: AuthenticationOptio
       principals.set(request, principal);
       return next();
     }
-    const { token: linked } = request.query;
-    if (request.method === 'GET' && typeof linked === 'string' && (await find(linked))) {
-      const url = new URL(request.originalUrl, 'http://farm');
-      url.searchParams.delete('token');
-      const cookieOptions = { httpOnly: true, sameSite: 'strict', secure: request.secure } as const;
-      response.cookie(COOKIE, linked, { ...cookieOptions, maxAge: COOKIE_DAYS * 86_400_000 });
-      // Two slashes at the start would name another host.
-      return response.redirect(303, `${url.pathname.replace(/^\/+/, '/')}${url.search}`);
-    }
-    await refusalLimit(request, response, (error?: unknown) => {
+    await options.refusalLimit(request, response, (error?: unknown) => {
       if (error) return next(error);
       response.setHeader('www-authenticate', 'Bearer');
       next(new FarmError('Unauthorized', 'The request has no valid bearer token.'));
@@ -67,16 +71,37 @@ export function authenticate({ redis, token, refusalLimit }: AuthenticationOptio
   };
 }
 
+/** From now on the browser sends the token by itself, from pages of this very host. */
+export function setCookie(request: Request, response: Response, token: string): void {
+  response.cookie(COOKIE, token, { ...cookieOptions(request), maxAge: COOKIE_DAYS * 86_400_000 });
+}
+
+export function clearCookie(request: Request, response: Response): void {
+  response.clearCookie(COOKIE, cookieOptions(request));
+}
+
+/** A path of this host without the token that its link may carry. Two slashes at the start would name another host. */
+export function localPath(target: string): string {
+  const path = target.replace(/^[/\\]*/, '/');
+  const url = new URL(URL.canParse(path, 'http://farm') ? path : '/', 'http://farm');
+  url.searchParams.delete('token');
+  return `${url.pathname.replace(/^\/+/, '/')}${url.search}`;
+}
+
 /**
- * A browser sends the cookie by itself: what changes something must come from a page of this very host. So must
- * WebSockets, which browsers let any page open.
+ * A browser sends cookies and forms by itself: what changes something must come from a page of this very host. So must
+ * WebSockets, which browsers let any page open. @throws Forbidden
  */
-function refuseForeignPage(request: Request): void {
+export function refuseForeignPage(request: Request): void {
   const { method, headers } = request;
   if ((method === 'GET' || method === 'HEAD') && !isUpgrade(request)) return;
   const { origin = '', host } = headers;
   if (URL.canParse(origin) && new URL(origin).host === host) return;
   throw new FarmError('Forbidden', 'A change with the cookie must come from a page of the farm itself.');
+}
+
+function cookieOptions({ secure }: Request): CookieOptions {
+  return { httpOnly: true, sameSite: 'strict', secure };
 }
 
 function digest(text: string): Buffer {

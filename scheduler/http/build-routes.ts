@@ -4,7 +4,7 @@ import type { BuildView } from '../../common/contracts/builds.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { countLivingWorks, readBuildPage, readScreenshot, type StoredWork } from '../../common/redis/builds.ts';
-import { readEvents } from '../../common/redis/event-streams.ts';
+import { readEvents, readLastEventId } from '../../common/redis/event-streams.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
@@ -96,8 +96,10 @@ async function refuseFlood(redis: Redis, limit: number): Promise<void> {
 }
 
 async function view(redis: Redis, id: string): Promise<BuildView> {
+  // Before the rest: what happens meanwhile may be told twice, but is never missed.
+  const lastEventId = await readLastEventId(redis, id);
   const { build, works } = await loadBuild(redis, id);
-  return buildView(build, works);
+  return buildView(build, works, lastEventId);
 }
 
 /** Only while the machine may run: a cluster is not asked about what has ended. */

@@ -4,7 +4,13 @@ import { farmEventSchema } from '../../common/contracts/events.ts';
 import { layerRecordSchema } from '../../common/contracts/layers.ts';
 import { planSchema } from '../../common/contracts/plans.ts';
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
-import { createdTokenSchema, type Role, tokenRequestSchema, tokenViewSchema } from '../../common/contracts/tokens.ts';
+import {
+  createdTokenSchema,
+  identitySchema,
+  type Role,
+  tokenRequestSchema,
+  tokenViewSchema,
+} from '../../common/contracts/tokens.ts';
 import * as requests from './requests.ts';
 
 /** One answer of an operation. */
@@ -187,6 +193,14 @@ export const OPERATIONS: readonly Operation[] = [
     role: 'admin',
     answers: { 204: { mediaType: null } },
     isAudited: true,
+  },
+  {
+    id: 'readIdentity',
+    method: 'get',
+    path: '/api/v1/whoami',
+    summary: 'The token that asks: its name and role.',
+    role: 'viewer',
+    answers: { 200: { schema: identitySchema } },
   },
   {
     id: 'createToken',

@@ -1,3 +1,4 @@
+import { escapeHtml } from './escape-html.ts';
 import { jsonSchema, parametersOf } from './openapi.ts';
 import { type Answer, OPERATIONS, type Operation } from './operations.ts';
 import { submissionSchema } from './requests.ts';
@@ -41,8 +42,4 @@ function answerText([status, { mediaType = 'application/json', schema }]: [strin
 
 function shape(text: string): string {
   return `<pre>${escapeHtml(text)}</pre>`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

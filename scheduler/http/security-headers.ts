@@ -3,6 +3,9 @@ import helmet from 'helmet';
 
 const SELF = ["'self'"];
 
+/** Pages that are drawn with styles inside their elements: bull-board's, and the reference of the API. */
+const STYLED_INSIDE = /^\/(queues|api)(?:[/?]|$)/;
+
 /**
  * Headers of every answer. Pages ask this host and no other for anything, run no script of their own text, and stand in
  * no frame. HTTPS is not demanded: the farm speaks HTTP, and whatever ends TLS before it may demand it.
@@ -13,8 +16,7 @@ export function securityHeaders(): RequestHandler {
       useDefaults: false,
       directives: {
         defaultSrc: SELF,
-        // Styles inside elements are what bull-board's page is drawn with.
-        styleSrc: ["'self'", "'unsafe-inline'"],
+        styleSrc: [(request) => (STYLED_INSIDE.test(request.url ?? '') ? "'self' 'unsafe-inline'" : "'self'")],
         imgSrc: ["'self'", 'data:', 'blob:'],
         objectSrc: ["'none'"],
         baseUri: SELF,

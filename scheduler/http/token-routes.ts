@@ -8,9 +8,14 @@ import { principalOf } from './authentication.ts';
 
 const BODY_LIMIT = '16kb';
 
-/** Tokens; the guard lets admins in and nobody else. */
+/** Tokens: one's own, and all of them for admins; the guard lets nobody else in. */
 export function tokenRoutes({ redis }: { readonly redis: Redis }): Router {
   const router = Router();
+
+  router.get('/whoami', (request, response) => {
+    const { name, role } = principalOf(request);
+    response.json({ name, role });
+  });
 
   router.post('/tokens', json({ limit: BODY_LIMIT }), async (request, response) => {
     const { name, role, expires } = tokenRequestSchema.parse(request.body);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { acceptedSchema, type FarmClient } from '../../cli/client/farm-client.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { takeReady } from '../../common/redis/dispatches.ts';
 import { reportFindings } from '../../common/redis/findings.ts';
@@ -47,6 +48,8 @@ test('builds what is submitted, tells how, and reuses it afterwards', async () =
   expect(view).toMatchObject({
     state: 'succeeded',
     modules: [{ state: 'succeeded', vms: [{ phases: { length: 4 } }] }, {}],
+    criticalPath: ['base', 'child'].flatMap((module) => PHASES.map((phase) => `${module}.vm.${phase}`)),
+    lastEventId: events.at(-1)?.id,
   });
   const picture = await api.call(view.modules[0]?.vms[0]?.screenshot ?? '');
   expect([...new Uint8Array(await picture.arrayBuffer())]).toEqual([0x89, 0x50, 0x4e, 0x47, 0xff, 0x00]);
@@ -58,6 +61,7 @@ test('builds what is submitted, tells how, and reuses it afterwards', async () =
   const again = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   expect(again.plan.modules.map(({ action }) => action)).toEqual(['reuse', 'reuse']);
   expect((await collect(client.events(again.buildId))).at(-1)).toMatchObject({ outcome: 'succeeded' });
+  expect(await client.build(again.buildId)).toMatchObject({ criticalPath: [] });
   expect((await client.builds()).map(({ buildId, state }) => [buildId, state])).toEqual([
     [again.buildId, 'succeeded'],
     [accepted.buildId, 'succeeded'],

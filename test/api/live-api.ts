@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { systemClock } from '../../common/clock/clock.ts';
+import { packagePath } from '../../common/config/package-root.ts';
 import { type Config, configSchema } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
@@ -59,7 +60,10 @@ interface Work {
 export type LiveApi = Awaited<ReturnType<typeof startApi>>;
 
 /** The HTTP interface on a port of its own and a Redis of its own; `limits` replace those of the configuration. */
-export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
+export async function startApi(
+  limits: Partial<Config['http']['limits']> = {},
+  consoleFolder = packagePath('dist', 'dashboards', 'console'),
+) {
   const resources = new ReleaseStack();
   const lines: string[] = [];
   const logger = createLogger({ name: 'test', level: 'silent', destination: { write: (line) => lines.push(line) } });
@@ -97,6 +101,7 @@ export async function startApi(limits: Partial<Config['http']['limits']> = {}) {
     clock,
     logger,
     token: TOKEN,
+    consoleFolder,
     metrics,
     limits: { ...configSchema.parse({}).http.limits, ...limits },
     clusters: [LAB],

@@ -3,6 +3,8 @@ import { expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 
 const FOLDERS = ['cli', 'common', 'embedded', 'scheduler', 'workers'];
+/** What is compiled comes as a whole. */
+const COMPILED = 'dist/';
 const dockerfile = readFileSync(packagePath('Dockerfile'), 'utf8');
 const ignored = readFileSync(packagePath('.dockerignore'), 'utf8').split('\n');
 
@@ -20,7 +22,11 @@ function dataPaths(): string[] {
 test('the image holds whatever programs read beside their code', () => {
   const paths = dataPaths();
   expect(paths).toContain('common/redis/scripts');
-  for (const path of paths) expect(dockerfile).toContain(`COPY ${path} ${path}\n`);
+  for (const path of paths.filter((other) => !other.startsWith(COMPILED))) {
+    expect(dockerfile).toContain(`COPY ${path} ${path}\n`);
+  }
+  expect(paths).toContain(`${COMPILED}dashboards/console`);
+  expect(dockerfile).toContain('COPY --from=build /src/dist dist\n');
 });
 
 test('nothing that the image is built from is kept from the engine', () => {

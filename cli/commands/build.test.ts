@@ -84,7 +84,7 @@ test.each([
 ] as const)('a build that %s ends with %d', async (outcome, exitCode) => {
   await withFarm([[ACCEPTED, finished(outcome)]], async (url, { resumedAfter }) => {
     const { stdout, stderr, code } = await build(url);
-    expect({ code, stderr }).toEqual({ code: exitCode, stderr: '' });
+    expect({ code, stderr }).toEqual({ code: exitCode, stderr: `In the web console: ${url}/builds/B1\n` });
     expect(stdout).toBe(`Build B1: base\nBuild B1 ${outcome} after 1 ms\n`);
     expect(resumedAfter).toEqual(['0']);
   });
@@ -110,7 +110,9 @@ test('a cut stream is taken up after the last event, and nothing is printed twic
 
 test('--no-wait prints the id and follows nothing', async () => {
   await withFarm([], async (url, { resumedAfter }) => {
-    expect(await build(url, '--no-wait')).toEqual({ stdout: 'B1\n', stderr: '', code: 0 });
+    const stderr = `In the web console: ${url}/builds/B1\n`;
+    expect(await build(url, '--no-wait')).toEqual({ stdout: 'B1\n', stderr, code: 0 });
+    expect(await build(url, '--no-wait', '--json')).toEqual({ stdout: '{"buildId":"B1"}\n', stderr: '', code: 0 });
     expect(resumedAfter).toEqual([]);
   });
 });

@@ -35,11 +35,13 @@ export function register(program: Command): void {
 
 async function build(paths: readonly string[], flags: BuildFlags): Promise<number> {
   const files = readModuleFiles(paths);
-  const client = new FarmClient(requireFarm(flags));
+  const farm = requireFarm(flags);
+  const client = new FarmClient(farm);
   const { buildId } = await client.submit(
     { files, variables: flags.var ?? {} },
     { noCache: !flags.cache, rebuild: flags.rebuild ?? [], idempotencyKey: randomUUID() },
   );
+  if (!flags.json) printNote(`In the web console: ${farm.url}/builds/${buildId}`);
   const output = chooseOutput(flags.json ?? false, buildId);
   if (!flags.wait) {
     if (flags.json) printJson({ buildId });

@@ -7,7 +7,7 @@ import { PHASES } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { runProcess } from '../../common/lifecycle/run-process.ts';
 import { createLogger } from '../../common/logging/logger.ts';
-import { isAlive, pointerFile, readConnection, stateFolder } from '../client/connection.ts';
+import { consoleLink, isAlive, pointerFile, readConnection, stateFolder } from '../client/connection.ts';
 import { readReadyEvent, waitForLine } from '../farm/child-process.ts';
 import { FarmFiles, writePointer } from '../farm/farm-files.ts';
 import { LocalFarm, program as slipwayProgram } from '../farm/local-farm.ts';
@@ -82,13 +82,14 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
 }
 
 function announce(connection: Connection, json: boolean): void {
-  const { url, kubeconfig } = connection;
+  const { url, kubeconfig, token } = connection;
   if (json) {
     printJson({ event: 'ready', url, kubeconfig });
     return;
   }
   printLine(`The farm is up at ${url}`);
   printLine('  build:   slipway build PATH');
+  printLine(`  console: ${consoleLink(url, token)}`);
   printLine(`  queues:  ${url}/queues`);
   printLine(`  cluster: KUBECONFIG=${kubeconfig} kubectl get vms -A`);
   printLine('  end:     slipway down');

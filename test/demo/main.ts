@@ -2,12 +2,14 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { consoleLink } from '../../cli/client/connection.ts';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { describeEvent } from '../../cli/output/build-lines.ts';
 import { printTable } from '../../cli/output/table.ts';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import { packagePath } from '../../common/config/package-root.ts';
+import type { Connection } from '../../common/contracts/connection.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -104,10 +106,11 @@ async function printResults(client: FarmClient, buildId: string): Promise<void> 
   );
 }
 
-function printKept({ url, kubeconfig }: { url: string; kubeconfig: string }, dataDir: string): void {
+function printKept({ url, token, kubeconfig }: Connection, dataDir: string): void {
   say(`The farm goes on at ${url}`);
   console.log(
     [
+      `  console: ${consoleLink(url, token)}`,
       `  images:  slipway images; kubectl --kubeconfig ${kubeconfig} -n slipway get volumesnapshots`,
       `  files:   ${dataDir}/cluster`,
       `  queues:  ${url}/queues`,

@@ -12,6 +12,7 @@ RUN npm ci --ignore-scripts --no-progress --loglevel=error
 COPY tsconfig.json tsconfig.build.json ./
 COPY cli cli
 COPY common common
+COPY dashboards/console dashboards/console
 COPY embedded embedded
 COPY scheduler scheduler
 COPY workers workers

@@ -20,6 +20,8 @@ needed=(
   'xorriso xorriso'
   'openssl openssl'
   'openssh-client ssh-keygen'
+  # the tests of the web console look at it with this browser
+  'chromium chromium'
   # with these test/guest/build.sh makes the guests
   'fakeroot fakeroot'
   'cpio cpio'

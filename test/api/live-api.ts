@@ -110,9 +110,24 @@ export async function startApi(
     openListener: () => openRedis({ url: server.url, logger }, 'listener'),
     liveScreenshot: async () => null,
   });
-  const url = await listen(resources, app);
+  const { url, cut } = await listen(resources, app);
+  /** Starts whatever is ready. */
+  const startReady = async (): Promise<PhaseClaim[]> => {
+    const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
+    await queues.add(jobs);
+    const claims = await Promise.all(jobs.map(({ reference }) => store.claim(reference, 'w1')));
+    return claims.filter((claim) => claim !== null);
+  };
+  /** Ends a phase well. */
+  const finish = (claim: PhaseClaim) => {
+    const { phase, vm } = claim.job;
+    const result = phase === 'snapshot' ? { layerVm: sampleLayerVm(vm, 's') } : {};
+    return store.commit(claim, { outcome: 'succeeded', ...result });
+  };
   return {
     url,
+    /** Cuts every connection, streams too. */
+    cut,
     redis,
     queues,
     client: new FarmClient({ url, token: TOKEN }),
@@ -128,33 +143,30 @@ export async function startApi(
       for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
     },
     store,
+    startReady,
+    finish,
     /** Executes whatever becomes ready, and shows every claim, until nothing does or a phase begins: then its claim. */
     work: async ({ until, onClaim }: Work = {}): Promise<PhaseClaim | undefined> => {
-      for (;;) {
-        const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
-        if (jobs.length === 0) return undefined;
-        await queues.add(jobs);
-        for (const { reference } of jobs) {
-          const claim = await store.claim(reference, 'w1');
-          if (!claim) continue;
+      for (let claims = await startReady(); claims.length > 0; claims = await startReady()) {
+        for (const claim of claims) {
           onClaim?.(claim);
-          const { phase, vm } = reference;
+          const { phase, vm } = claim.job;
           if (phase === until) return claim;
           if (phase === 'provision') {
             const log = { event: 'log', phase, source: 'step', line: 'a "module":"line"' } as const;
             await store.emit(claim, { ...log, module: claim.spec.module.name, vm });
             await store.saveScreenshot(claim, Buffer.from(PICTURE));
           }
-          const result = phase === 'snapshot' ? { layerVm: sampleLayerVm(vm, 's') } : {};
-          await store.commit(claim, { outcome: 'succeeded', ...result });
+          await finish(claim);
         }
       }
+      return undefined;
     },
     close: () => resources.close(),
   };
 }
 
-async function listen(resources: ReleaseStack, app: ReturnType<typeof createApp>): Promise<string> {
+async function listen(resources: ReleaseStack, app: ReturnType<typeof createApp>) {
   const http = createServer(app).listen(0, '127.0.0.1');
   serveUpgrades(http, app, () => false);
   await once(http, 'listening');
@@ -163,7 +175,8 @@ async function listen(resources: ReleaseStack, app: ReturnType<typeof createApp>
     http.close();
   });
   const address = http.address();
-  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  const port = typeof address === 'object' ? address?.port : '';
+  return { url: `http://127.0.0.1:${port}`, cut: () => http.closeAllConnections() };
 }
 
 /** All items of a stream. */

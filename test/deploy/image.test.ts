@@ -27,6 +27,7 @@ test('the image holds whatever programs read beside their code', () => {
   }
   expect(paths).toContain(`${COMPILED}dashboards/console`);
   expect(dockerfile).toContain('COPY --from=build /src/dist dist\n');
+  expect(dockerfile).toMatch(/^COPY dashboards\/console dashboards\/console\n(?:.*\n)*RUN npm run build /m);
 });
 
 test('nothing that the image is built from is kept from the engine', () => {

@@ -1,0 +1,62 @@
+interface FailureRow {
+  /**
+   * `never`: the module itself is at fault. `same-generation`: try the phase again and adopt what is there.
+   * `next-generation`: the disks can no longer be trusted, start the module again from its sources.
+   */
+  readonly retry: 'never' | 'same-generation' | 'next-generation';
+  /** What the author of the module can do about it. */
+  readonly solve: string;
+}
+
+/** Why a module could not be built. A failure is a result, not an error of the farm. */
+export const FAILURES = {
+  ChecksumMismatch: {
+    retry: 'never',
+    solve: 'The source is not the one that the checksum names. Correct one of them.',
+  },
+  SourceUnreachable: {
+    retry: 'never',
+    solve: 'What the message names could not be read. Check it from the cluster.',
+  },
+  SourceChanged: {
+    retry: 'never',
+    solve: 'The source changed since it was planned. Build again, or pin it by checksum.',
+  },
+  ImageTooLarge: {
+    retry: 'never',
+    solve: 'Raise the size of the first disk to at least the virtual size of the image.',
+  },
+  ImportFailed: { retry: 'never', solve: "The message is the importer's own; the Events of the DataVolume say more." },
+  ClusterRefused: { retry: 'never', solve: "The cluster refused an object; the message is its admission's own." },
+  NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events say which.' },
+  KeyUnusable: {
+    retry: 'never',
+    solve: 'Put a private key without a passphrase, in the format of OpenSSH or as PEM, into the Secret.',
+  },
+  TypingInterrupted: { retry: 'next-generation', solve: 'The console was lost while typing; the farm starts anew.' },
+  GuestNeverAnswered: {
+    retry: 'never',
+    solve: 'Look at the screenshot. Raise `sshTimeout`, or correct the boot command, the credentials or cloud-init.',
+  },
+  CloudInitFailed: { retry: 'never', solve: 'cloud-init ended with an error in the guest; the log says where.' },
+  StepFailed: { retry: 'never', solve: 'The script ended with a code that is not 0; its last lines are the evidence.' },
+  StepTimeout: { retry: 'never', solve: 'Raise `stepTimeout`, or find what the script waits for in its log.' },
+  GuestRebooted: { retry: 'never', solve: 'Never reboot from a shell step: use a `reboot` step.' },
+  GuestPoweredOff: {
+    retry: 'never',
+    solve: 'The guest went off while a step ran. Power off by `shutdownCommand` only.',
+  },
+  GuestDiskFull: { retry: 'never', solve: 'Raise the size of the disk, or free space in the guest.' },
+  GuestCrashed: { retry: 'next-generation', solve: 'The machine died under the guest; the farm starts anew.' },
+  UncleanShutdown: {
+    retry: 'never',
+    solve: 'The guest did not go off in time. Raise `shutdownTimeout`, or give a `shutdownCommand` that works.',
+  },
+  SnapshotFailed: { retry: 'never', solve: 'The storage driver could not snapshot the disk; the message is its own.' },
+  ModuleTimeout: { retry: 'never', solve: 'Raise `timeout` of the module.' },
+  RetriesExhausted: { retry: 'never', solve: 'The farm tried again and again; the message is the last cause.' },
+  ParentFailed: { retry: 'never', solve: 'The module that it starts from failed; see there.' },
+  Fault: { retry: 'same-generation', solve: 'The farm had trouble of its own; it tries again by itself.' },
+} as const satisfies Record<string, FailureRow>;
+
+export type FailureReason = keyof typeof FAILURES;

@@ -1,0 +1,49 @@
+import type { StoredEvent } from '../../../common/contracts/events.ts';
+
+/** So many milliseconds of events are handed over at once: drawing is dearer than reading. */
+const BATCH_MS = 60;
+const REOPEN_MS = 3_000;
+
+/** Who listens to a build. */
+export interface StreamListener {
+  onEvents(events: readonly StoredEvent[]): void;
+  /** Whether events come at present. */
+  onConnection(isOpen: boolean): void;
+}
+
+/**
+ * The events of a build from its first one to its last, live. The browser takes a cut stream up where it was; a stream
+ * that was refused is opened again from the start, so the listener must know what it has seen. Returns what ends it.
+ */
+export function followBuild(buildId: string, listener: StreamListener): () => void {
+  let source: EventSource | undefined;
+  let reopening: ReturnType<typeof setTimeout> | undefined;
+  let flushing: ReturnType<typeof setTimeout> | undefined;
+  let batch: StoredEvent[] = [];
+  const flush = () => {
+    flushing = undefined;
+    const events = batch;
+    batch = [];
+    listener.onEvents(events);
+  };
+  const open = () => {
+    source = new EventSource(`/api/v1/builds/${encodeURIComponent(buildId)}/events`);
+    source.onopen = () => listener.onConnection(true);
+    source.onmessage = ({ data, lastEventId }) => {
+      const event: StoredEvent = { ...JSON.parse(data), id: lastEventId };
+      batch.push(event);
+      flushing ??= setTimeout(flush, BATCH_MS);
+      if (event.event === 'build-finished') source?.close();
+    };
+    source.onerror = () => {
+      listener.onConnection(false);
+      if (source?.readyState === EventSource.CLOSED) reopening = setTimeout(open, REOPEN_MS);
+    };
+  };
+  open();
+  return () => {
+    source?.close();
+    clearTimeout(reopening);
+    clearTimeout(flushing);
+  };
+}

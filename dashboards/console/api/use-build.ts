@@ -1,0 +1,78 @@
+import { useEffect, useReducer, useState } from 'preact/hooks';
+import type { BuildView } from '../../../common/contracts/builds.ts';
+import type { StoredEvent } from '../../../common/contracts/events.ts';
+import { applyEvents, type BuildModel, openBuild, refreshView } from '../state/build-model.ts';
+import { followBuild } from './build-stream.ts';
+import { getJson } from './client.ts';
+
+/** What events do not tell (generations, who waits for room) is read so long after those that hint at it. */
+const REFRESH_MS = 400;
+const RETRY_MS = 3_000;
+
+type Action = { readonly view: BuildView } | { readonly events: readonly StoredEvent[] } | 'left';
+
+/** A build as it is now. */
+export interface LiveBuild {
+  readonly model: BuildModel | undefined;
+  readonly error: Error | undefined;
+  /** False while no events come though there may be some. */
+  readonly isConnected: boolean;
+}
+
+export function useBuild(buildId: string): LiveBuild {
+  const [model, dispatch] = useReducer(reduce, undefined);
+  const [error, setError] = useState<Error>();
+  const [isConnected, setConnected] = useState(true);
+  const path = `/api/v1/builds/${encodeURIComponent(buildId)}`;
+  useEffect(() => {
+    let hasLeft = false;
+    let stop = () => {};
+    getJson<BuildView>(path).then(
+      (view) => {
+        if (hasLeft) return;
+        dispatch({ view });
+        stop = followBuild(buildId, { onEvents: (events) => dispatch({ events }), onConnection: setConnected });
+      },
+      (cause: Error) => !hasLeft && setError(cause),
+    );
+    return () => {
+      hasLeft = true;
+      stop();
+      dispatch('left');
+      setError(undefined);
+    };
+  }, [buildId, path]);
+  useRefresh(path, model?.isStale ?? false, (view) => dispatch({ view }));
+  return { model, error, isConnected };
+}
+
+/** Reads the view again while it is stale, one reading at a time. */
+function useRefresh(path: string, isStale: boolean, onView: (view: BuildView) => void): void {
+  const [readings, setReadings] = useState(0);
+  useEffect(() => {
+    if (!isStale) return;
+    let hasLeft = false;
+    const next = () => !hasLeft && setReadings((count) => count + 1);
+    let timer = setTimeout(() => {
+      getJson<BuildView>(path).then(
+        (view) => {
+          if (!hasLeft) onView(view);
+          next();
+        },
+        () => {
+          timer = setTimeout(next, RETRY_MS);
+        },
+      );
+    }, REFRESH_MS);
+    return () => {
+      hasLeft = true;
+      clearTimeout(timer);
+    };
+  }, [path, isStale, readings]);
+}
+
+function reduce(model: BuildModel | undefined, action: Action): BuildModel | undefined {
+  if (action === 'left') return undefined;
+  if ('view' in action) return model ? refreshView(model, action.view) : openBuild(action.view);
+  return model && applyEvents(model, action.events);
+}

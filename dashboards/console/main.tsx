@@ -1,0 +1,32 @@
+import { render } from 'preact';
+import type { Identity } from '../../common/contracts/tokens.ts';
+import { useResource } from './api/use-resource.ts';
+import { BuildPage } from './pages/build-page.tsx';
+import { BuildsPage } from './pages/builds-page.tsx';
+import { ClustersPage } from './pages/clusters-page.tsx';
+import { ImagesPage } from './pages/images-page.tsx';
+import { usePlace } from './parts/place.tsx';
+import { Shell } from './parts/shell.tsx';
+
+function Console() {
+  const place = usePlace();
+  const { value: identity } = useResource<Identity>('/api/v1/whoami', 0);
+  const path = place.pathname;
+  return (
+    <Shell path={path} identity={identity}>
+      <Page place={place} mayBuild={identity !== undefined && identity.role !== 'viewer'} />
+    </Shell>
+  );
+}
+
+function Page({ place, mayBuild }: { readonly place: URL; readonly mayBuild: boolean }) {
+  const { pathname: path, searchParams: query } = place;
+  const [, buildId] = /^\/builds\/([^/]+)$/.exec(path) ?? [];
+  if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} mayCancel={mayBuild} />;
+  if (path === '/images') return <ImagesPage query={query} />;
+  if (path === '/clusters') return <ClustersPage />;
+  return <BuildsPage query={query} />;
+}
+
+const root = document.getElementById('console');
+if (root) render(<Console />, root);

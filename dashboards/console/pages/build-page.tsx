@@ -1,0 +1,94 @@
+import type { BuildView } from '../../../common/contracts/builds.ts';
+import { seconds } from '../../../common/text/durations.ts';
+import { useBuild } from '../api/use-build.ts';
+import { Age } from '../parts/age.tsx';
+import { BuildTimeline } from '../parts/build-timeline.tsx';
+import { CancelButton } from '../parts/cancel-button.tsx';
+import { LayerGraphView } from '../parts/layer-graph-view.tsx';
+import { LogView } from '../parts/log-view.tsx';
+import { ModuleList } from '../parts/module-list.tsx';
+import { ModulePanel } from '../parts/module-panel.tsx';
+import { ErrorNotice, Loading } from '../parts/notice.tsx';
+import { PageTitle } from '../parts/page-title.tsx';
+import { StageMark } from '../parts/stage-mark.tsx';
+import { useNow } from '../parts/use-now.ts';
+import type { BuildModel } from '../state/build-model.ts';
+
+/** Beyond it a drawing says less than a list, and takes long to place. */
+const MAX_DRAWN = 150;
+
+interface BuildPageProps {
+  readonly buildId: string;
+  /** `module`: the one that is shown; `log`: the machine whose lines are shown, as `<module>/<vm>`. */
+  readonly query: URLSearchParams;
+  readonly mayCancel: boolean;
+}
+
+/** One build, live. */
+export function BuildPage({ buildId, query, mayCancel }: BuildPageProps) {
+  const { model, error, isConnected } = useBuild(buildId);
+  return (
+    <>
+      <PageTitle title={`Build ${buildId}`}>
+        {model && model.view.finishedAt === null && mayCancel && <CancelButton buildId={buildId} />}
+      </PageTitle>
+      <ErrorNotice error={error} />
+      {!model && !error && <Loading />}
+      {model && !isConnected && model.view.finishedAt === null && (
+        <p class="notice" role="status">
+          The connection to the farm is cut; trying again. What is shown may be old.
+        </p>
+      )}
+      {model && <Build model={model} query={query} />}
+    </>
+  );
+}
+
+function Build({ model, query }: { readonly model: BuildModel; readonly query: URLSearchParams }) {
+  const { view } = model;
+  const now = useNow(view.finishedAt === null);
+  const selected = view.modules.find(({ name }) => name === query.get('module')) ?? mostTelling(view);
+  const isDrawn = view.modules.length <= MAX_DRAWN;
+  return (
+    <>
+      <Summary view={view} now={now} />
+      {isDrawn && <LayerGraphView view={view} selected={selected?.name} />}
+      {!isDrawn && <ModuleList modules={view.modules} selected={selected?.name} />}
+      <BuildTimeline model={model} now={now} />
+      <div class="columns">
+        {selected && <ModulePanel model={model} module={selected} now={now} />}
+        <LogView key={query.get('log')} model={model} filter={query.get('log')} />
+      </div>
+    </>
+  );
+}
+
+function Summary({ view, now }: { readonly view: BuildView; readonly now: number }) {
+  const { state, createdAt, finishedAt, modules } = view;
+  return (
+    <p class="facts">
+      <span role="status">
+        <StageMark stage={state} />
+      </span>
+      <span>
+        {modules.length} {modules.length === 1 ? 'module' : 'modules'}
+      </span>
+      <span>
+        accepted <Age at={createdAt} />
+      </span>
+      <span>
+        {finishedAt === null ? 'for' : 'took'} {seconds(Math.max(0, (finishedAt ?? now) - createdAt))}
+      </span>
+    </p>
+  );
+}
+
+/** What a person most likely looks for: what failed for a reason of its own, else what runs, else the first one. */
+function mostTelling({ modules }: BuildView) {
+  return (
+    modules.find(({ failure }) => failure !== null && failure.reason !== 'ParentFailed') ??
+    modules.find(({ state }) => state === 'running') ??
+    modules.find(({ vms }) => vms.length > 0) ??
+    modules[0]
+  );
+}

@@ -1,0 +1,110 @@
+import type { BuildSummary } from '../../../common/contracts/builds.ts';
+import { seconds } from '../../../common/text/durations.ts';
+import { useResource } from '../api/use-resource.ts';
+import { Age } from '../parts/age.tsx';
+import { ErrorNotice, Loading } from '../parts/notice.tsx';
+import { PageTitle } from '../parts/page-title.tsx';
+import { Pager, pageQuery } from '../parts/pager.tsx';
+import { Link } from '../parts/place.tsx';
+import { StageIcon, StageMark } from '../parts/stage-mark.tsx';
+import { useNow } from '../parts/use-now.ts';
+
+const REFRESH_MS = 5_000;
+/** Builds may have thousands of modules; their page shows all. */
+const MODULES_SHOWN = 12;
+
+interface BuildsAnswer {
+  readonly builds: readonly BuildSummary[];
+  readonly nextCursor: string | null;
+}
+
+/** The builds of the farm, newest first. */
+export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
+  const { value, error } = useResource<BuildsAnswer>(`/api/v1/builds${pageQuery(query)}`, REFRESH_MS);
+  return (
+    <>
+      <PageTitle title="Builds" />
+      <ErrorNotice error={error} />
+      {value ? <BuildList {...value} isFirst={!query.has('cursor')} /> : !error && <Loading />}
+    </>
+  );
+}
+
+function BuildList({ builds, nextCursor, isFirst }: BuildsAnswer & { readonly isFirst: boolean }) {
+  const now = useNow(builds.some(({ finishedAt }) => finishedAt === null));
+  if (builds.length === 0) return <Empty />;
+  return (
+    <>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">State</th>
+            <th scope="col">Build</th>
+            <th scope="col">Modules</th>
+            <th scope="col">Accepted</th>
+            <th scope="col" class="number">
+              Took
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {builds.map((build) => (
+            <BuildRow key={build.buildId} build={build} now={now} />
+          ))}
+        </tbody>
+      </table>
+      <Pager path="/" isFirst={isFirst} nextCursor={nextCursor} />
+    </>
+  );
+}
+
+function BuildRow({ build, now }: { readonly build: BuildSummary; readonly now: number }) {
+  const { buildId, state, modules, createdAt, finishedAt } = build;
+  return (
+    <tr>
+      <td>
+        <StageMark stage={state} />
+      </td>
+      <td>
+        <Link href={`/builds/${buildId}`} class="code">
+          {buildId}
+        </Link>
+      </td>
+      <td class="wide">
+        <ul class="chips">
+          {modules.slice(0, MODULES_SHOWN).map((module) => (
+            <ModuleChip key={module.name} {...module} />
+          ))}
+          {modules.length > MODULES_SHOWN && <li class="quiet">and {modules.length - MODULES_SHOWN} more</li>}
+        </ul>
+      </td>
+      <td class="nowrap">
+        <Age at={createdAt} />
+      </td>
+      <td class="number nowrap">{seconds(Math.max(0, (finishedAt ?? now) - createdAt))}</td>
+    </tr>
+  );
+}
+
+/** A module that has not ended is said to be as far as its build, which is not known of it. */
+function ModuleChip({ name, state }: BuildSummary['modules'][number]) {
+  const isOpen = state === 'queued' || state === 'running';
+  const words = isOpen ? 'not finished' : state;
+  return (
+    <li title={`${name}: ${words}`}>
+      <StageIcon stage={isOpen ? 'waiting' : state} /> {name}
+      <span class="unseen">: {words}</span>
+    </li>
+  );
+}
+
+function Empty() {
+  return (
+    <div class="empty">
+      <p>Nothing has been built yet, or what was built is no longer remembered.</p>
+      <p>
+        <code>slipway build PATH</code>
+      </p>
+    </div>
+  );
+}

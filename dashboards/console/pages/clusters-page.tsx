@@ -1,0 +1,103 @@
+import type { ClusterView } from '../../../common/contracts/builds.ts';
+import { useResource } from '../api/use-resource.ts';
+import { Meter } from '../parts/meter.tsx';
+import { ErrorNotice, Loading } from '../parts/notice.tsx';
+import { PageTitle } from '../parts/page-title.tsx';
+import { StageIcon } from '../parts/stage-mark.tsx';
+import { sizeOf } from '../state/amounts.ts';
+
+const REFRESH_MS = 3_000;
+
+/** The clusters: what is used of them, by whom, and who works there. */
+export function ClustersPage() {
+  const { value, error } = useResource<{ clusters: readonly ClusterView[] }>('/api/v1/clusters', REFRESH_MS);
+  return (
+    <>
+      <PageTitle title="Clusters" />
+      <ErrorNotice error={error} />
+      {!value && !error && <Loading />}
+      <div class="cards">
+        {value?.clusters.map((cluster) => (
+          <Cluster key={cluster.name} cluster={cluster} />
+        ))}
+      </div>
+    </>
+  );
+}
+
+function Cluster({ cluster }: { readonly cluster: ClusterView }) {
+  const { name, healthy, message, limits, inUse } = cluster;
+  return (
+    <section class="card" aria-labelledby={`cluster-${name}`}>
+      <div class="card-title">
+        <h2 id={`cluster-${name}`}>{name}</h2>
+        <span class={`mark tone-${healthy ? 'good' : 'bad'}`}>
+          <StageIcon stage={healthy ? 'succeeded' : 'failed'} /> {healthy ? 'healthy' : 'in trouble'}
+        </span>
+      </div>
+      {message !== null && <p class="notice bad">{message}</p>}
+      <Meter name="Machines" used={inUse.vms} limit={limits.vms} />
+      <Meter name="Cores" used={inUse.cpu} limit={limits.cpu} />
+      <Meter name="Memory" used={inUse.memoryBytes} limit={limits.memoryBytes} format={sizeOf} />
+      <Meter name="Imports" used={inUse.imports} limit={limits.imports} />
+      <Holders holders={cluster.holders} />
+      <Phases {...cluster} />
+    </section>
+  );
+}
+
+function Holders({ holders }: Pick<ClusterView, 'holders'>) {
+  return (
+    <>
+      <h3>Who holds machines</h3>
+      {holders.length === 0 && <p class="quiet">Nobody.</p>}
+      <ul class="chips">
+        {holders.map(({ layerBuild, module, vms }) => (
+          <li key={layerBuild} title={`Work ${layerBuild}`}>
+            {module || 'unknown'} <span class="quiet">{vms}</span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Phases({ queues, workers }: Pick<ClusterView, 'queues' | 'workers'>) {
+  return (
+    <table class="compact">
+      <caption>Queues and workers</caption>
+      <thead>
+        <tr>
+          <th scope="col">Phase</th>
+          <th scope="col" class="number">
+            Waiting
+          </th>
+          <th scope="col" class="number">
+            Running
+          </th>
+          <th scope="col" class="number">
+            Workers
+          </th>
+          <th scope="col" class="number">
+            Room
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {queues.map(({ phase, waiting, active }) => {
+          const present = workers.find((worker) => worker.phase === phase);
+          const isUnserved = (present?.processes ?? 0) === 0;
+          return (
+            <tr key={phase}>
+              <th scope="row">{phase}</th>
+              <td class="number">{waiting}</td>
+              <td class="number">{active}</td>
+              <td class={`number ${isUnserved ? 'tone-bad' : ''}`}>{isUnserved ? 'none' : present?.processes}</td>
+              <td class="number">{present?.capacity ?? 0}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}

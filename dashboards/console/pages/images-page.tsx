@@ -1,0 +1,93 @@
+import type { LayerRecord } from '../../../common/contracts/layers.ts';
+import { useResource } from '../api/use-resource.ts';
+import { Age } from '../parts/age.tsx';
+import { ErrorNotice, Loading } from '../parts/notice.tsx';
+import { PageTitle } from '../parts/page-title.tsx';
+import { Pager, pageQuery } from '../parts/pager.tsx';
+import { sizeOf } from '../state/amounts.ts';
+
+const REFRESH_MS = 20_000;
+
+interface ImagesAnswer {
+  readonly images: readonly LayerRecord[];
+  readonly nextCursor: string | null;
+}
+
+/** The finished layers, newest first. */
+export function ImagesPage({ query }: { readonly query: URLSearchParams }) {
+  const { value, error } = useResource<ImagesAnswer>(`/api/v1/images${pageQuery(query)}`, REFRESH_MS);
+  return (
+    <>
+      <PageTitle title="Images" />
+      <ErrorNotice error={error} />
+      {!value && !error && <Loading />}
+      {value?.images.length === 0 && (
+        <p class="empty">There is no image yet: every module that is built becomes one.</p>
+      )}
+      {value && value.images.length > 0 && <ImageTable images={value.images} />}
+      {value && <Pager path="/images" isFirst={!query.has('cursor')} nextCursor={value.nextCursor} />}
+    </>
+  );
+}
+
+function ImageTable({ images }: { readonly images: readonly LayerRecord[] }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th scope="col">Image</th>
+          <th scope="col">Machines and their disks</th>
+          <th scope="col">Cluster</th>
+          <th scope="col">Layer</th>
+          <th scope="col">Age</th>
+        </tr>
+      </thead>
+      <tbody>
+        {images.map((image) => (
+          <ImageRow key={image.layerKey} image={image} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function ImageRow({ image }: { readonly image: LayerRecord }) {
+  const { module, version, vms, cluster, namespace, layerKey, createdAt } = image;
+  return (
+    <tr>
+      <td class="nowrap">
+        <strong>{module}</strong>
+        <span class="quiet">:{version}</span>
+      </td>
+      <td class="wide">
+        {vms.map(({ vm, template, firmware, disks }) => (
+          <div key={vm} class="machine">
+            <div>
+              <strong>{vm}</strong>{' '}
+              <span class="quiet">
+                {firmware}, template <code>{template}</code>
+              </span>
+            </div>
+            <ul>
+              {disks.map((disk) => (
+                <li key={disk.name}>
+                  {disk.name} {sizeOf(disk.sizeBytes)} <span class="quiet">{disk.bus}, snapshot</span>{' '}
+                  <code>{disk.snapshot}</code>
+                </li>
+              ))}
+            </ul>
+          </div>
+        ))}
+      </td>
+      <td class="nowrap">
+        {cluster} <span class="quiet">{namespace}</span>
+      </td>
+      <td>
+        <code title={layerKey}>{layerKey.slice(0, 12)}</code>
+      </td>
+      <td class="nowrap">
+        <Age at={Date.parse(createdAt)} />
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,12 @@
+import { farmNow } from '../api/client.ts';
+import { ageOf } from '../state/amounts.ts';
+
+/** How long ago something was, with the exact time on demand. `at`: milliseconds since the Unix epoch. */
+export function Age({ at }: { readonly at: number }) {
+  const time = new Date(at);
+  return (
+    <time dateTime={time.toISOString()} title={time.toLocaleString()}>
+      {ageOf(farmNow() - at)}
+    </time>
+  );
+}

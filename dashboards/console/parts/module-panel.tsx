@@ -1,0 +1,80 @@
+import type { ModuleView } from '../../../common/contracts/builds.ts';
+import { allAttempts } from '../state/attempts.ts';
+import { type BuildModel, vmKey } from '../state/build-model.ts';
+import { moduleStage } from '../state/module-stage.ts';
+import { spanOf } from '../state/timeline.ts';
+import { FailureNotice } from './failure-notice.tsx';
+import { StageMark } from './stage-mark.tsx';
+import { VmCard } from './vm-card.tsx';
+
+interface PanelProps {
+  readonly model: BuildModel;
+  readonly module: ModuleView;
+  readonly now: number;
+}
+
+/** What is known of one module: how it came to where it is, and its machines. */
+export function ModulePanel({ model, module, now }: PanelProps) {
+  const { name, failure, vms, images } = module;
+  const machines = vms.map((vm) => {
+    const told = model.attempts.get(vmKey(name, vm.vm)) ?? [];
+    return { vm, attempts: allAttempts(told, vm.phases) };
+  });
+  const span = spanOf(
+    machines.flatMap(({ attempts }) => attempts),
+    now,
+  );
+  return (
+    <section class="card module" aria-labelledby="module">
+      <div class="card-title">
+        <h2 id="module">{name}</h2>
+        <StageMark stage={moduleStage(module)} />
+      </div>
+      <ModuleFacts module={module} />
+      {failure && !vms.some((vm) => vm.failure?.message === failure.message) && <FailureNotice failure={failure} />}
+      {machines.map(({ vm, attempts }) => (
+        <VmCard
+          key={vm.vm}
+          buildId={model.view.buildId}
+          module={module}
+          vm={vm}
+          attempts={attempts}
+          span={span}
+          now={now}
+        />
+      ))}
+      {images.length > 0 && <Images images={images} />}
+    </section>
+  );
+}
+
+function ModuleFacts({ module }: { readonly module: ModuleView }) {
+  const { action, cluster, generation, layerKey, dependsOn } = module;
+  const words = { build: 'built by this build', reuse: 'was there already', join: 'joined: another build makes it' };
+  return (
+    <p class="facts quiet">
+      <span>{words[action]}</span>
+      {dependsOn.length > 0 && <span>on {dependsOn.join(', ')}</span>}
+      {cluster !== null && <span>cluster {cluster}</span>}
+      {generation !== null && generation > 1 && <span>generation {generation}: started again from its sources</span>}
+      <span>
+        layer <code title={layerKey}>{layerKey.slice(0, 12)}</code>
+      </span>
+    </p>
+  );
+}
+
+function Images({ images }: Pick<ModuleView, 'images'>) {
+  return (
+    <>
+      <h3>Images</h3>
+      <ul class="images">
+        {images.map(({ vm, disk, snapshot }) => (
+          <li key={snapshot}>
+            {vm}/{disk} <code>{snapshot}</code>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,25 @@
+import { Link } from './place.tsx';
+
+interface PagerProps {
+  /** Path of the list. */
+  readonly path: string;
+  readonly isFirst: boolean;
+  readonly nextCursor: string | null;
+}
+
+/** Leads through the pages of a list; going back is the browser's. */
+export function Pager({ path, isFirst, nextCursor }: PagerProps) {
+  if (isFirst && nextCursor === null) return null;
+  return (
+    <nav class="pager" aria-label="Pages of the list">
+      {!isFirst && <Link href={path}>Newest</Link>}
+      {nextCursor !== null && <Link href={`${path}?cursor=${encodeURIComponent(nextCursor)}`}>Older</Link>}
+    </nav>
+  );
+}
+
+/** Query of the API for a page of a list. */
+export function pageQuery(query: URLSearchParams): string {
+  const cursor = query.get('cursor');
+  return `?limit=50${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`;
+}

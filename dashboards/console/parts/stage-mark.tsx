@@ -1,0 +1,47 @@
+import type { Stage } from '../state/module-stage.ts';
+
+interface Look {
+  /** Class of the colour. */
+  readonly tone: 'good' | 'bad' | 'busy' | 'idle' | 'reused' | 'cancelled';
+  /** A drawing on 16 by 16, so that colour is never the only sign. */
+  readonly path: string;
+}
+
+const BUSY: Look = { tone: 'busy', path: 'M8 2.5A5.5 5.5 0 1 1 2.5 8' };
+const WAITING: Look = { tone: 'idle', path: 'M8 2.5a5.5 5.5 0 1 0 .01 0M8 5v3.2l2.2 1.3' };
+const LOOKS: Readonly<Record<Stage, Look>> = {
+  waiting: WAITING,
+  queued: WAITING,
+  running: BUSY,
+  import: BUSY,
+  'boot-keystrokes': BUSY,
+  provision: BUSY,
+  snapshot: BUSY,
+  succeeded: { tone: 'good', path: 'M3 8.6l3.3 3.3L13 5' },
+  reused: { tone: 'reused', path: 'M3 7a5 5 0 0 1 9.2-1.6M13 2.5v3.2H9.8M13 9a5 5 0 0 1-9.2 1.6M3 13.5v-3.2h3.2' },
+  failed: { tone: 'bad', path: 'M4 4l8 8M12 4l-8 8' },
+  cancelled: { tone: 'cancelled', path: 'M8 2.5a5.5 5.5 0 1 0 .01 0M4.2 4.2l7.6 7.6' },
+};
+
+export function toneOf(stage: Stage): string {
+  return LOOKS[stage].tone;
+}
+
+/** The sign of a stage; say the word beside it, or give it as title. */
+export function StageIcon({ stage }: { readonly stage: Stage }) {
+  const { tone, path } = LOOKS[stage];
+  return (
+    <svg class={`icon tone-${tone}`} viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+      <path d={path} />
+    </svg>
+  );
+}
+
+/** A stage as sign and word. */
+export function StageMark({ stage }: { readonly stage: Stage }) {
+  return (
+    <span class={`mark tone-${toneOf(stage)}`}>
+      <StageIcon stage={stage} /> {stage}
+    </span>
+  );
+}

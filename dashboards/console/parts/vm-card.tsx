@@ -1,0 +1,134 @@
+import type { ModuleView, PhaseView, StepView, VmView } from '../../../common/contracts/builds.ts';
+import { seconds } from '../../../common/text/durations.ts';
+import { printable } from '../../../common/text/printable.ts';
+import { type Attempt, vmKey } from '../state/build-model.ts';
+import { isMachineUp, vmStage } from '../state/module-stage.ts';
+import type { Span } from '../state/timeline.ts';
+import { Bars } from './bars.tsx';
+import { FailureNotice } from './failure-notice.tsx';
+import { logHref } from './module-link.ts';
+import { Link } from './place.tsx';
+import { Screen } from './screen.tsx';
+import { StageMark } from './stage-mark.tsx';
+
+interface VmCardProps {
+  readonly buildId: string;
+  readonly module: ModuleView;
+  readonly vm: VmView;
+  readonly attempts: readonly Attempt[];
+  /** What the lines of time reach over: the same for all machines of the module. */
+  readonly span: Span | null;
+  readonly now: number;
+}
+
+/** One machine of a module: its phases on a line of time, its steps, its failure and its screen. */
+export function VmCard({ buildId, module, vm, attempts, span, now }: VmCardProps) {
+  const query = module.layerBuild === null ? '' : `?layerBuild=${module.layerBuild}`;
+  const path = `/api/v1/builds/${buildId}/vms/${encodeURIComponent(vm.vm)}/screenshot${query}`;
+  const isLive = isMachineUp(vm);
+  return (
+    <article class="vm" aria-label={`Machine ${vm.vm}`}>
+      <div class="card-title">
+        <h3>{vm.vm}</h3>
+        <StageMark stage={vmStage(vm)} />
+        <Link href={logHref(vmKey(module.name, vm.vm))}>Its log</Link>
+      </div>
+      <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />
+      <FormerAttempts attempts={attempts} now={now} />
+      {vm.failure && <FailureNotice failure={vm.failure} />}
+      {vm.steps.length > 0 && <Steps steps={vm.steps} now={now} />}
+      {(isLive || vm.screenshot !== null) && <Screen name={vm.vm} path={path} isLive={isLive} />}
+    </article>
+  );
+}
+
+interface PhaseLinesProps {
+  readonly phases: readonly PhaseView[];
+  readonly attempts: readonly Attempt[];
+  readonly span: Span | null;
+  readonly now: number;
+}
+
+function PhaseLines({ phases, attempts, span, now }: PhaseLinesProps) {
+  return (
+    <ul class="timeline phases">
+      {phases.map(({ phase, state }) => {
+        const own = attempts.filter((attempt) => attempt.phase === phase);
+        const last = own.at(-1);
+        const tookMs = last && (last.finishedAt ?? now) - last.startedAt;
+        return (
+          <li key={phase}>
+            <span>{phase}</span>
+            {span && own.length > 0 ? <Bars attempts={own} span={span} now={now} /> : <span class="no-bar" />}
+            <span class="number">
+              {tookMs !== undefined && seconds(Math.max(0, tookMs))}{' '}
+              {state !== 'succeeded' && <span class="quiet">{WORDS[state]}</span>}
+            </span>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+/** What a phase that has not succeeded is at. */
+const WORDS: Readonly<Record<PhaseView['state'], string>> = {
+  waiting: 'waiting',
+  ready: 'waits for room',
+  queued: 'waits for a worker',
+  running: 'running',
+  succeeded: 'succeeded',
+  failed: 'failed',
+  cancelled: 'cancelled',
+};
+
+/** Attempts that were not the last one of their phase. */
+function FormerAttempts({ attempts, now }: { readonly attempts: readonly Attempt[]; readonly now: number }) {
+  const former = attempts.filter(
+    (attempt, index) => attempts.findLastIndex(({ phase }) => phase === attempt.phase) !== index,
+  );
+  if (former.length === 0) return null;
+  return (
+    <details>
+      <summary>Earlier attempts: {former.length}</summary>
+      <ul>
+        {former.map(({ phase, number, outcome, startedAt, finishedAt, failure }) => (
+          <li key={`${phase} ${startedAt}`}>
+            {phase}, attempt {number}: {outcome === 'requeue' ? 'tried again' : (outcome ?? 'given up')} after{' '}
+            {seconds((finishedAt ?? now) - startedAt)}
+            {failure && `: ${failure.reason}: ${printable(failure.message)}`}
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+function Steps({ steps, now }: { readonly steps: readonly StepView[]; readonly now: number }) {
+  return (
+    <table class="compact steps">
+      <caption>Steps</caption>
+      <thead class="unseen">
+        <tr>
+          <th scope="col">Step</th>
+          <th scope="col">State</th>
+          <th scope="col">Took</th>
+        </tr>
+      </thead>
+      <tbody>
+        {steps.map(({ index, name, type, state, startedAt, finishedAt, exitCode }) => (
+          <tr key={index}>
+            <td>
+              {index + 1}. {name === null ? type : printable(name)} {name !== null && <span class="quiet">{type}</span>}
+            </td>
+            <td class="nowrap">
+              <StageMark stage={state} />
+              {exitCode !== null && exitCode !== 0 && <span class="quiet"> exit code {exitCode}</span>}
+            </td>
+            <td class="number nowrap">{startedAt !== null && seconds(Math.max(0, (finishedAt ?? now) - startedAt))}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

@@ -1,0 +1,15 @@
+import type { PhaseView } from '../../../common/contracts/builds.ts';
+import type { Attempt } from './build-model.ts';
+
+/** The attempts that events have told of, and for phases whose events are gone what the view knows of the last one. */
+export function allAttempts(told: readonly Attempt[], phases: readonly PhaseView[]): Attempt[] {
+  const known = new Set(told.map(({ phase }) => phase));
+  const others = phases.filter(({ phase, startedAt }) => startedAt !== null && !known.has(phase)).map(fromView);
+  return [...told, ...others].toSorted((a, b) => a.startedAt - b.startedAt);
+}
+
+function fromView({ phase, state, attempts, startedAt, finishedAt, worker }: PhaseView): Attempt {
+  const hasEnded = state === 'succeeded' || state === 'failed' || state === 'cancelled';
+  const outcome = hasEnded ? state : finishedAt === null ? null : 'requeue';
+  return { phase, number: attempts, startedAt: startedAt ?? 0, finishedAt, outcome, failure: null, worker };
+}

@@ -1,0 +1,120 @@
+import { expect, test } from 'vitest';
+import type { BuildView, VmView } from '../../../common/contracts/builds.ts';
+import type { FarmEvent, StoredEvent } from '../../../common/contracts/events.ts';
+import { PHASES } from '../../../common/contracts/phases.ts';
+import { allAttempts } from './attempts.ts';
+import { applyEvents, openBuild, refreshView } from './build-model.ts';
+
+const START_MS = Date.parse('2026-01-01T00:00:00.000Z');
+const where = { module: 'base', vm: 'vm' };
+
+/** A view of one module with one VM of one step, before anything has started. */
+function viewAt(lastEventId: string, vm: Partial<VmView> = {}): BuildView {
+  const phases = PHASES.map((phase) => ({
+    ...{ phase, state: 'waiting' as const, attempts: 0, startedAt: null, finishedAt: null, worker: null },
+  }));
+  const step = { index: 0, name: null, type: 'shell', state: 'waiting' as const };
+  const steps = [{ ...step, startedAt: null, finishedAt: null, exitCode: null }];
+  const machine = { vm: 'vm', phases, steps, failure: null, screenshot: null, ...vm };
+  const module = { name: 'base', layerKey: 'k', action: 'build' as const, state: 'queued' as const, layerBuild: 'w' };
+  const rest = { generation: 1, cluster: 'lab', dependsOn: [], vms: [machine], images: [], failure: null };
+  const modules = [{ ...module, ...rest }];
+  const build = { buildId: 'b', state: 'queued' as const, createdAt: START_MS, finishedAt: null, modules };
+  return { ...build, criticalPath: [], lastEventId };
+}
+
+/** Events one second after the other, the first with the id `1000-0`. */
+function stream(...events: FarmEvent[]): StoredEvent[] {
+  return events.map((event, index) => {
+    const time = new Date(START_MS + (index + 1) * 1_000).toISOString();
+    return { ...event, time, id: `${(index + 1) * 1_000}-0` };
+  });
+}
+
+const started = (attempt = 1): FarmEvent => {
+  return { event: 'phase-started', ...where, phase: 'import', attempt, worker: 'w1' };
+};
+const finished = (outcome: 'succeeded' | 'requeue' | 'failed'): FarmEvent => {
+  const failure = { reason: 'StepFailed', message: 'no', logTail: [], events: [], screenshot: false } as const;
+  const why = outcome === 'failed' ? { failure: { ...failure, logTail: [], events: [] } } : {};
+  return { event: 'phase-finished', ...where, phase: 'import', outcome, durationMs: 1_000, ...why };
+};
+const log = (line: string): FarmEvent => ({ event: 'log', ...where, phase: 'import', source: 'import', line });
+
+test('follows a phase, a step and a module to their ends', () => {
+  const { view } = applyEvents(
+    openBuild(viewAt('0')),
+    stream(
+      { event: 'module-started', module: 'base', action: 'build' },
+      started(),
+      finished('succeeded'),
+      { event: 'step-started', ...where, step: 0, name: null, type: 'shell' },
+      {
+        event: 'step-finished',
+        ...where,
+        step: 0,
+        name: null,
+        type: 'shell',
+        outcome: 'failed',
+        exitCode: 3,
+        durationMs: 1,
+      },
+      { event: 'module-finished', module: 'base', action: 'build', outcome: 'failed', durationMs: 1, images: [] },
+      { event: 'build-finished', buildId: 'b', outcome: 'failed', durationMs: 1, modules: [] },
+    ),
+  );
+  expect(view).toMatchObject({ state: 'failed', finishedAt: START_MS + 7_000, modules: [{ state: 'failed' }] });
+  const [vm] = view.modules[0]?.vms ?? [];
+  const times = { startedAt: START_MS + 2_000, finishedAt: START_MS + 3_000 };
+  expect(vm?.phases[0]).toMatchObject({ state: 'succeeded', attempts: 1, worker: 'w1', ...times });
+  expect(vm?.phases[1]).toMatchObject({ state: 'waiting', attempts: 0 });
+  expect(vm?.steps).toMatchObject([{ state: 'failed', exitCode: 3 }]);
+});
+
+test('what a view knows already adds to the history and changes no state', () => {
+  const events = stream(started(), log('one'), finished('failed'));
+  const { view, attempts, lines } = applyEvents(openBuild(viewAt('3000-0')), events);
+  expect(view).toEqual(viewAt('3000-0'));
+  expect(attempts.get('base/vm')).toMatchObject([{ outcome: 'failed', failure: { reason: 'StepFailed' } }]);
+  expect(lines).toMatchObject([{ text: 'one' }]);
+});
+
+test('events that come again change nothing', () => {
+  const events = stream(started(), log('one'), finished('requeue'), started(2));
+  const once = applyEvents(openBuild(viewAt('0')), events);
+  expect(applyEvents(once, events)).toBe(once);
+  expect(applyEvents(applyEvents(openBuild(viewAt('0')), events.slice(0, 3)), events)).toEqual(once);
+  expect(once.attempts.get('base/vm')).toMatchObject([
+    { number: 1, outcome: 'requeue', finishedAt: START_MS + 3_000 },
+    { number: 2, outcome: null, finishedAt: null },
+  ]);
+});
+
+test('is stale after what events only hint at, until a view knows it', () => {
+  const model = applyEvents(openBuild(viewAt('0')), stream(started(), finished('succeeded'), log('later')));
+  expect(model.isStale).toBe(true);
+  expect(refreshView(model, viewAt('1000-0'))).toMatchObject({ isStale: true, view: model.view });
+  // Lines that have come meanwhile say nothing of the state.
+  const newer = viewAt('2000-0');
+  expect(refreshView(model, newer)).toMatchObject({ isStale: false, view: newer });
+  expect(applyEvents(openBuild(viewAt('0')), stream(log('a'))).isStale).toBe(false);
+});
+
+test('cleans lines, and lets the oldest go', () => {
+  const many = stream(...Array.from({ length: 10_003 }, (_, index) => log(`\u001b[31m${index}`)));
+  const { lines, droppedLines } = applyEvents(openBuild(viewAt('0')), many);
+  expect([lines.length, lines[0]?.text, droppedLines]).toEqual([10_000, '3', 3]);
+});
+
+test('knows attempts of the view whose events are gone', () => {
+  const phases = viewAt('0').modules[0]?.vms[0]?.phases ?? [];
+  const [first, second, ...others] = phases.map((phase) => ({ ...phase, attempts: 2, startedAt: START_MS }));
+  if (!first || !second) throw new Error('A VM has four phases.');
+  const told = applyEvents(openBuild(viewAt('0')), stream(started())).attempts.get('base/vm') ?? [];
+  const idle = others.map((phase) => ({ ...phase, startedAt: null }));
+  const boot = { ...second, state: 'succeeded' as const, finishedAt: START_MS + 5 };
+  expect(allAttempts(told, [first, boot, ...idle])).toMatchObject([
+    { phase: 'boot-keystrokes', number: 2, outcome: 'succeeded', finishedAt: START_MS + 5 },
+    { phase: 'import', number: 1, outcome: null },
+  ]);
+});

@@ -1,0 +1,180 @@
+import type { BuildView, ModuleView, PhaseView, StepView, VmView } from '../../../common/contracts/builds.ts';
+import type { StoredEvent } from '../../../common/contracts/events.ts';
+import type { Failure } from '../../../common/contracts/failures.ts';
+import type { Phase } from '../../../common/contracts/phases.ts';
+import { printable } from '../../../common/text/printable.ts';
+import { isAfter } from './event-id.ts';
+
+/** More lines than a person reads; `slipway logs` has them all. */
+const MAX_LINES = 10_000;
+
+/** One go at a phase of a VM. Times are milliseconds since the Unix epoch. */
+export interface Attempt {
+  readonly phase: Phase;
+  /** Counts from 1, over all generations. */
+  readonly number: number;
+  readonly startedAt: number;
+  readonly finishedAt: number | null;
+  /** Null while it runs. `requeue`: the farm tries again. */
+  readonly outcome: 'succeeded' | 'failed' | 'cancelled' | 'requeue' | null;
+  readonly failure: Failure | null;
+  readonly worker: string | null;
+}
+
+/** One line that a guest or the farm has said; fit to be shown. */
+export interface LogLine {
+  readonly id: string;
+  readonly module: string;
+  readonly vm: string;
+  readonly at: number;
+  readonly source: string;
+  readonly text: string;
+}
+
+/** A build as the page knows it: the last view, brought up to date by the events after it. */
+export interface BuildModel {
+  readonly view: BuildView;
+  /** By `vmKey`, in the order of their starts. */
+  readonly attempts: ReadonlyMap<string, readonly Attempt[]>;
+  readonly lines: readonly LogLine[];
+  /** Lines that were let go. */
+  readonly droppedLines: number;
+  readonly lastEventId: string;
+  /** The last event that has changed the view. */
+  readonly lastChangeId: string;
+  /** Whether the build may have changed in ways that no event tells. */
+  readonly isStale: boolean;
+}
+
+export function vmKey(module: string, vm: string): string {
+  return `${module}/${vm}`;
+}
+
+export function openBuild(view: BuildView): BuildModel {
+  return { view, attempts: new Map(), lines: [], droppedLines: 0, lastEventId: '0', lastChangeId: '0', isStale: false };
+}
+
+/** Takes a view that was read later, unless events have told more than it knows. */
+export function refreshView(model: BuildModel, view: BuildView): BuildModel {
+  if (isAfter(model.lastChangeId, view.lastEventId)) return { ...model, isStale: true };
+  return { ...model, view, isStale: false };
+}
+
+/**
+ * What events change. They come in order from the first one; those that were seen are passed over, and those that the view
+ * knows add to the history and leave the view as it is.
+ */
+export function applyEvents(model: BuildModel, events: readonly StoredEvent[]): BuildModel {
+  const fresh = events.filter(({ id }) => isAfter(id, model.lastEventId));
+  const last = fresh.at(-1);
+  if (!last) return model;
+  const unknown = fresh.filter(({ id, event }) => event !== 'log' && isAfter(id, model.view.lastEventId));
+  const { lines, droppedLines } = withLines(model, fresh);
+  return {
+    view: unknown.reduce(changeView, model.view),
+    attempts: fresh.reduce(addAttempt, model.attempts),
+    lines,
+    droppedLines,
+    lastEventId: last.id,
+    lastChangeId: unknown.at(-1)?.id ?? model.lastChangeId,
+    isStale: model.isStale || unknown.some(isHint),
+  };
+}
+
+/** After these something may wait, have got room, or stand in another generation. */
+function isHint({ event }: StoredEvent): boolean {
+  return event === 'phase-finished' || event.startsWith('module-') || event === 'build-finished';
+}
+
+function withLines(model: BuildModel, events: readonly StoredEvent[]): Pick<BuildModel, 'lines' | 'droppedLines'> {
+  const added = events.flatMap((event): LogLine[] => {
+    if (event.event !== 'log') return [];
+    const { id, module, vm, source, line, time } = event;
+    return [{ id, module, vm, source, at: Date.parse(time), text: printable(line) }];
+  });
+  if (added.length === 0) return model;
+  const all = [...model.lines, ...added];
+  const dropped = Math.max(0, all.length - MAX_LINES);
+  return { lines: all.slice(dropped), droppedLines: model.droppedLines + dropped };
+}
+
+type Attempts = BuildModel['attempts'];
+
+function addAttempt(attempts: Attempts, event: StoredEvent): Attempts {
+  if (event.event !== 'phase-started' && event.event !== 'phase-finished') return attempts;
+  const key = vmKey(event.module, event.vm);
+  const known = attempts.get(key) ?? [];
+  const at = Date.parse(event.time);
+  if (event.event === 'phase-started') {
+    const { phase, attempt: number, worker } = event;
+    const begun = { phase, number, worker, startedAt: at, finishedAt: null, outcome: null, failure: null };
+    return new Map(attempts).set(key, [...known, begun]);
+  }
+  const { phase, outcome, failure = null } = event;
+  const index = known.findLastIndex((attempt) => attempt.phase === phase && attempt.outcome === null);
+  const begun = known[index];
+  // It began before the events that are kept.
+  if (!begun) return attempts;
+  return new Map(attempts).set(key, known.with(index, { ...begun, outcome, failure, finishedAt: at }));
+}
+
+function changeView(view: BuildView, event: StoredEvent): BuildView {
+  switch (event.event) {
+    case 'module-started':
+      return changeModule({ ...view, state: 'running' }, event.module, () => ({ state: 'running' }));
+    case 'module-reused':
+      return changeModule(view, event.module, () => ({ state: 'succeeded', images: event.images }));
+    case 'phase-started':
+    case 'phase-finished':
+      return changeVm(view, event, ({ phases }) => ({
+        phases: phases.map((phase) => (phase.phase === event.phase ? changePhase(phase, event) : phase)),
+        ...('failure' in event && event.failure && event.outcome === 'failed' ? { failure: event.failure } : {}),
+      }));
+    case 'step-started':
+    case 'step-finished':
+      return changeVm(view, event, ({ steps }) => ({
+        steps: steps.map((step) => (step.index === event.step ? changeStep(step, event) : step)),
+      }));
+    case 'module-finished': {
+      const { outcome: state, images, failure = null } = event;
+      return changeModule(view, event.module, () => ({ state, images, failure }));
+    }
+    case 'build-finished':
+      return { ...view, state: event.outcome, finishedAt: Date.parse(event.time) };
+    default:
+      return view;
+  }
+}
+
+type Started<E extends string> = Extract<StoredEvent, { event: E }>;
+
+function changePhase(phase: PhaseView, event: Started<'phase-started'> | Started<'phase-finished'>): PhaseView {
+  const at = Date.parse(event.time);
+  if (event.event === 'phase-started') {
+    const { attempt: attempts, worker } = event;
+    return { ...phase, state: 'running', attempts, worker, startedAt: at, finishedAt: null };
+  }
+  return { ...phase, state: event.outcome === 'requeue' ? 'ready' : event.outcome, finishedAt: at };
+}
+
+function changeStep(step: StepView, event: Started<'step-started'> | Started<'step-finished'>): StepView {
+  const at = Date.parse(event.time);
+  if (event.event === 'step-started') return { ...step, state: 'running', startedAt: at, finishedAt: null };
+  return { ...step, state: event.outcome, exitCode: event.exitCode, finishedAt: at };
+}
+
+function changeModule(view: BuildView, name: string, change: (module: ModuleView) => Partial<ModuleView>): BuildView {
+  const modules = view.modules.map((module) => (module.name === name ? { ...module, ...change(module) } : module));
+  return { ...view, modules };
+}
+
+interface Place {
+  readonly module: string;
+  readonly vm: string;
+}
+
+function changeVm(view: BuildView, place: Place, change: (vm: VmView) => Partial<VmView>): BuildView {
+  return changeModule(view, place.module, ({ vms }) => ({
+    vms: vms.map((vm) => (vm.vm === place.vm ? { ...vm, ...change(vm) } : vm)),
+  }));
+}

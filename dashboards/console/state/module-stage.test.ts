@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
+import { PHASES } from '../../../common/contracts/phases.ts';
+import { isMachineUp, moduleStage, progressOf, vmStage } from './module-stage.ts';
+
+type State = PhaseView['state'];
+
+/** A VM whose first phases are in these states, and whose others wait. */
+function vmIn(...states: State[]): VmView {
+  const phases = PHASES.map((phase, index): PhaseView => {
+    const state = states[index] ?? 'waiting';
+    return { phase, state, attempts: 0, startedAt: null, finishedAt: null, worker: null };
+  });
+  return { vm: 'vm', phases, steps: [], failure: null, screenshot: null };
+}
+
+function moduleOf(vms: VmView[], change: Partial<ModuleView> = {}): ModuleView {
+  const module = { name: 'm', layerKey: 'k', action: 'build' as const, state: 'running' as const, layerBuild: 'w' };
+  const rest = { generation: 1, cluster: 'lab', dependsOn: [], images: [], failure: null };
+  return { ...module, ...rest, vms, ...change };
+}
+
+test.each([
+  ['waiting', moduleOf([vmIn()], { state: 'queued' })],
+  ['waiting', moduleOf([vmIn('succeeded', 'queued')])],
+  ['import', moduleOf([vmIn('running')])],
+  ['boot-keystrokes', moduleOf([vmIn('succeeded', 'succeeded', 'running'), vmIn('succeeded', 'running')])],
+  ['snapshot', moduleOf([vmIn('succeeded', 'succeeded', 'succeeded', 'running')])],
+  ['succeeded', moduleOf([], { state: 'succeeded', action: 'join' })],
+  ['reused', moduleOf([], { state: 'succeeded', action: 'reuse' })],
+  ['failed', moduleOf([vmIn('running')], { state: 'failed' })],
+  ['cancelled', moduleOf([vmIn()], { state: 'cancelled' })],
+])('a module is at: %s', (stage, module) => {
+  expect(moduleStage(module)).toBe(stage);
+});
+
+test.each([
+  ['waiting', vmIn('succeeded')],
+  ['provision', vmIn('succeeded', 'succeeded', 'running')],
+  ['failed', vmIn('succeeded', 'failed', 'cancelled', 'cancelled')],
+  ['cancelled', vmIn('succeeded', 'cancelled')],
+  ['succeeded', vmIn('succeeded', 'succeeded', 'succeeded', 'succeeded')],
+])('a VM is at: %s', (stage, vm) => {
+  expect(vmStage(vm)).toBe(stage);
+});
+
+test('there is a machine to look at from its boot on, while something runs', () => {
+  expect([vmIn('running'), vmIn('succeeded', 'running'), vmIn('succeeded', 'failed')].map(isMachineUp)).toEqual([
+    false,
+    true,
+    false,
+  ]);
+});
+
+test('progress is the share of phases that are done', () => {
+  expect(progressOf(moduleOf([vmIn('succeeded', 'running'), vmIn('succeeded')]))).toBe(0.25);
+  expect(progressOf(moduleOf([], { action: 'reuse' }))).toBe(1);
+  expect(progressOf(moduleOf([]))).toBe(0);
+});

@@ -1,0 +1,39 @@
+import type { BuildState, ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
+import type { Phase } from '../../../common/contracts/phases.ts';
+
+/** What a module, a VM or a build is at, in one word. */
+export type Stage = Phase | BuildState | 'waiting' | 'reused';
+
+/** How far a module is: the least advanced phase that runs, `waiting` while nothing does, or how it has ended. */
+export function moduleStage({ action, state, vms }: ModuleView): Stage {
+  if (state === 'succeeded') return action === 'reuse' ? 'reused' : state;
+  if (state === 'failed' || state === 'cancelled') return state;
+  const running = vms.flatMap(({ phases }) => phases.map((phase, index) => ({ ...phase, index })).filter(isRunning));
+  const [first] = running.toSorted((a, b) => a.index - b.index);
+  return first?.phase ?? 'waiting';
+}
+
+/** How far a VM is, like its module. */
+export function vmStage({ phases }: VmView): Stage {
+  const bad = phases.find(({ state }) => state === 'failed') ?? phases.find(({ state }) => state === 'cancelled');
+  const running = phases.find(isRunning);
+  if (running) return running.phase;
+  if (bad?.state === 'failed' || bad?.state === 'cancelled') return bad.state;
+  return phases.every(({ state }) => state === 'succeeded') ? 'succeeded' : 'waiting';
+}
+
+/** Whether there may be a machine to look at: from its boot to the end of its snapshot. */
+export function isMachineUp({ phases }: VmView): boolean {
+  return phases.some((phase) => phase.phase !== 'import' && isRunning(phase));
+}
+
+/** Share of the phases of a module that are done, 0 to 1. */
+export function progressOf({ action, state, vms }: ModuleView): number {
+  if (state === 'succeeded' || action === 'reuse') return 1;
+  const phases = vms.flatMap((vm) => vm.phases);
+  return phases.length === 0 ? 0 : phases.filter((phase) => phase.state === 'succeeded').length / phases.length;
+}
+
+function isRunning({ state }: PhaseView): boolean {
+  return state === 'running';
+}

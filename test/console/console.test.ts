@@ -1,0 +1,238 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { packagePath } from '../../common/config/package-root.ts';
+import type { Failure } from '../../common/contracts/failures.ts';
+import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
+import type { Role } from '../../common/contracts/tokens.ts';
+import { reportTrouble } from '../../common/redis/slots.ts';
+import { LAB, type LiveApi, MODULES, startApi } from '../api/live-api.ts';
+import { startBrowser } from '../harness/browser.ts';
+
+const WAIT_MS = 20_000;
+const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
+/** What a guest may say to hurt whoever looks. */
+const HOSTILE = '\u001b]0;owned\u0007<script>document.title="owned"</script><img src=x onerror=alert(1)> \u001b[31mred';
+const HARMLESS = '<script>document.title="owned"</script><img src=x onerror=alert(1)> red';
+/** One grey pixel. */
+const PIXEL = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==',
+  'base64',
+);
+
+const folder = mkdtempSync(join(tmpdir(), 'slipway-console-'));
+let api: LiveApi;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+/** Hosts that pages have asked, and complaints of pages. */
+let asked: Set<string>;
+let complaints: string[];
+
+beforeAll(async () => {
+  const root = packagePath('dashboards', 'console');
+  await build({ root, configFile: join(root, 'vite.config.ts'), logLevel: 'warn', build: { outDir: folder } });
+  api = await startApi({}, folder);
+  browser = await startBrowser();
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await api?.close();
+  rmSync(folder, { recursive: true });
+});
+
+beforeEach(async () => {
+  await api.reset();
+  context = await browser.newContext();
+  context.setDefaultTimeout(WAIT_MS);
+  asked = new Set();
+  complaints = [];
+  context.on('request', (request) => asked.add(new URL(request.url()).origin));
+  context.on('console', (message) => {
+    // The browser itself says it of every 404: a machine that has just started has no picture.
+    const isNoPicture = message.location().url.includes('/screenshot') && message.text().includes('404');
+    const isComplaint = message.type() === 'error' || message.type() === 'warning';
+    if (isComplaint && !isNoPicture) complaints.push(message.text());
+  });
+  context.on('weberror', (error) => complaints.push(String(error.error())));
+  page = await context.newPage();
+});
+
+afterEach(() => context.close());
+
+/** Opens a page of the console with the token of a role, by its link. */
+async function open(path: string, role: Role = 'builder'): Promise<void> {
+  const { token } = await api.client.createToken({ role });
+  await page.goto(`${api.url}${path}?token=${token}`);
+}
+
+/** The ready phases, by their modules. */
+async function startPhase(module: string): Promise<PhaseClaim> {
+  const claims = await api.startReady();
+  const claim = claims.find(({ spec }) => spec.module.name === module);
+  if (!claim) throw new Error(`Nothing of ${module} is ready.`);
+  return claim;
+}
+
+test('is small: schemas of the contracts stay out', () => {
+  const scripts = readdirSync(join(folder, 'assets')).filter((name) => name.endsWith('.js'));
+  const text = scripts.map((name) => readFileSync(join(folder, 'assets', name), 'utf8')).join('');
+  expect(text).not.toMatch(/Zod|new Function|\beval\(/);
+  expect(gzipSync(text).length).toBeLessThan(60_000);
+});
+
+const node = (name: string) => page.getByRole('region', { name: 'Layers' }).getByRole('link', { name });
+
+test('lets nobody in but by a token, and signs in and out', { timeout: 90_000 }, async () => {
+  const { token } = await api.client.createToken({ role: 'viewer', name: 'somebody' });
+  await page.goto(`${api.url}/images`);
+  await page.getByLabel('Token').fill('wrong');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('The farm knows no such token.').waitFor();
+  await page.getByLabel('Token').fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('heading', { name: 'Images' }).waitFor();
+  await page.getByText('There is no image yet').waitFor();
+  expect(new URL(page.url()).pathname).toBe('/images');
+  expect(await page.evaluate('document.cookie')).toBe('');
+  await page.getByText('somebody').waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Token').waitFor();
+  expect((await context.cookies()).map(({ name }) => name)).toEqual([]);
+  expect([...asked]).toEqual([api.url]);
+  // What the browser itself says of the answers 401.
+  expect(complaints.filter((text) => !text.includes('401'))).toEqual([]);
+});
+
+test('shows a build live, from its first phase to its images', { timeout: 120_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await open('/');
+  await page.getByRole('link', { name: buildId }).click();
+  await node('base: waiting, on the critical path').waitFor();
+  await node('child: waiting, on base, on the critical path').waitFor();
+  const imported = await startPhase('base');
+  await node('base: import').waitFor();
+  await api.finish(imported);
+  await api.finish(await startPhase('base'));
+  const provision = await startPhase('base');
+  await node('base: provision').waitFor();
+  const line = { event: 'log', phase: 'provision', source: 'step', module: 'base', vm: 'vm' } as const;
+  await api.store.emit(provision, { ...line, line: HOSTILE });
+  await page.getByRole('log').getByText(HARMLESS, { exact: true }).waitFor();
+  await api.finish(provision);
+  await api.finish(await startPhase('base'));
+  await node('base: succeeded').waitFor();
+  await node('child: waiting').click();
+  await page.getByRole('heading', { name: 'child' }).waitFor();
+  const machine = page.getByRole('article', { name: 'Machine vm' });
+  await machine.getByText('waits for room').waitFor();
+  await api.work();
+  await node('child: succeeded').waitFor();
+  await page.getByRole('status').getByText('succeeded').waitFor();
+  await machine.getByText('snapshot', { exact: true }).waitFor();
+  await page.getByLabel('Machine', { exact: true }).selectOption('child/vm');
+  await page.getByRole('log').getByText('a "module":"line"').waitFor();
+  expect(await page.getByRole('log').getByText(HARMLESS).count()).toBe(0);
+  await page.getByRole('link', { name: 'Images' }).click();
+  await page.getByRole('row', { name: /^child:1/ }).waitFor();
+  await reportTrouble(api.redis, LAB.name, null);
+  await page.getByRole('link', { name: 'Clusters' }).click();
+  await page.getByText('healthy').waitFor();
+  expect(await page.title()).toBe('Clusters · Slipway');
+  expect([...asked]).toEqual([api.url]);
+  expect(complaints).toEqual([]);
+});
+
+test('goes on where its stream was cut', { timeout: 90_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await open(`/builds/${buildId}`);
+  const claim = await startPhase('base');
+  await node('base: import').waitFor();
+  const line = { event: 'log', phase: 'import', source: 'import', module: 'base', vm: 'vm' } as const;
+  await api.store.emit(claim, { ...line, line: 'before' });
+  await page.getByRole('log').getByText('before').waitFor();
+  api.cut();
+  await page.getByText('The connection to the farm is cut').waitFor();
+  await api.store.emit(claim, { ...line, line: 'after' });
+  await api.finish(claim);
+  await page.getByRole('log').getByText('after').waitFor();
+  expect(await page.getByRole('log').getByText('before').count()).toBe(1);
+  await node('base: waiting').waitFor();
+  expect(await page.getByText('The connection to the farm is cut').count()).toBe(0);
+});
+
+test('explains a failure with all that was kept, as text', { timeout: 90_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await open(`/builds/${buildId}`);
+  const claim = await startPhase('base');
+  await api.store.saveScreenshot(claim, PIXEL);
+  const failure: Failure = {
+    reason: 'GuestNeverAnswered',
+    message: `It said ${HOSTILE}`,
+    logTail: [HOSTILE],
+    events: [`Warning ${HOSTILE}`],
+    screenshot: true,
+  };
+  await api.store.commit(claim, { outcome: 'failed', failure });
+  await node('base: failed').waitFor();
+  await node('child: failed').waitFor();
+  const machine = page.getByRole('article', { name: 'Machine vm' });
+  await machine.getByText('Look at the screenshot.').waitFor();
+  for (const text of [`GuestNeverAnswered: It said ${HARMLESS}`, HARMLESS, `Warning ${HARMLESS}`]) {
+    await machine.getByText(text, { exact: true }).first().waitFor();
+  }
+  await machine.getByText('Screen, as it was kept').scrollIntoViewIfNeeded();
+  const screen = machine.getByRole('img', { name: 'The screen of vm' });
+  await screen.waitFor();
+  await expect.poll(() => screen.evaluate((image) => Reflect.get(image, 'naturalWidth'))).toBe(1);
+  expect(await page.locator('script, [onerror]').count()).toBe(1);
+  expect(await page.title()).toContain(buildId);
+  expect([...asked]).toEqual([api.url]);
+  expect(complaints).toEqual([]);
+});
+
+test('a builder cancels a build, a viewer cannot', { timeout: 90_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await open(`/builds/${buildId}`, 'viewer');
+  await node('base: waiting').waitFor();
+  await page.getByText('viewer', { exact: true }).waitFor();
+  expect(await page.getByRole('button', { name: 'Cancel build' }).count()).toBe(0);
+  const path = `/api/v1/builds/${buildId}/cancel`;
+  const status = () => page.evaluate((to) => fetch(to, { method: 'POST' }).then((answer) => answer.status), path);
+  expect(await status()).toBe(403);
+  expect((await api.client.build(buildId)).state).toBe('queued');
+  complaints = [];
+  await context.clearCookies();
+  await open(`/builds/${buildId}`);
+  await page.getByRole('button', { name: 'Cancel build' }).click();
+  await page.getByRole('button', { name: 'Yes, cancel it' }).click();
+  await node('base: cancelled').waitFor();
+  await page.getByRole('status').getByText('cancelled').waitFor();
+  expect(await page.getByRole('button', { name: 'Cancel build' }).count()).toBe(0);
+  expect((await api.client.build(buildId)).state).toBe('cancelled');
+  expect([...asked]).toEqual([api.url]);
+  expect(complaints).toEqual([]);
+});
+
+test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await api.work();
+  await page.setViewportSize({ width: 360, height: 700 });
+  await open(`/builds/${buildId}`);
+  await node('child: succeeded').focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'child' }).waitFor();
+  for (const path of [`/builds/${buildId}`, '/', '/images', '/clusters']) {
+    await page.goto(`${api.url}${path}`);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await expect.poll(() => page.getByText('Loading…').count()).toBe(0);
+    const widths = await page.evaluate('[document.documentElement.scrollWidth, innerWidth]');
+    expect([path, widths]).toEqual([path, [360, 360]]);
+  }
+  expect(complaints).toEqual([]);
+});

@@ -4,10 +4,10 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import type { Command } from 'commander';
 import { assert, errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { printable } from '../../common/text/printable.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { printLine, printNote } from '../output/print.ts';
-import { printable } from '../../common/text/printable.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 interface ConsoleFlags extends ConnectionFlags {

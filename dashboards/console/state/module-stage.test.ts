@@ -11,7 +11,7 @@ function vmIn(...states: State[]): VmView {
     const state = states[index] ?? 'waiting';
     return { phase, state, attempts: 0, startedAt: null, finishedAt: null, worker: null };
   });
-  return { vm: 'vm', phases, steps: [], failure: null, screenshot: null };
+  return { vm: 'vm', phases, steps: [], handbuild: null, failure: null, screenshot: null };
 }
 
 function moduleOf(vms: VmView[], change: Partial<ModuleView> = {}): ModuleView {

@@ -1,86 +1,34 @@
 import { Queue, Worker } from 'bullmq';
-import { systemClock } from '../../common/clock/clock.ts';
-import { type JobReference, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { createLogger } from '../../common/logging/logger.ts';
-import { useRedis } from '../../common/redis/connections.ts';
-import { subscribeNotices } from '../../common/redis/notices.ts';
-import { createPhaseStore } from '../../common/redis/phase-store.ts';
-import { keepAdvertised } from '../../common/redis/presence.ts';
-import { submitBuild } from '../../common/redis/submissions.ts';
-import { runDispatcher } from '../../scheduler/dispatch/dispatcher.ts';
-import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
-import { startRedis } from '../harness/redis-server.ts';
-import { sampleLayerVm, sampleModule } from '../harness/sample-spec.ts';
+import { sampleModule } from '../harness/sample-spec.ts';
+import { startBenchFarm } from './bench-farm.ts';
 import type { Measurement } from './measurement.ts';
 
 const CONCURRENCY = 32;
 const MODULES = 500;
 const IDLE_MODULES = 50;
-/** Slots are freed by what a cluster shows, and there is none here: room for everything that is ever built. */
-const ROOM = MODULES + IDLE_MODULES;
-const WIDE = { imports: ROOM, vms: ROOM, cpu: ROOM, memoryBytes: ROOM * 1024 ** 3 };
-const CLUSTER = { name: 'lab', limits: WIDE };
+const WIDE = { imports: MODULES, vms: MODULES, cpu: MODULES, memoryBytes: MODULES * 1024 ** 3 };
 
-/** The whole farm but for the machines: dispatcher, queues, claims and commits with executors that do nothing. */
+/** The whole farm but for the machines, with executors that do nothing, beside the queues alone. */
 export async function benchFarm(): Promise<Measurement[]> {
   await using resources = new ReleaseStack();
-  const logger = createLogger({ name: 'bench', level: 'silent' });
-  const server = await startRedis();
-  resources.defer('redis', () => server.stop());
-  const connect = (role: 'producer' | 'worker' | 'listener') => useRedis(resources, { url: server.url, logger }, role);
-  const redis = await connect('producer');
-  const notices = await subscribeNotices(await connect('listener'), logger);
-  const handOffMs: number[] = [];
-  const store = createPhaseStore({ redis, notices, onHandOff: (_phase, ms) => handOffMs.push(ms) });
-  const blocking = await connect('worker');
-  const stop = new AbortController();
-  const advertised: Promise<void>[] = [];
-  let wanted = 0;
-  let committed = 0;
-  let allDone = () => {};
-  for (const phase of PHASES) {
-    const presence = { worker: 'bench', phase, cluster: CLUSTER.name, capacity: MODULES };
-    advertised.push(keepAdvertised({ redis, clock: systemClock, logger }, presence, stop.signal));
-    const run = async ({ data }: { data: JobReference }) => {
-      const claim = await store.claim(data, 'bench');
-      if (!claim) return;
-      const layerVm = sampleLayerVm(data.vm, data.layerBuild);
-      await store.commit(claim, { outcome: 'succeeded', ...(phase === 'snapshot' ? { layerVm } : {}) });
-      committed += 1;
-      if (committed === wanted) allDone();
-    };
-    const options = { connection: blocking, prefix: REDIS_PREFIX, concurrency: CONCURRENCY, drainDelay: 1 };
-    resources.use('worker', new Worker(queueName(phase, CLUSTER.name), run, options), (worker) => worker.close());
-  }
-  const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [CLUSTER.name]), (opened) =>
-    opened.close(),
-  );
-  const dispatching = runDispatcher({ redis, notices, queues, clock: systemClock, logger }, CLUSTER, stop.signal);
-  resources.defer('dispatcher', async () => {
-    stop.abort();
-    await Promise.all([dispatching, ...advertised]);
-  });
+  const nothing = async () => {};
+  const farm = await startBenchFarm({ limits: WIDE, concurrency: CONCURRENCY, work: nothing }, resources);
   let ids = 0;
-  /** Builds modules that stand on nothing; resolves when every phase of every one has been committed. */
-  const build = async (count: number) => {
+  /** Builds modules that stand on nothing. */
+  const build = (count: number) => {
     const names = Array.from({ length: count }, () => String(++ids));
-    const modules = names.map((id) =>
-      sampleModule({ name: `m${id}`, layerKey: `k${id}`, layerBuild: id.padStart(26, '0') }),
+    return farm.build(
+      names.map((id) => sampleModule({ name: `m${id}`, layerKey: `k${id}`, layerBuild: id.padStart(26, '0') })),
     );
-    wanted = committed + count * PHASES.length;
-    const done = new Promise<void>((resolve) => {
-      allDone = resolve;
-    });
-    await submitBuild(redis, { buildId: `B${ids}`, idempotencyKey: null, digest: '', retentionMs: 60_000, modules });
-    await done;
   };
   for (let round = 0; round < IDLE_MODULES; round += 1) await build(1);
-  const [p50, p99] = percentiles(handOffMs.splice(0), [0.5, 0.99]);
+  const [p50, p99] = percentiles(farm.handOffMs.splice(0), [0.5, 0.99]);
   const start = performance.now();
   await build(MODULES);
   const farmRate = (MODULES * PHASES.length) / (performance.now() - start);
-  const rawRate = await rawChains(server.url);
+  const rawRate = await rawChains(farm.redisUrl);
   return [
     { what: 'hand-off on an idle farm, p50', value: p50 ?? 0, unit: 'ms', target: '<= 15 ms' },
     { what: 'hand-off on an idle farm, p99', value: p99 ?? 0, unit: 'ms', target: '<= 60 ms' },

@@ -56,6 +56,7 @@ function submit(modules: readonly CompiledModule[]): SubmittedModule[] {
     clusterOf: new Map(modules.map(({ name }) => [name, CLUSTER])),
     namespaceOf: () => 'slipway',
     isFresh: () => false,
+    secrets: {},
     seal: fingerprint,
     newId: () => String(++ids).padStart(26, '0'),
   });

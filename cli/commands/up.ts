@@ -13,6 +13,9 @@ import { FarmFiles, writePointer } from '../farm/farm-files.ts';
 import { LocalFarm, program as slipwayProgram } from '../farm/local-farm.ts';
 import { printJson, printLine } from '../output/print.ts';
 
+/** Its processes, one after the other, each of which has a minute. */
+const WHOLE_FARM_MS = 4 * 60_000;
+
 interface UpFlags {
   readonly dataDir: string;
   readonly port: number;
@@ -74,9 +77,16 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
   const [file = '', ...start] = slipwayProgram('cli/main');
   const args = process.argv.slice(2).filter((arg) => arg !== '--detach' && arg !== '-d' && arg !== '--json');
   const child = spawn(file, [...start, ...args, '--json'], { detached: true, stdio: ['ignore', 'pipe', log] });
-  await waitForLine(child, readReadyEvent, 'slipway up');
-  child.stdout?.destroy();
-  child.unref();
+  try {
+    await waitForLine(child, readReadyEvent, { name: 'slipway up', readyMs: WHOLE_FARM_MS });
+  } catch (error) {
+    // It ends what it has started.
+    child.kill('SIGTERM');
+    throw error;
+  } finally {
+    child.stdout?.destroy();
+    child.unref();
+  }
   const connection = readConnection(dataDir);
   if (connection) announce(connection, flags.json ?? false);
 }

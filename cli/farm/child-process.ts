@@ -44,7 +44,7 @@ export class FarmChild {
     this.#process.stderr?.pipe(log, { end: false });
     const closeLog = () => new Promise<void>((resolve) => log.end(() => resolve()));
     this.ended = once(this.#process, 'close').then(closeLog, closeLog);
-    this.ready = waitForLine(this.#process, spec.readReady, spec.name);
+    this.ready = waitForLine(this.#process, spec.readReady, { name: spec.name, readyMs: READY_MS });
     this.ready.catch(() => {});
   }
 
@@ -74,7 +74,7 @@ export class FarmChild {
 export async function waitForLine<T>(
   child: ChildProcess,
   read: (line: string) => T | undefined,
-  name: string,
+  { name, readyMs }: { readonly name: string; readonly readyMs: number },
 ): Promise<T> {
   const tail: string[] = [];
   const remember = (line: string) => {
@@ -97,7 +97,7 @@ export async function waitForLine<T>(
   });
   const over = new AbortController();
   const gone = once(child, 'close', { signal: over.signal }).then(() => fail('ended before it was ready'));
-  const late = systemClock.after(READY_MS, over.signal).then(() => fail('was not ready in time'));
+  const late = systemClock.after(readyMs, over.signal).then(() => fail('was not ready in time'));
   try {
     return await Promise.race([found, gone, late]);
   } finally {

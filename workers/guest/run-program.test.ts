@@ -24,7 +24,7 @@ let link: GuestLink;
 
 beforeAll(async () => {
   guest = await startSshGuest(resources);
-  link = openLink(AbortSignal.timeout(150_000));
+  link = openLink(AbortSignal.timeout(300_000));
   await link.connect();
 }, 180_000);
 

@@ -52,7 +52,9 @@ export class TestMachine {
       '-netdev user,id=net,hostfwd=tcp:127.0.0.1:0-:22',
       `-device ${options.nic},netdev=net`,
     ].flatMap((option) => option.split(' '));
-    const machine = ['-machine', 'q35,accel=tcg', '-m', '256', '-display', 'none', '-qmp', 'stdio', '-S'];
+    // The size as the embedded cluster has it: a larger buffer makes reboots slow.
+    const accel = ['-accel', 'tcg,thread=multi,tb-size=64'];
+    const machine = ['-machine', 'q35', ...accel, '-m', '256', '-display', 'none', '-qmp', 'stdio', '-S'];
     this.#process = spawn('qemu-system-x86_64', [...machine, ...firmware, ...devices], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });

@@ -22,7 +22,7 @@ function Console() {
 function Page({ place, mayBuild }: { readonly place: URL; readonly mayBuild: boolean }) {
   const { pathname: path, searchParams: query } = place;
   const [, buildId] = /^\/builds\/([^/]+)$/.exec(path) ?? [];
-  if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} mayCancel={mayBuild} />;
+  if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} mayBuild={mayBuild} />;
   if (path === '/images') return <ImagesPage query={query} />;
   if (path === '/clusters') return <ClustersPage />;
   return <BuildsPage query={query} />;

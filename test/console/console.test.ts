@@ -15,6 +15,15 @@ import { startBrowser } from '../harness/browser.ts';
 
 const WAIT_MS = 20_000;
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
+/** One module with a step for a person. */
+const BY_HAND = `
+name: desk
+vms:
+  - name: vm
+    source: { blank: true }
+    resources: { cpu: 1, memory: 1Gi }
+    provisioners: [{ name: by hand, type: handbuild, handbuild: { instructions: Press Accept. } }]
+`;
 /** What a guest may say to hurt whoever looks. */
 const HOSTILE = '\u001b]0;owned\u0007<script>document.title="owned"</script><img src=x onerror=alert(1)> \u001b[31mred';
 const HARMLESS = '<script>document.title="owned"</script><img src=x onerror=alert(1)> red';
@@ -217,6 +226,76 @@ test('a builder cancels a build, a viewer cannot', { timeout: 90_000 }, async ()
   expect((await api.client.build(buildId)).state).toBe('cancelled');
   expect([...asked]).toEqual([api.url]);
   expect(complaints).toEqual([]);
+});
+
+/** Submits the module with a step for a person, and lets that wait as its worker does. */
+async function waitingBuild(instructions: string) {
+  const { buildId } = await api.client.submit({ files: [{ path: 'desk.yaml', text: BY_HAND }], variables: {} });
+  const claim = await api.work({ until: 'provision' });
+  if (!claim) throw new Error('The build has a provision phase.');
+  const about = { module: 'desk', vm: 'vm', step: 0, name: 'by hand', type: 'handbuild' } as const;
+  await api.store.emit(claim, { event: 'step-started', ...about });
+  const pause = () => api.store.pause(claim, { event: 'handbuild-waiting', ...about, instructions }, null);
+  const end = async () => {
+    await api.store.emit(claim, {
+      event: 'step-finished',
+      ...about,
+      outcome: 'succeeded',
+      exitCode: null,
+      durationMs: 1,
+    });
+    await api.finish(claim);
+  };
+  return { buildId, pause, end };
+}
+
+test('says that a machine waits for a person, and a builder lets it go on', { timeout: 90_000 }, async () => {
+  const { buildId, pause, end } = await waitingBuild(`Open Setup.\n${HOSTILE}`);
+  await open(`/builds/${buildId}`);
+  await node('desk: provision').waitFor();
+  await pause();
+  await node('desk: waits for you').waitFor();
+  await page.getByRole('status').getByText('desk/vm waits for a person').waitFor();
+  const machine = page.getByRole('article', { name: 'Machine vm' });
+  const byHand = machine.getByRole('region', { name: 'By hand' });
+  await byHand.getByText('Step 1 by hand waits for you. It asked just now.').waitFor();
+  const shown = byHand.locator('.instructions').evaluate((element) => Reflect.get(element, 'innerText'));
+  expect(await shown).toBe(`Open Setup.\n${HARMLESS}`);
+  expect(await page.locator('script, [onerror]').count()).toBe(1);
+  await byHand.getByRole('button', { name: 'Continue' }).click();
+  await byHand.getByRole('button', { name: 'Not yet' }).click();
+  expect((await pause()).state).toBe('waiting');
+  await byHand.getByRole('button', { name: 'Continue' }).click();
+  await byHand.getByRole('button', { name: 'Yes, it is done' }).click();
+  await node('desk: provision').waitFor();
+  await expect.poll(() => byHand.count()).toBe(0);
+  expect((await pause()).state).toBe('continued');
+  await end();
+  await machine.getByRole('row', { name: '1. by hand handbuild succeeded' }).waitFor();
+  expect([...asked]).toEqual([api.url]);
+  expect(complaints).toEqual([]);
+});
+
+test('says why a step does not go on, and shows a viewer no button', { timeout: 90_000 }, async () => {
+  const { buildId, pause } = await waitingBuild('Press Accept.');
+  await pause();
+  await open(`/builds/${buildId}`, 'viewer');
+  const byHand = page.getByRole('region', { name: 'By hand' });
+  await byHand.getByText('Step 1 by hand waits for a person.').waitFor();
+  await byHand.getByText('Press Accept.').waitFor();
+  expect(await byHand.getByRole('button').count()).toBe(0);
+  expect(complaints).toEqual([]);
+  await context.clearCookies();
+  await open(`/builds/${buildId}`);
+  await byHand.getByRole('button', { name: 'Continue' }).click();
+  // The farm refuses for a reason that the page has not heard of.
+  await page.route('**/continue?*', (route) =>
+    route.continue({ url: route.request().url().replace('/vm/', '/nobody/') }),
+  );
+  await byHand.getByRole('button', { name: 'Yes, it is done' }).click();
+  await byHand.getByRole('alert').getByText('The build makes no VM "nobody".').waitFor();
+  await byHand.getByRole('button', { name: 'Continue' }).waitFor();
+  expect((await pause()).state).toBe('waiting');
 });
 
 test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async () => {

@@ -1,4 +1,4 @@
-import { useEffect, useReducer, useState } from 'preact/hooks';
+import { useCallback, useEffect, useReducer, useState } from 'preact/hooks';
 import type { BuildView } from '../../../common/contracts/builds.ts';
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import { applyEvents, type BuildModel, openBuild, refreshView } from '../state/build-model.ts';
@@ -9,7 +9,7 @@ import { getJson } from './client.ts';
 const REFRESH_MS = 400;
 const RETRY_MS = 3_000;
 
-type Action = { readonly view: BuildView } | { readonly events: readonly StoredEvent[] } | 'left';
+type Action = { readonly view: BuildView } | { readonly events: readonly StoredEvent[] } | 'stale' | 'left';
 
 /** A build as it is now. */
 export interface LiveBuild {
@@ -17,6 +17,8 @@ export interface LiveBuild {
   readonly error: Error | undefined;
   /** False while no events come though there may be some. */
   readonly isConnected: boolean;
+  /** Reads the build again, after something that no event tells. */
+  refresh(): void;
 }
 
 export function useBuild(buildId: string): LiveBuild {
@@ -43,7 +45,8 @@ export function useBuild(buildId: string): LiveBuild {
     };
   }, [buildId, path]);
   useRefresh(path, model?.isStale ?? false, (view) => dispatch({ view }));
-  return { model, error, isConnected };
+  const refresh = useCallback(() => dispatch('stale'), []);
+  return { model, error, isConnected, refresh };
 }
 
 /** Reads the view again while it is stale, one reading at a time. */
@@ -73,6 +76,7 @@ function useRefresh(path: string, isStale: boolean, onView: (view: BuildView) =>
 
 function reduce(model: BuildModel | undefined, action: Action): BuildModel | undefined {
   if (action === 'left') return undefined;
+  if (action === 'stale') return model && { ...model, isStale: true };
   if ('view' in action) return model ? refreshView(model, action.view) : openBuild(action.view);
   return model && applyEvents(model, action.events);
 }

@@ -3,16 +3,19 @@ import { seconds } from '../../../common/text/durations.ts';
 import { useBuild } from '../api/use-build.ts';
 import { Age } from '../parts/age.tsx';
 import { BuildTimeline } from '../parts/build-timeline.tsx';
-import { CancelButton } from '../parts/cancel-button.tsx';
+import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { LayerGraphView } from '../parts/layer-graph-view.tsx';
 import { LogView } from '../parts/log-view.tsx';
+import { moduleHref } from '../parts/module-link.ts';
 import { ModuleList } from '../parts/module-list.tsx';
 import { ModulePanel } from '../parts/module-panel.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
+import { Link } from '../parts/place.tsx';
 import { StageMark } from '../parts/stage-mark.tsx';
 import { useNow } from '../parts/use-now.ts';
-import type { BuildModel } from '../state/build-model.ts';
+import { type BuildModel, vmKey } from '../state/build-model.ts';
+import { moduleStage } from '../state/module-stage.ts';
 
 /** Beyond it a drawing says less than a list, and takes long to place. */
 const MAX_DRAWN = 150;
@@ -21,16 +24,17 @@ interface BuildPageProps {
   readonly buildId: string;
   /** `module`: the one that is shown; `log`: the machine whose lines are shown, as `<module>/<vm>`. */
   readonly query: URLSearchParams;
-  readonly mayCancel: boolean;
+  /** Whether the role may cancel builds, type, and let steps go on. */
+  readonly mayBuild: boolean;
 }
 
 /** One build, live. */
-export function BuildPage({ buildId, query, mayCancel }: BuildPageProps) {
-  const { model, error, isConnected } = useBuild(buildId);
+export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
+  const { model, error, isConnected, refresh } = useBuild(buildId);
   return (
     <>
       <PageTitle title={`Build ${buildId}`}>
-        {model && model.view.finishedAt === null && mayCancel && <CancelButton buildId={buildId} />}
+        {model && model.view.finishedAt === null && mayBuild && <CancelButton buildId={buildId} />}
       </PageTitle>
       <ErrorNotice error={error} />
       {!model && !error && <Loading />}
@@ -39,12 +43,30 @@ export function BuildPage({ buildId, query, mayCancel }: BuildPageProps) {
           The connection to the farm is cut; trying again. What is shown may be old.
         </p>
       )}
-      {model && <Build model={model} query={query} />}
+      {model && <Build model={model} query={query} mayBuild={mayBuild} refresh={refresh} />}
     </>
   );
 }
 
-function Build({ model, query }: { readonly model: BuildModel; readonly query: URLSearchParams }) {
+function CancelButton({ buildId }: { readonly buildId: string }) {
+  return (
+    <ConfirmButton
+      path={`/api/v1/builds/${encodeURIComponent(buildId)}/cancel`}
+      label="Cancel build"
+      yes="Yes, cancel it"
+      no="Let it run"
+      asked="Cancelling…"
+      isDanger
+    />
+  );
+}
+
+interface BuildProps extends Pick<BuildPageProps, 'query' | 'mayBuild'> {
+  readonly model: BuildModel;
+  refresh(): void;
+}
+
+function Build({ model, query, mayBuild, refresh }: BuildProps) {
   const { view } = model;
   const now = useNow(view.finishedAt === null);
   const selected = view.modules.find(({ name }) => name === query.get('module')) ?? mostTelling(view);
@@ -52,11 +74,12 @@ function Build({ model, query }: { readonly model: BuildModel; readonly query: U
   return (
     <>
       <Summary view={view} now={now} />
+      <WaitingMachines view={view} />
       {isDrawn && <LayerGraphView view={view} selected={selected?.name} />}
       {!isDrawn && <ModuleList modules={view.modules} selected={selected?.name} />}
       <BuildTimeline model={model} now={now} />
       <div class="columns">
-        {selected && <ModulePanel model={model} module={selected} now={now} />}
+        {selected && <ModulePanel model={model} module={selected} now={now} mayBuild={mayBuild} refresh={refresh} />}
         <LogView key={query.get('log')} model={model} filter={query.get('log')} />
       </div>
     </>
@@ -83,9 +106,35 @@ function Summary({ view, now }: { readonly view: BuildView; readonly now: number
   );
 }
 
-/** What a person most likely looks for: what failed for a reason of its own, else what runs, else the first one. */
+/** The machines that wait for a person, wherever they are on the page. */
+function WaitingMachines({ view }: { readonly view: BuildView }) {
+  const waiting = view.modules.flatMap(({ name, vms }) =>
+    vms.filter(({ handbuild }) => handbuild !== null).map(({ vm }) => ({ module: name, vm })),
+  );
+  return (
+    <div role="status">
+      {waiting.length > 0 && (
+        <p class="notice person">
+          {waiting.map(({ module, vm }, index) => (
+            <span key={vmKey(module, vm)}>
+              {index > 0 && ', '}
+              <Link href={moduleHref(module)}>{vmKey(module, vm)}</Link>
+            </span>
+          ))}{' '}
+          {waiting.length === 1 ? 'waits' : 'wait'} for a person to work at the console.
+        </p>
+      )}
+    </div>
+  );
+}
+
+/**
+ * What a person most likely looks for: what waits for one, else what failed for a reason of its own, else what runs, else
+ * the first one.
+ */
 function mostTelling({ modules }: BuildView) {
   return (
+    modules.find((module) => moduleStage(module) === 'waits for you') ??
     modules.find(({ failure }) => failure !== null && failure.reason !== 'ParentFailed') ??
     modules.find(({ state }) => state === 'running') ??
     modules.find(({ vms }) => vms.length > 0) ??

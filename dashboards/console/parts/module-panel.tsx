@@ -11,10 +11,13 @@ interface PanelProps {
   readonly model: BuildModel;
   readonly module: ModuleView;
   readonly now: number;
+  readonly mayBuild: boolean;
+  /** Reads the build again. */
+  refresh(): void;
 }
 
 /** What is known of one module: how it came to where it is, and its machines. */
-export function ModulePanel({ model, module, now }: PanelProps) {
+export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProps) {
   const { name, failure, vms, images } = module;
   const machines = vms.map((vm) => {
     const told = model.attempts.get(vmKey(name, vm.vm)) ?? [];
@@ -34,13 +37,15 @@ export function ModulePanel({ model, module, now }: PanelProps) {
       {failure && !vms.some((vm) => vm.failure?.message === failure.message) && <FailureNotice failure={failure} />}
       {machines.map(({ vm, attempts }) => (
         <VmCard
-          key={vm.vm}
+          key={vmKey(name, vm.vm)}
           buildId={model.view.buildId}
           module={module}
           vm={vm}
           attempts={attempts}
           span={span}
           now={now}
+          mayBuild={mayBuild}
+          refresh={refresh}
         />
       ))}
       {images.length > 0 && <Images images={images} />}

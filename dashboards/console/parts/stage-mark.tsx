@@ -2,7 +2,7 @@ import type { Stage } from '../state/module-stage.ts';
 
 interface Look {
   /** Class of the colour. */
-  readonly tone: 'good' | 'bad' | 'busy' | 'idle' | 'reused' | 'cancelled';
+  readonly tone: 'good' | 'bad' | 'busy' | 'person' | 'idle' | 'reused' | 'cancelled';
   /** A drawing on 16 by 16, so that colour is never the only sign. */
   readonly path: string;
 }
@@ -17,6 +17,7 @@ const LOOKS: Readonly<Record<Stage, Look>> = {
   'boot-keystrokes': BUSY,
   provision: BUSY,
   snapshot: BUSY,
+  'waits for you': { tone: 'person', path: 'M8 2.8a2.5 2.5 0 1 0 .01 0M3 13.6a5 4.4 0 0 1 10 0' },
   succeeded: { tone: 'good', path: 'M3 8.6l3.3 3.3L13 5' },
   reused: { tone: 'reused', path: 'M3 7a5 5 0 0 1 9.2-1.6M13 2.5v3.2H9.8M13 9a5 5 0 0 1-9.2 1.6M3 13.5v-3.2h3.2' },
   failed: { tone: 'bad', path: 'M4 4l8 8M12 4l-8 8' },

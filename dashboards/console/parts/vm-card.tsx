@@ -1,11 +1,13 @@
 import type { ModuleView, PhaseView, StepView, VmView } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { printable } from '../../../common/text/printable.ts';
+import { vmPath } from '../api/vm-path.ts';
 import { type Attempt, vmKey } from '../state/build-model.ts';
 import { isMachineUp, vmStage } from '../state/module-stage.ts';
 import type { Span } from '../state/timeline.ts';
 import { Bars } from './bars.tsx';
 import { FailureNotice } from './failure-notice.tsx';
+import { HandbuildNotice } from './handbuild-notice.tsx';
 import { logHref } from './module-link.ts';
 import { Link } from './place.tsx';
 import { Screen } from './screen.tsx';
@@ -19,12 +21,14 @@ interface VmCardProps {
   /** What the lines of time reach over: the same for all machines of the module. */
   readonly span: Span | null;
   readonly now: number;
+  readonly mayBuild: boolean;
+  /** Reads the build again. */
+  refresh(): void;
 }
 
 /** One machine of a module: its phases on a line of time, its steps, its failure and its screen. */
-export function VmCard({ buildId, module, vm, attempts, span, now }: VmCardProps) {
-  const query = module.layerBuild === null ? '' : `?layerBuild=${module.layerBuild}`;
-  const path = `/api/v1/builds/${buildId}/vms/${encodeURIComponent(vm.vm)}/screenshot${query}`;
+export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, refresh }: VmCardProps) {
+  const path = vmPath(buildId, module, vm);
   const isLive = isMachineUp(vm);
   return (
     <article class="vm" aria-label={`Machine ${vm.vm}`}>
@@ -33,11 +37,14 @@ export function VmCard({ buildId, module, vm, attempts, span, now }: VmCardProps
         <StageMark stage={vmStage(vm)} />
         <Link href={logHref(vmKey(module.name, vm.vm))}>Its log</Link>
       </div>
+      {vm.handbuild && (
+        <HandbuildNotice path={path('continue')} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
+      )}
       <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />
       <FormerAttempts attempts={attempts} now={now} />
       {vm.failure && <FailureNotice failure={vm.failure} />}
       {vm.steps.length > 0 && <Steps steps={vm.steps} now={now} />}
-      {(isLive || vm.screenshot !== null) && <Screen name={vm.vm} path={path} isLive={isLive} />}
+      {(isLive || vm.screenshot !== null) && <Screen name={vm.vm} path={path('screenshot')} isLive={isLive} />}
     </article>
   );
 }

@@ -39,6 +39,16 @@ const finished = (outcome: 'succeeded' | 'requeue' | 'failed'): FarmEvent => {
   const why = outcome === 'failed' ? { failure: { ...failure, logTail: [], events: [] } } : {};
   return { event: 'phase-finished', ...where, phase: 'import', outcome, durationMs: 1_000, ...why };
 };
+const waiting: FarmEvent = {
+  ...{
+    event: 'handbuild-waiting',
+    ...where,
+    step: 0,
+    name: 'by hand',
+    type: 'handbuild',
+    instructions: 'Press\nAccept.',
+  },
+};
 const log = (line: string): FarmEvent => ({ event: 'log', ...where, phase: 'import', source: 'import', line });
 
 test('follows a phase, a step and a module to their ends', () => {
@@ -69,6 +79,31 @@ test('follows a phase, a step and a module to their ends', () => {
   expect(vm?.phases[0]).toMatchObject({ state: 'succeeded', attempts: 1, worker: 'w1', ...times });
   expect(vm?.phases[1]).toMatchObject({ state: 'waiting', attempts: 0 });
   expect(vm?.steps).toMatchObject([{ state: 'failed', exitCode: 3 }]);
+});
+
+const handbuildAfter = (...events: FarmEvent[]) =>
+  applyEvents(openBuild(viewAt('0')), stream(waiting, ...events)).view.modules[0]?.vms[0]?.handbuild;
+const ended = (step: number): FarmEvent => {
+  const about = { ...where, step, name: null, type: 'handbuild', exitCode: null, durationMs: 1 };
+  return { event: 'step-finished', ...about, outcome: 'succeeded' };
+};
+
+test('knows since when a step waits for a person, and what is to be done', () => {
+  const handbuild = { step: 0, name: 'by hand', instructions: 'Press\nAccept.', since: START_MS + 1_000 };
+  expect(handbuildAfter()).toEqual(handbuild);
+  // Another worker goes on to wait.
+  expect(handbuildAfter(finished('requeue'), started(2), ended(1))).toEqual(handbuild);
+});
+
+test.each<[string, FarmEvent]>([
+  ['its step', ended(0)],
+  ['its phase', finished('failed')],
+  [
+    'its module',
+    { event: 'module-finished', module: 'base', action: 'build', outcome: 'cancelled', durationMs: 1, images: [] },
+  ],
+])('waits for nobody after the end of %s', (_, end) => {
+  expect(handbuildAfter(end)).toBeNull();
 });
 
 test('what a view knows already adds to the history and changes no state', () => {

@@ -129,15 +129,25 @@ function changeView(view: BuildView, event: StoredEvent): BuildView {
       return changeVm(view, event, ({ phases }) => ({
         phases: phases.map((phase) => (phase.phase === event.phase ? changePhase(phase, event) : phase)),
         ...('failure' in event && event.failure && event.outcome === 'failed' ? { failure: event.failure } : {}),
+        // Whoever takes a phase over goes on to wait.
+        ...('outcome' in event && event.outcome !== 'requeue' ? { handbuild: null } : {}),
       }));
+    case 'handbuild-waiting': {
+      const { step, name, instructions, time } = event;
+      return changeVm(view, event, () => ({ handbuild: { step, name, instructions, since: Date.parse(time) } }));
+    }
     case 'step-started':
     case 'step-finished':
-      return changeVm(view, event, ({ steps }) => ({
+      return changeVm(view, event, ({ steps, handbuild }) => ({
         steps: steps.map((step) => (step.index === event.step ? changeStep(step, event) : step)),
+        handbuild: handbuild?.step === event.step && event.event === 'step-finished' ? null : handbuild,
       }));
     case 'module-finished': {
       const { outcome: state, images, failure = null } = event;
-      return changeModule(view, event.module, () => ({ state, images, failure }));
+      return changeModule(view, event.module, ({ vms }) => ({
+        ...{ state, images, failure },
+        vms: vms.map((vm) => ({ ...vm, handbuild: null })),
+      }));
     }
     case 'build-finished':
       return { ...view, state: event.outcome, finishedAt: Date.parse(event.time) };

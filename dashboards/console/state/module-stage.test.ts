@@ -14,6 +14,11 @@ function vmIn(...states: State[]): VmView {
   return { vm: 'vm', phases, steps: [], handbuild: null, failure: null, screenshot: null };
 }
 
+/** The VM with a step that waits for a person. */
+function byHand(vm: VmView): VmView {
+  return { ...vm, handbuild: { step: 0, name: null, instructions: '', since: 0 } };
+}
+
 function moduleOf(vms: VmView[], change: Partial<ModuleView> = {}): ModuleView {
   const module = { name: 'm', layerKey: 'k', action: 'build' as const, state: 'running' as const, layerBuild: 'w' };
   const rest = { generation: 1, cluster: 'lab', dependsOn: [], images: [], failure: null };
@@ -26,6 +31,8 @@ test.each([
   ['import', moduleOf([vmIn('running')])],
   ['boot-keystrokes', moduleOf([vmIn('succeeded', 'succeeded', 'running'), vmIn('succeeded', 'running')])],
   ['snapshot', moduleOf([vmIn('succeeded', 'succeeded', 'succeeded', 'running')])],
+  ['waits for you', moduleOf([vmIn('running'), byHand(vmIn('succeeded', 'succeeded', 'running'))])],
+  ['failed', moduleOf([byHand(vmIn('running'))], { state: 'failed' })],
   ['succeeded', moduleOf([], { state: 'succeeded', action: 'join' })],
   ['reused', moduleOf([], { state: 'succeeded', action: 'reuse' })],
   ['failed', moduleOf([vmIn('running')], { state: 'failed' })],
@@ -37,6 +44,8 @@ test.each([
 test.each([
   ['waiting', vmIn('succeeded')],
   ['provision', vmIn('succeeded', 'succeeded', 'running')],
+  ['waits for you', byHand(vmIn('succeeded', 'succeeded', 'running'))],
+  ['waits for you', byHand(vmIn('succeeded', 'succeeded', 'ready'))],
   ['failed', vmIn('succeeded', 'failed', 'cancelled', 'cancelled')],
   ['cancelled', vmIn('succeeded', 'cancelled')],
   ['succeeded', vmIn('succeeded', 'succeeded', 'succeeded', 'succeeded')],

@@ -2,19 +2,24 @@ import type { BuildState, ModuleView, PhaseView, VmView } from '../../../common/
 import type { Phase } from '../../../common/contracts/phases.ts';
 
 /** What a module, a VM or a build is at, in one word. */
-export type Stage = Phase | BuildState | 'waiting' | 'reused';
+export type Stage = Phase | BuildState | 'waiting' | 'waits for you' | 'reused';
 
-/** How far a module is: the least advanced phase that runs, `waiting` while nothing does, or how it has ended. */
+/**
+ * How far a module is: whether one of its machines waits for a person, else the least advanced phase that runs, `waiting`
+ * while nothing does, or how it has ended.
+ */
 export function moduleStage({ action, state, vms }: ModuleView): Stage {
   if (state === 'succeeded') return action === 'reuse' ? 'reused' : state;
   if (state === 'failed' || state === 'cancelled') return state;
+  if (vms.some(({ handbuild }) => handbuild !== null)) return 'waits for you';
   const running = vms.flatMap(({ phases }) => phases.map((phase, index) => ({ ...phase, index })).filter(isRunning));
   const [first] = running.toSorted((a, b) => a.index - b.index);
   return first?.phase ?? 'waiting';
 }
 
 /** How far a VM is, like its module. */
-export function vmStage({ phases }: VmView): Stage {
+export function vmStage({ phases, handbuild }: VmView): Stage {
+  if (handbuild !== null) return 'waits for you';
   const bad = phases.find(({ state }) => state === 'failed') ?? phases.find(({ state }) => state === 'cancelled');
   const running = phases.find(isRunning);
   if (running) return running.phase;

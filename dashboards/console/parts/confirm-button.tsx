@@ -1,0 +1,58 @@
+import { useState } from 'preact/hooks';
+import { post } from '../api/client.ts';
+import { ErrorNotice } from './notice.tsx';
+
+interface ConfirmProps {
+  /** What the API is asked for. */
+  readonly path: string;
+  readonly label: string;
+  /** The two answers to the question whether one is sure. */
+  readonly yes: string;
+  readonly no: string;
+  /** What is said once the farm has agreed. */
+  readonly asked: string;
+  readonly isDanger?: boolean;
+  /** Called when the farm has answered, whatever it said. */
+  onAnswer?(): void;
+}
+
+/** Asks the farm for something after a second press, so that a slip costs nothing. A refusal is shown. */
+export function ConfirmButton({ path, label, yes, no, asked, isDanger = false, onAnswer }: ConfirmProps) {
+  const [step, setStep] = useState<'idle' | 'sure' | 'asked'>('idle');
+  const [error, setError] = useState<Error>();
+  const ask = () => {
+    setStep('asked');
+    setError(undefined);
+    post(path)
+      .catch((cause: Error) => {
+        setError(cause);
+        setStep('idle');
+      })
+      .then(onAnswer);
+  };
+  return (
+    <div class="actions">
+      {step === 'idle' && (
+        <button type="button" onClick={() => setStep('sure')}>
+          {label}
+        </button>
+      )}
+      {step === 'sure' && (
+        <>
+          <button type="button" class={isDanger ? 'danger' : 'strong'} onClick={ask}>
+            {yes}
+          </button>
+          <button type="button" onClick={() => setStep('idle')}>
+            {no}
+          </button>
+        </>
+      )}
+      {step === 'asked' && (
+        <span class="quiet" role="status">
+          {asked}
+        </span>
+      )}
+      <ErrorNotice error={error} />
+    </div>
+  );
+}

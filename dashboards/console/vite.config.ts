@@ -6,8 +6,10 @@ export default defineConfig({
     outDir: '../../dist/dashboards/console',
     emptyOutDir: true,
     target: 'es2022',
-    // Inlined assets and preloading need what the content security policy forbids or do nothing for one chunk.
+    // The content security policy forbids inlined assets; the one chunk that is loaded later has nothing to preload.
     assetsInlineLimit: 0,
     modulePreload: false,
+    // What the scripts are made of, and its licences; served beside them.
+    license: { fileName: 'assets/licenses.md' },
   },
 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { Socket } from 'node:net';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import { packagePath } from '../../common/config/package-root.ts';
@@ -126,7 +127,7 @@ export async function startApi(
   };
   return {
     url,
-    /** Cuts every connection, streams too. */
+    /** Cuts every connection, streams and consoles too. */
     cut,
     redis,
     queues,
@@ -169,14 +170,23 @@ export async function startApi(
 async function listen(resources: ReleaseStack, app: ReturnType<typeof createApp>) {
   const http = createServer(app).listen(0, '127.0.0.1');
   serveUpgrades(http, app, () => false);
+  // The server itself forgets connections that have changed protocols.
+  const connections = new Set<Socket>();
+  http.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  const cut = () => {
+    for (const socket of connections) socket.destroy();
+  };
   await once(http, 'listening');
   resources.defer('http', async () => {
-    http.closeAllConnections();
+    cut();
     http.close();
   });
   const address = http.address();
   const port = typeof address === 'object' ? address?.port : '';
-  return { url: `http://127.0.0.1:${port}`, cut: () => http.closeAllConnections() };
+  return { url: `http://127.0.0.1:${port}`, cut };
 }
 
 /** All items of a stream. */

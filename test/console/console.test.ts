@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page, WebSocket } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
@@ -88,11 +88,16 @@ async function startPhase(module: string): Promise<PhaseClaim> {
   return claim;
 }
 
-test('is small: schemas of the contracts stay out', () => {
-  const scripts = readdirSync(join(folder, 'assets')).filter((name) => name.endsWith('.js'));
-  const text = scripts.map((name) => readFileSync(join(folder, 'assets', name), 'utf8')).join('');
-  expect(text).not.toMatch(/Zod|new Function|\beval\(/);
-  expect(gzipSync(text).length).toBeLessThan(60_000);
+test('is small: schemas of the contracts stay out, and the viewer of screens comes later', () => {
+  const files = readdirSync(join(folder, 'assets')).filter((name) => name.endsWith('.js'));
+  const scripts = files.map((name) => ({ name, text: readFileSync(join(folder, 'assets', name), 'utf8') }));
+  for (const { text } of scripts) expect(text).not.toMatch(/Zod|new Function|\beval\(/);
+  const page = readFileSync(join(folder, 'index.html'), 'utf8');
+  const [first, ...others] = scripts.filter(({ name }) => page.includes(name));
+  expect(others).toEqual([]);
+  expect(gzipSync(first?.text ?? '').length).toBeLessThan(60_000);
+  expect(scripts.length).toBe(2);
+  expect(readFileSync(join(folder, 'assets', 'licenses.md'), 'utf8')).toContain('@novnc/novnc');
 });
 
 const node = (name: string) => page.getByRole('region', { name: 'Layers' }).getByRole('link', { name });
@@ -265,6 +270,7 @@ test('says that a machine waits for a person, and a builder lets it go on', { ti
   await byHand.getByRole('button', { name: 'Continue' }).click();
   await byHand.getByRole('button', { name: 'Not yet' }).click();
   expect((await pause()).state).toBe('waiting');
+  await machine.getByRole('row', { name: '1. by hand handbuild waits for you' }).waitFor();
   await byHand.getByRole('button', { name: 'Continue' }).click();
   await byHand.getByRole('button', { name: 'Yes, it is done' }).click();
   await node('desk: provision').waitFor();
@@ -297,6 +303,95 @@ test('says why a step does not go on, and shows a viewer no button', { timeout: 
   await byHand.getByRole('button', { name: 'Continue' }).waitFor();
   expect((await pause()).state).toBe('waiting');
 });
+
+test('shows a screen to whoever watches, and gives it the keyboard while a step waits', {
+  timeout: 90_000,
+}, async () => {
+  const { buildId, pause, end } = await waitingBuild('Press Accept.');
+  const sockets: string[] = [];
+  const typed: string[] = [];
+  page.on('websocket', (socket) => {
+    sockets.push(socket.url());
+    socket.on('framesent', ({ payload }) => typed.push(...keyOf(payload)));
+  });
+  await open(`/builds/${buildId}`);
+  await page.getByRole('link', { name: 'Watch' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Screen of desk/vm' });
+  await dialog.getByText('View only: keyboard and mouse work while a step waits for a person.').waitFor();
+  const canvas = dialog.locator('canvas');
+  const sizes = () => canvas.evaluate((element) => ['width', 'height'].map((name) => Reflect.get(element, name)));
+  await expect.poll(sizes).toEqual([720, 400]);
+  expect(await isDrawn()).toBe(true);
+  const [{ layerBuild = null } = {}] = (await api.client.build(buildId)).modules;
+  const vnc = `/api/v1/builds/${buildId}/vms/vm/vnc?layerBuild=${layerBuild}`;
+  expect(sockets).toEqual([`${api.url.replace('http:', 'ws:')}${vnc}`]);
+  await canvas.click();
+  await page.keyboard.press('a');
+  await pause();
+  await dialog.getByText('Keyboard and mouse work.').waitFor();
+  await dialog.getByText('Press Accept.').waitFor();
+  await dialog.getByRole('button', { name: 'Type' }).click();
+  const focused = () => page.evaluate('document.activeElement.tagName');
+  expect(await focused()).toBe('CANVAS');
+  // These go to the machine.
+  for (const key of ['Escape', 'Tab']) await page.keyboard.press(key);
+  expect(await focused()).toBe('CANVAS');
+  await page.keyboard.press('Shift+F12');
+  expect(await focused()).toBe('BUTTON');
+  // Nothing of before, no key of the way out, and none stays down.
+  const escapes = ['ff1b down', 'ff1b up'];
+  await expect.poll(() => typed).toEqual([...escapes, 'ff09 down', 'ff09 up', 'ffe1 down', 'ffe1 up']);
+  await dialog.getByRole('button', { name: 'Continue' }).click();
+  await dialog.getByRole('button', { name: 'Yes, it is done' }).click();
+  await dialog.getByText('View only: keyboard and mouse work while a step waits for a person.').waitFor();
+  await end();
+  await api.work();
+  await dialog.getByText('There is no machine any more: the work on it has ended.').waitFor();
+  await expect.poll(() => canvas.count()).toBe(0);
+  await page.keyboard.press('Escape');
+  await expect.poll(() => page.getByRole('dialog').count()).toBe(0);
+  expect(new URL(page.url()).search).toBe('');
+  expect(await page.getByRole('link', { name: 'Watch' }).count()).toBe(0);
+  expect(sockets.length).toBe(1);
+  expect([...asked]).toEqual([api.url]);
+  expect(complaints).toEqual([]);
+});
+
+test('says that there is no machine yet, and takes a cut screen up again', { timeout: 90_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await open(`/builds/${buildId}`, 'viewer');
+  const sockets: WebSocket[] = [];
+  page.on('websocket', (socket) => sockets.push(socket));
+  await page.getByRole('link', { name: 'Watch' }).focus();
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog', { name: 'Screen of base/vm' });
+  await dialog.getByText('The machine does not exist yet.').waitFor();
+  api.cut();
+  await dialog.getByText('The connection to the screen is cut; trying again.').waitFor();
+  await dialog.getByText('The machine does not exist yet.').waitFor();
+  expect(sockets.map((socket) => socket.isClosed())).toEqual([true, false]);
+  await api.finish(await startPhase('base'));
+  await startPhase('base');
+  await dialog.getByText('View only: typing needs the role builder.').waitFor();
+  expect(await dialog.getByRole('button', { name: 'Type' }).count()).toBe(0);
+  await dialog.getByRole('button', { name: 'Close' }).press('Enter');
+  await expect.poll(() => sockets[1]?.isClosed()).toBe(true);
+  expect(await page.getByRole('dialog').count()).toBe(0);
+  expect(await page.evaluate('document.activeElement.textContent')).toBe('Watch');
+});
+
+/** The key event of RFB that a message is, as keysym and direction; none when it is another one. */
+function keyOf(payload: string | Buffer): string[] {
+  if (typeof payload === 'string' || payload[0] !== 4) return [];
+  return [`${payload.readUInt32BE(4).toString(16)} ${payload[1] === 1 ? 'down' : 'up'}`];
+}
+
+/** Whether the screen that is shown has a picture: it is opaque, and black before there is a machine. */
+function isDrawn(): Promise<boolean> {
+  return page.evaluate(
+    `document.querySelector('canvas').getContext('2d').getImageData(0, 0, 720, 400).data.every((byte, at) => byte === (at % 4 === 3 ? 255 : 0))`,
+  );
+}
 
 test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);

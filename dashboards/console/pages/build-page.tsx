@@ -14,6 +14,7 @@ import { PageTitle } from '../parts/page-title.tsx';
 import { Link } from '../parts/place.tsx';
 import { StageMark } from '../parts/stage-mark.tsx';
 import { useNow } from '../parts/use-now.ts';
+import { Watch } from '../parts/watch.tsx';
 import { type BuildModel, vmKey } from '../state/build-model.ts';
 import { moduleStage } from '../state/module-stage.ts';
 
@@ -22,7 +23,10 @@ const MAX_DRAWN = 150;
 
 interface BuildPageProps {
   readonly buildId: string;
-  /** `module`: the one that is shown; `log`: the machine whose lines are shown, as `<module>/<vm>`. */
+  /**
+   * `module`: the one that is shown; `log`: the machine whose lines are shown, as `<module>/<vm>`; `watch`: the one whose
+   * screen is.
+   */
   readonly query: URLSearchParams;
   /** Whether the role may cancel builds, type, and let steps go on. */
   readonly mayBuild: boolean;
@@ -70,6 +74,7 @@ function Build({ model, query, mayBuild, refresh }: BuildProps) {
   const { view } = model;
   const now = useNow(view.finishedAt === null);
   const selected = view.modules.find(({ name }) => name === query.get('module')) ?? mostTelling(view);
+  const watched = machineNamed(view, query.get('watch'));
   const isDrawn = view.modules.length <= MAX_DRAWN;
   return (
     <>
@@ -82,8 +87,18 @@ function Build({ model, query, mayBuild, refresh }: BuildProps) {
         {selected && <ModulePanel model={model} module={selected} now={now} mayBuild={mayBuild} refresh={refresh} />}
         <LogView key={query.get('log')} model={model} filter={query.get('log')} />
       </div>
+      {watched && (
+        <Watch key={query.get('watch')} buildId={view.buildId} {...watched} mayBuild={mayBuild} refresh={refresh} />
+      )}
     </>
   );
+}
+
+/** The machine of that name, `<module>/<vm>`, with its module. */
+function machineNamed({ modules }: BuildView, name: string | null) {
+  return modules
+    .flatMap((module) => module.vms.map((vm) => ({ module, vm })))
+    .find(({ module, vm }) => vmKey(module.name, vm.vm) === name);
 }
 
 function Summary({ view, now }: { readonly view: BuildView; readonly now: number }) {

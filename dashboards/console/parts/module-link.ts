@@ -8,6 +8,11 @@ export function logHref(machine: string | null): string {
   return hrefWith('log', machine);
 }
 
+/** The address of this page with the screen of one machine, `<module>/<vm>`, over it. */
+export function watchHref(machine: string | null): string {
+  return hrefWith('watch', machine);
+}
+
 function hrefWith(name: string, value: string | null): string {
   const { pathname, search } = location;
   const query = new URLSearchParams(search);

@@ -1,14 +1,15 @@
-import type { ModuleView, PhaseView, StepView, VmView } from '../../../common/contracts/builds.ts';
+import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { vmPath } from '../api/vm-path.ts';
 import { type Attempt, vmKey } from '../state/build-model.ts';
-import { isMachineUp, vmStage } from '../state/module-stage.ts';
+import { vmStage } from '../state/module-stage.ts';
 import type { Span } from '../state/timeline.ts';
+import { isWatchable, machineOf } from '../state/watching.ts';
 import { Bars } from './bars.tsx';
 import { FailureNotice } from './failure-notice.tsx';
 import { HandbuildNotice } from './handbuild-notice.tsx';
-import { logHref } from './module-link.ts';
+import { logHref, watchHref } from './module-link.ts';
 import { Link } from './place.tsx';
 import { Screen } from './screen.tsx';
 import { StageMark } from './stage-mark.tsx';
@@ -29,13 +30,14 @@ interface VmCardProps {
 /** One machine of a module: its phases on a line of time, its steps, its failure and its screen. */
 export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, refresh }: VmCardProps) {
   const path = vmPath(buildId, module, vm);
-  const isLive = isMachineUp(vm);
+  const isLive = machineOf(vm) === 'up';
   return (
     <article class="vm" aria-label={`Machine ${vm.vm}`}>
       <div class="card-title">
         <h3>{vm.vm}</h3>
         <StageMark stage={vmStage(vm)} />
         <Link href={logHref(vmKey(module.name, vm.vm))}>Its log</Link>
+        {isWatchable(module, vm) && <Link href={watchHref(vmKey(module.name, vm.vm))}>Watch</Link>}
       </div>
       {vm.handbuild && (
         <HandbuildNotice path={path('continue')} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
@@ -43,7 +45,7 @@ export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, ref
       <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />
       <FormerAttempts attempts={attempts} now={now} />
       {vm.failure && <FailureNotice failure={vm.failure} />}
-      {vm.steps.length > 0 && <Steps steps={vm.steps} now={now} />}
+      {vm.steps.length > 0 && <Steps vm={vm} now={now} />}
       {(isLive || vm.screenshot !== null) && <Screen name={vm.vm} path={path('screenshot')} isLive={isLive} />}
     </article>
   );
@@ -111,7 +113,7 @@ function FormerAttempts({ attempts, now }: { readonly attempts: readonly Attempt
   );
 }
 
-function Steps({ steps, now }: { readonly steps: readonly StepView[]; readonly now: number }) {
+function Steps({ vm, now }: Pick<VmCardProps, 'vm' | 'now'>) {
   return (
     <table class="compact steps">
       <caption>Steps</caption>
@@ -123,13 +125,13 @@ function Steps({ steps, now }: { readonly steps: readonly StepView[]; readonly n
         </tr>
       </thead>
       <tbody>
-        {steps.map(({ index, name, type, state, startedAt, finishedAt, exitCode }) => (
+        {vm.steps.map(({ index, name, type, state, startedAt, finishedAt, exitCode }) => (
           <tr key={index}>
             <td>
               {index + 1}. {name === null ? type : printable(name)} {name !== null && <span class="quiet">{type}</span>}
             </td>
             <td class="nowrap">
-              <StageMark stage={state} />
+              <StageMark stage={vm.handbuild?.step === index ? 'waits for you' : state} />
               {exitCode !== null && exitCode !== 0 && <span class="quiet"> exit code {exitCode}</span>}
             </td>
             <td class="number nowrap">{startedAt !== null && seconds(Math.max(0, (finishedAt ?? now) - startedAt))}</td>

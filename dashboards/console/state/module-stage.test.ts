@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import { PHASES } from '../../../common/contracts/phases.ts';
-import { isMachineUp, moduleStage, progressOf, vmStage } from './module-stage.ts';
+import { moduleStage, progressOf, vmStage } from './module-stage.ts';
 
 type State = PhaseView['state'];
 
@@ -51,14 +51,6 @@ test.each([
   ['succeeded', vmIn('succeeded', 'succeeded', 'succeeded', 'succeeded')],
 ])('a VM is at: %s', (stage, vm) => {
   expect(vmStage(vm)).toBe(stage);
-});
-
-test('there is a machine to look at from its boot on, while something runs', () => {
-  expect([vmIn('running'), vmIn('succeeded', 'running'), vmIn('succeeded', 'failed')].map(isMachineUp)).toEqual([
-    false,
-    true,
-    false,
-  ]);
 });
 
 test('progress is the share of phases that are done', () => {

@@ -27,11 +27,6 @@ export function vmStage({ phases, handbuild }: VmView): Stage {
   return phases.every(({ state }) => state === 'succeeded') ? 'succeeded' : 'waiting';
 }
 
-/** Whether there may be a machine to look at: from its boot to the end of its snapshot. */
-export function isMachineUp({ phases }: VmView): boolean {
-  return phases.some((phase) => phase.phase !== 'import' && isRunning(phase));
-}
-
 /** Share of the phases of a module that are done, 0 to 1. */
 export function progressOf({ action, state, vms }: ModuleView): number {
   if (state === 'succeeded' || action === 'reuse') return 1;

@@ -1,0 +1,30 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Connection } from '../state/watching.ts';
+import { type ConsoleViewer, openConsole } from './console-viewer.ts';
+
+interface ConsoleOptions {
+  /** Of the WebSocket. */
+  readonly path: string;
+  /** Whether there is, or will be, a machine to look at. */
+  readonly isWanted: boolean;
+  /** Whether keys and the mouse go to the machine. */
+  readonly isTyping: boolean;
+}
+
+/** Shows a console in an element, and how its connection stands. */
+export function useConsole(frame: { readonly current: HTMLElement | null }, options: ConsoleOptions) {
+  const { path, isWanted, isTyping } = options;
+  const viewer = useRef<ConsoleViewer | undefined>(undefined);
+  const [connection, setConnection] = useState<Connection>('opening');
+  useEffect(() => {
+    if (!frame.current || !isWanted) return;
+    const opened = openConsole(frame.current, path, setConnection);
+    viewer.current = opened;
+    return () => {
+      viewer.current = undefined;
+      opened.close();
+    };
+  }, [frame, path, isWanted]);
+  useEffect(() => viewer.current?.setTyping(isTyping), [isTyping, path, isWanted]);
+  return { connection, viewer };
+}

@@ -1,0 +1,65 @@
+import { useRef } from 'preact/hooks';
+import type { ModuleView, VmView } from '../../../common/contracts/builds.ts';
+import { liftKeys } from '../api/console-viewer.ts';
+import { useConsole } from '../api/use-console.ts';
+import { vmPath } from '../api/vm-path.ts';
+import { vmKey } from '../state/build-model.ts';
+import { isTyping, isWatchable, machineOf, watchingWords } from '../state/watching.ts';
+import { Dialog } from './dialog.tsx';
+import { HandbuildNotice } from './handbuild-notice.tsx';
+import { watchHref } from './module-link.ts';
+import { goTo } from './place.tsx';
+
+interface WatchProps {
+  readonly buildId: string;
+  readonly module: ModuleView;
+  readonly vm: VmView;
+  readonly mayBuild: boolean;
+  /** Reads the build again. */
+  refresh(): void;
+}
+
+/** The screen of a machine as it is now, over the page; a person types there while a step waits for one. */
+export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
+  const frame = useRef<HTMLDivElement>(null);
+  const close = useRef<HTMLButtonElement>(null);
+  const path = vmPath(buildId, module, vm);
+  const isWanted = isWatchable(module, vm);
+  const machine = isWanted ? machineOf(vm) : 'gone';
+  const role = { machine, isWaiting: vm.handbuild !== null, mayBuild };
+  const types = isTyping(role);
+  const { connection, viewer } = useConsole(frame, { path: path('vnc'), isWanted, isTyping: types });
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (!event.shiftKey || event.key !== 'F12') return;
+    event.preventDefault();
+    event.stopPropagation();
+    close.current?.focus();
+  };
+  return (
+    <Dialog label={`Screen of ${vmKey(module.name, vm.vm)}`} onClose={() => goTo(watchHref(null))}>
+      <div class="card-title">
+        <h2>{vmKey(module.name, vm.vm)}</h2>
+        <form method="dialog" class="actions side">
+          {types && connection === 'open' && (
+            <>
+              <button type="button" onClick={() => viewer.current?.focus()}>
+                Type
+              </button>
+              <button type="button" onClick={() => viewer.current?.sendCtrlAltDel()}>
+                Ctrl+Alt+Del
+              </button>
+            </>
+          )}
+          <button type="submit" ref={close}>
+            Close
+          </button>
+        </form>
+      </div>
+      <p role="status">{watchingWords({ ...role, connection })}</p>
+      {vm.handbuild && (
+        <HandbuildNotice path={path('continue')} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
+      )}
+      <div ref={frame} class={`console ${types ? 'typing' : ''}`} onKeyDownCapture={onKeyDown} onFocusOut={liftKeys} />
+    </Dialog>
+  );
+}

@@ -1,0 +1,46 @@
+import type { ModuleView, VmView } from '../../../common/contracts/builds.ts';
+
+/** How a connection to a console stands: `unloaded` when the viewer's own code did not come. */
+export type Connection = 'opening' | 'open' | 'cut' | 'unloaded';
+
+/** Whether a VM has a machine: `later` before its boot, `up` from then on, `gone` when the work on it has ended. */
+export type Machine = 'later' | 'up' | 'gone';
+
+export function machineOf({ phases }: VmView): Machine {
+  const hasEnded = phases.some(({ state }) => state === 'failed' || state === 'cancelled');
+  if (hasEnded || phases.every(({ state }) => state === 'succeeded')) return 'gone';
+  return phases.some(({ phase, startedAt }) => phase === 'boot-keystrokes' && startedAt !== null) ? 'up' : 'later';
+}
+
+/** Whether the farm shows the screen of a machine, or will as soon as there is one. */
+export function isWatchable({ state, layerBuild }: ModuleView, vm: VmView): boolean {
+  return layerBuild !== null && (state === 'queued' || state === 'running') && machineOf(vm) !== 'gone';
+}
+
+/** What decides what somebody who looks at a screen is told. */
+export interface Watching {
+  readonly machine: Machine;
+  readonly connection: Connection;
+  /** Whether a step of the machine waits for a person. */
+  readonly isWaiting: boolean;
+  /** Whether the role may type at all. */
+  readonly mayBuild: boolean;
+}
+
+/** Whether keys and the mouse go to the machine. */
+export function isTyping({ machine, isWaiting, mayBuild }: Omit<Watching, 'connection'>): boolean {
+  return machine === 'up' && isWaiting && mayBuild;
+}
+
+/** What there is to see, and why keys do not go to the machine. */
+export function watchingWords(watching: Watching): string {
+  const { machine, connection, mayBuild } = watching;
+  if (machine === 'gone') return 'There is no machine any more: the work on it has ended.';
+  if (connection === 'unloaded') return 'The viewer did not load. Load the page again.';
+  if (connection === 'cut') return 'The connection to the screen is cut; trying again.';
+  if (connection === 'opening') return 'Connecting…';
+  if (machine === 'later') return 'The machine does not exist yet. Its screen is shown as soon as it starts.';
+  if (isTyping(watching)) return 'Keyboard and mouse work. Click the screen to type; Shift+F12 leaves it.';
+  if (!mayBuild) return 'View only: typing needs the role builder.';
+  return 'View only: keyboard and mouse work while a step waits for a person.';
+}

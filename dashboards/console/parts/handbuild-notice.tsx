@@ -21,7 +21,10 @@ export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: Handbui
         <strong>Step {step + 1}</strong>
         {name !== null && ` ${printable(name)}`} waits for {mayBuild ? 'you' : 'a person'}. It asked <Age at={since} />.
       </p>
-      <p class="instructions">{instructions.split(/\r?\n/).map(printable).join('\n')}</p>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}
+      <p class="instructions" tabIndex={0}>
+        {instructions.split(/\r?\n/).map(printable).join('\n')}
+      </p>
       {mayBuild ? (
         <ConfirmButton
           key={`${step} ${since}`}

@@ -31,7 +31,8 @@ RUN if ! command -v tini > /dev/null; then \
 WORKDIR /app
 ENV NODE_ENV=production
 COPY --from=build /src/node_modules node_modules
-COPY package.json LICENSE ./
+COPY LICENSE LICENSE
+COPY package.json package.json
 # Data that programs read beside their code (`packagePath`).
 COPY common/redis/scripts common/redis/scripts
 COPY docs/module.schema.json docs/module.schema.json

@@ -85,7 +85,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
       secrets: ['create'],
       configMaps: ['get'],
       dataVolumes: [...ENSURE, ...WATCH, 'delete'],
-      claims: WATCH,
+      claims: ['get', ...WATCH],
       snapshots: [...ENSURE, ...WATCH],
       networkAttachments: ENSURE,
       vpcs: [...ENSURE, ...WATCH, 'patch'],
@@ -101,7 +101,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
   ],
   // workers/phases/provision, workers/guest
-  provision: [EVIDENCE, SCREEN, REACH_GUESTS, { configMaps: ['get'], machines: ['get'], instances: WATCH }],
+  provision: [EVIDENCE, SCREEN, REACH_GUESTS, { configMaps: ['get'], machines: ['get', 'patch'], instances: WATCH }],
   // workers/phases/snapshot
   snapshot: [
     EVIDENCE,

@@ -40,6 +40,18 @@ export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
     why: 'The picture of a guest that does not come back from a restart; boot takes it by the same code, and is recorded.',
     mayHappen: true,
   },
+  {
+    roles: ['provision'],
+    right: 'patch virtualmachines (kubevirt.io)',
+    why: 'Whoever logs in first pins the host key: boot, unless another sign of life was enough for it.',
+    mayHappen: true,
+  },
+  {
+    roles: ['import'],
+    right: 'get persistentvolumeclaims',
+    why: 'The size of a claim is asked for only where a module starts from one.',
+    mayHappen: true,
+  },
   ...['get', 'create', 'list', 'watch', 'delete'].map((verb) => ({
     ...{ roles: AFTER_IMPORT, right: `${verb} pods`, why: EVICTED_RELAY, mayHappen: true },
   })),

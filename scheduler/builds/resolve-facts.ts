@@ -21,8 +21,8 @@ export interface FactSources extends ObjectSources {
 }
 
 /**
- * Ties the loose ends of modules: what is behind each URL that no checksum pins, and under each key on the clusters. A source that the farm may not or cannot
- * ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
+ * Ties the loose ends of modules: what is behind each URL that no checksum pins, and under each key on the clusters. A
+ * source that the farm may not or cannot ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
  * @throws SourceUnreachable when a server says that there is no such source, or a file cannot be read; as `resolveObjects`
  */
 export async function resolveFacts(

@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import type { CompiledVm, VmDisk } from '../../common/contracts/module/compiled.ts';
-import { buildRef, compiledVm } from '../../test/harness/module-factory.ts';
+import { buildRef, compiledVm, NO_FACTS } from '../../test/harness/module-factory.ts';
 import { type ParentVm, planDisks } from './disks.ts';
 import type { Facts } from './facts.ts';
 
 const GIB = 2 ** 30;
-const NO_FACTS = { sources: {}, files: {}, objects: {}, secrets: {} };
 const SHA256 = { algorithm: 'sha256', hex: 'ab' } as const;
 
 function disk(name: string, gib: number, given: Partial<VmDisk> = {}): VmDisk {

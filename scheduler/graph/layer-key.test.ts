@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { secretReference } from '../../common/contracts/module/secret-text.ts';
-import { buildRef, compiledModule, compiledVm, nic, shell } from '../../test/harness/module-factory.ts';
+import { buildRef, compiledModule, compiledVm, NO_FACTS, nic, shell } from '../../test/harness/module-factory.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
 import { KEY_FIELDS } from './key-fields.ts';
 import type { AnyRule } from './key-rule.ts';
@@ -97,8 +97,7 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
 function keyOf(module: CompiledModule, parent = { layerKey: 'p'.repeat(64), vm: 'main' }): string {
   const parents = new Map(['child', 'child~'].map((vm) => [vm, parent]));
   const fingerprint = (secret: string) => `hmac(${secret.length}${secret.at(-1)})`;
-  const facts = { sources: {}, files: {}, objects: {}, secrets: {} };
-  return layerKey(module, { facts, parents, fingerprint }).layerKey;
+  return layerKey(module, { facts: NO_FACTS, parents, fingerprint }).layerKey;
 }
 
 interface Leaf {
@@ -211,7 +210,7 @@ describe('what decides a layerKey', () => {
     const module = compiledModule({ vms: [{ source: { kind: 'url', url, checksum: null } }] });
     const resolve = (identity: string | null) =>
       layerKey(module, {
-        facts: { sources: { [url]: { identity } }, files: {}, objects: {}, secrets: {} },
+        facts: { ...NO_FACTS, sources: { [url]: { identity } } },
         parents: new Map(),
         fingerprint: String,
       });
@@ -225,8 +224,7 @@ describe('what decides a layerKey', () => {
       const scriptFrom = { kind: 'ConfigMap', name, key: 'setup.sh', optional: false } as const;
       const module = compiledModule({ vms: [{ steps: [{ ...shell(''), scriptFrom }] }] });
       const objects = { [`ConfigMap "${name}" key "setup.sh"`]: identity };
-      const facts = { sources: {}, files: {}, objects, secrets: {} };
-      return layerKey(module, { facts, parents: new Map(), fingerprint: String });
+      return layerKey(module, { facts: { ...NO_FACTS, objects }, parents: new Map(), fingerprint: String });
     };
     expect(keyed('scripts', 'sha256:aa')).toEqual({ ...keyed('renamed', 'sha256:aa'), unresolved: [] });
     expect(keyed('scripts', 'sha256:ab').layerKey).not.toBe(keyed('scripts', 'sha256:aa').layerKey);
@@ -243,8 +241,7 @@ describe('what decides a layerKey', () => {
     const raised = await import('./layer-key.ts');
     vi.doUnmock('./key-fields.ts');
     const isSame = (module: CompiledModule) => {
-      const facts = { sources: {}, files: {}, objects: {}, secrets: {} };
-      const input = { facts, parents: new Map(), fingerprint: String };
+      const input = { facts: NO_FACTS, parents: new Map(), fingerprint: String };
       return raised.layerKey(module, input).layerKey === layerKey(module, input).layerKey;
     };
     const reboot = { type: 'reboot', name: null, timeoutMs: null, command: 'reboot' } as const;
@@ -266,8 +263,7 @@ describe('what decides a layerKey', () => {
   test('a password enters by its fingerprint alone', () => {
     const withPassword = (sshPassword: string) =>
       compiledModule({ vms: [{ communicator: { ...compiledVm().communicator, sshPassword } }] });
-    const facts = { sources: {}, files: {}, objects: {}, secrets: {} };
-    const input = { facts, parents: new Map(), fingerprint: () => 'same' };
+    const input = { facts: NO_FACTS, parents: new Map(), fingerprint: () => 'same' };
     expect(layerKey(withPassword('a'), input)).toEqual(layerKey(withPassword('b'), input));
     expect(keyOf(withPassword('a'))).not.toBe(keyOf(withPassword('b')));
   });
@@ -285,7 +281,7 @@ describe('what decides a layerKey', () => {
     };
     const key = (module: CompiledModule, secrets: Record<string, string>) =>
       layerKey(module, {
-        facts: { sources: {}, files: {}, objects: {}, secrets },
+        facts: { ...NO_FACTS, secrets },
         parents: new Map(),
         fingerprint: String,
       });

@@ -2,9 +2,7 @@ import { connect } from 'node:net';
 import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { FarmClient } from '../../cli/client/farm-client.ts';
 import { register } from '../../cli/commands/token.ts';
-import type { Role } from '../../common/contracts/tokens.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { OPERATIONS } from '../../scheduler/http/operations.ts';
 import { type LiveApi, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
@@ -21,9 +19,6 @@ beforeEach(() => api.reset());
 
 afterAll(() => api.close());
 
-const tokenOf = async (role: Role) => (await api.client.createToken({ role, name: `the-${role}` })).token;
-const as = (token: string) => new FarmClient({ url: api.url, token });
-
 test('lets nobody in without a token, except to the probes', async () => {
   for (const path of ['/api/v1/builds', '/api', '/metrics', '/queues', '/schemas/module.json', '/nowhere']) {
     const refused = await fetch(`${api.url}${path}`, { headers: { authorization: 'Bearer wrong' } });
@@ -35,8 +30,8 @@ test('lets nobody in without a token, except to the probes', async () => {
 });
 
 test('a viewer looks, a builder builds, an admin makes tokens', async () => {
-  const viewer = as(await tokenOf('viewer'));
-  const builder = as(await tokenOf('builder'));
+  const viewer = api.as(await api.tokenOf('viewer'));
+  const builder = api.as(await api.tokenOf('builder'));
   await expect(viewer.submit(SUBMISSION)).rejects.toMatchObject({ code: 'Forbidden' });
   await expect(viewer.plan(SUBMISSION)).rejects.toMatchObject({ code: 'Forbidden' });
   expect(await api.redis.exists(KEYS.builds)).toBe(0);
@@ -55,7 +50,7 @@ test('a viewer looks, a builder builds, an admin makes tokens', async () => {
 test('a viewer reads no secret anywhere', async () => {
   const { buildId } = await api.client.submit(SUBMISSION);
   await api.work();
-  const viewer = await tokenOf('viewer');
+  const viewer = await api.tokenOf('viewer');
   const layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
   const spec = (await api.redis.hget(KEYS.work(layerBuild), 'spec')) ?? '';
   const sealed = /"sshPassword":"([^"]+)"/.exec(spec)?.[1] ?? '';
@@ -80,7 +75,7 @@ test('keeps no token but its hash, refuses the revoked and the expired, and note
   });
   const { token: monthly } = await api.client.createToken({ role: 'viewer', name: 'monthly', expires: '720h' });
   const { token: eternal } = await api.client.createToken({ role: 'viewer' });
-  for (const known of [token, monthly, eternal]) await as(known).builds();
+  for (const known of [token, monthly, eternal]) await api.as(known).builds();
   const listed = await api.client.tokens();
   expect(listed.map(({ name }) => name)).toEqual(['ci', 'monthly', expect.stringMatching(/^viewer-/)]);
   const use = { role: 'viewer', createdBy: 'bootstrap', lastUsedAt: expect.any(Number) };
@@ -92,7 +87,8 @@ test('keeps no token but its hash, refuses the revoked and the expired, and note
   }
   const { token: brief } = await api.client.createToken({ role: 'admin', name: 'brief', expires: '1ms' });
   const refusal = (known: string) =>
-    as(known)
+    api
+      .as(known)
       .builds()
       .then(
         () => 'let in',
@@ -103,14 +99,14 @@ test('keeps no token but its hash, refuses the revoked and the expired, and note
   await api.client.revokeToken('ci');
   expect(await refusal(token)).toBe('Unauthorized');
   await expect(api.client.revokeToken('ci')).rejects.toMatchObject({ code: 'NotFound' });
-  expect(await as(eternal).builds()).toEqual([]);
+  expect(await api.as(eternal).builds()).toEqual([]);
   // Both names are free again.
   for (const name of ['ci', 'brief']) await api.client.createToken({ role: 'builder', name });
 });
 
 test('logs who asked for which change and what came of it', async () => {
-  const viewer = as(await tokenOf('viewer'));
-  const builder = as(await tokenOf('builder'));
+  const viewer = api.as(await api.tokenOf('viewer'));
+  const builder = api.as(await api.tokenOf('builder'));
   const { buildId } = await builder.submit(SUBMISSION);
   await viewer.cancel(buildId).catch(() => undefined);
   await api.client.cancel(buildId);
@@ -175,7 +171,7 @@ test('pages ask no other host for anything, run no foreign script and stand in n
 test('the board of queues is for looking, at references of jobs alone', async () => {
   await api.client.submit(SUBMISSION);
   await api.work();
-  const viewer = await tokenOf('viewer');
+  const viewer = await api.tokenOf('viewer');
   const [known] = (await boardOf(viewer)).filter(({ counts }) => Object.values(counts).some((count) => count > 0));
   const name = known?.name ?? '';
   // More than the farm ever puts there.
@@ -220,12 +216,12 @@ test('the command line makes, lists and revokes tokens', async () => {
     return written.join('').trim();
   };
   const token = await slipway('create', '--role', 'builder', '--name', 'laptop', '--expires', '30d');
-  expect(await as(token).submit(SUBMISSION)).toMatchObject({ buildId: expect.any(String) });
+  expect(await api.as(token).submit(SUBMISSION)).toMatchObject({ buildId: expect.any(String) });
   const listed = await slipway('list');
   expect(listed).toMatch(/laptop +builder /);
   expect(listed).not.toContain(token);
   expect(JSON.parse(await slipway('list', '--json')).tokens).toMatchObject([{ name: 'laptop', role: 'builder' }]);
   await slipway('revoke', 'laptop');
-  await expect(as(token).builds()).rejects.toMatchObject({ code: 'Unauthorized' });
+  await expect(api.as(token).builds()).rejects.toMatchObject({ code: 'Unauthorized' });
   await expect(slipway('create', '--role', 'owner')).rejects.toThrow(/viewer, builder, admin/);
 });

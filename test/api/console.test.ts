@@ -1,20 +1,9 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { FarmClient } from '../../cli/client/farm-client.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
-import type { Role } from '../../common/contracts/tokens.ts';
 import { openViewer } from '../harness/console-viewer.ts';
-import { LAB, type LiveApi, startApi, TOKEN } from './live-api.ts';
-
-const MODULE = `
-name: desk
-vms:
-  - name: vm
-    source: { blank: true }
-    resources: { cpu: 1, memory: 1Gi }
-    provisioners: [{ name: by hand, type: handbuild, handbuild: { instructions: Press Accept. } }]
-`;
+import { BY_HAND, LAB, type LiveApi, startApi, TOKEN } from './live-api.ts';
 
 let api: LiveApi;
 let buildId: string;
@@ -25,13 +14,11 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   await api.reset();
-  buildId = (await api.client.submit({ files: [{ path: 'desk.yaml', text: MODULE }], variables: {} })).buildId;
+  buildId = (await api.client.submit({ files: [{ path: 'desk.yaml', text: BY_HAND }], variables: {} })).buildId;
 });
 
 afterAll(() => api.close());
 
-const tokenOf = async (role: Role) => (await api.client.createToken({ role })).token;
-const as = (token: string) => new FarmClient({ url: api.url, token });
 const handbuild = async () => (await api.client.build(buildId)).modules[0]?.vms[0]?.handbuild;
 
 /** Brings the build to its step and lets that wait, as its worker does. */
@@ -47,12 +34,14 @@ async function waiting(limitMs: number | null = null): Promise<{ claim: PhaseCla
 }
 
 test('a step waits, is seen to, and goes on once', async () => {
-  const builder = as(await tokenOf('builder'));
+  const builder = api.as(await api.tokenOf('builder'));
   await expect(builder.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });
   await expect(builder.continue(buildId, 'nobody')).rejects.toMatchObject({ code: 'NotFound' });
   const { look } = await waiting();
   expect(await handbuild()).toMatchObject({ step: 0, name: 'by hand', instructions: 'Press Accept.' });
-  await expect(as(await tokenOf('viewer')).continue(buildId, 'vm')).rejects.toMatchObject({ code: 'Forbidden' });
+  await expect(api.as(await api.tokenOf('viewer')).continue(buildId, 'vm')).rejects.toMatchObject({
+    code: 'Forbidden',
+  });
   const both = await Promise.allSettled([builder.continue(buildId, 'vm'), builder.continue(buildId, 'vm')]);
   expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
   // Whoever looks, and however late, sees it.
@@ -88,7 +77,7 @@ test('does not go on when its time is over, nor when the build was cancelled', a
   expect(await look()).toBe('over');
 
   await api.reset();
-  buildId = (await api.client.submit({ files: [{ path: 'desk.yaml', text: MODULE }], variables: {} })).buildId;
+  buildId = (await api.client.submit({ files: [{ path: 'desk.yaml', text: BY_HAND }], variables: {} })).buildId;
   const second = await waiting();
   const metrics = async () => (await api.call('/metrics')).text();
   expect(await metrics()).toContain(`slipway_handbuilds_waiting{cluster="${LAB.name}"} 1`);
@@ -100,7 +89,7 @@ test('does not go on when its time is over, nor when the build was cancelled', a
 });
 
 test('shows a console before there is a machine, until the build ends', async () => {
-  const stream = await as(await tokenOf('viewer')).openConsole(buildId, 'vm');
+  const stream = await api.as(await api.tokenOf('viewer')).openConsole(buildId, 'vm');
   const { session, screen } = await openViewer(stream);
   expect([screen.width, screen.height]).toEqual([720, 400]);
   expect(session.lost.aborted).toBe(false);

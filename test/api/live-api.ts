@@ -8,6 +8,7 @@ import { type Config, configSchema } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
+import type { Role } from '../../common/contracts/tokens.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
@@ -49,6 +50,15 @@ vms:
   - name: vm
     source: { buildRef: { name: base } }
     resources: { cpu: 1, memory: 1Gi }
+`;
+/** One module with a step for a person. */
+export const BY_HAND = `
+name: desk
+vms:
+  - name: vm
+    source: { blank: true }
+    resources: { cpu: 1, memory: 1Gi }
+    provisioners: [{ name: by hand, type: handbuild, handbuild: { instructions: Press Accept. } }]
 `;
 const PICTURE = [0x89, 0x50, 0x4e, 0x47, 0xff, 0x00];
 
@@ -125,13 +135,14 @@ export async function startApi(
     const result = phase === 'snapshot' ? { layerVm: sampleLayerVm(vm, 's') } : {};
     return store.commit(claim, { outcome: 'succeeded', ...result });
   };
+  const client = new FarmClient({ url, token: TOKEN });
   return {
     url,
     /** Cuts every connection, streams and consoles too. */
     cut,
     redis,
     queues,
-    client: new FarmClient({ url, token: TOKEN }),
+    client,
     /** Lines of the audit log so far. */
     audited: () => lines.map((line) => JSON.parse(line)).filter(({ audit }) => audit === true),
     /** A request with the token of the configuration, unless another one is given. */
@@ -144,6 +155,9 @@ export async function startApi(
       for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
     },
     store,
+    /** A token of a role, made anew. */
+    tokenOf: async (role: Role) => (await client.createToken({ role, name: `the-${role}` })).token,
+    as: (token: string) => new FarmClient({ url, token }),
     startReady,
     finish,
     /** Executes whatever becomes ready, and shows every claim, until nothing does or a phase begins: then its claim. */

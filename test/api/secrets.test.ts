@@ -2,11 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FarmClient } from '../../cli/client/farm-client.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import { MAX_SECRET_BYTES } from '../../common/contracts/secrets.ts';
-import type { Role } from '../../common/contracts/tokens.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { traces } from '../harness/traces.ts';
 import { type LiveApi, startApi, TOKEN } from './live-api.ts';
@@ -23,9 +21,6 @@ beforeEach(() => api.reset());
 
 afterAll(() => api.close());
 
-const tokenOf = async (role: Role) => (await api.client.createToken({ role, name: `the-${role}` })).token;
-const as = (token: string) => new FarmClient({ url: api.url, token });
-
 /** One module that names a secret in line 5. */
 const submission = (secret: string) => ({
   files: [
@@ -41,7 +36,7 @@ const keyOf = async (secret: string) => (await api.client.plan(submission(secret
 const layerBuildOf = async (buildId: string) => (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
 
 test('an admin sets and removes secrets, a builder sees their names and a viewer nothing', async () => {
-  const [viewer, builder] = [as(await tokenOf('viewer')), as(await tokenOf('builder'))];
+  const [viewer, builder] = [api.as(await api.tokenOf('viewer')), api.as(await api.tokenOf('builder'))];
   expect(await api.client.setSecret('token', 'old')).toEqual({
     name: 'token',
     setBy: 'bootstrap',

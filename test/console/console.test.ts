@@ -10,20 +10,11 @@ import type { Failure } from '../../common/contracts/failures.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import type { Role } from '../../common/contracts/tokens.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
-import { LAB, type LiveApi, MODULES, startApi } from '../api/live-api.ts';
+import { BY_HAND, LAB, type LiveApi, MODULES, startApi } from '../api/live-api.ts';
 import { startBrowser } from '../harness/browser.ts';
 
 const WAIT_MS = 20_000;
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
-/** One module with a step for a person. */
-const BY_HAND = `
-name: desk
-vms:
-  - name: vm
-    source: { blank: true }
-    resources: { cpu: 1, memory: 1Gi }
-    provisioners: [{ name: by hand, type: handbuild, handbuild: { instructions: Press Accept. } }]
-`;
 /** What a guest may say to hurt whoever looks. */
 const HOSTILE = '\u001b]0;owned\u0007<script>document.title="owned"</script><img src=x onerror=alert(1)> \u001b[31mred';
 const HARMLESS = '<script>document.title="owned"</script><img src=x onerror=alert(1)> red';

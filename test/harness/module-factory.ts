@@ -3,6 +3,9 @@ import type { CompiledModule, CompiledVm, Nic, ShellStep } from '../../common/co
 type GivenVm = Partial<CompiledVm>;
 type GivenModule = Partial<Omit<CompiledModule, 'vms'>> & { readonly vms?: readonly GivenVm[] };
 
+/** What is known when nothing was found out. */
+export const NO_FACTS = { sources: {}, files: {}, objects: {}, secrets: {} };
+
 /** One line below the other, so that positions tell modules apart. */
 let line = 0;
 

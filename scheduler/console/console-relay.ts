@@ -18,7 +18,7 @@ import {
   releaseConsole,
   takeConsole,
 } from '../../common/redis/console-leases.ts';
-import { readHandbuild } from '../../common/redis/handbuilds.ts';
+import { type PlacedVm, readHandbuild } from '../../common/redis/handbuilds.ts';
 import type { NoticeListener, Notices } from '../../common/redis/notices.ts';
 
 /** Notices may be lost: everything is looked at again after this. */
@@ -33,13 +33,6 @@ export interface ConsoleRelayOptions extends ConsoleLeaseOptions, LinkOptions {
   /** This process as others see it. */
   readonly self: ConsoleHolder;
   clusterOf(name: string): ClusterClient | undefined;
-}
-
-/** A VM of a layer build, in whichever generation. */
-export interface RelayedVm {
-  readonly cluster: string;
-  readonly layerBuild: string;
-  readonly vm: string;
 }
 
 /** Somebody who looks; `mayType` says whether the role allows it at all. */
@@ -58,7 +51,7 @@ export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
  */
 export class ConsoleRelay {
   readonly #options: ConsoleRelayOptions;
-  readonly #vm: RelayedVm;
+  readonly #vm: PlacedVm;
   readonly #shared: SharedConsole;
   readonly #alarm: Alarm;
   readonly #onEnd: () => void;
@@ -73,7 +66,7 @@ export class ConsoleRelay {
   #isWaiting = false;
 
   /** `onEnd` is called whenever nobody looks any more, or the work has ended. */
-  constructor(options: ConsoleRelayOptions, vm: RelayedVm, onEnd: () => void) {
+  constructor(options: ConsoleRelayOptions, vm: PlacedVm, onEnd: () => void) {
     this.#options = options;
     this.#vm = vm;
     this.#onEnd = onEnd;

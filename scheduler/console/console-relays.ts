@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { SharedConsole } from '../../common/console/shared-console.ts';
-import { ConsoleRelay, type ConsoleRelayOptions, type RelayedVm, type RelayViewer } from './console-relay.ts';
+import type { PlacedVm } from '../../common/redis/handbuilds.ts';
+import { ConsoleRelay, type ConsoleRelayOptions, type RelayViewer } from './console-relay.ts';
 
 /** The consoles that somebody looks at through this scheduler. */
 export class ConsoleRelays {
@@ -12,7 +13,7 @@ export class ConsoleRelays {
   }
 
   /** Lets somebody look at a VM of a layer build that has not ended. */
-  attach(stream: Duplex, vm: RelayedVm, viewer: RelayViewer): void {
+  attach(stream: Duplex, vm: PlacedVm, viewer: RelayViewer): void {
     this.#relayOf(vm).attach(stream, viewer);
   }
 
@@ -35,7 +36,7 @@ export class ConsoleRelays {
     return [...this.#relays.values()].find((relay) => relay.consoleOf(machine) !== undefined);
   }
 
-  #relayOf(vm: RelayedVm): ConsoleRelay {
+  #relayOf(vm: PlacedVm): ConsoleRelay {
     const key = `${vm.layerBuild}/${vm.vm}`;
     const known = this.#relays.get(key);
     if (known) return known;

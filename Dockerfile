@@ -9,17 +9,17 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 # Scripts of packages are not needed: what they would compile is optional.
 RUN npm ci --ignore-scripts --no-progress --loglevel=error
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json rolldown.config.ts ./
 COPY cli cli
 COPY common common
 COPY dashboards/console dashboards/console
 COPY embedded embedded
 COPY scheduler scheduler
 COPY workers workers
-RUN npm run build && rm dist/.tsbuildinfo && npm prune --omit=dev --ignore-scripts --loglevel=error
+RUN npm run build && npm prune --omit=dev --ignore-scripts --loglevel=error
 # The compiler stays as an optional peer of a library; it, types and source maps are for those who develop.
 RUN rm -rf node_modules/typescript node_modules/@typescript node_modules/.bin \
-    && find node_modules \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' \) -delete
+    && find dist node_modules \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' \) -delete
 
 FROM ${BASE} AS farm
 # tini is process 1: it passes signals on and collects the ended grandchildren that the embedded cluster leaves.

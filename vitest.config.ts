@@ -1,5 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ClosingLineReporter } from './test/harness/closing-line-reporter.ts';
+import { LongestFirst } from './test/harness/longest-first.ts';
 
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
@@ -7,10 +8,13 @@ const LAST = 'test/rights/**/*.test.ts';
 export default defineConfig({
   test: {
     reporters: ['default', new ClosingLineReporter()],
-    globalSetup: ['test/harness/recordings.ts'],
+    globalSetup: ['test/harness/compiled.ts', 'test/harness/recordings.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    // Files of one worker share what they import, which takes long to load.
+    isolate: false,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,

@@ -114,7 +114,7 @@ ensure_node_modules() {
 ensure_build() {
   local sources=() folder
   for folder in common scheduler workers embedded cli dashboards test; do [ ! -d "$folder" ] || sources+=("$folder"); done
-  if [ -e dist/.built ] && [ -z "$(find "${sources[@]}" package.json tsconfig*.json -type f -newer dist/.built \
+  if [ -e dist/.built ] && [ -z "$(find "${sources[@]}" package.json tsconfig.json rolldown.config.ts -type f -newer dist/.built \
     ! -name '*.test.ts' ! -path 'test/guest/*' -print -quit)" ]; then return 0; fi
   local started
   started=$(mktemp)

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { programCommand } from '../../common/config/package-root.ts';
 import type { FarmEvent } from '../../common/contracts/events.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 
@@ -68,8 +69,8 @@ async function withFarm<T>(
 
 /** The CLI as its own process, which no farm of this machine reaches. */
 async function build(url: string, ...args: string[]) {
-  const command = ['--import', 'tsx', 'cli/main.ts', 'build', join(directory, 'base.yaml'), '--url', url, ...args];
-  const child = spawn(process.execPath, command, {
+  const [node, main] = programCommand('cli/main');
+  const child = spawn(node, [main, 'build', join(directory, 'base.yaml'), '--url', url, ...args], {
     env: { PATH: process.env['PATH'], HOME: directory, SLIPWAY_TOKEN: TOKEN },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -3,10 +3,10 @@ import { existsSync, readFileSync, rmSync, watch } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { systemClock } from '../../common/clock/clock.ts';
+import { programCommand } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { currentDataDir, isAlive, pointerFile, readConnection, stateFolder } from '../client/connection.ts';
 import { FarmFiles } from '../farm/farm-files.ts';
-import { program as slipwayProgram } from '../farm/local-farm.ts';
 import { printLine } from '../output/print.ts';
 
 interface DownFlags {
@@ -55,7 +55,7 @@ async function stopFarm(dataDir: string): Promise<void> {
 
 /** Ends the virtual machines, networks and pods of the embedded cluster; with `purge` its files as well. */
 function stopMachines(dataDir: string, purge: boolean): void {
-  const [file = '', ...args] = slipwayProgram('embedded/main');
+  const [file = '', ...args] = programCommand('embedded/main');
   const { clusterDir } = new FarmFiles(dataDir);
   if (!existsSync(clusterDir)) return;
   execFileSync(file, [...args, '--data-dir', clusterDir, purge ? '--purge' : '--halt', '--log-level', 'warn'], {

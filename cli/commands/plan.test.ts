@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { programCommand } from '../../common/config/package-root.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { problemSchema } from '../../common/contracts/problems.ts';
 
@@ -41,7 +42,8 @@ async function moduleFile(name: string, body: string): Promise<string> {
 
 /** The CLI as its own process, which no farm of this machine or its environment reaches. */
 async function slipway(...args: string[]) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', ...args], {
+  const [node, main] = programCommand('cli/main');
+  const child = spawn(node, [main, ...args], {
     env: { PATH: process.env['PATH'], HOME: directory, XDG_STATE_HOME: directory },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -10,7 +11,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { consoleLink, isAlive, pointerFile, readConnection, stateFolder } from '../client/connection.ts';
 import { readReadyEvent, waitForLine } from '../farm/child-process.ts';
 import { FarmFiles, writePointer } from '../farm/farm-files.ts';
-import { LocalFarm, program as slipwayProgram } from '../farm/local-farm.ts';
+import { LocalFarm } from '../farm/local-farm.ts';
 import { printJson, printLine } from '../output/print.ts';
 
 /** Its processes, one after the other, each of which has a minute. */
@@ -74,7 +75,7 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
 /** Starts the same command without `--detach` in a session of its own and waits for its ready line. */
 async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
   const log = openSync(new FarmFiles(dataDir).log('up'), 'a', 0o600);
-  const [file = '', ...start] = slipwayProgram('cli/main');
+  const [file = '', ...start] = programCommand('cli/main');
   const args = process.argv.slice(2).filter((arg) => arg !== '--detach' && arg !== '-d' && arg !== '--json');
   const child = spawn(file, [...start, ...args, '--json'], { detached: true, stdio: ['ignore', 'pipe', log] });
   try {

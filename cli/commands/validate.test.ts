@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { programCommand } from '../../common/config/package-root.ts';
 
-const MAIN = join(import.meta.dirname, '..', 'main.ts');
-const TSX = import.meta.resolve('tsx');
+const [NODE, MAIN] = programCommand('cli/main');
 const GOOD = 'name: good\nvms: [{ name: a, source: { blank: true } }]\n';
 const WARNS = 'name: warns\nvms: [{ name: a, source: { blank: true }, bootCommand: ["<foo>"] }]\n';
 const BAD = 'name: bad\nretries: -1\nvms:\n  - nme: "a\\e[31mred"\n    source: { blank: true }\n';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true }));
 
 async function slipway(args: readonly string[], stdin = '') {
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], { cwd: directory });
+  const child = spawn(NODE, [MAIN, ...args], { cwd: directory });
   child.stdin.end(stdin);
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { stdout, stderr, code };

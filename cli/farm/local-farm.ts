@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { assert } from '../../common/errors/farm-error.ts';
@@ -31,7 +31,7 @@ export class LocalFarm {
     const former = readConnection(this.#options.dataDir);
     const redisPort = await portToUse(former && Number(new URL(former.redisUrl).port));
     const redisUrl = this.#files.writeRedisConfig(redisPort);
-    this.#files.writeClusterConfig(program('workers/relay/main'));
+    this.#files.writeClusterConfig(programCommand('workers/relay/main'));
     await Promise.all([
       this.#supervisor.start(
         this.#spec('redis', ['redis-server', this.#files.redisConfig], (line) =>
@@ -40,7 +40,7 @@ export class LocalFarm {
       ),
       this.#supervisor.start(
         this.#spec('embedded', [
-          ...program('embedded/main'),
+          ...programCommand('embedded/main'),
           '--data-dir',
           this.#files.clusterDir,
           '--config',
@@ -52,7 +52,7 @@ export class LocalFarm {
     const port = await portToUse(this.#options.port || (former && Number(new URL(former.url).port)));
     this.#files.writeFarmConfig(this.#options, redisUrl, port);
     const [scheduler] = await Promise.all([
-      this.#supervisor.start(this.#spec('scheduler', program('scheduler/main'))),
+      this.#supervisor.start(this.#spec('scheduler', programCommand('scheduler/main'))),
       ...this.#workers().map((spec) => this.#supervisor.start(spec)),
     ]);
     const url = scheduler['url'];
@@ -71,7 +71,7 @@ export class LocalFarm {
   #workers(): ChildSpec[] {
     return PHASES.flatMap((phase) =>
       Array.from({ length: this.#options.workers[phase] ?? 1 }, (_, index) =>
-        this.#spec(`${phase}-${index + 1}`, [...program('workers/main'), '--phase', phase]),
+        this.#spec(`${phase}-${index + 1}`, [...programCommand('workers/main'), '--phase', phase]),
       ),
     );
   }
@@ -93,12 +93,6 @@ export class LocalFarm {
     this.#connection = { ...this.#connection, pids: { up: [process.pid], ...this.#supervisor.pids() } };
     this.#files.writeConnection(this.#connection);
   }
-}
-
-/** Command of another program of Slipway, run as this one is: from the sources or from `dist`. */
-export function program(path: string): string[] {
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-  return [process.execPath, ...process.execArgv, fileURLToPath(new URL(`../../${path}${extension}`, import.meta.url))];
 }
 
 /** The user's environment without options of the farm: those of a farm on one machine stand in its own file. */

@@ -10,6 +10,11 @@ export function packagePath(...parts: string[]): string {
   return join(packageRoot, ...parts);
 }
 
+/** Command line of a compiled program of Slipway, by the path of its entry without extension: `scheduler/main`. */
+export function programCommand(entry: string): [node: string, file: string] {
+  return [process.execPath, packagePath('dist', `${entry}.js`)];
+}
+
 const packageRoot = findRoot(dirname(fileURLToPath(import.meta.url)));
 
 function findRoot(folder: string): string {

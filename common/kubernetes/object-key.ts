@@ -1,4 +1,5 @@
 import { LABELS } from '../contracts/object-names.ts';
+import { own } from '../contracts/own.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import type { KubernetesObject } from './objects.ts';
 import { RESOURCES } from './resources.ts';
@@ -21,7 +22,7 @@ export async function readObjectKey(
 ): Promise<Buffer | undefined> {
   if (kind === 'Secret') return decode(foreign(await cluster.get(RESOURCES.secrets, name, { signal }))?.data, key);
   const map = foreign(await cluster.get(RESOURCES.configMaps, name, { signal }));
-  const text = own(map?.data, key);
+  const text = own(map?.data ?? {}, key);
   return text === undefined ? decode(map?.binaryData, key) : Buffer.from(text);
 }
 
@@ -29,14 +30,7 @@ function foreign<T extends KubernetesObject>(object: T | undefined): T | undefin
   return object?.metadata?.labels?.[LABELS.farm] === undefined ? object : undefined;
 }
 
-type Values = Readonly<Record<string, string>> | undefined;
-
-function decode(values: Values, key: string): Buffer | undefined {
+function decode(values: Readonly<Record<string, string>> = {}, key: string): Buffer | undefined {
   const value = own(values, key);
   return value === undefined ? undefined : Buffer.from(value, 'base64');
-}
-
-/** Users choose keys such as `constructor`, which every object inherits. */
-function own(values: Values, key: string): string | undefined {
-  return values && Object.hasOwn(values, key) ? values[key] : undefined;
 }

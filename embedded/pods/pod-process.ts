@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../common/clock/clock.ts';
+import { programCommand } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { findProcesses, killProcesses, sendSignal } from '../host/processes.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
@@ -39,7 +39,12 @@ export class PodProcess {
     await mkdir(place.directory, { recursive: true });
     await Promise.all([files.exit, files.socket].map((path) => rm(path, { force: true })));
     await writeFile(files.plan, JSON.stringify(plan), { mode: 0o600 });
-    const [command = '', ...args] = ['nsenter', `--net=${networkNamespace}`, ...supervisorCommand(), place.directory];
+    const [command = '', ...args] = [
+      'nsenter',
+      `--net=${networkNamespace}`,
+      ...programCommand('embedded/pods/pod-supervisor'),
+      place.directory,
+    ];
     const child = spawn(command, args, { detached: true, stdio: 'ignore' });
     child.unref();
     const ended = new Promise<never>((_, reject) => {
@@ -176,11 +181,4 @@ function firstLine(socket: Socket): Promise<string> {
     socket.on('readable', onReadable);
     socket.once('close', () => resolve(''));
   });
-}
-
-/** The supervisor as a program, from the sources or from their compiled form, whichever this is. */
-function supervisorCommand(): string[] {
-  const isSource = import.meta.url.endsWith('.ts');
-  const file = new URL(`./pod-supervisor.${isSource ? 'ts' : 'js'}`, import.meta.url);
-  return [process.execPath, ...(isSource ? ['--import', import.meta.resolve('tsx')] : []), fileURLToPath(file)];
 }

@@ -1,6 +1,7 @@
 import type { LayerDisk, LayerRecord, SourceKey } from '../../common/contracts/layers.ts';
 import type { Checksum, CompiledModule, Firmware, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
+import { own } from '../../common/contracts/own.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
 
 /** What was found out about a source that has no checksum. */
@@ -139,9 +140,4 @@ export function keyOf({ identity, provisional }: Identity): SourceKey {
 function identityOf(url: string, checksum: Checksum | null, fact: string | null | undefined): Identity {
   if (checksum) return { identity: `${checksum.algorithm}:${checksum.hex}`, provisional: false };
   return fact ? { identity: fact, provisional: false } : { identity: `url:${url}`, provisional: true };
-}
-
-/** A record's own value: users choose names such as `constructor`, which every object inherits. */
-export function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
-  return Object.hasOwn(record, key) ? record[key] : undefined;
 }

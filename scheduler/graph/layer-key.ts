@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Checksum, CompiledModule, ObjectKeyRef, VmSource } from '../../common/contracts/module/compiled.ts';
 import { fillSecrets, secretReference } from '../../common/contracts/module/secret-text.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
+import { own } from '../../common/contracts/own.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
 import {
@@ -11,7 +12,6 @@ import {
   type Identity,
   imageIdentity,
   objectIdentity,
-  own,
   sourceIdentity,
 } from './facts.ts';
 import { KEY_FIELDS, KEY_SCHEMA, STEP_VERSIONS } from './key-fields.ts';

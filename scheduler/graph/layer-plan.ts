@@ -1,8 +1,9 @@
 import type { LayerSpec, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
+import { own } from '../../common/contracts/own.ts';
 import { type ParentVm, planDisks } from './disks.ts';
-import { type Facts, keyOf, type OfferedLayer, own, sourceIdentity } from './facts.ts';
+import { type Facts, keyOf, type OfferedLayer, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 import { planNetwork } from './network-plan.ts';
 

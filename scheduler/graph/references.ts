@@ -1,7 +1,8 @@
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
+import { own } from '../../common/contracts/own.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
-import { type Catalog, type OfferedLayer, own } from './facts.ts';
+import type { Catalog, OfferedLayer } from './facts.ts';
 import { problemOf } from './findings.ts';
 import { topologicalOrder } from './topological-order.ts';
 

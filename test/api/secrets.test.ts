@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { packagePath } from '../../common/config/package-root.ts';
+import { packagePath, programCommand } from '../../common/config/package-root.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import { MAX_SECRET_BYTES } from '../../common/contracts/secrets.ts';
 import { KEYS } from '../../common/redis/keys.ts';
@@ -146,11 +146,10 @@ test('a build gets the value that its key was made from, whatever becomes of the
 
 test('the command line takes values from standard input and files, and shows none', { timeout: 120_000 }, async () => {
   const slipway = async (args: readonly string[], input = '') => {
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', packagePath('cli', 'main.ts'), 'secret', ...args, '--url', api.url, '--token', TOKEN],
-      { stdio: ['pipe', 'pipe', 'pipe'] },
-    );
+    const [node, main] = programCommand('cli/main');
+    const child = spawn(node, [main, 'secret', ...args, '--url', api.url, '--token', TOKEN], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     child.stdin.end(input);
     const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
     return { out: `${out}${err}`, code };

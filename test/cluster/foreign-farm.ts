@@ -5,8 +5,8 @@ import { stringify } from 'yaml';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { readReadyEvent } from '../../cli/farm/child-process.ts';
 import { FarmFiles } from '../../cli/farm/farm-files.ts';
-import { program } from '../../cli/farm/local-farm.ts';
 import { Supervisor } from '../../cli/farm/supervisor.ts';
+import { programCommand } from '../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { assert } from '../../common/errors/farm-error.ts';
@@ -51,8 +51,8 @@ export async function startForeignFarm(
     });
   };
   // One after the other: a small machine would be slow with all at once.
-  const scheduler = await start('scheduler', program('scheduler/main'));
-  for (const phase of PHASES) await start(`${phase}-1`, [...program('workers/main'), '--phase', phase]);
+  const scheduler = await start('scheduler', programCommand('scheduler/main'));
+  for (const phase of PHASES) await start(`${phase}-1`, [...programCommand('workers/main'), '--phase', phase]);
   const url = scheduler['url'];
   assert(typeof url === 'string', 'The ready line of the scheduler carries its url.');
   return new FarmClient({ url, token: files.secret('token') });

@@ -9,7 +9,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { readModuleFiles } from '../../cli/read-modules.ts';
-import { packagePath } from '../../common/config/package-root.ts';
+import { packagePath, programCommand } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { objectName } from '../../common/contracts/object-names.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
@@ -96,8 +96,8 @@ describe('a step that waits for a person', () => {
 
   test('can be looked at with any viewer, and as a picture', { timeout: 60_000 }, async () => {
     const environment = { ...process.env, SLIPWAY_URL: farm.connection.url, SLIPWAY_TOKEN: farm.connection.token };
-    const cli = packagePath('dist', 'cli', 'main.js');
-    const child = spawn(process.execPath, [cli, 'console', `${buildId}/desk`], {
+    const [node, main] = programCommand('cli/main');
+    const child = spawn(node, [main, 'console', `${buildId}/desk`], {
       env: environment,
       stdio: ['ignore', 'pipe', 'ignore'],
     });

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { packagePath } from '../../common/config/package-root.ts';
+import { programCommand } from '../../common/config/package-root.ts';
 import { foreignKubeconfig } from './foreign-cluster.ts';
 import { recordingArguments } from './recordings.ts';
 
@@ -75,11 +75,8 @@ export async function conformanceCluster(options: EmbeddedClusterOptions = {}): 
 }
 
 function spawnMain(args: readonly string[]): ChildProcess {
-  const main = packagePath('embedded', 'main.ts');
-  return spawn(process.execPath, ['--import', 'tsx', main, ...args], {
-    cwd: packagePath(),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const [node, main] = programCommand('embedded/main');
+  return spawn(node, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 async function startServer(args: readonly string[]): Promise<{ child: ChildProcess; kubeconfig: string }> {

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readConnection } from '../../cli/client/connection.ts';
 import { FarmClient } from '../../cli/client/farm-client.ts';
-import { packagePath } from '../../common/config/package-root.ts';
+import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import { recordingArguments } from './recordings.ts';
 
 /** The command line as it is installed; `npm test` and `npm run demo` compile it before. */
-const SLIPWAY = packagePath('dist', 'cli', 'main.js');
+const [NODE, SLIPWAY] = programCommand('cli/main');
 
 /** How a test wants its farm. */
 export interface FarmRequest {
@@ -72,7 +72,7 @@ export async function startFarm({ dataDir, privateState = true, flags = [] }: Fa
 /** Runs the CLI to its end. */
 export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<CommandResult> {
   try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [SLIPWAY, ...args], {
+    const { stdout, stderr } = await promisify(execFile)(NODE, [SLIPWAY, ...args], {
       env,
       maxBuffer: 64 * 1024 * 1024,
     });

@@ -104,12 +104,15 @@ test('does not run a script again that the guest rebooted under, and tells a reb
   const program = { script: 'echo start >>/root/starts6; sync; sleep 1000', env: {}, wrapper: null };
   const crashed = runScript(6, program, undefined);
   await until(async () => (await shell('cat /root/starts6 2>/dev/null || :')) === 'start\n');
+  // What is left of a script that the reboot killed before it killed the runner.
+  await shell(`cd /var/lib/slipway/${BUILD} && cp -R 6 7 && printf 'exit 137 \\n' 1<>7/exit`);
   // The answer may be lost in the reboot itself.
   await askReboot(await link.connect(), directory, 'reboot').catch(() => undefined);
   expect((await crashed).end).toMatchObject({ state: 'crashed' });
   const after = await status();
   expect(after.bootId).not.toBe(before);
   expect(after.steps.get(5)?.state).toBe('rebooted');
+  expect(after.steps.get(7)?.state).toBe('crashed');
   expect(after.steps.get(0)).toMatchObject({ state: 'exited', exitCode: 3 });
   expect(await shell('cat /root/starts6')).toBe('start\n');
 }, 90_000);

@@ -38,7 +38,7 @@ export interface ProgramRun {
 
 /** A guest that goes down ends its programs some seconds before its connections. */
 const GOING_DOWN_MS = 10_000;
-/** Exit codes from here on say that a signal ended the program. */
+/** Exit codes above it say that a signal ended the program. */
 const BY_SIGNAL = 128;
 
 /** How a program ended. `crashed`: the guest was booted anew under it. `died`: its supervisor was killed. */
@@ -56,18 +56,14 @@ export interface ProgramEnd {
 export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   let log: GuestLog | undefined;
   let begun = false;
-  let firstBoot: string | undefined;
   return run.link.use(async (guest) => {
-    const { directory, status, found, bootId } = await begin(run, guest);
-    firstBoot ??= bootId;
+    const { directory, status, found } = await begin(run, guest);
     if (found && !begun && status.state === 'running') run.onAdopted?.();
     begun = true;
     log ??= run.openLog(status.keptBytes);
     if (status.state === 'running') await follow(run, { guest, directory, status, log });
-    const { state: ended, exitCode, elapsedMs, truncated, rest } = await finishStep(guest, directory, log.received);
-    const wasKilled = ended === 'died' || (ended === 'exited' && (exitCode ?? 0) >= BY_SIGNAL);
-    if (wasKilled && bootId === firstBoot) await stillUp(guest, run.clock);
-    const state = wasKilled && bootId !== firstBoot ? 'crashed' : ended;
+    const { state, exitCode, elapsedMs, truncated, rest } = await finishStep(guest, directory, log.received);
+    if (state === 'died' || (state === 'exited' && (exitCode ?? 0) > BY_SIGNAL)) await stillUp(guest, run.clock);
     await log.push(rest);
     if (truncated) log.note('[The rest of the output was cut off.]');
     await log.end();
@@ -87,22 +83,20 @@ interface Begun {
   readonly directory: StepDirectory;
   readonly status: StepStatus;
   readonly found: boolean;
-  /** Of the guest as it runs now. */
-  readonly bootId: string;
 }
 
 /** Started and not only prepared. */
 async function begin(run: ProgramRun, guest: GuestConnection): Promise<Begun> {
   const { build, index } = run;
-  const { bootId, steps } = await guestStatus(guest, build);
+  const { steps } = await guestStatus(guest, build);
   const before = steps.get(index);
   const directory = await prepareStep(guest, build, index);
-  if (before && before.state !== 'prepared') return { directory, status: before, found: true, bootId };
+  if (before && before.state !== 'prepared') return { directory, status: before, found: true };
   const program = await run.program();
   await run.beforeStart();
   await startStep(guest, directory, program);
   const status = { state: 'running', exitCode: undefined, elapsedMs: 0, keptBytes: 0 } as const;
-  return { directory, status, found: false, bootId };
+  return { directory, status, found: false };
 }
 
 interface Following {

@@ -77,7 +77,10 @@ elapsed_of() {
 state_of() {
   dir=$1
   if [ -e "$dir/timeout" ]; then echo "timeout -"
-  elif code=$(exit_code "$dir"); then echo "exited $code"
+  elif code=$(exit_code "$dir"); then
+    # A guest that goes down kills the script before it kills the runner, which may still record that.
+    if [ "$code" -gt 128 ] && [ -s "$dir/run/boot" ] && [ "$(cat "$dir/run/boot")" != "$boot" ]; then echo "crashed -"
+    else echo "exited $code"; fi
   elif [ -s "$dir/asked" ]; then
     if [ "$(cat "$dir/asked")" = "$boot" ]; then
       asked=$(cat "$dir/asked-exit" 2>/dev/null)

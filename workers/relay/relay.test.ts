@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { decode, encode } from 'dns-packet';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { packagePath } from '../../common/config/package-root.ts';
+import { programCommand } from '../../common/config/package-root.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 
 interface Ports {
@@ -29,7 +29,8 @@ let ports: Ports;
 async function startRelay(): Promise<void> {
   const flags = ['--address', '127.0.0.1', '--files', files, '--max-file-bytes', '1000', '--network', '127.0.0.0/8'];
   const names = ['--record', 'Web=10.7.0.5,10.8.0.5', '--upstream', `127.0.0.1:${upstream}`];
-  relay = spawn(process.execPath, ['--import', 'tsx', packagePath('workers/relay/main.ts'), ...flags, ...names], {
+  const [node, main] = programCommand('workers/relay/main');
+  relay = spawn(node, [main, ...flags, ...names], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (!relay.stdout) throw new Error('no output');

@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { packagePath } from '../../../common/config/package-root.ts';
+import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { DiskOrigin, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
 import { validatorIdentity } from '../../../common/contracts/source-validator.ts';
@@ -39,9 +39,7 @@ let imagePath: string;
 let iso: ServedFile;
 
 beforeAll(async () => {
-  // Pods run elsewhere, where no package is found by name.
-  const relay = [process.execPath, '--import', import.meta.resolve('tsx'), packagePath('workers/relay/main.ts')];
-  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: relay } });
+  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: programCommand('workers/relay/main') } });
   resources.defer('cluster', () => cluster.stop());
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
   const directory = await mkdtemp(join(tmpdir(), 'import-'));

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { packagePath } from '../../../common/config/package-root.ts';
+import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import { createFarmKey } from '../../../common/config/sealing.ts';
 import type { FarmEvent } from '../../../common/contracts/events.ts';
@@ -36,8 +36,7 @@ let iso: ServedFile;
 
 beforeAll(async () => {
   const guests = await guestImages();
-  const relay = [process.execPath, '--import', import.meta.resolve('tsx'), packagePath('workers/relay/main.ts')];
-  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: relay } });
+  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: programCommand('workers/relay/main') } });
   resources.defer('cluster', () => cluster.stop());
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
   image = resources.use('image', await serveFile(guests.cloudImage), (served) => served.stop());

@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import ssh2, { type ClientChannel } from 'ssh2';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../../common/clock/clock.ts';
-import { packagePath } from '../../../common/config/package-root.ts';
+import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
@@ -39,9 +39,7 @@ let tester: ClusterClient;
 let image: ServedFile;
 
 beforeAll(async () => {
-  // Pods run elsewhere, where no package is found by name.
-  const relay = [process.execPath, '--import', import.meta.resolve('tsx'), packagePath('workers/relay/main.ts')];
-  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: relay } });
+  const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: programCommand('workers/relay/main') } });
   resources.defer('cluster', () => cluster.stop());
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
   tester = new ClusterClient(config);

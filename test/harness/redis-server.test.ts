@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
@@ -47,8 +50,12 @@ test('a server ends with the process that started it, however that ends', { time
     console.log((await startRedis()).url);
     setInterval(() => {}, 60_000);
   `;
+  // A server that is killed leaves its files.
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-test-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
     cwd: packagePath(),
+    env: { ...process.env, TMPDIR: folder },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -19,11 +19,7 @@ arguments='root=LABEL=debian-root ro console=tty0 console=ttyS0,115200 quiet mit
 make_tree() {
   local include
   include=$(IFS=, && echo "${debian_packages[*]}")
-  mmdebstrap --variant=minbase --include="$include" \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --dpkgopt='path-exclude=/lib/modules/*/sound/*' --dpkgopt='path-exclude=/lib/modules/*/drivers/gpu/*' \
-    --dpkgopt='path-exclude=/lib/modules/*/drivers/media/*' --dpkgopt='path-exclude=/lib/modules/*/net/wireless/*' \
+  mmdebstrap --variant=minbase --include="$include" --dpkgopt=force-unsafe-io \
     --essential-hook="copy-in $here/overlay/etc $here/overlay/usr /" \
     --customize-hook="upload $here/customize.sh /tmp/customize.sh" \
     --customize-hook='chroot "$1" sh /tmp/customize.sh' \
@@ -55,7 +51,7 @@ make_root_partition() {
   truncate -s ${root_mib}M "$work/root.ext4"
   mkdir "$work/root"
   # shellcheck disable=SC2016 # expanded by the inner shell
-  fakeroot -- sh -c 'tar -C "$1" -xf "$2" && mke2fs -q -t ext4 -L debian-root -m 1 -E lazy_itable_init=1 -d "$1" "$3"' - \
+  owning_as_root sh -c 'tar -C "$1" -xf "$2" && mke2fs -q -t ext4 -L debian-root -m 1 -E lazy_itable_init=1 -d "$1" "$3"' - \
     "$work/root" "$work/root.tar" "$work/root.ext4"
   rm -r "$work/root" "$work/root.tar"
 }

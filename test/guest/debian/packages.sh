@@ -6,7 +6,7 @@ debian_suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 debian_packages=(
   linux-image-amd64 initramfs-tools zstd systemd-sysv systemd-resolved udev dbus
   openssh-server sudo cloud-init cloud-guest-utils fdisk e2fsprogs
-  iproute2 iputils-ping netbase ca-certificates curl
+  iproute2 iputils-ping netbase
 )
 
 # Boot loaders: taken apart on the host, not installed in the guest.

@@ -48,7 +48,7 @@ make_file_systems() {
   PATH=$packages/usr/bin:$PATH syslinux --install "$work/boot.fat"
   truncate -s ${root_mib}M "$work/root.ext4"
   # shellcheck disable=SC2016 # expanded by the inner shell
-  fakeroot -- sh -c 'chown -R 0:0 "$1" && mke2fs -q -t ext4 -b 4096 -i 32768 -L tiny-root -m 1 -E lazy_itable_init=1,resize=16777216 -d "$1" "$2"' - \
+  owning_as_root sh -c 'chown -R 0:0 "$1" && mke2fs -q -t ext4 -b 4096 -i 32768 -L tiny-root -m 1 -E lazy_itable_init=1,resize=16777216 -d "$1" "$2"' - \
     "$root" "$work/root.ext4"
 }
 

@@ -1,6 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ClosingLineReporter } from './test/harness/closing-line-reporter.ts';
-import { LongestFirst } from './test/harness/longest-first.ts';
+import { SpreadLongFiles } from './test/harness/spread-long-files.ts';
 
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
@@ -11,10 +11,10 @@ export default defineConfig({
     globalSetup: ['test/harness/compiled.ts', 'test/harness/recordings.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    maxWorkers: 3,
+    maxWorkers: 2,
     // Files of one worker share what they import, which takes long to load.
     isolate: false,
-    sequence: { sequencer: LongestFirst },
+    sequence: { sequencer: SpreadLongFiles },
     projects: [
       {
         extends: true,

@@ -73,10 +73,13 @@ ensure() {
   echo "$target"
 }
 
+# Side by side; each says itself why it was not built.
+[ "$kind" = tiny ] || exec 8< <(ensure debian)
 tiny=$(ensure tiny)
 debian=null
 if [ "$kind" != tiny ]; then
-  directory=$(ensure debian)
+  directory=$(cat <&8)
+  [ -n "$directory" ] || exit 1
   debian=\"$directory/debian.qcow2\"
 fi
 # Guests of older sources: nobody starts from them after two weeks without use.

@@ -13,7 +13,10 @@ const PROGRAMS = [
   'test/cluster/main',
 ].filter((entry) => existsSync(`${entry}.ts`));
 
-/** Left out: libraries that read files of their own at run time or whose scripts are not strict, and one of the tests. */
+/**
+ * Left out: libraries that read files of their own at run time or whose scripts are not strict, the one that they share
+ * with us, and one of the tests.
+ */
 const BESIDE = [/^@bull-board\//, 'express', 'pino', 'rfb2', 'ssh2', 'testcontainers'];
 
 /**

@@ -36,6 +36,7 @@ const farmKey = createFarmKey('a key for tests that is long enough');
 const logger = createLogger({ name: 'test', level: 'silent' });
 const resources = new ReleaseStack();
 let cluster: ClusterClient;
+let redisUrl: string;
 let redis: Awaited<ReturnType<typeof useRedis>>;
 let schedulers: ConsoleRelays[];
 let worker: WorkerConsoles;
@@ -47,7 +48,8 @@ beforeAll(async () => {
   resources.defer('cluster', () => embedded.stop());
   resources.defer('redis-server', () => server.stop());
   cluster = new ClusterClient(clusterConfig(embedded.kubeconfig, { namespace: 'default' }));
-  redis = await useRedis(resources, { url: server.url, logger }, 'producer');
+  redisUrl = server.url;
+  redis = await useRedis(resources, { url: redisUrl, logger }, 'producer');
   await redis.hset(KEYS.work(LAYER_BUILD), { state: 'running', generation: 1 });
   schedulers = [await startScheduler('s1'), await startScheduler('s2')];
   worker = await startWorker();
@@ -151,7 +153,7 @@ function view(scheduler: number): Promise<ConsoleViewer> {
 }
 
 async function startScheduler(name: string): Promise<ConsoleRelays> {
-  const notices = await subscribeNotices(await useRedis(resources, { url: redisUrl(), logger }, 'listener'), logger);
+  const notices = await subscribeNotices(await useRedis(resources, { url: redisUrl, logger }, 'listener'), logger);
   const { server, address } = await listen();
   const self = { owner: name, address, rank: 0 };
   const options = { redis, notices, clock, logger, farmKey, self, clusterOf: () => cluster };
@@ -166,10 +168,6 @@ async function startWorker(): Promise<WorkerConsoles> {
   const consoles = new WorkerConsoles({ redis, clock, logger, address, worker: 'w' });
   serveConsoleLinks(server, { farmKey, clock, mayType: () => false, find: (machine) => consoles.find(machine) });
   return consoles;
-}
-
-function redisUrl(): string {
-  return `redis://${redis.options.host}:${redis.options.port}`;
 }
 
 async function listen() {

@@ -11,6 +11,7 @@ export default defineConfig({
     globalSetup: ['test/harness/compiled.ts', 'test/harness/recordings.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
     maxWorkers: 2,
     // Files of one worker share what they import, which takes long to load.
     isolate: false,

@@ -312,7 +312,7 @@ test('shows a screen to whoever watches, and gives it the keyboard while a step 
   const canvas = dialog.locator('canvas');
   const sizes = () => canvas.evaluate((element) => ['width', 'height'].map((name) => Reflect.get(element, name)));
   await expect.poll(sizes).toEqual([720, 400]);
-  expect(await isDrawn()).toBe(true);
+  await expect.poll(isDrawn).toBe(true);
   const [{ layerBuild = null } = {}] = (await api.client.build(buildId)).modules;
   const vnc = `/api/v1/builds/${buildId}/vms/vm/vnc?layerBuild=${layerBuild}`;
   expect(sockets).toEqual([`${api.url.replace('http:', 'ws:')}${vnc}`]);
@@ -341,7 +341,7 @@ test('shows a screen to whoever watches, and gives it the keyboard while a step 
   await expect.poll(() => canvas.count()).toBe(0);
   await page.keyboard.press('Escape');
   await expect.poll(() => page.getByRole('dialog').count()).toBe(0);
-  expect(new URL(page.url()).search).toBe('');
+  await expect.poll(() => new URL(page.url()).search).toBe('');
   expect(await page.getByRole('link', { name: 'Watch' }).count()).toBe(0);
   expect(sockets.length).toBe(1);
   expect([...asked]).toEqual([api.url]);

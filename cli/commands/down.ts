@@ -55,10 +55,10 @@ async function stopFarm(dataDir: string): Promise<void> {
 
 /** Ends the virtual machines, networks and pods of the embedded cluster; with `purge` its files as well. */
 function stopMachines(dataDir: string, purge: boolean): void {
-  const [file = '', ...args] = programCommand('embedded/main');
+  const [node, main] = programCommand('embedded/main');
   const { clusterDir } = new FarmFiles(dataDir);
   if (!existsSync(clusterDir)) return;
-  execFileSync(file, [...args, '--data-dir', clusterDir, purge ? '--purge' : '--halt', '--log-level', 'warn'], {
+  execFileSync(node, [main, '--data-dir', clusterDir, purge ? '--purge' : '--halt', '--log-level', 'warn'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 }

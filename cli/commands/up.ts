@@ -75,9 +75,9 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
 /** Starts the same command without `--detach` in a session of its own and waits for its ready line. */
 async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
   const log = openSync(new FarmFiles(dataDir).log('up'), 'a', 0o600);
-  const [file = '', ...start] = programCommand('cli/main');
+  const [node, main] = programCommand('cli/main');
   const args = process.argv.slice(2).filter((arg) => arg !== '--detach' && arg !== '-d' && arg !== '--json');
-  const child = spawn(file, [...start, ...args, '--json'], { detached: true, stdio: ['ignore', 'pipe', log] });
+  const child = spawn(node, [main, ...args, '--json'], { detached: true, stdio: ['ignore', 'pipe', log] });
   try {
     await waitForLine(child, readReadyEvent, { name: 'slipway up', readyMs: WHOLE_FARM_MS });
   } catch (error) {

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import ssh2 from 'ssh2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
+import { generateKeyPair } from '../../common/ssh/key-pair.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { type ImageRegistry, startImageRegistry } from '../harness/image-registry.ts';
@@ -12,7 +12,7 @@ import { kubectl } from '../harness/kubectl.ts';
 const BUILD_MS = 300_000;
 const NAMESPACE = 'slipway';
 const TOKEN = 'a token that nobody may see';
-const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'mine' });
+const pair = generateKeyPair('mine');
 
 describe('a module whose parts lie on the cluster and in a registry', () => {
   let farm: TestFarm;
@@ -28,7 +28,7 @@ describe('a module whose parts lie on the cluster and in a registry', () => {
     const userData = '#cloud-config\nruncmd:\n  - echo seeded > /root/mark\n';
     await create('configmap', 'seeds', `--from-literal=user-data=${userData}`);
     await create('configmap', 'scripts', `--from-literal=setup.sh=${script('one')}`);
-    await create('secret', 'generic', 'login', `--from-literal=id=${pair.private}`, `--from-literal=token=${TOKEN}`);
+    await create('secret', 'generic', 'login', `--from-literal=id=${pair.privateKey}`, `--from-literal=token=${TOKEN}`);
   }, 180_000);
 
   afterAll(async () => {
@@ -39,7 +39,7 @@ describe('a module whose parts lie on the cluster and in a registry', () => {
   test('is built from them', { timeout: BUILD_MS }, async () => {
     const { lines, events } = await build();
     expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
-    const [type, key] = pair.public.split(' ');
+    const [type, key] = pair.publicKey.split(' ');
     expect(lines).toEqual(['seeded', '***', String(TOKEN.length), 'nothing', `${type} ${key}`, 'version one']);
     expect(JSON.stringify(events)).not.toContain(TOKEN);
   });

@@ -6,16 +6,16 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import ssh2 from 'ssh2';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { generateKeyPair, type SshKeyPair } from '../../common/ssh/key-pair.ts';
 import { type GuestImages, guestImages } from '../harness/guest-images.ts';
 import { GuestSsh } from './guest-ssh.ts';
 import { TestMachine, type TestMachineOptions } from './test-machine.ts';
 
 const run = promisify(execFile);
-const firstKey = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'the first key' });
-const secondKey = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'the second key' });
+const firstKey = generateKeyPair('the first key');
+const secondKey = generateKeyPair('the second key');
 
 let images: GuestImages;
 let directory: string;
@@ -57,8 +57,8 @@ async function start(options: Omit<TestMachineOptions, 'directory'>): Promise<Te
   return machine;
 }
 
-async function connect(machine: TestMachine, key: { private: string }): Promise<GuestSsh> {
-  return resources.use('ssh', await GuestSsh.connect(machine.sshPort, key.private), (ssh) => ssh.close());
+async function connect(machine: TestMachine, key: SshKeyPair): Promise<GuestSsh> {
+  return resources.use('ssh', await GuestSsh.connect(machine.sshPort, key.privateKey), (ssh) => ssh.close());
 }
 
 const commandsDone = 'until [ -e /run/seed/done ]; do usleep 20000; done';
@@ -68,7 +68,7 @@ describe('tiny guest', () => {
     const disk = await makeDisk('cloud', images.cloudImage);
     const first = await start({
       disk,
-      cdrom: await makeSeed('one', firstKey.public),
+      cdrom: await makeSeed('one', firstKey.publicKey),
       nic: 'e1000',
       firmware: 'bios',
     });
@@ -82,7 +82,7 @@ describe('tiny guest', () => {
 
     const second = await start({
       disk,
-      cdrom: await makeSeed('two', secondKey.public),
+      cdrom: await makeSeed('two', secondKey.publicKey),
       nic: 'virtio-net-pci',
       firmware: 'bios',
     });
@@ -96,7 +96,7 @@ describe('tiny guest', () => {
   it('starts under UEFI', async () => {
     const machine = await start({
       disk: await makeDisk('uefi', images.cloudImage),
-      cdrom: await makeSeed('uefi', firstKey.public),
+      cdrom: await makeSeed('uefi', firstKey.publicKey),
       nic: 'virtio-net-pci',
       firmware: 'uefi',
     });
@@ -111,7 +111,7 @@ describe('tiny guest', () => {
       const url = new URL(request.url ?? '', 'http://localhost');
       steps.push(url.searchParams.get('step') ?? url.pathname);
       response.end(
-        `hostname=installed\nssh_key=${firstKey.public}\nlate_command=hostname > /root/late\nprogress_url=http://10.0.2.2:${port}/\n`,
+        `hostname=installed\nssh_key=${firstKey.publicKey}\nlate_command=hostname > /root/late\nprogress_url=http://10.0.2.2:${port}/\n`,
       );
     }).listen(0, '127.0.0.1');
     resources.defer('answers', () => void answers.close());

@@ -4,8 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import ssh2 from 'ssh2';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { generateKeyPair } from '../../common/ssh/key-pair.ts';
 import { TestMachine } from '../guest/test-machine.ts';
 import { guestImages } from './guest-images.ts';
 
@@ -26,9 +26,9 @@ export async function startSshGuest(resources: ReleaseStack): Promise<SshGuest> 
   const { cloudImage } = await guestImages();
   const directory = await mkdtemp(join(tmpdir(), 'slipway-guest-'));
   resources.defer('guest folder', () => rm(directory, { recursive: true, force: true }));
-  const keys = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'test' });
+  const keys = generateKeyPair('test');
   const [userData, metaData] = [join(directory, 'user-data'), join(directory, 'meta-data')];
-  await writeFile(userData, `#cloud-config\nhostname: guest\nssh_authorized_keys:\n  - ${keys.public}\n`);
+  await writeFile(userData, `#cloud-config\nhostname: guest\nssh_authorized_keys:\n  - ${keys.publicKey}\n`);
   await writeFile(metaData, 'instance-id: test\n');
   const [cdrom, disk] = [join(directory, 'seed.iso'), join(directory, 'disk.qcow2')];
   await run('xorriso', ['-as', 'mkisofs', '-output', cdrom, '-volid', 'cidata', '-J', '-r', userData, metaData]);
@@ -39,5 +39,5 @@ export async function startSshGuest(resources: ReleaseStack): Promise<SshGuest> 
     new Promise<Socket>((resolve, reject) => {
       const socket = connect(machine.sshPort, '127.0.0.1', () => resolve(socket)).on('error', reject);
     });
-  return { privateKey: keys.private, port: machine.sshPort, dial };
+  return { privateKey: keys.privateKey, port: machine.sshPort, dial };
 }

@@ -1,34 +1,27 @@
-import ssh2 from 'ssh2';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { generateKeyPair, type SshKeyPair } from '../../common/ssh/key-pair.ts';
 import { moduleLabels } from './build-scope.ts';
 import type { ModuleScope } from './network-objects.ts';
-
-/** The SSH key of a layer build's generation, in OpenSSH's formats. The private half is a secret. */
-export interface BuildKey {
-  readonly privateKey: string;
-  /** One line of `authorized_keys`. */
-  readonly publicKey: string;
-}
 
 const PRIVATE = 'id_ed25519';
 const PUBLIC = 'id_ed25519.pub';
 
-/** The key of the build; made once, whoever asks first. */
+/** The key of a layer build's generation; made once, whoever asks first. */
 export async function ensureBuildKey(
   cluster: ClusterClient,
   scope: ModuleScope,
   signal: AbortSignal,
-): Promise<BuildKey> {
+): Promise<SshKeyPair> {
   const name = scope.names.sshKey();
   const known = await cluster.get(RESOURCES.secrets, name, { signal });
   if (known) return readKey(name, known.data);
-  const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'slipway-build' });
+  const pair = generateKeyPair('slipway-build');
   const secret = {
     metadata: { name, labels: moduleLabels(scope, 'build') },
     type: 'Opaque',
-    data: { [PRIVATE]: encode(pair.private), [PUBLIC]: encode(pair.public) },
+    data: { [PRIVATE]: encode(pair.privateKey), [PUBLIC]: encode(pair.publicKey) },
   };
   const winner = await cluster.createIfAbsent(RESOURCES.secrets, secret, { signal });
   return readKey(name, winner.data);
@@ -38,7 +31,7 @@ function encode(text: string): string {
   return Buffer.from(text).toString('base64');
 }
 
-function readKey(name: string, data: Readonly<Record<string, string>> | undefined): BuildKey {
+function readKey(name: string, data: Readonly<Record<string, string>> | undefined): SshKeyPair {
   const decode = (key: string) => Buffer.from(data?.[key] ?? '', 'base64').toString();
   const key = { privateKey: decode(PRIVATE), publicKey: decode(PUBLIC).trim() };
   if (key.privateKey && key.publicKey) return key;

@@ -1,8 +1,9 @@
 import ssh2 from 'ssh2';
 import type { CompiledVm, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
+import type { SshKeyPair } from '../../common/ssh/key-pair.ts';
 import { type PhaseContext, PhaseFailure } from '../phases/phase-executor.ts';
-import { type BuildKey, ensureBuildKey } from './build-key.ts';
+import { ensureBuildKey } from './build-key.ts';
 import type { ModuleScope } from './network-objects.ts';
 import { readPlannedObject } from './object-content.ts';
 
@@ -13,7 +14,7 @@ export interface LoginKeys {
   /** What the guest is told: one line of `authorized_keys`. */
   readonly publicKey: string;
   /** The pair that was made for the build alone; no image keeps it. */
-  readonly buildKey: BuildKey;
+  readonly buildKey: SshKeyPair;
 }
 
 /**

@@ -2,11 +2,12 @@ import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
+import { generateKeyPair } from '../../../common/ssh/key-pair.ts';
 import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
 import { findProcesses } from '../../../embedded/host/processes.ts';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
-import { newKey, runInGuest, streamClient } from './guest-login.ts';
+import { runInGuest, streamClient } from './guest-login.ts';
 import { Laboratory, type Seen } from './laboratory.ts';
 import { dataVolume, FORWARDER, machine, networkObjects, scriptPod } from './manifests.ts';
 
@@ -20,7 +21,7 @@ const SECURE = {
 /** TPM2_NV_ReadPublic of 0x01c00002, where a TPM keeps the certificate of its RSA endorsement key. */
 const READ_CERTIFICATE = String.raw`\x80\x01\x00\x00\x00\x0e\x00\x00\x01\x69\x01\xc0\x00\x02`;
 
-const key = newKey();
+const key = generateKeyPair('conformance');
 let laboratory: Laboratory;
 let client: ClusterClient;
 let signed: ServedFile;

@@ -8,12 +8,6 @@ import { openPortForward } from '../../../common/kubernetes/port-forward.ts';
 import { clusterConfig } from '../../harness/api-server.ts';
 import { NAMESPACE } from './laboratory.ts';
 
-/** A key pair in the forms that ssh2 and cloud-init want. */
-export function newKey(): { readonly privateKey: string; readonly publicKey: string } {
-  const { private: privateKey, public: publicKey } = ssh2.utils.generateKeyPairSync('ed25519');
-  return { privateKey, publicKey };
-}
-
 /** The client that streams of a cluster are opened with. */
 export function streamClient(kubeconfig: string): ClusterClient {
   return new ClusterClient(clusterConfig(kubeconfig, { namespace: NAMESPACE }));

@@ -8,14 +8,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { screenshot } from '../../../common/kubernetes/machine-actions.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
+import { generateKeyPair } from '../../../common/ssh/key-pair.ts';
 import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
-import { newKey, refusal, runInGuest, streamClient } from './guest-login.ts';
+import { refusal, runInGuest, streamClient } from './guest-login.ts';
 import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
 import { FORWARDER, machine, networkObjects, scriptPod } from './manifests.ts';
 
-const key = newKey();
+const key = generateKeyPair('conformance');
 let laboratory: Laboratory;
 let image: ServedFile;
 let client: ClusterClient;

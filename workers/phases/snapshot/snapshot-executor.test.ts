@@ -13,13 +13,14 @@ import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { teardownBuild } from '../../../common/kubernetes/teardown.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
+import type { SshKeyPair } from '../../../common/ssh/key-pair.ts';
 import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
 import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
 import { guestImages } from '../../../test/harness/guest-images.ts';
 import { compiledModule } from '../../../test/harness/module-factory.ts';
 import { stagePhase } from '../../../test/harness/phase-context.ts';
-import { type BuildKey, ensureBuildKey } from '../../cluster/build-key.ts';
+import { ensureBuildKey } from '../../cluster/build-key.ts';
 import { buildScope, guestRoute } from '../../cluster/build-scope.ts';
 import { buildVm } from '../../cluster/build-vm.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
@@ -119,7 +120,7 @@ async function boot(staged: Staged): Promise<string> {
 }
 
 /** Runs a command in the guest through the relay, as soon as it lets us in. */
-async function inGuest(staged: Staged, key: BuildKey, command: string): Promise<string> {
+async function inGuest(staged: Staged, key: SshKeyPair, command: string): Promise<string> {
   const route = guestRoute(staged.scope);
   if (!route) throw new Error('no route');
   for (;;) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets this checkout up: system packages, node_modules, dist. Run by `npm test` and `npm run demo`; does only what is
-# missing, and says nothing when nothing is. Debian and Ubuntu; elsewhere it names what to install.
+# missing, and says nothing when nothing is. Debian 12 or newer; elsewhere it names what to install.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 search_path=$PATH:/usr/sbin:/sbin
@@ -21,7 +21,7 @@ needed=(
   'openssl openssl'
   'openssh-client ssh-keygen'
   # the tests of the web console look at it with this browser
-  'chromium chromium'
+  'chromium-headless-shell chromium-headless-shell'
   # with these test/guest/build.sh makes the guests
   'fakeroot fakeroot'
   'cpio cpio'
@@ -30,6 +30,7 @@ needed=(
   'mtools mcopy'
   'fdisk sfdisk'
   'kmod depmod'
+  'xz-utils xz'
   'mmdebstrap mmdebstrap'
   # another package or a download may already bring kubectl
   'kubernetes-client kubectl'

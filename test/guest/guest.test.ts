@@ -1,8 +1,5 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -104,31 +101,4 @@ describe('tiny guest', () => {
     const ssh = await connect(machine, firstKey);
     expect(await ssh.run('[ -d /sys/firmware/efi ] && hostname')).toBe('host-uefi');
   }, 60_000);
-
-  it('is installed from the ISO by a line typed at the boot prompt', async () => {
-    const steps: string[] = [];
-    const answers = createServer((request, response) => {
-      const url = new URL(request.url ?? '', 'http://localhost');
-      steps.push(url.searchParams.get('step') ?? url.pathname);
-      response.end(
-        `hostname=installed\nssh_key=${firstKey.publicKey}\nlate_command=hostname > /root/late\nprogress_url=http://10.0.2.2:${port}/\n`,
-      );
-    }).listen(0, '127.0.0.1');
-    resources.defer('answers', () => void answers.close());
-    await once(answers, 'listening');
-    const { port } = answers.address() as AddressInfo;
-
-    const machine = await start({
-      disk: await makeDisk('installed'),
-      cdrom: images.installerIso,
-      nic: 'e1000',
-      firmware: 'bios',
-    });
-    await machine.saw('boot:');
-    await machine.type(`install answers=http://10.0.2.2:${port}/answers\n`);
-    await machine.saw('tiny: ready');
-    const ssh = await connect(machine, firstKey);
-    expect(await ssh.run('hostname; cat /root/late')).toBe('installed\ninstalled');
-    expect(steps).toEqual(['/answers', 'disk', 'configure', 'late', 'finished']);
-  }, 90_000);
 });

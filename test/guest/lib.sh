@@ -16,14 +16,14 @@ require_commands() {
 }
 
 # Prints `'uri' file size hash` for each package: the exact versions that apt would fetch now. Libraries renamed by
-# Debian's 64-bit time transition (libfoo1 -> libfoo1t64) are found under either name, and linux-image-amd64 stands for
+# Debian's 64-bit time transition (libfoo1 -> libfoo1t64) are found under either name, and linux-image-* stands for
 # the kernel package it depends on.
 package_uris() {
   local known names=() name
   known=$(apt-cache pkgnames lib)
   for name in "$@"; do
     if [[ $name == lib* && $'\n'$known$'\n' == *$'\n'${name}t64$'\n'* ]]; then name=${name}t64; fi
-    [ "$name" != linux-image-amd64 ] || name=$(apt-cache depends "$name" | awk '/Depends: linux-image-/ { print $2; exit }')
+    [[ $name != linux-image-* ]] || name=$(apt-cache depends "$name" | awk '/Depends: linux-image-/ { print $2; exit }')
     names+=("$name")
   done
   apt-get -qq download --print-uris "${names[@]}" ||

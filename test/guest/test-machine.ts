@@ -16,15 +16,6 @@ export interface TestMachineOptions {
   readonly firmware: 'bios' | 'uefi';
 }
 
-const qmpKeys: Readonly<Record<string, readonly string[]>> = {
-  ' ': ['spc'],
-  '=': ['equal'],
-  '/': ['slash'],
-  '.': ['dot'],
-  ':': ['shift', 'semicolon'],
-  '\n': ['ret'],
-};
-
 /** One QEMU (q35, TCG, 256 MiB) with user-mode networking; QMP on its stdio, the serial console on a socket. */
 export class TestMachine {
   /** Port on 127.0.0.1 that leads to the guest's port 22. */
@@ -83,18 +74,6 @@ export class TestMachine {
     const reply = (await answer) as { return?: unknown; error?: { desc: string } };
     if (reply.error) throw new Error(`QMP ${command}: ${reply.error.desc}`);
     return reply.return;
-  }
-
-  /** Types on the PS/2 keyboard. Each key is held for 30 ms of guest time, and the next one waits until it is up. */
-  async type(text: string): Promise<void> {
-    for (const character of text) {
-      const keys = (qmpKeys[character] ?? [character]).map((name) => ({ type: 'qcode', data: name }));
-      for (const isDown of [true, false]) {
-        const events = keys.map((key) => ({ type: 'key', data: { down: isDown, key } }));
-        await this.execute('input-send-event', { events });
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
   }
 
   /** Resolves when the console has said `text`, from position `from` on; rejects when the machine ends before. */

@@ -19,7 +19,7 @@ arguments='root=LABEL=debian-root ro console=tty0 console=ttyS0,115200 quiet mit
 make_tree() {
   local include
   include=$(IFS=, && echo "${debian_packages[*]}")
-  mmdebstrap --variant=minbase --include="$include" --dpkgopt=force-unsafe-io \
+  mmdebstrap --variant=minbase --include="$include" \
     --essential-hook="copy-in $here/overlay/etc $here/overlay/usr /" \
     --customize-hook="upload $here/customize.sh /tmp/customize.sh" \
     --customize-hook='chroot "$1" sh /tmp/customize.sh' \

@@ -4,7 +4,7 @@
 debian_suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 
 debian_packages=(
-  linux-image-amd64 initramfs-tools zstd systemd-sysv systemd-resolved udev dbus
+  linux-image-cloud-amd64 initramfs-tools zstd systemd-sysv systemd-resolved udev dbus
   openssh-server sudo cloud-init cloud-guest-utils fdisk e2fsprogs
   iproute2 iputils-ping netbase
 )

@@ -13,7 +13,7 @@ root=$work/root         # the guest's root directory
 . "$here/../lib.sh"
 . "$here/packages.sh"
 
-require_commands apt-get dpkg-deb fakeroot cpio mke2fs mkfs.vfat mcopy sfdisk qemu-img xorriso depmod
+require_commands apt-get dpkg-deb fakeroot cpio mke2fs mkfs.vfat mcopy sfdisk qemu-img xorriso depmod xz
 
 # Without mouse, watchdogs, audit and address randomisation the kernel starts faster under emulation; the clock needs no calibration.
 kernel_arguments='quiet mitigations=off nokaslr no_timer_check tsc=reliable nowatchdog audit=0 apparmor=0 random.trust_cpu=on 8250.nr_uarts=1 panic=10'

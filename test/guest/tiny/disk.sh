@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # build.sh sets the shared variables
 # The cloud images; sourced by build.sh. The installer writes the same two file systems as the first one.
 
-boot_mib=24
+boot_mib=54
 root_mib=120
 
 kernel_line="root=LABEL=tiny-root console=tty0 console=ttyS0,115200 $kernel_arguments"
@@ -9,6 +9,7 @@ kernel_line="root=LABEL=tiny-root console=tty0 console=ttyS0,115200 $kernel_argu
 make_boot_files() {
   mkdir -p "$work/boot"/{EFI/BOOT,loader/entries}
   cp "$packages/boot/vmlinuz-$kernel" "$work/boot/vmlinuz"
+  "$here/../../../node_modules/.bin/tsx" "$here/unpack-kernel.ts" "$work/boot/vmlinuz" "$work/boot/kernel"
   cp "$work/initramfs.gz" "$work/boot/initramfs"
   cp "$packages/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$work/boot/EFI/BOOT/BOOTX64.EFI"
   cat > "$work/boot/syslinux.cfg" << END
@@ -16,7 +17,7 @@ DEFAULT tiny
 PROMPT 0
 TIMEOUT 0
 LABEL tiny
-  KERNEL /vmlinuz
+  KERNEL /kernel
   INITRD /initramfs
   APPEND $kernel_line
 END

@@ -5,7 +5,7 @@
 make_installer() {
   local iso=$work/iso arguments="console=ttyS0,115200 console=tty0 $kernel_arguments"
   mkdir -p "$iso"/{isolinux,boot/grub} "$work/payload/payload"
-  cp "$work/boot/vmlinuz" "$iso/vmlinuz"
+  cp "$work/boot/vmlinuz" "$work/boot/kernel" "$iso/"
   gzip -9n < "$work/disk.raw" > "$work/payload/payload/disk.gz"
   make_initramfs "$here/installer-init" "$work/installer.gz" "${storage_modules[@]}" "${other_modules[@]}"
   # Two archives in a row are one initramfs; the second is left uncompressed because its content is compressed already.
@@ -22,7 +22,7 @@ PROMPT 1
 TIMEOUT 0
 DEFAULT install
 LABEL install
-  KERNEL /vmlinuz
+  KERNEL /kernel
   INITRD /initramfs
   APPEND $arguments
 END

@@ -18,9 +18,9 @@ const NOT_RUN = ['npm test'];
 
 /** What the pages promise of a command beyond its success. */
 const PROMISES: Readonly<Record<string, RegExp>> = {
-  'npx slipway plan examples/first --var IMAGE_URL="$IMAGE_URL"': /^greeter +reuse .*\n^signed +reuse /m,
-  'npx slipway logs': /^signed\/signed \| Hello from cloud-init\.\n.*Signed by layer 2\.$/m,
-  'npx slipway build examples/failure/broken.yaml || test $? = 2': /^ +StepFailed: /m,
+  'slipway plan examples/first --var IMAGE_URL="$IMAGE_URL"': /^greeter +reuse .*\n^signed +reuse /m,
+  'slipway logs': /^signed\/signed \| Hello from cloud-init\.\n.*Signed by layer 2\.$/m,
+  'slipway build examples/failure/broken.yaml || test $? = 2': /^ +StepFailed: /m,
   'npm run demo': /^\{"event":"demo-finished","outcome":"succeeded",/m,
 };
 
@@ -105,7 +105,9 @@ function environment(): NodeJS.ProcessEnv {
   const state = join(home, 'state');
   mkdirSync(state, { recursive: true });
   return {
-    PATH: process.env['PATH'],
+    // What `npm link` makes is this user's own.
+    npm_config_prefix: join(home, 'npm'),
+    PATH: `${join(home, 'npm', 'bin')}:${process.env['PATH']}`,
     HOME: home,
     XDG_STATE_HOME: state,
     SLIPWAY_CACHE_DIR: cache,

@@ -13,5 +13,5 @@ const FLAGS = [
 
 /** A real browser without a window; `deploy/setup.sh` installs it. The caller closes it. */
 export function startBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS });
+  return chromium.launch({ executablePath: '/usr/bin/chromium-headless-shell', headless: true, args: FLAGS });
 }

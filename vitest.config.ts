@@ -1,6 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ClosingLineReporter } from './test/harness/closing-line-reporter.ts';
-import { SpreadLongFiles } from './test/harness/spread-long-files.ts';
+import { MachinesFirst } from './test/harness/machines-first.ts';
 
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
@@ -15,7 +15,7 @@ export default defineConfig({
     maxWorkers: 2,
     // Files of one worker share what they import, which takes long to load.
     isolate: false,
-    sequence: { sequencer: SpreadLongFiles },
+    sequence: { sequencer: MachinesFirst },
     projects: [
       {
         extends: true,

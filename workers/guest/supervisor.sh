@@ -74,12 +74,14 @@ elapsed_of() {
   echo $((${until:-$(seconds)} - $(cat "$1/run/uptime")))
 }
 
+ran_before_this_boot() { [ -s "$1/run/boot" ] && [ "$(cat "$1/run/boot")" != "$boot" ]; }
+
 state_of() {
   dir=$1
   if [ -e "$dir/timeout" ]; then echo "timeout -"
   elif code=$(exit_code "$dir"); then
     # A guest that goes down kills the script before it kills the runner, which may still record that.
-    if [ "$code" -gt 128 ] && [ -s "$dir/run/boot" ] && [ "$(cat "$dir/run/boot")" != "$boot" ]; then echo "crashed -"
+    if [ "$code" -gt 128 ] && ran_before_this_boot "$dir"; then echo "crashed -"
     else echo "exited $code"; fi
   elif [ -s "$dir/asked" ]; then
     if [ "$(cat "$dir/asked")" = "$boot" ]; then
@@ -92,7 +94,7 @@ state_of() {
     n=0
     while [ ! -s "$dir/run/boot" ] && [ $n -lt 50 ]; do pause; n=$((n + 1)); done
     if [ -s "$dir/run/boot" ]; then state_of "$dir"; else echo "died -"; fi
-  elif [ "$(cat "$dir/run/boot")" != "$boot" ]; then echo "crashed -"
+  elif ran_before_this_boot "$dir"; then echo "crashed -"
   else
     pid=$(cat "$dir/run/pid")
     if kill -0 "$pid" 2>/dev/null; then echo "running -"

@@ -108,7 +108,7 @@ ensure_node_modules() {
   local installed=node_modules/.package-lock.json
   [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ] || return 0
   say 'installing node modules'
-  npm ci --no-progress --loglevel=error >&2
+  npm ci --no-audit --no-fund --no-progress --loglevel=error >&2
   touch "$installed"
 }
 

@@ -1,7 +1,15 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Folders of the files that boot machines or a browser, those that take longest first. */
-const LONG = ['/test/e2e/', '/test/guest/', '/machines/', '/workers/phases/', '/workers/guest/', '/test/console/'];
+/** Folders of the files that boot machines or a browser: those that take longest first, then the one that mostly waits. */
+const LONG = [
+  '/test/e2e/',
+  '/workers/console/',
+  '/test/guest/',
+  '/machines/',
+  '/workers/phases/',
+  '/workers/guest/',
+  '/test/console/',
+];
 
 /** The long files first: the many quick ones then fill the end, where a long one would leave a core idle. */
 export class MachinesFirst extends BaseSequencer {

@@ -1,8 +1,8 @@
-import { setMaxListeners } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { errorMessage, FarmError } from '../errors/farm-error.ts';
+import { allowManyListeners } from '../lifecycle/many-listeners.ts';
 import { answerError } from './api-error.ts';
 
 /** One request to a Kubernetes API. */
@@ -118,7 +118,7 @@ export class ApiTransport {
       headers['content-type'] = request.contentType ?? 'application/json';
       headers['content-length'] = payload.length;
     }
-    if (signal) setMaxListeners(0, signal);
+    if (signal) allowManyListeners(signal);
     const url = this.url(path, query);
     const open = url.protocol === 'http:' ? http.request : https.request;
     return new Promise((resolve, reject) => {

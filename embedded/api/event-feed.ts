@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { allowManyListeners } from '../../common/lifecycle/many-listeners.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { KubeObject } from './objects.ts';
 
@@ -85,7 +85,7 @@ export class EventFeed {
     const subscription: Subscription = { kinds: new Set(kinds), listener, signal, deliveredUpTo: this.#newest };
     this.#subscriptions.add(subscription);
     // One signal may end as many subscriptions as its owner likes; that is no leak.
-    setMaxListeners(0, signal);
+    allowManyListeners(signal);
     signal.addEventListener('abort', () => this.#subscriptions.delete(subscription), { once: true });
     const isNested = this.#isDelivering;
     this.#isDelivering = true;

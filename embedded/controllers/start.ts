@@ -1,7 +1,7 @@
-import { setMaxListeners } from 'node:events';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
+import { allowManyListeners } from '../../common/lifecycle/many-listeners.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { Store } from '../api/store.ts';
@@ -63,7 +63,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   await seedCluster(store);
   const stop = new AbortController();
   // Every queue and every delay listens to it.
-  setMaxListeners(0, stop.signal);
+  allowManyListeners(stop.signal);
   resources.defer('controllers', () => stop.abort(new Error('The server stops')));
   const context: ControllerContext = {
     store,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Checksum, CompiledModule, DiskBus } from './module/compiled.ts';
+import { type Checksum, type CompiledModule, type DiskBus, NIC_MODELS, type NicModel } from './module/compiled.ts';
 
 /**
  * Content key of the shared volume of a source: `sha256:…`, a hash of URL and validator, or the digest of a container
@@ -42,7 +42,7 @@ export interface IsoPlan {
 export interface NicPlan {
   readonly name: string;
   readonly subnet: string;
-  readonly model: string;
+  readonly model: NicModel;
   readonly slot: number | null;
   /** Lower case; fixed from layerKey, VM and NIC, so that a clone keeps it. */
   readonly mac: string;
@@ -112,6 +112,8 @@ export const layerVmSchema = z.object({
   /** Device order; the first one boots. */
   disks: z.array(layerDiskSchema),
   firmware: z.enum(['bios', 'efi']),
+  /** Models of its network cards, in their order; layers of former versions do not say. */
+  nicModels: z.array(z.enum(NIC_MODELS)).optional(),
 });
 
 /**

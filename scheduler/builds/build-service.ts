@@ -165,10 +165,11 @@ export class BuildService {
 
 /** A layer in flight as its children may start from it; sizes that its sources decide are not known yet. */
 function offered({ layerKey, spec }: Flight): OfferedLayer {
-  const vms = spec.vms.map(({ name, disks }) => ({
+  const vms = spec.vms.map(({ name, disks, templateNics }) => ({
     vm: name,
     firmware: spec.module.vms.find((vm) => vm.name === name)?.firmware.kind ?? 'bios',
     disks: disks.map(({ name: disk, sizeBytes, bus }) => ({ name: disk, sizeBytes: sizeBytes ?? 0, bus })),
+    nicModels: templateNics.map(({ model }) => model),
   }));
   return { layerKey, vms };
 }

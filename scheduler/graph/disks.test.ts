@@ -19,6 +19,7 @@ const parent: ParentVm = {
     { name: 'root', sizeBytes: 20 * GIB, bus: 'scsi' },
     { name: 'data', sizeBytes: 5 * GIB, bus: 'virtio' },
   ],
+  nicModels: ['virtio'],
 };
 
 function inherit(disks: readonly VmDisk[]) {

@@ -1,5 +1,5 @@
 import type { DiskOrigin, DiskPlan } from '../../common/contracts/layers.ts';
-import type { CompiledVm, DiskBus, VmDisk } from '../../common/contracts/module/compiled.ts';
+import type { CompiledVm, DiskBus, NicModel, VmDisk } from '../../common/contracts/module/compiled.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { formatBytes } from './byte-size.ts';
 import { type Facts, imageIdentity, keyOf, sourceIdentity } from './facts.ts';
@@ -12,6 +12,8 @@ export interface ParentVm {
   readonly firmware: 'bios' | 'efi';
   /** Device order. */
   readonly disks: readonly ParentDisk[];
+  /** Models of its network cards, in their order. */
+  readonly nicModels: readonly NicModel[];
 }
 
 export interface ParentDisk {

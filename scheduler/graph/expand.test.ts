@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LayerRecord } from '../../common/contracts/layers.ts';
-import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, NicModel } from '../../common/contracts/module/compiled.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
-import { buildRef, compiledModule, shell } from '../../test/harness/module-factory.ts';
+import { buildRef, compiledModule, nic, shell } from '../../test/harness/module-factory.ts';
 import { PHASE_SECONDS } from './critical-path.ts';
-import { expandGraph, type GraphOptions } from './expand.ts';
+import { expandGraph, type GraphOptions, type GraphPlan } from './expand.ts';
 import { type Catalog, EMPTY_CATALOG, offlineFacts } from './facts.ts';
 
 /** Any acyclic graph: each VM of module n is blank or starts from some VM of a module before it. */
@@ -244,6 +244,41 @@ describe('what is done about a module', () => {
       sizeBytes: null,
       origin: { kind: 'layer', layerKey: 'k0', vm: 'main', disk: 'disk' },
     });
+  });
+
+  test("a VM has the network cards of its parent, while it is built and afterwards, wherever the parent's are known from", () => {
+    const cards = (...models: (NicModel | null)[]) => models.map((model, index) => nic({ name: `n${index}`, model }));
+    const golden = compiledModule({ name: 'golden', vms: [{ nics: cards('virtio', 'rtl8139') }] });
+    const child = compiledModule({
+      name: 'child',
+      vms: [{ source: buildRef('golden'), nics: cards(null, null, null, 'pcnet') }],
+      buildOverrides: {
+        vpcs: [],
+        subnets: [],
+        vms: [
+          { name: 'main', resources: null, nics: [nic({ name: 'n1', model: null }), nic({ name: 'x', model: null })] },
+        ],
+      },
+    });
+    const grandchild = compiledModule({ name: 'grandchild', vms: [{ source: buildRef('child'), nics: cards(null) }] });
+    const modelsOf = ({ layers }: GraphPlan, name: string) => {
+      const { nics, templateNics } = layers[name]?.spec?.vms[0] ?? { nics: [], templateNics: [] };
+      return [nics.map(({ model }) => model), templateNics.map(({ model }) => model)];
+    };
+    const planned = expand([golden, child, grandchild]);
+    const expected = [
+      ['rtl8139', 'rtl8139'],
+      ['virtio', 'rtl8139', 'virtio', 'pcnet'],
+    ];
+    expect(modelsOf(planned, 'child')).toEqual(expected);
+    expect(modelsOf(planned, 'grandchild')).toEqual([['virtio'], ['virtio']]);
+    const offered = { vm: 'main', firmware: 'bios' as const, disks: [], nicModels: ['virtio', 'rtl8139'] as const };
+    const flight = { golden: { layerKey: 'k0', vms: [offered] } };
+    expect(modelsOf(expand([child], { ...EMPTY_CATALOG, inFlight: flight }), 'child')).toEqual(expected);
+    const former = { golden: { layerKey: 'k0', vms: [{ ...offered, nicModels: undefined }] } };
+    expect(modelsOf(expand([child], { ...EMPTY_CATALOG, inFlight: former }), 'child')[1]).toEqual([
+      ...['e1000', 'e1000', 'e1000', 'pcnet'],
+    ]);
   });
 
   test('below a parent that nobody knows there is a plan, but nothing that could be built', () => {

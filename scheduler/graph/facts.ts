@@ -1,5 +1,11 @@
 import type { LayerDisk, LayerRecord, SourceKey } from '../../common/contracts/layers.ts';
-import type { Checksum, CompiledModule, Firmware, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import type {
+  Checksum,
+  CompiledModule,
+  Firmware,
+  NicModel,
+  ObjectKeyRef,
+} from '../../common/contracts/module/compiled.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
 import { own } from '../../common/contracts/own.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
@@ -33,6 +39,7 @@ export interface OfferedLayer {
     readonly firmware: Firmware['kind'];
     /** Sizes are 0 where they are only known when the layer is there. */
     readonly disks: readonly Pick<LayerDisk, 'name' | 'sizeBytes' | 'bus'>[];
+    readonly nicModels?: readonly NicModel[] | undefined;
   }[];
 }
 

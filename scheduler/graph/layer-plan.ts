@@ -6,6 +6,7 @@ import { type ParentVm, planDisks } from './disks.ts';
 import { type Facts, keyOf, type OfferedLayer, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 import { planNetwork } from './network-plan.ts';
+import { withParentCards } from './parent-cards.ts';
 
 export interface LayerInput {
   readonly module: CompiledModule;
@@ -24,18 +25,19 @@ export interface PlannedLayer {
 
 /** Decides everything that a layer build needs beyond the compiled module, whose secrets it hands on as they are. */
 export function planLayer({ module, layerKey, facts, parents }: LayerInput): PlannedLayer {
-  const network = planNetwork(module, layerKey);
+  const network = planNetwork(withParentCards(module, parents), layerKey);
   const resources = new Map(module.buildOverrides.vms.map((vm) => [vm.name, vm.resources]));
   const findings = [...network.findings];
   const offered = new Map<string, ParentVm>();
   const vms = module.vms.map((vm): VmPlan => {
     const planned = planDisks({ vm, facts, parent: parents.get(vm.name) });
     findings.push(...planned.findings);
-    offered.set(vm.name, { layerKey, vm: vm.name, firmware: vm.firmware.kind, disks: planned.offered });
     const isos = vm.isos.map(({ url, checksum }) => {
       return { url, checksum, identity: keyOf(sourceIdentity(url, checksum, facts)) };
     });
     const { nics, templateNics } = network.vms.get(vm.name) ?? { nics: [], templateNics: [] };
+    const nicModels = templateNics.map(({ model }) => model);
+    offered.set(vm.name, { layerKey, vm: vm.name, firmware: vm.firmware.kind, disks: planned.offered, nicModels });
     const { cpu, memoryBytes } = resources.get(vm.name) ?? vm.resources;
     return { name: vm.name, disks: planned.disks, isos, nics, templateNics, cpu, memoryBytes };
   });
@@ -67,5 +69,8 @@ function objectsOf(module: CompiledModule, facts: Facts): Record<string, string>
 
 /** What a layer that exists offers to the VMs that start from it. */
 export function offeredBy(record: OfferedLayer): ReadonlyMap<string, ParentVm> {
-  return new Map(record.vms.map(({ vm, firmware, disks }) => [vm, { layerKey: record.layerKey, vm, firmware, disks }]));
+  const { layerKey } = record;
+  return new Map(
+    record.vms.map(({ vm, firmware, disks, nicModels = [] }) => [vm, { layerKey, vm, firmware, disks, nicModels }]),
+  );
 }

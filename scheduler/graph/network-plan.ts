@@ -5,6 +5,9 @@ import type { Finding } from './findings.ts';
 import { MacAddresses } from './mac-addresses.ts';
 import { type PlannedSubnet, planSubnets } from './subnet-layout.ts';
 
+/** The card of a VM whose parent does not say which it has: what a layer of a former version got unless it asked. */
+const FORMER_NIC_MODEL = 'e1000';
+
 export interface VmNics {
   /** While building. */
   readonly nics: readonly NicPlan[];
@@ -102,7 +105,8 @@ function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View):
       const owner = `NIC "${nic.name}" of VM "${vm.name}" on subnet "${nic.subnet}"`;
       const ip = addressOf(nic, owner);
       if (ip !== null) addresses.set(owner, ip);
-      const { name, subnet, model, slot } = nic;
+      const { name, subnet, slot } = nic;
+      const model = nic.model ?? FORMER_NIC_MODEL;
       return { name, subnet, model, slot, mac: macAddresses.addressOf(nic, { vm: vm.name, occurrence }), ip };
     });
   };

@@ -55,5 +55,11 @@ function parentVm(link: ParentLink, planned: ReadonlyMap<string, PlannedParent>)
 
 /** Keeps the key of a module below an unknown parent stable, and finds nothing wrong with its disks. */
 function standIn(vm: CompiledVm, source: { readonly module: string; readonly vm: string | null }): ParentVm {
-  return { layerKey: `unknown:${source.module}`, vm: source.vm ?? '', firmware: vm.firmware.kind, disks: [] };
+  return {
+    layerKey: `unknown:${source.module}`,
+    vm: source.vm ?? '',
+    firmware: vm.firmware.kind,
+    disks: [],
+    nicModels: [],
+  };
 }

@@ -1,13 +1,33 @@
-import type { CloudInit, CompiledVm, Nic, ObjectKeyRef, Resources, Step, VmDisk, VmSource } from './compiled.ts';
-import { DEFAULTS, REBOOT_COMMAND } from './defaults.ts';
+import type {
+  CloudInit,
+  CompiledVm,
+  Nic,
+  NicModel,
+  ObjectKeyRef,
+  Resources,
+  Step,
+  VmDisk,
+  VmSource,
+} from './compiled.ts';
+import { DEFAULTS, MANIFEST_NIC_MODEL, NIC_MODELS_BY_SOURCE, REBOOT_COMMAND } from './defaults.ts';
 import type { NicBody, ResourcesBody, VmBody } from './schema.ts';
 
-/** Makes the compiled VM; one without network cards gets one on `automaticSubnet`. */
-export function compileVm(vm: VmBody, automaticSubnet: string): CompiledVm {
+/** What a VM gets for being in its module. */
+export interface VmSurroundings {
+  /** Where its network card is attached if it lists none. */
+  readonly automaticSubnet: string;
+  /** Whether it stands in a manifest of RudderVirt. */
+  readonly isManifest: boolean;
+}
+
+export function compileVm(vm: VmBody, { automaticSubnet, isManifest }: VmSurroundings): CompiledVm {
   const communicator = compileCommunicator(vm.communicator);
+  const source = compileSource(vm.source);
+  const model = defaultNicModel(source, isManifest);
+  const automaticNic = { name: DEFAULTS.nicName, subnet: automaticSubnet };
   return {
     name: vm.name,
-    source: compileSource(vm.source),
+    source,
     resources: compileResources(vm.resources ?? {}),
     disks: compileDisks(vm),
     isos: (vm.isos ?? []).map(({ url, checksum }) => ({ url, checksum: checksum ?? null })),
@@ -20,7 +40,7 @@ export function compileVm(vm: VmBody, automaticSubnet: string): CompiledVm {
     bootCommand: vm.bootCommand ?? [],
     cloudInit: vm.cloudInit ? compileCloudInit(vm.cloudInit) : null,
     communicator,
-    nics: vm.nics && vm.nics.length > 0 ? vm.nics.map(compileNic) : [automaticNic(automaticSubnet)],
+    nics: (vm.nics && vm.nics.length > 0 ? vm.nics : [automaticNic]).map((nic) => compileNic(nic, model)),
     steps: (vm.provisioners ?? []).map((step) => compileStep(step, communicator.shell)),
     dependsOn: vm.dependsOn ?? [],
     shutdownCommand: vm.shutdownCommand ?? null,
@@ -36,19 +56,21 @@ export function compileResources(resources: ResourcesBody, base?: Resources): Re
   };
 }
 
-export function compileNic(nic: NicBody): Nic {
+/** The model of the cards that name none. */
+export function defaultNicModel(source: VmSource, isManifest: boolean): NicModel | null {
+  const bySource = NIC_MODELS_BY_SOURCE[source.kind];
+  return isManifest && bySource !== null ? MANIFEST_NIC_MODEL : bySource;
+}
+
+export function compileNic(nic: NicBody, model: NicModel | null): Nic {
   return {
     name: nic.name,
     subnet: nic.subnet,
     ip: nic.ip ?? null,
     mac: nic.mac ?? null,
-    model: nic.model ?? DEFAULTS.nicModel,
+    model: nic.model ?? model,
     slot: nic.slot ?? null,
   };
-}
-
-function automaticNic(subnet: string): Nic {
-  return { name: DEFAULTS.nicName, subnet, ip: null, mac: null, model: DEFAULTS.nicModel, slot: null };
 }
 
 function compileSource(source: VmBody['source']): VmSource {

@@ -1,12 +1,12 @@
-import { compileNic, compileResources, compileVm } from './compile-vm.ts';
+import { compileNic, compileResources, compileVm, defaultNicModel } from './compile-vm.ts';
 import type {
   BuildOverrides,
   CompiledModule,
+  CompiledVm,
   ModuleFile,
   ModuleNetwork,
   Nic,
   Position,
-  Resources,
   SecretUse,
   UnsupportedField,
 } from './compiled.ts';
@@ -22,17 +22,26 @@ export interface ModuleIdentity {
   readonly notYetSupported: readonly UnsupportedField[];
 }
 
+export interface CompileOptions {
+  /** Whether the document is a manifest of RudderVirt. */
+  readonly isManifest: boolean;
+}
+
 /** Makes the compiled module of a body without errors: fills in every default of the model. */
-export function compileModule(body: ModuleBody, identity: ModuleIdentity): CompiledModule {
+export function compileModule(
+  body: ModuleBody,
+  identity: ModuleIdentity,
+  { isManifest }: CompileOptions,
+): CompiledModule {
   const network = compileNetwork(body);
-  const vms = body.vms.map((vm) => compileVm(vm, automaticSubnet(network)));
+  const vms = body.vms.map((vm) => compileVm(vm, { automaticSubnet: automaticSubnet(network), isManifest }));
   return {
     ...identity,
     vms,
     files: (body.files ?? []).map(compileFile),
     httpDirectory: (body.httpDirectory?.files ?? []).map((file) => file.name),
     network,
-    buildOverrides: compileOverrides(body, new Map(vms.map((vm) => [vm.name, vm]))),
+    buildOverrides: compileOverrides(body, { vms: new Map(vms.map((vm) => [vm.name, vm])), isManifest }),
     timeoutMs: body.timeout ?? DEFAULTS.timeoutMs,
     retries: body.retries ?? DEFAULTS.retries,
     isoCacheTtlMs: body.isoCacheTTL ?? DEFAULTS.isoCacheTtlMs,
@@ -81,7 +90,7 @@ function automaticSubnet(network: ModuleNetwork): string {
 
 function compileOverrides(
   body: ModuleBody,
-  base: ReadonlyMap<string, { readonly resources: Resources; readonly nics: readonly Nic[] }>,
+  { vms: base, isManifest }: { vms: ReadonlyMap<string, CompiledVm>; isManifest: boolean },
 ): BuildOverrides {
   const overrides = body.buildOverrides;
   return {
@@ -90,14 +99,14 @@ function compileOverrides(
     vms: (overrides?.vms ?? []).map(({ name, resources, nics }) => ({
       name,
       resources: resources ? compileResources(resources, base.get(name)?.resources) : null,
-      nics: nics && nics.length > 0 ? nics.map((nic) => overrideNic(nic, base.get(name)?.nics ?? [])) : null,
+      nics: nics && nics.length > 0 ? nics.map((nic) => overrideNic(nic, base.get(name), isManifest)) : null,
     })),
   };
 }
 
 /** A card that keeps its name keeps its hardware, so that the guest finds the same card after the build. */
-function overrideNic(nic: NicBody, base: readonly Nic[]): Nic {
-  const same = base.find((candidate) => candidate.name === nic.name);
-  const compiled = compileNic(nic);
+function overrideNic(nic: NicBody, base: CompiledVm | undefined, isManifest: boolean): Nic {
+  const same = base?.nics.find((candidate) => candidate.name === nic.name);
+  const compiled = compileNic(nic, base ? defaultNicModel(base.source, isManifest) : null);
   return same ? { ...compiled, mac: same.mac, model: same.model, slot: same.slot } : compiled;
 }

@@ -147,7 +147,9 @@ export interface Communicator {
   readonly sshPrivateKeySecret: ObjectKeyRef | null;
 }
 
-export type NicModel = 'e1000' | 'virtio' | 'e1000e' | 'rtl8139' | 'pcnet' | 'ne2k_pci';
+export const NIC_MODELS = ['e1000', 'virtio', 'e1000e', 'rtl8139', 'pcnet', 'ne2k_pci'] as const;
+
+export type NicModel = (typeof NIC_MODELS)[number];
 
 export interface Nic {
   /** A label; the guest names its interfaces itself. */
@@ -156,7 +158,8 @@ export interface Nic {
   readonly ip: string | null;
   /** Lower case, colon separated. */
   readonly mac: string | null;
-  readonly model: NicModel;
+  /** Null: what the parent's card in the same place is; only under `buildRef`. */
+  readonly model: NicModel | null;
   /** Pins the PCI slot, 1-9. */
   readonly slot: number | null;
 }

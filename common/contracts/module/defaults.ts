@@ -1,3 +1,5 @@
+import type { NicModel, VmSource } from './compiled.ts';
+
 /** What the model says for fields that are left out. Durations in milliseconds, sizes in bytes. */
 export const DEFAULTS = {
   cpu: 2,
@@ -14,9 +16,24 @@ export const DEFAULTS = {
   shutdownTimeoutMs: 5 * 60_000,
   /** Label of the network card of a VM that lists none. */
   nicName: 'nic1',
-  nicModel: 'e1000',
   windowsUpdate: { searchCriteria: 'BrowseOnly=0 and IsInstalled=0', updateLimit: 1000 },
 } as const;
+
+/**
+ * The network card of a guest whose file names none, by the kind of its source: one that the guest has a driver for.
+ * Kernels of cloud images have few drivers beside virtio; installers, Windows' among them, have no virtio. Null: the
+ * parent's own.
+ */
+export const NIC_MODELS_BY_SOURCE = {
+  url: 'virtio',
+  containerDisk: 'virtio',
+  sourcePvc: 'virtio',
+  blank: 'e1000e',
+  buildRef: null,
+} as const satisfies Record<VmSource['kind'], NicModel | null>;
+
+/** What the manifests of RudderVirt document, whatever the source. */
+export const MANIFEST_NIC_MODEL = 'e1000';
 
 /** The VPC for subnets that name none, and the subnet of modules that declare none. It has internet. */
 export const AUTOMATIC_NETWORK = { name: 'default', cidr: '10.0.2.0/24' } as const;

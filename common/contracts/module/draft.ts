@@ -27,6 +27,7 @@ export class ModuleDraft {
   /** May be misshapen; then `problems` say so. */
   readonly body: Cursor = new Cursor(undefined);
   readonly #source: SourceDocument;
+  readonly #form: DocumentForm | null;
   readonly #secrets: readonly SecretUse[] = [];
   readonly #labels: Cursor = new Cursor(undefined);
 
@@ -34,6 +35,7 @@ export class ModuleDraft {
     this.#source = source;
     this.problems.push(...source.problems);
     const form = this.#recognize();
+    this.#form = form;
     if (!form) return;
     const bodyPath = form === 'bare' ? [] : ['spec'];
     const substitution = substituteVariables(source, bodyPath, variables);
@@ -60,12 +62,15 @@ export class ModuleDraft {
   compile(): CompiledModule | null {
     const body = hasErrors(this.problems) ? null : bodySchema.safeParse(this.#bodyAlone());
     if (!body?.success) return null;
-    return compileModule(body.data satisfies ModuleBody, {
+    const identity = {
       name: this.name.text ?? '',
       labels: { ...(this.#labels.value as Record<string, string> | undefined) },
       origin: this.#source.locate([]),
       secrets: this.#secrets,
       notYetSupported: unsupportedFields(this.#source, this.body),
+    };
+    return compileModule(body.data satisfies ModuleBody, identity, {
+      isManifest: this.#form === 'virtualMachineBuild',
     });
   }
 

@@ -46,7 +46,7 @@ describe('a compiled module', () => {
             sshTimeoutMs: 300_000,
             sshPrivateKeySecret: null,
           },
-          nics: [{ name: 'nic1', subnet: 'default', ip: null, mac: null, model: 'e1000', slot: null }],
+          nics: [{ name: 'nic1', subnet: 'default', ip: null, mac: null, model: 'e1000e', slot: null }],
           steps: [],
           dependsOn: [],
           shutdownCommand: null,
@@ -71,16 +71,18 @@ describe('a compiled module', () => {
     });
   });
 
-  it('is the same from all three forms, and from JSON', () => {
+  it('is the same from all three forms, and from JSON, but for the default card', () => {
     const metadata = { name: 'm', labels: { team: 'x' } };
+    const vms = BODY.vms.map((vm) => ({ ...vm, nics: [{ name: 'lan', subnet: 'default', model: 'virtio' }] }));
+    const spec = { ...BODY, vms };
     const forms = [
-      { ...metadata, ...BODY },
-      { apiVersion: 'slipway.dev/v1', kind: 'Module', metadata, spec: BODY },
+      { ...metadata, ...spec },
+      { apiVersion: 'slipway.dev/v1', kind: 'Module', metadata, spec },
       {
         apiVersion: 'ruddervirt.io/v1alpha1',
         kind: 'VirtualMachineBuild',
         metadata: { ...metadata, generation: 3 },
-        spec: BODY,
+        spec,
         status: { phase: 'Succeeded' },
       },
     ];
@@ -145,10 +147,26 @@ vms:
         resources: { cpu: 8, memoryBytes: 2 ** 30 },
         nics: [
           { name: 'n', subnet: 'lan', ip: null, mac: '02:00:00:00:00:0a', model: 'virtio', slot: 2 },
-          { name: 'o', subnet: 'lan', ip: null, mac: null, model: 'e1000', slot: null },
+          { name: 'o', subnet: 'lan', ip: null, mac: null, model: 'e1000e', slot: null },
         ],
       },
     ]);
+  });
+
+  it.each([
+    ['virtio', '{ url: "https://example.org/a.qcow2" }'],
+    ['virtio', '{ containerDisk: "quay.io/containerdisks/fedora:41" }'],
+    ['virtio', '{ sourcePvc: { name: golden } }'],
+    ['e1000e', '{ blank: true }'],
+    [null, '{ buildRef: { name: base } }'],
+  ])('gives the card %s to a guest from %s, unless the file says another', (model, source) => {
+    const network = 'nics: [{ name: a, subnet: default }, { name: b, subnet: default, model: rtl8139 }]';
+    const bare = (vm: string) => compile(`name: m\nvms: [{ name: a, source: ${source}${vm} }]\n`).vms[0]?.nics;
+    expect(bare('')).toMatchObject([{ name: 'nic1', model }]);
+    expect(bare(`, ${network}`)).toMatchObject([{ model }, { model: 'rtl8139' }]);
+    const spec = `spec: { vms: [{ name: a, source: ${source} }] }`;
+    const manifest = `apiVersion: ruddervirt.io/v1alpha1\nkind: VirtualMachineBuild\nmetadata: { name: m }\n${spec}\n`;
+    expect(compile(manifest).vms[0]?.nics).toMatchObject([{ model: model && 'e1000' }]);
   });
 
   it('reads what anchors and merges repeat', () => {

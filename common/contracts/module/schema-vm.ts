@@ -1,3 +1,4 @@
+import { NIC_MODELS } from './compiled.ts';
 import {
   bytes,
   checksum,
@@ -62,8 +63,6 @@ export const resourcesSchema = map(
   'resources',
 );
 
-const NIC_MODELS = ['e1000', 'virtio', 'e1000e', 'rtl8139', 'pcnet', 'ne2k_pci'] as const;
-
 export const nicSchema = map(
   'A network card.',
   {
@@ -71,7 +70,10 @@ export const nicSchema = map(
     subnet: text('Name of the subnet.'),
     ip: ipv4('A fixed address of the subnet.').optional(),
     mac: mac('A fixed hardware address.').optional(),
-    model: choice('The card that the guest sees.', NIC_MODELS, 'e1000').optional(),
+    model: choice(
+      "The card that the guest sees. Default: `virtio` for cloud images (`url`, `containerDisk`, `sourcePvc`), the card of the parent in the same place under `buildRef`, `e1000e` for `blank`; `e1000` in RudderVirt's manifests.",
+      NIC_MODELS,
+    ).optional(),
     slot: wholeNumber('Pins the PCI slot, so that the guest finds the same card again.', { min: 1, max: 9 }).optional(),
   },
   'nic',

@@ -5,7 +5,7 @@ import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import { createFarmKey } from '../../../common/config/sealing.ts';
 import type { FarmEvent } from '../../../common/contracts/events.ts';
-import type { DiskOrigin, LayerSpec } from '../../../common/contracts/layers.ts';
+import type { DiskOrigin, LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
 import type { CompiledVm, Step } from '../../../common/contracts/module/compiled.ts';
 import { ANNOTATIONS, objectName } from '../../../common/contracts/object-names.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
@@ -138,8 +138,8 @@ function layerSpec(given: Partial<CompiledVm>, options: SpecOptions): LayerSpec 
     vms: [vm],
   });
   const subnet = `10.8${layerBuild}.0`;
-  const nics = [
-    ...[{ name: 'nic1', subnet: 'net', model: 'e1000', slot: 1, mac: '02:00:00:00:00:05', ip: `${subnet}.5` }],
+  const nics: NicPlan[] = [
+    { name: 'nic1', subnet: 'net', model: 'e1000', slot: 1, mac: '02:00:00:00:00:05', ip: `${subnet}.5` },
   ];
   const origin: DiskOrigin =
     vm.source?.kind === 'blank'

@@ -22,7 +22,13 @@ export async function captureDisks(context: PhaseContext, scope: BuildScope): Pr
   const { plan, names, vm } = scope;
   await Promise.all(plan.disks.map((disk) => requestSnapshot(context, scope, disk)));
   const disks = await Promise.all(plan.disks.map((disk) => readySnapshot(context, scope, disk)));
-  const layerVm: LayerVm = { vm: vm.name, template: names.template(vm.name), disks, firmware: vm.firmware.kind };
+  const layerVm: LayerVm = {
+    vm: vm.name,
+    template: names.template(vm.name),
+    disks,
+    firmware: vm.firmware.kind,
+    nicModels: plan.templateNics.map(({ model }) => model),
+  };
   const { layerKey, module } = scope.spec;
   const part = JSON.stringify({ layerKey, module: module.name, labels: module.labels, vm: layerVm });
   const patch = { metadata: { annotations: { [LAYER_PART]: part } } };

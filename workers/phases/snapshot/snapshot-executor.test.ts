@@ -168,6 +168,7 @@ test('captures a guest that went down in order, and starts its template again', 
       { ...disk, name: 'data', snapshot: `${name}-disk-data`, sizeBytes: 8 * MIB },
     ],
     firmware: 'bios',
+    nicModels: ['e1000'],
   };
   expect(result).toEqual({ outcome: 'succeeded', layerVm });
 

@@ -10,6 +10,8 @@ export interface SourceRequest {
   /** @defaultValue GET */
   readonly method?: 'GET' | 'HEAD';
   readonly headers?: Readonly<Record<string, string>>;
+  /** In the open. Sent to the host of the URL alone, not to where it redirects. */
+  readonly credentials?: { readonly username: string; readonly password: string };
 }
 
 const VALIDATOR_MS = 30_000;
@@ -22,7 +24,8 @@ const NOTHING_THERE = [404, 410];
  * @throws SourceUnreachable with `details.status` for an answer other than 2xx; the signal's reason when it is aborted
  */
 export async function fetchSource(url: string, request: SourceRequest): Promise<Response> {
-  const { agent, signal, method = 'GET', headers = {} } = request;
+  const { agent, signal, method = 'GET', credentials } = request;
+  const headers = { ...request.headers, ...(credentials ? { authorization: basicAuthorization(credentials) } : {}) };
   let response: Response;
   try {
     response = await fetch(url, { dispatcher: agent, method, headers, ...(signal ? { signal } : {}) });
@@ -34,9 +37,22 @@ export async function fetchSource(url: string, request: SourceRequest): Promise<
   if (response.ok) return response;
   await response.body?.cancel();
   const { status } = response;
-  throw new FarmError('SourceUnreachable', `${withoutSecrets(url)}: the server answered ${status}`, {
+  const hint = status === 401 ? `; ${loginHint(credentials !== undefined)}` : '';
+  throw new FarmError('SourceUnreachable', `${withoutSecrets(url)}: the server answered ${status}${hint}`, {
     details: { status },
   });
+}
+
+/** What to do about a server that wants to know who asks (401). */
+export function loginHint(isGiven: boolean): string {
+  return isGiven
+    ? 'it does not accept the user and password of the URL'
+    : 'it wants a user and a password: write https://USER:PASSWORD@HOST/… in the module, with a secret of the farm';
+}
+
+/** RFC 7617. */
+function basicAuthorization({ username, password }: NonNullable<SourceRequest['credentials']>): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 /**
@@ -46,10 +62,11 @@ export async function fetchSource(url: string, request: SourceRequest): Promise<
  */
 export async function askValidator(
   url: string,
-  { agent, signal }: Pick<SourceRequest, 'agent' | 'signal'>,
+  asked: Pick<SourceRequest, 'agent' | 'signal' | 'credentials'>,
 ): Promise<SourceValidator | null> {
+  const { signal } = asked;
   const late = AbortSignal.timeout(VALIDATOR_MS);
-  const request = { agent, signal: signal ? AbortSignal.any([signal, late]) : late };
+  const request = { ...asked, signal: signal ? AbortSignal.any([signal, late]) : late };
   try {
     const response = await headOrFirstByte(url, request);
     await response.body?.cancel();

@@ -64,9 +64,11 @@ export class ImportJobs {
       const failure = await this.#attempt(dataVolume, target, signal);
       if (!failure || signal.aborted) return;
       if (failure.reason === 'ChecksumError') return await this.#giveUp(dataVolume, target, failure);
-      restarts += 1;
+      // What never began is not begun again.
+      const hasBegun = failure.reason !== 'CreateContainerConfigError';
+      if (hasBegun) restarts += 1;
       await this.#reportFailure(dataVolume, failure, restarts);
-      await clock.after(delayMs, signal);
+      await clock.after(hasBegun ? delayMs : FIRST_DELAY_MS, signal);
     }
   }
 
@@ -121,7 +123,10 @@ export class ImportJobs {
   }
 
   #credentials(source: JsonObject, namespace: string | undefined) {
-    const secret = decodedData(this.#context.store, { kind: 'Secret', namespace, name: source['secretRef'] });
+    const name = source['secretRef'];
+    const isMissing = typeof name === 'string' && !this.#context.store.get('Secret', { namespace, name });
+    if (isMissing) throw new ImportError('CreateContainerConfigError', `secret "${name}" not found`);
+    const secret = decodedData(this.#context.store, { kind: 'Secret', namespace, name });
     const [username, password] = [secret.get('accessKeyId'), secret.get('secretKey')];
     return username && password ? { username: String(username), password: String(password) } : undefined;
   }
@@ -158,14 +163,15 @@ export class ImportJobs {
     this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
   }
 
-  async #reportFailure(dataVolume: KubeObject, { message }: ImportError, restarts: number): Promise<void> {
+  async #reportFailure(dataVolume: KubeObject, failure: ImportError, restarts: number): Promise<void> {
+    const { reason, message } = failure;
     await writeDataVolumeStatus(this.#context, dataVolume, {
       phase: 'ImportInProgress',
       restarts,
-      running: { status: 'False', reason: 'Error', message },
+      running: { status: 'False', reason, message },
       isBound: true,
     });
-    this.#context.events.record(dataVolume, { type: 'Warning', reason: 'Error', message });
+    this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
   }
 
   async #write(

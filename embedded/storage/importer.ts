@@ -35,12 +35,18 @@ export interface ImportOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Reason of the DataVolume's `Running` condition, as CDI takes it from its pod. `ImagePullFailed`: the content broke off.
+ * `CreateContainerConfigError`: the pod waits for a Secret.
+ */
+export type ImportErrorReason = 'Error' | 'ChecksumError' | 'ImagePullFailed' | 'CreateContainerConfigError';
+
 /** Why an attempt failed, in CDI's terms: only a wrong checksum is final, everything else is tried again. */
 export class ImportError extends Error {
   override readonly name = 'ImportError';
-  readonly reason: 'Error' | 'ChecksumError';
+  readonly reason: ImportErrorReason;
 
-  constructor(reason: 'Error' | 'ChecksumError', message: string, cause?: unknown) {
+  constructor(reason: ImportErrorReason, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.reason = reason;
   }

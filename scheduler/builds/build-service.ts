@@ -109,9 +109,10 @@ export class BuildService {
   /** What is loose in modules as facts, and the secrets that go with them. */
   async #resolve(modules: readonly CompiledModule[]) {
     const { agent, clusters, farmKey } = this.#options;
-    const { sealed, fingerprints } = await pinSecrets(modules, this.#options);
+    const { sealed, fingerprints, fill } = await pinSecrets(modules, this.#options);
     const fingerprint = (secret: Buffer) => farmKey.fingerprint(secret);
-    const found = await resolveFacts(modules, { agent, fingerprint, clusters: clusters.map(({ client }) => client) });
+    const asked = { agent, fingerprint, fill, clusters: clusters.map(({ client }) => client) };
+    const found = await resolveFacts(modules, asked);
     const facts: Facts = { ...found, secrets: fingerprints };
     return { facts, sealed };
   }

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { FarmKey } from '../../common/config/sealing.ts';
 import type { CompiledModule, SecretUse } from '../../common/contracts/module/compiled.ts';
+import { fillSecrets } from '../../common/contracts/module/secret-text.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -12,6 +13,8 @@ export interface PinnedSecrets {
   readonly sealed: Readonly<Record<string, string>>;
   /** What stands for the values in layer keys. */
   readonly fingerprints: Readonly<Record<string, string>>;
+  /** Puts the values into a text that refers to them. */
+  fill(text: string): string;
 }
 
 /** Reads each secret once, so that a layer's key and what its workers get are of the same value. @throws UnknownSecret */
@@ -23,8 +26,13 @@ export async function pinSecrets(
   const stored = await readSealedSecrets(redis, [...new Set(uses.map(({ name }) => name))]);
   const missing = uses.filter(({ name }) => !stored.has(name));
   if (missing.length > 0) throw unknownSecrets(missing, await readSecretNames(redis));
-  const fingerprints = [...stored].map(([name, sealed]) => [name, farmKey.fingerprint(open(farmKey, name, sealed))]);
-  return { sealed: Object.fromEntries(stored), fingerprints: Object.fromEntries(fingerprints) };
+  const values = new Map([...stored].map(([name, sealed]) => [name, open(farmKey, name, sealed)]));
+  const fingerprints = [...values].map(([name, value]) => [name, farmKey.fingerprint(value)]);
+  return {
+    sealed: Object.fromEntries(stored),
+    fingerprints: Object.fromEntries(fingerprints),
+    fill: (text) => fillSecrets(text, (name) => values.get(name) ?? ''),
+  };
 }
 
 function open(farmKey: FarmKey, name: string, sealed: string): string {

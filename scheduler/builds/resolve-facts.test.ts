@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { Agent } from 'undici';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Credentials } from '../../common/contracts/module/location.ts';
 import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { startImageRegistry } from '../../test/harness/image-registry.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
@@ -25,6 +26,10 @@ beforeAll(async () => {
       const headers = { 'last-modified': 'Thu, 01 Jan 2026 00:00:00 GMT', 'content-range': 'bytes 0-0/9' };
       return void response.writeHead(206, headers).end('x');
     }
+    if (request.url === '/login') {
+      const isAnn = request.headers.authorization === `Basic ${Buffer.from('ANN:PW').toString('base64')}`;
+      return void response.writeHead(isAnn ? 200 : 401, { etag: '"v2"' }).end('y');
+    }
     if (request.url === '/plain') return void response.end('x');
     if (request.url === '/endless') {
       const chunk = Buffer.alloc(1024 ** 2);
@@ -45,12 +50,12 @@ afterAll(async () => {
 });
 
 const resolve = (modules: readonly CompiledModule[], agent: Agent) =>
-  resolveFacts(modules, { agent, clusters: [], fingerprint: String });
+  resolveFacts(modules, { agent, clusters: [], fingerprint: String, fill: (text) => text.toUpperCase() });
 
-const disk = (path: string) =>
-  compiledModule({ vms: [{ source: { kind: 'url', url: `${url}${path}`, checksum: null } }] });
-const file = (path: string) =>
-  compiledModule({ files: [{ name: 'f', kind: 'url', url: `${url}${path}`, checksum: null }] });
+const disk = (path: string, credentials: Credentials | null = null) =>
+  compiledModule({ vms: [{ source: { kind: 'url', url: `${url}${path}`, credentials, checksum: null } }] });
+const file = (path: string, credentials: Credentials | null = null) =>
+  compiledModule({ files: [{ name: 'f', kind: 'url', url: `${url}${path}`, credentials, checksum: null }] });
 
 test('tells sources apart by what the server says of their present content', async () => {
   const { sources } = await resolve([disk('/tagged'), disk('/no-head'), disk('/plain'), disk('/moved')], open);
@@ -86,8 +91,20 @@ test('asks the registry what a container image is now', async () => {
   const before = registry.requests.length;
   expect(await identify(guarded)).toBeNull();
   // A digest needs nobody.
-  expect(looseEnds([container(`${registry.host}/disks/tiny@${first}`)]).sources).toEqual([]);
+  expect(looseEnds([container(`${registry.host}/disks/tiny@${first}`)]).images).toEqual([]);
   expect(registry.requests.length).toBe(before);
+});
+
+test('asks as who the module says, and tells nobody else', async () => {
+  const ann = { username: 'ann', password: 'pw' };
+  const guarded = [disk('/login'), disk('/login', ann), file('/login', ann)];
+  const { sources, files } = await resolve(guarded, open);
+  expect(sources[`${url}/login`]?.identity).toMatch(/^validator:/);
+  expect(files[`${url}/login`]).toMatch(/^[0-9a-f]{64}$/);
+  // Without a login the cluster's importer has the word.
+  expect((await resolve([disk('/login')], open)).sources[`${url}/login`]).toEqual({ identity: null });
+  await expect(resolve([file('/login')], open)).rejects.toThrow('it wants a user and a password');
+  await expect(resolve([file('/login', { ...ann, password: 'x' })], open)).rejects.toThrow('does not accept the user');
 });
 
 test('hashes files, up to 64 MiB', async () => {
@@ -105,7 +122,7 @@ test('never connects to addresses of its own surroundings, whatever they are cal
   asked.length = 0;
   await expect(resolve([file('/plain')], guarded)).rejects.toThrow('is not a public address');
   const named = compiledModule({
-    files: [{ name: 'f', kind: 'url', url: url.replace('127.0.0.1', 'localhost'), checksum: null }],
+    files: [{ name: 'f', kind: 'url', url: url.replace('127.0.0.1', 'localhost'), credentials: null, checksum: null }],
   });
   await expect(resolve([named], guarded)).rejects.toThrow('is not a public address');
   // The cluster may well reach it: nothing made from it is reused, but it can be built.

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Agent } from 'undici';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Credentials, Location } from '../../common/contracts/module/location.ts';
 import { IMAGE_PREFIX, validatorIdentity } from '../../common/contracts/source-validator.ts';
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
@@ -18,6 +19,8 @@ const MAX_FILE_BYTES = 64 * 1024 ** 2;
 export interface FactSources extends ObjectSources {
   /** For the farm's own requests to URLs. */
   readonly agent: Agent;
+  /** Puts the values of secrets into a text that refers to them. */
+  fill(text: string): string;
 }
 
 /**
@@ -30,19 +33,26 @@ export async function resolveFacts(
   asked: FactSources,
 ): Promise<Omit<Facts, 'secrets'>> {
   const { agent } = asked;
-  const { sources, files, objects } = looseEnds(modules);
+  const { sources, images, files, objects } = looseEnds(modules);
+  const identified = [
+    ...(await eachOf(sources, async (source) => [source.url, await identify(source, asked)] as const)),
+    ...(await eachOf(images, async (image) => [image, { identity: await resolveImage(image, agent) }] as const)),
+  ];
   return {
-    sources: Object.fromEntries(await eachOf(sources, async (url) => [url, await identify(url, agent)])),
-    files: Object.fromEntries(await eachOf(files, async (url) => [url, await hashFile(url, agent)])),
+    sources: Object.fromEntries(identified),
+    files: Object.fromEntries(await eachOf(files, async (file) => [file.url, await hashFile(file, asked)])),
     objects: await resolveObjects(objects, asked),
   };
 }
 
-async function identify(source: string, agent: Agent): Promise<SourceFact> {
-  // References of container images are no URLs.
-  if (!/^https?:/.test(source)) return { identity: await resolveImage(source, agent) };
-  const validator = await askValidator(source, { agent });
-  return { identity: validator && validatorIdentity(source, validator) };
+async function identify({ url, credentials }: Location, { agent, fill }: FactSources): Promise<SourceFact> {
+  const validator = await askValidator(url, { agent, ...opened(credentials, fill) });
+  return { identity: validator && validatorIdentity(url, validator) };
+}
+
+function opened(credentials: Credentials | null, fill: (text: string) => string) {
+  if (!credentials) return {};
+  return { credentials: { username: fill(credentials.username), password: fill(credentials.password) } };
 }
 
 /** By the digest that the registry has for the reference now; null when it may not or cannot be asked. */
@@ -58,9 +68,10 @@ async function resolveImage(image: string, agent: Agent): Promise<string | null>
   }
 }
 
-async function hashFile(url: string, agent: Agent): Promise<string> {
+async function hashFile({ url, credentials }: Location, { agent, fill }: FactSources): Promise<string> {
   try {
-    const response = await fetchSource(url, { agent, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const request = { agent, signal: AbortSignal.timeout(TIMEOUT_MS), ...opened(credentials, fill) };
+    const response = await fetchSource(url, request);
     const hash = createHash('sha256');
     let size = 0;
     for await (const chunk of response.body ?? []) {

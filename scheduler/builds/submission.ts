@@ -1,4 +1,5 @@
 import type { LayerSpec } from '../../common/contracts/layers.ts';
+import type { Location } from '../../common/contracts/module/location.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import type { PlanModule } from '../../common/contracts/plans.ts';
 import { assert } from '../../common/errors/farm-error.ts';
@@ -83,10 +84,21 @@ function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string
 }
 
 function sealSpec(spec: LayerSpec, seal: (secret: string) => string): LayerSpec {
+  const sealed = <T extends Location>(location: T): T => {
+    const { credentials } = location;
+    if (!credentials) return location;
+    return { ...location, credentials: { ...credentials, password: seal(credentials.password) } };
+  };
   const vms = spec.module.vms.map((vm) => {
-    const { sshPassword } = vm.communicator;
-    if (sshPassword === null) return vm;
-    return { ...vm, communicator: { ...vm.communicator, sshPassword: seal(sshPassword) } };
+    const { communicator, source, isos } = vm;
+    const { sshPassword } = communicator;
+    return {
+      ...vm,
+      communicator: sshPassword === null ? communicator : { ...communicator, sshPassword: seal(sshPassword) },
+      source: source.kind === 'url' ? sealed(source) : source,
+      isos: isos.map(sealed),
+    };
   });
-  return { ...spec, module: { ...spec.module, vms } };
+  const files = spec.module.files.map((file) => (file.kind === 'url' ? sealed(file) : file));
+  return { ...spec, module: { ...spec.module, vms, files } };
 }

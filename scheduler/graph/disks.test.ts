@@ -58,7 +58,7 @@ test('an image goes to the first disk, the others are blank', () => {
   const url = 'https://images.example/a.qcow2';
   const disks = [disk('root', 10), disk('data', 2)];
   const origins = (checksum: typeof SHA256 | null) => {
-    const vm = compiledVm({ source: { kind: 'url', url, checksum }, disks });
+    const vm = compiledVm({ source: { kind: 'url', url, credentials: null, checksum }, disks });
     return planDisks({ vm, facts: NO_FACTS, parent: undefined }).disks.map(({ origin }) => origin);
   };
   expect(origins(SHA256)).toEqual([{ kind: 'url', url, checksum: SHA256, identity: 'sha256:ab' }, { kind: 'blank' }]);

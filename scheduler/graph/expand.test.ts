@@ -209,7 +209,10 @@ describe('what is done about a module', () => {
 
   test('what starts from a source that nobody can check is never reused, nor what is above it', () => {
     const url = 'https://images.example/latest.qcow2';
-    const loose = compiledModule({ name: 'base', vms: [{ source: { kind: 'url', url, checksum: null } }] });
+    const loose = compiledModule({
+      name: 'base',
+      vms: [{ source: { kind: 'url', url, credentials: null, checksum: null } }],
+    });
     const again = expand([loose, web], catalogOf(expand([loose, web]).plan, [loose, web]));
     expect(actions(again.plan)).toEqual({ base: 'build', web: 'build' });
     expect(again.layers['web']?.provisional).toBe(true);

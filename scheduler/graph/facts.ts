@@ -6,6 +6,7 @@ import type {
   NicModel,
   ObjectKeyRef,
 } from '../../common/contracts/module/compiled.ts';
+import type { Location } from '../../common/contracts/module/location.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
 import { own } from '../../common/contracts/own.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
@@ -60,40 +61,57 @@ export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, inFlight: {}, bu
 
 /** What has to be resolved before planning, because no checksum says what it is. No duplicates. */
 export interface LooseEnds {
-  /** URLs of disk images and ISOs, and references of container images. */
-  readonly sources: readonly string[];
-  /** URLs of files. Their hashes are wanted in `LayerSpec.fileHashes` even where a checksum is given. */
-  readonly files: readonly string[];
+  /** Disk images and ISOs. */
+  readonly sources: readonly Location[];
+  /** References of container images. */
+  readonly images: readonly string[];
+  /** Their hashes are wanted in `LayerSpec.fileHashes` even where a checksum is given. */
+  readonly files: readonly Location[];
   /** Keys of ConfigMaps and Secrets; optional where every reference to it is. */
   readonly objects: readonly ObjectKeyRef[];
 }
 
 /** Finds everything whose content the modules themselves do not pin. */
 export function looseEnds(modules: readonly CompiledModule[]): LooseEnds {
-  const sources = new Set<string>();
-  const files = new Set<string>();
+  const sources = new Locations();
+  const images = new Set<string>();
+  const files = new Locations();
   const objects = new Map<string, ObjectKeyRef>();
   for (const module of modules) {
     for (const { source, isos } of module.vms) {
-      if (source.kind === 'url' && !source.checksum) sources.add(source.url);
-      if (source.kind === 'containerDisk' && !pinnedDigest(source.image)) sources.add(source.image);
-      for (const iso of isos) if (!iso.checksum) sources.add(iso.url);
+      if (source.kind === 'url' && !source.checksum) sources.add(source);
+      if (source.kind === 'containerDisk' && !pinnedDigest(source.image)) images.add(source.image);
+      for (const iso of isos) if (!iso.checksum) sources.add(iso);
     }
-    for (const file of module.files) if (file.kind === 'url') files.add(file.url);
+    for (const file of module.files) if (file.kind === 'url') files.add(file);
     for (const ref of module.vms.flatMap(objectKeysOf)) {
       const name = objectKeyName(ref);
       objects.set(name, { ...ref, optional: ref.optional && (objects.get(name)?.optional ?? true) });
     }
   }
-  return { sources: [...sources], files: [...files], objects: [...objects.values()] };
+  return { sources: sources.all, images: [...images], files: files.all, objects: [...objects.values()] };
+}
+
+/** One entry per URL, with credentials where anybody gives some. */
+class Locations {
+  readonly #byUrl = new Map<string, Location>();
+
+  add({ url, credentials }: Location): void {
+    if (credentials || !this.#byUrl.has(url)) this.#byUrl.set(url, { url, credentials });
+  }
+
+  get all(): readonly Location[] {
+    return [...this.#byUrl.values()];
+  }
 }
 
 /** The facts when nobody can be asked: what has no checksum stays unresolved, and what is made from it provisional. */
 export function offlineFacts(modules: readonly CompiledModule[]): Facts {
-  const { sources, files, objects } = looseEnds(modules);
+  const { sources, images, files, objects } = looseEnds(modules);
+  const names = [...sources.map(({ url }) => url), ...images];
   return {
-    sources: Object.fromEntries(sources.map((source) => [source, { identity: null }])),
-    files: Object.fromEntries(files.map((file) => [file, null])),
+    sources: Object.fromEntries(names.map((source) => [source, { identity: null }])),
+    files: Object.fromEntries(files.map(({ url }) => [url, null])),
     objects: Object.fromEntries(objects.map((ref) => [objectKeyName(ref), null])),
     secrets: {},
   };

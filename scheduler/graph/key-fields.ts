@@ -24,7 +24,8 @@ const nic = { fields: { name: 'in', subnet: 'in', ip: 'in', mac: 'in', model: 'i
 const source: VariantRules<VmSource> = {
   by: 'kind',
   variants: {
-    url: { fields: { kind: 'in', url: 'source', checksum: 'source' } },
+    /** Credentials are out, here and below: what is behind the URL decides, not who asks for it. */
+    url: { fields: { kind: 'in', url: 'source', credentials: 'out', checksum: 'source' } },
     blank: { fields: { kind: 'in' } },
     buildRef: { fields: { kind: 'in', module: 'parent', vm: 'parent', namespace: 'parent' } },
     containerDisk: { fields: { kind: 'in', image: 'source' } },
@@ -54,7 +55,7 @@ const vm: FieldRules<CompiledVm> = {
     source,
     resources,
     disks: { each: { fields: { name: 'in', sizeBytes: 'in', bus: 'in', storageClass: 'in' } } },
-    isos: { each: { fields: { url: 'source', checksum: 'source' } } },
+    isos: { each: { fields: { url: 'source', credentials: 'out', checksum: 'source' } } },
     floppy: 'in',
     firmware: {
       by: 'kind',
@@ -100,7 +101,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
         by: 'kind',
         variants: {
           inline: { fields: { name: 'in', kind: 'in', content: 'content' } },
-          url: { fields: { name: 'in', kind: 'in', url: 'file', checksum: 'file' } },
+          url: { fields: { name: 'in', kind: 'in', url: 'file', credentials: 'out', checksum: 'file' } },
         },
       },
     },

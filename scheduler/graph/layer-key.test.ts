@@ -16,7 +16,7 @@ const FULL = compiledModule({
   labels: { team: 'lab' },
   files: [
     { name: 'answers.cfg', kind: 'inline', content: 'lang en' },
-    { name: 'driver.sys', kind: 'url', url: 'https://files.example/driver.sys', checksum: null },
+    { name: 'driver.sys', kind: 'url', url: 'https://files.example/driver.sys', credentials: null, checksum: null },
   ],
   httpDirectory: ['answers.cfg'],
   network: {
@@ -31,7 +31,7 @@ const FULL = compiledModule({
   namespace: 'labs',
   notYetSupported: [{ path: 'vms[0].isos', message: 'not yet', file: 'a.yaml', line: 1, column: 1 }],
   vms: [
-    fullVm('url', { kind: 'url', url: 'https://images.example/a.qcow2', checksum: null }),
+    fullVm('url', { kind: 'url', url: 'https://images.example/a.qcow2', credentials: null, checksum: null }),
     { name: 'blank', firmware: { kind: 'bios' } },
     { name: 'child', source: buildRef('parent', 'main') },
     { name: 'container', source: { kind: 'containerDisk', image: 'quay.io/images/a:1' } },
@@ -48,7 +48,7 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
     name,
     source,
     disks: [{ name: 'disk', sizeBytes: 2 ** 34, bus: 'scsi', storageClass: 'fast' }],
-    isos: [{ url: 'https://images.example/a.iso', checksum: null }],
+    isos: [{ url: 'https://images.example/a.iso', credentials: null, checksum: null }],
     floppy: ['answers.cfg'],
     firmware: { kind: 'efi', secureBoot: false, tpm: false },
     cpuModel: 'host-model',
@@ -172,6 +172,7 @@ describe('what decides a layerKey', () => {
           '.namespacePrefix',
         ],
         ...['.secrets', '.notYetSupported', '.buildOverrides.vms[].resources'],
+        ...['.files[](url).credentials', '.vms[].isos[].credentials', '.vms[].source(url).credentials'],
         ...['.vms[].communicator.sshTimeoutMs', '.vms[].shutdownTimeoutMs', '.vms[].invisible'],
         ...['.vms[].cloudInit.userDataFrom.optional', '.vms[].communicator.sshPrivateKeySecret.optional'],
         ...['.vms[].steps[](shell).scriptFrom.optional', '.vms[].steps[](file).source.optional'],
@@ -200,14 +201,16 @@ describe('what decides a layerKey', () => {
 
   test('a URL with a checksum enters by the checksum only', () => {
     const module = (url: string, hex: string) =>
-      compiledModule({ vms: [{ source: { kind: 'url', url, checksum: { algorithm: 'sha256', hex } } }] });
+      compiledModule({
+        vms: [{ source: { kind: 'url', url, credentials: null, checksum: { algorithm: 'sha256', hex } } }],
+      });
     expect(keyOf(module('https://mirror.example/a', 'aa'))).toBe(keyOf(module('https://origin.example/a', 'aa')));
     expect(keyOf(module('https://mirror.example/a', 'ab'))).not.toBe(keyOf(module('https://mirror.example/a', 'aa')));
   });
 
   test('a URL without a checksum enters by what was found out, and is unresolved without', () => {
     const url = 'https://images.example/latest';
-    const module = compiledModule({ vms: [{ source: { kind: 'url', url, checksum: null } }] });
+    const module = compiledModule({ vms: [{ source: { kind: 'url', url, credentials: null, checksum: null } }] });
     const resolve = (identity: string | null) =>
       layerKey(module, {
         facts: { ...NO_FACTS, sources: { [url]: { identity } } },

@@ -28,6 +28,9 @@ export interface StagedPhase {
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
+/** What sealed values of specifications are sealed under. */
+export const TEST_FARM_KEY = createFarmKey('a key for tests that is long enough');
+
 const AGENT = createGuardedAgent({ allowPrivateAddresses: true });
 
 /** Consoles that nobody watches. */
@@ -56,7 +59,7 @@ export function stagePhase(staged: StagedPhase) {
   };
   const layerBuild = staged.layerBuild ?? '01J00000000000000000000000';
   const job = { layerBuild, generation: 1, vm, phase, dispatch: 1 };
-  const farmKey = createFarmKey('a key for tests that is long enough');
+  const farmKey = TEST_FARM_KEY;
   const sealed = Object.entries(staged.secrets ?? {}).map(([name, value]) => [name, farmKey.seal(value)]);
   const secrets = Object.fromEntries(sealed);
   const claim = { job, epoch: 1, cluster: clusterConfig.name, spec, parents, secrets, formerClaims: 0 };

@@ -5,6 +5,7 @@ import type { FarmEvent } from '../../common/contracts/events.ts';
 import { secretReference } from '../../common/contracts/module/secret-text.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { createLogger } from '../../common/logging/logger.ts';
+import { compiledModule } from '../../test/harness/module-factory.ts';
 import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phases/phase-executor.ts';
 import { PhaseRunner } from './phase-runner.ts';
 
@@ -18,11 +19,18 @@ const JOB = {
 } as const;
 
 /** Runs an executor with the secret `pw`, whose value is `hunter2`, and keeps what the farm is told. */
-async function run(execute: PhaseExecutor['execute'], sealed = KEY.seal('hunter2')) {
+async function run(
+  execute: PhaseExecutor['execute'],
+  {
+    sealed = KEY.seal('hunter2'),
+    module = {},
+  }: { sealed?: string; module?: Parameters<typeof compiledModule>[0] } = {},
+) {
   const events: FarmEvent[] = [];
   const results: PhaseResult[] = [];
   const lines: string[] = [];
-  const claim = { job: JOB, epoch: 1, secrets: { pw: sealed } } as unknown as PhaseClaim;
+  const spec = { module: compiledModule(module) };
+  const claim = { job: JOB, epoch: 1, spec, secrets: { pw: sealed } } as unknown as PhaseClaim;
   const store: PhaseStore = {
     claim: async () => claim,
     commit: async (_claim, result) => void results.push(result),
@@ -64,6 +72,24 @@ test('an executor gets the values, and whatever it tells the farm is without the
   expect(told.log).not.toContain('hunter2');
 });
 
+test('the passwords of URLs are for requests only, however they are printed', async () => {
+  const password = KEY.seal(`a ${secretReference('pw')}`);
+  const credentials = { username: 'ci', password };
+  const source = { kind: 'url', url: 'http://h/x', credentials, checksum: null } as const;
+  const given: unknown[] = [];
+  const told = await run(
+    async ({ secrets, store, claim }: PhaseContext) => {
+      given.push(secrets.credentials(credentials), secrets.credentials(null));
+      const header = Buffer.from('ci:a hunter2').toString('base64');
+      await store.emit(claim, { ...line, line: `Basic ${header} a%20hunter2 "a hunter2"` });
+      return { outcome: 'succeeded' };
+    },
+    { module: { vms: [{ source }] } },
+  );
+  expect(given).toEqual([{ username: 'ci', password: 'a hunter2' }, undefined]);
+  expect(told.events).toEqual([{ ...line, line: 'Basic *** *** "***"' }]);
+});
+
 test('what it throws is without them too', async () => {
   for (const error of [new PhaseFailure('StepFailed', 'not hunter2'), new Error('not hunter2')]) {
     const told = await run(async () => {
@@ -81,7 +107,9 @@ test('a name that was not kept, and a value of another farm, are failures and no
     return { outcome: 'succeeded' };
   });
   expect(unknown.result).toMatchObject({ outcome: 'failed', failure: { message: expect.stringContaining('"other"') } });
-  const foreign = await run(async () => ({ outcome: 'succeeded' }), createFarmKey('another key').seal('hunter2'));
+  const foreign = await run(async () => ({ outcome: 'succeeded' }), {
+    sealed: createFarmKey('another key').seal('hunter2'),
+  });
   expect(foreign.result).toMatchObject({
     outcome: 'failed',
     failure: { message: expect.stringContaining('farm key') },

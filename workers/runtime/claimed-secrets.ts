@@ -1,4 +1,6 @@
 import type { FarmKey } from '../../common/config/sealing.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Credentials } from '../../common/contracts/module/location.ts';
 import { fillSecrets } from '../../common/contracts/module/secret-text.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { assert } from '../../common/errors/farm-error.ts';
@@ -9,19 +11,33 @@ export interface ClaimedSecrets {
   secretValue(name: string): string;
   /** A text of the module as the guest is to get it. */
   fill(text: string): string;
+  /** How a URL of the module is asked for; undefined when it names nobody. */
+  credentials(sealed: Credentials | null): Credentials | undefined;
   /** Hides the values in what goes anywhere else. */
   readonly mask: Mask;
 }
 
 /** Opens what was sealed when the layer was submitted. @throws InvalidConfig */
-export function openSecrets({ secrets }: Pick<PhaseClaim, 'secrets'>, farmKey: FarmKey): ClaimedSecrets {
+export function openSecrets({ secrets, spec }: Pick<PhaseClaim, 'secrets' | 'spec'>, farmKey: FarmKey): ClaimedSecrets {
   const values = new Map(Object.entries(secrets).map(([name, sealed]) => [name, farmKey.open(sealed)]));
   const secretValue = (name: string) => {
     const value = values.get(name);
     assert(value !== undefined, `The secret "${name}" was kept with the layer build.`);
     return value;
   };
-  return { secretValue, fill: (text) => fillSecrets(text, secretValue), mask: maskSecrets([...values.values()]) };
+  const fill = (text: string) => fillSecrets(text, secretValue);
+  const credentials = (sealed: Credentials | null) =>
+    sealed ? { username: fill(sealed.username), password: fill(farmKey.open(sealed.password)) } : undefined;
+  const logins = credentialsOf(spec.module).flatMap((sealed) => credentials(sealed) ?? []);
+  // Together, too: that is what the header of a request holds in Base64.
+  const hidden = logins.flatMap(({ username, password }) => [password, `${username}:${password}`]);
+  return { secretValue, fill, credentials, mask: maskSecrets([...values.values(), ...hidden]) };
+}
+
+function credentialsOf({ vms, files }: CompiledModule): (Credentials | null)[] {
+  const sources = vms.flatMap(({ source, isos }) => [...(source.kind === 'url' ? [source] : []), ...isos]);
+  const urls = files.flatMap((file) => (file.kind === 'url' ? [file] : []));
+  return [...sources, ...urls].map(({ credentials }) => credentials);
 }
 
 /** A store that is told lines of logs only with their secrets masked. */

@@ -30,7 +30,7 @@ export function compileVm(vm: VmBody, { automaticSubnet, isManifest }: VmSurroun
     source,
     resources: compileResources(vm.resources ?? {}),
     disks: compileDisks(vm),
-    isos: (vm.isos ?? []).map(({ url, checksum }) => ({ url, checksum: checksum ?? null })),
+    isos: (vm.isos ?? []).map(({ url, checksum }) => ({ ...url, checksum: checksum ?? null })),
     floppy: (vm.floppy?.files ?? []).map((file) => file.name),
     firmware: vm.efiFirmware
       ? { kind: 'efi', secureBoot: vm.efiFirmware.secureBoot ?? false, tpm: vm.efiFirmware.tpm ?? false }
@@ -74,7 +74,7 @@ export function compileNic(nic: NicBody, model: NicModel | null): Nic {
 }
 
 function compileSource(source: VmBody['source']): VmSource {
-  if (source.url !== undefined) return { kind: 'url', url: source.url, checksum: source.checksum ?? null };
+  if (source.url !== undefined) return { kind: 'url', ...source.url, checksum: source.checksum ?? null };
   if (source.containerDisk !== undefined) return { kind: 'containerDisk', image: source.containerDisk };
   if (source.sourcePvc) {
     return { kind: 'sourcePvc', name: source.sourcePvc.name, namespace: source.sourcePvc.namespace ?? null };

@@ -53,7 +53,7 @@ export function compileModule(
 function compileFile(file: NonNullable<ModuleBody['files']>[number]): ModuleFile {
   return file.url === undefined
     ? { name: file.name, kind: 'inline', content: file.inline ?? '' }
-    : { name: file.name, kind: 'url', url: file.url, checksum: file.checksum ?? null };
+    : { name: file.name, kind: 'url', ...file.url, checksum: file.checksum ?? null };
 }
 
 /** The declared network, completed by the automatic VPC and subnet where something needs them. */

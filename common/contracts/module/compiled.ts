@@ -1,3 +1,5 @@
+import type { Location } from './location.ts';
+
 /**
  * The compiled module: what one document of the configuration model means, after variables and defaults. Durations are
  * milliseconds (`…Ms`), sizes are bytes (`…Bytes`). It is plain JSON, so it travels between processes as it is.
@@ -86,7 +88,7 @@ export interface Checksum {
 }
 
 export type VmSource =
-  | { readonly kind: 'url'; readonly url: string; readonly checksum: Checksum | null }
+  | ({ readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
   | { readonly kind: 'blank' }
   | {
       readonly kind: 'buildRef';
@@ -112,8 +114,7 @@ export interface VmDisk {
   readonly storageClass: string | null;
 }
 
-export interface Iso {
-  readonly url: string;
+export interface Iso extends Location {
   readonly checksum: Checksum | null;
 }
 
@@ -210,7 +211,7 @@ export type Step = ShellStep | FileStep | RebootStep | WindowsUpdateStep | Handb
 
 export type ModuleFile =
   | { readonly name: string; readonly kind: 'inline'; readonly content: string }
-  | { readonly name: string; readonly kind: 'url'; readonly url: string; readonly checksum: Checksum | null };
+  | ({ readonly name: string; readonly kind: 'url'; readonly checksum: Checksum | null } & Location);
 
 export interface ModuleNetwork {
   readonly vpcs: readonly Vpc[];

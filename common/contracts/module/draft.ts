@@ -15,7 +15,7 @@ import { substituteVariables } from './variables.ts';
 import type { Path, SourceDocument } from './yaml-source.ts';
 
 const PLACES =
-  'scripts, their env and executeCommand, inline files, boot commands, cloudInit, sshPassword, and what reboots or shuts down';
+  'scripts, their env and executeCommand, inline files, boot commands, cloudInit, sshPassword, passwords in URLs, and what reboots or shuts down';
 
 type DocumentForm = keyof typeof DOCUMENT_SCHEMAS;
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseChecksum } from './checksum.ts';
 import { parseDuration } from './duration.ts';
 import { formatIpv4, parseCidr, parseIpv4 } from './ipv4.ts';
+import { parseLocation } from './location.ts';
 import { type Parsed, quoted } from './parsed.ts';
 import { parseBytes, parseCpu } from './quantity.ts';
 import { didYouMean } from './suggest.ts';
@@ -112,11 +113,7 @@ export function cpu(description: string, whenMissing?: string) {
 }
 
 export function url(description: string) {
-  return leaf({ type: 'string', pattern: '^https?://', description }, (written) => {
-    if (typeof written === 'string' && /^https?:\/\/[^\s/]\S*$/.test(written) && URL.canParse(written))
-      return { value: written };
-    return { complaint: `${quoted(written)} is not an http or https URL` };
-  });
+  return leaf({ type: 'string', pattern: '^[Hh][Tt][Tt][Pp][Ss]?://', description }, parseLocation);
 }
 
 export function checksum(description: string) {

@@ -2,7 +2,7 @@ import type { CompiledModule } from './compiled.ts';
 import type { Cursor } from './cursor.ts';
 import { DEFAULTS } from './defaults.ts';
 import { ModuleDraft } from './draft.ts';
-import { valueOrNull } from './parsed.ts';
+import { valueOrNull, withoutPasswords } from './parsed.ts';
 import { hasErrors, type Problem, sortProblems } from './problem.ts';
 import { parseBytes } from './quantity.ts';
 import { namesOf, type Rule, reportUnknown } from './rule.ts';
@@ -51,7 +51,7 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
   return {
     modules: drafts.flatMap((draft) => draft.compile() ?? []),
     problems: sortProblems(
-      problems,
+      problems.map((problem) => ({ ...problem, message: withoutPasswords(problem.message) })),
       files.map((file) => file.path),
     ),
   };

@@ -6,8 +6,15 @@ export function valueOrNull<T>(parsed: Parsed<T>): T | null {
   return 'value' in parsed ? parsed.value : null;
 }
 
-/** A value as people wrote it, short enough for a message. */
+/** A value as people wrote it, short enough for a message, and without the passwords of URLs. */
 export function quoted(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  const text = withoutPasswords(typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value)));
   return `"${text.length > 60 ? `${text.slice(0, 57)}...` : text}"`;
+}
+
+/** A text that shows what stands before the hosts of URLs as `***`; of what is no URL, up to its last `@`. */
+export function withoutPasswords(text: string): string {
+  const isBroken = /^\s*[\w+.:-]+:\/\//.test(text) && !URL.canParse(text);
+  if (isBroken) return text.replace(/:\/\/[\s\S]*@/, '://***@');
+  return text.replaceAll(/:\/\/[^\s/?#"'<>]*@/g, '://***@');
 }

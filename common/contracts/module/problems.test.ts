@@ -441,10 +441,10 @@ const rows: readonly Row[] = [
     part: `disks[0].size: \${secret.size} cannot stand here`,
   },
   {
-    rule: 'a secret in a URL',
-    yaml: source(`source: { url: "https://x.example/§\${secret.path}" }`),
-    code: 'MisplacedSecret',
-    part: `\${secret.path} cannot stand here`,
+    rule: 'a secret in the path of a URL',
+    yaml: source(`source: { url: §"https://x.example/\${secret.path}" }`),
+    code: 'InvalidValue',
+    part: 'only in the user:password@ of a URL',
   },
   {
     rule: 'a secret in a name',

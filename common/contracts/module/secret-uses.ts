@@ -4,10 +4,13 @@ import { secretNames, writtenReference } from './secret-text.ts';
 import { type Path, type SourceDocument, startsWith } from './yaml-source.ts';
 
 /**
- * Where a reference to a secret can stand: texts that only the guest, or the cluster for the guest, gets to see. `[]` is
+ * Where a reference to a secret can stand: texts that only the guest, or the cluster for the guest, gets to see, and
+ * passwords in URLs. `[]` is
  * any item of a list, `*` any key.
  */
 export const SECRET_PLACES: readonly string[] = [
+  'vms[].source.url',
+  'vms[].isos[].url',
   'vms[].bootCommand[]',
   'vms[].cloudInit.userData',
   'vms[].cloudInit.networkData',
@@ -19,6 +22,7 @@ export const SECRET_PLACES: readonly string[] = [
   'vms[].provisioners[].reboot.command',
   'vms[].shutdownCommand',
   'files[].inline',
+  'files[].url',
 ];
 
 /** A reference to a secret in a document, with its way from the root. */

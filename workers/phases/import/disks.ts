@@ -7,6 +7,7 @@ import { type BuildScope, vmLabels } from '../../cluster/build-scope.ts';
 import { runStage } from '../../cluster/evidence.ts';
 import { storageClassOf } from '../../cluster/template-vm.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { createVolume } from './create-volume.ts';
 import { importVerdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { ensureSource, type Filling, restoreBytes } from './sources.ts';
@@ -15,6 +16,7 @@ import { ensureSource, type Filling, restoreBytes } from './sources.ts';
 interface WantedVolume {
   readonly name: string;
   readonly source: Filling['source'];
+  readonly credentials: Filling['credentials'];
   readonly sizeBytes: number;
   readonly storageClass: string | null;
 }
@@ -25,13 +27,13 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
   const disks = plan.disks.map((disk) => diskVolume(context, { scope, disk, log }));
   const isos = plan.isos.map(async ({ url, checksum, identity }, index): Promise<WantedVolume> => {
     const request = {
-      origin: { kind: 'url', url, checksum },
+      origin: { kind: 'url', url, credentials: vm.isos[index]?.credentials ?? null, checksum },
       identity,
       askedBytes: null,
       what: `ISO ${index + 1}`,
     } as const;
-    const { source, minimumBytes } = await ensureSource(context, request, log);
-    return { name: names.iso(vm.name, index), source, sizeBytes: minimumBytes, storageClass: null };
+    const { source, credentials, minimumBytes } = await ensureSource(context, request, log);
+    return { name: names.iso(vm.name, index), source, credentials, sizeBytes: minimumBytes, storageClass: null };
   });
   const wanted = await Promise.all([...disks, ...isos]);
   const subjects = wanted.flatMap(({ name }) => [
@@ -40,8 +42,7 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
   ]);
   await runStage(context.cluster, { reason: 'ImportFailed', subjects }, async () => {
     for (const volume of wanted) {
-      const object = volumeObject(context, scope, volume);
-      await context.cluster.createIfAbsent(RESOURCES.dataVolumes, object, { signal: context.signal });
+      await createVolume(context, volumeObject(context, scope, volume), volume.credentials);
     }
     await waitUntilFilled(context, { scope, wanted, log });
   });
@@ -57,8 +58,8 @@ async function diskVolume(context: PhaseContext, request: DiskRequest): Promise<
   const { scope, disk } = request;
   const { sizeBytes, storageClass } = disk;
   const name = scope.names.disk(scope.vm.name, disk.name);
-  const { source, minimumBytes } = await fillingOf(context, request);
-  return { name, source, sizeBytes: Math.max(sizeBytes ?? 0, minimumBytes), storageClass };
+  const { source, credentials, minimumBytes } = await fillingOf(context, request);
+  return { name, source, credentials, sizeBytes: Math.max(sizeBytes ?? 0, minimumBytes), storageClass };
 }
 
 function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Promise<Filling> | Filling {
@@ -69,7 +70,10 @@ function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Pr
     case 'url':
     case 'image': {
       const { identity } = origin;
-      return ensureSource(context, { origin, identity, askedBytes, what: `disk "${disk.name}"` }, log);
+      // The plan leaves the credentials to the module.
+      const credentials = scope.vm.source.kind === 'url' ? scope.vm.source.credentials : null;
+      const request = { origin: { ...origin, credentials }, identity, askedBytes, what: `disk "${disk.name}"` };
+      return ensureSource(context, request, log);
     }
     case 'claim':
       return existingClaim(context, { origin, askedBytes, name: scope.names.disk(scope.vm.name, disk.name) });

@@ -16,13 +16,14 @@ import { validatorIdentity } from '../../../common/contracts/source-validator.ts
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { teardownBuild } from '../../../common/kubernetes/teardown.ts';
+import { waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
 import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
 import { startImageRegistry } from '../../../test/harness/image-registry.ts';
 import { compiledModule } from '../../../test/harness/module-factory.ts';
-import { stagePhase } from '../../../test/harness/phase-context.ts';
+import { stagePhase, TEST_FARM_KEY } from '../../../test/harness/phase-context.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { connectThroughRelay } from '../../relay/relay-client.ts';
@@ -229,6 +230,47 @@ test('imports an unpinned source only while it is what was planned', async () =>
   // What was imported then is what was planned, whatever the server has now.
   etag = '"published since"';
   expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });
+}, 120_000);
+
+test('asks as who the module says, by a Secret that goes with the volume', async () => {
+  const content = await readFile(imagePath);
+  const login = `Basic ${Buffer.from('ci:hunter2').toString('base64')}`;
+  const guarded = createServer((request, response) => {
+    if (request.headers.authorization !== login) return void response.writeHead(401).end();
+    response.writeHead(200, { 'content-length': content.length });
+    response.end(request.method === 'HEAD' ? undefined : content);
+  }).listen(0, '127.0.0.1');
+  resources.defer('guarded mirror', () => {
+    guarded.close();
+    guarded.closeAllConnections();
+  });
+  await once(guarded, 'listening');
+  const url = `http://127.0.0.1:${(guarded.address() as AddressInfo).port}/private.qcow2`;
+  const cluster = new ClusterClient(config);
+  const spec = (password: string, identity: string | null) => {
+    const { module, ...planned } = labSpec({ kind: 'url', url, checksum: null, identity });
+    const credentials = { username: 'ci', password: TEST_FARM_KEY.seal(password) };
+    const vms = module.vms.map((vm) => ({ ...vm, source: { kind: 'url', url, credentials, checksum: null } as const }));
+    return { ...planned, module: { ...module, vms } };
+  };
+  const run = (given: LayerSpec, layerBuild: string) =>
+    importExecutor.execute(stagePhase({ clusterConfig: config, spec: given, vm: 'db', phase: 'import', layerBuild }));
+  const wrong = run(spec('wrong', `sha256:${'ee'.repeat(32)}`), '01J00000000000000000000030');
+  await expect(wrong).rejects.toMatchObject({ failure: { message: expect.stringContaining('401') } });
+  const shared = spec('hunter2', `sha256:${'ee'.repeat(32)}`);
+  expect(await run(shared, '01J00000000000000000000031')).toEqual({ outcome: 'succeeded' });
+  expect(await run(spec('hunter2', null), '01J00000000000000000000032')).toEqual({ outcome: 'succeeded' });
+  const { items: volumes } = await cluster.list(RESOURCES.dataVolumes);
+  expect(JSON.stringify(volumes)).not.toContain('hunter2');
+  const [volume] = volumes.filter((object) => object.spec.source?.http?.url === url);
+  const name = volume?.spec.source?.http?.secretRef ?? '';
+  expect((await cluster.get(RESOURCES.secrets, name))?.metadata?.ownerReferences).toMatchObject([
+    { kind: 'DataVolume', uid: volume?.metadata?.uid },
+  ]);
+  await cluster.delete(RESOURCES.dataVolumes, volume?.metadata?.name ?? '');
+  const { signal } = new AbortController();
+  const removal = { signal, deadlineMs: 30_000, what: 'the Secret to go' };
+  await waitUntilGone(cluster, { resource: RESOURCES.secrets, name }, removal);
 }, 120_000);
 
 /** The two VMs of the lab; what is tested is the disk of `db`. */

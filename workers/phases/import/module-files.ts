@@ -89,12 +89,14 @@ async function templateText(path: string): Promise<string | undefined> {
 
 type UrlFile = Extract<ModuleFile, { kind: 'url' }>;
 
-async function fetchInto(context: PhaseContext, { name, url, checksum }: UrlFile, path: string): Promise<string> {
-  const { signal, agent } = context;
+async function fetchInto(context: PhaseContext, file: UrlFile, path: string): Promise<string> {
+  const { name, url, checksum } = file;
+  const { signal, agent, secrets } = context;
+  const credentials = secrets.credentials(file.credentials);
   const sha256 = createHash('sha256');
   const announced = createHash(checksum?.algorithm ?? 'sha256');
   try {
-    const { body } = await fetchSource(url, { agent, signal });
+    const { body } = await fetchSource(url, { agent, signal, ...(credentials ? { credentials } : {}) });
     const hashed = async function* () {
       for await (const chunk of body ?? []) {
         sha256.update(chunk);

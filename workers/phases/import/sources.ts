@@ -1,5 +1,6 @@
 import type { SourceKey } from '../../../common/contracts/layers.ts';
 import type { Checksum } from '../../../common/contracts/module/compiled.ts';
+import type { Credentials, Location } from '../../../common/contracts/module/location.ts';
 import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
 import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
 import { IMAGE_PREFIX, VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
@@ -14,13 +15,14 @@ import { lastEvents, runStage } from '../../cluster/evidence.ts';
 import { storageClassOf } from '../../cluster/template-vm.ts';
 import { timed } from '../../runtime/timed.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { createVolume } from './create-volume.ts';
 import { imageSize } from './image-size.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 
 /** What an importer can fetch. */
 export type ImportOrigin =
-  | { readonly kind: 'url'; readonly url: string; readonly checksum: Checksum | null }
+  | ({ readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
   | { readonly kind: 'image'; readonly image: string };
 
 /** Something to import. */
@@ -38,6 +40,8 @@ export interface SourceRequest {
 export interface Filling {
   readonly source: NonNullable<DataVolume['spec']['source']>;
   readonly minimumBytes: number;
+  /** How its importer is let in, where it has one; sealed. */
+  readonly credentials?: Credentials | null;
 }
 
 const SNAPSHOT_MS = 600_000;
@@ -60,7 +64,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
     throw new PhaseFailure('ImageTooLarge', message);
   }
   const sizeBytes = known ?? request.askedBytes ?? FALLBACK_BYTES;
-  if (identity === null) return { source: importerSource(request), minimumBytes: sizeBytes };
+  if (identity === null) return { ...importerSource(request), minimumBytes: sizeBytes };
   const name = sourceName(known === undefined ? `${identity}:${sizeBytes}` : identity);
   const ready = await cluster.get(RESOURCES.snapshots, name, { signal });
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
@@ -73,22 +77,24 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
 }
 
 /** The size of the disk in an image; undefined when only the importer will see it, as in a container image. */
-async function sizeOf({ agent, signal }: PhaseContext, origin: ImportOrigin): Promise<number | undefined> {
-  return origin.kind === 'url' ? await imageSize(origin.url, { agent, signal }) : undefined;
+async function sizeOf({ agent, signal, secrets }: PhaseContext, origin: ImportOrigin): Promise<number | undefined> {
+  if (origin.kind !== 'url') return undefined;
+  const credentials = secrets.credentials(origin.credentials);
+  return await imageSize(origin.url, { agent, signal, ...(credentials ? { credentials } : {}) });
 }
 
 /** A container image is fetched by the digest that was planned, so it cannot be another one. */
-function importerSource({ origin, identity }: SourceRequest): Filling['source'] {
+function importerSource({ origin, identity }: SourceRequest): Pick<Filling, 'source' | 'credentials'> {
   if (origin.kind === 'url') {
-    const { url, checksum } = origin;
+    const { url, credentials, checksum } = origin;
     // Older generated types know no checksum; CDI has it since 1.65.
     const http = { url, ...(checksum ? { checksum: `${checksum.algorithm}:${checksum.hex}` } : {}) };
-    return { http: http as { url: string } };
+    return { source: { http: http as { url: string } }, credentials };
   }
   const reference = parseImageReference(origin.image);
   if (!reference) throw new FarmError('InvalidModule', `"${origin.image}" is no reference of a container image.`);
   const image = identity === null ? origin.image : pinnedReference(reference, identity.slice(IMAGE_PREFIX.length));
-  return { registry: { url: `docker://${image}`, pullMethod: 'pod' } };
+  return { source: { registry: { url: `docker://${image}`, pullMethod: 'pod' } } };
 }
 
 /**
@@ -96,12 +102,14 @@ function importerSource({ origin, identity }: SourceRequest): Filling['source'] 
  * @throws PhaseFailure `SourceChanged`, or `SourceUnreachable` when the server says that nothing is there any more
  */
 async function assertUnchanged(
-  { agent, signal }: PhaseContext,
+  { agent, signal, secrets }: PhaseContext,
   { origin, identity, what }: SourceRequest,
 ): Promise<void> {
   if (origin.kind !== 'url' || !identity?.startsWith(VALIDATOR_PREFIX)) return;
   const { url } = origin;
-  const validator = await askValidator(url, { agent, signal }).catch((error) => {
+  const credentials = secrets.credentials(origin.credentials);
+  const asked = { agent, signal, ...(credentials ? { credentials } : {}) };
+  const validator = await askValidator(url, asked).catch((error) => {
     signal.throwIfAborted();
     throw new PhaseFailure('SourceUnreachable', `Importing ${what}: ${errorMessage(error)}`, { cause: error });
   });
@@ -117,7 +125,7 @@ interface NamedSource extends SourceRequest {
 }
 
 async function importOnce(context: PhaseContext, source: NamedSource, log: ProgressLog): Promise<void> {
-  const { cluster, signal, claim } = context;
+  const { cluster, claim } = context;
   const { name, what } = source;
   const subjects = [
     { kind: 'DataVolume', name },
@@ -127,7 +135,7 @@ async function importOnce(context: PhaseContext, source: NamedSource, log: Progr
   for (let round = 1; ; round += 1) {
     log.say(`importing ${what}`);
     const verdict = await runStage(cluster, { reason: 'ImportFailed', subjects }, async () => {
-      await cluster.createIfAbsent(RESOURCES.dataVolumes, sourceVolume(context, source), { signal });
+      await createVolume(context, sourceVolume(context, source), importerSource(source).credentials);
       return waitForImport(context, source, log);
     });
     if (verdict.kind === 'succeeded') return;
@@ -188,7 +196,7 @@ function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
       annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
     },
     spec: {
-      source: importerSource(source),
+      source: importerSource(source).source,
       storage: {
         resources: { requests: { storage: String(sizeBytes) } },
         ...storageClassOf(null, context.clusterConfig.storageClass),

@@ -91,7 +91,7 @@ test('types a boot line at an installer and believes its power-off', { timeout: 
   const answers = 'hostname={{ .Name }}\nssh_key={{ .SSHPublicKey }}\nfinish=poweroff\n';
   const bootCommand = ['<wait3>install answers=http://{{ .HTTPIP }}:{{ .HTTPPort }}/answers.cfg<enter>'];
   const spec = layerSpec(
-    { source: { kind: 'blank' }, isos: [{ url: iso.url, checksum: null }], bootCommand },
+    { source: { kind: 'blank' }, isos: [{ url: iso.url, credentials: null, checksum: null }], bootCommand },
     { files: [['answers.cfg', answers]], served: ['answers.cfg'], layerBuild: '2' },
   );
   expect(await execute(spec, 'import', '2')).toMatchObject({ outcome: 'succeeded' });

@@ -1,0 +1,58 @@
+import { type Parsed, quoted } from './parsed.ts';
+import { secretNames } from './secret-text.ts';
+
+/** Who a server is asked as: HTTP basic authentication. */
+export interface Credentials {
+  readonly username: string;
+  /** A secret, or a text that refers to one. Sealed under the farm's key wherever the module is stored. */
+  readonly password: string;
+}
+
+/** Where something lies. The URL itself carries no credentials: it may be shown, and stand in the cluster's objects. */
+export interface Location {
+  readonly url: string;
+  readonly credentials: Credentials | null;
+}
+
+const PARTS = /^(?<scheme>https?):\/\/(?:(?<login>[^/?#]*)@)?(?<rest>[^/?#\s]+[^\s]*)$/i;
+
+/** What people write instead, and what they meant. */
+const OTHERS: readonly (readonly [RegExp, string])[] = [
+  [/^\s|\s$/, 'has blanks around it: remove them'],
+  [/^https?:\/\/\S*\s/i, 'has a blank in it: write %20'],
+  [/^(docker|oci):\/\//i, 'is a container image: name it under containerDisk, without the scheme'],
+  [/^(file:\/\/|\.{0,2}\/|[A-Za-z]:\\)/, 'is a path, not an http or https URL'],
+  [/^(s3|gs|gcs)(::|:\/\/)/i, 'is not an http or https URL: write the https address of the object'],
+  [/^https?:\/\/[^/?#]*:\d+(?![^/?#])/i, 'has a port that is none: use 1 to 65535'],
+];
+
+/** Reads an http or https URL, which may have `user:password@` before its host, both percent-encoded. */
+export function parseLocation(written: unknown): Parsed<Location> {
+  const text = typeof written === 'string' ? written : '';
+  const { scheme = '', login, rest = '' } = PARTS.exec(text)?.groups ?? {};
+  const url = `${scheme.toLowerCase()}://${rest}`;
+  if (scheme === '' || !URL.canParse(url)) {
+    const [, meaning] = OTHERS.find(([pattern]) => pattern.test(text)) ?? [];
+    return { complaint: `${quoted(written)} ${meaning ?? 'is not an http or https URL'}` };
+  }
+  if (secretNames(rest).length > 0) {
+    return { complaint: 'a secret can stand only in the user:password@ of a URL: the rest of it is shown' };
+  }
+  if (login === undefined) return { value: { url, credentials: null } };
+  const credentials = readLogin(login);
+  return 'value' in credentials ? { value: { url, credentials: credentials.value } } : credentials;
+}
+
+function readLogin(login: string): Parsed<Credentials> {
+  const [username = '', ...others] = login.split(':');
+  const password = others.join(':');
+  // CDI sends both or none.
+  if (username === '' || password === '') {
+    return { complaint: 'has a user without a password, or the reverse: write https://USER:PASSWORD@HOST/…' };
+  }
+  try {
+    return { value: { username: decodeURIComponent(username), password: decodeURIComponent(password) } };
+  } catch {
+    return { complaint: 'has a % in its user or password that begins no percent-encoding: write %25' };
+  }
+}

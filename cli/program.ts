@@ -10,6 +10,7 @@ interface CommandFile {
 const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   up: () => import('./commands/up.ts'),
   down: () => import('./commands/down.ts'),
+  open: () => import('./commands/open.ts'),
   doctor: () => import('./commands/doctor.ts'),
   validate: () => import('./commands/validate.ts'),
   bootcommand: () => import('./commands/bootcommand.ts'),

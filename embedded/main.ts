@@ -2,13 +2,13 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../common/clock/clock.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
+import { lockDirectory } from '../common/lifecycle/lock-directory.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
 import { createLogger, LEVELS } from '../common/logging/logger.ts';
 import { type ApiHalfOptions, openClusterStore, serveApi } from './api/api-half.ts';
 import type { Store } from './api/store.ts';
 import type { MachineAccess } from './api/subresources/machine-access.ts';
 import { type EmbeddedConfig, readConfig } from './config.ts';
-import { lockDataDir } from './data-dir-lock.ts';
 import { haltDataDir, purgeDataDir } from './purge.ts';
 
 const { values } = parseArgs({
@@ -46,7 +46,7 @@ if (values.purge) await purgeDataDir(dataDir, logger);
 else if (values.halt) await haltDataDir(dataDir, logger);
 else {
   await runProcess(logger, async (resources) => {
-    await lockDataDir(dataDir, resources);
+    await lockDirectory(dataDir, 'embedded cluster', resources);
     const shared = { dataDir, clock: systemClock, logger, resources };
     const { namespaces, ...running } = await readConfig(values.config);
     const store = await openClusterStore(shared, namespaces);

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
+import { lockDirectory } from '../common/lifecycle/lock-directory.ts';
 import { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import type { Logger } from '../common/logging/logger.ts';
-import { lockDataDir } from './data-dir-lock.ts';
 
 /**
  * Ends everything that a data directory's cluster left running; its disks and objects stay.
@@ -9,7 +9,7 @@ import { lockDataDir } from './data-dir-lock.ts';
  */
 export async function haltDataDir(dataDir: string, logger: Logger): Promise<void> {
   await using resources = new ReleaseStack();
-  await lockDataDir(dataDir, resources);
+  await lockDirectory(dataDir, 'embedded cluster', resources);
   const { haltMachines } = await import('./controllers/index.ts');
   await haltMachines(dataDir, logger);
 }

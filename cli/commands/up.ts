@@ -1,18 +1,27 @@
 import { spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { appendFileSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { z } from 'zod';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
+import { parseBytes } from '../../common/contracts/module/quantity.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { lockDirectory } from '../../common/lifecycle/lock-directory.ts';
 import { runProcess } from '../../common/lifecycle/run-process.ts';
 import { createLogger } from '../../common/logging/logger.ts';
-import { consoleLink, isAlive, pointerFile, readConnection, stateFolder } from '../client/connection.ts';
-import { readReadyEvent, waitForLine } from '../farm/child-process.ts';
-import { FarmFiles, writePointer } from '../farm/farm-files.ts';
+import { pointerFile, readConnection, stateFolder } from '../client/connection.ts';
+import { waitForLine } from '../farm/child-process.ts';
+import { FarmFiles, type FarmOptions, writePointer } from '../farm/farm-files.ts';
 import { LocalFarm } from '../farm/local-farm.ts';
-import { printJson, printLine } from '../output/print.ts';
+import { requireMachine } from '../farm/machine-checks.ts';
+import { measureMachine, suitableLimits } from '../farm/machine-limits.ts';
+import { endLeftovers, runningUp } from '../farm/stop-farm.ts';
+import { reportFailure } from '../output/failure.ts';
+import { describeLimits, printFarm } from '../output/farm-links.ts';
+import { printJson, printLine, printNote } from '../output/print.ts';
 
 /** Its processes, one after the other, each of which has a minute. */
 const WHOLE_FARM_MS = 4 * 60_000;
@@ -20,8 +29,10 @@ const WHOLE_FARM_MS = 4 * 60_000;
 interface UpFlags {
   readonly dataDir: string;
   readonly port: number;
-  readonly vms: number;
-  readonly imports: number;
+  readonly vms?: number;
+  readonly imports?: number;
+  readonly cpu?: number;
+  readonly memory?: number;
   readonly workers?: Record<string, number>;
   readonly failureRetention: string;
   readonly auditLog?: string;
@@ -29,7 +40,14 @@ interface UpFlags {
   readonly json?: boolean;
 }
 
+/** The line that `up --json` prints: the farm is up, or could not be started. */
+const outcomeSchema = z.discriminatedUnion('event', [
+  z.object({ event: z.literal('ready'), url: z.string(), kubeconfig: z.string() }),
+  z.object({ event: z.literal('failed'), code: z.string(), message: z.string() }),
+]);
+
 export function register(program: Command): void {
+  const suitable = 'what suits the machine';
   program
     .command('up')
     .description('run a whole farm on this machine: Redis, a cluster over QEMU, a scheduler and workers')
@@ -44,42 +62,67 @@ export function register(program: Command): void {
         .argParser(toCount)
         .default(0, 'the one used before, else a free one'),
     )
-    .option('--vms <n>', 'virtual machines that may run at once', toCount, 4)
-    .option('--imports <n>', 'imports that may run at once', toCount, 4)
+    .option('--vms <n>', `virtual machines that may run at once (default: ${suitable})`, toCount)
+    .option('--imports <n>', `imports that may run at once (default: ${suitable})`, toCount)
+    .option('--cpu <n>', `virtual cores that these machines may have together (default: ${suitable})`, toCount)
+    .option('--memory <size>', `memory that they may have together, e.g. 12Gi (default: ${suitable})`, toBytes)
     .option('--workers <phase=n>', `processes of a phase: ${PHASES.join(', ')} (repeatable)`, collectWorkers)
     .option('--failure-retention <duration>', 'how long disks of failed modules are kept', '30m')
     .option('--audit-log <file>', 'append every request that the cluster answers to FILE, as JSON lines')
     .option('-d, --detach', 'return when the farm is up; `slipway down` ends it')
     .option('--json', 'print one JSON line when the farm is up')
-    .action((flags: UpFlags) => {
+    .action(async (flags: UpFlags) => {
       const dataDir = resolve(flags.dataDir);
-      refuseSecond(dataDir);
-      return flags.detach ? upDetached(dataDir, flags) : up(dataDir, flags);
+      if (runningUp(dataDir) !== undefined) {
+        sayAgain(dataDir, flags.json ?? false);
+        return;
+      }
+      requireMachine(dataDir);
+      await (flags.detach ? upDetached(dataDir, flags) : up(dataDir, flags));
     });
 }
 
 async function up(dataDir: string, flags: UpFlags): Promise<void> {
-  const logger = createLogger({ name: 'up', destination: process.stderr, level: flags.json ? 'warn' : 'info' });
+  const { json = false } = flags;
+  const logFile = new FarmFiles(dataDir).log('up');
+  // The terminal is for sentences; and the last line is written also when the process ends at once.
+  const destination = { write: (line: string) => appendFileSync(logFile, line, { mode: 0o600 }) };
+  const logger = createLogger({ name: 'up', destination });
   await runProcess(logger, async (resources) => {
-    const { port, vms, imports, workers = {}, failureRetention } = flags;
-    const audit = flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) };
-    const options = { dataDir, port, limits: { vms, imports }, workers, failureRetention, ...audit };
-    const farm = new LocalFarm(options, logger);
-    resources.defer('farm', () => farm.stop());
-    const connection = await farm.start();
-    writePointer(pointerFile(), { dataDir, pid: process.pid });
-    announce(connection, flags.json ?? false);
+    try {
+      await lockDirectory(dataDir, 'farm', resources);
+      await endLeftovers(dataDir);
+      const options = optionsOf(dataDir, flags);
+      const farm = new LocalFarm(options, logger);
+      resources.defer('farm', () => {
+        if (!json) printNote('The farm ends; what it was building goes on at the next `slipway up`.');
+        return farm.stop();
+      });
+      const connection = await farm.start();
+      writePointer(pointerFile(), { dataDir, pid: process.pid });
+      if (json) return printReady(connection);
+      printFarm(connection, { sentence: 'The farm is up at', end: 'Ctrl-C, or `slipway down`' });
+      printLine(`  limits:  ${describeLimits(options.limits)}`);
+    } catch (error) {
+      if (json) printJson({ event: 'failed', code: codeOf(error), message: errorMessage(error) });
+      else reportFailure(error);
+      throw error;
+    }
   });
 }
 
-/** Starts the same command without `--detach` in a session of its own and waits for its ready line. */
+/** Starts the same command without `--detach` in a session of its own and waits until it says how it went. */
 async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
-  const log = openSync(new FarmFiles(dataDir).log('up'), 'a', 0o600);
+  const logFile = new FarmFiles(dataDir).log('up');
   const [node, main] = programCommand('cli/main');
   const args = process.argv.slice(2).filter((arg) => arg !== '--detach' && arg !== '-d' && arg !== '--json');
+  const log = openSync(logFile, 'a', 0o600);
   const child = spawn(node, [main, ...args, '--json'], { detached: true, stdio: ['ignore', 'pipe', log] });
   try {
-    await waitForLine(child, readReadyEvent, { name: 'slipway up', readyMs: WHOLE_FARM_MS });
+    const outcome = await waitForLine(child, readOutcome, { name: 'slipway up', logFile, readyMs: WHOLE_FARM_MS });
+    if (outcome.event === 'failed') {
+      throw new FarmError(outcome.code in ERRORS ? (outcome.code as ErrorCode) : 'FarmNotStarted', outcome.message);
+    }
   } catch (error) {
     // It ends what it has started.
     child.kill('SIGTERM');
@@ -89,33 +132,56 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
     child.unref();
   }
   const connection = readConnection(dataDir);
-  if (connection) announce(connection, flags.json ?? false);
+  if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} ended as soon as it was up.`);
+  if (flags.json) return printReady(connection);
+  printFarm(connection, { sentence: 'The farm is up at', end: 'slipway down' });
+  printLine(`  limits:  ${describeLimits(optionsOf(dataDir, flags).limits)}`);
 }
 
-function announce(connection: Connection, json: boolean): void {
-  const { url, kubeconfig, token } = connection;
+/** What `up` says when the farm is up already. */
+function sayAgain(dataDir: string, json: boolean): void {
+  const connection = readConnection(dataDir);
+  if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} is just ending. Try again.`);
   if (json) {
-    printJson({ event: 'ready', url, kubeconfig });
+    printReady(connection);
     return;
   }
-  printLine(`The farm is up at ${url}`);
-  printLine('  build:   slipway build PATH');
-  printLine(`  console: ${consoleLink(url, token)}`);
-  printLine(`  queues:  ${url}/queues`);
-  printLine(`  cluster: KUBECONFIG=${kubeconfig} kubectl get vms -A`);
-  printLine('  end:     slipway down');
+  printFarm(connection, { sentence: 'The farm already runs at', end: 'slipway down' });
+  printNote('Options of this command take effect after `slipway down`.');
 }
 
-function refuseSecond(dataDir: string): void {
-  const pid = readConnection(dataDir)?.pids['up']?.[0];
-  if (pid === undefined || !isAlive(pid)) return;
-  throw new FarmError('InvalidRequest', `A farm already runs in ${dataDir} (process ${pid}). End it: slipway down.`);
+function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
+  const suitable = suitableLimits(measureMachine(dataDir));
+  const { vms = suitable.vms, imports = suitable.imports, cpu = suitable.cpu } = flags;
+  return {
+    ...{ dataDir, port: flags.port, workers: flags.workers ?? {}, failureRetention: flags.failureRetention },
+    limits: { vms, imports, cpu, memoryBytes: flags.memory ?? suitable.memoryBytes },
+    ...(flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) }),
+  };
+}
+
+function printReady({ url, kubeconfig }: Connection): void {
+  printJson({ event: 'ready', url, kubeconfig });
+}
+
+function readOutcome(line: string): z.infer<typeof outcomeSchema> | undefined {
+  return line.startsWith('{"event":') ? outcomeSchema.parse(JSON.parse(line)) : undefined;
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof FarmError ? error.code : 'FarmNotStarted';
 }
 
 function toCount(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number.');
   return value;
+}
+
+function toBytes(text: string): number {
+  const parsed = parseBytes(text);
+  if ('complaint' in parsed) throw new InvalidArgumentError(`${parsed.complaint}.`);
+  return parsed.value;
 }
 
 function collectWorkers(text: string, former: Record<string, number> | undefined): Record<string, number> {

@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../common/clock/clock.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { seconds } from '../../common/text/durations.ts';
+import { errorCodeOf, readableLine } from './log-tail.ts';
 
 /** How one process of the farm is started, and how it says that it is up. */
 export interface ChildSpec {
@@ -32,19 +34,20 @@ export class FarmChild {
   readonly #process: ChildProcess;
   /** Resolves when the process has ended, however, and its log is written. */
   readonly ended: Promise<void>;
-  /** The fields of its ready line. @throws FarmUnreachable with its last lines when it ends before, or takes too long. */
+  /** The fields of its ready line. @throws as `waitForLine` */
   readonly ready: Promise<Record<string, unknown>>;
 
   constructor(spec: ChildSpec) {
     this.name = spec.name;
     const [file, ...args] = spec.command;
-    this.#process = spawn(file, args, { env: spec.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    // In a session of its own: Ctrl-C is for `up`, which ends the others in their order.
+    this.#process = spawn(file, args, { env: spec.environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     const log = createWriteStream(spec.logFile, { flags: 'a', mode: 0o600 });
     this.#process.stdout?.pipe(log, { end: false });
     this.#process.stderr?.pipe(log, { end: false });
     const closeLog = () => new Promise<void>((resolve) => log.end(() => resolve()));
     this.ended = once(this.#process, 'close').then(closeLog, closeLog);
-    this.ready = waitForLine(this.#process, spec.readReady, { name: spec.name, readyMs: READY_MS });
+    this.ready = waitForLine(this.#process, spec.readReady, { ...spec, readyMs: READY_MS });
     this.ready.catch(() => {});
   }
 
@@ -67,14 +70,22 @@ export class FarmChild {
   }
 }
 
+/** Whose start is waited for. */
+export interface Awaited {
+  readonly name: string;
+  readonly logFile: string;
+  readonly readyMs: number;
+}
+
 /**
  * Reads a process's standard output until `read` makes something of a line.
- * @throws FarmUnreachable with its last lines when the process ends before, or takes too long
+ * @throws FarmNotStarted when the process ends before, or takes too long: its name, how it ended, its log and what stands
+ * at the end of it. `details.code` is the code of the error that it logged, e.g. `EADDRINUSE`
  */
 export async function waitForLine<T>(
   child: ChildProcess,
   read: (line: string) => T | undefined,
-  { name, readyMs }: { readonly name: string; readonly readyMs: number },
+  awaited: Awaited,
 ): Promise<T> {
   const tail: string[] = [];
   const remember = (line: string) => {
@@ -82,8 +93,9 @@ export async function waitForLine<T>(
     if (tail.length > KEPT_LINES) tail.shift();
   };
   const fail = (what: string): never => {
-    const last = tail.length > 0 ? ` Its last lines:\n${tail.join('\n')}` : '';
-    throw new FarmError('FarmUnreachable', `The process ${name} ${what}.${last}`);
+    const said = tail.length > 0 ? ` It said:\n${tail.map((line) => `  ${readableLine(line)}`).join('\n')}\n` : ' ';
+    const message = `The process ${awaited.name} ${what}.${said}Its log is ${awaited.logFile}`;
+    throw new FarmError('FarmNotStarted', message, { details: { code: tail.map(errorCodeOf).findLast(Boolean) } });
   };
   if (!child.stdout) return fail('has no standard output');
   if (child.stderr) createInterface(child.stderr).on('line', remember);
@@ -96,12 +108,21 @@ export async function waitForLine<T>(
     });
   });
   const over = new AbortController();
-  const gone = once(child, 'close', { signal: over.signal }).then(() => fail('ended before it was ready'));
-  const late = systemClock.after(readyMs, over.signal).then(() => fail('was not ready in time'));
+  const gone = once(child, 'close', { signal: over.signal }).then(
+    ([code, signal]) => fail(`${describeEnd(code, signal)} before it was ready`),
+    (error) => fail(`could not be started: ${errorMessage(error)}`),
+  );
+  const late = systemClock
+    .after(awaited.readyMs, over.signal)
+    .then(() => fail(`was not ready within ${seconds(awaited.readyMs)}`));
   try {
     return await Promise.race([found, gone, late]);
   } finally {
     over.abort();
     for (const loser of [gone, late]) loser.catch(() => {});
   }
+}
+
+function describeEnd(code: number | null, signal: string | null): string {
+  return signal === null ? `exited with ${code}` : `was ended by ${signal}`;
 }

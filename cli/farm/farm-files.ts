@@ -3,13 +3,14 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Connection, Pointer } from '../../common/contracts/connection.ts';
+import type { FarmLimits } from './machine-limits.ts';
 
 /** What `slipway up` was asked for. */
 export interface FarmOptions {
   readonly dataDir: string;
-  /** 0 takes a free port, or the one used before. */
+  /** 0 takes the port used before, or any that is free. */
   readonly port: number;
-  readonly limits: { readonly vms: number; readonly imports: number };
+  readonly limits: FarmLimits;
   /** Processes per phase. */
   readonly workers: Readonly<Record<string, number>>;
   /** Duration as the configuration writes it. */
@@ -71,21 +72,37 @@ export class FarmFiles {
     return join(this.dataDir, name);
   }
 
-  /** Redis with an append-only file and no eviction, on loopback and behind a password. */
-  writeRedisConfig(port: number): string {
-    const password = this.secret('redis-password');
+  /**
+   * Redis with an append-only file and no eviction, at a socket in the data folder that only the owner may open: no
+   * other program can have it, as it can have a port. Returns its URL.
+   */
+  writeRedisConfig(): string {
+    const socket = join(this.dataDir, 'redis.sock');
     const lines = [
-      'bind 127.0.0.1',
-      `port ${port}`,
+      'port 0',
+      `unixsocket "${socket}"`,
+      'unixsocketperm 600',
       `dir "${join(this.dataDir, 'redis')}"`,
       'appendonly yes',
       'appendfsync everysec',
       'save ""',
       'maxmemory-policy noeviction',
-      `requirepass ${password}`,
     ];
     writeAtomic(this.redisConfig, `${lines.join('\n')}\n`);
-    return `redis://:${password}@127.0.0.1:${port}`;
+    return socket;
+  }
+
+  /** The port that the farm had the last time; 0 for none. */
+  get lastPort(): number {
+    return existsSync(this.#portFile) ? Number(readFileSync(this.#portFile, 'utf8')) || 0 : 0;
+  }
+
+  keepPort(port: number): void {
+    writeAtomic(this.#portFile, `${port}\n`);
+  }
+
+  get #portFile(): string {
+    return join(this.dataDir, 'port');
   }
 
   /** What the embedded cluster runs for the relay's image. */
@@ -97,6 +114,7 @@ export class FarmFiles {
   }
 
   writeFarmConfig(options: FarmOptions, redisUrl: string, port: number): void {
+    const { vms, imports, cpu, memoryBytes } = options.limits;
     const config = {
       farm: { name: 'local', keyFile: this.secretFile('farm-key') },
       redis: { url: redisUrl },
@@ -107,7 +125,7 @@ export class FarmFiles {
           kubeconfig: this.kubeconfig,
           relayImage: RELAY_IMAGE,
           externalSubnet: 'external',
-          limits: options.limits,
+          limits: { vms, imports, cpu, memory: String(memoryBytes) },
         },
       ],
       retention: { failure: options.failureRetention },

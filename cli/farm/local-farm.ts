@@ -1,13 +1,11 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
-import { assert } from '../../common/errors/farm-error.ts';
+import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import { readConnection } from '../client/connection.ts';
 import { type ChildSpec, readReadyEvent } from './child-process.ts';
 import { FarmFiles, type FarmOptions } from './farm-files.ts';
+import { searchPath } from './machine-checks.ts';
 import { Supervisor } from './supervisor.ts';
 
 /**
@@ -26,16 +24,14 @@ export class LocalFarm {
     this.#supervisor = new Supervisor(logger, () => this.#publish());
   }
 
-  /** Starts everything and writes `connection.json`. @throws FarmUnreachable naming the process that did not come up. */
+  /** Starts everything and writes `connection.json`. @throws FarmNotStarted naming the process that did not come up. */
   async start(): Promise<Connection> {
-    const former = readConnection(this.#options.dataDir);
-    const redisPort = await portToUse(former && Number(new URL(former.redisUrl).port));
-    const redisUrl = this.#files.writeRedisConfig(redisPort);
+    const redisUrl = this.#files.writeRedisConfig();
     this.#files.writeClusterConfig(programCommand('workers/relay/main'));
     await Promise.all([
       this.#supervisor.start(
         this.#spec('redis', ['redis-server', this.#files.redisConfig], (line) =>
-          line.includes('Ready to accept connections') ? {} : undefined,
+          /ready to accept connections/i.test(line) ? {} : undefined,
         ),
       ),
       this.#supervisor.start(
@@ -49,18 +45,38 @@ export class LocalFarm {
         ]),
       ),
     ]);
-    const port = await portToUse(this.#options.port || (former && Number(new URL(former.url).port)));
-    this.#files.writeFarmConfig(this.#options, redisUrl, port);
-    const [scheduler] = await Promise.all([
-      this.#supervisor.start(this.#spec('scheduler', programCommand('scheduler/main'))),
+    const wanted = this.#options.port || this.#files.lastPort;
+    this.#files.writeFarmConfig(this.#options, redisUrl, wanted);
+    const [url] = await Promise.all([
+      this.#startScheduler(redisUrl, wanted),
       ...this.#workers().map((spec) => this.#supervisor.start(spec)),
     ]);
-    const url = scheduler['url'];
-    assert(typeof url === 'string', 'The ready line of the scheduler carries its url.');
     const token = this.#files.secret('token');
     this.#connection = { url, token, kubeconfig: this.#files.kubeconfig, redisUrl, pids: {} };
     this.#publish();
     return this.#connection;
+  }
+
+  /** A port is known to be free when it is bound. Where the one used before is not, any other one will do. */
+  async #startScheduler(redisUrl: string, wanted: number): Promise<string> {
+    const spec = this.#spec('scheduler', programCommand('scheduler/main'));
+    const ready = await this.#supervisor.start(spec).catch((error: unknown) => {
+      const isTaken = error instanceof FarmError && error.details['code'] === 'EADDRINUSE';
+      if (!isTaken || wanted === 0) throw error;
+      if (this.#options.port !== 0) {
+        const message = `Port ${wanted} of 127.0.0.1 is in use by another program. Name another one with --port.`;
+        throw new FarmError('InvalidRequest', message, { cause: error });
+      }
+      this.#files.writeFarmConfig(this.#options, redisUrl, 0);
+      return this.#supervisor.start(spec);
+    });
+    const url = ready['url'];
+    assert(typeof url === 'string', 'The ready line of the scheduler carries its url.');
+    const port = Number(new URL(url).port);
+    this.#files.keepPort(port);
+    // A scheduler that is started again listens where clients know it.
+    this.#files.writeFarmConfig(this.#options, redisUrl, port);
+    return url;
   }
 
   async stop(): Promise<void> {
@@ -98,24 +114,5 @@ export class LocalFarm {
 /** The user's environment without options of the farm: those of a farm on one machine stand in its own file. */
 function childEnvironment(config: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('SLIPWAY_'));
-  return { ...Object.fromEntries(kept), SLIPWAY_CONFIG: config };
-}
-
-/** The wanted port of loopback, else a free one. */
-async function portToUse(wanted: number | undefined): Promise<number> {
-  for (const port of [wanted || 0, 0]) {
-    const server = createServer();
-    try {
-      server.listen(port, '127.0.0.1');
-      await once(server, 'listening');
-      const address = server.address();
-      assert(address && typeof address === 'object', 'A listening TCP server has an address.');
-      return address.port;
-    } catch {
-      // Somebody else has the port: take any.
-    } finally {
-      server.close();
-    }
-  }
-  return 0;
+  return { ...Object.fromEntries(kept), PATH: searchPath(), SLIPWAY_CONFIG: config };
 }

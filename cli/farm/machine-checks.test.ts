@@ -3,7 +3,7 @@ import { inspectMachine } from './machine-checks.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
-const check = (wanted: string) => inspectMachine().find(({ name }) => name === wanted);
+const check = (wanted: string) => inspectMachine('/tmp').find(({ name }) => name === wanted);
 
 test('what setup installs is found', () => {
   for (const name of ['qemu-system-x86_64', 'OVMF', 'OVMF secure boot', 'swtpm']) {

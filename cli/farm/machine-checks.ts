@@ -1,5 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { freeBytes } from './machine-limits.ts';
 
 /** One thing that was looked at. `state` `missing` stops `slipway up`, `limited` costs what `message` says. */
 export interface Check {
@@ -30,8 +32,22 @@ const SECURE_UEFI = [
 
 const LEAST_NODE = [20, 19] as const;
 
-/** Looks at this machine for what `slipway up` needs. */
-export function inspectMachine(): Check[] {
+/** Below this a farm cannot even start, or not keep an image. */
+const DISK = { least: 2 ** 30, enough: 10 * 2 ** 30 } as const;
+
+/**
+ * What `slipway doctor` would call missing stops a farm before it starts: later it costs a build.
+ * @throws ClusterUnfit naming everything that is missing
+ */
+export function requireMachine(dataDir: string): void {
+  const missing = inspectMachine(dataDir).filter(({ state }) => state === 'missing');
+  if (missing.length === 0) return;
+  const lines = missing.map(({ name, message }) => `  ${name}: ${message}`);
+  throw new FarmError('ClusterUnfit', `This machine cannot run a farm yet:\n${lines.join('\n')}`);
+}
+
+/** Looks at this machine for what `slipway up` needs, with its data in `dataDir`. */
+export function inspectMachine(dataDir: string): Check[] {
   return [
     node(),
     ...PROGRAMS.map(([name, purpose]) => program(name, purpose)),
@@ -43,6 +59,7 @@ export function inspectMachine(): Check[] {
     forSome('swtpm', isInstalled('swtpm'), ['TPMs of machines', 'modules with efiFirmware.tpm']),
     acceleration(),
     rights(),
+    disk(dataDir),
   ];
 }
 
@@ -61,10 +78,15 @@ function program(name: string, purpose: string): Check {
   return { name, state: found ? 'ok' : 'missing', message: found ? purpose : `needed for ${purpose}: npm run setup` };
 }
 
+/** `PATH` of the processes of a farm: with the folders of system programs, which some users' own lacks. */
+export function searchPath(): string {
+  return [process.env['PATH'] ?? '', '/usr/sbin', '/sbin'].join(delimiter);
+}
+
 function isInstalled(name: string): boolean {
-  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) =>
-    canExecute(join(folder, name)),
-  );
+  return searchPath()
+    .split(delimiter)
+    .some((folder) => canExecute(join(folder, name)));
 }
 
 /** What only some modules need: without it the others are built. */
@@ -89,6 +111,13 @@ function rights(): Check {
     state: root ? 'ok' : 'missing',
     message: root ? 'network namespaces can be made' : 'network namespaces need root: run it with sudo',
   };
+}
+
+function disk(dataDir: string): Check {
+  const free = freeBytes(dataDir);
+  const text = `${(free / 2 ** 30).toFixed(1)} GiB are free for ${dataDir}`;
+  if (free >= DISK.enough) return { name: 'disk', state: 'ok', message: text };
+  return { name: 'disk', state: free < DISK.least ? 'missing' : 'limited', message: `only ${text}: images need room` };
 }
 
 function canExecute(path: string): boolean {

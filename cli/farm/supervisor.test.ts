@@ -56,25 +56,37 @@ test('groups processes by role, and starts none again once it has stopped', asyn
   expect(changes).toBe(0);
 });
 
-test('says what a process wrote before it ended too early, on both outputs, the last lines only', async () => {
+test('says how a process ended too early, where its log is, and what it wrote last on both outputs', async () => {
   const script = `for (let line = 1; line <= 9; line += 1) console.log('line ' + line);
-    console.error('cannot bind'); process.exitCode = 1;`;
-  const child = new FarmChild(specOf('embedded', script));
-  await expect(child.ready).rejects.toMatchObject({
-    code: 'FarmUnreachable',
-    message: expect.stringMatching(/^The process embedded ended before it was ready\. Its last lines:\n/),
-  });
-  const { message } = await child.ready.catch((error) => error);
-  expect(message).toContain('cannot bind');
-  expect(message).toContain('line 9');
+    console.error('cannot bind'); process.exitCode = 7;`;
+  const spec = specOf('embedded', script);
+  const child = new FarmChild(spec);
+  const { code, message } = await child.ready.catch((error) => error);
+  expect(code).toBe('FarmNotStarted');
+  expect(message).toMatch(/^The process embedded exited with 7 before it was ready\. It said:\n/);
+  expect(message).toContain('  cannot bind\n');
+  expect(message).toContain('  line 9\n');
   expect(message).not.toContain('line 1\n');
+  expect(message).toMatch(new RegExp(`Its log is ${spec.logFile}$`));
   await child.ended;
+});
+
+test('says which signal ended a process, and makes sentences of the JSON lines of its log', async () => {
+  const error = { message: 'listen EADDRINUSE: address already in use', code: 'EADDRINUSE' };
+  const line = JSON.stringify({ level: 60, msg: 'The process ends with an error', err: error });
+  const child = new FarmChild(specOf('scheduler', `console.log('${line}', ''); process.kill(process.pid, 'SIGKILL')`));
+  await expect(child.ready).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /scheduler was ended by SIGKILL before it was ready\. It said:\n {2}The process ends with an error: listen EADDR.*\n/,
+    ),
+    details: { code: 'EADDRINUSE' },
+  });
 });
 
 test('names a program that is not there', async () => {
   const spec: ChildSpec = { ...specOf('redis', ''), command: ['/nowhere/redis-server'] };
   const child = new FarmChild(spec);
-  await expect(child.ready).rejects.toThrow(/\/nowhere\/redis-server/);
+  await expect(child.ready).rejects.toThrow(/redis could not be started: .*\/nowhere\/redis-server/);
   await child.ended;
 });
 

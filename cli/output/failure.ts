@@ -5,7 +5,8 @@ import { paint, printNote } from './print.ts';
 
 /** Ends the program with 1 and a sentence; what to do about it follows. Never a stack trace. */
 export function reportFailure(error: unknown): void {
-  printNote(`${paint('red', 'error:', process.stderr)} ${printable(errorMessage(error))}`);
+  const sentence = errorMessage(error).split('\n').map(printable).join('\n');
+  printNote(`${paint('red', 'error:', process.stderr)} ${sentence}`);
   if (error instanceof FarmError) printNote(ERRORS[error.code].solve);
   process.exitCode = 1;
 }

@@ -160,6 +160,16 @@ export const ERRORS = {
     http: 503,
     solve: 'Start a farm with `slipway up`, or name one: `--url`, or `SLIPWAY_URL`.',
   },
+  NotAFarm: {
+    kind: 'precondition',
+    http: 502,
+    solve: 'Correct the address: `--url`, `SLIPWAY_URL`. A farm answers at /healthz; a proxy before it must let it.',
+  },
+  FarmNotStarted: {
+    kind: 'internal',
+    http: 500,
+    solve: 'The message says which process failed and where its log is; `slipway doctor` checks this machine.',
+  },
   DeadlineExceeded: {
     kind: 'deadline',
     http: 504,

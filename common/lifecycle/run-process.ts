@@ -5,7 +5,7 @@ import { ReleaseStack } from './release-stack.ts';
 export type ProcessBody = (resources: ReleaseStack, signal: AbortSignal) => Promise<void>;
 
 /**
- * The frame of every process of the farm: runs `body`, waits for SIGTERM or SIGINT (a second one ends at once), releases
+ * The frame of every process of the farm: runs `body`, waits for SIGTERM, SIGINT or SIGHUP (a second one ends at once), releases
  * everything in reverse order and exits with 0, or with 1 when the body or a release failed.
  * `body` returns when the process is up; what it opened stays open until the signal.
  */
@@ -20,7 +20,7 @@ export async function runProcess(logger: Logger, body: ProcessBody): Promise<voi
     logger.info({ signal }, 'Stopping');
     stop.abort(new Error(`The process received ${signal}.`));
   };
-  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal);
   let exitCode = 0;
   try {
     await body(resources, stop.signal);

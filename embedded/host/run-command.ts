@@ -24,7 +24,7 @@ export function runCommand(command: string, args: readonly string[], options: Co
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.on('error', (cause: NodeJS.ErrnoException) => {
-      const missing = cause.code === 'ENOENT';
+      const missing = cause.code === 'ENOENT' || cause.code === 'EACCES';
       const message = missing ? `The command "${command}" is not installed` : `"${command}" could not be run`;
       reject(new FarmError(missing ? 'ClusterUnfit' : 'BrokenInvariant', message, { cause }));
     });

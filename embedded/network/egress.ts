@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { runCommand } from '../host/run-command.ts';
 import { formatIpv4, parseIpv4 } from './addresses.ts';
@@ -47,12 +48,16 @@ export async function closeEgress(options: Omit<EgressOptions, 'sources'>): Prom
   await runInNamespace(options.namespace, ['nft', '-f', '-'], 'table ip egress\ndelete table ip egress\n');
 }
 
-/** Removes what the host itself got: the table and, after a crash, left interfaces. */
+/** Removes what the host itself got: the table and, after a crash, left interfaces. Without `nft` there is no table. */
 export async function removeHostEgress(layout: HostLayout): Promise<void> {
   const names = (await interfacesOf()).map(({ ifname }) => ifname).filter((name) => name.startsWith(layout.prefix));
   await removeInterfaces(undefined, names);
   const table = layout.prefix;
-  await runCommand('nft', ['-f', '-'], { input: `table ip ${table}\ndelete table ip ${table}\n` });
+  try {
+    await runCommand('nft', ['-f', '-'], { input: `table ip ${table}\ndelete table ip ${table}\n` });
+  } catch (error) {
+    if (!(error instanceof FarmError && error.code === 'ClusterUnfit')) throw error;
+  }
 }
 
 async function connect({ layout, vpc, namespace }: EgressOptions, device: string): Promise<string> {

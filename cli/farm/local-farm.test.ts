@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, expect, test } from 'vitest';
+import { programCommand } from '../../common/config/package-root.ts';
+import { runCli } from '../../test/harness/farm.ts';
+import { readConnection } from '../client/connection.ts';
+
+const FARM_MS = 120_000;
+const home = mkdtempSync(join(tmpdir(), 'slipway-up-'));
+const dataDir = join(home, 'farm');
+const environment = { ...process.env, XDG_STATE_HOME: join(home, 'state') };
+const slipway = (...args: string[]) => runCli(args, environment);
+
+afterAll(async () => {
+  await slipway('down', '--purge', '--data-dir', dataDir);
+  rmSync(home, { recursive: true, force: true });
+}, FARM_MS);
+
+const portOf = () => Number(new URL(readConnection(dataDir)?.url ?? '').port);
+
+/** Holds a port of loopback until it is called. */
+async function takePort(port: number): Promise<() => void> {
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return () => server.close();
+}
+
+test('a farm keeps its port, says its links again, and survives the death of `up`', { timeout: FARM_MS }, async () => {
+  expect(await slipway('up', '--data-dir', dataDir, '--detach')).toMatchObject({ exitCode: 0, stderr: '' });
+  const port = portOf();
+  const again = await slipway('up', '--data-dir', dataDir, '--detach', '--json');
+  expect({ ...again, stdout: JSON.parse(again.stdout).url }).toMatchObject({
+    exitCode: 0,
+    stdout: `http://127.0.0.1:${port}`,
+  });
+  expect((await slipway('open')).stdout).toMatch(new RegExp(`^http://127.0.0.1:${port}/\\?token=\\S+\\n$`));
+
+  const pids: Record<string, number[]> = readConnection(dataDir)?.pids ?? {};
+  process.kill(pids['up']?.[0] ?? 0, 'SIGKILL');
+  expect(await slipway('up', '--data-dir', dataDir, '--detach')).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(portOf()).toBe(port);
+  for (const pid of Object.values(pids).flat()) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+
+  await slipway('down', '--data-dir', dataDir);
+  const release = await takePort(port);
+  const refused = await slipway('up', '--data-dir', dataDir, '--detach', '--port', String(port));
+  expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
+  expect(refused.stderr).toContain(`Port ${port} of 127.0.0.1 is in use by another program.`);
+  expect(existsSync(join(dataDir, 'connection.json'))).toBe(false);
+  // Without the wish for that very port, another one will do.
+  const { child, output } = upInForeground();
+  await once(child.stdout ?? child, 'data');
+  expect(portOf()).not.toBe(port);
+  release();
+  child.kill('SIGINT');
+  const [code] = await once(child, 'close');
+  expect({ code, output: await output }).toEqual({
+    code: 0,
+    output: expect.stringMatching(/The farm is up at http[\s\S]+ends; what it was building goes on at the next/),
+  });
+});
+
+/** Its own process group, as a terminal gives it. */
+function upInForeground(): { child: ChildProcess; output: Promise<string> } {
+  const [node, main] = programCommand('cli/main');
+  const child = spawn('sh', ['-c', 'exec "$@" 2>&1', 'sh', node, main, 'up', '--data-dir', dataDir], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return { child, output: child.stdout ? text(child.stdout) : Promise.resolve('') };
+}
+
+test('a machine without nft is refused before anything starts, and can be cleaned up', async () => {
+  const empty = join(home, 'empty');
+  const refused = await withoutNft('up', '--data-dir', empty, '--detach');
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toContain('This machine cannot run a farm yet:\n  nft: needed for internet');
+  expect(existsSync(empty)).toBe(false);
+  expect(existsSync(dataDir)).toBe(true);
+  const purged = await withoutNft('down', '--purge', '--data-dir', dataDir);
+  expect(purged).toEqual({ code: 0, stdout: `The farm in ${dataDir} is gone.\n`, stderr: '' });
+});
+
+/** The CLI in a mount namespace in which `nft` is no program. */
+async function withoutNft(...args: string[]) {
+  const hide = 'mount --bind /dev/null "$(PATH=$PATH:/usr/sbin command -v nft)" && exec "$@"';
+  const command = ['--mount', 'sh', '-c', hide, 'sh', ...programCommand('cli/main'), ...args];
+  const child = spawn('unshare', command, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code, stdout, stderr };
+}

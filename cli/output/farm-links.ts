@@ -1,0 +1,23 @@
+import type { Connection } from '../../common/contracts/connection.ts';
+import { consoleLink } from '../client/connection.ts';
+import type { FarmLimits } from '../farm/machine-limits.ts';
+import { printLine } from './print.ts';
+
+/** What a person does next with a farm that runs on this machine. */
+export function printFarm(
+  { url, kubeconfig, token }: Connection,
+  { sentence, end }: { sentence: string; end: string },
+) {
+  printLine(`${sentence} ${url}`);
+  printLine('  build:   slipway build PATH');
+  printLine(`  console: ${consoleLink(url, token)}`);
+  printLine(`  queues:  ${url}/queues`);
+  printLine(`  cluster: KUBECONFIG=${kubeconfig} kubectl get vms -A`);
+  printLine(`  end:     ${end}`);
+}
+
+/** `4 machines, 8 cores and 7.8 GiB of memory at once`. */
+export function describeLimits({ vms, imports, cpu, memoryBytes }: FarmLimits): string {
+  const memory = `${Number((memoryBytes / 2 ** 30).toFixed(1))} GiB`;
+  return `${vms} machines, ${cpu} virtual cores, ${memory} of memory and ${imports} imports at once`;
+}

@@ -23,7 +23,7 @@ export async function openConsole({ url, token }: FarmAddress, at: string): Prom
         .setEncoding('utf8')
         .toArray()
         .catch(() => []);
-      reject(refusal(response.statusCode ?? 0, body.join('')));
+      reject(refusal(url, response.statusCode ?? 0, body.join('')));
     });
     socket.on('error', (cause) =>
       reject(

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { z } from 'zod';
+import { systemClock } from '../../common/clock/clock.ts';
 import {
   type BuildSummary,
   type BuildView,
@@ -22,8 +23,8 @@ import {
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
 import { openConsole } from './console-stream.ts';
-import { followEvents, readEvents } from './event-stream.ts';
-import { refusal } from './refusal.ts';
+import { followEvents, type Patience, readEvents } from './event-stream.ts';
+import { notAFarm, refusal } from './refusal.ts';
 
 /** What is built: texts with the paths that messages name, and the values of variables. */
 export interface Submission {
@@ -57,6 +58,13 @@ export interface TokenOrder {
   readonly name?: string;
   readonly expires?: string;
 }
+
+/** How a build is followed. `signal` ends it, with the signal's reason. */
+export interface FollowOptions extends Partial<Patience> {
+  readonly signal?: AbortSignal;
+}
+
+const PATIENT: Patience = { clock: systemClock, forMs: 10 * 60_000, onAway: () => {}, onBack: () => {} };
 
 interface Request {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -159,9 +167,10 @@ export class FarmClient {
   }
 
   /** Every event of a build from its first one, then live until it is finished; reconnects where it was cut. */
-  events(id: string, signal?: AbortSignal): AsyncGenerator<StoredEvent> {
+  events(id: string, { signal, ...patience }: FollowOptions = {}): AsyncGenerator<StoredEvent> {
     const path = `builds/${encodeURIComponent(id)}/events`;
-    return followEvents((lastEventId) => this.#fetch(path, { headers: { 'last-event-id': lastEventId } }, signal));
+    const open = (lastEventId: string) => this.#fetch(path, { headers: { 'last-event-id': lastEventId } }, signal);
+    return followEvents(open, { ...PATIENT, ...patience });
   }
 
   /** The events of a build up to now. */
@@ -172,10 +181,17 @@ export class FarmClient {
 
   async #call<T>(path: string, schema: z.ZodType<T>, request: Request = {}): Promise<T> {
     const response = await this.#fetch(path, request);
-    const text = await response.text();
-    const result = schema.safeParse(text === '' ? undefined : JSON.parse(text));
+    const result = schema.safeParse(this.#parse(path, await response.text()));
     if (result.success) return result.data;
     throw new FarmError('BrokenInvariant', `The farm's answer to ${path} is not what this version of the CLI reads.`);
+  }
+
+  #parse(path: string, text: string): unknown {
+    try {
+      return text === '' ? undefined : JSON.parse(text);
+    } catch {
+      throw notAFarm(this.#farm.url, `its answer to ${path} is no JSON`);
+    }
   }
 
   async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
@@ -200,7 +216,7 @@ export class FarmClient {
       const why = errorMessage(cause instanceof Error ? (cause.cause ?? cause) : cause);
       throw new FarmError('FarmUnreachable', `The farm at ${this.#farm.url} does not answer: ${why}.`, { cause });
     }
-    if (!response.ok) throw refusal(response.status, await response.text());
+    if (!response.ok) throw refusal(this.#farm.url, response.status, await response.text());
     return response;
   }
 }

@@ -1,14 +1,30 @@
-import { problemDetailsSchema } from '../../common/contracts/problems.ts';
+import { type Problem, problemDetailsSchema, problemSchema } from '../../common/contracts/problems.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
-/** What an answer of the farm means that is no success. */
-export function refusal(status: number, body: string): FarmError {
+/** What a proxy says when the farm behind it is away. */
+const AWAY = [502, 503, 504];
+
+/** What an answer of the farm at `url` means that is no success. */
+export function refusal(url: string, status: number, body: string): FarmError {
   try {
     const { code, detail, problems } = problemDetailsSchema.parse(JSON.parse(body));
     if (code in ERRORS) return new FarmError(code as ErrorCode, detail, { details: problems ? { problems } : {} });
   } catch {
     // Not the farm's own answer: a proxy in between, most likely.
   }
-  return new FarmError('FarmUnreachable', `The answer was HTTP ${status} from something that is no farm.`);
+  return AWAY.includes(status)
+    ? new FarmError('FarmUnreachable', `A proxy answers for the farm at ${url}: HTTP ${status}.`)
+    : notAFarm(url, `HTTP ${status}`);
+}
+
+/** Something answers at `url` that speaks another language. */
+export function notAFarm(url: string, answer: string): FarmError {
+  return new FarmError('NotAFarm', `What answers at ${url} is no farm of Slipway: ${answer}.`);
+}
+
+/** The problems of modules for which the farm has refused them; none when it was for something else. */
+export function problemsOf(error: unknown): readonly Problem[] {
+  if (!(error instanceof FarmError)) return [];
+  return problemSchema.array().safeParse(error.details['problems']).data ?? [];
 }

@@ -1,21 +1,35 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import type { StoredEvent } from '../../common/contracts/events.ts';
+import { seconds } from '../../common/text/durations.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
-import { FarmClient } from '../client/farm-client.ts';
+import { type Accepted, FarmClient, type FollowOptions } from '../client/farm-client.ts';
+import { problemsOf } from '../client/refusal.ts';
+import { describeSuccess } from '../output/after-build.ts';
 import { type BuildOutput, jsonOutput, lineOutput, terminalOutput } from '../output/build-progress.ts';
+import { withJunitReport } from '../output/junit.ts';
 import { printJson, printLine, printNote } from '../output/print.ts';
+import { printProblems } from '../output/problems.ts';
 import { readModuleFiles } from '../read-modules.ts';
-import { addConnectionFlags, addModuleFlags, type ModuleFlags } from './shared-flags.ts';
+import { readVariables } from '../read-variables.ts';
+import {
+  addConnectionFlags,
+  addFollowFlags,
+  addModuleFlags,
+  collectList,
+  type FollowFlags,
+  type ModuleFlags,
+} from './shared-flags.ts';
 
 /** Exit code of a finished build; everything that the farm itself could not do is 1. */
 const EXIT_CODES = { succeeded: 0, failed: 2, cancelled: 3 } as const;
 
-interface BuildFlags extends ConnectionFlags, ModuleFlags {
+interface BuildFlags extends ConnectionFlags, ModuleFlags, FollowFlags {
   readonly wait: boolean;
   readonly json?: boolean;
   readonly cache: boolean;
-  readonly rebuild?: string[];
+  readonly rebuild?: readonly string[];
+  readonly junit?: string;
 }
 
 export function register(program: Command): void {
@@ -26,60 +40,88 @@ export function register(program: Command): void {
     .option('--no-wait', 'return as soon as the farm has accepted the build')
     .option('--wait', 'follow the build to its end (default)')
     .option('--no-cache', 'build every module, even those whose layers are there')
-    .option('--rebuild <module...>', 'build these modules, even if their layers are there')
+    .option('--rebuild <modules>', 'build these, even if their layers are there (commas; repeatable)', collectList)
+    .option('--junit <file>', 'write what came of it to FILE, in the JUnit format that CI systems show')
     .option('--json', 'print one JSON object per line');
-  addModuleFlags(addConnectionFlags(command)).action(async (paths: string[], flags: BuildFlags) => {
+  addModuleFlags(addFollowFlags(addConnectionFlags(command))).action(async (paths: string[], flags: BuildFlags) => {
     process.exitCode = await build(paths, flags);
   });
 }
 
 async function build(paths: readonly string[], flags: BuildFlags): Promise<number> {
-  const files = readModuleFiles(paths);
+  const { json = false } = flags;
   const farm = requireFarm(flags);
   const client = new FarmClient(farm);
-  const { buildId } = await client.submit(
-    { files, variables: flags.var ?? {} },
-    { noCache: !flags.cache, rebuild: flags.rebuild ?? [], idempotencyKey: randomUUID() },
-  );
-  if (!flags.json) printNote(`In the web console: ${farm.url}/builds/${buildId}`);
-  const output = chooseOutput(flags.json ?? false, buildId);
+  const accepted = await submit(client, paths, flags);
+  if (!accepted) return 1;
+  const { buildId } = accepted;
+  if (!json) printNote(`In the web console: ${farm.url}/builds/${buildId}`);
   if (!flags.wait) {
-    if (flags.json) printJson({ buildId });
+    if (json) printJson({ buildId });
     else printLine(buildId);
     return 0;
   }
-  const detach = new AbortController();
-  process.once('SIGINT', () => detach.abort());
-  return followBuild(client.events(buildId, detach.signal), output, () => {
-    if (!detach.signal.aborted) return undefined;
-    printNote(`Detached. The build goes on: slipway logs -f ${buildId}; slipway cancel ${buildId}`);
-    return 0;
-  });
+  const shown = chooseOutput(json, buildId);
+  const output = flags.junit === undefined ? shown : withJunitReport(shown, flags.junit);
+  return followBuild({ client, buildId, flags, output });
 }
 
-/** Shows every event; resolves with the exit code when the build has finished, or with what `onCut` says. */
-export async function followBuild(
-  events: AsyncIterable<StoredEvent>,
-  output: BuildOutput,
-  onCut: () => number | undefined,
-): Promise<number> {
+/** Undefined when the modules have problems, which are printed, all of them. */
+async function submit(client: FarmClient, paths: readonly string[], flags: BuildFlags): Promise<Accepted | undefined> {
+  const files = readModuleFiles(paths);
+  const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [], idempotencyKey: randomUUID() };
   try {
-    for await (const event of events) {
-      output.show(event);
-      if (event.event === 'build-finished') return EXIT_CODES[event.outcome];
-    }
+    return await client.submit({ files, variables: readVariables(files, flags) }, options);
   } catch (error) {
-    const code = onCut();
-    if (code === undefined) throw error;
-    return code;
+    const problems = problemsOf(error);
+    if (problems.length === 0) throw error;
+    printProblems(problems, flags.json ?? false);
+    return undefined;
+  }
+}
+
+/** Whose build is followed, and how. */
+export interface Following {
+  readonly client: FarmClient;
+  readonly buildId: string;
+  readonly flags: FollowFlags & { readonly json?: boolean };
+  readonly output: BuildOutput;
+}
+
+/**
+ * Shows every event until the build has finished; resolves with its exit code. Ctrl-C only stops following, and says how
+ * to come back; a farm that is away for a while is waited for.
+ */
+export async function followBuild({ client, buildId, flags, output }: Following): Promise<number> {
+  const detach = new AbortController();
+  process.once('SIGINT', () => detach.abort());
+  let last: StoredEvent | undefined;
+  try {
+    for await (last of client.events(buildId, patience(flags, output, detach.signal))) output.show(last);
+  } catch (error) {
+    if (!detach.signal.aborted) throw error;
   } finally {
     output.end();
   }
-  return 1;
+  if (last?.event === 'build-finished') {
+    if (!flags.json) for (const line of describeSuccess(last)) printNote(line);
+    return EXIT_CODES[last.outcome];
+  }
+  printNote(`Detached: the build goes on. Come back: slipway logs -f ${buildId}; end it: slipway cancel ${buildId}`);
+  return 0;
+}
+
+function patience({ waitForFarm }: FollowFlags, output: BuildOutput, signal: AbortSignal): FollowOptions {
+  return {
+    signal,
+    forMs: waitForFarm,
+    onAway: (error) => output.note(`${error.message} Trying again for ${seconds(waitForFarm)}; the build is kept.`),
+    onBack: () => output.note('The farm answers again.'),
+  };
 }
 
 /** JSON when asked for, a moving board on a terminal, plain lines otherwise. */
-export function chooseOutput(json: boolean, buildId: string): BuildOutput {
+function chooseOutput(json: boolean, buildId: string): BuildOutput {
   if (json) return jsonOutput(process.stdout);
   return process.stdout.isTTY ? terminalOutput(process.stdout, buildId) : lineOutput(process.stdout, buildId);
 }

@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ClusterView } from '../../common/contracts/builds.ts';
-import { errorMessage } from '../../common/errors/farm-error.ts';
-import { type ConnectionFlags, findFarm } from '../client/connection.ts';
+import { ERRORS } from '../../common/errors/error-table.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { type ConnectionFlags, currentDataDir, findFarm, stateFolder } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { type Check, inspectMachine } from '../farm/machine-checks.ts';
 import { printJson } from '../output/print.ts';
@@ -18,7 +20,7 @@ export function register(program: Command): void {
     .description('say what this machine and the farm have, what they lack, and what that costs')
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (flags: DoctorFlags) => {
-    const checks = [...inspectMachine(), ...(await inspectFarm(flags))];
+    const checks = [...inspectMachine(currentDataDir() ?? join(stateFolder(), 'farm')), ...(await inspectFarm(flags))];
     const ok = checks.every((check) => check.state !== 'missing');
     if (flags.json) printJson({ ok, checks });
     else
@@ -37,8 +39,15 @@ async function inspectFarm(flags: ConnectionFlags): Promise<Check[]> {
     const clusters = await new FarmClient(farm).clusters();
     return clusters.flatMap((cluster) => [inspectCluster(cluster, farm.url), ...inspectFindings(cluster)]);
   } catch (error) {
-    return [{ name: 'farm', state: 'missing', message: errorMessage(error) }];
+    return [{ name: 'farm', state: 'missing', message: describeTrouble(error, farm.url) }];
   }
+}
+
+/** Tells a wrong token from a farm that is not there, and from something else that is. */
+function describeTrouble(error: unknown, url: string): string {
+  if (!(error instanceof FarmError)) return errorMessage(error);
+  const what = error.code === 'Unauthorized' ? `The farm at ${url} runs, but refuses this token.` : error.message;
+  return `${what} ${ERRORS[error.code].solve}`;
 }
 
 function inspectCluster({ name, healthy, message, workers }: ClusterView, url: string): Check {

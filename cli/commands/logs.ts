@@ -4,9 +4,9 @@ import { FarmClient } from '../client/farm-client.ts';
 import { jsonOutput, lineOutput } from '../output/build-progress.ts';
 import { printNote } from '../output/print.ts';
 import { followBuild } from './build.ts';
-import { addConnectionFlags } from './shared-flags.ts';
+import { addConnectionFlags, addFollowFlags, type FollowFlags } from './shared-flags.ts';
 
-interface LogFlags extends ConnectionFlags {
+interface LogFlags extends ConnectionFlags, FollowFlags {
   readonly follow?: boolean;
   readonly json?: boolean;
 }
@@ -18,7 +18,7 @@ export function register(program: Command): void {
     .argument('[build]', 'id of the build (default: the newest one)')
     .option('-f, --follow', 'go on until the build has finished')
     .option('--json', 'print one JSON object per line');
-  addConnectionFlags(command).action(async (id: string | undefined, flags: LogFlags) => {
+  addFollowFlags(addConnectionFlags(command)).action(async (id: string | undefined, flags: LogFlags) => {
     const client = new FarmClient(requireFarm(flags));
     const buildId = id ?? (await client.builds())[0]?.buildId;
     if (buildId === undefined) {
@@ -27,7 +27,7 @@ export function register(program: Command): void {
     }
     const output = flags.json ? jsonOutput(process.stdout) : lineOutput(process.stdout, buildId);
     if (flags.follow) {
-      process.exitCode = await followBuild(client.events(buildId), output, () => undefined);
+      process.exitCode = await followBuild({ client, buildId, flags, output });
       return;
     }
     for await (const event of client.pastEvents(buildId)) output.show(event);

@@ -4,18 +4,20 @@ import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
-import { type Problem, problemSchema } from '../../common/contracts/problems.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { printable } from '../../common/text/printable.ts';
 import { surveyGraph } from '../../scheduler/graph/expand.ts';
 import { EMPTY_CATALOG, offlineFacts } from '../../scheduler/graph/facts.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { type BuildOptions, FarmClient, type Submission } from '../client/farm-client.ts';
+import { problemsOf } from '../client/refusal.ts';
 import { counted, paint, printJson, printLine, printNote } from '../output/print.ts';
-import { countProblems, formatProblem } from '../output/problems.ts';
+import { printProblems } from '../output/problems.ts';
 import { printTable } from '../output/table.ts';
 import { readModuleFiles } from '../read-modules.ts';
-import { addConnectionFlags, addModuleFlags, type ModuleFlags } from './shared-flags.ts';
+import { readVariables } from '../read-variables.ts';
+import { addConnectionFlags, addModuleFlags, collectList, type ModuleFlags } from './shared-flags.ts';
 
 /** Enough of a layerKey to tell it apart from others, as people do with commits. */
 const SHORT_KEY = 12;
@@ -24,7 +26,7 @@ interface PlanFlags extends ConnectionFlags, ModuleFlags {
   readonly offline?: boolean;
   readonly json?: boolean;
   readonly cache: boolean;
-  readonly rebuild?: string[];
+  readonly rebuild?: readonly string[];
 }
 
 /** A plan, or why there is none. */
@@ -37,7 +39,11 @@ export function register(program: Command): void {
     .argument('<path...>', 'module files or folders; - reads standard input')
     .option('--offline', 'ask no farm: every module counts as not built yet')
     .option('--no-cache', 'plan to build every module, even those whose layers are there')
-    .option('--rebuild <module...>', 'plan to build these modules, even if their layers are there')
+    .option(
+      '--rebuild <modules>',
+      'plan to build these, even if their layers are there (commas; repeatable)',
+      collectList,
+    )
     .option('--json', 'print one JSON object');
   addModuleFlags(addConnectionFlags(command)).action(async (paths: string[], flags: PlanFlags) => {
     process.exitCode = await plan(paths, flags);
@@ -46,7 +52,8 @@ export function register(program: Command): void {
 
 /** Exit code 0 with a plan, 1 without. */
 async function plan(paths: readonly string[], flags: PlanFlags): Promise<number> {
-  const submission = { files: readModuleFiles(paths), variables: flags.var ?? {} };
+  const files = readModuleFiles(paths);
+  const submission = { files, variables: readVariables(files, flags) };
   const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [] };
   const outcome = flags.offline ? planOffline(submission, options) : await planOnline(submission, options, flags);
   if ('problems' in outcome) {
@@ -67,10 +74,9 @@ async function planOnline(submission: Submission, options: BuildOptions, flags: 
       printNote(`${paint('yellow', 'warning:', process.stderr)} ${printable(errorMessage(error))} Planned offline.`);
       return planOffline(submission, options);
     }
-    const problems =
-      error instanceof FarmError ? problemSchema.array().safeParse(error.details['problems']) : undefined;
-    if (problems?.data?.length) return { problems: problems.data };
-    throw error;
+    const problems = problemsOf(error);
+    if (problems.length === 0) throw error;
+    return { problems };
   }
 }
 
@@ -97,15 +103,6 @@ function planOffline(submission: Submission, options: BuildOptions): Outcome {
 function secretWarning(module: CompiledModule): string[] {
   if (module.vms.every((vm) => vm.communicator.sshPassword === null)) return [];
   return [`Module "${module.name}": sshPassword enters layerKey under the farm's key; layerKey is provisional`];
-}
-
-function printProblems(problems: readonly Problem[], isJson: boolean): void {
-  if (isJson) {
-    printJson({ ok: false, problems });
-    return;
-  }
-  for (const problem of problems) printLine(formatProblem(problem));
-  printNote(countProblems(problems));
 }
 
 function printPlan({ modules, criticalPath, totals, warnings }: Plan): void {

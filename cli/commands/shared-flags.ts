@@ -1,8 +1,16 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { parseDuration } from '../../common/contracts/module/duration.ts';
 
 /** Flags of every command that reads modules. */
 export interface ModuleFlags {
   readonly var?: Record<string, string>;
+  readonly varFile?: readonly string[];
+}
+
+/** Flags of every command that follows a build. */
+export interface FollowFlags {
+  /** Milliseconds. */
+  readonly waitForFarm: number;
 }
 
 /** `--url` and `--token`, for commands that talk to a farm. */
@@ -12,13 +20,43 @@ export function addConnectionFlags(command: Command): Command {
     .option('--token <token>', 'its bearer token (default: SLIPWAY_TOKEN)');
 }
 
-/** `--var name=value`, repeatable. */
+/** `--var name=value` and `--var-file FILE`, both repeatable. */
 export function addModuleFlags(command: Command): Command {
-  return command.option('--var <name=value>', 'set a variable of the modules (repeatable)', collectVariable);
+  return command
+    .option('--var <name=value>', 'set a variable of the modules (repeatable); wins over --var-file', collectVariable)
+    .option(
+      '--var-file <file>',
+      'set variables from a .yaml, .json or .env file (repeatable, later ones win); wins over SLIPWAY_VAR_NAME',
+      collectItem,
+    );
+}
+
+/** `--wait-for-farm`, for commands that follow a build. */
+export function addFollowFlags(command: Command): Command {
+  const option = command.createOption(
+    '--wait-for-farm <duration>',
+    'how long a farm may be away before it is given up',
+  );
+  return command.addOption(option.argParser(toDuration).default(10 * 60_000, '10m'));
+}
+
+/** Items of an option that is given several times, or with commas: such an option never takes the path after it. */
+export function collectList(text: string, former: readonly string[] = []): readonly string[] {
+  return [...former, ...text.split(',').flatMap((item) => item.trim() || [])];
+}
+
+function collectItem(text: string, former: readonly string[] = []): readonly string[] {
+  return [...former, text];
 }
 
 function collectVariable(text: string, former: Record<string, string> | undefined): Record<string, string> {
   const [, name, value] = /^([A-Za-z_][A-Za-z0-9_-]*)=(.*)$/s.exec(text) ?? [];
   if (name === undefined || value === undefined) throw new InvalidArgumentError('Write it as name=value.');
   return { ...former, [name]: value };
+}
+
+function toDuration(text: string): number {
+  const parsed = parseDuration(text);
+  if ('complaint' in parsed) throw new InvalidArgumentError(`${parsed.complaint}.`);
+  return parsed.value;
 }

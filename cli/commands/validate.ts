@@ -7,6 +7,7 @@ import { graphProblems } from '../../scheduler/graph/graph-problems.ts';
 import { counted, printJson, printLine, printNote } from '../output/print.ts';
 import { countProblems, formatProblem } from '../output/problems.ts';
 import { findModuleFiles } from '../read-modules.ts';
+import { readVariables } from '../read-variables.ts';
 import { addModuleFlags, type ModuleFlags } from './shared-flags.ts';
 
 interface ValidateOptions extends ModuleFlags {
@@ -28,7 +29,7 @@ export function register(program: Command): void {
 function validate(paths: string[], options: ValidateOptions): void {
   const read = findModuleFiles(paths);
   const strict = options.strict ?? false;
-  const parsed = parseModules(read.files, { variables: options.var ?? {}, strict });
+  const parsed = parseModules(read.files, { variables: readVariables(read.files, options), strict });
   const problems = sortProblems<Problem>(
     [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)],
     read.files.map((file) => file.path),

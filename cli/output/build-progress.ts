@@ -3,10 +3,13 @@ import type { StoredEvent } from '../../common/contracts/events.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { printable } from '../../common/text/printable.ts';
 import { describeEvent } from './build-lines.ts';
+import { printNote } from './print.ts';
 
 /** Shows the events of one build to whoever asked for it. */
 export interface BuildOutput {
   show(event: StoredEvent): void;
+  /** A line beside the build, on standard error. */
+  note(line: string): void;
   /** Called once, also when the reader detaches. */
   end(): void;
 }
@@ -15,6 +18,7 @@ export interface BuildOutput {
 export function jsonOutput(stdout: NodeJS.WritableStream): BuildOutput {
   return {
     show: ({ id: _id, time, event, ...fields }) => void stdout.write(`${JSON.stringify({ time, event, ...fields })}\n`),
+    note: printNote,
     end: () => {},
   };
 }
@@ -23,6 +27,7 @@ export function jsonOutput(stdout: NodeJS.WritableStream): BuildOutput {
 export function lineOutput(stdout: NodeJS.WritableStream, buildId: string): BuildOutput {
   return {
     show: (event) => void stdout.write(`${describeEvent(event, buildId)}\n`),
+    note: printNote,
     end: () => {},
   };
 }
@@ -38,6 +43,11 @@ export function terminalOutput(stdout: NodeJS.WriteStream, buildId: string): Bui
         stdout.write(`${describeEvent(event, buildId)}\n`);
       }
       updateBoard(board, event, stdout.columns ?? 80);
+      draw();
+    },
+    note: (line) => {
+      logUpdate.clear();
+      printNote(line);
       draw();
     },
     end: () => {

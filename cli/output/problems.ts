@@ -1,6 +1,6 @@
 import type { Problem } from '../../common/contracts/problems.ts';
 import { printable } from '../../common/text/printable.ts';
-import { counted, paint } from './print.ts';
+import { counted, paint, printJson, printLine, printNote } from './print.ts';
 
 /** `file:line:column: error: message (Code)`, as editors and CI jump to it. */
 export function formatProblem(problem: Problem): string {
@@ -13,4 +13,14 @@ export function formatProblem(problem: Problem): string {
 export function countProblems(problems: readonly Problem[]): string {
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   return `${counted(errors, 'error')}, ${counted(problems.length - errors, 'warning')}`;
+}
+
+/** Every problem of the modules that a command was given, and how many they are. */
+export function printProblems(problems: readonly Problem[], isJson: boolean): void {
+  if (isJson) {
+    printJson({ ok: false, problems });
+    return;
+  }
+  for (const problem of problems) printLine(formatProblem(problem));
+  printNote(countProblems(problems));
 }

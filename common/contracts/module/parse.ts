@@ -57,6 +57,12 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
   };
 }
 
+/** Names of the variables that modules of these files declare. */
+export function declaredVariables(files: readonly SourceFile[]): ReadonlySet<string> {
+  const documents = files.flatMap((file) => readDocuments(file).documents);
+  return new Set(documents.flatMap((document) => new ModuleDraft(document, {}).declaredVariables));
+}
+
 const deprecatedRule: Rule = (body, report) => {
   if (!body.at('output').isPresent) return;
   report(body.at('output'), 'Deprecated', 'has no effect: every disk is captured; remove the key', 'warning');

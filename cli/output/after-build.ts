@@ -1,0 +1,23 @@
+import type { FarmEvent } from '../../common/contracts/events.ts';
+import { printable } from '../../common/text/printable.ts';
+import { counted } from './print.ts';
+
+/** More images than this are only counted. */
+const MOST_LINES = 8;
+
+/** The images of a build that succeeded, and what can be done with them; nothing of any other. */
+export function describeSuccess(event: Extract<FarmEvent, { event: 'build-finished' }>): string[] {
+  if (event.outcome !== 'succeeded') return [];
+  const images = event.modules.flatMap(({ name, images: found }) => found.map((image) => ({ module: name, ...image })));
+  if (images.length === 0) return [];
+  const shown = images
+    .slice(0, MOST_LINES)
+    .map(({ module, vm, disk, snapshot }) => `  ${printable(`${module}/${vm} ${disk}: ${snapshot}`)}`);
+  const more = images.length - shown.length;
+  return [
+    `${counted(images.length, 'image')}:`,
+    ...shown,
+    ...(more > 0 ? [`  and ${more} more`] : []),
+    'All of the farm: slipway images. A module starts from one with `source: { buildRef: { name: MODULE } }`.',
+  ];
+}

@@ -10,7 +10,7 @@ import {
   clusterViewSchema,
 } from '../../common/contracts/builds.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
-import { layerRecordSchema } from '../../common/contracts/layers.ts';
+import { type ImageView, imageViewSchema } from '../../common/contracts/layers.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import {
@@ -35,6 +35,8 @@ export interface Submission {
 export interface BuildOptions {
   readonly noCache?: boolean;
   readonly rebuild?: readonly string[];
+  /** Names of modules; the others are left as they are. */
+  readonly only?: readonly string[];
   readonly idempotencyKey?: string;
 }
 
@@ -43,14 +45,13 @@ export type Accepted = z.infer<typeof acceptedSchema>;
 
 const nextCursor = z.string().nullable();
 const buildsSchema = z.object({ builds: z.array(buildSummarySchema), nextCursor });
-const imagesSchema = z.object({ images: z.array(layerRecordSchema), nextCursor });
+const imagesSchema = z.object({ images: z.array(imageViewSchema), nextCursor });
 const secretsSchema = z.object({ secrets: z.array(secretViewSchema) });
 const tokensSchema = z.object({ tokens: z.array(tokenViewSchema) });
 /** The largest page that the farm gives. */
 const MAX_PAGE = '1000';
 const continuedSchema = z.object({ step: z.int() });
 const clustersSchema = z.object({ clusters: z.array(clusterViewSchema) });
-type LayerRecord = z.infer<typeof layerRecordSchema>;
 
 /** A token to be made; `expires` is a duration such as `30d` or `12h`. */
 export interface TokenOrder {
@@ -128,8 +129,8 @@ export class FarmClient {
   }
 
   /** All of them, newest first. */
-  async images(): Promise<LayerRecord[]> {
-    const found: LayerRecord[] = [];
+  async images(): Promise<ImageView[]> {
+    const found: ImageView[] = [];
     for (let cursor: string | undefined; ; ) {
       const page = await this.#call('images', imagesSchema, { query: { limit: MAX_PAGE, cursor } });
       found.push(...page.images);
@@ -225,6 +226,6 @@ function vmPath(id: string, vm: string): string {
   return `builds/${encodeURIComponent(id)}/vms/${encodeURIComponent(vm)}`;
 }
 
-function reuseQuery({ noCache, rebuild }: BuildOptions): Record<string, string | undefined> {
-  return { noCache: noCache ? 'true' : undefined, rebuild: rebuild?.join(',') };
+function reuseQuery({ noCache, rebuild, only }: BuildOptions): Record<string, string | undefined> {
+  return { noCache: noCache ? 'true' : undefined, rebuild: rebuild?.join(','), only: only?.join(',') };
 }

@@ -8,6 +8,7 @@ import { problemsOf } from '../client/refusal.ts';
 import { describeSuccess } from '../output/after-build.ts';
 import { type BuildOutput, jsonOutput, lineOutput, terminalOutput } from '../output/build-progress.ts';
 import { withJunitReport } from '../output/junit.ts';
+import { notePlan } from '../output/plan-notes.ts';
 import { printJson, printLine, printNote } from '../output/print.ts';
 import { printProblems } from '../output/problems.ts';
 import { readModuleFiles } from '../read-modules.ts';
@@ -29,6 +30,7 @@ interface BuildFlags extends ConnectionFlags, ModuleFlags, FollowFlags {
   readonly json?: boolean;
   readonly cache: boolean;
   readonly rebuild?: readonly string[];
+  readonly only?: readonly string[];
   readonly junit?: string;
 }
 
@@ -40,7 +42,8 @@ export function register(program: Command): void {
     .option('--no-wait', 'return as soon as the farm has accepted the build')
     .option('--wait', 'follow the build to its end (default)')
     .option('--no-cache', 'build every module, even those whose layers are there')
-    .option('--rebuild <modules>', 'build these, even if their layers are there (commas; repeatable)', collectList)
+    .option('--rebuild <modules>', 'build these, and what starts from them, again (commas; repeatable)', collectList)
+    .option('--only <modules>', 'build these and what they start from, and no others (commas; repeatable)', collectList)
     .option('--junit <file>', 'write what came of it to FILE, in the JUnit format that CI systems show')
     .option('--json', 'print one JSON object per line');
   addModuleFlags(addFollowFlags(addConnectionFlags(command))).action(async (paths: string[], flags: BuildFlags) => {
@@ -54,8 +57,11 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
   const client = new FarmClient(farm);
   const accepted = await submit(client, paths, flags);
   if (!accepted) return 1;
-  const { buildId } = accepted;
-  if (!json) printNote(`In the web console: ${farm.url}/builds/${buildId}`);
+  const { buildId, plan } = accepted;
+  if (!json) {
+    notePlan(plan);
+    printNote(`In the web console: ${farm.url}/builds/${buildId}`);
+  }
   if (!flags.wait) {
     if (json) printJson({ buildId });
     else printLine(buildId);
@@ -69,7 +75,8 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
 /** Undefined when the modules have problems, which are printed, all of them. */
 async function submit(client: FarmClient, paths: readonly string[], flags: BuildFlags): Promise<Accepted | undefined> {
   const files = readModuleFiles(paths);
-  const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [], idempotencyKey: randomUUID() };
+  const { cache, rebuild = [], only = [] } = flags;
+  const options = { noCache: !cache, rebuild, only, idempotencyKey: randomUUID() };
   try {
     return await client.submit({ files, variables: readVariables(files, flags) }, options);
   } catch (error) {

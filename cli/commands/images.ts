@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import type { ImageView } from '../../common/contracts/layers.ts';
+import { ageOf } from '../../common/text/durations.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { printJson } from '../output/print.ts';
@@ -29,10 +31,16 @@ export function register(program: Command): void {
           disk.snapshot,
           layer.cluster,
           layer.layerKey.slice(0, 12),
-          layer.createdAt,
+          ageOf(Date.now() - Date.parse(layer.createdAt)),
+          layer.current ? 'current' : '',
+          layer.standsOn.map(standing).join(', ') || '-',
         ]),
       ),
     );
-    printTable(['image', 'vm', 'disk', 'snapshot', 'cluster', 'layer key', 'created'], rows);
+    printTable(['image', 'vm', 'disk', 'snapshot', 'cluster', 'layer key', 'built', '', 'stands on'], rows);
   });
+}
+
+function standing({ module, version, current }: ImageView['standsOn'][number]): string {
+  return `${module}:${version}${current ? '' : ' (older)'}`;
 }

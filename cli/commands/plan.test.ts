@@ -96,7 +96,7 @@ test('problems are printed with their places, and there is no plan', async () =>
 
 test('a farm is asked first, with the files, variables and what not to reuse', async () => {
   const plan: Plan = {
-    modules: [{ name: 'base', layerKey: 'ab'.repeat(32), action: 'reuse', dependsOn: [], jobs: [] }],
+    modules: [{ name: 'base', layerKey: 'ab'.repeat(32), action: 'reuse', why: 'base:1', dependsOn: [], jobs: [] }],
     criticalPath: [],
     totals: { modules: 1, jobs: 0 },
     warnings: [],
@@ -110,12 +110,27 @@ test('a farm is asked first, with the files, variables and what not to reuse', a
   await once(farm.listen(0, '127.0.0.1'), 'listening');
   const url = `http://127.0.0.1:${(farm.address() as AddressInfo).port}`;
   const file = await moduleFile('layers.yaml', TWO_LAYERS);
-  const { stdout, code } = await slipway('plan', file, '--url', url, '--rebuild', 'web', '--var', 'password=x');
+  const { stdout, code } = await slipway(
+    'plan',
+    file,
+    '--url',
+    url,
+    '--rebuild',
+    'web',
+    '--only',
+    'web',
+    '--var',
+    'password=x',
+  );
   expect(asked).toEqual([
-    ['POST', '/api/v1/plan?rebuild=web', { files: [{ path: file, text: TWO_LAYERS }], variables: { password: 'x' } }],
+    [
+      'POST',
+      '/api/v1/plan?rebuild=web&only=web',
+      { files: [{ path: file, text: TWO_LAYERS }], variables: { password: 'x' } },
+    ],
   ]);
   expect(stdout).toBe(
-    'MODULE  ACTION  LAYER KEY     JOBS  STARTS FROM\nbase    reuse   abababababab  0     -\n\n1 module, 0 jobs\n',
+    'MODULE  ACTION  LAYER KEY     JOBS  STARTS FROM  WHY\nbase    reuse   abababababab  0     -            base:1\n\n1 module, 0 jobs\n',
   );
   expect(code).toBe(0);
 });

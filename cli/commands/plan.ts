@@ -9,6 +9,7 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { printable } from '../../common/text/printable.ts';
 import { surveyGraph } from '../../scheduler/graph/expand.ts';
 import { EMPTY_CATALOG, offlineFacts } from '../../scheduler/graph/facts.ts';
+import { selectModules } from '../../scheduler/graph/select-modules.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { type BuildOptions, FarmClient, type Submission } from '../client/farm-client.ts';
 import { problemsOf } from '../client/refusal.ts';
@@ -27,6 +28,7 @@ interface PlanFlags extends ConnectionFlags, ModuleFlags {
   readonly json?: boolean;
   readonly cache: boolean;
   readonly rebuild?: readonly string[];
+  readonly only?: readonly string[];
 }
 
 /** A plan, or why there is none. */
@@ -41,9 +43,10 @@ export function register(program: Command): void {
     .option('--no-cache', 'plan to build every module, even those whose layers are there')
     .option(
       '--rebuild <modules>',
-      'plan to build these, even if their layers are there (commas; repeatable)',
+      'plan to build these, and what starts from them, again (commas; repeatable)',
       collectList,
     )
+    .option('--only <modules>', 'plan these and what they start from, and no others (commas; repeatable)', collectList)
     .option('--json', 'print one JSON object');
   addModuleFlags(addConnectionFlags(command)).action(async (paths: string[], flags: PlanFlags) => {
     process.exitCode = await plan(paths, flags);
@@ -54,7 +57,7 @@ export function register(program: Command): void {
 async function plan(paths: readonly string[], flags: PlanFlags): Promise<number> {
   const files = readModuleFiles(paths);
   const submission = { files, variables: readVariables(files, flags) };
-  const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [] };
+  const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [], only: flags.only ?? [] };
   const outcome = flags.offline ? planOffline(submission, options) : await planOnline(submission, options, flags);
   if ('problems' in outcome) {
     printProblems(outcome.problems, flags.json ?? false);
@@ -82,7 +85,8 @@ async function planOnline(submission: Submission, options: BuildOptions, flags: 
 
 /** As the farm would plan when it had built nothing; what only the farm can tell makes a warning. */
 function planOffline(submission: Submission, options: BuildOptions): Outcome {
-  const { modules, problems } = parseModules(submission.files, { variables: submission.variables });
+  const { modules: parsed, problems } = parseModules(submission.files, { variables: submission.variables });
+  const modules = hasErrors(problems) ? parsed : selectModules(parsed, options.only ?? []);
   const { plan, problems: found } = surveyGraph({
     modules,
     facts: offlineFacts(modules),
@@ -107,13 +111,14 @@ function secretWarning(module: CompiledModule): string[] {
 
 function printPlan({ modules, criticalPath, totals, warnings }: Plan): void {
   printTable(
-    ['module', 'action', 'layer key', 'jobs', 'starts from'],
-    modules.map(({ name, action, layerKey, jobs, dependsOn }) => [
+    ['module', 'action', 'layer key', 'jobs', 'starts from', 'why'],
+    modules.map(({ name, action, why, layerKey, jobs, dependsOn }) => [
       name,
       action,
       layerKey.slice(0, SHORT_KEY),
       String(jobs.length),
       dependsOn.join(', ') || '-',
+      why,
     ]),
   );
   printLine(`\n${counted(totals.modules, 'module')}, ${counted(totals.jobs, 'job')}`);

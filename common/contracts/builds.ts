@@ -55,6 +55,8 @@ export const moduleViewSchema = z.object({
   name: z.string(),
   layerKey: z.string(),
   action: actionSchema,
+  /** What the action follows from, in a few words. */
+  why: z.string(),
   state: buildStateSchema,
   layerBuild: z.string().nullable(),
   generation: z.int().nullable(),

@@ -122,6 +122,10 @@ export const layerVmSchema = z.object({
  */
 export const layerRecordSchema = z.object({
   layerKey: z.string(),
+  /** The same for all layers made from one recipe; the first of them has it as its layerKey. */
+  recipeKey: z.string(),
+  /** layerKeys of the layers that it was started from. */
+  parents: z.array(z.string()),
   module: z.string(),
   /** Counts up per module name. */
   version: z.int(),
@@ -135,6 +139,25 @@ export const layerRecordSchema = z.object({
   vms: z.array(layerVmSchema),
 });
 
+/** A record as it was written; those of farms that made a recipe once only say nothing of recipe and parents. */
+export const writtenLayerSchema = z.preprocess(
+  (written) => (isObject(written) ? { recipeKey: written['layerKey'], parents: [], ...written } : written),
+  layerRecordSchema,
+);
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** One row of `GET /images`. */
+export const imageViewSchema = layerRecordSchema.extend({
+  /** Whether it is the newest version of its module, which `buildRef` means where the module is not built along. */
+  current: z.boolean(),
+  /** The layers that it was started from, as far as they are there. */
+  standsOn: z.array(z.object({ module: z.string(), version: z.int(), current: z.boolean() })),
+});
+
+export type ImageView = z.infer<typeof imageViewSchema>;
 export type LayerDisk = z.infer<typeof layerDiskSchema>;
 export type LayerVm = z.infer<typeof layerVmSchema>;
 export type LayerRecord = z.infer<typeof layerRecordSchema>;

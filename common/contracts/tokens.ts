@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseDuration } from './module/duration.ts';
+import { parseAge } from './module/duration.ts';
 
 /** What a token lets its holder do, each role more than the one before. */
 export const ROLES = ['viewer', 'builder', 'admin'] as const;
@@ -22,12 +22,9 @@ export const tokenNameSchema = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'Write a name of at most 63 of a-z, 0-9, dot, dash and underscore.');
 
-const DAY_MS = 86_400_000;
-
 /** `30d`, or a Go duration; milliseconds when it is read. */
 const lifetimeSchema = z.string().transform((text, context): number => {
-  const days = /^(\d{1,5})d$/.exec(text)?.[1];
-  const parsed = days === undefined ? parseDuration(text) : { value: Number(days) * DAY_MS };
+  const parsed = parseAge(text);
   if ('value' in parsed && parsed.value > 0) return parsed.value;
   context.addIssue('complaint' in parsed ? `${parsed.complaint}, or "30d" for days.` : 'Ask for a longer life.');
   return z.NEVER;

@@ -11,6 +11,8 @@ const moduleSchema = z.object({
   name: z.string(),
   action: actionSchema,
   layerKey: z.string(),
+  /** Of builds that were accepted before it was said: empty. */
+  why: z.string().default(''),
   /** Names, separated by spaces. */
   dependsOn: z.string(),
   layerBuild: z.string().optional(),
@@ -18,6 +20,11 @@ const moduleSchema = z.object({
 
 /** A module as a build knows it. */
 export type BuildModule = z.infer<typeof moduleSchema>;
+
+/** A build's modules as scripts store them. */
+export function readBuildModules(text: string): BuildModule[] {
+  return z.array(moduleSchema).parse(JSON.parse(text));
+}
 
 /** A build as it is stored. */
 export interface StoredBuild {
@@ -72,7 +79,7 @@ export async function readBuild(redis: Redis, id: string): Promise<StoredBuild |
     state: buildStateSchema.parse(build['state']),
     createdAt: Number(build['createdAt']),
     finishedAt: build['finishedAt'] ? Number(build['finishedAt']) : null,
-    modules: z.array(moduleSchema).parse(JSON.parse(build['modules'] ?? '[]')),
+    modules: readBuildModules(build['modules'] ?? '[]'),
     results: new Map(Object.entries(results).map(([name, text]) => [name, moduleResultSchema.parse(JSON.parse(text))])),
   };
 }

@@ -302,7 +302,7 @@ test('whatever happens in whatever order, limits hold and every module of every 
         expect(modules.map((event) => event.module).sort()).toEqual(graph.map((module) => module.name).sort());
         if (!world.cancelled.has(buildId)) expect(modules.map((event) => event.outcome)).not.toContain('cancelled');
       }
-      const layers = await readLayers(redis);
+      const layers = [...(await readLayers(redis)).layers.values()];
       const states = await Promise.all(graph.map((module) => redis.hget(KEYS.work(module.layerBuild), 'state')));
       expect(layers.map((layer) => layer.module).sort()).toEqual(
         graph

@@ -11,12 +11,13 @@ import { createLogger } from '../logging/logger.ts';
 import { assertRedisFit, useRedis } from './connections.ts';
 import { type Dispatch, expireModules, redispatch, takeReady } from './dispatches.ts';
 import { readEvents } from './event-streams.ts';
-import { readCatalog } from './layers.ts';
+import { KEYS } from './keys.ts';
+import { readCatalog, readLayers } from './layers.ts';
 import { subscribeNotices } from './notices.ts';
 import { createPhaseStore } from './phase-store.ts';
 import { advertise } from './presence.ts';
 import { readUsage, reportCluster } from './slots.ts';
-import { cancelBuild, type SubmittedModule, submitBuild } from './submissions.ts';
+import { type BuiltModule, cancelBuild, type SubmittedModule, submitBuild } from './submissions.ts';
 
 const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
 const logger = createLogger({ name: 'test', level: 'silent' });
@@ -45,7 +46,7 @@ const newId = () => String(++ulids).padStart(26, '0');
 
 async function submit(modules: SubmittedModule[], idempotencyKey: string | null = null) {
   const buildId = newId();
-  const digest = modules.map((module) => module.layerKey).join();
+  const digest = modules.map((module) => ('recipeKey' in module ? module.recipeKey : module.layerKey)).join();
   const reply = await submitBuild(redis, { buildId, idempotencyKey, digest, retentionMs: 60_000, modules });
   return { buildId, reply };
 }
@@ -175,7 +176,8 @@ test('makes a layer once for several builds, and goes on while one of them wants
   const two = sampleModule({ name: 'two', layerKey: 'k1', layerBuild: newId() });
   const first = await submit([one]);
   const second = await submit([two]);
-  expect(second.reply).toEqual({ outcome: 'accepted', actions: new Map([['two', 'join']]) });
+  const modules = [{ name: 'two', action: 'join', why: 'is being built already', layerBuild: one.layerBuild }];
+  expect(second.reply).toMatchObject({ outcome: 'accepted', buildId: second.buildId, modules });
   await runNext();
   expect(await cancelBuild(redis, first.buildId)).toBe(true);
   for (let rest = 0; rest < 3; rest += 1) await runNext();
@@ -304,14 +306,16 @@ test('gives a lost job another dispatch, and passes whoever still ran it', async
 
 test('answers the same request under the same key with the same build, and refuses another one', async () => {
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
-  const { buildId } = await submit([base], 'key');
-  expect((await submit([base], 'key')).reply).toEqual({ outcome: 'existing', buildId });
+  const { buildId, reply } = await submit([base], 'key');
+  // Planned again it may be another layer: what the first request began is what counts.
+  const again = sampleModule({ name: 'base', layerKey: 'k2', recipeKey: 'k1', layerBuild: newId() });
+  expect((await submit([again], 'key')).reply).toEqual({ ...reply, outcome: 'existing', buildId });
   const other = sampleModule({ name: 'base', layerKey: 'k9', layerBuild: newId() });
   await expect(submit([other], 'key')).rejects.toMatchObject({ code: 'IdempotencyConflict' });
 });
 
 test('refuses a plan that counted on a layer that has gone, or did not count on one that has come', async () => {
-  const gone: SubmittedModule = { action: 'reuse', name: 'base', layerKey: 'k1', dependsOn: [] };
+  const gone: SubmittedModule = { action: 'reuse', name: 'base', layerKey: 'k1', why: '', dependsOn: [] };
   const { reply } = await submit([gone]);
   expect(reply).toEqual({ outcome: 'stale', layerKey: 'k1' });
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
@@ -325,6 +329,54 @@ test('refuses a plan that counted on a layer that has gone, or did not count on 
     'module-finished',
     'build-finished',
   ]);
-  const fresh = await submit([{ ...base, layerBuild: newId(), fresh: true }]);
-  expect(fresh.reply).toMatchObject({ outcome: 'accepted' });
+});
+
+test('keeps both layers of a recipe, and starts each child from its own', async () => {
+  const [old, renewed] = ['k1', 'k1-again'].map((layerKey) =>
+    sampleModule({ name: 'base', layerKey, recipeKey: 'k1', layerBuild: newId() }),
+  );
+  if (!old || !renewed) throw new Error('Two layers were made up.');
+  const childOf = (parent: BuiltModule) => {
+    const parents = [{ name: 'base', layerKey: parent.layerKey }];
+    return sampleModule({ name: 'child', layerKey: `child of ${parent.layerKey}`, layerBuild: newId(), parents });
+  };
+  await submit([old, childOf(old)]);
+  for (const _phase of [...PHASES, ...PHASES]) await runNext();
+  // Asked for twice at the same time it is planned twice and built once.
+  const [first, second] = [await submit([renewed]), await submit([{ ...renewed, layerBuild: newId() }])];
+  expect([first.reply, second.reply]).toMatchObject([
+    { modules: [{ action: 'build', layerBuild: renewed.layerBuild }] },
+    { modules: [{ action: 'join', layerBuild: renewed.layerBuild }] },
+  ]);
+  for (const _phase of PHASES) await runNext();
+  const { layers, newest } = await readLayers(redis);
+  expect(
+    [...layers.values()]
+      .map(({ module, version, layerKey, recipeKey, parents }) => [
+        `${module}:${version}`,
+        ...[layerKey, recipeKey, parents],
+      ])
+      .sort(),
+  ).toEqual([
+    ['base:1', 'k1', 'k1', []],
+    ['base:2', 'k1-again', 'k1', []],
+    ['child:1', 'child of k1', 'child of k1', ['k1']],
+  ]);
+  expect(newest).toEqual(
+    new Map([
+      ['base', 'k1-again'],
+      ['child', 'child of k1'],
+    ]),
+  );
+  await submit([childOf(renewed)]);
+  const claim = await claimOne((await take())[0]);
+  expect(Object.values(claim.parents).map(({ version }) => version)).toEqual([2]);
+});
+
+test('a work that was submitted before recipes were told apart makes the first layer of its recipe', async () => {
+  const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
+  await submit([base]);
+  await redis.hdel(KEYS.work(base.layerBuild), 'recipeKey');
+  for (const _phase of PHASES) await runNext();
+  expect((await readLayers(redis)).layers.get('k1')).toMatchObject({ recipeKey: 'k1' });
 });

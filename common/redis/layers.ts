@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type LayerRecord, type LayerSpec, layerRecordSchema } from '../contracts/layers.ts';
+import { type LayerRecord, type LayerSpec, writtenLayerSchema } from '../contracts/layers.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
@@ -11,13 +11,19 @@ export interface Flight {
   readonly module: string;
   readonly cluster: string;
   readonly spec: LayerSpec;
+  /** Whether some of it has been done. */
+  readonly isBegun: boolean;
 }
 
-/** The finished layers and those in flight. */
-export interface LayerCatalog {
+/** The finished layers, by layerKey. */
+export interface FinishedLayers {
   readonly layers: ReadonlyMap<string, LayerRecord>;
   /** Layer key of the newest finished version by module name. */
   readonly newest: ReadonlyMap<string, string>;
+}
+
+/** The finished layers and those in flight. */
+export interface LayerCatalog extends FinishedLayers {
   readonly flights: ReadonlyMap<string, Flight>;
 }
 
@@ -26,33 +32,34 @@ const storedSchema = z.looseObject({ createdAtMs: z.number().optional() });
 /** A record as scripts and `restoreLayer` store it. */
 export function readLayerRecord(text: string): LayerRecord {
   const { createdAtMs, ...record } = storedSchema.parse(JSON.parse(text));
-  return layerRecordSchema.parse(
+  return writtenLayerSchema.parse(
     createdAtMs === undefined ? record : { ...record, createdAt: new Date(createdAtMs).toISOString() },
   );
 }
 
 /** All finished layers. @throws RedisUnavailable */
-export async function readLayers(redis: Redis): Promise<LayerRecord[]> {
-  return (await readRedis(redis.hvals(KEYS.layers))).map(readLayerRecord);
+export async function readLayers(redis: Redis): Promise<FinishedLayers> {
+  const [texts, newest] = await readRedis(Promise.all([redis.hvals(KEYS.layers), redis.hgetall(KEYS.newest)]));
+  const records = texts.map(readLayerRecord);
+  return {
+    layers: new Map(records.map((record) => [record.layerKey, record])),
+    newest: new Map(Object.entries(newest)),
+  };
 }
 
 /** Everything that a plan may start from. @throws RedisUnavailable */
 export async function readCatalog(redis: Redis): Promise<LayerCatalog> {
-  const [layers, newest, flying] = await readRedis(
-    Promise.all([readLayers(redis), redis.hgetall(KEYS.newest), redis.hgetall(KEYS.flights)]),
-  );
+  const [finished, flying] = await Promise.all([readLayers(redis), readRedis(redis.hgetall(KEYS.flights))]);
   const flights = await Promise.all(
     Object.entries(flying).map(async ([layerKey, layerBuild]): Promise<[string, Flight][]> => {
-      const [module, cluster, spec] = await readRedis(redis.hmget(KEYS.work(layerBuild), 'module', 'cluster', 'spec'));
-      if (!module || !cluster || !spec) return [];
-      return [[layerKey, { layerKey, layerBuild, module, cluster, spec: JSON.parse(spec) as LayerSpec }]];
+      const fields = redis.hmget(KEYS.work(layerBuild), 'module', 'cluster', 'spec', 'startedAt');
+      const [module, cluster, text, startedAt] = await readRedis(fields);
+      if (!module || !cluster || !text) return [];
+      const spec = JSON.parse(text) as LayerSpec;
+      return [[layerKey, { layerKey, layerBuild, module, cluster, spec, isBegun: startedAt !== null }]];
     }),
   );
-  return {
-    layers: new Map(layers.map((record) => [record.layerKey, record])),
-    newest: new Map(Object.entries(newest)),
-    flights: new Map(flights.flat()),
-  };
+  return { ...finished, flights: new Map(flights.flat()) };
 }
 
 /** Puts a layer read off a cluster back; false when it is known. @throws RedisUnavailable */

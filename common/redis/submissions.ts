@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type Action, actionSchema } from '../contracts/events.ts';
 import type { LayerSpec } from '../contracts/layers.ts';
 import { PHASES, type Phase } from '../contracts/phases.ts';
 import { assert, FarmError } from '../errors/farm-error.ts';
+import { type BuildModule, readBuildModules } from './builds.ts';
 import { runScript } from './scripts.ts';
 
 /** A phase of a VM inside its module; `dependsOn` are phases of the same module. */
@@ -16,6 +16,8 @@ export interface SubmittedPhase {
 interface SubmittedBase {
   readonly name: string;
   readonly layerKey: string;
+  /** What the action follows from, in a few words. */
+  readonly why: string;
   /** Names of modules of the same build. */
   readonly dependsOn: readonly string[];
 }
@@ -28,8 +30,7 @@ export interface ReusedModule extends SubmittedBase {
 /** A module to build, or to join where the same layer is being built already. */
 export interface BuiltModule extends SubmittedBase {
   readonly action: 'build' | 'join';
-  /** Neither reuse nor join, whatever there is. */
-  readonly fresh: boolean;
+  readonly recipeKey: string;
   /** ULID for the work, if it has to be made. */
   readonly layerBuild: string;
   /** Layers that it starts from: of this build, in flight, or there. */
@@ -58,8 +59,8 @@ export interface BuildSubmission {
 }
 
 export type SubmissionReply =
-  | { readonly outcome: 'accepted'; readonly actions: ReadonlyMap<string, Action> }
-  | { readonly outcome: 'existing'; readonly buildId: string }
+  /** `existing`: it was accepted under its key before, as these modules say. */
+  | { readonly outcome: 'accepted' | 'existing'; readonly buildId: string; readonly modules: readonly BuildModule[] }
   /** A layer that the plan counted on has come or gone: plan anew. */
   | { readonly outcome: 'stale'; readonly layerKey: string };
 
@@ -69,12 +70,11 @@ export async function submitBuild(redis: Redis, submission: BuildSubmission): Pr
   const request = { ...rest, idempotencyKey: idempotencyKey ?? '', modules: modules.map(compileModule) };
   const specs = modules.map((module) => (module.action === 'reuse' ? '' : JSON.stringify(module.spec)));
   const reply = z.array(z.string()).parse(await runScript(redis, 'submit', [JSON.stringify(request), ...specs]));
-  const [outcome, first = '', ...others] = reply;
+  const [outcome, first = '', accepted = '[]'] = reply;
   switch (outcome) {
     case 'accepted':
-      return { outcome, actions: new Map([first, ...others].map(readAction)) };
     case 'existing':
-      return { outcome, buildId: first };
+      return { outcome, buildId: first, modules: readBuildModules(accepted) };
     case 'stale':
       return { outcome, layerKey: first };
     default:
@@ -89,23 +89,19 @@ export async function cancelBuild(redis: Redis, buildId: string): Promise<boolea
   return reply === 'cancelled';
 }
 
-function readAction(entry: string): [string, Action] {
-  const [name = '', action] = entry.split('=');
-  return [name, actionSchema.parse(action)];
-}
-
 function compileModule(module: SubmittedModule): unknown {
   const base = {
     name: module.name,
     action: module.action,
     layerKey: module.layerKey,
+    why: module.why,
     dependsOn: module.dependsOn.join(' '),
   };
-  if (module.action === 'reuse') return { ...base, fresh: false };
+  if (module.action === 'reuse') return base;
   const { spec } = module;
   return {
     ...base,
-    fresh: module.fresh,
+    recipeKey: module.recipeKey,
     layerBuild: module.layerBuild,
     parents: [...new Set(module.parents)],
     cluster: module.cluster,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { seconds } from './durations.ts';
+import { ageOf, seconds } from './durations.ts';
 
 test.each([
   [0, '0 ms'],
@@ -12,4 +12,15 @@ test.each([
   [11_100_000, '3 h 5 min'],
 ])('%i ms is %s', (ms, text) => {
   expect(seconds(ms)).toBe(text);
+});
+
+test('says ages in their largest unit', () => {
+  expect([-5, 4_999, 59_000, 3_599_000, 86_399_000, 172_800_000].map(ageOf)).toEqual([
+    'just now',
+    'just now',
+    '59 s ago',
+    '59 min ago',
+    '23 h ago',
+    '2 d ago',
+  ]);
 });

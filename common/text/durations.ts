@@ -7,3 +7,18 @@ export function seconds(ms: number): string {
   if (whole < 3_600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3_600)} h ${Math.floor((whole % 3_600) / 60)} min`;
 }
+
+const STEPS = [
+  [60_000, 1_000, 's'],
+  [3_600_000, 60_000, 'min'],
+  [86_400_000, 3_600_000, 'h'],
+  [Number.POSITIVE_INFINITY, 86_400_000, 'd'],
+] as const;
+
+/** `12 min ago`: milliseconds in their largest whole unit. */
+export function ageOf(ms: number): string {
+  const past = Math.max(0, ms);
+  if (past < 5_000) return 'just now';
+  const [, unitMs, unit] = STEPS.find(([below]) => past < below) ?? STEPS[3];
+  return `${Math.floor(past / unitMs)} ${unit} ago`;
+}

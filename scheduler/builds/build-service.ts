@@ -9,11 +9,13 @@ import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import type { BuildModule } from '../../common/redis/builds.ts';
 import { type Flight, type LayerCatalog, readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
-import { type SubmissionReply, submitBuild } from '../../common/redis/submissions.ts';
+import { submitBuild } from '../../common/redis/submissions.ts';
 import { expandGraph, type GraphInput, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
+import { selectModules } from '../graph/select-modules.ts';
 import { pinSecrets } from './pin-secrets.ts';
 import { placeModules } from './place-modules.ts';
 import { resolveFacts } from './resolve-facts.ts';
@@ -50,6 +52,8 @@ export interface BuildRequest {
   readonly noCache: boolean;
   /** Names of modules. */
   readonly rebuild: readonly string[];
+  /** Names of modules: these and what they start from, the others are left as they are. Empty: all of them. */
+  readonly only: readonly string[];
   readonly strict: boolean;
 }
 
@@ -86,7 +90,6 @@ export class BuildService {
     const { facts, sealed } = await this.#resolve(modules);
     const buildId = newUlid(clock.now());
     const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
-    let reply: SubmissionReply | undefined;
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis);
       const graph = this.#expand(request, { modules, facts, catalog, nonce: buildId });
@@ -94,14 +97,12 @@ export class BuildService {
         graph,
         clusterOf: await this.#place(graph, catalog),
         namespaceOf: (cluster) => this.#options.clusters.find(({ name }) => name === cluster)?.namespace ?? '',
-        isFresh: (name) => request.noCache || request.rebuild.includes(name),
         seal: (secret) => this.#options.farmKey.seal(secret),
         secrets: sealed,
         newId: () => newUlid(clock.now()),
       });
-      reply = await submitBuild(redis, { buildId, idempotencyKey, digest, retentionMs, modules: submitted });
-      if (reply.outcome === 'existing') return { buildId: reply.buildId, plan: graph.plan };
-      if (reply.outcome === 'accepted') return { buildId, plan: withActions(graph.plan, reply.actions) };
+      const reply = await submitBuild(redis, { buildId, idempotencyKey, digest, retentionMs, modules: submitted });
+      if (reply.outcome !== 'stale') return { buildId: reply.buildId, plan: carriedOut(graph.plan, reply.modules) };
     }
     throw new FarmError('NoCapacity', 'The catalog changed again and again while the build was planned. Try again.');
   }
@@ -128,7 +129,8 @@ export class BuildService {
         layers: Object.fromEntries(catalog.layers),
         newest: Object.fromEntries(catalog.newest),
         inFlight: Object.fromEntries([...catalog.flights.values()].map((flight) => [flight.module, offered(flight)])),
-        building: new Set(catalog.flights.keys()),
+        building: catalog.flights,
+        now: this.#options.clock.now(),
       },
       fingerprint: (secret) => farmKey.fingerprint(secret),
       options: {
@@ -175,7 +177,7 @@ function offered({ layerKey, spec }: Flight): OfferedLayer {
   return { layerKey, vms };
 }
 
-function readModules({ files, variables, strict, rebuild }: BuildRequest): readonly CompiledModule[] {
+function readModules({ files, variables, strict, only }: BuildRequest): readonly CompiledModule[] {
   const { modules, problems } = parseModules(files, { variables, strict });
   if (hasErrors(problems)) {
     const [first] = problems.filter((problem) => problem.severity === 'error');
@@ -183,14 +185,15 @@ function readModules({ files, variables, strict, rebuild }: BuildRequest): reado
     throw new FarmError('InvalidModule', sentence, { details: { problems } });
   }
   if (modules.length === 0) throw new FarmError('InvalidModule', 'There is no module in what was sent.');
-  const unknown = rebuild.find((name) => !modules.some((module) => module.name === name));
-  if (unknown !== undefined) throw new FarmError('InvalidRequest', `There is no module "${unknown}" to rebuild.`);
-  return modules;
+  return selectModules(modules, only);
 }
 
-function withActions(plan: Plan, actions: ReadonlyMap<string, Plan['modules'][number]['action']>): Plan {
-  return {
-    ...plan,
-    modules: plan.modules.map((module) => ({ ...module, action: actions.get(module.name) ?? module.action })),
-  };
+/** A plan with what became of it: others may have begun the same meanwhile, or this request was accepted before. */
+function carriedOut(plan: Plan, accepted: readonly BuildModule[]): Plan {
+  const byName = new Map(accepted.map((module) => [module.name, module]));
+  const modules = plan.modules.map((module) => {
+    const { action, layerKey, why } = byName.get(module.name) ?? module;
+    return { ...module, action, layerKey, why };
+  });
+  return { ...plan, modules };
 }

@@ -14,8 +14,6 @@ export interface SubmissionInput {
   /** Cluster of every module that is not reused. */
   readonly clusterOf: ReadonlyMap<string, string>;
   namespaceOf(cluster: string): string;
-  /** Whether a module is built whatever there is. */
-  isFresh(name: string): boolean;
   seal(secret: string): string;
   /** The values that the modules' secrets have, sealed, by name. */
   readonly secrets: Readonly<Record<string, string>>;
@@ -26,8 +24,8 @@ export interface SubmissionInput {
 export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
   const { graph, clusterOf } = input;
   const priorities = remainingSeconds(graph.plan.modules);
-  return graph.plan.modules.map(({ name, layerKey, action, dependsOn }): SubmittedModule => {
-    if (action === 'reuse') return { action, name, layerKey, dependsOn };
+  return graph.plan.modules.map(({ name, layerKey, action, why, dependsOn }): SubmittedModule => {
+    if (action === 'reuse') return { action, name, layerKey, why, dependsOn };
     const layer = graph.layers[name];
     const cluster = clusterOf.get(name);
     assert(layer?.spec && cluster, `Module "${name}" is planned and placed before it is submitted.`);
@@ -35,8 +33,9 @@ export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
       action,
       name,
       layerKey,
+      why,
       dependsOn,
-      fresh: input.isFresh(name) || layer.provisional,
+      recipeKey: layer.recipeKey,
       layerBuild: input.newId(),
       parents: layer.parents,
       cluster,

@@ -45,12 +45,13 @@ function jobsOf(modules: readonly BuildModule[], works: ReadonlyMap<string, Stor
 }
 
 function moduleView(build: StoredBuild, module: BuildModule, work: StoredWork | undefined): ModuleView {
-  const { name, layerKey, action, dependsOn } = module;
+  const { name, layerKey, action, why, dependsOn } = module;
   const result = build.results.get(name);
   return {
     name,
     layerKey,
     action,
+    why,
     state: result?.outcome ?? workState(work),
     layerBuild: module.layerBuild ?? null,
     generation: work?.generation ?? null,

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { configSchema } from '../../common/config/schema.ts';
-import type { LayerRecord } from '../../common/contracts/layers.ts';
 import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
@@ -22,6 +21,7 @@ import { advertise } from '../../common/redis/presence.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { cancelBuild, submitBuild } from '../../common/redis/submissions.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { layerRecord, layerVm } from '../../test/harness/layer-factory.ts';
 import { startRedis } from '../../test/harness/redis-server.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { type ClusterWatchOptions, sweepOnce } from './sweep-orphans.ts';
@@ -256,45 +256,56 @@ test('frees a slot when the machine is gone, which a watch tells', async () => {
 
 test('reads layers back from the cluster, and forgets those that are gone', async () => {
   const { redis } = options;
-  const record: LayerRecord = {
-    layerKey: 'k',
-    module: 'base',
-    version: 3,
-    cluster: 'lab',
-    namespace: 'slipway',
-    layerBuild: newId(),
-    generation: 1,
-    createdAt: '2026-01-01T00:00:00.000Z',
-    labels: {},
-    vms: [
-      {
-        vm: 'vm',
-        template: 't',
-        firmware: 'bios',
-        disks: [{ name: 'root', snapshot: 'snap-of-root', sizeBytes: 1, bus: 'virtio' }],
-      },
-    ],
+  const known = async () => [...(await readLayers(redis)).layers.values()].sort((a, b) => a.version - b.version);
+  const [old, renewed] = ['first', 'second'].map((name, index) =>
+    layerRecord({
+      layerKey: name,
+      recipeKey: 'first',
+      parents: ['below'],
+      version: 3 + index,
+      layerBuild: newId(),
+      vms: [layerVm('vm', `snap-of-${name}`)],
+    }),
+  );
+  if (!old || !renewed) throw new Error('Two layers were made up.');
+  for (const record of [old, renewed]) {
+    await restoreLayer(redis, record);
+    await cluster.create(RESOURCES.snapshots, {
+      metadata: metadata(record.layerBuild, { name: `snap-of-${record.layerKey}`, role: 'layer' }),
+      spec: { source: { persistentVolumeClaimName: 'root' } },
+    });
+  }
+  const shown = async () => {
+    const { items } = await cluster.list(RESOURCES.snapshots, { labels: { [LABELS.farm]: 'test' } });
+    return new Map(items.map((snapshot: VolumeSnapshot) => [snapshot.metadata?.name ?? '', snapshot]));
   };
-  await restoreLayer(redis, record);
-  const snapshot = await cluster.create(RESOURCES.snapshots, {
-    metadata: metadata(record.layerBuild, { name: 'snap-of-root', role: 'layer' }),
-    spec: { source: { persistentVolumeClaimName: 'root' } },
-  });
-  await reconcileLayers(options, new Map([['snap-of-root', snapshot]]), forever);
-  const mirrored = (await cluster.get(RESOURCES.snapshots, 'snap-of-root')) as VolumeSnapshot;
-  expect(JSON.parse(mirrored.metadata?.annotations?.[ANNOTATIONS.layer] ?? '')).toEqual(record);
+  await reconcileLayers(options, await shown(), forever);
+  const annotation = (snapshot?: VolumeSnapshot) => snapshot?.metadata?.annotations?.[ANNOTATIONS.layer] ?? '';
+  expect(JSON.parse(annotation((await shown()).get('snap-of-second')))).toEqual(renewed);
 
   await redis.flushall();
-  await reconcileLayers(options, new Map([['snap-of-root', mirrored]]), forever);
-  expect(await readLayers(redis)).toEqual([record]);
-  expect(await redis.hget(KEYS.newest, 'base')).toBe('k');
+  await reconcileLayers(options, await shown(), forever);
+  expect(await known()).toEqual([old, renewed]);
+  expect(await redis.hget(KEYS.newest, 'base')).toBe('second');
+
+  // What was written before a recipe could have several layers is the first one of its recipe.
+  const { recipeKey: _recipe, parents: _parents, ...written } = old;
+  const patch = { metadata: { annotations: { [ANNOTATIONS.layer]: JSON.stringify(written) } } };
+  await cluster.mergePatch(RESOURCES.snapshots, 'snap-of-first', patch);
+  await redis.flushall();
+  await reconcileLayers(options, await shown(), forever);
+  expect(await known()).toEqual([{ ...old, parents: [] }, renewed]);
 
   // A watch that lags does not make the farm forget; a snapshot that is gone does.
   await reconcileLayers(options, new Map(), forever);
-  expect(await readLayers(redis)).toHaveLength(1);
-  await cluster.delete(RESOURCES.snapshots, 'snap-of-root');
+  expect(await known()).toHaveLength(2);
+  await cluster.delete(RESOURCES.snapshots, 'snap-of-second');
   await reconcileLayers(options, new Map(), forever);
-  expect(await readLayers(redis)).toEqual([]);
+  expect((await known()).map(({ layerKey }) => layerKey)).toEqual(['first']);
+  expect(await redis.hget(KEYS.newest, 'base')).toBe('first');
+  await cluster.delete(RESOURCES.snapshots, 'snap-of-first');
+  await reconcileLayers(options, new Map(), forever);
+  expect(await known()).toEqual([]);
   expect(await redis.exists(KEYS.newest)).toBe(0);
 });
 

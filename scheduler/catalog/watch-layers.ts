@@ -1,4 +1,4 @@
-import { type LayerRecord, layerRecordSchema } from '../../common/contracts/layers.ts';
+import { type LayerRecord, writtenLayerSchema } from '../../common/contracts/layers.ts';
 import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
 import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
@@ -65,7 +65,8 @@ export async function reconcileLayers(
   signal: AbortSignal,
 ): Promise<void> {
   const { redis, cluster, logger } = options;
-  const records = (await readLayers(redis)).filter((record) => record.cluster === cluster.name);
+  const { layers } = await readLayers(redis);
+  const records = [...layers.values()].filter((record) => record.cluster === cluster.name);
   for (const record of records) {
     const missing = namesOf(record).filter((name) => !snapshots.has(name));
     // The watch may not show yet what was made a moment ago: ask before forgetting.
@@ -130,7 +131,7 @@ function mirroredRecords(snapshots: ReadonlyMap<string, VolumeSnapshot>): LayerR
 
 function parseRecord(text: string): LayerRecord | undefined {
   try {
-    return layerRecordSchema.safeParse(JSON.parse(text)).data;
+    return writtenLayerSchema.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { LayerRecord } from '../../common/contracts/layers.ts';
 import type { CompiledModule, NicModel } from '../../common/contracts/module/compiled.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
+import { catalogOf } from '../../test/harness/layer-factory.ts';
 import { buildRef, compiledModule, nic, shell } from '../../test/harness/module-factory.ts';
 import { PHASE_SECONDS } from './critical-path.ts';
 import { expandGraph, type GraphOptions, type GraphPlan } from './expand.ts';
@@ -48,29 +48,6 @@ function parentNames(module: CompiledModule): Set<string> {
   return new Set(module.vms.flatMap(({ source }) => (source.kind === 'buildRef' ? source.module : [])));
 }
 
-/** A catalog in which these modules of the plan have been built. */
-function catalogOf(plan: Plan, modules: readonly CompiledModule[]): Catalog {
-  const records = modules.map((module): LayerRecord => {
-    const layerKey = plan.modules.find((row) => row.name === module.name)?.layerKey ?? '';
-    const disk = { name: 'disk', snapshot: 's', sizeBytes: 20 * 2 ** 30, bus: 'virtio' } as const;
-    const vms = module.vms.map((vm) => ({ vm: vm.name, template: 't', disks: [disk], firmware: 'bios' as const }));
-    const place = {
-      cluster: 'c',
-      namespace: 'slipway',
-      layerBuild: '01',
-      generation: 1,
-      createdAt: '2026-01-01T00:00:00Z',
-    };
-    return { layerKey, module: module.name, version: 1, labels: {}, vms, ...place };
-  });
-  return {
-    layers: Object.fromEntries(records.map((record) => [record.layerKey, record])),
-    newest: Object.fromEntries(records.map((record) => [record.module, record.layerKey])),
-    inFlight: {},
-    building: new Set(),
-  };
-}
-
 describe('a plan of any acyclic graph', () => {
   test('has four jobs per VM, each after all that it waits for', () => {
     fc.assert(
@@ -111,7 +88,7 @@ describe('a plan of any acyclic graph', () => {
   test('has a critical path along dependencies that no other chain of jobs outlasts', () => {
     fc.assert(
       fc.property(partlyBuiltDag, ({ modules, built }) => {
-        const { plan } = expand(modules, catalogOf(expand(modules).plan, built));
+        const { plan } = expand(modules, catalogOf(expand(modules), built));
         const jobs = new Map(plan.modules.flatMap((row) => row.jobs.map((job) => [job.id, job])));
         const longest = new Map<string, number>();
         for (const job of jobs.values()) {
@@ -139,13 +116,18 @@ describe('a plan of any acyclic graph', () => {
     );
   });
 
-  test('reuses exactly the modules whose keys exist, and nobody waits for their jobs', () => {
+  test('reuses exactly the modules that are there with all that they stand on, and nobody waits for their jobs', () => {
     fc.assert(
       fc.property(partlyBuiltDag, ({ modules, built }) => {
-        const { plan } = expand(modules, catalogOf(expand(modules).plan, built));
+        const { plan } = expand(modules, catalogOf(expand(modules), built));
         const reused = plan.modules.filter((row) => row.action === 'reuse').map((row) => row.name);
-        expect(reused.sort()).toEqual(built.map((module) => module.name).sort());
-        const left = modules.filter((module) => !built.includes(module));
+        const whole = new Set<string>();
+        for (const module of modules) {
+          const isWhole = built.includes(module) && [...parentNames(module)].every((name) => whole.has(name));
+          if (isWhole) whole.add(module.name);
+        }
+        expect(reused.sort()).toEqual([...whole].sort());
+        const left = modules.filter((module) => !whole.has(module.name));
         expect(plan.totals.jobs).toBe(4 * left.reduce((sum, module) => sum + module.vms.length, 0));
         const ids = new Set(plan.modules.flatMap((row) => row.jobs.map((job) => job.id)));
         expect(
@@ -160,7 +142,7 @@ describe('what is done about a module', () => {
   const base = compiledModule({ name: 'base', vms: [{ steps: [shell('one')] }] });
   const web = compiledModule({ name: 'web', vms: [{ source: buildRef('base') }] });
   const actions = (plan: Plan) => Object.fromEntries(plan.modules.map((row) => [row.name, row.action]));
-  const catalog = catalogOf(expand([base, web]).plan, [base, web]);
+  const catalog = catalogOf(expand([base, web]), [base, web]);
 
   test('a change in a module builds what is above it anew, through the keys alone', () => {
     expect(actions(expand([base, web], catalog).plan)).toEqual({ base: 'reuse', web: 'reuse' });
@@ -168,13 +150,8 @@ describe('what is done about a module', () => {
     expect(actions(expand([changed, web], catalog).plan)).toEqual({ base: 'build', web: 'build' });
   });
 
-  test('--rebuild builds the named module, --no-cache every one', () => {
-    expect(actions(expand([base, web], catalog, { rebuild: ['base'] }).plan)).toEqual({ base: 'build', web: 'reuse' });
-    expect(actions(expand([base, web], catalog, { noCache: true }).plan)).toEqual({ base: 'build', web: 'build' });
-  });
-
   test('a layer that is being built is joined, and has no jobs of its own', () => {
-    const building = new Set([expand([base]).layers['base']?.layerKey ?? '']);
+    const building = new Map([[expand([base]).layers['base']?.layerKey ?? '', { isBegun: true }]]);
     const { plan } = expand([base, web], { ...EMPTY_CATALOG, building });
     expect(actions(plan)).toEqual({ base: 'join', web: 'build' });
     expect(plan.modules.map((row) => row.jobs.length)).toEqual([0, 4]);
@@ -213,7 +190,7 @@ describe('what is done about a module', () => {
       name: 'base',
       vms: [{ source: { kind: 'url', url, credentials: null, checksum: null } }],
     });
-    const again = expand([loose, web], catalogOf(expand([loose, web]).plan, [loose, web]));
+    const again = expand([loose, web], catalogOf(expand([loose, web]), [loose, web]));
     expect(actions(again.plan)).toEqual({ base: 'build', web: 'build' });
     expect(again.layers['web']?.provisional).toBe(true);
     expect(again.plan.warnings).toEqual([
@@ -231,9 +208,9 @@ describe('what is done about a module', () => {
     expect(keys(first).filter((key) => keys(second).includes(key))).toEqual([]);
     expect(keys(build([base], 'one'))).toEqual(keys(build([base], 'two')));
     // Without `base` in the submission, only what stands on its newest version is reused.
-    const built = catalogOf(first.plan, [golden, web]);
+    const built = catalogOf(first, [golden, web]);
     expect(actions(build([web], 'three', built).plan)).toEqual({ web: 'reuse' });
-    const again = catalogOf(second.plan, [golden]);
+    const again = catalogOf(second, [golden]);
     const both = { ...built, newest: again.newest, layers: { ...built.layers, ...again.layers } };
     expect(actions(build([web], 'three', both).plan)).toEqual({ web: 'build' });
   });
@@ -241,7 +218,7 @@ describe('what is done about a module', () => {
   test('a parent that somebody else is building for the first time is waited for, not unknown', () => {
     const disk = { name: 'disk', sizeBytes: 0, bus: 'virtio' } as const;
     const inFlight = { base: { layerKey: 'k0', vms: [{ vm: 'main', firmware: 'bios' as const, disks: [disk] }] } };
-    const { layers } = expand([web], { ...EMPTY_CATALOG, inFlight, building: new Set(['k0']) });
+    const { layers } = expand([web], { ...EMPTY_CATALOG, inFlight, building: new Map([['k0', { isBegun: true }]]) });
     expect(layers['web']).toMatchObject({ action: 'build', parents: ['k0'], provisional: false });
     expect(layers['web']?.spec?.vms[0]?.disks[0]).toMatchObject({
       sizeBytes: null,

@@ -3,18 +3,19 @@ import type { LayerSpec } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { notYetSupported } from '../../common/contracts/module/not-yet-supported.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
-import { own } from '../../common/contracts/own.ts';
 import type { Plan, PlanModule } from '../../common/contracts/plans.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { type Candidate, type Choice, chooseLayer } from './choose-layer.ts';
 import { criticalPath } from './critical-path.ts';
 import type { ParentVm } from './disks.ts';
 import type { Catalog, Facts } from './facts.ts';
 import { type Finding, planningError, problemOf } from './findings.ts';
-import { layerKey } from './layer-key.ts';
+import { indexLayers, type KnownLayers } from './known-layers.ts';
+import { recipeKey } from './layer-key.ts';
 import { planLayer } from './layer-plan.ts';
 import { type ClusterLimits, limitFindings } from './limits.ts';
-import { parentsOf } from './parents.ts';
+import { type ModuleParents, parentsOf } from './parents.ts';
 import { phaseJobs, snapshotJobIds } from './phase-jobs.ts';
 import { type ResolvedModule, resolveReferences } from './references.ts';
 
@@ -36,7 +37,7 @@ export interface GraphInput {
 export interface GraphOptions {
   /** Builds every module, whatever there is. */
   readonly noCache?: boolean;
-  /** Names of modules to build whatever there is. Their keys do not change, so their dependents may still be reused. */
+  /** Names of modules to build whatever there is: they get new layers, so what starts from them is built too. */
   readonly rebuild?: readonly string[];
   /** Without them nothing exceeds limits. */
   readonly limits?: ClusterLimits;
@@ -52,6 +53,7 @@ export interface LayerPlan {
    */
   readonly spec: LayerSpec | null;
   readonly layerKey: string;
+  readonly recipeKey: string;
   /** The content of some source is not known, so the layer is neither reused nor joined. */
   readonly provisional: boolean;
   readonly action: Action;
@@ -88,7 +90,8 @@ export function surveyGraph(input: GraphInput): GraphSurvey {
   const { catalog, options: { unknownParents = 'error', rebuild = [] } = {} } = input;
   checkRebuild(rebuild, input.modules);
   const resolved = resolveReferences(input.modules, { catalog, unknownParents });
-  const survey: Survey = { input, problems: [...resolved.problems], planned: new Map(), builders: new Map() };
+  const known = indexLayers(catalog);
+  const survey: Survey = { input, known, problems: [...resolved.problems], planned: new Map(), built: new Map() };
   const entries = resolved.modules.map((module) => planModule(module, survey));
   const modules = entries.map(({ row }) => row);
   const jobs = modules.flatMap((module) => module.jobs);
@@ -97,7 +100,10 @@ export function surveyGraph(input: GraphInput): GraphSurvey {
       modules,
       criticalPath: criticalPath(jobs),
       totals: { modules: modules.length, jobs: jobs.length },
-      warnings: survey.problems.filter(({ severity }) => severity === 'warning').map(({ message }) => message),
+      warnings: [
+        ...survey.problems.filter(({ severity }) => severity === 'warning').map(({ message }) => message),
+        ...leftBehind(survey),
+      ],
     },
     layers: Object.fromEntries(entries.map(({ row, layer }) => [row.name, layer])),
     problems: survey.problems,
@@ -106,11 +112,12 @@ export function surveyGraph(input: GraphInput): GraphSurvey {
 
 interface Survey {
   readonly input: GraphInput;
+  readonly known: KnownLayers;
   readonly problems: Problem[];
   /** The modules planned so far, by name; parents come before their children. */
   readonly planned: Map<string, PlannedModule>;
-  /** Which module of the plan builds a layerKey: a second one with the same key joins it. */
-  readonly builders: Map<string, CompiledModule>;
+  /** Which module of the plan builds a layer of a recipe, by recipeKey: a second one of that recipe joins it. */
+  readonly built: Map<string, { readonly module: CompiledModule; readonly layerKey: string }>;
 }
 
 interface PlannedModule {
@@ -124,19 +131,24 @@ function planModule(resolved: ResolvedModule, survey: Survey): PlannedModule {
   const { module } = resolved;
   const { facts, fingerprint, nonce, options } = survey.input;
   const parents = parentsOf(resolved, survey.planned);
-  const { layerKey: key, unresolved } = layerKey(module, { facts, parents: parents.vms, fingerprint, nonce });
+  const { recipeKey: recipe, unresolved } = recipeKey(module, { facts, parents: parents.vms, fingerprint, nonce });
   const provisional = parents.provisional || unresolved.length > 0;
-  const action = decide({ name: module.name, key, provisional }, survey);
-  if (action === 'build') survey.builders.set(key, module);
+  const whyNew = whyBuilt(module, { parents, unresolved }, survey);
+  const { action, layerKey, why } = choose({ module, recipeKey: recipe, provisional, whyNew }, survey);
+  if (action === 'build') survey.built.set(recipe, { module, layerKey });
 
-  const { spec, offered, findings } = planLayer({ module, layerKey: key, facts, parents: parents.vms });
+  const { spec, offered, findings } = planLayer({ module, layerKey, facts, parents: parents.vms });
   const limits = action === 'build' ? limitFindings(spec.vms, options?.limits ?? {}) : [];
   report(module, { findings: [...findings, ...limits], unresolved }, survey.problems);
   const waitsFor = new Set(parents.modules.flatMap((name) => snapshotsOf(name, survey)));
   const jobs = action === 'build' ? phaseJobs(module, [...waitsFor]) : [];
   const planned: PlannedModule = {
-    row: { name: module.name, layerKey: key, action, dependsOn: [...parents.modules], jobs },
-    layer: { spec: parents.known ? spec : null, layerKey: key, provisional, action, parents: parents.layerKeys },
+    row: { name: module.name, layerKey, action, why, dependsOn: [...parents.modules], jobs },
+    layer: {
+      ...{ layerKey, recipeKey: recipe, provisional, action },
+      spec: parents.known ? spec : null,
+      parents: parents.layerKeys,
+    },
     offered,
   };
   survey.planned.set(module.name, planned);
@@ -151,24 +163,52 @@ function checkRebuild(rebuild: readonly string[], modules: readonly CompiledModu
   throw new FarmError('InvalidRequest', `There is no module "${wrong}" to rebuild${didYouMean(wrong, [...names])}`);
 }
 
-interface Candidate {
-  readonly name: string;
-  readonly key: string;
-  readonly provisional: boolean;
+function choose(candidate: Candidate, { input, known, built }: Survey): Choice {
+  const { noCache = false, rebuild = [] } = input.options ?? {};
+  return chooseLayer(candidate, { catalog: input.catalog, known, built, noCache, rebuild });
 }
 
-function decide({ name, key, provisional }: Candidate, { input, builders }: Survey): Action {
-  const { catalog, options = {} } = input;
-  if (builders.has(key)) return 'join';
-  if (provisional || options.noCache || options.rebuild?.includes(name)) return 'build';
-  if (own(catalog.layers, key)) return 'reuse';
-  return catalog.building.has(key) ? 'join' : 'build';
+/** Why a module is built of whose recipe there is no layer. */
+function whyBuilt(
+  { name, vms }: CompiledModule,
+  { parents, unresolved }: { readonly parents: ModuleParents; readonly unresolved: readonly string[] },
+  { known, planned }: Survey,
+): string {
+  const made = parents.modules.find((parent) => planned.get(parent)?.row.action !== 'reuse');
+  if (made !== undefined) return `parent ${made} is ${known.currentOf(made) ? 'rebuilt' : 'built'}`;
+  if (unresolved.length > 0) return 'nobody can tell whether its content is still the same';
+  const current = known.currentOf(name);
+  if (!current) return 'not built yet';
+  const image = `${name}:${current.version}`;
+  for (const { name: vm, source } of vms) {
+    if (source.kind !== 'buildRef' || current.parents.length === 0) continue;
+    const parent = parents.vms.get(vm)?.layerKey ?? '';
+    if (!current.parents.includes(parent)) return `parent ${source.module} is not the one of ${image}`;
+  }
+  return `changed since ${image}`;
+}
+
+const MAX_NAMED = 5;
+
+/** What stands on layers that the plan replaces and is not among its modules: it stays as it is. */
+function leftBehind({ planned, known }: Survey): string[] {
+  return [...planned.values()].flatMap(({ row }) => {
+    const former = row.action === 'reuse' ? undefined : known.currentOf(row.name);
+    if (!former || former.layerKey === row.layerKey) return [];
+    const left = known.standingOn(former.layerKey).filter(({ module }) => !planned.has(module));
+    if (left.length === 0) return [];
+    const names = left.slice(0, MAX_NAMED).map(({ module, version }) => `${module}:${version}`);
+    const more = left.length > MAX_NAMED ? ` and ${left.length - MAX_NAMED} more` : '';
+    const verb = left.length === 1 ? 'stays as it is and stands' : 'stay as they are and stand';
+    return [`${names.join(', ')}${more} ${verb} on ${former.module}:${former.version}, which this build replaces`];
+  });
 }
 
 /** The snapshot jobs in this plan that make the layer of a module; none when the plan does not build it. */
-function snapshotsOf(name: string, { planned, builders }: Survey): string[] {
-  const builder = builders.get(planned.get(name)?.row.layerKey ?? '');
-  return builder ? snapshotJobIds(builder) : [];
+function snapshotsOf(name: string, { planned, built }: Survey): string[] {
+  const { layerKey, recipeKey: recipe = '' } = planned.get(name)?.layer ?? {};
+  const builder = built.get(recipe);
+  return builder && builder.layerKey === layerKey ? snapshotJobIds(builder.module) : [];
 }
 
 interface Found {

@@ -52,12 +52,14 @@ export interface Catalog {
   readonly newest: Readonly<Record<string, string>>;
   /** What others are building now, by module name: a module that was never built before is waited for. */
   readonly inFlight: Readonly<Record<string, OfferedLayer>>;
-  /** The layerKeys being built now. */
-  readonly building: ReadonlySet<string>;
+  /** The layerKeys being built now, and whether some of the work has been done. */
+  readonly building: ReadonlyMap<string, { readonly isBegun: boolean }>;
+  /** When it was read (ms since the Unix epoch): ages count until then. */
+  readonly now: number;
 }
 
 /** The catalog of no farm: everything is to be built. */
-export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, inFlight: {}, building: new Set() };
+export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, inFlight: {}, building: new Map(), now: 0 };
 
 /** What has to be resolved before planning, because no checksum says what it is. No duplicates. */
 export interface LooseEnds {

@@ -25,12 +25,12 @@ const source: VariantRules<VmSource> = {
   by: 'kind',
   variants: {
     /** Credentials are out, here and below: what is behind the URL decides, not who asks for it. */
-    url: { fields: { kind: 'in', url: 'source', credentials: 'out', checksum: 'source' } },
+    url: { fields: { kind: 'in', url: 'source', credentials: 'out', checksum: 'source', maxAgeMs: 'out' } },
     blank: { fields: { kind: 'in' } },
     buildRef: { fields: { kind: 'in', module: 'parent', vm: 'parent', namespace: 'parent' } },
-    containerDisk: { fields: { kind: 'in', image: 'source' } },
-    /** Never known, so never reused: see `claimIdentity`. */
-    sourcePvc: { fields: { kind: 'in', name: 'source', namespace: 'source' } },
+    containerDisk: { fields: { kind: 'in', image: 'source', maxAgeMs: 'out' } },
+    /** Never known, so reused for `maxAge` at most: see `claimIdentity`. */
+    sourcePvc: { fields: { kind: 'in', name: 'source', namespace: 'source', maxAgeMs: 'out' } },
   },
 };
 
@@ -55,7 +55,7 @@ const vm: FieldRules<CompiledVm> = {
     source,
     resources,
     disks: { each: { fields: { name: 'in', sizeBytes: 'in', bus: 'in', storageClass: 'in' } } },
-    isos: { each: { fields: { url: 'source', credentials: 'out', checksum: 'source' } } },
+    isos: { each: { fields: { url: 'source', credentials: 'out', checksum: 'source', maxAgeMs: 'out' } } },
     floppy: 'in',
     firmware: {
       by: 'kind',
@@ -122,6 +122,8 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     timeoutMs: 'out',
     retries: 'out',
     isoCacheTtlMs: 'out',
+    /** It decides when a layer is made anew, not which: see `chooseLayer`. */
+    maxAgeMs: 'out',
     namespace: 'out',
     namespacePrefix: 'out',
     /** The values stand in the texts that refer to them. */

@@ -6,7 +6,7 @@ import { buildRef, compiledModule, compiledVm, NO_FACTS, nic, shell } from '../.
 import { canonicalJson, type Json } from './canonical-json.ts';
 import { KEY_FIELDS } from './key-fields.ts';
 import type { AnyRule } from './key-rule.ts';
-import { layerKey } from './layer-key.ts';
+import { recipeKey } from './layer-key.ts';
 
 const SHA256 = { algorithm: 'sha256', hex: 'a'.repeat(64) } as const;
 const REFERENCE = { kind: 'Secret', name: 'answers', key: 'text', optional: false } as const;
@@ -31,11 +31,17 @@ const FULL = compiledModule({
   namespace: 'labs',
   notYetSupported: [{ path: 'vms[0].isos', message: 'not yet', file: 'a.yaml', line: 1, column: 1 }],
   vms: [
-    fullVm('url', { kind: 'url', url: 'https://images.example/a.qcow2', credentials: null, checksum: null }),
+    fullVm('url', {
+      kind: 'url',
+      url: 'https://images.example/a.qcow2',
+      credentials: null,
+      checksum: null,
+      maxAgeMs: 1,
+    }),
     { name: 'blank', firmware: { kind: 'bios' } },
     { name: 'child', source: buildRef('parent', 'main') },
-    { name: 'container', source: { kind: 'containerDisk', image: 'quay.io/images/a:1' } },
-    { name: 'volume', source: { kind: 'sourcePvc', name: 'golden', namespace: 'images' } },
+    { name: 'container', source: { kind: 'containerDisk', image: 'quay.io/images/a:1', maxAgeMs: 1 } },
+    { name: 'volume', source: { kind: 'sourcePvc', name: 'golden', namespace: 'images', maxAgeMs: 1 } },
   ],
 });
 
@@ -48,7 +54,7 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
     name,
     source,
     disks: [{ name: 'disk', sizeBytes: 2 ** 34, bus: 'scsi', storageClass: 'fast' }],
-    isos: [{ url: 'https://images.example/a.iso', credentials: null, checksum: null }],
+    isos: [{ url: 'https://images.example/a.iso', credentials: null, checksum: null, maxAgeMs: 1 }],
     floppy: ['answers.cfg'],
     firmware: { kind: 'efi', secureBoot: false, tpm: false },
     cpuModel: 'host-model',
@@ -97,7 +103,7 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
 function keyOf(module: CompiledModule, parent = { layerKey: 'p'.repeat(64), vm: 'main' }): string {
   const parents = new Map(['child', 'child~'].map((vm) => [vm, parent]));
   const fingerprint = (secret: string) => `hmac(${secret.length}${secret.at(-1)})`;
-  return layerKey(module, { facts: NO_FACTS, parents, fingerprint }).layerKey;
+  return recipeKey(module, { facts: NO_FACTS, parents, fingerprint }).recipeKey;
 }
 
 interface Leaf {
@@ -168,11 +174,14 @@ describe('what decides a layerKey', () => {
           '.timeoutMs',
           '.retries',
           '.isoCacheTtlMs',
+          '.maxAgeMs',
           '.namespace',
           '.namespacePrefix',
         ],
         ...['.secrets', '.notYetSupported', '.buildOverrides.vms[].resources'],
         ...['.files[](url).credentials', '.vms[].isos[].credentials', '.vms[].source(url).credentials'],
+        ...['url', 'containerDisk', 'sourcePvc'].map((kind) => `.vms[].source(${kind}).maxAgeMs`),
+        '.vms[].isos[].maxAgeMs',
         ...['.vms[].communicator.sshTimeoutMs', '.vms[].shutdownTimeoutMs', '.vms[].invisible'],
         ...['.vms[].cloudInit.userDataFrom.optional', '.vms[].communicator.sshPrivateKeySecret.optional'],
         ...['.vms[].steps[](shell).scriptFrom.optional', '.vms[].steps[](file).source.optional'],
@@ -212,13 +221,13 @@ describe('what decides a layerKey', () => {
     const url = 'https://images.example/latest';
     const module = compiledModule({ vms: [{ source: { kind: 'url', url, credentials: null, checksum: null } }] });
     const resolve = (identity: string | null) =>
-      layerKey(module, {
+      recipeKey(module, {
         facts: { ...NO_FACTS, sources: { [url]: { identity } } },
         parents: new Map(),
         fingerprint: String,
       });
     expect(resolve('etag-1').unresolved).toEqual([]);
-    expect(resolve('etag-2').layerKey).not.toBe(resolve('etag-1').layerKey);
+    expect(resolve('etag-2').recipeKey).not.toBe(resolve('etag-1').recipeKey);
     expect(resolve(null).unresolved).toEqual([url]);
   });
 
@@ -227,11 +236,11 @@ describe('what decides a layerKey', () => {
       const scriptFrom = { kind: 'ConfigMap', name, key: 'setup.sh', optional: false } as const;
       const module = compiledModule({ vms: [{ steps: [{ ...shell(''), scriptFrom }] }] });
       const objects = { [`ConfigMap "${name}" key "setup.sh"`]: identity };
-      return layerKey(module, { facts: { ...NO_FACTS, objects }, parents: new Map(), fingerprint: String });
+      return recipeKey(module, { facts: { ...NO_FACTS, objects }, parents: new Map(), fingerprint: String });
     };
     expect(keyed('scripts', 'sha256:aa')).toEqual({ ...keyed('renamed', 'sha256:aa'), unresolved: [] });
-    expect(keyed('scripts', 'sha256:ab').layerKey).not.toBe(keyed('scripts', 'sha256:aa').layerKey);
-    expect(keyed('scripts', 'absent').layerKey).not.toBe(keyed('scripts', 'sha256:aa').layerKey);
+    expect(keyed('scripts', 'sha256:ab').recipeKey).not.toBe(keyed('scripts', 'sha256:aa').recipeKey);
+    expect(keyed('scripts', 'absent').recipeKey).not.toBe(keyed('scripts', 'sha256:aa').recipeKey);
     expect(keyed('scripts', null).unresolved).toEqual(['ConfigMap "scripts" key "setup.sh"']);
   });
 
@@ -245,7 +254,7 @@ describe('what decides a layerKey', () => {
     vi.doUnmock('./key-fields.ts');
     const isSame = (module: CompiledModule) => {
       const input = { facts: NO_FACTS, parents: new Map(), fingerprint: String };
-      return raised.layerKey(module, input).layerKey === layerKey(module, input).layerKey;
+      return raised.recipeKey(module, input).recipeKey === recipeKey(module, input).recipeKey;
     };
     const reboot = { type: 'reboot', name: null, timeoutMs: null, command: 'reboot' } as const;
     expect(isSame(compiledModule({ vms: [{ steps: [reboot] }] }))).toBe(true);
@@ -267,7 +276,7 @@ describe('what decides a layerKey', () => {
     const withPassword = (sshPassword: string) =>
       compiledModule({ vms: [{ communicator: { ...compiledVm().communicator, sshPassword } }] });
     const input = { facts: NO_FACTS, parents: new Map(), fingerprint: () => 'same' };
-    expect(layerKey(withPassword('a'), input)).toEqual(layerKey(withPassword('b'), input));
+    expect(recipeKey(withPassword('a'), input)).toEqual(recipeKey(withPassword('b'), input));
     expect(keyOf(withPassword('a'))).not.toBe(keyOf(withPassword('b')));
   });
 
@@ -283,7 +292,7 @@ describe('what decides a layerKey', () => {
       return compiledModule({ vms: [vm], files: [{ name: 'f', kind: 'inline', content: text }] });
     };
     const key = (module: CompiledModule, secrets: Record<string, string>) =>
-      layerKey(module, {
+      recipeKey(module, {
         facts: { ...NO_FACTS, secrets },
         parents: new Map(),
         fingerprint: String,
@@ -296,7 +305,7 @@ describe('what decides a layerKey', () => {
       key(using('a', '!'), { a: 'print of x' }),
       key(compiledModule({ vms: [{ bootCommand: ['print of x'] }] }), {}),
     ]) {
-      expect(other.layerKey).not.toBe(first.layerKey);
+      expect(other.recipeKey).not.toBe(first.recipeKey);
     }
     expect(key(using('a'), {}).unresolved).toEqual(['the secret "a"']);
   });

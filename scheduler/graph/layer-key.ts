@@ -23,7 +23,7 @@ export interface ParentReference {
   readonly vm: string;
 }
 
-export interface LayerKeyInput {
+export interface RecipeKeyInput {
   readonly facts: Facts;
   /** What each VM with a `buildRef` starts from, by the name of the VM. */
   readonly parents: ReadonlyMap<string, ParentReference>;
@@ -33,25 +33,33 @@ export interface LayerKeyInput {
   readonly nonce?: string | undefined;
 }
 
-export interface LayerKey {
+export interface RecipeKey {
   /** SHA-256 in lower-case hexadecimal. */
-  readonly layerKey: string;
+  readonly recipeKey: string;
   /** URLs, names and secrets of what has a content that is not known: the key is provisional when there are any. */
   readonly unresolved: readonly string[];
 }
 
-/** The identity of the layer that a module makes; `KEY_FIELDS` says what decides it. */
-export function layerKey(module: CompiledModule, input: LayerKeyInput): LayerKey {
+/**
+ * What a module says of its layer: all layers made from the same recipe have this key. It is also the layerKey of the
+ * first of them; `KEY_FIELDS` says what decides it.
+ */
+export function recipeKey(module: CompiledModule, input: RecipeKeyInput): RecipeKey {
   const unresolved = new Set<string>();
   const projected = project(KEY_FIELDS as AnyRule, module, { input, unresolved });
   const types = new Set(module.vms.flatMap((vm) => vm.steps.map((step) => step.type)));
   const steps = Object.fromEntries([...types].map((type) => [type, STEP_VERSIONS[type]]));
   const text = canonicalJson({ schema: KEY_SCHEMA, steps, module: projected });
-  return { layerKey: sha256(text), unresolved: [...unresolved] };
+  return { recipeKey: sha256(text), unresolved: [...unresolved] };
+}
+
+/** The layerKey of the layer that is made from a recipe when the one with this layerKey is not to be used any more. */
+export function nextLayerKey(recipe: string, layerKey: string): string {
+  return sha256(canonicalJson({ recipe, after: layerKey }));
 }
 
 interface Walk {
-  readonly input: LayerKeyInput;
+  readonly input: RecipeKeyInput;
   readonly unresolved: Set<string>;
   /** Name of the VM that is being walked. */
   readonly vm?: string;
@@ -121,7 +129,8 @@ function isNaming(rule: AnyRule): rule is Naming {
 
 function contentKey(rule: Naming, object: Fields, { input, unresolved }: Walk): string {
   const { name, identity, provisional } = contentOf(rule, object, input.facts);
-  if (!provisional) return identity;
+  // With a `maxAge` it counts as unchanged until a layer made from it is too old.
+  if (!provisional || object['maxAgeMs'] !== undefined) return identity;
   unresolved.add(name);
   return input.nonce === undefined ? identity : `${identity} ${input.nonce}`;
 }

@@ -1,6 +1,7 @@
 import { Router } from 'express';
 import type { Redis } from 'ioredis';
-import { readLayers } from '../../common/redis/layers.ts';
+import type { ImageView, LayerRecord } from '../../common/contracts/layers.ts';
+import { type FinishedLayers, readLayers } from '../../common/redis/layers.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
 import { clusterView, type KnownCluster } from './cluster-views.ts';
 import { imagesQuerySchema, writeCursor } from './requests.ts';
@@ -20,14 +21,15 @@ export function catalogRoutes({ redis, queues, clusters }: CatalogRoutesOptions)
 
   router.get('/images', async (request, response) => {
     const { limit, cursor } = imagesQuerySchema.parse(request.query);
-    const rows = (await readLayers(redis))
+    const { layers, newest } = await readLayers(redis);
+    const rows = [...layers.values()]
       .map((image) => ({ image, position: [image.createdAt, image.layerKey] as const }))
       .toSorted((a, b) => compare(b.position, a.position))
       .filter(({ position }) => cursor === undefined || compare(position, cursor) < 0);
     const page = rows.slice(0, limit);
     const last = page.at(-1)?.position;
     response.json({
-      images: page.map(({ image }) => image),
+      images: page.map(({ image }) => imageView(image, { layers, newest })),
       nextCursor: last && rows.length > limit ? writeCursor(last) : null,
     });
   });
@@ -36,6 +38,15 @@ export function catalogRoutes({ redis, queues, clusters }: CatalogRoutesOptions)
     response.json({ clusters: await Promise.all(clusters.map((cluster) => clusterView({ redis, queues }, cluster))) });
   });
   return router;
+}
+
+function imageView(record: LayerRecord, { layers, newest }: FinishedLayers): ImageView {
+  const isCurrent = ({ module, layerKey }: LayerRecord) => newest.get(module) === layerKey;
+  const standsOn = record.parents.flatMap((key) => {
+    const parent = layers.get(key);
+    return parent ? [{ module: parent.module, version: parent.version, current: isCurrent(parent) }] : [];
+  });
+  return { ...record, current: isCurrent(record), standsOn };
 }
 
 function compare(a: Position, b: Position): number {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { buildSummarySchema, buildViewSchema, clusterViewSchema } from '../../common/contracts/builds.ts';
 import { farmEventSchema } from '../../common/contracts/events.ts';
-import { layerRecordSchema } from '../../common/contracts/layers.ts';
+import { imageViewSchema } from '../../common/contracts/layers.ts';
 import { planSchema } from '../../common/contracts/plans.ts';
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
 import {
@@ -155,7 +155,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/api/v1/images',
     summary: 'The finished layers, newest first.',
     role: 'viewer',
-    answers: { 200: { schema: z.object({ images: z.array(layerRecordSchema), nextCursor }) } },
+    answers: { 200: { schema: z.object({ images: z.array(imageViewSchema), nextCursor }) } },
     query: requests.imagesQuerySchema,
   },
   {

@@ -8,12 +8,14 @@ interface SubmissionQuery {
   readonly noCache: boolean;
   /** Names, separated by commas. */
   readonly rebuild: string;
+  /** As `rebuild`. */
+  readonly only: string;
   readonly strict: boolean;
 }
 
 /** Reads a submission: modules as YAML or JSON documents, or `{files, variables}`. @throws InvalidRequest */
-export function readSubmission(request: Request, { noCache, rebuild, strict }: SubmissionQuery): BuildRequest {
-  const options = { noCache, strict, rebuild: rebuild.split(',').filter((name) => name !== '') };
+export function readSubmission(request: Request, { noCache, rebuild, only, strict }: SubmissionQuery): BuildRequest {
+  const options = { noCache, strict, rebuild: namesIn(rebuild), only: namesIn(only) };
   const text = z.string().safeParse(request.body).data ?? '';
   if (text.trim() === '')
     throw new FarmError('InvalidRequest', 'The request has no body: send modules as YAML or JSON.');
@@ -23,6 +25,10 @@ export function readSubmission(request: Request, { noCache, rebuild, strict }: S
     return { ...submissionSchema.parse(body), ...options };
   }
   return { files: [{ path: 'request.json', text }], variables: {}, ...options };
+}
+
+function namesIn(list: string): string[] {
+  return list.split(',').filter((name) => name !== '');
 }
 
 function parseJson(text: string): unknown {

@@ -18,7 +18,14 @@ const flag = z.stringbool().default(false);
 
 const planQuery = {
   noCache: flag.describe('Build everything, even what is there.'),
-  rebuild: z.string().default('').describe('Names of modules to build even if their layers are there, with commas.'),
+  rebuild: z
+    .string()
+    .default('')
+    .describe('Names of modules to build even if their layers are there, with commas; what starts from them follows.'),
+  only: z
+    .string()
+    .default('')
+    .describe('Names of modules, with commas: build these and what they start from, and leave the others alone.'),
   strict: flag.describe('Take warnings about the modules for errors.'),
 };
 

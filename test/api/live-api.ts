@@ -85,13 +85,14 @@ export async function startApi(
   const store = createPhaseStore({ redis, notices });
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
   const clock = systemClock;
+  let aheadMs = 0;
   const agent = createGuardedAgent({ allowPrivateAddresses: false });
   const metrics = createMetrics();
   const farmKey = createFarmKey('key');
   const builds = new BuildService({
     redis,
     agent,
-    clock,
+    clock: { ...clock, now: () => clock.now() + aheadMs },
     farmKey,
     clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined } }],
     retentionMs: 60_000,
@@ -122,6 +123,10 @@ export async function startApi(
     liveScreenshot: async () => null,
   });
   const { url, cut } = await listen(resources, app);
+  /** Who is not heard of for some seconds counts as gone. */
+  const advertiseWorkers = async () => {
+    for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
+  };
   /** Starts whatever is ready. */
   const startReady = async (): Promise<PhaseClaim[]> => {
     const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
@@ -152,9 +157,14 @@ export async function startApi(
     reset: async () => {
       await redis.flushall();
       lines.length = 0;
-      for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
+      aheadMs = 0;
+      await advertiseWorkers();
     },
     store,
+    /** Lets time pass for who plans. */
+    pass: (ms: number) => {
+      aheadMs += ms;
+    },
     /** A token of a role, made anew. */
     tokenOf: async (role: Role) => (await client.createToken({ role, name: `the-${role}` })).token,
     as: (token: string) => new FarmClient({ url, token }),
@@ -162,6 +172,7 @@ export async function startApi(
     finish,
     /** Executes whatever becomes ready, and shows every claim, until nothing does or a phase begins: then its claim. */
     work: async ({ until, onClaim }: Work = {}): Promise<PhaseClaim | undefined> => {
+      await advertiseWorkers();
       for (let claims = await startReady(); claims.length > 0; claims = await startReady()) {
         for (const claim of claims) {
           onClaim?.(claim);

@@ -55,7 +55,6 @@ function submit(modules: readonly CompiledModule[]): SubmittedModule[] {
     graph,
     clusterOf: new Map(modules.map(({ name }) => [name, CLUSTER])),
     namespaceOf: () => 'slipway',
-    isFresh: () => false,
     secrets: {},
     seal: fingerprint,
     newId: () => String(++ids).padStart(26, '0'),

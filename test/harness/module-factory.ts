@@ -29,6 +29,7 @@ export function compiledModule(given: GivenModule = {}): CompiledModule {
     timeoutMs: 1_800_000,
     retries: 0,
     isoCacheTtlMs: 86_400_000,
+    maxAgeMs: null,
     namespace: null,
     namespacePrefix: 'vm-',
     secrets: [],

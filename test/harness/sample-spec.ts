@@ -14,7 +14,8 @@ export interface SampleModule {
   readonly parents?: readonly { readonly name: string; readonly layerKey: string }[];
   readonly retries?: number;
   readonly timeoutMs?: number;
-  readonly fresh?: boolean;
+  /** @defaultValue layerKey */
+  readonly recipeKey?: string;
   readonly cluster?: string;
   /** Sealed, by name. */
   readonly secrets?: Readonly<Record<string, string>>;
@@ -22,13 +23,14 @@ export interface SampleModule {
 
 /** A module of blank VMs with one core and 1 GiB each, as the planner would submit it. */
 export function sampleModule(sample: SampleModule): BuiltModule {
-  const { name, layerKey, layerBuild, parents = [], fresh = false, cluster = 'lab' } = sample;
+  const { name, layerKey, layerBuild, parents = [], recipeKey = sample.layerKey, cluster = 'lab' } = sample;
   return {
     action: 'build',
     name,
     layerKey,
+    recipeKey,
+    why: 'not built yet',
     layerBuild,
-    fresh,
     cluster,
     namespace: 'slipway',
     priority: 1,

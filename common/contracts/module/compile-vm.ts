@@ -30,7 +30,11 @@ export function compileVm(vm: VmBody, { automaticSubnet, isManifest }: VmSurroun
     source,
     resources: compileResources(vm.resources ?? {}),
     disks: compileDisks(vm),
-    isos: (vm.isos ?? []).map(({ url, checksum }) => ({ ...url, checksum: checksum ?? null })),
+    isos: (vm.isos ?? []).map(({ url, checksum, maxAge }) => ({
+      ...url,
+      checksum: checksum ?? null,
+      ...aging(maxAge),
+    })),
     floppy: (vm.floppy?.files ?? []).map((file) => file.name),
     firmware: vm.efiFirmware
       ? { kind: 'efi', secureBoot: vm.efiFirmware.secureBoot ?? false, tpm: vm.efiFirmware.tpm ?? false }
@@ -74,14 +78,19 @@ export function compileNic(nic: NicBody, model: NicModel | null): Nic {
 }
 
 function compileSource(source: VmBody['source']): VmSource {
-  if (source.url !== undefined) return { kind: 'url', ...source.url, checksum: source.checksum ?? null };
-  if (source.containerDisk !== undefined) return { kind: 'containerDisk', image: source.containerDisk };
+  const age = aging(source.maxAge);
+  if (source.url !== undefined) return { kind: 'url', ...source.url, checksum: source.checksum ?? null, ...age };
+  if (source.containerDisk !== undefined) return { kind: 'containerDisk', image: source.containerDisk, ...age };
   if (source.sourcePvc) {
-    return { kind: 'sourcePvc', name: source.sourcePvc.name, namespace: source.sourcePvc.namespace ?? null };
+    return { kind: 'sourcePvc', name: source.sourcePvc.name, namespace: source.sourcePvc.namespace ?? null, ...age };
   }
   if (!source.buildRef) return { kind: 'blank' };
   const { name, vmName, namespace } = source.buildRef;
   return { kind: 'buildRef', module: name, vm: vmName ?? null, namespace: namespace ?? null };
+}
+
+function aging(maxAgeMs: number | undefined): { maxAgeMs?: number } {
+  return maxAgeMs === undefined ? {} : { maxAgeMs };
 }
 
 function compileDisks(vm: VmBody): VmDisk[] {

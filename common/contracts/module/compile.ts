@@ -45,6 +45,7 @@ export function compileModule(
     timeoutMs: body.timeout ?? DEFAULTS.timeoutMs,
     retries: body.retries ?? DEFAULTS.retries,
     isoCacheTtlMs: body.isoCacheTTL ?? DEFAULTS.isoCacheTtlMs,
+    maxAgeMs: body.maxAge ?? null,
     namespace: body.namespace ?? null,
     namespacePrefix: body.namespacePrefix ?? DEFAULTS.namespacePrefix,
   };

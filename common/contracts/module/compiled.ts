@@ -23,6 +23,8 @@ export interface CompiledModule {
   /** How often the whole module is built again after a failure. */
   readonly retries: number;
   readonly isoCacheTtlMs: number;
+  /** A layer older than this is not reused; null: however old it is. */
+  readonly maxAgeMs: number | null;
   readonly namespace: string | null;
   readonly namespacePrefix: string;
   /** Every reference to a secret. In the texts themselves they stand as `secretReference` says. */
@@ -87,8 +89,13 @@ export interface Checksum {
   readonly hex: string;
 }
 
+/** How old a layer made from this may be to be reused; absent: as old as it may be. */
+interface Aging {
+  readonly maxAgeMs?: number;
+}
+
 export type VmSource =
-  | ({ readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
+  | ({ readonly kind: 'url'; readonly checksum: Checksum | null } & Location & Aging)
   | { readonly kind: 'blank' }
   | {
       readonly kind: 'buildRef';
@@ -96,8 +103,8 @@ export type VmSource =
       readonly vm: string | null;
       readonly namespace: string | null;
     }
-  | { readonly kind: 'containerDisk'; readonly image: string }
-  | { readonly kind: 'sourcePvc'; readonly name: string; readonly namespace: string | null };
+  | ({ readonly kind: 'containerDisk'; readonly image: string } & Aging)
+  | ({ readonly kind: 'sourcePvc'; readonly name: string; readonly namespace: string | null } & Aging);
 
 export interface Resources {
   /** Cores, possibly fractional; the guest gets it rounded up. */
@@ -114,7 +121,7 @@ export interface VmDisk {
   readonly storageClass: string | null;
 }
 
-export interface Iso extends Location {
+export interface Iso extends Location, Aging {
   readonly checksum: Checksum | null;
 }
 

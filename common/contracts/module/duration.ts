@@ -41,6 +41,27 @@ export function parseDuration(written: unknown): Parsed<number> {
   return Number.isSafeInteger(rounded) ? { value: rounded } : { complaint: `${quoted(written)} is too long` };
 }
 
+const DAY_MS = 86_400_000;
+const DAYS: Readonly<Record<string, number>> = { d: DAY_MS, w: 7 * DAY_MS };
+
+/** As `parseDuration`, and whole days (`7d`) and weeks (`2w`), which Go's durations do not have. */
+export function parseAge(written: unknown): Parsed<number> {
+  const [, number, unit = ''] = /^([1-9]\d{0,5})([dw])$/.exec(String(written)) ?? [];
+  if (number !== undefined) return { value: Number(number) * (DAYS[unit] ?? 0) };
+  const read = parseDuration(written);
+  return 'complaint' in read && typeof written === 'number'
+    ? { complaint: `${quoted(written)} has no unit: write "${written}d" or "${written}h"` }
+    : read;
+}
+
+const WRITTEN = [['d', DAY_MS] as const, ...Object.entries(UNIT_MS).reverse()];
+
+/** A duration as `parseAge` reads it, in one unit: `7d`, `36h`. */
+export function formatAge(ms: number): string {
+  const [unit = 'ms', unitMs = 1] = WRITTEN.find(([, candidate]) => ms % candidate === 0) ?? [];
+  return `${ms / unitMs}${unit}`;
+}
+
 function likelyMeaning(written: string): string {
   const spoken = SPOKEN.exec(written.trim());
   const meaning = spoken && SPOKEN_AS[(spoken[2] ?? '').toLowerCase()];

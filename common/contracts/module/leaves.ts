@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseChecksum } from './checksum.ts';
-import { parseDuration } from './duration.ts';
+import { parseAge, parseDuration } from './duration.ts';
 import { formatIpv4, parseCidr, parseIpv4 } from './ipv4.ts';
 import { parseLocation } from './location.ts';
 import { type Parsed, quoted } from './parsed.ts';
@@ -98,6 +98,11 @@ export function duration(description: string, whenMissing?: string) {
     { type: 'string', description, examples: ['90s', '1h30m'], ...(whenMissing ? { default: whenMissing } : {}) },
     parseDuration,
   );
+}
+
+/** Go duration, or days or weeks, to milliseconds. */
+export function age(description: string) {
+  return leaf({ type: 'string', description, examples: ['7d', '36h'] }, parseAge);
 }
 
 /** Kubernetes quantity to bytes. */

@@ -64,6 +64,7 @@ describe('a compiled module', () => {
       timeoutMs: 1_800_000,
       retries: 0,
       isoCacheTtlMs: 86_400_000,
+      maxAgeMs: null,
       namespace: null,
       namespacePrefix: 'vm-',
       secrets: [],
@@ -114,6 +115,28 @@ vms:
         { script: 'first\nsecond\n', env: { A: 'b' }, scriptFrom: null, executeCommand: null },
       ],
     });
+  });
+
+  it('says how old a layer may be, as a whole and for each of its sources', () => {
+    const { maxAgeMs, vms } = compile(`
+name: m
+maxAge: 2w
+vms:
+  - { name: a, source: { url: "http://e/a", maxAge: 7d }, isos: [{ url: "http://e/i", maxAge: 36h }, { url: "http://e/j" }] }
+  - { name: b, source: { containerDisk: "quay.io/a/b:1", maxAge: 1d } }
+  - { name: c, source: { sourcePvc: { name: golden }, maxAge: 1d } }
+`);
+    const day = 86_400_000;
+    expect(maxAgeMs).toBe(14 * day);
+    expect(vms.map(({ source }) => source)).toEqual([
+      { kind: 'url', url: 'http://e/a', credentials: null, checksum: null, maxAgeMs: 7 * day },
+      { kind: 'containerDisk', image: 'quay.io/a/b:1', maxAgeMs: day },
+      { kind: 'sourcePvc', name: 'golden', namespace: null, maxAgeMs: day },
+    ]);
+    expect(vms[0]?.isos).toEqual([
+      { url: 'http://e/i', credentials: null, checksum: null, maxAgeMs: 1.5 * day },
+      { url: 'http://e/j', credentials: null, checksum: null },
+    ]);
   });
 
   it('puts a VM without cards on the first declared subnet with DHCP, and the rest where the file says', () => {

@@ -143,6 +143,20 @@ const rows: readonly Row[] = [
   },
   { rule: 'a source that is not blank', yaml: source('source: { blank: §false }'), code: 'InvalidValue', part: 'true' },
   {
+    rule: 'the age of a parent',
+    yaml: source('source: { buildRef: { name: base }, maxAge: §7d }'),
+    code: 'Conflict',
+    part: 'write maxAge there',
+  },
+  {
+    rule: 'the age of an empty disk',
+    yaml: source('source: { blank: true, maxAge: §7d }'),
+    code: 'Conflict',
+    part: 'an empty disk has no age',
+  },
+  { rule: 'an age without a unit', yaml: top('maxAge: §7'), code: 'InvalidValue', part: 'write "7d" or "7h"' },
+  { rule: 'an age in words', yaml: top('maxAge: §a week'), code: 'InvalidValue', part: 'is not a duration' },
+  {
     rule: 'a checksum of nothing',
     yaml: source(`source: { blank: true, checksum: §"${'a'.repeat(64)}" }`),
     code: 'Conflict',

@@ -32,6 +32,12 @@ function checkSource(source: Cursor, report: Report): void {
   if (source.at('checksum').isPresent && !source.at('url').isPresent) {
     report(source.at('checksum'), 'Conflict', 'a checksum belongs to a source with url');
   }
+  if (source.at('buildRef').isPresent && source.at('maxAge').isPresent) {
+    report(source.at('maxAge'), 'Conflict', 'how old a module may be stands in that module: write maxAge there');
+  }
+  if (blank.isPresent && source.at('maxAge').isPresent) {
+    report(source.at('maxAge'), 'Conflict', 'an empty disk has no age: write maxAge beside vms, or at an ISO');
+  }
 }
 
 /** Under `buildRef` the boot disk is the parent's, which only the graph knows. */

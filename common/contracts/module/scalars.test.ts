@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseChecksum } from './checksum.ts';
-import { parseDuration } from './duration.ts';
+import { formatAge, parseAge, parseDuration } from './duration.ts';
 import { formatIpv4, overlap, parseCidr, routerAddress } from './ipv4.ts';
 import { parseBytes, parseCpu } from './quantity.ts';
 import { didYouMean } from './suggest.ts';
@@ -19,6 +19,23 @@ describe('parseDuration', () => {
 
   it.each(['', '5', '-5s', '1h 30m', 'h', '1d', '99999999999999999h', true])('refuses %s', (written) => {
     expect(parseDuration(written)).toHaveProperty('complaint');
+  });
+});
+
+describe('ages', () => {
+  it.each([
+    ['7d', 7 * 86_400_000, '7d'],
+    ['2w', 14 * 86_400_000, '14d'],
+    ['36h', 36 * 3_600_000, '36h'],
+    ['1h30m', 5_400_000, '90m'],
+    ['250ms', 250, '250ms'],
+  ])('reads %s, and writes it in one unit', (written, value, formatted) => {
+    expect(parseAge(written)).toEqual({ value });
+    expect(formatAge(value)).toBe(formatted);
+  });
+
+  it.each(['0d', '1.5d', '-1d', '7d12h', '', 7, null])('refuses %s', (written) => {
+    expect(parseAge(written)).toHaveProperty('complaint');
   });
 });
 

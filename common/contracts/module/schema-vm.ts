@@ -1,5 +1,6 @@
 import { NIC_MODELS } from './compiled.ts';
 import {
+  age,
   bytes,
   checksum,
   choice,
@@ -95,10 +96,16 @@ const sourceSchema = map(
       /^[A-Za-z0-9][A-Za-z0-9._-]*(:\d+)?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
       'a reference of a container image: write one such as quay.io/containerdisks/fedora:41',
     ).optional(),
-    sourcePvc: map('A volume that is there already; it may change, so nothing made from it is ever reused.', {
-      name: objectName('Name of the claim.'),
-      namespace: dnsLabel('Its namespace; by default that of the farm.').optional(),
-    }).optional(),
+    sourcePvc: map(
+      'A volume that is there already; it may change, so nothing made from it is reused without `maxAge`.',
+      {
+        name: objectName('Name of the claim.'),
+        namespace: dnsLabel('Its namespace; by default that of the farm.').optional(),
+      },
+    ).optional(),
+    maxAge: age(
+      'A layer made from it longer ago than this is not reused but built again. A source whose content nobody can tell counts as unchanged for so long.',
+    ).optional(),
   },
 );
 
@@ -198,7 +205,11 @@ export const vmSchema = map(
     ).optional(),
     isos: list(
       'Installation media.',
-      map('A CD.', { url: url('Where it lies.'), checksum: checksum('What it must hash to.').optional() }),
+      map('A CD.', {
+        url: url('Where it lies.'),
+        checksum: checksum('What it must hash to.').optional(),
+        maxAge: age('As `maxAge` of a source.').optional(),
+      }),
     ).optional(),
     floppy: fileNames('Files on a labelled CD, for installers that look for an answer file.').optional(),
     efiFirmware: map('UEFI instead of BIOS.', {

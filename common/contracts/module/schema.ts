@@ -1,5 +1,18 @@
 import { z } from 'zod';
-import { checksum, choice, cidr, dnsLabel, duration, flag, leaf, pattern, text, url, wholeNumber } from './leaves.ts';
+import {
+  age,
+  checksum,
+  choice,
+  cidr,
+  dnsLabel,
+  duration,
+  flag,
+  leaf,
+  pattern,
+  text,
+  url,
+  wholeNumber,
+} from './leaves.ts';
 import { type Parsed, quoted } from './parsed.ts';
 import { httpDirectorySchema, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
 import { NAME_PATTERN } from './secret-text.ts';
@@ -124,6 +137,7 @@ const bodyShape = {
   buildOverrides: overridesSchema.optional(),
   timeout: duration('Bound on the whole build of the module.', '30m').optional(),
   retries: wholeNumber('How often a failed build starts again.', { min: 0, max: 100, whenMissing: 0 }).optional(),
+  maxAge: age('A layer older than this is not reused but built again, and what starts from it too.').optional(),
   isoCacheTTL: duration('How long an imported ISO is kept.', '24h').optional(),
   namespace: dnsLabel('Kept for manifests of RudderVirt.').optional(),
   namespacePrefix: text('Kept for manifests of RudderVirt.', { default: 'vm-' }).optional(),

@@ -2,12 +2,13 @@
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, modules: [...]}, modules with parents first; each
---          {name, action, layerKey, fresh, layerBuild, dependsOn (names, space separated)} and, unless it is reused,
---          {parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
+--          {name, action, why, layerKey, dependsOn (names, space separated)} and, unless it is reused,
+--          {recipeKey, layerBuild, parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
 --           secrets: {name: sealed value}, vms: [{vm, cpu (thousandths), memory}], phases: [{field, needs, dependents (fields, space separated)}]}
 -- ARGV[n]  specification (JSON) of the module n-1; empty for a reused one
 --
--- returns  {'accepted', 'name=action' ...}   {'existing', buildId}: the key was used for the same request
+-- returns  {'accepted', buildId, JSON of the modules as the build has them}
+--          {'existing', buildId, the same}: the key was used for the same request
 --          {'conflict'}: it was used for another one   {'stale', layerKey}: the catalog has changed, plan anew
 -- @include farm events ready slots finish
 local build = cjson.decode(ARGV[1])
@@ -17,7 +18,9 @@ if build.idempotencyKey ~= '' then
   local used = redis.call('GET', key('idempotency', build.idempotencyKey))
   if used then
     local digest, buildId = string.match(used, '^(%S+) (%S+)$')
-    if digest == build.digest then return { 'existing', buildId } end
+    if digest == build.digest then
+      return { 'existing', buildId, redis.call('HGET', key('build', buildId), 'modules') or '[]' }
+    end
     return { 'conflict' }
   end
 end
@@ -31,11 +34,13 @@ for _, module in ipairs(build.modules) do
     if not exists then return { 'stale', module.layerKey } end
   elseif made[module.layerKey] then
     module.action, module.layerBuild = 'join', made[module.layerKey]
-  elseif flight and not module.fresh then
+  elseif flight then
+    if module.action == 'build' then module.why = 'is being built already' end
     module.action, module.layerBuild = 'join', flight
-  elseif exists and not module.fresh then
+  elseif exists then
     return { 'stale', module.layerKey }
   else
+    if module.action == 'join' then module.why = 'what was to be joined has ended without a layer' end
     module.action = 'build'
     for _, parent in ipairs(module.parents) do
       local known = made[parent] or redis.call('HEXISTS', key('layers'), parent) == 1
@@ -57,7 +62,7 @@ local function createWork(module, spec)
       parentWorks[#parentWorks + 1] = flight
     end
   end
-  redis.call('HSET', work, 'state', 'queued', 'module', module.name, 'layerKey', module.layerKey,
+  redis.call('HSET', work, 'state', 'queued', 'module', module.name, 'layerKey', module.layerKey, 'recipeKey', module.recipeKey,
     'cluster', module.cluster, 'namespace', module.namespace, 'labels', module.labels, 'generation', 1,
     'priority', module.priority, 'owner', build.buildId, 'pending', pending, 'imports', #vms, 'left', #vms,
     'gang', '', 'vms', table.concat(vms, ' '), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
@@ -99,18 +104,17 @@ for index, module in ipairs(build.modules) do
     local entry = module.name .. ':' .. module.action
     works[module.layerBuild] = works[module.layerBuild] and (works[module.layerBuild] .. ' ' .. entry) or entry
   end
-  summary[#summary + 1] = { name = module.name, action = module.action, layerKey = module.layerKey,
+  summary[#summary + 1] = { name = module.name, action = module.action, why = module.why, layerKey = module.layerKey,
     dependsOn = module.dependsOn, layerBuild = module.action ~= 'reuse' and module.layerBuild or nil }
 end
-redis.call('HSET', buildKey, 'modules', #summary == 0 and '[]' or cjson.encode(summary))
+local modules = #summary == 0 and '[]' or cjson.encode(summary)
+redis.call('HSET', buildKey, 'modules', modules)
 for id, entries in pairs(works) do redis.call('HSET', key('build', build.buildId, 'works'), id, entries) end
 for id in pairs(works) do want(id) end
 tellBuild(build.buildId, '{"event":"build-accepted","buildId":' .. quote(build.buildId)
   .. ',"modules":[' .. table.concat(names, ',') .. ']}')
 
-local reply = { 'accepted' }
 for _, module in ipairs(build.modules) do
-  reply[#reply + 1] = module.name .. '=' .. module.action
   if module.action == 'reuse' then
     local record, images = cjson.decode(redis.call('HGET', key('layers'), module.layerKey)), {}
     for _, vm in ipairs(record.vms) do
@@ -135,4 +139,4 @@ for id in pairs(works) do
     end
   end
 end
-return reply
+return { 'accepted', build.buildId, modules }

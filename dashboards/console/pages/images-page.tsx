@@ -1,4 +1,4 @@
-import type { LayerRecord } from '../../../common/contracts/layers.ts';
+import type { ImageView } from '../../../common/contracts/layers.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
@@ -9,7 +9,7 @@ import { sizeOf } from '../state/amounts.ts';
 const REFRESH_MS = 20_000;
 
 interface ImagesAnswer {
-  readonly images: readonly LayerRecord[];
+  readonly images: readonly ImageView[];
   readonly nextCursor: string | null;
 }
 
@@ -30,7 +30,7 @@ export function ImagesPage({ query }: { readonly query: URLSearchParams }) {
   );
 }
 
-function ImageTable({ images }: { readonly images: readonly LayerRecord[] }) {
+function ImageTable({ images }: { readonly images: readonly ImageView[] }) {
   return (
     <table class="list">
       <thead>
@@ -51,13 +51,20 @@ function ImageTable({ images }: { readonly images: readonly LayerRecord[] }) {
   );
 }
 
-function ImageRow({ image }: { readonly image: LayerRecord }) {
-  const { module, version, vms, cluster, namespace, layerKey, createdAt } = image;
+function ImageRow({ image }: { readonly image: ImageView }) {
+  const { module, version, current, standsOn, vms, cluster, namespace, layerKey, createdAt } = image;
   return (
     <tr>
       <td class="nowrap">
         <strong>{module}</strong>
         <span class="quiet">:{version}</span>
+        {current && <div class="quiet">current</div>}
+        {standsOn.map((parent) => (
+          <div key={`${parent.module}:${parent.version}`} class="quiet">
+            on {parent.module}:{parent.version}
+            {!parent.current && ', which is older'}
+          </div>
+        ))}
       </td>
       <td class="wide">
         {vms.map(({ vm, template, firmware, disks }) => (

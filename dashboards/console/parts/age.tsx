@@ -1,5 +1,5 @@
+import { ageOf } from '../../../common/text/durations.ts';
 import { farmNow } from '../api/client.ts';
-import { ageOf } from '../state/amounts.ts';
 
 /** How long ago something was, with the exact time on demand. `at`: milliseconds since the Unix epoch. */
 export function Age({ at }: { readonly at: number }) {

@@ -54,11 +54,14 @@ export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProp
 }
 
 function ModuleFacts({ module }: { readonly module: ModuleView }) {
-  const { action, cluster, generation, layerKey, dependsOn } = module;
+  const { action, why, cluster, generation, layerKey, dependsOn } = module;
   const words = { build: 'built by this build', reuse: 'was there already', join: 'joined: another build makes it' };
   return (
     <p class="facts quiet">
-      <span>{words[action]}</span>
+      <span>
+        {words[action]}
+        {why !== '' && `: ${why}`}
+      </span>
       {dependsOn.length > 0 && <span>on {dependsOn.join(', ')}</span>}
       {cluster !== null && <span>cluster {cluster}</span>}
       {generation !== null && generation > 1 && <span>generation {generation}: started again from its sources</span>}

@@ -16,7 +16,14 @@ function viewAt(lastEventId: string, vm: Partial<VmView> = {}): BuildView {
   const step = { index: 0, name: null, type: 'shell', state: 'waiting' as const };
   const steps = [{ ...step, startedAt: null, finishedAt: null, exitCode: null }];
   const machine = { vm: 'vm', phases, steps, handbuild: null, failure: null, screenshot: null, ...vm };
-  const module = { name: 'base', layerKey: 'k', action: 'build' as const, state: 'queued' as const, layerBuild: 'w' };
+  const module = {
+    name: 'base',
+    layerKey: 'k',
+    action: 'build' as const,
+    why: '',
+    state: 'queued' as const,
+    layerBuild: 'w',
+  };
   const rest = { generation: 1, cluster: 'lab', dependsOn: [], vms: [machine], images: [], failure: null };
   const modules = [{ ...module, ...rest }];
   const build = { buildId: 'b', state: 'queued' as const, createdAt: START_MS, finishedAt: null, modules };

@@ -20,7 +20,14 @@ function byHand(vm: VmView): VmView {
 }
 
 function moduleOf(vms: VmView[], change: Partial<ModuleView> = {}): ModuleView {
-  const module = { name: 'm', layerKey: 'k', action: 'build' as const, state: 'running' as const, layerBuild: 'w' };
+  const module = {
+    name: 'm',
+    layerKey: 'k',
+    action: 'build' as const,
+    why: '',
+    state: 'running' as const,
+    layerBuild: 'w',
+  };
   const rest = { generation: 1, cluster: 'lab', dependsOn: [], images: [], failure: null };
   return { ...module, ...rest, vms, ...change };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ageOf, sizeOf } from './amounts.ts';
+import { sizeOf } from './amounts.ts';
 import type { Attempt } from './build-model.ts';
 import { isAfter } from './event-id.ts';
 import { barsOf, spanOf } from './timeline.ts';
@@ -34,15 +34,7 @@ test.each([
   expect(isAfter(id, other)).toBe(expected);
 });
 
-test('says ages and sizes in their largest unit', () => {
-  expect([-5, 4_999, 59_000, 3_599_000, 86_399_000, 172_800_000].map(ageOf)).toEqual([
-    'just now',
-    'just now',
-    '59 s ago',
-    '59 min ago',
-    '23 h ago',
-    '2 d ago',
-  ]);
+test('says sizes in their largest unit', () => {
   expect([0, 512, 1024 ** 3, 1.5 * 1024 ** 3, 2 ** 60].map(sizeOf)).toEqual([
     '0 B',
     '512 B',

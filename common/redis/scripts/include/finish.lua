@@ -54,8 +54,11 @@ end
 
 local function registerLayer(work)
   local version = redis.call('HINCRBY', key('versions'), work.module, 1)
-  local more = redis.call('HMGET', key('work', work.id), 'namespace', 'labels')
-  local record = '{"layerKey":' .. quote(work.layerKey) .. ',"module":' .. quote(work.module) .. ',"version":' .. version
+  local more, parents = redis.call('HMGET', key('work', work.id), 'namespace', 'labels', 'recipeKey', 'parents'), {}
+  for parent in words(more[4]) do parents[#parents + 1] = quote(parent) end
+  -- A work that was submitted before recipes were told apart makes the first layer of its recipe.
+  local record = '{"layerKey":' .. quote(work.layerKey) .. ',"recipeKey":' .. quote(more[3] or work.layerKey)
+    .. ',"parents":[' .. table.concat(parents, ',') .. '],"module":' .. quote(work.module) .. ',"version":' .. version
     .. ',"cluster":' .. quote(work.cluster) .. ',"namespace":' .. quote(more[1]) .. ',"layerBuild":' .. quote(work.id)
     .. ',"generation":' .. work.generation .. ',"createdAtMs":' .. NOW .. ',"labels":' .. more[2]
     .. ',"vms":[' .. table.concat(redis.call('HVALS', key('work', work.id, 'disks')), ',') .. ']}'

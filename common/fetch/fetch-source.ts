@@ -32,13 +32,13 @@ export async function fetchSource(url: string, request: SourceRequest): Promise<
   } catch (error) {
     signal?.throwIfAborted();
     const why = errorMessage(error instanceof Error ? (error.cause ?? error) : error);
-    throw new FarmError('SourceUnreachable', `${withoutSecrets(url)}: ${why}`, { cause: error });
+    throw new FarmError('SourceUnreachable', `${shownUrl(url)}: ${why}`, { cause: error });
   }
   if (response.ok) return response;
   await response.body?.cancel();
   const { status } = response;
   const hint = status === 401 ? `; ${loginHint(credentials !== undefined)}` : '';
-  throw new FarmError('SourceUnreachable', `${withoutSecrets(url)}: the server answered ${status}${hint}`, {
+  throw new FarmError('SourceUnreachable', `${shownUrl(url)}: the server answered ${status}${hint}`, {
     details: { status },
   });
 }
@@ -92,8 +92,8 @@ function statusOf(error: unknown): number {
   return error instanceof FarmError ? Number(error.details['status'] ?? 0) : 0;
 }
 
-/** The query and credentials of a URL may be secret. */
-function withoutSecrets(url: string): string {
+/** A URL for its readers: its query and credentials may be secret. */
+export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return url;
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname}`;

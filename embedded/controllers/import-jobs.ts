@@ -1,5 +1,6 @@
 import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
-import { ImportError, type ImportSource, importImage } from '../storage/importer.ts';
+import { ImportError } from '../storage/import-error.ts';
+import { type ImportSource, importImage } from '../storage/importer.ts';
 import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
 import { writeDataVolumeStatus } from './data-volume-status.ts';
 import { decodedData } from './secret-values.ts';

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { parseStorageBytes, requireQuantity } from '../quantity.ts';
-import { recognise } from '../storage/image-format.ts';
 import { parseDhcpOptions } from './dhcp-options.ts';
 import { translatePath } from './pod-spec.ts';
 
@@ -37,14 +36,4 @@ test('a path below a mount point is translated, one that only begins alike is no
     '/files-too',
     '--files',
   ]);
-});
-
-test.each([
-  ['514649fb00000003', { format: 'qcow2' }],
-  ['4b444d5601000000', { format: 'vmdk' }],
-  ['1f8b080000000000', { format: 'raw', compression: 'gzip' }],
-  ['fd377a585a000004', { format: 'raw', compression: 'xz' }],
-  ['eb63900000000000', { format: 'raw' }],
-])('recognises an image that begins with %s', (hex, expected) => {
-  expect(recognise(Buffer.from(hex, 'hex'))).toEqual(expected);
 });

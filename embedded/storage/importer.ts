@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import { withFileBytes } from '../../common/image/file-bytes.ts';
+import { ImageRefused } from '../../common/image/image-bytes.ts';
+import { type ImageFormat, probeImage } from '../../common/image/probe-image.ts';
 import { runCommand } from '../host/run-command.ts';
 import { type HttpSource, openHttpSource } from './http-source.ts';
-import { detectImage, type ImageFormat } from './image-format.ts';
-import { readQcow2Header } from './qcow2.ts';
+import { ImportError, tooLarge } from './import-error.ts';
+import { assertAlone } from './qemu-info.ts';
 import { downloadDisk, type RegistrySource } from './registry-source.ts';
 import { writePlain } from './write-plain.ts';
 
@@ -35,34 +38,27 @@ export interface ImportOptions {
   readonly signal: AbortSignal;
 }
 
+/** Formats need some bytes beside those of the disk: a hundredth is plenty, and snapshots inside are none of ours. */
+const MARGIN_BYTES = 64 * 1024 ** 2;
+const TRANSFER = 'Unable to process data: Unable to transfer source data to scratch space:';
+const INSPECT = 'Unable to process data: Unable to obtain information about data source:';
+const CONVERT = 'Unable to process data: Unable to convert source data to target format:';
+
 /**
- * Reason of the DataVolume's `Running` condition, as CDI takes it from its pod. `ImagePullFailed`: the content broke off.
- * `CreateContainerConfigError`: the pod waits for a Secret.
+ * Streams an image, verifies it, looks what it is, converts it to a qcow2 file of the wanted size, and puts it in place at
+ * once. @throws ImportError in the sentences of CDI's importer
  */
-export type ImportErrorReason = 'Error' | 'ChecksumError' | 'ImagePullFailed' | 'CreateContainerConfigError';
-
-/** Why an attempt failed, in CDI's terms: only a wrong checksum is final, everything else is tried again. */
-export class ImportError extends Error {
-  override readonly name = 'ImportError';
-  readonly reason: ImportErrorReason;
-
-  constructor(reason: ImportErrorReason, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.reason = reason;
-  }
-}
-
-/** Streams an image, verifies it, converts it to a qcow2 file of the wanted size, and puts it in place at once. */
 export async function importImage(options: ImportOptions): Promise<void> {
-  const part = join(options.directory, 'import.part');
-  const plain = join(options.directory, 'import.plain');
-  const converted = join(options.directory, 'import.qcow2');
-  await mkdir(options.directory, { recursive: true });
+  const { source, directory, capacityBytes, onProgress, signal } = options;
+  const part = join(directory, 'import.part');
+  const plain = join(directory, 'import.plain');
+  const converted = join(directory, 'import.qcow2');
+  const mostBytes = capacityBytes + Math.ceil(capacityBytes / 100) + MARGIN_BYTES;
+  await mkdir(directory, { recursive: true });
   try {
-    const { source, directory, onProgress, signal } = options;
-    if (source.kind === 'http') await download(source, part, options);
-    else await downloadDisk(source.registry, { directory, target: part, onProgress, signal });
-    const image = await decompress(part, plain, options.signal);
+    if (source.kind === 'http') await download(source, part, { ...options, mostBytes });
+    else await downloadDisk(source.registry, { directory, target: part, mostBytes, onProgress, signal });
+    const image = await unpack(part, plain, { mostBytes, signal });
     await toQcow2(image, converted, options);
     await rename(converted, options.disk);
   } catch (error) {
@@ -75,9 +71,11 @@ export async function importImage(options: ImportOptions): Promise<void> {
 async function download(
   { http, checksum }: Extract<ImportSource, { kind: 'http' }>,
   part: string,
-  { onProgress, signal }: ImportOptions,
+  { onProgress, signal, mostBytes }: ImportOptions & { readonly mostBytes: number },
 ): Promise<void> {
-  const { body, lengthBytes } = await openHttpSource(http, signal);
+  const { body, lengthBytes } = await openHttpSource(http, signal).catch((error) => {
+    throw new ImportError('Error', `Unable to connect to http data source: ${errorMessage(error)}`, error);
+  });
   const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];
   const hash = createHash(algorithm);
   let received = 0;
@@ -86,59 +84,92 @@ async function download(
       received += chunk.length;
       if (checksum !== undefined) hash.update(chunk);
       if (lengthBytes !== undefined && lengthBytes > 0) onProgress(received / lengthBytes);
-      done(null, chunk);
+      done(received > mostBytes ? tooLarge(`the source has more than ${mostBytes} bytes`) : null, chunk);
     },
   });
-  await pipeline(body, measure, createWriteStream(part), { signal });
+  const had = () => `${received} of ${lengthBytes ?? 'an unknown number of'} bytes came`;
+  try {
+    await pipeline(body, measure, createWriteStream(part), { signal });
+  } catch (error) {
+    if (error instanceof ImportError || signal.aborted) throw error;
+    const why = `failed to pull image: ${errorMessage(error)}`;
+    throw new ImportError('ImagePullFailed', `${TRANSFER} ${why}: ${had()}`, error);
+  }
   if (lengthBytes !== undefined && received < lengthBytes) {
-    throw new ImportError('Error', `unexpected EOF: ${received} of ${lengthBytes} bytes`);
+    throw new ImportError('ImagePullFailed', `${TRANSFER} failed to pull image: unexpected EOF: ${had()}`);
   }
   const actual = checksum === undefined ? '' : hash.digest('hex');
   if (actual !== expected.toLowerCase()) {
-    throw new ImportError('ChecksumError', `checksum mismatch: expected ${expected}, got ${actual}`);
+    const sentence = `checksum mismatch: expected ${expected}, calculated ${actual}`;
+    throw new ImportError('ChecksumError', `${TRANSFER} checksum validation failed: ${sentence}`);
   }
 }
 
 /** Compressed images are unpacked to `plain`; returns the path of the plain image. */
-async function decompress(part: string, plain: string, signal: AbortSignal): Promise<string> {
-  const { compression } = await detectImage(part);
+async function unpack(
+  part: string,
+  plain: string,
+  { mostBytes, signal }: { readonly mostBytes: number; readonly signal: AbortSignal },
+): Promise<string> {
+  const { compression } = await inspect(part);
   if (compression === undefined) return part;
-  await writePlain(part, createWriteStream(plain), signal);
+  let written = 0;
+  const measure = new Transform({
+    transform: (chunk: Buffer, _, done) => {
+      written += chunk.length;
+      done(written > mostBytes ? tooLarge(`unpacked it has more than ${mostBytes} bytes`) : null, chunk);
+    },
+  });
+  const stored = pipeline(measure, createWriteStream(plain), { signal });
+  try {
+    await Promise.all([writePlain(part, measure, signal), stored]);
+  } catch (error) {
+    await stored.catch(() => {});
+    if (error instanceof ImportError || signal.aborted) throw error;
+    const why = `failed to pull image: ${compression}: ${errorMessage(error)} after ${written} bytes`;
+    throw new ImportError('ImagePullFailed', `${TRANSFER} ${why}`, error);
+  }
   return plain;
 }
 
+async function inspect(path: string) {
+  try {
+    return await withFileBytes(path, probeImage);
+  } catch (error) {
+    if (error instanceof ImageRefused) throw new ImportError('Error', `${INSPECT} it is ${error.message}`, error);
+    throw error;
+  }
+}
+
 /**
- * Nothing of a downloaded image may make QEMU open another file: an image that names one is refused before any tool
- * looks at it, and the tools are told the format instead of guessing it.
+ * Nothing of a downloaded image may make QEMU open another file: what was not accepted by our own parser is never shown to
+ * a tool, the tools are told the format instead of guessing it, and what they found is looked at again.
  */
 async function toQcow2(image: string, converted: string, { capacityBytes, signal }: ImportOptions): Promise<void> {
-  const { format } = await detectImage(image);
-  const virtualSizeBytes = await inspect(image, format, signal);
-  if (virtualSizeBytes > capacityBytes) {
-    const sizes = `virtual image size ${virtualSizeBytes} is larger than the available ${capacityBytes}`;
-    throw new ImportError('Error', `DataVolume too small to contain image: ${sizes}`);
+  const probed = await inspect(image);
+  if (probed.compression !== undefined) {
+    throw new ImportError('Error', `${INSPECT} it is compressed twice (${probed.compression} inside)`);
   }
-  if (format === 'qcow2') await rename(image, converted);
-  else await runCommand('qemu-img', ['convert', '-q', '-f', format, '-O', 'qcow2', image, converted], { signal });
+  const { format } = probed;
+  const virtualSizeBytes = await assertAlone(image, format, signal);
+  if (virtualSizeBytes > capacityBytes) {
+    throw tooLarge(
+      `virtual image size ${virtualSizeBytes} is larger than the reported available storage ${capacityBytes}`,
+    );
+  }
+  await convert(image, converted, { format, signal });
   if (virtualSizeBytes < capacityBytes) {
     await runCommand('qemu-img', ['resize', '-q', '-f', 'qcow2', converted, `${capacityBytes}`], { signal });
   }
 }
 
-async function inspect(image: string, format: ImageFormat, signal: AbortSignal): Promise<number> {
-  const header = format === 'qcow2' ? await readQcow2Header(image) : undefined;
-  if (header?.backingFile !== undefined || header?.hasExternalData) {
-    throw new ImportError(
-      'Error',
-      `Unable to process data: image ${image} is invalid because it has invalid backing file`,
-    );
+async function convert(image: string, converted: string, how: { format: ImageFormat; signal: AbortSignal }) {
+  const { format, signal } = how;
+  if (format === 'qcow2') return await rename(image, converted);
+  try {
+    await runCommand('qemu-img', ['convert', '-q', '-f', format, '-O', 'qcow2', image, converted], { signal });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ImportError('Error', `${CONVERT} Conversion to Raw failed: ${errorMessage(error)}`, error);
   }
-  if (header) return header.virtualSizeBytes;
-  const described = await runCommand('qemu-img', ['info', '--output=json', '-f', format, image], { signal });
-  const { 'virtual-size': size, 'backing-filename': backing } = JSON.parse(described) as {
-    'virtual-size': number;
-    'backing-filename'?: string;
-  };
-  if (backing !== undefined) throw new ImportError('Error', 'Unable to process data: image has invalid backing file');
-  return size;
 }

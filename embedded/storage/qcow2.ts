@@ -1,38 +1,31 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { QCOW2_MAGIC as MAGIC, MOST_BACKING_NAME, parseQcow2Header } from '../../common/image/qcow2.ts';
 
 /** QEMU's docs/interop/qcow2.txt: all numbers are big-endian. */
-const MAGIC = 0x514649fb;
 const CLUSTER_BITS = 16;
 const CLUSTER = 1 << CLUSTER_BITS;
 /** Length of a version 3 header with the compression type field and its padding. */
 const HEADER_LENGTH = 112;
 const BACKING_FORMAT_EXTENSION = 0xe2792aca;
-const EXTERNAL_DATA_BIT = 1n << 2n;
 /** How many bytes of the disk one entry of the first-level table covers. */
 const BYTES_PER_L1_ENTRY = (CLUSTER / 8) * CLUSTER;
 
-/** What the header of a qcow2 file says. */
-export interface Qcow2Header {
+/** What the header of a qcow2 file of ours says. */
+export interface Qcow2Summary {
   readonly virtualSizeBytes: number;
   /** As written in the file; usually relative to its directory. */
   readonly backingFile: string | undefined;
-  readonly hasExternalData: boolean;
 }
 
 /** Reads the header; undefined when the file is no qcow2 file. */
-export async function readQcow2Header(path: string): Promise<Qcow2Header | undefined> {
+export async function readQcow2Header(path: string): Promise<Qcow2Summary | undefined> {
   const file = await open(path, 'r');
   try {
-    const header = await readAt(file, 0, HEADER_LENGTH);
-    if (header.length < 72 || header.readUInt32BE(0) !== MAGIC) return undefined;
-    const version = header.readUInt32BE(4);
-    const backingOffset = Number(header.readBigUInt64BE(8));
-    const backing = backingOffset === 0 ? undefined : await readAt(file, backingOffset, header.readUInt32BE(16));
-    return {
-      virtualSizeBytes: Number(header.readBigUInt64BE(24)),
-      backingFile: backing?.toString(),
-      hasExternalData: version >= 3 && header.length >= 80 && (header.readBigUInt64BE(72) & EXTERNAL_DATA_BIT) !== 0n,
-    };
+    const header = parseQcow2Header(await readAt(file, 0, HEADER_LENGTH));
+    if (!header) return undefined;
+    const { virtualSizeBytes, backingFile: backing } = header;
+    const name = backing && (await readAt(file, backing.offset, Math.min(backing.length, MOST_BACKING_NAME)));
+    return { virtualSizeBytes, backingFile: name?.toString() };
   } finally {
     await file.close();
   }

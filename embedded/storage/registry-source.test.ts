@@ -31,12 +31,12 @@ async function push(image: PushedImage): Promise<string> {
   return `docker://${registry.host}/disks/n${images}:1`;
 }
 
-async function download(url: string, signal = new AbortController().signal) {
+async function download(url: string, signal = new AbortController().signal, mostBytes = 1024 ** 2) {
   const shares: number[] = [];
   const target = join(directory, 'disk');
   await downloadDisk(
     { url, architecture: 'amd64' },
-    { directory, target, onProgress: (share) => shares.push(share), signal },
+    { directory, target, mostBytes, onProgress: (share) => shares.push(share), signal },
   );
   return { content: await readFile(target, 'utf8'), share: shares.at(-1) };
 }
@@ -58,6 +58,12 @@ test.each(['none', 'gzip', 'zstd'] as const)('takes the disk out of a layer pack
 test('chooses the image of the architecture, passes whiteouts by, and knows names with a dot in front', async () => {
   const layers = [layer({ 'disk/.wh.old': '', './disk/new.img': 'new' })];
   expect((await download(await push({ layers, indexed: true }))).content).toBe('new');
+});
+
+test('takes neither a layer nor a disk that is larger than the volume', async () => {
+  const url = await push({ layers: [layer({ 'disk/a': 'x'.repeat(10_000) })] });
+  await expect(download(url, undefined, 5_000)).rejects.toThrow('DataVolume too small to contain image');
+  await expect(download(url, undefined, 20)).rejects.toThrow('a layer of the container image has');
 });
 
 test('takes the lowest layer that has a disk, as CDI does', async () => {

@@ -8,6 +8,7 @@ import { extract, type Header } from 'tar-stream';
 import { parseImageReference } from '../../common/registry/image-reference.ts';
 import { type Descriptor, RegistryClient, type RegistryOptions } from '../../common/registry/registry-client.ts';
 import { openHttpSource } from './http-source.ts';
+import { tooLarge } from './import-error.ts';
 import { writePlain } from './write-plain.ts';
 
 /** A container image with a disk in `/disk/` (KubeVirt's containerDisk). */
@@ -25,6 +26,8 @@ export interface DiskDownload {
   readonly directory: string;
   /** The disk, as it lies in the image. */
   readonly target: string;
+  /** Neither a layer nor the disk may have more. */
+  readonly mostBytes: number;
   /** Called with 0 to 1 as bytes of layers arrive. */
   readonly onProgress: (share: number) => void;
   readonly signal: AbortSignal;
@@ -38,7 +41,7 @@ const SCHEME = 'docker://';
  * through has the digest that its manifest names.
  */
 export async function downloadDisk(source: RegistrySource, download: DiskDownload): Promise<void> {
-  const { signal, directory, target, onProgress } = download;
+  const { signal, directory, target, mostBytes, onProgress } = download;
   const reference = source.url.startsWith(SCHEME) ? parseImageReference(source.url.slice(SCHEME.length)) : undefined;
   if (!reference) throw new Error(`Could not parse image: ${source.url} is no reference`);
   const { credentials } = source;
@@ -49,12 +52,13 @@ export async function downloadDisk(source: RegistrySource, download: DiskDownloa
   let received = 0;
   try {
     for (const layer of layers) {
+      if (layer.size > mostBytes) throw tooLarge(`a layer of the container image has ${layer.size} bytes`);
       const onBytes = (bytes: number) => {
         received += bytes;
         if (totalBytes > 0) onProgress(received / totalBytes);
       };
       await fetchLayer(registry, layer, { path, onBytes, signal });
-      if (await takeDisk(path, target, signal)) return;
+      if (await takeDisk(path, target, { mostBytes, signal })) return;
     }
   } finally {
     await rm(path, { force: true });
@@ -91,7 +95,11 @@ async function fetchLayer(
 }
 
 /** Whether the disk was in the layer. */
-async function takeDisk(layer: string, target: string, signal: AbortSignal): Promise<boolean> {
+async function takeDisk(
+  layer: string,
+  target: string,
+  { mostBytes, signal }: Pick<DiskDownload, 'mostBytes' | 'signal'>,
+): Promise<boolean> {
   const archive = extract();
   // The types of streamx are its own; it is a writable stream to Node.
   const written = writePlain(layer, archive as unknown as NodeJS.WritableStream, signal);
@@ -102,6 +110,8 @@ async function takeDisk(layer: string, target: string, signal: AbortSignal): Pro
       entry.resume();
       continue;
     }
+    const { size = 0 } = entry.header;
+    if (size > mostBytes) throw tooLarge(`the disk in the container image has ${size} bytes`);
     await pipeline(entry as AsyncIterable<Buffer>, createWriteStream(target), { signal });
     isFound = true;
   }

@@ -2,15 +2,19 @@ import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { type Compression, detectImage } from './image-format.ts';
+import { withFileBytes } from '../../common/image/file-bytes.ts';
+import { type Compression, compressionOf } from '../../common/image/probe-image.ts';
 
 /** Writes what is in a file, unpacked if it is compressed, and ends the destination. */
 export async function writePlain(path: string, destination: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {
-  const { compression } = await detectImage(path);
+  const compression = await withFileBytes(path, async (bytes) => compressionOf(await bytes.read(0, 16)));
   if (compression === undefined) await pipeline(createReadStream(path), destination, { signal });
   else if (compression === 'gzip') await pipeline(createReadStream(path), createGunzip(), destination, { signal });
   else await unpackWith(compression, { path, destination, signal });
 }
+
+/** Characters of what a command says that are kept. */
+const MOST_SAID = 500;
 
 interface Unpacking {
   readonly path: string;
@@ -23,9 +27,18 @@ async function unpackWith(
   { path, destination, signal }: Unpacking,
 ): Promise<void> {
   const child = spawn(command, ['-dc', path], { stdio: ['ignore', 'pipe', 'pipe'], signal });
+  let said = '';
+  child.stderr.on('data', (chunk) => {
+    said = `${said}${chunk}`.slice(-MOST_SAID);
+  });
   const ended = new Promise<void>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ended with ${code}`))));
+    child.once('close', (code) => {
+      if (code === 0) return resolve();
+      // It names the file on its way, which nobody knows.
+      const words = said.trim().replaceAll(`${path}: `, '');
+      reject(new Error(words === '' ? `${command} ended with ${code}` : words));
+    });
   });
   await Promise.all([pipeline(child.stdout, destination, { signal }), ended]);
 }

@@ -17,6 +17,7 @@ interface WantedVolume {
   readonly name: string;
   readonly source: Filling['source'];
   readonly credentials: Filling['credentials'];
+  readonly what: Filling['what'];
   readonly sizeBytes: number;
   readonly storageClass: string | null;
 }
@@ -31,9 +32,10 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
       identity,
       askedBytes: null,
       what: `ISO ${index + 1}`,
+      use: 'iso',
     } as const;
-    const { source, credentials, minimumBytes } = await ensureSource(context, request, log);
-    return { name: names.iso(vm.name, index), source, credentials, sizeBytes: minimumBytes, storageClass: null };
+    const { minimumBytes: sizeBytes, source, credentials, what } = await ensureSource(context, request, log);
+    return { name: names.iso(vm.name, index), source, credentials, what, sizeBytes, storageClass: null };
   });
   const wanted = await Promise.all([...disks, ...isos]);
   const subjects = wanted.flatMap(({ name }) => [
@@ -58,8 +60,8 @@ async function diskVolume(context: PhaseContext, request: DiskRequest): Promise<
   const { scope, disk } = request;
   const { sizeBytes, storageClass } = disk;
   const name = scope.names.disk(scope.vm.name, disk.name);
-  const { source, credentials, minimumBytes } = await fillingOf(context, request);
-  return { name, source, credentials, sizeBytes: Math.max(sizeBytes ?? 0, minimumBytes), storageClass };
+  const { source, credentials, what, minimumBytes } = await fillingOf(context, request);
+  return { name, source, credentials, what, sizeBytes: Math.max(sizeBytes ?? 0, minimumBytes), storageClass };
 }
 
 function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Promise<Filling> | Filling {
@@ -73,7 +75,7 @@ function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Pr
       // The plan leaves the credentials to the module.
       const credentials = scope.vm.source.kind === 'url' ? scope.vm.source.credentials : null;
       const request = { origin: { ...origin, credentials }, identity, askedBytes, what: `disk "${disk.name}"` };
-      return ensureSource(context, request, log);
+      return ensureSource(context, { ...request, use: 'disk' }, log);
     }
     case 'claim':
       return existingClaim(context, { origin, askedBytes, name: scope.names.disk(scope.vm.name, disk.name) });
@@ -155,10 +157,13 @@ async function waitUntilFilled(
   { cluster, claim, signal }: PhaseContext,
   { scope, wanted, log }: FillingVolumes,
 ): Promise<void> {
-  const isFilled = (volumes: ObjectSet<DataVolume>, name: string) => {
+  const isFilled = (volumes: ObjectSet<DataVolume>, { name, what }: WantedVolume) => {
     const volume = volumes.get(name);
     const verdict = volume && importVerdict(volume);
-    if (verdict?.kind === 'failed') throw new PhaseFailure(verdict.reason, `Volume "${name}": ${verdict.message}`);
+    if (verdict?.kind === 'failed') {
+      const doing = what === undefined ? `Volume "${name}"` : `Importing ${what}`;
+      throw new PhaseFailure(verdict.reason, `${doing}: ${verdict.message}`);
+    }
     if (verdict?.kind === 'running') log.progress(`volume "${name}"`, verdict.progress);
     return verdict?.kind === 'succeeded';
   };
@@ -169,7 +174,7 @@ async function waitUntilFilled(
       signal,
       deadlineMs: claim.spec.module.timeoutMs,
       what: `the disks of VM "${scope.vm.name}" to be filled`,
-      until: (volumes) => (wanted.every(({ name }) => isFilled(volumes, name)) ? true : undefined),
+      until: (volumes) => (wanted.every((volume) => isFilled(volumes, volume)) ? true : undefined),
     },
   );
 }

@@ -273,6 +273,52 @@ test('asks as who the module says, by a Secret that goes with the volume', async
   await waitUntilGone(cluster, { resource: RESOURCES.secrets, name }, removal);
 }, 120_000);
 
+test('says what stands where the image should be, before anything is imported', async () => {
+  let content: Buffer = Buffer.alloc(0);
+  let status = 200;
+  const mirror = createServer((_, response) => {
+    response.writeHead(status, { 'content-length': content.length });
+    response.end(content);
+  }).listen(0, '127.0.0.1');
+  resources.defer('mirror of nothing', () => {
+    mirror.close();
+    mirror.closeAllConnections();
+  });
+  await once(mirror, 'listening');
+  const url = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}/x.qcow2`;
+  const failure = (query: string, identity: string | null = null) =>
+    importExecutor
+      .execute(
+        importDb({ kind: 'url', url: `${url}?${query}`, checksum: null, identity }, '01J00000000000000000000040'),
+      )
+      .catch((error) => error.failure);
+  content = Buffer.from('<html><title>Sign in</title></html>');
+  const found = 'it is an HTML page, not a disk image';
+  const page = {
+    reason: 'ImportFailed',
+    message: expect.stringContaining(`"root" from ${url} (HTTP 200, 35 bytes): ${found}`),
+  };
+  expect(await failure('token=secret')).toMatchObject(page);
+  expect(await failure('token=secret', `sha256:${'dd'.repeat(32)}`)).toMatchObject(page);
+  content = (await readFile(imagePath)).subarray(0, 100_000);
+  expect(await failure('half')).toMatchObject({
+    message: expect.stringContaining('100000 bytes): it is a qcow2 image that was cut'),
+  });
+  content = Buffer.alloc(40 * 2048);
+  content.write('CD001', 0x8001);
+  expect(await failure('iso')).toMatchObject({
+    reason: 'ImportFailed',
+    message: expect.stringContaining('list it under isos'),
+  });
+  status = 401;
+  expect(await failure('login')).toMatchObject({
+    reason: 'ImportFailed',
+    message: expect.stringContaining('(HTTP 401): the server answered 401; it wants a user and a password'),
+  });
+  const { items } = await new ClusterClient(config).list(RESOURCES.dataVolumes);
+  expect(items.filter((volume) => volume.spec.source?.http?.url.startsWith(url))).toEqual([]);
+}, 60_000);
+
 /** The two VMs of the lab; what is tested is the disk of `db`. */
 function importDb(origin: DiskOrigin, layerBuild: string, sizeBytes = 128 * MIB) {
   const spec = labSpec(origin);

@@ -1,16 +1,11 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { fillSecrets, secretReference } from '../../../common/contracts/module/secret-text.ts';
-import { createGuardedAgent } from '../../../common/fetch/address-guard.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { withLogin } from './cloud-init.ts';
-import { imageSize, virtualSize } from './image-size.ts';
 import { importVerdict } from './import-verdict.ts';
 import { restoreBytes } from './sources.ts';
 
-const signal = new AbortController().signal;
 const key = 'ssh-ed25519 AAAA farm';
 const debian = { username: 'debian', publicKey: key };
 
@@ -74,64 +69,84 @@ test('puts secrets into user data as whole texts, whatever characters they have'
   expect(withLogin(`#!/bin/sh\necho ${pin}\n`, debian, fill)).toContain('\necho 0123\n');
 });
 
-function header(magic: string, offset: number, write: (buffer: Buffer, offset: number) => void): Buffer {
-  const buffer = Buffer.alloc(1024);
-  buffer.write(magic, 'latin1');
-  write(buffer, offset);
-  return buffer;
-}
-
-test.each([
-  ['qcow2', header('QFI\xfb', 24, (buffer, at) => buffer.writeBigUInt64BE(5n << 30n, at)), 100, 5 * 2 ** 30],
-  ['vmdk', header('KDMV', 12, (buffer, at) => buffer.writeBigUInt64LE(2048n, at)), 100, 2 ** 20],
-  ['raw', Buffer.alloc(1024), 4096, 4096],
-  ['gzip', Buffer.concat([Buffer.of(0x1f, 0x8b), Buffer.alloc(100)]), 4096, undefined],
-  ['a cut answer', Buffer.alloc(3), 4096, undefined],
-])('knows the virtual size of %s', (_format, bytes, length, expected) => {
-  expect(virtualSize(bytes, length)).toBe(expected);
-});
-
-test('asks for the first bytes only, and takes a server that cannot be reached for unknown', async () => {
-  const [open, guarded] = [true, false].map((allowPrivateAddresses) => createGuardedAgent({ allowPrivateAddresses }));
-  if (!open || !guarded) throw new Error('unreachable');
-  let sent = 0;
-  const server = createServer((request, response) => {
-    if (request.url === '/moved') return void response.writeHead(302, { location: '/image' }).end();
-    expect(request.headers.range).toBe('bytes=0-1023');
-    response.writeHead(206, { 'content-range': 'bytes 0-1023/123456789', 'content-length': 1024 });
-    sent += 1024;
-    response.end(Buffer.alloc(1024));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/moved`;
-  try {
-    expect(await imageSize(url, { agent: open, signal })).toBe(123_456_789);
-    expect(await imageSize(url, { agent: guarded, signal })).toBeUndefined();
-    expect(sent).toBe(1024);
-  } finally {
-    await Promise.all([open.destroy(), guarded.destroy()]);
-    server.close();
-    server.closeAllConnections();
-  }
-});
-
 function volume(phase: string, restartCount: number, message = '', reason = 'Error'): DataVolume {
   const conditions = [{ type: 'Running', status: 'False', reason, message }];
   return { spec: {}, status: { phase, restartCount, conditions } };
 }
 
+function condition(reason: string, message: string): DataVolume {
+  return { spec: {}, status: { conditions: [{ type: 'Bound', status: 'False', reason, message }] } };
+}
+
+const HTTP = 'Unable to connect to http data source: expected status code 200, got';
+const SCRATCH = 'Unable to process data: Unable to transfer source data to scratch space: failed to pull image:';
+const CONVERT = 'Unable to process data: Unable to convert source data to target format:';
+
+// The sentences of CDI 1.66.
 test.each([
-  ['a third restart', volume('ImportInProgress', 3, 'unable to connect to server'), 'SourceUnreachable'],
-  ['a missing file', volume('ImportInProgress', 2, 'expected status code 200, got 404'), 'SourceUnreachable'],
+  ['a missing file, at once', volume('ImportInProgress', 0, `${HTTP} 404. Status: 404 Not Found`), 'SourceUnreachable'],
+  ['a login, at once', volume('ImportInProgress', 0, `${HTTP} 401. Status: 401 Unauthorized`), 'ImportFailed'],
+  ['a refusal, at once', volume('ImportInProgress', 0, `${HTTP} 403. Status: 403 Forbidden`), 'ImportFailed'],
+  ['a server that is busy', volume('ImportInProgress', 2, `${HTTP} 429. Status: 429 Too Many Requests`), 'running'],
+  ['a server with trouble', volume('ImportInProgress', 2, `${HTTP} 503. Status: 503`), 'running'],
+  ['a server with lasting trouble', volume('ImportInProgress', 3, `${HTTP} 503. Status: 503`), 'SourceUnreachable'],
+  [
+    'a third restart',
+    volume('ImportInProgress', 3, `${HTTP.slice(0, 39)} dial tcp 10.0.0.1:80: i/o timeout`),
+    'SourceUnreachable',
+  ],
   [
     'a volume that is too small',
-    volume('ImportInProgress', 2, 'DataVolume too small to contain image'),
+    volume('ImportInProgress', 0, 'DataVolume too small to contain image'),
     'ImageTooLarge',
   ],
   ['a wrong checksum', volume('Failed', 1, 'got aa, want bb', 'ChecksumError'), 'ChecksumMismatch'],
-  ['anything else', volume('ImportInProgress', 4, 'qemu-img: corrupt header'), 'ImportFailed'],
+  ['a cut download', volume('ImportInProgress', 2, `${SCRATCH} unexpected EOF`, 'ImagePullFailed'), 'running'],
+  [
+    'one that is always cut',
+    volume('ImportInProgress', 3, `${SCRATCH} unexpected EOF`, 'ImagePullFailed'),
+    'ImportFailed',
+  ],
+  [
+    'an empty file, at once',
+    volume(
+      'ImportInProgress',
+      0,
+      'Unable to process data: Unable to obtain information about data source: could not process image header: EOF',
+    ),
+    'ImportFailed',
+  ],
+  [
+    'a backing file, at once',
+    volume('ImportInProgress', 0, `${CONVERT} Image /s is invalid because it has invalid backing file /b`),
+    'ImportFailed',
+  ],
+  [
+    'encryption, at once',
+    volume('ImportInProgress', 0, `${CONVERT} Parameter 'encrypt.key-secret' is required for cipher`),
+    'ImportFailed',
+  ],
+  // The digits of a time are no status.
+  [
+    'anything else',
+    volume('ImportInProgress', 4, 'I1129 01:52:45.500938 1 x.go:404] blockdev: cannot open'),
+    'ImportFailed',
+  ],
+  [
+    'scratch space',
+    volume('ImportScheduled', 4, 'scratch space required and none found', 'Scratch space required'),
+    'running',
+  ],
   ['a second try', volume('ImportInProgress', 2, 'unable to connect to server'), 'running'],
   ['a wait for its consumer', volume('PendingPopulation', 0), 'running'],
+  ['a class that does not exist', condition('ErrClaimNotValid', 'PVC spec is missing accessMode'), 'ImportFailed'],
+  ['a clone that does not fit', condition('CloneValidationFailed', 'smaller than the source'), 'ImportFailed'],
+  ['a snapshot that is not ready', condition('CloneValidationFailed', 'snapshot has no restore size'), 'running'],
+  [
+    'a copy that restarts',
+    { ...volume('CloneInProgress', 4, '', 'Pod is running'), spec: { source: { pvc: { name: 'a', namespace: 'b' } } } },
+    'ImportFailed',
+  ],
 ])('judges %s', (_case, object, expected) => {
   const verdict = importVerdict(object);
   expect(verdict.kind === 'failed' ? verdict.reason : verdict.kind).toBe(expected);

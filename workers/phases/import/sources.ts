@@ -5,7 +5,7 @@ import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
 import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
 import { IMAGE_PREFIX, VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
-import { askValidator } from '../../../common/fetch/fetch-source.ts';
+import { askValidator, shownUrl } from '../../../common/fetch/fetch-source.ts';
 import type { DataVolume, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
@@ -16,9 +16,9 @@ import { storageClassOf } from '../../cluster/template-vm.ts';
 import { timed } from '../../runtime/timed.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { createVolume } from './create-volume.ts';
-import { imageSize } from './image-size.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
+import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './source-look.ts';
 
 /** What an importer can fetch. */
 export type ImportOrigin =
@@ -34,6 +34,7 @@ export interface SourceRequest {
   readonly askedBytes: number | null;
   /** What it is to a reader, e.g. `disk "root"`. */
   readonly what: string;
+  readonly use: SourceUse;
 }
 
 /** What a volume is filled from, and the least size that it needs. */
@@ -42,6 +43,8 @@ export interface Filling {
   readonly minimumBytes: number;
   /** How its importer is let in, where it has one; sealed. */
   readonly credentials?: Credentials | null;
+  /** What its importer fetches, to a reader. */
+  readonly what?: string;
 }
 
 const SNAPSHOT_MS = 600_000;
@@ -58,29 +61,39 @@ const MAX_ROUNDS = 3;
 export async function ensureSource(context: PhaseContext, request: SourceRequest, log: ProgressLog): Promise<Filling> {
   const { cluster, signal } = context;
   const { identity } = request;
-  const known = await sizeOf(context, request.origin);
+  const look = await lookAt(context, request.origin);
+  const what = nameOf(request, look);
+  const known = look?.image?.compression === undefined ? look?.image?.virtualSizeBytes : undefined;
   if (known !== undefined && request.askedBytes !== null && known > request.askedBytes) {
-    const message = `The image of ${request.what} has ${known} bytes, the disk only ${request.askedBytes}`;
+    const message = `The image of ${what} is a disk of ${known} bytes, and the disk it is for has only ${request.askedBytes}`;
     throw new PhaseFailure('ImageTooLarge', message);
   }
   const sizeBytes = known ?? request.askedBytes ?? FALLBACK_BYTES;
-  if (identity === null) return { ...importerSource(request), minimumBytes: sizeBytes };
-  const name = sourceName(known === undefined ? `${identity}:${sizeBytes}` : identity);
-  const ready = await cluster.get(RESOURCES.snapshots, name, { signal });
+  const name = identity === null ? '' : sourceName(known === undefined ? `${identity}:${sizeBytes}` : identity);
+  const ready = identity === null ? undefined : await cluster.get(RESOURCES.snapshots, name, { signal });
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
+  const advice = look && judgeLook(look, { what, use: request.use });
+  if (advice !== undefined) log.say(advice);
+  if (identity === null) return { ...importerSource(request), minimumBytes: sizeBytes, what };
   await assertUnchanged(context, request);
   const { importDuration, importBytes } = context.metrics;
-  await timed(context, importDuration, () => importOnce(context, { ...request, identity, name, sizeBytes }, log));
+  await timed(context, importDuration, () => importOnce(context, { ...request, what, identity, name, sizeBytes }, log));
   importBytes.observe(sizeBytes);
   const snapshot = await snapshotOf(context, name, identity);
   return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
 }
 
-/** The size of the disk in an image; undefined when only the importer will see it, as in a container image. */
-async function sizeOf({ agent, signal, secrets }: PhaseContext, origin: ImportOrigin): Promise<number | undefined> {
+/** Undefined when only the importer will see it, as in a container image. */
+async function lookAt({ agent, signal, secrets }: PhaseContext, origin: ImportOrigin): Promise<SourceLook | undefined> {
   if (origin.kind !== 'url') return undefined;
   const credentials = secrets.credentials(origin.credentials);
-  return await imageSize(origin.url, { agent, signal, ...(credentials ? { credentials } : {}) });
+  return await lookAtSource(origin.url, { agent, signal, ...(credentials ? { credentials } : {}) });
+}
+
+/** What fails names where it comes from, and what the server says of it. */
+function nameOf({ what, origin }: SourceRequest, look: SourceLook | undefined): string {
+  if (origin.kind === 'image') return `${what} from the container image ${origin.image}`;
+  return `${what} from ${shownUrl(origin.url)}${look ? ` (${look.answer})` : ''}`;
 }
 
 /** A container image is fetched by the digest that was planned, so it cannot be another one. */

@@ -1,0 +1,21 @@
+/**
+ * Reason of the DataVolume's `Running` condition, as CDI takes it from its pod. `ImagePullFailed`: the content broke off.
+ * `CreateContainerConfigError`: the pod waits for a Secret.
+ */
+export type ImportErrorReason = 'Error' | 'ChecksumError' | 'ImagePullFailed' | 'CreateContainerConfigError';
+
+/** Why an attempt failed, in CDI's terms: only a wrong checksum is final, everything else is tried again. */
+export class ImportError extends Error {
+  override readonly name = 'ImportError';
+  readonly reason: ImportErrorReason;
+
+  constructor(reason: ImportErrorReason, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.reason = reason;
+  }
+}
+
+/** CDI's own sentence for a volume that has too little room, and the sizes. */
+export function tooLarge(sizes: string): ImportError {
+  return new ImportError('Error', `DataVolume too small to contain image: ${sizes}`);
+}

@@ -1,0 +1,79 @@
+import type { FailureReason } from '../../../common/contracts/failures.ts';
+import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
+import type { SourceRequest } from '../../../common/fetch/fetch-source.ts';
+import { openRemoteBytes } from '../../../common/fetch/remote-bytes.ts';
+import { ImageRefused } from '../../../common/image/image-bytes.ts';
+import { type ProbedImage, probeImage } from '../../../common/image/probe-image.ts';
+import { PhaseFailure } from '../phase-executor.ts';
+
+/** What a worker saw behind the URL of an image. */
+export interface SourceLook {
+  /** The HTTP status and the announced length, in words. */
+  readonly answer: string;
+  readonly image?: ProbedImage;
+  /** Why no importer could make a disk of it. */
+  readonly refusal?: { readonly reason: FailureReason; readonly message: string };
+}
+
+/** What it is imported for. */
+export type SourceUse = 'disk' | 'iso';
+
+/** No cluster gets another answer than these. */
+const REFUSALS: Readonly<Record<number, FailureReason>> = {
+  401: 'ImportFailed',
+  404: 'SourceUnreachable',
+  410: 'SourceUnreachable',
+};
+
+/**
+ * Looks at an image before it is imported. Undefined when the worker cannot reach it, or the server has trouble: the
+ * importer sees for itself, and tries again.
+ */
+export async function lookAtSource(
+  url: string,
+  request: Pick<SourceRequest, 'agent' | 'signal' | 'credentials'>,
+): Promise<SourceLook | undefined> {
+  let answer = '';
+  try {
+    const bytes = await openRemoteBytes(url, request);
+    const { status, lengthBytes } = bytes;
+    answer = `HTTP ${status === 206 ? 200 : status}, ${lengthBytes === undefined ? 'of unknown length' : `${lengthBytes} bytes`}`;
+    return { answer, image: await probeImage(bytes) };
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    if (error instanceof ImageRefused) {
+      return { answer, refusal: { reason: 'ImportFailed', message: `it is ${error.message}` } };
+    }
+    const status = error instanceof FarmError ? Number(error.details['status'] ?? 0) : 0;
+    const reason = REFUSALS[status];
+    // The message begins with the URL, which stands before it already.
+    const message = errorMessage(error).replace(/^\S+: /, '');
+    return reason && { answer: `HTTP ${status}`, refusal: { reason, message } };
+  }
+}
+
+/**
+ * Ends the import of what cannot work, and returns what may be a mistake, if anything.
+ * @throws PhaseFailure with the reason
+ */
+export function judgeLook(look: SourceLook, { what, use }: { what: string; use: SourceUse }): string | undefined {
+  const { image, refusal } = look;
+  const fail = (reason: FailureReason, message: string): never => {
+    throw new PhaseFailure(reason, `Importing ${what}: ${message}`);
+  };
+  if (refusal) return fail(refusal.reason, refusal.message);
+  if (!image || image.compression !== undefined) return undefined;
+  const { format, kind } = image;
+  if (use === 'iso') {
+    if (format !== 'raw')
+      return fail('ImportFailed', `it is a disk image (${format}), not an ISO: give it as source.url`);
+    return kind === 'disk' ? `${what} is no ISO 9660 or UDF image: the machine gets it as a CD as it is` : undefined;
+  }
+  if (kind === 'iso') {
+    return fail(
+      'ImportFailed',
+      'it is an ISO that boots from a CD only: list it under isos, with source: { blank: true }',
+    );
+  }
+  return kind === 'hybrid' ? `${what} is an ISO: to install a system from it, list it under isos` : undefined;
+}

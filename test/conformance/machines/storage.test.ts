@@ -69,7 +69,7 @@ test('an absent source and a volume that is too small are tried again and again'
     laboratory.until('DataVolume', 'absent', retried),
   ]);
   expect(small.status?.phase).toBe('ImportInProgress');
-  const message = 'expected status code 200, got 404. Status: 404 Not Found';
+  const message = 'Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found';
   expect(condition(missing, 'Running')).toMatchObject({ status: 'False', reason: 'Error', message });
   expect(condition(small, 'Running')).toMatchObject({ status: 'False', reason: 'Error' });
   expect(condition(small, 'Running')?.message).toContain('DataVolume too small to contain image');

@@ -2,7 +2,6 @@ import type { Action } from '../../common/contracts/events.ts';
 import type { LayerRecord } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { formatAge } from '../../common/contracts/module/duration.ts';
-import { ageOf } from '../../common/text/durations.ts';
 import type { Catalog } from './facts.ts';
 import type { KnownLayers } from './known-layers.ts';
 import { nextLayerKey } from './layer-key.ts';
@@ -50,7 +49,7 @@ export function chooseLayer(candidate: Candidate, choosing: Choosing): Choice {
   const newest = provisional ? undefined : known.newestOf(recipeKey);
   const renewal = whyAsked(module.name, choosing) ?? (newest && whyTooOld(module, newest, catalog.now));
   if (newest && renewal === undefined) {
-    return { action: 'reuse', layerKey: newest.layerKey, why: describe(newest, catalog.now) };
+    return { action: 'reuse', layerKey: newest.layerKey, why: describe(newest) };
   }
 
   // A key is never given twice: what stands on a layer that is gone must not pass for standing on its successor.
@@ -79,6 +78,7 @@ function maxAgeOf(aged: object): number {
   return 'maxAgeMs' in aged && typeof aged.maxAgeMs === 'number' ? aged.maxAgeMs : Number.POSITIVE_INFINITY;
 }
 
-function describe({ module, version, createdAt }: LayerRecord, now: number): string {
-  return `${module}:${version}, built ${ageOf(now - Date.parse(createdAt))}`;
+/** By its time and not its age, because builds keep it. */
+function describe({ module, version, createdAt }: LayerRecord): string {
+  return `${module}:${version}, built ${createdAt.slice(0, 16).replace('T', ' ')} UTC`;
 }

@@ -178,7 +178,7 @@ function whyBuilt(
   if (made !== undefined) return `parent ${made} is ${known.currentOf(made) ? 'rebuilt' : 'built'}`;
   if (unresolved.length > 0) return 'nobody can tell whether its content is still the same';
   const current = known.currentOf(name);
-  if (!current) return 'not built yet';
+  if (!current) return 'not built before';
   const image = `${name}:${current.version}`;
   for (const { name: vm, source } of vms) {
     if (source.kind !== 'buildRef' || current.parents.length === 0) continue;

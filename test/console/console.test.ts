@@ -144,7 +144,7 @@ test('shows a build live, from its first phase to its images', { timeout: 120_00
   await page.getByRole('log').getByText('a "module":"line"').waitFor();
   expect(await page.getByRole('log').getByText(HARMLESS).count()).toBe(0);
   await page.getByRole('link', { name: 'Images' }).click();
-  await page.getByRole('row', { name: /^child:1/ }).waitFor();
+  await page.getByRole('row', { name: /^child:1 current on base:1 vm/ }).waitFor();
   await reportTrouble(api.redis, LAB.name, null);
   await page.getByRole('link', { name: 'Clusters' }).click();
   await page.getByText('healthy').waitFor();

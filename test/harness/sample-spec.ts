@@ -29,7 +29,7 @@ export function sampleModule(sample: SampleModule): BuiltModule {
     name,
     layerKey,
     recipeKey,
-    why: 'not built yet',
+    why: 'not built before',
     layerBuild,
     cluster,
     namespace: 'slipway',

@@ -84,6 +84,7 @@ export interface VmiSpec {
       inputs?: { name: string; bus?: string }[];
       autoattachGraphicsDevice?: boolean;
       autoattachSerialConsole?: boolean;
+      logSerialConsole?: boolean;
       rng?: object;
       tpm?: { enabled?: boolean; persistent?: boolean };
       panicDevices?: object[];

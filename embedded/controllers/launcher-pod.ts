@@ -4,6 +4,15 @@ import { type ControllerContext, ownerReference, uidOf } from './context.ts';
 import type { Vmi } from './kubevirt-types.ts';
 import { NODE_NAME } from './vmi-status.ts';
 
+/** The container that prints what the guest says at its first serial port: a sidecar, so an init container that stays. */
+const SERIAL_LOG = { name: 'guest-console-log', restartPolicy: 'Always' } as const;
+
+/** On by default in KubeVirt, unless the machine has no serial port. */
+function keepsSerialLog({ spec }: Vmi): boolean {
+  const { autoattachSerialConsole = true, logSerialConsole = true } = spec.domain.devices;
+  return autoattachSerialConsole && logSerialConsole;
+}
+
 /** The pod that stands for the machine; nothing of it runs, but clients look for it, its phase and its annotations. */
 export function launcherPodName(vmi: Vmi): string {
   return `virt-launcher-${vmi.metadata.name.slice(0, 200)}-${shortHash(uidOf(vmi), 5)}`;
@@ -12,6 +21,11 @@ export function launcherPodName(vmi: Vmi): string {
 /** Whether a pod stands for a machine and must not be run. */
 export function isLauncherPod(pod: KubeObject): boolean {
   return pod.metadata.labels?.['kubevirt.io'] === 'virt-launcher';
+}
+
+/** Whether a container of a launcher pod is the one that prints the serial port. */
+export function isSerialLog(container: string): boolean {
+  return container === SERIAL_LOG.name;
 }
 
 /** Makes the launcher pod, unless it is there. */
@@ -39,6 +53,7 @@ export async function ensureLauncherPod({ store }: ControllerContext, vmi: Vmi):
       nodeName: NODE_NAME,
       restartPolicy: 'Never',
       containers: [{ name: 'compute', image: 'virt-launcher' }],
+      ...(keepsSerialLog(vmi) ? { initContainers: [{ ...SERIAL_LOG, image: 'virt-launcher' }] } : {}),
     },
     status: { phase: 'Pending' },
   });

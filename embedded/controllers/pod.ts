@@ -24,7 +24,7 @@ import {
   textKeyOf,
   uidOf,
 } from './context.ts';
-import { isLauncherPod } from './launcher-pod.ts';
+import { isLauncherPod, isSerialLog } from './launcher-pod.ts';
 import { machineRunDir } from './machine-registry.ts';
 import type { Networks } from './networks.ts';
 import { containerOf, planPod } from './pod-spec.ts';
@@ -78,13 +78,14 @@ export class PodController {
     return await process.openPort(port);
   }
 
-  /** What the pod wrote; for the pod of a machine, what its serial port said. */
-  async log(ref: MachineRef, { follow, tailLines, signal }: PodLogOptions): Promise<Readable> {
+  /** What a container wrote; of the pod of a machine QEMU, or what its guest said at the serial port in whole lines. */
+  async log(ref: MachineRef, { container, follow, tailLines, signal }: PodLogOptions): Promise<Readable> {
     const pod = this.#find(ref);
     const uid = uidOf(pod);
     const isOver = () => ['Succeeded', 'Failed'].includes(String(this.#current(pod)?.status?.['phase'] ?? 'Failed'));
-    return readLog(this.#logFile(pod), {
+    return readLog(this.#logFile(pod, container), {
       follow,
+      onlyWholeLines: isSerialLog(container),
       signal,
       ...(tailLines === undefined ? {} : { tailLines }),
       hasEnded: isOver,
@@ -96,10 +97,11 @@ export class PodController {
     });
   }
 
-  #logFile(pod: KubeObject): string {
+  #logFile(pod: KubeObject, container: string): string {
     const machine = isLauncherPod(pod) ? ownerOfKind(pod, 'VirtualMachineInstance') : undefined;
     if (!machine) return podFiles(this.#directory(pod)).log;
-    return machineSockets(machineRunDir(this.#parts.context, machine.uid)).serialLog;
+    const files = machineSockets(machineRunDir(this.#parts.context, machine.uid));
+    return isSerialLog(container) ? files.serialLog : files.stderr;
   }
 
   #find({ namespace, name }: MachineRef): KubeObject {

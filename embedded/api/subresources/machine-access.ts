@@ -8,6 +8,8 @@ export interface MachineRef {
 
 /** Which part of a pod's log is wanted. */
 export interface PodLogOptions {
+  /** One of the pod's containers, init containers included. */
+  readonly container: string;
   /** Go on with what is written from now on, until the pod ends. */
   readonly follow: boolean;
   /** Begin with so many last lines; everything when absent. */
@@ -39,6 +41,6 @@ export interface MachineAccess {
   reset(ref: MachineRef): Promise<void>;
   /** Connects to a TCP port on the loopback of the pod's network namespace. */
   openPodPort(ref: MachineRef, port: number): Promise<Duplex>;
-  /** What the pod's process wrote to its output. */
+  /** What a container of the pod wrote to its output. */
   podLog(ref: MachineRef, options: PodLogOptions): Promise<Readable>;
 }

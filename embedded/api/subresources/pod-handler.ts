@@ -41,12 +41,17 @@ export class PodHandler {
     this.#access = access;
   }
 
-  /** Streams the log as plain text: `follow` and `tailLines` are honoured. */
+  /** Streams the log as plain text: `container`, `follow` and `tailLines` are honoured. */
   async log(exchange: Exchange, path: ResourcePath): Promise<void> {
     const pod = this.#find(path);
     const query = exchange.url.searchParams;
+    const container = containerNamed(pod, query.get('container') ?? '');
+    if (phaseOf(pod) === 'Pending') {
+      throw badRequest(`container "${container}" in pod "${pod.metadata.name}" is waiting to start: ContainerCreating`);
+    }
     const tailLines = numberParameter(query, 'tailLines');
     const log = await this.#reach().podLog(refOf(pod), {
+      container,
       follow: isTrue(query.get('follow')),
       signal: exchange.signal,
       ...(tailLines === undefined ? {} : { tailLines }),
@@ -95,6 +100,25 @@ export class PodHandler {
     if (!this.#access) throw new ApiError(503, 'ServiceUnavailable', 'this cluster was started without machines');
     return this.#access;
   }
+}
+
+/** The container that is asked for, or the only one; in kube-apiserver's words when there is no such one. */
+function containerNamed(pod: KubeObject, asked: string): string {
+  const names = (field: 'containers' | 'initContainers') => {
+    const list = pod.spec?.[field];
+    return Array.isArray(list) ? list.map((container) => String(container['name'])) : [];
+  };
+  const [only = '', ...others] = names('containers');
+  const { name } = pod.metadata;
+  if (asked === '' && others.length > 0) {
+    throw badRequest(
+      `a container name must be specified for pod ${name}, choose one of: [${[only, ...others].join(' ')}]`,
+    );
+  }
+  if (asked !== '' && ![only, ...others, ...names('initContainers')].includes(asked)) {
+    throw badRequest(`container ${asked} is not valid for pod ${name}`);
+  }
+  return asked === '' ? only : asked;
 }
 
 function refOf({ metadata }: KubeObject): MachineRef {

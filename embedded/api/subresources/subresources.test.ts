@@ -42,7 +42,7 @@ const access: MachineAccess = {
     if (port === 81) throw new Error('connection refused');
     return echo();
   },
-  podLog: async (_, { tailLines }) => Readable.from([`last ${tailLines ?? 'all'}\n`]),
+  podLog: async (_, { container, tailLines }) => Readable.from([`${container}, last ${tailLines ?? 'all'}\n`]),
 };
 
 function object(kind: string, name: string, content: JsonObject): KubeObject {
@@ -109,6 +109,12 @@ beforeAll(async () => {
   await store.create(instance('paused', 'Running', [paused]));
   await store.create(instance('ended', 'Succeeded'));
   await store.create(object('Pod', 'pod', { status: { phase: 'Running' } }));
+  const containers = [{ name: 'compute' }];
+  const initContainers = [{ name: 'guest-console-log', restartPolicy: 'Always' }];
+  await store.create(object('Pod', 'launcher', { spec: { containers, initContainers }, status: { phase: 'Running' } }));
+  await store.create(object('Pod', 'starting', { spec: { containers, initContainers }, status: { phase: 'Pending' } }));
+  const both = { containers: [{ name: 'one' }, { name: 'two' }] };
+  await store.create(object('Pod', 'several', { spec: both, status: { phase: 'Running' } }));
   for (const strategy of ['Always', 'Halted', 'Manual', 'Once']) {
     await store.create(machine(strategy.toLowerCase(), strategy));
   }
@@ -116,6 +122,39 @@ beforeAll(async () => {
 });
 
 afterAll(() => resources.close());
+
+test.each([
+  ['launcher', '', 200, 'compute, last all\n'],
+  ['launcher', '?container=guest-console-log&tailLines=5', 200, 'guest-console-log, last 5\n'],
+  // What is not obeyed is not refused either.
+  [
+    'launcher',
+    '?container=compute&timestamps=true&sinceTime=2026-01-01T00:00:00Z&limitBytes=1',
+    200,
+    'compute, last all\n',
+  ],
+  ['launcher', '?container=absent', 400, 'container absent is not valid for pod launcher'],
+  ['several', '', 400, 'a container name must be specified for pod several, choose one of: [one two]'],
+  [
+    'starting',
+    '?container=guest-console-log',
+    400,
+    'container "guest-console-log" in pod "starting" is waiting to start',
+  ],
+  ['nobody', '', 404, 'pods "nobody" not found'],
+])('the log of the pod %s%s is %i', async (pod, query, code, text) => {
+  const { request, Agent } = await import('undici');
+  const ca = Buffer.from(config.getCurrentCluster()?.caData ?? '', 'base64').toString();
+  const answer = await request(url(`/api/v1/namespaces/default/pods/${pod}/log${query}`), {
+    headers: headers(),
+    dispatcher: new Agent({ connect: { ca } }),
+  });
+  const body = await answer.body.text();
+  expect([answer.statusCode, code === 200 ? body : JSON.parse(body).message]).toEqual([
+    code,
+    expect.stringContaining(text),
+  ]);
+});
 
 test.each([
   ['virtualmachines/absent/start', 404, 'virtualmachine.kubevirt.io "absent" not found'],

@@ -7,6 +7,7 @@ import { PNG } from 'pngjs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { screenshot } from '../../../common/kubernetes/machine-actions.ts';
+import { openSerialLog } from '../../../common/kubernetes/serial-log.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
 import { generateKeyPair } from '../../../common/ssh/key-pair.ts';
 import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
@@ -60,6 +61,17 @@ const inFirst = (command: string) =>
 const inSecond = (command: string) =>
   runInGuest({ client, pod: 'to-second', port: 2220, privateKey: key.privateKey }, command);
 
+/** Presses Enter at a serial port until a login prompt is there. */
+async function loginPrompt(stream: Duplex): Promise<void> {
+  let text = '';
+  stream.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+  });
+  // The guest may still be booting.
+  const pressed = () => stream.write('\n') && text;
+  await expect.poll(pressed, { timeout: 30_000, interval: 500 }).toMatch(/login: $/);
+}
+
 /** The protocol version that a VNC server sends first. */
 async function banner(stream: Duplex): Promise<string> {
   const [chunk] = (await once(stream, 'data')) as [Buffer];
@@ -98,6 +110,35 @@ test('a newcomer takes the screen over unless the session is to be preserved, an
   await evicted;
   newcomer.destroy();
 });
+
+test('a newcomer takes the serial port over, and the log of what was said there disturbs nobody', async () => {
+  const incumbent = await openSubresourceStream(client, 'first', { stream: 'console' });
+  incumbent.on('error', () => {});
+  await loginPrompt(incumbent);
+  // Whole lines only: the prompt is not in the log, the line before it is.
+  const uid = (await laboratory.get('VirtualMachineInstance', 'first'))?.metadata.uid ?? '';
+  const log = await openSerialLog(client, uid, { follow: false, signal: AbortSignal.timeout(10_000) });
+  const text = Buffer.concat((await log?.toArray()) ?? []).toString();
+  expect(text).toContain('tiny: ready');
+  expect(text.endsWith('\n')).toBe(true);
+  expect(incumbent.destroyed).toBe(false);
+  const evicted = once(incumbent, 'close');
+  const newcomer = await openSubresourceStream(client, 'first', { stream: 'console' });
+  await evicted;
+  await loginPrompt(newcomer);
+  newcomer.destroy();
+  const ofPod = (query: string) => laboratory.client.send('GET', `${laboratory.path('Pod', podName)}/log${query}`);
+  const { items } = (
+    await laboratory.client.send('GET', `${laboratory.path('Pod')}?labelSelector=kubevirt.io%2Fcreated-by%3D${uid}`)
+  ).body as unknown as { items: Seen[] };
+  const podName = items[0]?.metadata.name ?? '';
+  expect(await ofPod('?container=absent')).toMatchObject({
+    code: 400,
+    body: { message: `container absent is not valid for pod ${podName}` },
+  });
+  // Without a name it is the one container that is no sidecar.
+  expect((await ofPod('')).code).toBe(200);
+}, 60_000);
 
 test('pausing shows as a condition and ends with unpausing', async () => {
   const isPaused = ({ status }: Seen) => status?.conditions?.some(({ type }) => type === 'Paused') ?? false;

@@ -133,8 +133,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       return (client && (await screenshot(client, objectName(identity, vm)).catch(() => undefined))) ?? null;
     },
   });
-  const links = { farmKey, clock, find: (machine: string) => consoles.find(machine) };
-  serveUpgrades(server, app, consoleLinks({ ...links, mayType: (machine) => consoles.isWaiting(machine) }));
+  const links = { farmKey, clock, find: (lease: string) => consoles.find(lease) };
+  serveUpgrades(server, app, consoleLinks({ ...links, mayType: (lease) => consoles.isWaiting(lease) }));
   server.on('request', app);
   logger.info({ url, clusters: names }, 'The scheduler is ready');
   process.stdout.write(`${JSON.stringify({ event: 'ready', url })}\n`);

@@ -7,11 +7,12 @@ import { provisionExecutor } from './phases/provision/provision-executor.ts';
 import { createSnapshotExecutor } from './phases/snapshot/snapshot-executor.ts';
 import { withLogging } from './runtime/decorators.ts';
 import { withScreenshot } from './runtime/with-screenshot.ts';
+import { withSerialLog } from './runtime/with-serial-log.ts';
 
 /** The executor of each phase, as a worker process runs it. */
 export const EXECUTORS: Readonly<Record<Phase, PhaseExecutor>> = {
   import: withLogging(importExecutor),
-  'boot-keystrokes': withLogging(withScreenshot(bootExecutor)),
-  provision: withLogging(withScreenshot(provisionExecutor)),
-  snapshot: withLogging(createSnapshotExecutor(guestShutdown)),
+  'boot-keystrokes': withLogging(withScreenshot(withSerialLog(bootExecutor))),
+  provision: withLogging(withScreenshot(withSerialLog(provisionExecutor))),
+  snapshot: withLogging(withSerialLog(createSnapshotExecutor(guestShutdown))),
 };

@@ -6,7 +6,7 @@ import { refusal } from './refusal.ts';
 
 const HANDSHAKE_MS = 15_000;
 
-/** Opens a console of the farm: raw RFB bytes. @throws FarmUnreachable, or what the farm answered */
+/** Opens a console of the farm: its bytes as they are. @throws FarmUnreachable, or what the farm answered */
 export async function openConsole({ url, token }: FarmAddress, at: string): Promise<Duplex> {
   const socket = new WebSocket(at.replace(/^http/, 'ws'), 'binary', {
     headers: { authorization: `Bearer ${token}` },

@@ -1,6 +1,5 @@
 import { createParser } from 'eventsource-parser';
 import type { Clock } from '../../common/clock/clock.ts';
-import { farmEventSchema, type StoredEvent } from '../../common/contracts/events.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
 /** Pauses between attempts to reach the farm again, the last one for every further attempt. */
@@ -16,14 +15,23 @@ export interface Patience {
   readonly onBack: () => void;
 }
 
+/** A stream of the farm: how its messages are read, and which is the last one. */
+export interface StreamKind<T extends { readonly id: string }> {
+  /** Of the JSON of a message and its id. */
+  read(data: unknown, id: string): T;
+  isLast(message: T): boolean;
+}
+
 /**
- * Reads a build's stream of server-sent events (WHATWG HTML, section 9.2) until `build-finished`. A cut stream is opened
- * again after the last event that was read; a farm that is away for a while, restarted for example, is not an error.
+/**
+ * Reads a stream of server-sent events (WHATWG HTML, section 9.2) until its last message. A cut stream is opened again
+ * after the last message that was read; a farm that is away for a while, restarted for example, is not an error.
  */
-export async function* followEvents(
+export async function* followStream<T extends { readonly id: string }>(
+  kind: StreamKind<T>,
   open: (lastEventId: string) => Promise<Response>,
   { clock, forMs, onAway, onBack }: Patience,
-): AsyncGenerator<StoredEvent> {
+): AsyncGenerator<T> {
   let lastEventId = '0';
   let awaySince: number | undefined;
   for (let failures = 0; ; failures += 1) {
@@ -31,11 +39,11 @@ export async function* followEvents(
       const response = await open(lastEventId);
       if (awaySince !== undefined) onBack();
       awaySince = undefined;
-      for await (const event of readEvents(response)) {
+      for await (const message of readStream(kind, response)) {
         failures = 0;
-        lastEventId = event.id;
-        yield event;
-        if (event.event === 'build-finished') return;
+        lastEventId = message.id;
+        yield message;
+        if (kind.isLast(message)) return;
       }
     } catch (error) {
       // What breaks in the middle of an answer is found out by asking again.
@@ -50,15 +58,13 @@ export async function* followEvents(
   }
 }
 
-/** The events of one answer, as they come. */
-export async function* readEvents(response: Response): AsyncGenerator<StoredEvent> {
-  const ready: StoredEvent[] = [];
-  const parser = createParser({
-    onEvent: ({ id, data }) => {
-      const { time, ...event } = JSON.parse(data);
-      ready.push({ ...farmEventSchema.parse(event), time: String(time), id: id ?? '' });
-    },
-  });
+/** The messages of one answer, as they come. */
+export async function* readStream<T extends { readonly id: string }>(
+  { read }: StreamKind<T>,
+  response: Response,
+): AsyncGenerator<T> {
+  const ready: T[] = [];
+  const parser = createParser({ onEvent: ({ id, data }) => void ready.push(read(JSON.parse(data), id ?? '')) });
   const decoder = new TextDecoder();
   for await (const chunk of response.body ?? []) {
     parser.feed(decoder.decode(chunk, { stream: true }));

@@ -9,10 +9,11 @@ import {
   type ClusterView,
   clusterViewSchema,
 } from '../../common/contracts/builds.ts';
-import type { StoredEvent } from '../../common/contracts/events.ts';
+import { farmEventSchema, type StoredEvent } from '../../common/contracts/events.ts';
 import { type ImageView, imageViewSchema } from '../../common/contracts/layers.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
+import { type SerialPiece, serialPieceSchema } from '../../common/contracts/serial.ts';
 import {
   type CreatedToken,
   createdTokenSchema,
@@ -23,7 +24,7 @@ import {
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
 import { openConsole } from './console-stream.ts';
-import { followEvents, type Patience, readEvents } from './event-stream.ts';
+import { followStream, type Patience, readStream, type StreamKind } from './event-stream.ts';
 import { notAFarm, refusal } from './refusal.ts';
 
 /** What is built: texts with the paths that messages name, and the values of variables. */
@@ -50,8 +51,31 @@ const secretsSchema = z.object({ secrets: z.array(secretViewSchema) });
 const tokensSchema = z.object({ tokens: z.array(tokenViewSchema) });
 /** The largest page that the farm gives. */
 const MAX_PAGE = '1000';
+const cancelledSchema = z.object({ cancelled: z.boolean() });
 const continuedSchema = z.object({ step: z.int() });
 const clustersSchema = z.object({ clusters: z.array(clusterViewSchema) });
+
+const EVENTS: StreamKind<StoredEvent> = {
+  read: (data, id) => {
+    const { time } = streamedSchema.parse(data);
+    return { ...farmEventSchema.parse(data), time, id };
+  },
+  isLast: ({ event }) => event === 'build-finished',
+};
+const SERIAL: StreamKind<SerialPiece> = {
+  read: (data, id) => ({ ...serialPieceSchema.parse(data), id }),
+  isLast: ({ ended }) => ended,
+};
+const streamedSchema = z.looseObject({ time: z.string() });
+
+/** Whose serial port is read. */
+export interface SerialRequest {
+  readonly vm: string;
+  /** The work that the VM belongs to. */
+  readonly layerBuild: string;
+  /** Whether to go on until that has ended. */
+  readonly follow: boolean;
+}
 
 /** A token to be made; `expires` is a duration such as `30d` or `12h`. */
 export interface TokenOrder {
@@ -109,8 +133,10 @@ export class FarmClient {
     return this.#call(`builds/${encodeURIComponent(id)}`, buildViewSchema);
   }
 
-  async cancel(id: string): Promise<void> {
-    await this.#call(`builds/${encodeURIComponent(id)}/cancel`, z.unknown(), { method: 'POST' });
+  /** False when it had ended before. */
+  async cancel(id: string): Promise<boolean> {
+    const answer = await this.#call(`builds/${encodeURIComponent(id)}/cancel`, cancelledSchema, { method: 'POST' });
+    return answer.cancelled;
   }
 
   /** Lets the step of a VM go on that waits for a person; its index. */
@@ -126,6 +152,11 @@ export class FarmClient {
   /** Opens the console of a VM: raw RFB bytes. */
   openConsole(id: string, vm: string): Promise<Duplex> {
     return openConsole(this.#farm, `${this.#farm.url}/api/v1/${vmPath(id, vm)}/vnc`);
+  }
+
+  /** Opens the first serial port of a VM: bytes as they are. */
+  openSerialConsole(id: string, vm: string): Promise<Duplex> {
+    return openConsole(this.#farm, `${this.#farm.url}/api/v1/${vmPath(id, vm)}/serial-console`);
   }
 
   /** All of them, newest first. */
@@ -171,13 +202,27 @@ export class FarmClient {
   events(id: string, { signal, ...patience }: FollowOptions = {}): AsyncGenerator<StoredEvent> {
     const path = `builds/${encodeURIComponent(id)}/events`;
     const open = (lastEventId: string) => this.#fetch(path, { headers: { 'last-event-id': lastEventId } }, signal);
-    return followEvents(open, { ...PATIENT, ...patience });
+    return followStream(EVENTS, open, { ...PATIENT, ...patience });
   }
 
   /** The events of a build up to now. */
   async *pastEvents(id: string): AsyncGenerator<StoredEvent> {
     const path = `builds/${encodeURIComponent(id)}/events`;
-    yield* readEvents(await this.#fetch(path, { query: { follow: 'false' } }));
+    yield* readStream(EVENTS, await this.#fetch(path, { query: { follow: 'false' } }));
+  }
+
+  /** What a machine has said at its serial port, then live where that is asked for. */
+  async *serial(
+    id: string,
+    { vm, layerBuild, follow }: SerialRequest,
+    { signal, ...patience }: FollowOptions = {},
+  ): AsyncGenerator<SerialPiece> {
+    const open = (lastEventId: string) =>
+      this.#fetch(`${vmPath(id, vm)}/serial`, {
+        query: { layerBuild, follow: String(follow) },
+        headers: { 'last-event-id': lastEventId },
+      });
+    yield* follow ? followStream(SERIAL, open, { ...PATIENT, ...patience }) : readStream(SERIAL, await open('0'));
   }
 
   async #call<T>(path: string, schema: z.ZodType<T>, request: Request = {}): Promise<T> {

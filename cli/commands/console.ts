@@ -8,10 +8,12 @@ import { printable } from '../../common/text/printable.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { printLine, printNote } from '../output/print.ts';
+import { joinSerial } from './serial-console.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 interface ConsoleFlags extends ConnectionFlags {
   readonly screenshot?: string;
+  readonly serial?: boolean;
 }
 
 export function register(program: Command): void {
@@ -21,14 +23,16 @@ export function register(program: Command): void {
       'open the console of a machine at a port of 127.0.0.1, for any VNC viewer; typing works while a handbuild step waits',
     )
     .argument('<build/vm>', 'id of the build and name of the machine, with a slash in between')
-    .option('--screenshot <file>', 'only save the current picture as PNG');
+    .option('--screenshot <file>', 'only save the current picture as PNG')
+    .option('--serial', 'join this terminal with the first serial port of the machine instead');
   addConnectionFlags(command).action(async (target: string, flags: ConsoleFlags) => {
     const [, build, vm] = /^([^/]+)\/([^/]+)$/.exec(target) ?? [];
     if (build === undefined || vm === undefined) {
       throw new FarmError('InvalidRequest', `"${target}" is not a build and a machine: write BUILD/VM.`);
     }
     const client = new FarmClient(requireFarm(flags));
-    if (flags.screenshot === undefined) await serveConsole(client, build, vm);
+    if (flags.serial) await joinSerial(client, build, vm);
+    else if (flags.screenshot === undefined) await serveConsole(client, build, vm);
     else writeFileSync(flags.screenshot, await client.screenshot(build, vm));
   });
 }

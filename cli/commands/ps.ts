@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { BuildView, VmView } from '../../common/contracts/builds.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
+import { waitingWords } from '../../common/text/waiting.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { describeFailure, describeHandbuild } from '../output/build-lines.ts';
+import { describeFailure, describeHandbuild, isSkipped } from '../output/build-lines.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';
@@ -64,12 +65,25 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
   const rows = build.modules.flatMap((module) =>
     module.vms.length === 0
       ? [[module.name, '', module.state, module.action, '']]
-      : module.vms.map((vm) => [module.name, vm.vm, module.state, module.action, phaseSummary(vm)]),
+      : module.vms.map((vm) => [
+          ...[module.name, vm.vm, isSkipped(module) ? 'skipped' : module.state, module.action],
+          phaseSummary(vm),
+        ]),
   );
   printTable(['module', 'vm', 'state', 'action', 'phases'], rows);
   for (const module of build.modules) {
+    if (isSkipped(module)) {
+      printLine(`\n${module.name}: skipped. ${printable(module.failure?.message ?? '')}`);
+      continue;
+    }
     const failures = [module.failure, ...module.vms.map((vm) => vm.failure)].filter((failure) => failure !== null);
     for (const failure of failures) printLine(`\n${module.name}\n${describeFailure(failure).join('\n')}`);
+    for (const { vm, phases } of module.vms) {
+      const waiting = phases.find((phase) => phase.waiting)?.waiting;
+      if (!waiting) continue;
+      const times = `${seconds(Date.now() - waiting.since)}, given up in ${seconds(waiting.deadline - Date.now())}`;
+      printLine(`\n${module.name}/${vm} waits: ${waitingWords(waiting)} in ${times}`);
+    }
     for (const { vm, handbuild } of module.vms) {
       if (!handbuild) continue;
       const name = handbuild.name === null ? '' : ` "${printable(handbuild.name)}"`;
@@ -84,7 +98,9 @@ function phaseSummary(vm: VmView): string {
   return vm.phases
     .filter(({ state }) => state !== 'waiting')
     .map(({ phase, state, startedAt, finishedAt }) =>
-      startedAt !== null && finishedAt !== null ? `${phase} ${seconds(finishedAt - startedAt)}` : `${phase} ${state}`,
+      state === 'succeeded' && startedAt !== null && finishedAt !== null
+        ? `${phase} ${seconds(finishedAt - startedAt)}`
+        : `${phase} ${state}`,
     )
     .join(', ');
 }

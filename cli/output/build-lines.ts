@@ -1,7 +1,12 @@
-import type { StoredEvent } from '../../common/contracts/events.ts';
+import type { FarmEvent, StoredEvent } from '../../common/contracts/events.ts';
+import { FAILURES } from '../../common/contracts/failure-table.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
+import { waitingWords } from '../../common/text/waiting.ts';
+
+/** `slipway logs --serial` has all that is kept. */
+const SERIAL_SHOWN = 20;
 
 /** The sentence that says an event of a build to a person. */
 export function describeEvent(event: StoredEvent, buildId: string): string {
@@ -16,6 +21,8 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
       return `${event.module}/${event.vm}: ${event.phase}${event.attempt > 1 ? ` (attempt ${event.attempt})` : ''}`;
     case 'phase-finished':
       return `${event.module}/${event.vm}: ${event.phase} ${event.outcome} after ${seconds(event.durationMs)}`;
+    case 'phase-waiting':
+      return `${event.module}/${event.vm}: ${describeWaiting(event)}`;
     case 'step-started':
       return `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}`;
     case 'step-finished':
@@ -28,6 +35,7 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
     case 'log':
       return `${event.module}/${event.vm} | ${printable(event.line)}`;
     case 'module-finished':
+      if (isSkipped(event)) return `${event.module}: skipped. ${printable(event.failure?.message ?? '')}`;
       return [
         `${event.module}: ${event.outcome} after ${seconds(event.durationMs)}`,
         ...describeFailure(event.failure),
@@ -37,13 +45,31 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
   }
 }
 
-/** Reason, message and evidence of a failure, indented below what failed. */
+/** `SSH 10.0.2.2:22: no route to host, 34 tries in 12 s, given up in 4 min 48 s`. */
+export function describeWaiting(event: Extract<FarmEvent, { event: 'phase-waiting' }>): string {
+  const { error, elapsedMs, leftMs } = event;
+  const end = error === null ? '' : `, given up in ${seconds(leftMs)}`;
+  return `${waitingWords(event)} in ${seconds(elapsedMs)}${end}`;
+}
+
+/** Whether a module failed only because one that it starts from did. */
+export function isSkipped({ failure }: { readonly failure?: Failure | null | undefined }): boolean {
+  return failure?.reason === 'ParentFailed';
+}
+
+/** Reason, message and evidence of a failure and what to do about it, indented below what failed. */
 export function describeFailure(failure: Failure | undefined): string[] {
   if (!failure) return [];
+  const hints = failure.hints.length > 0 ? failure.hints : [FAILURES[failure.reason].solve];
   return [
     `  ${failure.reason}: ${printable(failure.message)}`,
+    ...hints.map((hint) => `  -> ${printable(hint)}`),
     ...failure.events.map((event) => `  event: ${printable(event)}`),
     ...failure.logTail.map((line) => `  | ${printable(line)}`),
+    ...(failure.serialTail.length > 0
+      ? ['  The last lines of its serial port, of which `slipway logs --serial` has more:']
+      : []),
+    ...failure.serialTail.slice(-SERIAL_SHOWN).map((line) => `  | ${printable(line)}`),
     ...(failure.screenshot ? ['  A picture of the screen was kept; `slipway ps` shows where.'] : []),
   ];
 }

@@ -1,7 +1,10 @@
 import logUpdate from 'log-update';
+import { systemClock } from '../../common/clock/clock.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
+import { seconds } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
+import { waitingWords } from '../../common/text/waiting.ts';
 import { describeEvent } from './build-lines.ts';
 import { printNote } from './print.ts';
 
@@ -32,17 +35,30 @@ export function lineOutput(stdout: NodeJS.WritableStream, buildId: string): Buil
   };
 }
 
+/** The lines of the running machines, as functions of the time. */
+type Board = Map<string, (now: number) => string>;
+
+const TICK_MS = 1_000;
+/** What only the board shows. */
+const QUIET: readonly StoredEvent['event'][] = ['log', 'phase-started', 'phase-waiting'];
+
 /** A board of the running machines that is redrawn in place, with finished things scrolling away above it. */
 export function terminalOutput(stdout: NodeJS.WriteStream, buildId: string): BuildOutput {
-  const board = new Map<string, string>();
-  const draw = () => logUpdate([...board.values()].join('\n'));
+  const board: Board = new Map();
+  const draw = () => {
+    const now = systemClock.now();
+    const columns = stdout.columns ?? 80;
+    logUpdate([...board.values()].map((line) => line(now).slice(0, columns - 1)).join('\n'));
+  };
+  // Times go on where nothing else does.
+  const ticking = setInterval(draw, TICK_MS).unref();
   return {
     show: (event) => {
-      if (event.event !== 'log' && event.event !== 'phase-started') {
+      if (!QUIET.includes(event.event)) {
         logUpdate.clear();
         stdout.write(`${describeEvent(event, buildId)}\n`);
       }
-      updateBoard(board, event, stdout.columns ?? 80);
+      updateBoard(board, event);
       draw();
     },
     note: (line) => {
@@ -51,28 +67,47 @@ export function terminalOutput(stdout: NodeJS.WriteStream, buildId: string): Bui
       draw();
     },
     end: () => {
+      clearInterval(ticking);
       logUpdate.clear();
       logUpdate.done();
     },
   };
 }
 
-function updateBoard(board: Map<string, string>, event: StoredEvent, columns: number): void {
+function updateBoard(board: Board, event: StoredEvent): void {
   if (!('vm' in event)) return;
   const key = `${event.module}/${event.vm}`;
   if (event.event === 'phase-finished') {
     board.delete(key);
     return;
   }
+  if (event.event === 'step-finished') return;
   const place = `  ${key} ${'phase' in event ? bar(event.phase) : bar('provision')}`;
-  const what = whatHappens(event);
-  if (event.event !== 'step-finished') board.set(key, `${place} ${what}`.slice(0, columns - 1));
+  const at = systemClock.now();
+  board.set(key, (now) => `${place} ${whatHappens(event, now - at)}`);
 }
 
-function whatHappens(event: StoredEvent): string {
-  if (event.event === 'log') return printable(event.line);
-  if (event.event === 'step-started') return `step ${event.name ?? event.step + 1}`;
-  return event.event === 'handbuild-waiting' ? `step ${event.name ?? event.step + 1}: waits for a person` : '';
+/** What a machine is at, so long after that was told. */
+function whatHappens(event: StoredEvent, sinceMs: number): string {
+  switch (event.event) {
+    case 'log':
+      return printable(event.line);
+    case 'phase-waiting': {
+      if (event.error === null) return '';
+      const [elapsedMs, leftMs] = [event.elapsedMs + sinceMs, Math.max(0, event.leftMs - sinceMs)];
+      return `${seconds(elapsedMs)} (${seconds(leftMs)} left): ${waitingWords(event)}`;
+    }
+    case 'step-started':
+      return `step ${stepTitle(event)}, ${seconds(sinceMs)}`;
+    case 'handbuild-waiting':
+      return `step ${stepTitle(event)}: waits for you, ${seconds(sinceMs)}`;
+    default:
+      return seconds(sinceMs);
+  }
+}
+
+function stepTitle({ name, step }: { readonly name: string | null; readonly step: number }): string {
+  return name === null ? String(step + 1) : printable(name);
 }
 
 /** `[==> ]`: how far along its four phases a machine is. */

@@ -1,5 +1,4 @@
-import { ERRORS } from '../../common/errors/error-table.ts';
-import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { errorMessage, FarmError, solveOf } from '../../common/errors/farm-error.ts';
 import { printable } from '../../common/text/printable.ts';
 import { paint, printNote } from './print.ts';
 
@@ -7,7 +6,9 @@ import { paint, printNote } from './print.ts';
 export function reportFailure(error: unknown): void {
   const sentence = errorMessage(error).split('\n').map(printable).join('\n');
   printNote(`${paint('red', 'error:', process.stderr)} ${sentence}`);
-  if (error instanceof FarmError) printNote(ERRORS[error.code].solve);
+  // Of a wrong command line the message says all there is.
+  const solve = error instanceof FarmError && error.code !== 'InvalidRequest' ? solveOf(error) : '';
+  if (solve !== '') printNote(printable(solve));
   process.exitCode = 1;
 }
 

@@ -5,7 +5,7 @@ import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../clock/clock.ts';
 import type { FarmKey } from '../config/sealing.ts';
 import { errorMessage, FarmError } from '../errors/farm-error.ts';
-import type { SharedConsole } from './shared-console.ts';
+import type { ConsoleFront } from './console-front.ts';
 import { keepSocketAlive } from './socket-life.ts';
 
 const ROOT = '/internal/consoles/';
@@ -60,7 +60,7 @@ export async function dialConsole(
 
 export interface ServedConsoles extends LinkOptions {
   /** The console of a machine whose session this process has. */
-  find(machine: string): SharedConsole | undefined;
+  find(machine: string): Pick<ConsoleFront, 'attach'> | undefined;
   /** Whether keys that come by the link may be typed. */
   mayType(machine: string): boolean;
 }

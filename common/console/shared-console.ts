@@ -1,5 +1,8 @@
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../clock/clock.ts';
+import type { ConsoleFront, ConsoleSession, ViewerOptions } from './console-front.ts';
 import { RfbViewer, type ViewerInput } from './rfb-viewer.ts';
+import { openVncSession } from './rfb2-session.ts';
 import { Screen } from './screen.ts';
 import type { VncSession } from './vnc-session.ts';
 
@@ -8,19 +11,8 @@ const DARK = { width: 720, height: 400 };
 /** A source that reads slower than this gets no more input. */
 const MOST_BACKLOG = 64 * 1024;
 
-export interface ViewerOptions {
-  readonly name: string;
-  /** Asked for each input: what may not be typed is dropped. */
-  readonly mayType: () => boolean;
-  /** Called once, when the viewer is gone. */
-  readonly onEnd?: (cause: Error | undefined) => void;
-}
-
-/**
- * A console that any number of people see. Its source, a session with the machine or with another process that has one,
- * may come, go and be replaced; viewers stay, and go on from the last picture.
- */
-export class SharedConsole {
+/** The screen of a machine, by VNC: every viewer sees the same picture. */
+export class SharedConsole implements ConsoleFront {
   readonly screen = new Screen(DARK.width, DARK.height);
   readonly #viewers = new Set<RfbViewer>();
   readonly #onViewers: (count: number) => void;
@@ -35,7 +27,6 @@ export class SharedConsole {
     return this.#viewers.size;
   }
 
-  /** Serves a viewer on a stream, which is destroyed with it. */
   attach(stream: Duplex, { name, mayType, onEnd }: ViewerOptions): void {
     const held = new Set<number>();
     const viewer = new RfbViewer({
@@ -55,6 +46,15 @@ export class SharedConsole {
     this.#changed();
   }
 
+  async connect(
+    stream: Duplex,
+    options: { readonly clock: Clock; readonly signal: AbortSignal },
+  ): Promise<ConsoleSession> {
+    const session = await openVncSession({ ...options, stream, screen: this.screen });
+    this.show(session);
+    return session;
+  }
+
   /** Shows what the session draws on `screen`, and sends it what may be typed, until it is lost or replaced. */
   show(session: VncSession): void {
     this.#session?.follow(false);
@@ -66,7 +66,6 @@ export class SharedConsole {
     session.lost.addEventListener('abort', forget, { once: true });
   }
 
-  /** Sends all viewers away. */
   close(): void {
     for (const viewer of this.#viewers) viewer.close();
   }

@@ -7,10 +7,31 @@ import { PHASES, phaseSchema } from './phases.ts';
 export const buildStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled']);
 export type BuildState = z.infer<typeof buildStateSchema>;
 
-const phaseStateSchema = z.enum(['waiting', 'ready', 'queued', 'running', 'succeeded', 'failed', 'cancelled']);
+/** `skipped`: it was never started, and will not be. */
+const phaseStateSchema = z.enum([
+  'waiting',
+  'ready',
+  'queued',
+  'running',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'skipped',
+]);
 
 /** Times are milliseconds since the Unix epoch. */
 const time = z.int().nullable();
+
+/** What a running phase tries again and again. */
+export const waitingViewSchema = z.object({
+  /** `SSH 10.0.2.2:22` */
+  what: z.string(),
+  /** What the last try ended with. */
+  error: z.string(),
+  tries: z.int(),
+  since: z.int(),
+  deadline: z.int(),
+});
 
 export const phaseViewSchema = z.object({
   phase: phaseSchema,
@@ -20,13 +41,15 @@ export const phaseViewSchema = z.object({
   startedAt: time,
   finishedAt: time,
   worker: z.string().nullable(),
+  /** Null while it waits for nothing. */
+  waiting: waitingViewSchema.nullable(),
 });
 
 export const stepViewSchema = z.object({
   index: z.int(),
   name: z.string().nullable(),
   type: z.string(),
-  state: z.enum(['waiting', 'running', 'succeeded', 'failed']),
+  state: z.enum(['waiting', 'running', 'succeeded', 'failed', 'cancelled', 'skipped']),
   startedAt: time,
   finishedAt: time,
   exitCode: z.int().nullable(),
@@ -80,13 +103,16 @@ export const buildViewSchema = z.object({
   lastEventId: z.string(),
 });
 
+/** `skipped`: what it starts from was not built. `waits for you`: a step of it waits for a person. */
+const summaryStateSchema = z.enum([...buildStateSchema.options, 'skipped', 'waits for you']);
+
 /** One row of `GET /builds`. */
 export const buildSummarySchema = z.object({
   buildId: z.string(),
   state: buildStateSchema,
   createdAt: z.int(),
   finishedAt: time,
-  modules: z.array(z.object({ name: z.string(), state: buildStateSchema })),
+  modules: z.array(z.object({ name: z.string(), state: summaryStateSchema })),
 });
 
 export const limitsSchema = z.object({
@@ -112,6 +138,7 @@ export const clusterViewSchema = z.object({
   workers: z.array(z.object({ phase: phaseSchema, processes: z.int(), capacity: z.int() })),
 });
 
+export type WaitingView = z.infer<typeof waitingViewSchema>;
 export type PhaseView = z.infer<typeof phaseViewSchema>;
 export type StepView = z.infer<typeof stepViewSchema>;
 export type VmView = z.infer<typeof vmViewSchema>;

@@ -39,6 +39,20 @@ export const farmEventSchema = z.discriminatedUnion('event', [
     durationMs: z.int(),
     failure: failureSchema.optional(),
   }),
+  /** A phase tries something again and again: told when the error changes, now and then, and when it is over. */
+  z.object({
+    event: z.literal('phase-waiting'),
+    ...where,
+    phase: phaseSchema,
+    /** What is tried: `SSH 10.0.2.2:22`. */
+    what: z.string(),
+    /** What the last try ended with; null: it succeeded. */
+    error: z.string().nullable(),
+    tries: z.int(),
+    /** Since the first try, and until it is given up. */
+    elapsedMs: z.int(),
+    leftMs: z.int(),
+  }),
   z.object({ event: z.literal('step-started'), ...stepFields }),
   /** The step waits until a person says to continue. */
   z.object({ event: z.literal('handbuild-waiting'), ...stepFields, instructions: z.string() }),

@@ -13,6 +13,10 @@ export const failureSchema = z.object({
   message: z.string(),
   /** The last lines of the log or script concerned. */
   logTail: z.array(z.string()).default([]),
+  /** The last lines that the machine said at its serial port. */
+  serialTail: z.array(z.string()).default([]),
+  /** What most likely was the cause in this very case and what to do about it, the likeliest first. */
+  hints: z.array(z.string()).default([]),
   /** The last warning Events of the objects concerned. */
   events: z.array(z.string()).default([]),
   /** True when a picture of the screen was kept for the VM. */

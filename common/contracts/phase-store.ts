@@ -37,6 +37,13 @@ export interface PauseState {
   readonly elapsedMs: number;
 }
 
+/** Lines of a serial port, and how many bytes of its log were read with them, from the beginning. */
+export interface SerialRead {
+  readonly vmiUid: string;
+  readonly lines: readonly string[];
+  readonly readBytes: number;
+}
+
 /**
  * What workers know of the farm's state. Every method that changes something checks the claim's epoch and throws
  * `Superseded` when a later claim has passed it; all may throw `RedisUnavailable`.
@@ -65,6 +72,10 @@ export interface PhaseStore {
   pause(claim: PhaseClaim, event: HandbuildEvent, limitMs: number | null): Promise<PauseState>;
   /** The last step of the VM that has begun to wait for a person in this generation, whatever became of it; or null. */
   lastPause(claim: PhaseClaim): Promise<number | null>;
+  /** Keeps what the VM's machine has said at its serial port, and how far its log was read. */
+  keepSerial(claim: PhaseClaim, piece: SerialRead): Promise<void>;
+  /** How many bytes of the log of that very machine were read before. */
+  serialPosition(claim: PhaseClaim, vmiUid: string): Promise<number>;
   /** Calls `look` whenever a step of the VM may have begun or ended to wait. Returns how to stop. */
   onPauseChange(claim: PhaseClaim, look: () => void): () => void;
   /** Keeps a picture of the screen as evidence (PNG), shown by the HTTP API. */

@@ -67,7 +67,7 @@ export const ERRORS = {
   InvalidRequest: {
     kind: 'invalid',
     http: 400,
-    solve: 'Correct the request; the message names the field. The API is described at /api/openapi.json.',
+    solve: 'The message says what is wrong with the request; the page /api of the farm shows what is allowed.',
   },
   RequestTooLarge: {
     kind: 'invalid',

@@ -23,6 +23,12 @@ export class FarmError extends Error {
   }
 }
 
+/** What the reader can do about an error: what whoever threw it knows (`details.solve`), else what its row says. */
+export function solveOf({ code, details }: FarmError): string {
+  const { solve } = details;
+  return typeof solve === 'string' ? solve : ERRORS[code].solve;
+}
+
 /** Adds what was being done to an error, keeping its code; foreign errors become `fallback`. */
 export function wrapError(error: unknown, doing: string, fallback: ErrorCode = 'BrokenInvariant'): FarmError {
   const message = `${doing}: ${errorMessage(error)}`;

@@ -25,6 +25,9 @@ const EVIDENCE: Grants = { events: ['list'] };
 /** A picture of a machine's screen. kube-apiserver sees the first path part only, KubeVirt's own API all of them. */
 const SCREEN: Grants = { 'instances/vnc': ['get'], 'instances/vnc/screenshot': ['get'] };
 
+/** What a machine says at its serial port is the log of a container of its launcher pod (common/kubernetes/serial-log.ts). */
+const SERIAL_LOG: Grants = { pods: ['list'], 'pods/log': ['get'], instances: WATCH };
+
 /** Reaching a guest: the relay's pod (made anew when it was evicted), and secrets: the build's key, those of a module. */
 const REACH_GUESTS: Grants = {
   secrets: ['get'],
@@ -68,11 +71,12 @@ const PREFLIGHT: Grants = {
  */
 const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
   // scheduler/catalog: watches machines and snapshots, mirrors layers, sweeps; scheduler/http: live screenshots;
-  // scheduler/console: the VNC session that viewers share.
+  // scheduler/console: the sessions with a screen and a serial port that viewers share.
   scheduler: [
     PREFLIGHT,
     TEARDOWN,
     SCREEN,
+    { 'instances/console': ['get'] },
     // scheduler/builds/resolve-objects.ts: what modules name.
     { secrets: ['get'], configMaps: ['get'] },
     { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
@@ -97,15 +101,17 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
   'boot-keystrokes': [
     EVIDENCE,
     SCREEN,
+    SERIAL_LOG,
     REACH_GUESTS,
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
   ],
   // workers/phases/provision, workers/guest
-  provision: [EVIDENCE, SCREEN, REACH_GUESTS, { configMaps: ['get'], machines: ['get', 'patch'], instances: WATCH }],
+  provision: [EVIDENCE, SCREEN, SERIAL_LOG, REACH_GUESTS, { configMaps: ['get'], machines: ['get', 'patch'] }],
   // workers/phases/snapshot
   snapshot: [
     EVIDENCE,
     SCREEN,
+    SERIAL_LOG,
     REACH_GUESTS,
     TEARDOWN,
     {

@@ -224,7 +224,10 @@ function succeeded({ job }: PhaseClaim): PhaseResult {
 }
 
 function failed(reason: FailureReason): PhaseResult {
-  return { outcome: 'failed', failure: { reason, message: 'It broke.', logTail: [], events: [], screenshot: false } };
+  return {
+    outcome: 'failed',
+    failure: { reason, message: 'It broke.', logTail: [], serialTail: [], hints: [], events: [], screenshot: false },
+  };
 }
 
 function machineOf({ job }: PhaseClaim): string {

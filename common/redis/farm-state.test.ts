@@ -87,6 +87,8 @@ const failure = (reason: Failure['reason']): Failure => ({
   reason,
   message: 'It broke.',
   logTail: [],
+  serialTail: [],
+  hints: [],
   events: [],
   screenshot: false,
 });

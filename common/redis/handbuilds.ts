@@ -29,3 +29,9 @@ export async function readHandbuild(redis: Redis, { cluster, layerBuild, vm }: P
 export async function countHandbuilds(redis: Redis, cluster: string): Promise<number> {
   return readRedis(redis.hlen(KEYS.handbuilds(cluster)));
 }
+
+/** The layer builds of some clusters of which a step waits for a person. @throws RedisUnavailable */
+export async function readWaitingWorks(redis: Redis, clusters: readonly string[]): Promise<Set<string>> {
+  const fields = await readRedis(Promise.all(clusters.map((cluster) => redis.hkeys(KEYS.handbuilds(cluster)))));
+  return new Set(fields.flat().map((field) => field.slice(0, field.indexOf('/'))));
+}

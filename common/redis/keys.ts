@@ -16,6 +16,10 @@ export const KEYS = {
   workFailures: (id: string) => key('work', id, 'failures'),
   workSteps: (id: string) => key('work', id, 'steps'),
   workScreens: (id: string) => key('work', id, 'screens'),
+  /** Stream of what a VM says at its serial port: `lines` (JSON) and `bytes`; `ended` in the last entry. */
+  workSerial: (id: string, vm: string) => key('work', id, 'serial', vm),
+  /** Hash of `<vm>/bytes` and `<vm>/position` of these. */
+  workSerials: (id: string) => key('work', id, 'serial'),
   workSecrets: (id: string) => key('work', id, 'secrets'),
   workDisks: (id: string) => key('work', id, 'disks'),
   /** Set of works that have not ended. */

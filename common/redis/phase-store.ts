@@ -1,14 +1,17 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import type { FarmEvent } from '../contracts/events.ts';
 import { FAILURES, type Failure, type FailureReason } from '../contracts/failures.ts';
 import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
 import type { HandbuildEvent, PauseState, PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
 import type { JobReference, Phase } from '../contracts/phases.ts';
+import { SERIAL_KEPT_BYTES } from '../contracts/serial.ts';
 import { FarmError } from '../errors/farm-error.ts';
 import { KEYS } from './keys.ts';
 import { readLayerRecord } from './layers.ts';
 import type { Notices } from './notices.ts';
 import { readRedis, runScript } from './scripts.ts';
+import { readSerialPosition } from './serial-logs.ts';
 
 /** Same-generation tries of a phase after its first one. */
 const MAX_FAULTS = 5;
@@ -50,9 +53,8 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
     assertCurrent: (current) => assertCurrent(redis, current),
     commit: (current, result) => commit(options, current, result),
     emit: async (current, event) => {
-      const step = event.event === 'step-started' || event.event === 'step-finished';
-      const mark = step ? `${event.vm}/${event.step}/${event.event}` : '';
-      const reply = await runScript(redis, 'emit', [...claimArguments(current), JSON.stringify(event), mark]);
+      const args = [...claimArguments(current), JSON.stringify(event), markOf(event)];
+      const reply = await runScript(redis, 'emit', args);
       if (reply !== 1) throw superseded(current);
     },
     watch: (current, signal) => watch({ redis, notices }, current, signal),
@@ -63,6 +65,13 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
         const isOurs = notice.kind === 'handbuild' && notice.layerBuild === job.layerBuild && notice.vm === job.vm;
         if (isOurs || notice.kind === 'reconnected') look();
       }),
+    keepSerial: async (current, piece) => {
+      const lines = JSON.stringify(piece.lines);
+      const position = `${piece.vmiUid} ${piece.readBytes}`;
+      const args = [...claimArguments(current), lines, Buffer.byteLength(lines), position, SERIAL_KEPT_BYTES];
+      if ((await runScript(redis, 'serial', args)) !== 1) throw superseded(current);
+    },
+    serialPosition: ({ job }, vmiUid) => readSerialPosition(redis, job.layerBuild, job.vm, vmiUid),
     saveScreenshot: async (current, png) => {
       const { job } = current;
       await assertCurrent(redis, current);
@@ -163,6 +172,14 @@ async function watch(
 
 function exhausted(failure: Failure): Failure {
   return { ...failure, reason: 'RetriesExhausted', message: `${failure.reason}: ${failure.message}` };
+}
+
+/** Under which views find an event again; '' when they do not. */
+function markOf(event: FarmEvent): string {
+  if (event.event === 'step-started' || event.event === 'step-finished') {
+    return `${event.vm}/${event.step}/${event.event}`;
+  }
+  return event.event === 'phase-waiting' ? `${event.vm}/${event.phase}/phase-waiting` : '';
 }
 
 function claimArguments({ job, epoch }: PhaseClaim): (string | number)[] {

@@ -23,6 +23,7 @@ const SCRIPTS = [
   'report-cluster',
   'restore-layer',
   'revoke-token',
+  'serial',
   'set-secret',
   'submit',
   'take',

@@ -6,18 +6,28 @@ import type {
   PhaseView,
   StepView,
   VmView,
+  WaitingView,
 } from '../../common/contracts/builds.ts';
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
-import { PHASES } from '../../common/contracts/phases.ts';
+import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import type { PlanJob } from '../../common/contracts/plans.ts';
 import type { BuildModule, StoredBuild, StoredWork } from '../../common/redis/builds.ts';
 import { criticalPath } from '../graph/critical-path.ts';
 import { phaseJobs, snapshotJobIds } from '../graph/phase-jobs.ts';
 
-/** Row of a list. Modules that have not ended are as far as their build. */
-export function buildSummary({ id, state, createdAt, finishedAt, modules, results }: StoredBuild): BuildSummary {
-  const states = modules.map(({ name }) => ({ name, state: results.get(name)?.outcome ?? state }));
+/**
+ * Row of a list. Modules that have not ended are as far as their build, unless a step of theirs waits for a person:
+ * `waiting` are the layer builds of which one does.
+ */
+export function buildSummary(build: StoredBuild, waiting: ReadonlySet<string>): BuildSummary {
+  const { id, state, createdAt, finishedAt, modules, results } = build;
+  const states = modules.map(({ name, layerBuild = '' }) => {
+    const result = results.get(name);
+    if (result?.failure?.reason === 'ParentFailed') return { name, state: 'skipped' as const };
+    if (!result && waiting.has(layerBuild)) return { name, state: 'waits for you' as const };
+    return { name, state: result?.outcome ?? state };
+  });
   return { buildId: id, state, createdAt, finishedAt, modules: states };
 }
 
@@ -57,7 +67,7 @@ function moduleView(build: StoredBuild, module: BuildModule, work: StoredWork | 
     generation: work?.generation ?? null,
     cluster: work?.cluster ?? result?.images[0]?.cluster ?? null,
     dependsOn: namesIn(dependsOn),
-    vms: work ? work.spec.module.vms.map((vm) => vmView(build, work, vm)) : [],
+    vms: work ? work.spec.module.vms.map((vm) => vmView(build, { work, vm, endedAt: endOf(build, name, work) })) : [],
     images: result?.images ?? [],
     failure: result?.failure ?? null,
   };
@@ -72,26 +82,76 @@ function workState(work: StoredWork | undefined): BuildState {
   return work.state === 'stopping' ? 'running' : work.state;
 }
 
-function vmView(build: StoredBuild, work: StoredWork, vm: CompiledVm): VmView {
+/** When a module of a build has ended; null before. Its work may go on for others, or have yet to let go. */
+function endOf(build: StoredBuild, name: string, work: StoredWork): number | null {
+  return build.results.has(name) ? (work.finishedAt ?? build.finishedAt ?? 0) : null;
+}
+
+interface VmOfWork {
+  readonly work: StoredWork;
+  readonly vm: CompiledVm;
+  /** When the module has ended for the build. */
+  readonly endedAt: number | null;
+}
+
+function vmView(build: StoredBuild, { work, vm, endedAt }: VmOfWork): VmView {
   const path = `/api/v1/builds/${build.id}/vms/${encodeURIComponent(vm.name)}/screenshot?layerBuild=${work.id}`;
+  const phases = PHASES.map((phase) => phaseView(work, `${vm.name}/${phase}`, { phase, endedAt }));
+  const provision = phases.find(({ phase }) => phase === 'provision');
   return {
     vm: vm.name,
-    phases: PHASES.map((phase): PhaseView => {
-      const record = work.phases.get(`${vm.name}/${phase}`);
-      return {
-        phase,
-        state: record?.state ?? 'waiting',
-        attempts: record?.attempts ?? 0,
-        startedAt: record?.startedAt ?? null,
-        finishedAt: record?.finishedAt ?? null,
-        worker: record?.worker ?? null,
-      };
+    phases,
+    steps: vm.steps.map((step, index) => {
+      const view = stepView(work, vm.name, { index, name: step.name, type: step.type });
+      return provision ? endedWith(view, provision) : view;
     }),
-    steps: vm.steps.map((step, index) => stepView(work, vm.name, { index, name: step.name, type: step.type })),
     handbuild: handbuildView(work, vm.name),
     failure: work.failures.get(vm.name) ?? null,
     screenshot: work.screens.has(vm.name) ? path : null,
   };
+}
+
+/** A phase as the build sees it: what its module's end left undone is `skipped`, and what that broke off `cancelled`. */
+function phaseView(
+  work: StoredWork,
+  field: string,
+  { phase, endedAt }: { readonly phase: Phase; readonly endedAt: number | null },
+): PhaseView {
+  const record = work.phases.get(field);
+  const startedAt = record?.startedAt ?? null;
+  const view: PhaseView = {
+    phase,
+    state: record?.state ?? 'waiting',
+    attempts: record?.attempts ?? 0,
+    startedAt,
+    finishedAt: record?.finishedAt ?? null,
+    worker: record?.worker ?? null,
+    waiting: record?.state === 'running' ? waitingView(work, field, startedAt ?? 0) : null,
+  };
+  const isOpen = ['waiting', 'ready', 'queued', 'running'].includes(view.state);
+  if (startedAt === null && (view.state === 'cancelled' || (endedAt !== null && isOpen))) {
+    return { ...view, state: 'skipped' };
+  }
+  if (endedAt === null || !isOpen) return view;
+  return { ...view, state: 'cancelled', finishedAt: view.finishedAt ?? endedAt, waiting: null };
+}
+
+/** A step whose phase is over has ended with it, or was never reached. */
+function endedWith(step: StepView, { state, finishedAt }: PhaseView): StepView {
+  if (state !== 'failed' && state !== 'cancelled' && state !== 'skipped') return step;
+  if (step.state === 'waiting') return { ...step, state: 'skipped' };
+  if (step.state !== 'running') return step;
+  return { ...step, state: state === 'failed' ? 'failed' : 'cancelled', finishedAt };
+}
+
+/** What the phase has told last, unless that was before it was started anew, or it is over. */
+function waitingView({ steps }: StoredWork, phase: string, startedAt: number): WaitingView | null {
+  const stored = steps.get(`${phase}/phase-waiting`);
+  if (!stored || stored.at < startedAt) return null;
+  const told = farmEventSchema.parse(stored.event);
+  if (told.event !== 'phase-waiting' || told.error === null) return null;
+  const { what, error, tries, elapsedMs, leftMs } = told;
+  return { what, error, tries, since: stored.at - elapsedMs, deadline: stored.at + leftMs };
 }
 
 /** The step that waits for a person, if one does: it has been told of, and neither continued nor ended. */

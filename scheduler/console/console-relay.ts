@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream';
+import type { ConsoleFront, ViewerOptions } from '../../common/console/console-front.ts';
 import { dialConsole, type LinkOptions } from '../../common/console/console-link.ts';
-import { openVncSession } from '../../common/console/rfb2-session.ts';
-import { SharedConsole, type ViewerOptions } from '../../common/console/shared-console.ts';
 import { objectName } from '../../common/contracts/object-names.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
@@ -20,6 +19,7 @@ import {
 } from '../../common/redis/console-leases.ts';
 import { type PlacedVm, readHandbuild } from '../../common/redis/handbuilds.ts';
 import type { NoticeListener, Notices } from '../../common/redis/notices.ts';
+import type { ConsoleKind } from './console-kinds.ts';
 
 /** Notices may be lost: everything is looked at again after this. */
 const LOOK_AGAIN_MS = 30_000;
@@ -33,6 +33,12 @@ export interface ConsoleRelayOptions extends ConsoleLeaseOptions, LinkOptions {
   /** This process as others see it. */
   readonly self: ConsoleHolder;
   clusterOf(name: string): ClusterClient | undefined;
+}
+
+/** Which console of which VM. */
+export interface RelayedConsole {
+  readonly kind: ConsoleKind;
+  readonly vm: PlacedVm;
 }
 
 /** Somebody who looks; `mayType` says whether the role allows it at all. */
@@ -52,7 +58,8 @@ export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
 export class ConsoleRelay {
   readonly #options: ConsoleRelayOptions;
   readonly #vm: PlacedVm;
-  readonly #shared: SharedConsole;
+  readonly #kind: ConsoleKind;
+  readonly #front: ConsoleFront;
   readonly #alarm: Alarm;
   readonly #onEnd: () => void;
   #serving: Promise<void> | undefined;
@@ -66,19 +73,20 @@ export class ConsoleRelay {
   #isWaiting = false;
 
   /** `onEnd` is called whenever nobody looks any more, or the work has ended. */
-  constructor(options: ConsoleRelayOptions, vm: PlacedVm, onEnd: () => void) {
+  constructor(options: ConsoleRelayOptions, { kind, vm }: RelayedConsole, onEnd: () => void) {
     this.#options = options;
+    this.#kind = kind;
     this.#vm = vm;
     this.#onEnd = onEnd;
     this.#alarm = createAlarm(options.clock);
-    this.#shared = new SharedConsole((viewers) => {
+    this.#front = kind.createFront((viewers) => {
       if (viewers === 0) this.#leave();
     });
   }
 
-  /** The console when it is `machine`'s and this process has the session, for other schedulers. */
-  consoleOf(machine: string): SharedConsole | undefined {
-    return machine === this.#machine && this.#holder === this.#options.self.owner ? this.#shared : undefined;
+  /** The console when it is the one of that lease and this process has the session, for other schedulers. */
+  consoleOf(lease: string): ConsoleFront | undefined {
+    return lease === this.#lease && this.#holder === this.#options.self.owner ? this.#front : undefined;
   }
 
   /** Whether a step waits for a person: only then anything may be typed. */
@@ -86,16 +94,20 @@ export class ConsoleRelay {
     return this.#isWaiting;
   }
 
+  get #lease(): string {
+    return this.#kind.leaseOf(this.#machine);
+  }
+
   /** Lets somebody look, and type while a step waits if that is allowed to them. */
   attach(stream: Duplex, { name, mayType, onEnd }: RelayViewer): void {
     const viewer = { name, mayType: () => mayType && this.#isWaiting };
-    this.#shared.attach(stream, onEnd ? { ...viewer, onEnd } : viewer);
+    this.#front.attach(stream, onEnd ? { ...viewer, onEnd } : viewer);
     this.#serving ??= this.#serve();
   }
 
   /** Sends everybody away; resolves when the console was given back. */
   async end(): Promise<void> {
-    this.#shared.close();
+    this.#front.close();
     this.#leave();
     await this.#serving;
   }
@@ -107,14 +119,14 @@ export class ConsoleRelay {
   async #serve(): Promise<void> {
     const stop = this.#options.notices.listen((notice) => this.#hear(notice));
     // Somebody may come while the last one's leaving is being carried out.
-    for (let isOver = false; this.#shared.viewers > 0 && !isOver; ) {
+    for (let isOver = false; this.#front.viewers > 0 && !isOver; ) {
       this.#unwatched = new AbortController();
       isOver = await this.#run();
     }
     stop();
     this.#serving = undefined;
     this.#onEnd();
-    this.#shared.close();
+    this.#front.close();
   }
 
   /** Resolves when nobody looks, or with true when the work has ended. */
@@ -148,22 +160,24 @@ export class ConsoleRelay {
     const work = await readWorkState(redis, layerBuild);
     if (!work || work.finishedAt !== null) return false;
     this.#machine = objectName({ layerBuild, generation: work.generation }, vm);
-    const holder = await takeConsole(redis, this.#machine, self);
+    const holder = await takeConsole(redis, this.#lease, self);
     this.#holder = holder.owner;
-    if (holder.owner === self.owner) await this.#own(signal);
-    else await this.#join(holder.address, signal);
-    return true;
+    if (holder.owner === self.owner) return this.#own(signal);
+    await this.#join(holder.address, signal);
+    return this.#kind.isPreserving || signal.aborted;
   }
 
-  /** Has the one session with the machine, as long as the console is ours. */
-  async #own(signal: AbortSignal): Promise<void> {
-    const machine = this.#machine;
+  /** Has the one session with the machine, as long as the console is ours. False when it is left to somebody else. */
+  async #own(signal: AbortSignal): Promise<boolean> {
+    const machine = this.#lease;
     const over = new AbortController();
     const kept = keepConsole(this.#options, { machine, holder: this.#options.self }, over.signal).then(() =>
       over.abort(new FarmError('Superseded', 'Another process has the console now.')),
     );
+    const whileOurs = AbortSignal.any([signal, over.signal]);
     try {
-      await this.#showMachine(AbortSignal.any([signal, over.signal]));
+      const wasShown = await this.#showMachine(whileOurs);
+      return !wasShown || whileOurs.aborted || this.#kind.isPreserving;
     } finally {
       over.abort();
       await kept;
@@ -171,8 +185,10 @@ export class ConsoleRelay {
     }
   }
 
-  async #showMachine(signal: AbortSignal): Promise<void> {
+  /** False when there was nothing to show. */
+  async #showMachine(signal: AbortSignal): Promise<boolean> {
     const { clusterOf, redis, self } = this.#options;
+    const { stream, isPreserving } = this.#kind;
     const [machine, cluster] = [this.#machine, clusterOf(this.#vm.cluster)];
     if (!cluster)
       throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${this.#vm.cluster}".`);
@@ -182,22 +198,20 @@ export class ConsoleRelay {
       { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to run', until: isRunning },
     );
     // A worker takes the console before it starts the machine: whoever still has it here evicts nobody.
-    if ((await takeConsole(redis, machine, self)).owner !== self.owner) return;
-    await this.#show(
-      await openSubresourceStream(cluster, machine, { stream: 'vnc', preserveSession: true, signal }),
-      signal,
-    );
+    if ((await takeConsole(redis, this.#lease, self)).owner !== self.owner) return false;
+    const preserving = isPreserving ? { preserveSession: true } : {};
+    await this.#show(await openSubresourceStream(cluster, machine, { stream, ...preserving, signal }), signal);
+    return true;
   }
 
   async #join(address: string, signal: AbortSignal): Promise<void> {
-    await this.#show(await dialConsole(this.#options, { address, machine: this.#machine, signal }), signal);
+    await this.#show(await dialConsole(this.#options, { address, machine: this.#lease, signal }), signal);
   }
 
   /** Resolves when the session is lost. */
   async #show(stream: Duplex, signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
-    const session = await openVncSession({ stream, clock, signal, screen: this.#shared.screen });
-    this.#shared.show(session);
+    const session = await this.#front.connect(stream, { clock, signal });
     try {
       const ended = AbortSignal.any([session.lost, signal]);
       while (!ended.aborted) {
@@ -212,7 +226,9 @@ export class ConsoleRelay {
   #hear(notice: Parameters<NoticeListener>[0]): void {
     if (notice.kind === 'reconnected') void this.#look().catch(() => undefined);
     else if (notice.kind === 'console') {
-      if (notice.machine === this.#machine && this.#isNews(notice.owner)) this.#again('The console has changed hands.');
+      // Of one that is not preserved the session itself tells, and whether anybody else may go on with it.
+      if (this.#kind.isPreserving && notice.machine === this.#lease && this.#isNews(notice.owner))
+        this.#again('The console has changed hands.');
     } else if ('layerBuild' in notice && notice.layerBuild === this.#vm.layerBuild) {
       if (notice.kind === 'ended') this.#again('The machine is not wanted any more.');
       if (notice.kind === 'handbuild' || notice.kind === 'stop') void this.#look().catch(() => undefined);

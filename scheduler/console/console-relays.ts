@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream';
-import type { SharedConsole } from '../../common/console/shared-console.ts';
-import type { PlacedVm } from '../../common/redis/handbuilds.ts';
-import { ConsoleRelay, type ConsoleRelayOptions, type RelayViewer } from './console-relay.ts';
+import type { ConsoleFront } from '../../common/console/console-front.ts';
+import { ConsoleRelay, type ConsoleRelayOptions, type RelayedConsole, type RelayViewer } from './console-relay.ts';
 
 /** The consoles that somebody looks at through this scheduler. */
 export class ConsoleRelays {
@@ -13,18 +12,18 @@ export class ConsoleRelays {
   }
 
   /** Lets somebody look at a VM of a layer build that has not ended. */
-  attach(stream: Duplex, vm: PlacedVm, viewer: RelayViewer): void {
-    this.#relayOf(vm).attach(stream, viewer);
+  attach(stream: Duplex, console: RelayedConsole, viewer: RelayViewer): void {
+    this.#relayOf(console).attach(stream, viewer);
   }
 
-  /** The console of a machine, for other schedulers. */
-  find(machine: string): SharedConsole | undefined {
-    return this.#ofMachine(machine)?.consoleOf(machine);
+  /** The console of that lease, for other schedulers. */
+  find(lease: string): ConsoleFront | undefined {
+    return this.#ofLease(lease)?.consoleOf(lease);
   }
 
   /** Whether a step on the machine waits for a person. */
-  isWaiting(machine: string): boolean {
-    return this.#ofMachine(machine)?.isWaiting ?? false;
+  isWaiting(lease: string): boolean {
+    return this.#ofLease(lease)?.isWaiting ?? false;
   }
 
   /** Ends all sessions, and gives the consoles back. */
@@ -32,15 +31,16 @@ export class ConsoleRelays {
     await Promise.all([...this.#relays.values()].map((relay) => relay.end()));
   }
 
-  #ofMachine(machine: string): ConsoleRelay | undefined {
-    return [...this.#relays.values()].find((relay) => relay.consoleOf(machine) !== undefined);
+  #ofLease(lease: string): ConsoleRelay | undefined {
+    return [...this.#relays.values()].find((relay) => relay.consoleOf(lease) !== undefined);
   }
 
-  #relayOf(vm: PlacedVm): ConsoleRelay {
-    const key = `${vm.layerBuild}/${vm.vm}`;
+  #relayOf(console: RelayedConsole): ConsoleRelay {
+    const { kind, vm } = console;
+    const key = `${vm.layerBuild}/${vm.vm}/${kind.stream}`;
     const known = this.#relays.get(key);
     if (known) return known;
-    const relay = new ConsoleRelay(this.#options, vm, () => this.#relays.delete(key));
+    const relay = new ConsoleRelay(this.#options, console, () => this.#relays.delete(key));
     this.#relays.set(key, relay);
     return relay;
   }

@@ -17,6 +17,7 @@ import { queueBoard } from './queue-board.ts';
 import { referencePage } from './reference-page.ts';
 import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
 import { securityHeaders } from './security-headers.ts';
+import { serialRoutes } from './serial-routes.ts';
 import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
 import { tokenRoutes } from './token-routes.ts';
 
@@ -66,7 +67,8 @@ export function createApp(options: AppOptions): Express {
   app.use(guardOperations(logger));
   app.use(pageRoutes(options));
   const streaming = { ...options, admit: limitConcurrency(limits.streams) };
-  app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), consoleRoutes(streaming));
+  app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
+  app.use('/api/v1', consoleRoutes(streaming));
   app.use('/api/v1', catalogRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
   app.use(notFound);
   app.use(answerProblems(logger));

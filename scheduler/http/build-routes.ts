@@ -5,12 +5,13 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { countLivingWorks, readBuildPage, readScreenshot, type StoredWork } from '../../common/redis/builds.ts';
 import { readEvents, readLastEventId } from '../../common/redis/event-streams.ts';
+import { readWaitingWorks } from '../../common/redis/handbuilds.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
 import { audit } from './audit.ts';
-import { loadBuild, worksWithVm } from './build-works.ts';
-import type { EventRoutesOptions } from './event-routes.ts';
+import { loadBuild, noSuchVm, worksWithVm } from './build-works.ts';
+import type { CatalogRoutesOptions } from './catalog-routes.ts';
 import type { HttpLimits } from './limits.ts';
 import { readSubmission } from './read-submission.ts';
 import {
@@ -21,9 +22,10 @@ import {
   vmQuerySchema,
   writeCursor,
 } from './requests.ts';
+import type { StreamOptions } from './server-sent-events.ts';
 
 /** What the routes work with. */
-export interface BuildRoutesOptions extends EventRoutesOptions {
+export interface BuildRoutesOptions extends StreamOptions, Pick<CatalogRoutesOptions, 'clusters'> {
   readonly builds: BuildService;
   readonly metrics: FarmMetrics;
   readonly limits: Pick<HttpLimits, 'body' | 'layers'>;
@@ -34,6 +36,7 @@ export interface BuildRoutesOptions extends EventRoutesOptions {
 /** Builds, plans and their screens. */
 export function buildRoutes(options: BuildRoutesOptions): Router {
   const { redis, builds, metrics, limits, admit } = options;
+  const clusters = options.clusters.map(({ name }) => name);
   const router = Router();
   const readBody = text({ type: () => true, limit: limits.body });
 
@@ -63,7 +66,11 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
     const { limit, cursor } = buildsQuerySchema.parse(request.query);
     const after = cursor ? { createdAt: cursor[0], id: cursor[1] } : null;
     const { builds: page, next } = await readBuildPage(redis, limit, after);
-    response.json({ builds: page.map(buildSummary), nextCursor: next && writeCursor([next.createdAt, next.id]) });
+    const waiting = await readWaitingWorks(redis, clusters);
+    response.json({
+      builds: page.map((build) => buildSummary(build, waiting)),
+      nextCursor: next && writeCursor([next.createdAt, next.id]),
+    });
   });
 
   router.get('/builds/:id', async (request, response) => {
@@ -84,7 +91,10 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
       const png = (await live(options, work, vm)) ?? (await readScreenshot(redis, work.id, vm));
       if (png) return void response.type('png').set('cache-control', 'no-store').send(png);
     }
-    throw new FarmError('NotFound', `There is no picture of VM "${vm}": it does not run, and none was kept.`);
+    if (candidates.length === 0) throw noSuchVm(id, vm);
+    const solve = 'A picture is kept of failures that it may explain; the last lines of the serial port always are.';
+    const message = `There is no picture of VM "${vm}": it does not run, and none was kept.`;
+    throw new FarmError('NotFound', message, { details: { solve } });
   });
   return router;
 }
@@ -108,11 +118,7 @@ async function live({ liveScreenshot }: BuildRoutesOptions, work: StoredWork, vm
   return liveScreenshot(work.cluster, { layerBuild: work.id, generation: work.generation, vm });
 }
 
-async function untilFinished(
-  { openListener }: EventRoutesOptions,
-  buildId: string,
-  signal: AbortSignal,
-): Promise<void> {
+async function untilFinished({ openListener }: StreamOptions, buildId: string, signal: AbortSignal): Promise<void> {
   const listener = await openListener();
   if (signal.aborted) return listener.disconnect();
   signal.addEventListener('abort', () => listener.disconnect(), { once: true });

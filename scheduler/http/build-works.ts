@@ -29,6 +29,11 @@ export async function worksWithVm(redis: Redis, { id, vm, layerBuild }: VmOfBuil
   );
 }
 
+export function noSuchVm(id: string, vm: string): FarmError {
+  const solve = `\`slipway ps ${id}\` lists the machines of the build.`;
+  return new FarmError('NotFound', `The build makes no VM "${vm}".`, { details: { solve } });
+}
+
 /** The only one of several works. @throws InvalidRequest */
 export function onlyWork(works: readonly StoredWork[], vm: string): StoredWork | undefined {
   if (works.length <= 1) return works[0];

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { Router } from 'express';
+import { type RequestHandler, Router } from 'express';
 import type { Redis } from 'ioredis';
 import { createWebSocketStream } from 'ws';
 import type { Clock } from '../../common/clock/clock.ts';
@@ -10,10 +10,11 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { StoredWork } from '../../common/redis/builds.ts';
 import { continueHandbuild, readHandbuild } from '../../common/redis/handbuilds.ts';
+import { type ConsoleKind, SCREEN, SERIAL } from '../console/console-kinds.ts';
 import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
-import { onlyWork, worksWithVm } from './build-works.ts';
+import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
 import { vmQuerySchema } from './requests.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
@@ -33,40 +34,45 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
   const router = Router();
   const sockets = webSockets();
 
-  router.get('/builds/:id/vms/:vm/vnc', async (request, response) => {
-    const { id, vm } = request.params;
-    const { layerBuild } = vmQuerySchema.parse(request.query);
-    const works = await worksWithVm(redis, { id, vm, layerBuild });
-    const work = onlyWork(works.length > 1 ? works.filter(isLiving) : works, vm);
-    if (!work) throw new FarmError('NotFound', `The build makes no VM "${vm}".`);
-    if (!isLiving(work)) throw new FarmError('NotFound', `The work on VM "${vm}" has ended: there is no console.`);
-    if (!isUpgrade(request))
-      throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
-    admit(request.socket);
-    const who = principalOf(request);
-    const upgrade = takeUpgrade(request);
-    if (!upgrade) return void response.destroy();
-    const about = { build: id, vm, layerBuild: work.id, who: who.name, role: who.role };
-    logger.info(about, 'Somebody opens a console');
-    sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, (socket) => {
-      void keepSocketAlive(socket, clock);
-      consoles.attach(
-        createWebSocketStream(socket),
-        { cluster: work.cluster, layerBuild: work.id, vm },
-        {
-          name: `${work.spec.module.name}/${vm}`,
-          mayType: includesRole(who.role, 'builder'),
-          onEnd: (cause) => logger.info({ ...about, err: cause }, 'A console is closed'),
-        },
-      );
-    });
-  });
+  const open = (kind: ConsoleKind): RequestHandler<{ id: string; vm: string }> => {
+    return async (request, response) => {
+      const { id, vm } = request.params;
+      const { layerBuild } = vmQuerySchema.parse(request.query);
+      const works = await worksWithVm(redis, { id, vm, layerBuild });
+      const work = onlyWork(works.length > 1 ? works.filter(isLiving) : works, vm);
+      if (!work) throw noSuchVm(id, vm);
+      if (!isLiving(work)) throw consoleIsOver(id, vm);
+      if (!isUpgrade(request))
+        throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
+      admit(request.socket);
+      const who = principalOf(request);
+      const upgrade = takeUpgrade(request);
+      if (!upgrade) return void response.destroy();
+      const about = { build: id, vm, layerBuild: work.id, console: kind.stream, who: who.name, role: who.role };
+      logger.info(about, 'Somebody opens a console');
+      sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, (socket) => {
+        void keepSocketAlive(socket, clock);
+        consoles.attach(
+          createWebSocketStream(socket),
+          { kind, vm: { cluster: work.cluster, layerBuild: work.id, vm } },
+          {
+            name: `${work.spec.module.name}/${vm}`,
+            mayType: includesRole(who.role, 'builder'),
+            onEnd: (cause) => logger.info({ ...about, err: cause }, 'A console is closed'),
+          },
+        );
+      });
+    };
+  };
+
+  router.get('/builds/:id/vms/:vm/vnc', open(SCREEN));
+  router.get('/builds/:id/vms/:vm/serial-console', open(SERIAL));
 
   router.post('/builds/:id/vms/:vm/continue', async (request, response) => {
     const { id, vm } = request.params;
     const { layerBuild } = vmQuerySchema.parse(request.query);
     const works = await worksWithVm(redis, { id, vm, layerBuild });
-    if (works.length === 0) throw new FarmError('NotFound', `The build makes no VM "${vm}".`);
+    if (works.length === 0) throw noSuchVm(id, vm);
     const steps = await Promise.all(
       works.map(({ id: work, cluster }) => readHandbuild(redis, { cluster, layerBuild: work, vm })),
     );
@@ -84,4 +90,9 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
 
 function isLiving({ finishedAt }: StoredWork): boolean {
   return finishedAt === null;
+}
+
+function consoleIsOver(id: string, vm: string): FarmError {
+  const solve = `What the machine said at its serial port is kept: \`slipway logs ${id} --serial\`.`;
+  return new FarmError('NotFound', `The work on VM "${vm}" has ended: there is no console.`, { details: { solve } });
 }

@@ -4,6 +4,7 @@ import { farmEventSchema } from '../../common/contracts/events.ts';
 import { imageViewSchema } from '../../common/contracts/layers.ts';
 import { planSchema } from '../../common/contracts/plans.ts';
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
+import { serialPieceSchema } from '../../common/contracts/serial.ts';
 import {
   createdTokenSchema,
   identitySchema,
@@ -130,11 +131,32 @@ export const OPERATIONS: readonly Operation[] = [
     query: requests.vmQuerySchema,
   },
   {
+    id: 'streamSerial',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/serial',
+    summary:
+      'What the machine of a VM says at its first serial port, as server-sent events, resumable by Last-Event-ID, until the work on it has ended. The last 256 KiB are kept as long as the build.',
+    role: 'viewer',
+    answers: { 200: { mediaType: 'text/event-stream', schema: serialPieceSchema } },
+    query: requests.serialQuerySchema,
+    headers: requests.eventsHeadersSchema,
+  },
+  {
     id: 'openConsole',
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/vnc',
     summary:
       'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. Builders type while a `handbuild` step waits, everybody else looks. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
+    role: 'viewer',
+    answers: { 101: { mediaType: null } },
+    query: requests.vmQuerySchema,
+  },
+  {
+    id: 'openSerialConsole',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/serial-console',
+    summary:
+      'The first serial port of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways. Who may type, and how browsers send the token, is as for the screen. It ends with the machine, and when somebody outside of the farm opens it.',
     role: 'viewer',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,

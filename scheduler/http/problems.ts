@@ -2,7 +2,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { z } from 'zod';
 import { type ProblemDetails, problemSchema } from '../../common/contracts/problems.ts';
 import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
-import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { errorMessage, FarmError, solveOf } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { audit } from './audit.ts';
 
@@ -52,9 +52,9 @@ function classify(error: unknown): { status: number; farmError: FarmError } {
   return { status: ERRORS.BrokenInvariant.http, farmError };
 }
 
-function problemDetails({ code, message, details }: FarmError, status: number): ProblemDetails {
+function problemDetails(error: FarmError, status: number): ProblemDetails {
+  const { code, kind, message, details } = error;
   const problems = z.array(problemSchema).safeParse(details['problems']);
-  const { kind, solve } = ERRORS[code];
   return {
     type: `urn:slipway:error:${code}`,
     title: code,
@@ -62,7 +62,7 @@ function problemDetails({ code, message, details }: FarmError, status: number): 
     // What an internal error says may carry what nobody should see; the log has it.
     detail: kind === 'internal' ? 'The farm has met a fault of its own.' : message,
     code,
-    solve,
+    solve: solveOf(error),
     ...(problems.success ? { problems: problems.data } : {}),
   };
 }

@@ -68,6 +68,8 @@ export const eventsQuerySchema = z.strictObject({
   follow: z.stringbool().default(true).describe('Whether to go on until the build has finished.'),
 });
 
+export const serialQuerySchema = z.strictObject({ ...vmQuerySchema.shape, ...eventsQuerySchema.shape });
+
 export const eventsHeadersSchema = z.object({
   'last-event-id': z
     .string()

@@ -180,12 +180,14 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
     reason: 'GuestNeverAnswered',
     message: `It said ${HOSTILE}`,
     logTail: [HOSTILE],
+    serialTail: [HOSTILE],
+    hints: [],
     events: [`Warning ${HOSTILE}`],
     screenshot: true,
   };
   await api.store.commit(claim, { outcome: 'failed', failure });
   await node('base: failed').waitFor();
-  await node('child: failed').waitFor();
+  await node('child: skipped').waitFor();
   const machine = page.getByRole('article', { name: 'Machine vm' });
   await machine.getByText('Look at the screenshot.').waitFor();
   for (const text of [`GuestNeverAnswered: It said ${HARMLESS}`, HARMLESS, `Warning ${HARMLESS}`]) {
@@ -197,6 +199,50 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
   await expect.poll(() => screen.evaluate((image) => Reflect.get(image, 'naturalWidth'))).toBe(1);
   expect(await page.locator('script, [onerror]').count()).toBe(1);
   expect(await page.title()).toContain(buildId);
+  expect([...asked]).toEqual([api.url]);
+  expect(complaints).toEqual([]);
+});
+
+test('shows what a phase waits for and what the machine says, and keeps it', { timeout: 90_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  await open(`/builds/${buildId}`, 'viewer');
+  await api.finish(await startPhase('base'));
+  const claim = await startPhase('base');
+  const machine = page.getByRole('article', { name: 'Machine vm' });
+  const about = { event: 'phase-waiting', module: 'base', vm: 'vm', phase: 'boot-keystrokes' } as const;
+  const tried = { what: 'SSH 10.0.2.2:22', error: `no route to host${HOSTILE}`, tries: 34 };
+  await api.store.emit(claim, { ...about, ...tried, elapsedMs: 12_000, leftMs: 288_000 });
+  const words = `SSH 10.0.2.2:22: no route to host${HARMLESS}, 34 tries.`;
+  await machine.getByText(words).waitFor();
+  await machine.getByText(/Tried for 1\d\.\d s, given up in 4 min \d+ s\./).waitFor();
+  await machine.getByRole('link', { name: 'Watch' }).click();
+  const serial = page.getByRole('dialog').getByRole('log', { name: 'Serial port' });
+  await serial.getByText('Nothing yet.').waitFor();
+  await api.store.keepSerial(claim, { vmiUid: 'u', lines: ['SeaBIOS', HOSTILE], readBytes: 9 });
+  await expect.poll(() => serial.textContent()).toBe(`SeaBIOS\n${HARMLESS}`);
+  await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+  const hints = ['Its NIC has the model "e1000": set `model: virtio`.', 'Or its system configures another card.'];
+  const tails = { logTail: [], events: [], serialTail: ['Debian GNU/Linux 13 vm ttyS0'], hints };
+  const message = 'The guest let nobody in by SSH within 300 s.';
+  const failure = { reason: 'GuestNeverAnswered', message, screenshot: false, ...tails } as const;
+  await api.store.commit(claim, { outcome: 'failed', failure });
+  await node('base: failed').waitFor();
+  await machine.getByText('Its NIC has the model "e1000": set model: virtio.').waitFor();
+  await machine.getByText('Debian GNU/Linux 13 vm ttyS0').waitFor();
+  expect(await machine.getByText(words).count()).toBe(0);
+  await machine.getByText('skipped').first().waitFor();
+  await machine.getByRole('link', { name: 'Serial port' }).click();
+  await page.getByRole('dialog').getByText('There is no machine any more').waitFor();
+  await expect.poll(() => serial.textContent()).toBe(`SeaBIOS\n${HARMLESS}`);
+  await page.setViewportSize({ width: 360, height: 700 });
+  await page.keyboard.press('Escape');
+  const widths = await page.evaluate('[document.documentElement.scrollWidth, innerWidth]');
+  expect(widths).toEqual([360, 360]);
+  // What was not built because of another module is not at fault, and says which one is.
+  await node('child: skipped').click();
+  await page.getByText('Skipped. It starts from "base", which failed.').waitFor();
+  await page.getByRole('link', { name: 'Builds' }).click();
+  await page.getByTitle('child: skipped').waitFor();
   expect([...asked]).toEqual([api.url]);
   expect(complaints).toEqual([]);
 });
@@ -217,6 +263,8 @@ test('a builder cancels a build, a viewer cannot', { timeout: 90_000 }, async ()
   await page.getByRole('button', { name: 'Cancel build' }).click();
   await page.getByRole('button', { name: 'Yes, cancel it' }).click();
   await node('base: cancelled').waitFor();
+  // Nothing of it had begun.
+  await page.getByRole('article', { name: 'Machine vm' }).getByText('skipped').first().waitFor();
   await page.getByRole('status').getByText('cancelled').waitFor();
   expect(await page.getByRole('button', { name: 'Cancel build' }).count()).toBe(0);
   expect((await api.client.build(buildId)).state).toBe('cancelled');

@@ -17,6 +17,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { useRedis } from '../../common/redis/connections.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { subscribeNotices } from '../../common/redis/notices.ts';
+import { SCREEN, SERIAL } from '../../scheduler/console/console-kinds.ts';
 import { ConsoleRelays } from '../../scheduler/console/console-relays.ts';
 import { WorkerConsoles } from '../../workers/console/worker-consoles.ts';
 import { clusterConfig } from '../harness/api-server.ts';
@@ -85,12 +86,30 @@ test('viewers of all schedulers stay while the console goes from hand to hand', 
     .toEqual([true, true]);
   await expect(dialMachine(true)).rejects.toThrow(/Active VNC connection/);
 
+  // So is the serial port, whichever of them has the session.
+  const [wire, otherWire] = [listenToSerial(0), listenToSerial(1)];
+  await expect.poll(() => redis.hget(`{farm}:console:${MACHINE}/serial`, 'owner'), WAIT).toMatch(/^s/);
+  wire.stream.write('lost ');
+
   // Keys get there by either, but not before a step waits for a person.
   await Promise.all(viewers.map((viewer) => viewer.settled()));
   await first.type('lost');
   await redis.hset(KEYS.handbuilds('test'), `${LAYER_BUILD}/vm`, '0');
   await redis.publish(KEYS.notices, JSON.stringify({ kind: 'handbuild', layerBuild: LAYER_BUILD, vm: 'vm' }));
   for (const viewer of viewers) await viewer.typeAndSee('typed by hand ');
+  const heard = () => [wire.text(), otherWire.text()];
+  const both = (text: string) => [expect.stringContaining(text), expect.stringContaining(text)];
+  wire.stream.write('by wire ');
+  await expect.poll(heard, WAIT).toEqual(both('by wire '));
+  otherWire.stream.write('and back ');
+  await expect.poll(heard, WAIT).toEqual(both('and back '));
+  expect(heard().join()).not.toContain('lost');
+  // KubeVirt lets the next one in, whoever that is: the farm does not fight for it.
+  const stranger = await openSubresourceStream(cluster, MACHINE, { stream: 'console' });
+  await expect.poll(() => [wire.stream.destroyed, otherWire.stream.destroyed], WAIT).toEqual([true, true]);
+  stranger.write('mine');
+  expect(String((await once(stranger, 'data'))[0])).toMatch(/^m/);
+  stranger.destroy();
   await expect.poll(() => first.screen.pixels.equals(second.screen.pixels), WAIT).toBe(true);
 
   // The viewers of the one that has it leave: it goes on for the other one. When it stops, that one takes over.
@@ -148,8 +167,20 @@ function dialMachine(preserveSession = false): Promise<Duplex> {
 /** A builder who looks through a scheduler. */
 function view(scheduler: number): Promise<ConsoleViewer> {
   const [near, far] = joinedStreams();
-  schedulers[scheduler]?.attach(near, VM, { name: 'test', mayType: true });
+  schedulers[scheduler]?.attach(near, { kind: SCREEN, vm: VM }, { name: 'test', mayType: true });
   return openViewer(far);
+}
+
+/** A builder at the serial port through a scheduler. */
+function listenToSerial(scheduler: number): { readonly stream: Duplex; text(): string } {
+  const [near, stream] = joinedStreams();
+  schedulers[scheduler]?.attach(near, { kind: SERIAL, vm: VM }, { name: 'test', mayType: true });
+  let text = '';
+  stream.on('data', (bytes: Buffer) => {
+    text += bytes.toString();
+  });
+  stream.on('end', () => stream.destroy());
+  return { stream, text: () => text };
 }
 
 async function startScheduler(name: string): Promise<ConsoleRelays> {

@@ -66,6 +66,27 @@ describe('modules that cannot be built', () => {
     expect(results.get('step-fails')?.failure?.logTail).toContain('the reason');
   });
 
+  test('what a guest that lets nobody in was tried with, and what it said, is told and kept', async () => {
+    const failure = results.get('never-answers')?.failure;
+    // How far it has come by then depends on how busy the machine of the test is.
+    expect(failure?.hints.join('\n')).toMatch(/does not let "nobody-here" in|has the address|nothing listens/);
+    expect(failure?.serialTail.join('\n')).toMatch(/Linux|BIOS|GRUB|tiny/);
+    const waits = events.flatMap((event) => (event.event === 'phase-waiting' ? [event] : []));
+    expect(waits).toContainEqual(
+      expect.objectContaining({
+        ...{ module: 'never-answers', vm: 'vm', what: expect.stringMatching(/^SSH 10\.[\d.]+:22$/) },
+        ...{ error: expect.stringMatching(/refused|no route|no answer|closed/), tries: expect.any(Number) },
+      }),
+    );
+    const accepted = events[0];
+    const buildId = accepted?.event === 'build-accepted' ? accepted.buildId : '';
+    const { stdout } = await farm.slipway('logs', buildId, '--serial', '--follow');
+    expect(stdout).toMatch(/^never-answers\/vm \| .*\w/m);
+    expect(stdout.match(/^good\/good \| tiny: ready$/gm)).toHaveLength(1);
+    // Every phase of every machine has added to it: the last thing that a guest says is that it goes off.
+    expect(stdout).toMatch(/^good\/good \| .*(?:Power down|power off|halt)/im);
+  });
+
   test('cloud-init and the environment of a step work on a cloud image', () => {
     const lines = events.flatMap((event) => (event.event === 'log' && event.module === 'good' ? [event.line] : []));
     expect(lines).toContain('from-cloud-init');

@@ -12,10 +12,7 @@ import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath, programCommand } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { objectName } from '../../common/contracts/object-names.ts';
-import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import { openSubresourceStream } from '../../common/kubernetes/subresource-stream.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { clusterConfig } from '../harness/api-server.ts';
 import { type ConsoleViewer, isDark, openViewer } from '../harness/console-viewer.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { serveFile } from '../harness/file-server.ts';
@@ -114,16 +111,30 @@ describe('a step that waits for a person', () => {
     expect((await readFile(file)).subarray(1, 4).toString()).toBe('PNG');
   });
 
-  test('lets the person restart the machine', { timeout: 120_000 }, async () => {
-    const cluster = new ClusterClient(clusterConfig(farm.connection.kubeconfig, { namespace: 'slipway' }));
-    const serial = await openSubresourceStream(cluster, machine, { stream: 'console' });
-    await builder.type('reboot<enter>');
+  test('lets the person restart the machine at its serial port', { timeout: 240_000 }, async () => {
+    const environment = { ...process.env, SLIPWAY_URL: farm.connection.url, SLIPWAY_TOKEN: farm.connection.token };
+    const [node, main] = programCommand('cli/main');
+    const child = spawn(node, [main, 'console', '--serial', `${buildId}/desk`], {
+      env: environment,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
     let said = '';
-    for await (const chunk of serial) {
-      said += String(chunk);
-      if (said.includes('tiny: ready')) break;
-    }
-    expect(said).toContain('tiny: ready');
+    child.stdout.on('data', (bytes: Buffer) => {
+      said += bytes.toString();
+    });
+    const answer = async (prompt: RegExp, text: string) => {
+      await expect.poll(() => said, { timeout: 60_000 }).toMatch(prompt);
+      said = '';
+      child.stdin.write(`${text}\n`);
+    };
+    // The prompt was said before; the first line break may come before anybody is connected.
+    await expect.poll(() => child.stdin.write('\n') && said, { timeout: 20_000, interval: 500 }).toMatch(/login: $/);
+    await answer(/login: $/, 'root');
+    await answer(/Password: $/, 'byhand');
+    await answer(/# $/, 'reboot');
+    await expect.poll(() => said, { timeout: 120_000 }).toContain('tiny: ready');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
     await builder.settled();
     expect(builder.session.lost.aborted).toBe(false);
   });
@@ -142,6 +153,9 @@ describe('a step that waits for a person', () => {
       { outcome: 'succeeded', name: 'by hand' },
     ]);
     await expect.poll(() => viewer.session.lost.aborted).toBe(true);
+    // Each start is in the log of the serial port once, whichever worker followed it.
+    const { stdout } = await farm.slipway('logs', buildId, '--serial');
+    expect(stdout.match(/^hands\/desk \| tiny: ready$/gm)).toHaveLength(2);
   });
 
   function find(name: StoredEvent['event']): StoredEvent | undefined {

@@ -55,6 +55,8 @@ export function stagePhase(staged: StagedPhase) {
     pause: refuse,
     lastPause: async () => null,
     onPauseChange: () => () => {},
+    keepSerial: async () => {},
+    serialPosition: async () => 0,
     saveScreenshot: async (_claim, png) => void screenshots.push(png),
   };
   const layerBuild = staged.layerBuild ?? '01J00000000000000000000000';

@@ -52,10 +52,10 @@ export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
     why: 'The size of a claim is asked for only where a module starts from one.',
     mayHappen: true,
   },
-  ...['get', 'create', 'list', 'watch', 'delete'].map((verb) => ({
+  ...['get', 'create', 'watch', 'delete'].map((verb) => ({
     ...{ roles: AFTER_IMPORT, right: `${verb} pods`, why: EVICTED_RELAY, mayHappen: true },
   })),
-  { roles: WORKERS, right: 'get pods/log', why: SLOW_CLUSTER, mayHappen: true },
+  { roles: ['import'], right: 'get pods/log', why: SLOW_CLUSTER, mayHappen: true },
   { roles: ['boot-keystrokes', 'provision'], right: 'list events', why: SLOW_CLUSTER, mayHappen: true },
   { roles: ['snapshot'], right: 'delete persistentvolumeclaims', why: SLOW_REMOVAL, mayHappen: true },
   { roles: ['snapshot'], right: 'watch virtualmachines (kubevirt.io)', why: SLOW_REMOVAL, mayHappen: true },

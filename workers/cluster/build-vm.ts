@@ -17,6 +17,8 @@ export interface MachineParts {
   readonly labels: Readonly<Record<string, string>>;
   /** Claims of the disks by disk name. */
   readonly claimOf: (disk: string) => string;
+  /** Whether what the guest says at its serial port is kept, also on a cluster that keeps no such logs by default. */
+  readonly logSerialConsole?: boolean;
   /** Further drives: ISOs, cloud-init, answers. */
   readonly media: readonly { readonly disk: V1Disk; readonly volume: V1Volume }[];
 }
@@ -44,6 +46,7 @@ export function buildVm(scope: BuildScope): VirtualMachine {
         labels,
         claimOf: (disk) => names.disk(vm.name, disk),
         media: buildMedia(scope),
+        logSerialConsole: true,
       }),
     },
   };
@@ -80,6 +83,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
           // Absolute positions, for people who look at the screen.
           inputs: [{ name: 'tablet', type: 'tablet', bus: 'usb' }],
           autoattachPodInterface: false,
+          ...(parts.logSerialConsole ? { logSerialConsole: true } : {}),
           ...(firmware.kind === 'efi' && firmware.tpm ? { tpm: {} } : {}),
         },
       },

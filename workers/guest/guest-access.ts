@@ -10,6 +10,7 @@ import { ensureRelays } from '../phases/import/relays.ts';
 import { type PhaseContext, PhaseFailure } from '../phases/phase-executor.ts';
 import { connectThroughRelay } from '../relay/relay-client.ts';
 import { openOrAbandon } from '../runtime/open-or-abandon.ts';
+import { tellAttempts } from './attempts.ts';
 import type { GuestCredentials } from './guest-connection.ts';
 import { GuestLink, type HostKeyPin } from './guest-link.ts';
 
@@ -60,6 +61,7 @@ export async function openGuestAccess(
     ...{ credentials, timeoutMs, clock, logger, signal },
     dial: (dialing) => dialGuest(context, scope, { route, signal: dialing }),
     hostKey: hostKeyPin(context, scope),
+    onAttempt: tellAttempts(context, `SSH ${route.host}:${scope.vm.communicator.sshPort}`),
   });
   const mask: Mask = (text, cut) => secrets.mask(own(text, cut), cut);
   return { link, mask, buildPublicKey: buildKey.publicKey };

@@ -3,6 +3,7 @@ import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
+import type { OnAttempt } from './attempts.ts';
 import { type GuestConnection, type GuestCredentials, openGuestConnection } from './guest-connection.ts';
 
 /** The host key of a guest, pinned at the first login: it must stay the same for the rest of the generation. */
@@ -20,6 +21,8 @@ export interface GuestLinkOptions {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Hears how each try to get in ended. */
+  readonly onAttempt?: OnAttempt;
   /** Ends the link, and every use of it with its reason. */
   readonly signal: AbortSignal;
 }
@@ -63,19 +66,23 @@ export class GuestLink {
 
   /** The connection that there is, or a new one, as soon as the guest lets us in. Throws as `use`. */
   async connect(): Promise<GuestConnection> {
-    const { signal, clock, logger, timeoutMs } = this.#options;
+    const { signal, clock, logger, timeoutMs, onAttempt } = this.#options;
     const startedAt = clock.now();
+    const tell = (number: number, error?: unknown) =>
+      onAttempt?.({ number, elapsedMs: clock.now() - startedAt, timeoutMs, error });
     for (let attempt = 1; ; attempt += 1) {
       signal.throwIfAborted();
       if (this.#connection && !this.#connection.lost.aborted) return this.#connection;
       try {
         this.#connection = await this.#open();
+        tell(attempt);
         logger.info({ attempt, durationMs: clock.now() - startedAt }, 'Logged into the guest');
         return this.#connection;
       } catch (error) {
         signal.throwIfAborted();
         logger.debug({ err: error, attempt }, 'The guest does not answer yet');
         if (!isPassing(error)) throw error;
+        tell(attempt, error);
         if (clock.now() - startedAt >= timeoutMs) throw this.#neverAnswered(error);
         await clock.after(isRefusal(error) ? REFUSED_RETRY_MS : RETRY_MS, signal);
       }

@@ -43,7 +43,7 @@ export interface PhaseExecutor {
 }
 
 /** What a person needs to understand a failure, beyond its sentence. */
-export type Evidence = Partial<Pick<Failure, 'logTail' | 'events' | 'screenshot'>>;
+export type Evidence = Partial<Omit<Failure, 'reason' | 'message'>>;
 
 /** The result of a module that cannot be built. */
 export function moduleFailure(reason: FailureReason, message: string, evidence: Evidence = {}): PhaseResult {

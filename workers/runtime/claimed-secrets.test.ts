@@ -29,6 +29,7 @@ async function run(
   const events: FarmEvent[] = [];
   const results: PhaseResult[] = [];
   const lines: string[] = [];
+  const serial: string[] = [];
   const spec = { module: compiledModule(module) };
   const claim = { job: JOB, epoch: 1, spec, secrets: { pw: sealed } } as unknown as PhaseClaim;
   const store: PhaseStore = {
@@ -37,6 +38,8 @@ async function run(
     watch: async (_claim, signal) => signal,
     assertCurrent: async () => {},
     emit: async (_claim, event) => void events.push(event),
+    keepSerial: async (_claim, { lines: said }) => void serial.push(...said),
+    serialPosition: async () => 0,
     saveScreenshot: async () => {},
     pause: async () => ({ state: 'waiting', elapsedMs: 0 }),
     lastPause: async () => null,
@@ -49,7 +52,7 @@ async function run(
     contextOf: () => ({ farmKey: KEY }) as ReturnType<ConstructorParameters<typeof PhaseRunner>[0]['contextOf']>,
   });
   await runner.deliver(JOB, new AbortController().signal);
-  return { events, result: results[0], log: lines.join('') };
+  return { events, serial, result: results[0], log: lines.join('') };
 }
 
 const line = { event: 'log', module: 'm', vm: 'vm', phase: 'provision', source: 'step', line: 'a hunter2' } as const;
@@ -59,14 +62,24 @@ test('an executor gets the values, and whatever it tells the farm is without the
   const told = await run(async ({ secrets, store, claim, logger }: PhaseContext) => {
     filled.push(secrets.fill(`x ${secretReference('pw')}`), secrets.secretValue('pw'));
     await store.emit(claim, line);
+    await store.keepSerial(claim, { vmiUid: 'u', lines: ['on the line: hunter2'], readBytes: 20 });
     logger.info({ said: 'hunter2' }, 'Something was said');
     const failure = { reason: 'StepFailed', message: 'it ended with hunter2', screenshot: false } as const;
-    return { outcome: 'failed', failure: { ...failure, logTail: ['hunter2'], events: ['Warning: hunter2'] } };
+    const [logTail, serialTail, hints, events] = [['hunter2'], ['hunter2'], ['hunter2'], ['Warning: hunter2']];
+    const evidence = { logTail, serialTail, hints, events };
+    return { outcome: 'failed', failure: { ...failure, ...evidence } };
   });
   expect(filled).toEqual(['x hunter2', 'hunter2']);
   expect(told.events).toEqual([{ ...line, line: 'a ***' }]);
+  expect(told.serial).toEqual(['on the line: ***']);
   expect(told.result).toMatchObject({
-    failure: { message: 'it ended with ***', logTail: ['***'], events: ['Warning: ***'] },
+    failure: {
+      message: 'it ended with ***',
+      logTail: ['***'],
+      serialTail: ['***'],
+      hints: ['***'],
+      events: ['Warning: ***'],
+    },
   });
   expect(told.log).toContain('Something was said');
   expect(told.log).not.toContain('hunter2');

@@ -40,11 +40,12 @@ function credentialsOf({ vms, files }: CompiledModule): (Credentials | null)[] {
   return [...sources, ...urls].map(({ credentials }) => credentials);
 }
 
-/** A store that is told lines of logs only with their secrets masked. */
+/** A store that is told lines of logs and serial ports only with their secrets masked. */
 export function maskedStore(store: PhaseStore, mask: Mask): PhaseStore {
   return {
     ...store,
     emit: (claim, event) => store.emit(claim, event.event === 'log' ? { ...event, line: mask(event.line) } : event),
+    keepSerial: (claim, read) => store.keepSerial(claim, { ...read, lines: read.lines.map((line) => mask(line)) }),
   };
 }
 
@@ -52,6 +53,6 @@ export function maskedStore(store: PhaseStore, mask: Mask): PhaseStore {
 export function maskedResult(result: PhaseResult, mask: Mask): PhaseResult {
   if (result.outcome !== 'failed') return result;
   const { failure } = result;
-  const { message, logTail, events } = failure;
-  return { outcome: 'failed', failure: { ...failure, ...maskTexts({ message, logTail, events }, mask) } };
+  const { reason, screenshot, ...texts } = failure;
+  return { outcome: 'failed', failure: { reason, screenshot, ...maskTexts(texts, mask) } };
 }

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, epoch, event (JSON), then
---          [7] '<vm>/<step>/<event>' under which the event of a step is kept for views, or ''
+--          [7] '<vm>/<step or phase>/<event>' under which an event is kept for views, or ''
 --
 -- returns  1, or 0 when the claim is superseded
 -- @include farm events

@@ -93,7 +93,7 @@ function ModuleChip({ name, state }: BuildSummary['modules'][number]) {
   return (
     <li title={`${name}: ${words}`}>
       <StageIcon stage={isOpen ? 'waiting' : state} /> {name}
-      <span class="unseen">: {words}</span>
+      {state === 'waits for you' ? ': waits for you' : <span class="unseen">: {words}</span>}
     </li>
   );
 }

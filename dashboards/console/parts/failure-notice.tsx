@@ -4,17 +4,31 @@ import { printable } from '../../../common/text/printable.ts';
 
 /** Why something could not be built, what to do, and the evidence. Texts of guests are shown as text, cleaned. */
 export function FailureNotice({ failure }: { readonly failure: Failure }) {
-  const { reason, message, events, logTail } = failure;
+  const { reason, message, events, hints, logTail, serialTail } = failure;
+  if (reason === 'ParentFailed') return <p class="notice">Skipped. {printable(message)}</p>;
   return (
     <div class="notice bad failure">
       <p>
         <strong>{reason}</strong>: {printable(message)}
       </p>
-      <p class="solve">{withCode(FAILURES[reason]?.solve ?? '')}</p>
+      {hints.length === 0 && <p class="solve">{withCode(FAILURES[reason]?.solve ?? '')}</p>}
+      {hints.length > 0 && (
+        <ul class="solve">
+          {hints.map((hint) => (
+            <li key={hint}>{withCode(printable(hint))}</li>
+          ))}
+        </ul>
+      )}
       {logTail.length > 0 && (
         <>
           <h4>Last lines</h4>
           <pre>{logTail.map(printable).join('\n')}</pre>
+        </>
+      )}
+      {serialTail.length > 0 && (
+        <>
+          <h4>Last lines of the serial port</h4>
+          <pre>{serialTail.map(printable).join('\n')}</pre>
         </>
       )}
       {events.length > 0 && (

@@ -48,7 +48,7 @@ export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProp
           refresh={refresh}
         />
       ))}
-      {images.length > 0 && <Images images={images} />}
+      {images.length > 0 && <Images name={name} images={images} />}
     </section>
   );
 }
@@ -72,7 +72,7 @@ function ModuleFacts({ module }: { readonly module: ModuleView }) {
   );
 }
 
-function Images({ images }: Pick<ModuleView, 'images'>) {
+function Images({ name, images }: Pick<ModuleView, 'name' | 'images'>) {
   return (
     <>
       <h3>Images</h3>
@@ -83,6 +83,9 @@ function Images({ images }: Pick<ModuleView, 'images'>) {
           </li>
         ))}
       </ul>
+      <p class="quiet">
+        Build on it: <code>{`source: { buildRef: { name: ${name} } }`}</code>. All images: <code>slipway images</code>
+      </p>
     </>
   );
 }

@@ -21,6 +21,7 @@ const LOOKS: Readonly<Record<Stage, Look>> = {
   succeeded: { tone: 'good', path: 'M3 8.6l3.3 3.3L13 5' },
   reused: { tone: 'reused', path: 'M3 7a5 5 0 0 1 9.2-1.6M13 2.5v3.2H9.8M13 9a5 5 0 0 1-9.2 1.6M3 13.5v-3.2h3.2' },
   failed: { tone: 'bad', path: 'M4 4l8 8M12 4l-8 8' },
+  skipped: { tone: 'idle', path: 'M3 4.5L7 8l-4 3.5M8.5 4.5l4 3.5-4 3.5' },
   cancelled: { tone: 'cancelled', path: 'M8 2.5a5.5 5.5 0 1 0 .01 0M4.2 4.2l7.6 7.6' },
 };
 

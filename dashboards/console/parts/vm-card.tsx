@@ -1,11 +1,12 @@
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { printable } from '../../../common/text/printable.ts';
+import { waitingWords } from '../../../common/text/waiting.ts';
 import { vmPath } from '../api/vm-path.ts';
 import { type Attempt, vmKey } from '../state/build-model.ts';
 import { vmStage } from '../state/module-stage.ts';
 import type { Span } from '../state/timeline.ts';
-import { isWatchable, machineOf } from '../state/watching.ts';
+import { hasSerial, isWatchable, machineOf } from '../state/watching.ts';
 import { Bars } from './bars.tsx';
 import { FailureNotice } from './failure-notice.tsx';
 import { HandbuildNotice } from './handbuild-notice.tsx';
@@ -37,17 +38,32 @@ export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, ref
         <h3>{vm.vm}</h3>
         <StageMark stage={vmStage(vm)} />
         <Link href={logHref(vmKey(module.name, vm.vm))}>Its log</Link>
-        {isWatchable(module, vm) && <Link href={watchHref(vmKey(module.name, vm.vm))}>Watch</Link>}
+        {(isWatchable(module, vm) || hasSerial(module, vm)) && (
+          <Link href={watchHref(vmKey(module.name, vm.vm))}>{isWatchable(module, vm) ? 'Watch' : 'Serial port'}</Link>
+        )}
       </div>
       {vm.handbuild && (
         <HandbuildNotice path={path('continue')} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
       )}
+      <WaitingNotice phases={vm.phases} now={now} />
       <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />
       <FormerAttempts attempts={attempts} now={now} />
       {vm.failure && <FailureNotice failure={vm.failure} />}
       {vm.steps.length > 0 && <Steps vm={vm} now={now} />}
       {(isLive || vm.screenshot !== null) && <Screen name={vm.vm} path={path('screenshot')} isLive={isLive} />}
     </article>
+  );
+}
+
+/** What a phase tries again and again: how that goes, since when, and until when. */
+function WaitingNotice({ phases, now }: Pick<PhaseLinesProps, 'phases' | 'now'>) {
+  const waiting = phases.find((phase) => phase.waiting !== null)?.waiting;
+  if (!waiting) return null;
+  return (
+    <p class="notice waiting">
+      {waitingWords(waiting)}. Tried for {seconds(Math.max(0, now - waiting.since))}, given up in{' '}
+      {seconds(Math.max(0, waiting.deadline - now))}.
+    </p>
   );
 }
 
@@ -89,6 +105,7 @@ const WORDS: Readonly<Record<PhaseView['state'], string>> = {
   succeeded: 'succeeded',
   failed: 'failed',
   cancelled: 'cancelled',
+  skipped: 'skipped',
 };
 
 /** Attempts that were not the last one of their phase. */

@@ -4,11 +4,12 @@ import { liftKeys } from '../api/console-viewer.ts';
 import { useConsole } from '../api/use-console.ts';
 import { vmPath } from '../api/vm-path.ts';
 import { vmKey } from '../state/build-model.ts';
-import { isTyping, isWatchable, machineOf, watchingWords } from '../state/watching.ts';
+import { hasSerial, isTyping, isWatchable, machineOf, watchingWords } from '../state/watching.ts';
 import { Dialog } from './dialog.tsx';
 import { HandbuildNotice } from './handbuild-notice.tsx';
 import { watchHref } from './module-link.ts';
 import { goTo } from './place.tsx';
+import { SerialView } from './serial-view.tsx';
 
 interface WatchProps {
   readonly buildId: string;
@@ -19,7 +20,7 @@ interface WatchProps {
   refresh(): void;
 }
 
-/** The screen of a machine as it is now, over the page; a person types there while a step waits for one. */
+/** The screen of a machine and its serial port as they are now, over the page; a person types while a step waits for one. */
 export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
   const frame = useRef<HTMLDivElement>(null);
   const close = useRef<HTMLButtonElement>(null);
@@ -59,7 +60,16 @@ export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
       {vm.handbuild && (
         <HandbuildNotice path={path('continue')} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
       )}
-      <div ref={frame} class={`console ${types ? 'typing' : ''}`} onKeyDownCapture={onKeyDown} onFocusOut={liftKeys} />
+      <div class="watched">
+        <div
+          ref={frame}
+          class={`console ${types ? 'typing' : ''}`}
+          hidden={!isWanted}
+          onKeyDownCapture={onKeyDown}
+          onFocusOut={liftKeys}
+        />
+        {(isWanted || hasSerial(module, vm)) && <SerialView path={path('serial')} />}
+      </div>
     </Dialog>
   );
 }

@@ -11,7 +11,15 @@ const where = { module: 'base', vm: 'vm' };
 /** A view of one module with one VM of one step, before anything has started. */
 function viewAt(lastEventId: string, vm: Partial<VmView> = {}): BuildView {
   const phases = PHASES.map((phase) => ({
-    ...{ phase, state: 'waiting' as const, attempts: 0, startedAt: null, finishedAt: null, worker: null },
+    ...{
+      phase,
+      state: 'waiting' as const,
+      attempts: 0,
+      startedAt: null,
+      finishedAt: null,
+      worker: null,
+      waiting: null,
+    },
   }));
   const step = { index: 0, name: null, type: 'shell', state: 'waiting' as const };
   const steps = [{ ...step, startedAt: null, finishedAt: null, exitCode: null }];
@@ -42,8 +50,9 @@ const started = (attempt = 1): FarmEvent => {
   return { event: 'phase-started', ...where, phase: 'import', attempt, worker: 'w1' };
 };
 const finished = (outcome: 'succeeded' | 'requeue' | 'failed'): FarmEvent => {
-  const failure = { reason: 'StepFailed', message: 'no', logTail: [], events: [], screenshot: false } as const;
-  const why = outcome === 'failed' ? { failure: { ...failure, logTail: [], events: [] } } : {};
+  const failure = { reason: 'StepFailed', message: 'no', screenshot: false } as const;
+  const texts = { logTail: [], serialTail: [], hints: [], events: [] };
+  const why = outcome === 'failed' ? { failure: { ...failure, ...texts } } : {};
   return { event: 'phase-finished', ...where, phase: 'import', outcome, durationMs: 1_000, ...why };
 };
 const waiting: FarmEvent = {

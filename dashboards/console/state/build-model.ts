@@ -1,4 +1,11 @@
-import type { BuildView, ModuleView, PhaseView, StepView, VmView } from '../../../common/contracts/builds.ts';
+import type {
+  BuildView,
+  ModuleView,
+  PhaseView,
+  StepView,
+  VmView,
+  WaitingView,
+} from '../../../common/contracts/builds.ts';
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import type { Failure } from '../../../common/contracts/failures.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
@@ -101,6 +108,7 @@ function withLines(model: BuildModel, events: readonly StoredEvent[]): Pick<Buil
 type Attempts = BuildModel['attempts'];
 
 function addAttempt(attempts: Attempts, event: StoredEvent): Attempts {
+  if (event.event === 'module-finished') return endAttempts(attempts, event);
   if (event.event !== 'phase-started' && event.event !== 'phase-finished') return attempts;
   const key = vmKey(event.module, event.vm);
   const known = attempts.get(key) ?? [];
@@ -118,6 +126,13 @@ function addAttempt(attempts: Attempts, event: StoredEvent): Attempts {
   return new Map(attempts).set(key, known.with(index, { ...begun, outcome, failure, finishedAt: at }));
 }
 
+/** A build that was cancelled is told nothing more of phases that have yet to let go: they count no longer. */
+function endAttempts(attempts: Attempts, { module, time }: Started<'module-finished'>): Attempts {
+  const end = (attempt: Attempt): Attempt =>
+    attempt.outcome === null ? { ...attempt, outcome: 'cancelled', finishedAt: Date.parse(time) } : attempt;
+  return new Map([...attempts].map(([key, known]) => [key, key.startsWith(`${module}/`) ? known.map(end) : known]));
+}
+
 function changeView(view: BuildView, event: StoredEvent): BuildView {
   switch (event.event) {
     case 'module-started':
@@ -131,6 +146,10 @@ function changeView(view: BuildView, event: StoredEvent): BuildView {
         ...('failure' in event && event.failure && event.outcome === 'failed' ? { failure: event.failure } : {}),
         // Whoever takes a phase over goes on to wait.
         ...('outcome' in event && event.outcome !== 'requeue' ? { handbuild: null } : {}),
+      }));
+    case 'phase-waiting':
+      return changeVm(view, event, ({ phases }) => ({
+        phases: phases.map((phase) => (phase.phase === event.phase ? { ...phase, waiting: waitingOf(event) } : phase)),
       }));
     case 'handbuild-waiting': {
       const { step, name, instructions, time } = event;
@@ -162,9 +181,15 @@ function changePhase(phase: PhaseView, event: Started<'phase-started'> | Started
   const at = Date.parse(event.time);
   if (event.event === 'phase-started') {
     const { attempt: attempts, worker } = event;
-    return { ...phase, state: 'running', attempts, worker, startedAt: at, finishedAt: null };
+    return { ...phase, state: 'running', attempts, worker, startedAt: at, finishedAt: null, waiting: null };
   }
-  return { ...phase, state: event.outcome === 'requeue' ? 'ready' : event.outcome, finishedAt: at };
+  const state = event.outcome === 'requeue' ? 'ready' : event.outcome;
+  return { ...phase, state, finishedAt: at, waiting: null };
+}
+
+function waitingOf({ what, error, tries, elapsedMs, leftMs, time }: Started<'phase-waiting'>): WaitingView | null {
+  const at = Date.parse(time);
+  return error === null ? null : { what, error, tries, since: at - elapsedMs, deadline: at + leftMs };
 }
 
 function changeStep(step: StepView, event: Started<'step-started'> | Started<'step-finished'>): StepView {

@@ -9,7 +9,7 @@ type State = PhaseView['state'];
 function vmIn(...states: State[]): VmView {
   const phases = PHASES.map((phase, index): PhaseView => {
     const state = states[index] ?? 'waiting';
-    return { phase, state, attempts: 0, startedAt: null, finishedAt: null, worker: null };
+    return { phase, state, attempts: 0, startedAt: null, finishedAt: null, worker: null, waiting: null };
   });
   return { vm: 'vm', phases, steps: [], handbuild: null, failure: null, screenshot: null };
 }

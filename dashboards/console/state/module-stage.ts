@@ -2,13 +2,14 @@ import type { BuildState, ModuleView, PhaseView, VmView } from '../../../common/
 import type { Phase } from '../../../common/contracts/phases.ts';
 
 /** What a module, a VM or a build is at, in one word. */
-export type Stage = Phase | BuildState | 'waiting' | 'waits for you' | 'reused';
+export type Stage = Phase | BuildState | 'waiting' | 'waits for you' | 'reused' | 'skipped';
 
 /**
  * How far a module is: whether one of its machines waits for a person, else the least advanced phase that runs, `waiting`
- * while nothing does, or how it has ended.
+ * while nothing does, or how it has ended; `skipped` when that was not its own fault.
  */
-export function moduleStage({ action, state, vms }: ModuleView): Stage {
+export function moduleStage({ action, state, vms, failure }: ModuleView): Stage {
+  if (failure?.reason === 'ParentFailed') return 'skipped';
   if (state === 'succeeded') return action === 'reuse' ? 'reused' : state;
   if (state === 'failed' || state === 'cancelled') return state;
   if (vms.some(({ handbuild }) => handbuild !== null)) return 'waits for you';
@@ -20,6 +21,7 @@ export function moduleStage({ action, state, vms }: ModuleView): Stage {
 /** How far a VM is, like its module. */
 export function vmStage({ phases, handbuild }: VmView): Stage {
   if (handbuild !== null) return 'waits for you';
+  if (phases.every(({ state }) => state === 'skipped')) return 'skipped';
   const bad = phases.find(({ state }) => state === 'failed') ?? phases.find(({ state }) => state === 'cancelled');
   const running = phases.find(isRunning);
   if (running) return running.phase;

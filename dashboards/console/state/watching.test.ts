@@ -10,7 +10,15 @@ function vmIn(...states: State[]): VmView {
   const phases = PHASES.map((phase, index): PhaseView => {
     const state = states[index] ?? 'waiting';
     const hasStarted = state === 'running' || state === 'succeeded' || state === 'failed';
-    return { phase, state, attempts: 0, startedAt: hasStarted ? 1 : null, finishedAt: null, worker: null };
+    return {
+      phase,
+      state,
+      attempts: 0,
+      startedAt: hasStarted ? 1 : null,
+      finishedAt: null,
+      worker: null,
+      waiting: null,
+    };
   });
   return { vm: 'vm', phases, steps: [], handbuild: null, failure: null, screenshot: null };
 }

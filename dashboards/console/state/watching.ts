@@ -7,9 +7,16 @@ export type Connection = 'opening' | 'open' | 'cut' | 'unloaded';
 export type Machine = 'later' | 'up' | 'gone';
 
 export function machineOf({ phases }: VmView): Machine {
-  const hasEnded = phases.some(({ state }) => state === 'failed' || state === 'cancelled');
+  const hasEnded = phases.some(({ state }) => ['failed', 'cancelled', 'skipped'].includes(state));
   if (hasEnded || phases.every(({ state }) => state === 'succeeded')) return 'gone';
   return phases.some(({ phase, startedAt }) => phase === 'boot-keystrokes' && startedAt !== null) ? 'up' : 'later';
+}
+
+/** Whether a machine has said, or may say, something at its serial port. */
+export function hasSerial({ layerBuild }: ModuleView, { phases }: VmView): boolean {
+  return (
+    layerBuild !== null && phases.some(({ phase, startedAt }) => phase === 'boot-keystrokes' && startedAt !== null)
+  );
 }
 
 /** Whether the farm shows the screen of a machine, or will as soon as there is one. */

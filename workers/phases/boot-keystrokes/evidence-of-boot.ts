@@ -2,6 +2,7 @@ import type { FarmEvent } from '../../../common/contracts/events.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import type { Mask } from '../../../common/logging/mask.ts';
 import { type BuildScope, type GuestRoute, guestRoute } from '../../cluster/build-scope.ts';
+import { attemptWords, tellAttempts } from '../../guest/attempts.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { whenMachineEnds, whileMachineLives } from '../../guest/machine-life.ts';
@@ -39,16 +40,24 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   const route = guestRoute(scope);
   const over = new AbortController();
   const signal = AbortSignal.any([context.signal, over.signal]);
+  const tell = tellAttempts(context, `SSH ${route?.host}:${scope.vm.communicator.sshPort}`);
+  const startedAt = clock.now();
+  let cause: unknown;
+  const onAttempt = (number: number, error: unknown) => {
+    cause = error;
+    tell({ number, elapsedMs: clock.now() - startedAt, timeoutMs: sshTimeoutMs, error });
+  };
   const late = async () => {
     await clock.after(sshTimeoutMs, signal);
-    const message = `The guest neither answered SSH nor powered itself off within ${sshTimeoutMs / 1000} s.`;
-    throw new PhaseFailure('GuestNeverAnswered', message);
+    const last = cause === undefined ? '' : `; the last attempt ended with: ${attemptWords(cause)}`;
+    const message = `The guest neither answered SSH nor powered itself off within ${sshTimeoutMs / 1000} s${last}.`;
+    throw new PhaseFailure('GuestNeverAnswered', message, { cause });
   };
   const ended = async () => {
     const end = await whenMachineEnds(cluster, name, signal);
     if (end !== 'Succeeded') throw new PhaseFailure('GuestCrashed', 'The machine died before its guest gave a sign.');
   };
-  const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { route, signal })] : [])];
+  const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { route, signal, onAttempt })] : [])];
   try {
     await Promise.race(signs);
   } finally {
@@ -83,13 +92,19 @@ function logEvent({ claim }: PhaseContext, line: string): FarmEvent {
   return { event: 'log', module: claim.spec.module.name, vm, phase, source: 'console', line };
 }
 
+interface SshProbe {
+  readonly route: GuestRoute;
+  readonly signal: AbortSignal;
+  readonly onAttempt: (number: number, error: unknown) => void;
+}
+
 /** Resolves when the guest's port says what every SSH server says first (RFC 4253 4.2). */
 async function answersSsh(
   context: PhaseContext,
   scope: BuildScope,
-  { route, signal }: { readonly route: GuestRoute; readonly signal: AbortSignal },
+  { route, signal, onAttempt }: SshProbe,
 ): Promise<void> {
-  for (;;) {
+  for (let number = 1; ; number += 1) {
     const attempt = AbortSignal.any([signal, AbortSignal.timeout(BANNER_MS)]);
     try {
       const stream = await dialGuest(context, scope, { route, signal: attempt });
@@ -97,12 +112,14 @@ async function answersSsh(
       attempt.addEventListener('abort', abandon, { once: true });
       try {
         for await (const chunk of stream) if (String(chunk).startsWith('SSH-')) return;
+        throw new FarmError('ConnectionLost', 'The connection ended before the guest said that it speaks SSH.');
       } finally {
         attempt.removeEventListener('abort', abandon);
         stream.destroy();
       }
     } catch (error) {
       signal.throwIfAborted();
+      onAttempt(number, error);
       context.logger.debug({ err: errorMessage(error) }, 'The guest does not answer yet');
     }
     await context.clock.after(RETRY_MS, signal);

@@ -5,6 +5,7 @@
 --
 -- work:<id>          hash: one layer build (see submit.lua for its fields)
 -- work:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase
+-- work:<id>:serial   hash: "<vm>/bytes" -> size of the stream work:<id>:serial:<vm>, "<vm>/position" -> see serial.lua
 -- work:<id>:secrets  hash: name -> sealed value, as it was when the work was submitted; gone when the work has ended
 -- work:<id>:builds   set: the builds that want it; work:<id>:children set: the works that start from its layer
 local FARM = KEYS[1]

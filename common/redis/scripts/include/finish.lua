@@ -16,8 +16,11 @@ end
 
 local function forgetAfter(id, retention)
   redis.call('PEXPIRE', key('work', id), retention)
-  for _, part in ipairs({ 'phases', 'builds', 'disks', 'failures', 'steps', 'screens' }) do
+  for _, part in ipairs({ 'phases', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial' }) do
     redis.call('PEXPIRE', key('work', id, part), retention)
+  end
+  for vm in words(redis.call('HGET', key('work', id), 'vms')) do
+    redis.call('PEXPIRE', key('work', id, 'serial', vm), retention)
   end
 end
 
@@ -67,8 +70,12 @@ local function registerLayer(work)
   notify({ kind = 'layer', layerKey = work.layerKey, cluster = work.cluster })
 end
 
-local PARENT_FAILED = '{"reason":"ParentFailed","message":"The module that it starts from failed.",'
-  .. '"logTail":[],"events":[],"screenshot":false}'
+-- The failure of a module whose parent was not built. `root`: the module that failed for a reason of its own.
+local function parentFailed(parent, root)
+  local why = parent == root and 'which failed' or ('which was not built because "' .. root .. '" failed')
+  return cjson.encode({ reason = 'ParentFailed', message = 'It starts from "' .. parent .. '", ' .. why .. '.',
+    screenshot = false })
+end
 
 local function leaveSlots(work)
   for vm in words(work.vms) do setStage(work, vm, 'leaving') end
@@ -84,6 +91,10 @@ local function endOne(work, outcome, failure)
   redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
   if redis.call('HGET', key('flights'), work.layerKey) == work.id then redis.call('HDEL', key('flights'), work.layerKey) end
   leaveSlots(work)
+  for vm in words(work.vms) do
+    local serial = key('work', work.id, 'serial', vm)
+    if redis.call('EXISTS', serial) == 1 then redis.call('XADD', serial, '*', 'lines', '[]', 'bytes', 0, 'ended', 1) end
+  end
   if outcome == 'succeeded' then registerLayer(work) end
   local detail = { outcome = outcome, durationMs = NOW - (work.startedAt or NOW), failure = failure,
     images = outcome == 'succeeded' and imagesOf(work.id, work.cluster) or '[]' }
@@ -109,8 +120,9 @@ local function endWork(first, outcome, failure)
           setWork(child, 'pending', child.pending - 1)
           if child.pending == 0 then startWork(child) end
         else
-          todo[#todo + 1] = { work = child, outcome = item.outcome,
-            failure = item.outcome == 'failed' and PARENT_FAILED or nil }
+          local root = item.root or item.work.module
+          todo[#todo + 1] = { work = child, outcome = item.outcome, root = root,
+            failure = item.outcome == 'failed' and parentFailed(item.work.module, root) or nil }
         end
       end
     end

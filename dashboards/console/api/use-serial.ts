@@ -1,0 +1,20 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { SerialPiece } from '../../../common/contracts/serial.ts';
+import { addPiece, NOTHING_SAID, type SerialText } from '../state/serial-text.ts';
+
+/** What a machine says at its serial port, live; `path` of its stream in the API. */
+export function useSerial(path: string): SerialText {
+  const [text, setText] = useState(NOTHING_SAID);
+  useEffect(() => {
+    setText(NOTHING_SAID);
+    // The browser takes a cut stream up where it was.
+    const source = new EventSource(path);
+    source.onmessage = ({ data, lastEventId }) => {
+      const piece: SerialPiece = { ...JSON.parse(data), id: lastEventId };
+      setText((former) => addPiece(former, piece));
+      if (piece.ended) source.close();
+    };
+    return () => source.close();
+  }, [path]);
+  return text;
+}

@@ -1,0 +1,17 @@
+import type { SerialPiece } from '../../../common/contracts/serial.ts';
+import { printable } from '../../../common/text/printable.ts';
+
+/** As many lines as a page bears. */
+const MAX_LINES = 2_000;
+
+/** What a machine has said at its serial port; fit to be shown. */
+export interface SerialText {
+  readonly lines: readonly string[];
+  readonly hasEnded: boolean;
+}
+
+export const NOTHING_SAID: SerialText = { lines: [], hasEnded: false };
+
+export function addPiece({ lines }: SerialText, piece: SerialPiece): SerialText {
+  return { lines: [...lines, ...piece.lines.map(printable)].slice(-MAX_LINES), hasEnded: piece.ended };
+}

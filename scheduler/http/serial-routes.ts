@@ -1,0 +1,65 @@
+import { Router } from 'express';
+import type { Redis } from 'ioredis';
+import type { SerialPiece } from '../../common/contracts/serial.ts';
+import { readWorkState } from '../../common/redis/builds.ts';
+import { followSerial, readSerial, type SerialPosition } from '../../common/redis/serial-logs.ts';
+import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
+import { eventsHeadersSchema, serialQuerySchema } from './requests.ts';
+import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
+
+/** `GET /builds/:id/vms/:vm/serial`: what a machine says at its serial port, until the work on it has ended. */
+export function serialRoutes(options: StreamOptions): Router {
+  const router = Router();
+  router.get('/builds/:id/vms/:vm/serial', async (request, response) => {
+    const { id, vm } = request.params;
+    const { layerBuild, follow } = serialQuerySchema.parse(request.query);
+    const lastId = eventsHeadersSchema.parse(request.headers)['last-event-id'];
+    const work = onlyWork(await worksWithVm(options.redis, { id, vm, layerBuild }), vm);
+    if (!work) throw noSuchVm(id, vm);
+    const position = { layerBuild: work.id, vm, lastId };
+    await sendEvents(response, options, {
+      follow,
+      source: {
+        past: (redis) => kept(redis, position),
+        live: (listener, signal) => live({ redis: options.redis, listener }, position, signal),
+      },
+    });
+  });
+  return router;
+}
+
+async function* kept(redis: Redis, position: SerialPosition): AsyncGenerator<ServerSentEvent> {
+  for (const piece of await readSerial(redis, position)) yield sent(piece);
+}
+
+/** The last piece is told also of a machine that has never said anything. */
+async function* live(
+  { redis, listener }: { readonly redis: Redis; readonly listener: Redis },
+  position: SerialPosition,
+  signal: AbortSignal,
+): AsyncGenerator<ServerSentEvent | null> {
+  const hasEnded = async () => (await readWorkState(redis, position.layerBuild))?.finishedAt !== null;
+  if (await hasEnded()) {
+    let lastId = position.lastId;
+    for (const piece of await readSerial(redis, position)) {
+      lastId = piece.id;
+      yield sent(piece);
+      if (piece.ended) return;
+    }
+    return yield end(lastId);
+  }
+  let lastId = position.lastId;
+  for await (const piece of followSerial(listener, position, signal)) {
+    if (piece === null && (await hasEnded())) return yield end(lastId);
+    lastId = piece?.id ?? lastId;
+    yield piece && sent(piece);
+  }
+}
+
+function end(id: string): ServerSentEvent {
+  return sent({ id, time: new Date().toISOString(), lines: [], ended: true });
+}
+
+function sent({ id, ...data }: SerialPiece): ServerSentEvent {
+  return { id, data };
+}

@@ -1,0 +1,141 @@
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { openSerialLog } from '../../common/kubernetes/serial-log.ts';
+import { waitFor } from '../../common/kubernetes/wait-for.ts';
+import type { Mask } from '../../common/logging/mask.ts';
+import { machineEnd } from '../guest/machine-life.ts';
+import type { PhaseContext } from '../phases/phase-executor.ts';
+import { whileUnavailable } from '../runtime/while-unavailable.ts';
+import { SerialLines } from './serial-lines.ts';
+
+/** The log is stored so often at most, however much the guest says. */
+const STORE_MS = 500;
+/** A log that broke off is opened again after this. */
+const REOPEN_MS = 1_000;
+/** The longest that a timer can wait. */
+const FOR_EVER_MS = 2 ** 31 - 1;
+/** What it may take to read the last lines of a machine that has failed. */
+const LAST_WORDS_MS = 5_000;
+
+export interface SerialCaptureOptions {
+  /** Name of its VMI. */
+  readonly machine: string;
+  /** Hides what the store does not hide by itself. */
+  readonly mask: Mask;
+}
+
+/**
+ * Follows the serial port of a phase's machine from when it runs, and stores what it says: each line once, whichever
+ * worker had the machine before. It never disturbs the phase: without the log there is less to show, and nothing fails.
+ */
+export class SerialCapture {
+  readonly #context: PhaseContext;
+  readonly #options: SerialCaptureOptions;
+  readonly #stop = new AbortController();
+  readonly #following: Promise<void>;
+  #lines: SerialLines | undefined;
+  #storing: Promise<void> = Promise.resolve();
+  #isStoring = false;
+  #vmi: VirtualMachineInstance | undefined;
+
+  constructor(context: PhaseContext, options: SerialCaptureOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#following = this.#follow(AbortSignal.any([context.signal, this.#stop.signal]));
+  }
+
+  /** Ends the following; what was read is stored. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#following;
+    await this.#store();
+  }
+
+  /** Ends the following, reads what the machine said last, and hands the end of it over; undefined without a log. */
+  async lastWords(): Promise<readonly string[] | undefined> {
+    await this.stop();
+    const uid = this.#vmi?.metadata?.uid;
+    try {
+      const signal = AbortSignal.any([this.#context.signal, AbortSignal.timeout(LAST_WORDS_MS)]);
+      if (uid) await this.#read(uid, { follow: false, signal });
+      await this.#store();
+    } catch (error) {
+      this.#context.logger.debug({ err: error }, 'The last words of the machine are lost');
+    }
+    return this.#lines?.tail;
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { cluster, clock, logger } = this.#context;
+    while (!signal.aborted) {
+      try {
+        const vmi = await waitFor(
+          cluster,
+          { resource: RESOURCES.instances, name: this.#options.machine },
+          { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to run', until: hasRun },
+        );
+        this.#vmi = vmi;
+        await this.#read(vmi.metadata?.uid ?? '', { follow: true, signal });
+        if (machineEnd(vmi)) return;
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.debug({ err: errorMessage(error) }, 'The serial port is not followed at the moment');
+      }
+      await clock.after(REOPEN_MS, signal).catch(() => undefined);
+    }
+  }
+
+  /** Reads the log from its beginning: the API knows no other place to go on at. */
+  async #read(uid: string, options: { readonly follow: boolean; readonly signal: AbortSignal }): Promise<void> {
+    const { cluster, store, claim } = this.#context;
+    const lines = new SerialLines(await store.serialPosition(claim, uid), this.#options.mask);
+    const log = await openSerialLog(cluster, uid, options);
+    if (!log) return;
+    this.#lines = lines;
+    const end = () => log.destroy();
+    options.signal.addEventListener('abort', end, { once: true });
+    try {
+      for await (const chunk of log) {
+        lines.push(chunk as Buffer);
+        if (lines.hasWaiting) this.#storeSoon(options.signal);
+      }
+    } finally {
+      options.signal.removeEventListener('abort', end);
+      await this.#store();
+    }
+  }
+
+  /** One storing at a time, and a pause after each. */
+  #storeSoon(signal: AbortSignal): void {
+    if (this.#isStoring) return;
+    this.#isStoring = true;
+    this.#storing = this.#keep()
+      .then(() => this.#context.clock.after(STORE_MS, signal))
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isStoring = false;
+        if (!signal.aborted && this.#lines?.hasWaiting) this.#storeSoon(signal);
+      });
+  }
+
+  async #store(): Promise<void> {
+    await this.#storing;
+    await this.#keep();
+  }
+
+  /** Lines of a claim that was passed are the next worker's. */
+  async #keep(): Promise<void> {
+    const { store, claim, clock, signal, logger } = this.#context;
+    const uid = this.#vmi?.metadata?.uid;
+    if (!uid || !this.#lines?.hasWaiting) return;
+    const taken = this.#lines.take();
+    await whileUnavailable({ clock, signal }, () => store.keepSerial(claim, { vmiUid: uid, ...taken })).catch(
+      (error: unknown) => logger.debug({ err: error }, 'Lines of the serial port are not kept'),
+    );
+  }
+}
+
+function hasRun(vmi: VirtualMachineInstance | undefined): VirtualMachineInstance | undefined {
+  return vmi && (vmi.status?.phase === 'Running' || machineEnd(vmi)) ? vmi : undefined;
+}

@@ -1,0 +1,78 @@
+import type { Clock } from '../../common/clock/clock.ts';
+import type { FarmEvent } from '../../common/contracts/events.ts';
+import type { PhaseClaim, PhaseStore } from '../../common/contracts/phase-store.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+
+/** One try to get into a guest. */
+export interface Attempt {
+  /** Counts from 1. */
+  readonly number: number;
+  /** Since the first one began. */
+  readonly elapsedMs: number;
+  /** From the first one to the last one. */
+  readonly timeoutMs: number;
+  /** What it ended with; undefined when the guest was there. */
+  readonly error: unknown;
+}
+
+export type OnAttempt = (attempt: Attempt) => void;
+
+/** How far a try got: what of the guest was there. */
+export type AttemptEnd = 'no-address' | 'no-listener' | 'silent' | 'login-refused' | 'no-login' | 'other';
+
+const WORDS: Readonly<Record<Exclude<AttemptEnd, 'other'>, string>> = {
+  'no-address': 'no route to host',
+  'no-listener': 'connection refused',
+  silent: 'no answer',
+  'login-refused': 'login refused',
+  'no-login': 'connection closed before the login',
+};
+
+/** How far a try got, by its error. */
+export function endOf(error: unknown): AttemptEnd {
+  const text = errorMessage(error);
+  if (/EHOSTUNREACH|ENETUNREACH/.test(text)) return 'no-address';
+  if (text.includes('ECONNREFUSED')) return 'no-listener';
+  if (/ETIMEDOUT|no answer within|did not answer within/.test(text)) return 'silent';
+  const level = error instanceof FarmError ? error.details['level'] : undefined;
+  if (level === 'client-authentication') return 'login-refused';
+  return level === undefined ? 'other' : 'no-login';
+}
+
+/** What a try ended with, as briefly as a person needs it: "no route to host". */
+export function attemptWords(error: unknown): string {
+  const end = endOf(error);
+  return end === 'other' ? errorMessage(error) : WORDS[end];
+}
+
+/** The same error is told again after this. */
+const TELL_AGAIN_MS = 10_000;
+/** What lasts no longer than this is nobody's concern. */
+const FIRST_MS = 2_000;
+
+export interface TellOptions {
+  readonly claim: PhaseClaim;
+  readonly store: Pick<PhaseStore, 'emit'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Tells the builds what is being waited for: when the error changes, now and then while it stays, and when it is over.
+ * `what`: "SSH 10.0.2.2:22".
+ */
+export function tellAttempts({ claim, store, clock, logger }: TellOptions, what: string): OnAttempt {
+  let told: { readonly error: string | null; readonly at: number } | undefined;
+  return ({ number: tries, elapsedMs, timeoutMs, error }) => {
+    const words = error === undefined ? null : attemptWords(error);
+    const isNews = told === undefined ? words !== null && elapsedMs >= FIRST_MS : words !== told.error;
+    if (!isNews && (told === undefined || clock.now() - told.at < TELL_AGAIN_MS)) return;
+    told = words === null ? undefined : { error: words, at: clock.now() };
+    const { vm, phase } = claim.job;
+    const leftMs = Math.max(0, timeoutMs - elapsedMs);
+    const about = { module: claim.spec.module.name, vm, phase };
+    const event: FarmEvent = { event: 'phase-waiting', ...about, what, error: words, tries, elapsedMs, leftMs };
+    store.emit(claim, event).catch((cause: unknown) => logger.debug({ err: cause }, 'An attempt could not be told'));
+  };
+}

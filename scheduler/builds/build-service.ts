@@ -160,7 +160,9 @@ export class BuildService {
       const parents = (layers[name]?.parents ?? []).filter((key) => !madeHere.has(key));
       const boundTo = [...parents, ...(action === 'join' ? [layerKey] : [])].flatMap((key) => clusterOf(key) ?? []);
       const vms = layers[name]?.spec?.vms ?? [];
-      return { name, parents: dependsOn.filter((parent) => names.has(parent)), boundTo, vms };
+      const former = catalog.layers.get(catalog.newest.get(name) ?? '');
+      const formerly = former?.recipeKey === layers[name]?.recipeKey ? former?.cluster : undefined;
+      return { name, parents: dependsOn.filter((parent) => names.has(parent)), boundTo, formerly, vms };
     });
     return placeModules(modules, clusters);
   }

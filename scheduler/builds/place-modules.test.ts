@@ -34,6 +34,13 @@ test('keeps modules that start from each other together, with the layers that th
   expect(Object.fromEntries(placed)).toEqual({ base: 'x', other: 'x', both: 'x', alone: 'y' });
 });
 
+test('keeps a rebuilt module where it was, with what stands on it, unless that cluster does not answer', () => {
+  const modules = [module('base', { formerly: 'x' }), module('child', { parents: ['base'] }), module('alone')];
+  const placed = placeModules(modules, [cluster('x', 3), cluster('y', 0)]);
+  expect(Object.fromEntries(placed)).toEqual({ base: 'x', child: 'x', alone: 'y' });
+  expect(placeModules(modules, [cluster('x', 3, { healthy: false }), cluster('y', 0)]).get('base')).toBe('y');
+});
+
 test('avoids a cluster that does not answer, and one that is too small', () => {
   const small = cluster('small', 0, { limits: { ...limits, cpu: 1 } });
   const clusters = [cluster('away', 0, { healthy: false }), small, cluster('busy', 9)];

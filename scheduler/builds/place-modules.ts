@@ -18,12 +18,15 @@ export interface PlacementModule {
   readonly parents: readonly string[];
   /** Clusters of the layers that it starts from, and of the work that it joins. */
   readonly boundTo: readonly string[];
+  /** Where the layer is that it replaces; there it stays beside what others need together with it. */
+  readonly formerly?: string | undefined;
   readonly vms: readonly VmPlan[];
 }
 
 /**
  * Chooses a cluster for every module: where its parents' layers are, because snapshots do not travel; so modules that
- * start from each other go together. Free groups go to the least loaded healthy cluster that every module of them fits.
+ * start from each other go together. Free groups go to a healthy cluster that every module of them fits: where they were
+ * before, else the least loaded.
  * @throws ClusterUnfit when parents are on different clusters, ExceedsLimits when no cluster fits a whole group
  */
 export function placeModules(
@@ -58,9 +61,11 @@ function leastLoaded(
       `No cluster fits all of these modules, which must be on the same one: ${names}.`,
     );
   }
-  const load = ({ name, limits, load: now, healthy }: PlacementCluster) =>
-    now + (extra.get(name) ?? 0) / limits.vms + (healthy ? 0 : 1e6);
-  const [best] = fitting.toSorted((a, b) => load(a) - load(b));
+  const load = ({ name, limits, load: now }: PlacementCluster) => now + (extra.get(name) ?? 0) / limits.vms;
+  const isFormer = ({ name }: PlacementCluster) => group.some(({ formerly }) => formerly === name);
+  const [best] = fitting.toSorted(
+    (a, b) => Number(b.healthy) - Number(a.healthy) || Number(isFormer(b)) - Number(isFormer(a)) || load(a) - load(b),
+  );
   assert(best, 'A list that is not empty has a first element.');
   return best.name;
 }

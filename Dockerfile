@@ -35,6 +35,7 @@ COPY LICENSE LICENSE
 COPY package.json package.json
 # Data that programs read beside their code (`packagePath`).
 COPY common/redis/scripts common/redis/scripts
+COPY cli/templates cli/templates
 COPY docs/module.schema.json docs/module.schema.json
 COPY embedded/api/crds embedded/api/crds
 COPY workers/guest/supervisor.sh workers/guest/supervisor.sh

@@ -3,7 +3,7 @@ import { readVersion } from '../common/config/version.ts';
 
 /** A command's file: adds the command to the program. */
 interface CommandFile {
-  readonly register: (program: Command) => void;
+  readonly register: (program: Command, load: typeof loadProgram) => void;
 }
 
 /** Every command by name. A file is only loaded when its command is asked for, or for the list of all. */
@@ -24,6 +24,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   images: () => import('./commands/images.ts'),
   secret: () => import('./commands/secret.ts'),
   token: () => import('./commands/token.ts'),
+  init: () => import('./commands/init.ts'),
+  completion: () => import('./commands/completion.ts'),
 };
 
 /** `slipway` with the command that is asked for; with all of them when it asks for none, or for one that there is not. */
@@ -34,6 +36,6 @@ export async function loadProgram(asked?: string): Promise<Command> {
     .showHelpAfterError('(run with --help for the usage)');
   const only = COMMANDS[asked ?? ''];
   const files = await Promise.all(only ? [only()] : Object.values(COMMANDS).map((load) => load()));
-  for (const file of files) file.register(program);
+  for (const file of files) file.register(program, loadProgram);
   return program;
 }

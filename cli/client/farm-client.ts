@@ -17,6 +17,8 @@ import { type SerialPiece, serialPieceSchema } from '../../common/contracts/seri
 import {
   type CreatedToken,
   createdTokenSchema,
+  type Identity,
+  identitySchema,
   type Role,
   type TokenView,
   tokenViewSchema,
@@ -125,8 +127,23 @@ export class FarmClient {
   }
 
   /** The latest hundred, newest first. */
-  async builds(): Promise<BuildSummary[]> {
-    return (await this.#call('builds', buildsSchema)).builds;
+  async builds(signal?: AbortSignal): Promise<BuildSummary[]> {
+    return (await this.#call('builds', buildsSchema, {}, signal)).builds;
+  }
+
+  /** All of them, newest first, as far as they are read. */
+  async *allBuilds(): AsyncGenerator<BuildSummary> {
+    for (let cursor: string | undefined; ; ) {
+      const page = await this.#call('builds', buildsSchema, { query: { limit: MAX_PAGE, cursor } });
+      yield* page.builds;
+      if (page.nextCursor === null) return;
+      cursor = page.nextCursor;
+    }
+  }
+
+  /** The token that this client sends. */
+  identity(): Promise<Identity> {
+    return this.#call('whoami', identitySchema);
   }
 
   build(id: string): Promise<BuildView> {
@@ -225,8 +242,8 @@ export class FarmClient {
     yield* follow ? followStream(SERIAL, open, { ...PATIENT, ...patience }) : readStream(SERIAL, await open('0'));
   }
 
-  async #call<T>(path: string, schema: z.ZodType<T>, request: Request = {}): Promise<T> {
-    const response = await this.#fetch(path, request);
+  async #call<T>(path: string, schema: z.ZodType<T>, request: Request = {}, signal?: AbortSignal): Promise<T> {
+    const response = await this.#fetch(path, request, signal);
     const result = schema.safeParse(this.#parse(path, await response.text()));
     if (result.success) return result.data;
     throw new FarmError('BrokenInvariant', `The farm's answer to ${path} is not what this version of the CLI reads.`);

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { BuildState } from '../../common/contracts/builds.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { resolveBuild } from '../client/resolve-build.ts';
 import { printLine } from '../output/print.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -18,10 +19,14 @@ export function register(program: Command): void {
   const command = program
     .command('cancel')
     .description('give up a build; layers that other builds wait for go on')
-    .argument('<build>', 'id of the build');
+    .argument('<build>', 'id of the build, or the start or end of it');
   addConnectionFlags(command).action(async (id: string, flags: ConnectionFlags) => {
     const client = new FarmClient(requireFarm(flags));
-    if (await client.cancel(id)) printLine(`Build ${id} is cancelled.`);
-    else printLine(`Build ${id} had ended before: it ${ENDS[(await client.build(id)).state]}. Nothing was cancelled.`);
+    const buildId = await resolveBuild(client, id);
+    if (await client.cancel(buildId)) printLine(`Build ${buildId} is cancelled.`);
+    else
+      printLine(
+        `Build ${buildId} had ended before: it ${ENDS[(await client.build(buildId)).state]}. Nothing was cancelled.`,
+      );
   });
 }

@@ -7,6 +7,7 @@ import { assert, errorMessage, FarmError } from '../../common/errors/farm-error.
 import { printable } from '../../common/text/printable.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { resolveBuild } from '../client/resolve-build.ts';
 import { printLine, printNote } from '../output/print.ts';
 import { joinSerial } from './serial-console.ts';
 import { addConnectionFlags } from './shared-flags.ts';
@@ -26,11 +27,12 @@ export function register(program: Command): void {
     .option('--screenshot <file>', 'only save the current picture as PNG')
     .option('--serial', 'join this terminal with the first serial port of the machine instead');
   addConnectionFlags(command).action(async (target: string, flags: ConsoleFlags) => {
-    const [, build, vm] = /^([^/]+)\/([^/]+)$/.exec(target) ?? [];
-    if (build === undefined || vm === undefined) {
+    const [, id, vm] = /^([^/]+)\/([^/]+)$/.exec(target) ?? [];
+    if (id === undefined || vm === undefined) {
       throw new FarmError('InvalidRequest', `"${target}" is not a build and a machine: write BUILD/VM.`);
     }
     const client = new FarmClient(requireFarm(flags));
+    const build = await resolveBuild(client, id);
     if (flags.serial) await joinSerial(client, build, vm);
     else if (flags.screenshot === undefined) await serveConsole(client, build, vm);
     else writeFileSync(flags.screenshot, await client.screenshot(build, vm));

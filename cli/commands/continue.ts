@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { resolveBuild } from '../client/resolve-build.ts';
 import { printLine } from '../output/print.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -9,12 +10,13 @@ export function register(program: Command): void {
   const command = program
     .command('continue')
     .description('let a step of type handbuild go on: a person has done what it waits for')
-    .argument('<build>', 'id of the build')
+    .argument('<build>', 'id of the build, or the start or end of it')
     .argument('[vm]', 'the machine (default: the only one that waits)');
   addConnectionFlags(command).action(async (id: string, vm: string | undefined, flags: ConnectionFlags) => {
     const client = new FarmClient(requireFarm(flags));
-    const name = vm ?? (await onlyWaiting(client, id));
-    const step = await client.continue(id, name);
+    const buildId = await resolveBuild(client, id);
+    const name = vm ?? (await onlyWaiting(client, buildId));
+    const step = await client.continue(buildId, name);
     printLine(`Step ${step + 1} of ${name} goes on.`);
   });
 }

@@ -1,14 +1,21 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { StoredEvent } from '../../common/contracts/events.ts';
+import { parseDuration } from '../../common/contracts/module/duration.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { jsonOutput, lineOutput } from '../output/build-progress.ts';
+import { resolveBuild } from '../client/resolve-build.ts';
+import { type BuildOutput, jsonOutput, lineOutput } from '../output/build-progress.ts';
 import { printNote } from '../output/print.ts';
 import { followBuild } from './build.ts';
-import { printSerialLog } from './serial-log.ts';
-import { addConnectionFlags, addFollowFlags, type FollowFlags } from './shared-flags.ts';
+import { isNamed, printSerialLog } from './serial-log.ts';
+import { addConnectionFlags, addFollowFlags, collectList, type FollowFlags } from './shared-flags.ts';
 
 interface LogFlags extends ConnectionFlags, FollowFlags {
   readonly follow?: boolean;
+  readonly vm?: readonly string[];
+  /** Milliseconds since the Unix epoch. */
+  readonly since?: number;
+  readonly timestamps?: boolean;
   readonly json?: boolean;
   readonly serial?: boolean;
 }
@@ -17,25 +24,53 @@ export function register(program: Command): void {
   const command = program
     .command('logs')
     .description('print what has happened to a build, and what its machines said')
-    .argument('[build]', 'id of the build (default: the newest one)')
+    .argument('[build]', 'id of the build, or the start or end of it (default: the newest one)')
     .option('-f, --follow', 'go on until the build has finished')
     .option('--serial', 'print what the machines said at their serial ports instead')
+    .option('--vm <names>', 'only these machines, as VM or MODULE/VM (commas; repeatable)', collectList)
+    .option(
+      '--since <time>',
+      'only what is newer: a duration such as 10m, or a time such as 2026-01-31T12:00:00Z',
+      toTime,
+    )
+    .option('-t, --timestamps', 'begin each line with its time')
     .option('--json', 'print one JSON object per line');
   addFollowFlags(addConnectionFlags(command)).action(async (id: string | undefined, flags: LogFlags) => {
     const client = new FarmClient(requireFarm(flags));
-    const buildId = id ?? (await client.builds())[0]?.buildId;
+    const buildId = id === undefined ? (await client.builds())[0]?.buildId : await resolveBuild(client, id);
     if (buildId === undefined) {
       printNote('The farm has no build.');
       return;
     }
     if (flags.serial) {
-      return printSerialLog(client, buildId, { follow: flags.follow ?? false, json: flags.json ?? false });
+      return printSerialLog(client, buildId, {
+        vms: flags.vm,
+        follow: flags.follow ?? false,
+        json: flags.json ?? false,
+      });
     }
-    const output = flags.json ? jsonOutput(process.stdout) : lineOutput(process.stdout, buildId);
+    const whole = flags.json
+      ? jsonOutput(process.stdout)
+      : lineOutput(process.stdout, buildId, { timestamps: flags.timestamps ?? false });
+    const output: BuildOutput = { ...whole, show: (event) => void (isWanted(event, flags) && whole.show(event)) };
     if (flags.follow) {
       process.exitCode = await followBuild({ client, buildId, flags, output });
       return;
     }
     for await (const event of client.pastEvents(buildId)) output.show(event);
   });
+}
+
+/** With `--vm` only what happened to these machines; what happened to a module or the build names none. */
+function isWanted(event: StoredEvent, { vm, since }: Pick<LogFlags, 'vm' | 'since'>): boolean {
+  if (since !== undefined && Date.parse(event.time) < since) return false;
+  return vm === undefined || ('vm' in event && isNamed(vm, event.module, event.vm));
+}
+
+function toTime(text: string): number {
+  const duration = parseDuration(text);
+  if ('value' in duration) return Date.now() - duration.value;
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) throw new InvalidArgumentError('Write a duration such as 10m, or a time of ISO 8601.');
+  return time;
 }

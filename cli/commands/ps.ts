@@ -1,59 +1,93 @@
-import type { Command } from 'commander';
-import type { BuildView, VmView } from '../../common/contracts/builds.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import {
+  type BuildState,
+  type BuildSummary,
+  type BuildView,
+  buildStateSchema,
+  type VmView,
+} from '../../common/contracts/builds.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
 import { waitingWords } from '../../common/text/waiting.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { resolveBuild } from '../client/resolve-build.ts';
 import { describeFailure, describeHandbuild, isSkipped } from '../output/build-lines.ts';
+import { printBuilds, printClusters } from '../output/build-list.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
-import { addConnectionFlags } from './shared-flags.ts';
+import { addConnectionFlags, collectList } from './shared-flags.ts';
 
 interface PsFlags extends ConnectionFlags {
   readonly json?: boolean;
+  readonly state?: readonly BuildState[];
+  readonly module?: readonly string[];
+  readonly by?: string;
+  readonly mine?: boolean;
+  readonly limit: number;
 }
 
 export function register(program: Command): void {
+  const states = buildStateSchema.options.join(', ');
   const command = program
     .command('ps')
     .description('show the builds of the farm, or one of them in full, and who holds its slots')
-    .argument('[build]', 'id of a build')
+    .argument('[build]', 'id of a build, or the start or end of one')
+    .option('--state <states>', `only builds in these states: ${states} (commas; repeatable)`, collectStates)
+    .option('--module <names>', 'only builds with one of these modules (commas; repeatable)', collectList)
+    .option('--by <token>', 'only builds that were submitted with the token of that name')
+    .option('--mine', 'only builds that were submitted with the token of this command')
+    .option('-n, --limit <n>', 'how many builds to show, newest first', toPositive, 20)
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (id: string | undefined, flags: PsFlags) => {
     const client = new FarmClient(requireFarm(flags));
-    await (id === undefined ? listBuilds(client, flags) : showBuild(await client.build(id), flags));
+    if (id === undefined) await listBuilds(client, flags);
+    else showBuild(await client.build(await resolveBuild(client, id)), flags);
   });
 }
 
-async function listBuilds(client: FarmClient, { json }: PsFlags): Promise<void> {
-  const [builds, clusters] = await Promise.all([client.builds(), client.clusters()]);
-  if (json) {
+async function listBuilds(client: FarmClient, flags: PsFlags): Promise<void> {
+  const by = flags.mine ? (await client.identity()).name : flags.by;
+  const [builds, clusters] = await Promise.all([findBuilds(client, { ...flags, by }), client.clusters()]);
+  if (flags.json) {
     printJson({ builds, clusters });
     return;
   }
-  printTable(
-    ['build', 'state', 'modules', 'created', 'took'],
-    builds.map(({ buildId, state, modules, createdAt, finishedAt }) => [
-      buildId,
-      state,
-      modules.map((module) => `${module.name} ${module.state}`).join(', '),
-      new Date(createdAt).toISOString(),
-      seconds((finishedAt ?? Date.now()) - createdAt),
-    ]),
-  );
+  printBuilds(builds, Date.now());
   printLine('');
-  printTable(
-    ['cluster', 'healthy', 'vms', 'imports', 'cpu', 'held by'],
-    clusters.map(({ name, healthy, message, limits, inUse, holders }) => [
-      name,
-      healthy ? 'yes' : `no: ${message ?? ''}`,
-      `${inUse.vms}/${limits.vms}`,
-      `${inUse.imports}/${limits.imports}`,
-      `${inUse.cpu}/${limits.cpu}`,
-      holders.map((holder) => `${holder.module} (${holder.vms})`).join(', '),
-    ]),
-  );
+  printClusters(clusters);
+}
+
+async function findBuilds(
+  client: FarmClient,
+  { state, module, by, limit }: Pick<PsFlags, 'state' | 'module' | 'limit'> & { readonly by: string | undefined },
+): Promise<BuildSummary[]> {
+  const found: BuildSummary[] = [];
+  for await (const build of client.allBuilds()) {
+    if (state && !state.includes(build.state)) continue;
+    if (module && !build.modules.some(({ name }) => module.includes(name))) continue;
+    if (by !== undefined && build.submittedBy !== by) continue;
+    found.push(build);
+    if (found.length === limit) break;
+  }
+  return found;
+}
+
+function collectStates(text: string, former: readonly BuildState[] = []): readonly BuildState[] {
+  return [
+    ...former,
+    ...collectList(text).map((word) => {
+      const state = buildStateSchema.safeParse(word);
+      if (!state.success) throw new InvalidArgumentError(`The states are ${buildStateSchema.options.join(', ')}.`);
+      return state.data;
+    }),
+  ];
+}
+
+function toPositive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number above 0.');
+  return value;
 }
 
 function showBuild(build: BuildView, { json }: PsFlags): void {
@@ -61,7 +95,8 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
     printJson(build);
     return;
   }
-  printLine(`Build ${build.buildId}: ${build.state}\n`);
+  const by = build.submittedBy === null ? '' : `, submitted by ${build.submittedBy}`;
+  printLine(`Build ${build.buildId}: ${build.state}${by}\n`);
   const rows = build.modules.flatMap((module) =>
     module.vms.length === 0
       ? [[module.name, '', module.state, module.action, '']]

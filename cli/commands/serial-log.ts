@@ -2,9 +2,14 @@ import { printable } from '../../common/text/printable.ts';
 import type { FarmClient } from '../client/farm-client.ts';
 import { printJson, printLine, printNote } from '../output/print.ts';
 
+/** Whether a machine is among those that `--vm` names, as VM or MODULE/VM; without names, every one is. */
+export function isNamed(names: readonly string[] | undefined, module: string, vm: string): boolean {
+  return names === undefined || names.includes(vm) || names.includes(`${module}/${vm}`);
+}
+
 export interface SerialLogOptions {
-  /** Only this machine; all of the build when absent. */
-  readonly vm?: string | undefined;
+  /** Only these machines, as VM or MODULE/VM; all of the build when absent. */
+  readonly vms?: readonly string[] | undefined;
   /** Go on until the work on them has ended. */
   readonly follow: boolean;
   readonly json: boolean;
@@ -15,11 +20,11 @@ export async function printSerialLog(client: FarmClient, buildId: string, option
   const { modules } = await client.build(buildId);
   const machines = modules.flatMap(({ name: module, layerBuild, vms }) =>
     vms
-      .filter(({ vm }) => layerBuild !== null && (options.vm === undefined || vm === options.vm))
+      .filter(({ vm }) => layerBuild !== null && isNamed(options.vms, module, vm))
       .map(({ vm }) => ({ module, vm, layerBuild: layerBuild ?? '' })),
   );
   if (machines.length === 0) {
-    printNote(options.vm === undefined ? 'The build has no machine.' : `The build has no machine "${options.vm}".`);
+    printNote(options.vms ? `The build has no machine ${options.vms.join(', ')}.` : 'The build has no machine.');
     return;
   }
   const show = async ({ module, vm, layerBuild }: (typeof machines)[number]) => {

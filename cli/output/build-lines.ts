@@ -2,6 +2,7 @@ import type { FarmEvent, StoredEvent } from '../../common/contracts/events.ts';
 import { FAILURES } from '../../common/contracts/failure-table.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
 import { seconds } from '../../common/text/durations.ts';
+import { lastState } from '../../common/text/last-state.ts';
 import { printable } from '../../common/text/printable.ts';
 import { waitingWords } from '../../common/text/waiting.ts';
 
@@ -33,7 +34,7 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
         ...describeHandbuild(event.instructions, { buildId, vm: event.vm }),
       ].join('\n');
     case 'log':
-      return `${event.module}/${event.vm} | ${printable(event.line)}`;
+      return `${event.module}/${event.vm} | ${printable(lastState(event.line))}`;
     case 'module-finished':
       if (isSkipped(event)) return `${event.module}: skipped. ${printable(event.failure?.message ?? '')}`;
       return [

@@ -3,6 +3,7 @@ import { systemClock } from '../../common/clock/clock.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { seconds } from '../../common/text/durations.ts';
+import { lastState } from '../../common/text/last-state.ts';
 import { printable } from '../../common/text/printable.ts';
 import { waitingWords } from '../../common/text/waiting.ts';
 import { describeEvent } from './build-lines.ts';
@@ -27,9 +28,16 @@ export function jsonOutput(stdout: NodeJS.WritableStream): BuildOutput {
 }
 
 /** One sentence per line, for pipes and logs. */
-export function lineOutput(stdout: NodeJS.WritableStream, buildId: string): BuildOutput {
+export function lineOutput(
+  stdout: NodeJS.WritableStream,
+  buildId: string,
+  { timestamps = false }: { readonly timestamps?: boolean } = {},
+): BuildOutput {
   return {
-    show: (event) => void stdout.write(`${describeEvent(event, buildId)}\n`),
+    show: (event) => {
+      const time = timestamps ? `${event.time} ` : '';
+      stdout.write(`${time}${describeEvent(event, buildId)}\n`);
+    },
     note: printNote,
     end: () => {},
   };
@@ -91,7 +99,7 @@ function updateBoard(board: Board, event: StoredEvent): void {
 function whatHappens(event: StoredEvent, sinceMs: number): string {
   switch (event.event) {
     case 'log':
-      return printable(event.line);
+      return printable(lastState(event.line));
     case 'phase-waiting': {
       if (event.error === null) return '';
       const [elapsedMs, leftMs] = [event.elapsedMs + sinceMs, Math.max(0, event.leftMs - sinceMs)];

@@ -96,6 +96,8 @@ export const buildViewSchema = z.object({
   state: buildStateSchema,
   createdAt: z.int(),
   finishedAt: time,
+  /** Name of the token that asked for it; null for builds of older farms. */
+  submittedBy: z.string().nullable(),
   modules: z.array(moduleViewSchema),
   /** The chain of phase jobs (`<module>.<vm>.<phase>`) that was expected to last longest, reused modules left out. */
   criticalPath: z.array(z.string()),
@@ -112,6 +114,7 @@ export const buildSummarySchema = z.object({
   state: buildStateSchema,
   createdAt: z.int(),
   finishedAt: time,
+  submittedBy: z.string().nullable(),
   modules: z.array(z.object({ name: z.string(), state: summaryStateSchema })),
 });
 

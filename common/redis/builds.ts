@@ -33,6 +33,8 @@ export interface StoredBuild {
   /** Milliseconds since the Unix epoch. */
   readonly createdAt: number;
   readonly finishedAt: number | null;
+  /** Name of the token that asked for it; null for a build of an older farm. */
+  readonly submittedBy: string | null;
   readonly modules: readonly BuildModule[];
   /** Of modules that have ended, by name. */
   readonly results: ReadonlyMap<string, ModuleResult>;
@@ -79,6 +81,7 @@ export async function readBuild(redis: Redis, id: string): Promise<StoredBuild |
     state: buildStateSchema.parse(build['state']),
     createdAt: Number(build['createdAt']),
     finishedAt: build['finishedAt'] ? Number(build['finishedAt']) : null,
+    submittedBy: build['submittedBy'] || null,
     modules: readBuildModules(build['modules'] ?? '[]'),
     results: new Map(Object.entries(results).map(([name, text]) => [name, moduleResultSchema.parse(JSON.parse(text))])),
   };

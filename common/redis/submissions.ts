@@ -55,6 +55,8 @@ export interface BuildSubmission {
   /** Hash of the request, to tell the same one from another one under the same key. */
   readonly digest: string;
   readonly retentionMs: number;
+  /** Name of the token that asked for it. */
+  readonly submittedBy?: string;
   readonly modules: readonly SubmittedModule[];
 }
 

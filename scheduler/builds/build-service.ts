@@ -57,6 +57,13 @@ export interface BuildRequest {
   readonly strict: boolean;
 }
 
+/** Who asks for a build, and under which key. */
+export interface Submitter {
+  readonly idempotencyKey: string | null;
+  /** Name of the token. */
+  readonly name: string;
+}
+
 export interface AcceptedBuild {
   readonly buildId: string;
   readonly plan: Plan;
@@ -84,12 +91,13 @@ export class BuildService {
    * `details.problems`), SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict,
    * RedisUnavailable
    */
-  async submit(request: BuildRequest, idempotencyKey: string | null): Promise<AcceptedBuild> {
+  async submit(request: BuildRequest, { idempotencyKey, name }: Submitter): Promise<AcceptedBuild> {
     const { redis, clock, retentionMs } = this.#options;
     const modules = readModules(request);
     const { facts, sealed } = await this.#resolve(modules);
     const buildId = newUlid(clock.now());
     const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
+    const submission = { buildId, idempotencyKey, digest, retentionMs, submittedBy: name };
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis);
       const graph = this.#expand(request, { modules, facts, catalog, nonce: buildId });
@@ -101,7 +109,7 @@ export class BuildService {
         secrets: sealed,
         newId: () => newUlid(clock.now()),
       });
-      const reply = await submitBuild(redis, { buildId, idempotencyKey, digest, retentionMs, modules: submitted });
+      const reply = await submitBuild(redis, { ...submission, modules: submitted });
       if (reply.outcome !== 'stale') return { buildId: reply.buildId, plan: carriedOut(graph.plan, reply.modules) };
     }
     throw new FarmError('NoCapacity', 'The catalog changed again and again while the build was planned. Try again.');

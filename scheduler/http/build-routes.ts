@@ -10,6 +10,7 @@ import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
 import { audit } from './audit.ts';
+import { principalOf } from './authentication.ts';
 import { loadBuild, noSuchVm, worksWithVm } from './build-works.ts';
 import type { CatalogRoutesOptions } from './catalog-routes.ts';
 import type { HttpLimits } from './limits.ts';
@@ -48,7 +49,7 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
     if (wait) admit(response);
     const gone = new AbortController();
     response.on('close', () => gone.abort());
-    const accepted = await builds.submit(submission, key);
+    const accepted = await builds.submit(submission, { idempotencyKey: key, name: principalOf(request).name });
     const { buildId, plan } = accepted;
     audit(response, { outcome: 'accepted', build: buildId, modules: plan.modules.map(({ name }) => name) });
     for (const { action } of plan.modules) metrics.layers.inc({ action });

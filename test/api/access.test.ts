@@ -37,7 +37,7 @@ test('a viewer looks, a builder builds, an admin makes tokens', async () => {
   expect(await api.redis.exists(KEYS.builds)).toBe(0);
   const { buildId } = await builder.submit(SUBMISSION);
   await expect(viewer.cancel(buildId)).rejects.toMatchObject({ code: 'Forbidden' });
-  expect(await viewer.build(buildId)).toMatchObject({ state: 'queued' });
+  expect(await viewer.build(buildId)).toMatchObject({ state: 'queued', submittedBy: 'the-builder' });
   for (const client of [viewer, builder]) {
     await expect(client.createToken({ role: 'admin' })).rejects.toMatchObject({ code: 'Forbidden' });
     await expect(client.tokens()).rejects.toMatchObject({ code: 'Forbidden' });

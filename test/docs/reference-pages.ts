@@ -75,12 +75,14 @@ function commandBlocks(command: Command, parent: string): string[] {
     const text = `${argument.name()}${argument.variadic ? '...' : ''}`;
     return [argument.required ? `\`<${text}>\`` : `\`[${text}]\``, argument.description, ''];
   });
-  const options = command.options.map((option) => {
-    const { flags, description, negate, argChoices, defaultValue, defaultValueDescription } = option;
-    const choices = argChoices === undefined ? '' : ` (${argChoices.join(', ')})`;
-    const given = negate || defaultValue === undefined ? '' : (defaultValueDescription ?? `\`${defaultValue}\``);
-    return [`\`${flags}\``, `${description}${choices}`, given];
-  });
+  const options = command.options
+    .filter(({ hidden }) => !hidden)
+    .map((option) => {
+      const { flags, description, negate, argChoices, defaultValue, defaultValueDescription } = option;
+      const choices = argChoices === undefined ? '' : ` (${argChoices.join(', ')})`;
+      const given = negate || defaultValue === undefined ? '' : (defaultValueDescription ?? `\`${defaultValue}\``);
+      return [`\`${flags}\``, `${description}${choices}`, given];
+    });
   const rows = [...takes, ...options];
   const head = [`## ${name}`, `${capital(command.description())}.`];
   const all = rows.length === 0 ? head : [...head, table(['option', 'meaning', 'default'], rows)];

@@ -90,7 +90,7 @@ local function want(first)
 end
 
 redis.call('HSET', buildKey, 'state', 'queued', 'createdAt', NOW, 'retentionMs', build.retentionMs,
-  'open', #build.modules)
+  'open', #build.modules, 'submittedBy', build.submittedBy or '')
 redis.call('ZADD', key('builds'), NOW, build.buildId)
 if build.idempotencyKey ~= '' then
   redis.call('SET', key('idempotency', build.idempotencyKey), build.digest .. ' ' .. build.buildId, 'PX', build.retentionMs)

@@ -34,7 +34,14 @@ function viewAt(lastEventId: string, vm: Partial<VmView> = {}): BuildView {
   };
   const rest = { generation: 1, cluster: 'lab', dependsOn: [], vms: [machine], images: [], failure: null };
   const modules = [{ ...module, ...rest }];
-  const build = { buildId: 'b', state: 'queued' as const, createdAt: START_MS, finishedAt: null, modules };
+  const build = {
+    buildId: 'b',
+    state: 'queued' as const,
+    createdAt: START_MS,
+    finishedAt: null,
+    submittedBy: null,
+    modules,
+  };
   return { ...build, criticalPath: [], lastEventId };
 }
 

@@ -1,0 +1,31 @@
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { FarmClient } from './farm-client.ts';
+
+/** Letters of an id (a ULID). */
+const WHOLE = 26;
+const SHORT = 8;
+const SHOWN = 5;
+
+/** The end of an id, which tells builds apart: its start is their time. */
+export function shortId(buildId: string): string {
+  return buildId.slice(-SHORT);
+}
+
+/**
+ * The id of the build that somebody means by the start or the end of it, in letters of either case, as with commits.
+ * @throws NotFound when no build has it, InvalidRequest naming them when several have
+ */
+export async function resolveBuild(client: Pick<FarmClient, 'allBuilds'>, text: string): Promise<string> {
+  const wanted = text.toUpperCase();
+  if (wanted.length >= WHOLE) return wanted;
+  const found: string[] = [];
+  for await (const { buildId } of client.allBuilds()) {
+    if (wanted !== '' && (buildId.startsWith(wanted) || buildId.endsWith(wanted))) found.push(buildId);
+  }
+  const [only] = found;
+  if (only === undefined) throw new FarmError('NotFound', `There is no build "${text}".`);
+  if (found.length === 1) return only;
+  const more = found.length > SHOWN ? `, and ${found.length - SHOWN} more` : '';
+  const candidates = `${found.slice(0, SHOWN).join(', ')}${more}`;
+  throw new FarmError('InvalidRequest', `Several builds begin or end with "${text}": ${candidates}.`);
+}

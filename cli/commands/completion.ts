@@ -1,0 +1,44 @@
+import { Argument, type Command, Option } from 'commander';
+import { printable } from '../../common/text/printable.ts';
+import { findFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { shortId } from '../client/resolve-build.ts';
+import { SCRIPTS, SHELLS, type Shell } from '../completion/scripts.ts';
+import { type Suggestion, suggest } from '../completion/suggest.ts';
+import { printLine } from '../output/print.ts';
+
+/** Who presses Tab does not wait for a farm that is slow. */
+const PATIENCE_MS = 1_000;
+
+export function register(program: Command, loadProgram: (asked?: string) => Promise<Command>): void {
+  program
+    .command('completion')
+    .description('print a script that lets a shell complete commands, options and ids of builds')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .argument('[words...]', 'what the script itself sends: the words typed so far')
+    .addOption(new Option('--complete', 'print what the last word may be').hideHelp())
+    .action(async (shell: Shell, words: string[], { complete }: { complete?: true }) => {
+      if (!complete) {
+        process.stdout.write(SCRIPTS[shell]);
+        return;
+      }
+      const whole = await loadProgram(words.length > 1 ? words[0] : undefined);
+      const { items, files } = await suggest(whole, words, buildIds);
+      for (const { value, description } of items) printLine(`${value}\t${printable(description)}`);
+      if (files) printLine(':files');
+    });
+}
+
+async function buildIds(): Promise<Suggestion[]> {
+  const farm = findFarm({});
+  if (!farm) return [];
+  try {
+    const builds = await new FarmClient(farm).builds(AbortSignal.timeout(PATIENCE_MS));
+    return builds.map(({ buildId, state, modules }) => ({
+      value: shortId(buildId),
+      description: `${state}: ${modules.map(({ name }) => name).join(', ')}`,
+    }));
+  } catch {
+    return [];
+  }
+}

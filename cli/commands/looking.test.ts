@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { programCommand } from '../../common/config/package-root.ts';
+import type { BuildSummary } from '../../common/contracts/builds.ts';
+import type { FarmEvent } from '../../common/contracts/events.ts';
+
+const START = Date.parse('2026-01-01T12:00:00Z');
+const MODULES = Array.from({ length: 12 }, (_, index) => ({ name: `module-${index}`, state: 'failed' as const }));
+
+function summary(end: string, rest: Partial<BuildSummary>): BuildSummary {
+  const buildId = `01KV00000000000000${end}`;
+  const modules = [{ name: 'base', state: 'succeeded' as const }];
+  const times = { createdAt: START, finishedAt: START + 250_000 };
+  return { buildId, state: 'succeeded', submittedBy: 'ci', modules, ...times, ...rest };
+}
+
+const BUILDS = [
+  summary('AAAAAAA1', { state: 'failed', modules: [{ name: 'base', state: 'succeeded' }, ...MODULES] }),
+  summary('AAAAAAA2', { submittedBy: 'ann' }),
+  summary('AAAAAAA3', { modules: [{ name: 'web', state: 'succeeded' }] }),
+];
+const where = { module: 'base', phase: 'provision', source: 'step' } as const;
+const EVENTS: readonly (readonly [time: string, event: FarmEvent])[] = [
+  ['2026-01-01T12:00:00.000Z', { event: 'build-accepted', buildId: 'B', modules: ['base'] }],
+  ['2026-01-01T12:00:01.000Z', { event: 'log', ...where, vm: 'a', line: ' 10%\r 50%\r100%\r' }],
+  ['2026-01-01T12:00:02.000Z', { event: 'log', ...where, vm: 'b', line: 'hello' }],
+];
+const CLUSTER = {
+  ...{ name: 'local', healthy: false, message: 'it is away', findings: [], queues: [], workers: [] },
+  limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 2 ** 33 },
+  inUse: { imports: 0, vms: 1, cpu: 2, memoryBytes: 2 ** 32 },
+  holders: [{ layerBuild: 'L', module: 'base', vms: 1 }],
+};
+
+let server: Server;
+let url: string;
+
+/** A farm with these builds and nothing else. */
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const path = (request.url ?? '').replace(/^\/api\/v1|\?.*$/g, '');
+    const answers: Record<string, unknown> = {
+      '/builds': { builds: BUILDS, nextCursor: null },
+      '/clusters': { clusters: [CLUSTER] },
+      '/whoami': { name: 'ann', role: 'builder' },
+    };
+    if (path === `/builds/${BUILDS[1]?.buildId}/events`) {
+      const stream = EVENTS.map(
+        ([time, event], id) => `id: ${id + 1}\ndata: ${JSON.stringify({ time, ...event })}\n\n`,
+      );
+      return void response.end(stream.join(''));
+    }
+    if (path === '/proxy') return void response.end('<html>');
+    response.writeHead(path in answers ? 200 : 404).end(JSON.stringify(answers[path] ?? {}));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+
+afterAll(() => server.close());
+
+async function slipway(...args: string[]) {
+  const [node, main] = programCommand('cli/main');
+  const env = { PATH: process.env['PATH'], HOME: '/nowhere', SLIPWAY_URL: url, SLIPWAY_TOKEN: 'token' };
+  const child = spawn(node, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { stdout, stderr, code };
+}
+
+test('`ps` fits 80 columns, and says who submitted a build', async () => {
+  const { stdout, code } = await slipway('ps');
+  expect(code).toBe(0);
+  const lines = stdout.split('\n');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+  expect(lines[0]).toMatch(/^BUILD +STATE +BY +CREATED +TOOK +MODULES$/);
+  expect(lines[1]).toMatch(/^AAAAAAA1 {2}failed {5}ci {3}.* d ago +4 min 10 s {2}base succeeded, module-0.*…$/);
+  expect(stdout).toContain('local: it is away\n');
+});
+
+test.each([
+  [['--state', 'failed'], ['AAAAAAA1']],
+  [['--module', 'web,db'], ['AAAAAAA3']],
+  [['--by', 'ci', '--limit', '1'], ['AAAAAAA1']],
+  [['--mine'], ['AAAAAAA2']],
+])('`ps %j` shows only these builds', async (flags, ends) => {
+  const { builds } = JSON.parse((await slipway('ps', '--json', ...flags)).stdout);
+  expect(builds.map((build: BuildSummary) => build.buildId.slice(-8))).toEqual(ends);
+});
+
+test('`logs` takes a short id, chooses machines and times, and shows progress bars as a terminal does', async () => {
+  expect((await slipway('logs', 'aaaaaaa2')).stdout).toBe('Build B: base\nbase/a | 100%\nbase/b | hello\n');
+  expect((await slipway('logs', 'AAA2', '--vm', 'base/b', '-t')).stdout).toBe(
+    '2026-01-01T12:00:02.000Z base/b | hello\n',
+  );
+  expect((await slipway('logs', 'AAA2', '--since', '2026-01-01T12:00:02Z')).stdout).toBe('base/b | hello\n');
+  expect((await slipway('logs', 'AAA2', '--since', '10m')).stdout).toBe('');
+  expect(await slipway('logs', '01KV')).toMatchObject({ code: 1, stderr: expect.stringContaining('Several builds') });
+});
+
+test('`doctor` tells what is no farm from a farm that is not there', async () => {
+  expect((await slipway('doctor', '--url', `${url}/proxy`)).stdout).toMatch(
+    /^farm +missing +.* is no farm of Slipway/m,
+  );
+  expect((await slipway('doctor', '--url', 'http://127.0.0.1:1')).stdout).toMatch(
+    /^farm +missing +The farm at .* does not answer/m,
+  );
+});

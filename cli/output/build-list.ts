@@ -1,0 +1,41 @@
+import type { BuildSummary, ClusterView } from '../../common/contracts/builds.ts';
+import { ageOf, seconds } from '../../common/text/durations.ts';
+import { printable } from '../../common/text/printable.ts';
+import { shortId } from '../client/resolve-build.ts';
+import { printLine } from './print.ts';
+import { printTable } from './table.ts';
+
+/** Builds as rows that fit a terminal: modules are named, and their state where it is not that of the build. */
+export function printBuilds(builds: readonly BuildSummary[], now: number): void {
+  printTable(
+    ['build', 'state', 'by', 'created', 'took', 'modules'],
+    builds.map(({ buildId, state, submittedBy, modules, createdAt, finishedAt }) => [
+      shortId(buildId),
+      state,
+      submittedBy ?? '-',
+      ageOf(now - createdAt),
+      seconds(Math.max(0, (finishedAt ?? now) - createdAt)),
+      modules.map((module) => (module.state === state ? module.name : `${module.name} ${module.state}`)).join(', '),
+    ]),
+    { fits: true },
+  );
+}
+
+/** Clusters, and who holds their slots; what is wrong with one stands below. */
+export function printClusters(clusters: readonly ClusterView[]): void {
+  printTable(
+    ['cluster', 'healthy', 'vms', 'imports', 'cpu', 'held by'],
+    clusters.map(({ name, healthy, limits, inUse, holders }) => [
+      name,
+      healthy ? 'yes' : 'no',
+      `${inUse.vms}/${limits.vms}`,
+      `${inUse.imports}/${limits.imports}`,
+      `${inUse.cpu}/${limits.cpu}`,
+      holders.map((holder) => `${holder.module} (${holder.vms})`).join(', '),
+    ]),
+    { fits: true },
+  );
+  for (const { name, healthy, message } of clusters) {
+    if (!healthy) printLine(`${name}: ${printable(message ?? 'it does not answer')}`);
+  }
+}

@@ -11,8 +11,9 @@ import { SerialLines } from './serial-lines.ts';
 
 /** The log is stored so often at most, however much the guest says. */
 const STORE_MS = 500;
-/** A log that broke off is opened again after this. */
+/** A log that broke off is opened again after this; one that is not there, after longer and longer. */
 const REOPEN_MS = 1_000;
+const LONGEST_REOPEN_MS = 60_000;
 /** The longest that a timer can wait. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 /** What it may take to read the last lines of a machine that has failed. */
@@ -68,7 +69,7 @@ export class SerialCapture {
 
   async #follow(signal: AbortSignal): Promise<void> {
     const { cluster, clock, logger } = this.#context;
-    while (!signal.aborted) {
+    for (let pauseMs = REOPEN_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, LONGEST_REOPEN_MS)) {
       try {
         const vmi = await waitFor(
           cluster,
@@ -76,22 +77,22 @@ export class SerialCapture {
           { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to run', until: hasRun },
         );
         this.#vmi = vmi;
-        await this.#read(vmi.metadata?.uid ?? '', { follow: true, signal });
+        if (await this.#read(vmi.metadata?.uid ?? '', { follow: true, signal })) pauseMs = REOPEN_MS;
         if (machineEnd(vmi)) return;
       } catch (error) {
         if (signal.aborted) return;
         logger.debug({ err: errorMessage(error) }, 'The serial port is not followed at the moment');
       }
-      await clock.after(REOPEN_MS, signal).catch(() => undefined);
+      await clock.after(pauseMs, signal).catch(() => undefined);
     }
   }
 
-  /** Reads the log from its beginning: the API knows no other place to go on at. */
-  async #read(uid: string, options: { readonly follow: boolean; readonly signal: AbortSignal }): Promise<void> {
+  /** Reads the log from its beginning: the API knows no other place to go on at. False when there is none. */
+  async #read(uid: string, options: { readonly follow: boolean; readonly signal: AbortSignal }): Promise<boolean> {
     const { cluster, store, claim } = this.#context;
     const lines = new SerialLines(await store.serialPosition(claim, uid), this.#options.mask);
     const log = await openSerialLog(cluster, uid, options);
-    if (!log) return;
+    if (!log) return false;
     this.#lines = lines;
     const end = () => log.destroy();
     options.signal.addEventListener('abort', end, { once: true });
@@ -100,6 +101,7 @@ export class SerialCapture {
         lines.push(chunk as Buffer);
         if (lines.hasWaiting) this.#storeSoon(options.signal);
       }
+      return true;
     } finally {
       options.signal.removeEventListener('abort', end);
       await this.#store();

@@ -176,3 +176,20 @@ test('knows attempts of the view whose events are gone', () => {
     { phase: 'import', number: 1, outcome: null },
   ]);
 });
+
+test('shows what a phase waits for until that is there', () => {
+  const about = { event: 'phase-waiting', ...where, phase: 'import', what: 'SSH 10.0.2.2:22' } as const;
+  const wait = { ...about, tries: 3, elapsedMs: 1_000, leftMs: 9_000 };
+  const events = stream(started(), { ...wait, error: 'no route to host' }, { ...wait, error: null });
+  const at = (count: number) =>
+    applyEvents(openBuild(viewAt('0')), events.slice(0, count)).view.modules[0]?.vms[0]?.phases[0]?.waiting;
+  const since = START_MS + 1_000;
+  expect(at(2)).toEqual({ what: about.what, error: 'no route to host', tries: 3, since, deadline: since + 10_000 });
+  expect(at(3)).toBeNull();
+});
+
+test('counts no phase on of a module that was cancelled', () => {
+  const end = { event: 'module-finished', module: 'base', action: 'build', outcome: 'cancelled' } as const;
+  const model = applyEvents(openBuild(viewAt('0')), stream(started(), { ...end, durationMs: 1, images: [] }));
+  expect(model.attempts.get('base/vm')).toMatchObject([{ outcome: 'cancelled', finishedAt: START_MS + 2_000 }]);
+});

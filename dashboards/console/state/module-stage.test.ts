@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
+import type { Failure } from '../../../common/contracts/failures.ts';
 import { PHASES } from '../../../common/contracts/phases.ts';
 import { moduleStage, progressOf, vmStage } from './module-stage.ts';
 
@@ -18,6 +19,11 @@ function vmIn(...states: State[]): VmView {
 function byHand(vm: VmView): VmView {
   return { ...vm, handbuild: { step: 0, name: null, instructions: '', since: 0 } };
 }
+
+const PARENT_FAILED: Failure = {
+  ...{ reason: 'ParentFailed', message: 'It starts from "base", which failed.', screenshot: false },
+  ...{ logTail: [], serialTail: [], hints: [], events: [] },
+};
 
 function moduleOf(vms: VmView[], change: Partial<ModuleView> = {}): ModuleView {
   const module = {
@@ -44,6 +50,7 @@ test.each([
   ['reused', moduleOf([], { state: 'succeeded', action: 'reuse' })],
   ['failed', moduleOf([vmIn('running')], { state: 'failed' })],
   ['cancelled', moduleOf([vmIn()], { state: 'cancelled' })],
+  ['skipped', moduleOf([vmIn()], { state: 'failed', failure: PARENT_FAILED })],
 ])('a module is at: %s', (stage, module) => {
   expect(moduleStage(module)).toBe(stage);
 });
@@ -53,7 +60,8 @@ test.each([
   ['provision', vmIn('succeeded', 'succeeded', 'running')],
   ['waits for you', byHand(vmIn('succeeded', 'succeeded', 'running'))],
   ['waits for you', byHand(vmIn('succeeded', 'succeeded', 'ready'))],
-  ['failed', vmIn('succeeded', 'failed', 'cancelled', 'cancelled')],
+  ['failed', vmIn('succeeded', 'failed', 'skipped', 'skipped')],
+  ['skipped', vmIn('skipped', 'skipped', 'skipped', 'skipped')],
   ['cancelled', vmIn('succeeded', 'cancelled')],
   ['succeeded', vmIn('succeeded', 'succeeded', 'succeeded', 'succeeded')],
 ])('a VM is at: %s', (stage, vm) => {

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { runCli } from '../harness/farm.ts';
+import { BY_HAND, type LiveApi, MODULES, startApi, TOKEN } from './live-api.ts';
+
+let api: LiveApi;
+
+beforeAll(async () => {
+  api = await startApi();
+});
+
+beforeEach(() => api.reset());
+
+afterAll(() => api.close());
+
+/** What a command of the CLI prints, against the farm of the test. */
+async function slipway(...args: string[]): Promise<string> {
+  const { stdout, stderr } = await runCli(args, { ...process.env, SLIPWAY_URL: api.url, SLIPWAY_TOKEN: TOKEN });
+  return stdout + stderr;
+}
+
+const submit = async (text: string) =>
+  (await api.client.submit({ files: [{ path: 'lab.yaml', text }], variables: {} })).buildId;
+
+test('cancels a build, says when it had ended before, and shows what was skipped', { timeout: 90_000 }, async () => {
+  const buildId = await submit(MODULES);
+  const claim = await api.work({ until: 'boot-keystrokes' });
+  if (!claim) throw new Error('The build has a boot phase.');
+  const about = { event: 'phase-waiting', module: 'base', vm: 'vm', phase: 'boot-keystrokes' } as const;
+  const wait = { ...about, what: 'SSH 10.0.2.2:22', error: 'no route to host', tries: 34 };
+  await api.store.emit(claim, { ...wait, elapsedMs: 12_000, leftMs: 288_000 });
+  expect(await slipway('ps', buildId)).toMatch(/base\/vm waits: SSH 10\.0\.2\.2:22: no route to host, 34 tries in /);
+  expect(await slipway('cancel', buildId)).toBe(`Build ${buildId} is cancelled.\n`);
+  // Its worker has yet to let go.
+  const { modules } = await api.client.build(buildId);
+  const [base] = modules[0]?.vms ?? [];
+  expect(base?.phases.map(({ state }) => state)).toEqual(['succeeded', 'cancelled', 'skipped', 'skipped']);
+  expect(base?.phases[1]?.finishedAt).not.toBeNull();
+  expect(modules[1]?.vms[0]?.phases.map(({ state }) => state)).toEqual(['skipped', 'skipped', 'skipped', 'skipped']);
+  expect(await slipway('cancel', buildId)).toBe(
+    `Build ${buildId} had ended before: it was cancelled. Nothing was cancelled.\n`,
+  );
+  expect(await slipway('cancel', 'nothing')).toContain('There is no build "nothing".');
+});
+
+test('lists which builds wait for a person', { timeout: 90_000 }, async () => {
+  await submit(BY_HAND);
+  const claim = await api.work({ until: 'provision' });
+  if (!claim) throw new Error('The build has a provision phase.');
+  const step = { module: 'desk', vm: 'vm', step: 0, name: 'by hand', type: 'handbuild' };
+  await api.store.pause(claim, { event: 'handbuild-waiting', ...step, instructions: 'Press Accept.' }, null);
+  expect(await slipway('ps')).toContain('desk waits for you');
+});
+
+test('gives the advice that fits, and none where the message says it all', { timeout: 90_000 }, async () => {
+  const buildId = await submit(MODULES);
+  expect(await slipway('console', 'nonsense')).toBe(
+    'error: "nonsense" is not a build and a machine: write BUILD/VM.\n',
+  );
+  expect(await slipway('console', `${buildId}/nobody`)).toBe(
+    `error: The build makes no VM "nobody".\n\`slipway ps ${buildId}\` lists the machines of the build.\n`,
+  );
+});

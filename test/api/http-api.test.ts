@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { acceptedSchema, type FarmClient } from '../../cli/client/farm-client.ts';
+import { failureSchema } from '../../common/contracts/failures.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { takeReady } from '../../common/redis/dispatches.ts';
@@ -91,6 +92,32 @@ test('answers after the end of the build where that is asked for', async () => {
   await expect.poll(() => api.redis.scard(KEYS.living)).toBe(2);
   await api.work();
   expect(await (await answer).json()).toMatchObject({ state: 'succeeded', modules: { length: 2 } });
+});
+
+test('skips what starts from a module that failed, and names it', async () => {
+  const leaf = MODULES.split('---')[1]?.replace('name: child', 'name: leaf').replace('name: base', 'name: child');
+  const { buildId } = await client.submit({ files: [{ path: 'a.yaml', text: `${MODULES}---${leaf}` }], variables: {} });
+  const boot = await api.work({ until: 'boot-keystrokes' });
+  if (!boot) throw new Error('The base was about to boot.');
+  const failure = failureSchema.parse({ reason: 'GuestNeverAnswered', message: 'Silence.' });
+  await api.store.commit(boot, { outcome: 'failed', failure });
+  const { state, modules } = await client.build(buildId);
+  const found = modules.map((module) => [
+    ...[module.name, module.state, module.failure?.reason, module.failure?.message],
+    module.vms[0]?.phases.map((phase) => phase.state),
+  ]);
+  const skipped = ['skipped', 'skipped', 'skipped', 'skipped'];
+  expect([state, ...found]).toEqual([
+    'failed',
+    ['base', 'failed', 'GuestNeverAnswered', 'Silence.', ['succeeded', 'failed', 'skipped', 'skipped']],
+    ['child', 'failed', 'ParentFailed', 'It starts from "base", which failed.', skipped],
+    [
+      ...['leaf', 'failed', 'ParentFailed'],
+      'It starts from "child", which was not built because "base" failed.',
+      skipped,
+    ],
+  ]);
+  expect((await client.builds())[0]?.modules.map((module) => module.state)).toEqual(['failed', 'skipped', 'skipped']);
 });
 
 test('cancels a build', async () => {

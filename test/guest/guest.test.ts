@@ -35,14 +35,15 @@ async function makeDisk(name: string, backing?: string): Promise<string> {
   return path;
 }
 
-async function makeSeed(name: string, publicKey: string): Promise<string> {
+function cloudConfig(name: string, publicKey: string): string {
+  return `#cloud-config\nssh_authorized_keys:\n  - ${publicKey}\nruncmd:\n  - [sh, -c, "hostname > /root/ran-${name}"]\n`;
+}
+
+async function makeSeed(name: string, userData: string): Promise<string> {
   const folder = join(directory, name);
   await mkdir(folder);
   await writeFile(join(folder, 'meta-data'), `instance-id: ${name}\nlocal-hostname: host-${name}\n`);
-  await writeFile(
-    join(folder, 'user-data'),
-    `#cloud-config\nssh_authorized_keys:\n  - ${publicKey}\nruncmd:\n  - [sh, -c, "hostname > /root/ran-${name}"]\n`,
-  );
+  await writeFile(join(folder, 'user-data'), userData);
   const iso = `${folder}.iso`;
   await run('xorriso', ['-as', 'mkisofs', '-quiet', '-V', 'cidata', '-J', '-r', '-o', iso, folder]);
   return iso;
@@ -58,6 +59,48 @@ async function connect(machine: TestMachine, key: SshKeyPair): Promise<GuestSsh>
   return resources.use('ssh', await GuestSsh.connect(machine.sshPort, key.privateKey), (ssh) => ssh.close());
 }
 
+/** A message as cloud-init takes it: parts inside parts, encoded or not, with and without a type that says enough. */
+function mimeSeed(publicKey: string): string {
+  const base64 = (text: string) => Buffer.from(text).toString('base64').replaceAll(/.{20}/g, '$&\n');
+  const former = '#cloud-config\nruncmd: [touch /root/replaced]\nwrite_files: [{ path: /root/kept, content: kept }]\n';
+  const hook = `#cloud-boothook
+#!/bin/sh
+echo hook >> /root/hooks
+[ ! -e "\${0%/*}/../sem/config_ssh" ] || echo late >> /root/hooks
+`;
+  return `Content-Type: multipart/mixed;
+ boundary="outer"
+MIME-Version: 1.0
+
+--outer
+Content-Type: multipart/mixed; boundary=inner
+
+--inner
+Content-Type: text/plain
+Content-Transfer-Encoding: base64
+
+${base64(former)}
+--inner
+Content-Type: text/cloud-config; charset="utf-8"
+
+${cloudConfig('two', publicKey)}
+--inner--
+
+--outer
+Content-Type: text/cloud-boothook
+Content-Transfer-Encoding: base64
+Content-Disposition: attachment; filename="a-hook"
+
+${base64(hook)}
+--outer
+Content-Type: text/x-shellscript
+
+#!/bin/sh
+echo "script in \${0##*/}" > /root/script
+--outer--
+`;
+}
+
 const commandsDone = 'until [ -e /run/seed/done ]; do usleep 20000; done';
 
 describe('tiny guest', () => {
@@ -65,7 +108,7 @@ describe('tiny guest', () => {
     const disk = await makeDisk('cloud', images.cloudImage);
     const first = await start({
       disk,
-      cdrom: await makeSeed('one', firstKey.publicKey),
+      cdrom: await makeSeed('one', cloudConfig('one', firstKey.publicKey)),
       nic: 'e1000',
       firmware: 'bios',
     });
@@ -79,7 +122,7 @@ describe('tiny guest', () => {
 
     const second = await start({
       disk,
-      cdrom: await makeSeed('two', secondKey.publicKey),
+      cdrom: await makeSeed('two', mimeSeed(secondKey.publicKey)),
       nic: 'virtio-net-pci',
       firmware: 'bios',
     });
@@ -88,12 +131,29 @@ describe('tiny guest', () => {
     expect(await again.run(`${commandsDone}; hostname; cat /root/ran-two /root/by-sftp`)).toBe(
       'host-two\nhost-two\ncarried over',
     );
-  }, 60_000);
+    const found = 'cat /root/hooks /root/script /root/kept; echo; ls /root /var/lib/cloud/instance/boothooks';
+    expect((await again.run(found)).split('\n')).toEqual([
+      ...[
+        'hook',
+        'script in part-004',
+        'kept',
+        '/root:',
+        'by-sftp',
+        'hooks',
+        'kept',
+        'ran-one',
+        'ran-two',
+        'script',
+        '',
+      ],
+      ...['/var/lib/cloud/instance/boothooks:', 'a-hook'],
+    ]);
+  }, 120_000);
 
   it('starts under UEFI', async () => {
     const machine = await start({
       disk: await makeDisk('uefi', images.cloudImage),
-      cdrom: await makeSeed('uefi', firstKey.publicKey),
+      cdrom: await makeSeed('uefi', cloudConfig('uefi', firstKey.publicKey)),
       nic: 'virtio-net-pci',
       firmware: 'uefi',
     });

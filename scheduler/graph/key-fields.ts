@@ -1,8 +1,11 @@
 import type { CompiledModule, CompiledVm, Step, VmSource } from '../../common/contracts/module/compiled.ts';
 import type { FieldRules, KeyRule, VariantRules } from './key-rule.ts';
 
-/** Raise it when the way in which keys are made changes: every layer is built anew. */
-export const KEY_SCHEMA = 1;
+/**
+ * Raise it when the way in which keys are made changes, or what a guest makes of its module: every layer is built anew.
+ * 2: user data reaches the guest byte for byte.
+ */
+export const KEY_SCHEMA = 2;
 
 /** Raise a number when a step of that type has another effect than before: the layers with such steps are built anew. */
 export const STEP_VERSIONS: Readonly<Record<Step['type'], number>> = {

@@ -1,6 +1,5 @@
 import ssh2 from 'ssh2';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import type { CompiledVm, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
@@ -13,6 +12,7 @@ import { compiledVm } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { ensureBuildSecrets } from '../phases/import/build-secrets.ts';
+import { withLogin } from '../phases/import/cloud-init.ts';
 import { buildScope } from './build-scope.ts';
 import { loginKeys, sharedPublicKey } from './login-keys.ts';
 import { readPlannedObject } from './object-content.ts';
@@ -94,11 +94,8 @@ test('a key of your own is tried first, and its public half is what the guest is
   expect(await sharedPublicKey(context, scope)).toBe(line);
   await ensureBuildSecrets(context, scope, keys);
   const made = await cluster.get(RESOURCES.secrets, scope.names.cloudInit('vm0'));
-  expect(parse(Buffer.from(made?.data?.['userdata'] ?? '', 'base64').toString())).toEqual({
-    hostname: 'web',
-    disable_root: false,
-    ssh_authorized_keys: [line],
-  });
+  const userData = Buffer.from('#cloud-config\nhostname: web\n');
+  expect(made?.data?.['userdata']).toBe(withLogin(userData, { username: 'root', publicKey: line }).toString('base64'));
 });
 
 test('without one, or where VMs have different ones, it is the key of the build', async () => {

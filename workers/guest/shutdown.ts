@@ -2,10 +2,11 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Mask } from '../../common/logging/mask.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../phases/phase-executor.ts';
+import { forgetLogin } from './forget-login.ts';
 import { openGuestAccess } from './guest-access.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import { stateName } from './state-name.ts';
-import { quote, removeSupervisorState } from './supervisor.ts';
+import { removeSupervisorState } from './supervisor.ts';
 
 /** A guest that is up answers at once; one without SSH should not cost much. */
 const REACH_MS = 30_000;
@@ -26,7 +27,7 @@ export async function guestShutdown(context: PhaseContext, scope: BuildScope): P
     const { link, mask, buildPublicKey } = await openGuestAccess(context, scope, { signal, timeoutMs: REACH_MS });
     await link.use(async (guest) => {
       await removeSupervisorState(guest, stateName(claim.job));
-      await forgetKey(guest, buildPublicKey);
+      await forgetLogin(guest, { publicKey: buildPublicKey, username: scope.vm.communicator.sshUsername });
     });
     await store.assertCurrent(claim);
     const late = clock.after(COMMAND_MS, signal).then(
@@ -39,13 +40,6 @@ export async function guestShutdown(context: PhaseContext, scope: BuildScope): P
   } finally {
     over.abort();
   }
-}
-
-/** No image carries the key of its build. What cannot be edited stays: the private half is thrown away anyway. */
-async function forgetKey(guest: GuestConnection, publicKey: string): Promise<void> {
-  const file = '"$HOME/.ssh/authorized_keys"';
-  const keep = `grep -vxF ${quote(publicKey)} ${file} >${file}.new; cat ${file}.new >${file}; rm -f ${file}.new; sync`;
-  await guest.exec(`[ ! -f ${file} ] || { ${keep}; }`);
 }
 
 /** Resolves with what the guest said when it refused. */

@@ -8,6 +8,7 @@ import { readPlannedObject } from '../../cluster/object-content.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { withLogin } from './cloud-init.ts';
+import { fillUserData } from './fill-user-data.ts';
 import { readyFile, withModuleFiles } from './module-files.ts';
 
 /** A Secret holds 1 MiB with its encoding and metadata. */
@@ -58,11 +59,11 @@ async function cloudInitData(context: PhaseContext, { vm }: BuildScope, { public
   const { userData = null, userDataFrom = null, networkData = null } = vm.cloudInit ?? {};
   const { fill } = context.secrets;
   const found = userDataFrom && (await readPlannedObject(context, userDataFrom, context.signal));
-  const given = found ? found.toString() : userData;
+  const given = userData === null ? found : Buffer.from(fillUserData(userData, fill));
   const login = { username: vm.communicator.sshUsername, publicKey };
   return {
-    userdata: encode(withLogin(given, login, userDataFrom ? undefined : fill)),
-    ...(networkData === null ? {} : { networkdata: encode(fill(networkData)) }),
+    userdata: withLogin(given, login).toString('base64'),
+    ...(networkData === null ? {} : { networkdata: Buffer.from(fill(networkData)).toString('base64') }),
   };
 }
 
@@ -88,8 +89,4 @@ async function answerData(context: PhaseContext, scope: BuildScope, { publicKey 
     }
     return data;
   });
-}
-
-function encode(text: string): string {
-  return Buffer.from(text).toString('base64');
 }

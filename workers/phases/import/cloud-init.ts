@@ -1,4 +1,7 @@
-import { parse, stringify } from 'yaml';
+import { readFileSync } from 'node:fs';
+import { packagePath } from '../../../common/config/package-root.ts';
+import { readUserData } from '../../../common/contracts/user-data/kinds.ts';
+import { quote } from '../../guest/supervisor.ts';
 
 /** Who must be able to log in. */
 export interface Login {
@@ -7,64 +10,54 @@ export interface Login {
   readonly publicKey: string;
 }
 
-type Mapping = Record<string, unknown>;
+/**
+ * Stands in every file that cloud-init makes of the farm's part, below `/var/lib/cloud` and in its logs: no image keeps
+ * them.
+ */
+export const LOGIN_HOOK = 'slipway-login';
 
-const HEADER = '#cloud-config';
+const SCRIPT = readFileSync(packagePath('workers/phases/import/login-hook.sh'), 'utf8');
 const BOUNDARY = 'slipway-user-data';
+const LINE = /.{1,76}/g;
 
 /**
- * User data that lets the farm in: the key is merged into a `#cloud-config`; anything else (scripts, Jinja) becomes the
- * second part of a MIME message beside a cloud-config of ours. What is MIME already is left alone. `fill` puts in what
- * the text refers to: in a `#cloud-config` as whole text values, whatever characters they have.
+ * User data that lets the farm in: a MIME message of what the module gives, byte for byte, and of a boot hook of ours.
+ * cloud-init finds out by itself what each part is, so that whatever works as user data works here, with the meaning
+ * that it has alone: nothing of it is parsed, and nothing of ours is merged into it.
  */
-export function withLogin(
-  userData: string | null,
-  login: Login,
-  fill: (text: string) => string = (text) => text,
-): string {
-  const given = userData?.trim() ? userData : `${HEADER}\n{}\n`;
-  if (/^(content-type|mime-version):/i.test(given)) return fill(given);
-  if (!given.startsWith(HEADER)) return mixed(cloudConfig({}, login), fill(given));
-  const parsed: unknown = parse(given, (_key, value: unknown) => (typeof value === 'string' ? fill(value) : value));
-  // What is left stands in keys.
-  return fill(isMapping(parsed) || parsed === null ? cloudConfig(parsed ?? {}, login) : given);
+export function withLogin(userData: Uint8Array | null, login: Login): Buffer {
+  const given = userData && readUserData(userData);
+  const hook = part('text/cloud-boothook', loginHook(login), { filename: LOGIN_HOOK });
+  const parts = given && given.content.length > 0 ? [givenPart(given), hook] : [hook];
+  const boundary = unusedBoundary(parts);
+  const header = `Content-Type: multipart/mixed; boundary="${boundary}"\nMIME-Version: 1.0\n`;
+  const bodies = parts.flatMap((body) => [Buffer.from(`\n--${boundary}\n`), body]);
+  return Buffer.concat([Buffer.from(header), ...bodies, Buffer.from(`\n--${boundary}--\n`)]);
 }
 
-function cloudConfig(given: Mapping, { username, publicKey }: Login): string {
-  const config: Mapping = { ...given, ssh_authorized_keys: withKey(given['ssh_authorized_keys'], publicKey) };
-  const { users } = given;
-  // cloud-init lets nobody log in as root unless told so.
-  if (username === 'root') config['disable_root'] ??= false;
-  if (Array.isArray(users)) config['users'] = withUser(users, { username, publicKey });
-  else if (username !== 'root' && users === undefined) config['user'] ??= username;
-  return `${HEADER}\n${stringify(config, { lineWidth: 0, compat: 'yaml-1.1' })}`;
+/** A MIME message is a part as it is: its own header says so. */
+function givenPart({ content, kind }: ReturnType<typeof readUserData>): Buffer {
+  return kind === 'mime' ? content : part('text/plain; charset="utf-8"', content);
 }
 
-/** The top-level keys go to the image's default user; every other one needs them in its own entry. */
-function withUser(users: readonly unknown[], { username, publicKey }: Login): unknown[] {
-  const isLogin = (user: unknown) => user === username || (isMapping(user) && user['name'] === username);
-  const hasLogin = users.some(isLogin);
-  const merged = users.map((user) => {
-    if (!isLogin(user)) return user;
-    const entry = isMapping(user) ? user : { name: username };
-    const { 'ssh-authorized-keys': dashed, ...rest } = entry;
-    return { ...rest, ssh_authorized_keys: withKey(entry['ssh_authorized_keys'] ?? dashed, publicKey) };
-  });
-  if (hasLogin || users.includes('default') || username === 'root') return merged;
-  const sudo = 'ALL=(ALL) NOPASSWD:ALL';
-  return [...merged, { name: username, shell: '/bin/bash', sudo, ssh_authorized_keys: [publicKey] }];
+function part(type: string, content: Buffer, { filename }: { readonly filename?: string } = {}): Buffer {
+  const lines = [
+    `Content-Type: ${type}`,
+    'Content-Transfer-Encoding: base64',
+    ...(filename === undefined ? [] : [`Content-Disposition: attachment; filename="${filename}"`]),
+    '',
+    ...(content.toString('base64').match(LINE) ?? []),
+  ];
+  return Buffer.from(lines.join('\n'));
 }
 
-function withKey(keys: unknown, publicKey: string): unknown[] {
-  const given = Array.isArray(keys) ? keys : typeof keys === 'string' ? keys.split('\n').filter(Boolean) : [];
-  return [...given.filter((key) => key !== publicKey), publicKey];
+function loginHook({ username, publicKey }: Login): Buffer {
+  const given = `user=${quote(username)}\nkey=${quote(publicKey)}\n`;
+  return Buffer.from(`#cloud-boothook\n#!/bin/sh\n# ${LOGIN_HOOK}\n${given}${SCRIPT}`);
 }
 
-function mixed(...parts: readonly string[]): string {
-  const bodies = parts.map((part) => `--${BOUNDARY}\nContent-Type: text/plain; charset="utf-8"\n\n${part}\n`);
-  return `Content-Type: multipart/mixed; boundary="${BOUNDARY}"\nMIME-Version: 1.0\n\n${bodies.join('')}--${BOUNDARY}--\n`;
-}
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function unusedBoundary(parts: readonly Buffer[]): string {
+  let boundary = BOUNDARY;
+  while (parts.some((body) => body.includes(boundary))) boundary += '-';
+  return boundary;
 }

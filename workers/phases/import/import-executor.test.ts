@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { DiskOrigin, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
@@ -27,6 +26,7 @@ import { stagePhase, TEST_FARM_KEY } from '../../../test/harness/phase-context.t
 import { buildScope } from '../../cluster/build-scope.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { connectThroughRelay } from '../../relay/relay-client.ts';
+import { withLogin } from './cloud-init.ts';
 import { importExecutor } from './import-executor.ts';
 
 const run = promisify(execFile);
@@ -141,7 +141,7 @@ test('imports a shared source once, and makes everything that the machines need'
   const key = (await secretValues(cluster, '-ssh'))['id_ed25519.pub'];
   expect(key).toMatch(/^ssh-ed25519 /);
   const { userdata = '', networkdata } = await secretValues(cluster, '-cloud-init');
-  expect(parse(userdata)).toEqual({ disable_root: false, ssh_authorized_keys: [key] });
+  expect(userdata).toBe(String(withLogin(null, { username: 'root', publicKey: key?.trim() ?? '' })));
   expect(networkdata).toBe('version: 2');
   expect(await secretValues(cluster, '-answers')).toEqual({ 'user-data': `I am web, reach me by ${key}` });
 

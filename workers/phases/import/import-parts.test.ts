@@ -1,73 +1,7 @@
 import { expect, test } from 'vitest';
-import { parse } from 'yaml';
-import { fillSecrets, secretReference } from '../../../common/contracts/module/secret-text.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
-import { withLogin } from './cloud-init.ts';
 import { importVerdict } from './import-verdict.ts';
 import { restoreBytes } from './sources.ts';
-
-const key = 'ssh-ed25519 AAAA farm';
-const debian = { username: 'debian', publicKey: key };
-
-test.each([
-  ['no user data', null, debian, { user: 'debian', ssh_authorized_keys: [key] }],
-  [
-    'keys of its own',
-    '#cloud-config\nssh_authorized_keys: [mine]\nuser: me\n',
-    debian,
-    { ssh_authorized_keys: ['mine', key], user: 'me' },
-  ],
-  ['root', '#cloud-config\n', { ...debian, username: 'root' }, { disable_root: false, ssh_authorized_keys: [key] }],
-  [
-    'the login among its users',
-    '#cloud-config\nusers: [default, {name: debian, ssh-authorized-keys: [mine]}]\n',
-    debian,
-    {
-      users: ['default', { name: 'debian', ssh_authorized_keys: ['mine', key] }],
-      ssh_authorized_keys: [key],
-    },
-  ],
-  [
-    'users without the login',
-    '#cloud-config\nusers: [{name: ann}]\n',
-    debian,
-    {
-      users: [
-        { name: 'ann' },
-        { name: 'debian', shell: '/bin/bash', sudo: 'ALL=(ALL) NOPASSWD:ALL', ssh_authorized_keys: [key] },
-      ],
-      ssh_authorized_keys: [key],
-    },
-  ],
-])('lets the farm into a guest with %s', (_case, userData, login, expected) => {
-  const merged = withLogin(userData, login);
-  expect(merged.startsWith('#cloud-config\n')).toBe(true);
-  expect(parse(merged)).toEqual(expected);
-  expect(parse(withLogin(merged, login))).toEqual(expected);
-});
-
-test('puts a script beside a cloud-config with the key, and leaves MIME alone', () => {
-  const script = '#!/bin/sh\necho hello\n';
-  const merged = withLogin(script, debian);
-  expect(merged).toContain('Content-Type: multipart/mixed; boundary=');
-  expect(merged).toContain(`\n\n${script}`);
-  expect(merged).toContain(key);
-  expect(withLogin(merged, debian)).toBe(merged);
-});
-
-test('puts secrets into user data as whole texts, whatever characters they have', () => {
-  const values: Record<string, string> = { pw: `"it's": yes # \n- no`, pin: '0123', answer: 'no', name: 'k' };
-  const fill = (text: string) => fillSecrets(text, (name) => values[name] ?? '');
-  const [pw, pin, answer] = ['pw', 'pin', 'answer'].map(secretReference);
-  const config = `#cloud-config\npassword: ${pw}\nn: { pin: ${pin}, a: "${answer}", ${secretReference('name')}: 1 }\nt: |\n  [${pw}]\n`;
-  const merged = withLogin(config, debian, fill);
-  expect(parse(merged, { version: '1.1' })).toMatchObject({
-    password: values['pw'],
-    n: { pin: '0123', a: 'no', k: 1 },
-    t: `[${values['pw']}]\n`,
-  });
-  expect(withLogin(`#!/bin/sh\necho ${pin}\n`, debian, fill)).toContain('\necho 0123\n');
-});
 
 function volume(phase: string, restartCount: number, message = '', reason = 'Error'): DataVolume {
   const conditions = [{ type: 'Running', status: 'False', reason, message }];

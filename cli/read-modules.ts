@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import type { Problem } from '../common/contracts/module/problem.ts';
@@ -30,7 +31,10 @@ export function findModuleFiles(paths: readonly string[]): ModuleFiles {
       if (found.length === 0) problems.push(unreadable(path, 'the directory holds no .yaml, .yml or .json file'));
       for (const file of found) {
         const identity = file === '-' ? file : resolve(file);
-        if (!files.has(identity)) files.set(identity, readSource(file));
+        if (files.has(identity)) continue;
+        const read = readSource(file);
+        if ('text' in read) files.set(identity, read);
+        else problems.push(read);
       }
     } catch (error) {
       problems.push(unreadable(path, `cannot be read: ${errorMessage(error)}`));
@@ -47,9 +51,34 @@ export function readModuleFiles(paths: readonly string[]): readonly SourceFile[]
   return files;
 }
 
-function readSource(path: string): SourceFile {
-  const bytes = readFileSync(path === '-' ? STDIN_DESCRIPTOR : path);
-  return { path: path === '-' ? STDIN_NAME : path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+function readSource(path: string): SourceFile | Problem {
+  const name = path === '-' ? STDIN_NAME : path;
+  try {
+    const bytes = readFileSync(path === '-' ? STDIN_DESCRIPTOR : path);
+    if (isUtf8(bytes) && !bytes.includes(0)) return { path: name, text: new TextDecoder().decode(bytes) };
+    return { ...unreadable(name, `is not UTF-8 text${encodingOf(bytes)}: save it as UTF-8`), ...foreignByte(bytes) };
+  } catch (error) {
+    return unreadable(name, `cannot be read: ${errorMessage(error)}`);
+  }
+}
+
+function encodingOf(bytes: Buffer): string {
+  const [first, second] = bytes;
+  const hasMark = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  return hasMark || bytes.subarray(0, 100).includes(0)
+    ? ' but UTF-16 or something binary'
+    : ' (perhaps Latin-1 or Windows-1252)';
+}
+
+/** Where the first line with a byte is that UTF-8 does not have. */
+function foreignByte(bytes: Buffer): { line: number; column: number } {
+  let start = 0;
+  for (let line = 1; ; line++) {
+    const newline = bytes.indexOf('\n', start);
+    const content = bytes.subarray(start, newline === -1 ? bytes.length : newline);
+    if (newline === -1 || !isUtf8(content) || content.includes(0)) return { line, column: 1 };
+    start = newline + 1;
+  }
 }
 
 function moduleFilesBelow(directory: string): string[] {

@@ -58,6 +58,24 @@ describe('slipway validate', () => {
     expect([stderr, code]).toEqual(['4 errors, 0 warnings\n', 1]);
   });
 
+  it('names the files that are no UTF-8, and reads the others', async () => {
+    const tree = join(directory, 'encodings');
+    await mkdir(tree);
+    await Promise.all([
+      writeFile(join(tree, 'bad.yaml'), BAD),
+      writeFile(join(tree, 'latin1.yaml'), Buffer.from('name: m\n# caf\xe9\n', 'latin1')),
+      writeFile(join(tree, 'marked.yaml'), `\ufeff${GOOD}`),
+      writeFile(join(tree, 'utf16.yaml'), Buffer.from(`\ufeff${GOOD}`, 'utf16le')),
+    ]);
+    const { stdout } = await slipway(['validate', 'encodings']);
+    expect(stdout.split('\n').filter((line) => !line.startsWith('encodings/bad.yaml'))).toEqual([
+      'encodings/latin1.yaml:2:1: error: is not UTF-8 text (perhaps Latin-1 or Windows-1252): save it as UTF-8 (Unreadable)',
+      'encodings/utf16.yaml:1:1: error: is not UTF-8 text but UTF-16 or something binary: save it as UTF-8 (Unreadable)',
+      '',
+    ]);
+    expect(stdout).toContain('encodings/bad.yaml:2:10: error: retries');
+  });
+
   it('prints one JSON object', async () => {
     const { stdout, code } = await slipway(['validate', '--json', '-', '/nowhere.yaml'], WARNS);
     expect(JSON.parse(stdout)).toEqual({

@@ -1,6 +1,6 @@
 import { type BootFinding, type BootToken, type Stroke, scanBootCommand } from './grammar.ts';
 import { isShifted, literalKeysym, SHIFT_KEYSYMS, SPECIAL_KEYSYMS } from './keysyms.ts';
-import { templateNames } from './template.ts';
+import { packerFunctions, templateNames } from './template.ts';
 
 /** One thing to do at the console: press or release a key (X11 keysym), or let `ms` milliseconds pass. */
 export type BootEvent =
@@ -55,7 +55,11 @@ export function checkBootCommand(strings: readonly string[]): BootCommandFinding
   const held = eventsOf(tokens).heldAtEnd.map(
     (message): BootFinding => ({ severity: 'warning', offset: text.length, message }),
   );
-  return [...findings, ...templates, ...held].map(({ severity, offset, message }) => ({
+  const functions = packerFunctions(text).map(({ written, offset }): BootFinding => {
+    const message = `"${written}" is typed as it stands: of Packer's templates only {{ .Name }} of ${known.join(', ')} is filled; write \${var.NAME} for values of your own`;
+    return { severity: 'warning', offset, message };
+  });
+  return [...findings, ...templates, ...functions, ...held].map(({ severity, offset, message }) => ({
     severity,
     element: elementAt(strings, offset),
     message,

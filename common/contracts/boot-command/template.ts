@@ -1,10 +1,18 @@
 import { FarmError } from '../../errors/farm-error.ts';
 
 const PLACEHOLDER = /\{\{\s*\.([A-Za-z_]\w*)\s*\}\}/g;
+/** Packer's functions, and what its engine trims: `{{ env `HOME` }}`, `{{isotime}}`, `{{- .HTTPIP -}}`. */
+const PACKER_FUNCTION =
+  /\{\{-?\s*(?:(?:user|env|build|isotime|timestamp|uuid|template_dir|pwd|lower|upper|clean_resource_name|consul_key|vault|aws_secretsmanager|split|replace_all|replace|strftime|packer_version|build_name|build_type)\b[^}]*|(?<=-\s*)\.\w+\s*-?|\.\w+\s*-)\}\}/g;
 
 /** Every `{{ .Name }}` of a text with its offset. Other uses of braces are no templates. */
 export function templateNames(text: string): { name: string; offset: number }[] {
   return [...text.matchAll(PLACEHOLDER)].map((match) => ({ name: match[1] ?? '', offset: match.index }));
+}
+
+/** What only Packer's templates can do, such as `{{ user `name` }}`, with its offset. */
+export function packerFunctions(text: string): { written: string; offset: number }[] {
+  return [...text.matchAll(PACKER_FUNCTION)].map((match) => ({ written: match[0], offset: match.index }));
 }
 
 /**

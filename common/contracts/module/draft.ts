@@ -52,11 +52,14 @@ export class ModuleDraft {
   }
 
   get report(): Report {
-    return (at, code, message, severity = 'error') => {
+    return (at, code, message, severity = 'error', within) => {
       if (this.#isUnfilled(at)) return;
-      this.#report({ ...this.#source.locate(at.path), severity, code, message: this.#withPath(at.path, message) });
+      const place = within ? this.#source.locateWithin(at.path, within) : this.#source.locate(at.path);
+      this.#report({ ...place, severity, code, message: this.#withPath(at.path, message) });
     };
   }
+
+  readonly isFolded = (at: Cursor): boolean => this.#source.isFolded(at.path);
 
   /** The module, unless something is wrong with it. */
   compile(): CompiledModule | null {

@@ -21,15 +21,39 @@ export function parseCidr(written: unknown): Parsed<Ipv4Network> {
   const [, address, length] = /^([^/]+)\/(\d{1,2})$/.exec(String(written)) ?? [];
   const parsed = parseIpv4(address);
   const prefix = Number(length);
-  if ('complaint' in parsed || prefix > 32) {
-    return { complaint: `${quoted(written)} is not an IPv4 network: write one such as "10.0.2.0/24"` };
-  }
+  if ('complaint' in parsed || prefix > 32) return { complaint: `${quoted(written)} ${notANetwork(String(written))}` };
   const size = 2 ** (32 - prefix);
   const base = Math.floor(parsed.value / size) * size;
   if (base === parsed.value) return { value: { base, prefix } };
   return {
     complaint: `${quoted(written)} is not the first address of its network: write "${formatIpv4(base)}/${prefix}"`,
   };
+}
+
+function notANetwork(written: string): string {
+  if (/^[0-9a-f:]*:[0-9a-f:.]*(\/\d+)?$/i.test(written)) return 'is an IPv6 network: the networks of modules are IPv4';
+  const [, address, mask] = /^([\d.]+)\/([\d.]+)$/.exec(written) ?? [];
+  const bits = parseIpv4(mask);
+  const ones = 'value' in bits ? bits.value.toString(2).padStart(32, '0') : '';
+  if (/^1+0*$/.test(ones)) return `has a netmask: write "${address}/${ones.replaceAll('0', '').length}"`;
+  return 'is not an IPv4 network: write one such as "10.0.2.0/24"';
+}
+
+/** Networks whose addresses no card can have (RFC 6890). */
+const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
+  ['0.0.0.0/8', 'addresses of "this host"'],
+  ['127.0.0.0/8', 'loopback addresses'],
+  ['169.254.0.0/16', 'link-local addresses'],
+  ['224.0.0.0/4', 'multicast addresses'],
+  ['240.0.0.0/4', 'reserved addresses'],
+];
+
+/** What the addresses of a network are for, when no card can have them. */
+export function specialUse(network: Ipv4Network): string | undefined {
+  return SPECIAL_NETWORKS.find(([special]) => {
+    const parsed = parseCidr(special);
+    return 'value' in parsed && overlap(parsed.value, network);
+  })?.[1];
 }
 
 export function formatIpv4(address: number): string {

@@ -4,7 +4,7 @@ import { parseAge, parseDuration } from './duration.ts';
 import { formatIpv4, parseCidr, parseIpv4 } from './ipv4.ts';
 import { parseLocation } from './location.ts';
 import { type Parsed, quoted } from './parsed.ts';
-import { parseBytes, parseCpu } from './quantity.ts';
+import { parseCapacity, parseCpu } from './quantity.ts';
 import { didYouMean } from './suggest.ts';
 
 /** What editors see of a scalar: keywords of JSON Schema. */
@@ -105,10 +105,10 @@ export function age(description: string) {
   return leaf({ type: 'string', description, examples: ['7d', '36h'] }, parseAge);
 }
 
-/** Kubernetes quantity to bytes. */
+/** Kubernetes quantity to bytes, for what holds at least a mebibyte. */
 export function bytes(description: string, whenMissing?: string) {
   const facet = { type: ['string', 'integer'], description, examples: ['512Mi', '20Gi'] };
-  return leaf(whenMissing ? { ...facet, default: whenMissing } : facet, parseBytes);
+  return leaf(whenMissing ? { ...facet, default: whenMissing } : facet, parseCapacity);
 }
 
 /** Kubernetes quantity to CPUs. */

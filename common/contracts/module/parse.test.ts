@@ -371,7 +371,7 @@ const vm = fc.record(
       name.map((parent) => ({ buildRef: { name: `${parent}-parent` } })),
     ),
     resources: fc.record(
-      { cpu: fc.integer({ min: 1, max: 64 }), memory: fc.integer({ min: 1 }) },
+      { cpu: fc.integer({ min: 1, max: 64 }), memory: fc.integer({ min: 2 ** 20 }) },
       { requiredKeys: [] },
     ),
     bootCommand: fc.array(

@@ -6,6 +6,7 @@ import { valueOrNull, withoutPasswords } from './parsed.ts';
 import { hasErrors, type Problem, sortProblems } from './problem.ts';
 import { parseBytes } from './quantity.ts';
 import { namesOf, type Rule, reportUnknown } from './rule.ts';
+import { cloudInitRule } from './rules-cloud-init.ts';
 import { fileRules } from './rules-files.ts';
 import { networkRules } from './rules-network.ts';
 import { bootCommandRule, dependsOnRule, vmRules } from './rules-vm.ts';
@@ -41,8 +42,10 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
     bootCommandRule(strict),
     fileRules,
     networkRules,
+    cloudInitRule,
+    foldedRule,
   ];
-  for (const draft of drafts) for (const rule of rules) rule(draft.body, draft.report);
+  for (const draft of drafts) for (const rule of rules) rule(draft.body, draft.report, draft.isFolded);
   reportRepeatedModules(drafts);
   const byName = new Map(drafts.map((draft) => [draft.name.text, draft]));
   for (const draft of drafts) checkParents(draft, byName);
@@ -66,6 +69,20 @@ export function declaredVariables(files: readonly SourceFile[]): ReadonlySet<str
 const deprecatedRule: Rule = (body, report) => {
   if (!body.at('output').isPresent) return;
   report(body.at('output'), 'Deprecated', 'has no effect: every disk is captured; remove the key', 'warning');
+};
+
+/** Texts whose lines mean something. */
+const foldedRule: Rule = (body, report, isFolded) => {
+  const texts = body
+    .list('vms')
+    .flatMap((vm) => [
+      vm.at('cloudInit', 'userData'),
+      vm.at('cloudInit', 'networkData'),
+      ...vm.list('provisioners').map((step) => step.at('shell', 'inline')),
+    ]);
+  for (const text of [...texts, ...body.list('files').map((file) => file.at('inline'))].filter(isFolded)) {
+    report(text, 'Doubtful', '">" makes one line of the lines below it: write "|" to keep them', 'warning');
+  }
 };
 
 function reportRepeatedModules(drafts: readonly ModuleDraft[]): void {

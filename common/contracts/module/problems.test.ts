@@ -518,6 +518,75 @@ const rows: readonly Row[] = [
     code: 'MissingField',
     part: 'name one with vmName (a, b)',
   },
+  ...(['{§{ .HTTPIP }}<enter>', '{ a: {§{ .Command }} }'] as const).map((value) => ({
+    rule: `a template without quotes: ${value}`,
+    yaml: `name: m\nvms: [{ name: a, ${VM} }]\ntimeout: ${value}\n`,
+    code: 'Syntax' as const,
+    part: 'must stand in quotes',
+  })),
+  {
+    rule: 'a heredoc that is indented less than its script',
+    yaml: 'name: m\nvms:\n  - name: a\n    source: { blank: true }\n    shutdownCommand: |\n      cat <<EOT\n§hello\nEOT\n',
+    code: 'Syntax',
+    part: 'the text block that begins in line 5 ended before this line',
+  },
+  ...(['inline: §>', 'inline: §>-'] as const).map((written) => ({
+    rule: `a folded script (${written})`,
+    yaml: step('type: shell', `shell:`, `  ${written}`, '    set -e', '    id'),
+    code: 'Doubtful' as const,
+    part: 'write "|" to keep them',
+    severity: 'warning' as const,
+  })),
+  ...(
+    [
+      ['2048', 'write "2048Mi" for mebibytes or "2048Gi"'],
+      ['"20"', 'write "20Mi" for mebibytes or "20Gi"'],
+      ['20m', 'write "20Mi"'],
+      ['512Ki', 'is less than 1Mi'],
+      ['20GB', 'write "20Gi"'],
+      ['0', 'is no size'],
+      ['-1', 'is not a size'],
+    ] as const
+  ).map(([size, part]) => ({
+    rule: `the size ${size}`,
+    yaml: vm(`resources: { memory: §${size} }`),
+    code: 'InvalidValue' as const,
+    part,
+  })),
+  ...(
+    [
+      ['127.0.0.0/24', 'loopback'],
+      ['169.254.0.0/16', 'link-local'],
+      ['224.0.0.0/24', 'multicast'],
+      ['0.0.0.0/8', 'this host'],
+      ['"fd00::/64"', 'is an IPv6 network'],
+      ['10.1.0.0/255.255.255.0', 'write "10.1.0.0/24"'],
+    ] as const
+  ).map(([cidr, part]) => ({
+    rule: `the network ${cidr}`,
+    yaml: top('network:', '  vpcs: [{ name: v }]', `  subnets: [{ name: lan, vpc: v, cidr: §${cidr} }]`),
+    code: 'InvalidValue' as const,
+    part,
+  })),
+  ...(['{{ user `name` }}', '{{isotime}}', '{{ build `ID` }}', '{{- .HTTPIP -}}'] as const).map((written) => ({
+    rule: `what only Packer fills: ${written}`,
+    yaml: vm(`bootCommand: [§"${written}<enter>"]`),
+    code: 'BootCommand' as const,
+    part: `"${written}" is typed as it stands`,
+    severity: 'warning' as const,
+  })),
+  {
+    rule: 'a reference with a default of a shell',
+    yaml: top('variables: { SIZE: 1h }', `timeout: "§\${var.SIZE:-1}"`),
+    code: 'UnknownVariable',
+    part: 'is no reference',
+  },
+  {
+    rule: 'a variable of another tool',
+    yaml: step('type: shell', `shell: { inline: "echo §\${var.region}" }`),
+    code: 'UnknownVariable',
+    part: `or write $\${var.region} for the text itself`,
+  },
   {
     rule: 'an inherited disk that shrinks',
     yaml: `${vm()}---\nname: n\nvms: [{ name: a, source: { buildRef: { name: m } }, disks: [{ name: rootdisk, size: §10Gi }] }]\n`,

@@ -29,6 +29,21 @@ export function parseBytes(written: unknown): Parsed<number> {
   return Number.isSafeInteger(bytes) ? { value: bytes } : { complaint: `${quoted(written)} is too large` };
 }
 
+/** Less than this no memory and no disk has: a number without a unit was meant to have one. */
+const LEAST_BYTES = 2 ** 20;
+
+/** Reads the size of a memory or a disk as a Kubernetes quantity; below 1 MiB it is a slip, and never what was meant. */
+export function parseCapacity(written: unknown): Parsed<number> {
+  const parsed = parseBytes(written);
+  if ('complaint' in parsed || parsed.value >= LEAST_BYTES) return parsed;
+  const number = /^\d+(\.\d+)?$/.exec(String(written))?.[0];
+  const meant = `write "${number}Mi" for mebibytes or "${number}Gi" for gibibytes`;
+  if (number !== undefined) return { complaint: `${quoted(written)} has no unit and means ${number} bytes: ${meant}` };
+  const milli = /^(\d+(?:\.\d+)?)m$/.exec(String(written))?.[1];
+  if (milli !== undefined) return { complaint: `${quoted(written)} means thousandths of a byte: write "${milli}Mi"` };
+  return { complaint: `${quoted(written)} is less than 1Mi: write a larger unit, such as "512Mi" or "20Gi"` };
+}
+
 /** Reads processors as a Kubernetes quantity (`2`, `0.5`, `500m`), to a thousandth. */
 export function parseCpu(written: unknown): Parsed<number> {
   const quantity = parseQuantity(written);

@@ -2,11 +2,20 @@ import type { Cursor } from './cursor.ts';
 import type { ProblemCode, Severity } from './problem.ts';
 import { didYouMean } from './suggest.ts';
 
-/** Says what is wrong at a place of the body. */
-export type Report = (at: Cursor, code: ProblemCode, message: string, severity?: Severity) => void;
+/** Says what is wrong at a place of the body; `within` is the place inside a text that stands there. */
+export type Report = (
+  at: Cursor,
+  code: ProblemCode,
+  message: string,
+  severity?: Severity,
+  within?: { readonly line: number; readonly column: number },
+) => void;
 
-/** A check of the body that the shape of its parts cannot express. It must bear with misshapen parts. */
-export type Rule = (body: Cursor, report: Report) => void;
+/**
+ * A check of the body that the shape of its parts cannot express. It must bear with misshapen parts. `isFolded` tells
+ * whether a text was written below a `>`, which makes one line of several.
+ */
+export type Rule = (body: Cursor, report: Report, isFolded: (at: Cursor) => boolean) => void;
 
 /** No two items of a list may have the same value under the key. */
 export function reportRepeated(items: readonly Cursor[], key: string, report: Report): void {

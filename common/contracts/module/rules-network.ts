@@ -9,6 +9,7 @@ import {
   parseCidr,
   parseIpv4,
   routerAddress,
+  specialUse,
 } from './ipv4.ts';
 import { valueOrNull } from './parsed.ts';
 import { namesOf, type Report, type Rule, reportRepeated, reportUnknown } from './rule.ts';
@@ -61,6 +62,10 @@ function checkSubnet(subnet: Cursor, report: Report): void {
       'InvalidValue',
       `"${cidr.value}" is too small${unmanaged ? ' for an unmanaged subnet' : ''}: /${longest} or wider`,
     );
+  }
+  const use = network && specialUse(network);
+  if (use) {
+    report(cidr, 'InvalidValue', `"${cidr.value}" has ${use}, which no card can have: write one such as "10.0.2.0/24"`);
   }
   for (const server of (subnet.at('dns').text ?? '').split(',').filter((part) => part.trim() !== '')) {
     const parsed = parseIpv4(server.trim());

@@ -114,7 +114,7 @@ const communicatorSchema = map(
   {
     type: choice('SSH is the only way.', ['ssh'], 'ssh').optional(),
     shell: choice('Decides how scripts are run and files are put.', ['bash', 'powershell'], 'bash').optional(),
-    sshUsername: text('The account.', { default: 'root' }).optional(),
+    sshUsername: text('The account; cloud-init guests get it if they do not have it.', { default: 'root' }).optional(),
     sshPort: wholeNumber('The port.', { min: 1, max: 65535, whenMissing: 22 }).optional(),
     sshPassword: text('Tried besides the key of the build.').optional(),
     sshTimeout: duration('How long to wait until the guest answers.', '5m').optional(),
@@ -220,9 +220,11 @@ export const vmSchema = map(
     machineType: text('Machine type.').optional(),
     bootCommand: list('Typed at the console, in the grammar of Packer.', text('A piece of it.')).optional(),
     cloudInit: map('A cloud-init disk; {} is enough to bring in the SSH key of the build.', {
-      userData: text('User data.').optional(),
+      userData: text(
+        'User data of any kind that cloud-init takes: `#cloud-config`, a script, a template, MIME, also in gzip and Base64. The guest gets it byte for byte, beside a part of the farm that lets it in.',
+      ).optional(),
       userDataFrom: objectSource('User data that lies on the cluster.').optional(),
-      networkData: text('Network configuration.').optional(),
+      networkData: text('Network configuration of cloud-init, version 1 or 2.').optional(),
     }).optional(),
     communicator: communicatorSchema.optional(),
     nics: list('Network cards; without a list one with DHCP.', nicSchema).optional(),

@@ -6,6 +6,9 @@ import { type Path, type SourceDocument, scalarsOf, startsWith } from './yaml-so
 
 const REFERENCE = new RegExp(String.raw`(\$?)\$\{(var|secret)\.(${NAME_PATTERN})\}`, 'g');
 
+/** What is meant as a reference and is none, so that it would reach the guest's shell, which cannot read it either. */
+const MISWRITTEN = new RegExp(String.raw`(?<!\$)\$\{(?:var|secret)\.(${NAME_PATTERN})(?![A-Za-z0-9_-])[^}\s]+\}`, 'g');
+
 const RESERVED = 'holds U+FDD0 or U+FDD1, which are no characters: remove them';
 
 /** What became of the references of a document. */
@@ -52,7 +55,7 @@ export function substituteVariables(
       if (isInDefault || !defaults.has(name)) {
         const message = isInDefault
           ? `a variable cannot refer to another one: "${reference}"`
-          : `there is no variable "${name}"${didYouMean(name, [...defaults.keys()])}; declare it under variables`;
+          : `there is no variable "${name}"${didYouMean(name, [...defaults.keys()])}; declare it under variables, or write $${reference} for the text itself`;
         problems.push({
           ...source.positionWithin(node, reference),
           severity: 'error',
@@ -68,7 +71,18 @@ export function substituteVariables(
       const message = `the text ${RESERVED}`;
       problems.push({ ...source.positionWithin(node, ''), severity: 'error', code: 'InvalidValue', message });
       node.value = '';
-    } else if (node.value.includes('${')) node.value = replace(node, path, node.value);
+    } else if (node.value.includes('${')) {
+      for (const [reference, name] of node.value.matchAll(MISWRITTEN)) {
+        const message = `"${reference}" is no reference: write \${var.${name}} alone, with its default under variables, or $${reference} for the text itself`;
+        problems.push({
+          ...source.positionWithin(node, reference),
+          severity: 'error',
+          code: 'UnknownVariable',
+          message,
+        });
+      }
+      node.value = replace(node, path, node.value);
+    }
   }
   return { declared: [...defaults.keys()], problems };
 }

@@ -43,11 +43,18 @@ export class SourceDocument {
     this.document = document;
     this.#lines = lines;
     this.#text = source.text;
-    this.problems = [...document.errors, ...document.warnings].map((error) => ({
-      ...this.positionAt(error.pos[0]),
-      severity: 'error',
-      ...describe(error, source.text),
-    }));
+    const problems = [...document.errors, ...document.warnings].map(
+      (error): Problem => ({
+        ...this.positionAt(error.pos[0]),
+        severity: 'error',
+        ...describe(error, source.text),
+      }),
+    );
+    // One slip makes the reader stumble several times over a line.
+    this.problems = problems.filter(
+      ({ line, message }, index) =>
+        problems.findIndex((other) => other.line === line && other.message === message) === index,
+    );
   }
 
   positionAt(offset: number): Position {
@@ -73,6 +80,28 @@ export class SourceDocument {
   locatePiece(path: Path, piece: string): Position {
     const { node } = this.#walk(path);
     return node ? this.positionWithin(node, piece) : this.locate(path);
+  }
+
+  /**
+   * Where a line and column of the text at a path stand. Of a text that is folded or has escapes only its start is
+   * known.
+   */
+  locateWithin(path: Path, { line, column }: { readonly line: number; readonly column: number }): Position {
+    const { node } = this.#walk(path);
+    if (!isScalar(node) || node.type !== 'BLOCK_LITERAL' || !node.range) return this.locate(path);
+    const lines = this.#text.slice(node.range[0], node.range[1]).split('\n').slice(1);
+    const first = lines.find((candidate) => candidate.trim() !== '') ?? '';
+    const start = this.positionAt(node.range[0]);
+    return { ...start, line: start.line + line, column: first.search(/[^ ]|$/) + column };
+  }
+
+  /** Whether the text at a path stands below a `>`, which makes one line of several. */
+  isFolded(path: Path): boolean {
+    const { node } = this.#walk(path);
+    if (!isScalar(node) || node.type !== 'BLOCK_FOLDED' || !node.range) return false;
+    const written = this.#text.slice(node.range[0], node.range[1]).split('\n').slice(1);
+    const count = (lines: readonly string[]) => lines.filter((line) => line.trim() !== '').length;
+    return count(String(node.value).split('\n')) < count(written);
   }
 
   locateKey(path: Path): Position {
@@ -166,7 +195,47 @@ function describe(error: YAMLError, text: string): { code: ProblemCode; message:
     return { code: 'DuplicateKey', message: `the key "${key}" stands twice in the same map` };
   }
   if (error.code === 'TAB_AS_INDENT') return { code: 'Syntax', message: 'a tab cannot indent YAML: use spaces' };
-  return { code: 'Syntax', message: `not valid YAML: ${error.message}` };
+  const [start] = error.pos;
+  const line = text.slice(text.lastIndexOf('\n', start - 1) + 1).split('\n', 1)[0] ?? '';
+  if (/^[^#]*:\s+\{\{|^\s*(- )+\{\{/.test(line)) {
+    return { code: 'Syntax', message: 'not valid YAML: a value that begins with "{{" must stand in quotes' };
+  }
+  const block = endedBlock(text, start);
+  if (block !== null) {
+    const message = `not valid YAML: the text block that begins in line ${block} ended before this line, which is indented less: indent it like the others`;
+    return { code: 'Syntax', message };
+  }
+  return { code: 'Syntax', message: `not valid YAML: ${yamlComplaint(error.message)}` };
+}
+
+/** The line of the `|` or `>` whose text a line before this one ended, by its indentation alone; null if none did. */
+function endedBlock(text: string, offset: number): number | null {
+  const lines = text.slice(0, offset).split('\n');
+  const indentOf = (line: string) => line.length - line.trimStart().length;
+  const broken = text.split('\n')[lines.length - 1] ?? '';
+  if (broken.trim() === '') return null;
+  for (let index = lines.length - 2; index >= 0; index--) {
+    const line = lines[index] ?? '';
+    if (line.trim() === '') continue;
+    const isHeader = /(^|[:-]\s+)[|>][-+0-9]*\s*(#.*)?$/.test(line);
+    if (isHeader) return indentOf(broken) <= indentOf(line) && index < lines.length - 2 ? index + 1 : null;
+    if (indentOf(line) <= indentOf(broken)) return null;
+  }
+  return null;
+}
+
+/** What the reader of YAML complains of, in words that say what to write. */
+export function yamlComplaint(message: string): string {
+  const [, kind] = /^Flow (map|sequence) in block collection must be/.exec(message) ?? [];
+  if (kind) return `a "${kind === 'map' ? '{' : '['}" that was opened before is not closed`;
+  if (/^Nested mappings are not allowed in compact mappings/.test(message)) {
+    return 'a value with ": " in it must stand in quotes, or below a "|"';
+  }
+  if (/^With stringKeys/.test(message)) return 'a key must be a text: put what has braces or brackets in quotes';
+  if (/^Implicit keys need to be on a single line|^Implicit map keys need to be followed/.test(message)) {
+    return 'this line is neither "key: value" nor a part of the value above it';
+  }
+  return message;
 }
 
 /** Every scalar of a document with its path; what an alias repeats is visited once, where it stands. */

@@ -26,9 +26,16 @@ export const FAILURES = {
     retry: 'never',
     solve: 'Raise the size of the first disk to at least the virtual size of the image.',
   },
-  ImportFailed: { retry: 'never', solve: "The message is the importer's own; the Events of the DataVolume say more." },
+  ImportFailed: {
+    retry: 'never',
+    solve: 'The message says what was found. Correct the source; the Events of the DataVolume may say more.',
+  },
   ClusterRefused: { retry: 'never', solve: "The cluster refused an object; the message is its admission's own." },
   NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events say which.' },
+  MachineNotStarted: {
+    retry: 'never',
+    solve: 'The hypervisor refused to start the machine; the message is its own. Change what it names in the module.',
+  },
   KeyUnusable: {
     retry: 'never',
     solve: 'Put a private key without a passphrase, in the format of OpenSSH or as PEM, into the Secret.',

@@ -92,8 +92,9 @@ async function download(
     await pipeline(body, measure, createWriteStream(part), { signal });
   } catch (error) {
     if (error instanceof ImportError || signal.aborted) throw error;
-    const why = `failed to pull image: ${errorMessage(error)}`;
-    throw new ImportError('ImagePullFailed', `${TRANSFER} ${why}: ${had()}`, error);
+    // What Node calls aborted, Go calls an unexpected EOF.
+    const why = errorMessage(error) === 'aborted' ? 'unexpected EOF' : errorMessage(error);
+    throw new ImportError('ImagePullFailed', `${TRANSFER} failed to pull image: ${why}: ${had()}`, error);
   }
   if (lengthBytes !== undefined && received < lengthBytes) {
     throw new ImportError('ImagePullFailed', `${TRANSFER} failed to pull image: unexpected EOF: ${had()}`);

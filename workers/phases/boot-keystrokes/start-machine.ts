@@ -7,7 +7,7 @@ import type { BuildScope } from '../../cluster/build-scope.ts';
 import { buildVm } from '../../cluster/build-vm.ts';
 import { runStage } from '../../cluster/evidence.ts';
 import { endFailure, machineEnd } from '../../guest/machine-life.ts';
-import type { PhaseContext } from '../phase-executor.ts';
+import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /** From the start request until the machine runs: scheduling, pulling the launcher, attaching volumes. */
 const START_MS = 600_000;
@@ -23,7 +23,7 @@ export function ensureMachine({ cluster, signal }: PhaseContext, scope: BuildSco
 /**
  * Starts the VM unless it was started before, and waits until it runs or has powered itself off. `fresh` says that this
  * call started it.
- * @throws PhaseFailure NotScheduled, ClusterRefused or GuestCrashed
+ * @throws PhaseFailure NotScheduled, MachineNotStarted, ClusterRefused or GuestCrashed
  */
 export async function ensureStarted(
   { cluster, store, claim, signal }: PhaseContext,
@@ -55,8 +55,26 @@ export function runningSince(vmi: VirtualMachineInstance): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
+/**
+ * Words of the hypervisor that no second try changes: libvirt's through KubeVirt, or QEMU's own. An image that somebody
+ * else has open is given back soon.
+ */
+const REFUSED = /\bQEMU: |qemu-(system|kvm)|process exited while connecting to monitor|unsupported configuration/i;
+const PASSING = /write" lock|shared "|already in use|Resource temporarily unavailable/i;
+
+/** What the hypervisor says of a machine that it cannot start: KubeVirt writes it into a condition, and tries again for ever. */
+export function startRefusal({ status }: VirtualMachineInstance): string | undefined {
+  const found = status?.conditions?.find(({ type, status }) => type === 'Synchronized' && status === 'False');
+  const message = found?.message ?? '';
+  return REFUSED.test(message) && !PASSING.test(message) ? message : undefined;
+}
+
 function runningOrOff(vmi: VirtualMachineInstance | undefined): VirtualMachineInstance | undefined {
   if (!vmi) return undefined;
+  const refusal = vmi.status?.phase === 'Running' ? undefined : startRefusal(vmi);
+  if (refusal !== undefined) {
+    throw new PhaseFailure('MachineNotStarted', `The machine cannot be started: ${refusal}`);
+  }
   if (machineEnd(vmi) === 'Failed') throw endFailure('Failed', 'while it started');
   return vmi.status?.phase === 'Running' || vmi.status?.phase === 'Succeeded' ? vmi : undefined;
 }

@@ -1,10 +1,13 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { generateKeyPair } from '../../common/ssh/key-pair.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
+import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { type ImageRegistry, startImageRegistry } from '../harness/image-registry.ts';
 import { kubectl } from '../harness/kubectl.ts';
@@ -12,18 +15,24 @@ import { kubectl } from '../harness/kubectl.ts';
 const BUILD_MS = 300_000;
 const NAMESPACE = 'slipway';
 const TOKEN = 'a token that nobody may see';
+const NOTE = 'a note\nhttp://{{ .HTTPIP }}:{{ .HTTPPort }}/note.txt\n';
 const pair = generateKeyPair('mine');
 
-describe('a module whose parts lie on the cluster and in a registry', () => {
+describe('a module whose parts lie on the cluster, in a registry and on a web server', () => {
   let farm: TestFarm;
   let registry: ImageRegistry;
+  let note: ServedFile;
   let disk: Buffer;
 
   beforeAll(async () => {
     disk = await readFile((await guestImages()).cloudImage);
     registry = await startImageRegistry({ tokens: true });
     await registry.push('disks/tiny:1', { layers: [{ files: { 'disk/tiny.qcow2': disk } }], indexed: true });
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-note-'));
+    await writeFile(join(folder, 'note.txt'), NOTE);
+    note = await serveFile(join(folder, 'note.txt'), undefined, 'ci:hunter2');
     farm = await startFarm();
+    await farm.client.setSecret('files', 'hunter2');
     const create = (...args: string[]) => kubectl(farm.connection.kubeconfig, '-n', NAMESPACE, 'create', ...args);
     const userData = '#cloud-config\nruncmd:\n  - echo seeded > /root/mark\n';
     await create('configmap', 'seeds', `--from-literal=user-data=${userData}`);
@@ -34,14 +43,17 @@ describe('a module whose parts lie on the cluster and in a registry', () => {
   afterAll(async () => {
     await farm?.purge();
     await registry?.stop();
+    await note?.stop();
   }, 60_000);
 
   test('is built from them', { timeout: BUILD_MS }, async () => {
     const { lines, events } = await build();
     expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
     const [type, key] = pair.publicKey.split(' ');
-    expect(lines).toEqual(['seeded', '***', String(TOKEN.length), 'nothing', `${type} ${key}`, 'version one']);
-    expect(JSON.stringify(events)).not.toContain(TOKEN);
+    const files = ['floppy', 'HTTP', 'file step'].map((way) => `${way}: a note`);
+    const rest = ['nothing', `${type} ${key}`, 'version one', ...files];
+    expect(lines).toEqual(['seeded', '***', String(TOKEN.length), ...rest]);
+    expect(JSON.stringify(events)).not.toMatch(new RegExp(`${TOKEN}|hunter2`));
   });
 
   test('is reused as long as all of them are the same, and no longer', async () => {
@@ -56,7 +68,8 @@ describe('a module whose parts lie on the cluster and in a registry', () => {
 
   function submission() {
     const files = readModuleFiles([packagePath('test', 'e2e', 'modules', 'sources.yaml')]);
-    return { files, variables: { IMAGE: `${registry.host}/disks/tiny:1` } };
+    const variables = { IMAGE: `${registry.host}/disks/tiny:1`, NOTE: note.url.replace('http://', '') };
+    return { files, variables };
   }
 
   async function action() {
@@ -86,5 +99,11 @@ function script(version: string): string {
     'test -e /root/absent || echo nothing',
     'cut -d " " -f 1,2 /root/.ssh/authorized_keys',
     `echo version ${version}`,
+    'note=$(for disc in /dev/sr? /dev/vd?; do',
+    '  mount -o ro $disc /mnt 2>/dev/null || continue; cat /mnt/note.txt 2>/dev/null; umount /mnt',
+    'done)',
+    'echo "floppy: $(echo "$note" | head -n 1)"',
+    'echo "HTTP: $(wget -q -O - "$(echo "$note" | tail -n 1)" | head -n 1)"',
+    'echo "file step: $(head -n 1 /root/note.txt)"',
   ].join('\n');
 }

@@ -17,13 +17,19 @@ export interface ServedFile {
 
 /**
  * Serves one file on a free port, with HEAD, Content-Length and byte ranges, as an image mirror does. `host` is how those
- * who fetch it reach this machine; anything but loopback opens the port to the network.
+ * who fetch it reach this machine; anything but loopback opens the port to the network. With a `login` (`user:password`) only
+ * those get it who say who they are.
  */
-export async function serveFile(path: string, host = '127.0.0.1'): Promise<ServedFile> {
+export async function serveFile(path: string, host = '127.0.0.1', login?: string): Promise<ServedFile> {
   const { size } = statSync(path);
   const sha256 = await hash(path);
   let downloads = 0;
+  const authorization = login === undefined ? undefined : `Basic ${Buffer.from(login).toString('base64')}`;
   const server = createServer((request, response) => {
+    if (authorization !== undefined && request.headers.authorization !== authorization) {
+      response.writeHead(401).end();
+      return;
+    }
     const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
     const start = Number(from ?? 0);
     const end = to ? Math.min(Number(to), size - 1) : size - 1;

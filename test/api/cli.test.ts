@@ -42,6 +42,31 @@ test('cancels a build, says when it had ended before, and shows what was skipped
   expect(await slipway('cancel', 'nothing')).toContain('There is no build "nothing".');
 });
 
+test('prints what machines have said at their serial ports, until the work has ended', {
+  timeout: 90_000,
+}, async () => {
+  const buildId = await submit(BY_HAND);
+  const claim = await api.work({ until: 'provision' });
+  if (!claim) throw new Error('The build has a provision phase.');
+  await api.store.keepSerial(claim, {
+    vmiUid: 'u',
+    lines: ['SeaBIOS', '\u001b]0;owned\u0007desk login: ready'],
+    readBytes: 9,
+  });
+  expect(await slipway('logs', buildId, '--serial')).toBe('desk/vm | SeaBIOS\ndesk/vm | desk login: ready\n');
+  const followed = slipway('logs', buildId, '--serial', '--follow', '--json');
+  await api.client.cancel(buildId);
+  await api.store.commit(claim, { outcome: 'cancelled' });
+  const told = (await followed)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(told).toMatchObject([
+    { module: 'desk', vm: 'vm', line: 'SeaBIOS' },
+    { module: 'desk', vm: 'vm', line: expect.stringMatching(/desk login: ready$/) },
+  ]);
+});
+
 test('lists which builds wait for a person', { timeout: 90_000 }, async () => {
   await submit(BY_HAND);
   const claim = await api.work({ until: 'provision' });

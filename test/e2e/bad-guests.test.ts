@@ -82,7 +82,7 @@ describe('modules that cannot be built', () => {
     const buildId = accepted?.event === 'build-accepted' ? accepted.buildId : '';
     const { stdout } = await farm.slipway('logs', buildId, '--serial', '--follow');
     expect(stdout).toMatch(/^never-answers\/vm \| .*\w/m);
-    expect(stdout.match(/^good\/good \| tiny: ready$/gm)).toHaveLength(1);
+    expect(stdout.match(/^good\/good \| .*tiny: ready$/gm) ?? stdout).toHaveLength(1);
     // Every phase of every machine has added to it: the last thing that a guest says is that it goes off.
     expect(stdout).toMatch(/^good\/good \| .*(?:Power down|power off|halt)/im);
   });

@@ -34,7 +34,8 @@ export function endOf(error: unknown): AttemptEnd {
   const text = errorMessage(error);
   if (/EHOSTUNREACH|ENETUNREACH/.test(text)) return 'no-address';
   if (text.includes('ECONNREFUSED')) return 'no-listener';
-  if (/ETIMEDOUT|no answer within|did not answer within/.test(text)) return 'silent';
+  const isLate = error instanceof Error && error.name === 'TimeoutError';
+  if (isLate || /ETIMEDOUT|no answer within|did not answer within/.test(text)) return 'silent';
   const level = error instanceof FarmError ? error.details['level'] : undefined;
   if (level === 'client-authentication') return 'login-refused';
   return level === undefined ? 'other' : 'no-login';

@@ -32,6 +32,10 @@ test.each([
   expect(likelyCauses({ ...SIGNS, cause: error }).join('\n')).toMatch(cause);
 });
 
+test('takes a try that ran out of time for silence', () => {
+  expect(attemptWords(AbortSignal.abort(new DOMException('late', 'TimeoutError')).reason)).toBe('no answer');
+});
+
 test('names the card of a guest without an address, and the other driver', () => {
   const cause = lost('connect EHOSTUNREACH');
   expect(likelyCauses({ ...SIGNS, cause, nicModel: 'e1000' })[1]).toContain('`model: virtio`');

@@ -46,6 +46,8 @@ RUN chmod 755 /usr/local/bin/slipway-* dist/cli/main.js && ln -s /app/dist/cli/m
 # Inside a container the port is nobody's choice but the image's; 0.0.0.0 is what publishing it needs.
 ENV SLIPWAY_HTTP_HOST=0.0.0.0 SLIPWAY_HTTP_PORT=8080 SLIPWAY_METRICS_PORT=8080
 EXPOSE 8080
+# A volume that is mounted here begins with this owner.
+RUN mkdir -p /var/lib/slipway-blobs && chown 65532:65532 /var/lib/slipway-blobs
 USER 65532:65532
 # Every long-running process answers here: the scheduler's API, and the metrics server of a worker.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["slipway-health"]

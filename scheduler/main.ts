@@ -24,6 +24,8 @@ import { createMetrics } from '../common/metrics/farm-metrics.ts';
 import { assertRedisFit, openRedis, useRedis } from '../common/redis/connections.ts';
 import { holdLease } from '../common/redis/leases.ts';
 import { subscribeNotices } from '../common/redis/notices.ts';
+import { BlobStore } from './blobs/blob-store.ts';
+import { runBlobSweep } from './blobs/sweep-blobs.ts';
 import { BuildService } from './builds/build-service.ts';
 import { newUlid } from './builds/ulid.ts';
 import { watchCluster } from './catalog/watch-cluster.ts';
@@ -74,6 +76,12 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, names), (opened) => opened.close());
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
 
+  const { directory, maxSize, totalSize, retention } = config.blobs;
+  const blobs =
+    directory === undefined
+      ? null
+      : await BlobStore.open({ directory, maxBytes: maxSize, totalBytes: totalSize, clock });
+
   const stopping = new AbortController();
   const { signal } = stopping;
   const dispatching = { redis, notices, queues, clock, logger };
@@ -99,7 +107,9 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       async (term) => {
         const stop = notices.listen(countEnds(metrics));
         const onRepair = (phase: string) => metrics.repairs.inc({ phase });
+        const blobSweep = blobs && runBlobSweep({ store: blobs, redis, clock, logger, retentionMs: retention }, term);
         await runSafetySweep({ redis, queues, clock, logger, onRepair }, term).finally(stop);
+        await blobSweep;
       },
       signal,
     ),
@@ -119,12 +129,17 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     }),
     (opened) => opened.close(),
   );
+  const blobsUrlOf = (name: string) => {
+    const configured = clusters.find((cluster) => cluster.name === name)?.config.blobsUrl ?? config.blobs.url ?? null;
+    return configured === 'own' ? ownAddress(config.http, port) : configured;
+  };
+  const retentionMs = config.retention.builds;
   const app = createApp({
-    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles },
+    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles, blobs },
     limits: config.http.limits,
     consoleFolder: packagePath('dist', 'dashboards', 'console'),
     clusters,
-    builds: new BuildService({ redis, clock, farmKey, agent, clusters, retentionMs: config.retention.builds }),
+    builds: new BuildService({ redis, clock, farmKey, agent, clusters, blobs, blobsUrlOf, retentionMs }),
     isReady: () => !signal.aborted,
     measure: () => measureFarm(metrics, { redis, queues, clusters, clock, logger }),
     openListener: () => openRedis(redisOptions, 'listener'),

@@ -27,6 +27,7 @@ import { WorkerConsoles } from './console/worker-consoles.ts';
 import { EXECUTORS } from './executors.ts';
 import { createMeasuredStore } from './runtime/measured-store.ts';
 import { PhaseRunner } from './runtime/phase-runner.ts';
+import { sourceAddresses } from './runtime/source-addresses.ts';
 import { startWorkers } from './runtime/worker-process.ts';
 
 const USAGE = `Usage: main.js --phase <${PHASES.join('|')}> [--concurrency N]`;
@@ -61,6 +62,9 @@ async function startWorker(
   const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };
   const worker = `${hostname()}-${process.pid}`;
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
+  const own = resources.use('store agent', createGuardedAgent({ allowPrivateAddresses: true }), (opened) =>
+    opened.destroy(),
+  );
   const { server, port } = await openMetrics(config, metrics, resources);
   const consoles = new WorkerConsoles({
     ...{ redis: producer, clock, logger, worker },
@@ -72,14 +76,11 @@ async function startWorker(
     ...{ worker, clock, logger },
     executor: EXECUTORS[phase],
     store: createMeasuredStore({ redis: producer, notices }, metrics),
-    contextOf: (claim) => ({
-      ...clusterOf(clusters, claim),
-      farm: config.farm.name,
-      farmKey,
-      agent,
-      consoles,
-      metrics,
-    }),
+    contextOf: (claim) => {
+      const { cluster, clusterConfig } = clusterOf(clusters, claim);
+      const addresses = sourceAddresses({ farmKey, clock, guarded: agent, own, blobsUrl: claim.spec.blobsUrl });
+      return { cluster, clusterConfig, farm: config.farm.name, farmKey, agent, addresses, consoles, metrics };
+    },
   });
   await startWorkers(
     {

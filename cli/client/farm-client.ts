@@ -1,6 +1,7 @@
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { z } from 'zod';
 import { systemClock } from '../../common/clock/clock.ts';
+import { blobViewSchema, UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
 import {
   type BuildSummary,
   type BuildView,
@@ -11,6 +12,7 @@ import {
 } from '../../common/contracts/builds.ts';
 import { farmEventSchema, type StoredEvent } from '../../common/contracts/events.ts';
 import { type ImageView, imageViewSchema } from '../../common/contracts/layers.ts';
+import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { type SerialPiece, serialPieceSchema } from '../../common/contracts/serial.ts';
@@ -33,6 +35,8 @@ import { notAFarm, refusal } from './refusal.ts';
 export interface Submission {
   readonly files: readonly { readonly path: string; readonly text: string }[];
   readonly variables: Readonly<Record<string, string>>;
+  /** What lies beside the files, as far as they name it. */
+  readonly localFiles?: readonly LocalEntry[];
 }
 
 export interface BuildOptions {
@@ -93,10 +97,19 @@ export interface FollowOptions extends Partial<Patience> {
 
 const PATIENT: Patience = { clock: systemClock, forMs: 10 * 60_000, onAway: () => {}, onBack: () => {} };
 
+/** A content on its way. */
+export interface BlobUpload {
+  /** From `offset` on. */
+  readonly content: Readable;
+  readonly offset: number;
+  /** Of the whole. */
+  readonly sizeBytes: number;
+}
+
 interface Request {
-  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
   readonly query?: Readonly<Record<string, string | undefined>>;
-  /** A text is sent as it is, anything else as JSON. */
+  /** A text or stream is sent as it is, anything else as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -187,6 +200,20 @@ export class FarmClient {
     }
   }
 
+  /** How many bytes of a content the farm has, and whether that is all of it. */
+  async received(sha256: string): Promise<{ readonly bytes: number; readonly isWhole: boolean }> {
+    const response = await this.#ask(`blobs/${sha256}`, { method: 'HEAD' });
+    if (!response.ok && response.status !== 404) throw refusal(this.#farm.url, response.status, '');
+    return { bytes: Number(response.headers.get(UPLOAD_OFFSET) ?? 0), isWhole: response.ok };
+  }
+
+  /** Sends a content, or the rest of it from `offset` on. */
+  async putBlob(sha256: string, { content, offset, sizeBytes }: BlobUpload): Promise<void> {
+    const range = offset > 0 ? { 'content-range': `bytes ${offset}-${sizeBytes - 1}/${sizeBytes}` } : {};
+    const headers = { 'content-length': String(sizeBytes - offset), ...range };
+    await this.#call(`blobs/${sha256}`, blobViewSchema, { method: 'PUT', headers, body: content });
+  }
+
   setSecret(name: string, value: string): Promise<SecretView> {
     return this.#call(`secrets/${encodeURIComponent(name)}`, secretViewSchema, { method: 'PUT', body: value });
   }
@@ -258,20 +285,25 @@ export class FarmClient {
   }
 
   async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
+    const response = await this.#ask(path, request, signal);
+    if (!response.ok) throw refusal(this.#farm.url, response.status, await response.text());
+    return response;
+  }
+
+  async #ask(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
     const url = new URL(`${this.#farm.url}/api/v1/${path}`);
     for (const [name, value] of Object.entries(request.query ?? {})) if (value) url.searchParams.set(name, value);
     const { body } = request;
-    const isText = typeof body === 'string';
-    let response: Response;
+    const [type, sent] = encoded(body);
     try {
-      response = await fetch(url, {
+      return await fetch(url, {
         method: request.method ?? 'GET',
         headers: {
           authorization: `Bearer ${this.#farm.token}`,
-          ...(body === undefined ? {} : { 'content-type': isText ? 'text/plain' : 'application/json' }),
+          ...(type === undefined ? {} : { 'content-type': type }),
           ...request.headers,
         },
-        ...(body === undefined ? {} : { body: isText ? body : JSON.stringify(body) }),
+        ...(sent === undefined ? {} : { body: sent, duplex: 'half' }),
         ...(signal ? { signal } : {}),
       });
     } catch (cause) {
@@ -279,9 +311,14 @@ export class FarmClient {
       const why = errorMessage(cause instanceof Error ? (cause.cause ?? cause) : cause);
       throw new FarmError('FarmUnreachable', `The farm at ${this.#farm.url} does not answer: ${why}.`, { cause });
     }
-    if (!response.ok) throw refusal(this.#farm.url, response.status, await response.text());
-    return response;
   }
+}
+
+/** Media type and body of a request. */
+function encoded(body: unknown): readonly [string, string | ReadableStream] | readonly [] {
+  if (body === undefined) return [];
+  if (body instanceof Readable) return ['application/octet-stream', Readable.toWeb(body) as ReadableStream];
+  return typeof body === 'string' ? ['text/plain', body] : ['application/json', JSON.stringify(body)];
 }
 
 function vmPath(id: string, vm: string): string {

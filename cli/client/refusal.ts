@@ -8,8 +8,8 @@ const AWAY = [502, 503, 504];
 /** What an answer of the farm at `url` means that is no success. */
 export function refusal(url: string, status: number, body: string): FarmError {
   try {
-    const { code, detail, solve, problems } = problemDetailsSchema.parse(JSON.parse(body));
-    const details = { solve, ...(problems ? { problems } : {}) };
+    const { code, detail, solve, problems, missing } = problemDetailsSchema.parse(JSON.parse(body));
+    const details = { solve, ...(problems ? { problems } : {}), ...(missing ? { missing } : {}) };
     if (code in ERRORS) return new FarmError(code as ErrorCode, detail, { details });
   } catch {
     // Not the farm's own answer: a proxy in between, most likely.

@@ -5,12 +5,15 @@ import { seconds } from '../../common/text/durations.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { type Accepted, FarmClient, type FollowOptions } from '../client/farm-client.ts';
 import { problemsOf } from '../client/refusal.ts';
+import { prepareSubmission } from '../local-files/prepare-submission.ts';
+import { submitWithFiles } from '../local-files/send-local-files.ts';
 import { describeSuccess } from '../output/after-build.ts';
 import { type BuildOutput, jsonOutput, lineOutput, terminalOutput } from '../output/build-progress.ts';
 import { withJunitReport } from '../output/junit.ts';
 import { notePlan } from '../output/plan-notes.ts';
 import { printJson, printLine, printNote } from '../output/print.ts';
 import { printProblems } from '../output/problems.ts';
+import { TransferLine } from '../output/transfer-line.ts';
 import { readModuleFiles } from '../read-modules.ts';
 import { readVariables } from '../read-variables.ts';
 import {
@@ -77,8 +80,11 @@ async function submit(client: FarmClient, paths: readonly string[], flags: Build
   const files = readModuleFiles(paths);
   const { cache, rebuild = [], only = [] } = flags;
   const options = { noCache: !cache, rebuild, only, idempotencyKey: randomUUID() };
+  const line = new TransferLine(process.stderr);
   try {
-    return await client.submit({ files, variables: readVariables(files, flags) }, options);
+    const search = { variables: readVariables(files, flags), allowOutside: flags.allowOutside ?? false };
+    const { submission, contents } = await prepareSubmission(files, search, line);
+    return await submitWithFiles({ client, contents, line }, submission, options);
   } catch (error) {
     const problems = problemsOf(error);
     if (problems.length === 0) throw error;

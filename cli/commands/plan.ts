@@ -11,11 +11,13 @@ import { surveyGraph } from '../../scheduler/graph/expand.ts';
 import { EMPTY_CATALOG, offlineFacts } from '../../scheduler/graph/facts.ts';
 import { selectModules } from '../../scheduler/graph/select-modules.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
-import { type BuildOptions, FarmClient, type Submission } from '../client/farm-client.ts';
+import { type BuildOptions, FarmClient } from '../client/farm-client.ts';
 import { problemsOf } from '../client/refusal.ts';
+import { type Prepared, prepareSubmission } from '../local-files/prepare-submission.ts';
 import { counted, paint, printJson, printLine, printNote } from '../output/print.ts';
 import { printProblems } from '../output/problems.ts';
 import { printTable } from '../output/table.ts';
+import { TransferLine } from '../output/transfer-line.ts';
 import { readModuleFiles } from '../read-modules.ts';
 import { readVariables } from '../read-variables.ts';
 import { addConnectionFlags, addModuleFlags, collectList, type ModuleFlags } from './shared-flags.ts';
@@ -55,10 +57,7 @@ export function register(program: Command): void {
 
 /** Exit code 0 with a plan, 1 without. */
 async function plan(paths: readonly string[], flags: PlanFlags): Promise<number> {
-  const files = readModuleFiles(paths);
-  const submission = { files, variables: readVariables(files, flags) };
-  const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [], only: flags.only ?? [] };
-  const outcome = flags.offline ? planOffline(submission, options) : await planOnline(submission, options, flags);
+  const outcome = await planFiles(paths, flags);
   if ('problems' in outcome) {
     printProblems(outcome.problems, flags.json ?? false);
     return 1;
@@ -68,24 +67,36 @@ async function plan(paths: readonly string[], flags: PlanFlags): Promise<number>
   return 0;
 }
 
-/** The farm's own plan, which knows what is built; where no farm answers, the plan without it. */
-async function planOnline(submission: Submission, options: BuildOptions, flags: PlanFlags): Promise<Outcome> {
+async function planFiles(paths: readonly string[], flags: PlanFlags): Promise<Outcome> {
+  const files = readModuleFiles(paths);
+  const options = { noCache: !flags.cache, rebuild: flags.rebuild ?? [], only: flags.only ?? [] };
   try {
-    return { plan: await new FarmClient(requireFarm(flags)).plan(submission, options) };
+    const search = { variables: readVariables(files, flags), allowOutside: flags.allowOutside ?? false };
+    const prepared = await prepareSubmission(files, search, new TransferLine(process.stderr));
+    return flags.offline ? planOffline(prepared, options) : await planOnline(prepared, options, flags);
   } catch (error) {
-    if (error instanceof FarmError && error.code === 'FarmUnreachable') {
-      printNote(`${paint('yellow', 'warning:', process.stderr)} ${printable(errorMessage(error))} Planned offline.`);
-      return planOffline(submission, options);
-    }
     const problems = problemsOf(error);
     if (problems.length === 0) throw error;
     return { problems };
   }
 }
 
+/** The farm's own plan, which knows what is built; where no farm answers, the plan without it. */
+async function planOnline(prepared: Prepared, options: BuildOptions, flags: PlanFlags): Promise<Outcome> {
+  try {
+    return { plan: await new FarmClient(requireFarm(flags)).plan(prepared.submission, options) };
+  } catch (error) {
+    if (error instanceof FarmError && error.code === 'FarmUnreachable') {
+      printNote(`${paint('yellow', 'warning:', process.stderr)} ${printable(errorMessage(error))} Planned offline.`);
+      return planOffline(prepared, options);
+    }
+    throw error;
+  }
+}
+
 /** As the farm would plan when it had built nothing; what only the farm can tell makes a warning. */
-function planOffline(submission: Submission, options: BuildOptions): Outcome {
-  const { modules: parsed, problems } = parseModules(submission.files, { variables: submission.variables });
+function planOffline({ submission: { files, variables }, lookup }: Prepared, options: BuildOptions): Outcome {
+  const { modules: parsed, problems } = parseModules(files, { variables, local: lookup });
   const modules = hasErrors(problems) ? parsed : selectModules(parsed, options.only ?? []);
   const { plan, problems: found } = surveyGraph({
     modules,

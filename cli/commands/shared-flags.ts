@@ -5,6 +5,7 @@ import { parseDuration } from '../../common/contracts/module/duration.ts';
 export interface ModuleFlags {
   readonly var?: Record<string, string>;
   readonly varFile?: readonly string[];
+  readonly allowOutside?: boolean;
 }
 
 /** Flags of every command that follows a build. */
@@ -20,7 +21,7 @@ export function addConnectionFlags(command: Command): Command {
     .option('--token <token>', 'its bearer token (default: SLIPWAY_TOKEN)');
 }
 
-/** `--var name=value` and `--var-file FILE`, both repeatable. */
+/** `--var name=value` and `--var-file FILE`, both repeatable, and `--allow-outside`. */
 export function addModuleFlags(command: Command): Command {
   return command
     .option('--var <name=value>', 'set a variable of the modules (repeatable); wins over --var-file', collectVariable)
@@ -28,7 +29,8 @@ export function addModuleFlags(command: Command): Command {
       '--var-file <file>',
       'set variables from a .yaml, .json or .env file (repeatable, later ones win); wins over SLIPWAY_VAR_NAME',
       collectItem,
-    );
+    )
+    .option('--allow-outside', 'let modules name local files outside the folder of their own file');
 }
 
 /** `--wait-for-farm`, for commands that follow a build. */

@@ -4,6 +4,7 @@ import { type ParseResult, parseModules } from '../../common/contracts/module/pa
 import { hasErrors, sortProblems } from '../../common/contracts/module/problem.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { graphProblems } from '../../scheduler/graph/graph-problems.ts';
+import { findLocalFiles, lookupFound } from '../local-files/find-local-files.ts';
 import { counted, printJson, printLine, printNote } from '../output/print.ts';
 import { countProblems, formatProblem } from '../output/problems.ts';
 import { findModuleFiles } from '../read-modules.ts';
@@ -29,7 +30,9 @@ export function register(program: Command): void {
 function validate(paths: string[], options: ValidateOptions): void {
   const read = findModuleFiles(paths);
   const strict = options.strict ?? false;
-  const parsed = parseModules(read.files, { variables: readVariables(read.files, options), strict });
+  const variables = readVariables(read.files, options);
+  const found = findLocalFiles(read.files, { variables, allowOutside: options.allowOutside ?? false });
+  const parsed = parseModules(read.files, { variables, strict, local: lookupFound(found) });
   const problems = sortProblems<Problem>(
     [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)],
     read.files.map((file) => file.path),

@@ -129,6 +129,7 @@ export class FarmFiles {
         },
       ],
       retention: { failure: options.failureRetention },
+      blobs: { directory: join(this.dataDir, 'blobs'), url: 'own' },
       fetch: { allowPrivateAddresses: true },
     };
     writeAtomic(this.config, stringify(config));

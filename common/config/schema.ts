@@ -40,6 +40,7 @@ const cluster = z.strictObject({
   snapshotClass: z.string().optional().describe('Class of volume snapshots; the default of the driver otherwise.'),
   externalSubnet: z.string().optional().describe('KubeOVN subnet that egress gateways use; needed for `internet`.'),
   relayImage: z.string().default(DEFAULT_RELAY_IMAGE).describe('Container image of the relay pod.'),
+  blobsUrl: z.string().optional().describe('As `blobs.url`, where this cluster reaches the schedulers by another one.'),
   limits: limits.prefault({}).describe('What the farm may use of the cluster.'),
 });
 
@@ -120,6 +121,28 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('What is kept for how long.'),
+  blobs: z
+    .strictObject({
+      directory: z
+        .string()
+        .optional()
+        .describe(
+          'Where schedulers keep the local files that are sent with builds; replicas share it. Without it modules cannot name local files.',
+        ),
+      url: z
+        .string()
+        .optional()
+        .describe(
+          'Address of the schedulers for clusters and workers, such as `http://slipway-scheduler.slipway-system.svc`: they read local files from there. `own`: the one that the scheduler listens on. Without it modules cannot name local files.',
+        ),
+      maxSize: bytes.prefault('64Gi').describe('The largest local file.'),
+      totalSize: bytes.prefault('256Gi').describe('All local files that are kept, together.'),
+      retention: milliseconds
+        .prefault('24h')
+        .describe('How long a local file is kept that no build needs any more, since its last use.'),
+    })
+    .prefault({})
+    .describe('Local files of modules.'),
   fetch: z
     .strictObject({
       allowPrivateAddresses: z

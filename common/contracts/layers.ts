@@ -95,6 +95,8 @@ export interface LayerSpec {
   readonly fileHashes: Readonly<Record<string, string>>;
   /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`: what is used must still be that. */
   readonly objects: Readonly<Record<string, string>>;
+  /** Address of the schedulers, for the cluster and its workers: they read local files from there. */
+  readonly blobsUrl?: string;
 }
 
 export const layerDiskSchema = z.object({

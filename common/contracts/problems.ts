@@ -22,6 +22,8 @@ export const problemDetailsSchema = z.object({
   /** How to solve it, from the error table. */
   solve: z.string(),
   problems: z.array(problemSchema).optional(),
+  /** SHA-256 of each content that has to be sent first. */
+  missing: z.array(z.string()).optional(),
 });
 
 export type ProblemDetails = z.infer<typeof problemDetailsSchema>;

@@ -72,7 +72,32 @@ export const ERRORS = {
   RequestTooLarge: {
     kind: 'invalid',
     http: 413,
-    solve: 'Send less at once, or raise `http.limits.body` in the configuration.',
+    solve: 'Send less at once, or raise the option that the message names: `http.limits.body` where it names none.',
+  },
+  BlobMissing: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'Put each content of `missing` at `/api/v1/blobs/SHA256`, then send the same request again.',
+  },
+  HashMismatch: {
+    kind: 'invalid',
+    http: 422,
+    solve: 'The file changed while it was sent, or the hash is that of another one. Hash it again, then send it again.',
+  },
+  UploadConflict: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'Go on at the byte that `Upload-Offset` of the answer names, or send the whole content.',
+  },
+  BlobsFull: {
+    kind: 'exhausted',
+    http: 507,
+    solve: 'Wait until what no build needs is removed (`blobs.retention`), or raise `blobs.totalSize`.',
+  },
+  LocalFilesOff: {
+    kind: 'precondition',
+    http: 409,
+    solve: 'Set the option that the message names (docs/configuration.md), or let the module name a URL instead.',
   },
   InvalidConfig: {
     kind: 'invalid',

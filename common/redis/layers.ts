@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import { blobsIn } from '../contracts/blobs.ts';
 import { type LayerRecord, type LayerSpec, writtenLayerSchema } from '../contracts/layers.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
@@ -60,6 +61,16 @@ export async function readCatalog(redis: Redis): Promise<LayerCatalog> {
     }),
   );
   return { ...finished, flights: new Map(flights.flat()) };
+}
+
+/** SHA-256 of every local file that a layer in the making is made from. @throws RedisUnavailable */
+export async function readNeededBlobs(redis: Redis): Promise<ReadonlySet<string>> {
+  const needed = new Set<string>();
+  for (const work of await readRedis(redis.smembers(KEYS.living))) {
+    const spec = await readRedis(redis.hget(KEYS.work(work), 'spec'));
+    for (const sha256 of blobsIn(spec ?? '')) needed.add(sha256);
+  }
+  return needed;
 }
 
 /** Puts a layer read off a cluster back; false when it is known. @throws RedisUnavailable */

@@ -4,6 +4,7 @@ import type { Agent } from 'undici';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { FarmKey } from '../../common/config/sealing.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
+import { type LocalEntry, lookupIn } from '../../common/contracts/local-files.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
@@ -13,9 +14,11 @@ import type { BuildModule } from '../../common/redis/builds.ts';
 import { type Flight, type LayerCatalog, readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { submitBuild } from '../../common/redis/submissions.ts';
+import type { BlobStore } from '../blobs/blob-store.ts';
 import { expandGraph, type GraphInput, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
 import { selectModules } from '../graph/select-modules.ts';
+import { assertSent } from './assert-sent.ts';
 import { pinSecrets } from './pin-secrets.ts';
 import { placeModules } from './place-modules.ts';
 import { resolveFacts } from './resolve-facts.ts';
@@ -43,12 +46,18 @@ export interface BuildServiceOptions {
   readonly agent: Agent;
   readonly clusters: readonly BuildCluster[];
   readonly retentionMs: number;
+  /** Null: modules cannot name local files. */
+  readonly blobs: Pick<BlobStore, 'use'> | null;
+  /** Where a cluster and its workers read local files; null: nowhere. */
+  blobsUrlOf(cluster: string): string | null;
 }
 
 /** What a client asks to be built. */
 export interface BuildRequest {
   readonly files: readonly { readonly path: string; readonly text: string }[];
   readonly variables: Readonly<Record<string, string>>;
+  /** What lies beside the files. */
+  readonly localFiles: readonly LocalEntry[];
   readonly noCache: boolean;
   /** Names of modules. */
   readonly rebuild: readonly string[];
@@ -89,7 +98,7 @@ export class BuildService {
    * Accepts a build. The same request under the same key gives the same build again.
    * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, UnknownSecret, ExceedsLimits (with
    * `details.problems`), SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict,
-   * RedisUnavailable
+   * LocalFilesOff, BlobMissing (with `details.missing`), RedisUnavailable
    */
   async submit(request: BuildRequest, { idempotencyKey, name }: Submitter): Promise<AcceptedBuild> {
     const { redis, clock, retentionMs } = this.#options;
@@ -101,9 +110,12 @@ export class BuildService {
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis);
       const graph = this.#expand(request, { modules, facts, catalog, nonce: buildId });
+      const clusterOf = await this.#place(graph, catalog);
+      await assertSent(graph, { ...this.#options, clusterOf, localFiles: request.localFiles });
       const submitted = compileSubmission({
         graph,
-        clusterOf: await this.#place(graph, catalog),
+        clusterOf,
+        blobsUrlOf: (cluster) => this.#options.blobsUrlOf(cluster),
         namespaceOf: (cluster) => this.#options.clusters.find(({ name }) => name === cluster)?.namespace ?? '',
         seal: (secret) => this.#options.farmKey.seal(secret),
         secrets: sealed,
@@ -187,8 +199,8 @@ function offered({ layerKey, spec }: Flight): OfferedLayer {
   return { layerKey, vms };
 }
 
-function readModules({ files, variables, strict, only }: BuildRequest): readonly CompiledModule[] {
-  const { modules, problems } = parseModules(files, { variables, strict });
+function readModules({ files, variables, strict, only, localFiles }: BuildRequest): readonly CompiledModule[] {
+  const { modules, problems } = parseModules(files, { variables, strict, local: lookupIn(localFiles) });
   if (hasErrors(problems)) {
     const [first] = problems.filter((problem) => problem.severity === 'error');
     const sentence = `${first?.file}:${first?.line}:${first?.column}: ${first?.message}`;

@@ -14,6 +14,8 @@ export interface SubmissionInput {
   /** Cluster of every module that is not reused. */
   readonly clusterOf: ReadonlyMap<string, string>;
   namespaceOf(cluster: string): string;
+  /** Where the cluster and its workers read local files; null: nowhere. */
+  blobsUrlOf(cluster: string): string | null;
   seal(secret: string): string;
   /** The values that the modules' secrets have, sealed, by name. */
   readonly secrets: Readonly<Record<string, string>>;
@@ -41,7 +43,7 @@ export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
       cluster,
       namespace: input.namespaceOf(cluster),
       priority: priorities.get(name) ?? 0,
-      spec: sealSpec(layer.spec, input.seal),
+      spec: withBlobs(sealSpec(layer.spec, input.seal), input.blobsUrlOf(cluster)),
       secrets: secretsOf(layer.spec, input.secrets),
       phases: phasesOf(layer.spec),
     };
@@ -80,6 +82,10 @@ function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string
       return [name, value];
     }),
   );
+}
+
+function withBlobs(spec: LayerSpec, blobsUrl: string | null): LayerSpec {
+  return blobsUrl === null ? spec : { ...spec, blobsUrl };
 }
 
 function sealSpec(spec: LayerSpec, seal: (secret: string) => string): LayerSpec {

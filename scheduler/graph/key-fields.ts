@@ -1,4 +1,10 @@
-import type { CompiledModule, CompiledVm, Step, VmSource } from '../../common/contracts/module/compiled.ts';
+import type {
+  CompiledModule,
+  CompiledVm,
+  LocalContent,
+  Step,
+  VmSource,
+} from '../../common/contracts/module/compiled.ts';
 import type { FieldRules, KeyRule, VariantRules } from './key-rule.ts';
 
 /**
@@ -37,14 +43,36 @@ const source: VariantRules<VmSource> = {
   },
 };
 
+/** Modes too: a file step gives them to what it puts. */
+const localFileFields = { kind: 'in', url: 'in', sizeBytes: 'out', mode: 'in' } as const;
+
+const localFolderFields = {
+  kind: 'in',
+  entries: { each: { fields: { path: 'in', file: { fields: localFileFields } } } },
+} as const;
+
+const localContent: VariantRules<LocalContent> = {
+  by: 'kind',
+  variants: { file: { fields: localFileFields }, folder: { fields: localFolderFields } },
+};
+
 /** A step's own name is for its reader, and its timeout decides only whether there is a layer, not what is in it. */
 const stepBase = { type: 'in', name: 'out', timeoutMs: 'out' } as const;
 
 const step: VariantRules<Step> = {
   by: 'type',
   variants: {
-    shell: { fields: { ...stepBase, script: 'in', scriptFrom: objectKeyRef, env: 'in', executeCommand: 'in' } },
-    file: { fields: { ...stepBase, destination: 'in', fileRef: 'in', source: objectKeyRef } },
+    shell: {
+      fields: {
+        ...stepBase,
+        script: 'in',
+        scriptFile: { fields: { ...localFileFields, mode: 'out' } },
+        scriptFrom: objectKeyRef,
+        env: 'in',
+        executeCommand: 'in',
+      },
+    },
+    file: { fields: { ...stepBase, destination: 'in', fileRef: 'in', source: objectKeyRef, local: localContent } },
     reboot: { fields: { ...stepBase, command: 'in' } },
     'windows-update': { fields: { ...stepBase, searchCriteria: 'in', filters: 'in', updateLimit: 'in' } },
     handbuild: { fields: { ...stepBase, instructions: 'in' } },
@@ -105,10 +133,12 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
         variants: {
           inline: { fields: { name: 'in', kind: 'in', content: 'content' } },
           url: { fields: { name: 'in', kind: 'in', url: 'file', credentials: 'out', checksum: 'file' } },
+          local: { fields: { name: 'in', kind: 'in', content: localContent } },
         },
       },
     },
     httpDirectory: 'in',
+    httpFolder: { fields: localFolderFields },
     network: {
       fields: {
         vpcs: { each: { fields: { name: 'in', internet: 'in' } } },

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
+import { blobUrl } from '../../common/contracts/blobs.ts';
 import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { secretReference } from '../../common/contracts/module/secret-text.ts';
 import { buildRef, compiledModule, compiledVm, NO_FACTS, nic, shell } from '../../test/harness/module-factory.ts';
@@ -11,14 +12,20 @@ import { recipeKey } from './layer-key.ts';
 const SHA256 = { algorithm: 'sha256', hex: 'a'.repeat(64) } as const;
 const REFERENCE = { kind: 'Secret', name: 'answers', key: 'text', optional: false } as const;
 
+const FILE = { kind: 'file', url: blobUrl('b'.repeat(64)), sizeBytes: 9, mode: 0o755 } as const;
+const FOLDER = { kind: 'folder', entries: [{ path: 'bin/tool', file: FILE }] } as const;
+
 /** A module in which every field of the model has a value and every variant occurs. */
 const FULL = compiledModule({
   labels: { team: 'lab' },
   files: [
     { name: 'answers.cfg', kind: 'inline', content: 'lang en' },
     { name: 'driver.sys', kind: 'url', url: 'https://files.example/driver.sys', credentials: null, checksum: null },
+    { name: 'site.conf', kind: 'local', content: FILE },
+    { name: 'www', kind: 'local', content: FOLDER },
   ],
   httpDirectory: ['answers.cfg'],
+  httpFolder: FOLDER,
   network: {
     vpcs: [{ name: 'lab', internet: 'build' }],
     subnets: [{ name: 'bench', vpc: 'lab', cidr: '10.7.0.0/24', dhcp: true, dns: ['10.7.0.5'], unmanaged: false }],
@@ -72,6 +79,7 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
         ...shell('apt-get update'),
         name: 'update',
         timeoutMs: 1,
+        scriptFile: FILE,
         scriptFrom: REFERENCE,
         env: { A: '1' },
         executeCommand: 'sudo {{ .Command }}',
@@ -83,6 +91,11 @@ function fullVm(name: string, source: CompiledVm['source']): CompiledVm {
         destination: '/etc/answers',
         fileRef: 'answers.cfg',
         source: REFERENCE,
+        local: FOLDER,
+      },
+      {
+        ...{ type: 'file', name: 'put', timeoutMs: 1, destination: '/etc/motd', fileRef: null, source: null },
+        local: FILE,
       },
       { type: 'reboot', name: 'settle', timeoutMs: 1, command: 'reboot' },
       {
@@ -184,6 +197,12 @@ describe('what decides a layerKey', () => {
         '.vms[].isos[].maxAgeMs',
         ...['.vms[].communicator.sshTimeoutMs', '.vms[].shutdownTimeoutMs', '.vms[].invisible'],
         ...['.vms[].cloudInit.userDataFrom.optional', '.vms[].communicator.sshPrivateKeySecret.optional'],
+        ...['.vms[].steps[](shell).scriptFile.sizeBytes', '.vms[].steps[](shell).scriptFile.mode'],
+        ...['file).sizeBytes', 'folder).entries[].file.sizeBytes'].flatMap((content) => [
+          `.files[](local).content(${content}`,
+          `.vms[].steps[](file).local(${content}`,
+        ]),
+        '.httpFolder.entries[].file.sizeBytes',
         ...['.vms[].steps[](shell).scriptFrom.optional', '.vms[].steps[](file).source.optional'],
         ...steps.flatMap((type) => [`.vms[].steps[](${type}).name`, `.vms[].steps[](${type}).timeoutMs`]),
       ].sort(),

@@ -49,7 +49,7 @@ export function planLayer({ module, layerKey, facts, parents }: LayerInput): Pla
 function hashesOf(module: CompiledModule, facts: Facts): Record<string, string> {
   const hashes: Record<string, string> = {};
   for (const file of module.files) {
-    if (file.kind === 'inline') continue;
+    if (file.kind !== 'url') continue;
     const hash = own(facts.files, file.url) ?? (file.checksum?.algorithm === 'sha256' ? file.checksum.hex : null);
     if (hash !== null) hashes[file.name] = hash;
   }

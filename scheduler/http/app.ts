@@ -4,6 +4,7 @@ import { packagePath } from '../../common/config/package-root.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { readRedis } from '../../common/redis/scripts.ts';
 import { authenticate } from './authentication.ts';
+import { type BlobRoutesOptions, blobLinks, blobRoutes } from './blob-routes.ts';
 import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
 import { type CatalogRoutesOptions, catalogRoutes } from './catalog-routes.ts';
 import { consolePages } from './console-pages.ts';
@@ -25,6 +26,7 @@ import { tokenRoutes } from './token-routes.ts';
 export interface AppOptions
   extends Omit<BuildRoutesOptions, 'admit'>,
     Omit<ConsoleRoutesOptions, 'admit'>,
+    Omit<BlobRoutesOptions, 'admit'>,
     CatalogRoutesOptions,
     SecretRoutesOptions {
   /** The token of the configuration: an admin. */
@@ -57,6 +59,7 @@ export function createApp(options: AppOptions): Express {
       .type('text')
       .send(ready ? 'ready\n' : 'not ready\n');
   });
+  app.use(blobLinks(options));
   const authentication = { redis, token, refusalLimit: limitRefusals(limits) };
   app.use(signInRoutes(authentication));
   app.use(authenticate(authentication), offerSignIn);
@@ -68,7 +71,7 @@ export function createApp(options: AppOptions): Express {
   app.use(pageRoutes(options));
   const streaming = { ...options, admit: limitConcurrency(limits.streams) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
-  app.use('/api/v1', consoleRoutes(streaming));
+  app.use('/api/v1', consoleRoutes(streaming), blobRoutes(streaming));
   app.use('/api/v1', catalogRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
   app.use(notFound);
   app.use(answerProblems(logger));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { blobViewSchema } from '../../common/contracts/blobs.ts';
 import { buildSummarySchema, buildViewSchema, clusterViewSchema } from '../../common/contracts/builds.ts';
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import { imageViewSchema } from '../../common/contracts/layers.ts';
@@ -187,6 +188,28 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'The clusters, what is used of them and who works there.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ clusters: z.array(clusterViewSchema) }) } },
+  },
+  {
+    id: 'putBlob',
+    method: 'put',
+    path: '/api/v1/blobs/{sha256}',
+    summary:
+      'Send the content of a local file (201; 200 when the farm has it). It is kept when it has that hash. An upload that was cut goes on with `Content-Range`.',
+    role: 'builder',
+    answers: { 201: { schema: blobViewSchema }, 200: { schema: blobViewSchema } },
+    body: z.string().meta({ description: 'The content.' }),
+    bodyType: 'application/octet-stream',
+    headers: requests.uploadHeadersSchema,
+    isAudited: true,
+  },
+  {
+    id: 'readBlob',
+    method: 'get',
+    path: '/api/v1/blobs/{sha256}',
+    summary:
+      'Whether the farm has a content (HEAD too); `NotFound` (404) until it is whole. `Upload-Offset` says how many bytes are there.',
+    role: 'builder',
+    answers: { 200: { schema: blobViewSchema } },
   },
   {
     id: 'setSecret',

@@ -55,6 +55,7 @@ function classify(error: unknown): { status: number; farmError: FarmError } {
 function problemDetails(error: FarmError, status: number): ProblemDetails {
   const { code, kind, message, details } = error;
   const problems = z.array(problemSchema).safeParse(details['problems']);
+  const missing = z.array(z.string()).safeParse(details['missing']);
   return {
     type: `urn:slipway:error:${code}`,
     title: code,
@@ -64,5 +65,6 @@ function problemDetails(error: FarmError, status: number): ProblemDetails {
     code,
     solve: solveOf(error),
     ...(problems.success ? { problems: problems.data } : {}),
+    ...(missing.success ? { missing: missing.data } : {}),
   };
 }

@@ -19,12 +19,13 @@ export function readSubmission(request: Request, { noCache, rebuild, only, stric
   const text = z.string().safeParse(request.body).data ?? '';
   if (text.trim() === '')
     throw new FarmError('InvalidRequest', 'The request has no body: send modules as YAML or JSON.');
-  if (!request.is('json')) return { files: [{ path: 'request.yaml', text }], variables: {}, ...options };
+  if (!request.is('json'))
+    return { files: [{ path: 'request.yaml', text }], variables: {}, localFiles: [], ...options };
   const body = parseJson(text);
   if (typeof body === 'object' && body !== null && 'files' in body && Array.isArray(body.files)) {
     return { ...submissionSchema.parse(body), ...options };
   }
-  return { files: [{ path: 'request.json', text }], variables: {}, ...options };
+  return { files: [{ path: 'request.json', text }], variables: {}, localFiles: [], ...options };
 }
 
 function namesIn(list: string): string[] {

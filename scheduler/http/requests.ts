@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { layerRecordSchema } from '../../common/contracts/layers.ts';
+import { localEntrySchema, MAX_LOCAL_FILES } from '../../common/contracts/local-files.ts';
 
 const MAX_FILES = 2_000;
 const MAX_PAGE = 1_000;
@@ -12,6 +13,11 @@ export const submissionSchema = z.strictObject({
     .min(1)
     .max(MAX_FILES),
   variables: z.record(z.string(), z.string()).default({}),
+  localFiles: z
+    .array(localEntrySchema)
+    .max(MAX_LOCAL_FILES)
+    .default([])
+    .describe('What lies beside the files, as far as modules name it; its contents are put at /api/v1/blobs/{sha256}.'),
 });
 
 const flag = z.stringbool().default(false);
@@ -42,6 +48,23 @@ export const submissionHeadersSchema = z.object({
     .regex(/^[\x21-\x7e]{1,255}$/, 'The Idempotency-Key must be 1 to 255 printable ASCII characters.')
     .optional()
     .describe('The same request under the same key is the same build.'),
+});
+
+export const uploadHeadersSchema = z.object({
+  'content-range': z
+    .string()
+    .transform((text, context) => {
+      const [, first, last, size] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(text) ?? [];
+      const [offset, end, sizeBytes] = [Number(first), Number(last) + 1, Number(size)];
+      if (first !== undefined && offset < end && end === sizeBytes) return { offset, sizeBytes };
+      context.addIssue('Content-Range must be "bytes FIRST-LAST/SIZE", up to the last byte of the content.');
+      return z.NEVER;
+    })
+    .optional()
+    .describe(
+      '`bytes FIRST-LAST/SIZE`: go on where an upload was cut, at the `Upload-Offset` that GET and HEAD answer.',
+    ),
+  'content-length': z.coerce.number().int().optional().describe('Bytes of the body.'),
 });
 
 const limit = z.coerce.number().int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE).describe('Rows of a page.');

@@ -1,6 +1,9 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import { packagePath } from '../../common/config/package-root.ts';
@@ -18,6 +21,7 @@ import { takeReady } from '../../common/redis/dispatches.ts';
 import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
+import { BlobStore, type BlobStoreOptions } from '../../scheduler/blobs/blob-store.ts';
 import { BuildService } from '../../scheduler/builds/build-service.ts';
 import { ConsoleRelays } from '../../scheduler/console/console-relays.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
@@ -68,12 +72,19 @@ interface Work {
   readonly onClaim?: (claim: PhaseClaim) => void;
 }
 
+/** What the farm does with local files. */
+interface FilesOptions {
+  readonly blobLimits?: Partial<BlobStoreOptions>;
+  readonly blobsUrl?: string | null;
+}
+
 export type LiveApi = Awaited<ReturnType<typeof startApi>>;
 
 /** The HTTP interface on a port of its own and a Redis of its own; `limits` replace those of the configuration. */
 export async function startApi(
   limits: Partial<Config['http']['limits']> = {},
   consoleFolder = packagePath('dist', 'dashboards', 'console'),
+  { blobLimits = {}, blobsUrl = 'http://farm' }: FilesOptions = {},
 ) {
   const resources = new ReleaseStack();
   const lines: string[] = [];
@@ -89,11 +100,16 @@ export async function startApi(
   const agent = createGuardedAgent({ allowPrivateAddresses: false });
   const metrics = createMetrics();
   const farmKey = createFarmKey('key');
+  const directory = await mkdtemp(join(tmpdir(), 'slipway-blobs-'));
+  resources.defer('blobs', () => rm(directory, { recursive: true }));
+  const blobs = await BlobStore.open({ directory, maxBytes: 2 ** 30, totalBytes: 2 ** 31, clock, ...blobLimits });
   const builds = new BuildService({
     redis,
     agent,
     clock: { ...clock, now: () => clock.now() + aheadMs },
     farmKey,
+    blobs,
+    blobsUrlOf: () => blobsUrl,
     clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined } }],
     retentionMs: 60_000,
   });
@@ -110,6 +126,7 @@ export async function startApi(
     farmKey,
     builds,
     consoles,
+    blobs,
     clock,
     logger,
     token: TOKEN,
@@ -148,6 +165,10 @@ export async function startApi(
     redis,
     queues,
     client,
+    blobs,
+    /** Where contents of local files lie. */
+    directory,
+    farmKey,
     /** Lines of the audit log so far. */
     audited: () => lines.map((line) => JSON.parse(line)).filter(({ audit }) => audit === true),
     /** A request with the token of the configuration, unless another one is given. */

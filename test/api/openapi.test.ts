@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ERRORS } from '../../common/errors/error-table.ts';
@@ -41,7 +44,7 @@ beforeAll(async () => {
   const { buildId } = await api.client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await api.work();
   await api.client.createToken({ role: 'viewer', name: 'somebody' });
-  known = { id: buildId, vm: 'vm', name: 'somebody' };
+  known = { id: buildId, vm: 'vm', name: 'somebody', sha256: createHash('sha256').update('a value').digest('hex') };
   layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
 });
 
@@ -53,6 +56,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   plan: { files: [{ path: 'a.yaml', text: MODULES }] },
   createToken: { role: 'viewer', expires: '1h' },
   setSecret: 'a value',
+  putBlob: 'a value',
 };
 /** Bodies with which no operation succeeds: as JSON, and where any text is a value. */
 const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];
@@ -63,8 +67,11 @@ const NEED_A_MACHINE = ['openConsole', 'openSerialConsole', 'continueHandbuild']
 
 function ask(operation: DescribedOperation, { values = known, query = '', body = BODIES[operation.operationId] } = {}) {
   const path = operation.path.replaceAll(/\{(\w+)\}/g, (_match, name: string) => values[name] ?? 'no.body');
-  const isText = 'text/plain' in (operation.requestBody?.content ?? {});
-  const headers = { 'content-type': isText ? 'text/plain' : 'application/json' };
+  const [type = 'application/json'] = Object.keys(operation.requestBody?.content ?? {}).filter(
+    (name) => !/yaml$/.test(name),
+  );
+  const isText = type !== 'application/json';
+  const headers = { 'content-type': type };
   return api.call(`${path}${query}`, {
     method: operation.method,
     redirect: 'manual',
@@ -125,7 +132,9 @@ test('unknown and wrong inputs are refused with problem details', async () => {
     const inPath = parameters.filter((parameter) => parameter.in === 'path');
     if (inPath.length > 0) await expectProblem(await ask(operation, { values: {} }), `${id}, unknown path`);
     if (requestBody) {
-      const isText = 'text/plain' in requestBody.content;
+      const isText = !('application/json' in requestBody.content);
+      // What is there already is not read again.
+      if (id === 'putBlob') await rm(join(api.directory, 'whole', known['sha256'] ?? ''), { force: true });
       for (const body of isText ? WRONG_TEXT : [...WRONG_JSON, { ...Object(BODIES[id]), unknown: 1 }]) {
         await expectProblem(await ask(operation, { body }), `${id}, body ${JSON.stringify(body)}`);
       }

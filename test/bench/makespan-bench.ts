@@ -54,6 +54,7 @@ function submit(modules: readonly CompiledModule[]): SubmittedModule[] {
   return compileSubmission({
     graph,
     clusterOf: new Map(modules.map(({ name }) => [name, CLUSTER])),
+    blobsUrlOf: () => null,
     namespaceOf: () => 'slipway',
     secrets: {},
     seal: fingerprint,

@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
@@ -66,6 +66,25 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
     expect(await action()).toBe('build');
   });
 
+  test('takes what lies beside a module, sends it once, and knows it again by its content', {
+    timeout: BUILD_MS,
+  }, async () => {
+    const folder = await besideModule((await guestImages()).cloudImage);
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const built = await farm.slipway('build', join(folder, 'beside.yaml'));
+    expect(built.stderr + built.stdout).toContain('succeeded');
+    expect(built.exitCode).toBe(0);
+    const said = ['for the site', '750', 'a tool', 'void', 'a page', 'another tool'];
+    for (const line of said) expect(built.stdout).toContain(line);
+    const held = await readdir(join(farm.dataDir, 'blobs', 'whole'));
+    expect(held.length).toBe(5);
+    const planned = await farm.slipway('plan', '--json', join(folder, 'beside.yaml'));
+    expect(JSON.parse(planned.stdout).modules).toMatchObject([{ action: 'reuse' }]);
+    await writeFile(join(folder, 'tree', 'bin', 'tool'), 'echo another tool');
+    const changed = await farm.slipway('plan', '--json', join(folder, 'beside.yaml'));
+    expect(JSON.parse(changed.stdout).modules).toMatchObject([{ action: 'build' }]);
+  });
+
   function submission() {
     const files = readModuleFiles([packagePath('test', 'e2e', 'modules', 'sources.yaml')]);
     const variables = { IMAGE: `${registry.host}/disks/tiny:1`, NOTE: note.url.replace('http://', '') };
@@ -91,6 +110,29 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
     return { events, lines };
   }
 });
+
+/** A folder with a module that is made of what lies beside it. */
+async function besideModule(image: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-beside-'));
+  for (const name of ['www/sub', 'tree/bin', 'tree/void']) await mkdir(join(folder, name), { recursive: true });
+  await copyFile(packagePath('test', 'e2e', 'modules', 'beside.yaml'), join(folder, 'beside.yaml'));
+  await copyFile(image, join(folder, 'my disk.qcow2'));
+  await writeFile(join(folder, 'site.conf'), 'for the site\n');
+  await writeFile(join(folder, 'www', 'sub', 'page'), 'a page\n');
+  await writeFile(join(folder, 'tree', 'bin', 'tool'), '#!/bin/sh\necho a tool\n');
+  await chmod(join(folder, 'tree', 'bin', 'tool'), 0o750);
+  const lines = [
+    'cat /root/site.conf',
+    'stat -c %a /opt/tree/bin/tool',
+    '/opt/tree/bin/tool',
+    'ls /opt/tree | grep void',
+    `relay=$(awk '/^nameserver/ { print $2; exit }' /etc/resolv.conf)`,
+    'wget -q -O - "http://$relay:$PORT/sub/page"',
+    'wget -q -O - "http://$relay:$PORT/tree/bin/tool" | sed -n "s/echo a/another/p"',
+  ];
+  await writeFile(join(folder, 'setup.sh'), lines.map((line) => `${line}\n`).join(''));
+  return folder;
+}
 
 function script(version: string): string {
   return [

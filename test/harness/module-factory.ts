@@ -21,6 +21,7 @@ export function compiledModule(given: GivenModule = {}): CompiledModule {
     origin: { file: 'modules.yaml', line, column: 1 },
     files: [],
     httpDirectory: [],
+    httpFolder: null,
     network: {
       vpcs: [{ name: 'default', internet: 'always' }],
       subnets: [{ name: 'default', vpc: 'default', cidr: '10.0.2.0/24', dhcp: true, dns: [], unmanaged: false }],
@@ -84,5 +85,6 @@ export function buildRef(module: string, vm: string | null = null): CompiledVm['
 }
 
 export function shell(script: string): ShellStep {
-  return { type: 'shell', name: null, timeoutMs: null, script, scriptFrom: null, env: {}, executeCommand: null };
+  const base = { type: 'shell', name: null, timeoutMs: null, executeCommand: null } as const;
+  return { ...base, script, scriptFile: null, scriptFrom: null, env: {} };
 }

@@ -13,6 +13,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
 import type { ConsoleHost } from '../../workers/console/worker-consoles.ts';
 import { openSecrets } from '../../workers/runtime/claimed-secrets.ts';
+import { sourceAddresses } from '../../workers/runtime/source-addresses.ts';
 
 /** A phase of a VM to be run without a queue. */
 export interface StagedPhase {
@@ -74,6 +75,7 @@ export function stagePhase(staged: StagedPhase) {
     farmKey,
     secrets: openSecrets(claim, farmKey),
     agent: AGENT,
+    addresses: sourceAddresses({ farmKey, clock: systemClock, blobsUrl: spec.blobsUrl, guarded: AGENT, own: AGENT }),
     consoles: UNWATCHED,
     metrics: createMetrics(),
     logger: createLogger({ name: 'test', level: 'silent' }),

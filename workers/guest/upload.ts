@@ -12,6 +12,8 @@ export interface Upload {
   /** Lower-case hexadecimal. */
   readonly sha256: string;
   readonly content: () => Readable;
+  /** Permission bits to give it; without them those of what is there stay, or are the guest's default. */
+  readonly mode?: number;
 }
 
 /**
@@ -22,7 +24,8 @@ export interface Upload {
  */
 export async function uploadFile(guest: GuestConnection, upload: Upload): Promise<void> {
   const target = quote(upload.destination);
-  const { channel, exited } = await guest.open(`cat >${target} && sync`);
+  const chmod = upload.mode === undefined ? '' : ` && chmod ${upload.mode.toString(8)} ${target}`;
+  const { channel, exited } = await guest.open(`cat >${target}${chmod} && sync`);
   let complaint = '';
   channel.stderr.on('data', (chunk: Buffer) => {
     complaint += chunk.toString().slice(0, 4096 - complaint.length);
@@ -34,7 +37,7 @@ export async function uploadFile(guest: GuestConnection, upload: Upload): Promis
   );
   // A guest that refuses the file ends the command before it has read everything.
   const exitCode = await exited;
-  if (exitCode !== 0) throw refused(upload.destination, complaint.trim());
+  if (exitCode !== 0) throw refusedUpload(upload.destination, complaint.trim());
   const broken = await sent;
   if (broken) throw new FarmError('ConnectionLost', 'The upload broke off.', { cause: broken });
   await verify(guest, upload, target);
@@ -47,7 +50,8 @@ async function verify(guest: GuestConnection, { destination, sizeBytes, sha256 }
   throw new FarmError('ConnectionLost', `The file "${destination}" did not arrive whole (${size} of ${sizeBytes}).`);
 }
 
-function refused(destination: string, said: string): PhaseFailure {
+/** What the guest said of a file or folder that it did not take, as a failure of the module. */
+export function refusedUpload(destination: string, said: string): PhaseFailure {
   const reason = /no space left|quota exceeded/i.test(said) ? 'GuestDiskFull' : 'StepFailed';
-  return new PhaseFailure(reason, `The guest refused the file "${destination}": ${said || 'it did not say why'}`);
+  return new PhaseFailure(reason, `The guest refused "${destination}": ${said || 'it did not say why'}`);
 }

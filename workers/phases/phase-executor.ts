@@ -10,6 +10,7 @@ import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import type { ConsoleHost } from '../console/worker-consoles.ts';
 import type { ClaimedSecrets } from '../runtime/claimed-secrets.ts';
+import type { SourceAddresses } from '../runtime/source-addresses.ts';
 
 /** Everything an executor may use. It ends its waits when `signal` is aborted (cancelled, or another worker took over). */
 export interface PhaseContext {
@@ -24,6 +25,8 @@ export interface PhaseContext {
   readonly secrets: ClaimedSecrets;
   /** What the worker itself fetches users' URLs through. */
   readonly agent: Agent;
+  /** How what the module names is reached. */
+  readonly addresses: SourceAddresses;
   /** Consoles to type on. */
   readonly consoles: ConsoleHost;
   readonly metrics: FarmMetrics;

@@ -1,6 +1,10 @@
+import { blobOf } from '../blobs.ts';
 import type {
+  Checksum,
   CloudInit,
   CompiledVm,
+  Iso,
+  LocalFile,
   Nic,
   NicModel,
   ObjectKeyRef,
@@ -10,6 +14,8 @@ import type {
   VmSource,
 } from './compiled.ts';
 import { DEFAULTS, MANIFEST_NIC_MODEL, NIC_MODELS_BY_SOURCE, REBOOT_COMMAND } from './defaults.ts';
+import type { LocalFinder } from './local-content.ts';
+import type { Location } from './location.ts';
 import type { NicBody, ResourcesBody, VmBody } from './schema.ts';
 
 /** What a VM gets for being in its module. */
@@ -18,11 +24,13 @@ export interface VmSurroundings {
   readonly automaticSubnet: string;
   /** Whether it stands in a manifest of RudderVirt. */
   readonly isManifest: boolean;
+  /** What lies beside its file. */
+  readonly local: LocalFinder;
 }
 
-export function compileVm(vm: VmBody, { automaticSubnet, isManifest }: VmSurroundings): CompiledVm {
+export function compileVm(vm: VmBody, { automaticSubnet, isManifest, local }: VmSurroundings): CompiledVm {
   const communicator = compileCommunicator(vm.communicator);
-  const source = compileSource(vm.source);
+  const source = compileSource(vm.source, local);
   const model = defaultNicModel(source, isManifest);
   const automaticNic = { name: DEFAULTS.nicName, subnet: automaticSubnet };
   return {
@@ -30,11 +38,7 @@ export function compileVm(vm: VmBody, { automaticSubnet, isManifest }: VmSurroun
     source,
     resources: compileResources(vm.resources ?? {}),
     disks: compileDisks(vm),
-    isos: (vm.isos ?? []).map(({ url, checksum, maxAge }) => ({
-      ...url,
-      checksum: checksum ?? null,
-      ...aging(maxAge),
-    })),
+    isos: (vm.isos ?? []).map((iso) => compileIso(iso, local)),
     floppy: (vm.floppy?.files ?? []).map((file) => file.name),
     firmware: vm.efiFirmware
       ? { kind: 'efi', secureBoot: vm.efiFirmware.secureBoot ?? false, tpm: vm.efiFirmware.tpm ?? false }
@@ -45,7 +49,7 @@ export function compileVm(vm: VmBody, { automaticSubnet, isManifest }: VmSurroun
     cloudInit: vm.cloudInit ? compileCloudInit(vm.cloudInit) : null,
     communicator,
     nics: (vm.nics && vm.nics.length > 0 ? vm.nics : [automaticNic]).map((nic) => compileNic(nic, model)),
-    steps: (vm.provisioners ?? []).map((step) => compileStep(step, communicator.shell)),
+    steps: (vm.provisioners ?? []).map((step) => compileStep(step, communicator.shell, local)),
     dependsOn: vm.dependsOn ?? [],
     shutdownCommand: vm.shutdownCommand ?? null,
     shutdownTimeoutMs: vm.shutdownTimeout ?? DEFAULTS.shutdownTimeoutMs,
@@ -77,8 +81,9 @@ export function compileNic(nic: NicBody, model: NicModel | null): Nic {
   };
 }
 
-function compileSource(source: VmBody['source']): VmSource {
+function compileSource(source: VmBody['source'], local: LocalFinder): VmSource {
   const age = aging(source.maxAge);
+  if (source.path !== undefined) return { kind: 'url', ...pinned(local.file(source.path)) };
   if (source.url !== undefined) return { kind: 'url', ...source.url, checksum: source.checksum ?? null, ...age };
   if (source.containerDisk !== undefined) return { kind: 'containerDisk', image: source.containerDisk, ...age };
   if (source.sourcePvc) {
@@ -91,6 +96,16 @@ function compileSource(source: VmBody['source']): VmSource {
 
 function aging(maxAgeMs: number | undefined): { maxAgeMs?: number } {
   return maxAgeMs === undefined ? {} : { maxAgeMs };
+}
+
+function compileIso({ url, checksum, path, maxAge }: NonNullable<VmBody['isos']>[number], local: LocalFinder): Iso {
+  if (path !== undefined) return pinned(local.file(path));
+  return { url: '', credentials: null, ...url, checksum: checksum ?? null, ...aging(maxAge) };
+}
+
+/** For a cluster a local file is a URL like others, whose checksum is known. */
+function pinned({ url }: LocalFile): Location & { checksum: Checksum } {
+  return { url, credentials: null, checksum: { algorithm: 'sha256', hex: blobOf(url) ?? '' } };
 }
 
 function compileDisks(vm: VmBody): VmDisk[] {
@@ -136,7 +151,7 @@ function compileObject(source: ObjectBody): ObjectKeyRef | null {
   return reference ? { kind, name: reference.name, key: reference.key, optional: reference.optional ?? false } : null;
 }
 
-function compileStep(step: StepBody, shell: 'bash' | 'powershell'): Step {
+function compileStep(step: StepBody, shell: 'bash' | 'powershell', local: LocalFinder): Step {
   const base = { name: step.name ?? null, timeoutMs: step.stepTimeout ?? null };
   switch (step.type) {
     case 'shell':
@@ -144,6 +159,7 @@ function compileStep(step: StepBody, shell: 'bash' | 'powershell'): Step {
         ...base,
         type: 'shell',
         script: step.shell?.inline ?? '',
+        scriptFile: step.shell?.script === undefined ? null : local.file(step.shell.script),
         scriptFrom: step.shell?.scriptFrom ? compileObject(step.shell.scriptFrom) : null,
         env: step.shell?.env ?? {},
         executeCommand: step.shell?.executeCommand ?? null,
@@ -155,6 +171,7 @@ function compileStep(step: StepBody, shell: 'bash' | 'powershell'): Step {
         destination: step.file?.destination ?? '',
         fileRef: step.file?.fileRef ?? null,
         source: step.file?.source ? compileObject(step.file.source) : null,
+        local: step.file?.path === undefined ? null : local.content(step.file.path),
       };
     case 'reboot':
       return { ...base, type: 'reboot', command: step.reboot?.command ?? REBOOT_COMMAND[shell] };

@@ -11,6 +11,7 @@ import type {
   UnsupportedField,
 } from './compiled.ts';
 import { AUTOMATIC_NETWORK, DEFAULTS } from './defaults.ts';
+import { fileNameOf, type LocalFinder } from './local-content.ts';
 import type { ModuleBody, NicBody } from './schema.ts';
 
 /** What is known of a module beside its body. */
@@ -25,21 +26,24 @@ export interface ModuleIdentity {
 export interface CompileOptions {
   /** Whether the document is a manifest of RudderVirt. */
   readonly isManifest: boolean;
+  /** What lies beside the file of the document. */
+  readonly local: LocalFinder;
 }
 
 /** Makes the compiled module of a body without errors: fills in every default of the model. */
 export function compileModule(
   body: ModuleBody,
   identity: ModuleIdentity,
-  { isManifest }: CompileOptions,
+  { isManifest, local }: CompileOptions,
 ): CompiledModule {
   const network = compileNetwork(body);
-  const vms = body.vms.map((vm) => compileVm(vm, { automaticSubnet: automaticSubnet(network), isManifest }));
+  const vms = body.vms.map((vm) => compileVm(vm, { automaticSubnet: automaticSubnet(network), isManifest, local }));
   return {
     ...identity,
     vms,
-    files: (body.files ?? []).map(compileFile),
+    files: (body.files ?? []).map((file) => compileFile(file, local)),
     httpDirectory: (body.httpDirectory?.files ?? []).map((file) => file.name),
+    httpFolder: body.httpDirectory?.path === undefined ? null : local.folder(body.httpDirectory.path),
     network,
     buildOverrides: compileOverrides(body, { vms: new Map(vms.map((vm) => [vm.name, vm])), isManifest }),
     timeoutMs: body.timeout ?? DEFAULTS.timeoutMs,
@@ -51,10 +55,12 @@ export function compileModule(
   };
 }
 
-function compileFile(file: NonNullable<ModuleBody['files']>[number]): ModuleFile {
+function compileFile(file: NonNullable<ModuleBody['files']>[number], local: LocalFinder): ModuleFile {
+  const { name = fileNameOf(file.path ?? '') } = file;
+  if (file.path !== undefined) return { name, kind: 'local', content: local.content(file.path) };
   return file.url === undefined
-    ? { name: file.name, kind: 'inline', content: file.inline ?? '' }
-    : { name: file.name, kind: 'url', ...file.url, checksum: file.checksum ?? null };
+    ? { name, kind: 'inline', content: file.inline ?? '' }
+    : { name, kind: 'url', ...file.url, checksum: file.checksum ?? null };
 }
 
 /** The declared network, completed by the automatic VPC and subnet where something needs them. */

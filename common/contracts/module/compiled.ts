@@ -1,3 +1,4 @@
+import type { BlobUrl } from '../blobs.ts';
 import type { Location } from './location.ts';
 
 /**
@@ -15,6 +16,8 @@ export interface CompiledModule {
   readonly files: readonly ModuleFile[];
   /** Names of `files` that the relay serves over HTTP while building. */
   readonly httpDirectory: readonly string[];
+  /** What the relay serves besides, under the paths in it. */
+  readonly httpFolder: LocalFolder | null;
   /** Always complete: the automatic VPC and subnet stand here too. Values without the build overrides. */
   readonly network: ModuleNetwork;
   readonly buildOverrides: BuildOverrides;
@@ -180,8 +183,9 @@ interface StepBase {
 
 export interface ShellStep extends StepBase {
   readonly type: 'shell';
-  /** Empty when `scriptFrom` is given. */
+  /** Empty when `scriptFile` or `scriptFrom` is given. */
   readonly script: string;
+  readonly scriptFile: LocalFile | null;
   readonly scriptFrom: ObjectKeyRef | null;
   readonly env: Readonly<Record<string, string>>;
   /** Wraps the command; carries `{{ .Command }}`. */
@@ -192,9 +196,10 @@ export interface FileStep extends StepBase {
   readonly type: 'file';
   /** Absolute path in the guest. */
   readonly destination: string;
-  /** A name of `files`, or null when `source` is given. */
+  /** A name of `files`, or null when `source` or `local` is given. */
   readonly fileRef: string | null;
   readonly source: ObjectKeyRef | null;
+  readonly local: LocalContent | null;
 }
 
 export interface RebootStep extends StepBase {
@@ -218,7 +223,33 @@ export type Step = ShellStep | FileStep | RebootStep | WindowsUpdateStep | Handb
 
 export type ModuleFile =
   | { readonly name: string; readonly kind: 'inline'; readonly content: string }
-  | ({ readonly name: string; readonly kind: 'url'; readonly checksum: Checksum | null } & Location);
+  | ({ readonly name: string; readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
+  | { readonly name: string; readonly kind: 'local'; readonly content: LocalContent };
+
+/** A file that lies beside the module, by its content in the farm's store. */
+export interface LocalFile {
+  readonly kind: 'file';
+  readonly url: BlobUrl;
+  readonly sizeBytes: number;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+/** A folder beside the module with everything in it. */
+export interface LocalFolder {
+  readonly kind: 'folder';
+  /** In the order of their paths. */
+  readonly entries: readonly LocalFolderEntry[];
+}
+
+export interface LocalFolderEntry {
+  /** Below the folder, with `/` between names. */
+  readonly path: string;
+  /** Null: a folder. */
+  readonly file: LocalFile | null;
+}
+
+export type LocalContent = LocalFile | LocalFolder;
 
 export interface ModuleNetwork {
   readonly vpcs: readonly Vpc[];

@@ -1,9 +1,11 @@
 import { isMap } from 'yaml';
 import type { z } from 'zod';
 import { errorMessage } from '../../errors/farm-error.ts';
+import type { LocalLookup } from '../local-files.ts';
 import { compileModule } from './compile.ts';
 import type { CompiledModule, SecretUse } from './compiled.ts';
 import { Cursor, formatPath } from './cursor.ts';
+import { LocalFinder } from './local-content.ts';
 import { unsupportedFields } from './not-yet-supported.ts';
 import { quoted } from './parsed.ts';
 import { hasErrors, type Problem, type ProblemCode } from './problem.ts';
@@ -61,8 +63,13 @@ export class ModuleDraft {
 
   readonly isFolded = (at: Cursor): boolean => this.#source.isFolded(at.path);
 
+  /** The file that it stands in. */
+  get file(): string {
+    return this.#source.file;
+  }
+
   /** The module, unless something is wrong with it. */
-  compile(): CompiledModule | null {
+  compile(lookup: LocalLookup): CompiledModule | null {
     const body = hasErrors(this.problems) ? null : bodySchema.safeParse(this.#bodyAlone());
     if (!body?.success) return null;
     const identity = {
@@ -74,6 +81,7 @@ export class ModuleDraft {
     };
     return compileModule(body.data satisfies ModuleBody, identity, {
       isManifest: this.#form === 'virtualMachineBuild',
+      local: new LocalFinder(this.file, lookup),
     });
   }
 

@@ -21,7 +21,10 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^\s|\s$/, 'has blanks around it: remove them'],
   [/^https?:\/\/\S*\s/i, 'has a blank in it: write %20'],
   [/^(docker|oci):\/\//i, 'is a container image: name it under containerDisk, without the scheme'],
-  [/^(file:\/\/|\.{0,2}\/|[A-Za-z]:\\)/, 'is a path, not an http or https URL'],
+  [
+    /^(file:\/\/|\.{0,2}\/|[A-Za-z]:\\)/,
+    'is a path, not an http or https URL: name what lies beside this file under "path"',
+  ],
   [/^(s3|gs|gcs)(::|:\/\/)/i, 'is not an http or https URL: write the https address of the object'],
   [/^https?:\/\/[^/?#]*:\d+(?![^/?#])/i, 'has a port that is none: use 1 to 65535'],
 ];

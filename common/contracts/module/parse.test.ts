@@ -56,6 +56,7 @@ describe('a compiled module', () => {
       ],
       files: [],
       httpDirectory: [],
+      httpFolder: null,
       network: {
         vpcs: [{ name: 'default', internet: 'always' }],
         subnets: [{ name: 'default', vpc: 'default', cidr: '10.0.2.0/24', dhcp: true, dns: [], unmanaged: false }],

@@ -1,3 +1,4 @@
+import { beside, type LocalLookup } from '../local-files.ts';
 import type { CompiledModule } from './compiled.ts';
 import type { Cursor } from './cursor.ts';
 import { DEFAULTS } from './defaults.ts';
@@ -8,6 +9,7 @@ import { parseBytes } from './quantity.ts';
 import { namesOf, type Rule, reportUnknown } from './rule.ts';
 import { cloudInitRule } from './rules-cloud-init.ts';
 import { fileRules } from './rules-files.ts';
+import { localFileRule, localUses } from './rules-local.ts';
 import { networkRules } from './rules-network.ts';
 import { bootCommandRule, dependsOnRule, vmRules } from './rules-vm.ts';
 import { didYouMean } from './suggest.ts';
@@ -18,6 +20,8 @@ export interface ParseOptions {
   readonly variables?: Readonly<Record<string, string>>;
   /** Whether what a boot command would only type literally is an error. Default: false. */
   readonly strict?: boolean;
+  /** What lies beside the files. Default: nothing does. */
+  readonly local?: LocalLookup;
 }
 
 /** Modules without errors, in the order of the files, and every problem of all files at once, sorted by place. */
@@ -31,10 +35,8 @@ export interface ParseResult {
  * wrote. Cycles between modules and references to modules that are not among the files are the graph's business.
  */
 export function parseModules(files: readonly SourceFile[], options: ParseOptions = {}): ParseResult {
-  const { variables = {}, strict = false } = options;
-  const sources = files.map(readDocuments);
-  const syntax = sources.flatMap((source) => source.problems);
-  const drafts = sources.flatMap((source) => source.documents).map((document) => new ModuleDraft(document, variables));
+  const { variables = {}, strict = false, local = () => undefined } = options;
+  const { syntax, drafts } = readDrafts(files, variables);
   const rules: readonly Rule[] = [
     deprecatedRule,
     vmRules,
@@ -45,14 +47,16 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
     cloudInitRule,
     foldedRule,
   ];
-  for (const draft of drafts) for (const rule of rules) rule(draft.body, draft.report, draft.isFolded);
+  for (const draft of drafts) {
+    for (const rule of [...rules, localFileRule(draft.file, local)]) rule(draft.body, draft.report, draft.isFolded);
+  }
   reportRepeatedModules(drafts);
   const byName = new Map(drafts.map((draft) => [draft.name.text, draft]));
   for (const draft of drafts) checkParents(draft, byName);
   const problems = [...syntax, ...drafts.flatMap((draft) => draft.problems)];
   if (!hasErrors(syntax)) problems.push(...unknownVariables(variables, drafts));
   return {
-    modules: drafts.flatMap((draft) => draft.compile() ?? []),
+    modules: drafts.flatMap((draft) => draft.compile(local) ?? []),
     problems: sortProblems(
       problems.map((problem) => ({ ...problem, message: withoutPasswords(problem.message) })),
       files.map((file) => file.path),
@@ -62,8 +66,35 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
 
 /** Names of the variables that modules of these files declare. */
 export function declaredVariables(files: readonly SourceFile[]): ReadonlySet<string> {
-  const documents = files.flatMap((file) => readDocuments(file).documents);
-  return new Set(documents.flatMap((document) => new ModuleDraft(document, {}).declaredVariables));
+  return new Set(readDrafts(files, {}).drafts.flatMap((draft) => draft.declaredVariables));
+}
+
+/** Where the paths lie that modules in the files name, in the name space of the paths of the files; each once. */
+export function localPaths(
+  files: readonly SourceFile[],
+  variables: Readonly<Record<string, string>>,
+): LocalReference[] {
+  const references = readDrafts(files, variables).drafts.flatMap(({ file, body }) =>
+    localUses(body).flatMap(({ at: { text } }) => {
+      return text === null ? [] : [{ path: beside(file, text), moduleFile: file, written: text }];
+    }),
+  );
+  return [...new Map(references.map((reference) => [reference.path, reference])).values()];
+}
+
+/** A path that a module names. */
+export interface LocalReference {
+  readonly path: string;
+  readonly moduleFile: string;
+  readonly written: string;
+}
+
+function readDrafts(files: readonly SourceFile[], variables: Readonly<Record<string, string>>) {
+  const sources = files.map(readDocuments);
+  return {
+    syntax: sources.flatMap((source) => source.problems),
+    drafts: sources.flatMap((source) => source.documents).map((document) => new ModuleDraft(document, variables)),
+  };
 }
 
 const deprecatedRule: Rule = (body, report) => {

@@ -11,6 +11,7 @@ export type ProblemCode =
   | 'Conflict'
   | 'DuplicateName'
   | 'UnknownReference'
+  | 'LocalFile'
   | 'DependencyCycle'
   | 'UnknownVariable'
   | 'MissingVariable'

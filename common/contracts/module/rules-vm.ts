@@ -5,7 +5,7 @@ import { parseDuration } from './duration.ts';
 import { valueOrNull } from './parsed.ts';
 import { namesOf, type Report, type Rule, reportRepeated, reportUnknown, reportUnlessOne } from './rule.ts';
 
-export const SOURCE_KINDS = ['url', 'blank', 'buildRef', 'containerDisk', 'sourcePvc'] as const;
+export const SOURCE_KINDS = ['url', 'blank', 'buildRef', 'containerDisk', 'sourcePvc', 'path'] as const;
 
 /** Rules inside a VM that look at nothing beside it. */
 export const vmRules: Rule = (body, report) => {
@@ -19,6 +19,7 @@ export const vmRules: Rule = (body, report) => {
     checkBootDisk(vm, report);
     checkCloudInit(vm.at('cloudInit'), report);
     checkTimeouts(body, vm, report);
+    for (const iso of vm.list('isos')) checkIso(iso, report);
     reportUnlessFiles(vm.at('floppy'), report);
     for (const step of vm.list('provisioners')) checkStep(step, report);
   }
@@ -35,8 +36,23 @@ function checkSource(source: Cursor, report: Report): void {
   if (source.at('buildRef').isPresent && source.at('maxAge').isPresent) {
     report(source.at('maxAge'), 'Conflict', 'how old a module may be stands in that module: write maxAge there');
   }
+  reportAgeOfLocal(source, report);
   if (blank.isPresent && source.at('maxAge').isPresent) {
     report(source.at('maxAge'), 'Conflict', 'an empty disk has no age: write maxAge beside vms, or at an ISO');
+  }
+}
+
+/** What lies beside the module is known by its content. */
+function reportAgeOfLocal(holder: Cursor, report: Report): void {
+  if (!holder.at('path').isPresent || !holder.at('maxAge').isPresent) return;
+  report(holder.at('maxAge'), 'Conflict', 'a local file is sent with every build: write maxAge beside vms');
+}
+
+function checkIso(iso: Cursor, report: Report): void {
+  reportAgeOfLocal(iso, report);
+  reportUnlessOne(iso, ['url', 'path'], report);
+  if (iso.at('checksum').isPresent && !iso.at('url').isPresent) {
+    report(iso.at('checksum'), 'Conflict', 'a checksum belongs to an ISO with url');
   }
 }
 
@@ -92,9 +108,9 @@ function checkStep(step: Cursor, report: Report): void {
       }
     }
   }
-  reportUnlessOne(step.at('shell'), ['inline', 'scriptFrom'], report);
+  reportUnlessOne(step.at('shell'), ['inline', 'script', 'scriptFrom'], report);
   reportUnlessOne(step.at('shell', 'scriptFrom'), ['configMapRef', 'secretRef'], report);
-  reportUnlessOne(step.at('file'), ['fileRef', 'source'], report);
+  reportUnlessOne(step.at('file'), ['fileRef', 'path', 'source'], report);
   reportUnlessOne(step.at('file', 'source'), ['configMapRef', 'secretRef'], report);
   checkExecuteCommand(step.at('shell', 'executeCommand'), report);
 }

@@ -51,8 +51,19 @@ function fileNames(description: string) {
   });
 }
 
-export const httpDirectorySchema = fileNames(
-  'Files that guests can fetch at http://{{ .HTTPIP }}:{{ .HTTPPort }}/NAME.',
+const LOCAL_PATH = 'relative to this file; it is sent along with the build';
+
+/** A path beside the module file. */
+export function localPath(description: string) {
+  return pattern(`${description}, ${LOCAL_PATH}.`, /^[^\0]+$/, 'a path');
+}
+
+export const httpDirectorySchema = map(
+  'What guests can fetch from http://{{ .HTTPIP }}:{{ .HTTPPort }}/: files as NAME, those of a folder below it.',
+  {
+    files: list('Files of the registry.', map('A file of the registry.', { name: text('Its name.') })).optional(),
+    path: localPath('A folder whose content is served from / on').optional(),
+  },
 );
 
 export const resourcesSchema = map(
@@ -81,8 +92,9 @@ export const nicSchema = map(
 );
 
 const sourceSchema = map(
-  'Where the boot disk comes from; exactly one of url, blank, buildRef, containerDisk, sourcePvc.',
+  'Where the boot disk comes from; exactly one of url, blank, buildRef, containerDisk, sourcePvc, path.',
   {
+    path: localPath('A disk image').optional(),
     url: url('A disk image, such as the qcow2 of a cloud image.').optional(),
     checksum: checksum('What the image at `url` must hash to.').optional(),
     blank: flag('true: an empty disk, to be installed from an ISO.', false).optional(),
@@ -151,13 +163,19 @@ const provisionerSchema = map(
     stepTimeout: duration('Bound on this step; without one only the module is bounded.').optional(),
     shell: map('Runs a script.', {
       inline: scriptLeaf.optional(),
+      script: localPath('A file with the script').optional(),
       scriptFrom: objectSource('A script that lies on the cluster.').optional(),
       env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
       executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
     }).optional(),
-    file: map('Puts one file into the guest.', {
-      destination: pattern('Absolute path in the guest.', /^(\/|[A-Za-z]:[\\/])/, 'an absolute path'),
+    file: map('Puts a file, or a folder with everything in it, into the guest.', {
+      destination: pattern(
+        'Absolute path in the guest; of a folder that which gets its content.',
+        /^(\/|[A-Za-z]:[\\/])/,
+        'an absolute path',
+      ),
       fileRef: text('A file of the registry.').optional(),
+      path: localPath('A file or folder').optional(),
       source: objectSource('A file that lies on the cluster.').optional(),
     }).optional(),
     reboot: map('Restarts the guest and waits until it answers again.', {
@@ -205,10 +223,11 @@ export const vmSchema = map(
     ).optional(),
     isos: list(
       'Installation media.',
-      map('A CD.', {
-        url: url('Where it lies.'),
-        checksum: checksum('What it must hash to.').optional(),
+      map('A CD; exactly one of url and path.', {
+        url: url('Where it lies.').optional(),
+        checksum: checksum('What the ISO at `url` must hash to.').optional(),
         maxAge: age('As `maxAge` of a source.').optional(),
+        path: localPath('An ISO').optional(),
       }),
     ).optional(),
     floppy: fileNames('Files on a labelled CD, for installers that look for an answer file.').optional(),

@@ -14,7 +14,7 @@ import {
   wholeNumber,
 } from './leaves.ts';
 import { type Parsed, quoted } from './parsed.ts';
-import { httpDirectorySchema, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
+import { httpDirectorySchema, localPath, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
 import { NAME_PATTERN } from './secret-text.ts';
 import { anything, dictionary, list, map } from './shapes.ts';
 
@@ -126,10 +126,15 @@ const bodyShape = {
   files: list(
     'Files for floppies, the HTTP directory and file steps.',
     map('A file: its text, or where it lies.', {
-      name: pattern('File name with extension.', /^(?!\.{1,2}$)[^/\\\0]{1,255}$/, 'a file name: leave out directories'),
+      name: pattern(
+        'File name with extension; by default the last part of `path`.',
+        /^(?!\.{1,2}$)[^/\\\0]{1,255}$/,
+        'a file name: leave out directories',
+      ).optional(),
       inline: text('Its text.').optional(),
       url: url('Where it lies.').optional(),
       checksum: checksum('What the file at `url` must hash to.').optional(),
+      path: localPath('A file or folder').optional(),
     }),
   ).optional(),
   network: networkSchema.optional(),

@@ -9,7 +9,7 @@ import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { withLogin } from './cloud-init.ts';
 import { fillUserData } from './fill-user-data.ts';
-import { readyFile, withModuleFiles } from './module-files.ts';
+import { moduleFiles, readyFile, withFiles } from './module-files.ts';
 
 /** A Secret holds 1 MiB with its encoding and metadata. */
 const MAX_ANSWER_BYTES = 900 * 1024;
@@ -75,7 +75,7 @@ async function answerData(context: PhaseContext, scope: BuildScope, { publicKey 
     HTTPPort: String(RELAY_PORTS.http),
     SSHPublicKey: publicKey,
   };
-  return withModuleFiles(context, vm.floppy, async (contents) => {
+  return withFiles(context, moduleFiles(context.claim.spec.module, vm.floppy), async (contents) => {
     const data: Data = {};
     let totalBytes = 0;
     for (const content of contents) {

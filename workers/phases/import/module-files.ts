@@ -5,11 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { blobOf } from '../../../common/contracts/blobs.ts';
 import { fillTemplate, templateNames } from '../../../common/contracts/boot-command/template.ts';
-import type { Checksum, ModuleFile } from '../../../common/contracts/module/compiled.ts';
+import type {
+  Checksum,
+  CompiledModule,
+  LocalContent,
+  LocalFolder,
+  ModuleFile,
+} from '../../../common/contracts/module/compiled.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { fetchSource } from '../../../common/fetch/fetch-source.ts';
 import type { ClaimedSecrets } from '../../runtime/claimed-secrets.ts';
+import { openLocalFile } from '../local-files.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /** A file of the module, ready to be handed on. */
@@ -19,28 +27,52 @@ export interface ReadyFile {
   /** Of the content as handed on: templates filled. Lower-case hexadecimal. */
   readonly sha256: string;
   readonly content: () => Readable;
+  /** Permission bits, where the file has its own. */
+  readonly mode?: number;
 }
 
 /** Larger texts are no templates. */
 const MAX_TEMPLATE_BYTES = 1024 * 1024;
 
+/** The files of a module with these names. */
+export function moduleFiles({ files }: CompiledModule, names: readonly string[]): ModuleFile[] {
+  return names.map((name) => {
+    const file = files.find((candidate) => candidate.name === name);
+    if (!file) throw new FarmError('BrokenInvariant', `The module has no file "${name}"`);
+    return file;
+  });
+}
+
+/** What guests can fetch, under its path; a folder as the files in it. What has a name of its own goes first. */
+export function servedFiles(module: CompiledModule): ModuleFile[] {
+  const named = moduleFiles(module, module.httpDirectory).flatMap((file) =>
+    file.kind === 'local' && file.content.kind === 'folder' ? filesBelow(`${file.name}/`, file.content) : [file],
+  );
+  const names = new Set(named.map(({ name }) => name));
+  const others = module.httpFolder ? filesBelow('', module.httpFolder) : [];
+  return [...named, ...others.filter(({ name }) => !names.has(name))];
+}
+
+function filesBelow(start: string, { entries }: LocalFolder): ModuleFile[] {
+  return entries.flatMap(({ path, file }) =>
+    file ? [{ name: `${start}${path}`, kind: 'local', content: file } as const] : [],
+  );
+}
+
 /**
- * Gets the files of a module by name, fetching those that are URLs into a temporary directory, and hands them to `use`;
+ * Gets files of a module, fetching those that lie elsewhere into a temporary directory, and hands them to `use`;
  * the directory is removed afterwards. `{{ .Name }}`-style templates in texts are filled with `values`; other braces stay.
  * @throws PhaseFailure `SourceUnreachable`, `ChecksumMismatch` or `SourceChanged`
  */
-export async function withModuleFiles<T>(
+export async function withFiles<T>(
   context: PhaseContext,
-  names: readonly string[],
+  files: readonly ModuleFile[],
   use: (files: readonly ModuleContent[]) => Promise<T>,
 ): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'slipway-files-'));
   try {
-    const { files } = context.claim.spec.module;
-    const wanted = names.map((name) => files.find((file) => file.name === name));
     const contents: ModuleContent[] = [];
-    for (const [index, file] of wanted.entries()) {
-      if (!file) throw new FarmError('BrokenInvariant', `The module has no file "${names[index]}"`);
+    for (const [index, file] of files.entries()) {
       contents.push(await contentOf(context, file, join(directory, String(index))));
     }
     return await use(contents);
@@ -51,32 +83,64 @@ export async function withModuleFiles<T>(
 
 /** A file before its templates are filled, and then the secrets that its text refers to. */
 export type ModuleContent =
-  | { readonly kind: 'text'; readonly name: string; readonly text: string; readonly secrets?: ClaimedSecrets }
-  | { readonly kind: 'binary'; readonly name: string; readonly path: string; readonly sha256: string };
+  | {
+      readonly kind: 'text';
+      readonly name: string;
+      readonly text: string;
+      readonly secrets?: ClaimedSecrets;
+      readonly mode?: number;
+    }
+  | {
+      readonly kind: 'binary';
+      readonly name: string;
+      readonly path: string;
+      readonly sha256: string;
+      readonly mode?: number;
+    };
 
 /** Fills the templates of a text; anything else is handed on as it is. */
 export async function readyFile(content: ModuleContent, values: Readonly<Record<string, string>>): Promise<ReadyFile> {
-  const { name } = content;
+  const { name, mode } = content;
+  const own = mode === undefined ? { name } : { name, mode };
   if (content.kind === 'binary') {
     const { path, sha256 } = content;
-    return { name, sizeBytes: (await stat(path)).size, sha256, content: () => createReadStream(path) };
+    return { ...own, sizeBytes: (await stat(path)).size, sha256, content: () => createReadStream(path) };
   }
   const text = fillTemplate(content.text, values, 'keep');
   const bytes = Buffer.from(content.secrets ? content.secrets.fill(text) : text);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { name, sizeBytes: bytes.length, sha256, content: () => Readable.from([bytes]) };
+  return { ...own, sizeBytes: bytes.length, sha256, content: () => Readable.from([bytes]) };
 }
 
 async function contentOf(context: PhaseContext, file: ModuleFile, path: string): Promise<ModuleContent> {
   const { name } = file;
   if (file.kind === 'inline') return { kind: 'text', name, text: file.content, secrets: context.secrets };
+  if (file.kind === 'local') return localContent(context, { name, content: file.content, path });
   const sha256 = await fetchInto(context, file, path);
   const planned = context.claim.spec.fileHashes[name];
   if (planned !== undefined && planned !== sha256) {
     throw new PhaseFailure('SourceChanged', `The file "${name}" changed since it was planned`);
   }
+  return fetchedContent({ name }, path, sha256);
+}
+
+async function localContent(
+  context: PhaseContext,
+  { name, content, path }: { readonly name: string; readonly content: LocalContent; readonly path: string },
+): Promise<ModuleContent> {
+  if (content.kind === 'folder')
+    throw new FarmError('BrokenInvariant', `"${name}" is a folder where files are wanted.`);
+  await pipeline(openLocalFile(context, content), createWriteStream(path, { mode: 0o600 }));
+  return fetchedContent({ name, mode: content.mode }, path, blobOf(content.url) ?? '');
+}
+
+async function fetchedContent(
+  own: { readonly name: string; readonly mode?: number },
+  path: string,
+  sha256: string,
+): Promise<ModuleContent> {
   const text = await templateText(path);
-  return text === undefined ? { kind: 'binary', name, path, sha256 } : { kind: 'text', name, text };
+  return text === undefined ? { kind: 'binary', ...own, path, sha256 } : { kind: 'text', ...own, text };
 }
 
 /** Undefined for anything but a small UTF-8 text that carries templates. */

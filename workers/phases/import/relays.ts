@@ -8,13 +8,13 @@ import { type ModuleScope, relayObject } from '../../cluster/network-objects.ts'
 import { putFile, waitForRelay } from '../../relay/relay-client.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import type { PhaseContext } from '../phase-executor.ts';
-import { readyFile, withModuleFiles } from './module-files.ts';
+import { readyFile, servedFiles, withFiles } from './module-files.ts';
 
 const START_MS = 180_000;
 const ANSWER_MS = 60_000;
 const MIB = 1024 ** 2;
-/** Room on a relay; files by URL may be installers' images. */
-const ROOM_BYTES = { inline: 64 * MIB, url: 2048 * MIB } as const;
+/** Room on a relay; files that lie elsewhere may be installers' images. */
+const ROOM_BYTES = { inline: 64 * MIB, fetched: 2048 * MIB } as const;
 
 /**
  * Makes the relays of the module, or adopts them, and puts the files of `httpDirectory` on each, templates filled.
@@ -24,9 +24,10 @@ export async function ensureRelays(context: PhaseContext, scope: ModuleScope): P
   const vpcs = scope.spec.network.vpcs.filter(({ name }) => relayOf(scope.spec, name));
   await Promise.all(vpcs.map(({ name }) => ensureRelay(context, scope, name)));
   const { module } = scope.spec;
-  if (module.httpDirectory.length === 0) return;
+  const served = servedFiles(module);
+  if (served.length === 0) return;
   const publicKey = await sharedPublicKey(context, scope);
-  await withModuleFiles(context, module.httpDirectory, async (contents) => {
+  await withFiles(context, served, async (contents) => {
     for (const { name: vpc } of vpcs) {
       const values = fileValues(scope, { vpc, publicKey });
       for (const content of contents) {
@@ -53,9 +54,8 @@ function fileValues(
 
 async function ensureRelay(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<void> {
   const { cluster, clusterConfig, signal } = context;
-  const { files, httpDirectory } = scope.spec.module;
-  const hasUrls = files.some(({ name, kind }) => kind === 'url' && httpDirectory.includes(name));
-  const maxFileBytes = hasUrls ? ROOM_BYTES.url : ROOM_BYTES.inline;
+  const mayBeLarge = servedFiles(scope.spec.module).some(({ kind }) => kind !== 'inline');
+  const maxFileBytes = mayBeLarge ? ROOM_BYTES.fetched : ROOM_BYTES.inline;
   const pod = relayObject(scope, vpc, { image: clusterConfig.relayImage, maxFileBytes });
   if (!pod) return;
   const name = scope.names.relay(vpc);

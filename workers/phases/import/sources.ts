@@ -1,3 +1,4 @@
+import { blobOf } from '../../../common/contracts/blobs.ts';
 import type { SourceKey } from '../../../common/contracts/layers.ts';
 import type { Checksum } from '../../../common/contracts/module/compiled.ts';
 import type { Credentials, Location } from '../../../common/contracts/module/location.ts';
@@ -74,7 +75,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
   const advice = look && judgeLook(look, { what, use: request.use });
   if (advice !== undefined) log.say(advice);
-  if (identity === null) return { ...importerSource(request), minimumBytes: sizeBytes, what };
+  if (identity === null) return { ...importerSource(context, request), minimumBytes: sizeBytes, what };
   await assertUnchanged(context, request);
   const { importDuration, importBytes } = context.metrics;
   await timed(context, importDuration, () => importOnce(context, { ...request, what, identity, name, sizeBytes }, log));
@@ -84,22 +85,29 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
 }
 
 /** Undefined when only the importer will see it, as in a container image. */
-async function lookAt({ agent, signal, secrets }: PhaseContext, origin: ImportOrigin): Promise<SourceLook | undefined> {
+async function lookAt(context: PhaseContext, origin: ImportOrigin): Promise<SourceLook | undefined> {
   if (origin.kind !== 'url') return undefined;
+  const { addresses, signal, secrets } = context;
+  const { url, agent } = addresses.forWorker(origin.url);
   const credentials = secrets.credentials(origin.credentials);
-  return await lookAtSource(origin.url, { agent, signal, ...(credentials ? { credentials } : {}) });
+  return await lookAtSource(url, { agent, signal, ...(credentials ? { credentials } : {}) });
 }
 
 /** What fails names where it comes from, and what the server says of it. */
 function nameOf({ what, origin }: SourceRequest, look: SourceLook | undefined): string {
   if (origin.kind === 'image') return `${what} from the container image ${origin.image}`;
+  if (blobOf(origin.url) !== undefined) return `${what} from a local file`;
   return `${what} from ${shownUrl(origin.url)}${look ? ` (${look.answer})` : ''}`;
 }
 
 /** A container image is fetched by the digest that was planned, so it cannot be another one. */
-function importerSource({ origin, identity }: SourceRequest): Pick<Filling, 'source' | 'credentials'> {
+function importerSource(
+  { addresses }: PhaseContext,
+  { origin, identity }: SourceRequest,
+): Pick<Filling, 'source' | 'credentials'> {
   if (origin.kind === 'url') {
-    const { url, credentials, checksum } = origin;
+    const { credentials, checksum } = origin;
+    const url = addresses.forCluster(origin.url);
     // Older generated types know no checksum; CDI has it since 1.65.
     const http = { url, ...(checksum ? { checksum: `${checksum.algorithm}:${checksum.hex}` } : {}) };
     return { source: { http: http as { url: string } }, credentials };
@@ -148,7 +156,7 @@ async function importOnce(context: PhaseContext, source: NamedSource, log: Progr
   for (let round = 1; ; round += 1) {
     log.say(`importing ${what}`);
     const verdict = await runStage(cluster, { reason: 'ImportFailed', subjects }, async () => {
-      await createVolume(context, sourceVolume(context, source), importerSource(source).credentials);
+      await createVolume(context, sourceVolume(context, source), importerSource(context, source).credentials);
       return waitForImport(context, source, log);
     });
     if (verdict.kind === 'succeeded') return;
@@ -209,7 +217,7 @@ function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
       annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
     },
     spec: {
-      source: importerSource(source).source,
+      source: importerSource(context, source).source,
       storage: {
         resources: { requests: { storage: String(sizeBytes) } },
         ...storageClassOf(null, context.clusterConfig.storageClass),

@@ -49,7 +49,15 @@ test('boots a cloud image and runs its steps, each once, over two workers', { ti
       ...shell('echo "$WHO saw $(cat /proc/sys/kernel/random/boot_id)" | tee -a /root/seen; echo the correct horse'),
       ...{ name: 'first', env: { WHO: 'step one' }, executeCommand: "sh -c '{{ .Command }}'" },
     },
-    { type: 'file', name: null, timeoutMs: null, destination: '/root/copy', fileRef: 'file.txt', source: null },
+    {
+      type: 'file',
+      name: null,
+      timeoutMs: null,
+      destination: '/root/copy',
+      fileRef: 'file.txt',
+      source: null,
+      local: null,
+    },
     { type: 'reboot', name: null, timeoutMs: 90_000, command: 'reboot' },
     { ...shell(''), scriptFrom: { kind: 'ConfigMap', name: 'scripts', key: 'last', optional: false } },
   ];

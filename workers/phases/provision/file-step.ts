@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { FileStep } from '../../../common/contracts/module/compiled.ts';
-import { FarmError } from '../../../common/errors/farm-error.ts';
+import type { FileStep, LocalFolder } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
+import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { guestStatus, markStep, prepareStep } from '../../guest/supervisor.ts';
 import { uploadFile } from '../../guest/upload.ts';
-import { type ReadyFile, readyFile, withModuleFiles } from '../import/module-files.ts';
+import { type TreeEntry, uploadTree } from '../../guest/upload-tree.ts';
+import { moduleFiles, type ReadyFile, readyFile, withFiles } from '../import/module-files.ts';
+import { openLocalFile } from '../local-files.ts';
 import { fence, type StepContext, type StepOutcome } from './step-context.ts';
 
 /**
@@ -15,18 +17,38 @@ import { fence, type StepContext, type StepOutcome } from './step-context.ts';
 export async function runFileStep(context: StepContext<FileStep>): Promise<StepOutcome> {
   const { access, build, index } = context;
   const done = await access.link.use(async (guest) => (await guestStatus(guest, build)).steps.get(index)?.state);
-  if (done !== 'exited') await withContent(context, (file) => put(context, file));
+  if (done === 'exited') return { exitCode: null };
+  const { destination } = context.step;
+  const folder = folderOf(context);
+  if (folder) await put(context, (guest) => uploadTree(guest, { destination, entries: treeOf(context, folder) }));
+  else {
+    await withContent(context, (file) => put(context, (guest) => uploadFile(guest, { ...file, destination })));
+  }
   return { exitCode: null };
 }
 
-async function put(context: StepContext<FileStep>, file: ReadyFile): Promise<void> {
-  const { access, build, index, step } = context;
+async function put(context: StepContext<FileStep>, upload: (guest: GuestConnection) => Promise<void>): Promise<void> {
+  const { access, build, index } = context;
   await fence(context);
   await access.link.use(async (guest) => {
     const directory = await prepareStep(guest, build, index);
-    await uploadFile(guest, { ...file, destination: step.destination });
+    await upload(guest);
     await markStep(guest, directory, 0);
   });
+}
+
+/** What the step puts when it is a folder beside the module. */
+function folderOf({ phase, step }: StepContext<FileStep>): LocalFolder | null {
+  const file = phase.claim.spec.module.files.find(({ name }) => name === step.fileRef);
+  const local = step.local ?? (file?.kind === 'local' ? file.content : null);
+  return local?.kind === 'folder' ? local : null;
+}
+
+function treeOf({ phase, signal }: StepContext<FileStep>, { entries }: LocalFolder): TreeEntry[] {
+  return entries.map(({ path, file }) => ({
+    path,
+    file: file && { ...file, content: () => openLocalFile({ ...phase, signal }, file) },
+  }));
 }
 
 async function withContent(context: StepContext<FileStep>, use: (file: ReadyFile) => Promise<void>): Promise<void> {
@@ -39,8 +61,10 @@ async function withContent(context: StepContext<FileStep>, use: (file: ReadyFile
     const content = () => Readable.from([bytes], { objectMode: false });
     return use({ name: step.source.key, sizeBytes: bytes.length, sha256, content });
   }
-  if (step.fileRef === null) throw new FarmError('InvalidModule', 'A file step names neither a file nor a source.');
-  await withModuleFiles({ ...phase, signal }, [step.fileRef], async (contents) => {
+  const files = step.local
+    ? [{ name: step.destination, kind: 'local', content: step.local } as const]
+    : moduleFiles(phase.claim.spec.module, step.fileRef === null ? [] : [step.fileRef]);
+  await withFiles({ ...phase, signal }, files, async (contents) => {
     // No values: templates belong to what is served while booting.
     for (const content of contents) await use(await readyFile(content, {}));
   });

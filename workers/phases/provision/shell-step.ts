@@ -3,6 +3,7 @@ import { readPlannedObject } from '../../cluster/object-content.ts';
 import { GuestLog } from '../../guest/guest-log.ts';
 import { type ProgramEnd, runProgram } from '../../guest/run-program.ts';
 import type { StepProgram } from '../../guest/supervisor.ts';
+import { readLocalFile } from '../local-files.ts';
 import { PhaseFailure } from '../phase-executor.ts';
 import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
@@ -38,6 +39,7 @@ async function programOf(context: StepContext<ShellStep>): Promise<StepProgram> 
 }
 
 async function scriptOf({ phase, step, signal }: StepContext<ShellStep>): Promise<string> {
+  if (step.scriptFile) return (await readLocalFile({ ...phase, signal }, step.scriptFile)).toString();
   if (!step.scriptFrom) return phase.secrets.fill(step.script);
   return (await readPlannedObject(phase, step.scriptFrom, signal))?.toString() ?? '';
 }

@@ -1,0 +1,32 @@
+import { printable } from '../../common/text/printable.ts';
+
+const REFRESH_MS = 100;
+const MIB = 1024 ** 2;
+/** Smaller ones are gone before anybody reads of them. */
+const LEAST_BYTES = 8 * MIB;
+
+/** How far long reads and uploads are: one moving line on a terminal, nothing elsewhere. */
+export class TransferLine {
+  readonly #stream: NodeJS.WriteStream;
+  #shownAt = 0;
+  #isShown = false;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  show(what: string, doneBytes: number, totalBytes: number): void {
+    const now = Date.now();
+    if (!this.#stream.isTTY || totalBytes < LEAST_BYTES || now - this.#shownAt < REFRESH_MS) return;
+    this.#shownAt = now;
+    this.#isShown = true;
+    const share = Math.floor((100 * doneBytes) / totalBytes);
+    const text = `${printable(what)}  ${share} % of ${Math.ceil(totalBytes / MIB)} MiB`;
+    this.#stream.write(`\r\x1b[K${text.slice(0, this.#stream.columns - 1)}`);
+  }
+
+  clear(): void {
+    if (this.#isShown) this.#stream.write('\r\x1b[K');
+    this.#isShown = false;
+  }
+}

@@ -1,0 +1,112 @@
+import { normalize } from 'node:path/posix';
+import { z } from 'zod';
+import { sha256Schema } from './blobs.ts';
+
+/** Files and folders that one submission may name. */
+export const MAX_LOCAL_FILES = 20_000;
+
+const path = z.string().min(1).max(4096);
+
+/** A file beside a module: its path in the name space of `files[].path`, and its content. */
+const localFileSchema = z.strictObject({
+  path,
+  sha256: sha256Schema,
+  sizeBytes: z.int().min(0),
+  mode: z
+    .string()
+    .regex(/^[0-7]{3,4}$/, 'A mode is written in octal, such as "0755".')
+    .default('0644'),
+});
+
+/** A folder beside a module. Those of its files need not be listed. */
+const localFolderSchema = z.strictObject({ path, folder: z.literal(true) });
+
+/** What lies beside the modules of a submission, as far as they name it; folders with everything in them. */
+export const localEntrySchema = z.union([localFileSchema, localFolderSchema]);
+export type LocalEntry = z.input<typeof localEntrySchema>;
+
+/** A file as it was found. `sha256` is empty where nobody has read it. */
+export interface LocalFileItem {
+  readonly kind: 'file';
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** Permission bits. */
+  readonly mode: number;
+  /** What its first bytes show, where somebody has looked. */
+  readonly shows?: ContentSigns;
+}
+
+/** What the bytes of a file say of it. */
+export interface ContentSigns {
+  /** What it is instead of a disk image, such as `a PDF, not a disk image`; null: it may be one. */
+  readonly notAnImage: string | null;
+  readonly isIso: boolean;
+  /** Lines end with CR LF, as Windows writes them. */
+  readonly hasCrlf: boolean;
+}
+
+/** A folder with everything below it, by path in it; null: a folder. */
+export interface LocalFolderItem {
+  readonly kind: 'folder';
+  readonly items: ReadonlyMap<string, LocalFileItem | null>;
+}
+
+/** What lies at a path, or what is wrong with it (a clause), and what may be wrong with what lies there. */
+export type Found =
+  | { readonly item: LocalFileItem | LocalFolderItem; readonly doubts?: readonly string[] }
+  | { readonly complaint: string };
+
+/** Tells what lies at a path of the name space of `files[].path`; undefined: nobody said. */
+export type LocalLookup = (path: string) => Found | undefined;
+
+/** Looks items up in what a submission lists. */
+export function lookupIn(entries: readonly LocalEntry[]): LocalLookup {
+  const files = new Map<string, LocalFileItem>();
+  const folders = new Set<string>();
+  for (const entry of entries) {
+    const at = normalLocalPath(entry.path);
+    if ('folder' in entry) folders.add(at);
+    else {
+      const { sha256, sizeBytes, mode = '0644' } = entry;
+      files.set(at, { kind: 'file', sha256, sizeBytes, mode: Number.parseInt(mode, 8) });
+    }
+  }
+  const known = new Map<string, Found | undefined>();
+  const find = (at: string): Found | undefined => {
+    const file = files.get(at);
+    if (file) return { item: file };
+    const items = new Map<string, LocalFileItem | null>();
+    for (const folder of folders) setBelow(items, at, folder, null);
+    for (const [name, item] of files) setBelow(items, at, name, item);
+    if (items.size === 0 && !folders.has(at)) return undefined;
+    return { item: { kind: 'folder', items: sorted(items) } };
+  };
+  return (at) => {
+    if (!known.has(at)) known.set(at, find(at));
+    return known.get(at);
+  };
+}
+
+function setBelow<T>(items: Map<string, T>, folder: string, name: string, item: T): void {
+  const start = folder === '.' ? '' : folder.endsWith('/') ? folder : `${folder}/`;
+  const isOutside = folder === '.' && (name.startsWith('/') || name.startsWith('../'));
+  if (name.startsWith(start) && name.length > start.length && !isOutside) items.set(name.slice(start.length), item);
+}
+
+/** By code point, so that everybody has the same order. */
+export function sorted<T>(items: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
+  return new Map([...items].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+}
+
+/** One spelling of a path: no `./`, no inner `..`, no slash at the end. */
+export function normalLocalPath(written: string): string {
+  const normal = normalize(written);
+  return normal.length > 1 ? normal.replace(/\/$/, '') : normal;
+}
+
+/** Where a path that a module file names lies, in the name space of the paths of module files. */
+export function beside(moduleFile: string, written: string): string {
+  if (written.startsWith('/')) return normalLocalPath(written);
+  const folder = moduleFile.slice(0, moduleFile.lastIndexOf('/') + 1);
+  return normalLocalPath(`${folder}${written}`);
+}

@@ -1,0 +1,233 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { BlobView } from '../../common/contracts/blobs.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { formatBytes } from '../graph/byte-size.ts';
+
+/** Where contents lie, and how much. */
+export interface BlobStoreOptions {
+  /** Shared by all schedulers of the farm. */
+  readonly directory: string;
+  /** Bound on one content. */
+  readonly maxBytes: number;
+  /** Bound on all of them together. */
+  readonly totalBytes: number;
+  readonly clock: Clock;
+}
+
+/** A content on its way. */
+export interface Upload {
+  /** How many bytes of it the farm is said to have already. */
+  readonly offset: number;
+  /** Of the whole content; null: the sender does not say. */
+  readonly sizeBytes: number | null;
+  readonly content: AsyncIterable<Buffer>;
+}
+
+/** Other schedulers write too; this old the sum may be. */
+const USAGE_MS = 30_000;
+
+/**
+ * Contents by their SHA-256, as files of a directory.
+ *
+ *   whole/<sha256>            complete and verified; its modification time says when it was last asked for
+ *   parts/<sha256>            what came of an upload that was cut off; the next one goes on there
+ *   parts/<sha256>.<random>   an upload that runs, one file each, so that two of the same content never meet
+ */
+export class BlobStore {
+  readonly #options: BlobStoreOptions;
+  readonly #whole: string;
+  readonly #parts: string;
+  #usage = { bytes: 0, at: Number.NEGATIVE_INFINITY };
+
+  private constructor(options: BlobStoreOptions) {
+    this.#options = options;
+    this.#whole = join(options.directory, 'whole');
+    this.#parts = join(options.directory, 'parts');
+  }
+
+  static async open(options: BlobStoreOptions): Promise<BlobStore> {
+    const store = new BlobStore(options);
+    await mkdir(store.#whole, { recursive: true, mode: 0o700 });
+    await mkdir(store.#parts, { recursive: true, mode: 0o700 });
+    return store;
+  }
+
+  /** The folder of whole contents; each is a file named by its hash. */
+  get folder(): string {
+    return this.#whole;
+  }
+
+  /** The content, if it is whole; it then counts as just used. */
+  async use(sha256: string): Promise<BlobView | null> {
+    const now = new Date(this.#options.clock.now());
+    const path = join(this.#whole, sha256);
+    try {
+      await utimes(path, now, now);
+      return { sha256, sizeBytes: (await stat(path)).size };
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
+  /** How many bytes of a content that is not whole are here. */
+  async received(sha256: string): Promise<number> {
+    return (await sizeOf(join(this.#parts, sha256))) ?? 0;
+  }
+
+  /**
+   * Takes a content, from its start or from where an earlier upload ended. What has come when the sender goes away is kept
+   * for the next one. The caller has seen that it is not whole yet; two uploads of the same content both succeed.
+   * @throws RequestTooLarge, BlobsFull, HashMismatch, UploadConflict; whatever ends `content`
+   */
+  async take(sha256: string, { offset, sizeBytes, content }: Upload): Promise<BlobView> {
+    if (sizeBytes !== null) await this.#assertRoom(sizeBytes, sizeBytes - offset);
+    const part = join(this.#parts, `${sha256}.${randomBytes(8).toString('hex')}`);
+    if (offset > 0) await this.#claim(sha256, part, offset);
+    const file = await open(part, 'a', 0o600);
+    try {
+      const { hash, received } = await this.#receive(file, { part, offset, content });
+      if (sizeBytes !== null && received !== sizeBytes) {
+        throw new FarmError('InvalidRequest', `The content has ${received} bytes, announced were ${sizeBytes}.`);
+      }
+      if (hash !== sha256) {
+        const message = `What was sent has the SHA-256 ${hash}, not ${sha256}.`;
+        throw new FarmError('HashMismatch', message);
+      }
+      await file.datasync();
+      await file.close();
+      await rename(part, join(this.#whole, sha256));
+      await syncFolder(this.#whole);
+      return { sha256, sizeBytes: received };
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      // What the farm refuses is not worth going on with.
+      if (error instanceof FarmError) await rm(part, { force: true });
+      else await this.#rest(sha256, part);
+      throw error;
+    }
+  }
+
+  /** Removes whole contents, and remains of uploads, that nobody has used since a time, unless they are needed. */
+  async sweep(before: number, needed: () => Promise<ReadonlySet<string>>): Promise<number> {
+    const old = await namesBefore(this.#whole, before);
+    const kept = old.length > 0 ? await needed() : new Set();
+    let removed = 0;
+    for (const name of old) if (!kept.has(name) && (await this.#removeUnused(name, before))) removed += 1;
+    for (const name of await namesBefore(this.#parts, before)) await rm(join(this.#parts, name), { force: true });
+    return removed;
+  }
+
+  /** Whoever uses it at this very moment either finds it, or is told that it is gone. */
+  async #removeUnused(sha256: string, before: number): Promise<boolean> {
+    const [path, aside] = [join(this.#whole, sha256), join(this.#parts, `${sha256}.swept`)];
+    await rename(path, aside);
+    const isUsed = (await stat(aside)).mtimeMs >= before;
+    if (isUsed) await rename(aside, path);
+    else await rm(aside, { force: true });
+    return !isUsed;
+  }
+
+  async #receive(
+    file: FileHandle,
+    { part, offset, content }: { readonly part: string; readonly offset: number; readonly content: Upload['content'] },
+  ): Promise<{ hash: string; received: number }> {
+    const hash = createHash('sha256');
+    if (offset > 0) for await (const chunk of createReadStream(part)) hash.update(chunk as Buffer);
+    let received = offset;
+    for await (const chunk of content) {
+      received += chunk.length;
+      await this.#assertRoom(received, chunk.length);
+      hash.update(chunk);
+      await file.writeFile(chunk);
+      this.#usage.bytes += chunk.length;
+    }
+    return { hash: hash.digest('hex'), received };
+  }
+
+  async #assertRoom(sizeBytes: number, moreBytes: number): Promise<void> {
+    const { maxBytes, totalBytes } = this.#options;
+    if (sizeBytes > maxBytes) {
+      const message = `The content has ${sizeBytes} bytes (${formatBytes(sizeBytes)}); the farm takes ${maxBytes} (${formatBytes(maxBytes)}, blobs.maxSize).`;
+      throw new FarmError('RequestTooLarge', message);
+    }
+    const usedBytes = await this.#usedBytes();
+    if (usedBytes + moreBytes <= totalBytes) return;
+    const message = `The store of local files has ${formatBytes(usedBytes)} of ${formatBytes(totalBytes)} (blobs.totalSize): no room for ${formatBytes(moreBytes)} more.`;
+    throw new FarmError('BlobsFull', message);
+  }
+
+  async #usedBytes(): Promise<number> {
+    const { clock } = this.#options;
+    if (clock.now() - this.#usage.at > USAGE_MS) {
+      this.#usage.at = clock.now();
+      const sums = await Promise.all([this.#whole, this.#parts].map(sumOf));
+      this.#usage.bytes = sums.reduce((sum, bytes) => sum + bytes, 0);
+    }
+    return this.#usage.bytes;
+  }
+
+  /** Makes the remains of an earlier upload ours, if they are as long as the sender says. */
+  async #claim(sha256: string, part: string, offset: number): Promise<void> {
+    const resting = join(this.#parts, sha256);
+    const isThere = await rename(resting, part).then(
+      () => true,
+      (error: unknown) => {
+        if (isMissing(error)) return false;
+        throw error;
+      },
+    );
+    const received = isThere ? ((await sizeOf(part)) ?? 0) : 0;
+    if (received === offset) return;
+    if (isThere) await this.#rest(sha256, part);
+    const message = `The farm has ${received} bytes of this content: go on there, not at ${offset}.`;
+    throw new FarmError('UploadConflict', message, { details: { received } });
+  }
+
+  /** Keeps what came for the next upload; the longest remains win. */
+  async #rest(sha256: string, part: string): Promise<void> {
+    const resting = join(this.#parts, sha256);
+    const [ours, theirs] = [(await sizeOf(part)) ?? 0, (await sizeOf(resting)) ?? 0];
+    if (ours > theirs) await rename(part, resting);
+    else await rm(part, { force: true });
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    ({ size }) => size,
+    (error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    },
+  );
+}
+
+async function sumOf(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(folder)) bytes += (await sizeOf(join(folder, name))) ?? 0;
+  return bytes;
+}
+
+async function namesBefore(folder: string, before: number): Promise<string[]> {
+  const names: string[] = [];
+  for (const name of await readdir(folder)) {
+    const found = await stat(join(folder, name)).catch(() => undefined);
+    if (found && found.mtimeMs < before) names.push(name);
+  }
+  return names;
+}
+
+/** Makes the names in a folder durable. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  await handle.sync().finally(() => handle.close());
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}

@@ -1,0 +1,31 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { readNeededBlobs } from '../../common/redis/layers.ts';
+import type { BlobStore } from './blob-store.ts';
+
+const SWEEP_MS = 5 * 60_000;
+
+/** What the sweep works with. */
+export interface BlobSweepOptions {
+  readonly store: BlobStore;
+  readonly redis: Redis;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long a content is kept that no layer in the making needs. */
+  readonly retentionMs: number;
+}
+
+/** Removes contents that nobody needs any more, until `signal` is aborted; one process of the farm does. */
+export async function runBlobSweep(options: BlobSweepOptions, signal: AbortSignal): Promise<void> {
+  const { store, redis, clock, logger, retentionMs } = options;
+  while (!signal.aborted) {
+    try {
+      const removed = await store.sweep(clock.now() - retentionMs, () => readNeededBlobs(redis));
+      if (removed > 0) logger.info({ removed }, 'Local files that no build needs any more were removed');
+    } catch (error) {
+      logger.warn({ err: error }, 'The sweep of local files has trouble');
+    }
+    await clock.after(Math.min(SWEEP_MS, Math.max(1_000, retentionMs)), signal).catch(() => undefined);
+  }
+}

@@ -1,0 +1,91 @@
+import type { Writable } from 'node:stream';
+import { type RequestHandler, Router } from 'express';
+import type { z } from 'zod';
+import { BLOB_LINKS, isBlobLink } from '../../common/blobs/blob-links.ts';
+import type { Clock } from '../../common/clock/clock.ts';
+import type { FarmKey } from '../../common/config/sealing.ts';
+import { sha256Schema, UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { BlobStore } from '../blobs/blob-store.ts';
+import { audit } from './audit.ts';
+import { uploadHeadersSchema } from './requests.ts';
+
+/** What the routes work with. */
+export interface BlobRoutesOptions {
+  readonly farmKey: FarmKey;
+  readonly clock: Clock;
+  /** Null: this farm takes no local files. */
+  readonly blobs: BlobStore | null;
+  /** Bounds how many uploads run at once. */
+  admit(lasting: Writable): void;
+}
+
+/** Contents of local files: sent by whoever builds. */
+export function blobRoutes({ blobs, admit }: BlobRoutesOptions): Router {
+  const router = Router();
+
+  /** GET and HEAD. */
+  router.get('/blobs/:sha256', async (request, response) => {
+    const store = required(blobs);
+    const sha256 = sha256Schema.parse(request.params.sha256);
+    const found = await store.use(sha256);
+    response.set(UPLOAD_OFFSET, String(found?.sizeBytes ?? (await store.received(sha256))));
+    if (!found) throw new FarmError('NotFound', `The farm does not have the whole content ${sha256}.`);
+    response.json(found);
+  });
+
+  router.put('/blobs/:sha256', async (request, response) => {
+    const store = required(blobs);
+    const sha256 = sha256Schema.parse(request.params.sha256);
+    const headers = uploadHeadersSchema.parse(request.headers);
+    const known = await store.use(sha256);
+    if (known) {
+      audit(response, { outcome: 'known', subject: sha256 });
+      return void response.json(known);
+    }
+    admit(response);
+    const { offset, sizeBytes } = rangeOf(headers);
+    // A refusal must reach the sender: its connection stays open.
+    const content = request.iterator({ destroyOnReturn: false });
+    const taken = await store.take(sha256, { offset, sizeBytes, content }).catch((error: unknown) => {
+      if (error instanceof FarmError && error.code === 'UploadConflict') {
+        response.set(UPLOAD_OFFSET, String(error.details['received']));
+      }
+      throw error;
+    });
+    audit(response, { outcome: 'taken', subject: sha256 });
+    response.status(201).json(taken);
+  });
+  return router;
+}
+
+/** Serves one content to whoever has a link to it: importers of clusters have no token. */
+export function blobLinks({ blobs, farmKey, clock }: Omit<BlobRoutesOptions, 'admit'>): RequestHandler {
+  const router = Router();
+  router.get(`${BLOB_LINKS}/:sha256`, (request, response, next) => {
+    const sha256 = request.params['sha256'] ?? '';
+    const { expires, signature } = request.query;
+    if (!blobs || !isBlobLink({ farmKey, clock }, { sha256, expires, signature })) {
+      return void response.status(403).type('text').send('The link is not valid, or not any more.\n');
+    }
+    response.type('application/octet-stream').set({ 'cache-control': 'no-store', etag: `"${sha256}"` });
+    const options = { root: blobs.folder, cacheControl: false, etag: false, lastModified: false };
+    response.sendFile(sha256, options, (error) => {
+      // Gone while it was sent, or the reader is.
+      if (error && !response.headersSent) next(new FarmError('NotFound', `There is no content ${sha256}.`));
+    });
+  });
+  return router;
+}
+
+function required(blobs: BlobStore | null): BlobStore {
+  if (blobs) return blobs;
+  throw new FarmError('LocalFilesOff', 'This farm takes no local files: the option blobs.directory is missing.');
+}
+
+/** What is sent, by `Content-Range: bytes FIRST-LAST/SIZE`, or else all of it. */
+function rangeOf(headers: z.output<typeof uploadHeadersSchema>): { offset: number; sizeBytes: number | null } {
+  const { 'content-range': range, 'content-length': length } = headers;
+  if (range) return range;
+  return { offset: 0, sizeBytes: length ?? null };
+}

@@ -32,6 +32,12 @@ needed=(
   'kmod depmod'
   'xz-utils xz'
   'mmdebstrap mmdebstrap'
+  # login shells, and a way to hand files over, of guests; an interpreter
+  'zsh zsh'
+  'fish fish'
+  'tcsh tcsh'
+  'acl setfacl'
+  'python3 python3'
   # another package or a download may already bring kubectl
   'kubernetes-client kubectl'
 )

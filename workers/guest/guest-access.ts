@@ -12,10 +12,10 @@ import { connectThroughRelay } from '../relay/relay-client.ts';
 import { openOrAbandon } from '../runtime/open-or-abandon.ts';
 import { tellAttempts } from './attempts.ts';
 import type { GuestCredentials } from './guest-connection.ts';
-import { GuestLink, type HostKeyPin } from './guest-link.ts';
+import { GuestLink, type HostKeyPins } from './guest-link.ts';
 
-/** On the VM: SHA-256 of the host key that its guest showed first. */
-const HOST_KEY = 'slipway.dev/host-key';
+/** On the VM: SHA-256 of the host keys of which its guest must show one, with blanks between. */
+const HOST_KEYS = 'slipway.dev/host-key';
 /** Shorter lines of a secret text, such as `done`, are everybody's. */
 const TELLING = 8;
 
@@ -26,6 +26,8 @@ export interface GuestAccess {
   readonly mask: Mask;
   /** The build's own line of `authorized_keys`, which no image keeps. */
   readonly buildPublicKey: string;
+  /** Of the user who logs in; what `sudo` asks for, if anything. */
+  readonly password: string | undefined;
 }
 
 export interface AccessOptions {
@@ -33,6 +35,8 @@ export interface AccessOptions {
   readonly signal: AbortSignal;
   /** How long the guest may be out of reach. @defaultValue `sshTimeout` of the VM */
   readonly timeoutMs?: number;
+  /** The guest is known to be up: one that refuses the farm is not asked again and again. @defaultValue false */
+  readonly isUp?: boolean;
 }
 
 /**
@@ -42,7 +46,7 @@ export interface AccessOptions {
 export async function openGuestAccess(
   context: PhaseContext,
   scope: BuildScope,
-  { signal, timeoutMs = scope.vm.communicator.sshTimeoutMs }: AccessOptions,
+  { signal, timeoutMs = scope.vm.communicator.sshTimeoutMs, isUp = false }: AccessOptions,
 ): Promise<GuestAccess> {
   const { clock, logger, farmKey, secrets } = context;
   const { sshUsername, sshPassword } = scope.vm.communicator;
@@ -58,13 +62,13 @@ export async function openGuestAccess(
   };
   const own = maskSecrets([credentials.password, ...privateKeys, ...(await secretLines(context, scope, signal))]);
   const link = new GuestLink({
-    ...{ credentials, timeoutMs, clock, logger, signal },
+    ...{ credentials, timeoutMs, isUp, clock, logger, signal },
     dial: (dialing) => dialGuest(context, scope, { route, signal: dialing }),
-    hostKey: hostKeyPin(context, scope),
     onAttempt: tellAttempts(context, `SSH ${route.host}:${scope.vm.communicator.sshPort}`),
+    hostKeys: hostKeyPins(context, scope),
   });
   const mask: Mask = (text, cut) => secrets.mask(own(text, cut), cut);
-  return { link, mask, buildPublicKey: buildKey.publicKey };
+  return { link, mask, buildPublicKey: buildKey.publicKey, password: credentials.password };
 }
 
 /** Lines of scripts and files out of Secrets, as far as they are long enough to give something away. */
@@ -94,23 +98,19 @@ export async function dialGuest(
 }
 
 /** Kept on the VM, which lives as long as the generation. */
-function hostKeyPin({ cluster, signal }: PhaseContext, { names, vm }: BuildScope): HostKeyPin {
+function hostKeyPins({ cluster, signal }: PhaseContext, { names, vm }: BuildScope): HostKeyPins {
   const name = names.machine(vm.name);
-  let pinned: string | undefined;
+  let pinned: readonly string[] | undefined;
   return {
     read: async () => {
       const machine = pinned ? undefined : await cluster.get(RESOURCES.machines, name, { signal });
-      pinned ??= machine?.metadata?.annotations?.[HOST_KEY];
-      return pinned;
+      pinned ??= machine?.metadata?.annotations?.[HOST_KEYS]?.split(' ').filter(Boolean);
+      return pinned?.length ? pinned : undefined;
     },
-    write: async (hostKey) => {
-      await cluster.mergePatch(
-        RESOURCES.machines,
-        name,
-        { metadata: { annotations: { [HOST_KEY]: hostKey } } },
-        { signal },
-      );
-      pinned = hostKey;
+    write: async (hostKeys) => {
+      const metadata = { annotations: { [HOST_KEYS]: hostKeys.join(' ') } };
+      await cluster.mergePatch(RESOURCES.machines, name, { metadata }, { signal });
+      pinned = hostKeys;
     },
   };
 }

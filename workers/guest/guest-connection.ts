@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { type AnyAuthMethod, Client, type ClientChannel, type ConnectConfig } from 'ssh2';
-import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { assert, errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { GuestShell } from './guest-shell.ts';
+import { quote } from './shell-words.ts';
 
 /** How the farm logs in. Keys first, then password. */
 export interface GuestCredentials {
@@ -15,17 +17,16 @@ export interface ConnectionOptions {
   /** Bytes to the guest's SSH port; the connection owns and destroys it. */
   readonly stream: Duplex;
   readonly credentials: GuestCredentials;
-  /** SHA-256 of the host key that the guest must show, in hexadecimal; undefined: any. */
-  readonly hostKey: string | undefined;
+  /** SHA-256 of the host keys of which the guest must show one, in hexadecimal; undefined: any. */
+  readonly hostKeys: readonly string[] | undefined;
   readonly signal: AbortSignal;
 }
 
 /** What a command in the guest left. */
 export interface ExecResult {
-  /** Null when a signal ended it. */
-  readonly exitCode: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
+  readonly exitCode: number;
+  /** What it printed on both outputs, the first MiB of it. */
+  readonly output: string;
 }
 
 /** A command that runs in the guest. */
@@ -33,13 +34,6 @@ export interface GuestCommand {
   readonly channel: ClientChannel;
   /** Its exit code, null after a signal; rejects with ConnectionLost. */
   readonly exited: Promise<number | null>;
-}
-
-export interface ExecOptions {
-  /** Written to its standard input, which is then closed. */
-  readonly input?: string | Buffer;
-  /** Bounds each output; more is cut off. @defaultValue 1 MiB */
-  readonly maxBytes?: number;
 }
 
 /** From connecting to being logged in; TCG guests need some seconds for the key exchange. */
@@ -74,10 +68,10 @@ export async function openGuestConnection(options: ConnectionOptions): Promise<G
   } finally {
     signal.removeEventListener('abort', abandon);
   }
-  return new GuestConnection(client, stream, seen.hostKey);
+  return await GuestConnection.start(client, stream, seen.hostKey);
 }
 
-function connectConfig({ stream, credentials, hostKey }: ConnectionOptions, seen: { hostKey: string }): ConnectConfig {
+function connectConfig({ stream, credentials, hostKeys }: ConnectionOptions, seen: { hostKey: string }): ConnectConfig {
   return {
     sock: stream,
     username: credentials.username,
@@ -86,10 +80,17 @@ function connectConfig({ stream, credentials, hostKey }: ConnectionOptions, seen
     keepaliveInterval: KEEP_ALIVE_MS,
     keepaliveCountMax: KEEP_ALIVES,
     hostVerifier: (key: Buffer) => {
-      seen.hostKey = createHash('sha256').update(key).digest('hex');
-      return hostKey === undefined || hostKey === seen.hostKey;
+      seen.hostKey = hostKeyHash(key);
+      return hostKeys === undefined || hostKeys.includes(seen.hostKey);
     },
   };
+}
+
+/** What a host key is pinned by. @param key as in RFC 4253, or that in Base64 */
+export function hostKeyHash(key: Buffer | string): string {
+  return createHash('sha256')
+    .update(typeof key === 'string' ? Buffer.from(key, 'base64') : key)
+    .digest('hex');
 }
 
 function authMethods({ username, privateKeys, password }: GuestCredentials): AnyAuthMethod[] {
@@ -116,8 +117,9 @@ export class GuestConnection {
   /** SHA-256 of the host key, in hexadecimal. */
   readonly hostKey: string;
   readonly #lost = new AbortController();
+  #shell: GuestShell | undefined;
 
-  constructor(client: Client, stream: Duplex, hostKey: string) {
+  private constructor(client: Client, stream: Duplex, hostKey: string) {
     this.client = client;
     this.hostKey = hostKey;
     const lose = (error: Error) => {
@@ -131,6 +133,25 @@ export class GuestConnection {
     });
   }
 
+  /** @throws ConnectionLost, or PhaseFailure GuestNeverAnswered: the guest runs no commands for this user */
+  static async start(client: Client, stream: Duplex, hostKey: string): Promise<GuestConnection> {
+    const connection = new GuestConnection(client, stream, hostKey);
+    try {
+      const { channel } = await connection.open('exec sh');
+      connection.#shell = await GuestShell.start(channel);
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  /** The shell of this connection, open as long as it is. */
+  get shell(): GuestShell {
+    assert(this.#shell, 'A connection that was given out has a shell.');
+    return this.#shell;
+  }
+
   /** Aborted, with ConnectionLost as its reason, when the connection is over, by `close` too. */
   get lost(): AbortSignal {
     return this.#lost.signal;
@@ -141,17 +162,16 @@ export class GuestConnection {
     this.client.destroy();
   }
 
-  /** Runs a command of the login shell to its end. */
-  async exec(command: string, { input = '', maxBytes = 1024 * 1024 }: ExecOptions = {}): Promise<ExecResult> {
-    const { channel, exited } = await this.open(command);
-    const stdout = collect(channel, maxBytes);
-    const stderr = collect(channel.stderr, maxBytes);
-    channel.end(input);
-    const exitCode = await exited;
-    return { exitCode, stdout: stdout(), stderr: stderr() };
+  /** Runs a command of `sh` to its end, in the environment of the user's login. Its input is empty. */
+  async exec(command: string): Promise<ExecResult> {
+    const { words, said } = await this.shell.ask(`(eval ${quote(command)})\nanswer done $?`);
+    return { exitCode: Number(words[1]), output: said };
   }
 
-  /** Starts a command; read both outputs of its channel, or it never ends. */
+  /**
+   * Starts a command of the login shell, on a channel of its own; read both outputs, or it never ends. The start files of
+   * the shell may print there too.
+   */
   open(command: string): Promise<GuestCommand> {
     // A short command's end may arrive together with its beginning: listen before anything else is read.
     return this.call((done) =>
@@ -201,14 +221,4 @@ export class GuestConnection {
       settled.abort();
     }
   }
-}
-
-function collect(stream: NodeJS.ReadableStream, maxBytes: number): () => string {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  stream.on('data', (chunk: Buffer) => {
-    if (size < maxBytes) chunks.push(chunk.subarray(0, maxBytes - size));
-    size += chunk.length;
-  });
-  return () => Buffer.concat(chunks).toString();
 }

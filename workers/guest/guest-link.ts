@@ -4,21 +4,28 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
 import type { OnAttempt } from './attempts.ts';
-import { type GuestConnection, type GuestCredentials, openGuestConnection } from './guest-connection.ts';
+import { type GuestConnection, type GuestCredentials, hostKeyHash, openGuestConnection } from './guest-connection.ts';
 
-/** The host key of a guest, pinned at the first login: it must stay the same for the rest of the generation. */
-export interface HostKeyPin {
-  read(): Promise<string | undefined>;
-  write(hostKey: string): Promise<void>;
+/**
+ * The host keys of a guest, by hash, pinned at the first login. A guest that gets others must have told them over a
+ * connection that was trusted before.
+ */
+export interface HostKeyPins {
+  /** Undefined: none are pinned yet. */
+  read(): Promise<readonly string[] | undefined>;
+  /** @param hostKeys empty: whatever the guest shows next is pinned */
+  write(hostKeys: readonly string[]): Promise<void>;
 }
 
 export interface GuestLinkOptions {
   /** Opens a byte stream to the guest's SSH port. */
   readonly dial: (signal: AbortSignal) => Promise<Duplex>;
   readonly credentials: GuestCredentials;
-  readonly hostKey: HostKeyPin;
+  readonly hostKeys: HostKeyPins;
   /** How long the guest may be out of reach. */
   readonly timeoutMs: number;
+  /** The guest is known to be up: what it refuses now it refuses later. @defaultValue false: it may be booting */
+  readonly isUp?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Hears how each try to get in ended. */
@@ -29,6 +36,8 @@ export interface GuestLinkOptions {
 
 const DIAL_MS = 15_000;
 const RETRY_MS = 500;
+/** A guest that refuses the connection is up, and its SSH server will be in a moment. */
+const LISTENING_SOON_MS = 50;
 /** Guests punish many refused logins. */
 const REFUSED_RETRY_MS = 2_000;
 const MOST_LOSSES = 20;
@@ -66,7 +75,7 @@ export class GuestLink {
 
   /** The connection that there is, or a new one, as soon as the guest lets us in. Throws as `use`. */
   async connect(): Promise<GuestConnection> {
-    const { signal, clock, logger, timeoutMs, onAttempt } = this.#options;
+    const { signal, clock, logger, timeoutMs, isUp = false, onAttempt } = this.#options;
     const startedAt = clock.now();
     const tell = (number: number, error?: unknown) =>
       onAttempt?.({ number, elapsedMs: clock.now() - startedAt, timeoutMs, error });
@@ -83,10 +92,27 @@ export class GuestLink {
         logger.debug({ err: error, attempt }, 'The guest does not answer yet');
         if (!isPassing(error)) throw error;
         tell(attempt, error);
-        if (clock.now() - startedAt >= timeoutMs) throw this.#neverAnswered(error);
-        await clock.after(isRefusal(error) ? REFUSED_RETRY_MS : RETRY_MS, signal);
+        if (clock.now() - startedAt >= timeoutMs || (isUp && isRefusal(error))) throw this.#neverAnswered(error);
+        await clock.after(pauseAfter(error), signal);
       }
     }
+  }
+
+  /**
+   * Pins what a guest that is trusted tells of its host keys, beside the one by which it is.
+   * @param keys in Base64
+   */
+  async pinHostKeys(guest: GuestConnection, keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return;
+    const { hostKeys } = this.#options;
+    const wanted = [...new Set([guest.hostKey, ...keys.map(hostKeyHash)])].sort();
+    const pinned = (await hostKeys.read()) ?? [];
+    if (wanted.join() !== [...pinned].sort().join()) await hostKeys.write(wanted);
+  }
+
+  /** Pins whatever key the guest shows next: it is known that it will have others, and not which. */
+  async forgetHostKeys(): Promise<void> {
+    await this.#options.hostKeys.write([]);
   }
 
   close(): void {
@@ -95,12 +121,12 @@ export class GuestLink {
   }
 
   async #open(): Promise<GuestConnection> {
-    const { dial, credentials, hostKey } = this.#options;
+    const { dial, credentials, hostKeys } = this.#options;
     const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(2 * DIAL_MS)]);
-    const pinned = await hostKey.read();
+    const pinned = await hostKeys.read();
     const stream = await dial(AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS)]));
-    const guest = await openGuestConnection({ stream, credentials, hostKey: pinned, signal });
-    if (pinned === undefined) await hostKey.write(guest.hostKey);
+    const guest = await openGuestConnection({ stream, credentials, hostKeys: pinned, signal });
+    if (pinned === undefined) await hostKeys.write([guest.hostKey]);
     return guest;
   }
 
@@ -116,6 +142,11 @@ export class GuestLink {
 function isPassing(error: unknown): boolean {
   if (error instanceof FarmError) return error.kind === 'unavailable' || error.kind === 'deadline';
   return error instanceof Error && (error.name === 'TimeoutError' || 'code' in error);
+}
+
+function pauseAfter(error: unknown): number {
+  if (isRefusal(error)) return REFUSED_RETRY_MS;
+  return /ECONNREFUSED|connection refused/i.test(errorMessage(error)) ? LISTENING_SOON_MS : RETRY_MS;
 }
 
 function isRefusal(error: unknown): boolean {

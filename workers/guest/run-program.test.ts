@@ -12,7 +12,7 @@ import { type SshGuest, startSshGuest } from '../../test/harness/ssh-guest.ts';
 import { GuestLink } from './guest-link.ts';
 import { GuestLog } from './guest-log.ts';
 import { type ProgramEnd, runProgram } from './run-program.ts';
-import { askReboot, guestStatus, prepareStep, removeSupervisorState, type StepProgram } from './supervisor.ts';
+import { type StepProgram, supervisorOf } from './supervisor.ts';
 
 /** One real guest for the whole file: busybox, OpenSSH, emulated. */
 const BUILD = '01JD0000000000000000000000.g1.vm';
@@ -24,7 +24,7 @@ let link: GuestLink;
 
 beforeAll(async () => {
   guest = await startSshGuest(resources);
-  link = openLink(AbortSignal.timeout(300_000));
+  link = openLink(AbortSignal.timeout(400_000));
   await link.connect();
 }, 180_000);
 
@@ -73,6 +73,7 @@ test('lets another process attach to the script of one that was killed', { timeo
   }
   worker.kill('SIGKILL');
   await once(worker, 'exit');
+  link.close();
   const { end, lines, adopted } = await runScript(2, program);
   expect(adopted).toBe(1);
   expect(end).toMatchObject({ state: 'exited', exitCode: 5 });
@@ -99,27 +100,30 @@ test('wraps the command, honours its first line and lets daemons live', async ()
 });
 
 test('does not run a script again that the guest rebooted under, and tells a reboot that was asked for', async () => {
-  const directory = await link.use((connection) => prepareStep(connection, BUILD, 5));
-  const before = (await status()).bootId;
+  const before = (await supervisor()).bootId;
   const program = { script: 'echo start >>/root/starts6; sync; sleep 1000', env: {}, wrapper: null };
   const crashed = runScript(6, program, undefined);
-  await until(async () => (await shell('cat /root/starts6 2>/dev/null || :')) === 'start\n');
+  await until(async () => (await other('cat /root/starts6 2>/dev/null || :')) === 'start\n');
   // What is left of a script that the reboot killed before it killed the runner.
-  await shell(`cd /var/lib/slipway/${BUILD} && cp -R 6 7 && printf 'exit 137 \\n' 1<>7/exit`);
+  await other(`cd /var/lib/slipway/${BUILD} && sed 's/running -/exited 137/' 6 >7`);
   // The answer may be lost in the reboot itself.
-  await askReboot(await link.connect(), directory, 'reboot').catch(() => undefined);
+  const asking = openLink(AbortSignal.timeout(60_000));
+  const asked = (await supervisorOf(await asking.connect(), BUILD)).reboot(5, 'reboot').catch(() => undefined);
   expect((await crashed).end).toMatchObject({ state: 'crashed' });
-  const after = await status();
+  await asked;
+  asking.close();
+  const after = await supervisor();
   expect(after.bootId).not.toBe(before);
-  expect(after.steps.get(5)?.state).toBe('rebooted');
-  expect(after.steps.get(7)?.state).toBe('crashed');
-  expect(after.steps.get(0)).toMatchObject({ state: 'exited', exitCode: 3 });
+  expect(after.status(5)?.state).toBe('rebooted');
+  expect(after.status(7)?.state).toBe('crashed');
+  expect(after.status(0)).toMatchObject({ state: 'exited', exitCode: 3 });
   expect(await shell('cat /root/starts6')).toBe('start\n');
 }, 90_000);
 
 test('leaves nothing behind', async () => {
-  await link.use((connection) => removeSupervisorState(connection, BUILD));
-  expect(await shell('ls /var/lib/slipway /var/tmp 2>&1; ls -a /root')).not.toContain('01JD');
+  await (await supervisor()).remove();
+  link.close();
+  expect(await shell('ls -a /var/lib /var/tmp /root /run /dev/shm')).not.toContain('slipway');
 });
 
 test('says that the guest disk is full', async () => {
@@ -149,7 +153,7 @@ async function runScript(
     link,
     build: BUILD,
     index,
-    program: async () => program,
+    program,
     timeoutMs,
     beforeStart: async () => {},
     onAdopted: () => {
@@ -181,29 +185,32 @@ function workerCode(program: StepProgram): string {
     const link = new GuestLink({
       dial, clock, signal, timeoutMs: 30000, logger: createLogger({ name: 'worker', level: 'silent' }),
       credentials: { username: 'root', privateKeys: [process.env.GUEST_KEY], password: undefined },
-      hostKey: { read: async () => undefined, write: async () => {} },
+      hostKeys: { read: async () => undefined, write: async () => {} },
     });
     const emit = async (line) => console.log(line);
     await runProgram({
       link, clock, build: '${BUILD}', index: 2, timeoutMs: null, beforeStart: async () => {},
-      program: async () => (${JSON.stringify(program)}),
+      program: ${JSON.stringify(program)},
       openLog: (offset) => new GuestLog({ emit, offset, mask: (text) => text, clock, signal }),
     });
   `;
 }
 
-function openLink(signal: AbortSignal, { hostKey, timeoutMs = 45_000 }: { hostKey?: string; timeoutMs?: number } = {}) {
-  let pinned = hostKey;
+function openLink(
+  signal: AbortSignal,
+  { hostKey, timeoutMs = 150_000 }: { hostKey?: string; timeoutMs?: number } = {},
+) {
+  let pinned: readonly string[] | undefined = hostKey === undefined ? undefined : [hostKey];
   return new GuestLink({
     dial: async () => {
       wire = await guest.dial();
       return wire;
     },
     credentials: { username: 'root', privateKeys: [guest.privateKey], password: undefined },
-    hostKey: {
+    hostKeys: {
       read: async () => pinned,
-      write: async (key) => {
-        pinned = key;
+      write: async (keys) => {
+        pinned = keys;
       },
     },
     timeoutMs,
@@ -213,12 +220,22 @@ function openLink(signal: AbortSignal, { hostKey, timeoutMs = 45_000 }: { hostKe
   });
 }
 
-function status() {
-  return link.use((connection) => guestStatus(connection, BUILD));
+function supervisor() {
+  return link.use((connection) => supervisorOf(connection, BUILD));
 }
 
 async function shell(command: string): Promise<string> {
-  return (await link.use((connection) => connection.exec(command))).stdout;
+  return (await link.use((connection) => connection.exec(command))).output;
+}
+
+/** By a connection of its own: the first is in use. */
+async function other(command: string): Promise<string> {
+  const side = openLink(AbortSignal.timeout(60_000));
+  try {
+    return (await side.use((connection) => connection.exec(command))).output;
+  } finally {
+    side.close();
+  }
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

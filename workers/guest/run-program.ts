@@ -1,20 +1,15 @@
 import type { Clock } from '../../common/clock/clock.ts';
-import { assert } from '../../common/errors/farm-error.ts';
+import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import type { GuestLink } from './guest-link.ts';
 import type { GuestLog } from './guest-log.ts';
 import {
-  finishStep,
-  followCommand,
-  guestStatus,
-  keepOffset,
-  prepareStep,
-  type StepDirectory,
+  type StepEnd,
   type StepProgram,
   type StepState,
   type StepStatus,
-  startStep,
-  stopStep,
+  type StepSupervisor,
+  supervisorOf,
 } from './supervisor.ts';
 
 /** A program that is to run exactly once in the guest, whatever becomes of workers and connections. */
@@ -24,7 +19,9 @@ export interface ProgramRun {
   readonly build: string;
   /** Index of the step. */
   readonly index: number;
-  readonly program: () => Promise<StepProgram>;
+  readonly program: StepProgram;
+  /** Lines of the farm's own, at the head of the log. @defaultValue none */
+  readonly notes?: readonly string[];
   /** Counted from the program's start; null: unbounded. */
   readonly timeoutMs: number | null;
   /** Makes the log that goes on at a byte offset. */
@@ -55,19 +52,21 @@ export interface ProgramEnd {
  */
 export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   let log: GuestLog | undefined;
-  let begun = false;
   return run.link.use(async (guest) => {
-    const { directory, status, found } = await begin(run, guest);
-    if (found && !begun && status.state === 'running') run.onAdopted?.();
-    begun = true;
-    log ??= run.openLog(status.keptBytes);
-    if (status.state === 'running') await follow(run, { guest, directory, status, log });
-    const { state, exitCode, elapsedMs, truncated, rest } = await finishStep(guest, directory, log.received);
+    const supervisor = await supervisorOf(guest, run.build);
+    const found = supervisor.status(run.index);
+    if (found?.state === 'running' && !log) run.onAdopted?.();
+    if (!log) {
+      log = run.openLog(found?.keptBytes ?? 0);
+      if (!found) for (const note of run.notes ?? []) log.note(note);
+    }
+    const end = await untilEnded(run, { supervisor, log, found });
+    const { state, exitCode, elapsedMs, truncated, hostKeys } = end;
     if (state === 'died' || (state === 'exited' && (exitCode ?? 0) > BY_SIGNAL)) await stillUp(guest, run.clock);
-    await log.push(rest);
     if (truncated) log.note('[The rest of the output was cut off.]');
     await log.end();
-    await keepOffset(guest, directory, log.received);
+    await run.link.pinHostKeys(guest, hostKeys);
+    supervisor.forget(run.index);
     assert(state !== 'running', 'A step that is no longer followed has ended.');
     return { state: state as ProgramEnd['state'], exitCode, durationMs: elapsedMs, logTail: log.tail };
   });
@@ -79,64 +78,48 @@ async function stillUp(guest: GuestConnection, clock: Clock): Promise<void> {
   guest.lost.throwIfAborted();
 }
 
-interface Begun {
-  readonly directory: StepDirectory;
-  readonly status: StepStatus;
-  readonly found: boolean;
-}
-
-/** Started and not only prepared. */
-async function begin(run: ProgramRun, guest: GuestConnection): Promise<Begun> {
-  const { build, index } = run;
-  const { steps } = await guestStatus(guest, build);
-  const before = steps.get(index);
-  const directory = await prepareStep(guest, build, index);
-  if (before && before.state !== 'prepared') return { directory, status: before, found: true };
-  const program = await run.program();
-  await run.beforeStart();
-  await startStep(guest, directory, program);
-  const status = { state: 'running', exitCode: undefined, elapsedMs: 0, keptBytes: 0 } as const;
-  return { directory, status, found: false };
-}
-
 interface Following {
-  readonly guest: GuestConnection;
-  readonly directory: StepDirectory;
-  readonly status: StepStatus;
+  readonly supervisor: StepSupervisor;
   readonly log: GuestLog;
+  /** How the program stood before. */
+  readonly found: StepStatus | undefined;
 }
 
-/** Resolves when the program has ended; the last bytes of its log may be missing. */
-async function follow(run: ProgramRun, { guest, directory, status, log }: Following): Promise<void> {
+/** Starts the program where nobody has, and resolves when it has ended and its log is read. */
+async function untilEnded(run: ProgramRun, { supervisor, log, found }: Following): Promise<StepEnd> {
+  const { index } = run;
+  const read = (bytes: Buffer) => log.push(bytes);
+  let end: StepEnd | undefined;
+  if (!found) {
+    await run.beforeStart();
+    end = await following(run, { supervisor, log, found }, () => supervisor.begin(index, run.program, read));
+    if (end?.state === 'prepared') throw new FarmError('ConnectionLost', 'The step did not start in the guest.');
+  } else if (found.state === 'running') {
+    end = await following(run, { supervisor, log, found }, () => supervisor.follow(index, log.received, read));
+  }
+  return end ?? (await supervisor.finish(index, log.received, read));
+}
+
+/** Tells the guest meanwhile what of the log is stored, and when the time of the program is over. */
+async function following<T>(
+  { index, timeoutMs, clock }: ProgramRun,
+  { supervisor, log, found }: Following,
+  work: () => Promise<T>,
+): Promise<T> {
   const over = new AbortController();
-  const { channel, exited } = await guest.open(followCommand(directory, log.received));
-  channel.stderr.resume();
-  log.onKept = (offset) => void (over.signal.aborted || channel.write(`${offset}\n`));
-  guest.lost.addEventListener('abort', () => channel.destroy(), { signal: over.signal });
-  const stopping = stopWhenLate(run, { guest, directory, status, over: over.signal });
+  log.onKept = (offset) => supervisor.keep(index, offset);
+  if (timeoutMs !== null) {
+    // When the connection breaks here, the next one finds the time over again.
+    const leftMs = Math.max(0, timeoutMs - (found?.elapsedMs ?? 0));
+    clock.after(leftMs, over.signal).then(
+      () => supervisor.stop(index),
+      () => undefined,
+    );
+  }
   try {
-    for await (const chunk of channel) await log.push(chunk as Buffer);
-    await exited;
-  } catch (error) {
-    guest.lost.throwIfAborted();
-    throw error;
+    return await work();
   } finally {
     over.abort();
     log.onKept = () => {};
-    await stopping;
   }
-}
-
-async function stopWhenLate(
-  { timeoutMs, clock }: ProgramRun,
-  { guest, directory, status, over }: Omit<Following, 'log'> & { readonly over: AbortSignal },
-): Promise<void> {
-  if (timeoutMs === null) return;
-  try {
-    await clock.after(Math.max(0, timeoutMs - status.elapsedMs), over);
-  } catch {
-    return;
-  }
-  // When the connection breaks here, the next one finds the time over again.
-  await stopStep(guest, directory).catch(() => {});
 }

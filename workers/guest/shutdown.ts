@@ -1,63 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { packagePath } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { Mask } from '../../common/logging/mask.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../phases/phase-executor.ts';
-import { forgetLogin } from './forget-login.ts';
-import { openGuestAccess } from './guest-access.ts';
+import { type GuestAccess, openGuestAccess } from './guest-access.ts';
 import type { GuestConnection } from './guest-connection.ts';
+import { quote, unixText } from './shell-words.ts';
 import { stateName } from './state-name.ts';
-import { removeSupervisorState } from './supervisor.ts';
+import { supervisorOf } from './supervisor.ts';
 
+const CLEAN_UP = readFileSync(packagePath('workers/guest/clean-up.sh'), 'utf8');
 /** A guest that is up answers at once; one without SSH should not cost much. */
 const REACH_MS = 30_000;
 /** After this a command that neither ended nor took the connection down is left alone. */
 const COMMAND_MS = 60_000;
-const DEFAULT_COMMAND = 'PATH=$PATH:/usr/sbin:/sbin; sudo -n shutdown -h now || shutdown -h now || poweroff';
+const DEFAULT_COMMAND =
+  "PATH=$PATH:/usr/sbin:/sbin; as_root 'PATH=$PATH:/usr/sbin:/sbin; shutdown -h now || poweroff' || shutdown -h now || poweroff";
 
 /**
- * Asks the guest by SSH to go down: removes the farm's state and key from it, then runs `shutdownCommand` of the VM.
- * Resolves when the guest took the request; watch the VMI. Safe to call again.
+ * Asks the guest to go down, over a connection of its own. Resolves when the guest took the request; watch the VMI. Safe
+ * to call again.
  * @throws PhaseFailure GuestNeverAnswered or FarmError ConnectionLost when the guest could not be asked, or refused.
  */
 export async function guestShutdown(context: PhaseContext, scope: BuildScope): Promise<void> {
-  const { claim, store, clock } = context;
   const over = new AbortController();
   try {
     const signal = AbortSignal.any([context.signal, over.signal]);
-    const { link, mask, buildPublicKey } = await openGuestAccess(context, scope, { signal, timeoutMs: REACH_MS });
-    await link.use(async (guest) => {
-      await removeSupervisorState(guest, stateName(claim.job));
-      await forgetLogin(guest, { publicKey: buildPublicKey, username: scope.vm.communicator.sshUsername });
-    });
-    await store.assertCurrent(claim);
-    const late = clock.after(COMMAND_MS, signal).then(
-      () => undefined,
-      () => undefined,
-    );
-    const command = context.secrets.fill(scope.vm.shutdownCommand ?? DEFAULT_COMMAND);
-    const refusal = await link.use((guest) => ask(guest, command, { late, mask }));
-    if (refusal !== undefined) throw new FarmError('ConnectionLost', `The guest refused to shut down: ${refusal}`);
+    const access = await openGuestAccess(context, scope, { signal, timeoutMs: REACH_MS, isUp: true });
+    await leaveGuest({ ...context, signal }, scope, access);
   } finally {
     over.abort();
   }
+}
+
+/**
+ * Removes the farm's state and key from the guest, so that no image keeps them, then runs `shutdownCommand` of the VM.
+ * Resolves and throws as `guestShutdown`.
+ */
+export async function leaveGuest(context: PhaseContext, scope: BuildScope, access: GuestAccess): Promise<void> {
+  const { claim, store, clock, signal, secrets } = context;
+  const { link } = access;
+  await link.use((guest) => removeTraces(guest, stateName(claim.job), access));
+  await store.assertCurrent(claim);
+  const { shutdownCommand } = scope.vm;
+  const command = shutdownCommand === null ? DEFAULT_COMMAND : unixText(secrets.fill(shutdownCommand));
+  const over = new AbortController();
+  const late = clock.after(COMMAND_MS, AbortSignal.any([signal, over.signal])).then(
+    () => undefined,
+    () => undefined,
+  );
+  const refusal = await link.use((guest) => ask(guest, command, { late, access })).finally(() => over.abort());
+  if (refusal !== undefined) throw new FarmError('ConnectionLost', `The guest refused to shut down: ${refusal}`);
+}
+
+async function removeTraces(guest: GuestConnection, build: string, access: GuestAccess): Promise<void> {
+  await (await supervisorOf(guest, build)).remove();
+  const key = access.buildPublicKey.split(' ')[1] ?? '';
+  const code = `key=${quote(key)} home=$HOME; ${asRoot(access)}
+    script="key=$key home='$home'
+    "${quote(CLEAN_UP)}
+    as_root "$script" 2>/dev/null || printf %s "$script" | sh`;
+  await guest.exec(code);
+}
+
+/**
+ * Code that defines `as_root SCRIPT`, which fails where the user cannot become root. The script goes by standard input:
+ * guests log the arguments of `sudo`.
+ */
+function asRoot({ password }: GuestAccess): string {
+  const asked =
+    password === undefined
+      ? 'false'
+      : `{ printf '%s\\n' ${quote(password)}; printf %s "$1"; } | sudo -S -p '' sh 2>/dev/null`;
+  return `as_root() {
+    if [ "$(id -u)" = 0 ]; then printf %s "$1" | sh
+    elif ! command -v sudo >/dev/null 2>&1; then return 1
+    elif sudo -n true 2>/dev/null; then printf %s "$1" | sudo -n sh
+    else ${asked}; fi
+  }`;
 }
 
 /** Resolves with what the guest said when it refused. */
 async function ask(
   guest: GuestConnection,
   command: string,
-  { late, mask }: { readonly late: Promise<undefined>; readonly mask: Mask },
+  { late, access }: { readonly late: Promise<undefined>; readonly access: GuestAccess },
 ): Promise<string | undefined> {
-  const { channel, exited } = await guest.open('sh -s');
-  let said = '';
-  for (const output of [channel, channel.stderr]) {
-    output.on('data', (chunk: Buffer) => {
-      said += chunk.toString().slice(0, 4096 - said.length);
-    });
-  }
-  channel.end(`${command}\n`);
-  const answer = exited.then(
-    (exitCode) => (exitCode === 0 ? undefined : `${mask(said.trim(), { end: true })} (code ${exitCode})`),
+  const answer = guest.exec(`${asRoot(access)}\n${command}`).then(
+    ({ exitCode, output }) =>
+      exitCode === 0 ? undefined : `${access.mask(output.trim(), { end: true })} (code ${exitCode})`,
     // The guest took the connection down with it.
     () => undefined,
   );

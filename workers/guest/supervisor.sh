@@ -1,188 +1,349 @@
 # The supervisor of steps in a guest: POSIX sh, busybox too. It keeps a script running whatever becomes of the SSH session
 # that started it, and lets any later session find out how it stands.
 #
-#   status BUILD              the state of every step, one line each
-#   prepare BUILD INDEX       make the state directory of a step
-#   start DIR                 start the prepared step, once only, detached
-#   follow DIR OFFSET         its log from a byte on, until it has ended; each line of input is an offset to remember
-#   finish DIR OFFSET         how it ended, and the rest of the log
-#   stop DIR                  end the step because its time is over
-#   mark DIR CODE             record a step that needs no process
-#   reboot DIR                record the boot id, then run DIR/command
-#   remove BUILD              remove all state
-#   run DIR, script DIR       inside: the detached runner, and what {{ .Command }} stands for
+# A shell that the farm talks to by SSH (guest-shell.ts) reads this file and calls its functions; "answer" is given there.
+#   load BUILD             begin: prints "step N STATE CODE SECONDS KEPT" for each step; answers "loaded BOOT DIRECTORY KEY..."
+#   begin N                start the step whose files were put, once only, detached; then as follow
+#   follow N OFFSET        print its log from a byte on until it ends; answers as finish, or "over": ask finish then
+#   finish N OFFSET        print the rest of its log; answers "ended STATE CODE SECONDS TRUNCATED KEY..."
+#   keep N OFFSET          remember how much of the log the farm has stored
+#   forget N               remove the files of a step that has ended; what came of it stays known
+#   stop N                 end the step because its time is over
+#   mark N CODE            record the end of a step that needs no process; answers "marked"
+#   keys                   answers "keys KEY...": the public host keys that the guest will have after a reboot, if known
+#   reboot N COMMAND       record the boot id, then run the command; answers "asked CODE"
+#   remove                 remove all state; answers "removed"
+# A KEY is the Base64 of a host key. As a program, in processes of their own: "run", "script".
 #
-# A step's directory: script, env.sh, command (given); environment (of the SSH session); alive (a pipe whose writer is the
-# runner); run/ (made by the one runner that may run: pid, uptime, boot, ended); exit (written over its reserved block); log;
-# acked (offset that the farm has kept); drained, truncated, timeout, asked, asked-exit (marks).
-login_umask=$(umask)
-umask 077
-LC_ALL=C
-log_cap=${SLIPWAY_LOG_CAP:-67108864}
+# What has to survive a reboot is one line per step, $root/N: the boot id in which it began, its state and its code,
+# written over the same reserved block, so that a full disk cannot lose it. Everything else is in memory (tmpfs) where the
+# guest has some, because disks become images: in $memory, N.script, N.env, N.command (given); N.claim (taken by the one
+# runner that may run), N.pid, N.start, N.end; N.log, N.kept, N.drained, N.truncated, N.timeout; "alive", a pipe whose
+# writer is the runner; "ask", a pipe by which another account asks for the files of the step.
 
-boot_id() {
-  cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.boottime | tr -c 'A-Za-z0-9\n' '-'
+# Sets $boot.
+read_boot() {
+  if ! read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id; then
+    boot=$(sysctl -n kern.boottime | tr -c 'A-Za-z0-9\n' '-')
+  fi
 }
 
-# Seconds on a clock that nobody sets, where there is one.
-seconds() {
-  if read -r up rest 2>/dev/null </proc/uptime; then echo "${up%%.*}"; else date +%s; fi
+# Sets $now: seconds on a clock that nobody sets, where there is one.
+read_clock() {
+  if read -r now rest 2>/dev/null </proc/uptime; then now=${now%%.*}; else now=$(date +%s); fi
 }
 
 pause() { sleep 0.1 2>/dev/null || sleep 1; }
 
-size_of() {
-  # shellcheck disable=SC2012
-  set -- $(ls -ln "$1" 2>/dev/null) - - - - 0
-  echo "$5"
+# Whether a directory is there and is ours, made if need be. Other accounts may pass, but not look.
+own_directory() {
+  [ -d "$1" ] || mkdir -m 711 "$1" 2>/dev/null
+  [ -d "$1" ] && [ -O "$1" ]
 }
 
-# Sets $root: where the build's state is, or can be. Not under /tmp, which a reboot empties.
-find_root() {
-  user=$(id -u)
-  if [ "$user" = 0 ]; then first=/var/lib/slipway; else first=$HOME/.slipway; fi
-  case $first in *[!A-Za-z0-9/._-]*) first=/var/tmp/.slipway-$user ;; esac
-  for base in "$first" "/var/tmp/.slipway-$user"; do
-    root=$base/$1
-    if [ -d "$root" ] && [ -O "$root" ]; then return 0; fi
-  done
-  [ "$2" = make ] || return 1
-  for base in "$first" "/var/tmp/.slipway-$user"; do
-    root=$base/$1
-    mkdir -p "$base" && mkdir "$root" && return 0
-  done
+in_memory() {
+  while read -r device mount type rest; do
+    if [ "$mount" = "$1" ] && [ "$type" = tmpfs ]; then return 0; fi
+  done 2>/dev/null </proc/mounts
   return 1
 }
 
-# Prints the exit code; false when the step has not ended.
-exit_code() {
-  [ -s "$1/exit" ] || return 1
-  read -r word code rest <"$1/exit"
-  [ "$word" = exit ] && echo "$code"
-}
-
-# Writes over the reserved block, so that a full disk cannot lose the code.
-record() {
-  printf 'exit %s \n' "$2" 1<>"$1/exit"
-  sync
-}
-
-# Prints the seconds that a step has run, or ran.
-elapsed_of() {
-  if [ ! -s "$1/run/uptime" ]; then echo 0; return; fi
-  until=$(cat "$1/run/ended" 2>/dev/null)
-  echo $((${until:-$(seconds)} - $(cat "$1/run/uptime")))
-}
-
-ran_before_this_boot() { [ -s "$1/run/boot" ] && [ "$(cat "$1/run/boot")" != "$boot" ]; }
-
-state_of() {
-  dir=$1
-  if [ -e "$dir/timeout" ]; then echo "timeout -"
-  elif code=$(exit_code "$dir"); then
-    # A guest that goes down kills the script before it kills the runner, which may still record that.
-    if [ "$code" -gt 128 ] && ran_before_this_boot "$dir"; then echo "crashed -"
-    else echo "exited $code"; fi
-  elif [ -s "$dir/asked" ]; then
-    if [ "$(cat "$dir/asked")" = "$boot" ]; then
-      asked=$(cat "$dir/asked-exit" 2>/dev/null)
-      echo "asked ${asked:--}"
-    else echo "rebooted -"; fi
-  elif [ ! -d "$dir/run" ]; then echo "prepared -"
-  elif [ ! -s "$dir/run/boot" ]; then
-    # Between its first two actions the runner is not seen; what is left of an earlier boot stays like this.
-    n=0
-    while [ ! -s "$dir/run/boot" ] && [ $n -lt 50 ]; do pause; n=$((n + 1)); done
-    if [ -s "$dir/run/boot" ]; then state_of "$dir"; else echo "died -"; fi
-  elif ran_before_this_boot "$dir"; then echo "crashed -"
-  else
-    pid=$(cat "$dir/run/pid")
-    if kill -0 "$pid" 2>/dev/null; then echo "running -"
-    elif code=$(exit_code "$dir"); then echo "exited $code"
-    else echo "died -"; fi
-  fi
-}
-
-status() {
-  boot=$(boot_id)
-  echo "boot $boot"
-  find_root "$1" || return 0
-  echo "root $root"
-  for dir in "$root"/[0-9]*; do
-    [ -d "$dir" ] || continue
-    acked=$(cat "$dir/acked" 2>/dev/null)
-    echo "step ${dir##*/} $(state_of "$dir") $(elapsed_of "$dir") ${acked:-0}"
+# Sets $root: where the build's state is, or will be. Not under /tmp, which a reboot empties.
+find_root() {
+  bases=/var/tmp/.slipway-$user
+  [ "$user" != 0 ] || bases="/var/lib/slipway $bases"
+  for base in $bases; do
+    root=$base/$1
+    if [ -d "$root" ] && [ -O "$root" ]; then return 0; fi
+  done
+  for base in $bases; do
+    root=$base/$1
+    own_directory "$base" && return 0
   done
 }
 
-prepare() {
-  find_root "$1" make || exit 1
-  dir=$root/$2
-  [ -d "$dir" ] || mkdir "$dir" || exit 1
-  [ -p "$dir/alive" ] || mkfifo "$dir/alive" || exit 1
-  if [ ! -s "$dir/exit" ]; then
-    printf '%-64s\n' '' >"$dir/exit.new" && mv "$dir/exit.new" "$dir/exit" || exit 1
-  fi
-  { export -p && echo "umask $login_umask"; } >"$dir/environment.new" && mv "$dir/environment.new" "$dir/environment" || exit 1
-  echo "dir $dir"
+# Sets $memory. What users have in /dev/shm goes when they log out, so they need a place that root gives them.
+find_memory() {
+  for base in /dev/shm/.slipway-$user /run/.slipway-$user; do
+    in_memory "${base%/*}" || continue
+    memory=$base/$1
+    if [ "$user" = 0 ]; then
+      own_directory "$base" && own_directory "$memory" && return
+    elif [ "${base%/*}" = /run ]; then
+      [ -d "$base" ] || sudo -n sh -c "mkdir -m 711 $base && chown $user $base" 2>/dev/null
+      own_directory "$base" && own_directory "$memory" && return
+    fi
+  done
+  memory=$root/memory
+  own_directory "$root" && own_directory "$memory"
 }
 
-# Several launches do no harm: only the first runner gets past its mkdir.
+# A quarter of what is free, at most 64 MiB.
+find_log_cap() {
+  # shellcheck disable=SC2046
+  set -- $(df -Pk "$memory" 2>/dev/null | tail -n 1)
+  case ${4:-} in '' | *[!0-9]*) log_cap=16777216 ;; *) log_cap=$(($4 * 256)) ;; esac
+  [ "$log_cap" -lt 67108864 ] || log_cap=67108864
+}
+
+load() {
+  login_umask=$(umask)
+  environment=$(export -p)
+  umask 077
+  LC_ALL=C
+  user=$(id -u)
+  read_boot
+  find_root "$1"
+  find_memory "$1" || { answer refused; return; }
+  find_log_cap
+  listed_keys=$(sed -n 's/^[[:space:]]*[Hh][Oo][Ss][Tt][Kk][Ee][Yy][[:space:]]*//p' /etc/ssh/sshd_config 2>/dev/null)
+  { [ -p "$memory/alive" ] || mkfifo "$memory/alive"; } &&
+    printf '%s\n' "$environment" "umask $login_umask" >"$memory/environment" &&
+    printf '%s' "$supervisor" >"$memory/supervisor.new" && chmod 644 "$memory/supervisor.new" &&
+    mv "$memory/supervisor.new" "$memory/supervisor.sh" || { answer refused; return; }
+  trap 'kill $follower 2>/dev/null' EXIT
+  for step in "$root"/[0-9]*; do
+    [ -f "$step" ] || continue
+    n=${step##*/}
+    look "$n"
+    kept=0
+    read -r kept 2>/dev/null <"$memory/$n.kept"
+    elapsed "$n"
+    echo "step $n $state $code $took $kept"
+  done
+  host_keys
+  answer "loaded $boot $memory$keys"
+}
+
+# Sets $keys: a blank and a key for each.
+host_keys() {
+  keys=
+  for file in /etc/ssh/ssh_host_*_key $listed_keys; do
+    [ -r "$file.pub" ] && read -r type key rest <"$file.pub" && keys="$keys $key"
+  done
+}
+
+# After "cloud-init clean" the next boot makes other keys.
+keys() {
+  host_keys
+  if [ -d /etc/cloud ] && [ ! -e /var/lib/cloud/instance ]; then keys=; fi
+  answer "keys$keys"
+}
+
+# Writes over the reserved block.
+record() { printf '%-120s\n' "$2 $3 $4" 1<>"$root/$1"; }
+
+# Makes the record of a step, or finds it.
+reserve() {
+  [ -d "$root" ] || mkdir -m 711 "$root" || return
+  [ -s "$root/$1" ] || record "$1" - prepared -
+}
+
+# Sets $state and $code.
+look() {
+  state=prepared code=-
+  read -r began_in state code rest 2>/dev/null <"$root/$1"
+  case $state in
+  '') state=prepared ;;
+  exited)
+    # A guest that goes down kills the script before it kills the runner, which may still record that.
+    if [ "$code" -gt 128 ] && [ "$began_in" != "$boot" ]; then state=crashed code=-; fi
+    ;;
+  asked) if [ "$began_in" != "$boot" ]; then state=rebooted code=-; fi ;;
+  running)
+    pid=
+    read -r pid 2>/dev/null <"$memory/$1.pid"
+    if [ "$began_in" != "$boot" ]; then state=crashed
+    elif ! kill -0 "$pid" 2>/dev/null; then
+      read -r began_in state code rest <"$root/$1"
+      [ "$state" != running ] || state=died
+    fi
+    ;;
+  esac
+}
+
+# Sets $took: the seconds that a step has run, or ran.
+elapsed() {
+  took=0
+  read -r from 2>/dev/null <"$memory/$1.start" || return 0
+  read_clock
+  read -r now 2>/dev/null <"$memory/$1.end"
+  took=$((now - from))
+}
+
+can_sudo() {
+  [ -n "${sudo:-}" ] || if sudo -n true 2>/dev/null; then sudo=yes; else sudo=no; fi
+  [ "$sudo" = yes ]
+}
+
+# Several launches do no harm: only the first runner gets past its claim.
 launch() {
-  self=${1%/*}/supervisor.sh
+  self=$memory/supervisor.sh
   service='systemd-run --quiet --collect --no-ask-password -p KillMode=process -p TimeoutStopSec=5s'
+  set -- run "$root" "$memory" "$1" "$log_cap"
   if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null 2>&1; then
     # shellcheck disable=SC2086
-    if [ "$(id -u)" = 0 ]; then
-      $service sh "$self" run "$1" </dev/null >/dev/null 2>&1 && return
-    elif sudo -n true 2>/dev/null; then
-      sudo -n $service "--uid=$(id -u)" "--gid=$(id -g)" sh "$self" run "$1" </dev/null >/dev/null 2>&1 && return
+    if [ "$user" = 0 ]; then
+      $service sh "$self" "$@" >/dev/null 2>&1 && return
+    elif can_sudo; then
+      sudo -n $service "--uid=$user" "--gid=$(id -g)" sh "$self" "$@" >/dev/null 2>&1 && return
     fi
   fi
   if command -v setsid >/dev/null 2>&1; then
-    setsid sh "$self" run "$1" </dev/null >/dev/null 2>&1 &
+    setsid sh "$self" "$@" >/dev/null 2>&1 &
   else
-    nohup sh "$self" run "$1" </dev/null >/dev/null 2>&1 &
+    nohup sh "$self" "$@" >/dev/null 2>&1 &
   fi
 }
 
-start() {
-  sync
-  launch "$1"
-  n=0
-  while [ ! -s "$1/run/boot" ] && [ $n -lt 300 ]; do pause; n=$((n + 1)); done
-  [ -s "$1/run/boot" ]
+begin() {
+  # A writer of our own until the runner is there, because a pipe without one is at its end.
+  exec 8<>"$memory/alive"
+  launch "$1" 8>&-
+  follow "$1" 0 up
+  exec 8>&-
 }
 
+follow() {
+  watch "$@" &
+  follower=$!
+}
+
+watch() {
+  trap 'kill $tailer 2>/dev/null; exit' TERM
+  [ "$3" = up ] || exec 8<>"$memory/alive"
+  exec 7<"$memory/alive"
+  tail_log "$@" &
+  tailer=$!
+  # The runner says so when it is up; from then on its end is the end of the pipe.
+  if [ "$3" = up ]; then read -r word <&7; fi
+  exec 8>&-
+  while read -r word <&7; do :; done
+  n=0
+  while [ ! -e "$memory/$1.drained" ] && [ $n -lt 24 ]; do
+    if [ $n -lt 4 ]; then sleep 0.02 2>/dev/null || sleep 1; else pause; fi
+    n=$((n + 1))
+  done
+  kill $tailer 2>/dev/null
+  wait $tailer 2>/dev/null
+  if [ -e "$memory/$1.tailed" ]; then answer over; else finish "$1" "$2"; fi
+}
+
+# What ends at once is read in one piece. A runner that never comes up must not be waited for.
+tail_log() {
+  exec 7<&- 8>&-
+  [ ! -e "$memory/$1.tailed" ] || rm -f "$memory/$1.tailed"
+  sleep 0.2 2>/dev/null
+  n=0
+  while [ "$3" = up ] && [ ! -e "$memory/$1.claim.$boot" ]; do
+    [ $n -lt 300 ] || { echo late 1<>"$memory/alive"; exit; }
+    pause
+    n=$((n + 1))
+  done
+  : >>"$memory/$1.log"
+  : >"$memory/$1.tailed"
+  exec tail -c +$(($2 + 1)) -f "$memory/$1.log"
+}
+
+finish() {
+  look "$1"
+  truncated=no
+  [ ! -e "$memory/$1.truncated" ] || truncated=yes
+  if [ ! -s "$memory/$1.log" ]; then :
+  elif [ "$2" = 0 ]; then cat "$memory/$1.log"
+  else tail -c +$(($2 + 1)) "$memory/$1.log"; fi
+  elapsed "$1"
+  host_keys
+  answer "ended $state $code $took $truncated$keys"
+}
+
+keep() { printf '%-20s\n' "$2" 1<>"$memory/$1.kept"; }
+
+forget() { rm -f "$memory/$1".*; }
+
+mark() {
+  reserve "$1" && record "$1" - exited "$2" || { answer refused; return; }
+  answer marked
+}
+
+stop() {
+  : >"$memory/$1.timeout"
+  read -r pid <"$memory/$1.pid"
+  signal_group TERM "$pid"
+  n=0
+  while [ ! -e "$memory/$1.drained" ] && [ $n -lt 50 ]; do pause; n=$((n + 1)); done
+  record "$1" "$boot" timeout -
+  signal_group KILL "$pid"
+}
+
+signal_group() {
+  kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null
+  if [ "$user" != 0 ]; then sudo -n kill -s "$1" -- "-$2" 2>/dev/null; fi
+}
+
+reboot() {
+  reserve "$1" && record "$1" "$boot" asked - || { answer refused; return; }
+  sync
+  (trap '' HUP TERM; exec sh -c "$2")
+  code=$?
+  record "$1" "$boot" asked $code
+  answer "asked $code"
+}
+
+remove() {
+  trap - EXIT
+  for base in /var/lib/slipway /var/tmp/.slipway-"$user" "${memory%/*}"; do
+    rm -rf "${base:?}/${root##*/}" || { answer refused; return; }
+    rmdir "$base" 2>/dev/null
+  done
+  [ "$user" = 0 ] || sudo -n rmdir "/run/.slipway-$user" 2>/dev/null
+  answer removed
+}
+
+# The detached runner of a step.
 run() {
-  cd "$1" || exit 1
+  root=$1 memory=$2 n=$3 log_cap=$4 files=$2/$3
   trap '' HUP TERM
-  mkdir run 2>/dev/null || exit 0
-  echo $$ >run/pid
-  seconds >run/uptime
+  umask 077
+  LC_ALL=C
+  cd /
+  read_boot
+  set -C
+  true 2>/dev/null >"$files.claim.$boot" || { echo up 1<>"$memory/alive"; exit; }
+  set +C
   (
     # The script gets the default action back; the runner lives on to record how it ended.
     trap : TERM
-    exec 9<>alive
-    boot_id >run/boot.new
-    mv run/boot.new run/boot
-    sync
+    exec 9<>"$memory/alive"
+    echo up >&9
+    echo $$ >"$files.pid"
+    read_clock
+    echo "$now" >"$files.start"
+    record "$n" "$boot" running -
+    sync "$root/$n" 2>/dev/null || sync
+    if [ -s "$files.command" ]; then
+      hand_over &
+      helper=$!
+    fi
     (
       exec 9>&-
-      . ./environment
+      . "$memory/environment"
       cd "$HOME" 2>/dev/null || cd /
-      if [ -s "$1/command" ]; then exec sh "$1/command"; fi
-      exec sh "${1%/*}/supervisor.sh" script "$1"
+      # The environment may have set any variable.
+      if [ -s "$2/$3.command" ]; then exec sh "$2/$3.command"; fi
+      script "$2/$3"
     ) </dev/null
     code=$?
     # A guest that goes down ends its processes first: that is no end of the script's own.
-    if [ $code -gt 128 ] && [ ! -e timeout ]; then
+    if [ $code -gt 128 ] && [ ! -e "$files.timeout" ]; then
       sleep 3
       if going_down; then exit; fi
     fi
-    seconds >run/ended
-    record "$1" $code
-  ) 2>&1 | keep_log
+    kill $helper 2>/dev/null
+    read_clock
+    echo "$now" >"$files.end"
+    if [ -e "$files.timeout" ]; then record "$n" "$boot" timeout -; else record "$n" "$boot" exited $code; fi
+  ) 2>&1 | keep_log "$files"
 }
 
 going_down() {
@@ -193,100 +354,119 @@ going_down() {
 
 # The head of the output goes to the log as it comes; the script is never held up by what is beyond.
 keep_log() {
-  trap ': >drained; exit' TERM
+  trap ': >"$1.drained"; exit' TERM
   size=0
   while [ "$size" -lt "$log_cap" ]; do
-    dd bs=65536 count=128 2>/dev/null >>log || break
-    grown=$(size_of log)
-    if [ "$grown" = "$size" ]; then
-      : >drained
+    LC_ALL=C dd bs=65536 count=128 2>"$1.read" >>"$1.log" || break
+    while read -r records rest; do
+      case $records in [0-9]*+[0-9]*) break ;; esac
+    done <"$1.read"
+    # Fewer than asked for: the output is over.
+    if [ $((${records})) -lt 128 ]; then
+      : >"$1.drained"
       return
     fi
-    size=$grown
+    # shellcheck disable=SC2012,SC2046
+    set -- "$1" $(ls -ln "$1.log")
+    size=$6
   done
-  : >truncated
+  : >"$1.truncated"
   cat >/dev/null
-  : >drained
+  : >"$1.drained"
 }
 
+# What {{ .Command }} stands for, as whatever account the command of the step has made it. By its interpreter, because the
+# file may be where nothing can be executed. Variables of its own would be the script's: only arguments are safe.
 script() {
-  umask "$login_umask"
-  . "$1/env.sh"
-  if [ "$(head -c 2 "$1/script")" = '#!' ]; then
-    chmod 700 "$1/script"
-    exec "$1/script"
-  fi
-  if command -v bash >/dev/null 2>&1; then exec bash "$1/script"; fi
-  exec sh "$1/script"
+  if [ ! -r "$1.script" ] || [ ! -r "$1.env" ]; then ask_for "$1"; fi
+  slipway_line=
+  IFS= read -r slipway_line <"$1.script"
+  case $slipway_line in
+  '#!'*)
+    set -f
+    # shellcheck disable=SC2086
+    set -- "$1" ${slipway_line#??}
+    set +f
+    interpreted "$@"
+    ;;
+  *)
+    . "$1.env"
+    if command -v bash >/dev/null 2>&1; then exec bash "$1.script"; fi
+    exec sh "$1.script"
+    ;;
+  esac
 }
 
-follow() {
-  cd "$1" || exit 1
-  exec 3<&0
-  while read -r offset <&3; do echo "$offset" >acked.new && mv acked.new acked; done >/dev/null 2>&1 &
-  acker=$!
-  # Opened by a writer of our own first, because a pipe without one would block; from then on its end is the runner's.
-  exec 8<>alive
-  exec 7<alive 8>&-
-  : >>log
-  tail -c +$(($2 + 1)) -f log 3<&- 7<&- &
-  tailer=$!
-  exit_code . >/dev/null || cat <&7 >/dev/null
-  kill $tailer $acker 2>/dev/null
+# interpreted FILES [PROGRAM WORD...]: as the kernel reads a first line, except that env gets its words one by one, with -S
+# or without.
+interpreted() {
+  slipway_files=$1
+  slipway_program=${2:-sh}
+  shift
+  [ $# -eq 0 ] || shift
+  case $slipway_program in
+  */env)
+    case ${1:-} in
+    -S) shift ;;
+    -S?*) slipway_line=${1#-S} && shift && set -- "$slipway_line" "$@" ;;
+    esac
+    ;;
+  *) [ $# -eq 0 ] || set -- "$*" ;;
+  esac
+  set -- "$slipway_files" "$slipway_program" "$@" "$slipway_files.script"
+  . "$1.env"
+  shift
+  exec "$@"
 }
 
-finish() {
-  n=0
-  while [ ! -e "$1/drained" ] && [ $n -lt 20 ]; do pause; n=$((n + 1)); done
-  boot=$(boot_id)
-  truncated=no
-  [ ! -e "$1/truncated" ] || truncated=yes
-  echo "$(state_of "$1") $(elapsed_of "$1") $truncated"
-  tail -c +$(($2 + 1)) "$1/log" 2>/dev/null || :
-}
-
-stop() {
-  : >"$1/timeout"
-  sync
-  pid=$(cat "$1/run/pid")
-  signal_group TERM "$pid"
-  n=0
-  while [ ! -e "$1/drained" ] && [ $n -lt 50 ]; do pause; n=$((n + 1)); done
-  signal_group KILL "$pid"
-  exit_code "$1" >/dev/null || record "$1" 137
-}
-
-signal_group() {
-  kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null
-  if [ "$(id -u)" != 0 ]; then sudo -n kill -s "$1" -- "-$2" 2>/dev/null; fi
-}
-
-reboot_step() {
-  if [ ! -s "$1/asked" ]; then boot_id >"$1/asked.new" && mv "$1/asked.new" "$1/asked" || exit 1; fi
-  sync
-  (
-    trap '' HUP
-    sh "$1/command" </dev/null >"$1/log" 2>&1
-    echo $? >"$1/asked-exit"
-  ) </dev/null >/dev/null 2>&1 &
-  wait $!
-  echo "asked $(cat "$1/asked-exit")"
-  cat "$1/log"
-}
-
-operation=$1
-[ $# -eq 0 ] || shift
-case $operation in
-status | prepare | start | run | script | follow | finish | stop) "$operation" "$@" ;;
-mark) record "$1" "$2" ;;
-reboot) reboot_step "$1" ;;
-remove)
-  while find_root "$1"; do
-    rm -rf "$root" || exit 1
-    rmdir "${root%/*}" 2>/dev/null
+ask_for() {
+  echo $$ >"${1%/*}/ask" || exit 126
+  slipway_n=0
+  until [ -r "$1.script" ] && [ -r "$1.env" ]; do
+    if [ -e "$1.refused" ]; then cat "$1.refused" >&2 && exit 126; fi
+    if [ $slipway_n -ge 300 ]; then echo 'slipway: the files of the step did not arrive' >&2 && exit 126; fi
+    pause
+    slipway_n=$((slipway_n + 1))
   done
-  sync
-  ;;
-*) echo "supervisor: unknown operation \"$operation\"" >&2; exit 64 ;;
+}
+
+# Gives the files of the step to the account of a process that asks and that the step has started, and to no other.
+hand_over() {
+  exec 9>&-
+  [ -p "$memory/ask" ] || { mkfifo "$memory/ask" && chmod 622 "$memory/ask"; } || return
+  exec 6<>"$memory/ask"
+  while read -r pid <&6; do
+    case $pid in '' | *[!0-9]*) continue ;; esac
+    descends "$pid" || continue
+    # shellcheck disable=SC2012,SC2046
+    set -- $(ls -ldn "/proc/$pid")
+    give "$3" || {
+      echo "slipway: the account of number $3 cannot read the step: $(id -un) can give it no file (neither sudo without a password nor setfacl)" >"$files.new"
+      chmod 644 "$files.new"
+      mv "$files.new" "$files.refused"
+    }
+  done
+}
+
+give() {
+  if [ "$(id -u)" = 0 ]; then chown "$1" "$files.script" "$files.env"
+  else sudo -n chown "$1" "$files.script" "$files.env" 2>/dev/null || setfacl -m "u:$1:r" "$files.script" "$files.env" 2>/dev/null; fi
+}
+
+# Whether the runner is an ancestor of a process.
+descends() {
+  ancestor=$1
+  while [ "$ancestor" -gt 1 ]; do
+    [ "$ancestor" != $$ ] || return 0
+    read -r line 2>/dev/null <"/proc/$ancestor/stat" || return 1
+    # The name of the program, in parentheses, may hold anything.
+    line=${line##*) }
+    line=${line#* }
+    ancestor=${line%% *}
+  done
+  return 1
+}
+
+case ${1:-} in
+run | script) "$@" ;;
 esac
-exit

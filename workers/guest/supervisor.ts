@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { packagePath } from '../../common/config/package-root.ts';
-import { assert, FarmError } from '../../common/errors/farm-error.ts';
+import { assert } from '../../common/errors/farm-error.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
-import type { ExecResult, GuestConnection } from './guest-connection.ts';
+import type { GuestConnection } from './guest-connection.ts';
+import type { GuestShell, OutputReader, ShellAnswer } from './guest-shell.ts';
+import { printing, quote } from './shell-words.ts';
 
-/** The program that runs in the guest; its header says what each operation does. */
+/** What the shell of the guest reads; its header says what each function does. */
 const SUPERVISOR = readFileSync(packagePath('workers/guest/supervisor.sh'), 'utf8');
 
 /** How a step stands. `crashed`: the guest was booted anew under it. `died`: its runner was killed. `asked`: to reboot. */
@@ -20,15 +22,6 @@ export interface StepStatus {
   readonly keptBytes: number;
 }
 
-export interface GuestStatus {
-  readonly bootId: string;
-  /** By index; a step that was never prepared is absent. */
-  readonly steps: ReadonlyMap<number, StepStatus>;
-}
-
-/** A step's state directory in the guest. */
-export type StepDirectory = string & { readonly brand?: 'StepDirectory' };
-
 /** What a step runs. */
 export interface StepProgram {
   readonly script: string;
@@ -37,139 +30,173 @@ export interface StepProgram {
   readonly wrapper: string | null;
 }
 
-const STATUS_LINE = /^step (\d+) ([a-z]+) (\d+|-) (-?\d+) (\d+)$/;
-
-/** The state of all steps of a build in the guest. */
-export async function guestStatus(guest: GuestConnection, build: string): Promise<GuestStatus> {
-  const lines = (await operate(guest, ['status', build])).split('\n');
-  const steps = new Map<number, StepStatus>();
-  for (const line of lines) {
-    const [, index, state, code, seconds, kept] = STATUS_LINE.exec(line) ?? [];
-    if (index === undefined) continue;
-    steps.set(Number(index), {
-      state: state as StepState,
-      exitCode: code === '-' ? undefined : Number(code),
-      elapsedMs: Number(seconds) * 1000,
-      keptBytes: Number(kept),
-    });
-  }
-  const bootId = lines.find((line) => line.startsWith('boot '))?.slice('boot '.length) ?? '';
-  return { bootId, steps };
-}
-
-/** Makes the state directory of a step, or finds it. @throws PhaseFailure GuestDiskFull */
-export async function prepareStep(guest: GuestConnection, build: string, index: number): Promise<StepDirectory> {
-  const answer = await operate(guest, ['prepare', build, String(index)]);
-  const directory = /^dir (.+)$/m.exec(answer)?.[1];
-  assert(directory !== undefined && /^[\w./-]+$/.test(directory), 'The supervisor names the directory of a step.');
-  await putFile(guest, `${directory.slice(0, directory.lastIndexOf('/'))}/supervisor.sh`, SUPERVISOR);
-  return directory;
-}
-
-/** Stores a program, makes everything durable and starts it, detached; a second start does nothing. */
-export async function startStep(guest: GuestConnection, directory: StepDirectory, program: StepProgram): Promise<void> {
-  const env = Object.entries(program.env).map(([name, value]) => `export ${name}=${quote(value)}\n`);
-  await putFile(guest, `${directory}/env.sh`, env.join(''));
-  await putFile(guest, `${directory}/script`, program.script);
-  await putFile(guest, `${directory}/command`, wrapped(directory, program.wrapper));
-  const { exitCode, stderr } = await guest.exec(`sh ${supervisorOf(directory)} start ${directory}`);
-  if (exitCode !== 0) throw new FarmError('ConnectionLost', `The step did not start in the guest: ${stderr.trim()}`);
-}
-
-/** The command line that follows a step's log from an offset until the step has ended; it reads offsets to remember. */
-export function followCommand(directory: StepDirectory, offset: number): string {
-  return `sh ${supervisorOf(directory)} follow ${directory} ${offset}`;
-}
-
-/** How a step ended, with the log from an offset on. */
+/** How a step ended. */
 export interface StepEnd {
   readonly state: StepState;
   readonly exitCode: number | undefined;
   readonly elapsedMs: number;
   /** The log was longer than what is kept. */
   readonly truncated: boolean;
-  readonly rest: Buffer;
+  /** Public host keys that the guest has now, in Base64. */
+  readonly hostKeys: readonly string[];
 }
 
-/** Reads how an ended step stands. */
-export async function finishStep(guest: GuestConnection, directory: StepDirectory, offset: number): Promise<StepEnd> {
-  const { channel, exited } = await guest.open(`sh ${supervisorOf(directory)} finish ${directory} ${offset}`);
-  const chunks: Buffer[] = [];
-  channel.on('data', (chunk: Buffer) => void chunks.push(chunk));
-  channel.stderr.resume();
-  channel.end();
-  await exited;
-  const answer = Buffer.concat(chunks);
-  const end = answer.indexOf(10);
-  const [state, code, seconds, truncated] = answer.subarray(0, end).toString().split(' ');
-  return {
-    state: state as StepState,
-    exitCode: code === '-' ? undefined : Number(code),
-    elapsedMs: Number(seconds) * 1000,
-    truncated: truncated === 'yes',
-    rest: answer.subarray(end + 1),
-  };
+const STATUS_LINE = /^step (\d+) ([a-z]+) (\d+|-) (-?\d+) (\d+)$/gm;
+const LOADED = new WeakMap<GuestConnection, Promise<StepSupervisor>>();
+
+/**
+ * The supervisor of a build's steps, loaded once into the shell of a connection.
+ * @throws ConnectionLost, or PhaseFailure GuestDiskFull or StepFailed: the guest has no room for its state
+ */
+export function supervisorOf(guest: GuestConnection, build: string): Promise<StepSupervisor> {
+  const loaded = LOADED.get(guest) ?? StepSupervisor.load(guest.shell, build);
+  LOADED.set(guest, loaded);
+  return loaded;
 }
 
-/** Remembers in the guest how much of the log is stored. Lost, the last lines are stored twice. */
-export async function keepOffset(guest: GuestConnection, directory: StepDirectory, offset: number): Promise<void> {
-  await guest.exec(`echo ${offset} >${directory}/acked`);
+/** The steps of one build in one guest, over one connection. Every method throws ConnectionLost when that breaks. */
+export class StepSupervisor {
+  readonly bootId: string;
+  /** Public host keys that the guest had when this was loaded, in Base64. */
+  readonly hostKeys: readonly string[];
+  readonly #shell: GuestShell;
+  readonly #directory: string;
+  readonly #steps: ReadonlyMap<number, StepStatus>;
+
+  private constructor(shell: GuestShell, { words, said }: ShellAnswer) {
+    const [, bootId = '', directory = '', ...hostKeys] = words;
+    assert(/^[\w./-]+$/.test(directory), 'The supervisor names the directory of its steps.');
+    this.bootId = bootId;
+    this.hostKeys = hostKeys;
+    this.#shell = shell;
+    this.#directory = directory;
+    this.#steps = new Map(
+      [...said.matchAll(STATUS_LINE)].map(([, index, state, code, seconds, kept]) => [
+        Number(index),
+        {
+          state: state as StepState,
+          exitCode: exitCodeOf(code),
+          elapsedMs: Number(seconds) * 1000,
+          keptBytes: Number(kept),
+        },
+      ]),
+    );
+  }
+
+  static async load(shell: GuestShell, build: string): Promise<StepSupervisor> {
+    const code = `supervisor=${quote(SUPERVISOR)}\neval "$supervisor"\nload ${quote(build)} 2>&1`;
+    return new StepSupervisor(shell, granted(await shell.ask(code)));
+  }
+
+  /** How a step stood when this was loaded; undefined: it was not started. */
+  status(index: number): StepStatus | undefined {
+    const status = this.#steps.get(index);
+    return status?.state === 'prepared' ? undefined : status;
+  }
+
+  /**
+   * Starts a program, detached, and reads its log to the end; a second start does nothing.
+   * @returns undefined when the end of the log is still to be read by `finish`
+   */
+  begin(index: number, program: StepProgram, onOutput: OutputReader): Promise<StepEnd | undefined> {
+    const { env, script, wrapper } = program;
+    const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}\n`);
+    const files = `"$memory/${index}`;
+    const actions = [
+      `reserve ${index}`,
+      `${printing(script)} >${files}.script"`,
+      `{ echo "umask $login_umask" && ${printing(exports.join(''))}; } >${files}.env"`,
+      ...(wrapper === null ? [] : [`${printing(this.#wrapped(index, wrapper))} >${files}.command"`]),
+      `begin ${index}`,
+    ];
+    return this.#read(`${actions.join(' &&\n')} || answer refused`, onOutput);
+  }
+
+  /** Reads the log of a started step from an offset on. Returns as `begin`. */
+  follow(index: number, offset: number, onOutput: OutputReader): Promise<StepEnd | undefined> {
+    return this.#read(`follow ${index} ${offset}`, onOutput);
+  }
+
+  /** Reads how an ended step stands, and the rest of its log. */
+  async finish(index: number, offset: number, onOutput: OutputReader): Promise<StepEnd> {
+    const end = await this.#read(`finish ${index} ${offset}`, onOutput);
+    assert(end, 'What is finished tells its end.');
+    return end;
+  }
+
+  /** Remembers in the guest how much of the log is stored. Lost, the last lines are stored twice. */
+  keep(index: number, offset: number): void {
+    this.#shell.tell(`keep ${index} ${offset}`);
+  }
+
+  /** Removes the files of a step that has ended. */
+  forget(index: number): void {
+    this.#shell.tell(`forget ${index}`);
+  }
+
+  /** Ends a step whose time is over: its whole process group, first by TERM, then by KILL. */
+  stop(index: number): void {
+    this.#shell.tell(`stop ${index}`);
+  }
+
+  /** Records that a step without a process is done. */
+  async mark(index: number, exitCode: number): Promise<void> {
+    granted(await this.#shell.ask(`mark ${index} ${exitCode} 2>&1`));
+  }
+
+  /** Public host keys that the guest will have after a reboot, in Base64; empty: nobody can know them. */
+  async nextHostKeys(): Promise<readonly string[]> {
+    return (await this.#shell.ask('keys')).words.slice(1);
+  }
+
+  /** Records the boot id, then asks the guest to reboot. Resolves with the code of the command if it came back. */
+  async reboot(index: number, command: string): Promise<{ readonly exitCode: number; readonly output: string }> {
+    const { words, said } = granted(await this.#shell.ask(`reboot ${index} ${quote(command)} 2>&1`));
+    return { exitCode: Number(words[1]), output: said };
+  }
+
+  /** Removes all state of the build from the guest, so that no image carries it. */
+  async remove(): Promise<void> {
+    granted(await this.#shell.ask('remove 2>&1'));
+  }
+
+  #wrapped(index: number, wrapper: string): string {
+    const command = `sh ${this.#directory}/supervisor.sh script ${this.#directory}/${index}`;
+    return `${wrapper.replaceAll(/\{\{\s*\.Command\s*\}\}/g, () => command)}\n`;
+  }
+
+  async #read(code: string, onOutput: OutputReader): Promise<StepEnd | undefined> {
+    let head = Buffer.alloc(0);
+    const take = (bytes: Buffer) => {
+      if (head.length < 4096) head = Buffer.concat([head, bytes.subarray(0, 4096)]);
+      return onOutput(bytes);
+    };
+    const { words } = await this.#shell.ask(code, take);
+    granted({ words, said: head.toString() });
+    const [answer, state, exitCode, seconds, truncated, ...hostKeys] = words;
+    if (answer === 'over') return undefined;
+    return {
+      state: state as StepState,
+      exitCode: exitCodeOf(exitCode),
+      elapsedMs: Number(seconds) * 1000,
+      truncated: truncated === 'yes',
+      hostKeys,
+    };
+  }
 }
 
-/** Ends a step whose time is over: its whole process group, first by TERM, then by KILL. */
-export async function stopStep(guest: GuestConnection, directory: StepDirectory): Promise<void> {
-  await guest.exec(`sh ${supervisorOf(directory)} stop ${directory}`);
+function exitCodeOf(word: string | undefined): number | undefined {
+  return word === undefined || word === '-' ? undefined : Number(word);
 }
 
-/** Records that a step without a process is done. */
-export async function markStep(guest: GuestConnection, directory: StepDirectory, exitCode: number): Promise<void> {
-  await check(await guest.exec(`sh ${supervisorOf(directory)} mark ${directory} ${exitCode}`));
-}
-
-/** Records the boot id, then asks the guest to reboot. Resolves with the code of the command if it came back. */
-export async function askReboot(
-  guest: GuestConnection,
-  directory: StepDirectory,
-  command: string,
-): Promise<ExecResult> {
-  await putFile(guest, `${directory}/command`, `${command}\n`);
-  return guest.exec(`sh ${supervisorOf(directory)} reboot ${directory}`);
-}
-
-/** Removes all state of a build from the guest, so that no image carries it. */
-export async function removeSupervisorState(guest: GuestConnection, build: string): Promise<void> {
-  await operate(guest, ['remove', build]);
-}
-
-/** Writes a small file whole or not at all, byte for byte. @throws PhaseFailure GuestDiskFull */
-export async function putFile(guest: GuestConnection, path: string, content: string | Buffer): Promise<void> {
-  const target = quote(path);
-  await check(await guest.exec(`umask 077; cat >${target}.new && mv ${target}.new ${target}`, { input: content }));
-}
-
-/** A word of a Bourne shell's command line. */
-export function quote(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-/** By standard input, so that the login shell of the user does not matter. */
-async function operate(guest: GuestConnection, words: readonly string[]): Promise<string> {
-  return check(await guest.exec(`sh -s -- ${words.join(' ')}`, { input: SUPERVISOR }));
-}
-
-async function check({ exitCode, stdout, stderr }: ExecResult): Promise<string> {
-  if (exitCode === 0) return stdout;
-  const said = stderr.trim();
-  if (/no space left|quota exceeded/i.test(said)) throw new PhaseFailure('GuestDiskFull', `The guest says: ${said}`);
-  throw new PhaseFailure('StepFailed', `The guest refused to keep the state of a step: ${said || `code ${exitCode}`}`);
-}
-
-function wrapped(directory: StepDirectory, wrapper: string | null): string {
-  if (wrapper === null) return '';
-  const command = `sh ${supervisorOf(directory)} script ${directory}`;
-  return `${wrapper.replaceAll(/\{\{\s*\.Command\s*\}\}/g, () => command)}\n`;
-}
-
-function supervisorOf(directory: StepDirectory): string {
-  return `${directory.slice(0, directory.lastIndexOf('/'))}/supervisor.sh`;
+function granted(answer: ShellAnswer): ShellAnswer {
+  if (answer.words[0] !== 'refused') return answer;
+  const said = answer.said.trim();
+  if (/no space left|quota exceeded|write error/i.test(said)) {
+    throw new PhaseFailure('GuestDiskFull', `The guest says: ${said}`);
+  }
+  throw new PhaseFailure(
+    'StepFailed',
+    `The guest refused to keep the state of a step: ${said || 'it did not say why'}`,
+  );
 }

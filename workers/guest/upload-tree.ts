@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { type Pack, pack } from 'tar-stream';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { GuestConnection } from './guest-connection.ts';
-import { quote } from './supervisor.ts';
+import { quote } from './shell-words.ts';
 import { refusedUpload } from './upload.ts';
 
 /** What a folder in the guest gets. */

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
 import type { GuestConnection } from './guest-connection.ts';
-import { quote } from './supervisor.ts';
+import { ShellFrames, type ShellPiece } from './shell-frames.ts';
+import { quote } from './shell-words.ts';
 
 export interface Upload {
   /** Absolute path in the guest; its folder must be there. */
@@ -16,6 +18,11 @@ export interface Upload {
   readonly mode?: number;
 }
 
+/** Any login shell understands it: the first line of the input is what to do, the rest is the file. */
+const RECEIVE = `exec sh -c 'IFS= read -r line && eval "$line"'`;
+/** Less than what a guest may say about a file. */
+const MOST_SAID = 4096;
+
 /**
  * Streams a file into the guest, over what is there (keeping its owner and mode), makes it durable and checks what
  * arrived: its size, and its hash where the guest can tell it. It needs no SFTP in the guest. Call again after
@@ -23,31 +30,61 @@ export interface Upload {
  * @throws PhaseFailure GuestDiskFull, or StepFailed with what the guest said.
  */
 export async function uploadFile(guest: GuestConnection, upload: Upload): Promise<void> {
-  const target = quote(upload.destination);
-  const chmod = upload.mode === undefined ? '' : ` && chmod ${upload.mode.toString(8)} ${target}`;
-  const { channel, exited } = await guest.open(`cat >${target}${chmod} && sync`);
-  let complaint = '';
-  channel.stderr.on('data', (chunk: Buffer) => {
-    complaint += chunk.toString().slice(0, 4096 - complaint.length);
-  });
-  channel.resume();
+  const { destination, sizeBytes, sha256, mode } = upload;
+  const mark = randomBytes(16).toString('hex');
+  const { channel, exited } = await guest.open(RECEIVE);
+  const answer = readAnswer(channel, mark);
+  channel.write(`${receiving(destination, { mark, mode })}\n`);
   const sent = pipeline(upload.content(), channel).then(
     () => undefined,
     (error: unknown) => error,
   );
   // A guest that refuses the file ends the command before it has read everything.
-  const exitCode = await exited;
-  if (exitCode !== 0) throw refusedUpload(upload.destination, complaint.trim());
+  await exited;
+  const { said, words } = await answer;
+  const [outcome, size, hash] = words;
+  if (outcome !== 'stored') throw refusedUpload(destination, said);
   const broken = await sent;
   if (broken) throw new FarmError('ConnectionLost', 'The upload broke off.', { cause: broken });
-  await verify(guest, upload, target);
+  if (Number(size) === sizeBytes && (hash === undefined || hash === sha256)) return;
+  throw new FarmError('ConnectionLost', `The file "${destination}" did not arrive whole (${size} of ${sizeBytes}).`);
 }
 
-async function verify(guest: GuestConnection, { destination, sizeBytes, sha256 }: Upload, target: string) {
-  const { stdout } = await guest.exec(`wc -c <${target}; sha256sum <${target} 2>/dev/null || :`);
-  const [size = '', hash = ''] = stdout.trim().split(/\s+/);
-  if (Number(size) === sizeBytes && (hash === '' || hash === sha256)) return;
-  throw new FarmError('ConnectionLost', `The file "${destination}" did not arrive whole (${size} of ${sizeBytes}).`);
+/** One line of `sh`, whatever the name of the file. */
+function receiving(destination: string, { mark, mode }: { mark: string; mode: number | undefined }): string {
+  const path = [...Buffer.from(destination)].map((byte) => `\\0${byte.toString(8).padStart(3, '0')}`).join('');
+  const chmod = mode === undefined ? '' : ` && chmod ${mode.toString(8)} "$file"`;
+  const answer = (words: string) => `printf '\\n%s %s\\n' ${mark} "${words}"`;
+  return [
+    'exec 2>&1',
+    `file=$(printf %b ${quote(`${path}.`)})`,
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the shell
+    'file=${file%.}',
+    answer('receiving'),
+    `if cat >"$file"${chmod} && sync; then set -- $(wc -c <"$file") $(sha256sum <"$file" 2>/dev/null); ${answer('stored $1 $2')}; fi`,
+  ].join('; ');
+}
+
+/** What the guest says after it has begun to receive; what start files of the shell print comes before. */
+async function readAnswer(channel: AsyncIterable<Buffer> & { stderr: Readable }, mark: string) {
+  const frames = new ShellFrames(mark);
+  let said = '';
+  let words: string[] = [];
+  const take = (piece: ShellPiece) => {
+    if ('bytes' in piece) {
+      said += piece.bytes.toString('utf8', 0, MOST_SAID - said.length);
+      return;
+    }
+    words = piece.answer.split(' ').filter(Boolean);
+    if (words[0] === 'receiving') said = '';
+  };
+  channel.stderr.resume();
+  try {
+    for await (const chunk of channel) for (const piece of frames.push(chunk)) take(piece);
+  } catch {
+    // Its exit tells more.
+  }
+  return { said: said.trim(), words };
 }
 
 /** What the guest said of a file or folder that it did not take, as a failure of the module. */

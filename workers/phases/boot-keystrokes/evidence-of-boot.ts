@@ -75,15 +75,15 @@ interface CloudInitCheck {
 
 /** Exit codes of `cloud-init status`: 0 done, 1 failed, 2 done with errors that it could live with. */
 async function awaitCloudInit(context: PhaseContext, { guest, mask, wanted }: CloudInitCheck): Promise<void> {
-  const { exitCode, stdout } = await guest.exec(
+  const { exitCode, output } = await guest.exec(
     'command -v cloud-init >/dev/null 2>&1 || exit 0; cloud-init status --wait --long 2>&1',
   );
   if (exitCode === 0 || !wanted) return;
-  const said = mask(stdout).trim().split('\n');
+  const said = mask(output).trim().split('\n');
   for (const line of said) await context.store.emit(context.claim, logEvent(context, `cloud-init: ${line}`));
   if (exitCode === 2) return;
   const log = await guest.exec(`tail -n ${TAIL_LINES} /var/log/cloud-init-output.log 2>/dev/null || :`);
-  const logTail = [...said, ...mask(log.stdout).trim().split('\n')].filter((line) => line !== '').slice(-TAIL_LINES);
+  const logTail = [...said, ...mask(log.output).trim().split('\n')].filter((line) => line !== '').slice(-TAIL_LINES);
   throw new PhaseFailure('CloudInitFailed', 'cloud-init ended with an error in the guest.', { evidence: { logTail } });
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { packagePath } from '../../../common/config/package-root.ts';
 import { readUserData } from '../../../common/contracts/user-data/kinds.ts';
-import { quote } from '../../guest/supervisor.ts';
+import { quote } from '../../guest/shell-words.ts';
 
 /** Who must be able to log in. */
 export interface Login {

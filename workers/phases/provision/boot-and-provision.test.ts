@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programCommand } from '../../../common/config/package-root.ts';
@@ -16,6 +18,7 @@ import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
 import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
 import { guestImages } from '../../../test/harness/guest-images.ts';
+import { changedFiles, imageFiles } from '../../../test/harness/image-files.ts';
 import { compiledModule, compiledVm, shell } from '../../../test/harness/module-factory.ts';
 import { stagePhase } from '../../../test/harness/phase-context.ts';
 import { EXECUTORS } from '../../executors.ts';
@@ -28,6 +31,8 @@ const IMAGE = 'relay-for-tests';
 const FARM_KEY = createFarmKey('a key for tests that is long enough');
 const resources = new ReleaseStack();
 let config: ClusterConfig;
+let dataDir: string;
+let cloudImage: string;
 let image: ServedFile;
 let iso: ServedFile;
 
@@ -36,14 +41,21 @@ beforeAll(async () => {
   const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: programCommand('workers/relay/main') } });
   resources.defer('cluster', () => cluster.stop());
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
+  dataDir = cluster.dataDir ?? '';
+  cloudImage = guests.cloudImage;
   image = resources.use('image', await serveFile(guests.cloudImage), (served) => served.stop());
   iso = resources.use('iso', await serveFile(guests.installerIso), (served) => served.stop());
 }, 180_000);
 
 afterAll(() => resources.close());
 
-test('boots a cloud image and runs its steps, each once, over two workers', { timeout: 150_000 }, async () => {
+test('boots a cloud image, runs its steps once over two workers, and leaves nothing in it', {
+  timeout: 240_000,
+}, async () => {
   const content = 'a file { that .stays } as {{ .Name }} it is\n';
+  const noise = "printf 'echo Welcome\necho to the lab\n' | tee /root/.bashrc /root/.profile >/root/.bash_profile";
+  const newKeys = 'rm -f /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key';
+  const script = (lines: string) => ({ ...shell(lines), executeCommand: null });
   const steps: Step[] = [
     {
       ...shell('echo "$WHO saw $(cat /proc/sys/kernel/random/boot_id)" | tee -a /root/seen; echo the correct horse'),
@@ -58,10 +70,15 @@ test('boots a cloud image and runs its steps, each once, over two workers', { ti
       source: null,
       local: null,
     },
+    // Another host key than the one that is pinned, and start files that print.
+    script(`${noise}; ${newKeys}`),
     { type: 'reboot', name: null, timeoutMs: 90_000, command: 'reboot' },
     { ...shell(''), scriptFrom: { kind: 'ConfigMap', name: 'scripts', key: 'last', optional: false } },
+    // As whoever makes a template does: nobody gets in again, the farm neither.
+    script('rm -rf /root/.ssh /root/.bash* /root/.profile /etc/ssh/ssh_host_*'),
   ];
-  const last = 'echo begin >>/root/begun; sleep 4; cat /proc/sys/kernel/random/boot_id /root/copy; wc -l </root/begun';
+  const last =
+    '#!/bin/sh\r\necho begin >>/root/begun; sleep 4; cat /proc/sys/kernel/random/boot_id /root/copy\r\nwc -l </root/begun\r\n';
   await new ClusterClient(config).create(RESOURCES.configMaps, { metadata: { name: 'scripts' }, data: { last } });
   const sshPassword = FARM_KEY.seal('correct horse');
   const base = compiledVm();
@@ -75,24 +92,33 @@ test('boots a cloud image and runs its steps, each once, over two workers', { ti
   const firstWorker = new AbortController();
   const first = stage(spec, 'provision', firstWorker.signal);
   const leaving = EXECUTORS.provision.execute(first);
-  while (!first.events.some((event) => event.event === 'step-started' && event.step === 3)) await sleep(100);
+  while (!first.events.some((event) => event.event === 'step-started' && event.step === 4)) await sleep(100);
   await sleep(2_000);
   firstWorker.abort(new Draining());
   await expect(leaving).rejects.toThrow('The worker stops');
 
   const second = stage(spec, 'provision');
   expect(await EXECUTORS.provision.execute(second)).toEqual({ outcome: 'succeeded' });
-  const [seen = '', masked, after, ...rest] = [...lines(first.events), ...lines(second.events)];
+  const [seen = '', masked, crlf, after, ...rest] = [...lines(first.events), ...lines(second.events)];
   expect(seen).toMatch(/^step one saw [0-9a-f-]{36}$/);
   expect(masked).toBe('the ***');
+  expect(crlf).toContain('CRLF');
   expect(after).toMatch(/^[0-9a-f-]{36}$/);
   expect(seen).not.toContain(after);
   expect(rest).toEqual([content.trim(), '1']);
-  expect(second.events.filter((event) => event.event === 'step-finished').map((event) => event.outcome)).toEqual([
-    ...['succeeded', 'succeeded', 'succeeded', 'succeeded'],
-  ]);
+  const finished = [...first.events, ...second.events].filter((event) => event.event === 'step-finished');
+  const outcomes = new Map(finished.map(({ step, outcome }) => [step, outcome]));
+  expect([...outcomes]).toEqual([0, 1, 2, 3, 4, 5].map((step) => [step, 'succeeded']));
+  // The phase is delivered again after its worker died behind the last step, when nobody gets in any more.
+  expect(await EXECUTORS.provision.execute(stage(spec, 'provision'))).toEqual({ outcome: 'succeeded' });
 
   expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });
+  const machine = objectName({ layerBuild: layerBuildOf('1'), generation: 1 }, 'main');
+  const snapshot = await new ClusterClient(config).get(RESOURCES.snapshots, `${machine}-disk-root`);
+  const layers = join(dataDir, 'layers', 'frozen');
+  const layer = (await readdir(layers)).find((name) => name.startsWith(snapshot?.metadata?.uid ?? 'none'));
+  const captured = await imageFiles(join(layers, layer ?? 'none'));
+  expect(changedFiles(await imageFiles(cloudImage), captured)).toEqual([]);
 });
 
 test('types a boot line at an installer and believes its power-off', { timeout: 120_000 }, async () => {

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { FileStep, LocalFolder } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
-import { guestStatus, markStep, prepareStep } from '../../guest/supervisor.ts';
+import { supervisorOf } from '../../guest/supervisor.ts';
 import { uploadFile } from '../../guest/upload.ts';
 import { type TreeEntry, uploadTree } from '../../guest/upload-tree.ts';
 import { moduleFiles, type ReadyFile, readyFile, withFiles } from '../import/module-files.ts';
@@ -16,7 +16,7 @@ import { fence, type StepContext, type StepOutcome } from './step-context.ts';
  */
 export async function runFileStep(context: StepContext<FileStep>): Promise<StepOutcome> {
   const { access, build, index } = context;
-  const done = await access.link.use(async (guest) => (await guestStatus(guest, build)).steps.get(index)?.state);
+  const done = await access.link.use(async (guest) => (await supervisorOf(guest, build)).status(index)?.state);
   if (done === 'exited') return { exitCode: null };
   const { destination } = context.step;
   const folder = folderOf(context);
@@ -31,9 +31,8 @@ async function put(context: StepContext<FileStep>, upload: (guest: GuestConnecti
   const { access, build, index } = context;
   await fence(context);
   await access.link.use(async (guest) => {
-    const directory = await prepareStep(guest, build, index);
     await upload(guest);
-    await markStep(guest, directory, 0);
+    await (await supervisorOf(guest, build)).mark(index, 0);
   });
 }
 

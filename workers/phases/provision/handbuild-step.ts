@@ -1,7 +1,7 @@
 import type { HandbuildStep } from '../../../common/contracts/module/compiled.ts';
 import type { PauseState } from '../../../common/contracts/phase-store.ts';
 import { createAlarm } from '../../../common/lifecycle/alarm.ts';
-import { guestStatus } from '../../guest/supervisor.ts';
+import { supervisorOf } from '../../guest/supervisor.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
 import { type StepContext, type StepOutcome, stepTimeout } from './step-context.ts';
 
@@ -18,7 +18,9 @@ export async function runHandbuildStep(context: StepContext<HandbuildStep>): Pro
   // Nothing is asked of the guest meanwhile, and it may go down.
   access.link.close();
   if ((await untilContinued(context)) === 'over') throw stepTimeout(context, context.step.timeoutMs ?? 0);
-  await access.link.use((guest) => guestStatus(guest, build));
+  // The person may have changed the host keys too.
+  await access.link.forgetHostKeys();
+  await access.link.use((guest) => supervisorOf(guest, build));
   return { exitCode: null };
 }
 

@@ -1,8 +1,9 @@
 import type { RebootStep } from '../../../common/contracts/module/compiled.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
-import { askReboot, guestStatus, markStep, prepareStep, type StepStatus } from '../../guest/supervisor.ts';
-import { StepFailure } from './shell-step.ts';
+import { unixText } from '../../guest/shell-words.ts';
+import { type StepSupervisor, supervisorOf } from '../../guest/supervisor.ts';
+import { StepFailure, sudoWants } from './shell-step.ts';
 import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
 /** A guest that was asked and is still up after this is asked again. */
@@ -19,15 +20,17 @@ export async function runRebootStep(context: StepContext<RebootStep>): Promise<S
   const timeoutMs = context.step.timeoutMs ?? scope.vm.communicator.sshTimeoutMs;
   const startedAt = clock.now();
   await access.link.use(async (guest) => {
-    const status = (await guestStatus(guest, build)).steps.get(index);
-    if (status?.state === 'exited') return;
-    if (status?.state === 'rebooted') {
-      await markStep(guest, await prepareStep(guest, build, index), 0);
+    const supervisor = await supervisorOf(guest, build);
+    const state = supervisor.status(index)?.state;
+    if (state === 'exited') return;
+    if (state === 'rebooted') {
+      await access.link.pinHostKeys(guest, supervisor.hostKeys);
+      await supervisor.mark(index, 0);
       return;
     }
     const leftMs = startedAt + timeoutMs - clock.now();
     if (leftMs <= 0) throw stepTimeout(context, timeoutMs);
-    await ask(context, { guest, status, waitMs: Math.min(leftMs, ASK_AGAIN_MS) });
+    await ask(context, { guest, supervisor, waitMs: Math.min(leftMs, ASK_AGAIN_MS) });
     throw new FarmError('ConnectionLost', 'The guest goes down.');
   });
   return { exitCode: null };
@@ -35,23 +38,26 @@ export async function runRebootStep(context: StepContext<RebootStep>): Promise<S
 
 interface Asking {
   readonly guest: GuestConnection;
-  readonly status: StepStatus | undefined;
+  readonly supervisor: StepSupervisor;
   readonly waitMs: number;
 }
 
 /** Asks, unless the guest was asked in this boot already, and resolves when the connection is gone. */
-async function ask(context: StepContext<RebootStep>, { guest, status, waitMs }: Asking): Promise<void> {
-  const { phase, build, index, step, access } = context;
+async function ask(context: StepContext<RebootStep>, { guest, supervisor, waitMs }: Asking): Promise<void> {
+  const { phase, index, step, access } = context;
   const gone = phase.clock.after(waitMs, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
-  if (status?.state !== 'asked') {
+  if (supervisor.status(index)?.state !== 'asked') {
     await fence(context);
-    const directory = await prepareStep(guest, build, index);
-    const { exitCode, stdout } = await askReboot(guest, directory, phase.secrets.fill(step.command));
-    const code = Number(/^asked (\d+)$/m.exec(stdout)?.[1] ?? exitCode);
+    // A step before may have given the guest other keys, which only this connection vouches for.
+    const hostKeys = await supervisor.nextHostKeys();
+    if (hostKeys.length > 0) await access.link.pinHostKeys(guest, hostKeys);
+    else await access.link.forgetHostKeys();
+    const { exitCode, output } = await supervisor.reboot(index, unixText(phase.secrets.fill(step.command)));
     // A command that the reboot itself has ended says so by a signal.
-    if (code > 0 && code < 128) {
-      const logTail = access.mask(stdout).trim().split('\n').slice(1);
-      throw new StepFailure(code, `${stepLabel(context)}: the command that reboots ended with code ${code}.`, {
+    if (exitCode > 0 && exitCode < 128) {
+      const logTail = access.mask(output).trim().split('\n');
+      const why = `ended with code ${exitCode}${sudoWants(logTail)}`;
+      throw new StepFailure(exitCode, `${stepLabel(context)}: the command that reboots ${why}.`, {
         evidence: { logTail },
       });
     }

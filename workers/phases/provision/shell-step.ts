@@ -2,10 +2,13 @@ import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
 import { GuestLog } from '../../guest/guest-log.ts';
 import { type ProgramEnd, runProgram } from '../../guest/run-program.ts';
+import { unixText } from '../../guest/shell-words.ts';
 import type { StepProgram } from '../../guest/supervisor.ts';
 import { readLocalFile } from '../local-files.ts';
 import { PhaseFailure } from '../phase-executor.ts';
 import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
+
+const CONVERTED = '[The script has line ends of Windows (CRLF); it runs with those of Unix.]';
 
 /**
  * Runs a script in the guest, exactly once.
@@ -16,9 +19,12 @@ export async function runShellStep(context: StepContext<ShellStep>): Promise<Ste
   const { claim, store, clock, metrics } = phase;
   const { vm, phase: phaseName } = claim.job;
   const where = { module: claim.spec.module.name, vm, phase: phaseName, source: 'step' };
+  const program = await programOf(context);
+  const script = unixText(program.script);
   const end = await runProgram({
     ...{ link: access.link, build, index, timeoutMs: step.timeoutMs, clock },
-    program: () => programOf(context),
+    program: { ...program, script },
+    notes: script === program.script ? [] : [CONVERTED],
     beforeStart: () => fence(context),
     onAdopted: () => metrics.adoptedScripts.inc(),
     openLog: (offset) => {
@@ -34,7 +40,7 @@ async function programOf(context: StepContext<ShellStep>): Promise<StepProgram> 
   const { step, phase } = context;
   const { fill } = phase.secrets;
   const env = Object.entries(step.env).map(([name, value]) => [name, fill(value)]);
-  const wrapper = step.executeCommand === null ? null : fill(step.executeCommand);
+  const wrapper = step.executeCommand === null ? null : unixText(fill(step.executeCommand));
   return { script: await scriptOf(context), env: Object.fromEntries(env), wrapper };
 }
 
@@ -57,8 +63,24 @@ function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: 
         evidence,
       });
     case 'exited':
-      return new StepFailure(exitCode ?? null, `${label} ended with code ${exitCode}.`, { evidence });
+      return new StepFailure(exitCode ?? null, `${label} ended with code ${exitCode}${sudoWants(logTail)}.`, {
+        evidence,
+      });
   }
+}
+
+/** What `sudo` misses, as the end of a sentence: a step has neither a terminal nor anybody who types a password. */
+export function sudoWants(logTail: readonly string[]): string {
+  const said = logTail.join('\n');
+  if (/^sudo: .*(must have a tty|no tty present)/m.test(said)) {
+    return ': sudo wants a terminal, which steps have not; take "requiretty" out of the sudoers';
+  }
+  if (/^sudo: .*(a password is required|a terminal is required)/m.test(said)) {
+    return ': sudo asks for a password; allow the user NOPASSWD, or give it by executeCommand: "echo PASSWORD | sudo -S sh -c \'{{ .Command }}\'"';
+  }
+  return /password (has )?expired|password change required|must change your password/i.test(said)
+    ? ': the password of the account has expired'
+    : '';
 }
 
 /** A script that ended with another code than 0. */

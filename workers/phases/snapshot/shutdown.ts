@@ -1,12 +1,13 @@
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import { isConflict, isNotFound } from '../../../common/kubernetes/api-error.ts';
-import { holdFinalInstance, releaseFinalInstance } from '../../../common/kubernetes/final-instance.ts';
+import { releaseFinalInstance } from '../../../common/kubernetes/final-instance.ts';
 import { screenshot, stopMachine } from '../../../common/kubernetes/machine-actions.ts';
 import type { VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import { lastEvents, runStage } from '../../cluster/evidence.ts';
+import { announceShutdown, shutdownMark } from '../../guest/shutdown-marks.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /**
@@ -15,8 +16,6 @@ import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
  */
 export type GuestShutdown = (context: PhaseContext, scope: BuildScope) => Promise<void>;
 
-/** Set on the VM before its guest is asked, so that an end seen later is known to be ours. */
-const ASKED = 'slipway.dev/shutdown-asked';
 /** Set on the VM when it has ended: the final phase of its VMI, which may be gone later. */
 const ENDED = 'slipway.dev/shutdown-ended';
 /** What KubeVirt needs beyond the guest's own time. */
@@ -37,9 +36,11 @@ export async function shutDown(
   const vm = await cluster.get(RESOURCES.machines, name, { signal });
   if (vm?.metadata?.annotations?.[ENDED] === 'Succeeded') return;
   const found = await cluster.get(RESOURCES.instances, name, { signal });
-  const isAsked = vm?.metadata?.annotations?.[ASKED] !== undefined;
-  const final = hasEnded(found) ? found : await switchOff(context, scope, askGuest);
-  await assertClean(context, scope, { vmi: final, isAsked: isAsked || !hasEnded(found) });
+  const mark = shutdownMark(vm);
+  const ask = mark === 'accepted' ? () => Promise.resolve() : askGuest;
+  if (!hasEnded(found) && mark !== 'accepted') await announceShutdown(context, scope);
+  const final = hasEnded(found) ? found : await switchOff(context, scope, ask);
+  await assertClean(context, scope, { vmi: final, isAsked: mark !== undefined || !hasEnded(found) });
   await cluster.mergePatch(RESOURCES.machines, name, annotation(ENDED, 'Succeeded'), { signal });
   await releaseFinalInstance(cluster, name, signal);
 }
@@ -60,11 +61,6 @@ async function switchOff(
   scope: BuildScope,
   askGuest: GuestShutdown | undefined,
 ): Promise<FinalInstance> {
-  const { cluster, signal, store, claim } = context;
-  const name = scope.names.machine(scope.vm.name);
-  await store.assertCurrent(claim);
-  await cluster.mergePatch(RESOURCES.machines, name, annotation(ASKED, 'true'), { signal });
-  await holdFinalInstance(cluster, name, signal);
   const outcome = askGuest ? await offByCommand(context, scope, askGuest) : { isOff: false as const };
   return outcome.isOff ? outcome.vmi : await offByAcpi(context, scope);
 }

@@ -1,0 +1,52 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { lstat, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const SECTOR = 512;
+
+/**
+ * Every file of the Linux partition (ext4) of a disk image, by path, with a word for what it is: type, mode and a hash of
+ * its content. Nothing of it is mounted, so that it shows also what a kernel would hide.
+ */
+export async function imageFiles(image: string): Promise<ReadonlyMap<string, string>> {
+  const directory = await mkdtemp(join(tmpdir(), 'slipway-image-'));
+  try {
+    const [raw, tree] = [join(directory, 'disk.raw'), join(directory, 'tree')];
+    await run('qemu-img', ['convert', '-O', 'raw', image, raw]);
+    const { stdout } = await run('sfdisk', ['--json', raw]);
+    const { partitions } = JSON.parse(stdout).partitiontable as { partitions: { start: number; size: number }[] };
+    const largest = partitions.reduce((one, other) => (one.size > other.size ? one : other));
+    await run('mkdir', [tree]);
+    await run('debugfs', ['-R', `rdump / ${tree}`, `${raw}?offset=${largest.start * SECTOR}`]);
+    const files = new Map<string, string>();
+    await walk(tree, '', files);
+    return files;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function walk(tree: string, path: string, files: Map<string, string>): Promise<void> {
+  for (const name of await readdir(join(tree, path))) {
+    const [below, file] = [`${path}/${name}`, join(tree, path, name)];
+    const about = await lstat(file);
+    const content = about.isFile() ? await readFile(file) : about.isSymbolicLink() ? await readlink(file) : '';
+    const hash = createHash('sha256').update(content).digest('hex').slice(0, 12);
+    files.set(below, `${about.mode.toString(8)} ${hash}`);
+    if (about.isDirectory()) await walk(tree, below, files);
+  }
+}
+
+/** Paths that are not the same in both, each with a sign before it: `+` new, `-` gone, `~` changed. */
+export function changedFiles(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
+  const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
+  return paths.flatMap((path) => {
+    const [old, now] = [before.get(path), after.get(path)];
+    if (old === now) return [];
+    return `${old === undefined ? '+' : now === undefined ? '-' : '~'}${path}`;
+  });
+}

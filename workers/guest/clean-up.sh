@@ -1,0 +1,31 @@
+# Takes out of a guest what the farm brought in to build its image: its key, and what cloud-init kept of the farm's part.
+# POSIX sh, busybox too; as root where the farm can be that. $key, the Base64 of the build's public key, and $home, that of
+# the user who logs in, are set above.
+
+# A file that is empty then was made for the key alone.
+without_key() {
+  grep -qF -e "$key" "$1" 2>/dev/null || return
+  others=$(grep -vF -e "$key" "$1")
+  if [ -n "$others" ]; then printf '%s\n' "$others" >"$1"
+  else rm -f "$1" && rmdir "${1%/*}" 2>/dev/null; fi
+}
+
+keys_of_accounts() {
+  echo "$home/.ssh/authorized_keys"
+  while IFS=: read -r name password uid gid comment folder shell; do
+    [ -z "$folder" ] || echo "$folder/.ssh/authorized_keys"
+  done </etc/passwd
+  [ "$(id -u)" != 0 ] || grep -rlF -e "$key" /etc/ssh 2>/dev/null
+}
+
+keys_of_accounts | while IFS= read -r file; do without_key "$file"; done
+
+if [ "$(id -u)" = 0 ]; then
+  if [ -d /var/lib/cloud ]; then
+    grep -rlF -e "$key" -e slipway-login /var/lib/cloud 2>/dev/null | while IFS= read -r file; do rm -f "$file"; done
+  fi
+  for file in /var/log/cloud-init*.log /var/log/auth.log /var/log/secure /var/log/syslog /var/log/messages; do
+    ! grep -q slipway "$file" 2>/dev/null || sed -i /slipway/d "$file"
+  done
+fi
+sync

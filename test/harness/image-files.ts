@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { lstat, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +7,17 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const SECTOR = 512;
 
-/**
- * Every file of the Linux partition (ext4) of a disk image, by path, with a word for what it is: type, mode and a hash of
- * its content. Nothing of it is mounted, so that it shows also what a kernel would hide.
- */
-export async function imageFiles(image: string): Promise<ReadonlyMap<string, string>> {
+export interface ImageFile {
+  /** Type and permissions. */
+  readonly mode: number;
+  /** Of a file, or where a symbolic link leads; else empty. */
+  readonly content: Buffer;
+}
+
+export type ImageFiles = ReadonlyMap<string, ImageFile>;
+
+/** Every file of the largest partition (ext4) of a disk image, by path; nothing is mounted. */
+export async function imageFiles(image: string): Promise<ImageFiles> {
   const directory = await mkdtemp(join(tmpdir(), 'slipway-image-'));
   try {
     const [raw, tree] = [join(directory, 'disk.raw'), join(directory, 'tree')];
@@ -22,7 +27,7 @@ export async function imageFiles(image: string): Promise<ReadonlyMap<string, str
     const largest = partitions.reduce((one, other) => (one.size > other.size ? one : other));
     await run('mkdir', [tree]);
     await run('debugfs', ['-R', `rdump / ${tree}`, `${raw}?offset=${largest.start * SECTOR}`]);
-    const files = new Map<string, string>();
+    const files = new Map<string, ImageFile>();
     await walk(tree, '', files);
     return files;
   } finally {
@@ -30,23 +35,22 @@ export async function imageFiles(image: string): Promise<ReadonlyMap<string, str
   }
 }
 
-async function walk(tree: string, path: string, files: Map<string, string>): Promise<void> {
+async function walk(tree: string, path: string, files: Map<string, ImageFile>): Promise<void> {
   for (const name of await readdir(join(tree, path))) {
     const [below, file] = [`${path}/${name}`, join(tree, path, name)];
     const about = await lstat(file);
     const content = about.isFile() ? await readFile(file) : about.isSymbolicLink() ? await readlink(file) : '';
-    const hash = createHash('sha256').update(content).digest('hex').slice(0, 12);
-    files.set(below, `${about.mode.toString(8)} ${hash}`);
+    files.set(below, { mode: about.mode, content: Buffer.from(content) });
     if (about.isDirectory()) await walk(tree, below, files);
   }
 }
 
 /** Paths that are not the same in both, each with a sign before it: `+` new, `-` gone, `~` changed. */
-export function changedFiles(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
+export function changedFiles(before: ImageFiles, after: ImageFiles): string[] {
   const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
   return paths.flatMap((path) => {
     const [old, now] = [before.get(path), after.get(path)];
-    if (old === now) return [];
-    return `${old === undefined ? '+' : now === undefined ? '-' : '~'}${path}`;
+    if (old && now) return old.mode === now.mode && old.content.equals(now.content) ? [] : `~${path}`;
+    return `${old ? '-' : '+'}${path}`;
   });
 }

@@ -21,9 +21,7 @@ keys_of_accounts() {
 keys_of_accounts | while IFS= read -r file; do without_key "$file"; done
 
 if [ "$(id -u)" = 0 ]; then
-  if [ -d /var/lib/cloud ]; then
-    grep -rlF -e "$key" -e slipway-login /var/lib/cloud 2>/dev/null | while IFS= read -r file; do rm -f "$file"; done
-  fi
+  grep -rlF -e "$key" -e slipway-login /var/lib/cloud* 2>/dev/null | while IFS= read -r file; do rm -f "$file"; done
   for file in /var/log/cloud-init*.log /var/log/auth.log /var/log/secure /var/log/syslog /var/log/messages; do
     ! grep -q slipway "$file" 2>/dev/null || sed -i /slipway/d "$file"
   done

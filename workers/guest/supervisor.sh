@@ -2,7 +2,8 @@
 # that started it, and lets any later session find out how it stands.
 #
 # A shell that the farm talks to by SSH (guest-shell.ts) reads this file and calls its functions; "answer" is given there.
-#   load BUILD             begin: prints "step N STATE CODE SECONDS KEPT" for each step; answers "loaded BOOT DIRECTORY KEY..."
+#   load BUILD             begin: prints "step N STATE CODE SECONDS KEPT" for each step; answers "loaded BOOT DIRECTORY KEY...",
+#                          or "leaving": the guest goes down, nothing is to be started in it
 #   begin N                start the step whose files were put, once only, detached; then as follow
 #   follow N OFFSET        print its log from a byte on until it ends; answers as finish, or "over": ask finish then
 #   finish N OFFSET        print the rest of its log; answers "ended STATE CODE SECONDS TRUNCATED KEY..."
@@ -93,6 +94,7 @@ load() {
   LC_ALL=C
   user=$(id -u)
   read_boot
+  if going_down; then answer leaving; return; fi
   find_root "$1"
   find_memory "$1" || { answer refused; return; }
   find_log_cap

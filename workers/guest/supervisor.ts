@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { packagePath } from '../../common/config/package-root.ts';
-import { assert } from '../../common/errors/farm-error.ts';
+import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import type { GuestShell, OutputReader, ShellAnswer } from './guest-shell.ts';
@@ -42,6 +43,8 @@ export interface StepEnd {
 }
 
 const STATUS_LINE = /^step (\d+) ([a-z]+) (\d+|-) (-?\d+) (\d+)$/gm;
+/** What a guest may need to go down, once it has begun. */
+const GOING_DOWN_MS = 120_000;
 const LOADED = new WeakMap<GuestConnection, Promise<StepSupervisor>>();
 
 /**
@@ -49,7 +52,8 @@ const LOADED = new WeakMap<GuestConnection, Promise<StepSupervisor>>();
  * @throws ConnectionLost, or PhaseFailure GuestDiskFull or StepFailed: the guest has no room for its state
  */
 export function supervisorOf(guest: GuestConnection, build: string): Promise<StepSupervisor> {
-  const loaded = LOADED.get(guest) ?? StepSupervisor.load(guest.shell, build);
+  const loaded = LOADED.get(guest) ?? StepSupervisor.load(guest, build);
+  loaded.catch(() => LOADED.delete(guest));
   LOADED.set(guest, loaded);
   return loaded;
 }
@@ -83,9 +87,14 @@ export class StepSupervisor {
     );
   }
 
-  static async load(shell: GuestShell, build: string): Promise<StepSupervisor> {
+  static async load({ shell, lost }: GuestConnection, build: string): Promise<StepSupervisor> {
     const code = `supervisor=${quote(SUPERVISOR)}\neval "$supervisor"\nload ${quote(build)} 2>&1`;
-    return new StepSupervisor(shell, granted(await shell.ask(code)));
+    const answer = granted(await shell.ask(code));
+    if (answer.words[0] === 'leaving') {
+      await once(AbortSignal.any([lost, AbortSignal.timeout(GOING_DOWN_MS)]), 'abort');
+      throw new FarmError('ConnectionLost', 'The guest goes down.');
+    }
+    return new StepSupervisor(shell, answer);
   }
 
   /** How a step stood when this was loaded; undefined: it was not started. */

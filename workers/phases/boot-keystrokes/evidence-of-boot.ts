@@ -73,11 +73,25 @@ interface CloudInitCheck {
   readonly wanted: boolean;
 }
 
+/**
+ * Fails when user data has told cloud-init to restart the guest when it is done (`power_state`), which then happens in a
+ * moment: what had been started meanwhile would be cut off. The mark of the module is newer than the boot only in the boot
+ * in which it ran.
+ */
+const WILL_STAY = `
+  mark=/var/lib/cloud/instance/sem/config_power_state_change
+  ! { [ "$mark" -nt /run/cloud-init/ds-identify.log ] && grep -q '^power_state:' /var/lib/cloud/instance/cloud-config.txt; } 2>/dev/null`;
+const RESTART_MS = 60_000;
+
 /** Exit codes of `cloud-init status`: 0 done, 1 failed, 2 done with errors that it could live with. */
 async function awaitCloudInit(context: PhaseContext, { guest, mask, wanted }: CloudInitCheck): Promise<void> {
   const { exitCode, output } = await guest.exec(
     'command -v cloud-init >/dev/null 2>&1 || exit 0; cloud-init status --wait --long 2>&1',
   );
+  if (wanted && (await guest.exec(WILL_STAY)).exitCode !== 0) {
+    await context.clock.after(RESTART_MS, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
+    guest.lost.throwIfAborted();
+  }
   if (exitCode === 0 || !wanted) return;
   const said = mask(output).trim().split('\n');
   for (const line of said) await context.store.emit(context.claim, logEvent(context, `cloud-init: ${line}`));

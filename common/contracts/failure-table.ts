@@ -45,6 +45,10 @@ export const FAILURES = {
     retry: 'never',
     solve: 'Look at the screenshot. Raise `sshTimeout`, or correct the boot command, the credentials or cloud-init.',
   },
+  GuestShutOut: {
+    retry: 'next-generation',
+    solve: 'A step took away the way into the guest, and then its worker was lost; the farm starts anew.',
+  },
   CloudInitFailed: { retry: 'never', solve: 'cloud-init ended with an error in the guest; the log says where.' },
   StepFailed: { retry: 'never', solve: 'The script ended with a code that is not 0; its last lines are the evidence.' },
   StepTimeout: { retry: 'never', solve: 'Raise `stepTimeout`, or find what the script waits for in its log.' },

@@ -106,7 +106,14 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
   ],
   // workers/phases/provision, workers/guest
-  provision: [EVIDENCE, SCREEN, SERIAL_LOG, REACH_GUESTS, { configMaps: ['get'], machines: ['get', 'patch'] }],
+  provision: [
+    EVIDENCE,
+    SCREEN,
+    SERIAL_LOG,
+    REACH_GUESTS,
+    // It holds the end of a machine that it asks to go down (common/kubernetes/final-instance.ts).
+    { configMaps: ['get'], machines: ['get', 'patch'], instances: ['get', 'patch'] },
+  ],
   // workers/phases/snapshot
   snapshot: [
     EVIDENCE,

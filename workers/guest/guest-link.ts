@@ -149,6 +149,7 @@ function pauseAfter(error: unknown): number {
   return /ECONNREFUSED|connection refused/i.test(errorMessage(error)) ? LISTENING_SOON_MS : RETRY_MS;
 }
 
-function isRefusal(error: unknown): boolean {
+/** Whether the guest answered, and let the farm not in. */
+export function isRefusal(error: unknown): boolean {
   return error instanceof FarmError && error.details['level'] === 'client-authentication';
 }

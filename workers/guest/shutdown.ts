@@ -18,29 +18,40 @@ const DEFAULT_COMMAND =
   "PATH=$PATH:/usr/sbin:/sbin; as_root 'PATH=$PATH:/usr/sbin:/sbin; shutdown -h now || poweroff' || shutdown -h now || poweroff";
 
 /**
- * Asks the guest to go down, over a connection of its own. Resolves when the guest took the request; watch the VMI. Safe
- * to call again.
+ * Asks the guest to go down, over a connection of its own, after taking out of it what is left of the farm. Resolves when
+ * the guest took the request; watch the VMI. Safe to call again.
  * @throws PhaseFailure GuestNeverAnswered or FarmError ConnectionLost when the guest could not be asked, or refused.
  */
 export async function guestShutdown(context: PhaseContext, scope: BuildScope): Promise<void> {
   const over = new AbortController();
   try {
-    const signal = AbortSignal.any([context.signal, over.signal]);
-    const access = await openGuestAccess(context, scope, { signal, timeoutMs: REACH_MS, isUp: true });
-    await leaveGuest({ ...context, signal }, scope, access);
+    const bounded = { ...context, signal: AbortSignal.any([context.signal, over.signal]) };
+    const options = { signal: bounded.signal, timeoutMs: REACH_MS, isUp: true };
+    const access = await openGuestAccess(context, scope, options);
+    await cleanGuest(bounded, access, { keepsKey: false });
+    await askToGoDown(bounded, scope, access);
   } finally {
     over.abort();
   }
 }
 
-/**
- * Removes the farm's state and key from the guest, so that no image keeps them, then runs `shutdownCommand` of the VM.
- * Resolves and throws as `guestShutdown`.
- */
-export async function leaveGuest(context: PhaseContext, scope: BuildScope, access: GuestAccess): Promise<void> {
+export interface CleanUp {
+  /** The farm will have to get in once more. */
+  readonly keepsKey: boolean;
+}
+
+/** Removes the farm's state and key from the guest, so that no image keeps them. Safe to call again. */
+export async function cleanGuest(context: PhaseContext, access: GuestAccess, { keepsKey }: CleanUp): Promise<void> {
+  const build = stateName(context.claim.job);
+  await access.link.use(async (guest) => {
+    await (await supervisorOf(guest, build)).remove();
+    if (!keepsKey) await removeTraces(guest, access);
+  });
+}
+
+/** Runs `shutdownCommand` of the VM. Resolves and throws as `guestShutdown`. */
+export async function askToGoDown(context: PhaseContext, scope: BuildScope, access: GuestAccess): Promise<void> {
   const { claim, store, clock, signal, secrets } = context;
-  const { link } = access;
-  await link.use((guest) => removeTraces(guest, stateName(claim.job), access));
   await store.assertCurrent(claim);
   const { shutdownCommand } = scope.vm;
   const command = shutdownCommand === null ? DEFAULT_COMMAND : unixText(secrets.fill(shutdownCommand));
@@ -49,12 +60,11 @@ export async function leaveGuest(context: PhaseContext, scope: BuildScope, acces
     () => undefined,
     () => undefined,
   );
-  const refusal = await link.use((guest) => ask(guest, command, { late, access })).finally(() => over.abort());
+  const refusal = await access.link.use((guest) => ask(guest, command, { late, access })).finally(() => over.abort());
   if (refusal !== undefined) throw new FarmError('ConnectionLost', `The guest refused to shut down: ${refusal}`);
 }
 
-async function removeTraces(guest: GuestConnection, build: string, access: GuestAccess): Promise<void> {
-  await (await supervisorOf(guest, build)).remove();
+async function removeTraces(guest: GuestConnection, access: GuestAccess): Promise<void> {
   const key = access.buildPublicKey.split(' ')[1] ?? '';
   const code = `key=${quote(key)} home=$HOME; ${asRoot(access)}
     script="key=$key home='$home'

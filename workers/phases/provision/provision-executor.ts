@@ -1,15 +1,16 @@
 import type { Step } from '../../../common/contracts/module/compiled.ts';
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
-import { FarmError } from '../../../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
 import { openGuestAccess } from '../../guest/guest-access.ts';
+import { isRefusal } from '../../guest/guest-link.ts';
+import { announceShutdown, leavingMarks, noteAccepted, noteCleaned, noteStepsDone } from '../../guest/leaving-marks.ts';
 import { whileMachineLives } from '../../guest/machine-life.ts';
-import { leaveGuest } from '../../guest/shutdown.ts';
-import { announceShutdown, noteAccepted, shutdownMark } from '../../guest/shutdown-marks.ts';
+import { askToGoDown, cleanGuest } from '../../guest/shutdown.ts';
 import { stateName } from '../../guest/state-name.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
-import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
+import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phase-executor.ts';
 import { runStep } from './run-step.ts';
 import type { StepContext } from './step-context.ts';
 
@@ -25,24 +26,27 @@ export const provisionExecutor: PhaseExecutor = {
     if (steps.length === 0) return { outcome: 'succeeded' };
     const name = scope.names.machine(scope.vm.name);
     const machine = await context.cluster.get(RESOURCES.machines, name, { signal: context.signal });
-    // A former worker was done with the steps, and nobody else asks.
-    if (shutdownMark(machine)) return { outcome: 'succeeded' };
-    let isLeaving = false;
+    // A former worker was done with the steps.
+    if (leavingMarks(machine).left) return { outcome: 'succeeded' };
+    let isAsked = false;
     try {
       await whileMachineLives(context, { name, doing: 'while its steps ran' }, async (signal) => {
         const access = await openGuestAccess(context, scope, { signal });
+        const way = { scope, access, signal };
         try {
-          await runSteps(context, { scope, access, signal });
-          isLeaving = scope.spec.vms.length === 1;
-          if (isLeaving) await leave(context, { scope, access, signal });
+          await runSteps(context, way);
+          await leave(context, way, () => {
+            isAsked = true;
+          });
         } finally {
           access.link.close();
         }
       });
     } catch (error) {
       context.signal.throwIfAborted();
-      if (!isLeaving || isFenced(error)) throw error;
-      context.logger.info({ err: error }, 'The snapshot phase will ask the guest to shut down');
+      if (isAsked && !isFenced(error)) {
+        context.logger.info({ err: error }, 'The snapshot phase will ask the guest to shut down');
+      } else throw shutOut(context, error);
     }
     return { outcome: 'succeeded' };
   },
@@ -60,13 +64,29 @@ async function runSteps(context: PhaseContext, way: Way): Promise<void> {
 }
 
 /**
- * The only guest of a module has nothing to wait for: it is asked to go down over the connection that is open, also when a
- * step has taken away the farm's key. Guests with siblings stay up for them; the snapshot phase asks them.
+ * Takes the farm out of the guest over the connection that is open: a step may have taken away the way in. The only guest
+ * of a module has nothing to wait for, and is asked to go down as well. Guests with siblings stay up for them, and the
+ * snapshot phase asks.
  */
-async function leave(context: PhaseContext, { scope, access, signal }: Way): Promise<void> {
+async function leave(context: PhaseContext, { scope, access, signal }: Way, onAsked: () => void): Promise<void> {
+  const isOnly = scope.spec.vms.length === 1;
+  await noteStepsDone(context, scope);
+  await cleanGuest({ ...context, signal }, access, { keepsKey: !isOnly });
+  await noteCleaned(context, scope);
+  if (!isOnly) return;
   await announceShutdown(context, scope);
-  await leaveGuest({ ...context, signal }, scope, access);
+  onAsked();
+  await askToGoDown({ ...context, signal }, scope, access);
   await noteAccepted(context, scope);
+}
+
+/** A guest that let the farm in before, and does not now: a step has sealed it before its worker was lost. */
+function shutOut({ claim }: PhaseContext, error: unknown): unknown {
+  const isRefused = error instanceof PhaseFailure && isRefusal(error.cause);
+  if (!isRefused || claim.formerClaims === 0) return error;
+  return new PhaseFailure('GuestShutOut', `The guest lets the farm in no more: ${errorMessage(error)}`, {
+    cause: error,
+  });
 }
 
 function isFenced(error: unknown): boolean {

@@ -7,7 +7,7 @@ import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import { lastEvents, runStage } from '../../cluster/evidence.ts';
-import { announceShutdown, shutdownMark } from '../../guest/shutdown-marks.ts';
+import { announceShutdown, leavingMarks } from '../../guest/leaving-marks.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /**
@@ -36,11 +36,11 @@ export async function shutDown(
   const vm = await cluster.get(RESOURCES.machines, name, { signal });
   if (vm?.metadata?.annotations?.[ENDED] === 'Succeeded') return;
   const found = await cluster.get(RESOURCES.instances, name, { signal });
-  const mark = shutdownMark(vm);
-  const ask = mark === 'accepted' ? () => Promise.resolve() : askGuest;
-  if (!hasEnded(found) && mark !== 'accepted') await announceShutdown(context, scope);
-  const final = hasEnded(found) ? found : await switchOff(context, scope, ask);
-  await assertClean(context, scope, { vmi: final, isAsked: mark !== undefined || !hasEnded(found) });
+  const { asked, left } = leavingMarks(vm);
+  const ask = asked === 'accepted' ? () => Promise.resolve() : askGuest;
+  if (!hasEnded(found) && asked !== 'accepted') await announceShutdown(context, scope);
+  const final = hasEnded(found) ? found : await switchOff(context, scope, { ask, isDirty: left === 'begun' });
+  await assertClean(context, scope, { vmi: final, isAsked: asked !== undefined || !hasEnded(found) });
   await cluster.mergePatch(RESOURCES.machines, name, annotation(ENDED, 'Succeeded'), { signal });
   await releaseFinalInstance(cluster, name, signal);
 }
@@ -56,13 +56,17 @@ function hasEnded(vmi: VirtualMachineInstance | undefined): boolean {
 
 type FinalInstance = VirtualMachineInstance | undefined;
 
-async function switchOff(
-  context: PhaseContext,
-  scope: BuildScope,
-  askGuest: GuestShutdown | undefined,
-): Promise<FinalInstance> {
-  const outcome = askGuest ? await offByCommand(context, scope, askGuest) : { isOff: false as const };
-  return outcome.isOff ? outcome.vmi : await offByAcpi(context, scope);
+interface Asking {
+  readonly ask: GuestShutdown | undefined;
+  /** The guest still holds what the farm keeps about its steps. */
+  readonly isDirty: boolean;
+}
+
+async function switchOff(context: PhaseContext, scope: BuildScope, { ask, isDirty }: Asking): Promise<FinalInstance> {
+  const outcome = ask ? await offByCommand(context, scope, ask) : { isOff: false as const };
+  if (outcome.isOff) return outcome.vmi;
+  if (isDirty) throw new PhaseFailure('GuestShutOut', 'The farm cannot get into the guest to remove its own files.');
+  return await offByAcpi(context, scope);
 }
 
 type CommandOutcome = { readonly isOff: true; readonly vmi: FinalInstance } | { readonly isOff: false };

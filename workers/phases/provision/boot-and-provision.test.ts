@@ -50,7 +50,7 @@ beforeAll(async () => {
 afterAll(() => resources.close());
 
 test('boots a cloud image, runs its steps once over two workers, and leaves nothing in it', {
-  timeout: 240_000,
+  timeout: 400_000,
 }, async () => {
   const content = 'a file { that .stays } as {{ .Name }} it is\n';
   const noise = "printf 'echo Welcome\necho to the lab\n' | tee /root/.bashrc /root/.profile >/root/.bash_profile";
@@ -84,7 +84,7 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   const base = compiledVm();
   const spec = layerSpec(
     { cloudInit: { userData: null, userDataFrom: null, networkData: null }, steps },
-    { communicator: { ...base.communicator, sshPassword, sshTimeoutMs: 90_000 }, files: [['file.txt', content]] },
+    { communicator: { ...base.communicator, sshPassword, sshTimeoutMs: 200_000 }, files: [['file.txt', content]] },
   );
   expect(await execute(spec, 'import')).toMatchObject({ outcome: 'succeeded' });
   expect(await execute(spec, 'boot-keystrokes')).toMatchObject({ outcome: 'succeeded' });

@@ -39,6 +39,7 @@ COPY cli/templates cli/templates
 COPY docs/module.schema.json docs/module.schema.json
 COPY embedded/api/crds embedded/api/crds
 COPY workers/guest/supervisor.sh workers/guest/clean-up.sh workers/guest/
+COPY workers/phases/import/login-hook.sh workers/phases/import/
 COPY --from=build /src/dist dist
 COPY deploy/image/entrypoint.sh /usr/local/bin/slipway-entrypoint
 COPY deploy/image/health.sh /usr/local/bin/slipway-health

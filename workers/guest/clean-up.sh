@@ -1,6 +1,7 @@
 # Takes out of a guest what the farm brought in to build its image: its key, and what cloud-init kept of the farm's part.
-# POSIX sh, busybox too; as root where the farm can be that. $key, the Base64 of the build's public key, and $home, that of
-# the user who logs in, are set above.
+# POSIX sh, busybox too; as root where the farm can be that. $key, the Base64 of the build's public key, $user, who logs in, and
+# $home, that of the user, are set above.
+PATH=$PATH:/usr/sbin:/sbin
 
 # A file that is empty then was made for the key alone.
 without_key() {
@@ -10,12 +11,14 @@ without_key() {
   else rm -f "$1" && rmdir "${1%/*}" 2>/dev/null; fi
 }
 
+# Where sshd looks for keys, and where that is for the accounts of the guest.
 keys_of_accounts() {
   echo "$home/.ssh/authorized_keys"
+  sshd -T -C "user=$user,host=localhost,addr=127.0.0.1" 2>/dev/null |
+    sed -n 's/^authorizedkeysfile //p' | tr ' ' '\n' | sed "s|%u|$user|g" | grep '^/'
   while IFS=: read -r name password uid gid comment folder shell; do
     [ -z "$folder" ] || echo "$folder/.ssh/authorized_keys"
   done </etc/passwd
-  [ "$(id -u)" != 0 ] || grep -rlF -e "$key" /etc/ssh 2>/dev/null
 }
 
 keys_of_accounts | while IFS= read -r file; do without_key "$file"; done

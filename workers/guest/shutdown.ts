@@ -66,8 +66,8 @@ export async function askToGoDown(context: PhaseContext, scope: BuildScope, acce
 
 async function removeTraces(guest: GuestConnection, access: GuestAccess): Promise<void> {
   const key = access.buildPublicKey.split(' ')[1] ?? '';
-  const code = `key=${quote(key)} home=$HOME; ${asRoot(access)}
-    script="key=$key home='$home'
+  const code = `key=${quote(key)} user=$(id -un) home=$HOME; ${asRoot(access)}
+    script="key=$key user='$user' home='$home'
     "${quote(CLEAN_UP)}
     as_root "$script" 2>/dev/null || printf %s "$script" | sh`;
   await guest.exec(code);

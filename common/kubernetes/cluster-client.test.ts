@@ -39,9 +39,12 @@ test('gives up with ClusterUnavailable after its attempts', async () => {
   expect(api?.requests).toHaveLength(6);
 });
 
-test('takes the object of whoever created it first', async () => {
+test.each([
+  ['by its name', refusal(409, 'AlreadyExists')],
+  ['by a quota, which counts it already', refusal(403, 'Forbidden', 'secrets "a" is forbidden: exceeded quota: q')],
+])('takes the object of whoever created it first, when ours is refused %s', async (_how, refused) => {
   const theirs = { metadata: { name: 'a', uid: 'theirs' } };
-  const cluster = await connect(refusal(404, 'NotFound'), refusal(409, 'AlreadyExists'), json(200, theirs));
+  const cluster = await connect(refused, json(200, theirs));
   expect(await cluster.createIfAbsent(RESOURCES.secrets, { metadata: { name: 'a' } })).toEqual(theirs);
 });
 

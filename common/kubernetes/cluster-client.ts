@@ -123,13 +123,12 @@ export class ClusterClient {
     options: CallOptions = {},
   ): Promise<T> {
     const name = object.metadata?.name ?? '';
-    const found = await this.get(resource, name, options);
-    if (found) return found;
     try {
       return await this.create(resource, object, options);
     } catch (error) {
-      // Not only as AlreadyExists: CDI's admission refuses a DataVolume first, because the winner's claim is there.
-      const winner = error instanceof ApiError ? await this.get(resource, name, options) : undefined;
+      // Not only as AlreadyExists: admission comes first. A quota counts the winner; CDI sees the winner's claim.
+      const isRefused = error instanceof ApiError || (error instanceof FarmError && error.code === 'NoCapacity');
+      const winner = isRefused ? await this.get(resource, name, options) : undefined;
       if (winner) return winner;
       throw error;
     }

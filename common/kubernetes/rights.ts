@@ -120,10 +120,12 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     SCREEN,
     SERIAL_LOG,
     REACH_GUESTS,
-    TEARDOWN,
     {
       machines: [...ENSURE, 'patch'],
-      snapshots: [...ENSURE, ...WATCH, 'patch'],
+      'machines/stop': ['update'],
+      // A machine's end is held until it was read (common/kubernetes/final-instance.ts).
+      instances: ['get', ...WATCH, 'patch'],
+      snapshots: [...ENSURE, ...WATCH],
       claims: ['get'],
     },
   ],

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { configSchema } from '../../common/config/schema.ts';
 import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
@@ -24,7 +24,7 @@ import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/e
 import { layerRecord, layerVm } from '../../test/harness/layer-factory.ts';
 import { startRedis } from '../../test/harness/redis-server.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
-import { type ClusterWatchOptions, sweepOnce } from './sweep-orphans.ts';
+import { type ClusterWatchOptions, sweepOnce, sweepOrphans } from './sweep-orphans.ts';
 import { sweepVerdict } from './sweep-verdict.ts';
 import { watchCluster } from './watch-cluster.ts';
 import { reconcileLayers } from './watch-layers.ts';
@@ -211,6 +211,25 @@ test('takes an orphaned generation apart in order, and waits for what the cluste
     expect(await names(resource), resource.plural).toEqual([]);
   }
   expect((await cluster.list(RESOURCES.ips)).items).toEqual([]);
+});
+
+test('clears up behind a work as soon as it ends, though the cluster does not let go of another one', async () => {
+  const [stuck, ended] = [newId(), newId()];
+  const buildId = await submit(ended);
+  await cluster.create(RESOURCES.vpcs, { metadata: { ...metadata(stuck, { name: 'stuck-vpc' }), ...HELD }, spec: {} });
+  const deleted = async () => (await cluster.get(RESOURCES.vpcs, 'stuck-vpc'))?.metadata?.deletionTimestamp;
+  const sweeping = new AbortController();
+  const sweep = sweepOrphans(options, sweeping.signal);
+  onTestFinished(() => {
+    sweeping.abort();
+    return sweep;
+  });
+  await expect.poll(deleted, { timeout: 10_000 }).toBeDefined();
+  await cluster.create(RESOURCES.secrets, { metadata: metadata(ended, { name: 'ended' }) });
+  await cancelBuild(options.redis, buildId);
+  await expect.poll(() => names(RESOURCES.secrets), { timeout: 10_000 }).not.toContain('ended');
+  await cluster.mergePatch(RESOURCES.vpcs, 'stuck-vpc', { metadata: { finalizers: null } });
+  await expect.poll(() => names(RESOURCES.vpcs), { timeout: 10_000 }).toEqual([]);
 });
 
 test('removes what a cancelled module had captured, and keeps layers that it does not know', async () => {

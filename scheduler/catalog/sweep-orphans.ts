@@ -7,16 +7,22 @@ import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
+import { atMost } from '../../common/lifecycle/at-most.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
-import { type FoundGeneration, sweepVerdict } from './sweep-verdict.ts';
+import { eachOf } from '../builds/each-of.ts';
+import { type FoundGeneration, type RemovalReason, sweepVerdict } from './sweep-verdict.ts';
 
 /** Looks this often though nobody said that a work has ended. */
 const LOOK_AGAIN_MS = 60_000;
+const TROUBLE_MS = 10_000;
 const TEARDOWN_MS = 180_000;
-const CONCURRENCY = 4;
+/** Generations that are removed at once. */
+const CONCURRENCY = 8;
+/** More works than this are not named in a request; everything is looked at instead. */
+const MOST_NAMED = 50;
 
 /** Kinds of which a generation has at least one object as long as anything of it is left. */
 const KINDS: readonly Resource<KubernetesObject>[] = [
@@ -50,68 +56,117 @@ export interface ClusterWatchOptions {
 }
 
 /**
- * Removes what belongs to no living work: at every end of a work, when the retention of a failed one is over, and slowly
- * anyway. Level-triggered: what one look cannot remove the next one finds again. Ends with `signal`.
+ * Removes what belongs to no living work: at once when a work has ended (a layer is published when it is captured, and what
+ * was needed to build it goes afterwards), when the retention of a failed one is over, and slowly anyway. Level-triggered:
+ * what one look cannot remove a later one finds again. Ends with `signal`.
  */
 export async function sweepOrphans(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
   const alarm = createAlarm(clock);
+  const ended: string[] = [];
+  let everythingAt = 0;
   const stop = notices.listen((notice) => {
-    if (notice.kind === 'reconnected' || (notice.kind === 'ended' && notice.cluster === cluster.name)) alarm.ring();
+    if (notice.kind === 'reconnected') everythingAt = 0;
+    else if (notice.kind === 'ended' && notice.cluster === cluster.name) ended.push(notice.layerBuild);
+    else return;
+    alarm.ring();
   });
+  const trouble = (error: unknown) => {
+    if (signal.aborted) return;
+    logger.warn({ err: error, cluster: cluster.name }, 'Sweeping has trouble');
+    everythingAt = Math.min(everythingAt, clock.now() + TROUBLE_MS);
+  };
+  const removals = new Map<string, Promise<void>>();
+  const limited = atMost(CONCURRENCY);
+  const begin: Begin = ({ layerBuild, generation }, removal) => {
+    const key = `${layerBuild}/${generation}`;
+    if (removals.has(key)) return;
+    const ending = limited(removal).catch(trouble);
+    removals.set(
+      key,
+      ending.finally(() => removals.delete(key)),
+    );
+  };
   try {
     while (!signal.aborted) {
       alarm.reset();
-      let nextMs = LOOK_AGAIN_MS;
+      const works = ended.splice(0);
+      const isFull = clock.now() >= everythingAt || works.length > MOST_NAMED;
+      if (isFull) everythingAt = clock.now() + LOOK_AGAIN_MS;
       try {
-        nextMs = Math.min(nextMs, await sweepOnce(options, signal));
+        const dueMs = await look(options, { begin, ...(isFull ? {} : { works }) }, signal);
+        everythingAt = Math.min(everythingAt, clock.now() + dueMs);
       } catch (error) {
-        if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'Sweeping has trouble');
+        trouble(error);
       }
-      await alarm.within(nextMs, signal);
+      await alarm.within(Math.max(1, everythingAt - clock.now()), signal);
     }
   } finally {
     stop();
+    await Promise.all(removals.values());
   }
 }
 
-/** One look. Returns when the next removal is due, in ms from now (Infinity: none). */
+/** One look at everything, with its removals. Returns when the next one is due, in ms from now (Infinity: none). */
 export async function sweepOnce(options: ClusterWatchOptions, signal: AbortSignal): Promise<number> {
-  const { redis, cluster, farm, clock, failureRetentionMs, metrics, logger } = options;
-  const moment = { now: clock.now(), failureRetentionMs };
-  let dueMs = Number.POSITIVE_INFINITY;
-  const building = `${LABELS.role} notin (layer,template,source)`;
-  const jobs = (await findGenerations(options, { kinds: KINDS, roles: building }, signal)).map(
-    (identity) => async () => {
-      const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
-      if (verdict.action === 'keep') return;
-      const teardown = { farm, identity, signal, deadlineMs: TEARDOWN_MS };
-      if (verdict.action === 'halt') {
-        dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
-        return haltMachines(cluster, teardown);
-      }
-      await teardownBuild(cluster, teardown);
-      metrics.swept.inc({ cluster: cluster.name, why: verdict.why });
-      logger.info({ ...identity, cluster: cluster.name, why: verdict.why }, 'Build objects removed');
-    },
-  );
-  jobs.push(() => sweepLayers(options, signal));
-  const failures: unknown[] = [];
-  while (jobs.length > 0) {
-    const results = await Promise.allSettled(jobs.splice(0, CONCURRENCY).map((job) => job()));
-    for (const result of results) if (result.status === 'rejected') failures.push(result.reason);
-  }
+  const removals: Promise<void>[] = [];
+  const dueMs = await look(options, { begin: (_identity, removal) => removals.push(removal()) }, signal);
+  const failures = (await Promise.allSettled(removals)).flatMap((end) => (end.status === 'rejected' ? end.reason : []));
   if (failures.length > 0) throw new AggregateError(failures, 'Some objects could not be removed.');
   return dueMs;
+}
+
+/** Begins a removal that goes on beside the looks: a cluster that is slow to let go of one holds up no other. */
+type Begin = (identity: FoundGeneration, removal: () => Promise<void>) => void;
+
+interface Look {
+  readonly begin: Begin;
+  /** The works that are looked at. @defaultValue all of the farm */
+  readonly works?: readonly string[];
+}
+
+/** Switches machines off that must not run, and begins to remove what must go. Returns as `sweepOnce`. */
+async function look(options: ClusterWatchOptions, { begin, works }: Look, signal: AbortSignal): Promise<number> {
+  if (works?.length === 0) return Number.POSITIVE_INFINITY;
+  const { redis, cluster, farm, clock, failureRetentionMs } = options;
+  const moment = { now: clock.now(), failureRetentionMs };
+  let dueMs = Number.POSITIVE_INFINITY;
+  const among = works ? `${LABELS.layerBuild} in (${works.join(',')})` : LABELS.layerBuild;
+  const building = `${LABELS.role} notin (layer,template,source),${among}`;
+  await eachOf(await findGenerations(options, { kinds: KINDS, labels: building }, signal), async (identity) => {
+    const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
+    if (verdict.action === 'remove') begin(identity, () => remove(options, { identity, why: verdict.why }, signal));
+    if (verdict.action !== 'halt') return;
+    dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
+    await haltMachines(cluster, { farm, identity, signal, deadlineMs: TEARDOWN_MS });
+  });
+  await sweepLayers(options, among, signal);
+  return dueMs;
+}
+
+interface Removal {
+  readonly identity: FoundGeneration;
+  readonly why: RemovalReason;
+}
+
+async function remove(
+  { cluster, farm, metrics, logger }: ClusterWatchOptions,
+  { identity, why }: Removal,
+  signal: AbortSignal,
+): Promise<void> {
+  await teardownBuild(cluster, { farm, identity, signal, deadlineMs: TEARDOWN_MS });
+  metrics.swept.inc({ cluster: cluster.name, why });
+  logger.info({ ...identity, cluster: cluster.name, why }, 'Build objects removed');
 }
 
 /**
  * Removes snapshots and templates of modules that were not finished. Those of finished ones are never touched here, and
  * they outlive the records of their works: what the farm does not know is kept.
  */
-async function sweepLayers(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+async function sweepLayers(options: ClusterWatchOptions, among: string, signal: AbortSignal): Promise<void> {
   const { redis, cluster, farm, clock, failureRetentionMs } = options;
-  const captured = { kinds: LAYER_KINDS, roles: `${LABELS.role} in (layer,template)` };
+  const roles = `${LABELS.role} in (layer,template)`;
+  const captured = { kinds: LAYER_KINDS, labels: `${roles},${among}` };
   for (const identity of await findGenerations(options, captured, signal)) {
     const work = await readWorkState(redis, identity.layerBuild);
     const verdict = sweepVerdict(identity, work, { now: clock.now(), failureRetentionMs });
@@ -119,7 +174,7 @@ async function sweepLayers(options: ClusterWatchOptions, signal: AbortSignal): P
     const { layerBuild, generation } = identity;
     const own = `${LABELS.farm}=${farm},${LABELS.layerBuild}=${layerBuild},${LABELS.generation}=${generation}`;
     for (const kind of LAYER_KINDS) {
-      const { items } = await cluster.list(kind, { labels: `${own},${captured.roles}`, signal });
+      const { items } = await cluster.list(kind, { labels: `${own},${roles}`, signal });
       for (const { metadata } of items) await cluster.delete(kind, metadata?.name ?? '', { signal });
     }
   }
@@ -127,22 +182,19 @@ async function sweepLayers(options: ClusterWatchOptions, signal: AbortSignal): P
 
 interface Selection {
   readonly kinds: readonly Resource<KubernetesObject>[];
-  /** Part of a label selector. */
-  readonly roles: string;
+  /** A label selector beside the farm's own. */
+  readonly labels: string;
 }
 
 /** The generations that have objects of a selection. */
 async function findGenerations(
   { cluster, farm }: ClusterWatchOptions,
-  { kinds, roles }: Selection,
+  { kinds, labels }: Selection,
   signal: AbortSignal,
 ): Promise<FoundGeneration[]> {
   const found = new Map<string, FoundGeneration>();
-  for (const kind of kinds) {
-    const { items } = await cluster.list(kind, {
-      labels: `${LABELS.farm}=${farm},${LABELS.layerBuild},${roles}`,
-      signal,
-    });
+  const own = `${LABELS.farm}=${farm},${labels}`;
+  for (const { items } of await Promise.all(kinds.map((kind) => cluster.list(kind, { labels: own, signal })))) {
     for (const { metadata } of items) {
       const layerBuild = metadata?.labels?.[LABELS.layerBuild] ?? '';
       const generation = Number(metadata?.labels?.[LABELS.generation] ?? 0);

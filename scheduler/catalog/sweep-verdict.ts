@@ -6,12 +6,14 @@ export interface FoundGeneration {
   readonly generation: number;
 }
 
+export type RemovalReason = 'orphan' | 'former-generation' | 'succeeded' | 'failed' | 'cancelled';
+
 /** What is to be done about the objects of a generation that exist for building only. */
 export type SweepVerdict =
   | { readonly action: 'keep' }
   /** Machines off at once, the rest at `removeAt` (ms since the Unix epoch). */
   | { readonly action: 'halt'; readonly removeAt: number }
-  | { readonly action: 'remove'; readonly why: 'orphan' | 'former-generation' | 'succeeded' | 'failed' | 'cancelled' };
+  | { readonly action: 'remove'; readonly why: RemovalReason };
 
 /** When the decision is made, and how long disks of failed modules are kept (ms). */
 export interface SweepMoment {

@@ -18,9 +18,6 @@ const EVICTED_RELAY =
   'A relay that is gone is made anew by whoever misses it; import does it by the same code, and is recorded.';
 const SLOW_CLUSTER = 'A deadline of minutes passes only on a cluster in trouble; its Events and log are the evidence.';
 const SCREEN = 'kube-apiserver takes `vnc/screenshot` for `vnc`; KubeVirt’s own API, like this one, sees the whole.';
-const SLOW_REMOVAL =
-  'Watched or deleted only when it is still there a moment later; the scheduler’s teardown is recorded.';
-const LEAKED = 'KubeOVN leaks addresses, the embedded cluster does not; the scheduler’s teardown is recorded.';
 
 /** The reviewed table: every line has a reason, and a line that explains nothing fails the test. */
 export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
@@ -57,8 +54,4 @@ export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
   })),
   { roles: ['import'], right: 'get pods/log', why: SLOW_CLUSTER, mayHappen: true },
   { roles: ['boot-keystrokes', 'provision'], right: 'list events', why: SLOW_CLUSTER, mayHappen: true },
-  { roles: ['snapshot'], right: 'delete persistentvolumeclaims', why: SLOW_REMOVAL, mayHappen: true },
-  { roles: ['snapshot'], right: 'watch virtualmachines (kubevirt.io)', why: SLOW_REMOVAL, mayHappen: true },
-  { roles: ['snapshot'], right: 'watch vpc-egress-gateways (kubeovn.io)', why: SLOW_REMOVAL, mayHappen: true },
-  { roles: ['snapshot'], right: 'delete ips (kubeovn.io) everywhere', why: LEAKED },
 ];

@@ -9,12 +9,6 @@ import { templateVm } from '../../cluster/template-vm.ts';
 import { restoreBytes } from '../import/sources.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
-/**
- * On every snapshot: the part of the layer's record that this VM contributes (`{layerKey, module, labels, vm}` as
- * JSON), written before the module is done, so that the catalog can be read again from the cluster alone.
- */
-export const LAYER_PART = 'slipway.dev/layer-part';
-
 const SNAPSHOT_MS = 900_000;
 
 /** Snapshots every disk of the VM, or adopts the snapshots, and waits until all can be cloned from. */
@@ -22,20 +16,13 @@ export async function captureDisks(context: PhaseContext, scope: BuildScope): Pr
   const { plan, names, vm } = scope;
   await Promise.all(plan.disks.map((disk) => requestSnapshot(context, scope, disk)));
   const disks = await Promise.all(plan.disks.map((disk) => readySnapshot(context, scope, disk)));
-  const layerVm: LayerVm = {
+  return {
     vm: vm.name,
     template: names.template(vm.name),
     disks,
     firmware: vm.firmware.kind,
     nicModels: plan.templateNics.map(({ model }) => model),
   };
-  const { layerKey, module } = scope.spec;
-  const part = JSON.stringify({ layerKey, module: module.name, labels: module.labels, vm: layerVm });
-  const patch = { metadata: { annotations: { [LAYER_PART]: part } } };
-  for (const { snapshot } of disks) {
-    await context.cluster.mergePatch(RESOURCES.snapshots, snapshot, patch, { signal: context.signal });
-  }
-  return layerVm;
 }
 
 /** Makes the halted template VM, unless it is there. */
@@ -69,6 +56,8 @@ async function requestSnapshot(context: PhaseContext, scope: BuildScope, { name 
 async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: DiskPlan): Promise<LayerDisk> {
   const { cluster, signal } = context;
   const name = scope.names.disk(scope.vm.name, disk.name);
+  const asking = cluster.get(RESOURCES.claims, name, { signal });
+  asking.catch(() => undefined);
   let lastError: string | undefined;
   const subjects = [{ kind: 'VolumeSnapshot', name }];
   const ready = await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
@@ -91,7 +80,7 @@ async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: Dis
     const evidence = { events: await lastEvents(cluster, subjects) };
     throw new PhaseFailure('SnapshotFailed', `Disk "${disk.name}": ${lastError}`, { cause: error, evidence });
   });
-  const claim = await cluster.get(RESOURCES.claims, name, { signal });
+  const claim = await asking;
   const asked = Number(claim?.spec?.resources?.requests?.['storage'] ?? 0) || (disk.sizeBytes ?? 0);
   return { name: disk.name, snapshot: name, sizeBytes: Math.max(restoreBytes(ready), asked), bus: disk.bus };
 }

@@ -16,7 +16,7 @@ import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
  */
 export type GuestShutdown = (context: PhaseContext, scope: BuildScope) => Promise<void>;
 
-/** Set on the VM when it has ended: the final phase of its VMI, which may be gone later. */
+/** Set on the VM when it has ended (`noteEnd`): the final phase of its VMI, which may be gone later. */
 const ENDED = 'slipway.dev/shutdown-ended';
 /** What KubeVirt needs beyond the guest's own time. */
 const GRACE_MS = 60_000;
@@ -33,14 +33,21 @@ export async function shutDown(
 ): Promise<void> {
   const { cluster, signal } = context;
   const name = scope.names.machine(scope.vm.name);
-  const vm = await cluster.get(RESOURCES.machines, name, { signal });
+  const [vm, found] = await Promise.all([
+    cluster.get(RESOURCES.machines, name, { signal }),
+    cluster.get(RESOURCES.instances, name, { signal }),
+  ]);
   if (vm?.metadata?.annotations?.[ENDED] === 'Succeeded') return;
-  const found = await cluster.get(RESOURCES.instances, name, { signal });
   const { asked, left } = leavingMarks(vm);
   const ask = asked === 'accepted' ? () => Promise.resolve() : askGuest;
   if (!hasEnded(found) && asked !== 'accepted') await announceShutdown(context, scope);
   const final = hasEnded(found) ? found : await switchOff(context, scope, { ask, isDirty: left === 'begun' });
   await assertClean(context, scope, { vmi: final, isAsked: asked !== undefined || !hasEnded(found) });
+}
+
+/** Writes down that the machine has ended in order, and lets its VMI go. The disks need not wait for it. */
+export async function noteEnd({ cluster, signal }: PhaseContext, scope: BuildScope): Promise<void> {
+  const name = scope.names.machine(scope.vm.name);
   await cluster.mergePatch(RESOURCES.machines, name, annotation(ENDED, 'Succeeded'), { signal });
   await releaseFinalInstance(cluster, name, signal);
 }

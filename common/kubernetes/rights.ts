@@ -104,6 +104,8 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     SERIAL_LOG,
     REACH_GUESTS,
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
+    // Ways out that import did not wait for (workers/phases/import/network-services.ts).
+    { egressGateways: [...ENSURE, ...WATCH], vpcs: ['patch'] },
   ],
   // workers/phases/provision, workers/guest
   provision: [

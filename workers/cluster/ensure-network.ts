@@ -1,5 +1,6 @@
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { VpcEgressGateway } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
@@ -16,14 +17,43 @@ export interface NetworkOptions {
 const NETWORK_MS = 180_000;
 
 /**
- * Makes the networks of a module, or adopts them: VPCs, subnets, attachments, and a way out where the plan says so.
- * Every VM of the module calls it; deterministic names and create-if-absent decide every race.
+ * Makes the networks of a module, or adopts them: VPCs, subnets, attachments. Every VM of the module calls it;
+ * deterministic names and create-if-absent decide every race.
  */
 export async function ensureNetwork(cluster: ClusterClient, options: NetworkOptions): Promise<void> {
-  const { vpcs, subnets } = options.scope.spec.network;
-  await Promise.all(vpcs.map(({ name }) => ensureVpc(cluster, name, options)));
-  await Promise.all(subnets.map(({ name }) => ensureSubnet(cluster, name, options)));
-  await Promise.all(vpcs.filter(({ internet }) => internet).map(({ name }) => ensureWayOut(cluster, name, options)));
+  const { scope, signal } = options;
+  const { vpcs, subnets } = scope.spec.network;
+  await Promise.all([
+    ...subnets.map(({ name }) =>
+      runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
+        cluster.createIfAbsent(RESOURCES.networkAttachments, attachmentObject(scope, name), { signal }),
+      ),
+    ),
+    ...vpcs.map(async ({ name: vpc }) => {
+      await ensureVpc(cluster, vpc, options);
+      await Promise.all(
+        subnets.filter((one) => one.vpc === vpc).map(({ name }) => ensureSubnet(cluster, name, options)),
+      );
+    }),
+  ]);
+}
+
+/**
+ * Asks for the ways out of the VPCs that have internet; `ensureWaysOut` waits for them.
+ * @throws PhaseFailure ClusterRefused when the cluster has none to give
+ */
+export async function requestWaysOut(cluster: ClusterClient, options: NetworkOptions): Promise<void> {
+  await Promise.all(waysOut(options).map((wayOut) => requestWayOut(cluster, wayOut, options)));
+}
+
+/** Makes the ways out, or adopts them: the gateway, and the default route that sends the VPC's traffic to it. */
+export async function ensureWaysOut(cluster: ClusterClient, options: NetworkOptions): Promise<void> {
+  await Promise.all(
+    waysOut(options).map(async (wayOut) => {
+      await requestWayOut(cluster, wayOut, options);
+      await routeToWayOut(cluster, wayOut, options);
+    }),
+  );
 }
 
 async function ensureVpc(cluster: ClusterClient, vpc: string, { scope, signal }: NetworkOptions): Promise<void> {
@@ -48,7 +78,6 @@ async function ensureSubnet(cluster: ClusterClient, subnet: string, { scope, sig
   if (!plan) return;
   const name = scope.names.subnet(subnet);
   await runStage(cluster, { reason: 'Fault', subjects: [{ kind: 'Subnet', name }] }, async () => {
-    await cluster.createIfAbsent(RESOURCES.networkAttachments, attachmentObject(scope, subnet), { signal });
     await cluster.createIfAbsent(RESOURCES.subnets, subnetObject(scope, plan), { signal });
     await waitFor(
       cluster,
@@ -67,24 +96,39 @@ async function ensureSubnet(cluster: ClusterClient, subnet: string, { scope, sig
   });
 }
 
-/** The gateway, and the default route that sends the VPC's traffic to it. */
-async function ensureWayOut(
-  cluster: ClusterClient,
-  vpc: string,
-  { scope, clusterConfig, signal }: NetworkOptions,
-): Promise<void> {
+interface WayOut {
+  readonly vpc: string;
+  readonly gateway: VpcEgressGateway;
+}
+
+function waysOut({ scope, clusterConfig }: NetworkOptions): WayOut[] {
   const { externalSubnet, name: clusterName } = clusterConfig;
-  if (!externalSubnet) {
-    const message = `The VPC "${vpc}" asks for internet, but the cluster "${clusterName}" has no externalSubnet configured`;
-    throw new PhaseFailure('ClusterRefused', message);
-  }
-  const gateway = gatewayObject(scope, vpc, externalSubnet);
-  if (!gateway) return;
+  return scope.spec.network.vpcs.flatMap(({ name: vpc, internet }) => {
+    if (!internet) return [];
+    if (!externalSubnet) {
+      const message = `The VPC "${vpc}" asks for internet, but the cluster "${clusterName}" has no externalSubnet configured`;
+      throw new PhaseFailure('ClusterRefused', message);
+    }
+    const gateway = gatewayObject(scope, vpc, externalSubnet);
+    return gateway ? [{ vpc, gateway }] : [];
+  });
+}
+
+async function requestWayOut(cluster: ClusterClient, { gateway }: WayOut, { signal }: NetworkOptions): Promise<void> {
+  await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
+    cluster.createIfAbsent(RESOURCES.egressGateways, gateway, { signal }),
+  );
+}
+
+async function routeToWayOut(
+  cluster: ClusterClient,
+  { vpc }: WayOut,
+  { scope, signal }: NetworkOptions,
+): Promise<void> {
   const name = scope.names.gateway(vpc);
   const subjects = [{ kind: 'VpcEgressGateway', name }];
-  const nextHop = await runStage(cluster, { reason: 'Fault', subjects }, async () => {
-    await cluster.createIfAbsent(RESOURCES.egressGateways, gateway, { signal });
-    return waitFor(
+  const nextHop = await runStage(cluster, { reason: 'Fault', subjects }, () =>
+    waitFor(
       cluster,
       { resource: RESOURCES.egressGateways, name },
       {
@@ -93,8 +137,8 @@ async function ensureWayOut(
         what: `the egress gateway of the VPC "${vpc}" to be ready`,
         until: (object) => (object?.status?.ready ? object.status.internalIPs?.[0] : undefined),
       },
-    );
-  });
+    ),
+  );
   const route = { policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP: nextHop };
   await cluster.mergePatch(RESOURCES.vpcs, scope.names.vpc(vpc), { spec: { staticRoutes: [route] } }, { signal });
 }

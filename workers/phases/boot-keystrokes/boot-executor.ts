@@ -1,8 +1,10 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { type BuildScope, buildScope } from '../../cluster/build-scope.ts';
+import { inParallel } from '../../cluster/in-parallel.ts';
 import { machineEnd } from '../../guest/machine-life.ts';
 import { timed } from '../../runtime/timed.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
+import { areUsedAtBoot, ensureServices } from '../import/network-services.ts';
 import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { awaitLogin, awaitSignOfLife } from './evidence-of-boot.ts';
 import { ensureMachine, ensureStarted } from './start-machine.ts';
@@ -17,15 +19,27 @@ export const bootExecutor: PhaseExecutor = {
   execute: async (context: PhaseContext): Promise<PhaseResult> => {
     const scope = buildScope(context);
     const { vm } = scope;
-    const machine = await ensureMachine(context, scope);
-    if (vm.bootCommand.length > 0 && !isTyped(machine)) await startAndType(context, scope);
-    else await ensureStarted(context, scope.names.machine(vm.name));
+    await inParallel(
+      context.signal,
+      (signal) => runMachine({ ...context, signal }, scope),
+      // Import has waited for those that the guest uses at boot; the farm needs the others from now on.
+      async (signal) => {
+        if (!areUsedAtBoot(scope.spec)) await ensureServices({ ...context, signal }, scope);
+      },
+    );
     const needsLogin = vm.steps.length > 0 || vm.cloudInit !== null;
     const { sshWait } = context.metrics;
     await timed(context, sshWait, () => (needsLogin ? awaitLogin(context, scope) : awaitSignOfLife(context, scope)));
     return { outcome: 'succeeded' };
   },
 };
+
+async function runMachine(context: PhaseContext, scope: BuildScope): Promise<void> {
+  const { vm } = scope;
+  const machine = await ensureMachine(context, scope);
+  if (vm.bootCommand.length > 0 && !isTyped(machine)) await startAndType(context, scope);
+  else await ensureStarted(context, scope.names.machine(vm.name));
+}
 
 async function startAndType(context: PhaseContext, scope: BuildScope): Promise<void> {
   const { claim, clock, signal, consoles, metrics } = context;

@@ -22,7 +22,7 @@ interface WantedVolume {
   readonly storageClass: string | null;
 }
 
-/** Makes the disks and ISOs of the VM, or adopts them, and waits until all are filled. */
+/** Makes the disks and ISOs of the VM, or adopts them, each as soon as its source is there, and waits until all are filled. */
 export async function ensureDisks(context: PhaseContext, scope: BuildScope, log: ProgressLog): Promise<void> {
   const { plan, names, vm } = scope;
   const disks = plan.disks.map((disk) => diskVolume(context, { scope, disk, log }));
@@ -37,17 +37,20 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
     const { minimumBytes: sizeBytes, source, credentials, what } = await ensureSource(context, request, log);
     return { name: names.iso(vm.name, index), source, credentials, what, sizeBytes, storageClass: null };
   });
-  const wanted = await Promise.all([...disks, ...isos]);
+  const making = [...disks, ...isos].map(async (asking) => {
+    const volume = await asking;
+    const make = () => createVolume(context, volumeObject(context, scope, volume), volume.credentials);
+    await runStage(context.cluster, { reason: 'ClusterRefused', subjects: [] }, make);
+    return volume;
+  });
+  const wanted = await Promise.all(making);
   const subjects = wanted.flatMap(({ name }) => [
     { kind: 'DataVolume', name },
     { kind: 'PersistentVolumeClaim', name },
   ]);
-  await runStage(context.cluster, { reason: 'ImportFailed', subjects }, async () => {
-    for (const volume of wanted) {
-      await createVolume(context, volumeObject(context, scope, volume), volume.credentials);
-    }
-    await waitUntilFilled(context, { scope, wanted, log });
-  });
+  await runStage(context.cluster, { reason: 'ImportFailed', subjects }, () =>
+    waitUntilFilled(context, { scope, wanted, log }),
+  );
 }
 
 interface DiskRequest {

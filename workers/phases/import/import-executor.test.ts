@@ -28,10 +28,12 @@ import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { connectThroughRelay } from '../../relay/relay-client.ts';
 import { withLogin } from './cloud-init.ts';
 import { importExecutor } from './import-executor.ts';
+import { areUsedAtBoot, ensureServices, requestServices } from './network-services.ts';
 
 const run = promisify(execFile);
 const MIB = 1024 ** 2;
 const IMAGE = 'relay-for-tests';
+const NOTHING_TOLD = { userData: null, userDataFrom: null, networkData: null };
 const NOT_THERE = { kind: 'ConfigMap', name: 'not-there', key: 'userdata', optional: true } as const;
 const resources = new ReleaseStack();
 let config: ClusterConfig;
@@ -398,6 +400,35 @@ test('clones a claim that is there already, and says what is wrong with another 
   });
 }, 120_000);
 
+const UNTOLD = compiledModule({ name: 'lab', vms: [{ name: 'db', cloudInit: NOTHING_TOLD }] });
+
+test('does not wait for relays that no guest uses before the farm does', async () => {
+  const layerBuild = '01J00000000000000000000030';
+  const [, db] = labSpec({ kind: 'blank' }).vms;
+  if (!db) throw new Error('unreachable');
+  const spec = { ...labSpec({ kind: 'blank' }), module: UNTOLD, vms: [db] };
+  // Nobody serves this image: the pod never runs.
+  const absent = { ...config, relayImage: 'an-image-that-is-nowhere' };
+  const staged = stagePhase({ clusterConfig: absent, spec, vm: 'db', phase: 'import', layerBuild });
+  expect(await importExecutor.execute(staged)).toEqual({ outcome: 'succeeded' });
+  const cluster = new ClusterClient(config);
+  const relay = await cluster.get(RESOURCES.pods, buildScope(staged).names.relay('lab'));
+  expect(relay?.spec).toMatchObject({ containers: [{ image: 'an-image-that-is-nowhere' }] });
+  const identity = { layerBuild, generation: 1 };
+  await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+}, 60_000);
+
+test.each([
+  ['a guest that only lets the farm in', { cloudInit: NOTHING_TOLD }, false],
+  ['a guest with user data', { cloudInit: { ...NOTHING_TOLD, userData: '#cloud-config\n' } }, true],
+  ['a guest with user data of a Secret', { cloudInit: { ...NOTHING_TOLD, userDataFrom: NOT_THERE } }, true],
+  ['a guest that is typed to', { bootCommand: ['<enter>'] }, true],
+  ['a guest with an answer file', { floppy: ['ks.cfg'] }, true],
+] as const)('knows whether %s uses the network at boot', (_what, vm, isUsed) => {
+  const module = compiledModule({ name: 'lab', vms: [{ name: 'db', ...vm }] });
+  expect(areUsedAtBoot({ ...labSpec({ kind: 'blank' }), module })).toBe(isUsed);
+});
+
 test('gives a VPC its way out, and says what the cluster lacks for it', async () => {
   const layerBuild = '01J00000000000000000000004';
   const closed = labSpec(urlOrigin(image.sha256));
@@ -406,12 +437,13 @@ test('gives a VPC its way out, and says what the cluster lacks for it', async ()
   const { signal } = staged;
   const cluster = new ClusterClient(config);
   const scope = buildScope(staged);
-  const refused = ensureNetwork(staged.cluster, { scope, clusterConfig: config, signal });
+  await ensureNetwork(staged.cluster, { scope, clusterConfig: config, signal });
+  const refused = requestServices(staged, scope);
   await expect(refused).rejects.toMatchObject({
     failure: { reason: 'ClusterRefused', message: expect.stringContaining('externalSubnet') },
   });
   const open = { ...config, externalSubnet: 'outside' };
-  await ensureNetwork(staged.cluster, { scope, clusterConfig: open, signal });
+  await ensureServices({ ...staged, clusterConfig: open }, scope);
   const gateway = await cluster.get(RESOURCES.egressGateways, scope.names.gateway('lab'));
   expect(gateway?.spec).toMatchObject({ replicas: 1, externalSubnet: 'outside' });
   const vpc = await cluster.get(RESOURCES.vpcs, scope.names.vpc('lab'));

@@ -6,18 +6,19 @@ import { loginKeys } from '../../cluster/login-keys.ts';
 import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { ensureBuildSecrets } from './build-secrets.ts';
 import { ensureDisks } from './disks.ts';
+import { areUsedAtBoot, ensureServices, requestServices } from './network-services.ts';
 import { ProgressLog } from './progress-log.ts';
-import { ensureRelays } from './relays.ts';
 
 /**
  * The import phase of one VM: its disks and ISOs filled, and everything of its module that a machine needs to start:
- * networks, relays with their files, key and cloud-init. The VMs of a module do this side by side; what is shared is
- * made once by whoever comes first.
+ * networks, key and cloud-init. Relays and ways out start as well, and are waited for where guests use them at boot. The
+ * VMs of a module do this side by side; what is shared is made once by whoever comes first.
  */
 export const importExecutor: PhaseExecutor = {
   phase: 'import',
   execute: async (context: PhaseContext): Promise<PhaseResult> => {
     const scope = buildScope(context);
+    const { cluster, clusterConfig } = context;
     const log = new ProgressLog(context);
     await inParallel(
       context.signal,
@@ -25,8 +26,10 @@ export const importExecutor: PhaseExecutor = {
       async (signal) => {
         const side = { ...context, signal };
         await ensureBuildSecrets(side, scope, await loginKeys(side, scope, scope.vm));
-        await ensureNetwork(context.cluster, { scope, clusterConfig: context.clusterConfig, signal });
-        await ensureRelays(side, scope);
+      },
+      async (signal) => {
+        await ensureNetwork(cluster, { scope, clusterConfig, signal });
+        await (areUsedAtBoot(scope.spec) ? ensureServices : requestServices)({ ...context, signal }, scope);
       },
     );
     return { outcome: 'succeeded' };

@@ -16,19 +16,24 @@ const MIB = 1024 ** 2;
 /** Room on a relay; files that lie elsewhere may be installers' images. */
 const ROOM_BYTES = { inline: 64 * MIB, fetched: 2048 * MIB } as const;
 
+/** Makes the relays of the module, or adopts them, and waits for none: `ensureRelays` does. One that was evicted is replaced. */
+export async function requestRelays(context: PhaseContext, scope: ModuleScope): Promise<void> {
+  await Promise.all(relayedVpcs(scope).map((vpc) => requestRelay(context, scope, vpc)));
+}
+
 /**
  * Makes the relays of the module, or adopts them, and puts the files of `httpDirectory` on each, templates filled.
  * May be called again at any time: a relay that was evicted is replaced, files that are there are not sent again.
  */
 export async function ensureRelays(context: PhaseContext, scope: ModuleScope): Promise<void> {
-  const vpcs = scope.spec.network.vpcs.filter(({ name }) => relayOf(scope.spec, name));
-  await Promise.all(vpcs.map(({ name }) => ensureRelay(context, scope, name)));
+  const vpcs = relayedVpcs(scope);
+  await Promise.all(vpcs.map((vpc) => ensureRelay(context, scope, vpc)));
   const { module } = scope.spec;
   const served = servedFiles(module);
   if (served.length === 0) return;
   const publicKey = await sharedPublicKey(context, scope);
   await withFiles(context, served, async (contents) => {
-    for (const { name: vpc } of vpcs) {
+    for (const vpc of vpcs) {
       const values = fileValues(scope, { vpc, publicKey });
       for (const content of contents) {
         const file = await readyFile(content, values);
@@ -36,6 +41,10 @@ export async function ensureRelays(context: PhaseContext, scope: ModuleScope): P
       }
     }
   });
+}
+
+function relayedVpcs({ spec }: ModuleScope): string[] {
+  return spec.network.vpcs.flatMap(({ name }) => (relayOf(spec, name) ? [name] : []));
 }
 
 /** `Name` is known only where one VM can ask; else the text stays as it is. */
@@ -53,16 +62,11 @@ function fileValues(
 }
 
 async function ensureRelay(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<void> {
-  const { cluster, clusterConfig, signal } = context;
-  const mayBeLarge = servedFiles(scope.spec.module).some(({ kind }) => kind !== 'inline');
-  const maxFileBytes = mayBeLarge ? ROOM_BYTES.fetched : ROOM_BYTES.inline;
-  const pod = relayObject(scope, vpc, { image: clusterConfig.relayImage, maxFileBytes });
-  if (!pod) return;
+  const { cluster, signal } = context;
   const name = scope.names.relay(vpc);
-  await removeEnded(context, name);
+  await requestRelay(context, scope, vpc);
   const stage = { reason: 'NotScheduled', subjects: [{ kind: 'Pod', name }], pod: name } as const;
   await runStage(cluster, stage, async () => {
-    await cluster.createIfAbsent(RESOURCES.pods, pod, { signal });
     const what = `the relay of the VPC "${vpc}" to run`;
     await waitFor(
       cluster,
@@ -73,18 +77,31 @@ async function ensureRelay(context: PhaseContext, scope: ModuleScope, vpc: strin
   });
 }
 
+async function requestRelay(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<void> {
+  const { cluster, clusterConfig, signal } = context;
+  const mayBeLarge = servedFiles(scope.spec.module).some(({ kind }) => kind !== 'inline');
+  const maxFileBytes = mayBeLarge ? ROOM_BYTES.fetched : ROOM_BYTES.inline;
+  const pod = relayObject(scope, vpc, { image: clusterConfig.relayImage, maxFileBytes });
+  if (!pod) return;
+  await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, async () => {
+    const found = await cluster.createIfAbsent(RESOURCES.pods, pod, { signal });
+    if (!(await removeEnded(context, found))) return;
+    await cluster.createIfAbsent(RESOURCES.pods, pod, { signal });
+  });
+}
+
 function isRunning({ status }: Pod): boolean {
   return status?.phase === 'Running' && (status.containerStatuses ?? []).every(({ ready }) => ready);
 }
 
-/** A pod that was evicted stays as Failed and is never started again. */
-async function removeEnded({ cluster, store, claim, signal }: PhaseContext, name: string): Promise<void> {
-  const pod = await cluster.get(RESOURCES.pods, name, { signal });
-  const hasEnded = pod?.status?.phase === 'Failed' || pod?.status?.phase === 'Succeeded';
-  if (!pod || !(hasEnded || pod.metadata?.deletionTimestamp)) return;
+/** A pod that was evicted stays as Failed and is never started again. True when it was one, and is gone. */
+async function removeEnded({ cluster, store, claim, signal }: PhaseContext, pod: Pod): Promise<boolean> {
+  const hasEnded = pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
+  if (!(hasEnded || pod.metadata?.deletionTimestamp)) return false;
+  const { name = '', uid } = pod.metadata ?? {};
   await store.assertCurrent(claim);
-  const { uid } = pod.metadata ?? {};
   await cluster.delete(RESOURCES.pods, name, { signal, ...(uid === undefined ? {} : { uid }) });
   const removal = { signal, deadlineMs: START_MS, what: `the ended relay "${name}" to be removed` };
   await waitUntilGone(cluster, { resource: RESOURCES.pods, name }, removal);
+  return true;
 }

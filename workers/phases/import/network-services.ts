@@ -1,0 +1,41 @@
+import { ensureWaysOut, requestWaysOut } from '../../cluster/ensure-network.ts';
+import { inParallel } from '../../cluster/in-parallel.ts';
+import type { ModuleScope } from '../../cluster/network-objects.ts';
+import type { PhaseContext } from '../phase-executor.ts';
+import { servedFiles } from './module-files.ts';
+import { ensureRelays, requestRelays } from './relays.ts';
+
+/**
+ * Whether the guests of a module may use its relays (names, files) or its way out as soon as they run: something tells
+ * them to. If not, the farm itself is the first who does, and machines start beside these services.
+ */
+export function areUsedAtBoot({ module }: ModuleScope['spec']): boolean {
+  const instructed = module.vms.some(
+    ({ bootCommand, isos, floppy, cloudInit }) =>
+      bootCommand.length > 0 ||
+      isos.length > 0 ||
+      floppy.length > 0 ||
+      (cloudInit?.userData ?? cloudInit?.userDataFrom ?? null) !== null,
+  );
+  return instructed || servedFiles(module).length > 0;
+}
+
+/** Asks for the relays and ways out of a module, and waits for none of them. */
+export async function requestServices(context: PhaseContext, scope: ModuleScope): Promise<void> {
+  const { cluster, clusterConfig } = context;
+  await inParallel(
+    context.signal,
+    (signal) => requestWaysOut(cluster, { scope, clusterConfig, signal }),
+    (signal) => requestRelays({ ...context, signal }, scope),
+  );
+}
+
+/** Makes the relays and ways out of a module, or adopts them: they answer, and the files of `httpDirectory` are there. */
+export async function ensureServices(context: PhaseContext, scope: ModuleScope): Promise<void> {
+  const { cluster, clusterConfig } = context;
+  await inParallel(
+    context.signal,
+    (signal) => ensureWaysOut(cluster, { scope, clusterConfig, signal }),
+    (signal) => ensureRelays({ ...context, signal }, scope),
+  );
+}

@@ -5,7 +5,7 @@ import { ApiError } from '../api/api-error.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
 import type { MachineRef, PodLogOptions } from '../api/subresources/machine-access.ts';
 import { runDirOf } from '../host/layout.ts';
-import { findProcesses, killProcesses } from '../host/processes.ts';
+import { killLeftovers } from '../host/processes.ts';
 import { namespacePath } from '../network/ip-command.ts';
 import { podNamespace, removeNamespace } from '../network/namespaces.ts';
 import { ensureLonelyNamespace, ensurePodNetwork } from '../network/pod-network.ts';
@@ -166,7 +166,7 @@ export class PodController {
       const podIp = await this.#connect(pod);
       const directory = this.#directory(pod);
       // A supervisor that was being started when the server died would start the command twice.
-      await killProcesses(await findProcesses(directory), context.clock);
+      await killLeftovers(directory, context.clock);
       const plan = await planPod({ store: context.store, pod, command, directory, podIp });
       const namespace = namespacePath(podNamespace(context.layout, uidOf(pod)));
       this.#processes.set(uidOf(pod), await PodProcess.start(this.#place(pod), plan, namespace));

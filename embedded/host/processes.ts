@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import type { Clock } from '../../common/clock/clock.ts';
 
@@ -24,6 +25,11 @@ export async function findProcesses(marker: string): Promise<HostProcess[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   const all = await Promise.all(pids.map(async (pid) => ({ pid: Number(pid), argv: await argvOf(pid) })));
   return all.filter(({ argv }) => argv.some((argument) => containsPath(argument, marker)));
+}
+
+/** Kills what may be left of a former process of a directory. A new directory has none, so nothing is looked through. */
+export async function killLeftovers(directory: string, clock: Clock): Promise<void> {
+  if (existsSync(directory)) await killProcesses(await findProcesses(directory), clock);
 }
 
 /** Whether `text` holds the path as a whole, not as the beginning of a longer name. */

@@ -1,8 +1,10 @@
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import { shortHash } from '../host/layout.ts';
-import { interfacesOf, ipBatch, removeInterfaces, runInNamespace } from './ip-command.ts';
+import { interfacesOf, ip, removeInterfaces, runSteps, setting } from './ip-command.ts';
 
 const mutex = new KeyedMutex();
+/** Forwards at once: no loop can be built here that a protocol would have to find. */
+const BRIDGE = 'type bridge forward_delay 0 stp_state 0 mcast_snooping 0';
 
 /** The bridge of a subnet within its VPC's namespace. */
 export function bridgeName(subnet: string): string {
@@ -24,10 +26,10 @@ export async function ensureBridge({ namespace, subnet, address, mtu }: BridgeOp
   await mutex.run(`${namespace}/${bridge}`, async () => {
     const found = (await interfacesOf(namespace)).find(({ ifname }) => ifname === bridge);
     if (found?.addr_info.some(({ local }) => address.startsWith(`${local}/`))) return;
-    await ipBatch(namespace, [
-      ...(found ? [] : [`link add ${bridge} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`]),
-      `addr replace ${address} dev ${bridge}`,
-      `link set ${bridge} ${mtu === undefined ? '' : `mtu ${mtu} `}up`,
+    await runSteps([
+      ...(found ? [] : [ip(namespace, `link add ${bridge} ${BRIDGE}`)]),
+      ip(namespace, `addr replace ${address} dev ${bridge}`),
+      ip(namespace, `link set ${bridge} ${mtu === undefined ? '' : `mtu ${mtu} `}up`),
     ]);
   });
 }
@@ -64,27 +66,27 @@ export async function ensureTap(options: TapOptions): Promise<string> {
   const present = new Set((await interfacesOf(machineNamespace)).map(({ ifname }) => ifname));
   if (present.has(tap)) return tap;
   if (!isLocal) await connectBridge({ bridge, tap, ...options });
-  await ipBatch(machineNamespace, [`tuntap add dev ${tap} mode tap`, `link set ${tap} master ${bridge} up`]);
+  await runSteps([
+    ip(machineNamespace, `tuntap add dev ${tap} mode tap`),
+    ip(machineNamespace, `link set ${tap} master ${bridge} up`),
+  ]);
   return tap;
 }
 
 async function connectBridge(options: TapOptions & { bridge: string; tap: string }): Promise<void> {
   const { bridge, tap, machineNamespace, vpcNamespace, subnet } = options;
   await removeInterfaces(machineNamespace, [bridge, `y${tap}`]);
-  await ipBatch(machineNamespace, [
-    `link add ${bridge} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`,
-    `link set ${bridge} up`,
-    `link add y${tap} type veth peer name z${tap} netns ${vpcNamespace}`,
-    `link set y${tap} master ${bridge} up`,
+  await runSteps([
+    ip(machineNamespace, `link add ${bridge} ${BRIDGE}`),
+    ip(machineNamespace, `link set ${bridge} up`),
+    ip(machineNamespace, `link add y${tap} type veth peer name z${tap} netns ${vpcNamespace}`),
+    ip(machineNamespace, `link set y${tap} master ${bridge} up`),
+    // The namespace of the machine routes for its own VPC. Nothing that comes from the other VPC may be routed: a source
+    // that must be reachable over this bridge never is, because no route leads there.
+    setting(machineNamespace, `net/ipv4/conf/${bridge}/rp_filter`, 1),
+    setting(machineNamespace, `net/ipv4/conf/${bridge}/forwarding`, 0),
+    ip(vpcNamespace, `link set z${tap} master ${bridgeName(subnet)} up`),
   ]);
-  // The namespace of the machine routes for its own VPC. Nothing that comes from the other VPC may be routed: a source
-  // that must be reachable over this bridge never is, because no route leads there.
-  const closed = ['rp_filter 1', 'forwarding 0'].map((setting) => {
-    const [name, value] = setting.split(' ');
-    return `echo ${value} > /proc/sys/net/ipv4/conf/${bridge}/${name}`;
-  });
-  await runInNamespace(machineNamespace, ['sh', '-ec', closed.join('\n')]);
-  await ipBatch(vpcNamespace, [`link set z${tap} master ${bridgeName(subnet)} up`]);
 }
 
 /** Removes what `ensureTap` made. */

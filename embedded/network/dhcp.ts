@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
-import { findProcesses, killProcesses } from '../host/processes.ts';
+import { killLeftovers } from '../host/processes.ts';
 import { type Cidr, formatIpv4, netmaskOf } from './addresses.ts';
 import { bridgeName } from './bridges.ts';
 import { namespacePath } from './ip-command.ts';
@@ -104,7 +104,7 @@ export class DhcpServer {
 
   async #endProcess(): Promise<void> {
     this.#child = undefined;
-    await killProcesses(await findProcesses(this.#directory), this.#place.clock);
+    await killLeftovers(this.#directory, this.#place.clock);
   }
 
   #forget(child: ChildProcess): void {

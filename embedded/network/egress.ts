@@ -3,7 +3,15 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { runCommand } from '../host/run-command.ts';
 import { formatIpv4, parseIpv4 } from './addresses.ts';
-import { hasNamespace, interfacesOf, ipBatch, removeInterfaces, runInNamespace } from './ip-command.ts';
+import {
+  hasNamespace,
+  type Interface,
+  interfacesOf,
+  ip,
+  removeInterfaces,
+  runInNamespace,
+  runSteps,
+} from './ip-command.ts';
 
 /** Transit networks of four addresses are taken from the shared address space of RFC 6598. */
 const TRANSIT_BASE = '100.80.0.0';
@@ -32,11 +40,15 @@ function hostEnd({ layout, vpc }: Pick<EgressOptions, 'layout' | 'vpc'>): string
  */
 export async function openEgress(options: EgressOptions): Promise<{ readonly inside: string; readonly host: string }> {
   const device = hostEnd(options);
-  const known = (await interfacesOf()).find(({ ifname }) => ifname === device)?.addr_info[0]?.local;
-  const host = known ?? (await connect(options, device));
+  const interfaces = await interfacesOf();
+  const known = interfaces.find(({ ifname }) => ifname === device)?.addr_info[0]?.local;
+  const host = known ?? freeTransit(options, interfaces);
   const inside = formatIpv4((parseIpv4(host) ?? 0) + 1);
-  await runInNamespace(options.namespace, ['nft', '-f', '-'], vpcRules(options.sources));
-  await runCommand('nft', ['-f', '-'], { input: hostRules(options.layout) });
+  await Promise.all([
+    runInNamespace(options.namespace, ['nft', '-f', '-'], vpcRules(options.sources)),
+    runCommand('nft', ['-f', '-'], { input: hostRules(options.layout) }),
+  ]);
+  if (known === undefined) await connect(options, { device, host, inside });
   await allowForwarding(device);
   return { inside, host };
 }
@@ -60,25 +72,32 @@ export async function removeHostEgress(layout: HostLayout): Promise<void> {
   }
 }
 
-async function connect({ layout, vpc, namespace }: EgressOptions, device: string): Promise<string> {
-  const taken = new Set((await interfacesOf()).flatMap(({ addr_info }) => addr_info.map(({ local }) => local)));
+/** The host's end of a transit network that no interface has yet. */
+function freeTransit({ layout, vpc }: EgressOptions, interfaces: readonly Interface[]): string {
+  const taken = new Set(interfaces.flatMap(({ addr_info }) => addr_info.map(({ local }) => local)));
   const base = parseIpv4(TRANSIT_BASE) ?? 0;
   let index = Number.parseInt(shortHash(`${layout.dataDir}/${vpc}`, 8), 16) % TRANSIT_COUNT;
   while (taken.has(formatIpv4(base + 4 * index + 1))) index = (index + 1) % TRANSIT_COUNT;
-  const host = formatIpv4(base + 4 * index + 1);
-  const inside = formatIpv4(base + 4 * index + 2);
+  return formatIpv4(base + 4 * index + 1);
+}
+
+interface Transit {
+  readonly device: string;
+  readonly host: string;
+  readonly inside: string;
+}
+
+async function connect({ namespace }: EgressOptions, { device, host, inside }: Transit): Promise<void> {
   await removeInterfaces(namespace, ['egress']);
-  await ipBatch(undefined, [
-    `link add ${device} type veth peer name egress netns ${namespace}`,
-    `addr add ${host}/30 dev ${device}`,
-    `link set ${device} up`,
+  await runSteps([
+    ip(undefined, `link add ${device} type veth peer name egress netns ${namespace}`),
+    ip(undefined, `link set ${device} up`),
+    ip(namespace, `addr add ${inside}/30 dev egress`),
+    ip(namespace, 'link set egress up'),
+    ip(namespace, `route replace default via ${host} dev egress`),
+    // The mark of a way that is whole.
+    ip(undefined, `addr add ${host}/30 dev ${device}`),
   ]);
-  await ipBatch(namespace, [
-    `addr add ${inside}/30 dev egress`,
-    'link set egress up',
-    `route replace default via ${host} dev egress`,
-  ]);
-  return host;
 }
 
 function vpcRules(sources: readonly string[]): string {

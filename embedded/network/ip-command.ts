@@ -16,11 +16,36 @@ export async function hasNamespace(name: string): Promise<boolean> {
   );
 }
 
-/** Runs several `ip` commands in one process, in a namespace or (undefined) the host's own. Stops at the first fault. */
-export async function ipBatch(namespace: string | undefined, commands: readonly string[]): Promise<void> {
-  if (commands.length === 0) return;
-  const where = namespace === undefined ? [] : ['-n', namespace];
-  await runCommand('ip', [...where, '-batch', '-'], { input: `${commands.join('\n')}\n` });
+/** A command of the host, word by word. */
+export type Step = readonly string[];
+
+/** An `ip` command, in a namespace or (undefined) the host's own. */
+export function ip(namespace: string | undefined, command: string): Step {
+  return ['ip', ...(namespace === undefined ? [] : ['-n', namespace]), ...command.split(' ')];
+}
+
+/** Writes a file below `/proc/sys` as a namespace sees it. */
+export function setting(namespace: string, name: string, value: number): Step {
+  return inNamespace(namespace, ['sh', '-c', `echo ${value} > /proc/sys/${name}`]);
+}
+
+/** A command inside a network namespace. */
+export function inNamespace(namespace: string, command: Step): Step {
+  return ['nsenter', `--net=${namespacePath(namespace)}`, ...command];
+}
+
+/**
+ * Runs commands in order and stops at the first fault. One shell runs them all: for this process, which is large, to start
+ * another one takes many times as long as it takes a shell.
+ */
+export async function runSteps(steps: readonly Step[]): Promise<void> {
+  if (steps.length === 0) return;
+  const script = steps.map((step) => step.map(quote).join(' ')).join('\n');
+  await runCommand('sh', ['-ec', script]);
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** A network interface as `ip -j addr` tells it. */
@@ -36,23 +61,21 @@ export async function interfacesOf(namespace?: string): Promise<readonly Interfa
 }
 
 /** Runs a command inside a network namespace. */
-export async function runInNamespace(namespace: string, command: readonly string[], input = ''): Promise<string> {
-  return await runCommand('nsenter', [`--net=${namespacePath(namespace)}`, ...command], { input });
+export async function runInNamespace(namespace: string, command: Step, input = ''): Promise<string> {
+  const [program = '', ...args] = inNamespace(namespace, command);
+  return await runCommand(program, args, { input });
 }
 
 /** Removes interfaces by name; one that is gone already does not matter. */
 export async function removeInterfaces(namespace: string | undefined, names: readonly string[]): Promise<void> {
   if (namespace !== undefined && !(await hasNamespace(namespace))) return;
-  for (const name of names) {
-    try {
-      await ipBatch(namespace, [`link del ${name}`]);
-    } catch (error) {
-      // The kernel takes a pair's other end away some time after a namespace has gone: perhaps just now.
-      if (await hasInterface(namespace, name)) throw error;
-    }
+  const present = new Set((await interfacesOf(namespace)).map(({ ifname }) => ifname));
+  const found = names.filter((name) => present.has(name));
+  try {
+    await runSteps(found.map((name) => ip(namespace, `link del ${name}`)));
+  } catch (error) {
+    // The kernel takes a pair's other end away some time after a namespace has gone: perhaps just now.
+    const left = (await interfacesOf(namespace)).map(({ ifname }) => ifname);
+    if (found.some((name) => left.includes(name))) throw error;
   }
-}
-
-async function hasInterface(namespace: string | undefined, name: string): Promise<boolean> {
-  return (await interfacesOf(namespace)).some(({ ifname }) => ifname === name);
 }

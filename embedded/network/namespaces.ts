@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { runCommand } from '../host/run-command.ts';
-import { hasNamespace, ipBatch, namespacePath, runInNamespace } from './ip-command.ts';
+import { hasNamespace, ip, namespacePath, runSteps, type Step, setting } from './ip-command.ts';
 
 const mutex = new KeyedMutex();
 
@@ -20,18 +20,22 @@ export function podNamespace(layout: HostLayout, podUid: string): string {
 export async function ensureNamespace(name: string, options: { readonly isRouter: boolean }): Promise<void> {
   await mutex.run(name, async () => {
     if (await hasNamespace(name)) return;
-    await runCommand('ip', ['netns', 'add', name]);
-    await ipBatch(name, ['link set lo up']);
-    const settings = [
-      'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
-      ...(options.isRouter ? ['echo 1 > /proc/sys/net/ipv4/ip_forward'] : []),
-    ];
-    await runInNamespace(name, ['sh', '-c', settings.join('\n')]).catch(async (error: unknown) => {
-      // Half made would look like made.
-      await runCommand('ip', ['netns', 'del', name]);
-      throw error;
-    });
+    await runSteps([ip(undefined, `netns add ${name}`), ...namespaceSettings(name, options)]).catch(
+      async (error: unknown) => {
+        // Half made would look like made.
+        await removeNamespace(name);
+        throw error;
+      },
+    );
   });
+}
+
+function namespaceSettings(name: string, { isRouter }: { readonly isRouter: boolean }): Step[] {
+  return [
+    ip(name, 'link set lo up'),
+    setting(name, 'net/ipv6/conf/default/disable_ipv6', 1),
+    ...(isRouter ? [setting(name, 'net/ipv4/ip_forward', 1)] : []),
+  ];
 }
 
 /** Removes a namespace with all that is in it. */

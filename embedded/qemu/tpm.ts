@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
-import { findProcesses, killProcesses } from '../host/processes.ts';
+import { killLeftovers } from '../host/processes.ts';
 import { runCommand } from '../host/run-command.ts';
 
 /** What the software TPM of a machine keeps below the machine's run directory. */
@@ -17,7 +17,7 @@ export function tpmFiles(runDir: string) {
  */
 export async function startTpm(runDir: string, clock: Clock): Promise<string> {
   const { state, socket, log } = tpmFiles(runDir);
-  await killProcesses(await findProcesses(state), clock);
+  await killLeftovers(state, clock);
   await rm(socket, { force: true });
   await mkdir(state, { recursive: true, mode: 0o700 });
   await runCommand('swtpm', [

@@ -1,10 +1,11 @@
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { BlockList, connect, isIPv4 } from 'node:net';
+import { BlockList, isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { requestedName } from './file-server.ts';
 import { type FileShelf, ShelfRefusal } from './file-shelf.ts';
+import { reachGuest } from './reach-guest.ts';
 
 export interface ControlOptions {
   readonly shelf: FileShelf;
@@ -12,8 +13,6 @@ export interface ControlOptions {
   readonly networks: readonly string[];
   readonly logger: Logger;
 }
-
-const CONNECT_MS = 10_000;
 
 /**
  * What workers ask of a relay, on the loopback of its network namespace only, so that no guest can reach it:
@@ -58,7 +57,7 @@ interface Tunnel {
   readonly guests: BlockList;
 }
 
-/** 200 and then raw bytes; 403 outside the networks; 502 with the reason when the guest cannot be reached. */
+/** 200 and then raw bytes; 403 outside the networks; 502 with the last reason when the guest cannot be reached in time. */
 function tunnel(target: string, { socket, head, guests }: Tunnel): void {
   socket.on('error', () => socket.destroy());
   const refuse = (status: string, reason: string) => socket.end(`HTTP/1.1 ${status}\r\n\r\n${reason}`);
@@ -67,18 +66,15 @@ function tunnel(target: string, { socket, head, guests }: Tunnel): void {
     refuse('403 Forbidden', `"${target}" is no guest of this relay`);
     return;
   }
-  const guest = connect({ host, port: Number(port), allowHalfOpen: true, noDelay: true });
-  guest.setTimeout(CONNECT_MS, () => guest.destroy(new Error(`no answer within ${CONNECT_MS} ms`)));
-  const onRefused = (error: Error) => refuse('502 Bad Gateway', errorMessage(error));
-  guest.once('error', onRefused);
-  socket.once('close', () => guest.destroy());
-  guest.once('connect', () => {
-    guest.off('error', onRefused);
-    guest.on('error', () => socket.destroy());
-    guest.setTimeout(0);
-    guest.setKeepAlive(true, 30_000);
-    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-    if (head.length > 0) guest.write(head);
-    socket.pipe(guest).pipe(socket);
-  });
+  reachGuest({ host, port: Number(port) }, socket).then(
+    (guest) => {
+      guest.on('error', () => socket.destroy());
+      socket.once('close', () => guest.destroy());
+      guest.setKeepAlive(true, 30_000);
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      if (head.length > 0) guest.write(head);
+      socket.pipe(guest).pipe(socket);
+    },
+    (error) => refuse('502 Bad Gateway', errorMessage(error)),
+  );
 }

@@ -5,7 +5,6 @@ import { pipeline } from 'node:stream/promises';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { openPortForward } from '../../common/kubernetes/port-forward.ts';
-import { backoffMs } from '../../common/kubernetes/retry.ts';
 import { RELAY_PORTS } from './relay-pod.ts';
 
 /** A guest behind a relay. */
@@ -24,6 +23,9 @@ export interface RelayFile {
 }
 
 const HANDSHAKE_MS = 20_000;
+/** Between two looks whether a relay answers that runs: its server listens a moment later. */
+const FIRST_PAUSE_MS = 25;
+const LONGEST_PAUSE_MS = 1_000;
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
@@ -80,7 +82,7 @@ export async function waitForRelay(
         const message = `The relay "${relayPod}" does not answer: ${errorMessage(error)}`;
         throw new FarmError('DeadlineExceeded', message, { cause: error });
       }
-      await cluster.clock.after(backoffMs(failures, cluster.random), signal);
+      await cluster.clock.after(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * failures), signal);
     }
   }
 }

@@ -143,6 +143,22 @@ test('connects to guests and carries both directions to their ends', async () =>
   expect({ status, answer }).toEqual({ status: 200, answer: String(size) });
 });
 
+test('reaches a guest that boots as soon as it listens', async () => {
+  const guest = createServer((socket) => socket.end('here')).listen(0, '127.0.0.1');
+  await once(guest, 'listening');
+  const { port } = guest.address() as AddressInfo;
+  await new Promise((resolve) => guest.close(resolve));
+  const reached = tunnel(`127.0.0.1:${port}`);
+  // Nobody listens there yet.
+  await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  guest.listen(port, '127.0.0.1');
+  resources.defer('guest that boots', () => void guest.close());
+  const { status, socket, head } = await reached;
+  let said = head;
+  for await (const chunk of socket) said += String(chunk);
+  expect({ status, said }).toEqual({ status: 200, said: 'here' });
+});
+
 test('says why a guest cannot be reached, and connects to nothing outside its networks', async () => {
   const closed = createServer().listen(0, '127.0.0.1');
   await once(closed, 'listening');

@@ -1,16 +1,30 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { printTable } from '../../cli/output/table.ts';
+import { errorMessage } from '../../common/errors/farm-error.ts';
 import { benchFarm } from './farm-bench.ts';
 import { benchMakespan } from './makespan-bench.ts';
+import type { Measurement } from './measurement.ts';
 import { benchMemory } from './memory-bench.ts';
 import { benchPlan } from './plan-bench.ts';
 
+/*
+ * Measures the farm without machines. Each result is printed as it comes; one bench that fails does not cost the others.
+ * `--out FILE` writes them as JSON.
+ */
 const { values } = parseArgs({ options: { out: { type: 'string' } } });
+const measurements: Measurement[] = [];
 // The plan first: its peak of memory is that of the process.
-const measurements = [...benchPlan(), ...(await benchFarm()), ...(await benchMakespan()), ...(await benchMemory())];
-printTable(
-  ['what', 'measured', 'target'],
-  measurements.map(({ what, value, unit, target }) => [what, `${Number(value.toPrecision(3))} ${unit}`, target]),
-);
-if (values.out) writeFileSync(values.out, `${JSON.stringify({ measurements }, null, 2)}\n`);
+for (const bench of [benchPlan, benchFarm, benchMakespan, benchMemory]) {
+  try {
+    for (const measurement of await bench()) {
+      measurements.push(measurement);
+      const { what, value, unit, target } = measurement;
+      const measured = `${Number(value.toPrecision(3))} ${unit}`;
+      console.log(`${what.padEnd(60)}  ${measured.padEnd(14)}  ${target}`.trimEnd());
+    }
+  } catch (error) {
+    console.error(`${bench.name} failed: ${errorMessage(error)}`);
+    process.exitCode = 1;
+  }
+  if (values.out) writeFileSync(values.out, `${JSON.stringify({ measurements }, null, 2)}\n`);
+}

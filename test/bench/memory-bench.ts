@@ -3,6 +3,7 @@ import { FarmClient } from '../../cli/client/farm-client.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { METRICS, PROCESS_METRICS } from '../../common/metrics/metric-table.ts';
 import { startFarm } from '../harness/farm.ts';
 import type { Measurement } from './measurement.ts';
 
@@ -22,13 +23,13 @@ export async function benchMemory(): Promise<Measurement[]> {
   return [
     {
       what: `Redis with ${JOBS} waiting phase jobs`,
-      value: sample(metrics, 'slipway_redis_memory_used_bytes') / MIB,
+      value: sample(metrics, METRICS.redisMemoryUsed.name) / MIB,
       unit: 'MiB',
       target: '<= 250 MiB',
     },
     {
       what: 'scheduler that accepted them',
-      value: sample(metrics, 'process_resident_memory_bytes') / MIB,
+      value: sample(metrics, PROCESS_METRICS.memory) / MIB,
       unit: 'MiB',
       target: '<= 300 MiB',
     },

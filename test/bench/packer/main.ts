@@ -2,41 +2,58 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Submission } from '../../../cli/client/farm-client.ts';
 import { printTable } from '../../../cli/output/table.ts';
+import { systemClock } from '../../../common/clock/clock.ts';
 import { assert, errorMessage } from '../../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
-import { startFarm, type TestFarm } from '../../harness/farm.ts';
-import { type ServedFile, serveFile } from '../../harness/file-server.ts';
+import { createLogger } from '../../../common/logging/logger.ts';
+import { probeKvm } from '../../../embedded/qemu/probe-kvm.ts';
 import { guestImages } from '../../harness/guest-images.ts';
-import { imageModule, installedModules } from './modules.ts';
-import { buildWithPacker, type PackerSource } from './packer.ts';
+import { findPacker } from './packer.ts';
+import { type Figure, Rounds } from './rounds.ts';
 
 /*
- * The same images by Packer's qemu builder and by a farm on this machine, one after the other, without KVM on both sides.
- * Needs Debian's package `packer`. Wall times of the commands; what counts are the ratios.
+ * The same images by Packer's qemu builder, by a farm, and by nobody (the raw limit: QEMU until a login, and its
+ * shutdown), one after the other on this machine, in several rounds. Each figure is printed as it comes; what counts are
+ * the ratios. Packer and its qemu plugin are those on the PATH and in PACKER_PLUGIN_PATH. All three use KVM where it
+ * works; `--kvm` fails where it does not. `--rounds N`, `--only image|installer|layers` (repeatable), `--out FILE`.
  */
-const BOOT_WAIT = 5;
-const SCRIPTS = ['one', 'two', 'three', 'four'].map((word) => `echo ${word} >> /etc/layers`);
-const { values } = parseArgs({ options: { out: { type: 'string' } } });
-
-interface Comparison {
-  readonly what: string;
-  readonly packerMs: number;
-  readonly slipwayMs: number;
-  readonly target: string;
-}
-
+const { values } = parseArgs({
+  options: {
+    kvm: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '2' },
+    only: { type: 'string', multiple: true, default: ['image', 'installer', 'layers'] },
+    out: { type: 'string' },
+  },
+});
 const resources = new ReleaseStack();
+const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
+resources.defer('folder', () => rmSync(folder, { recursive: true, force: true }));
+const figures: Figure[] = [];
+
 try {
-  const comparisons = await compare();
+  const packer = await findPacker();
+  const logger = createLogger({ name: 'bench', level: 'silent' });
+  const accelerator = (await probeKvm({ directory: folder, clock: systemClock, logger })) ? 'kvm' : 'tcg';
+  assert(accelerator === 'kvm' || !values.kvm, 'KVM works on this machine, as --kvm asks.');
+  console.log(`Packer ${packer.version} (${packer.plugins.join(', ') || 'bundled plugins'}), ${accelerator}`);
+  if (!packer.isAnchor) console.log('Anything before Packer 1.11 is no anchor: compare with a newer one.');
+  const rounds = new Rounds({ folder, accelerator, guests: await guestImages() }, (figure) => {
+    figures.push(figure);
+    console.log(describe(figure));
+    save({ packer, accelerator, figures });
+  });
+  for (let round = 1; round <= Number(values.rounds); round += 1) await rounds.run(round, values.only);
+  const comparisons = rounds.compare();
+  console.log(`The least of ${values.rounds} rounds:`);
   printTable(
-    ['what', 'Packer', 'Slipway', 'ratio', 'target'],
-    comparisons.map(({ what, packerMs, slipwayMs, target }) => [
-      ...[what, seconds(packerMs), seconds(slipwayMs), (slipwayMs / packerMs).toFixed(2), target],
+    ['what', 'Packer', 'raw limit', 'Slipway', 'to Packer', 'target', 'to raw'],
+    comparisons.map(({ what, packerMs, rawMs, slipwayMs, target }) => [
+      ...[what, seconds(packerMs), seconds(rawMs), seconds(slipwayMs)],
+      ...[(slipwayMs / packerMs).toFixed(2), target, (slipwayMs / rawMs).toFixed(2)],
     ]),
   );
-  if (values.out) writeFileSync(values.out, `${JSON.stringify({ comparisons }, null, 2)}\n`);
+  save({ packer, accelerator, figures, comparisons });
 } catch (error) {
   process.stderr.write(`The comparison ended early. ${errorMessage(error)}\n`);
   process.exitCode = 1;
@@ -44,64 +61,15 @@ try {
   await resources.close();
 }
 
-async function compare(): Promise<Comparison[]> {
-  const { cloudImage, installerIso } = await guestImages();
-  const image = await served(cloudImage);
-  const media = await served(installerIso);
-  const farm = await startFarm();
-  resources.defer('farm', () => farm.purge());
-  const line = (http: string) => `install answers=http://${http}/answers.txt<enter>`;
-  const bootLine = line('{{ .HTTPIP }}:{{ .HTTPPort }}');
-  const installer = { kind: 'installer', path: installerIso, bootWait: `${BOOT_WAIT}s`, bootLine } as const;
-  const installed = (scripts: readonly string[]) => installedModules(media, [`<wait${BOOT_WAIT}>`, bootLine], scripts);
-  const changed = [...SCRIPTS.slice(0, -1), 'echo changed >> /etc/layers'];
-  const onImage = {
-    what: 'a cloud image and one script',
-    packerMs: await packer({ kind: 'image', path: cloudImage }, SCRIPTS.slice(0, 1)),
-    slipwayMs: await slipway(farm, imageModule(image, SCRIPTS.slice(0, 1))),
-    target: '<= 1.0',
-  };
-  const onInstaller = {
-    what: 'an installation by a typed line, and one script',
-    packerMs: await packer(installer, SCRIPTS.slice(0, 1)),
-    slipwayMs: await slipway(farm, installed(SCRIPTS.slice(0, 1))),
-    target: '<= 0.7',
-  };
-  await slipway(farm, installed(SCRIPTS));
-  const onLayers = {
-    what: 'the last of four scripts has changed',
-    packerMs: await packer(installer, changed),
-    slipwayMs: await slipway(farm, installed(changed)),
-    target: '<= 0.4',
-  };
-  return [onImage, onInstaller, onLayers];
+function describe({ round, what, who, ms, parts }: Figure): string {
+  const shares = Object.entries(parts).map(([name, share]) => `${name} ${seconds(share)}`);
+  return `${round}  ${what.padEnd(44)}  ${who.padEnd(9)}  ${seconds(ms).padStart(7)}  ${shares.join(', ')}`.trimEnd();
 }
 
-async function served(path: string): Promise<ServedFile> {
-  const file = await serveFile(path);
-  resources.defer('media server', () => file.stop());
-  return file;
-}
-
-async function packer(source: PackerSource, scripts: readonly string[]): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-packer-'));
-  try {
-    return await buildWithPacker({ folder, source, scripts });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** From the submission to its end, ms. */
-async function slipway({ client }: TestFarm, submission: Submission): Promise<number> {
-  const start = performance.now();
-  const { buildId } = await client.submit(submission);
-  let outcome = '';
-  for await (const event of client.events(buildId)) if (event.event === 'build-finished') outcome = event.outcome;
-  assert(outcome === 'succeeded', `The build has ${outcome}.`);
-  return performance.now() - start;
+function save(result: object): void {
+  if (values.out) writeFileSync(values.out, `${JSON.stringify(result, null, 2)}\n`);
 }
 
 function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
+  return `${(ms / 1000).toFixed(2)} s`;
 }

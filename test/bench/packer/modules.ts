@@ -23,7 +23,7 @@ export function imageModule(image: ServedFile, scripts: readonly string[]): Subm
 /** A module that is installed from its media by a typed line, and one layer above it per further script. */
 export function installedModules(media: ServedFile, bootCommand: readonly string[], scripts: readonly string[]) {
   const [first = '', ...others] = scripts;
-  const answers = 'hostname=base\nssh_key={{ .SSHPublicKey }}\nfinish=reboot\n';
+  const answers = answersFor('{{ .SSHPublicKey }}');
   const base = {
     name: 'layer0',
     files: [{ name: 'answers.txt', inline: answers }],
@@ -47,6 +47,11 @@ export function installedModules(media: ServedFile, bootCommand: readonly string
     ],
   }));
   return submission([base, ...layers]);
+}
+
+/** The answers to the installer. */
+export function answersFor(publicKey: string): string {
+  return `hostname=base\nssh_key=${publicKey}\nfinish=reboot\n`;
 }
 
 function shell(script: string) {

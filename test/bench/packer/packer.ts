@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { answersFor } from './modules.ts';
 
 const MIB_MEMORY = 256;
 
@@ -10,7 +11,32 @@ export type PackerSource =
   | { readonly kind: 'image'; readonly path: string }
   | { readonly kind: 'installer'; readonly path: string; readonly bootWait: string; readonly bootLine: string };
 
+/** The `packer` of this machine. */
+export interface Packer {
+  readonly version: string;
+  /** Plugins beside it, by name; older versions bundle theirs. */
+  readonly plugins: readonly string[];
+  /** False before 1.11: it runs the plugins of its own day, which do less and wait longer or shorter than today's. */
+  readonly isAnchor: boolean;
+}
+
+/**
+ * Asks the `packer` on the PATH what it is. Plugins are found where Packer looks for them: PACKER_PLUGIN_PATH, or its
+ * own folder. @throws Error when there is none
+ */
+export async function findPacker(): Promise<Packer> {
+  const run = promisify(execFile);
+  const env = { ...process.env, CHECKPOINT_DISABLE: '1' };
+  const said = await run('packer', ['version'], { env });
+  const [, version = '0', major, minor] = /v((\d+)\.(\d+)\.\S+)/.exec(said.stdout) ?? [];
+  const isAnchor = Number(major) > 1 || (Number(major) === 1 && Number(minor) >= 11);
+  const installed = isAnchor ? await run('packer', ['plugins', 'installed'], { env }) : { stdout: '' };
+  const plugins = installed.stdout.match(/packer-plugin-\S+?_v[\d.]+/g) ?? [];
+  return { version, plugins: plugins.map((name) => name.replace('packer-plugin-', '').replace('_v', ' ')), isAnchor };
+}
+
 export interface PackerBuild {
+  readonly accelerator: 'kvm' | 'tcg';
   /** Empty; everything of the build goes there. */
   readonly folder: string;
   readonly source: PackerSource;
@@ -19,17 +45,17 @@ export interface PackerBuild {
 }
 
 /**
- * Builds with Packer's qemu builder (HashiCorp; Debian's package) and its defaults, save what would only cost it time:
+ * Builds with Packer's qemu builder (HashiCorp) and its defaults, save what would only cost it time:
  * no VNC server and no pause before a machine that nothing is typed to. Resolves with the wall time of the command, ms.
  */
-export async function buildWithPacker({ folder, source, scripts }: PackerBuild): Promise<number> {
+export async function buildWithPacker({ folder, accelerator, source, scripts }: PackerBuild): Promise<number> {
   mkdirSync(folder, { recursive: true });
   const run = promisify(execFile);
   const key = join(folder, 'key');
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
   const builder = {
     type: 'qemu',
-    accelerator: 'tcg',
+    accelerator,
     headless: true,
     iso_url: source.path,
     iso_checksum: 'none',
@@ -63,6 +89,6 @@ function sourceOptions(folder: string, source: PackerSource, publicKey: string):
   }
   const served = join(folder, 'served');
   mkdirSync(served);
-  writeFileSync(join(served, 'answers.txt'), `hostname=base\nssh_key=${publicKey}\nfinish=reboot\n`);
+  writeFileSync(join(served, 'answers.txt'), answersFor(publicKey));
   return { http_directory: served, boot_wait: source.bootWait, boot_command: [source.bootLine] };
 }

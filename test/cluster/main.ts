@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import { printTable } from '../../cli/output/table.ts';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
+import { LABELS } from '../../common/contracts/object-names.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { preflight } from '../../common/kubernetes/preflight/preflight.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { waitForSet } from '../../common/kubernetes/wait-for.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { serveFile } from '../harness/file-server.ts';
 import { followBuild } from '../harness/follow-build.ts';
@@ -20,6 +23,7 @@ import { type ClusterTestOptions, readOptions } from './options.ts';
  */
 const SUITES = ['test/conformance/api', 'test/conformance/storage'];
 const PATIENCE_MS = '600000';
+const CLEARED_MS = 300_000;
 
 const resources = new ReleaseStack();
 for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -92,8 +96,17 @@ async function buildLab(client: ClusterClient, { cluster, mediaHost }: ClusterTe
   const first = await followBuild(farm, submission);
   say('Building it again');
   const second = await followBuild(farm, submission);
+  await untilCleared(client, name);
   Object.assign(facts, { firstBuildMs: first.durationMs, secondBuildMs: second.durationMs });
   return first.outcome === 'succeeded' && second.outcome === 'succeeded' && second.started === 0;
+}
+
+/** The farm removes behind its builds what they needed; VPCs go last. */
+async function untilCleared(client: ClusterClient, farm: string): Promise<void> {
+  const built = { resource: RESOURCES.vpcs, labels: { [LABELS.farm]: farm, [LABELS.role]: 'build' } };
+  const until = (objects: ReadonlyMap<string, unknown>) => (objects.size === 0 ? true : undefined);
+  const { signal } = new AbortController();
+  await waitForSet(client, built, { signal, deadlineMs: CLEARED_MS, what: 'the networks of the builds to go', until });
 }
 
 function say(sentence: string): void {

@@ -125,10 +125,10 @@ describe('rights', () => {
     }
   });
 
-  test('to remove networks are the scheduler’s and the snapshot workers’', () => {
+  test('to remove networks are the scheduler’s, and to make them those of import', () => {
     const may = (verb: string) =>
       ROLES.filter((role) => rulesOf(role, 'cluster').some(({ verbs }) => verbs.includes(verb)));
-    expect(may('delete')).toEqual(['scheduler', 'snapshot']);
+    expect(may('delete')).toEqual(['scheduler']);
     expect(may('create')).toEqual(['import']);
   });
 });

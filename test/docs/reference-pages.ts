@@ -6,6 +6,7 @@ import { moduleJsonSchema } from '../../common/contracts/module/json-schema.ts';
 import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
 import { apiBlocks } from './api-page.ts';
 import { metricsPage } from './metrics-page.ts';
+import { MODULE_PAGES, modulePage } from './module-pages.ts';
 
 /** A file of `docs/` that is written from the source it describes. */
 export interface ReferencePage {
@@ -21,6 +22,7 @@ export const REFERENCE_PAGES: readonly ReferencePage[] = [
   { path: 'docs/api.md', render: () => page('# The HTTP API', NOTICE, ...apiBlocks(table)) },
   { path: 'docs/cli.md', render: cliPage },
   { path: 'docs/module.schema.json', render: () => `${JSON.stringify(moduleJsonSchema(), null, 2)}\n` },
+  ...Object.keys(MODULE_PAGES).map((name) => ({ path: `docs/module/${name}.md`, render: () => modulePage(name) })),
 ];
 
 const NOTICE = '<!-- Written by `npm run docs`. Change the source it names, not this page. -->';

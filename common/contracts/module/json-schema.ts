@@ -8,5 +8,13 @@ export function moduleJsonSchema(): object {
     title: 'Slipway module',
     description: 'A module: machines, their networks and the steps that make an image of them.',
   });
-  return z.toJSONSchema(document, { io: 'input', target: 'draft-2020-12' });
+  return z.toJSONSchema(document, {
+    io: 'input',
+    target: 'draft-2020-12',
+    // zod leaves out the default of what it transforms: it cannot know that ours is of the input.
+    override: ({ zodSchema, jsonSchema }) => {
+      const whenMissing = z.globalRegistry.get(zodSchema)?.['default'];
+      if (whenMissing !== undefined) jsonSchema.default = whenMissing as typeof jsonSchema.default;
+    },
+  });
 }

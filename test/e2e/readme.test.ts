@@ -37,8 +37,11 @@ const cache =
 let image: ServedFile;
 
 beforeAll(async () => {
-  image = await serveFile((await guestImages()).cloudImage);
-}, 120_000);
+  // As the default of the page: Debian's cloud kernel, systemd and cloud-init.
+  const { debianImage } = await guestImages('debian');
+  if (debianImage === null) throw new Error('The Debian guest was asked for and not built.');
+  image = await serveFile(debianImage);
+}, 400_000);
 
 afterAll(async () => {
   await runCli(['down', '--purge'], environment());

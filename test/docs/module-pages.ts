@@ -33,7 +33,18 @@ export interface Field {
 
 /** The pages under `docs/module/` and the fields that each of them describes: everything below these paths. */
 export const MODULE_PAGES: Readonly<Record<string, readonly string[]>> = {
-  module: ['name', 'labels', 'vms', 'timeout', 'retries', 'isoCacheTTL', 'namespace', 'namespacePrefix', 'output'],
+  module: [
+    'name',
+    'labels',
+    'vms',
+    'timeout',
+    'retries',
+    'maxAge',
+    'isoCacheTTL',
+    'namespace',
+    'namespacePrefix',
+    'output',
+  ],
   variables: ['variables'],
   machines: [
     ...['vms[].name', 'vms[].resources', 'vms[].efiFirmware', 'vms[].cpuModel', 'vms[].machineType'],

@@ -1,0 +1,71 @@
+import type { FailureReason } from '../../common/contracts/failure-table.ts';
+
+/** What `slipway build` must make of one file under `built/`. */
+export interface BuiltCase {
+  /** Without `.yaml`. */
+  readonly file: string;
+  readonly kind: string;
+  /** `refused`: not accepted, nothing is started. */
+  readonly outcome: 'succeeded' | 'refused' | FailureReason;
+  /** Each matches a line that a step printed; in a refusal or a failure, a line of what the command says. */
+  readonly says?: readonly RegExp[];
+  /** No line that the command prints matches it. */
+  readonly hides?: RegExp;
+}
+
+const PASSWORD = /hunter2|Y2k6aHVudGVyMg/;
+const booted = [/^booted$/];
+
+export const BUILT_CASES: readonly BuiltCase[] = [
+  {
+    ...{ file: 'd00b-yaml11', kind: 'user data', outcome: 'succeeded' },
+    says: [
+      ...[/^755 \/usr\/local\/bin\/hello$/, /^600 \/etc\/lab\.key$/, /^hello from a script$/, /^ops P /],
+      ...[/^dev:.*:\/bin\/bash$/, /^dev ALL=\(ALL\) NOPASSWD:ALL$/, /^drwx.* \/home\/ops$/],
+    ],
+  },
+  { file: 'd01-archive', kind: 'user data', outcome: 'succeeded', says: [/^yes/, /second$/] },
+  { file: 'd02-jinja', kind: 'user data', outcome: 'succeeded', says: [/ vm$|vm$/, /ops@example\.org$/] },
+  { file: 'd03-mime', kind: 'user data', outcome: 'succeeded', says: [/^hook$/, /^yes$/, /^root$/] },
+  { file: 'd07-disable-root', kind: 'user data', outcome: 'succeeded', says: [/uid=0\(root\)/] },
+  { file: 't10-runcmd-reboot', kind: 'user data', outcome: 'succeeded', says: [/^prepared$/, /^finished$/] },
+  { file: 't15-dup', kind: 'user data', outcome: 'succeeded' },
+  {
+    ...{ file: 'd12-sudo-password', kind: 'steps', outcome: 'succeeded' },
+    says: [/^no sudo without password$/, /^root$/, /^b$/, /^ddd$/],
+  },
+  {
+    file: 'd20-combo',
+    kind: 'steps',
+    outcome: 'succeeded',
+    says: [/^from a script$/, /^echo with a trap|^with a trap$/],
+  },
+  { file: 'd21-su', kind: 'steps', outcome: 'succeeded', says: [/^ops$/] },
+  { file: 't02-hostkeys', kind: 'steps', outcome: 'succeeded', says: [/^still here$/] },
+  { file: 't03-seal', kind: 'steps', outcome: 'succeeded', says: [/^done$/, /^== state$/], hides: /hunter-field/ },
+  { file: 't04-noexec', kind: 'steps', outcome: 'succeeded', says: [/^plain works$/, /^shebang works$/] },
+  { file: 't05-crlf', kind: 'steps', outcome: 'succeeded', says: [/^one$/, /^two$/, /^three$/, /CRLF/] },
+  {
+    file: 't06-interpreter',
+    kind: 'steps',
+    outcome: 'StepFailed',
+    says: [/^from awk$/, /^from env$/, /^with options$/, /perl6/],
+  },
+  { file: 't21-noisy', kind: 'steps', outcome: 'succeeded', says: [/^aaa$/, /^ccc$/, /^ddd$/] },
+  { file: 't40a-missing-dir', kind: 'steps', outcome: 'StepFailed', says: [/\/opt\/app\/conf\.d/] },
+  { file: 't14-memory', kind: 'sizes', outcome: 'refused', says: [/2048Mi/] },
+  { file: 'f-basicauth', kind: 'files', outcome: 'succeeded', hides: PASSWORD },
+  { file: 'f-password-image', kind: 'files', outcome: 'succeeded', says: booted, hides: PASSWORD },
+  { file: 'f-floppy', kind: 'files', outcome: 'succeeded', says: [/note\.txt/i] },
+  { file: 'f-http', kind: 'files', outcome: 'succeeded', says: booted },
+  { file: 'i-html', kind: 'images', outcome: 'ImportFailed', says: [/html\/page\.qcow2.*HTML/i] },
+  { file: 'i-zip', kind: 'images', outcome: 'ImportFailed', says: [/zip\.qcow2.*ZIP/i] },
+  { file: 'i-empty', kind: 'images', outcome: 'ImportFailed', says: [/empty\.qcow2.*empty|empty\.qcow2.*0 bytes/] },
+  { file: 'i-half', kind: 'images', outcome: 'ImportFailed', says: [/half\.qcow2.*(truncated|ends|bytes)/] },
+  { file: 'i-cut', kind: 'images', outcome: 'ImportFailed', says: [/cut\/tiny\.qcow2.*\d+ of \d+ bytes/] },
+  { file: 'i-luks', kind: 'images', outcome: 'ImportFailed', says: [/luks\.qcow2.*encrypted/] },
+  { file: 'i-flat', kind: 'images', outcome: 'ImportFailed', says: [/flat\.vmdk.*descriptor/] },
+  { file: 'i-backing', kind: 'images', outcome: 'ImportFailed', says: [/backing\.qcow2.*backing file/] },
+  { file: 'i-unauth', kind: 'images', outcome: 'ImportFailed', says: [/auth\/tiny\.qcow2.*401/] },
+  { file: 'i-missing', kind: 'images', outcome: 'ImportFailed', says: [/missing\.qcow2.*404/] },
+];

@@ -13,7 +13,7 @@ export interface OfflineCase {
 }
 
 export const OFFLINE_CASES: readonly OfflineCase[] = [
-  { file: '01-no-header.yaml', kind: 'user data', severity: 'warning', says: [/^6:\d+ .*#cloud-config/], count: 1 },
+  { file: '01-no-header.yaml', kind: 'user data', severity: 'warning', says: [/^7:\d+ .*#cloud-config/], count: 1 },
   { file: '03-base64-gzip.yaml', kind: 'user data', severity: null },
   { file: '06-broken-yaml.yaml', kind: 'user data', severity: 'error', says: [/^(9|10|11):\d+ .*userData/] },
   { file: '06c-dup.yaml', kind: 'user data', severity: 'warning', says: [/^10:\d+ .*runcmd/], count: 1 },
@@ -24,7 +24,7 @@ export const OFFLINE_CASES: readonly OfflineCase[] = [
     ...{ file: '15-urls.yaml', kind: 'URLs', severity: 'error', hides: /hunter2/ },
     says: [
       ...[/^8:\d+ .*file:/, /^10:\d+ .*path/, /^12:\d+ .*s3/, /^14:\d+ .*%20/, /^18:\d+ .*containerDisk/],
-      ...[/^20:\d+ .*space/, /^24:\d+ .*99999|^24:\d+ .*port/],
+      ...[/^20:\d+ .*blanks/, /^24:\d+ .*99999|^24:\d+ .*port/],
     ],
   },
   { file: '15a-basic-auth.yaml', kind: 'URLs', severity: null, hides: /hunter2/ },

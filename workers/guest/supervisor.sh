@@ -38,7 +38,7 @@ pause() { sleep 0.1 2>/dev/null || sleep 1; }
 
 # Whether a directory is there and is ours, made if need be. Other accounts may pass, but not look.
 own_directory() {
-  [ -d "$1" ] || mkdir -m 711 "$1" 2>/dev/null
+  [ -d "$1" ] || mkdir -m 711 "$1"
   [ -d "$1" ] && [ -O "$1" ]
 }
 
@@ -49,17 +49,23 @@ in_memory() {
   return 1
 }
 
-# Sets $root: where the build's state is, or will be. Not under /tmp, which a reboot empties.
+# Sets $root: where the build's state is, or would be. Not under /tmp, which a reboot empties.
 find_root() {
   bases=/var/tmp/.slipway-$user
   [ "$user" != 0 ] || bases="/var/lib/slipway $bases"
   for base in $bases; do
-    root=$base/$1
-    if [ -d "$root" ] && [ -O "$root" ]; then return 0; fi
+    root=$base/$build
+    if [ -d "$root" ] && [ -O "$root" ]; then return; fi
   done
+  root=${bases%% *}/$build
+}
+
+# Makes it where it can be.
+make_root() {
+  [ ! -d "$root" ] || return 0
   for base in $bases; do
-    root=$base/$1
-    own_directory "$base" && return 0
+    root=$base/$build
+    own_directory "$base" && own_directory "$root" && return
   done
 }
 
@@ -67,7 +73,7 @@ find_root() {
 find_memory() {
   for base in /dev/shm/.slipway-$user /run/.slipway-$user; do
     in_memory "${base%/*}" || continue
-    memory=$base/$1
+    memory=$base/$build
     if [ "$user" = 0 ]; then
       own_directory "$base" && own_directory "$memory" && return
     elif [ "${base%/*}" = /run ]; then
@@ -75,8 +81,7 @@ find_memory() {
       own_directory "$base" && own_directory "$memory" && return
     fi
   done
-  memory=$root/memory
-  own_directory "$root" && own_directory "$memory"
+  make_root && memory=$root/memory && own_directory "$memory"
 }
 
 # A quarter of what is free, at most 64 MiB.
@@ -95,8 +100,9 @@ load() {
   user=$(id -u)
   read_boot
   if going_down; then answer leaving; return; fi
-  find_root "$1"
-  find_memory "$1" || { answer refused; return; }
+  build=$1
+  find_root
+  find_memory || { answer refused; return; }
   find_log_cap
   listed_keys=$(sed -n 's/^[[:space:]]*[Hh][Oo][Ss][Tt][Kk][Ee][Yy][[:space:]]*//p' /etc/ssh/sshd_config 2>/dev/null)
   { [ -p "$memory/alive" ] || mkfifo "$memory/alive"; } &&
@@ -137,7 +143,7 @@ record() { printf '%-120s\n' "$2 $3 $4" 1<>"$root/$1"; }
 
 # Makes the record of a step, or finds it.
 reserve() {
-  [ -d "$root" ] || mkdir -m 711 "$root" || return
+  make_root || return
   [ -s "$root/$1" ] || record "$1" - prepared -
 }
 
@@ -295,7 +301,7 @@ reboot() {
 remove() {
   trap - EXIT
   for base in /var/lib/slipway /var/tmp/.slipway-"$user" "${memory%/*}"; do
-    rm -rf "${base:?}/${root##*/}" || { answer refused; return; }
+    rm -rf "${base:?}/${build:?}" || { answer refused; return; }
     rmdir "$base" 2>/dev/null
   done
   [ "$user" = 0 ] || sudo -n rmdir "/run/.slipway-$user" 2>/dev/null
@@ -324,6 +330,8 @@ run() {
     record "$n" "$boot" running -
     sync "$root/$n" 2>/dev/null || sync
     if [ -s "$files.command" ]; then
+      # There before anybody asks; who opens it then waits for the other end.
+      [ -p "$memory/ask" ] || { mkfifo "$memory/ask" && chmod 622 "$memory/ask"; }
       hand_over &
       helper=$!
     fi
@@ -435,7 +443,6 @@ ask_for() {
 # Gives the files of the step to the account of a process that asks and that the step has started, and to no other.
 hand_over() {
   exec 9>&-
-  [ -p "$memory/ask" ] || { mkfifo "$memory/ask" && chmod 622 "$memory/ask"; } || return
   exec 6<>"$memory/ask"
   while read -r pid <&6; do
     case $pid in '' | *[!0-9]*) continue ;; esac

@@ -159,12 +159,19 @@ function limitsOf({ limits }: ClusterConfig): Limits {
   return { imports: limits.imports, vms: limits.vms, cpu: limits.cpu, memoryBytes: limits.memory };
 }
 
+/**
+ * How long a connection without a request is kept. Clients close theirs sooner (undici after what this server announces,
+ * less a second), so that none sends a request on a connection that is just being closed.
+ */
+const KEEP_ALIVE_MS = 65_000;
+
 /** Open streams would keep the server from closing: clients reconnect elsewhere. */
 async function listen(
   resources: ReleaseStack,
   server: Server,
   { host, port }: Config['http'],
 ): Promise<{ url: string; port: number }> {
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.listen(port, host);
   await once(server, 'listening');
   resources.defer('HTTP server', async () => {

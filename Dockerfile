@@ -38,8 +38,9 @@ COPY common/redis/scripts common/redis/scripts
 COPY cli/templates cli/templates
 COPY docs/module.schema.json docs/module.schema.json
 COPY embedded/api/crds embedded/api/crds
-COPY workers/guest/supervisor.sh workers/guest/clean-up.sh workers/guest/
-COPY workers/phases/import/login-hook.sh workers/phases/import/
+COPY workers/guest/supervisor.sh workers/guest/supervisor.sh
+COPY workers/guest/clean-up.sh workers/guest/clean-up.sh
+COPY workers/phases/import/login-hook.sh workers/phases/import/login-hook.sh
 COPY --from=build /src/dist dist
 COPY deploy/image/entrypoint.sh /usr/local/bin/slipway-entrypoint
 COPY deploy/image/health.sh /usr/local/bin/slipway-health

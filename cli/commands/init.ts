@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { packagePath } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -21,7 +21,7 @@ export function register(program: Command): void {
     .addOption(new Option('--template <name>', 'what it shows').choices(TEMPLATES).default('cloud-image'))
     .option('--force', 'write over a file that is there')
     .action((file: string, { template, force }: InitFlags) => {
-      const text = readFileSync(packagePath('cli', 'templates', `${template}.yaml`), 'utf8');
+      const text = readFileSync(join(packagePath('cli', 'templates'), `${template}.yaml`), 'utf8');
       if (file === '-') {
         process.stdout.write(text);
         return;

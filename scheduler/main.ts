@@ -37,6 +37,12 @@ import { createApp } from './http/app.ts';
 import { serveUpgrades } from './http/upgrades.ts';
 import { countEnds, measureFarm } from './measure.ts';
 
+/**
+ * How long a connection without a request is kept. Clients close theirs sooner (undici after what this server announces,
+ * less a second), so that none sends a request on a connection that is just being closed.
+ */
+const KEEP_ALIVE_MS = 65_000;
+
 const config = loadConfig();
 const logger = createLogger({ name: 'scheduler', level: config.log.level });
 
@@ -158,12 +164,6 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
 function limitsOf({ limits }: ClusterConfig): Limits {
   return { imports: limits.imports, vms: limits.vms, cpu: limits.cpu, memoryBytes: limits.memory };
 }
-
-/**
- * How long a connection without a request is kept. Clients close theirs sooner (undici after what this server announces,
- * less a second), so that none sends a request on a connection that is just being closed.
- */
-const KEEP_ALIVE_MS = 65_000;
 
 /** Open streams would keep the server from closing: clients reconnect elsewhere. */
 async function listen(

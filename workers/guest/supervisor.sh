@@ -141,10 +141,10 @@ keys() {
 # Writes over the reserved block.
 record() { printf '%-120s\n' "$2 $3 $4" 1<>"$root/$1"; }
 
-# Makes the record of a step, or finds it.
+# Makes the record of a step, or finds it. By a program of its own, which says why where the shell does not (busybox).
 reserve() {
   make_root || return
-  [ -s "$root/$1" ] || record "$1" - prepared -
+  [ -s "$root/$1" ] || printf '%-120s\n' '- prepared -' | cat >"$root/$1"
 }
 
 # Sets $state and $code.

@@ -433,6 +433,15 @@ describe('every module', () => {
     );
   });
 
+  it('in examples/recipes is without problems, and executable', () => {
+    const directory = new URL('../../../examples/recipes/', import.meta.url);
+    for (const path of readdirSync(directory)) {
+      const { modules, problems } = parseModules([{ path, text: readFileSync(new URL(path, directory), 'utf8') }]);
+      expect(problems).toEqual([]);
+      expect(modules.map((module) => module.notYetSupported)).toEqual([[]]);
+    }
+  });
+
   it('that is hostile ends in problems, never in an exception', () => {
     const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((key, index) => `${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[index]}`).join()}]`).join('\n')}\n`;
     for (const hostile of [

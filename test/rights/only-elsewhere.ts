@@ -49,6 +49,12 @@ export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
     why: 'The size of a claim is asked for only where a module starts from one.',
     mayHappen: true,
   },
+  {
+    roles: ['import'],
+    right: 'get vpc-egress-gateways (kubeovn.io)',
+    why: 'A gateway is looked at when creating it was refused: another VM of the module, or an earlier attempt, made it.',
+    mayHappen: true,
+  },
   ...['get', 'create', 'watch', 'delete'].map((verb) => ({
     ...{ roles: AFTER_IMPORT, right: `${verb} pods`, why: EVICTED_RELAY, mayHappen: true },
   })),

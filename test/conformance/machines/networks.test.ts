@@ -6,12 +6,7 @@ import { Laboratory } from './laboratory.ts';
 import { LISTENER, networkObjects, PROBE, scriptPod } from './manifests.ts';
 
 /** An "outside" of this host: a namespace behind a veth pair, in a network that is for documentation (RFC 5737). */
-const OUTSIDE = {
-  namespace: `outside${process.pid}`,
-  device: `out${process.pid}`,
-  address: '198.51.100.2',
-  host: '198.51.100.1',
-};
+const OUTSIDE = { namespace: `outside${process.pid}`, device: `out${process.pid}`, ...freeAddresses() };
 const PORT = 4000;
 
 let laboratory: Laboratory;
@@ -53,6 +48,15 @@ afterAll(async () => {
   hostService?.close();
   execFileSync('ip', ['netns', 'del', OUTSIDE.namespace]);
 });
+
+/** The two addresses of a /30 that no interface of this host has: another run, or one that was killed, may have others. */
+function freeAddresses() {
+  const taken = execFileSync('ip', ['-4', '-o', 'addr', 'show'], { encoding: 'utf8' });
+  const first = Array.from({ length: 64 }, (_, index) => 4 * index + 1);
+  const free = first.find((last) => !taken.includes(` 198.51.100.${last}/`));
+  if (free === undefined) throw new Error('All of 198.51.100.0/24 is taken: remove the interfaces "out*"');
+  return { host: `198.51.100.${free}`, address: `198.51.100.${free + 1}` };
+}
 
 /** Whether a pod in the network can connect to the address. */
 async function reaches(network: string, host: string, port: number): Promise<boolean> {

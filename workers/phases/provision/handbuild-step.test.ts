@@ -18,19 +18,19 @@ test('holds no connection while it waits, goes on when it is told, and waits for
   await expect.poll(() => journal).toEqual(['close', 'look', 'look']);
   tell();
   expect(await running).toEqual({ exitCode: null });
-  expect(journal).toEqual(['close', 'look', 'look', 'look', 'stop', 'use']);
+  expect(journal).toEqual(['close', 'look', 'look', 'look', 'stop', 'forget', 'use']);
 });
 
 test('goes on at once when somebody has said so to the worker before', async () => {
   const { context, journal } = stage([CONTINUED]);
   await runHandbuildStep(context);
-  expect(journal).toEqual(['close', 'look', 'stop', 'use']);
+  expect(journal).toEqual(['close', 'look', 'stop', 'forget', 'use']);
 });
 
 test('hears what is said between its look and its waiting', async () => {
   const { context, journal, tell } = stage([waiting(), CONTINUED], () => tell());
   await runHandbuildStep(context);
-  expect(journal).toEqual(['close', 'look', 'look', 'stop', 'use']);
+  expect(journal).toEqual(['close', 'look', 'look', 'stop', 'forget', 'use']);
 });
 
 test('counts its time from when the first worker began to wait', async () => {
@@ -59,7 +59,7 @@ test('leaves everything as it is when its worker drains', async () => {
 test('waits on while Redis is away', async () => {
   const { context, journal } = stage([new FarmError('RedisUnavailable', 'gone'), CONTINUED]);
   await runHandbuildStep(context);
-  expect(journal).toEqual(['close', 'look', 'look', 'stop', 'use']);
+  expect(journal).toEqual(['close', 'look', 'look', 'stop', 'forget', 'use']);
 });
 
 interface Staging {
@@ -91,7 +91,11 @@ function stage(
   };
   const step: HandbuildStep = { type: 'handbuild', name: 'by hand', timeoutMs, instructions: 'Press Accept.' };
   const claim = { job: { vm: 'vm' }, spec: { module: { name: 'lab' } } };
-  const link = { close: () => void journal.push('close'), use: async () => void journal.push('use') };
+  const link = {
+    close: () => void journal.push('close'),
+    use: async () => void journal.push('use'),
+    forgetHostKeys: () => void journal.push('forget'),
+  };
   const context = {
     ...{ step, index: 2, build: 'b', access: { link }, signal: draining.signal },
     phase: { claim, clock, store: { pause, onPauseChange } },

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { printable } from '../../common/text/printable.ts';
-import { describeFailure } from './build-lines.ts';
+import { describeFailure, isSkipped } from './build-lines.ts';
 import type { BuildOutput } from './build-progress.ts';
 
 type EventOf<K extends StoredEvent['event']> = Extract<StoredEvent, { event: K }>;
@@ -12,7 +12,7 @@ interface Case {
   readonly machine: string;
   readonly name: string;
   readonly durationMs: number;
-  /** What it was cut off by, or failed with; undefined when it did well. */
+  /** Why it failed or did not end; undefined when it succeeded. */
   readonly trouble?: { readonly element: 'failure' | 'skipped'; readonly message: string; readonly text: string };
 }
 
@@ -88,13 +88,9 @@ function stepCase({ vm, step, name, type, outcome, exitCode, durationMs }: Event
   };
 }
 
-function moduleCase({
-  name,
-  action,
-  outcome,
-  durationMs,
-  failure,
-}: EventOf<'build-finished'>['modules'][number]): Case {
+function moduleCase(module: EventOf<'build-finished'>['modules'][number]): Case {
+  const { name, action, durationMs, failure } = module;
+  const outcome = isSkipped(module) ? 'skipped' : module.outcome;
   const text = describeFailure(failure).join('\n');
   return {
     machine: '',

@@ -1,8 +1,14 @@
 import { createHash } from 'node:crypto';
-import { readdir, stat, utimes } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { FarmClient } from '../../cli/client/farm-client.ts';
+import { submitWithFiles } from '../../cli/local-files/send-local-files.ts';
+import { TransferLine } from '../../cli/output/transfer-line.ts';
 import { blobLink } from '../../common/blobs/blob-links.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
@@ -86,6 +92,29 @@ describe('local files', () => {
     });
     expect((await api.call(at(hashOf('another')))).status).toBe(404);
     expect(await readdir(join(api.directory, 'parts'))).toEqual([]);
+  });
+
+  test('are sent on by the command line where the network cut them', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-sent-'));
+    const path = join(folder, 'setup.sh');
+    const content = Buffer.alloc(4 * 1024 ** 2, 'echo\n');
+    await writeFile(path, content);
+    const { size: sizeBytes, mtimeMs: modifiedMs } = await stat(path);
+    const cutAt = 3 * 1024 ** 2;
+    const network = await cutOnce(new URL(api.url), cutAt);
+    try {
+      const client = new FarmClient({ url: network.url, token: TOKEN });
+      const contents = new Map([[hashOf(content), { path, sizeBytes, modifiedMs }]]);
+      const line = new TransferLine(process.stderr);
+      await submitWithFiles({ client, contents, line }, submission(hashOf(content), sizeBytes), {});
+      expect(network.cuts()).toBe(1);
+      // All of it passed, and not twice.
+      expect(network.passed()).toBeGreaterThan(sizeBytes);
+      expect(network.passed()).toBeLessThan(sizeBytes + cutAt / 2);
+    } finally {
+      await network.close();
+      await rm(folder, { recursive: true });
+    }
   });
 
   test('are taken twice at once, and empty ones too', async () => {
@@ -174,6 +203,40 @@ describe('local files', () => {
     expect(await key(submission(hashOf('other')))).not.toBe(await key(of));
   });
 });
+
+/** A network to the address that breaks one connection, when it has let so many bytes through, and no further one. */
+async function cutOnce({ hostname, port }: URL, bytes: number) {
+  let passed = 0;
+  let cuts = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const socket of [near, far]) {
+      sockets.add(socket.on('error', () => {}));
+      socket.on('close', () => near.destroy());
+      socket.on('close', () => far.destroy());
+    }
+    far.pipe(near);
+    near.pipe(far);
+    near.on('data', (chunk) => {
+      passed += chunk.length;
+      if (cuts > 0 || passed < bytes) return;
+      cuts += 1;
+      near.destroy();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    passed: () => passed,
+    cuts: () => cuts,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
 
 describe('a farm with little room', () => {
   let api: LiveApi | undefined;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { FarmError } from '../common/errors/farm-error.ts';
+import { allowedAddressSchema } from '../common/fetch/allowed-addresses.ts';
 
 const configSchema = z.strictObject({
   /** Image name to the local command that a pod's container of that image runs as. */
@@ -9,6 +10,13 @@ const configSchema = z.strictObject({
   kvm: z.enum(['auto', 'off']).default('auto'),
   /** Image files of this host by the name of a container disk's image. */
   containerDisks: z.record(z.string(), z.string()).default({}),
+  /** What imports may reach. */
+  fetch: z
+    .strictObject({
+      /** Loopback and private addresses that sources may lead to, as addresses, networks or names, with or without a port. */
+      allowedAddresses: z.array(allowedAddressSchema).default([]),
+    })
+    .prefault({}),
   /** Namespaces that are there from the start, besides those that every cluster has. */
   namespaces: z.array(z.string()).default([]),
 });

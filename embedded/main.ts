@@ -38,8 +38,10 @@ async function startMachines(
   config: Omit<EmbeddedConfig, 'namespaces'>,
 ): Promise<MachineAccess> {
   const { startControllers } = await import('./controllers/index.ts');
-  const { podCommands, ...machines } = config;
-  return await startControllers({ ...shared, store, podCommands, config: machines });
+  const { podCommands, fetch: _, ...machines } = config;
+  // Read again for every import: whoever runs the cluster learns some addresses only later.
+  const allowedAddresses = async () => (await readConfig(values.config)).fetch.allowedAddresses;
+  return await startControllers({ ...shared, store, podCommands, config: machines, allowedAddresses });
 }
 
 if (values.purge) await purgeDataDir(dataDir, logger);

@@ -12,7 +12,7 @@ import { serveConsoleLinks } from '../common/console/console-link.ts';
 import type { PhaseClaim } from '../common/contracts/phase-store.ts';
 import { PHASES, type Phase, phaseSchema } from '../common/contracts/phases.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
-import { createGuardedAgent } from '../common/fetch/address-guard.ts';
+import { ANY_ADDRESS, createGuardedAgent } from '../common/fetch/address-guard.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import { userAgent } from '../common/kubernetes/user-agent.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
@@ -62,7 +62,7 @@ async function startWorker(
   const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };
   const worker = `${hostname()}-${process.pid}`;
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
-  const own = resources.use('store agent', createGuardedAgent({ allowPrivateAddresses: true }), (opened) =>
+  const own = resources.use('store agent', createGuardedAgent({ allowedAddresses: ANY_ADDRESS }), (opened) =>
     opened.destroy(),
   );
   const { server, port } = await openMetrics(config, metrics, resources);

@@ -9,6 +9,7 @@ import { parseBytes } from '../../common/contracts/module/quantity.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { allowedAddressSchema } from '../../common/fetch/allowed-addresses.ts';
 import { lockDirectory } from '../../common/lifecycle/lock-directory.ts';
 import { runProcess } from '../../common/lifecycle/run-process.ts';
 import { createLogger } from '../../common/logging/logger.ts';
@@ -35,6 +36,7 @@ interface UpFlags {
   readonly memory?: number;
   readonly workers?: Record<string, number>;
   readonly failureRetention: string;
+  readonly allowAddress?: readonly string[];
   readonly auditLog?: string;
   readonly detach?: boolean;
   readonly json?: boolean;
@@ -68,6 +70,14 @@ export function register(program: Command): void {
     .option('--memory <size>', `memory that they may have together, e.g. 12Gi (default: ${suitable})`, toBytes)
     .option('--workers <phase=n>', `processes of a phase: ${PHASES.join(', ')} (repeatable)`, collectWorkers)
     .option('--failure-retention <duration>', 'how long disks of failed modules are kept', '30m')
+    .addOption(
+      new Option(
+        '--allow-address <address>',
+        'loopback or private address, network or host name that URLs of modules may lead to, e.g. 192.168.1.5:8080 (repeatable)',
+      )
+        .argParser(collectAddresses)
+        .env('SLIPWAY_ALLOW_ADDRESS'),
+    )
     .option('--audit-log <file>', 'append every request that the cluster answers to FILE, as JSON lines')
     .option('-d, --detach', 'return when the farm is up; `slipway down` ends it')
     .option('--json', 'print one JSON line when the farm is up')
@@ -156,6 +166,7 @@ function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
   return {
     ...{ dataDir, port: flags.port, workers: flags.workers ?? {}, failureRetention: flags.failureRetention },
     limits: { vms, imports, cpu, memoryBytes: flags.memory ?? suitable.memoryBytes },
+    allowedAddresses: flags.allowAddress ?? [],
     ...(flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) }),
   };
 }
@@ -182,6 +193,15 @@ function toBytes(text: string): number {
   const parsed = parseBytes(text);
   if ('complaint' in parsed) throw new InvalidArgumentError(`${parsed.complaint}.`);
   return parsed.value;
+}
+
+function collectAddresses(text: string, former: readonly string[] = []): string[] {
+  const addresses = text.split(',').map((part) => part.trim());
+  for (const address of addresses) {
+    const { success, error } = allowedAddressSchema.safeParse(address);
+    if (!success) throw new InvalidArgumentError(`${error.issues[0]?.message}.`);
+  }
+  return [...former, ...addresses];
 }
 
 function collectWorkers(text: string, former: Record<string, number> | undefined): Record<string, number> {

@@ -15,6 +15,8 @@ export interface FarmOptions {
   readonly workers: Readonly<Record<string, number>>;
   /** Duration as the configuration writes it. */
   readonly failureRetention: string;
+  /** Loopback and private addresses that URLs of modules may lead to; `fetch.allowedAddresses`. */
+  readonly allowedAddresses: readonly string[];
   /** File to which the cluster appends every request that it answers. */
   readonly auditLog?: string;
 }
@@ -105,12 +107,17 @@ export class FarmFiles {
     return join(this.dataDir, 'port');
   }
 
-  /** What the embedded cluster runs for the relay's image. */
-  writeClusterConfig(relayCommand: readonly string[]): void {
-    writeAtomic(
-      this.clusterConfig,
-      JSON.stringify({ namespaces: ['slipway'], podCommands: { [RELAY_IMAGE]: relayCommand } }, null, 2),
-    );
+  /**
+   * What the embedded cluster runs for the relay's image, and what its importers may reach: `allowedAddresses`, which it
+   * reads again for every import.
+   */
+  writeClusterConfig(relayCommand: readonly string[], allowedAddresses: readonly string[]): void {
+    const config = {
+      namespaces: ['slipway'],
+      podCommands: { [RELAY_IMAGE]: relayCommand },
+      fetch: { allowedAddresses },
+    };
+    writeAtomic(this.clusterConfig, JSON.stringify(config, null, 2));
   }
 
   writeFarmConfig(options: FarmOptions, redisUrl: string, port: number): void {
@@ -130,7 +137,7 @@ export class FarmFiles {
       ],
       retention: { failure: options.failureRetention },
       blobs: { directory: join(this.dataDir, 'blobs'), url: 'own' },
-      fetch: { allowPrivateAddresses: true },
+      fetch: { allowedAddresses: options.allowedAddresses },
     };
     writeAtomic(this.config, stringify(config));
   }

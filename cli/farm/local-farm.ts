@@ -27,7 +27,7 @@ export class LocalFarm {
   /** Starts everything and writes `connection.json`. @throws FarmNotStarted naming the process that did not come up. */
   async start(): Promise<Connection> {
     const redisUrl = this.#files.writeRedisConfig();
-    this.#files.writeClusterConfig(programCommand('workers/relay/main'));
+    this.#writeClusterConfig([]);
     await Promise.all([
       this.#supervisor.start(
         this.#spec('redis', ['redis-server', this.#files.redisConfig], (line) =>
@@ -74,9 +74,15 @@ export class LocalFarm {
     assert(typeof url === 'string', 'The ready line of the scheduler carries its url.');
     const port = Number(new URL(url).port);
     this.#files.keepPort(port);
-    // A scheduler that is started again listens where clients know it.
+    // A scheduler that is started again listens where clients know it, and importers read local files there.
     this.#files.writeFarmConfig(this.#options, redisUrl, port);
+    this.#writeClusterConfig([`127.0.0.1:${port}`]);
     return url;
+  }
+
+  #writeClusterConfig(ownAddresses: readonly string[]): void {
+    const allowed = [...this.#options.allowedAddresses, ...ownAddresses];
+    this.#files.writeClusterConfig(programCommand('workers/relay/main'), allowed);
   }
 
   async stop(): Promise<void> {

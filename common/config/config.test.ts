@@ -18,6 +18,8 @@ describe('loadConfig', () => {
   test('needs nothing, and gives durations as milliseconds and sizes as bytes', () => {
     const config = loadConfig({ SLIPWAY_CLUSTERS: '[{name: lab, limits: {vms: 2}}]' });
     expect(config.retention.failure).toBe(1_800_000);
+    const { fetch } = loadConfig({ SLIPWAY_FETCH_ALLOWED_ADDRESSES: '[10.1.0.0/16, "media.lan:8080"]' });
+    expect(fetch.allowedAddresses).toEqual(['10.1.0.0/16', 'media.lan:8080']);
     expect(config.clusters[0]?.limits).toEqual({ imports: 4, vms: 2, cpu: 16, memory: 32 * 1024 ** 3 });
   });
 
@@ -32,6 +34,7 @@ describe('loadConfig', () => {
     ['http: {prot: 1}', /prot/],
     ['retention: {failure: 5 minutes}', /retention.failure: "5 minutes" is not a duration/],
     ['clusters: [{name: Not A Label}]', /clusters.0.name/],
+    ['fetch: {allowedAddresses: [10.0.0.0/40]}', /fetch.allowedAddresses.0: "10.0.0.0\/40" is no address/],
   ])('names what is wrong in %s', (text, message) => {
     expect(() => loadConfig({ SLIPWAY_CONFIG: write(text) })).toThrow(message);
   });

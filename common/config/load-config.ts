@@ -13,6 +13,8 @@ export interface OptionDescription {
   readonly variable: string;
   readonly description: string;
   readonly defaultValue: unknown;
+  /** Given as YAML in its variable. */
+  readonly isList: boolean;
 }
 
 /**
@@ -22,9 +24,9 @@ export interface OptionDescription {
 export function loadConfig(environment: Environment = process.env): Config {
   const file = environment['SLIPWAY_CONFIG'];
   const document = file === undefined ? {} : readDocument(file);
-  for (const { path, variable } of describeOptions()) {
+  for (const { path, variable, isList } of describeOptions()) {
     const value = environment[variable];
-    if (value !== undefined) setPath(document, path.split('.'), path === 'clusters' ? parse(value) : value);
+    if (value !== undefined) setPath(document, path.split('.'), isList ? parse(value) : value);
   }
   const result = configSchema.safeParse(document);
   if (result.success) return result.data;
@@ -50,9 +52,10 @@ function leaves(schema: z.core.JSONSchema.BaseSchema, path: readonly string[]): 
     variable,
     description: schema.description ?? '',
     defaultValue: schema.default,
+    isList: schema.type === 'array',
   };
   const items = schema.items;
-  if (!items || typeof items === 'boolean' || Array.isArray(items)) return [option];
+  if (!items || typeof items === 'boolean' || Array.isArray(items) || !items.properties) return [option];
   const fields = leaves(items, [...path.slice(0, -1), `${path.at(-1)}[]`]);
   return [option, ...fields.map((field) => ({ ...field, variable: '' }))];
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { allowedAddressSchema } from '../fetch/allowed-addresses.ts';
 import { LEVELS } from '../logging/logger.ts';
 import { bytes, milliseconds } from './units.ts';
 
@@ -145,10 +146,12 @@ export const configSchema = z.strictObject({
     .describe('Local files of modules.'),
   fetch: z
     .strictObject({
-      allowPrivateAddresses: z
-        .union([z.boolean(), z.stringbool()])
-        .default(false)
-        .describe('Whether the farm itself may fetch from loopback, link-local and private addresses.'),
+      allowedAddresses: z
+        .array(allowedAddressSchema)
+        .default([])
+        .describe(
+          'Loopback and private addresses that URLs of modules may lead the farm itself to: addresses, networks or host names, each with `:PORT` for one port only, such as `10.1.0.0/16` or `media.lan:8080`. Link-local and metadata addresses are never reached.',
+        ),
     })
     .prefault({})
     .describe('Requests that the farm makes for files of modules.'),

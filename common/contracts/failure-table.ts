@@ -16,7 +16,8 @@ export const FAILURES = {
   },
   SourceUnreachable: {
     retry: 'never',
-    solve: 'What the message names could not be read. Check it from the cluster.',
+    solve:
+      'What the message names could not be read. Check it from the cluster; private addresses must be allowed by fetch.allowedAddresses.',
   },
   SourceChanged: {
     retry: 'never',

@@ -1,74 +1,76 @@
 import { type LookupAddress, lookup } from 'node:dns';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import { Agent, buildConnector } from 'undici';
+import { allowList } from './allowed-addresses.ts';
+import { addressKind, familyOf } from './special-addresses.ts';
 
 /** A server that says nothing for so long is taken for dead. */
 const SILENCE_MS = 30_000;
 
-/** Networks that a stranger's URL must not lead the farm's own processes into (IANA special-purpose registries). */
-const PRIVATE = new BlockList();
-for (const [network, bits] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['224.0.0.0', 3],
-] as const) {
-  PRIVATE.addSubnet(network, bits, 'ipv4');
-}
-for (const [network, bits] of [
-  ['::', 96],
-  ['64:ff9b::', 96],
-  ['2002::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-] as const) {
-  PRIVATE.addSubnet(network, bits, 'ipv6');
-}
+/** For what the farm's own configuration names: everything but link-local and metadata addresses. */
+export const ANY_ADDRESS = ['0.0.0.0/0', '::/0'] as const;
 
-/** Whether an address is loopback, link-local, private or otherwise not of the public Internet; names are none. */
-export function isPrivateAddress(address: string): boolean {
-  const family = isIP(address);
-  // A mapped address (::ffff:10.0.0.1) is judged by the IPv4 address in it.
-  return family !== 0 && PRIVATE.check(address, family === 6 ? 'ipv6' : 'ipv4');
+/** Decides where a user's URL may lead. */
+export interface AddressGuard {
+  /**
+   * How to look a host up for a connection to a port of it. The addresses that it finds are the very ones connected to, so
+   * a name that answers differently the second time gains nothing. @throws when the host is an address that may not be reached
+   */
+  lookupFor(host: string, port: number): LookupFunction;
 }
 
 /**
- * What the farm's own processes connect through when a user's URL is fetched. Without `allowPrivateAddresses` it reaches
- * public addresses only, redirects included. The address checked is the very one connected to, so a name that answers
- * differently the second time gains nothing. The caller destroys it.
+ * Public addresses may be reached, private ones only where `allowedAddresses` (`fetch.allowedAddresses`) names them,
+ * link-local and metadata addresses never.
  */
-export function createGuardedAgent(options: { readonly allowPrivateAddresses: boolean }): Agent {
-  const limits = { headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS };
-  if (options.allowPrivateAddresses) return new Agent(limits);
-  const connect = buildConnector({ lookup: guardedLookup });
-  return new Agent({
-    ...limits,
-    connect: (target, callback) => {
-      const host = target.hostname.replace(/^\[|\]$/g, '');
-      if (isPrivateAddress(host)) return callback(refusal(host), null);
-      connect(target, callback);
+export function createAddressGuard({
+  allowedAddresses,
+}: {
+  readonly allowedAddresses: readonly string[];
+}): AddressGuard {
+  const isAllowed = allowList(allowedAddresses);
+  const refusal = (host: string, address: string, port: number): Error | undefined => {
+    const kind = addressKind(address);
+    const shown = host === address ? host : `${host} (${address})`;
+    if (kind === 'forbidden')
+      return new Error(`${shown} is a link-local or metadata address, which may not be reached`);
+    if (kind === 'public' || isAllowed({ host, address, port })) return undefined;
+    const how = `name it in fetch.allowedAddresses, or start the farm with slipway up --allow-address ${address}`;
+    return new Error(`${shown} is not a public address: ${how}`);
+  };
+  return {
+    lookupFor: (asked, port) => {
+      const host = asked.replace(/^\[|\]$/g, '');
+      // An address is never looked up.
+      const refused = familyOf(host) && refusal(host, host, port);
+      if (refused) throw refused;
+      return (hostname, options, callback) => {
+        lookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+          if (error) return callback(error, []);
+          const wrong = addresses.map(({ address }) => refusal(hostname, address, port)).find((found) => found);
+          if (wrong) return callback(wrong, []);
+          const [first] = addresses;
+          if (options.all || !first) return callback(null, addresses);
+          callback(null, first.address, first.family);
+        });
+      };
     },
-  });
+  };
 }
 
-const guardedLookup: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
-    if (error) return callback(error, []);
-    const refused = addresses.find(({ address }) => isPrivateAddress(address));
-    if (refused) return callback(refusal(`${hostname} (${refused.address})`), []);
-    const [first] = addresses;
-    if (options.all || !first) return callback(null, addresses);
-    callback(null, first.address, first.family);
+/** What the farm's own processes connect through when a user's URL is fetched, redirects included. The caller destroys it. */
+export function createGuardedAgent(options: { readonly allowedAddresses: readonly string[] }): Agent {
+  const guard = createAddressGuard(options);
+  return new Agent({
+    headersTimeout: SILENCE_MS,
+    bodyTimeout: SILENCE_MS,
+    connect: (target, callback) => {
+      const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);
+      try {
+        buildConnector({ lookup: guard.lookupFor(target.hostname, port) })(target, callback);
+      } catch (error) {
+        callback(error instanceof Error ? error : new Error(String(error)), null);
+      }
+    },
   });
-};
-
-function refusal(host: string): Error {
-  return new Error(`${host} is not a public address (fetch.allowPrivateAddresses)`);
 }

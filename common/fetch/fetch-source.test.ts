@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createGuardedAgent, isPrivateAddress } from './address-guard.ts';
+import { createGuardedAgent } from './address-guard.ts';
 import { askValidator, fetchSource } from './fetch-source.ts';
 
-const open = createGuardedAgent({ allowPrivateAddresses: true });
-const guarded = createGuardedAgent({ allowPrivateAddresses: false });
+const open = createGuardedAgent({ allowedAddresses: ['127.0.0.1'] });
+const guarded = createGuardedAgent({ allowedAddresses: [] });
 const asked: string[] = [];
 let server: Server;
 let port: number;
@@ -34,27 +34,6 @@ afterAll(async () => {
   server.closeAllConnections();
   server.close();
 });
-
-test.each([
-  ...[
-    '127.0.0.1',
-    '10.1.2.3',
-    '100.64.0.1',
-    '169.254.169.254',
-    '172.31.0.1',
-    '192.168.0.1',
-    '0.0.0.0',
-    '255.255.255.255',
-  ],
-  ...['::', '::1', 'fe80::1', 'fd00::1', '::ffff:192.168.0.1', '::ffff:7f00:1', '64:ff9b::a00:1', '2002:7f00:1::'],
-])('knows that %s is private', (address) => {
-  expect(isPrivateAddress(address)).toBe(true);
-});
-
-test.each(['1.1.1.1', '172.32.0.1', '2606:4700::1111', '::ffff:8.8.8.8', 'example.org'])(
-  'knows that %s is not private',
-  (address) => expect(isPrivateAddress(address)).toBe(false),
-);
 
 test.each(['127.0.0.1', 'localhost', '[::1]', '[::ffff:7f00:1]', '2130706433', '0x7f.1'])(
   'never connects to its own surroundings by the name of %s',

@@ -17,6 +17,8 @@ export interface ControllerContext {
   readonly signal: AbortSignal;
   readonly events: EventRecorder;
   readonly volumes: VolumeFiles;
+  /** What imports may reach besides public addresses; may be another list at the next import. */
+  readonly allowedAddresses: () => Promise<readonly string[]>;
 }
 
 /** The text form of a key; the name alone for cluster-scoped objects. */

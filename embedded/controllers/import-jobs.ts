@@ -74,7 +74,7 @@ export class ImportJobs {
   }
 
   async #attempt(dataVolume: KubeObject, target: ImportTarget, signal: AbortSignal): Promise<ImportError | undefined> {
-    const { volumes, clock } = this.#context;
+    const { volumes, clock, allowedAddresses } = this.#context;
     const running = { status: 'True', reason: 'Pod is running', message: '' } as const;
     let writtenAt = 0;
     try {
@@ -84,6 +84,7 @@ export class ImportJobs {
         directory: volumes.directory(target.volume),
         disk: volumes.disk(target.volume),
         capacityBytes: target.capacityBytes,
+        allowedAddresses: await allowedAddresses(),
         signal,
         onProgress: (share) => {
           if (clock.now() - writtenAt < PROGRESS_INTERVAL_MS || share >= 1) return;

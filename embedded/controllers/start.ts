@@ -50,6 +50,7 @@ export interface ControllersOptions {
   /** Image name to the command that runs here in its stead. */
   readonly podCommands: Readonly<Record<string, readonly string[]>>;
   readonly config: MachineConfig;
+  readonly allowedAddresses: ControllerContext['allowedAddresses'];
 }
 
 /**
@@ -57,7 +58,7 @@ export interface ControllersOptions {
  * the controllers look at every object.
  */
 export async function startControllers(options: ControllersOptions): Promise<MachineAccess> {
-  const { store, dataDir, logger, clock, resources, podCommands, config } = options;
+  const { store, dataDir, logger, clock, resources, podCommands, config, allowedAddresses } = options;
   const layout = layoutOf(dataDir);
   for (const directory of [layout.volumes, layout.layers, layout.run]) await mkdir(directory, { recursive: true });
   await seedCluster(store);
@@ -73,6 +74,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
     signal: stop.signal,
     events: new EventRecorder(store, clock, logger),
     volumes: new VolumeFiles(layout),
+    allowedAddresses,
   };
   const machines = new MachineRegistry();
   const networks = new Networks(context);

@@ -1,6 +1,7 @@
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { rootCertificates } from 'node:tls';
+import type { AddressGuard } from '../../common/fetch/address-guard.ts';
 import { ImportHttpError } from './import-http-error.ts';
 
 const MOST_REDIRECTS = 10;
@@ -24,16 +25,23 @@ export interface HttpContent {
   readonly lengthBytes: number | undefined;
 }
 
+/** How a source is asked. */
+export interface SourceAccess {
+  /** Decides which addresses the source, and where it redirects to, may have. */
+  readonly guard: AddressGuard;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Opens the source; follows redirects. Rejects in CDI's words when the answer is not 200.
  * By Node's own client: undici (7.30) ends the process with an assertion when a server closes the connection to mark the
  * end of a body while that body is held back by its reader.
  */
-export async function openHttpSource(source: HttpSource, signal: AbortSignal): Promise<HttpContent> {
+export async function openHttpSource(source: HttpSource, access: SourceAccess): Promise<HttpContent> {
   let url = new URL(source.url);
   let headers = source.headers;
   for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
-    const response = await request(url, { ...source, headers }, signal);
+    const response = await request(url, { ...source, headers }, access);
     const status = response.statusCode ?? 0;
     const location = response.headers.location;
     if (status === 200) return { body: response, lengthBytes: lengthOf(response) };
@@ -54,7 +62,7 @@ function withoutCredentials(headers: Readonly<Record<string, string>>): Record<s
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !secret.includes(name.toLowerCase())));
 }
 
-function request(url: URL, source: Omit<HttpSource, 'url'>, signal: AbortSignal): Promise<IncomingMessage> {
+function request(url: URL, source: Omit<HttpSource, 'url'>, { guard, signal }: SourceAccess): Promise<IncomingMessage> {
   const { headers, certificateAuthorities, mayBeUnverified } = source;
   const trust = {
     rejectUnauthorized: !mayBeUnverified,
@@ -62,8 +70,10 @@ function request(url: URL, source: Omit<HttpSource, 'url'>, signal: AbortSignal)
   };
   return new Promise((resolve, reject) => {
     // One connection per import: nothing is gained by keeping it.
-    const options = { headers, signal, agent: false as const };
-    const pending = url.protocol === 'https:' ? getHttps(url, { ...options, ...trust }) : getHttp(url, options);
+    const isSecure = url.protocol === 'https:';
+    const lookup = guard.lookupFor(url.hostname, Number(url.port) || (isSecure ? 443 : 80));
+    const options = { headers, signal, lookup, agent: false as const };
+    const pending = isSecure ? getHttps(url, { ...options, ...trust }) : getHttp(url, options);
     pending.once('response', resolve);
     pending.once('error', reject);
     pending.setTimeout(IDLE_MS, () => pending.destroy(new Error(`the source was silent for ${IDLE_MS / 1000} s`)));

@@ -48,7 +48,7 @@ async function importing(name: string, answer: Buffer | RequestListener, capacit
   const volume = join(directory, 'volumes', name);
   const result = await importImage({
     source: { kind: 'http', http: { url: `${url}/${name}`, headers: {}, mayBeUnverified: false } },
-    ...{ directory: volume, disk: join(volume, 'disk.qcow2'), capacityBytes },
+    ...{ directory: volume, disk: join(volume, 'disk.qcow2'), capacityBytes, allowedAddresses: ['127.0.0.1'] },
     onProgress: () => {},
     signal: new AbortController().signal,
   }).catch((error) => ({ reason: error.reason, message: error.message }));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import { createAddressGuard } from '../../common/fetch/address-guard.ts';
 import { withFileBytes } from '../../common/image/file-bytes.ts';
 import { ImageRefused } from '../../common/image/image-bytes.ts';
 import { type ImageFormat, probeImage } from '../../common/image/probe-image.ts';
@@ -33,6 +34,8 @@ export interface ImportOptions {
   /** Where the finished qcow2 file goes. */
   readonly disk: string;
   readonly capacityBytes: number;
+  /** What sources may lead to besides public addresses; `fetch.allowedAddresses`. */
+  readonly allowedAddresses: readonly string[];
   /** Called with 0 to 1 as bytes arrive. */
   readonly onProgress: (share: number) => void;
   readonly signal: AbortSignal;
@@ -49,7 +52,7 @@ const CONVERT = 'Unable to process data: Unable to convert source data to target
  * once. @throws ImportError in the sentences of CDI's importer
  */
 export async function importImage(options: ImportOptions): Promise<void> {
-  const { source, directory, capacityBytes, onProgress, signal } = options;
+  const { source, directory, capacityBytes } = options;
   const part = join(directory, 'import.part');
   const plain = join(directory, 'import.plain');
   const converted = join(directory, 'import.qcow2');
@@ -57,8 +60,8 @@ export async function importImage(options: ImportOptions): Promise<void> {
   await mkdir(directory, { recursive: true });
   try {
     if (source.kind === 'http') await download(source, part, { ...options, mostBytes });
-    else await downloadDisk(source.registry, { directory, target: part, mostBytes, onProgress, signal });
-    const image = await unpack(part, plain, { mostBytes, signal });
+    else await downloadDisk(source.registry, { ...options, target: part, mostBytes });
+    const image = await unpack(part, plain, { mostBytes, signal: options.signal });
     await toQcow2(image, converted, options);
     await rename(converted, options.disk);
   } catch (error) {
@@ -71,9 +74,12 @@ export async function importImage(options: ImportOptions): Promise<void> {
 async function download(
   { http, checksum }: Extract<ImportSource, { kind: 'http' }>,
   part: string,
-  { onProgress, signal, mostBytes }: ImportOptions & { readonly mostBytes: number },
+  { onProgress, signal, mostBytes, allowedAddresses }: ImportOptions & { readonly mostBytes: number },
 ): Promise<void> {
-  const { body, lengthBytes } = await openHttpSource(http, signal).catch((error) => {
+  const { body, lengthBytes } = await openHttpSource(http, {
+    guard: createAddressGuard({ allowedAddresses }),
+    signal,
+  }).catch((error) => {
     throw new ImportError('Error', `Unable to connect to http data source: ${errorMessage(error)}`, error);
   });
   const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
+import { type AddressGuard, createAddressGuard, createGuardedAgent } from '../../common/fetch/address-guard.ts';
 import { parseImageReference } from '../../common/registry/image-reference.ts';
 import { type Descriptor, RegistryClient, type RegistryOptions } from '../../common/registry/registry-client.ts';
 import { openHttpSource } from './http-source.ts';
@@ -26,6 +27,8 @@ export interface DiskDownload {
   readonly directory: string;
   /** The disk, as it lies in the image. */
   readonly target: string;
+  /** What may be reached besides public addresses; `fetch.allowedAddresses`. */
+  readonly allowedAddresses: readonly string[];
   /** Neither a layer nor the disk may have more. */
   readonly mostBytes: number;
   /** Called with 0 to 1 as bytes of layers arrive. */
@@ -41,27 +44,29 @@ const SCHEME = 'docker://';
  * through has the digest that its manifest names.
  */
 export async function downloadDisk(source: RegistrySource, download: DiskDownload): Promise<void> {
-  const { signal, directory, target, mostBytes, onProgress } = download;
+  const { signal, directory, target, mostBytes, onProgress, allowedAddresses } = download;
   const reference = source.url.startsWith(SCHEME) ? parseImageReference(source.url.slice(SCHEME.length)) : undefined;
   if (!reference) throw new Error(`Could not parse image: ${source.url} is no reference`);
   const { credentials } = source;
-  const registry = new RegistryClient(reference, { signal, ...(credentials ? { credentials } : {}) });
-  const layers = await registry.layers(source.architecture);
-  const totalBytes = layers.reduce((sum, { size }) => sum + size, 0);
+  const agent = createGuardedAgent({ allowedAddresses });
+  const registry = new RegistryClient(reference, { agent, signal, ...(credentials ? { credentials } : {}) });
+  const guard = createAddressGuard({ allowedAddresses });
   const path = join(directory, 'import.layer');
   let received = 0;
   try {
+    const layers = await registry.layers(source.architecture);
+    const totalBytes = layers.reduce((sum, { size }) => sum + size, 0);
     for (const layer of layers) {
       if (layer.size > mostBytes) throw tooLarge(`a layer of the container image has ${layer.size} bytes`);
       const onBytes = (bytes: number) => {
         received += bytes;
         if (totalBytes > 0) onProgress(received / totalBytes);
       };
-      await fetchLayer(registry, layer, { path, onBytes, signal });
+      await fetchLayer(registry, layer, { path, onBytes, signal, guard });
       if (await takeDisk(path, target, { mostBytes, signal })) return;
     }
   } finally {
-    await rm(path, { force: true });
+    await Promise.all([agent.destroy(), rm(path, { force: true })]);
   }
   throw new Error('Failed to find VM disk image file in the container image');
 }
@@ -69,15 +74,16 @@ export async function downloadDisk(source: RegistrySource, download: DiskDownloa
 interface LayerTarget {
   readonly path: string;
   readonly onBytes: (bytes: number) => void;
+  readonly guard: AddressGuard;
   readonly signal: AbortSignal;
 }
 
 async function fetchLayer(
   registry: RegistryClient,
   { digest, size }: Descriptor,
-  { path, onBytes, signal }: LayerTarget,
+  { path, onBytes, ...access }: LayerTarget,
 ): Promise<void> {
-  const { body } = await openHttpSource({ ...(await registry.blob(digest)), mayBeUnverified: false }, signal);
+  const { body } = await openHttpSource({ ...(await registry.blob(digest)), mayBeUnverified: false }, access);
   const hash = createHash('sha256');
   let received = 0;
   const measure = new Transform({
@@ -89,7 +95,7 @@ async function fetchLayer(
       done(received > size ? new Error(`Could not read layer: it is longer than ${size} bytes`) : null, chunk);
     },
   });
-  await pipeline(body, measure, createWriteStream(path), { signal });
+  await pipeline(body, measure, createWriteStream(path), { signal: access.signal });
   const actual = `sha256:${hash.digest('hex')}`;
   if (actual !== digest) throw new Error(`Could not read layer: its digest is ${actual}, expected ${digest}`);
 }

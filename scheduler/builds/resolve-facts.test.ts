@@ -10,8 +10,8 @@ import { compiledModule } from '../../test/harness/module-factory.ts';
 import { looseEnds } from '../graph/facts.ts';
 import { resolveFacts } from './resolve-facts.ts';
 
-const open = createGuardedAgent({ allowPrivateAddresses: true });
-const guarded = createGuardedAgent({ allowPrivateAddresses: false });
+const open = createGuardedAgent({ allowedAddresses: ['127.0.0.1'] });
+const guarded = createGuardedAgent({ allowedAddresses: [] });
 let server: Server;
 let url: string;
 const asked: string[] = [];

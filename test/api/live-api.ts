@@ -97,7 +97,7 @@ export async function startApi(
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
   const clock = systemClock;
   let aheadMs = 0;
-  const agent = createGuardedAgent({ allowPrivateAddresses: false });
+  const agent = createGuardedAgent({ allowedAddresses: [] });
   const metrics = createMetrics();
   const farmKey = createFarmKey('key');
   const directory = await mkdtemp(join(tmpdir(), 'slipway-blobs-'));

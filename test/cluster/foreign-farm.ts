@@ -10,6 +10,7 @@ import { programCommand } from '../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { assert } from '../../common/errors/farm-error.ts';
+import { ANY_ADDRESS } from '../../common/fetch/address-guard.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
@@ -35,7 +36,7 @@ export async function startForeignFarm(
     clusters: [configured],
     retention: { failure: '0' },
     // The media are served from this machine.
-    fetch: { allowPrivateAddresses: true },
+    fetch: { allowedAddresses: ANY_ADDRESS },
   };
   writeFileSync(files.config, stringify(config), { mode: 0o600 });
   const supervisor = new Supervisor(createLogger({ name: 'test', level: 'warn' }), () => {});

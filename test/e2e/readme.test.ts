@@ -115,6 +115,8 @@ function environment(): NodeJS.ProcessEnv {
     XDG_STATE_HOME: state,
     SLIPWAY_CACHE_DIR: cache,
     IMAGE_URL: image?.url,
+    // The mirror of these tests; the page's own is a public one.
+    SLIPWAY_ALLOW_ADDRESS: '127.0.0.1',
   };
 }
 

@@ -8,6 +8,9 @@ import { programCommand } from '../../common/config/package-root.ts';
 import { foreignKubeconfig } from './foreign-cluster.ts';
 import { recordingArguments } from './recordings.ts';
 
+/** Images of tests are served here. */
+const SOURCES = { allowedAddresses: ['127.0.0.1'] };
+
 /** What kind of embedded cluster a test needs. */
 export interface EmbeddedClusterOptions {
   /** @defaultValue a new temporary directory */
@@ -39,7 +42,10 @@ export interface EmbeddedCluster {
 export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'slipway-cluster-')));
   const configFile = join(dataDir, 'test-config.json');
-  await writeFile(configFile, JSON.stringify({ ...options.config, podCommands: options.podCommands ?? {} }));
+  await writeFile(
+    configFile,
+    JSON.stringify({ fetch: SOURCES, ...options.config, podCommands: options.podCommands ?? {} }),
+  );
   const args = [
     ...['--data-dir', dataDir, '--config', configFile],
     ...(options.apiOnly ? ['--api-only'] : []),

@@ -13,6 +13,9 @@ import { recordingArguments } from './recordings.ts';
 /** The command line as it is installed; `npm test` and `npm run demo` compile it before. */
 const [NODE, SLIPWAY] = programCommand('cli/main');
 
+/** Images and files of tests are served here. */
+const SOURCES = ['--allow-address', '127.0.0.1'];
+
 /** How a test wants its farm. */
 export interface FarmRequest {
   readonly dataDir?: string;
@@ -45,7 +48,16 @@ export async function startFarm({ dataDir, privateState = true, flags = [] }: Fa
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), 'slipway-farm-'));
   const environment = privateState ? { ...process.env, XDG_STATE_HOME: join(folder, 'state') } : process.env;
   const run = (args: readonly string[]) => runCli(args, environment);
-  const up = await run(['up', '--data-dir', folder, '--detach', '--json', ...recordingArguments(folder), ...flags]);
+  const up = await run([
+    'up',
+    '--data-dir',
+    folder,
+    '--detach',
+    '--json',
+    ...recordingArguments(folder),
+    ...SOURCES,
+    ...flags,
+  ]);
   if (up.exitCode !== 0) {
     await run(['down', '--data-dir', folder, '--purge']);
     throw new FarmError('FarmUnreachable', `slipway up failed: ${up.stderr}`);

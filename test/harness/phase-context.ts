@@ -32,7 +32,7 @@ export interface StagedPhase {
 /** What sealed values of specifications are sealed under. */
 export const TEST_FARM_KEY = createFarmKey('a key for tests that is long enough');
 
-const AGENT = createGuardedAgent({ allowPrivateAddresses: true });
+const AGENT = createGuardedAgent({ allowedAddresses: ['127.0.0.0/8'] });
 
 /** Consoles that nobody watches. */
 const UNWATCHED: ConsoleHost = {

@@ -56,7 +56,9 @@ export class Laboratory {
   }
 
   static async open(options: EmbeddedClusterOptions = {}): Promise<Laboratory> {
-    const laboratory = new Laboratory(await conformanceCluster({ ...options, config: { kvm: 'off' } }));
+    const laboratory = new Laboratory(
+      await conformanceCluster({ ...options, config: { kvm: 'off', ...options.config } }),
+    );
     await laboratory.create('Namespace', { metadata: { name: NAMESPACE } });
     return laboratory;
   }

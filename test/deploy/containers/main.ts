@@ -123,12 +123,19 @@ function composeEnvironment() {
   const command = ['slipway-embedded', '--audit-log', AUDIT_LOG];
   // A checkout's own .env is not this run's.
   writeFileSync(join(folder, 'no.env'), '');
+  // The media server is on the bridge that the engine gives the services.
+  const bridges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
+  const cluster = JSON.parse(readFileSync(packagePath('deploy', 'compose', 'cluster.json'), 'utf8'));
+  cluster.fetch.allowedAddresses.push(...bridges);
+  writeFileSync(join(folder, 'cluster.json'), JSON.stringify(cluster));
   writeFileSync(join(folder, 'audit.yaml'), stringify({ services: { embedded: { command } } }));
   return {
     COMPOSE_FOLDER: folder,
     COMPOSE_PROJECT_NAME: `slipway-test-${process.pid}`,
     SLIPWAY_SECRETS: join(folder, 'secrets'),
     SLIPWAY_PUBLISH: '127.0.0.1:0',
+    SLIPWAY_CLUSTER_FILE: join(folder, 'cluster.json'),
+    SLIPWAY_ALLOWED_ADDRESSES: JSON.stringify(bridges),
   };
 }
 

@@ -60,6 +60,15 @@ test.each([
     volume('ImportInProgress', 0, `${CONVERT} Parameter 'encrypt.key-secret' is required for cipher`),
     'ImportFailed',
   ],
+  [
+    'an address that may not be asked',
+    volume(
+      'ImportInProgress',
+      1,
+      'Unable to connect to http data source: 10.0.0.1 is not a public address: name it in …',
+    ),
+    'SourceUnreachable',
+  ],
   // The digits of a time are no status.
   [
     'anything else',

@@ -23,6 +23,7 @@ const PERMANENT: readonly (readonly [RegExp, FailureReason])[] = [
   [/expected status code 200, got 40[13]\b/, 'ImportFailed'],
   // Not: timed out, too early, too many requests.
   [/expected status code 200, got 4(?!08|25|29)\d\d\b/, 'SourceUnreachable'],
+  [/is not a public address: |which may not be reached/, 'SourceUnreachable'],
   [/manifest unknown|name unknown|repository name not known to registry/i, 'SourceUnreachable'],
   [/Unable to obtain information about data source: it is /, 'ImportFailed'],
   [/could not process image header: EOF/, 'ImportFailed'],

@@ -1,0 +1,92 @@
+import { BlockList, isIP } from 'node:net';
+
+/** Where metadata services of clouds answer, and the link-local networks: no URL of a user has business there. */
+const METADATA_IPV4 = [
+  ['169.254.0.0', 16],
+  // Alibaba, Azure, Oracle.
+  ['100.100.100.200', 32],
+  ['168.63.129.16', 32],
+  ['192.0.0.192', 32],
+] as const;
+const METADATA_IPV6 = [
+  ['fe80::', 10],
+  // Amazon, Google.
+  ['fd00:ec2::254', 128],
+  ['fd20:ce::254', 128],
+] as const;
+
+/** IPv6 networks whose last 32 bits are an IPv4 address: compatible, NAT64 (RFC 6052, 8215), stateless translation. */
+const CARRIERS = ['::', '64:ff9b::', '64:ff9b:1::', '::ffff:0:'] as const;
+
+/** What is not of the public Internet (IANA's special-purpose registries), or leads to such an address. */
+const PRIVATE_IPV4 = [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 3],
+] as const;
+const PRIVATE_IPV6 = [
+  ['::', 96],
+  ['::ffff:0:0:0', 96],
+  ['64:ff9b::', 96],
+  ['64:ff9b:1::', 48],
+  ['100::', 64],
+  // Teredo, benchmarks, ORCHID and other protocols' own.
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  // 6to4.
+  ['2002::', 16],
+  ['3fff::', 20],
+  ['5f00::', 16],
+  ['fc00::', 7],
+  ['fec0::', 10],
+  ['ff00::', 8],
+] as const;
+
+const metadata = listOf(METADATA_IPV4, METADATA_IPV6);
+const restricted = listOf(PRIVATE_IPV4, PRIVATE_IPV6);
+for (const [network, bits] of METADATA_IPV4) {
+  for (const carrier of CARRIERS) metadata.addSubnet(`${carrier}${network}`, 96 + bits, 'ipv6');
+  metadata.addSubnet(`2002:${hexOf(network)}::`, 16 + bits, 'ipv6');
+}
+
+/** `forbidden` is reached by nobody, `private` only by those who are told to, names are neither. */
+export type AddressKind = 'public' | 'private' | 'forbidden';
+
+/** What kind of address this is. A mapped one (`::ffff:10.0.0.1`) is judged by the IPv4 address in it. */
+export function addressKind(address: string): AddressKind {
+  const family = familyOf(address);
+  if (family === undefined) return 'public';
+  if (metadata.check(address, family)) return 'forbidden';
+  return restricted.check(address, family) ? 'private' : 'public';
+}
+
+/** Undefined for what is no IP address. */
+export function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
+  const version = isIP(address);
+  return version === 0 ? undefined : version === 4 ? 'ipv4' : 'ipv6';
+}
+
+type Networks = readonly (readonly [network: string, bits: number])[];
+
+function listOf(ipv4: Networks, ipv6: Networks): BlockList {
+  const list = new BlockList();
+  for (const [network, bits] of ipv4) list.addSubnet(network, bits, 'ipv4');
+  for (const [network, bits] of ipv6) list.addSubnet(network, bits, 'ipv6');
+  return list;
+}
+
+/** `169.254.0.0` as `a9fe:0000`. */
+function hexOf(ipv4: string): string {
+  const hex = Buffer.from(ipv4.split('.').map(Number)).toString('hex');
+  return `${hex.slice(0, 4)}:${hex.slice(4)}`;
+}

@@ -32,7 +32,7 @@ import { watchCluster } from './catalog/watch-cluster.ts';
 import { ConsoleRelays } from './console/console-relays.ts';
 import { runDispatcher } from './dispatch/dispatcher.ts';
 import { PhaseQueues } from './dispatch/queues.ts';
-import { runSafetySweep } from './dispatch/safety-sweep.ts';
+import { keepDeadlines, runSafetySweep } from './dispatch/safety-sweep.ts';
 import { createApp } from './http/app.ts';
 import { serveUpgrades } from './http/upgrades.ts';
 import { countEnds, measureFarm } from './measure.ts';
@@ -114,8 +114,9 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
         const stop = notices.listen(countEnds(metrics));
         const onRepair = (phase: string) => metrics.repairs.inc({ phase });
         const blobSweep = blobs && runBlobSweep({ store: blobs, redis, clock, logger, retentionMs: retention }, term);
+        const deadlines = keepDeadlines({ redis, notices, clock, logger }, term);
         await runSafetySweep({ redis, queues, clock, logger, onRepair }, term).finally(stop);
-        await blobSweep;
+        await Promise.all([deadlines, blobSweep]);
       },
       signal,
     ),

@@ -82,16 +82,12 @@ export async function redispatch(redis: Redis, job: JobReference): Promise<Dispa
   return reply === null ? null : readDispatch(z.string().parse(reply));
 }
 
-/** Fails modules that are over their time. Returns ms until the next deadline, or null. @throws RedisUnavailable */
-export async function expireModules(redis: Redis): Promise<number | null> {
-  const failure = {
-    reason: 'ModuleTimeout',
-    message: 'The module took longer than its `timeout`.',
-    logTail: [],
-    events: [],
-    screenshot: false,
-  };
-  const reply = z.number().parse(await runScript(redis, 'expire', [JSON.stringify(failure)]));
+/**
+ * Fails modules that have worked for longer than their `timeout`, and ends those whose executors were told to stop and
+ * have not let go for a minute. Returns ms until the next deadline, or null. @throws RedisUnavailable
+ */
+export async function endOverdue(redis: Redis): Promise<number | null> {
+  const reply = z.number().parse(await runScript(redis, 'expire', []));
   return reply < 0 ? null : reply;
 }
 

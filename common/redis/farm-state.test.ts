@@ -9,7 +9,7 @@ import { FarmError } from '../errors/farm-error.ts';
 import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { createLogger } from '../logging/logger.ts';
 import { assertRedisFit, useRedis } from './connections.ts';
-import { type Dispatch, expireModules, redispatch, takeReady } from './dispatches.ts';
+import { type Dispatch, endOverdue, redispatch, takeReady } from './dispatches.ts';
 import { readEvents } from './event-streams.ts';
 import { KEYS } from './keys.ts';
 import { readCatalog, readLayers } from './layers.ts';
@@ -283,7 +283,7 @@ test('fails a module that is over its time', async () => {
   const [job] = await take();
   const claim = await claimOne(job);
   const check = async () => {
-    await expireModules(redis);
+    await endOverdue(redis);
     return store.assertCurrent(claim).then(
       () => 'current',
       (error: unknown) => error instanceof FarmError && error.code,

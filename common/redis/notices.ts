@@ -24,6 +24,8 @@ export const noticeSchema = z.discriminatedUnion('kind', [
     phase: phaseSchema,
     epoch: z.int(),
   }),
+  /** The next deadline is sooner than it was. */
+  z.object({ kind: z.literal('deadline') }),
   /** A work has ended, or starts again (`again`). */
   z.object({
     kind: z.literal('ended'),

@@ -1,9 +1,11 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import { jobId, type Phase } from '../../common/contracts/phases.ts';
+import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { forgetBuilds } from '../../common/redis/builds.ts';
-import { confirmQueued, expireModules, inOutbox, placedJobs, redispatch } from '../../common/redis/dispatches.ts';
+import { confirmQueued, endOverdue, inOutbox, placedJobs, redispatch } from '../../common/redis/dispatches.ts';
+import type { Notices } from '../../common/redis/notices.ts';
 import type { PhaseQueues } from './queues.ts';
 
 const SWEEP_MS = 30_000;
@@ -20,15 +22,38 @@ export interface SafetySweepOptions {
 /** Sweeps until `signal` is aborted; one process of the farm does. */
 export async function runSafetySweep(options: SafetySweepOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    let nextMs = SWEEP_MS;
     try {
       await repairLostJobs(options);
       await forgetBuilds(options.redis);
-      nextMs = Math.min(nextMs, (await expireModules(options.redis)) ?? SWEEP_MS);
     } catch (error) {
       options.logger.warn({ err: error }, 'The safety sweep has trouble');
     }
-    await options.clock.after(nextMs, signal).catch(() => undefined);
+    await options.clock.after(SWEEP_MS, signal).catch(() => undefined);
+  }
+}
+
+/** Keeps the deadlines of modules until `signal` is aborted, each when it has come; one process of the farm does. */
+export async function keepDeadlines(
+  { redis, notices, clock, logger }: Pick<SafetySweepOptions, 'redis' | 'clock' | 'logger'> & { notices: Notices },
+  signal: AbortSignal,
+): Promise<void> {
+  const alarm = createAlarm(clock);
+  const stop = notices.listen(({ kind }) => {
+    if (kind === 'deadline' || kind === 'reconnected') alarm.ring();
+  });
+  try {
+    while (!signal.aborted) {
+      let nextMs = SWEEP_MS;
+      alarm.reset();
+      try {
+        nextMs = Math.min(nextMs, (await endOverdue(redis)) ?? SWEEP_MS);
+      } catch (error) {
+        logger.warn({ err: error }, 'Keeping the deadlines of modules has trouble');
+      }
+      await alarm.within(nextMs, signal);
+    }
+  } finally {
+    stop();
   }
 }
 

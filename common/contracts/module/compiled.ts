@@ -21,7 +21,7 @@ export interface CompiledModule {
   /** Always complete: the automatic VPC and subnet stand here too. Values without the build overrides. */
   readonly network: ModuleNetwork;
   readonly buildOverrides: BuildOverrides;
-  /** Bound on the whole build of the module. */
+  /** Bound on the time in which a phase of the module runs, all generations together. */
   readonly timeoutMs: number;
   /** How often the whole module is built again after a failure. */
   readonly retries: number;

@@ -140,7 +140,10 @@ const bodyShape = {
   network: networkSchema.optional(),
   httpDirectory: httpDirectorySchema.optional(),
   buildOverrides: overridesSchema.optional(),
-  timeout: duration('Bound on the whole build of the module.', '30m').optional(),
+  timeout: duration(
+    'Bound on the work on the module, all generations together. Waiting for room and for workers is not counted.',
+    '30m',
+  ).optional(),
   retries: wholeNumber('How often a failed build starts again.', { min: 0, max: 100, whenMissing: 0 }).optional(),
   maxAge: age('A layer older than this is not reused but built again, and what starts from it too.').optional(),
   isoCacheTTL: duration('How long an imported ISO is kept.', '24h').optional(),

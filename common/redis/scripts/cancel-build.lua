@@ -4,7 +4,7 @@
 -- ARGV     buildId
 --
 -- returns  'cancelled', 'finished' (it was already) or 'unknown'
--- @include farm events ready slots finish
+-- @include farm events ready slots time finish
 local buildId = ARGV[1]
 local state = redis.call('HGET', key('build', buildId), 'state')
 if not state then return 'unknown' end

@@ -6,7 +6,7 @@
 -- returns  nil when the job is not current any more, else
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
 --            secrets (JSON: name to sealed value), layerKey of a parent, its LayerRecord ... }
--- @include farm events ready slots finish
+-- @include farm events ready slots time finish
 local field = ARGV[3] .. '/' .. ARGV[4]
 local work = loadWork(ARGV[1])
 local phase = work and loadPhase(work.id, field)
@@ -15,11 +15,7 @@ if phase.state ~= 'queued' and phase.state ~= 'running' then return nil end
 
 if work.state == 'stopping' then
   -- The executor that ran it is gone, or the queue would not have handed the job out again.
-  phase.state = 'cancelled'
-  phase.epoch = phase.epoch + 1
-  storePhase(work.id, field, phase)
-  withdraw(work, field, phase)
-  if ARGV[4] == IMPORT then releaseImport(work, ARGV[3]) end
+  dropPhase(work, field, phase)
   settle(work)
   return nil
 end
@@ -36,12 +32,12 @@ if first then
   phase.finishedAt = nil
 end
 storePhase(work.id, field, phase)
+phaseRuns(work, field)
 redis.call('ZREM', key('outbox'), jobOf(work, field, phase))
 
 if work.state == 'queued' then setWork(work, 'state', 'running') end
 if not work.startedAt then
   setWork(work, 'startedAt', NOW)
-  if work.timeoutMs > 0 then redis.call('ZADD', key('deadlines'), NOW + work.timeoutMs, work.id) end
   for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
     if redis.call('HGET', key('build', buildId), 'state') == 'queued' then
       redis.call('HSET', key('build', buildId), 'state', 'running')

@@ -7,7 +7,7 @@
 --          [12] failure (JSON) that says that all tries are used up, or ''
 --
 -- returns  {'committed' | 'repeated' | 'superseded', ms since the phase started or -1, what became of it}
--- @include farm events ready slots finish
+-- @include farm events ready slots time finish
 local vm, kind, outcome = ARGV[3], ARGV[4], ARGV[6]
 local field = vm .. '/' .. kind
 local work = loadWork(ARGV[1])
@@ -26,6 +26,7 @@ local function endPhase(state, told, why)
   phase.finishedAt = NOW
   phaseFinished(work, field, phase, told or state, why)
   storePhase(work.id, field, phase)
+  phaseRests(work, field)
   withdraw(work, field, phase)
   if kind == IMPORT then releaseImport(work, vm) end
 end

@@ -4,7 +4,7 @@
 -- ARGV     layerBuild, generation, vm, phase, dispatch
 --
 -- returns  JSON {reference, cluster, priority} of the new dispatch, or nil when the job is not lost (any more)
--- @include farm events ready slots finish
+-- @include farm events ready slots time finish
 local field = ARGV[3] .. '/' .. ARGV[4]
 local work = loadWork(ARGV[1])
 local phase = work and loadPhase(work.id, field)
@@ -16,12 +16,10 @@ if not current then
   redis.call('ZREM', key('outbox'), job)
   return nil
 end
+phaseRests(work, field)
 withdraw(work, field, phase)
 if work.state == 'stopping' then
-  phase.state = 'cancelled'
-  phase.epoch = phase.epoch + 1
-  storePhase(work.id, field, phase)
-  if ARGV[4] == IMPORT then releaseImport(work, ARGV[3]) end
+  dropPhase(work, field, phase)
   settle(work)
   return nil
 end

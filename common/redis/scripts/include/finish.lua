@@ -16,7 +16,7 @@ end
 
 local function forgetAfter(id, retention)
   redis.call('PEXPIRE', key('work', id), retention)
-  for _, part in ipairs({ 'phases', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial' }) do
+  for _, part in ipairs({ 'phases', 'running', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial' }) do
     redis.call('PEXPIRE', key('work', id, part), retention)
   end
   for vm in words(redis.call('HGET', key('work', id), 'vms')) do
@@ -134,7 +134,9 @@ local function nextGeneration(work)
   leaveSlots(work)
   setWork(work, 'generation', work.generation + 1)
   setWork(work, 'state', 'queued')
+  setWork(work, 'verdict', '')
   setWork(work, 'gang', '')
+  setDeadline(work)
   local phases, imports, left = key('work', work.id, 'phases'), 0, 0
   local all = redis.call('HGETALL', phases)
   for index = 1, #all, 2 do
@@ -150,6 +152,16 @@ local function nextGeneration(work)
   redis.call('DEL', key('work', work.id, 'disks'), key('work', work.id, 'steps'), key('work', work.id, 'failures'))
   notify({ kind = 'ended', layerBuild = work.id, cluster = work.cluster, outcome = 'again', durationMs = 0 })
   startWork(work)
+end
+
+-- Ends a phase whose executor is gone, or has not let go in time: what it may still do counts no more.
+local function dropPhase(work, field, phase)
+  phase.state = 'cancelled'
+  phase.epoch = phase.epoch + 1
+  storePhase(work.id, field, phase)
+  phaseRests(work, field)
+  withdraw(work, field, phase)
+  if kindOf(field) == IMPORT then releaseImport(work, vmOf(field)) end
 end
 
 -- Carries the verdict out when no executor runs any more.
@@ -170,6 +182,7 @@ local function stopWork(work, verdict, failure)
     end
   else
     setWork(work, 'state', 'stopping')
+    setWork(work, 'stoppingAt', NOW)
     setWork(work, 'verdict', verdict)
     if failure then setWork(work, 'failure', failure) end
   end
@@ -191,6 +204,7 @@ local function stopWork(work, verdict, failure)
   end
   notify({ kind = 'stop', layerBuild = work.id, generation = work.generation })
   settle(work)
+  if work.state == 'stopping' then setDeadline(work) end
 end
 
 -- Tries a whole module again, or gives it up. `crashed`: its disks cannot be trusted, which has its own, fixed allowance.

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { pipeline, Readable } from 'node:stream';
 import type { Agent } from 'undici';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
@@ -31,11 +32,8 @@ beforeAll(async () => {
       return void response.writeHead(isAnn ? 200 : 401, { etag: '"v2"' }).end('y');
     }
     if (request.url === '/plain') return void response.end('x');
-    if (request.url === '/endless') {
-      const chunk = Buffer.alloc(1024 ** 2);
-      const more = () => void (response.destroyed || response.write(chunk, more));
-      return more();
-    }
+    // Ends when the reader goes away.
+    if (request.url === '/endless') return void pipeline(Readable.from(endless()), response, () => {});
     response.writeHead(404).end();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -48,6 +46,11 @@ afterAll(async () => {
   server.closeAllConnections();
   server.close();
 });
+
+function* endless() {
+  const chunk = Buffer.alloc(1024 ** 2);
+  for (;;) yield chunk;
+}
 
 const resolve = (modules: readonly CompiledModule[], agent: Agent) =>
   resolveFacts(modules, { agent, clusters: [], fingerprint: String, fill: (text) => text.toUpperCase() });

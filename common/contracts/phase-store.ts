@@ -14,6 +14,8 @@ export type PhaseResult =
 export interface PhaseClaim {
   readonly job: JobReference;
   readonly epoch: number;
+  /** Random, and what every change is checked by: an epoch may be given twice when Redis fails over and loses the first. */
+  readonly fence: string;
   readonly cluster: string;
   readonly spec: LayerSpec;
   /**

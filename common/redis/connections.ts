@@ -32,6 +32,8 @@ export async function openRedis({ url, logger, onReply }: RedisOptions, role: Co
     enableOfflineQueue: role !== 'producer',
     maxRetriesPerRequest: role === 'producer' ? 1 : null,
     retryStrategy: (times) => Math.min(times * 50, RECONNECT_MAX_MS),
+    // A primary that has become a replica, or has lost its own: whoever is primary now is found by connecting again.
+    reconnectOnError: ({ message }) => /\b(READONLY|MASTERDOWN)\b/.test(message),
   });
   // Others block on purpose: how long their requests take says nothing.
   if (onReply && role === 'producer') timeReplies(redis, onReply);

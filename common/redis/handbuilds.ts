@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { KEYS } from './keys.ts';
@@ -8,7 +9,7 @@ export async function continueHandbuild(redis: Redis, layerBuild: string, vm: st
   const step = z
     .string()
     .nullable()
-    .parse(await runScript(redis, 'continue', [layerBuild, vm]));
+    .parse(await runScript(redis, 'continue', [layerBuild, vm, randomUUID()]));
   return step === null ? null : Number(step);
 }
 

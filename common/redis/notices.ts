@@ -22,7 +22,6 @@ export const noticeSchema = z.discriminatedUnion('kind', [
     generation: z.int(),
     vm: z.string(),
     phase: phaseSchema,
-    epoch: z.int(),
   }),
   /** The next deadline is sooner than it was. */
   z.object({ kind: z.literal('deadline') }),

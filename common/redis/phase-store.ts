@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { FarmEvent } from '../contracts/events.ts';
@@ -81,7 +82,8 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
 }
 
 async function claim(options: PhaseStoreOptions, job: JobReference, worker: string): Promise<PhaseClaim | null> {
-  const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker];
+  const fence = randomUUID();
+  const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker, fence];
   const reply = claimReply.parse(await runScript(options.redis, 'claim', args));
   if (reply === null) return null;
   const [epoch, cluster, formerClaims, readyMs, spec, sealed, ...records] = reply;
@@ -91,7 +93,7 @@ async function claim(options: PhaseStoreOptions, job: JobReference, worker: stri
     parents[records[index] ?? ''] = readLayerRecord(records[index + 1] ?? '');
   }
   const secrets = secretsReply.parse(JSON.parse(sealed));
-  return { job, epoch, cluster, formerClaims, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
+  return { job, epoch, fence, cluster, formerClaims, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
 }
 
 async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {
@@ -147,7 +149,7 @@ async function watch(
   current: PhaseClaim,
   signal: AbortSignal,
 ): Promise<AbortSignal> {
-  const { job, epoch } = current;
+  const { job } = current;
   const controller = new AbortController();
   const look = () => assertCurrent(redis, current);
   const abortUnlessAway = (error: unknown) => {
@@ -158,7 +160,7 @@ async function watch(
     if (!('layerBuild' in notice) || notice.layerBuild !== job.layerBuild) return;
     if (notice.kind === 'stop' && notice.generation === job.generation) controller.abort(cancelled(current));
     const same = notice.kind === 'claimed' && notice.vm === job.vm && notice.phase === job.phase;
-    if (same && notice.generation === job.generation && notice.epoch > epoch) controller.abort(superseded(current));
+    if (same && notice.generation === job.generation) void look().catch(abortUnlessAway);
   });
   signal.addEventListener('abort', stop, { once: true });
   controller.signal.addEventListener('abort', stop, { once: true });
@@ -182,8 +184,8 @@ function markOf(event: FarmEvent): string {
   return event.event === 'phase-waiting' ? `${event.vm}/${event.phase}/phase-waiting` : '';
 }
 
-function claimArguments({ job, epoch }: PhaseClaim): (string | number)[] {
-  return [job.layerBuild, job.generation, job.vm, job.phase, epoch];
+function claimArguments({ job, fence }: PhaseClaim): (string | number)[] {
+  return [job.layerBuild, job.generation, job.vm, job.phase, fence];
 }
 
 function superseded({ job }: PhaseClaim): FarmError {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { packagePath } from '../config/package-root.ts';
 import { REDIS_PREFIX } from '../contracts/phases.ts';
-import { wrapError } from '../errors/farm-error.ts';
+import { FarmError, wrapError } from '../errors/farm-error.ts';
 
 const SCRIPTS = [
   'advertise',
@@ -49,11 +49,7 @@ export async function runScript(redis: Redis, name: ScriptName, args: readonly (
   try {
     return await known[command]?.call(redis, REDIS_PREFIX, ...args);
   } catch (error) {
-    const broken =
-      error instanceof Error &&
-      error.name === 'ReplyError' &&
-      !/^(LOADING|READONLY|OOM|MISCONF|BUSY)/.test(error.message);
-    throw wrapError(error, `Redis script ${name}`, broken ? 'BrokenInvariant' : 'RedisUnavailable');
+    throw redisError(error, `Redis script ${name}`);
   }
 }
 
@@ -62,8 +58,43 @@ export async function readRedis<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {
-    throw wrapError(error, 'Reading from Redis', 'RedisUnavailable');
+    throw new FarmError('RedisUnavailable', sentenceOf(error), { cause: error });
   }
+}
+
+/**
+ * What servers answer while they pass: during a failover or a restart, without enough replicas, out of memory or disk, busy
+ * with another script. A server of version 6 wraps what a script runs into.
+ */
+const PASSING: Readonly<Record<string, string>> = {
+  BUSY: 'is busy with a script',
+  CLUSTERDOWN: 'is a cluster that is not whole',
+  LOADING: 'starts, and still loads its data',
+  MASTERDOWN: 'has lost its primary',
+  MISCONF: 'cannot write to its disk',
+  NOREPLICAS: 'has too few replicas in step',
+  OOM: 'is out of memory',
+  READONLY: 'is a replica that takes no writes',
+  TRYAGAIN: 'moves its keys between servers',
+};
+
+function passingWord(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined;
+  const words = [...error.message.matchAll(/(?:^|: -)([A-Z]+)\b/g)].map(([, word]) => word ?? '');
+  return words.find((word) => Object.hasOwn(PASSING, word));
+}
+
+/** Of a server that refuses for good (a script has a fault) nobody waits. */
+function redisError(error: unknown, doing: string): FarmError {
+  const isBroken = error instanceof Error && error.name === 'ReplyError' && passingWord(error) === undefined;
+  if (isBroken) return wrapError(error, doing);
+  return new FarmError('RedisUnavailable', sentenceOf(error), { cause: error });
+}
+
+/** People read this in answers and failures: what Redis and its client say stays in the cause. */
+function sentenceOf(error: unknown): string {
+  const word = passingWord(error);
+  return `The Redis server of the farm ${word === undefined ? 'does not answer' : PASSING[word]}.`;
 }
 
 /** `-- @include a b` puts these files of `include/` in its place, in that order. */

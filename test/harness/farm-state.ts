@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Limits } from '../../common/contracts/builds.ts';
-import type { FarmEvent } from '../../common/contracts/events.ts';
+import { type FarmEvent, farmEventSchema } from '../../common/contracts/events.ts';
 import { type Failure, type FailureReason, failureSchema } from '../../common/contracts/failures.ts';
 import type { PhaseClaim, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
@@ -9,6 +9,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { useRedis } from '../../common/redis/connections.ts';
 import { type Dispatch, takeReady } from '../../common/redis/dispatches.ts';
 import { readEvents } from '../../common/redis/event-streams.ts';
+import { KEYS } from '../../common/redis/keys.ts';
 import { type Notices, subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
@@ -104,6 +105,13 @@ export class FarmState {
     return claim;
   }
 
+  /** What was told of a build up to now. */
+  async told(buildId: string): Promise<FarmEvent[]> {
+    const entries = await this.redis.xrange(KEYS.buildEvents(buildId), '-', '+');
+    return entries.map(([, fields]) => farmEventSchema.parse(JSON.parse(fields[1] ?? '')));
+  }
+
+  /** All that is told of a build, to its end. */
   async events(buildId: string): Promise<FarmEvent[]> {
     const reader = this.redis.duplicate({ enableOfflineQueue: true });
     const events: FarmEvent[] = [];

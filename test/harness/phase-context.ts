@@ -65,7 +65,16 @@ export function stagePhase(staged: StagedPhase) {
   const farmKey = TEST_FARM_KEY;
   const sealed = Object.entries(staged.secrets ?? {}).map(([name, value]) => [name, farmKey.seal(value)]);
   const secrets = Object.fromEntries(sealed);
-  const claim = { job, epoch: 1, cluster: clusterConfig.name, spec, parents, secrets, formerClaims: 0 };
+  const claim = {
+    job,
+    epoch: 1,
+    fence: 'the only one',
+    cluster: clusterConfig.name,
+    spec,
+    parents,
+    secrets,
+    formerClaims: 0,
+  };
   return {
     claim,
     cluster: new ClusterClient(clusterConfig, { userAgent: userAgent(phase) }),

@@ -47,7 +47,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   perTest = new ReleaseStack();
   await redis.flushall();
-  for (const phase of PHASES) await advertise(redis, { worker: 'other', phase, cluster: 'lab', capacity: 8 });
+  await advertiseOthers();
 });
 
 afterEach(() => perTest.close());
@@ -147,6 +147,10 @@ test('gives a delivery up at once and lets the next one join', async () => {
   expect(executions).toBe(1);
 });
 
+async function advertiseOthers(): Promise<void> {
+  for (const phase of PHASES) await advertise(redis, { worker: 'other', phase, cluster: 'lab', capacity: 8 });
+}
+
 let ulids = 0;
 const newId = () => String(++ulids).padStart(26, '0');
 
@@ -163,6 +167,8 @@ async function dispatch(): Promise<Dispatch & { buildId: string }> {
 
 async function nextReady(): Promise<Dispatch> {
   for (;;) {
+    // Starting processes may take longer than an advertisement counts.
+    await advertiseOthers();
     const [job] = (await takeReady(redis, LAB)).jobs;
     if (job) return job;
     await clock.after(50);

@@ -6,9 +6,12 @@
 -- returns  'cancelled', 'finished' (it was already) or 'unknown'
 -- @include farm events ready slots time finish
 local buildId = ARGV[1]
-local state = redis.call('HGET', key('build', buildId), 'state')
+local state, asked = unpack(redis.call('HMGET', key('build', buildId), 'state', 'cancelledAt'))
 if not state then return 'unknown' end
+-- Asked again, because the answer was lost.
+if asked then return 'cancelled' end
 if state ~= 'queued' and state ~= 'running' then return 'finished' end
+redis.call('HSET', key('build', buildId), 'cancelledAt', NOW)
 
 -- Interest goes first, so that works end without telling a build that has ended.
 local abandoned = {}

@@ -1,7 +1,7 @@
 -- Takes a phase over for a worker, raising its epoch.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     layerBuild, generation, vm, phase, dispatch, worker
+-- ARGV     layerBuild, generation, vm, phase, dispatch, worker, fence (random, another one for every claim)
 --
 -- returns  nil when the job is not current any more, else
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
@@ -20,12 +20,12 @@ if work.state == 'stopping' then
   return nil
 end
 
-local first = phase.state == 'queued'
-local formerClaims = phase.claims
-phase.state = 'running'
-phase.epoch = phase.epoch + 1
-phase.claims = phase.claims + 1
-phase.worker = ARGV[6]
+local first, repeated = phase.state == 'queued', phase.fence == ARGV[7]
+if not repeated then
+  phase.state, phase.fence, phase.worker = 'running', ARGV[7], ARGV[6]
+  phase.epoch = phase.epoch + 1
+  phase.claims = phase.claims + 1
+end
 if first then
   phase.attempts = phase.attempts + 1
   phase.startedAt = NOW
@@ -50,15 +50,14 @@ end
 if first then
   tellWork(work, '{"event":"phase-started","module":' .. quote(work.module) .. ',"vm":' .. quote(ARGV[3]) .. ',"phase":'
     .. quote(ARGV[4]) .. ',"attempt":' .. phase.attempts .. ',"worker":' .. quote(ARGV[6]) .. '}')
-else
-  notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4],
-    epoch = phase.epoch })
+elseif not repeated then
+  notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4] })
 end
 
 local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents')
 local stored, secrets = redis.call('HGETALL', key('work', work.id, 'secrets')), {}
 for index = 1, #stored, 2 do secrets[stored[index]] = stored[index + 1] end
-local reply = { phase.epoch, work.cluster, formerClaims, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
+local reply = { phase.epoch, work.cluster, phase.claims - 1, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
   cjson.encode(secrets) }
 for parent in words(more[2]) do
   local record = redis.call('HGET', key('layers'), parent)

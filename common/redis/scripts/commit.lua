@@ -1,7 +1,7 @@
 -- Records how a phase ended and moves what depends on it. Doing it again changes nothing.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     layerBuild, generation, vm, phase, epoch, outcome (succeeded | failed | requeue | cancelled), then
+-- ARGV     layerBuild, generation, vm, phase, fence, outcome (succeeded | failed | requeue | cancelled), then
 --          [7] LayerVm (JSON) or ''   [8] failure (JSON) or ''   [9] retry policy of its reason
 --          [10] ms to wait before the next try   [11] how many faults a phase may have
 --          [12] failure (JSON) that says that all tries are used up, or ''
@@ -10,14 +10,11 @@
 -- @include farm events ready slots time finish
 local vm, kind, outcome = ARGV[3], ARGV[4], ARGV[6]
 local field = vm .. '/' .. kind
-local work = loadWork(ARGV[1])
-local phase = work and loadPhase(work.id, field)
-if not phase or work.generation ~= tonumber(ARGV[2]) or phase.epoch ~= tonumber(ARGV[5]) then
-  return { 'superseded', -1, '' }
-end
-if phase.committed == phase.epoch then return { 'repeated', -1, '' } end
+local work, phase = claimed(ARGV)
+if not work then return { 'superseded', -1, '' } end
+if phase.committed == phase.fence then return { 'repeated', -1, '' } end
 if phase.state ~= 'running' then return { 'superseded', -1, '' } end
-phase.committed = phase.epoch
+phase.committed = phase.fence
 local elapsed = NOW - (phase.startedAt or NOW)
 local failure = ARGV[8] ~= '' and ARGV[8] or nil
 

@@ -14,6 +14,8 @@ for index = 1, #names, 2 do
   if redis.call('EXISTS', key('token', names[index + 1])) == 0 then
     redis.call('HDEL', key('tokens'), names[index])
   elseif names[index] == name then
+    -- The very same one: asked again, because the answer was lost.
+    if names[index + 1] == hash then return tonumber(redis.call('HGET', key('token', hash), 'createdAt')) end
     return 0
   end
 end

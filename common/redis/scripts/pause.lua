@@ -1,19 +1,17 @@
 -- A step waits for a person. The first call tells everybody; later ones, of whichever worker, look how it stands.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     layerBuild, generation, vm, phase, epoch, step, event (JSON), then
+-- ARGV     layerBuild, generation, vm, phase, fence, step, event (JSON), then
 --          [8] ms that it may wait, or '' for as long as it takes
 --
 -- returns  {'continued' | 'waiting' | 'over' | 'superseded' | 'cancelled', ms since it began to wait}
 --
 -- handbuilds:<cluster>  hash: "<work>/<vm>" -> step that waits
--- work:<id>:steps       "<vm>/<step>/handbuild-waiting" -> "<time> <event>", "<vm>/<step>/handbuild-continued" -> "<time> {}"
+-- work:<id>:steps       "<vm>/<step>/handbuild-waiting" -> "<time> <event>", "<vm>/<step>/handbuild-continued" -> "<time> {request}"
 -- @include farm events
-local work, vm, step = loadWork(ARGV[1]), ARGV[3], ARGV[6]
-local phase = work and loadPhase(work.id, vm .. '/' .. ARGV[4])
-if not phase or work.generation ~= tonumber(ARGV[2]) or phase.epoch ~= tonumber(ARGV[5]) or phase.state ~= 'running' then
-  return { 'superseded', 0 }
-end
+local vm, step = ARGV[3], ARGV[6]
+local work, phase = claimed(ARGV)
+if not work or phase.state ~= 'running' then return { 'superseded', 0 } end
 if work.state == 'stopping' then return { 'cancelled', 0 } end
 
 local steps, mark = key('work', work.id, 'steps'), vm .. '/' .. step .. '/handbuild-'

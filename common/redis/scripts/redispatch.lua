@@ -24,5 +24,5 @@ if work.state == 'stopping' then
   return nil
 end
 -- Whoever still ran it is passed: only the next claim may commit.
-phase.epoch = phase.epoch + 1
+phase.epoch, phase.fence = phase.epoch + 1, nil
 return dispatch(work, field, phase)

@@ -1,16 +1,17 @@
 -- Keeps what a machine has said at its serial port: the last part of it, and how far its log was read.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     layerBuild, generation, vm, phase, epoch, lines (JSON), their size in bytes,
+-- ARGV     layerBuild, generation, vm, phase, fence, lines (JSON), their size in bytes,
 --          [8] '<uid of the VMI> <bytes of its log that were read>'   [9] how many bytes are kept
 --
 -- returns  1, or 0 when the claim is superseded
 -- @include farm
-local work = loadWork(ARGV[1])
-local phase = work and loadPhase(work.id, ARGV[3] .. '/' .. ARGV[4])
-if not phase or work.generation ~= tonumber(ARGV[2]) or phase.epoch ~= tonumber(ARGV[5]) then return 0 end
+local work = claimed(ARGV)
+if not work then return 0 end
 local vm, bytes = ARGV[3], tonumber(ARGV[7])
 local stream, about = key('work', work.id, 'serial', vm), key('work', work.id, 'serial')
+-- Sent again, because the answer was lost.
+if redis.call('HGET', about, vm .. '/position') == ARGV[8] then return 1 end
 redis.call('XADD', stream, '*', 'lines', ARGV[6], 'bytes', bytes)
 redis.call('HSET', about, vm .. '/position', ARGV[8])
 local kept = redis.call('HINCRBY', about, vm .. '/bytes', bytes)

@@ -14,6 +14,10 @@
 local build = cjson.decode(ARGV[1])
 local buildKey = key('build', build.buildId)
 
+-- Carried out before: the answer was lost, and the client has sent it again.
+local carriedOut = redis.call('HGET', buildKey, 'modules')
+if carriedOut then return { 'accepted', build.buildId, carriedOut } end
+
 if build.idempotencyKey ~= '' then
   local used = redis.call('GET', key('idempotency', build.idempotencyKey))
   if used then

@@ -54,6 +54,15 @@ local function storePhase(id, field, phase)
   redis.call('HSET', key('work', id, 'phases'), field, cjson.encode(phase))
 end
 
+-- The work and the phase of a claim, by { layerBuild, generation, vm, phase, fence }; nil when a later one has passed it.
+-- The fence is random: an epoch alone may be given twice, when Redis fails over and has lost the first one.
+local function claimed(claim)
+  local work = loadWork(claim[1])
+  local phase = work and loadPhase(work.id, claim[3] .. '/' .. claim[4])
+  if not phase or work.generation ~= tonumber(claim[2]) or phase.fence ~= claim[5] then return nil end
+  return work, phase
+end
+
 local function vmOf(field) return string.match(field, '^(.*)/') end
 local function kindOf(field) return string.match(field, '/([^/]*)$') end
 

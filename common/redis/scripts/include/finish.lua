@@ -157,7 +157,7 @@ end
 -- Ends a phase whose executor is gone, or has not let go in time: what it may still do counts no more.
 local function dropPhase(work, field, phase)
   phase.state = 'cancelled'
-  phase.epoch = phase.epoch + 1
+  phase.epoch, phase.fence = phase.epoch + 1, nil
   storePhase(work.id, field, phase)
   phaseRests(work, field)
   withdraw(work, field, phase)

@@ -59,7 +59,8 @@ CMD ["slipway", "--help"]
 FROM farm AS embedded
 USER 0:0
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-      dnsmasq-base iproute2 mount nftables openssl ovmf qemu-system-x86 qemu-utils swtpm xorriso \
+      bubblewrap dnsmasq-base iproute2 mount nftables openssl ovmf qemu-system-x86 qemu-utils swtpm xorriso xz-utils \
+      zstd \
     && rm -rf /var/lib/apt/lists/*
 COPY deploy/image/embedded.sh /usr/local/bin/slipway-embedded
 RUN chmod 755 /usr/local/bin/slipway-embedded

@@ -9,6 +9,7 @@ const PROGRAMS = [
   'workers/relay/main',
   'embedded/main',
   'embedded/pods/pod-supervisor',
+  'embedded/storage/import-main',
   'test/demo/main',
   'test/cluster/main',
 ].filter((entry) => existsSync(`${entry}.ts`));

@@ -12,6 +12,7 @@ needed=(
   'redis-server redis-server'
   'qemu-system-x86 qemu-system-x86_64'
   'qemu-utils qemu-img'
+  'bubblewrap bwrap'
   'ovmf /usr/share/OVMF'
   'swtpm swtpm'
   'dnsmasq-base dnsmasq'
@@ -31,6 +32,7 @@ needed=(
   'fdisk sfdisk'
   'kmod depmod'
   'xz-utils xz'
+  'zstd zstd'
   'mmdebstrap mmdebstrap'
   # login shells, and a way to hand files over, of guests; an interpreter
   'zsh zsh'

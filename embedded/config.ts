@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { allowedAddress } from '../common/config/allowed-address.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
-import { allowedAddressSchema } from '../common/fetch/allowed-addresses.ts';
 
 const configSchema = z.strictObject({
   /** Image name to the local command that a pod's container of that image runs as. */
@@ -14,7 +14,7 @@ const configSchema = z.strictObject({
   fetch: z
     .strictObject({
       /** Loopback and private addresses that sources may lead to, as addresses, networks or names, with or without a port. */
-      allowedAddresses: z.array(allowedAddressSchema).default([]),
+      allowedAddresses: z.array(allowedAddress).default([]),
     })
     .prefault({}),
   /** Namespaces that are there from the start, besides those that every cluster has. */

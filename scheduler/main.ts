@@ -12,7 +12,7 @@ import { consoleLinks } from '../common/console/console-link.ts';
 import type { Limits } from '../common/contracts/builds.ts';
 import { objectName } from '../common/contracts/object-names.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
-import { createGuardedAgent } from '../common/fetch/address-guard.ts';
+import { createGuardedAgent } from '../common/fetch/guarded-agent.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import { screenshot } from '../common/kubernetes/machine-actions.ts';
 import { userAgent } from '../common/kubernetes/user-agent.ts';

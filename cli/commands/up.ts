@@ -9,7 +9,7 @@ import { parseBytes } from '../../common/contracts/module/quantity.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
-import { allowedAddressSchema } from '../../common/fetch/allowed-addresses.ts';
+import { complaintAbout } from '../../common/fetch/allowed-addresses.ts';
 import { lockDirectory } from '../../common/lifecycle/lock-directory.ts';
 import { runProcess } from '../../common/lifecycle/run-process.ts';
 import { createLogger } from '../../common/logging/logger.ts';
@@ -198,8 +198,8 @@ function toBytes(text: string): number {
 function collectAddresses(text: string, former: readonly string[] = []): string[] {
   const addresses = text.split(',').map((part) => part.trim());
   for (const address of addresses) {
-    const { success, error } = allowedAddressSchema.safeParse(address);
-    if (!success) throw new InvalidArgumentError(`${error.issues[0]?.message}.`);
+    const complaint = complaintAbout(address);
+    if (complaint !== undefined) throw new InvalidArgumentError(`${complaint}.`);
   }
   return [...former, ...addresses];
 }

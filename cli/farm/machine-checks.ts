@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -15,6 +16,7 @@ const PROGRAMS: readonly (readonly [name: string, purpose: string])[] = [
   ['redis-server', 'state and queues'],
   ['qemu-system-x86_64', 'virtual machines'],
   ['qemu-img', 'disks'],
+  ['bwrap', 'confining imports and machines'],
   ['xorriso', 'CDs with cloud-init and answer files'],
   ['dnsmasq', 'DHCP in module networks'],
   ['ip', 'module networks'],
@@ -57,6 +59,7 @@ export function inspectMachine(dataDir: string): Check[] {
       'modules with efiFirmware.secureBoot',
     ]),
     forSome('swtpm', isInstalled('swtpm'), ['TPMs of machines', 'modules with efiFirmware.tpm']),
+    confinement(),
     acceleration(),
     rights(),
     disk(dataDir),
@@ -93,6 +96,17 @@ function isInstalled(name: string): boolean {
 function forSome(name: string, found: boolean, [purpose, users]: readonly [purpose: string, users: string]): Check {
   const message = found ? purpose : `${users} cannot start: npm run setup`;
   return { name, state: found ? 'ok' : 'limited', message };
+}
+
+/** Some containers and hosts forbid the namespaces that confinement is made of. */
+function confinement(): Check {
+  const view = ['--unshare-pid', '--unshare-net', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev'];
+  const { status, stderr } = spawnSync('bwrap', [...view, 'true'], { encoding: 'utf8' });
+  if (status === 0)
+    return { name: 'confinement', state: 'ok', message: 'imports and machines see only what is theirs' };
+  const why = stderr?.trim() || 'bwrap could not be run';
+  const message = `imports and machines run as root and see its files, because namespaces are forbidden here: ${why}`;
+  return { name: 'confinement', state: 'limited', message };
 }
 
 function acceleration(): Check {

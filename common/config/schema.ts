@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { allowedAddressSchema } from '../fetch/allowed-addresses.ts';
 import { LEVELS } from '../logging/logger.ts';
+import { allowedAddress } from './allowed-address.ts';
 import { bytes, milliseconds } from './units.ts';
 
 /** What nobody has configured; no registry serves it. */
@@ -147,7 +147,7 @@ export const configSchema = z.strictObject({
   fetch: z
     .strictObject({
       allowedAddresses: z
-        .array(allowedAddressSchema)
+        .array(allowedAddress)
         .default([])
         .describe(
           'Loopback and private addresses that URLs of modules may lead the farm itself to: addresses, networks or host names, each with `:PORT` for one port only, such as `10.1.0.0/16` or `media.lan:8080`. Link-local and metadata addresses are never reached.',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createAddressGuard } from './address-guard.ts';
-import { allowedAddressSchema } from './allowed-addresses.ts';
+import { complaintAbout } from './allowed-addresses.ts';
 import { addressKind } from './special-addresses.ts';
 
 test.each([
@@ -35,7 +35,7 @@ test.each([
   ['fd00::/8', '[fd00::7]', 80],
   ['[fd00::/8]:80', '[fd00::7]', 80],
 ])('%s lets %s through', (entry, host, port) => {
-  expect(allowedAddressSchema.parse(entry)).toBe(entry);
+  expect(complaintAbout(entry)).toBeUndefined();
   expect(() => createAddressGuard({ allowedAddresses: [entry] }).lookupFor(host, port)).not.toThrow();
 });
 
@@ -66,5 +66,5 @@ test('judges a name by what it leads to, unless the name itself is allowed', asy
 
 test.each(['', '10.0.0.0/33', '10.0.0/8', '1.2.3.4:0', '1.2.3.4:99999', 'http://x', '[fd00::1', '10.0.0.0/8/8', '*.x'])(
   'refuses %j as an entry',
-  (entry) => expect(allowedAddressSchema.safeParse(entry).error?.issues[0]?.message).toMatch(/^".*" is no address/),
+  (entry) => expect(complaintAbout(entry)).toMatch(/^".*" is no address/),
 );

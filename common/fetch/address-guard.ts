@@ -1,11 +1,7 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { Agent, buildConnector } from 'undici';
 import { allowList } from './allowed-addresses.ts';
 import { addressKind, familyOf } from './special-addresses.ts';
-
-/** A server that says nothing for so long is taken for dead. */
-const SILENCE_MS = 30_000;
 
 /** For what the farm's own configuration names: everything but link-local and metadata addresses. */
 export const ANY_ADDRESS = ['0.0.0.0/0', '::/0'] as const;
@@ -56,21 +52,4 @@ export function createAddressGuard({
       };
     },
   };
-}
-
-/** What the farm's own processes connect through when a user's URL is fetched, redirects included. The caller destroys it. */
-export function createGuardedAgent(options: { readonly allowedAddresses: readonly string[] }): Agent {
-  const guard = createAddressGuard(options);
-  return new Agent({
-    headersTimeout: SILENCE_MS,
-    bodyTimeout: SILENCE_MS,
-    connect: (target, callback) => {
-      const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);
-      try {
-        buildConnector({ lookup: guard.lookupFor(target.hostname, port) })(target, callback);
-      } catch (error) {
-        callback(error instanceof Error ? error : new Error(String(error)), null);
-      }
-    },
-  });
 }

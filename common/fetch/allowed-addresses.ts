@@ -1,5 +1,4 @@
 import { BlockList } from 'node:net';
-import { z } from 'zod';
 import { familyOf } from './special-addresses.ts';
 
 /** Who is meant by one entry of `fetch.allowedAddresses`. */
@@ -15,13 +14,14 @@ const ENTRY = /^(?:\[(?<inBrackets>[^\]]+)\]|(?<plain>[^:[\]]+))(?::(?<port>\d{1
 const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i;
 
 /**
- * An address (`10.1.2.3`), a network (`10.0.0.0/8`), or a host name as URLs have it (`media.lan`); with a port only that
- * one (`127.0.0.1:8080`, `[fd00::/8]:80`).
+ * What is wrong with an entry of `fetch.allowedAddresses`: an address (`10.1.2.3`), a network (`10.0.0.0/8`), or a host name as
+ * URLs have it (`media.lan`); with a port only that one (`127.0.0.1:8080`, `[fd00::/8]:80`).
  */
-export const allowedAddressSchema = z.string().refine((text) => parse(text) !== undefined, {
-  error: ({ input }) =>
-    `${JSON.stringify(input)} is no address, network or host name: write 10.1.2.3, 10.0.0.0/8 or media.lan, each with :PORT for one port only`,
-});
+export function complaintAbout(entry: string): string | undefined {
+  if (parse(entry) !== undefined) return undefined;
+  const forms = 'write 10.1.2.3, 10.0.0.0/8 or media.lan, each with :PORT for one port only';
+  return `${JSON.stringify(entry)} is no address, network or host name: ${forms}`;
+}
 
 /** Tells whether a private address was allowed: by itself, or by the name that led to it. */
 export function allowList(

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createGuardedAgent } from './address-guard.ts';
 import { askValidator, fetchSource } from './fetch-source.ts';
+import { createGuardedAgent } from './guarded-agent.ts';
 
 const open = createGuardedAgent({ allowedAddresses: ['127.0.0.1'] });
 const guarded = createGuardedAgent({ allowedAddresses: [] });

@@ -2,6 +2,7 @@ import type { Clock } from '../../common/clock/clock.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { KubeObject, ObjectKey, OwnerReference } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
+import type { Confiner } from '../host/confinement.ts';
 import type { HostLayout } from '../host/layout.ts';
 import type { VolumeFiles } from '../storage/volumes.ts';
 import type { EventRecorder } from './event-recorder.ts';
@@ -17,6 +18,7 @@ export interface ControllerContext {
   readonly signal: AbortSignal;
   readonly events: EventRecorder;
   readonly volumes: VolumeFiles;
+  readonly confiner: Confiner;
   /** What imports may reach besides public addresses; may be another list at the next import. */
   readonly allowedAddresses: () => Promise<readonly string[]>;
 }

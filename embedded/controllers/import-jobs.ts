@@ -1,6 +1,8 @@
 import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
+import { runDirOf } from '../host/layout.ts';
 import { ImportError } from '../storage/import-error.ts';
-import { type ImportSource, importImage } from '../storage/importer.ts';
+import type { ImportSource } from '../storage/import-plan.ts';
+import { importImage } from '../storage/importer.ts';
 import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
 import { writeDataVolumeStatus } from './data-volume-status.ts';
 import { decodedData } from './secret-values.ts';
@@ -61,12 +63,14 @@ export class ImportJobs {
     const { clock } = this.#context;
     let restarts = Number(fieldAt(dataVolume.status, 'restartCount') ?? 0);
     await this.#write(dataVolume, 'ImportScheduled', { status: 'False', reason: 'Pending', message: '' });
-    for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(LAST_DELAY_MS, 2 * delayMs)) {
+    while (!signal.aborted) {
       const failure = await this.#attempt(dataVolume, target, signal);
       if (!failure || signal.aborted) return;
       if (failure.reason === 'ChecksumError') return await this.#giveUp(dataVolume, target, failure);
       // What never began is not begun again.
       const hasBegun = failure.reason !== 'CreateContainerConfigError';
+      // By the count in the status: a restart of the server does not begin with short delays again.
+      const delayMs = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** restarts);
       if (hasBegun) restarts += 1;
       await this.#reportFailure(dataVolume, failure, restarts);
       await clock.after(hasBegun ? delayMs : FIRST_DELAY_MS, signal);
@@ -74,17 +78,18 @@ export class ImportJobs {
   }
 
   async #attempt(dataVolume: KubeObject, target: ImportTarget, signal: AbortSignal): Promise<ImportError | undefined> {
-    const { volumes, clock, allowedAddresses } = this.#context;
+    const { volumes, layout, clock, confiner, allowedAddresses } = this.#context;
     const running = { status: 'True', reason: 'Pod is running', message: '' } as const;
     let writtenAt = 0;
     try {
       await this.#write(dataVolume, 'ImportInProgress', running);
       await importImage({
         source: this.#source(dataVolume),
-        directory: volumes.directory(target.volume),
+        directory: runDirOf(layout, 'imports', target.volume),
         disk: volumes.disk(target.volume),
         capacityBytes: target.capacityBytes,
         allowedAddresses: await allowedAddresses(),
+        confiner,
         signal,
         onProgress: (share) => {
           if (clock.now() - writtenAt < PROGRESS_INTERVAL_MS || share >= 1) return;

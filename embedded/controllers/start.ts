@@ -6,6 +6,7 @@ import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { Store } from '../api/store.ts';
 import type { MachineAccess } from '../api/subresources/machine-access.ts';
+import { Confiner } from '../host/confinement.ts';
 import { layoutOf, runDirOf } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import { probeKvm } from '../qemu/probe-kvm.ts';
@@ -74,6 +75,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
     signal: stop.signal,
     events: new EventRecorder(store, clock, logger),
     volumes: new VolumeFiles(layout),
+    confiner: await Confiner.open(layout.run, logger),
     allowedAddresses,
   };
   const machines = new MachineRegistry();
@@ -149,6 +151,8 @@ async function removeOrphans(context: ControllerContext): Promise<void> {
     await killProcesses(await findProcesses(directory), clock);
     await rm(directory, { recursive: true, force: true });
   }
+  // Imports end with the server that began them.
+  await rm(join(layout.run, 'imports'), { recursive: true, force: true });
   for (const uid of await volumes.volumes()) if (!store.hasUid(uid)) await volumes.remove(uid);
   await collectLayers(context);
 }

@@ -21,7 +21,7 @@ export interface HostLayout {
   readonly prefix: string;
 }
 
-/** What the run directory of a machine or a pod adds to the path of a socket in it, e.g. `machines/0123456789ab/serial.sock`. */
+/** What the run directory of a machine, a pod or an import adds to the path of a socket in it, e.g. `machines/0123456789ab/serial.sock`. */
 const SOCKET_BYTES = 33;
 /** `sun_path` of unix(7) holds 108 bytes with the final zero. */
 const LONGEST_SOCKET = 107;
@@ -43,8 +43,8 @@ export function layoutOf(dataDir: string): HostLayout {
   };
 }
 
-/** Sockets, discs and logs of one machine or pod; its uid is shortened, as paths of sockets must be. */
-export function runDirOf({ run }: HostLayout, kind: 'machines' | 'pods', uid: string): string {
+/** Sockets, discs and logs of one machine or pod, and where an import works; its uid is shortened, as paths of sockets must be. */
+export function runDirOf({ run }: HostLayout, kind: 'machines' | 'pods' | 'imports', uid: string): string {
   return join(run, kind, shortHash(uid, 12));
 }
 

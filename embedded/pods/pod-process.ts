@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../../common/clock/clock.ts';
 import { programCommand } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { firstLine } from '../host/first-line.ts';
 import { findProcesses, killProcesses, sendSignal } from '../host/processes.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
 import { type PodPlan, podFiles } from './pod-plan.ts';
@@ -161,24 +162,4 @@ export class PodProcess {
     this.#hasEnded = true;
     this.#place.onEnd();
   }
-}
-
-/** Reads up to the first line feed and leaves the rest in the stream. */
-function firstLine(socket: Socket): Promise<string> {
-  return new Promise((resolve) => {
-    let head = Buffer.alloc(0);
-    const onReadable = () => {
-      for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) {
-        head = Buffer.concat([head, chunk]);
-        const at = head.indexOf('\n');
-        if (at < 0) continue;
-        socket.off('readable', onReadable);
-        if (at + 1 < head.length) socket.unshift(head.subarray(at + 1));
-        resolve(head.toString('utf8', 0, at));
-        return;
-      }
-    };
-    socket.on('readable', onReadable);
-    socket.once('close', () => resolve(''));
-  });
 }

@@ -1,7 +1,6 @@
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
-import { rootCertificates } from 'node:tls';
-import type { AddressGuard } from '../../common/fetch/address-guard.ts';
+import { connectOutside, type Outside, type ServerTrust } from './connect-outside.ts';
 import { ImportHttpError } from './import-http-error.ts';
 
 const MOST_REDIRECTS = 10;
@@ -10,12 +9,9 @@ const REDIRECTS = [301, 302, 303, 307, 308];
 const IDLE_MS = 120_000;
 
 /** Where an import reads from. */
-export interface HttpSource {
+export interface HttpSource extends ServerTrust {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Certificate authorities besides the system's, as PEM. */
-  readonly certificateAuthorities?: readonly string[];
-  readonly mayBeUnverified: boolean;
 }
 
 /** An opened source. */
@@ -25,23 +21,16 @@ export interface HttpContent {
   readonly lengthBytes: number | undefined;
 }
 
-/** How a source is asked. */
-export interface SourceAccess {
-  /** Decides which addresses the source, and where it redirects to, may have. */
-  readonly guard: AddressGuard;
-  readonly signal: AbortSignal;
-}
-
 /**
  * Opens the source; follows redirects. Rejects in CDI's words when the answer is not 200.
  * By Node's own client: undici (7.30) ends the process with an assertion when a server closes the connection to mark the
  * end of a body while that body is held back by its reader.
  */
-export async function openHttpSource(source: HttpSource, access: SourceAccess): Promise<HttpContent> {
+export async function openHttpSource(source: HttpSource, outside: Outside): Promise<HttpContent> {
   let url = new URL(source.url);
   let headers = source.headers;
   for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
-    const response = await request(url, { ...source, headers }, access);
+    const response = await request(url, { ...source, headers }, outside);
     const status = response.statusCode ?? 0;
     const location = response.headers.location;
     if (status === 200) return { body: response, lengthBytes: lengthOf(response) };
@@ -62,18 +51,15 @@ function withoutCredentials(headers: Readonly<Record<string, string>>): Record<s
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !secret.includes(name.toLowerCase())));
 }
 
-function request(url: URL, source: Omit<HttpSource, 'url'>, { guard, signal }: SourceAccess): Promise<IncomingMessage> {
-  const { headers, certificateAuthorities, mayBeUnverified } = source;
-  const trust = {
-    rejectUnauthorized: !mayBeUnverified,
-    ...(certificateAuthorities ? { ca: [...rootCertificates, ...certificateAuthorities] } : {}),
-  };
-  return new Promise((resolve, reject) => {
-    // One connection per import: nothing is gained by keeping it.
-    const isSecure = url.protocol === 'https:';
-    const lookup = guard.lookupFor(url.hostname, Number(url.port) || (isSecure ? 443 : 80));
-    const options = { headers, signal, lookup, agent: false as const };
-    const pending = isSecure ? getHttps(url, { ...options, ...trust }) : getHttp(url, options);
+async function request(
+  url: URL,
+  { headers, ...trust }: Omit<HttpSource, 'url'>,
+  outside: Outside,
+): Promise<IncomingMessage> {
+  const socket = await connectOutside(url, outside, trust);
+  return await new Promise((resolve, reject) => {
+    const get = url.protocol === 'https:' ? getHttps : getHttp;
+    const pending = get(url, { headers, signal: outside.signal, createConnection: () => socket });
     pending.once('response', resolve);
     pending.once('error', reject);
     pending.setTimeout(IDLE_MS, () => pending.destroy(new Error(`the source was silent for ${IDLE_MS / 1000} s`)));

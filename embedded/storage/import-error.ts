@@ -4,6 +4,9 @@
  */
 export type ImportErrorReason = 'Error' | 'ChecksumError' | 'ImagePullFailed' | 'CreateContainerConfigError';
 
+/** How CDI begins to say that the content could not be had. */
+export const TRANSFER = 'Unable to process data: Unable to transfer source data to scratch space:';
+
 /** Why an attempt failed, in CDI's terms: only a wrong checksum is final, everything else is tried again. */
 export class ImportError extends Error {
   override readonly name = 'ImportError';

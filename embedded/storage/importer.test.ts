@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createLogger } from '../../common/logging/logger.ts';
+import { Confiner } from '../host/confinement.ts';
 import { importImage } from './importer.ts';
 
 const MIB = 1024 ** 2;
@@ -15,9 +17,11 @@ let directory: string;
 let server: Server;
 let url: string;
 let qcow2: Buffer;
+let confiner: Confiner;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'importer-'));
+  confiner = await Confiner.open(directory, createLogger({ name: 'importer', level: 'error' }));
   server = createServer((request, response) => {
     const answer = answers.get(request.url ?? '');
     if (answer) answer(request, response);
@@ -48,11 +52,17 @@ async function importing(name: string, answer: Buffer | RequestListener, capacit
   const volume = join(directory, 'volumes', name);
   const result = await importImage({
     source: { kind: 'http', http: { url: `${url}/${name}`, headers: {}, mayBeUnverified: false } },
-    ...{ directory: volume, disk: join(volume, 'disk.qcow2'), capacityBytes, allowedAddresses: ['127.0.0.1'] },
+    ...{
+      directory: join(directory, 'run'),
+      disk: join(volume, 'disk.qcow2'),
+      capacityBytes,
+      allowedAddresses: ['127.0.0.1'],
+    },
+    confiner,
     onProgress: () => {},
     signal: new AbortController().signal,
   }).catch((error) => ({ reason: error.reason, message: error.message }));
-  return { result, files: await readdir(volume) };
+  return { result, files: await readdir(volume).catch(() => []) };
 }
 
 test.each([

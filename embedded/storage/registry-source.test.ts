@@ -2,25 +2,28 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createAddressGuard } from '../../common/fetch/address-guard.ts';
 import {
   type ImageRegistry,
   type PushedImage,
   type PushedLayer,
   startImageRegistry,
 } from '../../test/harness/image-registry.ts';
-import { downloadDisk } from './registry-source.ts';
+import { takeDisk } from './layer-disk.ts';
+import { NetworkDoor } from './network-door.ts';
+import { downloadLayers } from './registry-source.ts';
 
 let registry: ImageRegistry;
-let directory: string;
+let parent: string;
 
 beforeAll(async () => {
   registry = await startImageRegistry({ tokens: true });
-  directory = await mkdtemp(join(tmpdir(), 'registry-source-'));
+  parent = await mkdtemp(join(tmpdir(), 'registry-source-'));
 });
 
 afterAll(async () => {
   await registry.stop();
-  await rm(directory, { recursive: true });
+  await rm(parent, { recursive: true });
 });
 
 let images = 0;
@@ -33,19 +36,20 @@ async function push(image: PushedImage): Promise<string> {
 
 async function download(url: string, signal = new AbortController().signal, mostBytes = 1024 ** 2) {
   const shares: number[] = [];
-  const target = join(directory, 'disk');
-  await downloadDisk(
-    { url, architecture: 'amd64' },
-    {
-      directory,
-      target,
-      mostBytes,
-      allowedAddresses: ['127.0.0.1'],
-      onProgress: (share) => shares.push(share),
-      signal,
-    },
-  );
-  return { content: await readFile(target, 'utf8'), share: shares.at(-1) };
+  const directory = await mkdtemp(join(parent, 'image-'));
+  const onProgress = (share: number) => void shares.push(share);
+  const door = await NetworkDoor.open(join(directory, 'door'), createAddressGuard({ allowedAddresses: ['127.0.0.1'] }));
+  try {
+    await downloadLayers({ url, architecture: 'amd64' }, { directory, mostBytes, onProgress, signal });
+  } finally {
+    door.close();
+  }
+  await takeDisk(directory, { mostBytes }, signal);
+  return {
+    content: await readFile(join(directory, 'import.part'), 'utf8'),
+    share: shares.at(-1),
+    files: await readdir(directory),
+  };
 }
 
 const layer = (files: Readonly<Record<string, string>>, packing: PushedLayer['packing'] = 'gzip'): PushedLayer => ({
@@ -58,8 +62,7 @@ test.each(['none', 'gzip', 'zstd'] as const)('takes the disk out of a layer pack
   const url = await push({
     layers: [base, layer({ 'disk/': '', 'disk/a.qcow2': 'the disk', 'disk/b': 'b' }, packing)],
   });
-  expect(await download(url)).toEqual({ content: 'the disk', share: 1 });
-  expect(await readdir(directory)).toEqual(['disk']);
+  expect(await download(url)).toEqual({ content: 'the disk', share: 1, files: ['import.part'] });
 });
 
 test('chooses the image of the architecture, passes whiteouts by, and knows names with a dot in front', async () => {
@@ -70,7 +73,7 @@ test('chooses the image of the architecture, passes whiteouts by, and knows name
 test('takes neither a layer nor a disk that is larger than the volume', async () => {
   const url = await push({ layers: [layer({ 'disk/a': 'x'.repeat(10_000) })] });
   await expect(download(url, undefined, 5_000)).rejects.toThrow('DataVolume too small to contain image');
-  await expect(download(url, undefined, 20)).rejects.toThrow('a layer of the container image has');
+  await expect(download(url, undefined, 20)).rejects.toThrow('the layers of the container image have');
 });
 
 test('takes the lowest layer that has a disk, as CDI does', async () => {
@@ -92,7 +95,6 @@ test('refuses a layer that is not what the manifest names, and one that is longe
   await expect(download(flipped)).rejects.toThrow('its digest is sha256:');
   const longer = await tamper((bytes) => Buffer.concat([bytes, Buffer.alloc(1)]));
   await expect(download(longer)).rejects.toThrow('it is longer than');
-  expect(await readdir(directory)).toEqual(['disk']);
 });
 
 test('says what an image lacks, and what is no reference', async () => {

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { extract, type Header } from 'tar-stream';
-import { type AddressGuard, createAddressGuard, createGuardedAgent } from '../../common/fetch/address-guard.ts';
+import { Agent } from 'undici';
 import { parseImageReference } from '../../common/registry/image-reference.ts';
 import { type Descriptor, RegistryClient, type RegistryOptions } from '../../common/registry/registry-client.ts';
+import { connectOutside, type Outside } from './connect-outside.ts';
+import { assertRoom } from './free-space.ts';
 import { openHttpSource } from './http-source.ts';
 import { tooLarge } from './import-error.ts';
-import { writePlain } from './write-plain.ts';
+import { IMPORT_FILES } from './import-files.ts';
 
 /** A container image with a disk in `/disk/` (KubeVirt's containerDisk). */
 export interface RegistrySource {
@@ -21,15 +21,11 @@ export interface RegistrySource {
   readonly credentials?: RegistryOptions['credentials'];
 }
 
-/** Where the disk goes, and who wants to know. */
-export interface DiskDownload {
-  /** Layers are kept here while they are looked through. */
+/** Where the layers go, and who wants to know. */
+export interface LayerDownload {
+  /** There is the door, too. */
   readonly directory: string;
-  /** The disk, as it lies in the image. */
-  readonly target: string;
-  /** What may be reached besides public addresses; `fetch.allowedAddresses`. */
-  readonly allowedAddresses: readonly string[];
-  /** Neither a layer nor the disk may have more. */
+  /** All layers together may not have more. */
   readonly mostBytes: number;
   /** Called with 0 to 1 as bytes of layers arrive. */
   readonly onProgress: (share: number) => void;
@@ -38,52 +34,58 @@ export interface DiskDownload {
 
 const SCHEME = 'docker://';
 
-/**
- * Takes the disk out of a container image. As CDI's importer does: the layers from the lowest up, and in them the first
- * file below `/disk/` that is no whiteout; what higher layers do to it is not looked at. Every layer that is looked
- * through has the digest that its manifest names.
- */
-export async function downloadDisk(source: RegistrySource, download: DiskDownload): Promise<void> {
-  const { signal, directory, target, mostBytes, onProgress, allowedAddresses } = download;
+/** Fetches the layers of a container image as they are; each has the digest that its manifest names. */
+export async function downloadLayers(source: RegistrySource, download: LayerDownload): Promise<void> {
+  const { signal, directory, mostBytes, onProgress } = download;
   const reference = source.url.startsWith(SCHEME) ? parseImageReference(source.url.slice(SCHEME.length)) : undefined;
   if (!reference) throw new Error(`Could not parse image: ${source.url} is no reference`);
   const { credentials } = source;
-  const agent = createGuardedAgent({ allowedAddresses });
+  const outside = { door: join(directory, IMPORT_FILES.door), signal };
+  const agent = agentFor(outside);
   const registry = new RegistryClient(reference, { agent, signal, ...(credentials ? { credentials } : {}) });
-  const guard = createAddressGuard({ allowedAddresses });
-  const path = join(directory, 'import.layer');
-  let received = 0;
   try {
     const layers = await registry.layers(source.architecture);
     const totalBytes = layers.reduce((sum, { size }) => sum + size, 0);
-    for (const layer of layers) {
-      if (layer.size > mostBytes) throw tooLarge(`a layer of the container image has ${layer.size} bytes`);
-      const onBytes = (bytes: number) => {
-        received += bytes;
-        if (totalBytes > 0) onProgress(received / totalBytes);
-      };
-      await fetchLayer(registry, layer, { path, onBytes, signal, guard });
-      if (await takeDisk(path, target, { mostBytes, signal })) return;
+    if (totalBytes > mostBytes) throw tooLarge(`the layers of the container image have ${totalBytes} bytes`);
+    await assertRoom(directory, totalBytes);
+    let received = 0;
+    const onBytes = (bytes: number) => {
+      received += bytes;
+      if (totalBytes > 0) onProgress(received / totalBytes);
+    };
+    for (const [index, layer] of layers.entries()) {
+      const path = join(directory, `${IMPORT_FILES.layer}${index}`);
+      await fetchLayer(registry, layer, { path, onBytes, outside });
     }
   } finally {
-    await Promise.all([agent.destroy(), rm(path, { force: true })]);
+    await agent.destroy();
   }
-  throw new Error('Failed to find VM disk image file in the container image');
+}
+
+/** The registry's client speaks through the door, too. */
+function agentFor(outside: Outside): Agent {
+  return new Agent({
+    connect: ({ protocol, hostname, port }, callback) => {
+      connectOutside(new URL(`${protocol}//${hostname}:${port}`), outside).then(
+        (socket) => callback(null, socket),
+        (error) => callback(error, null),
+      );
+    },
+  });
 }
 
 interface LayerTarget {
   readonly path: string;
   readonly onBytes: (bytes: number) => void;
-  readonly guard: AddressGuard;
-  readonly signal: AbortSignal;
+  readonly outside: Outside;
 }
 
 async function fetchLayer(
   registry: RegistryClient,
   { digest, size }: Descriptor,
-  { path, onBytes, ...access }: LayerTarget,
+  { path, onBytes, outside }: LayerTarget,
 ): Promise<void> {
-  const { body } = await openHttpSource({ ...(await registry.blob(digest)), mayBeUnverified: false }, access);
+  const { body } = await openHttpSource({ ...(await registry.blob(digest)), mayBeUnverified: false }, outside);
   const hash = createHash('sha256');
   let received = 0;
   const measure = new Transform({
@@ -95,36 +97,7 @@ async function fetchLayer(
       done(received > size ? new Error(`Could not read layer: it is longer than ${size} bytes`) : null, chunk);
     },
   });
-  await pipeline(body, measure, createWriteStream(path), { signal: access.signal });
+  await pipeline(body, measure, createWriteStream(path), { signal: outside.signal });
   const actual = `sha256:${hash.digest('hex')}`;
   if (actual !== digest) throw new Error(`Could not read layer: its digest is ${actual}, expected ${digest}`);
-}
-
-/** Whether the disk was in the layer. */
-async function takeDisk(
-  layer: string,
-  target: string,
-  { mostBytes, signal }: Pick<DiskDownload, 'mostBytes' | 'signal'>,
-): Promise<boolean> {
-  const archive = extract();
-  // The types of streamx are its own; it is a writable stream to Node.
-  const written = writePlain(layer, archive as unknown as NodeJS.WritableStream, signal);
-  written.catch((error: Error) => archive.destroy(error));
-  let isFound = false;
-  for await (const entry of archive) {
-    if (isFound || !isDisk(entry.header)) {
-      entry.resume();
-      continue;
-    }
-    const { size = 0 } = entry.header;
-    if (size > mostBytes) throw tooLarge(`the disk in the container image has ${size} bytes`);
-    await pipeline(entry as AsyncIterable<Buffer>, createWriteStream(target), { signal });
-    isFound = true;
-  }
-  await written;
-  return isFound;
-}
-
-function isDisk({ name, type }: Header): boolean {
-  return type === 'file' && /^(\.?\/)?disk\/./.test(name) && !/(^|\/)\.wh\.[^/]*$/.test(name);
 }

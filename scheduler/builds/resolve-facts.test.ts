@@ -5,7 +5,7 @@ import type { Agent } from 'undici';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import type { Credentials } from '../../common/contracts/module/location.ts';
-import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
+import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import { startImageRegistry } from '../../test/harness/image-registry.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
 import { looseEnds } from '../graph/facts.ts';

@@ -12,7 +12,7 @@ import { createFarmKey } from '../../common/config/sealing.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import type { Role } from '../../common/contracts/tokens.ts';
-import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
+import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';

@@ -6,7 +6,7 @@ import type { FarmEvent } from '../../common/contracts/events.ts';
 import type { LayerRecord, LayerSpec } from '../../common/contracts/layers.ts';
 import type { PhaseStore } from '../../common/contracts/phase-store.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
-import { createGuardedAgent } from '../../common/fetch/address-guard.ts';
+import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { createLogger } from '../../common/logging/logger.ts';

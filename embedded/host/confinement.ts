@@ -1,0 +1,139 @@
+import { dirname } from 'node:path';
+import { packagePath } from '../../common/config/package-root.ts';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { runCommand } from './run-command.ts';
+
+/** What a process of ours gets to see and to use, when it works on what a stranger has made. */
+export interface Confinement {
+  /** User and group id that it runs as where this process is root; else it stays who it is. They need no account. */
+  readonly user: number;
+  /** Where it starts; it may write here. */
+  readonly directory: string;
+  /** More that it may write to; mounted under the same paths. */
+  readonly writable?: readonly string[];
+  /** More that it may read. What does not exist is left out. */
+  readonly readable?: readonly string[];
+  /** Device files that it may use. */
+  readonly devices?: readonly string[];
+  /** Further groups, such as that of a device. */
+  readonly groups?: readonly number[];
+  /** Without one it has nothing but a loopback of its own. */
+  readonly hasNetwork: boolean;
+  /** Whether it is killed when this process ends. */
+  readonly endsWithServer: boolean;
+  /** `setpriv` names them without `CAP_`, in lower case. It has no others. */
+  readonly capabilities?: readonly string[];
+  readonly limits?: ResourceLimits;
+  /** All that its environment has, besides `PATH`. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Of each process (setrlimit(2)). */
+export interface ResourceLimits {
+  readonly cpuSeconds: number;
+  /** Private memory that it may write to. */
+  readonly memoryBytes: number;
+  /** The largest file that it may write. */
+  readonly fileBytes: number;
+}
+
+/** Programs and what they need to start; nothing of the farm, and no file that only root may read. */
+const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64'];
+const SETTINGS = ['ld.so.cache', 'alternatives', 'ssl', 'pki', 'ca-certificates', 'qemu', 'nsswitch.conf', 'host.conf'];
+/** Changed by those who manage the network: read when they are needed. */
+const NAMES = ['resolv.conf', 'hosts'];
+
+/**
+ * Makes commands that run without root, in a mount namespace with nothing but what they need, by bubblewrap. Where that does
+ * not work (namespaces forbidden, as in some containers), commands lose their capabilities and keep their limits only.
+ */
+export class Confiner {
+  readonly isWhole: boolean;
+
+  private constructor(isWhole: boolean) {
+    this.isWhole = isWhole;
+  }
+
+  /** Tries it out once, in a directory that exists. */
+  static async open(directory: string, logger: Logger): Promise<Confiner> {
+    const whole = new Confiner(true);
+    const trial = { user: FIRST_USER, directory, hasNetwork: false, endsWithServer: true };
+    try {
+      const [command = '', ...args] = whole.command(['true'], trial);
+      await runCommand(command, args);
+      return whole;
+    } catch (error) {
+      const cost = 'imports and machines run as the user of this process and see its files';
+      logger.warn({ reason: errorMessage(error), cost }, 'Processes cannot be confined here');
+      return new Confiner(false);
+    }
+  }
+
+  /** The user of a process that is confined like this; undefined when it stays this process's own. */
+  userOf({ user }: Pick<Confinement, 'user'>): number | undefined {
+    return this.isWhole && process.getuid?.() === 0 ? user : undefined;
+  }
+
+  /** The whole command line of a confined command. */
+  command(argv: readonly string[], how: Confinement): string[] {
+    const limited = [...limitArguments(how.limits), ...this.#privileges(how), ...argv];
+    if (!this.isWhole) return how.hasNetwork ? limited : ['unshare', '--net', ...limited];
+    return ['bwrap', ...viewArguments(how), '--', ...limited];
+  }
+
+  #privileges(how: Confinement): string[] {
+    const kept = how.capabilities ?? [];
+    const set = ['-all', ...kept.map((name) => `+${name}`)].join(',');
+    const user = this.userOf(how);
+    const groups = how.groups?.length ? [`--groups=${how.groups.join(',')}`] : ['--clear-groups'];
+    const identity = user === undefined ? [] : [`--reuid=${user}`, `--regid=${user}`, ...groups];
+    const isRoot = process.getuid?.() === 0;
+    const bounds = isRoot ? [`--bounding-set=${set}`] : [];
+    return ['setpriv', ...identity, '--no-new-privs', ...bounds, `--inh-caps=${set}`, `--ambient-caps=${set}`];
+  }
+}
+
+/**
+ * The first of the user ids that confined processes have. No account or container has such ids: what systemd and the tools
+ * of containers give away ends below.
+ */
+export const FIRST_USER = 1_900_000_000;
+
+/** A program of ours with its libraries, and the Node.js that runs it. */
+export function programFiles(): string[] {
+  return [process.execPath, ...['dist', 'node_modules', 'package.json'].map((name) => packagePath(name))];
+}
+
+function limitArguments(limits: ResourceLimits | undefined): string[] {
+  if (!limits) return [];
+  const { cpuSeconds, memoryBytes, fileBytes } = limits;
+  return ['prlimit', '--core=0', `--cpu=${cpuSeconds}`, `--data=${memoryBytes}`, `--fsize=${fileBytes}`];
+}
+
+function viewArguments(how: Confinement): string[] {
+  const { directory, writable = [], readable = [], devices = [], hasNetwork, endsWithServer } = how;
+  const settings = [...SETTINGS, ...(hasNetwork ? NAMES : [])].map((name) => `/etc/${name}`);
+  const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...how.environment };
+  return [
+    ...['--unshare-ipc', '--unshare-uts', '--unshare-pid', '--unshare-cgroup-try'],
+    ...(hasNetwork ? [] : ['--unshare-net']),
+    ...(endsWithServer ? ['--die-with-parent'] : []),
+    ...['--clearenv', ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value])],
+    ...['--perms', '0755', '--dir', '/etc'],
+    ...[...SYSTEM, ...settings].flatMap((path) => ['--ro-bind-try', path, path]),
+    ...['--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--tmpfs', '/tmp'],
+    ...parents([directory, ...writable, ...readable]).flatMap((path) => ['--perms', '0755', '--dir', path]),
+    ...readable.flatMap((path) => ['--ro-bind-try', path, path]),
+    ...[directory, ...writable].flatMap((path) => ['--bind', path, path]),
+    ...devices.flatMap((path) => ['--dev-bind', path, path]),
+    ...['--remount-ro', '/', '--chdir', directory],
+  ];
+}
+
+/** The directories above paths, from the root down: others than their owner have to pass them. */
+function parents(paths: readonly string[]): string[] {
+  const above = (path: string): string[] => (path === '/' ? [] : [...above(dirname(path)), path]);
+  const all = new Set(paths.flatMap((path) => above(dirname(path))));
+  return [...all].filter((path) => !SYSTEM.some((system) => path === system || path.startsWith(`${system}/`)));
+}

@@ -1,0 +1,96 @@
+import { createWriteStream } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import { withFileBytes } from '../../common/image/file-bytes.ts';
+import { ImageRefused } from '../../common/image/image-bytes.ts';
+import { type ImageFormat, probeImage } from '../../common/image/probe-image.ts';
+import { runCommand } from '../host/run-command.ts';
+import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
+import { IMPORT_FILES } from './import-files.ts';
+import type { ImportPlan } from './import-plan.ts';
+import { assertAlone } from './qemu-info.ts';
+import { writePlain } from './write-plain.ts';
+
+const INSPECT = 'Unable to process data: Unable to obtain information about data source:';
+const CONVERT = 'Unable to process data: Unable to convert source data to target format:';
+
+/**
+ * Unpacks what was downloaded into the present directory, looks what it is, and converts it to a qcow2 file of the wanted
+ * size. @throws ImportError in the sentences of CDI's importer
+ */
+export async function convert(plan: ImportPlan, signal: AbortSignal): Promise<void> {
+  if (plan.source.kind === 'registry') {
+    const { takeDisk } = await import('./layer-disk.ts');
+    await takeDisk('.', plan, signal);
+  }
+  await toQcow2(await unpack(plan, signal), plan, signal);
+}
+
+/** Compressed images are unpacked; returns the path of the plain image. */
+async function unpack({ mostBytes }: ImportPlan, signal: AbortSignal): Promise<string> {
+  const { part, plain } = IMPORT_FILES;
+  const { compression } = await inspect(part);
+  if (compression === undefined) return part;
+  let written = 0;
+  const measure = new Transform({
+    transform: (chunk: Buffer, _, done) => {
+      written += chunk.length;
+      done(written > mostBytes ? tooLarge(`unpacked it has more than ${mostBytes} bytes`) : null, chunk);
+    },
+  });
+  const stored = pipeline(measure, createWriteStream(plain), { signal });
+  try {
+    await Promise.all([writePlain(part, measure, signal), stored]);
+  } catch (error) {
+    await stored.catch(() => {});
+    if (error instanceof ImportError || signal.aborted) throw error;
+    const why = `failed to pull image: ${compression}: ${errorMessage(error)} after ${written} bytes`;
+    throw new ImportError('ImagePullFailed', `${TRANSFER} ${why}`, error);
+  }
+  return plain;
+}
+
+async function inspect(path: string) {
+  try {
+    return await withFileBytes(path, probeImage);
+  } catch (error) {
+    if (error instanceof ImageRefused) throw new ImportError('Error', `${INSPECT} it is ${error.message}`, error);
+    throw error;
+  }
+}
+
+/**
+ * Nothing of a downloaded image may make QEMU open another file: what was not accepted by our own parser is never shown to
+ * a tool, the tools are told the format instead of guessing it, and what they found is looked at again.
+ */
+async function toQcow2(image: string, { capacityBytes }: ImportPlan, signal: AbortSignal): Promise<void> {
+  const probed = await inspect(image);
+  if (probed.compression !== undefined) {
+    throw new ImportError('Error', `${INSPECT} it is compressed twice (${probed.compression} inside)`);
+  }
+  const { format } = probed;
+  const virtualSizeBytes = await assertAlone(image, format, signal);
+  if (virtualSizeBytes > capacityBytes) {
+    throw tooLarge(
+      `virtual image size ${virtualSizeBytes} is larger than the reported available storage ${capacityBytes}`,
+    );
+  }
+  const converted = IMPORT_FILES.disk;
+  await writeQcow2(image, converted, { format, signal });
+  if (virtualSizeBytes < capacityBytes) {
+    await runCommand('qemu-img', ['resize', '-q', '-f', 'qcow2', converted, `${capacityBytes}`], { signal });
+  }
+}
+
+async function writeQcow2(image: string, converted: string, how: { format: ImageFormat; signal: AbortSignal }) {
+  const { format, signal } = how;
+  if (format === 'qcow2') return await rename(image, converted);
+  try {
+    await runCommand('qemu-img', ['convert', '-q', '-f', format, '-O', 'qcow2', image, converted], { signal });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ImportError('Error', `${CONVERT} Conversion to Raw failed: ${errorMessage(error)}`, error);
+  }
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import { assertRoom } from './free-space.ts';
+import { openHttpSource } from './http-source.ts';
+import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
+import { IMPORT_FILES } from './import-files.ts';
+import type { ImportPlan, ImportSource } from './import-plan.ts';
+
+/** How a download is watched and ended. */
+export interface DownloadControl {
+  /** Called with 0 to 1 as bytes arrive. */
+  readonly onProgress: (share: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Fetches the source into the present directory, and verifies it. @throws ImportError in the sentences of CDI's importer */
+export async function download(plan: ImportPlan, control: DownloadControl): Promise<void> {
+  const { source } = plan;
+  if (source.kind === 'http') return await downloadFile(source, plan, control);
+  const { downloadLayers } = await import('./registry-source.ts');
+  await downloadLayers(source.registry, { ...plan, ...control, directory: '.' });
+}
+
+async function downloadFile(
+  { http, checksum }: Extract<ImportSource, { kind: 'http' }>,
+  { mostBytes }: ImportPlan,
+  { onProgress, signal }: DownloadControl,
+): Promise<void> {
+  const { body, lengthBytes } = await openHttpSource(http, { door: IMPORT_FILES.door, signal }).catch((error) => {
+    throw new ImportError('Error', `Unable to connect to http data source: ${errorMessage(error)}`, error);
+  });
+  if (lengthBytes !== undefined) {
+    if (lengthBytes > mostBytes) throw tooLarge(`the source has ${lengthBytes} bytes`);
+    await assertRoom('.', lengthBytes);
+  }
+  const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];
+  const hash = createHash(algorithm);
+  let received = 0;
+  const measure = new Transform({
+    transform: (chunk: Buffer, _, done) => {
+      received += chunk.length;
+      if (checksum !== undefined) hash.update(chunk);
+      if (lengthBytes !== undefined && lengthBytes > 0) onProgress(received / lengthBytes);
+      done(received > mostBytes ? tooLarge(`the source has more than ${mostBytes} bytes`) : null, chunk);
+    },
+  });
+  const had = () => `${received} of ${lengthBytes ?? 'an unknown number of'} bytes came`;
+  try {
+    await pipeline(body, measure, createWriteStream(IMPORT_FILES.part), { signal });
+  } catch (error) {
+    if (error instanceof ImportError || signal.aborted) throw error;
+    // What Node calls aborted, Go calls an unexpected EOF.
+    const why = errorMessage(error) === 'aborted' ? 'unexpected EOF' : errorMessage(error);
+    throw new ImportError('ImagePullFailed', `${TRANSFER} failed to pull image: ${why}: ${had()}`, error);
+  }
+  if (lengthBytes !== undefined && received < lengthBytes) {
+    throw new ImportError('ImagePullFailed', `${TRANSFER} failed to pull image: unexpected EOF: ${had()}`);
+  }
+  const actual = checksum === undefined ? '' : hash.digest('hex');
+  if (actual !== expected.toLowerCase()) {
+    const sentence = `checksum mismatch: expected ${expected}, calculated ${actual}`;
+    throw new ImportError('ChecksumError', `${TRANSFER} checksum validation failed: ${sentence}`);
+  }
+}

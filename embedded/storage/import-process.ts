@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { programCommand } from '../../common/config/package-root.ts';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import { type Confinement, type Confiner, programFiles } from '../host/confinement.ts';
+import { ImportError } from './import-error.ts';
+import type { ImportMessage, ImportPlan } from './import-plan.ts';
+
+/** Bytes of all messages; an honest import says far less. */
+const MOST_HEARD = 16 * 1024 ** 2;
+/** Characters of a sentence that are kept: what says it may have been taken over. */
+const MOST_SAID = 2_000;
+const REASONS = ['Error', 'ChecksumError', 'ImagePullFailed', 'CreateContainerConfigError'] as const;
+
+type Outcome = Extract<ImportMessage, { event: 'done' | 'failed' }>;
+
+/** Called as an import goes on. */
+export interface ImportListener {
+  /** With 0 to 1 as bytes arrive. */
+  readonly onProgress: (share: number) => void;
+  /** When it needs no network any more. */
+  readonly onDownloaded: () => void;
+}
+
+/** The process of an import, which is confined and not trusted. It waits for its plan, carries it out, and ends. */
+export class ImportProcess {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<string>;
+  #said = '';
+
+  constructor(confiner: Confiner, confinement: Pick<Confinement, 'user' | 'directory' | 'limits'>) {
+    const authorities = process.env['NODE_EXTRA_CA_CERTS'];
+    const [command = '', ...args] = confiner.command(programCommand('embedded/storage/import-main'), {
+      ...confinement,
+      hasNetwork: false,
+      readable: [...programFiles(), ...(authorities ? [authorities] : [])],
+      environment: authorities ? { NODE_EXTRA_CA_CERTS: authorities } : {},
+      endsWithServer: true,
+    });
+    this.#child = spawn(command, args, { cwd: confinement.directory, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child.stderr?.on('data', (chunk) => {
+      this.#said = `${this.#said}${chunk}`.slice(-MOST_SAID);
+    });
+    // One that ends before it has read its plan is judged by how it ended.
+    this.#child.stdin?.on('error', () => {});
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => resolve(errorMessage(error)));
+      this.#child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));
+    });
+  }
+
+  /** @throws ImportError with what it said, or how it ended without a word */
+  async run(plan: ImportPlan, { onProgress, onDownloaded }: ImportListener): Promise<void> {
+    const { stdin, stdout } = this.#child;
+    stdin?.write(`${JSON.stringify(plan)}\n`);
+    const outcome = await hear(stdout, {
+      onProgress,
+      onDownloaded: () => {
+        onDownloaded();
+        stdin?.end();
+      },
+    });
+    // Whatever it does after its last word is of no interest.
+    await this.kill();
+    if (outcome?.event === 'done') return;
+    if (outcome) throw new ImportError(outcome.reason, outcome.message);
+    const words = this.#said.trim().split('\n').at(-1);
+    throw new ImportError('Error', `The importer crashed: ${await this.#ended}${words ? `: ${words}` : ''}`);
+  }
+
+  /** Ends it, and resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+}
+
+/** The last word of an import; undefined when it ends without one. */
+async function hear(stdout: Readable | null, listener: ImportListener): Promise<Outcome | undefined> {
+  let pending = '';
+  let heard = 0;
+  for await (const chunk of stdout ?? []) {
+    heard += chunk.length;
+    if (heard > MOST_HEARD) return { event: 'failed', reason: 'Error', message: 'The importer said too much' };
+    const lines = `${pending}${chunk}`.split('\n');
+    pending = lines.pop() ?? '';
+    for (const line of lines) {
+      const message = readMessage(line);
+      if (message?.event === 'progress') listener.onProgress(message.share);
+      else if (message?.event === 'downloaded') listener.onDownloaded();
+      else if (message) return message;
+    }
+  }
+  return undefined;
+}
+
+/** Undefined for what is none: nothing that it says is believed. */
+function readMessage(line: string): ImportMessage | undefined {
+  try {
+    const said = JSON.parse(line) as Partial<Record<string, unknown>> | null;
+    const event = said?.['event'];
+    if (event === 'done' || event === 'downloaded') return { event };
+    if (event === 'progress') return { event, share: Number(said?.['share']) || 0 };
+    if (event !== 'failed') return undefined;
+    const reason = REASONS.find((known) => known === said?.['reason']) ?? 'Error';
+    return { event, reason, message: String(said?.['message']).slice(0, MOST_SAID) };
+  } catch {
+    return undefined;
+  }
+}

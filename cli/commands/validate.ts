@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { notYetSupported } from '../../common/contracts/module/not-yet-supported.ts';
 import { type ParseResult, parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors, sortProblems } from '../../common/contracts/module/problem.ts';
+import { listProblems } from '../../common/contracts/module/problem-list.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { graphProblems } from '../../scheduler/graph/graph-problems.ts';
 import { findLocalFiles, lookupFound } from '../local-files/find-local-files.ts';
@@ -33,9 +34,11 @@ function validate(paths: string[], options: ValidateOptions): void {
   const variables = readVariables(read.files, options);
   const found = findLocalFiles(read.files, { variables, allowOutside: options.allowOutside ?? false });
   const parsed = parseModules(read.files, { variables, strict, local: lookupFound(found) });
-  const problems = sortProblems<Problem>(
-    [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)],
-    read.files.map((file) => file.path),
+  const problems = listProblems(
+    sortProblems<Problem>(
+      [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)],
+      read.files.map((file) => file.path),
+    ),
   );
   const ok = strict ? problems.length === 0 : !hasErrors(problems);
   process.exitCode = ok ? 0 : 1;

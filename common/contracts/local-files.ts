@@ -71,13 +71,19 @@ export function lookupIn(entries: readonly LocalEntry[]): LocalLookup {
       files.set(at, { kind: 'file', sha256, sizeBytes, mode: Number.parseInt(mode, 8) });
     }
   }
+  const names = [...new Set([...files.keys(), ...folders])].sort(byCodePoint);
   const known = new Map<string, Found | undefined>();
   const find = (at: string): Found | undefined => {
     const file = files.get(at);
     if (file) return { item: file };
+    const start = at === '.' ? '' : at.endsWith('/') ? at : `${at}/`;
     const items = new Map<string, LocalFileItem | null>();
-    for (const folder of folders) setBelow(items, at, folder, null);
-    for (const [name, item] of files) setBelow(items, at, name, item);
+    for (let index = firstNotBefore(names, start); index < names.length; index++) {
+      const name = names[index] ?? '';
+      if (!name.startsWith(start)) break;
+      const isOutside = at === '.' && (name.startsWith('/') || name.startsWith('../'));
+      if (name.length > start.length && !isOutside) items.set(name.slice(start.length), files.get(name) ?? null);
+    }
     if (items.size === 0 && !folders.has(at)) return undefined;
     return { item: { kind: 'folder', items: sorted(items) } };
   };
@@ -87,15 +93,23 @@ export function lookupIn(entries: readonly LocalEntry[]): LocalLookup {
   };
 }
 
-function setBelow<T>(items: Map<string, T>, folder: string, name: string, item: T): void {
-  const start = folder === '.' ? '' : folder.endsWith('/') ? folder : `${folder}/`;
-  const isOutside = folder === '.' && (name.startsWith('/') || name.startsWith('../'));
-  if (name.startsWith(start) && name.length > start.length && !isOutside) items.set(name.slice(start.length), item);
+function firstNotBefore(names: readonly string[], start: string): number {
+  let [low, high] = [0, names.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((names[middle] ?? '') < start) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function byCodePoint(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** By code point, so that everybody has the same order. */
 export function sorted<T>(items: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
-  return new Map([...items].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  return new Map([...items].sort(([a], [b]) => byCodePoint(a, b)));
 }
 
 /** One spelling of a path: no `./`, no inner `..`, no slash at the end. */

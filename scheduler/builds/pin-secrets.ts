@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { FarmKey } from '../../common/config/sealing.ts';
 import type { CompiledModule, SecretUse } from '../../common/contracts/module/compiled.ts';
+import { listProblems } from '../../common/contracts/module/problem-list.ts';
 import { fillSecrets } from '../../common/contracts/module/secret-text.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
@@ -53,5 +54,5 @@ function unknownSecrets(uses: readonly SecretUse[], known: readonly string[]): F
   const [first] = problems;
   const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
   const sentence = `${first?.file}:${first?.line}:${first?.column}: ${first?.message}${more}`;
-  return new FarmError('UnknownSecret', sentence, { details: { problems } });
+  return new FarmError('UnknownSecret', sentence, { details: { problems: listProblems(problems) } });
 }

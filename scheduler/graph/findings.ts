@@ -1,4 +1,5 @@
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { listProblems } from '../../common/contracts/module/problem-list.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -44,6 +45,6 @@ export function planningError(problems: readonly Problem[]): FarmError {
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   return new FarmError(code ?? 'InvalidModule', `${first?.message ?? 'The modules cannot be planned.'}${more}`, {
-    details: { problems },
+    details: { problems: listProblems(problems) },
   });
 }

@@ -56,15 +56,16 @@ export function scanBootCommand(
       offset += secretReference(secret).length;
       continue;
     }
-    const wait = matchAt(WAIT, text, offset);
-    const tag = wait ?? matchAt(CHARACTER_STROKE, text, offset) ?? matchAt(SPECIAL, text, offset);
+    const isTag = text[offset] === '<';
+    const wait = isTag ? matchAt(WAIT, text, offset) : null;
+    const tag = !isTag ? null : (wait ?? matchAt(CHARACTER_STROKE, text, offset) ?? matchAt(SPECIAL, text, offset));
     if (wait) {
       const ms = waitMs(wait[1]);
       if (typeof ms === 'number') tokens.push({ kind: 'wait', offset, ms });
       else findings.push({ severity: 'error', offset, message: `"${wait[0]}" ${ms.complaint}` });
     } else if (tag) {
       tokens.push(keyToken(tag, offset));
-    } else {
+    } else if (isTag) {
       const lookalike = matchAt(LOOKS_LIKE_TAG, text, offset);
       if (lookalike) findings.push({ severity: 'warning', offset, message: describeLookalike(lookalike[0]) });
     }

@@ -41,9 +41,16 @@ export interface BootCommandFinding {
   readonly message: string;
 }
 
+/** Nobody waits for more to be typed; and each character becomes events. */
+const MAX_CHARACTERS = 100_000;
+
 /** Everything wrong with a boot command before its templates are filled, with the place. */
 export function checkBootCommand(strings: readonly string[]): BootCommandFinding[] {
   const text = strings.join('');
+  if (text.length > MAX_CHARACTERS) {
+    const message = `has ${text.length} characters: at most ${MAX_CHARACTERS} can be typed`;
+    return [{ severity: 'error', element: 0, message }];
+  }
   const { tokens, findings } = scanBootCommand(text);
   const known: readonly string[] = BOOT_TEMPLATE_NAMES;
   const templates = templateNames(text)
@@ -59,20 +66,27 @@ export function checkBootCommand(strings: readonly string[]): BootCommandFinding
     const message = `"${written}" is typed as it stands: of Packer's templates only {{ .Name }} of ${known.join(', ')} is filled; write \${var.NAME} for values of your own`;
     return { severity: 'warning', offset, message };
   });
+  const elementAt = elementFinder(strings);
   return [...findings, ...templates, ...functions, ...held].map(({ severity, offset, message }) => ({
     severity,
-    element: elementAt(strings, offset),
+    element: elementAt(offset),
     message,
   }));
 }
 
-function elementAt(strings: readonly string[], offset: number): number {
+/** Tells in which string an offset of the joined text lies; beyond the end, in the last. */
+function elementFinder(strings: readonly string[]): (offset: number) => number {
   let end = 0;
-  const element = strings.findIndex((string) => {
-    end += string.length;
-    return offset < end;
-  });
-  return element === -1 ? Math.max(0, strings.length - 1) : element;
+  const ends = strings.map((string) => (end += string.length));
+  return (offset) => {
+    let [low, high] = [0, Math.max(0, strings.length - 1)];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (offset < (ends[middle] ?? 0)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
 }
 
 function eventsOf(tokens: readonly BootToken[]): { events: BootEvent[]; heldAtEnd: string[] } {

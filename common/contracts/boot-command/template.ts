@@ -3,7 +3,7 @@ import { FarmError } from '../../errors/farm-error.ts';
 const PLACEHOLDER = /\{\{\s*\.([A-Za-z_]\w*)\s*\}\}/g;
 /** Packer's functions, and what its engine trims: `{{ env `HOME` }}`, `{{isotime}}`, `{{- .HTTPIP -}}`. */
 const PACKER_FUNCTION =
-  /\{\{-?\s*(?:(?:user|env|build|isotime|timestamp|uuid|template_dir|pwd|lower|upper|clean_resource_name|consul_key|vault|aws_secretsmanager|split|replace_all|replace|strftime|packer_version|build_name|build_type)\b[^}]*|(?<=-\s*)\.\w+\s*-?|\.\w+\s*-)\}\}/g;
+  /\{\{-?\s*(?:(?:user|env|build|isotime|timestamp|uuid|template_dir|pwd|lower|upper|clean_resource_name|consul_key|vault|aws_secretsmanager|split|replace_all|replace|strftime|packer_version|build_name|build_type)\b[^{}]*|(?<=-\s*)\.\w+\s*-?|\.\w+\s*-)\}\}/g;
 
 /** Every `{{ .Name }}` of a text with its offset. Other uses of braces are no templates. */
 export function templateNames(text: string): { name: string; offset: number }[] {

@@ -8,58 +8,80 @@ import { Cursor, formatPath } from './cursor.ts';
 import { LocalFinder } from './local-content.ts';
 import { unsupportedFields } from './not-yet-supported.ts';
 import { quoted } from './parsed.ts';
-import { hasErrors, type Problem, type ProblemCode } from './problem.ts';
+import type { Problem, ProblemCode, Severity } from './problem.ts';
+import type { ProblemList } from './problem-list.ts';
 import type { Report } from './rule.ts';
 import { bodySchema, DOCUMENT_SCHEMAS, type ModuleBody } from './schema.ts';
 import { secretNames, writtenReference, writtenText } from './secret-text.ts';
 import { isSecretPlace, secretUses } from './secret-uses.ts';
-import { substituteVariables } from './variables.ts';
-import type { Path, SourceDocument } from './yaml-source.ts';
+import { substituteVariables, type VariableProblem } from './variables.ts';
+import { YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
+import { type Path, repeatedKey, type SourceDocument } from './yaml-source.ts';
 
 const PLACES =
   'scripts, their env and executeCommand, inline files, boot commands, cloudInit, sshPassword, passwords in URLs, and what reboots or shuts down';
 
+/** A problem but for what it is reported with. */
+type Described = Pick<Problem, 'file' | 'line' | 'column' | 'message'> & Partial<Pick<Problem, 'code'>>;
+
 type DocumentForm = keyof typeof DOCUMENT_SCHEMAS;
+
+/** What a draft is made with. */
+export interface DraftOptions {
+  readonly variables: Readonly<Record<string, string>>;
+  readonly problems: ProblemList;
+  readonly budget: YamlBudget;
+}
 
 /** A document on its way to a module: read, its problems collected, not compiled yet. */
 export class ModuleDraft {
-  readonly problems: Problem[] = [];
   readonly declaredVariables: readonly string[] = [];
   readonly name: Cursor = new Cursor(undefined);
-  /** May be misshapen; then `problems` say so. */
+  /** May be misshapen; then the problems say so. */
   readonly body: Cursor = new Cursor(undefined);
   readonly #source: SourceDocument;
+  readonly #problems: ProblemList;
+  readonly #budget: YamlBudget;
+  /** Of what was reported. */
+  readonly #codes = new Set<ProblemCode>();
+  #hasErrors = false;
   readonly #form: DocumentForm | null;
   readonly #secrets: readonly SecretUse[] = [];
   readonly #labels: Cursor = new Cursor(undefined);
 
-  constructor(source: SourceDocument, variables: Readonly<Record<string, string>>) {
+  constructor(source: SourceDocument, { variables, problems, budget }: DraftOptions) {
     this.#source = source;
-    this.problems.push(...source.problems);
+    this.#problems = problems;
+    this.#budget = budget;
+    for (const error of source.errors) this.#report('error', 'Syntax', () => source.problemOf(error));
+    for (const key of source.repeatedKeys()) {
+      const place = () => source.positionWithin(key, '');
+      this.#report('error', 'DuplicateKey', () => ({ ...place(), message: repeatedKey(key) }));
+    }
     const form = this.#recognize();
     this.#form = form;
     if (!form) return;
     const bodyPath = form === 'bare' ? [] : ['spec'];
-    const substitution = substituteVariables(source, bodyPath, variables);
-    this.problems.push(...substitution.problems);
-    this.declaredVariables = substitution.declared;
+    const report = ({ code, describe }: VariableProblem) => this.#report('error', code, describe);
+    this.declaredVariables = substituteVariables(source, { bodyPath, given: variables, budget, report });
     const root = this.#read();
     if (!root) return;
     this.#secrets = this.#readSecrets(root, bodyPath);
-    this.#checkShape(root, DOCUMENT_SCHEMAS[form]);
+    const isOversized = this.#checkShape(root, DOCUMENT_SCHEMAS[form]);
     const metadata = form === 'bare' ? root : root.at('metadata');
     this.name = metadata.at('name');
     this.#labels = metadata.at('labels');
-    this.body = root.at(...bodyPath);
+    // Nobody looks closer at what is refused for its size.
+    if (!isOversized) this.body = root.at(...bodyPath);
   }
 
-  get report(): Report {
-    return (at, code, message, severity = 'error', within) => {
-      if (this.#isUnfilled(at)) return;
+  readonly report: Report = (at, code, message, severity = 'error', within) => {
+    if (this.#isUnfilled(at)) return;
+    this.#report(severity, code, () => {
       const place = within ? this.#source.locateWithin(at.path, within) : this.#source.locate(at.path);
-      this.#report({ ...place, severity, code, message: this.#withPath(at.path, message) });
-    };
-  }
+      return { ...place, message: this.#withPath(at.path, typeof message === 'string' ? message : message()) };
+    });
+  };
 
   readonly isFolded = (at: Cursor): boolean => this.#source.isFolded(at.path);
 
@@ -70,7 +92,7 @@ export class ModuleDraft {
 
   /** The module, unless something is wrong with it. */
   compile(lookup: LocalLookup): CompiledModule | null {
-    const body = hasErrors(this.problems) ? null : bodySchema.safeParse(this.#bodyAlone());
+    const body = this.#hasErrors ? null : bodySchema.safeParse(this.#bodyAlone());
     if (!body?.success) return null;
     const identity = {
       name: this.name.text ?? '',
@@ -88,12 +110,16 @@ export class ModuleDraft {
   #readSecrets(root: Cursor, bodyPath: Path): SecretUse[] {
     const uses = secretUses(this.#source, root, bodyPath);
     for (const { use, path } of uses.filter((found) => !isSecretPlace(found.path, bodyPath))) {
-      const message = this.#withPath(
-        path,
-        `${writtenReference(use.name)} cannot stand here: secrets can stand in ${PLACES}`,
-      );
-      const { file, line, column } = use;
-      this.#report({ file, line, column, severity: 'error', code: 'MisplacedSecret', message });
+      this.#report('error', 'MisplacedSecret', () => {
+        const { file, line, column, name } = use;
+        const message = `${writtenReference(name)} cannot stand here: secrets can stand in ${PLACES}`;
+        return { file, line, column, message: this.#withPath(path, message) };
+      });
+    }
+    const excess = uses[YAML_LIMITS.secrets];
+    if (excess) {
+      const message = `a module may refer to secrets ${YAML_LIMITS.secrets} times`;
+      this.#report('error', 'TooLarge', () => ({ ...excess.use, message: this.#withPath(excess.path, message) }));
     }
     return uses.map(({ use }) => use);
   }
@@ -105,20 +131,21 @@ export class ModuleDraft {
     return body;
   }
 
-  #report({ message: found, ...place }: Problem): void {
-    const problem = { ...place, message: writtenText(found) };
-    const isKnown = this.problems.some(
-      ({ line, column, message }) => line === problem.line && column === problem.column && message === problem.message,
-    );
-    if (!isKnown) this.problems.push(problem);
+  #report(severity: Severity, code: ProblemCode, describe: () => Described): void {
+    this.#codes.add(code);
+    this.#hasErrors ||= severity === 'error';
+    this.#problems.add(severity, () => {
+      const found = describe();
+      const { file, line, column } = found;
+      return { file, line, column, severity, code: found.code ?? code, message: writtenText(found.message) };
+    });
   }
 
   /** A reference that has been reported already; what else is wrong with it cannot be known. */
   #isUnfilled(at: Cursor): boolean {
     const text = at.text ?? '';
-    const isReported = (...codes: ProblemCode[]) => this.problems.some(({ code }) => codes.includes(code));
-    if (text.includes('${var.')) return isReported('MissingVariable', 'UnknownVariable');
-    return secretNames(text).length > 0 && isReported('MisplacedSecret');
+    if (text.includes('${var.')) return this.#codes.has('MissingVariable') || this.#codes.has('UnknownVariable');
+    return this.#codes.has('MisplacedSecret') && secretNames(text).length > 0;
   }
 
   #withPath(path: Path, message: string): string {
@@ -144,15 +171,21 @@ export class ModuleDraft {
 
   #read(): Cursor | null {
     try {
-      return new Cursor(this.#source.document.toJS());
+      const value: unknown = this.#source.document.toJS();
+      if (this.#budget.takeValues(value)) return new Cursor(value);
+      const message = `the aliases of a request may repeat ${YAML_LIMITS.values} values: write less, or several requests`;
+      this.report(new Cursor(null), 'TooLarge', message);
+      return null;
     } catch (error) {
       this.report(new Cursor(null), 'Syntax', `an alias cannot be resolved: ${errorMessage(error)}`);
       return null;
     }
   }
 
-  #checkShape(root: Cursor, schema: z.ZodType): void {
-    for (const issue of schema.safeParse(root.value).error?.issues ?? []) {
+  /** Whether something has too many items. */
+  #checkShape(root: Cursor, schema: z.ZodType): boolean {
+    const issues = schema.safeParse(root.value).error?.issues ?? [];
+    for (const issue of issues) {
       const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
       if (issue.code === 'unrecognized_keys') {
         const messages = issue.message.split('\n');
@@ -164,10 +197,12 @@ export class ModuleDraft {
         this.report(root.at(...path), isMissing ? 'MissingField' : 'InvalidValue', issue.message);
       }
     }
+    return issues.some(({ code }) => code === 'too_big');
   }
 
   #reportKey(path: Path, message: string, code: ProblemCode = 'UnknownKey'): void {
-    const position = this.#source.locateKey(path);
-    this.#report({ ...position, severity: 'error', code, message: this.#withPath(path.slice(0, -1), message) });
+    this.#report('error', code, () => {
+      return { ...this.#source.locateKey(path), message: this.#withPath(path.slice(0, -1), message) };
+    });
   }
 }

@@ -10,6 +10,9 @@ import { didYouMean } from './suggest.ts';
 /** What editors see of a scalar: keywords of JSON Schema. */
 export type Facet = Readonly<Record<string, unknown>> & { readonly description: string };
 
+/** What is no free text is a word, a number or an address. */
+const MAX_WORD_LENGTH = 8_192;
+
 const VARIABLE_REFERENCE = { type: 'string', pattern: '\\$\\{var\\.' };
 
 /**
@@ -25,12 +28,19 @@ export function leaf<T>(facet: Facet, read: (written: unknown) => Parsed<T>, abs
   return z
     .unknown()
     .transform((written, context): T => {
-      const parsed = absent(written) ?? read(written);
+      const isLong = !isFreeText && typeof written === 'string' && written.length > MAX_WORD_LENGTH;
+      const parsed = absent(written) ?? (isLong ? tooLong(written) : read(written));
       if ('value' in parsed) return parsed.value;
       context.issues.push({ code: 'custom', message: parsed.complaint, input: written });
       return z.NEVER;
     })
     .meta({ ...meta, ...(whenMissing === undefined ? {} : { default: whenMissing }), description });
+}
+
+function tooLong(written: string): { complaint: string } {
+  return {
+    complaint: `${quoted(written)} has ${written.length} characters: at most ${MAX_WORD_LENGTH} can stand here`,
+  };
 }
 
 function absence(written: unknown): { complaint: string } | null {

@@ -14,7 +14,7 @@ export interface Location {
   readonly credentials: Credentials | null;
 }
 
-const PARTS = /^(?<scheme>https?):\/\/(?:(?<login>[^/?#]*)@)?(?<rest>[^/?#\s]+[^\s]*)$/i;
+const PARTS = /^(?<scheme>https?):\/\/(?:(?<login>[^/?#]*)@)?(?<rest>[^/?#\s]\S*)$/i;
 
 /** What people write instead, and what they meant. */
 const OTHERS: readonly (readonly [RegExp, string])[] = [

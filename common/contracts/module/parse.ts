@@ -2,17 +2,19 @@ import { beside, type LocalLookup } from '../local-files.ts';
 import type { CompiledModule } from './compiled.ts';
 import type { Cursor } from './cursor.ts';
 import { DEFAULTS } from './defaults.ts';
-import { ModuleDraft } from './draft.ts';
-import { valueOrNull, withoutPasswords } from './parsed.ts';
-import { hasErrors, type Problem, sortProblems } from './problem.ts';
+import { type DraftOptions, ModuleDraft } from './draft.ts';
+import { valueOrNull } from './parsed.ts';
+import type { Problem } from './problem.ts';
+import { ProblemList } from './problem-list.ts';
 import { parseBytes } from './quantity.ts';
-import { namesOf, type Rule, reportUnknown } from './rule.ts';
+import { type Report, type Rule, reportUnknown } from './rule.ts';
 import { cloudInitRule } from './rules-cloud-init.ts';
 import { fileRules } from './rules-files.ts';
 import { localFileRule, localUses } from './rules-local.ts';
 import { networkRules } from './rules-network.ts';
 import { bootCommandRule, dependsOnRule, vmRules } from './rules-vm.ts';
 import { didYouMean } from './suggest.ts';
+import { YamlBudget } from './yaml-limits.ts';
 import { readDocuments, type SourceFile } from './yaml-source.ts';
 
 export interface ParseOptions {
@@ -24,7 +26,10 @@ export interface ParseOptions {
   readonly local?: LocalLookup;
 }
 
-/** Modules without errors, in the order of the files, and every problem of all files at once, sorted by place. */
+/**
+ * Modules without errors, in the order of the files, and the problems of all files at once, sorted by place; of many the
+ * last says how many more there are.
+ */
 export interface ParseResult {
   readonly modules: readonly CompiledModule[];
   readonly problems: readonly Problem[];
@@ -32,11 +37,13 @@ export interface ParseResult {
 
 /**
  * Reads and compiles every module in the files. Takes text and touches nothing else; never throws for what a person
- * wrote. Cycles between modules and references to modules that are not among the files are the graph's business.
+ * wrote, and takes time in proportion to it. Cycles between modules and references to modules that are not among the files are the graph's business.
  */
 export function parseModules(files: readonly SourceFile[], options: ParseOptions = {}): ParseResult {
   const { variables = {}, strict = false, local = () => undefined } = options;
-  const { syntax, drafts } = readDrafts(files, variables);
+  const problems = new ProblemList();
+  const budget = new YamlBudget();
+  const { drafts, isSound } = readDrafts(files, { variables, problems, budget });
   const rules: readonly Rule[] = [
     deprecatedRule,
     vmRules,
@@ -44,29 +51,24 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
     bootCommandRule(strict),
     fileRules,
     networkRules,
-    cloudInitRule,
+    cloudInitRule(budget),
     foldedRule,
   ];
   for (const draft of drafts) {
     for (const rule of [...rules, localFileRule(draft.file, local)]) rule(draft.body, draft.report, draft.isFolded);
   }
   reportRepeatedModules(drafts);
-  const byName = new Map(drafts.map((draft) => [draft.name.text, draft]));
-  for (const draft of drafts) checkParents(draft, byName);
-  const problems = [...syntax, ...drafts.flatMap((draft) => draft.problems)];
-  if (!hasErrors(syntax)) problems.push(...unknownVariables(variables, drafts));
+  checkParents(drafts);
+  if (isSound) reportUnknownVariables(variables, drafts, problems);
   return {
     modules: drafts.flatMap((draft) => draft.compile(local) ?? []),
-    problems: sortProblems(
-      problems.map((problem) => ({ ...problem, message: withoutPasswords(problem.message) })),
-      files.map((file) => file.path),
-    ),
+    problems: problems.sorted(files.map((file) => file.path)),
   };
 }
 
 /** Names of the variables that modules of these files declare. */
 export function declaredVariables(files: readonly SourceFile[]): ReadonlySet<string> {
-  return new Set(readDrafts(files, {}).drafts.flatMap((draft) => draft.declaredVariables));
+  return new Set(readDrafts(files).drafts.flatMap((draft) => draft.declaredVariables));
 }
 
 /** Where the paths lie that modules in the files name, in the name space of the paths of the files; each once. */
@@ -74,7 +76,7 @@ export function localPaths(
   files: readonly SourceFile[],
   variables: Readonly<Record<string, string>>,
 ): LocalReference[] {
-  const references = readDrafts(files, variables).drafts.flatMap(({ file, body }) =>
+  const references = readDrafts(files, { variables }).drafts.flatMap(({ file, body }) =>
     localUses(body).flatMap(({ at: { text } }) => {
       return text === null ? [] : [{ path: beside(file, text), moduleFile: file, written: text }];
     }),
@@ -89,11 +91,17 @@ export interface LocalReference {
   readonly written: string;
 }
 
-function readDrafts(files: readonly SourceFile[], variables: Readonly<Record<string, string>>) {
-  const sources = files.map(readDocuments);
+function readDrafts(
+  files: readonly SourceFile[],
+  { variables = {}, problems = new ProblemList(), budget = new YamlBudget() }: Partial<DraftOptions> = {},
+): { readonly drafts: readonly ModuleDraft[]; readonly isSound: boolean } {
+  const sources = files.map((file) => readDocuments(file, budget));
+  const broken = sources.flatMap((source) => source.problems);
+  for (const describe of broken) problems.add('error', describe);
+  const documents = sources.flatMap((source) => source.documents);
   return {
-    syntax: sources.flatMap((source) => source.problems),
-    drafts: sources.flatMap((source) => source.documents).map((document) => new ModuleDraft(document, variables)),
+    drafts: documents.map((document) => new ModuleDraft(document, { variables, problems, budget })),
+    isSound: broken.length === 0,
   };
 }
 
@@ -126,49 +134,84 @@ function reportRepeatedModules(drafts: readonly ModuleDraft[]): void {
 }
 
 /** A parent among the files can be looked into: its VM must exist, and disks may only grow. */
-function checkParents(draft: ModuleDraft, byName: ReadonlyMap<string | null, ModuleDraft>): void {
-  for (const vm of draft.body.list('vms')) {
-    const reference = vm.at('source', 'buildRef');
-    const name = reference.at('name').text;
-    const parent = name === null ? undefined : byName.get(name);
-    if (!parent || parent === draft) continue;
-    const vms = parent.body.list('vms');
-    const vmName = reference.at('vmName');
-    reportUnknown(vmName, { what: `VM of the module "${name}"`, names: namesOf(vms) }, draft.report);
-    if (!vmName.isPresent && vms.length > 1) {
-      const message = `the module "${name}" has several VMs: name one with vmName (${namesOf(vms).join(', ')})`;
-      draft.report(reference, 'MissingField', message);
+function checkParents(drafts: readonly ModuleDraft[]): void {
+  const byName = new Map(drafts.map((draft) => [draft.name.text, draft]));
+  const offers = new Map<ModuleDraft, ParentOffer>();
+  for (const draft of drafts) {
+    for (const vm of draft.body.list('vms')) {
+      const name = vm.at('source', 'buildRef', 'name').text;
+      const parent = name === null ? undefined : byName.get(name);
+      if (!parent || parent === draft) continue;
+      const offer = offers.get(parent) ?? offerOf(parent);
+      offers.set(parent, offer);
+      checkParent(vm, offer, draft);
     }
-    const parentVm = vmName.isPresent ? parent.body.named('vms', vmName.text) : vms[0];
-    if (parentVm) reportShrunkDisks(vm, parentVm, draft);
   }
 }
 
-function reportShrunkDisks(vm: Cursor, parentVm: Cursor, draft: ModuleDraft): void {
-  const listed = parentVm
-    .list('disks')
-    .map((disk) => [disk.at('name').text, valueOrNull(parseBytes(disk.at('size').value))] as const);
-  const isDefaulted = listed.length === 0 && !parentVm.at('source', 'buildRef').isPresent;
-  const parentSizes = new Map(isDefaulted ? [[DEFAULTS.disk.name, DEFAULTS.disk.sizeBytes]] : listed);
+/** What other modules can start from. */
+interface ParentOffer {
+  readonly module: string;
+  /** Its VMs by name, and the sizes of their disks by name. */
+  readonly vms: ReadonlyMap<string, ReadonlyMap<string | null, number | null>>;
+  readonly isSingle: boolean;
+}
+
+function offerOf(parent: ModuleDraft): ParentOffer {
+  const vms = parent.body.list('vms');
+  const sizes = new Map<string, ReadonlyMap<string | null, number | null>>();
+  for (const vm of vms) {
+    const name = vm.at('name').text;
+    if (name !== null && !sizes.has(name)) sizes.set(name, sizesOf(vm));
+  }
+  return { module: parent.name.text ?? '', vms: sizes, isSingle: vms.length <= 1 };
+}
+
+function sizesOf(vm: Cursor): ReadonlyMap<string | null, number | null> {
+  const disks = vm.list('disks');
+  const isDefaulted = disks.length === 0 && !vm.at('source', 'buildRef').isPresent;
+  if (isDefaulted) return new Map([[DEFAULTS.disk.name, DEFAULTS.disk.sizeBytes]]);
+  return new Map(disks.map((disk) => [disk.at('name').text, valueOrNull(parseBytes(disk.at('size').value))]));
+}
+
+function checkParent(vm: Cursor, { module, vms, isSingle }: ParentOffer, { report }: ModuleDraft): void {
+  const reference = vm.at('source', 'buildRef');
+  const vmName = reference.at('vmName');
+  const names = new Set(vms.keys());
+  reportUnknown(vmName, { what: `VM of the module "${module}"`, names }, report);
+  if (!vmName.isPresent && !isSingle) {
+    const message = () => `the module "${module}" has several VMs: name one with vmName (${[...names].join(', ')})`;
+    report(reference, 'MissingField', message);
+  }
+  const [first] = names;
+  const sizes = vms.get(vmName.isPresent ? (vmName.text ?? '') : (first ?? ''));
+  if (sizes) reportShrunkDisks(vm, sizes, report);
+}
+
+function reportShrunkDisks(vm: Cursor, sizes: ReadonlyMap<string | null, number | null>, report: Report): void {
   for (const disk of vm.list('disks')) {
-    const least = parentSizes.get(disk.at('name').text ?? '');
+    const least = sizes.get(disk.at('name').text ?? '');
     const size = valueOrNull(parseBytes(disk.at('size').value));
     if (!least || size === null || size >= least) continue;
     const message = `"${disk.at('size').value}" is smaller than the parent's disk of that name (${least} bytes): disks only grow`;
-    draft.report(disk.at('size'), 'InvalidValue', message);
+    report(disk.at('size'), 'InvalidValue', message);
   }
 }
 
-function unknownVariables(given: Readonly<Record<string, string>>, drafts: readonly ModuleDraft[]): Problem[] {
-  const declared = [...new Set(drafts.flatMap((draft) => draft.declaredVariables))];
-  return Object.keys(given)
-    .filter((name) => !declared.includes(name))
-    .map((name) => ({
+function reportUnknownVariables(
+  given: Readonly<Record<string, string>>,
+  drafts: readonly ModuleDraft[],
+  problems: ProblemList,
+): void {
+  const declared = new Set(drafts.flatMap((draft) => draft.declaredVariables));
+  for (const name of Object.keys(given).filter((known) => !declared.has(known))) {
+    problems.add('error', () => ({
       file: '--var',
       line: 1,
       column: 1,
       severity: 'error',
       code: 'UnknownVariable',
-      message: `no module declares the variable "${name}"${didYouMean(name, declared)}`,
+      message: `no module declares the variable "${name}"${didYouMean(name, [...declared])}`,
     }));
+  }
 }

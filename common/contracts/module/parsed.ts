@@ -8,13 +8,25 @@ export function valueOrNull<T>(parsed: Parsed<T>): T | null {
 
 /** A value as people wrote it, short enough for a message, and without the passwords of URLs. */
 export function quoted(value: unknown): string {
-  const text = withoutPasswords(typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value)));
+  const text = withoutPasswords(typeof value === 'string' ? value : written(value));
   return `"${text.length > 60 ? `${text.slice(0, 57)}...` : text}"`;
+}
+
+/** What stands in itself, as an alias can, has no JSON. */
+function written(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return '...';
+  }
 }
 
 /** A text that shows what stands before the hosts of URLs as `***`; of what is no URL, up to its last `@`. */
 export function withoutPasswords(text: string): string {
   const isBroken = /^\s*[\w+.:-]+:\/\//.test(text) && !URL.canParse(text);
-  if (isBroken) return text.replace(/:\/\/[\s\S]*@/, '://***@');
+  if (isBroken) {
+    const [start, end] = [text.indexOf('://'), text.lastIndexOf('@')];
+    return end < start ? text : `${text.slice(0, start)}://***${text.slice(end)}`;
+  }
   return text.replaceAll(/:\/\/[^\s/?#"'<>]*@/g, '://***@');
 }

@@ -19,7 +19,9 @@ export type ProblemCode =
   | 'BootCommand'
   | 'Deprecated'
   | 'Doubtful'
-  | 'NotYetSupported';
+  | 'NotYetSupported'
+  | 'TooLarge'
+  | 'TooMany';
 
 export type Severity = 'error' | 'warning';
 

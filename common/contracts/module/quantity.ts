@@ -18,7 +18,7 @@ const SUFFIX_FACTOR: Readonly<Record<string, number>> = {
   Pi: 2 ** 50,
   Ei: 2 ** 60,
 };
-const QUANTITY = /^\+?(\d+\.?\d*|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?$/;
+const QUANTITY = /^\+?(\d+(?:\.\d*)?|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?$/;
 
 /** Reads a size as a Kubernetes quantity (`4Gi`, `500M`, plain bytes), in whole bytes, rounded up. */
 export function parseBytes(written: unknown): Parsed<number> {

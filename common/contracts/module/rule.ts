@@ -2,11 +2,14 @@ import type { Cursor } from './cursor.ts';
 import type { ProblemCode, Severity } from './problem.ts';
 import { didYouMean } from './suggest.ts';
 
-/** Says what is wrong at a place of the body; `within` is the place inside a text that stands there. */
+/**
+ * Says what is wrong at a place of the body; `within` is the place inside a text that stands there. A message that takes
+ * time to find is a function: nobody lists more than some problems.
+ */
 export type Report = (
   at: Cursor,
   code: ProblemCode,
-  message: string,
+  message: string | (() => string),
   severity?: Severity,
   within?: { readonly line: number; readonly column: number },
 ) => void;
@@ -22,16 +25,25 @@ export function reportRepeated(items: readonly Cursor[], key: string, report: Re
   const seen = new Set<unknown>();
   for (const item of items) {
     const { value, isPresent } = item.at(key);
-    if (isPresent && seen.has(value)) report(item.at(key), 'DuplicateName', `"${value}" is taken already`);
+    if (isPresent && seen.has(value)) report(item.at(key), 'DuplicateName', () => `"${value}" is taken already`);
     seen.add(value);
   }
 }
 
+/** Names that may be referred to, and what they are names of. */
+export interface KnownNames {
+  readonly what: string;
+  readonly names: ReadonlySet<string>;
+}
+
 /** A name must be one of the known ones. */
-export function reportUnknown(name: Cursor, known: { what: string; names: readonly string[] }, report: Report): void {
-  if (name.text === null || known.names.includes(name.text)) return;
-  const hint = known.names.length > 0 ? didYouMean(name.text, known.names) : `; no ${known.what} is declared`;
-  report(name, 'UnknownReference', `there is no ${known.what} "${name.text}"${hint}`);
+export function reportUnknown(name: Cursor, { what, names }: KnownNames, report: Report): void {
+  const { text } = name;
+  if (text === null || names.has(text)) return;
+  report(name, 'UnknownReference', () => {
+    const hint = names.size > 0 ? didYouMean(text, [...names]) : `; no ${what} is declared`;
+    return `there is no ${what} "${text}"${hint}`;
+  });
 }
 
 /** Exactly one of the keys must be there. */
@@ -45,6 +57,6 @@ export function reportUnlessOne(holder: Cursor, keys: readonly string[], report:
 }
 
 /** The names of a list's items. */
-export function namesOf(items: readonly Cursor[]): string[] {
-  return items.flatMap((item) => item.at('name').text ?? []);
+export function namesOf(items: readonly Cursor[]): Set<string> {
+  return new Set(items.flatMap((item) => item.at('name').text ?? []));
 }

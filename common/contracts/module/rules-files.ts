@@ -6,7 +6,7 @@ import { reportUnlessFiles } from './rules-vm.ts';
 /** The file registry and everything that names a file of it. */
 export const fileRules: Rule = (body, report) => {
   const files = body.list('files');
-  const known = { what: 'file', names: files.map(fileName) };
+  const known = { what: 'file', names: new Set(files.map(fileName)) };
   reportRepeatedFiles(files, report);
   for (const file of files) {
     reportUnlessOne(file, ['inline', 'url', 'path'], report);

@@ -28,14 +28,14 @@ export const networkRules: Rule = (body, report) => {
   const subnets = body.list('network', 'subnets');
   reportRepeated(vpcs, 'name', report);
   reportRepeated(subnets, 'name', report);
-  const vpcNames = [...namesOf(vpcs), AUTOMATIC_NETWORK.name];
+  const vpcNames = namesOf(vpcs).add(AUTOMATIC_NETWORK.name);
   for (const subnet of subnets) {
     reportUnknown(subnet.at('vpc'), { what: 'VPC', names: vpcNames }, report);
     checkSubnet(subnet, report);
   }
   const known = knownSubnets(body);
   reportOverlaps(subnets, known, report);
-  const subnetNames = subnets.length > 0 ? namesOf(subnets) : [AUTOMATIC_NETWORK.name];
+  const subnetNames = subnets.length > 0 ? namesOf(subnets) : new Set([AUTOMATIC_NETWORK.name]);
   const cards = body.list('vms').map((vm) => vm.list('nics'));
   for (const nics of cards) checkCards(nics, subnetNames, report);
   checkAddresses(cards.flat(), known, report);
@@ -97,18 +97,26 @@ function knownSubnets(body: Cursor): KnownSubnet[] {
   });
 }
 
+/** Two overlap when the later one begins before the earlier ends; in the order of their first addresses that is seen. */
 function reportOverlaps(subnets: readonly Cursor[], known: readonly KnownSubnet[], report: Report): void {
-  for (const [index, later] of known.entries()) {
-    const earlier = known
-      .slice(0, index)
-      .find((other) => other.vpc === later.vpc && other.name !== later.name && overlap(other.network, later.network));
-    const at = subnets.find((subnet) => subnet.at('name').text === later.name)?.at('cidr');
-    if (earlier && at)
-      report(at, 'Conflict', `"${at.value}" overlaps with the subnet "${earlier.name}" of the same VPC`);
+  const places = new Map(subnets.map((subnet) => [subnet.at('name').text, subnet.at('cidr')]));
+  const order = new Map(known.map((subnet, index) => [subnet, index]));
+  const lastOf = new Map<string, KnownSubnet>();
+  for (const subnet of known.toSorted(
+    (a, b) => a.network.base - b.network.base || a.network.prefix - b.network.prefix,
+  )) {
+    const before = lastOf.get(subnet.vpc);
+    const overlaps = before && overlap(before.network, subnet.network);
+    if (!overlaps) lastOf.set(subnet.vpc, subnet);
+    if (!overlaps || before.name === subnet.name) continue;
+    const isLater = (order.get(subnet) ?? 0) > (order.get(before) ?? 0);
+    const [later, earlier] = isLater ? [subnet, before] : [before, subnet];
+    const at = places.get(later.name);
+    if (at) report(at, 'Conflict', `"${at.value}" overlaps with the subnet "${earlier.name}" of the same VPC`);
   }
 }
 
-function checkCards(nics: readonly Cursor[], subnetNames: readonly string[], report: Report): void {
+function checkCards(nics: readonly Cursor[], subnetNames: ReadonlySet<string>, report: Report): void {
   reportRepeated(nics, 'name', report);
   reportRepeated(nics, 'slot', report);
   const tenth = nics[9];
@@ -120,8 +128,9 @@ function checkCards(nics: readonly Cursor[], subnetNames: readonly string[], rep
 function checkAddresses(nics: readonly Cursor[], known: readonly KnownSubnet[], report: Report): void {
   reportRepeatedMacs(nics, report);
   const taken = new Set<string>();
+  const byName = new Map(known.toReversed().map((subnet) => [subnet.name, subnet]));
   for (const nic of nics) {
-    const subnet = known.find((candidate) => candidate.name === nic.at('subnet').text);
+    const subnet = byName.get(nic.at('subnet').text ?? '');
     const ip = nic.at('ip');
     if (!subnet) continue;
     if (!ip.isPresent && !subnet.dhcp && !subnet.unmanaged) {
@@ -153,11 +162,13 @@ function reportRepeatedMacs(nics: readonly Cursor[], report: Report): void {
 
 /** The router and the farm's relay need an address each. */
 function reportCrowded(subnets: readonly Cursor[], nics: readonly Cursor[], report: Report): void {
+  const counts = new Map<string | null, number>();
+  for (const nic of nics) counts.set(nic.at('subnet').text, (counts.get(nic.at('subnet').text) ?? 0) + 1);
   for (const subnet of subnets) {
     const network = valueOrNull(parseCidr(subnet.at('cidr').value));
     if (!network || network.prefix > longestPrefix(subnet)) continue;
     const room = lastHost(network) - firstHost(network) + 1 - 2;
-    const wanted = nics.filter((nic) => nic.at('subnet').text === subnet.at('name').text).length;
+    const wanted = counts.get(subnet.at('name').text) ?? 0;
     if (wanted <= room) continue;
     const has = `has room for ${room} network cards beside its router and the relay`;
     report(subnet.at('cidr'), 'InvalidValue', `"${subnet.at('cidr').value}" ${has}, the VMs want ${wanted}`);
@@ -192,7 +203,7 @@ function checkAutomaticCards(body: Cursor, known: readonly KnownSubnet[], report
 
 function checkOverrides(
   body: Cursor,
-  names: { vpcNames: readonly string[]; subnetNames: readonly string[] },
+  names: { vpcNames: ReadonlySet<string>; subnetNames: ReadonlySet<string> },
   report: Report,
 ): void {
   const overrides = body.at('buildOverrides');
@@ -206,8 +217,9 @@ function checkOverrides(
     reportRepeated(items, 'name', report);
     for (const item of items) reportUnknown(item.at('name'), kind, report);
   }
+  const modes = new Map(overrides.list('subnets').map((item) => [item.at('name').text, item.at('unmanaged').value]));
   const building = knownSubnets(body).map((subnet) => {
-    const override = overrides.named('subnets', subnet.name)?.at('unmanaged').value;
+    const override = modes.get(subnet.name);
     return typeof override === 'boolean' ? { ...subnet, unmanaged: override } : subnet;
   });
   const replaced = overrides.list('vms').map((vm) => vm.list('nics'));

@@ -140,40 +140,51 @@ export function bootCommandRule(strict: boolean): Rule {
 /** `dependsOn` names other VMs of the module, without a cycle. */
 export const dependsOnRule: Rule = (body, report) => {
   const vms = body.list('vms');
-  const dependencies = new Map<string, Cursor[]>();
+  const known = { what: 'VM', names: namesOf(vms) };
+  const dependencies = new Map<string, readonly Cursor[]>();
   for (const vm of vms) {
     const name = vm.at('name').text;
     const references = vm.list('dependsOn');
     if (name !== null) dependencies.set(name, references);
-    for (const reference of references) reportUnknown(reference, { what: 'VM', names: namesOf(vms) }, report);
+    for (const reference of references) reportUnknown(reference, known, report);
   }
   const settled = new Set<string>();
   for (const name of dependencies.keys()) {
-    const cycle = findCycle(name, { dependencies, settled });
-    if (cycle) report(cycle.at, 'DependencyCycle', `the VMs wait for each other: ${cycle.names.join(' -> ')}`);
+    const cycle = findCycle(name, dependencies, settled);
+    if (cycle) report(cycle.at, 'DependencyCycle', () => `the VMs wait for each other: ${cycle.names.join(' -> ')}`);
   }
 };
 
-interface Search {
-  readonly dependencies: ReadonlyMap<string, readonly Cursor[]>;
-  /** VMs from which no new cycle can be found. */
-  readonly settled: Set<string>;
+/** A VM on the way down, and those of its references that were not followed yet. */
+interface Visit {
+  readonly name: string;
+  readonly references: Iterator<Cursor>;
 }
 
-function findCycle(name: string, search: Search, way: readonly string[] = []): { names: string[]; at: Cursor } | null {
-  if (search.settled.has(name)) return null;
-  for (const reference of search.dependencies.get(name) ?? []) {
-    const next = reference.text ?? '';
-    const start = [...way, name].indexOf(next);
-    const cycle =
-      start === -1
-        ? findCycle(next, search, [...way, name])
-        : { names: [...[...way, name].slice(start), next], at: reference };
-    if (cycle) {
-      search.settled.add(name);
-      return cycle;
+/** The first cycle below a VM; all that it looked at are settled then. */
+function findCycle(
+  start: string,
+  dependencies: ReadonlyMap<string, readonly Cursor[]>,
+  settled: Set<string>,
+): { names: string[]; at: Cursor } | null {
+  const visit = (name: string): Visit => ({ name, references: (dependencies.get(name) ?? []).values() });
+  const way: Visit[] = settled.has(start) ? [] : [visit(start)];
+  const onWay = new Set([start]);
+  for (let last = way.at(-1); last; last = way.at(-1)) {
+    const next = last.references.next();
+    const name = next.done ? '' : (next.value.text ?? '');
+    if (next.done) {
+      settled.add(last.name);
+      onWay.delete(last.name);
+      way.pop();
+    } else if (onWay.has(name)) {
+      const names = way.map((visited) => visited.name);
+      for (const visited of names) settled.add(visited);
+      return { names: [...names.slice(names.indexOf(name)), name], at: next.value };
+    } else if (!settled.has(name)) {
+      way.push(visit(name));
+      onWay.add(name);
     }
   }
-  search.settled.add(name);
   return null;
 }

@@ -116,13 +116,16 @@ const overridesSchema = map(
   'buildOverrides',
 );
 
+/** All machines of a module wait for each other at its end. */
+const MAX_VMS = 200;
+
 const bodyShape = {
   variables: dictionary(
     'Values that may be given from outside; scalars refer to them by a dollar sign and {var.NAME}.',
     VARIABLE_NAME,
     variableSchema,
   ).optional(),
-  vms: list('The machines; at least one.', vmSchema),
+  vms: list('The machines; at least one.', vmSchema, MAX_VMS),
   files: list(
     'Files for floppies, the HTTP directory and file steps.',
     map('A file: its text, or where it lies.', {

@@ -1,6 +1,7 @@
 import type { SecretUse } from './compiled.ts';
 import { type Cursor, formatPath } from './cursor.ts';
 import { secretNames, writtenReference } from './secret-text.ts';
+import { YAML_LIMITS } from './yaml-limits.ts';
 import { type Path, type SourceDocument, startsWith } from './yaml-source.ts';
 
 /**
@@ -31,9 +32,16 @@ export interface LocatedUse {
   readonly path: Path;
 }
 
-/** Every reference in a document that was read, wherever it stands and also where an alias repeats it. */
+/**
+ * The references in a document that was read, wherever they stand and also where an alias repeats them; each has to be
+ * looked for, so at most one more than a document may have.
+ */
 export function secretUses(source: SourceDocument, root: Cursor, bodyPath: Path): LocatedUse[] {
-  return [...references(root.value, [])].map(({ name, path }) => {
+  const found: { name: string; path: Path }[] = [];
+  for (const reference of references(root.value, [])) {
+    if (found.push(reference) > YAML_LIMITS.secrets) break;
+  }
+  return found.map(({ name, path }) => {
     const inBody = startsWith(path, bodyPath) ? path.slice(bodyPath.length) : path;
     return { path, use: { ...source.locatePiece(path, writtenReference(name)), path: formatPath(inBody), name } };
   });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { quoted } from './parsed.ts';
+import { MAX_LISTED } from './problem-list.ts';
 import { didYouMean } from './suggest.ts';
 
 /**
@@ -17,8 +18,10 @@ export function map<const Shape extends z.ZodRawShape>(description: string, shap
     .meta(id === undefined ? { description } : { description, id });
 }
 
-export function list<Item extends z.ZodType>(description: string, item: Item) {
-  return z.array(item, { error: (issue) => misshapen(issue.input, 'a list') }).meta({ description });
+export function list<Item extends z.ZodType>(description: string, item: Item, most = Number.POSITIVE_INFINITY) {
+  const items = z.array(item, { error: (issue) => misshapen(issue.input, 'a list') });
+  const isBounded = Number.isFinite(most);
+  return (isBounded ? items.max(most, { error: `has more than ${most} items` }) : items).meta({ description });
 }
 
 /** A map from names of the user's own choice. */
@@ -38,10 +41,11 @@ export function anything(description: string) {
   return z.unknown().meta({ description });
 }
 
-/** One line for each unknown key, in the order of the issue's `keys`. */
+/** One line for each unknown key, in the order of the issue's `keys`; none for those that are not listed. */
 function unknownKeysMessage(keys: readonly string[] | undefined, shape: z.ZodRawShape): string {
   const known = Object.keys(shape);
   return (keys ?? [])
+    .slice(0, MAX_LISTED)
     .map((key) => {
       const home = known.find((name) => keysOf(shape[name]).includes(key));
       return `unknown key ${quoted(key)}${home ? `; it belongs under "${home}"` : didYouMean(key, known)}`;

@@ -1,8 +1,15 @@
+/** Longer words are no names with a slip in them. */
+const MAX_WORD = 64;
+/** Comparing takes time: of more names than these nobody is told the nearest. */
+const MAX_COMPARISONS = 1_000_000;
+
 /** `; did you mean "x"?` for the nearest of the known words, or their list when none is near and they are few. */
 export function didYouMean(word: string, known: readonly string[]): string {
+  if (word.length > MAX_WORD || known.length * word.length ** 2 > MAX_COMPARISONS) return '';
   const limit = Math.max(2, Math.floor(word.length / 3));
   const lower = word.toLowerCase();
   const near = known
+    .filter((candidate) => Math.abs(candidate.length - word.length) <= limit)
     .map((candidate) => ({ candidate, distance: editDistance(lower, candidate.toLowerCase()) }))
     .filter(({ candidate, distance }) => distance <= limit && distance < Math.max(word.length, candidate.length))
     .sort((a, b) => a.distance - b.distance)[0];

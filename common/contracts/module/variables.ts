@@ -1,35 +1,43 @@
 import { isMap, isScalar, type Node } from 'yaml';
-import type { Problem } from './problem.ts';
+import type { Position } from './compiled.ts';
 import { hasReservedCharacters, NAME_PATTERN, secretReference } from './secret-text.ts';
 import { didYouMean } from './suggest.ts';
+import { YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
 import { type Path, type SourceDocument, scalarsOf, startsWith } from './yaml-source.ts';
 
 const REFERENCE = new RegExp(String.raw`(\$?)\$\{(var|secret)\.(${NAME_PATTERN})\}`, 'g');
 
 /** What is meant as a reference and is none, so that it would reach the guest's shell, which cannot read it either. */
-const MISWRITTEN = new RegExp(String.raw`(?<!\$)\$\{(?:var|secret)\.(${NAME_PATTERN})(?![A-Za-z0-9_-])[^}\s]+\}`, 'g');
+const MISWRITTEN = new RegExp(String.raw`(?<!\$)\$\{(?:var|secret)\.(${NAME_PATTERN})(?![A-Za-z0-9_-])[^{}\s]+\}`, 'g');
 
 const RESERVED = 'holds U+FDD0 or U+FDD1, which are no characters: remove them';
 
-/** What became of the references of a document. */
+/** Something wrong with a variable or a reference to one. */
+export interface VariableProblem {
+  readonly code: 'MissingVariable' | 'UnknownVariable' | 'InvalidValue' | 'TooLarge';
+  readonly describe: () => Position & { readonly message: string };
+}
+
+/** What variables are filled with, and who is told what is wrong. */
 export interface Substitution {
-  readonly declared: readonly string[];
-  readonly problems: readonly Problem[];
+  readonly bodyPath: Path;
+  readonly given: Readonly<Record<string, string>>;
+  readonly budget: YamlBudget;
+  report(problem: VariableProblem): void;
 }
 
 /**
  * Fills every `${var.NAME}` in the scalars of a document, in place, with the given values or the defaults of the body's
  * `variables`. `$${var.` and `$${secret.` stand for the same without the first `$`; every other `${…}` is left to the
- * guest's shell. `${secret.NAME}` becomes a `secretReference`; in the value of a variable it is plain text.
+ * guest's shell. `${secret.NAME}` becomes a `secretReference`; in the value of a variable it is plain text. Returns the
+ * names of the declared variables.
  */
-export function substituteVariables(
-  source: SourceDocument,
-  bodyPath: Path,
-  given: Readonly<Record<string, string>>,
-): Substitution {
+export function substituteVariables(source: SourceDocument, substitution: Substitution): readonly string[] {
+  const { bodyPath, given, budget } = substitution;
   const variablesPath = [...bodyPath, 'variables'];
   const defaults = declaredDefaults(source, variablesPath);
-  const problems: Problem[] = [];
+  const report = (code: VariableProblem['code'], place: () => Position, message: () => string) =>
+    substitution.report({ code, describe: () => ({ ...place(), message: message() }) });
   const values = new Map<string, string>();
   for (const [name, byDefault] of defaults) {
     const value = Object.hasOwn(given, name) ? given[name] : byDefault;
@@ -39,52 +47,61 @@ export function substituteVariables(
       const message = isGiven
         ? `the value of the variable "${name}" ${RESERVED}`
         : `the variable "${name}" has no default: give it with --var ${name}=VALUE`;
-      problems.push({
-        ...source.locateKey([...variablesPath, name]),
-        severity: 'error',
-        code: 'MissingVariable',
-        message,
-      });
+      report(
+        'MissingVariable',
+        () => source.locateKey([...variablesPath, name]),
+        () => message,
+      );
     }
   }
-  const replace = (node: Node, path: Path, text: string) =>
-    text.replaceAll(REFERENCE, (reference, escaping: string, space: string, name: string) => {
+  const fill = (node: Node, path: Path, text: string): string => {
+    let grown = text.length;
+    const filled = text.replaceAll(REFERENCE, (reference, escaping: string, space: string, name: string) => {
       if (escaping) return reference.slice(1);
       if (space === 'secret') return secretReference(name);
       const isInDefault = startsWith(path, variablesPath);
       if (isInDefault || !defaults.has(name)) {
-        const message = isInDefault
-          ? `a variable cannot refer to another one: "${reference}"`
-          : `there is no variable "${name}"${didYouMean(name, [...defaults.keys()])}; declare it under variables, or write $${reference} for the text itself`;
-        problems.push({
-          ...source.positionWithin(node, reference),
-          severity: 'error',
-          code: 'UnknownVariable',
-          message,
-        });
+        const message = () =>
+          isInDefault
+            ? `a variable cannot refer to another one: "${reference}"`
+            : `there is no variable "${name}"${didYouMean(name, [...defaults.keys()])}; declare it under variables, or write $${reference} for the text itself`;
+        report('UnknownVariable', () => source.positionWithin(node, reference), message);
       }
-      return values.get(name) ?? reference;
+      const value = values.get(name) ?? reference;
+      grown += value.length;
+      return grown > YAML_LIMITS.characters ? '' : value;
     });
+    if (grown <= YAML_LIMITS.characters && budget.takeFilled(grown)) return filled;
+    const message = `the values of its variables make a text of this that is too long: at most ${YAML_LIMITS.characters} characters, and ${YAML_LIMITS.filled} in all of a request`;
+    report(
+      'TooLarge',
+      () => source.positionWithin(node, ''),
+      () => message,
+    );
+    return '';
+  };
   for (const { node, path } of scalarsOf(source.document.contents)) {
     if (typeof node.value !== 'string') continue;
     if (hasReservedCharacters(node.value)) {
-      const message = `the text ${RESERVED}`;
-      problems.push({ ...source.positionWithin(node, ''), severity: 'error', code: 'InvalidValue', message });
+      report(
+        'InvalidValue',
+        () => source.positionWithin(node, ''),
+        () => `the text ${RESERVED}`,
+      );
       node.value = '';
     } else if (node.value.includes('${')) {
       for (const [reference, name] of node.value.matchAll(MISWRITTEN)) {
         const message = `"${reference}" is no reference: write \${var.${name}} alone, with its default under variables, or $${reference} for the text itself`;
-        problems.push({
-          ...source.positionWithin(node, reference),
-          severity: 'error',
-          code: 'UnknownVariable',
-          message,
-        });
+        report(
+          'UnknownVariable',
+          () => source.positionWithin(node, reference),
+          () => message,
+        );
       }
-      node.value = replace(node, path, node.value);
+      node.value = fill(node, path, node.value);
     }
   }
-  return { declared: [...defaults.keys()], problems };
+  return [...defaults.keys()];
 }
 
 /** The text of each default as it is written, so that 1.10 stays 1.10; null where there is none. */

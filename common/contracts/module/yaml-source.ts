@@ -1,4 +1,6 @@
 import {
+  type Alias,
+  Composer,
   type Document,
   isAlias,
   isCollection,
@@ -8,13 +10,16 @@ import {
   LineCounter,
   type Node,
   type Pair,
-  parseAllDocuments,
+  Parser,
+  visit,
   type YAMLError,
+  type YAMLMap,
 } from 'yaml';
 import { errorMessage } from '../../errors/farm-error.ts';
 import type { Position } from './compiled.ts';
 import type { Parsed } from './parsed.ts';
 import type { Problem, ProblemCode } from './problem.ts';
+import { type Excess, YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
 
 /** Way from the root of a document to a value in it. */
 export type Path = readonly (string | number)[];
@@ -33,33 +38,49 @@ export interface SourceFile {
 export class SourceDocument {
   readonly file: string;
   readonly document: Document.Parsed;
-  /** What is wrong with its YAML and does not keep it from being read. */
-  readonly problems: readonly Problem[];
   readonly #lines: LineCounter;
   readonly #text: string;
+  readonly #children = new Map<YAMLMap<Node, Node>, MapIndex>();
+  #targets: ReadonlyMap<Alias, Node> | null = null;
 
   constructor(source: SourceFile, document: Document.Parsed, lines: LineCounter) {
     this.file = source.path;
     this.document = document;
     this.#lines = lines;
     this.#text = source.text;
-    const problems = [...document.errors, ...document.warnings].map(
-      (error): Problem => ({
-        ...this.positionAt(error.pos[0]),
-        severity: 'error',
-        ...describe(error, source.text),
-      }),
-    );
-    // One slip makes the reader stumble several times over a line.
-    this.problems = problems.filter(
-      ({ line, message }, index) =>
-        problems.findIndex((other) => other.line === line && other.message === message) === index,
-    );
+  }
+
+  /** What is wrong with its YAML, in the order in which it was read. */
+  get errors(): readonly YAMLError[] {
+    return [...this.document.errors, ...this.document.warnings];
+  }
+
+  /** One of `errors` in words that say what to write. */
+  problemOf(error: YAMLError): Problem {
+    const place = this.positionAt(error.pos[0]);
+    return { ...place, severity: 'error', ...describe(error, { text: this.#text, lines: this.#lines }) };
+  }
+
+  /** Every key that stands in its map already. The reader would compare each key with all others. */
+  *repeatedKeys(): Generator<Node> {
+    for (const map of mapsOf(this.document.contents)) {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key) || isMergeKey(key)) continue;
+        if (seen.has(key.value)) yield key;
+        seen.add(key.value);
+      }
+    }
   }
 
   positionAt(offset: number): Position {
     const { line, col } = this.#lines.linePos(offset);
     return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
+  }
+
+  /** Every alias above which nothing has its anchor. */
+  *danglingAliases(): Generator<Alias> {
+    for (const alias of aliasesOf(this.document.contents)) if (!this.#resolve(alias)) yield alias;
   }
 
   /** Where a piece of a scalar stands in the file, the scalar's start when escapes hide it. */
@@ -125,62 +146,165 @@ export class SourceDocument {
     return { node: this.#resolve(node), key, isWhole: true };
   }
 
-  #child(parent: Node | null, step: string | number): { node: Node | null; key: Node | null } | null {
+  #child(
+    parent: Node | null,
+    step: string | number,
+    looked = new Set<object>(),
+  ): { node: Node | null; key: Node | null } | null {
     const collection = this.#resolve(parent);
     if (isSeq<Node>(collection)) {
       const item = collection.items[Number(step)];
       return item ? { node: item, key: null } : null;
     }
     if (!isMap<Node, Node>(collection)) return null;
-    const own = collection.items.findLast((pair) => isScalar(pair.key) && pair.key.value === step);
+    const { pairs, merged } = this.#indexOf(collection);
+    const own = pairs.get(step);
     if (own) return { node: own.value, key: own.key };
-    for (const merged of collection.items.filter(isMergePair)) {
-      const value = this.#resolve(merged.value);
-      for (const source of isSeq<Node>(value) ? value.items : [value]) {
-        const found = this.#child(source, step);
-        if (found) return found;
-      }
+    if (looked.has(collection)) return null;
+    looked.add(collection);
+    for (const source of merged) {
+      const found = this.#child(source, step, looked);
+      if (found) return found;
     }
     return null;
   }
 
+  #indexOf(map: YAMLMap<Node, Node>): MapIndex {
+    const known = this.#children.get(map);
+    if (known) return known;
+    const pairs = new Map<unknown, Pair<Node, Node>>();
+    const merged: (Node | null)[] = [];
+    for (const pair of map.items) {
+      if (isMergeKey(pair.key)) {
+        const value = this.#resolve(pair.value);
+        merged.push(...(isSeq<Node>(value) ? value.items : [value]));
+      } else if (isScalar(pair.key)) pairs.set(pair.key.value, pair);
+    }
+    const index = { pairs, merged };
+    this.#children.set(map, index);
+    return index;
+  }
+
+  /** An alias means the last of the anchors of its name before it. */
   #resolve(node: Node | null): Node | null {
-    return isAlias(node) ? (node.resolve(this.document) ?? null) : node;
+    if (!isAlias(node)) return node;
+    this.#targets ??= targetsOf(this.document);
+    return this.#targets.get(node) ?? null;
   }
 }
 
-function isMergePair(pair: Pair<Node, Node>): boolean {
-  const key = isScalar(pair.key) ? pair.key.value : null;
+/** The pairs of a map by key, the later of two equal ones, and what is merged into it. */
+interface MapIndex {
+  readonly pairs: ReadonlyMap<unknown, Pair<Node, Node>>;
+  readonly merged: readonly (Node | null)[];
+}
+
+function isMergeKey(node: unknown): boolean {
+  const key = isScalar(node) ? node.value : null;
   return key === '<<' || (typeof key === 'symbol' && key.description === '<<');
 }
 
+function targetsOf(document: Document.Parsed): Map<Alias, Node> {
+  const anchored = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(document, {
+    Node: (_key, node) => {
+      const target = isAlias(node) ? anchored.get(node.source) : undefined;
+      if (isAlias(node) && target) targets.set(node, target);
+      else if (!isAlias(node) && node.anchor) anchored.set(node.anchor, node);
+    },
+  });
+  return targets;
+}
+
+function* mapsOf(node: unknown): Generator<YAMLMap<Node, Node>> {
+  if (!isCollection(node)) return;
+  if (isMap<Node, Node>(node)) yield node;
+  for (const item of node.items) yield* mapsOf(isMap(node) ? (item as Pair<Node, Node>).value : item);
+}
+
+function* aliasesOf(node: unknown): Generator<Alias> {
+  if (isAlias(node)) yield node;
+  if (!isCollection(node)) return;
+  for (const item of node.items) yield* aliasesOf(isMap(node) ? (item as Pair<Node, Node>).value : item);
+}
+
+/** Documents that can be understood, and what is wrong in the others. */
+export interface ReadDocuments {
+  readonly documents: readonly SourceDocument[];
+  /** Each is only described when it is asked for. */
+  readonly problems: readonly (() => Problem)[];
+}
+
 /** Reads the documents of a file; those that are empty or cannot be understood are left out. */
-export function readDocuments(source: SourceFile): { documents: SourceDocument[]; problems: Problem[] } {
+export function readDocuments(source: SourceFile, budget: YamlBudget): ReadDocuments {
   const lines = new LineCounter();
-  const read = parseYaml(source.text, lines);
-  if ('complaint' in read) return { documents: [], problems: [wholeFile(source, 'Syntax', read.complaint)] };
+  const read = parseYaml(source.text, lines, budget);
+  if ('complaint' in read) return { documents: [], problems: [() => wholeFile(source, 'Syntax', read.complaint)] };
+  const { documents: all, excess } = read.value;
   const documents: SourceDocument[] = [];
-  const problems: Problem[] = [];
-  for (const document of read.value) {
+  const problems: (() => Problem)[] = [];
+  for (const document of all) {
     const located = new SourceDocument(source, document, lines);
-    const isReadable = document.errors.every((error) => error.code === 'DUPLICATE_KEY');
     const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
-    if (isReadable && !isEmpty) documents.push(located);
-    else problems.push(...located.problems);
+    if (document.errors.length === 0 && !isEmpty) documents.push(located);
+    else problems.push(...located.errors.map((error) => () => located.problemOf(error)));
+  }
+  if (excess) {
+    const { line, col } = lines.linePos(excess.offset);
+    const place = { file: source.path, line: Math.max(1, line), column: Math.max(1, col) };
+    problems.push(() => ({ ...place, severity: 'error', code: 'TooLarge', message: excess.complaint }));
   }
   if (documents.length === 0 && problems.length === 0) {
-    problems.push(wholeFile(source, 'EmptyFile', 'the file holds no module'));
+    problems.push(() => wholeFile(source, 'EmptyFile', 'the file holds no module'));
   }
   return { documents, problems };
 }
 
-function parseYaml(text: string, lineCounter: LineCounter): Parsed<readonly Document.Parsed[]> {
+interface ParsedYaml {
+  readonly documents: readonly Document.Parsed[];
+  /** What has too much of something is not read at all. */
+  readonly excess: Excess | null;
+}
+
+/** The version of YAML, and what else the reader is to know. */
+export type YamlOptions = ConstructorParameters<typeof Composer>[0];
+
+const MODULE_YAML: YamlOptions = { merge: true, stringKeys: true };
+
+/** Reads a text within what a budget leaves. Equal keys in a map are not looked for: see `repeatedKeys`. */
+export function parseYaml(
+  text: string,
+  lines: LineCounter,
+  budget: YamlBudget,
+  options: YamlOptions = MODULE_YAML,
+): Parsed<ParsedYaml> {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  const { lexemes, excess } = budget.lex(text);
+  if (excess) {
+    for (let at = text.indexOf('\n'); at !== -1 && at < excess.offset; at = text.indexOf('\n', at + 1)) {
+      lines.addNewLine(at + 1);
+    }
+    return { value: { documents: [], excess } };
+  }
   try {
-    const options = { lineCounter, prettyErrors: false, merge: true, stringKeys: true, logLevel: 'silent' } as const;
-    const read = parseAllDocuments(text, options);
-    return { value: 'empty' in read ? [] : read };
+    const tokens = [];
+    for (const lexeme of lexemes) {
+      for (const token of parser.next(lexeme)) tokens.push(token);
+      if (parser.stack.length <= YAML_LIMITS.depth) continue;
+      const complaint = `more than ${YAML_LIMITS.depth} lists and maps stand in each other here`;
+      return { value: { documents: [], excess: { offset: parser.offset, complaint } } };
+    }
+    tokens.push(...parser.end());
+    const composer = new Composer({
+      ...options,
+      prettyErrors: false,
+      logLevel: 'silent',
+      uniqueKeys: false,
+    });
+    return { value: { documents: [...composer.compose(tokens)] as Document.Parsed[], excess: null } };
   } catch (error) {
-    // The reader calls itself for each level of nesting: a file may exhaust the stack.
     return { complaint: `not valid YAML: ${errorMessage(error)}` };
   }
 }
@@ -189,18 +313,19 @@ function wholeFile(source: SourceFile, code: ProblemCode, message: string): Prob
   return { file: source.path, line: 1, column: 1, severity: 'error', code, message };
 }
 
-function describe(error: YAMLError, text: string): { code: ProblemCode; message: string } {
-  if (error.code === 'DUPLICATE_KEY') {
-    const key = /^["']?([^"':\s]*)/.exec(text.slice(error.pos[0]))?.[1];
-    return { code: 'DuplicateKey', message: `the key "${key}" stands twice in the same map` };
-  }
+interface Lines {
+  readonly text: string;
+  readonly lines: LineCounter;
+}
+
+function describe(error: YAMLError, source: Lines): { code: ProblemCode; message: string } {
   if (error.code === 'TAB_AS_INDENT') return { code: 'Syntax', message: 'a tab cannot indent YAML: use spaces' };
   const [start] = error.pos;
-  const line = text.slice(text.lastIndexOf('\n', start - 1) + 1).split('\n', 1)[0] ?? '';
-  if (/^[^#]*:\s+\{\{|^\s*(- )+\{\{/.test(line)) {
+  const number = Math.max(1, source.lines.linePos(start).line);
+  if (/^[^#]*:\s+\{\{|^\s*(- )+\{\{/.test(lineOf(source, number))) {
     return { code: 'Syntax', message: 'not valid YAML: a value that begins with "{{" must stand in quotes' };
   }
-  const block = endedBlock(text, start);
+  const block = endedBlock(source, number);
   if (block !== null) {
     const message = `not valid YAML: the text block that begins in line ${block} ended before this line, which is indented less: indent it like the others`;
     return { code: 'Syntax', message };
@@ -208,20 +333,34 @@ function describe(error: YAMLError, text: string): { code: ProblemCode; message:
   return { code: 'Syntax', message: `not valid YAML: ${yamlComplaint(error.message)}` };
 }
 
+/** Enough of a line to see what it is. */
+const MAX_LINE = 1_000;
+/** So far above an error a text block is looked for. */
+const MAX_LINES_ABOVE = 1_000;
+
+function lineOf({ text, lines }: Lines, number: number): string {
+  const start = lines.lineStarts[number - 1] ?? 0;
+  return text.slice(start, Math.min(lines.lineStarts[number] ?? text.length, start + MAX_LINE)).replace(/\r?\n$/, '');
+}
+
 /** The line of the `|` or `>` whose text a line before this one ended, by its indentation alone; null if none did. */
-function endedBlock(text: string, offset: number): number | null {
-  const lines = text.slice(0, offset).split('\n');
+function endedBlock(source: Lines, number: number): number | null {
   const indentOf = (line: string) => line.length - line.trimStart().length;
-  const broken = text.split('\n')[lines.length - 1] ?? '';
+  const broken = lineOf(source, number);
   if (broken.trim() === '') return null;
-  for (let index = lines.length - 2; index >= 0; index--) {
-    const line = lines[index] ?? '';
+  for (let above = number - 1; above >= Math.max(1, number - MAX_LINES_ABOVE); above--) {
+    const line = lineOf(source, above);
     if (line.trim() === '') continue;
     const isHeader = /(^|[:-]\s+)[|>][-+0-9]*\s*(#.*)?$/.test(line);
-    if (isHeader) return indentOf(broken) <= indentOf(line) && index < lines.length - 2 ? index + 1 : null;
+    if (isHeader) return indentOf(broken) <= indentOf(line) && above < number - 1 ? above : null;
     if (indentOf(line) <= indentOf(broken)) return null;
   }
   return null;
+}
+
+/** That a key stands in its map already. */
+export function repeatedKey(key: Node & { readonly value?: unknown }): string {
+  return `the key "${String(key.value)}" stands twice in the same map`;
 }
 
 /** What the reader of YAML complains of, in words that say what to write. */

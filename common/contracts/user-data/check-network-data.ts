@@ -4,6 +4,7 @@ import { quoted } from '../module/parsed.ts';
 import type { ProblemCode, Severity } from '../module/problem.ts';
 import { hasReservedCharacters } from '../module/secret-text.ts';
 import { didYouMean } from '../module/suggest.ts';
+import type { YamlBudget } from '../module/yaml-limits.ts';
 import type { Path, SourceDocument } from '../module/yaml-source.ts';
 import { NETWORK_V1_ITEMS, NETWORK_V2 } from './network-schema.ts';
 import { readYaml11, type TextFinding } from './yaml-1-1.ts';
@@ -12,8 +13,8 @@ import { readYaml11, type TextFinding } from './yaml-1-1.ts';
  * What makes cloud-init, or the netplan below it, refuse a network configuration of version 1 or 2. Keys that are not
  * known are warnings: each release knows more.
  */
-export function checkNetworkData(text: string): TextFinding[] {
-  const { findings, document, value } = readYaml11(text);
+export function checkNetworkData(text: string, budget: YamlBudget): TextFinding[] {
+  const { findings, document, value } = readYaml11(text, budget);
   // What a secret stands for can be anything.
   if (!document || value === null || value === undefined || hasReservedCharacters(text)) return [...findings];
   const check = new NetworkCheck(document);

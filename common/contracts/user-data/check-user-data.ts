@@ -1,4 +1,5 @@
 import { didYouMean } from '../module/suggest.ts';
+import type { YamlBudget } from '../module/yaml-limits.ts';
 import { HEADERS, readUserData, type UserDataKind } from './kinds.ts';
 import { readYaml11, type TextFinding } from './yaml-1-1.ts';
 
@@ -6,6 +7,8 @@ import { readYaml11, type TextFinding } from './yaml-1-1.ts';
 export interface UserDataContext {
   readonly sshUsername: string;
   readonly hasSteps: boolean;
+  /** What the texts of the request may still cost. */
+  readonly budget: YamlBudget;
 }
 
 /**
@@ -24,7 +27,7 @@ const START = { line: 1, column: 1 } as const;
 function findingsOf(text: string, kind: UserDataKind | null, context: UserDataContext): TextFinding[] {
   if (kind === null) return headerFindings(text);
   if (kind !== 'cloud-config' && kind !== 'cloud-config-archive') return [];
-  const { findings, document, value } = readYaml11(text);
+  const { findings, document, value } = readYaml11(text, context.budget);
   // Nothing but a header is nothing to do.
   if (!document || value === null || value === undefined) return [...findings];
   const isConfig = kind === 'cloud-config';

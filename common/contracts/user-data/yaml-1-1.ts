@@ -1,7 +1,8 @@
-import { CST, Lexer, LineCounter, parseDocument, visit } from 'yaml';
+import { CST, Lexer, LineCounter } from 'yaml';
 import { errorMessage } from '../../errors/farm-error.ts';
 import type { ProblemCode, Severity } from '../module/problem.ts';
-import { SourceDocument, yamlComplaint } from '../module/yaml-source.ts';
+import { YAML_LIMITS, type YamlBudget } from '../module/yaml-limits.ts';
+import { parseYaml, repeatedKey, SourceDocument, yamlComplaint } from '../module/yaml-source.ts';
 
 /** Something wrong at a place of a text. Line and column count from 1. */
 export interface TextFinding {
@@ -21,49 +22,70 @@ export interface Yaml11 {
 }
 
 /** Reads a text as cloud-init does, by PyYAML's safe loader: YAML 1.1, the later of two equal keys, no foreign tags. */
-export function readYaml11(text: string): Yaml11 {
+export function readYaml11(text: string, budget: YamlBudget): Yaml11 {
+  const lines = new LineCounter();
+  const read = parseYaml(text, lines, budget, { version: '1.1' });
+  if ('complaint' in read) return unreadable([{ ...SYNTAX, line: 1, column: 1, message: read.complaint }]);
+  const { excess } = read.value;
+  const [parsed, second] = read.value.documents;
+  if (excess) {
+    const { line, col } = lines.linePos(excess.offset);
+    return unreadable([{ ...TOO_LARGE, line: Math.max(1, line), column: Math.max(1, col), message: excess.complaint }]);
+  }
+  if (!parsed) return unreadable([]);
+  const document = new SourceDocument({ path: '', text }, parsed, lines);
+  if (second) {
+    const { line, column } = document.positionAt(second.range[0]);
+    return unreadable([broken(line, column, 'cloud-init takes a single document')]);
+  }
   try {
-    return read(text);
+    return readDocument(text, document, budget);
   } catch (error) {
-    // The reader calls itself for each level of nesting: a text may exhaust the stack.
-    return { findings: [broken(1, 1, errorMessage(error))], document: null, value: undefined };
+    // A map that is merged into itself, or an alias that repeats too much.
+    return unreadable([broken(1, 1, errorMessage(error))]);
   }
 }
 
-function read(text: string): Yaml11 {
-  const lines = new LineCounter();
-  const options = { version: '1.1', lineCounter: lines, prettyErrors: false, logLevel: 'silent' } as const;
-  const parsed = parseDocument(text, options);
-  const document = new SourceDocument({ path: '', text }, parsed, lines);
+function unreadable(findings: readonly TextFinding[]): Yaml11 {
+  return { findings, document: null, value: undefined };
+}
+
+function readDocument(text: string, document: SourceDocument, budget: YamlBudget): Yaml11 {
+  const parsed = document.document;
   const place = (offset: number) => document.positionAt(offset);
   const findings: TextFinding[] = [];
   const unclosed = parsed.errors.find(({ message, pos }) => isClosedLater(message, text.slice(pos[0])));
-  if (unclosed) return { findings: [doubtfulQuote(place(unclosed.pos[0]))], document: null, value: undefined };
-  for (const { code, pos, message } of parsed.errors) {
+  if (unclosed) return unreadable([doubtfulQuote(place(unclosed.pos[0]))]);
+  for (const { pos, message } of parsed.errors) {
     const { line, column } = place(pos[0]);
-    if (code === 'DUPLICATE_KEY') findings.push(duplicate({ line, column }, text.slice(pos[0])));
-    else findings.push(broken(line, column, yamlComplaint(message)));
+    findings.push(broken(line, column, yamlComplaint(message)));
   }
   for (const { code, pos, message } of parsed.warnings) {
     const { line, column } = place(pos[0]);
     if (code === 'TAG_RESOLVE_FAILED') findings.push(broken(line, column, message));
   }
-  visit(parsed, {
-    Alias: (_key, alias) => {
-      if (alias.resolve(parsed)) return;
-      const { line, column } = place(alias.range?.[0] ?? 0);
-      findings.push(broken(line, column, `nothing above has the anchor "${alias.source}"`));
-    },
-  });
+  for (const key of document.repeatedKeys()) {
+    const { line, column } = place(key.range?.[0] ?? 0);
+    const message = `${repeatedKey(key)}: the later one counts`;
+    findings.push({ line, column, severity: 'warning', code: 'DuplicateKey', message });
+  }
+  for (const alias of document.danglingAliases()) {
+    const { line, column } = place(alias.range?.[0] ?? 0);
+    findings.push(broken(line, column, `nothing above has the anchor "${alias.source}"`));
+  }
   for (const offset of strayTabs(text)) {
     const { line, column } = place(offset);
     findings.push({ ...SYNTAX, line, column, message: 'a tab cannot stand here: cloud-init takes spaces only' });
   }
-  const isReadable = findings.every(({ severity }) => severity === 'warning');
-  return { findings, document: isReadable ? document : null, value: isReadable ? parsed.toJS() : undefined };
+  if (findings.some(({ severity }) => severity === 'error')) return unreadable(findings);
+  const value: unknown = parsed.toJS();
+  if (budget.takeValues(value)) return { findings, document, value };
+  const message = `its aliases repeat too much: a request may have ${YAML_LIMITS.values} values`;
+  return unreadable([{ ...TOO_LARGE, line: 1, column: 1, message }]);
 }
 
 const SYNTAX = { severity: 'error', code: 'Syntax' } as const;
+const TOO_LARGE = { severity: 'error', code: 'TooLarge' } as const;
 
 function broken(line: number, column: number, why: string): TextFinding {
   return { ...SYNTAX, line, column, message: `not valid YAML: ${why}` };
@@ -78,12 +100,6 @@ function isClosedLater(message: string, rest: string): boolean {
 function doubtfulQuote({ line, column }: { line: number; column: number }): TextFinding {
   const message = 'the quotation does not end on lines that are indented enough: indent them, or close it';
   return { line, column, severity: 'warning', code: 'Doubtful', message };
-}
-
-function duplicate(at: { line: number; column: number }, rest: string): TextFinding {
-  const key = /^["']?([^"':\s]*)/.exec(rest)?.[1];
-  const message = `the key "${key}" stands twice in the same map: the later one counts`;
-  return { ...at, severity: 'warning', code: 'DuplicateKey', message };
 }
 
 /** The tabs that the reader takes for white space, or for a part of a plain value, and PyYAML for an error. */

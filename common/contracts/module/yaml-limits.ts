@@ -1,0 +1,97 @@
+import { CST, Lexer } from 'yaml';
+
+/** What the texts of one request may have together; `depth` and `characters` are of each. */
+export const YAML_LIMITS = {
+  /** Documents, and so modules. */
+  documents: 5_000,
+  /** Words, marks, blanks and line ends. */
+  pieces: 300_000,
+  /** Anchors and aliases. */
+  anchors: 5_000,
+  /** Values, those that aliases repeat counted wherever they stand. */
+  values: 300_000,
+  /** Characters of the texts that variables are filled into. */
+  filled: 2 ** 24,
+  /** References to secrets in one document. */
+  secrets: 200,
+  /** Lists and maps in each other. */
+  depth: 100,
+  /** UTF-16 units of one text. */
+  characters: 2 ** 20,
+} as const;
+
+/** Where a text has too much, in UTF-16 units from its start, and of what. */
+export interface Excess {
+  readonly offset: number;
+  readonly complaint: string;
+}
+
+/** What is cut from a text by the lexer, before anything is made of it. */
+export interface Lexed {
+  readonly lexemes: readonly string[];
+  readonly excess: Excess | null;
+}
+
+/** Marks of the lexer that stand for nothing in the text. */
+const MARKS: ReadonlySet<string> = new Set([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]);
+
+/** What the texts of one request have used of the limits: a text must not cost more than it can be worth. */
+export class YamlBudget {
+  #documents = 0;
+  #pieces = 0;
+  #anchors = 0;
+  #values = 0;
+  #filled = 0;
+
+  /** Cuts a text into lexemes, until it has too many. */
+  lex(text: string): Lexed {
+    const lexemes: string[] = [];
+    let offset = 0;
+    for (const lexeme of new Lexer().lex(text)) {
+      const complaint = this.#take(lexeme);
+      if (complaint !== null) return { lexemes, excess: { offset, complaint } };
+      lexemes.push(lexeme);
+      if (!MARKS.has(lexeme)) offset += lexeme.length;
+    }
+    return { lexemes, excess: null };
+  }
+
+  /** Counts the values of a document that was read; false when they are too many. */
+  takeValues(document: unknown): boolean {
+    this.#values += sizeOf(document, new Map());
+    return this.#values <= YAML_LIMITS.values;
+  }
+
+  /** Counts a text that was filled; false when they are too many characters. */
+  takeFilled(length: number): boolean {
+    this.#filled += length;
+    return this.#filled <= YAML_LIMITS.filled;
+  }
+
+  #take(lexeme: string): string | null {
+    this.#pieces += 1;
+    if (this.#pieces > YAML_LIMITS.pieces) return tooMany(YAML_LIMITS.pieces, 'words and marks');
+    if (lexeme === '---' || lexeme === '...') this.#documents += 1;
+    if (this.#documents > YAML_LIMITS.documents) return tooMany(YAML_LIMITS.documents, 'documents');
+    if (/^[&*]/.test(lexeme)) this.#anchors += 1;
+    if (this.#anchors > YAML_LIMITS.anchors) return tooMany(YAML_LIMITS.anchors, 'anchors and aliases');
+    if (lexeme.length <= YAML_LIMITS.characters) return null;
+    return `here is a text of ${lexeme.length} characters, of at most ${YAML_LIMITS.characters}: put it in a file of its own, and name that under "path"`;
+  }
+}
+
+function tooMany(limit: number, what: string): string {
+  return `a request has at most ${limit} ${what}, and here is one more: send the modules in several requests`;
+}
+
+/** How many values a value holds, itself too. What stands in itself counts once. */
+function sizeOf(value: unknown, known: Map<object, number>): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  const before = known.get(value);
+  if (before !== undefined) return before;
+  known.set(value, 0);
+  let size = 1;
+  for (const item of Array.isArray(value) ? value : Object.values(value)) size += sizeOf(item, known);
+  known.set(value, size);
+  return size;
+}

@@ -6,10 +6,11 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
  * the same value always gives the same text.
  */
 export function canonicalJson(value: Json): string {
-  if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`;
+  if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  // Without a comparison of ours texts are sorted by their code units, and several times as fast.
+  const members = Object.keys(value).sort();
+  return `{${members.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] as Json)}`).join(',')}}`;
 }
 
 /** `Array.isArray` does not narrow a readonly list. */

@@ -35,12 +35,19 @@ export async function noteCleaned(context: PhaseContext, scope: BuildScope): Pro
   await mark(context, scope, { [LEFT]: 'cleaned' });
 }
 
-/** Before the guest is asked: from here on its end is expected, and its final VMI is kept. @throws Superseded */
-export async function announceShutdown(context: PhaseContext, scope: BuildScope): Promise<void> {
+/**
+ * Before the guest is asked: from here on its end is expected, and its final VMI is kept. `isCleaned` notes that as well.
+ * @throws Superseded
+ */
+export async function announceShutdown(
+  context: PhaseContext,
+  scope: BuildScope,
+  { isCleaned = false } = {},
+): Promise<void> {
   const { cluster, signal, store, claim } = context;
   await store.assertCurrent(claim);
   await Promise.all([
-    mark(context, scope, { [ASKED]: 'true' }),
+    mark(context, scope, { ...(isCleaned ? { [LEFT]: 'cleaned' } : {}), [ASKED]: 'true' }),
     holdFinalInstance(cluster, scope.names.machine(scope.vm.name), signal),
   ]);
 }

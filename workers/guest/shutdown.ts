@@ -43,10 +43,8 @@ export interface CleanUp {
 /** Removes the farm's state and key from the guest, so that no image keeps them. Safe to call again. */
 export async function cleanGuest(context: PhaseContext, access: GuestAccess, { keepsKey }: CleanUp): Promise<void> {
   const build = stateName(context.claim.job);
-  await access.link.use(async (guest) => {
-    await (await supervisorOf(guest, build)).remove();
-    if (!keepsKey) await removeTraces(guest, access);
-  });
+  const code = keepsKey ? '' : traceRemoval(access);
+  await access.link.use(async (guest) => (await supervisorOf(guest, build)).remove(code));
 }
 
 /** Runs `shutdownCommand` of the VM. Resolves and throws as `guestShutdown`. */
@@ -64,13 +62,13 @@ export async function askToGoDown(context: PhaseContext, scope: BuildScope, acce
   if (refusal !== undefined) throw new FarmError('ConnectionLost', `The guest refused to shut down: ${refusal}`);
 }
 
-async function removeTraces(guest: GuestConnection, access: GuestAccess): Promise<void> {
+/** Code that takes the key out of the guest, and what user data brought in. */
+function traceRemoval(access: GuestAccess): string {
   const key = access.buildPublicKey.split(' ')[1] ?? '';
-  const code = `key=${quote(key)} user=$(id -un) home=$HOME; ${asRoot(access)}
+  return `key=${quote(key)} user=$(id -un) home=$HOME; ${asRoot(access)}
     script="key=$key user='$user' home='$home'
     "${quote(CLEAN_UP)}
     as_root "$script" 2>/dev/null || printf %s "$script" | sh`;
-  await guest.exec(code);
 }
 
 /**

@@ -13,7 +13,7 @@
 #   mark N CODE            record the end of a step that needs no process; answers "marked"
 #   keys                   answers "keys KEY...": the public host keys that the guest will have after a reboot, if known
 #   reboot N COMMAND       record the boot id, then run the command; answers "asked CODE"
-#   remove                 remove all state; answers "removed"
+#   remove [CODE]          remove all state, then run the code; answers "removed"
 # A KEY is the Base64 of a host key. As a program, in processes of their own: "run", "script".
 #
 # What has to survive a reboot is one line per step, $root/N: the boot id in which it began, its state and its code,
@@ -305,6 +305,7 @@ remove() {
     rmdir "$base" 2>/dev/null
   done
   [ "$user" = 0 ] || sudo -n rmdir "/run/.slipway-$user" 2>/dev/null
+  (eval "${1:-}")
   answer removed
 }
 
@@ -357,8 +358,15 @@ run() {
 }
 
 going_down() {
-  [ "$(systemctl is-system-running 2>/dev/null)" = stopping ] && return
-  case "$(runlevel 2>/dev/null) $(rc-status -r 2>/dev/null)" in *' 0 '* | *' 6 '* | *shutdown | *reboot) return ;; esac
+  if [ -d /run/systemd/system ]; then
+    [ "$(systemctl is-system-running 2>/dev/null)" = stopping ]
+    return
+  fi
+  if command -v runlevel >/dev/null 2>&1; then
+    case "$(runlevel 2>/dev/null) " in *' 0 '* | *' 6 '*) return 0 ;; esac
+  fi
+  command -v rc-status >/dev/null 2>&1 || return
+  case $(rc-status -r 2>/dev/null) in *shutdown | *reboot) return 0 ;; esac
   return 1
 }
 

@@ -81,14 +81,22 @@ interface CloudInitCheck {
 const WILL_STAY = `
   mark=/var/lib/cloud/instance/sem/config_power_state_change
   ! { [ "$mark" -nt /run/cloud-init/ds-identify.log ] && grep -q '^power_state:' /var/lib/cloud/instance/cloud-config.txt; } 2>/dev/null`;
+/** Answers with the code of `cloud-init status`, and whether the guest will stay. */
+const STATUS = `
+  code=0 stays=yes
+  if command -v cloud-init >/dev/null 2>&1; then
+    cloud-init status --wait --long 2>&1
+    code=$?
+    (${WILL_STAY}) || stays=no
+  fi
+  answer done $code $stays`;
 const RESTART_MS = 60_000;
 
 /** Exit codes of `cloud-init status`: 0 done, 1 failed, 2 done with errors that it could live with. */
 async function awaitCloudInit(context: PhaseContext, { guest, mask, wanted }: CloudInitCheck): Promise<void> {
-  const { exitCode, output } = await guest.exec(
-    'command -v cloud-init >/dev/null 2>&1 || exit 0; cloud-init status --wait --long 2>&1',
-  );
-  if (wanted && (await guest.exec(WILL_STAY)).exitCode !== 0) {
+  const { words, said: output } = await guest.shell.ask(STATUS);
+  const exitCode = Number(words[1]);
+  if (wanted && words[2] !== 'yes') {
     await context.clock.after(RESTART_MS, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
     guest.lost.throwIfAborted();
   }

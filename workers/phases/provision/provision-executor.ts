@@ -72,9 +72,8 @@ async function leave(context: PhaseContext, { scope, access, signal }: Way, onAs
   const isOnly = scope.spec.vms.length === 1;
   await noteStepsDone(context, scope);
   await cleanGuest({ ...context, signal }, access, { keepsKey: !isOnly });
-  await noteCleaned(context, scope);
-  if (!isOnly) return;
-  await announceShutdown(context, scope);
+  if (!isOnly) return await noteCleaned(context, scope);
+  await announceShutdown(context, scope, { isCleaned: true });
   onAsked();
   await askToGoDown({ ...context, signal }, scope, access);
   await noteAccepted(context, scope);

@@ -104,6 +104,15 @@ test('builds a child after its parent, from the record of the parent', async () 
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   const child = sampleModule({ name: 'child', layerKey: 'k2', layerBuild: newId(), parents: [base] });
   const { buildId } = await submit([base, child]);
+  const { flights } = await readCatalog(redis, new Set(['base']));
+  expect(flights.get('k1')).toMatchObject({ module: 'base', isBegun: false, spec: { layerKey: 'k1' } });
+  expect(flights.get('k2')).toEqual({
+    layerKey: 'k2',
+    layerBuild: child.layerBuild,
+    module: 'child',
+    cluster: 'lab',
+    isBegun: false,
+  });
   for (const phase of PHASES) expect((await runNext()).job).toMatchObject({ layerBuild: base.layerBuild, phase });
   const claim = await runNext();
   expect(claim.parents['k1']).toMatchObject({
@@ -126,7 +135,7 @@ test('builds a child after its parent, from the record of the parent', async () 
     }),
     expect.objectContaining({ event: 'build-finished', buildId, outcome: 'succeeded' }),
   ]);
-  expect((await readCatalog(redis)).newest.get('child')).toBe('k2');
+  expect((await readCatalog(redis, new Set())).newest.get('child')).toBe('k2');
 });
 
 test('admits the machines of a module all or nothing, and frees them by what the cluster shows', async () => {

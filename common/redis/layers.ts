@@ -11,7 +11,8 @@ export interface Flight {
   readonly layerBuild: string;
   readonly module: string;
   readonly cluster: string;
-  readonly spec: LayerSpec;
+  /** Of the modules that were asked for. */
+  readonly spec?: LayerSpec;
   /** Whether some of it has been done. */
   readonly isBegun: boolean;
 }
@@ -48,16 +49,20 @@ export async function readLayers(redis: Redis): Promise<FinishedLayers> {
   };
 }
 
-/** Everything that a plan may start from. @throws RedisUnavailable */
-export async function readCatalog(redis: Redis): Promise<LayerCatalog> {
+/**
+ * Everything that a plan may start from; of what is in flight the specifications of the named modules only, because there may be
+ * tens of thousands, and a plan looks at those of its parents. @throws RedisUnavailable
+ */
+export async function readCatalog(redis: Redis, parents: ReadonlySet<string>): Promise<LayerCatalog> {
   const [finished, flying] = await Promise.all([readLayers(redis), readRedis(redis.hgetall(KEYS.flights))]);
   const flights = await Promise.all(
     Object.entries(flying).map(async ([layerKey, layerBuild]): Promise<[string, Flight][]> => {
-      const fields = redis.hmget(KEYS.work(layerBuild), 'module', 'cluster', 'spec', 'startedAt');
-      const [module, cluster, text, startedAt] = await readRedis(fields);
-      if (!module || !cluster || !text) return [];
-      const spec = JSON.parse(text) as LayerSpec;
-      return [[layerKey, { layerKey, layerBuild, module, cluster, spec, isBegun: startedAt !== null }]];
+      const work = KEYS.work(layerBuild);
+      const [module, cluster, startedAt] = await readRedis(redis.hmget(work, 'module', 'cluster', 'startedAt'));
+      if (!module || !cluster) return [];
+      const text = parents.has(module) ? await readRedis(redis.hget(work, 'spec')) : null;
+      const spec = text === null ? {} : { spec: JSON.parse(text) as LayerSpec };
+      return [[layerKey, { layerKey, layerBuild, module, cluster, ...spec, isBegun: startedAt !== null }]];
     }),
   );
   return { ...finished, flights: new Map(flights.flat()) };

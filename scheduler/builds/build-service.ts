@@ -90,7 +90,7 @@ export class BuildService {
   async plan(request: BuildRequest): Promise<Plan> {
     const modules = readModules(request);
     const { facts } = await this.#resolve(modules);
-    const catalog = await readCatalog(this.#options.redis);
+    const catalog = await readCatalog(this.#options.redis, parentNames(modules));
     return this.#expand(request, { modules, facts, catalog, nonce: newUlid(this.#options.clock.now()) }).plan;
   }
 
@@ -108,7 +108,7 @@ export class BuildService {
     const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
     const submission = { buildId, idempotencyKey, digest, retentionMs, submittedBy: name };
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
-      const catalog = await readCatalog(redis);
+      const catalog = await readCatalog(redis, parentNames(modules));
       const graph = this.#expand(request, { modules, facts, catalog, nonce: buildId });
       const clusterOf = await this.#place(graph, catalog);
       await assertSent(graph, { ...this.#options, clusterOf, localFiles: request.localFiles });
@@ -148,7 +148,7 @@ export class BuildService {
       catalog: {
         layers: Object.fromEntries(catalog.layers),
         newest: Object.fromEntries(catalog.newest),
-        inFlight: Object.fromEntries([...catalog.flights.values()].map((flight) => [flight.module, offered(flight)])),
+        inFlight: Object.fromEntries([...catalog.flights.values()].flatMap(offered)),
         building: catalog.flights,
         now: this.#options.clock.now(),
       },
@@ -188,15 +188,25 @@ export class BuildService {
   }
 }
 
-/** A layer in flight as its children may start from it; sizes that its sources decide are not known yet. */
-function offered({ layerKey, spec }: Flight): OfferedLayer {
+/** The modules that a submission starts from, its own among them. */
+function parentNames(modules: readonly CompiledModule[]): ReadonlySet<string> {
+  const sources = modules.flatMap(({ vms }) => vms.map(({ source }) => source));
+  return new Set(sources.flatMap((source) => (source.kind === 'buildRef' ? [source.module] : [])));
+}
+
+/**
+ * By its module, a layer in flight as its children may start from it; sizes that its sources decide are not known yet. None where
+ * nobody starts from it.
+ */
+function offered({ module, layerKey, spec }: Flight): [string, OfferedLayer][] {
+  if (!spec) return [];
   const vms = spec.vms.map(({ name, disks, templateNics }) => ({
     vm: name,
     firmware: spec.module.vms.find((vm) => vm.name === name)?.firmware.kind ?? 'bios',
     disks: disks.map(({ name: disk, sizeBytes, bus }) => ({ name: disk, sizeBytes: sizeBytes ?? 0, bus })),
     nicModels: templateNics.map(({ model }) => model),
   }));
-  return { layerKey, vms };
+  return [[module, { layerKey, vms }]];
 }
 
 function readModules({ files, variables, strict, only, localFiles }: BuildRequest): readonly CompiledModule[] {

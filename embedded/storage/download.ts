@@ -9,6 +9,9 @@ import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 import type { ImportPlan, ImportSource } from './import-plan.ts';
 
+/** What waits to be written is written in one piece: a write per chunk of the network costs a tenth of the download. */
+const BUFFER_BYTES = 4 * 1024 ** 2;
+
 /** How a download is watched and ended. */
 export interface DownloadControl {
   /** Called with 0 to 1 as bytes arrive. */
@@ -49,7 +52,7 @@ async function downloadFile(
   });
   const had = () => `${received} of ${lengthBytes ?? 'an unknown number of'} bytes came`;
   try {
-    await pipeline(body, measure, createWriteStream(IMPORT_FILES.part), { signal });
+    await pipeline(body, measure, createWriteStream(IMPORT_FILES.part, { highWaterMark: BUFFER_BYTES }), { signal });
   } catch (error) {
     if (error instanceof ImportError || signal.aborted) throw error;
     // What Node calls aborted, Go calls an unexpected EOF.

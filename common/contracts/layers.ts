@@ -62,6 +62,8 @@ export interface SubnetPlan {
   readonly unmanaged: boolean;
   /** Address of the relay; null when another subnet of the VPC carries it, or the subnet is unmanaged. */
   readonly relay: string | null;
+  /** Address of the VPC's egress gateway; null where another subnet carries it, or the VPC has no internet. */
+  readonly egress: string | null;
 }
 
 /** Everything of a VM that the planner decided beyond the compiled module. */

@@ -114,7 +114,7 @@ export interface NetworkAttachmentDefinition extends KubernetesObject {
 
 /** `kubeovn.io/v1` Vpc (cluster-scoped). */
 export interface Vpc extends KubernetesObject {
-  spec?: { namespaces?: string[]; staticRoutes?: { policy?: string; cidr: string; nextHopIP: string }[] };
+  spec?: { staticRoutes?: { policy?: string; cidr: string; nextHopIP: string }[] };
   status?: { standby?: boolean; router?: string; subnets?: string[] };
 }
 

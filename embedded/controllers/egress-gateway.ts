@@ -2,14 +2,27 @@ import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/obje
 import { closeEgress, openEgress } from '../network/egress.ts';
 import { ensureNamespace, vpcNamespace } from '../network/namespaces.ts';
 import { setCondition } from './conditions.ts';
-import { type ControllerContext, ensureFinalizer, isDeleting, queueFor, removeFinalizers } from './context.ts';
-import { DEFAULT_VPC } from './networks.ts';
+import {
+  type ControllerContext,
+  ensureFinalizer,
+  isDeleting,
+  queueFor,
+  removeFinalizers,
+  textKeyOf,
+} from './context.ts';
+import { ensureGatewayPods } from './gateway-pods.ts';
+import { DEFAULT_VPC, type Networks } from './networks.ts';
 import { NODE_NAME } from './vmi-status.ts';
 import { KUBEOVN_FINALIZER } from './vpc.ts';
 
 /** VpcEgressGateways: a VPC has a way out exactly while one of its gateways has replicas. */
-export function startEgressGatewayController(context: ControllerContext): void {
-  queueFor(context, 'VpcEgressGateway', (key) => reconcile(context, key));
+export function startEgressGatewayController(context: ControllerContext, networks: Networks): void {
+  const { store, signal } = context;
+  const queue = queueFor(context, 'VpcEgressGateway', (key) => reconcile(context, networks, key));
+  const wakeAll = () => {
+    for (const gateway of store.list('VpcEgressGateway')) queue.add(textKeyOf(gateway));
+  };
+  store.subscribe(['Subnet', 'Vpc'], ({ type }) => (type === 'ADDED' ? wakeAll() : undefined), signal);
 }
 
 function vpcOf(gateway: KubeObject): string {
@@ -21,14 +34,16 @@ function replicasOf(gateway: KubeObject): number {
   return Number(gateway.spec?.['replicas'] ?? 1);
 }
 
-async function reconcile(context: ControllerContext, key: ObjectKey): Promise<void> {
+async function reconcile(context: ControllerContext, networks: Networks, key: ObjectKey): Promise<void> {
   const { store } = context;
   const gateway = store.get('VpcEgressGateway', key);
   if (!gateway) return;
   if (!isDeleting(gateway)) await ensureFinalizer(store, gateway, KUBEOVN_FINALIZER);
-  const transit = await converge(context, vpcOf(gateway));
+  const vpc = vpcOf(gateway);
+  const transit = await converge(context, vpc);
   if (isDeleting(gateway)) return await removeFinalizers(store, gateway, [KUBEOVN_FINALIZER]);
-  await writeStatus(context, gateway, replicasOf(gateway) > 0 ? transit : undefined);
+  const inside = await ensureGatewayPods(context, networks, { gateway, vpc, replicas: replicasOf(gateway) });
+  await writeStatus(context, gateway, { inside, outside: inside.length > 0 && transit ? [transit.host] : [] });
 }
 
 /** Opens or closes the way out of a VPC by what all its gateways say together. */
@@ -66,7 +81,7 @@ function sourcesOf({ store }: ControllerContext, gateway: KubeObject): string[] 
 async function writeStatus(
   { store, clock }: ControllerContext,
   gateway: KubeObject,
-  transit: { readonly inside: string; readonly host: string } | undefined,
+  { inside, outside }: { readonly inside: readonly string[]; readonly outside: readonly string[] },
 ): Promise<void> {
   const { name } = gateway.metadata;
   const now = timestamp(clock.now());
@@ -76,9 +91,9 @@ async function writeStatus(
       ready: true,
       replicas: replicasOf(gateway),
       labelSelector: `app=vpc-egress-gateway,ovn.kubernetes.io/vpc-egress-gateway=${name}`,
-      internalIPs: transit ? [transit.inside] : [],
-      externalIPs: transit ? [transit.host] : [],
-      workload: { apiVersion: 'apps/v1', kind: 'Deployment', name, nodes: transit ? [NODE_NAME] : [] },
+      internalIPs: [...inside],
+      externalIPs: [...outside],
+      workload: { apiVersion: 'apps/v1', kind: 'Deployment', name, nodes: inside.length > 0 ? [NODE_NAME] : [] },
     });
     for (const type of ['Init', 'Validated', 'Ready']) {
       setCondition(status, { type, status: 'True', reason: `${type}Success` }, now);

@@ -24,6 +24,7 @@ import {
   textKeyOf,
   uidOf,
 } from './context.ts';
+import { isGatewayPod } from './gateway-pods.ts';
 import { isLauncherPod, isSerialLog } from './launcher-pod.ts';
 import { machineRunDir } from './machine-registry.ts';
 import type { Networks } from './networks.ts';
@@ -36,6 +37,11 @@ import type { WorkQueue } from './work-queue.ts';
 const POD_FINALIZER = 'embedded.slipway.dev/pod';
 const DEFAULT_NETWORK = 'v1.multus-cni.io/default-network';
 const DEFAULT_GRACE_SECONDS = 30;
+
+/** Whether a pod only shows that something else is there: a machine, a gateway. */
+function isStandIn(pod: KubeObject): boolean {
+  return isLauncherPod(pod) || isGatewayPod(pod);
+}
 
 /** What the controller of the pods works with. */
 export interface PodParts {
@@ -61,7 +67,7 @@ export class PodController {
     this.#queue = queueFor(context, 'Pod', (key) => this.#reconcile(key));
     const wakeWaiting = () => {
       for (const pod of context.store.list('Pod')) {
-        if (pod.status?.['phase'] === 'Pending' && !isLauncherPod(pod)) this.#queue.add(textKeyOf(pod));
+        if (pod.status?.['phase'] === 'Pending' && !isStandIn(pod)) this.#queue.add(textKeyOf(pod));
       }
     };
     context.store.subscribe(['Subnet', 'NetworkAttachmentDefinition'], wakeWaiting, context.signal);
@@ -125,7 +131,7 @@ export class PodController {
     if (!pod) return;
     const phase = pod.status?.['phase'];
     if (phase === 'Succeeded' || phase === 'Failed') this.#announceEnd(uidOf(pod));
-    if (isLauncherPod(pod)) return;
+    if (isStandIn(pod)) return;
     if (isDeleting(pod)) return await this.#remove(pod);
     await ensureFinalizer(context.store, pod, POD_FINALIZER);
     if (phase === 'Succeeded' || phase === 'Failed') return;

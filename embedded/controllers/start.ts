@@ -102,7 +102,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   startAddressCollector(context);
   startVpcController(context);
   startSubnetController(context, networks);
-  startEgressGatewayController(context);
+  startEgressGatewayController(context, networks);
   new VmController(context);
   controller = new VmiController({ context, machines, networks, starter });
   const pods = new PodController({ context, networks, podCommands });

@@ -36,7 +36,9 @@ describe('addresses', () => {
     const { network, nics, findings } = plan(
       lab([subnet('a', '10.7.0.0/29')], [{ subnet: 'a' }, { subnet: 'a', ip: '10.7.0.2' }, { subnet: 'a' }]),
     );
-    expect(network.subnets).toEqual([{ ...subnet('a', '10.7.0.0/29'), gateway: '10.7.0.1', relay: '10.7.0.6' }]);
+    expect(network.subnets).toEqual([
+      { ...subnet('a', '10.7.0.0/29'), gateway: '10.7.0.1', relay: '10.7.0.6', egress: null },
+    ]);
     expect(ips(nics)).toEqual(['10.7.0.3', '10.7.0.2', '10.7.0.4']);
     expect(findings).toEqual([]);
   });
@@ -59,6 +61,31 @@ describe('addresses', () => {
       ['b', null],
       ['c', '10.2.0.254'],
     ]);
+  });
+
+  test('the egress gateway of a VPC with internet stands beside its relay, and its address is nobody else’s', () => {
+    const open = lab([subnet('a', '10.7.0.0/29'), subnet('b', '10.8.0.0/24')], [{ subnet: 'a' }, { subnet: 'a' }], {
+      network: {
+        vpcs: [{ name: 'lab', internet: 'build' }],
+        subnets: [subnet('a', '10.7.0.0/29'), subnet('b', '10.8.0.0/24')],
+      },
+    });
+    const { network, nics, findings } = plan(open);
+    expect(network.subnets.map(({ relay, egress }) => [relay, egress])).toEqual([
+      ['10.7.0.6', '10.7.0.5'],
+      [null, null],
+    ]);
+    expect(ips(nics)).toEqual(['10.7.0.2', '10.7.0.3']);
+    expect(findings).toEqual([]);
+    const full = plan(
+      lab([], [{ subnet: 'a', ip: '10.7.0.2' }], {
+        network: {
+          vpcs: [{ name: 'lab', internet: 'build' }],
+          subnets: [subnet('a', '10.7.0.0/30')],
+        },
+      }),
+    );
+    expect(full.findings.map(({ code }) => code)).toEqual(['SubnetFull', 'SubnetFull']);
   });
 
   test('an unmanaged subnet keeps its first host for the guest that is its gateway', () => {

@@ -27,7 +27,8 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
   const overridden = new Map(module.buildOverrides.vms.map((vm) => [vm.name, vm.nics]));
   const buildNics = (vm: CompiledVm) => overridden.get(vm.name) ?? vm.nics;
   const all = module.vms.flatMap((vm) => [...vm.nics, ...buildNics(vm)]);
-  const { subnets, findings } = planSubnets(module, all);
+  const internet = internetVpcs(module);
+  const { subnets, findings } = planSubnets(module, all, internet);
   const givenMacs = new Set(all.flatMap((nic) => nic.mac ?? []));
   const parts = { module, subnets, macs: () => new MacAddresses(layerKey, givenMacs) };
   const build = planView({ ...parts, nicsOf: buildNics, isUnmanaged: ({ plan }) => plan.unmanaged, wanted: new Map() });
@@ -40,13 +41,9 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
         wanted: build.addresses,
       })
     : build;
-  const internet = new Map(module.buildOverrides.vpcs.map((vpc) => [vpc.name, vpc.internet]));
   return {
     network: {
-      vpcs: module.network.vpcs.map((vpc) => ({
-        name: vpc.name,
-        internet: internet.get(vpc.name) ?? vpc.internet !== 'never',
-      })),
+      vpcs: module.network.vpcs.map(({ name }) => ({ name, internet: internet.has(name) })),
       subnets: [...subnets.values()].map(({ plan }) => plan),
     },
     vms: new Map(
@@ -62,6 +59,13 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
       ...unreachable(module, build.nics, subnets),
     ]),
   };
+}
+
+/** The VPCs that have internet while building. */
+function internetVpcs({ network, buildOverrides }: CompiledModule): ReadonlySet<string> {
+  const overridden = new Map(buildOverrides.vpcs.map(({ name, internet }) => [name, internet]));
+  const open = network.vpcs.filter(({ name, internet }) => overridden.get(name) ?? internet !== 'never');
+  return new Set(open.map(({ name }) => name));
 }
 
 /** One of the two ways in which the module's VMs are connected. */

@@ -27,15 +27,20 @@ export interface PlannedSubnets {
 }
 
 /**
- * Places router and relay in every subnet. The router has the first host of a managed subnet; of one that is unmanaged,
- * while building or in the template, the second-to-last, and the first host is left to the guest that is its gateway. A
- * VPC's one relay has the last free host of its first managed subnet.
+ * Places router, relay and egress gateway in every subnet. The router has the first host of a managed subnet; of one that
+ * is unmanaged, while building or in the template, the second-to-last, and the first host is left to the guest that is its
+ * gateway. A VPC's one relay has the last free host of its first managed subnet, and its egress gateway the one before.
+ * `internet` names the VPCs that have one.
  */
-export function planSubnets(module: CompiledModule, nics: readonly Nic[]): PlannedSubnets {
+export function planSubnets(
+  module: CompiledModule,
+  nics: readonly Nic[],
+  internet: ReadonlySet<string>,
+): PlannedSubnets {
   const findings: Finding[] = [];
   const given = givenAddresses(nics);
   const overrides = new Map(module.buildOverrides.subnets.map((subnet) => [subnet.name, subnet.unmanaged]));
-  const vpcsWithRelay = new Set<string>();
+  const servedVpcs = new Set<string>();
   const subnets = new Map<string, PlannedSubnet>();
   for (const base of module.network.subnets) {
     const parsed = parseCidr(base.cidr);
@@ -48,16 +53,22 @@ export function planSubnets(module: CompiledModule, nics: readonly Nic[]): Plann
     const gateway = routerAddress(network, unmanaged || base.unmanaged);
     const reserved = new Set([gateway, firstHost(network)]);
     const ownGiven = given.get(base.name) ?? new Set();
-    const carriesRelay = !unmanaged && !vpcsWithRelay.has(base.vpc);
-    const relay = carriesRelay ? lastFree({ network, taken: [reserved, ownGiven] }) : null;
-    if (carriesRelay) vpcsWithRelay.add(base.vpc);
-    if (carriesRelay && relay === null) {
-      findings.push({ code: 'SubnetFull', message: `subnet "${base.name}" has no address left for the relay` });
-    }
-    if (relay !== null) reserved.add(relay);
+    const serves = !unmanaged && !servedVpcs.has(base.vpc);
+    if (serves) servedVpcs.add(base.vpc);
+    const place = (what: string): string | null => {
+      const address = lastFree({ network, taken: [reserved, ownGiven] });
+      if (address === null) {
+        findings.push({ code: 'SubnetFull', message: `subnet "${base.name}" has no address left for the ${what}` });
+        return null;
+      }
+      reserved.add(address);
+      return formatIpv4(address);
+    };
+    const relay = serves ? place('relay') : null;
+    const egress = serves && internet.has(base.vpc) ? place('egress gateway') : null;
     subnets.set(base.name, {
       base,
-      plan: { ...base, gateway: formatIpv4(gateway), unmanaged, relay: relay === null ? null : formatIpv4(relay) },
+      plan: { ...base, gateway: formatIpv4(gateway), unmanaged, relay, egress },
       layout: { name: base.name, network, gateway, reserved },
       given: ownGiven,
     });

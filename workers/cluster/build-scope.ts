@@ -64,6 +64,12 @@ export function relayOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; add
   return subnet?.relay ? { subnet, address: subnet.relay } : undefined;
 }
 
+/** The egress gateway of a VPC: its subnet and address; undefined when the VPC has no internet or no managed subnet. */
+export function egressOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; address: string } | undefined {
+  const subnet = spec.network.subnets.find((candidate) => candidate.vpc === vpc && candidate.egress);
+  return subnet?.egress ? { subnet, address: subnet.egress } : undefined;
+}
+
 /** How workers reach a guest: through which relay pod, at which address. */
 export interface GuestRoute {
   readonly relayPod: string;

@@ -33,7 +33,7 @@ const nics: NicPlan[] = [
 ];
 
 function scopeOf(vm: Partial<CompiledVm>, plan: Partial<VmPlan> = {}) {
-  const subnet = { dhcp: true, dns: [], unmanaged: false, relay: null };
+  const subnet = { dhcp: true, dns: [], unmanaged: false, relay: null, egress: null };
   const disk = { bus: 'virtio', storageClass: null, origin: { kind: 'blank' } } as const;
   const spec: LayerSpec = {
     schema: 1,

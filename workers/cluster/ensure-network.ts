@@ -46,12 +46,15 @@ export async function requestWaysOut(cluster: ClusterClient, options: NetworkOpt
   await Promise.all(waysOut(options).map((wayOut) => requestWayOut(cluster, wayOut, options)));
 }
 
-/** Makes the ways out, or adopts them: the gateway, and the default route that sends the VPC's traffic to it. */
+/**
+ * Makes the ways out, or adopts them, and waits until they stand where the default route of their VPC leads.
+ * @throws PhaseFailure ClusterRefused when the cluster has none to give
+ */
 export async function ensureWaysOut(cluster: ClusterClient, options: NetworkOptions): Promise<void> {
   await Promise.all(
     waysOut(options).map(async (wayOut) => {
       await requestWayOut(cluster, wayOut, options);
-      await routeToWayOut(cluster, wayOut, options);
+      await awaitWayOut(cluster, wayOut, options);
     }),
   );
 }
@@ -86,11 +89,9 @@ async function ensureSubnet(cluster: ClusterClient, subnet: string, { scope, sig
         signal,
         deadlineMs: NETWORK_MS,
         what: `the subnet "${subnet}" to be ready`,
-        until: (object) => {
-          const isTrue = (type: string) =>
-            object?.status?.conditions?.some((condition) => condition.type === type && condition.status === 'True');
-          return isTrue('Ready') || isTrue('Validated') ? true : undefined;
-        },
+        // "Validated" comes first, before there is a switch to plug anything into.
+        until: (object) =>
+          object?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') || undefined,
       },
     );
   });
@@ -120,14 +121,14 @@ async function requestWayOut(cluster: ClusterClient, { gateway }: WayOut, { sign
   );
 }
 
-async function routeToWayOut(
+async function awaitWayOut(
   cluster: ClusterClient,
-  { vpc }: WayOut,
+  { vpc, gateway }: WayOut,
   { scope, signal }: NetworkOptions,
 ): Promise<void> {
   const name = scope.names.gateway(vpc);
   const subjects = [{ kind: 'VpcEgressGateway', name }];
-  const nextHop = await runStage(cluster, { reason: 'Fault', subjects }, () =>
+  const address = await runStage(cluster, { reason: 'Fault', subjects }, () =>
     waitFor(
       cluster,
       { resource: RESOURCES.egressGateways, name },
@@ -139,6 +140,12 @@ async function routeToWayOut(
       },
     ),
   );
-  const route = { policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP: nextHop };
-  await cluster.mergePatch(RESOURCES.vpcs, scope.names.vpc(vpc), { spec: { staticRoutes: [route] } }, { signal });
+  const [planned] = gateway.spec?.internalIPs ?? [];
+  if (address === planned) return;
+  // As a secondary network, KubeOVN shows the pod's address on the cluster's own network, which no VPC reaches.
+  throw new PhaseFailure(
+    'ClusterRefused',
+    `The egress gateway of the VPC "${vpc}" has the address ${address} instead of ${planned}: it stands outside the VPC. ` +
+      'KubeOVN gives egress gateways only where it is the primary network of the cluster.',
+  );
 }

@@ -7,7 +7,7 @@ import type {
   VpcEgressGateway,
 } from '../../common/kubernetes/objects.ts';
 import { relayPod } from '../relay/relay-pod.ts';
-import { type BuildScope, moduleLabels, relayOf } from './build-scope.ts';
+import { type BuildScope, egressOf, moduleLabels, relayOf } from './build-scope.ts';
 
 /** The module's part of a scope: its network is the same for all its VMs. */
 export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;
@@ -21,10 +21,16 @@ export function provider(scope: ModuleScope, subnet: string): string {
   return `${scope.names.attachment(subnet)}.${scope.namespace}.ovn`;
 }
 
+/**
+ * The default route stands in it from the start, though the gateway is not there yet: KubeOVN 1.14 drops the gateway's
+ * policies when it is added later, and forgets the way out at its next restart when there is none.
+ */
 export function vpcObject(scope: ModuleScope, vpc: string): Vpc {
+  const egress = egressOf(scope.spec, vpc);
+  const route = egress && { policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP: egress.address };
   return {
     metadata: { name: scope.names.vpc(vpc), labels: moduleLabels(scope, 'build') },
-    spec: { namespaces: [scope.namespace] },
+    spec: route ? { staticRoutes: [route] } : {},
   };
 }
 
@@ -46,10 +52,19 @@ export function subnetObject(scope: ModuleScope, subnet: SubnetPlan): Subnet {
         : {}),
       // Nothing in a new VPC answers for the gateway before the first pod is there.
       disableGatewayCheck: true,
-      // A guest that serves a bare segment takes its first address.
-      ...(subnet.unmanaged ? { excludeIps: [firstAddress(subnet.cidr)] } : {}),
+      excludeIps: plannedAddresses(scope.spec, subnet),
     },
   };
+}
+
+/**
+ * The addresses of a subnet that KubeOVN must give to nobody but those whom the plan gives them to: they are granted to
+ * who asks for them by name. A guest that serves a bare segment takes its first one.
+ */
+function plannedAddresses({ vms }: LayerSpec, { name, cidr, gateway, relay, egress, unmanaged }: SubnetPlan): string[] {
+  const ofVms = vms.flatMap(({ nics }) => nics.filter((nic) => nic.subnet === name).map(({ ip }) => ip));
+  const all = [gateway, unmanaged ? firstAddress(cidr) : null, ...ofVms, egress, relay];
+  return [...new Set(all.filter((address) => typeof address === 'string'))];
 }
 
 export function attachmentObject(scope: ModuleScope, subnet: string): NetworkAttachmentDefinition {
@@ -67,15 +82,16 @@ export function attachmentObject(scope: ModuleScope, subnet: string): NetworkAtt
 
 /** The way out of a VPC with internet; undefined when it has no managed subnet. */
 export function gatewayObject(scope: ModuleScope, vpc: string, externalSubnet: string): VpcEgressGateway | undefined {
+  const egress = egressOf(scope.spec, vpc);
+  if (!egress) return undefined;
   const managed = scope.spec.network.subnets.filter((subnet) => subnet.vpc === vpc && !subnet.unmanaged);
-  const [first] = managed;
-  if (!first) return undefined;
   return {
     metadata: { name: scope.names.gateway(vpc), labels: moduleLabels(scope, 'build') },
     spec: {
       vpc: scope.names.vpc(vpc),
       replicas: 1,
-      internalSubnet: scope.names.subnet(first.name),
+      internalSubnet: scope.names.subnet(egress.subnet.name),
+      internalIPs: [egress.address],
       externalSubnet,
       policies: [{ snat: true, subnets: managed.map(({ name }) => scope.names.subnet(name)) }],
     },

@@ -101,7 +101,7 @@ function labSpec(origin: DiskOrigin): LayerSpec {
       subnets: [
         {
           ...{ name: 'net', vpc: 'lab', cidr: '10.77.0.0/24', gateway: '10.77.0.1' },
-          ...{ dhcp: true, dns: [], unmanaged: false, relay: '10.77.0.254' },
+          ...{ dhcp: true, dns: [], unmanaged: false, relay: '10.77.0.254', egress: null },
         },
       ],
     },
@@ -432,7 +432,9 @@ test.each([
 test('gives a VPC its way out, and says what the cluster lacks for it', async () => {
   const layerBuild = '01J00000000000000000000004';
   const closed = labSpec(urlOrigin(image.sha256));
-  const spec = { ...closed, network: { ...closed.network, vpcs: [{ name: 'lab', internet: true }] } };
+  const subnets = closed.network.subnets.map((subnet) => ({ ...subnet, egress: '10.77.0.253' }));
+  const first = vmPlan('db', '10.77.0.2', { kind: 'blank' });
+  const spec = { ...closed, vms: [first], network: { vpcs: [{ name: 'lab', internet: true }], subnets } };
   const staged = stagePhase({ clusterConfig: config, spec, vm: 'db', phase: 'import', layerBuild });
   const { signal } = staged;
   const cluster = new ClusterClient(config);
@@ -446,9 +448,11 @@ test('gives a VPC its way out, and says what the cluster lacks for it', async ()
   await ensureServices({ ...staged, clusterConfig: open }, scope);
   const gateway = await cluster.get(RESOURCES.egressGateways, scope.names.gateway('lab'));
   expect(gateway?.spec).toMatchObject({ replicas: 1, externalSubnet: 'outside' });
-  const vpc = await cluster.get(RESOURCES.vpcs, scope.names.vpc('lab'));
-  const nextHopIP = gateway?.status?.internalIPs?.[0];
-  expect(vpc?.spec?.staticRoutes).toEqual([{ policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP }]);
+  // A gateway without a planned address takes the lowest free one, which is the first VM's.
+  const { items } = await cluster.list(RESOURCES.ips, {});
+  const taken = items.filter((item) => item.spec?.subnet === scope.names.subnet('net'));
+  expect(taken.map((item) => item.spec?.ipAddress).toSorted()).toEqual(['10.77.0.253', '10.77.0.254']);
+  expect(gateway?.status?.internalIPs).toEqual(['10.77.0.253']);
   const identity = { layerBuild, generation: 1 };
   await teardownBuild(cluster, { farm: 'test', identity, signal, deadlineMs: 60_000 });
   expect(await cluster.get(RESOURCES.vpcs, scope.names.vpc('lab'))).toBeUndefined();

@@ -205,7 +205,7 @@ function layerSpec(given: Partial<CompiledVm>, options: SpecOptions): LayerSpec 
       subnets: [
         {
           ...{ name: 'net', vpc: 'lab', cidr: `${subnet}.0/24`, gateway: `${subnet}.1` },
-          ...{ dhcp: true, dns: [], unmanaged: false, relay: `${subnet}.254` },
+          ...{ dhcp: true, dns: [], unmanaged: false, relay: `${subnet}.254`, egress: null },
         },
       ],
     },

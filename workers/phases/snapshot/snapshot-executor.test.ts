@@ -83,7 +83,7 @@ function spec(kind: 'guest' | 'blank', shutdownTimeoutMs: number): LayerSpec {
       subnets: [
         {
           ...{ name: 'net', vpc: 'lab', cidr: '10.78.0.0/24', gateway: '10.78.0.1' },
-          ...{ dhcp: true, dns: [], unmanaged: false, relay: '10.78.0.254' },
+          ...{ dhcp: true, dns: [], unmanaged: false, relay: '10.78.0.254', egress: null },
         },
       ],
     },

@@ -74,7 +74,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     limits: limitsOf(cluster),
     client: new ClusterClient(cluster, {
       clock,
-      observer: countTrouble(metrics),
+      observer: countTrouble(metrics, logger),
       userAgent: userAgent('scheduler'),
     }),
   }));

@@ -51,7 +51,7 @@ async function startWorker(
   const clock = systemClock;
   const farmKey = loadFarmKey(config.farm.keyFile);
   const metrics = createMetrics({ process: 'worker', clusters: config.clusters.map(({ name }) => name), phase });
-  const clusters = openClusters(config, metrics, phase);
+  const clusters = openClusters(config, { metrics, phase });
   const redisOptions = {
     url: config.redis.url,
     logger,
@@ -97,8 +97,11 @@ async function startWorker(
 
 type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: Config['clusters'][number] };
 
-function openClusters(config: Config, metrics: FarmMetrics, phase: Phase): ReadonlyMap<string, OpenCluster> {
-  const options = { clock: systemClock, observer: countTrouble(metrics), userAgent: userAgent(phase) };
+function openClusters(
+  config: Config,
+  { metrics, phase }: { metrics: FarmMetrics; phase: Phase },
+): ReadonlyMap<string, OpenCluster> {
+  const options = { clock: systemClock, observer: countTrouble(metrics, logger), userAgent: userAgent(phase) };
   return new Map(
     config.clusters.map((clusterConfig) => {
       const cluster = new ClusterClient(clusterConfig, options);

@@ -66,8 +66,10 @@ export function answerError(answer: FailedAnswer): ApiError | FarmError {
       },
     });
   }
-  if (answer.status === 403 && /exceeded quota/.test(text)) return new FarmError('NoCapacity', text);
-  const missingRight = answer.status === 403 && !/admission webhook|violates PodSecurity|denied the request/.test(text);
+  // `exceeded quota: …`, and `failed quota: …` when the object lacks a limit that the quota counts.
+  if (answer.status === 403 && /(exceeded|failed) quota/.test(text)) return new FarmError('NoCapacity', text);
+  // Everything else that is forbidden is this object: by LimitRange, policy, a terminating namespace, what it names.
+  const missingRight = answer.status === 403 && /User "[^"]*" cannot /.test(text);
   if (answer.status === 401 || missingRight) {
     return new FarmError('ClusterUnfit', `${answer.asked} is not allowed: ${text}`, {
       details: { status: answer.status },

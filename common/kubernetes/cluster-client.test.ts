@@ -53,6 +53,32 @@ test.each([
   ['a fault of the object', 422, 'spec.x: Required value', { name: 'ApiError', status: 422 }],
   ['a missing right', 403, 'secrets is forbidden: User "u" cannot create', { code: 'ClusterUnfit' }],
   ['an exceeded quota', 403, 'pods "a" is forbidden: exceeded quota: q', { code: 'NoCapacity' }],
+  [
+    'a quota that wants limits',
+    403,
+    'pods "a" is forbidden: failed quota: q: must specify limits.cpu for: relay',
+    { code: 'NoCapacity' },
+  ],
+  ['a LimitRange', 403, 'pods "a" is forbidden: maximum cpu usage per Container is 1, but limit is 2', { status: 403 }],
+  [
+    'a namespace that goes',
+    403,
+    'secrets "a" is forbidden: unable to create new content in namespace n because it is being terminated',
+    { status: 403 },
+  ],
+  [
+    'an absent ServiceAccount',
+    403,
+    'pods "a" is forbidden: error looking up service account n/s: serviceaccount "s" not found',
+    { status: 403 },
+  ],
+  ['an absent PriorityClass', 403, 'pods "a" is forbidden: no PriorityClass with name high was found', { status: 403 }],
+  [
+    'a validating policy',
+    403,
+    "secrets \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+    { status: 403 },
+  ],
 ])("tells %s by the server's words, once", async (_case, status, message, expected) => {
   const cluster = await connect(refusal(status, 'Invalid', message));
   await expect(cluster.create(RESOURCES.secrets, { metadata: { name: 'a' } })).rejects.toMatchObject({
@@ -60,6 +86,23 @@ test.each([
     message: expect.stringContaining(message),
   });
   expect(api?.requests).toHaveLength(1);
+});
+
+test('asks for strictness, and hands on what the server warns of', async () => {
+  const warned: string[] = [];
+  api = await startScriptedApi((request, response, url) => {
+    response.setHeader('Warning', ['299 - "unknown field \\"spec.natGateway\\""', '299 - "old, but \\"kept\\""']);
+    json(201, { metadata: { name: 'a' } })(request, response, url);
+  });
+  const observer = { warning: (cluster: string, text: string) => void warned.push(`${cluster}: ${text}`) };
+  const cluster = new ClusterClient(api.config, { observer });
+  await cluster.create(RESOURCES.vpcs, { metadata: { name: 'a' } });
+  await cluster.mergePatch(RESOURCES.vpcs, 'a', {});
+  expect(api.requests).toEqual([
+    'POST /apis/kubeovn.io/v1/vpcs?fieldValidation=Strict',
+    'PATCH /apis/kubeovn.io/v1/vpcs/a?fieldValidation=Strict',
+  ]);
+  expect(warned.slice(0, 2)).toEqual(['test: unknown field "spec.natGateway"', 'test: old, but "kept"']);
 });
 
 test('lists all pages and types their items', async () => {

@@ -13,6 +13,8 @@ import { type ApiRequest, ApiTransport } from './transport.ts';
 export interface ClusterObserver {
   apiError?(cluster: string, code: number): void;
   watchRestarted?(cluster: string, plural: string, why: 'expired' | 'error'): void;
+  /** The server took a request, but not all of it as meant. */
+  warning?(cluster: string, text: string): void;
 }
 
 export interface ClusterClientOptions {
@@ -52,6 +54,8 @@ export interface DeleteOptions extends CallOptions {
 }
 
 const PAGE_SIZE = 500;
+/** A field that the cluster does not know is an error: dropped, it would make another object than was planned. */
+const STRICT = { fieldValidation: 'Strict' } as const;
 const ATTEMPTS = 6;
 
 /**
@@ -73,6 +77,7 @@ export class ClusterClient {
     this.transport = new ApiTransport(loadKubeConfig(config), options.userAgent);
     this.clock = options.clock ?? systemClock;
     this.observer = options.observer ?? {};
+    this.transport.onWarning = (text) => this.observer.warning?.(config.name, text);
     this.random = options.random ?? Math.random;
   }
 
@@ -113,7 +118,8 @@ export class ClusterClient {
   /** @throws ApiError `AlreadyExists` when the name is taken. */
   create<T extends KubernetesObject>(resource: Resource<T>, object: T, options: CallOptions = {}): Promise<T> {
     const body = { ...object, apiVersion: resource.apiVersion, kind: resource.kind };
-    return this.#json({ method: 'POST', path: this.path(resource, undefined, options), body }, options);
+    const path = this.path(resource, undefined, options);
+    return this.#json({ method: 'POST', path, query: STRICT, body }, options);
   }
 
   /** Creates the object unless one of its name is there; whoever creates first wins, everybody gets the winner's. */
@@ -142,7 +148,8 @@ export class ClusterClient {
     options: CallOptions = {},
   ): Promise<T> {
     const path = this.path(resource, name, options);
-    return this.#json({ method: 'PATCH', path, body: patch, contentType: 'application/merge-patch+json' }, options);
+    const contentType = 'application/merge-patch+json';
+    return this.#json({ method: 'PATCH', path, query: STRICT, body: patch, contentType }, options);
   }
 
   /** False when there was none. The object may live on until its finalizers are done. */

@@ -50,7 +50,7 @@ const TEARDOWN: Grants = {
   secrets: ['list', 'delete'],
   networkAttachments: ['list', 'delete'],
   subnets: [...WATCH, 'delete'],
-  ips: ['list', 'delete'],
+  ips: [...WATCH, 'delete'],
   vpcs: [...WATCH, 'delete'],
 };
 
@@ -92,7 +92,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
       claims: ['get', ...WATCH],
       snapshots: [...ENSURE, ...WATCH],
       networkAttachments: ENSURE,
-      vpcs: [...ENSURE, ...WATCH, 'patch'],
+      vpcs: [...ENSURE, ...WATCH],
       subnets: [...ENSURE, ...WATCH],
       egressGateways: [...ENSURE, ...WATCH],
     },
@@ -105,7 +105,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     REACH_GUESTS,
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
     // Ways out that import did not wait for (workers/phases/import/network-services.ts).
-    { egressGateways: [...ENSURE, ...WATCH], vpcs: ['patch'] },
+    { egressGateways: [...ENSURE, ...WATCH] },
   ],
   // workers/phases/provision, workers/guest
   provision: [

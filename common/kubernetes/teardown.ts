@@ -1,6 +1,6 @@
 import { type BuildIdentity, LABELS } from '../contracts/object-names.ts';
 import { isConflict, isNotFound } from './api-error.ts';
-import type { CallOptions, ClusterClient } from './cluster-client.ts';
+import type { ClusterClient } from './cluster-client.ts';
 import { releaseFinalInstance } from './final-instance.ts';
 import { stopMachine } from './machine-actions.ts';
 import type { KubernetesObject } from './objects.ts';
@@ -15,6 +15,13 @@ export interface TeardownOptions {
   /** Bound on each wait of the order, in milliseconds. */
   readonly deadlineMs: number;
 }
+
+/**
+ * The pods of the VMs carry the labels of their templates, and go with their VMs. Deleted by us, an ended one would be
+ * gone before its VMI, and KubeOVN keeps the addresses of a pod whose VMI lives: those of the module, and the one on the
+ * cluster's own network, which nobody would free.
+ */
+const NOT_OF_A_MACHINE = 'kubevirt.io!=virt-launcher';
 
 /** KubeOVN labels every IP object with its subnet. */
 const SUBNET_OF_IP = 'ovn.kubernetes.io/subnet';
@@ -49,18 +56,26 @@ export async function teardownBuild(cluster: ClusterClient, options: TeardownOpt
   await haltMachines(cluster, options);
   await remove.request(RESOURCES.egressGateways);
   await remove.request(RESOURCES.machines);
-  await remove.request(RESOURCES.pods);
+  await remove.request(RESOURCES.pods, NOT_OF_A_MACHINE);
   for (const resource of [RESOURCES.dataVolumes, RESOURCES.claims, RESOURCES.secrets]) {
     await remove.request(resource);
   }
   await releaseInstances(cluster, options);
   await remove.untilGone(RESOURCES.machines);
   await remove.untilGone(RESOURCES.instances);
-  // The pods of the VMs carry the labels of their templates.
   await remove.untilGone(RESOURCES.pods);
   await remove.untilGone(RESOURCES.egressGateways);
-  const subnets = await remove.request(RESOURCES.subnets);
-  await removeLeakedAddresses(cluster, subnets, options);
+  const { items: subnets } = await cluster.list(RESOURCES.subnets, {
+    labels: buildOnlySelector(options),
+    signal: options.signal,
+  });
+  // First the addresses: KubeOVN's webhook refuses to delete a subnet of which any is in use.
+  await freeAddresses(
+    cluster,
+    subnets.map(({ metadata }) => metadata?.name ?? ''),
+    options,
+  );
+  await remove.request(RESOURCES.subnets);
   await remove.untilGone(RESOURCES.subnets);
   // CNI DEL reads the attachments: they go after the pods.
   await remove.request(RESOURCES.networkAttachments);
@@ -72,14 +87,12 @@ function remover(cluster: ClusterClient, options: TeardownOptions) {
   const labels = buildOnlySelector(options);
   const { signal, deadlineMs } = options;
   return {
-    /** Asks for the deletion of all that match and gives their names. */
-    request: async (resource: Resource): Promise<string[]> => {
-      const { items } = await cluster.list(resource, { labels, signal });
-      const names = items.map(({ metadata }) => metadata?.name ?? '');
+    /** Asks for the deletion of all that match. */
+    request: async (resource: Resource, only?: string): Promise<void> => {
+      const { items } = await cluster.list(resource, { labels: only ? `${labels},${only}` : labels, signal });
       for (const { metadata } of items) {
         if (!metadata?.deletionTimestamp) await cluster.delete(resource, metadata?.name ?? '', { signal });
       }
-      return names;
     },
     untilGone: async (resource: Resource): Promise<void> => {
       await waitForSet(
@@ -113,21 +126,25 @@ async function forceOff(cluster: ClusterClient, vm: string): Promise<void> {
 }
 
 /**
- * KubeOVN sometimes keeps the address of a pod that is gone, and with it the subnet. Addresses of our own subnets whose
- * pod or VM is absent are deleted.
+ * Waits until no address of these subnets is in use. KubeOVN sometimes keeps the address of a pod that is gone, and with
+ * it the subnet: addresses whose pod or VM is absent are deleted.
  */
-async function removeLeakedAddresses(
+async function freeAddresses(
   cluster: ClusterClient,
   subnets: readonly string[],
-  { signal }: CallOptions,
+  { signal, deadlineMs, identity }: TeardownOptions,
 ): Promise<void> {
   if (subnets.length === 0) return;
-  const call = signal ? { signal } : {};
-  const { items } = await cluster.list(RESOURCES.ips, { labels: `${SUBNET_OF_IP} in (${subnets.join(',')})`, ...call });
+  const labels = `${SUBNET_OF_IP} in (${subnets.join(',')})`;
+  const call = { signal };
+  const { items } = await cluster.list(RESOURCES.ips, { labels, signal });
   for (const { metadata, spec } of items) {
     const namespace = spec?.namespace ? { namespace: spec.namespace } : {};
     const kind: Resource<KubernetesObject> = spec?.podType === 'VirtualMachine' ? RESOURCES.machines : RESOURCES.pods;
     const owner = spec?.podName ? await cluster.get(kind, spec.podName, { ...call, ...namespace }) : undefined;
     if (!owner) await cluster.delete(RESOURCES.ips, metadata?.name ?? '', call);
   }
+  const what = `the addresses of layer build ${identity.layerBuild} to be free`;
+  const until = (addresses: ReadonlyMap<string, unknown>) => (addresses.size === 0 ? true : undefined);
+  await waitForSet(cluster, { resource: RESOURCES.ips, labels }, { signal, deadlineMs, what, until });
 }

@@ -26,6 +26,8 @@ const MAX_ERROR_BYTES = 64 * 1024;
 
 /** HTTP to one API server with the credentials of a KubeConfig. It never tries again; see `ClusterClient`. */
 export class ApiTransport {
+  /** Told of each warning that the server sends along (RFC 9111 `Warning` headers, code 299). */
+  onWarning: (text: string) => void = () => undefined;
   readonly #kubeConfig: KubeConfig;
   readonly #server: URL;
   readonly #direct: http.Agent | undefined;
@@ -84,6 +86,7 @@ export class ApiTransport {
   async send(request: ApiRequest): Promise<IncomingMessage> {
     const response = await this.#exchange(request);
     const status = response.statusCode ?? 0;
+    for (const text of warningsOf(response.headers['warning'])) this.onWarning(text);
     if (status >= 200 && status < 300) return response;
     const retryAfter = Number(response.headers['retry-after']);
     throw answerError({
@@ -130,7 +133,8 @@ export class ApiTransport {
       outgoing.on('close', () => signal?.removeEventListener('abort', onAbort));
       if (signal?.aborted) onAbort();
       outgoing.setTimeout(idleMs, () => {
-        const silent = new FarmError('ClusterUnavailable', `${method} ${path}: no byte for ${idleMs} ms`);
+        const message = `${method} ${path}: no byte for ${idleMs} ms`;
+        const silent = new FarmError('ClusterUnavailable', message, { details: { silentMs: idleMs } });
         // Destroying the request alone would replace the reason by a bare reset.
         (incoming ?? outgoing).destroy(silent);
       });
@@ -152,6 +156,18 @@ export class ApiTransport {
     const message = `${method} ${path} on ${this.#server.host}: ${errorMessage(cause)}`;
     return new FarmError('ClusterUnavailable', message, { cause });
   }
+}
+
+/** The texts of `299 - "a", 299 - "b"`. */
+function warningsOf(header: string | undefined): string[] {
+  return [...(header ?? '').matchAll(/299 \S+ "((?:[^"\\]|\\.)*)"/g)].map(([, text = '']) =>
+    text.replaceAll(/\\(.)/g, '$1'),
+  );
+}
+
+/** Whether a connection was given up because nothing came over it. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof FarmError && error.details['silentMs'] !== undefined;
 }
 
 /** The text of an error answer, cut; an answer that breaks off is as long as it came. */

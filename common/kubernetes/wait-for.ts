@@ -64,6 +64,7 @@ export async function waitForSet<T extends KubernetesObject, R>(
         if (event.error.code === 'ClusterUnfit') throw event.error;
         continue;
       }
+      if (event.type === 'resumed') continue;
       if (event.type === 'synced') {
         objects.clear();
         for (const object of event.objects) objects.set(object.metadata?.name ?? '', object);

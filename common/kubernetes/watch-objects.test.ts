@@ -30,7 +30,7 @@ const line = (type: string, object: unknown) => `${JSON.stringify({ type, object
 /** A watch that sends the chunks, one packet each, then ends as `end` says. */
 function watch(end: 'close' | 'reset' | 'silence', ...chunks: (string | Buffer)[]): Answer {
   return (_request, response) => {
-    response.writeHead(200, { 'content-type': 'application/json' });
+    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     const next = () => {
       const chunk = chunks.shift();
       if (chunk !== undefined) response.write(chunk, () => setImmediate(next));
@@ -57,6 +57,7 @@ async function observe(count: number, options: Partial<WatchOptions>, ...answers
 function summary(event: WatchEvent<Secret>): string {
   if (event.type === 'synced') return `synced ${event.objects.map((object) => object.metadata?.name).join(',')}`;
   if (event.type === 'interrupted') return `interrupted ${event.error.code}`;
+  if (event.type === 'resumed') return 'resumed';
   return `${event.type} ${event.object.metadata?.name}`;
 }
 
@@ -65,13 +66,13 @@ const watchedFrom = () => versions()?.map((query) => (query.has('watch') ? query
 
 test('goes on from the last version when a watch breaks off, without listing again', async () => {
   const seen = await observe(
-    4,
+    5,
     {},
     listOf(10, 'a'),
     watch('reset', line('MODIFIED', secret('a', 11)), line('BOOKMARK', { metadata: { resourceVersion: '20' } })),
     watch('close', line('ADDED', secret('b', 21))),
   );
-  expect(seen).toEqual(['synced a', 'changed a', 'interrupted ClusterUnavailable', 'changed b']);
+  expect(seen).toEqual(['synced a', 'changed a', 'interrupted ClusterUnavailable', 'resumed', 'changed b']);
   expect(watchedFrom()).toEqual(['list', '10', '20']);
 });
 
@@ -92,20 +93,45 @@ test.each([
   expect(watchedFrom()).toEqual(['list', '10', 'list', '30']);
 });
 
-test('gives up a silent connection and watches on', async () => {
+test('tells that it watches again also when nothing changes', async () => {
+  const seen = await observe(4, {}, listOf(10), watch('reset'), refusal(503, 'Unavailable'), watch('silence'));
+  expect(seen).toEqual(['synced ', 'interrupted ClusterUnavailable', 'interrupted ClusterUnavailable', 'resumed']);
+});
+
+test('takes silence for no outage while the cluster answers', async () => {
   const seen = await observe(
-    3,
-    { idleMs: 50 },
+    2,
+    { idleMs: 500 },
     listOf(10),
     watch('silence'),
+    json(200, { gitVersion: 'v1.34.2' }),
     watch('silence', line('ADDED', secret('late', 11))),
   );
-  expect(seen).toEqual(['synced ', 'interrupted ClusterUnavailable', 'changed late']);
-  expect(watchedFrom()).toEqual(['list', '10', '10']);
+  expect(seen).toEqual(['synced ', 'changed late']);
+  expect(watchedFrom()).toEqual(['list', '10', 'list', '10']);
+  expect(api?.requests[2]).toBe('GET /version');
+});
+
+test('gives up a silent connection of a cluster that does not answer, and watches on', async () => {
+  const seen = await observe(
+    4,
+    { idleMs: 500 },
+    listOf(10),
+    watch('silence'),
+    refusal(503, 'Unavailable'),
+    watch('silence', line('ADDED', secret('late', 11))),
+  );
+  expect(seen).toEqual(['synced ', 'interrupted ClusterUnavailable', 'resumed', 'changed late']);
 });
 
 test('tells that the cluster does not answer, and resumes when it does', async () => {
-  const seen = await observe(3, {}, refusal(503, 'Unavailable'), refusal(403, 'Forbidden'), listOf(1, 'a'));
+  const seen = await observe(
+    3,
+    {},
+    refusal(503, 'Unavailable'),
+    refusal(403, 'Forbidden', 'secrets is forbidden: User "u" cannot list'),
+    listOf(1, 'a'),
+  );
   expect(seen).toEqual(['interrupted ClusterUnavailable', 'interrupted ClusterUnfit', 'synced a']);
 });
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import { answerError, isExpired } from './api-error.ts';
@@ -5,22 +6,28 @@ import { type ClusterClient, type ListOptions, selectors } from './cluster-clien
 import type { KubernetesObject, ObjectMeta } from './objects.ts';
 import type { Resource } from './resources.ts';
 import { backoffMs } from './retry.ts';
+import { isSilence } from './transport.ts';
 
 /**
  * What a watcher is told. `synced` carries everything that matches, first and after each relist: what is not in it is
- * gone. `interrupted` tells that the cluster does not answer at the moment; the loop goes on by itself.
+ * gone. `interrupted` tells that the cluster does not answer at the moment; the loop goes on by itself, and `resumed`
+ * tells that it watches again from where it was.
  */
 export type WatchEvent<T> =
   | { readonly type: 'synced'; readonly objects: readonly T[] }
   | { readonly type: 'changed'; readonly object: T }
   | { readonly type: 'deleted'; readonly object: T }
-  | { readonly type: 'interrupted'; readonly error: FarmError };
+  | { readonly type: 'interrupted'; readonly error: FarmError }
+  | { readonly type: 'resumed' };
 
 export interface WatchOptions extends Pick<ListOptions, 'labels' | 'fields' | 'namespace'> {
   readonly signal: AbortSignal;
   /** The server ends a watch after this long, so that a lost end is noticed. @defaultValue 240 */
   readonly timeoutSeconds?: number;
-  /** Silence after which the connection counts as dead; bookmarks come about each minute. @defaultValue 100 s */
+  /**
+   * Silence after which the connection is replaced. It is no outage by itself: a server has nothing to tell, not even
+   * bookmarks, while none of the objects that it caches change. @defaultValue 100 s
+   */
   readonly idleMs?: number;
 }
 
@@ -43,16 +50,21 @@ export async function* watchObjects<T extends KubernetesObject>(
   const { clock } = cluster;
   let version: string | undefined;
   let failures = 0;
+  let isInterrupted = false;
   while (!signal.aborted) {
     try {
       if (version === undefined) {
         const { items, resourceVersion } = await cluster.list(resource, { ...options, retry: false });
         version = resourceVersion;
+        isInterrupted = false;
         yield { type: 'synced', objects: items };
       }
       const startedAt = clock.now();
       let heard = false;
-      for await (const { type, object } of rawEvents(cluster, resource, { ...options, version })) {
+      const response = await openWatch(cluster, resource, { ...options, version });
+      if (isInterrupted) yield { type: 'resumed' };
+      isInterrupted = false;
+      for await (const { type, object } of rawEvents<T>(response)) {
         if (type === 'ERROR') throw watchFault(object);
         heard = true;
         failures = 0;
@@ -64,11 +76,15 @@ export async function* watchObjects<T extends KubernetesObject>(
       failures = heard || clock.now() - startedAt > 1000 ? 0 : failures + 1;
     } catch (error) {
       if (signal.aborted) return;
+      if (isSilence(error) && (await answers(cluster, signal))) continue;
       failures += 1;
       const expired = isExpired(error);
       cluster.observer.watchRestarted?.(cluster.name, resource.plural, expired ? 'expired' : 'error');
       if (expired || error instanceof WatchFault) version = undefined;
-      else yield { type: 'interrupted', error: interruption(error, resource) };
+      else {
+        isInterrupted = true;
+        yield { type: 'interrupted', error: interruption(error, resource) };
+      }
     }
     if (failures > 0) {
       try {
@@ -93,12 +109,23 @@ function interruption(error: unknown, resource: Resource): FarmError {
   return error instanceof FarmError ? error : wrapError(error, `Watching ${resource.plural}`, 'ClusterUnavailable');
 }
 
-async function* rawEvents<T extends KubernetesObject>(
+/** One cheap question, which says whether the cluster is there at all. */
+async function answers(cluster: ClusterClient, signal: AbortSignal): Promise<boolean> {
+  try {
+    await cluster.call({ method: 'GET', path: '/version' }, { signal, retry: false });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The answer when its head is there: from then on the server watches. */
+function openWatch(
   cluster: ClusterClient,
-  resource: Resource<T>,
+  resource: Resource,
   options: WatchOptions & { readonly version: string },
-): AsyncGenerator<RawEvent<T>, void, undefined> {
-  const response = await cluster.stream({
+): Promise<IncomingMessage> {
+  return cluster.stream({
     method: 'GET',
     path: cluster.path(resource, undefined, options),
     query: {
@@ -111,6 +138,9 @@ async function* rawEvents<T extends KubernetesObject>(
     signal: options.signal,
     idleMs: options.idleMs ?? 100_000,
   });
+}
+
+async function* rawEvents<T>(response: IncomingMessage): AsyncGenerator<RawEvent<T>, void, undefined> {
   const decoder = new StringDecoder('utf8');
   let rest = '';
   for await (const chunk of response) {

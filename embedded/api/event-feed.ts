@@ -63,6 +63,13 @@ export class EventFeed {
     this.#newest = resourceVersion;
   }
 
+  /** Remembers an event of an earlier process, for those who come back. */
+  remember(event: StoreEvent): void {
+    this.#newest = event.resourceVersion;
+    this.#window.push(event);
+    this.#trim();
+  }
+
   /** The remembered events of some kinds after a resourceVersion. */
   since(resourceVersion: number, kinds: readonly string[]): StoreEvent[] {
     return this.#window.filter((event) => event.resourceVersion > resourceVersion && kinds.includes(event.kind));
@@ -71,10 +78,7 @@ export class EventFeed {
   publish(event: StoreEvent): void {
     this.#newest = event.resourceVersion;
     this.#window.push(event);
-    if (this.#window.length > 2 * this.#windowSize) {
-      this.#window = this.#window.slice(-this.#windowSize);
-      this.#oldest = (this.#window[0]?.resourceVersion ?? 1) - 1;
-    }
+    this.#trim();
     this.#queue.push(event);
     this.#deliver();
   }
@@ -92,6 +96,12 @@ export class EventFeed {
     for (const event of first) this.#call(subscription, event);
     this.#isDelivering = isNested;
     this.#deliver();
+  }
+
+  #trim(): void {
+    if (this.#window.length <= 2 * this.#windowSize) return;
+    this.#window = this.#window.slice(-this.#windowSize);
+    this.#oldest = (this.#window[0]?.resourceVersion ?? 1) - 1;
   }
 
   #deliver(): void {

@@ -59,20 +59,20 @@ export class Journal {
   }
 
   /**
-   * Opens the journal in a directory and hands every record to `replay`, oldest first.
+   * Opens the journal in a directory and hands every record to `replay`, oldest first: those of the snapshot as folded.
    * `snapshot` is asked for the whole content when the journal is compacted.
    */
   static async open(
     directory: string,
-    replay: (record: JournalRecord) => void,
+    replay: (record: JournalRecord, isFolded: boolean) => void,
     snapshot: () => StoreSnapshot,
   ): Promise<Journal> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const base = await readSnapshot(join(directory, 'snapshot.json'));
-    for (const { id, object } of base.objects) replay({ resourceVersion: base.resourceVersion, id, object });
+    for (const { id, object } of base.objects) replay({ resourceVersion: base.resourceVersion, id, object }, true);
     const path = join(directory, 'journal.jsonl');
     const bytes = await replayJournal(path, (record) => {
-      if (record.resourceVersion > base.resourceVersion) replay(record);
+      if (record.resourceVersion > base.resourceVersion) replay(record, false);
     });
     return new Journal({ directory, file: await open(path, 'a', 0o600), bytes, snapshot });
   }

@@ -111,6 +111,22 @@ test('answers 410 for a position that has left the window', async () => {
   expect(events).toEqual(['e']);
 });
 
+test('goes on telling what happened before it was opened again', async () => {
+  const start = store.resourceVersion;
+  const kept = await store.create(configMap('kept'));
+  await store.create(configMap('removed'));
+  await store.delete('ConfigMap', { namespace: 'farm', name: 'removed' });
+  await store.close();
+  store = await open();
+  const events: string[] = [];
+  const listener = (event: StoreEvent) => void events.push(`${event.type} ${event.object.metadata.name}`);
+  store.watchFrom(['ConfigMap'], start, { listener, signal: stop.signal });
+  await store.create(configMap('after'));
+  expect(events).toEqual(['ADDED kept', 'ADDED removed', 'DELETED removed', 'ADDED after']);
+  const lost = Number(kept.metadata.resourceVersion) + 10;
+  expect(() => store.watchFrom(['ConfigMap'], lost, { listener, signal: stop.signal })).toThrow('too old');
+});
+
 test('has everything again after a crash that tore the last line', async () => {
   const kept = await store.create(configMap('kept'));
   await store.create(configMap('removed'));

@@ -6,7 +6,7 @@ import { ApiError, alreadyExists, conflict, expired, forbidden, notFound } from 
 import { type DeleteOptions, FOREGROUND_FINALIZER, ORPHAN_FINALIZER, unmetPrecondition } from './deletion.ts';
 import { EventFeed, type StoreEvent, type StoreListener } from './event-feed.ts';
 import { deepFreeze } from './frozen.ts';
-import { Journal, type StoreSnapshot } from './journal.ts';
+import { Journal, type JournalRecord, type StoreSnapshot } from './journal.ts';
 import { withGeneratedName } from './names.ts';
 import { finalizersOf, isSameIntent, systemFieldsOf } from './object-rules.ts';
 import { type KubeObject, keyOf, type ObjectKey, type ResourceKind, timestamp } from './objects.ts';
@@ -57,6 +57,8 @@ export class Store {
   readonly #clock: Clock;
   readonly #feed: EventFeed;
   #resourceVersion = 0;
+  /** What an earlier process handed out behind its last change on disk: nobody knows what it stood for. */
+  #lost: { readonly after: number; readonly before: number } | undefined;
   #journal: Journal | undefined;
 
   private constructor({ kinds, clock, logger, windowSize = 4096 }: StoreOptions) {
@@ -71,11 +73,12 @@ export class Store {
     const store = new Store(options);
     store.#journal = await Journal.open(
       options.directory,
-      ({ resourceVersion, id, object }) => store.#restore(resourceVersion, id, object as KubeObject | undefined),
+      (record, isFolded) => store.#restore(record, isFolded),
       () => store.#snapshot(),
     );
-    if (store.#resourceVersion > 0) store.#resourceVersion += RESTART_GAP;
-    store.#feed.startAt(store.#resourceVersion);
+    const last = store.#resourceVersion;
+    if (last > 0) store.#resourceVersion += RESTART_GAP;
+    store.#lost = { after: last, before: store.#resourceVersion };
     return store;
   }
 
@@ -249,7 +252,8 @@ export class Store {
     resourceVersion: number,
     subscriber: { listener: StoreListener; signal: AbortSignal },
   ): void {
-    if (resourceVersion < this.#feed.oldest || resourceVersion > this.#resourceVersion) {
+    const isLost = this.#lost && resourceVersion > this.#lost.after && resourceVersion < this.#lost.before;
+    if (isLost || resourceVersion < this.#feed.oldest || resourceVersion > this.#resourceVersion) {
       throw expired(String(resourceVersion), this.#feed.oldest);
     }
     this.#feed.subscribe({ kinds, ...subscriber, first: this.#feed.since(resourceVersion, kinds) });
@@ -296,19 +300,43 @@ export class Store {
     return object;
   }
 
-  #restore(resourceVersion: number, id: string, object: KubeObject | undefined): void {
+  /** Takes what is on disk: the folded state, then the changes since, which watches may go back to. */
+  #restore({ resourceVersion, id, object: written }: JournalRecord, isFolded: boolean): void {
     this.#resourceVersion = Math.max(this.#resourceVersion, resourceVersion);
+    if (isFolded) this.#feed.startAt(resourceVersion);
     const [kind = '', ...rest] = id.split('/');
     const table = this.#objects.get(kind);
     if (!table) return;
     const key = rest.join('/');
-    const uid = (object ?? table.get(key))?.metadata.uid ?? '';
+    const object = written === undefined ? undefined : deepFreeze(written as KubeObject);
+    const previous = table.get(key);
+    const uid = (object ?? previous)?.metadata.uid ?? '';
     if (object) {
-      table.set(key, deepFreeze(object));
+      table.set(key, object);
       this.#uids.add(uid);
     } else {
       table.delete(key);
       this.#uids.delete(uid);
+    }
+    if (!isFolded) this.#rememberChange(kind, { resourceVersion, object, previous });
+  }
+
+  #rememberChange(
+    kind: string,
+    change: {
+      readonly resourceVersion: number;
+      readonly object: KubeObject | undefined;
+      readonly previous: KubeObject | undefined;
+    },
+  ): void {
+    const { resourceVersion, object, previous } = change;
+    if (object) {
+      const type = previous ? 'MODIFIED' : 'ADDED';
+      this.#feed.remember({ type, kind, object, previous, resourceVersion });
+    } else if (previous) {
+      const metadata = { ...previous.metadata, resourceVersion: String(resourceVersion) };
+      const removed = deepFreeze({ ...previous, metadata });
+      this.#feed.remember({ type: 'DELETED', kind, object: removed, previous, resourceVersion });
     }
   }
 

@@ -83,20 +83,65 @@ function addressObject(name: string, request: AddressRequest, { ip, mac }: Addre
 }
 
 const OWNER_KINDS = ['VirtualMachine', 'VirtualMachineInstance', 'Pod'];
+/** KubeOVN's `gc-interval`. */
+const COLLECTION_MS = 360_000;
 
-/** Frees the addresses whose VM, VMI or pod is gone: at the start, and whenever one goes. */
-export function startAddressCollector({ store, signal, logger }: ControllerContext): void {
-  const hasOwner = ({ spec }: KubeObject) => {
-    const key = { namespace: String(spec?.['namespace']), name: String(spec?.['podName']) };
-    return OWNER_KINDS.some((kind) => store.get(kind, key) !== undefined);
-  };
-  const collect = async () => {
-    for (const address of store.list('IP').filter((candidate) => !hasOwner(candidate))) {
-      await store.delete('IP', { name: address.metadata.name });
-    }
-  };
-  const run = () =>
-    void collect().catch((error: unknown) => logger.debug({ err: error }, 'An address had gone before'));
-  store.subscribe(OWNER_KINDS, ({ type }) => (type === 'DELETED' ? run() : undefined), signal);
-  run();
+/**
+ * Frees the addresses of a pod when it goes, as KubeOVN does: unless it is the pod of a machine whose VM or VMI lives on
+ * at that moment. What was kept then, and is nobody's later, goes at the start of the server or by the second of two
+ * collections that find it so.
+ */
+export function startAddressCollector(context: ControllerContext): void {
+  const { store, signal } = context;
+  store.subscribe(['Pod'], ({ type, object }) => (type === 'DELETED' ? freeOf(context, object) : undefined), signal);
+  free(context, unowned(context));
+  collectAgain(context, []).catch(() => undefined);
+}
+
+function freeOf(context: ControllerContext, { metadata }: KubeObject): void {
+  const machine = metadata.ownerReferences?.find(({ kind }) => kind === 'VirtualMachineInstance')?.name;
+  const name = machine ?? metadata.name;
+  const owner = { namespace: metadata.namespace ?? '', name };
+  if (machine !== undefined && isAlive(context, owner)) return;
+  const isOfPod = ({ spec }: KubeObject) => spec?.['namespace'] === owner.namespace && spec['podName'] === name;
+  free(context, context.store.list('IP').filter(isOfPod));
+}
+
+/** What is being deleted has given up its addresses. */
+function isAlive({ store }: ControllerContext, owner: { readonly namespace: string; readonly name: string }): boolean {
+  return OWNER_KINDS.some((kind) => {
+    const found = store.get(kind, owner);
+    return found !== undefined && found.metadata.deletionTimestamp === undefined;
+  });
+}
+
+function unowned(context: ControllerContext): KubeObject[] {
+  const ownerOf = ({ spec }: KubeObject) => ({
+    namespace: String(spec?.['namespace']),
+    name: String(spec?.['podName']),
+  });
+  return context.store
+    .list('IP')
+    .filter((address) => OWNER_KINDS.every((kind) => context.store.get(kind, ownerOf(address)) === undefined));
+}
+
+function free({ store, logger }: ControllerContext, addresses: readonly KubeObject[]): void {
+  for (const { metadata } of addresses) {
+    store
+      .delete('IP', { name: metadata.name })
+      .catch((error: unknown) => logger.debug({ err: error }, 'An address had gone before'));
+  }
+}
+
+async function collectAgain(context: ControllerContext, before: readonly string[]): Promise<void> {
+  await context.clock.after(COLLECTION_MS, context.signal);
+  const found = unowned(context);
+  free(
+    context,
+    found.filter(({ metadata }) => before.includes(metadata.name)),
+  );
+  await collectAgain(
+    context,
+    found.map(({ metadata }) => metadata.name),
+  );
 }

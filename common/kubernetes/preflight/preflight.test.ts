@@ -47,7 +47,11 @@ const bare: Answer = (request, response, url) => {
   if (pathname.endsWith('/selfsubjectaccessreviews'))
     return json(201, { status: { allowed: false } })(request, response, url);
   const isKnown = pathname.startsWith('/api/v1/') || pathname.startsWith('/apis/storage.k8s.io/');
-  return (isKnown ? refusal(403, 'Forbidden') : refusal(404, 'NotFound'))(request, response, url);
+  return (isKnown ? refusal(403, 'Forbidden', 'it is forbidden: User "u" cannot list it') : refusal(404, 'NotFound'))(
+    request,
+    response,
+    url,
+  );
 };
 
 test('says of a bare cluster all that it lacks, and what it was not let see', async () => {

@@ -74,7 +74,7 @@ export const subnetAdmission: KindAdmission = {
     };
   },
   validate: ({ object, operation, store }) => {
-    if (operation === 'DELETE') return;
+    if (operation === 'DELETE') return assertUnused(object, store);
     const spec = object.spec ?? {};
     if (store.get('Vpc', { name: object.metadata.name }))
       throw denied(WEBHOOK, 'vpc and subnet cannot have the same name');
@@ -85,6 +85,11 @@ export const subnetAdmission: KindAdmission = {
     assertNoOverlap(object, ranges, store);
   },
 };
+
+function assertUnused({ metadata }: KubeObject, store: Store): void {
+  const isUsed = store.list('IP').some(({ spec }) => spec?.['subnet'] === metadata.name);
+  if (isUsed) throw denied(WEBHOOK, "can't delete subnet when any IPs in Using", 403);
+}
 
 function withoutEmpty(spec: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== ''));

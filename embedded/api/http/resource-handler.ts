@@ -195,14 +195,24 @@ export function patchEdit(type: string, patch: unknown, kind: ResourceKind): Edi
   );
 }
 
-/** Reads dryRun, fieldValidation (strict unless said otherwise) and the subresource. @throws ApiError 400 */
+/** Reads dryRun, fieldValidation (unknown fields are dropped with a warning unless said otherwise) and the subresource. */
 export function writeOptions(exchange: Exchange, path: ResourcePath): WriteOptions {
   const query = exchange.url.searchParams;
   return {
     dryRun: isDryRun(query.getAll('dryRun')),
-    fieldValidation: (query.get('fieldValidation') || 'Strict') as FieldValidation,
+    fieldValidation: fieldValidationOf(query.get('fieldValidation')),
     subresource: path.subresource[0],
   };
+}
+
+function fieldValidationOf(text: string | null): FieldValidation {
+  if (text === null || text === '') return 'Warn';
+  if (text === 'Strict' || text === 'Warn' || text === 'Ignore') return text;
+  throw new ApiError(
+    422,
+    'Invalid',
+    `fieldValidation: Unsupported value: "${text}": supported values: "Ignore", "Strict", "Warn"`,
+  );
 }
 
 function isDryRun(values: readonly unknown[]): boolean {

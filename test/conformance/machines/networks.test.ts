@@ -105,20 +105,22 @@ test('a gateway lets its own VPC out, still not to the host, and only while it h
   expect(await reaches('red', OUTSIDE.address, PORT)).toBe(false);
 });
 
-test('a subnet with addresses in use waits, and the VPC waits for the subnet', async () => {
+test('a subnet with addresses in use is not to be deleted, and the VPC waits for the subnet', async () => {
   await laboratory.delete('Vpc', 'red');
-  await laboratory.delete('Subnet', 'red-subnet');
-  const waiting = await laboratory.until(
-    'Subnet',
-    'red-subnet',
-    ({ metadata }) => metadata.deletionTimestamp !== undefined,
-  );
-  expect(Number(waiting.status?.['v4usingIPs'])).toBeGreaterThan(0);
+  const subnet = `${laboratory.path('Subnet')}/red-subnet`;
+  expect(await laboratory.client.send('DELETE', subnet)).toMatchObject({
+    code: 403,
+    body: { message: expect.stringContaining("can't delete subnet when any IPs in Using") },
+  });
   expect(await laboratory.get('Vpc', 'red')).toBeDefined();
+  // Gateways have pods, which have addresses.
+  await laboratory.delete('VpcEgressGateway', 'out');
   const { body } = await laboratory.client.send('GET', laboratory.path('Pod'));
   for (const { metadata } of (body as unknown as { items: { metadata: { name: string } }[] }).items) {
     await laboratory.delete('Pod', metadata.name);
   }
+  await laboratory.until('Subnet', 'red-subnet', ({ status }) => status?.['v4usingIPs'] === 0);
+  await laboratory.delete('Subnet', 'red-subnet');
   await laboratory.untilGone('Subnet', 'red-subnet');
   await laboratory.untilGone('Vpc', 'red');
 });

@@ -17,6 +17,13 @@ const configSchema = z.strictObject({
       allowedAddresses: z.array(allowedAddress).default([]),
     })
     .prefault({}),
+  /** What guests with internet may reach besides public addresses. */
+  guests: z
+    .strictObject({
+      /** Private IPv4 networks; link-local and metadata addresses are never reached. */
+      allowedNetworks: z.array(z.cidrv4()).default([]),
+    })
+    .prefault({}),
   /** Namespaces that are there from the start, besides those that every cluster has. */
   namespaces: z.array(z.string()).default([]),
 });

@@ -37,6 +37,7 @@ interface UpFlags {
   readonly workers?: Record<string, number>;
   readonly failureRetention: string;
   readonly allowAddress?: readonly string[];
+  readonly guestNetwork?: readonly string[];
   readonly auditLog?: string;
   readonly detach?: boolean;
   readonly json?: boolean;
@@ -77,6 +78,11 @@ export function register(program: Command): void {
       )
         .argParser(collectAddresses)
         .env('SLIPWAY_ALLOW_ADDRESS'),
+    )
+    .option(
+      '--guest-network <network>',
+      'private network that guests with internet may reach, e.g. 10.1.0.0/16 (repeatable)',
+      collectNetworks,
     )
     .option('--audit-log <file>', 'append every request that the cluster answers to FILE, as JSON lines')
     .option('-d, --detach', 'return when the farm is up; `slipway down` ends it')
@@ -167,6 +173,7 @@ function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
     ...{ dataDir, port: flags.port, workers: flags.workers ?? {}, failureRetention: flags.failureRetention },
     limits: { vms, imports, cpu, memoryBytes: flags.memory ?? suitable.memoryBytes },
     allowedAddresses: flags.allowAddress ?? [],
+    guestNetworks: flags.guestNetwork ?? [],
     ...(flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) }),
   };
 }
@@ -202,6 +209,12 @@ function collectAddresses(text: string, former: readonly string[] = []): string[
     if (complaint !== undefined) throw new InvalidArgumentError(`${complaint}.`);
   }
   return [...former, ...addresses];
+}
+
+function collectNetworks(text: string, former: readonly string[] = []): string[] {
+  if (!z.cidrv4().safeParse(text).success)
+    throw new InvalidArgumentError('Write an IPv4 network, such as 10.1.0.0/16.');
+  return [...former, text];
 }
 
 function collectWorkers(text: string, former: Record<string, number> | undefined): Record<string, number> {

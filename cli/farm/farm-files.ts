@@ -17,6 +17,8 @@ export interface FarmOptions {
   readonly failureRetention: string;
   /** Loopback and private addresses that URLs of modules may lead to; `fetch.allowedAddresses`. */
   readonly allowedAddresses: readonly string[];
+  /** Private networks that guests with internet may reach. */
+  readonly guestNetworks: readonly string[];
   /** File to which the cluster appends every request that it answers. */
   readonly auditLog?: string;
 }
@@ -108,14 +110,18 @@ export class FarmFiles {
   }
 
   /**
-   * What the embedded cluster runs for the relay's image, and what its importers may reach: `allowedAddresses`, which it
-   * reads again for every import.
+   * What the embedded cluster runs for the relay's image, and what its importers and guests may reach. The
+   * former it reads again for every import.
    */
-  writeClusterConfig(relayCommand: readonly string[], allowedAddresses: readonly string[]): void {
+  writeClusterConfig(
+    relayCommand: readonly string[],
+    { allowedAddresses, guestNetworks }: Pick<FarmOptions, 'allowedAddresses' | 'guestNetworks'>,
+  ): void {
     const config = {
       namespaces: ['slipway'],
       podCommands: { [RELAY_IMAGE]: relayCommand },
       fetch: { allowedAddresses },
+      guests: { allowedNetworks: guestNetworks },
     };
     writeAtomic(this.clusterConfig, JSON.stringify(config, null, 2));
   }

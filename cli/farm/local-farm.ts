@@ -81,8 +81,9 @@ export class LocalFarm {
   }
 
   #writeClusterConfig(ownAddresses: readonly string[]): void {
-    const allowed = [...this.#options.allowedAddresses, ...ownAddresses];
-    this.#files.writeClusterConfig(programCommand('workers/relay/main'), allowed);
+    const { guestNetworks } = this.#options;
+    const allowedAddresses = [...this.#options.allowedAddresses, ...ownAddresses];
+    this.#files.writeClusterConfig(programCommand('workers/relay/main'), { allowedAddresses, guestNetworks });
   }
 
   async stop(): Promise<void> {

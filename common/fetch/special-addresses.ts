@@ -1,40 +1,44 @@
 import { BlockList, isIP } from 'node:net';
 
+type Networks = readonly (readonly [network: string, bits: number])[];
+
 /** Where metadata services of clouds answer, and the link-local networks: no URL of a user has business there. */
-const METADATA_IPV4 = [
+export const METADATA_IPV4: Networks = [
   ['169.254.0.0', 16],
   // Alibaba, Azure, Oracle.
   ['100.100.100.200', 32],
   ['168.63.129.16', 32],
   ['192.0.0.192', 32],
-] as const;
-const METADATA_IPV6 = [
+];
+const METADATA_IPV6: Networks = [
   ['fe80::', 10],
   // Amazon, Google.
   ['fd00:ec2::254', 128],
   ['fd20:ce::254', 128],
-] as const;
+];
 
 /** IPv6 networks whose last 32 bits are an IPv4 address: compatible, NAT64 (RFC 6052, 8215), stateless translation. */
 const CARRIERS = ['::', '64:ff9b::', '64:ff9b:1::', '::ffff:0:'] as const;
 
 /** What is not of the public Internet (IANA's special-purpose registries), or leads to such an address. */
-const PRIVATE_IPV4 = [
+export const PRIVATE_IPV4: Networks = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
   ['127.0.0.0', 8],
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
   ['192.88.99.0', 24],
   ['192.168.0.0', 16],
   ['198.18.0.0', 15],
+  ['224.0.0.0', 3],
+];
+const DOCUMENTATION_IPV4: Networks = [
+  ['192.0.2.0', 24],
   ['198.51.100.0', 24],
   ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-] as const;
-const PRIVATE_IPV6 = [
+];
+const PRIVATE_IPV6: Networks = [
   ['::', 96],
   ['::ffff:0:0:0', 96],
   ['64:ff9b::', 96],
@@ -50,10 +54,10 @@ const PRIVATE_IPV6 = [
   ['fc00::', 7],
   ['fec0::', 10],
   ['ff00::', 8],
-] as const;
+];
 
 const metadata = listOf(METADATA_IPV4, METADATA_IPV6);
-const restricted = listOf(PRIVATE_IPV4, PRIVATE_IPV6);
+const restricted = listOf([...PRIVATE_IPV4, ...DOCUMENTATION_IPV4], PRIVATE_IPV6);
 for (const [network, bits] of METADATA_IPV4) {
   for (const carrier of CARRIERS) metadata.addSubnet(`${carrier}${network}`, 96 + bits, 'ipv6');
   metadata.addSubnet(`2002:${hexOf(network)}::`, 16 + bits, 'ipv6');
@@ -75,8 +79,6 @@ export function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
   const version = isIP(address);
   return version === 0 ? undefined : version === 4 ? 'ipv4' : 'ipv6';
 }
-
-type Networks = readonly (readonly [network: string, bits: number])[];
 
 function listOf(ipv4: Networks, ipv6: Networks): BlockList {
   const list = new BlockList();

@@ -19,6 +19,8 @@ export interface ControllerContext {
   readonly events: EventRecorder;
   readonly volumes: VolumeFiles;
   readonly confiner: Confiner;
+  /** Private networks that guests with internet may reach, e.g. `10.1.0.0/16`. */
+  readonly guestNetworks: readonly string[];
   /** What imports may reach besides public addresses; may be another list at the next import. */
   readonly allowedAddresses: () => Promise<readonly string[]>;
 }

@@ -48,7 +48,7 @@ async function reconcile(context: ControllerContext, networks: Networks, key: Ob
 
 /** Opens or closes the way out of a VPC by what all its gateways say together. */
 async function converge(context: ControllerContext, vpc: string) {
-  const { store, layout } = context;
+  const { store, layout, guestNetworks } = context;
   const namespace = vpcNamespace(layout, vpc);
   const active = store
     .list('VpcEgressGateway')
@@ -61,7 +61,8 @@ async function converge(context: ControllerContext, vpc: string) {
   await ensureNamespace(namespace, { isRouter: true });
   const sources = active.map((gateway) => sourcesOf(context, gateway));
   const isOpenToAll = sources.some((list) => list.length === 0);
-  return await openEgress({ layout, vpc, namespace, sources: isOpenToAll ? [] : [...new Set(sources.flat())] });
+  const from = isOpenToAll ? [] : [...new Set(sources.flat())];
+  return await openEgress({ layout, vpc, namespace, sources: from, allowedNetworks: guestNetworks });
 }
 
 /** The networks that the gateway's policies name; none when it has no policies, which means the whole VPC here. */

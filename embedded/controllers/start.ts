@@ -36,6 +36,7 @@ import { startVpcController } from './vpc.ts';
 export interface MachineConfig {
   /** `off` never uses KVM; `auto` uses it where a trial machine runs under it. @defaultValue `auto` */
   readonly kvm?: 'auto' | 'off';
+  readonly guests?: { readonly allowedNetworks: readonly string[] };
   /** Image files of this host by container-disk image name. */
   readonly containerDisks?: Readonly<Record<string, string>>;
 }
@@ -77,6 +78,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
     volumes: new VolumeFiles(layout),
     confiner: await Confiner.open(layout.run, logger),
     allowedAddresses,
+    guestNetworks: config.guests?.allowedNetworks ?? [],
   };
   const machines = new MachineRegistry();
   const networks = new Networks(context);

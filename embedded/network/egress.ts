@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { runCommand } from '../host/run-command.ts';
 import { formatIpv4, parseIpv4 } from './addresses.ts';
@@ -26,6 +27,8 @@ export interface EgressOptions {
   readonly namespace: string;
   /** Source networks that may leave; all of the VPC when empty. */
   readonly sources: readonly string[];
+  /** Private networks that guests may reach all the same, e.g. `10.1.0.0/16`. */
+  readonly allowedNetworks: readonly string[];
 }
 
 /** The host's end of the VPC's veth pair. */
@@ -35,8 +38,8 @@ function hostEnd({ layout, vpc }: Pick<EgressOptions, 'layout' | 'vpc'>): string
 
 /**
  * Lets a VPC out: a veth pair to the host, translated once when it leaves the VPC and once when it leaves the host, so
- * VPCs with the same addresses do not disturb each other. What arrives there is only ever forwarded outside: never to
- * the host's own services, nor to another VPC. Returns the two transit addresses (inside, host).
+ * VPCs with the same addresses do not disturb each other. What arrives there is only ever forwarded to the internet: never
+ * to the host's own services, another VPC, metadata services, or private networks that are not allowed. Returns the two transit addresses (inside, host).
  */
 export async function openEgress(options: EgressOptions): Promise<{ readonly inside: string; readonly host: string }> {
   const device = hostEnd(options);
@@ -46,7 +49,7 @@ export async function openEgress(options: EgressOptions): Promise<{ readonly ins
   const inside = formatIpv4((parseIpv4(host) ?? 0) + 1);
   await Promise.all([
     runInNamespace(options.namespace, ['nft', '-f', '-'], vpcRules(options.sources)),
-    runCommand('nft', ['-f', '-'], { input: hostRules(options.layout) }),
+    runCommand('nft', ['-f', '-'], { input: hostRules(options) }),
   ]);
   if (known === undefined) await connect(options, { device, host, inside });
   await allowForwarding(device);
@@ -54,7 +57,7 @@ export async function openEgress(options: EgressOptions): Promise<{ readonly ins
 }
 
 /** Cuts a VPC off again. */
-export async function closeEgress(options: Omit<EgressOptions, 'sources'>): Promise<void> {
+export async function closeEgress(options: Omit<EgressOptions, 'sources' | 'allowedNetworks'>): Promise<void> {
   await removeInterfaces(undefined, [hostEnd(options)]);
   if (!(await hasNamespace(options.namespace))) return;
   await runInNamespace(options.namespace, ['nft', '-f', '-'], 'table ip egress\ndelete table ip egress\n');
@@ -119,7 +122,10 @@ table ip egress {
 }
 
 /** Read per prefix, so one table serves all VPCs of the cluster and a rewrite is always the same text. */
-function hostRules({ prefix }: HostLayout): string {
+function hostRules({ layout: { prefix }, allowedNetworks }: Pick<EgressOptions, 'layout' | 'allowedNetworks'>): string {
+  const from = `iifname "${prefix}*"`;
+  const set = (networks: typeof PRIVATE_IPV4) =>
+    `{ ${networks.map(([network, bits]) => `${network}/${bits}`).join(', ')} }`;
   return `
 table ip ${prefix}
 delete table ip ${prefix}
@@ -130,7 +136,10 @@ table ip ${prefix} {
   }
   chain forward {
     type filter hook forward priority filter;
-    iifname "${prefix}*" oifname "sw*" drop
+    ${from} oifname "sw*" drop
+    ${from} ip daddr ${set(METADATA_IPV4)} drop
+    ${allowedNetworks.map((network) => `${from} ip daddr ${network} accept`).join('\n    ')}
+    ${from} ip daddr ${set(PRIVATE_IPV4)} drop
     oifname "${prefix}*" ct state established,related accept
     oifname "${prefix}*" drop
   }

@@ -4,6 +4,9 @@ import { driveArguments } from './drive-arguments.ts';
 import { type MachineSpec, NIC_DEVICES, type NicSpec } from './machine-spec.ts';
 import { devicePlace, highestBus, rootPortArguments } from './pci-address.ts';
 
+/** Seccomp: what no machine needs, and a guest that got hold of QEMU would. */
+const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
+
 /** The sockets and logs of a machine, below its run directory. */
 export function machineSockets(runDir: string) {
   return {
@@ -24,7 +27,7 @@ export function qemuArguments(spec: MachineSpec): string[] {
   const addresses = [...spec.drives, ...spec.nics].map((device) => device.pciAddress);
   return [
     ...['-name', `guest=${escapeComma(spec.name)}`, '-uuid', spec.uuid],
-    ...['-no-user-config', '-nodefaults', '-no-shutdown'],
+    ...['-no-user-config', '-nodefaults', '-no-shutdown', '-sandbox', SANDBOX],
     ...machineArguments(spec),
     ...cpuArguments(spec),
     ...['-m', `${spec.memoryMiB}`, '-rtc', `base=${spec.clockBase}`],

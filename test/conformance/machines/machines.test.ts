@@ -11,6 +11,7 @@ import { openSerialLog } from '../../../common/kubernetes/serial-log.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
 import { generateKeyPair } from '../../../common/ssh/key-pair.ts';
 import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
+import { findProcesses } from '../../../embedded/host/processes.ts';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
 import { refusal, runInGuest, streamClient } from './guest-login.ts';
@@ -77,6 +78,14 @@ async function banner(stream: Duplex): Promise<string> {
   const [chunk] = (await once(stream, 'data')) as [Buffer];
   return chunk.toString('latin1', 0, 12);
 }
+
+test('what a guest that got hold of QEMU could ask of the kernel is filtered', async () => {
+  const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+  const runDir = runDirOf(layoutOf(laboratory.cluster.dataDir ?? ''), 'machines', metadata.uid);
+  const [qemu] = (await findProcesses(runDir)).filter(({ argv }) => argv[0]?.startsWith('qemu-system'));
+  // 2: a seccomp filter (proc(5)).
+  expect(await readFile(`/proc/${qemu?.pid}/status`, 'utf8')).toMatch(/^Seccomp:\s+2$/m);
+});
 
 test('a guest gets its reserved address and the key of its seed, and is reached through a pod', async () => {
   expect(await inFirst('hostname; ip -4 -o addr show scope global')).toMatch(/^first\n.*\b10\.88\.0\.10\/24\b/);

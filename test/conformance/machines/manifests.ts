@@ -126,5 +126,9 @@ export const PROBE = [
 export const LISTENER = [
   process.execPath,
   '-e',
-  `require('node:net').createServer((client) => client.end('hello')).listen(Number(process.argv[1]), '0.0.0.0');`,
+  `require('node:net').createServer((client) => {
+     // A probe ends as soon as it is connected.
+     client.on('error', () => {});
+     client.end('hello');
+   }).listen(Number(process.argv[1]), '0.0.0.0');`,
 ];

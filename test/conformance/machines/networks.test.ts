@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Laboratory } from './laboratory.ts';
 import { LISTENER, networkObjects, PROBE, scriptPod } from './manifests.ts';
@@ -24,12 +24,20 @@ beforeAll(async () => {
   execFileSync('sh', ['-c', `echo 1 > /proc/sys/net/ipv4/conf/${device}/forwarding`]);
   ip('-n', namespace, 'addr', 'add', `${address}/30`, 'dev', 'eth0');
   ip('-n', namespace, 'link', 'set', 'eth0', 'up');
+  // The same service in networks that guests have no business in, as a neighbour and as a metadata service.
+  for (const hidden of [OUTSIDE.neighbour, OUTSIDE.allowed, OUTSIDE.metadata]) {
+    ip('-n', namespace, 'addr', 'add', `${hidden}/32`, 'dev', 'eth0');
+    ip('route', 'add', `${hidden}/32`, 'via', address, 'dev', device);
+  }
   const { spawn } = await import('node:child_process');
   const [command = '', ...args] = LISTENER;
   outsideService = spawn('nsenter', [`--net=/run/netns/${namespace}`, command, ...args, String(PORT)]);
   hostService = createServer((client) => client.end()).listen(0, '0.0.0.0');
   await once(hostService, 'listening');
-  laboratory = await Laboratory.open({ podCommands: { listener: LISTENER, probe: PROBE } });
+  laboratory = await Laboratory.open({
+    podCommands: { listener: LISTENER, probe: PROBE },
+    config: { guests: { allowedNetworks: [`${OUTSIDE.allowed}/32`, `${OUTSIDE.metadata}/32`] } },
+  });
   // Two VPCs with the very same addresses.
   for (const name of ['red', 'blue']) {
     const { vpc, attachment, subnet } = networkObjects(name, '10.77.0.0/24');
@@ -55,7 +63,13 @@ function freeAddresses() {
   const first = Array.from({ length: 64 }, (_, index) => 4 * index + 1);
   const free = first.find((last) => !taken.includes(` 198.51.100.${last}/`));
   if (free === undefined) throw new Error('All of 198.51.100.0/24 is taken: remove the interfaces "out*"');
-  return { host: `198.51.100.${free}`, address: `198.51.100.${free + 1}` };
+  return {
+    host: `198.51.100.${free}`,
+    address: `198.51.100.${free + 1}`,
+    neighbour: `10.254.254.${free}`,
+    allowed: `10.254.254.${free + 1}`,
+    metadata: `169.254.254.${free}`,
+  };
 }
 
 /** Whether a pod in the network can connect to the address. */
@@ -89,7 +103,7 @@ test('pods of a VPC reach each other, and nobody reaches into another VPC, the h
   expect(others).toEqual([false, false, false, false]);
 });
 
-test('a gateway lets its own VPC out, still not to the host, and only while it has replicas', async () => {
+test('a gateway lets its own VPC out, to the internet alone, and only while it has replicas', async () => {
   const { port } = hostService.address() as AddressInfo;
   await laboratory.create('VpcEgressGateway', gateway(1));
   const ready = await laboratory.untilPhase('VpcEgressGateway', 'out', 'Completed');
@@ -98,8 +112,13 @@ test('a gateway lets its own VPC out, still not to the host, and only while it h
     reaches('red', OUTSIDE.address, PORT),
     reaches('blue', OUTSIDE.address, PORT),
     reaches('red', OUTSIDE.host, port),
+    reaches('red', OUTSIDE.neighbour, PORT),
+    reaches('red', OUTSIDE.allowed, PORT),
+    reaches('red', OUTSIDE.metadata, PORT),
   ]);
-  expect(open).toEqual([true, false, false]);
+  expect(open).toEqual([true, false, false, false, true, false]);
+  // The host itself reaches all of them: what stopped the pods are the rules.
+  for (const hidden of [OUTSIDE.neighbour, OUTSIDE.metadata]) await once(connect(PORT, hidden).resume(), 'connect');
   await laboratory.merge('VpcEgressGateway', 'out', { spec: { replicas: 0 } });
   await laboratory.until('VpcEgressGateway', 'out', ({ status }) => status?.['replicas'] === 0);
   expect(await reaches('red', OUTSIDE.address, PORT)).toBe(false);

@@ -1,6 +1,6 @@
 import { ROLES, type Role } from '../../common/contracts/roles.ts';
 import { rulesOf } from '../../common/kubernetes/rights.ts';
-import { type Manifest, metadataOf, type Part, selectorLabels, text } from './parts.ts';
+import { type Manifest, metadataElsewhere, metadataOf, type Part, selectorLabels, text } from './parts.ts';
 import type { Scope } from './values.ts';
 
 /** Service accounts, and what each may do in the farm namespace and with KubeOVN's kinds that have no namespace. */
@@ -10,8 +10,8 @@ export function access(scope: Scope): Part[] {
 
 function accessOf(scope: Scope, role: Role): Manifest[] {
   const account = metadataOf(scope, role);
-  const inFarm = { ...account, namespace: text`${scope.values.farmNamespace}` };
-  const { namespace: _none, ...everywhere } = account;
+  const inFarm = metadataElsewhere(scope, role, text`${scope.values.farmNamespace}`);
+  const everywhere = metadataElsewhere(scope, role);
   const subjects = [{ kind: 'ServiceAccount', name: account.name, namespace: account.namespace }];
   const clusterRules = rulesOf(role, 'cluster');
   const rbac = 'rbac.authorization.k8s.io';
@@ -23,7 +23,7 @@ function accessOf(scope: Scope, role: Role): Manifest[] {
       apiVersion: `${rbac}/v1`,
       kind: 'RoleBinding',
       metadata: inFarm,
-      roleRef: { apiGroup: rbac, kind: 'Role', name: account.name },
+      roleRef: { apiGroup: rbac, kind: 'Role', name: inFarm.name },
       subjects,
     },
     ...(clusterRules.length === 0
@@ -34,7 +34,7 @@ function accessOf(scope: Scope, role: Role): Manifest[] {
             apiVersion: `${rbac}/v1`,
             kind: 'ClusterRoleBinding',
             metadata: everywhere,
-            roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: account.name },
+            roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: everywhere.name },
             subjects,
           },
         ]),
@@ -72,7 +72,7 @@ export function networkPolicies(scope: Scope): Part[] {
     },
     {
       file: 'redis',
-      when: { path: 'redis.bundled' },
+      when: { path: 'redis.url', is: '' },
       objects: [
         policy(scope, 'redis', {
           podSelector: { matchLabels: selectorLabels(scope, 'redis') },

@@ -2,12 +2,13 @@ import { Document, isScalar, parseDocument, stringify, visit } from 'yaml';
 import { manifests } from './manifests.ts';
 import { type Condition, type Insert, isInsert, type Manifest, type Part } from './parts.ts';
 import { NOTES, type Slot, type Slots, VALUES } from './values.ts';
+import { valuesSchema } from './values-schema.ts';
 
 /*
  * Stand-ins for values while a template is written; `⟦` and `⟧` occur nowhere else.
  *   ⟦path⟧   text              ⟦#path⟧  number or truth value, never quoted
  *   ⟦=path⟧  any YAML          ⟦|path⟧  YAML as text          ⟦@path⟧  hash of that text
- *   ⟦?path is⟧ before one: the line is there when the value at the path is `is`
+ *   ⟦?path is⟧ before one: the line is there when the value at the path is `is`; after ⟦:⟧ the line that is there else
  */
 
 /** Files of the chart by their path in it. */
@@ -16,6 +17,7 @@ export function chartFiles(version: string): ReadonlyMap<string, string> {
   return new Map([
     ['Chart.yaml', chart(version)],
     ['values.yaml', values()],
+    ['values.schema.json', valuesSchema()],
     ['templates/NOTES.txt', notes()],
     ...manifests(scope).map((part) => [`templates/${part.file}.yaml`, template(part)] as const),
   ]);
@@ -35,8 +37,8 @@ function chart(version: string): string {
 
 function notes(): string {
   return [
-    'Slipway is starting. It needs the Secret "{{ .Values.secretName }}" in this namespace, and the namespace',
-    '"{{ .Values.farmNamespace }}" where it builds on this cluster.',
+    'Slipway is starting. Its pods wait for the Secret "{{ .Values.secretName }}" in this namespace; on this cluster it builds in',
+    'the namespace "{{ .Values.farmNamespace }}".',
     '',
     '  kubectl -n {{ .Release.Namespace }} port-forward service/{{ .Release.Name }}-scheduler 8080:80',
     '  slipway --help',
@@ -104,8 +106,9 @@ function mark(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, mark(child)]));
 }
 
-function markInsert({ insert, slot, when }: Insert): string {
+function markInsert({ insert, slot, when, otherwise }: Insert): string {
   if (insert === 'when') return `⟦?${when?.path} ${when?.is}⟧${String(slot)}`;
+  if (insert === 'or') return `⟦?${pathOf(slot).replace('.Values.', '')} ⟧${otherwise}⟦:⟧${String(slot)}`;
   return `⟦${insert === 'yaml' ? '|' : '@'}${pathOf(slot)}⟧`;
 }
 
@@ -115,9 +118,15 @@ function pathOf(slot: Slot): string {
 
 function expandLine(line: string): string {
   const [, indent = '', key = '', path = '', is = '', rest = ''] =
-    /^( *)([\w-]+: )"⟦\?(\S+) (\w+)⟧(.*)$/.exec(line) ?? [];
+    /^( *)([\w-]+: )"⟦\?(\S+) (\w*)⟧(.*)$/.exec(line) ?? [];
   if (path === '') return expand(line);
-  return `${indent}{{- if ${test({ path, is })} }}\n${expand(`${indent}${key}"${rest}`)}\n${indent}{{- end }}`;
+  const [then = '', otherwise] = rest.split('⟦:⟧');
+  const written = (value: string) => expand(`${indent}${key}"${value}`);
+  return [
+    `${indent}{{- if ${test({ path, is })} }}`,
+    ...(otherwise === undefined ? [written(then)] : [written(`${then}"`), `${indent}{{- else }}`, written(otherwise)]),
+    `${indent}{{- end }}`,
+  ].join('\n');
 }
 
 function expand(line: string): string {

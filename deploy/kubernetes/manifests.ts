@@ -1,6 +1,6 @@
 import { access, networkPolicies } from './access.ts';
 import { autoscaling, monitoring } from './operations.ts';
-import type { Manifest, Part } from './parts.ts';
+import { type Manifest, type Part, text } from './parts.ts';
 import { bundledRedis } from './redis.ts';
 import type { Scope } from './values.ts';
 import { workloads } from './workloads.ts';
@@ -11,6 +11,7 @@ import { workloads } from './workloads.ts';
  */
 export function manifests(scope: Scope): Part[] {
   const parts = [
+    { file: 'namespace', when: { path: 'createFarmNamespace' }, objects: [farmNamespace(scope)] },
     ...access(scope),
     ...workloads(scope),
     ...bundledRedis(scope),
@@ -26,16 +27,18 @@ export function manifests(scope: Scope): Part[] {
   return [...merged.values()];
 }
 
-/** Namespaces of the plain manifest; `helm install --create-namespace` makes the first, the second is yours. */
-export function namespaces({ namespace, values }: Scope): Manifest[] {
+/**
+ * Where the farm builds. Images are in it that nobody else has, so Helm leaves it when it uninstalls. KubeVirt's launcher
+ * pods ask for a capability that `restricted` refuses; the relays are held to it by their spec.
+ */
+function farmNamespace({ values }: Scope): Manifest {
+  const annotations = { 'helm.sh/resource-policy': 'keep' };
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: text`${values.farmNamespace}`, annotations } };
+}
+
+/** Namespace of the farm's processes, in the plain manifest; Helm makes it with `--create-namespace`. */
+export function ownNamespace({ namespace }: Scope): Manifest {
   const level = 'pod-security.kubernetes.io';
-  return [
-    {
-      apiVersion: 'v1',
-      kind: 'Namespace',
-      metadata: { name: namespace, labels: { [`${level}/enforce`]: 'restricted', [`${level}/warn`]: 'restricted' } },
-    },
-    // KubeVirt's launcher pods ask for a capability that `restricted` refuses; the relays are held to it by their spec.
-    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: String(values.farmNamespace) } },
-  ];
+  const labels = { [`${level}/enforce`]: 'restricted', [`${level}/warn`]: 'restricted' };
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } };
 }

@@ -8,11 +8,12 @@ export interface Manifest {
     readonly name: string;
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly [field: string]: unknown;
 }
 
-/** When an object is part of a deployment: the value at `path` is true, or is `is`. */
+/** When an object or a field is part of a deployment: the value at `path` is true, or is `is`. */
 export interface Condition {
   readonly path: string;
   readonly is?: string;
@@ -31,6 +32,19 @@ export function selectorLabels({ name }: Scope, component: string): Record<strin
     'app.kubernetes.io/name': 'slipway',
     'app.kubernetes.io/instance': name,
     'app.kubernetes.io/component': component,
+  };
+}
+
+/**
+ * Metadata of a component's object outside of the namespace of the farm's processes. Other releases have theirs in the
+ * same place, so its name tells both.
+ */
+export function metadataElsewhere(scope: Scope, component: string, namespace?: string) {
+  return {
+    // RBAC allows colons; nothing else does, so no two pairs of names give the same one.
+    name: `${scope.namespace}:${scope.name}-${component}`,
+    ...(namespace === undefined ? {} : { namespace }),
+    labels: selectorLabels(scope, component),
   };
 }
 
@@ -61,10 +75,14 @@ export const CONTAINER_SECURITY = {
 
 /** A slot that needs more than its value. */
 export interface Insert {
-  /** `yaml`: the value as YAML text. `digest`: a hash of that text. `when`: left out unless the condition holds. */
-  readonly insert: 'yaml' | 'digest' | 'when';
+  /**
+   * `yaml`: the value as YAML text. `digest`: a hash of that text. `when`: left out unless the condition holds.
+   * `or`: text in its place where the value is empty.
+   */
+  readonly insert: 'yaml' | 'digest' | 'when' | 'or';
   readonly slot: Slot;
   readonly when?: Condition;
+  readonly otherwise?: string;
 }
 
 /** The value as YAML text. */
@@ -80,6 +98,11 @@ export function digestOf(slot: Slot): Insert {
 /** The value where the condition holds; else its field is not there. */
 export function onlyWhen(when: Condition, slot: Slot): Insert {
   return { insert: 'when', slot, when };
+}
+
+/** The value, or the text where it is empty. */
+export function orElse(slot: Slot, otherwise: string): Insert {
+  return { insert: 'or', slot, otherwise };
 }
 
 /** True for what the functions above give. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
-import { manifests, namespaces } from './manifests.ts';
+import { manifests, ownNamespace } from './manifests.ts';
 import { type Condition, type Insert, isInsert, type Manifest } from './parts.ts';
 import { type Slot, VALUES } from './values.ts';
 
@@ -8,7 +8,7 @@ import { type Slot, VALUES } from './values.ts';
 export function plainManifests(): Manifest[] {
   const scope = { name: 'slipway', namespace: 'slipway-system', values: VALUES };
   const parts = manifests(scope).filter(({ when }) => when === undefined || holds(when));
-  return [...namespaces(scope), ...parts.flatMap(({ objects }) => objects)].map((object) => fill(object) as Manifest);
+  return [ownNamespace(scope), ...parts.flatMap(({ objects }) => objects)].map((object) => fill(object) as Manifest);
 }
 
 /** Text of `deploy/kubernetes.yaml`. */
@@ -42,8 +42,9 @@ function fill(value: unknown): unknown {
   );
 }
 
-function inserted({ insert, slot, when }: Insert): unknown {
+function inserted({ insert, slot, when, otherwise }: Insert): unknown {
   const value = bare(slot);
+  if (insert === 'or') return value === '' ? otherwise : value;
   if (insert === 'when') return when && holds(when) ? value : undefined;
   const text = sortedYaml(value);
   return insert === 'yaml' ? `${text}\n` : createHash('sha256').update(text).digest('hex');

@@ -4,6 +4,7 @@ import type { Scope } from './values.ts';
 
 /** The user of the official image. */
 const USER = 999;
+const PORT = 6379;
 /** The same settings as under docker-compose. */
 const SETTINGS = readFileSync(new URL('../compose/redis.conf', import.meta.url), 'utf8');
 
@@ -15,10 +16,19 @@ const START = [
 ].join(' && ');
 const PING = `REDISCLI_AUTH="$(cat ${SECRET})" redis-cli ping | grep -q PONG`;
 
+/** Where the farm's processes find it. */
+export function bundledUrl(scope: Scope): string {
+  return `redis://${scope.name}-redis:${PORT}`;
+}
+
 /** One Redis with an append-only file: enough for a farm that may pause while a node is replaced. */
 export function bundledRedis(scope: Scope): Part[] {
   return [
-    { file: 'redis', when: { path: 'redis.bundled' }, objects: [settings(scope), service(scope), statefulSet(scope)] },
+    {
+      file: 'redis',
+      when: { path: 'redis.url', is: '' },
+      objects: [settings(scope), service(scope), statefulSet(scope)],
+    },
   ];
 }
 
@@ -32,14 +42,13 @@ function settings(scope: Scope): Manifest {
 }
 
 function service(scope: Scope): Manifest {
-  const { host, port } = scope.values.redis;
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { ...metadataOf(scope, 'redis'), name: String(host) },
+    metadata: metadataOf(scope, 'redis'),
     spec: {
       selector: selectorLabels(scope, 'redis'),
-      ports: [{ name: 'redis', port, targetPort: 'redis' }],
+      ports: [{ name: 'redis', port: PORT, targetPort: 'redis' }],
     },
   };
 }
@@ -54,7 +63,7 @@ function statefulSet(scope: Scope): Manifest {
     metadata: metadataOf(scope, 'redis'),
     spec: {
       replicas: 1,
-      serviceName: redis.host,
+      serviceName: `${scope.name}-redis`,
       selector: { matchLabels: labels },
       template: {
         metadata: { labels },
@@ -68,7 +77,7 @@ function statefulSet(scope: Scope): Manifest {
               name: 'redis',
               image: redis.image,
               command: ['sh', '-c', START],
-              ports: [{ name: 'redis', containerPort: 6379 }],
+              ports: [{ name: 'redis', containerPort: PORT }],
               startupProbe: { ...ping, periodSeconds: 2, failureThreshold: 60 },
               livenessProbe: { ...ping, periodSeconds: 20 },
               readinessProbe: { ...ping, periodSeconds: 5 },

@@ -17,19 +17,18 @@ export const VALUES = {
     ],
   }),
   farmNamespace: 'slipway',
+  createFarmNamespace: true,
   secretName: 'slipway-secrets',
   kubeconfigSecretName: 'slipway-kubeconfigs',
   redis: {
-    bundled: true,
-    scheme: 'redis',
-    host: 'slipway-redis',
-    port: 6379,
+    url: '',
     image: 'redis:7.4-bookworm',
     storage: '8Gi',
     resources: slot({ requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }),
   },
+  blobs: { accessMode: 'ReadWriteOnce', storage: '64Gi', url: '' },
   scheduler: {
-    replicas: 2,
+    replicas: 1,
     resources: slot({ requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '512Mi' } }),
   },
   workers: { import: worker(), bootKeystrokes: worker(), provision: worker(), snapshot: worker() },
@@ -55,12 +54,15 @@ function worker() {
 export const NOTES: Readonly<Record<string, string>> = {
   image: 'The one image of scheduler and workers (Dockerfile, target `farm`).',
   config: "The farm's configuration, mounted as a file: docs/configuration.md.",
-  farmNamespace:
-    'Namespace that the farm builds in on this very cluster; it must exist. Nothing else should live in it.',
+  farmNamespace: 'Namespace that the farm builds in on this very cluster. Nothing else should live in it.',
+  createFarmNamespace:
+    'Create that namespace, and keep it when the release is uninstalled. False where it exists already.',
   secretName: 'Secret with the keys farm-key, token and redis-password. You make it: docs/operations.md.',
   kubeconfigSecretName:
     'Secret with kubeconfigs of other clusters, mounted at /etc/slipway/kubeconfigs where it exists.',
-  'redis.bundled': 'False: bring your own, named by scheme, host and port.',
+  'redis.url': 'Your own Redis, `redis://` or `rediss://`, instead of the bundled one. Its password is in the Secret.',
+  blobs:
+    'The volume of the scheduler for local files of modules. `ReadWriteOnce`: one scheduler; for more, `ReadWriteMany`.\n`url`: address of the schedulers for clusters that do not reach their Service; the Service by default.',
   workers:
     'Per phase. `concurrency`: jobs that one process runs at once. `targetJobs`: jobs per process that autoscaling\naims at, below `concurrency`, so that there is room before it is needed.',
   'autoscaling.by': "`none`, `hpa` (an adapter must serve Prometheus' metrics as external ones) or `keda`.",

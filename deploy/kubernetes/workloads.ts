@@ -8,15 +8,19 @@ import {
   type Manifest,
   metadataOf,
   onlyWhen,
+  orElse,
   type Part,
   POD_SECURITY,
   selectorLabels,
   text,
 } from './parts.ts';
+import { bundledUrl } from './redis.ts';
 import type { Scope, Slot, Slots } from './values.ts';
 
 /** Port of the HTTP API and of every worker's metrics: the image's. */
 export const HTTP_PORT = 8080;
+/** Where the scheduler's volume for local files is: the image's. */
+const BLOBS = '/var/lib/slipway-blobs';
 /** A worker may take 20 s to hand its work back. */
 const STOP_SECONDS = 40;
 
@@ -29,7 +33,10 @@ export function valuesKey(phase: Phase): keyof Slots['workers'] {
 export function workloads(scope: Scope): Part[] {
   return [
     { file: 'config', objects: [configMap(scope)] },
-    { file: 'scheduler', objects: [scheduler(scope), schedulerService(scope), budget(scope, 'scheduler')] },
+    {
+      file: 'scheduler',
+      objects: [blobClaim(scope), scheduler(scope), schedulerService(scope), budget(scope, 'scheduler')],
+    },
     ...PHASES.map((phase) => ({ file: phase, objects: [worker(scope, phase), budget(scope, phase)] })),
   ];
 }
@@ -52,8 +59,23 @@ function scheduler(scope: Scope): Manifest {
     command: ['node', 'dist/scheduler/main.js'],
     // Not ready while Redis is away: then nothing can be accepted.
     readinessPath: '/readyz',
-    environment: [],
+    environment: [{ name: 'SLIPWAY_BLOBS_DIRECTORY', value: BLOBS }],
+    mounts: [{ name: 'blobs', mountPath: BLOBS }],
+    volumes: [{ name: 'blobs', persistentVolumeClaim: { claimName: blobClaim(scope).metadata.name } }],
+    // Two nodes cannot hold such a volume at a time, and the next pod may well be on another.
+    strategy: { type: onlyWhen({ path: 'blobs.accessMode', is: 'ReadWriteOnce' }, 'Recreate') },
   });
+}
+
+/** Local files that are sent with builds: all schedulers share them. */
+function blobClaim(scope: Scope): Manifest {
+  const { accessMode, storage } = scope.values.blobs;
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: metadataOf(scope, 'blobs'),
+    spec: { accessModes: [accessMode], resources: { requests: { storage } } },
+  };
 }
 
 function worker(scope: Scope, phase: Phase): Manifest {
@@ -66,6 +88,9 @@ function worker(scope: Scope, phase: Phase): Manifest {
     command: ['node', 'dist/workers/main.js', '--phase', phase],
     readinessPath: '/healthz',
     environment: [{ name: 'SLIPWAY_WORKER_CONCURRENCY', value: text`${concurrency}` }],
+    mounts: [],
+    volumes: [],
+    strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 1 } },
   });
 }
 
@@ -76,11 +101,14 @@ interface Workload {
   readonly command: readonly string[];
   readonly readinessPath: string;
   readonly environment: readonly object[];
+  readonly mounts: readonly object[];
+  readonly volumes: readonly object[];
+  readonly strategy: object;
 }
 
 function deployment(
   scope: Scope,
-  { role, replicas, resources, command, readinessPath, environment }: Workload,
+  { role, replicas, resources, command, readinessPath, environment, mounts, volumes, strategy }: Workload,
 ): Manifest {
   const { values } = scope;
   return {
@@ -90,7 +118,7 @@ function deployment(
     spec: {
       replicas,
       selector: { matchLabels: selectorLabels(scope, role) },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 1 } },
+      strategy,
       template: {
         metadata: {
           labels: selectorLabels(scope, role),
@@ -121,6 +149,7 @@ function deployment(
                 { name: 'secrets', mountPath: '/run/secrets/slipway', readOnly: true },
                 { name: 'kubeconfigs', mountPath: '/etc/slipway/kubeconfigs', readOnly: true },
                 { name: 'tmp', mountPath: '/tmp' },
+                ...mounts,
               ],
             },
           ],
@@ -133,6 +162,7 @@ function deployment(
             },
             // Files of modules pass through it.
             { name: 'tmp', emptyDir: { sizeLimit: '8Gi' } },
+            ...volumes,
           ],
           affinity: spreadOver(scope, role),
           nodeSelector: values.nodeSelector,
@@ -143,14 +173,18 @@ function deployment(
   };
 }
 
-function commonEnvironment({ values }: Scope): object[] {
-  const { scheme, host, port } = values.redis;
+function commonEnvironment(scope: Scope): object[] {
+  const { blobs, redis } = scope.values;
   return [
     { name: 'SLIPWAY_CONFIG', value: '/etc/slipway/farm.yaml' },
     { name: 'SLIPWAY_FARM_KEY_FILE', value: '/run/secrets/slipway/farm-key' },
     { name: 'SLIPWAY_HTTP_TOKEN_FILE', value: '/run/secrets/slipway/token' },
-    { name: 'SLIPWAY_REDIS_URL', value: text`${scheme}://${host}:${port}` },
+    { name: 'SLIPWAY_REDIS_URL', value: orElse(redis.url, bundledUrl(scope)) },
     { name: 'SLIPWAY_REDIS_PASSWORD_FILE', value: '/run/secrets/slipway/redis-password' },
+    {
+      name: 'SLIPWAY_BLOBS_URL',
+      value: orElse(blobs.url, `http://${scope.name}-scheduler.${scope.namespace}.svc`),
+    },
   ];
 }
 

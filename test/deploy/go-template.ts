@@ -8,16 +8,17 @@ export interface TemplateScope {
 
 /**
  * Renders the constructs of Helm's templates that the chart uses, and no others: paths, string literals, `toYaml` with
- * `nindent` or `sha256sum`, and `if` with `eq`. It is not Helm. @throws on anything else
+ * `nindent` or `sha256sum`, and `if` with `eq` and `else`. It is not Helm. @throws on anything else
  */
 export function renderTemplate(template: string, scope: TemplateScope, toYaml: (value: unknown) => string): string {
   const kept: string[] = [];
   const open: boolean[] = [];
   for (const line of template.split('\n')) {
-    const control = /^\s*\{\{- (if .+|end) \}\}$/.exec(line)?.[1];
+    const control = /^\s*\{\{- (if .+|else|end) \}\}$/.exec(line)?.[1];
     if (control === 'end') {
       if (open.pop() === undefined) throw new Error('An end without an if');
-    } else if (control !== undefined) open.push(isTrue(control.slice('if '.length), scope));
+    } else if (control === 'else') open.push(!open.pop());
+    else if (control !== undefined) open.push(isTrue(control.slice('if '.length), scope));
     else if (!open.includes(false)) kept.push(line);
   }
   if (open.length > 0) throw new Error('An if without an end');

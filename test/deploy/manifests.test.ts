@@ -46,15 +46,15 @@ describe('what is committed', () => {
 });
 
 describe('the chart', () => {
-  test('with its default values is the plain manifest without its namespaces', () => {
-    const plain = plainManifests().filter(({ kind }) => kind !== 'Namespace');
+  test('with its default values is the plain manifest without the namespace that it is installed in', () => {
+    const plain = plainManifests().filter(({ metadata }) => metadata.name !== 'slipway-system');
     expect(rendered().toSorted(byIdentity)).toEqual(plain.toSorted(byIdentity));
   });
 
   test('leaves the number of workers to an autoscaler, and out of Redis what is brought along', () => {
     const objects = rendered((values) => {
       Object.assign(values['autoscaling'] ?? {}, { by: 'keda' });
-      Object.assign(values['redis'] ?? {}, { bundled: false, scheme: 'rediss', host: 'redis.example.com' });
+      Object.assign(values['redis'] ?? {}, { url: 'rediss://redis.example.com:6379' });
     });
     expect(objects.filter(({ kind }) => kind === 'ScaledObject')).toHaveLength(4);
     const deployment = objects.find(
@@ -63,6 +63,23 @@ describe('the chart', () => {
     expect(deployment?.spec).not.toHaveProperty('replicas');
     expect(JSON.stringify(deployment)).toContain('rediss://redis.example.com:6379');
     expect(objects.some(({ kind }) => kind === 'StatefulSet')).toBe(false);
+  });
+
+  test('shares one volume for local files among schedulers, and never between nodes that cannot', () => {
+    const schedulerWith = (accessMode: string) =>
+      rendered((values) => Object.assign(values['blobs'] ?? {}, { accessMode })).find(
+        ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'slipway-scheduler',
+      )?.spec;
+    expect(schedulerWith('ReadWriteOnce')?.['strategy']).toEqual({ type: 'Recreate' });
+    expect(schedulerWith('ReadWriteMany')?.['strategy']).toBeNull();
+    expect(JSON.stringify(schedulerWith('ReadWriteMany'))).toContain('"claimName":"slipway-blobs"');
+  });
+
+  test('names what lies outside of its namespace by release and namespace', () => {
+    const outside = rendered().filter(({ metadata }) => metadata.namespace !== 'slipway-system');
+    const names = outside.filter(({ kind }) => kind !== 'Namespace').map(({ metadata }) => metadata.name);
+    expect(names.length).toBeGreaterThan(0);
+    expect(names.filter((name) => !name.startsWith('slipway-system:slipway-'))).toEqual([]);
   });
 
   test('renders objects for the Prometheus operator when they are wanted', () => {

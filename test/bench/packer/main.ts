@@ -50,7 +50,7 @@ try {
     ['what', 'Packer', 'raw limit', 'Slipway', 'to Packer', 'target', 'to raw'],
     comparisons.map(({ what, packerMs, rawMs, slipwayMs, target }) => [
       ...[what, seconds(packerMs), seconds(rawMs), seconds(slipwayMs)],
-      ...[(slipwayMs / packerMs).toFixed(2), target, (slipwayMs / rawMs).toFixed(2)],
+      ...[ratio(slipwayMs, packerMs), target, ratio(slipwayMs, rawMs)],
     ]),
   );
   save({ packer, accelerator, figures, comparisons });
@@ -70,6 +70,11 @@ function save(result: object): void {
   if (values.out) writeFileSync(values.out, `${JSON.stringify(result, null, 2)}\n`);
 }
 
+/** What `--only` leaves out is infinite. */
 function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(2)} s`;
+  return Number.isFinite(ms) ? `${(ms / 1000).toFixed(2)} s` : '-';
+}
+
+function ratio(ms: number, toMs: number): string {
+  return Number.isFinite(toMs) ? (ms / toMs).toFixed(2) : '-';
 }

@@ -60,6 +60,14 @@ export const FAILURES = {
   },
   GuestDiskFull: { retry: 'never', solve: 'Raise the size of the disk, or free space in the guest.' },
   GuestCrashed: { retry: 'next-generation', solve: 'The machine died under the guest; the farm starts anew.' },
+  MachineEvicted: {
+    retry: 'next-generation',
+    solve: 'The node of the machine was drained or shut down; the farm starts the module again, and does not count it.',
+  },
+  WorkerLost: {
+    retry: 'never',
+    solve: 'Look into the log of the workers (out of memory?), give them more, or correct what the phase does to them.',
+  },
   UncleanShutdown: {
     retry: 'never',
     solve: 'The guest did not go off in time. Raise `shutdownTimeout`, or give a `shutdownCommand` that works.',

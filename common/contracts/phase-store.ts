@@ -7,7 +7,8 @@ import type { JobReference } from './phases.ts';
 export type PhaseResult =
   | { readonly outcome: 'succeeded'; readonly layerVm?: LayerVm }
   | { readonly outcome: 'failed'; readonly failure: Failure }
-  | { readonly outcome: 'requeue'; readonly afterMs: number; readonly why: string }
+  /** `isPlanned`: somebody stopped the worker on purpose; what comes of that counts towards no bound. */
+  | { readonly outcome: 'requeue'; readonly afterMs: number; readonly why: string; readonly isPlanned?: true }
   | { readonly outcome: 'cancelled' };
 
 /** The right to work on a phase, until a later claim raises the epoch. */

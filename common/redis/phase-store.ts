@@ -113,11 +113,32 @@ async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: P
     result.outcome === 'requeue' ? Math.ceil(result.afterMs) : (options.firstBackoffMs ?? FIRST_BACKOFF_MS),
     MAX_FAULTS,
     failure ? JSON.stringify(exhausted(failure)) : '',
+    doubtOf(result),
   ]);
   const [outcome, elapsedMs, became] = commitReply.parse(reply);
   if (outcome === 'superseded') throw superseded(current);
   if (outcome !== 'committed') return;
   options.onCommit?.({ phase: current.job.phase, outcome: became, reason: failure?.reason ?? '', elapsedMs });
+}
+
+/** What a cluster that does not answer looks like to whoever waits. */
+const SILENCE: ReadonlySet<FailureReason> = new Set([
+  'GuestNeverAnswered',
+  'ImportFailed',
+  'NotScheduled',
+  'SnapshotFailed',
+  'SourceUnreachable',
+  'StepTimeout',
+  'UncleanShutdown',
+]);
+
+/** Why a result may not be what it seems; see commit.lua. */
+function doubtOf(result: PhaseResult): 'silence' | 'planned' | '' {
+  if (result.outcome === 'requeue') return result.isPlanned ? 'planned' : '';
+  if (result.outcome !== 'failed') return '';
+  const { reason } = result.failure;
+  if (reason === 'MachineEvicted') return 'planned';
+  return SILENCE.has(reason) ? 'silence' : '';
 }
 
 const pauseReply = z.tuple([z.enum(['waiting', 'continued', 'over', 'superseded', 'cancelled']), z.number()]);

@@ -21,6 +21,7 @@ const SCRIPTS = [
   'redispatch',
   'remove-secret',
   'report-cluster',
+  'report-trouble',
   'restore-layer',
   'revoke-token',
   'serial',

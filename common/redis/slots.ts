@@ -86,9 +86,12 @@ export async function reportCluster(
   return z.int().parse(reply);
 }
 
-/** Says whether the API of a cluster answers: null, or what is wrong. @throws RedisUnavailable */
+/**
+ * Says whether the API of a cluster answers: null, or what is wrong. While it does not nothing is dispatched to it, and its
+ * modules lose nothing but time. @throws RedisUnavailable
+ */
 export async function reportTrouble(redis: Redis, cluster: string, trouble: string | null): Promise<void> {
-  await readRedis(redis.hset(KEYS.troubles, cluster, trouble ?? ''));
+  await runScript(redis, 'report-trouble', [cluster, trouble ?? '']);
 }
 
 /** Null when the cluster was last seen in order. @throws RedisUnavailable */

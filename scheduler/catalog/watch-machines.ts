@@ -1,5 +1,6 @@
 import { parseQuantity } from '../../common/contracts/module/quantity.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
@@ -29,6 +30,7 @@ export async function watchMachines(options: MachineWatchOptions, signal: AbortS
   const stop = notices.listen((notice) => {
     if (notice.kind === 'reconnected' || (notice.kind === 'leaving' && notice.cluster === cluster.name)) alarm.ring();
   });
+  const say = troubleReporter(options);
   const watching = ringOnChanges(options, () => alarm.ring(), signal);
   try {
     while (!signal.aborted) {
@@ -36,8 +38,12 @@ export async function watchMachines(options: MachineWatchOptions, signal: AbortS
       let nextMs = LOOK_AGAIN_MS;
       try {
         await reportOnce(options, signal);
+        await say(null);
       } catch (error) {
-        if (!signal.aborted) logger.debug({ err: error, cluster: cluster.name }, 'Looking at machines has trouble');
+        if (!signal.aborted) {
+          logger.debug({ err: error, cluster: cluster.name }, 'Looking at machines has trouble');
+          if (error instanceof FarmError && error.code === 'ClusterUnavailable') await say(error.message);
+        }
         nextMs = TROUBLE_MS;
       }
       await alarm.within(nextMs, signal);
@@ -57,35 +63,42 @@ export async function reportOnce({ redis, cluster, farm }: ClusterWatchOptions, 
   return reportCluster(redis, cluster.name, { leaving, observed: items.flatMap((vmi) => observedVm(vmi) ?? []) });
 }
 
-async function ringOnChanges(
-  { redis, cluster, farm, logger, onReached }: MachineWatchOptions,
-  ring: () => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const phases = new Map<string, string>();
+/** Tells the farm whether the cluster answers: null, or what is wrong. */
+type TroubleReporter = (trouble: string | null) => Promise<void>;
+
+/** Tells changes only. What could not be told is told with the next look. */
+function troubleReporter({ redis, cluster, logger, onReached }: MachineWatchOptions): TroubleReporter {
   let said: string | null | undefined;
-  const say = async (trouble: string | null) => {
+  return async (trouble) => {
     if (trouble === said) return;
     try {
       await reportTrouble(redis, cluster.name, trouble);
+      if (trouble === null && said !== undefined) onReached?.();
       said = trouble;
     } catch (error) {
       logger.debug({ err: error }, 'Reporting on a cluster has trouble');
     }
   };
-  let isReached = true;
+}
+
+/** A watch that is cut off says nothing of the cluster: whoever looks finds out. */
+async function ringOnChanges(
+  { cluster, farm }: MachineWatchOptions,
+  ring: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const phases = new Map<string, string>();
   for await (const event of watchObjects(cluster, RESOURCES.instances, { labels: buildMachines(farm), signal })) {
-    if (!isReached && event.type !== 'interrupted') onReached?.();
-    isReached = event.type !== 'interrupted';
-    await say(event.type === 'interrupted' ? event.error.message : null);
-    if (event.type === 'synced') {
+    if (event.type === 'interrupted' || event.type === 'resumed') {
+      ring();
+    } else if (event.type === 'synced') {
       phases.clear();
       for (const vmi of event.objects) phases.set(nameOf(vmi), vmi.status?.phase ?? '');
       ring();
     } else if (event.type === 'deleted') {
       phases.delete(nameOf(event.object));
       ring();
-    } else if (event.type === 'changed' && phases.get(nameOf(event.object)) !== event.object.status?.phase) {
+    } else if (phases.get(nameOf(event.object)) !== event.object.status?.phase) {
       phases.set(nameOf(event.object), event.object.status?.phase ?? '');
       ring();
     }

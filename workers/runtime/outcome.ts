@@ -14,7 +14,9 @@ const NO_CAPACITY_MS = 5_000;
  */
 export function resultOf(error: unknown): PhaseResult | null {
   if (error instanceof PhaseFailure) return error.result;
-  if (error instanceof Draining) return { outcome: 'requeue', afterMs: 0, why: error.message };
+  if (error instanceof Draining) {
+    return { outcome: 'requeue', afterMs: 0, why: error.message, isPlanned: true };
+  }
   if (isRefusal(error)) return moduleFailure('ClusterRefused', error.message);
   if (!(error instanceof FarmError)) return moduleFailure('Fault', errorMessage(error));
   if (error.code === 'Superseded') return null;

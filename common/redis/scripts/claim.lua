@@ -6,7 +6,7 @@
 -- returns  nil when the job is not current any more, else
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
 --            secrets (JSON: name to sealed value), layerKey of a parent, its LayerRecord ... }
--- @include farm events ready slots time finish
+-- @include farm outages events ready slots time finish
 local field = ARGV[3] .. '/' .. ARGV[4]
 local work = loadWork(ARGV[1])
 local phase = work and loadPhase(work.id, field)
@@ -20,11 +20,28 @@ if work.state == 'stopping' then
   return nil
 end
 
+-- Workers that were lost with this phase, each soon after it had begun: most likely it is what ends them.
+local MOST_LOST, SOON_MS = 10, 600000
+if phase.state == 'running' and phase.fence ~= ARGV[7] then
+  phase.lost = NOW - (phase.claimedAt or 0) <= SOON_MS and (phase.lost or 0) + 1 or 1
+  if phase.lost >= MOST_LOST then
+    local failure = cjson.encode({ reason = 'WorkerLost', screenshot = false, message = string.format(
+      'Phase %s of VM "%s" was begun %d times, and each time its worker ended within %d minutes.', ARGV[4], ARGV[3],
+      MOST_LOST, SOON_MS / 60000) })
+    dropPhase(work, field, phase)
+    phaseFinished(work, field, phase, 'failed', failure)
+    redis.call('HSET', key('work', work.id, 'failures'), ARGV[3], failure)
+    stopWork(work, 'failed', failure)
+    return nil
+  end
+end
+
 local first, repeated = phase.state == 'queued', phase.fence == ARGV[7]
 if not repeated then
   phase.state, phase.fence, phase.worker = 'running', ARGV[7], ARGV[6]
   phase.epoch = phase.epoch + 1
   phase.claims = phase.claims + 1
+  phase.claimedAt = NOW
 end
 if first then
   phase.attempts = phase.attempts + 1

@@ -5,9 +5,11 @@
 --          [7] LayerVm (JSON) or ''   [8] failure (JSON) or ''   [9] retry policy of its reason
 --          [10] ms to wait before the next try   [11] how many faults a phase may have
 --          [12] failure (JSON) that says that all tries are used up, or ''
+--          [13] 'silence': the failure is one that a cluster which does not answer looks like; 'planned': somebody stopped the
+--               worker on purpose; or ''
 --
 -- returns  {'committed' | 'repeated' | 'superseded', ms since the phase started or -1, what became of it}
--- @include farm events ready slots time finish
+-- @include farm outages events ready slots time finish
 local vm, kind, outcome = ARGV[3], ARGV[4], ARGV[6]
 local field = vm .. '/' .. kind
 local work, phase = claimed(ARGV)
@@ -17,6 +19,10 @@ if phase.state ~= 'running' then return { 'superseded', -1, '' } end
 phase.committed = phase.fence
 local elapsed = NOW - (phase.startedAt or NOW)
 local failure = ARGV[8] ~= '' and ARGV[8] or nil
+-- What follows from an outage or from a planned stop counts for nothing.
+local away = wasAway(work.cluster, phase.startedAt or NOW)
+local excused = away or phase.excused or ARGV[13] == 'planned'
+phase.excused = away or ARGV[13] == 'planned' or nil
 
 local function endPhase(state, told, why)
   phase.state = state
@@ -44,6 +50,7 @@ if outcome == 'cancelled' then return again(0) end
 if outcome == 'requeue' then return again(tonumber(ARGV[10])) end
 
 if outcome == 'failed' then
+  if away and (ARGV[9] == 'same-generation' or ARGV[13] == 'silence') then return again(tonumber(ARGV[10]), failure) end
   if ARGV[9] == 'same-generation' and phase.faults < tonumber(ARGV[11]) then
     phase.faults = phase.faults + 1
     return again(tonumber(ARGV[10]) * 2 ^ (phase.faults - 1), failure)
@@ -51,7 +58,7 @@ if outcome == 'failed' then
   local final = ARGV[9] == 'never' and failure or ARGV[12]
   endPhase('failed', 'failed', final)
   redis.call('HSET', key('work', work.id, 'failures'), vm, final)
-  failWork(work, final, ARGV[9] == 'next-generation', final)
+  failWork(work, final, { crashed = ARGV[9] == 'next-generation', counts = not excused })
   return { 'committed', elapsed, 'failed' }
 end
 

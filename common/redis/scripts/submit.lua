@@ -10,7 +10,7 @@
 -- returns  {'accepted', buildId, JSON of the modules as the build has them}
 --          {'existing', buildId, the same}: the key was used for the same request
 --          {'conflict'}: it was used for another one   {'stale', layerKey}: the catalog has changed, plan anew
--- @include farm events ready slots time finish
+-- @include farm outages events ready slots time finish
 local build = cjson.decode(ARGV[1])
 local buildKey = key('build', build.buildId)
 

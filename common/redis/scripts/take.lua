@@ -7,10 +7,12 @@
 --
 -- returns  { ms until something delayed becomes ready or -1, JSON {reference, cluster, priority} ... }
 --          A full reply (ARGV[6] jobs) means that there may be more.
--- @include farm events ready slots
+-- @include farm outages events ready slots
 local cluster, room, patience = ARGV[1], tonumber(ARGV[6]), tonumber(ARGV[7])
 local limits = { imports = tonumber(ARGV[2]), vms = tonumber(ARGV[3]), cpu = tonumber(ARGV[4]), memory = tonumber(ARGV[5]) }
 local reply = { -1 }
+-- What waits for it keeps its place until it answers.
+if isAway(cluster) then return reply end
 
 local function split(member)
   return string.match(member, '^([^/]*)/(.*)$')

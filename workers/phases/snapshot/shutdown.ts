@@ -24,7 +24,7 @@ const GRACE_MS = 60_000;
 /**
  * Switches the build VM off and makes sure that its guest went down in order: only then its disks are what the guest
  * wrote. Does nothing when that was seen before.
- * @throws PhaseFailure `UncleanShutdown`, or `GuestCrashed` when the machine died without being asked
+ * @throws PhaseFailure `UncleanShutdown`, `GuestCrashed` when the machine died without being asked, or `MachineEvicted`
  */
 export async function shutDown(
   context: PhaseContext,
@@ -147,7 +147,7 @@ interface End {
 async function assertClean({ cluster, signal }: PhaseContext, scope: BuildScope, { vmi, isAsked }: End): Promise<void> {
   const label = `VM "${scope.vm.name}"`;
   if (await wasDisrupted(cluster, vmi, signal)) {
-    throw new PhaseFailure('GuestCrashed', `The pod of ${label} was evicted by its node`);
+    throw new PhaseFailure('MachineEvicted', `The pod of ${label} was evicted by its node`);
   }
   if (vmi?.status?.phase === 'Succeeded') return;
   const evidence = { events: await lastEvents(cluster, subjects(scope.names.machine(scope.vm.name))) };

@@ -106,12 +106,17 @@ local function endOne(work, outcome, failure)
     durationMs = detail.durationMs })
 end
 
+local ENDED = { succeeded = true, failed = true, cancelled = true }
+
 -- Ends a work and all that cannot be built without it. A loop, not a recursion: chains may be long.
 local function endWork(first, outcome, failure)
   local todo = { { work = first, outcome = outcome, failure = failure } }
   while #todo > 0 do
     local item = table.remove(todo)
-    endOne(item.work, item.outcome, item.failure)
+    -- Below a diamond it may have been reached, and ended, by another way.
+    if not ENDED[redis.call('HGET', key('work', item.work.id), 'state')] then
+      endOne(item.work, item.outcome, item.failure)
+    end
     local children = key('work', item.work.id, 'children')
     for _, childId in ipairs(redis.call('SMEMBERS', children)) do
       local child = loadWork(childId)
@@ -143,6 +148,7 @@ local function nextGeneration(work)
     local phase = cjson.decode(all[index + 1])
     phase.state, phase.needs, phase.claims, phase.faults = 'waiting', phase.base, 0, 0
     phase.startedAt, phase.finishedAt, phase.worker, phase.readyAt = nil, nil, nil, nil
+    phase.lost, phase.excused = nil, nil
     if kindOf(all[index]) == IMPORT then imports = imports + 1 end
     if kindOf(all[index]) == SNAPSHOT then left = left + 1 end
     redis.call('HSET', phases, all[index], cjson.encode(phase))
@@ -173,6 +179,22 @@ local function settle(work)
   endWork(work, work.verdict, work.verdict == 'failed' and work.failure or nil)
 end
 
+-- Nobody joins a work that will not succeed, nor what can only be built after it.
+local function closeFlights(first)
+  local todo, seen = { first }, { [first] = true }
+  while #todo > 0 do
+    local id = table.remove(todo)
+    local layerKey = redis.call('HGET', key('work', id), 'layerKey')
+    if layerKey and redis.call('HGET', key('flights'), layerKey) == id then redis.call('HDEL', key('flights'), layerKey) end
+    for _, child in ipairs(redis.call('SMEMBERS', key('work', id, 'children'))) do
+      if not seen[child] then
+        seen[child] = true
+        todo[#todo + 1] = child
+      end
+    end
+  end
+end
+
 -- Lets nothing new of a work start and tells its executors to stop. `failure` is JSON, for the verdict `failed`.
 local function stopWork(work, verdict, failure)
   if work.state == 'stopping' then
@@ -186,9 +208,7 @@ local function stopWork(work, verdict, failure)
     setWork(work, 'verdict', verdict)
     if failure then setWork(work, 'failure', failure) end
   end
-  if verdict ~= 'again' and redis.call('HGET', key('flights'), work.layerKey) == work.id then
-    redis.call('HDEL', key('flights'), work.layerKey)
-  end
+  if verdict ~= 'again' then closeFlights(work.id) end
   redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
   -- Nobody is waited for any more.
   for vm in words(work.vms) do redis.call('HDEL', key('handbuilds', work.cluster), work.id .. '/' .. vm) end
@@ -209,13 +229,12 @@ end
 
 -- Tries a whole module again, or gives it up. `crashed`: its disks cannot be trusted, which has its own, fixed allowance.
 local MAX_GENERATIONS_BY_CRASH = 3
-local function failWork(work, failure, crashed, exhausted)
-  if crashed then
-    if work.crashes + 1 < MAX_GENERATIONS_BY_CRASH then
-      setWork(work, 'crashes', work.crashes + 1)
-      return stopWork(work, 'again')
-    end
-    return stopWork(work, 'failed', exhausted)
+local function failWork(work, failure, how)
+  if how.crashed then
+    local crashes = work.crashes + (how.counts and 1 or 0)
+    if crashes >= MAX_GENERATIONS_BY_CRASH then return stopWork(work, 'failed', failure) end
+    setWork(work, 'crashes', crashes)
+    return stopWork(work, 'again')
   end
   if work.retries > 0 then
     setWork(work, 'retries', work.retries - 1)

@@ -1,14 +1,17 @@
 -- The time that a module has for its own work. Its clock runs while one of its phases is claimed: waiting for room, for a
--- worker or for a parent costs nothing. What has passed is kept through restarts and new generations.
+-- worker, for a parent or for a cluster that is away costs nothing. What has passed is kept through restarts and new generations.
 --
--- work:<id>          workedMs (of the stretches that are over) and activeSince (when this one began; absent: nothing runs);
---                    stoppingAt (when executors were told to stop)
+-- work:<id>          workedMs (of the stretches that are over), activeSince (when this one began; absent: nothing runs) and
+--                    awayMs (of its cluster, by then); stoppingAt (when executors were told to stop)
 -- work:<id>:running  set of the "<vm>/<phase>" that are claimed
 -- deadlines          zset of works by the time when expire.lua has to look at them
 local STOPPING_MS = 60000
 
 local function workedMs(work)
-  return (work.workedMs or 0) + (work.activeSince and math.max(0, NOW - work.activeSince) or 0)
+  local former = work.workedMs or 0
+  if not work.activeSince then return former end
+  local away = awayMs(work.cluster) - (work.awayMs or 0)
+  return former + math.max(0, NOW - work.activeSince - away)
 end
 
 local function isOverTime(work)
@@ -22,7 +25,9 @@ end
 -- Says when the work is to be looked at, or that it need not be.
 local function setDeadline(work)
   local due
-  if work.activeSince and work.timeoutMs > 0 then due = NOW + work.timeoutMs - workedMs(work) end
+  if work.activeSince and work.timeoutMs > 0 then
+    due = NOW + math.max(isAway(work.cluster) and 1000 or 0, work.timeoutMs - workedMs(work))
+  end
   if work.state == 'stopping' then
     local patience = (work.stoppingAt or NOW) + STOPPING_MS
     -- A module that stops for good has no other end to wait for.
@@ -37,6 +42,7 @@ local function phaseRuns(work, field)
   redis.call('SADD', key('work', work.id, 'running'), field)
   if work.activeSince then return end
   setWork(work, 'activeSince', NOW)
+  setWork(work, 'awayMs', awayMs(work.cluster))
   setDeadline(work)
 end
 

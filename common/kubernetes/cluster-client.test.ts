@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { type Answer, json, refusal, type ScriptedApi, startScriptedApi } from '../../test/harness/api-server.ts';
 import { ClusterClient } from './cluster-client.ts';
+import { screenshot, startMachine } from './machine-actions.ts';
 import { openPortForward } from './port-forward.ts';
 import { RESOURCES } from './resources.ts';
 import { userAgent } from './user-agent.ts';
@@ -124,6 +125,23 @@ test('leaves a pooled connection alone when the signal of a finished call is abo
   await cluster.get(RESOURCES.secrets, 'a', { signal: stop.signal });
   expect(await cluster.get(RESOURCES.secrets, 'b')).toEqual({ metadata: { name: 'b' } });
   expect(api?.requests).toHaveLength(2);
+});
+
+test.each([
+  ['there is none', 'virtualmachineinstance.kubevirt.io "a" not found'],
+  ['it has ended', 'VMI is not running'],
+])('a machine has no picture when %s, which KubeVirt answers with 500', async (_case, text) => {
+  const cluster = await connect((_request, response) => void response.writeHead(500).end(text));
+  expect(await screenshot(cluster, 'a')).toBeUndefined();
+  expect(api?.requests).toHaveLength(1);
+});
+
+test('a second start at once is a conflict, though KubeVirt answers 500', async () => {
+  const text = 'Internal error occurred: unable to complete request: stop/start already underway';
+  const cluster = await connect(refusal(500, 'InternalError', text));
+  await expect(startMachine(cluster, 'a')).rejects.toMatchObject({ status: 409, reason: 'Conflict' });
+  const broken = await connect(refusal(500, 'InternalError', 'no endpoints available for service "virt-api"'));
+  await expect(startMachine(broken, 'a')).rejects.toMatchObject({ code: 'ClusterUnavailable' });
 });
 
 test('names itself on plain requests and on WebSockets', async () => {

@@ -1,5 +1,5 @@
 import { FarmError } from '../errors/farm-error.ts';
-import { isNotFound } from './api-error.ts';
+import { ApiError, isNotFound } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { subresourceRoot } from './subresource-stream.ts';
 
@@ -21,7 +21,7 @@ export function stopMachine(cluster: ClusterClient, vm: string, options: { grace
 
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47]);
 
-/** The screen of a running VMI as PNG, without disturbing the VNC session. Undefined when there is no VMI. */
+/** The screen of a running VMI as PNG, without disturbing the VNC session. Undefined when there is none, or it does not run. */
 export async function screenshot(
   cluster: ClusterClient,
   vmi: string,
@@ -34,13 +34,24 @@ export async function screenshot(
     if (!png.subarray(0, 4).equals(PNG_SIGNATURE)) throw new FarmError('ClusterUnavailable', `${path} gave no PNG`);
     return png;
   } catch (error) {
-    if (isNotFound(error)) return undefined;
+    if (isNotFound(error) || saysInternally(error, /not found|not running/)) return undefined;
     throw error;
   }
+}
+
+/** Whether KubeVirt answered 500 with these words: some of its refusals come so. */
+function saysInternally(error: unknown, words: RegExp): error is FarmError {
+  return error instanceof FarmError && error.details['status'] === 500 && words.test(error.message);
 }
 
 /** Not repeated: after a lost answer the second request would conflict with the first. */
 async function act(cluster: ClusterClient, action: string, body: object): Promise<void> {
   const path = `${subresourceRoot(cluster.namespace)}/${action}`;
-  await cluster.call({ method: 'PUT', path, body }, { retry: false });
+  try {
+    await cluster.call({ method: 'PUT', path, body }, { retry: false });
+  } catch (error) {
+    // A second request within a second: KubeVirt has not carried out the first yet.
+    if (saysInternally(error, /already underway/)) throw new ApiError(409, 'Conflict', error.message);
+    throw error;
+  }
 }

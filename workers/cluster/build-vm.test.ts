@@ -64,6 +64,11 @@ function scopeOf(vm: Partial<CompiledVm>, plan: Partial<VmPlan> = {}) {
   return buildScope(stagePhase({ clusterConfig: config, spec, vm: 'vm', phase: 'boot-keystrokes' }));
 }
 
+test('leaves it to KubeVirt how much of a node’s processors a machine asks for', () => {
+  expect(buildVm(scopeOf({}, {})).spec?.template?.spec?.domain).toMatchObject({ cpu: { cores: 3 } });
+  expect(buildVm(scopeOf({}, {})).spec?.template?.spec?.domain.resources).toBeUndefined();
+});
+
 const iso = { url: 'http://x/i.iso', checksum: null, identity: 'i' };
 const cloudInit = { userData: null, userDataFrom: null, networkData: 'version: 2' };
 

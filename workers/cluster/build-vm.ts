@@ -71,7 +71,6 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
           ...(vm.cpuModel === null ? {} : { model: vm.cpuModel }),
         },
         memory: memory(parts.memoryBytes),
-        resources: { requests: { cpu: String(parts.cpu) } },
         features: { acpi: {}, ...(secureBoot ? { smm: { enabled: true } } : {}) },
         // Neither variables nor TPM are persistent: KubeVirt keeps those in a volume of its own, which no layer captures.
         firmware: {

@@ -59,16 +59,27 @@ export async function actOnInstance(
   return true;
 }
 
-/** Answers with the screen. What does not permit it is a 500 in plain text, as virt-api answers its read requests. */
-export async function answerScreenshot(exchange: Exchange, instance: KubeObject, access: MachineAccess): Promise<void> {
+interface Pictured {
+  /** @throws ApiError when there is no such instance */
+  readonly find: () => KubeObject;
+  readonly reach: () => MachineAccess;
+}
+
+/**
+ * Answers with the screen. What does not permit it, an absent instance too, is a 500 in plain text, as virt-api answers
+ * its read requests.
+ */
+export async function answerScreenshot(exchange: Exchange, { find, reach }: Pictured): Promise<void> {
+  let instance: KubeObject;
   try {
+    instance = find();
     assertGraphics(instance);
   } catch (error) {
     exchange.response.writeHead(500, { 'Content-Type': 'text/plain' });
     exchange.response.end(error instanceof Error ? error.message : String(error));
     return;
   }
-  sendBytes(exchange.response, 'image/png', await access.screenshot(refOf(instance)));
+  sendBytes(exchange.response, 'image/png', await reach().screenshot(refOf(instance)));
 }
 
 function refOf({ metadata }: KubeObject): MachineRef {

@@ -60,17 +60,13 @@ export class KubeVirtHandler {
   /** Answers a request of the group; false when there is no such thing. */
   async handle(exchange: Exchange, path: ResourcePath): Promise<boolean> {
     if (path.name === undefined) return answerRoot(exchange, path);
-    const object = this.#find(path);
-    const [subresource = '', second] = path.subresource;
-    if (
-      exchange.method === 'GET' &&
-      object.kind === 'VirtualMachineInstance' &&
-      subresource === 'vnc' &&
-      second === 'screenshot'
-    ) {
-      await answerScreenshot(exchange, object, this.#reach());
+    const isPicture = path.resource === 'virtualmachineinstances' && path.subresource.join('/') === 'vnc/screenshot';
+    if (exchange.method === 'GET' && isPicture) {
+      await answerScreenshot(exchange, { find: () => this.#find(path), reach: () => this.#reach() });
       return true;
     }
+    const object = this.#find(path);
+    const [subresource = '', second] = path.subresource;
     if (exchange.method !== 'PUT' || second !== undefined) return false;
     if (object.kind === 'VirtualMachineInstance') {
       return await actOnInstance(exchange, object, { action: subresource, access: this.#reach() });

@@ -67,5 +67,5 @@ export const BUILT_CASES: readonly BuiltCase[] = [
   { file: 'i-flat', kind: 'images', outcome: 'ImportFailed', says: [/flat\.vmdk.*descriptor/] },
   { file: 'i-backing', kind: 'images', outcome: 'ImportFailed', says: [/backing\.qcow2.*backing file/] },
   { file: 'i-unauth', kind: 'images', outcome: 'ImportFailed', says: [/auth\/tiny\.qcow2.*401/] },
-  { file: 'i-missing', kind: 'images', outcome: 'ImportFailed', says: [/missing\.qcow2.*404/] },
+  { file: 'i-missing', kind: 'images', outcome: 'refused', says: [/missing\.qcow2.*404/] },
 ];

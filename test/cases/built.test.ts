@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { startFarm, type TestFarm } from '../harness/farm.ts';
+import { type CommandResult, startFarm, type TestFarm } from '../harness/farm.ts';
 import { BUILT_CASES } from './built-cases.ts';
 import { type ImageShop, openImageShop } from './image-shop.ts';
 
@@ -20,10 +20,7 @@ beforeAll(async () => {
   shop = await openImageShop(folder, resources);
   farm = await startFarm({ flags: ['--vms', '2', '--failure-retention', '0'] });
   resources.defer('farm', () => farm.purge());
-  const secret = join(folder, 'secret');
-  writeFileSync(secret, 'hunter-field-secret');
-  const set = await farm.slipway('secret', 'set', 'fieldpw', '--from-file', secret);
-  expect(set).toMatchObject({ exitCode: 0 });
+  await farm.client.setSecret('fieldpw', 'hunter-field-secret');
 }, 600_000);
 
 afterAll(() => resources.close(), 120_000);
@@ -32,30 +29,39 @@ const ROWS = BUILT_CASES.map((row) => [row.kind, row.file, row] as const);
 
 test.concurrent.each(ROWS)('%s: %s', { timeout: CASE_MS }, async (_kind, file, { outcome, says = [], hides }) => {
   const path = packagePath('test', 'cases', 'built', `${file}.yaml`);
-  const variables = ['--var', `BASE=${shop.base}`, '--var', `HOST=${shop.host}`];
-  const { exitCode, stdout, stderr } = await farm.slipway('build', path, '--json', ...variables);
-  const events =
-    outcome === 'refused'
-      ? []
-      : stdout
-          .trim()
-          .split('\n')
-          .map((line) => JSON.parse(line) as StoredEvent);
+  const text = readFileSync(path, 'utf8');
+  const known = { BASE: shop.base, HOST: shop.host };
+  const variables = Object.entries(known).flatMap(([name, value]) =>
+    text.includes(`\${var.${name}}`) ? ['--var', `${name}=${value}`] : [],
+  );
+  const result = await farm.slipway('build', path, '--json', ...variables);
+  const said = outcome === 'refused' ? refusal(result) : told(result, outcome);
+  for (const pattern of says)
+    expect(
+      said.filter((line) => pattern.test(line)),
+      `${pattern} in\n${said.join('\n')}`,
+    ).not.toEqual([]);
+  if (hides) expect(`${result.stdout}${result.stderr}`).not.toMatch(hides);
+});
+
+function refusal({ exitCode, stdout, stderr }: CommandResult): readonly string[] {
+  expect(exitCode, stderr).toBe(1);
+  return `${stdout}${stderr}`.split('\n');
+}
+
+/** What the steps of a build printed, and what is said of a module that failed; checks that it ended with `outcome`. */
+function told({ stdout, stderr }: CommandResult, outcome: string): readonly string[] {
+  const printed = stdout.split('\n').filter((line) => line !== '');
+  const events = printed.map((line) => JSON.parse(line) as StoredEvent);
   const last = events.at(-1);
   const modules = last?.event === 'build-finished' ? last.modules : [];
   const failure = modules.find((module) => module.failure)?.failure;
   const lines = events.flatMap((event) => (event.event === 'log' && event.source !== 'serial' ? [event.line] : []));
-  const told =
-    outcome === 'refused' ? stderr.split('\n') : [...lines, failure?.message ?? '', ...(failure?.logTail ?? [])];
-  if (outcome === 'refused') expect(exitCode, stdout).toBe(1);
-  else
-    expect(failure?.reason ?? last, stderr).toEqual(
-      outcome === 'succeeded' ? expect.objectContaining({ outcome }) : outcome,
-    );
-  for (const pattern of says)
-    expect(
-      told.filter((line) => pattern.test(line)),
-      `${pattern} in\n${told.join('\n')}`,
-    ).not.toEqual([]);
-  if (hides) expect(`${stdout}${stderr}`).not.toMatch(hides);
-});
+  const end = { outcome: last?.event === 'build-finished' ? last.outcome : stderr, reason: failure?.reason };
+  const isFailure = outcome !== 'succeeded';
+  expect(end, printed.slice(-40).join('\n')).toEqual({
+    outcome: isFailure ? 'failed' : outcome,
+    reason: isFailure ? outcome : undefined,
+  });
+  return [...lines, failure?.message ?? '', ...(failure?.logTail ?? [])];
+}

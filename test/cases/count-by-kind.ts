@@ -6,10 +6,12 @@ export class CountByKind implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const kinds = new Map<string, { cases: number; right: number }>();
     for (const test of modules.flatMap((module) => [...module.children.allTests()])) {
+      const { state } = test.result();
+      if (state === 'skipped') continue;
       const [kind = ''] = test.name.split(':');
       const count = kinds.get(kind) ?? { cases: 0, right: 0 };
       count.cases += 1;
-      if (test.result().state === 'passed') count.right += 1;
+      if (state === 'passed') count.right += 1;
       kinds.set(kind, count);
     }
     const table = new Table({ head: ['kind', 'cases', 'right'], style: { head: [], border: [] } });

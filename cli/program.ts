@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   continue: () => import('./commands/continue.ts'),
   cancel: () => import('./commands/cancel.ts'),
   images: () => import('./commands/images.ts'),
+  image: () => import('./commands/image.ts'),
   secret: () => import('./commands/secret.ts'),
   token: () => import('./commands/token.ts'),
   init: () => import('./commands/init.ts'),

@@ -11,7 +11,7 @@ import {
   clusterViewSchema,
 } from '../../common/contracts/builds.ts';
 import { farmEventSchema, type StoredEvent } from '../../common/contracts/events.ts';
-import { type ImageView, imageViewSchema } from '../../common/contracts/layers.ts';
+import { type ImageView, imageViewSchema, type TagView, tagViewSchema } from '../../common/contracts/images.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
@@ -190,14 +190,27 @@ export class FarmClient {
   }
 
   /** All of them, newest first. */
-  async images(): Promise<ImageView[]> {
+  async images(module?: string): Promise<ImageView[]> {
     const found: ImageView[] = [];
     for (let cursor: string | undefined; ; ) {
-      const page = await this.#call('images', imagesSchema, { query: { limit: MAX_PAGE, cursor } });
+      const page = await this.#call('images', imagesSchema, { query: { limit: MAX_PAGE, cursor, module } });
       found.push(...page.images);
       if (page.nextCursor === null) return found;
       cursor = page.nextCursor;
     }
+  }
+
+  /** `NAME`, `NAME:VERSION` or `NAME@TAG`. */
+  image(reference: string): Promise<ImageView> {
+    return this.#call(`images/${encodeURIComponent(reference)}`, imageViewSchema);
+  }
+
+  tagImage(module: string, tag: string, version: number): Promise<TagView> {
+    return this.#call(tagPath(module, tag), tagViewSchema, { method: 'PUT', body: { version } });
+  }
+
+  async untagImage(module: string, tag: string): Promise<void> {
+    await this.#call(tagPath(module, tag), z.unknown(), { method: 'DELETE' });
   }
 
   /** How many bytes of a content the farm has, and whether that is all of it. */
@@ -323,6 +336,10 @@ function encoded(body: unknown): readonly [string, string | ReadableStream] | re
 
 function vmPath(id: string, vm: string): string {
   return `builds/${encodeURIComponent(id)}/vms/${encodeURIComponent(vm)}`;
+}
+
+function tagPath(module: string, tag: string): string {
+  return `images/${encodeURIComponent(module)}/tags/${encodeURIComponent(tag)}`;
 }
 
 function reuseQuery({ noCache, rebuild, only }: BuildOptions): Record<string, string | undefined> {

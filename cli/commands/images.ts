@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import type { ImageView } from '../../common/contracts/layers.ts';
+import type { ImageView } from '../../common/contracts/images.ts';
 import { ageOf } from '../../common/text/durations.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { relatives, sizeText } from '../output/image-text.ts';
 import { printJson } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';
@@ -14,33 +15,33 @@ interface ImageFlags extends ConnectionFlags {
 export function register(program: Command): void {
   const command = program
     .command('images')
-    .description('list finished layers and the snapshots that hold their disks')
+    .description('list the images of the farm: the versions of all modules, or of one')
+    .argument('[module]', 'list only its versions')
     .option('--json', 'print JSON');
-  addConnectionFlags(command).action(async (flags: ImageFlags) => {
-    const layers = await new FarmClient(requireFarm(flags)).images();
-    if (flags.json) {
-      printJson({ images: layers });
-      return;
-    }
-    const rows = layers.flatMap((layer) =>
-      layer.vms.flatMap(({ vm, disks }) =>
-        disks.map((disk) => [
-          `${layer.module}:${layer.version}`,
-          vm,
-          disk.name,
-          disk.snapshot,
-          layer.cluster,
-          layer.layerKey.slice(0, 12),
-          ageOf(Date.now() - Date.parse(layer.createdAt)),
-          layer.current ? 'current' : '',
-          layer.standsOn.map(standing).join(', ') || '-',
-        ]),
-      ),
+  addConnectionFlags(command).action(async (module: string | undefined, flags: ImageFlags) => {
+    const images = await new FarmClient(requireFarm(flags)).images(module);
+    if (flags.json) return printJson({ images });
+    printTable(
+      ['image', '', 'tags', 'built', 'by', 'disks', 'size', 'stands on', 'children', 'cluster', 'layer key'],
+      images.map(rowOf),
     );
-    printTable(['image', 'vm', 'disk', 'snapshot', 'cluster', 'layer key', 'built', '', 'stands on'], rows);
   });
 }
 
-function standing({ module, version, current }: ImageView['standsOn'][number]): string {
-  return `${module}:${version}${current ? '' : ' (older)'}`;
+function rowOf(image: ImageView): string[] {
+  const { module, version, current, tags, createdAt, by, vms, sizeBytes, standsOn, children, cluster, layerKey } =
+    image;
+  return [
+    `${module}:${version}`,
+    current ? 'current' : '',
+    tags.join(', ') || '-',
+    ageOf(Date.now() - Date.parse(createdAt)),
+    by ?? '-',
+    String(vms.flatMap(({ disks }) => disks).length),
+    sizeText(sizeBytes),
+    relatives(standsOn),
+    relatives(children),
+    cluster,
+    layerKey.slice(0, 12),
+  ];
 }

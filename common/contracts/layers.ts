@@ -130,8 +130,8 @@ export const layerRecordSchema = z.object({
   recipeKey: z.string(),
   /** layerKeys of the layers that it was started from. */
   parents: z.array(z.string()),
+  /** The first of its names; it may get others (`ImageName`). */
   module: z.string(),
-  /** Counts up per module name. */
   version: z.int(),
   cluster: z.string(),
   namespace: z.string(),
@@ -153,15 +153,6 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** One row of `GET /images`. */
-export const imageViewSchema = layerRecordSchema.extend({
-  /** Whether it is the newest version of its module, which `buildRef` means where the module is not built along. */
-  current: z.boolean(),
-  /** The layers that it was started from, as far as they are there. */
-  standsOn: z.array(z.object({ module: z.string(), version: z.int(), current: z.boolean() })),
-});
-
-export type ImageView = z.infer<typeof imageViewSchema>;
 export type LayerDisk = z.infer<typeof layerDiskSchema>;
 export type LayerVm = z.infer<typeof layerVmSchema>;
 export type LayerRecord = z.infer<typeof layerRecordSchema>;

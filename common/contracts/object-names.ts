@@ -20,6 +20,8 @@ export const LABELS = {
 export const ANNOTATIONS = {
   /** The LayerRecord as JSON, on every snapshot of a layer. */
   layer: 'slipway.dev/layer',
+  /** What the layer is called, as JSON (LayerNames), on every snapshot of it. */
+  names: 'slipway.dev/names',
   /** Set on a VM before the first key is typed: its disks cannot be trusted if the phase is not committed. */
   typing: 'slipway.dev/typing',
 } as const;

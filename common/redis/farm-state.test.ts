@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { layerRecord } from '../../test/harness/layer-factory.ts';
 import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
 import { sampleLayerVm, sampleModule } from '../../test/harness/sample-spec.ts';
 import type { FarmEvent } from '../contracts/events.ts';
@@ -12,7 +13,7 @@ import { assertRedisFit, useRedis } from './connections.ts';
 import { type Dispatch, endOverdue, redispatch, takeReady } from './dispatches.ts';
 import { readEvents } from './event-streams.ts';
 import { KEYS } from './keys.ts';
-import { readCatalog, readLayers } from './layers.ts';
+import { forgetLayer, readCatalog, readLayers, restoreLayer, tagImage, untagImage } from './layers.ts';
 import { subscribeNotices } from './notices.ts';
 import { createPhaseStore } from './phase-store.ts';
 import { advertise } from './presence.ts';
@@ -136,6 +137,81 @@ test('builds a child after its parent, from the record of the parent', async () 
     expect.objectContaining({ event: 'build-finished', buildId, outcome: 'succeeded' }),
   ]);
   expect((await readCatalog(redis, new Set())).newest.get('child')).toBe('k2');
+});
+
+test('a module that succeeds is the next version of its name, unless the newest one is that layer already', async () => {
+  const versions = async () =>
+    (await readLayers(redis)).images.map((image) => `${image.module}:${image.version} ${image.layerKey}`).sort();
+  const reuse = (name: string, layerKey: string) =>
+    submit([{ action: 'reuse', name, layerKey, why: '', dependsOn: [] }]);
+  const build = async (layerKey: string) => {
+    await submit([sampleModule({ name: 'base', layerKey, layerBuild: newId() })]);
+    for (const _phase of PHASES) await runNext();
+    await reportCluster(redis, 'lab', { leaving: (await readUsage(redis, 'lab')).slots, observed: [] });
+  };
+  await build('k1');
+  await reuse('base', 'k1');
+  expect(await versions()).toEqual(['base:1 k1']);
+  await build('k2');
+  // The text is what it was before: that layer is what the name means now, as if it had been built.
+  await reuse('base', 'k1');
+  await reuse('twin', 'k1');
+  expect(await versions()).toEqual(['base:1 k1', 'base:2 k2', 'base:3 k1', 'twin:1 k1']);
+  const { newest, layers } = await readLayers(redis);
+  expect(Object.fromEntries(newest)).toEqual({ base: 'k1', twin: 'k1' });
+
+  // Who joins a work under another name gets a version of that name.
+  const work = newId();
+  await submit([sampleModule({ name: 'one', layerKey: 'k3', layerBuild: work })]);
+  await submit([sampleModule({ name: 'two', layerKey: 'k3', layerBuild: newId() })]);
+  for (const _phase of PHASES) await runNext();
+  expect(await versions()).toContain('two:1 k3');
+
+  const first = layers.get('k1');
+  await forgetLayer(redis, first ?? layerRecord());
+  expect(await versions()).toEqual(['base:2 k2', 'one:1 k3', 'two:1 k3']);
+  expect((await readLayers(redis)).newest.get('base')).toBe('k2');
+  // A number is never given twice.
+  await build('k1');
+  expect(await versions()).toContain('base:4 k1');
+});
+
+test('a layer of a farm of before keeps the name in its record when it gets another one', async () => {
+  const { createdAt, ...record } = layerRecord({ layerKey: 'k1', version: 4 });
+  await redis.hset(KEYS.layers, 'k1', JSON.stringify({ ...record, createdAtMs: Date.parse(createdAt) }));
+  await redis.hset(KEYS.newest, 'base', 'k1');
+  await redis.hset('{farm}:versions', 'base', 4);
+  const reuse = (name: string) => submit([{ action: 'reuse', name, layerKey: 'k1', why: '', dependsOn: [] }]);
+  const versions = async () =>
+    (await readLayers(redis)).images.map(({ module, version }) => `${module}:${version}`).sort();
+  await reuse('base');
+  expect(await versions()).toEqual(['base:4']);
+  await reuse('twin');
+  expect(await versions()).toEqual(['base:4', 'twin:1']);
+  expect((await readLayers(redis)).images.find(({ module }) => module === 'base')?.namedAt).toBe(createdAt);
+});
+
+test('a tag is at one version at a time, and goes with it', async () => {
+  for (const [layerKey, version] of [
+    ['k1', 1],
+    ['k2', 2],
+  ] as const)
+    await restoreLayer(redis, layerRecord({ layerKey, version, layerBuild: layerKey }));
+  const [one, two] = (await readLayers(redis)).images.toSorted((a, b) => a.version - b.version);
+  if (!one || !two) throw new Error('Two versions were restored.');
+  const order = { tag: 'stable', by: 'ann' };
+  expect(await tagImage(redis, one, order)).toBeNull();
+  expect(await tagImage(redis, two, order)).toBe(1);
+  expect((await readLayers(redis)).tags).toMatchObject([
+    { module: 'base', tag: 'stable', version: 2, layerKey: 'k2', by: 'ann' },
+  ]);
+  await expect(tagImage(redis, { ...one, version: 7 }, order)).rejects.toThrow('base:7 was removed');
+  expect(await untagImage(redis, 'base', 'stable')).toBe(2);
+  expect(await untagImage(redis, 'base', 'stable')).toBeNull();
+  await tagImage(redis, two, order);
+  await forgetLayer(redis, layerRecord({ layerKey: 'k2', layerBuild: 'k2' }));
+  expect(await redis.exists(KEYS.tags)).toBe(0);
+  await expect(tagImage(redis, two, order)).rejects.toThrow('base:2 was removed');
 });
 
 test('admits the machines of a module all or nothing, and frees them by what the cluster shows', async () => {

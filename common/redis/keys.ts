@@ -30,6 +30,10 @@ export const KEYS = {
   layers: key('layers'),
   /** Hash of module names to the layer key of their newest version. */
   newest: key('newest'),
+  /** Hash of `<module>:<version>` to ImageNames. */
+  images: key('images'),
+  /** Hash of `<module>@<tag>` to ImageTags. */
+  tags: key('tags'),
   /** Hash of BullMQ job ids to what was dispatched and has not ended. */
   placed: key('placed'),
   outbox: key('outbox'),

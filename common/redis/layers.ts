@@ -1,7 +1,9 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { blobsIn } from '../contracts/blobs.ts';
+import type { ImageName, ImageTag, LayerNames } from '../contracts/images.ts';
 import { type LayerRecord, type LayerSpec, writtenLayerSchema } from '../contracts/layers.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
@@ -22,6 +24,9 @@ export interface FinishedLayers {
   readonly layers: ReadonlyMap<string, LayerRecord>;
   /** Layer key of the newest finished version by module name. */
   readonly newest: ReadonlyMap<string, string>;
+  /** The versions of all modules; a layer has one or more. */
+  readonly images: readonly ImageName[];
+  readonly tags: readonly ImageTag[];
 }
 
 /** The finished layers and those in flight. */
@@ -41,12 +46,53 @@ export function readLayerRecord(text: string): LayerRecord {
 
 /** All finished layers. @throws RedisUnavailable */
 export async function readLayers(redis: Redis): Promise<FinishedLayers> {
-  const [texts, newest] = await readRedis(Promise.all([redis.hvals(KEYS.layers), redis.hgetall(KEYS.newest)]));
-  const records = texts.map(readLayerRecord);
+  const reading = [redis.hvals(KEYS.layers), redis.hvals(KEYS.images), redis.hvals(KEYS.tags)] as const;
+  const [[texts, names, tags], newest] = await readRedis(
+    Promise.all([Promise.all(reading), redis.hgetall(KEYS.newest)]),
+  );
+  const layers = new Map(texts.map(readLayerRecord).map((record) => [record.layerKey, record]));
+  // What came or went between two of these answers is left out.
+  const named = names.map(readImageName).filter(({ layerKey }) => layers.has(layerKey));
+  const known = new Set(named.map(({ layerKey }) => layerKey));
+  const unnamed = [...layers.values()].filter(({ layerKey }) => !known.has(layerKey));
   return {
-    layers: new Map(records.map((record) => [record.layerKey, record])),
+    layers,
     newest: new Map(Object.entries(newest)),
+    images: [...named, ...unnamed.map(nameInRecord)],
+    tags: tags.map(readImageTag).filter(({ layerKey }) => layers.has(layerKey)),
   };
+}
+
+/** What a layer is called that a farm made before a layer could have several names. */
+export function nameInRecord({ module, version, layerKey, createdAt }: LayerRecord): ImageName {
+  return { module, version, layerKey, namedAt: createdAt, by: null };
+}
+
+const storedNameSchema = z.object({
+  module: z.string(),
+  version: z.int(),
+  layerKey: z.string(),
+  namedAtMs: z.number(),
+  by: z.string(),
+});
+
+function readImageName(text: string): ImageName {
+  const { namedAtMs, by, ...name } = storedNameSchema.parse(JSON.parse(text));
+  return { ...name, namedAt: new Date(namedAtMs).toISOString(), by: by || null };
+}
+
+const storedTagSchema = z.object({
+  module: z.string(),
+  tag: z.string(),
+  version: z.int(),
+  layerKey: z.string(),
+  setAtMs: z.number(),
+  by: z.string(),
+});
+
+function readImageTag(text: string): ImageTag {
+  const { setAtMs, ...tag } = storedTagSchema.parse(JSON.parse(text));
+  return { ...tag, setAt: new Date(setAtMs).toISOString() };
 }
 
 /**
@@ -79,9 +125,38 @@ export async function readNeededBlobs(redis: Redis): Promise<ReadonlySet<string>
 }
 
 /** Puts a layer read off a cluster back; false when it is known. @throws RedisUnavailable */
-export async function restoreLayer(redis: Redis, record: LayerRecord): Promise<boolean> {
-  const args = [record.layerKey, record.module, record.version, JSON.stringify(record)];
+export async function restoreLayer(redis: Redis, record: LayerRecord, names?: LayerNames): Promise<boolean> {
+  const { images, tags } = names ?? { images: [nameInRecord(record)], tags: [] };
+  const stored = images.map(({ namedAt, by, ...name }) => ({ ...name, namedAtMs: Date.parse(namedAt), by: by ?? '' }));
+  const storedTags = tags.map(({ setAt, ...tag }) => ({ ...tag, setAtMs: Date.parse(setAt) }));
+  const args = [record.layerKey, JSON.stringify(record), JSON.stringify(stored), JSON.stringify(storedTags)];
   return (await runScript(redis, 'restore-layer', args)) === 1;
+}
+
+/**
+ * Gives a tag to a version that `readLayers` showed. The version that had it before, or null.
+ * @throws NotFound when the version is gone meanwhile, RedisUnavailable
+ */
+export async function tagImage(
+  redis: Redis,
+  { module, version, layerKey }: ImageName,
+  tag: TagOrder,
+): Promise<number | null> {
+  const former = await runScript(redis, 'tag-image', [module, tag.tag, version, layerKey, tag.by]);
+  if (typeof former === 'number') return former || null;
+  throw new FarmError('NotFound', `${module}:${version} was removed a moment ago.`);
+}
+
+/** A tag, and the name of the token that asks for it. */
+export interface TagOrder {
+  readonly tag: string;
+  readonly by: string;
+}
+
+/** Takes a tag away. The version that had it, or null. @throws RedisUnavailable */
+export async function untagImage(redis: Redis, module: string, tag: string): Promise<number | null> {
+  const former = await runScript(redis, 'untag-image', [module, tag]);
+  return typeof former === 'number' ? former : null;
 }
 
 /** Drops a layer whose snapshots are gone, unless it was made again since. @throws RedisUnavailable */

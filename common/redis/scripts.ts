@@ -27,7 +27,9 @@ const SCRIPTS = [
   'serial',
   'set-secret',
   'submit',
+  'tag-image',
   'take',
+  'untag-image',
   'use-token',
 ] as const;
 

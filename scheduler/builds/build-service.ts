@@ -148,6 +148,7 @@ export class BuildService {
       catalog: {
         layers: Object.fromEntries(catalog.layers),
         newest: Object.fromEntries(catalog.newest),
+        images: pinnable(catalog),
         inFlight: Object.fromEntries([...catalog.flights.values()].flatMap(offered)),
         building: catalog.flights,
         now: this.#options.clock.now(),
@@ -186,6 +187,12 @@ export class BuildService {
     });
     return placeModules(modules, clusters);
   }
+}
+
+/** The layers by what `buildRef` may pin. */
+function pinnable({ images, tags }: LayerCatalog): Record<string, string> {
+  const versions = images.map(({ module, version, layerKey }) => [`${module}:${version}`, layerKey]);
+  return Object.fromEntries([...versions, ...tags.map(({ module, tag, layerKey }) => [`${module}@${tag}`, layerKey])]);
 }
 
 /** The modules that a submission starts from, its own among them. */

@@ -14,7 +14,7 @@ import { useRedis } from '../../common/redis/connections.ts';
 import { takeReady } from '../../common/redis/dispatches.ts';
 import { readFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { readLayers, restoreLayer } from '../../common/redis/layers.ts';
+import { nameInRecord, readLayers, restoreLayer, tagImage } from '../../common/redis/layers.ts';
 import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
@@ -302,9 +302,15 @@ test('reads layers back from the cluster, and forgets those that are gone', asyn
   const annotation = (snapshot?: VolumeSnapshot) => snapshot?.metadata?.annotations?.[ANNOTATIONS.layer] ?? '';
   expect(JSON.parse(annotation((await shown()).get('snap-of-second')))).toEqual(renewed);
 
+  const [image] = (await readLayers(redis)).images;
+  await tagImage(redis, image ?? nameInRecord(old), { tag: 'stable', by: 'ann' });
+  await reconcileLayers(options, await shown(), forever);
+  const { images, tags } = await readLayers(redis);
+  expect(tags).toHaveLength(1);
   await redis.flushall();
   await reconcileLayers(options, await shown(), forever);
   expect(await known()).toEqual([old, renewed]);
+  expect(await readLayers(redis)).toMatchObject({ images: expect.arrayContaining([...images]), tags });
   expect(await redis.hget(KEYS.newest, 'base')).toBe('second');
 
   // What was written before a recipe could have several layers is the first one of its recipe.

@@ -1,3 +1,5 @@
+import type { z } from 'zod';
+import { groupByLayer, type LayerNames, layerNamesSchema } from '../../common/contracts/images.ts';
 import { type LayerRecord, writtenLayerSchema } from '../../common/contracts/layers.ts';
 import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
 import { isNotFound } from '../../common/kubernetes/api-error.ts';
@@ -65,8 +67,10 @@ export async function reconcileLayers(
   signal: AbortSignal,
 ): Promise<void> {
   const { redis, cluster, logger } = options;
-  const { layers } = await readLayers(redis);
+  const { layers, images, tags } = await readLayers(redis);
   const records = [...layers.values()].filter((record) => record.cluster === cluster.name);
+  const namesBy = groupByLayer(images);
+  const tagsBy = groupByLayer(tags);
   for (const record of records) {
     const missing = namesOf(record).filter((name) => !snapshots.has(name));
     // The watch may not show yet what was made a moment ago: ask before forgetting.
@@ -74,17 +78,18 @@ export async function reconcileLayers(
       await forgetLayer(redis, record);
       logger.warn({ layerKey: record.layerKey, module: record.module }, 'A layer is gone from its cluster');
     } else {
-      await mirror(options, { record, snapshots }, signal);
+      const names = { images: namesBy.get(record.layerKey) ?? [], tags: tagsBy.get(record.layerKey) ?? [] };
+      await mirror(options, { record, names, snapshots }, signal);
     }
   }
   const known = new Set(records.map(({ layerKey }) => layerKey));
-  for (const record of mirroredRecords(snapshots)) {
+  for (const { record, names } of mirroredRecords(snapshots)) {
     if (known.has(record.layerKey) || record.cluster !== cluster.name) continue;
     known.add(record.layerKey);
     if (!namesOf(record).every((name) => snapshots.has(name))) continue;
     // A work that the farm knows has registered its layer itself; what it does not list was replaced or forgotten.
     if (await readWorkState(redis, record.layerBuild)) continue;
-    if (await restoreLayer(redis, record)) {
+    if (await restoreLayer(redis, record, names)) {
       logger.info({ layerKey: record.layerKey, module: record.module }, 'A layer was read back from its cluster');
     }
   }
@@ -101,16 +106,23 @@ async function isAnyGone(
   return false;
 }
 
-/** Writes the record on the snapshots that do not carry it. */
+interface Mirrored {
+  readonly record: LayerRecord;
+  readonly names: LayerNames;
+  readonly snapshots: ReadonlyMap<string, VolumeSnapshot>;
+}
+
+/** Writes the record and its names on the snapshots that do not carry them. */
 async function mirror(
   { cluster }: ClusterWatchOptions,
-  { record, snapshots }: { readonly record: LayerRecord; readonly snapshots: ReadonlyMap<string, VolumeSnapshot> },
+  { record, names, snapshots }: Mirrored,
   signal: AbortSignal,
 ): Promise<void> {
-  const text = JSON.stringify(record);
+  const wanted = { [ANNOTATIONS.layer]: JSON.stringify(record), [ANNOTATIONS.names]: JSON.stringify(names) };
   for (const name of namesOf(record)) {
-    if (snapshots.get(name)?.metadata?.annotations?.[ANNOTATIONS.layer] === text) continue;
-    const patch = { metadata: { annotations: { [ANNOTATIONS.layer]: text } } };
+    const annotations = snapshots.get(name)?.metadata?.annotations ?? {};
+    if (Object.entries(wanted).every(([key, text]) => annotations[key] === text)) continue;
+    const patch = { metadata: { annotations: wanted } };
     try {
       await cluster.mergePatch(RESOURCES.snapshots, name, patch, { signal });
     } catch (error) {
@@ -121,17 +133,26 @@ async function mirror(
 }
 
 /** Newest first, so that of two layers of one key the later one is read back. */
-function mirroredRecords(snapshots: ReadonlyMap<string, VolumeSnapshot>): LayerRecord[] {
+function mirroredRecords(
+  snapshots: ReadonlyMap<string, VolumeSnapshot>,
+): { readonly record: LayerRecord; readonly names: LayerNames | undefined }[] {
   const records = [...snapshots.values()].flatMap(({ metadata }) => {
-    const text = metadata?.annotations?.[ANNOTATIONS.layer];
-    return (text !== undefined && parseRecord(text)) || [];
+    const record = readAnnotation(metadata?.annotations?.[ANNOTATIONS.layer], writtenLayerSchema);
+    const names = readAnnotation(metadata?.annotations?.[ANNOTATIONS.names], layerNamesSchema);
+    return record ? [{ record, names: isOf(record, names) ? names : undefined }] : [];
   });
-  return records.toSorted((a, b) => b.version - a.version);
+  return records.toSorted((a, b) => b.record.version - a.record.version);
 }
 
-function parseRecord(text: string): LayerRecord | undefined {
+/** People copy annotations; a layer that has no name could not be removed. */
+function isOf({ layerKey }: LayerRecord, names: LayerNames | undefined): boolean {
+  if (!names || names.images.length === 0) return false;
+  return [...names.images, ...names.tags].every((name) => name.layerKey === layerKey);
+}
+
+function readAnnotation<T>(text: string | undefined, schema: z.ZodType<T>): T | undefined {
   try {
-    return writtenLayerSchema.safeParse(JSON.parse(text)).data;
+    return schema.safeParse(JSON.parse(text ?? '')).data;
   } catch {
     return undefined;
   }

@@ -184,6 +184,30 @@ describe('what is done about a module', () => {
     ]);
   });
 
+  test('a pinned parent is that version, also where the module is built along', () => {
+    const { layerKey } = catalog.layers[catalog.newest['base'] ?? ''] ?? { layerKey: '' };
+    const changed = compiledModule({ name: 'base', vms: [{ steps: [shell('echo changed')] }] });
+    const pinned = (image: string) =>
+      compiledModule({
+        name: 'app',
+        vms: [
+          {
+            source: { kind: 'buildRef', module: 'base', vm: null, namespace: null, image },
+            steps: [shell('echo app')],
+          },
+        ],
+      });
+    const known = { ...catalog, images: { 'base:1': layerKey, 'base@stable': layerKey } };
+    for (const image of ['base:1', 'base@stable']) {
+      const { plan, layers } = expand([changed, pinned(image)], known);
+      expect(plan.modules).toMatchObject([{ name: 'base' }, { name: 'app', action: 'build', dependsOn: [] }]);
+      expect(layers['app']?.parents).toEqual([layerKey]);
+    }
+    expect(() => expand([changed, pinned('base:7')], known)).toThrow(
+      'VM "main" starts from base:7, which is not there: there are base:1, base@stable',
+    );
+  });
+
   test('what starts from a source that nobody can check is never reused, nor what is above it', () => {
     const url = 'https://images.example/latest.qcow2';
     const loose = compiledModule({

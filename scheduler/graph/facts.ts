@@ -50,6 +50,8 @@ export interface Catalog {
   readonly layers: Readonly<Record<string, LayerRecord>>;
   /** layerKey of the newest succeeded version of a module, by the module's name. */
   readonly newest: Readonly<Record<string, string>>;
+  /** layerKeys by `<module>:<version>` and `<module>@<tag>`. */
+  readonly images: Readonly<Record<string, string>>;
   /** What others are building now, by module name: a module that was never built before is waited for. */
   readonly inFlight: Readonly<Record<string, OfferedLayer>>;
   /** The layerKeys being built now, and whether some of the work has been done. */
@@ -59,7 +61,7 @@ export interface Catalog {
 }
 
 /** The catalog of no farm: everything is to be built. */
-export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, inFlight: {}, building: new Map(), now: 0 };
+export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, images: {}, inFlight: {}, building: new Map(), now: 0 };
 
 /** What has to be resolved before planning, because no checksum says what it is. No duplicates. */
 export interface LooseEnds {

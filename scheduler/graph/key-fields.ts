@@ -36,7 +36,7 @@ const source: VariantRules<VmSource> = {
     /** Credentials are out, here and below: what is behind the URL decides, not who asks for it. */
     url: { fields: { kind: 'in', url: 'source', credentials: 'out', checksum: 'source', maxAgeMs: 'out' } },
     blank: { fields: { kind: 'in' } },
-    buildRef: { fields: { kind: 'in', module: 'parent', vm: 'parent', namespace: 'parent' } },
+    buildRef: { fields: { kind: 'in', module: 'parent', vm: 'parent', namespace: 'parent', image: 'parent' } },
     containerDisk: { fields: { kind: 'in', image: 'source', maxAgeMs: 'out' } },
     /** Never known, so reused for `maxAge` at most: see `claimIdentity`. */
     sourcePvc: { fields: { kind: 'in', name: 'source', namespace: 'source', maxAgeMs: 'out' } },

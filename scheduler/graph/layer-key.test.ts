@@ -221,7 +221,7 @@ describe('what decides a layerKey', () => {
 
   test('a parent enters by its layerKey and VM, not by its name', () => {
     const renamed = LEAVES.filter((leaf) => leaf.rule === 'parent');
-    expect(renamed).toHaveLength(3);
+    expect(renamed).toHaveLength(4);
     for (const { change } of renamed) expect(change && keyOf(change)).toBe(keyOf(FULL));
     expect(keyOf(FULL, { layerKey: 'q'.repeat(64), vm: 'main' })).not.toBe(keyOf(FULL));
     expect(keyOf(FULL, { layerKey: 'p'.repeat(64), vm: 'other' })).not.toBe(keyOf(FULL));

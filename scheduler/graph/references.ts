@@ -83,8 +83,8 @@ function resolveModule(
   let complete = true;
   for (const { name: vm, source } of module.vms) {
     if (source.kind !== 'buildRef') continue;
-    if (resolver.unique.has(source.module)) names.add(source.module);
-    const link = resolveVm(module, { vm, module: source.module, parentVm: source.vm }, resolver);
+    if (source.image === null && resolver.unique.has(source.module)) names.add(source.module);
+    const link = resolveVm(module, { vm, module: source.module, image: source.image, parentVm: source.vm }, resolver);
     if (link) links.push(link);
     else complete = false;
   }
@@ -94,10 +94,13 @@ function resolveModule(
 interface Wanted {
   readonly vm: string;
   readonly module: string;
+  /** A version of it. */
+  readonly image: string | null;
   readonly parentVm: string | null;
 }
 
 function resolveVm(module: CompiledModule, wanted: Wanted, resolver: Resolver): ParentLink | undefined {
+  if (wanted.image !== null) return resolveImage(module, { ...wanted, image: wanted.image }, resolver);
   const submitted = resolver.unique.get(wanted.module);
   if (submitted) {
     const parentVm = chooseVm(module, { ...wanted, vms: submitted.vms.map((vm) => vm.name) }, resolver.problems);
@@ -110,7 +113,37 @@ function resolveVm(module: CompiledModule, wanted: Wanted, resolver: Resolver): 
     reportUnknown(module, { ...wanted, isGone: newest !== undefined }, resolver);
     return undefined;
   }
-  const parentVm = chooseVm(module, { ...wanted, vms: record.vms.map((vm) => vm.vm) }, resolver.problems);
+  return linkToLayer(module, wanted, { record, problems: resolver.problems });
+}
+
+/** A version that is there, whatever else is built: by its number, or by the tag that it has now. */
+function resolveImage(
+  module: CompiledModule,
+  wanted: Wanted & { readonly image: string },
+  { catalog, unknownParents, problems }: Resolver,
+): ParentLink | undefined {
+  const record = own(catalog.layers, own(catalog.images, wanted.image) ?? '');
+  if (record) return linkToLayer(module, wanted, { record, problems });
+  const pins = Object.keys(catalog.images)
+    .filter((pin) => /^[^:@]+/.exec(pin)?.[0] === wanted.module)
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  const there = pins.length === 0 ? '' : `: there ${pins.length === 1 ? 'is' : 'are'} ${listed(pins)}`;
+  const message = `VM "${wanted.vm}" starts from ${wanted.image}, which ${unknownParents === 'error' ? 'is not there' : 'only a farm can look up'}${there}`;
+  problems.push(problemOf(module, { code: 'UnknownModule', message }, unknownParents));
+  return undefined;
+}
+
+function listed(pins: readonly string[]): string {
+  const more = pins.length > MAX_SUGGESTIONS ? ` and ${pins.length - MAX_SUGGESTIONS} more` : '';
+  return `${pins.slice(-MAX_SUGGESTIONS).join(', ')}${more}`;
+}
+
+function linkToLayer(
+  module: CompiledModule,
+  wanted: Wanted,
+  { record, problems }: { readonly record: OfferedLayer; readonly problems: Problem[] },
+): ParentLink | undefined {
+  const parentVm = chooseVm(module, { ...wanted, vms: record.vms.map((vm) => vm.vm) }, problems);
   return parentVm === undefined ? undefined : { kind: 'layer', vm: wanted.vm, parentVm, parent: record };
 }
 

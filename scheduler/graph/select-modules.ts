@@ -22,7 +22,7 @@ export function selectModules(modules: readonly CompiledModule[], only: readonly
     if (selected.has(module)) continue;
     selected.add(module);
     for (const { source } of module.vms) {
-      const parent = source.kind === 'buildRef' ? byName.get(source.module) : undefined;
+      const parent = source.kind === 'buildRef' && source.image === null ? byName.get(source.module) : undefined;
       if (parent) todo.push(parent);
     }
   }

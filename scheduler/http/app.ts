@@ -6,11 +6,12 @@ import { readRedis } from '../../common/redis/scripts.ts';
 import { authenticate } from './authentication.ts';
 import { type BlobRoutesOptions, blobLinks, blobRoutes } from './blob-routes.ts';
 import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
-import { type CatalogRoutesOptions, catalogRoutes } from './catalog-routes.ts';
+import { type ClusterRoutesOptions, clusterRoutes } from './cluster-routes.ts';
 import { consolePages } from './console-pages.ts';
 import { type ConsoleRoutesOptions, consoleRoutes } from './console-routes.ts';
 import { eventRoutes } from './event-routes.ts';
 import { guardOperations } from './guard.ts';
+import { imageRoutes } from './image-routes.ts';
 import { type HttpLimits, limitConcurrency, limitRefusals, limitRequests } from './limits.ts';
 import { openApi } from './openapi.ts';
 import { answerProblems, notFound } from './problems.ts';
@@ -27,7 +28,7 @@ export interface AppOptions
   extends Omit<BuildRoutesOptions, 'admit'>,
     Omit<ConsoleRoutesOptions, 'admit'>,
     Omit<BlobRoutesOptions, 'admit'>,
-    CatalogRoutesOptions,
+    ClusterRoutesOptions,
     SecretRoutesOptions {
   /** The token of the configuration: an admin. */
   readonly token: string;
@@ -72,7 +73,7 @@ export function createApp(options: AppOptions): Express {
   const streaming = { ...options, admit: limitConcurrency(limits.streams) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
   app.use('/api/v1', consoleRoutes(streaming), blobRoutes(streaming));
-  app.use('/api/v1', catalogRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
+  app.use('/api/v1', clusterRoutes(options), imageRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
   app.use(notFound);
   app.use(answerProblems(logger));
   return app;

@@ -12,7 +12,7 @@ import { buildSummary, buildView } from '../builds/views.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { loadBuild, noSuchVm, worksWithVm } from './build-works.ts';
-import type { CatalogRoutesOptions } from './catalog-routes.ts';
+import type { ClusterRoutesOptions } from './cluster-routes.ts';
 import type { HttpLimits } from './limits.ts';
 import { readSubmission } from './read-submission.ts';
 import {
@@ -26,7 +26,7 @@ import {
 import type { StreamOptions } from './server-sent-events.ts';
 
 /** What the routes work with. */
-export interface BuildRoutesOptions extends StreamOptions, Pick<CatalogRoutesOptions, 'clusters'> {
+export interface BuildRoutesOptions extends StreamOptions, Pick<ClusterRoutesOptions, 'clusters'> {
   readonly builds: BuildService;
   readonly metrics: FarmMetrics;
   readonly limits: Pick<HttpLimits, 'body' | 'layers'>;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { blobViewSchema } from '../../common/contracts/blobs.ts';
 import { buildSummarySchema, buildViewSchema, clusterViewSchema } from '../../common/contracts/builds.ts';
 import { farmEventSchema } from '../../common/contracts/events.ts';
-import { imageViewSchema } from '../../common/contracts/layers.ts';
+import { imageViewSchema, tagRequestSchema, tagViewSchema } from '../../common/contracts/images.ts';
 import { planSchema } from '../../common/contracts/plans.ts';
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { serialPieceSchema } from '../../common/contracts/serial.ts';
@@ -176,10 +176,37 @@ export const OPERATIONS: readonly Operation[] = [
     id: 'listImages',
     method: 'get',
     path: '/api/v1/images',
-    summary: 'The finished layers, newest first.',
+    summary: 'The images: versions of modules, newest first.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ images: z.array(imageViewSchema), nextCursor }) } },
     query: requests.imagesQuerySchema,
+  },
+  {
+    id: 'readImage',
+    method: 'get',
+    path: '/api/v1/images/{image}',
+    summary: 'One image: `NAME` (its newest version), `NAME:VERSION` or `NAME@TAG`.',
+    role: 'viewer',
+    answers: { 200: { schema: imageViewSchema } },
+  },
+  {
+    id: 'tagImage',
+    method: 'put',
+    path: '/api/v1/images/{module}/tags/{tag}',
+    summary: 'Give a tag to a version; the version that had it loses it.',
+    role: 'builder',
+    answers: { 200: { schema: tagViewSchema } },
+    body: tagRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'untagImage',
+    method: 'delete',
+    path: '/api/v1/images/{module}/tags/{tag}',
+    summary: 'Take a tag away; the version stays.',
+    role: 'builder',
+    answers: { 204: { mediaType: null } },
+    isAudited: true,
   },
   {
     id: 'listClusters',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { layerRecordSchema } from '../../common/contracts/layers.ts';
+import { imageNameSchema } from '../../common/contracts/images.ts';
 import { localEntrySchema, MAX_LOCAL_FILES } from '../../common/contracts/local-files.ts';
 
 const MAX_FILES = 2_000;
@@ -77,7 +77,8 @@ export const buildsQuerySchema = z.strictObject({
 
 export const imagesQuerySchema = z.strictObject({
   limit,
-  cursor: cursorOf(z.tuple([layerRecordSchema.shape.createdAt, layerRecordSchema.shape.layerKey])),
+  cursor: cursorOf(z.tuple([imageNameSchema.shape.namedAt, z.string()])),
+  module: z.string().optional().describe('Only the versions of this module.'),
 });
 
 export const vmQuerySchema = z.strictObject({

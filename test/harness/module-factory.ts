@@ -81,7 +81,7 @@ export function nic(given: Partial<Nic> = {}): Nic {
 
 /** A VM's source: a VM of another module, or its only one. */
 export function buildRef(module: string, vm: string | null = null): CompiledVm['source'] {
-  return { kind: 'buildRef', module, vm, namespace: null };
+  return { kind: 'buildRef', module, vm, namespace: null, image: null };
 }
 
 export function shell(script: string): ShellStep {

@@ -1,4 +1,5 @@
 import { blobOf } from '../blobs.ts';
+import { formatImageReference } from '../images.ts';
 import type {
   Checksum,
   CloudInit,
@@ -90,8 +91,9 @@ function compileSource(source: VmBody['source'], local: LocalFinder): VmSource {
     return { kind: 'sourcePvc', name: source.sourcePvc.name, namespace: source.sourcePvc.namespace ?? null, ...age };
   }
   if (!source.buildRef) return { kind: 'blank' };
-  const { name, vmName, namespace } = source.buildRef;
-  return { kind: 'buildRef', module: name, vm: vmName ?? null, namespace: namespace ?? null };
+  const { name, vmName, namespace, version = null, tag = null } = source.buildRef;
+  const image = version === null && tag === null ? null : formatImageReference({ module: name, version, tag });
+  return { kind: 'buildRef', module: name, vm: vmName ?? null, namespace: namespace ?? null, image };
 }
 
 function aging(maxAgeMs: number | undefined): { maxAgeMs?: number } {

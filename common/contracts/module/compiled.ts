@@ -105,6 +105,8 @@ export type VmSource =
       readonly module: string;
       readonly vm: string | null;
       readonly namespace: string | null;
+      /** `<module>:<version>` or `<module>@<tag>` of an image that is there; null: the module as it is now. */
+      readonly image: string | null;
     }
   | ({ readonly kind: 'containerDisk'; readonly image: string } & Aging)
   | ({ readonly kind: 'sourcePvc'; readonly name: string; readonly namespace: string | null } & Aging);

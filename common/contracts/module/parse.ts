@@ -139,9 +139,12 @@ function checkParents(drafts: readonly ModuleDraft[]): void {
   const offers = new Map<ModuleDraft, ParentOffer>();
   for (const draft of drafts) {
     for (const vm of draft.body.list('vms')) {
-      const name = vm.at('source', 'buildRef', 'name').text;
+      const reference = vm.at('source', 'buildRef');
+      const name = reference.at('name').text;
       const parent = name === null ? undefined : byName.get(name);
-      if (!parent || parent === draft) continue;
+      // A version that is there already need not be like the module beside it.
+      const isPinned = reference.at('version').isPresent || reference.at('tag').isPresent;
+      if (!parent || parent === draft || isPinned) continue;
       const offer = offers.get(parent) ?? offerOf(parent);
       offers.set(parent, offer);
       checkParent(vm, offer, draft);

@@ -143,6 +143,18 @@ const rows: readonly Row[] = [
   },
   { rule: 'a source that is not blank', yaml: source('source: { blank: §false }'), code: 'InvalidValue', part: 'true' },
   {
+    rule: 'a version and a tag of a parent',
+    yaml: source('source: { buildRef: { name: base, version: 3, tag: §stable } }'),
+    code: 'Conflict',
+    part: 'write either version or tag',
+  },
+  {
+    rule: 'a tag that begins with a digit',
+    yaml: source('source: { buildRef: { name: base, tag: §1st } }'),
+    code: 'InvalidValue',
+    part: '"1st" is not a tag',
+  },
+  {
     rule: 'the age of a parent',
     yaml: source('source: { buildRef: { name: base }, maxAge: §7d }'),
     code: 'Conflict',

@@ -36,6 +36,9 @@ function checkSource(source: Cursor, report: Report): void {
   if (source.at('buildRef').isPresent && source.at('maxAge').isPresent) {
     report(source.at('maxAge'), 'Conflict', 'how old a module may be stands in that module: write maxAge there');
   }
+  if (source.at('buildRef', 'version').isPresent && source.at('buildRef', 'tag').isPresent) {
+    report(source.at('buildRef', 'tag'), 'Conflict', 'a tag names a version: write either version or tag');
+  }
   reportAgeOfLocal(source, report);
   if (blank.isPresent && source.at('maxAge').isPresent) {
     report(source.at('maxAge'), 'Conflict', 'an empty disk has no age: write maxAge beside vms, or at an ISO');

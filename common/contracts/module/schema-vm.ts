@@ -101,6 +101,15 @@ const sourceSchema = map(
     buildRef: map('The captured disks of another module.', {
       name: text('The module.'),
       vmName: text('Its VM; needed when it has several.').optional(),
+      version: wholeNumber('This version of it, also when the module is built along; default: the newest one.', {
+        min: 1,
+        max: 999_999_999,
+      }).optional(),
+      tag: pattern(
+        'The version that has this tag when the build is submitted, also when the module is built along.',
+        /^[A-Za-z][A-Za-z0-9._-]{0,62}$/,
+        'a tag: it begins with a letter; up to 62 letters, digits, dots, dashes and underscores follow',
+      ).optional(),
       namespace: text('Kept for manifests of RudderVirt.').optional(),
     }).optional(),
     containerDisk: pattern(

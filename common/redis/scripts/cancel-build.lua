@@ -4,7 +4,7 @@
 -- ARGV     buildId
 --
 -- returns  'cancelled', 'finished' (it was already) or 'unknown'
--- @include farm outages events ready slots time finish
+-- @include farm outages events ready slots time images finish
 local buildId = ARGV[1]
 local state, asked = unpack(redis.call('HMGET', key('build', buildId), 'state', 'cancelledAt'))
 if not state then return 'unknown' end

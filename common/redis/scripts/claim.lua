@@ -6,7 +6,7 @@
 -- returns  nil when the job is not current any more, else
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
 --            secrets (JSON: name to sealed value), layerKey of a parent, its LayerRecord ... }
--- @include farm outages events ready slots time finish
+-- @include farm outages events ready slots time images finish
 local field = ARGV[3] .. '/' .. ARGV[4]
 local work = loadWork(ARGV[1])
 local phase = work and loadPhase(work.id, field)

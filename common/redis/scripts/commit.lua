@@ -9,7 +9,7 @@
 --               worker on purpose; or ''
 --
 -- returns  {'committed' | 'repeated' | 'superseded', ms since the phase started or -1, what became of it}
--- @include farm outages events ready slots time finish
+-- @include farm outages events ready slots time images finish
 local vm, kind, outcome = ARGV[3], ARGV[4], ARGV[6]
 local field = vm .. '/' .. kind
 local work, phase = claimed(ARGV)

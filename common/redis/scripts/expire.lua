@@ -4,7 +4,7 @@
 -- KEYS[1]  prefix of the farm
 --
 -- returns  ms until the next deadline, -1 when there is none
--- @include farm outages events ready slots time finish
+-- @include farm outages events ready slots time images finish
 local function overTime(work)
   return cjson.encode({ reason = 'ModuleTimeout', screenshot = false, message = string.format(
     'The module worked for %.1f s, its `timeout` is %.1f s. Waiting for room and for workers is not counted.',

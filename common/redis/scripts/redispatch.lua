@@ -4,7 +4,7 @@
 -- ARGV     layerBuild, generation, vm, phase, dispatch
 --
 -- returns  JSON {reference, cluster, priority} of the new dispatch, or nil when the job is not lost (any more)
--- @include farm outages events ready slots time finish
+-- @include farm outages events ready slots time images finish
 local field = ARGV[3] .. '/' .. ARGV[4]
 local work = loadWork(ARGV[1])
 local phase = work and loadPhase(work.id, field)

@@ -1,14 +1,23 @@
--- Puts a layer that was read off a cluster back into the catalog, unless a record of the same layer is there.
+-- Puts a layer that was read off a cluster back into the catalog with its names and tags, unless a record of it is there.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     layerKey, module, version, LayerRecord (JSON)
+-- ARGV     layerKey, LayerRecord (JSON), names (JSON list of ImageName as stored), tags (JSON list of ImageTag as stored)
 --
 -- returns  1 when it was put back
-local layers, newest, versions = KEYS[1] .. ':layers', KEYS[1] .. ':newest', KEYS[1] .. ':versions'
-if redis.call('HSETNX', layers, ARGV[1], ARGV[4]) == 0 then return 0 end
-local version = tonumber(redis.call('HGET', versions, ARGV[2]) or 0)
-if tonumber(ARGV[3]) >= version then
-  redis.call('HSET', versions, ARGV[2], ARGV[3])
-  redis.call('HSET', newest, ARGV[2], ARGV[1])
+-- @include farm images
+if redis.call('HSETNX', key('layers'), ARGV[1], ARGV[2]) == 0 then return 0 end
+local modules = {}
+for _, image in ipairs(cjson.decode(ARGV[3])) do
+  modules[image.module] = true
+  redis.call('HSET', key('images'), image.module .. ':' .. image.version, cjson.encode(image))
+  local last = tonumber(redis.call('HGET', key('versions'), image.module) or 0)
+  if image.version > last then redis.call('HSET', key('versions'), image.module, image.version) end
 end
+-- A tag that moved may still stand on the layer that it left: the later one is right.
+for _, tag in ipairs(cjson.decode(ARGV[4])) do
+  local field = tag.module .. '@' .. tag.tag
+  local other = redis.call('HGET', key('tags'), field)
+  if not other or cjson.decode(other).setAtMs < tag.setAtMs then redis.call('HSET', key('tags'), field, cjson.encode(tag)) end
+end
+renew(modules)
 return 1

@@ -10,7 +10,7 @@
 -- returns  {'accepted', buildId, JSON of the modules as the build has them}
 --          {'existing', buildId, the same}: the key was used for the same request
 --          {'conflict'}: it was used for another one   {'stale', layerKey}: the catalog has changed, plan anew
--- @include farm outages events ready slots time finish
+-- @include farm outages events ready slots time images finish
 local build = cjson.decode(ARGV[1])
 local buildKey = key('build', build.buildId)
 
@@ -127,6 +127,9 @@ for _, module in ipairs(build.modules) do
       end
     end
     local list = #images == 0 and '[]' or cjson.encode(images)
+    if nameLayer(module.name, module.layerKey, build.submittedBy) then
+      notify({ kind = 'layer', layerKey = module.layerKey, cluster = record.cluster })
+    end
     tellBuild(build.buildId, '{"event":"module-reused","module":' .. quote(module.name) .. ',"images":' .. list .. '}')
     finishModule(build.buildId, module, { outcome = 'succeeded', durationMs = 0, images = list })
   elseif module.action == 'build' then

@@ -1,4 +1,4 @@
-import type { ImageView } from '../../../common/contracts/layers.ts';
+import type { ImageView } from '../../../common/contracts/images.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
@@ -44,7 +44,7 @@ function ImageTable({ images }: { readonly images: readonly ImageView[] }) {
       </thead>
       <tbody>
         {images.map((image) => (
-          <ImageRow key={image.layerKey} image={image} />
+          <ImageRow key={`${image.module}:${image.version}`} image={image} />
         ))}
       </tbody>
     </table>
@@ -52,19 +52,28 @@ function ImageTable({ images }: { readonly images: readonly ImageView[] }) {
 }
 
 function ImageRow({ image }: { readonly image: ImageView }) {
-  const { module, version, current, standsOn, vms, cluster, namespace, layerKey, createdAt } = image;
+  const { module, version, current, tags, by, standsOn, children, vms, cluster, namespace, layerKey, createdAt } =
+    image;
   return (
     <tr>
       <td class="nowrap">
         <strong>{module}</strong>
         <span class="quiet">:{version}</span>
         {current && <div class="quiet">current</div>}
+        {tags.map((tag) => (
+          <div key={tag}>
+            <code>@{tag}</code>
+          </div>
+        ))}
         {standsOn.map((parent) => (
           <div key={`${parent.module}:${parent.version}`} class="quiet">
             on {parent.module}:{parent.version}
             {!parent.current && ', which is older'}
           </div>
         ))}
+        {children.length > 0 && (
+          <div class="quiet">under {children.map((child) => `${child.module}:${child.version}`).join(', ')}</div>
+        )}
       </td>
       <td class="wide">
         {vms.map(({ vm, template, firmware, disks }) => (
@@ -94,6 +103,7 @@ function ImageRow({ image }: { readonly image: ImageView }) {
       </td>
       <td class="nowrap">
         <Age at={Date.parse(createdAt)} />
+        {by && <div class="quiet">by {by}</div>}
       </td>
     </tr>
   );

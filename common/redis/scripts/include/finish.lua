@@ -56,7 +56,8 @@ local function finishModule(buildId, known, detail)
 end
 
 local function registerLayer(work)
-  local version = redis.call('HINCRBY', key('versions'), work.module, 1)
+  local by = redis.call('HGET', key('build', work.owner), 'submittedBy') or ''
+  local version = nameLayer(work.module, work.layerKey, by)
   local more, parents = redis.call('HMGET', key('work', work.id), 'namespace', 'labels', 'recipeKey', 'parents'), {}
   for parent in words(more[4]) do parents[#parents + 1] = quote(parent) end
   -- A work that was submitted before recipes were told apart makes the first layer of its recipe.
@@ -66,7 +67,6 @@ local function registerLayer(work)
     .. ',"generation":' .. work.generation .. ',"createdAtMs":' .. NOW .. ',"labels":' .. more[2]
     .. ',"vms":[' .. table.concat(redis.call('HVALS', key('work', work.id, 'disks')), ',') .. ']}'
   redis.call('HSET', key('layers'), work.layerKey, record)
-  redis.call('HSET', key('newest'), work.module, work.layerKey)
   notify({ kind = 'layer', layerKey = work.layerKey, cluster = work.cluster })
 end
 
@@ -99,7 +99,12 @@ local function endOne(work, outcome, failure)
   local detail = { outcome = outcome, durationMs = NOW - (work.startedAt or NOW), failure = failure,
     images = outcome == 'succeeded' and imagesOf(work.id, work.cluster) or '[]' }
   for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
-    for _, known in ipairs(namesIn(buildId, work.id)) do finishModule(buildId, known, detail) end
+    for _, known in ipairs(namesIn(buildId, work.id)) do
+      if outcome == 'succeeded' then
+        nameLayer(known.name, work.layerKey, redis.call('HGET', key('build', buildId), 'submittedBy'))
+      end
+      finishModule(buildId, known, detail)
+    end
   end
   forgetAfter(work.id, redis.call('HGET', key('work', work.id), 'retentionMs'))
   notify({ kind = 'ended', layerBuild = work.id, cluster = work.cluster, outcome = outcome,

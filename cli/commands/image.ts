@@ -1,0 +1,74 @@
+import type { Command } from 'commander';
+import { type ImageView, parseImageReference } from '../../common/contracts/images.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { relatives, sizeText } from '../output/image-text.ts';
+import { printJson, printLine } from '../output/print.ts';
+import { printTable } from '../output/table.ts';
+import { addConnectionFlags } from './shared-flags.ts';
+
+const REFERENCE = 'NAME (its newest version), NAME:VERSION or NAME@TAG';
+
+interface ShowFlags extends ConnectionFlags {
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  const command = program.command('image').description('show one image of the farm, and give it tags');
+  const show = command
+    .command('show')
+    .description('show an image: where its disks are, what it stands on, what stands on it')
+    .argument('<image>', REFERENCE)
+    .option('--json', 'print one JSON object');
+  addConnectionFlags(show).action(async (reference: string, { json, ...flags }: ShowFlags) => {
+    const image = await new FarmClient(requireFarm(flags)).image(reference);
+    if (json) return printJson(image);
+    printImage(image);
+  });
+  const tag = command
+    .command('tag')
+    .description('give a version a tag, such as stable; the version that had it loses it')
+    .argument('<image>', REFERENCE)
+    .argument('<tag>', 'the tag');
+  addConnectionFlags(tag).action(async (reference: string, name: string, flags: ConnectionFlags) => {
+    const farm = new FarmClient(requireFarm(flags));
+    const { module, version } = await farm.image(reference);
+    const { formerVersion } = await farm.tagImage(module, name, version);
+    const moved = formerVersion === null || formerVersion === version ? '' : ` (before: ${module}:${formerVersion})`;
+    printLine(`${module}@${name} is ${module}:${version}${moved}.`);
+  });
+  const untag = command
+    .command('untag')
+    .description('take a tag away; the version stays')
+    .argument('<image>', 'NAME@TAG');
+  addConnectionFlags(untag).action(async (reference: string, flags: ConnectionFlags) => {
+    const { module, tag: name } = parseImageReference(reference) ?? { module: '', tag: null };
+    if (name === null) throw new FarmError('InvalidRequest', `"${reference}" names no tag: write NAME@TAG.`);
+    await new FarmClient(requireFarm(flags)).untagImage(module, name);
+    printLine(`${module}@${name} is no more.`);
+  });
+}
+
+function printImage(image: ImageView): void {
+  const { module, version, current, tags, createdAt, by, sizeBytes, cluster, namespace, layerKey } = image;
+  const properties: readonly (readonly [string, string])[] = [
+    ['image', `${module}:${version}${current ? ' (current)' : ''}`],
+    ['tags', tags.join(', ') || '-'],
+    ['built', createdAt],
+    ['by', by ?? '-'],
+    ['size', sizeText(sizeBytes)],
+    ['stands on', relatives(image.standsOn)],
+    ['children', relatives(image.children)],
+    ['cluster', `${cluster}, namespace ${namespace}`],
+    ['layer key', layerKey],
+  ];
+  for (const [property, value] of properties) printLine(`${property.padEnd(10)}  ${value}`);
+  printLine('');
+  printTable(
+    ['vm', 'disk', 'size', 'bus', 'snapshot', 'template', 'firmware'],
+    image.vms.flatMap(({ vm, disks, template, firmware }) =>
+      disks.map((disk) => [vm, disk.name, sizeText(disk.sizeBytes), disk.bus, disk.snapshot, template, firmware]),
+    ),
+  );
+}

@@ -1,0 +1,100 @@
+import {
+  formatImageReference,
+  groupByLayer,
+  type ImageName,
+  type ImageReference,
+  type ImageView,
+  parseImageReference,
+} from '../../common/contracts/images.ts';
+import type { LayerRecord } from '../../common/contracts/layers.ts';
+import { didYouMean } from '../../common/contracts/module/suggest.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { FinishedLayers } from '../../common/redis/layers.ts';
+
+/** The images of a catalog, and what is said of each. */
+export interface ImageShelf {
+  readonly images: readonly ImageName[];
+  /** What a reference names. @throws InvalidRequest, NotFound */
+  find(text: string): ImageName;
+  view(image: ImageName): ImageView;
+}
+
+export function imageShelf(finished: FinishedLayers): ImageShelf {
+  const { layers, images, tags } = finished;
+  const newest = new Map<string, ImageName>();
+  for (const image of images) {
+    const other = newest.get(image.module);
+    if (!other || image.version > other.version) newest.set(image.module, image);
+  }
+  const isCurrent = (image: ImageName) => newest.get(image.module)?.version === image.version;
+  const namesBy = groupByLayer(images);
+  const childrenBy = childrenOf(layers.values());
+  // A layer with several names is called by the one that it got last.
+  const relative = (layerKey: string) => {
+    const name = namesBy.get(layerKey)?.reduce((one, other) => (other.namedAt >= one.namedAt ? other : one));
+    return name ? [{ module: name.module, version: name.version, current: isCurrent(name) }] : [];
+  };
+  return {
+    images,
+    find: (text) => findImage(text, finished, newest),
+    view(image) {
+      const { module, version, layerKey, namedAt, by } = image;
+      const record = recordOf(image, layers);
+      return {
+        ...{ ...record, module, version, current: isCurrent(image), namedAt, by },
+        tags: tags.filter((tag) => tag.module === module && tag.version === version).map(({ tag }) => tag),
+        sizeBytes: record.vms.flatMap(({ disks }) => disks).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        standsOn: record.parents.flatMap(relative),
+        children: (childrenBy.get(layerKey) ?? []).flatMap(relative),
+      };
+    },
+  };
+}
+
+function findImage(text: string, { images, tags }: FinishedLayers, newest: ReadonlyMap<string, ImageName>): ImageName {
+  const reference = parseImageReference(text);
+  if (!reference)
+    throw new FarmError('InvalidRequest', `"${text}" names no image: write NAME, NAME:VERSION or NAME@TAG.`);
+  const { module, tag } = reference;
+  const version = versionOf(reference, { tags, newest });
+  const found = images.find((image) => image.module === module && image.version === version);
+  if (found) return found;
+  if (!newest.has(module)) {
+    throw new FarmError(
+      'NotFound',
+      `There is no image of a module "${module}"${didYouMean(module, [...newest.keys()])}`,
+    );
+  }
+  const there = images.filter((image) => image.module === module).map((image) => `${image.version}`);
+  const known = tag === null ? there : tags.filter((each) => each.module === module).map((each) => each.tag);
+  const what = tag === null ? 'versions' : 'tags';
+  const list =
+    known.length === 0 ? 'none' : known.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).join(', ');
+  throw new FarmError(
+    'NotFound',
+    `There is no image ${formatImageReference(reference)}; ${what} of ${module}: ${list}.`,
+  );
+}
+
+function versionOf(
+  { module, version, tag }: ImageReference,
+  { tags, newest }: Pick<FinishedLayers, 'tags'> & { readonly newest: ReadonlyMap<string, ImageName> },
+): number | undefined {
+  if (version !== null) return version;
+  if (tag === null) return newest.get(module)?.version;
+  return tags.find((each) => each.module === module && each.tag === tag)?.version;
+}
+
+function recordOf({ layerKey }: ImageName, layers: FinishedLayers['layers']): LayerRecord {
+  const record = layers.get(layerKey);
+  if (!record) throw new FarmError('BrokenInvariant', `The layer ${layerKey} has a name and no record.`);
+  return record;
+}
+
+function childrenOf(records: Iterable<LayerRecord>): ReadonlyMap<string, string[]> {
+  const children = new Map<string, string[]>();
+  for (const { layerKey, parents } of records) {
+    for (const parent of parents) children.set(parent, [...(children.get(parent) ?? []), layerKey]);
+  }
+  return children;
+}

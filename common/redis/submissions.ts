@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { LayerSpec } from '../contracts/layers.ts';
@@ -86,7 +87,7 @@ export async function submitBuild(redis: Redis, submission: BuildSubmission): Pr
 
 /** Cancels a build. False when it had finished. @throws NotFound, RedisUnavailable */
 export async function cancelBuild(redis: Redis, buildId: string): Promise<boolean> {
-  const reply = await runScript(redis, 'cancel-build', [buildId]);
+  const reply = await runScript(redis, 'cancel-build', [buildId, randomUUID()]);
   if (reply === 'unknown') throw new FarmError('NotFound', `There is no build "${buildId}".`);
   return reply === 'cancelled';
 }

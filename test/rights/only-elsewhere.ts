@@ -50,6 +50,12 @@ export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
     mayHappen: true,
   },
   {
+    roles: ['scheduler'],
+    right: 'watch ips (kubeovn.io) everywhere',
+    why: 'Addresses of a build are mostly free by the time that its subnets go; they are watched only where they are not.',
+    mayHappen: true,
+  },
+  {
     roles: ['import'],
     right: 'get vpc-egress-gateways (kubeovn.io)',
     why: 'A gateway is looked at when creating it was refused: another VM of the module, or an earlier attempt, made it.',

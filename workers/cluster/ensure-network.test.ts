@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { LayerSpec } from '../../common/contracts/layers.ts';
+import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { clusterConfig } from '../../test/harness/api-server.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
@@ -77,8 +78,9 @@ test('a gateway that is ready with an address outside the VPC is no way out', as
   if (!gateway) throw new Error('unreachable');
   await cluster.create(RESOURCES.egressGateways, gateway);
   const path = `${cluster.path(RESOURCES.egressGateways, scope.names.gateway('lab'), {})}/status`;
+  const kubeOvn = new ClusterClient(config, { userAgent: 'kube-ovn-controller' });
   const show = (address: string) =>
-    cluster.call({
+    kubeOvn.call({
       method: 'PATCH',
       path,
       body: { status: { ready: true, internalIPs: [address], conditions: [], phase: 'Completed' } },

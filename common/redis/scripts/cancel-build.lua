@@ -1,17 +1,16 @@
 -- Cancels a build: its modules that have not ended are cancelled, and work that nobody else wants stops.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     buildId
+-- ARGV     buildId, request (random: the same one when an answer was lost and it is sent again)
 --
 -- returns  'cancelled', 'finished' (it was already) or 'unknown'
 -- @include farm outages events ready slots time images finish
-local buildId = ARGV[1]
-local state, asked = unpack(redis.call('HMGET', key('build', buildId), 'state', 'cancelledAt'))
+local buildId, request = ARGV[1], ARGV[2]
+local state, cancelledBy = unpack(redis.call('HMGET', key('build', buildId), 'state', 'cancelledBy'))
 if not state then return 'unknown' end
--- Asked again, because the answer was lost.
-if asked then return 'cancelled' end
+if cancelledBy == request then return 'cancelled' end
 if state ~= 'queued' and state ~= 'running' then return 'finished' end
-redis.call('HSET', key('build', buildId), 'cancelledAt', NOW)
+redis.call('HSET', key('build', buildId), 'cancelledBy', request)
 
 -- Interest goes first, so that works end without telling a build that has ended.
 local abandoned = {}

@@ -4,8 +4,8 @@ import { MachinesFirst } from './test/harness/machines-first.ts';
 
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
-/** Boots some thirty machines; `npm run test:cases` runs it. */
-const CASES = 'test/cases/built.test.ts';
+/** Boot some thirty machines; `npm run test:cases` runs them. */
+const CASES = ['test/cases/built.test.ts', 'test/cases/debian.test.ts'];
 
 export default defineConfig({
   test: {
@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'farm',
           include: ['{common,scheduler,workers,embedded,cli,dashboards,test}/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, LAST, CASES],
+          exclude: [...configDefaults.exclude, LAST, ...CASES],
         },
       },
       { extends: true, test: { name: 'rights', include: [LAST], sequence: { groupOrder: 1 } } },

@@ -58,7 +58,7 @@ test('a viewer reads no secret anywhere', async () => {
   const [queue] = await boardOf(viewer);
   const paths = OPERATIONS.filter(({ method, role, answers }) => method === 'get' && role === 'viewer' && !answers[101])
     .map(({ path, id }) => `${path}${id === 'streamSerial' ? `?layerBuild=${layerBuild}` : ''}`)
-    .map((path) => path.replace('{id}', buildId).replace('{vm}', 'vm'))
+    .map((path) => path.replace('{id}', buildId).replace('{vm}', 'vm').replace('{image}', 'base:1'))
     .concat('/queues', `/queues/api/queues?activeQueue=${queue?.name}`);
   for (const path of paths) {
     const answer = await api.call(path, {}, viewer);

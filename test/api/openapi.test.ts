@@ -44,7 +44,9 @@ beforeAll(async () => {
   const { buildId } = await api.client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await api.work();
   await api.client.createToken({ role: 'viewer', name: 'somebody' });
-  known = { id: buildId, vm: 'vm', name: 'somebody', sha256: createHash('sha256').update('a value').digest('hex') };
+  const sha256 = createHash('sha256').update('a value').digest('hex');
+  const image = { image: 'base:1', module: 'base', tag: 'stable' };
+  known = { id: buildId, vm: 'vm', name: 'somebody', sha256, ...image };
   layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
 });
 
@@ -57,6 +59,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   createToken: { role: 'viewer', expires: '1h' },
   setSecret: 'a value',
   putBlob: 'a value',
+  tagImage: { version: 1 },
 };
 /** Bodies with which no operation succeeds: as JSON, and where any text is a value. */
 const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];

@@ -21,10 +21,10 @@ afterAll(async () => {
   await image?.stop();
 }, 60_000);
 
-test('user data keeps its meaning on a cloud image, and the image nothing of the farm', {
+test('user data: keeps its meaning on a cloud image, and the image nothing of the farm', {
   timeout: 1_200_000,
 }, async () => {
-  const files = readModuleFiles([packagePath('test', 'e2e', 'modules', 'debian.yaml')]);
+  const files = readModuleFiles([packagePath('test', 'cases', 'debian.yaml')]);
   const submission = { files, variables: { IMAGE_URL: image.url } };
   const { buildId } = await farm.client.submit(submission);
   const events: StoredEvent[] = [];

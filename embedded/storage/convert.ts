@@ -1,12 +1,12 @@
 import { createWriteStream } from 'node:fs';
 import { rename } from 'node:fs/promises';
-import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { withFileBytes } from '../../common/image/file-bytes.ts';
 import { ImageRefused } from '../../common/image/image-bytes.ts';
 import { type ImageFormat, probeImage } from '../../common/image/probe-image.ts';
 import { runCommand } from '../host/run-command.ts';
+import { BoundedBytes } from './bounded-bytes.ts';
 import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 import type { ImportPlan } from './import-plan.ts';
@@ -33,20 +33,14 @@ async function unpack({ mostBytes }: ImportPlan, signal: AbortSignal): Promise<s
   const { part, plain } = IMPORT_FILES;
   const { compression } = await inspect(part);
   if (compression === undefined) return part;
-  let written = 0;
-  const measure = new Transform({
-    transform: (chunk: Buffer, _, done) => {
-      written += chunk.length;
-      done(written > mostBytes ? tooLarge(`unpacked it has more than ${mostBytes} bytes`) : null, chunk);
-    },
-  });
-  const stored = pipeline(measure, createWriteStream(plain), { signal });
+  const bytes = new BoundedBytes(mostBytes, 'unpacked it has');
+  const stored = pipeline(bytes, createWriteStream(plain), { signal });
   try {
-    await Promise.all([writePlain(part, measure, signal), stored]);
+    await Promise.all([writePlain(part, bytes, signal), stored]);
   } catch (error) {
     await stored.catch(() => {});
     if (error instanceof ImportError || signal.aborted) throw error;
-    const why = `failed to pull image: ${compression}: ${errorMessage(error)} after ${written} bytes`;
+    const why = `failed to pull image: ${compression}: ${errorMessage(error)} after ${bytes.count} bytes`;
     throw new ImportError('ImagePullFailed', `${TRANSFER} ${why}`, error);
   }
   return plain;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import { BoundedBytes } from './bounded-bytes.ts';
 import { assertRoom } from './free-space.ts';
 import { openHttpSource } from './http-source.ts';
 import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
@@ -41,25 +41,20 @@ async function downloadFile(
   }
   const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];
   const hash = createHash(algorithm);
-  let received = 0;
-  const measure = new Transform({
-    transform: (chunk: Buffer, _, done) => {
-      received += chunk.length;
-      if (checksum !== undefined) hash.update(chunk);
-      if (lengthBytes !== undefined && lengthBytes > 0) onProgress(received / lengthBytes);
-      done(received > mostBytes ? tooLarge(`the source has more than ${mostBytes} bytes`) : null, chunk);
-    },
+  const bytes = new BoundedBytes(mostBytes, 'the source has', (chunk, received) => {
+    if (checksum !== undefined) hash.update(chunk);
+    if (lengthBytes !== undefined && lengthBytes > 0) onProgress(received / lengthBytes);
   });
-  const had = () => `${received} of ${lengthBytes ?? 'an unknown number of'} bytes came`;
+  const had = () => `${bytes.count} of ${lengthBytes ?? 'an unknown number of'} bytes came`;
   try {
-    await pipeline(body, measure, createWriteStream(IMPORT_FILES.part, { highWaterMark: BUFFER_BYTES }), { signal });
+    await pipeline(body, bytes, createWriteStream(IMPORT_FILES.part, { highWaterMark: BUFFER_BYTES }), { signal });
   } catch (error) {
     if (error instanceof ImportError || signal.aborted) throw error;
     // What Node calls aborted, Go calls an unexpected EOF.
     const why = errorMessage(error) === 'aborted' ? 'unexpected EOF' : errorMessage(error);
     throw new ImportError('ImagePullFailed', `${TRANSFER} failed to pull image: ${why}: ${had()}`, error);
   }
-  if (lengthBytes !== undefined && received < lengthBytes) {
+  if (lengthBytes !== undefined && bytes.count < lengthBytes) {
     throw new ImportError('ImagePullFailed', `${TRANSFER} failed to pull image: unexpected EOF: ${had()}`);
   }
   const actual = checksum === undefined ? '' : hash.digest('hex');

@@ -94,7 +94,11 @@ function recordOf({ layerKey }: ImageName, layers: FinishedLayers['layers']): La
 function childrenOf(records: Iterable<LayerRecord>): ReadonlyMap<string, string[]> {
   const children = new Map<string, string[]>();
   for (const { layerKey, parents } of records) {
-    for (const parent of parents) children.set(parent, [...(children.get(parent) ?? []), layerKey]);
+    for (const parent of parents) {
+      const known = children.get(parent);
+      if (known) known.push(layerKey);
+      else children.set(parent, [layerKey]);
+    }
   }
   return children;
 }

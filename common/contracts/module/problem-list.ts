@@ -45,10 +45,12 @@ function cut<P extends ForeignProblem>(
 ): (P | Problem)[] {
   const errors = problems.filter(({ severity }) => severity === 'error');
   const warnings = problems.filter(({ severity }) => severity === 'warning');
-  const kept = new Set<P>([...errors, ...warnings].slice(0, MAX_LISTED));
+  const keptErrors = errors.slice(0, MAX_LISTED);
+  const keptWarnings = warnings.slice(0, MAX_LISTED - keptErrors.length);
+  const kept = new Set<P>([...keptErrors, ...keptWarnings]);
   const more = {
-    error: omitted.error + Math.max(0, errors.length - MAX_LISTED),
-    warning: omitted.warning + errors.length + warnings.length - kept.size - Math.max(0, errors.length - MAX_LISTED),
+    error: omitted.error + errors.length - keptErrors.length,
+    warning: omitted.warning + warnings.length - keptWarnings.length,
   };
   const listed = problems.filter((problem) => kept.has(problem));
   const last = listed.at(-1);

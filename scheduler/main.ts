@@ -72,6 +72,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     name: cluster.name,
     namespace: cluster.namespace,
     limits: limitsOf(cluster),
+    network: async () => ({ kind: 'kube-ovn' as const, hasEgress: cluster.externalSubnet !== undefined }),
     client: new ClusterClient(cluster, {
       clock,
       observer: countTrouble(metrics, logger),

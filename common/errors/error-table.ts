@@ -64,6 +64,12 @@ export const ERRORS = {
     http: 422,
     solve: 'Ask for less, or raise the limits of a cluster in the configuration.',
   },
+  NetworkNotOffered: {
+    kind: 'invalid',
+    http: 422,
+    solve:
+      'Ask for less of the network, or add a cluster that has what the message names: KubeOVN for networks of your own, `clusters[].externalSubnet` for internet there.',
+  },
   InvalidRequest: {
     kind: 'invalid',
     http: 400,

@@ -17,8 +17,10 @@ import { submitBuild } from '../../common/redis/submissions.ts';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import { expandGraph, type GraphInput, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
+import { type NetworkOffer, type NetworkOffers, obstaclesOf, wishesInternet } from '../graph/network-offers.ts';
 import { selectModules } from '../graph/select-modules.ts';
 import { assertSent } from './assert-sent.ts';
+import { withMissingInternet } from './missing-internet.ts';
 import { pinSecrets } from './pin-secrets.ts';
 import { placeModules } from './place-modules.ts';
 import { resolveFacts } from './resolve-facts.ts';
@@ -35,6 +37,8 @@ export interface BuildCluster {
   readonly namespace: string;
   readonly limits: Limits;
   readonly client: ObjectCluster;
+  /** What its network gives; null while nobody knows. */
+  network(): Promise<NetworkOffer | null>;
 }
 
 /** What the service works with. */
@@ -90,13 +94,16 @@ export class BuildService {
   async plan(request: BuildRequest): Promise<Plan> {
     const modules = readModules(request);
     const { facts } = await this.#resolve(modules);
+    const networks = await this.#networks();
     const catalog = await readCatalog(this.#options.redis, parentNames(modules));
-    return this.#expand(request, { modules, facts, catalog, nonce: newUlid(this.#options.clock.now()) }).plan;
+    const nonce = newUlid(this.#options.clock.now());
+    const graph = this.#expand(request, { modules, facts, catalog, nonce, networks });
+    return withMissingInternet(graph, await this.#place(graph, { catalog, networks }), networks);
   }
 
   /**
    * Accepts a build. The same request under the same key gives the same build again.
-   * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, UnknownSecret, ExceedsLimits (with
+   * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, UnknownSecret, ExceedsLimits, NetworkNotOffered (with
    * `details.problems`), SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict,
    * LocalFilesOff, BlobMissing (with `details.missing`), RedisUnavailable
    */
@@ -107,14 +114,16 @@ export class BuildService {
     const buildId = newUlid(clock.now());
     const digest = createHash('sha256').update(JSON.stringify(request)).digest('hex');
     const submission = { buildId, idempotencyKey, digest, retentionMs, submittedBy: name };
+    const networks = await this.#networks();
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis, parentNames(modules));
-      const graph = this.#expand(request, { modules, facts, catalog, nonce: buildId });
-      const clusterOf = await this.#place(graph, catalog);
+      const graph = this.#expand(request, { modules, facts, catalog, nonce: buildId, networks });
+      const clusterOf = await this.#place(graph, { catalog, networks });
       await assertSent(graph, { ...this.#options, clusterOf, localFiles: request.localFiles });
       const submitted = compileSubmission({
         graph,
         clusterOf,
+        networks,
         blobsUrlOf: (cluster) => this.#options.blobsUrlOf(cluster),
         namespaceOf: (cluster) => this.#options.clusters.find(({ name }) => name === cluster)?.namespace ?? '',
         seal: (secret) => this.#options.farmKey.seal(secret),
@@ -122,7 +131,11 @@ export class BuildService {
         newId: () => newUlid(clock.now()),
       });
       const reply = await submitBuild(redis, { ...submission, modules: submitted });
-      if (reply.outcome !== 'stale') return { buildId: reply.buildId, plan: carriedOut(graph.plan, reply.modules) };
+      if (reply.outcome === 'stale') continue;
+      return {
+        buildId: reply.buildId,
+        plan: carriedOut(withMissingInternet(graph, clusterOf, networks), reply.modules),
+      };
     }
     throw new FarmError('NoCapacity', 'The catalog changed again and again while the build was planned. Try again.');
   }
@@ -138,9 +151,16 @@ export class BuildService {
     return { facts, sealed };
   }
 
+  async #networks(): Promise<NetworkOffers> {
+    const { clusters } = this.#options;
+    return Object.fromEntries(
+      await Promise.all(clusters.map(async (cluster) => [cluster.name, await cluster.network()])),
+    );
+  }
+
   #expand(
     request: BuildRequest,
-    { catalog, ...planned }: Pick<GraphInput, 'modules' | 'facts' | 'nonce'> & { readonly catalog: LayerCatalog },
+    { catalog, networks, ...planned }: Pick<GraphInput, 'modules' | 'facts' | 'nonce'> & Placing,
   ): GraphPlan {
     const { clusters, farmKey } = this.#options;
     return expandGraph({
@@ -158,11 +178,12 @@ export class BuildService {
         noCache: request.noCache,
         rebuild: request.rebuild,
         limits: Object.fromEntries(clusters.map(({ name, limits }) => [name, limits])),
+        networks,
       },
     });
   }
 
-  async #place({ plan, layers }: GraphPlan, catalog: LayerCatalog): Promise<Map<string, string>> {
+  async #place({ plan, layers }: GraphPlan, { catalog, networks }: Placing): Promise<Map<string, string>> {
     const clusters = await Promise.all(
       this.#options.clusters.map(async (cluster) => {
         const { redis } = this.#options;
@@ -170,7 +191,8 @@ export class BuildService {
         const healthy = (await readTrouble(redis, cluster.name)) === null;
         const waiting = [...catalog.flights.values()].filter((flight) => flight.cluster === cluster.name).length;
         const load = (usage.vms + waiting) / cluster.limits.vms;
-        return { name: cluster.name, limits: cluster.limits, load, healthy };
+        const hasEgress = networks[cluster.name]?.hasEgress === true;
+        return { name: cluster.name, limits: cluster.limits, load, healthy, hasEgress };
       }),
     );
     const built = plan.modules.filter(({ action }) => action !== 'reuse');
@@ -180,13 +202,24 @@ export class BuildService {
     const modules = built.map(({ name, dependsOn, action, layerKey }) => {
       const parents = (layers[name]?.parents ?? []).filter((key) => !madeHere.has(key));
       const boundTo = [...parents, ...(action === 'join' ? [layerKey] : [])].flatMap((key) => clusterOf(key) ?? []);
-      const vms = layers[name]?.spec?.vms ?? [];
+      const spec = layers[name]?.spec ?? null;
       const former = catalog.layers.get(catalog.newest.get(name) ?? '');
       const formerly = former?.recipeKey === layers[name]?.recipeKey ? former?.cluster : undefined;
-      return { name, parents: dependsOn.filter((parent) => names.has(parent)), boundTo, formerly, vms };
+      return {
+        ...{ name, boundTo, formerly, vms: spec?.vms ?? [] },
+        parents: dependsOn.filter((parent) => names.has(parent)),
+        wishesInternet: spec !== null && wishesInternet(spec),
+        obstacles: spec && action === 'build' ? obstaclesOf(spec, networks) : new Map(),
+      };
     });
     return placeModules(modules, clusters);
   }
+}
+
+/** What is known of the farm when modules are planned and placed. */
+interface Placing {
+  readonly catalog: LayerCatalog;
+  readonly networks: NetworkOffers;
 }
 
 /** The layers by what `buildRef` may pin. */

@@ -7,6 +7,7 @@ const cluster = (name: string, load: number, more: Partial<PlacementCluster> = {
   limits,
   load,
   healthy: true,
+  hasEgress: true,
   ...more,
 });
 const vm = { name: 'vm', disks: [], isos: [], nics: [], templateNics: [], cpu: 2, memoryBytes: 256 };
@@ -15,6 +16,8 @@ const module = (name: string, more: Partial<PlacementModule> = {}): PlacementMod
   parents: [],
   boundTo: [],
   vms: [vm],
+  wishesInternet: false,
+  obstacles: new Map(),
   ...more,
 });
 
@@ -51,4 +54,24 @@ test('avoids a cluster that does not answer, and one that is too small', () => {
 
 test('refuses a module whose layers are on different clusters', () => {
   expect(() => placeModules([module('a', { boundTo: ['x', 'y'] })], [cluster('x', 0)])).toThrow('x, y');
+});
+
+test('prefers a cluster with internet for those who wish for it, and is content with one without', () => {
+  const [closed, open] = [cluster('closed', 0, { hasEgress: false }), cluster('open', 5)];
+  const wishing = [module('a', { wishesInternet: true, formerly: 'closed' })];
+  expect(placeModules(wishing, [closed, open]).get('a')).toBe('open');
+  expect(placeModules([module('a')], [closed, open]).get('a')).toBe('closed');
+  expect(placeModules(wishing, [closed]).get('a')).toBe('closed');
+  expect(placeModules(wishing, [closed, { ...open, healthy: false }]).get('a')).toBe('closed');
+});
+
+test('goes only where the network of every module can be had, and says why where there is none', () => {
+  const obstacles = new Map([['x', '"x" has the pod network only, and the VM "v" asks for the address 10.0.0.9']]);
+  const modules = [module('base'), module('child', { parents: ['base'], obstacles })];
+  expect(placeModules(modules, [cluster('x', 0), cluster('y', 9)]).get('base')).toBe('y');
+  const refused = expect.objectContaining({ code: 'NetworkNotOffered', message: expect.stringContaining('10.0.0.9') });
+  expect(() => placeModules(modules, [cluster('x', 0)])).toThrow(refused);
+  expect(() => placeModules([module('a', { obstacles, boundTo: ['x'] })], [cluster('x', 0), cluster('y', 0)])).toThrow(
+    refused,
+  );
 });

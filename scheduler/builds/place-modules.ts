@@ -9,6 +9,8 @@ export interface PlacementCluster {
   /** VMs that exist or are waited for, as a share of the limit. */
   readonly load: number;
   readonly healthy: boolean;
+  /** Whether it can give internet. */
+  readonly hasEgress: boolean;
 }
 
 /** A module to place. */
@@ -21,13 +23,18 @@ export interface PlacementModule {
   /** Where the layer is that it replaces; there it stays beside what others need together with it. */
   readonly formerly?: string | undefined;
   readonly vms: readonly VmPlan[];
+  /** Would rather be where there is internet. */
+  readonly wishesInternet: boolean;
+  /** Why its network cannot be had, by cluster. */
+  readonly obstacles: ReadonlyMap<string, string>;
 }
 
 /**
  * Chooses a cluster for every module: where its parents' layers are, because snapshots do not travel; so modules that
- * start from each other go together. Free groups go to a healthy cluster that every module of them fits: where they were
- * before, else the least loaded.
- * @throws ClusterUnfit when parents are on different clusters, ExceedsLimits when no cluster fits a whole group
+ * start from each other go together. Free groups go to a healthy cluster that every module of them fits: one with internet
+ * where they wish for it, where they were before, else the least loaded.
+ * @throws ClusterUnfit when parents are on different clusters, ExceedsLimits when no cluster fits a whole group,
+ *   NetworkNotOffered when none of those has the network that its modules ask for
  */
 export function placeModules(
   modules: readonly PlacementModule[],
@@ -42,6 +49,7 @@ export function placeModules(
       throw new FarmError('ClusterUnfit', `Module "${first}" needs layers of different clusters: ${bound.join(', ')}.`);
     }
     const cluster = bound[0] ?? leastLoaded(group, clusters, extra);
+    assertNetwork(group, cluster);
     extra.set(cluster, (extra.get(cluster) ?? 0) + group.flatMap((module) => module.vms).length);
     for (const { name } of group) placed.set(name, cluster);
   }
@@ -53,21 +61,42 @@ function leastLoaded(
   clusters: readonly PlacementCluster[],
   extra: ReadonlyMap<string, number>,
 ): string {
-  const fitting = clusters.filter(({ limits }) => group.every(({ vms }) => fits(vms, limits)));
-  if (fitting.length === 0) {
-    const names = group.map(({ name }) => `"${name}"`).join(', ');
+  const names = group.map(({ name }) => `"${name}"`).join(', ');
+  const large = clusters.filter(({ limits }) => group.every(({ vms }) => fits(vms, limits)));
+  if (large.length === 0) {
     throw new FarmError(
       'ExceedsLimits',
       `No cluster fits all of these modules, which must be on the same one: ${names}.`,
     );
   }
+  const fitting = large.filter(({ name }) => group.every(({ obstacles }) => !obstacles.has(name)));
+  if (fitting.length === 0) {
+    const reasons = large.flatMap(({ name }) => group.flatMap(({ obstacles }) => obstacles.get(name) ?? []));
+    const must = group.length > 1 ? 'these modules, which must be on the same one' : 'the module';
+    const message = `No cluster has the network of ${must}: ${names}: ${[...new Set(reasons)].join('; ')}.`;
+    throw new FarmError('NetworkNotOffered', message);
+  }
+  const isWished = group.some(({ wishesInternet }) => wishesInternet);
   const load = ({ name, limits, load: now }: PlacementCluster) => now + (extra.get(name) ?? 0) / limits.vms;
   const isFormer = ({ name }: PlacementCluster) => group.some(({ formerly }) => formerly === name);
   const [best] = fitting.toSorted(
-    (a, b) => Number(b.healthy) - Number(a.healthy) || Number(isFormer(b)) - Number(isFormer(a)) || load(a) - load(b),
+    (a, b) =>
+      Number(b.healthy) - Number(a.healthy) ||
+      (isWished ? Number(b.hasEgress) - Number(a.hasEgress) : 0) ||
+      Number(isFormer(b)) - Number(isFormer(a)) ||
+      load(a) - load(b),
   );
   assert(best, 'A list that is not empty has a first element.');
   return best.name;
+}
+
+/** Where its parents are, a module may find no network for itself. */
+function assertNetwork(group: readonly PlacementModule[], cluster: string): void {
+  for (const { name, obstacles } of group) {
+    const obstacle = obstacles.get(cluster);
+    if (obstacle === undefined) continue;
+    throw new FarmError('NetworkNotOffered', `Module "${name}" belongs to the cluster "${cluster}": ${obstacle}.`);
+  }
 }
 
 function fits(vms: readonly VmPlan[], limits: Limits): boolean {

@@ -6,6 +6,7 @@ import { assert } from '../../common/errors/farm-error.ts';
 import type { SubmittedModule, SubmittedPhase } from '../../common/redis/submissions.ts';
 import { PHASE_SECONDS } from '../graph/critical-path.ts';
 import type { GraphPlan } from '../graph/expand.ts';
+import { lacksInternet, type NetworkOffer, type NetworkOffers, withoutInternet } from '../graph/network-offers.ts';
 import { phaseJobs } from '../graph/phase-jobs.ts';
 
 /** A plan, and what was decided about it. */
@@ -13,6 +14,7 @@ export interface SubmissionInput {
   readonly graph: GraphPlan;
   /** Cluster of every module that is not reused. */
   readonly clusterOf: ReadonlyMap<string, string>;
+  readonly networks: NetworkOffers;
   namespaceOf(cluster: string): string;
   /** Where the cluster and its workers read local files; null: nowhere. */
   blobsUrlOf(cluster: string): string | null;
@@ -43,7 +45,10 @@ export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
       cluster,
       namespace: input.namespaceOf(cluster),
       priority: priorities.get(name) ?? 0,
-      spec: withBlobs(sealSpec(layer.spec, input.seal), input.blobsUrlOf(cluster)),
+      spec: withBlobs(
+        sealSpec(withNetwork(layer.spec, input.networks[cluster]), input.seal),
+        input.blobsUrlOf(cluster),
+      ),
       secrets: secretsOf(layer.spec, input.secrets),
       phases: phasesOf(layer.spec),
     };
@@ -82,6 +87,11 @@ function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string
       return [name, value];
     }),
   );
+}
+
+/** What the network of its cluster makes of a layer. */
+function withNetwork(spec: LayerSpec, offer: NetworkOffer | null | undefined): LayerSpec {
+  return lacksInternet(spec, offer) ? withoutInternet(spec) : spec;
 }
 
 function withBlobs(spec: LayerSpec, blobsUrl: string | null): LayerSpec {

@@ -15,6 +15,7 @@ import { indexLayers, type KnownLayers } from './known-layers.ts';
 import { recipeKey } from './layer-key.ts';
 import { planLayer } from './layer-plan.ts';
 import { type ClusterLimits, limitFindings } from './limits.ts';
+import { type NetworkOffers, networkFindings } from './network-offers.ts';
 import { type ModuleParents, parentsOf } from './parents.ts';
 import { phaseJobs, snapshotJobIds } from './phase-jobs.ts';
 import { type ResolvedModule, resolveReferences } from './references.ts';
@@ -41,6 +42,8 @@ export interface GraphOptions {
   readonly rebuild?: readonly string[];
   /** Without them nothing exceeds limits. */
   readonly limits?: ClusterLimits;
+  /** Without them every network is offered. */
+  readonly networks?: NetworkOffers;
   /** `warning` when no farm was asked: the module may be there, and every key below it is provisional. Default: error. */
   readonly unknownParents?: 'error' | 'warning';
 }
@@ -76,7 +79,7 @@ export interface GraphSurvey extends GraphPlan {
  * Expands modules into a plan: pure, in linear time, the same for the same input. Errors are reported all at once.
  *
  * @throws FarmError with `details.problems` (`Problem[]`), and the code of the first error that has one in the error
- * table: GraphCycle, UnknownModule, ExceedsLimits, NotYetSupported, else InvalidModule; InvalidRequest when `rebuild`
+ * table: GraphCycle, UnknownModule, ExceedsLimits, NetworkNotOffered, NotYetSupported, else InvalidModule; InvalidRequest when `rebuild`
  * names a module that is not among them.
  */
 export function expandGraph(input: GraphInput): GraphPlan {
@@ -138,8 +141,11 @@ function planModule(resolved: ResolvedModule, survey: Survey): PlannedModule {
   if (action === 'build') survey.built.set(recipe, { module, layerKey });
 
   const { spec, offered, findings } = planLayer({ module, layerKey, facts, parents: parents.vms });
-  const limits = action === 'build' ? limitFindings(spec.vms, options?.limits ?? {}) : [];
-  report(module, { findings: [...findings, ...limits], unresolved }, survey.problems);
+  const refusals =
+    action === 'build'
+      ? [...limitFindings(spec.vms, options?.limits ?? {}), ...networkFindings(spec, options?.networks ?? {})]
+      : [];
+  report(module, { findings: [...findings, ...refusals], unresolved }, survey.problems);
   const waitsFor = new Set(parents.modules.flatMap((name) => snapshotsOf(name, survey)));
   const jobs = action === 'build' ? phaseJobs(module, [...waitsFor]) : [];
   const planned: PlannedModule = {

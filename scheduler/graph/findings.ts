@@ -19,6 +19,7 @@ export type PlanningCode =
   | 'SubnetFull'
   | 'NoManagedNic'
   | 'ExceedsLimits'
+  | 'NetworkNotOffered'
   /** A warning: the layerKey will be another one when the farm has resolved what the message names. */
   | 'Provisional';
 

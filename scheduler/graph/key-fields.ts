@@ -141,7 +141,8 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     httpFolder: { fields: localFolderFields },
     network: {
       fields: {
-        vpcs: { each: { fields: { name: 'in', internet: 'in' } } },
+        /** Who declared a VPC says nothing of what a guest finds there. */
+        vpcs: { each: { fields: { name: 'in', internet: 'in', automatic: 'out' } } },
         subnets: { each: { fields: { name: 'in', vpc: 'in', cidr: 'in', dhcp: 'in', dns: 'in', unmanaged: 'in' } } },
       },
     },

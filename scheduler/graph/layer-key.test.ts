@@ -191,6 +191,7 @@ describe('what decides a layerKey', () => {
           '.namespace',
           '.namespacePrefix',
         ],
+        '.network.vpcs[].automatic',
         ...['.secrets', '.notYetSupported', '.buildOverrides.vms[].resources'],
         ...['.files[](url).credentials', '.vms[].isos[].credentials', '.vms[].source(url).credentials'],
         ...['url', 'containerDisk', 'sourcePvc'].map((kind) => `.vms[].source(${kind}).maxAgeMs`),

@@ -47,6 +47,32 @@ test('bounds bodies, streams and the layers in the making', async () => {
   expect((await submit(MODULES)).status).toBe(202);
 });
 
+const OUTWARD = `
+name: outward
+network: { vpcs: [{ name: lab, internet: build }], subnets: [{ name: net, vpc: lab, cidr: 10.9.0.0/24 }] }
+vms: [{ name: vm, source: { blank: true } }]
+`;
+
+test('without a way out, refuses who asks for internet, and tells the others that they go without', async () => {
+  api = await startApi({}, undefined, { network: { kind: 'kube-ovn', hasEgress: false } });
+  await api.reset();
+  for (const path of ['/api/v1/plan', '/api/v1/builds']) {
+    const refused = await api.call(path, { method: 'POST', body: OUTWARD });
+    expect(problemDetailsSchema.parse(await refused.json())).toMatchObject({
+      ...{ status: 422, code: 'NetworkNotOffered' },
+      detail: expect.stringContaining('has no externalSubnet, and the VPC "lab" asks for internet'),
+    });
+  }
+  const automatic = 'name: desk\nvms: [{ name: vm, source: { blank: true } }]\n';
+  const planned = await (await api.call('/api/v1/plan', { method: 'POST', body: automatic })).json();
+  expect(planned).toMatchObject({ warnings: [expect.stringMatching(/^Module "desk" is built without internet/)] });
+  const accepted = await (await api.call('/api/v1/builds', { method: 'POST', body: automatic })).json();
+  expect(accepted).toMatchObject({ plan: { warnings: (planned as { warnings: unknown }).warnings } });
+  const specs: unknown[] = [];
+  await api.work({ onClaim: ({ spec }) => specs.push(spec.network.vpcs) });
+  expect(specs[0]).toEqual([{ name: 'default', internet: false }]);
+});
+
 test('while Redis is away, says so, and lets the token of the configuration in', async () => {
   api = await startApi();
   const { token } = await api.client.createToken({ role: 'viewer' });

@@ -25,6 +25,7 @@ import { BlobStore, type BlobStoreOptions } from '../../scheduler/blobs/blob-sto
 import { BuildService } from '../../scheduler/builds/build-service.ts';
 import { ConsoleRelays } from '../../scheduler/console/console-relays.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
+import type { NetworkOffer } from '../../scheduler/graph/network-offers.ts';
 import { createApp } from '../../scheduler/http/app.ts';
 import { serveUpgrades } from '../../scheduler/http/upgrades.ts';
 import { measureFarm } from '../../scheduler/measure.ts';
@@ -72,8 +73,9 @@ interface Work {
   readonly onClaim?: (claim: PhaseClaim) => void;
 }
 
-/** What the farm does with local files. */
-interface FilesOptions {
+/** What the farm does with local files, and what its cluster gives. */
+interface FarmOptions {
+  readonly network?: NetworkOffer;
   readonly blobLimits?: Partial<BlobStoreOptions>;
   readonly blobsUrl?: string | null;
 }
@@ -84,7 +86,7 @@ export type LiveApi = Awaited<ReturnType<typeof startApi>>;
 export async function startApi(
   limits: Partial<Config['http']['limits']> = {},
   consoleFolder = packagePath('dist', 'dashboards', 'console'),
-  { blobLimits = {}, blobsUrl = 'http://farm' }: FilesOptions = {},
+  { blobLimits = {}, blobsUrl = 'http://farm', network = { kind: 'kube-ovn', hasEgress: true } }: FarmOptions = {},
 ) {
   const resources = new ReleaseStack();
   const lines: string[] = [];
@@ -110,7 +112,7 @@ export async function startApi(
     farmKey,
     blobs,
     blobsUrlOf: () => blobsUrl,
-    clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined } }],
+    clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined }, network: async () => network }],
     retentionMs: 60_000,
   });
   // No machine runs: viewers see the dark screen of before.

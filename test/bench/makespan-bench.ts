@@ -54,6 +54,7 @@ function submit(modules: readonly CompiledModule[]): SubmittedModule[] {
   return compileSubmission({
     graph,
     clusterOf: new Map(modules.map(({ name }) => [name, CLUSTER])),
+    networks: {},
     blobsUrlOf: () => null,
     namespaceOf: () => 'slipway',
     secrets: {},

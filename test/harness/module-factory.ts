@@ -23,7 +23,7 @@ export function compiledModule(given: GivenModule = {}): CompiledModule {
     httpDirectory: [],
     httpFolder: null,
     network: {
-      vpcs: [{ name: 'default', internet: 'always' }],
+      vpcs: [{ name: 'default', internet: 'always', automatic: true }],
       subnets: [{ name: 'default', vpc: 'default', cidr: '10.0.2.0/24', dhcp: true, dns: [], unmanaged: false }],
     },
     buildOverrides: { vpcs: [], subnets: [], vms: [] },

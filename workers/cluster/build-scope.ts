@@ -70,6 +70,13 @@ export function egressOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; ad
   return subnet?.egress ? { subnet, address: subnet.egress } : undefined;
 }
 
+/** Whether a module that says nothing of its network is built without the internet that it then has elsewhere. */
+export function lacksInternet({ module, network }: LayerSpec): boolean {
+  const open = new Set(network.vpcs.filter(({ internet }) => internet).map(({ name }) => name));
+  const decided = new Set(module.buildOverrides.vpcs.map(({ name }) => name));
+  return module.network.vpcs.some(({ name, automatic }) => automatic && !open.has(name) && !decided.has(name));
+}
+
 /** How workers reach a guest: through which relay pod, at which address. */
 export interface GuestRoute {
   readonly relayPod: string;

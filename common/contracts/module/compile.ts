@@ -77,9 +77,10 @@ function compileNetwork(body: ModuleBody): ModuleNetwork {
   }));
   const vpcs = declaredVpcs.map((vpc) => ({ name: vpc.name, internet: vpc.internet ?? 'never' }) as const);
   const automatic = AUTOMATIC_NETWORK.name;
+  const automaticVpc = { name: automatic, internet: 'always', automatic: true } as const;
   const isAutomaticUsed =
     subnets.some((subnet) => subnet.vpc === automatic) && vpcs.every((vpc) => vpc.name !== automatic);
-  return { vpcs: isAutomaticUsed ? [...vpcs, { name: automatic, internet: 'always' }] : vpcs, subnets };
+  return { vpcs: isAutomaticUsed ? [...vpcs, automaticVpc] : vpcs, subnets };
 }
 
 function splitServers(dns: string | undefined): string[] {

@@ -262,6 +262,8 @@ export interface Vpc {
   readonly name: string;
   /** `build`: while building only; the published template gets none. */
   readonly internet: 'never' | 'build' | 'always';
+  /** Nobody declared it: its internet is wished for, and a cluster without a way out does too. */
+  readonly automatic?: true;
 }
 
 export interface Subnet {

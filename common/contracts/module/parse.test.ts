@@ -58,7 +58,7 @@ describe('a compiled module', () => {
       httpDirectory: [],
       httpFolder: null,
       network: {
-        vpcs: [{ name: 'default', internet: 'always' }],
+        vpcs: [{ name: 'default', internet: 'always', automatic: true }],
         subnets: [{ name: 'default', vpc: 'default', cidr: '10.0.2.0/24', dhcp: true, dns: [], unmanaged: false }],
       },
       buildOverrides: { vpcs: [], subnets: [], vms: [] },
@@ -161,7 +161,7 @@ vms:
 `);
     expect(network.vpcs).toEqual([
       { name: 'v', internet: 'build' },
-      { name: 'default', internet: 'always' },
+      { name: 'default', internet: 'always', automatic: true },
     ]);
     expect(network.subnets[1]).toMatchObject({ vpc: 'default', dns: ['10.2.0.5', '1.1.1.1'] });
     expect(vms[0]?.nics).toMatchObject([{ subnet: 'lan' }]);

@@ -1,5 +1,5 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
-import { buildScope } from '../../cluster/build-scope.ts';
+import { buildScope, lacksInternet } from '../../cluster/build-scope.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { inParallel } from '../../cluster/in-parallel.ts';
 import { loginKeys } from '../../cluster/login-keys.ts';
@@ -20,6 +20,7 @@ export const importExecutor: PhaseExecutor = {
     const scope = buildScope(context);
     const { cluster, clusterConfig } = context;
     const log = new ProgressLog(context);
+    if (lacksInternet(scope.spec)) log.say(`No internet here: the cluster "${cluster.name}" has no externalSubnet.`);
     await inParallel(
       context.signal,
       (signal) => ensureDisks({ ...context, signal }, scope, log),

@@ -10,6 +10,7 @@ import type { ClusterConfig, Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
 import { consoleLinks } from '../common/console/console-link.ts';
 import type { Limits } from '../common/contracts/builds.ts';
+import { imageRetention } from '../common/contracts/images.ts';
 import { objectName } from '../common/contracts/object-names.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/guarded-agent.ts';
@@ -28,6 +29,7 @@ import { BlobStore } from './blobs/blob-store.ts';
 import { runBlobSweep } from './blobs/sweep-blobs.ts';
 import { BuildService } from './builds/build-service.ts';
 import { newUlid } from './builds/ulid.ts';
+import { runImageRetention } from './catalog/prune-images.ts';
 import { watchCluster } from './catalog/watch-cluster.ts';
 import { ConsoleRelays } from './console/console-relays.ts';
 import { runDispatcher } from './dispatch/dispatcher.ts';
@@ -83,12 +85,13 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, names), (opened) => opened.close());
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
 
-  const { directory, maxSize, totalSize, retention } = config.blobs;
+  const { directory, maxSize, totalSize } = config.blobs;
   const blobs =
     directory === undefined
       ? null
       : await BlobStore.open({ directory, maxBytes: maxSize, totalBytes: totalSize, clock });
 
+  const retention = imageRetention(config.retention.images);
   const stopping = new AbortController();
   const { signal } = stopping;
   const dispatching = { redis, notices, queues, clock, logger };
@@ -114,10 +117,12 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       async (term) => {
         const stop = notices.listen(countEnds(metrics));
         const onRepair = (phase: string) => metrics.repairs.inc({ phase });
-        const blobSweep = blobs && runBlobSweep({ store: blobs, redis, clock, logger, retentionMs: retention }, term);
+        const blobSweep =
+          blobs && runBlobSweep({ store: blobs, redis, clock, logger, retentionMs: config.blobs.retention }, term);
         const deadlines = keepDeadlines({ redis, notices, clock, logger }, term);
+        const pruning = runImageRetention({ redis, clock, logger, retention }, term);
         await runSafetySweep({ redis, queues, clock, logger, onRepair }, term).finally(stop);
-        await Promise.all([deadlines, blobSweep]);
+        await Promise.all([deadlines, blobSweep, pruning]);
       },
       signal,
     ),
@@ -143,7 +148,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   };
   const retentionMs = config.retention.builds;
   const app = createApp({
-    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles, blobs },
+    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention },
     limits: config.http.limits,
     consoleFolder: packagePath('dist', 'dashboards', 'console'),
     clusters,

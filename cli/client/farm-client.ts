@@ -11,7 +11,16 @@ import {
   clusterViewSchema,
 } from '../../common/contracts/builds.ts';
 import { farmEventSchema, type StoredEvent } from '../../common/contracts/events.ts';
-import { type ImageView, imageViewSchema, type TagView, tagViewSchema } from '../../common/contracts/images.ts';
+import {
+  type ImageView,
+  imageViewSchema,
+  type Pruned,
+  prunedSchema,
+  type RemovedImage,
+  removedImageSchema,
+  type TagView,
+  tagViewSchema,
+} from '../../common/contracts/images.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
@@ -88,6 +97,14 @@ export interface TokenOrder {
   readonly role: Role;
   readonly name?: string;
   readonly expires?: string;
+}
+
+/** Which images may go (`pruneRequestSchema`); durations are texts such as `30d`. */
+export interface PruneOrder {
+  readonly keep?: number;
+  readonly maxAge?: string;
+  readonly untagged?: string;
+  readonly dryRun?: boolean;
 }
 
 /** How a build is followed. `signal` ends it, with the signal's reason. */
@@ -211,6 +228,17 @@ export class FarmClient {
 
   async untagImage(module: string, tag: string): Promise<void> {
     await this.#call(tagPath(module, tag), z.unknown(), { method: 'DELETE' });
+  }
+
+  /** `force`: also when it has a tag or others stand on it. */
+  removeImage(reference: string, { force = false } = {}): Promise<RemovedImage> {
+    const query = { force: force ? 'true' : undefined };
+    return this.#call(`images/${encodeURIComponent(reference)}`, removedImageSchema, { method: 'DELETE', query });
+  }
+
+  /** Removes what a retention lets go; without one, what that of the farm's configuration does. */
+  pruneImages(order: PruneOrder): Promise<Pruned> {
+    return this.#call('images/prune', prunedSchema, { method: 'POST', body: order });
   }
 
   /** How many bytes of a content the farm has, and whether that is all of it. */

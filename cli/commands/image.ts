@@ -6,6 +6,7 @@ import { FarmClient } from '../client/farm-client.ts';
 import { relatives, sizeText } from '../output/image-text.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
+import { addRemovalCommands } from './image-removal.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 const REFERENCE = 'NAME (its newest version), NAME:VERSION or NAME@TAG';
@@ -15,7 +16,7 @@ interface ShowFlags extends ConnectionFlags {
 }
 
 export function register(program: Command): void {
-  const command = program.command('image').description('show one image of the farm, and give it tags');
+  const command = program.command('image').description('show, tag and remove images of the farm');
   const show = command
     .command('show')
     .description('show an image: where its disks are, what it stands on, what stands on it')
@@ -48,6 +49,7 @@ export function register(program: Command): void {
     await new FarmClient(requireFarm(flags)).untagImage(module, name);
     printLine(`${module}@${name} is no more.`);
   });
+  addRemovalCommands(command, REFERENCE);
 }
 
 function printImage(image: ImageView): void {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LEVELS } from '../logging/logger.ts';
 import { allowedAddress } from './allowed-address.ts';
-import { bytes, milliseconds } from './units.ts';
+import { age, bytes, milliseconds } from './units.ts';
 
 /** What nobody has configured; no registry serves it. */
 export const DEFAULT_RELAY_IMAGE = 'slipway:latest';
@@ -119,6 +119,22 @@ export const configSchema = z.strictObject({
         .prefault('30m')
         .describe('How long disks of a failed module are kept; 0 removes them at once.'),
       builds: milliseconds.prefault('168h').describe('How long records and logs of finished builds are kept.'),
+      images: z
+        .strictObject({
+          keep: count
+            .optional()
+            .describe('So many of the newest versions of each module are kept, whatever their age; 1 by default.'),
+          maxAge: age
+            .optional()
+            .describe('How long other versions are kept, such as `30d`; where only `keep` is set, not at all.'),
+          untagged: age
+            .optional()
+            .describe('The same for versions without a tag of a module that has tags; as `maxAge` by default.'),
+        })
+        .prefault({})
+        .describe(
+          'Images that the farm removes by itself. It never removes one that has a tag, that a kept one was made from, or that a running build needs; without any of these options it removes none.',
+        ),
     })
     .prefault({})
     .describe('What is kept for how long.'),

@@ -1,10 +1,13 @@
 import { z } from 'zod';
-import { parseDuration } from '../contracts/module/duration.ts';
+import { parseAge, parseDuration } from '../contracts/module/duration.ts';
 import type { Parsed } from '../contracts/module/parsed.ts';
 import { parseBytes } from '../contracts/module/quantity.ts';
 
 /** Option that is written as a duration (`30m`, or `0`) and read as milliseconds. */
 export const milliseconds = readBy((text) => (text === '0' ? { value: 0 } : parseDuration(text)));
+
+/** The same, where days (`30d`) and weeks (`2w`) are written too. */
+export const age = readBy((text) => (text === '0' ? { value: 0 } : parseAge(text)));
 
 /** Option that is written as a quantity (`4Gi`) and read as bytes. */
 export const bytes = readBy(parseBytes);

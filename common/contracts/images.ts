@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { layerRecordSchema } from './layers.ts';
+import { parseAge } from './module/duration.ts';
 
 /** A version of a module: given when a build of that module succeeds, and never given twice. */
 export const imageNameSchema = z.object({
@@ -73,6 +74,49 @@ export function parseImageReference(text: string): ImageReference | null {
   return { module, version: version === undefined ? null : Number(version), tag: tag ?? null };
 }
 
+/**
+ * Which versions are kept; what is not set (null) limits nothing. Times in milliseconds since a version got its number.
+ */
+export interface ImageRetention {
+  /** So many of the newest versions of each module stay, whatever their age. @defaultValue 1 */
+  readonly keep: number | null;
+  /** How long other versions stay; where only `keep` is set, not at all. */
+  readonly maxAgeMs: number | null;
+  /** How long other versions without a tag stay in a module that has tags. @defaultValue as `maxAgeMs` */
+  readonly untaggedMs: number | null;
+}
+
+/** As options and requests write it; durations in milliseconds. */
+export interface WrittenRetention {
+  readonly keep?: number | undefined;
+  readonly maxAge?: number | undefined;
+  readonly untagged?: number | undefined;
+}
+
+export function imageRetention({ keep, maxAge, untagged }: WrittenRetention): ImageRetention {
+  return { keep: keep ?? null, maxAgeMs: maxAge ?? null, untaggedMs: untagged ?? null };
+}
+
+const ageSchema = z.string().transform((text, context): number => {
+  const parsed = text === '0' ? { value: 0 } : parseAge(text);
+  if ('value' in parsed) return parsed.value;
+  context.addIssue(`${parsed.complaint}, or "30d" for days.`);
+  return z.NEVER;
+});
+
+/** What `POST /images/prune` is asked; durations such as `30d`. What it does not say is as the farm is configured. */
+export const pruneRequestSchema = z.strictObject({
+  keep: z.int().min(1).optional().describe('So many of the newest versions of each module stay, whatever their age.'),
+  maxAge: ageSchema.optional().describe('How long other versions stay, such as `30d`.'),
+  untagged: ageSchema.optional().describe('The same for versions without a tag of modules that have tags.'),
+  dryRun: z.boolean().default(false).describe('Only say what would be removed.'),
+});
+
+/** An image that goes, or went. */
+export const removedImageSchema = imageNameSchema.extend({ cluster: z.string(), sizeBytes: z.int() });
+
+export const prunedSchema = z.object({ dryRun: z.boolean(), images: z.array(removedImageSchema) });
+
 /** As `parseImageReference` reads it. */
 export function formatImageReference({ module, version, tag }: ImageReference): string {
   if (version !== null) return `${module}:${version}`;
@@ -81,11 +125,20 @@ export function formatImageReference({ module, version, tag }: ImageReference): 
 
 /** By layerKey. */
 export function groupByLayer<T extends { readonly layerKey: string }>(things: Iterable<T>): ReadonlyMap<string, T[]> {
+  return groupBy(things, ({ layerKey }) => layerKey);
+}
+
+/** By the name of the module. */
+export function groupByModule<T extends { readonly module: string }>(things: Iterable<T>): ReadonlyMap<string, T[]> {
+  return groupBy(things, ({ module }) => module);
+}
+
+function groupBy<T>(things: Iterable<T>, keyOf: (thing: T) => string): ReadonlyMap<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const thing of things) {
-    const group = groups.get(thing.layerKey);
+    const group = groups.get(keyOf(thing));
     if (group) group.push(thing);
-    else groups.set(thing.layerKey, [thing]);
+    else groups.set(keyOf(thing), [thing]);
   }
   return groups;
 }
@@ -94,4 +147,6 @@ export type ImageName = z.infer<typeof imageNameSchema>;
 export type ImageTag = z.infer<typeof imageTagSchema>;
 export type LayerNames = z.infer<typeof layerNamesSchema>;
 export type ImageView = z.infer<typeof imageViewSchema>;
+export type RemovedImage = z.infer<typeof removedImageSchema>;
+export type Pruned = z.infer<typeof prunedSchema>;
 export type TagView = z.infer<typeof tagViewSchema>;

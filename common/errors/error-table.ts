@@ -136,6 +136,12 @@ export const ERRORS = {
     http: 409,
     solve: 'No `handbuild` step of the VM waits now: not yet, or not any more. `slipway ps BUILD` shows which ones do.',
   },
+  ImageInUse: {
+    kind: 'precondition',
+    http: 409,
+    solve:
+      'Remove first what the message names, or wait for the builds; `--force` removes an image that others stand on.',
+  },
   NotFound: {
     kind: 'precondition',
     http: 404,

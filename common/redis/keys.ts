@@ -34,6 +34,8 @@ export const KEYS = {
   images: key('images'),
   /** Hash of `<module>@<tag>` to ImageTags. */
   tags: key('tags'),
+  /** Hash of `<layerBuild>/<generation>` to LayerRecords whose snapshots and templates are to go. */
+  removed: key('removed'),
   /** Hash of BullMQ job ids to what was dispatched and has not ended. */
   placed: key('placed'),
   outbox: key('outbox'),

@@ -19,6 +19,7 @@ const SCRIPTS = [
   'lease',
   'pause',
   'redispatch',
+  'remove-images',
   'remove-secret',
   'report-cluster',
   'report-trouble',

@@ -14,6 +14,7 @@ import { useRedis } from '../../common/redis/connections.ts';
 import { takeReady } from '../../common/redis/dispatches.ts';
 import { readFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
+import { removeImages } from '../../common/redis/layer-removal.ts';
 import { nameInRecord, readLayers, restoreLayer, tagImage } from '../../common/redis/layers.ts';
 import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
@@ -332,6 +333,37 @@ test('reads layers back from the cluster, and forgets those that are gone', asyn
   await reconcileLayers(options, new Map(), forever);
   expect(await known()).toEqual([]);
   expect(await redis.exists(KEYS.newest)).toBe(0);
+});
+
+test('clears up behind a removed layer, unless its template runs, and does not read it back', async () => {
+  const { redis } = options;
+  const record = layerRecord({ layerKey: 'gone', layerBuild: newId(), vms: [layerVm('vm', 'snap-of-gone')] });
+  await restoreLayer(redis, record);
+  await cluster.create(RESOURCES.snapshots, {
+    metadata: metadata(record.layerBuild, { name: 'snap-of-gone', role: 'layer' }),
+    spec: { source: { persistentVolumeClaimName: 'root' } },
+  });
+  const domain = { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} };
+  await cluster.create(RESOURCES.machines, {
+    metadata: metadata(record.layerBuild, { name: 't', role: 'template' }),
+    spec: { runStrategy: 'Always', template: { spec: { domain } } },
+  });
+  const look = async () => {
+    const { items } = await cluster.list(RESOURCES.snapshots, { labels: { [LABELS.farm]: 'test' } });
+    const shown = new Map(items.map((snapshot) => [snapshot.metadata?.name ?? '', snapshot]));
+    return reconcileLayers(options, shown, forever);
+  };
+  const left = async () => [...(await names(RESOURCES.machines)), ...(await names(RESOURCES.snapshots))];
+  expect(await look()).toBe(true);
+  expect(await removeImages(redis, [{ layerKey: 'gone', versions: ['base:1'] }])).toEqual(['removed']);
+  expect(await look()).toBe(false);
+  expect(await left()).toEqual(expect.arrayContaining(['t', 'snap-of-gone']));
+
+  await cluster.mergePatch(RESOURCES.machines, 't', { spec: { runStrategy: 'Halted' } });
+  await expect.poll(look).toBe(true);
+  expect((await left()).filter((name) => name === 't' || name === 'snap-of-gone')).toEqual([]);
+  expect((await readLayers(redis)).layers.size).toBe(0);
+  expect(await redis.exists(KEYS.removed)).toBe(0);
 });
 
 test('keeps what the cluster lacks beside its trouble, and looks again when it was out of reach', async () => {

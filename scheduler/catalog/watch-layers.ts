@@ -9,6 +9,7 @@ import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import { forgetLayer, readLayers, restoreLayer } from '../../common/redis/layers.ts';
+import { clearRemovedLayers } from './clear-removed-layers.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 300_000;
@@ -16,7 +17,8 @@ const TROUBLE_MS = 5_000;
 
 /**
  * Keeps the catalog and the snapshots of a cluster in step: every layer's record stands on its snapshots, a layer whose
- * snapshots are gone is forgotten, and one that Redis has lost is read back from the cluster. Ends with `signal`.
+ * snapshots are gone is forgotten, what is left of a removed one goes, and one that Redis has lost is read back from the
+ * cluster. Ends with `signal`.
  */
 export async function watchLayers(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
@@ -47,7 +49,7 @@ export async function watchLayers(options: ClusterWatchOptions, signal: AbortSig
       alarm.reset();
       let nextMs = LOOK_AGAIN_MS;
       try {
-        if (isSynced) await reconcileLayers(options, snapshots, signal);
+        if (isSynced && !(await reconcileLayers(options, snapshots, signal))) nextMs = TROUBLE_MS;
       } catch (error) {
         if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'The catalog has trouble');
         nextMs = TROUBLE_MS;
@@ -60,12 +62,12 @@ export async function watchLayers(options: ClusterWatchOptions, signal: AbortSig
   }
 }
 
-/** One look at what the cluster shows (by name of the snapshot) and what the catalog says. */
+/** One look at what the cluster shows (by name of the snapshot) and what the catalog says. False: something is still going. */
 export async function reconcileLayers(
   options: ClusterWatchOptions,
   snapshots: ReadonlyMap<string, VolumeSnapshot>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const { redis, cluster, logger } = options;
   const { layers, images, tags } = await readLayers(redis);
   const records = [...layers.values()].filter((record) => record.cluster === cluster.name);
@@ -82,10 +84,12 @@ export async function reconcileLayers(
       await mirror(options, { record, names, snapshots }, signal);
     }
   }
+  const going = await clearRemovedLayers(options, signal);
   const known = new Set(records.map(({ layerKey }) => layerKey));
   for (const { record, names } of mirroredRecords(snapshots)) {
     if (known.has(record.layerKey) || record.cluster !== cluster.name) continue;
     known.add(record.layerKey);
+    if (going.has(record.layerBuild)) continue;
     if (!namesOf(record).every((name) => snapshots.has(name))) continue;
     // A work that the farm knows has registered its layer itself; what it does not list was replaced or forgotten.
     if (await readWorkState(redis, record.layerBuild)) continue;
@@ -93,6 +97,7 @@ export async function reconcileLayers(
       logger.info({ layerKey: record.layerKey, module: record.module }, 'A layer was read back from its cluster');
     }
   }
+  return going.size === 0;
 }
 
 async function isAnyGone(

@@ -11,7 +11,7 @@ import { consolePages } from './console-pages.ts';
 import { type ConsoleRoutesOptions, consoleRoutes } from './console-routes.ts';
 import { eventRoutes } from './event-routes.ts';
 import { guardOperations } from './guard.ts';
-import { imageRoutes } from './image-routes.ts';
+import { type ImageRoutesOptions, imageRoutes } from './image-routes.ts';
 import { type HttpLimits, limitConcurrency, limitRefusals, limitRequests } from './limits.ts';
 import { openApi } from './openapi.ts';
 import { answerProblems, notFound } from './problems.ts';
@@ -29,6 +29,7 @@ export interface AppOptions
     Omit<ConsoleRoutesOptions, 'admit'>,
     Omit<BlobRoutesOptions, 'admit'>,
     ClusterRoutesOptions,
+    ImageRoutesOptions,
     SecretRoutesOptions {
   /** The token of the configuration: an admin. */
   readonly token: string;

@@ -1,19 +1,40 @@
 import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
-import { type ImageName, type TagView, tagRequestSchema, tagSchema } from '../../common/contracts/images.ts';
+import type { Clock } from '../../common/clock/clock.ts';
+import {
+  type ImageName,
+  type ImageRetention,
+  imageRetention,
+  type Pruned,
+  pruneRequestSchema,
+  type TagView,
+  tagRequestSchema,
+  tagSchema,
+} from '../../common/contracts/images.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { readLayers, tagImage, untagImage } from '../../common/redis/layers.ts';
+import { pruneImages } from '../catalog/prune-images.ts';
+import { isLimited } from '../catalog/superfluous-layers.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { imageShelf } from './image-views.ts';
-import { imagesQuerySchema, writeCursor } from './requests.ts';
+import { removeImage } from './remove-image.ts';
+import { imagesQuerySchema, removalQuerySchema, writeCursor } from './requests.ts';
 
 const BODY_LIMIT = '16kb';
 
 type Position = readonly [namedAt: string, name: string];
 
+/** What the routes work with. */
+export interface ImageRoutesOptions {
+  readonly redis: Redis;
+  readonly clock: Clock;
+  /** Of the configuration. */
+  readonly retention: ImageRetention;
+}
+
 /** Images: versions of modules, and their tags. */
-export function imageRoutes({ redis }: { readonly redis: Redis }): Router {
+export function imageRoutes({ redis, clock, retention }: ImageRoutesOptions): Router {
   const router = Router();
 
   router.get('/images', async (request, response) => {
@@ -35,6 +56,27 @@ export function imageRoutes({ redis }: { readonly redis: Redis }): Router {
   router.get('/images/:image', async (request, response) => {
     const shelf = imageShelf(await readLayers(redis));
     response.json(shelf.view(shelf.find(request.params.image)));
+  });
+
+  router.delete('/images/:image', async (request, response) => {
+    const { force } = removalQuerySchema.parse(request.query);
+    const removed = await removeImage(redis, request.params.image, force);
+    audit(response, { outcome: 'removed', subject: `${removed.module}:${removed.version}` });
+    response.json(removed);
+  });
+
+  router.post('/images/prune', json({ limit: BODY_LIMIT }), async (request, response) => {
+    const { dryRun, ...asked } = pruneRequestSchema.parse(request.body);
+    const own = imageRetention(asked);
+    const applied = isLimited(own) ? own : retention;
+    if (!isLimited(applied)) {
+      const options = 'the farm has no `retention.images`, and the request says neither keep, maxAge nor untagged';
+      throw new FarmError('InvalidRequest', `Nothing says which images may go: ${options}.`);
+    }
+    const images = await pruneImages({ redis, clock }, applied, { dryRun });
+    audit(response, { outcome: dryRun ? 'looked' : 'removed', subject: `${images.length} images` });
+    const answer: Pruned = { dryRun, images };
+    response.json(answer);
   });
 
   router.put('/images/:module/tags/:tag', json({ limit: BODY_LIMIT }), async (request, response) => {

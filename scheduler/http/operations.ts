@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { blobViewSchema } from '../../common/contracts/blobs.ts';
 import { buildSummarySchema, buildViewSchema, clusterViewSchema } from '../../common/contracts/builds.ts';
 import { farmEventSchema } from '../../common/contracts/events.ts';
-import { imageViewSchema, tagRequestSchema, tagViewSchema } from '../../common/contracts/images.ts';
+import {
+  imageViewSchema,
+  prunedSchema,
+  pruneRequestSchema,
+  removedImageSchema,
+  tagRequestSchema,
+  tagViewSchema,
+} from '../../common/contracts/images.ts';
 import { planSchema } from '../../common/contracts/plans.ts';
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { serialPieceSchema } from '../../common/contracts/serial.ts';
@@ -188,6 +195,28 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'One image: `NAME` (its newest version), `NAME:VERSION` or `NAME@TAG`.',
     role: 'viewer',
     answers: { 200: { schema: imageViewSchema } },
+  },
+  {
+    id: 'removeImage',
+    method: 'delete',
+    path: '/api/v1/images/{image}',
+    summary:
+      'Remove a version. With the last version of a layer its disks go. `ImageInUse` (409) while it has a tag or others stand on it, unless forced, and while a running build needs it.',
+    role: 'builder',
+    answers: { 200: { schema: removedImageSchema } },
+    query: requests.removalQuerySchema,
+    isAudited: true,
+  },
+  {
+    id: 'pruneImages',
+    method: 'post',
+    path: '/api/v1/images/prune',
+    summary:
+      'Remove the images that a retention lets go: the one that is asked for, else the one of the configuration. What has a tag, what a kept image was made from, and what a running build needs stays.',
+    role: 'admin',
+    answers: { 200: { schema: prunedSchema } },
+    body: pruneRequestSchema,
+    isAudited: true,
   },
   {
     id: 'tagImage',

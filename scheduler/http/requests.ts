@@ -81,6 +81,10 @@ export const imagesQuerySchema = z.strictObject({
   module: z.string().optional().describe('Only the versions of this module.'),
 });
 
+export const removalQuerySchema = z.strictObject({
+  force: flag.describe('Remove it also when it has a tag, or when others stand on it.'),
+});
+
 export const vmQuerySchema = z.strictObject({
   layerBuild: z
     .string()

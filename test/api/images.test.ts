@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { programCommand } from '../../common/config/package-root.ts';
+import { KEYS } from '../../common/redis/keys.ts';
+import { restoreLayer } from '../../common/redis/layers.ts';
 import { readUsage, reportCluster } from '../../common/redis/slots.ts';
+import { layerRecord } from '../harness/layer-factory.ts';
 import { LAB, type LiveApi, MODULES, startApi, TOKEN } from './live-api.ts';
 
 let api: LiveApi;
@@ -104,4 +107,81 @@ test('the command line shows images and moves tags', async () => {
   expect(shown).toMatch(/^vm +root +\S+ MiB +virtio +s +t-s +bios$/m);
   expect(await slipway('image', 'untag', 'base@stable')).toBe('base@stable is no more.\n0');
   expect(await slipway('image', 'untag', 'base')).toMatch(/"base" names no tag: write NAME@TAG\.[\s\S]*1$/);
+});
+
+test('a version is removed unless something stands on it, is tagged to it or is being made from it', async () => {
+  const { client, redis } = api;
+  await build();
+  await build(CHANGED);
+  await expect(client.removeImage('base:1')).rejects.toThrow('base:1 is not removed: child:1 stands on it.');
+  await client.tagImage('child', 'stable', 1);
+  await expect(client.removeImage('child:1')).rejects.toThrow('child:1 is not removed: it has the tag stable.');
+  const { layerKey } = await client.image('base:1');
+  expect(await client.removeImage('child@stable', { force: true })).toMatchObject({ module: 'child', version: 1 });
+  expect(await client.removeImage('base:1')).toMatchObject({ version: 1, layerKey, cluster: 'lab', sizeBytes: 1024 });
+  await expect(client.removeImage('base:1')).rejects.toThrow('There is no image base:1; versions of base: 2.');
+  expect(await redis.hlen(KEYS.removed)).toBe(2);
+
+  const app = 'name: app\nvms: [{ name: vm, source: { buildRef: { name: base } } }]';
+  await client.submit({ files: [{ path: 'app.yaml', text: app }], variables: {} });
+  const removal = client.removeImage('base', { force: true });
+  await expect(removal).rejects.toThrow('running builds of app start from it; child:2 stands on it.');
+  await api.work();
+  await client.removeImage('base', { force: true });
+  // Its number is not given again, and what stood on it is still there.
+  await build();
+  expect((await client.images()).map(({ module, version }) => `${module}:${version}`).sort()).toEqual([
+    ...['app:1', 'base:3', 'child:2', 'child:3'],
+  ]);
+  const viewer = api.as(await api.tokenOf('viewer'));
+  await expect(viewer.removeImage('base')).rejects.toThrow('needs the role builder');
+  expect(api.audited().flatMap(({ what, subject }) => (what === 'removeImage' && subject ? [subject] : []))).toEqual([
+    ...['child:1', 'base:1', 'base:2'],
+  ]);
+});
+
+test('a version that is one of several names of a layer goes without the layer', async () => {
+  const { client, redis } = api;
+  await build();
+  await build(MODULES.replaceAll('base', 'floor'));
+  expect((await client.image('floor')).layerKey).toBe((await client.image('base')).layerKey);
+  await client.removeImage('base');
+  expect(await client.image('floor')).toMatchObject({ version: 1, children: [{ module: 'child' }] });
+  expect(await redis.exists(KEYS.removed)).toBe(0);
+  await expect(client.removeImage('floor')).rejects.toThrow('child:1 stands on it');
+});
+
+test('a thousand layers are pruned down to what is asked for, and a dry run touches none', async () => {
+  const { client, redis } = api;
+  for (let index = 0; index < 1000; index += 1) {
+    const parents = index % 10 === 0 ? [] : [`k${index - 1}`];
+    const made = { module: `m${index % 10}`, version: Math.floor(index / 10) + 1, layerBuild: `b${index}`, parents };
+    await restoreLayer(redis, layerRecord({ layerKey: `k${index}`, ...made }));
+  }
+  await expect(client.pruneImages({})).rejects.toThrow('the farm has no `retention.images`');
+  await client.tagImage('m4', 'stable', 20);
+  const planned = await client.pruneImages({ keep: 3, dryRun: true });
+  // Three chains of ten layers are the newest, and of one the lower half is under the tag.
+  expect(planned.images).toHaveLength(1000 - 30 - 5);
+  expect(await redis.hlen(KEYS.layers)).toBe(1000);
+  const pruned = await client.pruneImages({ keep: 3 });
+  expect(pruned.images).toEqual(planned.images);
+  expect(await redis.hlen(KEYS.layers)).toBe(35);
+  expect((await client.images()).filter(({ version }) => version < 98)).toHaveLength(5);
+  expect((await client.pruneImages({ keep: 3 })).images).toEqual([]);
+  expect((await client.pruneImages({ maxAge: '400d' })).images).toEqual([]);
+  await expect(client.pruneImages({ maxAge: 'soon' })).rejects.toThrow('"soon" is not a duration');
+});
+
+test('the command line removes and prunes', async () => {
+  await build();
+  await build(CHANGED);
+  expect(await slipway('image', 'rm', 'base:1')).toMatch(
+    /^error: base:1 is not removed: child:1 stands on it\.[\s\S]*1$/,
+  );
+  expect(await slipway('image', 'prune', '--keep', '1', '--dry-run')).toMatch(
+    /^child:1 [\s\S]*^base:1 [\s\S]*^2 images would be removed\.\n0$/m,
+  );
+  expect(await slipway('image', 'prune', '--keep', '1')).toMatch(/^2 images removed\.\n0$/m);
+  expect(await slipway('image', 'rm', 'child', 'base:2')).toBe('child:2 is removed.\nbase:2 is removed.\n0');
 });

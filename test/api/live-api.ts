@@ -9,6 +9,7 @@ import { systemClock } from '../../common/clock/clock.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import { type Config, configSchema } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
+import { imageRetention } from '../../common/contracts/images.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import type { Role } from '../../common/contracts/tokens.ts';
@@ -134,6 +135,7 @@ export async function startApi(
     token: TOKEN,
     consoleFolder,
     metrics,
+    retention: imageRetention({}),
     limits: { ...configSchema.parse({}).http.limits, ...limits },
     clusters: [LAB],
     isReady: () => true,

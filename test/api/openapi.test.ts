@@ -45,7 +45,7 @@ beforeAll(async () => {
   await api.work();
   await api.client.createToken({ role: 'viewer', name: 'somebody' });
   const sha256 = createHash('sha256').update('a value').digest('hex');
-  const image = { image: 'base:1', module: 'base', tag: 'stable' };
+  const image = { image: 'child:1', module: 'base', tag: 'stable' };
   known = { id: buildId, vm: 'vm', name: 'somebody', sha256, ...image };
   layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
 });
@@ -60,6 +60,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   setSecret: 'a value',
   putBlob: 'a value',
   tagImage: { version: 1 },
+  pruneImages: { keep: 1 },
 };
 /** Bodies with which no operation succeeds: as JSON, and where any text is a value. */
 const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];

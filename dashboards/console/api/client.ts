@@ -39,8 +39,8 @@ export async function getPicture(path: string): Promise<Blob | null> {
 }
 
 /** @throws ApiError */
-export async function post(path: string): Promise<void> {
-  await ask(path, 'POST');
+export async function send(method: 'POST' | 'DELETE', path: string): Promise<void> {
+  await ask(path, method);
 }
 
 async function ask(path: string, method: string): Promise<Response> {

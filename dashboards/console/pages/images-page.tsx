@@ -1,6 +1,7 @@
 import type { ImageView } from '../../../common/contracts/images.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
+import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
@@ -15,7 +16,7 @@ interface ImagesAnswer {
 
 /** The finished layers, newest first. */
 export function ImagesPage({ query }: { readonly query: URLSearchParams }) {
-  const { value, error } = useResource<ImagesAnswer>(`/api/v1/images${pageQuery(query)}`, REFRESH_MS);
+  const { value, error, reload } = useResource<ImagesAnswer>(`/api/v1/images${pageQuery(query)}`, REFRESH_MS);
   return (
     <>
       <PageTitle title="Images" />
@@ -24,13 +25,18 @@ export function ImagesPage({ query }: { readonly query: URLSearchParams }) {
       {value?.images.length === 0 && (
         <p class="empty">There is no image yet: every module that is built becomes one.</p>
       )}
-      {value && value.images.length > 0 && <ImageTable images={value.images} />}
+      {value && value.images.length > 0 && <ImageTable images={value.images} onChange={reload} />}
       {value && <Pager path="/images" isFirst={!query.has('cursor')} nextCursor={value.nextCursor} />}
     </>
   );
 }
 
-function ImageTable({ images }: { readonly images: readonly ImageView[] }) {
+interface ImageTableProps {
+  readonly images: readonly ImageView[];
+  onChange(): void;
+}
+
+function ImageTable({ images, onChange }: ImageTableProps) {
   return (
     <table class="list">
       <thead>
@@ -44,14 +50,14 @@ function ImageTable({ images }: { readonly images: readonly ImageView[] }) {
       </thead>
       <tbody>
         {images.map((image) => (
-          <ImageRow key={`${image.module}:${image.version}`} image={image} />
+          <ImageRow key={`${image.module}:${image.version}`} image={image} onChange={onChange} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function ImageRow({ image }: { readonly image: ImageView }) {
+function ImageRow({ image, onChange }: { readonly image: ImageView; readonly onChange: () => void }) {
   const { module, version, current, tags, by, standsOn, children, vms, cluster, namespace, layerKey, createdAt } =
     image;
   return (
@@ -104,6 +110,16 @@ function ImageRow({ image }: { readonly image: ImageView }) {
       <td class="nowrap">
         <Age at={Date.parse(createdAt)} />
         {by && <div class="quiet">by {by}</div>}
+        <ConfirmButton
+          path={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}`}
+          method="DELETE"
+          label="Remove"
+          yes={`Remove ${module}:${version}`}
+          no="Keep it"
+          asked="Removed"
+          isDanger
+          onAnswer={onChange}
+        />
       </td>
     </tr>
   );

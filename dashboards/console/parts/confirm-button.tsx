@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { post } from '../api/client.ts';
+import { send } from '../api/client.ts';
 import { ErrorNotice } from './notice.tsx';
 
 interface ConfirmProps {
@@ -12,18 +12,29 @@ interface ConfirmProps {
   /** What is said once the farm has agreed. */
   readonly asked: string;
   readonly isDanger?: boolean;
+  /** @defaultValue `POST` */
+  readonly method?: 'POST' | 'DELETE';
   /** Called when the farm has answered, whatever it said. */
   onAnswer?(): void;
 }
 
 /** Asks the farm for something after a second press, so that a slip costs nothing. A refusal is shown. */
-export function ConfirmButton({ path, label, yes, no, asked, isDanger = false, onAnswer }: ConfirmProps) {
+export function ConfirmButton({
+  path,
+  label,
+  yes,
+  no,
+  asked,
+  isDanger = false,
+  method = 'POST',
+  onAnswer,
+}: ConfirmProps) {
   const [step, setStep] = useState<'idle' | 'sure' | 'asked'>('idle');
   const [error, setError] = useState<Error>();
   const ask = () => {
     setStep('asked');
     setError(undefined);
-    post(path)
+    send(method, path)
       .catch((cause: Error) => {
         setError(cause);
         setStep('idle');

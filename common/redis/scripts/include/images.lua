@@ -55,19 +55,33 @@ local function renew(modules)
   end
 end
 
--- Takes a layer and all its names and tags out of the catalog.
-local function dropLayer(layerKey)
-  local modules = {}
+-- What the versions of a layer are, and what tags they have: by layerKey and by "<module>:<version>".
+local function versionsByLayer()
+  local versions, tags = {}, {}
   for _, image in ipairs(allImages()) do
-    if image.layerKey == layerKey then
-      modules[image.module] = true
-      redis.call('HDEL', key('images'), image.module .. ':' .. image.version)
-    end
+    versions[image.layerKey] = versions[image.layerKey] or {}
+    versions[image.layerKey][image.module .. ':' .. image.version] = image.module
   end
-  local tags = redis.call('HGETALL', key('tags'))
-  for index = 1, #tags, 2 do
-    if cjson.decode(tags[index + 1]).layerKey == layerKey then redis.call('HDEL', key('tags'), tags[index]) end
+  local all = redis.call('HGETALL', key('tags'))
+  for index = 1, #all, 2 do
+    local tag = cjson.decode(all[index + 1])
+    local name = tag.module .. ':' .. tag.version
+    tags[name] = tags[name] or {}
+    table.insert(tags[name], all[index])
   end
-  redis.call('HDEL', key('layers'), layerKey)
-  renew(modules)
+  return versions, tags
+end
+
+-- Takes a version with its tags away.
+local function dropVersion(name, tags)
+  redis.call('HDEL', key('images'), name)
+  for _, field in ipairs(tags[name] or {}) do redis.call('HDEL', key('tags'), field) end
+end
+
+-- Takes a layer that has no version any more out of the catalog. Its record stays in `removed` (hash, "<layerBuild>/<generation>" -> LayerRecord as stored)
+-- until its cluster shows that its snapshots and templates are gone: without it they would be read back as a layer.
+local function retire(record, raw)
+  redis.call('HDEL', key('layers'), record.layerKey)
+  redis.call('HSET', key('removed'), record.layerBuild .. '/' .. record.generation, raw)
+  notify({ kind = 'layer', layerKey = record.layerKey, cluster = record.cluster })
 end

@@ -1,0 +1,64 @@
+import type { Redis } from 'ioredis';
+import type { LayerRecord } from '../contracts/layers.ts';
+import { KEYS } from './keys.ts';
+import { readLayerRecord } from './layers.ts';
+import { readRedis, runScript } from './scripts.ts';
+
+/** Versions of one layer to be removed. */
+export interface RemovalOrder {
+  readonly layerKey: string;
+  /** `module:version`; what the layer is called beside them stays. */
+  readonly versions: readonly string[];
+}
+
+/**
+ * What became of an order. `needed`: a work in the making starts from the layer; `tagged`: a version has a tag; `stoodOn`:
+ * other layers stand on it.
+ */
+export type RemovalOutcome = 'removed' | 'gone' | 'needed' | 'tagged' | 'stoodOn';
+
+/** So many orders are carried out at once: others wait for Redis meanwhile. */
+const BATCH = 100;
+
+/**
+ * Removes versions, and layers with the last of theirs; what stands on a layer comes before the layer. `force` removes also
+ * what has a tag and what others stand on, but nothing that is needed. Outcomes in the order of the orders.
+ * @throws RedisUnavailable
+ */
+export async function removeImages(
+  redis: Redis,
+  orders: readonly RemovalOrder[],
+  { force = false }: { readonly force?: boolean } = {},
+): Promise<RemovalOutcome[]> {
+  const outcomes: RemovalOutcome[] = [];
+  for (let start = 0; start < orders.length; start += BATCH) {
+    const batch = JSON.stringify(orders.slice(start, start + BATCH));
+    const reply = await runScript(redis, 'remove-images', [batch, force ? '1' : '']);
+    outcomes.push(...(reply as RemovalOutcome[]));
+  }
+  return outcomes;
+}
+
+/** The layers that works in the making start from, with the names of their modules. @throws RedisUnavailable */
+export async function readNeededLayers(redis: Redis): Promise<ReadonlyMap<string, readonly string[]>> {
+  const needed = new Map<string, string[]>();
+  const works = await readRedis(redis.smembers(KEYS.living));
+  const read = works.map((work) => redis.hmget(KEYS.work(work), 'module', 'parents'));
+  for (const [module, parents] of await readRedis(Promise.all(read))) {
+    for (const parent of (parents ?? '').split(' ').filter((key) => key !== '')) {
+      needed.set(parent, [...(needed.get(parent) ?? []), module ?? '']);
+    }
+  }
+  return needed;
+}
+
+/** Removed layers of a cluster of which something may be left there. @throws RedisUnavailable */
+export async function readRemovedLayers(redis: Redis, cluster: string): Promise<LayerRecord[]> {
+  const texts = await readRedis(redis.hvals(KEYS.removed));
+  return texts.map(readLayerRecord).filter((record) => record.cluster === cluster);
+}
+
+/** Nothing of a removed layer is left. @throws RedisUnavailable */
+export async function endRemoval(redis: Redis, { layerBuild, generation }: LayerRecord): Promise<void> {
+  await readRedis(redis.hdel(KEYS.removed, `${layerBuild}/${generation}`));
+}

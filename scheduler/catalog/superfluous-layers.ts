@@ -1,0 +1,70 @@
+import { groupByLayer, groupByModule, type ImageName, type ImageRetention } from '../../common/contracts/images.ts';
+import type { LayerRecord } from '../../common/contracts/layers.ts';
+import type { FinishedLayers } from '../../common/redis/layers.ts';
+import { topologicalOrder } from '../graph/topological-order.ts';
+
+/** A layer that may go, with what it is called. */
+export interface SuperfluousLayer {
+  readonly record: LayerRecord;
+  readonly images: readonly ImageName[];
+}
+
+/** Whether a retention ever removes anything. */
+export function isLimited({ keep, maxAgeMs, untaggedMs }: ImageRetention): boolean {
+  return keep !== null || maxAgeMs !== null || untaggedMs !== null;
+}
+
+/**
+ * The layers that a retention lets go, each after all that stand on it. A layer stays while one of its versions is tagged, is among
+ * the newest of its module, or is young enough; while something in `needed` (layerKeys) is made from it; and while a
+ * layer stands on it that stays.
+ */
+export function superfluousLayers(
+  { layers, images, tags }: Pick<FinishedLayers, 'layers' | 'images' | 'tags'>,
+  retention: ImageRetention,
+  { now, needed }: { readonly now: number; readonly needed: Iterable<string> },
+): SuperfluousLayer[] {
+  if (!isLimited(retention)) return [];
+  const versions = groupByModule(images);
+  const tagged = groupByModule(tags);
+  const wanted = [...versions].flatMap(([module, all]) => {
+    const own = tagged.get(module) ?? [];
+    const ageMs = mostAgeMs(retention, own.length > 0);
+    const newest = all.toSorted((a, b) => b.version - a.version);
+    const chosen = new Set(own.map(({ version }) => version));
+    return newest.filter(
+      ({ version, namedAt }, index) =>
+        index < (retention.keep ?? 1) || chosen.has(version) || now - Date.parse(namedAt) <= ageMs,
+    );
+  });
+  const kept = withParents([...wanted.map(({ layerKey }) => layerKey), ...needed], layers);
+  const namesOf = groupByLayer(images);
+  return childrenFirst([...layers.values()].filter(({ layerKey }) => !kept.has(layerKey))).map((record) => ({
+    record,
+    images: namesOf.get(record.layerKey) ?? [],
+  }));
+}
+
+function mostAgeMs({ keep, maxAgeMs, untaggedMs }: ImageRetention, isTagged: boolean): number {
+  const rest = maxAgeMs ?? (keep === null ? Number.POSITIVE_INFINITY : 0);
+  return isTagged ? (untaggedMs ?? rest) : rest;
+}
+
+/** These layers and all that they were made from, as far as it is there. */
+function withParents(keys: readonly string[], layers: ReadonlyMap<string, LayerRecord>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const todo = [...keys];
+  for (let key = todo.pop(); key !== undefined; key = todo.pop()) {
+    if (found.has(key)) continue;
+    found.add(key);
+    todo.push(...(layers.get(key)?.parents ?? []));
+  }
+  return found;
+}
+
+function childrenFirst(records: readonly LayerRecord[]): LayerRecord[] {
+  const places = new Map(records.map(({ layerKey }, place) => [layerKey, place]));
+  const parents = records.map((record) => record.parents.flatMap((key) => places.get(key) ?? []));
+  const { order } = topologicalOrder(parents);
+  return order.toReversed().flatMap((place) => records[place] ?? []);
+}

@@ -11,7 +11,7 @@ import { loadFarmKey } from '../common/config/sealing.ts';
 import { consoleLinks } from '../common/console/console-link.ts';
 import type { Limits } from '../common/contracts/builds.ts';
 import { imageRetention } from '../common/contracts/images.ts';
-import { objectName } from '../common/contracts/object-names.ts';
+import { machineName } from '../common/contracts/object-names.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/guarded-agent.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
@@ -158,7 +158,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     openListener: () => openRedis(redisOptions, 'listener'),
     liveScreenshot: async (name, { vm, ...identity }) => {
       const client = clusters.find((cluster) => cluster.name === name)?.client;
-      return (client && (await screenshot(client, objectName(identity, vm)).catch(() => undefined))) ?? null;
+      return (client && (await screenshot(client, machineName(identity, vm)).catch(() => undefined))) ?? null;
     },
   });
   const links = { farmKey, clock, find: (lease: string) => consoles.find(lease) };

@@ -32,19 +32,32 @@ export interface BuildIdentity {
   readonly generation: number;
 }
 
-/** `sw-<id>-g<n>[-part…]`: a lower-case DNS label, cut with a hash when it would be longer than 63 characters. */
-export function objectName({ layerBuild, generation }: BuildIdentity, ...parts: string[]): string {
-  return cutName(['sw', layerBuild.toLowerCase(), `g${generation}`, ...parts].join('-'));
+/**
+ * `sw-<id>-g<n>-<role>[-part…]`: a lower-case DNS label, cut with a hash when it would be longer than 63 characters.
+ * The parts are DNS labels that users chose. Their hyphens are doubled: a run of one hyphen only ever separates, so that
+ * different parts never make one name (disk `b-c` of `a` is `disk-a-b--c`, disk `c` of `a-b` is `disk-a--b-c`).
+ */
+export function objectName({ layerBuild, generation }: BuildIdentity, role: string, ...parts: string[]): string {
+  const chosen = parts.map((part) => part.replaceAll('-', '--'));
+  return cutName(['sw', layerBuild.toLowerCase(), `g${generation}`, role, ...chosen].join('-'));
 }
 
-/** Name of the shared volume (and its snapshot) of an imported source. */
-export function sourceName(identity: string): string {
-  return `sw-source-${createHash('sha256').update(identity).digest('hex').slice(0, 32)}`;
+/** The VirtualMachine, and its VMI, that a VM of a module is built on. */
+export function machineName(identity: BuildIdentity, vm: string): string {
+  return objectName(identity, 'vm', vm);
 }
 
-/** Cuts a name to 63 characters, keeping it unique by a hash of the whole. */
-export function cutName(name: string): string {
+/** Name of the volume (and its snapshot) of an imported source, which all builds of a farm share. */
+export function sourceName(farm: string, identity: string): string {
+  return `sw-source-${createHash('sha256').update(`${farm}/${identity}`).digest('hex').slice(0, 32)}`;
+}
+
+/**
+ * Cuts a name to 63 characters, keeping it unique by 64 bits of a hash of the whole. The hash follows three hyphens, a run
+ * that no name has that was not cut: a name can be no other's cut form.
+ */
+function cutName(name: string): string {
   if (name.length <= MAX_NAME) return name;
-  const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
-  return `${name.slice(0, MAX_NAME - 9).replace(/-+$/, '')}-${hash}`;
+  const end = `---${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+  return `${name.slice(0, MAX_NAME - end.length).replace(/-+$/, '')}${end}`;
 }

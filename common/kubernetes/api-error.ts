@@ -40,9 +40,9 @@ export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && error.status === 410;
 }
 
-/** Schema or admission refused the object itself: the module, not the farm, is at fault. */
+/** Schema or admission refused the object itself, or something else has its name: asking again does not help. */
 export function isRefusal(error: unknown): error is ApiError {
-  return error instanceof ApiError && [400, 403, 422].includes(error.status);
+  return error instanceof ApiError && ([400, 403, 422].includes(error.status) || error.reason === 'AlreadyExists');
 }
 
 /** How the error of an answer is told: by `ApiError`, or by the FarmError that its status means. */

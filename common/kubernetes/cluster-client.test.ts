@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { type Answer, json, refusal, type ScriptedApi, startScriptedApi } from '../../test/harness/api-server.ts';
+import { LABELS } from '../contracts/object-names.ts';
 import { ClusterClient } from './cluster-client.ts';
 import { screenshot, startMachine } from './machine-actions.ts';
 import { openPortForward } from './port-forward.ts';
@@ -47,6 +48,18 @@ test.each([
   const theirs = { metadata: { name: 'a', uid: 'theirs' } };
   const cluster = await connect(refused, json(200, theirs));
   expect(await cluster.createIfAbsent(RESOURCES.secrets, { metadata: { name: 'a' } })).toEqual(theirs);
+});
+
+test.each([
+  ['another role', { [LABELS.role]: 'template', [LABELS.layerBuild]: '01j1' }, 'slipway.dev/role'],
+  ['another layer build', { [LABELS.role]: 'build', [LABELS.layerBuild]: '01j2' }, 'slipway.dev/layer-build'],
+  ['no labels of the farm', {}, 'slipway.dev/layer-build'],
+])('does not take an object of %s for ours, though it has the name', async (_whose, labels, label) => {
+  const theirs = json(200, { kind: 'Secret', metadata: { name: 'a', labels } });
+  const cluster = await connect(refusal(409, 'AlreadyExists'), theirs);
+  const ours = { metadata: { name: 'a', labels: { [LABELS.role]: 'build', [LABELS.layerBuild]: '01j1' } } };
+  const refused = expect(cluster.createIfAbsent(RESOURCES.secrets, ours)).rejects;
+  await refused.toMatchObject({ status: 409, message: expect.stringContaining(`its label ${label} would be`) });
 });
 
 test.each([

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { KubeConfig } from '@kubernetes/client-node';
 import { type Clock, systemClock } from '../clock/clock.ts';
 import type { ClusterConfig } from '../config/schema.ts';
+import { LABELS } from '../contracts/object-names.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import { ApiError, isNotFound } from './api-error.ts';
 import type { KubernetesObject } from './objects.ts';
@@ -122,7 +123,10 @@ export class ClusterClient {
     return this.#json({ method: 'POST', path, query: STRICT, body }, options);
   }
 
-  /** Creates the object unless one of its name is there; whoever creates first wins, everybody gets the winner's. */
+  /**
+   * Creates the object unless one of its name is there; the first creator wins, everybody gets the winner's.
+   * @throws ApiError `AlreadyExists` when the name belongs to something else: another role, layer build or farm.
+   */
   async createIfAbsent<T extends KubernetesObject>(
     resource: Resource<T>,
     object: T,
@@ -135,8 +139,9 @@ export class ClusterClient {
       // Not only as AlreadyExists: admission comes first. A quota counts the winner; CDI sees the winner's claim.
       const isRefused = error instanceof ApiError || (error instanceof FarmError && error.code === 'NoCapacity');
       const winner = isRefused ? await this.get(resource, name, options) : undefined;
-      if (winner) return winner;
-      throw error;
+      if (!winner) throw error;
+      assertSame(object, winner);
+      return winner;
     }
   }
 
@@ -236,5 +241,17 @@ function loadKubeConfig(config: ClusterConfig): KubeConfig {
     return kubeConfig;
   } catch (error) {
     throw wrapError(error, `Reading the kubeconfig of cluster "${config.name}"`, 'InvalidConfig');
+  }
+}
+
+/** Whatever is adopted carries all labels of the farm that it would have been made with. */
+function assertSame(wanted: KubernetesObject, { kind, metadata }: KubernetesObject): void {
+  for (const label of Object.values(LABELS)) {
+    const value = wanted.metadata?.labels?.[label];
+    const found = metadata?.labels?.[label];
+    if (value === undefined || value === found) continue;
+    const theirs = found === undefined ? 'it has no such label' : `it has "${found}"`;
+    const belongs = `belongs to something else: its label ${label} would be "${value}", ${theirs}`;
+    throw new ApiError(409, 'AlreadyExists', `${kind} "${metadata?.name}" ${belongs}. Delete it or rename it.`);
   }
 }

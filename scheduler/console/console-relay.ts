@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { ConsoleFront, ViewerOptions } from '../../common/console/console-front.ts';
 import { dialConsole, type LinkOptions } from '../../common/console/console-link.ts';
-import { objectName } from '../../common/contracts/object-names.ts';
+import { machineName } from '../../common/contracts/object-names.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
@@ -159,7 +159,7 @@ export class ConsoleRelay {
     const { layerBuild, vm } = this.#vm;
     const work = await readWorkState(redis, layerBuild);
     if (!work || work.finishedAt !== null) return false;
-    this.#machine = objectName({ layerBuild, generation: work.generation }, vm);
+    this.#machine = machineName({ layerBuild, generation: work.generation }, vm);
     const holder = await takeConsole(redis, this.#lease, self);
     this.#holder = holder.owner;
     if (holder.owner === self.owner) return this.#own(signal);

@@ -7,7 +7,7 @@ import { systemClock as clock } from '../../common/clock/clock.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import { serveConsoleLinks } from '../../common/console/console-link.ts';
 import { openVncSession } from '../../common/console/rfb2-session.ts';
-import { objectName } from '../../common/contracts/object-names.ts';
+import { machineName } from '../../common/contracts/object-names.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { startMachine } from '../../common/kubernetes/machine-actions.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
@@ -30,7 +30,7 @@ import { startRedis } from '../harness/redis-server.ts';
 
 /** Two schedulers and a worker, without the rest of them, around a machine that waits at an installer's boot prompt. */
 const LAYER_BUILD = '01J00000000000000000000000';
-const MACHINE = objectName({ layerBuild: LAYER_BUILD, generation: 1 }, 'vm');
+const MACHINE = machineName({ layerBuild: LAYER_BUILD, generation: 1 }, 'vm');
 const VM = { cluster: 'test', layerBuild: LAYER_BUILD, vm: 'vm' };
 const WAIT = { timeout: 30_000 };
 const farmKey = createFarmKey('a key for tests that is long enough');

@@ -11,7 +11,7 @@ import { FarmClient } from '../../cli/client/farm-client.ts';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath, programCommand } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
-import { objectName } from '../../common/contracts/object-names.ts';
+import { machineName } from '../../common/contracts/object-names.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { type ConsoleViewer, isDark, openViewer } from '../harness/console-viewer.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
@@ -46,7 +46,7 @@ describe('a step that waits for a person', () => {
     viewer = await openViewer(await new FarmClient({ url: farm.connection.url, token }).openConsole(buildId, 'desk'));
     following = follow();
     const layerBuild = (await farm.client.build(buildId)).modules[0]?.layerBuild ?? '';
-    machine = objectName({ layerBuild, generation: 1 }, 'desk');
+    machine = machineName({ layerBuild, generation: 1 }, 'desk');
   }, 120_000);
 
   afterAll(() => resources.close(), 60_000);

@@ -1,17 +1,19 @@
-import { type BuildIdentity, objectName } from '../../common/contracts/object-names.ts';
+import { type BuildIdentity, machineName, objectName } from '../../common/contracts/object-names.ts';
 
 /** Names of all objects of a layer build's generation; the same in every phase, so that each finds what others made. */
 export function buildNames(identity: BuildIdentity) {
-  const name = (...parts: string[]) => objectName(identity, ...parts);
+  const name = (role: string, ...parts: string[]) => objectName(identity, role, ...parts);
   return {
-    machine: (vm: string) => name(vm),
+    machine: (vm: string) => machineName(identity, vm),
     /** The halted VirtualMachine that people start from. */
-    template: (vm: string) => name(vm, 'template'),
+    template: (vm: string) => name('template', vm),
+    /** The volume of a disk that the template clones when it starts. */
+    templateDisk: (vm: string, disk: string) => name('template', vm, disk),
     /** DataVolume, claim, and later VolumeSnapshot of a disk. */
-    disk: (vm: string, disk: string) => name(vm, 'disk', disk),
-    iso: (vm: string, index: number) => name(vm, 'iso', String(index)),
-    cloudInit: (vm: string) => name(vm, 'cloud-init'),
-    answers: (vm: string) => name(vm, 'answers'),
+    disk: (vm: string, disk: string) => name('disk', vm, disk),
+    iso: (vm: string, index: number) => name('iso', vm, String(index)),
+    cloudInit: (vm: string) => name('cloud-init', vm),
+    answers: (vm: string) => name('answers', vm),
     vpc: (vpc: string) => name('vpc', vpc),
     subnet: (subnet: string) => name('net', subnet),
     attachment: (subnet: string) => name('nad', subnet),

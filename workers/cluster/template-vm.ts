@@ -1,5 +1,4 @@
 import type { LayerDisk } from '../../common/contracts/layers.ts';
-import { cutName } from '../../common/contracts/object-names.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { type BuildScope, vmLabels } from './build-scope.ts';
 import { machineTemplate } from './build-vm.ts';
@@ -15,7 +14,7 @@ export function templateVm(
 ): VirtualMachine {
   const { names, plan, vm } = scope;
   const name = names.template(vm.name);
-  const claimOf = (disk: string) => cutName(`${name}-${disk}`);
+  const claimOf = (disk: string) => names.templateDisk(vm.name, disk);
   const labels = vmLabels(scope, 'template');
   return {
     apiVersion: 'kubevirt.io/v1',

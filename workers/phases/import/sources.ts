@@ -60,7 +60,7 @@ const MAX_ROUNDS = 3;
  * A broken one is removed, so that a later build begins anew. What nobody knows is not shared: the importer's source.
  */
 export async function ensureSource(context: PhaseContext, request: SourceRequest, log: ProgressLog): Promise<Filling> {
-  const { cluster, signal } = context;
+  const { cluster, signal, farm } = context;
   const { identity } = request;
   const look = await lookAt(context, request.origin);
   const what = nameOf(request, look);
@@ -70,7 +70,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
     throw new PhaseFailure('ImageTooLarge', message);
   }
   const sizeBytes = known ?? request.askedBytes ?? FALLBACK_BYTES;
-  const name = identity === null ? '' : sourceName(known === undefined ? `${identity}:${sizeBytes}` : identity);
+  const name = identity === null ? '' : sourceName(farm, known === undefined ? `${identity}:${sizeBytes}` : identity);
   const ready = identity === null ? undefined : await cluster.get(RESOURCES.snapshots, name, { signal });
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
   const advice = look && judgeLook(look, { what, use: request.use });

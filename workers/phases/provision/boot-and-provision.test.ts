@@ -9,7 +9,7 @@ import { createFarmKey } from '../../../common/config/sealing.ts';
 import type { FarmEvent } from '../../../common/contracts/events.ts';
 import type { DiskOrigin, LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
 import type { CompiledVm, Step } from '../../../common/contracts/module/compiled.ts';
-import { ANNOTATIONS, objectName } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS, machineName } from '../../../common/contracts/object-names.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
@@ -113,7 +113,7 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   expect(await EXECUTORS.provision.execute(stage(spec, 'provision'))).toEqual({ outcome: 'succeeded' });
 
   expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });
-  const machine = objectName({ layerBuild: layerBuildOf('1'), generation: 1 }, 'main');
+  const machine = machineName({ layerBuild: layerBuildOf('1'), generation: 1 }, 'main');
   const snapshot = await new ClusterClient(config).get(RESOURCES.snapshots, `${machine}-disk-root`);
   const layers = join(dataDir, 'layers', 'frozen');
   const layer = (await readdir(layers)).find((name) => name.startsWith(snapshot?.metadata?.uid ?? 'none'));
@@ -140,7 +140,7 @@ test('types a boot line at an installer and believes its power-off', { timeout: 
   // A later claim finds it typed; one that finds typing only begun trusts nothing.
   expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
   const patch = { metadata: { annotations: { [ANNOTATIONS.typing]: 'begun' } } };
-  const name = objectName({ layerBuild: layerBuildOf('2'), generation: 1 }, 'main');
+  const name = machineName({ layerBuild: layerBuildOf('2'), generation: 1 }, 'main');
   await new ClusterClient(config).mergePatch(RESOURCES.machines, name, patch);
   const again = await execute(spec, 'boot-keystrokes', '2');
   expect(again).toMatchObject({ outcome: 'failed', failure: { reason: 'TypingInterrupted' } });

@@ -23,6 +23,7 @@ import { createLogger, type Logger } from '../common/logging/logger.ts';
 import { countTrouble } from '../common/metrics/count-trouble.ts';
 import { createMetrics } from '../common/metrics/farm-metrics.ts';
 import { assertRedisFit, openRedis, useRedis } from '../common/redis/connections.ts';
+import { readFarmId } from '../common/redis/farm-id.ts';
 import { holdLease } from '../common/redis/leases.ts';
 import { subscribeNotices } from '../common/redis/notices.ts';
 import { BlobStore } from './blobs/blob-store.ts';
@@ -68,6 +69,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   };
   const redis = await useRedis(resources, redisOptions, 'producer');
   await assertRedisFit(redis);
+  const farm = await readFarmId(redis, config.farm);
+  logger.info({ farm }, 'Objects on clusters are labelled with this farm');
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
   const clusters = config.clusters.map((cluster) => ({
     config: cluster,
@@ -108,7 +111,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
         failureRetentionMs,
         cluster: client,
         clusterConfig,
-        farm: config.farm.name,
+        farm,
       };
       return watchCluster(options, owner, signal);
     }),

@@ -23,6 +23,7 @@ import { countTrouble } from '../common/metrics/count-trouble.ts';
 import { createMetrics, type FarmMetrics } from '../common/metrics/farm-metrics.ts';
 import { serveMetrics } from '../common/metrics/serve-metrics.ts';
 import { assertRedisFit, useRedis } from '../common/redis/connections.ts';
+import { readFarmId } from '../common/redis/farm-id.ts';
 import { subscribeNotices } from '../common/redis/notices.ts';
 import { WorkerConsoles } from './console/worker-consoles.ts';
 import { EXECUTORS } from './executors.ts';
@@ -59,6 +60,7 @@ async function startWorker(
   };
   const producer = await useRedis(resources, redisOptions, 'producer');
   await assertRedisFit(producer);
+  const farm = await readFarmId(producer, config.farm);
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
   const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };
   const worker = `${hostname()}-${process.pid}`;
@@ -80,7 +82,7 @@ async function startWorker(
     contextOf: (claim) => {
       const { cluster, clusterConfig } = clusterOf(clusters, claim);
       const addresses = sourceAddresses({ farmKey, clock, guarded: agent, own, blobsUrl: claim.spec.blobsUrl });
-      return { cluster, clusterConfig, farm: config.farm.name, farmKey, agent, addresses, consoles, metrics };
+      return { cluster, clusterConfig, farm, farmKey, agent, addresses, consoles, metrics };
     },
   });
   await startWorkers(

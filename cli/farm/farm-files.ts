@@ -129,7 +129,8 @@ export class FarmFiles {
   writeFarmConfig(options: FarmOptions, redisUrl: string, port: number): void {
     const { vms, imports, cpu, memoryBytes } = options.limits;
     const config = {
-      farm: { name: 'local', keyFile: this.secretFile('farm-key') },
+      // The cluster is this farm's alone: what Redis loses it takes over.
+      farm: { name: 'local', id: 'local', keyFile: this.secretFile('farm-key') },
       redis: { url: redisUrl },
       http: { host: '127.0.0.1', port, tokenFile: this.secretFile('token') },
       clusters: [

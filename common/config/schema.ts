@@ -52,7 +52,20 @@ const cluster = z.strictObject({
 export const configSchema = z.strictObject({
   farm: z
     .strictObject({
-      name: z.string().default('farm').describe('Name of the farm, in the labels of everything it makes.'),
+      name: z
+        .string()
+        .regex(/^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$/)
+        .default('farm')
+        .describe(
+          'Name of the farm: a DNS label of at most 52 characters. Its objects are labelled with it and a random part.',
+        ),
+      id: z
+        .string()
+        .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
+        .optional()
+        .describe(
+          'The whole label, random and kept in Redis when it is not set. Set it to the former one when Redis was lost: the farm then takes over its layers.',
+        ),
       keyFile: z.string().optional().describe('File with the key that seals secrets and salts layer keys.'),
     })
     .prefault({})

@@ -4,6 +4,8 @@ const key = (...parts: readonly string[]) => [REDIS_PREFIX, ...parts].join(':');
 
 /** The keys that processes read themselves; scripts change them. What each holds is said in `scripts/include`. */
 export const KEYS = {
+  /** Which farm this is, in the labels of its objects. */
+  farmId: key('farm-id'),
   /** Zset of build ids by the time they were accepted. */
   builds: key('builds'),
   build: (id: string) => key('build', id),

@@ -4,6 +4,7 @@ import { configSchema } from '../../common/config/schema.ts';
 import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import { startMachine as requestStart } from '../../common/kubernetes/machine-actions.ts';
 import type { KubernetesObject, ObjectMeta, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { userAgent } from '../../common/kubernetes/user-agent.ts';
@@ -29,6 +30,7 @@ import { type ClusterWatchOptions, sweepOnce, sweepOrphans } from './sweep-orpha
 import { sweepVerdict } from './sweep-verdict.ts';
 import { watchCluster } from './watch-cluster.ts';
 import { reconcileLayers } from './watch-layers.ts';
+import { reportOnce } from './watch-machines.ts';
 
 const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
 const logger = createLogger({ name: 'test', level: 'silent' });
@@ -91,6 +93,23 @@ async function startMachine(layerBuild: string): Promise<string> {
   const spec = { domain: { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} } };
   await cluster.create(RESOURCES.instances, { metadata: metadata(layerBuild, { name }), spec });
   return name;
+}
+
+/** A machine whose start KubeVirt has taken note of and not carried out. */
+async function askForStart(layerBuild: string): Promise<string> {
+  const name = `vm-${layerBuild}`;
+  const domain = { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} };
+  await cluster.create(RESOURCES.machines, {
+    metadata: metadata(layerBuild, { name }),
+    spec: { runStrategy: 'Manual', template: { spec: { domain } } },
+  });
+  await requestStart(cluster, name);
+  return name;
+}
+
+function launcherMetadata(layerBuild: string): ObjectMeta {
+  const { labels, ...named } = metadata(layerBuild, { name: `virt-launcher-${layerBuild}` });
+  return { ...named, labels: { ...labels, 'kubevirt.io': 'virt-launcher' } };
 }
 
 async function submit(layerBuild: string, timeoutMs = 60_000): Promise<string> {
@@ -247,7 +266,7 @@ test('removes what a cancelled module had captured, and keeps layers that it doe
   expect(await names(RESOURCES.snapshots)).toEqual(['a-layer-of-last-year']);
 });
 
-test('frees a slot when the machine is gone, which a watch tells', async () => {
+test('frees a slot when no start is pending and VMI and pod are gone, which a watch tells', async () => {
   const { redis, notices } = options;
   const layerBuild = newId();
   const buildId = await submit(layerBuild);
@@ -260,14 +279,28 @@ test('frees a slot when the machine is gone, which a watch tells', async () => {
   };
   await store.commit(await next(), { outcome: 'succeeded' });
   const boot = await next();
-  const machine = await startMachine(layerBuild);
+  const vm = await askForStart(layerBuild);
   const watching = new AbortController();
   const watch = watchCluster({ ...options, farm: 'test' }, 'this process', watching.signal);
   await expect.poll(() => readTrouble(redis, 'lab')).toBeNull();
   await cancelBuild(redis, buildId);
   await store.commit(boot, { outcome: 'cancelled' });
-  expect((await readUsage(redis, 'lab')).slots).toMatchObject([{ stage: 'leaving' }]);
+  const isHeld = async () => {
+    await reportOnce(options, forever);
+    expect((await readUsage(redis, 'lab')).slots).toMatchObject([{ stage: 'leaving' }]);
+  };
+  // KubeVirt carries a start out when it comes to it: the VMI and its pod may come after the cancellation.
+  await isHeld();
+  const machine = await startMachine(layerBuild);
+  const pod = await cluster.create(RESOURCES.pods, {
+    metadata: launcherMetadata(layerBuild),
+    spec: { containers: [{ name: 'compute', image: 'virt-launcher' }] },
+  });
+  await cluster.delete(RESOURCES.machines, vm);
+  await isHeld();
   await cluster.delete(RESOURCES.instances, machine);
+  await isHeld();
+  await cluster.delete(RESOURCES.pods, pod.metadata?.name ?? '', { gracePeriodSeconds: 0 });
   await expect.poll(async () => (await readUsage(redis, 'lab')).slots).toEqual([]);
   watching.abort();
   await watch;

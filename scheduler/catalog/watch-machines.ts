@@ -1,11 +1,10 @@
-import { parseQuantity } from '../../common/contracts/module/quantity.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
-import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
+import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
-import { type ObservedVm, readUsage, reportCluster, reportTrouble } from '../../common/redis/slots.ts';
+import { readUsage, reportCluster, reportTrouble } from '../../common/redis/slots.ts';
+import { buildMachines, launcherPods, observeMachines, traceOf } from './observe-machines.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 60_000;
@@ -15,9 +14,6 @@ const TROUBLE_MS = 2_000;
 export interface MachineWatchOptions extends ClusterWatchOptions {
   readonly onReached?: () => void;
 }
-
-/** A VMI in these phases has given its node back. */
-const ENDED = new Set(['Succeeded', 'Failed']);
 
 /**
  * Frees the slots of machines that are gone, and says whether the cluster answers. The watch only tells when to look:
@@ -58,9 +54,7 @@ export async function watchMachines(options: MachineWatchOptions, signal: AbortS
 export async function reportOnce({ redis, cluster, farm }: ClusterWatchOptions, signal: AbortSignal): Promise<number> {
   const { slots } = await readUsage(redis, cluster.name);
   const leaving = slots.filter((slot) => slot.stage === 'leaving');
-  const labels = buildMachines(farm);
-  const { items } = await cluster.list(RESOURCES.instances, { labels, signal, retry: false });
-  return reportCluster(redis, cluster.name, { leaving, observed: items.flatMap((vmi) => observedVm(vmi) ?? []) });
+  return reportCluster(redis, cluster.name, { leaving, observed: await observeMachines(cluster, farm, signal) });
 }
 
 /** Tells the farm whether the cluster answers: null, or what is wrong. */
@@ -81,48 +75,44 @@ function troubleReporter({ redis, cluster, logger, onReached }: MachineWatchOpti
   };
 }
 
-/** A watch that is cut off says nothing of the cluster: whoever looks finds out. */
-async function ringOnChanges(
-  { cluster, farm }: MachineWatchOptions,
-  ring: () => void,
+/** Rings when a machine's start was asked for or carried out, its VMI or its pod came, went on or went. */
+async function ringOnChanges(options: MachineWatchOptions, ring: () => void, signal: AbortSignal): Promise<void> {
+  const { farm } = options;
+  await Promise.all([
+    ringOnKind(options, { resource: RESOURCES.machines, labels: buildMachines(farm), ring }, signal),
+    ringOnKind(options, { resource: RESOURCES.instances, labels: buildMachines(farm), ring }, signal),
+    ringOnKind(options, { resource: RESOURCES.pods, labels: launcherPods(farm), ring }, signal),
+  ]);
+}
+
+interface WatchedKind {
+  readonly resource: Resource<KubernetesObject>;
+  readonly labels: Record<string, string>;
+  readonly ring: () => void;
+}
+
+/** A watch that is cut off says nothing of the cluster: the next look finds out. */
+async function ringOnKind(
+  { cluster }: MachineWatchOptions,
+  { resource, labels, ring }: WatchedKind,
   signal: AbortSignal,
 ): Promise<void> {
-  const phases = new Map<string, string>();
-  for await (const event of watchObjects(cluster, RESOURCES.instances, { labels: buildMachines(farm), signal })) {
-    if (event.type === 'interrupted' || event.type === 'resumed') {
-      ring();
-    } else if (event.type === 'synced') {
-      phases.clear();
-      for (const vmi of event.objects) phases.set(nameOf(vmi), vmi.status?.phase ?? '');
-      ring();
+  const traces = new Map<string, string>();
+  for await (const event of watchObjects(cluster, resource, { labels, signal })) {
+    if (event.type === 'synced') {
+      traces.clear();
+      for (const object of event.objects) traces.set(nameOf(object), traceOf(object));
     } else if (event.type === 'deleted') {
-      phases.delete(nameOf(event.object));
-      ring();
-    } else if (phases.get(nameOf(event.object)) !== event.object.status?.phase) {
-      phases.set(nameOf(event.object), event.object.status?.phase ?? '');
-      ring();
+      traces.delete(nameOf(event.object));
+    } else if (event.type === 'changed') {
+      const trace = traceOf(event.object);
+      if (traces.get(nameOf(event.object)) === trace) continue;
+      traces.set(nameOf(event.object), trace);
     }
+    ring();
   }
 }
 
-/** Machines started from templates are people's own. */
-function buildMachines(farm: string): Record<string, string> {
-  return { [LABELS.farm]: farm, [LABELS.role]: 'build' };
-}
-
-function nameOf({ metadata }: VirtualMachineInstance): string {
+function nameOf({ metadata }: KubernetesObject): string {
   return metadata?.name ?? '';
-}
-
-/** Undefined for one that has ended. */
-function observedVm({ metadata, spec, status }: VirtualMachineInstance): ObservedVm | undefined {
-  if (ENDED.has(status?.phase ?? '')) return undefined;
-  const { cpu, memory } = spec?.domain ?? {};
-  return {
-    layerBuild: metadata?.labels?.[LABELS.layerBuild] ?? '',
-    generation: Number(metadata?.labels?.[LABELS.generation] ?? 0),
-    vm: metadata?.labels?.[LABELS.vm] ?? '',
-    cpu: (cpu?.cores ?? 1) * (cpu?.sockets ?? 1) * (cpu?.threads ?? 1),
-    memoryBytes: Math.round(parseQuantity(memory?.guest) ?? 0),
-  };
 }

@@ -30,7 +30,7 @@ export async function startForeignFarm(
   const files = new FarmFiles(folder);
   const { limits: _, ...configured } = cluster;
   const config = {
-    farm: { name, keyFile: files.secretFile('farm-key') },
+    farm: { name, id: name, keyFile: files.secretFile('farm-key') },
     redis: { url: redis.url },
     http: { port: 0, tokenFile: files.secretFile('token') },
     clusters: [configured],

@@ -39,6 +39,13 @@ export async function screenshot(
   }
 }
 
+/** KubeVirt keeps one request to start or stop a VM at a time, and this one came while another waits. */
+export function isUnderway(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409 && UNDERWAY.test(error.message);
+}
+
+const UNDERWAY = /already underway/;
+
 /** Whether KubeVirt answered 500 with these words: some of its refusals come so. */
 function saysInternally(error: unknown, words: RegExp): error is FarmError {
   return error instanceof FarmError && error.details['status'] === 500 && words.test(error.message);
@@ -51,7 +58,7 @@ async function act(cluster: ClusterClient, action: string, body: object): Promis
     await cluster.call({ method: 'PUT', path, body }, { retry: false });
   } catch (error) {
     // A second request within a second: KubeVirt has not carried out the first yet.
-    if (saysInternally(error, /already underway/)) throw new ApiError(409, 'Conflict', error.message);
+    if (saysInternally(error, UNDERWAY)) throw new ApiError(409, 'Conflict', error.message);
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import { type BuildIdentity, LABELS } from '../contracts/object-names.ts';
 import { isConflict, isNotFound } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { releaseFinalInstance } from './final-instance.ts';
-import { stopMachine } from './machine-actions.ts';
+import { isUnderway, stopMachine } from './machine-actions.ts';
 import type { KubernetesObject } from './objects.ts';
 import { RESOURCES, type Resource } from './resources.ts';
 import { waitForSet } from './wait-for.ts';
@@ -38,12 +38,14 @@ export function buildOnlySelector({ farm, identity }: Pick<TeardownOptions, 'far
 
 /**
  * Switches the build VMs of a generation off at once, without a chance for the guest, and keeps everything else. Their
- * slots are free when the cluster shows the VMIs as ended.
+ * slots are free when the cluster shows neither VMIs nor pods of them. False when the start of a VM is not carried out yet:
+ * such a VM can only be deleted, or switched off later.
  */
-export async function haltMachines(cluster: ClusterClient, options: TeardownOptions): Promise<void> {
+export async function haltMachines(cluster: ClusterClient, options: TeardownOptions): Promise<boolean> {
   const labels = buildOnlySelector(options);
   const { items } = await cluster.list(RESOURCES.machines, { labels, signal: options.signal });
-  for (const { metadata } of items) await forceOff(cluster, metadata?.name ?? '');
+  const halted = await Promise.all(items.map(({ metadata }) => forceOff(cluster, metadata?.name ?? '')));
+  return halted.every(Boolean);
 }
 
 /**
@@ -116,13 +118,16 @@ async function releaseInstances(cluster: ClusterClient, options: TeardownOptions
   for (const { metadata } of items) await releaseFinalInstance(cluster, metadata?.name ?? '', signal);
 }
 
-/** A stop with grace 0, because deleting a VM would give its guest the whole shutdown timeout. */
-async function forceOff(cluster: ClusterClient, vm: string): Promise<void> {
+/** A stop with grace 0, because deleting a VM would give its guest the whole shutdown timeout. False when it must wait. */
+async function forceOff(cluster: ClusterClient, vm: string): Promise<boolean> {
   try {
     await stopMachine(cluster, vm, { gracePeriod: 0 });
   } catch (error) {
     if (!isNotFound(error) && !isConflict(error)) throw error;
+    // Any other conflict says that it does not run.
+    return !isUnderway(error);
   }
+  return true;
 }
 
 /**

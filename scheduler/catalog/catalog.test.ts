@@ -88,22 +88,19 @@ function metadata(layerBuild: string, more: { name: string; vm?: string; role?: 
 }
 
 /** A machine that the cluster shows, as KubeVirt would make it of a VirtualMachine. */
-async function startMachine(layerBuild: string): Promise<string> {
-  const name = `vmi-${layerBuild}`;
+async function startMachine(layerBuild: string, name = `vmi-${layerBuild}`): Promise<string> {
   const spec = { domain: { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} } };
   await cluster.create(RESOURCES.instances, { metadata: metadata(layerBuild, { name }), spec });
   return name;
 }
 
-/** A machine whose start KubeVirt has taken note of and not carried out. */
-async function askForStart(layerBuild: string): Promise<string> {
+async function makeMachine(layerBuild: string): Promise<string> {
   const name = `vm-${layerBuild}`;
   const domain = { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} };
   await cluster.create(RESOURCES.machines, {
     metadata: metadata(layerBuild, { name }),
     spec: { runStrategy: 'Manual', template: { spec: { domain } } },
   });
-  await requestStart(cluster, name);
   return name;
 }
 
@@ -252,6 +249,31 @@ test('clears up behind a work as soon as it ends, though the cluster does not le
   await expect.poll(() => names(RESOURCES.vpcs), { timeout: 10_000 }).toEqual([]);
 });
 
+test('switches the machine of a cancelled work off at once, though many others cannot be removed', async () => {
+  const stuck = Array.from({ length: 24 }, newId);
+  for (const id of stuck) {
+    await cluster.create(RESOURCES.vpcs, { metadata: { ...metadata(id, { name: `stuck-${id}` }), ...HELD }, spec: {} });
+  }
+  const cancelled = newId();
+  const buildId = await submit(cancelled);
+  const vm = await makeMachine(cancelled);
+  await startMachine(cancelled, vm);
+  const sweeping = new AbortController();
+  const sweep = sweepOrphans(options, sweeping.signal);
+  onTestFinished(() => {
+    sweeping.abort();
+    return sweep;
+  });
+  const isGoing = async (name: string) => (await cluster.get(RESOURCES.vpcs, name))?.metadata?.deletionTimestamp;
+  await expect.poll(() => isGoing(`stuck-${stuck[0]}`), { timeout: 10_000 }).toBeDefined();
+  await cancelBuild(options.redis, buildId);
+  const asked = async () => (await cluster.get(RESOURCES.machines, vm))?.status?.stateChangeRequests ?? [];
+  await expect.poll(asked, { timeout: 10_000 }).toContainEqual(expect.objectContaining({ action: 'Stop' }));
+  await cluster.delete(RESOURCES.instances, vm);
+  for (const id of stuck) await cluster.mergePatch(RESOURCES.vpcs, `stuck-${id}`, { metadata: { finalizers: null } });
+  await expect.poll(() => names(RESOURCES.vpcs), { timeout: 20_000 }).toEqual([]);
+});
+
 test('removes what a cancelled module had captured, and keeps layers that it does not know', async () => {
   const [cancelled, old] = [newId(), newId()];
   await cancelBuild(options.redis, await submit(cancelled));
@@ -279,7 +301,9 @@ test('frees a slot when no start is pending and VMI and pod are gone, which a wa
   };
   await store.commit(await next(), { outcome: 'succeeded' });
   const boot = await next();
-  const vm = await askForStart(layerBuild);
+  const vm = await makeMachine(layerBuild);
+  // KubeVirt takes note of it, and carries it out when it comes to it: VMI and pod may come after the cancellation.
+  await requestStart(cluster, vm);
   const watching = new AbortController();
   const watch = watchCluster({ ...options, farm: 'test' }, 'this process', watching.signal);
   await expect.poll(() => readTrouble(redis, 'lab')).toBeNull();
@@ -289,7 +313,6 @@ test('frees a slot when no start is pending and VMI and pod are gone, which a wa
     await reportOnce(options, forever);
     expect((await readUsage(redis, 'lab')).slots).toMatchObject([{ stage: 'leaving' }]);
   };
-  // KubeVirt carries a start out when it comes to it: the VMI and its pod may come after the cancellation.
   await isHeld();
   const machine = await startMachine(layerBuild);
   const pod = await cluster.create(RESOURCES.pods, {

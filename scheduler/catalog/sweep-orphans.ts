@@ -2,25 +2,25 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
-import { atMost } from '../../common/lifecycle/at-most.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
 import { eachOf } from '../builds/each-of.ts';
-import { type FoundGeneration, type RemovalReason, sweepVerdict } from './sweep-verdict.ts';
+import { type Removal, Removals } from './removals.ts';
+import { type FoundGeneration, type SweepVerdict, sweepVerdict } from './sweep-verdict.ts';
 
 /** Looks this often though nobody said that a work has ended. */
 const LOOK_AGAIN_MS = 60_000;
 const TROUBLE_MS = 10_000;
-const TEARDOWN_MS = 180_000;
-/** Generations that are removed at once. */
-const CONCURRENCY = 8;
+/** On each wait of a removal, which begins again later. */
+const TEARDOWN_MS = 60_000;
 /** More works than this are not named in a request; everything is looked at instead. */
 const MOST_NAMED = 50;
 
@@ -71,22 +71,16 @@ export async function sweepOrphans(options: ClusterWatchOptions, signal: AbortSi
     else return;
     alarm.ring();
   });
-  const trouble = (error: unknown) => {
-    if (signal.aborted) return;
-    logger.warn({ err: error, cluster: cluster.name }, 'Sweeping has trouble');
-    everythingAt = Math.min(everythingAt, clock.now() + TROUBLE_MS);
+  const warn = (error: unknown) => {
+    if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'Sweeping has trouble');
   };
-  const removals = new Map<string, Promise<void>>();
-  const limited = atMost(CONCURRENCY);
-  const begin: Begin = ({ layerBuild, generation }, removal) => {
-    const key = `${layerBuild}/${generation}`;
-    if (removals.has(key)) return;
-    const ending = limited(removal).catch(trouble);
-    removals.set(
-      key,
-      ending.finally(() => removals.delete(key)),
-    );
-  };
+  const removals = new Removals({
+    clock,
+    onFailure: (error) => {
+      warn(error);
+      alarm.ring();
+    },
+  });
   try {
     while (!signal.aborted) {
       alarm.reset();
@@ -94,69 +88,84 @@ export async function sweepOrphans(options: ClusterWatchOptions, signal: AbortSi
       const isFull = clock.now() >= everythingAt || works.length > MOST_NAMED;
       if (isFull) everythingAt = clock.now() + LOOK_AGAIN_MS;
       try {
-        const dueMs = await look(options, { begin, ...(isFull ? {} : { works }) }, signal);
+        const dueMs = await look(options, { removals, ...(isFull ? {} : { works }) }, signal);
         everythingAt = Math.min(everythingAt, clock.now() + dueMs);
       } catch (error) {
-        trouble(error);
+        warn(error);
+        everythingAt = Math.min(everythingAt, clock.now() + TROUBLE_MS);
       }
+      everythingAt = Math.min(everythingAt, removals.nextAt());
       await alarm.within(Math.max(1, everythingAt - clock.now()), signal);
     }
   } finally {
     stop();
-    await Promise.all(removals.values());
+    await removals.idle();
   }
 }
 
 /** One look at everything, with its removals. Returns when the next one is due, in ms from now (Infinity: none). */
 export async function sweepOnce(options: ClusterWatchOptions, signal: AbortSignal): Promise<number> {
-  const removals: Promise<void>[] = [];
-  const dueMs = await look(options, { begin: (_identity, removal) => removals.push(removal()) }, signal);
-  const failures = (await Promise.allSettled(removals)).flatMap((end) => (end.status === 'rejected' ? end.reason : []));
+  const failures: unknown[] = [];
+  const removals = new Removals({ clock: options.clock, onFailure: (error) => failures.push(error) });
+  const dueMs = await look(options, { removals }, signal);
+  await removals.idle();
   if (failures.length > 0) throw new AggregateError(failures, 'Some objects could not be removed.');
   return dueMs;
 }
 
-/** Begins a removal that goes on beside the looks: a cluster that is slow to let go of one holds up no other. */
-type Begin = (identity: FoundGeneration, removal: () => Promise<void>) => void;
-
 interface Look {
-  readonly begin: Begin;
+  /** They go on beside the looks: a cluster that is slow to let go of one holds up no other. */
+  readonly removals: Removals;
   /** The works that are looked at. @defaultValue all of the farm */
   readonly works?: readonly string[];
 }
 
 /** Switches machines off that must not run, and begins to remove what must go. Returns as `sweepOnce`. */
-async function look(options: ClusterWatchOptions, { begin, works }: Look, signal: AbortSignal): Promise<number> {
+async function look(options: ClusterWatchOptions, { removals, works }: Look, signal: AbortSignal): Promise<number> {
   if (works?.length === 0) return Number.POSITIVE_INFINITY;
-  const { redis, cluster, farm, clock, failureRetentionMs } = options;
+  const { redis, clock, failureRetentionMs } = options;
   const moment = { now: clock.now(), failureRetentionMs };
   let dueMs = Number.POSITIVE_INFINITY;
   const among = works ? `${LABELS.layerBuild} in (${works.join(',')})` : LABELS.layerBuild;
   const building = `${LABELS.role} notin (layer,template,source),${among}`;
   await eachOf(await findGenerations(options, { kinds: KINDS, labels: building }, signal), async (identity) => {
     const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
-    if (verdict.action === 'remove') begin(identity, () => remove(options, { identity, why: verdict.why }, signal));
-    if (verdict.action !== 'halt') return;
-    dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
-    await haltMachines(cluster, { farm, identity, signal, deadlineMs: TEARDOWN_MS });
+    if (verdict.action === 'keep') return;
+    if (verdict.action === 'halt') dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
+    removals.begin(identity, removalOf(options, { identity, verdict }, signal));
   });
   await sweepLayers(options, among, signal);
   return dueMs;
 }
 
-interface Removal {
+interface Judged {
   readonly identity: FoundGeneration;
-  readonly why: RemovalReason;
+  readonly verdict: Exclude<SweepVerdict, { action: 'keep' }>;
 }
 
-async function remove(
+function removalOf(
   { cluster, farm, metrics, logger }: ClusterWatchOptions,
-  { identity, why }: Removal,
+  { identity, verdict }: Judged,
   signal: AbortSignal,
-): Promise<void> {
-  await teardownBuild(cluster, { farm, identity, signal, deadlineMs: TEARDOWN_MS });
-  metrics.swept.inc({ cluster: cluster.name, why });
-  logger.info({ ...identity, cluster: cluster.name, why }, 'Build objects removed');
+): Removal {
+  const teardown = { farm, identity, signal, deadlineMs: TEARDOWN_MS };
+  return {
+    halt: async () => {
+      const isHalted = await haltMachines(cluster, teardown);
+      if (isHalted || verdict.action === 'remove') return;
+      throw new FarmError(
+        'ClusterUnavailable',
+        `A machine of layer build ${identity.layerBuild} is just being started`,
+      );
+    },
+    remove: async () => {
+      if (verdict.action === 'halt') return;
+      const { why } = verdict;
+      await teardownBuild(cluster, teardown);
+      metrics.swept.inc({ cluster: cluster.name, why });
+      logger.info({ ...identity, cluster: cluster.name, why }, 'Build objects removed');
+    },
+  };
 }
 
 /**

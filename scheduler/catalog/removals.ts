@@ -1,0 +1,78 @@
+import type { Clock } from '../../common/clock/clock.ts';
+import { atMost } from '../../common/lifecycle/at-most.ts';
+import type { FoundGeneration } from './sweep-verdict.ts';
+
+/** Generations whose objects are removed at once; those that only wait for the cluster count, too. */
+const CONCURRENCY = 16;
+const FIRST_PAUSE_MS = 10_000;
+const LONGEST_PAUSE_MS = 300_000;
+
+/** How a generation goes: its machines at once, the rest when there is room. Both may be called again. */
+export interface Removal {
+  readonly halt: () => Promise<void>;
+  readonly remove: () => Promise<void>;
+}
+
+interface Setback {
+  readonly failures: number;
+  readonly pausedUntil: number;
+}
+
+/**
+ * The removals of a cluster that are under way. All machines are halted first and at once, whatever else is stuck; a
+ * removal that failed is paused, longer each time, so that what a cluster does not let go of takes no room from others.
+ */
+export class Removals {
+  readonly #clock: Clock;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #setbacks = new Map<string, Setback>();
+  readonly #limited = atMost(CONCURRENCY);
+
+  constructor({ clock, onFailure }: { readonly clock: Clock; readonly onFailure: (error: unknown) => void }) {
+    this.#clock = clock;
+    this.#onFailure = onFailure;
+  }
+
+  /** Does nothing while the same is under way, or paused. */
+  begin({ layerBuild, generation }: FoundGeneration, removal: Removal): void {
+    const key = `${layerBuild}/${generation}`;
+    if (this.#running.has(key) || this.#clock.now() < (this.#setbacks.get(key)?.pausedUntil ?? 0)) return;
+    const run = async () => {
+      try {
+        await removal.halt();
+        await this.#limited(removal.remove);
+        this.#setbacks.delete(key);
+      } catch (error) {
+        this.#pause(key);
+        this.#onFailure(error);
+      } finally {
+        this.#running.delete(key);
+      }
+    };
+    this.#running.set(key, run());
+  }
+
+  /** When the next pause is over, in ms since the Unix epoch; Infinity when nothing is paused. */
+  nextAt(): number {
+    const now = this.#clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [key, { pausedUntil }] of this.#setbacks) {
+      if (pausedUntil > now) next = Math.min(next, pausedUntil);
+      // It went by itself: nobody asked for it again.
+      else if (pausedUntil + LONGEST_PAUSE_MS < now && !this.#running.has(key)) this.#setbacks.delete(key);
+    }
+    return next;
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#running.values());
+  }
+
+  #pause(key: string): void {
+    const failures = (this.#setbacks.get(key)?.failures ?? 0) + 1;
+    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
+    this.#setbacks.set(key, { failures, pausedUntil: this.#clock.now() + pauseMs });
+  }
+}

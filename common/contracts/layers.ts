@@ -105,6 +105,7 @@ export const layerDiskSchema = z.object({
   name: z.string(),
   /** Name of the VolumeSnapshot in the cluster's farm namespace. */
   snapshot: z.string(),
+  /** As the disk was asked for, which is what a guest sees; the volume in the cluster is larger. */
   sizeBytes: z.int(),
   bus: z.enum(['virtio', 'scsi', 'sata', 'usb']),
 });

@@ -24,6 +24,8 @@ export const ANNOTATIONS = {
   names: 'slipway.dev/names',
   /** Set on a VM before the first key is typed: its disks cannot be trusted if the phase is not committed. */
   typing: 'slipway.dev/typing',
+  /** Bytes that a guest sees of a disk, on its volume and (by CDI) its claim, which is larger than that. */
+  diskBytes: 'slipway.dev/disk-bytes',
 } as const;
 
 /** Identity of a layer build in object names. */

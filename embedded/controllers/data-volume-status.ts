@@ -15,12 +15,14 @@ export type DataVolumePhase =
 
 /** What changes in the status of a DataVolume; what is absent stays. */
 export interface DataVolumeChange {
-  readonly phase: DataVolumePhase;
+  /** Absent: as it was; CDI gives none to a volume that it cannot begin. */
+  readonly phase?: DataVolumePhase;
   /** 0 to 1; "N/A" when absent and none was known before. */
   readonly progress?: number;
   readonly restarts?: number;
-  readonly running: Pick<WantedCondition, 'status' | 'reason' | 'message'>;
-  readonly isBound?: boolean;
+  readonly running?: Pick<WantedCondition, 'status' | 'reason' | 'message'>;
+  /** Why there is no claim yet; CDI says it in two conditions. */
+  readonly unbound?: { readonly reason: string; readonly message: string };
 }
 
 /** CDI writes two decimals while it works and one at the end. */
@@ -37,24 +39,17 @@ export async function writeDataVolumeStatus(
   const current = store.get('DataVolume', dataVolume.metadata);
   if (current?.metadata.uid !== dataVolume.metadata.uid) return;
   const now = timestamp(clock.now());
+  const { phase, progress, restarts, running, unbound } = change;
+  const { name } = dataVolume.metadata;
   await store.updateStatus('DataVolume', dataVolume.metadata, (status) => {
-    status['phase'] = change.phase;
-    if (change.progress !== undefined) status['progress'] = progressText(change.progress);
-    status['progress'] ??= 'N/A';
-    if (change.restarts !== undefined) status['restartCount'] = change.restarts;
-    if (change.isBound) status['claimName'] = dataVolume.metadata.name;
-    setCondition(status, bound(change.isBound ?? true, dataVolume.metadata.name), now);
-    setCondition(status, { type: 'Running', ...change.running }, now);
-    setCondition(status, ready(change.phase), now);
+    if (phase !== undefined) status['phase'] = phase;
+    if (progress !== undefined) status['progress'] = progressText(progress);
+    if (!unbound) status['progress'] ??= 'N/A';
+    if (restarts !== undefined) status['restartCount'] = restarts;
+    if (!unbound) status['claimName'] = name;
+    const bound = { reason: 'Bound', message: `PVC ${name} Bound`, ...unbound };
+    setCondition(status, { type: 'Bound', status: unbound ? 'False' : 'True', ...bound }, now);
+    setCondition(status, { type: 'Running', ...(running ?? { status: 'False', reason: '', message: '' }) }, now);
+    setCondition(status, { type: 'Ready', status: phase === 'Succeeded' ? 'True' : 'False', ...unbound }, now);
   });
-}
-
-function bound(isBound: boolean, name: string): WantedCondition {
-  return isBound
-    ? { type: 'Bound', status: 'True', reason: 'Bound', message: `PVC ${name} Bound` }
-    : { type: 'Bound', status: 'False', reason: 'Pending', message: `PVC ${name} Pending` };
-}
-
-function ready(phase: DataVolumePhase): WantedCondition {
-  return { type: 'Ready', status: phase === 'Succeeded' ? 'True' : 'False' };
 }

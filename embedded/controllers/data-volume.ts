@@ -1,5 +1,6 @@
 import { fieldAt, type JsonObject, type KubeObject, type ObjectKey } from '../api/objects.ts';
-import { parseStorageBytes } from '../quantity.ts';
+import { requireQuantity } from '../quantity.ts';
+import { findCondition } from './conditions.ts';
 import {
   type ControllerContext,
   isDeleting,
@@ -10,11 +11,12 @@ import {
   textKeyOf,
   uidOf,
 } from './context.ts';
-import { writeDataVolumeStatus } from './data-volume-status.ts';
+import { type DataVolumePhase, writeDataVolumeStatus } from './data-volume-status.ts';
 import { ImportJobs } from './import-jobs.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import { readySnapshot } from './snapshot-clone.ts';
-import { claimObject, requestedBytes } from './volume-claims.ts';
+import { claimObject } from './volume-claims.ts';
+import { expandedBytes, inflatedBytes, usableBytes } from './volume-sizes.ts';
 
 /** Reconciles one DataVolume; `machines` says which volumes are in use. */
 class DataVolumeController {
@@ -45,13 +47,13 @@ class DataVolumeController {
     if (!claim) return;
     const volume = uidOf(claim);
     if (await this.#context.volumes.exists(volume)) return await this.#succeed(dataVolume);
-    this.#imports.ensure(dataVolume, { volume, capacityBytes: requestedBytes(claim) });
+    this.#imports.ensure(dataVolume, { volume, capacityBytes: usableBytes(claim) });
   }
 
   async #blank(dataVolume: KubeObject): Promise<void> {
     const claim = await this.#ensureClaim(dataVolume, 0);
     if (!claim) return;
-    await this.#context.volumes.createBlank(uidOf(claim), requestedBytes(claim));
+    await this.#context.volumes.createBlank(uidOf(claim), usableBytes(claim));
     await this.#succeed(dataVolume);
   }
 
@@ -60,33 +62,48 @@ class DataVolumeController {
     const key = { namespace: String(namespace ?? dataVolume.metadata.namespace), name: String(name) };
     const source = store.get('PersistentVolumeClaim', key);
     if (!source || isDeleting(source) || !(await volumes.exists(uidOf(source)))) {
-      return await this.#waitForSource(dataVolume, `The source pvc ${key.name} doesn't exist`);
+      const message = `The source pvc ${key.name} doesn't exist`;
+      return await this.#wait(dataVolume, { reason: 'CloneWithoutSource', message });
     }
     if (this.#machines.isWritten(uidOf(source))) {
       const message = `The source PVC ${key.namespace}/${key.name} is being used by a virtual machine`;
-      return await this.#waitForSource(dataVolume, message, 'CloneSourceInUse');
+      return await this.#wait(dataVolume, { phase: 'CloneScheduled', reason: 'CloneSourceInUse', message });
     }
+    // CDI looks into the source for the size of its disk.
     const sourceBytes = await volumes.virtualSize(uidOf(source));
-    const claim = await this.#ensureClaim(dataVolume, sourceBytes);
+    const claim = await this.#ensureClaim(dataVolume, inflatedBytes(sourceBytes, fieldAt(source.spec, 'volumeMode')));
     if (!claim) return;
     const idle = { volume: uidOf(source), live: () => this.#machines.assertUnused(uidOf(source)) };
-    await volumes.cloneVolume(uidOf(claim), idle, requestedBytes(claim));
+    await volumes.cloneVolume(uidOf(claim), idle, expandedBytes(claim));
     await this.#succeed(dataVolume);
   }
 
   async #cloneSnapshot(dataVolume: KubeObject, { namespace, name }: JsonObject): Promise<void> {
     const key = { namespace: String(namespace ?? dataVolume.metadata.namespace), name: String(name) };
+    const invalid = (why: string) => {
+      const message = `The clone doesn't meet the validation requirements: ${why}`;
+      return this.#wait(dataVolume, { reason: 'CloneValidationFailed', message });
+    };
+    const source = this.#context.store.get('VolumeSnapshot', key);
+    if (!source) {
+      const message = `The source snapshot ${key.name} doesn't exist`;
+      return await this.#wait(dataVolume, { reason: 'CloneWithoutSource', message });
+    }
     const snapshot = readySnapshot(this.#context, key);
     if (!snapshot) {
-      return await this.#waitForSource(dataVolume, `The source snapshot ${key.name} doesn't exist or is not ready`);
+      const error = fieldAt(source.status, 'error', 'message');
+      return await invalid(error ? `snapshot in error state with msg: ${error}` : 'snapshot has no restore size');
     }
-    const claim = await this.#ensureClaim(dataVolume, snapshot.restoreSizeBytes);
+    const { restoreSizeBytes, layer } = snapshot;
+    const asked = askedBytes(dataVolume);
+    // Before the share of the file system is added to what is asked.
+    if (asked !== undefined && asked < restoreSizeBytes) {
+      const sizes = `${asked} < ${restoreSizeBytes}`;
+      return await invalid(`target resources requests storage size is smaller than the source ${sizes}`);
+    }
+    const claim = await this.#ensureClaim(dataVolume, restoreSizeBytes);
     if (!claim) return;
-    if (requestedBytes(claim) < snapshot.restoreSizeBytes) {
-      const message = `The clone doesn't meet the validation requirements: target is smaller than ${snapshot.restoreSizeBytes}`;
-      return await this.#waitForSource(dataVolume, message, 'IncompatiblePVC');
-    }
-    await this.#context.volumes.cloneLayer(uidOf(claim), snapshot.layer, requestedBytes(claim));
+    await this.#context.volumes.cloneLayer(uidOf(claim), layer, expandedBytes(claim));
     await this.#succeed(dataVolume);
   }
 
@@ -99,12 +116,11 @@ class DataVolumeController {
       if (isOwnedBy(existing, dataVolume)) return existing;
       const message = `Resource "${name}" already exists and is not managed by DataVolume`;
       events.record(dataVolume, { type: 'Warning', reason: 'ErrResourceExists', message });
-      const running = { status: 'False', reason: 'ErrResourceExists', message } as const;
-      await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'Pending', running, isBound: false });
+      const unbound = { reason: 'ErrResourceExists', message };
+      await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'Pending', unbound });
       return undefined;
     }
     const asked = (dataVolume.spec?.['storage'] ?? dataVolume.spec?.['pvc'] ?? {}) as JsonObject;
-    const request = fieldAt(asked, 'resources', 'requests', 'storage');
     const { storageClassName, accessModes, volumeMode } = asked;
     return await store.create(
       claimObject({
@@ -115,7 +131,7 @@ class DataVolumeController {
           ...(annotations ? { annotations: { ...annotations } } : {}),
           ownerReferences: [ownerReference(dataVolume)],
         },
-        sizeBytes: request === undefined ? sourceBytes : parseStorageBytes(request),
+        sizeBytes: claimBytes(dataVolume) ?? sourceBytes,
         spec: { storageClassName, accessModes, volumeMode },
       }),
     );
@@ -123,17 +139,37 @@ class DataVolumeController {
 
   async #succeed(dataVolume: KubeObject): Promise<void> {
     const running = { status: 'False', reason: 'Completed', message: 'The data has been written' } as const;
-    await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'Succeeded', progress: 1, running, isBound: true });
+    await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'Succeeded', progress: 1, running });
     const message = `Successfully populated PVC ${dataVolume.metadata.name}`;
     this.#context.events.record(dataVolume, { type: 'Normal', reason: 'Succeeded', message });
   }
 
-  async #waitForSource(dataVolume: KubeObject, message: string, reason = 'CloneWithoutSource'): Promise<void> {
-    const before = fieldAt(dataVolume.status, 'phase');
-    const running = { status: 'False', reason, message } as const;
-    await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'CloneScheduled', running, isBound: false });
-    if (before !== 'CloneScheduled') this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
+  /** For something that is to come or to change, which is looked at then. */
+  async #wait(dataVolume: KubeObject, { phase, reason, message }: Waiting): Promise<void> {
+    const unbound = { reason, message };
+    const isNew = findCondition(dataVolume.status, 'Bound')?.message !== message;
+    await writeDataVolumeStatus(this.#context, dataVolume, { ...(phase ? { phase } : {}), unbound });
+    if (isNew) this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
   }
+}
+
+interface Waiting {
+  readonly phase?: DataVolumePhase;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What a DataVolume asks for; undefined when it leaves the size to its source. */
+function askedBytes({ spec }: KubeObject): number | undefined {
+  const request = fieldAt(spec?.['storage'] ?? spec?.['pvc'], 'resources', 'requests', 'storage');
+  return request === undefined ? undefined : Math.ceil(requireQuantity(request));
+}
+
+/** What its claim is to ask for: a `pvc` is taken as it is. */
+function claimBytes(dataVolume: KubeObject): number | undefined {
+  const asked = askedBytes(dataVolume);
+  const storage = dataVolume.spec?.['storage'];
+  return asked === undefined || storage === undefined ? asked : inflatedBytes(asked, fieldAt(storage, 'volumeMode'));
 }
 
 /**
@@ -146,7 +182,7 @@ export function startDataVolumeController(context: ControllerContext, machines: 
   const queue = queueFor(context, 'DataVolume', (key) => controller.reconcile(key));
   const wakeWaiting = () => {
     for (const dataVolume of store.list('DataVolume')) {
-      if (dataVolume.status?.['phase'] === 'CloneScheduled') queue.add(textKeyOf(dataVolume));
+      if (findCondition(dataVolume.status, 'Bound')?.status === 'False') queue.add(textKeyOf(dataVolume));
     }
   };
   const wakeOwner = (claim: KubeObject) => {

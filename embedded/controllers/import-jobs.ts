@@ -4,7 +4,7 @@ import { ImportError } from '../storage/import-error.ts';
 import type { ImportSource } from '../storage/import-plan.ts';
 import { importImage } from '../storage/importer.ts';
 import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
-import { writeDataVolumeStatus } from './data-volume-status.ts';
+import { type DataVolumeChange, writeDataVolumeStatus } from './data-volume-status.ts';
 import { decodedData } from './secret-values.ts';
 
 /** Kubelet's CrashLoopBackOff, begun lower: one machine has no image to pull again. */
@@ -101,7 +101,6 @@ export class ImportJobs {
         phase: 'Succeeded',
         progress: 1,
         running: { status: 'False', reason: 'Completed', message: 'Import Complete' },
-        isBound: true,
       });
       const message = `Successfully imported into PVC ${dataVolume.metadata.name}`;
       this.#context.events.record(dataVolume, { type: 'Normal', reason: 'ImportSucceeded', message });
@@ -176,7 +175,6 @@ export class ImportJobs {
       phase: 'ImportInProgress',
       restarts,
       running: { status: 'False', reason, message },
-      isBound: true,
     });
     this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
   }
@@ -184,11 +182,11 @@ export class ImportJobs {
   async #write(
     dataVolume: KubeObject,
     phase: 'ImportScheduled' | 'ImportInProgress' | 'Failed',
-    running: Parameters<typeof writeDataVolumeStatus>[2]['running'],
+    running: DataVolumeChange['running'] & {},
     progress?: number,
   ): Promise<void> {
     const share = progress === undefined ? {} : { progress };
-    await writeDataVolumeStatus(this.#context, dataVolume, { phase, running, isBound: true, ...share });
+    await writeDataVolumeStatus(this.#context, dataVolume, { phase, running, ...share });
   }
 }
 

@@ -12,7 +12,8 @@ import {
 } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import { cloneFromSnapshot } from './snapshot-clone.ts';
-import { collectLayers, POPULATED_BY, requestedBytes, storageDriver } from './volume-claims.ts';
+import { collectLayers, POPULATED_BY, storageDriver } from './volume-claims.ts';
+import { diskBytes, expandedBytes } from './volume-sizes.ts';
 
 const PROTECTION = 'kubernetes.io/pvc-protection';
 
@@ -67,11 +68,11 @@ async function populate(context: ControllerContext, claim: KubeObject): Promise<
   if (await context.volumes.exists(volume)) return;
   if (fieldAt(source, 'kind') === 'VolumeSnapshot') {
     const name = String(fieldAt(source, 'name'));
-    const target = { volume, sizeBytes: requestedBytes(claim) };
+    const target = { volume, sizeBytes: expandedBytes(claim) };
     await cloneFromSnapshot(context, { namespace: claim.metadata.namespace, name }, target);
     return;
   }
-  await context.volumes.createBlank(volume, requestedBytes(claim));
+  await context.volumes.createBlank(volume, diskBytes(claim));
 }
 
 function volumeName(claim: KubeObject): string {

@@ -1,6 +1,6 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
-import { parseStorageBytes } from '../quantity.ts';
+import { requireQuantity } from '../quantity.ts';
 import type { ControllerContext } from './context.ts';
 import { layerOf } from './volume-claims.ts';
 
@@ -18,7 +18,7 @@ export function readySnapshot({ store }: ControllerContext, key: ObjectKey): Rea
   if (!content) return undefined;
   return {
     layer: layerOf(content),
-    restoreSizeBytes: parseStorageBytes(fieldAt(snapshot?.status, 'restoreSize') ?? '0'),
+    restoreSizeBytes: Math.ceil(requireQuantity(fieldAt(snapshot?.status, 'restoreSize') ?? '0')),
   };
 }
 

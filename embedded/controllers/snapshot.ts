@@ -11,7 +11,7 @@ import {
   uidOf,
 } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
-import { collectLayers, storageDriver } from './volume-claims.ts';
+import { collectLayers, requestedBytes, storageDriver } from './volume-claims.ts';
 
 const AS_SOURCE = 'snapshot.storage.kubernetes.io/volumesnapshot-as-source-protection';
 const BOUND = 'snapshot.storage.kubernetes.io/volumesnapshot-bound-protection';
@@ -67,7 +67,8 @@ async function cut(
     status['boundVolumeSnapshotContentName'] = name;
     status['readyToUse'] ??= false;
   });
-  const restoreSize = await volumes.freeze(uidOf(claim), layer, () => machines.switchFor(uidOf(claim), layer));
+  await volumes.freeze(uidOf(claim), layer, () => machines.switchFor(uidOf(claim), layer));
+  const restoreSize = requestedBytes(claim);
   const now = clock.now();
   await store.updateStatus('VolumeSnapshotContent', { name }, (status) => {
     Object.assign(status, { snapshotHandle: layer, creationTime: now * 1_000_000, readyToUse: true, restoreSize });

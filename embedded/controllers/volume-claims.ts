@@ -1,7 +1,7 @@
 import { STORAGE_CLASS } from '../api/bootstrap.ts';
 import { fieldAt, type JsonObject, type KubeObject, type ObjectMeta } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
-import { parseStorageBytes } from '../quantity.ts';
+import { requireQuantity } from '../quantity.ts';
 import { type ControllerContext, uidOf } from './context.ts';
 
 /** Who provides the volumes of the one storage class; also the driver of snapshots. */
@@ -14,7 +14,7 @@ export const POPULATED_BY = 'cdi.kubevirt.io/storage.populatedFor';
 
 /** The requested bytes of a claim. */
 export function requestedBytes(claim: KubeObject): number {
-  return parseStorageBytes(fieldAt(claim.spec, 'resources', 'requests', 'storage') ?? '0');
+  return Math.ceil(requireQuantity(fieldAt(claim.spec, 'resources', 'requests', 'storage') ?? '0'));
 }
 
 /** A claim as a controller creates it. */

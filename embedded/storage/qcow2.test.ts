@@ -37,7 +37,7 @@ test('a clone sees what was frozen and neither sees what the other writes afterw
   const files = new VolumeFiles(layoutOf(directory));
   await files.createBlank('a', GIB);
   qemuIo(files.disk('a'), 'write -P 0x11 0 64k');
-  expect(await files.freeze('a', 'snap')).toBe(GIB);
+  await files.freeze('a', 'snap');
   await files.cloneLayer('b', 'snap', 2 * GIB);
   qemuIo(files.disk('a'), 'write -P 0x22 0 64k');
   qemuIo(files.disk('b'), 'write -P 0x33 64k 64k');

@@ -77,12 +77,12 @@ export class VolumeFiles {
   }
 
   /**
-   * Makes the present content of a volume the layer `layer` and returns its size in bytes. `live` is asked, once no other
-   * change is under way, how to switch the machine that has the disk open; it throws when the freeze must wait.
-   * May be called again after a crash at any point.
+   * Makes the present content of a volume the layer `layer`. `live` is asked, once no other change is under way, how to
+   * switch the machine that has the disk open; it throws when the freeze must wait. May be called again after a crash at
+   * any point.
    */
-  async freeze(volume: string, layer: string, live?: FindMachine): Promise<number> {
-    return await this.#mutex.run('structure', async () => await this.#freeze(volume, layer, live));
+  async freeze(volume: string, layer: string, live?: FindMachine): Promise<void> {
+    await this.#mutex.run('structure', async () => await this.#freeze(volume, layer, live));
   }
 
   /** Removes a volume; layers that nothing needs any more go with the next `collectLayers`. */
@@ -146,7 +146,7 @@ export class VolumeFiles {
    * file, which is how a repetition knows where it was; an overlay that exists then may already hold the guest's
    * writes and is therefore never made anew.
    */
-  async #freeze(volume: string, layer: string, live?: FindMachine): Promise<number> {
+  async #freeze(volume: string, layer: string, live?: FindMachine): Promise<void> {
     const disk = this.disk(volume);
     const frozen = this.#layer(layer);
     live?.();
@@ -155,17 +155,16 @@ export class VolumeFiles {
       await this.#finishPending(volume, live?.());
       await link(disk, frozen);
     }
-    const virtualSizeBytes = (await readQcow2Header(frozen))?.virtualSizeBytes ?? 0;
-    if (!(await isSameFile(disk, frozen))) return virtualSizeBytes;
+    if (!(await isSameFile(disk, frozen))) return;
     const overlay = this.#pending(volume);
     if (!(await isThere(overlay))) {
+      const virtualSizeBytes = (await readQcow2Header(frozen))?.virtualSizeBytes ?? 0;
       const temporary = join(this.directory(volume), 'new.qcow2');
       await writeEmptyQcow2(temporary, { virtualSizeBytes, backingFile: this.#fromVolume(volume, layer) });
       await rename(temporary, overlay);
     }
     await live?.()?.(overlay);
     await rename(overlay, disk);
-    return virtualSizeBytes;
   }
 
   /** An overlay left by a freeze that was cut off, whose snapshot has been given up since. */

@@ -152,7 +152,7 @@ test("the template has the module's own resources and NICs, and no build media",
   expect(spec.runStrategy).toBe('Halted');
   expect(spec.dataVolumeTemplates?.[0]?.spec).toEqual({
     source: { snapshot: { namespace: 'default', name: 'snap-root' } },
-    storage: { resources: { requests: { storage: String(5 * MIB) } } },
+    storage: {},
   });
   const machine = spec.template.spec;
   expect(machine?.volumes?.map(({ name }) => name)).toEqual(['root', 'data']);

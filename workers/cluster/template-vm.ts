@@ -31,13 +31,11 @@ export function templateVm(
         metadata: { name: claimOf(disk.name), labels },
         spec: {
           source: { snapshot: { namespace: scope.namespace, name: disk.snapshot } },
-          storage: {
-            resources: { requests: { storage: String(disk.sizeBytes) } },
-            ...storageClassOf(
-              plan.disks.find(({ name: planned }) => planned === disk.name)?.storageClass,
-              storageClass,
-            ),
-          },
+          // Without a size it is as large as the snapshot.
+          storage: storageClassOf(
+            plan.disks.find(({ name: planned }) => planned === disk.name)?.storageClass,
+            storageClass,
+          ),
         },
       })),
       template: machineTemplate(scope, {

@@ -7,6 +7,8 @@ import { Findings } from './findings.ts';
 const WEBHOOK = 'datavolume-validate.cdi.kubevirt.io';
 const CHECKSUM_DIGITS: Readonly<Record<string, number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 };
 const ADOPTION = 'cdi.kubevirt.io/allowClaimAdoption';
+/** KubeVirt takes no smaller disk. */
+const LEAST_BYTES = 2 ** 20;
 /** Sources whose size can be taken from what is cloned. */
 const SIZED_SOURCES = new Set(['pvc', 'snapshot']);
 
@@ -102,13 +104,15 @@ function checkStorage(
     findings.require(at.field, 'Missing Data volume PVC/Storage definition');
     return;
   }
-  const [name, claim] = pvc === undefined ? ['storage', storage] : ['pvc', pvc];
+  const [name, word, claim] = pvc === undefined ? ['storage', 'Storage', storage] : ['pvc', 'PVC', pvc];
   const size = fieldAt(claim, 'resources', 'requests', 'storage');
   const isDetected = name === 'storage' && (spec['sourceRef'] !== undefined || SIZED_SOURCES.has(at.sourceName ?? ''));
   if (size === undefined) {
-    if (!isDetected) findings.require(`${at.field}.${name}.resources.requests.storage`, 'PVC size is missing');
+    if (!isDetected) findings.require(`${at.field}.${name}.resources.requests.storage`, `${word} size is missing`);
   } else if ((parseQuantity(size) ?? 0) <= 0) {
-    findings.add(`${at.field}.${name}.resources.requests.storage`, "PVC size can't be equal or less than zero");
+    findings.add(`${at.field}.${name}.resources.requests.size`, `${word} size can't be equal or less than zero`);
+  } else if ((parseQuantity(size) ?? 0) < LEAST_BYTES) {
+    findings.add(`${at.field}.${name}.resources.requests.size`, `${word} size should be at least 1MiB`);
   }
   const modes = fieldAt(claim, 'accessModes');
   if (name === 'pvc' && (!Array.isArray(modes) || modes.length === 0)) {

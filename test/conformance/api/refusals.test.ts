@@ -228,7 +228,12 @@ const http = (more: Json = {}) => ({ http: { url: 'http://images.example/disk.qc
 const DATA_VOLUMES: readonly (readonly [string, Json, string])[] = [
   ['no source', { storage }, 'either Source or SourceRef'],
   ['two sources', { source: { ...http(), blank: {} }, storage }, 'Multiple data volume sources'],
-  ['no size', { source: http(), storage: {} }, 'PVC size is missing'],
+  ['no size', { source: http(), storage: {} }, 'Storage size is missing'],
+  [
+    'less than a MiB',
+    { source: http(), storage: { resources: { requests: { storage: '1023Ki' } } } },
+    'Storage size should be at least 1MiB',
+  ],
   [
     'two targets',
     { source: http(), storage, pvc: { ...storage, accessModes: ['ReadWriteOnce'] } },

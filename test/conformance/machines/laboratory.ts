@@ -30,6 +30,7 @@ export type Kind = keyof typeof PATHS;
 export interface Seen {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
+  readonly spec?: Readonly<Record<string, unknown>>;
   readonly status?: Readonly<Record<string, unknown>> & {
     readonly phase?: string;
     readonly conditions?: readonly {

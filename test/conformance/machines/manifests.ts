@@ -69,7 +69,7 @@ export function machine(name: string, options: { source: object; network: string
     metadata: { name },
     spec: {
       runStrategy: 'Manual',
-      dataVolumeTemplates: [dataVolume(`${name}-root`, source, '1Gi')],
+      dataVolumeTemplates: [dataVolume(`${name}-root`, source, 'snapshot' in source ? undefined : '1Gi')],
       template: {
         metadata: { annotations: place(network, ip) },
         spec: {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
-import { mediaHost } from '../../harness/foreign-cluster.ts';
+import { foreignKubeconfig, mediaHost } from '../../harness/foreign-cluster.ts';
 import { guestImages } from '../../harness/guest-images.ts';
 import { Laboratory, NAMESPACE, type Seen } from '../machines/laboratory.ts';
 import { dataVolume, volumeSnapshot } from '../machines/manifests.ts';
@@ -47,12 +48,44 @@ test('a snapshot becomes ready, and a clone of it is a disk of its own', async (
   await laboratory.create('VolumeSnapshot', volumeSnapshot('taken', 'good'));
   const ready = await laboratory.until('VolumeSnapshot', 'taken', ({ status }) => status?.['readyToUse'] === true);
   expect(ready.status?.['boundVolumeSnapshotContentName']).toBeDefined();
-  await laboratory.create(
-    'DataVolume',
-    dataVolume('clone', { snapshot: { namespace: NAMESPACE, name: 'taken' } }, '1Gi'),
-  );
+  await laboratory.create('DataVolume', dataVolume('clone', { snapshot: { namespace: NAMESPACE, name: 'taken' } }));
   await laboratory.untilPhase('DataVolume', 'clone', 'Succeeded');
+  // The volume may say so a moment before its claim is bound.
+  await laboratory.untilPhase('PersistentVolumeClaim', 'clone', 'Bound');
   await laboratory.delete('VolumeSnapshot', 'taken');
   await laboratory.untilGone('VolumeSnapshot', 'taken');
   expect((await laboratory.get('PersistentVolumeClaim', 'clone'))?.status).toMatchObject({ phase: 'Bound' });
+});
+
+/** Bytes of a claim, and whether it holds a file system. */
+async function claimOf(name: string) {
+  const claim = await laboratory.untilPhase('PersistentVolumeClaim', name, 'Bound');
+  const { resources, volumeMode } = claim.spec as { resources: { requests: { storage: string } }; volumeMode?: string };
+  return { bytes: parseQuantity(resources.requests.storage) ?? 0, isBlock: volumeMode === 'Block' };
+}
+
+test('a clone that asks for no size stays as large as its source, generation for generation', async () => {
+  await laboratory.create('DataVolume', dataVolume('generation-0', { blank: {} }, '100Mi'));
+  await laboratory.untilPhase('DataVolume', 'generation-0', 'Succeeded');
+  const { bytes: first, isBlock } = await claimOf('generation-0');
+  // 6 % for the file system, unless the cluster is told otherwise.
+  if (!foreignKubeconfig) expect(first).toBe(111_149_056);
+  for (const generation of [1, 2, 3]) {
+    const snapshot = `of-generation-${generation - 1}`;
+    await laboratory.create('VolumeSnapshot', volumeSnapshot(snapshot, `generation-${generation - 1}`));
+    await laboratory.until('VolumeSnapshot', snapshot, ({ status }) => status?.['readyToUse'] === true);
+    const name = `generation-${generation}`;
+    await laboratory.create('DataVolume', dataVolume(name, { snapshot: { namespace: NAMESPACE, name: snapshot } }));
+    await laboratory.untilPhase('DataVolume', name, 'Succeeded');
+    expect((await claimOf(name)).bytes).toBe(first);
+  }
+  if (isBlock) return;
+  const source = { snapshot: { namespace: NAMESPACE, name: 'of-generation-2' } };
+  await laboratory.create('DataVolume', dataVolume('exact', source, '100Mi'));
+  const isRefused = (seen: Seen) => condition(seen, 'Bound')?.reason === 'CloneValidationFailed';
+  const refused = await laboratory.until('DataVolume', 'exact', isRefused);
+  expect(refused.status?.phase ?? '').toBe('');
+  expect(condition(refused, 'Bound')?.message).toContain(
+    `target resources requests storage size is smaller than the source ${100 * 2 ** 20} < ${first}`,
+  );
 });

@@ -1,5 +1,5 @@
 import type { DiskPlan } from '../../../common/contracts/layers.ts';
-import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
+import { ANNOTATIONS } from '../../../common/contracts/object-names.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { type ObjectSet, waitForSet } from '../../../common/kubernetes/wait-for.ts';
@@ -10,15 +10,15 @@ import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { createVolume } from './create-volume.ts';
 import { importVerdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
-import { ensureSource, type Filling, restoreBytes } from './sources.ts';
+import { ensureSource } from './sources.ts';
+import { askedOf, type Filling, guestBytes, restoreBytes } from './volume-size.ts';
 
 /** A volume of the build VM. */
 interface WantedVolume {
   readonly name: string;
-  readonly source: Filling['source'];
-  readonly credentials: Filling['credentials'];
-  readonly what: Filling['what'];
-  readonly sizeBytes: number;
+  readonly filling: Filling;
+  /** Of the disk, as the module asks for it; null: as large as what it is filled with. */
+  readonly wantedBytes: number | null;
   readonly storageClass: string | null;
 }
 
@@ -34,12 +34,12 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
       what: `ISO ${index + 1}`,
       use: 'iso',
     } as const;
-    const { minimumBytes: sizeBytes, source, credentials, what } = await ensureSource(context, request, log);
-    return { name: names.iso(vm.name, index), source, credentials, what, sizeBytes, storageClass: null };
+    const filling = await ensureSource(context, request, log);
+    return { name: names.iso(vm.name, index), filling, wantedBytes: null, storageClass: null };
   });
   const making = [...disks, ...isos].map(async (asking) => {
     const volume = await asking;
-    const make = () => createVolume(context, volumeObject(context, scope, volume), volume.credentials);
+    const make = () => createVolume(context, volumeObject(context, scope, volume), volume.filling.credentials);
     await runStage(context.cluster, { reason: 'ClusterRefused', subjects: [] }, make);
     return volume;
   });
@@ -61,17 +61,16 @@ interface DiskRequest {
 
 async function diskVolume(context: PhaseContext, request: DiskRequest): Promise<WantedVolume> {
   const { scope, disk } = request;
-  const { sizeBytes, storageClass } = disk;
+  const { sizeBytes: wantedBytes, storageClass } = disk;
   const name = scope.names.disk(scope.vm.name, disk.name);
-  const { source, credentials, what, minimumBytes } = await fillingOf(context, request);
-  return { name, source, credentials, what, sizeBytes: Math.max(sizeBytes ?? 0, minimumBytes), storageClass };
+  return { name, filling: await fillingOf(context, request), wantedBytes, storageClass };
 }
 
 function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Promise<Filling> | Filling {
   const { origin, sizeBytes: askedBytes } = disk;
   switch (origin.kind) {
     case 'blank':
-      return { source: { blank: {} }, minimumBytes: 0 };
+      return { source: { blank: {} }, contentBytes: 0 };
     case 'url':
     case 'image': {
       const { identity } = origin;
@@ -94,23 +93,27 @@ interface ClaimRequest {
   readonly name: string;
 }
 
-/** A claim that somebody else has made; CDI would wait for one that is missing, and for one that is too large, for ever. */
+/** A claim that somebody else has made; CDI would wait for one that is missing for ever. */
 async function existingClaim(
   { cluster, signal }: PhaseContext,
   { origin, askedBytes, name }: ClaimRequest,
 ): Promise<Filling> {
   const namespace = origin.namespace ?? cluster.namespace;
   const source = { pvc: { name: origin.name, namespace } };
+  const clone = { kind: 'claim' } as const;
   // What was begun goes on, whatever has become of the claim.
-  if (await cluster.get(RESOURCES.dataVolumes, name, { signal })) return { source, minimumBytes: 0 };
+  if (await cluster.get(RESOURCES.dataVolumes, name, { signal })) return { source, clone, contentBytes: 0 };
   const label = `PersistentVolumeClaim "${origin.name}" in the namespace "${namespace}"`;
   const claim = await cluster.get(RESOURCES.claims, origin.name, { signal, namespace });
   if (!claim) throw new PhaseFailure('SourceUnreachable', `There is no ${label}`);
-  const heldBytes = Math.ceil(parseQuantity(claim.spec?.resources?.requests?.['storage']) ?? 0);
-  if (askedBytes !== null && heldBytes > askedBytes) {
-    throw new PhaseFailure('ImageTooLarge', `${label} has ${heldBytes} bytes, the disk only ${askedBytes}`);
+  const contentBytes = guestBytes(claim);
+  if (askedBytes !== null && contentBytes > askedBytes) {
+    throw new PhaseFailure(
+      'ImageTooLarge',
+      `${label} holds a disk of ${contentBytes} bytes, the disk has only ${askedBytes}`,
+    );
   }
-  return { source, minimumBytes: heldBytes };
+  return { source, clone, contentBytes };
 }
 
 /** The snapshot of a parent layer's disk. */
@@ -128,22 +131,27 @@ async function parentDisk(
   const snapshot = await cluster.get(RESOURCES.snapshots, disk.snapshot, { signal, namespace });
   if (!snapshot) throw new PhaseFailure('ParentFailed', `The snapshot "${disk.snapshot}" of the parent layer is gone`);
   const source = { snapshot: { name: disk.snapshot, namespace } };
-  return { source, minimumBytes: Math.max(disk.sizeBytes, restoreBytes(snapshot)) };
+  return { source, contentBytes: disk.sizeBytes, clone: { kind: 'snapshot', restoreBytes: restoreBytes(snapshot) } };
 }
 
 function volumeObject(context: PhaseContext, scope: BuildScope, volume: WantedVolume): DataVolume {
+  const { filling, wantedBytes } = volume;
+  const askedBytes = askedOf(filling, wantedBytes);
   return {
     apiVersion: 'cdi.kubevirt.io/v1beta1',
     kind: 'DataVolume',
     metadata: {
       name: volume.name,
       labels: vmLabels(scope, 'build'),
-      annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
+      annotations: {
+        'cdi.kubevirt.io/storage.bind.immediate.requested': '',
+        [ANNOTATIONS.diskBytes]: String(Math.max(wantedBytes ?? 0, filling.contentBytes)),
+      },
     },
     spec: {
-      source: volume.source,
+      source: filling.source,
       storage: {
-        resources: { requests: { storage: String(volume.sizeBytes) } },
+        ...(askedBytes === undefined ? {} : { resources: { requests: { storage: String(askedBytes) } } }),
         ...storageClassOf(volume.storageClass, context.clusterConfig.storageClass),
       },
     },
@@ -160,7 +168,7 @@ async function waitUntilFilled(
   { cluster, claim, signal }: PhaseContext,
   { scope, wanted, log }: FillingVolumes,
 ): Promise<void> {
-  const isFilled = (volumes: ObjectSet<DataVolume>, { name, what }: WantedVolume) => {
+  const isFilled = (volumes: ObjectSet<DataVolume>, { name, filling: { what } }: WantedVolume) => {
     const volume = volumes.get(name);
     const verdict = volume && importVerdict(volume);
     if (verdict?.kind === 'failed') {

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
-import type { DiskOrigin, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
+import type { DiskOrigin, LayerRecord, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
 import { validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
@@ -21,11 +21,13 @@ import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
 import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
 import { startImageRegistry } from '../../../test/harness/image-registry.ts';
+import { layerRecord } from '../../../test/harness/layer-factory.ts';
 import { compiledModule } from '../../../test/harness/module-factory.ts';
 import { stagePhase, TEST_FARM_KEY } from '../../../test/harness/phase-context.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { connectThroughRelay } from '../../relay/relay-client.ts';
+import { captureDisks } from '../snapshot/capture.ts';
 import { withLogin } from './cloud-init.ts';
 import { importExecutor } from './import-executor.ts';
 import { areUsedAtBoot, ensureServices, requestServices } from './network-services.ts';
@@ -398,6 +400,41 @@ test('clones a claim that is there already, and says what is wrong with another 
       message: 'There is no PersistentVolumeClaim "missing" in the namespace "default"',
     },
   });
+}, 120_000);
+
+/** A disk that grows only when it is told to: CDI inflates what is asked for, so a clone must not ask for what there is. */
+test('keeps the claims of five generations as large as the first, and grows one that is asked to', async () => {
+  const cluster = new ClusterClient(config);
+  const claimBytes = async (name: string) =>
+    Number((await cluster.get(RESOURCES.claims, name))?.spec?.resources?.requests?.['storage']);
+  const parents: Record<string, LayerRecord> = {};
+  let origin: DiskOrigin = { kind: 'blank' };
+  const build = async (generation: number, sizeBytes: number | null) => {
+    const layerBuild = `01J0000000000000000000005${generation}`;
+    const spec = labSpec(origin);
+    const [web, db] = spec.vms;
+    if (!web || !db) throw new Error('unreachable');
+    const vms = [web, { ...db, disks: [{ ...diskOf(db), sizeBytes }] }];
+    const staged = stagePhase({
+      ...{ clusterConfig: config, spec: { ...spec, vms }, vm: 'db', phase: 'import', layerBuild, parents },
+    });
+    await importExecutor.execute(staged);
+    const scope = buildScope(staged);
+    const captured = await captureDisks(staged, scope);
+    const layerKey = `generation-${generation}`;
+    parents[layerKey] = layerRecord({ layerKey, namespace: 'default', vms: [captured] });
+    origin = { kind: 'layer', layerKey, vm: 'db', disk: 'root' };
+    const identity = { layerBuild, generation: 1 };
+    const volume = scope.names.disk('db', 'root');
+    const found = { claim: await claimBytes(volume), recorded: captured.disks[0]?.sizeBytes };
+    await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+    return found;
+  };
+  const first = { claim: 106 * MIB, recorded: 100 * MIB };
+  expect(await build(0, 100 * MIB)).toEqual(first);
+  for (const generation of [1, 2, 3]) expect(await build(generation, null)).toEqual(first);
+  expect(await build(4, 100 * MIB)).toEqual(first);
+  expect(await build(5, 300 * MIB)).toEqual({ claim: 318 * MIB, recorded: 300 * MIB });
 }, 120_000);
 
 const UNTOLD = compiledModule({ name: 'lab', vms: [{ name: 'db', cloudInit: NOTHING_TOLD }] });

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { importVerdict } from './import-verdict.ts';
-import { restoreBytes } from './sources.ts';
 
 function volume(phase: string, restartCount: number, message = '', reason = 'Error'): DataVolume {
   const conditions = [{ type: 'Running', status: 'False', reason, message }];
@@ -93,13 +92,4 @@ test.each([
 ])('judges %s', (_case, object, expected) => {
   const verdict = importVerdict(object);
   expect(verdict.kind === 'failed' ? verdict.reason : verdict.kind).toBe(expected);
-});
-
-test.each([
-  ['1Gi', 2 ** 30],
-  ['1073741824', 2 ** 30],
-  ['1500M', 1.5e9],
-  [undefined, 0],
-])('reads a restore size of %s', (restoreSize, expected) => {
-  expect(restoreBytes({ status: restoreSize === undefined ? {} : { restoreSize } })).toBe(expected);
 });

@@ -1,8 +1,7 @@
 import { blobOf } from '../../../common/contracts/blobs.ts';
 import type { SourceKey } from '../../../common/contracts/layers.ts';
 import type { Checksum } from '../../../common/contracts/module/compiled.ts';
-import type { Credentials, Location } from '../../../common/contracts/module/location.ts';
-import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
+import type { Location } from '../../../common/contracts/module/location.ts';
 import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
 import { IMAGE_PREFIX, VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
@@ -20,6 +19,7 @@ import { createVolume } from './create-volume.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './source-look.ts';
+import { askedOf, type Filling, restoreBytes } from './volume-size.ts';
 
 /** What an importer can fetch. */
 export type ImportOrigin =
@@ -36,16 +36,6 @@ export interface SourceRequest {
   /** What it is to a reader, e.g. `disk "root"`. */
   readonly what: string;
   readonly use: SourceUse;
-}
-
-/** What a volume is filled from, and the least size that it needs. */
-export interface Filling {
-  readonly source: NonNullable<DataVolume['spec']['source']>;
-  readonly minimumBytes: number;
-  /** How its importer is let in, where it has one; sealed. */
-  readonly credentials?: Credentials | null;
-  /** What its importer fetches, to a reader. */
-  readonly what?: string;
 }
 
 const SNAPSHOT_MS = 600_000;
@@ -75,7 +65,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
   const advice = look && judgeLook(look, { what, use: request.use });
   if (advice !== undefined) log.say(advice);
-  if (identity === null) return { ...importerSource(context, request), minimumBytes: sizeBytes, what };
+  if (identity === null) return { ...importerSource(context, request), contentBytes: sizeBytes, what };
   await assertUnchanged(context, request);
   const { importDuration, importBytes } = context.metrics;
   await timed(context, importDuration, () => importOnce(context, { ...request, what, identity, name, sizeBytes }, log));
@@ -207,7 +197,8 @@ async function removeBroken(context: PhaseContext, name: string): Promise<void> 
 }
 
 function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
-  const { name, sizeBytes, identity } = source;
+  const { name, sizeBytes: contentBytes, identity } = source;
+  const from = importerSource(context, source);
   return {
     apiVersion: 'cdi.kubevirt.io/v1beta1',
     kind: 'DataVolume',
@@ -217,9 +208,9 @@ function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
       annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
     },
     spec: {
-      source: importerSource(context, source).source,
+      source: from.source,
       storage: {
-        resources: { requests: { storage: String(sizeBytes) } },
+        resources: { requests: { storage: String(askedOf({ ...from, contentBytes }, null)) } },
         ...storageClassOf(null, context.clusterConfig.storageClass),
       },
     },
@@ -261,10 +252,5 @@ function cloneSource(
   { name, sizeBytes, namespace }: { name: string; sizeBytes: number; namespace: string },
 ): Filling {
   const source = { snapshot: { name, namespace } };
-  return { source, minimumBytes: Math.max(sizeBytes, restoreBytes(snapshot)) };
-}
-
-/** The least size of a volume made from a snapshot, in bytes; 0 when the driver does not say. */
-export function restoreBytes({ status }: VolumeSnapshot): number {
-  return Math.ceil(parseQuantity(status?.restoreSize) ?? 0);
+  return { source, contentBytes: sizeBytes, clone: { kind: 'snapshot', restoreBytes: restoreBytes(snapshot) } };
 }

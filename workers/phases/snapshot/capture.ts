@@ -1,12 +1,12 @@
 import type { DiskPlan, LayerDisk, LayerVm } from '../../../common/contracts/layers.ts';
-import { LABELS } from '../../../common/contracts/object-names.ts';
-import type { VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
+import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
+import type { PersistentVolumeClaim, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
 import { lastEvents, runStage } from '../../cluster/evidence.ts';
 import { templateVm } from '../../cluster/template-vm.ts';
-import { restoreBytes } from '../import/sources.ts';
+import { guestBytes } from '../import/volume-size.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 const SNAPSHOT_MS = 900_000;
@@ -60,7 +60,7 @@ async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: Dis
   asking.catch(() => undefined);
   let lastError: string | undefined;
   const subjects = [{ kind: 'VolumeSnapshot', name }];
-  const ready = await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
+  await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
     waitFor(
       cluster,
       { resource: RESOURCES.snapshots, name },
@@ -80,7 +80,11 @@ async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: Dis
     const evidence = { events: await lastEvents(cluster, subjects) };
     throw new PhaseFailure('SnapshotFailed', `Disk "${disk.name}": ${lastError}`, { cause: error, evidence });
   });
-  const claim = await asking;
-  const asked = Number(claim?.spec?.resources?.requests?.['storage'] ?? 0) || (disk.sizeBytes ?? 0);
-  return { name: disk.name, snapshot: name, sizeBytes: Math.max(restoreBytes(ready), asked), bus: disk.bus };
+  return { name: disk.name, snapshot: name, sizeBytes: diskBytes(await asking, disk), bus: disk.bus };
+}
+
+/** As the disk was asked for, not as its claim was made; volumes of former versions do not say. */
+function diskBytes(claim: PersistentVolumeClaim | undefined, { sizeBytes }: DiskPlan): number {
+  const noted = Number(claim?.metadata?.annotations?.[ANNOTATIONS.diskBytes] ?? 0);
+  return noted || (sizeBytes ?? 0) || (claim ? guestBytes(claim) : 0);
 }

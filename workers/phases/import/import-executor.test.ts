@@ -140,14 +140,14 @@ test('imports a shared source once, and makes everything that the machines need'
   const volumes = await cluster.list(RESOURCES.dataVolumes, { labels: { 'slipway.dev/role': 'build' } });
   expect(
     volumes.items.map(({ metadata, status }) => `${metadata?.name?.split('-g1-')[1]} ${status?.phase}`).sort(),
-  ).toEqual(['db-disk-root Succeeded', 'web-disk-data Succeeded', 'web-disk-root Succeeded', 'web-iso-0 Succeeded']);
+  ).toEqual(['disk-db-root Succeeded', 'disk-web-data Succeeded', 'disk-web-root Succeeded', 'iso-web-0 Succeeded']);
 
   const key = (await secretValues(cluster, '-ssh'))['id_ed25519.pub'];
   expect(key).toMatch(/^ssh-ed25519 /);
-  const { userdata = '', networkdata } = await secretValues(cluster, '-cloud-init');
+  const { userdata = '', networkdata } = await secretValues(cluster, '-cloud-init-web');
   expect(userdata).toBe(String(withLogin(null, { username: 'root', publicKey: key?.trim() ?? '' })));
   expect(networkdata).toBe('version: 2');
-  expect(await secretValues(cluster, '-answers')).toEqual({ 'user-data': `I am web, reach me by ${key}` });
+  expect(await secretValues(cluster, '-answers-web')).toEqual({ 'user-data': `I am web, reach me by ${key}` });
 
   const { items: pods } = await cluster.list(RESOURCES.pods, { labels: { 'slipway.dev/role': 'build' } });
   const relay = pods[0]?.metadata?.name ?? '';

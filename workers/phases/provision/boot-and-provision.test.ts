@@ -9,7 +9,7 @@ import { createFarmKey } from '../../../common/config/sealing.ts';
 import type { FarmEvent } from '../../../common/contracts/events.ts';
 import type { DiskOrigin, LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
 import type { CompiledVm, Step } from '../../../common/contracts/module/compiled.ts';
-import { ANNOTATIONS, machineName } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS, machineName, objectName } from '../../../common/contracts/object-names.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
@@ -113,8 +113,8 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   expect(await EXECUTORS.provision.execute(stage(spec, 'provision'))).toEqual({ outcome: 'succeeded' });
 
   expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });
-  const machine = machineName({ layerBuild: layerBuildOf('1'), generation: 1 }, 'main');
-  const snapshot = await new ClusterClient(config).get(RESOURCES.snapshots, `${machine}-disk-root`);
+  const disk = objectName({ layerBuild: layerBuildOf('1'), generation: 1 }, 'disk', 'main', 'root');
+  const snapshot = await new ClusterClient(config).get(RESOURCES.snapshots, disk);
   const layers = join(dataDir, 'layers', 'frozen');
   const layer = (await readdir(layers)).find((name) => name.startsWith(snapshot?.metadata?.uid ?? 'none'));
   const captured = await imageFiles(join(layers, layer ?? 'none'));

@@ -147,7 +147,7 @@ test('captures a guest that went down in order, and starts its template again', 
   const imported = stage('import', layerSpec, layerBuild);
   await importExecutor.execute(imported);
   const key = await ensureBuildKey(imported.cluster, imported.scope, imported.signal);
-  const name = await boot(imported);
+  await boot(imported);
   const done = await inGuest(imported, key, 'echo built > /etc/marker && sync && nslookup web && cat /etc/marker');
   expect(done).toContain('10.78.0.5');
   expect(done).toMatch(/built$/);
@@ -158,13 +158,14 @@ test('captures a guest that went down in order, and starts its template again', 
     throw new Error('no shell here');
   };
   const result = await createSnapshotExecutor(askGuest).execute(captured);
+  const { names } = captured.scope;
   const disk = { bus: 'virtio' } as const;
   const layerVm = {
     vm: 'web',
-    template: `${name}-template`,
+    template: names.template('web'),
     disks: [
-      { ...disk, name: 'root', snapshot: `${name}-disk-root`, sizeBytes: 1024 * MIB },
-      { ...disk, name: 'data', snapshot: `${name}-disk-data`, sizeBytes: 8 * MIB },
+      { ...disk, name: 'root', snapshot: names.disk('web', 'root'), sizeBytes: 1024 * MIB },
+      { ...disk, name: 'data', snapshot: names.disk('web', 'data'), sizeBytes: 8 * MIB },
     ],
     firmware: 'bios',
     nicModels: ['e1000'],

@@ -1,8 +1,8 @@
 import type { FailureReason } from '../../common/contracts/failure-table.ts';
 
-/** What `slipway build` must make of one file under `built/`. */
+/** What `slipway build` must make of one module file. */
 export interface BuiltCase {
-  /** Without `.yaml`. */
+  /** Path from the root of the project, without `.yaml`; that of a case is its name under `built/`. */
   readonly file: string;
   readonly kind: string;
   /** `refused`: not accepted, nothing is started. */
@@ -11,6 +11,10 @@ export interface BuiltCase {
   readonly says?: readonly RegExp[];
   /** No line that the command prints matches it. */
   readonly hides?: RegExp;
+  /** Files that are built with it, named as it is. */
+  readonly besides?: readonly string[];
+  /** The value of the variable `IMAGE_URL`. @defaultValue tiny */
+  readonly image?: 'tiny' | 'debian';
 }
 
 const PASSWORD = /hunter2|Y2k6aHVudGVyMg/;
@@ -42,7 +46,10 @@ export const BUILT_CASES: readonly BuiltCase[] = [
   },
   { file: 'd21-su', kind: 'steps', outcome: 'succeeded', says: [/^ops$/] },
   { file: 't02-hostkeys', kind: 'steps', outcome: 'succeeded', says: [/^still here$/] },
-  { file: 't03-seal', kind: 'steps', outcome: 'succeeded', says: [/^done$/, /^== state$/], hides: /hunter-field/ },
+  {
+    ...{ file: 't03-seal', besides: ['t03b-child'], kind: 'steps', outcome: 'succeeded', hides: /hunter-field/ },
+    says: [/^done$/, /^== state$/, /^== \/var\/lib\/slipway\/\*\/\*\/env\.sh$/],
+  },
   { file: 't04-noexec', kind: 'steps', outcome: 'succeeded', says: [/^plain works$/, /^shebang works$/] },
   { file: 't05-crlf', kind: 'steps', outcome: 'succeeded', says: [/^one$/, /^two$/, /^three$/, /CRLF/] },
   {
@@ -68,4 +75,25 @@ export const BUILT_CASES: readonly BuiltCase[] = [
   { file: 'i-backing', kind: 'images', outcome: 'ImportFailed', says: [/backing\.qcow2.*backing file/] },
   { file: 'i-unauth', kind: 'images', outcome: 'ImportFailed', says: [/auth\/tiny\.qcow2.*401/] },
   { file: 'i-missing', kind: 'images', outcome: 'refused', says: [/missing\.qcow2.*404/] },
+  {
+    ...{ file: 'examples/recipes/cloud-image', image: 'debian', kind: 'recipes', outcome: 'succeeded' },
+    says: [/^Built by Slipway\.$/, /^ops:.*:\/bin\/bash$/],
+  },
+  { file: 'examples/recipes/closed-network', kind: 'recipes', outcome: 'succeeded', says: [/10\.77\.0\.10/] },
+  { file: 'examples/recipes/firewall', kind: 'recipes', outcome: 'succeeded' },
+  {
+    ...{ file: 'examples/recipes/secrets', kind: 'recipes', outcome: 'succeeded' },
+    ...{ says: [/^The log shows: \*\*\*$/], hides: /hunter-field/ },
+  },
+  {
+    ...{
+      file: 'examples/recipes/sealed',
+      besides: ['on-sealed'],
+      image: 'debian',
+      kind: 'recipes',
+      outcome: 'succeeded',
+    },
+    says: [/^keys of its own$/, /^an id of its own$/],
+  },
+  { file: 'examples/local/site', image: 'debian', kind: 'recipes', outcome: 'succeeded' },
 ];

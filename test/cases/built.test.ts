@@ -20,21 +20,22 @@ beforeAll(async () => {
   shop = await openImageShop(folder, resources);
   farm = await startFarm({ flags: ['--vms', '2', '--failure-retention', '0'] });
   resources.defer('farm', () => farm.purge());
-  await farm.client.setSecret('fieldpw', 'hunter-field-secret');
+  for (const name of ['fieldpw', 'registry']) await farm.client.setSecret(name, 'hunter-field-secret');
 }, 600_000);
 
 afterAll(() => resources.close(), 120_000);
 
 const ROWS = BUILT_CASES.map((row) => [row.kind, row.file, row] as const);
 
-test.concurrent.each(ROWS)('%s: %s', { timeout: CASE_MS }, async (_kind, file, { outcome, says = [], hides }) => {
-  const path = packagePath('test', 'cases', 'built', `${file}.yaml`);
-  const text = readFileSync(path, 'utf8');
-  const known = { BASE: shop.base, HOST: shop.host };
+test.concurrent.each(ROWS)('%s: %s', { timeout: CASE_MS }, async (_kind, file, row) => {
+  const { outcome, says = [], hides, image = 'tiny', besides = [] } = row;
+  const paths = [file, ...besides].map(pathOf);
+  const text = paths.map((path) => readFileSync(path, 'utf8')).join('\n');
+  const known = { BASE: shop.base, HOST: shop.host, IMAGE_URL: `${shop.base}/${image}.qcow2` };
   const variables = Object.entries(known).flatMap(([name, value]) =>
     text.includes(`\${var.${name}}`) ? ['--var', `${name}=${value}`] : [],
   );
-  const result = await farm.slipway('build', path, '--json', ...variables);
+  const result = await farm.slipway('build', ...paths, '--json', ...variables);
   const said = outcome === 'refused' ? refusal(result) : told(result, outcome);
   for (const pattern of says)
     expect(
@@ -43,6 +44,10 @@ test.concurrent.each(ROWS)('%s: %s', { timeout: CASE_MS }, async (_kind, file, {
     ).not.toEqual([]);
   if (hides) expect(`${result.stdout}${result.stderr}`).not.toMatch(hides);
 });
+
+function pathOf(file: string): string {
+  return packagePath(...(file.includes('/') ? [] : ['test', 'cases', 'built']), `${file}.yaml`);
+}
 
 function refusal({ exitCode, stdout, stderr }: CommandResult): readonly string[] {
   expect(exitCode, stderr).toBe(1);

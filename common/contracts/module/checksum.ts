@@ -6,10 +6,20 @@ const ALGORITHMS = Object.keys(HEX_LENGTH) as Checksum['algorithm'][];
 
 /** Reads `sha256:<hex>` (also md5, sha1, sha512), or bare hexadecimal whose length tells the algorithm. */
 export function parseChecksum(written: unknown): Parsed<Checksum> {
-  const [, named, hex = ''] = /^(?:([a-z0-9]+):)?([0-9a-fA-F]*)$/.exec(String(written)) ?? [];
+  const text = String(written);
+  const [, named, hex = ''] = /^(?:([a-z0-9]+):)?([0-9a-fA-F]*)$/.exec(text.toLowerCase()) ?? [];
   const algorithm = ALGORITHMS.find((name) => (named ? name === named : HEX_LENGTH[name] === hex.length));
-  if (algorithm && HEX_LENGTH[algorithm] === hex.length) return { value: { algorithm, hex: hex.toLowerCase() } };
-  return {
-    complaint: `${quoted(written)} is not a checksum: write 64 hexadecimal digits of SHA-256, or "sha512:" and 128`,
-  };
+  if (algorithm && HEX_LENGTH[algorithm] === hex.length) return { value: { algorithm, hex } };
+  const [, meaning] = OTHERS.find(([pattern]) => pattern.test(text)) ?? [];
+  const count = algorithm && `a ${algorithm} has ${HEX_LENGTH[algorithm]} hexadecimal digits, this has ${hex.length}`;
+  const remedy = count ?? meaning ?? 'write 64 hexadecimal digits of SHA-256, or "sha512:" and 128';
+  return { complaint: `${quoted(written)} is not a checksum: ${remedy}` };
 }
+
+/** What Packer and others take, and what to write. */
+const OTHERS: readonly (readonly [RegExp, string])[] = [
+  [/^(file:|https?:)/i, 'a list of checksums is not fetched: copy the digits of this image from it'],
+  [/^(none)?$/i, 'leave the key out to take what the server sends'],
+  [/^[a-z0-9]+[=: ]+[0-9a-f]+$/i, 'write a colon between the algorithm and the digits, and no blanks'],
+  [/^[0-9a-f]+\s+\S/i, 'write only the digits, without the name of the file'],
+];

@@ -21,6 +21,9 @@ import { type Path, repeatedKey, type SourceDocument } from './yaml-source.ts';
 const PLACES =
   'scripts, their env and executeCommand, inline files, boot commands, cloudInit, sshPassword, passwords in URLs, and what reboots or shuts down';
 
+/** What keeps a reference from being filled; `InvalidValue` is also that of a declaration. */
+const UNFILLED: readonly ProblemCode[] = ['MissingVariable', 'UnknownVariable', 'InvalidValue'];
+
 /** A problem but for what it is reported with. */
 type Described = Pick<Problem, 'file' | 'line' | 'column' | 'message'> & Partial<Pick<Problem, 'code'>>;
 
@@ -54,6 +57,14 @@ export class ModuleDraft {
     this.#problems = problems;
     this.#budget = budget;
     for (const error of source.errors) this.#report('error', 'Syntax', () => source.problemOf(error));
+    for (const alias of source.danglingAliases()) {
+      const message = `nothing above has the anchor "${alias.source}": a text that begins with "*" must stand in quotes`;
+      this.#report('error', 'Syntax', () => ({ ...source.positionWithin(alias, ''), message }));
+    }
+    for (const node of source.droppedMarks()) {
+      const message = 'a text that begins with "!" must stand in quotes: YAML takes the mark away';
+      this.#report('error', 'Syntax', () => ({ ...source.positionWithin(node, ''), message }));
+    }
     for (const key of source.repeatedKeys()) {
       const place = () => source.positionWithin(key, '');
       this.#report('error', 'DuplicateKey', () => ({ ...place(), message: repeatedKey(key) }));
@@ -64,7 +75,7 @@ export class ModuleDraft {
     const bodyPath = form === 'bare' ? [] : ['spec'];
     const report = ({ code, describe }: VariableProblem) => this.#report('error', code, describe);
     this.declaredVariables = substituteVariables(source, { bodyPath, given: variables, budget, report });
-    const root = this.#read();
+    const root = this.#codes.has('Syntax') ? null : this.#read();
     if (!root) return;
     this.#secrets = this.#readSecrets(root, bodyPath);
     const isOversized = this.#checkShape(root, DOCUMENT_SCHEMAS[form]);
@@ -144,7 +155,7 @@ export class ModuleDraft {
   /** A reference that has been reported already; what else is wrong with it cannot be known. */
   #isUnfilled(at: Cursor): boolean {
     const text = at.text ?? '';
-    if (text.includes('${var.')) return this.#codes.has('MissingVariable') || this.#codes.has('UnknownVariable');
+    if (text.includes('${var.')) return UNFILLED.some((code) => this.#codes.has(code));
     return this.#codes.has('MisplacedSecret') && secretNames(text).length > 0;
   }
 

@@ -29,6 +29,14 @@ test.each([
   ['file:///srv/x.qcow2', 'is a path'],
   ['docker://quay.io/x:1', 'containerDisk'],
   ['s3::https://s3.example/b/x', 'https address of the object'],
+  ['git::https://h/x', 'write the https address alone'],
+  ['images.example/x.qcow2', 'has no scheme: write https://'],
+  ['ci:hunter2@images.example/x.qcow2', '"***@images.example/x.qcow2"'],
+  ['htps://h/x', 'write https:// and a host'],
+  ['https:///x', 'write https:// and a host'],
+  ['x.qcow2', 'is a path'],
+  ['~/x', 'is a path'],
+  ['\\\\server\\x', 'is a path'],
   ['https://h:99999/x', 'has a port that is none'],
   ['https://ci@h/x', 'a user without a password'],
   ['https://:hunter2@h/x', 'a user without a password'],
@@ -44,6 +52,8 @@ test.each([
 test('shows no password of a URL, also where the text is cut', () => {
   expect(quoted(`http://ci:${'x'.repeat(80)}@h/`)).toBe('"http://***@h/"');
   expect(withoutPasswords('see http://a:b@h/x and https://c:d@i/y@2')).toBe('see http://***@h/x and https://***@i/y@2');
+  expect(withoutPasswords('from a:b@h/x')).toBe('from ***@h/x');
+  expect(withoutPasswords(`fedora:41@sha256:${'0'.repeat(64)}`)).toContain('fedora:41@');
 });
 
 test('no problem of a module shows a password, wherever somebody puts the URL', () => {

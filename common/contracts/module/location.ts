@@ -22,11 +22,14 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^https?:\/\/\S*\s/i, 'has a blank in it: write %20'],
   [/^(docker|oci):\/\//i, 'is a container image: name it under containerDisk, without the scheme'],
   [
-    /^(file:\/\/|\.{0,2}\/|[A-Za-z]:\\)/,
+    /^(file:\/\/|\.{0,2}\/|~\/|\\\\|[A-Za-z]:\\|[\w.-]+\.(qcow2|img|raw|vmdk|vdi|vhdx?|iso|[gx]z)$)/i,
     'is a path, not an http or https URL: name what lies beside this file under "path"',
   ],
+  [/^[\w-]+(\.[\w-]+)+(:\d+)?\//, 'has no scheme: write https:// before it'],
+  [/^(git|hg)::/i, 'names a way of fetching that is not known: write the https address alone'],
   [/^(s3|gs|gcs)(::|:\/\/)/i, 'is not an http or https URL: write the https address of the object'],
   [/^https?:\/\/[^/?#]*:\d+(?![^/?#])/i, 'has a port that is none: use 1 to 65535'],
+  [/^h?t+p?s?:?\/+/i, 'is not an http or https URL: write https:// and a host'],
 ];
 
 /** Reads an http or https URL, which may have `user:password@` before its host, both percent-encoded. */
@@ -51,7 +54,9 @@ function readLogin(login: string): Parsed<Credentials> {
   const password = others.join(':');
   // CDI sends both or none.
   if (username === '' || password === '') {
-    return { complaint: 'has a user without a password, or the reverse: write https://USER:PASSWORD@HOST/…' };
+    return {
+      complaint: 'has a user without a password, or the reverse: write both before its @, with a colon between',
+    };
   }
   try {
     return { value: { username: decodeURIComponent(username), password: decodeURIComponent(password) } };

@@ -28,5 +28,8 @@ export function withoutPasswords(text: string): string {
     const [start, end] = [text.indexOf('://'), text.lastIndexOf('@')];
     return end < start ? text : `${text.slice(0, start)}://***${text.slice(end)}`;
   }
-  return text.replaceAll(/:\/\/[^\s/?#"'<>]*@/g, '://***@');
+  return text.replaceAll(/:\/\/[^\s/?#"'<>]*@/g, '://***@').replaceAll(LOGIN, '***@');
 }
+
+/** `user:password@` before what may be a host, also without a scheme; a digest behind a tag is none. */
+const LOGIN = /(?<![^\s"'(])[^\s/?#"'<>@:]+:[^\s/?#"'<>@]+@(?!sha\d+:)(?=[\w[])/g;

@@ -121,11 +121,19 @@ function checkStep(step: Cursor, report: Report): void {
 function checkExecuteCommand(command: Cursor, report: Report): void {
   if (command.text === null) return;
   const names = templateNames(command.text).map(({ name }) => name);
-  if (!names.includes('Command')) report(command, 'InvalidValue', 'needs {{ .Command }} where the command is to stand');
-  for (const name of names.filter((other) => other !== 'Command')) {
-    report(command, 'InvalidValue', `there is no template value "${name}"; known is Command`);
+  const other = names.find((name) => name !== 'Command');
+  if (other !== undefined) {
+    const hint = PACKER_VALUES.includes(other)
+      ? 'the script and its environment are both in {{ .Command }}'
+      : 'known is Command';
+    report(command, 'InvalidValue', `there is no template value "${other}"; ${hint}`);
+  } else if (names.length === 0) {
+    report(command, 'InvalidValue', 'needs {{ .Command }} where the command is to stand');
   }
 }
+
+/** What Packer fills in an `execute_command`. */
+const PACKER_VALUES = ['Path', 'Vars', 'EnvVarFile', 'Script'];
 
 /** Boot commands must follow the grammar; `strict` makes errors of what would only be typed literally. */
 export function bootCommandRule(strict: boolean): Rule {

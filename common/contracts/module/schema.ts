@@ -16,7 +16,7 @@ import {
 import { type Parsed, quoted } from './parsed.ts';
 import { httpDirectorySchema, localPath, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
 import { NAME_PATTERN } from './secret-text.ts';
-import { anything, dictionary, list, map } from './shapes.ts';
+import { anything, dictionary, keyHint, list, map } from './shapes.ts';
 
 /** A declared variable: its default, or null when whoever builds must give a value. */
 export type VariableDefault = string | number | boolean | null;
@@ -32,7 +32,7 @@ function readVariable(written: unknown): Parsed<VariableDefault> {
     return { complaint: 'must be a default value, or a map of default and description' };
   }
   const unknown = Object.keys(written).find((key) => key !== 'default' && key !== 'description');
-  if (unknown) return { complaint: `unknown key ${quoted(unknown)}; known are default, description` };
+  if (unknown) return { complaint: `unknown key ${quoted(unknown)}${keyHint(unknown, ['default', 'description'])}` };
   const value = 'default' in written ? written.default : null;
   if (typeof value === 'object' && value !== null)
     return { complaint: 'the default must be text, a number or a truth value' };

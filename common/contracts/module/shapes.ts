@@ -48,9 +48,16 @@ function unknownKeysMessage(keys: readonly string[] | undefined, shape: z.ZodRaw
     .slice(0, MAX_LISTED)
     .map((key) => {
       const home = known.find((name) => keysOf(shape[name]).includes(key));
-      return `unknown key ${quoted(key)}${home ? `; it belongs under "${home}"` : didYouMean(key, known)}`;
+      return `unknown key ${quoted(key)}${home ? `; it belongs under "${home}"` : keyHint(key, known)}`;
     })
     .join('\n');
+}
+
+/** What an unknown key is meant to be. */
+export function keyHint(key: string, known: readonly string[]): string {
+  if (key.includes('\u00a0')) return '; it holds a no-break space (U+00A0): write a plain one';
+  const isText = key.trim().includes(' ');
+  return isText ? '; a comma between braces ends a text: put the text in quotes' : didYouMean(key, known);
 }
 
 function keysOf(schema: z.core.$ZodType | undefined): string[] {

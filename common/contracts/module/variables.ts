@@ -43,7 +43,8 @@ export function substituteVariables(source: SourceDocument, substitution: Substi
     const value = Object.hasOwn(given, name) ? given[name] : byDefault;
     const isGiven = value !== null && value !== undefined;
     if (isGiven && !hasReservedCharacters(value)) values.set(name, value);
-    else {
+    // The shape of its declaration is reported.
+    else if (value !== undefined) {
       const message = isGiven
         ? `the value of the variable "${name}" ${RESERVED}`
         : `the variable "${name}" has no default: give it with --var ${name}=VALUE`;
@@ -104,9 +105,9 @@ export function substituteVariables(source: SourceDocument, substitution: Substi
   return [...defaults.keys()];
 }
 
-/** The text of each default as it is written, so that 1.10 stays 1.10; null where there is none. */
-function declaredDefaults(source: SourceDocument, path: Path): Map<string, string | null> {
-  const declared = new Map<string, string | null>();
+/** The text of each default as it is written, so that 1.10 stays 1.10; null where there is none, undefined where it is misshapen. */
+function declaredDefaults(source: SourceDocument, path: Path): Map<string, string | null | undefined> {
+  const declared = new Map<string, string | null | undefined>();
   const node = source.document.getIn(path, true);
   if (!isMap<Node, Node>(node)) return declared;
   for (const { key, value } of node.items) {
@@ -114,7 +115,16 @@ function declaredDefaults(source: SourceDocument, path: Path): Map<string, strin
     const byDefault = isMap(value) ? value.get('default', true) : value;
     const isGiven = isScalar(byDefault) && byDefault.value !== null;
     const written = isGiven && typeof byDefault.value !== 'string' ? byDefault.source : undefined;
-    declared.set(String(key.value), isGiven ? (written ?? String(byDefault.value)) : null);
+    const isShaped = isMap(value)
+      ? value.items.every((item) => isKnownKey(item.key))
+      : value === null || isScalar(value);
+    const isNone = byDefault === undefined || byDefault === null || isScalar(byDefault);
+    const none = isShaped && isNone ? null : undefined;
+    declared.set(String(key.value), isGiven ? (written ?? String(byDefault.value)) : none);
   }
   return declared;
+}
+
+function isKnownKey(key: unknown): boolean {
+  return isScalar(key) && (key.value === 'default' || key.value === 'description');
 }

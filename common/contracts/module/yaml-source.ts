@@ -19,6 +19,7 @@ import { errorMessage } from '../../errors/farm-error.ts';
 import type { Position } from './compiled.ts';
 import type { Parsed } from './parsed.ts';
 import type { Problem, ProblemCode } from './problem.ts';
+import { syntaxComplaint } from './yaml-complaints.ts';
 import { type Excess, YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
 
 /** Way from the root of a document to a value in it. */
@@ -50,15 +51,22 @@ export class SourceDocument {
     this.#text = source.text;
   }
 
-  /** What is wrong with its YAML, in the order in which it was read. */
+  /** What is wrong with its YAML, in the order in which it was read. What follows in the same line comes of the first. */
   get errors(): readonly YAMLError[] {
-    return [...this.document.errors, ...this.document.warnings];
+    let last = 0;
+    return [...this.document.errors, ...this.document.warnings].filter(({ pos: [start] }) => {
+      const { line } = this.#lines.linePos(start);
+      const isFirst = line !== last;
+      last = line;
+      return isFirst;
+    });
   }
 
   /** One of `errors` in words that say what to write. */
   problemOf(error: YAMLError): Problem {
     const place = this.positionAt(error.pos[0]);
-    return { ...place, severity: 'error', ...describe(error, { text: this.#text, lines: this.#lines }) };
+    const message = syntaxComplaint(error, { text: this.#text, lines: this.#lines });
+    return { ...place, severity: 'error', code: 'Syntax', message };
   }
 
   /** Every key that stands in its map already. The reader would compare each key with all others. */
@@ -116,13 +124,27 @@ export class SourceDocument {
     return { ...start, line: start.line + line, column: first.search(/[^ ]|$/) + column };
   }
 
-  /** Whether the text at a path stands below a `>`, which makes one line of several. */
+  /** Every key that is a list or a map, which Python cannot have. */
+  *collectionKeys(): Generator<Node> {
+    for (const map of mapsOf(this.document.contents)) for (const { key } of map.items) if (isCollection(key)) yield key;
+  }
+
+  /** Every scalar behind a lone `!`, which YAML takes for the mark of a type. */
+  *droppedMarks(): Generator<Node> {
+    for (const { node } of scalarsOf(this.document.contents)) {
+      if (node.range && /(^|\s)!\s+$/.test(this.#text.slice(Math.max(0, node.range[0] - 20), node.range[0])))
+        yield node;
+    }
+  }
+
+  /** Whether the text at a path is written so that one line is made of several: below a `>`, or without a `|`. */
   isFolded(path: Path): boolean {
     const { node } = this.#walk(path);
-    if (!isScalar(node) || node.type !== 'BLOCK_FOLDED' || !node.range) return false;
-    const written = this.#text.slice(node.range[0], node.range[1]).split('\n').slice(1);
+    if (!isScalar(node) || node.type === 'BLOCK_LITERAL' || !node.range) return false;
+    const lines = this.#text.slice(node.range[0], node.range[1]).split('\n');
+    const written = node.type === 'BLOCK_FOLDED' ? lines.slice(1) : lines;
     const count = (lines: readonly string[]) => lines.filter((line) => line.trim() !== '').length;
-    return count(String(node.value).split('\n')) < count(written);
+    return count(written) > 1 && count(String(node.value).split('\n')) < count(written);
   }
 
   locateKey(path: Path): Position {
@@ -313,68 +335,9 @@ function wholeFile(source: SourceFile, code: ProblemCode, message: string): Prob
   return { file: source.path, line: 1, column: 1, severity: 'error', code, message };
 }
 
-interface Lines {
-  readonly text: string;
-  readonly lines: LineCounter;
-}
-
-function describe(error: YAMLError, source: Lines): { code: ProblemCode; message: string } {
-  if (error.code === 'TAB_AS_INDENT') return { code: 'Syntax', message: 'a tab cannot indent YAML: use spaces' };
-  const [start] = error.pos;
-  const number = Math.max(1, source.lines.linePos(start).line);
-  if (/^[^#]*:\s+\{\{|^\s*(- )+\{\{/.test(lineOf(source, number))) {
-    return { code: 'Syntax', message: 'not valid YAML: a value that begins with "{{" must stand in quotes' };
-  }
-  const block = endedBlock(source, number);
-  if (block !== null) {
-    const message = `not valid YAML: the text block that begins in line ${block} ended before this line, which is indented less: indent it like the others`;
-    return { code: 'Syntax', message };
-  }
-  return { code: 'Syntax', message: `not valid YAML: ${yamlComplaint(error.message)}` };
-}
-
-/** Enough of a line to see what it is. */
-const MAX_LINE = 1_000;
-/** So far above an error a text block is looked for. */
-const MAX_LINES_ABOVE = 1_000;
-
-function lineOf({ text, lines }: Lines, number: number): string {
-  const start = lines.lineStarts[number - 1] ?? 0;
-  return text.slice(start, Math.min(lines.lineStarts[number] ?? text.length, start + MAX_LINE)).replace(/\r?\n$/, '');
-}
-
-/** The line of the `|` or `>` whose text a line before this one ended, by its indentation alone; null if none did. */
-function endedBlock(source: Lines, number: number): number | null {
-  const indentOf = (line: string) => line.length - line.trimStart().length;
-  const broken = lineOf(source, number);
-  if (broken.trim() === '') return null;
-  for (let above = number - 1; above >= Math.max(1, number - MAX_LINES_ABOVE); above--) {
-    const line = lineOf(source, above);
-    if (line.trim() === '') continue;
-    const isHeader = /(^|[:-]\s+)[|>][-+0-9]*\s*(#.*)?$/.test(line);
-    if (isHeader) return indentOf(broken) <= indentOf(line) && above < number - 1 ? above : null;
-    if (indentOf(line) <= indentOf(broken)) return null;
-  }
-  return null;
-}
-
 /** That a key stands in its map already. */
 export function repeatedKey(key: Node & { readonly value?: unknown }): string {
   return `the key "${String(key.value)}" stands twice in the same map`;
-}
-
-/** What the reader of YAML complains of, in words that say what to write. */
-export function yamlComplaint(message: string): string {
-  const [, kind] = /^Flow (map|sequence) in block collection must be/.exec(message) ?? [];
-  if (kind) return `a "${kind === 'map' ? '{' : '['}" that was opened before is not closed`;
-  if (/^Nested mappings are not allowed in compact mappings/.test(message)) {
-    return 'a value with ": " in it must stand in quotes, or below a "|"';
-  }
-  if (/^With stringKeys/.test(message)) return 'a key must be a text: put what has braces or brackets in quotes';
-  if (/^Implicit keys need to be on a single line|^Implicit map keys need to be followed/.test(message)) {
-    return 'this line is neither "key: value" nor a part of the value above it';
-  }
-  return message;
 }
 
 /** Every scalar of a document with its path; what an alias repeats is visited once, where it stands. */

@@ -35,8 +35,38 @@ class NetworkCheck {
     const [config, path]: [unknown, Path] =
       isMap(value) && 'network' in value ? [value['network'], ['network']] : [value, []];
     if (!isMap(config)) this.#report(path, 'InvalidValue', 'must be a map of keys and values');
-    else if (config['version'] === 2) this.#shape(NETWORK_V2, config, path);
+    else if (config['version'] === 2) this.#version2(config, path);
     else if (config['config'] !== 'disabled') this.#version1(config, path);
+  }
+
+  /** Beside the shape, what netplan refuses: it looks up every device that another one names. */
+  #version2(config: Readonly<Record<string, unknown>>, path: Path): void {
+    this.#shape(NETWORK_V2, config, path);
+    const devices = Object.entries(config).flatMap(([kind, ofKind]) =>
+      isMap(ofKind)
+        ? Object.entries(ofKind).map(([name, device]) => ({ name, device, at: [...path, kind, name] }))
+        : [],
+    );
+    const known = new Set(devices.map(({ name }) => name));
+    for (const { device, at } of devices) {
+      if (!isMap(device)) continue;
+      const { interfaces, link, routes, match } = device;
+      const members = [...(Array.isArray(interfaces) ? interfaces : []), link].filter(
+        (name) => typeof name === 'string',
+      );
+      for (const name of members.filter((member) => !known.has(member))) {
+        const key = name === link ? 'link' : 'interfaces';
+        const message = `netplan refuses ${quoted(name)}, which is no device of this configuration`;
+        this.#report([...at, key], 'Doubtful', message, 'warning');
+      }
+      if (device['set-name'] !== undefined && match === undefined) {
+        this.#report([...at, 'set-name'], 'Conflict', 'needs a match, by which the device is found');
+      }
+      for (const [index, route] of (Array.isArray(routes) ? routes : []).entries()) {
+        const isWhole = !isMap(route) || ['via', 'scope', 'type', 'on-link'].some((key) => route[key] !== undefined);
+        if (!isWhole) this.#report([...at, 'routes', index, 'via'], 'MissingField', 'is required');
+      }
+    }
   }
 
   #version1({ version, config }: Readonly<Record<string, unknown>>, path: Path): void {

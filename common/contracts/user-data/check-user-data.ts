@@ -1,12 +1,14 @@
+import { Cursor } from '../module/cursor.ts';
+import { MAX_LISTED } from '../module/problem-list.ts';
 import { didYouMean } from '../module/suggest.ts';
 import type { YamlBudget } from '../module/yaml-limits.ts';
+import type { Path } from '../module/yaml-source.ts';
+import { type ConfigContext, configDoubts } from './config-doubts.ts';
 import { HEADERS, readUserData, type UserDataKind } from './kinds.ts';
 import { readYaml11, type TextFinding } from './yaml-1-1.ts';
 
 /** What of the module decides whether user data fits it. */
-export interface UserDataContext {
-  readonly sshUsername: string;
-  readonly hasSteps: boolean;
+export interface UserDataContext extends ConfigContext {
   /** What the texts of the request may still cost. */
   readonly budget: YamlBudget;
 }
@@ -26,6 +28,9 @@ const START = { line: 1, column: 1 } as const;
 
 function findingsOf(text: string, kind: UserDataKind | null, context: UserDataContext): TextFinding[] {
   if (kind === null) return headerFindings(text);
+  if (kind === 'jinja') return templateFindings(text);
+  if (kind === 'script') return scriptFindings(text);
+  if (kind === 'mime') return mimeFindings(text, context);
   if (kind !== 'cloud-config' && kind !== 'cloud-config-archive') return [];
   const { findings, document, value } = readYaml11(text, context.budget);
   // Nothing but a header is nothing to do.
@@ -36,11 +41,75 @@ function findingsOf(text: string, kind: UserDataKind | null, context: UserDataCo
     const shape = isConfig ? 'a map of keys and values' : 'a list of parts';
     return [...findings, { ...AN_ERROR, line, column, message: `after its header a #${kind} must be ${shape}` }];
   }
-  const place = (path: readonly (string | number)[]) => {
+  const place = (path: Path) => {
     const { line, column } = document.locateKey(path);
     return { line, column };
   };
-  return isConfig ? [...findings, ...configFindings(value as Config, { place, context })] : [...findings];
+  const root = new Cursor(value);
+  const more = isConfig
+    ? [...take(MAX_LISTED, configDoubts(root, context))].map(({ path, message }) => ({
+        ...A_DOUBT,
+        ...place(path),
+        message,
+      }))
+    : root.list().flatMap((part) => within(place(part.path), partFindings(part, context)));
+  return [...findings, ...more];
+}
+
+function* take<T>(most: number, items: Iterable<T>): Generator<T> {
+  let count = 0;
+  for (const item of items) {
+    if (count++ === most) return;
+    yield item;
+  }
+}
+
+/** Findings of a text that stands at a place of another one. */
+function within(place: { line: number; column: number }, findings: readonly TextFinding[]): TextFinding[] {
+  return findings.map((finding) => ({ ...finding, ...place }));
+}
+
+/** A part of an archive: a text, or a map with one under `content`. */
+function partFindings(part: Cursor, context: UserDataContext): TextFinding[] {
+  const content = typeof part.value === 'string' ? part.value : part.at('content').text;
+  if (content === null) return [];
+  const type = part.at('type').text;
+  if (type === null) return findingsOf(content, readUserData(Buffer.from(content)).kind, context);
+  return type === 'text/cloud-config' ? findingsOf(content, 'cloud-config', context) : [];
+}
+
+/** The parts of a message that are configurations; the others are the business of whom they are for. */
+function mimeFindings(text: string, context: UserDataContext): TextFinding[] {
+  const [, quotedMark, mark = quotedMark] = /boundary=(?:"([^"\n]+)"|([^\s;]+))/i.exec(text) ?? [];
+  if (mark === undefined) return [];
+  const lines = text.split('\n');
+  const marks = lines.flatMap((line, index) => (line.trimEnd().startsWith(`--${mark}`) ? [index] : []));
+  return marks.slice(0, -1).flatMap((start, index) => {
+    const part = lines.slice(start + 1, marks[index + 1]);
+    const end = part.findIndex((line) => line.trim() === '');
+    const header = part.slice(0, end).join('\n');
+    const isPlain = !/^content-transfer-encoding:\s*(base64|quoted)/im.test(header);
+    if (end === -1 || !isPlain || !/^content-type:\s*text\/cloud-config\b/im.test(header)) return [];
+    const above = start + 1 + end + 1;
+    const found = findingsOf(part.slice(end + 1).join('\n'), 'cloud-config', context);
+    return found.map((finding) => ({ ...finding, line: finding.line + above }));
+  });
+}
+
+/** What the template makes is read like any other user data, by its first line. */
+function templateFindings(text: string): TextFinding[] {
+  const [, ...rest] = text.trimStart().split('\n');
+  const first = rest.find((line) => line.trim() !== '') ?? '';
+  // A statement or an expression may make the header.
+  if (first === '' || /^\s*\{[{%#]/.test(first) || readUserData(Buffer.from(first)).kind !== null) return [];
+  const message = 'cloud-init ignores a template without a header: write "#cloud-config" below "## template: jinja"';
+  return [{ ...A_DOUBT, ...START, message }];
+}
+
+function scriptFindings(text: string): TextFinding[] {
+  if (!/^\s*#![^\n]*\r\n/.test(text)) return [];
+  const message = 'its first line ends with CRLF, so the guest finds no such interpreter: write plain line ends';
+  return [{ ...A_DOUBT, ...START, message }];
 }
 
 const AN_ERROR = { severity: 'error', code: 'InvalidValue' } as const;
@@ -55,56 +124,27 @@ function headerFindings(text: string): TextFinding[] {
       'begins with a byte order mark, so cloud-init does not know the header and ignores it: remove the mark';
     return [{ ...A_DOUBT, ...START, message }];
   }
-  const first = text.trimStart().split('\n')[0]?.trim() ?? '';
-  const near = first.startsWith('#') ? didYouMean(first.replaceAll(' ', ''), HEADERS.slice(0, 5)) : '';
-  const remedy = near.includes('did you mean')
-    ? near.slice(2)
-    : 'write "#cloud-config" (or "#!/bin/sh" for a script) above it';
-  const message = `cloud-init ignores user data without a header: ${remedy}`;
+  const message = `cloud-init ignores user data without a header: ${headerRemedy(text)}`;
   return [{ ...A_DOUBT, ...START, message }];
 }
 
-type Config = Readonly<Record<string, unknown>>;
+/** How user data of other programs begins. */
+const FOREIGN: readonly (readonly [RegExp, string])[] = [
+  [/^\{\s*"ignition"/, 'this is Ignition, which reads no cloud-init disk'],
+  [/^(#ps1|<powershell>|rem cmd\b)/i, 'this is for cloudbase-init on Windows'],
+  [/^##\s*template:/i, 'write "## template: jinja", with these blanks'],
+  [/^#\s+!/, 'write "#!" without a blank'],
+  [/^content-type:/i, 'a MIME message needs the line "MIME-Version: 1.0" among its first ones'],
+];
 
-interface ConfigPlace {
-  readonly place: (path: readonly (string | number)[]) => { line: number; column: number };
-  readonly context: UserDataContext;
-}
-
-/** Keys that end the farm's way in, or everybody's. */
-function configFindings(config: Config, { place, context }: ConfigPlace): TextFinding[] {
-  const { sshUsername, hasSteps } = context;
-  const findings: TextFinding[] = [];
-  const doubt = (path: readonly (string | number)[], message: string) =>
-    findings.push({ ...A_DOUBT, ...place(path), message });
-  if (config['disable_root'] === true && sshUsername === 'root') {
-    const message =
-      'disable_root: nobody gets into the image as root by the keys of this user data; while it is built the';
-    doubt(['disable_root'], `${message} farm still does, as sshUsername asks`);
-  }
-  const mode = isMap(config['power_state']) ? config['power_state']['mode'] : undefined;
-  if (mode !== undefined && mode !== false && hasSteps) {
-    const message = `power_state: cloud-init ends with "${String(mode)}" while the farm runs the steps: use a step of type`;
-    doubt(['power_state'], `${message} reboot, or leave shutting down to the farm`);
-  }
-  for (const path of expiring(config, sshUsername)) {
-    const message = `chpasswd: the password of "${sshUsername}" expires at once, and then logins by key are refused too: write`;
-    doubt(path, `${message} expire: false`);
-  }
-  return findings;
-}
-
-/** Where a password is set for the account, which cloud-init lets expire unless told otherwise. */
-function expiring(config: Config, user: string): (readonly (string | number)[])[] {
-  const { chpasswd } = config;
-  if (!isMap(chpasswd) || chpasswd['expire'] === false) return [];
-  const list = Array.isArray(chpasswd['list']) ? chpasswd['list'] : String(chpasswd['list'] ?? '').split('\n');
-  const isListed = list.some((line) => String(line).trim().startsWith(`${user}:`));
-  const isNamed =
-    Array.isArray(chpasswd['users']) && chpasswd['users'].some((entry) => isMap(entry) && entry['name'] === user);
-  return isListed || isNamed ? [['chpasswd']] : [];
-}
-
-function isMap(value: unknown): value is Config {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function headerRemedy(text: string): string {
+  const lines = text.trimStart().split('\n', 20);
+  const [first = ''] = lines;
+  const [, foreign] = FOREIGN.find(([pattern]) => pattern.test(first)) ?? [];
+  if (foreign !== undefined) return foreign;
+  const below = lines.find((line) => HEADERS.some((header) => line.trimEnd().toLowerCase() === header));
+  if (below !== undefined) return `move "${below.trimEnd()}" up to the first line`;
+  const near = first.startsWith('#') ? didYouMean(first.trim().replaceAll(' ', ''), HEADERS.slice(0, 5)) : '';
+  if (near.includes('did you mean')) return near.slice(2);
+  return 'write "#cloud-config" (or "#!/bin/sh" for a script) above it';
 }

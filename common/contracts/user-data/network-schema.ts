@@ -1,5 +1,5 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
-import { choice, flag, leaf, mac, text, wholeNumber } from '../module/leaves.ts';
+import { choice, flag, leaf, text, wholeNumber } from '../module/leaves.ts';
 import { type Parsed, quoted } from '../module/parsed.ts';
 import { anything, dictionary, list, map } from '../module/shapes.ts';
 
@@ -36,6 +36,15 @@ function prefixed(description: string, prefix: 'needed' | 'optional') {
   });
 }
 
+/** The guest compares it with what the kernel writes, so dashes match nothing. */
+function colonMac(description: string) {
+  return leaf({ type: 'string', description }, (written): Parsed<string> => {
+    const text = String(written);
+    if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5,19}$/i.test(text)) return { value: text };
+    return { complaint: `${quoted(written)} is not a MAC address: write one such as "02:00:00:12:34:56" in quotes` };
+  });
+}
+
 /** Where a route goes. */
 const destination = leaf({ type: 'string', description: 'A network, or default.' }, (written): Parsed<string> => {
   const [ip = '', length] = String(written).split('/');
@@ -61,7 +70,7 @@ const anyKeys = (...keys: string[]) => Object.fromEntries(keys.map((key) => [key
 const device = {
   match: map('Which cards are meant.', {
     name: anything('').optional(),
-    macaddress: mac('Its hardware address.').optional(),
+    macaddress: colonMac('Its hardware address.').optional(),
     driver: anything('').optional(),
   }).optional(),
   'set-name': text('What it is renamed to.').optional(),
@@ -71,7 +80,7 @@ const device = {
   gateway4: address('The default route.', 4).optional(),
   gateway6: address('The default route.', 6).optional(),
   nameservers: nameservers.optional(),
-  macaddress: mac('The hardware address that it gets.').optional(),
+  macaddress: colonMac('The hardware address that it gets.').optional(),
   mtu: wholeNumber('Bytes.', { min: 68, max: 65_536 }).optional(),
   routes: list(
     'Routes.',
@@ -139,7 +148,7 @@ const subnets = list(
 const named = {
   type: text('The kind.'),
   name: text('The name of the device.'),
-  mac_address: mac('Its hardware address.').optional(),
+  mac_address: colonMac('Its hardware address.').optional(),
   mtu: wholeNumber('Bytes.', { min: 68, max: 65_536 }).optional(),
   subnets,
   ...anyKeys('accept-ra', 'keep_configuration', 'wakeonlan', 'params'),

@@ -1,8 +1,9 @@
 import { CST, Lexer, LineCounter } from 'yaml';
 import { errorMessage } from '../../errors/farm-error.ts';
 import type { ProblemCode, Severity } from '../module/problem.ts';
+import { yamlComplaint } from '../module/yaml-complaints.ts';
 import { YAML_LIMITS, type YamlBudget } from '../module/yaml-limits.ts';
-import { parseYaml, repeatedKey, SourceDocument, yamlComplaint } from '../module/yaml-source.ts';
+import { parseYaml, repeatedKey, SourceDocument } from '../module/yaml-source.ts';
 
 /** Something wrong at a place of a text. Line and column count from 1. */
 export interface TextFinding {
@@ -53,16 +54,23 @@ function unreadable(findings: readonly TextFinding[]): Yaml11 {
 function readDocument(text: string, document: SourceDocument, budget: YamlBudget): Yaml11 {
   const parsed = document.document;
   const place = (offset: number) => document.positionAt(offset);
+  const lines = text.split('\n');
   const findings: TextFinding[] = [];
   const unclosed = parsed.errors.find(({ message, pos }) => isClosedLater(message, text.slice(pos[0])));
   if (unclosed) return unreadable([doubtfulQuote(place(unclosed.pos[0]))]);
-  for (const { pos, message } of parsed.errors) {
+  for (const { name, code, pos, message } of document.errors) {
     const { line, column } = place(pos[0]);
-    findings.push(broken(line, column, yamlComplaint(message)));
+    const isError = name === 'YAMLParseError' || code === 'TAG_RESOLVE_FAILED';
+    if (isError && code !== 'TAB_AS_INDENT')
+      findings.push(broken(line, column, yamlComplaint(message, lines[line - 1])));
   }
-  for (const { code, pos, message } of parsed.warnings) {
-    const { line, column } = place(pos[0]);
-    if (code === 'TAG_RESOLVE_FAILED') findings.push(broken(line, column, message));
+  for (const key of document.collectionKeys()) {
+    const { line, column } = place(key.range?.[0] ?? 0);
+    findings.push(broken(line, column, yamlComplaint('With stringKeys', lines[line - 1])));
+  }
+  for (const node of document.droppedMarks()) {
+    const { line, column } = place(node.range?.[0] ?? 0);
+    findings.push({ ...DOUBTFUL, line, column, message: 'a text that begins with "!" loses it: put it in quotes' });
   }
   for (const key of document.repeatedKeys()) {
     const { line, column } = place(key.range?.[0] ?? 0);
@@ -84,6 +92,7 @@ function readDocument(text: string, document: SourceDocument, budget: YamlBudget
   return unreadable([{ ...TOO_LARGE, line: 1, column: 1, message }]);
 }
 
+const DOUBTFUL = { severity: 'warning', code: 'Doubtful' } as const;
 const SYNTAX = { severity: 'error', code: 'Syntax' } as const;
 const TOO_LARGE = { severity: 'error', code: 'TooLarge' } as const;
 
@@ -99,7 +108,7 @@ function isClosedLater(message: string, rest: string): boolean {
 
 function doubtfulQuote({ line, column }: { line: number; column: number }): TextFinding {
   const message = 'the quotation does not end on lines that are indented enough: indent them, or close it';
-  return { line, column, severity: 'warning', code: 'Doubtful', message };
+  return { ...DOUBTFUL, line, column, message };
 }
 
 /** The tabs that the reader takes for white space, or for a part of a plain value, and PyYAML for an error. */

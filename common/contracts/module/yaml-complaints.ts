@@ -1,0 +1,126 @@
+import type { LineCounter, YAMLError } from 'yaml';
+
+/** A text, and where its lines begin. */
+interface Lines {
+  readonly text: string;
+  readonly lines: LineCounter;
+}
+
+/** What is wrong with the YAML of a module, in words that say what to write. */
+export function syntaxComplaint(error: YAMLError, source: Lines): string {
+  if (error.code === 'TAB_AS_INDENT') return yamlComplaint(error.message);
+  const number = Math.max(1, source.lines.linePos(error.pos[0]).line);
+  const block = endedBlock(source, number);
+  const message =
+    block === null
+      ? yamlComplaint(error.message, lineOf(source, number))
+      : `the text block that begins in line ${block} ended before this line, which is indented less: indent it like the others`;
+  return `not valid YAML: ${message}`;
+}
+
+/** What stands in a line that cannot be read, and what it should be. */
+const LINES: readonly (readonly [RegExp, string])[] = [
+  [/\u00a0/, 'a no-break space (U+00A0) stands in this line: write a plain space'],
+  [/^[^#]*:\s+\{\{|^\s*(- )+\{\{/, 'a value that begins with "{{" must stand in quotes'],
+  [/[[{,:]\s*\$\{/, 'a value with "${" between brackets or braces must stand in quotes'],
+];
+
+/** What the reader of YAML says, and what to write. */
+const MESSAGES: readonly (readonly [RegExp, string | ((...groups: string[]) => string)])[] = [
+  [/^Tabs are not allowed as indentation/, 'a tab cannot indent YAML: use spaces'],
+  [
+    /^Flow (map|sequence) in block collection must be/,
+    (kind) => `a "${kind === 'map' ? '{' : '['}" that was opened before is not closed`,
+  ],
+  [/^Nested mappings are not allowed in compact/, 'a value with ": " in it must stand in quotes, or below a "|"'],
+  [/^With stringKeys/, 'a key must be a text: put what has braces or brackets in quotes'],
+  [
+    /^Implicit keys need to be on a single line|^Implicit map keys need to be followed/,
+    'this line is neither "key: value" nor a part of the value above it',
+  ],
+  [
+    /^Unexpected .* at node end|^Unexpected .* token in YAML stream/,
+    'a text goes on behind a value that ended: put the whole of it in quotes, or below a "|"',
+  ],
+  [
+    /^Plain value cannot start with .* character (.)/,
+    (mark) => `a value that begins with "${mark}" must stand in quotes`,
+  ],
+  [/^(Unresolved tag): (.*)$/, (found, tag) => `${found} "${tag}": a value that begins with "!" must stand in quotes`],
+  [
+    /^(Invalid escape sequence) (\\.)/,
+    (found, written) => `${found} "${written}": in double quotes write two backslashes, or take single quotes`,
+  ],
+  [/^Missing closing (.)/, (quote) => `a text in quotes (${quote}) is not closed`],
+  [/^All mapping items must start at the same column/, 'this line is indented otherwise than the keys above it'],
+  [/^Sequence item without - indicator/, 'this line is indented less than the rest of its list item'],
+];
+
+/** What the reader of YAML complains of in a line, in words that say what to write. */
+export function yamlComplaint(message: string, line = ''): string {
+  const [, known] = LINES.find(([pattern]) => pattern.test(line)) ?? [];
+  if (known !== undefined) return known;
+  for (const [pattern, meaning] of MESSAGES) {
+    const [found, ...groups] = pattern.exec(message) ?? [];
+    if (found !== undefined) return typeof meaning === 'string' ? meaning : meaning(...groups);
+  }
+  return message;
+}
+
+/** Enough of a line to see what it is. */
+const MAX_LINE = 1_000;
+/** So far around an error a text block is looked for. */
+const MAX_LINES_AROUND = 1_000;
+
+function lineOf({ text, lines }: Lines, number: number): string {
+  const start = lines.lineStarts[number - 1] ?? 0;
+  return text.slice(start, Math.min(lines.lineStarts[number] ?? text.length, start + MAX_LINE)).replace(/\r?\n$/, '');
+}
+
+/**
+ * The line of the `|` or `>` whose text ended before this line, by its indentation alone; null if none did. Where the
+ * text goes on below, lines between that happen to be YAML belong to it as well.
+ */
+function endedBlock(source: Lines, number: number): number | null {
+  const broken = indentOf(lineOf(source, number));
+  if (broken === null) return null;
+  let least = Number.POSITIVE_INFINITY;
+  for (let above = number - 1; above >= Math.max(1, number - MAX_LINES_AROUND); above--) {
+    const line = lineOf(source, above);
+    const indent = indentOf(line);
+    if (indent === null) continue;
+    if (/(^|[:-]\s+)[|>][-+0-9]*\s*(#.*)?$/.test(line)) {
+      const first = firstIndent(source, above + 1, number);
+      const keyColumn = /^[- ]*/.exec(line)?.[0].length;
+      const isInside = first !== null && broken < first && least > broken && broken !== keyColumn;
+      const goesOn = first !== null && first > indent && indentBelow(source, number) === first;
+      return isInside || goesOn ? above : null;
+    }
+    least = Math.min(least, indent);
+  }
+  return null;
+}
+
+/** Null for a line without text. */
+function indentOf(line: string): number | null {
+  return line.trim() === '' ? null : line.length - line.trimStart().length;
+}
+
+function firstIndent(source: Lines, from: number, end: number): number | null {
+  for (let number = from; number < end; number++) {
+    const indent = indentOf(lineOf(source, number));
+    if (indent !== null) return indent;
+  }
+  return null;
+}
+
+/** The indentation of the next line that is indented more than this one, among those that follow closely. */
+function indentBelow(source: Lines, number: number): number | null {
+  const own = indentOf(lineOf(source, number)) ?? 0;
+  const end = Math.min(number + 10, source.lines.lineStarts.length);
+  for (let below = number + 1; below <= end; below++) {
+    const indent = indentOf(lineOf(source, below));
+    if (indent !== null && indent > own) return indent;
+  }
+  return null;
+}

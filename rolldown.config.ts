@@ -5,6 +5,7 @@ import { defineConfig } from 'rolldown';
 const PROGRAMS = [
   'cli/main',
   'scheduler/main',
+  'scheduler/planning/planning-thread',
   'workers/main',
   'workers/relay/main',
   'embedded/main',
@@ -18,7 +19,7 @@ const PROGRAMS = [
  * Left out: libraries that read files of their own at run time or whose scripts are not strict, the one that they share
  * with us, and one of the tests.
  */
-const BESIDE = [/^@bull-board\//, 'express', 'pino', 'rfb2', 'ssh2', 'testcontainers'];
+const BESIDE = [/^@bull-board\//, 'express', 'pino', 'piscina', 'rfb2', 'ssh2', 'testcontainers'];
 
 /**
  * Compiles the farm into `dist`. With the libraries inside, a process starts in half the time: the Kubernetes client

@@ -7,7 +7,7 @@ import { loadToken } from '../common/config/load-token.ts';
 import { ownAddress } from '../common/config/own-address.ts';
 import { packagePath } from '../common/config/package-root.ts';
 import type { ClusterConfig, Config } from '../common/config/schema.ts';
-import { loadFarmKey } from '../common/config/sealing.ts';
+import { createFarmKey, readFarmKey } from '../common/config/sealing.ts';
 import { consoleLinks } from '../common/console/console-link.ts';
 import type { Limits } from '../common/contracts/builds.ts';
 import { imageRetention } from '../common/contracts/images.ts';
@@ -29,7 +29,6 @@ import { subscribeNotices } from '../common/redis/notices.ts';
 import { BlobStore } from './blobs/blob-store.ts';
 import { runBlobSweep } from './blobs/sweep-blobs.ts';
 import { BuildService } from './builds/build-service.ts';
-import { newUlid } from './builds/ulid.ts';
 import { runImageRetention } from './catalog/prune-images.ts';
 import { watchCluster } from './catalog/watch-cluster.ts';
 import { ConsoleRelays } from './console/console-relays.ts';
@@ -39,6 +38,8 @@ import { keepDeadlines, runSafetySweep } from './dispatch/safety-sweep.ts';
 import { createApp } from './http/app.ts';
 import { serveUpgrades } from './http/upgrades.ts';
 import { countEnds, measureFarm } from './measure.ts';
+import { Planner } from './planning/planner.ts';
+import { newUlid } from './planning/ulid.ts';
 
 /**
  * How long a connection without a request is kept. Clients close theirs sooner (undici after what this server announces,
@@ -58,7 +59,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   if (config.http.tokenFile === undefined)
     throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
   const token = loadToken(config.http.tokenFile);
-  const farmKey = loadFarmKey(config.farm.keyFile);
+  const farmSecret = readFarmKey(config.farm.keyFile);
+  const farmKey = createFarmKey(farmSecret);
   const clock = systemClock;
   const owner = `${hostname()}-${process.pid}-${newUlid(clock.now())}`;
   const metrics = createMetrics({ process: 'scheduler', clusters: config.clusters.map(({ name }) => name) });
@@ -88,6 +90,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, names), (opened) => opened.close());
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
 
+  const planner = resources.use('planner', new Planner({ farmKey: farmSecret }), (opened) => opened.close());
   const { directory, maxSize, totalSize } = config.blobs;
   const blobs =
     directory === undefined
@@ -155,7 +158,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     limits: config.http.limits,
     consoleFolder: packagePath('dist', 'dashboards', 'console'),
     clusters,
-    builds: new BuildService({ redis, clock, farmKey, agent, clusters, blobs, blobsUrlOf, retentionMs }),
+    builds: new BuildService({ redis, clock, planner, farmKey, agent, clusters, blobs, blobsUrlOf, retentionMs }),
     isReady: () => !signal.aborted,
     measure: () => measureFarm(metrics, { redis, queues, clusters, clock, logger }),
     openListener: () => openRedis(redisOptions, 'listener'),

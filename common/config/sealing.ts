@@ -16,7 +16,7 @@ export interface FarmKey {
 }
 
 /** Derives the two working keys from the farm's key, whatever its length. */
-export function createFarmKey(secret: string | Buffer): FarmKey {
+export function createFarmKey(secret: string | Uint8Array): FarmKey {
   const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', secret, 'slipway', purpose, 32));
   const sealing = derive('seal');
   const printing = derive('fingerprint');
@@ -41,8 +41,13 @@ export function createFarmKey(secret: string | Buffer): FarmKey {
   };
 }
 
-/** Reads the key file of the configuration. @throws InvalidConfig when there is none, or it is too short. */
+/** The farm's key from the key file of the configuration. @throws as `readFarmKey` */
 export function loadFarmKey(file: string | undefined): FarmKey {
+  return createFarmKey(readFarmKey(file));
+}
+
+/** What `createFarmKey` takes. @throws InvalidConfig when there is no key file, or it is too short. */
+export function readFarmKey(file: string | undefined): Buffer {
   if (file === undefined) throw new FarmError('InvalidConfig', 'The option farm.keyFile is missing.');
   let secret: Buffer;
   try {
@@ -51,5 +56,5 @@ export function loadFarmKey(file: string | undefined): FarmKey {
     throw wrapError(error, 'Reading the farm key', 'InvalidConfig');
   }
   if (secret.length < 32) throw new FarmError('InvalidConfig', `The farm key in ${file} is shorter than 32 bytes.`);
-  return createFarmKey(secret);
+  return secret;
 }

@@ -167,6 +167,11 @@ export const ERRORS = {
     http: 503,
     solve: 'Set `maxmemory-policy noeviction` on the Redis server, version 6.2 or newer.',
   },
+  PlanningTimeout: {
+    kind: 'deadline',
+    http: 503,
+    solve: 'The farm plans much at the moment, or the modules take too long: send them again, or in several requests.',
+  },
   NoCapacity: {
     kind: 'exhausted',
     http: 429,

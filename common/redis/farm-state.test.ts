@@ -13,7 +13,7 @@ import { assertRedisFit, useRedis } from './connections.ts';
 import { type Dispatch, endOverdue, redispatch, takeReady } from './dispatches.ts';
 import { readEvents } from './event-streams.ts';
 import { KEYS } from './keys.ts';
-import { forgetLayer, readCatalog, readLayers, restoreLayer, tagImage, untagImage } from './layers.ts';
+import { forgetLayer, parseCatalog, readCatalog, readLayers, restoreLayer, tagImage, untagImage } from './layers.ts';
 import { subscribeNotices } from './notices.ts';
 import { createPhaseStore } from './phase-store.ts';
 import { advertise } from './presence.ts';
@@ -105,7 +105,7 @@ test('builds a child after its parent, from the record of the parent', async () 
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   const child = sampleModule({ name: 'child', layerKey: 'k2', layerBuild: newId(), parents: [base] });
   const { buildId } = await submit([base, child]);
-  const { flights } = await readCatalog(redis, new Set(['base']));
+  const { flights } = parseCatalog(await readCatalog(redis, new Set(['base'])));
   expect(flights.get('k1')).toMatchObject({ module: 'base', isBegun: false, spec: { layerKey: 'k1' } });
   expect(flights.get('k2')).toEqual({
     layerKey: 'k2',
@@ -136,7 +136,7 @@ test('builds a child after its parent, from the record of the parent', async () 
     }),
     expect.objectContaining({ event: 'build-finished', buildId, outcome: 'succeeded' }),
   ]);
-  expect((await readCatalog(redis, new Set())).newest.get('child')).toBe('k2');
+  expect((await readCatalog(redis, new Set())).newest['child']).toBe('k2');
 });
 
 test('a module that succeeds is the next version of its name, unless the newest one is that layer already', async () => {

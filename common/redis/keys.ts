@@ -8,6 +8,8 @@ export const KEYS = {
   farmId: key('farm-id'),
   /** Zset of build ids by the time they were accepted. */
   builds: key('builds'),
+  /** `<digest> <build>` of the request that a token sent under an Idempotency-Key. */
+  idempotency: (token: string, idempotencyKey: string) => key('idempotency', token, idempotencyKey),
   build: (id: string) => key('build', id),
   buildResults: (id: string) => key('build', id, 'results'),
   buildWorks: (id: string) => key('build', id, 'works'),

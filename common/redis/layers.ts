@@ -44,12 +44,36 @@ export function readLayerRecord(text: string): LayerRecord {
   );
 }
 
+/** The finished layers as they are stored. */
+interface StoredLayers {
+  readonly layers: readonly string[];
+  readonly images: readonly string[];
+  readonly tags: readonly string[];
+  readonly newest: Readonly<Record<string, string>>;
+}
+
+/** A catalog as it is stored; to read it takes long on a large farm, so `parseCatalog` is called where nobody waits for it. */
+export interface StoredCatalog extends StoredLayers {
+  readonly flights: readonly StoredFlight[];
+}
+
+/** As `Flight`, its specification not read. */
+type StoredFlight = Omit<Flight, 'spec'> & { readonly spec: string | null };
+
 /** All finished layers. @throws RedisUnavailable */
 export async function readLayers(redis: Redis): Promise<FinishedLayers> {
+  return parseLayers(await readStoredLayers(redis));
+}
+
+async function readStoredLayers(redis: Redis): Promise<StoredLayers> {
   const reading = [redis.hvals(KEYS.layers), redis.hvals(KEYS.images), redis.hvals(KEYS.tags)] as const;
-  const [[texts, names, tags], newest] = await readRedis(
+  const [[layers, images, tags], newest] = await readRedis(
     Promise.all([Promise.all(reading), redis.hgetall(KEYS.newest)]),
   );
+  return { layers, images, tags, newest };
+}
+
+function parseLayers({ layers: texts, images: names, tags, newest }: StoredLayers): FinishedLayers {
   const layers = new Map(texts.map(readLayerRecord).map((record) => [record.layerKey, record]));
   // What came or went between two of these answers is left out.
   const named = names.map(readImageName).filter(({ layerKey }) => layers.has(layerKey));
@@ -99,19 +123,26 @@ function readImageTag(text: string): ImageTag {
  * Everything that a plan may start from; of what is in flight the specifications of the named modules only, because there may be
  * tens of thousands, and a plan looks at those of its parents. @throws RedisUnavailable
  */
-export async function readCatalog(redis: Redis, parents: ReadonlySet<string>): Promise<LayerCatalog> {
-  const [finished, flying] = await Promise.all([readLayers(redis), readRedis(redis.hgetall(KEYS.flights))]);
+export async function readCatalog(redis: Redis, parents: ReadonlySet<string>): Promise<StoredCatalog> {
+  const [finished, flying] = await Promise.all([readStoredLayers(redis), readRedis(redis.hgetall(KEYS.flights))]);
   const flights = await Promise.all(
-    Object.entries(flying).map(async ([layerKey, layerBuild]): Promise<[string, Flight][]> => {
+    Object.entries(flying).map(async ([layerKey, layerBuild]): Promise<StoredFlight[]> => {
       const work = KEYS.work(layerBuild);
       const [module, cluster, startedAt] = await readRedis(redis.hmget(work, 'module', 'cluster', 'startedAt'));
       if (!module || !cluster) return [];
-      const text = parents.has(module) ? await readRedis(redis.hget(work, 'spec')) : null;
-      const spec = text === null ? {} : { spec: JSON.parse(text) as LayerSpec };
-      return [[layerKey, { layerKey, layerBuild, module, cluster, ...spec, isBegun: startedAt !== null }]];
+      const spec = parents.has(module) ? await readRedis(redis.hget(work, 'spec')) : null;
+      return [{ layerKey, layerBuild, module, cluster, spec, isBegun: startedAt !== null }];
     }),
   );
-  return { ...finished, flights: new Map(flights.flat()) };
+  return { ...finished, flights: flights.flat() };
+}
+
+export function parseCatalog({ flights, ...finished }: StoredCatalog): LayerCatalog {
+  const parsed = flights.map(({ spec, ...flight }): [string, Flight] => [
+    flight.layerKey,
+    { ...flight, ...(spec === null ? {} : { spec: JSON.parse(spec) as LayerSpec }) },
+  ]);
+  return { ...parseLayers(finished), flights: new Map(parsed) };
 }
 
 /** SHA-256 of every local file that a layer in the making is made from. @throws RedisUnavailable */

@@ -5,7 +5,8 @@ import type { LayerSpec } from '../contracts/layers.ts';
 import { PHASES, type Phase } from '../contracts/phases.ts';
 import { assert, FarmError } from '../errors/farm-error.ts';
 import { type BuildModule, readBuildModules } from './builds.ts';
-import { runScript } from './scripts.ts';
+import { KEYS } from './keys.ts';
+import { readRedis, runScript } from './scripts.ts';
 
 /** A phase of a VM inside its module; `dependsOn` are phases of the same module. */
 export interface SubmittedPhase {
@@ -52,6 +53,7 @@ export type SubmittedModule = ReusedModule | BuiltModule;
 /** What is submitted; parents before their children. */
 export interface BuildSubmission {
   readonly buildId: string;
+  /** Belongs to the token. */
   readonly idempotencyKey: string | null;
   /** Hash of the request, to tell the same one from another one under the same key. */
   readonly digest: string;
@@ -61,28 +63,60 @@ export interface BuildSubmission {
   readonly modules: readonly SubmittedModule[];
 }
 
-export type SubmissionReply =
+export type SubmissionReply = Reply<readonly BuildModule[]>;
+type WrittenReply = Reply<string>;
+type Reply<Modules> =
   /** `existing`: it was accepted under its key before, as these modules say. */
-  | { readonly outcome: 'accepted' | 'existing'; readonly buildId: string; readonly modules: readonly BuildModule[] }
+  | { readonly outcome: 'accepted' | 'existing'; readonly buildId: string; readonly modules: Modules }
   /** A layer that the plan counted on has come or gone: plan anew. */
   | { readonly outcome: 'stale'; readonly layerKey: string };
 
 /** Accepts a build, all or nothing. @throws IdempotencyConflict, RedisUnavailable */
 export async function submitBuild(redis: Redis, submission: BuildSubmission): Promise<SubmissionReply> {
-  const { idempotencyKey, modules, ...rest } = submission;
+  const reply = await sendSubmission(redis, writeSubmission(submission));
+  return reply.outcome === 'stale' ? reply : { ...reply, modules: readBuildModules(reply.modules) };
+}
+
+/** A submission as `sendSubmission` takes it; of a large one that takes long. */
+export function writeSubmission({ idempotencyKey, modules, ...rest }: BuildSubmission): string[] {
   const request = { ...rest, idempotencyKey: idempotencyKey ?? '', modules: modules.map(compileModule) };
   const specs = modules.map((module) => (module.action === 'reuse' ? '' : JSON.stringify(module.spec)));
-  const reply = z.array(z.string()).parse(await runScript(redis, 'submit', [JSON.stringify(request), ...specs]));
-  const [outcome, first = '', accepted = '[]'] = reply;
+  return [JSON.stringify(request), ...specs];
+}
+
+/** As `submitBuild`; the modules of the reply are as `readBuildModules` takes them. */
+export async function sendSubmission(redis: Redis, written: readonly string[]): Promise<WrittenReply> {
+  const reply = z.array(z.string()).parse(await runScript(redis, 'submit', written));
+  const [outcome, first = '', modules = '[]'] = reply;
   switch (outcome) {
     case 'accepted':
     case 'existing':
-      return { outcome, buildId: first, modules: readBuildModules(accepted) };
+      return { outcome, buildId: first, modules };
     case 'stale':
       return { outcome, layerKey: first };
     default:
-      throw new FarmError('IdempotencyConflict', `The key "${idempotencyKey}" was used for another request.`);
+      throw keyTaken();
   }
+}
+
+/**
+ * The build that the same request began under a key of the same token, and its modules as `readBuildModules` takes them; null
+ * when nobody has used the key. @throws IdempotencyConflict when another request did, RedisUnavailable
+ */
+export async function findSubmission(
+  redis: Redis,
+  { submittedBy, idempotencyKey, digest }: Omit<BuildSubmission, 'buildId' | 'retentionMs' | 'modules'>,
+): Promise<{ readonly buildId: string; readonly modules: string } | null> {
+  if (idempotencyKey === null) return null;
+  const used = await readRedis(redis.get(KEYS.idempotency(submittedBy ?? '', idempotencyKey)));
+  if (used === null) return null;
+  const [former, buildId = ''] = used.split(' ');
+  if (former !== digest) throw keyTaken();
+  return { buildId, modules: (await readRedis(redis.hget(KEYS.build(buildId), 'modules'))) ?? '[]' };
+}
+
+function keyTaken(): FarmError {
+  return new FarmError('IdempotencyConflict', 'The token has used this Idempotency-Key for another request.');
 }
 
 /** Cancels a build. False when it had finished. @throws NotFound, RedisUnavailable */

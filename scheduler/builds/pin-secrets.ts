@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { FarmKey } from '../../common/config/sealing.ts';
-import type { CompiledModule, SecretUse } from '../../common/contracts/module/compiled.ts';
+import type { SecretUse } from '../../common/contracts/module/compiled.ts';
 import { listProblems } from '../../common/contracts/module/problem-list.ts';
 import { fillSecrets } from '../../common/contracts/module/secret-text.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
@@ -20,10 +20,9 @@ export interface PinnedSecrets {
 
 /** Reads each secret once, so that a layer's key and what its workers get are of the same value. @throws UnknownSecret */
 export async function pinSecrets(
-  modules: readonly CompiledModule[],
+  uses: readonly SecretUse[],
   { redis, farmKey }: { readonly redis: Redis; readonly farmKey: FarmKey },
 ): Promise<PinnedSecrets> {
-  const uses = modules.flatMap((module) => module.secrets);
   const stored = await readSealedSecrets(redis, [...new Set(uses.map(({ name }) => name))]);
   const missing = uses.filter(({ name }) => !stored.has(name));
   if (missing.length > 0) throw unknownSecrets(missing, await readSecretNames(redis));

@@ -53,7 +53,7 @@ function* endless() {
 }
 
 const resolve = (modules: readonly CompiledModule[], agent: Agent) =>
-  resolveFacts(modules, { agent, clusters: [], fingerprint: String, fill: (text) => text.toUpperCase() });
+  resolveFacts(looseEnds(modules), { agent, clusters: [], fingerprint: String, fill: (text) => text.toUpperCase() });
 
 const disk = (path: string, credentials: Credentials | null = null) =>
   compiledModule({ vms: [{ source: { kind: 'url', url: `${url}${path}`, credentials, checksum: null } }] });

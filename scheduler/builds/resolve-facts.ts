@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Agent } from 'undici';
-import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import type { Credentials, Location } from '../../common/contracts/module/location.ts';
 import { IMAGE_PREFIX, validatorIdentity } from '../../common/contracts/source-validator.ts';
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
 import { parseImageReference } from '../../common/registry/image-reference.ts';
 import { RegistryClient, RegistryError } from '../../common/registry/registry-client.ts';
-import type { Facts, SourceFact } from '../graph/facts.ts';
-import { looseEnds } from '../graph/facts.ts';
+import type { Facts, LooseEnds, SourceFact } from '../graph/facts.ts';
 import { eachOf } from './each-of.ts';
 import { type ObjectSources, resolveObjects } from './resolve-objects.ts';
 
@@ -29,11 +27,10 @@ export interface FactSources extends ObjectSources {
  * @throws SourceUnreachable when a server says that there is no such source, or a file cannot be read; as `resolveObjects`
  */
 export async function resolveFacts(
-  modules: readonly CompiledModule[],
+  { sources, images, files, objects }: LooseEnds,
   asked: FactSources,
 ): Promise<Omit<Facts, 'secrets'>> {
   const { agent } = asked;
-  const { sources, images, files, objects } = looseEnds(modules);
   const identified = [
     ...(await eachOf(sources, async (source) => [source.url, await identify(source, asked)] as const)),
     ...(await eachOf(images, async (image) => [image, { identity: await resolveImage(image, agent) }] as const)),

@@ -1,4 +1,4 @@
-import { Router, text } from 'express';
+import { type Request, Router, raw } from 'express';
 import type { Redis } from 'ioredis';
 import type { BuildView } from '../../common/contracts/builds.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -9,12 +9,12 @@ import { readWaitingWorks } from '../../common/redis/handbuilds.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
+import type { SentModules } from '../planning/read-modules.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { loadBuild, noSuchVm, worksWithVm } from './build-works.ts';
 import type { ClusterRoutesOptions } from './cluster-routes.ts';
 import type { HttpLimits } from './limits.ts';
-import { readSubmission } from './read-submission.ts';
 import {
   buildsQuerySchema,
   planQuerySchema,
@@ -39,28 +39,30 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
   const { redis, builds, metrics, limits, admit } = options;
   const clusters = options.clusters.map(({ name }) => name);
   const router = Router();
-  const readBody = text({ type: () => true, limit: limits.body });
+  const readBody = raw({ type: () => true, limit: limits.body });
 
   router.post('/builds', readBody, async (request, response) => {
     const { wait, ...query } = submissionQuerySchema.parse(request.query);
     const { 'idempotency-key': key = null } = submissionHeadersSchema.parse(request.headers);
-    const submission = readSubmission(request, query);
+    const sent = { ...readSent(request), ...query };
     await refuseFlood(redis, limits.layers);
     if (wait) admit(response);
     const gone = new AbortController();
     response.on('close', () => gone.abort());
-    const accepted = await builds.submit(submission, { idempotencyKey: key, name: principalOf(request).name });
-    const { buildId, plan } = accepted;
-    audit(response, { outcome: 'accepted', build: buildId, modules: plan.modules.map(({ name }) => name) });
-    for (const { action } of plan.modules) metrics.layers.inc({ action });
+    const submitter = { idempotencyKey: key, name: principalOf(request).name };
+    const { buildId, answer, modules, actions } = await builds.submit(sent, submitter);
+    audit(response, { outcome: 'accepted', build: buildId, modules });
+    for (const [action, layers] of Object.entries(actions)) metrics.layers.inc({ action }, layers);
     response.location(`/api/v1/builds/${buildId}`);
-    if (!wait) return void response.status(202).json(accepted);
+    if (!wait) return void response.status(202).type('json').send(Buffer.from(answer));
     await untilFinished(options, buildId, gone.signal);
     if (!gone.signal.aborted) response.json(await view(redis, buildId));
   });
 
   router.post('/plan', readBody, async (request, response) => {
-    response.json(await builds.plan(readSubmission(request, planQuerySchema.parse(request.query))));
+    const query = planQuerySchema.parse(request.query);
+    const plan = await builds.plan({ ...readSent(request), ...query });
+    response.type('json').send(Buffer.from(plan));
   });
 
   router.get('/builds', async (request, response) => {
@@ -98,6 +100,16 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
     throw new FarmError('NotFound', message, { details: { solve } });
   });
   return router;
+}
+
+/** What planning threads read. @throws InvalidRequest when it is written in another encoding */
+function readSent(request: Request): Pick<SentModules, 'body' | 'isJson'> {
+  const [, charset = 'utf-8'] = /;\s*charset="?([^";\s]+)/i.exec(request.headers['content-type'] ?? '') ?? [];
+  if (!/^(utf-?8|us-ascii)$/i.test(charset)) {
+    throw new FarmError('InvalidRequest', `The body is said to be in ${charset}: send modules in UTF-8.`);
+  }
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  return { body, isJson: request.is('json') !== false };
 }
 
 /** @throws TooManyRequests */

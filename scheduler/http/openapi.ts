@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { ERRORS } from '../../common/errors/error-table.ts';
+import { submissionSchema } from '../planning/submission-schema.ts';
 import { type Answer, OPERATIONS, type Operation } from './operations.ts';
-import { submissionSchema } from './requests.ts';
 
 const problem = problemDetailsSchema.extend({ code: z.enum(Object.keys(ERRORS)) });
 

@@ -1,24 +1,8 @@
 import { z } from 'zod';
 import { imageNameSchema } from '../../common/contracts/images.ts';
-import { localEntrySchema, MAX_LOCAL_FILES } from '../../common/contracts/local-files.ts';
 
-const MAX_FILES = 2_000;
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
-
-/** What the CLI sends: files under the names that messages use. */
-export const submissionSchema = z.strictObject({
-  files: z
-    .array(z.strictObject({ path: z.string().max(4096), text: z.string() }))
-    .min(1)
-    .max(MAX_FILES),
-  variables: z.record(z.string(), z.string()).default({}),
-  localFiles: z
-    .array(localEntrySchema)
-    .max(MAX_LOCAL_FILES)
-    .default([])
-    .describe('What lies beside the files, as far as modules name it; its contents are put at /api/v1/blobs/{sha256}.'),
-});
 
 const flag = z.stringbool().default(false);
 

@@ -30,6 +30,7 @@ import type { NetworkOffer } from '../../scheduler/graph/network-offers.ts';
 import { createApp } from '../../scheduler/http/app.ts';
 import { serveUpgrades } from '../../scheduler/http/upgrades.ts';
 import { measureFarm } from '../../scheduler/measure.ts';
+import { Planner } from '../../scheduler/planning/planner.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { sampleLayerVm } from '../harness/sample-spec.ts';
 
@@ -106,8 +107,10 @@ export async function startApi(
   const directory = await mkdtemp(join(tmpdir(), 'slipway-blobs-'));
   resources.defer('blobs', () => rm(directory, { recursive: true }));
   const blobs = await BlobStore.open({ directory, maxBytes: 2 ** 30, totalBytes: 2 ** 31, clock, ...blobLimits });
+  const planner = resources.use('planner', new Planner({ farmKey: Buffer.from('key') }), (opened) => opened.close());
   const builds = new BuildService({
     redis,
+    planner,
     agent,
     clock: { ...clock, now: () => clock.now() + aheadMs },
     farmKey,

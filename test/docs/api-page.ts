@@ -1,7 +1,7 @@
 import { jsonSchema, parametersOf } from '../../scheduler/http/openapi.ts';
 import { type Answer, OPERATIONS, type Operation } from '../../scheduler/http/operations.ts';
-import { submissionSchema } from '../../scheduler/http/requests.ts';
 import { typeText } from '../../scheduler/http/type-text.ts';
+import { submissionSchema } from '../../scheduler/planning/submission-schema.ts';
 
 /** Says how the API is used, and what each operation takes and answers; blocks of Markdown. */
 export function apiBlocks(table: (head: readonly string[], rows: readonly (readonly string[])[]) => string): string[] {

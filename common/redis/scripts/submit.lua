@@ -1,7 +1,7 @@
 -- Accepts a build: joins what is in flight, makes the works that are missing, all or nothing.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, modules: [...]}, modules with parents first; each
+-- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, submittedBy (name of a token), modules: [...]}, modules with parents first; each
 --          {name, action, why, layerKey, dependsOn (names, space separated)} and, unless it is reused,
 --          {recipeKey, layerBuild, parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
 --           secrets: {name: sealed value}, vms: [{vm, cpu (thousandths), memory}], phases: [{field, needs, dependents (fields, space separated)}]}
@@ -19,7 +19,7 @@ local carriedOut = redis.call('HGET', buildKey, 'modules')
 if carriedOut then return { 'accepted', build.buildId, carriedOut } end
 
 if build.idempotencyKey ~= '' then
-  local used = redis.call('GET', key('idempotency', build.idempotencyKey))
+  local used = redis.call('GET', key('idempotency', build.submittedBy or '', build.idempotencyKey))
   if used then
     local digest, buildId = string.match(used, '^(%S+) (%S+)$')
     if digest == build.digest then
@@ -97,7 +97,7 @@ redis.call('HSET', buildKey, 'state', 'queued', 'createdAt', NOW, 'retentionMs',
   'open', #build.modules, 'submittedBy', build.submittedBy or '')
 redis.call('ZADD', key('builds'), NOW, build.buildId)
 if build.idempotencyKey ~= '' then
-  redis.call('SET', key('idempotency', build.idempotencyKey), build.digest .. ' ' .. build.buildId, 'PX', build.retentionMs)
+  redis.call('SET', key('idempotency', build.submittedBy or '', build.idempotencyKey), build.digest .. ' ' .. build.buildId, 'PX', build.retentionMs)
 end
 
 local names, works, summary = {}, {}, {}

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { packagePath } from '../../common/config/package-root.ts';
-import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import type { AcceptedBuild, BuildTask, JsonBytes, PlannedBuild, PlanTask, SubmittedTask } from './plan-modules.ts';
 import type { Answer } from './planning-thread.ts';
 import type { ReadModules, SentModules } from './read-modules.ts';
@@ -17,7 +17,7 @@ interface Work {
 export interface PlannerOptions {
   /** The farm's key, as `createFarmKey` takes it. */
   readonly farmKey: Uint8Array;
-  /** How long one piece of work may take, waiting for a thread included. */
+  /** How long a thread may work on one piece. */
   readonly deadlineMs?: number;
   /** Of one thread. */
   readonly heapMb?: number;
@@ -25,14 +25,12 @@ export interface PlannerOptions {
 
 /** Pieces of work that may wait for a thread. */
 const MAX_WAITING = 64;
-const MAX_THREADS = 4;
+const THREADS = Math.max(1, Math.min(4, availableParallelism() - 1));
 const DEADLINE_MS = 30_000;
 /** What is within the limits of a request takes a third of it. */
 const HEAP_MB = 1_024;
 /** Threads beyond the first end after this long without work. */
 const IDLE_MS = 30_000;
-/** Whoever waits for the scheduler itself goes first. */
-const NICE = 5;
 
 /**
  * Reads and plans modules in threads beside the scheduler's own, so that no request keeps it from its probes, leases and
@@ -41,6 +39,8 @@ const NICE = 5;
 export class Planner {
   readonly #pool: Piscina;
   readonly #deadlineMs: number;
+  #free = THREADS;
+  readonly #waiting: (() => void)[] = [];
 
   constructor({ farmKey, deadlineMs = DEADLINE_MS, heapMb = HEAP_MB }: PlannerOptions) {
     this.#deadlineMs = deadlineMs;
@@ -48,30 +48,44 @@ export class Planner {
       filename: packagePath('dist', 'scheduler', 'planning', 'planning-thread.js'),
       workerData: farmKey,
       minThreads: 1,
-      maxThreads: Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1)),
-      maxQueue: MAX_WAITING,
+      maxThreads: THREADS,
       idleTimeout: IDLE_MS,
       resourceLimits: { maxOldGenerationSizeMb: heapMb },
-      niceIncrement: NICE,
     });
   }
 
   /** @throws as the function of that name in `planning-thread.ts`, and TooManyRequests, PlanningTimeout, RequestTooLarge */
   async run<Name extends keyof Work>(name: Name, task: Work[Name]['task']): Promise<Work[Name]['result']> {
+    await this.#turn();
     const signal = AbortSignal.timeout(this.#deadlineMs);
-    let answer: Answer<Work[Name]['result']>;
     try {
-      answer = await this.#pool.run(task, { name, signal });
+      const answer: Answer<Work[Name]['result']> = await this.#pool.run(task, { name, signal });
+      if ('value' in answer) return answer.value;
+      const { code, message, details } = answer.error;
+      throw new FarmError(code, message, { details });
     } catch (error) {
+      if (error instanceof FarmError) throw error;
       throw signal.aborted ? this.#tooSlow() : failureOf(error);
+    } finally {
+      this.#endTurn();
     }
-    if ('value' in answer) return answer.value;
-    const { code, message, details } = answer.error;
-    throw new FarmError(code, message, { details });
   }
 
   close(): Promise<void> {
     return this.#pool.destroy();
+  }
+
+  /** Resolves when a thread is free: deadlines are for those that work. @throws TooManyRequests */
+  async #turn(): Promise<void> {
+    if (this.#free > 0) this.#free -= 1;
+    else if (this.#waiting.length < MAX_WAITING) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else throw new FarmError('TooManyRequests', `${MAX_WAITING} requests wait to be planned already.`);
+  }
+
+  #endTurn(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#free += 1;
   }
 
   #tooSlow(): FarmError {
@@ -81,18 +95,8 @@ export class Planner {
 }
 
 function failureOf(error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    const solve = 'Send the modules in several requests.';
-    return new FarmError(
-      'RequestTooLarge',
-      'The modules take more memory to read and plan than one request may have.',
-      {
-        cause: error,
-        details: { solve },
-      },
-    );
-  }
-  if (!/queue is at limit/i.test(errorMessage(error))) return error;
-  return new FarmError('TooManyRequests', `${MAX_WAITING} requests wait to be planned already.`, { cause: error });
+  if (!(error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY')) return error;
+  const message = 'The modules take more memory to read and plan than one request may have.';
+  const solve = 'Send the modules in several requests.';
+  return new FarmError('RequestTooLarge', message, { cause: error, details: { solve } });
 }

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import { benchDocuments } from './documents-bench.ts';
 import { benchFarm } from './farm-bench.ts';
 import { benchMakespan } from './makespan-bench.ts';
 import type { Measurement } from './measurement.ts';
@@ -14,7 +15,7 @@ import { benchPlan } from './plan-bench.ts';
 const { values } = parseArgs({ options: { out: { type: 'string' } } });
 const measurements: Measurement[] = [];
 // The plan first: its peak of memory is that of the process.
-for (const bench of [benchPlan, benchFarm, benchMakespan, benchMemory]) {
+for (const bench of [benchPlan, benchDocuments, benchFarm, benchMakespan, benchMemory]) {
   try {
     for (const measurement of await bench()) {
       measurements.push(measurement);

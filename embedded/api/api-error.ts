@@ -15,11 +15,18 @@ export type StatusReason =
   | 'RequestEntityTooLarge'
   | 'UnsupportedMediaType'
   | 'InternalError'
+  | 'Timeout'
   | 'ServiceUnavailable';
 
 /** One field that was refused, as in `Status.details.causes`. */
 export interface StatusCause {
-  readonly reason: 'FieldValueInvalid' | 'FieldValueRequired' | 'FieldValueNotSupported' | 'FieldValueDuplicate';
+  readonly reason:
+    | 'FieldValueInvalid'
+    | 'FieldValueRequired'
+    | 'FieldValueNotSupported'
+    | 'FieldValueDuplicate'
+    | 'FieldValueForbidden'
+    | 'ResourceVersionTooLarge';
   readonly message: string;
   readonly field: string;
 }
@@ -30,7 +37,8 @@ export interface StatusDetails {
   readonly group?: string;
   readonly kind?: string;
   readonly uid?: string;
-  readonly causes?: readonly StatusCause[];
+  readonly causes?: readonly (Omit<StatusCause, 'field'> & { readonly field?: string })[];
+  readonly retryAfterSeconds?: number;
 }
 
 /** A refusal in the terms of the Kubernetes API; travels to clients as a `Status` object with this code. */
@@ -114,4 +122,13 @@ export function badRequest(message: string): ApiError {
 /** The watch or list position is older than what the server still remembers. */
 export function expired(resourceVersion: string, oldest: number): ApiError {
   return new ApiError(410, 'Expired', `too old resource version: ${resourceVersion} (${oldest})`);
+}
+
+/** 504: a list at a position that the server has not reached yet. */
+export function tooLarge(wanted: number, current: number): ApiError {
+  const message = 'Too large resource version';
+  return new ApiError(504, 'Timeout', `Timeout: ${message}: ${wanted}, current: ${current}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message }],
+    retryAfterSeconds: 1,
+  });
 }

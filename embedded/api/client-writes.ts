@@ -1,31 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { AdmissionRequest, KindAdmission } from './admission/admission.ts';
-import { ApiError, alreadyExists, badRequest, invalid, notFound } from './api-error.ts';
+import { alreadyExists, badRequest, invalid, notFound } from './api-error.ts';
 import { assertValidMetadata } from './metadata-rules.ts';
 import { withGeneratedName } from './names.ts';
 import { systemFieldsOf } from './object-rules.ts';
 import {
   apiVersionOf,
   isJsonObject,
-  type JsonObject,
   type KubeObject,
   keyOf,
   type ObjectKey,
   type ResourceKind,
   timestamp,
 } from './objects.ts';
+import { decode, type FieldValidation } from './schema/decoding.ts';
 import { withSchemaDefaults } from './schema/defaults.ts';
 import { checkSchema } from './schema/structural-schema.ts';
 import type { DeleteOptions, Deletion, Store } from './store.ts';
-
-/** How strictly fields are taken that the schema does not know (`fieldValidation` of the Kubernetes API). */
-export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
 /** What a client may ask of any write. */
 export interface WriteOptions {
   readonly dryRun: boolean;
   readonly fieldValidation: FieldValidation;
+  /** Fields that stand twice in the body. */
+  readonly duplicateFields?: readonly string[];
   /** `status` when only the status is to be written. */
   readonly subresource?: string | undefined;
 }
@@ -129,11 +128,11 @@ export class ClientWrites {
   #admit(
     request: Pick<AdmissionRequest, 'operation' | 'kind' | 'previous'>,
     draft: KubeObject,
-    { fieldValidation, subresource }: WriteOptions,
-  ): { result: KubeObject; warnings: string[] } {
+    { subresource, ...options }: WriteOptions,
+  ): { result: KubeObject; warnings: readonly string[] } {
     const { kind, previous } = request;
-    const warnings = refuseUnknownFields(kind, draft, fieldValidation);
-    const object = (kind.schema ? withSchemaDefaults(draft, kind.schema) : draft) as KubeObject;
+    const { object: decoded, warnings } = decode(kind, draft, options);
+    const object = (kind.custom && kind.schema ? withSchemaDefaults(decoded, kind.schema) : decoded) as KubeObject;
     const admission = this.#admission[kind.kind];
     const full: AdmissionRequest = { ...request, object, subresource, store: this.#store, clock: this.#clock };
     admission?.mutate?.(full);
@@ -147,15 +146,22 @@ export class ClientWrites {
   }
 }
 
-/** Takes a body as an object of the kind; an absent apiVersion or kind is filled in. */
+/** Takes a body as an object of the kind. Kinds of the core are known by the path; custom ones must say what they are. */
 function asObject(kind: ResourceKind, body: unknown): KubeObject {
   if (!isJsonObject(body)) throw badRequest('the object provided is unrecognized (must be of type object)');
   const apiVersion = apiVersionOf(kind);
+  for (const [field, name] of [
+    ['kind', 'Kind'],
+    ['apiVersion', 'apiVersion'],
+  ] as const) {
+    if (kind.custom && !body[field]) throw badRequest(`Object '${name}' is missing in '${JSON.stringify(body)}'`);
+  }
   if ((body['apiVersion'] ?? apiVersion) !== apiVersion || (body['kind'] ?? kind.kind) !== kind.kind) {
     const given = `${String(body['apiVersion'])}, Kind=${String(body['kind'])}`;
     throw badRequest(`the object provided (${given}) is not of the type of the URL (${apiVersion}, Kind=${kind.kind})`);
   }
-  const metadata = isJsonObject(body['metadata']) ? body['metadata'] : {};
+  const metadata = body['metadata'] ?? {};
+  if (!isJsonObject(metadata)) throw badRequest(`${kind.kind} cannot be read: metadata must be an object`);
   const present = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null));
   return { ...body, apiVersion, kind: kind.kind, metadata: present } as KubeObject;
 }
@@ -187,13 +193,4 @@ function onlyWritable(
   if (!kind.statusSubresource) return body;
   const { status: _, ...rest } = body;
   return { ...rest, ...(previous.status === undefined ? {} : { status: structuredClone(previous.status) }) };
-}
-
-function refuseUnknownFields(kind: ResourceKind, object: JsonObject, fieldValidation: FieldValidation): string[] {
-  if (!kind.schema || fieldValidation === 'Ignore') return [];
-  const unknown = checkSchema(object, kind.schema).unknownFields.map((field) => `unknown field "${field}"`);
-  if (unknown.length > 0 && fieldValidation === 'Strict') {
-    throw new ApiError(400, 'BadRequest', `strict decoding error: ${unknown.join(', ')}`);
-  }
-  return unknown;
 }

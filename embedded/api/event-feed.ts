@@ -30,6 +30,8 @@ export interface SubscribeOptions {
   readonly signal: AbortSignal;
   /** Delivered before anything else. */
   readonly first: readonly StoreEvent[];
+  /** What has a lower position than this is not delivered. @defaultValue the newest */
+  readonly after?: number;
 }
 
 /**
@@ -84,9 +86,10 @@ export class EventFeed {
   }
 
   /** Delivers `first` and then everything that is published from now on. */
-  subscribe({ kinds, listener, signal, first }: SubscribeOptions): void {
+  subscribe({ kinds, listener, signal, first, after = 0 }: SubscribeOptions): void {
     if (signal.aborted) return;
-    const subscription: Subscription = { kinds: new Set(kinds), listener, signal, deliveredUpTo: this.#newest };
+    const deliveredUpTo = Math.max(this.#newest, after);
+    const subscription: Subscription = { kinds: new Set(kinds), listener, signal, deliveredUpTo };
     this.#subscriptions.add(subscription);
     // One signal may end as many subscriptions as its owner likes; that is no leak.
     allowManyListeners(signal);

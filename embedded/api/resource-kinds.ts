@@ -9,6 +9,7 @@ import {
   type PrinterColumn,
   type ResourceKind,
 } from './objects.ts';
+import { coreSchema } from './schema/core-schemas.ts';
 
 const AGE: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
@@ -143,6 +144,7 @@ const CRD_KIND: CoreKind = {
 };
 
 function resourceKind(kind: CoreKind): ResourceKind {
+  const schema = kind.custom ? undefined : coreSchema(kind.group ?? '', kind.kind);
   return {
     group: '',
     version: 'v1',
@@ -152,6 +154,7 @@ function resourceKind(kind: CoreKind): ResourceKind {
     statusSubresource: false,
     custom: false,
     printerColumns: [AGE],
+    ...(schema ? { schema } : {}),
     ...kind,
   };
 }

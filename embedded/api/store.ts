@@ -41,6 +41,8 @@ export interface Deletion {
 
 /** A restart skips this many resourceVersions, so that none that a client saw before a crash is ever used again. */
 const RESTART_GAP = 1000;
+/** Of an empty store. Below it there is the past, as on every server that clients reach. */
+const FIRST_VERSION = 2;
 
 /**
  * All objects of the embedded cluster: in memory for reading, in a journal for surviving. Reads are synchronous and
@@ -56,7 +58,7 @@ export class Store {
   readonly #uids = new Set<string>();
   readonly #clock: Clock;
   readonly #feed: EventFeed;
-  #resourceVersion = 0;
+  #resourceVersion = FIRST_VERSION;
   /** What an earlier process handed out behind its last change on disk: nobody knows what it stood for. */
   #lost: { readonly after: number; readonly before: number } | undefined;
   #journal: Journal | undefined;
@@ -66,6 +68,7 @@ export class Store {
     this.#objects = new Map(kinds.map((kind) => [kind.kind, new Map()]));
     this.#clock = clock;
     this.#feed = new EventFeed(windowSize, logger);
+    this.#feed.startAt(FIRST_VERSION);
   }
 
   /** Opens the store of a directory; only one process may do so at a time. */
@@ -245,7 +248,8 @@ export class Store {
 
   /**
    * Announces every change of the kinds after a resourceVersion, until the signal is aborted.
-   * @throws ApiError 410 when the position has left the window (or is not one of this store's)
+   * A position of the future is waited for.
+   * @throws ApiError 410 when the position has left the window
    */
   watchFrom(
     kinds: readonly string[],
@@ -253,10 +257,11 @@ export class Store {
     subscriber: { listener: StoreListener; signal: AbortSignal },
   ): void {
     const isLost = this.#lost && resourceVersion > this.#lost.after && resourceVersion < this.#lost.before;
-    if (isLost || resourceVersion < this.#feed.oldest || resourceVersion > this.#resourceVersion) {
+    if (isLost || resourceVersion < this.#feed.oldest) {
       throw expired(String(resourceVersion), this.#feed.oldest);
     }
-    this.#feed.subscribe({ kinds, ...subscriber, first: this.#feed.since(resourceVersion, kinds) });
+    const first = this.#feed.since(resourceVersion, kinds);
+    this.#feed.subscribe({ kinds, ...subscriber, first, after: resourceVersion });
   }
 
   #table(kind: string): Map<string, KubeObject> {

@@ -7,7 +7,7 @@ import { Findings } from './findings.ts';
 
 /** All values of a ConfigMap or Secret together, in bytes. */
 const MAX_CONTENT_BYTES = 1024 * 1024;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const KEY = /^[-._a-zA-Z0-9]{1,253}$/;
 
 function entries(value: unknown): [string, unknown][] {
   return isJsonObject(value) ? Object.entries(value) : [];
@@ -21,12 +21,27 @@ function checkImmutable(object: KubeObject, previous: KubeObject | undefined, fi
   }
 }
 
+function checkKeys(field: string, values: readonly [string, unknown][], findings: Findings): void {
+  for (const [name] of values) {
+    if (KEY.test(name) && name !== '.' && !name.startsWith('..')) continue;
+    const rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+    findings.add(`${field}[${name}]`, `Invalid value: "${name}": ${rule}`);
+  }
+}
+
 function checkSize(values: readonly [string, unknown][], findings: Findings): void {
   const bytes = values.reduce((sum, [, value]) => sum + Buffer.byteLength(String(value)), 0);
   if (bytes > MAX_CONTENT_BYTES) findings.add('data', `Too long: may not be more than ${MAX_CONTENT_BYTES} bytes`);
 }
 
-/** Secrets: `stringData` becomes `data`; values are base64; the type stays. */
+/** What Secrets of these types must hold. */
+const REQUIRED_DATA: Readonly<Record<string, readonly string[]>> = {
+  'kubernetes.io/tls': ['tls.crt', 'tls.key'],
+  'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
+  'kubernetes.io/ssh-auth': ['ssh-privatekey'],
+};
+
+/** Secrets: `stringData` becomes `data`; keys are names; the type stays. */
 export const secretAdmission: KindAdmission = {
   mutate: ({ object }) => {
     const { stringData } = object;
@@ -40,9 +55,9 @@ export const secretAdmission: KindAdmission = {
     if (operation === 'DELETE') return;
     const findings = new Findings();
     const data = entries(object['data']);
-    for (const [name, value] of data) {
-      if (typeof value !== 'string' || !BASE64.test(value))
-        findings.add(`data[${name}]`, 'Invalid value: illegal base64 data');
+    checkKeys('data', data, findings);
+    for (const name of REQUIRED_DATA[String(object['type'])] ?? []) {
+      if (!data.some(([key]) => key === name)) findings.require(`data[${name}]`, 'Required value');
     }
     checkSize(data, findings);
     checkImmutable(object, previous, findings);
@@ -51,14 +66,12 @@ export const secretAdmission: KindAdmission = {
   },
 };
 
-/** ConfigMaps: values are text, and stay when they are immutable. */
+/** ConfigMaps: keys are names; values stay when they are immutable. */
 export const configMapAdmission: KindAdmission = {
   validate: ({ object, previous, kind, operation }) => {
     if (operation === 'DELETE') return;
     const findings = new Findings();
-    for (const [name, value] of entries(object['data'])) {
-      if (typeof value !== 'string') findings.add(`data[${name}]`, 'Invalid value: must be a string');
-    }
+    for (const field of ['data', 'binaryData']) checkKeys(field, entries(object[field]), findings);
     checkSize([...entries(object['data']), ...entries(object['binaryData'])], findings);
     checkImmutable(object, previous, findings);
     findings.refuseField(kind, object);
@@ -114,6 +127,7 @@ export const podAdmission: KindAdmission = {
       for (const field of ['name', 'image']) {
         if (!fieldAt(container, field)) findings.require(`spec.containers[${index}].${field}`, 'Required value');
       }
+      checkPorts(fieldAt(container, 'ports'), `spec.containers[${index}].ports`, findings);
     }
     if (previous && !isDeepStrictEqual(fixedPodSpec(object.spec), fixedPodSpec(previous.spec))) {
       findings.add(
@@ -124,6 +138,15 @@ export const podAdmission: KindAdmission = {
     findings.refuseField(kind, object);
   },
 };
+
+function checkPorts(ports: unknown, field: string, findings: Findings): void {
+  for (const [index, port] of (Array.isArray(ports) ? ports : []).entries()) {
+    const number = Number(fieldAt(port, 'containerPort') ?? 0);
+    if (number >= 1 && number <= 65_535) continue;
+    const rule = 'must be between 1 and 65535, inclusive';
+    findings.add(`${field}[${index}].containerPort`, `Invalid value: ${number}: ${rule}`);
+  }
+}
 
 function fixedPodSpec(spec: JsonObject = {}): JsonObject {
   const { activeDeadlineSeconds: _, tolerations: __, containers, ...rest } = spec;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { ApiError, badRequest } from '../api-error.ts';
+import { duplicateFields } from './duplicate-fields.ts';
 import { decodeProtobuf, PROTOBUF } from './protobuf.ts';
 
 /** Largest body that is read, in bytes; apiserver's limit. */
@@ -49,12 +50,23 @@ export function parseBody(text: string, type: string): unknown {
   }
 }
 
+/** A body, and the paths of the fields that stand twice in it. */
+export interface ReadBody {
+  readonly body: unknown;
+  readonly duplicateFields: readonly string[];
+}
+
 /** Reads a JSON, YAML or (for a few kinds) protobuf body; undefined when it is empty. @throws ApiError 400, 413, 415 */
 export async function readObject(request: IncomingMessage): Promise<unknown> {
+  return (await readObjectStrictly(request)).body;
+}
+
+/** Like `readObject`, and tells what a parser overlooks. */
+export async function readObjectStrictly(request: IncomingMessage): Promise<ReadBody> {
   const type = mediaType(request.headers['content-type']);
   const bytes = await readBytes(request);
-  if (bytes.length === 0) return undefined;
-  if (type === PROTOBUF) return decodeProtobuf(bytes);
+  if (bytes.length === 0) return { body: undefined, duplicateFields: [] };
+  if (type === PROTOBUF) return { body: decodeProtobuf(bytes), duplicateFields: [] };
   if (!['', 'application/json', 'application/yaml', '*/*'].includes(type)) {
     const known = 'application/json, application/yaml';
     throw new ApiError(
@@ -63,7 +75,9 @@ export async function readObject(request: IncomingMessage): Promise<unknown> {
       `the body of the request was in an unknown format - accepted media types include: ${known}`,
     );
   }
-  return parseBody(bytes.toString('utf8'), type);
+  const text = bytes.toString('utf8');
+  const body = parseBody(text, type);
+  return { body, duplicateFields: type.includes('yaml') ? [] : duplicateFields(text) };
 }
 
 /** Answers with JSON. */

@@ -1,4 +1,4 @@
-import { badRequest } from '../api-error.ts';
+import { ApiError, badRequest, expired, tooLarge } from '../api-error.ts';
 import type { KubeObject, ResourceKind } from '../objects.ts';
 import { compileFieldSelector, compileLabelSelector, type ObjectFilter } from '../selectors.ts';
 import type { ResourcePath } from './resource-path.ts';
@@ -39,7 +39,8 @@ export interface Page {
  * the state of their own moment, not that of the first page.
  */
 export function pageOf(objects: readonly KubeObject[], query: URLSearchParams): Page {
-  const limit = numberParameter(query, 'limit') ?? 0;
+  // A list of "any" position comes from the server's cache, which knows no pages.
+  const limit = query.get('resourceVersion') === '0' ? 0 : (numberParameter(query, 'limit') ?? 0);
   const start = readToken(query.get('continue'));
   const first = start === undefined ? 0 : objects.findIndex((object) => orderOf(object) >= start);
   const rest = first < 0 ? [] : objects.slice(first);
@@ -50,7 +51,37 @@ export function pageOf(objects: readonly KubeObject[], query: URLSearchParams): 
 }
 
 function readToken(token: string | null): string | undefined {
-  return token ? Buffer.from(token, 'base64url').toString('utf8') : undefined;
+  if (!token) return undefined;
+  const start = Buffer.from(token, 'base64url').toString('utf8');
+  // Every token begins with a namespace, or with the slash behind none.
+  if (!start.includes('/')) throw badRequest('continue key is not valid: illegal base64 data');
+  return start;
+}
+
+/**
+ * Checks which position a list asks for; the present state answers all that pass.
+ * @throws ApiError 400 for what is no position, 410 for an exact one that is past, 422 for parameters that contradict each
+ * other, 504 for one that is not reached yet
+ */
+export function assertPosition(query: URLSearchParams, current: number): void {
+  const position = numberParameter(query, 'resourceVersion');
+  const match = query.get('resourceVersionMatch') ?? '';
+  const refuse = (why: string) => new ApiError(422, 'Invalid', `ListOptions.meta.k8s.io "" is invalid: ${why}`);
+  if (match !== '') {
+    if (position === undefined)
+      throw refuse(
+        'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
+      );
+    if (!['Exact', 'NotOlderThan'].includes(match))
+      throw refuse(`resourceVersionMatch: Unsupported value: "${match}": supported values: "Exact", "NotOlderThan"`);
+    if (match === 'Exact' && position === 0)
+      throw refuse(
+        'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+      );
+  }
+  if (position === undefined) return;
+  if (position > current) throw tooLarge(position, current);
+  if (match === 'Exact' && position < current) throw expired(String(position), current);
 }
 
 function orderOf(object: KubeObject): string {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../common/clock/clock.ts';
 import { ApiError, badRequest, notFound } from '../api-error.ts';
-import type { ClientWrites, Edit, FieldValidation, WriteOptions, Written } from '../client-writes.ts';
+import type { ClientWrites, Edit, WriteOptions, Written } from '../client-writes.ts';
 import type { Propagation } from '../deletion.ts';
 import {
   apiVersionOf,
@@ -15,9 +15,10 @@ import {
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts';
+import type { FieldValidation } from '../schema/decoding.ts';
 import type { Deletion, Store } from '../store.ts';
-import { type Exchange, mediaType, parseBody, readBody, readObject, sendJson } from './exchange.ts';
-import { filterOf, isTrue, numberParameter, pageOf } from './list-query.ts';
+import { type Exchange, mediaType, parseBody, readBody, readObject, readObjectStrictly, sendJson } from './exchange.ts';
+import { assertPosition, filterOf, isTrue, numberParameter, pageOf } from './list-query.ts';
 import type { ResourcePath } from './resource-path.ts';
 import { tableOf, wantsTable } from './table.ts';
 import { streamWatch } from './watch-stream.ts';
@@ -74,6 +75,7 @@ export class ResourceHandler {
 
   #list(exchange: Exchange, kind: ResourceKind, path: ResourcePath): void {
     const query = exchange.url.searchParams;
+    assertPosition(query, this.#store.resourceVersion);
     const matches = filterOf(query, kind, path);
     const objects = this.#store.list(kind.kind, { namespace: path.namespace }).filter(matches);
     const page = pageOf(objects, query);
@@ -96,22 +98,16 @@ export class ResourceHandler {
   }
 
   async #create(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
-    const body = await readObject(exchange.request);
-    sendWritten(
-      exchange,
-      201,
-      await this.#writes.create({ kind, namespace: path.namespace }, body, writeOptions(exchange, path)),
-    );
+    const { body, duplicateFields } = await readObjectStrictly(exchange.request);
+    const options = { ...writeOptions(exchange, path), duplicateFields };
+    sendWritten(exchange, 201, await this.#writes.create({ kind, namespace: path.namespace }, body, options));
   }
 
   async #replace(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
-    const body = await readObject(exchange.request);
+    const { body, duplicateFields } = await readObjectStrictly(exchange.request);
     const edit: Edit = (current) => (kind.custom ? body : withCurrentVersion(body, current.metadata.resourceVersion));
-    sendWritten(
-      exchange,
-      200,
-      await this.#writes.update({ kind, key: keyOfPath(path) }, edit, writeOptions(exchange, path)),
-    );
+    const options = { ...writeOptions(exchange, path), duplicateFields };
+    sendWritten(exchange, 200, await this.#writes.update({ kind, key: keyOfPath(path) }, edit, options));
   }
 
   async #patch(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../common/clock/clock.ts';
-import { badRequest } from '../api-error.ts';
+import { ApiError, badRequest } from '../api-error.ts';
 import { apiVersionOf, type KubeObject, type ResourceKind } from '../objects.ts';
 import type { ObjectFilter } from '../selectors.ts';
 import type { Store, StoreEvent } from '../store.ts';
@@ -9,6 +9,8 @@ import type { ResourcePath } from './resource-path.ts';
 import { tableOf, wantsTable } from './table.ts';
 
 const BOOKMARK_INTERVAL_MS = 60_000;
+/** So long before the end of a watch its client is told for the last time where it stands. */
+const LAST_BOOKMARK_MS = 2000;
 /** How long a watch without `timeoutSeconds` lasts; apiserver takes a random 30 to 60 minutes. */
 const DEFAULT_TIMEOUT_SECONDS = 2700;
 /** A client that reads so much slower than it is told is cut off; it resumes from what it has read. */
@@ -25,7 +27,7 @@ export interface WatchSource {
 /**
  * Streams changes as one JSON document per line until `timeoutSeconds` have passed, the client leaves or the server
  * stops. Resolves when the stream has ended.
- * @throws ApiError 410 before anything is sent, when the position is too old
+ * A position that is too old is told as an ERROR event, one of the future is waited for.
  */
 export async function streamWatch(exchange: Exchange, source: WatchSource): Promise<void> {
   const { url, response, signal } = exchange;
@@ -47,7 +49,9 @@ export async function streamWatch(exchange: Exchange, source: WatchSource): Prom
       await streamBookmarks(stream, timeoutMs, { clock, signal });
     else await clock.after(timeoutMs, signal);
   } catch (error) {
-    if (!signal.aborted) throw error;
+    // The stream has begun for the client, whatever it asked for: it reads there that its position is gone.
+    if (error instanceof ApiError && error.code === 410) stream.error(error);
+    else if (!signal.aborted) throw error;
   } finally {
     ending.abort();
   }
@@ -65,10 +69,11 @@ async function streamBookmarks(
   { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): Promise<void> {
   const end = clock.now() + timeoutMs;
-  for (let left = timeoutMs; left > 0; left = end - clock.now()) {
-    await clock.after(Math.min(left, BOOKMARK_INTERVAL_MS), signal);
-    stream.bookmark();
+  for (let left = timeoutMs; left > LAST_BOOKMARK_MS; left = end - clock.now()) {
+    await clock.after(Math.min(left - LAST_BOOKMARK_MS, BOOKMARK_INTERVAL_MS), signal);
+    stream.bookmarkIfMoved();
   }
+  await clock.after(Math.max(end - clock.now(), 0), signal);
 }
 
 /** Writes watch events of one client. */
@@ -78,8 +83,11 @@ class WatchStream {
   readonly #matches: ObjectFilter;
   readonly #asTable: boolean;
   #isFirst = true;
+  /** The highest position that the client knows of. */
+  #told: number;
 
   constructor(exchange: Exchange, source: WatchSource, matches: ObjectFilter) {
+    this.#told = Number(exchange.url.searchParams.get('resourceVersion')) || 0;
     this.#exchange = exchange;
     this.#source = source;
     this.#matches = matches;
@@ -95,22 +103,34 @@ class WatchStream {
   }
 
   /** Sends what a change means to this client: an object that stops matching is DELETED to it. */
-  send({ type, object, previous }: StoreEvent): void {
+  send({ type, object, previous, resourceVersion }: StoreEvent): void {
     const isIn = type !== 'DELETED' && this.#matches(object);
     const wasIn = previous !== undefined && this.#matches(previous);
+    if (isIn || wasIn) this.#told = Math.max(this.#told, resourceVersion);
     if (isIn) this.#write(wasIn ? 'MODIFIED' : 'ADDED', object);
     else if (wasIn) this.#write('DELETED', object);
+  }
+
+  /** Tells the position that the client has reached, unless it knows it. */
+  bookmarkIfMoved(): void {
+    if (this.#source.store.resourceVersion > this.#told) this.bookmark();
   }
 
   /** Tells the position that the client has reached. */
   bookmark(annotations?: Readonly<Record<string, string>>): void {
     const { kind, store } = this.#source;
+    this.#told = store.resourceVersion;
     const metadata = {
-      resourceVersion: String(store.resourceVersion),
+      resourceVersion: String(this.#told),
       creationTimestamp: null,
       ...(annotations ? { annotations } : {}),
     };
     this.#line('BOOKMARK', { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata });
+  }
+
+  /** Tells why the stream ends. */
+  error(error: ApiError): void {
+    this.#line('ERROR', error.toStatus());
   }
 
   #write(type: string, object: KubeObject): void {

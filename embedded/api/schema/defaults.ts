@@ -1,9 +1,6 @@
 import { isJsonObject, type JsonObject } from '../objects.ts';
 
-/**
- * A copy of a value in which nulls are gone that the schema does not allow (apiserver prunes them before defaulting)
- * and absent fields have the defaults of the schema.
- */
+/** A copy of a value in which absent fields have the defaults of the schema. */
 export function withSchemaDefaults(value: unknown, schema: unknown): unknown {
   if (!isJsonObject(schema)) return value;
   if (Array.isArray(value)) return value.map((item) => withSchemaDefaults(item, schema['items']));
@@ -11,9 +8,7 @@ export function withSchemaDefaults(value: unknown, schema: unknown): unknown {
   const properties = isJsonObject(schema['properties']) ? schema['properties'] : {};
   const result: JsonObject = {};
   for (const [name, content] of Object.entries(value)) {
-    const known = properties[name] ?? schema['additionalProperties'];
-    const mayBeNull = !isJsonObject(known) || known['nullable'] === true;
-    if (content !== null || mayBeNull) result[name] = withSchemaDefaults(content, known);
+    result[name] = withSchemaDefaults(content, properties[name] ?? schema['additionalProperties']);
   }
   for (const [name, known] of Object.entries(properties)) {
     if (isJsonObject(known) && 'default' in known && !Object.hasOwn(result, name)) {

@@ -16,6 +16,7 @@ export interface SchemaFault {
 
 /** Fields that every object has besides those of its schema. */
 const TYPE_META = ['apiVersion', 'kind', 'metadata'];
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /**
  * Checks an object against a structural schema (apiextensions v1): types, required, enum, pattern, limits, formats,
@@ -27,6 +28,13 @@ export function checkSchema(object: JsonObject, schema: JsonObject): SchemaFindi
   const properties = isJsonObject(schema['properties']) ? schema['properties'] : {};
   const own = Object.fromEntries(Object.entries(properties).filter(([name]) => !TYPE_META.includes(name)));
   check(content, { ...schema, properties: own }, { path: '', findings });
+  return findings;
+}
+
+/** Checks any value against a schema; paths begin with the given one. */
+export function checkValue(value: unknown, schema: JsonObject, path: string): SchemaFindings {
+  const findings: SchemaFindings = { unknownFields: [], faults: [] };
+  check(value, schema, { path, findings });
   return findings;
 }
 
@@ -98,6 +106,7 @@ function checkString(value: string, schema: JsonObject, at: Position): void {
   if (typeof maxLength === 'number' && value.length > maxLength) {
     fault(at, `Too long: may not be more than ${maxLength} bytes`);
   }
+  if (format === 'byte' && !BASE64.test(value)) fault(at, `${at.path} in body must be base64`);
   if (format === 'date-time' && Number.isNaN(Date.parse(value))) {
     fault(
       at,

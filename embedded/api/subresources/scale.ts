@@ -49,17 +49,19 @@ function wantedScale(
 
 function scaleOf(object: KubeObject, kind: ResourceKind): JsonObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const wanted = readJsonPath(object, kind.scale?.specReplicasPath ?? '');
   return {
     apiVersion: 'autoscaling/v1',
     kind: 'Scale',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
-    spec: { replicas: readJsonPath(object, kind.scale?.specReplicasPath ?? '') ?? 0 },
+    // A count of 0 is left out.
+    spec: wanted ? { replicas: wanted } : {},
     status: { replicas: readJsonPath(object, kind.scale?.statusReplicasPath ?? '') ?? 0 },
   };
 }
 
 function withReplicas(current: KubeObject, scale: unknown, kind: ResourceKind): KubeObject {
-  const replicas = fieldAt(scale, 'spec', 'replicas');
+  const replicas = fieldAt(scale, 'spec', 'replicas') ?? 0;
   if (!Number.isInteger(replicas)) throw badRequest('spec.replicas of a Scale must be an integer');
   const resourceVersion = fieldAt(scale, 'metadata', 'resourceVersion');
   const [root = '', field = ''] = (kind.scale?.specReplicasPath ?? '').split('.').slice(1);

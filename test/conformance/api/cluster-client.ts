@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, request } from 'undici';
+import { type Resource, resourcePath } from '../../../common/kubernetes/resources.ts';
 
 const run = promisify(execFile);
 
@@ -10,6 +11,8 @@ const run = promisify(execFile);
 export interface Answer {
   readonly code: number;
   readonly body: Record<string, unknown>;
+  /** Its `Warning` headers, joined. */
+  readonly warnings: string;
 }
 
 /** A request in full. */
@@ -52,7 +55,15 @@ export class ClusterClient {
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.body.text();
-    return { code: response.statusCode, body: text.startsWith('{') ? JSON.parse(text) : { text } };
+    const warnings = [response.headers['warning'] ?? []].flat().join('\n');
+    return { code: response.statusCode, body: text.startsWith('{') ? JSON.parse(text) : { text }, warnings };
+  }
+
+  /** Creates an object; it says what it is, as custom kinds must. */
+  async create(resource: Resource, namespace: string, object: object, query = ''): Promise<Answer> {
+    const { apiVersion, kind } = resource;
+    const path = resourcePath(resource, namespace);
+    return await this.send('POST', query === '' ? path : `${path}?${query}`, { apiVersion, kind, ...object });
   }
 
   /** A patch of the given type: `json-patch+json`, `merge-patch+json`, ... */

@@ -90,18 +90,63 @@ test('feeds the informer of the Kubernetes client', async () => {
   expect(seen).toEqual(['add fed', 'update 1']);
 });
 
-test('ends after timeoutSeconds, with a bookmark at the last position', async () => {
-  const from = await position();
+/** Everything that a watch of this length tells. */
+async function readAll(query: string): Promise<{ type: string; object: Record<string, unknown> }[]> {
   const events: { type: string; object: Record<string, unknown> }[] = [];
-  for await (const event of client.watch(
-    `${configMaps}?watch=true&resourceVersion=${from}&timeoutSeconds=1&allowWatchBookmarks=true`,
-  )) {
-    events.push(event);
-  }
-  expect(events.at(-1)).toMatchObject({
+  for await (const event of client.watch(`${configMaps}?watch=true&${query}`)) events.push(event);
+  return events;
+}
+
+test('sends a bookmark two seconds before the end of a watch that others have overtaken', async () => {
+  const from = await position();
+  const events = readAll(`resourceVersion=${from}&labelSelector=none%3Dsuch&timeoutSeconds=4&allowWatchBookmarks=true`);
+  const { body } = await client.send('POST', configMaps, { metadata: { name: 'overtaking' } });
+  const { resourceVersion } = body['metadata'] as { resourceVersion: string };
+  const [bookmark] = await events;
+  expect(bookmark).toMatchObject({
     type: 'BOOKMARK',
-    object: { kind: 'ConfigMap', metadata: { resourceVersion: expect.stringMatching(/^\d+$/) } },
+    object: { kind: 'ConfigMap', apiVersion: 'v1', metadata: { resourceVersion: expect.stringMatching(/^\d+$/) } },
   });
+  const reached = bookmark?.object['metadata'] as { resourceVersion: string } | undefined;
+  expect(Number(reached?.resourceVersion)).toBeGreaterThanOrEqual(Number(resourceVersion));
+});
+
+test('sends no bookmark to a watch that is over before one is due', async () => {
+  const from = await position();
+  expect(await readAll(`resourceVersion=${from}&timeoutSeconds=1&allowWatchBookmarks=true`)).toEqual([]);
+});
+
+test('says nothing to a watch from a position of the future, and 410 in the stream to one of the past', async () => {
+  expect(await readAll(`resourceVersion=${Number(await position()) + 1_000_000}&timeoutSeconds=1`)).toEqual([]);
+  expect(await readAll('resourceVersion=1&timeoutSeconds=5')).toMatchObject([
+    { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } },
+  ]);
+});
+
+test('answers lists of positions that it cannot show', async () => {
+  const list = (query: string) => client.send('GET', `${configMaps}?${query}`);
+  const future = Number(await position()) + 1_000_000;
+  expect(await list(`resourceVersion=${future}`)).toMatchObject({
+    code: 504,
+    body: {
+      reason: 'Timeout',
+      message: expect.stringContaining('Too large resource version'),
+      details: { causes: [{ reason: 'ResourceVersionTooLarge' }], retryAfterSeconds: 1 },
+    },
+  });
+  expect(await list('resourceVersion=abc')).toMatchObject({ code: 400 });
+  expect(await list('limit=1&continue=abc')).toMatchObject({ code: 400 });
+  expect(await list('resourceVersionMatch=Exact')).toMatchObject({ code: 422, body: { reason: 'Invalid' } });
+  expect(await list('resourceVersion=0&resourceVersionMatch=Exact')).toMatchObject({ code: 422 });
+  expect(await list(`resourceVersion=${await position()}&resourceVersionMatch=Sometimes`)).toMatchObject({ code: 422 });
+});
+
+test('shows everything where a list asks for any position, whatever its limit', async () => {
+  for (const name of ['any1', 'any2'])
+    await client.send('POST', configMaps, { metadata: { name, labels: { any: 'any' } } });
+  const { body } = await client.send('GET', `${configMaps}?labelSelector=any&limit=1&resourceVersion=0`);
+  expect(body['items']).toHaveLength(2);
+  expect(body['metadata']).not.toHaveProperty('continue');
 });
 
 test('shows kubectl the changes of a watch', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
 import { ClusterClient } from '../api/cluster-client.ts';
 
@@ -21,7 +22,7 @@ test('keeps the identity of a machine whose firmware is taken out', async () => 
   const spec = { domain: { memory: { guest: '64Mi' }, devices: {} } };
   const firmwareOf = ({ spec: machine }: Record<string, unknown>) =>
     (machine as { template: { spec: { domain: object } } }).template.spec.domain;
-  const created = await client.send('POST', path, {
+  const created = await client.create(RESOURCES.machines, 'default', {
     metadata: { name: 'kept' },
     spec: { runStrategy: 'Halted', template: { spec } },
   });
@@ -33,7 +34,7 @@ test('keeps the identity of a machine whose firmware is taken out', async () => 
 
 test('writes back into a subnet', async () => {
   const spec = { vpc: 'v', cidrBlock: '10.77.1.0/24' };
-  const { body } = await client.send('POST', '/apis/kubeovn.io/v1/subnets', { metadata: { name: 'written' }, spec });
+  const { body } = await client.create(RESOURCES.subnets, '', { metadata: { name: 'written' }, spec });
   const written = { gateway: '10.77.1.1', excludeIps: ['10.77.1.1'], protocol: 'IPv4', provider: 'ovn' };
   expect(body['spec']).toMatchObject(written);
 });
@@ -41,7 +42,10 @@ test('writes back into a subnet', async () => {
 test('keeps spec and status apart and counts generations of the spec', async () => {
   const collection = '/apis/kubevirt.io/v1/namespaces/default/virtualmachines';
   const template = { spec: { domain: { memory: { guest: '64Mi' }, devices: {} } } };
-  await client.send('POST', collection, { metadata: { name: 'split' }, spec: { runStrategy: 'Halted', template } });
+  await client.create(RESOURCES.machines, 'default', {
+    metadata: { name: 'split' },
+    spec: { runStrategy: 'Halted', template },
+  });
   const path = `${collection}/split`;
   const merge = (url: string, patch: object) => client.patch(url, 'merge-patch+json', patch);
   await merge(path, { spec: { runStrategy: 'Manual' }, status: { created: true } });

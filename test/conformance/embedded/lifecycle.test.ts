@@ -48,7 +48,9 @@ test('keeps the positions of watches, and everything else, when it is killed', a
   });
   // Perhaps the killed server had said this to somebody, but it is not on disk.
   const { metadata } = body as { metadata: { resourceVersion: string } };
-  expect(await watch(Number(metadata.resourceVersion) + 1)).toMatchObject({ code: 410, body: { reason: 'Expired' } });
+  expect(await watch(Number(metadata.resourceVersion) + 1)).toMatchObject({
+    body: { type: 'ERROR', object: { code: 410, reason: 'Expired' } },
+  });
 });
 
 test('lets only the owner read the kubeconfig', async () => {

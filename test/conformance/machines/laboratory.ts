@@ -76,7 +76,10 @@ export class Laboratory {
   }
 
   async create(kind: Kind, object: object): Promise<void> {
-    this.#expectSuccess(await this.client.send('POST', this.path(kind), object), `create ${kind}`);
+    const path = this.path(kind);
+    const [, group, version] = /^\/apis\/([^/]+)\/([^/]+)/.exec(path) ?? [];
+    const typed = { apiVersion: group === undefined ? 'v1' : `${group}/${version}`, kind, ...object };
+    this.#expectSuccess(await this.client.send('POST', path, typed), `create ${kind}`);
   }
 
   async get(kind: Kind, name: string): Promise<Seen | undefined> {

@@ -1,0 +1,63 @@
+import { ApiError, badRequest, invalid } from '../api-error.ts';
+import { isJsonObject, type JsonObject, type KubeObject, type ResourceKind } from '../objects.ts';
+import { METADATA_SCHEMA } from './core-schemas.ts';
+import { pruned } from './pruning.ts';
+import { checkSchema, checkValue, type SchemaFindings } from './structural-schema.ts';
+
+/** How strictly fields are taken that the schema does not know (`fieldValidation` of the Kubernetes API). */
+export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
+
+/** An object as it is read from a body, and what its sender is warned of. */
+export interface Decoded {
+  readonly object: KubeObject;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads an object as the API server does before anything is filled in: unknown and repeated fields are warned of or
+ * refused, then dropped; every value has its type. Metadata and kinds of the core are refused as unreadable (400), custom
+ * ones as invalid (422).
+ * @throws ApiError 400 or 422
+ */
+export function decode(
+  kind: ResourceKind,
+  body: KubeObject,
+  { fieldValidation, duplicateFields = [] }: { fieldValidation: FieldValidation; duplicateFields?: readonly string[] },
+): Decoded {
+  const metadata = checkValue(body.metadata, METADATA_SCHEMA, 'metadata');
+  const content = kind.schema ? checkSchema(body, kind.schema) : { unknownFields: [], faults: [] };
+  const complaints = [
+    ...duplicateFields.map((field) => `duplicate field "${field}"`),
+    ...[...metadata.unknownFields, ...content.unknownFields].map((field) => `unknown field "${field}"`),
+  ];
+  if (complaints.length > 0 && fieldValidation === 'Strict') {
+    throw new ApiError(400, 'BadRequest', `strict decoding error: ${complaints.join(', ')}`);
+  }
+  const object = withoutUnknown(kind, body);
+  assertTypes(kind, object);
+  return { object, warnings: fieldValidation === 'Warn' ? complaints : [] };
+}
+
+function withoutUnknown(kind: ResourceKind, body: KubeObject): KubeObject {
+  const metadata = pruned(body.metadata, METADATA_SCHEMA) as KubeObject['metadata'];
+  if (!kind.schema) return { ...body, metadata };
+  const { apiVersion, kind: name, metadata: _, ...content } = body;
+  return { apiVersion, kind: name, metadata, ...(pruned(content, kind.schema) as JsonObject) };
+}
+
+function assertTypes(kind: ResourceKind, object: KubeObject): void {
+  const metadata = isJsonObject(object.metadata) ? checkValue(object.metadata, METADATA_SCHEMA, 'metadata') : undefined;
+  refuseUnreadable(kind, metadata);
+  if (!kind.schema) return;
+  const content = checkSchema(object, kind.schema);
+  if (!kind.custom) refuseUnreadable(kind, content);
+  // What is missing may still be filled in.
+  const faults = content.faults.filter(({ reason }) => reason !== 'FieldValueRequired');
+  if (faults.length > 0) throw invalid(kind, object.metadata.name, faults);
+}
+
+function refuseUnreadable({ kind, version }: ResourceKind, findings: SchemaFindings | undefined): void {
+  const [fault] = findings?.faults ?? [];
+  if (!fault) return;
+  throw badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${fault.message}`);
+}

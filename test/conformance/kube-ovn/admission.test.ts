@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
+import { ClusterClient } from '../api/cluster-client.ts';
+
+type Json = Record<string, unknown>;
+
+let cluster: EmbeddedCluster;
+let client: ClusterClient;
+const namespace = `kube-ovn-${process.pid}`;
+
+beforeAll(async () => {
+  cluster = await conformanceCluster({ apiOnly: true });
+  client = new ClusterClient(cluster.kubeconfig);
+  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+});
+
+afterAll(async () => {
+  for (const name of ['a', 'b']) await client.send('DELETE', `/apis/kubeovn.io/v1/subnets/${namespace}-${name}`);
+  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
+  await client.close();
+  await cluster.stop();
+});
+
+test('refuses overlap of subnets within one VPC only', async () => {
+  const subnet = (name: string, spec: Json) => ({ metadata: { name: `${namespace}-${name}` }, spec });
+  const created = await client.create(
+    RESOURCES.subnets,
+    namespace,
+    subnet('a', { vpc: `${namespace}-x`, cidrBlock: '10.77.1.0/24' }),
+  );
+  expect(created).toMatchObject({ code: 201 });
+  expect(
+    await client.create(
+      RESOURCES.subnets,
+      namespace,
+      subnet('b', { vpc: `${namespace}-x`, cidrBlock: '10.77.0.0/16' }),
+    ),
+  ).toMatchObject({
+    code: 400,
+    body: { message: expect.stringContaining('is conflict with subnet') },
+  });
+  expect(
+    await client.create(
+      RESOURCES.subnets,
+      namespace,
+      subnet('b', { vpc: `${namespace}-y`, cidrBlock: '10.77.0.0/16' }),
+    ),
+  ).toMatchObject({
+    code: 201,
+  });
+  expect(
+    await client.create(RESOURCES.vpcs, namespace, { metadata: { name: `${namespace}-a` }, spec: {} }),
+  ).toMatchObject({
+    code: 400,
+    body: { message: expect.stringContaining('cannot have the same name') },
+  });
+  expect(
+    await client.create(RESOURCES.subnets, namespace, subnet('c', { cidrBlock: '10.78.0.0/24', gateway: '10.79.0.1' })),
+  ).toMatchObject({
+    code: 400,
+    body: { message: expect.stringContaining('is not in cidr') },
+  });
+});
+
+test('refuses a gateway with fewer addresses than it has replicas', async () => {
+  const spec = { vpc: 'v', externalSubnet: 'e', replicas: 2, internalIPs: ['10.0.0.2'] };
+  expect(await client.create(RESOURCES.egressGateways, namespace, { metadata: { name: 'bad' }, spec })).toMatchObject({
+    code: 400,
+    body: { message: expect.stringContaining('internalIPs') },
+  });
+});

@@ -38,7 +38,7 @@ COPY common/redis/scripts common/redis/scripts
 COPY cli/templates cli/templates
 COPY docs/module.schema.json docs/module.schema.json
 COPY embedded/api/crds embedded/api/crds
-COPY embedded/api/core-schemas.json embedded/api/
+COPY embedded/api/core-schemas.json embedded/api/core-schemas.json
 COPY workers/guest/supervisor.sh workers/guest/supervisor.sh
 COPY workers/guest/clean-up.sh workers/guest/clean-up.sh
 COPY workers/phases/import/login-hook.sh workers/phases/import/login-hook.sh

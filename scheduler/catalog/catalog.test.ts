@@ -22,7 +22,7 @@ import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { cancelBuild, submitBuild } from '../../common/redis/submissions.ts';
-import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { conformanceCluster, type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
 import { layerRecord, layerVm } from '../../test/harness/layer-factory.ts';
 import { startRedis } from '../../test/harness/redis-server.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
@@ -43,7 +43,7 @@ let options: ClusterWatchOptions;
 beforeAll(async () => {
   const server = await startRedis();
   resources.defer('redis-server', () => server.stop());
-  embedded = await startEmbeddedCluster({ apiOnly: true, config: { namespaces: ['slipway'] } });
+  embedded = await conformanceCluster({ apiOnly: true, config: { namespaces: ['slipway'] } });
   resources.defer('cluster', () => embedded.stop());
   const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
   const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
@@ -424,8 +424,13 @@ test('clears up behind a removed layer, unless its template runs, and does not r
 
 test('keeps what the cluster lacks beside its trouble, and looks again when it was out of reach', async () => {
   const { redis } = options;
+  // Of its own: it is killed.
+  const killed = await startEmbeddedCluster({ apiOnly: true, config: { namespaces: ['slipway'] } });
+  onTestFinished(() => killed.stop());
+  const clusterConfig = { ...options.clusterConfig, kubeconfig: killed.kubeconfig };
   const watching = new AbortController();
-  const watch = watchCluster(options, 'this process', watching.signal);
+  const watched = { ...options, clusterConfig, cluster: new ClusterClient(clusterConfig) };
+  const watch = watchCluster(watched, 'this process', watching.signal);
   const found = async () => (await readFindings(redis, 'lab')).map(({ what }) => what);
   await expect
     .poll(found, { timeout: 20_000 })
@@ -433,10 +438,10 @@ test('keeps what the cluster lacks beside its trouble, and looks again when it w
       'No external subnet is configured: modules with internet are refused.',
       'The relay image is the default "slipway:latest", which no registry serves.',
     ]);
-  await embedded.kill('SIGKILL');
+  await killed.kill('SIGKILL');
   await expect.poll(() => readTrouble(redis, 'lab'), { timeout: 20_000 }).not.toBeNull();
   await redis.del(KEYS.findings);
-  await embedded.restart();
+  await killed.restart();
   await expect.poll(found, { timeout: 30_000 }).toHaveLength(2);
   watching.abort();
   await watch;

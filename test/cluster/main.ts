@@ -21,7 +21,7 @@ import { type ClusterTestOptions, readOptions } from './options.ts';
  * hold for any cluster, and examples/lab built twice by a farm whose processes run here. What it makes on the cluster it
  * removes again. See docs/operations.md.
  */
-const SUITES = ['test/conformance/api', 'test/conformance/storage'];
+const SUITES = ['api', 'kubevirt', 'cdi', 'kube-ovn', 'storage'].map((name) => `test/conformance/${name}`);
 const PATIENCE_MS = '600000';
 const CLEARED_MS = 300_000;
 

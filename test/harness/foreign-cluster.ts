@@ -1,8 +1,11 @@
-/** What `npm run test:cluster` tells the conformance suites of the cluster that they are to run against. */
+/** What `npm run test:cluster` and `npm run test:kubernetes` tell the conformance suites of the cluster that they are to run against. */
 const { env } = process;
 
+/** Names its kubeconfig. */
+export const FOREIGN_KUBECONFIG = 'SLIPWAY_CONFORMANCE_KUBECONFIG';
+
 /** Its kubeconfig; undefined: each suite starts an embedded cluster of its own. */
-export const foreignKubeconfig = env['SLIPWAY_CONFORMANCE_KUBECONFIG'];
+export const foreignKubeconfig = env[FOREIGN_KUBECONFIG];
 
 /** Classes of volumes and snapshots; the defaults of the cluster otherwise. */
 export const storageClass = env['SLIPWAY_CONFORMANCE_STORAGE_CLASS'];

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { packagePath } from '../../common/config/package-root.ts';
+import { cachedFolder } from './cache.ts';
 
 const run = promisify(execFile);
 const VERSION = '1.34.2';
@@ -43,22 +43,7 @@ async function builtBinaries(): Promise<string> {
   const module = packagePath('test', 'kubernetes', 'binaries');
   const hash = createHash('sha256').update(VERSION);
   for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(module, file)));
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'slipway');
-  const folder = join(cache, `kubernetes-${hash.digest('hex').slice(0, 12)}`);
-  if (existsSync(folder)) return folder;
-  await mkdir(cache, { recursive: true });
-  const unfinished = await mkdtemp(`${folder}-`);
-  try {
-    console.log(`Building kube-apiserver, kube-controller-manager and etcd into ${folder} (once, 5 to 10 minutes)`);
-    await build(module, unfinished);
-    // Another run may have been faster.
-    await rename(unfinished, folder).catch((error: unknown) => {
-      if (!existsSync(folder)) throw error;
-    });
-  } finally {
-    await rm(unfinished, { recursive: true, force: true });
-  }
-  return folder;
+  return await cachedFolder(`kubernetes-${hash.digest('hex').slice(0, 12)}`, (folder) => build(module, folder));
 }
 
 async function build(module: string, folder: string): Promise<void> {

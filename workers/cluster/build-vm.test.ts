@@ -6,7 +6,7 @@ import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { clusterConfig } from '../../test/harness/api-server.ts';
-import { startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { conformanceCluster } from '../../test/harness/embedded-cluster.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
 import { buildScope } from './build-scope.ts';
@@ -19,7 +19,7 @@ let config: ClusterConfig;
 
 /** An API that stores and refuses objects as KubeVirt's admission does, and runs nothing. */
 beforeAll(async () => {
-  const embedded = await startEmbeddedCluster({ apiOnly: true });
+  const embedded = await conformanceCluster({ apiOnly: true });
   resources.defer('cluster', () => embedded.stop());
   config = clusterConfig(embedded.kubeconfig, { namespace: 'default' });
 }, 60_000);

@@ -7,7 +7,7 @@ import { contentIdentity, objectKeyName } from '../../common/contracts/object-co
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { clusterConfig } from '../../test/harness/api-server.ts';
-import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { conformanceCluster, type EmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
 import { compiledVm } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
@@ -26,7 +26,7 @@ let config: ClusterConfig;
 let cluster: ClusterClient;
 
 beforeAll(async () => {
-  server = await startEmbeddedCluster({ apiOnly: true });
+  server = await conformanceCluster({ apiOnly: true });
   config = clusterConfig(server.kubeconfig, { namespace: 'default' });
   cluster = new ClusterClient(config);
   await putSecret('login', { id: pair.private, public: pair.public, garbage: 'no key at all' });

@@ -35,7 +35,8 @@ export const FAILURES = {
   NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events say which.' },
   MachineNotStarted: {
     retry: 'never',
-    solve: 'The hypervisor refused to start the machine; the message is its own. Change what it names in the module.',
+    solve:
+      'The hypervisor or the network of the cluster refused to start the machine; the message is its own. Change what it names.',
   },
   KeyUnusable: {
     retry: 'never',
@@ -63,6 +64,11 @@ export const FAILURES = {
   MachineEvicted: {
     retry: 'next-generation',
     solve: 'The node of the machine was drained or shut down; the farm starts the module again, and does not count it.',
+  },
+  StorageFull: {
+    retry: 'never',
+    solve:
+      'The storage under the machine took no more, and the cluster paused it. Make room there, then build again; the module is not at fault.',
   },
   WorkerLost: {
     retry: 'never',

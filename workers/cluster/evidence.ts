@@ -4,11 +4,14 @@ import { isRefusal } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { type EventSubject, eventsOf, podLog } from '../../common/kubernetes/diagnostics.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
+import { evidenceOfMachine } from './machine-evidence.ts';
 
 /** A stage of a phase: what it fails as when its deadline passes, and whose Events explain why. */
 export interface Stage {
   readonly reason: FailureReason;
-  readonly subjects: readonly EventSubject[];
+  readonly subjects?: readonly EventSubject[];
+  /** The machine that it is about: its conditions, and its Events wherever KubeVirt leaves them, explain it. */
+  readonly machine?: string;
   /** The pod whose log explains it. */
   readonly pod?: string;
 }
@@ -23,7 +26,8 @@ export async function runStage<T>(cluster: ClusterClient, stage: Stage, work: ()
   } catch (error) {
     if (isRefusal(error)) throw new PhaseFailure('ClusterRefused', error.message, { cause: error });
     if (!(error instanceof FarmError) || error.code !== 'DeadlineExceeded') throw error;
-    const events = await lastEvents(cluster, stage.subjects);
+    const { subjects = [], machine } = stage;
+    const events = machine === undefined ? await lastEvents(cluster, subjects) : await lastWords(cluster, machine);
     const logTail = stage.pod === undefined ? [] : await lastLines(cluster, stage.pod);
     const evidence = { events, logTail };
     throw new PhaseFailure(stage.reason, errorMessage(error), { cause: error, evidence });
@@ -34,6 +38,15 @@ export async function runStage<T>(cluster: ClusterClient, stage: Stage, work: ()
 export async function lastEvents(cluster: ClusterClient, subjects: readonly EventSubject[]): Promise<string[]> {
   try {
     return await eventsOf(cluster, subjects);
+  } catch {
+    return [];
+  }
+}
+
+/** What explains the state of a machine, or nothing when it cannot be read. */
+export async function lastWords(cluster: ClusterClient, machine: string): Promise<string[]> {
+  try {
+    return await evidenceOfMachine(cluster, machine);
   } catch {
     return [];
   }

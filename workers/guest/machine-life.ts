@@ -1,14 +1,19 @@
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
-import { waitFor } from '../../common/kubernetes/wait-for.ts';
+import { waitFor, waitForSet } from '../../common/kubernetes/wait-for.ts';
+import { lastWords } from '../cluster/evidence.ts';
+import { isDisrupted, launcherLabels, storageFault } from '../cluster/machine-evidence.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
 
 /** The longest that a timer can wait. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 
-/** How a machine ended. `gone`: somebody deleted it. */
-export type MachineEnd = 'Succeeded' | 'Failed' | 'gone';
+/**
+ * How a machine ended, or is about to. `gone`: somebody deleted it. `evicted`: its node gives it up. `paused`: its storage
+ * took no more, and it stands still.
+ */
+export type MachineEnd = 'Succeeded' | 'Failed' | 'gone' | 'evicted' | 'paused';
 
 /** The end that a VMI shows; undefined while it lives. */
 export function machineEnd(vmi: VirtualMachineInstance | undefined): MachineEnd | undefined {
@@ -17,20 +22,57 @@ export function machineEnd(vmi: VirtualMachineInstance | undefined): MachineEnd 
   return vmiPhase === 'Succeeded' || vmiPhase === 'Failed' ? vmiPhase : undefined;
 }
 
-/** Resolves, by watch, when the machine has ended. Rejects with the signal's reason. */
-export function whenMachineEnds(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<MachineEnd> {
-  return waitFor(
+/**
+ * Resolves, by watch, when the machine has ended or cannot go on. Its pod is watched beside it: an eviction is told there
+ * alone, and the pod is gone seconds after the machine. Rejects with the signal's reason.
+ */
+export async function whenMachineEnds(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<MachineEnd> {
+  const over = new AbortController();
+  const wait = { signal: AbortSignal.any([signal, over.signal]), deadlineMs: FOR_EVER_MS, what: 'the machine to end' };
+  const until = (vmi: VirtualMachineInstance | undefined): MachineEnd | undefined =>
+    machineEnd(vmi) ?? (storageFault(vmi) === undefined ? undefined : 'paused');
+  const ends = [
+    waitFor(cluster, { resource: RESOURCES.instances, name }, { ...wait, until }),
+    whenEvicted(cluster, name, wait.signal),
+  ];
+  try {
+    return await Promise.race(ends);
+  } finally {
+    over.abort();
+    await Promise.allSettled(ends);
+  }
+}
+
+/** Resolves when the node of a machine gives up its pod. Rejects with the signal's reason. */
+export async function whenEvicted(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<'evicted'> {
+  const wait = { signal, deadlineMs: FOR_EVER_MS, what: 'an eviction' };
+  const uid = await waitFor(
     cluster,
     { resource: RESOURCES.instances, name },
-    { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to end', until: machineEnd },
+    { ...wait, until: (vmi) => vmi?.metadata?.uid },
+  );
+  return await waitForSet(
+    cluster,
+    { resource: RESOURCES.pods, labels: launcherLabels(uid) },
+    { ...wait, until: (pods) => ([...pods.values()].some(isDisrupted) ? 'evicted' : undefined) },
   );
 }
 
 /** What the unexpected end of a machine means for its module. */
-export function endFailure(end: MachineEnd, doing: string): PhaseFailure {
-  if (end === 'Succeeded') return new PhaseFailure('GuestPoweredOff', `The guest powered itself off ${doing}.`);
-  const why = end === 'gone' ? 'was deleted' : 'died';
-  return new PhaseFailure('GuestCrashed', `The machine ${why} ${doing}.`);
+export function endFailure(end: MachineEnd, doing: string, events: readonly string[] = []): PhaseFailure {
+  const evidence = { evidence: { events: [...events] } };
+  switch (end) {
+    case 'Succeeded':
+      return new PhaseFailure('GuestPoweredOff', `The guest powered itself off ${doing}.`, evidence);
+    case 'evicted':
+      return new PhaseFailure('MachineEvicted', `The node of the machine gave it up ${doing}.`, evidence);
+    case 'paused':
+      return new PhaseFailure('StorageFull', `The cluster paused the machine ${doing}: its storage failed.`, evidence);
+    default: {
+      const why = end === 'gone' ? 'was deleted' : 'died';
+      return new PhaseFailure('GuestCrashed', `The machine ${why} ${doing}.`, evidence);
+    }
+  }
 }
 
 /**
@@ -45,7 +87,7 @@ export async function whileMachineLives<T>(
   const over = new AbortController();
   const died = new AbortController();
   const watching = whenMachineEnds(cluster, name, AbortSignal.any([signal, over.signal])).then(
-    (end) => died.abort(endFailure(end, doing)),
+    async (end) => died.abort(endFailure(end, doing, await lastWords(cluster, name))),
     // Without a watch the work goes on; its own trouble tells enough.
     () => {},
   );

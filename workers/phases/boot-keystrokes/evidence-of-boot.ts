@@ -2,10 +2,11 @@ import type { FarmEvent } from '../../../common/contracts/events.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import type { Mask } from '../../../common/logging/mask.ts';
 import { type BuildScope, type GuestRoute, guestRoute } from '../../cluster/build-scope.ts';
+import { lastWords } from '../../cluster/evidence.ts';
 import { attemptWords, tellAttempts } from '../../guest/attempts.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
-import { whenMachineEnds, whileMachineLives } from '../../guest/machine-life.ts';
+import { endFailure, whenMachineEnds, whileMachineLives } from '../../guest/machine-life.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 const RETRY_MS = 1_000;
@@ -14,7 +15,7 @@ const TAIL_LINES = 40;
 
 /**
  * Waits until the guest lets the farm in, and has carried out its cloud-init.
- * @throws PhaseFailure GuestNeverAnswered, CloudInitFailed, GuestPoweredOff or GuestCrashed
+ * @throws PhaseFailure GuestNeverAnswered, CloudInitFailed, GuestPoweredOff, GuestCrashed, MachineEvicted or StorageFull
  */
 export async function awaitLogin(context: PhaseContext, scope: BuildScope): Promise<void> {
   const name = scope.names.machine(scope.vm.name);
@@ -31,7 +32,7 @@ export async function awaitLogin(context: PhaseContext, scope: BuildScope): Prom
 /**
  * Waits until something answers as SSH does or the guest has powered itself off: all that can be known of a guest that
  * nobody has to get into.
- * @throws PhaseFailure GuestNeverAnswered or GuestCrashed
+ * @throws PhaseFailure GuestNeverAnswered, GuestCrashed, MachineEvicted or StorageFull
  */
 export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope): Promise<void> {
   const { cluster, clock } = context;
@@ -55,7 +56,7 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   };
   const ended = async () => {
     const end = await whenMachineEnds(cluster, name, signal);
-    if (end !== 'Succeeded') throw new PhaseFailure('GuestCrashed', 'The machine died before its guest gave a sign.');
+    if (end !== 'Succeeded') throw endFailure(end, 'before its guest gave a sign', await lastWords(cluster, name));
   };
   const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { route, signal, onAttempt })] : [])];
   try {

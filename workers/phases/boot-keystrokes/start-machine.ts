@@ -1,4 +1,6 @@
+import { FarmError } from '../../../common/errors/farm-error.ts';
 import { isConflict } from '../../../common/kubernetes/api-error.ts';
+import type { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { startMachine } from '../../../common/kubernetes/machine-actions.ts';
 import type { VirtualMachine, VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
@@ -6,11 +8,14 @@ import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import { buildVm } from '../../cluster/build-vm.ts';
 import { runStage } from '../../cluster/evidence.ts';
+import { evidenceOfMachine, falseConditions } from '../../cluster/machine-evidence.ts';
 import { endFailure, machineEnd } from '../../guest/machine-life.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /** From the start request until the machine runs: scheduling, pulling the launcher, attaching volumes. */
 const START_MS = 600_000;
+/** What a node may take for a machine that was scheduled to it before its complaints count. */
+const SYNC_MS = 120_000;
 
 /** The build VM; made switched off when it is not there. */
 export function ensureMachine({ cluster, signal }: PhaseContext, scope: BuildScope): Promise<VirtualMachine> {
@@ -29,8 +34,7 @@ export async function ensureStarted(
   { cluster, store, claim, signal }: PhaseContext,
   name: string,
 ): Promise<{ vmi: VirtualMachineInstance; fresh: boolean }> {
-  const subjects = ['VirtualMachine', 'VirtualMachineInstance'].map((kind) => ({ kind, name }));
-  return runStage(cluster, { reason: 'NotScheduled', subjects }, async () => {
+  return runStage(cluster, { reason: 'NotScheduled', machine: name }, async () => {
     const fresh = (await cluster.get(RESOURCES.instances, name, { signal })) === undefined;
     if (fresh) {
       await store.assertCurrent(claim);
@@ -39,12 +43,41 @@ export async function ensureStarted(
         if (!isConflict(error)) throw error;
       });
     }
-    const vmi = await waitFor(
-      cluster,
-      { resource: RESOURCES.instances, name },
-      { signal, deadlineMs: START_MS, what: 'the machine to run', until: runningOrOff },
-    );
-    return { vmi, fresh };
+    return { vmi: await untilStarted(cluster, name, signal), fresh };
+  });
+}
+
+/**
+ * Waits until the machine runs or is off. A node takes seconds to start what was scheduled to it; after minutes, what it
+ * complains of is the answer: KubeVirt tries for ever, and says some of it in an Event only.
+ */
+async function untilStarted(
+  cluster: ClusterClient,
+  name: string,
+  signal: AbortSignal,
+): Promise<VirtualMachineInstance> {
+  const wait = { signal, what: 'the machine to run' };
+  const machine = { resource: RESOURCES.instances, name };
+  const until = runningOrOff;
+  const placed = await waitFor(cluster, machine, {
+    ...{ ...wait, deadlineMs: START_MS },
+    until: (vmi) => runningOrOff(vmi) ?? (vmi?.status?.phase === 'Scheduled' ? vmi : undefined),
+  });
+  if (placed.status?.phase !== 'Scheduled') return placed;
+  try {
+    return await waitFor(cluster, machine, { ...wait, deadlineMs: SYNC_MS, until });
+  } catch (error) {
+    if (!(error instanceof FarmError) || error.code !== 'DeadlineExceeded') throw error;
+    const events = await evidenceOfMachine(cluster, name);
+    const complaint = events.findLast((line) => /\bSyncFailed:|\bSynchronized=False:/.test(line));
+    if (complaint !== undefined) throw notStarted(complaint, events);
+  }
+  return await waitFor(cluster, machine, { ...wait, deadlineMs: START_MS - SYNC_MS, until });
+}
+
+function notStarted(cause: string, events: readonly string[] = []): PhaseFailure {
+  return new PhaseFailure('MachineNotStarted', `The machine cannot be started: ${cause}`, {
+    evidence: { events: [...events] },
   });
 }
 
@@ -69,12 +102,22 @@ export function startRefusal({ status }: VirtualMachineInstance): string | undef
   return REFUSED.test(message) && !PASSING.test(message) ? message : undefined;
 }
 
+/** What the node said of a machine that it could not bring up, such as of its network: no other disks cure it. */
+function syncComplaints({ status }: VirtualMachineInstance): string[] {
+  return (status?.conditions ?? [])
+    .filter(({ type, status: is }) => type === 'Synchronized' && is === 'False')
+    .map(({ message, reason }) => message ?? reason ?? 'Synchronized=False');
+}
+
 function runningOrOff(vmi: VirtualMachineInstance | undefined): VirtualMachineInstance | undefined {
   if (!vmi) return undefined;
   const refusal = vmi.status?.phase === 'Running' ? undefined : startRefusal(vmi);
-  if (refusal !== undefined) {
-    throw new PhaseFailure('MachineNotStarted', `The machine cannot be started: ${refusal}`);
+  if (refusal !== undefined) throw notStarted(refusal);
+  if (machineEnd(vmi) === 'Failed') {
+    const [complaint] = runningSince(vmi) === undefined ? syncComplaints(vmi) : [];
+    throw complaint === undefined
+      ? endFailure('Failed', 'while it started')
+      : notStarted(complaint, falseConditions(vmi));
   }
-  if (machineEnd(vmi) === 'Failed') throw endFailure('Failed', 'while it started');
   return vmi.status?.phase === 'Running' || vmi.status?.phase === 'Succeeded' ? vmi : undefined;
 }

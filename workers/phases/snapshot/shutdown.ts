@@ -6,8 +6,10 @@ import type { VirtualMachineInstance } from '../../../common/kubernetes/objects.
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
-import { lastEvents, runStage } from '../../cluster/evidence.ts';
+import { lastWords, runStage } from '../../cluster/evidence.ts';
+import { isDisrupted, launcherLabels, storageFault } from '../../cluster/machine-evidence.ts';
 import { announceShutdown, leavingMarks } from '../../guest/leaving-marks.ts';
+import { endFailure, whenEvicted } from '../../guest/machine-life.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /**
@@ -38,11 +40,39 @@ export async function shutDown(
     cluster.get(RESOURCES.instances, name, { signal }),
   ]);
   if (vm?.metadata?.annotations?.[ENDED] === 'Succeeded') return;
+  if (storageFault(found)) throw endFailure('paused', 'before it was shut down', await lastWords(cluster, name));
   const { asked, left } = leavingMarks(vm);
   const ask = asked === 'accepted' ? () => Promise.resolve() : askGuest;
   if (!hasEnded(found) && asked !== 'accepted') await announceShutdown(context, scope);
-  const final = hasEnded(found) ? found : await switchOff(context, scope, { ask, isDirty: left === 'begun' });
-  await assertClean(context, scope, { vmi: final, isAsked: asked !== undefined || !hasEnded(found) });
+  if (hasEnded(found)) return await assertClean(context, scope, { vmi: found, isAsked: asked !== undefined });
+  const { result: vmi, evicted } = await noteEviction(cluster, { name, signal }, () =>
+    switchOff(context, scope, { ask, isDirty: left === 'begun' }),
+  );
+  await assertClean(context, scope, { vmi, isAsked: true, evicted });
+}
+
+/** Tells beside the result of `work` whether a node gave the machine up meanwhile: nobody can tell a moment later. */
+async function noteEviction<T>(
+  cluster: PhaseContext['cluster'],
+  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
+  work: () => Promise<T>,
+): Promise<{ result: T; evicted: boolean }> {
+  const over = new AbortController();
+  let evicted = false;
+  const watching = whenEvicted(cluster, name, AbortSignal.any([signal, over.signal])).then(
+    () => {
+      evicted = true;
+    },
+    // Ended by us, or not to be known; the pod is looked at once more in the end.
+    () => {},
+  );
+  try {
+    const result = await work();
+    return { result, evicted };
+  } finally {
+    over.abort();
+    await watching;
+  }
 }
 
 /** Writes down that the machine has ended in order, and lets its VMI go. The disks need not wait for it. */
@@ -121,7 +151,7 @@ async function offByAcpi(context: PhaseContext, scope: BuildScope): Promise<Fina
   } catch (error) {
     if (!isConflict(error) && !isNotFound(error)) throw error;
   }
-  const stage = { reason: 'UncleanShutdown', subjects: subjects(name) } as const;
+  const stage = { reason: 'UncleanShutdown', machine: name } as const;
   return runStage(cluster, stage, () => endOf({ ...context, signal }, scope, scope.vm.shutdownTimeoutMs + GRACE_MS));
 }
 
@@ -132,8 +162,10 @@ async function endOf({ cluster, signal }: PhaseContext, scope: BuildScope, deadl
   const end = await waitFor(
     cluster,
     { resource: RESOURCES.instances, name },
-    { signal, deadlineMs, what, until: (vmi) => (hasEnded(vmi) ? { vmi } : undefined) },
+    { signal, deadlineMs, what, until: (vmi) => (hasEnded(vmi) || storageFault(vmi) ? { vmi } : undefined) },
   );
+  // It cannot answer any more, and what it had in memory is lost.
+  if (!hasEnded(end.vmi)) throw endFailure('paused', 'before it was shut down', await lastWords(cluster, name));
   return end.vmi;
 }
 
@@ -141,22 +173,35 @@ interface End {
   readonly vmi: FinalInstance;
   /** Whether the guest was asked to go down, now or by a former worker. */
   readonly isAsked: boolean;
+  /** Whether its pod was seen evicted meanwhile. */
+  readonly evicted?: boolean;
 }
 
 /** Judges the final VMI. A drained node also ends machines tidily, but not when the module is done. */
-async function assertClean({ cluster, signal }: PhaseContext, scope: BuildScope, { vmi, isAsked }: End): Promise<void> {
+async function assertClean(
+  { cluster, signal }: PhaseContext,
+  scope: BuildScope,
+  { vmi, isAsked, evicted = false }: End,
+): Promise<void> {
   const label = `VM "${scope.vm.name}"`;
-  if (await wasDisrupted(cluster, vmi, signal)) {
+  if (evicted || (await wasDisrupted(cluster, vmi, signal))) {
     throw new PhaseFailure('MachineEvicted', `The pod of ${label} was evicted by its node`);
   }
-  if (vmi?.status?.phase === 'Succeeded') return;
-  const evidence = { events: await lastEvents(cluster, subjects(scope.names.machine(scope.vm.name))) };
+  const planned = Math.ceil(scope.vm.shutdownTimeoutMs / 1000);
+  const grace = vmi?.spec?.terminationGracePeriodSeconds ?? planned;
+  const isSucceeded = vmi?.status?.phase === 'Succeeded';
+  if (isSucceeded && grace === planned) return;
+  const evidence = { events: await lastWords(cluster, scope.names.machine(scope.vm.name)) };
+  if (isSucceeded) {
+    // A kill without grace also ends as Succeeded; the period that was asked for stays in the final object.
+    const message = `${label} was switched off by force: somebody stopped it with a grace period of ${grace} s, not ${planned} s`;
+    throw new PhaseFailure('UncleanShutdown', message, { evidence });
+  }
   if (!vmi) throw new PhaseFailure('UncleanShutdown', `${label} is off, and how it ended is not known`, { evidence });
   if (!isAsked || vmi.status?.reason === 'NodeUnresponsive') {
     throw new PhaseFailure('GuestCrashed', `${label} ended as Failed without being asked`, { evidence });
   }
-  const seconds = Math.round(scope.vm.shutdownTimeoutMs / 1000);
-  const message = `${label} did not shut down within ${seconds} s and was switched off by force`;
+  const message = `${label} did not shut down within ${planned} s and was switched off by force`;
   throw new PhaseFailure('UncleanShutdown', message, { evidence });
 }
 
@@ -167,10 +212,8 @@ async function wasDisrupted(
 ): Promise<boolean> {
   const uid = vmi?.metadata?.uid;
   if (!uid) return false;
-  const { items } = await cluster.list(RESOURCES.pods, { labels: { 'kubevirt.io/created-by': uid }, signal });
-  return items.some(({ status }) =>
-    status?.conditions?.some(({ type, status: isTrue }) => type === 'DisruptionTarget' && isTrue === 'True'),
-  );
+  const { items } = await cluster.list(RESOURCES.pods, { labels: launcherLabels(uid), signal });
+  return items.some(isDisrupted);
 }
 
 /** What the screen showed when the guest would not go down; losing it must not hurt. */
@@ -182,11 +225,4 @@ async function keepScreenshot({ cluster, store, claim, signal, logger }: PhaseCo
     signal.throwIfAborted();
     logger.debug({ err: error }, 'No screenshot before the stop');
   }
-}
-
-function subjects(name: string) {
-  return [
-    { kind: 'VirtualMachine', name },
-    { kind: 'VirtualMachineInstance', name },
-  ];
 }

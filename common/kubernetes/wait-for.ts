@@ -2,7 +2,7 @@ import { FarmError } from '../errors/farm-error.ts';
 import type { ClusterClient, ListOptions } from './cluster-client.ts';
 import type { KubernetesObject } from './objects.ts';
 import type { Resource } from './resources.ts';
-import { watchObjects } from './watch-objects.ts';
+import { type WatchEvent, watchObjects } from './watch-objects.ts';
 
 export interface WaitOptions {
   readonly signal: AbortSignal;
@@ -11,6 +11,9 @@ export interface WaitOptions {
   /** What is waited for, for the error: "the disk to be imported". */
   readonly what: string;
 }
+
+/** Asks for another look in so many milliseconds, also when nothing changes: for what must not stay as it is for long. */
+export type LookAgain = (afterMs: number) => void;
 
 /** What is there at the moment, by name. */
 export type ObjectSet<T> = ReadonlyMap<string, T>;
@@ -23,13 +26,13 @@ export type ObjectSet<T> = ReadonlyMap<string, T>;
 export function waitFor<T extends KubernetesObject, R>(
   cluster: ClusterClient,
   { resource, name }: { readonly resource: Resource<T>; readonly name: string },
-  wait: WaitOptions & { readonly until: (object: T | undefined) => R | undefined },
+  wait: WaitOptions & { readonly until: (object: T | undefined, lookAgain: LookAgain) => R | undefined },
 ): Promise<R> {
   const { until, ...options } = wait;
   return waitForSet(
     cluster,
     { resource, fields: `metadata.name=${name}` },
-    { ...options, until: (objects) => until(objects.get(name)) },
+    { ...options, until: (objects, lookAgain) => until(objects.get(name), lookAgain) },
   );
 }
 
@@ -46,35 +49,65 @@ export async function waitUntilGone(
 export async function waitForSet<T extends KubernetesObject, R>(
   cluster: ClusterClient,
   selection: { readonly resource: Resource<T> } & Pick<ListOptions, 'labels' | 'fields'>,
-  wait: WaitOptions & { readonly until: (objects: ObjectSet<T>) => R | undefined },
+  wait: WaitOptions & { readonly until: (objects: ObjectSet<T>, lookAgain: LookAgain) => R | undefined },
 ): Promise<R> {
   const { signal, deadlineMs, what, until } = wait;
   const { resource, ...selectors } = selection;
   const ended = new AbortController();
   const late = new FarmError('DeadlineExceeded', `Waited ${Math.round(deadlineMs / 1000)} s for ${what}, in vain`);
-  cluster.clock.after(deadlineMs, ended.signal).then(
-    () => ended.abort(late),
-    () => undefined,
-  );
+  const after = (ms: number, act: () => void) => {
+    cluster.clock.after(ms, ended.signal).then(act, () => undefined);
+  };
+  after(deadlineMs, () => ended.abort(late));
   const objects = new Map<string, T>();
+  let dueAt = Number.POSITIVE_INFINITY;
   try {
-    const watching = AbortSignal.any([signal, ended.signal]);
-    for await (const event of watchObjects(cluster, resource, { ...selectors, signal: watching })) {
-      if (event.type === 'interrupted') {
-        if (event.error.code === 'ClusterUnfit') throw event.error;
-        continue;
-      }
-      if (event.type === 'resumed') continue;
-      if (event.type === 'synced') {
-        objects.clear();
-        for (const object of event.objects) objects.set(object.metadata?.name ?? '', object);
-      } else if (event.type === 'changed') objects.set(event.object.metadata?.name ?? '', event.object);
-      else objects.delete(event.object.metadata?.name ?? '');
-      const result = until(objects);
-      if (result !== undefined) return result;
-    }
-    throw signal.aborted ? signal.reason : late;
+    return await new Promise<R>((resolve, reject) => {
+      const look = () => {
+        try {
+          const result = until(objects, lookAgain);
+          if (result !== undefined) resolve(result);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const lookAgain = (afterMs: number) => {
+        const at = cluster.clock.now() + afterMs;
+        if (at >= dueAt) return;
+        dueAt = at;
+        after(afterMs, () => {
+          dueAt = Number.POSITIVE_INFINITY;
+          look();
+        });
+      };
+      const watched = { ...selectors, signal: AbortSignal.any([signal, ended.signal]) };
+      follow(watchObjects(cluster, resource, watched), objects, look).then(
+        () => reject(signal.aborted ? signal.reason : late),
+        reject,
+      );
+    });
   } finally {
     ended.abort();
+  }
+}
+
+/** Keeps `objects` as they are in the cluster, and looks at them after each change. */
+async function follow<T extends KubernetesObject>(
+  events: AsyncIterable<WatchEvent<T>>,
+  objects: Map<string, T>,
+  look: () => void,
+): Promise<void> {
+  for await (const event of events) {
+    if (event.type === 'interrupted') {
+      if (event.error.code === 'ClusterUnfit') throw event.error;
+      continue;
+    }
+    if (event.type === 'resumed') continue;
+    if (event.type === 'synced') {
+      objects.clear();
+      for (const object of event.objects) objects.set(object.metadata?.name ?? '', object);
+    } else if (event.type === 'changed') objects.set(event.object.metadata?.name ?? '', event.object);
+    else objects.delete(event.object.metadata?.name ?? '');
+    look();
   }
 }

@@ -10,6 +10,7 @@ export type DataVolumePhase =
   | 'CloneScheduled'
   | 'CloneInProgress'
   | 'CloneFromSnapshotSourceInProgress'
+  | 'PrepClaimInProgress'
   | 'Succeeded'
   | 'Failed';
 

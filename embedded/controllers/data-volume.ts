@@ -15,8 +15,12 @@ import { type DataVolumePhase, writeDataVolumeStatus } from './data-volume-statu
 import { ImportJobs } from './import-jobs.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import { readySnapshot } from './snapshot-clone.ts';
-import { claimObject } from './volume-claims.ts';
+import { claimFault, storageClassOf } from './storage-classes.ts';
+import { claimObject, requestedBytes } from './volume-claims.ts';
 import { expandedBytes, inflatedBytes, usableBytes } from './volume-sizes.ts';
+
+/** On a claim: the way in which CDI clones it. */
+const CLONE_TYPE = 'cdi.kubevirt.io/cloneType';
 
 /** Reconciles one DataVolume; `machines` says which volumes are in use. */
 class DataVolumeController {
@@ -35,6 +39,8 @@ class DataVolumeController {
     if (!dataVolume || isDeleting(dataVolume)) return this.#imports.cancel(keyText(key));
     const phase = dataVolume.status?.['phase'];
     if (phase === 'Succeeded' || phase === 'Failed') return;
+    const message = claimFault(this.#context.store, dataVolume.spec?.['storage'] as JsonObject | undefined);
+    if (message !== undefined) return await this.#wait(dataVolume, { reason: 'ErrClaimNotValid', message });
     const source = (dataVolume.spec?.['source'] ?? {}) as { [kind: string]: JsonObject | undefined };
     if (source['pvc']) await this.#cloneClaim(dataVolume, source['pvc']);
     else if (source['snapshot']) await this.#cloneSnapshot(dataVolume, source['snapshot']);
@@ -103,6 +109,7 @@ class DataVolumeController {
     }
     const claim = await this.#ensureClaim(dataVolume, restoreSizeBytes);
     if (!claim) return;
+    await this.#report(dataVolume, claim, restoreSizeBytes);
     await this.#context.volumes.cloneLayer(uidOf(claim), layer, expandedBytes(claim));
     await this.#succeed(dataVolume);
   }
@@ -135,6 +142,22 @@ class DataVolumeController {
         spec: { storageClassName, accessModes, volumeMode },
       }),
     );
+  }
+
+  /** A clone of a snapshot is CDI's quick way; one that grows is expanded, or copied where its class cannot do that. */
+  async #report(dataVolume: KubeObject, claim: KubeObject, restoreSizeBytes: number): Promise<void> {
+    const { store } = this.#context;
+    const grows = requestedBytes(claim) > restoreSizeBytes;
+    const expands = storageClassOf(store, claim.spec)?.['allowVolumeExpansion'] === true;
+    const isCopy = grows && !expands;
+    await store.mutate('PersistentVolumeClaim', claim.metadata, ({ metadata }) => {
+      metadata.annotations = { ...metadata.annotations, [CLONE_TYPE]: isCopy ? 'copy' : 'snapshot' };
+    });
+    const phase = isCopy ? 'CloneInProgress' : grows ? 'PrepClaimInProgress' : 'CloneFromSnapshotSourceInProgress';
+    const running = isCopy
+      ? ({ status: 'True', reason: 'Pod is running', message: '' } as const)
+      : ({ status: 'True', reason: 'Populator is running', message: '' } as const);
+    await writeDataVolumeStatus(this.#context, dataVolume, { phase, running });
   }
 
   async #succeed(dataVolume: KubeObject): Promise<void> {
@@ -191,5 +214,5 @@ export function startDataVolumeController(context: ControllerContext, machines: 
   };
   store.subscribe(['PersistentVolumeClaim'], ({ object }) => wakeOwner(object), signal);
   machines.onRelease(wakeWaiting);
-  store.subscribe(['PersistentVolumeClaim', 'VolumeSnapshot', 'DataVolume'], wakeWaiting, signal);
+  store.subscribe(['PersistentVolumeClaim', 'VolumeSnapshot', 'DataVolume', 'StorageClass'], wakeWaiting, signal);
 }

@@ -1,4 +1,3 @@
-import { STORAGE_CLASS } from '../api/bootstrap.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
 import {
   type ControllerContext,
@@ -12,6 +11,7 @@ import {
 } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import { cloneFromSnapshot } from './snapshot-clone.ts';
+import { isProvisioned, storageClassOf } from './storage-classes.ts';
 import { collectLayers, POPULATED_BY, storageDriver } from './volume-claims.ts';
 import { diskBytes, expandedBytes } from './volume-sizes.ts';
 
@@ -28,6 +28,12 @@ export function startClaimController(context: ControllerContext, machines: Machi
   };
   machines.onRelease(wakeDeleting);
   context.store.subscribe(['VolumeSnapshot'], wakeDeleting, context.signal);
+  const wakePending = () => {
+    for (const claim of context.store.list('PersistentVolumeClaim')) {
+      if (claim.status?.['phase'] !== 'Bound') queue.add(textKeyOf(claim));
+    }
+  };
+  context.store.subscribe(['StorageClass'], wakePending, context.signal);
 }
 
 async function reconcile(context: ControllerContext, machines: MachineRegistry, key: ObjectKey): Promise<void> {
@@ -44,8 +50,17 @@ async function reconcile(context: ControllerContext, machines: MachineRegistry, 
     return;
   }
   await ensureFinalizer(store, claim, PROTECTION);
+  if (!isProvisioned(store, storageClassOf(store, claim.spec))) return reportUnprovisioned(context, claim);
   await populate(context, claim);
   await bind(context, claim);
+}
+
+/** It stays Pending: a class that is not there may come, and volumes of others are somebody else's to make. */
+function reportUnprovisioned({ store, events }: ControllerContext, claim: KubeObject): void {
+  if (storageClassOf(store, claim.spec)) return;
+  const name = String(fieldAt(claim.spec, 'storageClassName'));
+  const message = `storageclass.storage.k8s.io "${name}" not found`;
+  events.record(claim, { type: 'Warning', reason: 'ProvisioningFailed', message });
 }
 
 /** A snapshot that has not been cut yet still needs the claim. */
@@ -96,7 +111,7 @@ async function bind({ store }: ControllerContext, claim: KubeObject): Promise<vo
         claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: claimName, uid },
         csi: { driver: storageDriver(store), volumeHandle: uid },
         persistentVolumeReclaimPolicy: 'Delete',
-        storageClassName: STORAGE_CLASS,
+        storageClassName: fieldAt(claim.spec, 'storageClassName'),
         volumeMode: 'Filesystem',
       },
       status: { phase: 'Bound' },

@@ -7,6 +7,7 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
+import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
@@ -184,7 +185,10 @@ async function sweepLayers(options: ClusterWatchOptions, among: string, signal: 
     const own = `${LABELS.farm}=${farm},${LABELS.layerBuild}=${layerBuild},${LABELS.generation}=${generation}`;
     for (const kind of LAYER_KINDS) {
       const { items } = await cluster.list(kind, { labels: `${own},${roles}`, signal });
-      for (const { metadata } of items) await cluster.delete(kind, metadata?.name ?? '', { signal });
+      const names = items.map(({ metadata }) => metadata?.name ?? '');
+      const cloned =
+        kind === RESOURCES.snapshots && names.length > 0 ? await unfinishedClones(cluster, signal) : new Set();
+      for (const name of names) if (!cloned.has(name)) await cluster.delete(kind, name, { signal });
     }
   }
 }

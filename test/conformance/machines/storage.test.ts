@@ -90,6 +90,39 @@ test('a snapshot that comes too early says so and heals, and a clone waits for i
   await laboratory.untilPhase('DataVolume', 'clone', 'Succeeded');
 });
 
+test('a clone that grows is a copy where its class has no expansion, and a class that is missing is no class', async () => {
+  const { client } = laboratory;
+  const [known] = (await client.send('GET', '/apis/storage.k8s.io/v1/storageclasses')).body['items'] as Seen[];
+  const made = { ...known, metadata: { name: 'growing' }, allowVolumeExpansion: true };
+  const source = { snapshot: { namespace: NAMESPACE, name: 'early' } };
+  const named = (name: string, storageClassName: string, size?: string) => {
+    const { metadata, spec } = dataVolume(name, source, size);
+    return laboratory.create('DataVolume', {
+      metadata,
+      spec: { ...spec, storage: { ...spec.storage, storageClassName } },
+    });
+  };
+  await named('prepared', 'growing', '256Mi');
+  const isHeld = (seen: Seen) => condition(seen, 'Bound')?.reason === 'ErrClaimNotValid';
+  const held = await laboratory.until('DataVolume', 'prepared', isHeld);
+  expect(condition(held, 'Bound')?.message).toBe(
+    'PVC spec is missing accessMode and no storageClass to choose profile',
+  );
+  expect(await laboratory.get('PersistentVolumeClaim', 'prepared')).toBeUndefined();
+  await client.send('POST', '/apis/storage.k8s.io/v1/storageclasses', made);
+  await laboratory.untilPhase('DataVolume', 'prepared', 'Succeeded');
+  await laboratory.create('DataVolume', dataVolume('copied', source, '256Mi'));
+  await laboratory.untilPhase('DataVolume', 'copied', 'Succeeded');
+  const ways = await Promise.all(
+    ['clone', 'prepared', 'copied'].map(async (name) => {
+      const { metadata } = (await laboratory.get('PersistentVolumeClaim', name)) ?? {};
+      return (metadata as { annotations?: Record<string, string> })?.annotations?.['cdi.kubevirt.io/cloneType'];
+    }),
+  );
+  expect(ways).toEqual(['snapshot', 'snapshot', 'copy']);
+  for (const name of ['prepared', 'copied']) await laboratory.delete('DataVolume', name);
+});
+
 test('a layer outlives its snapshot and its source as long as a clone stands on it, and goes with the last one', async () => {
   const dataDir = laboratory.cluster.dataDir ?? '';
   await laboratory.delete('DataVolume', 'late');

@@ -2,16 +2,19 @@ import type { DiskPlan } from '../../../common/contracts/layers.ts';
 import { ANNOTATIONS } from '../../../common/contracts/object-names.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { type ObjectSet, waitForSet } from '../../../common/kubernetes/wait-for.ts';
+import { type LookAgain, waitForSet, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, vmLabels } from '../../cluster/build-scope.ts';
 import { runStage } from '../../cluster/evidence.ts';
 import { storageClassOf } from '../../cluster/template-vm.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { createVolume } from './create-volume.ts';
-import { importVerdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { ensureSource } from './sources.ts';
+import { VolumePatience } from './volume-patience.ts';
 import { askedOf, type Filling, guestBytes, restoreBytes } from './volume-size.ts';
+
+/** A driver that has begun to read a snapshot may end without it. */
+const LAST_READ_MS = 30_000;
 
 /** A volume of the build VM. */
 interface WantedVolume {
@@ -164,15 +167,25 @@ interface FillingVolumes {
   readonly log: ProgressLog;
 }
 
-async function waitUntilFilled(
-  { cluster, claim, signal }: PhaseContext,
+async function waitUntilFilled(context: PhaseContext, filling: FillingVolumes): Promise<void> {
+  const over = new AbortController();
+  const side = { ...context, signal: AbortSignal.any([context.signal, over.signal]) };
+  try {
+    await Promise.race([untilFilled(side, filling), ...snapshotsOf(filling).map((name) => whenLost(side, name))]);
+  } finally {
+    over.abort(new Error('The volumes are filled.'));
+  }
+}
+
+async function untilFilled(
+  { cluster, claim, signal, clock }: PhaseContext,
   { scope, wanted, log }: FillingVolumes,
 ): Promise<void> {
-  const isFilled = (volumes: ObjectSet<DataVolume>, { name, filling: { what } }: WantedVolume) => {
-    const volume = volumes.get(name);
-    const verdict = volume && importVerdict(volume);
+  const patience = new VolumePatience(clock);
+  const isFilled = (volume: DataVolume | undefined, { name, filling }: WantedVolume, lookAgain: LookAgain) => {
+    const verdict = volume && patience.judge(volume, lookAgain);
     if (verdict?.kind === 'failed') {
-      const doing = what === undefined ? `Volume "${name}"` : `Importing ${what}`;
+      const doing = filling.what === undefined ? `Volume "${name}"` : `Importing ${filling.what}`;
       throw new PhaseFailure(verdict.reason, `${doing}: ${verdict.message}`);
     }
     if (verdict?.kind === 'running') log.progress(`volume "${name}"`, verdict.progress);
@@ -185,7 +198,22 @@ async function waitUntilFilled(
       signal,
       deadlineMs: claim.spec.module.timeoutMs,
       what: `the disks of VM "${scope.vm.name}" to be filled`,
-      until: (volumes) => (wanted.every((volume) => isFilled(volumes, volume)) ? true : undefined),
+      until: (volumes, lookAgain) => {
+        const filled = wanted.filter((volume) => isFilled(volumes.get(volume.name), volume, lookAgain));
+        return filled.length === wanted.length ? true : undefined;
+      },
     },
   );
+}
+
+function snapshotsOf({ wanted }: FillingVolumes): readonly string[] {
+  return [...new Set(wanted.flatMap(({ filling }) => filling.source.snapshot?.name ?? []))];
+}
+
+/** Rejects some time after a snapshot has gone: CDI waits for it for ever, unless its driver had read it before. */
+async function whenLost({ cluster, claim, signal, clock }: PhaseContext, name: string): Promise<never> {
+  const waiting = { signal, deadlineMs: claim.spec.module.timeoutMs, what: `the snapshot "${name}" to stay` };
+  await waitUntilGone(cluster, { resource: RESOURCES.snapshots, name }, waiting);
+  await clock.after(LAST_READ_MS, signal);
+  throw new PhaseFailure('SourceUnreachable', `The snapshot "${name}" was deleted while disks were cloned from it`);
 }

@@ -437,6 +437,17 @@ test('keeps the claims of five generations as large as the first, and grows one 
   expect(await build(5, 300 * MIB)).toEqual({ claim: 318 * MIB, recorded: 300 * MIB });
 }, 120_000);
 
+test('says at once that a storage class does not exist', async () => {
+  const staged = importDb({ kind: 'blank' }, '01J00000000000000000000060');
+  const [web, db] = staged.claim.spec.vms;
+  if (!web || !db) throw new Error('unreachable');
+  const vms = [web, { ...db, disks: [{ ...diskOf(db), storageClass: 'fsat' }] }];
+  const mistyped = { ...staged, claim: { ...staged.claim, spec: { ...staged.claim.spec, vms } } };
+  await expect(importExecutor.execute(mistyped)).rejects.toMatchObject({
+    failure: { reason: 'ClusterRefused', message: expect.stringMatching(/ErrClaimNotValid: .*storage class "fsat"/) },
+  });
+}, 60_000);
+
 const UNTOLD = compiledModule({ name: 'lab', vms: [{ name: 'db', cloudInit: NOTHING_TOLD }] });
 
 test('does not wait for relays that no guest uses before the farm does', async () => {

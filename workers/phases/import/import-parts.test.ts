@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { importVerdict } from './import-verdict.ts';
+import { VolumePatience } from './volume-patience.ts';
 
 function volume(phase: string, restartCount: number, message = '', reason = 'Error'): DataVolume {
   const conditions = [{ type: 'Running', status: 'False', reason, message }];
@@ -79,11 +80,24 @@ test.each([
     volume('ImportScheduled', 4, 'scratch space required and none found', 'Scratch space required'),
     'running',
   ],
+  ['a first try', volume('ImportInProgress', 0, 'unable to connect to server'), 'stuck'],
   ['a second try', volume('ImportInProgress', 2, 'unable to connect to server'), 'running'],
   ['a wait for its consumer', volume('PendingPopulation', 0), 'running'],
-  ['a class that does not exist', condition('ErrClaimNotValid', 'PVC spec is missing accessMode'), 'ImportFailed'],
-  ['a clone that does not fit', condition('CloneValidationFailed', 'smaller than the source'), 'ImportFailed'],
-  ['a snapshot that is not ready', condition('CloneValidationFailed', 'snapshot has no restore size'), 'running'],
+  [
+    'a clone that does not fit, at once',
+    condition(
+      'CloneValidationFailed',
+      'The clone … target resources requests storage size is smaller than the source 1 < 2',
+    ),
+    'ImageTooLarge',
+  ],
+  ['a clone that cannot be planned', volume('CloneScheduled', 0, 'target storage class not found'), 'stuck'],
+  ['a class that does not exist', condition('ErrClaimNotValid', 'PVC spec is missing accessMode'), 'stuck'],
+  ['a quota that is used up', condition('ErrExceededQuota', 'exceeded quota: small'), 'stuck'],
+  ['a snapshot that is not ready', condition('CloneValidationFailed', 'snapshot has no restore size'), 'stuck'],
+  ['a snapshot that is gone', condition('CloneWithoutSource', "The source snapshot x doesn't exist"), 'stuck'],
+  ['an importer that finds no node', volume('ImportScheduled', 0, 'cannot be scheduled', 'Unschedulable'), 'stuck'],
+  ['an expansion', volume('PrepClaimInProgress', 0, '', 'Populator is running'), 'stuck'],
   [
     'a copy that restarts',
     { ...volume('CloneInProgress', 4, '', 'Pod is running'), spec: { source: { pvc: { name: 'a', namespace: 'b' } } } },
@@ -92,4 +106,33 @@ test.each([
 ])('judges %s', (_case, object, expected) => {
   const verdict = importVerdict(object);
   expect(verdict.kind === 'failed' ? verdict.reason : verdict.kind).toBe(expected);
+});
+
+test('gives up what stands still for the same reason, and only then', () => {
+  let now = 0;
+  const patience = new VolumePatience({ now: () => now, after: async () => {} });
+  const asked: number[] = [];
+  const judge = (reason: string, message = 'why') => {
+    const { status } = condition(reason, message);
+    return patience.judge({ metadata: { name: 'v' }, spec: {}, ...(status ? { status } : {}) }, (ms) => asked.push(ms))
+      .kind;
+  };
+  expect(judge('CloneWithoutSource')).toBe('running');
+  now = 50_000;
+  expect(judge('CloneWithoutSource')).toBe('running');
+  expect(asked).toEqual([60_000, 10_000]);
+  expect(judge('CloneValidationFailed')).toBe('running');
+  now = 100_000;
+  expect(judge('CloneValidationFailed')).toBe('running');
+  now = 110_000;
+  expect(judge('CloneValidationFailed')).toBe('failed');
+  expect(judge('Bound')).toBe('running');
+  expect(judge('CloneValidationFailed')).toBe('running');
+});
+
+test('says of an expansion that does not end what is lacking', () => {
+  const { message } = importVerdict(volume('PrepClaimInProgress', 0, '', 'Populator is running')) as {
+    message: string;
+  };
+  expect(message).toContain('volume expansion');
 });

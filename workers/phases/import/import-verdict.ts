@@ -1,11 +1,18 @@
 import type { FailureReason } from '../../../common/contracts/failures.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 
-/** How an import stands; CDI itself repeats for ever whatever goes wrong, except a wrong checksum. */
+/** How a volume stands; CDI itself repeats for ever whatever goes wrong, except a wrong checksum. */
 export type Verdict =
   | { readonly kind: 'running'; readonly progress: string | undefined }
   | { readonly kind: 'succeeded' }
-  | { readonly kind: 'failed'; readonly reason: FailureReason; readonly message: string };
+  | ({ readonly kind: 'failed' } & Fault)
+  /** What may pass by itself: a failure when it is still so after `graceMs`. */
+  | ({ readonly kind: 'stuck'; readonly graceMs: number } & Fault);
+
+interface Fault {
+  readonly reason: FailureReason;
+  readonly message: string;
+}
 
 /** Restarts of the importer after which we give up on what might heal. */
 const MAX_RESTARTS = 3;
@@ -36,13 +43,41 @@ const PERMANENT: readonly (readonly [RegExp, FailureReason])[] = [
 const UNREACHABLE =
   /expected status code 200, got \d|Unable to connect to \w+ data source|HTTP request errored|\bdial tcp\b|no such host|connection (refused|reset)|pinging container registry|unauthorized|access denied|i\/o timeout|x509:|certificate|\b(ENOTFOUND|ECONN\w+|EAI_AGAIN|ETIMEDOUT)\b|unable to connect|was silent for/i;
 
-/** Conditions, whatever their type, that stand for good: a claim that cannot be made, a clone that does not fit. */
-function hopeless({ status }: DataVolume): string | undefined {
-  const found = status?.conditions?.find(
-    ({ reason, message = '' }) =>
-      reason === 'ErrClaimNotValid' || (reason === 'CloneValidationFailed' && !/no restore size/.test(message)),
-  );
-  return found && `${found.reason}: ${found.message}`;
+const MINUTE_MS = 60_000;
+
+/**
+ * Reasons of any condition under which CDI has not begun, by how long they may be true of what is just being made: a
+ * class gets its profile, a snapshot its size, a quota is freed by what ends.
+ */
+const OBSTACLES: Readonly<Record<string, { readonly graceMs: number; readonly reason: FailureReason }>> = {
+  ErrClaimNotValid: { graceMs: 10_000, reason: 'ClusterRefused' },
+  ErrExceededQuota: { graceMs: MINUTE_MS, reason: 'ClusterRefused' },
+  ErrStartingPod: { graceMs: MINUTE_MS, reason: 'ClusterRefused' },
+  ErrResourceExists: { graceMs: MINUTE_MS, reason: 'ClusterRefused' },
+  CloneValidationFailed: { graceMs: MINUTE_MS, reason: 'ImportFailed' },
+  CloneWithoutSource: { graceMs: MINUTE_MS, reason: 'SourceUnreachable' },
+  Unschedulable: { graceMs: 10 * MINUTE_MS, reason: 'NotScheduled' },
+};
+/** Claims grow in seconds; a node that comes first takes minutes. */
+const EXPANSION_MS = 10 * MINUTE_MS;
+/** What ends is begun again within it. */
+const RESTART_MS = 2 * MINUTE_MS;
+
+/** Why CDI does not get on, where a condition or the phase says it. */
+function obstacleOf({ status, spec }: DataVolume): Verdict | undefined {
+  for (const { reason = '', message = '' } of status?.conditions ?? []) {
+    const obstacle = OBSTACLES[reason];
+    if (!obstacle) continue;
+    const [, permanent] = PERMANENT.find(([sentence]) => sentence.test(message)) ?? [];
+    if (permanent) return failed(permanent, `${reason}: ${message}`);
+    const { storageClassName } = spec.storage ?? {};
+    const which = reason === 'ErrClaimNotValid' && storageClassName ? ` (storage class "${storageClassName}")` : '';
+    return { kind: 'stuck', ...obstacle, message: `${reason}: ${message}${which}` };
+  }
+  if (status?.phase !== 'PrepClaimInProgress' && status?.phase !== 'ExpansionInProgress') return undefined;
+  const message =
+    'The volume expansion does not end: the storage class has no resizer that works, or the pod that CDI prepares the claim with found no node';
+  return { kind: 'stuck', graceMs: EXPANSION_MS, reason: 'ImportFailed', message };
 }
 
 /** Judges a DataVolume by its status. */
@@ -55,8 +90,8 @@ export function importVerdict(volume: DataVolume): Verdict {
     const isChecksum = /checksum/i.test(`${running?.reason} ${message}`);
     return failed(isChecksum ? 'ChecksumMismatch' : 'ImportFailed', message || 'The import failed');
   }
-  const obstacle = hopeless(volume);
-  if (obstacle !== undefined) return failed('ImportFailed', obstacle);
+  const obstacle = obstacleOf(volume);
+  if (obstacle) return obstacle;
   const restarts = status?.restartCount ?? 0;
   // While a copy restarts, the condition goes on saying that its pod runs.
   const isClone = spec.source?.pvc !== undefined || spec.source?.snapshot !== undefined;
@@ -65,6 +100,8 @@ export function importVerdict(volume: DataVolume): Verdict {
   if (message === '' || !ENDED.includes(running?.reason ?? '')) return { kind: 'running', progress: status?.progress };
   const [, permanent] = PERMANENT.find(([sentence]) => sentence.test(message)) ?? [];
   if (permanent) return failed(permanent, message);
+  // Without a count nothing is begun again: the pods of a clone that CDI cannot plan.
+  if (restarts === 0) return { kind: 'stuck', graceMs: RESTART_MS, reason: 'ImportFailed', message };
   if (restarts < MAX_RESTARTS) return { kind: 'running', progress: status?.progress };
   if (/no space left|disk quota exceeded/i.test(message)) return failed('ImageTooLarge', message);
   return failed(UNREACHABLE.test(message) && !isClone ? 'SourceUnreachable' : 'ImportFailed', message);

@@ -19,6 +19,7 @@ import { createVolume } from './create-volume.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './source-look.ts';
+import { VolumePatience } from './volume-patience.ts';
 import { askedOf, type Filling, restoreBytes } from './volume-size.ts';
 
 /** What an importer can fetch. */
@@ -142,7 +143,7 @@ async function importOnce(context: PhaseContext, source: NamedSource, log: Progr
     { kind: 'DataVolume', name },
     { kind: 'PersistentVolumeClaim', name },
   ];
-  await removeBroken(context, name);
+  await removeBroken(context, name, ['failed']);
   for (let round = 1; ; round += 1) {
     log.say(`importing ${what}`);
     const verdict = await runStage(cluster, { reason: 'ImportFailed', subjects }, async () => {
@@ -152,7 +153,7 @@ async function importOnce(context: PhaseContext, source: NamedSource, log: Progr
     if (verdict.kind === 'succeeded') return;
     if (verdict.kind === 'failed') {
       const evidence = { events: await lastEvents(cluster, subjects) };
-      await removeBroken(context, name);
+      await removeBroken(context, name, ['failed', 'stuck']);
       throw new PhaseFailure(verdict.reason, `Importing ${what}: ${verdict.message}`, { evidence });
     }
     if (round === MAX_ROUNDS) throw new PhaseFailure('ImportFailed', `Importing ${what}: the volume was removed again`);
@@ -164,6 +165,7 @@ async function importOnce(context: PhaseContext, source: NamedSource, log: Progr
 function waitForImport(context: PhaseContext, { name, what }: NamedSource, log: ProgressLog): Promise<Verdict> {
   const { cluster, signal, claim } = context;
   let isSeen = false;
+  const patience = new VolumePatience(context.clock);
   return waitFor<DataVolume, Verdict>(
     cluster,
     { resource: RESOURCES.dataVolumes, name },
@@ -171,10 +173,10 @@ function waitForImport(context: PhaseContext, { name, what }: NamedSource, log: 
       signal,
       deadlineMs: claim.spec.module.timeoutMs,
       what: `${what} to be imported`,
-      until: (volume) => {
+      until: (volume, lookAgain) => {
         if (!volume) return isSeen ? { kind: 'running', progress: undefined } : undefined;
         isSeen = true;
-        const verdict = importVerdict(volume);
+        const verdict = patience.judge(volume, lookAgain);
         if (verdict.kind !== 'running') return verdict;
         log.progress(what, verdict.progress);
         return undefined;
@@ -184,11 +186,11 @@ function waitForImport(context: PhaseContext, { name, what }: NamedSource, log: 
 }
 
 /** Removes a source that failed, by its uid: never one that another build has begun since. */
-async function removeBroken(context: PhaseContext, name: string): Promise<void> {
+async function removeBroken(context: PhaseContext, name: string, broken: readonly Verdict['kind'][]): Promise<void> {
   const { cluster, signal, store, claim } = context;
   const volume = await cluster.get(RESOURCES.dataVolumes, name, { signal });
   const uid = volume?.metadata?.uid;
-  if (!volume || !uid || importVerdict(volume).kind !== 'failed') return;
+  if (!volume || !uid || !broken.includes(importVerdict(volume).kind)) return;
   await store.assertCurrent(claim);
   await cluster.delete(RESOURCES.dataVolumes, name, { uid, signal });
   const removal = { signal, deadlineMs: REMOVAL_MS, what: `the broken source "${name}" to be removed` };

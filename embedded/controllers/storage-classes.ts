@@ -1,0 +1,26 @@
+import { STORAGE_CLASS } from '../api/bootstrap.ts';
+import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
+import type { Store } from '../api/store.ts';
+import { storageDriver } from './volume-claims.ts';
+
+/** The storage class that a claim or the `storage` of a DataVolume names, or the default one; undefined when there is none. */
+export function storageClassOf(store: Store, spec: JsonObject | undefined): KubeObject | undefined {
+  return store.get('StorageClass', { name: String(spec?.['storageClassName'] ?? STORAGE_CLASS) });
+}
+
+/** Whether volumes of the class are made here. */
+export function isProvisioned(store: Store, storageClass: KubeObject | undefined): boolean {
+  return storageClass !== undefined && storageClass['provisioner'] === storageDriver(store);
+}
+
+/**
+ * Why CDI can make no claim of the `storage` of a DataVolume; undefined when it can. Without access modes it needs a class whose
+ * driver it knows.
+ */
+export function claimFault(store: Store, storage: JsonObject | undefined): string | undefined {
+  if (storage === undefined || fieldAt(storage, 'accessModes') !== undefined) return undefined;
+  const storageClass = storageClassOf(store, storage);
+  if (!storageClass) return 'PVC spec is missing accessMode and no storageClass to choose profile';
+  if (isProvisioned(store, storageClass)) return undefined;
+  return `no accessMode specified in StorageProfile ${storageClass.metadata.name}`;
+}

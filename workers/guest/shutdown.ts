@@ -18,7 +18,7 @@ const DEFAULT_COMMAND =
   "PATH=$PATH:/usr/sbin:/sbin; as_root 'PATH=$PATH:/usr/sbin:/sbin; shutdown -h now || poweroff' || shutdown -h now || poweroff";
 
 /**
- * Asks the guest to go down, over a connection of its own, after taking out of it what is left of the farm. Resolves when
+ * Asks the guest to go down, over a connection of its own, and takes out of it what is left of the farm. Resolves when
  * the guest took the request; watch the VMI. Safe to call again.
  * @throws PhaseFailure GuestNeverAnswered or FarmError ConnectionLost when the guest could not be asked, or refused.
  */
@@ -28,31 +28,32 @@ export async function guestShutdown(context: PhaseContext, scope: BuildScope): P
     const bounded = { ...context, signal: AbortSignal.any([context.signal, over.signal]) };
     const options = { signal: bounded.signal, timeoutMs: REACH_MS, isUp: true };
     const access = await openGuestAccess(context, scope, options);
-    await cleanGuest(bounded, access, { keepsKey: false });
+    await cleanGuest(bounded, access);
     await askToGoDown(bounded, scope, access);
   } finally {
     over.abort();
   }
 }
 
-export interface CleanUp {
-  /** The farm will have to get in once more. */
-  readonly keepsKey: boolean;
-}
-
-/** Removes the farm's state and key from the guest, so that no image keeps them. Safe to call again. */
-export async function cleanGuest(context: PhaseContext, access: GuestAccess, { keepsKey }: CleanUp): Promise<void> {
+/**
+ * Removes the farm's state from the guest, so that no image keeps it; the way in goes with the shutdown. Safe to call again.
+ */
+export async function cleanGuest(context: PhaseContext, access: GuestAccess): Promise<void> {
   const build = stateName(context.claim.job);
-  const code = keepsKey ? '' : traceRemoval(access);
-  await access.link.use(async (guest) => (await supervisorOf(guest, build)).remove(code));
+  await access.link.use(async (guest) => (await supervisorOf(guest, build)).remove());
 }
 
-/** Runs `shutdownCommand` of the VM. Resolves and throws as `guestShutdown`. */
+/**
+ * Takes the farm's key out of the guest and runs `shutdownCommand` of the VM, as one command that goes on in the guest
+ * when this process is killed: before it, a successor still gets in and asks. Resolves and throws as `guestShutdown`.
+ */
 export async function askToGoDown(context: PhaseContext, scope: BuildScope, access: GuestAccess): Promise<void> {
   const { claim, store, clock, signal, secrets } = context;
   await store.assertCurrent(claim);
   const { shutdownCommand } = scope.vm;
-  const command = shutdownCommand === null ? DEFAULT_COMMAND : unixText(secrets.fill(shutdownCommand));
+  const down = shutdownCommand === null ? DEFAULT_COMMAND : unixText(secrets.fill(shutdownCommand));
+  // What is printed when this process is gone ends nothing.
+  const command = ["trap '' HUP PIPE", asRoot(access), traceRemoval(access), down].join('\n');
   const over = new AbortController();
   const late = clock.after(COMMAND_MS, AbortSignal.any([signal, over.signal])).then(
     () => undefined,
@@ -62,13 +63,13 @@ export async function askToGoDown(context: PhaseContext, scope: BuildScope, acce
   if (refusal !== undefined) throw new FarmError('ConnectionLost', `The guest refused to shut down: ${refusal}`);
 }
 
-/** Code that takes the key out of the guest, and what user data brought in. */
+/** Code that takes the key out of the guest, and what user data brought in. Needs `as_root`; it prints nothing. */
 function traceRemoval(access: GuestAccess): string {
   const key = access.buildPublicKey.split(' ')[1] ?? '';
-  return `key=${quote(key)} user=$(id -un) home=$HOME; ${asRoot(access)}
+  return `(key=${quote(key)} user=$(id -un) home=$HOME
     script="key=$key user='$user' home='$home'
     "${quote(CLEAN_UP)}
-    as_root "$script" 2>/dev/null || printf %s "$script" | sh`;
+    as_root "$script" || printf %s "$script" | sh) >/dev/null 2>&1`;
 }
 
 /**
@@ -94,7 +95,7 @@ async function ask(
   command: string,
   { late, access }: { readonly late: Promise<undefined>; readonly access: GuestAccess },
 ): Promise<string | undefined> {
-  const answer = guest.exec(`${asRoot(access)}\n${command}`).then(
+  const answer = guest.exec(command).then(
     ({ exitCode, output }) =>
       exitCode === 0 ? undefined : `${access.mask(output.trim(), { end: true })} (code ${exitCode})`,
     // The guest took the connection down with it.

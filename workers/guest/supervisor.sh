@@ -13,7 +13,7 @@
 #   mark N CODE            record the end of a step that needs no process; answers "marked"
 #   keys                   answers "keys KEY...": the public host keys that the guest will have after a reboot, if known
 #   reboot N COMMAND       record the boot id, then run the command; answers "asked CODE"
-#   remove [CODE]          remove all state, then run the code; answers "removed"
+#   remove                 remove all state; answers "removed"
 # A KEY is the Base64 of a host key. As a program, in processes of their own: "run", "script".
 #
 # What has to survive a reboot is one line per step, $root/N: the boot id in which it began, its state and its code,
@@ -305,7 +305,6 @@ remove() {
     rmdir "$base" 2>/dev/null
   done
   [ "$user" = 0 ] || sudo -n rmdir "/run/.slipway-$user" 2>/dev/null
-  (eval "${1:-}")
   answer removed
 }
 

@@ -164,9 +164,9 @@ export class StepSupervisor {
     return { exitCode: Number(words[1]), output: said };
   }
 
-  /** Removes all state of the build from the guest, so that no image carries it, and then runs code of `sh`. */
-  async remove(code: string): Promise<void> {
-    granted(await this.#shell.ask(`remove ${quote(code)} 2>&1`));
+  /** Removes all state of the build from the guest, so that no image carries it. */
+  async remove(): Promise<void> {
+    granted(await this.#shell.ask('remove 2>&1'));
   }
 
   #wrapped(index: number, wrapper: string): string {

@@ -21,6 +21,7 @@ import { guestImages } from '../../../test/harness/guest-images.ts';
 import { changedFiles, imageFiles } from '../../../test/harness/image-files.ts';
 import { compiledModule, compiledVm, shell } from '../../../test/harness/module-factory.ts';
 import { stagePhase } from '../../../test/harness/phase-context.ts';
+import { buildNames } from '../../cluster/build-names.ts';
 import { EXECUTORS } from '../../executors.ts';
 import { Draining } from '../../runtime/drain.ts';
 import { resultOf } from '../../runtime/outcome.ts';
@@ -113,8 +114,8 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   expect(await EXECUTORS.provision.execute(stage(spec, 'provision'))).toEqual({ outcome: 'succeeded' });
 
   expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });
-  const disk = objectName({ layerBuild: layerBuildOf('1'), generation: 1 }, 'disk', 'main', 'root');
-  const snapshot = await new ClusterClient(config).get(RESOURCES.snapshots, disk);
+  const { disk } = buildNames({ layerBuild: layerBuildOf('1'), generation: 1 });
+  const snapshot = await new ClusterClient(config).get(RESOURCES.snapshots, disk('main', 'root'));
   const layers = join(dataDir, 'layers', 'frozen');
   const layer = (await readdir(layers)).find((name) => name.startsWith(snapshot?.metadata?.uid ?? 'none'));
   const captured = await imageFiles(join(layers, layer ?? 'none'));

@@ -71,7 +71,7 @@ async function runSteps(context: PhaseContext, way: Way): Promise<void> {
 async function leave(context: PhaseContext, { scope, access, signal }: Way, onAsked: () => void): Promise<void> {
   const isOnly = scope.spec.vms.length === 1;
   await noteStepsDone(context, scope);
-  await cleanGuest({ ...context, signal }, access, { keepsKey: !isOnly });
+  await cleanGuest({ ...context, signal }, access);
   if (!isOnly) return await noteCleaned(context, scope);
   await announceShutdown(context, scope, { isCleaned: true });
   onAsked();

@@ -24,6 +24,8 @@ import { ensureBuildKey } from '../../cluster/build-key.ts';
 import { buildScope, guestRoute } from '../../cluster/build-scope.ts';
 import { buildVm } from '../../cluster/build-vm.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
+import { openGuestAccess } from '../../guest/guest-access.ts';
+import { cleanGuest } from '../../guest/shutdown.ts';
 import { connectThroughRelay } from '../../relay/relay-client.ts';
 import { importExecutor } from '../import/import-executor.ts';
 import { ensureRelays } from '../import/relays.ts';
@@ -153,6 +155,12 @@ test('captures a guest that went down in order, and starts its template again', 
   expect(done).toMatch(/built$/);
 
   const captured = stage('snapshot', layerSpec, layerBuild);
+  // A worker that has cleaned the guest and is killed before it asks: its successor gets in.
+  const access = await openGuestAccess(captured, captured.scope, { signal: captured.signal });
+  await cleanGuest(captured, access);
+  access.link.close();
+  expect(await inGuest(imported, key, 'echo let in')).toBe('let in');
+
   // A guest that cannot be asked gets the power button; KubeVirt deletes its VMI then, and yet its end must be seen.
   const askGuest = async () => {
     throw new Error('no shell here');

@@ -6,7 +6,7 @@ import { type HostLayout, shortHash } from '../host/layout.ts';
 import { killLeftovers } from '../host/processes.ts';
 import { type Cidr, formatIpv4, netmaskOf } from './addresses.ts';
 import { bridgeName } from './bridges.ts';
-import { namespacePath } from './ip-command.ts';
+import { hasNamespace, namespacePath } from './ip-command.ts';
 
 /** One card that the server answers; all others are ignored. */
 export interface Reservation {
@@ -34,15 +34,21 @@ export interface DhcpPlace {
   readonly clock: Clock;
 }
 
+/** Between two starts of a server that ends by itself; none before the first, so that a killed one is back at once. */
+const RESTART_MS = 1_000;
+
 /**
  * The DHCP server of a subnet: dnsmasq without its name service, which answers reserved cards only. Reservations are
- * files in a directory that it watches. After a restart of ours it is simply started anew; all it knows is in files.
+ * files in a directory that it watches. All it knows is in files: it is started again when it ends, and after a restart of
+ * ours.
  */
 export class DhcpServer {
   readonly #place: DhcpPlace;
   readonly #directory: string;
   #child: ChildProcess | undefined;
+  #options: DhcpOptions | undefined;
   #configuration = '';
+  #startedAt = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
   constructor(place: DhcpPlace) {
@@ -61,10 +67,12 @@ export class DhcpServer {
     const [command = '', ...rest] = ['nsenter', `--net=${namespacePath(this.#place.namespace)}`, 'dnsmasq', ...args];
     const child = spawn(command, rest, { detached: true, stdio: 'ignore' });
     child.unref();
-    child.once('error', () => this.#forget(child));
-    child.once('exit', () => this.#forget(child));
+    child.once('error', () => this.#restart(child));
+    child.once('exit', () => this.#restart(child));
     this.#child = child;
+    this.#options = options;
     this.#configuration = configuration;
+    this.#startedAt = this.#place.clock.now();
   }
 
   /** Answers this card from now on. */
@@ -107,8 +115,18 @@ export class DhcpServer {
     await killLeftovers(this.#directory, this.#place.clock);
   }
 
-  #forget(child: ChildProcess): void {
-    if (this.#child === child) this.#child = undefined;
+  /** One that we ended is not the current one any more. */
+  async #restart(child: ChildProcess): Promise<void> {
+    const { clock } = this.#place;
+    if (this.#child !== child) return;
+    this.#child = undefined;
+    const pauseMs = this.#startedAt + RESTART_MS - clock.now();
+    if (pauseMs > 0) await clock.after(pauseMs);
+    const { namespace } = this.#place;
+    if (this.#child || this.#isStopped || !this.#options) return;
+    // Its subnet is being removed, or the namespace is gone with the cluster: whoever needs it calls `ensure`.
+    if (!(await hasNamespace(namespace))) return;
+    await this.ensure(this.#options).catch(() => {});
   }
 
   #arguments({ cidr, router, nameServers, leaseSeconds, mtu }: DhcpOptions): string[] {

@@ -1,0 +1,33 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '../../common/clock/clock.ts';
+import { layoutOf } from '../host/layout.ts';
+import { findProcesses, killProcesses } from '../host/processes.ts';
+import { parseCidr } from './addresses.ts';
+import { ensureBridge } from './bridges.ts';
+import { DhcpServer } from './dhcp.ts';
+import { ensureNamespace, removeNamespace, vpcNamespace } from './namespaces.ts';
+
+test('a DHCP server that is killed is back by itself, until it is removed', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'slipway-dhcp-'));
+  const layout = layoutOf(dataDir);
+  const namespace = vpcNamespace(layout, 'vpc');
+  await ensureNamespace(namespace, { isRouter: true });
+  const server = new DhcpServer({ layout, namespace, subnet: 'net', clock: systemClock });
+  onTestFinished(async () => {
+    await server.remove();
+    await removeNamespace(namespace);
+    await rm(dataDir, { recursive: true });
+  });
+  await ensureBridge({ namespace, subnet: 'net', address: '10.9.0.1/24' });
+  await server.ensure({ cidr: parseCidr('10.9.0.0/24'), nameServers: [], leaseSeconds: 60 });
+  const running = async () => (await findProcesses(layout.run)).filter(({ argv }) => argv[0] === 'dnsmasq');
+  await expect.poll(running).toHaveLength(1);
+  const [first] = await running();
+  await killProcesses(await running(), systemClock);
+  await expect.poll(running, { timeout: 10_000 }).toEqual([expect.not.objectContaining({ pid: first?.pid })]);
+  await server.remove();
+  expect(await running()).toEqual([]);
+});

@@ -13,7 +13,7 @@ export function register(program: Command): void {
   const command = program
     .command('open')
     .description('open the web console in a browser, signed in; where there is none, print its link')
-    .option('--print', 'only print the link: whoever has it may do what the token may');
+    .option('--print', 'only print the link; it grants what the token grants');
   addConnectionFlags(command).action(async (flags: OpenFlags) => {
     const { url, token } = requireFarm(flags);
     const link = consoleLink(url, token);

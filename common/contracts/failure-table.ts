@@ -42,14 +42,18 @@ export const FAILURES = {
     retry: 'never',
     solve: 'Put a private key without a passphrase, in the format of OpenSSH or as PEM, into the Secret.',
   },
-  TypingInterrupted: { retry: 'next-generation', solve: 'The console was lost while typing; the farm starts anew.' },
+  TypingInterrupted: {
+    retry: 'next-generation',
+    solve: 'The console was lost while typing; the farm starts the module again from its source.',
+  },
   GuestNeverAnswered: {
     retry: 'never',
     solve: 'Look at the screenshot. Raise `sshTimeout`, or correct the boot command, the credentials or cloud-init.',
   },
   GuestShutOut: {
     retry: 'next-generation',
-    solve: 'A step took away the way into the guest, and then its worker was lost; the farm starts anew.',
+    solve:
+      'A step removed the access of the farm to the guest, and then its worker was lost; the farm starts the module again from its source.',
   },
   CloudInitFailed: { retry: 'never', solve: 'cloud-init ended with an error in the guest; the log says where.' },
   StepFailed: { retry: 'never', solve: 'The script ended with a code that is not 0; its last lines are the evidence.' },
@@ -60,7 +64,10 @@ export const FAILURES = {
     solve: 'The guest went off while a step ran. Power off by `shutdownCommand` only.',
   },
   GuestDiskFull: { retry: 'never', solve: 'Raise the size of the disk, or free space in the guest.' },
-  GuestCrashed: { retry: 'next-generation', solve: 'The machine died under the guest; the farm starts anew.' },
+  GuestCrashed: {
+    retry: 'next-generation',
+    solve: 'The VM ended while its guest ran; the farm starts the module again from its source.',
+  },
   MachineEvicted: {
     retry: 'next-generation',
     solve: 'The node of the machine was drained or shut down; the farm starts the module again, and does not count it.',

@@ -75,6 +75,11 @@ export const ERRORS = {
     http: 400,
     solve: 'The message says what is wrong with the request; the page /api of the farm shows what is allowed.',
   },
+  MethodNotAllowed: {
+    kind: 'invalid',
+    http: 405,
+    solve: 'Use a method that the header Allow of the answer names; the page /api of the farm shows all operations.',
+  },
   RequestTooLarge: {
     kind: 'invalid',
     http: 413,
@@ -219,7 +224,7 @@ export const ERRORS = {
       'Look at the screenshot and log of the failure; raise the timeout that the message names if it was too short.',
   },
   Superseded: { kind: 'cancelled', http: 409, solve: 'Nothing to do: another worker has taken over this work.' },
-  Cancelled: { kind: 'cancelled', http: 409, solve: 'Nothing to do: somebody cancelled the build.' },
+  Cancelled: { kind: 'cancelled', http: 409, solve: 'Nothing to do: the build was cancelled.' },
   BrokenInvariant: {
     kind: 'internal',
     http: 500,

@@ -22,7 +22,7 @@ const FOREIGN: readonly Foreign[] = [
   { hex: '7f454c46', what: 'a program (ELF), not a disk image' },
   { hex: '213c617263683e', what: 'a Debian package or library, not a disk image' },
   { hex: 'edabeedb', what: 'an RPM package, not a disk image' },
-  { hex: '4c554b53babe', what: 'encrypted with LUKS: nobody could read it while the machine starts' },
+  { hex: '4c554b53babe', what: 'encrypted with LUKS: the machine could not unlock it while it starts' },
   { hex: '434f5744', what: `a VMDK of an ESX server (COWD), ${QEMU_ONLY}` },
   { hex: '51454400', what: `a QED image, ${QEMU_ONLY}` },
   { hex: '576974686f7574467265655370616365', what: `an image of Parallels, ${QEMU_ONLY}` },

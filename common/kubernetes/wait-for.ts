@@ -54,7 +54,10 @@ export async function waitForSet<T extends KubernetesObject, R>(
   const { signal, deadlineMs, what, until } = wait;
   const { resource, ...selectors } = selection;
   const ended = new AbortController();
-  const late = new FarmError('DeadlineExceeded', `Waited ${Math.round(deadlineMs / 1000)} s for ${what}, in vain`);
+  const late = new FarmError(
+    'DeadlineExceeded',
+    `Timed out after ${Math.round(deadlineMs / 1000)} s waiting for ${what}`,
+  );
   const after = (ms: number, act: () => void) => {
     cluster.clock.after(ms, ended.signal).then(act, () => undefined);
   };

@@ -242,7 +242,7 @@ export const METRICS = {
   watchRestarts: {
     type: 'counter',
     name: 'slipway_watch_restarts_total',
-    help: 'Watches that broke and were begun anew, by cluster and why; an end that the server announced is none.',
+    help: 'Watches that broke and were opened again, by cluster and reason; ends that the server announced are not counted.',
     of: ['scheduler', 'worker'],
     labels: { cluster: null, why: ['expired', 'error'] },
   },

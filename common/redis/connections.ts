@@ -37,7 +37,7 @@ export async function openRedis({ url, logger, onReply }: RedisOptions, role: Co
   });
   // Others block on purpose: how long their requests take says nothing.
   if (onReply && role === 'producer') timeReplies(redis, onReply);
-  redis.on('error', (error) => logger.warn({ err: error, role }, 'The Redis connection has trouble'));
+  redis.on('error', (error) => logger.warn({ err: error, role }, 'The Redis connection failed; connecting again'));
   try {
     await redis.connect();
   } catch (error) {

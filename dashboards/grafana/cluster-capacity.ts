@@ -66,7 +66,7 @@ export const CLUSTER_CAPACITY: Dashboard = {
               '404 and 409 belong to normal work: what is looked for may not be there yet, or be there already.',
           },
         ),
-        lines('Watches begun anew', [
+        lines('Watches opened again', [
           {
             expr: increase('watchRestarts', { by: ['cluster', 'why'] }, '$__rate_interval'),
             legend: '{{cluster}} {{why}}',

@@ -66,7 +66,7 @@ export const OVERVIEW: Dashboard = {
           'Waiting for people',
           [{ expr: gauge('handbuildsWaiting', { by: ['cluster'] }), legend: '{{cluster}}' }],
           {
-            description: 'Machines whose step of type handbuild waits for somebody at the console.',
+            description: 'Machines whose handbuild step waits for a person at the console.',
           },
         ),
         lines('Builds ended', [

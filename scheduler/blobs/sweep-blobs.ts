@@ -24,7 +24,7 @@ export async function runBlobSweep(options: BlobSweepOptions, signal: AbortSigna
       const removed = await store.sweep(clock.now() - retentionMs, () => readNeededBlobs(redis));
       if (removed > 0) logger.info({ removed }, 'Local files that no build needs any more were removed');
     } catch (error) {
-      logger.warn({ err: error }, 'The sweep of local files has trouble');
+      logger.warn({ err: error }, 'Sweeping local files failed; retrying');
     }
     await clock.after(Math.min(SWEEP_MS, Math.max(1_000, retentionMs)), signal).catch(() => undefined);
   }

@@ -24,7 +24,7 @@ export async function inspectCluster(options: ClusterWatchOptions, reached: Alar
       if (!isDeepStrictEqual(findings, former)) tellFindings(options, findings);
       former = findings;
     } catch (error) {
-      if (!signal.aborted) logger.debug({ err: error, cluster: cluster.name }, 'The preflight has trouble');
+      if (!signal.aborted) logger.debug({ err: error, cluster: cluster.name }, 'Preflight failed; retrying');
       nextMs = TROUBLE_MS;
     }
     await reached.within(nextMs, signal);

@@ -53,7 +53,7 @@ export async function runImageRetention(
         logger.info({ module, version, layerKey }, 'An image was removed by retention');
       }
     } catch (error) {
-      logger.warn({ err: error }, 'The retention of images has trouble');
+      logger.warn({ err: error }, 'Pruning images failed; retrying later');
     }
     await clock.after(LOOK_MS, signal).catch(() => undefined);
   }

@@ -73,7 +73,7 @@ export async function sweepOrphans(options: ClusterWatchOptions, signal: AbortSi
     alarm.ring();
   });
   const warn = (error: unknown) => {
-    if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'Sweeping has trouble');
+    if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'Sweeping orphans failed; retrying');
   };
   const removals = new Removals({
     clock,

@@ -51,7 +51,7 @@ export async function watchLayers(options: ClusterWatchOptions, signal: AbortSig
       try {
         if (isSynced && !(await reconcileLayers(options, snapshots, signal))) nextMs = TROUBLE_MS;
       } catch (error) {
-        if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'The catalog has trouble');
+        if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'Reading layers back failed; retrying');
         nextMs = TROUBLE_MS;
       }
       await alarm.within(nextMs, signal);

@@ -37,7 +37,7 @@ export async function watchMachines(options: MachineWatchOptions, signal: AbortS
         await say(null);
       } catch (error) {
         if (!signal.aborted) {
-          logger.debug({ err: error, cluster: cluster.name }, 'Looking at machines has trouble');
+          logger.debug({ err: error, cluster: cluster.name }, 'Listing VMs failed; retrying');
           if (error instanceof FarmError && error.code === 'ClusterUnavailable') await say(error.message);
         }
         nextMs = TROUBLE_MS;
@@ -70,7 +70,7 @@ function troubleReporter({ redis, cluster, logger, onReached }: MachineWatchOpti
       if (trouble === null && said !== undefined) onReached?.();
       said = trouble;
     } catch (error) {
-      logger.debug({ err: error }, 'Reporting on a cluster has trouble');
+      logger.debug({ err: error }, 'Reporting the state of a cluster failed; retrying');
     }
   };
 }

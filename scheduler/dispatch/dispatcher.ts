@@ -50,7 +50,7 @@ export async function runDispatcher(
         if (taken.more) continue;
         nextMs = Math.min(nextMs, taken.againInMs ?? LOOK_AGAIN_MS);
       } catch (error) {
-        logger.warn({ err: error, cluster: cluster.name }, 'Dispatching has trouble');
+        logger.warn({ err: error, cluster: cluster.name }, 'Dispatch failed; retrying');
         nextMs = TROUBLE_MS;
       }
       await alarm.within(nextMs, signal);

@@ -28,7 +28,7 @@ export class PhaseQueues {
         const options = { connection: redis, prefix: REDIS_PREFIX, streams: { events: { maxLen: KEPT_EVENTS } } };
         const queue = new Queue(name, options);
         // Without a listener BullMQ prints to the console.
-        queue.on('error', (error) => logger.debug({ err: error, queue: name }, 'A queue has trouble'));
+        queue.on('error', (error) => logger.debug({ err: error, queue: name }, 'A queue reported an error'));
         this.#queues.set(name, queue);
       }
     }

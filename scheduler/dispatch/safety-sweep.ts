@@ -26,7 +26,7 @@ export async function runSafetySweep(options: SafetySweepOptions, signal: AbortS
       await repairLostJobs(options);
       await forgetBuilds(options.redis);
     } catch (error) {
-      options.logger.warn({ err: error }, 'The safety sweep has trouble');
+      options.logger.warn({ err: error }, 'The safety sweep failed; retrying');
     }
     await options.clock.after(SWEEP_MS, signal).catch(() => undefined);
   }
@@ -48,7 +48,7 @@ export async function keepDeadlines(
       try {
         nextMs = Math.min(nextMs, (await endOverdue(redis)) ?? SWEEP_MS);
       } catch (error) {
-        logger.warn({ err: error }, 'Keeping the deadlines of modules has trouble');
+        logger.warn({ err: error }, 'Checking the deadlines of modules failed; retrying');
       }
       await alarm.within(nextMs, signal);
     }

@@ -182,7 +182,7 @@ function whyBuilt(
 ): string {
   const made = parents.modules.find((parent) => planned.get(parent)?.row.action !== 'reuse');
   if (made !== undefined) return `parent ${made} is ${known.currentOf(made) ? 'rebuilt' : 'built'}`;
-  if (unresolved.length > 0) return 'nobody can tell whether its content is still the same';
+  if (unresolved.length > 0) return 'its content cannot be identified, so it may have changed';
   const current = known.currentOf(name);
   if (!current) return 'not built before';
   const image = `${name}:${current.version}`;

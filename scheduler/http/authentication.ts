@@ -28,7 +28,7 @@ const principals = new WeakMap<Request, Principal>();
 /** Who speaks. Only behind `authenticate`. */
 export function principalOf(request: Request): Principal {
   const principal = principals.get(request);
-  assert(principal, 'A request is handled that nobody has authenticated.');
+  assert(principal, 'Every request that is handled was authenticated.');
   return principal;
 }
 

@@ -1,4 +1,4 @@
-import { Router } from 'express';
+import { type RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -14,7 +14,7 @@ const NO_QUERY = z.strictObject({});
 export function guardOperations(logger: Logger): Router {
   const router = Router();
   for (const operation of OPERATIONS) {
-    router[operation.method](operation.path.replaceAll(/\{(\w+)\}/g, ':$1'), (request, response, next) => {
+    router[operation.method](pattern(operation.path), (request, response, next) => {
       const who = principalOf(request);
       const { id } = request.params;
       if (operation.isAudited) {
@@ -25,8 +25,26 @@ export function guardOperations(logger: Logger): Router {
       next('router');
     });
   }
+  for (const path of new Set(OPERATIONS.map((operation) => operation.path))) {
+    router.all(pattern(path), refuseMethod(OPERATIONS.filter((operation) => operation.path === path)));
+  }
   router.use(notFound);
   return router;
+}
+
+/** As Express writes parameters. */
+function pattern(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+/** Answers 405 with what the path does take (RFC 9110, section 15.5.6); Express answers HEAD as GET. */
+function refuseMethod(operations: readonly Operation[]): RequestHandler {
+  const methods = operations.map(({ method }) => method.toUpperCase());
+  const allowed = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].sort().join(', ');
+  return (request, response) => {
+    response.set('allow', allowed);
+    throw new FarmError('MethodNotAllowed', `${request.path} does not take ${request.method}, only ${allowed}.`);
+  };
 }
 
 function refuseOthers({ id, role }: Operation, who: ReturnType<typeof principalOf>): void {

@@ -104,7 +104,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: 'cancelBuild',
     method: 'post',
     path: '/api/v1/builds/{id}/cancel',
-    summary: 'Cancel a build; work that nobody else wants stops.',
+    summary: 'Cancel a build. Layer builds that no other build waits for stop.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), cancelled: z.boolean() }) } },
     isAudited: true,

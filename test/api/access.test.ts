@@ -29,6 +29,18 @@ test('lets nobody in without a token, except to the probes', async () => {
   for (const path of ['/healthz', '/readyz']) expect((await fetch(`${api.url}${path}`)).status).toBe(200);
 });
 
+test('says which methods a path takes', async () => {
+  for (const [path, method, allowed] of [
+    ['/api/v1/builds', 'DELETE', 'GET, HEAD, POST'],
+    ['/api/v1/builds/01J00000000000000000000000', 'PUT', 'GET, HEAD'],
+    ['/api', 'POST', 'GET, HEAD'],
+  ] as const) {
+    const answer = await api.call(path, { method });
+    expect([answer.status, answer.headers.get('allow')], path).toEqual([405, allowed]);
+    expect(await answer.json()).toMatchObject({ code: 'MethodNotAllowed', detail: expect.stringContaining(allowed) });
+  }
+});
+
 test('a viewer looks, a builder builds, an admin makes tokens', async () => {
   const viewer = api.as(await api.tokenOf('viewer'));
   const builder = api.as(await api.tokenOf('builder'));

@@ -223,7 +223,7 @@ test('shows what a phase waits for and what the machine says, and keeps it', { t
   await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
   const hints = ['Its NIC has the model "e1000": set `model: virtio`.', 'Or its system configures another card.'];
   const tails = { logTail: [], events: [], serialTail: ['Debian GNU/Linux 13 vm ttyS0'], hints };
-  const message = 'The guest let nobody in by SSH within 300 s.';
+  const message = 'SSH login did not succeed within 300 s.';
   const failure = { reason: 'GuestNeverAnswered', message, screenshot: false, ...tails } as const;
   await api.store.commit(claim, { outcome: 'failed', failure });
   await node('base: failed').waitFor();

@@ -54,7 +54,7 @@ describe('modules that cannot be built', () => {
     ['step-fails', 'StepFailed', /exit code 1|code 1/],
     ['never-answers', 'GuestNeverAnswered', /20 s|sshTimeout|SSH/],
     ['powers-off', 'GuestPoweredOff', /off/],
-    ['restarts', 'GuestRebooted', /booted anew/],
+    ['restarts', 'GuestRebooted', /guest rebooted while/],
     ['disk-full', 'GuestDiskFull', /full|space/i],
   ])('%s failed for the reason %s', (name, reason, message) => {
     const result = results.get(name);

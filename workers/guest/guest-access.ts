@@ -93,7 +93,7 @@ export async function dialGuest(
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     await ensureRelays(context, scope);
-    throw new FarmError('ConnectionLost', 'The relay of the network had to be made anew.', { cause: error });
+    throw new FarmError('ConnectionLost', 'The relay of the network was replaced.', { cause: error });
   }
 }
 

@@ -133,7 +133,7 @@ export class GuestLink {
   #neverAnswered(cause: unknown): Error {
     if (cause instanceof FarmError && cause.code === 'ClusterUnavailable') return cause;
     const seconds = Math.round(this.#options.timeoutMs / 1000);
-    const message = `The guest let nobody in by SSH within ${seconds} s; the last attempt ended with: ${errorMessage(cause)}`;
+    const message = `SSH login did not succeed within ${seconds} s; the last attempt ended with: ${errorMessage(cause)}`;
     return new PhaseFailure('GuestNeverAnswered', message, { cause });
   }
 }

@@ -60,7 +60,7 @@ export async function startClusterWorker(options: ClusterWorkerOptions): Promise
   worker.on('lockRenewalFailed', (ids) => {
     for (const id of ids) worker.cancelJob(id, 'The lock of the job was lost.');
   });
-  worker.on('error', (error) => logger.warn({ err: error, cluster }, 'The queue has trouble'));
+  worker.on('error', (error) => logger.warn({ err: error, cluster }, 'The queue reported an error'));
   worker.on('failed', (job, error) => logger.info({ err: error, job: job?.id }, 'A delivery was given up'));
   await worker.waitUntilReady();
   worker.run().catch((error: unknown) => logger.error({ err: error, cluster }, 'The worker has stopped taking jobs'));

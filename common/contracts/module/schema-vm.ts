@@ -125,7 +125,7 @@ const sourceSchema = map(
       },
     ).optional(),
     maxAge: age(
-      'A layer made from it longer ago than this is not reused but built again. A source whose content nobody can tell counts as unchanged for so long.',
+      'A layer that was made from it longer ago than this is built again instead of reused. A source whose content cannot be identified counts as unchanged for that time.',
     ).optional(),
   },
 );

@@ -56,7 +56,7 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   };
   const ended = async () => {
     const end = await whenMachineEnds(cluster, name, signal);
-    if (end !== 'Succeeded') throw endFailure(end, 'before its guest gave a sign', await lastWords(cluster, name));
+    if (end !== 'Succeeded') throw endFailure(end, 'before the guest was reachable', await lastWords(cluster, name));
   };
   const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { route, signal, onAttempt })] : [])];
   try {

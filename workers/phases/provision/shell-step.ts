@@ -57,7 +57,7 @@ function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: 
     case 'timeout':
       return stepTimeout(context, context.step.timeoutMs ?? 0, evidence);
     case 'crashed':
-      return new PhaseFailure('GuestRebooted', `The guest was booted anew while ${label} ran.`, { evidence });
+      return new PhaseFailure('GuestRebooted', `The guest rebooted while ${label} ran.`, { evidence });
     case 'died':
       return new PhaseFailure('StepFailed', `${label} was killed in the guest together with its supervisor.`, {
         evidence,

@@ -65,12 +65,12 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const owner = `${hostname()}-${process.pid}-${newUlid(clock.now())}`;
   const metrics = createMetrics({ process: 'scheduler', clusters: config.clusters.map(({ name }) => name) });
   const redisOptions = {
-    url: config.redis.url,
+    ...config.redis,
     logger,
     onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000),
   };
   const redis = await useRedis(resources, redisOptions, 'producer');
-  await assertRedisFit(redis);
+  await assertRedisFit(redis, config.redis);
   const farm = await readFarmId(redis, config.farm);
   logger.info({ farm }, 'Objects on clusters are labelled with this farm');
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);

@@ -54,12 +54,12 @@ async function startWorker(
   const metrics = createMetrics({ process: 'worker', clusters: config.clusters.map(({ name }) => name), phase });
   const clusters = openClusters(config, { metrics, phase });
   const redisOptions = {
-    url: config.redis.url,
+    ...config.redis,
     logger,
     onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000),
   };
   const producer = await useRedis(resources, redisOptions, 'producer');
-  await assertRedisFit(producer);
+  await assertRedisFit(producer, config.redis);
   const farm = await readFarmId(producer, config.farm);
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
   const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };

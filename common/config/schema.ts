@@ -75,7 +75,22 @@ export const configSchema = z.strictObject({
       url: z
         .string()
         .default('redis://127.0.0.1:6379')
-        .describe('Redis 6.2 or newer with `maxmemory-policy noeviction`.'),
+        .describe(
+          'Redis 6.2 or newer with `maxmemory-policy noeviction`; `rediss://` for TLS, with user and password of an ACL.',
+        ),
+      sentinels: z
+        .array(z.string().regex(/^[^\s:/]+:\d{1,5}$|^\[[\da-f:.]+\]:\d{1,5}$/i))
+        .default([])
+        .describe(
+          'Sentinels as `HOST:PORT`, which say where the primary is. User, password, database and TLS are those of `redis.url`, host and port of it are not used.',
+        ),
+      sentinelName: z.string().default('mymaster').describe('What the Sentinels call the primary.'),
+      appendOnly: z
+        .enum(['required', 'optional'])
+        .default('required')
+        .describe(
+          'Whether a server without an append-only file is refused: it loses accepted builds when it restarts.',
+        ),
     })
     .prefault({})
     .describe('State and queues.'),

@@ -170,7 +170,7 @@ export const ERRORS = {
   RedisUnfit: {
     kind: 'precondition',
     http: 503,
-    solve: 'Set `maxmemory-policy noeviction` on the Redis server, version 6.2 or newer.',
+    solve: 'Set `maxmemory-policy noeviction` and `appendonly yes` on the Redis server, version 6.2 or newer.',
   },
   PlanningTimeout: {
     kind: 'deadline',

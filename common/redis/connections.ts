@@ -1,4 +1,5 @@
-import { Redis } from 'ioredis';
+import { type RedisOptions as ConnectionOptions, Redis } from 'ioredis';
+import type { Config } from '../config/schema.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import type { ReleaseStack } from '../lifecycle/release-stack.ts';
 import type { Logger } from '../logging/logger.ts';
@@ -6,6 +7,7 @@ import type { Logger } from '../logging/logger.ts';
 /** Oldest version whose scripts replicate effects and whose streams and sorted sets do what the farm asks for. */
 const OLDEST = [6, 2] as const;
 const RECONNECT_MAX_MS = 2_000;
+const DEFAULT_SENTINEL_NAME = 'mymaster';
 
 /**
  * What a connection is for. `producer`: requests that must fail fast while Redis is away. `worker`: BullMQ workers, which
@@ -13,8 +15,8 @@ const RECONNECT_MAX_MS = 2_000;
  */
 export type ConnectionRole = 'producer' | 'worker' | 'listener';
 
-/** How a process reaches Redis. */
-export interface RedisOptions {
+/** How a process reaches Redis: `redis` of the configuration, or a URL. */
+export interface RedisOptions extends Partial<Config['redis']> {
   readonly url: string;
   readonly logger: Logger;
   /** Hears how long requests of the role `producer` took to be answered, ms. */
@@ -25,8 +27,10 @@ export interface RedisOptions {
  * Opens a connection that reconnects by itself, and waits until it is ready.
  * @throws RedisUnavailable when the first connection fails.
  */
-export async function openRedis({ url, logger, onReply }: RedisOptions, role: ConnectionRole): Promise<Redis> {
+export async function openRedis(options: RedisOptions, role: ConnectionRole): Promise<Redis> {
+  const { url, logger, onReply } = options;
   const redis = new Redis(url, {
+    ...sentinelOptions(options),
     lazyConnect: true,
     connectionName: `slipway-${role}`,
     enableOfflineQueue: role !== 'producer',
@@ -64,8 +68,27 @@ export async function useRedis(resources: ReleaseStack, options: RedisOptions, r
   return resources.use(`Redis ${role}`, await openRedis(options, role), (redis) => redis.disconnect());
 }
 
+/** Behind Sentinels the server is the one that they name, now and after each failover. */
+function sentinelOptions({ url, sentinels = [], sentinelName }: RedisOptions) {
+  if (sentinels.length === 0) return {};
+  const isEncrypted = url.startsWith('rediss:');
+  return {
+    name: sentinelName ?? DEFAULT_SENTINEL_NAME,
+    sentinels: sentinels.map((sentinel) => {
+      const { hostname, port } = new URL(`redis://${sentinel}`);
+      return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) };
+    }),
+    // Hears of a failover from the Sentinels, also when the old primary hangs instead of ending.
+    failoverDetector: true,
+    ...(isEncrypted ? { sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
+  };
+}
+
 /** Refuses a server that may throw the farm's state away. @throws RedisUnfit naming what is wrong. */
-export async function assertRedisFit(redis: Redis): Promise<void> {
+export async function assertRedisFit(
+  redis: Redis,
+  { appendOnly = 'required' }: Partial<Config['redis']> = {},
+): Promise<void> {
   const version = /redis_version:(\d+)\.(\d+)/.exec(await redis.info('server'));
   const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)];
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
@@ -76,6 +99,12 @@ export async function assertRedisFit(redis: Redis): Promise<void> {
     throw new FarmError(
       'RedisUnfit',
       `Redis would throw state away: its maxmemory-policy is "${policy ?? 'unknown'}".`,
+    );
+  }
+  if (appendOnly === 'required' && !/aof_enabled:1/.test(await redis.info('persistence'))) {
+    throw new FarmError(
+      'RedisUnfit',
+      'Redis would lose accepted builds when it restarts: it keeps no append-only file (`appendonly yes`).',
     );
   }
 }

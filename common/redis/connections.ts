@@ -1,4 +1,4 @@
-import { type RedisOptions as ConnectionOptions, Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import type { Config } from '../config/schema.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import type { ReleaseStack } from '../lifecycle/release-stack.ts';

@@ -9,7 +9,7 @@ import { createFarmKey } from '../../../common/config/sealing.ts';
 import type { FarmEvent } from '../../../common/contracts/events.ts';
 import type { DiskOrigin, LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
 import type { CompiledVm, Step } from '../../../common/contracts/module/compiled.ts';
-import { ANNOTATIONS, machineName, objectName } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS, machineName } from '../../../common/contracts/object-names.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';

@@ -126,6 +126,7 @@ export interface StorageClass extends KubernetesObject {
 /** `snapshot.storage.k8s.io/v1` VolumeSnapshotClass (cluster-scoped). */
 export interface VolumeSnapshotClass extends KubernetesObject {
   driver?: string;
+  deletionPolicy?: string;
 }
 
 /** `cdi.kubevirt.io/v1beta1` StorageProfile (cluster-scoped, named like its storage class). */
@@ -135,6 +136,7 @@ export interface StorageProfile extends KubernetesObject {
 
 /** `kubevirt.io/v1` KubeVirt: the installation. */
 export interface KubeVirt extends KubernetesObject {
+  spec?: { configuration?: { developerConfiguration?: { featureGates?: readonly string[] } } };
   status?: { phase?: string; observedKubeVirtVersion?: string };
 }
 

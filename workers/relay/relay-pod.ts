@@ -66,7 +66,8 @@ export function relayPod(options: RelayPodOptions): Pod {
             readOnlyRootFilesystem: true,
             capabilities: { drop: ['ALL'] },
           },
-          resources: { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          // A namespace with a quota of limits.cpu takes no pod without one.
+          resources: { requests: { cpu: '20m', memory: '64Mi' }, limits: { cpu: '1', memory: '256Mi' } },
           volumeMounts: [{ name: 'files', mountPath: FILES_DIR }],
         },
       ],

@@ -45,6 +45,7 @@ export interface FactsRequest {
 /** Groups whose resources are looked up; discovery needs no right. */
 const GROUPS = [
   'kubevirt.io/v1',
+  'subresources.kubevirt.io/v1',
   'cdi.kubevirt.io/v1beta1',
   'snapshot.storage.k8s.io/v1',
   'k8s.cni.cncf.io/v1',

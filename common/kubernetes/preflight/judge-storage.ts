@@ -67,7 +67,13 @@ function judgeSnapshotClasses(
   const usable = ofDriver.filter((found) =>
     snapshotClass === undefined ? isMarked(found, DEFAULT_SNAPSHOT_CLASS) : found.metadata?.name === snapshotClass,
   );
-  if (usable.length > 0) return [];
+  if (usable.length > 1) {
+    const what = `The driver "${provisioner}" has ${usable.length} default snapshot classes: no snapshot can be made.`;
+    const howToFix = `Take the annotation ${DEFAULT_SNAPSHOT_CLASS} off all of ${namesOf(usable)} but one, or name one as clusters[].snapshotClass.`;
+    return [{ what, severity: 'error', howToFix }];
+  }
+  const [chosen] = usable;
+  if (chosen) return judgeRetention(chosen);
   if (ofDriver.length === 0) {
     const what = `The driver "${provisioner}" has no snapshot class: layers cannot be captured.`;
     return [{ what, severity: 'error', howToFix: 'Make a VolumeSnapshotClass for it, or use other storage.' }];
@@ -77,6 +83,17 @@ function judgeSnapshotClasses(
       ? `No snapshot class of the driver "${provisioner}" is its default, and none is configured.`
       : `The driver "${provisioner}" has no snapshot class "${snapshotClass}".`;
   return [{ what, severity: 'error', howToFix: `Name one of ${namesOf(ofDriver)} as clusters[].snapshotClass.` }];
+}
+
+function judgeRetention({ metadata, deletionPolicy }: VolumeSnapshotClass): Finding[] {
+  if (deletionPolicy !== 'Retain') return [];
+  return [
+    {
+      what: `The snapshot class "${metadata?.name}" retains what is deleted: removed layers free no storage.`,
+      severity: 'warning',
+      howToFix: 'Use a snapshot class with deletionPolicy: Delete.',
+    },
+  ];
 }
 
 function unreadable(what: string, plural: string): Finding {

@@ -37,8 +37,40 @@ export function judgeVersions(facts: ClusterFacts): Finding[] {
   return [
     ...judgeVersion('Kubernetes', facts.kubernetes),
     ...judgeKinds(facts.served),
-    ...judgeInstallation('KubeVirt', facts.kubeVirts, ({ observedKubeVirtVersion }) => observedKubeVirtVersion),
-    ...judgeInstallation('CDI', facts.cdis, ({ observedVersion }) => observedVersion),
+    ...judgeSubresources(facts.served),
+    ...judgeInstallation('KubeVirt', facts, ({ observedKubeVirtVersion }) => observedKubeVirtVersion),
+    ...judgeInstallation('CDI', facts, ({ observedVersion }) => observedVersion),
+    ...judgeExpansion(facts.kubeVirts),
+  ];
+}
+
+/** Machines are started, typed to and looked at by what virt-api serves: an aggregated API, which comes and goes with its pods. */
+function judgeSubresources(served: ClusterFacts['served']): Finding[] {
+  if (!served.get('kubevirt.io/v1')?.has('virtualmachines')) return [];
+  if ((served.get('subresources.kubevirt.io/v1')?.size ?? 0) > 0) return [];
+  return [
+    {
+      what: 'KubeVirt serves no subresources: machines cannot be started, and their screens not be seen.',
+      severity: 'error',
+      howToFix: 'See why virt-api does not run: kubectl get apiservices v1.subresources.kubevirt.io -o yaml.',
+    },
+  ];
+}
+
+/** Disks that grow over their parent grow when their machine starts; KubeVirt does that by a gate before 1.9. */
+function judgeExpansion(kubeVirts: ClusterFacts['kubeVirts']): Finding[] {
+  const [installed] = kubeVirts === 'unreadable' ? [] : kubeVirts.known;
+  const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(installed?.status?.observedKubeVirtVersion ?? '') ?? [];
+  // Of what is older still, that is said alone.
+  const isBefore = Number(major) === 1 && Number(minor) >= LEAST.KubeVirt[1] && Number(minor) < 9;
+  const gates = installed?.spec?.configuration?.developerConfiguration?.featureGates ?? [];
+  if (!isBefore || gates.includes('ExpandDisks')) return [];
+  return [
+    {
+      what: 'KubeVirt does not let disks grow: the feature gate ExpandDisks is off.',
+      severity: 'warning',
+      howToFix: 'Add ExpandDisks to the featureGates of the KubeVirt object, or ask for no more than the parent has.',
+    },
   ];
 }
 
@@ -51,22 +83,45 @@ function judgeKinds(served: ClusterFacts['served']): Finding[] {
     .map(([, , what, howToFix]) => ({ what: `${what}.`, severity: 'error', howToFix }));
 }
 
-function judgeInstallation<S extends { readonly phase?: string }>(
-  product: Product,
-  objects: Read<readonly { readonly status?: S }[]>,
-  versionOf: (status: S) => string | undefined,
+/** Where a product keeps what it says of itself. */
+const INSTALLATIONS = {
+  KubeVirt: { list: 'kubeVirts', plural: 'kubevirts', served: ['kubevirt.io/v1', 'virtualmachines'] },
+  CDI: { list: 'cdis', plural: 'cdis', served: ['cdi.kubevirt.io/v1beta1', 'datavolumes'] },
+} as const;
+
+type Installed = {
+  readonly phase?: string;
+  readonly observedKubeVirtVersion?: string;
+  readonly observedVersion?: string;
+};
+
+function judgeInstallation(
+  product: keyof typeof INSTALLATIONS,
+  facts: ClusterFacts,
+  versionOf: (status: Installed) => string | undefined,
 ): Finding[] {
+  const { list, plural, served } = INSTALLATIONS[product];
+  const objects: Read<readonly { readonly status?: Installed }[]> = facts[list];
+  const error = (what: string, howToFix: string): Finding => ({ what, severity: 'error', howToFix });
   if (objects === 'unreadable') {
-    const howToFix = `Grant the scheduler the right to list ${product === 'CDI' ? 'cdis' : 'kubevirts'}.`;
+    const howToFix = `Grant the scheduler the right to list ${plural}.`;
     return [{ what: `The version of ${product} is not known: it may not be read.`, severity: 'warning', howToFix }];
   }
-  const [status] = objects.known.flatMap((object) => object.status ?? []);
-  // That it is absent, its kinds have said.
-  if (status === undefined) return [];
-  const version = judgeVersion(product, versionOf(status) ?? '');
-  if (status.phase === undefined || status.phase === 'Deployed') return version;
-  const howToFix = `See why its operator has not finished: kubectl get ${product.toLowerCase()} -A -o yaml.`;
-  return [...version, { what: `${product} is not ready: it is ${status.phase}.`, severity: 'warning', howToFix }];
+  const look = `See why its operator has not finished: kubectl get ${plural} -A -o yaml.`;
+  const [installed] = objects.known;
+  if (installed === undefined) {
+    // That it is absent as a whole, its kinds have said.
+    if (!facts.served.get(served[0])?.has(served[1])) return [];
+    const howToFix = `Create the ${product} object that its operator installs it by.`;
+    return [error(`${product} is not installed: its kinds are there, but no ${product} object.`, howToFix)];
+  }
+  const { status = {} } = installed;
+  if (status.phase !== 'Deployed') {
+    const state = status.phase ? `it is ${status.phase}` : 'its operator has said nothing yet';
+    return [error(`${product} is not ready: ${state}.`, look)];
+  }
+  const version = versionOf(status);
+  return version ? judgeVersion(product, version) : [error(`${product} does not say which version it is.`, look)];
 }
 
 function judgeVersion(product: Product, text: string): Finding[] {

@@ -156,9 +156,13 @@ function asObject(kind: ResourceKind, body: unknown): KubeObject {
   ] as const) {
     if (kind.custom && !body[field]) throw badRequest(`Object '${name}' is missing in '${JSON.stringify(body)}'`);
   }
-  if ((body['apiVersion'] ?? apiVersion) !== apiVersion || (body['kind'] ?? kind.kind) !== kind.kind) {
-    const given = `${String(body['apiVersion'])}, Kind=${String(body['kind'])}`;
-    throw badRequest(`the object provided (${given}) is not of the type of the URL (${apiVersion}, Kind=${kind.kind})`);
+  const given = { apiVersion: body['apiVersion'] || apiVersion, kind: body['kind'] || kind.kind };
+  if (given.apiVersion !== apiVersion || given.kind !== kind.kind) {
+    const what = `the object provided (${String(given.apiVersion)}, Kind=${String(given.kind)})`;
+    const message = `${what} is not of the type of the URL (${apiVersion}, Kind=${kind.kind})`;
+    const isReadable = kind.custom && typeof given.kind === 'string' && given.apiVersion === apiVersion;
+    if (!isReadable) throw badRequest(message);
+    throw invalid(kind, '', [{ field: 'kind', reason: 'FieldValueInvalid', message }]);
   }
   const metadata = body['metadata'] ?? {};
   if (!isJsonObject(metadata)) throw badRequest(`${kind.kind} cannot be read: metadata must be an object`);
@@ -172,7 +176,7 @@ function placeInNamespace(object: KubeObject, kind: ResourceKind, namespace: str
     return;
   }
   if (namespace === undefined) throw badRequest('an empty namespace may not be set during creation');
-  if ((object.metadata.namespace ?? namespace) !== namespace) {
+  if ((object.metadata.namespace || namespace) !== namespace) {
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   }
   object.metadata.namespace = namespace;

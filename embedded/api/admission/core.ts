@@ -122,11 +122,16 @@ export const podAdmission: KindAdmission = {
     if (operation === 'DELETE' || subresource !== undefined) return;
     const findings = new Findings();
     const containers = fieldAt(object.spec, 'containers');
+    const volumes = listAt(object.spec, 'volumes').map((volume) => fieldAt(volume, 'name'));
+    for (const [index, name] of volumes.entries()) {
+      if (!name) findings.require(`spec.volumes[${index}].name`, 'Required value');
+    }
     if (!Array.isArray(containers) || containers.length === 0) findings.require('spec.containers', 'Required value');
     for (const [index, container] of (Array.isArray(containers) ? containers : []).entries()) {
       for (const field of ['name', 'image']) {
         if (!fieldAt(container, field)) findings.require(`spec.containers[${index}].${field}`, 'Required value');
       }
+      checkMounts(container, `spec.containers[${index}].volumeMounts`, { volumes, findings });
       checkPorts(fieldAt(container, 'ports'), `spec.containers[${index}].ports`, findings);
     }
     if (previous && !isDeepStrictEqual(fixedPodSpec(object.spec), fixedPodSpec(previous.spec))) {
@@ -138,6 +143,23 @@ export const podAdmission: KindAdmission = {
     findings.refuseField(kind, object);
   },
 };
+
+function listAt(value: unknown, field: string): readonly unknown[] {
+  const list = fieldAt(value, field);
+  return Array.isArray(list) ? list : [];
+}
+
+function checkMounts(
+  container: unknown,
+  field: string,
+  { volumes, findings }: { readonly volumes: readonly unknown[]; readonly findings: Findings },
+): void {
+  for (const [index, mount] of listAt(container, 'volumeMounts').entries()) {
+    const name = fieldAt(mount, 'name');
+    if (!volumes.includes(name)) findings.add(`${field}[${index}].name`, `Not found: "${String(name ?? '')}"`);
+    if (!fieldAt(mount, 'mountPath')) findings.require(`${field}[${index}].mountPath`, 'Required value');
+  }
+}
 
 function checkPorts(ports: unknown, field: string, findings: Findings): void {
   for (const [index, port] of (Array.isArray(ports) ? ports : []).entries()) {

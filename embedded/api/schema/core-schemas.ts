@@ -5,7 +5,10 @@ import { isJsonObject, type JsonObject } from '../objects.ts';
 const META = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 /** Schemas whose published form does not say what the API server reads. */
 const READ_OTHERWISE: Readonly<Record<string, JsonObject>> = {
-  'io.k8s.apimachinery.pkg.api.resource.Quantity': { 'x-kubernetes-int-or-string': true },
+  'io.k8s.apimachinery.pkg.api.resource.Quantity': {
+    'x-kubernetes-int-or-string': true,
+    pattern: '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$',
+  },
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': { 'x-kubernetes-int-or-string': true },
   [`${META}.FieldsV1`]: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
 };

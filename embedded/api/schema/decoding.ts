@@ -2,7 +2,7 @@ import { ApiError, badRequest, invalid } from '../api-error.ts';
 import { isJsonObject, type JsonObject, type KubeObject, type ResourceKind } from '../objects.ts';
 import { METADATA_SCHEMA } from './core-schemas.ts';
 import { pruned } from './pruning.ts';
-import { checkSchema, checkValue, type SchemaFindings } from './structural-schema.ts';
+import { checkSchema, checkValue, type SchemaFault, type SchemaFindings } from './structural-schema.ts';
 
 /** How strictly fields are taken that the schema does not know (`fieldValidation` of the Kubernetes API). */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
@@ -50,8 +50,9 @@ function assertTypes(kind: ResourceKind, object: KubeObject): void {
   refuseUnreadable(kind, metadata);
   if (!kind.schema) return;
   const content = checkSchema(object, kind.schema);
-  if (!kind.custom) refuseUnreadable(kind, content);
-  // What is missing may still be filled in.
+  // A value that is none of those known can be read; what is missing may still be filled in.
+  const isForm = ({ reason }: SchemaFault) => reason === 'FieldValueInvalid';
+  if (!kind.custom) refuseUnreadable(kind, { ...content, faults: content.faults.filter(isForm) });
   const faults = content.faults.filter(({ reason }) => reason !== 'FieldValueRequired');
   if (faults.length > 0) throw invalid(kind, object.metadata.name, faults);
 }

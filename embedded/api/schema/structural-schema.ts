@@ -72,6 +72,7 @@ function check(value: unknown, schema: JsonObject, at: Position): void {
         at,
         `Invalid value: "${typeName(value)}": ${at.path} in body must be of type integer,string: "${typeName(value)}"`,
       );
+      refuseFields(value, at);
       return;
     }
   } else if (schema['type'] !== undefined && !hasType(value, schema['type'])) {
@@ -79,6 +80,9 @@ function check(value: unknown, schema: JsonObject, at: Position): void {
       at,
       `Invalid value: "${typeName(value)}": ${at.path} in body must be of type ${String(schema['type'])}: "${typeName(value)}"`,
     );
+    // Nobody knows the fields of what should be no object.
+    if (isJsonObject(value))
+      for (const name of Object.keys(value)) at.findings.unknownFields.push(child(at, name).path);
     return;
   }
   checkEnum(value, schema, at);
@@ -86,6 +90,11 @@ function check(value: unknown, schema: JsonObject, at: Position): void {
   else if (typeof value === 'number') checkNumber(value, schema, at);
   else if (Array.isArray(value)) checkArray(value, schema, at);
   else if (isJsonObject(value)) checkObject(value, schema, at);
+}
+
+/** Nobody knows the fields of what should be no object. */
+function refuseFields(value: unknown, at: Position): void {
+  if (isJsonObject(value)) for (const name of Object.keys(value)) at.findings.unknownFields.push(child(at, name).path);
 }
 
 function checkEnum(value: unknown, schema: JsonObject, at: Position): void {

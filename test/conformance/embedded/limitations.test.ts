@@ -124,7 +124,7 @@ const PROBES: Readonly<Record<string, () => Promise<void>>> = {
   },
   'no-exec': () => expectAbsent(['exec', 'attach'].map((name) => `/api/v1/namespaces/default/pods/x/${name}`)),
   'core-half-checked': async () => {
-    const containers = [{ name: 'a', image: 'a', volumeMounts: [{ name: 'absent', mountPath: '/x' }] }];
+    const containers = [{ name: 'a', image: 'a', securityContext: { runAsUser: -1 } }];
     const path = '/api/v1/namespaces/default/pods?dryRun=All';
     expect((await client.send('POST', path, { metadata: { name: 'odd' }, spec: { containers } })).code).toBe(201);
   },

@@ -5,6 +5,7 @@ import type { ControllerContext } from './context.ts';
 /** Phases of a DataVolume that occur here (CDI's DataVolumePhase). */
 export type DataVolumePhase =
   | 'Pending'
+  | 'PendingPopulation'
   | 'ImportScheduled'
   | 'ImportInProgress'
   | 'CloneScheduled'

@@ -15,7 +15,7 @@ import { type DataVolumePhase, writeDataVolumeStatus } from './data-volume-statu
 import { ImportJobs } from './import-jobs.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import { readySnapshot } from './snapshot-clone.ts';
-import { claimFault, storageClassOf } from './storage-classes.ts';
+import { claimFault, storageClassOf, waitsForConsumer } from './storage-classes.ts';
 import { claimObject, requestedBytes } from './volume-claims.ts';
 import { expandedBytes, inflatedBytes, usableBytes } from './volume-sizes.ts';
 
@@ -50,7 +50,7 @@ class DataVolumeController {
 
   async #import(dataVolume: KubeObject): Promise<void> {
     const claim = await this.#ensureClaim(dataVolume, 0);
-    if (!claim) return;
+    if (!claim || (await this.#isUnplaced(dataVolume))) return;
     const volume = uidOf(claim);
     if (await this.#context.volumes.exists(volume)) return await this.#succeed(dataVolume);
     this.#imports.ensure(dataVolume, { volume, capacityBytes: usableBytes(claim) });
@@ -58,7 +58,7 @@ class DataVolumeController {
 
   async #blank(dataVolume: KubeObject): Promise<void> {
     const claim = await this.#ensureClaim(dataVolume, 0);
-    if (!claim) return;
+    if (!claim || (await this.#isUnplaced(dataVolume))) return;
     await this.#context.volumes.createBlank(uidOf(claim), usableBytes(claim));
     await this.#succeed(dataVolume);
   }
@@ -78,7 +78,7 @@ class DataVolumeController {
     // CDI looks into the source for the size of its disk.
     const sourceBytes = await volumes.virtualSize(uidOf(source));
     const claim = await this.#ensureClaim(dataVolume, inflatedBytes(sourceBytes, fieldAt(source.spec, 'volumeMode')));
-    if (!claim) return;
+    if (!claim || (await this.#isUnplaced(dataVolume))) return;
     const idle = { volume: uidOf(source), live: () => this.#machines.assertUnused(uidOf(source)) };
     await volumes.cloneVolume(uidOf(claim), idle, expandedBytes(claim));
     await this.#succeed(dataVolume);
@@ -108,10 +108,18 @@ class DataVolumeController {
       return await invalid(`target resources requests storage size is smaller than the source ${sizes}`);
     }
     const claim = await this.#ensureClaim(dataVolume, restoreSizeBytes);
-    if (!claim) return;
+    if (!claim || (await this.#isUnplaced(dataVolume))) return;
     await this.#report(dataVolume, claim, restoreSizeBytes);
     await this.#context.volumes.cloneLayer(uidOf(claim), layer, expandedBytes(claim));
     await this.#succeed(dataVolume);
+  }
+
+  /** Whether the claim waits for a machine to use it. */
+  async #isUnplaced(dataVolume: KubeObject): Promise<boolean> {
+    if (!waitsForConsumer(this.#context.store, dataVolume)) return false;
+    const unbound = { reason: 'Pending', message: `PVC ${dataVolume.metadata.name} Pending` };
+    await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'PendingPopulation', unbound });
+    return true;
   }
 
   /** The claim of the same name; undefined (with a word about it) when somebody else has taken the name. */
@@ -214,5 +222,6 @@ export function startDataVolumeController(context: ControllerContext, machines: 
   };
   store.subscribe(['PersistentVolumeClaim'], ({ object }) => wakeOwner(object), signal);
   machines.onRelease(wakeWaiting);
-  store.subscribe(['PersistentVolumeClaim', 'VolumeSnapshot', 'DataVolume', 'StorageClass'], wakeWaiting, signal);
+  const wakers = ['PersistentVolumeClaim', 'VolumeSnapshot', 'DataVolume', 'StorageClass', 'VirtualMachineInstance'];
+  store.subscribe(wakers, wakeWaiting, signal);
 }

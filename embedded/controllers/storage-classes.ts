@@ -1,6 +1,7 @@
 import { STORAGE_CLASS } from '../api/bootstrap.ts';
 import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
+import type { Vmi } from './kubevirt-types.ts';
 import { storageDriver } from './volume-claims.ts';
 
 /** The storage class that a claim or the `storage` of a DataVolume names, or the default one; undefined when there is none. */
@@ -23,4 +24,18 @@ export function claimFault(store: Store, storage: JsonObject | undefined): strin
   if (!storageClass) return 'PVC spec is missing accessMode and no storageClass to choose profile';
   if (isProvisioned(store, storageClass)) return undefined;
   return `no accessMode specified in StorageProfile ${storageClass.metadata.name}`;
+}
+
+/** On a DataVolume: it is filled before anybody uses it. */
+const IMMEDIATE = 'cdi.kubevirt.io/storage.bind.immediate.requested';
+
+/** Whether a DataVolume is filled only when a machine with it is started, because its class places volumes with their users. */
+export function waitsForConsumer(store: Store, { spec, metadata }: KubeObject): boolean {
+  const claim = (spec?.['storage'] ?? spec?.['pvc']) as JsonObject | undefined;
+  if (storageClassOf(store, claim)?.['volumeBindingMode'] !== 'WaitForFirstConsumer') return false;
+  if (metadata.annotations?.[IMMEDIATE] !== undefined) return false;
+  const { namespace } = metadata;
+  return !store.list<Vmi>('VirtualMachineInstance', { namespace }).some((vmi) => {
+    return vmi.spec.volumes?.some(({ dataVolume }) => dataVolume?.name === metadata.name);
+  });
 }

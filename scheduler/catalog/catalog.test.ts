@@ -155,11 +155,20 @@ test('removes what belongs to no living work, and nothing else', async () => {
   await secret('layer', orphan, { role: 'layer' });
   await secret('foreign', orphan, { farm: 'other' });
   await cluster.create(RESOURCES.vpcs, { metadata: metadata(orphan, { name: 'orphan-vpc' }), spec: {} });
+  // CDI's own, while it fills a volume: without the farm's labels.
+  const cdi = (name: string) => ({ name, labels: { app: 'containerized-data-importer' } });
+  const resources = { requests: { storage: '1Gi' } };
+  const helper = { metadata: cdi('prime-1'), spec: { accessModes: ['ReadWriteOnce'], resources } };
+  await cluster.create(RESOURCES.claims, helper);
+  const source = { persistentVolumeClaimName: 'prime-1' };
+  await cluster.create(RESOURCES.snapshots, { metadata: cdi('tmp-snapshot-1'), spec: { source } });
   expect(await sweepOnce(options, forever)).toBe(Number.POSITIVE_INFINITY);
   expect(await names(RESOURCES.secrets)).toEqual(['layer', 'living']);
   expect(await names(RESOURCES.vpcs)).toEqual([]);
   const others = await cluster.list(RESOURCES.secrets, { labels: { [LABELS.farm]: 'other' } });
   expect(others.items).toHaveLength(1);
+  expect(await cluster.get(RESOURCES.claims, 'prime-1')).toBeDefined();
+  expect(await cluster.get(RESOURCES.snapshots, 'tmp-snapshot-1')).toBeDefined();
 });
 
 /** Kinds whose removal is waited for. */

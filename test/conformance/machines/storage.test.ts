@@ -123,6 +123,30 @@ test('a clone that grows is a copy where its class has no expansion, and a class
   for (const name of ['prepared', 'copied']) await laboratory.delete('DataVolume', name);
 });
 
+test('a class that waits for the first consumer fills a volume when a machine with it is started', async () => {
+  const { client } = laboratory;
+  const [known] = (await client.send('GET', '/apis/storage.k8s.io/v1/storageclasses')).body['items'] as Seen[];
+  const late = { ...known, metadata: { name: 'late' }, volumeBindingMode: 'WaitForFirstConsumer' };
+  await client.send('POST', '/apis/storage.k8s.io/v1/storageclasses', late);
+  const storage = { resources: { requests: { storage: '16Mi' } }, storageClassName: 'late' };
+  await laboratory.create('DataVolume', { metadata: { name: 'placed' }, spec: { source: { blank: {} }, storage } });
+  const pending = await laboratory.untilPhase('DataVolume', 'placed', 'PendingPopulation');
+  expect(condition(pending, 'Bound')).toMatchObject({ status: 'False', reason: 'Pending' });
+  const devices = { disks: [{ name: 'root', disk: { bus: 'virtio' } }] };
+  const template = {
+    spec: {
+      domain: { memory: { guest: '64Mi' }, devices: { ...devices, autoattachPodInterface: false } },
+      volumes: [{ name: 'root', dataVolume: { name: 'placed' } }],
+    },
+  };
+  await laboratory.create('VirtualMachine', { metadata: { name: 'user' }, spec: { runStrategy: 'Always', template } });
+  await laboratory.untilPhase('DataVolume', 'placed', 'Succeeded');
+  await laboratory.delete('VirtualMachine', 'user');
+  await laboratory.untilGone('VirtualMachine', 'user');
+  await laboratory.delete('DataVolume', 'placed');
+  await laboratory.untilGone('PersistentVolumeClaim', 'placed');
+});
+
 test('a layer outlives its snapshot and its source as long as a clone stands on it, and goes with the last one', async () => {
   const dataDir = laboratory.cluster.dataDir ?? '';
   await laboratory.delete('DataVolume', 'late');

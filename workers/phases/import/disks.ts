@@ -147,7 +147,7 @@ function volumeObject(context: PhaseContext, scope: BuildScope, volume: WantedVo
       name: volume.name,
       labels: vmLabels(scope, 'build'),
       annotations: {
-        'cdi.kubevirt.io/storage.bind.immediate.requested': '',
+        ...(isImport(filling) ? { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' } : {}),
         [ANNOTATIONS.diskBytes]: String(Math.max(wantedBytes ?? 0, filling.contentBytes)),
       },
     },
@@ -159,6 +159,14 @@ function volumeObject(context: PhaseContext, scope: BuildScope, volume: WantedVo
       },
     },
   };
+}
+
+/**
+ * Where a class waits for the first consumer, clones and blank disks are placed with their machine, so that all of its disks are
+ * on one node. An import may take longer than a machine may take to start: it is done at once, and the machine follows it.
+ */
+function isImport({ source }: Filling): boolean {
+  return source.http !== undefined || source.registry !== undefined;
 }
 
 interface FillingVolumes {
@@ -189,7 +197,7 @@ async function untilFilled(
       throw new PhaseFailure(verdict.reason, `${doing}: ${verdict.message}`);
     }
     if (verdict?.kind === 'running') log.progress(`volume "${name}"`, verdict.progress);
-    return verdict?.kind === 'succeeded';
+    return verdict?.kind === 'succeeded' || verdict?.kind === 'unplaced';
   };
   await waitForSet(
     cluster,

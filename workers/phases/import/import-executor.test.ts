@@ -223,14 +223,20 @@ test('imports an unpinned source only while it is what was planned', async () =>
   const url = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}/daily.qcow2`;
   const identity = validatorIdentity(url, { etag, lastModified: null, lengthBytes: content.length }) ?? '';
   const spec = labSpec({ kind: 'url', url, checksum: null, identity });
-  const run = (layerBuild: string) =>
-    importExecutor.execute(stagePhase({ clusterConfig: config, spec, vm: 'db', phase: 'import', layerBuild }));
+  const said: string[] = [];
+  const run = async (layerBuild: string) => {
+    const staged = stagePhase({ clusterConfig: config, spec, vm: 'db', phase: 'import', layerBuild });
+    const result = await importExecutor.execute(staged);
+    said.push(...staged.events.flatMap((event) => (event.event === 'log' ? event.line : [])));
+    return result;
+  };
   etag = '"published since"';
   await expect(run('01J00000000000000000000005')).rejects.toMatchObject({
     failure: { reason: 'SourceChanged', message: expect.stringContaining('disk "root"') },
   });
   etag = '"planned"';
   expect(await run('01J00000000000000000000006')).toEqual({ outcome: 'succeeded' });
+  expect(said).toContainEqual(expect.stringMatching(/^disk "root" from .*daily\.qcow2.* has no checksum/));
   // What was imported then is what was planned, whatever the server has now.
   etag = '"published since"';
   expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });
@@ -436,6 +442,21 @@ test('keeps the claims of five generations as large as the first, and grows one 
   expect(await build(4, 100 * MIB)).toEqual(first);
   expect(await build(5, 300 * MIB)).toEqual({ claim: 318 * MIB, recorded: 300 * MIB });
 }, 120_000);
+
+test('leaves it to a machine where its disks lie, where the class waits for that', async () => {
+  const cluster = new ClusterClient(config);
+  const [known] = (await cluster.list(RESOURCES.storageClasses)).items;
+  const late = { ...known, metadata: { name: 'late' }, volumeBindingMode: 'WaitForFirstConsumer' };
+  await cluster.create(RESOURCES.storageClasses, late);
+  const layerBuild = '01J00000000000000000000061';
+  const staged = importDb(urlOrigin(image.sha256), layerBuild);
+  const clusterConfig = { ...config, storageClass: 'late' };
+  expect(await importExecutor.execute({ ...staged, clusterConfig })).toEqual({ outcome: 'succeeded' });
+  const disk = () => cluster.get(RESOURCES.dataVolumes, buildScope(staged).names.disk('db', 'root'));
+  expect((await disk())?.status?.phase).toBe('PendingPopulation');
+  const identity = { layerBuild, generation: 1 };
+  await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+}, 60_000);
 
 test('says at once that a storage class does not exist', async () => {
   const staged = importDb({ kind: 'blank' }, '01J00000000000000000000060');

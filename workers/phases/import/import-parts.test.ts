@@ -82,7 +82,8 @@ test.each([
   ],
   ['a first try', volume('ImportInProgress', 0, 'unable to connect to server'), 'stuck'],
   ['a second try', volume('ImportInProgress', 2, 'unable to connect to server'), 'running'],
-  ['a wait for its consumer', volume('PendingPopulation', 0), 'running'],
+  ['a wait for its machine', volume('PendingPopulation', 0), 'unplaced'],
+  ['the same of other drivers', volume('WaitForFirstConsumer', 0), 'unplaced'],
   [
     'a clone that does not fit, at once',
     condition(

@@ -5,6 +5,8 @@ import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 export type Verdict =
   | { readonly kind: 'running'; readonly progress: string | undefined }
   | { readonly kind: 'succeeded' }
+  /** Filled as soon as a machine with it is started. */
+  | { readonly kind: 'unplaced' }
   | ({ readonly kind: 'failed' } & Fault)
   /** What may pass by itself: a failure when it is still so after `graceMs`. */
   | ({ readonly kind: 'stuck'; readonly graceMs: number } & Fault);
@@ -84,6 +86,7 @@ function obstacleOf({ status, spec }: DataVolume): Verdict | undefined {
 export function importVerdict(volume: DataVolume): Verdict {
   const { status, spec } = volume;
   if (status?.phase === 'Succeeded') return { kind: 'succeeded' };
+  if (status?.phase === 'WaitForFirstConsumer' || status?.phase === 'PendingPopulation') return { kind: 'unplaced' };
   const running = status?.conditions?.find(({ type }) => type === 'Running');
   const message = running?.message?.trim() ?? '';
   if (status?.phase === 'Failed') {

@@ -66,6 +66,9 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
   const advice = look && judgeLook(look, { what, use: request.use });
   if (advice !== undefined) log.say(advice);
+  if (isUnpinned(request.origin)) {
+    log.say(`${what} has no checksum: what a server or a proxy cut off would be imported as if it were whole`);
+  }
   if (identity === null) return { ...importerSource(context, request), contentBytes: sizeBytes, what };
   await assertUnchanged(context, request);
   const { importDuration, importBytes } = context.metrics;
@@ -73,6 +76,11 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   importBytes.observe(sizeBytes);
   const snapshot = await snapshotOf(context, name, identity);
   return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
+}
+
+/** Of the farm's own blobs the name is the checksum, and registries give digests. */
+function isUnpinned(origin: ImportOrigin): boolean {
+  return origin.kind === 'url' && origin.checksum === null && blobOf(origin.url) === undefined;
 }
 
 /** Undefined when only the importer will see it, as in a container image. */
@@ -177,9 +185,8 @@ function waitForImport(context: PhaseContext, { name, what }: NamedSource, log: 
         if (!volume) return isSeen ? { kind: 'running', progress: undefined } : undefined;
         isSeen = true;
         const verdict = patience.judge(volume, lookAgain);
-        if (verdict.kind !== 'running') return verdict;
-        log.progress(what, verdict.progress);
-        return undefined;
+        if (verdict.kind === 'running') log.progress(what, verdict.progress);
+        return verdict.kind === 'running' || verdict.kind === 'unplaced' ? undefined : verdict;
       },
     },
   );

@@ -23,8 +23,9 @@ RUN rm -rf node_modules/typescript node_modules/@typescript node_modules/.bin \
 
 FROM ${BASE} AS farm
 # tini is process 1: it passes signals on and collects the ended grandchildren that the embedded cluster leaves.
-RUN if ! command -v tini > /dev/null; then \
-      apt-get update -qq && apt-get install -qq -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*; \
+# qemu-img writes the formats of exports.
+RUN if ! command -v tini > /dev/null || ! command -v qemu-img > /dev/null; then \
+      apt-get update -qq && apt-get install -qq -y --no-install-recommends tini qemu-utils && rm -rf /var/lib/apt/lists/*; \
     fi \
     && rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
       /opt/yarn* /usr/local/bin/yarn /usr/local/bin/yarnpkg

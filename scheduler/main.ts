@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { systemClock } from '../common/clock/clock.ts';
 import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
@@ -35,6 +36,8 @@ import { ConsoleRelays } from './console/console-relays.ts';
 import { runDispatcher } from './dispatch/dispatcher.ts';
 import { PhaseQueues } from './dispatch/queues.ts';
 import { keepDeadlines, runSafetySweep } from './dispatch/safety-sweep.ts';
+import { ExportService } from './exports/export-service.ts';
+import { runExportSweep } from './exports/sweep-exports.ts';
 import { createApp } from './http/app.ts';
 import { serveUpgrades } from './http/upgrades.ts';
 import { countEnds, measureFarm } from './measure.ts';
@@ -97,6 +100,15 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       ? null
       : await BlobStore.open({ directory, maxBytes: maxSize, totalBytes: totalSize, clock });
 
+  const clusterOf = (name: string) => {
+    const found = clusters.find((cluster) => cluster.name === name);
+    return found && { client: found.client, config: found.config, farm: config.farm.name };
+  };
+  const exports =
+    directory === undefined
+      ? null
+      : new ExportService({ directory: resolve(directory, 'exports'), clusterOf, clock, logger });
+  if (exports) resources.defer('exports', () => exports.close());
   const retention = imageRetention(config.retention.images);
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -118,6 +130,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       };
       return watchCluster(options, owner, signal);
     }),
+    exports && runExportSweep({ exports, clock, logger, retentionMs: config.retention.exports }, signal),
     holdLease(
       { redis, clock, logger, name: 'farm', owner },
       async (term) => {
@@ -154,7 +167,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   };
   const retentionMs = config.retention.builds;
   const app = createApp({
-    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention },
+    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention, exports },
     limits: config.http.limits,
     consoleFolder: packagePath('dist', 'dashboards', 'console'),
     clusters,

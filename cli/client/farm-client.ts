@@ -11,6 +11,7 @@ import {
   clusterViewSchema,
 } from '../../common/contracts/builds.ts';
 import { farmEventSchema, type StoredEvent } from '../../common/contracts/events.ts';
+import { type ExportView, type exportRequestSchema, exportViewSchema } from '../../common/contracts/exports.ts';
 import {
   type ImageView,
   imageViewSchema,
@@ -239,6 +240,25 @@ export class FarmClient {
   /** Removes what a retention lets go; without one, what that of the farm's configuration does. */
   pruneImages(order: PruneOrder): Promise<Pruned> {
     return this.#call('images/prune', prunedSchema, { method: 'POST', body: order });
+  }
+
+  /** Orders a file of a disk, or finds the one that is there. */
+  exportImage(reference: string, order: z.input<typeof exportRequestSchema>): Promise<ExportView> {
+    const path = `images/${encodeURIComponent(reference)}/exports`;
+    return this.#call(path, exportViewSchema, { method: 'POST', body: order });
+  }
+
+  /** An export, when it has moved on or after some seconds. */
+  export(id: string): Promise<ExportView> {
+    return this.#call(`exports/${id}`, exportViewSchema, { query: { wait: 'true' } });
+  }
+
+  /** The file of an export from a byte on. */
+  async *exportContent(id: string, offset: number): AsyncGenerator<Buffer> {
+    const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
+    const response = await this.#fetch(`exports/${id}/content`, { headers });
+    if (offset > 0 && response.status !== 206) throw notAFarm(this.#farm.url, 'it does not know ranges');
+    for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
   }
 
   /** How many bytes of a content the farm has, and whether that is all of it. */

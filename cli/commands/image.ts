@@ -6,6 +6,7 @@ import { FarmClient } from '../client/farm-client.ts';
 import { relatives, sizeText } from '../output/image-text.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
+import { addExportCommand } from './image-export.ts';
 import { addRemovalCommands } from './image-removal.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -16,7 +17,7 @@ interface ShowFlags extends ConnectionFlags {
 }
 
 export function register(program: Command): void {
-  const command = program.command('image').description('show, tag and remove images of the farm');
+  const command = program.command('image').description('show, tag, export and remove images of the farm');
   const show = command
     .command('show')
     .description('show an image: where its disks are, what it stands on, what stands on it')
@@ -49,6 +50,7 @@ export function register(program: Command): void {
     await new FarmClient(requireFarm(flags)).untagImage(module, name);
     printLine(`${module}@${name} is no more.`);
   });
+  addExportCommand(command, REFERENCE);
   addRemovalCommands(command, REFERENCE);
 }
 

@@ -15,18 +15,27 @@ export class TransferLine {
     this.#stream = stream;
   }
 
+  /** How far the farm itself is. */
+  showShare(what: string, percent: number): void {
+    this.#write(`${printable(what)}  ${percent} %`);
+  }
+
   show(what: string, doneBytes: number, totalBytes: number): void {
-    const now = Date.now();
-    if (!this.#stream.isTTY || totalBytes < LEAST_BYTES || now - this.#shownAt < REFRESH_MS) return;
-    this.#shownAt = now;
-    this.#isShown = true;
+    if (totalBytes < LEAST_BYTES) return;
     const share = Math.floor((100 * doneBytes) / totalBytes);
-    const text = `${printable(what)}  ${share} % of ${Math.ceil(totalBytes / MIB)} MiB`;
-    this.#stream.write(`\r\x1b[K${text.slice(0, this.#stream.columns - 1)}`);
+    this.#write(`${printable(what)}  ${share} % of ${Math.ceil(totalBytes / MIB)} MiB`);
   }
 
   clear(): void {
     if (this.#isShown) this.#stream.write('\r\x1b[K');
     this.#isShown = false;
+  }
+
+  #write(text: string): void {
+    const now = Date.now();
+    if (!this.#stream.isTTY || now - this.#shownAt < REFRESH_MS) return;
+    this.#shownAt = now;
+    this.#isShown = true;
+    this.#stream.write(`\r\x1b[K${text.slice(0, this.#stream.columns - 1)}`);
   }
 }

@@ -147,6 +147,7 @@ export const configSchema = z.strictObject({
         .prefault('30m')
         .describe('How long disks of a failed module are kept; 0 removes them at once.'),
       builds: milliseconds.prefault('168h').describe('How long records and logs of finished builds are kept.'),
+      exports: milliseconds.prefault('1h').describe('How long the file of an export is kept after its last use.'),
       images: z
         .strictObject({
           keep: count
@@ -172,7 +173,7 @@ export const configSchema = z.strictObject({
         .string()
         .optional()
         .describe(
-          'Where schedulers keep the local files that are sent with builds; replicas share it. Without it modules cannot name local files.',
+          'Where schedulers keep the local files that are sent with builds, and what is exported; replicas share it. Without it modules cannot name local files, and no image can be exported.',
         ),
       url: z
         .string()

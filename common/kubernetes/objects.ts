@@ -107,6 +107,28 @@ export interface VolumeSnapshot extends KubernetesObject {
   };
 }
 
+/** Where the content of volumes can be read. */
+export interface ExportLink {
+  /** Certificates to trust there (PEM). */
+  cert: string;
+  volumes?: { name: string; formats: { format: string; url: string }[] }[];
+}
+
+/** `export.kubevirt.io/v1beta1` VirtualMachineExport. */
+export interface VirtualMachineExport extends KubernetesObject {
+  spec: {
+    source: { apiGroup: string; kind: string; name: string };
+    tokenSecretRef: string;
+    /** A Go duration, after which KubeVirt removes the object. */
+    ttlDuration?: string;
+  };
+  status?: {
+    phase?: string;
+    links?: { external?: ExportLink; internal?: ExportLink };
+    conditions?: Condition[];
+  };
+}
+
 /** `k8s.cni.cncf.io/v1` NetworkAttachmentDefinition; `config` is JSON text. */
 export interface NetworkAttachmentDefinition extends KubernetesObject {
   spec?: { config?: string };

@@ -14,6 +14,7 @@ import type {
   StorageProfile,
   Subnet,
   VirtualMachine,
+  VirtualMachineExport,
   VirtualMachineInstance,
   VolumeSnapshot,
   VolumeSnapshotClass,
@@ -51,6 +52,11 @@ export const RESOURCES = {
   instances: namespaced<VirtualMachineInstance>('kubevirt.io/v1', 'VirtualMachineInstance', 'virtualmachineinstances'),
   dataVolumes: namespaced<DataVolume>('cdi.kubevirt.io/v1beta1', 'DataVolume', 'datavolumes'),
   snapshots: namespaced<VolumeSnapshot>('snapshot.storage.k8s.io/v1', 'VolumeSnapshot', 'volumesnapshots'),
+  exports: namespaced<VirtualMachineExport>(
+    'export.kubevirt.io/v1beta1',
+    'VirtualMachineExport',
+    'virtualmachineexports',
+  ),
   networkAttachments: namespaced<NetworkAttachmentDefinition>(
     'k8s.cni.cncf.io/v1',
     'NetworkAttachmentDefinition',

@@ -80,6 +80,8 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     // scheduler/builds/resolve-objects.ts: what modules name.
     { secrets: ['get'], configMaps: ['get'] },
     { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
+    // scheduler/exports/exported-volume.ts: reading disks out of the cluster.
+    { exports: ['create', ...WATCH, 'delete'], dataVolumes: ['create'], secrets: ['create'] },
   ],
   // workers/phases/import, workers/cluster/ensure-network.ts
   import: [

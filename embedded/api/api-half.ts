@@ -82,6 +82,7 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
   const port = await listen(server, host, { wanted: options.port, last: lastPort });
   await writeAtomically(portFile, `${port}\n`);
   const url = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  options.access?.exports?.serveAt({ url, authority: credentials.authority });
   return { url, kubeconfig: await writeKubeconfig(dataDir, url, credentials) };
 }
 

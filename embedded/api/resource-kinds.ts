@@ -131,6 +131,17 @@ const OPEN_KINDS: readonly CoreKind[] = [
     statusSubresource: true,
     custom: true,
   },
+  {
+    group: 'export.kubevirt.io',
+    version: 'v1beta1',
+    kind: 'VirtualMachineExport',
+    plural: 'virtualmachineexports',
+    namespaced: true,
+    shortNames: ['vmexport', 'vmexports'],
+    statusSubresource: true,
+    custom: true,
+    printerColumns: [AGE, column('SourceKind', '.spec.source.kind'), column('Phase', '.status.phase')],
+  },
 ];
 
 const CRD_KIND: CoreKind = {

@@ -16,6 +16,7 @@ import { type ControllerContext, uidOf } from './context.ts';
 import { startDataVolumeController } from './data-volume.ts';
 import { startEgressGatewayController } from './egress-gateway.ts';
 import { EventRecorder } from './event-recorder.ts';
+import { ExportController } from './export.ts';
 import { isFinal, type Vmi } from './kubevirt-types.ts';
 import { MachineConsoles } from './machine-access.ts';
 import { MachineRegistry } from './machine-registry.ts';
@@ -109,10 +110,11 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   controller = new VmiController({ context, machines, networks, starter });
   const pods = new PodController({ context, networks, podCommands });
   const consoles = new MachineConsoles(store, machines);
-  return combine(consoles, pods);
+  const exports = new ExportController(context, machines);
+  return combine(consoles, pods, exports);
 }
 
-function combine(consoles: MachineConsoles, pods: PodController): MachineAccess {
+function combine(consoles: MachineConsoles, pods: PodController, exports: ExportController): MachineAccess {
   return {
     openVnc: (ref, options) => consoles.openVnc(ref, options),
     openSerial: (ref) => consoles.openSerial(ref),
@@ -123,6 +125,7 @@ function combine(consoles: MachineConsoles, pods: PodController): MachineAccess 
     reset: (ref) => consoles.reset(ref),
     openPodPort: (ref, port) => pods.openPort(ref, port),
     podLog: (ref, options) => pods.log(ref, options),
+    exports,
   };
 }
 

@@ -10,6 +10,7 @@ import { type ClusterRoutesOptions, clusterRoutes } from './cluster-routes.ts';
 import { consolePages } from './console-pages.ts';
 import { type ConsoleRoutesOptions, consoleRoutes } from './console-routes.ts';
 import { eventRoutes } from './event-routes.ts';
+import { type ExportRoutesOptions, exportRoutes } from './export-routes.ts';
 import { guardOperations } from './guard.ts';
 import { type ImageRoutesOptions, imageRoutes } from './image-routes.ts';
 import { type HttpLimits, limitConcurrency, limitRefusals, limitRequests } from './limits.ts';
@@ -28,6 +29,7 @@ export interface AppOptions
   extends Omit<BuildRoutesOptions, 'admit'>,
     Omit<ConsoleRoutesOptions, 'admit'>,
     Omit<BlobRoutesOptions, 'admit'>,
+    Omit<ExportRoutesOptions, 'admit'>,
     ClusterRoutesOptions,
     ImageRoutesOptions,
     SecretRoutesOptions {
@@ -73,7 +75,7 @@ export function createApp(options: AppOptions): Express {
   app.use(pageRoutes(options));
   const streaming = { ...options, admit: limitConcurrency(limits.streams) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
-  app.use('/api/v1', consoleRoutes(streaming), blobRoutes(streaming));
+  app.use('/api/v1', consoleRoutes(streaming), blobRoutes(streaming), exportRoutes(streaming));
   app.use('/api/v1', clusterRoutes(options), imageRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
   app.use(notFound);
   app.use(answerProblems(logger));

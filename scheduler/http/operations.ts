@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { blobViewSchema } from '../../common/contracts/blobs.ts';
 import { buildSummarySchema, buildViewSchema, clusterViewSchema } from '../../common/contracts/builds.ts';
 import { farmEventSchema } from '../../common/contracts/events.ts';
+import { exportRequestSchema, exportViewSchema } from '../../common/contracts/exports.ts';
 import {
   imageViewSchema,
   prunedSchema,
@@ -217,6 +218,34 @@ export const OPERATIONS: readonly Operation[] = [
     answers: { 200: { schema: prunedSchema } },
     body: pruneRequestSchema,
     isAudited: true,
+  },
+  {
+    id: 'exportImage',
+    method: 'post',
+    path: '/api/v1/images/{image}/exports',
+    summary:
+      'Make a file of a disk of an image. The same disk in the same format is one export; it is kept for `retention.exports` after its last use.',
+    role: 'builder',
+    answers: { 202: { schema: exportViewSchema } },
+    body: exportRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'readExport',
+    method: 'get',
+    path: '/api/v1/exports/{export}',
+    summary: 'How far an export is.',
+    role: 'builder',
+    answers: { 200: { schema: exportViewSchema } },
+    query: requests.exportQuerySchema,
+  },
+  {
+    id: 'downloadExport',
+    method: 'get',
+    path: '/api/v1/exports/{export}/content',
+    summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
+    role: 'builder',
+    answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
   },
   {
     id: 'tagImage',

@@ -69,6 +69,10 @@ export const removalQuerySchema = z.strictObject({
   force: flag.describe('Remove it also when it has a tag, or when others stand on it.'),
 });
 
+export const exportQuerySchema = z.strictObject({
+  wait: flag.describe('Answer when it has moved on, or after some seconds.'),
+});
+
 export const vmQuerySchema = z.strictObject({
   layerBuild: z
     .string()

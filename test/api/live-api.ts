@@ -26,6 +26,7 @@ import { BlobStore, type BlobStoreOptions } from '../../scheduler/blobs/blob-sto
 import { BuildService } from '../../scheduler/builds/build-service.ts';
 import { ConsoleRelays } from '../../scheduler/console/console-relays.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
+import { ExportService } from '../../scheduler/exports/export-service.ts';
 import type { NetworkOffer } from '../../scheduler/graph/network-offers.ts';
 import { createApp } from '../../scheduler/http/app.ts';
 import { serveUpgrades } from '../../scheduler/http/upgrades.ts';
@@ -119,6 +120,12 @@ export async function startApi(
     clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined }, network: async () => network }],
     retentionMs: 60_000,
   });
+  const exports = new ExportService({
+    directory: join(directory, 'exports'),
+    clusterOf: () => undefined,
+    clock,
+    logger,
+  });
   // No machine runs: viewers see the dark screen of before.
   const self = { owner: 'here', address: 'http://127.0.0.1:1', rank: 0 };
   const consoles = resources.use(
@@ -139,6 +146,7 @@ export async function startApi(
     consoleFolder,
     metrics,
     retention: imageRetention({}),
+    exports,
     limits: { ...configSchema.parse({}).http.limits, ...limits },
     clusters: [LAB],
     isReady: () => true,
@@ -173,7 +181,7 @@ export async function startApi(
     queues,
     client,
     blobs,
-    /** Where contents of local files lie. */
+    /** Where contents of local files lie, and exports. */
     directory,
     farmKey,
     /** Lines of the audit log so far. */

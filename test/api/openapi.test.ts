@@ -61,13 +61,14 @@ const BODIES: Readonly<Record<string, unknown>> = {
   putBlob: 'a value',
   tagImage: { version: 1 },
   pruneImages: { keep: 1 },
+  exportImage: {},
 };
 /** Bodies with which no operation succeeds: as JSON, and where any text is a value. */
 const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];
 const WRONG_TEXT = ['', 'a\0b'];
 
 /** Operations on what has not ended; their success is in console.test.ts. */
-const NEED_A_MACHINE = ['openConsole', 'openSerialConsole', 'continueHandbuild'];
+const NEED_A_MACHINE = ['openConsole', 'openSerialConsole', 'continueHandbuild', 'downloadExport'];
 
 function ask(operation: DescribedOperation, { values = known, query = '', body = BODIES[operation.operationId] } = {}) {
   const path = operation.path.replaceAll(/\{(\w+)\}/g, (_match, name: string) => values[name] ?? 'no.body');

@@ -43,8 +43,14 @@ export async function send(method: 'POST' | 'DELETE', path: string): Promise<voi
   await ask(path, method);
 }
 
-async function ask(path: string, method: string): Promise<Response> {
-  const answer = await fetch(path, { method }).catch(() => {
+/** What the farm answers to a request with a JSON body. @throws ApiError */
+export async function sendJson<T>(path: string, body: unknown): Promise<T> {
+  return (await ask(path, 'POST', JSON.stringify(body))).json() as Promise<T>;
+}
+
+async function ask(path: string, method: string, body?: string): Promise<Response> {
+  const sent = body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } };
+  const answer = await fetch(path, { method, ...sent }).catch(() => {
     throw new ApiError(0, 'The farm does not answer.', 'Check that it runs, and the way to it.');
   });
   const skew = Date.parse(answer.headers.get('date') ?? '') - Date.now();

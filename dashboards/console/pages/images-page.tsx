@@ -2,6 +2,7 @@ import type { ImageView } from '../../../common/contracts/images.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
 import { ConfirmButton } from '../parts/confirm-button.tsx';
+import { ExportDisk } from '../parts/export-disk.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
@@ -94,7 +95,7 @@ function ImageRow({ image, onChange }: { readonly image: ImageView; readonly onC
               {disks.map((disk) => (
                 <li key={disk.name}>
                   {disk.name} {sizeOf(disk.sizeBytes)} <span class="quiet">{disk.bus}, snapshot</span>{' '}
-                  <code>{disk.snapshot}</code>
+                  <code>{disk.snapshot}</code> <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />
                 </li>
               ))}
             </ul>

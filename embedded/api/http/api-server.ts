@@ -26,6 +26,8 @@ export interface UpgradeRequest {
 export interface ApiRoutes {
   /** A document without parameters: discovery, OpenAPI. */
   document(pathname: string): unknown;
+  /** What has a token of its own; false when the path is none of it. */
+  open(exchange: Exchange): Promise<boolean>;
   kindOf(path: ResourcePath): ResourceKind | undefined;
   /** Requests for a stored kind. */
   resource(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void>;
@@ -120,6 +122,7 @@ export class ApiServer {
       sendBytes(response, 'text/plain; charset=utf-8', 'ok');
       return;
     }
+    if (await routes.open(exchange)) return;
     if (!carriesToken(request.headers.authorization, token)) throw new ApiError(401, 'Unauthorized', 'Unauthorized');
     const document = url.pathname === '/version' ? VERSION : routes.document(url.pathname);
     if (document !== undefined && method === 'GET') {

@@ -6,6 +6,20 @@ export interface MachineRef {
   readonly name: string;
 }
 
+/** Where exports of volumes are read, and whose certificates are to be trusted there (PEM). */
+export interface ExportAddress {
+  readonly url: string;
+  readonly authority: string;
+}
+
+/** How the API server gives out the contents of VirtualMachineExports. */
+export interface ExportAccess {
+  /** Tells where it does: links name it from now on. */
+  serveAt(address: ExportAddress): void;
+  /** The file of an exported claim. @throws ApiError 401 with another token, 404 when there is no such thing */
+  open(ref: MachineRef, claim: string, token: string): string;
+}
+
 /** Which part of a pod's log is wanted. */
 export interface PodLogOptions {
   /** One of the pod's containers, init containers included. */
@@ -43,4 +57,6 @@ export interface MachineAccess {
   openPodPort(ref: MachineRef, port: number): Promise<Duplex>;
   /** What a container of the pod wrote to its output. */
   podLog(ref: MachineRef, options: PodLogOptions): Promise<Readable>;
+  /** Absent: nothing is exported. */
+  readonly exports?: ExportAccess;
 }

@@ -1,0 +1,113 @@
+import { createHash, type Hash } from 'node:crypto';
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { systemClock } from '../../common/clock/clock.ts';
+import type { ExportView } from '../../common/contracts/exports.ts';
+import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
+import type { FarmClient } from '../client/farm-client.ts';
+import type { TransferLine } from '../output/transfer-line.ts';
+
+/** Pauses before a download that was cut goes on; after the last one without a byte it is given up. */
+const RETRY_MS = [200, 1_000, 3_000, 5_000, 10_000, 20_000] as const;
+const BLOCK_BYTES = 64 * 1024;
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
+
+/** An export whose file is there to be fetched. */
+export interface ReadyExport extends ExportView {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+interface Receiver {
+  readonly client: FarmClient;
+  readonly line: TransferLine;
+}
+
+/**
+ * Fetches the file of an export to `path`, and verifies it. What a command that was interrupted has fetched before lies beside it
+ * under the hash of the file, and is gone on with. Zeros take no room. @throws HashMismatch
+ */
+export async function receiveFile(receiver: Receiver, found: ReadyExport, path: string): Promise<void> {
+  const part = `${path}.${found.sha256.slice(0, 12)}.part`;
+  const hash = createHash('sha256');
+  const offset = await hashPresent(part, hash);
+  const file = await open(part, offset > 0 ? 'r+' : 'w');
+  try {
+    await receive(receiver, found, { hash, offset, write: (bytes, at) => writeSparse(file, bytes, at) });
+    await file.truncate(found.sizeBytes);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  try {
+    verify(found, hash);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
+  await rename(part, path);
+}
+
+/** The same to a stream that cannot go back, such as standard output. */
+export async function receiveStream(receiver: Receiver, found: ReadyExport, to: NodeJS.WritableStream): Promise<void> {
+  const hash = createHash('sha256');
+  const write = async (bytes: Buffer) => {
+    if (!to.write(bytes)) await once(to, 'drain');
+  };
+  await receive(receiver, found, { hash, offset: 0, write });
+  verify(found, hash);
+}
+
+interface Target {
+  /** Of what is there before `offset`. */
+  readonly hash: Hash;
+  readonly offset: number;
+  write(bytes: Buffer, at: number): Promise<void>;
+}
+
+async function receive({ client, line }: Receiver, found: ReadyExport, { hash, offset, write }: Target): Promise<void> {
+  let done = offset;
+  for (let failures = 0; done < found.sizeBytes; ) {
+    const before = done;
+    try {
+      for await (const bytes of client.exportContent(found.id, done)) {
+        await write(bytes, done);
+        hash.update(bytes);
+        done += bytes.length;
+        line.show(found.fileName, done, found.sizeBytes);
+      }
+    } catch (error) {
+      failures = done > before ? 0 : failures + 1;
+      const pause = RETRY_MS[failures];
+      if (pause === undefined || !isPassing(error)) throw wrapError(error, `Fetching ${found.fileName}`);
+      await systemClock.after(pause);
+    }
+  }
+  line.clear();
+}
+
+/** What the farm or the way to it may have over soon; a connection that is cut is no error of the farm's own. */
+function isPassing(error: unknown): boolean {
+  return !(error instanceof FarmError) || error.kind === 'unavailable' || error.kind === 'exhausted';
+}
+
+async function hashPresent(path: string, hash: Hash): Promise<number> {
+  const present = await stat(path).catch(() => null);
+  if (!present) return 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 ** 2 })) hash.update(chunk as Buffer);
+  return present.size;
+}
+
+async function writeSparse(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
+  const isZero = bytes.length <= BLOCK_BYTES && bytes.equals(ZEROS.subarray(0, bytes.length));
+  if (!isZero) await file.write(bytes, 0, bytes.length, at);
+}
+
+function verify({ fileName, sha256 }: ReadyExport, hash: Hash): void {
+  const received = hash.digest('hex');
+  if (received === sha256) return;
+  throw new FarmError('HashMismatch', `What was received of ${fileName} has the SHA-256 ${received}, not ${sha256}.`, {
+    details: { solve: 'Export it again: what was received is removed.' },
+  });
+}

@@ -1,0 +1,57 @@
+import { useState } from 'preact/hooks';
+import type { ExportView } from '../../../common/contracts/exports.ts';
+import { getJson, sendJson } from '../api/client.ts';
+import { sizeOf } from '../state/amounts.ts';
+import { ErrorNotice } from './notice.tsx';
+
+interface ExportProps {
+  /** `module:version` */
+  readonly image: string;
+  readonly vm: string;
+  readonly disk: string;
+}
+
+/** Orders a file of a disk, says how far it is, and links to it when it is ready. */
+export function ExportDisk({ image, vm, disk }: ExportProps) {
+  const [view, setView] = useState<ExportView>();
+  const [error, setError] = useState<Error>();
+  const [isAsking, setAsking] = useState(false);
+  const order = async () => {
+    const path = `/api/v1/images/${encodeURIComponent(image)}/exports`;
+    let found = await sendJson<ExportView>(path, { vm, disk });
+    setView(found);
+    while (found.state !== 'ready' && found.state !== 'failed') {
+      found = await getJson<ExportView>(`/api/v1/exports/${found.id}?wait=true`);
+      setView(found);
+    }
+    if (found.error) setError(new Error(found.error.message));
+  };
+  const ask = () => {
+    setAsking(true);
+    setError(undefined);
+    order()
+      .catch(setError)
+      .finally(() => setAsking(false));
+  };
+  if (view?.state === 'ready') {
+    return (
+      <a href={`/api/v1/exports/${view.id}/content`} download={view.fileName} title={`SHA-256 ${view.sha256}`}>
+        {view.fileName} ({sizeOf(view.sizeBytes ?? 0)})
+      </a>
+    );
+  }
+  return (
+    <span>
+      {isAsking ? (
+        <span class="quiet" role="status">
+          {view ? `${view.state}, ${view.percent} %` : 'asking'}
+        </span>
+      ) : (
+        <button type="button" aria-label={`Export ${image} ${vm} ${disk}`} onClick={ask}>
+          Export
+        </button>
+      )}
+      <ErrorNotice error={error} />
+    </span>
+  );
+}

@@ -1,0 +1,46 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { ApiError } from './api-error.ts';
+import type { Exchange } from './http/exchange.ts';
+import type { ExportAccess } from './subresources/machine-access.ts';
+
+/** Below it are the contents of VirtualMachineExports, as below the ingress of a real cluster. */
+export const EXPORT_PATH = '/api/export.kubevirt.io/v1beta1';
+const TOKEN = 'x-kubevirt-export-token';
+
+/** Gives exported disks to whoever has the token of the export; false for any other path. */
+export async function answerExport(exchange: Exchange, exports: ExportAccess | undefined): Promise<boolean> {
+  const { request, response, url, method, signal } = exchange;
+  if (!url.pathname.startsWith(`${EXPORT_PATH}/`)) return false;
+  const below = url.pathname.slice(EXPORT_PATH.length);
+  const [, namespace = '', name = '', claim = ''] =
+    /^\/namespaces\/([^/]+)\/virtualmachineexports\/([^/]+)\/volumes\/([^/]+)\/disk\.img$/.exec(below) ?? [];
+  if (claim === '' || !exports) throw new ApiError(404, 'NotFound', 'the server could not find the requested resource');
+  const path = exports.open({ namespace, name }, claim, String(request.headers[TOKEN] ?? ''));
+  const { size } = await stat(path);
+  const range = rangeOf(request.headers.range, size);
+  const { start, end } = range ?? { start: 0, end: size - 1 };
+  response.writeHead(range ? 206 : 200, {
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': end - start + 1,
+    'Accept-Ranges': 'bytes',
+    ...(range ? { 'Content-Range': `bytes ${start}-${end}/${size}` } : {}),
+  });
+  if (method === 'HEAD') response.end();
+  else {
+    await pipeline(createReadStream(path, { start, end }), response, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+  }
+  return true;
+}
+
+/** The one range of `bytes=FIRST-` or `bytes=FIRST-LAST`; undefined: all. @throws ApiError 416 */
+function rangeOf(header: string | undefined, size: number): { start: number; end: number } | undefined {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(header ?? '') ?? [];
+  if (first === undefined) return undefined;
+  const start = Number(first);
+  if (start >= size) throw new ApiError(416, 'BadRequest', `the content has ${size} bytes`);
+  return { start, end: last ? Math.min(Number(last), size - 1) : size - 1 };
+}

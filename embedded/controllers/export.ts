@@ -1,0 +1,144 @@
+import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApiError } from '../api/api-error.ts';
+import { EXPORT_PATH } from '../api/export-handler.ts';
+import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
+import type { ExportAccess, ExportAddress, MachineRef } from '../api/subresources/machine-access.ts';
+import { shortHash } from '../host/layout.ts';
+import { runCommand } from '../host/run-command.ts';
+import { setCondition } from './conditions.ts';
+import { type ControllerContext, isDeleting, keyText, queueFor, textKeyOf, uidOf } from './context.ts';
+import type { MachineRegistry } from './machine-registry.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+/** KubeVirt's default of `ttlDuration`. */
+const DEFAULT_TTL_MS = 2 * 3_600_000;
+const UNITS_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
+
+/**
+ * VirtualMachineExports of claims: their content as a raw file, which the API server gives to whoever has the token of the
+ * export. The address of the server stands in for the ingress before KubeVirt's proxy. The file goes with the object.
+ */
+export class ExportController implements ExportAccess {
+  readonly #context: ControllerContext;
+  readonly #machines: MachineRegistry;
+  readonly #queue: WorkQueue;
+  #address: ExportAddress | undefined;
+
+  constructor(context: ControllerContext, machines: MachineRegistry) {
+    this.#context = context;
+    this.#machines = machines;
+    this.#queue = queueFor(context, 'VirtualMachineExport', (key) => this.#reconcile(key));
+    const wake = () => this.#wakeAll();
+    machines.onRelease(wake);
+    context.store.subscribe(['PersistentVolumeClaim', 'DataVolume'], wake, context.signal);
+  }
+
+  serveAt(address: ExportAddress): void {
+    this.#address = address;
+    this.#wakeAll();
+  }
+
+  open(ref: MachineRef, claim: string, token: string): string {
+    const { store } = this.#context;
+    const object = store.get('VirtualMachineExport', ref);
+    if (!object || claimOf(object) !== claim || fieldAt(object.status, 'phase') !== 'Ready') {
+      throw new ApiError(404, 'NotFound', `there is no export "${ref.name}" of "${claim}"`);
+    }
+    const name = String(fieldAt(object.spec, 'tokenSecretRef') ?? '');
+    const secret = store.get('Secret', { namespace: ref.namespace, name });
+    const known = Buffer.from(String(fieldAt(secret?.['data'], 'token') ?? ''), 'base64').toString();
+    if (known === '' || shortHash(known, 64) !== shortHash(token, 64)) {
+      throw new ApiError(401, 'Unauthorized', 'Unauthorized');
+    }
+    return this.#file(ref);
+  }
+
+  #wakeAll(): void {
+    for (const object of this.#context.store.list('VirtualMachineExport')) this.#queue.add(textKeyOf(object));
+  }
+
+  #directory(key: ObjectKey): string {
+    return join(this.#context.layout.dataDir, 'exports', shortHash(keyText(key), 32));
+  }
+
+  #file(key: ObjectKey): string {
+    return join(this.#directory(key), 'disk.img');
+  }
+
+  async #reconcile(key: ObjectKey): Promise<void> {
+    const { store, clock } = this.#context;
+    const object = store.get('VirtualMachineExport', key);
+    if (!object || isDeleting(object)) {
+      await rm(this.#directory(key), { recursive: true, force: true });
+      return;
+    }
+    const leftMs = Date.parse(object.metadata.creationTimestamp ?? '') + ttlOf(object) - clock.now();
+    if (leftMs <= 0) {
+      await store.delete('VirtualMachineExport', key);
+      return;
+    }
+    this.#queue.add(keyText(key), leftMs);
+    const address = this.#address;
+    if (!address) return;
+    const claim = store.get('PersistentVolumeClaim', { namespace: key.namespace, name: claimOf(object) });
+    if (!claim || !(await this.#isStill(claim))) return await this.#pend(object, claim);
+    await this.#write(uidOf(claim), key);
+    await this.#publish(object, address);
+  }
+
+  /** Whether the claim has its content, and no machine that changes it. */
+  async #isStill(claim: KubeObject): Promise<boolean> {
+    return !this.#machines.isInUse(uidOf(claim)) && (await this.#context.volumes.exists(uidOf(claim)));
+  }
+
+  async #pend(object: KubeObject, claim: KubeObject | undefined): Promise<void> {
+    const { store, clock } = this.#context;
+    await store.updateStatus('VirtualMachineExport', object.metadata, (status) => {
+      status['phase'] ??= 'Pending';
+      const reason = claim ? 'PVCInUse' : 'PVCNotFound';
+      setCondition(status, { type: 'Ready', status: 'False', reason }, timestamp(clock.now()));
+    });
+  }
+
+  async #write(volume: string, key: ObjectKey): Promise<void> {
+    const { volumes, signal } = this.#context;
+    const part = join(this.#directory(key), 'part.img');
+    await mkdir(this.#directory(key), { recursive: true, mode: 0o700 });
+    if (
+      await access(this.#file(key)).then(
+        () => true,
+        () => false,
+      )
+    )
+      return;
+    await runCommand('qemu-img', ['convert', '-q', '-f', 'qcow2', '-O', 'raw', volumes.disk(volume), part], { signal });
+    await rename(part, this.#file(key));
+  }
+
+  async #publish(object: KubeObject, { url, authority }: ExportAddress): Promise<void> {
+    const { store, clock } = this.#context;
+    const { namespace = '', name } = object.metadata;
+    const claim = claimOf(object);
+    const path = `${EXPORT_PATH}/namespaces/${namespace}/virtualmachineexports/${name}/volumes/${claim}/disk.img`;
+    const volumes = [{ name: claim, formats: [{ format: 'raw', url: `${url}${path}` }] }];
+    await store.updateStatus('VirtualMachineExport', object.metadata, (status) => {
+      status['phase'] = 'Ready';
+      status['tokenSecretRef'] = fieldAt(object.spec, 'tokenSecretRef') ?? '';
+      status['links'] = { external: { cert: authority, volumes } };
+      setCondition(status, { type: 'Ready', status: 'True', reason: 'PodReady' }, timestamp(clock.now()));
+    });
+  }
+}
+
+function claimOf(object: KubeObject): string {
+  return String(fieldAt(object.spec, 'source', 'name') ?? '');
+}
+
+/** A Go duration such as `1h30m`. */
+function ttlOf(object: KubeObject): number {
+  const written = fieldAt(object.spec, 'ttlDuration');
+  if (typeof written !== 'string') return DEFAULT_TTL_MS;
+  const parts = [...written.matchAll(/(\d+(?:\.\d+)?)([hms])/g)];
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS_MS[unit ?? ''] ?? 0), 0);
+}

@@ -1,0 +1,238 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../../common/clock/clock.ts';
+import { EXPORT_FORMATS, type ExportView, exportViewSchema } from '../../common/contracts/exports.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { atMost } from '../../common/lifecycle/at-most.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import { convertDisk } from './convert-disk.ts';
+import { type ExportCluster, withExportedDisk } from './exported-disk.ts';
+import { readRaw } from './read-raw.ts';
+
+/** Disks that are read and converted at once. */
+const CONCURRENCY = 2;
+/** Unfinished exports of one token. */
+const MOST_OF_A_TOKEN = 16;
+/** A question whether something has changed is answered after this long at the latest. */
+const CHANGE_MS = 15_000;
+
+const orderSchema = z.object({
+  module: z.string(),
+  version: z.int(),
+  vm: z.string(),
+  disk: z.string(),
+  format: z.enum(EXPORT_FORMATS),
+  cluster: z.string(),
+  snapshot: z.string(),
+  sizeBytes: z.int(),
+  /** Whether the image has other disks: then the name of the file tells them apart. */
+  isOneOfSeveral: z.boolean(),
+});
+
+/** A disk that is to become a file. */
+export type ExportOrder = z.infer<typeof orderSchema>;
+
+const doneSchema = exportViewSchema.pick({ sizeBytes: true, sha256: true });
+
+/** What the service works with. */
+export interface ExportServiceOptions {
+  /** Shared by all schedulers of the farm. */
+  readonly directory: string;
+  clusterOf(name: string): ExportCluster | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Progress {
+  readonly by: string;
+  state: ExportView['state'];
+  percent: number;
+  error: ExportView['error'];
+  readonly listeners: Set<() => void>;
+}
+
+/**
+ * Disks of images as files, each in a folder that bears the hash of what it is, so that asking twice makes one:
+ *
+ *   <id>/order.json   what was asked for
+ *   <id>/done.json    size and hash of the file, which is whole then
+ *   <id>/<sha256>     the file
+ *
+ * A scheduler that dies leaves an order; whoever is asked for it next begins it again.
+ */
+export class ExportService {
+  readonly #options: ExportServiceOptions;
+  readonly #running = new Map<string, Progress>();
+  readonly #limited = atMost(CONCURRENCY);
+  readonly #stop = new AbortController();
+
+  constructor(options: ExportServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Begins an export, unless it is under way or there. @throws TooManyRequests */
+  async start(order: ExportOrder, by: string): Promise<ExportView> {
+    const id = idOf(order);
+    if (this.#running.get(id)?.state === 'failed') this.#running.delete(id);
+    const folder = join(this.#options.directory, id);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeWhole(join(folder, 'order.json'), JSON.stringify(order));
+    return this.view(id, by);
+  }
+
+  /** What has become of an export; goes on with one that another process has left. @throws NotFound, TooManyRequests */
+  async view(id: string, by: string): Promise<ExportView> {
+    const order = await this.#read(id, 'order.json', orderSchema);
+    if (!order) throw new FarmError('NotFound', `There is no export ${id}: it was removed, or never ordered.`);
+    const { module, version, vm, disk, format } = order;
+    const told = { id, module, version, vm, disk, format, fileName: fileNameOf(order) };
+    const done = await this.#read(id, 'done.json', doneSchema);
+    if (done) {
+      this.#running.delete(id);
+      await this.#touch(id);
+      return { ...told, ...done, state: 'ready', percent: 100, error: null };
+    }
+    const { state, percent, error } = this.#running.get(id) ?? this.#begin(id, order, by);
+    return { ...told, state, percent, error, sizeBytes: null, sha256: null };
+  }
+
+  /** Resolves when an export that is under way has moved on, at the latest after some seconds. */
+  async changed(id: string, signal: AbortSignal): Promise<void> {
+    const progress = this.#running.get(id);
+    if (!progress || progress.state === 'failed') return;
+    const either = AbortSignal.any([signal, this.#stop.signal]);
+    let listener: (() => void) | undefined;
+    const moved = new Promise<void>((resolve) => {
+      listener = resolve;
+      progress.listeners.add(resolve);
+    });
+    await Promise.race([moved, this.#options.clock.after(CHANGE_MS, either).catch(() => undefined)]);
+    if (listener) progress.listeners.delete(listener);
+  }
+
+  /** Path of the file of an export that is ready. @throws NotFound */
+  async content(id: string): Promise<string> {
+    const done = await this.#read(id, 'done.json', doneSchema);
+    if (!done?.sha256) throw new FarmError('NotFound', `The export ${id} is not ready, or was removed.`);
+    await this.#touch(id);
+    return join(this.#options.directory, id, done.sha256);
+  }
+
+  /** Removes exports that nobody has asked for since `before` (ms since the Unix epoch). */
+  async sweep(before: number): Promise<void> {
+    for (const id of await readdir(this.#options.directory).catch(() => [])) {
+      const folder = join(this.#options.directory, id);
+      const used = await stat(join(folder, 'order.json')).catch(() => null);
+      if (this.#isUnderWay(id) || (used && used.mtimeMs >= before)) continue;
+      this.#running.delete(id);
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  close(): void {
+    this.#stop.abort(new Error('The scheduler stops.'));
+  }
+
+  #isUnderWay(id: string): boolean {
+    const state = this.#running.get(id)?.state;
+    return state !== undefined && state !== 'failed';
+  }
+
+  #begin(id: string, order: ExportOrder, by: string): Progress {
+    const own = [...this.#running.values()].filter((other) => other.by === by && other.state !== 'failed').length;
+    if (own >= MOST_OF_A_TOKEN) {
+      throw new FarmError(
+        'TooManyRequests',
+        `${own} exports of the token "${by}" are under way, the most of one token.`,
+      );
+    }
+    const progress: Progress = { by, state: 'waiting', percent: 0, error: null, listeners: new Set() };
+    this.#running.set(id, progress);
+    const { logger } = this.#options;
+    this.#limited(() => this.#make(id, order, progress)).catch((error: unknown) => {
+      if (!this.#stop.signal.aborted) logger.warn({ err: error, snapshot: order.snapshot }, 'An export failed');
+      const code = error instanceof FarmError ? error.code : 'BrokenInvariant';
+      move(progress, { state: 'failed', percent: 0, error: { code, message: errorMessage(error) } });
+    });
+    return progress;
+  }
+
+  async #make(id: string, order: ExportOrder, progress: Progress): Promise<void> {
+    const { clock, clusterOf, directory } = this.#options;
+    const { signal } = this.#stop;
+    const cluster = clusterOf(order.cluster);
+    if (!cluster) throw new FarmError('NotFound', `The farm has no cluster "${order.cluster}" any more.`);
+    const folder = join(directory, id);
+    // Another scheduler may be at the same.
+    const own = randomBytes(6).toString('hex');
+    const [raw, content] = [join(folder, `raw.${own}`), join(folder, `content.${own}`)];
+    move(progress, { state: 'reading', percent: 0 });
+    const onProgress = (done: number, total: number) => move(progress, { percent: Math.floor((100 * done) / total) });
+    await withExportedDisk(cluster, order, {
+      signal,
+      read: (places) => readRaw(places, raw, { clock, signal, onProgress }),
+    });
+    move(progress, { state: 'converting', percent: 0 });
+    if (order.format === 'raw') await rename(raw, content);
+    else {
+      const { format } = order;
+      await convertDisk({
+        from: raw,
+        to: content,
+        format,
+        signal,
+        onProgress: (percent) => move(progress, { percent }),
+      });
+      await rm(raw);
+    }
+    const sha256 = await hashOf(content);
+    const { size: sizeBytes } = await stat(content);
+    await rename(content, join(folder, sha256));
+    await writeWhole(join(folder, 'done.json'), JSON.stringify({ sizeBytes, sha256 }));
+    move(progress, { state: 'ready', percent: 100 });
+  }
+
+  async #read<T>(id: string, file: string, schema: z.ZodType<T>): Promise<T | null> {
+    if (!/^[0-9a-f]{32}$/.test(id)) return null;
+    const text = await readFile(join(this.#options.directory, id, file), 'utf8').catch(() => null);
+    return text === null ? null : schema.parse(JSON.parse(text));
+  }
+
+  async #touch(id: string): Promise<void> {
+    const now = new Date(this.#options.clock.now());
+    await utimes(join(this.#options.directory, id, 'order.json'), now, now).catch(() => undefined);
+  }
+}
+
+function move(progress: Progress, change: Partial<Pick<Progress, 'state' | 'percent' | 'error'>>): void {
+  const { state, percent } = progress;
+  Object.assign(progress, change);
+  if (progress.state === state && progress.percent === percent) return;
+  for (const listener of progress.listeners) listener();
+}
+
+function idOf({ cluster, snapshot, format }: ExportOrder): string {
+  return createHash('sha256')
+    .update(JSON.stringify([cluster, snapshot, format]))
+    .digest('hex')
+    .slice(0, 32);
+}
+
+function fileNameOf({ module, version, vm, disk, format, isOneOfSeveral }: ExportOrder): string {
+  return `${module}-${version}${isOneOfSeveral ? `-${vm}-${disk}` : ''}.${format}`;
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 ** 2 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+async function writeWhole(path: string, text: string): Promise<void> {
+  const draft = `${path}.${randomBytes(6).toString('hex')}`;
+  await writeFile(draft, text, { mode: 0o600 });
+  await rename(draft, path);
+}

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { json, Router } from 'express';
+import type { Redis } from 'ioredis';
+import { exportRequestSchema } from '../../common/contracts/exports.ts';
+import type { ImageView } from '../../common/contracts/images.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { readLayers } from '../../common/redis/layers.ts';
+import type { ExportOrder, ExportService } from '../exports/export-service.ts';
+import { audit } from './audit.ts';
+import { principalOf } from './authentication.ts';
+import { imageShelf } from './image-views.ts';
+import { exportQuerySchema } from './requests.ts';
+
+const BODY_LIMIT = '16kb';
+
+/** What the routes work with. */
+export interface ExportRoutesOptions {
+  readonly redis: Redis;
+  /** Null: this farm has no place for files. */
+  readonly exports: ExportService | null;
+  /** Bounds how many downloads run at once. */
+  admit(lasting: Writable): void;
+}
+
+/** Disks of images as files. */
+export function exportRoutes({ redis, exports, admit }: ExportRoutesOptions): Router {
+  const router = Router();
+
+  router.post('/images/:image/exports', json({ limit: BODY_LIMIT }), async (request, response) => {
+    const { format, ...wanted } = exportRequestSchema.parse(request.body);
+    const shelf = imageShelf(await readLayers(redis));
+    const image = shelf.view(shelf.find(String(request.params['image'])));
+    const view = await required(exports).start({ ...chooseDisk(image, wanted), format }, principalOf(request).name);
+    const { module, version, vm, disk } = view;
+    audit(response, { outcome: 'ordered', subject: `${module}:${version}/${vm}/${disk}` });
+    response.status(202).json(view);
+  });
+
+  router.get('/exports/:export', async (request, response) => {
+    const { wait } = exportQuerySchema.parse(request.query);
+    const [store, id, by] = [required(exports), request.params.export, principalOf(request).name];
+    if (wait) {
+      admit(response);
+      const left = new AbortController();
+      response.once('close', () => left.abort());
+      await store.view(id, by);
+      await store.changed(id, left.signal);
+    }
+    response.json(await store.view(id, by));
+  });
+
+  /** GET and HEAD, by ranges too. */
+  router.get('/exports/:export/content', async (request, response) => {
+    const store = required(exports);
+    const id = request.params.export;
+    const { sha256, fileName } = await store.view(id, principalOf(request).name);
+    const path = await store.content(id);
+    admit(response);
+    response
+      .attachment(fileName)
+      .type('application/octet-stream')
+      .set({ 'cache-control': 'no-store', etag: `"${sha256}"` });
+    response.sendFile(path, { cacheControl: false, etag: false, lastModified: false, dotfiles: 'allow' }, (error) => {
+      if (error) response.destroy();
+    });
+    await once(response, 'close');
+  });
+  return router;
+}
+
+function required(exports: ExportService | null): ExportService {
+  if (exports) return exports;
+  throw new FarmError('LocalFilesOff', 'This farm has no place for exports: the option blobs.directory is missing.');
+}
+
+/** The disk that is meant. @throws InvalidRequest when it is none, or could be several */
+function chooseDisk(
+  { module, version, vms, cluster }: ImageView,
+  { vm, disk }: { readonly vm?: string | undefined; readonly disk?: string | undefined },
+): Omit<ExportOrder, 'format'> {
+  const all = vms.flatMap((each) => each.disks.map((one) => ({ vm: each.vm, ...one })));
+  const meant = all.filter((one) => (vm ?? one.vm) === one.vm && (disk ?? one.name) === one.name);
+  const [found, other] = meant;
+  if (!found || other) {
+    const known = all.map((one) => `${one.vm}/${one.name}`).join(', ');
+    const what = found ? `Say which disk of ${module}:${version} is meant` : `${module}:${version} has no such disk`;
+    throw new FarmError('InvalidRequest', `${what}: VM and disk are ${known}.`);
+  }
+  const { snapshot, sizeBytes } = found;
+  const place = { cluster, snapshot, sizeBytes };
+  return { module, version, vm: found.vm, disk: found.name, ...place, isOneOfSeveral: all.length > 1 };
+}

@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { programCommand } from '../../common/config/package-root.ts';
+import { restoreLayer } from '../../common/redis/layers.ts';
+import { layerRecord, layerVm } from '../harness/layer-factory.ts';
+import { type LiveApi, startApi, TOKEN } from './live-api.ts';
+
+/** With a hole, as disks have them. */
+const CONTENT = Buffer.concat([randomBytes(3 << 20), Buffer.alloc(5 << 20), randomBytes(1 << 20)]);
+const SHA256 = createHash('sha256').update(CONTENT).digest('hex');
+
+let api: LiveApi;
+
+beforeAll(async () => {
+  api = await startApi();
+});
+
+beforeEach(async () => {
+  await api.reset();
+  await rm(join(api.directory, 'exports'), { recursive: true, force: true });
+  await restoreLayer(api.redis, layerRecord({ layerKey: 'k', vms: [layerVm('vm', 'snap'), layerVm('db', 'other')] }));
+});
+
+afterAll(() => api.close());
+
+/** An export as it is when the farm has made it. */
+async function makeReady(vm: string): Promise<string> {
+  const { id } = await api.client.exportImage('base', { vm });
+  await expect.poll(async () => (await api.client.export(id)).state).toBe('failed');
+  const folder = join(api.directory, 'exports', id);
+  await writeFile(join(folder, SHA256), CONTENT);
+  await writeFile(join(folder, 'done.json'), JSON.stringify({ sizeBytes: CONTENT.length, sha256: SHA256 }));
+  return id;
+}
+
+async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-export-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
+async function slipway(...args: readonly string[]) {
+  const [node, main] = programCommand('cli/main');
+  const child = spawn(node, [main, ...args, '--url', api.url], {
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', SLIPWAY_TOKEN: TOKEN },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = once(child, 'close');
+  const [stdout, stderr] = await Promise.all([buffer(child.stdout), text(child.stderr)]);
+  await ended;
+  return { stdout, stderr, exitCode: child.exitCode };
+}
+
+test('says why a disk cannot be exported, and begins again when it is asked again', async () => {
+  await expect(api.client.exportImage('base', {})).rejects.toThrow(
+    'Say which disk of base:1 is meant: VM and disk are vm/disk, db/disk.',
+  );
+  await expect(api.client.exportImage('base', { vm: 'web' })).rejects.toThrow('base:1 has no such disk');
+  const { id, fileName } = await api.client.exportImage('base', { vm: 'db', format: 'vmdk' });
+  expect(fileName).toBe('base-1-db-disk.vmdk');
+  await expect.poll(async () => (await api.client.export(id)).state).toBe('failed');
+  expect((await api.client.export(id)).error?.message).toBe('The farm has no cluster "lab" any more.');
+  expect((await api.client.exportImage('base', { vm: 'db', format: 'vmdk' })).state).not.toBe('failed');
+  await expect(api.client.export('0'.repeat(32))).rejects.toThrow('There is no export');
+  const viewer = api.as(await api.tokenOf('viewer'));
+  await expect(viewer.exportImage('base', { vm: 'db' })).rejects.toThrow('needs the role builder');
+});
+
+test('a file comes in ranges, and is gone on with where it was cut', async () => {
+  const id = await makeReady('vm');
+  const answer = await api.call(`/api/v1/exports/${id}/content`, { headers: { range: 'bytes=100-199' } });
+  expect(answer.status).toBe(206);
+  expect(answer.headers.get('etag')).toBe(`"${SHA256}"`);
+  expect(Buffer.from(await answer.arrayBuffer())).toEqual(CONTENT.subarray(100, 200));
+
+  const folder = await emptyFolder();
+  const file = join(folder, 'disk.qcow2');
+  // What an interrupted command has left.
+  await writeFile(`${file}.${SHA256.slice(0, 12)}.part`, CONTENT.subarray(0, 1 << 20));
+  const fetched = await slipway('image', 'export', 'base', '--vm', 'vm', '-o', file);
+  expect(fetched).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(String(fetched.stdout)).toBe(`${file}: 9 MiB, SHA-256 ${SHA256}, verified.\n`);
+  expect((await readFile(file)).equals(CONTENT)).toBe(true);
+  expect((await stat(file)).blocks * 512).toBeLessThan(6 << 20);
+  expect(await readdir(folder)).toEqual(['disk.qcow2']);
+
+  const piped = await slipway('image', 'export', 'base', '--vm', 'vm', '-o', '-');
+  expect(piped.stdout.equals(CONTENT)).toBe(true);
+  expect(piped.stderr).toContain(`SHA-256 ${SHA256}, verified.`);
+});
+
+test('what was not received as it was sent is refused and removed', async () => {
+  const id = await makeReady('vm');
+  const folder = await emptyFolder();
+  await writeFile(join(folder, `disk.qcow2.${SHA256.slice(0, 12)}.part`), 'something else');
+  const fetched = await slipway('image', 'export', 'base:1', '--vm', 'vm', '-o', join(folder, 'disk.qcow2'));
+  expect(fetched).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`has the SHA-256`) });
+  expect(await readdir(folder)).toEqual([]);
+  expect(id).toHaveLength(32);
+});
+
+test('several disks go to a folder with a manifest, and one does not go to standard output with others', async () => {
+  await makeReady('vm');
+  await makeReady('db');
+  const folder = join(await emptyFolder(), 'out');
+  expect(await slipway('image', 'export', 'base', '-o', folder)).toMatchObject({ exitCode: 0 });
+  expect((await readdir(folder)).sort()).toEqual(['base-1-db-disk.qcow2', 'base-1-vm-disk.qcow2', 'manifest.json']);
+  expect(JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'))).toEqual({
+    ...{ module: 'base', version: 1, layerKey: 'k', format: 'qcow2' },
+    disks: ['vm', 'db'].map((vm) => ({
+      ...{ vm, disk: 'disk', position: 1, bus: 'virtio', firmware: 'bios', file: `base-1-${vm}-disk.qcow2` },
+      ...{ sizeBytes: CONTENT.length, sha256: SHA256 },
+    })),
+  });
+  const both = await slipway('image', 'export', 'base', '-o', '-');
+  expect(both).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('Standard output takes one disk') });
+});

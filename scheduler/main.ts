@@ -102,7 +102,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
 
   const clusterOf = (name: string) => {
     const found = clusters.find((cluster) => cluster.name === name);
-    return found && { client: found.client, config: found.config, farm: config.farm.name };
+    return found && { client: found.client, config: found.config, farm };
   };
   const exports =
     directory === undefined

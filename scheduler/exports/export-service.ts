@@ -27,7 +27,6 @@ const orderSchema = z.object({
   format: z.enum(EXPORT_FORMATS),
   cluster: z.string(),
   snapshot: z.string(),
-  sizeBytes: z.int(),
   /** Whether the image has other disks: then the name of the file tells them apart. */
   isOneOfSeveral: z.boolean(),
 });
@@ -171,7 +170,7 @@ export class ExportService {
     const [raw, content] = [join(folder, `raw.${own}`), join(folder, `content.${own}`)];
     move(progress, { state: 'reading', percent: 0 });
     const onProgress = (done: number, total: number) => move(progress, { percent: Math.floor((100 * done) / total) });
-    await withExportedDisk(cluster, order, {
+    await withExportedDisk(cluster, order.snapshot, {
       signal,
       read: (places) => readRaw(places, raw, { clock, signal, onProgress }),
     });

@@ -13,12 +13,6 @@ const READY_MS = 30 * 60_000;
 /** When a scheduler dies, KubeVirt removes the export, and Kubernetes what it owns. */
 const TTL = '6h';
 
-/** A snapshot whose content is wanted. */
-export interface SnapshotDisk {
-  readonly snapshot: string;
-  readonly sizeBytes: number;
-}
-
 /** Where the content of a disk is read, as raw bytes. */
 export interface RawContent {
   readonly url: string;
@@ -43,7 +37,7 @@ export interface ExportCluster {
  */
 export async function withExportedDisk<T>(
   { client, config, farm }: ExportCluster,
-  { snapshot, sizeBytes }: SnapshotDisk,
+  snapshot: string,
   { signal, read }: { readonly signal: AbortSignal; read(contents: readonly RawContent[]): Promise<T> },
 ): Promise<T> {
   const name = `sw-export-${randomBytes(8).toString('hex')}`;
@@ -63,10 +57,8 @@ export async function withExportedDisk<T>(
         metadata: { ...metadata, annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': 'true' } },
         spec: {
           source: { snapshot: { namespace: client.namespace, name: snapshot } },
-          storage: {
-            resources: { requests: { storage: String(sizeBytes) } },
-            ...(storageClass === undefined ? {} : { storageClassName: storageClass }),
-          },
+          // Without a size it is as large as the snapshot.
+          storage: storageClass === undefined ? {} : { storageClassName: storageClass },
         },
       },
       { signal },

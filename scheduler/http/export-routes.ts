@@ -87,7 +87,6 @@ function chooseDisk(
     const what = found ? `Say which disk of ${module}:${version} is meant` : `${module}:${version} has no such disk`;
     throw new FarmError('InvalidRequest', `${what}: VM and disk are ${known}.`);
   }
-  const { snapshot, sizeBytes } = found;
-  const place = { cluster, snapshot, sizeBytes };
-  return { module, version, vm: found.vm, disk: found.name, ...place, isOneOfSeveral: all.length > 1 };
+  const { snapshot } = found;
+  return { module, version, vm: found.vm, disk: found.name, cluster, snapshot, isOneOfSeveral: all.length > 1 };
 }

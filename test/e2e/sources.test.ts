@@ -148,7 +148,7 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
 async function saidAtBoot(disk: string): Promise<string> {
   const machine = [
     '-machine',
-    'q35,accel=kvm:tcg',
+    'q35,accel=tcg',
     '-m',
     '512',
     '-display',

@@ -46,7 +46,8 @@ beforeAll(async () => {
   await api.client.createToken({ role: 'viewer', name: 'somebody' });
   const sha256 = createHash('sha256').update('a value').digest('hex');
   const image = { image: 'child:1', module: 'base', tag: 'stable' };
-  known = { id: buildId, vm: 'vm', name: 'somebody', sha256, ...image };
+  const { id: ordered } = await api.client.exportImage('child:1', {});
+  known = { id: buildId, vm: 'vm', name: 'somebody', sha256, export: ordered, ...image };
   layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
 });
 

@@ -146,18 +146,7 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
 
 /** What the guest of a disk says at its serial port until it asks who is there, under nothing but QEMU. */
 async function saidAtBoot(disk: string): Promise<string> {
-  const machine = [
-    '-machine',
-    'q35,accel=tcg',
-    '-m',
-    '512',
-    '-display',
-    'none',
-    '-serial',
-    'stdio',
-    '-nic',
-    'none',
-  ];
+  const machine = ['-machine', 'q35,accel=tcg', '-m', '512', '-display', 'none', '-serial', 'stdio', '-nic', 'none'];
   const guest = spawn(
     'qemu-system-x86_64',
     [...machine, '-drive', `file=${disk},format=qcow2,if=virtio`, '-snapshot'],

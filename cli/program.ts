@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   ps: () => import('./commands/ps.ts'),
   console: () => import('./commands/console.ts'),
   continue: () => import('./commands/continue.ts'),
+  step: () => import('./commands/step.ts'),
+  release: () => import('./commands/release.ts'),
   cancel: () => import('./commands/cancel.ts'),
   images: () => import('./commands/images.ts'),
   image: () => import('./commands/image.ts'),

@@ -10,7 +10,7 @@ import {
   type ClusterView,
   clusterViewSchema,
 } from '../../common/contracts/builds.ts';
-import { farmEventSchema, type StoredEvent } from '../../common/contracts/events.ts';
+import { farmEventSchema, type KeptAnswer, type StoredEvent } from '../../common/contracts/events.ts';
 import { type ExportView, type exportRequestSchema, exportViewSchema } from '../../common/contracts/exports.ts';
 import {
   type ImageView,
@@ -55,6 +55,8 @@ export interface BuildOptions {
   /** Names of modules; the others are left as they are. */
   readonly only?: readonly string[];
   readonly idempotencyKey?: string;
+  /** `abort`, `keep` or `keep=DURATION`. */
+  readonly onError?: string;
 }
 
 export const acceptedSchema = z.object({ buildId: z.string(), plan: planSchema });
@@ -148,7 +150,7 @@ export class FarmClient {
     return this.#call('builds', acceptedSchema, {
       method: 'POST',
       body: submission,
-      query: reuseQuery(options),
+      query: { ...reuseQuery(options), onError: options.onError },
       headers,
     });
   }
@@ -187,9 +189,10 @@ export class FarmClient {
     return answer.cancelled;
   }
 
-  /** Lets the step of a VM go on that waits for a person; its index. */
-  async continue(id: string, vm: string): Promise<number> {
-    return (await this.#call(`${vmPath(id, vm)}/continue`, continuedSchema, { method: 'POST' })).step;
+  /** Lets the step of a VM go on that waits for a person, or answers for one that has failed; its index. */
+  async continue(id: string, vm: string, answer?: KeptAnswer): Promise<number> {
+    const request = { method: 'POST', query: { answer } } as const;
+    return (await this.#call(`${vmPath(id, vm)}/continue`, continuedSchema, request)).step;
   }
 
   /** The screen of a VM (PNG): live, or the picture that was kept. */

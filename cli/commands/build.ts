@@ -35,6 +35,7 @@ interface BuildFlags extends ConnectionFlags, ModuleFlags, FollowFlags {
   readonly rebuild?: readonly string[];
   readonly only?: readonly string[];
   readonly junit?: string;
+  readonly onError: string;
 }
 
 export function register(program: Command): void {
@@ -47,6 +48,11 @@ export function register(program: Command): void {
     .option('--no-cache', 'build every module, even those whose layers are there')
     .option('--rebuild <modules>', 'build these, and what starts from them, again (commas; repeatable)', collectList)
     .option('--only <modules>', 'build these and what they start from, and no others (commas; repeatable)', collectList)
+    .option(
+      '--on-error <what>',
+      'of a step that fails: abort, or keep its machine for a person (keep, or keep=30m; 2h by default)',
+      'abort',
+    )
     .option('--junit <file>', 'write what came of it to FILE, in the JUnit format that CI systems show')
     .option('--json', 'print one JSON object per line');
   addModuleFlags(addFollowFlags(addConnectionFlags(command))).action(async (paths: string[], flags: BuildFlags) => {
@@ -78,8 +84,8 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
 /** Undefined when the modules have problems, which are printed, all of them. */
 async function submit(client: FarmClient, paths: readonly string[], flags: BuildFlags): Promise<Accepted | undefined> {
   const files = readModuleFiles(paths);
-  const { cache, rebuild = [], only = [] } = flags;
-  const options = { noCache: !cache, rebuild, only, idempotencyKey: randomUUID() };
+  const { cache, rebuild = [], only = [], onError } = flags;
+  const options = { noCache: !cache, rebuild, only, onError, idempotencyKey: randomUUID() };
   const line = new TransferLine(process.stderr);
   try {
     const search = { variables: readVariables(files, flags), allowOutside: flags.allowOutside ?? false };

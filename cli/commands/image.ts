@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type ImageView, parseImageReference } from '../../common/contracts/images.ts';
+import { isChangedByHand } from '../../common/contracts/layers.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
@@ -65,6 +66,7 @@ function printImage(image: ImageView): void {
     ['stands on', relatives(image.standsOn)],
     ['children', relatives(image.children)],
     ['cluster', `${cluster}, namespace ${namespace}`],
+    ...(isChangedByHand(image) ? [['by hand', 'a person went on with a failed step'] as const] : []),
     ['layer key', layerKey],
   ];
   for (const [property, value] of properties) printLine(`${property.padEnd(10)}  ${value}`);

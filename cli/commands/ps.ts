@@ -122,8 +122,10 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
     for (const { vm, handbuild } of module.vms) {
       if (!handbuild) continue;
       const name = handbuild.name === null ? '' : ` "${printable(handbuild.name)}"`;
-      printLine(`\n${module.name}/${vm}: step ${handbuild.step + 1}${name} waits for you:`);
-      printLine(describeHandbuild(handbuild.instructions, { buildId: build.buildId, vm }).join('\n'));
+      printLine(
+        `\n${module.name}/${vm}: step ${handbuild.step + 1}${name} ${handbuild.kept ? 'failed and is kept for you' : 'waits for you'}:`,
+      );
+      printLine(describeHandbuild(handbuild, { buildId: build.buildId, vm }).join('\n'));
     }
     for (const vm of module.vms) if (vm.screenshot) printLine(`  screen of ${vm.vm}: ${vm.screenshot}`);
   }

@@ -1,4 +1,4 @@
-import type { FarmEvent, StoredEvent } from '../../common/contracts/events.ts';
+import type { FarmEvent, Kept, StoredEvent } from '../../common/contracts/events.ts';
 import { FAILURES } from '../../common/contracts/failure-table.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
 import { seconds } from '../../common/text/durations.ts';
@@ -30,8 +30,8 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
       return `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, ${event.outcome} after ${seconds(event.durationMs)}`;
     case 'handbuild-waiting':
       return [
-        `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, waits for you:`,
-        ...describeHandbuild(event.instructions, { buildId, vm: event.vm }),
+        `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, ${event.kept ? 'failed and is kept for you' : 'waits for you'}:`,
+        ...describeHandbuild(event, { buildId, vm: event.vm }),
       ].join('\n');
     case 'log':
       return `${event.module}/${event.vm} | ${printable(lastState(event.line))}`;
@@ -77,7 +77,7 @@ export function describeFailure(failure: Failure | undefined): string[] {
 
 /** What a person is to do, and the commands for it, indented below whose machine it is. */
 export function describeHandbuild(
-  instructions: string,
+  { instructions, kept }: { readonly instructions: string; readonly kept?: Kept | null | undefined },
   { buildId, vm }: { readonly buildId: string; readonly vm: string },
 ): string[] {
   return [
@@ -86,7 +86,12 @@ export function describeHandbuild(
       .split('\n')
       .map((line) => `  > ${printable(line)}`),
     `  slipway console ${buildId}/${vm}`,
-    `  slipway continue ${buildId} ${vm}`,
+    ...(kept
+      ? [
+          `  slipway step retry ${buildId}/${vm}    or  step skip`,
+          `  slipway release ${buildId}/${vm}       given up at ${new Date(kept.until).toISOString()}`,
+        ]
+      : [`  slipway continue ${buildId} ${vm}`]),
   ];
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { actionSchema, imageSchema } from './events.ts';
+import { actionSchema, imageSchema, keptSchema } from './events.ts';
 import { failureSchema } from './failures.ts';
 import { findingSchema } from './findings.ts';
 import { PHASES, phaseSchema } from './phases.ts';
@@ -61,6 +61,8 @@ export const handbuildViewSchema = z.object({
   name: z.string().nullable(),
   instructions: z.string(),
   since: z.int(),
+  /** Of a failed step whose machine is kept; null: the module asks for a person. */
+  kept: keptSchema.nullable(),
 });
 
 export const vmViewSchema = z.object({

@@ -25,6 +25,22 @@ export type ModuleResult = z.infer<typeof moduleResultSchema>;
 const where = { module: z.string(), vm: z.string() };
 const stepFields = { ...where, step: z.int(), name: z.string().nullable(), type: z.string() };
 
+/** What people say to a failed step whose machine is kept: run it again, go on without it, or give it up. */
+export const keptAnswerSchema = z.enum(['retry', 'skip', 'release']);
+export type KeptAnswer = z.infer<typeof keptAnswerSchema>;
+
+export const keptSchema = z.object({
+  /** How often the step was tried again before. */
+  attempt: z.int(),
+  /** Milliseconds since the Unix epoch: then it is given up. */
+  until: z.int(),
+});
+
+export type Kept = z.infer<typeof keptSchema>;
+
+/** How often the step was run before, because a person asked for it; absent: never. */
+const attemptFields = { attempt: z.int().optional() };
+
 /** What happens to a build, one variant per event; the order of a stream is the order of its ids. */
 export const farmEventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('build-accepted'), buildId: z.string(), modules: z.array(z.string()) }),
@@ -53,12 +69,19 @@ export const farmEventSchema = z.discriminatedUnion('event', [
     elapsedMs: z.int(),
     leftMs: z.int(),
   }),
-  z.object({ event: z.literal('step-started'), ...stepFields }),
+  z.object({ event: z.literal('step-started'), ...stepFields, ...attemptFields }),
   /** The step waits until a person says to continue. */
-  z.object({ event: z.literal('handbuild-waiting'), ...stepFields, instructions: z.string() }),
+  z.object({
+    event: z.literal('handbuild-waiting'),
+    ...stepFields,
+    instructions: z.string(),
+    /** The step has failed, and its machine is kept. */
+    kept: keptSchema.optional(),
+  }),
   z.object({
     event: z.literal('step-finished'),
     ...stepFields,
+    ...attemptFields,
     outcome: z.enum(['succeeded', 'failed']),
     exitCode: z.int().nullable(),
     durationMs: z.int(),

@@ -144,6 +144,14 @@ export const layerRecordSchema = z.object({
   vms: z.array(layerVmSchema),
 });
 
+/** Ends the recipeKey of a layer whose build a person changed: the recipe alone does not make it, and nobody else gets it for that. */
+const BY_HAND = '+by-hand';
+
+/** Whether a person had a failed step of the build run again or skipped. */
+export function isChangedByHand({ recipeKey }: Pick<LayerRecord, 'recipeKey'>): boolean {
+  return recipeKey.endsWith(BY_HAND);
+}
+
 /** A record as it was written; those of farms that made a recipe once only say nothing of recipe and parents. */
 export const writtenLayerSchema = z.preprocess(
   (written) => (isObject(written) ? { recipeKey: written['layerKey'], parents: [], ...written } : written),

@@ -1,4 +1,4 @@
-import type { FarmEvent } from './events.ts';
+import type { FarmEvent, KeptAnswer } from './events.ts';
 import type { Failure } from './failures.ts';
 import type { LayerRecord, LayerSpec, LayerVm } from './layers.ts';
 import type { JobReference } from './phases.ts';
@@ -28,6 +28,8 @@ export interface PhaseClaim {
   readonly parents: Readonly<Record<string, LayerRecord>>;
   /** How often the phase was claimed before: more than 0 means that something may be adopted. */
   readonly formerClaims: number;
+  /** How long the machine of a failed step is kept for a person (ms); null: not at all. */
+  readonly keepMs: number | null;
 }
 
 /** What is told of a step that waits for a person. */
@@ -38,6 +40,15 @@ export interface PauseState {
   readonly state: 'waiting' | 'continued' | 'over';
   /** Since it began to wait, whichever worker saw that. */
   readonly elapsedMs: number;
+  /** What the person said of a failed step. */
+  readonly answer?: KeptAnswer;
+}
+
+/** A step that has begun to wait for a person. */
+export interface LastPause {
+  readonly step: number;
+  /** Of one that had failed: how often it was tried again before, and what it failed with. */
+  readonly kept: { readonly attempt: number; readonly message: string } | null;
 }
 
 /** Lines of a serial port, and how many bytes of its log were read with them, from the beginning. */
@@ -74,7 +85,7 @@ export interface PhaseStore {
    */
   pause(claim: PhaseClaim, event: HandbuildEvent, limitMs: number | null): Promise<PauseState>;
   /** The last step of the VM that has begun to wait for a person in this generation, whatever became of it; or null. */
-  lastPause(claim: PhaseClaim): Promise<number | null>;
+  lastPause(claim: PhaseClaim): Promise<LastPause | null>;
   /** Keeps what the VM's machine has said at its serial port, and how far its log was read. */
   keepSerial(claim: PhaseClaim, piece: SerialRead): Promise<void>;
   /** How many bytes of the log of that very machine were read before. */

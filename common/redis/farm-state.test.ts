@@ -4,6 +4,7 @@ import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts
 import { sampleLayerVm, sampleModule } from '../../test/harness/sample-spec.ts';
 import type { FarmEvent } from '../contracts/events.ts';
 import type { Failure } from '../contracts/failures.ts';
+import { isChangedByHand } from '../contracts/layers.ts';
 import type { PhaseClaim, PhaseStore } from '../contracts/phase-store.ts';
 import { PHASES } from '../contracts/phases.ts';
 import { FarmError } from '../errors/farm-error.ts';
@@ -12,6 +13,7 @@ import { createLogger } from '../logging/logger.ts';
 import { assertRedisFit, useRedis } from './connections.ts';
 import { type Dispatch, endOverdue, redispatch, takeReady } from './dispatches.ts';
 import { readEvents } from './event-streams.ts';
+import { continueHandbuild, readHandbuild } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
 import { forgetLayer, parseCatalog, readCatalog, readLayers, restoreLayer, tagImage, untagImage } from './layers.ts';
 import { subscribeNotices } from './notices.ts';
@@ -216,6 +218,39 @@ test('a tag is at one version at a time, and goes with it', async () => {
   await forgetLayer(redis, layerRecord({ layerKey: 'k2', layerBuild: 'k2' }));
   expect(await redis.exists(KEYS.tags)).toBe(0);
   await expect(tagImage(redis, two, order)).rejects.toThrow('base:2 was removed');
+});
+
+test('a failed step is kept for a person, whose answer the next worker finds, and whose layer is no longer that of its recipe', async () => {
+  const module = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId(), timeoutMs: 60_000 });
+  const reply = { buildId: newId(), idempotencyKey: null, digest: '', retentionMs: 60_000, modules: [module] };
+  await submitBuild(redis, { ...reply, keepMs: 5_000 });
+  await runNext();
+  await runNext();
+  const [job] = await take();
+  const claim = await claimOne(job);
+  expect(claim.keepMs).toBe(5_000);
+  const about = { module: 'base', vm: 'vm', step: 2, name: null, type: 'shell', instructions: 'It broke.' };
+  const waiting = (attempt: number) => ({ event: 'handbuild-waiting', ...about, kept: { attempt, until: 1 } }) as const;
+  expect(await store.lastPause(claim)).toBeNull();
+  expect(await store.pause(claim, waiting(0), 5_000)).toMatchObject({ state: 'waiting' });
+  // The time of the module stands still meanwhile.
+  expect(await redis.hget(KEYS.work(module.layerBuild), 'activeSince')).toBeNull();
+  const place = { cluster: 'lab', layerBuild: module.layerBuild, vm: 'vm' };
+  expect(await readHandbuild(redis, place)).toBe(2);
+  expect(await continueHandbuild(redis, module.layerBuild, { vm: 'vm', answer: 'retry' })).toBe(2);
+  expect(await redis.hget(KEYS.work(module.layerBuild), 'activeSince')).not.toBeNull();
+
+  const next = await claimOne(job);
+  expect(await store.lastPause(next)).toEqual({ step: 2, kept: { attempt: 0, message: 'It broke.' } });
+  expect(await store.pause(next, waiting(0), 5_000)).toMatchObject({ state: 'continued', answer: 'retry' });
+  expect(await store.pause(next, waiting(1), 5_000)).toMatchObject({ state: 'waiting' });
+  expect(await store.lastPause(next)).toMatchObject({ kept: { attempt: 1 } });
+  expect(await store.pause(next, waiting(1), 0)).toMatchObject({ state: 'over' });
+  expect(await continueHandbuild(redis, module.layerBuild, { vm: 'vm', answer: 'skip' })).toBeNull();
+  await store.commit(next, { outcome: 'succeeded' });
+  await runNext();
+  const record = (await readLayers(redis)).layers.get('k1');
+  expect(record && isChangedByHand(record)).toBe(true);
 });
 
 test('admits the machines of a module all or nothing, and frees them by what the cluster shows', async () => {

@@ -124,6 +124,6 @@ test('a person who continues a step is not told that none waits', async () => {
   const step = { module: 'base', vm: 'vm', step: 3, name: null, type: 'handbuild' };
   const waiting: HandbuildEvent = { event: 'handbuild-waiting', ...step, instructions: 'Look.' };
   await store.pause(claim, waiting, null);
-  expect(await twice(() => continueHandbuild(unlucky, module.layerBuild, 'vm'))).toBe(3);
-  expect(await continueHandbuild(unlucky, module.layerBuild, 'vm')).toBeNull();
+  expect(await twice(() => continueHandbuild(unlucky, module.layerBuild, { vm: 'vm' }))).toBe(3);
+  expect(await continueHandbuild(unlucky, module.layerBuild, { vm: 'vm' })).toBeNull();
 });

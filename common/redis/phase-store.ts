@@ -1,13 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import type { FarmEvent } from '../contracts/events.ts';
+import { type FarmEvent, keptAnswerSchema } from '../contracts/events.ts';
 import { FAILURES, type Failure, type FailureReason } from '../contracts/failures.ts';
 import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
-import type { HandbuildEvent, PauseState, PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
+import type {
+  HandbuildEvent,
+  LastPause,
+  PauseState,
+  PhaseClaim,
+  PhaseResult,
+  PhaseStore,
+} from '../contracts/phase-store.ts';
 import type { JobReference, Phase } from '../contracts/phases.ts';
 import { SERIAL_KEPT_BYTES } from '../contracts/serial.ts';
 import { FarmError } from '../errors/farm-error.ts';
+import { attemptOf, attemptPlace, isKept, keptPlace, stepOf } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
 import { readLayerRecord } from './layers.ts';
 import type { Notices } from './notices.ts';
@@ -42,7 +50,9 @@ export interface PhaseStoreOptions {
   readonly firstBackoffMs?: number;
 }
 
-const claimReply = z.tuple([z.int(), z.string(), z.int(), z.number(), z.string(), z.string()], z.string()).nullable();
+const claimReply = z
+  .tuple([z.int(), z.string(), z.int(), z.number(), z.string(), z.string(), z.number()], z.string())
+  .nullable();
 const secretsReply = z.record(z.string(), z.string());
 const commitReply = z.tuple([z.enum(['committed', 'repeated', 'superseded']), z.number(), z.string()]);
 
@@ -86,14 +96,15 @@ async function claim(options: PhaseStoreOptions, job: JobReference, worker: stri
   const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker, fence];
   const reply = claimReply.parse(await runScript(options.redis, 'claim', args));
   if (reply === null) return null;
-  const [epoch, cluster, formerClaims, readyMs, spec, sealed, ...records] = reply;
+  const [epoch, cluster, formerClaims, readyMs, spec, sealed, keptMs, ...records] = reply;
+  const keepMs = keptMs > 0 ? keptMs : null;
   if (readyMs >= 0) options.onHandOff?.(job.phase, readyMs);
   const parents: Record<string, LayerRecord> = {};
   for (let index = 0; index + 1 < records.length; index += 2) {
     parents[records[index] ?? ''] = readLayerRecord(records[index + 1] ?? '');
   }
   const secrets = secretsReply.parse(JSON.parse(sealed));
-  return { job, epoch, fence, cluster, formerClaims, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
+  return { job, epoch, fence, cluster, formerClaims, keepMs, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
 }
 
 async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {
@@ -141,28 +152,43 @@ function doubtOf(result: PhaseResult): 'silence' | 'planned' | '' {
   return SILENCE.has(reason) ? 'silence' : '';
 }
 
-const pauseReply = z.tuple([z.enum(['waiting', 'continued', 'over', 'superseded', 'cancelled']), z.number()]);
+const pauseReply = z.tuple([
+  z.enum(['waiting', 'continued', 'over', 'superseded', 'cancelled']),
+  z.number(),
+  z.union([keptAnswerSchema, z.literal('')]),
+]);
 
 async function pause(
   redis: Redis,
   current: PhaseClaim,
   { event, limitMs }: { readonly event: HandbuildEvent; readonly limitMs: number | null },
 ): Promise<PauseState> {
-  const args = [...claimArguments(current), event.step, JSON.stringify(event), limitMs ?? ''];
-  const [state, elapsedMs] = pauseReply.parse(await runScript(redis, 'pause', args));
+  const { step, kept } = event;
+  const place = kept ? keptPlace(step, kept.attempt) : step;
+  const args = [...claimArguments(current), place, JSON.stringify(event), limitMs ?? '', kept ? 1 : ''];
+  const [state, elapsedMs, answer] = pauseReply.parse(await runScript(redis, 'pause', args));
   if (state === 'superseded') throw superseded(current);
   if (state === 'cancelled') throw cancelled(current);
-  return { state, elapsedMs };
+  return { state, elapsedMs, ...(answer === '' ? {} : { answer }) };
 }
 
-async function lastPause(redis: Redis, { job }: PhaseClaim): Promise<number | null> {
-  const fields = await readRedis(redis.hkeys(KEYS.workSteps(job.layerBuild)));
-  const steps = fields.flatMap((field) => {
-    const [vm, step, event] = field.split('/');
-    return vm === job.vm && event === 'handbuild-waiting' ? [Number(step)] : [];
+async function lastPause(redis: Redis, { job }: PhaseClaim): Promise<LastPause | null> {
+  const steps = KEYS.workSteps(job.layerBuild);
+  const fields = await readRedis(redis.hkeys(steps));
+  const places = fields.flatMap((field) => {
+    const [vm, place, event] = field.split('/');
+    return vm === job.vm && event === 'handbuild-waiting' ? [Number(place)] : [];
   });
-  return steps.length === 0 ? null : Math.max(...steps);
+  const [last] = places.toSorted((a, b) => stepOf(b) - stepOf(a) || b - a);
+  if (last === undefined) return null;
+  const step = stepOf(last);
+  if (!isKept(last)) return { step, kept: null };
+  const mark = (await readRedis(redis.hget(steps, `${job.vm}/${last}/handbuild-waiting`))) ?? '';
+  const { instructions } = pausedSchema.parse(JSON.parse(mark.slice(mark.indexOf(' ') + 1)));
+  return { step, kept: { attempt: attemptOf(last), message: instructions } };
 }
+
+const pausedSchema = z.looseObject({ instructions: z.string() });
 
 /** Notices tell; the claim is also looked at when the watch begins and after every reconnection. */
 async function watch(
@@ -200,7 +226,7 @@ function exhausted(failure: Failure): Failure {
 /** Under which views find an event again; '' when they do not. */
 function markOf(event: FarmEvent): string {
   if (event.event === 'step-started' || event.event === 'step-finished') {
-    return `${event.vm}/${event.step}/${event.event}`;
+    return `${event.vm}/${attemptPlace(event.step, event.attempt ?? 0)}/${event.event}`;
   }
   return event.event === 'phase-waiting' ? `${event.vm}/${event.phase}/phase-waiting` : '';
 }

@@ -60,6 +60,8 @@ export interface BuildSubmission {
   readonly retentionMs: number;
   /** Name of the token that asked for it. */
   readonly submittedBy?: string;
+  /** How long the machine of a failed step is kept (ms). @defaultValue not at all */
+  readonly keepMs?: number;
   readonly modules: readonly SubmittedModule[];
 }
 

@@ -55,6 +55,8 @@ export interface Submitter {
   readonly idempotencyKey: string | null;
   /** Name of the token. */
   readonly name: string;
+  /** How long the machine of a failed step is kept (ms); null: not at all. */
+  readonly keepMs?: number | null;
 }
 
 /** Turns modules into plans, and plans into builds: asks whom it has to ask, and leaves the rest to planning threads. */
@@ -82,7 +84,7 @@ export class BuildService {
    * `details.problems`), SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict,
    * LocalFilesOff, BlobMissing (with `details.missing`), RequestTooLarge, PlanningTimeout, RedisUnavailable
    */
-  async submit(request: SentModules, { idempotencyKey, name }: Submitter): Promise<AcceptedBuild> {
+  async submit(request: SentModules, { idempotencyKey, name, keepMs = null }: Submitter): Promise<AcceptedBuild> {
     const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { modules, ...read } = await planner.run('read', request);
     const sender = { idempotencyKey, submittedBy: name, digest: read.digest };
@@ -90,7 +92,7 @@ export class BuildService {
     if (former) return planner.run('tell', { ...former, plan: null });
     const { facts, sealed } = await this.#resolve(read);
     const buildId = newUlid(clock.now());
-    const build = { ...sender, buildId, retentionMs };
+    const build = { ...sender, buildId, retentionMs, ...(keepMs === null ? {} : { keepMs }) };
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis, read.parents);
       const known = { modules, facts, catalog, now: clock.now(), nonce: buildId };

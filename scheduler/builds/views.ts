@@ -13,6 +13,7 @@ import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import type { PlanJob } from '../../common/contracts/plans.ts';
 import type { BuildModule, StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import { attemptPlace } from '../../common/redis/handbuilds.ts';
 import { criticalPath } from '../graph/critical-path.ts';
 import { phaseJobs, snapshotJobIds } from '../graph/phase-jobs.ts';
 
@@ -161,15 +162,22 @@ function handbuildView(work: StoredWork, vm: string): VmView['handbuild'] {
     if (!field.startsWith(`${vm}/`) || !field.endsWith('/handbuild-waiting')) continue;
     const told = farmEventSchema.parse(event);
     if (told.event !== 'handbuild-waiting') continue;
-    const isOver = ['handbuild-continued', 'step-finished'].some((end) => work.steps.has(`${vm}/${told.step}/${end}`));
-    if (!isOver) return { step: told.step, name: told.name, instructions: told.instructions, since: at };
+    const { step, name, instructions, kept = null } = told;
+    const place = field.slice(vm.length + 1, -'/handbuild-waiting'.length);
+    const isOver =
+      work.steps.has(`${vm}/${place}/handbuild-continued`) ||
+      (kept === null && work.steps.has(`${vm}/${step}/step-finished`));
+    if (!isOver) return { step, name, instructions, since: at, kept };
   }
   return null;
 }
 
 function stepView(work: StoredWork, vm: string, step: Pick<StepView, 'index' | 'name' | 'type'>): StepView {
-  const started = work.steps.get(`${vm}/${step.index}/step-started`);
-  const finished = work.steps.get(`${vm}/${step.index}/step-finished`);
+  let attempt = 0;
+  while (work.steps.has(`${vm}/${attemptPlace(step.index, attempt + 1)}/step-started`)) attempt += 1;
+  const place = `${vm}/${attemptPlace(step.index, attempt)}`;
+  const started = work.steps.get(`${place}/step-started`);
+  const finished = work.steps.get(`${place}/step-finished`);
   const event = finished && farmEventSchema.parse(finished.event);
   const end = event?.event === 'step-finished' ? event : undefined;
   return {

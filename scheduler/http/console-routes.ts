@@ -15,7 +15,7 @@ import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
-import { vmQuerySchema } from './requests.ts';
+import { continueQuerySchema, vmQuerySchema } from './requests.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
 /** What the routes work with. */
@@ -70,7 +70,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
 
   router.post('/builds/:id/vms/:vm/continue', async (request, response) => {
     const { id, vm } = request.params;
-    const { layerBuild } = vmQuerySchema.parse(request.query);
+    const { layerBuild, answer } = continueQuerySchema.parse(request.query);
     const works = await worksWithVm(redis, { id, vm, layerBuild });
     if (works.length === 0) throw noSuchVm(id, vm);
     const steps = await Promise.all(
@@ -80,9 +80,9 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
       works.filter((_, index) => steps[index] !== null),
       vm,
     );
-    const step = work ? await continueHandbuild(redis, work.id, vm) : null;
+    const step = work ? await continueHandbuild(redis, work.id, { vm, answer }) : null;
     if (step === null) throw new FarmError('NotWaiting', `No step of VM "${vm}" waits for a person.`);
-    audit(response, { outcome: 'continued', subject: `${vm}/${step}` });
+    audit(response, { outcome: answer ?? 'continued', subject: `${vm}/${step}` });
     response.status(202).json({ buildId: id, vm, step });
   });
   return router;

@@ -174,10 +174,11 @@ export const OPERATIONS: readonly Operation[] = [
     id: 'continueHandbuild',
     method: 'post',
     path: '/api/v1/builds/{id}/vms/{vm}/continue',
-    summary: 'Let the `handbuild` step of a VM go on that waits for a person; `NotWaiting` (409) when none waits.',
+    summary:
+      'Let the step of a VM go on that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), vm: z.string(), step: z.int() }) } },
-    query: requests.vmQuerySchema,
+    query: requests.continueQuerySchema,
     isAudited: true,
   },
   {

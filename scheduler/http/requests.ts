@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { keptAnswerSchema } from '../../common/contracts/events.ts';
 import { imageNameSchema } from '../../common/contracts/images.ts';
+import { parseDuration } from '../../common/contracts/module/duration.ts';
 
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
@@ -21,8 +23,24 @@ const planQuery = {
 
 export const planQuerySchema = z.strictObject(planQuery);
 
+const MOST_KEPT_MS = 24 * 3_600_000;
+const KEPT_MS = 2 * 3_600_000;
+
 export const submissionQuerySchema = z.strictObject({
   ...planQuery,
+  onError: z
+    .string()
+    .transform((text, context): number | null => {
+      if (text === 'abort') return null;
+      const parsed = text === 'keep' ? { value: KEPT_MS } : parseDuration(/^keep=(.+)$/.exec(text)?.[1]);
+      if ('value' in parsed && parsed.value <= MOST_KEPT_MS) return parsed.value;
+      context.addIssue('Write abort, keep, or keep=DURATION such as keep=30m, of at most 24h.');
+      return z.NEVER;
+    })
+    .prefault('abort')
+    .describe(
+      '`keep` or `keep=DURATION`: the machine of a failed step stays up for a person, with its slot, 2h by default.',
+    ),
   wait: flag.describe('Answer when the build has finished.'),
 });
 
@@ -71,6 +89,16 @@ export const removalQuerySchema = z.strictObject({
 
 export const exportQuerySchema = z.strictObject({
   wait: flag.describe('Answer when it has moved on, or after some seconds.'),
+});
+
+export const continueQuerySchema = z.strictObject({
+  layerBuild: z
+    .string()
+    .optional()
+    .describe('The work that the VM belongs to, where a build has several of that name.'),
+  answer: keptAnswerSchema
+    .optional()
+    .describe('What becomes of a failed step whose machine is kept: `retry` (the default), `skip` or `release`.'),
 });
 
 export const vmQuerySchema = z.strictObject({

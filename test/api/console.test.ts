@@ -61,7 +61,7 @@ test('tells the events of a step once, whoever takes it over', async () => {
   if (!next) throw new Error('The job is still current.');
   const about = { module: 'desk', vm: 'vm', step: 0, name: 'by hand', type: 'handbuild' };
   const event = { event: 'handbuild-waiting', ...about, instructions: 'Press Accept.' } as const;
-  expect(await api.store.lastPause(next)).toBe(0);
+  expect(await api.store.lastPause(next)).toEqual({ step: 0, kept: null });
   expect(await api.store.pause(next, event, null)).toMatchObject({ state: 'waiting' });
   await api.client.continue(buildId, 'vm');
   expect(await api.store.pause(next, event, null)).toMatchObject({ state: 'continued' });

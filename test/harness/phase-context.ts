@@ -74,6 +74,7 @@ export function stagePhase(staged: StagedPhase) {
     parents,
     secrets,
     formerClaims: 0,
+    keepMs: null,
   };
   return {
     claim,

@@ -71,11 +71,11 @@ elseif not repeated then
   notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4] })
 end
 
-local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents')
+local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents', 'keepMs')
 local stored, secrets = redis.call('HGETALL', key('work', work.id, 'secrets')), {}
 for index = 1, #stored, 2 do secrets[stored[index]] = stored[index + 1] end
 local reply = { phase.epoch, work.cluster, phase.claims - 1, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
-  cjson.encode(secrets) }
+  cjson.encode(secrets), tonumber(more[3] or 0) }
 for parent in words(more[2]) do
   local record = redis.call('HGET', key('layers'), parent)
   if record then

@@ -1,24 +1,33 @@
 -- A person has done what a step waits for: it goes on, once.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     layerBuild, vm, request (random, another one for every request)
+-- ARGV     layerBuild, vm, request (random, another one for every request), answer for a step that has failed ('retry', 'skip',
+--          'release'), or ''
 --
--- returns  the step, or nil when none of the VM waits
--- @include farm
+-- returns  the step, or nil when none of the VM waits, or none that takes such an answer
+-- @include farm outages time
 local work, vm = loadWork(ARGV[1]), ARGV[2]
 if not work or work.state ~= 'running' then return nil end
 local waiting, steps = key('handbuilds', work.cluster), key('work', work.id, 'steps')
-local said = '{"request":' .. quote(ARGV[3]) .. '}'
+local said = '{"request":' .. quote(ARGV[3])
 local step = redis.call('HGET', waiting, work.id .. '/' .. vm)
 if not step then
   -- Asked again, because the answer was lost?
   local marks = redis.call('HGETALL', steps)
   for index = 1, #marks, 2 do
-    if string.sub(marks[index + 1], -#said) == said then return string.match(marks[index], '/(%d+)/handbuild%-continued$') end
+    if string.find(marks[index + 1], said, 1, true) then return string.match(marks[index], '/(%d+)/handbuild%-continued$') end
   end
   return nil
 end
+-- Numbers of failed steps: see handbuilds.ts.
+local isKept, answer = tonumber(step) >= 10000, ARGV[4]
+if not isKept and answer ~= '' then return nil end
+if isKept and answer == '' then answer = 'retry' end
 redis.call('HDEL', waiting, work.id .. '/' .. vm)
-redis.call('HSET', steps, vm .. '/' .. step .. '/handbuild-continued', NOW .. ' ' .. said)
+redis.call('HSET', steps, vm .. '/' .. step .. '/handbuild-continued', NOW .. ' ' .. said .. ',"answer":' .. quote(answer) .. '}')
+if isKept then
+  phaseRuns(work, vm .. '/provision')
+  if answer ~= 'release' then redis.call('HSET', key('work', work.id), 'byHand', 1) end
+end
 notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
 return step

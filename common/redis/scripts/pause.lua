@@ -2,17 +2,18 @@
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, step, event (JSON), then
---          [8] ms that it may wait, or '' for as long as it takes
+--          [8] ms that it may wait, or '' for as long as it takes, [9] '1' when the step has failed and its machine is kept: then
+--          nothing works on the module, and its time stands still
 --
--- returns  {'continued' | 'waiting' | 'over' | 'superseded' | 'cancelled', ms since it began to wait}
+-- returns  {'continued' | 'waiting' | 'over' | 'superseded' | 'cancelled', ms since it began to wait, answer of the person or ''}
 --
 -- handbuilds:<cluster>  hash: "<work>/<vm>" -> step that waits
--- work:<id>:steps       "<vm>/<step>/handbuild-waiting" -> "<time> <event>", "<vm>/<step>/handbuild-continued" -> "<time> {request}"
--- @include farm events
+-- work:<id>:steps       "<vm>/<step>/handbuild-waiting" -> "<time> <event>", "<vm>/<step>/handbuild-continued" -> "<time> {request, answer}"
+-- @include farm outages events time
 local vm, step = ARGV[3], ARGV[6]
 local work, phase = claimed(ARGV)
-if not work or phase.state ~= 'running' then return { 'superseded', 0 } end
-if work.state == 'stopping' then return { 'cancelled', 0 } end
+if not work or phase.state ~= 'running' then return { 'superseded', 0, '' } end
+if work.state == 'stopping' then return { 'cancelled', 0, '' } end
 
 local steps, mark = key('work', work.id, 'steps'), vm .. '/' .. step .. '/handbuild-'
 local waiting = key('handbuilds', work.cluster)
@@ -25,10 +26,14 @@ if not began then
   notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
 end
 local elapsed = NOW - tonumber(string.match(began, '^%d+'))
-if redis.call('HEXISTS', steps, mark .. 'continued') == 1 then return { 'continued', elapsed } end
-if redis.call('HGET', waiting, work.id .. '/' .. vm) ~= step then return { 'over', elapsed } end
+local said = redis.call('HGET', steps, mark .. 'continued')
+if said then return { 'continued', elapsed, cjson.decode(string.match(said, '{.*$')).answer or '' } end
+if redis.call('HGET', waiting, work.id .. '/' .. vm) ~= step then return { 'over', elapsed, '' } end
 local limit = tonumber(ARGV[8])
-if not limit or elapsed < limit then return { 'waiting', elapsed } end
+if not limit or elapsed < limit then
+  if ARGV[9] == '1' then phaseRests(work, vm .. '/' .. ARGV[4]) end
+  return { 'waiting', elapsed, '' }
+end
 redis.call('HDEL', waiting, work.id .. '/' .. vm)
 notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
-return { 'over', elapsed }
+return { 'over', elapsed, '' }

@@ -1,4 +1,5 @@
 import type { VmView } from '../../../common/contracts/builds.ts';
+import type { KeptAnswer } from '../../../common/contracts/events.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { Age } from './age.tsx';
 import { ConfirmButton } from './confirm-button.tsx';
@@ -14,18 +15,21 @@ interface HandbuildProps {
 
 /** What a step waits for a person to do, and the word that it is done. Instructions are shown as text, line by line. */
 export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: HandbuildProps) {
-  const { step, name, instructions, since } = handbuild;
+  const { step, name, instructions, since, kept } = handbuild;
   return (
     <section class="notice person handbuild" aria-label="By hand">
       <p>
         <strong>Step {step + 1}</strong>
-        {name !== null && ` ${printable(name)}`} waits for {mayBuild ? 'you' : 'a person'}. It asked <Age at={since} />.
+        {name !== null && ` ${printable(name)}`} {kept ? 'failed, and its machine is kept for' : 'waits for'}{' '}
+        {mayBuild ? 'you' : 'a person'}. It asked <Age at={since} />
+        {kept && `, and is given up at ${new Date(kept.until).toLocaleTimeString()}`}.
       </p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}
       <p class="instructions" tabIndex={0}>
         {instructions.split(/\r?\n/).map(printable).join('\n')}
       </p>
-      {mayBuild ? (
+      {mayBuild && kept && <KeptAnswers key={`${step} ${since}`} path={path} onAnswer={onAnswer} />}
+      {mayBuild && !kept && (
         <ConfirmButton
           key={`${step} ${since}`}
           path={path}
@@ -35,9 +39,35 @@ export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: Handbui
           asked="Goes on as soon as the machine answers…"
           onAnswer={onAnswer}
         />
-      ) : (
-        <p class="quiet">Whoever has the role builder does it, and lets the build continue.</p>
       )}
+      {!mayBuild && <p class="quiet">Whoever has the role builder does it, and lets the build continue.</p>}
     </section>
+  );
+}
+
+/** What may become of a failed step whose machine is kept. */
+function KeptAnswers({ path, onAnswer }: Pick<HandbuildProps, 'path' | 'onAnswer'>) {
+  const asked = 'Goes on as soon as the machine answers…';
+  const answered = (answer: KeptAnswer) => `${path}${path.includes('?') ? '&' : '?'}answer=${answer}`;
+  return (
+    <div class="actions">
+      <ConfirmButton {...{ asked, onAnswer }} path={answered('retry')} label="Run it again" yes="Run it" no="Not yet" />
+      <ConfirmButton
+        {...{ asked, onAnswer }}
+        path={answered('skip')}
+        label="Skip it"
+        yes="Go on without it"
+        no="Not yet"
+      />
+      <ConfirmButton
+        {...{ onAnswer }}
+        path={answered('release')}
+        label="Give it up"
+        yes="Let the module fail"
+        no="Keep the machine"
+        asked="The module fails…"
+        isDanger
+      />
+    </div>
   );
 }

@@ -112,7 +112,7 @@ const ended = (step: number): FarmEvent => {
 };
 
 test('knows since when a step waits for a person, and what is to be done', () => {
-  const handbuild = { step: 0, name: 'by hand', instructions: 'Press\nAccept.', since: START_MS + 1_000 };
+  const handbuild = { step: 0, name: 'by hand', instructions: 'Press\nAccept.', since: START_MS + 1_000, kept: null };
   expect(handbuildAfter()).toEqual(handbuild);
   // Another worker goes on to wait.
   expect(handbuildAfter(finished('requeue'), started(2), ended(1))).toEqual(handbuild);

@@ -133,6 +133,11 @@ function endAttempts(attempts: Attempts, { module, time }: Started<'module-finis
   return new Map([...attempts].map(([key, known]) => [key, key.startsWith(`${module}/`) ? known.map(end) : known]));
 }
 
+/** Whether what a person was asked for is over when this is told of the step. */
+function isOverBy({ event }: StoredEvent, isKept: boolean): boolean {
+  return event === (isKept ? 'step-started' : 'step-finished');
+}
+
 function changeView(view: BuildView, event: StoredEvent): BuildView {
   switch (event.event) {
     case 'module-started':
@@ -152,14 +157,16 @@ function changeView(view: BuildView, event: StoredEvent): BuildView {
         phases: phases.map((phase) => (phase.phase === event.phase ? { ...phase, waiting: waitingOf(event) } : phase)),
       }));
     case 'handbuild-waiting': {
-      const { step, name, instructions, time } = event;
-      return changeVm(view, event, () => ({ handbuild: { step, name, instructions, since: Date.parse(time) } }));
+      const { step, name, instructions, time, kept = null } = event;
+      const since = Date.parse(time);
+      return changeVm(view, event, () => ({ handbuild: { step, name, instructions, since, kept } }));
     }
     case 'step-started':
     case 'step-finished':
       return changeVm(view, event, ({ steps, handbuild }) => ({
         steps: steps.map((step) => (step.index === event.step ? changeStep(step, event) : step)),
-        handbuild: handbuild?.step === event.step && event.event === 'step-finished' ? null : handbuild,
+        // A step that is kept has ended, until it is tried again.
+        handbuild: handbuild?.step === event.step && isOverBy(event, handbuild.kept !== null) ? null : handbuild,
       }));
     case 'module-finished': {
       const { outcome: state, images, failure = null } = event;

@@ -17,7 +17,7 @@ function vmIn(...states: State[]): VmView {
 
 /** The VM with a step that waits for a person. */
 function byHand(vm: VmView): VmView {
-  return { ...vm, handbuild: { step: 0, name: null, instructions: '', since: 0 } };
+  return { ...vm, handbuild: { step: 0, name: null, instructions: '', since: 0, kept: null } };
 }
 
 const PARENT_FAILED: Failure = {

@@ -8,14 +8,15 @@ import { uploadFile } from '../../guest/upload.ts';
 import { type TreeEntry, uploadTree } from '../../guest/upload-tree.ts';
 import { moduleFiles, type ReadyFile, readyFile, withFiles } from '../import/module-files.ts';
 import { openLocalFile } from '../local-files.ts';
-import { fence, type StepContext, type StepOutcome } from './step-context.ts';
+import { fence, guestIndex, type StepContext, type StepOutcome } from './step-context.ts';
 
 /**
  * Puts a file into the guest; interrupted, it is put there again.
  * @throws PhaseFailure StepFailed, GuestDiskFull, SourceUnreachable, ChecksumMismatch or SourceChanged
  */
 export async function runFileStep(context: StepContext<FileStep>): Promise<StepOutcome> {
-  const { access, build, index } = context;
+  const { access, build } = context;
+  const index = guestIndex(context);
   const done = await access.link.use(async (guest) => (await supervisorOf(guest, build)).status(index)?.state);
   if (done === 'exited') return { exitCode: null };
   const { destination } = context.step;
@@ -28,11 +29,11 @@ export async function runFileStep(context: StepContext<FileStep>): Promise<StepO
 }
 
 async function put(context: StepContext<FileStep>, upload: (guest: GuestConnection) => Promise<void>): Promise<void> {
-  const { access, build, index } = context;
+  const { access, build } = context;
   await fence(context);
   await access.link.use(async (guest) => {
     await upload(guest);
-    await (await supervisorOf(guest, build)).mark(index, 0);
+    await (await supervisorOf(guest, build)).mark(guestIndex(context), 0);
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Step } from '../../../common/contracts/module/compiled.ts';
-import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
+import type { LastPause, PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
@@ -11,7 +11,7 @@ import { askToGoDown, cleanGuest } from '../../guest/shutdown.ts';
 import { stateName } from '../../guest/state-name.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
 import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phase-executor.ts';
-import { runStep } from './run-step.ts';
+import { runStepOrKeep } from './keep-step.ts';
 import type { StepContext } from './step-context.ts';
 
 /**
@@ -57,9 +57,11 @@ type Way = Pick<StepContext, 'scope' | 'access' | 'signal'>;
 async function runSteps(context: PhaseContext, way: Way): Promise<void> {
   const { steps } = way.scope.vm;
   const build = stateName(context.claim.job);
-  const first = await firstStep(context, steps);
+  const last = await lastPause(context, steps);
   for (const [index, step] of steps.entries()) {
-    if (index >= first) await runStep({ ...way, phase: context, build, index, step });
+    if (last && index < last.step) continue;
+    const kept = index === last?.step ? last.kept : null;
+    await runStepOrKeep({ ...way, phase: context, build, index, attempt: 0, step }, kept);
   }
 }
 
@@ -96,7 +98,10 @@ function isFenced(error: unknown): boolean {
  * Where to begin. Steps ask the guest whether they were run, but one in which a person works may be off the network for as
  * long as it likes: what stands before a step that waits, or has waited, was done.
  */
-async function firstStep({ store, claim, clock, signal }: PhaseContext, steps: readonly Step[]): Promise<number> {
-  if (!steps.some(({ type }) => type === 'handbuild')) return 0;
-  return (await whileUnavailable({ clock, signal }, () => store.lastPause(claim))) ?? 0;
+async function lastPause(
+  { store, claim, clock, signal }: PhaseContext,
+  steps: readonly Step[],
+): Promise<LastPause | null> {
+  if (claim.keepMs === null && !steps.some(({ type }) => type === 'handbuild')) return null;
+  return whileUnavailable({ clock, signal }, () => store.lastPause(claim));
 }

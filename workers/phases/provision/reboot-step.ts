@@ -4,7 +4,7 @@ import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { unixText } from '../../guest/shell-words.ts';
 import { type StepSupervisor, supervisorOf } from '../../guest/supervisor.ts';
 import { StepFailure, sudoWants } from './shell-step.ts';
-import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
+import { fence, guestIndex, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
 /** A guest that was asked and is still up after this is asked again. */
 const ASK_AGAIN_MS = 60_000;
@@ -15,7 +15,8 @@ const ASK_AGAIN_MS = 60_000;
  * @throws PhaseFailure StepFailed when the command fails, StepTimeout, or GuestNeverAnswered when it does not come back
  */
 export async function runRebootStep(context: StepContext<RebootStep>): Promise<StepOutcome> {
-  const { phase, access, build, index, scope } = context;
+  const { phase, access, build, scope } = context;
+  const index = guestIndex(context);
   const { clock } = phase;
   const timeoutMs = context.step.timeoutMs ?? scope.vm.communicator.sshTimeoutMs;
   const startedAt = clock.now();
@@ -44,7 +45,8 @@ interface Asking {
 
 /** Asks, unless the guest was asked in this boot already, and resolves when the connection is gone. */
 async function ask(context: StepContext<RebootStep>, { guest, supervisor, waitMs }: Asking): Promise<void> {
-  const { phase, index, step, access } = context;
+  const { phase, step, access } = context;
+  const index = guestIndex(context);
   const gone = phase.clock.after(waitMs, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
   if (supervisor.status(index)?.state !== 'asked') {
     await fence(context);

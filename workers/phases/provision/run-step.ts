@@ -9,10 +9,17 @@ import type { StepContext, StepOutcome } from './step-context.ts';
 
 /** Runs one step, or finds that it was run, and tells its start and its end; told twice, the store keeps one. */
 export async function runStep(context: StepContext): Promise<void> {
-  const { phase, index, step, signal } = context;
+  const { phase, index, attempt, step, signal } = context;
   const { claim, store, clock, metrics } = phase;
   const { name, type } = step;
-  const about = { module: claim.spec.module.name, vm: claim.job.vm, step: index, name, type };
+  const about = {
+    module: claim.spec.module.name,
+    vm: claim.job.vm,
+    step: index,
+    name,
+    type,
+    ...(attempt > 0 ? { attempt } : {}),
+  };
   const tell = (event: Parameters<typeof store.emit>[1]) =>
     whileUnavailable({ clock, signal }, () => store.emit(claim, event));
   await tell({ event: 'step-started', ...about });

@@ -6,7 +6,7 @@ import { unixText } from '../../guest/shell-words.ts';
 import type { StepProgram } from '../../guest/supervisor.ts';
 import { readLocalFile } from '../local-files.ts';
 import { PhaseFailure } from '../phase-executor.ts';
-import { fence, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
+import { fence, guestIndex, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
 const CONVERTED = '[The script has line ends of Windows (CRLF); it runs with those of Unix.]';
 
@@ -15,14 +15,14 @@ const CONVERTED = '[The script has line ends of Windows (CRLF); it runs with tho
  * @throws PhaseFailure StepFailed, StepTimeout, GuestRebooted or GuestDiskFull
  */
 export async function runShellStep(context: StepContext<ShellStep>): Promise<StepOutcome> {
-  const { phase, access, build, index, step, signal } = context;
+  const { phase, access, build, step, signal } = context;
   const { claim, store, clock, metrics } = phase;
   const { vm, phase: phaseName } = claim.job;
   const where = { module: claim.spec.module.name, vm, phase: phaseName, source: 'step' };
   const program = await programOf(context);
   const script = unixText(program.script);
   const end = await runProgram({
-    ...{ link: access.link, build, index, timeoutMs: step.timeoutMs, clock },
+    ...{ link: access.link, build, index: guestIndex(context), timeoutMs: step.timeoutMs, clock },
     program: { ...program, script },
     notes: script === program.script ? [] : [CONVERTED],
     beforeStart: () => fence(context),

@@ -15,7 +15,17 @@ export interface StepContext<S extends Step = Step> {
   /** Name of the VM's states in the guest. */
   readonly build: string;
   readonly index: number;
+  /** How often the step was run before, because a person asked for it. */
+  readonly attempt: number;
   readonly step: S;
+}
+
+/** Tries of a step that are told apart in the guest; people ask for a few. */
+const TRIED_AGAIN = 1_000_000;
+
+/** Under which number the guest keeps how this try of the step stands. */
+export function guestIndex({ index, attempt }: Pick<StepContext, 'index' | 'attempt'>): number {
+  return index + TRIED_AGAIN * attempt;
 }
 
 /** How a finished step went. */

@@ -58,10 +58,12 @@ end
 local function registerLayer(work)
   local by = redis.call('HGET', key('build', work.owner), 'submittedBy') or ''
   local version = nameLayer(work.module, work.layerKey, by)
-  local more, parents = redis.call('HMGET', key('work', work.id), 'namespace', 'labels', 'recipeKey', 'parents'), {}
+  local more, parents = redis.call('HMGET', key('work', work.id), 'namespace', 'labels', 'recipeKey', 'parents', 'byHand'), {}
   for parent in words(more[4]) do parents[#parents + 1] = quote(parent) end
   -- A work that was submitted before recipes were told apart makes the first layer of its recipe.
-  local record = '{"layerKey":' .. quote(work.layerKey) .. ',"recipeKey":' .. quote(more[3] or work.layerKey)
+  -- What a person mended is not what its recipe makes: nobody else gets it for that.
+  local recipeKey = (more[3] or work.layerKey) .. (more[5] and '+by-hand' or '')
+  local record = '{"layerKey":' .. quote(work.layerKey) .. ',"recipeKey":' .. quote(recipeKey)
     .. ',"parents":[' .. table.concat(parents, ',') .. '],"module":' .. quote(work.module) .. ',"version":' .. version
     .. ',"cluster":' .. quote(work.cluster) .. ',"namespace":' .. quote(more[1]) .. ',"layerBuild":' .. quote(work.id)
     .. ',"generation":' .. work.generation .. ',"createdAtMs":' .. NOW .. ',"labels":' .. more[2]
@@ -146,6 +148,7 @@ local function nextGeneration(work)
   setWork(work, 'state', 'queued')
   setWork(work, 'verdict', '')
   setWork(work, 'gang', '')
+  redis.call('HDEL', key('work', work.id), 'byHand')
   setDeadline(work)
   local phases, imports, left = key('work', work.id, 'phases'), 0, 0
   local all = redis.call('HGETALL', phases)

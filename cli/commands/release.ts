@@ -1,0 +1,19 @@
+import type { Command } from 'commander';
+import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { findKept } from '../client/find-kept.ts';
+import { printLine } from '../output/print.ts';
+import { addConnectionFlags } from './shared-flags.ts';
+
+export function register(program: Command): void {
+  const command = program
+    .command('release')
+    .description('give up a failed step whose machine is kept: the module fails, and the machine goes')
+    .argument('<build/vm>', 'the machine; BUILD where one is kept');
+  addConnectionFlags(command).action(async (target: string, flags: ConnectionFlags) => {
+    const client = new FarmClient(requireFarm(flags));
+    const { buildId, vm } = await findKept(client, target);
+    await client.continue(buildId, vm, 'release');
+    printLine(`${vm} is released.`);
+  });
+}

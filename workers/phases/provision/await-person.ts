@@ -1,0 +1,52 @@
+import type { HandbuildEvent, PauseState } from '../../../common/contracts/phase-store.ts';
+import { createAlarm } from '../../../common/lifecycle/alarm.ts';
+import { supervisorOf } from '../../guest/supervisor.ts';
+import { whileUnavailable } from '../../runtime/while-unavailable.ts';
+import type { StepContext } from './step-context.ts';
+
+/** The longest that a timer can wait. */
+const FOR_EVER_MS = 2 ** 31 - 1;
+
+/**
+ * Waits until a person who works at the machine says how to go on, and then until the guest lets us in again: the person
+ * may have rebooted it. What was said is kept in the farm's state, so that whoever takes over goes on.
+ * @throws PhaseFailure GuestNeverAnswered
+ */
+export async function awaitPerson(
+  context: Pick<StepContext, 'phase' | 'access' | 'build' | 'signal'>,
+  event: HandbuildEvent,
+  limitMs: number | null,
+): Promise<PauseState> {
+  const { access, build } = context;
+  // Nothing is asked of the guest meanwhile, and it may go down.
+  access.link.close();
+  const end = await untilAnswered(context, event, limitMs);
+  if (end.state === 'over' || end.answer === 'release') return end;
+  // The person may have changed the host keys too.
+  await access.link.forgetHostKeys();
+  await access.link.use((guest) => supervisorOf(guest, build));
+  return end;
+}
+
+/** Looks at the beginning, when it is told that something has changed, and when time is over. */
+async function untilAnswered(
+  { phase, signal }: Pick<StepContext, 'phase' | 'signal'>,
+  event: HandbuildEvent,
+  limitMs: number | null,
+): Promise<PauseState> {
+  const { store, claim, clock } = phase;
+  const alarm = createAlarm(clock);
+  const stop = store.onPauseChange(claim, () => alarm.ring());
+  try {
+    for (;;) {
+      alarm.reset();
+      const found = await whileUnavailable({ clock, signal }, () => store.pause(claim, event, limitMs));
+      if (found.state !== 'waiting') return found;
+      const leftMs = limitMs === null ? FOR_EVER_MS : limitMs - found.elapsedMs;
+      await alarm.within(Math.min(Math.max(leftMs, 1), FOR_EVER_MS), signal);
+      signal.throwIfAborted();
+    }
+  } finally {
+    stop();
+  }
+}

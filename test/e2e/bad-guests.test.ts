@@ -93,6 +93,34 @@ describe('modules that cannot be built', () => {
     expect(lines).toContain('from-environment');
   });
 
+  test('a step that fails is kept for a person, who runs it again or skips it, and its layer is for no other build', {
+    timeout: BUILD_MS,
+  }, async () => {
+    const values = ['--var', `IMAGE_URL=${image.url}`, '--var', `IMAGE_SHA256=${image.sha256}`];
+    const module = [`${MODULES}/kept.yaml`, ...values];
+    const built = await farm.slipway('build', ...module, '--on-error=keep=10m', '--no-wait');
+    expect(built).toMatchObject({ exitCode: 0 });
+    const buildId = built.stdout.trim();
+    const told: string[] = [];
+    for await (const event of farm.client.events(buildId)) {
+      if (event.event === 'log' && event.source === 'step') told.push(event.line);
+      if (event.event === 'step-finished') told.push(`${event.step}: ${event.outcome}`);
+      if (event.event !== 'handbuild-waiting') continue;
+      told.push(event.instructions);
+      const { stdout } = await farm.slipway('ps', buildId);
+      expect(stdout).toContain(`step ${event.step + 1} failed and is kept for you`);
+      const answer = event.step === 0 ? 'retry' : 'skip';
+      expect(await farm.slipway('step', answer, `${buildId}/vm`)).toMatchObject({ exitCode: 0 });
+    }
+    expect(told).toEqual([
+      ...['not yet', '0: failed', 'Step 1 ended with code 3.', '0: succeeded'],
+      ...['1: failed', 'Step 2 ended with code 4.', 'the end', '2: succeeded'],
+    ]);
+    expect((await farm.slipway('image', 'show', 'kept')).stdout).toContain('a person went on with a failed step');
+    const planned = await farm.slipway('plan', '--json', ...module);
+    expect(JSON.parse(planned.stdout).modules).toMatchObject([{ action: 'build' }]);
+  });
+
   test('nothing is left behind when failures are not kept', async () => {
     for (const kind of [
       'virtualmachines',

@@ -11,7 +11,6 @@ export default defineConfig({
       'test/kubernetes/**/*.test.ts',
       'test/conformance/api/*.test.ts',
       'workers/cluster/{build-vm,cluster-objects}.test.ts',
-      'scheduler/catalog/catalog.test.ts',
     ],
     reporters: ['default', new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts', 'test/kubernetes/shared-server.ts'],

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { FarmEvent, ModuleResult } from '../../common/contracts/events.ts';
@@ -12,24 +15,30 @@ const MODULES = packagePath('test', 'e2e', 'modules');
 describe('modules that cannot be built', () => {
   let farm: TestFarm;
   let image: ServedFile;
+  let server: Server;
   let events: FarmEvent[];
   let results: Map<string, ModuleResult>;
 
   beforeAll(async () => {
     const { cloudImage } = await guestImages();
     image = await serveFile(cloudImage);
+    server = createServer(answerBadly).listen(0, '127.0.0.1');
+    await once(server, 'listening');
     farm = await startFarm({ flags: ['--vms', '2', '--failure-retention', '0'] });
   }, 120_000);
 
   afterAll(async () => {
     await farm?.purge();
     await image?.stop();
+    server?.closeAllConnections();
+    server?.close();
   }, 60_000);
 
   test('end the build with exit code 2, and the others are built', { timeout: BUILD_MS }, async () => {
     const variables = {
       IMAGE_URL: image.url,
       IMAGE_SHA256: image.sha256,
+      BAD_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
       DEAD_URL: 'http://127.0.0.1:9/nothing.qcow2',
     };
     const { exitCode, stdout } = await farm.slipway(
@@ -51,6 +60,10 @@ describe('modules that cannot be built', () => {
     ['wrong-checksum', 'ChecksumMismatch', /checksum/i],
     ['unreachable', 'SourceUnreachable', /127\.0\.0\.1:9|refused/],
     ['too-large', 'ImageTooLarge', /1Mi|1048576|larger/],
+    ['page', 'ImportFailed', /from http:\/\/127\S+page.qcow2 \(HTTP 200, 1018 bytes\): it is an HTML page.*"Sign in"/],
+    ['cut', 'ImportFailed', /cut.qcow2: .*1024 of 99999 bytes came/],
+    ['login', 'ImportFailed', /login.qcow2 \(HTTP 401\): .*USER:PASSWORD/],
+    ['not-started', 'MachineNotStarted', /QEMU: .*CPU model/i],
     ['step-fails', 'StepFailed', /exit code 1|code 1/],
     ['never-answers', 'GuestNeverAnswered', /20 s|sshTimeout|SSH/],
     ['powers-off', 'GuestPoweredOff', /off/],
@@ -135,3 +148,13 @@ describe('modules that cannot be built', () => {
     }
   });
 });
+
+/** A page instead of an image, a server that hangs up, and one that wants to know who asks. */
+const answerBadly: RequestListener = ({ url, method }, response) => {
+  if (url === '/login.qcow2') return void response.writeHead(401).end();
+  const isPage = url === '/page.qcow2';
+  const content = isPage ? Buffer.from(`<html><title>Sign in</title>${' '.repeat(990)}`) : Buffer.alloc(1024);
+  response.writeHead(200, { 'content-length': isPage ? content.length : 99_999 });
+  if (method === 'HEAD' || isPage) return void response.end(method === 'HEAD' ? undefined : content);
+  response.write(content, () => response.socket?.destroySoon());
+};

@@ -24,12 +24,14 @@ const WORD = `wörd/${planted()}?&`;
 const LINES = [planted(), planted()] as const;
 const KEY = `-----BEGIN KEY-----\n${LINES.join('\n')}\n-----END KEY-----\n`;
 
+const PASSWORD = randomBytes(24).toString('hex');
+
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 /** The forms of the planted values in a text. */
-const found = (text: string) => [WORD, ...LINES].flatMap((value) => traces(value, text));
+const found = (text: string) => [WORD, ...LINES, PASSWORD].flatMap((value) => traces(value, text));
 
-describe('secrets that guests give away', () => {
+describe('secrets that guests give away, and the password of a URL', () => {
   const resources = new ReleaseStack();
   const dumps: string[] = [];
   const events: StoredEvent[] = [];
@@ -37,10 +39,10 @@ describe('secrets that guests give away', () => {
   let variables: Record<string, string>;
 
   beforeAll(async () => {
-    const image = await serveFile((await guestImages()).cloudImage);
+    const image = await serveFile((await guestImages()).cloudImage, undefined, `ci:${PASSWORD}`);
     resources.defer('image', () => image.stop());
     const hashes = { WORD_SHA256: sha256(WORD), KEY_SHA256: sha256(KEY) };
-    variables = { IMAGE_URL: image.url, IMAGE_SHA256: image.sha256, ...hashes };
+    variables = { IMAGE_URL: image.url.replace('://', `://ci:${PASSWORD}@`), IMAGE_SHA256: image.sha256, ...hashes };
     farm = await startFarm({ flags: ['--vms', '1'] });
     resources.defer('farm', () => farm.purge());
   }, 240_000);

@@ -58,7 +58,11 @@ test.each([
 
 test('tells a guest that has booted from one that has said nothing', () => {
   expect(likelyCauses({ ...SIGNS, serialTail: ['', 'Debian GNU/Linux 13 vm ttyS0'] }).at(-1)).toMatch(/login prompt/);
-  expect(likelyCauses({ ...SIGNS, serialTail: [] }).at(-1)).toMatch(/said nothing/);
+  expect(likelyCauses({ ...SIGNS, serialTail: [] }).at(-1)).toMatch(/not come past its firmware/);
+  // What refuses a connection has come further than its firmware.
+  const refused = { ...SIGNS, cause: lost('connect ECONNREFUSED') };
+  expect(likelyCauses({ ...refused, serialTail: [] }).at(-1)).toMatch(/network is up.*no `console=ttyS0`/);
+  expect(likelyCauses(refused).at(-1)).toMatch(/still be booting.*sshTimeout/);
   // A cluster that keeps no such log says nothing of the guest.
   expect(likelyCauses({ ...SIGNS, serialTail: undefined })).toEqual([]);
 });

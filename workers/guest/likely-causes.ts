@@ -33,18 +33,27 @@ export function likelyCauses(signs: GuestSigns): string[] {
   const text = signs.serialTail?.join('\n') ?? '';
   const seen = SERIAL_SIGNS.filter(({ sign }) => sign.test(text)).map(({ means }) => means);
   if (signs.reason !== 'GuestNeverAnswered') return seen;
-  const network = NETWORK_SIGNS[endOf(signs.cause)](signs);
-  // Who has come to the login prompt has booted, and who said nothing may have.
-  const booted = AT_LOGIN.test(text)
-    ? ['The serial port shows the login prompt: the guest has booted, so the network or SSH is what is missing.']
-    : [];
-  const mute =
-    signs.serialTail?.length === 0
-      ? [
-          'The guest said nothing at its serial port: it has not come past its firmware, or its kernel has no `console=ttyS0`. The screenshot shows which.',
-        ]
-      : [];
-  return [...seen, ...network, ...booted, ...mute];
+  const end = endOf(signs.cause);
+  return [...seen, ...NETWORK_SIGNS[end](signs), ...bootSigns(signs.serialTail, end, seen.length > 0)];
+}
+
+/** How far the guest has come, as far as its serial port tells; undefined lines are those of a cluster that keeps none. */
+function bootSigns(tail: readonly string[] | undefined, end: AttemptEnd, isStuck: boolean): string[] {
+  if (tail === undefined) return [];
+  if (AT_LOGIN.test(tail.join('\n')))
+    return ['The serial port shows the login prompt: the guest has booted, so the network or SSH is what is missing.'];
+  const isOnNetwork = end !== 'no-address' && end !== 'other';
+  if (tail.length === 0)
+    return [
+      isOnNetwork
+        ? 'The guest wrote nothing to its serial port, though its network is up: its kernel has no `console=ttyS0`. The screenshot shows how far it has come.'
+        : 'The guest wrote nothing to its serial port: it has not come past its firmware, or its kernel has no `console=ttyS0`. The screenshot shows which.',
+    ];
+  return isStuck || end === 'login-refused' || end === 'no-login'
+    ? []
+    : [
+        'The serial port shows no login prompt yet: the guest may still be booting. If its lines go on, raise `sshTimeout`.',
+      ];
 }
 
 /** Complete lines only: the prompt itself has no newline, the line before it names the terminal. */

@@ -1,8 +1,9 @@
 import type { Response } from 'undici';
 import { readValidator } from '../contracts/source-validator.ts';
+import { errorMessage, FarmError } from '../errors/farm-error.ts';
 import { BytesUnavailable, type ImageBytes } from '../image/image-bytes.ts';
 import { HEAD_BYTES } from '../image/probe-image.ts';
-import { fetchSource, type SourceRequest } from './fetch-source.ts';
+import { fetchSource, type SourceRequest, shownUrl } from './fetch-source.ts';
 
 /** Beyond the beginning no more than this is fetched: the importer fetches all of it anyway. */
 const MOST_BYTES = 2 * 1024 ** 2;
@@ -13,10 +14,15 @@ export interface RemoteBytes extends ImageBytes {
   readonly status: number;
 }
 
-/** Asks for the beginning, and for more when it is read. @throws as `fetchSource` */
+/** Asks for the beginning, and for more when it is read. @throws as `fetchSource`, also for an answer that breaks off */
 export async function openRemoteBytes(url: string, request: SourceRequest): Promise<RemoteBytes> {
   const first = await fetchSource(url, { ...request, headers: rangeOf(0, HEAD_BYTES) });
-  const head = await beginning(first, HEAD_BYTES);
+  const head = await beginning(first, HEAD_BYTES).catch((error: unknown) => {
+    request.signal?.throwIfAborted();
+    const { status } = first;
+    const message = `${shownUrl(url)}: the answer broke off: ${errorMessage(error)}`;
+    throw new FarmError('SourceUnreachable', message, { cause: error, details: { status } });
+  });
   const hasRanges = first.status === 206;
   const lengthBytes = readValidator(first.headers).lengthBytes ?? (head.length < HEAD_BYTES ? head.length : undefined);
   let left = MOST_BYTES;

@@ -69,7 +69,7 @@ export const BUILT_CASES: readonly BuiltCase[] = [
   { file: 'i-zip', kind: 'images', outcome: 'ImportFailed', says: [/zip\.qcow2.*ZIP/i] },
   { file: 'i-empty', kind: 'images', outcome: 'ImportFailed', says: [/empty\.qcow2.*empty|empty\.qcow2.*0 bytes/] },
   { file: 'i-half', kind: 'images', outcome: 'ImportFailed', says: [/half\.qcow2.*(truncated|ends|bytes)/] },
-  { file: 'i-cut', kind: 'images', outcome: 'ImportFailed', says: [/cut\/tiny\.qcow2.*\d+ of \d+ bytes/] },
+  { file: 'i-cut', kind: 'images', outcome: 'ImportFailed', says: [/cut\/tiny\.qcow2 \(HTTP 200.*\d+ of \d+ bytes/] },
   { file: 'i-luks', kind: 'images', outcome: 'ImportFailed', says: [/luks\.qcow2.*encrypted/] },
   { file: 'i-flat', kind: 'images', outcome: 'ImportFailed', says: [/flat\.vmdk.*descriptor/] },
   { file: 'i-backing', kind: 'images', outcome: 'ImportFailed', says: [/backing\.qcow2.*backing file/] },

@@ -61,7 +61,7 @@ describe('modules that cannot be built', () => {
     ['unreachable', 'SourceUnreachable', /127\.0\.0\.1:9|refused/],
     ['too-large', 'ImageTooLarge', /1Mi|1048576|larger/],
     ['page', 'ImportFailed', /from http:\/\/127\S+page.qcow2 \(HTTP 200, 1018 bytes\): it is an HTML page.*"Sign in"/],
-    ['cut', 'ImportFailed', /cut.qcow2: .*1024 of 99999 bytes came/],
+    ['cut', 'ImportFailed', /cut.qcow2 \(HTTP 200\).*1024 of 99999 bytes came/],
     ['login', 'ImportFailed', /login.qcow2 \(HTTP 401\): .*USER:PASSWORD/],
     ['not-started', 'MachineNotStarted', /QEMU: .*CPU model/i],
     ['step-fails', 'StepFailed', /exit code 1|code 1/],

@@ -26,8 +26,8 @@ const REFUSALS: Readonly<Record<number, FailureReason>> = {
 };
 
 /**
- * Looks at an image before it is imported. Undefined when the worker cannot reach it, or the server has trouble: the
- * importer sees for itself, and tries again.
+ * Looks at an image before it is imported. Undefined when the worker cannot reach it. Where the server has trouble, only
+ * its answer is known: the importer sees for itself, and tries again.
  */
 export async function lookAtSource(
   url: string,
@@ -45,10 +45,11 @@ export async function lookAtSource(
       return { answer, refusal: { reason: 'ImportFailed', message: `it is ${error.message}` } };
     }
     const status = error instanceof FarmError ? Number(error.details['status'] ?? 0) : 0;
+    if (status === 0) return undefined;
     const reason = REFUSALS[status];
     // The message begins with the URL, which stands before it already.
     const message = errorMessage(error).replace(/^\S+: /, '');
-    return reason && { answer: `HTTP ${status}`, refusal: { reason, message } };
+    return { answer: `HTTP ${status}`, ...(reason ? { refusal: { reason, message } } : {}) };
   }
 }
 

@@ -1,0 +1,28 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { createGuardedAgent } from '../../../common/fetch/guarded-agent.ts';
+import { lookAtSource } from './source-look.ts';
+
+async function looking(answer: RequestListener) {
+  const server = createServer(answer).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const agent = createGuardedAgent({ allowedAddresses: ['127.0.0.1'] });
+  try {
+    return await lookAtSource(`http://127.0.0.1:${(server.address() as AddressInfo).port}/x.qcow2`, { agent });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    await agent.destroy();
+  }
+}
+
+test('tells the status of an answer that broke off, and of a server in trouble, and leaves both to the importer', async () => {
+  const cut: RequestListener = (_, response) => {
+    response.writeHead(200, { 'content-length': 99_999 });
+    response.write(Buffer.alloc(1024), () => response.socket?.destroySoon());
+  };
+  expect(await looking(cut)).toEqual({ answer: 'HTTP 200' });
+  expect(await looking((_, response) => void response.writeHead(503).end())).toEqual({ answer: 'HTTP 503' });
+});

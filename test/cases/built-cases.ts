@@ -44,6 +44,10 @@ export const BUILT_CASES: readonly BuiltCase[] = [
     outcome: 'succeeded',
     says: [/^from a script$/, /^echo with a trap|^with a trap$/],
   },
+  {
+    ...{ file: 'd22-sudo-asks', kind: 'steps', outcome: 'StepFailed' },
+    says: [/sudo: sorry, you must have a tty to run sudo/, /sudo asks for a password; allow the user NOPASSWD/],
+  },
   { file: 'd21-su', kind: 'steps', outcome: 'succeeded', says: [/^ops$/] },
   { file: 't02-hostkeys', kind: 'steps', outcome: 'succeeded', says: [/^still here$/] },
   {

@@ -9,7 +9,7 @@ import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { remainingObjects } from '../harness/kubectl.ts';
 
-const BUILD_MS = 300_000;
+const BUILD_MS = 600_000;
 const MODULES = packagePath('test', 'e2e', 'modules');
 
 describe('modules that cannot be built', () => {

@@ -98,6 +98,21 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   firstWorker.abort(new Draining());
   await expect(leaving).rejects.toThrow('The worker stops');
 
+  // A guest that lets the farm in no more, as one that a step has sealed before its worker died.
+  const sealed = asUser(spec, 'nobody');
+  const again = stage(sealed, 'provision');
+  const claim = { ...again.claim, formerClaims: 1 };
+  const shutOut = { outcome: 'failed', failure: { reason: 'GuestShutOut' } };
+  expect(await EXECUTORS.provision.execute({ ...again, claim }).catch(resultOf)).toMatchObject(shutOut);
+  // The same, when the worker had come as far as leaving: no image is made of what the farm could not clean.
+  const leavingMarks = async (left: string | null) => {
+    const annotations = { 'slipway.dev/guest-left': left, 'slipway.dev/shutdown-asked': null };
+    await again.cluster.mergePatch(RESOURCES.machines, machineOf('1'), { metadata: { annotations } });
+  };
+  await leavingMarks('begun');
+  expect(await execute(sealed, 'snapshot')).toMatchObject(shutOut);
+  await leavingMarks(null);
+
   const second = stage(spec, 'provision');
   expect(await EXECUTORS.provision.execute(second)).toEqual({ outcome: 'succeeded' });
   const [seen = '', masked, crlf, after, ...rest] = [...lines(first.events), ...lines(second.events)];
@@ -213,6 +228,18 @@ function layerSpec(given: Partial<CompiledVm>, options: SpecOptions): LayerSpec 
     fileHashes: {},
     objects: {},
   };
+}
+
+/** The same for another account, which the guest does not let in. */
+function asUser(spec: LayerSpec, sshUsername: string): LayerSpec {
+  const vms = spec.module.vms.map((vm) => {
+    return { ...vm, communicator: { ...vm.communicator, sshUsername, sshPassword: null, sshTimeoutMs: 3_000 } };
+  });
+  return { ...spec, module: { ...spec.module, vms } };
+}
+
+function machineOf(id: string): string {
+  return machineName({ layerBuild: layerBuildOf(id), generation: 1 }, 'main');
 }
 
 function layerBuildOf(id: string): string {

@@ -69,18 +69,34 @@ function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: 
   }
 }
 
-/** What `sudo` misses, as the end of a sentence: a step has neither a terminal nor anybody who types a password. */
+/** What `sudo` and others say when they let nobody in (`plugins/sudoers` and `src/tgetpass.c` of sudo), and what to do. */
+const REFUSALS: readonly (readonly [RegExp, string])[] = [
+  [
+    /^sudo: .*must have a tty/m,
+    ': sudo wants a terminal, which steps do not have; remove "requiretty" from the sudoers',
+  ],
+  [
+    /^sudo: .*(a password is required|a terminal is required|no tty present|no askpass program)/m,
+    ': sudo asks for a password; allow the user NOPASSWD, or give it by executeCommand: "echo PASSWORD | sudo -S sh -c \'{{ .Command }}\'"',
+  ],
+  [
+    /^sudo: \d+ incorrect password attempts?|^sudo: no password was provided/m,
+    ': sudo did not accept the password that it was given',
+  ],
+  [
+    /is not in the sudoers file|is not allowed to (execute|run)|may not run sudo/,
+    ': the user may not use sudo; add it to the sudoers, or to a group such as sudo or wheel',
+  ],
+  [
+    /password (has |is )?expired|password change required|(must|required to) change your password/i,
+    ': the password of the account has expired',
+  ],
+];
+
+/** What `sudo` lacks, as the end of a sentence: a step has neither a terminal nor anybody who types a password. */
 export function sudoWants(logTail: readonly string[]): string {
   const said = logTail.join('\n');
-  if (/^sudo: .*(must have a tty|no tty present)/m.test(said)) {
-    return ': sudo wants a terminal, which steps have not; take "requiretty" out of the sudoers';
-  }
-  if (/^sudo: .*(a password is required|a terminal is required)/m.test(said)) {
-    return ': sudo asks for a password; allow the user NOPASSWD, or give it by executeCommand: "echo PASSWORD | sudo -S sh -c \'{{ .Command }}\'"';
-  }
-  return /password (has )?expired|password change required|must change your password/i.test(said)
-    ? ': the password of the account has expired'
-    : '';
+  return REFUSALS.find(([pattern]) => pattern.test(said))?.[1] ?? '';
 }
 
 /** A script that ended with another code than 0. */

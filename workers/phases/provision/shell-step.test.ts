@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { sudoWants } from './shell-step.ts';
+
+test.each([
+  ['sudo: sorry, you must have a tty to run sudo', /requiretty/],
+  ['sudo: a password is required', /NOPASSWD/],
+  ['sudo: no tty present and no askpass program specified', /NOPASSWD/],
+  ['sudo: a terminal is required to read the password; either use the -S option', /NOPASSWD/],
+  ['sudo: 1 incorrect password attempt', /did not accept/],
+  ['ops is not in the sudoers file.', /may not use sudo/],
+  ['Sorry, user ops is not allowed to execute "/usr/bin/id" as root on vm.', /may not use sudo/],
+  ['sudo: Account or password is expired, reset your password and try again', /has expired/],
+  ['Password change required but no TTY available.', /has expired/],
+  ['You are required to change your password immediately (administrator enforced).', /has expired/],
+  ['E: Unable to locate package sudo', /^$/],
+])('"%s" is explained', (line, means) => {
+  expect(sudoWants(['before', line, 'after'])).toMatch(means);
+});

@@ -6,7 +6,7 @@ import type { SourceFile } from '../common/contracts/module/yaml-source.ts';
 import { errorMessage, FarmError } from '../common/errors/farm-error.ts';
 
 const EXTENSIONS = ['.yaml', '.yml', '.json'];
-const IGNORED_DIRECTORIES = ['node_modules', '.git'];
+const IGNORED_DIRECTORIES = ['node_modules'];
 /** Name of standard input in messages. */
 const STDIN_NAME = '<stdin>';
 const STDIN_DESCRIPTOR = 0;
@@ -19,7 +19,7 @@ export interface ModuleFiles {
 
 /**
  * Reads module files for `parseModules`. A path is a file, a directory (every .yaml, .yml and .json below it, sorted;
- * node_modules and .git left out) or `-` for standard input. A file named twice is read once.
+ * node_modules and what begins with a dot left out) or `-` for standard input. A file named twice is read once.
  */
 export function findModuleFiles(paths: readonly string[]): ModuleFiles {
   const files = new Map<string, SourceFile>();
@@ -81,12 +81,15 @@ function foreignByte(bytes: Buffer): { line: number; column: number } {
   }
 }
 
+/** Links that lead nowhere are files too: whoever reads them says so. */
 function moduleFilesBelow(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) return IGNORED_DIRECTORIES.includes(entry.name) ? [] : moduleFilesBelow(path);
-    const isFile = entry.isFile() || (entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isFile());
-    return isFile && EXTENSIONS.includes(extname(entry.name)) ? [path] : [];
+    if (entry.name.startsWith('.') || IGNORED_DIRECTORIES.includes(entry.name)) return [];
+    if (entry.isDirectory()) return moduleFilesBelow(path);
+    const isFile =
+      entry.isFile() || (entry.isSymbolicLink() && !statSync(path, { throwIfNoEntry: false })?.isDirectory());
+    return isFile && EXTENSIONS.includes(extname(entry.name).toLowerCase()) ? [path] : [];
   });
 }
 

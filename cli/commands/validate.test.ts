@@ -46,6 +46,8 @@ describe('slipway validate', () => {
       writeFile(join(tree, 'node_modules', 'd.yaml'), 'name: ['),
       writeFile(join(tree, 'notes.txt'), 'name: ['),
       symlink('nowhere', join(tree, 'dangling.yaml')),
+      writeFile(join(tree, '.hidden.yaml'), 'name: ['),
+      writeFile(join(tree, 'UPPER.YAML'), GOOD.replace(/^name: .*/m, 'name: upper')),
     ]);
     const { stdout, stderr, code } = await slipway(['validate', 'tree']);
     expect(stdout.split('\n')).toEqual([
@@ -53,9 +55,10 @@ describe('slipway validate', () => {
       'tree/b.yaml:4:5: error: vms[0].name: is required (MissingField)',
       'tree/b.yaml:4:5: error: vms[0]: unknown key "nme"; did you mean "name"? (UnknownKey)',
       'tree/nested/c.json:3:2: error: vms: a module needs at least one VM (MissingField)',
+      expect.stringMatching(/^tree\/dangling\.yaml:1:1: error: cannot be read: ENOENT.* \(Unreadable\)$/),
       '',
     ]);
-    expect([stderr, code]).toEqual(['4 errors, 0 warnings\n', 1]);
+    expect([stderr, code]).toEqual(['5 errors, 0 warnings\n', 1]);
   });
 
   it('names the files that are no UTF-8, and reads the others', async () => {

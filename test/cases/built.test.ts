@@ -9,7 +9,7 @@ import { type CommandResult, startFarm, type TestFarm } from '../harness/farm.ts
 import { BUILT_CASES } from './built-cases.ts';
 import { type ImageShop, openImageShop } from './image-shop.ts';
 
-const CASE_MS = 900_000;
+const CASE_MS = 2_400_000;
 const resources = new ReleaseStack();
 let farm: TestFarm;
 let shop: ImageShop;

@@ -142,6 +142,20 @@ const rows: readonly Row[] = [
     code: 'InvalidValue',
     part: '"***@quay.io/c/fedora" is not a reference of a container image',
   },
+  {
+    rule: "a file of Packer's",
+    yaml: '§source "qemu" "x" {\n  iso_url = "https://h/x.iso"\n}\n',
+    code: 'UnknownKind',
+    part: 'docs/from-packer.md',
+  },
+  { rule: "a template of Packer's", yaml: '§{ "builders": [] }\n', code: 'UnknownKind', part: 'docs/from-packer.md' },
+  {
+    rule: 'a Vagrantfile',
+    yaml: '§Vagrant.configure("2") do |config|\nend\n',
+    code: 'UnknownKind',
+    part: 'Vagrantfile',
+  },
+  { rule: 'user data alone', yaml: '§#cloud-config\npackages: [a]\n', code: 'UnknownKind', part: 'cloudInit.userData' },
   { rule: 'a list as document', yaml: '§- a\n', code: 'UnknownKind', part: 'map' },
   { rule: 'a foreign kind', yaml: 'apiVersion: v1\nkind: §Secret\n', code: 'UnknownKind', part: '"Secret"' },
   {

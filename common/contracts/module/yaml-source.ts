@@ -17,6 +17,7 @@ import {
 } from 'yaml';
 import { errorMessage } from '../../errors/farm-error.ts';
 import type { Position } from './compiled.ts';
+import { foreignFile } from './foreign-files.ts';
 import type { Parsed } from './parsed.ts';
 import type { Problem, ProblemCode } from './problem.ts';
 import { syntaxComplaint } from './yaml-complaints.ts';
@@ -260,6 +261,8 @@ export interface ReadDocuments {
 
 /** Reads the documents of a file; those that are empty or cannot be understood are left out. */
 export function readDocuments(source: SourceFile, budget: YamlBudget): ReadDocuments {
+  const foreign = foreignFile(source.text);
+  if (foreign !== undefined) return { documents: [], problems: [() => wholeFile(source, 'UnknownKind', foreign)] };
   const lines = new LineCounter();
   const read = parseYaml(source.text, lines, budget);
   if ('complaint' in read) return { documents: [], problems: [() => wholeFile(source, 'Syntax', read.complaint)] };

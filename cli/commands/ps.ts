@@ -112,7 +112,9 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
       continue;
     }
     const failures = [module.failure, ...module.vms.map((vm) => vm.failure)].filter((failure) => failure !== null);
-    for (const failure of failures) printLine(`\n${module.name}\n${describeFailure(failure).join('\n')}`);
+    // That of the machine that failed is the module's as well.
+    const texts = new Set(failures.map((failure) => describeFailure(failure).join('\n')));
+    for (const text of texts) printLine(`\n${module.name}\n${text}`);
     for (const { vm, phases } of module.vms) {
       const waiting = phases.find((phase) => phase.waiting)?.waiting;
       if (!waiting) continue;

@@ -83,7 +83,9 @@ describe('modules that cannot be built', () => {
     const failure = results.get('never-answers')?.failure;
     // How far it has come by then depends on how busy the machine of the test is.
     expect(failure?.hints.join('\n')).toMatch(/does not let "nobody-here" in|has the address|nothing listens/);
-    expect(failure?.serialTail.join('\n') || failure?.hints.join('\n')).toMatch(/Linux|BIOS|GRUB|tiny|nothing to its serial/);
+    expect(failure?.serialTail.join('\n') || failure?.hints.join('\n')).toMatch(
+      /Linux|BIOS|GRUB|tiny|nothing to its serial/,
+    );
     const waits = events.flatMap((event) => (event.event === 'phase-waiting' ? [event] : []));
     expect(waits).toContainEqual(
       expect.objectContaining({

@@ -169,6 +169,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const app = createApp({
     ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention, exports },
     limits: config.http.limits,
+    sessionMs: config.http.sessions,
+    trustProxy: config.http.trustProxy,
     consoleFolder: packagePath('dist', 'dashboards', 'console'),
     clusters,
     builds: new BuildService({ redis, clock, planner, farmKey, agent, clusters, blobs, blobsUrlOf, retentionMs }),

@@ -55,11 +55,6 @@ export function requireFarm(flags: ConnectionFlags): FarmAddress {
   return farm;
 }
 
-/** Opens the web console in a browser, signed in. Whoever sees it holds the token. */
-export function consoleLink(url: string, token: string): string {
-  return `${url}/?token=${encodeURIComponent(token)}`;
-}
-
 /** True when a process of that id exists. */
 export function isAlive(pid: number): boolean {
   try {

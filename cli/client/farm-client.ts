@@ -32,6 +32,7 @@ import {
   type Identity,
   identitySchema,
   type Role,
+  signInCodeSchema,
   type TokenView,
   tokenViewSchema,
 } from '../../common/contracts/tokens.ts';
@@ -288,6 +289,12 @@ export class FarmClient {
 
   async removeSecret(name: string): Promise<void> {
     await this.#call(`secrets/${encodeURIComponent(name)}`, z.unknown(), { method: 'DELETE' });
+  }
+
+  /** A link that opens the web console in a browser, signed in; it works once, and soon. */
+  async consoleLink(): Promise<string> {
+    const { code } = await this.#call('sign-in-codes', signInCodeSchema, { method: 'POST' });
+    return `${this.#farm.url}/sign-in?code=${code}`;
   }
 
   createToken(order: TokenOrder): Promise<CreatedToken> {

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
-import { type ConnectionFlags, consoleLink, requireFarm } from '../client/connection.ts';
+import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
 import { printLine, printNote } from '../output/print.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -13,12 +14,12 @@ export function register(program: Command): void {
   const command = program
     .command('open')
     .description('open the web console in a browser, signed in; where there is none, print its link')
-    .option('--print', 'only print the link; it grants what the token grants');
+    .option('--print', 'only print the link: it signs a browser in once, within a quarter of an hour');
   addConnectionFlags(command).action(async (flags: OpenFlags) => {
-    const { url, token } = requireFarm(flags);
-    const link = consoleLink(url, token);
+    const farm = requireFarm(flags);
+    const link = await new FarmClient(farm).consoleLink();
     if (flags.print || !(await openInBrowser(link))) printLine(link);
-    else printNote(`The web console of ${url} opens in a browser. \`slipway open --print\` prints its link.`);
+    else printNote(`The web console of ${farm.url} opens in a browser. \`slipway open --print\` prints its link.`);
   });
 }
 

@@ -90,7 +90,7 @@ export function register(program: Command): void {
     .action(async (flags: UpFlags) => {
       const dataDir = resolve(flags.dataDir);
       if (runningUp(dataDir) !== undefined) {
-        sayAgain(dataDir, flags.json ?? false);
+        await sayAgain(dataDir, flags.json ?? false);
         return;
       }
       requireMachine(dataDir);
@@ -117,7 +117,7 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
       const connection = await farm.start();
       writePointer(pointerFile(), { dataDir, pid: process.pid });
       if (json) return printReady(connection);
-      printFarm(connection, { sentence: 'The farm is up at', end: 'Ctrl-C, or `slipway down`' });
+      await printFarm(connection, { sentence: 'The farm is up at', end: 'Ctrl-C, or `slipway down`' });
       printLine(`  limits:  ${describeLimits(options.limits)}`);
     } catch (error) {
       if (json) printJson({ event: 'failed', code: codeOf(error), message: errorMessage(error) });
@@ -150,19 +150,19 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
   const connection = readConnection(dataDir);
   if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} ended as soon as it was up.`);
   if (flags.json) return printReady(connection);
-  printFarm(connection, { sentence: 'The farm is up at', end: 'slipway down' });
+  await printFarm(connection, { sentence: 'The farm is up at', end: 'slipway down' });
   printLine(`  limits:  ${describeLimits(optionsOf(dataDir, flags).limits)}`);
 }
 
 /** What `up` says when the farm is up already. */
-function sayAgain(dataDir: string, json: boolean): void {
+async function sayAgain(dataDir: string, json: boolean): Promise<void> {
   const connection = readConnection(dataDir);
   if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} is just ending. Try again.`);
   if (json) {
     printReady(connection);
     return;
   }
-  printFarm(connection, { sentence: 'The farm already runs at', end: 'slipway down' });
+  await printFarm(connection, { sentence: 'The farm already runs at', end: 'slipway down' });
   printNote('Options of this command take effect after `slipway down`.');
 }
 

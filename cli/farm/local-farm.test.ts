@@ -38,7 +38,7 @@ test('a farm keeps its port, says its links again, and survives the death of `up
     exitCode: 0,
     stdout: `http://127.0.0.1:${port}`,
   });
-  expect((await slipway('open')).stdout).toMatch(new RegExp(`^http://127.0.0.1:${port}/\\?token=\\S+\\n$`));
+  expect((await slipway('open')).stdout).toMatch(new RegExp(`^http://127.0.0.1:${port}/sign-in\\?code=\\S+\\n$`));
 
   const pids: Record<string, number[]> = readConnection(dataDir)?.pids ?? {};
   process.kill(pids['up']?.[0] ?? 0, 'SIGKILL');

@@ -1,16 +1,17 @@
 import type { Connection } from '../../common/contracts/connection.ts';
-import { consoleLink } from '../client/connection.ts';
+import { FarmClient } from '../client/farm-client.ts';
 import type { FarmLimits } from '../farm/machine-limits.ts';
 import { printLine } from './print.ts';
 
 /** What a person does next with a farm that runs on this machine. */
-export function printFarm(
+export async function printFarm(
   { url, kubeconfig, token }: Connection,
   { sentence, end }: { sentence: string; end: string },
-) {
+): Promise<void> {
+  const link = await new FarmClient({ url, token }).consoleLink();
   printLine(`${sentence} ${url}`);
   printLine('  build:   slipway build PATH');
-  printLine(`  console: ${consoleLink(url, token)}`);
+  printLine(`  console: ${link} (works once, within a quarter of an hour; then: slipway open)`);
   printLine(`  queues:  ${url}/queues`);
   printLine(`  cluster: KUBECONFIG=${kubeconfig} kubectl get vms -A`);
   printLine(`  end:     ${end}`);

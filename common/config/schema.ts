@@ -23,7 +23,10 @@ const httpLimits = z.strictObject({
     .describe('Requests without a valid token that one address may send in a minute before it is told to wait.'),
   streams: count
     .default(500)
-    .describe('Event streams, waiting requests and consoles that one scheduler serves at once.'),
+    .describe(
+      'Event streams, waiting requests and consoles that one scheduler serves at once. Viewers take at most 80 % of them and builders 90 %.',
+    ),
+  streamsPerToken: count.default(250).describe('As `streams`, of one token.'),
   layers: count
     .default(50_000)
     .describe('Layers that may wait or be in the making; beyond it nothing more is accepted.'),
@@ -114,6 +117,13 @@ export const configSchema = z.strictObject({
         .string()
         .optional()
         .describe('File with the bearer token of an admin: the first one, which makes others.'),
+      sessions: milliseconds.prefault('12h').describe('How long a browser stays signed in.'),
+      trustProxy: z
+        .array(z.string())
+        .default([])
+        .describe(
+          'Addresses and networks of the proxies in front of the scheduler, such as `10.0.0.0/8`, or `loopback`. What they say of the client is believed: its address, which refusals are counted by, and that it came with TLS, so that sessions are sent with TLS only.',
+        ),
       limits: httpLimits.prefault({}).describe('What the HTTP API takes.'),
     })
     .prefault({})

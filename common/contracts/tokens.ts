@@ -15,6 +15,13 @@ export function includesRole(role: Role, needed: Role): boolean {
 export const identitySchema = z.object({ name: z.string(), role: roleSchema });
 export type Identity = z.infer<typeof identitySchema>;
 
+/** What `POST /sign-in-codes` answers. */
+export const signInCodeSchema = z.object({
+  code: z.string(),
+  /** How long it can be used, in milliseconds. */
+  lifetimeMs: z.int(),
+});
+
 /** Name of the token of the configuration; no other token can have it. */
 export const BOOTSTRAP_TOKEN = 'bootstrap';
 

@@ -60,6 +60,10 @@ export const KEYS = {
   /** Hash of names of tokens to their hashes. */
   tokens: key('tokens'),
   token: (hash: string) => key('token', hash),
+  /** The hash of the token that a session of a browser is of, by the hash of its secret. */
+  session: (hash: string) => key('session', hash),
+  /** As `session`, of a link that signs in once. */
+  signInCode: (hash: string) => key('sign-in-code', hash),
   /** Hash of names of secrets to who set them and when. */
   secrets: key('secrets'),
   /** Hash of names of secrets to their values, sealed. */

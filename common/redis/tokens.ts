@@ -42,12 +42,17 @@ export async function createToken(redis: Redis, order: TokenOrder): Promise<Crea
   return { token, name, role, createdAt, createdBy, expiresAt, lastUsedAt: null };
 }
 
-/** Whose token it is, noting its use; null when it is unknown, revoked or expired. @throws RedisUnavailable */
-export async function findPrincipal(redis: Redis, token: string): Promise<Principal | null> {
+/** Whether a text can be a token that was made: what cannot is never looked for. */
+export function isTokenLike(text: string): boolean {
+  return text.length === PREFIX.length + Math.ceil((TOKEN_BYTES * 8) / 6) && text.startsWith(PREFIX);
+}
+
+/** Whose token it is by its hash, noting its use; null when it is unknown, revoked or expired. @throws RedisUnavailable */
+export async function findPrincipal(redis: Redis, tokenHash: string): Promise<Principal | null> {
   const reply = z
     .tuple([z.string(), roleSchema])
     .nullable()
-    .parse(await runScript(redis, 'use-token', [hashToken(token)]));
+    .parse(await runScript(redis, 'use-token', [tokenHash]));
   return reply && { name: reply[0], role: reply[1] };
 }
 
@@ -63,7 +68,8 @@ export async function revokeToken(redis: Redis, name: string): Promise<boolean> 
   return (await runScript(redis, 'revoke-token', [name])) === 1;
 }
 
-function hashToken(token: string): string {
+/** SHA-256, in hexadecimal. */
+export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 

@@ -3,7 +3,7 @@ import express, { type Express, Router } from 'express';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { readRedis } from '../../common/redis/scripts.ts';
-import { authenticate } from './authentication.ts';
+import { Authentication, authenticate } from './authentication.ts';
 import { type BlobRoutesOptions, blobLinks, blobRoutes } from './blob-routes.ts';
 import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
 import { type ClusterRoutesOptions, clusterRoutes } from './cluster-routes.ts';
@@ -13,11 +13,12 @@ import { eventRoutes } from './event-routes.ts';
 import { type ExportRoutesOptions, exportRoutes } from './export-routes.ts';
 import { guardOperations } from './guard.ts';
 import { type ImageRoutesOptions, imageRoutes } from './image-routes.ts';
-import { type HttpLimits, limitConcurrency, limitRefusals, limitRequests } from './limits.ts';
+import { type HttpLimits, limitConcurrency, limitRequests } from './limits.ts';
 import { openApi } from './openapi.ts';
 import { answerProblems, notFound } from './problems.ts';
 import { queueBoard } from './queue-board.ts';
 import { referencePage } from './reference-page.ts';
+import { limitRefusals } from './refusal-limit.ts';
 import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
 import { securityHeaders } from './security-headers.ts';
 import { serialRoutes } from './serial-routes.ts';
@@ -36,6 +37,10 @@ export interface AppOptions
   /** The token of the configuration: an admin. */
   readonly token: string;
   readonly limits: HttpLimits;
+  /** How long a browser stays signed in. */
+  readonly sessionMs: number;
+  /** Addresses and networks of proxies that are believed. */
+  readonly trustProxy: readonly string[];
   readonly logger: Logger;
   /** Where the compiled web console is. */
   readonly consoleFolder: string;
@@ -54,6 +59,7 @@ export function createApp(options: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
+  app.set('trust proxy', [...options.trustProxy]);
   app.use(securityHeaders());
   app.get('/healthz', (_request, response) => void response.type('text').send('ok\n'));
   app.get('/readyz', async (_request, response) => {
@@ -64,16 +70,17 @@ export function createApp(options: AppOptions): Express {
       .send(ready ? 'ready\n' : 'not ready\n');
   });
   app.use(blobLinks(options));
-  const authentication = { redis, token, refusalLimit: limitRefusals(limits) };
-  app.use(signInRoutes(authentication));
-  app.use(authenticate(authentication), offerSignIn);
+  const refusals = limitRefusals(limits);
+  const authentication = new Authentication({ redis, token, refusals, sessionMs: options.sessionMs });
+  app.use(signInRoutes({ redis, authentication, refusals }));
+  app.use(authenticate(authentication, refusals), offerSignIn);
   app.use(limitRequests(limits));
-  app.post('/sign-out', signOut);
+  app.post('/sign-out', signOut(authentication));
   app.use(consolePages(options.consoleFolder));
   app.use('/queues', queueBoard(queues, '/queues'));
   app.use(guardOperations(logger));
   app.use(pageRoutes(options));
-  const streaming = { ...options, admit: limitConcurrency(limits.streams) };
+  const streaming = { ...options, admit: limitConcurrency(limits) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
   app.use('/api/v1', consoleRoutes(streaming), blobRoutes(streaming), exportRoutes(streaming));
   app.use('/api/v1', clusterRoutes(options), imageRoutes(options), secretRoutes(options), tokenRoutes({ redis }));

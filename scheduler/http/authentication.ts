@@ -1,69 +1,137 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { CookieOptions, Request, RequestHandler, Response } from 'express';
 import type { Redis } from 'ioredis';
 import { BOOTSTRAP_TOKEN } from '../../common/contracts/tokens.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
-import { findPrincipal, type Principal } from '../../common/redis/tokens.ts';
+import { beginSession, endSession, findSession } from '../../common/redis/sessions.ts';
+import { findPrincipal, hashToken, isTokenLike, type Principal } from '../../common/redis/tokens.ts';
+import type { RefusalLimit } from './refusal-limit.ts';
 import { isUpgrade } from './upgrades.ts';
 
-const COOKIE = 'slipway_token';
-const COOKIE_DAYS = 30;
+const COOKIE = 'slipway_session';
 /** What a browser offers among the subprotocols of a WebSocket, followed by its token in base64url. */
 const PROTOCOL_BEARER = 'base64url.bearer.authorization.slipway.dev.';
+/** Tokens that were valid a while ago and are still looked for when their address has guessed too often. */
+const MAX_REMEMBERED = 10_000;
 
-/** What tokens are checked with. */
+/** What tokens and sessions are checked with. */
 export interface AuthenticationOptions {
   readonly redis: Redis;
   /** Token of the configuration: an admin, also while Redis is away. */
   readonly token: string;
-  /** Asked before a request without a valid token is refused. */
-  readonly refusalLimit: RequestHandler;
+  readonly refusals: RefusalLimit;
+  /** How long a browser stays signed in. */
+  readonly sessionMs: number;
 }
 
-/** Whose token it is; null when it is none. @throws RedisUnavailable */
-export type TokenCheck = (given: string | undefined) => Promise<Principal | null>;
+/** Who speaks, and the hash of the token that says so. */
+export interface Credential {
+  readonly principal: Principal;
+  readonly tokenHash: string;
+}
 
-const principals = new WeakMap<Request, Principal>();
+const credentials = new WeakMap<Request, Credential>();
 
 /** Who speaks. Only behind `authenticate`. */
 export function principalOf(request: Request): Principal {
-  const principal = principals.get(request);
-  assert(principal, 'Every request that is handled was authenticated.');
-  return principal;
+  return credentialOf(request).principal;
 }
 
-/** Knows the token of the configuration and those that were made. */
-export function checkTokens({ redis, token }: Pick<AuthenticationOptions, 'redis' | 'token'>): TokenCheck {
-  // Hashes have one length, so that comparing them tells nothing.
-  const bootstrap = digest(token);
-  return async (given) => {
-    if (given === undefined) return null;
-    if (timingSafeEqual(digest(given), bootstrap)) return { name: BOOTSTRAP_TOKEN, role: 'admin' };
-    return findPrincipal(redis, given);
-  };
+/** As `principalOf`, with the token that the request came with or that its session is of. */
+export function credentialOf(request: Request): Credential {
+  const credential = credentials.get(request);
+  assert(credential, 'Every request that is handled was authenticated.');
+  return credential;
+}
+
+/** Knows the token of the configuration, those that were made, and the sessions of browsers. */
+export class Authentication {
+  readonly #options: AuthenticationOptions;
+  readonly #bootstrapHash: string;
+  /** Hashes, the latest last. */
+  readonly #valid = new Set<string>();
+
+  constructor(options: AuthenticationOptions) {
+    this.#options = options;
+    this.#bootstrapHash = hashToken(options.token);
+  }
+
+  /**
+   * Whose token it is; null when it is none. What an address sends that has guessed too often is not looked for, unless it was
+   * valid before. @throws TooManyRequests, RedisUnavailable
+   */
+  async findToken(request: Request, token: string | undefined): Promise<Credential | null> {
+    if (token === undefined) return null;
+    const tokenHash = hashToken(token);
+    if (!this.#isBootstrap(tokenHash)) {
+      if (!isTokenLike(token)) return null;
+      if (!this.#valid.has(tokenHash)) await this.#options.refusals.assertFew(request);
+    }
+    return this.findHash(tokenHash);
+  }
+
+  /** As `findToken`, by the hash that a session or a code stands for. @throws RedisUnavailable */
+  async findHash(tokenHash: string): Promise<Credential | null> {
+    if (this.#isBootstrap(tokenHash)) return { principal: { name: BOOTSTRAP_TOKEN, role: 'admin' }, tokenHash };
+    const principal = await findPrincipal(this.#options.redis, tokenHash);
+    this.#remember(tokenHash, principal !== null);
+    return principal && { principal, tokenHash };
+  }
+
+  /** Whose session it is; null when it has ended, or its token has. @throws TooManyRequests, RedisUnavailable */
+  async findSession(request: Request): Promise<Credential | null> {
+    const secret = readCookie(request.headers.cookie);
+    if (secret === undefined) return null;
+    const { redis, refusals } = this.#options;
+    const known = hashToken(secret);
+    if (!this.#valid.has(known)) await refusals.assertFew(request);
+    const tokenHash = await findSession(redis, secret);
+    const credential = tokenHash === null ? null : await this.findHash(tokenHash);
+    this.#remember(known, credential !== null);
+    return credential;
+  }
+
+  /** From now on the browser sends its session by itself, from pages of this very host. @throws RedisUnavailable */
+  async beginSession(request: Request, response: Response, { tokenHash }: Credential): Promise<void> {
+    const { redis, sessionMs } = this.#options;
+    const secret = await beginSession(redis, tokenHash, sessionMs);
+    response.cookie(COOKIE, secret, { ...cookieOptions(request), maxAge: sessionMs });
+  }
+
+  /** Ends the session of this browser, here too. @throws RedisUnavailable */
+  async endSession(request: Request, response: Response): Promise<void> {
+    const secret = readCookie(request.headers.cookie);
+    if (secret !== undefined) await endSession(this.#options.redis, secret);
+    response.clearCookie(COOKIE, cookieOptions(request));
+  }
+
+  #isBootstrap(tokenHash: string): boolean {
+    return timingSafeEqual(Buffer.from(tokenHash), Buffer.from(this.#bootstrapHash));
+  }
+
+  #remember(hash: string, isValid: boolean): void {
+    this.#valid.delete(hash);
+    if (isValid) this.#valid.add(hash);
+    const [oldest] = this.#valid;
+    if (this.#valid.size > MAX_REMEMBERED && oldest !== undefined) this.#valid.delete(oldest);
+  }
 }
 
 /**
- * Lets requests with a valid token through: as bearer token, or as cookie for pages that a browser opens. A link with
- * `?token=…` sets the cookie and leads to itself without the token. @throws Unauthorized, Forbidden, RedisUnavailable
+ * Lets requests through with a valid token, or with a session, for pages that a browser opens.
+ * @throws Unauthorized, Forbidden, TooManyRequests, RedisUnavailable
  */
-export function authenticate(options: AuthenticationOptions): RequestHandler {
-  const find = checkTokens(options);
+export function authenticate(authentication: Authentication, refusals: RefusalLimit): RequestHandler {
   return async (request, response, next) => {
     const bearer = readBearer(request.headers);
-    const { token: linked } = request.query;
-    if (bearer === undefined && request.method === 'GET' && typeof linked === 'string' && (await find(linked))) {
-      setCookie(request, response, linked);
-      return response.redirect(303, localPath(request.originalUrl));
-    }
-    const cookie = bearer === undefined ? readCookie(request.headers.cookie) : undefined;
-    const principal = await find(bearer ?? cookie);
-    if (principal) {
-      if (cookie !== undefined) refuseForeignPage(request);
-      principals.set(request, principal);
+    const isSession = bearer === undefined;
+    const found = await (isSession ? authentication.findSession(request) : authentication.findToken(request, bearer));
+    if (found) {
+      if (isSession) refuseForeignPage(request);
+      credentials.set(request, found);
       return next();
     }
-    await options.refusalLimit(request, response, (error?: unknown) => {
+    await refusals.count(request, response, (error?: unknown) => {
       if (error) return next(error);
       response.setHeader('www-authenticate', 'Bearer');
       next(new FarmError('Unauthorized', 'The request has no valid bearer token.'));
@@ -71,20 +139,10 @@ export function authenticate(options: AuthenticationOptions): RequestHandler {
   };
 }
 
-/** From now on the browser sends the token by itself, from pages of this very host. */
-export function setCookie(request: Request, response: Response, token: string): void {
-  response.cookie(COOKIE, token, { ...cookieOptions(request), maxAge: COOKIE_DAYS * 86_400_000 });
-}
-
-export function clearCookie(request: Request, response: Response): void {
-  response.clearCookie(COOKIE, cookieOptions(request));
-}
-
-/** A path of this host without the token that its link may carry. Two slashes at the start would name another host. */
+/** A path of this host. Two slashes at the start would name another one. */
 export function localPath(target: string): string {
   const path = target.replace(/^[/\\]*/, '/');
   const url = new URL(URL.canParse(path, 'http://farm') ? path : '/', 'http://farm');
-  url.searchParams.delete('token');
   return `${url.pathname.replace(/^\/+/, '/')}${url.search}`;
 }
 
@@ -102,10 +160,6 @@ export function refuseForeignPage(request: Request): void {
 
 function cookieOptions({ secure }: Request): CookieOptions {
   return { httpOnly: true, sameSite: 'strict', secure };
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 /** From the header, or for a browser's WebSocket, which cannot have it, from a subprotocol as Kubernetes has it. */

@@ -1,4 +1,3 @@
-import type { Writable } from 'node:stream';
 import { type RequestHandler, Router } from 'express';
 import type { z } from 'zod';
 import { BLOB_LINKS, isBlobLink } from '../../common/blobs/blob-links.ts';
@@ -8,6 +7,7 @@ import { sha256Schema, UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import { audit } from './audit.ts';
+import type { Admit } from './limits.ts';
 import { uploadHeadersSchema } from './requests.ts';
 
 /** What the routes work with. */
@@ -17,7 +17,7 @@ export interface BlobRoutesOptions {
   /** Null: this farm takes no local files. */
   readonly blobs: BlobStore | null;
   /** Bounds how many uploads run at once. */
-  admit(lasting: Writable): void;
+  readonly admit: Admit;
 }
 
 /** Contents of local files: sent by whoever builds. */
@@ -43,7 +43,7 @@ export function blobRoutes({ blobs, admit }: BlobRoutesOptions): Router {
       audit(response, { outcome: 'known', subject: sha256 });
       return void response.json(known);
     }
-    admit(response);
+    admit(response, request);
     const { offset, sizeBytes } = rangeOf(headers);
     // A refusal must reach the sender: its connection stays open.
     const content = request.iterator({ destroyOnReturn: false });

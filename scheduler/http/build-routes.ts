@@ -46,7 +46,7 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
     const { 'idempotency-key': key = null } = submissionHeadersSchema.parse(request.headers);
     const sent = { ...readSent(request), ...query };
     await refuseFlood(redis, limits.layers);
-    if (wait) admit(response);
+    if (wait) admit(response, request);
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     const submitter = { idempotencyKey: key, name: principalOf(request).name, keepMs };

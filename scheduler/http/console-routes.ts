@@ -1,4 +1,3 @@
-import type { Writable } from 'node:stream';
 import { type RequestHandler, Router } from 'express';
 import type { Redis } from 'ioredis';
 import { createWebSocketStream } from 'ws';
@@ -15,6 +14,7 @@ import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
+import type { Admit } from './limits.ts';
 import { continueQuerySchema, vmQuerySchema } from './requests.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
@@ -25,7 +25,7 @@ export interface ConsoleRoutesOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Counts what lasts until it is closed. @throws TooManyRequests */
-  admit(lasting: Writable): void;
+  readonly admit: Admit;
 }
 
 /** Consoles of VMs for people, and the word that a step waits for. */
@@ -44,7 +44,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
       if (!isLiving(work)) throw consoleIsOver(id, vm);
       if (!isUpgrade(request))
         throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
-      admit(request.socket);
+      admit(request.socket, request);
       const who = principalOf(request);
       const upgrade = takeUpgrade(request);
       if (!upgrade) return void response.destroy();

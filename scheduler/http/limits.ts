@@ -1,14 +1,13 @@
 import type { Writable } from 'node:stream';
 import type { Request, RequestHandler } from 'express';
-import { type Options, rateLimit } from 'express-rate-limit';
 import type { Config } from '../../common/config/schema.ts';
+import type { Role } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { principalOf } from './authentication.ts';
+import { limitPerMinute } from './refusal-limit.ts';
 
 /** How much the HTTP interface takes. */
 export type HttpLimits = Config['http']['limits'];
-
-const MINUTE_MS = 60_000;
 
 /** Counts requests by token; a process counts what itself receives. */
 export function limitRequests({ requestsPerMinute }: HttpLimits): RequestHandler {
@@ -16,30 +15,35 @@ export function limitRequests({ requestsPerMinute }: HttpLimits): RequestHandler
   return limitPerMinute({ limit: requestsPerMinute, keyGenerator }, 'The token has sent too many requests.');
 }
 
-/** Counts refused requests by address, so that guessing and noise are slowed while valid tokens pass. */
-export function limitRefusals({ refusalsPerMinute }: HttpLimits): RequestHandler {
-  return limitPerMinute({ limit: refusalsPerMinute }, 'Too many requests without a valid token came from here.');
-}
+/** Admits what lasts, for whoever asks for it. @throws TooManyRequests */
+export type Admit = (lasting: Writable, request: Request) => void;
 
-/** Bounds what is served at the same time and lasts: streams hold a connection to Redis, consoles a picture. */
-export function limitConcurrency(limit: number): (lasting: Writable) => void {
+/**
+ * Bounds what is served at the same time and lasts: streams hold a connection to Redis, consoles a picture. A token has a part
+ * of it, and the last places are kept for those who may do something.
+ */
+export function limitConcurrency({ streams, streamsPerToken }: HttpLimits): Admit {
+  const openBy = new Map<string, number>();
   let open = 0;
-  return (lasting) => {
-    if (open >= limit) throw new FarmError('TooManyRequests', `This scheduler serves ${limit} streams already.`);
+  return (lasting, request) => {
+    const { name, role } = principalOf(request);
+    const own = openBy.get(name) ?? 0;
+    if (own >= streamsPerToken) {
+      throw new FarmError('TooManyRequests', `The token "${name}" has ${own} streams of this scheduler already.`);
+    }
+    const places = Math.ceil(streams * SHARE[role]);
+    if (open >= places) throw new FarmError('TooManyRequests', `This scheduler serves ${open} streams already.`);
     if (lasting.destroyed) return;
     open += 1;
+    openBy.set(name, own + 1);
     lasting.once('close', () => {
       open -= 1;
+      const left = (openBy.get(name) ?? 1) - 1;
+      if (left > 0) openBy.set(name, left);
+      else openBy.delete(name);
     });
   };
 }
 
-function limitPerMinute(options: Partial<Options>, sentence: string): RequestHandler {
-  return rateLimit({
-    ...options,
-    windowMs: MINUTE_MS,
-    standardHeaders: 'draft-8',
-    legacyHeaders: false,
-    handler: (_request, _response, next) => next(new FarmError('TooManyRequests', sentence)),
-  });
-}
+/** Of the places for what lasts, how many may be taken when somebody of a role comes. */
+const SHARE: Readonly<Record<Role, number>> = { viewer: 0.8, builder: 0.9, admin: 1 };

@@ -18,6 +18,7 @@ import {
   createdTokenSchema,
   identitySchema,
   type Role,
+  signInCodeSchema,
   tokenRequestSchema,
   tokenViewSchema,
 } from '../../common/contracts/tokens.ts';
@@ -332,6 +333,15 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'The token that asks: its name and role.',
     role: 'viewer',
     answers: { 200: { schema: identitySchema } },
+  },
+  {
+    id: 'createSignInCode',
+    method: 'post',
+    path: '/api/v1/sign-in-codes',
+    summary: 'Make a code for a link: `/sign-in?code=CODE&to=/PATH` signs a browser in as the token that asks, once.',
+    role: 'viewer',
+    answers: { 201: { schema: signInCodeSchema } },
+    isAudited: true,
   },
   {
     id: 'createToken',

@@ -1,5 +1,6 @@
 import type { Response } from 'express';
 import type { Redis } from 'ioredis';
+import type { Admit } from './limits.ts';
 
 /** What streams are read from. */
 export interface StreamOptions {
@@ -7,7 +8,7 @@ export interface StreamOptions {
   /** A connection of one's own for blocking reads; the caller closes it. */
   openListener(): Promise<Redis>;
   /** Counts an answer that lasts until it is closed. @throws TooManyRequests */
-  admit(response: Response): void;
+  readonly admit: Admit;
 }
 
 /** One event: `id` to go on after, and what it says, as JSON. */
@@ -35,7 +36,7 @@ export async function sendEvents(
 ): Promise<void> {
   const gone = new AbortController();
   response.on('close', () => gone.abort());
-  if (follow) admit(response);
+  if (follow) admit(response, response.req);
   const listener = follow ? await openListener() : undefined;
   // Ends the blocking read too: it fails when its connection is cut.
   const leave = () => listener?.disconnect();

@@ -1,33 +1,63 @@
 import express, { type ErrorRequestHandler, type RequestHandler, type Response, Router } from 'express';
+import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { AuthenticationOptions } from './authentication.ts';
-import { checkTokens, clearCookie, localPath, refuseForeignPage, setCookie } from './authentication.ts';
+import { useSignInCode } from '../../common/redis/sessions.ts';
+import { type Authentication, localPath, refuseForeignPage } from './authentication.ts';
 import { escapeHtml } from './escape-html.ts';
+import type { RefusalLimit } from './refusal-limit.ts';
 
 const BODY_LIMIT = '16kb';
 const STYLE_PATH = '/sign-in.css';
 const formSchema = z.object({ token: z.string().trim().min(1), to: z.string().default('/') });
+const linkSchema = z.object({ code: z.string().min(1), to: z.string().default('/') });
+
+/** What the routes work with. */
+export interface SignInOptions {
+  readonly redis: Redis;
+  readonly authentication: Authentication;
+  readonly refusals: RefusalLimit;
+}
 
 /**
- * How people get in who have a token and no link: a form sets the cookie that the link would set. Open, like the probes;
- * wrong tokens count as the refused requests that they are.
+ * How a browser gets a session: by a link with a code that works once, or by a form that takes a token. Open, like the probes;
+ * wrong codes and tokens count as the refused requests that they are.
  */
-export function signInRoutes(options: AuthenticationOptions): Router {
-  const find = checkTokens(options);
+export function signInRoutes({ redis, authentication, refusals }: SignInOptions): Router {
   const router = Router();
   router.get(STYLE_PATH, (_request, response) => void response.type('css').send(STYLE));
+
+  router.get('/sign-in', async (request, response, next) => {
+    const { code, to } = linkSchema.catch({ code: '', to: '/' }).parse(request.query);
+    if (code === '') return sendPage(response, { to, complaint: null });
+    await refusals.assertFew(request);
+    const tokenHash = await useSignInCode(redis, code);
+    const found = tokenHash === null ? null : await authentication.findHash(tokenHash);
+    if (found) {
+      await authentication.beginSession(request, response, found);
+      return response.redirect(303, localPath(to));
+    }
+    await refusals.count(request, response, (error?: unknown) => {
+      if (error) return next(error);
+      sendPage(response, {
+        to,
+        complaint: 'This link was used before, or is too old: slipway open makes another one.',
+      });
+    });
+  });
+
   router.post(
     '/sign-in',
     express.urlencoded({ extended: false, limit: BODY_LIMIT }),
     async (request, response, next) => {
       refuseForeignPage(request);
       const { token, to } = formSchema.catch({ token: '', to: '/' }).parse(request.body);
-      if (await find(token)) {
-        setCookie(request, response, token);
+      const found = await authentication.findToken(request, token);
+      if (found) {
+        await authentication.beginSession(request, response, found);
         return response.redirect(303, localPath(to));
       }
-      await options.refusalLimit(request, response, (error?: unknown) => {
+      await refusals.count(request, response, (error?: unknown) => {
         if (error) return next(error);
         sendPage(response, { to, complaint: 'The farm knows no such token.' });
       });
@@ -36,11 +66,13 @@ export function signInRoutes(options: AuthenticationOptions): Router {
   return router;
 }
 
-/** Forgets the token in this browser. Behind `authenticate`. */
-export const signOut: RequestHandler = (request, response) => {
-  clearCookie(request, response);
-  response.status(204).end();
-};
+/** Ends the session of this browser. Behind `authenticate`. */
+export function signOut(authentication: Authentication): RequestHandler {
+  return async (request, response) => {
+    await authentication.endSession(request, response);
+    response.status(204).end();
+  };
+}
 
 /** Gives a person the form, where a program is told that its token is missing. */
 export const offerSignIn: ErrorRequestHandler = (error, request, response, next) => {
@@ -72,7 +104,7 @@ function sendPage(response: Response, { to, complaint }: Form): void {
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus aria-describedby="hint">
 ${complaint === null ? '' : `<p class="complaint" role="alert">${escapeHtml(complaint)}</p>`}
 <button>Sign in</button></form>
-<p id="hint"><code>slipway up</code> prints a link that signs you in; an admin makes tokens with
+<p id="hint"><code>slipway up</code> and <code>slipway open</code> print a link that signs you in once; an admin makes tokens with
 <code>slipway token create</code>. Signed in before, and came here by a link? <a href="${escapeHtml(localPath(to))}">Go on</a></p>
 </main></body></html>\n`,
     );

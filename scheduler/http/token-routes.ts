@@ -2,9 +2,10 @@ import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
 import { BOOTSTRAP_TOKEN, tokenRequestSchema } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { createSignInCode } from '../../common/redis/sessions.ts';
 import { createToken, readTokens, revokeToken } from '../../common/redis/tokens.ts';
 import { audit } from './audit.ts';
-import { principalOf } from './authentication.ts';
+import { credentialOf, principalOf } from './authentication.ts';
 
 const BODY_LIMIT = '16kb';
 
@@ -15,6 +16,12 @@ export function tokenRoutes({ redis }: { readonly redis: Redis }): Router {
   router.get('/whoami', (request, response) => {
     const { name, role } = principalOf(request);
     response.json({ name, role });
+  });
+
+  router.post('/sign-in-codes', async (request, response) => {
+    const { code, lifetimeMs } = await createSignInCode(redis, credentialOf(request).tokenHash);
+    audit(response, { outcome: 'created' });
+    response.status(201).set('cache-control', 'no-store').json({ code, lifetimeMs });
   });
 
   router.post('/tokens', json({ limit: BODY_LIMIT }), async (request, response) => {

@@ -139,11 +139,14 @@ test('logs who asked for which change and what came of it', async () => {
   expect(JSON.stringify(api.audited())).not.toContain(TOKEN);
 });
 
-test('a link with the token becomes a cookie, which changes nothing from a page of another host', async () => {
-  const answer = await fetch(`${api.url}/queues?token=${encodeURIComponent(TOKEN)}&x=1`, { redirect: 'manual' });
+test('a link with a code becomes a session, which changes nothing from a page of another host', async () => {
+  const link = await api.client.consoleLink();
+  expect(link).not.toContain(encodeURIComponent(TOKEN));
+  const answer = await fetch(`${link}&to=${encodeURIComponent('/queues?x=1')}`, { redirect: 'manual' });
   expect([answer.status, answer.headers.get('location')]).toEqual([303, '/queues?x=1']);
   const [cookie = '', ...attributes] = (answer.headers.get('set-cookie') ?? '').split('; ');
   expect(attributes).toEqual(expect.arrayContaining(['HttpOnly', 'SameSite=Strict']));
+  expect(attributes).not.toContain('Secure');
   expect(await (await fetch(`${api.url}/queues`, { headers: { cookie } })).text()).toContain('<title>');
   const cancel = (headers: Record<string, string>) =>
     fetch(`${api.url}/api/v1/builds/01J/cancel`, { method: 'POST', headers: { cookie, ...headers } });
@@ -151,8 +154,37 @@ test('a link with the token becomes a cookie, which changes nothing from a page 
   expect((await cancel({})).status).toBe(403);
   expect((await cancel({ origin: api.url })).status).toBe(404);
   // A path that begins with two slashes must not lead to the host it seems to name.
-  const lines = await raw(`GET //evil.example/?token=${encodeURIComponent(TOKEN)} HTTP/1.1`);
+  const code = new URL(await api.client.consoleLink()).searchParams.get('code');
+  const lines = await raw(`GET /sign-in?code=${code}&to=//evil.example/ HTTP/1.1`);
   expect(lines.find((line) => /^location:/i.test(line)) ?? 'none').not.toContain('//');
+});
+
+test('a session knows no token, is sent with TLS only behind a proxy that has it, and ends with its token', async () => {
+  const { token } = await api.client.createToken({ role: 'viewer', name: 'guest' });
+  const link = await api.as(token).consoleLink();
+  const headers = { 'x-forwarded-proto': 'https' };
+  const answer = await fetch(link, { headers, redirect: 'manual' });
+  const [cookie = '', ...attributes] = (answer.headers.get('set-cookie') ?? '').split('; ');
+  expect(attributes).toContain('Secure');
+  const whoami = async () => (await fetch(`${api.url}/api/v1/whoami`, { headers: { cookie } })).status;
+  expect(await whoami()).toBe(200);
+  const secret = cookie.split('=')[1] ?? '';
+  for (const key of await api.redis.keys('*')) {
+    if ((await api.redis.type(key)) !== 'string') continue;
+    const kept = `${key} ${await api.redis.get(key)}`;
+    for (const known of [secret, token, TOKEN]) expect(kept).not.toContain(known);
+  }
+  const lifetimes = await Promise.all((await api.redis.keys('*:session:*')).map((key) => api.redis.pttl(key)));
+  expect(lifetimes).toEqual([expect.closeTo(3_600_000, -5)]);
+  await api.client.revokeToken('guest');
+  expect(await whoami()).toBe(401);
+});
+
+test('who signs out is out, also with the cookie that somebody has copied', async () => {
+  const cookie = await api.signIn();
+  const signedOut = await fetch(`${api.url}/sign-out`, { method: 'POST', headers: { cookie, origin: api.url } });
+  expect(signedOut.status).toBe(204);
+  expect((await fetch(`${api.url}/api/v1/whoami`, { headers: { cookie } })).status).toBe(401);
 });
 
 async function raw(request: string): Promise<string[]> {

@@ -76,7 +76,7 @@ test('offers a form to a person without a token, and signs in with it', async ()
   const signedOut = await fetch(`${api.url}/sign-out`, { method: 'POST', headers: { cookie, origin: api.url } });
   expect([signedOut.status, signedOut.headers.get('set-cookie')]).toEqual([
     204,
-    expect.stringMatching(/^slipway_token=; Path=\/; Expires=Thu, 01 Jan 1970/),
+    expect.stringMatching(/^slipway_session=; Path=\/; Expires=Thu, 01 Jan 1970/),
   ]);
 });
 
@@ -99,12 +99,12 @@ test('takes no form from a page of another host', async () => {
   }
 });
 
-test('a link with a token replaces the token of before', async () => {
-  const answer = await fetch(`${api.url}/?token=${encodeURIComponent(TOKEN)}`, {
-    headers: { cookie: `slipway_token=${encodeURIComponent(TOKEN)}` },
-    redirect: 'manual',
-  });
-  expect([answer.status, answer.headers.get('location')]).toEqual([303, '/']);
+test('a link that was used says so, and how to get another one', async () => {
+  const link = await api.client.consoleLink();
+  expect((await fetch(link, { redirect: 'manual' })).status).toBe(303);
+  const again = await fetch(link, { headers: BROWSER, redirect: 'manual' });
+  expect([again.status, again.headers.get('set-cookie')]).toEqual([401, null]);
+  expect(await again.text()).toContain('This link was used before, or is too old: slipway open makes another one.');
 });
 
 test('counts wrong tokens of the form like those of requests', async () => {

@@ -104,7 +104,7 @@ test('lets a browser in by a subprotocol, and by the cookie only from a page of 
   expect(await open({ protocols: ['binary', bearer] })).toBe('binary');
   expect(await open({ protocols: ['binary', `${bearer}x`] })).toBe(401);
   expect(await open({ protocols: ['binary'] })).toBe(401);
-  const cookie = `slipway_token=${encodeURIComponent(TOKEN)}`;
+  const cookie = await api.signIn();
   expect(await open({ headers: { cookie, origin: api.url } })).toBe('binary');
   expect(await open({ headers: { cookie, origin: 'http://evil.example' } })).toBe(403);
   expect(await open({ headers: { cookie } })).toBe(403);

@@ -18,11 +18,53 @@ test('bounds requests by token, and refusals by address without touching valid t
   const { token } = await api.client.createToken({ role: 'viewer' });
   for (let request = 2; request <= 5; request += 1) expect((await api.call('/api/v1/builds')).status).toBe(200);
   await expectTooMany(await api.call('/api/v1/builds'));
+  expect((await api.call('/api/v1/builds', {}, token)).status).toBe(200);
   for (let guess = 1; guess <= 3; guess += 1) {
     expect((await api.call('/api/v1/builds', {}, `guess ${guess}`)).status).toBe(401);
   }
   await expectTooMany(await api.call('/api/v1/builds', {}, 'guess 4'));
   expect((await api.call('/api/v1/builds', {}, token)).status).toBe(200);
+});
+
+test('looks for no token of an address that has guessed too often, except for those that it knows', async () => {
+  api = await startApi({ refusalsPerMinute: 3 });
+  const { token } = await api.client.createToken({ role: 'viewer' });
+  const made = (end: string) => `slipway_${end.padStart(43, 'x')}`;
+  expect((await api.call('/api/v1/whoami', {}, token)).status).toBe(200);
+  const asked: string[] = [];
+  const monitor = await api.redis.monitor();
+  monitor.on('monitor', (_time, args: string[], source: string) => source !== 'lua' && asked.push(args.join(' ')));
+  for (const guess of ['not like a token', made('1'), made('2')]) {
+    expect((await api.call('/api/v1/whoami', {}, guess)).status).toBe(401);
+  }
+  await expectTooMany(await api.call('/api/v1/whoami', {}, made('3')));
+  await expectTooMany(await fetch(`${api.url}/api/v1/whoami`, { headers: { cookie: 'slipway_session=guess' } }));
+  await expectTooMany(await fetch(`${api.url}/sign-in?code=guess`));
+  expect((await api.call('/api/v1/whoami', {}, token)).status).toBe(200);
+  await api.redis.ping();
+  await expect.poll(() => asked.some((command) => /ping/i.test(command))).toBe(true);
+  monitor.disconnect();
+  const looked = asked.filter((command) => /^(evalsha|get|getdel) /i.test(command));
+  // Two guesses, and the token that is known.
+  expect(looked).toHaveLength(3);
+});
+
+test('keeps places for those who may do something, and gives no token all of them', async () => {
+  api = await startApi({ streams: 5, streamsPerToken: 3 });
+  await api.reset();
+  const builder = await api.tokenOf('builder');
+  const { buildId } = await api.as(builder).submit({ files: [{ path: 'a', text: MODULES }], variables: {} });
+  const stream = (token: string) => api?.call(`/api/v1/builds/${buildId}/events`, {}, token) ?? Promise.reject();
+  const viewers = await Promise.all(
+    ['a', 'b'].map(async (name) => (await api?.client.createToken({ role: 'viewer', name }))?.token ?? ''),
+  );
+  const [first = '', second = ''] = viewers;
+  for (let open = 0; open < 3; open += 1) expect((await stream(first)).status).toBe(200);
+  await expectTooMany(await stream(first));
+  expect((await stream(second)).status).toBe(200);
+  await expectTooMany(await stream(second));
+  expect((await stream(builder)).status).toBe(200);
+  api.cut();
 });
 
 test('bounds bodies, streams and the layers in the making', async () => {

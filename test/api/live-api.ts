@@ -147,6 +147,8 @@ export async function startApi(
     metrics,
     retention: imageRetention({}),
     exports,
+    sessionMs: 3_600_000,
+    trustProxy: ['loopback'],
     limits: { ...configSchema.parse({}).http.limits, ...limits },
     clusters: [LAB],
     isReady: () => true,
@@ -204,6 +206,12 @@ export async function startApi(
     /** A token of a role, made anew. */
     tokenOf: async (role: Role) => (await client.createToken({ role, name: `the-${role}` })).token,
     as: (token: string) => new FarmClient({ url, token }),
+    /** The cookie of a browser that has signed in with a token. */
+    signIn: async (token = TOKEN): Promise<string> => {
+      const link = await new FarmClient({ url, token }).consoleLink();
+      const answer = await fetch(link, { redirect: 'manual' });
+      return (answer.headers.get('set-cookie') ?? '').split('; ')[0] ?? '';
+    },
     startReady,
     finish,
     /** Executes whatever becomes ready, and shows every claim, until nothing does or a phase begins: then its claim. */

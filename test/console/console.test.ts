@@ -65,10 +65,10 @@ beforeEach(async () => {
 
 afterEach(() => context.close());
 
-/** Opens a page of the console with the token of a role, by its link. */
+/** Opens a page of the console as somebody of a role, by a link that signs in. */
 async function open(path: string, role: Role = 'builder'): Promise<void> {
   const { token } = await api.client.createToken({ role });
-  await page.goto(`${api.url}${path}?token=${token}`);
+  await page.goto(`${await api.as(token).consoleLink()}&to=${path}`);
 }
 
 /** The ready phases, by their modules. */

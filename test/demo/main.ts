@@ -2,7 +2,6 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { consoleLink } from '../../cli/client/connection.ts';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { describeEvent } from '../../cli/output/build-lines.ts';
 import { printTable } from '../../cli/output/table.ts';
@@ -61,7 +60,7 @@ async function runDemo(): Promise<string> {
   const second = await build(client, submission);
   const ok = first.outcome === 'succeeded' && second.outcome === 'succeeded' && second.vmsBooted === 0;
   const outcome = ok ? 'succeeded' : 'failed';
-  if (flags.keep) printKept(farm.connection, dataDir);
+  if (flags.keep) await printKept(farm.connection, dataDir);
   else await resources.close();
   const { durationMs: firstBuildMs, vmsBooted } = first;
   const secondBuildMs = second.durationMs;
@@ -106,11 +105,12 @@ async function printResults(client: FarmClient, buildId: string): Promise<void> 
   );
 }
 
-function printKept({ url, token, kubeconfig }: Connection, dataDir: string): void {
+async function printKept({ url, token, kubeconfig }: Connection, dataDir: string): Promise<void> {
+  const link = await new FarmClient({ url, token }).consoleLink();
   say(`The farm goes on at ${url}`);
   console.log(
     [
-      `  console: ${consoleLink(url, token)}`,
+      `  console: ${link}`,
       `  images:  slipway images; kubectl --kubeconfig ${kubeconfig} -n slipway get volumesnapshots`,
       `  files:   ${dataDir}/cluster`,
       `  queues:  ${url}/queues`,

@@ -8,7 +8,7 @@ export function apiBlocks(table: (head: readonly string[], rows: readonly (reado
   return [
     'A farm serves this as a page at `/api` and as OpenAPI 3.1 at `/api/openapi.json`. It is written from the schemas that validate requests, in `scheduler/http/operations.ts`; what is not in that table is not served. Beside it, `/` is the web console, and `/queues` shows the queues for looking only.',
     '## Who may do what',
-    'Every request carries a token: `Authorization: Bearer …`. A browser gets it as a cookie from a link with `?token=…`. Only `/healthz` and `/readyz` are open. The token in the file `http.tokenFile` is an admin; it makes the others: `slipway token create --role builder --name ci --expires 30d`. A token is shown once, and kept as its SHA-256 only.',
+    'Every request carries a token: `Authorization: Bearer …`. A browser has a session instead, from a link with a code that works once (`slipway open`). Only `/healthz` and `/readyz` are open. The token in the file `http.tokenFile` is an admin; it makes the others: `slipway token create --role builder --name ci --expires 30d`. A token is shown once, and kept as its SHA-256 only.',
     table(
       ['role', 'may'],
       [

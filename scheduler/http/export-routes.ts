@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import type { Writable } from 'node:stream';
 import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
 import { exportRequestSchema } from '../../common/contracts/exports.ts';
@@ -10,6 +9,7 @@ import type { ExportOrder, ExportService } from '../exports/export-service.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { imageShelf } from './image-views.ts';
+import type { Admit } from './limits.ts';
 import { exportQuerySchema } from './requests.ts';
 
 const BODY_LIMIT = '16kb';
@@ -20,7 +20,7 @@ export interface ExportRoutesOptions {
   /** Null: this farm has no place for files. */
   readonly exports: ExportService | null;
   /** Bounds how many downloads run at once. */
-  admit(lasting: Writable): void;
+  readonly admit: Admit;
 }
 
 /** Disks of images as files. */
@@ -41,7 +41,7 @@ export function exportRoutes({ redis, exports, admit }: ExportRoutesOptions): Ro
     const { wait } = exportQuerySchema.parse(request.query);
     const [store, id, by] = [required(exports), request.params.export, principalOf(request).name];
     if (wait) {
-      admit(response);
+      admit(response, request);
       const left = new AbortController();
       response.once('close', () => left.abort());
       await store.view(id, by);
@@ -56,7 +56,7 @@ export function exportRoutes({ redis, exports, admit }: ExportRoutesOptions): Ro
     const id = request.params.export;
     const { sha256, fileName } = await store.view(id, principalOf(request).name);
     const path = await store.content(id);
-    admit(response);
+    admit(response, request);
     response
       .attachment(fileName)
       .type('application/octet-stream')

@@ -10,6 +10,8 @@ const configSchema = z.strictObject({
   kvm: z.enum(['auto', 'off']).default('auto'),
   /** Image files of this host by the name of a container disk's image. */
   containerDisks: z.record(z.string(), z.string()).default({}),
+  /** How machines are connected: by KubeOVN's VPCs behind Multus, or on the pod network alone. */
+  network: z.enum(['kube-ovn', 'pod']).default('kube-ovn'),
   /** What imports may reach. */
   fetch: z
     .strictObject({

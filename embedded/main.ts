@@ -51,7 +51,7 @@ else {
     await lockDirectory(dataDir, 'embedded cluster', resources);
     const shared = { dataDir, clock: systemClock, logger, resources };
     const { namespaces, ...running } = await readConfig(values.config);
-    const store = await openClusterStore(shared, namespaces);
+    const store = await openClusterStore(shared, { namespaces, network: running.network });
     const access = values['api-only'] ? undefined : await startMachines(shared, store, running);
     const served = await serveApi({
       ...shared,

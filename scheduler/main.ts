@@ -30,6 +30,7 @@ import { subscribeNotices } from '../common/redis/notices.ts';
 import { BlobStore } from './blobs/blob-store.ts';
 import { runBlobSweep } from './blobs/sweep-blobs.ts';
 import { BuildService } from './builds/build-service.ts';
+import { networkOffer } from './catalog/cluster-network.ts';
 import { runImageRetention } from './catalog/prune-images.ts';
 import { watchCluster } from './catalog/watch-cluster.ts';
 import { ConsoleRelays } from './console/console-relays.ts';
@@ -77,18 +78,14 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const farm = await readFarmId(redis, config.farm);
   logger.info({ farm }, 'Objects on clusters are labelled with this farm');
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
-  const clusters = config.clusters.map((cluster) => ({
-    config: cluster,
-    name: cluster.name,
-    namespace: cluster.namespace,
-    limits: limitsOf(cluster),
-    network: async () => ({ kind: 'kube-ovn' as const, hasEgress: cluster.externalSubnet !== undefined }),
-    client: new ClusterClient(cluster, {
-      clock,
-      observer: countTrouble(metrics, logger),
-      userAgent: userAgent('scheduler'),
-    }),
-  }));
+  const clusters = config.clusters.map((cluster) => {
+    const observer = countTrouble(metrics, logger);
+    const client = new ClusterClient(cluster, { clock, observer, userAgent: userAgent('scheduler') });
+    return {
+      ...{ config: cluster, name: cluster.name, namespace: cluster.namespace, limits: limitsOf(cluster), client },
+      network: () => networkOffer({ redis, cluster: client, clusterConfig: cluster }),
+    };
+  });
   const names = clusters.map(({ name }) => name);
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, names), (opened) => opened.close());
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { parseBytes } from '../../common/contracts/module/quantity.ts';
+import { NETWORK_KINDS, type NetworkKind } from '../../common/contracts/network-kinds.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
@@ -37,6 +38,7 @@ interface UpFlags {
   readonly workers?: Record<string, number>;
   readonly failureRetention: string;
   readonly allowAddress?: readonly string[];
+  readonly network: NetworkKind;
   readonly guestNetwork?: readonly string[];
   readonly auditLog?: string;
   readonly detach?: boolean;
@@ -78,6 +80,11 @@ export function register(program: Command): void {
       )
         .argParser(collectAddresses)
         .env('SLIPWAY_ALLOW_ADDRESS'),
+    )
+    .addOption(
+      new Option('--network <kind>', 'how machines are connected: by networks of their own, or on one pod network')
+        .choices(NETWORK_KINDS)
+        .default('kube-ovn'),
     )
     .option(
       '--guest-network <network>',
@@ -173,6 +180,7 @@ function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
     ...{ dataDir, port: flags.port, workers: flags.workers ?? {}, failureRetention: flags.failureRetention },
     limits: { vms, imports, cpu, memoryBytes: flags.memory ?? suitable.memoryBytes },
     allowedAddresses: flags.allowAddress ?? [],
+    network: flags.network,
     guestNetworks: flags.guestNetwork ?? [],
     ...(flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) }),
   };

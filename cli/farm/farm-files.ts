@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Connection, Pointer } from '../../common/contracts/connection.ts';
+import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import type { FarmLimits } from './machine-limits.ts';
 
 /** What `slipway up` was asked for. */
@@ -17,6 +18,8 @@ export interface FarmOptions {
   readonly failureRetention: string;
   /** Loopback and private addresses that URLs of modules may lead to; `fetch.allowedAddresses`. */
   readonly allowedAddresses: readonly string[];
+  /** How the cluster connects machines. */
+  readonly network: NetworkKind;
   /** Private networks that guests with internet may reach. */
   readonly guestNetworks: readonly string[];
   /** File to which the cluster appends every request that it answers. */
@@ -115,10 +118,11 @@ export class FarmFiles {
    */
   writeClusterConfig(
     relayCommand: readonly string[],
-    { allowedAddresses, guestNetworks }: Pick<FarmOptions, 'allowedAddresses' | 'guestNetworks'>,
+    { allowedAddresses, guestNetworks, network }: Pick<FarmOptions, 'allowedAddresses' | 'guestNetworks' | 'network'>,
   ): void {
     const config = {
       namespaces: ['slipway'],
+      network,
       podCommands: { [RELAY_IMAGE]: relayCommand },
       fetch: { allowedAddresses },
       guests: { allowedNetworks: guestNetworks },
@@ -138,7 +142,7 @@ export class FarmFiles {
           name: 'local',
           kubeconfig: this.kubeconfig,
           relayImage: RELAY_IMAGE,
-          externalSubnet: 'external',
+          ...(options.network === 'kube-ovn' ? { externalSubnet: 'external' } : {}),
           limits: { vms, imports, cpu, memory: String(memoryBytes) },
         },
       ],

@@ -81,9 +81,9 @@ export class LocalFarm {
   }
 
   #writeClusterConfig(ownAddresses: readonly string[]): void {
-    const { guestNetworks } = this.#options;
+    const { guestNetworks, network } = this.#options;
     const allowedAddresses = [...this.#options.allowedAddresses, ...ownAddresses];
-    this.#files.writeClusterConfig(programCommand('workers/relay/main'), { allowedAddresses, guestNetworks });
+    this.#files.writeClusterConfig(programCommand('workers/relay/main'), { allowedAddresses, guestNetworks, network });
   }
 
   async stop(): Promise<void> {

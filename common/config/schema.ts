@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { NETWORK_KINDS } from '../contracts/network-kinds.ts';
 import { LEVELS } from '../logging/logger.ts';
 import { allowedAddress } from './allowed-address.ts';
 import { age, bytes, milliseconds } from './units.ts';
@@ -42,7 +43,16 @@ const cluster = z.strictObject({
   namespace: z.string().default('slipway').describe('The farm namespace: everything namespaced is made in it.'),
   storageClass: z.string().optional().describe('Storage class of volumes; the default class of the cluster otherwise.'),
   snapshotClass: z.string().optional().describe('Class of volume snapshots; the default of the driver otherwise.'),
-  externalSubnet: z.string().optional().describe('KubeOVN subnet that egress gateways use; needed for `internet`.'),
+  network: z
+    .enum(NETWORK_KINDS)
+    .optional()
+    .describe(
+      'How machines are connected: `kube-ovn`, by networks of their own; `pod`, on the pod network of the cluster. By default as the cluster is found: the first where KubeOVN is installed.',
+    ),
+  externalSubnet: z
+    .string()
+    .optional()
+    .describe('KubeOVN subnet that egress gateways use; needed for `internet` with KubeOVN.'),
   relayImage: z.string().default(DEFAULT_RELAY_IMAGE).describe('Container image of the relay pod.'),
   blobsUrl: z.string().optional().describe('As `blobs.url`, where this cluster reaches the schedulers by another one.'),
   limits: limits.prefault({}).describe('What the farm may use of the cluster.'),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Checksum, type CompiledModule, type DiskBus, NIC_MODELS, type NicModel } from './module/compiled.ts';
+import type { NetworkKind } from './network-kinds.ts';
 
 /**
  * Content key of the shared volume of a source: `sha256:…`, a hash of URL and validator, or the digest of a container
@@ -97,6 +98,8 @@ export interface LayerSpec {
   readonly fileHashes: Readonly<Record<string, string>>;
   /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`: what is used must still be that. */
   readonly objects: Readonly<Record<string, string>>;
+  /** How the cluster connects machines; absent in specifications of former versions, which knew `kube-ovn` only. */
+  readonly networkKind?: NetworkKind;
   /** Address of the schedulers, for the cluster and its workers: they read local files from there. */
   readonly blobsUrl?: string;
 }

@@ -10,6 +10,8 @@ export const LABELS = {
   generation: 'slipway.dev/generation',
   module: 'slipway.dev/module',
   vm: 'slipway.dev/vm',
+  /** On relays that a Service leads to: its name. */
+  relay: 'slipway.dev/relay',
   /** Which kind of object it is to the farm: `build`, `template`, `layer`, `source`. */
   role: 'slipway.dev/role',
   /** On layers and shared sources: the (cut) key. */

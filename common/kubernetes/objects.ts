@@ -203,3 +203,35 @@ export interface VpcEgressGateway extends KubernetesObject {
 export interface IpAddress extends KubernetesObject {
   spec?: { subnet?: string; podName?: string; namespace?: string; podType?: string; ipAddress?: string };
 }
+
+/** Core `v1` Service: the fields that the farm reads or writes. */
+export interface Service extends KubernetesObject {
+  spec?: {
+    selector?: Record<string, string>;
+    ipFamilies?: string[];
+    ports?: { name?: string; protocol?: string; port: number }[];
+    /** Given by the cluster. */
+    clusterIP?: string;
+  };
+}
+
+interface NetworkPeer {
+  podSelector?: { matchLabels?: Record<string, string> };
+  namespaceSelector?: { matchLabels?: Record<string, string> };
+  ipBlock?: { cidr: string; except?: string[] };
+}
+
+interface NetworkPort {
+  protocol?: string;
+  port: number;
+}
+
+/** `networking.k8s.io/v1` NetworkPolicy. Without ports all of them; an empty list of rules allows nothing. */
+export interface NetworkPolicy extends KubernetesObject {
+  spec?: {
+    podSelector: { matchLabels?: Record<string, string> };
+    policyTypes?: string[];
+    ingress?: { from?: NetworkPeer[]; ports?: NetworkPort[] }[];
+    egress?: { to?: NetworkPeer[]; ports?: NetworkPort[] }[];
+  };
+}

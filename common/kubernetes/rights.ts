@@ -1,3 +1,4 @@
+import { NETWORK_KINDS, type NetworkKind } from '../contracts/network-kinds.ts';
 import type { Role } from '../contracts/roles.ts';
 import { RESOURCES, type Resource } from './resources.ts';
 
@@ -35,7 +36,13 @@ const REACH_GUESTS: Grants = {
   'pods/log': ['get'],
   // WebSockets begin as GET; Kubernetes 1.35 asks for `create` too.
   'pods/portforward': ['get', 'create'],
+  // On the pod network (workers/networks/pod-network.ts) a relay stands behind a Service, and hears what VMIs show.
+  instances: ['get'],
+  services: ENSURE,
 };
+
+/** The way into a guest on the pod network. */
+const DIAL_GUESTS: Grants = { 'instances/portforward': ['get'] };
 
 /** Removing what was needed for building only (common/kubernetes/teardown.ts). */
 const TEARDOWN: Grants = {
@@ -52,6 +59,8 @@ const TEARDOWN: Grants = {
   subnets: [...WATCH, 'delete'],
   ips: [...WATCH, 'delete'],
   vpcs: [...WATCH, 'delete'],
+  services: ['list', 'delete'],
+  networkPolicies: ['list', 'delete'],
 };
 
 /** What a cluster must have (common/kubernetes/preflight), and whether the egress subnet is there. */
@@ -97,6 +106,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
       vpcs: [...ENSURE, ...WATCH],
       subnets: [...ENSURE, ...WATCH],
       egressGateways: [...ENSURE, ...WATCH],
+      networkPolicies: ENSURE,
     },
   ],
   // workers/phases/boot-keystrokes, workers/console
@@ -105,6 +115,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     SCREEN,
     SERIAL_LOG,
     REACH_GUESTS,
+    DIAL_GUESTS,
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
     // Ways out that import did not wait for (workers/phases/import/network-services.ts).
     { egressGateways: [...ENSURE, ...WATCH] },
@@ -115,6 +126,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     SCREEN,
     SERIAL_LOG,
     REACH_GUESTS,
+    DIAL_GUESTS,
     // It holds the end of a machine that it asks to go down (common/kubernetes/final-instance.ts).
     { configMaps: ['get'], machines: ['get', 'patch'], instances: ['get', 'patch'] },
   ],
@@ -124,6 +136,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     SCREEN,
     SERIAL_LOG,
     REACH_GUESTS,
+    DIAL_GUESTS,
     {
       machines: [...ENSURE, 'patch'],
       'machines/stop': ['update'],
@@ -147,6 +160,19 @@ export interface Right {
 /** E.g. `list subnets (kubeovn.io) everywhere`, or `get pods/log` in the farm namespace. */
 export function describeRight({ verb, group, path, scope }: Right): string {
   return `${verb} ${path}${group === '' ? '' : ` (${group})`}${scope === 'cluster' ? ' everywhere' : ''}`;
+}
+
+/** Kinds that are there for one kind of network only; `kind/subresource` as in the grants. */
+const OF_NETWORK: Readonly<Record<NetworkKind, readonly string[]>> = {
+  'kube-ovn': ['networkAttachments', 'egressGateways', 'vpcs', 'subnets', 'ips'],
+  pod: ['services', 'networkPolicies', 'instances/portforward'],
+};
+
+/** What a role asks of a cluster with that kind of network. */
+export function rightsOn(network: NetworkKind, role: Role): Right[] {
+  const foreign = NETWORK_KINDS.filter((kind) => kind !== network).flatMap((kind) => OF_NETWORK[kind]);
+  const paths = new Set(foreign.map((target) => describeTarget(pathOf(target))));
+  return rightsOf(role).filter(({ group, path }) => !paths.has(`${path}.${group}`));
 }
 
 /** Everything that a role may do. */
@@ -186,6 +212,10 @@ function pathOf(target: string): Pick<Rule, 'apiGroups' | 'resources'> {
     apiGroups: [ofMachines ? MACHINE_SUBRESOURCES : groupOf(apiVersion)],
     resources: [`${plural}${subresource}`],
   };
+}
+
+function describeTarget({ apiGroups, resources }: Pick<Rule, 'apiGroups' | 'resources'>): string {
+  return `${resources[0]}.${apiGroups[0]}`;
 }
 
 function groupOf(apiVersion: string): string {

@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream';
+import { errorMessage, FarmError } from '../errors/farm-error.ts';
+import { ApiError } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { type FrameCodec, openWebSocketStream } from './web-socket-duplex.ts';
 
@@ -26,4 +28,30 @@ export function openSubresourceStream(
     codec: RAW,
     ...(signal ? { signal } : {}),
   });
+}
+
+/**
+ * A TCP connection to a port of a running VMI, which KubeVirt makes to its first address: on the pod network only.
+ * @throws as `openWebSocketStream`; ConnectionLost with KubeVirt's words while nobody answers there
+ */
+export function openMachinePort(
+  cluster: ClusterClient,
+  vmi: string,
+  { port, signal }: { readonly port: number; readonly signal?: AbortSignal },
+): Promise<Duplex> {
+  return openWebSocketStream(cluster, {
+    path: `${subresourceRoot(cluster.namespace)}/virtualmachineinstances/${encodeURIComponent(vmi)}/portforward/${port}/tcp`,
+    protocols: ['plain.kubevirt.io'],
+    codec: RAW,
+    refusal: guestsSilence,
+    ...(signal ? { signal } : {}),
+  });
+}
+
+/** KubeVirt answers 500 when it cannot connect to a guest, and refuses a machine that is paused or not running. */
+function guestsSilence(error: unknown): unknown {
+  const [, words] = /dialing VM: (.*)$/s.exec(errorMessage(error)) ?? [];
+  const isState = error instanceof ApiError && error.status !== 404;
+  if (words === undefined && !isState) return error;
+  return new FarmError('ConnectionLost', words ?? errorMessage(error), { cause: error });
 }

@@ -1,3 +1,4 @@
+import type { NetworkKind } from '../contracts/network-kinds.ts';
 import { type BuildIdentity, LABELS } from '../contracts/object-names.ts';
 import { isConflict, isNotFound } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
@@ -12,6 +13,8 @@ export interface TeardownOptions {
   readonly farm: string;
   readonly identity: BuildIdentity;
   readonly signal: AbortSignal;
+  /** How the cluster connects machines. */
+  readonly network: NetworkKind;
   /** Bound on each wait of the order, in milliseconds. */
   readonly deadlineMs: number;
 }
@@ -48,15 +51,22 @@ export async function haltMachines(cluster: ClusterClient, options: TeardownOpti
   return halted.every(Boolean);
 }
 
+/** Objects that make a module's network, by its kind: what of a generation is looked for beside its machines. */
+export const NETWORK_OBJECTS: Readonly<Record<NetworkKind, readonly Resource<KubernetesObject>[]>> = {
+  'kube-ovn': [RESOURCES.egressGateways, RESOURCES.networkAttachments, RESOURCES.subnets, RESOURCES.vpcs],
+  pod: [RESOURCES.services, RESOURCES.networkPolicies],
+};
+
 /**
- * Removes everything of a layer build's generation except layers, templates and shared sources, in the order that
- * KubeOVN needs: gateways and pods, then the addresses they leak, subnets, attachments, VPCs. Idempotent: a run that was
- * cut off is completed by the next one. @throws DeadlineExceeded when something does not go away.
+ * Removes everything of a layer build's generation except layers, templates and shared sources: machines and pods, then
+ * the network that they were on. Idempotent: a run that was cut off is completed by the next one.
+ * @throws DeadlineExceeded when something does not go away.
  */
 export async function teardownBuild(cluster: ClusterClient, options: TeardownOptions): Promise<void> {
   const remove = remover(cluster, options);
+  const network = NETWORKS[options.network](cluster, options);
   await haltMachines(cluster, options);
-  await remove.request(RESOURCES.egressGateways);
+  await network.before();
   await remove.request(RESOURCES.machines);
   await remove.request(RESOURCES.pods, NOT_OF_A_MACHINE);
   for (const resource of [RESOURCES.dataVolumes, RESOURCES.claims, RESOURCES.secrets]) {
@@ -66,23 +76,54 @@ export async function teardownBuild(cluster: ClusterClient, options: TeardownOpt
   await remove.untilGone(RESOURCES.machines);
   await remove.untilGone(RESOURCES.instances);
   await remove.untilGone(RESOURCES.pods);
-  await remove.untilGone(RESOURCES.egressGateways);
-  const { items: subnets } = await cluster.list(RESOURCES.subnets, {
-    labels: buildOnlySelector(options),
-    signal: options.signal,
-  });
-  // First the addresses: KubeOVN's webhook refuses to delete a subnet of which any is in use.
-  await freeAddresses(
-    cluster,
-    subnets.map(({ metadata }) => metadata?.name ?? ''),
-    options,
-  );
-  await remove.request(RESOURCES.subnets);
-  await remove.untilGone(RESOURCES.subnets);
-  // CNI DEL reads the attachments: they go after the pods.
-  await remove.request(RESOURCES.networkAttachments);
-  await remove.request(RESOURCES.vpcs);
-  await remove.untilGone(RESOURCES.vpcs);
+  await network.after();
+}
+
+/** What a kind of network adds to the order: before the machines are asked to go, and when nothing is on it any more. */
+interface NetworkTeardown {
+  before(): Promise<void>;
+  after(): Promise<void>;
+}
+
+const NETWORKS: Readonly<Record<NetworkKind, (cluster: ClusterClient, options: TeardownOptions) => NetworkTeardown>> = {
+  'kube-ovn': kubeOvnTeardown,
+  pod: podTeardown,
+};
+
+/** In the order that KubeOVN needs: gateways with the pods, then the addresses they leak, subnets, attachments, VPCs. */
+function kubeOvnTeardown(cluster: ClusterClient, options: TeardownOptions): NetworkTeardown {
+  const remove = remover(cluster, options);
+  return {
+    before: () => remove.request(RESOURCES.egressGateways),
+    after: async () => {
+      await remove.untilGone(RESOURCES.egressGateways);
+      const { items: subnets } = await cluster.list(RESOURCES.subnets, {
+        labels: buildOnlySelector(options),
+        signal: options.signal,
+      });
+      // First the addresses: KubeOVN's webhook refuses to delete a subnet of which any is in use.
+      await freeAddresses(
+        cluster,
+        subnets.map(({ metadata }) => metadata?.name ?? ''),
+        options,
+      );
+      await remove.request(RESOURCES.subnets);
+      await remove.untilGone(RESOURCES.subnets);
+      // CNI DEL reads the attachments: they go after the pods.
+      await remove.request(RESOURCES.networkAttachments);
+      await remove.request(RESOURCES.vpcs);
+      await remove.untilGone(RESOURCES.vpcs);
+    },
+  };
+}
+
+/** Policies outlive what they confine. */
+function podTeardown(cluster: ClusterClient, options: TeardownOptions): NetworkTeardown {
+  const remove = remover(cluster, options);
+  return {
+    before: () => remove.request(RESOURCES.services),
+    after: () => remove.request(RESOURCES.networkPolicies),
+  };
 }
 
 function remover(cluster: ClusterClient, options: TeardownOptions) {

@@ -21,6 +21,8 @@ export interface StreamRequest {
   /** Subprotocols, best first; the server must choose one. */
   readonly protocols: readonly string[];
   readonly codec: FrameCodec;
+  /** What a refusal of the handshake means, where that is no trouble of the cluster. */
+  readonly refusal?: (error: unknown) => unknown;
   readonly signal?: AbortSignal;
 }
 
@@ -48,7 +50,7 @@ export async function openWebSocketStream(cluster: ClusterClient, request: Strea
   });
   const stream = new WebSocketDuplex(socket, request.codec);
   try {
-    await cluster.observed(() => opened(socket, request));
+    await cluster.observed(() => opened(socket, request).catch(rethrow(request.refusal)));
   } catch (error) {
     socket.terminate();
     stream.destroy();
@@ -56,6 +58,12 @@ export async function openWebSocketStream(cluster: ClusterClient, request: Strea
   }
   void keepAlive(cluster, socket, stream);
   return stream;
+}
+
+function rethrow(meaning: StreamRequest['refusal'] = (error) => error): (error: unknown) => never {
+  return (error) => {
+    throw meaning(error);
+  };
 }
 
 function opened(socket: WebSocket, { path, signal }: StreamRequest): Promise<void> {

@@ -57,6 +57,8 @@ export const KEYS = {
   troubles: key('troubles'),
   /** Hash of cluster names to JSON lists of Findings. Absent: nobody has looked yet. */
   findings: key('findings'),
+  /** Hash of cluster names to the kinds of their networks. Absent: nobody has looked yet. */
+  networks: key('networks'),
   /** Hash of names of tokens to their hashes. */
   tokens: key('tokens'),
   token: (hash: string) => key('token', hash),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import type { EmbeddedConfig } from '../config.ts';
 import { ADMISSION } from './admission/rules.ts';
 import { installCluster } from './bootstrap.ts';
 import { ClientWrites } from './client-writes.ts';
@@ -28,12 +29,15 @@ export interface ApiHalfOptions {
   readonly resources: ReleaseStack;
 }
 
+/** Groups of definitions that are not installed where machines are on the pod network alone. */
+const NOT_SERVED = { 'kube-ovn': [], pod: ['kubeovn.io', 'k8s.cni.cncf.io'] } as const;
+
 /** Opens the store of a data directory, installs what a cluster has from the start, and starts its collectors. */
 export async function openClusterStore(
   { dataDir, clock, logger, resources }: ApiHalfOptions,
-  namespaces: readonly string[],
+  { namespaces = [], network = 'kube-ovn' }: Partial<Pick<EmbeddedConfig, 'namespaces' | 'network'>>,
 ): Promise<Store> {
-  const { kinds, definitions } = loadServedApi();
+  const { kinds, definitions } = loadServedApi(NOT_SERVED[network]);
   const store = await Store.open({ directory: join(dataDir, 'store'), kinds, clock, logger });
   resources.defer('store', () => store.close());
   await installCluster(store, definitions, namespaces);

@@ -13,7 +13,7 @@ test('keeps the events that were written last', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'slipway-events-'));
   resources.defer('data', () => rm(dataDir, { recursive: true }));
   const logger = createLogger({ name: 'test', level: 'silent' });
-  const store = await openClusterStore({ dataDir, clock: systemClock, logger, resources }, []);
+  const store = await openClusterStore({ dataDir, clock: systemClock, logger, resources }, {});
   const stop = new AbortController();
   resources.defer('limit', () => stop.abort());
   limitEvents(store, logger, { signal: stop.signal, limit: 2 });

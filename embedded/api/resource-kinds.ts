@@ -96,6 +96,22 @@ const CORE_KINDS: readonly CoreKind[] = [
     shortNames: ['sc'],
     printerColumns: [column('Provisioner', '.provisioner'), column('VolumeBindingMode', '.volumeBindingMode'), AGE],
   },
+  {
+    kind: 'Service',
+    plural: 'services',
+    namespaced: true,
+    shortNames: ['svc'],
+    categories: ['all'],
+    statusSubresource: true,
+    printerColumns: [column('Type', '.spec.type'), column('Cluster-IP', '.spec.clusterIP'), AGE],
+  },
+  {
+    group: 'networking.k8s.io',
+    kind: 'NetworkPolicy',
+    plural: 'networkpolicies',
+    namespaced: true,
+    shortNames: ['netpol'],
+  },
   { group: 'coordination.k8s.io', kind: 'Lease', plural: 'leases', namespaced: true },
 ];
 
@@ -240,13 +256,14 @@ export interface ServedApi {
   readonly definitions: readonly KubeObject[];
 }
 
-/** Reads the vendored definitions (see `crds/README.md`) and adds the kinds that need none. */
-export function loadServedApi(): ServedApi {
+/** Reads the vendored definitions (see `crds/README.md`) of all but some groups, and adds the kinds that need none. */
+export function loadServedApi(withoutGroups: readonly string[] = []): ServedApi {
   const folder = packagePath('embedded', 'api', 'crds');
   const vendored = readdirSync(folder)
     .filter((file) => file.endsWith('.json'))
     .sort()
-    .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as KubeObject);
+    .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as KubeObject)
+    .filter(({ spec }) => !withoutGroups.includes(String(spec?.['group'])));
   const open = OPEN_KINDS.map(resourceKind);
   const core = [...CORE_KINDS, CRD_KIND].map(resourceKind);
   return {

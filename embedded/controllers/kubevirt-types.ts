@@ -30,11 +30,12 @@ export interface VmiInterface {
   pciAddress?: string;
   bootOrder?: number;
   state?: string;
+  masquerade?: object;
 }
 
 export interface VmiNetwork {
   name: string;
-  pod?: object;
+  pod?: { vmNetworkCIDR?: string };
   multus?: { networkName: string };
 }
 

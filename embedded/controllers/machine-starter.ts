@@ -5,19 +5,18 @@ import { adoptMachine, launchMachine } from '../qemu/launch.ts';
 import type { Machine } from '../qemu/machine.ts';
 import type { FirmwareSpec } from '../qemu/machine-spec.ts';
 import { startTpm } from '../qemu/tpm.ts';
+import type { ClusterNetwork } from './cluster-network.ts';
 import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
 import type { Vmi } from './kubevirt-types.ts';
 import { type MachineRegistry, machineRunDir, type RunningMachine } from './machine-registry.ts';
-import type { Networks } from './networks.ts';
 import { assertOffered, machineOf } from './vmi-machine.ts';
-import { connectMachine } from './vmi-networks.ts';
 import { makeDrives } from './vmi-volumes.ts';
 
 /** What starting a machine takes. */
 export interface StarterParts {
   readonly context: ControllerContext;
   readonly machines: MachineRegistry;
-  readonly networks: Networks;
+  readonly network: ClusterNetwork;
   readonly accelerator: 'kvm' | 'tcg';
   readonly containerDisks: Readonly<Record<string, string>>;
   /** Called with the key of the VMI whenever its machine has changed. */
@@ -74,20 +73,20 @@ export class MachineStarter {
   }
 
   async #launch(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
-    const { context, networks, accelerator, containerDisks, onChange } = this.#parts;
+    const { context, accelerator, containerDisks, onChange } = this.#parts;
     const runDir = machineRunDir(context, uidOf(vmi));
-    const [drives, network, firmware, tpmSocket] = await Promise.all([
+    const [drives, connected, firmware, tpmSocket] = await Promise.all([
       makeDrives({ context, vmi, claims, directory: runDir, containerDisks }),
-      connectMachine(context, networks, vmi),
+      this.#parts.network.connectMachine(vmi),
       firmwareOf(vmi, runDir),
       hasTpm(vmi) ? startTpm(runDir, context.clock) : undefined,
     ]);
-    const parts = { runDir, accelerator, firmware, drives, nics: network.nics };
+    const parts = { runDir, accelerator, firmware, drives, nics: connected.nics };
     const spec = machineOf(vmi, tpmSocket === undefined ? parts : { ...parts, tpmSocket });
     checkMachine(spec);
     return await launchMachine({
       spec,
-      ...(network.namespace === undefined ? {} : { networkNamespace: network.namespace }),
+      ...(connected.namespace === undefined ? {} : { networkNamespace: connected.namespace }),
       clock: context.clock,
       onChange: () => onChange(textKeyOf(vmi)),
     });

@@ -8,12 +8,11 @@ import { runDirOf } from '../host/layout.ts';
 import { killLeftovers } from '../host/processes.ts';
 import { namespacePath } from '../network/ip-command.ts';
 import { podNamespace, removeNamespace } from '../network/namespaces.ts';
-import { ensureLonelyNamespace, ensurePodNetwork } from '../network/pod-network.ts';
 import { readLog } from '../pods/pod-log.ts';
 import { podFiles } from '../pods/pod-plan.ts';
 import { PodProcess } from '../pods/pod-process.ts';
 import { machineSockets } from '../qemu/command-line.ts';
-import { ensureAddress } from './addresses.ts';
+import type { ClusterNetwork } from './cluster-network.ts';
 import {
   type ControllerContext,
   ensureFinalizer,
@@ -27,26 +26,24 @@ import {
 import { isGatewayPod } from './gateway-pods.ts';
 import { isLauncherPod, isSerialLog } from './launcher-pod.ts';
 import { machineRunDir } from './machine-registry.ts';
-import type { Networks } from './networks.ts';
 import { containerOf, planPod } from './pod-spec.ts';
 import { restartsOf, writePodStatus } from './pod-status.ts';
-import { prepareSubnet } from './subnet.ts';
+import { isVirtApi } from './virt-api-pod.ts';
 import { NODE_NAME } from './vmi-status.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 const POD_FINALIZER = 'embedded.slipway.dev/pod';
-const DEFAULT_NETWORK = 'v1.multus-cni.io/default-network';
 const DEFAULT_GRACE_SECONDS = 30;
 
-/** Whether a pod only shows that something else is there: a machine, a gateway. */
+/** Whether a pod only shows that something else is there: a machine, a gateway, this process. */
 function isStandIn(pod: KubeObject): boolean {
-  return isLauncherPod(pod) || isGatewayPod(pod);
+  return isLauncherPod(pod) || isGatewayPod(pod) || isVirtApi(pod);
 }
 
 /** What the controller of the pods works with. */
 export interface PodParts {
   readonly context: ControllerContext;
-  readonly networks: Networks;
+  readonly network: ClusterNetwork;
   /** Image to the command that runs here in its stead. */
   readonly podCommands: Readonly<Record<string, readonly string[]>>;
 }
@@ -70,7 +67,7 @@ export class PodController {
         if (pod.status?.['phase'] === 'Pending' && !isStandIn(pod)) this.#queue.add(textKeyOf(pod));
       }
     };
-    context.store.subscribe(['Subnet', 'NetworkAttachmentDefinition'], wakeWaiting, context.signal);
+    context.store.subscribe(parts.network.kinds, wakeWaiting, context.signal);
     context.signal.addEventListener('abort', () => {
       for (const process of this.#processes.values()) process.detach();
     });
@@ -157,7 +154,7 @@ export class PodController {
   }
 
   async #start(pod: KubeObject): Promise<void> {
-    const { context, podCommands } = this.#parts;
+    const { context, network, podCommands } = this.#parts;
     const image = String(containerOf(pod)['image'] ?? '');
     const command = podCommands[image];
     if (!command) {
@@ -169,7 +166,7 @@ export class PodController {
       return context.events.record(pod, { type: 'Warning', reason: 'Failed', message });
     }
     try {
-      const podIp = await this.#connect(pod);
+      const podIp = await network.connectPod(pod, podNamespace(context.layout, uidOf(pod)));
       const directory = this.#directory(pod);
       // A supervisor that was being started when the server died would start the command twice.
       await killLeftovers(directory, context.clock);
@@ -187,45 +184,6 @@ export class PodController {
       context.events.record(pod, { type: 'Warning', reason: 'FailedCreatePodSandBox', message });
       throw error;
     }
-  }
-
-  /** Gives the pod its network; its address, when it has one. */
-  async #connect(pod: KubeObject): Promise<string | undefined> {
-    const { context, networks } = this.#parts;
-    const namespace = podNamespace(context.layout, uidOf(pod));
-    const annotations = pod.metadata.annotations ?? {};
-    const network = annotations[DEFAULT_NETWORK];
-    if (network === undefined) {
-      await ensureLonelyNamespace(namespace);
-      return undefined;
-    }
-    const [first = '', second] = network.split('/');
-    const attachment = {
-      namespace: second === undefined ? (pod.metadata.namespace ?? '') : first,
-      name: second ?? first,
-    };
-    const provider = `${attachment.name}.${attachment.namespace}.ovn`;
-    const { plan, subnet } = networks.subnetOf(attachment, annotations[`${provider}.kubernetes.io/logical_switch`]);
-    await prepareSubnet(networks, subnet);
-    const { ip, mac } = await ensureAddress(context, networks, {
-      namespace: pod.metadata.namespace ?? '',
-      owner: pod.metadata.name,
-      ownerType: 'Pod',
-      subnet: plan,
-      provider,
-      wantedIp: annotations[`${provider}.kubernetes.io/ip_address`],
-      wantedMac: annotations[`${provider}.kubernetes.io/mac_address`],
-    });
-    await ensurePodNetwork({
-      namespace,
-      podUid: uidOf(pod),
-      vpcNamespace: plan.namespace,
-      subnet: plan.name,
-      address: `${ip}/${plan.cidr.prefixLength}`,
-      mac,
-      gateway: plan.gateway,
-    });
-    return ip;
   }
 
   async #writeRunning(pod: KubeObject, podIp?: string): Promise<void> {

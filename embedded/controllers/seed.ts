@@ -22,8 +22,8 @@ const SEEDS: readonly KubeObject[] = [
   },
 ];
 
-/** Creates what the controllers rely on, where it is absent. */
-export async function seedCluster(store: Store): Promise<void> {
+/** Creates what KubeOVN's controllers rely on, where it is absent. */
+export async function seedKubeOvn(store: Store): Promise<void> {
   for (const object of SEEDS) {
     if (!store.get(object.kind, { name: object.metadata.name })) await store.create(object);
   }

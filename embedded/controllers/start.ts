@@ -11,30 +11,30 @@ import { layoutOf, runDirOf } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import { probeKvm } from '../qemu/probe-kvm.ts';
 import { VolumeFiles } from '../storage/volumes.ts';
-import { startAddressCollector } from './addresses.ts';
 import { type ControllerContext, uidOf } from './context.ts';
 import { startDataVolumeController } from './data-volume.ts';
-import { startEgressGatewayController } from './egress-gateway.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { ExportController } from './export.ts';
+import { KubeOvnNetwork } from './kube-ovn-network.ts';
 import { isFinal, type Vmi } from './kubevirt-types.ts';
 import { MachineConsoles } from './machine-access.ts';
 import { MachineRegistry } from './machine-registry.ts';
 import { MachineStarter } from './machine-starter.ts';
-import { Networks } from './networks.ts';
 import { PodController } from './pod.ts';
+import { PodNetworkOfCluster } from './pod-network.ts';
 import { startClaimController } from './pvc.ts';
-import { seedCluster } from './seed.ts';
 import { startSnapshotController } from './snapshot.ts';
-import { startSubnetController } from './subnet.ts';
 import { VmController } from './vm.ts';
 import { VmiController } from './vmi.ts';
 import { findClaims } from './vmi-volumes.ts';
 import { collectLayers } from './volume-claims.ts';
-import { startVpcController } from './vpc.ts';
+
+const NETWORKS = { 'kube-ovn': KubeOvnNetwork, pod: PodNetworkOfCluster } as const;
 
 /** The machine half's part of the cluster's configuration. */
 export interface MachineConfig {
+  /** How machines are connected. @defaultValue `kube-ovn` */
+  readonly network?: keyof typeof NETWORKS;
   /** `off` never uses KVM; `auto` uses it where a trial machine runs under it. @defaultValue `auto` */
   readonly kvm?: 'auto' | 'off';
   readonly guests?: { readonly allowedNetworks: readonly string[] };
@@ -64,7 +64,6 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   const { store, dataDir, logger, clock, resources, podCommands, config, allowedAddresses } = options;
   const layout = layoutOf(dataDir);
   for (const directory of [layout.volumes, layout.layers, layout.run]) await mkdir(directory, { recursive: true });
-  await seedCluster(store);
   const stop = new AbortController();
   // Every queue and every delay listens to it.
   allowManyListeners(stop.signal);
@@ -82,13 +81,13 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
     guestNetworks: config.guests?.allowedNetworks ?? [],
   };
   const machines = new MachineRegistry();
-  const networks = new Networks(context);
+  const network = new NETWORKS[config.network ?? 'kube-ovn'](context);
   const hasKvm = config.kvm !== 'off' && (await probeKvm({ directory: layout.run, clock, logger }));
   let controller: VmiController | undefined;
   const starter = new MachineStarter({
     context,
     machines,
-    networks,
+    network,
     accelerator: hasKvm ? 'kvm' : 'tcg',
     containerDisks: config.containerDisks ?? {},
     onChange: (key) => controller?.wake(key),
@@ -102,13 +101,10 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   startClaimController(context, machines);
   startDataVolumeController(context, machines);
   startSnapshotController(context, machines);
-  startAddressCollector(context);
-  startVpcController(context);
-  startSubnetController(context, networks);
-  startEgressGatewayController(context, networks);
+  await network.start();
   new VmController(context);
-  controller = new VmiController({ context, machines, networks, starter });
-  const pods = new PodController({ context, networks, podCommands });
+  controller = new VmiController({ context, machines, network, starter });
+  const pods = new PodController({ context, network, podCommands });
   const consoles = new MachineConsoles(store, machines);
   const exports = new ExportController(context, machines);
   return combine(consoles, pods, exports);

@@ -3,6 +3,7 @@ import { ensureTap, removeTap } from '../network/bridges.ts';
 import { namespacePath } from '../network/ip-command.ts';
 import { NIC_DEVICES, type NicModel, type NicSpec } from '../qemu/machine-spec.ts';
 import { type Address, ensureAddress } from './addresses.ts';
+import type { MachineNetworks } from './cluster-network.ts';
 import { type ControllerContext, ownerOfKind, uidOf } from './context.ts';
 import type { Vmi, VmiInterface, VmiNetwork } from './kubevirt-types.ts';
 import type { Networks, SubnetPlan } from './networks.ts';
@@ -13,13 +14,6 @@ interface Plug {
   readonly card: VmiInterface;
   readonly plan?: SubnetPlan;
   readonly address?: Address;
-}
-
-/** The cards of a machine, and where QEMU must run for them. */
-export interface MachineNetworks {
-  readonly nics: readonly NicSpec[];
-  /** Path of the network namespace; the host's own when there is no card in a VPC. */
-  readonly namespace: string | undefined;
 }
 
 /** KubeOVN's annotations of one card: `<nad>.<ns>.ovn.kubernetes.io/...`. */
@@ -102,7 +96,8 @@ function tapId(vmi: Vmi, card: VmiInterface): string {
   return `${uidOf(vmi)}/${card.name}`;
 }
 
-function modelOf({ model = 'virtio' }: VmiInterface): NicModel {
+/** @throws FarmError `ExceedsLimits` for a card that is not known */
+export function modelOf({ model = 'virtio' }: VmiInterface): NicModel {
   if (!Object.hasOwn(NIC_DEVICES, model)) throw new FarmError('ExceedsLimits', `Unknown card model "${model}"`);
   return model as NicModel;
 }

@@ -1,6 +1,6 @@
 import { timestamp } from '../api/objects.ts';
 import { dropCondition, setCondition, type WantedCondition } from './conditions.ts';
-import type { ControllerContext } from './context.ts';
+import { type ControllerContext, isOwnedBy } from './context.ts';
 import type { Vmi, VmiPhase, VmiStatus } from './kubevirt-types.ts';
 
 /** The one node. */
@@ -29,7 +29,7 @@ export async function writeVmiStatus(context: ControllerContext, vmi: Vmi, chang
     }
     status.phase = change.phase;
     if (change.reason !== undefined) status.reason = change.reason;
-    if (change.phase === 'Running') describeRunning(draft, status);
+    if (change.phase === 'Running') describeRunning(draft, status, podAddress(context, vmi));
     if (change.phase === 'Scheduled' || change.phase === 'Running') {
       status.nodeName = NODE_NAME;
       draft.metadata.labels = { ...draft.metadata.labels, 'kubevirt.io/nodeName': NODE_NAME };
@@ -39,15 +39,24 @@ export async function writeVmiStatus(context: ControllerContext, vmi: Vmi, chang
   });
 }
 
+/** The address of the machine's pod on the pod network. */
+function podAddress({ store }: ControllerContext, vmi: Vmi): string | undefined {
+  const pod = store.list('Pod', { namespace: vmi.metadata.namespace }).find((found) => isOwnedBy(found, vmi));
+  return pod?.status?.['podIP'] as string | undefined;
+}
+
 /** What KubeVirt knows of a running guest without an agent; addresses of secondary networks are not among it. */
-function describeRunning(vmi: Vmi, status: VmiStatus): void {
-  const { domain, volumes = [] } = vmi.spec;
+function describeRunning(vmi: Vmi, status: VmiStatus, podIp: string | undefined): void {
+  const { domain, networks = [], volumes = [] } = vmi.spec;
+  const isOnPodNetwork = (name: string) => networks.some((network) => network.name === name && network.pod);
   const machine = domain.machine?.type ?? 'q35';
   status['machine'] = { type: machine };
   status['interfaces'] = (domain.devices.interfaces ?? []).map(({ name, macAddress }) => ({
     name,
     ...(macAddress === undefined ? {} : { mac: macAddress }),
-    infoSource: 'domain, multus-status',
+    ...(podIp !== undefined && isOnPodNetwork(name)
+      ? { ipAddress: podIp, ipAddresses: [podIp], infoSource: 'domain' }
+      : { infoSource: 'domain, multus-status' }),
     queueCount: 1,
   }));
   status['volumeStatus'] = volumes.map(({ name }, index) => ({ name, target: `vd${String.fromCharCode(97 + index)}` }));

@@ -3,6 +3,7 @@ import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { ObjectKey } from '../api/objects.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import type { Machine } from '../qemu/machine.ts';
+import type { ClusterNetwork } from './cluster-network.ts';
 import {
   type ControllerContext,
   ensureFinalizer,
@@ -17,8 +18,6 @@ import { isFinal, type Vmi } from './kubevirt-types.ts';
 import { ensureLauncherPod, writeLauncherPhase } from './launcher-pod.ts';
 import { type MachineRegistry, machineRunDir } from './machine-registry.ts';
 import type { MachineStarter } from './machine-starter.ts';
-import type { Networks } from './networks.ts';
-import { disconnectMachine } from './vmi-networks.ts';
 import { runningConditions, writeVmiStatus } from './vmi-status.ts';
 import { findClaims } from './vmi-volumes.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -30,7 +29,7 @@ const DEFAULT_GRACE_SECONDS = 30;
 export interface VmiControllerParts {
   readonly context: ControllerContext;
   readonly machines: MachineRegistry;
-  readonly networks: Networks;
+  readonly network: ClusterNetwork;
   readonly starter: MachineStarter;
 }
 
@@ -57,14 +56,7 @@ export class VmiController {
         if (!isFinal(vmi) && vmi.status?.phase !== 'Running') this.#queue.add(textKeyOf(vmi));
       }
     };
-    const kinds = [
-      'PersistentVolumeClaim',
-      'DataVolume',
-      'Subnet',
-      'NetworkAttachmentDefinition',
-      'Secret',
-      'ConfigMap',
-    ];
+    const kinds = ['PersistentVolumeClaim', 'DataVolume', 'Secret', 'ConfigMap', ...parts.network.kinds];
     context.store.subscribe(kinds, wakeWaiting, context.signal);
   }
 
@@ -234,14 +226,14 @@ export class VmiController {
   }
 
   async #cleanUp(vmi: Vmi): Promise<void> {
-    const { context, machines, networks } = this.#parts;
+    const { context, machines, network } = this.#parts;
     const uid = uidOf(vmi);
     const runDir = machineRunDir(context, uid);
     await machines.get(uid)?.end();
     // Its TPM ends with QEMU, but not when QEMU was never started.
     await killProcesses(await findProcesses(runDir), context.clock);
     this.#asked.delete(uid);
-    await disconnectMachine(context, networks, vmi);
+    await network.disconnectMachine(vmi);
     await rm(runDir, { recursive: true, force: true });
     machines.release(uid);
     await writeLauncherPhase(context, vmi, vmi.status?.phase === 'Failed' ? 'Failed' : 'Succeeded');

@@ -132,6 +132,7 @@ delete table ip ${prefix}
 table ip ${prefix} {
   chain input {
     type filter hook input priority filter;
+    iifname "${prefix}*" ct state established,related accept
     iifname "${prefix}*" drop
   }
   chain forward {

@@ -3,6 +3,7 @@ import type { Finding } from '../../common/contracts/findings.ts';
 import { preflight } from '../../common/kubernetes/preflight/preflight.ts';
 import type { Alarm } from '../../common/lifecycle/alarm.ts';
 import { reportFindings } from '../../common/redis/findings.ts';
+import { inspectNetwork } from './cluster-network.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 /** What a cluster lacks changes when people change it, in kinds of many groups: too much to watch for too little. */
@@ -34,6 +35,7 @@ export async function inspectCluster(options: ClusterWatchOptions, reached: Alar
 /** One look. @throws ClusterUnavailable, RedisUnavailable */
 export async function inspectOnce(options: ClusterWatchOptions, signal: AbortSignal): Promise<Finding[]> {
   const { redis, cluster, clusterConfig } = options;
+  await inspectNetwork(options, signal);
   const findings = await preflight(cluster, clusterConfig, signal);
   await reportFindings(redis, cluster.name, findings);
   return findings;

@@ -1,12 +1,14 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
+import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
+import { findNetwork } from '../../common/kubernetes/preflight/find-network.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
-import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
+import { haltMachines, NETWORK_OBJECTS, teardownBuild } from '../../common/kubernetes/teardown.ts';
 import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import type { Logger } from '../../common/logging/logger.ts';
@@ -25,7 +27,7 @@ const TEARDOWN_MS = 60_000;
 /** More works than this are not named in a request; everything is looked at instead. */
 const MOST_NAMED = 50;
 
-/** Kinds of which a generation has at least one object as long as anything of it is left. */
+/** Kinds of which a generation has at least one object as long as anything of it is left; those of its network too. */
 const KINDS: readonly Resource<KubernetesObject>[] = [
   RESOURCES.machines,
   RESOURCES.instances,
@@ -33,10 +35,6 @@ const KINDS: readonly Resource<KubernetesObject>[] = [
   RESOURCES.dataVolumes,
   RESOURCES.claims,
   RESOURCES.secrets,
-  RESOURCES.egressGateways,
-  RESOURCES.networkAttachments,
-  RESOURCES.subnets,
-  RESOURCES.vpcs,
 ];
 
 /** What a finished layer consists of; templates first, because they name the snapshots. */
@@ -129,11 +127,13 @@ async function look(options: ClusterWatchOptions, { removals, works }: Look, sig
   let dueMs = Number.POSITIVE_INFINITY;
   const among = works ? `${LABELS.layerBuild} in (${works.join(',')})` : LABELS.layerBuild;
   const building = `${LABELS.role} notin (layer,template,source),${among}`;
-  await eachOf(await findGenerations(options, { kinds: KINDS, labels: building }, signal), async (identity) => {
+  const network = await findNetwork(options.cluster, options.clusterConfig, signal);
+  const kinds = [...KINDS, ...NETWORK_OBJECTS[network]];
+  await eachOf(await findGenerations(options, { kinds, labels: building }, signal), async (identity) => {
     const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
     if (verdict.action === 'keep') return;
     if (verdict.action === 'halt') dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
-    removals.begin(identity, removalOf(options, { identity, verdict }, signal));
+    removals.begin(identity, removalOf(options, { identity, network, verdict }, signal));
   });
   await sweepLayers(options, among, signal);
   return dueMs;
@@ -141,15 +141,16 @@ async function look(options: ClusterWatchOptions, { removals, works }: Look, sig
 
 interface Judged {
   readonly identity: FoundGeneration;
+  readonly network: NetworkKind;
   readonly verdict: Exclude<SweepVerdict, { action: 'keep' }>;
 }
 
 function removalOf(
   { cluster, farm, metrics, logger }: ClusterWatchOptions,
-  { identity, verdict }: Judged,
+  { identity, network, verdict }: Judged,
   signal: AbortSignal,
 ): Removal {
-  const teardown = { farm, identity, signal, deadlineMs: TEARDOWN_MS };
+  const teardown = { farm, identity, network, signal, deadlineMs: TEARDOWN_MS };
   return {
     halt: async () => {
       const isHalted = await haltMachines(cluster, teardown);

@@ -2,7 +2,7 @@ import type { LayerSpec } from '../../common/contracts/layers.ts';
 import type { Location } from '../../common/contracts/module/location.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import type { PlanModule } from '../../common/contracts/plans.ts';
-import { assert } from '../../common/errors/farm-error.ts';
+import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import type { SubmittedModule, SubmittedPhase } from '../../common/redis/submissions.ts';
 import { PHASE_SECONDS } from '../graph/critical-path.ts';
 import type { GraphPlan } from '../graph/expand.ts';
@@ -46,7 +46,7 @@ export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
       namespace: input.namespaceOf(cluster),
       priority: priorities.get(name) ?? 0,
       spec: withBlobs(
-        sealSpec(withNetwork(layer.spec, input.networks[cluster]), input.seal),
+        sealSpec(withNetwork(layer.spec, cluster, input.networks[cluster]), input.seal),
         input.blobsUrlOf(cluster),
       ),
       secrets: secretsOf(layer.spec, input.secrets),
@@ -90,8 +90,13 @@ function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string
 }
 
 /** What the network of its cluster makes of a layer. */
-function withNetwork(spec: LayerSpec, offer: NetworkOffer | null | undefined): LayerSpec {
-  return lacksInternet(spec, offer) ? withoutInternet(spec) : spec;
+function withNetwork(spec: LayerSpec, cluster: string, offer: NetworkOffer | null | undefined): LayerSpec {
+  if (offer === null) {
+    const message = `The cluster "${cluster}" has not answered yet, so nobody knows how it connects machines.`;
+    throw new FarmError('ClusterUnavailable', message);
+  }
+  const placed = offer ? { ...spec, networkKind: offer.kind } : spec;
+  return lacksInternet(placed, offer) ? withoutInternet(placed) : placed;
 }
 
 function withBlobs(spec: LayerSpec, blobsUrl: string | null): LayerSpec {

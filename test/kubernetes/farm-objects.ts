@@ -10,6 +10,7 @@ import {
   subnetObject,
   vpcObject,
 } from '../../workers/cluster/network-objects.ts';
+import { wire } from '../../workers/networks/kube-ovn.ts';
 import { clusterConfig } from '../harness/api-server.ts';
 import { compiledModule } from '../harness/module-factory.ts';
 import { stagePhase } from '../harness/phase-context.ts';
@@ -30,7 +31,7 @@ export function farmObjects(kubeconfig: string, name: string): FarmObject[] {
   if (!office) throw new Error('The module has a subnet.');
   const storage = { resources: { requests: { storage: '1Gi' } } };
   const objects: readonly (readonly [Resource, KubernetesObject | undefined])[] = [
-    [RESOURCES.machines, buildVm(scope)],
+    [RESOURCES.machines, buildVm(scope, wire(scope, scope.plan.nics))],
     [RESOURCES.vpcs, vpcObject(scope, 'lab')],
     [RESOURCES.subnets, subnetObject(scope, office)],
     [RESOURCES.networkAttachments, attachmentObject(scope, 'office')],

@@ -64,6 +64,9 @@ export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
   ...['get', 'create', 'watch', 'delete'].map((verb) => ({
     ...{ roles: AFTER_IMPORT, right: `${verb} pods`, why: EVICTED_RELAY, mayHappen: true },
   })),
+  ...['get', 'create'].map((verb) => ({
+    ...{ roles: ['provision', 'snapshot'] as const, right: `${verb} services`, why: EVICTED_RELAY, mayHappen: true },
+  })),
   { roles: ['import'], right: 'get pods/log', why: SLOW_CLUSTER, mayHappen: true },
   { roles: ['boot-keystrokes', 'provision'], right: 'list events', why: SLOW_CLUSTER, mayHappen: true },
 ];

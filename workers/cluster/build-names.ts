@@ -19,6 +19,7 @@ export function buildNames(identity: BuildIdentity) {
     attachment: (subnet: string) => name('nad', subnet),
     gateway: (vpc: string) => name('egress', vpc),
     relay: (vpc: string) => name('relay', vpc),
+    guestPolicy: () => name('guests'),
     sshKey: () => name('ssh'),
   };
 }

@@ -77,21 +77,17 @@ export function lacksInternet({ module, network }: LayerSpec): boolean {
   return module.network.vpcs.some(({ name, automatic }) => automatic && !open.has(name) && !decided.has(name));
 }
 
-/** How workers reach a guest: through which relay pod, at which address. */
+/** By which card a guest is reached, and of which VPC the relay is that serves it. */
 export interface GuestRoute {
-  readonly relayPod: string;
-  /** `{{ .HTTPIP }}`: where the guest finds files and names. */
-  readonly relayAddress: string;
-  readonly host: string;
+  readonly vpc: string;
+  readonly nic: NicPlan;
 }
 
 /** The first NIC with a planned address on a managed subnet decides; undefined when there is none. */
 export function guestRoute(scope: BuildScope): GuestRoute | undefined {
   for (const nic of scope.plan.nics) {
-    const subnet = subnetOf(scope.spec, nic);
-    const relay = relayOf(scope.spec, subnet.vpc);
-    if (nic.ip === null || subnet.unmanaged || !relay) continue;
-    return { relayPod: scope.names.relay(subnet.vpc), relayAddress: relay.address, host: nic.ip };
+    const { vpc, unmanaged } = subnetOf(scope.spec, nic);
+    if (nic.ip !== null && !unmanaged && relayOf(scope.spec, vpc)) return { vpc, nic };
   }
   return undefined;
 }

@@ -9,9 +9,12 @@ import { clusterConfig } from '../../test/harness/api-server.ts';
 import { conformanceCluster } from '../../test/harness/embedded-cluster.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
-import { buildScope } from './build-scope.ts';
+import { wire } from '../networks/kube-ovn.ts';
+import { type BuildScope, buildScope } from './build-scope.ts';
 import { buildVm } from './build-vm.ts';
 import { templateVm } from './template-vm.ts';
+
+const builtVm = (scope: BuildScope) => buildVm(scope, wire(scope, scope.plan.nics));
 
 const MIB = 1024 ** 2;
 const resources = new ReleaseStack();
@@ -65,8 +68,8 @@ function scopeOf(vm: Partial<CompiledVm>, plan: Partial<VmPlan> = {}) {
 }
 
 test('leaves it to KubeVirt how much of a node’s processors a machine asks for', () => {
-  expect(buildVm(scopeOf({}, {})).spec?.template?.spec?.domain).toMatchObject({ cpu: { cores: 3 } });
-  expect(buildVm(scopeOf({}, {})).spec?.template?.spec?.domain.resources).toBeUndefined();
+  expect(builtVm(scopeOf({}, {})).spec?.template?.spec?.domain).toMatchObject({ cpu: { cores: 3 } });
+  expect(builtVm(scopeOf({}, {})).spec?.template?.spec?.domain.resources).toBeUndefined();
 });
 
 const iso = { url: 'http://x/i.iso', checksum: null, identity: 'i' };
@@ -84,7 +87,7 @@ test.each<[string, Partial<CompiledVm>, Partial<VmPlan>]>([
   const cluster = new ClusterClient(config);
   const scope = scopeOf(vm, plan);
   const disks = [{ name: 'root', snapshot: 'snap-root', sizeBytes: MIB, bus: 'virtio' as const }];
-  for (const object of [buildVm(scope), templateVm(scope, disks, 'fast')]) {
+  for (const object of [builtVm(scope), templateVm(scope, disks, 'fast')]) {
     const created = await cluster.create(RESOURCES.machines, object);
     expect(created.spec.template.spec?.domain.memory).toEqual(object.spec.template.spec?.domain.memory);
     await cluster.delete(RESOURCES.machines, object.metadata?.name ?? '');
@@ -92,7 +95,7 @@ test.each<[string, Partial<CompiledVm>, Partial<VmPlan>]>([
 });
 
 test('gives addresses to every NIC, the default route to the first managed one, and its relay as resolver', () => {
-  const { template } = buildVm(scopeOf({})).spec;
+  const { template } = builtVm(scopeOf({})).spec;
   const nad = (subnet: string) => `sw-01j00000000000000000000000-g1-nad-${subnet}.default.ovn.kubernetes.io`;
   expect(template.metadata?.annotations).toEqual({
     [`${nad('bare')}/logical_switch`]: 'sw-01j00000000000000000000000-g1-net-bare',
@@ -122,7 +125,7 @@ test.each([
   [false, false, { secureBoot: false, persistent: false }, undefined, undefined],
 ])('secure boot %s and TPM %s are on the build VM and on the template', (secureBoot, tpm, efi, smm, device) => {
   const scope = scopeOf({ firmware: { kind: 'efi', secureBoot, tpm } });
-  for (const { spec } of [buildVm(scope), templateVm(scope, [], undefined)]) {
+  for (const { spec } of [builtVm(scope), templateVm(scope, [], undefined)]) {
     const domain = spec.template.spec?.domain;
     expect(domain?.firmware?.bootloader).toEqual({ efi });
     expect(domain?.features?.smm).toEqual(smm);
@@ -132,7 +135,7 @@ test.each([
 
 test('boots the first disk, then the CDs, and nothing else', () => {
   const scope = scopeOf({ cloudInit, floppy: ['user-data'] }, { isos: [iso, iso] });
-  const { spec } = buildVm(scope).spec.template;
+  const { spec } = builtVm(scope).spec.template;
   expect(spec?.domain.devices.disks?.map(({ name, bootOrder }) => [name, bootOrder])).toEqual([
     ['root', 1],
     ['data', undefined],

@@ -1,17 +1,13 @@
-import type {
-  V1Disk,
-  V1Interface,
-  V1VirtualMachineInstanceSpec,
-  V1Volume,
-} from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
+import type { V1Disk, V1Interface, V1Volume } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
 import type { DiskPlan, NicPlan } from '../../common/contracts/layers.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
-import { type BuildScope, relayOf, subnetOf, vmLabels } from './build-scope.ts';
-import { provider } from './network-objects.ts';
+import type { Wiring } from '../networks/module-network.ts';
+import { type BuildScope, vmLabels } from './build-scope.ts';
 
 /** What a VM is made of, beyond the plan: the build VM and the template differ in these only. */
 export interface MachineParts {
   readonly nics: readonly NicPlan[];
+  readonly wiring: Wiring;
   readonly cpu: number;
   readonly memoryBytes: number;
   readonly labels: Readonly<Record<string, string>>;
@@ -30,7 +26,7 @@ const GIB = 1024 ** 3;
 const MEMORY_BLOCK = 2 * 1024 ** 2;
 
 /** The VirtualMachine that a module is built in. It is made switched off; its final VMI is kept (`Manual`). */
-export function buildVm(scope: BuildScope): VirtualMachine {
+export function buildVm(scope: BuildScope, wiring: Wiring): VirtualMachine {
   const { names, plan, vm } = scope;
   const labels = vmLabels(scope, 'build');
   return {
@@ -41,6 +37,7 @@ export function buildVm(scope: BuildScope): VirtualMachine {
       runStrategy: 'Manual',
       template: machineTemplate(scope, {
         nics: plan.nics,
+        wiring,
         cpu: plan.cpu,
         memoryBytes: plan.memoryBytes,
         labels,
@@ -58,12 +55,12 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
   const { firmware } = vm;
   const secureBoot = firmware.kind === 'efi' && firmware.secureBoot;
   return {
-    metadata: { labels: { ...parts.labels }, annotations: nicAnnotations(scope, parts.nics) },
+    metadata: { labels: { ...parts.labels }, annotations: { ...parts.wiring.annotations } },
     spec: {
       hostname: vm.name,
       evictionStrategy: 'None',
       terminationGracePeriodSeconds: Math.ceil(vm.shutdownTimeoutMs / 1000),
-      ...resolver(scope, parts.nics),
+      ...parts.wiring.resolver,
       domain: {
         machine: { type: vm.machineType ?? 'q35' },
         cpu: {
@@ -78,7 +75,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
         },
         devices: {
           disks: [...plan.disks.map(diskDevice), ...parts.media.map(({ disk }) => disk)],
-          interfaces: parts.nics.map(interfaceDevice),
+          interfaces: parts.nics.map((nic) => interfaceDevice(nic, parts.wiring)),
           // Absolute positions, for people who look at the screen.
           inputs: [{ name: 'tablet', type: 'tablet', bus: 'usb' }],
           autoattachPodInterface: false,
@@ -86,10 +83,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
           ...(firmware.kind === 'efi' && firmware.tpm ? { tpm: {} } : {}),
         },
       },
-      networks: parts.nics.map((nic) => ({
-        name: nic.name,
-        multus: { networkName: `${scope.namespace}/${scope.names.attachment(nic.subnet)}` },
-      })),
+      networks: [...parts.wiring.networks],
       volumes: [
         ...plan.disks.map(({ name }) => ({ name, dataVolume: { name: parts.claimOf(name) } })),
         ...parts.media.map(({ volume }) => volume),
@@ -108,41 +102,9 @@ function diskDevice({ name, bus }: DiskPlan, index: number): V1Disk {
   return { name, disk: { bus }, ...(index === 0 ? { bootOrder: 1 } : {}) };
 }
 
-function interfaceDevice({ name, model, mac, slot }: NicPlan): V1Interface {
+function interfaceDevice({ name, model, mac, slot }: NicPlan, { binding }: Wiring): V1Interface {
   const pciAddress = slot === null ? {} : { pciAddress: `0000:00:1${slot}.0` };
-  return { name, model, macAddress: mac, bridge: {}, ...pciAddress };
-}
-
-/**
- * KubeOVN reads addresses from annotations of the pod. The default route goes to the first managed NIC only: a pod takes
- * one.
- */
-function nicAnnotations(scope: BuildScope, nics: readonly NicPlan[]): Record<string, string> {
-  const annotations: Record<string, string> = {};
-  let hasRoute = false;
-  for (const nic of nics) {
-    const subnet = subnetOf(scope.spec, nic);
-    const prefix = `${provider(scope, nic.subnet)}.kubernetes.io`;
-    annotations[`${prefix}/logical_switch`] = scope.names.subnet(nic.subnet);
-    annotations[`${prefix}/mac_address`] = nic.mac;
-    if (nic.ip !== null) annotations[`${prefix}/ip_address`] = nic.ip;
-    if (!subnet.unmanaged && !hasRoute) {
-      annotations[`${prefix}/routes`] = JSON.stringify([{ gw: subnet.gateway }]);
-      hasRoute = true;
-    }
-  }
-  return annotations;
-}
-
-/** The relays of its VPCs; virt-launcher hands them out by DHCP. A VM without any keeps the pod's resolver. */
-function resolver(
-  scope: BuildScope,
-  nics: readonly NicPlan[],
-): Pick<V1VirtualMachineInstanceSpec, 'dnsPolicy' | 'dnsConfig'> {
-  const vpcs = nics.map((nic) => subnetOf(scope.spec, nic)).flatMap(({ vpc, unmanaged }) => (unmanaged ? [] : [vpc]));
-  const addresses = vpcs.map((vpc) => relayOf(scope.spec, vpc)?.address);
-  const nameservers = [...new Set(addresses.filter((address) => address !== undefined))];
-  return nameservers.length > 0 ? { dnsPolicy: 'None', dnsConfig: { nameservers } } : {};
+  return { name, model, macAddress: mac, ...binding, ...pciAddress };
 }
 
 /** The drives that exist while building only: ISOs, cloud-init, answer files. */

@@ -109,17 +109,22 @@ export function relayObject(scope: ModuleScope, vpc: string, { image, maxFileByt
   const relay = relayOf(scope.spec, vpc);
   if (!relay) return undefined;
   const subnets = scope.spec.network.subnets.filter((subnet) => subnet.vpc === vpc);
+  const attachment = scope.names.attachment(relay.subnet.name);
+  const provided = `${provider(scope, relay.subnet.name)}.kubernetes.io`;
   return relayPod({
     name: scope.names.relay(vpc),
-    namespace: scope.namespace,
     labels: moduleLabels(scope, 'build'),
+    // Its only network is the VPC, so kubelet cannot probe it and it cannot reach the API.
+    annotations: {
+      'v1.multus-cni.io/default-network': `${scope.namespace}/${attachment}`,
+      [`${provided}/logical_switch`]: scope.names.subnet(relay.subnet.name),
+      [`${provided}/ip_address`]: relay.address,
+    },
     image,
-    attachment: scope.names.attachment(relay.subnet.name),
-    subnet: scope.names.subnet(relay.subnet.name),
     address: relay.address,
     networks: subnets.map(({ cidr }) => cidr),
     records: machineRecords(scope.spec, subnets),
-    upstreams: upstreams(scope.spec, vpc, subnets),
+    upstreams: relayUpstreams(scope.spec, vpc, subnets),
     maxFileBytes,
   });
 }
@@ -134,7 +139,8 @@ function machineRecords(spec: LayerSpec, subnets: readonly SubnetPlan[]): Record
   return Object.fromEntries(records.filter(([, addresses]) => addresses.length > 0));
 }
 
-function upstreams(spec: LayerSpec, vpc: string, subnets: readonly SubnetPlan[]): string[] {
+/** The name servers that a relay forwards to. */
+export function relayUpstreams(spec: LayerSpec, vpc: string, subnets: readonly SubnetPlan[]): string[] {
   const given = [...new Set(subnets.flatMap(({ dns }) => dns))];
   if (given.length > 0) return given;
   const hasInternet = spec.network.vpcs.some(({ name, internet }) => name === vpc && internet);

@@ -1,5 +1,6 @@
 import type { LayerDisk } from '../../common/contracts/layers.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
+import { networkOf } from '../networks/networks.ts';
 import { type BuildScope, vmLabels } from './build-scope.ts';
 import { machineTemplate } from './build-vm.ts';
 
@@ -40,6 +41,7 @@ export function templateVm(
       })),
       template: machineTemplate(scope, {
         nics: plan.templateNics,
+        wiring: networkOf(scope.spec).templateWiring(scope),
         cpu: vm.resources.cpu,
         memoryBytes: vm.resources.memoryBytes,
         labels,

@@ -3,12 +3,12 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../../common/kubernetes/api-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { type Mask, maskSecrets } from '../../common/logging/mask.ts';
-import { type BuildScope, type GuestRoute, guestRoute } from '../cluster/build-scope.ts';
+import { type BuildScope, guestRoute } from '../cluster/build-scope.ts';
 import { loginKeys } from '../cluster/login-keys.ts';
 import { readPlannedObject } from '../cluster/object-content.ts';
+import { networkOf } from '../networks/networks.ts';
 import { ensureRelays } from '../phases/import/relays.ts';
 import { type PhaseContext, PhaseFailure } from '../phases/phase-executor.ts';
-import { connectThroughRelay } from '../relay/relay-client.ts';
 import { openOrAbandon } from '../runtime/open-or-abandon.ts';
 import { tellAttempts } from './attempts.ts';
 import type { GuestCredentials } from './guest-connection.ts';
@@ -63,8 +63,11 @@ export async function openGuestAccess(
   const own = maskSecrets([credentials.password, ...privateKeys, ...(await secretLines(context, scope, signal))]);
   const link = new GuestLink({
     ...{ credentials, timeoutMs, isUp, clock, logger, signal },
-    dial: (dialing) => dialGuest(context, scope, { route, signal: dialing }),
-    onAttempt: tellAttempts(context, `SSH ${route.host}:${scope.vm.communicator.sshPort}`),
+    dial: (dialing) => dialGuest(context, scope, dialing),
+    onAttempt: tellAttempts(
+      context,
+      `SSH ${networkOf(scope.spec).guestName(scope, route.nic)}:${scope.vm.communicator.sshPort}`,
+    ),
     hostKeys: hostKeyPins(context, scope),
   });
   const mask: Mask = (text, cut) => secrets.mask(own(text, cut), cut);
@@ -81,15 +84,10 @@ async function secretLines(context: PhaseContext, { vm }: BuildScope, signal: Ab
 }
 
 /** A byte stream to the guest's SSH port. A relay that has gone is made anew. @throws ConnectionLost */
-export async function dialGuest(
-  context: PhaseContext,
-  scope: BuildScope,
-  { route, signal }: { readonly route: GuestRoute; readonly signal: AbortSignal },
-) {
-  const { host, relayPod } = route;
+export async function dialGuest(context: PhaseContext, scope: BuildScope, signal: AbortSignal) {
   try {
-    const address = { host, port: scope.vm.communicator.sshPort };
-    return await openOrAbandon(connectThroughRelay(context.cluster, relayPod, address), signal);
+    const target = { port: scope.vm.communicator.sshPort, signal };
+    return await openOrAbandon(networkOf(scope.spec).dial(context, scope, target), signal);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     await ensureRelays(context, scope);

@@ -10,6 +10,7 @@ import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { buildScope } from '../cluster/build-scope.ts';
 import { buildVm } from '../cluster/build-vm.ts';
 import { evidenceOfMachine } from '../cluster/machine-evidence.ts';
+import { wire } from '../networks/kube-ovn.ts';
 import { ensureStarted } from '../phases/boot-keystrokes/start-machine.ts';
 import { shutDown } from '../phases/snapshot/shutdown.ts';
 import { whileMachineLives } from './machine-life.ts';
@@ -176,7 +177,10 @@ test('a drained node is told from a guest that powered itself off', async () => 
 test('a drain while a machine is shut down is no clean end, although its pod is gone when it has ended', async () => {
   const { context, scope, name } = stage('snapshot', '01J00000000000000000000004');
   const grace = Math.ceil(scope.vm.shutdownTimeoutMs / 1000);
-  await cluster.create(RESOURCES.machines, { metadata: { name }, spec: buildVm(scope).spec } as never);
+  await cluster.create(RESOURCES.machines, {
+    metadata: { name },
+    spec: buildVm(scope, wire(scope, scope.plan.nics)).spec,
+  } as never);
   const uid = await play(name, { phase: 'Running', grace });
   await launch(uid, 'virt-launcher-leaving');
   const off = shutDown(context, scope, async () => {

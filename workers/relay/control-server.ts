@@ -5,18 +5,22 @@ import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { requestedName } from './file-server.ts';
 import { type FileShelf, ShelfRefusal } from './file-shelf.ts';
+import type { NameRecords } from './name-records.ts';
 import { reachGuest } from './reach-guest.ts';
 
 export interface ControlOptions {
   readonly shelf: FileShelf;
   /** Networks that may be connected to, in CIDR notation. */
   readonly networks: readonly string[];
+  /** What its name server knows. */
+  readonly records: NameRecords;
   readonly logger: Logger;
 }
 
 /**
  * What workers ask of a relay, on the loopback of its network namespace only, so that no guest can reach it:
- * `CONNECT ip:port` to a guest, `PUT /files/<name>?sha256=…`, `GET /files` (hashes by name) and `GET /healthz`.
+ * `CONNECT ip:port` to a guest, `PUT /files/<name>?sha256=…`, `GET /files` (hashes by name), `PUT /names/<name>?address=ip`
+ * (where a machine of the module is now) and `GET /healthz`.
  */
 export function createControlServer(options: ControlOptions): Server {
   const guests = new BlockList();
@@ -42,6 +46,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
       await shelf.put(name, request, url.searchParams.get('sha256') ?? '');
       logger.info({ name }, 'A file was put');
       response.writeHead(201).end();
+    } else if (request.method === 'PUT' && url.pathname.startsWith('/names/')) {
+      response.writeHead(learn(url, options) ? 204 : 404).end();
     } else response.writeHead(404).end();
   } catch (error) {
     if (!(error instanceof ShelfRefusal)) logger.error({ err: error }, 'A request to the relay failed');
@@ -49,6 +55,17 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     response.writeHead(error instanceof ShelfRefusal ? error.status : 500, { connection: 'close' });
     response.end(errorMessage(error));
   }
+}
+
+/** False for what is no machine of the module, or no address. */
+function learn({ pathname, searchParams }: URL, { records, logger }: ControlOptions): boolean {
+  const name = requestedName(pathname.slice('/names/'.length)) ?? '';
+  const address = searchParams.get('address') ?? '';
+  const known = name.toLowerCase();
+  if (!isIPv4(address) || !records.has(known)) return false;
+  records.set(known, [address]);
+  logger.info({ name, address }, 'A machine was named');
+  return true;
 }
 
 interface Tunnel {

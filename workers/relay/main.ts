@@ -19,7 +19,7 @@ import { startNameServer } from './name-server.ts';
  *   --files DIR          where files are kept
  *   --max-file-bytes N   room for them
  *   --network CIDR       a network that workers may connect to; repeated
- *   --record NAME=IP,…   a machine of the module; repeated
+ *   --record NAME=IP,…   a machine of the module, without addresses until it is told some; repeated
  *   --upstream IP[:PORT] a name server for all other names; repeated
  * Prints a log line with the ports when it is ready; port 0 takes a free one.
  */
@@ -44,17 +44,18 @@ await runProcess(logger, async (resources) => {
   if (!host || !values.files) throw new Error('--address and --files are needed.');
   const shelf = await FileShelf.open(values.files, Number(values['max-file-bytes']));
   const http = await listen(createFileServer(shelf, logger), Number(values['http-port']), { host, resources });
+  const records = parseRecords(values.record);
   const dns = await startNameServer(
     {
       host,
       port: Number(values['dns-port']),
-      records: parseRecords(values.record),
+      records,
       upstreams: values.upstream,
       logger,
     },
     resources,
   );
-  const server = createControlServer({ shelf, networks: values.network, logger });
+  const server = createControlServer({ shelf, networks: values.network, records, logger });
   const control = await listen(server, Number(values['control-port']), { host: '127.0.0.1', resources });
   logger.info({ ports: { http, dns, control } }, 'The relay is ready');
 });

@@ -6,8 +6,8 @@ import {
   type StringAnswer,
 } from 'dns-packet';
 
-/** Addresses of the machines of a module by name; a machine with several NICs has several. */
-export type NameRecords = ReadonlyMap<string, readonly string[]>;
+/** Addresses of the machines of a module by name: several with several NICs, none before it is known where it is. */
+export type NameRecords = Map<string, readonly string[]>;
 
 /** RFC 1035 section 4.1.1. */
 export const RCODE = { formatError: 1, serverFailure: 2, nameError: 3 } as const;
@@ -17,7 +17,7 @@ const RECURSION_AVAILABLE = 1 << 7;
 const TTL_SECONDS = 30;
 const REVERSE_ZONE = '.in-addr.arpa';
 
-/** Reads `name=ip[,ip…]`; names are compared without case. */
+/** Reads `name=[ip,…]`; names are compared without case. */
 export function parseRecords(texts: readonly string[]): NameRecords {
   return new Map(
     texts.map((text) => {
@@ -35,6 +35,8 @@ export function answerFromRecords(query: DecodedPacket, records: NameRecords): P
   const addresses = records.get(name);
   const owner = ownerOf(name, records);
   if (!addresses && !owner) return undefined;
+  // Not yet: who asks a little later gets it, and remembers no wrong answer until then.
+  if (addresses?.length === 0) return replyTo(query, RCODE.serverFailure);
   const common = { name: question.name, ttl: TTL_SECONDS };
   const answers: StringAnswer[] = [];
   if (addresses && question.type === 'A') {

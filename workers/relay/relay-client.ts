@@ -104,6 +104,16 @@ export async function putFile(
   });
 }
 
+/** Tells a relay where a machine of its module is now. Throws as `connectThroughRelay`. */
+export async function putName(
+  cluster: ClusterClient,
+  relayPod: string,
+  { name, address, signal }: { readonly name: string; readonly address: string; readonly signal?: AbortSignal },
+): Promise<void> {
+  const path = `/names/${encodeURIComponent(name)}?address=${address}`;
+  await exchange(await openControl(cluster, relayPod, signal), { method: 'PUT', path });
+}
+
 function openControl(cluster: ClusterClient, pod: string, signal: AbortSignal | undefined): Promise<Duplex> {
   return openPortForward(cluster, { pod, port: RELAY_PORTS.control, ...(signal ? { signal } : {}) });
 }

@@ -6,16 +6,15 @@ export const RELAY_PORTS = { control: 7070, http: 8080, dns: 53 } as const;
 /** What a relay is told when it is made. */
 export interface RelayPodOptions {
   readonly name: string;
-  readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** What says to the cluster's network where it stands. */
+  readonly annotations: Readonly<Record<string, string>>;
   readonly image: string;
-  /** Where it stands: attachment and KubeOVN subnet (object names), and its address. */
-  readonly attachment: string;
-  readonly subnet: string;
+  /** Where it listens. */
   readonly address: string;
-  /** Networks of its VPC, in CIDR notation. */
+  /** Networks in which workers may reach guests through it, in CIDR notation. */
   readonly networks: readonly string[];
-  /** Addresses of the module's machines by name. */
+  /** Addresses of the module's machines by name; none for one of which it hears later. */
   readonly records: Readonly<Record<string, readonly string[]>>;
   readonly upstreams: readonly string[];
   readonly maxFileBytes: number;
@@ -24,23 +23,11 @@ export interface RelayPodOptions {
 const FILES_DIR = '/files';
 const MIB = 1024 * 1024;
 
-/**
- * The Pod of a relay. Its only network is the module's VPC (Multus default network), so kubelet cannot probe it and it
- * cannot reach the API; it runs under the restricted pod security standard, without a token.
- */
+/** The Pod of a relay. It runs under the restricted pod security standard, without a token. */
 export function relayPod(options: RelayPodOptions): Pod {
-  const { name, namespace, labels, attachment, subnet, address } = options;
-  const provider = `${attachment}.${namespace}.ovn.kubernetes.io`;
+  const { name, labels, annotations } = options;
   return {
-    metadata: {
-      name,
-      labels: { ...labels },
-      annotations: {
-        'v1.multus-cni.io/default-network': `${namespace}/${attachment}`,
-        [`${provider}/logical_switch`]: subnet,
-        [`${provider}/ip_address`]: address,
-      },
-    },
+    metadata: { name, labels: { ...labels }, annotations: { ...annotations } },
     spec: {
       automountServiceAccountToken: false,
       enableServiceLinks: false,

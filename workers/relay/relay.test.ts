@@ -28,7 +28,7 @@ let ports: Ports;
 
 async function startRelay(): Promise<void> {
   const flags = ['--address', '127.0.0.1', '--files', files, '--max-file-bytes', '1000', '--network', '127.0.0.0/8'];
-  const names = ['--record', 'Web=10.7.0.5,10.8.0.5', '--upstream', `127.0.0.1:${upstream}`];
+  const names = ['--record', 'Web=10.7.0.5,10.8.0.5', '--record', 'later=', '--upstream', `127.0.0.1:${upstream}`];
   const [node, main] = programCommand('workers/relay/main');
   relay = spawn(node, [main, ...flags, ...names], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -187,6 +187,20 @@ test('resolves the machines of the module and forwards the rest', async () => {
   const [reply] = (await once(socket, 'message')) as [Buffer];
   socket.close();
   expect(decode(reply)).toMatchObject({ id: 9, rcode: 'SERVFAIL' });
+});
+
+test('learns where a machine is, and says until then that it does not know yet', async () => {
+  const resolver = new Resolver({ timeout: 10_000, tries: 1 });
+  resolver.setServers([`127.0.0.1:${ports.dns}`]);
+  await expect(resolver.resolve4('later')).rejects.toMatchObject({ code: 'ESERVFAIL' });
+  const learn = async (name: string, address: string) =>
+    (await fetch(`http://127.0.0.1:${ports.control}/names/${name}?address=${address}`, { method: 'PUT' })).status;
+  expect(await learn('later', '10.9.0.1')).toBe(204);
+  expect(await resolver.resolve4('later')).toEqual(['10.9.0.1']);
+  expect(await learn('Later', '10.9.0.2')).toBe(204);
+  expect(await resolver.resolve4('later')).toEqual(['10.9.0.2']);
+  expect([await learn('nobody', '10.9.0.3'), await learn('later', 'here')]).toEqual([404, 404]);
+  expect(await resolver.resolve4('later')).toEqual(['10.9.0.2']);
 });
 
 test('resolves over TCP and survives garbage', async () => {

@@ -3,6 +3,7 @@ import { maskSecrets } from '../../common/logging/mask.ts';
 import { type BuildScope, buildScope, guestRoute } from '../cluster/build-scope.ts';
 import { SerialCapture } from '../console/serial-capture.ts';
 import { likelyCauses } from '../guest/likely-causes.ts';
+import { networkOf } from '../networks/networks.ts';
 import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phases/phase-executor.ts';
 
 /** Keeps what the machine says at its serial port while the phase runs; its last lines are evidence of every failure. */
@@ -42,12 +43,13 @@ interface Evidence {
 }
 
 function explained(failure: Failure, { cause, scope, serialTail }: Evidence): Failure {
-  const host = guestRoute(scope)?.host ?? '';
+  const route = guestRoute(scope);
+  const host = route ? networkOf(scope.spec).guestName(scope, route.nic) : '';
   const hints = likelyCauses({
     ...{ reason: failure.reason, cause, serialTail, host },
     port: scope.vm.communicator.sshPort,
     username: scope.vm.communicator.sshUsername,
-    nicModel: scope.plan.nics.find(({ ip }) => ip === host)?.model ?? '',
+    nicModel: route?.nic.model ?? '',
     hasCloudInit: scope.vm.cloudInit !== null,
   });
   return { ...failure, serialTail: [...(serialTail ?? [])], hints: [...failure.hints, ...hints] };

@@ -1,4 +1,5 @@
 import type { ClusterConfig } from '../../config/schema.ts';
+import type { NetworkKind } from '../../contracts/network-kinds.ts';
 import { FarmError } from '../../errors/farm-error.ts';
 import { isNotFound } from '../api-error.ts';
 import type { ClusterClient } from '../cluster-client.ts';
@@ -37,11 +38,13 @@ export interface ClusterFacts {
 
 /** What is asked, and on whose behalf. */
 export interface FactsRequest {
-  readonly config: Pick<ClusterConfig, 'namespace' | 'externalSubnet'>;
-  readonly rights: readonly Right[];
+  readonly config: Pick<ClusterConfig, 'namespace' | 'network' | 'externalSubnet'>;
+  /** By how the cluster connects machines. */
+  rightsOn(network: NetworkKind): readonly Right[];
   readonly signal: AbortSignal;
 }
 
+export const KUBE_OVN = 'kubeovn.io/v1';
 /** Groups whose resources are looked up; discovery needs no right. */
 const GROUPS = [
   'kubevirt.io/v1',
@@ -49,24 +52,25 @@ const GROUPS = [
   'cdi.kubevirt.io/v1beta1',
   'snapshot.storage.k8s.io/v1',
   'k8s.cni.cncf.io/v1',
-  'kubeovn.io/v1',
+  KUBE_OVN,
 ];
 /** Questions about rights at a time. */
 const QUESTIONS = 8;
 
 /** Reads everything that is judged. @throws ClusterUnavailable, or the signal's reason */
 export async function readFacts(cluster: ClusterClient, request: FactsRequest): Promise<ClusterFacts> {
-  const { config, rights, signal } = request;
+  const { config, signal } = request;
   const list = <T extends KubernetesObject>(resource: Resource<T>, fields?: string) =>
     readable(
       async () => (await cluster.list(resource, { signal, ...(fields === undefined ? {} : { fields }) })).items,
       [],
     );
-  const [kubernetes, served, hasNamespace, refusedRights] = await Promise.all([
+  const served = await readServed(cluster, GROUPS, signal);
+  const network = networkOn(served, config);
+  const [kubernetes, hasNamespace, refusedRights] = await Promise.all([
     readVersion(cluster, signal),
-    readServed(cluster, signal),
     readable(async () => (await cluster.get(RESOURCES.namespaces, config.namespace, { signal })) !== undefined, false),
-    readRefusedRights(cluster, request, rights),
+    readRefusedRights(cluster, request, request.rightsOn(network)),
   ]);
   return {
     ...{ kubernetes, served, hasNamespace, refusedRights },
@@ -76,7 +80,7 @@ export async function readFacts(cluster: ClusterClient, request: FactsRequest): 
     snapshotClasses: await list(RESOURCES.snapshotClasses),
     storageProfiles: await list(RESOURCES.storageProfiles),
     externalSubnets:
-      config.externalSubnet === undefined
+      network !== 'kube-ovn' || config.externalSubnet === undefined
         ? { known: [] }
         : await list(RESOURCES.subnets, `metadata.name=${config.externalSubnet}`),
   };
@@ -102,9 +106,19 @@ async function readVersion(cluster: ClusterClient, signal: AbortSignal): Promise
   return version === 'unreadable' ? '' : (version.known.gitVersion ?? '');
 }
 
-async function readServed(cluster: ClusterClient, signal: AbortSignal): Promise<ClusterFacts['served']> {
+/** How a cluster connects machines: as configured, else by KubeOVN where that is installed. */
+export function networkOn(served: ClusterFacts['served'], { network }: Pick<ClusterConfig, 'network'>): NetworkKind {
+  return network ?? (served.get(KUBE_OVN)?.has('subnets') ? 'kube-ovn' : 'pod');
+}
+
+/** What some API groups serve. @throws as `readFacts` */
+export async function readServed(
+  cluster: ClusterClient,
+  groups: readonly string[],
+  signal: AbortSignal,
+): Promise<ClusterFacts['served']> {
   const served = new Map<string, ReadonlySet<string>>();
-  for (const group of GROUPS) {
+  for (const group of groups) {
     const document = { resources: [] as { name: string }[] };
     const found = await readable(() => readJson<typeof document>(cluster, `/apis/${group}`, signal), document);
     // Every account that is known may discover; one that may not learns of the kinds by what it cannot do.

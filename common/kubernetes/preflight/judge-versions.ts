@@ -1,4 +1,5 @@
 import type { Finding } from '../../contracts/findings.ts';
+import type { NetworkKind } from '../../contracts/network-kinds.ts';
 import type { ClusterFacts, Read } from './cluster-facts.ts';
 
 type Version = readonly [major: number, minor: number];
@@ -17,26 +18,33 @@ const KINDS: readonly (readonly [group: string, resource: string, what: string, 
     'VolumeSnapshots are not served',
     'Install the CRDs and the controller of the CSI external-snapshotter (API v1).',
   ],
-  [
-    'k8s.cni.cncf.io/v1',
-    'network-attachment-definitions',
-    'Multus is not installed: NetworkAttachmentDefinitions are not served',
-    'Install Multus, as a part of KubeOVN’s installation as a secondary network or by itself.',
-  ],
-  ['kubeovn.io/v1', 'subnets', 'KubeOVN is not installed', 'Install KubeOVN 1.14 or newer.'],
-  [
-    'kubeovn.io/v1',
-    'vpc-egress-gateways',
-    'KubeOVN is older than 1.14: it serves no VpcEgressGateways',
-    'Install KubeOVN 1.14 or newer.',
-  ],
 ];
 
+/** What the kinds of network need beside these. */
+const NEEDED_BY: Readonly<Record<NetworkKind, typeof KINDS>> = {
+  'kube-ovn': [
+    [
+      'k8s.cni.cncf.io/v1',
+      'network-attachment-definitions',
+      'Multus is not installed: NetworkAttachmentDefinitions are not served',
+      'Install Multus, as a part of KubeOVN’s installation as a secondary network or by itself.',
+    ],
+    ['kubeovn.io/v1', 'subnets', 'KubeOVN is not installed', 'Install KubeOVN 1.14 or newer.'],
+    [
+      'kubeovn.io/v1',
+      'vpc-egress-gateways',
+      'KubeOVN is older than 1.14: it serves no VpcEgressGateways',
+      'Install KubeOVN 1.14 or newer.',
+    ],
+  ],
+  pod: [],
+};
+
 /** What is too old, absent or not at work. */
-export function judgeVersions(facts: ClusterFacts): Finding[] {
+export function judgeVersions(facts: ClusterFacts, network: NetworkKind): Finding[] {
   return [
     ...judgeVersion('Kubernetes', facts.kubernetes),
-    ...judgeKinds(facts.served),
+    ...judgeKinds(facts.served, [...KINDS, ...NEEDED_BY[network]]),
     ...judgeSubresources(facts.served),
     ...judgeInstallation('KubeVirt', facts, ({ observedKubeVirtVersion }) => observedKubeVirtVersion),
     ...judgeInstallation('CDI', facts, ({ observedVersion }) => observedVersion),
@@ -75,8 +83,8 @@ function judgeExpansion(kubeVirts: ClusterFacts['kubeVirts']): Finding[] {
 }
 
 /** Of a product that is absent as a whole only that is said. */
-function judgeKinds(served: ClusterFacts['served']): Finding[] {
-  const absent = KINDS.filter(([group, resource]) => served.get(group)?.has(resource) === false);
+function judgeKinds(served: ClusterFacts['served'], kinds: typeof KINDS): Finding[] {
+  const absent = kinds.filter(([group, resource]) => served.get(group)?.has(resource) === false);
   const groups = absent.map(([group]) => group);
   return absent
     .filter(([group], index) => groups.indexOf(group) === index)

@@ -138,7 +138,7 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
   ],
   ['no snapshots', 'error', /^VolumeSnapshots are not served/, withServed('snapshot.storage.k8s.io/v1'), {}],
   ['no Multus', 'error', /^Multus is not installed/, withServed('k8s.cni.cncf.io/v1'), {}],
-  ['no KubeOVN', 'error', /^KubeOVN is not installed/, withServed('kubeovn.io/v1'), {}],
+  ['no KubeOVN', 'error', /^KubeOVN is not installed/, withServed('kubeovn.io/v1'), { network: 'kube-ovn' }],
   ['an old KubeOVN', 'error', /^KubeOVN is older than 1.14/, withServed('kubeovn.io/v1', 'subnets'), {}],
   ['no namespace', 'error', /^The farm namespace "slipway" does not exist/, { hasNamespace: { known: false } }, {}],
   ['a namespace that may not be read', 'warning', /^Whether the namespace/, { hasNamespace: 'unreadable' }, {}],
@@ -218,4 +218,16 @@ test('warns where no external subnet is configured', () => {
 test('tells errors before warnings', () => {
   const facts: ClusterFacts = { ...FIT, kubeVirts: 'unreadable', hasNamespace: { known: false } };
   expect(judge(facts, CONFIG).map(({ severity }) => severity)).toEqual(['error', 'warning']);
+});
+
+test('asks nothing of KubeOVN and Multus where machines are on the pod network', () => {
+  const { externalSubnet: _, ...config } = CONFIG;
+  const served = new Map(
+    [...FIT.served].map(([group, kinds]) => [group, /kubeovn|cncf/.test(group) ? new Set<string>() : kinds]),
+  );
+  expect(judge({ ...FIT, served }, config)).toEqual([]);
+  expect(judge(FIT, { ...config, network: 'pod' })).toEqual([]);
+  expect(judge({ ...FIT, served }, { ...config, network: 'kube-ovn' }).map(({ what }) => what.split(' ')[0])).toEqual([
+    ...['Multus', 'KubeOVN', 'No'],
+  ]);
 });

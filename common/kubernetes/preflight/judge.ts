@@ -1,14 +1,14 @@
 import { type ClusterConfig, DEFAULT_RELAY_IMAGE } from '../../config/schema.ts';
 import type { Finding } from '../../contracts/findings.ts';
 import { describeRight } from '../rights.ts';
-import type { ClusterFacts } from './cluster-facts.ts';
+import { type ClusterFacts, networkOn } from './cluster-facts.ts';
 import { judgeStorage } from './judge-storage.ts';
 import { judgeVersions } from './judge-versions.ts';
 
 /** What a configured cluster is held against. */
 export type JudgedConfig = Pick<
   ClusterConfig,
-  'namespace' | 'storageClass' | 'snapshotClass' | 'externalSubnet' | 'relayImage'
+  'namespace' | 'network' | 'storageClass' | 'snapshotClass' | 'externalSubnet' | 'relayImage'
 >;
 
 /** Rights named in one finding; the rest is counted. */
@@ -16,11 +16,12 @@ const NAMED_RIGHTS = 8;
 
 /** What the cluster lacks, errors first. Pure. */
 export function judge(facts: ClusterFacts, config: JudgedConfig): Finding[] {
+  const network = networkOn(facts.served, config);
   const findings = [
-    ...judgeVersions(facts),
+    ...judgeVersions(facts, network),
     ...judgeNamespace(facts, config),
     ...judgeStorage(facts, config),
-    ...judgeEgress(facts, config),
+    ...(network === 'kube-ovn' ? judgeEgress(facts, config) : []),
     ...judgeRelayImage(config),
     ...judgeRights(facts),
   ];

@@ -1,8 +1,9 @@
 import type { ClusterConfig } from '../../config/schema.ts';
 import type { Finding } from '../../contracts/findings.ts';
+import type { NetworkKind } from '../../contracts/network-kinds.ts';
 import { ROLES, type Role } from '../../contracts/roles.ts';
 import type { ClusterClient } from '../cluster-client.ts';
-import { rightsOf } from '../rights.ts';
+import { rightsOn } from '../rights.ts';
 import { readFacts } from './cluster-facts.ts';
 import { type JudgedConfig, judge } from './judge.ts';
 
@@ -15,8 +16,8 @@ export async function preflight(
   config: JudgedConfig & Pick<ClusterConfig, 'kubeconfig'>,
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const rights = rolesOfAccount(config).flatMap(rightsOf);
-  return judge(await readFacts(cluster, { config, rights, signal }), config);
+  const rights = (network: NetworkKind) => rolesOfAccount(config).flatMap((role) => rightsOn(network, role));
+  return judge(await readFacts(cluster, { config, rightsOn: rights, signal }), config);
 }
 
 /**

@@ -3,6 +3,7 @@ import { claimAdmission, configMapAdmission, podAdmission, secretAdmission } fro
 import { dataVolumeAdmission } from './data-volume.ts';
 import { egressGatewayAdmission, networkAttachmentAdmission, subnetAdmission, vpcAdmission } from './kube-ovn.ts';
 import { namespaceAdmission } from './namespace.ts';
+import { networkPolicyAdmission, serviceAdmission } from './networking.ts';
 import { instanceAdmission, virtualMachineAdmission } from './virtual-machine.ts';
 import { volumeSnapshotAdmission, volumeSnapshotContentAdmission } from './volume-snapshot.ts';
 
@@ -12,9 +13,11 @@ export const ADMISSION: Readonly<Record<string, KindAdmission>> = {
   DataVolume: dataVolumeAdmission,
   Namespace: namespaceAdmission,
   NetworkAttachmentDefinition: networkAttachmentAdmission,
+  NetworkPolicy: networkPolicyAdmission,
   PersistentVolumeClaim: claimAdmission,
   Pod: podAdmission,
   Secret: secretAdmission,
+  Service: serviceAdmission,
   Subnet: subnetAdmission,
   VirtualMachine: virtualMachineAdmission,
   VirtualMachineInstance: instanceAdmission,

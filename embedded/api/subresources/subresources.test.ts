@@ -101,7 +101,7 @@ beforeAll(async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'slipway-subresources-'));
   resources.defer('data', () => rm(dataDir, { recursive: true }));
   const shared = { dataDir, clock: systemClock, logger: createLogger({ name: 'test', level: 'silent' }), resources };
-  store = await openClusterStore(shared, []);
+  store = await openClusterStore(shared, {});
   const { kubeconfig } = await serveApi({ ...shared, store, host: '127.0.0.1', port: 0, access });
   config.loadFromFile(kubeconfig);
   const paused = { type: 'Paused', status: 'True' };

@@ -31,7 +31,7 @@ const PROBES: Readonly<Record<string, () => Promise<void>>> = {
   'kinds-not-served': async () => {
     const unserved = {
       '/apis/apps/v1': ['deployments'],
-      '/api/v1': ['services', 'serviceaccounts', 'resourcequotas', 'limitranges'],
+      '/api/v1': ['endpoints', 'serviceaccounts', 'resourcequotas', 'limitranges'],
       '/apis/rbac.authorization.k8s.io/v1': ['roles'],
       '/apis/kubevirt.io/v1': ['virtualmachineinstancemigrations'],
       '/apis/instancetype.kubevirt.io/v1beta1': ['virtualmachineinstancetypes'],

@@ -9,6 +9,8 @@ import { type Answer, ClusterClient } from '../api/cluster-client.ts';
 /** Paths of the kinds that the suites use, without the name. */
 const PATHS = {
   Namespace: () => '/api/v1/namespaces',
+  Service: (ns) => `/api/v1/namespaces/${ns}/services`,
+  NetworkPolicy: (ns) => `/apis/networking.k8s.io/v1/namespaces/${ns}/networkpolicies`,
   Pod: (ns) => `/api/v1/namespaces/${ns}/pods`,
   Secret: (ns) => `/api/v1/namespaces/${ns}/secrets`,
   PersistentVolumeClaim: (ns) => `/api/v1/namespaces/${ns}/persistentvolumeclaims`,

@@ -1,12 +1,13 @@
 import type { FarmEvent } from '../../../common/contracts/events.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import type { Mask } from '../../../common/logging/mask.ts';
-import { type BuildScope, type GuestRoute, guestRoute } from '../../cluster/build-scope.ts';
+import { type BuildScope, guestRoute } from '../../cluster/build-scope.ts';
 import { lastWords } from '../../cluster/evidence.ts';
 import { attemptWords, tellAttempts } from '../../guest/attempts.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { endFailure, whenMachineEnds, whileMachineLives } from '../../guest/machine-life.ts';
+import { networkOf } from '../../networks/networks.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 const RETRY_MS = 1_000;
@@ -41,7 +42,10 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   const route = guestRoute(scope);
   const over = new AbortController();
   const signal = AbortSignal.any([context.signal, over.signal]);
-  const tell = tellAttempts(context, `SSH ${route?.host}:${scope.vm.communicator.sshPort}`);
+  const tell = tellAttempts(
+    context,
+    `SSH ${route && networkOf(scope.spec).guestName(scope, route.nic)}:${scope.vm.communicator.sshPort}`,
+  );
   const startedAt = clock.now();
   let cause: unknown;
   const onAttempt = (number: number, error: unknown) => {
@@ -58,7 +62,7 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
     const end = await whenMachineEnds(cluster, name, signal);
     if (end !== 'Succeeded') throw endFailure(end, 'before the guest was reachable', await lastWords(cluster, name));
   };
-  const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { route, signal, onAttempt })] : [])];
+  const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { signal, onAttempt })] : [])];
   try {
     await Promise.race(signs);
   } finally {
@@ -116,21 +120,16 @@ function logEvent({ claim }: PhaseContext, line: string): FarmEvent {
 }
 
 interface SshProbe {
-  readonly route: GuestRoute;
   readonly signal: AbortSignal;
   readonly onAttempt: (number: number, error: unknown) => void;
 }
 
 /** Resolves when the guest's port says what every SSH server says first (RFC 4253 4.2). */
-async function answersSsh(
-  context: PhaseContext,
-  scope: BuildScope,
-  { route, signal, onAttempt }: SshProbe,
-): Promise<void> {
+async function answersSsh(context: PhaseContext, scope: BuildScope, { signal, onAttempt }: SshProbe): Promise<void> {
   for (let number = 1; ; number += 1) {
     const attempt = AbortSignal.any([signal, AbortSignal.timeout(BANNER_MS)]);
     try {
-      const stream = await dialGuest(context, scope, { route, signal: attempt });
+      const stream = await dialGuest(context, scope, attempt);
       const abandon = () => stream.destroy(new FarmError('ConnectionLost', 'The guest did not speak.'));
       attempt.addEventListener('abort', abandon, { once: true });
       try {

@@ -10,6 +10,7 @@ import { buildVm } from '../../cluster/build-vm.ts';
 import { runStage } from '../../cluster/evidence.ts';
 import { evidenceOfMachine, falseConditions } from '../../cluster/machine-evidence.ts';
 import { endFailure, machineEnd } from '../../guest/machine-life.ts';
+import { networkOf } from '../../networks/networks.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /** From the start request until the machine runs: scheduling, pulling the launcher, attaching volumes. */
@@ -18,10 +19,12 @@ const START_MS = 600_000;
 const SYNC_MS = 120_000;
 
 /** The build VM; made switched off when it is not there. */
-export function ensureMachine({ cluster, signal }: PhaseContext, scope: BuildScope): Promise<VirtualMachine> {
+export async function ensureMachine(context: PhaseContext, scope: BuildScope): Promise<VirtualMachine> {
+  const { cluster, signal } = context;
+  const wiring = await networkOf(scope.spec).buildWiring(context, scope);
   const subjects = [{ kind: 'VirtualMachine', name: scope.names.machine(scope.vm.name) }];
   return runStage(cluster, { reason: 'ClusterRefused', subjects }, () =>
-    cluster.createIfAbsent(RESOURCES.machines, buildVm(scope), { signal }),
+    cluster.createIfAbsent(RESOURCES.machines, buildVm(scope, wiring), { signal }),
   );
 }
 

@@ -5,11 +5,12 @@ import { FarmError } from '../../../common/errors/farm-error.ts';
 import type { VirtualMachine, VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
-import { type BuildScope, guestRoute } from '../../cluster/build-scope.ts';
+import type { BuildScope } from '../../cluster/build-scope.ts';
 import { loginKeys } from '../../cluster/login-keys.ts';
 import { typeOnConsole } from '../../console/boot-console.ts';
 import { BootTyping } from '../../console/typing.ts';
 import type { HeldConsole } from '../../console/worker-consoles.ts';
+import { relayAddressOf } from '../../networks/networks.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import { openOrAbandon } from '../../runtime/open-or-abandon.ts';
 import { whileUnavailable } from '../../runtime/while-unavailable.ts';
@@ -69,7 +70,7 @@ async function compile(context: PhaseContext, scope: BuildScope): Promise<BootTy
   const { vm } = scope;
   const text = fillTemplate(vm.bootCommand.join(''), {
     Name: vm.name,
-    HTTPIP: guestRoute(scope)?.relayAddress ?? '',
+    HTTPIP: await relayAddressOf(context, scope),
     HTTPPort: String(RELAY_PORTS.http),
     SSHPublicKey: (await loginKeys(context, scope, vm)).publicKey,
   });

@@ -1,10 +1,11 @@
 import { buffer } from 'node:stream/consumers';
 import type { Secret } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { type BuildScope, guestRoute, vmLabels } from '../../cluster/build-scope.ts';
+import { type BuildScope, vmLabels } from '../../cluster/build-scope.ts';
 import { runStage } from '../../cluster/evidence.ts';
 import type { LoginKeys } from '../../cluster/login-keys.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
+import { relayAddressOf } from '../../networks/networks.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { withLogin } from './cloud-init.ts';
@@ -71,7 +72,7 @@ async function answerData(context: PhaseContext, scope: BuildScope, { publicKey 
   const { vm } = scope;
   const values = {
     Name: vm.name,
-    HTTPIP: guestRoute(scope)?.relayAddress ?? '',
+    HTTPIP: await relayAddressOf(context, scope),
     HTTPPort: String(RELAY_PORTS.http),
     SSHPublicKey: publicKey,
   };

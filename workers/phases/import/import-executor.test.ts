@@ -163,7 +163,7 @@ test('imports a shared source once, and makes everything that the machines need'
   expect(image.downloads()).toBe(1);
 
   const identity = { layerBuild: '01J00000000000000000000000', generation: 1 };
-  await teardownBuild(cluster, { farm: 'test', identity, signal: web.signal, deadlineMs: 60_000 });
+  await teardownBuild(cluster, { farm: 'test', network: 'kube-ovn', identity, signal: web.signal, deadlineMs: 60_000 });
   const left = await Promise.all(
     Object.values(RESOURCES).map(async (resource) => {
       const { items } = await cluster.list(resource, { labels: 'slipway.dev/farm=test' });
@@ -184,7 +184,13 @@ test('fails with the reason of the importer, and leaves no broken source behind'
     const staged = stagePhase({ clusterConfig: config, spec: labSpec(origin), vm: 'db', phase: 'import', layerBuild });
     const failure = await importExecutor.execute(staged).catch((error) => error.failure);
     const identity = { layerBuild, generation: 1 };
-    await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+    await teardownBuild(cluster, {
+      farm: 'test',
+      network: 'kube-ovn',
+      identity,
+      signal: staged.signal,
+      deadlineMs: 60_000,
+    });
     return failure;
   };
   const mismatch = await run(urlOrigin('00'.repeat(32)), '01J00000000000000000000001');
@@ -433,7 +439,13 @@ test('keeps the claims of five generations as large as the first, and grows one 
     const identity = { layerBuild, generation: 1 };
     const volume = scope.names.disk('db', 'root');
     const found = { claim: await claimBytes(volume), recorded: captured.disks[0]?.sizeBytes };
-    await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+    await teardownBuild(cluster, {
+      farm: 'test',
+      network: 'kube-ovn',
+      identity,
+      signal: staged.signal,
+      deadlineMs: 60_000,
+    });
     return found;
   };
   const first = { claim: 106 * MIB, recorded: 100 * MIB };
@@ -455,7 +467,13 @@ test('leaves it to a machine where its disks lie, where the class waits for that
   const disk = () => cluster.get(RESOURCES.dataVolumes, buildScope(staged).names.disk('db', 'root'));
   expect((await disk())?.status?.phase).toBe('PendingPopulation');
   const identity = { layerBuild, generation: 1 };
-  await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+  await teardownBuild(cluster, {
+    farm: 'test',
+    network: 'kube-ovn',
+    identity,
+    signal: staged.signal,
+    deadlineMs: 60_000,
+  });
 }, 60_000);
 
 test('says at once that a storage class does not exist', async () => {
@@ -484,7 +502,13 @@ test('does not wait for relays that no guest uses before the farm does', async (
   const relay = await cluster.get(RESOURCES.pods, buildScope(staged).names.relay('lab'));
   expect(relay?.spec).toMatchObject({ containers: [{ image: 'an-image-that-is-nowhere' }] });
   const identity = { layerBuild, generation: 1 };
-  await teardownBuild(cluster, { farm: 'test', identity, signal: staged.signal, deadlineMs: 60_000 });
+  await teardownBuild(cluster, {
+    farm: 'test',
+    network: 'kube-ovn',
+    identity,
+    signal: staged.signal,
+    deadlineMs: 60_000,
+  });
 }, 60_000);
 
 test.each([
@@ -523,6 +547,6 @@ test('gives a VPC its way out, and says what the cluster lacks for it', async ()
   expect(taken.map((item) => item.spec?.ipAddress).toSorted()).toEqual(['10.77.0.253', '10.77.0.254']);
   expect(gateway?.status?.internalIPs).toEqual(['10.77.0.253']);
   const identity = { layerBuild, generation: 1 };
-  await teardownBuild(cluster, { farm: 'test', identity, signal, deadlineMs: 60_000 });
+  await teardownBuild(cluster, { farm: 'test', network: 'kube-ovn', identity, signal, deadlineMs: 60_000 });
   expect(await cluster.get(RESOURCES.vpcs, scope.names.vpc('lab'))).toBeUndefined();
 }, 60_000);

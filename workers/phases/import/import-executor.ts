@@ -1,8 +1,8 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { buildScope, lacksInternet } from '../../cluster/build-scope.ts';
-import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { inParallel } from '../../cluster/in-parallel.ts';
 import { loginKeys } from '../../cluster/login-keys.ts';
+import { networkOf } from '../../networks/networks.ts';
 import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { ensureBuildSecrets } from './build-secrets.ts';
 import { ensureDisks } from './disks.ts';
@@ -18,7 +18,7 @@ export const importExecutor: PhaseExecutor = {
   phase: 'import',
   execute: async (context: PhaseContext): Promise<PhaseResult> => {
     const scope = buildScope(context);
-    const { cluster, clusterConfig } = context;
+    const { cluster } = context;
     const log = new ProgressLog(context);
     if (lacksInternet(scope.spec)) log.say(`No internet here: the cluster "${cluster.name}" has no externalSubnet.`);
     await inParallel(
@@ -29,8 +29,9 @@ export const importExecutor: PhaseExecutor = {
         await ensureBuildSecrets(side, scope, await loginKeys(side, scope, scope.vm));
       },
       async (signal) => {
-        await ensureNetwork(cluster, { scope, clusterConfig, signal });
-        await (areUsedAtBoot(scope.spec) ? ensureServices : requestServices)({ ...context, signal }, scope);
+        const side = { ...context, signal };
+        await networkOf(scope.spec).ensure(side, scope);
+        await (areUsedAtBoot(scope.spec) ? ensureServices : requestServices)(side, scope);
       },
     );
     return { outcome: 'succeeded' };

@@ -1,6 +1,6 @@
-import { ensureWaysOut, requestWaysOut } from '../../cluster/ensure-network.ts';
 import { inParallel } from '../../cluster/in-parallel.ts';
 import type { ModuleScope } from '../../cluster/network-objects.ts';
+import { networkOf } from '../../networks/networks.ts';
 import type { PhaseContext } from '../phase-executor.ts';
 import { servedFiles } from './module-files.ts';
 import { ensureRelays, requestRelays } from './relays.ts';
@@ -22,20 +22,18 @@ export function areUsedAtBoot({ module }: ModuleScope['spec']): boolean {
 
 /** Asks for the relays and ways out of a module, and waits for none of them. */
 export async function requestServices(context: PhaseContext, scope: ModuleScope): Promise<void> {
-  const { cluster, clusterConfig } = context;
   await inParallel(
     context.signal,
-    (signal) => requestWaysOut(cluster, { scope, clusterConfig, signal }),
+    (signal) => networkOf(scope.spec).requestWaysOut({ ...context, signal }, scope),
     (signal) => requestRelays({ ...context, signal }, scope),
   );
 }
 
 /** Makes the relays and ways out of a module, or adopts them: they answer, and the files of `httpDirectory` are there. */
 export async function ensureServices(context: PhaseContext, scope: ModuleScope): Promise<void> {
-  const { cluster, clusterConfig } = context;
   await inParallel(
     context.signal,
-    (signal) => ensureWaysOut(cluster, { scope, clusterConfig, signal }),
+    (signal) => networkOf(scope.spec).ensureWaysOut({ ...context, signal }, scope),
     (signal) => ensureRelays({ ...context, signal }, scope),
   );
 }

@@ -4,7 +4,8 @@ import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { relayOf } from '../../cluster/build-scope.ts';
 import { runStage } from '../../cluster/evidence.ts';
 import { sharedPublicKey } from '../../cluster/login-keys.ts';
-import { type ModuleScope, relayObject } from '../../cluster/network-objects.ts';
+import type { ModuleScope } from '../../cluster/network-objects.ts';
+import { networkOf } from '../../networks/networks.ts';
 import { putFile, waitForRelay } from '../../relay/relay-client.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
 import type { PhaseContext } from '../phase-executor.ts';
@@ -34,7 +35,8 @@ export async function ensureRelays(context: PhaseContext, scope: ModuleScope): P
   const publicKey = await sharedPublicKey(context, scope);
   await withFiles(context, served, async (contents) => {
     for (const vpc of vpcs) {
-      const values = fileValues(scope, { vpc, publicKey });
+      const relay = await networkOf(scope.spec).relayAddress(context, scope, vpc);
+      const values = fileValues(scope, { relay, publicKey });
       for (const content of contents) {
         const file = await readyFile(content, values);
         await putFile(context.cluster, scope.names.relay(vpc), { ...file, signal: context.signal });
@@ -50,11 +52,11 @@ function relayedVpcs({ spec }: ModuleScope): string[] {
 /** `Name` is known only where one VM can ask; else the text stays as it is. */
 function fileValues(
   { spec }: ModuleScope,
-  { vpc, publicKey }: { readonly vpc: string; readonly publicKey: string },
+  { relay, publicKey }: { readonly relay: string; readonly publicKey: string },
 ): Record<string, string> {
   const [only, ...others] = spec.vms;
   return {
-    HTTPIP: relayOf(spec, vpc)?.address ?? '',
+    HTTPIP: relay,
     HTTPPort: String(RELAY_PORTS.http),
     SSHPublicKey: publicKey,
     ...(only && others.length === 0 ? { Name: only.name } : {}),
@@ -74,6 +76,7 @@ async function ensureRelay(context: PhaseContext, scope: ModuleScope, vpc: strin
       { signal, deadlineMs: START_MS, what, until: (object) => (object && isRunning(object) ? true : undefined) },
     );
     await waitForRelay(cluster, name, { signal, deadlineMs: ANSWER_MS });
+    await networkOf(scope.spec).fillRelay(context, scope, vpc);
   });
 }
 
@@ -81,7 +84,7 @@ async function requestRelay(context: PhaseContext, scope: ModuleScope, vpc: stri
   const { cluster, clusterConfig, signal } = context;
   const mayBeLarge = servedFiles(scope.spec.module).some(({ kind }) => kind !== 'inline');
   const maxFileBytes = mayBeLarge ? ROOM_BYTES.fetched : ROOM_BYTES.inline;
-  const pod = relayObject(scope, vpc, { image: clusterConfig.relayImage, maxFileBytes });
+  const pod = networkOf(scope.spec).relayPod(scope, vpc, { image: clusterConfig.relayImage, maxFileBytes });
   if (!pod) return;
   await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, async () => {
     const found = await cluster.createIfAbsent(RESOURCES.pods, pod, { signal });

@@ -26,6 +26,7 @@ import { buildVm } from '../../cluster/build-vm.ts';
 import { ensureNetwork } from '../../cluster/ensure-network.ts';
 import { openGuestAccess } from '../../guest/guest-access.ts';
 import { cleanGuest } from '../../guest/shutdown.ts';
+import { wire } from '../../networks/kube-ovn.ts';
 import { connectThroughRelay } from '../../relay/relay-client.ts';
 import { importExecutor } from '../import/import-executor.ts';
 import { ensureRelays } from '../import/relays.ts';
@@ -113,7 +114,10 @@ async function untilRunning({ signal }: Staged, name: string): Promise<void> {
 }
 
 async function boot(staged: Staged): Promise<string> {
-  const vm = await tester.createIfAbsent(RESOURCES.machines, buildVm(staged.scope));
+  const vm = await tester.createIfAbsent(
+    RESOURCES.machines,
+    buildVm(staged.scope, wire(staged.scope, staged.scope.plan.nics)),
+  );
   const name = vm.metadata?.name ?? '';
   await startMachine(tester, name);
   await untilRunning(staged, name);
@@ -126,7 +130,10 @@ async function inGuest(staged: Staged, key: SshKeyPair, command: string): Promis
   if (!route) throw new Error('no route');
   for (;;) {
     try {
-      const sock = await connectThroughRelay(tester, route.relayPod, { host: route.host, port: 22 });
+      const sock = await connectThroughRelay(tester, staged.scope.names.relay(route.vpc), {
+        host: route.nic.ip ?? '',
+        port: 22,
+      });
       const client = new ssh2.Client();
       const ready = once(client, 'ready');
       client.connect({ sock, username: 'root', privateKey: key.privateKey, readyTimeout: 20_000 });
@@ -186,6 +193,7 @@ test('captures a guest that went down in order, and starts its template again', 
   // What is left when the sweep has removed what was needed for building only.
   const teardown = {
     farm: 'test',
+    network: 'kube-ovn' as const,
     identity: { layerBuild, generation: 1 },
     signal: captured.signal,
     deadlineMs: 60_000,
@@ -225,5 +233,11 @@ test('refuses to capture a machine that had to be switched off by force', async 
   const labels = { 'slipway.dev/layer-build': layerBuild };
   expect((await tester.list(RESOURCES.snapshots, { labels })).items).toEqual([]);
   const identity = { layerBuild, generation: 1 };
-  await teardownBuild(tester, { farm: 'test', identity, signal: captured.signal, deadlineMs: 60_000 });
+  await teardownBuild(tester, {
+    farm: 'test',
+    network: 'kube-ovn',
+    identity,
+    signal: captured.signal,
+    deadlineMs: 60_000,
+  });
 }, 120_000);

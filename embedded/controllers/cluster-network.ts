@@ -1,0 +1,24 @@
+import type { KubeObject } from '../api/objects.ts';
+import type { NicSpec } from '../qemu/machine-spec.ts';
+import type { Vmi } from './kubevirt-types.ts';
+
+/** The cards of a machine, and where QEMU must run for them. */
+export interface MachineNetworks {
+  readonly nics: readonly NicSpec[];
+  /** Path of the network namespace; the host's own when there is no card in any network. */
+  readonly namespace: string | undefined;
+}
+
+/** What connects pods and machines: one implementation per kind of network. All of it may be called again at any time. */
+export interface ClusterNetwork {
+  /** Kinds whose changes may let something start that waits. */
+  readonly kinds: readonly string[];
+  /** Begins to keep it, and finds again what is on it from before. */
+  start(): Promise<void>;
+  /** Gives every card of a machine its address and its cable. */
+  connectMachine(vmi: Vmi): Promise<MachineNetworks>;
+  /** Removes the cables of a machine that has ended. */
+  disconnectMachine(vmi: Vmi): Promise<void>;
+  /** Gives a pod its network, in its namespace; its address, when it has one. */
+  connectPod(pod: KubeObject, namespace: string): Promise<string | undefined>;
+}

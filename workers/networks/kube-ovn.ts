@@ -1,0 +1,76 @@
+import type { V1VirtualMachineInstanceSpec } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
+import type { NicPlan } from '../../common/contracts/layers.ts';
+import { assert } from '../../common/errors/farm-error.ts';
+import { type BuildScope, guestRoute, relayOf, subnetOf } from '../cluster/build-scope.ts';
+import { ensureNetwork, ensureWaysOut, requestWaysOut } from '../cluster/ensure-network.ts';
+import { provider, relayObject } from '../cluster/network-objects.ts';
+import { connectThroughRelay } from '../relay/relay-client.ts';
+import type { ModuleNetwork, Wiring } from './module-network.ts';
+
+/**
+ * VPCs and subnets of the module's own, with the planner's addresses. Nothing of the cluster reaches into them but the
+ * relay, through which workers reach guests.
+ */
+export const kubeOvn: ModuleNetwork = {
+  ensure: ({ cluster, clusterConfig, signal }, scope) => ensureNetwork(cluster, { scope, clusterConfig, signal }),
+  requestWaysOut: ({ cluster, clusterConfig, signal }, scope) =>
+    requestWaysOut(cluster, { scope, clusterConfig, signal }),
+  ensureWaysOut: ({ cluster, clusterConfig, signal }, scope) =>
+    ensureWaysOut(cluster, { scope, clusterConfig, signal }),
+  relayPod: relayObject,
+  relayAddress: async (_context, { spec }, vpc) => relayOf(spec, vpc)?.address ?? '',
+  fillRelay: async () => {},
+  buildWiring: async (_context, scope) => wire(scope, scope.plan.nics),
+  templateWiring: (scope) => wire(scope, scope.plan.templateNics),
+  guestName: (_scope, nic) => nic.ip ?? nic.name,
+  dial: async ({ cluster }, scope, { port }) => {
+    const route = guestRoute(scope);
+    assert(route?.nic.ip, 'A guest that is dialled has a planned address.');
+    return await connectThroughRelay(cluster, scope.names.relay(route.vpc), { host: route.nic.ip, port });
+  },
+};
+
+/** Cards by bridges on the attachments of their subnets. */
+export function wire(scope: BuildScope, nics: readonly NicPlan[]): Wiring {
+  return {
+    annotations: nicAnnotations(scope, nics),
+    networks: nics.map(({ name, subnet }) => ({
+      name,
+      multus: { networkName: `${scope.namespace}/${scope.names.attachment(subnet)}` },
+    })),
+    binding: { bridge: {} },
+    resolver: resolver(scope, nics),
+  };
+}
+
+/**
+ * KubeOVN reads addresses from annotations of the pod. The default route goes to the first managed NIC only: a pod takes
+ * one.
+ */
+function nicAnnotations(scope: BuildScope, nics: readonly NicPlan[]): Record<string, string> {
+  const annotations: Record<string, string> = {};
+  let hasRoute = false;
+  for (const nic of nics) {
+    const subnet = subnetOf(scope.spec, nic);
+    const prefix = `${provider(scope, nic.subnet)}.kubernetes.io`;
+    annotations[`${prefix}/logical_switch`] = scope.names.subnet(nic.subnet);
+    annotations[`${prefix}/mac_address`] = nic.mac;
+    if (nic.ip !== null) annotations[`${prefix}/ip_address`] = nic.ip;
+    if (!subnet.unmanaged && !hasRoute) {
+      annotations[`${prefix}/routes`] = JSON.stringify([{ gw: subnet.gateway }]);
+      hasRoute = true;
+    }
+  }
+  return annotations;
+}
+
+/** The relays of its VPCs; virt-launcher hands them out by DHCP. A VM without any keeps the pod's resolver. */
+function resolver(
+  scope: BuildScope,
+  nics: readonly NicPlan[],
+): Pick<V1VirtualMachineInstanceSpec, 'dnsPolicy' | 'dnsConfig'> {
+  const vpcs = nics.map((nic) => subnetOf(scope.spec, nic)).flatMap(({ vpc, unmanaged }) => (unmanaged ? [] : [vpc]));
+  const addresses = vpcs.map((vpc) => relayOf(scope.spec, vpc)?.address);
+  const nameservers = [...new Set(addresses.filter((address) => address !== undefined))];
+  return nameservers.length > 0 ? { dnsPolicy: 'None', dnsConfig: { nameservers } } : {};
+}

@@ -1,0 +1,54 @@
+import type { Duplex } from 'node:stream';
+import type { V1Interface, V1Network, V1VirtualMachineInstanceSpec } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
+import type { NicPlan } from '../../common/contracts/layers.ts';
+import type { Pod } from '../../common/kubernetes/objects.ts';
+import type { BuildScope } from '../cluster/build-scope.ts';
+import type { ModuleScope, RelayExtras } from '../cluster/network-objects.ts';
+import type { PhaseContext } from '../phases/phase-executor.ts';
+
+/** How the cards of a machine are plugged in: parts of its VirtualMachine. */
+export interface Wiring {
+  /** Of the template's metadata. */
+  readonly annotations: Readonly<Record<string, string>>;
+  /** In the order of the cards. */
+  readonly networks: readonly V1Network[];
+  /** KubeVirt's binding, the same for every card. */
+  readonly binding: Pick<V1Interface, 'bridge' | 'masquerade'>;
+  /** What DHCP tells of name servers; nothing: those of the cluster's pods. */
+  readonly resolver: Pick<V1VirtualMachineInstanceSpec, 'dnsPolicy' | 'dnsConfig'>;
+}
+
+/** What a guest is reached for. */
+export interface GuestPort {
+  readonly port: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * How the machines of a module are connected on a cluster: one implementation per kind of network (`networks.ts`). All
+ * of it may be called again at any time, and by every VM of the module at once.
+ */
+export interface ModuleNetwork {
+  /** Makes what must be there before a machine starts, or adopts it. */
+  ensure(context: PhaseContext, scope: ModuleScope): Promise<void>;
+  /** Asks for the ways out of VPCs with internet; `ensureWaysOut` waits for them. */
+  requestWaysOut(context: PhaseContext, scope: ModuleScope): Promise<void>;
+  ensureWaysOut(context: PhaseContext, scope: ModuleScope): Promise<void>;
+  /** The relay of a VPC; undefined when it has no managed subnet. */
+  relayPod(scope: ModuleScope, vpc: string, extras: RelayExtras): Pod | undefined;
+  /** Where guests of a VPC find their relay: `{{ .HTTPIP }}`, and their name server. */
+  relayAddress(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<string>;
+  /** Tells a relay that has just begun to run what its flags could not say. */
+  fillRelay(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<void>;
+  /** Of the machine that a module is built in. */
+  buildWiring(context: PhaseContext, scope: BuildScope): Promise<Wiring>;
+  /** Of the published template, when nothing is there any more that only the build needed. */
+  templateWiring(scope: BuildScope): Wiring;
+  /** What a guest is called in messages: its address, where the plan decides it. */
+  guestName(scope: BuildScope, nic: NicPlan): string;
+  /**
+   * A byte stream to a port of the claimed VM's guest.
+   * @throws ConnectionLost while the guest does not answer; ApiError when its relay has gone
+   */
+  dial(context: PhaseContext, scope: BuildScope, target: GuestPort): Promise<Duplex>;
+}

@@ -1,0 +1,20 @@
+import type { LayerSpec } from '../../common/contracts/layers.ts';
+import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
+import { type BuildScope, guestRoute } from '../cluster/build-scope.ts';
+import type { PhaseContext } from '../phases/phase-executor.ts';
+import { kubeOvn } from './kube-ovn.ts';
+import type { ModuleNetwork } from './module-network.ts';
+import { podNetwork } from './pod-network.ts';
+
+const NETWORKS: Readonly<Record<NetworkKind, ModuleNetwork>> = { 'kube-ovn': kubeOvn, pod: podNetwork };
+
+/** The network that a layer is built on. */
+export function networkOf({ networkKind = 'kube-ovn' }: LayerSpec): ModuleNetwork {
+  return NETWORKS[networkKind];
+}
+
+/** `{{ .HTTPIP }}` of the claimed VM; empty when nothing serves it. */
+export async function relayAddressOf(context: PhaseContext, scope: BuildScope): Promise<string> {
+  const route = guestRoute(scope);
+  return route ? await networkOf(scope.spec).relayAddress(context, scope, route.vpc) : '';
+}

@@ -1,0 +1,101 @@
+import type { NicPlan } from '../../common/contracts/layers.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { openMachinePort } from '../../common/kubernetes/subresource-stream.ts';
+import { type BuildScope, relayOf, subnetOf } from '../cluster/build-scope.ts';
+import { runStage } from '../cluster/evidence.ts';
+import type { ModuleScope } from '../cluster/network-objects.ts';
+import type { PhaseContext } from '../phases/phase-executor.ts';
+import { putName } from '../relay/relay-client.ts';
+import type { ModuleNetwork, Wiring } from './module-network.ts';
+import { guestPolicy, podRelay, relayPolicy, relayService } from './pod-objects.ts';
+
+/**
+ * The cluster's own pod network: each machine is its launcher pod to everybody else (KubeVirt's `masquerade`), with an
+ * address of its own only behind it. NetworkPolicies make of a module what a VPC is elsewhere; the relay stands behind a
+ * Service, whose address is known before any guest starts, and learns where machines are when they run.
+ */
+export const podNetwork: ModuleNetwork = {
+  ensure: async (context, scope) => {
+    const { cluster, signal } = context;
+    await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
+      Promise.all([
+        ...[guestPolicy(scope), ...vpcsOf(scope).map((vpc) => relayPolicy(scope, vpc))].map((policy) =>
+          cluster.createIfAbsent(RESOURCES.networkPolicies, policy, { signal }),
+        ),
+        ...vpcsOf(scope).map((vpc) => cluster.createIfAbsent(RESOURCES.services, relayService(scope, vpc), { signal })),
+      ]),
+    );
+  },
+  // The pod network leads outside; the policies say who may use it.
+  requestWaysOut: async () => {},
+  ensureWaysOut: async () => {},
+  relayPod: podRelay,
+  relayAddress: serviceAddress,
+  fillRelay: async (context, scope, vpc) => {
+    await Promise.all(scope.spec.vms.map(({ name }) => tellRelay(context, scope, { vpc, vm: name })));
+  },
+  buildWiring: async (context, scope) => {
+    const [nic] = scope.plan.nics;
+    const vpc = nic && subnetOf(scope.spec, nic).vpc;
+    const address = vpc === undefined ? '' : await serviceAddress(context, scope, vpc);
+    return wire(
+      scope,
+      scope.plan.nics,
+      address === '' ? {} : { dnsPolicy: 'None', dnsConfig: { nameservers: [address] } },
+    );
+  },
+  templateWiring: (scope) => wire(scope, scope.plan.templateNics, {}),
+  guestName: ({ vm }) => vm.name,
+  dial,
+};
+
+/** The VPCs that have a relay. */
+function vpcsOf({ spec }: ModuleScope): string[] {
+  return spec.network.vpcs.flatMap(({ name }) => (relayOf(spec, name) ? [name] : []));
+}
+
+/** The guest sees the network of its subnet: KubeVirt's gateway is its first address, the guest has the second one. */
+function wire(scope: BuildScope, nics: readonly NicPlan[], resolver: Wiring['resolver']): Wiring {
+  return {
+    annotations: {},
+    networks: nics.map((nic) => ({ name: nic.name, pod: { vmNetworkCIDR: subnetOf(scope.spec, nic).cidr } })),
+    binding: { masquerade: {} },
+    resolver,
+  };
+}
+
+async function serviceAddress({ cluster, signal }: PhaseContext, scope: ModuleScope, vpc: string): Promise<string> {
+  if (!relayOf(scope.spec, vpc)) return '';
+  const service = await cluster.createIfAbsent(RESOURCES.services, relayService(scope, vpc), { signal });
+  const address = service.spec?.clusterIP;
+  if (address) return address;
+  throw new FarmError('ClusterUnfit', `The Service "${scope.names.relay(vpc)}" got no address from the cluster`);
+}
+
+/**
+ * By KubeVirt's `portforward`, which goes to the first address of the VMI. The relay hears of it first, so that the other
+ * machines find this one by its name; a relay that has gone is noticed here.
+ */
+async function dial(context: PhaseContext, scope: BuildScope, { port, signal }: { port: number; signal: AbortSignal }) {
+  const { cluster } = context;
+  const name = scope.names.machine(scope.vm.name);
+  const [nic] = scope.plan.nics;
+  const vpc = nic && subnetOf(scope.spec, nic).vpc;
+  const isKnown = vpc !== undefined && (await tellRelay({ ...context, signal }, scope, { vpc, vm: scope.vm.name }));
+  if (!isKnown) throw new FarmError('ConnectionLost', `The machine "${scope.vm.name}" has no address yet.`);
+  return await openMachinePort(cluster, name, { port, signal });
+}
+
+/** Tells a relay where a machine is. False while the machine has no address. @throws as `putName` */
+async function tellRelay(
+  { cluster, signal }: PhaseContext,
+  scope: ModuleScope,
+  { vpc, vm }: { readonly vpc: string; readonly vm: string },
+): Promise<boolean> {
+  const vmi = await cluster.get(RESOURCES.instances, scope.names.machine(vm), { signal });
+  const address = vmi?.status?.interfaces?.[0]?.ipAddress;
+  if (!address) return false;
+  await putName(cluster, scope.names.relay(vpc), { name: vm, address, signal });
+  return true;
+}

@@ -35,7 +35,7 @@ interface BuildFlags extends ConnectionFlags, ModuleFlags, FollowFlags {
   readonly rebuild?: readonly string[];
   readonly only?: readonly string[];
   readonly junit?: string;
-  readonly onError: string;
+  readonly onError?: string;
 }
 
 export function register(program: Command): void {
@@ -51,7 +51,6 @@ export function register(program: Command): void {
     .option(
       '--on-error <what>',
       'of a step that fails: abort, or keep its machine for a person (keep, or keep=30m; 2h by default)',
-      'abort',
     )
     .option('--junit <file>', 'write what came of it to FILE, in the JUnit format that CI systems show')
     .option('--json', 'print one JSON object per line');
@@ -85,7 +84,13 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
 async function submit(client: FarmClient, paths: readonly string[], flags: BuildFlags): Promise<Accepted | undefined> {
   const files = readModuleFiles(paths);
   const { cache, rebuild = [], only = [], onError } = flags;
-  const options = { noCache: !cache, rebuild, only, onError, idempotencyKey: randomUUID() };
+  const options = {
+    noCache: !cache,
+    rebuild,
+    only,
+    ...(onError === undefined ? {} : { onError }),
+    idempotencyKey: randomUUID(),
+  };
   const line = new TransferLine(process.stderr);
   try {
     const search = { variables: readVariables(files, flags), allowOutside: flags.allowOutside ?? false };

@@ -237,7 +237,8 @@ export async function startApi(
 }
 
 async function listen(resources: ReleaseStack, app: ReturnType<typeof createApp>) {
-  const http = createServer(app).listen(0, '127.0.0.1');
+  // Longer than clients keep a connection, or one is closed just when a busy machine uses it again.
+  const http = createServer({ keepAliveTimeout: 65_000 }, app).listen(0, '127.0.0.1');
   serveUpgrades(http, app, () => false);
   // The server itself forgets connections that have changed protocols.
   const connections = new Set<Socket>();

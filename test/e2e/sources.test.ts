@@ -1,7 +1,9 @@
+import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
@@ -57,18 +59,34 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
     expect(JSON.stringify(events)).not.toMatch(new RegExp(`${TOKEN}|hunter2`));
   });
 
-  test('leaves the farm as a file that is verified', { timeout: BUILD_MS }, async () => {
+  test('leaves the farm as a file that boots by itself', { timeout: BUILD_MS }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-out-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const [image] = await farm.client.images();
     const name = `${image?.module}:${image?.version}`;
-    const file = join(folder, 'disk.qcow2');
+    const [file, other] = [join(folder, 'disk.qcow2'), join(folder, 'disk.vmdk')];
     const exported = await farm.slipway('image', 'export', name, '-o', file);
     expect(exported).toMatchObject({ exitCode: 0, stderr: '' });
     const sha256 = createHash('sha256')
       .update(await readFile(file))
       .digest('hex');
     expect(exported.stdout).toContain(`SHA-256 ${sha256}, verified.`);
+    expect(await saidAtBoot(file)).toMatch(/login: $/);
+    expect(await farm.slipway('image', 'export', name, '--format', 'vmdk', '-o', other)).toMatchObject({ exitCode: 0 });
+    const run = promisify(execFile);
+    expect((await run('qemu-img', ['compare', '-f', 'qcow2', '-F', 'vmdk', file, other])).stdout).toBe(
+      'Images are identical.\n',
+    );
+    const left = await kubectl(
+      farm.connection.kubeconfig,
+      '-n',
+      NAMESPACE,
+      'get',
+      'vmexports,dv,pvc,secrets',
+      '-o',
+      'name',
+    );
+    expect(left).not.toContain('sw-export');
   });
 
   test('is reused as long as all of them are the same, and no longer', async () => {
@@ -125,6 +143,26 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
     return { events, lines };
   }
 });
+
+/** What the guest of a disk says at its serial port until it asks who is there, under nothing but QEMU. */
+async function saidAtBoot(disk: string): Promise<string> {
+  const machine = ['-machine', 'q35,accel=tcg', '-m', '512', '-display', 'none', '-serial', 'stdio', '-nic', 'none'];
+  const guest = spawn(
+    'qemu-system-x86_64',
+    [...machine, '-drive', `file=${disk},format=qcow2,if=virtio`, '-snapshot'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 240_000,
+    },
+  );
+  let said = '';
+  for await (const chunk of guest.stdout) {
+    said += String(chunk);
+    if (said.endsWith('login: ')) break;
+  }
+  guest.kill('SIGKILL');
+  return said;
+}
 
 /** A folder with a module that is made of what lies beside it. */
 async function besideModule(image: string): Promise<string> {

@@ -135,6 +135,8 @@ test('a class that waits for the first consumer fills a volume when a machine wi
   const devices = { disks: [{ name: 'root', disk: { bus: 'virtio' } }] };
   const template = {
     spec: {
+      // Nothing in it hears the power button.
+      terminationGracePeriodSeconds: 0,
       domain: { memory: { guest: '64Mi' }, devices: { ...devices, autoattachPodInterface: false } },
       volumes: [{ name: 'root', dataVolume: { name: 'placed' } }],
     },

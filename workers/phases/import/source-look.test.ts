@@ -20,7 +20,7 @@ async function looking(answer: RequestListener) {
 
 test('tells the status of an answer that broke off, and of a server in trouble, and leaves both to the importer', async () => {
   const cut: RequestListener = (_, response) => {
-    response.writeHead(200, { 'content-length': 99_999 });
+    response.writeHead(206, { 'content-length': 99_999 });
     response.write(Buffer.alloc(1024), () => response.socket?.destroySoon());
   };
   expect(await looking(cut)).toEqual({ answer: 'HTTP 200' });

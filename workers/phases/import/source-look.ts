@@ -37,7 +37,7 @@ export async function lookAtSource(
   try {
     const bytes = await openRemoteBytes(url, request);
     const { status, lengthBytes } = bytes;
-    answer = `HTTP ${status === 206 ? 200 : status}, ${lengthBytes === undefined ? 'of unknown length' : `${lengthBytes} bytes`}`;
+    answer = `${statusWords(status)}, ${lengthBytes === undefined ? 'of unknown length' : `${lengthBytes} bytes`}`;
     return { answer, image: await probeImage(bytes) };
   } catch (error) {
     request.signal?.throwIfAborted();
@@ -49,8 +49,13 @@ export async function lookAtSource(
     const reason = REFUSALS[status];
     // The message begins with the URL, which stands before it already.
     const message = errorMessage(error).replace(/^\S+: /, '');
-    return { answer: `HTTP ${status}`, ...(reason ? { refusal: { reason, message } } : {}) };
+    return { answer: statusWords(status), ...(reason ? { refusal: { reason, message } } : {}) };
   }
+}
+
+/** A part is only what the look asked for: whoever fetches the whole gets 200. */
+function statusWords(status: number): string {
+  return `HTTP ${status === 206 ? 200 : status}`;
 }
 
 /**

@@ -6,6 +6,8 @@ import { MachinesFirst } from './test/harness/machines-first.ts';
 const LAST = 'test/rights/**/*.test.ts';
 /** Boot some thirty machines; `npm run test:cases` runs them. */
 const CASES = ['built', 'cloud-init', 'debian'].map((name) => `test/cases/${name}.test.ts`);
+/** Needs the programs of Kubernetes; `npm run test:kubernetes` runs them. */
+const KUBERNETES = 'test/kubernetes/**';
 
 export default defineConfig({
   test: {
@@ -24,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'farm',
           include: ['{common,scheduler,workers,embedded,cli,dashboards,test}/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, LAST, ...CASES],
+          exclude: [...configDefaults.exclude, LAST, KUBERNETES, ...CASES],
         },
       },
       { extends: true, test: { name: 'rights', include: [LAST], sequence: { groupOrder: 1 } } },

@@ -99,9 +99,14 @@ async function hashPresent(path: string, hash: Hash): Promise<number> {
   return present.size;
 }
 
+/** Writes what is not zero, by blocks of the file: the network cuts where it likes. */
 async function writeSparse(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
-  const isZero = bytes.length <= BLOCK_BYTES && bytes.equals(ZEROS.subarray(0, bytes.length));
-  if (!isZero) await file.write(bytes, 0, bytes.length, at);
+  for (let from = 0; from < bytes.length; ) {
+    const length = Math.min(BLOCK_BYTES - ((at + from) % BLOCK_BYTES), bytes.length - from);
+    const isZero = bytes.subarray(from, from + length).equals(ZEROS.subarray(0, length));
+    if (!isZero) await file.write(bytes, from, length, at + from);
+    from += length;
+  }
 }
 
 function verify({ fileName, sha256 }: ReadyExport, hash: Hash): void {

@@ -120,7 +120,7 @@ const foldedRule: Rule = (body, report, isFolded) => {
       ...vm.list('provisioners').map((step) => step.at('shell', 'inline')),
     ]);
   for (const text of [...texts, ...body.list('files').map((file) => file.at('inline'))].filter(isFolded)) {
-    report(text, 'Doubtful', 'its lines become one: write them below a "|" to keep them', 'warning');
+    report(text, 'Doubtful', 'its lines are folded into one: write them below a "|" to keep them', 'warning');
   }
 };
 

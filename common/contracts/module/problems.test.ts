@@ -105,7 +105,7 @@ const rows: readonly Row[] = [
     rule: 'a script over several lines without a |',
     yaml: step('type: shell', 'shell:', '  inline: §echo one', '    echo two'),
     code: 'Doubtful',
-    part: 'its lines become one',
+    part: 'its lines are folded into one',
     severity: 'warning',
   },
   {

@@ -5,7 +5,7 @@ import { MachinesFirst } from './test/harness/machines-first.ts';
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
 /** Boot some thirty machines; `npm run test:cases` runs them. */
-const CASES = ['built', 'cloud-init', 'debian'].map((name) => `test/cases/${name}.test.ts`);
+const CASES = ['built', 'cloud-init', 'debian', 'secure'].map((name) => `test/cases/${name}.test.ts`);
 /** Needs the programs of Kubernetes; `npm run test:kubernetes` runs them. */
 const KUBERNETES = 'test/kubernetes/**';
 

@@ -22,10 +22,10 @@ afterAll(async () => {
   await image?.stop();
 }, 60_000);
 
-test('a module with Secure Boot, a TPM and a USB disk is built', {
+test('firmware: a module with Secure Boot, a TPM and a USB disk is built', {
   timeout: BUILD_MS,
 }, async () => {
-  const file = packagePath('test', 'e2e', 'modules', 'secure.yaml');
+  const file = packagePath('test', 'cases', 'secure.yaml');
   const variables = ['--var', `IMAGE_URL=${image.url}`, '--var', `IMAGE_SHA256=${image.sha256}`];
   const { exitCode, stdout, stderr } = await farm.slipway('build', file, '--json', ...variables);
   expect(exitCode, `${stdout}\n${stderr}`).toBe(0);

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { freePorts } from '../../test/harness/free-ports.ts';
 import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { createLogger } from '../logging/logger.ts';
 import { assertRedisFit, useRedis } from './connections.ts';
@@ -18,7 +18,7 @@ test('goes on with the primary that Sentinel names after a failover', { timeout:
   await using resources = new ReleaseStack();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-sentinel-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const [first, second, watcher] = [await freePort(), await freePort(), await freePort()];
+  const [first = 0, second = 0, watcher = 0] = await freePorts(3);
   const serverOf = (port: number) => [
     ...[`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `appenddirname aof-${port}`, 'save ""', 'appendonly yes'],
     ...['maxmemory-policy noeviction', 'requirepass sesame', 'masterauth sesame', 'repl-diskless-sync-delay 0'],
@@ -83,14 +83,4 @@ async function end(server: ChildProcess): Promise<void> {
   const exited = once(server, 'exit');
   server.kill('SIGKILL');
   await exited;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('The probe has no port.');
-  return address.port;
 }

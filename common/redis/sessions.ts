@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { KEYS } from './keys.ts';
 import { readRedis } from './scripts.ts';
+import { hashToken } from './tokens.ts';
 
 const RANDOM_BYTES = 32;
 /** How long a link that signs in can be used. */
@@ -25,7 +26,7 @@ export async function createSignInCode(redis: Redis, tokenHash: string): Promise
 
 /** The hash of the token that a code stands for; null when it was used, or is too old. @throws RedisUnavailable */
 export function useSignInCode(redis: Redis, code: string): Promise<string | null> {
-  return readRedis(redis.getdel(KEYS.signInCode(hashOf(code))));
+  return readRedis(redis.getdel(KEYS.signInCode(hashToken(code))));
 }
 
 /** Begins a session for the token of this hash, and tells its secret. @throws RedisUnavailable */
@@ -35,12 +36,12 @@ export function beginSession(redis: Redis, tokenHash: string, lifetimeMs: number
 
 /** The hash of the token of a session; null when it has ended. @throws RedisUnavailable */
 export function findSession(redis: Redis, secret: string): Promise<string | null> {
-  return readRedis(redis.get(KEYS.session(hashOf(secret))));
+  return readRedis(redis.get(KEYS.session(hashToken(secret))));
 }
 
 /** @throws RedisUnavailable */
 export async function endSession(redis: Redis, secret: string): Promise<void> {
-  await readRedis(redis.del(KEYS.session(hashOf(secret))));
+  await readRedis(redis.del(KEYS.session(hashToken(secret))));
 }
 
 async function keep(
@@ -49,10 +50,6 @@ async function keep(
   { tokenHash, lifetimeMs }: { readonly tokenHash: string; readonly lifetimeMs: number },
 ): Promise<string> {
   const secret = randomBytes(RANDOM_BYTES).toString('base64url');
-  await readRedis(redis.set(keyOf(hashOf(secret)), tokenHash, 'PX', lifetimeMs));
+  await readRedis(redis.set(keyOf(hashToken(secret)), tokenHash, 'PX', lifetimeMs));
   return secret;
-}
-
-function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
 }

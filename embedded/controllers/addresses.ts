@@ -53,7 +53,7 @@ export async function ensureAddress(
 }
 
 /** Always the same for the same card, so that a guest that remembers its card finds it again. */
-function generatedMac(name: string): string {
+export function generatedMac(name: string): string {
   const digits = createHash('sha256').update(name).digest('hex').slice(0, 10);
   return `02:${digits.match(/../g)?.join(':') ?? ''}`;
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { KubeObject } from '../api/objects.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
@@ -10,6 +9,7 @@ import { ensureNamespace, podNamespace, removeNamespace } from '../network/names
 import { ensurePodNetwork } from '../network/pod-network.ts';
 import { ensurePodRange, type PodRange } from '../network/pod-range.ts';
 import { podRules } from '../network/pod-rules.ts';
+import { generatedMac } from './addresses.ts';
 import type { ClusterNetwork, MachineNetworks } from './cluster-network.ts';
 import { type ControllerContext, ownerOfKind, uidOf } from './context.ts';
 import { isFinal, type Vmi, type VmiInterface, type VmiNetwork } from './kubevirt-types.ts';
@@ -203,9 +203,4 @@ function guestNetwork({ pod }: VmiNetwork): Cidr {
 /** KubeVirt's choice: the second address, behind the gateway. */
 function guestAddress({ base }: Cidr): string {
   return formatIpv4(base + 2);
-}
-
-function generatedMac(uid: string): string {
-  const digits = createHash('sha256').update(uid).digest('hex').slice(0, 10);
-  return `02:${digits.match(/../g)?.join(':') ?? ''}`;
 }

@@ -45,6 +45,15 @@ export interface ExportServiceOptions {
   readonly logger: Logger;
 }
 
+interface Filling {
+  readonly cluster: ExportCluster;
+  readonly order: ExportOrder;
+  readonly progress: Progress;
+  /** Where the disk is read to, and where it is converted to. */
+  readonly raw: string;
+  readonly content: string;
+}
+
 interface Progress {
   readonly by: string;
   state: ExportView['state'];
@@ -160,14 +169,29 @@ export class ExportService {
   }
 
   async #make(id: string, order: ExportOrder, progress: Progress): Promise<void> {
-    const { clock, clusterOf, directory } = this.#options;
-    const { signal } = this.#stop;
+    const { clusterOf, directory } = this.#options;
     const cluster = clusterOf(order.cluster);
     if (!cluster) throw new FarmError('NotFound', `The farm has no cluster "${order.cluster}" any more.`);
     const folder = join(directory, id);
     // Another scheduler may be at the same.
     const own = randomBytes(6).toString('hex');
     const [raw, content] = [join(folder, `raw.${own}`), join(folder, `content.${own}`)];
+    try {
+      await this.#fill({ cluster, order, progress, raw, content });
+      const sha256 = await hashOf(content);
+      const { size: sizeBytes } = await stat(content);
+      await rename(content, join(folder, sha256));
+      await writeWhole(join(folder, 'done.json'), JSON.stringify({ sizeBytes, sha256 }));
+    } finally {
+      // Of one that failed: whole disks, which would lie here until the sweep.
+      await Promise.all([raw, content].map((path) => rm(path, { force: true })));
+    }
+    move(progress, { state: 'ready', percent: 100 });
+  }
+
+  async #fill({ cluster, order, progress, raw, content }: Filling): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stop;
     move(progress, { state: 'reading', percent: 0 });
     const onProgress = (done: number, total: number) => move(progress, { percent: Math.floor((100 * done) / total) });
     await withExportedDisk(cluster, order.snapshot, {
@@ -175,23 +199,9 @@ export class ExportService {
       read: (places) => readRaw(places, raw, { clock, signal, onProgress }),
     });
     move(progress, { state: 'converting', percent: 0 });
-    if (order.format === 'raw') await rename(raw, content);
-    else {
-      const { format } = order;
-      await convertDisk({
-        from: raw,
-        to: content,
-        format,
-        signal,
-        onProgress: (percent) => move(progress, { percent }),
-      });
-      await rm(raw);
-    }
-    const sha256 = await hashOf(content);
-    const { size: sizeBytes } = await stat(content);
-    await rename(content, join(folder, sha256));
-    await writeWhole(join(folder, 'done.json'), JSON.stringify({ sizeBytes, sha256 }));
-    move(progress, { state: 'ready', percent: 100 });
+    const { format } = order;
+    if (format === 'raw') return await rename(raw, content);
+    await convertDisk({ from: raw, to: content, format, signal, onProgress: (percent) => move(progress, { percent }) });
   }
 
   async #read<T>(id: string, file: string, schema: z.ZodType<T>): Promise<T | null> {

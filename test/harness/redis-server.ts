@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './free-ports.ts';
 import { findRedisContainers, type RedisServer } from './redis-container.ts';
 
 export type { RedisServer } from './redis-container.ts';
@@ -80,15 +80,4 @@ async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> 
   // A paused one would act on it when it goes on.
   server.kill('SIGCONT');
   await exited;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  const closed = once(probe, 'close');
-  probe.close();
-  await closed;
-  if (address === null || typeof address === 'string') throw new Error('The probe has no port.');
-  return address.port;
 }

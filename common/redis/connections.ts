@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import { type AbstractConnector, Redis, SentinelConnector } from 'ioredis';
 import type { Config } from '../config/schema.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import type { ReleaseStack } from '../lifecycle/release-stack.ts';
@@ -80,8 +80,20 @@ function sentinelOptions({ url, sentinels = [], sentinelName }: RedisOptions) {
     }),
     // Hears of a failover from the Sentinels, also when the old primary hangs instead of ending.
     failoverDetector: true,
+    Connector: FailoverConnector,
     ...(isEncrypted ? { sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
   };
+}
+
+/**
+ * Listens for failovers only while a connection is up. The client's own connector listens on while it connects again, and
+ * the news of a failover that comes just then ends the connection for good.
+ */
+class FailoverConnector extends SentinelConnector {
+  override connect(...args: Parameters<AbstractConnector['connect']>): ReturnType<SentinelConnector['connect']> {
+    super.disconnect();
+    return super.connect(...args);
+  }
 }
 
 /** Refuses a server that may throw the farm's state away. @throws RedisUnfit naming what is wrong. */

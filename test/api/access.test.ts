@@ -156,7 +156,7 @@ test('a link with a code becomes a session, which changes nothing from a page of
   // A path that begins with two slashes must not lead to the host it seems to name.
   const code = new URL(await api.client.consoleLink()).searchParams.get('code');
   const lines = await raw(`GET /sign-in?code=${code}&to=//evil.example/ HTTP/1.1`);
-  expect(lines.find((line) => /^location:/i.test(line)) ?? 'none').not.toContain('//');
+  expect(lines.find((line) => /^location:/i.test(line))).toMatch(/^location: \/(?!\/)/i);
 });
 
 test('a session knows no token, is sent with TLS only behind a proxy that has it, and ends with its token', async () => {
@@ -175,7 +175,8 @@ test('a session knows no token, is sent with TLS only behind a proxy that has it
     for (const known of [secret, token, TOKEN]) expect(kept).not.toContain(known);
   }
   const lifetimes = await Promise.all((await api.redis.keys('*:session:*')).map((key) => api.redis.pttl(key)));
-  expect(lifetimes).toEqual([expect.closeTo(3_600_000, -5)]);
+  expect(lifetimes).not.toEqual([]);
+  for (const lifetime of lifetimes) expect(lifetime).toBeCloseTo(3_600_000, -5);
   await api.client.revokeToken('guest');
   expect(await whoami()).toBe(401);
 });
@@ -189,7 +190,7 @@ test('who signs out is out, also with the cookie that somebody has copied', asyn
 
 async function raw(request: string): Promise<string[]> {
   const socket = connect(Number(new URL(api.url).port), '127.0.0.1');
-  socket.end(`${request}\r\nhost: farm\r\nconnection: close\r\n\r\n`);
+  socket.write(`${request}\r\nhost: farm\r\nconnection: close\r\n\r\n`);
   return (await socket.setEncoding('utf8').toArray()).join('').split('\r\n');
 }
 

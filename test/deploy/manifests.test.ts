@@ -1,113 +1,129 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { packagePath } from '../../common/config/package-root.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
 import { ROLES } from '../../common/contracts/roles.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { rulesOf } from '../../common/kubernetes/rights.ts';
-import { chartFiles } from '../../deploy/kubernetes/chart.ts';
-import { plainManifests, plainText, sortedYaml } from '../../deploy/kubernetes/plain.ts';
-import { renderTemplate } from './go-template.ts';
+import { METRICS } from '../../common/metrics/metric-table.ts';
+import { CHART, derivedFiles, helm, plainManifest, renderChart } from './chart.ts';
 
-const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8'));
-const chart = chartFiles(version);
-const CHART = packagePath('deploy', 'helm', 'slipway');
-
-interface Any {
+interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
-  readonly spec?: Record<string, unknown>;
+  readonly spec?: Readonly<Record<string, unknown>>;
 }
 
-/** The chart's objects, rendered with some values changed. */
-function rendered(changes: (values: Record<string, Record<string, unknown>>) => void = () => {}): Any[] {
-  const values = parse(chart.get('values.yaml') ?? '');
-  changes(values);
-  const scope = { Release: { Name: 'slipway', Namespace: 'slipway-system' }, Values: values };
-  return [...chart]
-    .filter(([path]) => path.startsWith('templates/') && path.endsWith('.yaml'))
-    .flatMap(([, template]) => parseAllDocuments(renderTemplate(template, scope, sortedYaml)))
-    .map((document) => {
-      expect(document.errors).toEqual([]);
-      return document.toJS();
-    })
-    .filter((object) => object !== null);
+let plain: string;
+let plainObjects: Manifest[];
+
+beforeAll(async () => {
+  plain = await plainManifest();
+  plainObjects = objectsOf(plain);
+}, 120_000);
+
+/** The chart's objects with some values changed, as the real Helm renders them. */
+async function rendered(...settings: string[]): Promise<Manifest[]> {
+  return objectsOf(await renderChart(...settings));
 }
 
-const identity = ({ kind, metadata }: Any) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+function objectsOf(text: string): Manifest[] {
+  const documents = parseAllDocuments(text).map((document) => {
+    expect(document.errors).toEqual([]);
+    return document.toJS();
+  });
+  return documents.filter((object) => object !== null);
+}
+
+const identity = ({ kind, metadata }: Manifest) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
 
 describe('what is committed', () => {
-  test('is what the source renders', () => {
-    expect(readFileSync(packagePath('deploy', 'kubernetes.yaml'), 'utf8')).toBe(plainText());
-    for (const [path, content] of chart) expect(readFileSync(`${CHART}/${path}`, 'utf8')).toBe(content);
-    const files = readdirSync(CHART, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-    expect(files).toHaveLength(chart.size);
+  test.each([...derivedFiles()])('follows from its source: %s', (path, content) => {
+    expect(readFileSync(packagePath('deploy', ...path.split('/')), 'utf8')).toBe(content);
+  });
+
+  test('is the chart with its default values: kubernetes.yaml', () => {
+    expect(readFileSync(packagePath('deploy', 'kubernetes.yaml'), 'utf8')).toBe(plain);
   });
 });
 
 describe('the chart', () => {
-  test('with its default values is the plain manifest without the namespace that it is installed in', () => {
-    const plain = plainManifests().filter(({ metadata }) => metadata.name !== 'slipway-system');
-    expect(rendered().toSorted(byIdentity)).toEqual(plain.toSorted(byIdentity));
+  test('passes the strict lint, and has the version of the package', async () => {
+    expect(await helm('lint', '--strict', CHART)).toContain('0 chart(s) failed');
+    const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8'));
+    expect(parse(readFileSync(`${CHART}/Chart.yaml`, 'utf8'))).toMatchObject({ version, appVersion: version });
   });
 
-  test('leaves the number of workers to an autoscaler, and out of Redis what is brought along', () => {
-    const objects = rendered((values) => {
-      Object.assign(values['autoscaling'] ?? {}, { by: 'keda' });
-      Object.assign(values['redis'] ?? {}, { url: 'rediss://redis.example.com:6379' });
-    });
-    expect(objects.filter(({ kind }) => kind === 'ScaledObject')).toHaveLength(4);
+  test('has workers of every phase', () => {
+    const names = plainObjects.filter(({ kind }) => kind === 'Deployment').map(({ metadata }) => metadata.name);
+    expect(names.toSorted()).toEqual(['scheduler', ...PHASES].map((role) => `slipway-${role}`).toSorted());
+  });
+
+  test.each([
+    ['keda', 'ScaledObject'],
+    ['hpa', 'HorizontalPodAutoscaler'],
+  ])('leaves the number of workers to %s, and out of Redis what is brought along', async (by, kind) => {
+    const objects = await rendered(`autoscaling.by=${by}`, 'redis.url=rediss://redis.example.com:6379');
+    const scalers = objects.filter((object) => object.kind === kind);
+    expect(scalers).toHaveLength(PHASES.length);
+    for (const scaler of scalers) expect(JSON.stringify(scaler)).toContain(METRICS.queueDepth.name);
     const deployment = objects.find(
-      ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'slipway-import',
+      (object) => object.kind === 'Deployment' && object.metadata.name === 'slipway-import',
     );
     expect(deployment?.spec).not.toHaveProperty('replicas');
     expect(JSON.stringify(deployment)).toContain('rediss://redis.example.com:6379');
-    expect(objects.some(({ kind }) => kind === 'StatefulSet')).toBe(false);
+    expect(objects.some((object) => object.kind === 'StatefulSet')).toBe(false);
   });
 
-  test('shares one volume for local files among schedulers, and never between nodes that cannot', () => {
-    const schedulerWith = (accessMode: string) =>
-      rendered((values) => Object.assign(values['blobs'] ?? {}, { accessMode })).find(
+  test.each([
+    ['ReadWriteOnce', { type: 'Recreate' }],
+    ['ReadWriteMany', undefined],
+  ])(
+    'shares one volume for local files among schedulers, and never between nodes that cannot: %s',
+    async (mode, is) => {
+      const objects = await rendered(`blobs.accessMode=${mode}`);
+      const scheduler = objects.find(
         ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'slipway-scheduler',
-      )?.spec;
-    expect(schedulerWith('ReadWriteOnce')?.['strategy']).toEqual({ type: 'Recreate' });
-    expect(schedulerWith('ReadWriteMany')?.['strategy']).toBeNull();
-    expect(JSON.stringify(schedulerWith('ReadWriteMany'))).toContain('"claimName":"slipway-blobs"');
-  });
+      );
+      expect(scheduler?.spec?.['strategy']).toEqual(is);
+      expect(JSON.stringify(scheduler)).toContain('"claimName":"slipway-blobs"');
+    },
+  );
 
   test('names what lies outside of its namespace by release and namespace', () => {
-    const outside = rendered().filter(({ metadata }) => metadata.namespace !== 'slipway-system');
+    const outside = plainObjects.filter(({ metadata }) => metadata.namespace !== 'slipway-system');
     const names = outside.filter(({ kind }) => kind !== 'Namespace').map(({ metadata }) => metadata.name);
     expect(names.length).toBeGreaterThan(0);
     expect(names.filter((name) => !name.startsWith('slipway-system:slipway-'))).toEqual([]);
   });
 
-  test('renders objects for the Prometheus operator when they are wanted', () => {
-    const objects = rendered((values) => Object.assign(values['monitoring'] ?? {}, { enabled: true }));
+  test('gives the Prometheus operator what to scrape, and the alerts as they are', async () => {
+    const objects = await rendered('monitoring.enabled=true');
     expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['ServiceMonitor', 'PodMonitor']));
+    const alerts = readFileSync(packagePath('deploy', 'prometheus', 'rules', 'slipway.yaml'), 'utf8');
+    expect(objects.find(({ kind }) => kind === 'PrometheusRule')?.spec).toEqual(parse(alerts));
   });
 });
 
-function byIdentity(a: Any, b: Any): number {
-  return identity(a).localeCompare(identity(b));
-}
-
 describe('every object', () => {
   test('has a name of its own', () => {
-    const names = plainManifests().map(identity);
+    const names = plainObjects.map(identity);
     expect(new Set(names).size).toBe(names.length);
   });
 
-  test.each(plainManifests().filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind)))(
-    'with pods runs restricted, with bounds and probes: $metadata.name',
-    (object) => {
-      const template = (object['spec'] as { template: { spec: Record<string, unknown> } }).template.spec;
-      expect(template['securityContext']).toMatchObject({
+  test('with pods runs restricted, with bounds and probes', () => {
+    const withPods = plainObjects.filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind));
+    expect(withPods).toHaveLength(PHASES.length + 2);
+    for (const { metadata, spec } of withPods) {
+      const pod = (spec?.['template'] as { spec?: Record<string, unknown> } | undefined)?.spec ?? {};
+      expect(pod['securityContext'], metadata.name).toMatchObject({
         runAsNonRoot: true,
         seccompProfile: { type: 'RuntimeDefault' },
       });
-      for (const container of template['containers'] as Record<string, unknown>[]) {
-        expect(container).toMatchObject({
+      expect(pod['containers'], metadata.name).toHaveLength(1);
+      for (const container of (pod['containers'] ?? []) as Record<string, unknown>[]) {
+        expect(container, metadata.name).toMatchObject({
           securityContext: {
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,
@@ -119,8 +135,8 @@ describe('every object', () => {
           readinessProbe: expect.anything(),
         });
       }
-    },
-  );
+    }
+  });
 });
 
 describe('rights', () => {

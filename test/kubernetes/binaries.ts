@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { packagePath } from '../../common/config/package-root.ts';
-import { cachedFolder } from './cache.ts';
+import { cachedFolder } from '../harness/cached-folder.ts';
 
 const run = promisify(execFile);
 const VERSION = '1.34.2';

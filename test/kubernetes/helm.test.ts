@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import { ClusterClient } from '../conformance/api/cluster-client.ts';
 import { foreignKubeconfig } from '../harness/foreign-cluster.ts';
-import { helmBinary } from './helm-binary.ts';
+import { helmBinary } from '../harness/helm.ts';
 
 const kubeconfig = foreignKubeconfig ?? '';
 const client = new ClusterClient(kubeconfig);

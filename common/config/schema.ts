@@ -53,6 +53,19 @@ const cluster = z.strictObject({
     .string()
     .optional()
     .describe('KubeOVN subnet that egress gateways use; needed for `internet` with KubeOVN.'),
+  deniedNetworks: z
+    .array(z.cidrv4())
+    .default([])
+    .describe(
+      'IPv4 networks that modules with `internet` must not reach: those of the nodes, pods and Services. With KubeOVN they become policy routes of each VPC; on a pod network private ones are closed anyway.',
+    ),
+  cpuAllocationRatio: z
+    .number()
+    .min(1)
+    .optional()
+    .describe(
+      'Virtual processors per core that machines ask of the nodes; by default the cluster’s own ratio decides (10 with KubeVirt, unless it is configured).',
+    ),
   relayImage: z.string().default(DEFAULT_RELAY_IMAGE).describe('Container image of the relay pod.'),
   blobsUrl: z.string().optional().describe('As `blobs.url`, where this cluster reaches the schedulers by another one.'),
   limits: limits.prefault({}).describe('What the farm may use of the cluster.'),

@@ -22,7 +22,8 @@ export function startEgressGatewayController(context: ControllerContext, network
   const wakeAll = () => {
     for (const gateway of store.list('VpcEgressGateway')) queue.add(textKeyOf(gateway));
   };
-  store.subscribe(['Subnet', 'Vpc'], ({ type }) => (type === 'ADDED' ? wakeAll() : undefined), signal);
+  store.subscribe(['Subnet'], ({ type }) => (type === 'ADDED' ? wakeAll() : undefined), signal);
+  store.subscribe(['Vpc'], wakeAll, signal);
 }
 
 function vpcOf(gateway: KubeObject): string {
@@ -57,12 +58,30 @@ async function converge(context: ControllerContext, vpc: string) {
     await closeEgress({ layout, vpc, namespace });
     return undefined;
   }
-  if (!store.get('Vpc', { name: vpc })) throw new Error(`The Vpc "${vpc}" does not exist`);
+  const found = store.get('Vpc', { name: vpc });
+  if (!found) throw new Error(`The Vpc "${vpc}" does not exist`);
   await ensureNamespace(namespace, { isRouter: true });
   const sources = active.map((gateway) => sourcesOf(context, gateway));
   const isOpenToAll = sources.some((list) => list.length === 0);
   const from = isOpenToAll ? [] : [...new Set(sources.flat())];
-  return await openEgress({ layout, vpc, namespace, sources: from, allowedNetworks: guestNetworks });
+  return await openEgress({
+    layout,
+    vpc,
+    namespace,
+    sources: from,
+    denied: deniedOf(found),
+    allowedNetworks: guestNetworks,
+  });
+}
+
+/** What the VPC's policy routes drop by its destination. */
+function deniedOf(vpc: KubeObject): string[] {
+  const routes = fieldAt(vpc.spec, 'policyRoutes');
+  if (!Array.isArray(routes)) return [];
+  return routes.flatMap((route) => {
+    const network = /^ip4\.dst\s*==\s*([\d./]+)$/.exec(String(fieldAt(route, 'match')))?.[1];
+    return fieldAt(route, 'action') === 'drop' && network !== undefined ? [network] : [];
+  });
 }
 
 /** The networks that the gateway's policies name; none when it has no policies, which means the whole VPC here. */

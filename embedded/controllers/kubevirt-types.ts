@@ -94,7 +94,7 @@ export interface VmiSpec {
   };
   hostname?: string;
   dnsPolicy?: string;
-  dnsConfig?: { nameservers?: string[] };
+  dnsConfig?: { nameservers?: string[]; searches?: string[] };
   networks?: VmiNetwork[];
   volumes?: VmiVolume[];
   startStrategy?: 'Paused';

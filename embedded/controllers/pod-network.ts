@@ -16,7 +16,7 @@ import { isFinal, type Vmi, type VmiInterface, type VmiNetwork } from './kubevir
 import { ensureLauncherPod, launcherPodName } from './launcher-pod.ts';
 import { addressOf, servedPorts, trafficOf } from './pod-policies.ts';
 import { ensureVirtApi } from './virt-api-pod.ts';
-import { modelOf } from './vmi-networks.ts';
+import { modelOf, resolverOf } from './vmi-networks.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** KubeVirt's, for a network that names no `vmNetworkCIDR`. */
@@ -143,11 +143,10 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     vmi: Vmi,
     { namespace, guests, mac }: { readonly namespace: string; readonly guests: Cidr; readonly mac: string },
   ): Promise<void> {
-    const { dnsPolicy, dnsConfig, hostname } = vmi.spec;
-    const nameServers = dnsPolicy === 'None' ? (dnsConfig?.nameservers ?? []) : [];
+    const { nameServers, searches } = resolverOf(vmi);
     const server = this.#dhcpServer(vmi, namespace);
     await server.ensure({ cidr: guests, router: firstAddress(guests), nameServers, leaseSeconds: LEASE_SECONDS });
-    await server.reserve({ mac, ip: guestAddress(guests), hostname: hostname ?? vmi.metadata.name });
+    await server.reserve({ mac, ip: guestAddress(guests), hostname: vmi.spec.hostname ?? vmi.metadata.name, searches });
   }
 
   /** Puts the packet filter of every pod in force that changed. */

@@ -63,13 +63,18 @@ async function plugIn(
     wantedIp: annotation(vmi, provider, 'ip_address'),
     wantedMac: annotation(vmi, provider, 'mac_address') ?? card.macAddress,
   });
-  const nameServers = vmi.spec.dnsPolicy === 'None' ? (vmi.spec.dnsConfig?.nameservers ?? []) : [];
   await networks.dhcpServer(plan).reserve({
     ...address,
     hostname: vmi.spec.hostname ?? vmi.metadata.name,
-    nameServers,
+    ...resolverOf(vmi),
   });
   return { card, plan, address };
+}
+
+/** What KubeVirt tells the guest of names: it is what the launcher pod has, whose own domain is not known here. */
+export function resolverOf({ spec: { dnsPolicy, dnsConfig } }: Vmi) {
+  const { nameservers = [], searches = [] } = (dnsPolicy === 'None' ? dnsConfig : undefined) ?? {};
+  return { nameServers: nameservers, searches: searches.length > 0 ? searches : ['cluster.local'] };
 }
 
 async function toNic(vmi: Vmi, { card, plan, address }: Plug, machineNamespace: string | undefined): Promise<NicSpec> {

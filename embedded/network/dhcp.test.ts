@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
-import { layoutOf } from '../host/layout.ts';
+import { layoutOf, shortHash } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import { parseCidr } from './addresses.ts';
 import { ensureBridge } from './bridges.ts';
@@ -24,6 +24,11 @@ test('a DHCP server that is killed is back by itself, until it is removed', asyn
   await ensureBridge({ namespace, subnet: 'net', address: '10.9.0.1/24' });
   await server.ensure({ cidr: parseCidr('10.9.0.0/24'), nameServers: [], leaseSeconds: 60 });
   const running = async () => (await findProcesses(layout.run)).filter(({ argv }) => argv[0] === 'dnsmasq');
+  await server.reserve({ mac: '02:00:00:00:00:01', ip: '10.9.0.9', searches: ['a.example', 'longer.example'] });
+  const options = join(layout.run, 'dhcp', shortHash('net', 16), 'options', 'card-020000000001');
+  expect(await readFile(options, 'utf8')).toBe(
+    'tag:card-020000000001,15,longer.example\ntag:card-020000000001,119,a.example,longer.example\n',
+  );
   await expect.poll(running).toHaveLength(1);
   const [first] = await running();
   await killProcesses(await running(), systemClock);

@@ -15,6 +15,8 @@ export interface Reservation {
   readonly hostname?: string;
   /** Name servers for this card; the subnet's when absent. */
   readonly nameServers?: readonly string[];
+  /** Domains that its guest completes names with. */
+  readonly searches: readonly string[];
 }
 
 /** What the server of a subnet tells every card. */
@@ -76,10 +78,16 @@ export class DhcpServer {
   }
 
   /** Answers this card from now on. */
-  async reserve({ mac, ip, hostname, nameServers = [] }: Reservation): Promise<void> {
+  async reserve({ mac, ip, hostname, nameServers = [], searches }: Reservation): Promise<void> {
     const tag = `card-${mac.replaceAll(':', '')}`;
     const name = hostname === undefined ? '' : `,${hostname}`;
-    await this.#write('options', tag, nameServers.length === 0 ? '' : `tag:${tag},6,${nameServers.join(',')}\n`);
+    // As virt-launcher: the longest one is the domain.
+    const [domain] = searches.toSorted((a, b) => b.length - a.length);
+    const options = [
+      ...(nameServers.length === 0 ? [] : [`6,${nameServers.join(',')}`]),
+      ...(domain === undefined ? [] : [`15,${domain}`, `119,${searches.join(',')}`]),
+    ];
+    await this.#write('options', tag, options.map((option) => `tag:${tag},${option}\n`).join(''));
     await this.#write('hosts', tag, `${mac},set:${tag},${ip}${name}\n`);
   }
 
@@ -139,7 +147,9 @@ export class DhcpServer {
       `--dhcp-leasefile=${join(this.#directory, 'leases')}`,
       `--dhcp-hostsdir=${join(this.#directory, 'hosts')}`,
       `--dhcp-optsdir=${join(this.#directory, 'options')}`,
-      router === undefined ? '--dhcp-option=3' : `--dhcp-option=3,${router}`,
+      ...(router === undefined
+        ? ['--dhcp-option=3']
+        : [`--dhcp-option=3,${router}`, `--dhcp-option=121,0.0.0.0/0,${router}`]),
       nameServers.length === 0 ? '--dhcp-option=6' : `--dhcp-option=6,${nameServers.join(',')}`,
       ...(mtu === undefined ? [] : [`--dhcp-option=26,${mtu}`]),
     ];

@@ -27,6 +27,8 @@ export interface EgressOptions {
   readonly namespace: string;
   /** Source networks that may leave; all of the VPC when empty. */
   readonly sources: readonly string[];
+  /** Networks that the VPC itself lets nobody reach. */
+  readonly denied: readonly string[];
   /** Private networks that guests may reach all the same, e.g. `10.1.0.0/16`. */
   readonly allowedNetworks: readonly string[];
 }
@@ -48,7 +50,7 @@ export async function openEgress(options: EgressOptions): Promise<{ readonly ins
   const host = known ?? freeTransit(options, interfaces);
   const inside = formatIpv4((parseIpv4(host) ?? 0) + 1);
   await Promise.all([
-    runInNamespace(options.namespace, ['nft', '-f', '-'], vpcRules(options.sources)),
+    runInNamespace(options.namespace, ['nft', '-f', '-'], vpcRules(options)),
     runCommand('nft', ['-f', '-'], { input: hostRules(options) }),
   ]);
   if (known === undefined) await connect(options, { device, host, inside });
@@ -57,7 +59,7 @@ export async function openEgress(options: EgressOptions): Promise<{ readonly ins
 }
 
 /** Cuts a VPC off again. */
-export async function closeEgress(options: Omit<EgressOptions, 'sources' | 'allowedNetworks'>): Promise<void> {
+export async function closeEgress(options: Pick<EgressOptions, 'layout' | 'vpc' | 'namespace'>): Promise<void> {
   await removeInterfaces(undefined, [hostEnd(options)]);
   if (!(await hasNamespace(options.namespace))) return;
   await runInNamespace(options.namespace, ['nft', '-f', '-'], 'table ip egress\ndelete table ip egress\n');
@@ -103,8 +105,11 @@ async function connect({ namespace }: EgressOptions, { device, host, inside }: T
   ]);
 }
 
-function vpcRules(sources: readonly string[]): string {
-  const drop = sources.length === 0 ? '' : `oifname "egress" ip saddr != { ${sources.join(', ')} } drop`;
+function vpcRules({ sources, denied }: Pick<EgressOptions, 'sources' | 'denied'>): string {
+  const drop = [
+    ...(sources.length === 0 ? [] : [`oifname "egress" ip saddr != { ${sources.join(', ')} } drop`]),
+    ...denied.map((network) => `oifname "egress" ip daddr ${network} drop`),
+  ].join('\n    ');
   return `
 table ip egress
 delete table ip egress

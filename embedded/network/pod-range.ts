@@ -30,7 +30,7 @@ export async function ensurePodRange(layout: HostLayout, allowedNetworks: readon
   const cidr = (await knownRange(namespace)) ?? (await freeRange(layout));
   const gateway = firstAddress(cidr);
   await ensureBridge({ namespace, subnet: NAME, address: `${gateway}/${cidr.prefixLength}` });
-  const { inside, host } = await openEgress({ layout, vpc: NAME, namespace, sources: [], allowedNetworks });
+  const { inside, host } = await openEgress({ layout, vpc: NAME, namespace, sources: [], denied: [], allowedNetworks });
   await runCommand('ip', ['route', 'replace', textOf(cidr), 'via', inside]);
   return { namespace, subnet: NAME, cidr, gateway, host };
 }

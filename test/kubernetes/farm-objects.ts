@@ -4,7 +4,7 @@ import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { buildScope } from '../../workers/cluster/build-scope.ts';
 import { buildVm } from '../../workers/cluster/build-vm.ts';
 import {
-  attachmentObject,
+  attachmentObjects,
   gatewayObject,
   relayObject,
   subnetObject,
@@ -34,7 +34,7 @@ export function farmObjects(kubeconfig: string, name: string): FarmObject[] {
     [RESOURCES.machines, buildVm(scope, wire(scope, scope.plan.nics))],
     [RESOURCES.vpcs, vpcObject(scope, 'lab')],
     [RESOURCES.subnets, subnetObject(scope, office)],
-    [RESOURCES.networkAttachments, attachmentObject(scope, 'office')],
+    ...attachmentObjects(scope, 'office').map((object) => [RESOURCES.networkAttachments, object] as const),
     [RESOURCES.egressGateways, gatewayObject(scope, 'lab', 'external')],
     [RESOURCES.pods, relayObject(scope, 'lab', { image: 'slipway:1', maxFileBytes: MIB })],
     [RESOURCES.secrets, { type: 'Opaque', data: { userdata: 'eA==' } } as KubernetesObject],

@@ -16,7 +16,8 @@ export function buildNames(identity: BuildIdentity) {
     answers: (vm: string) => name('answers', vm),
     vpc: (vpc: string) => name('vpc', vpc),
     subnet: (subnet: string) => name('net', subnet),
-    attachment: (subnet: string) => name('nad', subnet),
+    /** The attachments of a subnet are numbered from 0: cards of one VM on the same subnet have one each. */
+    attachment: (subnet: string, index = 0) => name('nad', subnet, ...(index === 0 ? [] : [String(index)])),
     gateway: (vpc: string) => name('egress', vpc),
     relay: (vpc: string) => name('relay', vpc),
     guestPolicy: () => name('guests'),

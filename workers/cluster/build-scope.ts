@@ -58,6 +58,11 @@ export function subnetOf(spec: LayerSpec, nic: NicPlan): SubnetPlan {
   return subnet;
 }
 
+/** What the names of a module's machines end with: `internal` is nobody's on the Internet. */
+export function domainOf({ module }: LayerSpec): string {
+  return `${module.name.toLowerCase()}.internal`;
+}
+
 /** The relay of a VPC: its subnet and address; undefined when the VPC has no managed subnet. */
 export function relayOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; address: string } | undefined {
   const subnet = spec.network.subnets.find((candidate) => candidate.vpc === vpc && candidate.relay !== null);

@@ -12,9 +12,17 @@ import { stagePhase } from '../../test/harness/phase-context.ts';
 import { wire } from '../networks/kube-ovn.ts';
 import { type BuildScope, buildScope } from './build-scope.ts';
 import { buildVm } from './build-vm.ts';
+import { attachmentObjects, subnetObject } from './network-objects.ts';
 import { templateVm } from './template-vm.ts';
 
-const builtVm = (scope: BuildScope) => buildVm(scope, wire(scope, scope.plan.nics));
+const builtVm = (scope: BuildScope, ratio?: number) =>
+  buildVm(scope, wire(scope, scope.plan.nics, { isGuarded: true }), ratio);
+
+function subnetOf(scope: BuildScope, name: string) {
+  const plan = scope.spec.network.subnets.find((subnet) => subnet.name === name);
+  if (!plan) throw new Error('unreachable');
+  return subnetObject(scope, plan);
+}
 
 const MIB = 1024 ** 2;
 const resources = new ReleaseStack();
@@ -34,6 +42,10 @@ const nics: NicPlan[] = [
   { name: 'up', subnet: 'office', model: 'e1000', slot: 1, mac: '02:00:00:00:00:01', ip: '10.9.0.5' },
   { name: 'dmz', subnet: 'dmz', model: 'e1000e', slot: null, mac: '02:00:00:00:00:03', ip: '10.8.0.5' },
 ];
+
+function nicOf(subnet: string): NicPlan {
+  return { name: subnet, subnet, model: 'virtio', slot: null, mac: '', ip: null };
+}
 
 function scopeOf(vm: Partial<CompiledVm>, plan: Partial<VmPlan> = {}) {
   const subnet = { dhcp: true, dns: [], unmanaged: false, relay: null, egress: null };
@@ -70,6 +82,46 @@ function scopeOf(vm: Partial<CompiledVm>, plan: Partial<VmPlan> = {}) {
 test('leaves it to KubeVirt how much of a node’s processors a machine asks for', () => {
   expect(builtVm(scopeOf({}, {})).spec?.template?.spec?.domain).toMatchObject({ cpu: { cores: 3 } });
   expect(builtVm(scopeOf({}, {})).spec?.template?.spec?.domain.resources).toBeUndefined();
+});
+
+test.each([
+  [2, '1500m'],
+  [10_000, '1m'],
+])('asks for one processor of the node for %i of its own where the farm says so', (ratio, cpu) => {
+  const { domain } = builtVm(scopeOf({}), ratio).spec.template.spec ?? {};
+  expect(domain?.resources).toEqual({ requests: { cpu } });
+});
+
+test('gives each of two cards on one subnet an attachment, an address and a place of its own', () => {
+  const pair = ['a', 'b'].map((name, index) => ({
+    ...{ name, subnet: 'office', model: 'virtio' as const, slot: null },
+    ...{ mac: `02:00:00:00:00:1${index}`, ip: `10.9.0.1${index}` },
+  }));
+  const scope = scopeOf({}, { nics: pair });
+  const { metadata, spec } = builtVm(scope).spec.template;
+  const names = attachmentObjects(scope, 'office').map(({ metadata: { name } = {} }) => name);
+  expect(new Set(names).size).toBe(2);
+  expect(spec?.networks?.map(({ multus }) => multus?.networkName)).toEqual(names.map((name) => `default/${name}`));
+  const addressOf = (name?: string) => metadata?.annotations?.[`${name}.default.ovn.kubernetes.io/ip_address`];
+  expect(names.map(addressOf)).toEqual(['10.9.0.10', '10.9.0.11']);
+  // KubeOVN knows the Subnet by the first one, and by its name for the other.
+  expect(subnetOf(scope, 'office').spec?.provider).toBe(`${names[0]}.default.ovn`);
+  const switchOf = (name?: string) => metadata?.annotations?.[`${name}.default.ovn.kubernetes.io/logical_switch`];
+  expect(names.map(switchOf)).toEqual([scope.names.subnet('office'), scope.names.subnet('office')]);
+});
+
+test('lets a guest that is on one subnet only send under no other address, while it is built', () => {
+  const guarded = (nics: readonly NicPlan[], isBuild = true) => {
+    const scope = scopeOf({}, { nics, templateNics: nics });
+    const { template } = (isBuild ? builtVm(scope) : templateVm(scope, [], undefined)).spec;
+    return Object.keys(template.metadata?.annotations ?? {}).filter((key) => key.endsWith('/port_security')).length;
+  };
+  expect(guarded(nics.slice(1, 2))).toBe(1);
+  expect(guarded(nics.slice(1, 2), false)).toBe(0);
+  // A router between two subnets, or beside a bare segment.
+  expect(guarded(nics.slice(1))).toBe(0);
+  expect(guarded(nics.slice(0, 2))).toBe(0);
+  expect(guarded(nics.slice(0, 1))).toBe(0);
 });
 
 const iso = { url: 'http://x/i.iso', checksum: null, identity: 'i' };
@@ -110,7 +162,7 @@ test('gives addresses to every NIC, the default route to the first managed one, 
   });
   expect(template.spec).toMatchObject({
     dnsPolicy: 'None',
-    dnsConfig: { nameservers: ['10.9.0.254'] },
+    dnsConfig: { nameservers: ['10.9.0.254'], searches: ['m.internal'] },
     hostname: 'vm',
   });
   expect(template.spec?.domain.devices.interfaces?.map(({ pciAddress }) => pciAddress)).toEqual([
@@ -118,6 +170,19 @@ test('gives addresses to every NIC, the default route to the first managed one, 
     '0000:00:11.0',
     undefined,
   ]);
+});
+
+test('names at most three name servers, as many as a pod may have', () => {
+  const lans = ['a', 'b', 'c', 'd'];
+  const cards = lans.map((name, index) => ({ ...nicOf(name), mac: `02:00:00:00:01:0${index}` }));
+  const scope = scopeOf({}, { nics: cards });
+  const subnets = lans.map((name, index) => ({
+    ...{ name, vpc: name, cidr: `10.2${index}.0.0/24`, gateway: `10.2${index}.0.1`, relay: `10.2${index}.0.254` },
+    ...{ dhcp: true, dns: [], unmanaged: false, egress: null },
+  }));
+  const vpcs = lans.map((name) => ({ name, internet: false }));
+  const { spec } = builtVm({ ...scope, spec: { ...scope.spec, network: { vpcs, subnets } } }).spec.template;
+  expect(spec?.dnsConfig?.nameservers).toEqual(['10.20.0.254', '10.21.0.254', '10.22.0.254']);
 });
 
 test.each([

@@ -9,6 +9,8 @@ export interface MachineParts {
   readonly nics: readonly NicPlan[];
   readonly wiring: Wiring;
   readonly cpu: number;
+  /** As `clusters[].cpuAllocationRatio`; KubeVirt applies its own without one. */
+  readonly cpuAllocationRatio?: number | undefined;
   readonly memoryBytes: number;
   readonly labels: Readonly<Record<string, string>>;
   /** Claims of the disks by disk name. */
@@ -26,7 +28,7 @@ const GIB = 1024 ** 3;
 const MEMORY_BLOCK = 2 * 1024 ** 2;
 
 /** The VirtualMachine that a module is built in. It is made switched off; its final VMI is kept (`Manual`). */
-export function buildVm(scope: BuildScope, wiring: Wiring): VirtualMachine {
+export function buildVm(scope: BuildScope, wiring: Wiring, cpuAllocationRatio?: number): VirtualMachine {
   const { names, plan, vm } = scope;
   const labels = vmLabels(scope, 'build');
   return {
@@ -39,6 +41,7 @@ export function buildVm(scope: BuildScope, wiring: Wiring): VirtualMachine {
         nics: plan.nics,
         wiring,
         cpu: plan.cpu,
+        cpuAllocationRatio,
         memoryBytes: plan.memoryBytes,
         labels,
         claimOf: (disk) => names.disk(vm.name, disk),
@@ -68,6 +71,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
           ...(vm.cpuModel === null ? {} : { model: vm.cpuModel }),
         },
         memory: memory(parts.memoryBytes),
+        ...cpuRequest(parts),
         features: { acpi: {}, ...(secureBoot ? { smm: { enabled: true } } : {}) },
         // Neither variables nor TPM are persistent: KubeVirt keeps those in a volume of its own, which no layer captures.
         firmware: {
@@ -90,6 +94,13 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
       ],
     },
   };
+}
+
+/** A millicore at least: Kubernetes takes a request of nothing for none. */
+function cpuRequest({ cpu, cpuAllocationRatio }: MachineParts) {
+  if (cpuAllocationRatio === undefined) return {};
+  const millicores = Math.max(1, Math.round((Math.ceil(cpu) * 1000) / cpuAllocationRatio));
+  return { resources: { requests: { cpu: `${millicores}m` } } };
 }
 
 /** No room for hot-plugging, which guests would see; KubeVirt takes the limit from 1 GiB on only. */

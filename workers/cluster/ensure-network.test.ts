@@ -69,6 +69,8 @@ test('the default route to the gateway is in the VPC from its creation', () => {
   const { scope } = stage();
   const route = { policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP: '10.7.0.253' };
   expect(vpcObject(scope, 'lab').spec).toEqual({ staticRoutes: [route] });
+  const drop = { priority: 30_500, match: 'ip4.dst == 192.168.99.0/24', action: 'drop' };
+  expect(vpcObject(scope, 'lab', ['192.168.99.0/24']).spec).toEqual({ staticRoutes: [route], policyRoutes: [drop] });
 });
 
 test('a gateway that is ready with an address outside the VPC is no way out', async () => {

@@ -5,7 +5,7 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import { PhaseFailure } from '../phases/phase-executor.ts';
 import { runStage } from './evidence.ts';
-import { attachmentObject, gatewayObject, type ModuleScope, subnetObject, vpcObject } from './network-objects.ts';
+import { attachmentObjects, gatewayObject, type ModuleScope, subnetObject, vpcObject } from './network-objects.ts';
 
 export interface NetworkOptions {
   readonly scope: ModuleScope;
@@ -24,11 +24,13 @@ export async function ensureNetwork(cluster: ClusterClient, options: NetworkOpti
   const { scope, signal } = options;
   const { vpcs, subnets } = scope.spec.network;
   await Promise.all([
-    ...subnets.map(({ name }) =>
-      runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
-        cluster.createIfAbsent(RESOURCES.networkAttachments, attachmentObject(scope, name), { signal }),
+    ...subnets
+      .flatMap(({ name }) => attachmentObjects(scope, name))
+      .map((attachment) =>
+        runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
+          cluster.createIfAbsent(RESOURCES.networkAttachments, attachment, { signal }),
+        ),
       ),
-    ),
     ...vpcs.map(async ({ name: vpc }) => {
       await ensureVpc(cluster, vpc, options);
       await Promise.all(
@@ -59,10 +61,11 @@ export async function ensureWaysOut(cluster: ClusterClient, options: NetworkOpti
   );
 }
 
-async function ensureVpc(cluster: ClusterClient, vpc: string, { scope, signal }: NetworkOptions): Promise<void> {
+async function ensureVpc(cluster: ClusterClient, vpc: string, options: NetworkOptions): Promise<void> {
+  const { scope, signal, clusterConfig } = options;
   const name = scope.names.vpc(vpc);
   await runStage(cluster, { reason: 'Fault', subjects: [{ kind: 'Vpc', name }] }, async () => {
-    await cluster.createIfAbsent(RESOURCES.vpcs, vpcObject(scope, vpc), { signal });
+    await cluster.createIfAbsent(RESOURCES.vpcs, vpcObject(scope, vpc, clusterConfig.deniedNetworks), { signal });
     await waitFor(
       cluster,
       { resource: RESOURCES.vpcs, name },

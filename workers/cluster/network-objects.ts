@@ -7,7 +7,7 @@ import type {
   VpcEgressGateway,
 } from '../../common/kubernetes/objects.ts';
 import { relayPod } from '../relay/relay-pod.ts';
-import { type BuildScope, egressOf, moduleLabels, relayOf } from './build-scope.ts';
+import { type BuildScope, domainOf, egressOf, moduleLabels, relayOf } from './build-scope.ts';
 
 /** The module's part of a scope: its network is the same for all its VMs. */
 export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;
@@ -16,22 +16,27 @@ export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;
 const PUBLIC_NAME_SERVERS = ['1.1.1.1', '8.8.8.8'];
 const DAEMON_SOCKET = '/run/openvswitch/kube-ovn-daemon.sock';
 
-/** KubeOVN's name of an attachment: the Subnet's `provider` and the prefix of its annotations. */
-export function provider(scope: ModuleScope, subnet: string): string {
-  return `${scope.names.attachment(subnet)}.${scope.namespace}.ovn`;
+/** KubeOVN's name of an attachment: the prefix of its annotations, and of the first one the Subnet's `provider`. */
+export function provider(scope: ModuleScope, subnet: string, index = 0): string {
+  return `${scope.names.attachment(subnet, index)}.${scope.namespace}.ovn`;
 }
+
+/** KubeOVN's own policies: below what lets a VPC's subnets reach each other, above what leads to the egress gateway. */
+const DENY_PRIORITY = 30_500;
 
 /**
  * The default route stands in it from the start, though the gateway is not there yet: KubeOVN 1.14 drops the gateway's
  * policies when it is added later, and forgets the way out at its next restart when there is none.
  */
-export function vpcObject(scope: ModuleScope, vpc: string): Vpc {
+export function vpcObject(scope: ModuleScope, vpc: string, deniedNetworks: readonly string[] = []): Vpc {
   const egress = egressOf(scope.spec, vpc);
-  const route = egress && { policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP: egress.address };
-  return {
-    metadata: { name: scope.names.vpc(vpc), labels: moduleLabels(scope, 'build') },
-    spec: route ? { staticRoutes: [route] } : {},
-  };
+  const metadata = { name: scope.names.vpc(vpc), labels: moduleLabels(scope, 'build') };
+  if (!egress) return { metadata, spec: {} };
+  const policyRoutes = deniedNetworks.map((network) => ({
+    ...{ priority: DENY_PRIORITY, match: `ip4.dst == ${network}`, action: 'drop' },
+  }));
+  const staticRoutes = [{ policy: 'policyDst', cidr: '0.0.0.0/0', nextHopIP: egress.address }];
+  return { metadata, spec: { staticRoutes, ...(policyRoutes.length > 0 ? { policyRoutes } : {}) } };
 }
 
 /** DHCP hands out the relay as name server; it forwards to the subnet's own servers. */
@@ -67,17 +72,24 @@ function plannedAddresses({ vms }: LayerSpec, { name, cidr, gateway, relay, egre
   return [...new Set(all.filter((address) => typeof address === 'string'))];
 }
 
-export function attachmentObject(scope: ModuleScope, subnet: string): NetworkAttachmentDefinition {
-  const config = {
-    cniVersion: '0.3.1',
-    type: 'kube-ovn',
-    server_socket: DAEMON_SOCKET,
-    provider: provider(scope, subnet),
-  };
-  return {
-    metadata: { name: scope.names.attachment(subnet), labels: moduleLabels(scope, 'build') },
-    spec: { config: JSON.stringify(config) },
-  };
+/**
+ * The attachments of a subnet: as many as its most connected VM has cards on it. KubeOVN knows a card by its attachment,
+ * and of two cards of a pod on one attachment only the last gets an address.
+ */
+export function attachmentObjects(scope: ModuleScope, subnet: string): NetworkAttachmentDefinition[] {
+  const cards = scope.spec.vms.map(({ nics }) => nics.filter((nic) => nic.subnet === subnet).length);
+  return Array.from({ length: Math.max(1, ...cards) }, (_, index) => {
+    const config = {
+      cniVersion: '0.3.1',
+      type: 'kube-ovn',
+      server_socket: DAEMON_SOCKET,
+      provider: provider(scope, subnet, index),
+    };
+    return {
+      metadata: { name: scope.names.attachment(subnet, index), labels: moduleLabels(scope, 'build') },
+      spec: { config: JSON.stringify(config) },
+    };
+  });
 }
 
 /** The way out of a VPC with internet; undefined when it has no managed subnet. */
@@ -123,6 +135,7 @@ export function relayObject(scope: ModuleScope, vpc: string, { image, maxFileByt
     image,
     address: relay.address,
     networks: subnets.map(({ cidr }) => cidr),
+    domain: domainOf(scope.spec),
     records: machineRecords(scope.spec, subnets),
     upstreams: relayUpstreams(scope.spec, vpc, subnets),
     maxFileBytes,

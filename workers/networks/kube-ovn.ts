@@ -1,7 +1,7 @@
 import type { V1VirtualMachineInstanceSpec } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
 import type { NicPlan } from '../../common/contracts/layers.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import { type BuildScope, guestRoute, relayOf, subnetOf } from '../cluster/build-scope.ts';
+import { type BuildScope, domainOf, guestRoute, relayOf, subnetOf } from '../cluster/build-scope.ts';
 import { ensureNetwork, ensureWaysOut, requestWaysOut } from '../cluster/ensure-network.ts';
 import { provider, relayObject } from '../cluster/network-objects.ts';
 import { connectThroughRelay } from '../relay/relay-client.ts';
@@ -20,7 +20,7 @@ export const kubeOvn: ModuleNetwork = {
   relayPod: relayObject,
   relayAddress: async (_context, { spec }, vpc) => relayOf(spec, vpc)?.address ?? '',
   fillRelay: async () => {},
-  buildWiring: async (_context, scope) => wire(scope, scope.plan.nics),
+  buildWiring: async (_context, scope) => wire(scope, scope.plan.nics, { isGuarded: true }),
   templateWiring: (scope) => wire(scope, scope.plan.templateNics),
   guestName: (_scope, nic) => nic.ip ?? nic.name,
   dial: async ({ cluster }, scope, { port }) => {
@@ -30,32 +30,45 @@ export const kubeOvn: ModuleNetwork = {
   },
 };
 
-/** Cards by bridges on the attachments of their subnets. */
-export function wire(scope: BuildScope, nics: readonly NicPlan[]): Wiring {
+/** Kubernetes takes no more in a pod. */
+const MAX_NAME_SERVERS = 3;
+
+/**
+ * Cards by bridges on the attachments of their subnets. `isGuarded`: a guest that cannot be a router, because it is on
+ * one subnet only, sends under its own addresses or not at all. What guests of a finished image do is not ours to say.
+ */
+export function wire(scope: BuildScope, nics: readonly NicPlan[], { isGuarded = false } = {}): Wiring {
+  const isHost = new Set(nics.map(({ subnet }) => subnet)).size === 1;
   return {
-    annotations: nicAnnotations(scope, nics),
-    networks: nics.map(({ name, subnet }) => ({
-      name,
-      multus: { networkName: `${scope.namespace}/${scope.names.attachment(subnet)}` },
+    annotations: nicAnnotations(scope, nics, isGuarded && isHost),
+    networks: nics.map((nic) => ({
+      name: nic.name,
+      multus: { networkName: `${scope.namespace}/${scope.names.attachment(nic.subnet, indexOnSubnet(nic, nics))}` },
     })),
     binding: { bridge: {} },
     resolver: resolver(scope, nics),
   };
 }
 
+/** The how many-th card of its VM it is on its subnet, from 0. */
+function indexOnSubnet(nic: NicPlan, nics: readonly NicPlan[]): number {
+  return nics.filter(({ subnet }) => subnet === nic.subnet).indexOf(nic);
+}
+
 /**
  * KubeOVN reads addresses from annotations of the pod. The default route goes to the first managed NIC only: a pod takes
  * one.
  */
-function nicAnnotations(scope: BuildScope, nics: readonly NicPlan[]): Record<string, string> {
+function nicAnnotations(scope: BuildScope, nics: readonly NicPlan[], isGuarded: boolean): Record<string, string> {
   const annotations: Record<string, string> = {};
   let hasRoute = false;
   for (const nic of nics) {
     const subnet = subnetOf(scope.spec, nic);
-    const prefix = `${provider(scope, nic.subnet)}.kubernetes.io`;
+    const prefix = `${provider(scope, nic.subnet, indexOnSubnet(nic, nics))}.kubernetes.io`;
     annotations[`${prefix}/logical_switch`] = scope.names.subnet(nic.subnet);
     annotations[`${prefix}/mac_address`] = nic.mac;
     if (nic.ip !== null) annotations[`${prefix}/ip_address`] = nic.ip;
+    if (!subnet.unmanaged && isGuarded) annotations[`${prefix}/port_security`] = 'true';
     if (!subnet.unmanaged && !hasRoute) {
       annotations[`${prefix}/routes`] = JSON.stringify([{ gw: subnet.gateway }]);
       hasRoute = true;
@@ -64,13 +77,14 @@ function nicAnnotations(scope: BuildScope, nics: readonly NicPlan[]): Record<str
   return annotations;
 }
 
-/** The relays of its VPCs; virt-launcher hands them out by DHCP. A VM without any keeps the pod's resolver. */
+/** The relays of its VPCs and the module's domain; virt-launcher hands them out by DHCP. A VM without any keeps the pod's resolver. */
 function resolver(
   scope: BuildScope,
   nics: readonly NicPlan[],
 ): Pick<V1VirtualMachineInstanceSpec, 'dnsPolicy' | 'dnsConfig'> {
   const vpcs = nics.map((nic) => subnetOf(scope.spec, nic)).flatMap(({ vpc, unmanaged }) => (unmanaged ? [] : [vpc]));
   const addresses = vpcs.map((vpc) => relayOf(scope.spec, vpc)?.address);
-  const nameservers = [...new Set(addresses.filter((address) => address !== undefined))];
-  return nameservers.length > 0 ? { dnsPolicy: 'None', dnsConfig: { nameservers } } : {};
+  const nameservers = [...new Set(addresses.filter((address) => address !== undefined))].slice(0, MAX_NAME_SERVERS);
+  if (nameservers.length === 0) return {};
+  return { dnsPolicy: 'None', dnsConfig: { nameservers, searches: [domainOf(scope.spec)] } };
 }

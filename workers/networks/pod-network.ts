@@ -2,7 +2,7 @@ import type { NicPlan } from '../../common/contracts/layers.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openMachinePort } from '../../common/kubernetes/subresource-stream.ts';
-import { type BuildScope, relayOf, subnetOf } from '../cluster/build-scope.ts';
+import { type BuildScope, domainOf, relayOf, subnetOf } from '../cluster/build-scope.ts';
 import { runStage } from '../cluster/evidence.ts';
 import type { ModuleScope } from '../cluster/network-objects.ts';
 import type { PhaseContext } from '../phases/phase-executor.ts';
@@ -17,12 +17,13 @@ import { guestPolicy, podRelay, relayPolicy, relayService } from './pod-objects.
  */
 export const podNetwork: ModuleNetwork = {
   ensure: async (context, scope) => {
-    const { cluster, signal } = context;
+    const { cluster, signal, clusterConfig } = context;
     await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
       Promise.all([
-        ...[guestPolicy(scope), ...vpcsOf(scope).map((vpc) => relayPolicy(scope, vpc))].map((policy) =>
-          cluster.createIfAbsent(RESOURCES.networkPolicies, policy, { signal }),
-        ),
+        ...[
+          guestPolicy(scope, clusterConfig.deniedNetworks),
+          ...vpcsOf(scope).map((vpc) => relayPolicy(scope, vpc)),
+        ].map((policy) => cluster.createIfAbsent(RESOURCES.networkPolicies, policy, { signal })),
         ...vpcsOf(scope).map((vpc) => cluster.createIfAbsent(RESOURCES.services, relayService(scope, vpc), { signal })),
       ]),
     );
@@ -42,7 +43,9 @@ export const podNetwork: ModuleNetwork = {
     return wire(
       scope,
       scope.plan.nics,
-      address === '' ? {} : { dnsPolicy: 'None', dnsConfig: { nameservers: [address] } },
+      address === ''
+        ? {}
+        : { dnsPolicy: 'None', dnsConfig: { nameservers: [address], searches: [domainOf(scope.spec)] } },
     );
   },
   templateWiring: (scope) => wire(scope, scope.plan.templateNics, {}),

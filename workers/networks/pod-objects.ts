@@ -2,7 +2,7 @@ import type { LayerSpec } from '../../common/contracts/layers.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
 import type { NetworkPolicy, Pod, Service } from '../../common/kubernetes/objects.ts';
-import { moduleLabels, relayOf } from '../cluster/build-scope.ts';
+import { domainOf, moduleLabels, relayOf } from '../cluster/build-scope.ts';
 import { type ModuleScope, type RelayExtras, relayUpstreams } from '../cluster/network-objects.ts';
 import { RELAY_PORTS, relayPod } from '../relay/relay-pod.ts';
 
@@ -23,7 +23,7 @@ function relays(scope: ModuleScope, vpc: string): Record<string, string> {
  * Guests reach each other and their relay, and public addresses where their VPC has internet: nothing of the cluster, no
  * other module, no private network. They are reached by each other, and at their SSH ports by KubeVirt for the farm.
  */
-export function guestPolicy(scope: ModuleScope): NetworkPolicy {
+export function guestPolicy(scope: ModuleScope, deniedNetworks: readonly string[] = []): NetworkPolicy {
   const { spec, names } = scope;
   const own = [{ podSelector: { matchLabels: guests(scope) } }];
   const relayed = spec.network.vpcs.filter(({ name }) => relayOf(spec, name));
@@ -36,7 +36,10 @@ export function guestPolicy(scope: ModuleScope): NetworkPolicy {
       podSelector: { matchLabels: guests(scope) },
       policyTypes: ['Ingress', 'Egress'],
       ingress: [{ from: own }, { from: [VIRT_API], ports: ports.map((port) => ({ protocol: 'TCP', port })) }],
-      egress: [{ to: [...own, ...served] }, ...(isOpen ? [{ to: [{ ipBlock: publicAddresses() }] }] : [])],
+      egress: [
+        { to: [...own, ...served] },
+        ...(isOpen ? [{ to: [{ ipBlock: publicAddresses(deniedNetworks) }] }] : []),
+      ],
     },
   };
 }
@@ -87,6 +90,7 @@ export function podRelay(scope: ModuleScope, vpc: string, { image, maxFileBytes 
     ...{ name: scope.names.relay(vpc), labels: relays(scope, vpc), annotations: {}, image, maxFileBytes },
     address: '0.0.0.0',
     networks: [],
+    domain: domainOf(scope.spec),
     records: Object.fromEntries(scope.spec.vms.map(({ name }) => [name, []])),
     upstreams: upstreamsOf(scope.spec, vpc),
   });
@@ -104,9 +108,7 @@ function dnsPorts(port: number) {
   return ['UDP', 'TCP'].map((protocol) => ({ protocol, port }));
 }
 
-function publicAddresses() {
-  return {
-    cidr: '0.0.0.0/0',
-    except: [...METADATA_IPV4, ...PRIVATE_IPV4].map(([network, bits]) => `${network}/${bits}`),
-  };
+function publicAddresses(deniedNetworks: readonly string[]) {
+  const never = [...METADATA_IPV4, ...PRIVATE_IPV4].map(([network, bits]) => `${network}/${bits}`);
+  return { cidr: '0.0.0.0/0', except: [...never, ...deniedNetworks] };
 }

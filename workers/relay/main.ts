@@ -19,6 +19,7 @@ import { startNameServer } from './name-server.ts';
  *   --files DIR          where files are kept
  *   --max-file-bytes N   room for them
  *   --network CIDR       a network that workers may connect to; repeated
+ *   --domain NAME        what names of machines may end with
  *   --record NAME=IP,…   a machine of the module, without addresses until it is told some; repeated
  *   --upstream IP[:PORT] a name server for all other names; repeated
  * Prints a log line with the ports when it is ready; port 0 takes a free one.
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     files: { type: 'string' },
     'max-file-bytes': { type: 'string', default: '0' },
     network: { type: 'string', multiple: true, default: [] },
+    domain: { type: 'string', default: '' },
     record: { type: 'string', multiple: true, default: [] },
     upstream: { type: 'string', multiple: true, default: [] },
   },
@@ -49,7 +51,7 @@ await runProcess(logger, async (resources) => {
     {
       host,
       port: Number(values['dns-port']),
-      records,
+      names: { records, domain: values.domain },
       upstreams: values.upstream,
       logger,
     },

@@ -9,6 +9,13 @@ import {
 /** Addresses of the machines of a module by name: several with several NICs, none before it is known where it is. */
 export type NameRecords = Map<string, readonly string[]>;
 
+/** What a relay answers by itself. */
+export interface KnownNames {
+  readonly records: NameRecords;
+  /** The machine `web` is also `web.<domain>`, and nobody else is asked for a name below it; empty for none. */
+  readonly domain: string;
+}
+
 /** RFC 1035 section 4.1.1. */
 export const RCODE = { formatError: 1, serverFailure: 2, nameError: 3 } as const;
 
@@ -27,14 +34,18 @@ export function parseRecords(texts: readonly string[]): NameRecords {
   );
 }
 
-/** The answer for a machine of the module (A and PTR; no data for other types), or undefined for any other name. */
-export function answerFromRecords(query: DecodedPacket, records: NameRecords): Packet | undefined {
+/**
+ * The answer for a machine of the module (A and PTR; no data for other types), or undefined for any other name outside
+ * its domain.
+ */
+export function answerFromRecords(query: DecodedPacket, { records, domain }: KnownNames): Packet | undefined {
   const [question] = query.questions ?? [];
   if (!question) return undefined;
   const name = question.name.toLowerCase().replace(/\.$/, '');
-  const addresses = records.get(name);
+  const isBelow = domain !== '' && name.endsWith(`.${domain}`);
+  const addresses = records.get(isBelow ? name.slice(0, -domain.length - 1) : name);
   const owner = ownerOf(name, records);
-  if (!addresses && !owner) return undefined;
+  if (!addresses && !owner) return isBelow ? replyTo(query, AUTHORITATIVE_ANSWER | RCODE.nameError) : undefined;
   // Not yet: who asks a little later gets it, and remembers no wrong answer until then.
   if (addresses?.length === 0) return replyTo(query, RCODE.serverFailure);
   const common = { name: question.name, ttl: TTL_SECONDS };

@@ -5,13 +5,13 @@ import { type DecodedPacket, decode, encode } from 'dns-packet';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { type Ask, askByTcp, askByUdp, framed, unframed } from './name-forwarder.ts';
-import { answerFromRecords, type NameRecords, RCODE, replyTo } from './name-records.ts';
+import { answerFromRecords, type KnownNames, RCODE, replyTo } from './name-records.ts';
 
 export interface NameServerOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  readonly records: NameRecords;
+  readonly names: KnownNames;
   /** Servers for all other names, in order. */
   readonly upstreams: readonly string[];
   readonly logger: Logger;
@@ -81,7 +81,7 @@ class Answerer {
     const query = readQuery(message);
     if (!query) return undefined;
     if (query.questions?.length !== 1) return encode(replyTo(query, RCODE.formatError));
-    const known = answerFromRecords(query, this.#options.records);
+    const known = answerFromRecords(query, this.#options.names);
     if (known) return encode(known);
     if (this.#options.upstreams.length === 0) return encode(replyTo(query, RCODE.nameError));
     return (await this.#forward(message, ask)) ?? encode(replyTo(query, RCODE.serverFailure));

@@ -14,6 +14,8 @@ export interface RelayPodOptions {
   readonly address: string;
   /** Networks in which workers may reach guests through it, in CIDR notation. */
   readonly networks: readonly string[];
+  /** What the names of the machines may end with. */
+  readonly domain: string;
   /** Addresses of the module's machines by name; none for one of which it hears later. */
   readonly records: Readonly<Record<string, readonly string[]>>;
   readonly upstreams: readonly string[];
@@ -64,7 +66,7 @@ export function relayPod(options: RelayPodOptions): Pod {
   };
 }
 
-function relayFlags({ address, networks, records, upstreams, maxFileBytes }: RelayPodOptions): string[] {
+function relayFlags({ address, networks, domain, records, upstreams, maxFileBytes }: RelayPodOptions): string[] {
   return [
     ...['--address', address],
     ...['--control-port', String(RELAY_PORTS.control)],
@@ -72,6 +74,7 @@ function relayFlags({ address, networks, records, upstreams, maxFileBytes }: Rel
     ...['--dns-port', String(RELAY_PORTS.dns)],
     ...['--files', FILES_DIR],
     ...['--max-file-bytes', String(maxFileBytes)],
+    ...['--domain', domain],
     ...networks.flatMap((network) => ['--network', network]),
     ...Object.entries(records).flatMap(([name, addresses]) => ['--record', `${name}=${addresses.join(',')}`]),
     ...upstreams.flatMap((server) => ['--upstream', server]),

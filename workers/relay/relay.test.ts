@@ -28,7 +28,16 @@ let ports: Ports;
 
 async function startRelay(): Promise<void> {
   const flags = ['--address', '127.0.0.1', '--files', files, '--max-file-bytes', '1000', '--network', '127.0.0.0/8'];
-  const names = ['--record', 'Web=10.7.0.5,10.8.0.5', '--record', 'later=', '--upstream', `127.0.0.1:${upstream}`];
+  const names = [
+    '--record',
+    'Web=10.7.0.5,10.8.0.5',
+    '--record',
+    'later=',
+    '--upstream',
+    `127.0.0.1:${upstream}`,
+    '--domain',
+    'lab.internal',
+  ];
   const [node, main] = programCommand('workers/relay/main');
   relay = spawn(node, [main, ...flags, ...names], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -177,6 +186,9 @@ test('resolves the machines of the module and forwards the rest', async () => {
   const resolver = new Resolver({ timeout: 10_000, tries: 1 });
   resolver.setServers([`127.0.0.1:${ports.dns}`]);
   expect((await resolver.resolve4('wEB')).sort()).toEqual(['10.7.0.5', '10.8.0.5']);
+  expect((await resolver.resolve4('web.LAB.internal')).sort()).toEqual(['10.7.0.5', '10.8.0.5']);
+  // The server behind it would know it.
+  await expect(resolver.resolve4('nothing.lab.internal')).rejects.toMatchObject({ code: 'ENOTFOUND' });
   expect(await resolver.reverse('10.8.0.5')).toEqual(['web']);
   await expect(resolver.resolve6('web')).rejects.toMatchObject({ code: 'ENODATA' });
   expect(await resolver.resolve4('elsewhere.example')).toEqual(['192.0.2.1']);

@@ -119,6 +119,10 @@ test('a gateway lets its own VPC out, to the internet alone, and only while it h
   expect(open).toEqual([true, false, false, false, true, false]);
   // The host itself reaches all of them: what stopped the pods are the rules.
   for (const hidden of [OUTSIDE.neighbour, OUTSIDE.metadata]) await once(connect(PORT, hidden).resume(), 'connect');
+  const policyRoutes = [{ priority: 30_500, match: `ip4.dst == ${OUTSIDE.address}/32`, action: 'drop' }];
+  await laboratory.merge('Vpc', 'red', { spec: { policyRoutes } });
+  await expect.poll(() => reaches('red', OUTSIDE.address, PORT), { timeout: 20_000 }).toBe(false);
+  expect(await reaches('red', OUTSIDE.allowed, PORT)).toBe(true);
   await laboratory.merge('VpcEgressGateway', 'out', { spec: { replicas: 0 } });
   await laboratory.until('VpcEgressGateway', 'out', ({ status }) => status?.['replicas'] === 0);
   expect(await reaches('red', OUTSIDE.address, PORT)).toBe(false);

@@ -20,11 +20,11 @@ const SYNC_MS = 120_000;
 
 /** The build VM; made switched off when it is not there. */
 export async function ensureMachine(context: PhaseContext, scope: BuildScope): Promise<VirtualMachine> {
-  const { cluster, signal } = context;
+  const { cluster, clusterConfig, signal } = context;
   const wiring = await networkOf(scope.spec).buildWiring(context, scope);
   const subjects = [{ kind: 'VirtualMachine', name: scope.names.machine(scope.vm.name) }];
   return runStage(cluster, { reason: 'ClusterRefused', subjects }, () =>
-    cluster.createIfAbsent(RESOURCES.machines, buildVm(scope, wiring), { signal }),
+    cluster.createIfAbsent(RESOURCES.machines, buildVm(scope, wiring, clusterConfig.cpuAllocationRatio), { signal }),
   );
 }
 

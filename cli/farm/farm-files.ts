@@ -142,7 +142,7 @@ export class FarmFiles {
           name: 'local',
           kubeconfig: this.kubeconfig,
           relayImage: RELAY_IMAGE,
-          ...(options.network === 'kube-ovn' ? { externalSubnet: 'external' } : {}),
+          ...(options.network === 'kube-ovn' ? { externalSubnet: 'external', bareBinding: 'managedtap' } : {}),
           limits: { vms, imports, cpu, memory: String(memoryBytes) },
         },
       ],

@@ -66,6 +66,13 @@ const cluster = z.strictObject({
     .describe(
       'Virtual processors per core that machines ask of the nodes; by default the cluster’s own ratio decides (10 with KubeVirt, unless it is configured).',
     ),
+  bareBinding: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'With KubeOVN: the network binding of KubeVirt for cards on `unmanaged` subnets, one with `domainAttachmentType: managedTap`. Without it KubeVirt answers DHCP there, before the guest of the module that should.',
+    ),
   relayImage: z.string().default(DEFAULT_RELAY_IMAGE).describe('Container image of the relay pod.'),
   blobsUrl: z.string().optional().describe('As `blobs.url`, where this cluster reaches the schedulers by another one.'),
   limits: limits.prefault({}).describe('What the farm may use of the cluster.'),

@@ -158,7 +158,12 @@ export interface StorageProfile extends KubernetesObject {
 
 /** `kubevirt.io/v1` KubeVirt: the installation. */
 export interface KubeVirt extends KubernetesObject {
-  spec?: { configuration?: { developerConfiguration?: { featureGates?: readonly string[] } } };
+  spec?: {
+    configuration?: {
+      developerConfiguration?: { featureGates?: readonly string[] };
+      network?: { binding?: Readonly<Record<string, { domainAttachmentType?: string }>> };
+    };
+  };
   status?: { phase?: string; observedKubeVirtVersion?: string };
 }
 

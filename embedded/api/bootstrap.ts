@@ -78,7 +78,7 @@ const INSTALLED: readonly KubeObject[] = [
     apiVersion: 'kubevirt.io/v1',
     kind: 'KubeVirt',
     metadata: { name: 'kubevirt', namespace: 'kubevirt' },
-    spec: {},
+    spec: { configuration: { network: { binding: { managedtap: { domainAttachmentType: 'managedTap' } } } } },
     status: {
       phase: 'Deployed',
       observedKubeVirtVersion: KUBEVIRT_VERSION,
@@ -114,6 +114,18 @@ export async function installCluster(
   const creations = missing.map((object) => store.create(object));
   const updates = definitions.map((definition) => installDefinition(store, definition));
   await Promise.all([...creations, ...updates]);
+  await Promise.all(INSTALLED.filter(({ kind }) => OPERATED.has(kind)).map((object) => upgrade(store, object)));
+}
+
+/** Kinds that say of a product what is installed. */
+const OPERATED = new Set(['KubeVirt', 'CDI']);
+
+/** Brings what an older server made up to what this one is. */
+async function upgrade(store: Store, { kind, metadata, spec = {}, status = {} }: KubeObject): Promise<void> {
+  await store.mutate(kind, metadata, (draft) => {
+    draft.spec = spec;
+    draft.status = status;
+  });
 }
 
 async function installDefinition(store: Store, { apiVersion, kind, metadata, spec = {} }: KubeObject): Promise<void> {

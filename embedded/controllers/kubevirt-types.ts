@@ -31,6 +31,7 @@ export interface VmiInterface {
   bootOrder?: number;
   state?: string;
   masquerade?: object;
+  binding?: { name: string };
 }
 
 export interface VmiNetwork {

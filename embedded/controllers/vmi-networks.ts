@@ -1,4 +1,5 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { fieldAt } from '../api/objects.ts';
 import { ensureTap, removeTap } from '../network/bridges.ts';
 import { namespacePath } from '../network/ip-command.ts';
 import { NIC_DEVICES, type NicModel, type NicSpec } from '../qemu/machine-spec.ts';
@@ -63,12 +64,29 @@ async function plugIn(
     wantedIp: annotation(vmi, provider, 'ip_address'),
     wantedMac: annotation(vmi, provider, 'mac_address') ?? card.macAddress,
   });
-  await networks.dhcpServer(plan).reserve({
-    ...address,
-    hostname: vmi.spec.hostname ?? vmi.metadata.name,
-    ...resolverOf(vmi),
-  });
+  const server = networks.dhcpServer(plan);
+  // The network's own server may answer such a card, virt-launcher does not.
+  if (isManagedTap(context, card) && !subnet.spec?.['enableDHCP']) await server.ignore(address.mac);
+  else
+    await server.reserve({
+      ...address,
+      hostname: vmi.spec.hostname ?? vmi.metadata.name,
+      ...resolverOf(vmi),
+    });
   return { card, plan, address };
+}
+
+/**
+ * Whether a card is plugged in by a binding of KubeVirt's configuration, which leaves it to the network to answer DHCP.
+ * @throws FarmError `ExceedsLimits` for a binding that is not there, or of another kind
+ */
+function isManagedTap({ store }: ControllerContext, { name, binding }: VmiInterface): boolean {
+  if (binding === undefined) return false;
+  const kinds = store
+    .list('KubeVirt')
+    .map(({ spec }) => fieldAt(spec, 'configuration', 'network', 'binding', binding.name, 'domainAttachmentType'));
+  if (kinds.includes('managedTap')) return true;
+  throw new FarmError('ExceedsLimits', `Interface "${name}": there is no managedTap network binding "${binding.name}"`);
 }
 
 /** What KubeVirt tells the guest of names: it is what the launcher pod has, whose own domain is not known here. */

@@ -91,6 +91,11 @@ export class DhcpServer {
     await this.#write('hosts', tag, `${mac},set:${tag},${ip}${name}\n`);
   }
 
+  /** Says nothing to this card, also when it asks for an address that somebody else gave it. */
+  async ignore(mac: string): Promise<void> {
+    await this.#write('hosts', `card-${mac.replaceAll(':', '')}`, `${mac},ignore\n`);
+  }
+
   /** Does not answer this card any more. */
   async release(mac: string): Promise<void> {
     const tag = `card-${mac.replaceAll(':', '')}`;

@@ -113,7 +113,7 @@ test('gives each of two cards on one subnet an attachment, an address and a plac
 test('lets a guest that is on one subnet only send under no other address, while it is built', () => {
   const guarded = (nics: readonly NicPlan[], isBuild = true) => {
     const scope = scopeOf({}, { nics, templateNics: nics });
-    const { template } = (isBuild ? builtVm(scope) : templateVm(scope, [], undefined)).spec;
+    const { template } = (isBuild ? builtVm(scope) : templateVm(scope, [], config)).spec;
     return Object.keys(template.metadata?.annotations ?? {}).filter((key) => key.endsWith('/port_security')).length;
   };
   expect(guarded(nics.slice(1, 2))).toBe(1);
@@ -139,7 +139,7 @@ test.each<[string, Partial<CompiledVm>, Partial<VmPlan>]>([
   const cluster = new ClusterClient(config);
   const scope = scopeOf(vm, plan);
   const disks = [{ name: 'root', snapshot: 'snap-root', sizeBytes: MIB, bus: 'virtio' as const }];
-  for (const object of [builtVm(scope), templateVm(scope, disks, 'fast')]) {
+  for (const object of [builtVm(scope), templateVm(scope, disks, { ...config, storageClass: 'fast' })]) {
     const created = await cluster.create(RESOURCES.machines, object);
     expect(created.spec.template.spec?.domain.memory).toEqual(object.spec.template.spec?.domain.memory);
     await cluster.delete(RESOURCES.machines, object.metadata?.name ?? '');
@@ -172,6 +172,18 @@ test('gives addresses to every NIC, the default route to the first managed one, 
   ]);
 });
 
+test('plugs cards on bare segments in by the binding of the cluster, where nobody else answers DHCP', () => {
+  const scope = scopeOf({}, { templateNics: nics });
+  const bare = buildVm(scope, wire(scope, scope.plan.nics, { bareBinding: 'managedtap' }));
+  const template = templateVm(scope, [], { ...config, bareBinding: 'managedtap' });
+  for (const { spec } of [bare, template]) {
+    const [wired, up] = spec.template.spec?.domain.devices.interfaces ?? [];
+    expect(wired).toMatchObject({ name: 'wire', binding: { name: 'managedtap' } });
+    expect(wired).not.toHaveProperty('bridge');
+    expect(up).toMatchObject({ name: 'up', bridge: {} });
+  }
+});
+
 test('names at most three name servers, as many as a pod may have', () => {
   const lans = ['a', 'b', 'c', 'd'];
   const cards = lans.map((name, index) => ({ ...nicOf(name), mac: `02:00:00:00:01:0${index}` }));
@@ -190,7 +202,7 @@ test.each([
   [false, false, { secureBoot: false, persistent: false }, undefined, undefined],
 ])('secure boot %s and TPM %s are on the build VM and on the template', (secureBoot, tpm, efi, smm, device) => {
   const scope = scopeOf({ firmware: { kind: 'efi', secureBoot, tpm } });
-  for (const { spec } of [builtVm(scope), templateVm(scope, [], undefined)]) {
+  for (const { spec } of [builtVm(scope), templateVm(scope, [], config)]) {
     const domain = spec.template.spec?.domain;
     expect(domain?.firmware?.bootloader).toEqual({ efi });
     expect(domain?.features?.smm).toEqual(smm);
@@ -215,7 +227,7 @@ test('boots the first disk, then the CDs, and nothing else', () => {
 test("the template has the module's own resources and NICs, and no build media", () => {
   const scope = scopeOf({ cloudInit, floppy: ['ks.cfg'] }, { isos: [iso] });
   const disks = [{ name: 'root', snapshot: 'snap-root', sizeBytes: 5 * MIB, bus: 'virtio' as const }];
-  const { spec, metadata } = templateVm(scope, disks, undefined);
+  const { spec, metadata } = templateVm(scope, disks, config);
   expect(metadata?.annotations).toEqual({ 'kubevirt.io/immediate-data-volume-creation': 'false' });
   expect(spec.runStrategy).toBe('Halted');
   expect(spec.dataVolumeTemplates?.[0]?.spec).toEqual({

@@ -79,7 +79,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
         },
         devices: {
           disks: [...plan.disks.map(diskDevice), ...parts.media.map(({ disk }) => disk)],
-          interfaces: parts.nics.map((nic) => interfaceDevice(nic, parts.wiring)),
+          interfaces: parts.nics.map((nic, index) => interfaceDevice(nic, parts.wiring.bindings[index])),
           // Absolute positions, for people who look at the screen.
           inputs: [{ name: 'tablet', type: 'tablet', bus: 'usb' }],
           autoattachPodInterface: false,
@@ -113,7 +113,7 @@ function diskDevice({ name, bus }: DiskPlan, index: number): V1Disk {
   return { name, disk: { bus }, ...(index === 0 ? { bootOrder: 1 } : {}) };
 }
 
-function interfaceDevice({ name, model, mac, slot }: NicPlan, { binding }: Wiring): V1Interface {
+function interfaceDevice({ name, model, mac, slot }: NicPlan, binding: Wiring['bindings'][number] = {}): V1Interface {
   const pciAddress = slot === null ? {} : { pciAddress: `0000:00:1${slot}.0` };
   return { name, model, macAddress: mac, ...binding, ...pciAddress };
 }

@@ -57,7 +57,8 @@ test('every planned address is excluded, so that KubeOVN gives it only to who as
   const { scope } = stage();
   const [managed, wire] = scope.spec.network.subnets.map((subnet) => subnetObject(scope, subnet).spec?.excludeIps);
   expect(managed).toEqual(['10.7.0.1', '10.7.0.2', '10.7.0.253', '10.7.0.254']);
-  expect(wire).toEqual(['10.8.0.13', '10.8.0.1']);
+  // The highest ones are left for KubeOVN, all others for guests.
+  expect(wire).toEqual(['10.8.0.1..10.8.0.12', '10.8.0.13']);
   expect(gatewayObject(scope, 'lab', 'outside')?.spec).toMatchObject({
     internalSubnet: scope.names.subnet('a'),
     internalIPs: ['10.7.0.253'],

@@ -1,4 +1,7 @@
 import type { LayerSpec, SubnetPlan } from '../../common/contracts/layers.ts';
+import { firstHost, formatIpv4, lastHost, parseCidr } from '../../common/contracts/module/ipv4.ts';
+import { valueOrNull } from '../../common/contracts/module/parsed.ts';
+import { assert } from '../../common/errors/farm-error.ts';
 import type {
   NetworkAttachmentDefinition,
   Pod,
@@ -64,12 +67,27 @@ export function subnetObject(scope: ModuleScope, subnet: SubnetPlan): Subnet {
 
 /**
  * The addresses of a subnet that KubeOVN must give to nobody but those whom the plan gives them to: they are granted to
- * who asks for them by name. A guest that serves a bare segment takes its first one.
+ * who asks for them by name.
  */
-function plannedAddresses({ vms }: LayerSpec, { name, cidr, gateway, relay, egress, unmanaged }: SubnetPlan): string[] {
+function plannedAddresses({ vms }: LayerSpec, subnet: SubnetPlan): string[] {
+  const { name, gateway, relay, egress, unmanaged } = subnet;
   const ofVms = vms.flatMap(({ nics }) => nics.filter((nic) => nic.subnet === name).map(({ ip }) => ip));
-  const all = [gateway, unmanaged ? firstAddress(cidr) : null, ...ofVms, egress, relay];
+  const ofGuests = unmanaged ? leftToGuests(subnet, ofVms.length) : null;
+  const all = [ofGuests, gateway, ...ofVms, egress, relay];
   return [...new Set(all.filter((address) => typeof address === 'string'))];
+}
+
+/**
+ * KubeOVN grants every card an address, on a bare segment too, and answers for it. There it takes the highest ones, so
+ * that a guest may give away the others, the first one to itself. Null where there is not even room for the cards.
+ */
+function leftToGuests({ cidr }: SubnetPlan, cards: number): string | null {
+  const network = valueOrNull(parseCidr(cidr));
+  assert(network, `The network "${cidr}" of a planned subnet was read before.`);
+  // The last host is free, and the one before it is the router's.
+  const highest = lastHost(network) - 1 - Math.max(1, cards);
+  const first = firstHost(network);
+  return highest < first ? null : `${formatIpv4(first)}..${formatIpv4(highest)}`;
 }
 
 /**
@@ -158,9 +176,4 @@ export function relayUpstreams(spec: LayerSpec, vpc: string, subnets: readonly S
   if (given.length > 0) return given;
   const hasInternet = spec.network.vpcs.some(({ name, internet }) => name === vpc && internet);
   return hasInternet ? PUBLIC_NAME_SERVERS : [];
-}
-
-function firstAddress(cidr: string): string {
-  const bytes = (cidr.split('/')[0] ?? '').split('.').map(Number);
-  return [...bytes.slice(0, 3), (bytes[3] ?? 0) + 1].join('.');
 }

@@ -1,3 +1,4 @@
+import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { LayerDisk } from '../../common/contracts/layers.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { networkOf } from '../networks/networks.ts';
@@ -11,7 +12,7 @@ import { machineTemplate } from './build-vm.ts';
 export function templateVm(
   scope: BuildScope,
   disks: readonly LayerDisk[],
-  storageClass: string | undefined,
+  clusterConfig: ClusterConfig,
 ): VirtualMachine {
   const { names, plan, vm } = scope;
   const name = names.template(vm.name);
@@ -35,13 +36,13 @@ export function templateVm(
           // Without a size it is as large as the snapshot.
           storage: storageClassOf(
             plan.disks.find(({ name: planned }) => planned === disk.name)?.storageClass,
-            storageClass,
+            clusterConfig.storageClass,
           ),
         },
       })),
       template: machineTemplate(scope, {
         nics: plan.templateNics,
-        wiring: networkOf(scope.spec).templateWiring(scope),
+        wiring: networkOf(scope.spec).templateWiring(scope, clusterConfig),
         cpu: vm.resources.cpu,
         memoryBytes: vm.resources.memoryBytes,
         labels,

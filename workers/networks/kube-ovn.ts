@@ -20,8 +20,9 @@ export const kubeOvn: ModuleNetwork = {
   relayPod: relayObject,
   relayAddress: async (_context, { spec }, vpc) => relayOf(spec, vpc)?.address ?? '',
   fillRelay: async () => {},
-  buildWiring: async (_context, scope) => wire(scope, scope.plan.nics, { isGuarded: true }),
-  templateWiring: (scope) => wire(scope, scope.plan.templateNics),
+  buildWiring: async ({ clusterConfig: { bareBinding } }, scope) =>
+    wire(scope, scope.plan.nics, { isGuarded: true, bareBinding }),
+  templateWiring: (scope, { bareBinding }) => wire(scope, scope.plan.templateNics, { bareBinding }),
   guestName: (_scope, nic) => nic.ip ?? nic.name,
   dial: async ({ cluster }, scope, { port }) => {
     const route = guestRoute(scope);
@@ -33,11 +34,23 @@ export const kubeOvn: ModuleNetwork = {
 /** Kubernetes takes no more in a pod. */
 const MAX_NAME_SERVERS = 3;
 
-/**
- * Cards by bridges on the attachments of their subnets. `isGuarded`: a guest that cannot be a router, because it is on
- * one subnet only, sends under its own addresses or not at all. What guests of a finished image do is not ours to say.
- */
-export function wire(scope: BuildScope, nics: readonly NicPlan[], { isGuarded = false } = {}): Wiring {
+/** How the cards of a VM are treated. */
+interface WireOptions {
+  /**
+   * A guest that cannot be a router, because it is on one subnet only, sends under its own addresses or not at all.
+   * What guests of a finished image do is not ours to say.
+   */
+  readonly isGuarded?: boolean;
+  /** As `clusters[].bareBinding`. */
+  readonly bareBinding?: string | undefined;
+}
+
+/** Cards by bridges on the attachments of their subnets. */
+export function wire(
+  scope: BuildScope,
+  nics: readonly NicPlan[],
+  { isGuarded = false, bareBinding }: WireOptions = {},
+): Wiring {
   const isHost = new Set(nics.map(({ subnet }) => subnet)).size === 1;
   return {
     annotations: nicAnnotations(scope, nics, isGuarded && isHost),
@@ -45,7 +58,11 @@ export function wire(scope: BuildScope, nics: readonly NicPlan[], { isGuarded = 
       name: nic.name,
       multus: { networkName: `${scope.namespace}/${scope.names.attachment(nic.subnet, indexOnSubnet(nic, nics))}` },
     })),
-    binding: { bridge: {} },
+    bindings: nics.map((nic) =>
+      bareBinding !== undefined && subnetOf(scope.spec, nic).unmanaged
+        ? { binding: { name: bareBinding } }
+        : { bridge: {} },
+    ),
     resolver: resolver(scope, nics),
   };
 }

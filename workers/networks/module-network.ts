@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { V1Interface, V1Network, V1VirtualMachineInstanceSpec } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
+import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { NicPlan } from '../../common/contracts/layers.ts';
 import type { Pod } from '../../common/kubernetes/objects.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
@@ -12,8 +13,8 @@ export interface Wiring {
   readonly annotations: Readonly<Record<string, string>>;
   /** In the order of the cards. */
   readonly networks: readonly V1Network[];
-  /** KubeVirt's binding, the same for every card. */
-  readonly binding: Pick<V1Interface, 'bridge' | 'masquerade'>;
+  /** KubeVirt's bindings, in the order of the cards. */
+  readonly bindings: readonly Pick<V1Interface, 'bridge' | 'masquerade' | 'binding'>[];
   /** What DHCP tells of name servers; nothing: those of the cluster's pods. */
   readonly resolver: Pick<V1VirtualMachineInstanceSpec, 'dnsPolicy' | 'dnsConfig'>;
 }
@@ -43,7 +44,7 @@ export interface ModuleNetwork {
   /** Of the machine that a module is built in. */
   buildWiring(context: PhaseContext, scope: BuildScope): Promise<Wiring>;
   /** Of the published template, when nothing is there any more that only the build needed. */
-  templateWiring(scope: BuildScope): Wiring;
+  templateWiring(scope: BuildScope, clusterConfig: ClusterConfig): Wiring;
   /** What a guest is called in messages: its address, where the plan decides it. */
   guestName(scope: BuildScope, nic: NicPlan): string;
   /**

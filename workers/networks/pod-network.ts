@@ -63,7 +63,7 @@ function wire(scope: BuildScope, nics: readonly NicPlan[], resolver: Wiring['res
   return {
     annotations: {},
     networks: nics.map((nic) => ({ name: nic.name, pod: { vmNetworkCIDR: subnetOf(scope.spec, nic).cidr } })),
-    binding: { masquerade: {} },
+    bindings: nics.map(() => ({ masquerade: {} })),
     resolver,
   };
 }

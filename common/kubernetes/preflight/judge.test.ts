@@ -40,8 +40,16 @@ const withServed = (group: string, ...resources: string[]): Partial<ClusterFacts
 const virtDefault = marks('storageclass.kubevirt.io/is-default-virt-class');
 const other = { metadata: { name: 'other', ...virtDefault }, provisioner: 'other.example' };
 
+const BARE = { bareBinding: 'bare' };
+const withBinding = (domainAttachmentType: string) => ({
+  spec: { configuration: { network: { binding: { bare: { domainAttachmentType } } } } },
+  status: { phase: 'Deployed', observedKubeVirtVersion: 'v1.9.0' },
+});
+
 test('finds nothing wrong with a cluster that has everything', () => {
   expect(judge(FIT, CONFIG)).toEqual([]);
+  const bare = { ...FIT, kubeVirts: { known: [withBinding('managedTap')] } };
+  expect(judge(bare, { ...CONFIG, ...BARE })).toEqual([]);
 });
 
 test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<JudgedConfig>]>([
@@ -52,6 +60,14 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
     /^KubeVirt is not installed/,
     { ...withServed('kubevirt.io/v1'), kubeVirts: { known: [] } },
     {},
+  ],
+  ['a binding that KubeVirt does not know', 'error', /^KubeVirt does not know the network binding "bare"/, {}, BARE],
+  [
+    'one of another type',
+    'error',
+    /^KubeVirt has by another type \(tap\) the network binding "bare"/,
+    { kubeVirts: { known: [withBinding('tap')] } },
+    BARE,
   ],
   [
     'an old KubeVirt',

@@ -8,7 +8,7 @@ import { judgeVersions } from './judge-versions.ts';
 /** What a configured cluster is held against. */
 export type JudgedConfig = Pick<
   ClusterConfig,
-  'namespace' | 'network' | 'storageClass' | 'snapshotClass' | 'externalSubnet' | 'relayImage'
+  'namespace' | 'network' | 'storageClass' | 'snapshotClass' | 'externalSubnet' | 'bareBinding' | 'relayImage'
 >;
 
 /** Rights named in one finding; the rest is counted. */
@@ -21,7 +21,7 @@ export function judge(facts: ClusterFacts, config: JudgedConfig): Finding[] {
     ...judgeVersions(facts, network),
     ...judgeNamespace(facts, config),
     ...judgeStorage(facts, config),
-    ...(network === 'kube-ovn' ? judgeEgress(facts, config) : []),
+    ...(network === 'kube-ovn' ? [...judgeEgress(facts, config), ...judgeBareBinding(facts, config)] : []),
     ...judgeRelayImage(config),
     ...judgeRights(facts),
   ];
@@ -51,6 +51,22 @@ function judgeEgress({ externalSubnets }: ClusterFacts, { externalSubnet }: Judg
   if (externalSubnets.known.length > 0) return [];
   const what = `The external subnet "${externalSubnet}" does not exist: modules with internet will fail.`;
   return [{ what, severity: 'error', howToFix: `Make it, or name ${name} as clusters[].externalSubnet.` }];
+}
+
+/** Said when one is configured only: few modules have segments on which a guest hands out the addresses. */
+function judgeBareBinding({ kubeVirts }: ClusterFacts, { bareBinding }: JudgedConfig): Finding[] {
+  const [installed] = kubeVirts === 'unreadable' ? [] : kubeVirts.known;
+  if (bareBinding === undefined || installed === undefined) return [];
+  const type = installed.spec?.configuration?.network?.binding?.[bareBinding]?.domainAttachmentType;
+  if (type === 'managedTap') return [];
+  const isOther = type === undefined ? 'does not know' : `has by another type (${type})`;
+  return [
+    {
+      what: `KubeVirt ${isOther} the network binding "${bareBinding}": modules with unmanaged subnets will fail.`,
+      severity: 'error',
+      howToFix: `Set spec.configuration.network.binding.${bareBinding}.domainAttachmentType of the KubeVirt object to managedTap.`,
+    },
+  ];
 }
 
 function judgeRelayImage({ relayImage }: JudgedConfig): Finding[] {

@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Laboratory } from './laboratory.ts';
+import { layoutOf, shortHash } from '../../../embedded/host/layout.ts';
+import { Laboratory, NAMESPACE } from './laboratory.ts';
 import { LISTENER, networkObjects, PROBE, scriptPod } from './manifests.ts';
 
 /** An "outside" of this host: a namespace behind a veth pair, in a network that is for documentation (RFC 5737). */
@@ -126,6 +129,51 @@ test('a gateway lets its own VPC out, to the internet alone, and only while it h
   await laboratory.merge('VpcEgressGateway', 'out', { spec: { replicas: 0 } });
   await laboratory.until('VpcEgressGateway', 'out', ({ status }) => status?.['replicas'] === 0);
   expect(await reaches('red', OUTSIDE.address, PORT)).toBe(false);
+});
+
+/** A machine that boots nothing, with a card for each network. */
+const instance = (cards: Readonly<Record<string, object>>) => ({
+  spec: {
+    domain: {
+      memory: { guest: '64Mi' },
+      devices: { interfaces: Object.entries(cards).map(([name, binding]) => ({ name, ...binding })) },
+    },
+    networks: Object.keys(cards).map((name) => ({ name, multus: { networkName: `${NAMESPACE}/${name}` } })),
+  },
+});
+
+test('a card that KubeVirt taps is left to whoever hands out addresses on its segment', async () => {
+  const { attachment, subnet } = networkObjects('wire', '10.78.0.0/24');
+  await laboratory.create('NetworkAttachmentDefinition', attachment);
+  const spec = { ...subnet.spec, vpc: 'blue', enableDHCP: false, excludeIps: ['10.78.0.1..10.78.0.200'] };
+  await laboratory.create('Subnet', { ...subnet, spec });
+  for (const [name, cards] of Object.entries({
+    tapped: { wire: { binding: { name: 'managedtap' } } },
+    bridged: { wire: { bridge: {} } },
+    odd: { wire: { binding: { name: 'nobody' } } },
+  })) {
+    await laboratory.create('VirtualMachineInstance', { metadata: { name }, ...instance(cards) });
+  }
+  for (const name of ['tapped', 'bridged']) await laboratory.untilPhase('VirtualMachineInstance', name, 'Running');
+  // KubeVirt would say its own words; neither starts such a machine.
+  const { status } = await laboratory.until('VirtualMachineInstance', 'odd', (seen) =>
+    (seen.status?.conditions ?? []).some(({ type }) => type === 'Synchronized'),
+  );
+  expect(status?.conditions).toContainEqual(
+    expect.objectContaining({ status: 'False', message: expect.stringContaining('network binding "nobody"') }),
+  );
+  // Both have an address of KubeOVN's choice, from the end that was left to it.
+  const dhcp = join(layoutOf(laboratory.cluster.dataDir ?? '').run, 'dhcp', shortHash('wire-subnet', 16), 'hosts');
+  for (const [name, answer] of [
+    ['tapped', /^[\da-f:]{17},ignore\n$/],
+    ['bridged', /,10\.78\.0\.2\d\d,bridged\n$/],
+  ] as const) {
+    const path = laboratory.path('IP', `${name}.${NAMESPACE}.wire.${NAMESPACE}.ovn`);
+    const { body } = await laboratory.client.send('GET', path);
+    const { macAddress, v4IpAddress } = body['spec'] as { macAddress: string; v4IpAddress: string };
+    expect(v4IpAddress).toMatch(/^10\.78\.0\.2\d\d$/);
+    expect(await readFile(join(dhcp, `card-${macAddress.replaceAll(':', '')}`), 'utf8')).toMatch(answer);
+  }
 });
 
 test('a subnet with addresses in use is not to be deleted, and the VPC waits for the subnet', async () => {

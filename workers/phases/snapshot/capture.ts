@@ -28,7 +28,7 @@ export async function captureDisks(context: PhaseContext, scope: BuildScope): Pr
 /** Makes the halted template VM, unless it is there. */
 export async function ensureTemplate(context: PhaseContext, scope: BuildScope, { disks }: LayerVm): Promise<void> {
   const { cluster, clusterConfig, signal } = context;
-  const template = templateVm(scope, disks, clusterConfig.storageClass);
+  const template = templateVm(scope, disks, clusterConfig);
   await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
     cluster.createIfAbsent(RESOURCES.machines, template, { signal }),
   );

@@ -3,6 +3,7 @@ import { type Answer, json, refusal, type ScriptedApi, startScriptedApi } from '
 import { LABELS } from '../contracts/object-names.ts';
 import { ClusterClient } from './cluster-client.ts';
 import { screenshot, startMachine } from './machine-actions.ts';
+import type { VirtualMachine } from './objects.ts';
 import { openPortForward } from './port-forward.ts';
 import { RESOURCES } from './resources.ts';
 import { userAgent } from './user-agent.ts';
@@ -39,6 +40,33 @@ test('gives up with ClusterUnavailable after its attempts', async () => {
     message: expect.stringContaining('etcd is gone'),
   });
   expect(api?.requests).toHaveLength(6);
+});
+
+const VIRT_API_AWAY = refusal(
+  500,
+  'InternalError',
+  'Internal error occurred: failed calling webhook "virtualmachines-mutator.kubevirt.io": failed to call webhook: ' +
+    'no endpoints available for service "virt-api"',
+);
+
+test('waits for a webhook whose pod is being replaced, longer than for anything else, but not without end', async () => {
+  let nowMs = 0;
+  const clock = { now: () => nowMs, after: async (ms: number) => void (nowMs += ms) };
+  const created = { metadata: { name: 'a' } };
+  api = await startScriptedApi(...Array(10).fill(VIRT_API_AWAY), json(201, created));
+  const cluster = new ClusterClient(api.config, { clock, random: () => 0 });
+  expect(await cluster.create(RESOURCES.machines, created as VirtualMachine)).toEqual(created);
+  expect(nowMs).toBeGreaterThan(20_000);
+  await api.close();
+  api = await startScriptedApi(VIRT_API_AWAY);
+  nowMs = 0;
+  const lost = new ClusterClient(api.config, { clock, random: () => 0 });
+  await expect(lost.create(RESOURCES.machines, created as VirtualMachine)).rejects.toMatchObject({
+    code: 'ClusterUnavailable',
+    message: expect.stringContaining('no endpoints available for service "virt-api"'),
+  });
+  expect(nowMs).toBeGreaterThan(60_000);
+  expect(nowMs).toBeLessThan(180_000);
 });
 
 test.each([

@@ -7,9 +7,15 @@ export interface RetryOptions {
   readonly signal?: AbortSignal;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Calls in all. */
+  /** Calls in all; 1: never repeated. */
   readonly attempts: number;
 }
+
+/**
+ * A webhook that has no pod for the moment refuses every write of its kinds: some 40 s while KubeVirt's virt-api is
+ * replaced. That the cluster has stored nothing is certain, so there is more patience for it.
+ */
+const WEBHOOK_MS = 120_000;
 
 const FIRST_MS = 200;
 const LONGEST_MS = 10_000;
@@ -22,14 +28,21 @@ export function backoffMs(failures: number, random: () => number): number {
 
 /** Repeats a call while the cluster is unavailable; a longer `Retry-After` of the server is honoured. */
 export async function withRetry<T>(call: () => Promise<T>, options: RetryOptions): Promise<T> {
+  const giveUpAt = options.clock.now() + WEBHOOK_MS;
   for (let failures = 1; ; failures += 1) {
     try {
       return await call();
     } catch (error) {
-      const unavailable = error instanceof FarmError && error.code === 'ClusterUnavailable';
-      if (!unavailable || failures >= options.attempts) throw error;
+      if (!(error instanceof FarmError && error.code === 'ClusterUnavailable')) throw error;
+      const mayWait = options.attempts > 1 && isWebhookAway(error) && options.clock.now() < giveUpAt;
+      if (failures >= options.attempts && !mayWait) throw error;
       const asked = Number(error.details['retryAfterMs'] ?? 0);
       await options.clock.after(Math.max(asked, backoffMs(failures, options.random)), options.signal);
     }
   }
+}
+
+/** As the API server says it, whoever's webhook it is. */
+function isWebhookAway({ details, message }: FarmError): boolean {
+  return details['status'] === 500 && /failed calling webhook "/.test(message);
 }

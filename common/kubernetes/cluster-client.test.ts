@@ -51,7 +51,12 @@ const VIRT_API_AWAY = refusal(
 
 test('waits for a webhook whose pod is being replaced, longer than for anything else, but not without end', async () => {
   let nowMs = 0;
-  const clock = { now: () => nowMs, after: async (ms: number) => void (nowMs += ms) };
+  const clock = {
+    now: () => nowMs,
+    after: async (ms: number) => {
+      nowMs += ms;
+    },
+  };
   const created = { metadata: { name: 'a' } };
   api = await startScriptedApi(...Array(10).fill(VIRT_API_AWAY), json(201, created));
   const cluster = new ClusterClient(api.config, { clock, random: () => 0 });

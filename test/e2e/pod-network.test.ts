@@ -77,7 +77,9 @@ test('machines of a module find each other and their relay, and nobody else', { 
   expect(lines).toEqual(
     expect.arrayContaining([
       'store: back',
-      ...['address 10.77.0.2/24', 'file served', 'store SSH-', 'foreign closed'].map((line) => `front: ${line}`),
+      ...['address 10.77.0.2/24', 'file served', 'store SSH-, in full SSH-', 'foreign closed'].map(
+        (line) => `front: ${line}`,
+      ),
     ]),
   );
   for (const kind of ['networkpolicies', 'services', 'vmi']) {

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   logs: () => import('./commands/logs.ts'),
   ps: () => import('./commands/ps.ts'),
   console: () => import('./commands/console.ts'),
+  ssh: () => import('./commands/ssh.ts'),
   continue: () => import('./commands/continue.ts'),
   step: () => import('./commands/step.ts'),
   release: () => import('./commands/release.ts'),

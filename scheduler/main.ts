@@ -97,6 +97,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       ? null
       : await BlobStore.open({ directory, maxBytes: maxSize, totalBytes: totalSize, clock });
 
+  const clientOf = (name: string) => clusters.find((cluster) => cluster.name === name)?.client;
   const clusterOf = (name: string) => {
     const found = clusters.find((cluster) => cluster.name === name);
     return found && { client: found.client, config: found.config, farm };
@@ -154,7 +155,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     new ConsoleRelays({
       ...{ redis, notices, clock, logger, farmKey },
       self: { owner, address: ownAddress(config.http, port), rank: 0 },
-      clusterOf: (name) => clusters.find((cluster) => cluster.name === name)?.client,
+      clusterOf: clientOf,
     }),
     (opened) => opened.close(),
   );
@@ -164,7 +165,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   };
   const retentionMs = config.retention.builds;
   const app = createApp({
-    ...{ redis, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention, exports },
+    ...{ redis, notices, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention, exports },
+    clusterOf: clientOf,
     limits: config.http.limits,
     sessionMs: config.http.sessions,
     trustProxy: config.http.trustProxy,
@@ -175,7 +177,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     measure: () => measureFarm(metrics, { redis, queues, clusters, clock, logger }),
     openListener: () => openRedis(redisOptions, 'listener'),
     liveScreenshot: async (name, { vm, ...identity }) => {
-      const client = clusters.find((cluster) => cluster.name === name)?.client;
+      const client = clientOf(name);
       return (client && (await screenshot(client, machineName(identity, vm)).catch(() => undefined))) ?? null;
     },
   });

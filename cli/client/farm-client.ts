@@ -26,6 +26,7 @@ import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { type SerialPiece, serialPieceSchema } from '../../common/contracts/serial.ts';
+import { type SshAccess, sshAccessSchema } from '../../common/contracts/ssh-access.ts';
 import {
   type CreatedToken,
   createdTokenSchema,
@@ -58,6 +59,8 @@ export interface BuildOptions {
   readonly idempotencyKey?: string;
   /** `abort`, `keep` or `keep=DURATION`. */
   readonly onError?: string;
+  /** Steps, `[VM/]STEP`. */
+  readonly pauseBefore?: readonly string[];
 }
 
 export const acceptedSchema = z.object({ buildId: z.string(), plan: planSchema });
@@ -129,7 +132,7 @@ export interface BlobUpload {
 
 interface Request {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
-  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** A text or stream is sent as it is, anything else as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -151,7 +154,7 @@ export class FarmClient {
     return this.#call('builds', acceptedSchema, {
       method: 'POST',
       body: submission,
-      query: { ...reuseQuery(options), onError: options.onError },
+      query: { ...reuseQuery(options), onError: options.onError, pauseBefore: options.pauseBefore },
       headers,
     });
   }
@@ -209,6 +212,16 @@ export class FarmClient {
   /** Opens the first serial port of a VM: bytes as they are. */
   openSerialConsole(id: string, vm: string): Promise<Duplex> {
     return openConsole(this.#farm, `${this.#farm.url}/api/v1/${vmPath(id, vm)}/serial-console`);
+  }
+
+  /** How to log in to a VM on which a step waits. */
+  sshAccess(id: string, vm: string): Promise<SshAccess> {
+    return this.#call(`${vmPath(id, vm)}/ssh-access`, sshAccessSchema);
+  }
+
+  /** Opens the SSH server of a VM on which a step waits: bytes as they are. */
+  openSsh(id: string, vm: string): Promise<Duplex> {
+    return openConsole(this.#farm, `${this.#farm.url}/api/v1/${vmPath(id, vm)}/ssh`);
   }
 
   /** All of them, newest first. */
@@ -363,7 +376,9 @@ export class FarmClient {
 
   async #ask(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
     const url = new URL(`${this.#farm.url}/api/v1/${path}`);
-    for (const [name, value] of Object.entries(request.query ?? {})) if (value) url.searchParams.set(name, value);
+    for (const [name, values] of Object.entries(request.query ?? {})) {
+      for (const value of [values].flat()) if (value) url.searchParams.append(name, value);
+    }
     const { body } = request;
     const [type, sent] = encoded(body);
     try {

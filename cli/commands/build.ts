@@ -20,6 +20,7 @@ import {
   addConnectionFlags,
   addFollowFlags,
   addModuleFlags,
+  collectItem,
   collectList,
   type FollowFlags,
   type ModuleFlags,
@@ -36,6 +37,7 @@ interface BuildFlags extends ConnectionFlags, ModuleFlags, FollowFlags {
   readonly only?: readonly string[];
   readonly junit?: string;
   readonly onError?: string;
+  readonly pauseBefore?: readonly string[];
 }
 
 export function register(program: Command): void {
@@ -51,6 +53,11 @@ export function register(program: Command): void {
     .option(
       '--on-error <what>',
       'of a step that fails: abort, or keep its machine for a person (keep, or keep=30m; 2h by default)',
+    )
+    .option(
+      '--pause-before <step>',
+      'wait for a person before a step, by name or number, with VM/ in front where several have it (repeatable)',
+      collectItem,
     )
     .option('--junit <file>', 'write what came of it to FILE, in the JUnit format that CI systems show')
     .option('--json', 'print one JSON object per line');
@@ -83,11 +90,12 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
 /** Undefined when the modules have problems, which are printed, all of them. */
 async function submit(client: FarmClient, paths: readonly string[], flags: BuildFlags): Promise<Accepted | undefined> {
   const files = readModuleFiles(paths);
-  const { cache, rebuild = [], only = [], onError } = flags;
+  const { cache, rebuild = [], only = [], onError, pauseBefore = [] } = flags;
   const options = {
     noCache: !cache,
     rebuild,
     only,
+    pauseBefore,
     ...(onError === undefined ? {} : { onError }),
     idempotencyKey: randomUUID(),
   };

@@ -12,7 +12,7 @@ import { waitingWords } from '../../common/text/waiting.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { resolveBuild } from '../client/resolve-build.ts';
-import { describeFailure, describeHandbuild, isSkipped } from '../output/build-lines.ts';
+import { describeFailure, describeHandbuild, isSkipped, waitsHow } from '../output/build-lines.ts';
 import { printBuilds, printClusters } from '../output/build-list.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
@@ -124,9 +124,7 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
     for (const { vm, handbuild } of module.vms) {
       if (!handbuild) continue;
       const name = handbuild.name === null ? '' : ` "${printable(handbuild.name)}"`;
-      printLine(
-        `\n${module.name}/${vm}: step ${handbuild.step + 1}${name} ${handbuild.kept ? 'failed and is kept for you' : 'waits for you'}:`,
-      );
+      printLine(`\n${module.name}/${vm}: step ${handbuild.step + 1}${name} ${waitsHow(handbuild.kept)}:`);
       printLine(describeHandbuild(handbuild, { buildId: build.buildId, vm }).join('\n'));
     }
     for (const vm of module.vms) if (vm.screenshot) printLine(`  screen of ${vm.vm}: ${vm.screenshot}`);

@@ -47,7 +47,8 @@ export function collectList(text: string, former: readonly string[] = []): reado
   return [...former, ...text.split(',').flatMap((item) => item.trim() || [])];
 }
 
-function collectItem(text: string, former: readonly string[] = []): readonly string[] {
+/** Values of a flag that may be repeated, as they are. */
+export function collectItem(text: string, former: readonly string[] = []): readonly string[] {
   return [...former, text];
 }
 

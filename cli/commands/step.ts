@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { findKept } from '../client/find-kept.ts';
+import { findKept } from '../client/find-waiting.ts';
 import { printLine } from '../output/print.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 

@@ -30,7 +30,7 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
       return `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, ${event.outcome} after ${seconds(event.durationMs)}`;
     case 'handbuild-waiting':
       return [
-        `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, ${event.kept ? 'failed and is kept for you' : 'waits for you'}:`,
+        `${event.module}/${event.vm}: step ${event.step + 1}, ${stepName(event)}, ${waitsHow(event.kept)}:`,
         ...describeHandbuild(event, { buildId, vm: event.vm }),
       ].join('\n');
     case 'log':
@@ -75,6 +75,12 @@ export function describeFailure(failure: Failure | undefined): string[] {
   ];
 }
 
+/** Why a step waits, after its name. */
+export function waitsHow(kept: Kept | null | undefined): string {
+  if (!kept) return 'waits for you';
+  return kept.why === 'failed' ? 'failed and is kept for you' : 'is not run yet and waits for you';
+}
+
 /** What a person is to do, and the commands for it, indented below whose machine it is. */
 export function describeHandbuild(
   { instructions, kept }: { readonly instructions: string; readonly kept?: Kept | null | undefined },
@@ -86,12 +92,11 @@ export function describeHandbuild(
       .split('\n')
       .map((line) => `  > ${printable(line)}`),
     `  slipway console ${buildId}/${vm}`,
-    ...(kept
-      ? [
-          `  slipway step retry ${buildId}/${vm}    or  step skip`,
-          `  slipway release ${buildId}/${vm}       given up at ${new Date(kept.until).toISOString()}`,
-        ]
+    `  slipway ssh ${buildId}/${vm}`,
+    ...(kept?.why === 'failed'
+      ? [`  slipway step retry ${buildId}/${vm}    or  step skip`]
       : [`  slipway continue ${buildId} ${vm}`]),
+    ...(kept ? [`  slipway release ${buildId}/${vm}       given up at ${new Date(kept.until).toISOString()}`] : []),
   ];
 }
 

@@ -29,7 +29,12 @@ const stepFields = { ...where, step: z.int(), name: z.string().nullable(), type:
 export const keptAnswerSchema = z.enum(['retry', 'skip', 'release']);
 export type KeptAnswer = z.infer<typeof keptAnswerSchema>;
 
+/** How long a machine is kept for a person unless somebody says otherwise. */
+export const KEEP_MS = 2 * 3_600_000;
+
 export const keptSchema = z.object({
+  /** What the machine is kept for: its step has failed, or the build was asked to pause before it. */
+  why: z.enum(['failed', 'before']).default('failed'),
   /** How often the step was tried again before. */
   attempt: z.int(),
   /** Milliseconds since the Unix epoch: then it is given up. */

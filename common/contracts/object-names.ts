@@ -51,6 +51,16 @@ export function machineName(identity: BuildIdentity, vm: string): string {
   return objectName(identity, 'vm', vm);
 }
 
+/** The Secret with the key pair by which the farm gets into the guests of a generation. */
+export function sshKeyName(identity: BuildIdentity): string {
+  return objectName(identity, 'ssh');
+}
+
+/** The relay of a VPC of a module. */
+export function relayName(identity: BuildIdentity, vpc: string): string {
+  return objectName(identity, 'relay', vpc);
+}
+
 /** Name of the volume (and its snapshot) of an imported source, which all builds of a farm share. */
 export function sourceName(farm: string, identity: string): string {
   return `sw-source-${createHash('sha256').update(`${farm}/${identity}`).digest('hex').slice(0, 32)}`;

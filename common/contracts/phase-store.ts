@@ -1,4 +1,4 @@
-import type { FarmEvent, KeptAnswer } from './events.ts';
+import type { FarmEvent, Kept, KeptAnswer } from './events.ts';
 import type { Failure } from './failures.ts';
 import type { LayerRecord, LayerSpec, LayerVm } from './layers.ts';
 import type { JobReference } from './phases.ts';
@@ -30,6 +30,8 @@ export interface PhaseClaim {
   readonly formerClaims: number;
   /** How long the machine of a failed step is kept for a person (ms); null: not at all. */
   readonly keepMs: number | null;
+  /** Steps before which a person was asked for, as `isMeantStep` reads them. */
+  readonly pauseBefore: readonly string[];
 }
 
 /** What is told of a step that waits for a person. */
@@ -47,8 +49,8 @@ export interface PauseState {
 /** A step that has begun to wait for a person. */
 export interface LastPause {
   readonly step: number;
-  /** Of one that had failed: how often it was tried again before, and what it failed with. */
-  readonly kept: { readonly attempt: number; readonly message: string } | null;
+  /** Of one that its build keeps: why, how often it was tried again before, and what it failed with. */
+  readonly kept: (Pick<Kept, 'why' | 'attempt'> & { readonly message: string }) | null;
 }
 
 /** Lines of a serial port, and how many bytes of its log were read with them, from the beginning. */

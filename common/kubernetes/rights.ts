@@ -86,6 +86,9 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     TEARDOWN,
     SCREEN,
     { 'instances/console': ['get'] },
+    // scheduler/console/guest-access.ts: people who log in to machines that wait for them.
+    { 'pods/portforward': ['get', 'create'] },
+    DIAL_GUESTS,
     // scheduler/builds/resolve-objects.ts: what modules name.
     { secrets: ['get'], configMaps: ['get'] },
     { snapshots: ['get', ...WATCH, 'patch', 'delete'] },

@@ -223,15 +223,20 @@ test('a tag is at one version at a time, and goes with it', async () => {
 test('a failed step is kept for a person, whose answer the next worker finds, and whose layer is no longer that of its recipe', async () => {
   const module = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId(), timeoutMs: 60_000 });
   const reply = { buildId: newId(), idempotencyKey: null, digest: '', retentionMs: 60_000, modules: [module] };
-  await submitBuild(redis, { ...reply, keepMs: 5_000 });
+  await submitBuild(redis, { ...reply, keepMs: 5_000, pauseBefore: ['3'] });
   await runNext();
   await runNext();
   const [job] = await take();
   const claim = await claimOne(job);
-  expect(claim.keepMs).toBe(5_000);
+  expect(claim).toMatchObject({ keepMs: 5_000, pauseBefore: ['3'] });
   const about = { module: 'base', vm: 'vm', step: 2, name: null, type: 'shell', instructions: 'It broke.' };
-  const waiting = (attempt: number) => ({ event: 'handbuild-waiting', ...about, kept: { attempt, until: 1 } }) as const;
+  const waiting = (attempt: number, why: 'failed' | 'before' = 'failed') =>
+    ({ event: 'handbuild-waiting', ...about, kept: { why, attempt, until: 1 } }) as const;
   expect(await store.lastPause(claim)).toBeNull();
+  // The build pauses before the step, and then the step fails.
+  expect(await store.pause(claim, waiting(0, 'before'), 5_000)).toMatchObject({ state: 'waiting' });
+  expect(await store.lastPause(claim)).toMatchObject({ step: 2, kept: { why: 'before', attempt: 0 } });
+  expect(await continueHandbuild(redis, module.layerBuild, { vm: 'vm' })).toBe(2);
   expect(await store.pause(claim, waiting(0), 5_000)).toMatchObject({ state: 'waiting' });
   // The time of the module stands still meanwhile.
   expect(await redis.hget(KEYS.work(module.layerBuild), 'activeSince')).toBeNull();
@@ -241,7 +246,7 @@ test('a failed step is kept for a person, whose answer the next worker finds, an
   expect(await redis.hget(KEYS.work(module.layerBuild), 'activeSince')).not.toBeNull();
 
   const next = await claimOne(job);
-  expect(await store.lastPause(next)).toEqual({ step: 2, kept: { attempt: 0, message: 'It broke.' } });
+  expect(await store.lastPause(next)).toEqual({ step: 2, kept: { why: 'failed', attempt: 0, message: 'It broke.' } });
   expect(await store.pause(next, waiting(0), 5_000)).toMatchObject({ state: 'continued', answer: 'retry' });
   expect(await store.pause(next, waiting(1), 5_000)).toMatchObject({ state: 'waiting' });
   expect(await store.lastPause(next)).toMatchObject({ kept: { attempt: 1 } });

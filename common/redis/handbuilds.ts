@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import type { KeptAnswer } from '../contracts/events.ts';
+import type { Kept, KeptAnswer } from '../contracts/events.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
 /**
  * Steps are kept under numbers: their own, and far above them one for each time that one was tried again, or failed and was
- * kept for a person.
+ * kept for a person, and one for a person who was asked for before it.
  */
 const KEPT = 10_000;
+const BEFORE = 20_000;
 const TRIED_AGAIN = 1_000_000;
 
 /** Under which number a try of a step stands. */
@@ -17,18 +18,15 @@ export function attemptPlace(step: number, attempt: number): number {
   return step + TRIED_AGAIN * attempt;
 }
 
-/** Under which number it stands that a try of a step failed, and waits for a person. */
-export function keptPlace(step: number, attempt: number): number {
-  return attemptPlace(step, attempt) + KEPT;
+/** Under which number it stands that a try of a step failed, or is to begin, and waits for a person. */
+export function keptPlace(step: number, { attempt, why }: Pick<Kept, 'attempt' | 'why'>): number {
+  return attemptPlace(step, attempt) + (why === 'before' ? BEFORE : KEPT);
 }
 
-export function isKept(place: number): boolean {
-  return place >= KEPT;
-}
-
-/** How often the step of a place was tried again before. */
-export function attemptOf(place: number): number {
-  return Math.floor(place / TRIED_AGAIN);
+/** What a place stands for; null: a step that its module leaves to a person. */
+export function keptAt(place: number): Pick<Kept, 'attempt' | 'why'> | null {
+  if (place < KEPT) return null;
+  return { attempt: Math.floor(place / TRIED_AGAIN), why: place % TRIED_AGAIN < BEFORE ? 'failed' : 'before' };
 }
 
 /** The step of a place. */

@@ -15,7 +15,7 @@ import type {
 import type { JobReference, Phase } from '../contracts/phases.ts';
 import { SERIAL_KEPT_BYTES } from '../contracts/serial.ts';
 import { FarmError } from '../errors/farm-error.ts';
-import { attemptOf, attemptPlace, isKept, keptPlace, stepOf } from './handbuilds.ts';
+import { attemptPlace, keptAt, keptPlace, stepOf } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
 import { readLayerRecord } from './layers.ts';
 import type { Notices } from './notices.ts';
@@ -51,8 +51,9 @@ export interface PhaseStoreOptions {
 }
 
 const claimReply = z
-  .tuple([z.int(), z.string(), z.int(), z.number(), z.string(), z.string(), z.number()], z.string())
+  .tuple([z.int(), z.string(), z.int(), z.number(), z.string(), z.string(), z.number(), z.string()], z.string())
   .nullable();
+const pausesReply = z.array(z.string());
 const secretsReply = z.record(z.string(), z.string());
 const commitReply = z.tuple([z.enum(['committed', 'repeated', 'superseded']), z.number(), z.string()]);
 
@@ -96,7 +97,7 @@ async function claim(options: PhaseStoreOptions, job: JobReference, worker: stri
   const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker, fence];
   const reply = claimReply.parse(await runScript(options.redis, 'claim', args));
   if (reply === null) return null;
-  const [epoch, cluster, formerClaims, readyMs, spec, sealed, keptMs, ...records] = reply;
+  const [epoch, cluster, formerClaims, readyMs, spec, sealed, keptMs, pauses, ...records] = reply;
   const keepMs = keptMs > 0 ? keptMs : null;
   if (readyMs >= 0) options.onHandOff?.(job.phase, readyMs);
   const parents: Record<string, LayerRecord> = {};
@@ -104,7 +105,9 @@ async function claim(options: PhaseStoreOptions, job: JobReference, worker: stri
     parents[records[index] ?? ''] = readLayerRecord(records[index + 1] ?? '');
   }
   const secrets = secretsReply.parse(JSON.parse(sealed));
-  return { job, epoch, fence, cluster, formerClaims, keepMs, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
+  const pauseBefore = pausesReply.parse(JSON.parse(pauses));
+  const known = { job, epoch, fence, cluster, formerClaims, keepMs, pauseBefore };
+  return { ...known, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
 }
 
 async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {
@@ -164,7 +167,7 @@ async function pause(
   { event, limitMs }: { readonly event: HandbuildEvent; readonly limitMs: number | null },
 ): Promise<PauseState> {
   const { step, kept } = event;
-  const place = kept ? keptPlace(step, kept.attempt) : step;
+  const place = kept ? keptPlace(step, kept) : step;
   const args = [...claimArguments(current), place, JSON.stringify(event), limitMs ?? '', kept ? 1 : ''];
   const [state, elapsedMs, answer] = pauseReply.parse(await runScript(redis, 'pause', args));
   if (state === 'superseded') throw superseded(current);
@@ -179,13 +182,20 @@ async function lastPause(redis: Redis, { job }: PhaseClaim): Promise<LastPause |
     const [vm, place, event] = field.split('/');
     return vm === job.vm && event === 'handbuild-waiting' ? [Number(place)] : [];
   });
-  const [last] = places.toSorted((a, b) => stepOf(b) - stepOf(a) || b - a);
+  const [last] = places.toSorted((a, b) => stepOf(b) - stepOf(a) || turnOf(b) - turnOf(a));
   if (last === undefined) return null;
   const step = stepOf(last);
-  if (!isKept(last)) return { step, kept: null };
+  const kept = keptAt(last);
+  if (!kept) return { step, kept };
   const mark = (await readRedis(redis.hget(steps, `${job.vm}/${last}/handbuild-waiting`))) ?? '';
   const { instructions } = pausedSchema.parse(JSON.parse(mark.slice(mark.indexOf(' ') + 1)));
-  return { step, kept: { attempt: attemptOf(last), message: instructions } };
+  return { step, kept: { ...kept, message: instructions } };
+}
+
+/** A try waits before it begins, and then when it has failed. */
+function turnOf(place: number): number {
+  const kept = keptAt(place);
+  return kept ? 2 * kept.attempt + Number(kept.why === 'failed') : 0;
 }
 
 const pausedSchema = z.looseObject({ instructions: z.string() });

@@ -62,6 +62,8 @@ export interface BuildSubmission {
   readonly submittedBy?: string;
   /** How long the machine of a failed step is kept (ms). @defaultValue not at all */
   readonly keepMs?: number;
+  /** Steps before which a person is asked for, as `isMeantStep` reads them. */
+  readonly pauseBefore?: readonly string[];
   readonly modules: readonly SubmittedModule[];
 }
 
@@ -80,8 +82,13 @@ export async function submitBuild(redis: Redis, submission: BuildSubmission): Pr
 }
 
 /** A submission as `sendSubmission` takes it; of a large one that takes long. */
-export function writeSubmission({ idempotencyKey, modules, ...rest }: BuildSubmission): string[] {
-  const request = { ...rest, idempotencyKey: idempotencyKey ?? '', modules: modules.map(compileModule) };
+export function writeSubmission({ idempotencyKey, modules, pauseBefore = [], ...rest }: BuildSubmission): string[] {
+  const request = {
+    ...rest,
+    pauseBefore: JSON.stringify(pauseBefore),
+    idempotencyKey: idempotencyKey ?? '',
+    modules: modules.map(compileModule),
+  };
   const specs = modules.map((module) => (module.action === 'reuse' ? '' : JSON.stringify(module.spec)));
   return [JSON.stringify(request), ...specs];
 }

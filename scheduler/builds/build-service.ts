@@ -57,6 +57,8 @@ export interface Submitter {
   readonly name: string;
   /** How long the machine of a failed step is kept (ms); null: not at all. */
   readonly keepMs?: number | null;
+  /** Steps before which a person is asked for, as `isMeantStep` reads them. */
+  readonly pauseBefore?: readonly string[];
 }
 
 /** Turns modules into plans, and plans into builds: asks whom it has to ask, and leaves the rest to planning threads. */
@@ -84,7 +86,10 @@ export class BuildService {
    * `details.problems`), SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict,
    * LocalFilesOff, BlobMissing (with `details.missing`), RequestTooLarge, PlanningTimeout, RedisUnavailable
    */
-  async submit(request: SentModules, { idempotencyKey, name, keepMs = null }: Submitter): Promise<AcceptedBuild> {
+  async submit(
+    request: SentModules,
+    { idempotencyKey, name, keepMs = null, pauseBefore = [] }: Submitter,
+  ): Promise<AcceptedBuild> {
     const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { modules, ...read } = await planner.run('read', request);
     const sender = { idempotencyKey, submittedBy: name, digest: read.digest };
@@ -92,7 +97,7 @@ export class BuildService {
     if (former) return planner.run('tell', { ...former, plan: null });
     const { facts, sealed } = await this.#resolve(read);
     const buildId = newUlid(clock.now());
-    const build = { ...sender, buildId, retentionMs, ...(keepMs === null ? {} : { keepMs }) };
+    const build = { ...sender, buildId, retentionMs, ...(keepMs === null ? {} : { keepMs }), pauseBefore };
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis, read.parents);
       const known = { modules, facts, catalog, now: clock.now(), nonce: buildId };

@@ -23,12 +23,14 @@ import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
 import { securityHeaders } from './security-headers.ts';
 import { serialRoutes } from './serial-routes.ts';
 import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
+import { type SshRoutesOptions, sshRoutes } from './ssh-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 /** What the HTTP interface works with. */
 export interface AppOptions
   extends Omit<BuildRoutesOptions, 'admit'>,
     Omit<ConsoleRoutesOptions, 'admit'>,
+    Omit<SshRoutesOptions, 'admit'>,
     Omit<BlobRoutesOptions, 'admit'>,
     Omit<ExportRoutesOptions, 'admit'>,
     ClusterRoutesOptions,
@@ -82,7 +84,7 @@ export function createApp(options: AppOptions): Express {
   app.use(pageRoutes(options));
   const streaming = { ...options, admit: limitConcurrency(limits) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
-  app.use('/api/v1', consoleRoutes(streaming), blobRoutes(streaming), exportRoutes(streaming));
+  app.use('/api/v1', consoleRoutes(streaming), sshRoutes(streaming), blobRoutes(streaming), exportRoutes(streaming));
   app.use('/api/v1', clusterRoutes(options), imageRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
   app.use(notFound);
   app.use(answerProblems(logger));

@@ -42,14 +42,14 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
   const readBody = raw({ type: () => true, limit: limits.body });
 
   router.post('/builds', readBody, async (request, response) => {
-    const { wait, onError: keepMs, ...query } = submissionQuerySchema.parse(request.query);
+    const { wait, onError: keepMs, pauseBefore, ...query } = submissionQuerySchema.parse(request.query);
     const { 'idempotency-key': key = null } = submissionHeadersSchema.parse(request.headers);
     const sent = { ...readSent(request), ...query };
     await refuseFlood(redis, limits.layers);
     if (wait) admit(response, request);
     const gone = new AbortController();
     response.on('close', () => gone.abort());
-    const submitter = { idempotencyKey: key, name: principalOf(request).name, keepMs };
+    const submitter = { idempotencyKey: key, name: principalOf(request).name, keepMs, pauseBefore };
     const { buildId, answer, modules, actions } = await builds.submit(sent, submitter);
     audit(response, { outcome: 'accepted', build: buildId, modules });
     for (const [action, layers] of Object.entries(actions)) metrics.layers.inc({ action }, layers);

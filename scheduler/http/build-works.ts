@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { readBuild, readWork, type StoredBuild, type StoredWork } from '../../common/redis/builds.ts';
+import { readHandbuild } from '../../common/redis/handbuilds.ts';
 
 /** A build with its works by id. @throws NotFound */
 export async function loadBuild(
@@ -39,4 +40,24 @@ export function onlyWork(works: readonly StoredWork[], vm: string): StoredWork |
   if (works.length <= 1) return works[0];
   const names = works.map(({ id, spec }) => `${spec.module.name} (${id})`).join(', ');
   throw new FarmError('InvalidRequest', `Several modules have a VM "${vm}". Say which by layerBuild: ${names}.`);
+}
+
+/** The only work on whose VM of that name a step waits for a person. @throws NotFound, NotWaiting, InvalidRequest */
+export async function waitingWork(redis: Redis, wanted: VmOfBuild): Promise<StoredWork> {
+  const { id, vm } = wanted;
+  const works = await worksWithVm(redis, wanted);
+  if (works.length === 0) throw noSuchVm(id, vm);
+  const steps = await Promise.all(
+    works.map(({ id: layerBuild, cluster }) => readHandbuild(redis, { cluster, layerBuild, vm })),
+  );
+  const work = onlyWork(
+    works.filter((_, index) => steps[index] !== null),
+    vm,
+  );
+  if (!work) throw notWaiting(vm);
+  return work;
+}
+
+export function notWaiting(vm: string): FarmError {
+  return new FarmError('NotWaiting', `No step of VM "${vm}" waits for a person.`);
 }

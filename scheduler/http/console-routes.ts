@@ -8,12 +8,12 @@ import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { StoredWork } from '../../common/redis/builds.ts';
-import { continueHandbuild, readHandbuild } from '../../common/redis/handbuilds.ts';
+import { continueHandbuild } from '../../common/redis/handbuilds.ts';
 import { type ConsoleKind, SCREEN, SERIAL } from '../console/console-kinds.ts';
 import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
-import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
+import { noSuchVm, notWaiting, onlyWork, waitingWork, worksWithVm } from './build-works.ts';
 import type { Admit } from './limits.ts';
 import { continueQuerySchema, vmQuerySchema } from './requests.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
@@ -71,17 +71,9 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
   router.post('/builds/:id/vms/:vm/continue', async (request, response) => {
     const { id, vm } = request.params;
     const { layerBuild, answer } = continueQuerySchema.parse(request.query);
-    const works = await worksWithVm(redis, { id, vm, layerBuild });
-    if (works.length === 0) throw noSuchVm(id, vm);
-    const steps = await Promise.all(
-      works.map(({ id: work, cluster }) => readHandbuild(redis, { cluster, layerBuild: work, vm })),
-    );
-    const work = onlyWork(
-      works.filter((_, index) => steps[index] !== null),
-      vm,
-    );
-    const step = work ? await continueHandbuild(redis, work.id, { vm, answer }) : null;
-    if (step === null) throw new FarmError('NotWaiting', `No step of VM "${vm}" waits for a person.`);
+    const work = await waitingWork(redis, { id, vm, layerBuild });
+    const step = await continueHandbuild(redis, work.id, { vm, answer });
+    if (step === null) throw notWaiting(vm);
     audit(response, { outcome: answer ?? 'continued', subject: `${vm}/${step}` });
     response.status(202).json({ buildId: id, vm, step });
   });

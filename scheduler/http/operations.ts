@@ -14,6 +14,7 @@ import {
 import { planSchema } from '../../common/contracts/plans.ts';
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { serialPieceSchema } from '../../common/contracts/serial.ts';
+import { sshAccessSchema } from '../../common/contracts/ssh-access.ts';
 import {
   createdTokenSchema,
   identitySchema,
@@ -170,6 +171,28 @@ export const OPERATIONS: readonly Operation[] = [
     role: 'viewer',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,
+  },
+  {
+    id: 'readSshAccess',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/ssh-access',
+    summary:
+      'How to log in to a machine while a step of it waits for a person: the user, and the private key of the build. For the token whose build it is, and admins.',
+    role: 'builder',
+    answers: { 200: { schema: sshAccessSchema } },
+    query: requests.vmQuerySchema,
+    isAudited: true,
+  },
+  {
+    id: 'openSsh',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/ssh',
+    summary:
+      'The SSH server of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways, while a step of it waits for a person. For the token whose build it is, and admins.',
+    role: 'builder',
+    answers: { 101: { mediaType: null } },
+    query: requests.vmQuerySchema,
+    isAudited: true,
   },
   {
     id: 'continueHandbuild',

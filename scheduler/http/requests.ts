@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { keptAnswerSchema } from '../../common/contracts/events.ts';
+import { KEEP_MS, keptAnswerSchema } from '../../common/contracts/events.ts';
 import { imageNameSchema } from '../../common/contracts/images.ts';
 import { parseDuration } from '../../common/contracts/module/duration.ts';
 
@@ -24,7 +24,6 @@ const planQuery = {
 export const planQuerySchema = z.strictObject(planQuery);
 
 const MOST_KEPT_MS = 24 * 3_600_000;
-const KEPT_MS = 2 * 3_600_000;
 
 export const submissionQuerySchema = z.strictObject({
   ...planQuery,
@@ -32,7 +31,7 @@ export const submissionQuerySchema = z.strictObject({
     .string()
     .transform((text, context): number | null => {
       if (text === 'abort') return null;
-      const parsed = text === 'keep' ? { value: KEPT_MS } : parseDuration(/^keep=(.+)$/.exec(text)?.[1]);
+      const parsed = text === 'keep' ? { value: KEEP_MS } : parseDuration(/^keep=(.+)$/.exec(text)?.[1]);
       if ('value' in parsed && parsed.value <= MOST_KEPT_MS) return parsed.value;
       context.addIssue('Write abort, keep, or keep=DURATION such as keep=30m, of at most 24h.');
       return z.NEVER;
@@ -40,6 +39,13 @@ export const submissionQuerySchema = z.strictObject({
     .prefault('abort')
     .describe(
       '`keep` or `keep=DURATION`: the machine of a failed step stays up for a person, with its slot, 2h by default.',
+    ),
+  pauseBefore: z
+    .union([z.string(), z.array(z.string())])
+    .transform((text) => [text].flat())
+    .prefault([])
+    .describe(
+      'A step by name or number, `[VM/]STEP`, repeatable: the build waits before it for a person, as long as `onError` keeps a machine, else 2h.',
     ),
   wait: flag.describe('Answer when the build has finished.'),
 });

@@ -4,6 +4,7 @@ import type { Limits } from '../../common/contracts/builds.ts';
 import type { Action } from '../../common/contracts/events.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
+import { unknownSteps } from '../../common/contracts/step-references.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { type BuildModule, readBuildModules } from '../../common/redis/builds.ts';
 import { type Flight, type LayerCatalog, parseCatalog, type StoredCatalog } from '../../common/redis/layers.ts';
@@ -96,8 +97,9 @@ export function planModules(task: PlanTask, farmKey: FarmKey): JsonBytes {
   return writeJson(withMissingInternet(graph, clusterOf, networks));
 }
 
-/** @throws as `planModules`, LocalFilesOff */
+/** @throws as `planModules`, LocalFilesOff, InvalidRequest */
 export function planBuild(task: BuildTask, farmKey: FarmKey): PlannedBuild {
+  assertSteps(task);
   const { graph, clusterOf, networks } = expandAndPlace(task, farmKey);
   const of = (name: string) => task.clusters.find((cluster) => cluster.name === name);
   const modules = compileSubmission({
@@ -237,6 +239,19 @@ function neededFiles(
   }
   const paths = pathsOf(unpackModules(task.modules).localFiles);
   return [...needed].map((sha256) => ({ sha256, path: paths.get(sha256) ?? null }));
+}
+
+/** @throws InvalidRequest when the build is to pause before a step that no module has */
+function assertSteps({ build: { pauseBefore = [] }, modules }: BuildTask): void {
+  if (pauseBefore.length === 0) return;
+  const read = unpackModules(modules).modules;
+  const [unknown] = unknownSteps(pauseBefore, read);
+  if (unknown === undefined) return;
+  const steps = read.flatMap(({ vms }) =>
+    vms.flatMap(({ name, steps }) => steps.map((step, at) => `${name}/${step.name ?? at + 1}`)),
+  );
+  const known = steps.length === 0 ? 'the modules have none' : `steps are ${steps.join(', ')}`;
+  throw new FarmError('InvalidRequest', `There is no step "${unknown}" to pause before: ${known}.`);
 }
 
 function assertReadable(module: string, cluster: PlanCluster | undefined, hasBlobs: boolean): void {

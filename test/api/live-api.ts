@@ -135,6 +135,8 @@ export async function startApi(
   );
   const app = createApp({
     redis,
+    notices,
+    clusterOf: () => undefined,
     queues,
     farmKey,
     builds,

@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { FarmEvent, ModuleResult } from '../../common/contracts/events.ts';
@@ -108,14 +111,18 @@ describe('modules that cannot be built', () => {
     expect(lines).toContain('from-environment');
   });
 
-  test('a step that fails is kept for a person, who runs it again or skips it, and its layer is for no other build', {
+  test('a step that fails is kept for a person, who logs in and mends it, and its layer is for no other build', {
     timeout: BUILD_MS,
   }, async () => {
     const values = ['--var', `IMAGE_URL=${image.url}`, '--var', `IMAGE_SHA256=${image.sha256}`];
     const module = [`${MODULES}/kept.yaml`, ...values];
-    const built = await farm.slipway('build', ...module, '--on-error=keep=10m', '--no-wait');
+    const unknown = await farm.slipway('build', ...module, '--pause-before', 'vm/4', '--no-wait');
+    expect(unknown).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('no step "vm/4"') });
+    const asked = ['--on-error=keep=10m', '--pause-before', 'vm/3', '--no-wait'];
+    const built = await farm.slipway('build', ...module, ...asked);
     expect(built).toMatchObject({ exitCode: 0 });
     const buildId = built.stdout.trim();
+    const target = `${buildId}/vm`;
     const told: string[] = [];
     for await (const event of farm.client.events(buildId)) {
       if (event.event === 'log' && event.source === 'step') told.push(event.line);
@@ -123,14 +130,23 @@ describe('modules that cannot be built', () => {
       if (event.event !== 'handbuild-waiting') continue;
       told.push(event.instructions);
       const { stdout } = await farm.slipway('ps', buildId);
-      expect(stdout).toContain(`step ${event.step + 1} failed and is kept for you`);
-      const answer = event.step === 0 ? 'retry' : 'skip';
-      expect(await farm.slipway('step', answer, `${buildId}/vm`)).toMatchObject({ exitCode: 0 });
+      const isBefore = event.step === 2;
+      expect(stdout).toContain(`step ${event.step + 1} ${isBefore ? 'is not run yet' : 'failed and is kept for you'}`);
+      if (event.step === 0) {
+        // Byte for byte, both ways, and with the exit code of what ran there.
+        const mended = await farm.slipway('ssh', target, '--', 'touch /root/mended; echo "in $(id -un)"; exit 7');
+        expect(mended).toEqual({ exitCode: 7, stdout: 'in root\n', stderr: '' });
+      }
+      if (event.step === 1) await expectOwnSsh(farm, target);
+      const answer = event.step === 0 ? ['step', 'retry', target] : ['step', 'skip', target];
+      expect(await farm.slipway(...(isBefore ? ['continue', buildId] : answer))).toMatchObject({ exitCode: 0 });
     }
     expect(told).toEqual([
       ...['not yet', '0: failed', 'Step 1 ended with code 3.', '0: succeeded'],
-      ...['1: failed', 'Step 2 ended with code 4.', 'the end', '2: succeeded'],
+      ...['1: failed', 'Step 2 ended with code 4.', 'The build pauses here, before the step is run.'],
+      ...['the end', '2: succeeded'],
     ]);
+    expect(await farm.slipway('ssh', target)).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('waits') });
     expect((await farm.slipway('image', 'show', 'kept')).stdout).toContain('a person went on with a failed step');
     const planned = await farm.slipway('plan', '--json', ...module);
     expect(JSON.parse(planned.stdout).modules).toMatchObject([{ action: 'build' }]);
@@ -150,6 +166,19 @@ describe('modules that cannot be built', () => {
     }
   });
 });
+
+/** The ssh of this machine, with a configuration that was written for it; only for whose build it is. */
+async function expectOwnSsh(farm: TestFarm, target: string): Promise<void> {
+  const config = join(farm.dataDir, 'ssh-config');
+  expect(await farm.slipway('ssh', target, '--config', config)).toMatchObject({ exitCode: 0 });
+  const { url, token } = farm.connection;
+  const env = { ...process.env, SLIPWAY_URL: url, SLIPWAY_TOKEN: token };
+  const { stdout } = await promisify(execFile)('ssh', ['-F', config, 'vm', 'ls /root/mended'], { env });
+  expect(stdout).toBe('/root/mended\n');
+  const other = await farm.client.createToken({ role: 'builder', name: 'somebody else' });
+  const refused = await farm.slipway('ssh', target, '--url', url, '--token', other.token);
+  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('whose build it is') });
+}
 
 /** A page instead of an image, a server that hangs up, and one that wants to know who asks. */
 const answerBadly: RequestListener = ({ url, method }, response) => {

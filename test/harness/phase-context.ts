@@ -75,6 +75,7 @@ export function stagePhase(staged: StagedPhase) {
     secrets,
     formerClaims: 0,
     keepMs: null,
+    pauseBefore: [],
   };
   return {
     claim,

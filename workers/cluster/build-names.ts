@@ -1,4 +1,10 @@
-import { type BuildIdentity, machineName, objectName } from '../../common/contracts/object-names.ts';
+import {
+  type BuildIdentity,
+  machineName,
+  objectName,
+  relayName,
+  sshKeyName,
+} from '../../common/contracts/object-names.ts';
 
 /** Names of all objects of a layer build's generation; the same in every phase, so that each finds what others made. */
 export function buildNames(identity: BuildIdentity) {
@@ -19,9 +25,9 @@ export function buildNames(identity: BuildIdentity) {
     /** The attachments of a subnet are numbered from 0: cards of one VM on the same subnet have one each. */
     attachment: (subnet: string, index = 0) => name('nad', subnet, ...(index === 0 ? [] : [String(index)])),
     gateway: (vpc: string) => name('egress', vpc),
-    relay: (vpc: string) => name('relay', vpc),
+    relay: (vpc: string) => relayName(identity, vpc),
     guestPolicy: () => name('guests'),
-    sshKey: () => name('ssh'),
+    sshKey: () => sshKeyName(identity),
   };
 }
 

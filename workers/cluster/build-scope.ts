@@ -1,4 +1,4 @@
-import type { LayerSpec, NicPlan, SubnetPlan, VmPlan } from '../../common/contracts/layers.ts';
+import type { LayerSpec, SubnetPlan, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { type BuildIdentity, LABELS } from '../../common/contracts/object-names.ts';
 import { assert } from '../../common/errors/farm-error.ts';
@@ -51,22 +51,9 @@ export function keyLabel(key: string): string {
   return key.replaceAll(/[^A-Za-z0-9]/g, '').slice(0, 63);
 }
 
-/** The subnet of a NIC. */
-export function subnetOf(spec: LayerSpec, nic: NicPlan): SubnetPlan {
-  const subnet = spec.network.subnets.find(({ name }) => name === nic.subnet);
-  assert(subnet, `The subnet "${nic.subnet}" of NIC "${nic.name}" is in the plan.`);
-  return subnet;
-}
-
 /** What the names of a module's machines end with: `internal` is nobody's on the Internet. */
 export function domainOf({ module }: LayerSpec): string {
   return `${module.name.toLowerCase()}.internal`;
-}
-
-/** The relay of a VPC: its subnet and address; undefined when the VPC has no managed subnet. */
-export function relayOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; address: string } | undefined {
-  const subnet = spec.network.subnets.find((candidate) => candidate.vpc === vpc && candidate.relay !== null);
-  return subnet?.relay ? { subnet, address: subnet.relay } : undefined;
 }
 
 /** The egress gateway of a VPC: its subnet and address; undefined when the VPC has no internet or no managed subnet. */
@@ -80,19 +67,4 @@ export function lacksInternet({ module, network }: LayerSpec): boolean {
   const open = new Set(network.vpcs.filter(({ internet }) => internet).map(({ name }) => name));
   const decided = new Set(module.buildOverrides.vpcs.map(({ name }) => name));
   return module.network.vpcs.some(({ name, automatic }) => automatic && !open.has(name) && !decided.has(name));
-}
-
-/** By which card a guest is reached, and of which VPC the relay is that serves it. */
-export interface GuestRoute {
-  readonly vpc: string;
-  readonly nic: NicPlan;
-}
-
-/** The first NIC with a planned address on a managed subnet decides; undefined when there is none. */
-export function guestRoute(scope: BuildScope): GuestRoute | undefined {
-  for (const nic of scope.plan.nics) {
-    const { vpc, unmanaged } = subnetOf(scope.spec, nic);
-    if (nic.ip !== null && !unmanaged && relayOf(scope.spec, vpc)) return { vpc, nic };
-  }
-  return undefined;
 }

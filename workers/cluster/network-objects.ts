@@ -1,3 +1,4 @@
+import { relayOf } from '../../common/contracts/guest-route.ts';
 import type { LayerSpec, SubnetPlan } from '../../common/contracts/layers.ts';
 import { firstHost, formatIpv4, lastHost, parseCidr } from '../../common/contracts/module/ipv4.ts';
 import { valueOrNull } from '../../common/contracts/module/parsed.ts';
@@ -10,7 +11,7 @@ import type {
   VpcEgressGateway,
 } from '../../common/kubernetes/objects.ts';
 import { relayPod } from '../relay/relay-pod.ts';
-import { type BuildScope, domainOf, egressOf, moduleLabels, relayOf } from './build-scope.ts';
+import { type BuildScope, domainOf, egressOf, moduleLabels } from './build-scope.ts';
 
 /** The module's part of a scope: its network is the same for all its VMs. */
 export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;

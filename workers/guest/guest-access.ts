@@ -1,9 +1,10 @@
+import { guestRoute } from '../../common/contracts/guest-route.ts';
 import { objectKeysOf } from '../../common/contracts/object-content.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../../common/kubernetes/api-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { type Mask, maskSecrets } from '../../common/logging/mask.ts';
-import { type BuildScope, guestRoute } from '../cluster/build-scope.ts';
+import type { BuildScope } from '../cluster/build-scope.ts';
 import { loginKeys } from '../cluster/login-keys.ts';
 import { readPlannedObject } from '../cluster/object-content.ts';
 import { networkOf } from '../networks/networks.ts';

@@ -1,10 +1,11 @@
 import type { V1VirtualMachineInstanceSpec } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
+import { guestRoute, relayOf, subnetOf } from '../../common/contracts/guest-route.ts';
 import type { NicPlan } from '../../common/contracts/layers.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import { type BuildScope, domainOf, guestRoute, relayOf, subnetOf } from '../cluster/build-scope.ts';
+import { connectThroughRelay } from '../../common/kubernetes/relay-tunnel.ts';
+import { type BuildScope, domainOf } from '../cluster/build-scope.ts';
 import { ensureNetwork, ensureWaysOut, requestWaysOut } from '../cluster/ensure-network.ts';
 import { provider, relayObject } from '../cluster/network-objects.ts';
-import { connectThroughRelay } from '../relay/relay-client.ts';
 import type { ModuleNetwork, Wiring } from './module-network.ts';
 
 /**

@@ -1,6 +1,7 @@
+import { guestRoute } from '../../common/contracts/guest-route.ts';
 import type { LayerSpec } from '../../common/contracts/layers.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
-import { type BuildScope, guestRoute } from '../cluster/build-scope.ts';
+import type { BuildScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../phases/phase-executor.ts';
 import { kubeOvn } from './kube-ovn.ts';
 import type { ModuleNetwork } from './module-network.ts';

@@ -1,8 +1,9 @@
+import { relayOf, subnetOf } from '../../common/contracts/guest-route.ts';
 import type { NicPlan } from '../../common/contracts/layers.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openMachinePort } from '../../common/kubernetes/subresource-stream.ts';
-import { type BuildScope, domainOf, relayOf, subnetOf } from '../cluster/build-scope.ts';
+import { type BuildScope, domainOf } from '../cluster/build-scope.ts';
 import { runStage } from '../cluster/evidence.ts';
 import type { ModuleScope } from '../cluster/network-objects.ts';
 import type { PhaseContext } from '../phases/phase-executor.ts';

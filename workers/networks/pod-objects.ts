@@ -1,8 +1,9 @@
+import { relayOf } from '../../common/contracts/guest-route.ts';
 import type { LayerSpec } from '../../common/contracts/layers.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
 import type { NetworkPolicy, Pod, Service } from '../../common/kubernetes/objects.ts';
-import { domainOf, moduleLabels, relayOf } from '../cluster/build-scope.ts';
+import { domainOf, moduleLabels } from '../cluster/build-scope.ts';
 import { type ModuleScope, type RelayExtras, relayUpstreams } from '../cluster/network-objects.ts';
 import { RELAY_PORTS, relayPod } from '../relay/relay-pod.ts';
 

@@ -1,7 +1,8 @@
 import type { Pod } from '../../common/kubernetes/objects.ts';
+import { RELAY_CONTROL_PORT } from '../../common/kubernetes/relay-tunnel.ts';
 
 /** Ports of a relay. Guests see `http` as `{{ .HTTPPort }}`; `control` is on the pod's loopback only. */
-export const RELAY_PORTS = { control: 7070, http: 8080, dns: 53 } as const;
+export const RELAY_PORTS = { control: RELAY_CONTROL_PORT, http: 8080, dns: 53 } as const;
 
 /** What a relay is told when it is made. */
 export interface RelayPodOptions {

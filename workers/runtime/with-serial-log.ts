@@ -1,6 +1,7 @@
 import type { Failure } from '../../common/contracts/failures.ts';
+import { guestRoute } from '../../common/contracts/guest-route.ts';
 import { maskSecrets } from '../../common/logging/mask.ts';
-import { type BuildScope, buildScope, guestRoute } from '../cluster/build-scope.ts';
+import { type BuildScope, buildScope } from '../cluster/build-scope.ts';
 import { SerialCapture } from '../console/serial-capture.ts';
 import { likelyCauses } from '../guest/likely-causes.ts';
 import { networkOf } from '../networks/networks.ts';

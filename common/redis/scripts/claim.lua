@@ -5,7 +5,8 @@
 --
 -- returns  nil when the job is not current any more, else
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
---            secrets (JSON: name to sealed value), layerKey of a parent, its LayerRecord ... }
+--            secrets (JSON: name to sealed value), ms that the machine of a failed step is kept, steps to pause before (JSON),
+--            layerKey of a parent, its LayerRecord ... }
 -- @include farm outages events ready slots time images finish
 local field = ARGV[3] .. '/' .. ARGV[4]
 local work = loadWork(ARGV[1])
@@ -71,11 +72,11 @@ elseif not repeated then
   notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4] })
 end
 
-local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents', 'keepMs')
+local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents', 'keepMs', 'pauseBefore')
 local stored, secrets = redis.call('HGETALL', key('work', work.id, 'secrets')), {}
 for index = 1, #stored, 2 do secrets[stored[index]] = stored[index + 1] end
 local reply = { phase.epoch, work.cluster, phase.claims - 1, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
-  cjson.encode(secrets), tonumber(more[3] or 0) }
+  cjson.encode(secrets), tonumber(more[3] or 0), more[4] or '[]' }
 for parent in words(more[2]) do
   local record = redis.call('HGET', key('layers'), parent)
   if record then

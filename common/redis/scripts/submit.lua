@@ -1,7 +1,7 @@
 -- Accepts a build: joins what is in flight, makes the works that are missing, all or nothing.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, submittedBy (name of a token), keepMs, modules: [...]}, modules with parents first; each
+-- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, submittedBy (name of a token), keepMs, pauseBefore (JSON text), modules: [...]}, modules with parents first; each
 --          {name, action, why, layerKey, dependsOn (names, space separated)} and, unless it is reused,
 --          {recipeKey, layerBuild, parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
 --           secrets: {name: sealed value}, vms: [{vm, cpu (thousandths), memory}], phases: [{field, needs, dependents (fields, space separated)}]}
@@ -70,7 +70,7 @@ local function createWork(module, spec)
     'cluster', module.cluster, 'namespace', module.namespace, 'labels', module.labels, 'generation', 1,
     'priority', module.priority, 'owner', build.buildId, 'pending', pending, 'imports', #vms, 'left', #vms,
     'gang', '', 'vms', table.concat(vms, ' '), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
-    'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'timeoutMs', module.timeoutMs, 'spec', spec, 'retentionMs', build.retentionMs,
+    'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'pauseBefore', build.pauseBefore or '[]', 'timeoutMs', module.timeoutMs, 'spec', spec, 'retentionMs', build.retentionMs,
     'parents', table.concat(module.parents, ' '), 'parentWorks', table.concat(parentWorks, ' '))
   for name, sealed in pairs(module.secrets) do redis.call('HSET', key('work', id, 'secrets'), name, sealed) end
   for _, phase in ipairs(module.phases) do

@@ -1,5 +1,5 @@
 import type { VmView } from '../../../common/contracts/builds.ts';
-import type { KeptAnswer } from '../../../common/contracts/events.ts';
+import type { Kept, KeptAnswer } from '../../../common/contracts/events.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { Age } from './age.tsx';
 import { ConfirmButton } from './confirm-button.tsx';
@@ -20,15 +20,15 @@ export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: Handbui
     <section class="notice person handbuild" aria-label="By hand">
       <p>
         <strong>Step {step + 1}</strong>
-        {name !== null && ` ${printable(name)}`} {kept ? 'failed, and its machine is kept for' : 'waits for'}{' '}
-        {mayBuild ? 'you' : 'a person'}. It asked <Age at={since} />
+        {name !== null && ` ${printable(name)}`} {waitsHow(kept)} {mayBuild ? 'you' : 'a person'}. It asked{' '}
+        <Age at={since} />
         {kept && `, and is given up at ${new Date(kept.until).toLocaleTimeString()}`}.
       </p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}
       <p class="instructions" tabIndex={0}>
         {instructions.split(/\r?\n/).map(printable).join('\n')}
       </p>
-      {mayBuild && kept && <KeptAnswers key={`${step} ${since}`} path={path} onAnswer={onAnswer} />}
+      {mayBuild && kept && <KeptAnswers key={`${step} ${since}`} why={kept.why} path={path} onAnswer={onAnswer} />}
       {mayBuild && !kept && (
         <ConfirmButton
           key={`${step} ${since}`}
@@ -45,13 +45,24 @@ export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: Handbui
   );
 }
 
-/** What may become of a failed step whose machine is kept. */
-function KeptAnswers({ path, onAnswer }: Pick<HandbuildProps, 'path' | 'onAnswer'>) {
+function waitsHow(kept: Kept | null): string {
+  if (!kept) return 'waits for';
+  return kept.why === 'failed' ? 'failed, and its machine is kept for' : 'is not run yet and waits for';
+}
+
+/** What may become of a step whose machine is kept. */
+function KeptAnswers({ why, path, onAnswer }: Pick<HandbuildProps, 'path' | 'onAnswer'> & Pick<Kept, 'why'>) {
   const asked = 'Goes on as soon as the machine answers…';
   const answered = (answer: KeptAnswer) => `${path}${path.includes('?') ? '&' : '?'}answer=${answer}`;
   return (
     <div class="actions">
-      <ConfirmButton {...{ asked, onAnswer }} path={answered('retry')} label="Run it again" yes="Run it" no="Not yet" />
+      <ConfirmButton
+        {...{ asked, onAnswer }}
+        path={answered('retry')}
+        label={why === 'failed' ? 'Run it again' : 'Run it'}
+        yes="Run it"
+        no="Not yet"
+      />
       <ConfirmButton
         {...{ asked, onAnswer }}
         path={answered('skip')}

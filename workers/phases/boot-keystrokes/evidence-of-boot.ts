@@ -1,7 +1,8 @@
 import type { FarmEvent } from '../../../common/contracts/events.ts';
+import { guestRoute } from '../../../common/contracts/guest-route.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import type { Mask } from '../../../common/logging/mask.ts';
-import { type BuildScope, guestRoute } from '../../cluster/build-scope.ts';
+import type { BuildScope } from '../../cluster/build-scope.ts';
 import { lastWords } from '../../cluster/evidence.ts';
 import { attemptWords, tellAttempts } from '../../guest/attempts.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';

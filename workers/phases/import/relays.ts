@@ -1,7 +1,7 @@
+import { relayOf } from '../../../common/contracts/guest-route.ts';
 import type { Pod } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
-import { relayOf } from '../../cluster/build-scope.ts';
 import { runStage } from '../../cluster/evidence.ts';
 import { sharedPublicKey } from '../../cluster/login-keys.ts';
 import type { ModuleScope } from '../../cluster/network-objects.ts';

@@ -1,29 +1,46 @@
+import { KEEP_MS, type Kept, type KeptAnswer } from '../../../common/contracts/events.ts';
 import type { FailureReason } from '../../../common/contracts/failure-table.ts';
 import type { LastPause } from '../../../common/contracts/phase-store.ts';
+import { isMeantStep } from '../../../common/contracts/step-references.ts';
 import { PhaseFailure } from '../phase-executor.ts';
 import { awaitPerson } from './await-person.ts';
 import { runStep } from './run-step.ts';
-import type { StepContext } from './step-context.ts';
+import { type StepContext, stepLabel } from './step-context.ts';
 
 /** Failures of a step in a guest that is there, so that a person can look. */
 const LOOKED_AT: ReadonlySet<FailureReason> = new Set(['StepFailed', 'StepTimeout', 'GuestDiskFull', 'GuestRebooted']);
 
 /**
- * Runs a step. Where its build keeps the machines of failed steps, a failure waits for a person, who has it run again, goes
- * on without it, or lets it fail. `kept` is the last try that has failed and was kept under a former worker: it is not run
- * again, also when the person has restarted the guest, which forgets what was run in it.
+ * Runs a step. Where its build pauses before it, a person says first whether it is run at all. Where the build keeps the
+ * machines of failed steps, a failure waits for a person, who has it run again, goes on without it, or lets it fail. `kept`
+ * is how it last waited under a former worker: a try that has failed is not run again, also when the person has restarted
+ * the guest, which forgets what was run in it.
  * @throws PhaseFailure as the step
  */
 export async function runStepOrKeep(context: StepContext, kept: LastPause['kept']): Promise<void> {
-  let failure = kept && new PhaseFailure('StepFailed', kept.message);
+  let failure = kept?.why === 'failed' ? new PhaseFailure('StepFailed', kept.message) : null;
+  if (!failure && isPausedBefore(context) && (await askBefore(context)) === 'skip') return;
   for (let attempt = kept?.attempt ?? 0; ; attempt += 1) {
     failure ??= await failureOf({ ...context, attempt });
     if (failure === null) return;
-    const answer = await askPerson(context, attempt, failure);
+    const answer = await askPerson(context, { attempt, why: 'failed' }, failure.message);
     if (answer === 'skip') return;
     if (answer !== 'retry') throw failure;
     failure = null;
   }
+}
+
+function isPausedBefore({ phase: { claim }, scope: { vm }, index }: StepContext): boolean {
+  return claim.pauseBefore.some((reference) => isMeantStep(reference, vm, index));
+}
+
+/** @throws PhaseFailure StepFailed when nobody lets the step run in time, or a person gives the machine up */
+async function askBefore(context: StepContext): Promise<KeptAnswer> {
+  const instructions = 'The build pauses here, before the step is run.';
+  const answer = await askPerson(context, { attempt: 0, why: 'before' }, instructions);
+  if (answer !== undefined && answer !== 'release') return answer;
+  const what = answer === undefined ? 'Nobody came in time' : 'A person gave the machine up';
+  throw new PhaseFailure('StepFailed', `${what}: the build had paused before ${stepLabel(context)}.`);
 }
 
 /** Runs a try of a step. What it failed with, if a person may mend that; null: it succeeded. */
@@ -38,12 +55,17 @@ async function failureOf(context: StepContext): Promise<PhaseFailure | null> {
   }
 }
 
-async function askPerson(context: StepContext, attempt: number, { message }: PhaseFailure) {
+/** What a person says; undefined: nobody did in time. */
+async function askPerson(
+  context: StepContext,
+  { attempt, why }: Pick<Kept, 'attempt' | 'why'>,
+  instructions: string,
+): Promise<KeptAnswer | undefined> {
   const { phase, index, step } = context;
   const { claim, clock } = phase;
-  const keepMs = claim.keepMs ?? 0;
+  const keepMs = claim.keepMs ?? KEEP_MS;
   const about = { module: claim.spec.module.name, vm: claim.job.vm, step: index, name: step.name, type: step.type };
-  const kept = { attempt, until: clock.now() + keepMs };
-  const event = { event: 'handbuild-waiting', ...about, instructions: message, kept } as const;
+  const kept = { why, attempt, until: clock.now() + keepMs };
+  const event = { event: 'handbuild-waiting', ...about, instructions, kept } as const;
   return (await awaitPerson(context, event, keepMs)).answer;
 }

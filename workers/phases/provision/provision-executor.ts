@@ -102,6 +102,7 @@ async function lastPause(
   { store, claim, clock, signal }: PhaseContext,
   steps: readonly Step[],
 ): Promise<LastPause | null> {
-  if (claim.keepMs === null && !steps.some(({ type }) => type === 'handbuild')) return null;
+  const mayWait = claim.keepMs !== null || claim.pauseBefore.length > 0;
+  if (!mayWait && !steps.some(({ type }) => type === 'handbuild')) return null;
   return whileUnavailable({ clock, signal }, () => store.lastPause(claim));
 }

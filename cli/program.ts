@@ -23,6 +23,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   continue: () => import('./commands/continue.ts'),
   step: () => import('./commands/step.ts'),
   release: () => import('./commands/release.ts'),
+  run: () => import('./commands/run.ts'),
+  stop: () => import('./commands/stop.ts'),
   cancel: () => import('./commands/cancel.ts'),
   images: () => import('./commands/images.ts'),
   image: () => import('./commands/image.ts'),

@@ -77,7 +77,9 @@ async function measureCluster(
   }
   metrics.admissionWaiting.set({ cluster, kind: 'imports' }, waiting.imports);
   metrics.admissionWaiting.set({ cluster, kind: 'modules' }, waiting.modules);
-  metrics.handbuildsWaiting.set({ cluster }, await countHandbuilds(redis, cluster));
+  const people = await countHandbuilds(redis, cluster);
+  metrics.handbuildsWaiting.set({ cluster }, people.waiting);
+  metrics.clonesRunning.set({ cluster }, people.running);
   metrics.clusterHealthy.set({ cluster }, (await readTrouble(redis, cluster)) === null ? 1 : 0);
   for (const phase of PHASES) {
     const depth = await queues.depth(phase, cluster);
@@ -98,6 +100,7 @@ function forget(metrics: FarmMetrics): void {
     metrics.slotsLimit,
     metrics.admissionWaiting,
     metrics.handbuildsWaiting,
+    metrics.clonesRunning,
     metrics.clusterHealthy,
     metrics.queueDepth,
     metrics.queueOldest,

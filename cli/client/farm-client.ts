@@ -24,6 +24,7 @@ import {
 } from '../../common/contracts/images.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
+import { type RunView, type runRequestSchema, runViewSchema } from '../../common/contracts/runs.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { type SerialPiece, serialPieceSchema } from '../../common/contracts/serial.ts';
 import { type SshAccess, sshAccessSchema } from '../../common/contracts/ssh-access.ts';
@@ -75,6 +76,7 @@ const tokensSchema = z.object({ tokens: z.array(tokenViewSchema) });
 const MAX_PAGE = '1000';
 const cancelledSchema = z.object({ cancelled: z.boolean() });
 const continuedSchema = z.object({ step: z.int() });
+const runsSchema = z.object({ runs: z.array(runViewSchema) });
 const clustersSchema = z.object({ clusters: z.array(clusterViewSchema) });
 
 const EVENTS: StreamKind<StoredEvent> = {
@@ -238,6 +240,16 @@ export class FarmClient {
   /** `NAME`, `NAME:VERSION` or `NAME@TAG`. */
   image(reference: string): Promise<ImageView> {
     return this.#call(`images/${encodeURIComponent(reference)}`, imageViewSchema);
+  }
+
+  /** Starts a clone of an image. */
+  run(reference: string, order: z.input<typeof runRequestSchema>): Promise<RunView> {
+    return this.#call(`images/${encodeURIComponent(reference)}/runs`, runViewSchema, { method: 'POST', body: order });
+  }
+
+  /** The clones that have not ended, newest first. */
+  async runs(): Promise<RunView[]> {
+    return (await this.#call('runs', runsSchema)).runs;
   }
 
   tagImage(module: string, tag: string, version: number): Promise<TagView> {

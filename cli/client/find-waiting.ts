@@ -3,26 +3,30 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmClient } from './farm-client.ts';
 import { resolveBuild } from './resolve-build.ts';
 
-type Handbuild = NonNullable<VmView['handbuild']>;
-
 /** A machine of a build. */
 export interface FoundVm {
   readonly buildId: string;
   readonly vm: string;
 }
 
-/** The machine that `BUILD/VM` names, or the only one of a build on which a step waits for a person. @throws NotWaiting, InvalidRequest */
+/**
+ * The machine that `BUILD/VM` names, or the only one of a build on which a step waits for a person, or of a clone.
+ * @throws NotWaiting, InvalidRequest
+ */
 export function findWaiting(client: FarmClient, target: string): Promise<FoundVm> {
-  return find(client, target, { isMeant: () => true, what: 'waits for a person' });
+  return find(client, target, {
+    isMeant: ({ handbuild }, isClone) => isClone || handbuild !== null,
+    what: 'waits for a person',
+  });
 }
 
 /** As `findWaiting`, of those that the build itself keeps for a person. */
 export function findKept(client: FarmClient, target: string): Promise<FoundVm> {
-  return find(client, target, { isMeant: ({ kept }) => kept !== null, what: 'is kept' });
+  return find(client, target, { isMeant: ({ handbuild }) => (handbuild?.kept ?? null) !== null, what: 'is kept' });
 }
 
 interface Wanted {
-  isMeant(handbuild: Handbuild): boolean;
+  isMeant(vm: VmView, isClone: boolean): boolean;
   readonly what: string;
 }
 
@@ -30,9 +34,9 @@ async function find(client: FarmClient, target: string, { isMeant, what }: Wante
   const [id = '', vm] = target.split('/');
   const buildId = await resolveBuild(client, id);
   if (vm !== undefined) return { buildId, vm };
-  const { modules } = await client.build(buildId);
+  const { modules, run } = await client.build(buildId);
   const vms = modules.flatMap((module) => module.vms);
-  const found = vms.flatMap(({ vm, handbuild }) => (handbuild && isMeant(handbuild) ? [vm] : []));
+  const found = vms.flatMap((each) => (isMeant(each, run !== null) ? [each.vm] : []));
   const [only, other] = found;
   if (only === undefined) throw new FarmError('NotWaiting', `No machine of build ${buildId} ${what}.`);
   if (other === undefined) return { buildId, vm: only };

@@ -15,7 +15,7 @@ function summary(end: string, rest: Partial<BuildSummary>): BuildSummary {
   const buildId = `01KV00000000000000${end}`;
   const modules = [{ name: 'base', state: 'succeeded' as const }];
   const times = { createdAt: START, finishedAt: START + 250_000 };
-  return { buildId, state: 'succeeded', submittedBy: 'ci', modules, ...times, ...rest };
+  return { buildId, state: 'succeeded', submittedBy: 'ci', run: null, modules, ...times, ...rest };
 }
 
 const BUILDS = [
@@ -46,6 +46,7 @@ beforeAll(async () => {
     const answers: Record<string, unknown> = {
       '/builds': { builds: BUILDS, nextCursor: null },
       '/clusters': { clusters: [CLUSTER] },
+      '/runs': { runs: [] },
       '/whoami': { name: 'ann', role: 'builder' },
     };
     if (path === `/builds/${BUILDS[1]?.buildId}/events`) {

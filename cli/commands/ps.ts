@@ -13,7 +13,7 @@ import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { resolveBuild } from '../client/resolve-build.ts';
 import { describeFailure, describeHandbuild, isSkipped, waitsHow } from '../output/build-lines.ts';
-import { printBuilds, printClusters } from '../output/build-list.ts';
+import { printBuilds, printClusters, printRuns } from '../output/build-list.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags, collectList } from './shared-flags.ts';
@@ -48,12 +48,18 @@ export function register(program: Command): void {
 
 async function listBuilds(client: FarmClient, flags: PsFlags): Promise<void> {
   const by = flags.mine ? (await client.identity()).name : flags.by;
-  const [builds, clusters] = await Promise.all([findBuilds(client, { ...flags, by }), client.clusters()]);
+  const [builds, runs, clusters] = await Promise.all([
+    findBuilds(client, { ...flags, by }),
+    client.runs(),
+    client.clusters(),
+  ]);
   if (flags.json) {
-    printJson({ builds, clusters });
+    printJson({ builds, runs, clusters });
     return;
   }
   printBuilds(builds, Date.now());
+  if (runs.length > 0) printLine('');
+  printRuns(runs, Date.now());
   printLine('');
   printClusters(clusters);
 }
@@ -64,6 +70,7 @@ async function findBuilds(
 ): Promise<BuildSummary[]> {
   const found: BuildSummary[] = [];
   for await (const build of client.allBuilds()) {
+    if (build.run !== null) continue;
     if (state && !state.includes(build.state)) continue;
     if (module && !build.modules.some(({ name }) => module.includes(name))) continue;
     if (by !== undefined && build.submittedBy !== by) continue;

@@ -1,4 +1,5 @@
 import type { BuildSummary, ClusterView } from '../../common/contracts/builds.ts';
+import type { RunView } from '../../common/contracts/runs.ts';
 import { ageOf, seconds } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
 import { shortId } from '../client/resolve-build.ts';
@@ -16,6 +17,19 @@ export function printBuilds(builds: readonly BuildSummary[], now: number): void 
       ageOf(now - createdAt),
       seconds(Math.max(0, (finishedAt ?? now) - createdAt)),
       modules.map((module) => (module.state === state ? module.name : `${module.name} ${module.state}`)).join(', '),
+    ]),
+    { fits: true },
+  );
+}
+
+/** Clones that run; nothing where there is none. */
+export function printRuns(runs: readonly RunView[], now: number): void {
+  if (runs.length === 0) return;
+  printTable(
+    ['clone', 'image', 'state', 'by', 'ends in', 'machines'],
+    runs.map(({ buildId, image, state, by, until, ttlMs, vms }) => [
+      ...[shortId(buildId), image, state, by ?? '-', seconds(until === null ? ttlMs : Math.max(0, until - now))],
+      vms.map(({ vm }) => vm).join(', '),
     ]),
     { fits: true },
   );

@@ -100,6 +100,8 @@ export const buildViewSchema = z.object({
   finishedAt: time,
   /** Name of the token that asked for it; null for builds of older farms. */
   submittedBy: z.string().nullable(),
+  /** Of a clone, which makes no image: the image that it is of, `NAME:VERSION`. */
+  run: z.string().nullable(),
   modules: z.array(moduleViewSchema),
   /** The chain of phase jobs (`<module>.<vm>.<phase>`) that was expected to last longest, reused modules left out. */
   criticalPath: z.array(z.string()),
@@ -117,6 +119,8 @@ export const buildSummarySchema = z.object({
   createdAt: z.int(),
   finishedAt: time,
   submittedBy: z.string().nullable(),
+  /** Of a clone, which makes no image: the image that it is of, `NAME:VERSION`. */
+  run: z.string().nullable(),
   modules: z.array(z.object({ name: z.string(), state: summaryStateSchema })),
 });
 

@@ -24,6 +24,8 @@ export const ANNOTATIONS = {
   layer: 'slipway.dev/layer',
   /** What the layer is called, as JSON (LayerNames), on every snapshot of it. */
   names: 'slipway.dev/names',
+  /** On templates: the module as `runnableModule` has it (JSON), from which clones are made. */
+  recipe: 'slipway.dev/recipe',
   /** Set on a VM before the first key is typed: its disks cannot be trusted if the phase is not committed. */
   typing: 'slipway.dev/typing',
   /** Bytes that a guest sees of a disk, on its volume and (by CDI) its claim, which is larger than that. */

@@ -225,6 +225,13 @@ export const METRICS = {
     of: ['scheduler'],
     labels: { cluster: null },
   },
+  clonesRunning: {
+    type: 'gauge',
+    name: 'slipway_clone_machines',
+    help: 'Machines of running clones that are up.',
+    of: ['scheduler'],
+    labels: { cluster: null },
+  },
   clusterHealthy: {
     type: 'gauge',
     name: 'slipway_cluster_healthy',

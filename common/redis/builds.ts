@@ -35,6 +35,8 @@ export interface StoredBuild {
   readonly finishedAt: number | null;
   /** Name of the token that asked for it; null for a build of an older farm. */
   readonly submittedBy: string | null;
+  /** Of a clone: `NAME:VERSION`. */
+  readonly run: string | null;
   readonly modules: readonly BuildModule[];
   /** Of modules that have ended, by name. */
   readonly results: ReadonlyMap<string, ModuleResult>;
@@ -58,6 +60,8 @@ export interface StoredWork {
   readonly generation: number;
   readonly cluster: string;
   readonly finishedAt: number | null;
+  /** Of a clone with a machine that is up: when its time is over. */
+  readonly runUntil: number | null;
   readonly spec: LayerSpec;
   readonly failure: Failure | null;
   /** By `<vm>/<phase>`. */
@@ -82,6 +86,7 @@ export async function readBuild(redis: Redis, id: string): Promise<StoredBuild |
     createdAt: Number(build['createdAt']),
     finishedAt: build['finishedAt'] ? Number(build['finishedAt']) : null,
     submittedBy: build['submittedBy'] || null,
+    run: build['run'] || null,
     modules: readBuildModules(build['modules'] ?? '[]'),
     results: new Map(Object.entries(results).map(([name, text]) => [name, moduleResultSchema.parse(JSON.parse(text))])),
   };
@@ -144,6 +149,7 @@ export async function readWork(redis: Redis, id: string): Promise<StoredWork | n
     generation: Number(work['generation']),
     cluster: work['cluster'] ?? '',
     finishedAt: work['finishedAt'] ? Number(work['finishedAt']) : null,
+    runUntil: work['runUntil'] ? Number(work['runUntil']) : null,
     spec: JSON.parse(work['spec']) as LayerSpec,
     failure: work['failure'] ? failureSchema.parse(JSON.parse(work['failure'])) : null,
     phases: new Map(Object.entries(phases).map(([field, text]) => [field, phaseRecordSchema.parse(JSON.parse(text))])),

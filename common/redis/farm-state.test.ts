@@ -10,15 +10,17 @@ import { PHASES } from '../contracts/phases.ts';
 import { FarmError } from '../errors/farm-error.ts';
 import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { createLogger } from '../logging/logger.ts';
+import { readBuild } from './builds.ts';
 import { assertRedisFit, useRedis } from './connections.ts';
 import { type Dispatch, endOverdue, redispatch, takeReady } from './dispatches.ts';
 import { readEvents } from './event-streams.ts';
-import { continueHandbuild, readHandbuild } from './handbuilds.ts';
+import { continueHandbuild, countHandbuilds, readHandbuild } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
 import { forgetLayer, parseCatalog, readCatalog, readLayers, restoreLayer, tagImage, untagImage } from './layers.ts';
 import { subscribeNotices } from './notices.ts';
 import { createPhaseStore } from './phase-store.ts';
 import { advertise } from './presence.ts';
+import { readRuns } from './runs.ts';
 import { readUsage, reportCluster } from './slots.ts';
 import { type BuiltModule, cancelBuild, type SubmittedModule, submitBuild } from './submissions.ts';
 
@@ -256,6 +258,32 @@ test('a failed step is kept for a person, whose answer the next worker finds, an
   await runNext();
   const record = (await readLayers(redis)).layers.get('k1');
   expect(record && isChangedByHand(record)).toBe(true);
+});
+
+test('a clone is left to people when its machines are up, holds its slots, and ends with its time', async () => {
+  const sample = sampleModule({ name: 'lab', layerKey: 'k1', layerBuild: newId(), vms: ['a', 'b'], timeoutMs: 60_000 });
+  const run = { id: 'r', image: 'lab:3', ttlMs: 300, authorizedKey: null };
+  const module = { ...sample, spec: { ...sample.spec, module: { ...sample.spec.module, run } } };
+  const buildId = newId();
+  const submitted = { idempotencyKey: null, digest: '', retentionMs: 60_000, run: run.image };
+  await submitBuild(redis, { ...submitted, buildId, modules: [module] });
+  for (const job of await take()) await store.commit(await claimOne(job), { outcome: 'succeeded' });
+  const boots = await take();
+  const place = (vm: string) => ({ cluster: 'lab', layerBuild: module.layerBuild, vm });
+  expect(await readHandbuild(redis, place('a'))).toBeNull();
+  for (const job of boots) await store.commit(await claimOne(job), { outcome: 'succeeded' });
+  // Nothing of it occupies a worker from now on, nor can anybody take it for a step.
+  expect(await take()).toEqual([]);
+  expect(await readUsage(redis, 'lab')).toMatchObject({ vms: 2 });
+  expect(await readHandbuild(redis, place('a'))).not.toBeNull();
+  expect(await continueHandbuild(redis, module.layerBuild, { vm: 'a' })).toBeNull();
+  expect(await countHandbuilds(redis, 'lab')).toEqual({ waiting: 0, running: 2 });
+  expect(await readRuns(redis)).toEqual([buildId]);
+  expect((await readBuild(redis, buildId))?.state).toBe('running');
+  await expect.poll(() => endOverdue(redis)).toBeNull();
+  expect((await readBuild(redis, buildId))?.state).toBe('cancelled');
+  expect([await readRuns(redis), await readHandbuild(redis, place('a'))]).toEqual([[], null]);
+  expect((await readLayers(redis)).layers.size).toBe(0);
 });
 
 test('admits the machines of a module all or nothing, and frees them by what the cluster shows', async () => {

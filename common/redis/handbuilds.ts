@@ -11,6 +11,8 @@ import { readRedis, runScript } from './scripts.ts';
  */
 const KEPT = 10_000;
 const BEFORE = 20_000;
+/** A machine of a clone, which no step waits for (see finish.lua). */
+const RUNS = '30000';
 const TRIED_AGAIN = 1_000_000;
 
 /** Under which number a try of a step stands. */
@@ -63,9 +65,14 @@ export async function readHandbuild(redis: Redis, { cluster, layerBuild, vm }: P
   return step === null ? null : stepOf(Number(step));
 }
 
-/** How many VMs of a cluster wait for a person. @throws RedisUnavailable */
-export async function countHandbuilds(redis: Redis, cluster: string): Promise<number> {
-  return readRedis(redis.hlen(KEYS.handbuilds(cluster)));
+/** How many VMs of a cluster wait for a person, and how many are clones' that are up. @throws RedisUnavailable */
+export async function countHandbuilds(
+  redis: Redis,
+  cluster: string,
+): Promise<{ readonly waiting: number; readonly running: number }> {
+  const places = await readRedis(redis.hvals(KEYS.handbuilds(cluster)));
+  const running = places.filter((place) => place === RUNS).length;
+  return { waiting: places.length - running, running };
 }
 
 /** The layer builds of some clusters of which a step waits for a person. @throws RedisUnavailable */

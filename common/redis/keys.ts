@@ -10,6 +10,8 @@ export const KEYS = {
   builds: key('builds'),
   /** `<digest> <build>` of the request that a token sent under an Idempotency-Key. */
   idempotency: (token: string, idempotencyKey: string) => key('idempotency', token, idempotencyKey),
+  /** Set of the builds that are clones and have not ended. */
+  runs: key('runs'),
   build: (id: string) => key('build', id),
   buildResults: (id: string) => key('build', id, 'results'),
   buildWorks: (id: string) => key('build', id, 'works'),

@@ -17,7 +17,7 @@ export interface Slot {
   readonly layerBuild: string;
   readonly generation: number;
   readonly vm: string;
-  readonly stage: 'boot' | 'provision' | 'snapshot' | 'leaving';
+  readonly stage: 'boot' | 'provision' | 'snapshot' | 'runs' | 'leaving';
   readonly cpu: number;
   readonly memoryBytes: number;
 }
@@ -31,8 +31,8 @@ export interface ClusterUsage {
   readonly slots: readonly Slot[];
 }
 
-const slotValue = /^(boot|provision|snapshot|leaving) (\d+) (\d+) /;
-const stageSchema = z.enum(['boot', 'provision', 'snapshot', 'leaving']);
+const slotValue = /^(\S+) (\d+) (\d+) /;
+const stageSchema = z.enum(['boot', 'provision', 'snapshot', 'runs', 'leaving']);
 
 /** @throws RedisUnavailable */
 export async function readUsage(redis: Redis, cluster: string): Promise<ClusterUsage> {

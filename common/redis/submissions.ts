@@ -62,6 +62,8 @@ export interface BuildSubmission {
   readonly submittedBy?: string;
   /** How long the machine of a failed step is kept (ms). @defaultValue not at all */
   readonly keepMs?: number;
+  /** That it is a clone of this image, `NAME:VERSION`. */
+  readonly run?: string;
   /** Steps before which a person is asked for, as `isMeantStep` reads them. */
   readonly pauseBefore?: readonly string[];
   readonly modules: readonly SubmittedModule[];
@@ -157,13 +159,16 @@ function compileModule(module: SubmittedModule): unknown {
     secrets: module.secrets,
     retries: spec.module.retries,
     timeoutMs: spec.module.timeoutMs,
+    runMs: spec.module.run?.ttlMs ?? 0,
     vms: spec.vms.map((vm) => ({ vm: vm.name, cpu: Math.ceil(vm.cpu * 1000), memory: vm.memoryBytes })),
     phases: compilePhases(module),
   };
 }
 
 /** In-degrees and dependents, so that a commit touches nothing but its own neighbours. */
-function compilePhases({ phases, name }: BuiltModule): unknown[] {
+function compilePhases({ phases, name, spec }: BuiltModule): unknown[] {
+  // Nothing ever meets the last need of a clone's provision phase: the machines are left to people.
+  const held = (phase: Phase) => Number(spec.module.run !== undefined && phase === 'provision');
   const field = ({ vm, phase }: { vm: string; phase: Phase }) => `${vm}/${phase}`;
   const dependents = new Map<string, string[]>(phases.map((phase) => [field(phase), []]));
   for (const phase of phases) {
@@ -176,7 +181,7 @@ function compilePhases({ phases, name }: BuiltModule): unknown[] {
   assert(phases.length % PHASES.length === 0, `Module ${name} has VMs without all of their phases.`);
   return phases.map((phase) => ({
     field: field(phase),
-    needs: phase.dependsOn.length,
+    needs: phase.dependsOn.length + held(phase.phase),
     dependents: (dependents.get(field(phase)) ?? []).join(' '),
   }));
 }

@@ -5,6 +5,7 @@ import { BuildPage } from './pages/build-page.tsx';
 import { BuildsPage } from './pages/builds-page.tsx';
 import { ClustersPage } from './pages/clusters-page.tsx';
 import { ImagesPage } from './pages/images-page.tsx';
+import { RunsPage } from './pages/runs-page.tsx';
 import { usePlace } from './parts/place.tsx';
 import { Shell } from './parts/shell.tsx';
 
@@ -23,7 +24,8 @@ function Page({ place, mayBuild }: { readonly place: URL; readonly mayBuild: boo
   const { pathname: path, searchParams: query } = place;
   const [, buildId] = /^\/builds\/([^/]+)$/.exec(path) ?? [];
   if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} mayBuild={mayBuild} />;
-  if (path === '/images') return <ImagesPage query={query} />;
+  if (path === '/images') return <ImagesPage query={query} mayBuild={mayBuild} />;
+  if (path === '/runs') return <RunsPage mayBuild={mayBuild} />;
   if (path === '/clusters') return <ClustersPage />;
   return <BuildsPage query={query} />;
 }

@@ -64,9 +64,12 @@ export const OVERVIEW: Dashboard = {
         ),
         lines(
           'Waiting for people',
-          [{ expr: gauge('handbuildsWaiting', { by: ['cluster'] }), legend: '{{cluster}}' }],
+          [
+            { expr: gauge('handbuildsWaiting', { by: ['cluster'] }), legend: '{{cluster}}' },
+            { expr: gauge('clonesRunning', { by: ['cluster'] }), legend: '{{cluster}} clones' },
+          ],
           {
-            description: 'Machines whose handbuild step waits for a person at the console.',
+            description: 'Machines with a step that waits for a person, and machines of running clones.',
           },
         ),
         lines('Builds ended', [

@@ -3,17 +3,20 @@ import type { Agent } from 'undici';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { FarmKey } from '../../common/config/sealing.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
+import type { ImageView } from '../../common/contracts/images.ts';
+import type { RunTerms } from '../../common/contracts/module/compiled.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
-import { findSubmission, sendSubmission } from '../../common/redis/submissions.ts';
+import { type BuildSubmission, findSubmission, sendSubmission } from '../../common/redis/submissions.ts';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import type { Facts } from '../graph/facts.ts';
 import type { NetworkOffer } from '../graph/network-offers.ts';
 import type { AcceptedBuild, JsonBytes, NeededFile, PlanCluster } from '../planning/plan-modules.ts';
 import type { Planner } from '../planning/planner.ts';
-import type { ReadModules, SentModules } from '../planning/read-modules.ts';
+import { packModule, type ReadModules, type SentModules } from '../planning/read-modules.ts';
 import { newUlid } from '../planning/ulid.ts';
+import { cloneModule, readRunnable } from '../runs/clone-module.ts';
 import { eachOf } from './each-of.ts';
 import { pinSecrets } from './pin-secrets.ts';
 import { resolveFacts } from './resolve-facts.ts';
@@ -61,6 +64,11 @@ export interface Submitter {
   readonly pauseBefore?: readonly string[];
 }
 
+/** For how long a clone is wanted, who may log in, and the name of the token that asks. */
+export interface RunOrder extends Pick<RunTerms, 'ttlMs' | 'authorizedKey'> {
+  readonly by: string;
+}
+
 /** Turns modules into plans, and plans into builds: asks whom it has to ask, and leaves the rest to planning threads. */
 export class BuildService {
   readonly #options: BuildServiceOptions;
@@ -90,14 +98,36 @@ export class BuildService {
     request: SentModules,
     { idempotencyKey, name, keepMs = null, pauseBefore = [] }: Submitter,
   ): Promise<AcceptedBuild> {
-    const { redis, clock, planner, retentionMs, blobs } = this.#options;
-    const { modules, ...read } = await planner.run('read', request);
+    const { redis, planner } = this.#options;
+    const read = await planner.run('read', request);
     const sender = { idempotencyKey, submittedBy: name, digest: read.digest };
     const former = await findSubmission(redis, sender);
     if (former) return planner.run('tell', { ...former, plan: null });
+    return this.#accept(read, { ...sender, ...(keepMs === null ? {} : { keepMs }), pauseBefore });
+  }
+
+  /**
+   * Starts a clone of an image: a build of its machines that makes no image.
+   * @throws as `submit`, ClusterUnfit where the image's template does not say how
+   */
+  async run(image: ImageView, { by, ...terms }: RunOrder): Promise<AcceptedBuild> {
+    const { clock, clusters, farmKey } = this.#options;
+    const cluster = clusters.find(({ name }) => name === image.cluster);
+    if (!cluster) throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${image.cluster}".`);
+    const run = { id: newUlid(clock.now()), image: `${image.module}:${image.version}`, ...terms };
+    const kept = await readRunnable(cluster.client, image);
+    const module = cloneModule(kept, image, { run, open: (sealed) => farmKey.open(sealed) });
+    return this.#accept(packModule(module), { idempotencyKey: null, submittedBy: by, digest: '', run: run.image });
+  }
+
+  async #accept(
+    { modules, ...read }: ReadModules,
+    sender: Omit<BuildSubmission, 'buildId' | 'retentionMs' | 'modules'>,
+  ): Promise<AcceptedBuild> {
+    const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { facts, sealed } = await this.#resolve(read);
     const buildId = newUlid(clock.now());
-    const build = { ...sender, buildId, retentionMs, ...(keepMs === null ? {} : { keepMs }), pauseBefore };
+    const build = { ...sender, buildId, retentionMs };
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis, read.parents);
       const known = { modules, facts, catalog, now: clock.now(), nonce: buildId };

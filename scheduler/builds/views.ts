@@ -22,22 +22,23 @@ import { phaseJobs, snapshotJobIds } from '../graph/phase-jobs.ts';
  * `waiting` are the layer builds of which one does.
  */
 export function buildSummary(build: StoredBuild, waiting: ReadonlySet<string>): BuildSummary {
-  const { id, state, createdAt, finishedAt, submittedBy, modules, results } = build;
+  const { id, state, createdAt, finishedAt, submittedBy, run, modules, results } = build;
   const states = modules.map(({ name, layerBuild = '' }) => {
     const result = results.get(name);
     if (result?.failure?.reason === 'ParentFailed') return { name, state: 'skipped' as const };
     if (!result && waiting.has(layerBuild)) return { name, state: 'waits for you' as const };
     return { name, state: result?.outcome ?? state };
   });
-  return { buildId: id, state, createdAt, finishedAt, submittedBy, modules: states };
+  return { buildId: id, state, createdAt, finishedAt, submittedBy, run, modules: states };
 }
 
 /** A build with all of its works; a work that was forgotten leaves its module without VMs. */
 export function buildView(build: StoredBuild, works: ReadonlyMap<string, StoredWork>, lastEventId: string): BuildView {
-  const { id, state, createdAt, finishedAt, submittedBy, modules } = build;
+  const { id, state, createdAt, finishedAt, submittedBy, run, modules } = build;
   const views = modules.map((module) => moduleView(build, module, works.get(module.layerBuild ?? '')));
   const path = criticalPath(jobsOf(modules, works));
-  return { buildId: id, state, createdAt, finishedAt, submittedBy, modules: views, criticalPath: path, lastEventId };
+  const about = { buildId: id, state, createdAt, finishedAt, submittedBy, run };
+  return { ...about, modules: views, criticalPath: path, lastEventId };
 }
 
 /** The jobs of what is built or joined, under the names that the build knows the modules by; parents come first. */

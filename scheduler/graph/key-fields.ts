@@ -163,5 +163,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     /** The values stand in the texts that refer to them. */
     secrets: 'out',
     notYetSupported: 'out',
+    /** No two clones are one work. */
+    run: { fields: { id: 'in', image: 'out', ttlMs: 'out', authorizedKey: 'out' } },
   },
 };

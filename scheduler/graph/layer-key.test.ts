@@ -36,6 +36,7 @@ const FULL = compiledModule({
     vms: [{ name: 'url', resources: { cpu: 8, memoryBytes: 2 ** 33 }, nics: [fullNic()] }],
   },
   namespace: 'labs',
+  run: { id: 'r', image: 'parent:1', ttlMs: 1, authorizedKey: 'ssh-ed25519 AAAA' },
   notYetSupported: [{ path: 'vms[0].isos', message: 'not yet', file: 'a.yaml', line: 1, column: 1 }],
   vms: [
     fullVm('url', {
@@ -192,6 +193,7 @@ describe('what decides a layerKey', () => {
           '.namespacePrefix',
         ],
         '.network.vpcs[].automatic',
+        ...['.run.image', '.run.ttlMs', '.run.authorizedKey'],
         ...['.secrets', '.notYetSupported', '.buildOverrides.vms[].resources'],
         ...['.files[](url).credentials', '.vms[].isos[].credentials', '.vms[].source(url).credentials'],
         ...['url', 'containerDisk', 'sourcePvc'].map((kind) => `.vms[].source(${kind}).maxAgeMs`),

@@ -113,6 +113,8 @@ function projectFields(rules: Readonly<Record<string, AnyRule>>, object: Fields,
   const inner = 'steps' in rules ? { ...walk, vm: String(object['name']) } : walk;
   const kept: Record<string, Json> = {};
   for (const [field, rule] of Object.entries(rules)) {
+    // What is absent in all modules of former versions must not change their keys.
+    if (object[field] === undefined && !isNaming(rule) && rule !== 'parent') continue;
     if (isNaming(rule)) kept['identity'] ??= contentKey(rule, object, inner);
     else if (rule === 'parent') kept['parent'] ??= parentKey(inner);
     else if (rule !== 'out') kept[field] = project(rule, object[field], inner);

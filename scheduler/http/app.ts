@@ -19,6 +19,7 @@ import { answerProblems, notFound } from './problems.ts';
 import { queueBoard } from './queue-board.ts';
 import { referencePage } from './reference-page.ts';
 import { limitRefusals } from './refusal-limit.ts';
+import { runRoutes } from './run-routes.ts';
 import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
 import { securityHeaders } from './security-headers.ts';
 import { serialRoutes } from './serial-routes.ts';
@@ -85,7 +86,14 @@ export function createApp(options: AppOptions): Express {
   const streaming = { ...options, admit: limitConcurrency(limits) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
   app.use('/api/v1', consoleRoutes(streaming), sshRoutes(streaming), blobRoutes(streaming), exportRoutes(streaming));
-  app.use('/api/v1', clusterRoutes(options), imageRoutes(options), secretRoutes(options), tokenRoutes({ redis }));
+  app.use(
+    '/api/v1',
+    clusterRoutes(options),
+    imageRoutes(options),
+    runRoutes(options),
+    secretRoutes(options),
+    tokenRoutes({ redis }),
+  );
   app.use(notFound);
   app.use(answerProblems(logger));
   return app;

@@ -2,7 +2,7 @@ import express, { Router } from 'express';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
 /** Paths of the console's own pages; the page itself tells them apart. */
-const PAGES = ['/', '/builds/:id', '/images', '/clusters'];
+const PAGES = ['/', '/builds/:id', '/images', '/runs', '/clusters'];
 
 /**
  * The web console, compiled into `folder`: one page, which is asked for again every time, and assets that carry a hash of

@@ -12,6 +12,7 @@ import {
   tagViewSchema,
 } from '../../common/contracts/images.ts';
 import { planSchema } from '../../common/contracts/plans.ts';
+import { runRequestSchema, runViewSchema } from '../../common/contracts/runs.ts';
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { serialPieceSchema } from '../../common/contracts/serial.ts';
 import { sshAccessSchema } from '../../common/contracts/ssh-access.ts';
@@ -271,6 +272,25 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
     role: 'builder',
     answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
+  },
+  {
+    id: 'runImage',
+    method: 'post',
+    path: '/api/v1/images/{image}/runs',
+    summary:
+      'Start a clone of an image: all of its machines, on a network of their own. It is a build that makes no image; cancelling it stops it.',
+    role: 'builder',
+    answers: { 202: { schema: runViewSchema } },
+    body: runRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'listRuns',
+    method: 'get',
+    path: '/api/v1/runs',
+    summary: 'The clones that have not ended, newest first.',
+    role: 'viewer',
+    answers: { 200: { schema: z.object({ runs: z.array(runViewSchema) }) } },
   },
   {
     id: 'tagImage',

@@ -75,6 +75,17 @@ export function readModules(sent: SentModules): ReadModules {
   };
 }
 
+/** A module that nobody sent, as if it had been read. */
+export function packModule(module: CompiledModule): ReadModules {
+  return {
+    modules: serialize({ modules: [module], localFiles: [], noCache: false, rebuild: [] } satisfies ReadRequest),
+    loose: looseEnds([module]),
+    secrets: module.secrets,
+    parents: parentNames([module]),
+    digest: '',
+  };
+}
+
 export function unpackModules(packed: PackedModules): ReadRequest {
   return deserialize(packed) as ReadRequest;
 }

@@ -27,7 +27,7 @@ afterAll(async () => {
 const signIn = (form: Record<string, string>, headers: Record<string, string> = { origin: api.url }) =>
   fetch(`${api.url}/sign-in`, { method: 'POST', body: new URLSearchParams(form), headers, redirect: 'manual' });
 
-test.each(['/', '/builds/01J00000000000000000000000', '/images', '/clusters'])(
+test.each(['/', '/builds/01J00000000000000000000000', '/images', '/runs', '/clusters'])(
   'serves the page of the console at %s, and asks for it anew every time',
   async (path) => {
     const answer = await api.call(path);

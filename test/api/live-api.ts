@@ -10,10 +10,15 @@ import { packagePath } from '../../common/config/package-root.ts';
 import { type Config, configSchema } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import { imageRetention } from '../../common/contracts/images.ts';
+import { parseModules } from '../../common/contracts/module/parse.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
+import { runnableModule } from '../../common/contracts/runs.ts';
 import type { Role } from '../../common/contracts/tokens.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
+import type { KubernetesObject, VirtualMachine } from '../../common/kubernetes/objects.ts';
+import type { Resource } from '../../common/kubernetes/resources.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
@@ -109,6 +114,9 @@ export async function startApi(
   resources.defer('blobs', () => rm(directory, { recursive: true }));
   const blobs = await BlobStore.open({ directory, maxBytes: 2 ** 30, totalBytes: 2 ** 31, clock, ...blobLimits });
   const planner = resources.use('planner', new Planner({ farmKey: Buffer.from('key') }), (opened) => opened.close());
+  const templates = new Map<string, VirtualMachine>();
+  const templateOf = async <T extends KubernetesObject>(_resource: Resource<T>, name: string) =>
+    templates.get(name) as T | undefined;
   const builds = new BuildService({
     redis,
     planner,
@@ -117,7 +125,7 @@ export async function startApi(
     farmKey,
     blobs,
     blobsUrlOf: () => blobsUrl,
-    clusters: [{ ...LAB, client: { name: LAB.name, get: async () => undefined }, network: async () => network }],
+    clusters: [{ ...LAB, client: { name: LAB.name, get: templateOf }, network: async () => network }],
     retentionMs: 60_000,
   });
   const exports = new ExportService({
@@ -185,6 +193,20 @@ export async function startApi(
     queues,
     client,
     blobs,
+    /** Lets the cluster have the templates of images that were made of these modules. */
+    keepTemplates: (text: string) => {
+      const [module] = parseModules([{ path: 'lab.yaml', text }]).modules;
+      if (!module) throw new Error('There is a module to run.');
+      const vms = module.vms.map(({ communicator, ...vm }) => {
+        const { sshPassword } = communicator;
+        return { ...vm, communicator: { ...communicator, sshPassword: sshPassword && farmKey.seal(sshPassword) } };
+      });
+      const annotations = { [ANNOTATIONS.recipe]: JSON.stringify(runnableModule({ ...module, vms })) };
+      templates.set('t-s', {
+        metadata: { name: 't-s', annotations },
+        spec: { template: { spec: { domain: { devices: {} } } } },
+      });
+    },
     /** Where contents of local files lie, and exports. */
     directory,
     farmKey,

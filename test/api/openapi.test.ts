@@ -69,7 +69,15 @@ const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];
 const WRONG_TEXT = ['', 'a\0b'];
 
 /** Operations on what has not ended; their success is in console.test.ts. */
-const NEED_A_MACHINE = ['openConsole', 'readSshAccess', 'openSsh', 'openSerialConsole', 'continueHandbuild', 'downloadExport'];
+const NEED_A_MACHINE = [
+  'openConsole',
+  'readSshAccess',
+  'openSsh',
+  'runImage',
+  'openSerialConsole',
+  'continueHandbuild',
+  'downloadExport',
+];
 
 function ask(operation: DescribedOperation, { values = known, query = '', body = BODIES[operation.operationId] } = {}) {
   const path = operation.path.replaceAll(/\{(\w+)\}/g, (_match, name: string) => values[name] ?? 'no.body');

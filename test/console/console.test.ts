@@ -71,6 +71,20 @@ async function open(path: string, role: Role = 'builder'): Promise<void> {
   await page.goto(`${await api.as(token).consoleLink()}&to=${path}`);
 }
 
+/** Keeps a picture of the page where `SLIPWAY_PICTURES` names a folder, on a desk and on a phone. */
+async function picture(name: string): Promise<void> {
+  const folder = process.env['SLIPWAY_PICTURES'];
+  if (folder === undefined) return;
+  for (const [kind, width] of [
+    ['desk', 1280],
+    ['phone', 360],
+  ] as const) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.screenshot({ path: join(folder, `${name}-${kind}.png`), fullPage: true });
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
+
 /** The ready phases, by their modules. */
 async function startPhase(module: string): Promise<PhaseClaim> {
   const claims = await api.startReady();
@@ -432,6 +446,38 @@ function isDrawn(): Promise<boolean> {
   );
 }
 
+test('runs an image, shows its clones, and stops them; a viewer only looks', { timeout: 90_000 }, async () => {
+  await api.client.submit(SUBMISSION);
+  await api.work();
+  api.keepTemplates(MODULES);
+  await open('/images');
+  const row = page.getByRole('row').filter({ hasText: /^base:1/ });
+  await row.getByRole('button', { name: 'Run' }).click();
+  await picture('images');
+  await row.getByRole('button', { name: 'Start a clone of base:1' }).click();
+  await row.getByText('Starting: see Clones').waitFor();
+  await page.getByRole('link', { name: 'Clones' }).click();
+  await page.getByText('is not up yet').waitFor();
+  await api.work();
+  await page.getByText('is up', { exact: true }).waitFor();
+  await picture('clones');
+  // A clone is no build to whoever looks for builds.
+  await page.getByRole('link', { name: 'Builds' }).click();
+  await expect.poll(() => page.getByRole('row').count()).toBe(2);
+  const viewer = await context.browser()?.newContext();
+  const other = await viewer?.newPage();
+  const { token } = await api.client.createToken({ role: 'viewer' });
+  await other?.goto(`${await api.as(token).consoleLink()}&to=/runs`);
+  await other?.getByText('is up', { exact: true }).waitFor();
+  expect(await other?.getByRole('button', { name: 'Stop' }).count()).toBe(0);
+  await viewer?.close();
+  await page.getByRole('link', { name: 'Clones' }).click();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByRole('button', { name: 'Stop this clone of base:1' }).click();
+  await page.getByText('No clone of an image runs.').waitFor();
+  expect(complaints).toEqual([]);
+});
+
 test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);
   await api.work();
@@ -440,7 +486,7 @@ test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async
   await node('child: succeeded').focus();
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'child' }).waitFor();
-  for (const path of [`/builds/${buildId}`, '/', '/images', '/clusters']) {
+  for (const path of [`/builds/${buildId}`, '/', '/images', '/runs', '/clusters']) {
     await page.goto(`${api.url}${path}`);
     await page.getByRole('heading', { level: 1 }).waitFor();
     await expect.poll(() => page.getByText('Loading…').count()).toBe(0);

@@ -152,6 +152,25 @@ describe('modules that cannot be built', () => {
     expect(JSON.parse(planned.stdout).modules).toMatchObject([{ action: 'build' }]);
   });
 
+  test('a clone of an image lets people in, and is gone when it is stopped', { timeout: BUILD_MS }, async () => {
+    const key = join(farm.dataDir, 'person');
+    await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+    const started = await farm.slipway('run', 'kept', '--ttl', '1h', '--ssh-key', `${key}.pub`);
+    expect(started).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('slipway ssh') });
+    const clone = started.stdout.trim();
+    const looked = await farm.slipway('ssh', clone, '--', 'hostname; ls /root/mended; cat /root/.ssh/authorized_keys');
+    expect(looked).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^vm\n\/root\/mended\nssh-ed25519 /) });
+    expect(looked.stdout.match(/^ssh-ed25519 /gm)).toHaveLength(2);
+    expect((await farm.slipway('ps')).stdout).toMatch(
+      new RegExp(`^${clone.slice(-8)} +kept:1 +running +\\S+ .* vm$`, 'm'),
+    );
+    expect(await farm.slipway('stop', clone)).toMatchObject({ exitCode: 0 });
+    expect(await farm.client.runs()).toEqual([]);
+    expect(await farm.client.images('kept')).toHaveLength(1);
+    const left = () => remainingObjects(farm.connection.kubeconfig, 'virtualmachines', 'slipway.dev/role=build');
+    await expect.poll(left, { timeout: 60_000 }).toEqual([]);
+  });
+
   test('nothing is left behind when failures are not kept', async () => {
     for (const kind of [
       'virtualmachines',
@@ -175,7 +194,7 @@ async function expectOwnSsh(farm: TestFarm, target: string): Promise<void> {
   const env = { ...process.env, SLIPWAY_URL: url, SLIPWAY_TOKEN: token };
   const { stdout } = await promisify(execFile)('ssh', ['-F', config, 'vm', 'ls /root/mended'], { env });
   expect(stdout).toBe('/root/mended\n');
-  const other = await farm.client.createToken({ role: 'builder', name: 'somebody else' });
+  const other = await farm.client.createToken({ role: 'builder', name: 'somebody-else' });
   const refused = await farm.slipway('ssh', target, '--url', url, '--token', other.token);
   expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('whose build it is') });
 }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { LayerSpec, NicPlan, VmPlan } from '../../common/contracts/layers.ts';
-import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -228,7 +229,12 @@ test("the template has the module's own resources and NICs, and no build media",
   const scope = scopeOf({ cloudInit, floppy: ['ks.cfg'] }, { isos: [iso] });
   const disks = [{ name: 'root', snapshot: 'snap-root', sizeBytes: 5 * MIB, bus: 'virtio' as const }];
   const { spec, metadata } = templateVm(scope, disks, config);
-  expect(metadata?.annotations).toEqual({ 'kubevirt.io/immediate-data-volume-creation': 'false' });
+  const { [ANNOTATIONS.recipe]: recipe = '', ...others } = metadata?.annotations ?? {};
+  expect(others).toEqual({ 'kubevirt.io/immediate-data-volume-creation': 'false' });
+  // What a clone is made of, and nothing that a build is done with.
+  const [kept] = (JSON.parse(recipe) as CompiledModule).vms;
+  const nothing = { source: { kind: 'blank' }, isos: [], floppy: [], bootCommand: [], steps: [] };
+  expect(kept).toMatchObject({ ...nothing, name: 'vm', cloudInit: { userData: null, networkData: 'version: 2' } });
   expect(spec.runStrategy).toBe('Halted');
   expect(spec.dataVolumeTemplates?.[0]?.spec).toEqual({
     source: { snapshot: { namespace: 'default', name: 'snap-root' } },

@@ -95,7 +95,9 @@ test('a key of your own is tried first, and its public half is what the guest is
   await ensureBuildSecrets(context, scope, keys);
   const made = await cluster.get(RESOURCES.secrets, scope.names.cloudInit('vm0'));
   const userData = Buffer.from('#cloud-config\nhostname: web\n');
-  expect(made?.data?.['userdata']).toBe(withLogin(userData, { username: 'root', publicKey: line }).toString('base64'));
+  expect(made?.data?.['userdata']).toBe(
+    withLogin(userData, { username: 'root', publicKeys: [line] }).toString('base64'),
+  );
 });
 
 test('without one, or where VMs have different ones, it is the key of the build', async () => {

@@ -1,5 +1,7 @@
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { LayerDisk } from '../../common/contracts/layers.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { runnableModule } from '../../common/contracts/runs.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { networkOf } from '../networks/networks.ts';
 import { type BuildScope, vmLabels } from './build-scope.ts';
@@ -25,7 +27,10 @@ export function templateVm(
       name,
       namespace: scope.namespace,
       labels,
-      annotations: { 'kubevirt.io/immediate-data-volume-creation': 'false' },
+      annotations: {
+        'kubevirt.io/immediate-data-volume-creation': 'false',
+        [ANNOTATIONS.recipe]: JSON.stringify(runnableModule(scope.spec.module)),
+      },
     },
     spec: {
       runStrategy: 'Halted',

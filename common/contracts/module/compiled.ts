@@ -1,6 +1,18 @@
 import type { BlobUrl } from '../blobs.ts';
 import type { Location } from './location.ts';
 
+/** That a module is a clone of an image: its machines are started and left to people, and nothing is captured. */
+export interface RunTerms {
+  /** Every clone is another one. */
+  readonly id: string;
+  /** `NAME:VERSION` */
+  readonly image: string;
+  /** How long it runs from when its first machine is up. */
+  readonly ttlMs: number;
+  /** A line of `authorized_keys` that is let in beside the clone's own; null: none. */
+  readonly authorizedKey: string | null;
+}
+
 /**
  * The compiled module: what one document of the configuration model means, after variables and defaults. Durations are
  * milliseconds (`…Ms`), sizes are bytes (`…Bytes`). It is plain JSON, so it travels between processes as it is.
@@ -34,6 +46,8 @@ export interface CompiledModule {
   readonly secrets: readonly SecretUse[];
   /** Every field that is in the model but cannot be executed by this version, for the refusal at submission. */
   readonly notYetSupported: readonly UnsupportedField[];
+  /** Absent in what is built. */
+  readonly run?: RunTerms;
 }
 
 /** 1-based place in a file that a person wrote. */

@@ -79,7 +79,7 @@ if kind == IMPORT then
     waitForAdmission(work, 'gangs', work.id)
   end
 elseif kind == BOOT then
-  setStage(work, vm, 'provision')
+  if (work.runMs or 0) > 0 then leaveToPeople(work, vm) else setStage(work, vm, 'provision') end
 elseif kind == 'provision' then
   setStage(work, vm, 'snapshot')
 elseif kind == SNAPSHOT then

@@ -7,7 +7,7 @@
 -- returns  the step, or nil when none of the VM waits, or none that takes such an answer
 -- @include farm outages time
 local work, vm = loadWork(ARGV[1]), ARGV[2]
-if not work or work.state ~= 'running' then return nil end
+if not work or work.state ~= 'running' or (work.runMs or 0) > 0 then return nil end
 local waiting, steps = key('handbuilds', work.cluster), key('work', work.id, 'steps')
 local said = '{"request":' .. quote(ARGV[3])
 local step = redis.call('HGET', waiting, work.id .. '/' .. vm)

@@ -1,5 +1,5 @@
 -- Fails modules that have worked for longer than their `timeout`, and takes the work out of the hands of executors that
--- were told to stop and have not let go.
+-- were told to stop and have not let go. Ends clones that have had their time.
 --
 -- KEYS[1]  prefix of the farm
 --
@@ -16,6 +16,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('deadlines'), '-inf', NOW)) 
   local work = loadWork(id)
   if work and isOverTime(work) and work.verdict ~= 'failed' and work.verdict ~= 'cancelled' then
     stopWork(work, 'failed', overTime(work))
+    work = loadWork(id)
+  end
+  if work and hasRun(work) then
+    stopWork(work, 'cancelled')
     work = loadWork(id)
   end
   if work and isStuck(work) then

@@ -1,9 +1,10 @@
 -- Accepts a build: joins what is in flight, makes the works that are missing, all or nothing.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, submittedBy (name of a token), keepMs, pauseBefore (JSON text), modules: [...]}, modules with parents first; each
+-- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, submittedBy (name of a token), keepMs, pauseBefore (JSON text), run (of a clone: its image), modules: [...]}, modules with parents first; each
 --          {name, action, why, layerKey, dependsOn (names, space separated)} and, unless it is reused,
 --          {recipeKey, layerBuild, parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
+--           runMs (of a clone: how long it runs; else 0),
 --           secrets: {name: sealed value}, vms: [{vm, cpu (thousandths), memory}], phases: [{field, needs, dependents (fields, space separated)}]}
 -- ARGV[n]  specification (JSON) of the module n-1; empty for a reused one
 --
@@ -70,7 +71,7 @@ local function createWork(module, spec)
     'cluster', module.cluster, 'namespace', module.namespace, 'labels', module.labels, 'generation', 1,
     'priority', module.priority, 'owner', build.buildId, 'pending', pending, 'imports', #vms, 'left', #vms,
     'gang', '', 'vms', table.concat(vms, ' '), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
-    'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'pauseBefore', build.pauseBefore or '[]', 'timeoutMs', module.timeoutMs, 'spec', spec, 'retentionMs', build.retentionMs,
+    'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'pauseBefore', build.pauseBefore or '[]', 'timeoutMs', module.timeoutMs, 'runMs', module.runMs, 'spec', spec, 'retentionMs', build.retentionMs,
     'parents', table.concat(module.parents, ' '), 'parentWorks', table.concat(parentWorks, ' '))
   for name, sealed in pairs(module.secrets) do redis.call('HSET', key('work', id, 'secrets'), name, sealed) end
   for _, phase in ipairs(module.phases) do
@@ -94,7 +95,8 @@ local function want(first)
 end
 
 redis.call('HSET', buildKey, 'state', 'queued', 'createdAt', NOW, 'retentionMs', build.retentionMs,
-  'open', #build.modules, 'submittedBy', build.submittedBy or '')
+  'open', #build.modules, 'submittedBy', build.submittedBy or '', 'run', build.run or '')
+if build.run then redis.call('SADD', key('runs'), build.buildId) end
 redis.call('ZADD', key('builds'), NOW, build.buildId)
 if build.idempotencyKey ~= '' then
   redis.call('SET', key('idempotency', build.submittedBy or '', build.idempotencyKey), build.digest .. ' ' .. build.buildId, 'PX', build.retentionMs)

@@ -48,9 +48,11 @@ function BuildList({ builds, nextCursor, isFirst }: BuildsAnswer & { readonly is
           </tr>
         </thead>
         <tbody>
-          {builds.map((build) => (
-            <BuildRow key={build.buildId} build={build} now={now} />
-          ))}
+          {builds
+            .filter(({ run }) => run === null)
+            .map((build) => (
+              <BuildRow key={build.buildId} build={build} now={now} />
+            ))}
         </tbody>
       </table>
       <Pager path="/" isFirst={isFirst} nextCursor={nextCursor} />

@@ -16,7 +16,7 @@ interface ImagesAnswer {
 }
 
 /** The finished layers, newest first. */
-export function ImagesPage({ query }: { readonly query: URLSearchParams }) {
+export function ImagesPage({ query, mayBuild }: { readonly query: URLSearchParams; readonly mayBuild: boolean }) {
   const { value, error, reload } = useResource<ImagesAnswer>(`/api/v1/images${pageQuery(query)}`, REFRESH_MS);
   return (
     <>
@@ -26,7 +26,7 @@ export function ImagesPage({ query }: { readonly query: URLSearchParams }) {
       {value?.images.length === 0 && (
         <p class="empty">There is no image yet: every module that is built becomes one.</p>
       )}
-      {value && value.images.length > 0 && <ImageTable images={value.images} onChange={reload} />}
+      {value && value.images.length > 0 && <ImageTable images={value.images} mayBuild={mayBuild} onChange={reload} />}
       {value && <Pager path="/images" isFirst={!query.has('cursor')} nextCursor={value.nextCursor} />}
     </>
   );
@@ -34,10 +34,11 @@ export function ImagesPage({ query }: { readonly query: URLSearchParams }) {
 
 interface ImageTableProps {
   readonly images: readonly ImageView[];
+  readonly mayBuild: boolean;
   onChange(): void;
 }
 
-function ImageTable({ images, onChange }: ImageTableProps) {
+function ImageTable({ images, mayBuild, onChange }: ImageTableProps) {
   return (
     <table class="list">
       <thead>
@@ -51,14 +52,18 @@ function ImageTable({ images, onChange }: ImageTableProps) {
       </thead>
       <tbody>
         {images.map((image) => (
-          <ImageRow key={`${image.module}:${image.version}`} image={image} onChange={onChange} />
+          <ImageRow key={`${image.module}:${image.version}`} image={image} mayBuild={mayBuild} onChange={onChange} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function ImageRow({ image, onChange }: { readonly image: ImageView; readonly onChange: () => void }) {
+interface ImageRowProps extends Omit<ImageTableProps, 'images'> {
+  readonly image: ImageView;
+}
+
+function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
   const { module, version, current, tags, by, standsOn, children, vms, cluster, namespace, layerKey, createdAt } =
     image;
   return (
@@ -95,7 +100,8 @@ function ImageRow({ image, onChange }: { readonly image: ImageView; readonly onC
               {disks.map((disk) => (
                 <li key={disk.name}>
                   {disk.name} {sizeOf(disk.sizeBytes)} <span class="quiet">{disk.bus}, snapshot</span>{' '}
-                  <code>{disk.snapshot}</code> <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />
+                  <code>{disk.snapshot}</code>{' '}
+                  {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
                 </li>
               ))}
             </ul>
@@ -111,16 +117,27 @@ function ImageRow({ image, onChange }: { readonly image: ImageView; readonly onC
       <td class="nowrap">
         <Age at={Date.parse(createdAt)} />
         {by && <div class="quiet">by {by}</div>}
-        <ConfirmButton
-          path={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}`}
-          method="DELETE"
-          label="Remove"
-          yes={`Remove ${module}:${version}`}
-          no="Keep it"
-          asked="Removed"
-          isDanger
-          onAnswer={onChange}
-        />
+        {mayBuild && (
+          <>
+            <ConfirmButton
+              path={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}/runs`}
+              label="Run"
+              yes={`Start a clone of ${module}:${version}`}
+              no="Not now"
+              asked="Starting: see Clones"
+            />
+            <ConfirmButton
+              path={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}`}
+              method="DELETE"
+              label="Remove"
+              yes={`Remove ${module}:${version}`}
+              no="Keep it"
+              asked="Removed"
+              isDanger
+              onAnswer={onChange}
+            />
+          </>
+        )}
       </td>
     </tr>
   );

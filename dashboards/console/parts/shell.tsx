@@ -7,6 +7,7 @@ import { Link } from './place.tsx';
 const PAGES = [
   { href: '/', name: 'Builds' },
   { href: '/images', name: 'Images' },
+  { href: '/runs', name: 'Clones' },
   { href: '/clusters', name: 'Clusters' },
 ];
 

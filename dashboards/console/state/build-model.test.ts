@@ -40,6 +40,7 @@ function viewAt(lastEventId: string, vm: Partial<VmView> = {}): BuildView {
     createdAt: START_MS,
     finishedAt: null,
     submittedBy: null,
+    run: null,
     modules,
   };
   return { ...build, criticalPath: [], lastEventId };

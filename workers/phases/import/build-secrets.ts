@@ -61,7 +61,8 @@ async function cloudInitData(context: PhaseContext, { vm }: BuildScope, { public
   const { fill } = context.secrets;
   const found = userDataFrom && (await readPlannedObject(context, userDataFrom, context.signal));
   const given = userData === null ? found : Buffer.from(fillUserData(userData, fill));
-  const login = { username: vm.communicator.sshUsername, publicKey };
+  const person = context.claim.spec.module.run?.authorizedKey;
+  const login = { username: vm.communicator.sshUsername, publicKeys: [publicKey, ...(person ? [person] : [])] };
   return {
     userdata: withLogin(given, login).toString('base64'),
     ...(networkData === null ? {} : { networkdata: Buffer.from(fill(networkData)).toString('base64') }),

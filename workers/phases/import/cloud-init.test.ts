@@ -5,7 +5,7 @@ import { fillSecrets, secretReference } from '../../../common/contracts/module/s
 import { LOGIN_HOOK, withLogin } from './cloud-init.ts';
 import { fillUserData } from './fill-user-data.ts';
 
-const login = { username: "o'ps", publicKey: 'ssh-ed25519 AAAA farm' };
+const login = { username: "o'ps", publicKeys: ['ssh-ed25519 AAAA farm'] };
 
 const CONFIG = '#cloud-config\nx: &u { sudo: yes }\nusers: [{ <<: *u, name: dev }]\np: 0755\n';
 const MIME = `Content-Type: multipart/mixed; boundary="==X=="
@@ -60,6 +60,11 @@ test.each<[string, string | Buffer]>([
   expect(hook?.body.toString()).toMatch(/^#cloud-boothook\n#!\/bin\/sh\n/);
   expect(hook?.body.toString()).toContain(`user='o'\\''ps'\nkey='ssh-ed25519 AAAA farm'\n`);
   expect(others).toEqual([]);
+});
+
+test('lets the person of a clone in beside the farm', () => {
+  const [hook] = partsOf(withLogin(null, { ...login, publicKeys: [...login.publicKeys, 'ssh-rsa BBBB me'] }));
+  expect(hook?.body.toString()).toContain("key='ssh-ed25519 AAAA farm\nssh-rsa BBBB me'\n");
 });
 
 test.each<[string, Buffer]>([

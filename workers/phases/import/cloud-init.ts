@@ -6,8 +6,8 @@ import { quote } from '../../guest/shell-words.ts';
 /** Who must be able to log in. */
 export interface Login {
   readonly username: string;
-  /** One line of `authorized_keys`. */
-  readonly publicKey: string;
+  /** Lines of `authorized_keys`. */
+  readonly publicKeys: readonly string[];
 }
 
 /**
@@ -51,8 +51,8 @@ function part(type: string, content: Buffer, { filename }: { readonly filename?:
   return Buffer.from(lines.join('\n'));
 }
 
-function loginHook({ username, publicKey }: Login): Buffer {
-  const given = `user=${quote(username)}\nkey=${quote(publicKey)}\n`;
+function loginHook({ username, publicKeys }: Login): Buffer {
+  const given = `user=${quote(username)}\nkey=${quote(publicKeys.join('\n'))}\n`;
   return Buffer.from(`#cloud-boothook\n#!/bin/sh\n# ${LOGIN_HOOK}\n${given}${SCRIPT}`);
 }
 

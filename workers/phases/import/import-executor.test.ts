@@ -145,7 +145,7 @@ test('imports a shared source once, and makes everything that the machines need'
   const key = (await secretValues(cluster, '-ssh'))['id_ed25519.pub'];
   expect(key).toMatch(/^ssh-ed25519 /);
   const { userdata = '', networkdata } = await secretValues(cluster, '-cloud-init-web');
-  expect(userdata).toBe(String(withLogin(null, { username: 'root', publicKey: key?.trim() ?? '' })));
+  expect(userdata).toBe(String(withLogin(null, { username: 'root', publicKeys: [key?.trim() ?? ''] })));
   expect(networkdata).toBe('version: 2');
   expect(await secretValues(cluster, '-answers-web')).toEqual({ 'user-data': `I am web, reach me by ${key}` });
 

@@ -23,10 +23,10 @@ end
 
 local FIELDS = { 'state', 'module', 'layerKey', 'cluster', 'generation', 'priority', 'owner', 'pending', 'imports',
   'left', 'gang', 'vms', 'retries', 'crashes', 'verdict', 'failure', 'startedAt', 'createdAt', 'readyAt', 'timeoutMs',
-  'workedMs', 'activeSince', 'awayMs', 'stoppingAt' }
+  'workedMs', 'activeSince', 'awayMs', 'stoppingAt', 'runMs', 'runUntil' }
 local NUMBERS = { generation = true, priority = true, pending = true, imports = true, left = true, retries = true,
   crashes = true, startedAt = true, createdAt = true, readyAt = true, timeoutMs = true, workedMs = true,
-  activeSince = true, awayMs = true, stoppingAt = true }
+  activeSince = true, awayMs = true, stoppingAt = true, runMs = true, runUntil = true }
 
 -- The small fields of a work as a table with its id; nil when it is unknown.
 local function loadWork(id)

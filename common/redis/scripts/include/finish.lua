@@ -39,6 +39,7 @@ local function finishBuild(buildId)
   for _, id in ipairs(redis.call('HKEYS', key('build', buildId, 'works'))) do
     if redis.call('SISMEMBER', key('living'), id) == 0 then forgetAfter(id, retention) end
   end
+  redis.call('SREM', key('runs'), buildId)
   notify({ kind = 'finished', buildId = buildId, outcome = outcome })
 end
 
@@ -111,6 +112,16 @@ local function endOne(work, outcome, failure)
   forgetAfter(work.id, redis.call('HGET', key('work', work.id), 'retentionMs'))
   notify({ kind = 'ended', layerBuild = work.id, cluster = work.cluster, outcome = outcome,
     durationMs = detail.durationMs })
+end
+
+-- A machine of a clone is up: people may come from now on, as to a step that waits for them, until its time is over.
+local RUNS = 30000
+local function leaveToPeople(work, vm)
+  setStage(work, vm, 'runs')
+  redis.call('HSET', key('handbuilds', work.cluster), work.id .. '/' .. vm, RUNS)
+  if not work.runUntil then setWork(work, 'runUntil', NOW + work.runMs) end
+  setDeadline(work)
+  notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
 end
 
 local ENDED = { succeeded = true, failed = true, cancelled = true }

@@ -4,7 +4,7 @@
 -- slots:<cluster>    hash: "<work>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <owner>"
 -- strays:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
 --
--- Stages: boot, provision, snapshot (what the machine goes through), leaving (may go once the cluster shows it no more).
+-- Stages: boot, provision, snapshot (what the machine goes through), runs (a clone is left to people), leaving (may go once the cluster shows it no more).
 local function holder(work, vm, generation)
   return work.id .. '/' .. (generation or work.generation) .. '/' .. vm
 end

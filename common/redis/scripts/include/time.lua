@@ -4,6 +4,7 @@
 -- work:<id>          workedMs (of the stretches that are over), activeSince (when this one began; absent: nothing runs) and
 --                    awayMs (of its cluster, by then); stoppingAt (when executors were told to stop)
 -- work:<id>:running  set of the "<vm>/<phase>" that are claimed
+-- work:<id>          of a clone: runMs (how long it runs) and runUntil (from when its first machine is up)
 -- deadlines          zset of works by the time when expire.lua has to look at them
 local STOPPING_MS = 60000
 
@@ -18,6 +19,11 @@ local function isOverTime(work)
   return work.activeSince ~= nil and work.timeoutMs > 0 and workedMs(work) >= work.timeoutMs
 end
 
+-- Whether a clone has had its time.
+local function hasRun(work)
+  return work.runUntil ~= nil and work.state == 'running' and NOW >= work.runUntil
+end
+
 local function isStuck(work)
   return work.state == 'stopping' and NOW >= (work.stoppingAt or NOW) + STOPPING_MS
 end
@@ -28,6 +34,7 @@ local function setDeadline(work)
   if work.activeSince and work.timeoutMs > 0 then
     due = NOW + math.max(isAway(work.cluster) and 1000 or 0, work.timeoutMs - workedMs(work))
   end
+  if work.runUntil then due = math.min(due or work.runUntil, work.runUntil) end
   if work.state == 'stopping' then
     local patience = (work.stoppingAt or NOW) + STOPPING_MS
     -- A module that stops for good has no other end to wait for.

@@ -1,0 +1,69 @@
+import { json, Router } from 'express';
+import type { Redis } from 'ioredis';
+import { type RunView, runRequestSchema } from '../../common/contracts/runs.ts';
+import { readBuild, readWork, type StoredWork } from '../../common/redis/builds.ts';
+import { readLayers } from '../../common/redis/layers.ts';
+import { readRuns } from '../../common/redis/runs.ts';
+import type { BuildService } from '../builds/build-service.ts';
+import { audit } from './audit.ts';
+import { principalOf } from './authentication.ts';
+import { imageShelf } from './image-views.ts';
+
+const BODY_LIMIT = '32kb';
+
+/** What the routes work with. */
+export interface RunRoutesOptions {
+  readonly redis: Redis;
+  readonly builds: Pick<BuildService, 'run'>;
+}
+
+/** Clones of images that run. Each is a build that makes no image: everything else of it is found there. */
+export function runRoutes({ redis, builds }: RunRoutesOptions): Router {
+  const router = Router();
+
+  router.post('/images/:image/runs', json({ limit: BODY_LIMIT }), async (request, response) => {
+    const { ttl: ttlMs, sshKey = null } = runRequestSchema.parse(request.body ?? {});
+    const shelf = imageShelf(await readLayers(redis));
+    const image = shelf.view(shelf.find(String(request.params['image'])));
+    const by = principalOf(request).name;
+    const { buildId } = await builds.run(image, { ttlMs, authorizedKey: sshKey, by });
+    audit(response, { outcome: 'started', build: buildId, subject: `${image.module}:${image.version}` });
+    response
+      .location(`/api/v1/builds/${buildId}`)
+      .status(202)
+      .json(await runView(redis, buildId));
+  });
+
+  router.get('/runs', async (_request, response) => {
+    const ids = await readRuns(redis);
+    const views = await Promise.all(ids.map((id) => runView(redis, id)));
+    const runs = views.filter((view) => view !== null).toSorted((a, b) => b.createdAt - a.createdAt);
+    response.json({ runs });
+  });
+  return router;
+}
+
+/** Null when it was forgotten meanwhile. */
+async function runView(redis: Redis, id: string): Promise<RunView | null> {
+  const build = await readBuild(redis, id);
+  const work = await readWork(redis, build?.modules[0]?.layerBuild ?? '');
+  const terms = work?.spec.module.run;
+  if (!build || !work || !terms) return null;
+  const { image, ttlMs } = terms;
+  return {
+    ...{ buildId: id, image, by: build.submittedBy, createdAt: build.createdAt, ttlMs },
+    ...{ until: work.runUntil, cluster: work.cluster, layerBuild: work.id },
+    state: stateOf(work),
+    vms: work.spec.vms.map(({ name }) => ({ vm: name, isUp: isUp(work, name) })),
+  };
+}
+
+function stateOf(work: StoredWork): RunView['state'] {
+  if (work.finishedAt !== null) return 'ended';
+  if (work.state === 'stopping') return 'stopping';
+  return work.spec.vms.every(({ name }) => isUp(work, name)) ? 'running' : 'starting';
+}
+
+function isUp(work: StoredWork, vm: string): boolean {
+  return work.finishedAt === null && work.phases.get(`${vm}/boot-keystrokes`)?.state === 'succeeded';
+}

@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   release: () => import('./commands/release.ts'),
   run: () => import('./commands/run.ts'),
   stop: () => import('./commands/stop.ts'),
+  retry: () => import('./commands/retry.ts'),
   cancel: () => import('./commands/cancel.ts'),
   images: () => import('./commands/images.ts'),
   image: () => import('./commands/image.ts'),

@@ -195,6 +195,11 @@ export class FarmClient {
     return answer.cancelled;
   }
 
+  /** Builds what did not succeed in a build again. */
+  retry(id: string, query: { readonly onError?: string } = {}): Promise<Accepted> {
+    return this.#call(`builds/${encodeURIComponent(id)}/retry`, acceptedSchema, { method: 'POST', query });
+  }
+
   /** Lets the step of a VM go on that waits for a person, or answers for one that has failed; its index. */
   async continue(id: string, vm: string, answer?: KeptAnswer): Promise<number> {
     const request = { method: 'POST', query: { answer } } as const;

@@ -153,7 +153,7 @@ function patience({ waitForFarm }: FollowFlags, output: BuildOutput, signal: Abo
 }
 
 /** JSON when asked for, a moving board on a terminal, plain lines otherwise. */
-function chooseOutput(json: boolean, buildId: string): BuildOutput {
+export function chooseOutput(json: boolean, buildId: string): BuildOutput {
   if (json) return jsonOutput(process.stdout);
   return process.stdout.isTTY ? terminalOutput(process.stdout, buildId) : lineOutput(process.stdout, buildId);
 }

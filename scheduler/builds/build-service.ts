@@ -6,6 +6,7 @@ import type { Limits } from '../../common/contracts/builds.ts';
 import type { ImageView } from '../../common/contracts/images.ts';
 import type { RunTerms } from '../../common/contracts/module/compiled.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import type { StoredBuild, StoredWork } from '../../common/redis/builds.ts';
 import { readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { type BuildSubmission, findSubmission, sendSubmission } from '../../common/redis/submissions.ts';
@@ -14,13 +15,14 @@ import type { Facts } from '../graph/facts.ts';
 import type { NetworkOffer } from '../graph/network-offers.ts';
 import type { AcceptedBuild, JsonBytes, NeededFile, PlanCluster } from '../planning/plan-modules.ts';
 import type { Planner } from '../planning/planner.ts';
-import { packModule, type ReadModules, type SentModules } from '../planning/read-modules.ts';
+import { packModules, type ReadModules, type SentModules } from '../planning/read-modules.ts';
 import { newUlid } from '../planning/ulid.ts';
 import { cloneModule, readRunnable } from '../runs/clone-module.ts';
 import { eachOf } from './each-of.ts';
 import { pinSecrets } from './pin-secrets.ts';
 import { resolveFacts } from './resolve-facts.ts';
 import type { ObjectCluster } from './resolve-objects.ts';
+import { modulesToRetry } from './retry-modules.ts';
 
 /** The catalog may change between a plan and its acceptance; this often it is planned anew. */
 const MAX_PLANS = 4;
@@ -117,7 +119,20 @@ export class BuildService {
     const run = { id: newUlid(clock.now()), image: `${image.module}:${image.version}`, ...terms };
     const kept = await readRunnable(cluster.client, image);
     const module = cloneModule(kept, image, { run, open: (sealed) => farmKey.open(sealed) });
-    return this.#accept(packModule(module), { idempotencyKey: null, submittedBy: by, digest: '', run: run.image });
+    return this.#accept(packModules([module]), { idempotencyKey: null, submittedBy: by, digest: '', run: run.image });
+  }
+
+  /**
+   * Builds what did not succeed in a build again, as it was submitted; layers that are there by now are reused.
+   * @throws as `submit` and `modulesToRetry`
+   */
+  async retry(
+    { build, works }: { readonly build: StoredBuild; readonly works: ReadonlyMap<string, StoredWork> },
+    { name, keepMs = null }: Omit<Submitter, 'idempotencyKey'>,
+  ): Promise<AcceptedBuild> {
+    const modules = modulesToRetry(build, works, (sealed) => this.#options.farmKey.open(sealed));
+    const kept = keepMs === null ? {} : { keepMs };
+    return this.#accept(packModules(modules), { idempotencyKey: null, submittedBy: name, digest: '', ...kept });
   }
 
   async #accept(

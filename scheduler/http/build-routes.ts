@@ -18,6 +18,7 @@ import type { HttpLimits } from './limits.ts';
 import {
   buildsQuerySchema,
   planQuerySchema,
+  retryQuerySchema,
   submissionHeadersSchema,
   submissionQuerySchema,
   vmQuerySchema,
@@ -57,6 +58,17 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
     if (!wait) return void response.status(202).type('json').send(Buffer.from(answer));
     await untilFinished(options, buildId, gone.signal);
     if (!gone.signal.aborted) response.json(await view(redis, buildId));
+  });
+
+  router.post('/builds/:id/retry', async (request, response) => {
+    const { onError: keepMs } = retryQuerySchema.parse(request.query);
+    const former = await loadBuild(redis, request.params.id);
+    await refuseFlood(redis, limits.layers);
+    const retried = await builds.retry(former, { name: principalOf(request).name, keepMs });
+    const { buildId, answer, modules, actions } = retried;
+    audit(response, { outcome: 'accepted', subject: buildId, modules });
+    for (const [action, layers] of Object.entries(actions)) metrics.layers.inc({ action }, layers);
+    response.location(`/api/v1/builds/${buildId}`).status(202).type('json').send(Buffer.from(answer));
   });
 
   router.post('/plan', readBody, async (request, response) => {

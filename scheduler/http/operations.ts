@@ -114,6 +114,17 @@ export const OPERATIONS: readonly Operation[] = [
     isAudited: true,
   },
   {
+    id: 'retryBuild',
+    method: 'post',
+    path: '/api/v1/builds/{id}/retry',
+    summary:
+      'Build the modules of a build that has ended and that did not succeed in it again, as they were submitted. It is another build; layers that are there are reused, the others begin from their sources.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) } },
+    query: requests.retryQuerySchema,
+    isAudited: true,
+  },
+  {
     id: 'streamEvents',
     method: 'get',
     path: '/api/v1/builds/{id}/events',

@@ -25,21 +25,26 @@ export const planQuerySchema = z.strictObject(planQuery);
 
 const MOST_KEPT_MS = 24 * 3_600_000;
 
+const onError = z
+  .string()
+  .transform((text, context): number | null => {
+    if (text === 'abort') return null;
+    const parsed = text === 'keep' ? { value: KEEP_MS } : parseDuration(/^keep=(.+)$/.exec(text)?.[1]);
+    if ('value' in parsed && parsed.value <= MOST_KEPT_MS) return parsed.value;
+    context.addIssue('Write abort, keep, or keep=DURATION such as keep=30m, of at most 24h.');
+    return z.NEVER;
+  })
+  .prefault('abort')
+  .describe(
+    '`keep` or `keep=DURATION`: the machine of a failed step stays up for a person, with its slot, 2h by default.',
+  );
+
+/** A build that is tried again. */
+export const retryQuerySchema = z.strictObject({ onError });
+
 export const submissionQuerySchema = z.strictObject({
   ...planQuery,
-  onError: z
-    .string()
-    .transform((text, context): number | null => {
-      if (text === 'abort') return null;
-      const parsed = text === 'keep' ? { value: KEEP_MS } : parseDuration(/^keep=(.+)$/.exec(text)?.[1]);
-      if ('value' in parsed && parsed.value <= MOST_KEPT_MS) return parsed.value;
-      context.addIssue('Write abort, keep, or keep=DURATION such as keep=30m, of at most 24h.');
-      return z.NEVER;
-    })
-    .prefault('abort')
-    .describe(
-      '`keep` or `keep=DURATION`: the machine of a failed step stays up for a person, with its slot, 2h by default.',
-    ),
+  onError,
   pauseBefore: z
     .union([z.string(), z.array(z.string())])
     .transform((text) => [text].flat())

@@ -1,5 +1,4 @@
 import type { LayerSpec } from '../../common/contracts/layers.ts';
-import type { Location } from '../../common/contracts/module/location.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import type { PlanModule } from '../../common/contracts/plans.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
@@ -8,6 +7,7 @@ import { PHASE_SECONDS } from '../graph/critical-path.ts';
 import type { GraphPlan } from '../graph/expand.ts';
 import { lacksInternet, type NetworkOffer, type NetworkOffers, withoutInternet } from '../graph/network-offers.ts';
 import { phaseJobs } from '../graph/phase-jobs.ts';
+import { changeSecrets } from './seal-modules.ts';
 
 /** A plan, and what was decided about it. */
 export interface SubmissionInput {
@@ -104,21 +104,5 @@ function withBlobs(spec: LayerSpec, blobsUrl: string | null): LayerSpec {
 }
 
 function sealSpec(spec: LayerSpec, seal: (secret: string) => string): LayerSpec {
-  const sealed = <T extends Location>(location: T): T => {
-    const { credentials } = location;
-    if (!credentials) return location;
-    return { ...location, credentials: { ...credentials, password: seal(credentials.password) } };
-  };
-  const vms = spec.module.vms.map((vm) => {
-    const { communicator, source, isos } = vm;
-    const { sshPassword } = communicator;
-    return {
-      ...vm,
-      communicator: sshPassword === null ? communicator : { ...communicator, sshPassword: seal(sshPassword) },
-      source: source.kind === 'url' ? sealed(source) : source,
-      isos: isos.map(sealed),
-    };
-  });
-  const files = spec.module.files.map((file) => (file.kind === 'url' ? sealed(file) : file));
-  return { ...spec, module: { ...spec.module, vms, files } };
+  return { ...spec, module: changeSecrets(spec.module, seal) };
 }

@@ -75,13 +75,13 @@ export function readModules(sent: SentModules): ReadModules {
   };
 }
 
-/** A module that nobody sent, as if it had been read. */
-export function packModule(module: CompiledModule): ReadModules {
+/** Modules that nobody sent, as if they had been read. */
+export function packModules(modules: readonly CompiledModule[]): ReadModules {
   return {
-    modules: serialize({ modules: [module], localFiles: [], noCache: false, rebuild: [] } satisfies ReadRequest),
-    loose: looseEnds([module]),
-    secrets: module.secrets,
-    parents: parentNames([module]),
+    modules: serialize({ modules, localFiles: [], noCache: false, rebuild: [] } satisfies ReadRequest),
+    loose: looseEnds(modules),
+    secrets: modules.flatMap((module) => module.secrets),
+    parents: parentNames(modules),
     digest: '',
   };
 }

@@ -120,6 +120,34 @@ test('skips what starts from a module that failed, and names it', async () => {
   expect((await client.builds())[0]?.modules.map((module) => module.state)).toEqual(['failed', 'skipped', 'skipped']);
 });
 
+test('builds what did not succeed again, with the secrets that were submitted, on what is there', async () => {
+  const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
+  await expect(client.retry(buildId)).rejects.toThrow('has not ended');
+  let passwords: (string | null | undefined)[] = [];
+  const boot = await api.work({ until: 'boot-keystrokes' });
+  if (!boot) throw new Error('The base was about to boot.');
+  passwords = [boot.spec.module.vms[0]?.communicator.sshPassword];
+  const failure = failureSchema.parse({ reason: 'GuestNeverAnswered', message: 'Silence.' });
+  await api.store.commit(boot, { outcome: 'failed', failure });
+  const first = await client.retry(buildId);
+  expect(first.plan.modules.map(({ name, action }) => `${name} ${action}`)).toEqual(['base build', 'child build']);
+  let childBoots = 0;
+  await api.work({
+    onClaim: ({ spec, job }) => {
+      if (spec.module.name === 'base') passwords.push(spec.module.vms[0]?.communicator.sshPassword);
+      if (spec.module.name === 'child' && job.phase === 'boot-keystrokes') childBoots += 1;
+    },
+  });
+  expect((await client.build(first.buildId)).state).toBe('succeeded');
+  expect(childBoots).toBe(1);
+  expect(passwords.map((sealed) => sealed && api.farmKey.open(sealed))).toEqual(Array(5).fill(SECRET));
+  // The build that failed is what it was, and trying it once more finds everything there.
+  expect((await client.build(buildId)).state).toBe('failed');
+  expect((await client.retry(buildId)).plan.modules.map(({ action }) => action)).toEqual(['reuse', 'reuse']);
+  await expect(client.retry(first.buildId)).rejects.toThrow('Every module');
+  await expect(api.as(await api.tokenOf('viewer')).retry(buildId)).rejects.toMatchObject({ code: 'Forbidden' });
+});
+
 test('cancels a build', async () => {
   const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await client.cancel(buildId);

@@ -68,12 +68,13 @@ const BODIES: Readonly<Record<string, unknown>> = {
 const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];
 const WRONG_TEXT = ['', 'a\0b'];
 
-/** Operations on what has not ended; their success is in console.test.ts. */
+/** Operations on what has not ended, or has failed; their success is in console.test.ts and http-api.test.ts. */
 const NEED_A_MACHINE = [
   'openConsole',
   'readSshAccess',
   'openSsh',
   'runImage',
+  'retryBuild',
   'openSerialConsole',
   'continueHandbuild',
   'downloadExport',

@@ -207,12 +207,16 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
   for (const text of [`GuestNeverAnswered: It said ${HARMLESS}`, HARMLESS, `Warning ${HARMLESS}`]) {
     await machine.getByText(text, { exact: true }).first().waitFor();
   }
+  await picture('failed-build');
   await machine.getByText('Screen, as it was kept').scrollIntoViewIfNeeded();
   const screen = machine.getByRole('img', { name: 'The screen of vm' });
   await screen.waitFor();
   await expect.poll(() => screen.evaluate((image) => Reflect.get(image, 'naturalWidth'))).toBe(1);
   expect(await page.locator('script, [onerror]').count()).toBe(1);
   expect(await page.title()).toContain(buildId);
+  await page.getByRole('button', { name: 'Retry what did not succeed' }).click();
+  await node('base: waiting').waitFor();
+  expect(page.url()).not.toContain(buildId);
   expect([...asked]).toEqual([api.url]);
   expect(complaints).toEqual([]);
 });

@@ -12,6 +12,7 @@ import { ModulePanel } from '../parts/module-panel.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Link } from '../parts/place.tsx';
+import { RetryButton } from '../parts/retry-button.tsx';
 import { StageMark } from '../parts/stage-mark.tsx';
 import { useNow } from '../parts/use-now.ts';
 import { Watch } from '../parts/watch.tsx';
@@ -39,6 +40,7 @@ export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
     <>
       <PageTitle title={`Build ${buildId}`}>
         {model && model.view.finishedAt === null && mayBuild && <CancelButton buildId={buildId} />}
+        {model && mayBuild && mayRetry(model.view) && <RetryButton buildId={buildId} />}
       </PageTitle>
       <ErrorNotice error={error} />
       {!model && !error && <Loading />}
@@ -50,6 +52,10 @@ export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
       {model && <Build model={model} query={query} mayBuild={mayBuild} refresh={refresh} />}
     </>
   );
+}
+
+function mayRetry({ state, run }: BuildView): boolean {
+  return run === null && (state === 'failed' || state === 'cancelled');
 }
 
 function CancelButton({ buildId }: { readonly buildId: string }) {

@@ -1,0 +1,25 @@
+import { useState } from 'preact/hooks';
+import { sendJson } from '../api/client.ts';
+import { ErrorNotice } from './notice.tsx';
+import { goTo } from './place.tsx';
+
+/** Builds what did not succeed again, and goes to that build. */
+export function RetryButton({ buildId }: { readonly buildId: string }) {
+  const [isAsking, setAsking] = useState(false);
+  const [error, setError] = useState<Error>();
+  const ask = () => {
+    setAsking(true);
+    setError(undefined);
+    sendJson<{ readonly buildId: string }>(`/api/v1/builds/${encodeURIComponent(buildId)}/retry`, {})
+      .then((accepted) => goTo(`/builds/${accepted.buildId}`), setError)
+      .finally(() => setAsking(false));
+  };
+  return (
+    <div class="actions">
+      <button type="button" disabled={isAsking} onClick={ask}>
+        Retry what did not succeed
+      </button>
+      <ErrorNotice error={error} />
+    </div>
+  );
+}

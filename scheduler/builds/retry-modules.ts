@@ -1,0 +1,31 @@
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import type { StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import { changeSecrets } from '../planning/seal-modules.ts';
+
+/**
+ * The modules of a build that has ended and that did not succeed in it, as they were submitted; parents first. `open` opens
+ * what was sealed.
+ * @throws InvalidRequest when there is nothing to try again, NotFound when the farm does not remember it any more
+ */
+export function modulesToRetry(
+  build: StoredBuild,
+  works: ReadonlyMap<string, StoredWork>,
+  open: (sealed: string) => string,
+): CompiledModule[] {
+  const { id, run, finishedAt, modules, results } = build;
+  if (run !== null) throw refused(`${id} is a clone of ${run}: \`slipway run\` starts another one.`);
+  if (finishedAt === null) throw refused(`The build ${id} has not ended yet.`);
+  const failed = modules.filter(({ name }) => results.get(name)?.outcome !== 'succeeded');
+  if (failed.length === 0) throw refused(`Every module of the build ${id} has succeeded.`);
+  return failed.map(({ name, layerBuild = '' }) => {
+    const work = works.get(layerBuild);
+    if (!work) throw new FarmError('NotFound', `The farm does not remember how "${name}" was submitted.`);
+    // A work that several builds share has the name of the first one.
+    return changeSecrets({ ...work.spec.module, name }, open);
+  });
+}
+
+function refused(message: string): FarmError {
+  return new FarmError('InvalidRequest', message);
+}

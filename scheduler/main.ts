@@ -36,7 +36,7 @@ import { watchCluster } from './catalog/watch-cluster.ts';
 import { ConsoleRelays } from './console/console-relays.ts';
 import { runDispatcher } from './dispatch/dispatcher.ts';
 import { PhaseQueues } from './dispatch/queues.ts';
-import { keepDeadlines, runSafetySweep } from './dispatch/safety-sweep.ts';
+import { carryTasksOn, keepDeadlines, runSafetySweep } from './dispatch/safety-sweep.ts';
 import { ExportService } from './exports/export-service.ts';
 import { runExportSweep } from './exports/sweep-exports.ts';
 import { createApp } from './http/app.ts';
@@ -128,6 +128,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       };
       return watchCluster(options, owner, signal);
     }),
+    carryTasksOn({ redis, notices, clock, logger }, signal),
     exports && runExportSweep({ exports, clock, logger, retentionMs: config.retention.exports }, signal),
     holdLease(
       { redis, clock, logger, name: 'farm', owner },

@@ -7,6 +7,33 @@ export type Phase = (typeof PHASES)[number];
 
 export const phaseSchema = z.enum(PHASES);
 
+/** What the farm's state must know of a phase. */
+export interface PhaseNeeds {
+  /** What it waits for besides other phases: a place among the imports, or the slots of all machines of its module. */
+  readonly admission?: 'imports' | 'gang';
+  /** Stage of its machine's slot afterwards. */
+  readonly stage?: SlotStage;
+  /** Nothing of its machine follows. */
+  readonly last?: true;
+}
+
+/** What a machine that holds a slot goes through. `runs`: a clone is left to people. `leaving`: the farm is done with it, the cluster may still show it. */
+export const SLOT_STAGES = ['boot', 'provision', 'snapshot', 'runs', 'leaving'] as const;
+export type SlotStage = (typeof SLOT_STAGES)[number];
+
+export const PHASE_NEEDS: Readonly<Record<Phase, PhaseNeeds>> = {
+  import: { admission: 'imports' },
+  'boot-keystrokes': { admission: 'gang', stage: 'provision' },
+  provision: { stage: 'snapshot' },
+  snapshot: { stage: 'leaving', last: true },
+};
+
+/** A gang is admitted when there are workers for all that it goes through at once, from its first stage on. */
+export const GANG_STAGES: readonly { readonly stage: SlotStage; readonly phase: Phase }[] = [
+  { stage: 'boot', phase: 'boot-keystrokes' },
+  { stage: 'provision', phase: 'provision' },
+];
+
 /** Name of the BullMQ queue of a phase on a cluster. BullMQ forbids `:` in it. */
 export function queueName(phase: Phase, cluster: string): string {
   return `${phase}--${cluster}`;

@@ -21,6 +21,22 @@ const moduleSchema = z.object({
 /** A module as a build knows it. */
 export type BuildModule = z.infer<typeof moduleSchema>;
 
+/** Modules that are read at once. */
+const PIECE = 500;
+
+/** The modules of a build as `readBuildModules` takes them. @throws RedisUnavailable */
+export async function readStoredModules(redis: Redis, buildId: string): Promise<string> {
+  const texts: string[] = [];
+  for (let piece = await read(); ; piece = await read()) {
+    texts.push(...piece);
+    if (piece.length < PIECE) return `[${texts.join(',')}]`;
+  }
+  function read(): Promise<string[]> {
+    const key = KEYS.buildModules(buildId);
+    return readRedis(redis.lrange(key, texts.length, texts.length + PIECE - 1));
+  }
+}
+
 /** A build's modules as scripts store them. */
 export function readBuildModules(text: string): BuildModule[] {
   return z.array(moduleSchema).parse(JSON.parse(text));
@@ -76,10 +92,9 @@ export interface StoredWork {
 
 /** Null when there is none, or it was forgotten. @throws RedisUnavailable */
 export async function readBuild(redis: Redis, id: string): Promise<StoredBuild | null> {
-  const [build, results] = await readRedis(
-    Promise.all([redis.hgetall(KEYS.build(id)), redis.hgetall(KEYS.buildResults(id))]),
-  );
+  const build = await readRedis(redis.hgetall(KEYS.build(id)));
   if (!build['state']) return null;
+  const [modules, results] = await Promise.all([readStoredModules(redis, id), readResults(redis, id)]);
   return {
     id,
     state: buildStateSchema.parse(build['state']),
@@ -87,9 +102,24 @@ export async function readBuild(redis: Redis, id: string): Promise<StoredBuild |
     finishedAt: build['finishedAt'] ? Number(build['finishedAt']) : null,
     submittedBy: build['submittedBy'] || null,
     run: build['run'] || null,
-    modules: readBuildModules(build['modules'] ?? '[]'),
-    results: new Map(Object.entries(results).map(([name, text]) => [name, moduleResultSchema.parse(JSON.parse(text))])),
+    modules: readBuildModules(modules),
+    results: new Map(results.map((result) => [result.name, result])),
   };
+}
+
+/** The modules of a build that have ended. @throws RedisUnavailable */
+export async function readResults(redis: Redis, buildId: string): Promise<ModuleResult[]> {
+  const found = new Map<string, ModuleResult>();
+  let cursor = '0';
+  do {
+    const [next, entries] = await readRedis(redis.hscan(KEYS.buildResults(buildId), cursor, 'COUNT', PIECE));
+    cursor = next;
+    // One that comes twice is the same.
+    for (let index = 0; index < entries.length; index += 2) {
+      found.set(entries[index] ?? '', moduleResultSchema.parse(JSON.parse(entries[index + 1] ?? '')));
+    }
+  } while (cursor !== '0');
+  return [...found.values()];
 }
 
 /** Where a page of builds ended. */

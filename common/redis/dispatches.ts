@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { Limits } from '../contracts/builds.ts';
-import { type JobReference, jobId, jobReferenceSchema } from '../contracts/phases.ts';
+import { GANG_STAGES, type JobReference, jobId, jobReferenceSchema } from '../contracts/phases.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
@@ -46,6 +46,7 @@ export async function takeReady(
     BATCH,
     patienceMs,
     forgottenMs,
+    JSON.stringify(GANG_STAGES),
   ]);
   const [delay, ...jobs] = z.tuple([z.number()], z.string()).parse(reply);
   return {

@@ -13,6 +13,9 @@ export const KEYS = {
   /** Set of the builds that are clones and have not ended. */
   runs: key('runs'),
   build: (id: string) => key('build', id),
+  /** List of its modules (JSON), parents first. */
+  buildModules: (id: string) => key('build', id, 'modules'),
+  /** Hash of names of modules that have ended to their results. */
   buildResults: (id: string) => key('build', id, 'results'),
   buildWorks: (id: string) => key('build', id, 'works'),
   /** Stream of the build's events, field `event`. */
@@ -45,10 +48,8 @@ export const KEYS = {
   /** Hash of BullMQ job ids to what was dispatched and has not ended. */
   placed: key('placed'),
   outbox: key('outbox'),
-  /** Set of builds that have something ready, by what waits for room. */
-  owners: (cluster: string, kind: 'imports' | 'gangs') => key('owners', cluster, kind),
-  /** Zset of what is ready of a build. */
-  ready: (cluster: string, kind: 'imports' | 'gangs', owner: string) => key('ready', cluster, kind, owner),
+  /** Zset of what is ready and waits for room, by the time since when. */
+  waiting: (cluster: string, kind: 'imports' | 'gangs') => key('waiting', cluster, kind),
   imports: (cluster: string) => key('imports', cluster),
   slots: (cluster: string) => key('slots', cluster),
   strays: (cluster: string) => key('strays', cluster),

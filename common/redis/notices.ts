@@ -23,6 +23,8 @@ export const noticeSchema = z.discriminatedUnion('kind', [
     vm: z.string(),
     phase: phaseSchema,
   }),
+  /** A long task has been begun and is to be carried on. */
+  z.object({ kind: z.literal('tasks') }),
   /** The next deadline is sooner than it was. */
   z.object({ kind: z.literal('deadline') }),
   /** A work has ended, or starts again (`again`). */

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import { SLOT_STAGES, type SlotStage } from '../contracts/phases.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
@@ -12,12 +13,12 @@ export interface ObservedVm {
   readonly memoryBytes: number;
 }
 
-/** A VM slot. `leaving`: the farm is done with the machine, the cluster may still show it. */
+/** A VM slot. */
 export interface Slot {
   readonly layerBuild: string;
   readonly generation: number;
   readonly vm: string;
-  readonly stage: 'boot' | 'provision' | 'snapshot' | 'runs' | 'leaving';
+  readonly stage: SlotStage;
   readonly cpu: number;
   readonly memoryBytes: number;
 }
@@ -32,7 +33,7 @@ export interface ClusterUsage {
 }
 
 const slotValue = /^(\S+) (\d+) (\d+) /;
-const stageSchema = z.enum(['boot', 'provision', 'snapshot', 'runs', 'leaving']);
+const stageSchema = z.enum(SLOT_STAGES);
 
 /** @throws RedisUnavailable */
 export async function readUsage(redis: Redis, cluster: string): Promise<ClusterUsage> {
@@ -55,10 +56,7 @@ export async function readUsage(redis: Redis, cluster: string): Promise<ClusterU
 
 /** What is ready and waits for room: imports, and modules whose machines start together. @throws RedisUnavailable */
 export async function readWaiting(redis: Redis, cluster: string): Promise<{ imports: number; modules: number }> {
-  const count = async (kind: 'imports' | 'gangs') => {
-    const owners = await redis.smembers(KEYS.owners(cluster, kind));
-    return sum(await Promise.all(owners.map((owner) => redis.zcard(KEYS.ready(cluster, kind, owner)))));
-  };
+  const count = (kind: 'imports' | 'gangs') => redis.zcard(KEYS.waiting(cluster, kind));
   const [imports, modules] = await readRedis(Promise.all([count('imports'), count('gangs')]));
   return { imports, modules };
 }

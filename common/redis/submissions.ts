@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import type { FarmEvent } from '../contracts/events.ts';
 import type { LayerSpec } from '../contracts/layers.ts';
-import { PHASES, type Phase } from '../contracts/phases.ts';
+import { PHASE_NEEDS, PHASES, type Phase, type PhaseNeeds } from '../contracts/phases.ts';
 import { assert, FarmError } from '../errors/farm-error.ts';
-import { type BuildModule, readBuildModules } from './builds.ts';
+import { type BuildModule, readBuildModules, readStoredModules } from './builds.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
+import { advance } from './tasks.ts';
 
 /** A phase of a VM inside its module; `dependsOn` are phases of the same module. */
 export interface SubmittedPhase {
@@ -83,30 +85,57 @@ export async function submitBuild(redis: Redis, submission: BuildSubmission): Pr
   return reply.outcome === 'stale' ? reply : { ...reply, modules: readBuildModules(reply.modules) };
 }
 
+/** A submission that is not whole is forgotten after this time: its sender has died. */
+const STAGED_MS = 600_000;
+/** Modules that are sent at once. */
+const PIECE = 50;
+
 /** A submission as `sendSubmission` takes it; of a large one that takes long. */
 export function writeSubmission({ idempotencyKey, modules, pauseBefore = [], ...rest }: BuildSubmission): string[] {
-  const request = {
+  const header = {
     ...rest,
     pauseBefore: JSON.stringify(pauseBefore),
     idempotencyKey: idempotencyKey ?? '',
-    modules: modules.map(compileModule),
+    stagedMs: STAGED_MS,
+    count: modules.length,
   };
-  const specs = modules.map((module) => (module.action === 'reuse' ? '' : JSON.stringify(module.spec)));
-  return [JSON.stringify(request), ...specs];
+  const names = modules.map(({ name }) => name);
+  const accepted: FarmEvent = { event: 'build-accepted', buildId: rest.buildId, modules: names };
+  const texts = modules.flatMap((module) => [
+    JSON.stringify(compileModule(module)),
+    module.action === 'reuse' ? '' : JSON.stringify(module.spec),
+  ]);
+  return [JSON.stringify(header), JSON.stringify(accepted), ...texts];
 }
 
-/** As `submitBuild`; the modules of the reply are as `readBuildModules` takes them. */
+const sentReply = z.tuple([z.string()], z.union([z.string(), z.number()]));
+
+/**
+ * As `submitBuild`; the modules of the reply are as `readBuildModules` takes them. A large submission goes in pieces. From
+ * when all of them are there any process makes it a build, also when this one dies.
+ */
 export async function sendSubmission(redis: Redis, written: readonly string[]): Promise<WrittenReply> {
-  const reply = z.array(z.string()).parse(await runScript(redis, 'submit', written));
-  const [outcome, first = '', modules = '[]'] = reply;
-  switch (outcome) {
-    case 'accepted':
-    case 'existing':
-      return { outcome, buildId: first, modules };
-    case 'stale':
-      return { outcome, layerKey: first };
-    default:
-      throw keyTaken();
+  const [header = '', accepted = '', ...texts] = written;
+  for (let sent = 0; ; ) {
+    const piece = texts.slice(2 * sent, 2 * (sent + PIECE));
+    const args = [header, sent === 0 ? accepted : '', sent, ...piece];
+    const [outcome, about = ''] = sentReply.parse(await runScript(redis, 'submit', args));
+    const first = String(about);
+    switch (outcome) {
+      case 'staged':
+        sent = Number(about);
+        break;
+      case 'submitting':
+        await advance(redis);
+        break;
+      case 'accepted':
+      case 'existing':
+        return { outcome, buildId: first, modules: await readStoredModules(redis, first) };
+      case 'stale':
+        return { outcome, layerKey: first };
+      default:
+        throw keyTaken();
+    }
   }
 }
 
@@ -123,7 +152,9 @@ export async function findSubmission(
   if (used === null) return null;
   const [former, buildId = ''] = used.split(' ');
   if (former !== digest) throw keyTaken();
-  return { buildId, modules: (await readRedis(redis.hget(KEYS.build(buildId), 'modules'))) ?? '[]' };
+  // One that is not accepted yet is found when this one is sent.
+  if ((await readRedis(redis.hexists(KEYS.build(buildId), 'state'))) === 0) return null;
+  return { buildId, modules: await readStoredModules(redis, buildId) };
 }
 
 function keyTaken(): FarmError {
@@ -134,6 +165,7 @@ function keyTaken(): FarmError {
 export async function cancelBuild(redis: Redis, buildId: string): Promise<boolean> {
   const reply = await runScript(redis, 'cancel-build', [buildId, randomUUID()]);
   if (reply === 'unknown') throw new FarmError('NotFound', `There is no build "${buildId}".`);
+  await advance(redis);
   return reply === 'cancelled';
 }
 
@@ -168,7 +200,12 @@ function compileModule(module: SubmittedModule): unknown {
 /** In-degrees and dependents, so that a commit touches nothing but its own neighbours. */
 function compilePhases({ phases, name, spec }: BuiltModule): unknown[] {
   // Nothing ever meets the last need of a clone's provision phase: the machines are left to people.
-  const held = (phase: Phase) => Number(spec.module.run !== undefined && phase === 'provision');
+  const isRun = spec.module.run !== undefined;
+  const held = (phase: Phase) => Number(isRun && phase === 'provision');
+  const needsOf = (phase: Phase): PhaseNeeds => {
+    const needs = PHASE_NEEDS[phase];
+    return isRun && needs.admission === 'gang' ? { ...needs, stage: 'runs' } : needs;
+  };
   const field = ({ vm, phase }: { vm: string; phase: Phase }) => `${vm}/${phase}`;
   const dependents = new Map<string, string[]>(phases.map((phase) => [field(phase), []]));
   for (const phase of phases) {
@@ -182,6 +219,7 @@ function compilePhases({ phases, name, spec }: BuiltModule): unknown[] {
   return phases.map((phase) => ({
     field: field(phase),
     needs: phase.dependsOn.length + held(phase.phase),
+    ...needsOf(phase.phase),
     dependents: (dependents.get(field(phase)) ?? []).join(' '),
   }));
 }

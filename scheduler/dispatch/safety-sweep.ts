@@ -5,10 +5,12 @@ import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { forgetBuilds } from '../../common/redis/builds.ts';
 import { confirmQueued, endOverdue, inOutbox, placedJobs, redispatch } from '../../common/redis/dispatches.ts';
-import type { Notices } from '../../common/redis/notices.ts';
+import type { Notice, Notices } from '../../common/redis/notices.ts';
+import { advance } from '../../common/redis/tasks.ts';
 import type { PhaseQueues } from './queues.ts';
 
 const SWEEP_MS = 30_000;
+const TROUBLE_MS = 1_000;
 
 /** What the sweep works with. */
 export interface SafetySweepOptions {
@@ -32,23 +34,37 @@ export async function runSafetySweep(options: SafetySweepOptions, signal: AbortS
   }
 }
 
+type LoopOptions = Pick<SafetySweepOptions, 'redis' | 'clock' | 'logger'> & { readonly notices: Notices };
+
 /** Keeps the deadlines of modules until `signal` is aborted, each when it has come; one process of the farm does. */
-export async function keepDeadlines(
-  { redis, notices, clock, logger }: Pick<SafetySweepOptions, 'redis' | 'clock' | 'logger'> & { notices: Notices },
+export function keepDeadlines(options: LoopOptions, signal: AbortSignal): Promise<void> {
+  return keepLooking(options, { kind: 'deadline', look: endOverdue }, signal);
+}
+
+/** Carries on what other processes have begun and not ended, until `signal` is aborted; every scheduler does. */
+export function carryTasksOn(options: LoopOptions, signal: AbortSignal): Promise<void> {
+  return keepLooking(options, { kind: 'tasks', look: advance }, signal);
+}
+
+/** Looks at notices of a kind, when the last look said so (ms from then), and slowly anyway. */
+async function keepLooking(
+  { redis, notices, clock, logger }: LoopOptions,
+  { kind, look }: { readonly kind: Notice['kind']; look(redis: Redis): Promise<number | null> },
   signal: AbortSignal,
 ): Promise<void> {
   const alarm = createAlarm(clock);
-  const stop = notices.listen(({ kind }) => {
-    if (kind === 'deadline' || kind === 'reconnected') alarm.ring();
+  const stop = notices.listen((notice) => {
+    if (notice.kind === kind || notice.kind === 'reconnected') alarm.ring();
   });
   try {
     while (!signal.aborted) {
       let nextMs = SWEEP_MS;
       alarm.reset();
       try {
-        nextMs = Math.min(nextMs, (await endOverdue(redis)) ?? SWEEP_MS);
+        nextMs = Math.min(nextMs, (await look(redis)) ?? SWEEP_MS);
       } catch (error) {
-        logger.warn({ err: error }, 'Checking the deadlines of modules failed; retrying');
+        logger.warn({ err: error, kind }, 'A look at the state of the farm failed; retrying');
+        nextMs = TROUBLE_MS;
       }
       await alarm.within(nextMs, signal);
     }

@@ -14,6 +14,7 @@ import { readUsage, reportCluster } from '../../common/redis/slots.ts';
 import { type SubmittedModule, submitBuild } from '../../common/redis/submissions.ts';
 import { runDispatcher } from '../../scheduler/dispatch/dispatcher.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
+import { carryTasksOn } from '../../scheduler/dispatch/safety-sweep.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { sampleLayerVm } from '../harness/sample-spec.ts';
 
@@ -72,6 +73,7 @@ export async function startBenchFarm(options: BenchFarmOptions, resources: Relea
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [CLUSTER]), (opened) => opened.close());
   const farm = { redis, notices, queues, clock: systemClock, logger };
   loops.push(runDispatcher(farm, { name: CLUSTER, limits: options.limits }, stopping.signal));
+  loops.push(carryTasksOn(farm, stopping.signal));
   loops.push(freeSlots(farm, stopping.signal));
   resources.defer('loops', async () => {
     stopping.abort();

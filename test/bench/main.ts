@@ -3,19 +3,39 @@ import { parseArgs } from 'node:util';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { benchDocuments } from './documents-bench.ts';
 import { benchFarm } from './farm-bench.ts';
+import { benchLayers } from './layers-bench.ts';
+import { benchLogs } from './logs-bench.ts';
 import { benchMakespan } from './makespan-bench.ts';
 import type { Measurement } from './measurement.ts';
 import { benchMemory } from './memory-bench.ts';
 import { benchPlan } from './plan-bench.ts';
+import { drawPlot } from './plot.ts';
+import { benchSize } from './size-bench.ts';
+import { benchWaiting } from './waiting-bench.ts';
 
 /*
  * Measures the farm without machines. Each result is printed as it comes; one bench that fails does not cost the others.
- * `--out FILE` writes them as JSON.
+ * `--out FILE` writes them as JSON, `--plot FILE` as a picture (SVG); `--only size,logs` leaves the others out.
  */
-const { values } = parseArgs({ options: { out: { type: 'string' } } });
-const measurements: Measurement[] = [];
+const { values } = parseArgs({
+  options: { out: { type: 'string' }, plot: { type: 'string' }, only: { type: 'string' } },
+});
 // The plan first: its peak of memory is that of the process.
-for (const bench of [benchPlan, benchDocuments, benchFarm, benchMakespan, benchMemory]) {
+const BENCHES = {
+  plan: benchPlan,
+  documents: benchDocuments,
+  farm: benchFarm,
+  makespan: benchMakespan,
+  memory: benchMemory,
+  size: benchSize,
+  waiting: benchWaiting,
+  layers: benchLayers,
+  logs: benchLogs,
+};
+const wanted = values.only?.split(',');
+const measurements: Measurement[] = [];
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted && !wanted.includes(name)) continue;
   try {
     for (const measurement of await bench()) {
       measurements.push(measurement);
@@ -28,4 +48,5 @@ for (const bench of [benchPlan, benchDocuments, benchFarm, benchMakespan, benchM
     process.exitCode = 1;
   }
   if (values.out) writeFileSync(values.out, `${JSON.stringify({ measurements }, null, 2)}\n`);
+  if (values.plot) writeFileSync(values.plot, drawPlot(measurements));
 }

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Limits } from '../../common/contracts/builds.ts';
-import { type FarmEvent, farmEventSchema } from '../../common/contracts/events.ts';
+import type { FarmEvent } from '../../common/contracts/events.ts';
 import { type Failure, type FailureReason, failureSchema } from '../../common/contracts/failures.ts';
 import type { PhaseClaim, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
@@ -8,8 +8,7 @@ import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { useRedis } from '../../common/redis/connections.ts';
 import { type Dispatch, takeReady } from '../../common/redis/dispatches.ts';
-import { readEvents } from '../../common/redis/event-streams.ts';
-import { KEYS } from '../../common/redis/keys.ts';
+import { readEvents, readPastEvents } from '../../common/redis/event-streams.ts';
 import { type Notices, subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
@@ -107,8 +106,9 @@ export class FarmState {
 
   /** What was told of a build up to now. */
   async told(buildId: string): Promise<FarmEvent[]> {
-    const entries = await this.redis.xrange(KEYS.buildEvents(buildId), '-', '+');
-    return entries.map(([, fields]) => farmEventSchema.parse(JSON.parse(fields[1] ?? '')));
+    const events: FarmEvent[] = [];
+    for await (const event of readPastEvents(this.redis, { buildId, lastEventId: '0' })) events.push(event);
+    return events;
   }
 
   /** All that is told of a build, to its end. */

@@ -7,81 +7,83 @@
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
 --            secrets (JSON: name to sealed value), ms that the machine of a failed step is kept, steps to pause before (JSON),
 --            layerKey of a parent, its LayerRecord ... }
--- @include farm outages events ready slots time images finish
-local field = ARGV[3] .. '/' .. ARGV[4]
-local work = loadWork(ARGV[1])
-local phase = work and loadPhase(work.id, field)
-if not phase or work.generation ~= tonumber(ARGV[2]) or phase.dispatch ~= tonumber(ARGV[5]) then return nil end
-if phase.state ~= 'queued' and phase.state ~= 'running' then return nil end
+-- @include farm outages events ready slots time tasks images finish submission
+return withTasks(function()
+  local field = ARGV[3] .. '/' .. ARGV[4]
+  local work = loadWork(ARGV[1])
+  local phase = work and loadPhase(work.id, field)
+  if not phase or work.generation ~= tonumber(ARGV[2]) or phase.dispatch ~= tonumber(ARGV[5]) then return nil end
+  if phase.state ~= 'queued' and phase.state ~= 'running' then return nil end
 
-if work.state == 'stopping' then
-  -- The executor that ran it is gone, or the queue would not have handed the job out again.
-  dropPhase(work, field, phase)
-  settle(work)
-  return nil
-end
-
--- Workers that were lost with this phase, each soon after it had begun: most likely it is what ends them.
-local MOST_LOST, SOON_MS = 10, 600000
-if phase.state == 'running' and phase.fence ~= ARGV[7] then
-  phase.lost = NOW - (phase.claimedAt or 0) <= SOON_MS and (phase.lost or 0) + 1 or 1
-  if phase.lost >= MOST_LOST then
-    local failure = cjson.encode({ reason = 'WorkerLost', screenshot = false, message = string.format(
-      'Phase %s of VM "%s" was begun %d times, and each time its worker ended within %d minutes.', ARGV[4], ARGV[3],
-      MOST_LOST, SOON_MS / 60000) })
+  if work.state == 'stopping' then
+    -- The executor that ran it is gone, or the queue would not have handed the job out again.
     dropPhase(work, field, phase)
-    phaseFinished(work, field, phase, 'failed', failure)
-    redis.call('HSET', key('work', work.id, 'failures'), ARGV[3], failure)
-    stopWork(work, 'failed', failure)
+    settle(work)
     return nil
   end
-end
 
-local first, repeated = phase.state == 'queued', phase.fence == ARGV[7]
-if not repeated then
-  phase.state, phase.fence, phase.worker = 'running', ARGV[7], ARGV[6]
-  phase.epoch = phase.epoch + 1
-  phase.claims = phase.claims + 1
-  phase.claimedAt = NOW
-end
-if first then
-  phase.attempts = phase.attempts + 1
-  phase.startedAt = NOW
-  phase.finishedAt = nil
-end
-storePhase(work.id, field, phase)
-phaseRuns(work, field)
-redis.call('ZREM', key('outbox'), jobOf(work, field, phase))
-
-if work.state == 'queued' then setWork(work, 'state', 'running') end
-if not work.startedAt then
-  setWork(work, 'startedAt', NOW)
-  for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
-    if redis.call('HGET', key('build', buildId), 'state') == 'queued' then
-      redis.call('HSET', key('build', buildId), 'state', 'running')
-    end
-    for _, known in ipairs(namesIn(buildId, work.id)) do
-      tellBuild(buildId, '{"event":"module-started","module":' .. quote(known.name) .. ',"action":' .. quote(known.action) .. '}')
+  -- Workers that were lost with this phase, each soon after it had begun: most likely it is what ends them.
+  local MOST_LOST, SOON_MS = 10, 600000
+  if phase.state == 'running' and phase.fence ~= ARGV[7] then
+    phase.lost = NOW - (phase.claimedAt or 0) <= SOON_MS and (phase.lost or 0) + 1 or 1
+    if phase.lost >= MOST_LOST then
+      local failure = cjson.encode({ reason = 'WorkerLost', screenshot = false, message = string.format(
+        'Phase %s of VM "%s" was begun %d times, and each time its worker ended within %d minutes.', ARGV[4], ARGV[3],
+        MOST_LOST, SOON_MS / 60000) })
+      dropPhase(work, field, phase)
+      phaseFinished(work, field, phase, 'failed', failure)
+      redis.call('HSET', key('work', work.id, 'failures'), ARGV[3], failure)
+      stopWork(work, 'failed', failure)
+      return nil
     end
   end
-end
-if first then
-  tellWork(work, '{"event":"phase-started","module":' .. quote(work.module) .. ',"vm":' .. quote(ARGV[3]) .. ',"phase":'
-    .. quote(ARGV[4]) .. ',"attempt":' .. phase.attempts .. ',"worker":' .. quote(ARGV[6]) .. '}')
-elseif not repeated then
-  notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4] })
-end
 
-local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents', 'keepMs', 'pauseBefore')
-local stored, secrets = redis.call('HGETALL', key('work', work.id, 'secrets')), {}
-for index = 1, #stored, 2 do secrets[stored[index]] = stored[index + 1] end
-local reply = { phase.epoch, work.cluster, phase.claims - 1, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
-  cjson.encode(secrets), tonumber(more[3] or 0), more[4] or '[]' }
-for parent in words(more[2]) do
-  local record = redis.call('HGET', key('layers'), parent)
-  if record then
-    reply[#reply + 1] = parent
-    reply[#reply + 1] = record
+  local first, repeated = phase.state == 'queued', phase.fence == ARGV[7]
+  if not repeated then
+    phase.state, phase.fence, phase.worker = 'running', ARGV[7], ARGV[6]
+    phase.epoch = phase.epoch + 1
+    phase.claims = phase.claims + 1
+    phase.claimedAt = NOW
   end
-end
-return reply
+  if first then
+    phase.attempts = phase.attempts + 1
+    phase.startedAt = NOW
+    phase.finishedAt = nil
+  end
+  storePhase(work.id, field, phase)
+  phaseRuns(work, field)
+  redis.call('ZREM', key('outbox'), jobOf(work, field, phase))
+
+  if work.state == 'queued' then setWork(work, 'state', 'running') end
+  if not work.startedAt then
+    setWork(work, 'startedAt', NOW)
+    for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
+      if redis.call('HGET', key('build', buildId), 'state') == 'queued' then
+        redis.call('HSET', key('build', buildId), 'state', 'running')
+      end
+      for _, known in ipairs(namesIn(buildId, work.id)) do
+        tellBuild(buildId, encode({ event = 'module-started', module = known.name, action = known.action }))
+      end
+    end
+  end
+  if first then
+    tellWork(work, encode({ event = 'phase-started', module = work.module, vm = ARGV[3], phase = ARGV[4],
+      attempt = phase.attempts, worker = ARGV[6] }))
+  elseif not repeated then
+    notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4] })
+  end
+
+  local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents', 'keepMs', 'pauseBefore')
+  local stored, secrets = redis.call('HGETALL', key('work', work.id, 'secrets')), {}
+  for index = 1, #stored, 2 do secrets[stored[index]] = stored[index + 1] end
+  local reply = { phase.epoch, work.cluster, phase.claims - 1, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
+    cjson.encode(secrets), tonumber(more[3] or 0), more[4] or '[]' }
+  for parent in words(more[2]) do
+    local record = redis.call('HGET', key('layers'), parent)
+    if record then
+      reply[#reply + 1] = parent
+      reply[#reply + 1] = record
+    end
+  end
+  return reply
+end)

@@ -9,13 +9,14 @@
 local work, vm = loadWork(ARGV[1]), ARGV[2]
 if not work or work.state ~= 'running' or (work.runMs or 0) > 0 then return nil end
 local waiting, steps = key('handbuilds', work.cluster), key('work', work.id, 'steps')
-local said = '{"request":' .. quote(ARGV[3])
 local step = redis.call('HGET', waiting, work.id .. '/' .. vm)
 if not step then
   -- Asked again, because the answer was lost?
   local marks = redis.call('HGETALL', steps)
   for index = 1, #marks, 2 do
-    if string.find(marks[index + 1], said, 1, true) then return string.match(marks[index], '/(%d+)/handbuild%-continued$') end
+    local place = string.match(marks[index], '/(%d+)/handbuild%-continued$')
+    local _, said = readMark(marks[index + 1])
+    if place and said.request == ARGV[3] then return place end
   end
   return nil
 end
@@ -24,9 +25,12 @@ local isKept, answer = tonumber(step) >= 10000, ARGV[4]
 if not isKept and answer ~= '' then return nil end
 if isKept and answer == '' then answer = 'retry' end
 redis.call('HDEL', waiting, work.id .. '/' .. vm)
-redis.call('HSET', steps, vm .. '/' .. step .. '/handbuild-continued', NOW .. ' ' .. said .. ',"answer":' .. quote(answer) .. '}')
+redis.call('HSET', steps, vm .. '/' .. step .. '/handbuild-continued', NOW .. ' ' .. cjson.encode({ request = ARGV[3], answer = answer }))
 if isKept then
-  phaseRuns(work, vm .. '/provision')
+  local phases = redis.call('HGETALL', key('work', work.id, 'phases'))
+  for index = 1, #phases, 2 do
+    if vmOf(phases[index]) == vm and cjson.decode(phases[index + 1]).state == 'running' then phaseRuns(work, phases[index]) end
+  end
   if answer ~= 'release' then redis.call('HSET', key('work', work.id), 'byHand', 1) end
 end
 notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })

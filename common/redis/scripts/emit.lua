@@ -8,15 +8,16 @@
 -- @include farm events
 local work = claimed(ARGV)
 if not work then return 0 end
-local event, steps = ARGV[6], key('work', work.id, 'steps')
-local step = string.match(ARGV[7], '^(.*/step%-)')
-if step then
-  -- Once in a generation, whoever tells it again: a worker that has taken over, or one whose answer was lost.
-  if redis.call('HEXISTS', steps, ARGV[7]) == 1 then return 1 end
+local mark, steps = ARGV[7], key('work', work.id, 'steps')
+-- A step is told once in a generation, whoever tells it again: a worker that has taken over, or one whose answer was lost.
+local step = string.match(mark, '^(.*/step%-)')
+if step and redis.call('HEXISTS', steps, mark) == 1 then return 1 end
+if mark ~= '' then redis.call('HSET', steps, mark, NOW .. ' ' .. ARGV[6]) end
+local began = step and mark == step .. 'finished' and redis.call('HGET', steps, step .. 'started')
+if not began then
+  tellWork(work, ARGV[6])
+else
   -- A step that was taken over has run since its first worker began it.
-  local began = string.match(redis.call('HGET', steps, step .. 'started') or '', '^%d+')
-  if began then event = string.gsub(event, '"durationMs":%d+', string.format('"durationMs":%.0f', NOW - began), 1) end
+  tellWork(work, ARGV[6], 'durationMs', string.format('%.0f', NOW - readMark(began)))
 end
-if ARGV[7] ~= '' then redis.call('HSET', steps, ARGV[7], NOW .. ' ' .. event) end
-tellWork(work, event)
 return 1

@@ -25,9 +25,12 @@ if not began then
   tellWork(work, ARGV[7])
   notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
 end
-local elapsed = NOW - tonumber(string.match(began, '^%d+'))
+local elapsed = NOW - readMark(began)
 local said = redis.call('HGET', steps, mark .. 'continued')
-if said then return { 'continued', elapsed, cjson.decode(string.match(said, '{.*$')).answer or '' } end
+if said then
+  local _, answer = readMark(said)
+  return { 'continued', elapsed, answer.answer or '' }
+end
 if redis.call('HGET', waiting, work.id .. '/' .. vm) ~= step then return { 'over', elapsed, '' } end
 local limit = tonumber(ARGV[8])
 if not limit or elapsed < limit then

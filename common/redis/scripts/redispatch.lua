@@ -4,25 +4,27 @@
 -- ARGV     layerBuild, generation, vm, phase, dispatch
 --
 -- returns  JSON {reference, cluster, priority} of the new dispatch, or nil when the job is not lost (any more)
--- @include farm outages events ready slots time images finish
-local field = ARGV[3] .. '/' .. ARGV[4]
-local work = loadWork(ARGV[1])
-local phase = work and loadPhase(work.id, field)
-local job = table.concat({ ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] }, '.')
-local current = phase and work.generation == tonumber(ARGV[2]) and phase.dispatch == tonumber(ARGV[5])
-  and (phase.state == 'queued' or phase.state == 'running')
-if not current then
-  redis.call('HDEL', key('placed'), job)
-  redis.call('ZREM', key('outbox'), job)
-  return nil
-end
-phaseRests(work, field)
-withdraw(work, field, phase)
-if work.state == 'stopping' then
-  dropPhase(work, field, phase)
-  settle(work)
-  return nil
-end
--- Whoever still ran it is passed: only the next claim may commit.
-phase.epoch, phase.fence = phase.epoch + 1, nil
-return dispatch(work, field, phase)
+-- @include farm outages events ready slots time tasks images finish submission
+return withTasks(function()
+  local field = ARGV[3] .. '/' .. ARGV[4]
+  local work = loadWork(ARGV[1])
+  local phase = work and loadPhase(work.id, field)
+  local job = table.concat({ ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] }, '.')
+  local current = phase and work.generation == tonumber(ARGV[2]) and phase.dispatch == tonumber(ARGV[5])
+    and (phase.state == 'queued' or phase.state == 'running')
+  if not current then
+    redis.call('HDEL', key('placed'), job)
+    redis.call('ZREM', key('outbox'), job)
+    return nil
+  end
+  phaseRests(work, field)
+  withdraw(work, field, phase)
+  if work.state == 'stopping' then
+    dropPhase(work, field, phase)
+    settle(work)
+    return nil
+  end
+  -- Whoever still ran it is passed: only the next claim may commit.
+  phase.epoch, phase.fence = phase.epoch + 1, nil
+  return dispatch(work, field, phase)
+end)

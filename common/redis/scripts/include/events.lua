@@ -1,9 +1,9 @@
 -- Event streams: one per build; an event of a work goes to every build that wants it, under the build's own name of the
--- module.
+-- module. An entry has `event` (JSON), and fields with the JSON of what takes the place of that field of the event.
 local EVENTS_KEPT = 50000
 
-local function tellBuild(buildId, event)
-  redis.call('XADD', key('build', buildId, 'events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event)
+local function tellBuild(buildId, event, ...)
+  redis.call('XADD', key('build', buildId, 'events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event, ...)
 end
 
 -- The names under which a build knows a work, with their actions: { {name, action} ... }.
@@ -16,25 +16,21 @@ local function namesIn(buildId, id)
   return found
 end
 
--- `event` is JSON that says "module":"<the work's name>"; that text cannot occur inside a JSON string.
-local function tellWork(work, event)
-  local said = '"module":' .. quote(work.module)
-  local from, to = string.find(event, said, 1, true)
+-- Calls `tell(buildId, name)` for every build that wants a work, and every name that it has there.
+local function eachListener(work, tell)
   for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
     local names = namesIn(buildId, work.id)
-    if #names == 0 or not from then
-      tellBuild(buildId, event)
-    else
-      for _, known in ipairs(names) do
-        tellBuild(buildId, string.sub(event, 1, from - 1) .. '"module":' .. quote(known.name) .. string.sub(event, to + 1))
-      end
-    end
+    if #names == 0 then tell(buildId, work.module) end
+    for _, known in ipairs(names) do tell(buildId, known.name) end
   end
 end
 
+local function tellWork(work, event, ...)
+  local more = { ... }
+  eachListener(work, function(buildId, name) tellBuild(buildId, event, 'module', quote(name), unpack(more)) end)
+end
+
 local function phaseFinished(work, field, phase, outcome, failure)
-  tellWork(work, '{"event":"phase-finished","module":' .. quote(work.module) .. ',"vm":' .. quote(vmOf(field))
-    .. ',"phase":' .. quote(kindOf(field)) .. ',"outcome":' .. quote(outcome)
-    .. ',"durationMs":' .. math.max(0, NOW - (phase.startedAt or NOW))
-    .. (failure and (',"failure":' .. failure) or '') .. '}')
+  tellWork(work, encode({ event = 'phase-finished', module = work.module, vm = vmOf(field), phase = kindOf(field),
+    outcome = outcome, durationMs = math.max(0, NOW - (phase.startedAt or NOW)) }, { failure = failure }))
 end

@@ -4,14 +4,15 @@
 -- NOW is the server's clock in milliseconds, so that all processes of the farm share one time.
 --
 -- work:<id>          hash: one layer build (see submit.lua for its fields)
--- work:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase
+-- work:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase. What a phase needs was said when it was submitted: `admission`
+--                    ('imports': a place among the imports, 'gang': the slots of all machines), `stage` (of the slot, after it),
+--                    `last` (nothing of its machine follows)
 -- work:<id>:serial   hash: "<vm>/bytes" -> size of the stream work:<id>:serial:<vm>, "<vm>/position" -> see serial.lua
 -- work:<id>:secrets  hash: name -> sealed value, as it was when the work was submitted; gone when the work has ended
 -- work:<id>:builds   set: the builds that want it; work:<id>:children set: the works that start from its layer
 local FARM = KEYS[1]
 local clock = redis.call('TIME')
 local NOW = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-local BOOT, SNAPSHOT, IMPORT = 'boot-keystrokes', 'snapshot', 'import'
 
 local function key(...)
   return FARM .. ':' .. table.concat({ ... }, ':')
@@ -22,7 +23,7 @@ local function words(text)
 end
 
 local FIELDS = { 'state', 'module', 'layerKey', 'cluster', 'generation', 'priority', 'owner', 'pending', 'imports',
-  'left', 'gang', 'vms', 'retries', 'crashes', 'verdict', 'failure', 'startedAt', 'createdAt', 'readyAt', 'timeoutMs',
+  'left', 'gang', 'vms', 'shape', 'retries', 'crashes', 'verdict', 'failure', 'startedAt', 'createdAt', 'readyAt', 'timeoutMs',
   'workedMs', 'activeSince', 'awayMs', 'stoppingAt', 'runMs', 'runUntil' }
 local NUMBERS = { generation = true, priority = true, pending = true, imports = true, left = true, retries = true,
   crashes = true, startedAt = true, createdAt = true, readyAt = true, timeoutMs = true, workedMs = true,
@@ -84,3 +85,17 @@ local function wake(cluster)
 end
 
 local function quote(text) return cjson.encode(tostring(text)) end
+
+-- A JSON object of these fields. `written` are further ones that are JSON already: cjson would make objects of empty lists.
+local function encode(fields, written)
+  local parts = {}
+  for name, value in pairs(fields) do parts[#parts + 1] = quote(name) .. ':' .. cjson.encode(value) end
+  for name, json in pairs(written or {}) do parts[#parts + 1] = quote(name) .. ':' .. json end
+  return '{' .. table.concat(parts, ',') .. '}'
+end
+
+-- A mark is a time and JSON.
+local function readMark(text)
+  local time, json = string.match(text, '^(%d+) (.*)$')
+  return tonumber(time), cjson.decode(json)
+end

@@ -16,7 +16,7 @@ end
 
 local function forgetAfter(id, retention)
   redis.call('PEXPIRE', key('work', id), retention)
-  for _, part in ipairs({ 'phases', 'running', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial' }) do
+  for _, part in ipairs({ 'phases', 'running', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial', 'log' }) do
     redis.call('PEXPIRE', key('work', id, part), retention)
   end
   for vm in words(redis.call('HGET', key('work', id), 'vms')) do
@@ -24,34 +24,47 @@ local function forgetAfter(id, retention)
   end
 end
 
+-- All modules of a build have ended. Readers of its events find their results in `build:<id>:results`.
 local function finishBuild(buildId)
   local build = redis.call('HMGET', key('build', buildId), 'failed', 'cancelled', 'createdAt', 'retentionMs')
   local outcome = 'succeeded'
   if tonumber(build[2] or 0) > 0 then outcome = 'cancelled' end
   if tonumber(build[1] or 0) > 0 then outcome = 'failed' end
   redis.call('HSET', key('build', buildId), 'state', outcome, 'finishedAt', NOW)
-  tellBuild(buildId, '{"event":"build-finished","buildId":' .. quote(buildId) .. ',"outcome":' .. quote(outcome)
-    .. ',"durationMs":' .. (NOW - tonumber(build[3])) .. ',"modules":['
-    .. table.concat(redis.call('HVALS', key('build', buildId, 'results')), ',') .. ']}')
+  tellBuild(buildId, encode({ event = 'build-finished', buildId = buildId, outcome = outcome,
+    durationMs = NOW - tonumber(build[3]) }))
   local retention = tonumber(build[4])
-  for _, part in ipairs({ 'events', 'works', 'results' }) do redis.call('PEXPIRE', key('build', buildId, part), retention) end
-  redis.call('PEXPIRE', key('build', buildId), retention)
-  for _, id in ipairs(redis.call('HKEYS', key('build', buildId, 'works'))) do
-    if redis.call('SISMEMBER', key('living'), id) == 0 then forgetAfter(id, retention) end
+  for _, part in ipairs({ 'events', 'works', 'results', 'modules' }) do
+    redis.call('PEXPIRE', key('build', buildId, part), retention)
   end
+  redis.call('PEXPIRE', key('build', buildId), retention)
   redis.call('SREM', key('runs'), buildId)
+  addTask({ kind = 'retain', build = buildId, from = 0, retentionMs = retention })
   notify({ kind = 'finished', buildId = buildId, outcome = outcome })
+end
+
+-- The works of a build that has ended are kept as long as its record.
+TASKS.retain = function(task, budget)
+  local upTo = task.from + budget
+  local modules = redis.call('LRANGE', key('build', task.build, 'modules'), task.from, upTo - 1)
+  for _, raw in ipairs(modules) do
+    local id = cjson.decode(raw).layerBuild
+    if id and redis.call('SISMEMBER', key('living'), id) == 0 then forgetAfter(id, task.retentionMs) end
+  end
+  if #modules < budget then return #modules + 1 end
+  task.from = upTo
+  return budget, task
 end
 
 -- One module of a build has ended. `detail` has outcome, durationMs, images (JSON) and failure (JSON or nil).
 local function finishModule(buildId, known, detail)
   local results = key('build', buildId, 'results')
   if redis.call('HEXISTS', results, known.name) == 1 then return end
-  local rest = ',"action":' .. quote(known.action) .. ',"outcome":' .. quote(detail.outcome)
-    .. ',"durationMs":' .. detail.durationMs .. ',"images":' .. detail.images
-    .. (detail.failure and (',"failure":' .. detail.failure) or '') .. '}'
-  redis.call('HSET', results, known.name, '{"name":' .. quote(known.name) .. rest)
-  tellBuild(buildId, '{"event":"module-finished","module":' .. quote(known.name) .. rest)
+  local fields, written = { name = known.name, action = known.action, outcome = detail.outcome,
+    durationMs = detail.durationMs }, { images = detail.images, failure = detail.failure }
+  redis.call('HSET', results, known.name, encode(fields, written))
+  fields.event, fields.module, fields.name = 'module-finished', known.name, nil
+  tellBuild(buildId, encode(fields, written))
   if detail.outcome ~= 'succeeded' then redis.call('HINCRBY', key('build', buildId), detail.outcome, 1) end
   if redis.call('HINCRBY', key('build', buildId), 'open', -1) == 0 then finishBuild(buildId) end
 end
@@ -64,12 +77,10 @@ local function registerLayer(work)
   -- A work that was submitted before recipes were told apart makes the first layer of its recipe.
   -- What a person mended is not what its recipe makes: nobody else gets it for that.
   local recipeKey = (more[3] or work.layerKey) .. (more[5] and '+by-hand' or '')
-  local record = '{"layerKey":' .. quote(work.layerKey) .. ',"recipeKey":' .. quote(recipeKey)
-    .. ',"parents":[' .. table.concat(parents, ',') .. '],"module":' .. quote(work.module) .. ',"version":' .. version
-    .. ',"cluster":' .. quote(work.cluster) .. ',"namespace":' .. quote(more[1]) .. ',"layerBuild":' .. quote(work.id)
-    .. ',"generation":' .. work.generation .. ',"createdAtMs":' .. NOW .. ',"labels":' .. more[2]
-    .. ',"vms":[' .. table.concat(redis.call('HVALS', key('work', work.id, 'disks')), ',') .. ']}'
-  redis.call('HSET', key('layers'), work.layerKey, record)
+  redis.call('HSET', key('layers'), work.layerKey, encode({ layerKey = work.layerKey, recipeKey = recipeKey,
+    module = work.module, version = version, cluster = work.cluster, namespace = more[1], layerBuild = work.id,
+    generation = work.generation, createdAtMs = NOW }, { parents = '[' .. table.concat(parents, ',') .. ']', labels = more[2],
+    vms = '[' .. table.concat(redis.call('HVALS', key('work', work.id, 'disks')), ',') .. ']' }))
   notify({ kind = 'layer', layerKey = work.layerKey, cluster = work.cluster })
 end
 
@@ -78,6 +89,11 @@ local function parentFailed(parent, root)
   local why = parent == root and 'which failed' or ('which was not built because "' .. root .. '" failed')
   return cjson.encode({ reason = 'ParentFailed', message = 'It starts from "' .. parent .. '", ' .. why .. '.',
     screenshot = false })
+end
+
+-- Nobody joins a work that ends.
+local function closeFlight(work)
+  if redis.call('HGET', key('flights'), work.layerKey) == work.id then redis.call('HDEL', key('flights'), work.layerKey) end
 end
 
 local function leaveSlots(work)
@@ -91,8 +107,8 @@ local function endOne(work, outcome, failure)
   redis.call('SREM', key('living'), work.id)
   redis.call('DEL', key('work', work.id, 'secrets'))
   redis.call('ZREM', key('deadlines'), work.id)
-  redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
-  if redis.call('HGET', key('flights'), work.layerKey) == work.id then redis.call('HDEL', key('flights'), work.layerKey) end
+  leaveAdmission(work, 'gangs', work.id)
+  closeFlight(work)
   leaveSlots(work)
   for vm in words(work.vms) do
     local serial = key('work', work.id, 'serial', vm)
@@ -102,6 +118,7 @@ local function endOne(work, outcome, failure)
   local detail = { outcome = outcome, durationMs = NOW - (work.startedAt or NOW), failure = failure,
     images = outcome == 'succeeded' and imagesOf(work.id, work.cluster) or '[]' }
   for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
+    redis.call('SREM', key('build', buildId, 'wants'), work.id)
     for _, known in ipairs(namesIn(buildId, work.id)) do
       if outcome == 'succeeded' then
         nameLayer(known.name, work.layerKey, redis.call('HGET', key('build', buildId), 'submittedBy'))
@@ -124,33 +141,33 @@ local function leaveToPeople(work, vm)
   notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
 end
 
-local ENDED = { succeeded = true, failed = true, cancelled = true }
+-- What has been decided about a work, told to those that start from its layer: in portions, because there may be many.
+local function tellChildren(work, outcome, root)
+  if redis.call('EXISTS', key('work', work.id, 'children')) == 0 then return end
+  addTaskFirst({ kind = 'children', work = work.id, module = work.module, outcome = outcome, root = root or work.module })
+end
 
--- Ends a work and all that cannot be built without it. A loop, not a recursion: chains may be long.
-local function endWork(first, outcome, failure)
-  local todo = { { work = first, outcome = outcome, failure = failure } }
-  while #todo > 0 do
-    local item = table.remove(todo)
-    -- Below a diamond it may have been reached, and ended, by another way.
-    if not ENDED[redis.call('HGET', key('work', item.work.id), 'state')] then
-      endOne(item.work, item.outcome, item.failure)
+-- Ends a work and all that cannot be built without it, and starts what waited for it only.
+local function endWork(work, outcome, failure, root)
+  endOne(work, outcome, failure)
+  tellChildren(work, outcome, root)
+end
+
+-- A child is queued until all of its parents have succeeded; another one of them may have ended it.
+TASKS.children = function(task, budget)
+  local children = redis.call('SPOP', key('work', task.work, 'children'), budget)
+  for _, id in ipairs(children) do
+    local child = loadWork(id)
+    if child and child.state == 'queued' and task.outcome == 'succeeded' then
+      setWork(child, 'pending', child.pending - 1)
+      if child.pending == 0 then startWork(child) end
+    elseif child and child.state == 'queued' then
+      local failure = task.outcome == 'failed' and parentFailed(task.module, task.root) or nil
+      endWork(child, task.outcome, failure, task.root)
     end
-    local children = key('work', item.work.id, 'children')
-    for _, childId in ipairs(redis.call('SMEMBERS', children)) do
-      local child = loadWork(childId)
-      if child and child.state == 'queued' then
-        if item.outcome == 'succeeded' then
-          setWork(child, 'pending', child.pending - 1)
-          if child.pending == 0 then startWork(child) end
-        else
-          local root = item.root or item.work.module
-          todo[#todo + 1] = { work = child, outcome = item.outcome, root = root,
-            failure = item.outcome == 'failed' and parentFailed(item.work.module, root) or nil }
-        end
-      end
-    end
-    redis.call('DEL', children)
   end
+  if #children < budget then return #children + 1 end
+  return budget, task
 end
 
 local function nextGeneration(work)
@@ -168,8 +185,8 @@ local function nextGeneration(work)
     phase.state, phase.needs, phase.claims, phase.faults = 'waiting', phase.base, 0, 0
     phase.startedAt, phase.finishedAt, phase.worker, phase.readyAt = nil, nil, nil, nil
     phase.lost, phase.excused = nil, nil
-    if kindOf(all[index]) == IMPORT then imports = imports + 1 end
-    if kindOf(all[index]) == SNAPSHOT then left = left + 1 end
+    if phase.admission == 'imports' then imports = imports + 1 end
+    if phase.last then left = left + 1 end
     redis.call('HSET', phases, all[index], cjson.encode(phase))
   end
   setWork(work, 'imports', imports)
@@ -186,7 +203,7 @@ local function dropPhase(work, field, phase)
   storePhase(work.id, field, phase)
   phaseRests(work, field)
   withdraw(work, field, phase)
-  if kindOf(field) == IMPORT then releaseImport(work, vmOf(field)) end
+  if phase.admission == 'imports' then releaseImport(work, vmOf(field)) end
 end
 
 -- Carries the verdict out when no executor runs any more.
@@ -196,22 +213,6 @@ local function settle(work)
   end
   if work.verdict == 'again' then return nextGeneration(work) end
   endWork(work, work.verdict, work.verdict == 'failed' and work.failure or nil)
-end
-
--- Nobody joins a work that will not succeed, nor what can only be built after it.
-local function closeFlights(first)
-  local todo, seen = { first }, { [first] = true }
-  while #todo > 0 do
-    local id = table.remove(todo)
-    local layerKey = redis.call('HGET', key('work', id), 'layerKey')
-    if layerKey and redis.call('HGET', key('flights'), layerKey) == id then redis.call('HDEL', key('flights'), layerKey) end
-    for _, child in ipairs(redis.call('SMEMBERS', key('work', id, 'children'))) do
-      if not seen[child] then
-        seen[child] = true
-        todo[#todo + 1] = child
-      end
-    end
-  end
 end
 
 -- Lets nothing new of a work start and tells its executors to stop. `failure` is JSON, for the verdict `failed`.
@@ -227,8 +228,12 @@ local function stopWork(work, verdict, failure)
     setWork(work, 'verdict', verdict)
     if failure then setWork(work, 'failure', failure) end
   end
-  if verdict ~= 'again' then closeFlights(work.id) end
-  redis.call('ZREM', key('ready', work.cluster, 'gangs', work.owner), work.id)
+  -- Nobody joins it any more, and what stands on it need not wait until its executors have let go.
+  if verdict ~= 'again' then
+    closeFlight(work)
+    tellChildren(work, verdict)
+  end
+  leaveAdmission(work, 'gangs', work.id)
   -- Nobody is waited for any more.
   for vm in words(work.vms) do redis.call('HDEL', key('handbuilds', work.cluster), work.id .. '/' .. vm) end
   local phases = redis.call('HGETALL', key('work', work.id, 'phases'))
@@ -236,7 +241,7 @@ local function stopWork(work, verdict, failure)
     local field, phase = phases[index], cjson.decode(phases[index + 1])
     if phase.state == 'waiting' or phase.state == 'ready' or phase.state == 'queued' then
       withdraw(work, field, phase)
-      if kindOf(field) == IMPORT then releaseImport(work, vmOf(field)) end
+      if phase.admission == 'imports' then releaseImport(work, vmOf(field)) end
       phase.state = 'cancelled'
       storePhase(work.id, field, phase)
     end

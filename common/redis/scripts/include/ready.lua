@@ -1,22 +1,41 @@
 -- The ready set. Per cluster: imports and gangs wait for admission, in one sorted set per owner (the build that made the
 -- work) for a fair share; other jobs already have their slot. Scores: minus the critical path, so the longest goes first.
+-- Gangs wait by their shape ("<vms>-<milliCpu>-<memoryBytes>"), so that one look at a shape tells whether any of them fits.
 --
--- ready:<cluster>:<kind>:<owner>  zset of "<work>/<vm>/<phase>" (imports) or "<work>" (gangs)
+-- ready:<cluster>:<pool>:<owner>  zset of "<work>/<vm>/<phase>" (pool `imports`) or "<work>" (pool `gangs-<shape>`)
+-- owners:<cluster>:<pool>         set of owners that have some
+-- shapes:<cluster>                set of shapes of which some wait
+-- waiting:<cluster>:<kind>        zset of all members of a kind (`imports`, `gangs`) by the time since when they wait
 -- ready:<cluster>:jobs            zset of "<work>/<vm>/<phase>"
--- owners:<cluster>:<kind>         set of owners that have some
 -- delayed:<cluster>               zset of "<work>/<vm>/<phase>" by the time when they become ready
 -- placed, outbox                  hash and zset of what was dispatched; outbox until BullMQ has it
+local function poolOf(work, kind) return kind == 'gangs' and 'gangs-' .. work.shape or kind end
+
 local function waitForAdmission(work, kind, member)
-  redis.call('ZADD', key('ready', work.cluster, kind, work.owner), -work.priority, member)
-  redis.call('SADD', key('owners', work.cluster, kind), work.owner)
+  local pool = poolOf(work, kind)
+  redis.call('ZADD', key('ready', work.cluster, pool, work.owner), -work.priority, member)
+  redis.call('SADD', key('owners', work.cluster, pool), work.owner)
+  redis.call('ZADD', key('waiting', work.cluster, kind), NOW, member)
+  if kind == 'gangs' then redis.call('SADD', key('shapes', work.cluster), work.shape) end
   wake(work.cluster)
+end
+
+-- Waits no more. What is empty is not looked at again.
+local function leaveAdmission(work, kind, member)
+  if redis.call('ZREM', key('waiting', work.cluster, kind), member) == 0 then return end
+  local pool = poolOf(work, kind)
+  local waiting, owners = key('ready', work.cluster, pool, work.owner), key('owners', work.cluster, pool)
+  redis.call('ZREM', waiting, member)
+  if redis.call('EXISTS', waiting) == 1 then return end
+  redis.call('SREM', owners, work.owner)
+  if kind == 'gangs' and redis.call('EXISTS', owners) == 0 then redis.call('SREM', key('shapes', work.cluster), work.shape) end
 end
 
 local function makeReady(work, field, phase)
   phase.state = 'ready'
   phase.readyAt = NOW
   local member = work.id .. '/' .. field
-  if kindOf(field) == IMPORT then
+  if phase.admission == 'imports' then
     waitForAdmission(work, 'imports', member)
   else
     redis.call('ZADD', key('ready', work.cluster, 'jobs'), -work.priority, member)
@@ -37,7 +56,7 @@ end
 -- Takes a phase out of every set that would start it.
 local function withdraw(work, field, phase)
   local member = work.id .. '/' .. field
-  redis.call('ZREM', key('ready', work.cluster, 'imports', work.owner), member)
+  if phase.admission == 'imports' then leaveAdmission(work, 'imports', member) end
   redis.call('ZREM', key('ready', work.cluster, 'jobs'), member)
   redis.call('ZREM', key('delayed', work.cluster), member)
   local job = jobOf(work, field, phase)
@@ -60,12 +79,15 @@ local function dispatch(work, field, phase)
   return placed
 end
 
+-- What an admitted gang waits for is admitted with it.
+local function isHeld(work, phase) return phase.admission == 'gang' and work.gang ~= 'admitted' end
+
 -- All phases that wait for nothing inside the module; the rest follows by commits.
 local function startWork(work)
   local phases = redis.call('HGETALL', key('work', work.id, 'phases'))
   for index = 1, #phases, 2 do
     local phase = cjson.decode(phases[index + 1])
-    if kindOf(phases[index]) == IMPORT and phase.needs == 0 and phase.state == 'waiting' then
+    if phase.needs == 0 and phase.state == 'waiting' and not isHeld(work, phase) then
       makeReady(work, phases[index], phase)
     end
   end

@@ -4,7 +4,7 @@
 -- slots:<cluster>    hash: "<work>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <owner>"
 -- strays:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
 --
--- Stages: boot, provision, snapshot (what the machine goes through), runs (a clone is left to people), leaving (may go once the cluster shows it no more).
+-- Stages: what the machine goes through, as submitted; `runs` (a clone is left to people); at last `leaving` (may go once the cluster shows it no more).
 local function holder(work, vm, generation)
   return work.id .. '/' .. (generation or work.generation) .. '/' .. vm
 end
@@ -27,12 +27,12 @@ end
 
 -- Everything in use: vms, cpu (thousandths), memory (bytes), machines per stage, and shares per owner.
 local function usage(cluster)
-  local sum = { vms = 0, cpu = 0, memory = 0, boot = 0, provision = 0, shares = {} }
+  local sum = { vms = 0, cpu = 0, memory = 0, shares = {} }
   local slots = redis.call('HVALS', key('slots', cluster))
   for _, value in ipairs(slots) do
     local stage, cpu, memory, owner = string.match(value, '^(%S+) (%S+) (%S+) (%S+)$')
     sum.vms, sum.cpu, sum.memory = sum.vms + 1, sum.cpu + tonumber(cpu), sum.memory + tonumber(memory)
-    if sum[stage] then sum[stage] = sum[stage] + 1 end
+    sum[stage] = (sum[stage] or 0) + 1
     sum.shares[owner] = (sum.shares[owner] or 0) + 1
   end
   local strays = redis.call('HMGET', key('strays', cluster), 'vms', 'cpu', 'memory')

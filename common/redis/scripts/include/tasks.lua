@@ -1,0 +1,48 @@
+-- What touches many works is done in portions, so that no script holds the server up: a build that is submitted or cancelled, the
+-- works that start from a layer, the records of a build that has ended. A task is one portion after another, each by whichever
+-- process comes; what follows from a work that has ended goes before everything else.
+--
+-- tasks  list of JSON {kind, ...}
+local PORTION = 50
+-- By kind: function(task, budget) does a portion of about so many works. Returns how many they were, and the task as it goes
+-- on, nil: it is over.
+local TASKS = {}
+local following, isAdded = {}, false
+
+local function addTask(task)
+  isAdded = true
+  redis.call('RPUSH', key('tasks'), cjson.encode(task))
+end
+
+local function addTaskFirst(task)
+  isAdded = true
+  following[#following + 1] = task
+end
+
+local function storeFollowing(rest)
+  if rest then redis.call('LPUSH', key('tasks'), cjson.encode(rest)) end
+  for index = #following, 1, -1 do redis.call('LPUSH', key('tasks'), cjson.encode(following[index])) end
+  following = {}
+end
+
+-- Does one portion. True when there is more to do.
+local function carryOn(budget)
+  storeFollowing()
+  while budget > 0 do
+    local raw = redis.call('LPOP', key('tasks'))
+    if not raw then return false end
+    local task = cjson.decode(raw)
+    local spent, rest = TASKS[task.kind](task, budget)
+    budget = budget - math.max(1, spent)
+    storeFollowing(rest)
+  end
+  return redis.call('EXISTS', key('tasks')) == 1
+end
+
+-- Runs what a script does. A portion of the tasks that it has added is done at once: most are no larger. What is left over is
+-- told to the processes that carry tasks on.
+local function withTasks(run)
+  local reply = run()
+  if isAdded and carryOn(PORTION) then notify({ kind = 'tasks' }) end
+  return reply
+end

@@ -1,0 +1,186 @@
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { FarmState, newId } from '../../test/harness/farm-state.ts';
+import { layerRecord } from '../../test/harness/layer-factory.ts';
+import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { useSmallPortions } from '../../test/harness/small-portions.ts';
+import { PHASES } from '../contracts/phases.ts';
+import { ReleaseStack } from '../lifecycle/release-stack.ts';
+import { createLogger } from '../logging/logger.ts';
+import { readBuild } from './builds.ts';
+import { useRedis } from './connections.ts';
+import { KEYS } from './keys.ts';
+import { restoreLayer } from './layers.ts';
+import { runScript } from './scripts.ts';
+import {
+  type BuildSubmission,
+  cancelBuild,
+  type SubmittedModule,
+  submitBuild,
+  writeSubmission,
+} from './submissions.ts';
+import { advance } from './tasks.ts';
+
+const logger = createLogger({ name: 'test', level: 'silent' });
+const resources = new ReleaseStack();
+let farm: FarmState;
+/** A process whose scripts do one work at a time, and that dies after any of them. */
+let mortal: Redis;
+
+beforeAll(async () => {
+  farm = await FarmState.open(resources);
+  mortal = await useRedis(resources, { url: farm.server.url, logger }, 'producer');
+  useSmallPortions(mortal);
+});
+beforeEach(() => farm.reset());
+afterAll(() => resources.close());
+
+const WIDE = 120;
+
+/** Modules that stand on one, and one that stands on all of them. */
+function fan(): SubmittedModule[] {
+  const make = (parents: { name: string; layerKey: string }[]) => {
+    const id = newId();
+    return sampleModule({ name: `m${Number(id)}`, layerKey: `k${id}`, layerBuild: id, parents });
+  };
+  const root = make([]);
+  const middle = Array.from({ length: WIDE }, () => make([root]));
+  return [root, ...middle, make(middle)];
+}
+
+function request(modules: SubmittedModule[], more: Partial<BuildSubmission> = {}): BuildSubmission {
+  return { buildId: newId(), idempotencyKey: null, digest: 'd', retentionMs: 60_000, modules, ...more };
+}
+
+/** Sends a submission as `sendSubmission` does, and dies when the farm has all of it. */
+async function submitAndDie(submission: BuildSubmission): Promise<void> {
+  const [header = '', accepted = '', ...texts] = writeSubmission(submission);
+  const [outcome] = (await runScript(mortal, 'submit', [header, accepted, 0, ...texts])) as [string];
+  expect(outcome).toBe('submitting');
+}
+
+/** One portion by a process that dies after it. */
+const stepAndDie = async () => (await runScript(mortal, 'advance', [1])) === 1;
+
+async function outcomes(buildId: string): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of (await readBuild(farm.redis, buildId))?.results.values() ?? []) {
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  }
+  return counts;
+}
+
+test('a build of which its process died while it was submitted is seen by nobody until all of it is there', async () => {
+  const submission = request(fan());
+  await submitAndDie(submission);
+  for (let portion = 0; portion < 2 * WIDE; portion += 1) {
+    await stepAndDie();
+    expect(await readBuild(farm.redis, submission.buildId)).toBeNull();
+    expect(await farm.take()).toEqual([]);
+  }
+  // Its sender asks again, or any scheduler comes by.
+  await advance(farm.redis);
+  const build = await readBuild(farm.redis, submission.buildId);
+  expect(build?.modules.map(({ name }) => name)).toEqual(submission.modules.map(({ name }) => name));
+  expect(await submitBuild(farm.redis, submission)).toMatchObject({
+    outcome: 'accepted',
+    modules: { length: WIDE + 2 },
+  });
+  expect((await farm.take()).map(({ reference }) => reference.phase)).toEqual(['import']);
+  const told = await farm.told(submission.buildId);
+  expect(told.filter(({ event }) => event === 'build-accepted')).toHaveLength(1);
+});
+
+test('a submission that is not whole changes nothing, and is forgotten', async () => {
+  const submission = request(fan());
+  const [header = '', accepted = '', ...texts] = writeSubmission(submission);
+  expect(await runScript(farm.redis, 'submit', [header, accepted, 0, ...texts.slice(0, 20)])).toEqual(['staged', 10]);
+  // The answer was lost.
+  expect(await runScript(farm.redis, 'submit', [header, accepted, 0, ...texts.slice(0, 20)])).toEqual(['staged', 10]);
+  const keys = await farm.redis.keys('*');
+  const lives = await Promise.all(
+    keys.filter((key) => key.includes(submission.buildId)).map((key) => farm.redis.pttl(key)),
+  );
+  expect(lives).toHaveLength(2);
+  for (const ms of lives) expect(ms).toBeGreaterThan(0);
+  expect(await farm.redis.scard(KEYS.living)).toBe(0);
+});
+
+test('a plan that is stale is found before anything is changed', async () => {
+  const [root, ...rest] = fan();
+  if (!root) throw new Error('The graph has a root.');
+  const gone: SubmittedModule = { action: 'reuse', name: 'gone', layerKey: 'g', why: '', dependsOn: [] };
+  const reply = await submitBuild(mortal, request([root, ...rest, gone], { idempotencyKey: 'i', submittedBy: 'ci' }));
+  expect(reply).toEqual({ outcome: 'stale', layerKey: 'g' });
+  expect(await farm.redis.scard(KEYS.living)).toBe(0);
+  expect(await farm.redis.exists(KEYS.idempotency('ci', 'i'))).toBe(0);
+});
+
+test('a layer that is removed while a build is submitted fails the module that reuses it, and the build ends', async () => {
+  await restoreLayer(farm.redis, layerRecord({ layerKey: 'r' }));
+  const reused: SubmittedModule = { action: 'reuse', name: 'base', layerKey: 'r', why: '', dependsOn: [] };
+  const submission = request([reused, ...fan()]);
+  await submitAndDie(submission);
+  for (let portion = 0; portion < WIDE + 10; portion += 1) await stepAndDie();
+  await farm.redis.hdel(KEYS.layers, 'r');
+  await advance(farm.redis);
+  expect((await readBuild(farm.redis, submission.buildId))?.results.get('base')).toMatchObject({
+    outcome: 'failed',
+    failure: { reason: 'ParentFailed' },
+  });
+});
+
+test('two submissions under one idempotency key are one build, also while the first is not through', async () => {
+  const first = request(fan(), { idempotencyKey: 'i', submittedBy: 'ci' });
+  await submitAndDie(first);
+  const second = { ...first, buildId: newId() };
+  expect(await submitBuild(farm.redis, second)).toMatchObject({ outcome: 'existing', buildId: first.buildId });
+  expect(await farm.redis.scard(KEYS.living)).toBe(WIDE + 2);
+});
+
+test('a failed root ends everything above it, portion by portion, and nobody joins what is bound to fail', async () => {
+  const modules = fan();
+  const { buildId } = await farm.submit(modules);
+  const claim = await farm.claim((await farm.take())[0]);
+  await farm.fail(claim, 'StepFailed');
+  const [root, first] = modules;
+  const again = request([
+    { ...root, layerBuild: newId() } as SubmittedModule,
+    { ...first, layerBuild: newId() } as SubmittedModule,
+  ]);
+  expect(await submitBuild(mortal, again)).toMatchObject({ modules: [{ action: 'build' }, { action: 'build' }] });
+  while (await stepAndDie());
+  expect(await outcomes(buildId)).toEqual({ failed: WIDE + 2 });
+  const { results } = (await readBuild(farm.redis, buildId)) ?? {};
+  expect(results?.get(modules.at(-1)?.name ?? '')?.failure?.message).toContain(`because "${root?.name}" failed`);
+  expect((await farm.told(buildId)).at(-1)).toMatchObject({ event: 'build-finished', outcome: 'failed' });
+});
+
+test('what a layer sets free starts once, though processes die between any two portions', async () => {
+  await farm.submit(fan());
+  for (const _phase of PHASES.slice(1)) await farm.runNext();
+  const claim = await farm.claim((await farm.take())[0]);
+  await farm.succeed(claim);
+  while (await stepAndDie());
+  expect(await farm.redis.zcard(KEYS.waiting('lab', 'imports'))).toBe(WIDE);
+  expect(await farm.redis.exists('{farm}:tasks')).toBe(0);
+});
+
+test('a cancelled build is cancelled to its end by whoever comes, and works that others want go on', async () => {
+  const modules = fan();
+  const { buildId } = await farm.submit(modules);
+  const [root, joined] = modules;
+  const other = await farm.submit([
+    { ...root, layerBuild: newId() } as SubmittedModule,
+    { ...joined, layerBuild: newId() } as SubmittedModule,
+  ]);
+  expect(await runScript(mortal, 'cancel-build', [buildId, 'r'])).toBe('cancelled');
+  for (let portion = 0; portion < 10; portion += 1) await stepAndDie();
+  expect((await readBuild(farm.redis, buildId))?.state).toBe('queued');
+  await advance(farm.redis);
+  expect(await outcomes(buildId)).toEqual({ cancelled: WIDE + 2 });
+  expect(await farm.redis.scard(KEYS.living)).toBe(2);
+  expect(await readBuild(farm.redis, other.buildId)).toMatchObject({ state: 'queued' });
+  expect(await cancelBuild(farm.redis, other.buildId)).toBe(true);
+  expect(await farm.redis.scard(KEYS.living)).toBe(0);
+});

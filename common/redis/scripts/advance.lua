@@ -1,8 +1,8 @@
 -- Does one portion of what is left over of long tasks.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     how many works a portion has
+-- ARGV     how many works a portion has; without it as many as usual
 --
 -- returns  1 when there is more to do
 -- @include farm outages events ready slots time tasks images finish submission
-return carryOn(tonumber(ARGV[1])) and 1 or 0
+return carryOn(tonumber(ARGV[1]) or PORTION) and 1 or 0

@@ -3,7 +3,7 @@
 -- process comes; what follows from a work that has ended goes before everything else.
 --
 -- tasks  list of JSON {kind, ...}
-local PORTION = 50
+local PORTION = 20
 -- By kind: function(task, budget) does a portion of about so many works. Returns how many they were, and the task as it goes
 -- on, nil: it is over.
 local TASKS = {}

@@ -2,7 +2,7 @@ import type { Clock } from '../../common/clock/clock.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { KubeObject, ObjectKey, OwnerReference } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
-import type { Confiner } from '../host/confinement.ts';
+import { type Confiner, userFor } from '../host/confinement.ts';
 import type { HostLayout } from '../host/layout.ts';
 import type { VolumeFiles } from '../storage/volumes.ts';
 import type { EventRecorder } from './event-recorder.ts';
@@ -23,6 +23,11 @@ export interface ControllerContext {
   readonly guestNetworks: readonly string[];
   /** What imports may reach besides public addresses; may be another list at the next import. */
   readonly allowedAddresses: () => Promise<readonly string[]>;
+}
+
+/** The user that the machine or pod of an object runs as; undefined where it stays the user of this process. */
+export function hostUser({ confiner }: ControllerContext, object: KubeObject): number | undefined {
+  return confiner.userOf({ user: userFor(uidOf(object)) });
 }
 
 /** The text form of a key; the name alone for cluster-scoped objects. */

@@ -112,6 +112,8 @@ export class ExportController implements ExportAccess {
       )
     )
       return;
+    // A machine may have written another file's name into its disk.
+    await volumes.layersBelow(volume);
     await runCommand('qemu-img', ['convert', '-q', '-f', 'qcow2', '-O', 'raw', volumes.disk(volume), part], { signal });
     await rename(part, this.#file(key));
   }

@@ -1,17 +1,22 @@
-import { readFile, rm } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import { rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { PNG } from 'pngjs';
+import { errorMessage } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../api/api-error.ts';
 import type { Store } from '../api/store.ts';
 import type { MachineAccess, MachineRef } from '../api/subresources/machine-access.ts';
+import { makeSharedFile, openShared } from '../host/shared-directory.ts';
 import type { Machine } from '../qemu/machine.ts';
 import { parsePpm } from '../qemu/ppm.ts';
 import { uidOf } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 
 type Streams = 'vnc' | 'serial';
+
+/** Four bytes a pixel, 8 K. */
+const LARGEST_PICTURE = 128 * 1024 ** 2;
 
 /** The part of the access that concerns machines; pods have their own. */
 export type VirtualMachineAccess = Omit<MachineAccess, 'openPodPort' | 'podLog'>;
@@ -43,12 +48,7 @@ export class MachineConsoles implements VirtualMachineAccess {
 
   async screenshot(ref: MachineRef): Promise<Buffer> {
     const machine = this.#find(ref);
-    const filename = join(machine.runDir, `screen-${this.#nextPicture++}`);
-    try {
-      return await dumpScreen(machine, filename);
-    } finally {
-      await rm(filename, { force: true });
-    }
+    return await dumpScreen(machine, join(machine.runDir, `screen-${this.#nextPicture++}`));
   }
 
   async pause(ref: MachineRef): Promise<void> {
@@ -81,7 +81,7 @@ export class MachineConsoles implements VirtualMachineAccess {
   async #open(machine: Machine, stream: Streams): Promise<Socket> {
     const key = sessionKey(machine, stream);
     this.#sessions.get(key)?.destroy();
-    const socket = connect(machine.sockets[stream]);
+    const socket = openStream(machine.sockets[stream]);
     this.#sessions.set(key, socket);
     socket.once('close', () => {
       if (this.#sessions.get(key) === socket) this.#sessions.delete(key);
@@ -100,19 +100,41 @@ function sessionKey(machine: Machine, stream: Streams): string {
   return `${machine.runDir}/${stream}`;
 }
 
+function openStream(path: string): Socket {
+  try {
+    return openShared(path);
+  } catch (error) {
+    throw new ApiError(500, 'InternalError', errorMessage(error));
+  }
+}
+
 /** QEMU writes PNG since 7.1 when it was built with libpng; before that it knows only PPM. */
 async function dumpScreen(machine: Machine, filename: string): Promise<Buffer> {
   try {
-    await machine.qmp.execute('screendump', { filename, format: 'png' });
-    return await readFile(filename);
+    return await readScreen(machine, { filename, format: 'png' });
   } catch {
-    await machine.qmp.execute('screendump', { filename });
-    const { width, height, rgb } = parsePpm(await readFile(filename));
+    const { width, height, rgb } = parsePpm(await readScreen(machine, { filename }));
     const picture = new PNG({ width, height, colorType: 2 });
     for (let pixel = 0; pixel < width * height; pixel++) {
       rgb.copy(picture.data, 4 * pixel, 3 * pixel, 3 * pixel + 3);
       picture.data[4 * pixel + 3] = 255;
     }
     return PNG.sync.write(picture);
+  }
+}
+
+/** QEMU writes to a file of ours: what it made itself might be a link to another one. */
+async function readScreen(
+  machine: Machine,
+  how: { readonly filename: string; readonly format?: 'png' },
+): Promise<Buffer> {
+  const file = await makeSharedFile(how.filename);
+  try {
+    await machine.qmp.execute('screendump', how);
+    if ((await file.stat()).size > LARGEST_PICTURE) throw new Error('QEMU wrote no picture of a screen');
+    return await file.readFile();
+  } finally {
+    await file.close();
+    await rm(how.filename, { force: true });
   }
 }

@@ -1,4 +1,6 @@
 import type { KubeObject } from '../api/objects.ts';
+import { userFor } from '../host/confinement.ts';
+import { shareDirectory } from '../host/shared-directory.ts';
 import { checkMachine } from '../qemu/command-line.ts';
 import { prepareEfi } from '../qemu/firmware.ts';
 import { adoptMachine, launchMachine } from '../qemu/launch.ts';
@@ -6,7 +8,7 @@ import type { Machine } from '../qemu/machine.ts';
 import type { FirmwareSpec } from '../qemu/machine-spec.ts';
 import { startTpm } from '../qemu/tpm.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
-import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
+import { type ControllerContext, hostUser, textKeyOf, uidOf } from './context.ts';
 import type { Vmi } from './kubevirt-types.ts';
 import { type MachineRegistry, machineRunDir, type RunningMachine } from './machine-registry.ts';
 import { assertOffered, machineOf } from './vmi-machine.ts';
@@ -74,12 +76,15 @@ export class MachineStarter {
 
   async #launch(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
     const { context, accelerator, containerDisks, onChange } = this.#parts;
+    const { confiner, clock } = context;
     const runDir = machineRunDir(context, uidOf(vmi));
+    const user = userFor(uidOf(vmi));
+    await shareDirectory(runDir, hostUser(context, vmi));
     const [drives, connected, firmware, tpmSocket] = await Promise.all([
       makeDrives({ context, vmi, claims, directory: runDir, containerDisks }),
       this.#parts.network.connectMachine(vmi),
       firmwareOf(vmi, runDir),
-      hasTpm(vmi) ? startTpm(runDir, context.clock) : undefined,
+      hasTpm(vmi) ? startTpm({ runDir, confiner, user, clock }) : undefined,
     ]);
     const parts = { runDir, accelerator, firmware, drives, nics: connected.nics };
     const spec = machineOf(vmi, tpmSocket === undefined ? parts : { ...parts, tpmSocket });
@@ -87,7 +92,9 @@ export class MachineStarter {
     return await launchMachine({
       spec,
       ...(connected.namespace === undefined ? {} : { networkNamespace: connected.namespace }),
-      clock: context.clock,
+      confiner,
+      user,
+      clock,
       onChange: () => onChange(textKeyOf(vmi)),
     });
   }

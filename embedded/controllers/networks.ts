@@ -68,10 +68,10 @@ export class Networks {
 
   /** The DHCP server of a subnet, not yet running when new. */
   dhcpServer({ name, namespace }: SubnetPlan): DhcpServer {
-    const { layout, clock } = this.#context;
+    const { layout, confiner, clock } = this.#context;
     const known = this.#servers.get(name);
     if (known) return known;
-    const server = new DhcpServer({ layout, namespace, subnet: name, clock });
+    const server = new DhcpServer({ layout, confiner, namespace, subnet: name, clock });
     this.#servers.set(name, server);
     return server;
   }

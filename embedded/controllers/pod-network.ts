@@ -11,7 +11,7 @@ import { ensurePodRange, type PodRange } from '../network/pod-range.ts';
 import { podRules } from '../network/pod-rules.ts';
 import { generatedMac } from './addresses.ts';
 import type { ClusterNetwork, MachineNetworks } from './cluster-network.ts';
-import { type ControllerContext, ownerOfKind, uidOf } from './context.ts';
+import { type ControllerContext, hostUser, ownerOfKind, uidOf } from './context.ts';
 import { isFinal, type Vmi, type VmiInterface, type VmiNetwork } from './kubevirt-types.ts';
 import { ensureLauncherPod, launcherPodName } from './launcher-pod.ts';
 import { addressOf, servedPorts, trafficOf } from './pod-policies.ts';
@@ -67,7 +67,8 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     await ensureBridge({ namespace, subnet, address: `${firstAddress(guests)}/${guests.prefixLength}` });
     const mac = (card.macAddress ?? generatedMac(uidOf(vmi))).toLowerCase();
     await this.#serveDhcp(vmi, { namespace, guests, mac });
-    const tap = await ensureTap({ id: subnet, machineNamespace: namespace, vpcNamespace: namespace, subnet });
+    const user = hostUser(this.#context, vmi);
+    const tap = await ensureTap({ id: subnet, machineNamespace: namespace, vpcNamespace: namespace, subnet, user });
     await this.#confine(this.#launcherOf(vmi), namespace);
     const { name, bootOrder, pciAddress } = card;
     const nic = {
@@ -132,9 +133,9 @@ export class PodNetworkOfCluster implements ClusterNetwork {
   }
 
   #dhcpServer(vmi: Vmi, namespace: string): DhcpServer {
-    const { layout, clock } = this.#context;
+    const { layout, confiner, clock } = this.#context;
     const known = this.#servers.get(uidOf(vmi));
-    const server = known ?? new DhcpServer({ layout, namespace, subnet: uidOf(vmi), clock });
+    const server = known ?? new DhcpServer({ layout, confiner, namespace, subnet: uidOf(vmi), clock });
     this.#servers.set(uidOf(vmi), server);
     return server;
   }

@@ -1,13 +1,17 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
+import { type Confiner, programFiles } from '../host/confinement.ts';
 import type { PodPlan } from '../pods/pod-plan.ts';
+import type { PodSecurity } from './pod-security.ts';
 import { decodedData } from './secret-values.ts';
 
 /** What turns a pod into a process. */
 export interface PodSources {
   readonly store: Store;
+  readonly confiner: Confiner;
+  readonly security: PodSecurity;
   readonly pod: KubeObject;
   /** The command that stands for the container's image. */
   readonly command: readonly string[];
@@ -23,21 +27,35 @@ export function containerOf(pod: KubeObject): JsonObject {
 
 /**
  * The process of a pod: the command that stands for the image, then the container's `args`, with its environment. The
- * container's `command` is a path within the image, so the configured command stands for it too. There is no file
- * system of its own: volumes are directories, and a path below a mount point is translated wherever an argument
- * or a variable is such a path.
+ * container's `command` is a path within the image, so the configured command stands for it too. It is confined as its
+ * security context says; of this host it sees programs, and the program of ours. Volumes are directories, and a path below a
+ * mount point is translated wherever an argument or a variable is such a path.
  */
 export async function planPod(sources: PodSources): Promise<PodPlan> {
-  const { pod, command, directory } = sources;
+  const { pod, command, confiner, security } = sources;
   const container = containerOf(pod);
-  const mounts = await makeVolumes(sources, container);
+  const directory = join(sources.directory, 'home');
+  const isShared = confiner.userOf(security) !== undefined;
+  await mkdir(directory, { recursive: true });
+  if (isShared && !security.isReadOnly) await chown(directory, security.user, security.group);
+  const volumes = await makeVolumes(sources, container);
+  const mounts = new Map(volumes.map(({ mountPath, path }) => [mountPath, path]));
+  if (isShared) for (const { path, isWritable } of volumes) if (isWritable) await shareVolume(path, security);
   const translate = (text: string) => translatePath(text, mounts);
   const env: Record<string, string> = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: directory };
   for (const variable of list(container['env'])) {
     const value = variableValue(sources, variable);
     if (value !== undefined) env[String(variable['name'])] = translate(value);
   }
-  return { argv: [...command, ...texts(container['args']).map(translate)], env, directory };
+  const paths = (isWritable: boolean) =>
+    volumes.filter((volume) => volume.isWritable === isWritable).map(({ path }) => path);
+  const argv = confiner.command([...command, ...texts(container['args']).map(translate)], {
+    ...{ user: security.user, group: security.group, groups: security.groups, capabilities: security.capabilities },
+    ...{ directory, isReadOnly: security.isReadOnly, writable: paths(true) },
+    readable: [...programFiles(), ...paths(false)],
+    ...{ hasNetwork: true, endsWithServer: true, environment: 'inherited' },
+  });
+  return { argv, env, directory };
 }
 
 /** A path at or below a mount point, as the path of this host. */
@@ -49,9 +67,21 @@ export function translatePath(text: string, mounts: ReadonlyMap<string, string>)
   return text;
 }
 
-async function makeVolumes({ store, pod, directory }: PodSources, container: JsonObject): Promise<Map<string, string>> {
+interface MadeVolume {
+  readonly mountPath: string;
+  readonly path: string;
+  readonly isWritable: boolean;
+}
+
+/** As kubelet makes an `emptyDir`; nobody else can get at it. */
+async function shareVolume(path: string, { fsGroup }: PodSecurity): Promise<void> {
+  await chown(path, 0, fsGroup);
+  await chmod(path, 0o2777);
+}
+
+async function makeVolumes({ store, pod, directory }: PodSources, container: JsonObject): Promise<MadeVolume[]> {
   const volumes = new Map(list(pod.spec?.['volumes']).map((volume) => [volume['name'], volume]));
-  const mounts = new Map<string, string>();
+  const made: MadeVolume[] = [];
   for (const mount of list(container['volumeMounts'])) {
     const path = join(directory, 'volumes', String(mount['name']));
     await mkdir(path, { recursive: true });
@@ -60,10 +90,12 @@ async function makeVolumes({ store, pod, directory }: PodSources, container: Jso
     const secret = { kind: 'Secret', namespace, name: fieldAt(volume, 'secret', 'secretName') } as const;
     const configMap = { kind: 'ConfigMap', namespace, name: fieldAt(volume, 'configMap', 'name') } as const;
     const files = [...decodedData(store, secret), ...decodedData(store, configMap)];
-    for (const [name, content] of files) await writeFile(join(path, name), content, { mode: 0o600 });
-    mounts.set(String(mount['mountPath']).replace(/\/+$/, ''), path);
+    for (const [name, content] of files) await writeFile(join(path, name), content, { mode: 0o644 });
+    const isData = fieldAt(volume, 'secret') !== undefined || fieldAt(volume, 'configMap') !== undefined;
+    const mountPath = String(mount['mountPath']).replace(/\/+$/, '');
+    made.push({ mountPath, path, isWritable: !isData && mount['readOnly'] !== true });
   }
-  return mounts;
+  return made;
 }
 
 function variableValue({ store, pod, podIp }: PodSources, variable: JsonObject): string | undefined {

@@ -6,7 +6,7 @@ import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
 import type { MachineRef, PodLogOptions } from '../api/subresources/machine-access.ts';
 import { runDirOf } from '../host/layout.ts';
 import { killLeftovers } from '../host/processes.ts';
-import { namespacePath } from '../network/ip-command.ts';
+import { namespacePath, runSteps, setting } from '../network/ip-command.ts';
 import { podNamespace, removeNamespace } from '../network/namespaces.ts';
 import { readLog } from '../pods/pod-log.ts';
 import { podFiles } from '../pods/pod-plan.ts';
@@ -26,6 +26,7 @@ import {
 import { isGatewayPod } from './gateway-pods.ts';
 import { isLauncherPod, isSerialLog } from './launcher-pod.ts';
 import { machineRunDir } from './machine-registry.ts';
+import { securityOf } from './pod-security.ts';
 import { containerOf, planPod } from './pod-spec.ts';
 import { restartsOf, writePodStatus } from './pod-status.ts';
 import { isVirtApi } from './virt-api-pod.ts';
@@ -170,9 +171,13 @@ export class PodController {
       const directory = this.#directory(pod);
       // A supervisor that was being started when the server died would start the command twice.
       await killLeftovers(directory, context.clock);
-      const plan = await planPod({ store: context.store, pod, command, directory, podIp });
-      const namespace = namespacePath(podNamespace(context.layout, uidOf(pod)));
-      this.#processes.set(uidOf(pod), await PodProcess.start(this.#place(pod), plan, namespace));
+      const namespace = podNamespace(context.layout, uidOf(pod));
+      const security = securityOf(pod);
+      await runSteps(security.sysctls.map(({ name, value }) => setting(namespace, name.replaceAll('.', '/'), value)));
+      const { store, confiner } = context;
+      const plan = await planPod({ store, confiner, security, pod, command, directory, podIp });
+      const process = await PodProcess.start(this.#place(pod), plan, namespacePath(namespace));
+      this.#processes.set(uidOf(pod), process);
       const started = this.#current(pod);
       if (started) await this.#writeRunning(started, podIp);
       context.events.record(pod, { type: 'Normal', reason: 'Started', message: 'Started container' });

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import { allowManyListeners } from '../../common/lifecycle/many-listeners.ts';
@@ -6,9 +6,10 @@ import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { Store } from '../api/store.ts';
 import type { MachineAccess } from '../api/subresources/machine-access.ts';
-import { Confiner } from '../host/confinement.ts';
+import { Confiner, FIRST_USER } from '../host/confinement.ts';
 import { layoutOf, runDirOf } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
+import { TUN } from '../qemu/launch.ts';
 import { probeKvm } from '../qemu/probe-kvm.ts';
 import { VolumeFiles } from '../storage/volumes.ts';
 import { type ControllerContext, uidOf } from './context.ts';
@@ -68,6 +69,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   // Every queue and every delay listens to it.
   allowManyListeners(stop.signal);
   resources.defer('controllers', () => stop.abort(new Error('The server stops')));
+  const confiner = await Confiner.open(layout.run, logger);
   const context: ControllerContext = {
     store,
     layout,
@@ -76,13 +78,14 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
     signal: stop.signal,
     events: new EventRecorder(store, clock, logger),
     volumes: new VolumeFiles(layout),
-    confiner: await Confiner.open(layout.run, logger),
+    confiner,
     allowedAddresses,
     guestNetworks: config.guests?.allowedNetworks ?? [],
   };
+  await allowTuns(context);
   const machines = new MachineRegistry();
   const network = new NETWORKS[config.network ?? 'kube-ovn'](context);
-  const hasKvm = config.kvm !== 'off' && (await probeKvm({ directory: layout.run, clock, logger }));
+  const hasKvm = config.kvm !== 'off' && (await probeKvm({ directory: layout.run, confiner, clock, logger }));
   let controller: VmiController | undefined;
   const starter = new MachineStarter({
     context,
@@ -108,6 +111,17 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   const consoles = new MachineConsoles(store, machines);
   const exports = new ExportController(context, machines);
   return combine(consoles, pods, exports);
+}
+
+/**
+ * The kernel lets the owner of a cable attach to it, but the device file must be open to everybody, as udev makes it. In containers
+ * nobody does.
+ */
+async function allowTuns({ confiner, logger }: ControllerContext): Promise<void> {
+  const hasUsers = confiner.userOf({ user: FIRST_USER }) !== undefined;
+  if (!hasUsers || ((await stat(TUN)).mode & 0o006) === 0o006) return;
+  await chmod(TUN, 0o666);
+  logger.info({ device: TUN }, 'Every user may now open the device of network cards');
 }
 
 function combine(consoles: MachineConsoles, pods: PodController, exports: ExportController): MachineAccess {

@@ -5,7 +5,7 @@ import { namespacePath } from '../network/ip-command.ts';
 import { NIC_DEVICES, type NicModel, type NicSpec } from '../qemu/machine-spec.ts';
 import { type Address, ensureAddress } from './addresses.ts';
 import type { MachineNetworks } from './cluster-network.ts';
-import { type ControllerContext, ownerOfKind, uidOf } from './context.ts';
+import { type ControllerContext, hostUser, ownerOfKind, uidOf } from './context.ts';
 import type { Vmi, VmiInterface, VmiNetwork } from './kubevirt-types.ts';
 import type { Networks, SubnetPlan } from './networks.ts';
 import { prepareSubnet } from './subnet.ts';
@@ -40,7 +40,8 @@ export async function connectMachine(
   const plugs = await Promise.all(cards.map((card) => plugIn(context, networks, { vmi, card })));
   const machineNamespace = plugs.find(({ plan }) => plan)?.plan?.namespace;
   const nics: NicSpec[] = [];
-  for (const plug of plugs) nics.push(await toNic(vmi, plug, machineNamespace));
+  const user = hostUser(context, vmi);
+  for (const plug of plugs) nics.push(await toNic(plug, { vmi, machineNamespace, user }));
   return { nics, namespace: machineNamespace === undefined ? undefined : namespacePath(machineNamespace) };
 }
 
@@ -95,7 +96,13 @@ export function resolverOf({ spec: { dnsPolicy, dnsConfig } }: Vmi) {
   return { nameServers: nameservers, searches: searches.length > 0 ? searches : ['cluster.local'] };
 }
 
-async function toNic(vmi: Vmi, { card, plan, address }: Plug, machineNamespace: string | undefined): Promise<NicSpec> {
+interface Outlet {
+  readonly vmi: Vmi;
+  readonly machineNamespace: string | undefined;
+  readonly user: number | undefined;
+}
+
+async function toNic({ card, plan, address }: Plug, { vmi, machineNamespace, user }: Outlet): Promise<NicSpec> {
   const tap =
     plan && machineNamespace
       ? await ensureTap({
@@ -103,6 +110,7 @@ async function toNic(vmi: Vmi, { card, plan, address }: Plug, machineNamespace: 
           machineNamespace,
           vpcNamespace: plan.namespace,
           subnet: plan.name,
+          user,
         })
       : undefined;
   return {

@@ -8,7 +8,7 @@ import { parseStorageBytes } from '../quantity.ts';
 import { makeDisc } from '../storage/media.ts';
 import { readQcow2Header, writeEmptyQcow2 } from '../storage/qcow2.ts';
 import { cloudInitDisc, sysprepDisc, volumeDisc } from './build-discs.ts';
-import { type ControllerContext, isDeleting, uidOf } from './context.ts';
+import { type ControllerContext, hostUser, isDeleting, uidOf } from './context.ts';
 import type { Vmi, VmiDisk, VmiVolume } from './kubevirt-types.ts';
 
 /** The claims of a VMI, by volume name. */
@@ -65,13 +65,13 @@ export async function makeDrives(sources: DriveSources): Promise<DriveSpec[]> {
   return await Promise.all(disks.map((disk) => makeDrive(sources, disk, volumes.get(disk.name))));
 }
 
-type Backing = Pick<DriveSpec, 'format'> & { readonly path?: string };
+type Backing = Pick<DriveSpec, 'format' | 'below'> & { readonly path?: string };
 
 async function makeDrive(sources: DriveSources, disk: VmiDisk, volume: VmiVolume | undefined): Promise<DriveSpec> {
   const target = disk.cdrom ?? disk.lun ?? disk.disk ?? {};
   const media = disk.cdrom ? 'cdrom' : 'disk';
   const bus = target.bus ?? (media === 'cdrom' ? 'sata' : 'virtio');
-  const backing = volume ? await makeBacking(sources, volume) : ({ format: 'raw' } as const);
+  const backing = volume ? await makeBacking(sources, volume, media === 'disk') : ({ format: 'raw' } as const);
   // An IDE or USB disk cannot be write-protected; a disc made for this machine may be written to harmlessly.
   const mayProtect = media === 'cdrom' || bus === 'virtio' || bus === 'scsi';
   const isDisc = backing.format === 'raw' && backing.path !== undefined;
@@ -88,10 +88,14 @@ async function makeDrive(sources: DriveSources, disk: VmiDisk, volume: VmiVolume
   };
 }
 
-async function makeBacking(sources: DriveSources, volume: VmiVolume): Promise<Backing> {
+async function makeBacking(sources: DriveSources, volume: VmiVolume, mayWrite: boolean): Promise<Backing> {
   const { context, claims, directory, vmi } = sources;
   const claim = claims.get(volume.name);
-  if (claim) return { format: 'qcow2', path: context.volumes.disk(uidOf(claim)) };
+  if (claim) {
+    const disk = uidOf(claim);
+    const below = await context.volumes.lend(disk, { user: hostUser(context, vmi), mayWrite });
+    return { format: 'qcow2', path: context.volumes.disk(disk), below };
+  }
   const path = join(directory, `${volume.name}.img`);
   const disc =
     cloudInitDisc(context.store, vmi, volume) ??
@@ -118,5 +122,5 @@ async function ephemeralCopy({ containerDisks }: DriveSources, image: string, pa
   }
   const format = (await readQcow2Header(file)) ? 'qcow2' : 'raw';
   await runCommand('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', file, '-F', format, path]);
-  return { format: 'qcow2', path };
+  return { format: 'qcow2', path, below: [file] };
 }

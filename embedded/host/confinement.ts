@@ -2,14 +2,19 @@ import { dirname } from 'node:path';
 import { packagePath } from '../../common/config/package-root.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import { shortHash } from './layout.ts';
 import { runCommand } from './run-command.ts';
 
 /** What a process of ours gets to see and to use, when it works on what a stranger has made. */
 export interface Confinement {
-  /** User and group id that it runs as where this process is root; else it stays who it is. They need no account. */
+  /** User id that it runs as where this process is root; else it stays who it is. It needs no account. */
   readonly user: number;
-  /** Where it starts; it may write here. */
+  /** Group id; by default the same number. */
+  readonly group?: number;
+  /** Where it starts. */
   readonly directory: string;
+  /** Whether it may write nowhere but to `writable`: neither to its directory nor to a `/tmp`. @defaultValue false */
+  readonly isReadOnly?: boolean;
   /** More that it may write to; mounted under the same paths. */
   readonly writable?: readonly string[];
   /** More that it may read. What does not exist is left out. */
@@ -25,8 +30,8 @@ export interface Confinement {
   /** `setpriv` names them without `CAP_`, in lower case. It has no others. */
   readonly capabilities?: readonly string[];
   readonly limits?: ResourceLimits;
-  /** All that its environment has, besides `PATH`. */
-  readonly environment?: Readonly<Record<string, string>>;
+  /** All that its environment has, besides `PATH`; `inherited`, where no command line may show the values. */
+  readonly environment?: Readonly<Record<string, string>> | 'inherited';
 }
 
 /** Of each process (setrlimit(2)). */
@@ -87,7 +92,7 @@ export class Confiner {
     const set = ['-all', ...kept.map((name) => `+${name}`)].join(',');
     const user = this.userOf(how);
     const groups = how.groups?.length ? [`--groups=${how.groups.join(',')}`] : ['--clear-groups'];
-    const identity = user === undefined ? [] : [`--reuid=${user}`, `--regid=${user}`, ...groups];
+    const identity = user === undefined ? [] : [`--reuid=${user}`, `--regid=${how.group ?? user}`, ...groups];
     const isRoot = process.getuid?.() === 0;
     const bounds = isRoot ? [`--bounding-set=${set}`] : [];
     return ['setpriv', ...identity, '--no-new-privs', ...bounds, `--inh-caps=${set}`, `--ambient-caps=${set}`];
@@ -99,6 +104,11 @@ export class Confiner {
  * of containers give away ends below.
  */
 export const FIRST_USER = 1_900_000_000;
+
+/** The user for what runs for one object, after a restart as before: one of 2^27, so that hardly two objects share one. */
+export function userFor(uid: string): number {
+  return FIRST_USER + 1 + (Number.parseInt(shortHash(uid, 8), 16) >>> 5);
+}
 
 /** A program of ours with its libraries, and the Node.js that runs it. */
 export function programFiles(): string[] {
@@ -112,23 +122,30 @@ function limitArguments(limits: ResourceLimits | undefined): string[] {
 }
 
 function viewArguments(how: Confinement): string[] {
-  const { directory, writable = [], readable = [], devices = [], hasNetwork, endsWithServer } = how;
+  const { directory, writable = [], readable = [], devices = [], isReadOnly = false } = how;
+  const { hasNetwork, endsWithServer } = how;
   const settings = [...SETTINGS, ...(hasNetwork ? NAMES : [])].map((name) => `/etc/${name}`);
-  const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...how.environment };
   return [
     ...['--unshare-ipc', '--unshare-uts', '--unshare-pid', '--unshare-cgroup-try'],
     ...(hasNetwork ? [] : ['--unshare-net']),
     ...(endsWithServer ? ['--die-with-parent'] : []),
-    ...['--clearenv', ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value])],
+    ...environmentArguments(how),
     ...['--perms', '0755', '--dir', '/etc'],
     ...[...SYSTEM, ...settings].flatMap((path) => ['--ro-bind-try', path, path]),
-    ...['--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--tmpfs', '/tmp'],
-    ...parents([directory, ...writable, ...readable]).flatMap((path) => ['--perms', '0755', '--dir', path]),
+    ...['--proc', '/proc', '--dev', '/dev', '--perms', '1777', isReadOnly ? '--dir' : '--tmpfs', '/tmp'],
+    ...parents([directory, ...writable, ...readable, ...devices]).flatMap((path) => ['--perms', '0755', '--dir', path]),
     ...readable.flatMap((path) => ['--ro-bind-try', path, path]),
-    ...[directory, ...writable].flatMap((path) => ['--bind', path, path]),
+    ...[isReadOnly ? '--ro-bind' : '--bind', directory, directory],
+    ...writable.flatMap((path) => ['--bind', path, path]),
     ...devices.flatMap((path) => ['--dev-bind', path, path]),
     ...['--remount-ro', '/', '--chdir', directory],
   ];
+}
+
+function environmentArguments({ environment = {} }: Confinement): string[] {
+  if (environment === 'inherited') return [];
+  const all = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...environment };
+  return ['--clearenv', ...Object.entries(all).flatMap(([name, value]) => ['--setenv', name, value])];
 }
 
 /** The directories above paths, from the root down: others than their owner have to pass them. */

@@ -47,6 +47,8 @@ export interface TapOptions {
   /** Where the subnet's bridge is. */
   readonly vpcNamespace: string;
   readonly subnet: string;
+  /** Who may attach QEMU to it besides root. */
+  readonly user: number | undefined;
 }
 
 /** The tap's name in QEMU's namespace. */
@@ -59,7 +61,7 @@ export function tapName(id: string): string {
  * bridge of its own beside QEMU (without address, so nothing routes over it) and a veth pair into that VPC.
  */
 export async function ensureTap(options: TapOptions): Promise<string> {
-  const { id, machineNamespace, vpcNamespace, subnet } = options;
+  const { id, machineNamespace, vpcNamespace, subnet, user = 0 } = options;
   const tap = tapName(id);
   const isLocal = machineNamespace === vpcNamespace;
   const bridge = isLocal ? bridgeName(subnet) : `x${tap}`;
@@ -67,7 +69,7 @@ export async function ensureTap(options: TapOptions): Promise<string> {
   if (present.has(tap)) return tap;
   if (!isLocal) await connectBridge({ bridge, tap, ...options });
   await runSteps([
-    ip(machineNamespace, `tuntap add dev ${tap} mode tap`),
+    ip(machineNamespace, `tuntap add dev ${tap} mode tap user ${user}`),
     ip(machineNamespace, `link set ${tap} master ${bridge} up`),
   ]);
   return tap;

@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
+
+import { createLogger } from '../../common/logging/logger.ts';
+import { Confiner } from '../host/confinement.ts';
 import { layoutOf, shortHash } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import { parseCidr } from './addresses.ts';
@@ -15,7 +18,8 @@ test('a DHCP server that is killed is back by itself, until it is removed', asyn
   const layout = layoutOf(dataDir);
   const namespace = vpcNamespace(layout, 'vpc');
   await ensureNamespace(namespace, { isRouter: true });
-  const server = new DhcpServer({ layout, namespace, subnet: 'net', clock: systemClock });
+  const confiner = await Confiner.open(dataDir, createLogger({ name: 'dhcp', level: 'error' }));
+  const server = new DhcpServer({ layout, confiner, namespace, subnet: 'net', clock: systemClock });
   onTestFinished(async () => {
     await server.remove();
     await removeNamespace(namespace);

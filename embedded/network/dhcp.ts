@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
+import { type Confiner, userFor } from '../host/confinement.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
-import { killLeftovers } from '../host/processes.ts';
+import { findProcesses, killLeftovers, sendSignal } from '../host/processes.ts';
+import { shareDirectory, shareFiles } from '../host/shared-directory.ts';
 import { type Cidr, formatIpv4, netmaskOf } from './addresses.ts';
 import { bridgeName } from './bridges.ts';
 import { hasNamespace, namespacePath } from './ip-command.ts';
@@ -31,6 +33,7 @@ export interface DhcpOptions {
 /** Where a server runs. */
 export interface DhcpPlace {
   readonly layout: HostLayout;
+  readonly confiner: Confiner;
   readonly namespace: string;
   readonly subnet: string;
   readonly clock: Clock;
@@ -38,10 +41,13 @@ export interface DhcpPlace {
 
 /** Between two starts of a server that ends by itself; none before the first, so that a killed one is back at once. */
 const RESTART_MS = 1_000;
+const DNSMASQ = 'dnsmasq';
+/** To listen at port 67, to see who is alive, and to write to cards that have no address yet. */
+const CAPABILITIES = ['net_bind_service', 'net_raw', 'net_admin'];
 
 /**
- * The DHCP server of a subnet: dnsmasq without its name service, which answers reserved cards only. Reservations are
- * files in a directory that it watches. All it knows is in files: it is started again when it ends, and after a restart of
+ * The DHCP server of a subnet: dnsmasq without its name service, which answers reserved cards only. It listens to guests, so it
+ * is confined and not root. Reservations are files in a directory that it watches. All it knows is in files: it is started again when it ends, and after a restart of
  * ours.
  */
 export class DhcpServer {
@@ -65,8 +71,16 @@ export class DhcpServer {
     if (this.#child && this.#configuration === configuration) return;
     await this.#endProcess();
     if (this.#isStopped) return;
+    const { confiner, namespace } = this.#place;
+    const user = userFor(this.#directory);
+    await shareDirectory(this.#directory, confiner.userOf({ user }));
     await Promise.all(['hosts', 'options'].map((name) => mkdir(join(this.#directory, name), { recursive: true })));
-    const [command = '', ...rest] = ['nsenter', `--net=${namespacePath(this.#place.namespace)}`, 'dnsmasq', ...args];
+    await (await open(this.#leases, 'a')).close();
+    await shareFiles(this.#directory, confiner.userOf({ user }));
+    const confined = confiner.command([DNSMASQ, ...args], {
+      ...{ user, directory: this.#directory, capabilities: CAPABILITIES, hasNetwork: true, endsWithServer: false },
+    });
+    const [command = '', ...rest] = ['nsenter', `--net=${namespacePath(namespace)}`, ...confined];
     const child = spawn(command, rest, { detached: true, stdio: 'ignore' });
     child.unref();
     child.once('error', () => this.#restart(child));
@@ -100,7 +114,10 @@ export class DhcpServer {
   async release(mac: string): Promise<void> {
     const tag = `card-${mac.replaceAll(':', '')}`;
     await Promise.all(['hosts', 'options'].map((name) => rm(join(this.#directory, name, tag), { force: true })));
-    this.#child?.kill('SIGHUP'); // dnsmasq notices new files by itself, but not missing ones.
+    if (!this.#child) return;
+    // dnsmasq notices new files by itself, but not missing ones.
+    for (const { pid, argv } of await findProcesses(this.#directory))
+      if (argv[0] === DNSMASQ) sendSignal(pid, 'SIGHUP');
   }
 
   /** The cards it answers, as written: hexadecimal digits of their addresses. */
@@ -115,11 +132,17 @@ export class DhcpServer {
     await rm(this.#directory, { recursive: true, force: true });
   }
 
+  get #leases(): string {
+    return join(this.#directory, 'leases');
+  }
+
   async #write(folder: string, name: string, content: string): Promise<void> {
     const directory = join(this.#directory, folder);
     await mkdir(directory, { recursive: true });
     const temporary = join(this.#directory, `${folder}-${name}`);
-    await writeFile(temporary, content);
+    // What stands there under this name was not made by us.
+    await rm(temporary, { force: true });
+    await writeFile(temporary, content, { flag: 'wx' });
     await rename(temporary, join(directory, name));
   }
 
@@ -145,11 +168,11 @@ export class DhcpServer {
   #arguments({ cidr, router, nameServers, leaseSeconds, mtu }: DhcpOptions): string[] {
     return [
       ...['--keep-in-foreground', '--conf-file=/dev/null', '--port=0', '--no-hosts', '--no-resolv', '--no-ping'],
-      // The data directory may be readable for its owner only.
-      ...['--user=root', '--log-facility=/dev/null', '--pid-file=', '--dhcp-authoritative'],
+      // It is who it should be already.
+      ...['--user=', '--log-facility=/dev/null', '--pid-file=', '--dhcp-authoritative'],
       ...['--bind-interfaces', `--interface=${bridgeName(this.#place.subnet)}`, '--except-interface=lo'],
       `--dhcp-range=${formatIpv4(cidr.base)},static,${netmaskOf(cidr)},${leaseSeconds}s`,
-      `--dhcp-leasefile=${join(this.#directory, 'leases')}`,
+      `--dhcp-leasefile=${this.#leases}`,
       `--dhcp-hostsdir=${join(this.#directory, 'hosts')}`,
       `--dhcp-optsdir=${join(this.#directory, 'options')}`,
       ...(router === undefined

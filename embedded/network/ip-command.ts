@@ -25,7 +25,7 @@ export function ip(namespace: string | undefined, command: string): Step {
 }
 
 /** Writes a file below `/proc/sys` as a namespace sees it. */
-export function setting(namespace: string, name: string, value: number): Step {
+export function setting(namespace: string, name: string, value: number | string): Step {
   return inNamespace(namespace, ['sh', '-c', `echo ${value} > /proc/sys/${name}`]);
 }
 

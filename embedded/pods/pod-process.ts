@@ -10,6 +10,8 @@ import { findProcesses, killProcesses, sendSignal } from '../host/processes.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
 import { type PodPlan, podFiles } from './pod-plan.ts';
 
+const SUPERVISOR = 'embedded/pods/pod-supervisor';
+
 /** How a pod's command ended. `reason` is set when it could not be started at all. */
 export interface PodExit {
   readonly exitCode: number;
@@ -43,7 +45,7 @@ export class PodProcess {
     const [command = '', ...args] = [
       'nsenter',
       `--net=${networkNamespace}`,
-      ...programCommand('embedded/pods/pod-supervisor'),
+      ...programCommand(SUPERVISOR),
       place.directory,
     ];
     const child = spawn(command, args, { detached: true, stdio: 'ignore' });
@@ -106,9 +108,10 @@ export class PodProcess {
     throw new FarmError('ConnectionLost', answer.replace(/^ERROR /, '') || 'the pod has ended');
   }
 
-  /** Asks the command to end. */
+  /** Asks the command to end, by its supervisor. */
   async terminate(): Promise<void> {
-    for (const { pid } of await this.#processes()) sendSignal(pid, 'SIGTERM');
+    const [, program] = programCommand(SUPERVISOR);
+    for (const { pid, argv } of await this.#processes()) if (argv.includes(program)) sendSignal(pid, 'SIGTERM');
   }
 
   /** Ends whatever is left of it. */

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import { sendSignal } from '../host/processes.ts';
 import { type PodFiles, type PodPlan, podFiles } from './pod-plan.ts';
 
 /**
- * Runs in a pod's network namespace, in a session of its own, and outlives the server: starts the pod's command, writes
- * down how it ended, and joins connections on a unix socket (which the server can reach) with ports on the namespace's
+ * Runs in a pod's network namespace, as who the server is, in a session of its own, and outlives the server: starts the
+ * pod's command, which is confined, writes down how it ended, and joins connections on a unix socket (which the server can reach) with ports on the namespace's
  * loopback (which it cannot). A client first sends one line: `CONNECT <port>`, answered with `OK` or `ERROR <why>`
  * before the bytes flow, or `WATCH`, which stays open until the command has ended.
  */
@@ -20,7 +21,16 @@ const server = createServer(greet).listen(files.socket);
 
 child.once('error', (error) => end(files, { exitCode: 127, reason: error.message }));
 child.once('exit', (code, signal) => end(files, { exitCode: code ?? 128 + (signal === 'SIGKILL' ? 9 : 15) }));
-process.on('SIGTERM', () => child.kill('SIGTERM'));
+process.on('SIGTERM', () => {
+  for (const pid of commandsOf(child.pid ?? 0)) sendSignal(pid, 'SIGTERM');
+});
+
+/** What confines the command passes no signal on. */
+function commandsOf(pid: number): number[] {
+  if (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() !== 'bwrap') return [pid];
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  return children.flatMap((id) => commandsOf(Number(id)));
+}
 
 function end({ exit }: PodFiles, result: { readonly exitCode: number; readonly reason?: string }): void {
   writeFileSync(`${exit}.new`, JSON.stringify(result));

@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Confinement, Confiner } from '../host/confinement.ts';
 import { findProcesses } from '../host/processes.ts';
+import { shareFiles } from '../host/shared-directory.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
 import { machineSockets, qemuArguments } from './command-line.ts';
 import { lastWords, Machine } from './machine.ts';
@@ -16,21 +19,29 @@ export interface LaunchOptions {
   readonly spec: MachineSpec;
   /** Path of the network namespace to run in; the host's when absent. */
   readonly networkNamespace?: string;
+  readonly confiner: Confiner;
+  /** Whom QEMU runs as; the run directory has been shared with it. */
+  readonly user: number;
   readonly clock: Clock;
   readonly onChange: () => void;
 }
 
 /**
  * Starts QEMU in a session of its own, at lower priority, so that it outlives the server; resolves when it runs and
- * answers. Rejects with QEMU's own words when it ends at once.
+ * answers. It is confined: it runs as the machine's own user, and sees the files of the machine only.
+ * Rejects with QEMU's own words when it ends at once.
  */
-export async function launchMachine({ spec, networkNamespace, clock, onChange }: LaunchOptions): Promise<Machine> {
+export async function launchMachine(options: LaunchOptions): Promise<Machine> {
+  const { spec, networkNamespace, confiner, user, clock, onChange } = options;
   const sockets = machineSockets(spec.runDir);
-  await mkdir(spec.runDir, { recursive: true });
   await Promise.all([sockets.qmp, sockets.vnc, sockets.serial].map((path) => rm(path, { force: true })));
+  // What the server reads must be its own file.
+  const logs = await Promise.all([open(sockets.stderr, 'w'), open(sockets.serialLog, 'a')]);
+  await shareFiles(spec.runDir, confiner.userOf({ user }));
   const enter = networkNamespace ? ['nsenter', `--net=${networkNamespace}`] : [];
-  const [command = QEMU, ...args] = [...enter, 'nice', '-n', '5', QEMU, ...qemuArguments(spec)];
-  const log = await open(sockets.stderr, 'w');
+  const confined = confiner.command([QEMU, ...qemuArguments(spec)], { user, ...(await confinementOf(spec)) });
+  const [command = QEMU, ...args] = [...enter, 'nice', '-n', '5', ...confined];
+  const [log] = logs;
   const listening = watchAppearance(spec.runDir, sockets.qmp);
   try {
     const child = spawn(command, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
@@ -41,12 +52,36 @@ export async function launchMachine({ spec, networkNamespace, clock, onChange }:
     child.unref();
     const qmp = await Promise.race([listening.appeared.then(() => openQmp(sockets.qmp, clock)), ended]);
     ended.catch(() => {}); // From here on the end shows on the control connection.
-    const process = { pid: child.pid ?? 0, argv: [command, ...args] };
-    return await Machine.follow({ process, runDir: spec.runDir, qmp, clock, onChange });
+    return await Machine.follow({ runDir: spec.runDir, qmp, clock, onChange });
   } finally {
     listening.stop();
-    await log.close();
+    for (const file of logs) await file.close();
   }
+}
+
+/** What QEMU needs of the host: the images of its drives and what they stand on, and two devices. */
+async function confinementOf({ runDir, drives, accelerator }: MachineSpec): Promise<Omit<Confinement, 'user'>> {
+  // A disk that is being switched to an overlay finds it beside itself.
+  const folders = (isReadOnly: boolean) =>
+    drives.flatMap(({ path, readOnly }) => (path && readOnly === isReadOnly ? [dirname(path)] : []));
+  return {
+    directory: runDir,
+    writable: folders(false).filter((folder) => folder !== runDir),
+    readable: [...folders(true), ...drives.flatMap(({ below = [] }) => below)].filter((path) => path !== runDir),
+    ...(accelerator === 'kvm' ? await kvmAccess() : { devices: [TUN] }),
+    // Its cards are in the network namespace in which it is started.
+    hasNetwork: true,
+    endsWithServer: false,
+  };
+}
+
+/** Network cards of machines are opened by it. */
+export const TUN = '/dev/net/tun';
+const KVM = '/dev/kvm';
+
+/** The group of the device file may use it. */
+export async function kvmAccess(): Promise<Pick<Confinement, 'devices' | 'groups'>> {
+  return { devices: [TUN, KVM], groups: [(await stat(KVM)).gid] };
 }
 
 /** Finds the QEMU process of a run directory after a restart of the server; undefined when it is gone. */
@@ -54,11 +89,11 @@ export async function adoptMachine(
   runDir: string,
   options: Pick<LaunchOptions, 'clock' | 'onChange'>,
 ): Promise<Machine | undefined> {
-  const [process] = (await findProcesses(runDir)).filter(({ argv }) => argv.some((part) => part.endsWith(QEMU)));
-  if (!process) return undefined;
+  const processes = await findProcesses(runDir);
+  if (!processes.some(({ argv }) => argv[0] === QEMU)) return undefined;
   try {
     const qmp = await QmpClient.open(machineSockets(runDir).qmp);
-    return await Machine.follow({ process, runDir, qmp, ...options });
+    return await Machine.follow({ runDir, qmp, ...options });
   } catch {
     return undefined; // It ended meanwhile.
   }

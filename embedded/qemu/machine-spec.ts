@@ -10,6 +10,8 @@ export interface DriveSpec {
   /** The image file; absent for a CD drive without a disc. */
   readonly path?: string;
   readonly format: 'qcow2' | 'raw';
+  /** Files that the image stands on. */
+  readonly below?: readonly string[];
   readonly readOnly: boolean;
   /** 1 is tried first. */
   readonly bootOrder?: number;

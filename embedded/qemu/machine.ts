@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
-import { type HostProcess, killProcesses } from '../host/processes.ts';
+import { killLeftovers } from '../host/processes.ts';
 import { machineSockets } from './command-line.ts';
 import type { QmpClient, QmpEvent } from './qmp-client.ts';
 
@@ -22,7 +22,6 @@ const STATES: Readonly<Record<string, MachineState>> = {
 
 /** How a machine is reached. */
 export interface MachineOptions {
-  readonly process: HostProcess;
   readonly runDir: string;
   readonly qmp: QmpClient;
   readonly clock: Clock;
@@ -32,20 +31,16 @@ export interface MachineOptions {
 
 /** A QEMU process: its control connection, its state as last announced, its sockets. Outlives the server. */
 export class Machine {
-  readonly pid: number;
   readonly runDir: string;
   readonly qmp: QmpClient;
-  readonly #process: HostProcess;
   readonly #clock: Clock;
   readonly #onChange: () => void;
   #state: MachineState = 'paused';
   #isRebooting = false;
 
-  private constructor({ process, runDir, qmp, clock, onChange }: MachineOptions) {
-    this.pid = process.pid;
+  private constructor({ runDir, qmp, clock, onChange }: MachineOptions) {
     this.runDir = runDir;
     this.qmp = qmp;
-    this.#process = process;
     this.#clock = clock;
     this.#onChange = onChange;
   }
@@ -106,7 +101,7 @@ export class Machine {
     );
     await Promise.race([asked, this.#clock.after(2_000, patience.signal).catch(() => {})]);
     patience.abort();
-    await killProcesses([this.#process], this.#clock);
+    await killLeftovers(this.runDir, this.#clock);
     this.#enter('gone');
   }
 

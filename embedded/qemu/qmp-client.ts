@@ -1,13 +1,16 @@
 import { EventEmitter } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
+import type { Socket } from 'node:net';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { connectShared } from '../host/shared-directory.ts';
 
 /** An asynchronous event of QEMU, such as SHUTDOWN, STOP, RESUME, RESET. */
 export interface QmpEvent {
   readonly event: string;
   readonly data?: Readonly<Record<string, unknown>>;
 }
+
+/** QEMU's longest answers have some KiB. What has been taken over may send anything. */
+const LONGEST_LINE = 16 * 1024 ** 2;
 
 interface QmpAnswer {
   readonly id?: number;
@@ -44,19 +47,17 @@ export class QmpClient {
       });
     });
     socket.on('error', () => {}); // 'close' follows and says it all.
-    const lines = createInterface({ input: socket });
-    lines.on('line', (line) => this.#receive(line));
-    lines.on('error', () => {}); // The socket's own error, once more.
+    let pending = '';
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      const lines = `${pending}${text}`.split('\n');
+      pending = lines.pop() ?? '';
+      if (pending.length > LONGEST_LINE || !lines.every((line) => this.#receive(line))) socket.destroy();
+    });
   }
 
   /** Connects to the unix socket and leaves the negotiation mode. */
   static async open(path: string): Promise<QmpClient> {
-    const socket = connect(path);
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', (cause) => reject(new FarmError('ConnectionLost', 'QEMU does not answer', { cause })));
-    });
-    const client = new QmpClient(socket);
+    const client = new QmpClient(await connectShared(path));
     await client.execute('qmp_capabilities');
     return client;
   }
@@ -80,17 +81,29 @@ export class QmpClient {
     this.#socket.destroy();
   }
 
-  #receive(line: string): void {
-    const message = JSON.parse(line) as QmpAnswer & Partial<QmpEvent>;
+  /** False for what QEMU does not say. */
+  #receive(line: string): boolean {
+    const message = readMessage(line);
+    if (!message) return false;
     if (message.event !== undefined) {
       this.#events.emit('event', { event: message.event, ...(message.data ? { data: message.data } : {}) });
-      return;
+      return true;
     }
     const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id);
-    if (message.id === undefined || !waiting) return;
+    if (message.id === undefined || !waiting) return true;
     this.#waiting.delete(message.id);
     if (message.error) waiting.reject(new FarmError('BrokenInvariant', `QEMU refused: ${message.error.desc}`));
     else waiting.resolve(message.return);
+    return true;
+  }
+}
+
+function readMessage(line: string): (QmpAnswer & Partial<QmpEvent>) | undefined {
+  try {
+    const said: unknown = JSON.parse(line);
+    return typeof said === 'object' && said !== null ? said : undefined;
+  } catch {
+    return undefined;
   }
 }
 

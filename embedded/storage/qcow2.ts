@@ -15,6 +15,8 @@ export interface Qcow2Summary {
   readonly virtualSizeBytes: number;
   /** As written in the file; usually relative to its directory. */
   readonly backingFile: string | undefined;
+  /** Whether its content is in another file (`data-file`): none of ours is. */
+  readonly hasExternalData: boolean;
 }
 
 /** Reads the header; undefined when the file is no qcow2 file. */
@@ -23,9 +25,9 @@ export async function readQcow2Header(path: string): Promise<Qcow2Summary | unde
   try {
     const header = parseQcow2Header(await readAt(file, 0, HEADER_LENGTH));
     if (!header) return undefined;
-    const { virtualSizeBytes, backingFile: backing } = header;
+    const { virtualSizeBytes, backingFile: backing, hasExternalData } = header;
     const name = backing && (await readAt(file, backing.offset, Math.min(backing.length, MOST_BACKING_NAME)));
-    return { virtualSizeBytes, backingFile: name?.toString() };
+    return { virtualSizeBytes, backingFile: name?.toString(), hasExternalData };
   } finally {
     await file.close();
   }

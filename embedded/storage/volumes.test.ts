@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layoutOf } from '../host/layout.ts';
+import { writeEmptyQcow2 } from './qcow2.ts';
 import { VolumeFiles } from './volumes.ts';
 
 const run = promisify(execFile);
@@ -39,6 +40,17 @@ test('layers stand on layers, however many, and every one of them can be read', 
   const { stdout } = await run('qemu-io', ['-r', '-f', 'qcow2', ...reads, files.disk('top')]);
   expect(stdout).not.toMatch(/failed/);
 });
+
+test.each(['/etc/shadow', '../other/disk.qcow2', 'json:{"driver":"nbd"}', 'nbd:127.0.0.1:1', 'disk.qcow2'])(
+  'a disk whose machine wrote "%s" into it is neither lent nor read',
+  async (backingFile) => {
+    await files.createBlank('taken-over', MEBIBYTE);
+    await writeEmptyQcow2(files.disk('taken-over'), { virtualSizeBytes: MEBIBYTE, backingFile });
+    await expect(files.layersBelow('taken-over')).rejects.toThrow('tampered with');
+    await expect(files.lend('taken-over', { user: undefined, mayWrite: true })).rejects.toThrow('tampered with');
+    await files.remove('taken-over');
+  },
+);
 
 test('a layer goes when nothing stands on it any more, and not before', async () => {
   await files.remove('web');

@@ -1,5 +1,5 @@
-import { access, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
+import { access, chmod, chown, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import type { HostLayout } from '../host/layout.ts';
@@ -7,6 +7,12 @@ import { readQcow2Header, writeEmptyQcow2 } from './qcow2.ts';
 
 /** Replaces the file that a running machine writes to; resolves when it writes to the overlay. */
 export type SwitchToOverlay = (overlayPath: string) => Promise<void>;
+
+/** Who gets a disk. */
+export interface Loan {
+  readonly user: number | undefined;
+  readonly mayWrite: boolean;
+}
 
 /** How to switch the machine that has the disk open; undefined when none has. */
 export type FindMachine = () => SwitchToOverlay | undefined;
@@ -85,6 +91,52 @@ export class VolumeFiles {
     await this.#mutex.run('structure', async () => await this.#freeze(volume, layer, live));
   }
 
+  /**
+   * Lets a user read the disk of a volume, and write to it: as the group of the file, so that the user cannot replace it.
+   * Nothing changes where machines have no user of their own. Returns the layers below.
+   */
+  async lend(volume: string, { user, mayWrite }: Loan): Promise<string[]> {
+    return await this.#mutex.run('structure', async () => {
+      const layers = await this.#layersBelow(this.disk(volume));
+      if (user === undefined) return layers;
+      for (const path of [this.disk(volume), this.#pending(volume)]) {
+        if (!(await isThere(path))) continue;
+        await chown(path, 0, mayWrite ? user : 0);
+        await chmod(path, mayWrite ? 0o660 : 0o644);
+      }
+      for (const layer of layers) await freezeMode(layer);
+      return layers;
+    });
+  }
+
+  /**
+   * The layers that the disk of a volume stands on, the nearest first. Machines write to disks as they like once they have
+   * got hold of QEMU, so nothing but a layer of ours is accepted.
+   * @throws FarmError `BrokenInvariant` when the disk names another file
+   */
+  async layersBelow(volume: string): Promise<string[]> {
+    return await this.#layersBelow(this.disk(volume));
+  }
+
+  async #layersBelow(path: string): Promise<string[]> {
+    const below: string[] = [];
+    for (let file = path; ; ) {
+      const header = await readQcow2Header(file);
+      const { backingFile, hasExternalData } = header ?? {};
+      const layer = backingFile === undefined ? undefined : resolve(dirname(file), backingFile);
+      const isOurs = layer === undefined || (dirname(layer) === this.#layout.layers && !below.includes(layer));
+      if (!header || hasExternalData || !isOurs) {
+        throw new FarmError(
+          'BrokenInvariant',
+          `The disk "${file}" has been tampered with: it is no longer a layer on layers`,
+        );
+      }
+      if (layer === undefined) return below;
+      below.push(layer);
+      file = layer;
+    }
+  }
+
   /** Removes a volume; layers that nothing needs any more go with the next `collectLayers`. */
   async remove(volume: string): Promise<void> {
     await this.#mutex.run('structure', () => rm(this.directory(volume), { recursive: true, force: true }));
@@ -161,10 +213,14 @@ export class VolumeFiles {
       const virtualSizeBytes = (await readQcow2Header(frozen))?.virtualSizeBytes ?? 0;
       const temporary = join(this.directory(volume), 'new.qcow2');
       await writeEmptyQcow2(temporary, { virtualSizeBytes, backingFile: this.#fromVolume(volume, layer) });
+      const { uid, gid, mode } = await stat(disk);
+      await chown(temporary, uid, gid);
+      await chmod(temporary, mode);
       await rename(temporary, overlay);
     }
     await live?.()?.(overlay);
     await rename(overlay, disk);
+    await freezeMode(frozen);
   }
 
   /** An overlay left by a freeze that was cut off, whose snapshot has been given up since. */
@@ -188,6 +244,12 @@ export class VolumeFiles {
     if (header.backingFile === undefined) return;
     await this.#keepChain(join(this.#layout.layers, basename(header.backingFile)), needed);
   }
+}
+
+/** A layer is written to by nobody, whoever had the disk. */
+async function freezeMode(layer: string): Promise<void> {
+  if (process.getuid?.() === 0) await chown(layer, 0, 0);
+  await chmod(layer, 0o444);
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -7,6 +7,7 @@ import { systemClock } from '../../../common/clock/clock.ts';
 import { assert, errorMessage } from '../../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../../common/logging/logger.ts';
+import { Confiner } from '../../../embedded/host/confinement.ts';
 import { probeKvm } from '../../../embedded/qemu/probe-kvm.ts';
 import { guestImages } from '../../harness/guest-images.ts';
 import { findPacker } from './packer.ts';
@@ -34,7 +35,8 @@ const figures: Figure[] = [];
 try {
   const packer = await findPacker();
   const logger = createLogger({ name: 'bench', level: 'silent' });
-  const accelerator = (await probeKvm({ directory: folder, clock: systemClock, logger })) ? 'kvm' : 'tcg';
+  const confiner = await Confiner.open(folder, logger);
+  const accelerator = (await probeKvm({ directory: folder, confiner, clock: systemClock, logger })) ? 'kvm' : 'tcg';
   assert(accelerator === 'kvm' || !values.kvm, 'KVM works on this machine, as --kvm asks.');
   console.log(`Packer ${packer.version} (${packer.plugins.join(', ') || 'bundled plugins'}), ${accelerator}`);
   if (!packer.isAnchor) console.log('Anything before Packer 1.11 is no anchor: compare with a newer one.');

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -86,6 +88,54 @@ test('what a guest that got hold of QEMU could ask of the kernel is filtered', a
   // 2: a seccomp filter (proc(5)).
   expect(await readFile(`/proc/${qemu?.pid}/status`, 'utf8')).toMatch(/^Seccomp:\s+2$/m);
 });
+
+test('QEMU and the DHCP server are not root, and see no file but their own', async () => {
+  const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+  const { dataDir = '' } = laboratory.cluster;
+  const layout = layoutOf(dataDir);
+  const runDir = runDirOf(layout, 'machines', metadata.uid);
+  const [qemu] = (await findProcesses(runDir)).filter(({ argv }) => argv[0]?.startsWith('qemu-system'));
+  const [dnsmasq] = (await findProcesses(join(layout.run, 'dhcp'))).filter(({ argv }) => argv[0] === 'dnsmasq');
+  const users = [qemu, dnsmasq].map((found) => {
+    const seen = whatSees(found?.pid);
+    expect(seen.user).toBeGreaterThanOrEqual(1_900_000_000);
+    expect(seen.groups).toBe('');
+    for (const path of ['/etc/shadow', '/etc/passwd', '/root', '/home', '/var', '/sys', join(dataDir, 'api')]) {
+      expect(existsSync(`${seen.root}${path}`), path).toBe(false);
+    }
+    return seen.user;
+  });
+  expect(users[0]).not.toBe(users[1]);
+  expect(whatSees(qemu?.pid).capabilities).toMatch(/^0+$/);
+  // Of the disks of the cluster, its own.
+  const claim = await laboratory.get('PersistentVolumeClaim', 'first-root');
+  const { root, user } = whatSees(qemu?.pid);
+  expect(await readdir(`${root}${layout.volumes}`)).toEqual([claim?.metadata.uid]);
+  // It may write to the disk, but neither replace it nor what the server reads.
+  const owned = (path: string) => {
+    const { uid, gid, mode } = statSync(path);
+    return { uid, gid, mode: (mode & 0o7777).toString(8) };
+  };
+  const disk = join(layout.volumes, claim?.metadata.uid ?? '');
+  expect(owned(disk)).toEqual({ uid: 0, gid: 0, mode: '755' });
+  expect(owned(join(disk, 'disk.qcow2'))).toEqual({ uid: 0, gid: user, mode: '660' });
+  expect(owned(runDir)).toEqual({ uid: 0, gid: user, mode: '1770' });
+  for (const name of ['serial.log', 'qemu.log', 'seed.img']) {
+    expect(owned(join(runDir, name)), name).toEqual({ uid: 0, gid: user, mode: '660' });
+  }
+});
+
+/** What the kernel says of a process. */
+function whatSees(pid: number | undefined) {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? '';
+  return {
+    user: Number(field('Uid').split('\t')[0]),
+    groups: field('Groups'),
+    capabilities: field('CapEff'),
+    root: `/proc/${pid}/root`,
+  };
+}
 
 test('a guest gets its reserved address and the key of its seed, and is reached through a pod', async () => {
   expect(await inFirst('hostname; ip -4 -o addr show scope global')).toMatch(/^first\n.*\b10\.88\.0\.10\/24\b/);

@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Laboratory } from './laboratory.ts';
+
+/** Runs for the image `teller`: says what the kernel lets it do, and tries to write to the paths that are its arguments. */
+const TELLER = [
+  process.execPath,
+  '-e',
+  `const fs = require('node:fs');
+   const status = fs.readFileSync('/proc/self/status', 'utf8');
+   const field = (name) => new RegExp('^' + name + ':\\\\s*(.*)$', 'm').exec(status)[1];
+   const written = Object.fromEntries(process.argv.slice(1).map((path) => {
+     try { fs.writeFileSync(path + '/mark', ''); return [path.replace(/^.*\\/volumes\\//, ''), true]; }
+     catch (error) { return [path.replace(/^.*\\/volumes\\//, ''), error.code]; }
+   }));
+   console.log(JSON.stringify({ user: process.getuid(), group: process.getgid(), groups: process.getgroups(),
+     capabilities: field('CapEff'), bounds: field('CapBnd'), noNewPrivs: field('NoNewPrivs'), written, env: process.env,
+     port: fs.readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8').trim(),
+     shadow: fs.existsSync('/etc/shadow'), home: fs.existsSync('/root') }));`,
+];
+
+let laboratory: Laboratory;
+let count = 0;
+
+beforeAll(async () => {
+  laboratory = await Laboratory.open({ config: { network: 'pod' }, podCommands: { teller: TELLER } });
+});
+
+afterAll(() => laboratory?.close());
+
+interface Told {
+  readonly user: number;
+  readonly group: number;
+  readonly groups: readonly number[];
+  readonly capabilities: string;
+  readonly bounds: string;
+  readonly noNewPrivs: string;
+  readonly written: Readonly<Record<string, true | string>>;
+  readonly env: Readonly<Record<string, string>>;
+  readonly port: string;
+  readonly shadow: boolean;
+  readonly home: boolean;
+}
+
+/** What a pod with these security contexts says of itself. */
+async function tell(ofPod: object, ofContainer: object): Promise<Told> {
+  const name = `teller-${++count}`;
+  const container = {
+    ...{ name: 'teller', image: 'teller', args: ['/tmp', '/scratch', '/data'], securityContext: ofContainer },
+    env: [{ name: 'GIVEN', value: 'by the pod' }],
+    volumeMounts: [
+      { name: 'scratch', mountPath: '/scratch' },
+      { name: 'data', mountPath: '/data' },
+    ],
+  };
+  const volumes = [
+    { name: 'scratch', emptyDir: {} },
+    { name: 'data', secret: { secretName: 'data' } },
+  ];
+  const spec = { restartPolicy: 'Never', securityContext: ofPod, containers: [container], volumes };
+  await laboratory.create('Pod', { metadata: { name }, spec });
+  await laboratory.untilPhase('Pod', name, 'Succeeded');
+  const { body } = await laboratory.client.send('GET', `${laboratory.path('Pod', name)}/log`);
+  return (typeof body === 'string' ? JSON.parse(body) : body) as Told;
+}
+
+test('a pod obeys its security context, as a relay asks for it', async () => {
+  await laboratory.create('Secret', { metadata: { name: 'data' }, stringData: { key: 'value' } });
+  const sysctls = [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }];
+  const told = await tell(
+    { runAsNonRoot: true, runAsUser: 65_532, runAsGroup: 65_533, fsGroup: 65_534, sysctls },
+    { readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] }, allowPrivilegeEscalation: false },
+  );
+  expect(told).toMatchObject({ user: 65_532, group: 65_533, port: '0', noNewPrivs: '1' });
+  expect(told.groups).toContain(65_534);
+  expect(told.capabilities).toMatch(/^0+$/);
+  expect(told.bounds).toMatch(/^0+$/);
+  expect(told.written).toEqual({ '/tmp': 'EROFS', scratch: true, data: 'EROFS' });
+  expect(told).toMatchObject({ shadow: false, home: false });
+  expect(told.env['GIVEN']).toBe('by the pod');
+  expect(Object.keys(told.env).toSorted()).toEqual(
+    expect.not.arrayContaining(['SLIPWAY_CONFIG', 'NODE_OPTIONS', 'USER']),
+  );
+});
+
+test('a pod that asks for nothing is nobody on the host, and root has what it asks for only', async () => {
+  const plain = await tell({}, {});
+  expect(plain.user).toBeGreaterThanOrEqual(1_900_000_000);
+  expect(plain.written).toMatchObject({ '/tmp': true, scratch: true });
+  const root = await tell({ runAsUser: 0 }, { capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] } });
+  expect({ user: root.user, capabilities: BigInt(`0x${root.capabilities}`) }).toEqual({
+    user: 0,
+    capabilities: 1n << 10n,
+  });
+});
+
+test('a pod that would break its own policy, or the host, waits and says why', async () => {
+  const containers = [{ name: 'teller', image: 'teller', args: [] }];
+  const waits = async (name: string, securityContext: object, why: string) => {
+    await laboratory.create('Pod', { metadata: { name }, spec: { securityContext, containers } });
+    await laboratory.until('Pod', name, ({ status }) => JSON.stringify(status).includes(why));
+    await laboratory.delete('Pod', name);
+  };
+  await waits('as-root', { runAsNonRoot: true, runAsUser: 0 }, 'breaks non-root policy');
+  await waits('forwards', { sysctls: [{ name: 'kernel.core_pattern', value: '0' }] }, 'forbidden sysctl');
+});

@@ -1,16 +1,25 @@
 /** Shorter stretches of Base64 say too little to be looked for. */
 const SHORTEST_BASE64 = 8;
-/** How `base64` and OpenSSL break lines. */
-const BASE64_LINES = [76, 64];
 
-/** The forms in which scripts like to print a secret: Base64 wherever it begins, URL, JSON. */
+/** The forms in which scripts like to print a secret, besides Base64: URLs, forms and JSON. */
 export function encodings(secret: string): string[] {
-  const base64 = [0, 1, 2].map((offset) => innerBase64(secret, offset));
-  const [aligned = ''] = base64;
-  const broken = BASE64_LINES.flatMap((length) => aligned.match(new RegExp(`.{1,${length}}`, 'g')) ?? []);
-  const all = [...base64, ...broken].filter((form) => form.length >= SHORTEST_BASE64);
-  const forUrls = all.map((form) => form.replaceAll('+', '-').replaceAll('/', '_'));
-  return [...all, ...forUrls, encodeURIComponent(Buffer.from(secret).toString()), JSON.stringify(secret).slice(1, -1)];
+  const urls = urlForms(Buffer.from(secret).toString());
+  const lower = urls.map((form) => form.replace(/%[\dA-F]{2}/g, (code) => code.toLowerCase()));
+  return [...urls, ...lower, JSON.stringify(secret).slice(1, -1)];
+}
+
+/** Base64 of a secret, wherever in it the secret begins, and as URLs have it. Its lines may be broken anywhere. */
+export function base64Forms(secret: string): string[] {
+  const all = [0, 1, 2].map((offset) => innerBase64(secret, offset)).filter((form) => form.length >= SHORTEST_BASE64);
+  return [...new Set([...all, ...all.map((form) => form.replaceAll('+', '-').replaceAll('/', '_'))])];
+}
+
+/** JavaScript, RFC 3986 (curl, jq, PHP), Python's `quote` and `quote_plus`, and forms (HTML, `urlencode` of Java and Go). */
+function urlForms(secret: string): string[] {
+  const javascript = encodeURIComponent(secret);
+  const rfc3986 = javascript.replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+  const form = new URLSearchParams([['', secret]]).toString().slice(1);
+  return [javascript, rfc3986, rfc3986.replaceAll('%2F', '/'), rfc3986.replaceAll('%20', '+'), form];
 }
 
 /** The characters that a secret decides alone when so many bytes modulo 3 stand before it, and anything after it. */

@@ -12,6 +12,11 @@ it.each([
   ['the value without the newline of its file', 'hunter2\n', 'a hunter2.', 'a ***.'],
   ['what JSON makes of it', 'a"b\\c', '{"x":"a\\"b\\\\c"}', '{"x":"***"}'],
   ['what a URL makes of it', 'a b/c?', 'https://x/?p=a%20b%2Fc%3F', 'https://x/?p=***'],
+  ['the same in small letters', 'a b/c?', 'a%20b%2fc%3f', '***'],
+  ["what Python's quote makes of it", "a b/c!'(*)", 'a%20b/c%21%27%28%2A%29', '***'],
+  ["what Python's quote_plus makes of it", "a b/c!'~", 'a+b%2Fc%21%27~', '***'],
+  ['what a form makes of it', "a b/c!'~*", 'a+b%2Fc%21%27%7E*', '***'],
+  ['what curl and jq make of it', "a b!'(~)", 'a%20b%21%27%28~%29', '***'],
 ])('hides %s', (_what, secret, text, masked) => {
   expect(maskSecrets([secret])(text)).toBe(masked);
 });
@@ -33,12 +38,16 @@ it('hides Base64 of the value, wherever in it the value begins and however its l
     const text = Buffer.from(`${before}${secret} and more`).toString('base64');
     expect(mask(text)).toMatch(/^.{0,8}\*\*\*.{0,16}$/);
   }
-  for (const length of [64, 76]) {
+  for (const length of [20, 57, 64, 76]) {
     const lines = Buffer.from(`${secret}\n`)
       .toString('base64')
       .match(new RegExp(`.{1,${length}}`, 'g'));
-    for (const line of lines ?? []) expect(mask(line)).toMatch(/^\*\*\*.{0,5}$/);
+    for (const line of lines ?? []) expect(mask(line)).toMatch(/^(\*\*\*.{0,5}|.{1,11})$/);
+    expect(mask(lines?.join('\r\n') ?? '')).toMatch(/^(\*\*\*(\r\n)?)+.{0,12}$/);
   }
+  // Broken where the value is in the middle of more.
+  const more = Buffer.from(`user:${secret}, and so on`).toString('base64').replace(/.{40}/g, '$&\n');
+  for (const line of mask(more).split('\n').slice(1, -2)) expect(line).toBe('***');
   expect(maskSecrets(['???>>>???>>>'])(Buffer.from('???>>>???>>>').toString('base64url'))).toBe('***');
 });
 

@@ -1,4 +1,4 @@
-import { encodings } from './encodings.ts';
+import { base64Forms, encodings } from './encodings.ts';
 
 /**
  * What hides secrets in a text. `cut` says at which ends the text was cut off in the middle of a line, so that the half
@@ -16,19 +16,28 @@ const MASK = '***';
 const SHORTEST_LINE = 3;
 /** Shorter ends of a cut text are not taken for the half of a secret. */
 const SHORTEST_HALF = 4;
+/** Shorter ends of a line are not taken for a piece of Base64 whose lines were broken. */
+const SHORTEST_PIECE = 12;
+/** What may be one, at the start or the end of a line. */
+const PIECES = /^[\w+/=-]{12,}|[\w+/=-]{12,}$/m;
 
 /** From where to where, the end excluded. */
 type Range = readonly [number, number];
 
 /**
  * Replaces every secret by `***`, however short it is. Each line of a secret with several (a key) counts on its own, and
- * the forms in which scripts like to print a secret count too: Base64, URL and JSON.
+ * the forms in which scripts like to print a secret count too: Base64 in lines of any length, URL, form and JSON.
  */
 export function maskSecrets(secrets: readonly (string | undefined)[]): Mask {
-  const hidden = [...new Set(secrets.flatMap((secret) => (secret === undefined ? [] : formsOf(secret))))];
+  const known = secrets.filter((secret) => secret !== undefined);
+  const base64 = [...new Set(known.flatMap((secret) => [secret, secret.trim()]).flatMap(base64Forms))];
+  const hidden = [...new Set([...known.flatMap(formsOf), ...base64])];
   if (hidden.length === 0) return (text) => text;
   return (text, cut = {}) => {
-    const ranges = hidden.flatMap((value) => [...occurrences(text, value), ...halves(text, value, cut)]);
+    const ranges = [
+      ...hidden.flatMap((value) => [...occurrences(text, value), ...halves(text, value, cut)]),
+      ...(PIECES.test(text) ? brokenLines(text, base64) : []),
+    ];
     return ranges.length === 0 ? text : cover(text, ranges);
   };
 }
@@ -44,6 +53,23 @@ function formsOf(secret: string): string[] {
 function occurrences(text: string, value: string): Range[] {
   const found: Range[] = [];
   for (let at = text.indexOf(value); at !== -1; at = text.indexOf(value, at + 1)) found.push([at, at + value.length]);
+  return found;
+}
+
+/** What stands of a value in lines that were broken in the middle of it. */
+function brokenLines(text: string, values: readonly string[]): Range[] {
+  const found: Range[] = [];
+  let at = 0;
+  for (const line of text.split('\n')) {
+    const whole = line.replace(/\r$/, '');
+    const from = at;
+    at += line.length + 1;
+    if (!PIECES.test(whole)) continue;
+    for (const value of values) {
+      const pieces = halves(whole, value, { start: true, end: true });
+      for (const [start, end] of pieces) if (end - start >= SHORTEST_PIECE) found.push([from + start, from + end]);
+    }
+  }
   return found;
 }
 

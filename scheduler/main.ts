@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { systemClock } from '../common/clock/clock.ts';
@@ -40,16 +39,11 @@ import { carryTasksOn, keepDeadlines, runSafetySweep } from './dispatch/safety-s
 import { ExportService } from './exports/export-service.ts';
 import { runExportSweep } from './exports/sweep-exports.ts';
 import { createApp } from './http/app.ts';
+import { listenPlain, listenTls } from './http/listen.ts';
 import { serveUpgrades } from './http/upgrades.ts';
 import { countEnds, measureFarm } from './measure.ts';
 import { Planner } from './planning/planner.ts';
 import { newUlid } from './planning/ulid.ts';
-
-/**
- * How long a connection without a request is kept. Clients close theirs sooner (undici after what this server announces,
- * less a second), so that none sends a request on a connection that is just being closed.
- */
-const KEEP_ALIVE_MS = 65_000;
 
 const config = loadConfig();
 const logger = createLogger({ name: 'scheduler', level: config.log.level });
@@ -150,7 +144,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     await Promise.all(loops);
   });
   const server = createServer();
-  const { url, port } = await listen(resources, server, config.http);
+  const { url, port } = await listenPlain(resources, server, config.http);
+  const tls = await listenTls(resources, config.http);
   const consoles = resources.use(
     'consoles',
     new ConsoleRelays({
@@ -183,31 +178,14 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     },
   });
   const links = { farmKey, clock, find: (lease: string) => consoles.find(lease) };
-  serveUpgrades(server, app, consoleLinks({ ...links, mayType: (lease) => consoles.isWaiting(lease) }));
-  server.on('request', app);
-  logger.info({ url, clusters: names }, 'The scheduler is ready');
-  process.stdout.write(`${JSON.stringify({ event: 'ready', url })}\n`);
+  for (const each of tls ? [server, tls.server] : [server]) {
+    serveUpgrades(each, app, consoleLinks({ ...links, mayType: (lease) => consoles.isWaiting(lease) }));
+    each.on('request', app);
+  }
+  logger.info({ url, tlsUrl: tls?.url, clusters: names }, 'The scheduler is ready');
+  process.stdout.write(`${JSON.stringify({ event: 'ready', url, tlsUrl: tls?.url })}\n`);
 }
 
 function limitsOf({ limits }: ClusterConfig): Limits {
   return { imports: limits.imports, vms: limits.vms, cpu: limits.cpu, memoryBytes: limits.memory };
-}
-
-/** Open streams would keep the server from closing: clients reconnect elsewhere. */
-async function listen(
-  resources: ReleaseStack,
-  server: Server,
-  { host, port }: Config['http'],
-): Promise<{ url: string; port: number }> {
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
-  server.listen(port, host);
-  await once(server, 'listening');
-  resources.defer('HTTP server', async () => {
-    server.close();
-    server.closeAllConnections();
-    await once(server, 'close');
-  });
-  const address = server.address();
-  const listening = typeof address === 'object' && address ? address.port : port;
-  return { url: `http://${host.includes(':') ? `[${host}]` : host}:${listening}`, port: listening };
 }

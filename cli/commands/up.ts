@@ -17,6 +17,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { pointerFile, readConnection, stateFolder } from '../client/connection.ts';
 import { waitForLine } from '../farm/child-process.ts';
 import { FarmFiles, type FarmOptions, writePointer } from '../farm/farm-files.ts';
+import { listenAddress, parseListen } from '../farm/listen-address.ts';
 import { LocalFarm } from '../farm/local-farm.ts';
 import { requireMachine } from '../farm/machine-checks.ts';
 import { measureMachine, suitableLimits } from '../farm/machine-limits.ts';
@@ -31,6 +32,9 @@ const WHOLE_FARM_MS = 4 * 60_000;
 interface UpFlags {
   readonly dataDir: string;
   readonly port: number;
+  readonly listen?: { readonly host: string; readonly port: number };
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly vms?: number;
   readonly imports?: number;
   readonly cpu?: number;
@@ -67,6 +71,9 @@ export function register(program: Command): void {
         .argParser(toCount)
         .default(0, 'the one used before, else a free one'),
     )
+    .option('--listen <address>', 'serve the farm to others with TLS at ADDRESS or ADDRESS:PORT (8443)', toListen)
+    .option('--tls-cert <file>', 'certificate of --listen, a PEM file')
+    .option('--tls-key <file>', 'key of the certificate, a PEM file')
     .option('--vms <n>', `virtual machines that may run at once (default: ${suitable})`, toCount)
     .option('--imports <n>', `imports that may run at once (default: ${suitable})`, toCount)
     .option('--cpu <n>', `virtual cores that these machines may have together (default: ${suitable})`, toCount)
@@ -125,6 +132,7 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
       writePointer(pointerFile(), { dataDir, pid: process.pid });
       if (json) return printReady(connection);
       await printFarm(connection, { sentence: 'The farm is up at', end: 'Ctrl-C, or `slipway down`' });
+      if (options.listen) printLine(`  others:  https://${options.listen.host}:${options.listen.port}`);
       printLine(`  limits:  ${describeLimits(options.limits)}`);
     } catch (error) {
       if (json) printJson({ event: 'failed', code: codeOf(error), message: errorMessage(error) });
@@ -175,6 +183,7 @@ async function sayAgain(dataDir: string, json: boolean): Promise<void> {
 
 function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
   const suitable = suitableLimits(measureMachine(dataDir));
+  const listen = listenAddress(flags);
   const { vms = suitable.vms, imports = suitable.imports, cpu = suitable.cpu } = flags;
   return {
     ...{ dataDir, port: flags.port, workers: flags.workers ?? {}, failureRetention: flags.failureRetention },
@@ -182,6 +191,7 @@ function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
     allowedAddresses: flags.allowAddress ?? [],
     network: flags.network,
     guestNetworks: flags.guestNetwork ?? [],
+    ...(listen === undefined ? {} : { listen }),
     ...(flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) }),
   };
 }
@@ -196,6 +206,12 @@ function readOutcome(line: string): z.infer<typeof outcomeSchema> | undefined {
 
 function codeOf(error: unknown): ErrorCode {
   return error instanceof FarmError ? error.code : 'FarmNotStarted';
+}
+
+function toListen(text: string) {
+  const parsed = parseListen(text);
+  if (!parsed) throw new InvalidArgumentError('Write ADDRESS or ADDRESS:PORT, such as 192.168.1.5:8443.');
+  return parsed;
 }
 
 function toCount(text: string): number {

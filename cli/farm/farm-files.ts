@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Connection, Pointer } from '../../common/contracts/connection.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
+import type { ListenAddress } from './listen-address.ts';
 import type { FarmLimits } from './machine-limits.ts';
 
 /** What `slipway up` was asked for. */
@@ -22,6 +23,8 @@ export interface FarmOptions {
   readonly network: NetworkKind;
   /** Private networks that guests with internet may reach. */
   readonly guestNetworks: readonly string[];
+  /** Where others reach the farm; only this machine does by default. */
+  readonly listen?: ListenAddress;
   /** File to which the cluster appends every request that it answers. */
   readonly auditLog?: string;
 }
@@ -136,7 +139,10 @@ export class FarmFiles {
       // The cluster is this farm's alone: what Redis loses it takes over.
       farm: { name: 'local', id: 'local', keyFile: this.secretFile('farm-key') },
       redis: { url: redisUrl },
-      http: { host: '127.0.0.1', port, tokenFile: this.secretFile('token') },
+      http: {
+        ...{ host: '127.0.0.1', port, tokenFile: this.secretFile('token') },
+        ...(options.listen ? { tls: options.listen } : {}),
+      },
       clusters: [
         {
           name: 'local',

@@ -143,6 +143,32 @@ export const configSchema = z.strictObject({
         .max(65535)
         .default(8080)
         .describe('Port of the HTTP API; 0 takes a free one.'),
+      plaintext: z
+        .enum(['loopback', 'anywhere'])
+        .default('loopback')
+        .describe(
+          'Where `http.host` may be, which has no TLS; `anywhere` is for networks of containers in which a proxy with TLS stands in front of it.',
+        ),
+      tls: z
+        .strictObject({
+          host: z.string().default('0.0.0.0').describe('Address that the scheduler listens on with TLS as well.'),
+          port: z.coerce
+            .number()
+            .int()
+            .min(0)
+            .max(65535)
+            .default(8443)
+            .describe('Port of the HTTP API with TLS; 0 takes a free one.'),
+          certificateFile: z
+            .string()
+            .optional()
+            .describe(
+              'PEM file of its certificate, with those between it and the authority. Without it there is no TLS.',
+            ),
+          keyFile: z.string().optional().describe('PEM file of the key of the certificate.'),
+        })
+        .prefault({})
+        .describe('HTTPS, besides plain HTTP.'),
       tokenFile: z
         .string()
         .optional()

@@ -14,6 +14,8 @@ import { startRedis } from './redis-server.ts';
 /** A scheduler as it is installed, in a process of its own. */
 export interface LoneScheduler {
   readonly url: string;
+  /** With TLS, where it was told to serve it. */
+  readonly tlsUrl: string | undefined;
   /** An admin's. */
   readonly token: string;
   /** Of the Redis that only it uses. */
@@ -48,9 +50,13 @@ export async function startLoneScheduler(resources: ReleaseStack, http: object =
     logFile: files.log('scheduler'),
     readReady: readReadyEvent,
   });
-  const { url } = ready;
+  const { url, tlsUrl } = ready;
   assert(typeof url === 'string', 'The ready line of the scheduler carries its url.');
-  return { url, token: files.secret('token'), redisUrl: redis.url, logFile: files.log('scheduler') };
+  return {
+    url,
+    tlsUrl: typeof tlsUrl === 'string' ? tlsUrl : undefined,
+    ...{ token: files.secret('token'), redisUrl: redis.url, logFile: files.log('scheduler') },
+  };
 }
 
 /** Port 1 of this machine refuses whoever comes. */

@@ -1,0 +1,39 @@
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
+
+/** Where a farm on this machine is served to others, with TLS. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** PEM files. */
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+const DEFAULT_PORT = 8443;
+
+/** Reads `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; undefined for what is none. */
+export function parseListen(text: string): { readonly host: string; readonly port: number } | undefined {
+  const [, bracketed, plain, port] = /^(?:\[(.+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const host = isIP(text) === 6 ? text : (bracketed ?? plain);
+  const wanted = Number(port ?? DEFAULT_PORT);
+  return host === undefined || wanted > 65_535 ? undefined : { host, port: wanted };
+}
+
+/**
+ * Puts the flags `--listen`, `--tls-cert` and `--tls-key` together: all of them, or none.
+ * @throws FarmError `InvalidRequest` when one is missing: who listens to plain HTTP reads tokens
+ */
+export function listenAddress(flags: {
+  readonly listen?: { readonly host: string; readonly port: number };
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}): ListenAddress | undefined {
+  const { listen, tlsCert, tlsKey } = flags;
+  if (!listen && !tlsCert && !tlsKey) return undefined;
+  if (listen && tlsCert && tlsKey) return { ...listen, certificateFile: resolve(tlsCert), keyFile: resolve(tlsKey) };
+  const message =
+    '--listen, --tls-cert and --tls-key go together: a farm is served to others with TLS only, as clients send tokens.';
+  throw new FarmError('InvalidRequest', message);
+}

@@ -76,6 +76,20 @@ export class ClusterClient {
     });
   }
 
+  /** How a stream is answered; what it would tell is not read. */
+  async head(path: string): Promise<Answer> {
+    const ending = new AbortController();
+    const response = await request(`${this.#url}${path}`, {
+      dispatcher: this.#agent,
+      headers: this.#authorization,
+      signal: ending.signal,
+    });
+    const text = response.statusCode < 300 ? '' : await response.body.text();
+    response.body.on('error', () => {});
+    ending.abort();
+    return { code: response.statusCode, body: text.startsWith('{') ? JSON.parse(text) : { text }, warnings: '' };
+  }
+
   /** The lines of a watch, one by one, until the server ends it or the caller stops reading. */
   async *watch(path: string): AsyncGenerator<{ type: string; object: Record<string, unknown> }> {
     const response = await request(`${this.#url}${path}`, {

@@ -42,6 +42,7 @@ COPY embedded/api/crds embedded/api/crds
 COPY embedded/api/core-schemas.json embedded/api/core-schemas.json
 COPY workers/guest/supervisor.sh workers/guest/supervisor.sh
 COPY workers/guest/clean-up.sh workers/guest/clean-up.sh
+COPY workers/guest/key-files.sh workers/guest/key-files.sh
 COPY workers/phases/import/login-hook.sh workers/phases/import/login-hook.sh
 COPY --from=build /src/dist dist
 COPY deploy/image/entrypoint.sh /usr/local/bin/slipway-entrypoint

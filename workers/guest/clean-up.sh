@@ -1,6 +1,6 @@
 # Takes out of a guest what the farm brought in to build its image: its key, and what cloud-init kept of the farm's part.
 # POSIX sh, busybox too; as root where the farm can be that. $key, the Base64 of the build's public key, $user, who logs in, and
-# $home, that of the user, are set above.
+# $home, that of the user, are set above, and key-files.sh stands there.
 PATH=$PATH:/usr/sbin:/sbin
 
 # To start a process is what costs time in a guest, and most accounts have no keys: the shell looks first. A file that is
@@ -12,14 +12,9 @@ without_key() {
   else rm -f "$1" && rmdir "${1%/*}" 2>/dev/null; fi
 }
 
-# Where sshd looks for keys, and where that is for the accounts of the guest.
+# The user's, and where they are for the other accounts of the guest.
 keys_of_accounts() {
-  echo "$home/.ssh/authorized_keys"
-  set -f
-  for file in $(sshd -T -C "user=$user,host=localhost,addr=127.0.0.1" 2>/dev/null | sed -n "/^authorizedkeysfile /{ s///; s|%u|$user|g; p; }"); do
-    case $file in /*) echo "$file" ;; esac
-  done
-  set +f
+  key_files
   while IFS=: read -r name password uid gid comment folder shell; do
     [ -z "$folder" ] || echo "$folder/.ssh/authorized_keys"
   done </etc/passwd

@@ -9,7 +9,9 @@ import { quote, unixText } from './shell-words.ts';
 import { stateName } from './state-name.ts';
 import { supervisorOf } from './supervisor.ts';
 
-const CLEAN_UP = readFileSync(packagePath('workers/guest/clean-up.sh'), 'utf8');
+const CLEAN_UP = ['workers/guest/key-files.sh', 'workers/guest/clean-up.sh']
+  .map((file) => readFileSync(packagePath(file), 'utf8'))
+  .join('\n');
 /** A guest that is up answers at once; one without SSH should not cost much. */
 const REACH_MS = 30_000;
 /** After this a command that neither ended nor took the connection down is left alone. */
@@ -76,7 +78,7 @@ function traceRemoval(access: GuestAccess): string {
  * Code that defines `as_root SCRIPT`, which fails where the user cannot become root. The script goes by standard input:
  * guests log the arguments of `sudo`.
  */
-function asRoot({ password }: GuestAccess): string {
+export function asRoot({ password }: Pick<GuestAccess, 'password'>): string {
   const asked =
     password === undefined
       ? 'false'

@@ -16,7 +16,9 @@ export interface Login {
  */
 export const LOGIN_HOOK = 'slipway-login';
 
-const SCRIPT = readFileSync(packagePath('workers/phases/import/login-hook.sh'), 'utf8');
+const SCRIPT = ['workers/guest/key-files.sh', 'workers/phases/import/login-hook.sh']
+  .map((file) => readFileSync(packagePath(file), 'utf8'))
+  .join('\n');
 const BOUNDARY = 'slipway-user-data';
 const LINE = /.{1,76}/g;
 

@@ -1,6 +1,6 @@
 # Lets the build farm in, for as long as the image is built: runs as root in the guest, at every boot, before cloud-init
-# makes accounts. POSIX sh, busybox too. `user` and `key` are set above. It stands beside what the user data asks for and
-# changes none of it; the farm takes the key and this file away before it captures the disks.
+# makes accounts. POSIX sh, busybox too. `user` and `key` are set above, and key-files.sh stands there. It stands beside what the
+# user data asks for and changes none of it; the farm takes the key and this file away before it captures the disks.
 umask 077
 
 find_account() {
@@ -8,16 +8,6 @@ find_account() {
     [ "$name" != "$user" ] || return 0
   done < /etc/passwd
   return 1
-}
-
-# Where sshd looks for the account's keys. It only answers once there are host keys.
-keys_file() {
-  file=$(sshd -T -C "user=$user,host=localhost,addr=127.0.0.1" 2> /dev/null | sed -n 's/^authorizedkeysfile \([^ ]*\).*/\1/p')
-  case $file in
-    '' | none) file=.ssh/authorized_keys ;;
-    *%*) file=$(echo "$file" | sed "s|%h|$home|g; s|%u|$user|g; s|%%|%|g") ;;
-  esac
-  case $file in /*) ;; *) file=$home/$file ;; esac
 }
 
 # Makes a directory of the account's.
@@ -29,9 +19,11 @@ own_directory() {
 # away.
 let_in() {
   find_account || return 1
-  keys_file
+  # sshd only answers once there are host keys.
+  file=$(key_files | head -n 1)
   [ "$(head -n 1 "$file" 2> /dev/null)" != "$key" ] || return 0
-  case $file in "$home"/*) own_directory "$home" && own_directory "${file%/*}" ;; *) mkdir -p "${file%/*}" ;; esac
+  # sshd reads it as the account.
+  case $file in "$home"/*) own_directory "$home" && own_directory "${file%/*}" ;; *) (umask 022 && mkdir -p "${file%/*}") ;; esac
   others=$(grep -vxF -e "$key" "$file" 2> /dev/null)
   [ -e "$file" ] || { : > "$file" && chown "$uid:$gid" "$file"; }
   printf '%s\n' "$key" ${others:+"$others"} > "$file"

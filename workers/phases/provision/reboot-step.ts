@@ -1,7 +1,9 @@
 import type { RebootStep } from '../../../common/contracts/module/compiled.ts';
+import { REBOOT_COMMAND } from '../../../common/contracts/module/defaults.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { unixText } from '../../guest/shell-words.ts';
+import { asRoot } from '../../guest/shutdown.ts';
 import { type StepSupervisor, supervisorOf } from '../../guest/supervisor.ts';
 import { StepFailure, sudoWants } from './shell-step.ts';
 import { fence, guestIndex, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
@@ -45,7 +47,7 @@ interface Asking {
 
 /** Asks, unless the guest was asked in this boot already, and resolves when the connection is gone. */
 async function ask(context: StepContext<RebootStep>, { guest, supervisor, waitMs }: Asking): Promise<void> {
-  const { phase, step, access } = context;
+  const { phase, access } = context;
   const index = guestIndex(context);
   const gone = phase.clock.after(waitMs, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
   if (supervisor.status(index)?.state !== 'asked') {
@@ -54,7 +56,7 @@ async function ask(context: StepContext<RebootStep>, { guest, supervisor, waitMs
     const hostKeys = await supervisor.nextHostKeys();
     if (hostKeys.length > 0) await access.link.pinHostKeys(guest, hostKeys);
     else await access.link.forgetHostKeys();
-    const { exitCode, output } = await supervisor.reboot(index, unixText(phase.secrets.fill(step.command)));
+    const { exitCode, output } = await supervisor.reboot(index, commandOf(context));
     // A command that the reboot itself has ended says so by a signal.
     if (exitCode > 0 && exitCode < 128) {
       const logTail = access.mask(output).trim().split('\n');
@@ -65,4 +67,10 @@ async function ask(context: StepContext<RebootStep>, { guest, supervisor, waitMs
     }
   }
   await gone;
+}
+
+/** The command of the module as it is; the farm's own answers a `sudo` that asks for the password that it logs in with. */
+function commandOf({ step, phase, access }: StepContext<RebootStep>): string {
+  if (step.command !== REBOOT_COMMAND.bash) return unixText(phase.secrets.fill(step.command));
+  return `${asRoot(access)}\nas_root reboot || { ${step.command}; }`;
 }

@@ -1,39 +1,37 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { loadProgram } from '../../cli/program.ts';
+import { describeOptions } from '../../common/config/load-config.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 
 const page = readFileSync(packagePath('docs', 'security.md'), 'utf8');
-const reference = (name: string) => readFileSync(packagePath('docs', name), 'utf8');
-const quoted = [...page.matchAll(/`([^`\n]+)`/g)].map(([, text = '']) => text);
+const quoted = [...page.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text);
+const options = describeOptions().map(({ path }) => path);
 
-/** What stands in backquotes and looks so, without doubles. */
-function named(shape: RegExp): string[] {
-  return [...new Set(quoted.filter((text) => shape.test(text)))];
-}
-
-test('the threat model names options that there are', () => {
-  const options = named(/^(farm|redis|http|fetch|clusters\[\]|blobs|retention)\.[A-Za-z.]+$/);
-  expect(options.length).toBeGreaterThan(5);
-  const known = reference('configuration.md');
-  // A group is named by what is before its options.
-  const isKnown = (option: string) => known.includes(`| \`${option}\``) || known.includes(`| \`${option}.`);
-  expect(options.filter((option) => !isKnown(option))).toEqual([]);
+test('names only options that the configuration has', () => {
+  const groups = new Set(options.map((path) => path.split('.')[0]));
+  const named = quoted.filter((text) => /^[a-z]+(\.[A-Za-z]+)+$/.test(text) && groups.has(text.split('.')[0] ?? ''));
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((path) => !options.includes(path))).toEqual([]);
 });
 
-test('every option by which strangers get in, or are kept out, is in the threat model', () => {
-  const options = [...reference('configuration.md').matchAll(/^\| `((?:http|fetch)\.[^`]+|farm\.keyFile)`/gm)];
-  const groups = new Set(options.map(([, option = '']) => option.split('.').slice(0, 2).join('.')));
-  const plain = ['http.port', 'http.advertisedHost'];
-  const missing = [...groups].filter((group) => !plain.includes(group) && !page.includes(`\`${group}`));
-  expect(missing).toEqual([]);
+test('leaves out no option that decides who may reach or do what', () => {
+  const deciding = /^(fetch\..*|http\.(host|plaintext|tls\.certificateFile|tokenFile|limits\..*)|farm\.keyFile)$/;
+  expect(options.filter((path) => deciding.test(path) && !quoted.includes(path))).toEqual([]);
 });
 
-test('the threat model names commands that there are, and tests and files that there are', () => {
-  const cli = reference('cli.md');
-  const flags = named(/^slipway .*--/).flatMap((text) => text.match(/--[a-z-]+/g) ?? []);
+test('names only flags that `slipway up` has, and tests that are there', async () => {
+  const up = (await loadProgram()).commands.find((command) => command.name() === 'up');
+  const flags = quoted.flatMap((text) => /^slipway up (--[a-z-]+)$/.exec(text)?.[1] ?? []);
   expect(flags.length).toBeGreaterThan(1);
-  expect(flags.filter((flag) => !cli.includes(flag))).toEqual([]);
-  const files = named(/^(test|common|cli|embedded|scheduler|workers)\/.*\.ts$/);
-  expect(files.length).toBeGreaterThan(8);
-  expect(files.filter((file) => !existsSync(packagePath(file)))).toEqual([]);
+  expect(flags.filter((flag) => !up?.options.some(({ long }) => long === flag))).toEqual([]);
+  const tests = quoted.filter((text) => text.endsWith('.test.ts'));
+  expect(tests.length).toBeGreaterThan(5);
+  expect(tests.filter((path) => !existsSync(packagePath(path)))).toEqual([]);
+});
+
+test('tells the filter that machines really get', () => {
+  const source = readFileSync(packagePath('embedded', 'qemu', 'command-line.ts'), 'utf8');
+  const [, filter] = /SANDBOX = '([^']+)'/.exec(source) ?? [];
+  expect(quoted).toContain(`-sandbox ${filter}`);
 });

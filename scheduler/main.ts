@@ -30,6 +30,7 @@ import { BlobStore } from './blobs/blob-store.ts';
 import { runBlobSweep } from './blobs/sweep-blobs.ts';
 import { BuildService } from './builds/build-service.ts';
 import { networkOffer } from './catalog/cluster-network.ts';
+import { measureStorage } from './catalog/measure-storage.ts';
 import { runImageRetention } from './catalog/prune-images.ts';
 import { watchCluster } from './catalog/watch-cluster.ts';
 import { ConsoleRelays } from './console/console-relays.ts';
@@ -163,6 +164,12 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const app = createApp({
     ...{ redis, notices, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention, exports },
     clusterOf: clientOf,
+    measureStorage: () =>
+      Promise.all(
+        clusters.map(({ client, config: { storageClass } }) =>
+          measureStorage({ redis, farm, cluster: client, storageClass }),
+        ),
+      ),
     limits: config.http.limits,
     sessionMs: config.http.sessions,
     trustProxy: config.http.trustProxy,

@@ -28,6 +28,7 @@ import { type RunView, type runRequestSchema, runViewSchema } from '../../common
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { type SerialPiece, serialPieceSchema } from '../../common/contracts/serial.ts';
 import { type SshAccess, sshAccessSchema } from '../../common/contracts/ssh-access.ts';
+import { type StorageView, storageViewSchema } from '../../common/contracts/storage.ts';
 import {
   type CreatedToken,
   createdTokenSchema,
@@ -337,6 +338,11 @@ export class FarmClient {
 
   async revokeToken(name: string): Promise<void> {
     await this.#call(`tokens/${encodeURIComponent(name)}`, z.unknown(), { method: 'DELETE' });
+  }
+
+  /** What the farm has of the storage of its clusters. */
+  storage(): Promise<StorageView> {
+    return this.#call('storage', storageViewSchema);
   }
 
   async clusters(): Promise<ClusterView[]> {

@@ -145,6 +145,13 @@ export interface StorageClass extends KubernetesObject {
   provisioner?: string;
 }
 
+/** `storage.k8s.io/v1` CSIStorageCapacity: what a driver has for new volumes of a class, in a part of the topology. */
+export interface StorageCapacity extends KubernetesObject {
+  storageClassName?: string;
+  /** A quantity. */
+  capacity?: string;
+}
+
 /** `snapshot.storage.k8s.io/v1` VolumeSnapshotClass (cluster-scoped). */
 export interface VolumeSnapshotClass extends KubernetesObject {
   driver?: string;

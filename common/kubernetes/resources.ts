@@ -12,6 +12,7 @@ import type {
   Pod,
   Secret,
   Service,
+  StorageCapacity,
   StorageClass,
   StorageProfile,
   Subnet,
@@ -72,6 +73,8 @@ export const RESOURCES = {
   ips: clusterScoped<IpAddress>('kubeovn.io/v1', 'IP', 'ips'),
   // What a cluster is asked before anything is built on it (preflight/).
   namespaces: clusterScoped('v1', 'Namespace', 'namespaces'),
+  /** They stand in the namespaces of their drivers, and are only read everywhere at once. */
+  storageCapacities: clusterScoped<StorageCapacity>('storage.k8s.io/v1', 'CSIStorageCapacity', 'csistoragecapacities'),
   storageClasses: clusterScoped<StorageClass>('storage.k8s.io/v1', 'StorageClass', 'storageclasses'),
   snapshotClasses: clusterScoped<VolumeSnapshotClass>(
     'snapshot.storage.k8s.io/v1',

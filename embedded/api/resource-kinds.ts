@@ -97,6 +97,13 @@ const CORE_KINDS: readonly CoreKind[] = [
     printerColumns: [column('Provisioner', '.provisioner'), column('VolumeBindingMode', '.volumeBindingMode'), AGE],
   },
   {
+    group: 'storage.k8s.io',
+    kind: 'CSIStorageCapacity',
+    plural: 'csistoragecapacities',
+    namespaced: true,
+    printerColumns: [column('StorageClassName', '.storageClassName'), column('Capacity', '.capacity'), AGE],
+  },
+  {
     kind: 'Service',
     plural: 'services',
     namespaced: true,

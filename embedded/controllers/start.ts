@@ -25,6 +25,7 @@ import { PodController } from './pod.ts';
 import { PodNetworkOfCluster } from './pod-network.ts';
 import { startClaimController } from './pvc.ts';
 import { startSnapshotController } from './snapshot.ts';
+import { keepStorageCapacity } from './storage-capacity.ts';
 import { VmController } from './vm.ts';
 import { VmiController } from './vmi.ts';
 import { findClaims } from './vmi-volumes.ts';
@@ -104,6 +105,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   startClaimController(context, machines);
   startDataVolumeController(context, machines);
   startSnapshotController(context, machines);
+  void keepStorageCapacity(context);
   await network.start();
   new VmController(context);
   controller = new VmiController({ context, machines, network, starter });

@@ -22,7 +22,8 @@ export function watchRoom(directory: string, controller: AbortController): () =>
   return () => clearInterval(timer);
 }
 
-async function freeBytes(directory: string): Promise<number> {
+/** Of the file system that a directory is on, as an ordinary user has it. */
+export async function freeBytes(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory);
   return bavail * bsize;
 }

@@ -25,6 +25,7 @@ import { securityHeaders } from './security-headers.ts';
 import { serialRoutes } from './serial-routes.ts';
 import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
 import { type SshRoutesOptions, sshRoutes } from './ssh-routes.ts';
+import { type StorageRoutesOptions, storageRoutes } from './storage-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 /** What the HTTP interface works with. */
@@ -36,7 +37,8 @@ export interface AppOptions
     Omit<ExportRoutesOptions, 'admit'>,
     ClusterRoutesOptions,
     ImageRoutesOptions,
-    SecretRoutesOptions {
+    SecretRoutesOptions,
+    StorageRoutesOptions {
   /** The token of the configuration: an admin. */
   readonly token: string;
   readonly limits: HttpLimits;
@@ -91,6 +93,7 @@ export function createApp(options: AppOptions): Express {
     clusterRoutes(options),
     imageRoutes(options),
     runRoutes(options),
+    storageRoutes(options),
     secretRoutes(options),
     tokenRoutes({ redis }),
   );

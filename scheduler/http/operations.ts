@@ -16,6 +16,7 @@ import { runRequestSchema, runViewSchema } from '../../common/contracts/runs.ts'
 import { secretValueSchema, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { serialPieceSchema } from '../../common/contracts/serial.ts';
 import { sshAccessSchema } from '../../common/contracts/ssh-access.ts';
+import { storageViewSchema } from '../../common/contracts/storage.ts';
 import {
   createdTokenSchema,
   identitySchema,
@@ -329,6 +330,14 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'The clusters, what is used of them and who works there.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ clusters: z.array(clusterViewSchema) }) } },
+  },
+  {
+    id: 'readStorage',
+    method: 'get',
+    path: '/api/v1/storage',
+    summary: 'What the farm has of the storage of its clusters and of Redis, and what is free.',
+    role: 'viewer',
+    answers: { 200: { schema: storageViewSchema } },
   },
   {
     id: 'putBlob',

@@ -144,6 +144,7 @@ export async function startApi(
   const app = createApp({
     redis,
     notices,
+    measureStorage: async () => [],
     clusterOf: () => undefined,
     queues,
     farmKey,

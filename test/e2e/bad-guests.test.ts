@@ -164,6 +164,13 @@ describe('modules that cannot be built', () => {
     expect((await farm.slipway('ps')).stdout).toMatch(
       new RegExp(`^${clone.slice(-8)} +kept:1 +running +\\S+ .* vm$`, 'm'),
     );
+    const { clusters, records } = await farm.client.storage();
+    expect(clusters).toMatchObject([{ error: null, working: { count: 1 }, sources: { count: 1 } }]);
+    // What this file has failed on purpose is gone at once, and the claims of the images with it.
+    expect(clusters[0]?.images.count).toBeGreaterThan(0);
+    expect(clusters[0]?.working.bytes).toBeGreaterThanOrEqual(2 ** 30);
+    expect(Math.min(clusters[0]?.freeBytes ?? 0, records.usedBytes)).toBeGreaterThan(0);
+    expect((await farm.slipway('df')).stdout).toMatch(/^local +[\d.]+ [MG]iB \(\d+\) .* [\d.]+ [MG]iB$/m);
     expect(await farm.slipway('stop', clone)).toMatchObject({ exitCode: 0 });
     expect(await farm.client.runs()).toEqual([]);
     expect(await farm.client.images('kept')).toHaveLength(1);

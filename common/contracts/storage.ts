@@ -1,0 +1,35 @@
+import { z } from 'zod';
+
+const shareSchema = z.object({
+  /** Volumes, or snapshots of them. */
+  count: z.int(),
+  /** As large as they were asked for; storage that is thin, or shares what is the same, uses less. */
+  bytes: z.int(),
+});
+
+/** What the farm has of the storage of a cluster. */
+export const clusterStorageSchema = z.object({
+  cluster: z.string(),
+  /** Why nobody knows; null: what follows is known. */
+  error: z.string().nullable(),
+  /** Snapshots that are layers. */
+  images: shareSchema,
+  /** Sources that builds share. */
+  sources: shareSchema,
+  /** Disks of builds, and of clones, that have not ended. */
+  working: shareSchema,
+  /** Disks of modules that have failed, until `retention.failure`, and what is about to be removed. */
+  failed: shareSchema,
+  /** What the cluster says that new volumes may have (CSIStorageCapacity); null: its driver does not say. */
+  freeBytes: z.int().nullable(),
+});
+
+/** The answer to `GET /storage`. */
+export const storageViewSchema = z.object({
+  clusters: z.array(clusterStorageSchema),
+  /** Records, events and logs, in Redis. `limitBytes`: what it may have. */
+  records: z.object({ usedBytes: z.int(), limitBytes: z.int() }),
+});
+
+export type ClusterStorage = z.infer<typeof clusterStorageSchema>;
+export type StorageView = z.infer<typeof storageViewSchema>;

@@ -1,0 +1,89 @@
+import type { Redis } from 'ioredis';
+import { parseQuantity } from '../../common/contracts/module/quantity.ts';
+import { LABELS } from '../../common/contracts/object-names.ts';
+import type { ClusterStorage } from '../../common/contracts/storage.ts';
+import { errorMessage } from '../../common/errors/farm-error.ts';
+import { isNotFound } from '../../common/kubernetes/api-error.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { KubernetesObject, PersistentVolumeClaim } from '../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { readWorkState } from '../../common/redis/builds.ts';
+
+/** Whose storage is measured. */
+export interface MeasuredStorage {
+  readonly redis: Redis;
+  readonly farm: string;
+  readonly cluster: Pick<ClusterClient, 'name' | 'list'>;
+  /** Of the configuration; absent: every class counts. */
+  readonly storageClass?: string | undefined;
+}
+
+const NONE = { count: 0, bytes: 0 };
+
+/** What the farm has of the storage of a cluster. A cluster that does not answer is a row that says so. */
+export async function measureStorage(options: MeasuredStorage): Promise<ClusterStorage> {
+  const { name } = options.cluster;
+  try {
+    return { cluster: name, error: null, ...(await measure(options)) };
+  } catch (error) {
+    const nothing = { images: NONE, sources: NONE, working: NONE, failed: NONE, freeBytes: null };
+    return { cluster: name, error: errorMessage(error), ...nothing };
+  }
+}
+
+async function measure({ redis, farm, cluster, storageClass }: MeasuredStorage) {
+  const own = `${LABELS.farm}=${farm}`;
+  const [snapshots, claims, freeBytes] = await Promise.all([
+    cluster.list(RESOURCES.snapshots, { labels: `${own},${LABELS.role}=layer` }),
+    cluster.list(RESOURCES.claims, { labels: own }),
+    readFree(cluster, storageClass),
+  ]);
+  const living = await livingWorks(redis, claims.items);
+  const of = (kept: (claim: PersistentVolumeClaim) => boolean) => total(claims.items.filter(kept), claimBytes);
+  return {
+    images: total(snapshots.items, ({ status }) => bytesOf(status?.restoreSize)),
+    sources: of((claim) => roleOf(claim) === 'source'),
+    working: of((claim) => roleOf(claim) !== 'source' && living.has(workOf(claim))),
+    failed: of((claim) => roleOf(claim) !== 'source' && !living.has(workOf(claim))),
+    freeBytes,
+  };
+}
+
+/** The works among those of some claims that have not ended. */
+async function livingWorks(redis: Redis, claims: readonly PersistentVolumeClaim[]): Promise<ReadonlySet<string>> {
+  const works = [...new Set(claims.map(workOf))];
+  const states = await Promise.all(works.map((work) => readWorkState(redis, work)));
+  return new Set(works.filter((_, index) => states[index]?.finishedAt === null));
+}
+
+/** Null where no driver says what is free. Several segments of a topology add up. */
+async function readFree(cluster: MeasuredStorage['cluster'], storageClass: string | undefined): Promise<number | null> {
+  try {
+    const { items } = await cluster.list(RESOURCES.storageCapacities, {});
+    const counted = items.filter((item) => storageClass === undefined || item.storageClassName === storageClass);
+    return counted.length === 0 ? null : counted.reduce((sum, { capacity }) => sum + bytesOf(capacity), 0);
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
+  }
+}
+
+function total<T>(items: readonly T[], bytes: (item: T) => number): { count: number; bytes: number } {
+  return { count: items.length, bytes: items.reduce((sum, item) => sum + bytes(item), 0) };
+}
+
+function claimBytes({ status, spec }: PersistentVolumeClaim): number {
+  return bytesOf(status?.capacity?.['storage'] ?? spec?.resources?.requests?.['storage']);
+}
+
+function bytesOf(quantity: string | undefined): number {
+  return Math.round(parseQuantity(quantity) ?? 0);
+}
+
+function roleOf({ metadata }: KubernetesObject): string | undefined {
+  return metadata?.labels?.[LABELS.role];
+}
+
+function workOf({ metadata }: KubernetesObject): string {
+  return metadata?.labels?.[LABELS.layerBuild] ?? '';
+}

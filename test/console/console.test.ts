@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import axe from 'axe-core';
 import type { Browser, BrowserContext, Page, WebSocket } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -69,6 +70,16 @@ afterEach(() => context.close());
 async function open(path: string, role: Role = 'builder'): Promise<void> {
   const { token } = await api.client.createToken({ role });
   await page.goto(`${await api.as(token).consoleLink()}&to=${path}`);
+}
+
+/** What the rules of WCAG 2.1 A and AA say against a page, as axe knows them. */
+async function violations(): Promise<string[]> {
+  await page.evaluate(axe.source);
+  // Of a drawing it takes the texts, and the title, for one word: the nodes of the graph are named by all of it.
+  const rules = `{ 'label-content-name-mismatch': { enabled: false } }`;
+  const run = `axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], rules: ${rules} })`;
+  const { violations: found } = (await page.evaluate(run)) as axe.AxeResults;
+  return found.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
 }
 
 /** Keeps a picture of the page where `SLIPWAY_PICTURES` names a folder, on a desk and on a phone. */
@@ -208,6 +219,7 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
     await machine.getByText(text, { exact: true }).first().waitFor();
   }
   await picture('failed-build');
+  expect(await violations()).toEqual([]);
   await machine.getByText('Screen, as it was kept').scrollIntoViewIfNeeded();
   const screen = machine.getByRole('img', { name: 'The screen of vm' });
   await screen.waitFor();
@@ -458,6 +470,7 @@ test('runs an image, shows its clones, and stops them; a viewer only looks', { t
   const row = page.getByRole('row').filter({ hasText: /^base:1/ });
   await row.getByRole('button', { name: 'Run' }).click();
   await picture('images');
+  expect(await violations()).toEqual([]);
   await row.getByRole('button', { name: 'Start a clone of base:1' }).click();
   await row.getByText('Starting: see Clones').waitFor();
   await page.getByRole('link', { name: 'Clones' }).click();
@@ -465,6 +478,7 @@ test('runs an image, shows its clones, and stops them; a viewer only looks', { t
   await api.work();
   await page.getByText('is up', { exact: true }).waitFor();
   await picture('clones');
+  expect(await violations()).toEqual([]);
   // A clone is no build to whoever looks for builds.
   await page.getByRole('link', { name: 'Builds' }).click();
   await expect.poll(() => page.getByRole('row').count()).toBe(2);
@@ -496,6 +510,9 @@ test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async
     await expect.poll(() => page.getByText('Loading…').count()).toBe(0);
     const widths = await page.evaluate('[document.documentElement.scrollWidth, innerWidth]');
     expect([path, widths]).toEqual([path, [360, 360]]);
+    expect([path, await violations()]).toEqual([path, []]);
+    await picture(path === '/' ? 'builds' : (path.split('/')[1] ?? ''));
+    await page.setViewportSize({ width: 360, height: 700 });
   }
   expect(complaints).toEqual([]);
 });

@@ -23,7 +23,7 @@ export async function* readEvents(
   { buildId, lastEventId }: EventPosition,
   signal: AbortSignal,
 ): AsyncGenerator<StoredEvent | null> {
-  let after = lastEventId;
+  let after = entryBefore(lastEventId);
   while (!signal.aborted) {
     const reply = await readRedis(
       redis.xread('COUNT', COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', KEYS.buildEvents(buildId), after),
@@ -31,9 +31,10 @@ export async function* readEvents(
     const entries = reply?.[0]?.[1] ?? [];
     for (const entry of entries) {
       after = entry[0];
-      const event = await readEvent(redis, buildId, entry);
-      yield event;
-      if (event.event === 'build-finished') return;
+      for (const event of await readEntry(redis, { buildId, lastEventId }, entry)) {
+        yield event;
+        if (event.event === 'build-finished') return;
+      }
     }
     if (entries.length === 0) yield null;
   }
@@ -50,22 +51,57 @@ export async function* readPastEvents(
   redis: Redis,
   { buildId, lastEventId }: EventPosition,
 ): AsyncGenerator<StoredEvent> {
-  for (let after = lastEventId; ; ) {
+  for (let after = entryBefore(lastEventId); ; ) {
     const entries = await readRedis(redis.xrange(KEYS.buildEvents(buildId), `(${after}`, '+', 'COUNT', COUNT));
-    for (const entry of entries) yield await readEvent(redis, buildId, entry);
+    for (const entry of entries) yield* await readEntry(redis, { buildId, lastEventId }, entry);
     if (entries.length < COUNT) return;
     after = entries.at(-1)?.[0] ?? after;
   }
 }
 
-/** The time of an event is that of its id: the clock of the Redis server. What an entry holds is said in `scripts/include`. */
-async function readEvent(redis: Redis, buildId: string, [id, fields]: [string, string[]]): Promise<StoredEvent> {
-  const { event, ...replaced } = Object.fromEntries(pairs(fields));
+/** The events of an entry after `lastEventId`: one, or the lines of a log. What an entry holds is said in `scripts/`. */
+async function readEntry(
+  redis: Redis,
+  { buildId, lastEventId }: EventPosition,
+  [id, fields]: [string, string[]],
+): Promise<StoredEvent[]> {
+  const { event, kept, ...replaced } = Object.fromEntries(pairs(fields));
   const told = { ...JSON.parse(event ?? ''), ...mapValues(replaced, (json) => JSON.parse(json)) };
   // They are as many as the build has modules, and stand in one place only.
   if (told.event === 'build-finished') told.modules = await readResults(redis, buildId);
-  return { ...farmEventSchema.parse(told), id, time: new Date(Number(id.split('-')[0])).toISOString() };
+  // The time of an event is that of its id: the clock of the Redis server.
+  const time = new Date(Number(id.split('-')[0])).toISOString();
+  if (kept === undefined) return [{ ...farmEventSchema.parse(told), id, time }];
+  const { lines = [], ...where } = await readLines(redis, JSON.parse(kept));
+  const events = lines.map((line, index) => ({
+    ...farmEventSchema.parse({ ...where, ...told, line }),
+    id: `${id}/${index + 1}`,
+    time,
+  }));
+  const [entry, line] = lastEventId.split('/');
+  return entry === id ? events.slice(Number(line ?? Number.POSITIVE_INFINITY)) : events;
 }
+
+interface KeptLines {
+  readonly lines?: readonly string[];
+}
+
+/** Lines of the log of a layer build; none when it has grown past what is kept of it. */
+async function readLines(redis: Redis, kept: string): Promise<KeptLines> {
+  const [layerBuild = '', entry = ''] = kept.split(' ');
+  const [found] = await readRedis(redis.xrange(KEYS.workLog(layerBuild), entry, entry));
+  return found ? JSON.parse(found[1][1] ?? '') : {};
+}
+
+/** After which entry to read on: behind a line of a log its own entry is read again. */
+function entryBefore(lastEventId: string): string {
+  const [entry = '0', line] = lastEventId.split('/');
+  if (line === undefined) return entry;
+  const [ms = '0', number = '0'] = entry.split('-');
+  return number === '0' ? `${BigInt(ms) - 1n}-${LAST_NUMBER}` : `${ms}-${BigInt(number) - 1n}`;
+}
+
+const LAST_NUMBER = 2n ** 64n - 1n;
 
 function pairs(fields: readonly string[]): [string, string][] {
   return fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? '']] : []));

@@ -29,6 +29,8 @@ export const KEYS = {
   workSerial: (id: string, vm: string) => key('work', id, 'serial', vm),
   /** Hash of `<vm>/bytes` and `<vm>/position` of these. */
   workSerials: (id: string) => key('work', id, 'serial'),
+  /** Stream of the lines that its phases have logged: `event` (JSON with `lines`) and `bytes`. */
+  workLog: (id: string) => key('work', id, 'log'),
   workSecrets: (id: string) => key('work', id, 'secrets'),
   workDisks: (id: string) => key('work', id, 'disks'),
   /** Set of works that have not ended. */

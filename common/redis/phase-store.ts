@@ -18,6 +18,7 @@ import { FarmError } from '../errors/farm-error.ts';
 import { attemptPlace, keptAt, keptPlace, stepOf } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
 import { readLayerRecord } from './layers.ts';
+import { ClaimLogs, type LogBatch } from './log-batches.ts';
 import type { Notices } from './notices.ts';
 import { readRedis, runScript } from './scripts.ts';
 import { readSerialPosition } from './serial-logs.ts';
@@ -26,6 +27,9 @@ import { readSerialPosition } from './serial-logs.ts';
 const MAX_FAULTS = 5;
 /** Pause before the first of them, doubled for each further one. */
 const FIRST_BACKOFF_MS = 2_000;
+
+/** What is kept of the log of a layer build, about; its beginning goes first. */
+const LOG_KEPT_BYTES = 16 * 1024 ** 2;
 
 /** How a phase ended. */
 export interface PhaseEnd {
@@ -60,11 +64,17 @@ const commitReply = z.tuple([z.enum(['committed', 'repeated', 'superseded']), z.
 /** The farm's state as workers see it; one per worker process. */
 export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
   const { redis, notices } = options;
+  const logs = new ClaimLogs((current, batch) => keepLines(redis, current, batch));
   return {
     claim: (job, worker) => claim(options, job, worker),
     assertCurrent: (current) => assertCurrent(redis, current),
-    commit: (current, result) => commit(options, current, result),
+    commit: (current, result) => {
+      logs.of(current).flush();
+      return commit(options, current, result);
+    },
     emit: async (current, event) => {
+      if (event.event === 'log') return logs.of(current).add(event);
+      logs.of(current).flush();
       const args = [...claimArguments(current), JSON.stringify(event), markOf(event)];
       const reply = await runScript(redis, 'emit', args);
       if (reply !== 1) throw superseded(current);
@@ -114,6 +124,11 @@ async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {
   const reply = await runScript(redis, 'check', claimArguments(current));
   if (reply === 'cancelled') throw cancelled(current);
   if (reply !== 'current') throw superseded(current);
+}
+
+async function keepLines(redis: Redis, current: PhaseClaim, batch: LogBatch): Promise<void> {
+  const args = [...claimArguments(current), JSON.stringify(batch), LOG_KEPT_BYTES];
+  if ((await runScript(redis, 'log', args)) !== 1) throw superseded(current);
 }
 
 async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: PhaseResult): Promise<void> {

@@ -18,6 +18,7 @@ const SCRIPTS = [
   'expire',
   'forget-layer',
   'lease',
+  'log',
   'pause',
   'redispatch',
   'remove-images',

@@ -163,7 +163,7 @@ export const OPERATIONS: readonly Operation[] = [
     role: 'viewer',
     answers: { 200: { mediaType: 'text/event-stream', schema: serialPieceSchema } },
     query: requests.serialQuerySchema,
-    headers: requests.eventsHeadersSchema,
+    headers: requests.serialHeadersSchema,
   },
   {
     id: 'openConsole',

@@ -125,13 +125,15 @@ export const eventsQuerySchema = z.strictObject({
 
 export const serialQuerySchema = z.strictObject({ ...vmQuerySchema.shape, ...eventsQuerySchema.shape });
 
+const lastEventId = (id: RegExp) =>
+  z.string().regex(id, 'Last-Event-ID is no id of an event.').default('0').describe('Id of the event to go on after.');
+
+/** The lines of a log that were stored together share an entry, and are numbered in it. */
 export const eventsHeadersSchema = z.object({
-  'last-event-id': z
-    .string()
-    .regex(/^\d{1,16}(-\d{1,16})?$/, 'Last-Event-ID is no id of an event.')
-    .default('0')
-    .describe('Id of the event to go on after.'),
+  'last-event-id': lastEventId(/^\d{1,16}(-\d{1,16}(\/\d{1,6})?)?$/),
 });
+
+export const serialHeadersSchema = z.object({ 'last-event-id': lastEventId(/^\d{1,16}(-\d{1,16})?$/) });
 
 /** A position in a list as clients hand it back: not for reading. */
 export function writeCursor(position: readonly [string | number, string]): string {

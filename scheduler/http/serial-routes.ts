@@ -4,7 +4,7 @@ import type { SerialPiece } from '../../common/contracts/serial.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import { followSerial, readSerial, type SerialPosition } from '../../common/redis/serial-logs.ts';
 import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
-import { eventsHeadersSchema, serialQuerySchema } from './requests.ts';
+import { serialHeadersSchema, serialQuerySchema } from './requests.ts';
 import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
 
 /** `GET /builds/:id/vms/:vm/serial`: what a machine says at its serial port, until the work on it has ended. */
@@ -13,7 +13,7 @@ export function serialRoutes(options: StreamOptions): Router {
   router.get('/builds/:id/vms/:vm/serial', async (request, response) => {
     const { id, vm } = request.params;
     const { layerBuild, follow } = serialQuerySchema.parse(request.query);
-    const lastId = eventsHeadersSchema.parse(request.headers)['last-event-id'];
+    const lastId = serialHeadersSchema.parse(request.headers)['last-event-id'];
     const work = onlyWork(await worksWithVm(options.redis, { id, vm, layerBuild }), vm);
     if (!work) throw noSuchVm(id, vm);
     const position = { layerBuild: work.id, vm, lastId };

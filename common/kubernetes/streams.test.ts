@@ -1,8 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { clusterConfig } from '../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
@@ -33,11 +30,8 @@ const { signal } = new AbortController();
 let cluster: ClusterClient;
 
 beforeAll(async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'streams-'));
-  resources.defer('server', () => rm(directory, { recursive: true }));
-  const server = join(directory, 'server.cjs');
-  await writeFile(server, SERVER);
-  const embedded = await startEmbeddedCluster({ podCommands: { server: [process.execPath, server] } });
+  // Pods have users and folders of their own: nothing of this process's is there.
+  const embedded = await startEmbeddedCluster({ podCommands: { server: [process.execPath, '-e', SERVER] } });
   resources.defer('cluster', () => embedded.stop());
   cluster = new ClusterClient(clusterConfig(embedded.kubeconfig, { namespace: 'default' }));
   const pod = { metadata: { name: 'server' }, spec: { containers: [{ name: 'server', image: 'server' }] } };

@@ -6,7 +6,7 @@ import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
-import { restoreLayer } from '../../common/redis/layers.ts';
+import { KEYS } from '../../common/redis/keys.ts';
 import { readUsage, reportCluster } from '../../common/redis/slots.ts';
 import { reconcileLayers } from '../../scheduler/catalog/watch-layers.ts';
 import { FarmState, newId } from '../harness/farm-state.ts';
@@ -27,7 +27,13 @@ export async function benchLayers(): Promise<Measurement[]> {
   for (let index = 0; index < LAYERS; index += 1) {
     const id = newId();
     const vms = [layerVm('vm', `s-${id}`)];
-    await restoreLayer(farm.redis, layerRecord({ layerKey: `k${id}`, layerBuild: id, module: `m${id}`, vms }));
+    const { createdAt, ...record } = layerRecord({ layerKey: `k${id}`, layerBuild: id, module: `m${id}`, vms });
+    const { layerKey, module, version } = record;
+    const stored = { module, version, layerKey, namedAtMs: Date.parse(createdAt), by: '' };
+    const written = JSON.stringify({ ...record, createdAtMs: Date.parse(createdAt) });
+    // As scripts store them: reading one layer back looks at all others.
+    await farm.redis.hset(KEYS.layers, layerKey, written);
+    await farm.redis.hset(KEYS.images, `${module}:${version}`, JSON.stringify(stored));
     show(`s-${id}`);
   }
   const options = watchOptions(farm, snapshots);

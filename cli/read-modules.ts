@@ -81,7 +81,7 @@ function foreignByte(bytes: Buffer): { line: number; column: number } {
   }
 }
 
-/** Links that lead nowhere are files too: whoever reads them says so. */
+/** Broken links are listed as files too; reading them reports the error. */
 function moduleFilesBelow(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     const path = join(directory, entry.name);

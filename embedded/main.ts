@@ -39,7 +39,7 @@ async function startMachines(
 ): Promise<MachineAccess> {
   const { startControllers } = await import('./controllers/index.ts');
   const { podCommands, fetch: _, ...machines } = config;
-  // Read again for every import: whoever runs the cluster learns some addresses only later.
+  // Read again for every import: some addresses are known only after the start.
   const allowedAddresses = async () => (await readConfig(values.config)).fetch.allowedAddresses;
   return await startControllers({ ...shared, store, podCommands, config: machines, allowedAddresses });
 }

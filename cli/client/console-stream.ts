@@ -13,7 +13,7 @@ export async function openConsole({ url, token }: FarmAddress, at: string): Prom
     handshakeTimeout: HANDSHAKE_MS,
     perMessageDeflate: false,
   });
-  // Before it is open: the farm speaks first, and at once. Whoever reads it sees its errors.
+  // Before it is open: the farm speaks first, and at once. Its reader sees its errors.
   const stream = createWebSocketStream(socket);
   stream.on('error', () => {});
   await new Promise<void>((resolve, reject) => {

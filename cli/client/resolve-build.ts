@@ -12,7 +12,7 @@ export function shortId(buildId: string): string {
 }
 
 /**
- * The id of the build that somebody means by the start or the end of it, in letters of either case, as with commits.
+ * The id of the build that a person means by the start or the end of it, in letters of either case, as with commits.
  * @throws NotFound when no build has it, InvalidRequest naming them when several have
  */
 export async function resolveBuild(client: Pick<FarmClient, 'allBuilds'>, text: string): Promise<string> {

@@ -9,7 +9,7 @@ import { waitingWords } from '../../common/text/waiting.ts';
 import { describeEvent } from './build-lines.ts';
 import { printNote } from './print.ts';
 
-/** Shows the events of one build to whoever asked for it. */
+/** Shows the events of one build to the person who asked for it. */
 export interface BuildOutput {
   show(event: StoredEvent): void;
   /** A line beside the build, on standard error. */

@@ -13,7 +13,7 @@ export interface BlobLinkOptions {
   readonly clock: Clock;
 }
 
-/** A URL that lets whoever has it read this one content, for a while; `base` is the address of the schedulers. */
+/** A URL that allows its holder to read this one content, for a while; `base` is the address of the schedulers. */
 export function blobLink({ farmKey, clock }: BlobLinkOptions, base: string, sha256: string): string {
   const expires = clock.now() + VALID_MS;
   const url = new URL(`${base.replace(/\/+$/, '')}${BLOB_LINKS}/${sha256}`);

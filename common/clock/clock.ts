@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Time as a dependency: whoever schedules or measures takes a Clock, so that tests decide what time it is. */
+/** Time as a dependency: code that schedules or measures takes a Clock, so that tests control the time. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
@@ -11,7 +11,7 @@ export interface Clock {
   after(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** The machine's own clock. A pending `after` keeps the process alive: whoever no longer needs it aborts its signal. */
+/** The machine's own clock. A pending `after` keeps the process alive until its signal is aborted. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: async (ms, signal) => {

@@ -37,7 +37,7 @@ export async function dialConsole(
     handshakeTimeout: HANDSHAKE_MS,
     perMessageDeflate: false,
   });
-  // Before it is open: the other end speaks first, and at once. Whoever reads it sees its errors.
+  // Before it is open: the other end speaks first, and at once. Its reader sees its errors.
   const stream = createWebSocketStream(socket);
   stream.on('error', () => {});
   const abandon = () => socket.terminate();

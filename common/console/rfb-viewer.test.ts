@@ -63,7 +63,7 @@ test('lets those type who may, and lifts the keys of who leaves', async () => {
   await expect.poll(() => sent.at(-1)).toBe('key 97 false');
 });
 
-test('goes on with the next source, and asks it for pictures only while somebody looks', async () => {
+test('goes on with the next source, and asks it for pictures only while a viewer is there', async () => {
   const shared = new SharedConsole();
   const [first, second] = [rememberingSession(), rememberingSession()];
   shared.show(first.session);

@@ -3,10 +3,10 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../clock/clock.ts';
 import { openVncSession } from './rfb2-session.ts';
 
-/** What rfb2 0.2.2 does wrong, and that here it costs a session, never the process or for ever. */
+/** What rfb2 0.2.2 does wrong; here it costs one session, never the process, and never hangs. */
 test.each([
   ['a server that stays silent', []],
-  ['an empty desktop name, which the library waits for for ever', [handshake(), serverInit('')]],
+  ['an empty desktop name, which the library never stops waiting for', [handshake(), serverInit('')]],
   ['a server message that the library does not know', [handshake(), serverInit('x'), Buffer.of(99)]],
 ])('runs into the deadline with %s', async (_, answers) => {
   await expect(open(answers, 300)).rejects.toMatchObject({ code: 'ConnectionLost', message: /no answer within/ });

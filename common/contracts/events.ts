@@ -29,7 +29,7 @@ const stepFields = { ...where, step: z.int(), name: z.string().nullable(), type:
 export const keptAnswerSchema = z.enum(['retry', 'skip', 'release']);
 export type KeptAnswer = z.infer<typeof keptAnswerSchema>;
 
-/** How long a machine is kept for a person unless somebody says otherwise. */
+/** How long a machine is kept for a person unless the build says otherwise. */
 export const KEEP_MS = 2 * 3_600_000;
 
 export const keptSchema = z.object({

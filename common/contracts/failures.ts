@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FAILURES, type FailureReason } from './failure-table.ts';
 
-// The table is a file of its own, for whoever needs no schemas.
+// The table is a file of its own, for code that needs no schemas.
 export { FAILURES, type FailureReason } from './failure-table.ts';
 
 export const failureReasonSchema = z.enum(Object.keys(FAILURES) as [FailureReason, ...FailureReason[]]);

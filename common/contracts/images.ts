@@ -14,7 +14,7 @@ export const imageNameSchema = z.object({
   by: z.string().nullable(),
 });
 
-/** A name that somebody gave to a version and may give to another one. */
+/** A name for a version, which can be moved to another version. */
 export const imageTagSchema = z.object({
   module: z.string(),
   tag: z.string(),

@@ -32,7 +32,7 @@ export interface LocalFileItem {
   readonly sizeBytes: number;
   /** Permission bits. */
   readonly mode: number;
-  /** What its first bytes show, where somebody has looked. */
+  /** What its first bytes show, where they were read. */
   readonly shows?: ContentSigns;
 }
 

@@ -7,7 +7,7 @@ import type { JobReference } from './phases.ts';
 export type PhaseResult =
   | { readonly outcome: 'succeeded'; readonly layerVm?: LayerVm }
   | { readonly outcome: 'failed'; readonly failure: Failure }
-  /** `isPlanned`: somebody stopped the worker on purpose; what comes of that counts towards no bound. */
+  /** `isPlanned`: the worker was stopped on purpose; its consequences count towards no bound. */
   | { readonly outcome: 'requeue'; readonly afterMs: number; readonly why: string; readonly isPlanned?: true }
   | { readonly outcome: 'cancelled' };
 
@@ -82,8 +82,8 @@ export interface PhaseStore {
    */
   watch(claim: PhaseClaim, signal: AbortSignal): Promise<AbortSignal>;
   /**
-   * Begins to wait for a person, or finds that somebody has: tells `event` once, and looks how it stands. `limitMs` is how
-   * long it may wait in all; null: as long as it takes.
+   * Begins to wait for a person, or finds that the wait has begun already: reports `event` once, and returns the state.
+   * `limitMs` is how long it may wait in all; null: without a limit.
    */
   pause(claim: PhaseClaim, event: HandbuildEvent, limitMs: number | null): Promise<PauseState>;
   /** The last step of the VM that has begun to wait for a person in this generation, whatever became of it; or null. */

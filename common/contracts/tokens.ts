@@ -42,7 +42,7 @@ export const tokenRequestSchema = z.strictObject({
   role: roleSchema,
   /** Unique; one is made up by default. */
   name: tokenNameSchema.optional(),
-  /** How long it is valid; for ever by default. */
+  /** How long it is valid; without end by default. */
   expires: lifetimeSchema.optional(),
 });
 

@@ -23,7 +23,7 @@ export class FarmError extends Error {
   }
 }
 
-/** What the reader can do about an error: what whoever threw it knows (`details.solve`), else what its row says. */
+/** What the reader can do about an error: what the code that threw it knows (`details.solve`), else what its row says. */
 export function solveOf({ code, details }: FarmError): string {
   const { solve } = details;
   return typeof solve === 'string' ? solve : ERRORS[code].solve;

@@ -81,7 +81,7 @@ function isVmdkDescriptor(text: string): boolean {
   );
 }
 
-/** The extents that a descriptor names are files of whoever made it. */
+/** The extents that a descriptor names are files on the machine of its author. */
 function describeDescriptor(text: string): string {
   const named = [...text.matchAll(/^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\w+\s+"([^"\n]*)"/gim)].map(([, name]) => name);
   const files =

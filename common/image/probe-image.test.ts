@@ -174,7 +174,7 @@ test('knows CDs, and what was cut off of them and of partitioned disks', async (
   await expect(probeImage(bytesOf(disk.subarray(0, -512)))).rejects.toThrow('raw disk image that was cut off');
 });
 
-test('leaves what is compressed to whoever unpacks it', async () => {
+test('leaves what is compressed to the code that unpacks it', async () => {
   expect(await probeImage(bytesOf(gzipSync(Buffer.alloc(1000))))).toEqual({ compression: 'gzip' });
 });
 

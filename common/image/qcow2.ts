@@ -3,7 +3,7 @@ import { BytesUnavailable, type ImageBytes, ImageRefused } from './image-bytes.t
 /** QEMU's docs/interop/qcow2.txt: all numbers are big-endian. */
 export const QCOW2_MAGIC = 0x514649fb;
 
-/** What the header of a qcow2 file says; the file names of others are read by whoever wants them. */
+/** What the header of a qcow2 file says; the names of other files are read by the callers that need them. */
 export interface Qcow2Header {
   readonly version: number;
   readonly virtualSizeBytes: number;

@@ -77,7 +77,7 @@ test('waits for a webhook whose pod is being replaced, longer than for anything 
 test.each([
   ['by its name', refusal(409, 'AlreadyExists')],
   ['by a quota, which counts it already', refusal(403, 'Forbidden', 'secrets "a" is forbidden: exceeded quota: q')],
-])('takes the object of whoever created it first, when ours is refused %s', async (_how, refused) => {
+])('takes the object of the first creator, when ours is refused %s', async (_how, refused) => {
   const theirs = { metadata: { name: 'a', uid: 'theirs' } };
   const cluster = await connect(refused, json(200, theirs));
   expect(await cluster.createIfAbsent(RESOURCES.secrets, { metadata: { name: 'a' } })).toEqual(theirs);

@@ -42,7 +42,7 @@ export async function withRetry<T>(call: () => Promise<T>, options: RetryOptions
   }
 }
 
-/** As the API server says it, whoever's webhook it is. */
+/** In the API server's words, which are the same for every webhook. */
 function isWebhookAway({ details, message }: FarmError): boolean {
   return details['status'] === 500 && /failed calling webhook "/.test(message);
 }

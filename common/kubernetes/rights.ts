@@ -29,7 +29,7 @@ const SCREEN: Grants = { 'instances/vnc': ['get'], 'instances/vnc/screenshot': [
 /** What a machine says at its serial port is the log of a container of its launcher pod (common/kubernetes/serial-log.ts). */
 const SERIAL_LOG: Grants = { pods: ['list'], 'pods/log': ['get'], instances: WATCH };
 
-/** Reaching a guest: the relay's pod (made anew when it was evicted), and secrets: the build's key, those of a module. */
+/** Reaching a guest: the relay's pod (recreated after an eviction), and secrets: the build's key, those of a module. */
 const REACH_GUESTS: Grants = {
   secrets: ['get'],
   pods: [...ENSURE, ...WATCH, 'delete'],

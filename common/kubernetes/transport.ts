@@ -140,7 +140,7 @@ export class ApiTransport {
       });
       outgoing.on('response', (response) => {
         incoming = response;
-        // Whoever reads it sees the error; nobody may be reading when an abort comes.
+        // Its reader sees the error; there may be no reader when an abort comes.
         response.on('error', () => undefined);
         resolve(response);
       });

@@ -2,8 +2,8 @@ import type { ClusterClient } from './cluster-client.ts';
 import { RESOURCES } from './resources.ts';
 
 /**
- * Snapshots that volumes are being cloned from, whoever makes them. Nothing protects them in a cluster: a clone whose snapshot
- * is deleted stays as it is for ever.
+ * Snapshots that volumes are being cloned from, by any client. Nothing protects them in a cluster: a clone whose snapshot
+ * is deleted never ends.
  */
 export async function unfinishedClones(cluster: ClusterClient, signal: AbortSignal): Promise<ReadonlySet<string>> {
   const { items } = await cluster.list(RESOURCES.dataVolumes, { signal });

@@ -37,7 +37,7 @@ interface RawEvent<T> {
 }
 
 /**
- * Lists, then watches, for ever: goes on from the last version when a watch ends or breaks, lists again when that
+ * Lists, then watches, without end: continues from the last version when a watch ends or breaks, lists again when that
  * version is too old (HTTP 410 or an ERROR event), backs off with jitter while the cluster does not answer.
  * Ends when `signal` is aborted, and never throws.
  */

@@ -3,7 +3,7 @@ export function atMost(most: number): <T>(work: () => Promise<T>) => Promise<T> 
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (work) => {
-    // Whoever ends hands its place on, so nobody can take it in between.
+    // The place is handed on directly, so that no newcomer can take it in between.
     if (running === most) await new Promise<void>((resolve) => waiting.push(resolve));
     else running += 1;
     try {

@@ -36,7 +36,7 @@ export async function openRedis(options: RedisOptions, role: ConnectionRole): Pr
     enableOfflineQueue: role !== 'producer',
     maxRetriesPerRequest: role === 'producer' ? 1 : null,
     retryStrategy: (times) => Math.min(times * 50, RECONNECT_MAX_MS),
-    // A primary that has become a replica, or has lost its own: whoever is primary now is found by connecting again.
+    // A primary that has become a replica, or has lost its own: connecting again finds the current primary.
     reconnectOnError: ({ message }) => /\b(READONLY|MASTERDOWN)\b/.test(message),
   });
   // Others block on purpose: how long their requests take says nothing.

@@ -10,7 +10,7 @@ import { subscribeNotices } from './notices.ts';
 const logger = createLogger({ name: 'test', level: 'silent' });
 const holder = (owner: string, rank: number) => ({ owner, rank, address: `http://${owner}` });
 
-test('a console belongs to the first who shows it, until somebody types', async () => {
+test('a console belongs to the first viewer, until a worker types', async () => {
   await using resources = new ReleaseStack();
   const server = await startRedis();
   resources.defer('redis-server', () => server.stop());
@@ -31,7 +31,7 @@ test('a console belongs to the first who shows it, until somebody types', async 
     AbortSignal.timeout(5_000),
   );
   expect(await take(typist)).toBe('w1');
-  // Whoever only shows it is told, and cannot have it back.
+  // The viewer is told, and cannot have it back.
   await kept;
   expect(await take(first)).toBe('w1');
   await releaseConsole({ redis, logger }, 'vm', first);

@@ -49,7 +49,7 @@ export async function releaseConsole(
 }
 
 /**
- * Renews the lease of a console until `signal` is aborted. Resolves earlier when it is lost: somebody else has it, or it
+ * Renews the lease of a console until `signal` is aborted. Resolves earlier when it is lost: another process has it, or it
  * could not be renewed in time.
  */
 export async function keepConsole(

@@ -451,7 +451,7 @@ test('fails a module that is over its time', async () => {
   expect((await eventsOf(buildId)).at(-1)).toMatchObject({ modules: [{ failure: { reason: 'ModuleTimeout' } }] });
 });
 
-test('gives a lost job another dispatch, and passes whoever still ran it', async () => {
+test('gives a lost job another dispatch, and fences the worker that still ran it', async () => {
   await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() })]);
   const [job] = await take();
   const lost = await claimOne(job);

@@ -33,7 +33,7 @@ test('one process holds a lease at a time, and the next one has it when it is gi
   running.push(compete('b', second.signal));
   first.abort();
   await expect.poll(() => history).toEqual(['a', 'b']);
-  // Somebody took it by force: whoever loses it is told.
+  // Another process took it by force: the loser is told.
   await redis.set('{farm}:lease:test', 'c');
   await expect.poll(() => holders.size).toBe(0);
   second.abort();

@@ -7,7 +7,7 @@ import { KEYS } from './keys.ts';
 
 const work = { layerBuild: z.string() };
 
-/** What processes of the farm tell each other at once. A notice may be lost: whoever acts on one also looks by itself. */
+/** What processes of the farm tell each other at once. A notice may be lost: what acts on one also looks by itself. */
 export const noticeSchema = z.discriminatedUnion('kind', [
   /** A cluster may have something to dispatch. */
   z.object({ kind: z.literal('wake'), cluster: z.string() }),
@@ -15,7 +15,7 @@ export const noticeSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('leaving'), cluster: z.string() }),
   /** Executors of a work must stop. */
   z.object({ kind: z.literal('stop'), ...work, generation: z.int() }),
-  /** Somebody else has taken a running phase over. */
+  /** Another worker has taken over a running phase. */
   z.object({
     kind: z.literal('claimed'),
     ...work,

@@ -150,7 +150,7 @@ async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: P
   options.onCommit?.({ phase: current.job.phase, outcome: became, reason: failure?.reason ?? '', elapsedMs });
 }
 
-/** What a cluster that does not answer looks like to whoever waits. */
+/** What a cluster that does not answer looks like to a waiting phase. */
 const SILENCE: ReadonlySet<FailureReason> = new Set([
   'GuestNeverAnswered',
   'ImportFailed',
@@ -265,5 +265,5 @@ function superseded({ job }: PhaseClaim): FarmError {
 }
 
 function cancelled({ job }: PhaseClaim): FarmError {
-  return new FarmError('Cancelled', `Nobody wants ${job.phase} of VM "${job.vm}" any more.`);
+  return new FarmError('Cancelled', `No build needs ${job.phase} of VM "${job.vm}" any more.`);
 }

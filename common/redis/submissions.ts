@@ -76,7 +76,7 @@ type WrittenReply = Reply<string>;
 type Reply<Modules> =
   /** `existing`: it was accepted under its key before, as these modules say. */
   | { readonly outcome: 'accepted' | 'existing'; readonly buildId: string; readonly modules: Modules }
-  /** A layer that the plan counted on has come or gone: plan anew. */
+  /** A layer that the plan counted on has come or gone: plan again. */
   | { readonly outcome: 'stale'; readonly layerKey: string };
 
 /** Accepts a build, all or nothing. @throws IdempotencyConflict, RedisUnavailable */

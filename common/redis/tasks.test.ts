@@ -166,7 +166,7 @@ test('what a layer sets free starts once, though processes die between any two p
   expect(await farm.redis.exists('{farm}:tasks')).toBe(0);
 });
 
-test('a cancelled build is cancelled to its end by whoever comes, and works that others want go on', async () => {
+test('a cancelled build is cancelled to its end by any scheduler, and layer builds that others want go on', async () => {
   const modules = fan();
   const { buildId } = await farm.submit(modules);
   const [root, joined] = modules;

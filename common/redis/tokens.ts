@@ -26,7 +26,7 @@ export interface TokenOrder {
   readonly role: Role;
   /** Name of the token that asks for it. */
   readonly createdBy: string;
-  /** For ever when absent. */
+  /** Without end when absent. */
   readonly lifetimeMs?: number | undefined;
 }
 

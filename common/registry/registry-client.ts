@@ -99,7 +99,7 @@ export class RegistryClient {
     return manifest.data.layers;
   }
 
-  /** Where a blob lies; whoever fetches it follows redirects and keeps the headers from other hosts. */
+  /** Where a blob lies; its reader follows redirects and does not send the headers to other hosts. */
   async blob(digest: string): Promise<{ readonly url: string; readonly headers: Readonly<Record<string, string>> }> {
     // Large images take longer than a token lives.
     if (this.#challenge) await this.#authorize();

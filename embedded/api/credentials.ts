@@ -26,7 +26,7 @@ export interface Credentials {
 
 /**
  * The credentials of a data directory, made on first use and kept: an authority of its own, a server certificate for
- * the host (made anew when the host changes) and a token. Uses the `openssl` program.
+ * the host (renewed when the host changes) and a token. Uses the `openssl` program.
  */
 export async function ensureCredentials(dataDir: string, host: string): Promise<Credentials> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });

@@ -9,7 +9,7 @@ import type { ExportAccess } from './subresources/machine-access.ts';
 export const EXPORT_PATH = '/api/export.kubevirt.io/v1beta1';
 const TOKEN = 'x-kubevirt-export-token';
 
-/** Gives exported disks to whoever has the token of the export; false for any other path. */
+/** Serves exported disks to requests with the token of the export; false for any other path. */
 export async function answerExport(exchange: Exchange, exports: ExportAccess | undefined): Promise<boolean> {
   const { request, response, url, method, signal } = exchange;
   if (!url.pathname.startsWith(`${EXPORT_PATH}/`)) return false;

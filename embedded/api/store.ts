@@ -50,7 +50,7 @@ const FIRST_VERSION = 2;
  * they are on disk. There is one resourceVersion counter for everything.
  *
  * Refusals are ApiErrors (404, 409, 403). The store knows metadata, deletion and namespaces; schemas and admission
- * are the business of whoever writes on behalf of a client.
+ * are checked by the code that writes on behalf of a client.
  */
 export class Store {
   readonly #kinds: ReadonlyMap<string, ResourceKind>;

@@ -122,7 +122,7 @@ class DataVolumeController {
     return true;
   }
 
-  /** The claim of the same name; undefined (with a word about it) when somebody else has taken the name. */
+  /** The claim of the same name; undefined (with a word about it) when another object has taken the name. */
   async #ensureClaim(dataVolume: KubeObject, sourceBytes: number): Promise<KubeObject | undefined> {
     const { store, events } = this.#context;
     const { name, namespace, labels, annotations } = dataVolume.metadata;

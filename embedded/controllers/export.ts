@@ -16,7 +16,7 @@ const DEFAULT_TTL_MS = 2 * 3_600_000;
 const UNITS_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
 
 /**
- * VirtualMachineExports of claims: their content as a raw file, which the API server gives to whoever has the token of the
+ * VirtualMachineExports of claims: their content as a raw file, which the API server gives to holders of the token of the
  * export. The address of the server stands in for the ingress before KubeVirt's proxy. The file goes with the object.
  */
 export class ExportController implements ExportAccess {

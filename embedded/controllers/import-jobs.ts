@@ -25,8 +25,8 @@ interface Job {
 }
 
 /**
- * Imports that are under way, one per DataVolume. As in CDI an import is tried for ever, whatever goes wrong, with the
- * one exception of a checksum that does not match. After a restart of the server it begins anew.
+ * Imports that are under way, one per DataVolume. As in CDI a failed import is repeated without end, with the
+ * one exception of a checksum that does not match. After a restart of the server it begins again.
  */
 export class ImportJobs {
   readonly #context: ControllerContext;

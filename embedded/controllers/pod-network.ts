@@ -27,7 +27,7 @@ const LEASE_SECONDS = 86_313_600;
 /**
  * The pod network of a cluster without KubeOVN. Every pod has a namespace of its own on one bridge; a machine is in that
  * of its launcher pod, behind KubeVirt's `masquerade`, and its DHCP server too. Services and NetworkPolicies are packet
- * filters in these namespaces, written anew whenever something that they are about changes.
+ * filters in these namespaces, rewritten whenever something that they depend on changes.
  */
 export class PodNetworkOfCluster implements ClusterNetwork {
   readonly kinds: readonly string[] = [];
@@ -46,7 +46,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     const { store, signal, clock, logger } = this.#context;
     await ensureVirtApi(store, (await this.#podRange()).host);
     const running = store.list<Vmi>('VirtualMachineInstance').filter((vmi) => !isFinal(vmi) && isUp(vmi));
-    // Their machines went on; their DHCP servers are started anew.
+    // Their machines went on; their DHCP servers are restarted.
     for (const vmi of running) await this.connectMachine(vmi);
     const queue = new WorkQueue({ name: 'NetworkPolicy', reconcile: () => this.#converge(), clock, logger, signal });
     store.subscribe(['Pod', 'Service', 'NetworkPolicy', 'Namespace'], () => queue.add('all'), signal);

@@ -55,7 +55,7 @@ async function reconcile(context: ControllerContext, machines: MachineRegistry, 
   await bind(context, claim);
 }
 
-/** It stays Pending: a class that is not there may come, and volumes of others are somebody else's to make. */
+/** It stays Pending: a missing class may be created, and other classes have other provisioners. */
 function reportUnprovisioned({ store, events }: ControllerContext, claim: KubeObject): void {
   if (storageClassOf(store, claim.spec)) return;
   const name = String(fieldAt(claim.spec, 'storageClassName'));

@@ -11,7 +11,7 @@ const KEY = { namespace: 'kube-system', name: 'csisc-slipway-files' };
 export async function keepStorageCapacity(context: ControllerContext): Promise<void> {
   const { clock, signal, logger } = context;
   while (!signal.aborted) {
-    await say(context).catch((err: unknown) => logger.warn({ err }, 'Nobody knows what is free for volumes'));
+    await say(context).catch((err: unknown) => logger.warn({ err }, 'The free space for volumes could not be read'));
     await clock.after(POLL_MS, signal).catch(() => undefined);
   }
 }

@@ -168,7 +168,7 @@ export class VmController {
     const vm = store.get<Vm>('VirtualMachine', metadata);
     if (!vm) return;
     const vmi = this.#instance(vm);
-    // The VMI of a VM that is kept is released here too, when somebody else has deleted it.
+    // The VMI of a VM that is kept is released here too, when another client has deleted it.
     if (vmi && isDeleting(vmi)) await this.#stop(vm, vmi);
     const strategy = strategyOf(vm);
     const seen = vmi && { uid: uidOf(vmi), phase: vmi.status?.phase ?? '', isDeleting: isDeleting(vmi) };

@@ -19,7 +19,7 @@ async function argvOf(pid: string): Promise<readonly string[]> {
 /**
  * Processes whose command line names the path `marker` or something below it. Every process of the machine half carries
  * its own directory (which holds the uid of its object) on its command line, so it is recognised after a restart of the
- * server without a pid file, whose pid might meanwhile be somebody else's.
+ * server without a pid file, whose pid might meanwhile belong to another process.
  */
 export async function findProcesses(marker: string): Promise<HostProcess[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);

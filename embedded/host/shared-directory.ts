@@ -71,7 +71,7 @@ export function openShared(path: string, options: { readonly allowHalfOpen?: boo
   return socket.once('connect', close).once('close', close);
 }
 
-/** As `openShared`, when somebody listens. @throws FarmError `ConnectionLost` */
+/** As `openShared`, for a socket with a listener. @throws FarmError `ConnectionLost` */
 export async function connectShared(path: string): Promise<Socket> {
   const socket = openShared(path);
   await new Promise<void>((resolve, reject) => {
@@ -93,5 +93,5 @@ function openPlace(path: string): number {
 }
 
 function lost(path: string, cause: unknown): FarmError {
-  return new FarmError('ConnectionLost', `Nobody listens at ${path}: ${errorMessage(cause)}`, { cause });
+  return new FarmError('ConnectionLost', `No process listens at ${path}: ${errorMessage(cause)}`, { cause });
 }

@@ -105,7 +105,7 @@ export class DhcpServer {
     await this.#write('hosts', tag, `${mac},set:${tag},${ip}${name}\n`);
   }
 
-  /** Says nothing to this card, also when it asks for an address that somebody else gave it. */
+  /** Says nothing to this card, also when it asks for an address that another server gave it. */
   async ignore(mac: string): Promise<void> {
     await this.#write('hosts', `card-${mac.replaceAll(':', '')}`, `${mac},ignore\n`);
   }
@@ -160,7 +160,7 @@ export class DhcpServer {
     if (pauseMs > 0) await clock.after(pauseMs);
     const { namespace } = this.#place;
     if (this.#child || this.#isStopped || !this.#options) return;
-    // Its subnet is being removed, or the namespace is gone with the cluster: whoever needs it calls `ensure`.
+    // Its subnet is being removed, or the namespace is gone with the cluster: the next user calls `ensure`.
     if (!(await hasNamespace(namespace))) return;
     await this.ensure(this.#options).catch(() => {});
   }

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-/** Reads an image with somebody else's program. */
+/** Reads an image with a foreign program. */
 function xorriso(image: string, ...args: string[]): string {
   const options = ['-indev', image, '-report_about', 'SORRY', ...args];
   return execFileSync('xorriso', ['-osirrox', 'on', ...options], { stdio: ['ignore', 'pipe', 'pipe'] }).toString();

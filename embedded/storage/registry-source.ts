@@ -93,7 +93,7 @@ async function fetchLayer(
       received += chunk.length;
       hash.update(chunk);
       onBytes(chunk.length);
-      // Whoever sends more than the manifest announces could fill the disk.
+      // A server that sends more than the manifest announces could fill the disk.
       done(received > size ? new Error(`Could not read layer: it is longer than ${size} bytes`) : null, chunk);
     },
   });

@@ -196,7 +196,7 @@ export class VolumeFiles {
   /**
    * Order: hard link as layer, complete overlay, switch, rename. Until the rename the disk and the layer are the same
    * file, which is how a repetition knows where it was; an overlay that exists then may already hold the guest's
-   * writes and is therefore never made anew.
+   * writes and is therefore never recreated.
    */
   async #freeze(volume: string, layer: string, live?: FindMachine): Promise<void> {
     const disk = this.disk(volume);
@@ -246,7 +246,7 @@ export class VolumeFiles {
   }
 }
 
-/** A layer is written to by nobody, whoever had the disk. */
+/** No process writes to a layer, also not the one that had the disk. */
 async function freezeMode(layer: string): Promise<void> {
   if (process.getuid?.() === 0) await chown(layer, 0, 0);
   await chmod(layer, 0o444);

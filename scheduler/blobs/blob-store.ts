@@ -122,7 +122,7 @@ export class BlobStore {
     return removed;
   }
 
-  /** Whoever uses it at this very moment either finds it, or is told that it is gone. */
+  /** A reader at this very moment either finds it, or is told that it is gone. */
   async #removeUnused(sha256: string, before: number): Promise<boolean> {
     const [path, aside] = [join(this.#whole, sha256), join(this.#parts, `${sha256}.swept`)];
     await rename(path, aside);

@@ -24,7 +24,7 @@ import { resolveFacts } from './resolve-facts.ts';
 import type { ObjectCluster } from './resolve-objects.ts';
 import { modulesToRetry } from './retry-modules.ts';
 
-/** The catalog may change between a plan and its acceptance; this often it is planned anew. */
+/** The catalog may change between a plan and its acceptance; this often it is planned again. */
 const MAX_PLANS = 4;
 /** Files that a message names; more are counted. */
 const NAMED = 5;

@@ -146,7 +146,7 @@ function endedWith(step: StepView, { state, finishedAt }: PhaseView): StepView {
   return { ...step, state: state === 'failed' ? 'failed' : 'cancelled', finishedAt };
 }
 
-/** What the phase has told last, unless that was before it was started anew, or it is over. */
+/** The last report of the phase, unless the phase was restarted since, or is over. */
 function waitingView({ steps }: StoredWork, phase: string, startedAt: number): WaitingView | null {
   const stored = steps.get(`${phase}/phase-waiting`);
   if (!stored || stored.at < startedAt) return null;

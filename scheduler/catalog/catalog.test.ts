@@ -424,7 +424,7 @@ test('clears up behind a removed layer, unless its template runs, and does not r
   expect(await look()).toBe(false);
   expect(await left()).toEqual(expect.arrayContaining(['t', 'snap-of-gone']));
 
-  // Somebody started it a moment ago: a clone whose snapshot goes hangs for ever.
+  // It began a moment ago: a clone whose snapshot is deleted never ends.
   const source = { snapshot: { namespace: cluster.namespace, name: 'snap-of-gone' } };
   await cluster.create(RESOURCES.dataVolumes, { metadata: { name: 'clone' }, spec: { source, storage: {} } });
   await cluster.mergePatch(RESOURCES.machines, 't', { spec: { runStrategy: 'Halted' } });

@@ -20,7 +20,7 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
   options.logger.info({ cluster: options.cluster.name }, 'Watching the cluster');
   const failed = new AbortController();
   const both = AbortSignal.any([signal, failed.signal]);
-  // One that fails ends all: the lease is given back, and whoever takes it starts all of them.
+  // One that fails ends all: the lease is given back, and the next holder starts all of them.
   const reached = createAlarm(options.clock);
   const parts = [
     watchMachines({ ...options, onReached: () => reached.ring() }, both),

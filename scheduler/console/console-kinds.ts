@@ -11,7 +11,7 @@ export interface ConsoleKind {
   createFront(onViewers: (count: number) => void): ConsoleFront;
   /**
    * Whether a session that others have is left to them. KubeVirt's serial console knows no such wish: a newcomer ends the
-   * incumbent. So who lost it to somebody outside of the farm lets it go, or the two would throw each other out for ever.
+   * incumbent. So a viewer who lost it to a client outside of the farm lets it go, or the two would evict each other.
    */
   readonly isPreserving: boolean;
 }

@@ -41,7 +41,7 @@ export interface RelayedConsole {
   readonly vm: PlacedVm;
 }
 
-/** Somebody who looks; `mayType` says whether the role allows it at all. */
+/** A viewer; `mayType` says whether the role allows it at all. */
 export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
   readonly mayType: boolean;
 }
@@ -53,7 +53,7 @@ export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
  *   nobody has the console      this scheduler takes it, waits for the machine to run, and has the one session with it
  *   another process has it      (a worker that types, another scheduler) this one is a viewer there
  *
- * Whenever the console changes hands, or a session is lost, it looks anew; viewers keep the last picture meanwhile.
+ * Whenever the console changes hands, or a session is lost, it looks again; viewers keep the last picture meanwhile.
  */
 export class ConsoleRelay {
   readonly #options: ConsoleRelayOptions;
@@ -98,7 +98,7 @@ export class ConsoleRelay {
     return this.#kind.leaseOf(this.#machine);
   }
 
-  /** Lets somebody look, and type while a step waits if that is allowed to them. */
+  /** Adds a viewer, who may also type while a step waits if the role allows it. */
   attach(stream: Duplex, { name, mayType, onEnd }: RelayViewer): void {
     const viewer = { name, mayType: () => mayType && this.#isWaiting };
     this.#front.attach(stream, onEnd ? { ...viewer, onEnd } : viewer);
@@ -113,12 +113,12 @@ export class ConsoleRelay {
   }
 
   #leave(): void {
-    this.#unwatched.abort(new FarmError('Cancelled', 'Nobody looks at the console any more.'));
+    this.#unwatched.abort(new FarmError('Cancelled', 'The console has no viewer any more.'));
   }
 
   async #serve(): Promise<void> {
     const stop = this.#options.notices.listen((notice) => this.#hear(notice));
-    // Somebody may come while the last one's leaving is being carried out.
+    // A viewer may come while the departure of the last one is being handled.
     for (let isOver = false; this.#front.viewers > 0 && !isOver; ) {
       this.#unwatched = new AbortController();
       isOver = await this.#run();
@@ -145,7 +145,7 @@ export class ConsoleRelay {
       } catch (error) {
         logger.debug({ err: error, ...this.#vm }, 'A console is not shown at the moment');
       }
-      // What lasted begins anew at once; what does not succeed is tried with growing pauses.
+      // A session that lasted is reopened at once; one that does not open is retried with growing pauses.
       const lasted = clock.now() - startedAt > LONGEST_PAUSE_MS;
       pauseMs = lasted || this.#round.signal.aborted ? FIRST_PAUSE_MS : Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
       if (!this.#round.signal.aborted) await this.#alarm.within(pauseMs, signal);
@@ -167,7 +167,7 @@ export class ConsoleRelay {
     return this.#kind.isPreserving || signal.aborted;
   }
 
-  /** Has the one session with the machine, as long as the console is ours. False when it is left to somebody else. */
+  /** Has the one session with the machine, as long as the console is ours. False when another process has it. */
   async #own(signal: AbortSignal): Promise<boolean> {
     const machine = this.#lease;
     const over = new AbortController();
@@ -197,7 +197,7 @@ export class ConsoleRelay {
       { resource: RESOURCES.instances, name: machine },
       { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to run', until: isRunning },
     );
-    // A worker takes the console before it starts the machine: whoever still has it here evicts nobody.
+    // A worker takes the console before it starts the machine: a session that still exists here evicts no other.
     if ((await takeConsole(redis, this.#lease, self)).owner !== self.owner) return false;
     const preserving = isPreserving ? { preserveSession: true } : {};
     await this.#show(await openSubresourceStream(cluster, machine, { stream, ...preserving, signal }), signal);

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { ConsoleFront } from '../../common/console/console-front.ts';
 import { ConsoleRelay, type ConsoleRelayOptions, type RelayedConsole, type RelayViewer } from './console-relay.ts';
 
-/** The consoles that somebody looks at through this scheduler. */
+/** The consoles that are watched through this scheduler. */
 export class ConsoleRelays {
   readonly #options: ConsoleRelayOptions;
   readonly #relays = new Map<string, ConsoleRelay>();
@@ -11,7 +11,7 @@ export class ConsoleRelays {
     this.#options = options;
   }
 
-  /** Lets somebody look at a VM of a layer build that has not ended. */
+  /** Adds a viewer of a VM of a layer build that has not ended. */
   attach(stream: Duplex, console: RelayedConsole, viewer: RelayViewer): void {
     this.#relayOf(console).attach(stream, viewer);
   }

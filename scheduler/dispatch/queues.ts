@@ -7,13 +7,13 @@ import type { Dispatch } from '../../common/redis/dispatches.ts';
 
 /** BullMQ's largest (that is: least urgent) priority is 2 097 152. */
 const LEAST_URGENT = 2_000_000;
-/** BullMQ keeps events and ended jobs for ever unless told otherwise. */
+/** BullMQ never removes events and ended jobs unless told to. */
 const KEPT_EVENTS = 1_000;
 const KEPT_JOBS = 200;
 /** Jobs that are read to find the oldest; only what a cluster has room for is on a queue, so there are rarely more. */
 const LOOKED_AT = 500;
 
-/** States of a job that somebody still works on or will. */
+/** States of a job that is running or will run. */
 const ALIVE = new Set(['waiting', 'prioritized', 'active', 'delayed', 'waiting-children']);
 
 /** The queues of every phase on every cluster. */

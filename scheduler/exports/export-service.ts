@@ -69,7 +69,7 @@ interface Progress {
  *   <id>/done.json    size and hash of the file, which is whole then
  *   <id>/<sha256>     the file
  *
- * A scheduler that dies leaves an order; whoever is asked for it next begins it again.
+ * A scheduler that dies leaves an order; the next scheduler that is asked for it begins it again.
  */
 export class ExportService {
   readonly #options: ExportServiceOptions;

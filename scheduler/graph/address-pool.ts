@@ -11,7 +11,7 @@ export interface SubnetLayout {
   readonly reserved: ReadonlySet<number>;
 }
 
-/** Hands out addresses of a subnet, from the lowest, each once. Every address that somebody gave is taken first. */
+/** Hands out addresses of a subnet, from the lowest, each once. Addresses that the module gives are reserved first. */
 export class AddressPool {
   readonly findings: Finding[] = [];
   readonly #layout: SubnetLayout;

@@ -36,8 +36,8 @@ export interface Choosing {
 }
 
 /**
- * Chooses the layer of a module: the newest one of its recipe, unless it is too old or somebody asks for another. That
- * one gets a layerKey of its own, derived from the one that it replaces: whoever plans the same at the same time gets
+ * Chooses the layer of a module: the newest one of its recipe, unless it is too old or the build asks for another. That
+ * one gets a layerKey of its own, derived from the one that it replaces: builds that plan the same at the same time get
  * the same key, and joins. The first layer of a recipe has the recipe's key.
  */
 export function chooseLayer(candidate: Candidate, choosing: Choosing): Choice {

@@ -144,7 +144,7 @@ describe('what is done about a module', () => {
   const actions = (plan: Plan) => Object.fromEntries(plan.modules.map((row) => [row.name, row.action]));
   const catalog = catalogOf(expand([base, web]), [base, web]);
 
-  test('a change in a module builds what is above it anew, through the keys alone', () => {
+  test('a change in a module rebuilds what is above it, through the keys alone', () => {
     expect(actions(expand([base, web], catalog).plan)).toEqual({ base: 'reuse', web: 'reuse' });
     const changed = { ...base, vms: base.vms.map((vm) => ({ ...vm, steps: [shell('two')] })) };
     expect(actions(expand([changed, web], catalog).plan)).toEqual({ base: 'build', web: 'build' });
@@ -239,7 +239,7 @@ describe('what is done about a module', () => {
     expect(actions(build([web], 'three', both).plan)).toEqual({ web: 'build' });
   });
 
-  test('a parent that somebody else is building for the first time is waited for, not unknown', () => {
+  test('a parent that another build is making for the first time is waited for, not unknown', () => {
     const disk = { name: 'disk', sizeBytes: 0, bus: 'virtio' } as const;
     const inFlight = { base: { layerKey: 'k0', vms: [{ vm: 'main', firmware: 'bios' as const, disks: [disk] }] } };
     const { layers } = expand([web], { ...EMPTY_CATALOG, inFlight, building: new Map([['k0', { isBegun: true }]]) });

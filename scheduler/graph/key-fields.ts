@@ -8,12 +8,12 @@ import type {
 import type { FieldRules, KeyRule, VariantRules } from './key-rule.ts';
 
 /**
- * Raise it when the way in which keys are made changes, or what a guest makes of its module: every layer is built anew.
+ * Raise it when the way in which keys are made changes, or what a guest makes of its module: every layer is rebuilt.
  * 2: user data reaches the guest byte for byte.
  */
 export const KEY_SCHEMA = 2;
 
-/** Raise a number when a step of that type has another effect than before: the layers with such steps are built anew. */
+/** Raise a number when a step of that type has another effect than before: the layers with such steps are rebuilt. */
 export const STEP_VERSIONS: Readonly<Record<Step['type'], number>> = {
   shell: 1,
   file: 1,
@@ -156,7 +156,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     timeoutMs: 'out',
     retries: 'out',
     isoCacheTtlMs: 'out',
-    /** It decides when a layer is made anew, not which: see `chooseLayer`. */
+    /** It decides when a layer is rebuilt, not which: see `chooseLayer`. */
     maxAgeMs: 'out',
     namespace: 'out',
     namespacePrefix: 'out',

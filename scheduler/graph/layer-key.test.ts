@@ -266,7 +266,7 @@ describe('what decides a layerKey', () => {
     expect(keyed('scripts', null).unresolved).toEqual(['ConfigMap "scripts" key "setup.sh"']);
   });
 
-  test('raising the version of a step type builds the layers with such steps anew, and no others', async () => {
+  test('raising the version of a step type rebuilds the layers with such steps, and no others', async () => {
     vi.doMock('./key-fields.ts', async (original) => {
       const fields = await original<typeof import('./key-fields.ts')>();
       return { ...fields, STEP_VERSIONS: { ...fields.STEP_VERSIONS, shell: 2 } };

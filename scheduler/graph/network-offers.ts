@@ -68,7 +68,7 @@ export function withoutInternet(spec: LayerSpec): LayerSpec {
   };
 }
 
-/** The VPCs that have internet while building, by whether somebody wrote so. */
+/** The VPCs that have internet while building, by whether the module says so. */
 function withInternet(
   { module, network }: LayerSpec,
   selects: (vpc: { readonly isAsked: boolean }) => boolean,

@@ -2,7 +2,7 @@ import type { Response } from 'express';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { Principal } from '../../common/redis/tokens.ts';
 
-/** What somebody tries to change. */
+/** A change that a client attempts. */
 export interface AuditedAttempt {
   readonly who: Principal;
   /** Id of the operation, e.g. `cancelBuild`. */
@@ -28,7 +28,7 @@ export function beginAudit(logger: Logger, response: Response, { who, what, buil
   // Whatever level is asked of the log, this is part of it.
   const trail = logger.child({ audit: true }, { level: 'info' });
   const attempt = { who: who.name, role: who.role, what, ...(build === undefined ? {} : { build }) };
-  attempts.set(response, (end) => trail.info({ ...attempt, ...end }, 'Somebody asked for a change'));
+  attempts.set(response, (end) => trail.info({ ...attempt, ...end }, 'A change was requested'));
 }
 
 /** Says how an attempt ended. Only the first end counts, and only of requests that are audited. */

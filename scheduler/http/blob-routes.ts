@@ -20,7 +20,7 @@ export interface BlobRoutesOptions {
   readonly admit: Admit;
 }
 
-/** Contents of local files: sent by whoever builds. */
+/** Contents of local files, sent by clients that build. */
 export function blobRoutes({ blobs, admit }: BlobRoutesOptions): Router {
   const router = Router();
 
@@ -59,7 +59,7 @@ export function blobRoutes({ blobs, admit }: BlobRoutesOptions): Router {
   return router;
 }
 
-/** Serves one content to whoever has a link to it: importers of clusters have no token. */
+/** Serves one content to holders of a link to it: importers of clusters have no token. */
 export function blobLinks({ blobs, farmKey, clock }: Omit<BlobRoutesOptions, 'admit'>): RequestHandler {
   const router = Router();
   router.get(`${BLOB_LINKS}/:sha256`, (request, response, next) => {

@@ -49,7 +49,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
       const upgrade = takeUpgrade(request);
       if (!upgrade) return void response.destroy();
       const about = { build: id, vm, layerBuild: work.id, console: kind.stream, who: who.name, role: who.role };
-      logger.info(about, 'Somebody opens a console');
+      logger.info(about, 'A console was opened');
       sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, (socket) => {
         void keepSocketAlive(socket, clock);
         consoles.attach(

@@ -15,7 +15,7 @@ export function limitRequests({ requestsPerMinute }: HttpLimits): RequestHandler
   return limitPerMinute({ limit: requestsPerMinute, keyGenerator }, 'The token has sent too many requests.');
 }
 
-/** Admits what lasts, for whoever asks for it. @throws TooManyRequests */
+/** Admits a lasting request (stream, console, upload). @throws TooManyRequests */
 export type Admit = (lasting: Writable, request: Request) => void;
 
 /**
@@ -45,5 +45,5 @@ export function limitConcurrency({ streams, streamsPerToken }: HttpLimits): Admi
   };
 }
 
-/** Of the places for what lasts, how many may be taken when somebody of a role comes. */
+/** Of the places for lasting requests, how many may be taken when a client of a role comes. */
 const SHARE: Readonly<Record<Role, number>> = { viewer: 0.8, builder: 0.9, admin: 1 };

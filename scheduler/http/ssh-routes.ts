@@ -70,13 +70,13 @@ export function sshRoutes(options: SshRoutesOptions): Router {
       guest.destroy();
       socket.terminate();
       ending.abort();
-      logger.info({ ...about, why: end }, 'Somebody has left a machine');
+      logger.info({ ...about, why: end }, 'An SSH session has ended');
     });
   });
   return router;
 }
 
-/** The work whose machine somebody wants to enter: a step of it waits, and the build is theirs. @throws Forbidden, NotWaiting */
+/** The layer build whose machine a client enters: a step of it waits, and the build is theirs. @throws Forbidden, NotWaiting */
 async function workToEnter(
   { redis }: SshRoutesOptions,
   request: Request,

@@ -92,7 +92,7 @@ function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string
 /** What the network of its cluster makes of a layer. */
 function withNetwork(spec: LayerSpec, cluster: string, offer: NetworkOffer | null | undefined): LayerSpec {
   if (offer === null) {
-    const message = `The cluster "${cluster}" has not answered yet, so nobody knows how it connects machines.`;
+    const message = `The cluster "${cluster}" has not answered yet, so its kind of network is unknown.`;
     throw new FarmError('ClusterUnavailable', message);
   }
   const placed = offer ? { ...spec, networkKind: offer.kind } : spec;

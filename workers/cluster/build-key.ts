@@ -8,7 +8,7 @@ import type { ModuleScope } from './network-objects.ts';
 const PRIVATE = 'id_ed25519';
 const PUBLIC = 'id_ed25519.pub';
 
-/** The key of a layer build's generation; made once, whoever asks first. */
+/** The key of a layer build's generation; made once, by the first caller. */
 export async function ensureBuildKey(
   cluster: ClusterClient,
   scope: ModuleScope,

@@ -19,7 +19,7 @@ export interface HeldConsole {
 
 /** How an executor gets consoles to type on. */
 export interface ConsoleHost {
-  /** Takes a console from whoever only shows it. `epoch` is that of the claim. @throws RedisUnavailable */
+  /** Takes a console from a process that only shows it. `epoch` is that of the claim. @throws RedisUnavailable */
   hold(machine: string, epoch: number): Promise<HeldConsole>;
 }
 

@@ -84,7 +84,7 @@ async function secretLines(context: PhaseContext, { vm }: BuildScope, signal: Ab
     .filter((line) => line.length >= TELLING);
 }
 
-/** A byte stream to the guest's SSH port. A relay that has gone is made anew. @throws ConnectionLost */
+/** A byte stream to the guest's SSH port. A relay that has gone is recreated. @throws ConnectionLost */
 export async function dialGuest(context: PhaseContext, scope: BuildScope, signal: AbortSignal) {
   try {
     const target = { port: scope.vm.communicator.sshPort, signal };

@@ -24,7 +24,7 @@ interface Waiting {
 /** A login shell that starts no `sh` by then is stuck in its start files. */
 const START_MS = 60_000;
 const MOST_SAID = 1024 * 1024;
-/** What guests say that let somebody in and never run anything. */
+/** What guests answer that accept a login and never run anything. */
 const SHUT =
   /password change required|password (has )?expired|change your password|account (has )?expired|account is currently not available|permission denied/i;
 

@@ -10,7 +10,7 @@ import { PhaseFailure } from '../phases/phase-executor.ts';
 const FOR_EVER_MS = 2 ** 31 - 1;
 
 /**
- * How a machine ended, or is about to. `gone`: somebody deleted it. `evicted`: its node gives it up. `paused`: its storage
+ * How a machine ended, or is about to. `gone`: it was deleted. `evicted`: its node gives it up. `paused`: its storage
  * took no more, and it stands still.
  */
 export type MachineEnd = 'Succeeded' | 'Failed' | 'gone' | 'evicted' | 'paused';

@@ -23,7 +23,7 @@ const HARDENED = [
   'mount -t tmpfs -o noexec,mode=1777 tmpfs /dev/shm',
 ].join(' && ');
 const AROUND = ['unshare', '--mount', 'sh', '-c', `${HARDENED} && exec "$@"`, 'guest'];
-/** Not root; it may become somebody else, as with sudo, but give files to nobody. */
+/** Not root; it may become another account, as with sudo, but not give files away. */
 const USER = ['setpriv', '--reuid=4711', '--clear-groups', '--inh-caps=+setuid', '--ambient-caps=+setuid'];
 
 const resources = new ReleaseStack();

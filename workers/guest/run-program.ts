@@ -28,7 +28,7 @@ export interface ProgramRun {
   readonly openLog: (offset: number) => GuestLog;
   /** Called right before the program is started: throws when it must not be. */
   readonly beforeStart: () => Promise<void>;
-  /** Called when the program runs already, started by somebody else: a worker that was lost, or has handed over. */
+  /** Called when the program runs already, started by a worker that was lost or has handed over. */
   readonly onAdopted?: () => void;
   readonly clock: Clock;
 }
@@ -38,7 +38,7 @@ const GOING_DOWN_MS = 10_000;
 /** Exit codes above it say that a signal ended the program. */
 const BY_SIGNAL = 128;
 
-/** How a program ended. `crashed`: the guest was booted anew under it. `died`: its supervisor was killed. */
+/** How a program ended. `crashed`: the guest restarted under it. `died`: its supervisor was killed. */
 export interface ProgramEnd {
   readonly state: Extract<StepState, 'exited' | 'timeout' | 'crashed' | 'died'>;
   readonly exitCode: number | undefined;

@@ -10,7 +10,7 @@ import { printing, quote } from './shell-words.ts';
 /** What the shell of the guest reads; its header says what each function does. */
 const SUPERVISOR = readFileSync(packagePath('workers/guest/supervisor.sh'), 'utf8');
 
-/** How a step stands. `crashed`: the guest was booted anew under it. `died`: its runner was killed. `asked`: to reboot. */
+/** How a step stands. `crashed`: the guest restarted under it. `died`: its runner was killed. `asked`: to reboot. */
 export type StepState = 'prepared' | 'running' | 'exited' | 'timeout' | 'crashed' | 'died' | 'asked' | 'rebooted';
 
 export interface StepStatus {

@@ -65,7 +65,7 @@ export function relayPolicy(scope: ModuleScope, vpc: string): NetworkPolicy {
   };
 }
 
-/** Its address is the relay's to guests: known before they start, and the same when the pod is made anew. */
+/** Its address is the relay's to guests: known before they start, and the same when the pod is recreated. */
 export function relayService(scope: ModuleScope, vpc: string): Service {
   return {
     metadata: { name: scope.names.relay(vpc), labels: moduleLabels(scope, 'build') },

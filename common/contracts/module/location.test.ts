@@ -56,7 +56,7 @@ test('shows no password of a URL, also where the text is cut', () => {
   expect(withoutPasswords(`fedora:41@sha256:${'0'.repeat(64)}`)).toContain('fedora:41@');
 });
 
-test('no problem of a module shows a password, wherever somebody puts the URL', () => {
+test('no problem of a module shows a password, wherever the URL is written', () => {
   const url = 'https://ci:hunter2@images.example/x';
   const text = [
     `name: "${url}"`,

@@ -18,7 +18,7 @@ import { httpDirectorySchema, localPath, nicSchema, resourcesSchema, vmSchema } 
 import { NAME_PATTERN } from './secret-text.ts';
 import { anything, dictionary, keyHint, list, map } from './shapes.ts';
 
-/** A declared variable: its default, or null when whoever builds must give a value. */
+/** A declared variable: its default, or null when each build must give a value. */
 export type VariableDefault = string | number | boolean | null;
 
 const VARIABLE_NAME = new RegExp(`^${NAME_PATTERN}$`);

@@ -123,7 +123,7 @@ function* listDoubts(config: Cursor): Generator<Doubt> {
   }
   for (const key of keys.flatMap((list) => list.list())) {
     if (key.text === null || /\b(ssh|ecdsa|sk)-[\w@.-]+ +\S{16}|\ufdd0/.test(key.text)) continue;
-    yield { path: key.path, message: 'ssh_authorized_keys: this is no public key, so it lets nobody in' };
+    yield { path: key.path, message: 'ssh_authorized_keys: this is not a public key, so it admits no login' };
   }
   for (const mount of config.list('mounts')) {
     if (Array.isArray(mount.value)) continue;
@@ -148,8 +148,7 @@ function* passwordDoubts(config: Cursor): Generator<Doubt> {
 /** Keys that end the farm's way in, or everybody's. */
 function* accessDoubts(config: Cursor, { sshUsername, hasSteps }: ConfigContext): Generator<Doubt> {
   if (config.at('disable_root').value === true && sshUsername === 'root') {
-    const message =
-      'disable_root: nobody gets into the image as root by the keys of this user data; while it is built the';
+    const message = 'disable_root: the keys of this user data give no root login in the image; while it is built the';
     yield { path: ['disable_root'], message: `${message} farm still does, as sshUsername asks` };
   }
   const mode = config.at('power_state', 'mode');

@@ -59,7 +59,7 @@ test.each<Row>([
   { text: '#cloud-config\n- a\n', message: 'must be a map of keys and values', severity: 'error', at: [2, 1] },
   { text: '#cloud-config-archive\na: 1\n', message: 'must be a list of parts', severity: 'error', at: [2, 1] },
   { text: '#cloud-config\nruncmd: [a]\nx: 1\nruncmd: [b]\n', message: 'the later one counts', at: [4, 1] },
-  { text: '#cloud-config\nx: 1\ndisable_root: true\n', message: 'nobody gets into the image as root', at: [3, 1] },
+  { text: '#cloud-config\nx: 1\ndisable_root: true\n', message: 'give no root login in the image', at: [3, 1] },
   { text: '#cloud-config\npower_state: { mode: reboot }\n', message: 'cloud-init ends with "reboot"', at: [2, 1] },
   { text: '#cloud-config\nchpasswd:\n  list: |\n    root:x\n', message: 'write expire: false', at: [2, 1] },
   {
@@ -106,7 +106,7 @@ test.each<Row>([
     at: [5, 5],
   },
   { text: '#cloud-config\nssh_authorized_keys: ssh-ed25519 AAAA\n', message: 'takes no key from it', at: [2, 1] },
-  { text: '#cloud-config\nssh_authorized_keys: [~/.ssh/id.pub]\n', message: 'this is no public key', at: [2, 23] },
+  { text: '#cloud-config\nssh_authorized_keys: [~/.ssh/id.pub]\n', message: 'this is not a public key', at: [2, 23] },
   { text: '#cloud-config\nusers: [{ name: a, passwd: secret }]\n', message: 'passwd is a hash', at: [2, 20] },
   { text: '#cloud-config\nmounts: [/dev/vdb, /mnt]\n', message: 'must be a list of fields', at: [2, 10] },
   {

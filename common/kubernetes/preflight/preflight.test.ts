@@ -29,7 +29,7 @@ test('finds an embedded cluster fit', async () => {
   await expect.poll(() => inspect()).toEqual([]);
 });
 
-test('names what the configuration asks for in vain', async () => {
+test('names what the configuration asks for and the cluster does not have', async () => {
   const findings = await inspect({
     ...{ namespace: 'absent', storageClass: 'fast', externalSubnet: 'nowhere' },
   });

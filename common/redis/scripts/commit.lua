@@ -5,7 +5,7 @@
 --          [7] LayerVm (JSON) or ''   [8] failure (JSON) or ''   [9] retry policy of its reason
 --          [10] ms to wait before the next try   [11] how many faults a phase may have
 --          [12] failure (JSON) that says that all tries are used up, or ''
---          [13] 'silence': the failure is one that a cluster which does not answer looks like; 'planned': somebody stopped the
+--          [13] 'silence': the failure is one that a cluster which does not answer looks like; 'planned': an operator stopped the
 --               worker on purpose; or ''
 --
 -- returns  {'committed' | 'repeated' | 'superseded', ms since the phase started or -1, what became of it}

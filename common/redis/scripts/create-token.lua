@@ -1,7 +1,7 @@
 -- Stores a token by its hash.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     name, hash, role, name of the token that made it, lifetime in ms (0: for ever)
+-- ARGV     name, hash, role, name of the token that made it, lifetime in ms (0: without end)
 --
 -- returns  time of its creation in ms, or 0: the name is taken
 --

@@ -9,7 +9,7 @@
 local work = claimed(ARGV)
 if not work then return 0 end
 local mark, steps = ARGV[7], key('work', work.id, 'steps')
--- A step is told once in a generation, whoever tells it again: a worker that has taken over, or one whose answer was lost.
+-- A step is reported once in a generation, also when a worker that has taken over, or whose answer was lost, repeats it.
 local step = string.match(mark, '^(.*/step%-)')
 if step and redis.call('HEXISTS', steps, mark) == 1 then return 1 end
 if mark ~= '' then redis.call('HSET', steps, mark, NOW .. ' ' .. ARGV[6]) end

@@ -24,7 +24,7 @@ return withTasks(function()
     settle(work)
     return nil
   end
-  -- Whoever still ran it is passed: only the next claim may commit.
+  -- The worker that still ran it is fenced: only the next claim may commit.
   phase.epoch, phase.fence = phase.epoch + 1, nil
   return dispatch(work, field, phase)
 end)

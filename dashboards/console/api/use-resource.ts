@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { getJson } from './client.ts';
 
-/** What was read last, and what kept it from being read anew. */
+/** What was read last, and why it could not be read again. */
 export interface Resource<T> {
   readonly value: T | undefined;
   readonly error: Error | undefined;

@@ -40,7 +40,7 @@ export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: Handbui
           onAnswer={onAnswer}
         />
       )}
-      {!mayBuild && <p class="quiet">Whoever has the role builder does it, and lets the build continue.</p>}
+      {!mayBuild && <p class="quiet">A person with the role builder does it, and continues the build.</p>}
     </section>
   );
 }

@@ -9,7 +9,7 @@ interface SerialProps {
   readonly path: string;
 }
 
-/** The serial port of a machine, live. It stays at the end unless somebody has scrolled away from there. */
+/** The serial port of a machine, live. It follows the end unless the reader has scrolled away from it. */
 export function SerialView({ path }: SerialProps) {
   const { lines, hasEnded } = useSerial(path);
   const box = useRef<HTMLPreElement>(null);

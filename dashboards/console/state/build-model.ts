@@ -149,7 +149,7 @@ function changeView(view: BuildView, event: StoredEvent): BuildView {
       return changeVm(view, event, ({ phases }) => ({
         phases: phases.map((phase) => (phase.phase === event.phase ? changePhase(phase, event) : phase)),
         ...('failure' in event && event.failure && event.outcome === 'failed' ? { failure: event.failure } : {}),
-        // Whoever takes a phase over goes on to wait.
+        // The worker that takes over a phase waits on.
         ...('outcome' in event && event.outcome !== 'requeue' ? { handbuild: null } : {}),
       }));
     case 'phase-waiting':

@@ -24,7 +24,7 @@ export function isWatchable({ state, layerBuild }: ModuleView, vm: VmView): bool
   return layerBuild !== null && (state === 'queued' || state === 'running') && machineOf(vm) !== 'gone';
 }
 
-/** What decides what somebody who looks at a screen is told. */
+/** What the notice beside a screen is chosen by. */
 export interface Watching {
   readonly machine: Machine;
   readonly connection: Connection;

@@ -42,7 +42,7 @@ export async function ensureStarted(
     if (fresh) {
       await store.assertCurrent(claim);
       await startMachine(cluster, name).catch((error: unknown) => {
-        // Somebody's request is under way.
+        // Another request is under way.
         if (!isConflict(error)) throw error;
       });
     }
@@ -52,7 +52,7 @@ export async function ensureStarted(
 
 /**
  * Waits until the machine runs or is off. A node takes seconds to start what was scheduled to it; after minutes, what it
- * complains of is the answer: KubeVirt tries for ever, and says some of it in an Event only.
+ * complains of is the answer: KubeVirt retries without end, and says some of it in an Event only.
  */
 async function untilStarted(
   cluster: ClusterClient,
@@ -98,7 +98,7 @@ export function runningSince(vmi: VirtualMachineInstance): number | undefined {
 const REFUSED = /\bQEMU: |qemu-(system|kvm)|process exited while connecting to monitor|unsupported configuration/i;
 const PASSING = /write" lock|shared "|already in use|Resource temporarily unavailable/i;
 
-/** What the hypervisor says of a machine that it cannot start: KubeVirt writes it into a condition, and tries again for ever. */
+/** What the hypervisor says of a machine that it cannot start: KubeVirt writes it into a condition, and retries without end. */
 export function startRefusal({ status }: VirtualMachineInstance): string | undefined {
   const found = status?.conditions?.find(({ type, status }) => type === 'Synchronized' && status === 'False');
   const message = found?.message ?? '';

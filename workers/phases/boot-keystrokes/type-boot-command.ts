@@ -38,7 +38,7 @@ export interface TypingTarget {
 }
 
 /**
- * Types the boot command of the VM. A machine that somebody else started is taken over only while its first key is not
+ * Types the boot command of the VM. A machine that another worker started is taken over only while its first key is not
  * yet due.
  * @throws PhaseFailure TypingInterrupted
  */

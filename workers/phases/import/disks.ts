@@ -96,7 +96,7 @@ interface ClaimRequest {
   readonly name: string;
 }
 
-/** A claim that somebody else has made; CDI would wait for one that is missing for ever. */
+/** A claim that already exists; CDI would wait for a missing one without end. */
 async function existingClaim(
   { cluster, signal }: PhaseContext,
   { origin, askedBytes, name }: ClaimRequest,
@@ -218,7 +218,7 @@ function snapshotsOf({ wanted }: FillingVolumes): readonly string[] {
   return [...new Set(wanted.flatMap(({ filling }) => filling.source.snapshot?.name ?? []))];
 }
 
-/** Rejects some time after a snapshot has gone: CDI waits for it for ever, unless its driver had read it before. */
+/** Rejects some time after a snapshot has gone: CDI waits for it without end, unless its driver had read it before. */
 async function whenLost({ cluster, claim, signal, clock }: PhaseContext, name: string): Promise<never> {
   const waiting = { signal, deadlineMs: claim.spec.module.timeoutMs, what: `the snapshot "${name}" to stay` };
   await waitUntilGone(cluster, { resource: RESOURCES.snapshots, name }, waiting);

@@ -3,7 +3,7 @@ import { secretNames, writtenText } from '../../../common/contracts/module/secre
 import { readUserData } from '../../../common/contracts/user-data/kinds.ts';
 
 /**
- * User data with its secrets in their places. In a `#cloud-config` a value that holds one is written anew as a quoted
+ * User data with its secrets in their places. In a `#cloud-config` a value that holds one is rewritten as a quoted
  * text, so that it is that text whatever characters the secret has; everything else keeps its bytes, and comments get no
  * secrets.
  */

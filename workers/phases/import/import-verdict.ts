@@ -1,7 +1,7 @@
 import type { FailureReason } from '../../../common/contracts/failures.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 
-/** How a volume stands; CDI itself repeats for ever whatever goes wrong, except a wrong checksum. */
+/** How a volume stands; CDI itself retries every failure without end, except a wrong checksum. */
 export type Verdict =
   | { readonly kind: 'running'; readonly progress: string | undefined }
   | { readonly kind: 'succeeded' }

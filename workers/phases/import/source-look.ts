@@ -53,7 +53,7 @@ export async function lookAtSource(
   }
 }
 
-/** A part is only what the look asked for: whoever fetches the whole gets 200. */
+/** A part is only what the look asked for: a request for the whole is answered with 200. */
 function statusWords(status: number): string {
   return `HTTP ${status === 206 ? 200 : status}`;
 }

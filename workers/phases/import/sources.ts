@@ -43,12 +43,12 @@ const SNAPSHOT_MS = 600_000;
 const REMOVAL_MS = 120_000;
 /** For images that tell no size and disks that ask for none. */
 const FALLBACK_BYTES = 10 * 1024 ** 3;
-/** Somebody else may remove a broken source that we wait for; then it is begun anew. */
+/** Another worker may remove a broken source that we wait for; then it is begun again. */
 const MAX_ROUNDS = 3;
 
 /**
- * The shared volume of a source, imported once per cluster whoever needs it, and its snapshot to clone from.
- * A broken one is removed, so that a later build begins anew. What nobody knows is not shared: the importer's source.
+ * The shared volume of a source, imported once per cluster for all builds, and its snapshot to clone from.
+ * A broken one is removed, so that a later build begins again. An unknown source is not shared: the importer's.
  */
 export async function ensureSource(context: PhaseContext, request: SourceRequest, log: ProgressLog): Promise<Filling> {
   const { cluster, signal, farm } = context;

@@ -9,7 +9,7 @@ const FOR_EVER_MS = 2 ** 31 - 1;
 
 /**
  * Waits until a person who works at the machine says how to go on, and then until the guest lets us in again: the person
- * may have rebooted it. What was said is kept in the farm's state, so that whoever takes over goes on.
+ * may have rebooted it. What was said is kept in the farm's state, so that the worker that takes over continues.
  * @throws PhaseFailure GuestNeverAnswered
  */
 export async function awaitPerson(

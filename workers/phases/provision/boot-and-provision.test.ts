@@ -75,7 +75,7 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
     script(`${noise}; ${newKeys}`),
     { type: 'reboot', name: null, timeoutMs: 90_000, command: 'reboot' },
     { ...shell(''), scriptFrom: { kind: 'ConfigMap', name: 'scripts', key: 'last', optional: false } },
-    // As whoever makes a template does: nobody gets in again, the farm neither.
+    // As authors of templates do: all logins are closed, also the farm's.
     script('rm -rf /root/.ssh /root/.bash* /root/.profile /etc/ssh/ssh_host_*'),
   ];
   const last =

@@ -21,7 +21,7 @@ test('holds no connection while it waits, goes on when it is told, and waits for
   expect(journal).toEqual(['close', 'look', 'look', 'look', 'stop', 'forget', 'use']);
 });
 
-test('goes on at once when somebody has said so to the worker before', async () => {
+test('continues at once when a person has said so to the worker before', async () => {
   const { context, journal } = stage([CONTINUED]);
   await runHandbuildStep(context);
   expect(journal).toEqual(['close', 'look', 'stop', 'forget', 'use']);

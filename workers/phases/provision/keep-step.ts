@@ -39,7 +39,7 @@ async function askBefore(context: StepContext): Promise<KeptAnswer> {
   const instructions = 'The build pauses here, before the step is run.';
   const answer = await askPerson(context, { attempt: 0, why: 'before' }, instructions);
   if (answer !== undefined && answer !== 'release') return answer;
-  const what = answer === undefined ? 'Nobody came in time' : 'A person gave the machine up';
+  const what = answer === undefined ? 'Nobody answered in time' : 'A person gave the machine up';
   throw new PhaseFailure('StepFailed', `${what}: the build had paused before ${stepLabel(context)}.`);
 }
 

@@ -194,7 +194,7 @@ async function assertClean(
   const evidence = { events: await lastWords(cluster, scope.names.machine(scope.vm.name)) };
   if (isSucceeded) {
     // A kill without grace also ends as Succeeded; the period that was asked for stays in the final object.
-    const message = `${label} was switched off by force: somebody stopped it with a grace period of ${grace} s, not ${planned} s`;
+    const message = `${label} was switched off by force: another client stopped it with a grace period of ${grace} s, not ${planned} s`;
     throw new PhaseFailure('UncleanShutdown', message, { evidence });
   }
   if (!vmi) throw new PhaseFailure('UncleanShutdown', `${label} is off, and how it ended is not known`, { evidence });

@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocket } from 'ws';
-import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
-import { refusal } from './refusal.ts';
+import { refusal, unreachable } from './refusal.ts';
 
 const HANDSHAKE_MS = 15_000;
 
@@ -25,11 +24,7 @@ export async function openConsole({ url, token }: FarmAddress, at: string): Prom
         .catch(() => []);
       reject(refusal(url, response.statusCode ?? 0, body.join('')));
     });
-    socket.on('error', (cause) =>
-      reject(
-        new FarmError('FarmUnreachable', `The farm at ${url} does not answer: ${errorMessage(cause)}.`, { cause }),
-      ),
-    );
+    socket.on('error', (cause) => reject(unreachable(url, cause)));
   });
   return stream;
 }

@@ -39,11 +39,11 @@ import {
   type TokenView,
   tokenViewSchema,
 } from '../../common/contracts/tokens.ts';
-import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
 import { openConsole } from './console-stream.ts';
 import { followStream, type Patience, readStream, type StreamKind } from './event-stream.ts';
-import { notAFarm, refusal } from './refusal.ts';
+import { notAFarm, refusal, unreachable } from './refusal.ts';
 
 /** What is built: texts with the paths that messages name, and the values of variables. */
 export interface Submission {
@@ -417,8 +417,7 @@ export class FarmClient {
       });
     } catch (cause) {
       signal?.throwIfAborted();
-      const why = errorMessage(cause instanceof Error ? (cause.cause ?? cause) : cause);
-      throw new FarmError('FarmUnreachable', `The farm at ${this.#farm.url} does not answer: ${why}.`, { cause });
+      throw unreachable(this.#farm.url, cause);
     }
   }
 }

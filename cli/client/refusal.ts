@@ -1,6 +1,6 @@
 import { type Problem, problemDetailsSchema, problemSchema } from '../../common/contracts/problems.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
 /** What a proxy says when the farm behind it is away. */
 const AWAY = [502, 503, 504];
@@ -17,6 +17,25 @@ export function refusal(url: string, status: number, body: string): FarmError {
   return AWAY.includes(status)
     ? new FarmError('FarmUnreachable', `A proxy answers for the farm at ${url}: HTTP ${status}.`)
     : notAFarm(url, `HTTP ${status}`);
+}
+
+/** OpenSSL's words, as Node.js has them, for a certificate by an authority that this machine does not trust. */
+const UNTRUSTED = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+];
+
+/** No connection to the farm at `url` came about; `cause` is what the attempt failed with. */
+export function unreachable(url: string, cause: unknown): FarmError {
+  const inner = cause instanceof Error ? (cause.cause ?? cause) : cause;
+  const code = inner instanceof Error && 'code' in inner ? String(inner.code) : '';
+  const solve = 'Name the authority that signed its certificate: `NODE_EXTRA_CA_CERTS=ca.pem slipway …`.';
+  return new FarmError('FarmUnreachable', `The farm at ${url} does not answer: ${errorMessage(inner)}.`, {
+    cause,
+    ...(UNTRUSTED.includes(code) ? { details: { solve } } : {}),
+  });
 }
 
 /** Something answers at `url` that speaks another language. */

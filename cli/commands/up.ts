@@ -17,7 +17,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { pointerFile, readConnection, stateFolder } from '../client/connection.ts';
 import { waitForLine } from '../farm/child-process.ts';
 import { FarmFiles, type FarmOptions, writePointer } from '../farm/farm-files.ts';
-import { listenAddress, parseListen } from '../farm/listen-address.ts';
+import { listenAddress, listenUrl, parseListen } from '../farm/listen-address.ts';
 import { LocalFarm } from '../farm/local-farm.ts';
 import { requireMachine } from '../farm/machine-checks.ts';
 import { measureMachine, suitableLimits } from '../farm/machine-limits.ts';
@@ -132,7 +132,7 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
       writePointer(pointerFile(), { dataDir, pid: process.pid });
       if (json) return printReady(connection);
       await printFarm(connection, { sentence: 'The farm is up at', end: 'Ctrl-C, or `slipway down`' });
-      if (options.listen) printLine(`  others:  https://${options.listen.host}:${options.listen.port}`);
+      if (options.listen) printLine(`  others:  ${listenUrl(options.listen)}`);
       printLine(`  limits:  ${describeLimits(options.limits)}`);
     } catch (error) {
       if (json) printJson({ event: 'failed', code: codeOf(error), message: errorMessage(error) });

@@ -18,7 +18,12 @@ export function parseListen(text: string): { readonly host: string; readonly por
   const [, bracketed, plain, port] = /^(?:\[(.+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = isIP(text) === 6 ? text : (bracketed ?? plain);
   const wanted = Number(port ?? DEFAULT_PORT);
-  return host === undefined || wanted > 65_535 ? undefined : { host, port: wanted };
+  return host === undefined || wanted < 1 || wanted > 65_535 ? undefined : { host, port: wanted };
+}
+
+/** The URL under which others find what listens there. */
+export function listenUrl({ host, port }: Pick<ListenAddress, 'host' | 'port'>): string {
+  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /**

@@ -29,6 +29,7 @@ test.each([0.5 * GIB, 64 * GIB, 6000 * GIB])(
     expect(await readQcow2Header(path)).toEqual({
       virtualSizeBytes: size,
       backingFile: undefined,
+      hasExternalData: false,
     });
   },
 );

@@ -664,6 +664,7 @@ const rows: readonly Row[] = [
       ['20GB', 'write "20Gi"'],
       ['0', 'is no size'],
       ['-1', 'is not a size'],
+      ['65Ti', 'is more than 64Ti'],
     ] as const
   ).map(([size, part]) => ({
     rule: `the size ${size}`,

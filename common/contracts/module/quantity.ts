@@ -32,9 +32,18 @@ export function parseBytes(written: unknown): Parsed<number> {
 /** Less than this no memory and no disk has: a number without a unit was meant to have one. */
 const LEAST_BYTES = 2 ** 20;
 
-/** Reads the size of a memory or a disk as a Kubernetes quantity; below 1 MiB it is a slip, and never what was meant. */
+/** The largest disk that clouds and file systems of clusters have: 64 TiB. */
+const MOST_BYTES = 2 ** 46;
+
+/**
+ * Reads the size of a memory or a disk as a Kubernetes quantity; below 1 MiB or above 64 TiB it is a slip, and never what
+ * was meant.
+ */
 export function parseCapacity(written: unknown): Parsed<number> {
   const parsed = parseBytes(written);
+  if ('value' in parsed && parsed.value > MOST_BYTES) {
+    return { complaint: `${quoted(written)} is more than 64Ti, the most that a disk or a memory can have` };
+  }
   if ('complaint' in parsed || parsed.value >= LEAST_BYTES) return parsed;
   const number = /^\d+(\.\d+)?$/.exec(String(written))?.[0];
   const meant = `write "${number}Mi" for mebibytes or "${number}Gi" for gibibytes`;
@@ -51,7 +60,7 @@ export function parseCpu(written: unknown): Parsed<number> {
   const cpu = Math.ceil(Number((quantity * 1000).toFixed(3))) / 1000;
   return cpu > 0 && cpu <= 4096
     ? { value: cpu }
-    : { complaint: `${quoted(written)} CPUs are not possible: write "1" or more` };
+    : { complaint: `${quoted(written)} CPUs are not possible: write "1" or more, 4096 at most` };
 }
 
 /** The value of a Kubernetes quantity in its base unit; null when it is none. */

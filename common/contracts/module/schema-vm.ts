@@ -120,7 +120,7 @@ const sourceSchema = map(
     sourcePvc: map(
       'A volume that is there already; it may change, so nothing made from it is reused without `maxAge`.',
       {
-        name: objectName('Name of the claim.'),
+        name: objectName('Name of the claim; disks of a build farm are refused.'),
         namespace: dnsLabel('Its namespace; by default that of the farm.').optional(),
       },
     ).optional(),

@@ -1,5 +1,5 @@
 import type { DiskPlan } from '../../../common/contracts/layers.ts';
-import { ANNOTATIONS } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { type LookAgain, waitForSet, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
@@ -109,6 +109,13 @@ async function existingClaim(
   const label = `PersistentVolumeClaim "${origin.name}" in the namespace "${namespace}"`;
   const claim = await cluster.get(RESOURCES.claims, origin.name, { signal, namespace });
   if (!claim) throw new PhaseFailure('SourceUnreachable', `There is no ${label}`);
+  // Disks of builds under way and shared sources hold what other modules, and their secrets, have put there.
+  if (claim.metadata?.labels?.[LABELS.farm] !== undefined) {
+    const hints = ['Start from the module itself, with `buildRef`.'];
+    throw new PhaseFailure('SourceUnreachable', `${label} is a disk of a build farm, not a source`, {
+      evidence: { hints },
+    });
+  }
   const contentBytes = guestBytes(claim);
   if (askedBytes !== null && contentBytes > askedBytes) {
     throw new PhaseFailure(

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { DiskOrigin, LayerRecord, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
+import { LABELS } from '../../../common/contracts/object-names.ts';
 import { validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { connectThroughRelay } from '../../../common/kubernetes/relay-tunnel.ts';
@@ -405,6 +406,13 @@ test('clones a claim that is there already, and says what is wrong with another 
   await cluster.create(RESOURCES.claims, { metadata: { name: 'large' }, spec });
   const small = importDb({ ...origin, name: 'large' }, '01J00000000000000000000025', MIB);
   await expect(importExecutor.execute(small)).rejects.toMatchObject({ failure: { reason: 'ImageTooLarge' } });
+  // As CDI labels the claim of a volume of the farm, or of another one on this cluster.
+  const labels = { [LABELS.farm]: 'another', [LABELS.role]: 'source' };
+  await cluster.create(RESOURCES.claims, { metadata: { name: 'shared', labels }, spec });
+  const shared = importDb({ ...origin, name: 'shared' }, '01J00000000000000000000027');
+  await expect(importExecutor.execute(shared)).rejects.toMatchObject({
+    failure: { reason: 'SourceUnreachable', message: expect.stringContaining('is a disk of a build farm') },
+  });
   const missing = importDb({ ...origin, name: 'missing' }, '01J00000000000000000000026');
   await expect(importExecutor.execute(missing)).rejects.toMatchObject({
     failure: {

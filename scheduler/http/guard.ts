@@ -5,7 +5,8 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { beginAudit } from './audit.ts';
 import { principalOf } from './authentication.ts';
-import { OPERATIONS, type Operation } from './operations.ts';
+import type { Operation } from './operations/operation.ts';
+import { OPERATIONS } from './operations.ts';
 import { notFound } from './problems.ts';
 
 const NO_QUERY = z.strictObject({});

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { ERRORS } from '../../common/errors/error-table.ts';
 import { submissionSchema } from '../planning/submission-schema.ts';
-import { type Answer, OPERATIONS, type Operation } from './operations.ts';
+import type { Answer, Operation } from './operations/operation.ts';
+import { OPERATIONS } from './operations.ts';
 
 const problem = problemDetailsSchema.extend({ code: z.enum(Object.keys(ERRORS)) });
 

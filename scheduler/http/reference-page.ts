@@ -1,7 +1,8 @@
 import { submissionSchema } from '../planning/submission-schema.ts';
 import { escapeHtml } from './escape-html.ts';
 import { jsonSchema, parametersOf } from './openapi.ts';
-import { type Answer, OPERATIONS, type Operation } from './operations.ts';
+import type { Answer, Operation } from './operations/operation.ts';
+import { OPERATIONS } from './operations.ts';
 import { typeText } from './type-text.ts';
 
 const STYLE = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}

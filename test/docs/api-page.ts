@@ -1,12 +1,13 @@
 import { jsonSchema, parametersOf } from '../../scheduler/http/openapi.ts';
-import { type Answer, OPERATIONS, type Operation } from '../../scheduler/http/operations.ts';
+import type { Answer, Operation } from '../../scheduler/http/operations/operation.ts';
+import { OPERATIONS } from '../../scheduler/http/operations.ts';
 import { typeText } from '../../scheduler/http/type-text.ts';
 import { submissionSchema } from '../../scheduler/planning/submission-schema.ts';
 
 /** Says how the API is used, and what each operation takes and answers; blocks of Markdown. */
 export function apiBlocks(table: (head: readonly string[], rows: readonly (readonly string[])[]) => string): string[] {
   return [
-    'A farm serves this as a page at `/api` and as OpenAPI 3.1 at `/api/openapi.json`. It is written from the schemas that validate requests, in `scheduler/http/operations.ts`; what is not in that table is not served. Beside it, `/` is the web console, and `/queues` shows the queues for looking only.',
+    'A farm serves this as a page at `/api` and as OpenAPI 3.1 at `/api/openapi.json`. It is written from the schemas that validate requests, in `scheduler/http/operations/`; what is not in these tables is not served. Beside it, `/` is the web console, and `/queues` shows the queues for looking only.',
     '## Who may do what',
     'Every request carries a token: `Authorization: Bearer …`. A browser has a session instead, from a link with a code that works once (`slipway open`). Only `/healthz` and `/readyz` are open. The token in the file `http.tokenFile` is an admin; it makes the others: `slipway token create --role builder --name ci --expires 30d`. A token is shown once, and kept as its SHA-256 only.',
     table(

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { buildSummarySchema, buildViewSchema } from '../../../common/contracts/builds.ts';
+import { farmEventSchema } from '../../../common/contracts/events.ts';
+import { planSchema } from '../../../common/contracts/plans.ts';
+import * as requests from '../requests.ts';
+import type { Answer, Operation } from './operation.ts';
+
+const nextCursor = z.string().nullable();
+type EventSchema = (typeof farmEventSchema.options)[number];
+
+const EVENTS: Answer = {
+  mediaType: 'text/event-stream',
+  schema: z.discriminatedUnion('event', withTimes(farmEventSchema.options)),
+};
+
+/** Builds: submission, reading, events. */
+export const BUILDS: readonly Operation[] = [
+  {
+    id: 'submitBuild',
+    method: 'post',
+    path: '/api/v1/builds',
+    summary: 'Build modules. With `wait` the answer (200) is the finished build.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) }, 200: { schema: buildViewSchema } },
+    body: 'modules',
+    query: requests.submissionQuerySchema,
+    headers: requests.submissionHeadersSchema,
+    isAudited: true,
+  },
+  {
+    id: 'plan',
+    method: 'post',
+    path: '/api/v1/plan',
+    summary: 'What building modules would do now.',
+    role: 'builder',
+    answers: { 200: { schema: planSchema } },
+    body: 'modules',
+    query: requests.planQuerySchema,
+  },
+  {
+    id: 'listBuilds',
+    method: 'get',
+    path: '/api/v1/builds',
+    summary: 'Builds, newest first.',
+    role: 'viewer',
+    answers: { 200: { schema: z.object({ builds: z.array(buildSummarySchema), nextCursor }) } },
+    query: requests.buildsQuerySchema,
+  },
+  {
+    id: 'readBuild',
+    method: 'get',
+    path: '/api/v1/builds/{id}',
+    summary: 'One build.',
+    role: 'viewer',
+    answers: { 200: { schema: buildViewSchema } },
+  },
+  {
+    id: 'cancelBuild',
+    method: 'post',
+    path: '/api/v1/builds/{id}/cancel',
+    summary: 'Cancel a build. Layer builds that no other build waits for stop.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), cancelled: z.boolean() }) } },
+    isAudited: true,
+  },
+  {
+    id: 'retryBuild',
+    method: 'post',
+    path: '/api/v1/builds/{id}/retry',
+    summary:
+      'Build the modules of a build that has ended and that did not succeed in it again, as they were submitted. It is another build; layers that are there are reused, the others begin from their sources.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) } },
+    query: requests.retryQuerySchema,
+    isAudited: true,
+  },
+  {
+    id: 'streamEvents',
+    method: 'get',
+    path: '/api/v1/builds/{id}/events',
+    summary: 'Events of a build as server-sent events, resumable by Last-Event-ID, until it has finished.',
+    role: 'viewer',
+    answers: { 200: EVENTS },
+    query: requests.eventsQuerySchema,
+    headers: requests.eventsHeadersSchema,
+  },
+  {
+    id: 'streamLogs',
+    method: 'get',
+    path: '/api/v1/builds/{id}/logs',
+    summary: 'The log lines among the events, and the end.',
+    role: 'viewer',
+    answers: { 200: EVENTS },
+    query: requests.eventsQuerySchema,
+    headers: requests.eventsHeadersSchema,
+  },
+];
+
+/** Events as they are sent: with their time. */
+function withTimes([first, ...others]: readonly [EventSchema, ...EventSchema[]]) {
+  const timed = (schema: EventSchema) => z.object({ ...schema.shape, time: z.iso.datetime() });
+  return [timed(first), ...others.map(timed)] as const;
+}

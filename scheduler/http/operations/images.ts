@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { exportRequestSchema, exportViewSchema } from '../../../common/contracts/exports.ts';
+import {
+  imageViewSchema,
+  prunedSchema,
+  pruneRequestSchema,
+  removedImageSchema,
+  tagRequestSchema,
+  tagViewSchema,
+} from '../../../common/contracts/images.ts';
+import { runRequestSchema, runViewSchema } from '../../../common/contracts/runs.ts';
+import * as requests from '../requests.ts';
+import type { Operation } from './operation.ts';
+
+const nextCursor = z.string().nullable();
+
+/** Images: versions, tags, removal, exports, clones. */
+export const IMAGES: readonly Operation[] = [
+  {
+    id: 'listImages',
+    method: 'get',
+    path: '/api/v1/images',
+    summary: 'The images: versions of modules, newest first.',
+    role: 'viewer',
+    answers: { 200: { schema: z.object({ images: z.array(imageViewSchema), nextCursor }) } },
+    query: requests.imagesQuerySchema,
+  },
+  {
+    id: 'readImage',
+    method: 'get',
+    path: '/api/v1/images/{image}',
+    summary: 'One image: `NAME` (its newest version), `NAME:VERSION` or `NAME@TAG`.',
+    role: 'viewer',
+    answers: { 200: { schema: imageViewSchema } },
+  },
+  {
+    id: 'removeImage',
+    method: 'delete',
+    path: '/api/v1/images/{image}',
+    summary:
+      'Remove a version. With the last version of a layer its disks go. `ImageInUse` (409) while it has a tag or others stand on it, unless forced, and while a running build needs it.',
+    role: 'builder',
+    answers: { 200: { schema: removedImageSchema } },
+    query: requests.removalQuerySchema,
+    isAudited: true,
+  },
+  {
+    id: 'pruneImages',
+    method: 'post',
+    path: '/api/v1/images/prune',
+    summary:
+      'Remove the images that a retention lets go: the one that is asked for, else the one of the configuration. What has a tag, what a kept image was made from, and what a running build needs stays.',
+    role: 'admin',
+    answers: { 200: { schema: prunedSchema } },
+    body: pruneRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'exportImage',
+    method: 'post',
+    path: '/api/v1/images/{image}/exports',
+    summary:
+      'Make a file of a disk of an image. The same disk in the same format is one export; it is kept for `retention.exports` after its last use.',
+    role: 'builder',
+    answers: { 202: { schema: exportViewSchema } },
+    body: exportRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'readExport',
+    method: 'get',
+    path: '/api/v1/exports/{export}',
+    summary: 'How far an export is.',
+    role: 'builder',
+    answers: { 200: { schema: exportViewSchema } },
+    query: requests.exportQuerySchema,
+  },
+  {
+    id: 'downloadExport',
+    method: 'get',
+    path: '/api/v1/exports/{export}/content',
+    summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
+    role: 'builder',
+    answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
+  },
+  {
+    id: 'runImage',
+    method: 'post',
+    path: '/api/v1/images/{image}/runs',
+    summary:
+      'Start a clone of an image: all of its machines, on a network of their own. It is a build that makes no image; cancelling it stops it.',
+    role: 'builder',
+    answers: { 202: { schema: runViewSchema } },
+    body: runRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'listRuns',
+    method: 'get',
+    path: '/api/v1/runs',
+    summary: 'The clones that have not ended, newest first.',
+    role: 'viewer',
+    answers: { 200: { schema: z.object({ runs: z.array(runViewSchema) }) } },
+  },
+  {
+    id: 'tagImage',
+    method: 'put',
+    path: '/api/v1/images/{module}/tags/{tag}',
+    summary: 'Give a tag to a version; the version that had it loses it.',
+    role: 'builder',
+    answers: { 200: { schema: tagViewSchema } },
+    body: tagRequestSchema,
+    isAudited: true,
+  },
+  {
+    id: 'untagImage',
+    method: 'delete',
+    path: '/api/v1/images/{module}/tags/{tag}',
+    summary: 'Take a tag away; the version stays.',
+    role: 'builder',
+    answers: { 204: { mediaType: null } },
+    isAudited: true,
+  },
+];

@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { serialPieceSchema } from '../../../common/contracts/serial.ts';
+import { sshAccessSchema } from '../../../common/contracts/ssh-access.ts';
+import * as requests from '../requests.ts';
+import type { Operation } from './operation.ts';
+
+/** Machines of a build: screen, serial port, console, SSH. */
+export const MACHINES: readonly Operation[] = [
+  {
+    id: 'readScreenshot',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/screenshot',
+    summary: 'The screen of a VM: live while it runs, else the picture that was kept.',
+    role: 'viewer',
+    answers: { 200: { mediaType: 'image/png' } },
+    query: requests.vmQuerySchema,
+  },
+  {
+    id: 'streamSerial',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/serial',
+    summary:
+      'What the machine of a VM says at its first serial port, as server-sent events, resumable by Last-Event-ID, until the work on it has ended. The last 256 KiB are kept as long as the build.',
+    role: 'viewer',
+    answers: { 200: { mediaType: 'text/event-stream', schema: serialPieceSchema } },
+    query: requests.serialQuerySchema,
+    headers: requests.serialHeadersSchema,
+  },
+  {
+    id: 'openConsole',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/vnc',
+    summary:
+      'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. Builders type while a `handbuild` step waits, everybody else looks. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
+    role: 'viewer',
+    answers: { 101: { mediaType: null } },
+    query: requests.vmQuerySchema,
+  },
+  {
+    id: 'openSerialConsole',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/serial-console',
+    summary:
+      'The first serial port of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways. Who may type, and how browsers send the token, is as for the screen. It ends with the machine, and when somebody outside of the farm opens it.',
+    role: 'viewer',
+    answers: { 101: { mediaType: null } },
+    query: requests.vmQuerySchema,
+  },
+  {
+    id: 'readSshAccess',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/ssh-access',
+    summary:
+      'How to log in to a machine while a step of it waits for a person: the user, and the private key of the build. For the token whose build it is, and admins.',
+    role: 'builder',
+    answers: { 200: { schema: sshAccessSchema } },
+    query: requests.vmQuerySchema,
+    isAudited: true,
+  },
+  {
+    id: 'openSsh',
+    method: 'get',
+    path: '/api/v1/builds/{id}/vms/{vm}/ssh',
+    summary:
+      'The SSH server of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways, while a step of it waits for a person. For the token whose build it is, and admins.',
+    role: 'builder',
+    answers: { 101: { mediaType: null } },
+    query: requests.vmQuerySchema,
+    isAudited: true,
+  },
+  {
+    id: 'continueHandbuild',
+    method: 'post',
+    path: '/api/v1/builds/{id}/vms/{vm}/continue',
+    summary:
+      'Let the step of a VM go on that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), vm: z.string(), step: z.int() }) } },
+    query: requests.continueQuerySchema,
+    isAudited: true,
+  },
+];

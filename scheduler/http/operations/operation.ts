@@ -1,0 +1,30 @@
+import type { z } from 'zod';
+import type { Role } from '../../../common/contracts/tokens.ts';
+
+/** One answer of an operation. */
+export interface Answer {
+  /** Absent: no body, or one that is no JSON. */
+  readonly schema?: z.ZodType;
+  /** @defaultValue `application/json`; null: no body */
+  readonly mediaType?: string | null;
+}
+
+/** One operation as it is described, guarded and validated. */
+export interface Operation {
+  readonly id: string;
+  readonly method: 'get' | 'post' | 'put' | 'delete';
+  /** Parameters in braces. */
+  readonly path: string;
+  readonly summary: string;
+  /** The least role that may ask; null: open to everybody. */
+  readonly role: Role | null;
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** `modules`: a submission. */
+  readonly body?: 'modules' | z.ZodType;
+  /** @defaultValue `application/json` */
+  readonly bodyType?: string;
+  readonly query?: z.ZodObject;
+  readonly headers?: z.ZodObject;
+  /** It changes something: every attempt is a line of the audit log. */
+  readonly isAudited?: boolean;
+}

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { hostInUrl } from '../../common/text/host-in-url.ts';
 
 /** Where a farm on this machine is served to others, with TLS. */
 export interface ListenAddress {
@@ -23,7 +24,7 @@ export function parseListen(text: string): { readonly host: string; readonly por
 
 /** The URL under which others find what listens there. */
 export function listenUrl({ host, port }: Pick<ListenAddress, 'host' | 'port'>): string {
-  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `https://${hostInUrl(host)}:${port}`;
 }
 
 /**

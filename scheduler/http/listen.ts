@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import type { Config } from '../../common/config/schema.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { hostInUrl } from '../../common/text/host-in-url.ts';
 
 /**
  * How long a connection without a request is kept. Clients close theirs sooner (undici after what this server announces,
@@ -34,7 +35,7 @@ export async function listenPlain(resources: ReleaseStack, server: Server, http:
     );
   }
   const listening = await listen(resources, server, { host, port });
-  return { url: `http://${inUrl(host)}:${listening}`, port: listening };
+  return { url: `http://${hostInUrl(host)}:${listening}`, port: listening };
 }
 
 /** Listens with TLS as well, where there is a certificate. @throws FarmError `InvalidConfig` when it cannot be used */
@@ -46,7 +47,7 @@ export async function listenTls(
   if (certificateFile === undefined && keyFile === undefined) return undefined;
   const server = createTlsServer({ minVersion: 'TLSv1.2', ...readCertificate(certificateFile, keyFile) });
   const listening = await listen(resources, server, { host, port });
-  return { server, url: `https://${inUrl(host)}:${listening}`, port: listening };
+  return { server, url: `https://${hostInUrl(host)}:${listening}`, port: listening };
 }
 
 function readCertificate(certificateFile: string | undefined, keyFile: string | undefined) {
@@ -83,8 +84,4 @@ async function listen(
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
-function inUrl(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -60,7 +60,10 @@ export function sshRoutes(options: SshRoutesOptions): Router {
     audit(response, { outcome: 'opened', subject: `${work.spec.module.name}/${vm}` });
     const upgrade = takeUpgrade(request);
     if (!upgrade) return void guest.destroy();
-    const stop = options.notices.listen(() => void endWhenOver(redis, { work, vm }, ending));
+    const stop = options.notices.listen((notice) => {
+      const isAboutIt = notice.kind === 'reconnected' || ('layerBuild' in notice && notice.layerBuild === work.id);
+      if (isAboutIt) void endWhenOver(redis, { work, vm }, ending);
+    });
     void once(ending.signal, 'abort').then(stop);
     sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, async (socket) => {
       void keepSocketAlive(socket, clock);

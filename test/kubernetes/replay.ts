@@ -12,6 +12,8 @@ export interface Replayed {
   readonly answered: number;
   readonly message: string;
   readonly warnings: string;
+  /** The embedded cluster answered by a webhook of KubeVirt, CDI or KubeOVN, none of which runs beside a bare API server. */
+  readonly byWebhook: boolean;
 }
 
 const STREAM = /[?&](watch|follow)=/;
@@ -51,7 +53,8 @@ export class Replay {
     const answer = STREAM.test(record.path) ? await openStream(client, record) : await this.#send(record, client);
     this.#learn(record, answer);
     const message = String(answer.body['message'] ?? '');
-    return { asked, recorded: record.code, answered: answer.code, message, warnings: answer.warnings };
+    const byWebhook = /^admission webhook ".+" denied the request/.test(String(record.answer?.['message'] ?? ''));
+    return { asked, recorded: record.code, answered: answer.code, message, warnings: answer.warnings, byWebhook };
   }
 
   async #send({ method, path, contentType, body }: Recorded, client: ClusterClient): Promise<Answer> {

@@ -1,8 +1,8 @@
 import type { Phase } from '../common/contracts/phases.ts';
+import type { PhaseExecutor } from './context/phase-context.ts';
 import { guestShutdown } from './guest/shutdown.ts';
 import { bootExecutor } from './phases/boot-keystrokes/boot-executor.ts';
 import { importExecutor } from './phases/import/import-executor.ts';
-import type { PhaseExecutor } from './phases/phase-executor.ts';
 import { provisionExecutor } from './phases/provision/provision-executor.ts';
 import { createSnapshotExecutor } from './phases/snapshot/snapshot-executor.ts';
 import { withLogging } from './runtime/decorators.ts';

@@ -25,11 +25,11 @@ import { serveMetrics } from '../common/metrics/serve-metrics.ts';
 import { assertRedisFit, useRedis } from '../common/redis/connections.ts';
 import { readFarmId } from '../common/redis/farm-id.ts';
 import { subscribeNotices } from '../common/redis/notices.ts';
-import { WorkerConsoles } from './console/worker-consoles.ts';
+import { sourceAddresses } from './context/source-addresses.ts';
+import { WorkerConsoles } from './context/worker-consoles.ts';
 import { EXECUTORS } from './executors.ts';
 import { createMeasuredStore } from './runtime/measured-store.ts';
 import { PhaseRunner } from './runtime/phase-runner.ts';
-import { sourceAddresses } from './runtime/source-addresses.ts';
 import { startWorkers } from './runtime/worker-process.ts';
 
 const USAGE = `Usage: main.js --phase <${PHASES.join('|')}> [--concurrency N]`;

@@ -20,7 +20,7 @@ const ENSURE = ['get', 'create'] as const;
 /** Subresources of machines are an API group of their own; a PUT is an `update`. */
 const MACHINE_SUBRESOURCES = 'subresources.kubevirt.io';
 
-/** Failures carry the last Events of what they speak of (workers/cluster/evidence.ts). */
+/** Failures carry the last Events of what they speak of (workers/context/stage.ts). */
 const EVIDENCE: Grants = { events: ['list'] };
 
 /** A picture of a machine's screen. kube-apiserver sees the first path part only, KubeVirt's own API all of them. */
@@ -97,7 +97,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     // scheduler/exports/exported-volume.ts: reading disks out of the cluster.
     { exports: ['create', ...WATCH, 'delete'], dataVolumes: ['create'], secrets: ['create'] },
   ],
-  // workers/phases/import, workers/cluster/ensure-network.ts
+  // workers/phases/import, workers/networks/ensure-network.ts
   import: [
     EVIDENCE,
     REACH_GUESTS,
@@ -122,7 +122,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     REACH_GUESTS,
     DIAL_GUESTS,
     { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
-    // Ways out that import did not wait for (workers/phases/import/network-services.ts).
+    // Ways out that import did not wait for (workers/networks/network-services.ts).
     { egressGateways: [...ENSURE, ...WATCH] },
   ],
   // workers/phases/provision, workers/guest

@@ -19,7 +19,7 @@ import { KEYS } from '../../common/redis/keys.ts';
 import { subscribeNotices } from '../../common/redis/notices.ts';
 import { SCREEN, SERIAL } from '../../scheduler/console/console-kinds.ts';
 import { ConsoleRelays } from '../../scheduler/console/console-relays.ts';
-import { WorkerConsoles } from '../../workers/console/worker-consoles.ts';
+import { WorkerConsoles } from '../../workers/context/worker-consoles.ts';
 import { clusterConfig } from '../harness/api-server.ts';
 import { type ConsoleViewer, isDark, openViewer } from '../harness/console-viewer.ts';
 import { startEmbeddedCluster } from '../harness/embedded-cluster.ts';

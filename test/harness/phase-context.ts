@@ -11,9 +11,9 @@ import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
-import type { ConsoleHost } from '../../workers/console/worker-consoles.ts';
-import { openSecrets } from '../../workers/runtime/claimed-secrets.ts';
-import { sourceAddresses } from '../../workers/runtime/source-addresses.ts';
+import { openSecrets } from '../../workers/context/claimed-secrets.ts';
+import { sourceAddresses } from '../../workers/context/source-addresses.ts';
+import type { ConsoleHost } from '../../workers/context/worker-consoles.ts';
 
 /** A phase of a VM to be run without a queue. */
 export interface StagedPhase {

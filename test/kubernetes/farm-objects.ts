@@ -2,15 +2,15 @@ import type { LayerSpec } from '../../common/contracts/layers.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { buildScope } from '../../workers/cluster/build-scope.ts';
-import { buildVm } from '../../workers/cluster/build-vm.ts';
+import { buildVm } from '../../workers/machines/build-vm.ts';
+import { wire } from '../../workers/networks/kube-ovn.ts';
 import {
   attachmentObjects,
   gatewayObject,
   relayObject,
   subnetObject,
   vpcObject,
-} from '../../workers/cluster/network-objects.ts';
-import { wire } from '../../workers/networks/kube-ovn.ts';
+} from '../../workers/networks/network-objects.ts';
 import { clusterConfig } from '../harness/api-server.ts';
 import { compiledModule } from '../harness/module-factory.ts';
 import { stagePhase } from '../harness/phase-context.ts';

@@ -10,7 +10,7 @@ export default defineConfig({
     include: [
       'test/kubernetes/**/*.test.ts',
       'test/conformance/api/*.test.ts',
-      'workers/cluster/{build-vm,cluster-objects}.test.ts',
+      'workers/{cluster/cluster-objects,machines/build-vm}.test.ts',
     ],
     reporters: ['default', new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts', 'test/kubernetes/shared-server.ts'],

@@ -2,8 +2,8 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { generateKeyPair, type SshKeyPair } from '../../common/ssh/key-pair.ts';
+import type { ModuleScope } from '../networks/network-objects.ts';
 import { moduleLabels } from './build-scope.ts';
-import type { ModuleScope } from './network-objects.ts';
 
 const PRIVATE = 'id_ed25519';
 const PUBLIC = 'id_ed25519.pub';

@@ -2,7 +2,7 @@ import type { LayerSpec, SubnetPlan, VmPlan } from '../../common/contracts/layer
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { type BuildIdentity, LABELS } from '../../common/contracts/object-names.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import type { PhaseContext } from '../phases/phase-executor.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
 import { type BuildNames, buildNames } from './build-names.ts';
 
 /** What an object is to the farm; teardown keeps all but `build`. */

@@ -2,9 +2,9 @@ import ssh2 from 'ssh2';
 import type { CompiledVm, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
 import type { SshKeyPair } from '../../common/ssh/key-pair.ts';
-import { type PhaseContext, PhaseFailure } from '../phases/phase-executor.ts';
+import { type PhaseContext, PhaseFailure } from '../context/phase-context.ts';
+import type { ModuleScope } from '../networks/network-objects.ts';
 import { ensureBuildKey } from './build-key.ts';
-import type { ModuleScope } from './network-objects.ts';
 import { readPlannedObject } from './object-content.ts';
 
 /** The keys by which the farm gets into a guest. */

@@ -4,8 +4,8 @@ import { openVncSession } from '../../common/console/rfb2-session.ts';
 import type { VncSession } from '../../common/console/vnc-session.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import type { HeldConsole } from '../context/worker-consoles.ts';
 import type { BootTyping } from './typing.ts';
-import type { HeldConsole } from './worker-consoles.ts';
 
 const RETRY_MS = 500;
 /** How long a console that cannot be opened is tried again. */

@@ -6,7 +6,7 @@ import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { maskSecrets } from '../../common/logging/mask.ts';
 import { type Answer, json, refusal, type ScriptedApi, startScriptedApi } from '../../test/harness/api-server.ts';
-import type { PhaseContext } from '../phases/phase-executor.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
 import { SerialCapture } from './serial-capture.ts';
 
 let api: ScriptedApi | undefined;

@@ -3,10 +3,10 @@ import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts'
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openSerialLog } from '../../common/kubernetes/serial-log.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
+import { whileUnavailable } from '../../common/lifecycle/while-unavailable.ts';
 import type { Mask } from '../../common/logging/mask.ts';
-import { machineEnd } from '../guest/machine-life.ts';
-import type { PhaseContext } from '../phases/phase-executor.ts';
-import { whileUnavailable } from '../runtime/while-unavailable.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
+import { machineEnd } from '../machines/machine-life.ts';
 import { SerialLines } from './serial-lines.ts';
 
 /** The log is stored so often at most, however much the guest says. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../common/clock/clock.ts';
+import { whileUnavailable } from '../../common/lifecycle/while-unavailable.ts';
 import type { Mask } from '../../common/logging/mask.ts';
-import { whileUnavailable } from '../runtime/while-unavailable.ts';
 import { LineSplitter, type LogLine } from './log-lines.ts';
 
 /** Lines that are on their way at once. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { packagePath } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
-import type { PhaseContext } from '../phases/phase-executor.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
 import { type GuestAccess, openGuestAccess } from './guest-access.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import { quote, unixText } from './shell-words.ts';

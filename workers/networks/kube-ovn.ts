@@ -4,9 +4,9 @@ import type { NicPlan } from '../../common/contracts/layers.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { connectThroughRelay } from '../../common/kubernetes/relay-tunnel.ts';
 import { type BuildScope, domainOf } from '../cluster/build-scope.ts';
-import { ensureNetwork, ensureWaysOut, requestWaysOut } from '../cluster/ensure-network.ts';
-import { provider, relayObject } from '../cluster/network-objects.ts';
+import { ensureNetwork, ensureWaysOut, requestWaysOut } from './ensure-network.ts';
 import type { ModuleNetwork, Wiring } from './module-network.ts';
+import { provider, relayObject } from './network-objects.ts';
 
 /**
  * VPCs and subnets of the module's own, with the planner's addresses. Nothing of the cluster reaches into them but the

@@ -2,7 +2,7 @@ import { guestRoute } from '../../common/contracts/guest-route.ts';
 import type { LayerSpec } from '../../common/contracts/layers.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
-import type { PhaseContext } from '../phases/phase-executor.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
 import { kubeOvn } from './kube-ovn.ts';
 import type { ModuleNetwork } from './module-network.ts';
 import { podNetwork } from './pod-network.ts';

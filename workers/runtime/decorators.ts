@@ -1,6 +1,6 @@
 import { KIND_POLICY } from '../../common/errors/error-table.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { PhaseExecutor } from '../phases/phase-executor.ts';
+import type { PhaseExecutor } from '../context/phase-context.ts';
 
 /** Logs the start of each execution and exactly one end. */
 export function withLogging(executor: PhaseExecutor): PhaseExecutor {

@@ -2,13 +2,13 @@ import type { Clock } from '../../common/clock/clock.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { type JobReference, jobId } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { whileUnavailable } from '../../common/lifecycle/while-unavailable.ts';
 import { type Logger, maskedLogger } from '../../common/logging/logger.ts';
 import type { Mask } from '../../common/logging/mask.ts';
-import type { PhaseContext, PhaseExecutor } from '../phases/phase-executor.ts';
-import { maskedResult, maskedStore, openSecrets } from './claimed-secrets.ts';
+import { maskedResult, maskedStore, openSecrets } from '../context/claimed-secrets.ts';
+import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
 import { Draining } from './drain.ts';
 import { resultOf } from './outcome.ts';
-import { whileUnavailable } from './while-unavailable.ts';
 
 /** What the runner itself fills in of an executor's context. */
 type OwnFields = 'claim' | 'secrets' | 'store' | 'logger' | 'clock' | 'signal';

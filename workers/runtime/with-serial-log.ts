@@ -3,9 +3,9 @@ import { guestRoute } from '../../common/contracts/guest-route.ts';
 import { maskSecrets } from '../../common/logging/mask.ts';
 import { type BuildScope, buildScope } from '../cluster/build-scope.ts';
 import { SerialCapture } from '../console/serial-capture.ts';
+import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../context/phase-context.ts';
 import { likelyCauses } from '../guest/likely-causes.ts';
 import { networkOf } from '../networks/networks.ts';
-import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phases/phase-executor.ts';
 
 /** Keeps what the machine says at its serial port while the phase runs; its last lines are evidence of every failure. */
 export function withSerialLog(executor: PhaseExecutor): PhaseExecutor {

@@ -18,7 +18,7 @@ import { advertise, readWorkers } from '../../common/redis/presence.ts';
 import { cancelBuild, submitBuild } from '../../common/redis/submissions.ts';
 import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
-import type { PhaseContext, PhaseExecutor } from '../phases/phase-executor.ts';
+import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
 import { PhaseRunner } from './phase-runner.ts';
 import { startWorkers } from './worker-process.ts';
 

@@ -1,11 +1,11 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
+import { inParallel } from '../../../common/lifecycle/in-parallel.ts';
+import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
+import { timed } from '../../../common/metrics/timed.ts';
 import { type BuildScope, buildScope } from '../../cluster/build-scope.ts';
-import { inParallel } from '../../cluster/in-parallel.ts';
-import { machineEnd } from '../../guest/machine-life.ts';
-import { timed } from '../../runtime/timed.ts';
-import { whileUnavailable } from '../../runtime/while-unavailable.ts';
-import { areUsedAtBoot, ensureServices } from '../import/network-services.ts';
-import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
+import type { PhaseContext, PhaseExecutor } from '../../context/phase-context.ts';
+import { machineEnd } from '../../machines/machine-life.ts';
+import { areUsedAtBoot, ensureServices } from '../../networks/network-services.ts';
 import { awaitLogin, awaitSignOfLife } from './evidence-of-boot.ts';
 import { ensureMachine, ensureStarted } from './start-machine.ts';
 import { isTyped, typeBootCommand } from './type-boot-command.ts';

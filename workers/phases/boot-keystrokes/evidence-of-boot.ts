@@ -3,13 +3,13 @@ import { guestRoute } from '../../../common/contracts/guest-route.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import type { Mask } from '../../../common/logging/mask.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
-import { lastWords } from '../../cluster/evidence.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import { lastWords } from '../../context/stage.ts';
 import { attemptWords, tellAttempts } from '../../guest/attempts.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
-import { endFailure, whenMachineEnds, whileMachineLives } from '../../guest/machine-life.ts';
+import { endFailure, whenMachineEnds, whileMachineLives } from '../../machines/machine-life.ts';
 import { networkOf } from '../../networks/networks.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 const RETRY_MS = 1_000;
 const BANNER_MS = 10_000;

@@ -6,12 +6,12 @@ import type { VirtualMachine, VirtualMachineInstance } from '../../../common/kub
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
-import { buildVm } from '../../cluster/build-vm.ts';
-import { runStage } from '../../cluster/evidence.ts';
-import { evidenceOfMachine, falseConditions } from '../../cluster/machine-evidence.ts';
-import { endFailure, machineEnd } from '../../guest/machine-life.ts';
+import { evidenceOfMachine, falseConditions } from '../../context/machine-evidence.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import { runStage } from '../../context/stage.ts';
+import { buildVm } from '../../machines/build-vm.ts';
+import { endFailure, machineEnd } from '../../machines/machine-life.ts';
 import { networkOf } from '../../networks/networks.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 
 /** From the start request until the machine runs: scheduling, pulling the launcher, attaching volumes. */
 const START_MS = 600_000;

@@ -5,16 +5,16 @@ import { FarmError } from '../../../common/errors/farm-error.ts';
 import type { VirtualMachine, VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { openSubresourceStream } from '../../../common/kubernetes/subresource-stream.ts';
+import { openOrAbandon } from '../../../common/lifecycle/open-or-abandon.ts';
+import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import { loginKeys } from '../../cluster/login-keys.ts';
 import { typeOnConsole } from '../../console/boot-console.ts';
 import { BootTyping } from '../../console/typing.ts';
-import type { HeldConsole } from '../../console/worker-consoles.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import type { HeldConsole } from '../../context/worker-consoles.ts';
 import { relayAddressOf } from '../../networks/networks.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
-import { openOrAbandon } from '../../runtime/open-or-abandon.ts';
-import { whileUnavailable } from '../../runtime/while-unavailable.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { runningSince } from './start-machine.ts';
 
 /** The mark on the VM: `begun` before the first key, `done` after the last one was played. */

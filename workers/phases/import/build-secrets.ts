@@ -2,15 +2,15 @@ import { buffer } from 'node:stream/consumers';
 import type { Secret } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { type BuildScope, vmLabels } from '../../cluster/build-scope.ts';
-import { runStage } from '../../cluster/evidence.ts';
 import type { LoginKeys } from '../../cluster/login-keys.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import { runStage } from '../../context/stage.ts';
+import { moduleFiles, readyFile, withFiles } from '../../files/module-files.ts';
 import { relayAddressOf } from '../../networks/networks.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
 import { withLogin } from './cloud-init.ts';
 import { fillUserData } from './fill-user-data.ts';
-import { moduleFiles, readyFile, withFiles } from './module-files.ts';
 
 /** A Secret holds 1 MiB with its encoding and metadata. */
 const MAX_ANSWER_BYTES = 900 * 1024;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Credentials } from '../../../common/contracts/module/location.ts';
 import type { DataVolume, Secret } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import type { PhaseContext } from '../phase-executor.ts';
+import type { PhaseContext } from '../../context/phase-context.ts';
 
 /**
  * Makes a volume, unless it is there. Where its importer needs `credentials` (sealed), they stand in a Secret that the

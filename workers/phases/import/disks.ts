@@ -4,14 +4,14 @@ import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { type LookAgain, waitForSet, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, vmLabels } from '../../cluster/build-scope.ts';
-import { runStage } from '../../cluster/evidence.ts';
-import { storageClassOf } from '../../cluster/template-vm.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { askedOf, type Filling, guestBytes, restoreBytes } from '../../cluster/volume-size.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import { runStage } from '../../context/stage.ts';
+import { storageClassOf } from '../../machines/template-vm.ts';
 import { createVolume } from './create-volume.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { ensureSource } from './sources.ts';
 import { VolumePatience } from './volume-patience.ts';
-import { askedOf, type Filling, guestBytes, restoreBytes } from './volume-size.ts';
 
 /** A driver that has begun to read a snapshot may end without it. */
 const LAST_READ_MS = 30_000;

@@ -27,11 +27,11 @@ import { layerRecord } from '../../../test/harness/layer-factory.ts';
 import { compiledModule } from '../../../test/harness/module-factory.ts';
 import { stagePhase, TEST_FARM_KEY } from '../../../test/harness/phase-context.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
-import { ensureNetwork } from '../../cluster/ensure-network.ts';
+import { ensureNetwork } from '../../networks/ensure-network.ts';
+import { areUsedAtBoot, ensureServices, requestServices } from '../../networks/network-services.ts';
 import { captureDisks } from '../snapshot/capture.ts';
 import { withLogin } from './cloud-init.ts';
 import { importExecutor } from './import-executor.ts';
-import { areUsedAtBoot, ensureServices, requestServices } from './network-services.ts';
 
 const run = promisify(execFile);
 const MIB = 1024 ** 2;

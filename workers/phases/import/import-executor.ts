@@ -1,12 +1,12 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
+import { inParallel } from '../../../common/lifecycle/in-parallel.ts';
 import { buildScope, lacksInternet } from '../../cluster/build-scope.ts';
-import { inParallel } from '../../cluster/in-parallel.ts';
 import { loginKeys } from '../../cluster/login-keys.ts';
+import type { PhaseContext, PhaseExecutor } from '../../context/phase-context.ts';
+import { areUsedAtBoot, ensureServices, requestServices } from '../../networks/network-services.ts';
 import { networkOf } from '../../networks/networks.ts';
-import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
 import { ensureBuildSecrets } from './build-secrets.ts';
 import { ensureDisks } from './disks.ts';
-import { areUsedAtBoot, ensureServices, requestServices } from './network-services.ts';
 import { ProgressLog } from './progress-log.ts';
 
 /**

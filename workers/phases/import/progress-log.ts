@@ -1,4 +1,4 @@
-import type { PhaseContext } from '../phase-executor.ts';
+import type { PhaseContext } from '../../context/phase-context.ts';
 
 /** A line for each tenth of an import, not for each of CDI's. */
 const STEP_PERCENT = 10;

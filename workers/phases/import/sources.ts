@@ -9,18 +9,18 @@ import { askValidator, shownUrl } from '../../../common/fetch/fetch-source.ts';
 import type { DataVolume, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
+import { timed } from '../../../common/metrics/timed.ts';
 import { parseImageReference, pinnedReference } from '../../../common/registry/image-reference.ts';
 import { keyLabel } from '../../cluster/build-scope.ts';
-import { lastEvents, runStage } from '../../cluster/evidence.ts';
-import { storageClassOf } from '../../cluster/template-vm.ts';
-import { timed } from '../../runtime/timed.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { askedOf, type Filling, restoreBytes } from '../../cluster/volume-size.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import { lastEvents, runStage } from '../../context/stage.ts';
+import { storageClassOf } from '../../machines/template-vm.ts';
 import { createVolume } from './create-volume.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './source-look.ts';
 import { VolumePatience } from './volume-patience.ts';
-import { askedOf, type Filling, restoreBytes } from './volume-size.ts';
 
 /** What an importer can fetch. */
 export type ImportOrigin =

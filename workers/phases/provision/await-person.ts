@@ -1,7 +1,7 @@
 import type { HandbuildEvent, PauseState } from '../../../common/contracts/phase-store.ts';
 import { createAlarm } from '../../../common/lifecycle/alarm.ts';
+import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import { supervisorOf } from '../../guest/supervisor.ts';
-import { whileUnavailable } from '../../runtime/while-unavailable.ts';
 import type { StepContext } from './step-context.ts';
 
 /** The longest that a timer can wait. */

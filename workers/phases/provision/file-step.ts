@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FileStep, LocalFolder } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
+import { openLocalFile } from '../../files/local-files.ts';
+import { moduleFiles, type ReadyFile, readyFile, withFiles } from '../../files/module-files.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { supervisorOf } from '../../guest/supervisor.ts';
 import { uploadFile } from '../../guest/upload.ts';
 import { type TreeEntry, uploadTree } from '../../guest/upload-tree.ts';
-import { moduleFiles, type ReadyFile, readyFile, withFiles } from '../import/module-files.ts';
-import { openLocalFile } from '../local-files.ts';
 import { fence, guestIndex, type StepContext, type StepOutcome } from './step-context.ts';
 
 /**

@@ -2,15 +2,21 @@ import type { Step } from '../../../common/contracts/module/compiled.ts';
 import type { LastPause, PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
+import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../../context/phase-context.ts';
 import { openGuestAccess } from '../../guest/guest-access.ts';
 import { isRefusal } from '../../guest/guest-link.ts';
-import { announceShutdown, leavingMarks, noteAccepted, noteCleaned, noteStepsDone } from '../../guest/leaving-marks.ts';
-import { whileMachineLives } from '../../guest/machine-life.ts';
 import { askToGoDown, cleanGuest } from '../../guest/shutdown.ts';
 import { stateName } from '../../guest/state-name.ts';
-import { whileUnavailable } from '../../runtime/while-unavailable.ts';
-import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phase-executor.ts';
+import {
+  announceShutdown,
+  leavingMarks,
+  noteAccepted,
+  noteCleaned,
+  noteStepsDone,
+} from '../../machines/leaving-marks.ts';
+import { whileMachineLives } from '../../machines/machine-life.ts';
 import { runStepOrKeep } from './keep-step.ts';
 import type { StepContext } from './step-context.ts';
 

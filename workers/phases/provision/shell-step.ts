@@ -1,11 +1,11 @@
 import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
+import { PhaseFailure } from '../../context/phase-context.ts';
+import { readLocalFile } from '../../files/local-files.ts';
 import { GuestLog } from '../../guest/guest-log.ts';
 import { type ProgramEnd, runProgram } from '../../guest/run-program.ts';
 import { unixText } from '../../guest/shell-words.ts';
 import type { StepProgram } from '../../guest/supervisor.ts';
-import { readLocalFile } from '../local-files.ts';
-import { PhaseFailure } from '../phase-executor.ts';
 import { fence, guestIndex, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
 const CONVERTED = '[The script has line ends of Windows (CRLF); it runs with those of Unix.]';

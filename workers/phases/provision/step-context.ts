@@ -1,9 +1,9 @@
 import type { Step } from '../../../common/contracts/module/compiled.ts';
+import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
+import type { Evidence, PhaseContext } from '../../context/phase-context.ts';
+import { PhaseFailure } from '../../context/phase-context.ts';
 import type { GuestAccess } from '../../guest/guest-access.ts';
-import { whileUnavailable } from '../../runtime/while-unavailable.ts';
-import type { Evidence, PhaseContext } from '../phase-executor.ts';
-import { PhaseFailure } from '../phase-executor.ts';
 
 /** One step of a VM on its way. */
 export interface StepContext<S extends Step = Step> {

@@ -4,10 +4,10 @@ import type { PersistentVolumeClaim, VolumeSnapshot } from '../../../common/kube
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
-import { lastEvents, runStage } from '../../cluster/evidence.ts';
-import { templateVm } from '../../cluster/template-vm.ts';
-import { guestBytes } from '../import/volume-size.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { guestBytes } from '../../cluster/volume-size.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import { lastEvents, runStage } from '../../context/stage.ts';
+import { templateVm } from '../../machines/template-vm.ts';
 
 const SNAPSHOT_MS = 900_000;
 

@@ -6,11 +6,11 @@ import type { VirtualMachineInstance } from '../../../common/kubernetes/objects.
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
-import { lastWords, runStage } from '../../cluster/evidence.ts';
-import { isDisrupted, launcherLabels, storageFault } from '../../cluster/machine-evidence.ts';
-import { announceShutdown, leavingMarks } from '../../guest/leaving-marks.ts';
-import { endFailure, whenEvicted } from '../../guest/machine-life.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+import { isDisrupted, launcherLabels, storageFault } from '../../context/machine-evidence.ts';
+import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import { lastWords, runStage } from '../../context/stage.ts';
+import { announceShutdown, leavingMarks } from '../../machines/leaving-marks.ts';
+import { endFailure, whenEvicted } from '../../machines/machine-life.ts';
 
 /**
  * Asks a running guest to switch itself off (the `shutdownCommand`), and resolves when it has been asked. Rejects when

@@ -24,14 +24,14 @@ import { compiledModule } from '../../../test/harness/module-factory.ts';
 import { stagePhase } from '../../../test/harness/phase-context.ts';
 import { ensureBuildKey } from '../../cluster/build-key.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
-import { buildVm } from '../../cluster/build-vm.ts';
-import { ensureNetwork } from '../../cluster/ensure-network.ts';
+import type { PhaseContext } from '../../context/phase-context.ts';
 import { openGuestAccess } from '../../guest/guest-access.ts';
 import { cleanGuest } from '../../guest/shutdown.ts';
+import { buildVm } from '../../machines/build-vm.ts';
+import { ensureNetwork } from '../../networks/ensure-network.ts';
 import { wire } from '../../networks/kube-ovn.ts';
+import { ensureRelays } from '../../networks/relays.ts';
 import { importExecutor } from '../import/import-executor.ts';
-import { ensureRelays } from '../import/relays.ts';
-import type { PhaseContext } from '../phase-executor.ts';
 import { createSnapshotExecutor } from './snapshot-executor.ts';
 
 const MIB = 1024 ** 2;

@@ -1,10 +1,10 @@
 import type { LayerVm } from '../../../common/contracts/layers.ts';
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { assert } from '../../../common/errors/farm-error.ts';
+import { inParallel } from '../../../common/lifecycle/in-parallel.ts';
+import { timed } from '../../../common/metrics/timed.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
-import { inParallel } from '../../cluster/in-parallel.ts';
-import { timed } from '../../runtime/timed.ts';
-import type { PhaseContext, PhaseExecutor } from '../phase-executor.ts';
+import type { PhaseContext, PhaseExecutor } from '../../context/phase-context.ts';
 import { captureDisks, ensureTemplate } from './capture.ts';
 import { type GuestShutdown, noteEnd, shutDown } from './shutdown.ts';
 

@@ -1,8 +1,8 @@
-import { inParallel } from '../../cluster/in-parallel.ts';
-import type { ModuleScope } from '../../cluster/network-objects.ts';
-import { networkOf } from '../../networks/networks.ts';
-import type { PhaseContext } from '../phase-executor.ts';
-import { servedFiles } from './module-files.ts';
+import { inParallel } from '../../common/lifecycle/in-parallel.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
+import { servedFiles } from '../files/module-files.ts';
+import type { ModuleScope } from './network-objects.ts';
+import { networkOf } from './networks.ts';
 import { ensureRelays, requestRelays } from './relays.ts';
 
 /**

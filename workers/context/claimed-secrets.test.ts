@@ -6,8 +6,8 @@ import { secretReference } from '../../common/contracts/module/secret-text.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
-import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../phases/phase-executor.ts';
-import { PhaseRunner } from './phase-runner.ts';
+import { PhaseRunner } from '../runtime/phase-runner.ts';
+import { type PhaseContext, type PhaseExecutor, PhaseFailure } from './phase-context.ts';
 
 const KEY = createFarmKey('a key of this test');
 const JOB = {

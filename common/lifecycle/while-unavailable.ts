@@ -1,5 +1,5 @@
-import type { Clock } from '../../common/clock/clock.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Clock } from '../clock/clock.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 const FIRST_MS = 100;
 const LONGEST_MS = 5_000;

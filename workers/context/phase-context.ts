@@ -8,9 +8,9 @@ import type { Phase } from '../../common/contracts/phases.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
-import type { ConsoleHost } from '../console/worker-consoles.ts';
-import type { ClaimedSecrets } from '../runtime/claimed-secrets.ts';
-import type { SourceAddresses } from '../runtime/source-addresses.ts';
+import type { ClaimedSecrets } from './claimed-secrets.ts';
+import type { SourceAddresses } from './source-addresses.ts';
+import type { ConsoleHost } from './worker-consoles.ts';
 
 /** Everything an executor may use. It ends its waits when `signal` is aborted (cancelled, or another worker took over). */
 export interface PhaseContext {

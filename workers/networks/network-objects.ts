@@ -10,8 +10,8 @@ import type {
   Vpc,
   VpcEgressGateway,
 } from '../../common/kubernetes/objects.ts';
+import { type BuildScope, domainOf, egressOf, moduleLabels } from '../cluster/build-scope.ts';
 import { relayPod } from '../relay/relay-pod.ts';
-import { type BuildScope, domainOf, egressOf, moduleLabels } from './build-scope.ts';
 
 /** The module's part of a scope: its network is the same for all its VMs. */
 export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;

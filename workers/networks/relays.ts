@@ -1,15 +1,15 @@
-import { relayOf } from '../../../common/contracts/guest-route.ts';
-import type { Pod } from '../../../common/kubernetes/objects.ts';
-import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
-import { runStage } from '../../cluster/evidence.ts';
-import { sharedPublicKey } from '../../cluster/login-keys.ts';
-import type { ModuleScope } from '../../cluster/network-objects.ts';
-import { networkOf } from '../../networks/networks.ts';
-import { putFile, waitForRelay } from '../../relay/relay-client.ts';
-import { RELAY_PORTS } from '../../relay/relay-pod.ts';
-import type { PhaseContext } from '../phase-executor.ts';
-import { readyFile, servedFiles, withFiles } from './module-files.ts';
+import { relayOf } from '../../common/contracts/guest-route.ts';
+import type { Pod } from '../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { waitFor, waitUntilGone } from '../../common/kubernetes/wait-for.ts';
+import { sharedPublicKey } from '../cluster/login-keys.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
+import { runStage } from '../context/stage.ts';
+import { readyFile, servedFiles, withFiles } from '../files/module-files.ts';
+import { putFile, waitForRelay } from '../relay/relay-client.ts';
+import { RELAY_PORTS } from '../relay/relay-pod.ts';
+import type { ModuleScope } from './network-objects.ts';
+import { networkOf } from './networks.ts';
 
 const START_MS = 180_000;
 const ANSWER_MS = 60_000;

@@ -5,20 +5,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { blobOf } from '../../../common/contracts/blobs.ts';
-import { fillTemplate, templateNames } from '../../../common/contracts/boot-command/template.ts';
+import { blobOf } from '../../common/contracts/blobs.ts';
+import { fillTemplate, templateNames } from '../../common/contracts/boot-command/template.ts';
 import type {
   Checksum,
   CompiledModule,
   LocalContent,
   LocalFolder,
   ModuleFile,
-} from '../../../common/contracts/module/compiled.ts';
-import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
-import { fetchSource } from '../../../common/fetch/fetch-source.ts';
-import type { ClaimedSecrets } from '../../runtime/claimed-secrets.ts';
-import { openLocalFile } from '../local-files.ts';
-import { type PhaseContext, PhaseFailure } from '../phase-executor.ts';
+} from '../../common/contracts/module/compiled.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { fetchSource } from '../../common/fetch/fetch-source.ts';
+import type { ClaimedSecrets } from '../context/claimed-secrets.ts';
+import { type PhaseContext, PhaseFailure } from '../context/phase-context.ts';
+import { openLocalFile } from './local-files.ts';
 
 /** A file of the module, ready to be handed on. */
 export interface ReadyFile {

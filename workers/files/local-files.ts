@@ -5,7 +5,7 @@ import { blobOf } from '../../common/contracts/blobs.ts';
 import type { LocalFile } from '../../common/contracts/module/compiled.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { fetchSource } from '../../common/fetch/fetch-source.ts';
-import type { PhaseContext } from './phase-executor.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
 
 type Fetching = Pick<PhaseContext, 'addresses' | 'signal'>;
 

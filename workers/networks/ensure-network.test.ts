@@ -8,7 +8,7 @@ import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/e
 import { compiledModule, nic } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
-import { buildScope } from './build-scope.ts';
+import { buildScope } from '../cluster/build-scope.ts';
 import { ensureWaysOut } from './ensure-network.ts';
 import { gatewayObject, subnetObject, vpcObject } from './network-objects.ts';
 

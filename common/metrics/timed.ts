@@ -1,4 +1,4 @@
-import type { Clock } from '../../common/clock/clock.ts';
+import type { Clock } from '../clock/clock.ts';
 
 /** Where durations of something that succeeds or fails are kept, in seconds: a histogram of `common/metrics`. */
 interface Durations {

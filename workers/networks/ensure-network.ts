@@ -3,8 +3,8 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VpcEgressGateway } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
-import { PhaseFailure } from '../phases/phase-executor.ts';
-import { runStage } from './evidence.ts';
+import { PhaseFailure } from '../context/phase-context.ts';
+import { runStage } from '../context/stage.ts';
 import { attachmentObjects, gatewayObject, type ModuleScope, subnetObject, vpcObject } from './network-objects.ts';
 
 export interface NetworkOptions {

@@ -10,10 +10,10 @@ import { clusterConfig } from '../../test/harness/api-server.ts';
 import { conformanceCluster } from '../../test/harness/embedded-cluster.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
+import { type BuildScope, buildScope } from '../cluster/build-scope.ts';
 import { wire } from '../networks/kube-ovn.ts';
-import { type BuildScope, buildScope } from './build-scope.ts';
+import { attachmentObjects, subnetObject } from '../networks/network-objects.ts';
 import { buildVm } from './build-vm.ts';
-import { attachmentObjects, subnetObject } from './network-objects.ts';
 import { templateVm } from './template-vm.ts';
 
 const builtVm = (scope: BuildScope, ratio?: number) =>

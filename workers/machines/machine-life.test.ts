@@ -8,11 +8,11 @@ import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/e
 import { stagePhase } from '../../test/harness/phase-context.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { buildScope } from '../cluster/build-scope.ts';
-import { buildVm } from '../cluster/build-vm.ts';
-import { evidenceOfMachine } from '../cluster/machine-evidence.ts';
+import { evidenceOfMachine } from '../context/machine-evidence.ts';
 import { wire } from '../networks/kube-ovn.ts';
 import { ensureStarted } from '../phases/boot-keystrokes/start-machine.ts';
 import { shutDown } from '../phases/snapshot/shutdown.ts';
+import { buildVm } from './build-vm.ts';
 import { whileMachineLives } from './machine-life.ts';
 
 /*

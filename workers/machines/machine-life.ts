@@ -2,9 +2,9 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor, waitForSet } from '../../common/kubernetes/wait-for.ts';
-import { lastWords } from '../cluster/evidence.ts';
-import { isDisrupted, launcherLabels, storageFault } from '../cluster/machine-evidence.ts';
-import { PhaseFailure } from '../phases/phase-executor.ts';
+import { isDisrupted, launcherLabels, storageFault } from '../context/machine-evidence.ts';
+import { PhaseFailure } from '../context/phase-context.ts';
+import { lastWords } from '../context/stage.ts';
 
 /** The longest that a timer can wait. */
 const FOR_EVER_MS = 2 ** 31 - 1;

@@ -2,7 +2,7 @@ import { holdFinalInstance } from '../../common/kubernetes/final-instance.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
-import type { PhaseContext } from '../phases/phase-executor.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
 
 /** On the VM: its steps are done, and what remembers them is being removed from the guest. */
 const LEFT = 'slipway.dev/guest-left';

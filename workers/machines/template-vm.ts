@@ -3,8 +3,8 @@ import type { LayerDisk } from '../../common/contracts/layers.ts';
 import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
 import { runnableModule } from '../../common/contracts/runs.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
+import { type BuildScope, vmLabels } from '../cluster/build-scope.ts';
 import { networkOf } from '../networks/networks.ts';
-import { type BuildScope, vmLabels } from './build-scope.ts';
 import { machineTemplate } from './build-vm.ts';
 
 /**

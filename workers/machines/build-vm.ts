@@ -1,8 +1,8 @@
 import type { V1Disk, V1Interface, V1Volume } from '@kubevirt-ui-ext/kubevirt-api/kubevirt';
 import type { DiskPlan, NicPlan } from '../../common/contracts/layers.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
+import { type BuildScope, vmLabels } from '../cluster/build-scope.ts';
 import type { Wiring } from '../networks/module-network.ts';
-import { type BuildScope, vmLabels } from './build-scope.ts';
 
 /** What a VM is made of, beyond the plan: the build VM and the template differ in these only. */
 export interface MachineParts {

@@ -2,8 +2,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { generateKeyPair, type SshKeyPair } from '../../common/ssh/key-pair.ts';
-import type { ModuleScope } from '../networks/network-objects.ts';
-import { moduleLabels } from './build-scope.ts';
+import { type ModuleScope, moduleLabels } from './build-scope.ts';
 
 const PRIVATE = 'id_ed25519';
 const PUBLIC = 'id_ed25519.pub';

@@ -20,6 +20,9 @@ export interface BuildScope {
   readonly plan: VmPlan;
 }
 
+/** The module's part of a scope: its network is the same for all its VMs. */
+export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;
+
 /** Finds the claimed VM in its layer's specification. */
 export function buildScope({ claim, cluster, farm }: Pick<PhaseContext, 'claim' | 'cluster' | 'farm'>): BuildScope {
   const { job, spec } = claim;
@@ -31,7 +34,7 @@ export function buildScope({ claim, cluster, farm }: Pick<PhaseContext, 'claim' 
 }
 
 /** Labels of an object of the module (its network, its key). */
-export function moduleLabels({ farm, identity, spec }: Omit<BuildScope, 'vm' | 'plan'>, role: Role) {
+export function moduleLabels({ farm, identity, spec }: ModuleScope, role: Role) {
   return {
     [LABELS.farm]: farm,
     [LABELS.layerBuild]: identity.layerBuild,

@@ -2,9 +2,10 @@ import ssh2 from 'ssh2';
 import type { CompiledVm, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
 import type { SshKeyPair } from '../../common/ssh/key-pair.ts';
-import { type PhaseContext, PhaseFailure } from '../context/phase-context.ts';
-import type { ModuleScope } from '../networks/network-objects.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import { ensureBuildKey } from './build-key.ts';
+import type { ModuleScope } from './build-scope.ts';
 import { readPlannedObject } from './object-content.ts';
 
 /** The keys by which the farm gets into a guest. */

@@ -1,7 +1,8 @@
 import type { ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
 import { contentIdentity, objectKeyName } from '../../common/contracts/object-content.ts';
 import { readObjectKey } from '../../common/kubernetes/object-key.ts';
-import { type PhaseContext, PhaseFailure } from '../context/phase-context.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 
 /**
  * What stands under a key of a ConfigMap or Secret; null when it is missing and may be. It is what was planned: the

@@ -7,7 +7,8 @@ import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts
 import { createLogger } from '../../common/logging/logger.ts';
 import { compiledModule } from '../../test/harness/module-factory.ts';
 import { PhaseRunner } from '../runtime/phase-runner.ts';
-import { type PhaseContext, type PhaseExecutor, PhaseFailure } from './phase-context.ts';
+import type { PhaseContext, PhaseExecutor } from './phase-context.ts';
+import { PhaseFailure } from './phase-failure.ts';
 
 const KEY = createFarmKey('a key of this test');
 const JOB = {

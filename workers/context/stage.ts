@@ -4,7 +4,7 @@ import { isRefusal } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { type EventSubject, eventsOf, podLog } from '../../common/kubernetes/diagnostics.ts';
 import { evidenceOfMachine } from './machine-evidence.ts';
-import { PhaseFailure } from './phase-context.ts';
+import { PhaseFailure } from './phase-failure.ts';
 
 /** A stage of a phase: what it fails as when its deadline passes, and whose Events explain why. */
 export interface Stage {

@@ -17,7 +17,8 @@ import type {
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { fetchSource } from '../../common/fetch/fetch-source.ts';
 import type { ClaimedSecrets } from '../context/claimed-secrets.ts';
-import { type PhaseContext, PhaseFailure } from '../context/phase-context.ts';
+import type { PhaseContext } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import { openLocalFile } from './local-files.ts';
 
 /** A file of the module, ready to be handed on. */

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import { PhaseFailure } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import type { OnAttempt } from './attempts.ts';
 import { type GuestConnection, type GuestCredentials, hostKeyHash, openGuestConnection } from './guest-connection.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ClientChannel } from 'ssh2';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
-import { PhaseFailure } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import { ShellFrames } from './shell-frames.ts';
 
 /** What came of a request. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { packagePath } from '../../common/config/package-root.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
-import { PhaseFailure } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import type { GuestShell, OutputReader, ShellAnswer } from './guest-shell.ts';
 import { printing, quote } from './shell-words.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { PhaseFailure } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import { ShellFrames, type ShellPiece } from './shell-frames.ts';
 import { quote } from './shell-words.ts';

@@ -3,7 +3,7 @@ import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts'
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor, waitForSet } from '../../common/kubernetes/wait-for.ts';
 import { isDisrupted, launcherLabels, storageFault } from '../context/machine-evidence.ts';
-import { PhaseFailure } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import { lastWords } from '../context/stage.ts';
 
 /** The longest that a timer can wait. */

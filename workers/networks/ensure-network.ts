@@ -3,9 +3,10 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VpcEgressGateway } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
-import { PhaseFailure } from '../context/phase-context.ts';
+import type { ModuleScope } from '../cluster/build-scope.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import { runStage } from '../context/stage.ts';
-import { attachmentObjects, gatewayObject, type ModuleScope, subnetObject, vpcObject } from './network-objects.ts';
+import { attachmentObjects, gatewayObject, subnetObject, vpcObject } from './network-objects.ts';
 
 export interface NetworkOptions {
   readonly scope: ModuleScope;

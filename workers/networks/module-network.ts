@@ -3,9 +3,9 @@ import type { V1Interface, V1Network, V1VirtualMachineInstanceSpec } from '@kube
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { NicPlan } from '../../common/contracts/layers.ts';
 import type { Pod } from '../../common/kubernetes/objects.ts';
-import type { BuildScope } from '../cluster/build-scope.ts';
+import type { BuildScope, ModuleScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
-import type { ModuleScope, RelayExtras } from './network-objects.ts';
+import type { RelayExtras } from './network-objects.ts';
 
 /** How the cards of a machine are plugged in: parts of its VirtualMachine. */
 export interface Wiring {

@@ -10,11 +10,8 @@ import type {
   Vpc,
   VpcEgressGateway,
 } from '../../common/kubernetes/objects.ts';
-import { type BuildScope, domainOf, egressOf, moduleLabels } from '../cluster/build-scope.ts';
+import { domainOf, egressOf, type ModuleScope, moduleLabels } from '../cluster/build-scope.ts';
 import { relayPod } from '../relay/relay-pod.ts';
-
-/** The module's part of a scope: its network is the same for all its VMs. */
-export type ModuleScope = Omit<BuildScope, 'vm' | 'plan'>;
 
 /** Asked when a subnet names no servers but its VPC has internet. */
 const PUBLIC_NAME_SERVERS = ['1.1.1.1', '8.8.8.8'];

@@ -1,7 +1,7 @@
 import { inParallel } from '../../common/lifecycle/in-parallel.ts';
+import type { ModuleScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { servedFiles } from '../files/module-files.ts';
-import type { ModuleScope } from './network-objects.ts';
 import { networkOf } from './networks.ts';
 import { ensureRelays, requestRelays } from './relays.ts';
 

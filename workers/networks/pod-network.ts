@@ -3,12 +3,11 @@ import type { NicPlan } from '../../common/contracts/layers.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openMachinePort } from '../../common/kubernetes/subresource-stream.ts';
-import { type BuildScope, domainOf } from '../cluster/build-scope.ts';
+import { type BuildScope, domainOf, type ModuleScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { runStage } from '../context/stage.ts';
 import { putName } from '../relay/relay-client.ts';
 import type { ModuleNetwork, Wiring } from './module-network.ts';
-import type { ModuleScope } from './network-objects.ts';
 import { guestPolicy, podRelay, relayPolicy, relayService } from './pod-objects.ts';
 
 /**

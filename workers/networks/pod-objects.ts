@@ -3,9 +3,9 @@ import type { LayerSpec } from '../../common/contracts/layers.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
 import type { NetworkPolicy, Pod, Service } from '../../common/kubernetes/objects.ts';
-import { domainOf, moduleLabels } from '../cluster/build-scope.ts';
+import { domainOf, type ModuleScope, moduleLabels } from '../cluster/build-scope.ts';
 import { RELAY_PORTS, relayPod } from '../relay/relay-pod.ts';
-import { type ModuleScope, type RelayExtras, relayUpstreams } from './network-objects.ts';
+import { type RelayExtras, relayUpstreams } from './network-objects.ts';
 
 /** Of its namespace nothing is known but that KubeVirt was installed there. */
 const VIRT_API = { namespaceSelector: {}, podSelector: { matchLabels: { 'kubevirt.io': 'virt-api' } } };

@@ -2,13 +2,13 @@ import { relayOf } from '../../common/contracts/guest-route.ts';
 import type { Pod } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor, waitUntilGone } from '../../common/kubernetes/wait-for.ts';
+import type { ModuleScope } from '../cluster/build-scope.ts';
 import { sharedPublicKey } from '../cluster/login-keys.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { runStage } from '../context/stage.ts';
 import { readyFile, servedFiles, withFiles } from '../files/module-files.ts';
 import { putFile, waitForRelay } from '../relay/relay-client.ts';
 import { RELAY_PORTS } from '../relay/relay-pod.ts';
-import type { ModuleScope } from './network-objects.ts';
 import { networkOf } from './networks.ts';
 
 const START_MS = 180_000;

@@ -12,7 +12,7 @@ import { advertise } from '../../common/redis/presence.ts';
 import { submitBuild } from '../../common/redis/submissions.ts';
 import { startRedis } from '../../test/harness/redis-server.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
-import { moduleFailure } from '../context/phase-context.ts';
+import { moduleFailure } from '../context/phase-failure.ts';
 import { createMeasuredStore } from './measured-store.ts';
 
 const logger = createLogger({ name: 'test', level: 'silent' });

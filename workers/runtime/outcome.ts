@@ -3,7 +3,7 @@ import type { PhaseResult } from '../../common/contracts/phase-store.ts';
 import { KIND_POLICY } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { isRefusal } from '../../common/kubernetes/api-error.ts';
-import { moduleFailure, PhaseFailure } from '../context/phase-context.ts';
+import { moduleFailure, PhaseFailure } from '../context/phase-failure.ts';
 import { Draining } from './drain.ts';
 
 const NO_CAPACITY_MS = 5_000;

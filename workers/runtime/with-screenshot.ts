@@ -2,7 +2,8 @@ import type { FailureReason } from '../../common/contracts/failures.ts';
 import type { PhaseResult } from '../../common/contracts/phase-store.ts';
 import { screenshot } from '../../common/kubernetes/machine-actions.ts';
 import { buildNames } from '../cluster/build-names.ts';
-import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../context/phase-context.ts';
+import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 
 /** Failures that the guest's screen may explain. */
 const SHOWN: readonly FailureReason[] = ['GuestNeverAnswered', 'CloudInitFailed', 'StepTimeout', 'TypingInterrupted'];

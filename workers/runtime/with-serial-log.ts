@@ -3,7 +3,8 @@ import { guestRoute } from '../../common/contracts/guest-route.ts';
 import { maskSecrets } from '../../common/logging/mask.ts';
 import { type BuildScope, buildScope } from '../cluster/build-scope.ts';
 import { SerialCapture } from '../console/serial-capture.ts';
-import { type PhaseContext, type PhaseExecutor, PhaseFailure } from '../context/phase-context.ts';
+import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
+import { PhaseFailure } from '../context/phase-failure.ts';
 import { likelyCauses } from '../guest/likely-causes.ts';
 import { networkOf } from '../networks/networks.ts';
 

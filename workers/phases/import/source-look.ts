@@ -4,7 +4,7 @@ import type { SourceRequest } from '../../../common/fetch/fetch-source.ts';
 import { openRemoteBytes } from '../../../common/fetch/remote-bytes.ts';
 import { ImageRefused } from '../../../common/image/image-bytes.ts';
 import { type ProbedImage, probeImage } from '../../../common/image/probe-image.ts';
-import { PhaseFailure } from '../../context/phase-context.ts';
+import { PhaseFailure } from '../../context/phase-failure.ts';
 
 /** What a worker saw behind the URL of an image. */
 export interface SourceLook {

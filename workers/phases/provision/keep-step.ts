@@ -2,7 +2,7 @@ import { KEEP_MS, type Kept, type KeptAnswer } from '../../../common/contracts/e
 import type { FailureReason } from '../../../common/contracts/failure-table.ts';
 import type { LastPause } from '../../../common/contracts/phase-store.ts';
 import { isMeantStep } from '../../../common/contracts/step-references.ts';
-import { PhaseFailure } from '../../context/phase-context.ts';
+import { PhaseFailure } from '../../context/phase-failure.ts';
 import { awaitPerson } from './await-person.ts';
 import { runStep } from './run-step.ts';
 import { type StepContext, stepLabel } from './step-context.ts';

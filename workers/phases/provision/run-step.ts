@@ -1,6 +1,6 @@
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
-import { PhaseFailure } from '../../context/phase-context.ts';
+import { PhaseFailure } from '../../context/phase-failure.ts';
 import { runFileStep } from './file-step.ts';
 import { runHandbuildStep } from './handbuild-step.ts';
 import { runRebootStep } from './reboot-step.ts';

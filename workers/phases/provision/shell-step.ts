@@ -1,6 +1,6 @@
 import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
-import { PhaseFailure } from '../../context/phase-context.ts';
+import { PhaseFailure } from '../../context/phase-failure.ts';
 import { readLocalFile } from '../../files/local-files.ts';
 import { GuestLog } from '../../guest/guest-log.ts';
 import { type ProgramEnd, runProgram } from '../../guest/run-program.ts';

@@ -1,8 +1,8 @@
 import type { Step } from '../../../common/contracts/module/compiled.ts';
 import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
-import type { Evidence, PhaseContext } from '../../context/phase-context.ts';
-import { PhaseFailure } from '../../context/phase-context.ts';
+import type { PhaseContext } from '../../context/phase-context.ts';
+import { type Evidence, PhaseFailure } from '../../context/phase-failure.ts';
 import type { GuestAccess } from '../../guest/guest-access.ts';
 
 /** One step of a VM on its way. */

@@ -5,7 +5,8 @@ import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
 import { guestBytes } from '../../cluster/volume-size.ts';
-import { type PhaseContext, PhaseFailure } from '../../context/phase-context.ts';
+import type { PhaseContext } from '../../context/phase-context.ts';
+import { PhaseFailure } from '../../context/phase-failure.ts';
 import { lastEvents, runStage } from '../../context/stage.ts';
 import { templateVm } from '../../machines/template-vm.ts';
 

@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
-import { parseBytes } from '../../common/contracts/module/quantity.ts';
+import { parseBytes } from '../../common/contracts/module/sizes.ts';
 import { NETWORK_KINDS, type NetworkKind } from '../../common/contracts/network-kinds.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';

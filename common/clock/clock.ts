@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** For waits that only their signal ends: the longest that a timer of Node.js can wait, 24.8 days. */
+export const NO_DEADLINE_MS = 2 ** 31 - 1;
+
 /** Time as a dependency: code that schedules or measures takes a Clock, so that tests control the time. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseAge, parseDuration } from '../contracts/module/duration.ts';
 import type { Parsed } from '../contracts/module/parsed.ts';
-import { parseBytes } from '../contracts/module/quantity.ts';
+import { parseBytes } from '../contracts/module/sizes.ts';
 
 /** Option that is written as a duration (`30m`, or `0`) and read as milliseconds. */
 export const milliseconds = readBy((text) => (text === '0' ? { value: 0 } : parseDuration(text)));

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { parseIpv4 } from '../text/ipv4.ts';
 
 type Networks = readonly (readonly [network: string, bits: number])[];
 
@@ -89,6 +90,6 @@ function listOf(ipv4: Networks, ipv6: Networks): BlockList {
 
 /** `169.254.0.0` as `a9fe:0000`. */
 function hexOf(ipv4: string): string {
-  const hex = Buffer.from(ipv4.split('.').map(Number)).toString('hex');
+  const hex = (parseIpv4(ipv4) ?? 0).toString(16).padStart(8, '0');
   return `${hex.slice(0, 4)}:${hex.slice(4)}`;
 }

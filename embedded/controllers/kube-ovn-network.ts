@@ -71,7 +71,7 @@ export class KubeOvnNetwork implements ClusterNetwork {
       podUid: uidOf(pod),
       vpcNamespace: plan.namespace,
       subnet: plan.name,
-      address: `${ip}/${plan.cidr.prefixLength}`,
+      address: `${ip}/${plan.cidr.prefix}`,
       mac,
       gateway: plan.gateway,
     });

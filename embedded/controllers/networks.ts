@@ -1,6 +1,7 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Ipv4Network } from '../../common/text/ipv4.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
-import { type Cidr, capacityOf, firstAddress, parseCidr } from '../network/addresses.ts';
+import { capacityOf, firstAddress, networkOfCidrBlock } from '../network/addresses.ts';
 import { type DhcpOptions, DhcpServer } from '../network/dhcp.ts';
 import { vpcNamespace } from '../network/namespaces.ts';
 import type { ControllerContext } from './context.ts';
@@ -15,7 +16,7 @@ export interface SubnetPlan {
   readonly vpc: string;
   /** Network namespace of the VPC. */
   readonly namespace: string;
-  readonly cidr: Cidr;
+  readonly cidr: Ipv4Network;
   readonly gateway: string;
   readonly excluded: readonly string[];
   readonly provider: string;
@@ -38,7 +39,7 @@ export class Networks {
   /** Reads a Subnet with KubeOVN's defaults. */
   plan(subnet: KubeObject): SubnetPlan {
     const spec = subnet.spec ?? {};
-    const cidr = parseCidr(String(spec['cidrBlock'] ?? ''));
+    const cidr = networkOfCidrBlock(String(spec['cidrBlock'] ?? ''));
     const gateway = typeof spec['gateway'] === 'string' && spec['gateway'] ? spec['gateway'] : firstAddress(cidr);
     const vpc = typeof spec['vpc'] === 'string' && spec['vpc'] ? spec['vpc'] : DEFAULT_VPC;
     return {

@@ -3,17 +3,6 @@ import { parseStorageBytes, requireQuantity } from '../quantity.ts';
 import { parseDhcpOptions } from './dhcp-options.ts';
 import { translatePath } from './pod-spec.ts';
 
-test.each([
-  ['10Gi', 10 * 2 ** 30],
-  ['1.5Ki', 1536],
-  ['500m', 0.5],
-  ['1e9', 1e9],
-  ['2G', 2e9],
-  ['7', 7],
-])('reads the quantity %s', (text, value) => {
-  expect(requireQuantity(text)).toBe(value);
-});
-
 test('a storage size is whole sectors, and what is no quantity is refused', () => {
   expect(parseStorageBytes('1001')).toBe(1024);
   expect(() => requireQuantity('ten')).toThrow('"ten" is not a quantity');

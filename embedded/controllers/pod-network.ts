@@ -1,7 +1,8 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { formatIpv4, type Ipv4Network } from '../../common/text/ipv4.ts';
 import type { KubeObject } from '../api/objects.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
-import { type Cidr, firstAddress, formatIpv4, nextFreeAddress, parseCidr } from '../network/addresses.ts';
+import { firstAddress, networkOfCidrBlock, nextFreeAddress } from '../network/addresses.ts';
 import { ensureBridge, ensureTap } from '../network/bridges.ts';
 import { DhcpServer } from '../network/dhcp.ts';
 import { hasNamespace, namespacePath, runInNamespace } from '../network/ip-command.ts';
@@ -64,7 +65,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     await this.#plugIn(launcher, namespace);
     const guests = guestNetwork(network);
     const subnet = uidOf(vmi);
-    await ensureBridge({ namespace, subnet, address: `${firstAddress(guests)}/${guests.prefixLength}` });
+    await ensureBridge({ namespace, subnet, address: `${firstAddress(guests)}/${guests.prefix}` });
     const mac = (card.macAddress ?? generatedMac(uidOf(vmi))).toLowerCase();
     await this.#serveDhcp(vmi, { namespace, guests, mac });
     const user = hostUser(this.#context, vmi);
@@ -110,7 +111,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     const address = await this.#allocate(pod);
     await ensurePodNetwork({
       ...{ namespace, podUid: uidOf(pod), vpcNamespace, subnet, gateway, mac: generatedMac(uidOf(pod)) },
-      address: `${address}/${cidr.prefixLength}`,
+      address: `${address}/${cidr.prefix}`,
     });
     return address;
   }
@@ -142,7 +143,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
 
   async #serveDhcp(
     vmi: Vmi,
-    { namespace, guests, mac }: { readonly namespace: string; readonly guests: Cidr; readonly mac: string },
+    { namespace, guests, mac }: { readonly namespace: string; readonly guests: Ipv4Network; readonly mac: string },
   ): Promise<void> {
     const { nameServers, searches } = resolverOf(vmi);
     const server = this.#dhcpServer(vmi, namespace);
@@ -196,11 +197,11 @@ function assertMasqueraded(vmi: Vmi, cards: readonly VmiInterface[]): VmiNetwork
   throw new FarmError('ExceedsLimits', 'The embedded cluster has the pod network only: one card, bound by masquerade');
 }
 
-function guestNetwork({ pod }: VmiNetwork): Cidr {
-  return parseCidr(pod?.vmNetworkCIDR || DEFAULT_GUEST_NETWORK);
+function guestNetwork({ pod }: VmiNetwork): Ipv4Network {
+  return networkOfCidrBlock(pod?.vmNetworkCIDR || DEFAULT_GUEST_NETWORK);
 }
 
 /** KubeVirt's choice: the second address, behind the gateway. */
-function guestAddress({ base }: Cidr): string {
+function guestAddress({ base }: Ipv4Network): string {
   return formatIpv4(base + 2);
 }

@@ -45,7 +45,7 @@ function isOverlay({ provider }: SubnetPlan): boolean {
 export async function prepareSubnet(networks: Networks, subnet: KubeObject): Promise<void> {
   const plan = networks.plan(subnet);
   await ensureNamespace(plan.namespace, { isRouter: true });
-  const address = `${plan.gateway}/${plan.cidr.prefixLength}`;
+  const address = `${plan.gateway}/${plan.cidr.prefix}`;
   const mtu = plan.mtu === undefined ? {} : { mtu: plan.mtu };
   await ensureBridge({ namespace: plan.namespace, subnet: plan.name, address, ...mtu });
   await networks.dhcpServer(plan).ensure(networks.dhcpOptions(subnet));

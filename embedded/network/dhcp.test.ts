@@ -8,7 +8,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { Confiner } from '../host/confinement.ts';
 import { layoutOf, shortHash } from '../host/layout.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
-import { parseCidr } from './addresses.ts';
+import { networkOfCidrBlock } from './addresses.ts';
 import { ensureBridge } from './bridges.ts';
 import { DhcpServer } from './dhcp.ts';
 import { ensureNamespace, removeNamespace, vpcNamespace } from './namespaces.ts';
@@ -26,7 +26,7 @@ test('a DHCP server that is killed is back by itself, until it is removed', asyn
     await rm(dataDir, { recursive: true });
   });
   await ensureBridge({ namespace, subnet: 'net', address: '10.9.0.1/24' });
-  await server.ensure({ cidr: parseCidr('10.9.0.0/24'), nameServers: [], leaseSeconds: 60 });
+  await server.ensure({ cidr: networkOfCidrBlock('10.9.0.0/24'), nameServers: [], leaseSeconds: 60 });
   const running = async () => (await findProcesses(layout.run)).filter(({ argv }) => argv[0] === 'dnsmasq');
   await server.reserve({ mac: '02:00:00:00:00:01', ip: '10.9.0.9', searches: ['a.example', 'longer.example'] });
   const options = join(layout.run, 'dhcp', shortHash('net', 16), 'options', 'card-020000000001');

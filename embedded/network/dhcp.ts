@@ -2,11 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
+import { formatIpv4, type Ipv4Network } from '../../common/text/ipv4.ts';
 import { type Confiner, userFor } from '../host/confinement.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { findProcesses, killLeftovers, sendSignal } from '../host/processes.ts';
 import { shareDirectory, shareFiles } from '../host/shared-directory.ts';
-import { type Cidr, formatIpv4, netmaskOf } from './addresses.ts';
+import { netmaskOf } from './addresses.ts';
 import { bridgeName } from './bridges.ts';
 import { hasNamespace, namespacePath } from './ip-command.ts';
 
@@ -23,7 +24,7 @@ export interface Reservation {
 
 /** What the server of a subnet tells every card. */
 export interface DhcpOptions {
-  readonly cidr: Cidr;
+  readonly cidr: Ipv4Network;
   readonly router?: string;
   readonly nameServers: readonly string[];
   readonly leaseSeconds: number;

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
+import { formatIpv4, parseIpv4 } from '../../common/text/ipv4.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { runCommand } from '../host/run-command.ts';
-import { formatIpv4, parseIpv4 } from './addresses.ts';
 import {
   hasNamespace,
   type Interface,

@@ -1,6 +1,7 @@
+import { formatIpv4, formatIpv4Network, type Ipv4Network, parseIpv4 } from '../../common/text/ipv4.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { runCommand } from '../host/run-command.ts';
-import { type Cidr, firstAddress, formatIpv4, parseCidr, parseIpv4 } from './addresses.ts';
+import { firstAddress, networkOfCidrBlock } from './addresses.ts';
 import { bridgeName, ensureBridge } from './bridges.ts';
 import { openEgress } from './egress.ts';
 import { interfacesOf } from './ip-command.ts';
@@ -17,7 +18,7 @@ export interface PodRange {
   readonly namespace: string;
   /** Name of its bridge's subnet. */
   readonly subnet: string;
-  readonly cidr: Cidr;
+  readonly cidr: Ipv4Network;
   readonly gateway: string;
   /** Where this process stands when it connects to a pod. */
   readonly host: string;
@@ -29,31 +30,27 @@ export async function ensurePodRange(layout: HostLayout, allowedNetworks: readon
   await ensureNamespace(namespace, { isRouter: true });
   const cidr = (await knownRange(namespace)) ?? (await freeRange(layout));
   const gateway = firstAddress(cidr);
-  await ensureBridge({ namespace, subnet: NAME, address: `${gateway}/${cidr.prefixLength}` });
+  await ensureBridge({ namespace, subnet: NAME, address: `${gateway}/${cidr.prefix}` });
   const { inside, host } = await openEgress({ layout, vpc: NAME, namespace, sources: [], denied: [], allowedNetworks });
-  await runCommand('ip', ['route', 'replace', textOf(cidr), 'via', inside]);
+  await runCommand('ip', ['route', 'replace', formatIpv4Network(cidr), 'via', inside]);
   return { namespace, subnet: NAME, cidr, gateway, host };
 }
 
-async function knownRange(namespace: string): Promise<Cidr | undefined> {
+async function knownRange(namespace: string): Promise<Ipv4Network | undefined> {
   const bridge = (await interfacesOf(namespace)).find(({ ifname }) => ifname === bridgeName(NAME));
   const [address] = bridge?.addr_info ?? [];
-  return address && parseCidr(`${address.local}/${address.prefixlen}`);
+  return address && networkOfCidrBlock(`${address.local}/${address.prefixlen}`);
 }
 
 /** One that no route of this host leads to: other clusters have theirs. */
-async function freeRange({ dataDir }: HostLayout): Promise<Cidr> {
+async function freeRange({ dataDir }: HostLayout): Promise<Ipv4Network> {
   const routes = JSON.parse((await runCommand('ip', ['-j', '-4', 'route', 'show'])) || '[]') as { dst: string }[];
   const taken = new Set(routes.map(({ dst }) => dst));
   const base = parseIpv4(RANGE_BASE) ?? 0;
   const first = Number.parseInt(shortHash(`${dataDir}/${NAME}`, 8), 16);
   for (let offset = 0; ; offset += 1) {
     const index = (first + offset) % RANGE_COUNT;
-    const cidr = parseCidr(`${formatIpv4(base + index * 2 ** (32 - RANGE_BITS))}/${RANGE_BITS}`);
-    if (!taken.has(textOf(cidr)) || offset > RANGE_COUNT) return cidr;
+    const cidr = networkOfCidrBlock(`${formatIpv4(base + index * 2 ** (32 - RANGE_BITS))}/${RANGE_BITS}`);
+    if (!taken.has(formatIpv4Network(cidr)) || offset > RANGE_COUNT) return cidr;
   }
-}
-
-function textOf({ base, prefixLength }: Cidr): string {
-  return `${formatIpv4(base)}/${prefixLength}`;
 }

@@ -1,5 +1,4 @@
 import type { Redis } from 'ioredis';
-import { parseQuantity } from '../../common/contracts/module/quantity.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import type { ClusterStorage } from '../../common/contracts/storage.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
@@ -8,6 +7,7 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, PersistentVolumeClaim } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
+import { parseQuantity } from '../../common/text/quantity.ts';
 
 /** Whose storage is measured. */
 export interface MeasuredStorage {

@@ -1,9 +1,9 @@
-import { parseQuantity } from '../../common/contracts/module/quantity.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, Pod, VirtualMachine, VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import type { ObservedVm } from '../../common/redis/slots.ts';
+import { parseQuantity } from '../../common/text/quantity.ts';
 
 /** A VMI or a pod in these phases has given its node back. */
 const ENDED = new Set(['Succeeded', 'Failed']);

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { NO_DEADLINE_MS } from '../../common/clock/clock.ts';
 import type { ConsoleFront, ViewerOptions } from '../../common/console/console-front.ts';
 import { dialConsole, type LinkOptions } from '../../common/console/console-link.ts';
 import { machineName } from '../../common/contracts/object-names.ts';
@@ -25,8 +26,6 @@ import type { ConsoleKind } from './console-kinds.ts';
 const LOOK_AGAIN_MS = 30_000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
-const FOR_EVER_MS = 2 ** 31 - 1;
-
 /** What relays work with. */
 export interface ConsoleRelayOptions extends ConsoleLeaseOptions, LinkOptions {
   readonly notices: Notices;
@@ -195,7 +194,7 @@ export class ConsoleRelay {
     await waitFor(
       cluster,
       { resource: RESOURCES.instances, name: machine },
-      { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to run', until: isRunning },
+      { signal, deadlineMs: NO_DEADLINE_MS, what: 'the machine to run', until: isRunning },
     );
     // A worker takes the console before it starts the machine: a session that still exists here evicts no other.
     if ((await takeConsole(redis, this.#lease, self)).owner !== self.owner) return false;

@@ -1,4 +1,4 @@
-import { firstHost, formatIpv4, type Ipv4Network, lastHost, parseIpv4 } from '../../common/contracts/module/ipv4.ts';
+import { firstHost, formatIpv4, type Ipv4Network, lastHost, parseIpv4 } from '../../common/text/ipv4.ts';
 import type { Finding } from './findings.ts';
 
 /** Addresses of one subnet that stand fixed before any is handed out. */
@@ -28,8 +28,7 @@ export class AddressPool {
   /** Takes the address that a NIC was given; a clash is a finding, and the NIC keeps it. */
   take(ip: string, owner: string): string {
     const { name, network, gateway } = this.#layout;
-    const parsed = parseIpv4(ip);
-    const address = 'value' in parsed ? parsed.value : -1;
+    const address = parseIpv4(ip) ?? -1;
     const other = this.#taken.get(address);
     if (address < firstHost(network) || address > lastHost(network)) {
       this.findings.push({ code: 'AddressOutsideSubnet', message: `${owner}: ${ip} is no host of subnet "${name}"` });
@@ -44,9 +43,9 @@ export class AddressPool {
 
   /** Takes this address, if it may still be handed out. */
   tryTake(ip: string, owner: string): string | undefined {
-    const parsed = parseIpv4(ip);
-    if (!('value' in parsed) || !this.#isFree(parsed.value)) return undefined;
-    this.#taken.set(parsed.value, owner);
+    const address = parseIpv4(ip);
+    if (address === undefined || !this.#isFree(address)) return undefined;
+    this.#taken.set(address, owner);
     return ip;
   }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { NicPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule, Nic, Subnet } from '../../common/contracts/module/compiled.ts';
-import { firstHost, lastHost, parseCidr, parseIpv4 } from '../../common/contracts/module/ipv4.ts';
+import { firstHost, lastHost, parseIpv4, parseIpv4Network } from '../../common/text/ipv4.ts';
 import { compiledModule, nic, shell } from '../../test/harness/module-factory.ts';
 import { planNetwork } from './network-plan.ts';
 
@@ -163,9 +163,9 @@ function givenOnce(cards: readonly { readonly subnet: string; readonly host: num
 function isHost(ip: string | null, cidrs: readonly string[]): boolean {
   const address = parseIpv4(ip);
   return cidrs.some((cidr) => {
-    const network = parseCidr(cidr);
-    if (!('value' in address) || !('value' in network)) return false;
-    return address.value >= firstHost(network.value) && address.value <= lastHost(network.value);
+    const network = parseIpv4Network(cidr);
+    if (address === undefined || network === undefined) return false;
+    return address >= firstHost(network) && address <= lastHost(network);
   });
 }
 

@@ -1,13 +1,7 @@
 import type { SubnetPlan } from '../../common/contracts/layers.ts';
+import { parseCidr, routerAddress } from '../../common/contracts/module/addresses.ts';
 import type { CompiledModule, Nic, Subnet } from '../../common/contracts/module/compiled.ts';
-import {
-  firstHost,
-  formatIpv4,
-  lastHost,
-  parseCidr,
-  parseIpv4,
-  routerAddress,
-} from '../../common/contracts/module/ipv4.ts';
+import { firstHost, formatIpv4, lastHost, parseIpv4 } from '../../common/text/ipv4.ts';
 import type { SubnetLayout } from './address-pool.ts';
 import type { Finding } from './findings.ts';
 
@@ -79,10 +73,10 @@ export function planSubnets(
 function givenAddresses(nics: readonly Nic[]): Map<string, Set<number>> {
   const given = new Map<string, Set<number>>();
   for (const { subnet, ip } of nics) {
-    const parsed = parseIpv4(ip);
-    if (!('value' in parsed)) continue;
+    const address = parseIpv4(ip);
+    if (address === undefined) continue;
     const addresses = given.get(subnet) ?? new Set();
-    given.set(subnet, addresses.add(parsed.value));
+    given.set(subnet, addresses.add(address));
   }
   return given;
 }

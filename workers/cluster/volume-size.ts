@@ -1,6 +1,6 @@
 import type { Credentials } from '../../common/contracts/module/location.ts';
-import { parseQuantity } from '../../common/contracts/module/quantity.ts';
 import type { DataVolume, PersistentVolumeClaim, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
+import { parseQuantity } from '../../common/text/quantity.ts';
 
 /** What a volume is filled from. */
 export interface Filling {

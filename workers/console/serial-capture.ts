@@ -1,3 +1,4 @@
+import { NO_DEADLINE_MS } from '../../common/clock/clock.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
@@ -14,8 +15,6 @@ const STORE_MS = 500;
 /** A log that broke off is opened again after this; one that is not there, after longer and longer. */
 const REOPEN_MS = 1_000;
 const LONGEST_REOPEN_MS = 60_000;
-/** The longest that a timer can wait. */
-const FOR_EVER_MS = 2 ** 31 - 1;
 /** What it may take to read the last lines of a machine that has failed. */
 const LAST_WORDS_MS = 5_000;
 
@@ -74,7 +73,7 @@ export class SerialCapture {
         const vmi = await waitFor(
           cluster,
           { resource: RESOURCES.instances, name: this.#options.machine },
-          { signal, deadlineMs: FOR_EVER_MS, what: 'the machine to run', until: hasRun },
+          { signal, deadlineMs: NO_DEADLINE_MS, what: 'the machine to run', until: hasRun },
         );
         this.#vmi = vmi;
         if (await this.#read(vmi.metadata?.uid ?? '', { follow: true, signal })) pauseMs = REOPEN_MS;

@@ -1,3 +1,4 @@
+import { NO_DEADLINE_MS } from '../../common/clock/clock.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
@@ -5,9 +6,6 @@ import { waitFor, waitForSet } from '../../common/kubernetes/wait-for.ts';
 import { isDisrupted, launcherLabels, storageFault } from '../context/machine-evidence.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
 import { lastWords } from '../context/stage.ts';
-
-/** The longest that a timer can wait. */
-const FOR_EVER_MS = 2 ** 31 - 1;
 
 /**
  * How a machine ended, or is about to. `gone`: it was deleted. `evicted`: its node gives it up. `paused`: its storage
@@ -28,7 +26,11 @@ export function machineEnd(vmi: VirtualMachineInstance | undefined): MachineEnd 
  */
 export async function whenMachineEnds(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<MachineEnd> {
   const over = new AbortController();
-  const wait = { signal: AbortSignal.any([signal, over.signal]), deadlineMs: FOR_EVER_MS, what: 'the machine to end' };
+  const wait = {
+    signal: AbortSignal.any([signal, over.signal]),
+    deadlineMs: NO_DEADLINE_MS,
+    what: 'the machine to end',
+  };
   const until = (vmi: VirtualMachineInstance | undefined): MachineEnd | undefined =>
     machineEnd(vmi) ?? (storageFault(vmi) === undefined ? undefined : 'paused');
   const ends = [
@@ -45,7 +47,7 @@ export async function whenMachineEnds(cluster: ClusterClient, name: string, sign
 
 /** Resolves when the node of a machine gives up its pod. Rejects with the signal's reason. */
 export async function whenEvicted(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<'evicted'> {
-  const wait = { signal, deadlineMs: FOR_EVER_MS, what: 'an eviction' };
+  const wait = { signal, deadlineMs: NO_DEADLINE_MS, what: 'an eviction' };
   const uid = await waitFor(
     cluster,
     { resource: RESOURCES.instances, name },

@@ -1,7 +1,5 @@
 import { relayOf } from '../../common/contracts/guest-route.ts';
 import type { LayerSpec, SubnetPlan } from '../../common/contracts/layers.ts';
-import { firstHost, formatIpv4, lastHost, parseCidr } from '../../common/contracts/module/ipv4.ts';
-import { valueOrNull } from '../../common/contracts/module/parsed.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import type {
   NetworkAttachmentDefinition,
@@ -10,6 +8,7 @@ import type {
   Vpc,
   VpcEgressGateway,
 } from '../../common/kubernetes/objects.ts';
+import { firstHost, formatIpv4, lastHost, parseIpv4Network } from '../../common/text/ipv4.ts';
 import { domainOf, egressOf, type ModuleScope, moduleLabels } from '../cluster/build-scope.ts';
 import { relayPod } from '../relay/relay-pod.ts';
 
@@ -80,7 +79,7 @@ function plannedAddresses({ vms }: LayerSpec, subnet: SubnetPlan): string[] {
  * that a guest may give away the others, the first one to itself. Null where there is not even room for the cards.
  */
 function leftToGuests({ cidr }: SubnetPlan, cards: number): string | null {
-  const network = valueOrNull(parseCidr(cidr));
+  const network = parseIpv4Network(cidr);
   assert(network, `The network "${cidr}" of a planned subnet was read before.`);
   // The last host is free, and the one before it is the router's.
   const highest = lastHost(network) - 1 - Math.max(1, cards);

@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { formatIpv4, formatIpv4Network } from '../../text/ipv4.ts';
+import { parseAddress, parseCidr } from './addresses.ts';
 import { parseChecksum } from './checksum.ts';
 import { parseAge, parseDuration } from './duration.ts';
-import { formatIpv4, parseCidr, parseIpv4 } from './ipv4.ts';
 import { parseLocation } from './location.ts';
 import { type Parsed, quoted } from './parsed.ts';
-import { parseCapacity, parseCpu } from './quantity.ts';
+import { parseCapacity, parseCpu } from './sizes.ts';
 import { didYouMean } from './suggest.ts';
 
 /** What editors see of a scalar: keywords of JSON Schema. */
@@ -139,13 +140,13 @@ export function checksum(description: string) {
 export function cidr(description: string) {
   return leaf({ type: 'string', pattern: '^\\d+(\\.\\d+){3}/\\d+$', description }, (written): Parsed<string> => {
     const parsed = parseCidr(written);
-    return 'value' in parsed ? { value: `${formatIpv4(parsed.value.base)}/${parsed.value.prefix}` } : parsed;
+    return 'value' in parsed ? { value: formatIpv4Network(parsed.value) } : parsed;
   });
 }
 
 export function ipv4(description: string) {
   return leaf({ type: 'string', format: 'ipv4', description }, (written): Parsed<string> => {
-    const parsed = parseIpv4(written);
+    const parsed = parseAddress(written);
     return 'value' in parsed ? { value: formatIpv4(parsed.value) } : parsed;
   });
 }

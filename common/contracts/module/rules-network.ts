@@ -1,16 +1,7 @@
+import { firstHost, formatIpv4, type Ipv4Network, lastHost, overlap, parseIpv4 } from '../../text/ipv4.ts';
+import { parseAddress, parseCidr, routerAddress, specialUse } from './addresses.ts';
 import type { Cursor } from './cursor.ts';
 import { AUTOMATIC_NETWORK } from './defaults.ts';
-import {
-  firstHost,
-  formatIpv4,
-  type Ipv4Network,
-  lastHost,
-  overlap,
-  parseCidr,
-  parseIpv4,
-  routerAddress,
-  specialUse,
-} from './ipv4.ts';
 import { valueOrNull } from './parsed.ts';
 import { namesOf, type Report, type Rule, reportRepeated, reportUnknown } from './rule.ts';
 
@@ -68,7 +59,7 @@ function checkSubnet(subnet: Cursor, report: Report): void {
     report(cidr, 'InvalidValue', `"${cidr.value}" has ${use}, which no card can have: write one such as "10.0.2.0/24"`);
   }
   for (const server of (subnet.at('dns').text ?? '').split(',').filter((part) => part.trim() !== '')) {
-    const parsed = parseIpv4(server.trim());
+    const parsed = parseAddress(server.trim());
     if ('complaint' in parsed)
       report(subnet.at('dns'), 'InvalidValue', `${parsed.complaint}: separate servers by commas`);
   }
@@ -141,8 +132,8 @@ function checkAddresses(nics: readonly Cursor[], known: readonly KnownSubnet[], 
         'warning',
       );
     }
-    const address = ip.isPresent ? valueOrNull(parseIpv4(ip.value)) : null;
-    if (address === null) continue;
+    const address = parseIpv4(ip.value);
+    if (address === undefined) continue;
     const complaint = misplaced(address, subnet);
     if (complaint) report(ip, 'InvalidValue', `"${ip.value}" ${complaint}`);
     const key = `${subnet.name} ${address}`;

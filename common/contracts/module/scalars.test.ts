@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { formatIpv4, overlap } from '../../text/ipv4.ts';
+import { parseCidr, routerAddress } from './addresses.ts';
 import { parseChecksum } from './checksum.ts';
 import { formatAge, parseAge, parseDuration } from './duration.ts';
-import { formatIpv4, overlap, parseCidr, routerAddress } from './ipv4.ts';
-import { parseBytes, parseCpu } from './quantity.ts';
+import { parseBytes, parseCpu } from './sizes.ts';
 import { didYouMean } from './suggest.ts';
 
 describe('parseDuration', () => {

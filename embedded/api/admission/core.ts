@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { parseQuantity } from '../../quantity.ts';
+import { parseQuantity } from '../../../common/text/quantity.ts';
 import { STORAGE_CLASS } from '../bootstrap.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { parseQuantity } from '../../quantity.ts';
+import { parseQuantity } from '../../../common/text/quantity.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject, keyOf } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
 import { Findings } from './findings.ts';

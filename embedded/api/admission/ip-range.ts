@@ -1,4 +1,5 @@
-import { isIP } from 'node:net';
+import { isIPv6 } from 'node:net';
+import { formatIpv4, parseIpv4 } from '../../../common/text/ipv4.ts';
 
 /** An address as a number with its width: 32 or 128 bits. */
 export interface Address {
@@ -16,14 +17,13 @@ export interface IpRange {
 
 /** Reads an IPv4 or IPv6 address; undefined when it is none. */
 export function parseAddress(text: string): Address | undefined {
-  const family = isIP(text);
-  if (family === 4) return { value: fromParts(text.split('.').map(Number), 8n), bits: 32 };
-  if (family === 6 && !text.includes('%')) return { value: fromParts(groupsOf(text), 16n), bits: 128 };
-  return undefined;
+  const ipv4 = parseIpv4(text);
+  if (ipv4 !== undefined) return { value: BigInt(ipv4), bits: 32 };
+  return isIPv6(text) && !text.includes('%') ? { value: fromGroups(groupsOf(text)), bits: 128 } : undefined;
 }
 
-function fromParts(parts: readonly number[], width: bigint): bigint {
-  return parts.reduce((value, part) => (value << width) | BigInt(part), 0n);
+function fromGroups(groups: readonly number[]): bigint {
+  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
 }
 
 /** The eight groups of an IPv6 address. */
@@ -62,7 +62,7 @@ export function overlap(a: IpRange, b: IpRange): boolean {
 
 /** The text form of an address, compressed for IPv6. */
 export function formatAddress({ value, bits }: Address): string {
-  if (bits === 32) return [24n, 16n, 8n, 0n].map((shift) => Number((value >> shift) & 255n)).join('.');
+  if (bits === 32) return formatIpv4(Number(value));
   const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(16 * (7 - index))) & 0xffffn).toString(16));
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }

@@ -1,4 +1,4 @@
-import { formatIpv4, parseIpv4 } from '../../network/addresses.ts';
+import { formatIpv4, parseIpv4 } from '../../../common/text/ipv4.ts';
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Store } from '../store.ts';
 import type { KindAdmission } from './admission.ts';

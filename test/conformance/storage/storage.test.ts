@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parseQuantity } from '../../../common/contracts/module/quantity.ts';
+import { parseQuantity } from '../../../common/text/quantity.ts';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { foreignKubeconfig, mediaHost } from '../../harness/foreign-cluster.ts';
 import { guestImages } from '../../harness/guest-images.ts';

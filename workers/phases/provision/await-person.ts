@@ -1,11 +1,9 @@
+import { NO_DEADLINE_MS } from '../../../common/clock/clock.ts';
 import type { HandbuildEvent, PauseState } from '../../../common/contracts/phase-store.ts';
 import { createAlarm } from '../../../common/lifecycle/alarm.ts';
 import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import { supervisorOf } from '../../guest/supervisor.ts';
 import type { StepContext } from './step-context.ts';
-
-/** The longest that a timer can wait. */
-const FOR_EVER_MS = 2 ** 31 - 1;
 
 /**
  * Waits until a person who works at the machine says how to go on, and then until the guest lets us in again: the person
@@ -42,8 +40,8 @@ async function untilAnswered(
       alarm.reset();
       const found = await whileUnavailable({ clock, signal }, () => store.pause(claim, event, limitMs));
       if (found.state !== 'waiting') return found;
-      const leftMs = limitMs === null ? FOR_EVER_MS : limitMs - found.elapsedMs;
-      await alarm.within(Math.min(Math.max(leftMs, 1), FOR_EVER_MS), signal);
+      const leftMs = limitMs === null ? NO_DEADLINE_MS : limitMs - found.elapsedMs;
+      await alarm.within(Math.min(Math.max(leftMs, 1), NO_DEADLINE_MS), signal);
       signal.throwIfAborted();
     }
   } finally {

@@ -1,29 +1,11 @@
+import { parseQuantity } from '../../text/quantity.ts';
 import { type Parsed, quoted } from './parsed.ts';
-
-const SUFFIX_FACTOR: Readonly<Record<string, number>> = {
-  n: 1e-9,
-  u: 1e-6,
-  m: 1e-3,
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-const QUANTITY = /^\+?(\d+(?:\.\d*)?|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?$/;
 
 /** Reads a size as a Kubernetes quantity (`4Gi`, `500M`, plain bytes), in whole bytes, rounded up. */
 export function parseBytes(written: unknown): Parsed<number> {
   const quantity = parseQuantity(written);
-  if (quantity === null) return { complaint: `${quoted(written)} is not a size: write ${likelySize(written)}` };
+  if (quantity === undefined || quantity < 0)
+    return { complaint: `${quoted(written)} is not a size: write ${likelySize(written)}` };
   const bytes = Math.ceil(quantity);
   if (bytes <= 0) return { complaint: `${quoted(written)} is no size: write one such as "4Gi"` };
   return Number.isSafeInteger(bytes) ? { value: bytes } : { complaint: `${quoted(written)} is too large` };
@@ -56,23 +38,12 @@ export function parseCapacity(written: unknown): Parsed<number> {
 /** Reads processors as a Kubernetes quantity (`2`, `0.5`, `500m`), to a thousandth. */
 export function parseCpu(written: unknown): Parsed<number> {
   const quantity = parseQuantity(written);
-  if (quantity === null) return { complaint: `${quoted(written)} is not a number of CPUs: write "2", "0.5" or "500m"` };
+  if (quantity === undefined || quantity < 0)
+    return { complaint: `${quoted(written)} is not a number of CPUs: write "2", "0.5" or "500m"` };
   const cpu = Math.ceil(Number((quantity * 1000).toFixed(3))) / 1000;
   return cpu > 0 && cpu <= 4096
     ? { value: cpu }
     : { complaint: `${quoted(written)} CPUs are not possible: write "1" or more, 4096 at most` };
-}
-
-/** The value of a Kubernetes quantity in its base unit; null when it is none. */
-export function parseQuantity(written: unknown): number | null {
-  if (typeof written === 'number') return Number.isFinite(written) && written >= 0 ? written : null;
-  if (typeof written !== 'string') return null;
-  const match = QUANTITY.exec(written);
-  if (!match) return null;
-  const [, number, suffix = '', exponent] = match;
-  return exponent === undefined
-    ? Number(number) * (SUFFIX_FACTOR[suffix] ?? Number.NaN)
-    : Number(`${number}e${exponent}`);
 }
 
 function likelySize(written: unknown): string {

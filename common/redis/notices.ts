@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { outcomeSchema } from '../contracts/events.ts';
 import { phaseSchema } from '../contracts/phases.ts';
+import type { Wake } from '../lifecycle/look-again.ts';
 import type { Logger } from '../logging/logger.ts';
 import { KEYS } from './keys.ts';
 
@@ -53,6 +54,16 @@ export type NoticeListener = (notice: Notice | { readonly kind: 'reconnected' })
 export interface Notices {
   /** Returns how to stop listening. */
   listen(listener: NoticeListener): () => void;
+}
+
+/** Wakes a loop at notices that concern it, and whenever some may have been missed. */
+export function atNotices(notices: Notices, concerns: (notice: Notice) => boolean): Wake {
+  return (ring, signal) => {
+    const stop = notices.listen((notice) => {
+      if (notice.kind === 'reconnected' || concerns(notice)) ring();
+    });
+    signal.addEventListener('abort', stop, { once: true });
+  };
 }
 
 /** Subscribes on a connection of its own (role `listener`); resolves when notices arrive. */

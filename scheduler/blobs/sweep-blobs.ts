@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
+import { lookAgain } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { readNeededBlobs } from '../../common/redis/layers.ts';
 import type { BlobStore } from './blob-store.ts';
@@ -17,15 +18,13 @@ export interface BlobSweepOptions {
 }
 
 /** Removes contents that nobody needs any more, until `signal` is aborted; one process of the farm does. */
-export async function runBlobSweep(options: BlobSweepOptions, signal: AbortSignal): Promise<void> {
+export function runBlobSweep(options: BlobSweepOptions, signal: AbortSignal): Promise<void> {
   const { store, redis, clock, logger, retentionMs } = options;
-  while (!signal.aborted) {
-    try {
-      const removed = await store.sweep(clock.now() - retentionMs, () => readNeededBlobs(redis));
-      if (removed > 0) logger.info({ removed }, 'Local files that no build needs any more were removed');
-    } catch (error) {
-      logger.warn({ err: error }, 'Sweeping local files failed; retrying');
-    }
-    await clock.after(Math.min(SWEEP_MS, Math.max(1_000, retentionMs)), signal).catch(() => undefined);
-  }
+  const look = async () => {
+    const removed = await store.sweep(clock.now() - retentionMs, () => readNeededBlobs(redis));
+    if (removed > 0) logger.info({ removed }, 'Local files that no build needs any more were removed');
+    return null;
+  };
+  const everyMs = Math.min(SWEEP_MS, Math.max(1_000, retentionMs));
+  return lookAgain({ what: 'Sweeping local files', look, everyMs, clock, logger }, signal);
 }

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { ImageRetention, RemovedImage } from '../../common/contracts/images.ts';
+import { lookAgain } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { readNeededLayers, removeImages } from '../../common/redis/layer-removal.ts';
 import { readLayers } from '../../common/redis/layers.ts';
@@ -47,14 +48,12 @@ export async function runImageRetention(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, logger, retention } = options;
-  while (isLimited(retention) && !signal.aborted) {
-    try {
-      for (const { module, version, layerKey } of await pruneImages(options, retention)) {
-        logger.info({ module, version, layerKey }, 'An image was removed by retention');
-      }
-    } catch (error) {
-      logger.warn({ err: error }, 'Pruning images failed; retrying later');
+  if (!isLimited(retention)) return;
+  const look = async () => {
+    for (const { module, version, layerKey } of await pruneImages(options, retention)) {
+      logger.info({ module, version, layerKey }, 'An image was removed by retention');
     }
-    await clock.after(LOOK_MS, signal).catch(() => undefined);
-  }
+    return null;
+  };
+  await lookAgain({ what: 'Pruning images', look, everyMs: LOOK_MS, clock, logger }, signal);
 }

@@ -10,7 +10,7 @@ import { findNetwork } from '../../common/kubernetes/preflight/find-network.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { haltMachines, NETWORK_OBJECTS, teardownBuild } from '../../common/kubernetes/teardown.ts';
 import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
-import { createAlarm } from '../../common/lifecycle/alarm.ts';
+import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
@@ -21,7 +21,6 @@ import { type FoundGeneration, type SweepVerdict, sweepVerdict } from './sweep-v
 
 /** Looks this often though nobody said that a work has ended. */
 const LOOK_AGAIN_MS = 60_000;
-const TROUBLE_MS = 10_000;
 /** On each wait of a removal, which begins again later. */
 const TEARDOWN_MS = 60_000;
 /** More works than this are not named in a request; everything is looked at instead. */
@@ -61,45 +60,43 @@ export interface ClusterWatchOptions {
  */
 export async function sweepOrphans(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
-  const alarm = createAlarm(clock);
+  const fields = { cluster: cluster.name };
   const ended: string[] = [];
   let everythingAt = 0;
-  const stop = notices.listen((notice) => {
-    if (notice.kind === 'reconnected') everythingAt = 0;
-    else if (notice.kind === 'ended' && notice.cluster === cluster.name) ended.push(notice.layerBuild);
-    else return;
-    alarm.ring();
-  });
-  const warn = (error: unknown) => {
-    if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'Sweeping orphans failed; retrying');
-  };
+  let lookSoon = () => {};
   const removals = new Removals({
     clock,
     onFailure: (error) => {
-      warn(error);
-      alarm.ring();
+      if (!signal.aborted) logger.warn({ err: error, ...fields }, 'Removing build objects failed; retrying');
+      lookSoon();
     },
   });
-  try {
-    while (!signal.aborted) {
-      alarm.reset();
-      const works = ended.splice(0);
-      const isFull = clock.now() >= everythingAt || works.length > MOST_NAMED;
-      if (isFull) everythingAt = clock.now() + LOOK_AGAIN_MS;
-      try {
-        const dueMs = await look(options, { removals, ...(isFull ? {} : { works }) }, signal);
-        everythingAt = Math.min(everythingAt, clock.now() + dueMs);
-      } catch (error) {
-        warn(error);
-        everythingAt = Math.min(everythingAt, clock.now() + TROUBLE_MS);
-      }
-      everythingAt = Math.min(everythingAt, removals.nextAt());
-      await alarm.within(Math.max(1, everythingAt - clock.now()), signal);
+  const hear: Wake = (ring) => {
+    lookSoon = ring;
+    const stop = notices.listen((notice) => {
+      if (notice.kind === 'reconnected') everythingAt = 0;
+      else if (notice.kind === 'ended' && notice.cluster === cluster.name) ended.push(notice.layerBuild);
+      else return;
+      ring();
+    });
+    signal.addEventListener('abort', stop, { once: true });
+  };
+  const lookAtDue = async () => {
+    const works = ended.splice(0);
+    const isFull = clock.now() >= everythingAt || works.length > MOST_NAMED;
+    if (isFull) everythingAt = clock.now() + LOOK_AGAIN_MS;
+    try {
+      const dueMs = await look(options, { removals, ...(isFull ? {} : { works }) }, signal);
+      everythingAt = Math.min(everythingAt, clock.now() + dueMs, removals.nextAt());
+      return Math.max(1, everythingAt - clock.now());
+    } catch (error) {
+      // The next look finds these works among everything.
+      everythingAt = 0;
+      throw error;
     }
-  } finally {
-    stop();
-    await removals.idle();
-  }
+  };
+  const loop = { what: 'Sweeping orphans', fields, look: lookAtDue, everyMs: LOOK_AGAIN_MS, wake: [hear] };
+  await lookAgain({ ...loop, clock, logger }, signal).finally(() => removals.idle());
 }
 
 /** One look at everything, with its removals. Returns when the next one is due, in ms from now (Infinity: none). */

@@ -1,4 +1,3 @@
-import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import { holdLease } from '../../common/redis/leases.ts';
 import { inspectCluster } from './inspect-cluster.ts';
 import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
@@ -21,9 +20,12 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
   const failed = new AbortController();
   const both = AbortSignal.any([signal, failed.signal]);
   // One that fails ends all: the lease is given back, and the next holder starts all of them.
-  const reached = createAlarm(options.clock);
+  let inspectSoon = () => {};
+  const reached = (ring: () => void) => {
+    inspectSoon = ring;
+  };
   const parts = [
-    watchMachines({ ...options, onReached: () => reached.ring() }, both),
+    watchMachines({ ...options, onReached: () => inspectSoon() }, both),
     watchLayers(options, both),
     sweepOrphans(options, both),
     inspectCluster(options, reached, both),

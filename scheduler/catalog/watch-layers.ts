@@ -6,14 +6,16 @@ import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
-import { createAlarm } from '../../common/lifecycle/alarm.ts';
+import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import { forgetLayer, readLayers, restoreLayer } from '../../common/redis/layers.ts';
+import { atNotices } from '../../common/redis/notices.ts';
 import { clearRemovedLayers } from './clear-removed-layers.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 300_000;
-const TROUBLE_MS = 5_000;
+/** While snapshots of removed layers are on their way out. */
+const STILL_GOING_MS = 5_000;
 
 /**
  * Keeps the catalog and the snapshots of a cluster in step: every layer's record stands on its snapshots, a layer whose
@@ -22,44 +24,28 @@ const TROUBLE_MS = 5_000;
  */
 export async function watchLayers(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
-  const alarm = createAlarm(clock);
-  const stop = notices.listen((notice) => {
-    if (notice.kind === 'reconnected' || (notice.kind === 'layer' && notice.cluster === cluster.name)) alarm.ring();
-  });
   const snapshots = new Map<string, VolumeSnapshot>();
   let isSynced = false;
-  const watching = (async () => {
+  const follow: Wake = async (ring) => {
     const labels = { [LABELS.farm]: options.farm, [LABELS.role]: 'layer' };
     for await (const event of watchObjects(cluster, RESOURCES.snapshots, { labels, signal })) {
       if (event.type === 'synced') {
         snapshots.clear();
         for (const snapshot of event.objects) snapshots.set(nameOf(snapshot), snapshot);
         isSynced = true;
-        alarm.ring();
+        ring();
       } else if (event.type === 'changed') {
         snapshots.set(nameOf(event.object), event.object);
       } else if (event.type === 'deleted') {
         snapshots.delete(nameOf(event.object));
-        alarm.ring();
+        ring();
       }
     }
-  })();
-  try {
-    while (!signal.aborted) {
-      alarm.reset();
-      let nextMs = LOOK_AGAIN_MS;
-      try {
-        if (isSynced && !(await reconcileLayers(options, snapshots, signal))) nextMs = TROUBLE_MS;
-      } catch (error) {
-        if (!signal.aborted) logger.warn({ err: error, cluster: cluster.name }, 'Reading layers back failed; retrying');
-        nextMs = TROUBLE_MS;
-      }
-      await alarm.within(nextMs, signal);
-    }
-  } finally {
-    stop();
-    await watching;
-  }
+  };
+  const look = async () => (!isSynced || (await reconcileLayers(options, snapshots, signal)) ? null : STILL_GOING_MS);
+  const noticed = atNotices(notices, (notice) => notice.kind === 'layer' && notice.cluster === cluster.name);
+  const loop = { what: 'Reading layers back', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS };
+  await lookAgain({ ...loop, wake: [noticed, follow], clock, logger }, signal);
 }
 
 /** One look at what the cluster shows (by name of the snapshot) and what the catalog says. False: something is still going. */

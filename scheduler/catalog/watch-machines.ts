@@ -2,13 +2,13 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
-import { createAlarm } from '../../common/lifecycle/alarm.ts';
+import { lookAgain } from '../../common/lifecycle/look-again.ts';
+import { atNotices } from '../../common/redis/notices.ts';
 import { readUsage, reportCluster, reportTrouble } from '../../common/redis/slots.ts';
 import { buildMachines, launcherPods, observeMachines, traceOf } from './observe-machines.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 60_000;
-const TROUBLE_MS = 2_000;
 
 /** `onReached` is told when the cluster answers again after it did not. */
 export interface MachineWatchOptions extends ClusterWatchOptions {
@@ -22,32 +22,21 @@ export interface MachineWatchOptions extends ClusterWatchOptions {
  */
 export async function watchMachines(options: MachineWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
-  const alarm = createAlarm(clock);
-  const stop = notices.listen((notice) => {
-    if (notice.kind === 'reconnected' || (notice.kind === 'leaving' && notice.cluster === cluster.name)) alarm.ring();
-  });
   const say = troubleReporter(options);
-  const watching = ringOnChanges(options, () => alarm.ring(), signal);
-  try {
-    while (!signal.aborted) {
-      alarm.reset();
-      let nextMs = LOOK_AGAIN_MS;
-      try {
-        await reportOnce(options, signal);
-        await say(null);
-      } catch (error) {
-        if (!signal.aborted) {
-          logger.debug({ err: error, cluster: cluster.name }, 'Listing VMs failed; retrying');
-          if (error instanceof FarmError && error.code === 'ClusterUnavailable') await say(error.message);
-        }
-        nextMs = TROUBLE_MS;
-      }
-      await alarm.within(nextMs, signal);
+  const look = async () => {
+    try {
+      await reportOnce(options, signal);
+    } catch (error) {
+      if (error instanceof FarmError && error.code === 'ClusterUnavailable') await say(error.message);
+      throw error;
     }
-  } finally {
-    stop();
-    await watching;
-  }
+    await say(null);
+    return null;
+  };
+  const noticed = atNotices(notices, (notice) => notice.kind === 'leaving' && notice.cluster === cluster.name);
+  const wake = [noticed, (ring: () => void) => ringOnChanges(options, ring, signal)];
+  const loop = { what: 'Listing VMs', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS, wake };
+  await lookAgain({ ...loop, clock, logger }, signal);
 }
 
 /** One look at the cluster. Returns how many slots were freed. */

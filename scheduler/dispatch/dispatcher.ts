@@ -1,15 +1,14 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
-import { createAlarm } from '../../common/lifecycle/alarm.ts';
+import { lookAgain } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { confirmQueued, type Dispatch, takeReady } from '../../common/redis/dispatches.ts';
-import type { Notices } from '../../common/redis/notices.ts';
+import { atNotices, type Notices } from '../../common/redis/notices.ts';
 import type { PhaseQueues } from './queues.ts';
 
 /** A notice may be lost: look again after this long though nothing was heard. */
 const LOOK_AGAIN_MS = 30_000;
-const TROUBLE_MS = 1_000;
 
 /** What dispatchers work with. */
 export interface DispatcherOptions {
@@ -30,32 +29,18 @@ export async function runDispatcher(
   cluster: { readonly name: string; readonly limits: Limits },
   signal: AbortSignal,
 ): Promise<void> {
-  const alarm = createAlarm(clock);
-  const stop = notices.listen((notice) => {
-    if (notice.kind === 'reconnected' || (notice.kind === 'wake' && notice.cluster === cluster.name)) alarm.ring();
-  });
   // Redis may go away between taking and adding. It gives them to nobody again before they count as forgotten.
   let toAdd: readonly Dispatch[] = [];
-  try {
-    while (!signal.aborted) {
-      let nextMs = LOOK_AGAIN_MS;
-      alarm.reset();
-      try {
-        const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits });
-        toAdd = [...toAdd, ...taken.jobs];
-        await queues.add(toAdd);
-        await confirmQueued(redis, toAdd);
-        toAdd = [];
-        if (taken.jobs.length > 0) logger.debug({ cluster: cluster.name, jobs: taken.jobs.length }, 'Jobs dispatched');
-        if (taken.more) continue;
-        nextMs = Math.min(nextMs, taken.againInMs ?? LOOK_AGAIN_MS);
-      } catch (error) {
-        logger.warn({ err: error, cluster: cluster.name }, 'Dispatch failed; retrying');
-        nextMs = TROUBLE_MS;
-      }
-      await alarm.within(nextMs, signal);
-    }
-  } finally {
-    stop();
-  }
+  const look = async () => {
+    const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits });
+    toAdd = [...toAdd, ...taken.jobs];
+    await queues.add(toAdd);
+    await confirmQueued(redis, toAdd);
+    toAdd = [];
+    if (taken.jobs.length > 0) logger.debug({ cluster: cluster.name, jobs: taken.jobs.length }, 'Jobs dispatched');
+    return taken.more ? 0 : taken.againInMs;
+  };
+  const wake = [atNotices(notices, (notice) => notice.kind === 'wake' && notice.cluster === cluster.name)];
+  const loop = { what: 'Dispatch', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS, wake };
+  await lookAgain({ ...loop, clock, logger }, signal);
 }

@@ -1,16 +1,15 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import { jobId, type Phase } from '../../common/contracts/phases.ts';
-import { createAlarm } from '../../common/lifecycle/alarm.ts';
+import { lookAgain } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { forgetBuilds } from '../../common/redis/builds.ts';
 import { confirmQueued, endOverdue, inOutbox, placedJobs, redispatch } from '../../common/redis/dispatches.ts';
-import type { Notice, Notices } from '../../common/redis/notices.ts';
+import { atNotices, type Notices } from '../../common/redis/notices.ts';
 import { advance } from '../../common/redis/tasks.ts';
 import type { PhaseQueues } from './queues.ts';
 
 const SWEEP_MS = 30_000;
-const TROUBLE_MS = 1_000;
 
 /** What the sweep works with. */
 export interface SafetySweepOptions {
@@ -22,55 +21,30 @@ export interface SafetySweepOptions {
 }
 
 /** Sweeps until `signal` is aborted; one process of the farm does. */
-export async function runSafetySweep(options: SafetySweepOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await repairLostJobs(options);
-      await forgetBuilds(options.redis);
-    } catch (error) {
-      options.logger.warn({ err: error }, 'The safety sweep failed; retrying');
-    }
-    await options.clock.after(SWEEP_MS, signal).catch(() => undefined);
-  }
+export function runSafetySweep(options: SafetySweepOptions, signal: AbortSignal): Promise<void> {
+  const { redis, clock, logger } = options;
+  const look = async () => {
+    await repairLostJobs(options);
+    await forgetBuilds(redis);
+    return null;
+  };
+  return lookAgain({ what: 'The safety sweep', look, everyMs: SWEEP_MS, clock, logger }, signal);
 }
 
 type LoopOptions = Pick<SafetySweepOptions, 'redis' | 'clock' | 'logger'> & { readonly notices: Notices };
 
 /** Keeps the deadlines of modules until `signal` is aborted, each when it has come; one process of the farm does. */
-export function keepDeadlines(options: LoopOptions, signal: AbortSignal): Promise<void> {
-  return keepLooking(options, { kind: 'deadline', look: endOverdue }, signal);
+export function keepDeadlines({ redis, notices, clock, logger }: LoopOptions, signal: AbortSignal): Promise<void> {
+  const wake = [atNotices(notices, ({ kind }) => kind === 'deadline')];
+  const look = () => endOverdue(redis);
+  return lookAgain({ what: 'Keeping deadlines', look, everyMs: SWEEP_MS, wake, clock, logger }, signal);
 }
 
 /** Carries on what other processes have begun and not ended, until `signal` is aborted; every scheduler does. */
-export function carryTasksOn(options: LoopOptions, signal: AbortSignal): Promise<void> {
-  return keepLooking(options, { kind: 'tasks', look: advance }, signal);
-}
-
-/** Looks at notices of a kind, when the last look said so (ms from then), and slowly anyway. */
-async function keepLooking(
-  { redis, notices, clock, logger }: LoopOptions,
-  { kind, look }: { readonly kind: Notice['kind']; look(redis: Redis): Promise<number | null> },
-  signal: AbortSignal,
-): Promise<void> {
-  const alarm = createAlarm(clock);
-  const stop = notices.listen((notice) => {
-    if (notice.kind === kind || notice.kind === 'reconnected') alarm.ring();
-  });
-  try {
-    while (!signal.aborted) {
-      let nextMs = SWEEP_MS;
-      alarm.reset();
-      try {
-        nextMs = Math.min(nextMs, (await look(redis)) ?? SWEEP_MS);
-      } catch (error) {
-        logger.warn({ err: error, kind }, 'A look at the state of the farm failed; retrying');
-        nextMs = TROUBLE_MS;
-      }
-      await alarm.within(nextMs, signal);
-    }
-  } finally {
-    stop();
-  }
+export function carryTasksOn({ redis, notices, clock, logger }: LoopOptions, signal: AbortSignal): Promise<void> {
+  const wake = [atNotices(notices, ({ kind }) => kind === 'tasks')];
+  const look = () => advance(redis);
+  return lookAgain({ what: 'Carrying on a long task', look, everyMs: SWEEP_MS, wake, clock, logger }, signal);
 }
 
 /**

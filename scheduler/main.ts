@@ -12,6 +12,7 @@ import { consoleLinks } from '../common/console/console-link.ts';
 import type { Limits } from '../common/contracts/builds.ts';
 import { imageRetention } from '../common/contracts/images.ts';
 import { machineName } from '../common/contracts/object-names.ts';
+import type { Owners } from '../common/contracts/owners.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/guarded-agent.ts';
 import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
@@ -105,7 +106,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const retention = imageRetention(config.retention.images);
   const stopping = new AbortController();
   const { signal } = stopping;
-  const dispatching = { redis, notices, queues, clock, logger };
+  const owners = ownersOf(config);
+  const dispatching = { redis, notices, queues, clock, logger, owners };
   const loops = [
     ...clusters.map((cluster) => runDispatcher(dispatching, cluster, signal)),
     ...clusters.map(({ client, config: clusterConfig }) => {
@@ -175,7 +177,10 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     trustProxy: config.http.trustProxy,
     consoleFolder: packagePath('dist', 'dashboards', 'console'),
     clusters,
-    builds: new BuildService({ redis, clock, planner, farmKey, agent, clusters, blobs, blobsUrlOf, retentionMs }),
+    owners,
+    builds: new BuildService({
+      ...{ redis, clock, planner, farmKey, agent, clusters, owners, blobs, blobsUrlOf, retentionMs },
+    }),
     isReady: () => !signal.aborted,
     measure: () => measureFarm(metrics, { redis, queues, clusters, clock, logger }),
     openListener: () => openRedis(redisOptions, 'listener'),
@@ -191,6 +196,10 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   }
   logger.info({ url, tlsUrl: tls?.url, clusters: names }, 'The scheduler is ready');
   process.stdout.write(`${JSON.stringify({ event: 'ready', url, tlsUrl: tls?.url })}\n`);
+}
+
+function ownersOf({ owners }: Config): Owners {
+  return new Map(owners.map(({ name, memory, ...terms }) => [name, { ...terms, memoryBytes: memory }]));
 }
 
 function limitsOf({ limits }: ClusterConfig): Limits {

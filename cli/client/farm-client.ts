@@ -63,6 +63,9 @@ export interface BuildOptions {
   readonly onError?: string;
   /** Steps, `[VM/]STEP`. */
   readonly pauseBefore?: readonly string[];
+  readonly priority?: string;
+  /** Whose build it is. */
+  readonly as?: string;
 }
 
 export const acceptedSchema = z.object({ buildId: z.string(), plan: planSchema });
@@ -153,11 +156,12 @@ export class FarmClient {
   }
 
   submit(submission: Submission, options: BuildOptions = {}): Promise<Accepted> {
+    const { onError, pauseBefore, priority, as } = options;
     const headers: Record<string, string> = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
     return this.#call('builds', acceptedSchema, {
       method: 'POST',
       body: submission,
-      query: { ...reuseQuery(options), onError: options.onError, pauseBefore: options.pauseBefore },
+      query: { ...reuseQuery(options), onError, pauseBefore, priority, as },
       headers,
     });
   }

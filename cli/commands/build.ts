@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { StoredEvent } from '../../common/contracts/events.ts';
+import { PRIORITIES } from '../../common/contracts/owners.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { type Accepted, FarmClient, type FollowOptions } from '../client/farm-client.ts';
@@ -38,6 +39,8 @@ interface BuildFlags extends ConnectionFlags, ModuleFlags, FollowFlags {
   readonly junit?: string;
   readonly onError?: string;
   readonly pauseBefore?: readonly string[];
+  readonly priority?: string;
+  readonly as?: string;
 }
 
 export function register(program: Command): void {
@@ -59,6 +62,12 @@ export function register(program: Command): void {
       'wait for a person before a step, by name or number, with VM/ in front where several have it (repeatable)',
       collectItem,
     )
+    .addOption(
+      new Option('--priority <priority>', 'what is more urgent is admitted first; high is for admins').choices(
+        PRIORITIES,
+      ),
+    )
+    .option('--as <owner>', 'whose build it is, instead of the token’s; for admins')
     .option('--junit <file>', 'write what came of it to FILE, in the JUnit format that CI systems show')
     .option('--json', 'print one JSON object per line');
   addModuleFlags(addFollowFlags(addConnectionFlags(command))).action(async (paths: string[], flags: BuildFlags) => {
@@ -90,13 +99,15 @@ async function build(paths: readonly string[], flags: BuildFlags): Promise<numbe
 /** Undefined when the modules have problems, which are printed, all of them. */
 async function submit(client: FarmClient, paths: readonly string[], flags: BuildFlags): Promise<Accepted | undefined> {
   const files = readModuleFiles(paths);
-  const { cache, rebuild = [], only = [], onError, pauseBefore = [] } = flags;
+  const { cache, rebuild = [], only = [], onError, pauseBefore = [], priority, as } = flags;
   const options = {
     noCache: !cache,
     rebuild,
     only,
     pauseBefore,
     ...(onError === undefined ? {} : { onError }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(as === undefined ? {} : { as }),
     idempotencyKey: randomUUID(),
   };
   const line = new TransferLine(process.stderr);

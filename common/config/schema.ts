@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { NETWORK_KINDS } from '../contracts/network-kinds.ts';
+import { EVERYBODY } from '../contracts/owners.ts';
+import { tokenNameSchema } from '../contracts/tokens.ts';
 import { LEVELS } from '../logging/logger.ts';
 import { allowedAddress } from './allowed-address.ts';
 import { age, bytes, milliseconds } from './units.ts';
@@ -12,6 +14,25 @@ const limits = z.strictObject({
   vms: z.int().min(1).default(8).describe('Virtual machines that may exist at once.'),
   cpu: z.number().positive().default(16).describe('Cores that these machines may have together.'),
   memory: bytes.prefault('32Gi').describe('Memory that these machines may have together.'),
+});
+
+const owner = z.strictObject({
+  name: z
+    .union([tokenNameSchema, z.literal(EVERYBODY)])
+    .describe('Name of a token; `*` stands for all that have no row of their own.'),
+  weight: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('Share of each cluster, against the weights of the other owners that wait for it.'),
+  vms: z.int().min(1).optional().describe('Virtual machines that its builds may have on a cluster at once.'),
+  cpu: z.number().positive().optional().describe('Cores that these machines may have together.'),
+  memory: bytes.optional().describe('Memory that these machines may have together.'),
+  layers: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Layers of its builds that may wait or be in the making; beyond it nothing more is accepted from it.'),
 });
 
 const count = z.coerce.number().int().min(1);
@@ -200,6 +221,12 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('Prometheus metrics of workers.'),
+  owners: z
+    .array(owner)
+    .default([])
+    .describe(
+      'Who gets how much. The owner of a build is the token that asked for it, or whom an admin named by `--as`. Owners without a row weigh 1 and have no quotas.',
+    ),
   clusters: z.array(cluster).default([]).describe('The clusters that the farm may build on; at least one.'),
   worker: z
     .strictObject({

@@ -69,5 +69,7 @@ test('what was cancelled leaves nothing behind that a look at the cluster goes t
   await imported('waiting', 2);
   await cancelBuild(farm.redis, build.buildId);
   for (const id of await farm.redis.zrevrange(KEYS.builds, 0, -1)) await cancelBuild(farm.redis, id);
-  expect((await farm.redis.keys('*')).filter((key) => /:(owners|shapes|waiting|ready):/.test(key))).toEqual([]);
+  expect(
+    (await farm.redis.keys('*')).filter((key) => /:(lanes|ahead|layers-of|shapes|waiting|ready):/.test(key)),
+  ).toEqual([]);
 });

@@ -161,6 +161,11 @@ export async function countLivingWorks(redis: Redis): Promise<number> {
   return readRedis(redis.scard(KEYS.living));
 }
 
+/** The same, of an owner. @throws RedisUnavailable */
+export async function countLayersOf(redis: Redis, owner: string): Promise<number> {
+  return Number((await readRedis(redis.hget(KEYS.layersOf, owner))) ?? 0);
+}
+
 /** Null when it was forgotten. @throws RedisUnavailable */
 export async function readWork(redis: Redis, id: string): Promise<StoredWork | null> {
   const [work, phases, failures, steps, screens] = await readRedis(

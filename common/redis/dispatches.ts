@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { Limits } from '../contracts/builds.ts';
+import { EQUAL_OWNERS, EVERYBODY, type Owners, type OwnerTerms, termsOf } from '../contracts/owners.ts';
 import { GANG_STAGES, type JobReference, jobId, jobReferenceSchema } from '../contracts/phases.ts';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
@@ -31,10 +32,18 @@ export interface TakeOptions {
   readonly forgottenMs?: number;
 }
 
+/** What is admitted to, and who shares it. */
+export interface TakenFrom {
+  readonly cluster: string;
+  readonly limits: Limits;
+  /** @defaultValue all are equal */
+  readonly owners?: Owners;
+}
+
 /** Admits what is ready on a cluster. Every job is given to one caller only. @throws RedisUnavailable */
 export async function takeReady(
   redis: Redis,
-  { cluster, limits }: { readonly cluster: string; readonly limits: Limits },
+  { cluster, limits, owners = EQUAL_OWNERS }: TakenFrom,
   { patienceMs = PATIENCE_MS, forgottenMs = FORGOTTEN_MS }: TakeOptions = {},
 ): Promise<Taken> {
   const reply = await runScript(redis, 'take', [
@@ -47,6 +56,7 @@ export async function takeReady(
     patienceMs,
     forgottenMs,
     JSON.stringify(GANG_STAGES),
+    JSON.stringify(writeTerms(owners)),
   ]);
   const [delay, ...jobs] = z.tuple([z.number()], z.string()).parse(reply);
   return {
@@ -90,6 +100,14 @@ export async function redispatch(redis: Redis, job: JobReference): Promise<Dispa
 export async function endOverdue(redis: Redis): Promise<number | null> {
   const reply = z.number().parse(await runScript(redis, 'expire', []));
   return reply < 0 ? null : reply;
+}
+
+function writeTerms(owners: Owners): Record<string, unknown> {
+  const write = ({ weight, vms, cpu, memoryBytes }: OwnerTerms) => {
+    return { weight, vms, cpu: cpu === undefined ? cpu : Math.floor(cpu * 1000), memory: memoryBytes };
+  };
+  const rows = [...owners].map(([name, terms]) => [name, write(terms)] as const);
+  return { ...Object.fromEntries(rows), [EVERYBODY]: write(termsOf(owners, EVERYBODY)) };
 }
 
 function readDispatch(text: string): Dispatch {

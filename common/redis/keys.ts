@@ -35,6 +35,10 @@ export const KEYS = {
   workDisks: (id: string) => key('work', id, 'disks'),
   /** Set of works that have not ended. */
   living: key('living'),
+  /** Hash of owners to how many works of theirs have not ended. */
+  layersOf: key('layers-of'),
+  /** Hash of what lasts how long (ms): `machines/<module>`, `import/<cluster>`. */
+  durations: key('durations'),
   /** Hash of layer keys to the work that makes them. */
   flights: key('flights'),
   /** Hash of layer keys to LayerRecords. */

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { FarmEvent } from '../contracts/events.ts';
 import type { LayerSpec } from '../contracts/layers.ts';
+import { PRIORITIES, type Priority } from '../contracts/owners.ts';
 import { PHASE_NEEDS, PHASES, type Phase, type PhaseNeeds } from '../contracts/phases.ts';
 import { assert, FarmError } from '../errors/farm-error.ts';
 import { type BuildModule, readBuildModules, readStoredModules } from './builds.ts';
@@ -62,6 +63,8 @@ export interface BuildSubmission {
   readonly retentionMs: number;
   /** Name of the token that asked for it. */
   readonly submittedBy?: string;
+  /** @defaultValue normal */
+  readonly priority?: Priority;
   /** How long the machine of a failed step is kept (ms). @defaultValue not at all */
   readonly keepMs?: number;
   /** That it is a clone of this image, `NAME:VERSION`. */
@@ -91,10 +94,17 @@ const STAGED_MS = 600_000;
 const PIECE = 50;
 
 /** A submission as `sendSubmission` takes it; of a large one that takes long. */
-export function writeSubmission({ idempotencyKey, modules, pauseBefore = [], ...rest }: BuildSubmission): string[] {
+export function writeSubmission({
+  idempotencyKey,
+  modules,
+  pauseBefore = [],
+  priority = 'normal',
+  ...rest
+}: BuildSubmission): string[] {
   const header = {
     ...rest,
     pauseBefore: JSON.stringify(pauseBefore),
+    urgency: PRIORITIES.indexOf(priority),
     idempotencyKey: idempotencyKey ?? '',
     stagedMs: STAGED_MS,
     count: modules.length,

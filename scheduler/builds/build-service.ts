@@ -5,6 +5,7 @@ import type { FarmKey } from '../../common/config/sealing.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
 import type { ImageView } from '../../common/contracts/images.ts';
 import type { RunTerms } from '../../common/contracts/module/compiled.ts';
+import { type Owners, type OwnerTerms, type Priority, termsOf } from '../../common/contracts/owners.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { StoredBuild, StoredWork } from '../../common/redis/builds.ts';
 import { readCatalog } from '../../common/redis/layers.ts';
@@ -48,6 +49,7 @@ export interface BuildServiceOptions {
   /** For the farm's own requests to URLs. */
   readonly agent: Agent;
   readonly clusters: readonly BuildCluster[];
+  readonly owners: Owners;
   readonly retentionMs: number;
   /** Null: modules cannot name local files. */
   readonly blobs: Pick<BlobStore, 'use'> | null;
@@ -58,8 +60,9 @@ export interface BuildServiceOptions {
 /** Who asks for a build, and under which key. */
 export interface Submitter {
   readonly idempotencyKey: string | null;
-  /** Name of the token. */
+  /** Name of the token, or of whom it asks for. */
   readonly name: string;
+  readonly priority?: Priority;
   /** How long the machine of a failed step is kept (ms); null: not at all. */
   readonly keepMs?: number | null;
   /** Steps before which a person is asked for, as `isMeantStep` reads them. */
@@ -80,13 +83,13 @@ export class BuildService {
   }
 
   /** The plan of a request at this moment, as JSON; nothing is changed. @throws as `submit` */
-  async plan(request: SentModules): Promise<JsonBytes> {
+  async plan(request: SentModules, name: string): Promise<JsonBytes> {
     const { redis, planner, clock } = this.#options;
     const { modules, ...read } = await planner.run('read', request);
     const { facts } = await this.#resolve(read);
     const catalog = await readCatalog(redis, read.parents);
     const now = clock.now();
-    const clusters = await this.#lookAtClusters();
+    const clusters = await this.#lookAtClusters(name);
     return planner.run('plan', { modules, facts, catalog, now, nonce: newUlid(now), clusters });
   }
 
@@ -98,14 +101,14 @@ export class BuildService {
    */
   async submit(
     request: SentModules,
-    { idempotencyKey, name, keepMs = null, pauseBefore = [] }: Submitter,
+    { idempotencyKey, name, keepMs = null, ...how }: Submitter,
   ): Promise<AcceptedBuild> {
     const { redis, planner } = this.#options;
     const read = await planner.run('read', request);
     const sender = { idempotencyKey, submittedBy: name, digest: read.digest };
     const former = await findSubmission(redis, sender);
     if (former) return planner.run('tell', { ...former, plan: null });
-    return this.#accept(read, { ...sender, ...(keepMs === null ? {} : { keepMs }), pauseBefore });
+    return this.#accept(read, { ...sender, ...(keepMs === null ? {} : { keepMs }), ...how });
   }
 
   /**
@@ -137,7 +140,7 @@ export class BuildService {
 
   async #accept(
     { modules, ...read }: ReadModules,
-    sender: Omit<BuildSubmission, 'buildId' | 'retentionMs' | 'modules'>,
+    sender: Omit<BuildSubmission, 'buildId' | 'retentionMs' | 'modules'> & { readonly submittedBy: string },
   ): Promise<AcceptedBuild> {
     const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { facts, sealed } = await this.#resolve(read);
@@ -146,7 +149,7 @@ export class BuildService {
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
       const catalog = await readCatalog(redis, read.parents);
       const known = { modules, facts, catalog, now: clock.now(), nonce: buildId };
-      const clusters = await this.#lookAtClusters();
+      const clusters = await this.#lookAtClusters(sender.submittedBy);
       const task = { ...known, clusters, sealed, build, hasBlobs: blobs !== null };
       const { plan, submission, files } = await planner.run('build', task);
       await this.#useFiles(files);
@@ -168,11 +171,14 @@ export class BuildService {
     return { facts, sealed };
   }
 
-  #lookAtClusters(): Promise<PlanCluster[]> {
-    const { redis, clusters, blobsUrlOf } = this.#options;
+  /** As the owner of a build may use them. */
+  #lookAtClusters(owner: string): Promise<PlanCluster[]> {
+    const { redis, clusters, blobsUrlOf, owners } = this.#options;
+    const quota = termsOf(owners, owner);
     return Promise.all(
       clusters.map(async (cluster) => {
-        const { name, namespace, limits } = cluster;
+        const { name, namespace } = cluster;
+        const limits = withinQuota(cluster.limits, quota);
         const { vms } = await readUsage(redis, name);
         const healthy = (await readTrouble(redis, name)) === null;
         const network = await cluster.network();
@@ -192,4 +198,13 @@ export class BuildService {
     const message = `The farm does not have the content of ${named.join(', ')}${more}.`;
     throw new FarmError('BlobMissing', message, { details: { missing: missing.map(({ sha256 }) => sha256) } });
   }
+}
+
+function withinQuota(limits: Limits, { vms = Infinity, cpu = Infinity, memoryBytes = Infinity }: OwnerTerms): Limits {
+  return {
+    ...limits,
+    vms: Math.min(limits.vms, vms),
+    cpu: Math.min(limits.cpu, cpu),
+    memoryBytes: Math.min(limits.memoryBytes, memoryBytes),
+  };
 }

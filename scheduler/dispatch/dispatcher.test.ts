@@ -1,6 +1,7 @@
 import { Worker } from 'bullmq';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
+import { EQUAL_OWNERS } from '../../common/contracts/owners.ts';
 import { type JobReference, jobId, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -41,7 +42,11 @@ async function startScheduler(): Promise<{
   const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
   const stopping = new AbortController();
-  const running = runDispatcher({ redis, notices, queues, clock: systemClock, logger }, LAB, stopping.signal);
+  const running = runDispatcher(
+    { redis, notices, queues, clock: systemClock, logger, owners: EQUAL_OWNERS },
+    LAB,
+    stopping.signal,
+  );
   resources.defer('dispatcher', async () => {
     stopping.abort();
     await running;

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
+import type { Owners } from '../../common/contracts/owners.ts';
 import { lookAgain } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { confirmQueued, type Dispatch, takeReady } from '../../common/redis/dispatches.ts';
@@ -17,6 +18,7 @@ export interface DispatcherOptions {
   readonly queues: PhaseQueues;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly owners: Owners;
 }
 
 /**
@@ -25,14 +27,14 @@ export interface DispatcherOptions {
  * dies between taking and adding leaves the job in the outbox, from where the next look of anybody takes it.
  */
 export async function runDispatcher(
-  { redis, notices, queues, clock, logger }: DispatcherOptions,
+  { redis, notices, queues, clock, logger, owners }: DispatcherOptions,
   cluster: { readonly name: string; readonly limits: Limits },
   signal: AbortSignal,
 ): Promise<void> {
   // Redis may go away between taking and adding. It gives them to nobody again before they count as forgotten.
   let toAdd: readonly Dispatch[] = [];
   const look = async () => {
-    const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits });
+    const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits, owners });
     toAdd = [...toAdd, ...taken.jobs];
     await queues.add(toAdd);
     await confirmQueued(redis, toAdd);

@@ -1,9 +1,17 @@
 import { type Request, Router, raw } from 'express';
 import type { Redis } from 'ioredis';
 import type { BuildView } from '../../common/contracts/builds.ts';
+import { type Owners, type Priority, termsOf } from '../../common/contracts/owners.ts';
+import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
-import { countLivingWorks, readBuildPage, readScreenshot, type StoredWork } from '../../common/redis/builds.ts';
+import {
+  countLayersOf,
+  countLivingWorks,
+  readBuildPage,
+  readScreenshot,
+  type StoredWork,
+} from '../../common/redis/builds.ts';
 import { readEvents, readLastEventId } from '../../common/redis/event-streams.ts';
 import { readWaitingWorks } from '../../common/redis/handbuilds.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
@@ -29,6 +37,7 @@ import type { StreamOptions } from './server-sent-events.ts';
 /** What the routes work with. */
 export interface BuildRoutesOptions extends StreamOptions, Pick<ClusterRoutesOptions, 'clusters'> {
   readonly builds: BuildService;
+  readonly owners: Owners;
   readonly metrics: FarmMetrics;
   readonly limits: Pick<HttpLimits, 'body' | 'layers'>;
   /** The screen of a VM as it is now (PNG); null when it does not run. */
@@ -43,14 +52,15 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
   const readBody = raw({ type: () => true, limit: limits.body });
 
   router.post('/builds', readBody, async (request, response) => {
-    const { wait, onError: keepMs, pauseBefore, ...query } = submissionQuerySchema.parse(request.query);
+    const { wait, onError: keepMs, pauseBefore, priority, as, ...query } = submissionQuerySchema.parse(request.query);
     const { 'idempotency-key': key = null } = submissionHeadersSchema.parse(request.headers);
     const sent = { ...readSent(request), ...query };
-    await refuseFlood(redis, limits.layers);
+    const owner = ownerOf(request, { priority, as });
+    await refuseFlood(options, owner);
     if (wait) admit(response, request);
     const gone = new AbortController();
     response.on('close', () => gone.abort());
-    const submitter = { idempotencyKey: key, name: principalOf(request).name, keepMs, pauseBefore };
+    const submitter = { idempotencyKey: key, name: owner, priority, keepMs, pauseBefore };
     const { buildId, answer, modules, actions } = await builds.submit(sent, submitter);
     audit(response, { outcome: 'accepted', build: buildId, modules });
     for (const [action, layers] of Object.entries(actions)) metrics.layers.inc({ action }, layers);
@@ -63,7 +73,7 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
   router.post('/builds/:id/retry', async (request, response) => {
     const { onError: keepMs } = retryQuerySchema.parse(request.query);
     const former = await loadBuild(redis, request.params.id);
-    await refuseFlood(redis, limits.layers);
+    await refuseFlood(options, principalOf(request).name);
     const retried = await builds.retry(former, { name: principalOf(request).name, keepMs });
     const { buildId, answer, modules, actions } = retried;
     audit(response, { outcome: 'accepted', subject: buildId, modules });
@@ -73,7 +83,7 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
 
   router.post('/plan', readBody, async (request, response) => {
     const query = planQuerySchema.parse(request.query);
-    const plan = await builds.plan({ ...readSent(request), ...query });
+    const plan = await builds.plan({ ...readSent(request), ...query }, principalOf(request).name);
     response.type('json').send(Buffer.from(plan));
   });
 
@@ -124,10 +134,32 @@ function readSent(request: Request): Pick<SentModules, 'body' | 'isJson'> {
   return { body, isJson: request.is('json') !== false };
 }
 
+/** Whose build it is. @throws Forbidden when the token may not ask for so much */
+function ownerOf(
+  request: Request,
+  { priority, as }: { readonly priority: Priority; readonly as: string | undefined },
+): string {
+  const { name, role } = principalOf(request);
+  const asked =
+    priority === 'high' ? 'the priority "high"' : as !== undefined && as !== name ? `builds of "${as}"` : '';
+  if (asked === '' || includesRole(role, 'admin')) return as ?? name;
+  throw new FarmError('Forbidden', `The token "${name}" has the role ${role}, and ${asked} asks for the role admin.`);
+}
+
 /** @throws TooManyRequests */
-async function refuseFlood(redis: Redis, limit: number): Promise<void> {
+async function refuseFlood(
+  { redis, limits, owners }: Pick<BuildRoutesOptions, 'redis' | 'limits' | 'owners'>,
+  owner: string,
+): Promise<void> {
   const living = await countLivingWorks(redis);
-  if (living >= limit) throw new FarmError('TooManyRequests', `${living} layers wait or are in the making already.`);
+  if (living >= limits.layers) {
+    throw new FarmError('TooManyRequests', `${living} layers wait or are in the making already.`);
+  }
+  const { layers } = termsOf(owners, owner);
+  const own = layers === undefined ? 0 : await countLayersOf(redis, owner);
+  if (layers === undefined || own < layers) return;
+  const message = `${own} layers of "${owner}" wait or are in the making already, and its quota is ${layers}.`;
+  throw new FarmError('TooManyRequests', message);
 }
 
 async function view(redis: Redis, id: string): Promise<BuildView> {

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { KEEP_MS, keptAnswerSchema } from '../../common/contracts/events.ts';
 import { imageNameSchema } from '../../common/contracts/images.ts';
 import { parseDuration } from '../../common/contracts/module/duration.ts';
+import { prioritySchema } from '../../common/contracts/owners.ts';
+import { tokenNameSchema } from '../../common/contracts/tokens.ts';
 
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
@@ -45,6 +47,8 @@ export const retryQuerySchema = z.strictObject({ onError });
 export const submissionQuerySchema = z.strictObject({
   ...planQuery,
   onError,
+  priority: prioritySchema.default('normal').describe('What is more urgent is admitted first; `high` is for admins.'),
+  as: tokenNameSchema.optional().describe('Whose build it is, instead of the token’s; for admins.'),
   pauseBefore: z
     .union([z.string(), z.array(z.string())])
     .transform((text) => [text].flat())

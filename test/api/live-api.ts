@@ -12,6 +12,7 @@ import { createFarmKey } from '../../common/config/sealing.ts';
 import { imageRetention } from '../../common/contracts/images.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { EQUAL_OWNERS, type Owners } from '../../common/contracts/owners.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { runnableModule } from '../../common/contracts/runs.ts';
@@ -86,6 +87,7 @@ interface FarmOptions {
   readonly network?: NetworkOffer;
   readonly blobLimits?: Partial<BlobStoreOptions>;
   readonly blobsUrl?: string | null;
+  readonly owners?: Owners;
 }
 
 export type LiveApi = Awaited<ReturnType<typeof startApi>>;
@@ -94,7 +96,12 @@ export type LiveApi = Awaited<ReturnType<typeof startApi>>;
 export async function startApi(
   limits: Partial<Config['http']['limits']> = {},
   consoleFolder = packagePath('dist', 'dashboards', 'console'),
-  { blobLimits = {}, blobsUrl = 'http://farm', network = { kind: 'kube-ovn', hasEgress: true } }: FarmOptions = {},
+  {
+    blobLimits = {},
+    blobsUrl = 'http://farm',
+    network = { kind: 'kube-ovn', hasEgress: true },
+    owners = EQUAL_OWNERS,
+  }: FarmOptions = {},
 ) {
   const resources = new ReleaseStack();
   const lines: string[] = [];
@@ -126,6 +133,7 @@ export async function startApi(
     blobs,
     blobsUrlOf: () => blobsUrl,
     clusters: [{ ...LAB, client: { name: LAB.name, get: templateOf }, network: async () => network }],
+    owners,
     retentionMs: 60_000,
   });
   const exports = new ExportService({
@@ -148,6 +156,7 @@ export async function startApi(
     clusterOf: () => undefined,
     queues,
     farmKey,
+    owners,
     builds,
     consoles,
     blobs,

@@ -2,6 +2,7 @@ import { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { systemClock } from '../../common/clock/clock.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
+import { EQUAL_OWNERS } from '../../common/contracts/owners.ts';
 import { type JobReference, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
 import { createAlarm } from '../../common/lifecycle/alarm.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -71,7 +72,7 @@ export async function startBenchFarm(options: BenchFarmOptions, resources: Relea
     resources.use('worker', new Worker(queueName(phase, CLUSTER), run, workerOptions), (worker) => worker.close());
   }
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [CLUSTER]), (opened) => opened.close());
-  const farm = { redis, notices, queues, clock: systemClock, logger };
+  const farm = { redis, notices, queues, clock: systemClock, logger, owners: EQUAL_OWNERS };
   loops.push(runDispatcher(farm, { name: CLUSTER, limits: options.limits }, stopping.signal));
   loops.push(carryTasksOn(farm, stopping.signal));
   loops.push(freeSlots(farm, stopping.signal));

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Limits } from '../../common/contracts/builds.ts';
 import type { FarmEvent } from '../../common/contracts/events.ts';
 import { type Failure, type FailureReason, failureSchema } from '../../common/contracts/failures.ts';
+import type { Owners } from '../../common/contracts/owners.ts';
 import type { PhaseClaim, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -12,7 +13,12 @@ import { readEvents, readPastEvents } from '../../common/redis/event-streams.ts'
 import { type Notices, subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
-import { type SubmissionReply, type SubmittedModule, submitBuild } from '../../common/redis/submissions.ts';
+import {
+  type BuildSubmission,
+  type SubmissionReply,
+  type SubmittedModule,
+  submitBuild,
+} from '../../common/redis/submissions.ts';
 import { type RedisServer, startRedis } from './redis-server.ts';
 import { sampleLayerVm } from './sample-spec.ts';
 import { useVirtualTime, type VirtualTime } from './virtual-redis-time.ts';
@@ -70,14 +76,17 @@ export class FarmState {
     for (const phase of PHASES) await advertise(this.redis, { worker: 'w', phase, cluster, capacity: 8 });
   }
 
-  async submit(modules: SubmittedModule[]): Promise<{ buildId: string; reply: SubmissionReply }> {
+  async submit(
+    modules: SubmittedModule[],
+    who: Pick<BuildSubmission, 'submittedBy' | 'priority'> = {},
+  ): Promise<{ buildId: string; reply: SubmissionReply }> {
     const buildId = newId();
-    const request = { buildId, idempotencyKey: null, digest: buildId, retentionMs: 60_000, modules };
+    const request = { buildId, idempotencyKey: null, digest: buildId, retentionMs: 60_000, modules, ...who };
     return { buildId, reply: await submitBuild(this.redis, request) };
   }
 
-  async take(cluster = 'lab', limits: Limits = LIMITS): Promise<readonly Dispatch[]> {
-    return (await takeReady(this.redis, { cluster, limits })).jobs;
+  async take(cluster = 'lab', limits: Limits = LIMITS, owners?: Owners): Promise<readonly Dispatch[]> {
+    return (await takeReady(this.redis, { cluster, limits, ...(owners && { owners }) })).jobs;
   }
 
   async claim(job: Dispatch | undefined, worker = 'w1'): Promise<PhaseClaim> {

@@ -74,6 +74,7 @@ return withTasks(function()
   end
   if phase.admission == 'imports' then
     setWork(work, 'imports', work.imports - 1)
+    learn('import/' .. work.cluster, elapsed)
     if work.imports == 0 then
       setWork(work, 'gang', 'ready')
       setWork(work, 'readyAt', NOW)

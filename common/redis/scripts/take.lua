@@ -5,6 +5,7 @@
 -- ARGV[6]  how many jobs at most   ARGV[7]  a gang that waits longer than this (ms) is not passed by others any more
 -- ARGV[8]  age (ms) from which an entry of the outbox counts as forgotten by a scheduler that died
 -- ARGV[9]  JSON list of {stage, phase}: what a machine goes through once it is admitted, in order, and the phase whose workers do it
+-- ARGV[10] JSON: terms of owners by name, `*`: of all others. {weight, and what an owner may hold: vms?, cpu? (thousandths), memory?}
 --
 -- returns  { ms until something delayed becomes ready or -1, JSON {reference, cluster, priority} ... }
 --          A full reply (ARGV[6] jobs) means that there may be more.
@@ -58,44 +59,71 @@ local function takeJobs()
 end
 takeJobs()
 
--- The owner with the smallest share of the cluster that has something in one of these pools.
-local function nextOwner(pools, shares)
-  local best, least
+local terms = cjson.decode(ARGV[10])
+local function termsOf(owner) return terms[owner] or terms['*'] end
+
+-- The lane that has something in one of these pools, may take it, and whose owner has the smallest share of the cluster for
+-- its weight; among the lanes of an owner the one with the smallest share. `mayTake`: function(owner, pool).
+local function nextLane(pools, shares, mayTake)
+  local best, least, own
   for _, pool in ipairs(pools) do
-    for _, owner in ipairs(redis.call('SMEMBERS', key('owners', cluster, pool))) do
-      local share = shares[owner] or 0
-      if not best or share < least or (share == least and owner < best) then best, least = owner, share end
+    for _, lane in ipairs(redis.call('SMEMBERS', key('lanes', cluster, pool))) do
+      local owner = ownerOf(lane)
+      local share, part = (shares[owner] or 0) / termsOf(owner).weight, shares[lane] or 0
+      local isLess = not best or share < least or (share == least and (part < own or (part == own and lane < best)))
+      if isLess and mayTake(owner, pool) then best, least, own = lane, share, part end
     end
   end
   return best
 end
 
+-- What is most urgent goes first.
+local URGENCIES = { 2, 1, 0 }
+
 -- An import that waits no more, whatever became of its work.
-local function forgetImport(owner, member)
+local function forgetImport(pool, lane, member)
   redis.call('ZREM', key('waiting', cluster, 'imports'), member)
-  if redis.call('EXISTS', key('ready', cluster, 'imports', owner)) == 0 then
-    redis.call('SREM', key('owners', cluster, 'imports'), owner)
-  end
+  if redis.call('EXISTS', key('ready', cluster, pool, lane)) == 0 then redis.call('SREM', key('lanes', cluster, pool), lane) end
 end
 
-local function takeImports(used)
+-- Disks are made ahead of admission for as many machines of an owner as the cluster has room for; for some more while it has
+-- room that none of those fits.
+local MOST_AHEAD = 4
+local function takeImportsOf(urgency, used)
+  local pool = 'imports-' .. urgency
+  local function isWanted(owner)
+    local ahead = tonumber(redis.call('HGET', key('ahead', cluster), urgency .. '/' .. owner) or 0)
+    return ahead < limits.vms or (used.vms < limits.vms and ahead < MOST_AHEAD * limits.vms)
+  end
   while used.imports < limits.imports and #reply <= room do
-    local owner = nextOwner({ 'imports' }, used.shares)
-    if not owner then return end
-    local member = redis.call('ZPOPMIN', key('ready', cluster, 'imports', owner))[1]
-    forgetImport(owner, member)
+    local lane = nextLane({ pool }, used.shares, isWanted)
+    if not lane then return end
+    local member = redis.call('ZPOPMIN', key('ready', cluster, pool, lane))[1]
+    forgetImport(pool, lane, member)
     local work = member and place(member)
     if work then
-      redis.call('HSET', key('imports', cluster), holder(work, vmOf(select(2, split(member)))), owner)
+      redis.call('HSET', key('imports', cluster), holder(work, vmOf(select(2, split(member)))), lane)
       used.imports = used.imports + 1
-      used.shares[owner] = (used.shares[owner] or 0) + 1
+      countFor(used, lane)
     end
   end
 end
 
-local function fits(gang, used)
-  return used.vms + gang.vms <= limits.vms and used.cpu + gang.cpu <= limits.cpu and used.memory + gang.memory <= limits.memory
+local function takeImports(used)
+  for _, urgency in ipairs(URGENCIES) do takeImportsOf(urgency, used) end
 end
+
+local function isWithin(bounds, gang, used)
+  for _, resource in ipairs({ 'vms', 'cpu', 'memory' }) do
+    if bounds[resource] and used[resource] + gang[resource] > bounds[resource] then return false end
+  end
+  return true
+end
+
+local function fits(gang, used) return isWithin(limits, gang, used) end
+
+local NOTHING = { vms = 0, cpu = 0, memory = 0 }
+local function hasQuota(owner, gang, used) return isWithin(termsOf(owner), gang, used.held[owner] or NOTHING) end
 
 -- Workers need room for all that the whole gang goes through; one that is larger than all of them together goes when nobody
 -- else is there.
@@ -123,11 +151,11 @@ local function admit(work, used)
   setWork(work, 'gang', 'admitted')
   for _, vm in ipairs(cjson.decode(redis.call('HGET', key('work', work.id), 'sizes'))) do
     redis.call('HSET', key('slots', cluster), holder(work, vm.vm),
-      string.format('%s %.0f %.0f %s', stages[1].stage, vm.cpu, vm.memory, work.owner))
-    used.vms, used.cpu, used.memory = used.vms + 1, used.cpu + vm.cpu, used.memory + vm.memory
+      string.format('%s %.0f %.0f %s', stages[1].stage, vm.cpu, vm.memory, laneOf(work)))
+    countFor(used, laneOf(work), vm)
     used[stages[1].stage] = used[stages[1].stage] + 1
-    used.shares[work.owner] = (used.shares[work.owner] or 0) + 1
   end
+  setWork(work, 'admittedAt', NOW)
   startWork(work)
   return true
 end
@@ -147,36 +175,57 @@ local function heldByPeople()
   return held
 end
 
--- The gangs that have waited too long: one that can go goes now, and nobody passes one that will foreseeably fit.
-local MOST_AGED = 20
+-- The gangs that have waited too long: one that can go goes now, and nobody passes one that will foreseeably fit. One that
+-- waits for machines of its own owner keeps nothing from others.
+local MOST_AGED, MOST_SEEN = 20, 200
 local function takeAged(used)
-  local aged = redis.call('ZRANGEBYSCORE', key('waiting', cluster, 'gangs'), '-inf', NOW - patience - 1, 'LIMIT', 0, MOST_AGED)
-  local held = #aged > 0 and heldByPeople()
-  for _, id in ipairs(aged) do
-    local work = loadWork(id)
-    local gang = readShape(work.shape)
-    if fits(gang, used) and workersHaveRoom(gang, used) then return admit(work, used) end
-    if fits(gang, held) then return false end
+  local old = redis.call('ZRANGEBYSCORE', key('waiting', cluster, 'gangs'), '-inf', NOW - patience - 1, 'LIMIT', 0, MOST_SEEN)
+  local held, aged = #old > 0 and heldByPeople(), 0
+  for _, id in ipairs(old) do
+    local owner, shape = unpack(redis.call('HMGET', key('work', id), 'owner', 'shape'))
+    local gang = readShape(shape)
+    if hasQuota(owner, gang, used) then
+      if fits(gang, used) and workersHaveRoom(gang, used) then return admit(loadWork(id), used) end
+      if fits(gang, held) then return false end
+      aged = aged + 1
+      if aged == MOST_AGED then return nil end
+    end
   end
   return nil
+end
+
+-- Admits what is most critical of a lane.
+local function takeFirst(lane, pools, mayTake, used)
+  local best, score
+  for _, pool in ipairs(pools) do
+    local first = redis.call('ZRANGE', key('ready', cluster, pool, lane), 0, 0, 'WITHSCORES')
+    local isBetter = first[1] and (not best or tonumber(first[2]) < score)
+    if isBetter and mayTake(ownerOf(lane), pool) then best, score = first[1], tonumber(first[2]) end
+  end
+  return admit(loadWork(best), used)
 end
 
 -- Admits one gang; false when none can go.
 local function takeGang(used)
   local aged = takeAged(used)
   if aged ~= nil then return aged end
-  local pools = {}
-  for _, shape in ipairs(redis.call('SMEMBERS', key('shapes', cluster))) do
+  local pools, gangs = {}, {}
+  for _, name in ipairs(redis.call('SMEMBERS', key('shapes', cluster))) do
+    local urgency, shape = string.match(name, '^(%d)-(.*)$')
     local gang = readShape(shape)
-    if fits(gang, used) and workersHaveRoom(gang, used) then pools[#pools + 1] = 'gangs-' .. shape end
+    if fits(gang, used) and workersHaveRoom(gang, used) then
+      local pool = 'gangs-' .. name
+      gangs[pool], urgency = gang, tonumber(urgency)
+      pools[urgency] = pools[urgency] or {}
+      table.insert(pools[urgency], pool)
+    end
   end
-  local owner = nextOwner(pools, used.shares)
-  local best, score
-  for _, pool in ipairs(owner and pools or {}) do
-    local first = redis.call('ZRANGE', key('ready', cluster, pool, owner), 0, 0, 'WITHSCORES')
-    if first[1] and (not best or tonumber(first[2]) < score) then best, score = first[1], tonumber(first[2]) end
+  local function mayTake(owner, pool) return hasQuota(owner, gangs[pool], used) end
+  for _, urgency in ipairs(URGENCIES) do
+    local lane = nextLane(pools[urgency] or {}, used.shares, mayTake)
+    if lane then return takeFirst(lane, pools[urgency], mayTake, used) end
   end
-  return best ~= nil and admit(loadWork(best), used)
+  return false
 end
 
 -- Counting what is in use takes time, and most of the time nothing waits for admission.
@@ -188,6 +237,8 @@ if importsWait or gangsWait then
   takeImports(used)
   if gangsWait then
     while #reply <= room and takeGang(used) do end
+    -- Those that went make room for the disks of others.
+    if importsWait then takeImports(used) end
     takeJobs()
   end
 end

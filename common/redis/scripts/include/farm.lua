@@ -22,10 +22,10 @@ local function words(text)
   return string.gmatch(text or '', '%S+')
 end
 
-local FIELDS = { 'state', 'module', 'layerKey', 'cluster', 'generation', 'priority', 'owner', 'pending', 'imports',
+local FIELDS = { 'state', 'module', 'layerKey', 'cluster', 'generation', 'priority', 'owner', 'build', 'urgency', 'pending', 'imports',
   'left', 'gang', 'vms', 'shape', 'retries', 'crashes', 'verdict', 'failure', 'startedAt', 'createdAt', 'readyAt', 'timeoutMs',
-  'workedMs', 'activeSince', 'awayMs', 'stoppingAt', 'runMs', 'runUntil' }
-local NUMBERS = { generation = true, priority = true, pending = true, imports = true, left = true, retries = true,
+  'workedMs', 'activeSince', 'awayMs', 'stoppingAt', 'runMs', 'runUntil', 'admittedAt' }
+local NUMBERS = { generation = true, priority = true, urgency = true, admittedAt = true, pending = true, imports = true, left = true, retries = true,
   crashes = true, startedAt = true, createdAt = true, readyAt = true, timeoutMs = true, workedMs = true,
   activeSince = true, awayMs = true, stoppingAt = true, runMs = true, runUntil = true }
 

@@ -69,8 +69,14 @@ local function finishModule(buildId, known, detail)
   if redis.call('HINCRBY', key('build', buildId), 'open', -1) == 0 then finishBuild(buildId) end
 end
 
+-- How long things last, as a moving mean (ms): "machines/<module>", how long they hold their slots; "import/<cluster>".
+local function learn(what, ms)
+  local before = tonumber(redis.call('HGET', key('durations'), what) or ms)
+  redis.call('HSET', key('durations'), what, math.floor(before + (ms - before) * 0.3))
+end
+
 local function registerLayer(work)
-  local by = redis.call('HGET', key('build', work.owner), 'submittedBy') or ''
+  local by = redis.call('HGET', key('build', work.build), 'submittedBy') or ''
   local version = nameLayer(work.module, work.layerKey, by)
   local more, parents = redis.call('HMGET', key('work', work.id), 'namespace', 'labels', 'recipeKey', 'parents', 'byHand'), {}
   for parent in words(more[4]) do parents[#parents + 1] = quote(parent) end
@@ -107,14 +113,18 @@ local function endOne(work, outcome, failure)
   redis.call('SREM', key('living'), work.id)
   redis.call('DEL', key('work', work.id, 'secrets'))
   redis.call('ZREM', key('deadlines'), work.id)
-  leaveAdmission(work, 'gangs', work.id)
+  if redis.call('HINCRBY', key('layers-of'), work.owner, -1) <= 0 then redis.call('HDEL', key('layers-of'), work.owner) end
+  withdrawGang(work)
   closeFlight(work)
   leaveSlots(work)
   for vm in words(work.vms) do
     local serial = key('work', work.id, 'serial', vm)
     if redis.call('EXISTS', serial) == 1 then redis.call('XADD', serial, '*', 'lines', '[]', 'bytes', 0, 'ended', 1) end
   end
-  if outcome == 'succeeded' then registerLayer(work) end
+  if outcome == 'succeeded' then
+    registerLayer(work)
+    learn('machines/' .. work.module, NOW - (work.admittedAt or NOW))
+  end
   local detail = { outcome = outcome, durationMs = NOW - (work.startedAt or NOW), failure = failure,
     images = outcome == 'succeeded' and imagesOf(work.id, work.cluster) or '[]' }
   for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
@@ -233,7 +243,7 @@ local function stopWork(work, verdict, failure)
     closeFlight(work)
     tellChildren(work, verdict)
   end
-  leaveAdmission(work, 'gangs', work.id)
+  withdrawGang(work)
   -- Nobody is waited for any more.
   for vm in words(work.vms) do redis.call('HDEL', key('handbuilds', work.cluster), work.id .. '/' .. vm) end
   local phases = redis.call('HGETALL', key('work', work.id, 'phases'))

@@ -1,34 +1,79 @@
--- The ready set. Per cluster: imports and gangs wait for admission, in one sorted set per owner (the build that made the
--- work) for a fair share; other jobs already have their slot. Scores: minus the critical path, so the longest goes first.
+-- The ready set. Per cluster: imports and gangs wait for admission, in one sorted set per lane for a fair share; other jobs
+-- already have their slot. A lane is "<owner>/<build>": owners share a cluster by their weights, and the builds of an owner
+-- share what the owner has. Scores: minus the critical path, so the longest goes first.
 -- Gangs wait by their shape ("<vms>-<milliCpu>-<memoryBytes>"), so that one look at a shape tells whether any of them fits.
 --
--- ready:<cluster>:<pool>:<owner>  zset of "<work>/<vm>/<phase>" (pool `imports`) or "<work>" (pool `gangs-<shape>`)
--- owners:<cluster>:<pool>         set of owners that have some
--- shapes:<cluster>                set of shapes of which some wait
+-- ready:<cluster>:<pool>:<lane>   zset of "<work>/<vm>/<phase>" (pool `imports-<urgency>`) or "<work>" (pool
+--                                 `gangs-<urgency>-<shape>`)
+-- lanes:<cluster>:<pool>          set of lanes that have some
+-- shapes:<cluster>                set of "<urgency>-<shape>" of which some wait
+-- ahead:<cluster>                 hash: "<urgency>/<owner>" -> machines of gangs that wait: their disks are there already
 -- waiting:<cluster>:<kind>        zset of all members of a kind (`imports`, `gangs`) by the time since when they wait
 -- ready:<cluster>:jobs            zset of "<work>/<vm>/<phase>"
 -- delayed:<cluster>               zset of "<work>/<vm>/<phase>" by the time when they become ready
 -- placed, outbox                  hash and zset of what was dispatched; outbox until BullMQ has it
-local function poolOf(work, kind) return kind == 'gangs' and 'gangs-' .. work.shape or kind end
+local function laneOf(work) return work.owner .. '/' .. work.build end
 
-local function waitForAdmission(work, kind, member)
-  local pool = poolOf(work, kind)
-  redis.call('ZADD', key('ready', work.cluster, pool, work.owner), -work.priority, member)
-  redis.call('SADD', key('owners', work.cluster, pool), work.owner)
-  redis.call('ZADD', key('waiting', work.cluster, kind), NOW, member)
-  if kind == 'gangs' then redis.call('SADD', key('shapes', work.cluster), work.shape) end
+local function poolOf(work, kind)
+  local pool = kind .. '-' .. work.urgency
+  return kind == 'gangs' and pool .. '-' .. work.shape or pool
+end
+
+local function countAhead(work, sign)
+  local ahead, field = key('ahead', work.cluster), work.urgency .. '/' .. work.owner
+  local machines = sign * tonumber(string.match(work.shape, '^%d+'))
+  if redis.call('HINCRBY', ahead, field, machines) <= 0 then redis.call('HDEL', ahead, field) end
+end
+
+-- `since`: when it began to wait, if that was not now.
+local function waitForAdmission(work, kind, member, since)
+  local pool, lane = poolOf(work, kind), laneOf(work)
+  redis.call('ZADD', key('ready', work.cluster, pool, lane), -work.priority, member)
+  redis.call('SADD', key('lanes', work.cluster, pool), lane)
+  local isNew = redis.call('ZADD', key('waiting', work.cluster, kind), since or NOW, member) == 1
+  if kind == 'gangs' then
+    redis.call('SADD', key('shapes', work.cluster), work.urgency .. '-' .. work.shape)
+    if isNew then countAhead(work, 1) end
+  end
   wake(work.cluster)
 end
 
--- Waits no more. What is empty is not looked at again.
+-- Waits no more. What is empty is not looked at again. Returns since when it waited, nil: it did not.
 local function leaveAdmission(work, kind, member)
-  if redis.call('ZREM', key('waiting', work.cluster, kind), member) == 0 then return end
-  local pool = poolOf(work, kind)
-  local waiting, owners = key('ready', work.cluster, pool, work.owner), key('owners', work.cluster, pool)
+  local since = redis.call('ZSCORE', key('waiting', work.cluster, kind), member)
+  if not since then return nil end
+  redis.call('ZREM', key('waiting', work.cluster, kind), member)
+  if kind == 'gangs' then countAhead(work, -1) end
+  local pool, lane = poolOf(work, kind), laneOf(work)
+  local waiting, lanes = key('ready', work.cluster, pool, lane), key('lanes', work.cluster, pool)
   redis.call('ZREM', waiting, member)
-  if redis.call('EXISTS', waiting) == 1 then return end
-  redis.call('SREM', owners, work.owner)
-  if kind == 'gangs' and redis.call('EXISTS', owners) == 0 then redis.call('SREM', key('shapes', work.cluster), work.shape) end
+  if redis.call('EXISTS', waiting) == 1 then return since end
+  redis.call('SREM', lanes, lane)
+  if kind == 'gangs' and redis.call('EXISTS', lanes) == 0 then
+    redis.call('SREM', key('shapes', work.cluster), work.urgency .. '-' .. work.shape)
+  end
+  return since
+end
+
+-- A gang that is not wanted any more makes room for imports.
+local function withdrawGang(work)
+  if leaveAdmission(work, 'gangs', work.id) then wake(work.cluster) end
+end
+
+-- A build that is more urgent wants the work as well.
+local function hurry(work, urgency)
+  if urgency <= work.urgency then return end
+  local waits, phases = {}, redis.call('HGETALL', key('work', work.id, 'phases'))
+  local function withdrawFor(kind, member)
+    local since = leaveAdmission(work, kind, member)
+    if since then waits[#waits + 1] = { kind, member, since } end
+  end
+  withdrawFor('gangs', work.id)
+  for index = 1, #phases, 2 do
+    if cjson.decode(phases[index + 1]).admission == 'imports' then withdrawFor('imports', work.id .. '/' .. phases[index]) end
+  end
+  setWork(work, 'urgency', urgency)
+  for _, wait in ipairs(waits) do waitForAdmission(work, unpack(wait)) end
 end
 
 local function makeReady(work, field, phase)

@@ -1,7 +1,7 @@
 -- What the farm uses of a cluster. Usage is always counted from these, so nothing can drift:
 --
--- imports:<cluster>  hash: "<work>/<generation>/<vm>" -> owner
--- slots:<cluster>    hash: "<work>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <owner>"
+-- imports:<cluster>  hash: "<work>/<generation>/<vm>" -> lane (see ready.lua)
+-- slots:<cluster>    hash: "<work>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <lane>"
 -- strays:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
 --
 -- Stages: what the machine goes through, as submitted; `runs` (a clone is left to people); at last `leaving` (may go once the cluster shows it no more).
@@ -25,15 +25,28 @@ local function setStage(work, vm, stage)
   end
 end
 
--- Everything in use: vms, cpu (thousandths), memory (bytes), machines per stage, and shares per owner.
+local function ownerOf(lane) return string.match(lane, '^[^/]*') end
+
+-- What `lane` has besides: machines and imports count for the shares of it and of its owner, machines for what the owner holds.
+local function countFor(sum, lane, vm)
+  local owner = ownerOf(lane)
+  sum.shares[lane], sum.shares[owner] = (sum.shares[lane] or 0) + 1, (sum.shares[owner] or 0) + 1
+  if not vm then return end
+  local held = sum.held[owner] or { vms = 0, cpu = 0, memory = 0 }
+  held.vms, held.cpu, held.memory = held.vms + 1, held.cpu + vm.cpu, held.memory + vm.memory
+  sum.held[owner] = held
+  sum.vms, sum.cpu, sum.memory = sum.vms + 1, sum.cpu + vm.cpu, sum.memory + vm.memory
+end
+
+-- Everything in use: vms, cpu (thousandths), memory (bytes), machines per stage; shares by owner and by lane, and what
+-- owners hold.
 local function usage(cluster)
-  local sum = { vms = 0, cpu = 0, memory = 0, shares = {} }
+  local sum = { vms = 0, cpu = 0, memory = 0, shares = {}, held = {} }
   local slots = redis.call('HVALS', key('slots', cluster))
   for _, value in ipairs(slots) do
-    local stage, cpu, memory, owner = string.match(value, '^(%S+) (%S+) (%S+) (%S+)$')
-    sum.vms, sum.cpu, sum.memory = sum.vms + 1, sum.cpu + tonumber(cpu), sum.memory + tonumber(memory)
+    local stage, cpu, memory, lane = string.match(value, '^(%S+) (%S+) (%S+) (%S+)$')
+    countFor(sum, lane, { cpu = tonumber(cpu), memory = tonumber(memory) })
     sum[stage] = (sum[stage] or 0) + 1
-    sum.shares[owner] = (sum.shares[owner] or 0) + 1
   end
   local strays = redis.call('HMGET', key('strays', cluster), 'vms', 'cpu', 'memory')
   sum.vms = sum.vms + tonumber(strays[1] or 0)
@@ -41,7 +54,7 @@ local function usage(cluster)
   sum.memory = sum.memory + tonumber(strays[3] or 0)
   local imports = redis.call('HVALS', key('imports', cluster))
   sum.imports = #imports
-  for _, owner in ipairs(imports) do sum.shares[owner] = (sum.shares[owner] or 0) + 1 end
+  for _, lane in ipairs(imports) do countFor(sum, lane) end
   return sum
 end
 

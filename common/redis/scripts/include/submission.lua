@@ -29,6 +29,11 @@ local function staleKey(buildId, module)
   end
 end
 
+-- Who a build counts for: the name of a token, which has no slash.
+local function ownerOfBuild(build)
+  return build.submittedBy or '-'
+end
+
 local function createWork(build, module, spec)
   local id, vms, cpu, memory, work = module.layerBuild, {}, 0, 0, key('work', module.layerBuild)
   for _, vm in ipairs(module.vms) do
@@ -50,7 +55,7 @@ local function createWork(build, module, spec)
   end
   redis.call('HSET', work, 'state', 'queued', 'module', module.name, 'layerKey', module.layerKey, 'recipeKey', module.recipeKey,
     'cluster', module.cluster, 'namespace', module.namespace, 'labels', module.labels, 'generation', 1,
-    'priority', module.priority, 'owner', build.buildId, 'pending', #parentWorks, 'imports', imports, 'left', left,
+    'priority', module.priority, 'owner', ownerOfBuild(build), 'build', build.buildId, 'urgency', build.urgency, 'pending', #parentWorks, 'imports', imports, 'left', left,
     'gang', '', 'vms', table.concat(vms, ' '), 'shape', string.format('%d-%.0f-%.0f', #vms, cpu, memory), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
     'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'pauseBefore', build.pauseBefore or '[]',
     'timeoutMs', module.timeoutMs, 'runMs', module.runMs, 'spec', spec, 'retentionMs', build.retentionMs,
@@ -58,20 +63,22 @@ local function createWork(build, module, spec)
   for name, sealed in pairs(module.secrets) do redis.call('HSET', key('work', id, 'secrets'), name, sealed) end
   redis.call('HSET', key('flights'), module.layerKey, id)
   redis.call('SADD', key('living'), id)
+  redis.call('HINCRBY', key('layers-of'), ownerOfBuild(build), 1)
 end
 
 -- Wanting a work means wanting everything that it waits for, also what another build has submitted.
-local function want(buildId, id)
+local function want(buildId, id, urgency)
   if redis.call('SISMEMBER', key('living'), id) == 0 then return end
   if redis.call('SADD', key('work', id, 'builds'), buildId) == 0 then return end
   redis.call('SADD', key('build', buildId, 'wants'), id)
+  hurry(loadWork(id), urgency)
   for parent in words(redis.call('HGET', key('work', id), 'parentWorks')) do
-    addTaskFirst({ kind = 'want', build = buildId, work = parent })
+    addTaskFirst({ kind = 'want', build = buildId, work = parent, urgency = urgency })
   end
 end
 
 TASKS.want = function(task)
-  want(task.build, task.work)
+  want(task.build, task.work, task.urgency)
   return 1
 end
 
@@ -103,7 +110,7 @@ local function applyModule(build, module, spec)
     local works, entry = key('build', buildId, 'works'), module.name .. ':' .. module.action
     local others = redis.call('HGET', works, id)
     redis.call('HSET', works, id, others and others .. ' ' .. entry or entry)
-    want(buildId, id)
+    want(buildId, id, build.urgency)
   end
   redis.call('RPUSH', key('build', buildId, 'modules'), cjson.encode({ name = module.name, action = module.action,
     why = module.why, layerKey = module.layerKey, dependsOn = module.dependsOn, layerBuild = id }))

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+
+/** How urgent a build is, in the order in which they rise. `high` is for admins. */
+export const PRIORITIES = ['low', 'normal', 'high'] as const;
+export const prioritySchema = z.enum(PRIORITIES);
+export type Priority = z.infer<typeof prioritySchema>;
+
+/** What an owner, who is the name of a token, is due. */
+export interface OwnerTerms {
+  /** The owner's share of a cluster, against the weights of the others that wait. */
+  readonly weight: number;
+  /** What the owner's machines may hold of a cluster at once; absent: all that the farm may use of it. */
+  readonly vms?: number | undefined;
+  readonly cpu?: number | undefined;
+  readonly memoryBytes?: number | undefined;
+  /** Layers that may wait or be in the making; absent: as many as the farm takes. */
+  readonly layers?: number | undefined;
+}
+
+/** Terms by owner. */
+export type Owners = ReadonlyMap<string, OwnerTerms>;
+
+/** The row that stands for all owners without one of their own. */
+export const EVERYBODY = '*';
+
+/** Nobody has quotas, and all weigh the same. */
+export const EQUAL_OWNERS: Owners = new Map();
+
+const DEFAULT_TERMS: OwnerTerms = { weight: 1 };
+
+export function termsOf(owners: Owners, name: string): OwnerTerms {
+  return owners.get(name) ?? owners.get(EVERYBODY) ?? DEFAULT_TERMS;
+}

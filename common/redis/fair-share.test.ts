@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { FarmState, newId } from '../../test/harness/farm-state.ts';
+import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { EVERYBODY, type Owners, type Priority } from '../contracts/owners.ts';
+import { ReleaseStack } from '../lifecycle/release-stack.ts';
+import { countLayersOf } from './builds.ts';
+import { KEYS } from './keys.ts';
+import { cancelBuild } from './submissions.ts';
+
+const GiB = 1024 ** 3;
+const LIMITS = { imports: 100, vms: 6, cpu: 100, memoryBytes: 100 * GiB };
+const resources = new ReleaseStack();
+let farm: FarmState;
+
+beforeAll(async () => {
+  farm = await FarmState.open(resources);
+});
+beforeEach(() => farm.reset());
+afterAll(() => resources.close());
+
+interface Wanted {
+  readonly by: string;
+  readonly modules?: number;
+  readonly vms?: number;
+  readonly priority?: Priority;
+}
+
+/** Submits a build of so many modules, whose names tell the owner. */
+async function submit({ by, modules = 6, vms = 1, priority = 'normal' }: Wanted) {
+  const names = Array.from({ length: modules }, () => `${by}-${newId()}`);
+  const machines = Array.from({ length: vms }, (_, index) => `vm${index}`);
+  const works = names.map((name) => sampleModule({ name, layerKey: name, layerBuild: newId(), vms: machines }));
+  return { ...(await farm.submit(works, { submittedBy: by, priority })), works };
+}
+
+/** Lets the imports succeed that are admitted, and says whose work was admitted to machines meanwhile. */
+async function admitted(owners?: Owners, limits = LIMITS): Promise<string[]> {
+  const found: string[] = [];
+  for (let jobs = await farm.take('lab', limits, owners); jobs.length > 0; ) {
+    const imports = jobs.filter(({ reference }) => reference.phase === 'import');
+    for (const job of jobs) if (job.reference.phase === 'boot-keystrokes') found.push(await ownerOf(job.reference));
+    for (const job of imports) await farm.succeed(await farm.claim(job));
+    jobs = await farm.take('lab', limits, owners);
+  }
+  return found;
+}
+
+async function ownerOf({ layerBuild }: { layerBuild: string }): Promise<string> {
+  return (await farm.redis.hget(KEYS.work(layerBuild), 'owner')) ?? '';
+}
+
+/** Imports all that waits while no machine fits, so that all of it waits for machines. */
+const importAll = () => admitted(undefined, { ...LIMITS, vms: 100, cpu: 0.1 });
+
+test('owners share a cluster by their weights, however many builds each of them sends', async () => {
+  await submit({ by: 'ann' });
+  for (let build = 0; build < 4; build += 1) await submit({ by: 'bob' });
+  await importAll();
+  expect((await admitted()).toSorted()).toEqual(['ann', 'ann', 'ann', 'bob', 'bob', 'bob']);
+
+  await farm.reset();
+  await submit({ by: 'ann' });
+  await submit({ by: 'bob' });
+  await importAll();
+  const twice: Owners = new Map([['ann', { weight: 2 }]]);
+  expect((await admitted(twice)).toSorted()).toEqual(['ann', 'ann', 'ann', 'ann', 'bob', 'bob']);
+});
+
+test('the builds of an owner share what the owner has', async () => {
+  const first = await submit({ by: 'ann' });
+  const second = await submit({ by: 'ann' });
+  await importAll();
+  await admitted();
+  const slots = Object.values(await farm.redis.hgetall(KEYS.slots('lab')));
+  const of = ({ buildId }: { buildId: string }) => slots.filter((slot) => slot.endsWith(`ann/${buildId}`)).length;
+  expect([of(first), of(second)]).toEqual([3, 3]);
+});
+
+test('what is more urgent goes first, and so does what it joins', async () => {
+  const low = await submit({ by: 'ann', modules: 6, priority: 'low' });
+  await submit({ by: 'bob' });
+  await importAll();
+  await submit({ by: 'eve', modules: 2, priority: 'high' });
+  await importAll();
+  const joined = low.works[5];
+  if (!joined) throw new Error('The build has six modules.');
+  await farm.submit([{ ...joined, layerBuild: newId() }], { submittedBy: 'eve', priority: 'high' });
+  const went = await admitted();
+  expect(went.toSorted()).toEqual(['ann', 'bob', 'bob', 'bob', 'eve', 'eve']);
+  expect(await farm.redis.hget(KEYS.work(joined.layerBuild), 'gang')).toBe('admitted');
+});
+
+test('an owner holds no more than its quota, and what waits for it keeps nothing from others, however long', async () => {
+  const owners: Owners = new Map([[EVERYBODY, { weight: 1, vms: 2 }]]);
+  await submit({ by: 'ann', modules: 30 });
+  await importAll();
+  expect(await admitted(owners)).toEqual(['ann', 'ann']);
+  await farm.time.pass(3_600_000);
+  await farm.advertise();
+  await submit({ by: 'bob', modules: 3 });
+  await importAll();
+  expect(await admitted(owners)).toEqual(['bob', 'bob']);
+  for (const quota of [{ cpu: 3 }, { memoryBytes: 3 * GiB }]) {
+    await farm.reset();
+    await submit({ by: 'ann' });
+    await importAll();
+    expect(await admitted(new Map([['ann', { weight: 1, ...quota }]]))).toHaveLength(3);
+  }
+});
+
+test('disks are made ahead for as many machines as the cluster has, by urgency and by owner', async () => {
+  const { buildId } = await submit({ by: 'ann', modules: 40 });
+  await admitted(undefined, { ...LIMITS, imports: 1 });
+  const waiting = () => farm.redis.zcard(KEYS.waiting('lab', 'gangs'));
+  expect(await waiting()).toBe(LIMITS.vms);
+  await submit({ by: 'ann', modules: 1, priority: 'high' });
+  await submit({ by: 'bob', modules: 2 });
+  await admitted(undefined, { ...LIMITS, imports: 1 });
+  expect(await waiting()).toBe(LIMITS.vms + 3);
+  await cancelBuild(farm.redis, buildId);
+  expect(await waiting()).toBe(3);
+});
+
+test('a module of more machines than may be made ahead is imported whole', async () => {
+  await submit({ by: 'ann', modules: 3, vms: 6 });
+  expect(await admitted(undefined, { ...LIMITS, imports: 2 })).toHaveLength(6);
+});
+
+test('the layers of an owner are counted until they have ended', async () => {
+  const { buildId } = await submit({ by: 'ann', modules: 3 });
+  await submit({ by: 'bob', modules: 1 });
+  expect(await countLayersOf(farm.redis, 'ann')).toBe(3);
+  await cancelBuild(farm.redis, buildId);
+  expect([await countLayersOf(farm.redis, 'ann'), await countLayersOf(farm.redis, 'bob')]).toEqual([0, 1]);
+});

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { register } from '../../cli/commands/token.ts';
+import type { Owners } from '../../common/contracts/owners.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { OPERATIONS } from '../../scheduler/http/operations.ts';
 import { type LiveApi, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
@@ -12,7 +13,11 @@ const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {}
 let api: LiveApi;
 
 beforeAll(async () => {
-  api = await startApi();
+  const owners: Owners = new Map([
+    ['tight', { weight: 1, layers: 1 }],
+    ['tiny', { weight: 1, memoryBytes: 1024 ** 2 }],
+  ]);
+  api = await startApi({}, undefined, { owners });
 });
 
 beforeEach(() => api.reset());
@@ -39,6 +44,30 @@ test('says which methods a path takes', async () => {
     expect([answer.status, answer.headers.get('allow')], path).toEqual([405, allowed]);
     expect(await answer.json()).toMatchObject({ code: 'MethodNotAllowed', detail: expect.stringContaining(allowed) });
   }
+});
+
+test('an admin sends builds of others and urgent ones; a quota of layers holds for the owner that it is of', async () => {
+  const builder = api.as(await api.tokenOf('builder'));
+  await expect(builder.submit(SUBMISSION, { as: 'ann' })).rejects.toMatchObject({
+    code: 'Forbidden',
+    message: expect.stringContaining('builds of "ann"'),
+  });
+  await expect(builder.submit(SUBMISSION, { priority: 'high' })).rejects.toMatchObject({ code: 'Forbidden' });
+  const { buildId } = await builder.submit(SUBMISSION, { as: 'the-builder', priority: 'low' });
+  await builder.cancel(buildId);
+  const admin = api.as(TOKEN);
+  const quota = await admin.submit(SUBMISSION, { as: 'tight', priority: 'high' });
+  expect(await admin.build(quota.buildId)).toMatchObject({ submittedBy: 'tight' });
+  await expect(admin.submit(SUBMISSION, { as: 'tight' })).rejects.toMatchObject({
+    code: 'TooManyRequests',
+    message: expect.stringMatching(/of "tight" .* its quota is 1\.$/),
+  });
+  await admin.cancel(quota.buildId);
+});
+
+test('a build larger than the quota of its owner is refused, not left to wait', async () => {
+  const admin = api.as(TOKEN);
+  await expect(admin.submit(SUBMISSION, { as: 'tiny' })).rejects.toMatchObject({ code: 'ExceedsLimits' });
 });
 
 test('a viewer looks, a builder builds, an admin makes tokens', async () => {

@@ -3,12 +3,12 @@ import type { z } from 'zod';
 import { BLOB_LINKS, isBlobLink } from '../../common/blobs/blob-links.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { FarmKey } from '../../common/config/sealing.ts';
+import { uploadHeadersSchema } from '../../common/contracts/api/parameters.ts';
 import { sha256Schema, UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import { audit } from './audit.ts';
 import type { Admit } from './limits.ts';
-import { uploadHeadersSchema } from './requests.ts';
 
 /** What the routes work with. */
 export interface BlobRoutesOptions {

@@ -1,5 +1,14 @@
 import { type Request, Router, raw } from 'express';
 import type { Redis } from 'ioredis';
+import {
+  buildsQuerySchema,
+  planQuerySchema,
+  retryQuerySchema,
+  submissionHeadersSchema,
+  submissionQuerySchema,
+  vmQuerySchema,
+  writeCursor,
+} from '../../common/contracts/api/parameters.ts';
 import type { BuildView } from '../../common/contracts/builds.ts';
 import { type Owners, type Priority, termsOf } from '../../common/contracts/owners.ts';
 import { includesRole } from '../../common/contracts/tokens.ts';
@@ -23,15 +32,6 @@ import { principalOf } from './authentication.ts';
 import { loadBuild, noSuchVm, worksWithVm } from './build-works.ts';
 import type { ClusterRoutesOptions } from './cluster-routes.ts';
 import type { HttpLimits } from './limits.ts';
-import {
-  buildsQuerySchema,
-  planQuerySchema,
-  retryQuerySchema,
-  submissionHeadersSchema,
-  submissionQuerySchema,
-  vmQuerySchema,
-  writeCursor,
-} from './requests.ts';
 import type { StreamOptions } from './server-sent-events.ts';
 
 /** What the routes work with. */

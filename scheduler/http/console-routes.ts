@@ -4,6 +4,7 @@ import { createWebSocketStream } from 'ws';
 import type { Clock } from '../../common/clock/clock.ts';
 import { webSockets } from '../../common/console/console-link.ts';
 import { keepSocketAlive } from '../../common/console/socket-life.ts';
+import { continueQuerySchema, vmQuerySchema } from '../../common/contracts/api/parameters.ts';
 import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
@@ -15,7 +16,6 @@ import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { noSuchVm, notWaiting, onlyWork, waitingWork, worksWithVm } from './build-works.ts';
 import type { Admit } from './limits.ts';
-import { continueQuerySchema, vmQuerySchema } from './requests.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
 /** What the routes work with. */

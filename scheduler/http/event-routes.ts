@@ -1,9 +1,9 @@
 import { type RequestHandler, Router } from 'express';
+import { eventsHeadersSchema, eventsQuerySchema } from '../../common/contracts/api/parameters.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { readBuild } from '../../common/redis/builds.ts';
 import { readEvents, readPastEvents } from '../../common/redis/event-streams.ts';
-import { eventsHeadersSchema, eventsQuerySchema } from './requests.ts';
 import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
 
 /** `GET /builds/:id/events` and `/logs`; the stream ends after `build-finished`. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
+import { exportQuerySchema } from '../../common/contracts/api/parameters.ts';
 import { exportRequestSchema } from '../../common/contracts/exports.ts';
 import type { ImageView } from '../../common/contracts/images.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -10,7 +11,6 @@ import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { imageShelf } from './image-views.ts';
 import type { Admit } from './limits.ts';
-import { exportQuerySchema } from './requests.ts';
 
 const BODY_LIMIT = '16kb';
 

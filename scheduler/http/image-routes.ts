@@ -1,6 +1,7 @@
 import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
+import { imagesQuerySchema, removalQuerySchema, writeCursor } from '../../common/contracts/api/parameters.ts';
 import {
   type ImageName,
   type ImageRetention,
@@ -19,7 +20,6 @@ import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { imageShelf } from './image-views.ts';
 import { removeImage } from './remove-image.ts';
-import { imagesQuerySchema, removalQuerySchema, writeCursor } from './requests.ts';
 
 const BODY_LIMIT = '16kb';
 

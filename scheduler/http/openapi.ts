@@ -1,16 +1,16 @@
 import { z } from 'zod';
+import type { Answer, NamedOperation } from '../../common/contracts/api/operation.ts';
+import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
+import { submissionSchema } from '../../common/contracts/api/submission.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { ERRORS } from '../../common/errors/error-table.ts';
-import { submissionSchema } from '../planning/submission-schema.ts';
-import type { Answer, Operation } from './operations/operation.ts';
-import { OPERATIONS } from './operations.ts';
 
 const problem = problemDetailsSchema.extend({ code: z.enum(Object.keys(ERRORS)) });
 
 /** The description of the API (OpenAPI 3.1), from the schemas that validate. */
 export function openApi(): object {
   const paths: Record<string, Record<string, object>> = {};
-  for (const operation of OPERATIONS) {
+  for (const operation of OPERATION_LIST) {
     paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation) };
   }
   return {
@@ -33,7 +33,7 @@ export function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): z.core.JS
 }
 
 /** Where an operation takes what, in the words of OpenAPI. */
-export function parametersOf({ path, query, headers }: Operation): readonly Parameter[] {
+export function parametersOf({ path, query, headers }: NamedOperation): readonly Parameter[] {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
     name,
     in: 'path',
@@ -62,7 +62,7 @@ function parametersIn(place: string, schema: z.ZodObject | undefined): Parameter
   });
 }
 
-function describe(operation: Operation): object {
+function describe(operation: NamedOperation): object {
   const { id, summary, role, answers, body, bodyType } = operation;
   const refusal = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
   const refused = { description: 'Refused; `code` says why, `solve` what to do.', content: refusal };

@@ -1,8 +1,8 @@
-import { submissionSchema } from '../planning/submission-schema.ts';
+import type { Answer, NamedOperation } from '../../common/contracts/api/operation.ts';
+import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
+import { submissionSchema } from '../../common/contracts/api/submission.ts';
 import { escapeHtml } from './escape-html.ts';
 import { jsonSchema, parametersOf } from './openapi.ts';
-import type { Answer, Operation } from './operations/operation.ts';
-import { OPERATIONS } from './operations.ts';
 import { typeText } from './type-text.ts';
 
 const STYLE = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}
@@ -18,12 +18,12 @@ export function referencePage(): string {
 <title>Slipway API</title><style>${STYLE}</style></head><body><h1>Slipway API</h1>
 <p>Send a token as <code>Authorization: Bearer …</code>. The same for programs: <a href="/api/openapi.json">OpenAPI 3.1</a>.
 Refusals are problem details (RFC 9457) whose <code>code</code> says why and whose <code>solve</code> says what to do.</p>
-<ul>${OPERATIONS.map(({ id, method, path }) => `<li><a href="#${id}"><code>${method.toUpperCase()} ${escapeHtml(path)}</code></a></li>`).join('')}</ul>
-${OPERATIONS.map(section).join('\n')}</body></html>\n`;
+<ul>${OPERATION_LIST.map(({ id, method, path }) => `<li><a href="#${id}"><code>${method.toUpperCase()} ${escapeHtml(path)}</code></a></li>`).join('')}</ul>
+${OPERATION_LIST.map(section).join('\n')}</body></html>\n`;
   return page;
 }
 
-function section(operation: Operation): string {
+function section(operation: NamedOperation): string {
   const { id, method, path, summary, role, answers, body } = operation;
   const parameters = parametersOf(operation).map(
     ({ name, in: place, required, description = '', schema }) =>

@@ -1,10 +1,10 @@
 import { Router } from 'express';
 import type { Redis } from 'ioredis';
+import { serialHeadersSchema, serialQuerySchema } from '../../common/contracts/api/parameters.ts';
 import type { SerialPiece } from '../../common/contracts/serial.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import { followSerial, readSerial, type SerialPosition } from '../../common/redis/serial-logs.ts';
 import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
-import { serialHeadersSchema, serialQuerySchema } from './requests.ts';
 import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
 
 /** `GET /builds/:id/vms/:vm/serial`: what a machine says at its serial port, until the work on it has ended. */

@@ -6,6 +6,7 @@ import { createWebSocketStream } from 'ws';
 import type { Clock } from '../../common/clock/clock.ts';
 import { webSockets } from '../../common/console/console-link.ts';
 import { keepSocketAlive } from '../../common/console/socket-life.ts';
+import { vmQuerySchema } from '../../common/contracts/api/parameters.ts';
 import type { SshAccess } from '../../common/contracts/ssh-access.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
@@ -18,7 +19,6 @@ import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { loadBuild, waitingWork } from './build-works.ts';
 import type { Admit } from './limits.ts';
-import { vmQuerySchema } from './requests.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
 /** What the routes work with. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
+import { submissionSchema } from '../../common/contracts/api/submission.ts';
 import { type LocalEntry, lookupIn } from '../../common/contracts/local-files.ts';
 import type { CompiledModule, SecretUse } from '../../common/contracts/module/compiled.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
@@ -7,7 +8,6 @@ import { hasErrors } from '../../common/contracts/module/problem.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { type LooseEnds, looseEnds } from '../graph/facts.ts';
 import { selectModules } from '../graph/select-modules.ts';
-import { submissionSchema } from './submission-schema.ts';
 
 /** URLs, images, files and keys that the farm asks for on behalf of one request. */
 const MAX_LOOSE_ENDS = 5_000;

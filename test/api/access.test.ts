@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { register } from '../../cli/commands/token.ts';
+import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import type { Owners } from '../../common/contracts/owners.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { OPERATIONS } from '../../scheduler/http/operations.ts';
 import { type LiveApi, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
 
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
@@ -97,7 +97,9 @@ test('a viewer reads no secret anywhere', async () => {
   const sealed = /"sshPassword":"([^"]+)"/.exec(spec)?.[1] ?? '';
   expect(sealed).not.toBe('');
   const [queue] = await boardOf(viewer);
-  const paths = OPERATIONS.filter(({ method, role, answers }) => method === 'get' && role === 'viewer' && !answers[101])
+  const paths = OPERATION_LIST.filter(
+    ({ method, role, answers }) => method === 'get' && role === 'viewer' && !answers[101],
+  )
     .map(({ path, id }) => `${path}${id === 'streamSerial' ? `?layerBuild=${layerBuild}` : ''}`)
     .map((path) => path.replace('{id}', buildId).replace('{vm}', 'vm').replace('{image}', 'base:1'))
     .concat('/queues', `/queues/api/queues?activeQueue=${queue?.name}`);

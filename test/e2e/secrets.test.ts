@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
+import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { useRedis } from '../../common/redis/connections.ts';
-import { OPERATIONS } from '../../scheduler/http/operations.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
@@ -114,7 +114,7 @@ describe('secrets that guests give away, and the password of a URL', () => {
     expect(list.stdout).toMatch(/^key +bootstrap .*\nword +bootstrap /m);
     dumps.push(list.stdout, JSON.stringify(events));
     // What is asked of one machine or one blob needs more than the build: the serial log is asked for above.
-    const paths = OPERATIONS.filter(({ method }) => method === 'get')
+    const paths = OPERATION_LIST.filter(({ method }) => method === 'get')
       .map(({ path }) => path.replace('{id}', id))
       .filter((path) => !path.includes('{'));
     for (const path of [...paths, ...['import', 'provision', 'snapshot'].map(boardOf)]) {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { localEntrySchema, MAX_LOCAL_FILES } from '../../common/contracts/local-files.ts';
+import { localEntrySchema, MAX_LOCAL_FILES } from '../local-files.ts';
 
 const MAX_FILES = 2_000;
 

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { buildSummarySchema, buildViewSchema } from '../../../common/contracts/builds.ts';
-import { farmEventSchema } from '../../../common/contracts/events.ts';
-import { planSchema } from '../../../common/contracts/plans.ts';
-import * as requests from '../requests.ts';
-import type { Answer, Operation } from './operation.ts';
+import { buildSummarySchema, buildViewSchema } from '../builds.ts';
+import { farmEventSchema } from '../events.ts';
+import { planSchema } from '../plans.ts';
+import type { Answer, Operations } from './operation.ts';
+import * as requests from './parameters.ts';
 
 const nextCursor = z.string().nullable();
 type EventSchema = (typeof farmEventSchema.options)[number];
@@ -14,9 +14,8 @@ const EVENTS: Answer = {
 };
 
 /** Builds: submission, reading, events. */
-export const BUILDS: readonly Operation[] = [
-  {
-    id: 'submitBuild',
+export const BUILDS = {
+  submitBuild: {
     method: 'post',
     path: '/api/v1/builds',
     summary: 'Build modules. With `wait` the answer (200) is the finished build.',
@@ -27,8 +26,7 @@ export const BUILDS: readonly Operation[] = [
     headers: requests.submissionHeadersSchema,
     isAudited: true,
   },
-  {
-    id: 'plan',
+  plan: {
     method: 'post',
     path: '/api/v1/plan',
     summary: 'What building modules would do now.',
@@ -37,8 +35,7 @@ export const BUILDS: readonly Operation[] = [
     body: 'modules',
     query: requests.planQuerySchema,
   },
-  {
-    id: 'listBuilds',
+  listBuilds: {
     method: 'get',
     path: '/api/v1/builds',
     summary: 'Builds, newest first.',
@@ -46,16 +43,14 @@ export const BUILDS: readonly Operation[] = [
     answers: { 200: { schema: z.object({ builds: z.array(buildSummarySchema), nextCursor }) } },
     query: requests.buildsQuerySchema,
   },
-  {
-    id: 'readBuild',
+  readBuild: {
     method: 'get',
     path: '/api/v1/builds/{id}',
     summary: 'One build.',
     role: 'viewer',
     answers: { 200: { schema: buildViewSchema } },
   },
-  {
-    id: 'cancelBuild',
+  cancelBuild: {
     method: 'post',
     path: '/api/v1/builds/{id}/cancel',
     summary: 'Cancel a build. Layer builds that no other build waits for stop.',
@@ -63,8 +58,7 @@ export const BUILDS: readonly Operation[] = [
     answers: { 202: { schema: z.object({ buildId: z.string(), cancelled: z.boolean() }) } },
     isAudited: true,
   },
-  {
-    id: 'retryBuild',
+  retryBuild: {
     method: 'post',
     path: '/api/v1/builds/{id}/retry',
     summary:
@@ -74,8 +68,7 @@ export const BUILDS: readonly Operation[] = [
     query: requests.retryQuerySchema,
     isAudited: true,
   },
-  {
-    id: 'streamEvents',
+  streamEvents: {
     method: 'get',
     path: '/api/v1/builds/{id}/events',
     summary: 'Events of a build as server-sent events, resumable by Last-Event-ID, until it has finished.',
@@ -84,8 +77,7 @@ export const BUILDS: readonly Operation[] = [
     query: requests.eventsQuerySchema,
     headers: requests.eventsHeadersSchema,
   },
-  {
-    id: 'streamLogs',
+  streamLogs: {
     method: 'get',
     path: '/api/v1/builds/{id}/logs',
     summary: 'The log lines among the events, and the end.',
@@ -94,7 +86,7 @@ export const BUILDS: readonly Operation[] = [
     query: requests.eventsQuerySchema,
     headers: requests.eventsHeadersSchema,
   },
-];
+} as const satisfies Operations;
 
 /** Events as they are sent: with their time. */
 function withTimes([first, ...others]: readonly [EventSchema, ...EventSchema[]]) {

@@ -5,21 +5,19 @@ import {
   signInCodeSchema,
   tokenRequestSchema,
   tokenViewSchema,
-} from '../../../common/contracts/tokens.ts';
-import type { Operation } from './operation.ts';
+} from '../tokens.ts';
+import type { Operations } from './operation.ts';
 
 /** Who asks: tokens and sign-in. */
-export const TOKENS: readonly Operation[] = [
-  {
-    id: 'readIdentity',
+export const TOKENS = {
+  readIdentity: {
     method: 'get',
     path: '/api/v1/whoami',
     summary: 'The token that asks: its name and role.',
     role: 'viewer',
     answers: { 200: { schema: identitySchema } },
   },
-  {
-    id: 'createSignInCode',
+  createSignInCode: {
     method: 'post',
     path: '/api/v1/sign-in-codes',
     summary: 'Make a code for a link: `/sign-in?code=CODE&to=/PATH` signs a browser in as the token that asks, once.',
@@ -27,8 +25,7 @@ export const TOKENS: readonly Operation[] = [
     answers: { 201: { schema: signInCodeSchema } },
     isAudited: true,
   },
-  {
-    id: 'createToken',
+  createToken: {
     method: 'post',
     path: '/api/v1/tokens',
     summary: 'Make a token. This answer is the only one that shows it.',
@@ -37,16 +34,14 @@ export const TOKENS: readonly Operation[] = [
     body: tokenRequestSchema,
     isAudited: true,
   },
-  {
-    id: 'listTokens',
+  listTokens: {
     method: 'get',
     path: '/api/v1/tokens',
     summary: 'The valid tokens beside the one of the configuration, without themselves.',
     role: 'admin',
     answers: { 200: { schema: z.object({ tokens: z.array(tokenViewSchema) }) } },
   },
-  {
-    id: 'revokeToken',
+  revokeToken: {
     method: 'delete',
     path: '/api/v1/tokens/{name}',
     summary: 'Refuse a token from now on.',
@@ -54,4 +49,4 @@ export const TOKENS: readonly Operation[] = [
     answers: { 204: { mediaType: null } },
     isAudited: true,
   },
-];
+} as const satisfies Operations;

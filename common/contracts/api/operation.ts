@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Role } from '../../../common/contracts/tokens.ts';
+import type { Role } from '../tokens.ts';
 
 /** One answer of an operation. */
 export interface Answer {
@@ -11,7 +11,6 @@ export interface Answer {
 
 /** One operation as it is described, guarded and validated. */
 export interface Operation {
-  readonly id: string;
   readonly method: 'get' | 'post' | 'put' | 'delete';
   /** Parameters in braces. */
   readonly path: string;
@@ -28,3 +27,11 @@ export interface Operation {
   /** It changes something: every attempt is a line of the audit log. */
   readonly isAudited?: boolean;
 }
+
+/** An operation with its id. */
+export interface NamedOperation extends Operation {
+  readonly id: string;
+}
+
+/** Operations by their ids. */
+export type Operations = Readonly<Record<string, Operation>>;

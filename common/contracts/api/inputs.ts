@@ -1,13 +1,12 @@
 import { z } from 'zod';
-import { blobViewSchema } from '../../../common/contracts/blobs.ts';
-import { secretValueSchema, secretViewSchema } from '../../../common/contracts/secrets.ts';
-import * as requests from '../requests.ts';
-import type { Operation } from './operation.ts';
+import { blobViewSchema } from '../blobs.ts';
+import { secretValueSchema, secretViewSchema } from '../secrets.ts';
+import type { Operations } from './operation.ts';
+import * as requests from './parameters.ts';
 
 /** What modules are given: contents of local files, and secrets. */
-export const INPUTS: readonly Operation[] = [
-  {
-    id: 'putBlob',
+export const INPUTS = {
+  putBlob: {
     method: 'put',
     path: '/api/v1/blobs/{sha256}',
     summary:
@@ -19,8 +18,7 @@ export const INPUTS: readonly Operation[] = [
     headers: requests.uploadHeadersSchema,
     isAudited: true,
   },
-  {
-    id: 'readBlob',
+  readBlob: {
     method: 'get',
     path: '/api/v1/blobs/{sha256}',
     summary:
@@ -28,8 +26,7 @@ export const INPUTS: readonly Operation[] = [
     role: 'builder',
     answers: { 200: { schema: blobViewSchema } },
   },
-  {
-    id: 'setSecret',
+  setSecret: {
     method: 'put',
     path: '/api/v1/secrets/{name}',
     summary: 'Keep the value of a secret (201), in the place of its former one (200).',
@@ -39,16 +36,14 @@ export const INPUTS: readonly Operation[] = [
     bodyType: 'text/plain',
     isAudited: true,
   },
-  {
-    id: 'listSecrets',
+  listSecrets: {
     method: 'get',
     path: '/api/v1/secrets',
     summary: 'The secrets by name, without their values, which nothing ever answers.',
     role: 'builder',
     answers: { 200: { schema: z.object({ secrets: z.array(secretViewSchema) }) } },
   },
-  {
-    id: 'removeSecret',
+  removeSecret: {
     method: 'delete',
     path: '/api/v1/secrets/{name}',
     summary: 'Forget a secret. Builds that were accepted keep it until they end.',
@@ -56,4 +51,4 @@ export const INPUTS: readonly Operation[] = [
     answers: { 204: { mediaType: null } },
     isAudited: true,
   },
-];
+} as const satisfies Operations;

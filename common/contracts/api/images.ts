@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { exportRequestSchema, exportViewSchema } from '../../../common/contracts/exports.ts';
+import { exportRequestSchema, exportViewSchema } from '../exports.ts';
 import {
   imageViewSchema,
   prunedSchema,
@@ -7,17 +7,16 @@ import {
   removedImageSchema,
   tagRequestSchema,
   tagViewSchema,
-} from '../../../common/contracts/images.ts';
-import { runRequestSchema, runViewSchema } from '../../../common/contracts/runs.ts';
-import * as requests from '../requests.ts';
-import type { Operation } from './operation.ts';
+} from '../images.ts';
+import { runRequestSchema, runViewSchema } from '../runs.ts';
+import type { Operations } from './operation.ts';
+import * as requests from './parameters.ts';
 
 const nextCursor = z.string().nullable();
 
 /** Images: versions, tags, removal, exports, clones. */
-export const IMAGES: readonly Operation[] = [
-  {
-    id: 'listImages',
+export const IMAGES = {
+  listImages: {
     method: 'get',
     path: '/api/v1/images',
     summary: 'The images: versions of modules, newest first.',
@@ -25,16 +24,14 @@ export const IMAGES: readonly Operation[] = [
     answers: { 200: { schema: z.object({ images: z.array(imageViewSchema), nextCursor }) } },
     query: requests.imagesQuerySchema,
   },
-  {
-    id: 'readImage',
+  readImage: {
     method: 'get',
     path: '/api/v1/images/{image}',
     summary: 'One image: `NAME` (its newest version), `NAME:VERSION` or `NAME@TAG`.',
     role: 'viewer',
     answers: { 200: { schema: imageViewSchema } },
   },
-  {
-    id: 'removeImage',
+  removeImage: {
     method: 'delete',
     path: '/api/v1/images/{image}',
     summary:
@@ -44,8 +41,7 @@ export const IMAGES: readonly Operation[] = [
     query: requests.removalQuerySchema,
     isAudited: true,
   },
-  {
-    id: 'pruneImages',
+  pruneImages: {
     method: 'post',
     path: '/api/v1/images/prune',
     summary:
@@ -55,8 +51,7 @@ export const IMAGES: readonly Operation[] = [
     body: pruneRequestSchema,
     isAudited: true,
   },
-  {
-    id: 'exportImage',
+  exportImage: {
     method: 'post',
     path: '/api/v1/images/{image}/exports',
     summary:
@@ -66,8 +61,7 @@ export const IMAGES: readonly Operation[] = [
     body: exportRequestSchema,
     isAudited: true,
   },
-  {
-    id: 'readExport',
+  readExport: {
     method: 'get',
     path: '/api/v1/exports/{export}',
     summary: 'How far an export is.',
@@ -75,16 +69,14 @@ export const IMAGES: readonly Operation[] = [
     answers: { 200: { schema: exportViewSchema } },
     query: requests.exportQuerySchema,
   },
-  {
-    id: 'downloadExport',
+  downloadExport: {
     method: 'get',
     path: '/api/v1/exports/{export}/content',
     summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
     role: 'builder',
     answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
   },
-  {
-    id: 'runImage',
+  runImage: {
     method: 'post',
     path: '/api/v1/images/{image}/runs',
     summary:
@@ -94,16 +86,14 @@ export const IMAGES: readonly Operation[] = [
     body: runRequestSchema,
     isAudited: true,
   },
-  {
-    id: 'listRuns',
+  listRuns: {
     method: 'get',
     path: '/api/v1/runs',
     summary: 'The clones that have not ended, newest first.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ runs: z.array(runViewSchema) }) } },
   },
-  {
-    id: 'tagImage',
+  tagImage: {
     method: 'put',
     path: '/api/v1/images/{module}/tags/{tag}',
     summary: 'Give a tag to a version; the version that had it loses it.',
@@ -112,8 +102,7 @@ export const IMAGES: readonly Operation[] = [
     body: tagRequestSchema,
     isAudited: true,
   },
-  {
-    id: 'untagImage',
+  untagImage: {
     method: 'delete',
     path: '/api/v1/images/{module}/tags/{tag}',
     summary: 'Take a tag away; the version stays.',
@@ -121,4 +110,4 @@ export const IMAGES: readonly Operation[] = [
     answers: { 204: { mediaType: null } },
     isAudited: true,
   },
-];
+} as const satisfies Operations;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { KEEP_MS, keptAnswerSchema } from '../../common/contracts/events.ts';
-import { imageNameSchema } from '../../common/contracts/images.ts';
-import { parseDuration } from '../../common/contracts/module/duration.ts';
-import { prioritySchema } from '../../common/contracts/owners.ts';
-import { tokenNameSchema } from '../../common/contracts/tokens.ts';
+import { KEEP_MS, keptAnswerSchema } from '../events.ts';
+import { imageNameSchema } from '../images.ts';
+import { parseDuration } from '../module/duration.ts';
+import { prioritySchema } from '../owners.ts';
+import { tokenNameSchema } from '../tokens.ts';
 
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;

@@ -1,13 +1,12 @@
 import { z } from 'zod';
-import { serialPieceSchema } from '../../../common/contracts/serial.ts';
-import { sshAccessSchema } from '../../../common/contracts/ssh-access.ts';
-import * as requests from '../requests.ts';
-import type { Operation } from './operation.ts';
+import { serialPieceSchema } from '../serial.ts';
+import { sshAccessSchema } from '../ssh-access.ts';
+import type { Operations } from './operation.ts';
+import * as requests from './parameters.ts';
 
 /** Machines of a build: screen, serial port, console, SSH. */
-export const MACHINES: readonly Operation[] = [
-  {
-    id: 'readScreenshot',
+export const MACHINES = {
+  readScreenshot: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/screenshot',
     summary: 'The screen of a VM: live while it runs, else the picture that was kept.',
@@ -15,8 +14,7 @@ export const MACHINES: readonly Operation[] = [
     answers: { 200: { mediaType: 'image/png' } },
     query: requests.vmQuerySchema,
   },
-  {
-    id: 'streamSerial',
+  streamSerial: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/serial',
     summary:
@@ -26,8 +24,7 @@ export const MACHINES: readonly Operation[] = [
     query: requests.serialQuerySchema,
     headers: requests.serialHeadersSchema,
   },
-  {
-    id: 'openConsole',
+  openConsole: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/vnc',
     summary:
@@ -36,8 +33,7 @@ export const MACHINES: readonly Operation[] = [
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,
   },
-  {
-    id: 'openSerialConsole',
+  openSerialConsole: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/serial-console',
     summary:
@@ -46,8 +42,7 @@ export const MACHINES: readonly Operation[] = [
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,
   },
-  {
-    id: 'readSshAccess',
+  readSshAccess: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/ssh-access',
     summary:
@@ -57,8 +52,7 @@ export const MACHINES: readonly Operation[] = [
     query: requests.vmQuerySchema,
     isAudited: true,
   },
-  {
-    id: 'openSsh',
+  openSsh: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/ssh',
     summary:
@@ -68,8 +62,7 @@ export const MACHINES: readonly Operation[] = [
     query: requests.vmQuerySchema,
     isAudited: true,
   },
-  {
-    id: 'continueHandbuild',
+  continueHandbuild: {
     method: 'post',
     path: '/api/v1/builds/{id}/vms/{vm}/continue',
     summary:
@@ -79,4 +72,4 @@ export const MACHINES: readonly Operation[] = [
     query: requests.continueQuerySchema,
     isAudited: true,
   },
-];
+} as const satisfies Operations;

@@ -1,0 +1,25 @@
+import { BUILDS } from './builds.ts';
+import { CLUSTERS } from './clusters.ts';
+import { IMAGES } from './images.ts';
+import { INPUTS } from './inputs.ts';
+import { MACHINES } from './machines.ts';
+import type { NamedOperation } from './operation.ts';
+import { SERVICE } from './service.ts';
+import { TOKENS } from './tokens.ts';
+
+/** Every operation of the farm, in the order of its description. What is not in this table is not served. */
+const OPERATIONS = {
+  ...BUILDS,
+  ...MACHINES,
+  ...IMAGES,
+  ...CLUSTERS,
+  ...INPUTS,
+  ...TOKENS,
+  ...SERVICE,
+};
+
+/** The same as a list, each with its id. */
+export const OPERATION_LIST: readonly NamedOperation[] = Object.entries(OPERATIONS).map(([id, operation]) => ({
+  id,
+  ...operation,
+}));

@@ -48,7 +48,7 @@ export function attemptWords(error: unknown): string {
 }
 
 /** The same error is told again after this. */
-const TELL_AGAIN_MS = 10_000;
+const TELL_AGAIN_MS = 30_000;
 /** What lasts no longer than this is nobody's concern. */
 const FIRST_MS = 2_000;
 

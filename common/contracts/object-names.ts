@@ -30,7 +30,18 @@ export const ANNOTATIONS = {
   typing: 'slipway.dev/typing',
   /** Bytes that a guest sees of a disk, on its volume and (by CDI) its claim, which is larger than that. */
   diskBytes: 'slipway.dev/disk-bytes',
+  /** On a VM: the host keys of its guest, as they were at the first login. */
+  hostKeys: 'slipway.dev/host-key',
+  /** On a VM: its steps are done, and what remembers them is being removed from the guest. */
+  guestLeft: 'slipway.dev/guest-left',
+  /** On a VM: set before its guest is asked to go down, so that an end seen later is known to be ours. */
+  shutdownAsked: 'slipway.dev/shutdown-asked',
+  /** On a VM: how it ended, once that was seen. */
+  shutdownEnded: 'slipway.dev/shutdown-ended',
 } as const;
+
+/** Keeps a VMI that KubeVirt deletes (after `stop`) until we have read how it ended. */
+export const END_FINALIZER = 'slipway.dev/observe-end';
 
 /** Identity of a layer build in object names. */
 export interface BuildIdentity {

@@ -1,21 +1,19 @@
+import { END_FINALIZER } from '../contracts/object-names.ts';
 import { isConflict, isNotFound } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { RESOURCES } from './resources.ts';
-
-/** Keeps a VMI that KubeVirt deletes (after `stop`) until we have read how it ended. */
-const OBSERVER = 'slipway.dev/observe-end';
 
 /**
  * Makes KubeVirt keep the final VMI of a machine that is about to be stopped: without it the only trace of a clean end
  * would be a passing watch event. Release it when its phase has been written down.
  */
 export function holdFinalInstance(cluster: ClusterClient, vmi: string, signal: AbortSignal): Promise<void> {
-  return changeFinalizers(cluster, vmi, { signal, change: (names) => [...new Set([...names, OBSERVER])] });
+  return changeFinalizers(cluster, vmi, { signal, change: (names) => [...new Set([...names, END_FINALIZER])] });
 }
 
 /** Lets a held VMI go. Does nothing when it is not held, or gone. */
 export function releaseFinalInstance(cluster: ClusterClient, vmi: string, signal: AbortSignal): Promise<void> {
-  return changeFinalizers(cluster, vmi, { signal, change: (names) => names.filter((name) => name !== OBSERVER) });
+  return changeFinalizers(cluster, vmi, { signal, change: (names) => names.filter((name) => name !== END_FINALIZER) });
 }
 
 interface FinalizerChange {

@@ -1,5 +1,6 @@
-import { NETWORK_KINDS, type NetworkKind } from '../contracts/network-kinds.ts';
+import type { NetworkKind } from '../contracts/network-kinds.ts';
 import type { Role } from '../contracts/roles.ts';
+import { type MadeKind, madeKinds } from './made-kinds.ts';
 import { RESOURCES, type Resource } from './resources.ts';
 
 /** A rule of a Role or ClusterRole. */
@@ -13,9 +14,11 @@ type Kind = keyof typeof RESOURCES;
 /** Verbs by kind, or by `kind/subresource`. */
 type Grants = Readonly<Partial<Record<Kind | `${Kind}/${string}`, readonly string[]>>>;
 
-/** What one wait costs (common/kubernetes/wait-for.ts). */
+/** What one wait costs (common/kubernetes/wait-for.ts). What may be created stands in made-kinds.ts. */
 const WATCH = ['list', 'watch'] as const;
-const ENSURE = ['get', 'create'] as const;
+
+/** In the order in which people read them. */
+const VERBS = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] as const;
 
 /** Subresources of machines are an API group of their own; a PUT is an `update`. */
 const MACHINE_SUBRESOURCES = 'subresources.kubevirt.io';
@@ -32,35 +35,26 @@ const SERIAL_LOG: Grants = { pods: ['list'], 'pods/log': ['get'], instances: WAT
 /** Reaching a guest: the relay's pod (recreated after an eviction), and secrets: the build's key, those of a module. */
 const REACH_GUESTS: Grants = {
   secrets: ['get'],
-  pods: [...ENSURE, ...WATCH, 'delete'],
+  pods: ['get', ...WATCH, 'delete'],
   'pods/log': ['get'],
   // WebSockets begin as GET; Kubernetes 1.35 asks for `create` too.
   'pods/portforward': ['get', 'create'],
   // On the pod network (workers/networks/pod-network.ts) a relay stands behind a Service, and hears what VMIs show.
   instances: ['get'],
-  services: ENSURE,
+  services: ['get'],
 };
 
 /** The way into a guest on the pod network. */
 const DIAL_GUESTS: Grants = { 'instances/portforward': ['get'] };
 
-/** Removing what was needed for building only (common/kubernetes/teardown.ts). */
+/** Removing what was needed for building only (common/kubernetes/teardown.ts), beside what each kind needs (`removals`). */
 const TEARDOWN: Grants = {
-  machines: ['get', ...WATCH, 'delete'],
+  machines: ['get'],
   'machines/stop': ['update'],
   // A machine's end is held until it was read (common/kubernetes/final-instance.ts).
-  instances: ['get', ...WATCH, 'patch'],
-  pods: ['get', ...WATCH, 'delete'],
-  egressGateways: [...WATCH, 'delete'],
-  dataVolumes: ['list', 'delete'],
-  claims: ['list', 'delete'],
-  secrets: ['list', 'delete'],
-  networkAttachments: ['list', 'delete'],
-  subnets: [...WATCH, 'delete'],
+  instances: ['get', 'patch'],
+  pods: ['get'],
   ips: [...WATCH, 'delete'],
-  vpcs: [...WATCH, 'delete'],
-  services: ['list', 'delete'],
-  networkPolicies: ['list', 'delete'],
 };
 
 /** What a cluster must have (common/kubernetes/preflight), and whether the egress subnet is there. */
@@ -95,23 +89,22 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     // scheduler/catalog/measure-storage.ts: what the farm has of the storage, and what is free.
     { storageCapacities: ['list'], claims: ['list'], snapshots: ['list'] },
     // scheduler/exports/exported-volume.ts: reading disks out of the cluster.
-    { exports: ['create', ...WATCH, 'delete'], dataVolumes: ['create'], secrets: ['create'] },
+    { exports: [...WATCH, 'delete'] },
   ],
   // workers/phases/import, workers/networks/ensure-network.ts
   import: [
     EVIDENCE,
     REACH_GUESTS,
     {
-      secrets: ['create'],
       configMaps: ['get'],
-      dataVolumes: [...ENSURE, ...WATCH, 'delete'],
+      dataVolumes: ['get', ...WATCH, 'delete'],
       claims: ['get', ...WATCH],
-      snapshots: [...ENSURE, ...WATCH],
-      networkAttachments: ENSURE,
-      vpcs: [...ENSURE, ...WATCH],
-      subnets: [...ENSURE, ...WATCH],
-      egressGateways: [...ENSURE, ...WATCH],
-      networkPolicies: ENSURE,
+      snapshots: ['get', ...WATCH],
+      networkAttachments: ['get'],
+      vpcs: ['get', ...WATCH],
+      subnets: ['get', ...WATCH],
+      egressGateways: ['get', ...WATCH],
+      networkPolicies: ['get'],
     },
   ],
   // workers/phases/boot-keystrokes, workers/console
@@ -121,9 +114,9 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     SERIAL_LOG,
     REACH_GUESTS,
     DIAL_GUESTS,
-    { machines: [...ENSURE, 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
+    { machines: ['get', 'patch'], 'machines/start': ['update'], instances: ['get', ...WATCH] },
     // Ways out that import did not wait for (workers/networks/network-services.ts).
-    { egressGateways: [...ENSURE, ...WATCH] },
+    { egressGateways: ['get', ...WATCH] },
   ],
   // workers/phases/provision, workers/guest
   provision: [
@@ -143,11 +136,11 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     REACH_GUESTS,
     DIAL_GUESTS,
     {
-      machines: [...ENSURE, 'patch'],
+      machines: ['get', 'patch'],
       'machines/stop': ['update'],
       // A machine's end is held until it was read (common/kubernetes/final-instance.ts).
       instances: ['get', ...WATCH, 'patch'],
-      snapshots: [...ENSURE, ...WATCH],
+      snapshots: ['get', ...WATCH],
       claims: ['get'],
     },
   ],
@@ -167,16 +160,15 @@ export function describeRight({ verb, group, path, scope }: Right): string {
   return `${verb} ${path}${group === '' ? '' : ` (${group})`}${scope === 'cluster' ? ' everywhere' : ''}`;
 }
 
-/** Kinds that are there for one kind of network only; `kind/subresource` as in the grants. */
-const OF_NETWORK: Readonly<Record<NetworkKind, readonly string[]>> = {
-  'kube-ovn': ['networkAttachments', 'egressGateways', 'vpcs', 'subnets', 'ips'],
-  pod: ['services', 'networkPolicies', 'instances/portforward'],
-};
+/** `kind` and `kind/subresource` as in the grants, of what is there for another kind of network only. */
+function foreignTo(network: NetworkKind): string[] {
+  const foreign = madeKinds().flatMap(({ kind, network: only = network }) => (only === network ? [] : [kind]));
+  return [...foreign, ...(network === 'pod' ? [] : Object.keys(DIAL_GUESTS))];
+}
 
 /** What a role asks of a cluster with that kind of network. */
 export function rightsOn(network: NetworkKind, role: Role): Right[] {
-  const foreign = NETWORK_KINDS.filter((kind) => kind !== network).flatMap((kind) => OF_NETWORK[kind]);
-  const paths = new Set(foreign.map((target) => describeTarget(pathOf(target))));
+  const paths = new Set(foreignTo(network).map((target) => describeTarget(pathOf(target))));
   return rightsOf(role).filter(({ group, path }) => !paths.has(`${path}.${group}`));
 }
 
@@ -192,11 +184,32 @@ export function rightsOf(role: Role): Right[] {
 /** The rules of a role, one per resource: those in the farm namespace, or those on kinds that have no namespace. */
 export function rulesOf(role: Role, scope: 'namespaced' | 'cluster'): Rule[] {
   const verbs = new Map<string, Set<string>>();
-  for (const [target, granted] of GRANTS[role].flatMap((grants) => Object.entries(grants))) {
+  const all = [...GRANTS[role], makings(role), removals(role)].flatMap((grants) => Object.entries(grants));
+  for (const [target, granted] of all) {
     if (isNamespaced(resourceOf(target)) !== (scope === 'namespaced')) continue;
     verbs.set(target, new Set([...(verbs.get(target) ?? []), ...(granted ?? [])]));
   }
-  return [...verbs].map(([target, granted]) => ({ ...pathOf(target), verbs: [...granted] }));
+  return [...verbs].map(([target, granted]) => ({
+    ...pathOf(target),
+    verbs: VERBS.filter((verb) => granted.has(verb)),
+  }));
+}
+
+/** What a role creates. */
+function makings(role: Role): Grants {
+  const made = madeKinds().filter(({ makers }) => makers.includes(role));
+  return Object.fromEntries(made.map(({ kind }) => [kind, ['create']]));
+}
+
+/** The scheduler removes what an ended build leaves. */
+function removals(role: Role): Grants {
+  if (role !== 'scheduler') return {};
+  const verbsOf = ({ teardown }: MadeKind) => [
+    ...(teardown ? ['list'] : []),
+    ...(teardown?.awaited ? ['watch'] : []),
+    ...(teardown?.asked ? ['delete'] : []),
+  ];
+  return Object.fromEntries(madeKinds().map((made) => [made.kind, verbsOf(made)]));
 }
 
 /** Whether a Role of the farm namespace can grant it. Kubernetes takes a namespace for an object in itself. */

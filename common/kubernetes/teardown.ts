@@ -4,6 +4,7 @@ import { isConflict, isNotFound } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { releaseFinalInstance } from './final-instance.ts';
 import { isUnderway, stopMachine } from './machine-actions.ts';
+import { removedKinds } from './made-kinds.ts';
 import type { KubernetesObject } from './objects.ts';
 import { RESOURCES, type Resource } from './resources.ts';
 import { waitForSet } from './wait-for.ts';
@@ -51,105 +52,44 @@ export async function haltMachines(cluster: ClusterClient, options: TeardownOpti
   return halted.every(Boolean);
 }
 
-/** Objects that make a module's network, by its kind: what of a generation is looked for beside its machines. */
-export const NETWORK_OBJECTS: Readonly<Record<NetworkKind, readonly Resource<KubernetesObject>[]>> = {
-  'kube-ovn': [RESOURCES.egressGateways, RESOURCES.networkAttachments, RESOURCES.subnets, RESOURCES.vpcs],
-  pod: [RESOURCES.services, RESOURCES.networkPolicies],
-};
-
 /**
- * Removes everything of a layer build's generation except layers, templates and shared sources: machines and pods, then
- * the network that they were on. Idempotent: a run that was cut off is completed by the next one.
+ * Removes everything of a layer build's generation except layers, templates and shared sources, in the order of the table of made
+ * kinds: machines and pods, then the network that they were on. Idempotent: a run that was cut off is completed by the next one.
  * @throws DeadlineExceeded when something does not go away.
  */
 export async function teardownBuild(cluster: ClusterClient, options: TeardownOptions): Promise<void> {
-  const remove = remover(cluster, options);
-  const network = NETWORKS[options.network](cluster, options);
+  const kinds = removedKinds(options.network);
   await haltMachines(cluster, options);
-  await network.before();
-  await remove.request(RESOURCES.machines);
-  await remove.request(RESOURCES.pods, NOT_OF_A_MACHINE);
-  for (const resource of [RESOURCES.dataVolumes, RESOURCES.claims, RESOURCES.secrets]) {
-    await remove.request(resource);
+  for (const stage of [1, 2, 3]) {
+    const going = kinds.filter((kind) => kind.stage === stage);
+    for (const { resource, asked } of going) if (asked) await requestRemoval(cluster, resource, options);
+    if (stage === 1) await releaseInstances(cluster, options);
+    for (const { resource, awaited } of going) if (awaited) await untilGone(cluster, resource, options);
   }
-  await releaseInstances(cluster, options);
-  await remove.untilGone(RESOURCES.machines);
-  await remove.untilGone(RESOURCES.instances);
-  await remove.untilGone(RESOURCES.pods);
-  await network.after();
 }
 
-/** What a kind of network adds to the order: before the machines are asked to go, and when nothing is on it any more. */
-interface NetworkTeardown {
-  before(): Promise<void>;
-  after(): Promise<void>;
+/** Asks for the deletion of all objects of the build of a kind. */
+async function requestRemoval(cluster: ClusterClient, resource: Resource, options: TeardownOptions): Promise<void> {
+  const { signal } = options;
+  const selector = buildOnlySelector(options);
+  const labels = resource === RESOURCES.pods ? `${selector},${NOT_OF_A_MACHINE}` : selector;
+  const { items } = await cluster.list(resource, { labels, signal });
+  if (resource === RESOURCES.subnets) {
+    // KubeOVN's webhook refuses to delete a subnet of which an address is in use.
+    const subnets = items.map(({ metadata }) => metadata?.name ?? '');
+    await freeAddresses(cluster, subnets, options);
+  }
+  for (const { metadata } of items) {
+    if (!metadata?.deletionTimestamp) await cluster.delete(resource, metadata?.name ?? '', { signal });
+  }
 }
 
-const NETWORKS: Readonly<Record<NetworkKind, (cluster: ClusterClient, options: TeardownOptions) => NetworkTeardown>> = {
-  'kube-ovn': kubeOvnTeardown,
-  pod: podTeardown,
-};
-
-/** In the order that KubeOVN needs: gateways with the pods, then the addresses they leak, subnets, attachments, VPCs. */
-function kubeOvnTeardown(cluster: ClusterClient, options: TeardownOptions): NetworkTeardown {
-  const remove = remover(cluster, options);
-  return {
-    before: () => remove.request(RESOURCES.egressGateways),
-    after: async () => {
-      await remove.untilGone(RESOURCES.egressGateways);
-      const { items: subnets } = await cluster.list(RESOURCES.subnets, {
-        labels: buildOnlySelector(options),
-        signal: options.signal,
-      });
-      // First the addresses: KubeOVN's webhook refuses to delete a subnet of which any is in use.
-      await freeAddresses(
-        cluster,
-        subnets.map(({ metadata }) => metadata?.name ?? ''),
-        options,
-      );
-      await remove.request(RESOURCES.subnets);
-      await remove.untilGone(RESOURCES.subnets);
-      // CNI DEL reads the attachments: they go after the pods.
-      await remove.request(RESOURCES.networkAttachments);
-      await remove.request(RESOURCES.vpcs);
-      await remove.untilGone(RESOURCES.vpcs);
-    },
-  };
-}
-
-/** Policies outlive what they confine. */
-function podTeardown(cluster: ClusterClient, options: TeardownOptions): NetworkTeardown {
-  const remove = remover(cluster, options);
-  return {
-    before: () => remove.request(RESOURCES.services),
-    after: () => remove.request(RESOURCES.networkPolicies),
-  };
-}
-
-function remover(cluster: ClusterClient, options: TeardownOptions) {
+async function untilGone(cluster: ClusterClient, resource: Resource, options: TeardownOptions): Promise<void> {
+  const { signal, deadlineMs, identity } = options;
   const labels = buildOnlySelector(options);
-  const { signal, deadlineMs } = options;
-  return {
-    /** Asks for the deletion of all that match. */
-    request: async (resource: Resource, only?: string): Promise<void> => {
-      const { items } = await cluster.list(resource, { labels: only ? `${labels},${only}` : labels, signal });
-      for (const { metadata } of items) {
-        if (!metadata?.deletionTimestamp) await cluster.delete(resource, metadata?.name ?? '', { signal });
-      }
-    },
-    untilGone: async (resource: Resource): Promise<void> => {
-      await waitForSet(
-        cluster,
-        { resource, labels },
-        {
-          signal,
-          deadlineMs,
-          what: `the ${resource.plural} of layer build ${options.identity.layerBuild} to be removed`,
-          until: (objects) => (objects.size === 0 ? true : undefined),
-        },
-      );
-    },
-  };
+  const what = `the ${resource.plural} of layer build ${identity.layerBuild} to be removed`;
+  const until = (objects: ReadonlyMap<string, unknown>) => (objects.size === 0 ? true : undefined);
+  await waitForSet(cluster, { resource, labels }, { signal, deadlineMs, what, until });
 }
 
 /** Nobody will ask any more how these machines ended. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { configSchema } from '../../common/config/schema.ts';
-import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS, END_FINALIZER, LABELS } from '../../common/contracts/object-names.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { startMachine as requestStart } from '../../common/kubernetes/machine-actions.ts';
@@ -206,7 +206,7 @@ test('takes an orphaned generation apart in order, and waits for what the cluste
     uid: machine.metadata?.uid ?? '',
   };
   // Its end was never read: the worker that held it died.
-  const kept = { finalizers: ['slipway.dev/observe-end'], ownerReferences: [owner] };
+  const kept = { finalizers: [END_FINALIZER], ownerReferences: [owner] };
   await create(RESOURCES.instances, { metadata: { ...called('instance'), ...kept }, spec: { domain } });
   await create(RESOURCES.pods, { ...held('pod'), spec: { containers: [{ name: 'c', image: 'i' }] } });
   await create(RESOURCES.egressGateways, { ...held('way-out'), spec: { vpc: 'v', externalSubnet: 'e' } });

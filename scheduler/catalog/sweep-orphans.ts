@@ -5,10 +5,11 @@ import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import { removedKinds } from '../../common/kubernetes/made-kinds.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { findNetwork } from '../../common/kubernetes/preflight/find-network.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
-import { haltMachines, NETWORK_OBJECTS, teardownBuild } from '../../common/kubernetes/teardown.ts';
+import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
 import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
@@ -25,16 +26,6 @@ const LOOK_AGAIN_MS = 60_000;
 const TEARDOWN_MS = 60_000;
 /** More works than this are not named in a request; everything is looked at instead. */
 const MOST_NAMED = 50;
-
-/** Kinds of which a generation has at least one object as long as anything of it is left; those of its network too. */
-const KINDS: readonly Resource<KubernetesObject>[] = [
-  RESOURCES.machines,
-  RESOURCES.instances,
-  RESOURCES.pods,
-  RESOURCES.dataVolumes,
-  RESOURCES.claims,
-  RESOURCES.secrets,
-];
 
 /** What a finished layer consists of; templates first, because they name the snapshots. */
 const LAYER_KINDS: readonly Resource<KubernetesObject>[] = [RESOURCES.machines, RESOURCES.snapshots];
@@ -125,7 +116,8 @@ async function look(options: ClusterWatchOptions, { removals, works }: Look, sig
   const among = works ? `${LABELS.layerBuild} in (${works.join(',')})` : LABELS.layerBuild;
   const building = `${LABELS.role} notin (layer,template,source),${among}`;
   const network = await findNetwork(options.cluster, options.clusterConfig, signal);
-  const kinds = [...KINDS, ...NETWORK_OBJECTS[network]];
+  // A generation has at least one of them as long as anything of it is left.
+  const kinds = removedKinds(network).map(({ resource }) => resource);
   await eachOf(await findGenerations(options, { kinds, labels: building }, signal), async (identity) => {
     const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
     if (verdict.action === 'keep') return;

@@ -6,6 +6,7 @@ import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { ExportLink, VirtualMachineExport } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { volumeObject } from '../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 
 /** A clone of a snapshot may be a copy of all its bytes. */
@@ -53,14 +54,11 @@ export async function withExportedDisk<T>(
     const { storageClass } = config;
     await client.create(
       RESOURCES.dataVolumes,
-      {
-        metadata: { ...metadata, annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': 'true' } },
-        spec: {
-          source: { snapshot: { namespace: client.namespace, name: snapshot } },
-          // Without a size it is as large as the snapshot.
-          storage: storageClass === undefined ? {} : { storageClassName: storageClass },
-        },
-      },
+      volumeObject(metadata, {
+        source: { snapshot: { namespace: client.namespace, name: snapshot } },
+        storageClass,
+        atOnce: true,
+      }),
       { signal },
     );
     const links = await waitFor(

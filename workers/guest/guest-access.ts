@@ -1,5 +1,6 @@
 import { guestRoute } from '../../common/contracts/guest-route.ts';
 import { objectKeysOf } from '../../common/contracts/object-content.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../../common/kubernetes/api-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
@@ -16,8 +17,6 @@ import { tellAttempts } from './attempts.ts';
 import type { GuestCredentials } from './guest-connection.ts';
 import { GuestLink, type HostKeyPins } from './guest-link.ts';
 
-/** On the VM: SHA-256 of the host keys of which its guest must show one, with blanks between. */
-const HOST_KEYS = 'slipway.dev/host-key';
 /** Shorter lines of a secret text, such as `done`, are everybody's. */
 const TELLING = 8;
 
@@ -104,11 +103,11 @@ function hostKeyPins({ cluster, signal }: PhaseContext, { names, vm }: BuildScop
   return {
     read: async () => {
       const machine = pinned ? undefined : await cluster.get(RESOURCES.machines, name, { signal });
-      pinned ??= machine?.metadata?.annotations?.[HOST_KEYS]?.split(' ').filter(Boolean);
+      pinned ??= machine?.metadata?.annotations?.[ANNOTATIONS.hostKeys]?.split(' ').filter(Boolean);
       return pinned?.length ? pinned : undefined;
     },
     write: async (hostKeys) => {
-      const metadata = { annotations: { [HOST_KEYS]: hostKeys.join(' ') } };
+      const metadata = { annotations: { [ANNOTATIONS.hostKeys]: hostKeys.join(' ') } };
       await cluster.mergePatch(RESOURCES.machines, name, { metadata }, { signal });
       pinned = hostKeys;
     },

@@ -1,13 +1,11 @@
+import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
 import { holdFinalInstance } from '../../common/kubernetes/final-instance.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 
-/** On the VM: its steps are done, and what remembers them is being removed from the guest. */
-const LEFT = 'slipway.dev/guest-left';
-/** On the VM: set before its guest is asked to go down, so that an end seen later is known to be ours. */
-const ASKED = 'slipway.dev/shutdown-asked';
+const { guestLeft: LEFT, shutdownAsked: ASKED } = ANNOTATIONS;
 
 /** How far the farm has left a guest. */
 export interface LeavingMarks {

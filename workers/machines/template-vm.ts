@@ -3,6 +3,7 @@ import type { LayerDisk } from '../../common/contracts/layers.ts';
 import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
 import { runnableModule } from '../../common/contracts/runs.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
+import { volumeSpec } from '../../common/kubernetes/volume-objects.ts';
 import { type BuildScope, vmLabels } from '../cluster/build-scope.ts';
 import { networkOf } from '../networks/networks.ts';
 import { machineTemplate } from './build-vm.ts';
@@ -36,14 +37,11 @@ export function templateVm(
       runStrategy: 'Halted',
       dataVolumeTemplates: disks.map((disk) => ({
         metadata: { name: claimOf(disk.name), labels },
-        spec: {
+        spec: volumeSpec({
           source: { snapshot: { namespace: scope.namespace, name: disk.snapshot } },
-          // Without a size it is as large as the snapshot.
-          storage: storageClassOf(
-            plan.disks.find(({ name: planned }) => planned === disk.name)?.storageClass,
-            clusterConfig.storageClass,
-          ),
-        },
+          storageClass:
+            plan.disks.find(({ name: planned }) => planned === disk.name)?.storageClass ?? clusterConfig.storageClass,
+        }),
       })),
       template: machineTemplate(scope, {
         nics: plan.templateNics,
@@ -56,10 +54,4 @@ export function templateVm(
       }),
     },
   };
-}
-
-/** The disk's own class, else the cluster's configured one, else none: then it is the default class. */
-export function storageClassOf(own: string | null | undefined, configured: string | undefined) {
-  const storageClassName = own ?? configured;
-  return storageClassName === undefined ? {} : { storageClassName };
 }

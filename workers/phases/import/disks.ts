@@ -2,13 +2,13 @@ import type { DiskPlan } from '../../../common/contracts/layers.ts';
 import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { volumeObject } from '../../../common/kubernetes/volume-objects.ts';
 import { type LookAgain, waitForSet, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, vmLabels } from '../../cluster/build-scope.ts';
 import { askedOf, type Filling, guestBytes, restoreBytes } from '../../cluster/volume-size.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { runStage } from '../../context/stage.ts';
-import { storageClassOf } from '../../machines/template-vm.ts';
 import { createVolume } from './create-volume.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { ensureSource } from './sources.ts';
@@ -43,7 +43,7 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
   });
   const making = [...disks, ...isos].map(async (asking) => {
     const volume = await asking;
-    const make = () => createVolume(context, volumeObject(context, scope, volume), volume.filling.credentials);
+    const make = () => createVolume(context, buildVolume(context, scope, volume), volume.filling.credentials);
     await runStage(context.cluster, { reason: 'ClusterRefused', subjects: [] }, make);
     return volume;
   });
@@ -145,28 +145,19 @@ async function parentDisk(
   return { source, contentBytes: disk.sizeBytes, clone: { kind: 'snapshot', restoreBytes: restoreBytes(snapshot) } };
 }
 
-function volumeObject(context: PhaseContext, scope: BuildScope, volume: WantedVolume): DataVolume {
+function buildVolume(context: PhaseContext, scope: BuildScope, volume: WantedVolume): DataVolume {
   const { filling, wantedBytes } = volume;
-  const askedBytes = askedOf(filling, wantedBytes);
-  return {
-    apiVersion: 'cdi.kubevirt.io/v1beta1',
-    kind: 'DataVolume',
-    metadata: {
-      name: volume.name,
-      labels: vmLabels(scope, 'build'),
-      annotations: {
-        ...(isImport(filling) ? { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' } : {}),
-        [ANNOTATIONS.diskBytes]: String(Math.max(wantedBytes ?? 0, filling.contentBytes)),
-      },
-    },
-    spec: {
+  const diskBytes = String(Math.max(wantedBytes ?? 0, filling.contentBytes));
+  const annotations = { [ANNOTATIONS.diskBytes]: diskBytes };
+  return volumeObject(
+    { name: volume.name, labels: vmLabels(scope, 'build'), annotations },
+    {
       source: filling.source,
-      storage: {
-        ...(askedBytes === undefined ? {} : { resources: { requests: { storage: String(askedBytes) } } }),
-        ...storageClassOf(volume.storageClass, context.clusterConfig.storageClass),
-      },
+      sizeBytes: askedOf(filling, wantedBytes),
+      storageClass: volume.storageClass ?? context.clusterConfig.storageClass,
+      atOnce: isImport(filling),
     },
-  };
+  );
 }
 
 /**

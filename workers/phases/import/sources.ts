@@ -8,6 +8,7 @@ import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { askValidator, shownUrl } from '../../../common/fetch/fetch-source.ts';
 import type { DataVolume, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { snapshotObject, volumeObject } from '../../../common/kubernetes/volume-objects.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { timed } from '../../../common/metrics/timed.ts';
 import { parseImageReference, pinnedReference } from '../../../common/registry/image-reference.ts';
@@ -16,7 +17,6 @@ import { askedOf, type Filling, restoreBytes } from '../../cluster/volume-size.t
 import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { lastEvents, runStage } from '../../context/stage.ts';
-import { storageClassOf } from '../../machines/template-vm.ts';
 import { createVolume } from './create-volume.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
@@ -209,34 +209,16 @@ async function removeBroken(context: PhaseContext, name: string, broken: readonl
 function sourceVolume(context: PhaseContext, source: NamedSource): DataVolume {
   const { name, sizeBytes: contentBytes, identity } = source;
   const from = importerSource(context, source);
-  return {
-    apiVersion: 'cdi.kubevirt.io/v1beta1',
-    kind: 'DataVolume',
-    metadata: {
-      name,
-      labels: sourceLabels(context.farm, identity),
-      annotations: { 'cdi.kubevirt.io/storage.bind.immediate.requested': '' },
-    },
-    spec: {
-      source: from.source,
-      storage: {
-        resources: { requests: { storage: String(askedOf({ ...from, contentBytes }, null)) } },
-        ...storageClassOf(null, context.clusterConfig.storageClass),
-      },
-    },
-  };
+  const { storageClass } = context.clusterConfig;
+  const sizeBytes = askedOf({ ...from, contentBytes }, null);
+  const metadata = { name, labels: sourceLabels(context.farm, identity) };
+  return volumeObject(metadata, { source: from.source, sizeBytes, storageClass, atOnce: true });
 }
 
 async function snapshotOf(context: PhaseContext, name: string, identity: string): Promise<VolumeSnapshot> {
   const { cluster, clusterConfig, signal, farm } = context;
   const { snapshotClass } = clusterConfig;
-  const snapshot: VolumeSnapshot = {
-    metadata: { name, labels: sourceLabels(farm, identity) },
-    spec: {
-      source: { persistentVolumeClaimName: name },
-      ...(snapshotClass === undefined ? {} : { volumeSnapshotClassName: snapshotClass }),
-    },
-  };
+  const snapshot = snapshotObject(name, { labels: sourceLabels(farm, identity), snapshotClass });
   const subjects = [{ kind: 'VolumeSnapshot', name }];
   return runStage(cluster, { reason: 'SnapshotFailed', subjects }, async () => {
     await cluster.createIfAbsent(RESOURCES.snapshots, snapshot, { signal });

@@ -1,7 +1,8 @@
 import type { DiskPlan, LayerDisk, LayerVm } from '../../../common/contracts/layers.ts';
 import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
-import type { PersistentVolumeClaim, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
+import type { PersistentVolumeClaim } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { snapshotObject } from '../../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
 import { guestBytes } from '../../cluster/volume-size.ts';
@@ -39,16 +40,8 @@ async function requestSnapshot(context: PhaseContext, scope: BuildScope, { name 
   const { cluster, clusterConfig, signal } = context;
   const { snapshotClass } = clusterConfig;
   const volume = scope.names.disk(scope.vm.name, name);
-  const snapshot: VolumeSnapshot = {
-    metadata: {
-      name: volume,
-      labels: { ...vmLabels(scope, 'layer'), [LABELS.layerKey]: keyLabel(scope.spec.layerKey) },
-    },
-    spec: {
-      source: { persistentVolumeClaimName: volume },
-      ...(snapshotClass === undefined ? {} : { volumeSnapshotClassName: snapshotClass }),
-    },
-  };
+  const labels = { ...vmLabels(scope, 'layer'), [LABELS.layerKey]: keyLabel(scope.spec.layerKey) };
+  const snapshot = snapshotObject(volume, { labels, snapshotClass });
   await runStage(cluster, { reason: 'SnapshotFailed', subjects: [] }, () =>
     cluster.createIfAbsent(RESOURCES.snapshots, snapshot, { signal }),
   );

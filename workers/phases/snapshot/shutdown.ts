@@ -1,3 +1,4 @@
+import { ANNOTATIONS } from '../../../common/contracts/object-names.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import { isConflict, isNotFound } from '../../../common/kubernetes/api-error.ts';
 import { releaseFinalInstance } from '../../../common/kubernetes/final-instance.ts';
@@ -19,8 +20,6 @@ import { endFailure, whenEvicted } from '../../machines/machine-life.ts';
  */
 export type GuestShutdown = (context: PhaseContext, scope: BuildScope) => Promise<void>;
 
-/** Set on the VM when it has ended (`noteEnd`): the final phase of its VMI, which may be gone later. */
-const ENDED = 'slipway.dev/shutdown-ended';
 /** What KubeVirt needs beyond the guest's own time. */
 const GRACE_MS = 60_000;
 
@@ -40,7 +39,7 @@ export async function shutDown(
     cluster.get(RESOURCES.machines, name, { signal }),
     cluster.get(RESOURCES.instances, name, { signal }),
   ]);
-  if (vm?.metadata?.annotations?.[ENDED] === 'Succeeded') return;
+  if (vm?.metadata?.annotations?.[ANNOTATIONS.shutdownEnded] === 'Succeeded') return;
   if (storageFault(found)) throw endFailure('paused', 'before it was shut down', await lastWords(cluster, name));
   const { asked, left } = leavingMarks(vm);
   const ask = asked === 'accepted' ? () => Promise.resolve() : askGuest;
@@ -79,7 +78,7 @@ async function noteEviction<T>(
 /** Writes down that the machine has ended in order, and lets its VMI go. The disks need not wait for it. */
 export async function noteEnd({ cluster, signal }: PhaseContext, scope: BuildScope): Promise<void> {
   const name = scope.names.machine(scope.vm.name);
-  await cluster.mergePatch(RESOURCES.machines, name, annotation(ENDED, 'Succeeded'), { signal });
+  await cluster.mergePatch(RESOURCES.machines, name, annotation(ANNOTATIONS.shutdownEnded, 'Succeeded'), { signal });
   await releaseFinalInstance(cluster, name, signal);
 }
 

@@ -90,7 +90,9 @@ function doubtOf(use: LocalUse, item: LocalFileItem | LocalFolderItem): string |
   if (item.kind === 'folder') return use === 'folder' && item.items.size === 0 ? 'is an empty folder' : null;
   if (use !== 'script') return null;
   if (item.sizeBytes === 0) return 'is an empty script';
-  return item.shows?.hasCrlf ? 'has lines that end with CR LF, as Windows writes them: it runs with plain line ends' : null;
+  return item.shows?.hasCrlf
+    ? 'has lines that end with CR LF, as Windows writes them: it runs with plain line ends'
+    : null;
 }
 
 /** All files of a floppy stand in one Secret of the cluster. */

@@ -49,6 +49,7 @@ test('user data: keeps its meaning on a cloud image, and the image nothing of th
     ...['lab', 'root', 'instances: 2', 'nothing of the farm below', 'ops@example.org', 'slipway-build'],
   ]);
   expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
+  expect((await farm.slipway('logs', buildId, '--serial', '--vm', 'child')).stdout).toContain('keys left: 0');
   // The ETag of the server is the identity of an unpinned source, so the second build has nothing to do.
   expect((await farm.client.plan(submission)).modules.map(({ action }) => action)).toEqual(['reuse', 'reuse']);
 });

@@ -6,10 +6,15 @@ import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
-import { remainingObjects, watchMachines } from '../harness/kubectl.ts';
+import { remainingObjects, untilShown, watchMachines } from '../harness/kubectl.ts';
 
 const BUILD_MS = 400_000;
 const NAMESPACED = ['virtualmachines', 'virtualmachineinstances', 'datavolumes', 'pods', 'secrets'];
+/** The worker has left the guest of the machine, which is still up. */
+const CLEANED = {
+  ...{ namespace: 'slipway', resource: 'virtualmachines', value: 'cleaned' },
+  field: '.metadata.annotations.slipway\\.dev/guest-left',
+};
 const NETWORKS = ['vpcs', 'subnets', 'network-attachment-definitions'];
 
 describe('a layered graph whose workers are killed', () => {
@@ -28,10 +33,14 @@ describe('a layered graph whose workers are killed', () => {
     await media?.stop();
   }, 60_000);
 
-  test('is built, with one worker of every phase killed and never more than two machines', {
+  test('is built, with a worker of every phase killed, one between two marks of its leaving, and never more than two machines', {
     timeout: BUILD_MS,
   }, async () => {
     const machines = watchMachines(farm.connection.kubeconfig, 'slipway');
+    const left = untilShown(farm.connection.kubeconfig, CLEANED).then((machine) => {
+      killWorker(farm, 'provision');
+      return machine;
+    });
     const { buildId } = await farm.client.submit(submission());
     const alive = new Set<Phase>(PHASES);
     let picture: string | undefined;
@@ -45,6 +54,7 @@ describe('a layered graph whose workers are killed', () => {
     await machines.stop();
     expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
     expect([...alive]).toEqual([]);
+    expect(machines.seen()).toContain(await left);
     expect(picture).toBe('PNG');
     expect(machines.seen().size).toBeGreaterThanOrEqual(5);
     expect(machines.peak()).toBeLessThanOrEqual(2);

@@ -64,3 +64,29 @@ export function watchMachines(kubeconfig: string, namespace: string): MachineWat
     },
   };
 }
+
+/** What a field of an object is to become. */
+export interface Sign {
+  readonly namespace: string;
+  readonly resource: string;
+  /** JSONPath within the object. */
+  readonly field: string;
+  readonly value: string;
+}
+
+/** Watches with the real kubectl; resolves with the name of the first object whose field has the value. */
+export async function untilShown(kubeconfig: string, sign: Sign): Promise<string> {
+  const { namespace, resource, field, value } = sign;
+  const line = `jsonpath={.metadata.name} {${field}}{"\\n"}`;
+  const args = ['--kubeconfig', kubeconfig, 'get', resource, '-n', namespace, '--watch', '-o', line];
+  const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    for await (const shown of createInterface(child.stdout)) {
+      const [name = '', found] = shown.split(' ');
+      if (found === value) return name;
+    }
+    throw new Error(`kubectl ended before ${resource} showed ${field} = "${value}"`);
+  } finally {
+    child.kill();
+  }
+}

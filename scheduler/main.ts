@@ -59,6 +59,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   if (config.http.tokenFile === undefined)
     throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
   const token = loadToken(config.http.tokenFile);
+  const metricsToken = config.metrics.tokenFile === undefined ? undefined : loadToken(config.metrics.tokenFile);
   const farmSecret = readFarmKey(config.farm.keyFile);
   const farmKey = createFarmKey(farmSecret);
   const clock = systemClock;
@@ -164,7 +165,21 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   };
   const retentionMs = config.retention.builds;
   const app = createApp({
-    ...{ redis, notices, queues, metrics, logger, token, farmKey, clock, consoles, blobs, retention, exports },
+    ...{
+      redis,
+      notices,
+      queues,
+      metrics,
+      logger,
+      token,
+      metricsToken,
+      farmKey,
+      clock,
+      consoles,
+      blobs,
+      retention,
+      exports,
+    },
     clusterOf: clientOf,
     measureStorage: () =>
       Promise.all(

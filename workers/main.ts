@@ -118,15 +118,15 @@ function clusterOf(clusters: ReadonlyMap<string, OpenCluster>, { cluster }: Phas
   return open;
 }
 
-/** The token of the HTTP API guards the metrics too, where there is one. */
+/** A worker knows the token of its metrics and none of the HTTP API. */
 async function openMetrics(
   config: Config,
   metrics: FarmMetrics,
   resources: ReleaseStack,
 ): Promise<{ server: Server; port: number }> {
-  const { tokenFile, host } = config.http;
-  const token = tokenFile === undefined ? {} : { token: loadToken(tokenFile) };
-  const server = await serveMetrics(metrics.registry, { host, port: config.metrics.port, ...token });
+  const { port, tokenFile } = config.metrics;
+  const token = tokenFile === undefined ? undefined : loadToken(tokenFile);
+  const server = await serveMetrics(metrics.registry, { host: config.http.host, port, token });
   resources.defer('metrics', () => {
     server.close();
     server.closeAllConnections();

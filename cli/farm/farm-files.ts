@@ -152,6 +152,7 @@ export class FarmFiles {
           limits: { vms, imports, cpu, memory: String(memoryBytes) },
         },
       ],
+      metrics: { tokenFile: this.secretFile('metrics-token') },
       retention: { failure: options.failureRetention },
       blobs: { directory: join(this.dataDir, 'blobs'), url: 'own' },
       fetch: { allowedAddresses: options.allowedAddresses },

@@ -3,7 +3,7 @@ import { FarmError, wrapError } from '../errors/farm-error.ts';
 
 const SHORTEST = 16;
 
-/** The token in the file that `http.tokenFile` names. @throws InvalidConfig when it cannot be read, or guessed too easily */
+/** The token in a file of the configuration. @throws InvalidConfig when it cannot be read, or guessed too easily */
 export function loadToken(file: string): string {
   let token: string;
   try {

@@ -218,9 +218,15 @@ export const configSchema = z.strictObject({
         .max(65535)
         .default(0)
         .describe('Port of `/metrics` of a worker; 0 takes a free one.'),
+      tokenFile: z
+        .string()
+        .optional()
+        .describe(
+          'File with the bearer token that opens `/metrics` of workers and schedulers, and nothing else. Without it workers serve no metrics; schedulers serve them to viewers as well.',
+        ),
     })
     .prefault({})
-    .describe('Prometheus metrics of workers.'),
+    .describe('Prometheus metrics.'),
   owners: z
     .array(owner)
     .default([])

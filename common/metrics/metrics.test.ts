@@ -54,3 +54,14 @@ test('serves what a process counted, to who has the token', async () => {
   server.close();
   await once(server, 'close');
 });
+
+test('serves no metrics where there is no token for them', async () => {
+  const server = await serveMetrics(createMetrics().registry, { host: '127.0.0.1', port: 0, token: undefined });
+  const address = server.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  expect((await fetch(`${url}/metrics`)).status).toBe(404);
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  server.close();
+  server.closeAllConnections();
+  await once(server, 'close');
+});

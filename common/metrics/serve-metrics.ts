@@ -8,16 +8,16 @@ export interface ServeMetricsOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** Bearer token that scrapers must send; without one everybody may read. */
-  readonly token?: string;
+  /** Bearer token that scrapers must send; without one there is nothing to read. */
+  readonly token: string | undefined;
 }
 
 /** Serves `/metrics` (and an open `/healthz`) of a process without another HTTP interface; its port is the server's. */
 export async function serveMetrics(registry: Registry, { host, port, token }: ServeMetricsOptions): Promise<Server> {
   const server = createServer(async (request, response) => {
     if (request.url === '/healthz') return void response.end('ok\n');
-    if (request.url !== '/metrics') return void response.writeHead(404).end();
-    if (token !== undefined && !isEqual(request.headers.authorization ?? '', `Bearer ${token}`)) {
+    if (request.url !== '/metrics' || token === undefined) return void response.writeHead(404).end();
+    if (!isBearerOf(request.headers.authorization, token)) {
       return void response.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
     }
     try {
@@ -32,7 +32,8 @@ export async function serveMetrics(registry: Registry, { host, port, token }: Se
   return server;
 }
 
-function isEqual(given: string, wanted: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(wanted)];
+/** Whether a header `authorization` brings this very token; told in the same time for every other one of its length. */
+export function isBearerOf(header: string | undefined, token: string): boolean {
+  const [a, b] = [Buffer.from(header ?? ''), Buffer.from(`Bearer ${token}`)];
   return a.length === b.length && timingSafeEqual(a, b);
 }

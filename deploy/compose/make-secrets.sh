@@ -5,7 +5,7 @@ set -eu
 folder=${1:-$(dirname "$0")/secrets}
 mkdir -p "$folder"
 chmod 700 "$folder"
-for name in farm-key token redis-password grafana-password; do
+for name in farm-key token metrics-token redis-password grafana-password; do
   [ ! -e "$folder/$name" ] || continue
   head -c 32 /dev/urandom | od -An -vtx1 | tr -d ' \n' > "$folder/.$name"
   chmod 444 "$folder/.$name"

@@ -14,6 +14,7 @@ import { type ExportRoutesOptions, exportRoutes } from './export-routes.ts';
 import { guardOperations } from './guard.ts';
 import { type ImageRoutesOptions, imageRoutes } from './image-routes.ts';
 import { type HttpLimits, limitConcurrency, limitRequests } from './limits.ts';
+import { type MetricsOptions, scrapedMetrics, sendMetrics } from './metrics-routes.ts';
 import { openApi } from './openapi.ts';
 import { answerProblems, notFound } from './problems.ts';
 import { queueBoard } from './queue-board.ts';
@@ -37,6 +38,7 @@ export interface AppOptions
     Omit<ExportRoutesOptions, 'admit'>,
     ClusterRoutesOptions,
     ImageRoutesOptions,
+    MetricsOptions,
     SecretRoutesOptions,
     StorageRoutesOptions {
   /** The token of the configuration: an admin. */
@@ -51,13 +53,11 @@ export interface AppOptions
   readonly consoleFolder: string;
   /** False while the process starts or stops. */
   isReady(): boolean;
-  /** Brings gauges up to date. */
-  measure(): Promise<void>;
 }
 
 /**
- * The farm's HTTP interface. Nothing but `/healthz`, `/readyz` and the form to sign in is open; behind the token are the
- * web console, bull-board, and what the table of operations has.
+ * The farm's HTTP interface. Nothing but `/healthz`, `/readyz` and the form to sign in is open; behind a token are the
+ * metrics, the web console, bull-board, and what the table of operations has.
  */
 export function createApp(options: AppOptions): Express {
   const { redis, queues, logger, token, limits } = options;
@@ -75,6 +75,7 @@ export function createApp(options: AppOptions): Express {
       .send(ready ? 'ready\n' : 'not ready\n');
   });
   app.use(blobLinks(options));
+  app.use(scrapedMetrics(options));
   const refusals = limitRefusals(limits);
   const authentication = new Authentication({ redis, token, refusals, sessionMs: options.sessionMs });
   app.use(signInRoutes({ redis, authentication, refusals }));
@@ -103,12 +104,9 @@ export function createApp(options: AppOptions): Express {
 }
 
 /** What the farm says about itself. */
-function pageRoutes({ metrics, measure }: AppOptions): Router {
+function pageRoutes(options: MetricsOptions): Router {
   const router = Router();
-  router.get('/metrics', async (_request, response) => {
-    await measure();
-    response.set('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
-  });
+  router.get('/metrics', sendMetrics(options));
   router.get('/schemas/module.json', async (_request, response) => {
     response.type('application/schema+json').send(await readFile(packagePath('docs', 'module.schema.json')));
   });

@@ -6,7 +6,7 @@ import { register } from '../../cli/commands/token.ts';
 import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import type { Owners } from '../../common/contracts/owners.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { type LiveApi, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
+import { type LiveApi, METRICS_TOKEN, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
 
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
 
@@ -32,6 +32,15 @@ test('lets nobody in without a token, except to the probes', async () => {
     expect((await api.call(path)).status).toBe(path === '/nowhere' ? 404 : 200);
   }
   for (const path of ['/healthz', '/readyz']) expect((await fetch(`${api.url}${path}`)).status).toBe(200);
+});
+
+test('opens the metrics, and nothing else, to the token of the metrics', async () => {
+  const ask = (path: string) => fetch(`${api.url}${path}`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
+  const metrics = await ask('/metrics');
+  expect([metrics.status, await metrics.text()]).toEqual([200, expect.stringContaining('slipway_')]);
+  for (const { path } of OPERATION_LIST.filter(({ path, role }) => role !== null && path !== '/metrics')) {
+    expect([path, (await ask(path)).status]).toEqual([path, 401]);
+  }
 });
 
 test('says which methods a path takes', async () => {

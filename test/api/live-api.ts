@@ -43,6 +43,8 @@ import { sampleLayerVm } from '../harness/sample-spec.ts';
 
 /** The token of the configuration. */
 export const TOKEN = 'a token of the test';
+/** What opens the metrics. */
+export const METRICS_TOKEN = 'another token of the test';
 /** What nobody may ever read from the API. */
 export const SECRET = 'open sesame';
 export const LAB = {
@@ -163,6 +165,7 @@ export async function startApi(
     clock,
     logger,
     token: TOKEN,
+    metricsToken: METRICS_TOKEN,
     consoleFolder,
     metrics,
     retention: imageRetention({}),

@@ -16,7 +16,8 @@ test('names only options that the configuration has', () => {
 });
 
 test('leaves out no option that decides who may reach or do what', () => {
-  const deciding = /^(fetch\..*|http\.(host|plaintext|tls\.certificateFile|tokenFile|limits\..*)|farm\.keyFile)$/;
+  const deciding =
+    /^(fetch\..*|http\.(host|plaintext|tls\.certificateFile|tokenFile|limits\..*)|farm\.keyFile|metrics\.tokenFile)$/;
   expect(options.filter((path) => deciding.test(path) && !quoted.includes(path))).toEqual([]);
 });
 

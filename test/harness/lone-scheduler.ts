@@ -18,6 +18,8 @@ export interface LoneScheduler {
   readonly tlsUrl: string | undefined;
   /** An admin's. */
   readonly token: string;
+  /** Its own, with `kubeconfig`. */
+  readonly folder: string;
   /** Of the Redis that only it uses. */
   readonly redisUrl: string;
   /** Its log so far lies there. */
@@ -55,7 +57,7 @@ export async function startLoneScheduler(resources: ReleaseStack, http: object =
   return {
     url,
     tlsUrl: typeof tlsUrl === 'string' ? tlsUrl : undefined,
-    ...{ token: files.secret('token'), redisUrl: redis.url, logFile: files.log('scheduler') },
+    ...{ folder, token: files.secret('token'), redisUrl: redis.url, logFile: files.log('scheduler') },
   };
 }
 

@@ -43,7 +43,8 @@ async function observe(): Promise<boolean> {
   say('Starting a farm and a Prometheus');
   const farm = await startFarm();
   resources.defer('farm', () => farm.purge());
-  const prometheus = await startPrometheus({ targets: targetsOf(farm), token: farm.connection.token }, resources);
+  const token = readFileSync(join(farm.dataDir, 'metrics-token'), 'utf8');
+  const prometheus = await startPrometheus({ targets: targetsOf(farm), token }, resources);
   const from = clock.now();
   // An increase is seen only between two scrapes.
   await until(prometheus, { expr: 'sum(slipway_builds_total) == 0', from });

@@ -67,7 +67,7 @@ spec:
 
 {{/*
 Pod of a process of the farm:
-(dict "root" $ "component" NAME "args" LIST "readiness" PATH "resources" RESOURCES, and "env", "mounts", "volumes" of its own)
+(dict "root" $ "component" NAME "args" LIST "readiness" PATH "resources" RESOURCES "secrets" KEYS, and "env", "mounts", "volumes" of its own)
 */}}
 {{- define "slipway.pod" -}}
 metadata:
@@ -94,8 +94,8 @@ spec:
           value: /etc/slipway/farm.yaml
         - name: SLIPWAY_FARM_KEY_FILE
           value: /run/secrets/slipway/farm-key
-        - name: SLIPWAY_HTTP_TOKEN_FILE
-          value: /run/secrets/slipway/token
+        - name: SLIPWAY_METRICS_TOKEN_FILE
+          value: /run/secrets/slipway/metrics-token
         - name: SLIPWAY_REDIS_URL
           value: {{ include "slipway.redisUrl" .root | quote }}
         - name: SLIPWAY_REDIS_PASSWORD_FILE
@@ -146,6 +146,12 @@ spec:
       secret:
         secretName: {{ .root.Values.secretName }}
         defaultMode: 288 # 0440
+        # Keys that this process needs, and no other.
+        items:
+          {{- range .secrets }}
+          - key: {{ . }}
+            path: {{ . }}
+          {{- end }}
     - name: kubeconfigs
       secret:
         secretName: {{ .root.Values.kubeconfigSecretName }}
@@ -172,7 +178,7 @@ spec:
   tolerations: {{- toYaml .root.Values.tolerations | nindent 4 }}
 {{- end }}
 
-{{/* What Prometheus scrapes: the metrics lie behind the token of the HTTP API. */}}
+{{/* What Prometheus scrapes: the metrics lie behind a token of their own. */}}
 {{- define "slipway.endpoint" -}}
 port: http
 interval: {{ .Values.monitoring.interval }}
@@ -180,5 +186,5 @@ authorization:
   type: Bearer
   credentials:
     name: {{ .Values.secretName }}
-    key: token
+    key: metrics-token
 {{- end }}

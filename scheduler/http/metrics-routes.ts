@@ -1,0 +1,37 @@
+import { type RequestHandler, Router } from 'express';
+import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
+import { isBearerOf } from '../../common/metrics/serve-metrics.ts';
+import type { HttpLimits } from './limits.ts';
+import { limitPerMinute } from './refusal-limit.ts';
+
+/** What metrics are served with. */
+export interface MetricsOptions {
+  readonly metrics: FarmMetrics;
+  /** `metrics.tokenFile`: opens the metrics and nothing else. */
+  readonly metricsToken: string | undefined;
+  readonly limits: HttpLimits;
+  /** Brings gauges up to date. */
+  measure(): Promise<void>;
+}
+
+/** `/metrics` for those who have its token; everybody else goes on to where the tokens of the API are asked for. */
+export function scrapedMetrics(options: MetricsOptions): Router {
+  const router = Router();
+  const { metricsToken, limits } = options;
+  if (metricsToken === undefined) return router;
+  const limit = limitPerMinute(
+    { limit: limits.requestsPerMinute, keyGenerator: () => 'metrics' },
+    'The token of the metrics has sent too many requests.',
+  );
+  const goOnWithout: RequestHandler = ({ headers }, _response, next) =>
+    next(isBearerOf(headers.authorization, metricsToken) ? undefined : 'route');
+  router.get('/metrics', goOnWithout, limit, sendMetrics(options));
+  return router;
+}
+
+export function sendMetrics({ metrics, measure }: Pick<MetricsOptions, 'metrics' | 'measure'>): RequestHandler {
+  return async (_request, response) => {
+    await measure();
+    response.set('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
+  };
+}

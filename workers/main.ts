@@ -78,11 +78,11 @@ async function startWorker(
   const runner = new PhaseRunner({
     ...{ worker, clock, logger },
     executor: EXECUTORS[phase],
-    store: createMeasuredStore({ redis: producer, notices }, metrics),
+    store: createMeasuredStore({ redis: producer, notices, logLimits: config.logs }, metrics),
     contextOf: (claim) => {
       const { cluster, clusterConfig } = clusterOf(clusters, claim);
       const addresses = sourceAddresses({ farmKey, clock, guarded: agent, own, blobsUrl: claim.spec.blobsUrl });
-      return { cluster, clusterConfig, farm, farmKey, agent, addresses, consoles, metrics };
+      return { cluster, clusterConfig, farm, farmKey, agent, addresses, consoles, metrics, logLimits: config.logs };
     },
   });
   await startWorkers(

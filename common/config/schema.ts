@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEFAULT_LOG_LIMITS } from '../contracts/log-limits.ts';
 import { NETWORK_KINDS } from '../contracts/network-kinds.ts';
 import { EVERYBODY } from '../contracts/owners.ts';
 import { tokenNameSchema } from '../contracts/tokens.ts';
@@ -34,6 +35,7 @@ const owner = z.strictObject({
     .optional()
     .describe('Layers of its builds that may wait or be in the making; beyond it nothing more is accepted from it.'),
 });
+const mebibytes = (size: number) => `${size / 1024 ** 2}Mi`;
 
 const count = z.coerce.number().int().min(1);
 
@@ -266,6 +268,25 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('What is kept for how long.'),
+  logs: z
+    .strictObject({
+      step: bytes
+        .prefault(mebibytes(DEFAULT_LOG_LIMITS.step))
+        .describe('Taken of the output of one step; the rest is left out, and the log says so.'),
+      perSecond: bytes
+        .prefault(mebibytes(DEFAULT_LOG_LIMITS.perSecond))
+        .describe('Taken of the output of one step in a second, on average; more waits in the guest.'),
+      layer: bytes
+        .prefault(mebibytes(DEFAULT_LOG_LIMITS.layer))
+        .describe('Kept of the log of one layer build; its beginning goes first.'),
+      total: bytes
+        .prefault(mebibytes(DEFAULT_LOG_LIMITS.total))
+        .describe(
+          'Kept of all logs and serial ports together, in Redis. Beyond it the logs of the builds that ended first are removed before their records are, and say so.',
+        ),
+    })
+    .prefault({})
+    .describe('What guests say.'),
   blobs: z
     .strictObject({
       directory: z

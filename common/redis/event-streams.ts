@@ -23,6 +23,7 @@ export async function* readEvents(
   { buildId, lastEventId }: EventPosition,
   signal: AbortSignal,
 ): AsyncGenerator<StoredEvent | null> {
+  const gaps = new Gaps(redis);
   let after = entryBefore(lastEventId);
   while (!signal.aborted) {
     const reply = await readRedis(
@@ -31,7 +32,7 @@ export async function* readEvents(
     const entries = reply?.[0]?.[1] ?? [];
     for (const entry of entries) {
       after = entry[0];
-      for (const event of await readEntry(redis, { buildId, lastEventId }, entry)) {
+      for (const event of await readEntry(redis, { buildId, lastEventId, gaps }, entry)) {
         yield event;
         if (event.event === 'build-finished') return;
       }
@@ -51,9 +52,10 @@ export async function* readPastEvents(
   redis: Redis,
   { buildId, lastEventId }: EventPosition,
 ): AsyncGenerator<StoredEvent> {
+  const gaps = new Gaps(redis);
   for (let after = entryBefore(lastEventId); ; ) {
     const entries = await readRedis(redis.xrange(KEYS.buildEvents(buildId), `(${after}`, '+', 'COUNT', COUNT));
-    for (const entry of entries) yield* await readEntry(redis, { buildId, lastEventId }, entry);
+    for (const entry of entries) yield* await readEntry(redis, { buildId, lastEventId, gaps }, entry);
     if (entries.length < COUNT) return;
     after = entries.at(-1)?.[0] ?? after;
   }
@@ -62,7 +64,7 @@ export async function* readPastEvents(
 /** The events of an entry after `lastEventId`: one, or the lines of a log. What an entry holds is said in `scripts/`. */
 async function readEntry(
   redis: Redis,
-  { buildId, lastEventId }: EventPosition,
+  { buildId, lastEventId, gaps }: EventPosition & { readonly gaps: Gaps },
   [id, fields]: [string, string[]],
 ): Promise<StoredEvent[]> {
   const { event, kept, ...replaced } = Object.fromEntries(pairs(fields));
@@ -72,7 +74,7 @@ async function readEntry(
   // The time of an event is that of its id: the clock of the Redis server.
   const time = new Date(Number(id.split('-')[0])).toISOString();
   if (kept === undefined) return [{ ...farmEventSchema.parse(told), id, time }];
-  const { lines = [], ...where } = await readLines(redis, JSON.parse(kept));
+  const { lines, ...where } = await gaps.readLines(JSON.parse(kept), told.vm !== undefined);
   const events = lines.map((line, index) => ({
     ...farmEventSchema.parse({ ...where, ...told, line }),
     id: `${id}/${index + 1}`,
@@ -83,15 +85,40 @@ async function readEntry(
 }
 
 interface KeptLines {
-  readonly lines?: readonly string[];
+  readonly lines: readonly string[];
 }
 
-/** Lines of the log of a layer build; none when it has grown past what is kept of it. */
-async function readLines(redis: Redis, kept: string): Promise<KeptLines> {
-  const [layerBuild = '', entry = ''] = kept.split(' ');
-  const [found] = await readRedis(redis.xrange(KEYS.workLog(layerBuild), entry, entry));
-  return found ? JSON.parse(found[1][1] ?? '') : {};
+/** Reads lines of logs, and says once, in their place, where some are gone. */
+class Gaps {
+  readonly #redis: Redis;
+  readonly #removed = new Set<string>();
+  #isOpen = false;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** Those that an entry stands for. `mayTell`: the entry says of which phase they were; entries of older farms do not. */
+  async readLines(kept: string, mayTell: boolean): Promise<KeptLines> {
+    const [layerBuild = '', entry = ''] = kept.split(' ');
+    const key = KEYS.workLog(layerBuild);
+    const [found] = this.#removed.has(layerBuild) ? [] : await readRedis(this.#redis.xrange(key, entry, entry));
+    if (found) {
+      this.#isOpen = false;
+      return JSON.parse(found[1][1] ?? '');
+    }
+    const isTold = this.#removed.has(layerBuild) || this.#isOpen || !mayTell;
+    this.#isOpen = true;
+    const isRemoved = !this.#removed.has(layerBuild) && (await readRedis(this.#redis.exists(key))) === 0;
+    if (isRemoved) this.#removed.add(layerBuild);
+    if (isTold) return { lines: [] };
+    return { ...FARM_SAYS, lines: [isRemoved ? LOG_REMOVED : LINES_LEFT_OUT] };
+  }
 }
+
+const FARM_SAYS = { source: 'farm' };
+const LOG_REMOVED = '[This log was removed to make room for newer ones (logs.total).]';
+const LINES_LEFT_OUT = '[Lines are left out here: of a layer the last part of the log is kept (logs.layer).]';
 
 /** After which entry to read on: behind a line of a log its own entry is read again. */
 function entryBefore(lastEventId: string): string {

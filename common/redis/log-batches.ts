@@ -10,6 +10,8 @@ export type LogBatch = Source & { readonly lines: readonly string[] };
 
 /** The bytes of lines that one entry holds, about. */
 const MOST_BYTES = 64 * 1024;
+/** How long lines wait for others: a guest that says little at a time must not fill the streams with entries. */
+const COLLECT_MS = 10;
 
 interface Pending {
   readonly batch: Source;
@@ -37,7 +39,7 @@ export class ClaimLogs {
   }
 }
 
-/** Collects the lines that a phase says in one turn of the event loop, and stores them at once. */
+/** Collects the lines that a phase says within a moment, and stores them at once. */
 class LogBatches {
   readonly #store: (batch: LogBatch) => Promise<void>;
   #pending: Pending | undefined;
@@ -71,9 +73,9 @@ class LogBatches {
     });
     const pending = { batch, lines, bytes: 0, stored, send };
     this.#pending = pending;
-    setImmediate(() => {
+    setTimeout(() => {
       if (this.#pending === pending) this.flush();
-    });
+    }, COLLECT_MS);
     return pending;
   }
 }

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FarmState, newId } from '../../test/harness/farm-state.ts';
+import { FarmState, newId, sampleFailure } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import type { StoredEvent } from '../contracts/events.ts';
-import type { PhaseClaim } from '../contracts/phase-store.ts';
+import type { PhaseClaim, PhaseStore } from '../contracts/phase-store.ts';
+import { REDIS_PREFIX } from '../contracts/phases.ts';
 import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { readEvents, readLastEventId, readPastEvents } from './event-streams.ts';
 import { KEYS } from './keys.ts';
+import { createPhaseStore } from './phase-store.ts';
+import { readSerial } from './serial-logs.ts';
 
 const resources = new ReleaseStack();
 let farm: FarmState;
@@ -16,8 +19,8 @@ beforeAll(async () => {
 beforeEach(() => farm.reset());
 afterAll(() => resources.close());
 
-const say = (claim: PhaseClaim, line: string) =>
-  farm.store.emit(claim, { event: 'log', module: 'base', vm: 'vm', phase: 'import', source: 'step', line });
+const say = (claim: PhaseClaim, line: string, store = farm.store) =>
+  store.emit(claim, { event: 'log', module: 'base', vm: 'vm', phase: 'import', source: 'step', line });
 
 const submit = (name: string) => farm.submit([sampleModule({ name, layerKey: 'k', layerBuild: newId() })]);
 
@@ -88,8 +91,74 @@ test('of a log that grows without end the last part is kept, and lines of a supe
   const kept = Number(await farm.redis.hget(KEYS.work(claim.job.layerBuild), 'logBytes'));
   expect(kept).toBeLessThanOrEqual(16 * 1024 ** 2);
   expect(kept).toBeGreaterThan(15 * 1024 ** 2);
-  expect(linesOf(await past(buildId)).at(-1)).toMatch(/^11\/39 /);
+  const lines = linesOf(await past(buildId));
+  expect(lines.at(-1)).toMatch(/^11\/39 /);
+  // Where they are missing it is said, once.
+  expect(lines.filter((line) => line.startsWith('['))).toEqual([expect.stringContaining('(logs.layer)')]);
+  expect(lines[0]).toContain('left out');
   await farm.succeed(claim);
   const next = await farm.claim((await farm.take())[0]);
   await expect(say({ ...next, fence: 'another' }, 'late')).rejects.toMatchObject({ code: 'Superseded' });
+});
+
+const KIB = 1024;
+
+/** What has been counted, in all and by work. */
+const counted = async () => ({
+  total: Number(await farm.redis.get(`${REDIS_PREFIX}:logs:total`)),
+  works: await farm.redis.hlen(`${REDIS_PREFIX}:logs`),
+});
+
+/** A layer build that says `lines`, and ends. */
+async function ended(
+  name: string,
+  lines: readonly string[],
+  store: PhaseStore,
+): Promise<{ buildId: string; work: string }> {
+  const { buildId } = await farm.submit([sampleModule({ name, layerKey: name, layerBuild: newId() })]);
+  const claim = await farm.claim((await farm.take())[0]);
+  await store.keepSerial(claim, { vmiUid: 'u', lines: [`${name} boots`], readBytes: 1 });
+  for (const line of lines) await say(claim, line, store);
+  await store.commit(claim, failed);
+  await farm.time.pass(10);
+  return { buildId, work: claim.job.layerBuild };
+}
+
+const failed = { outcome: 'failed', failure: sampleFailure('StepFailed') } as const;
+
+test('when all logs together grow too large, those of the builds that ended first go, and say so', async () => {
+  const store = createPhaseStore({ ...farm, logLimits: { layer: 1024 * KIB, total: 100 * KIB } });
+  const long = 'x'.repeat(30 * KIB);
+  const first = await ended('first', [long], store);
+  const second = await ended('second', [long], store);
+  const third = await farm.submit([sampleModule({ name: 'third', layerKey: 'third', layerBuild: newId() })]);
+  const claim = await farm.claim((await farm.take())[0]);
+  await say(claim, long, store);
+  expect(linesOf(await past(first.buildId))).toEqual([long]);
+  await say(claim, long, store);
+  expect(linesOf(await past(first.buildId))).toEqual([expect.stringContaining('(logs.total)')]);
+  expect((await readSerial(farm.redis, { layerBuild: first.work, vm: 'vm', lastId: '0' })).at(-1)).toMatchObject({
+    lines: [expect.stringContaining('(logs.total)')],
+    ended: true,
+  });
+  expect(linesOf(await past(second.buildId))).toEqual([long]);
+  // A log that runs makes its own room when nothing that has ended is left.
+  for (let line = 0; line < 4; line += 1) await say(claim, long, store);
+  expect(linesOf(await past(second.buildId))).toEqual([expect.stringContaining('(logs.total)')]);
+  expect(linesOf(await past(third.buildId)).map((line) => line.length > 1000)).toEqual([false, true, true, true]);
+  expect((await counted()).total).toBeLessThanOrEqual(100 * KIB);
+});
+
+test('what is forgotten with the record of its build counts no longer', async () => {
+  const { store } = farm;
+  await ended('first', ['a', 'b'], store);
+  await ended('second', ['c'], store);
+  expect(await counted()).toMatchObject({ works: 2 });
+  await farm.time.pass(120_000);
+  await farm.submit([sampleModule({ name: 'third', layerKey: 'third', layerBuild: newId() })]);
+  const claim = await farm.claim((await farm.take())[0]);
+  await say(claim, 'd', store);
+  const { total, works } = await counted();
+  expect(works).toBe(1);
+  expect(total).toBe(Number(await farm.redis.hget(KEYS.work(claim.job.layerBuild), 'logBytes')));
 });

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type FarmEvent, keptAnswerSchema } from '../contracts/events.ts';
 import { FAILURES, type Failure, type FailureReason } from '../contracts/failures.ts';
 import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
+import { DEFAULT_LOG_LIMITS, type LogLimits } from '../contracts/log-limits.ts';
 import type {
   HandbuildEvent,
   LastPause,
@@ -18,7 +19,7 @@ import { FarmError } from '../errors/farm-error.ts';
 import { attemptPlace, keptAt, keptPlace, stepOf } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
 import { readLayerRecord } from './layers.ts';
-import { ClaimLogs, type LogBatch } from './log-batches.ts';
+import { ClaimLogs } from './log-batches.ts';
 import type { Notices } from './notices.ts';
 import { readRedis, runScript } from './scripts.ts';
 import { readSerialPosition } from './serial-logs.ts';
@@ -27,9 +28,6 @@ import { readSerialPosition } from './serial-logs.ts';
 const MAX_FAULTS = 5;
 /** Pause before the first of them, doubled for each further one. */
 const FIRST_BACKOFF_MS = 2_000;
-
-/** What is kept of the log of a layer build, about; its beginning goes first. */
-const LOG_KEPT_BYTES = 16 * 1024 ** 2;
 
 /** How a phase ended. */
 export interface PhaseEnd {
@@ -50,6 +48,8 @@ export interface PhaseStoreOptions {
   readonly onHandOff?: (phase: Phase, elapsedMs: number) => void;
   /** Hears of every commit that counted, once. */
   readonly onCommit?: (end: PhaseEnd) => void;
+  /** How much is kept of what guests say. @defaultValue `DEFAULT_LOG_LIMITS` */
+  readonly logLimits?: Pick<LogLimits, 'layer' | 'total'>;
   /** @defaultValue 2000 */
   readonly firstBackoffMs?: number;
 }
@@ -63,8 +63,11 @@ const commitReply = z.tuple([z.enum(['committed', 'repeated', 'superseded']), z.
 
 /** The farm's state as workers see it; one per worker process. */
 export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
-  const { redis, notices } = options;
-  const logs = new ClaimLogs((current, batch) => keepLines(redis, current, batch));
+  const { redis, notices, logLimits = DEFAULT_LOG_LIMITS } = options;
+  const logs = new ClaimLogs(async (current, batch) => {
+    const args = [...claimArguments(current), JSON.stringify(batch), logLimits.layer, logLimits.total];
+    if ((await runScript(redis, 'log', args)) !== 1) throw superseded(current);
+  });
   return {
     claim: (job, worker) => claim(options, job, worker),
     assertCurrent: (current) => assertCurrent(redis, current),
@@ -90,7 +93,8 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
     keepSerial: async (current, piece) => {
       const lines = JSON.stringify(piece.lines);
       const position = `${piece.vmiUid} ${piece.readBytes}`;
-      const args = [...claimArguments(current), lines, Buffer.byteLength(lines), position, SERIAL_KEPT_BYTES];
+      const kept = [SERIAL_KEPT_BYTES, logLimits.total];
+      const args = [...claimArguments(current), lines, Buffer.byteLength(lines), position, ...kept];
       if ((await runScript(redis, 'serial', args)) !== 1) throw superseded(current);
     },
     serialPosition: ({ job }, vmiUid) => readSerialPosition(redis, job.layerBuild, job.vm, vmiUid),
@@ -124,11 +128,6 @@ async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {
   const reply = await runScript(redis, 'check', claimArguments(current));
   if (reply === 'cancelled') throw cancelled(current);
   if (reply !== 'current') throw superseded(current);
-}
-
-async function keepLines(redis: Redis, current: PhaseClaim, batch: LogBatch): Promise<void> {
-  const args = [...claimArguments(current), JSON.stringify(batch), LOG_KEPT_BYTES];
-  if ((await runScript(redis, 'log', args)) !== 1) throw superseded(current);
 }
 
 async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: PhaseResult): Promise<void> {

@@ -17,7 +17,7 @@ test('names only options that the configuration has', () => {
 
 test('leaves out no option that decides who may reach or do what', () => {
   const deciding =
-    /^(fetch\..*|http\.(host|plaintext|tls\.certificateFile|tokenFile|limits\..*)|farm\.keyFile|metrics\.tokenFile)$/;
+    /^(fetch\..*|http\.(host|plaintext|tls\.certificateFile|tokenFile|limits\..*)|farm\.keyFile|metrics\.tokenFile|logs\..*)$/;
   expect(options.filter((path) => deciding.test(path) && !quoted.includes(path))).toEqual([]);
 });
 

@@ -4,6 +4,7 @@ import { createFarmKey } from '../../common/config/sealing.ts';
 import { Screen } from '../../common/console/screen.ts';
 import type { FarmEvent } from '../../common/contracts/events.ts';
 import type { LayerRecord, LayerSpec } from '../../common/contracts/layers.ts';
+import { DEFAULT_LOG_LIMITS } from '../../common/contracts/log-limits.ts';
 import type { PhaseStore } from '../../common/contracts/phase-store.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
@@ -88,6 +89,7 @@ export function stagePhase(staged: StagedPhase) {
     agent: AGENT,
     addresses: sourceAddresses({ farmKey, clock: systemClock, blobsUrl: spec.blobsUrl, guarded: AGENT, own: AGENT }),
     consoles: UNWATCHED,
+    logLimits: DEFAULT_LOG_LIMITS,
     metrics: createMetrics(),
     logger: createLogger({ name: 'test', level: 'silent' }),
     clock: systemClock,

@@ -2,6 +2,7 @@ import type { Agent } from 'undici';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { FarmKey } from '../../common/config/sealing.ts';
+import type { LogLimits } from '../../common/contracts/log-limits.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
@@ -28,6 +29,8 @@ export interface PhaseContext {
   readonly addresses: SourceAddresses;
   /** Consoles to type on. */
   readonly consoles: ConsoleHost;
+  /** How much of the output of steps is taken. */
+  readonly logLimits: Pick<LogLimits, 'step' | 'perSecond'>;
   readonly metrics: FarmMetrics;
   readonly logger: Logger;
   readonly clock: Clock;

@@ -1,12 +1,10 @@
-import type { Redis } from 'ioredis';
 import type { PhaseStore } from '../../common/contracts/phase-store.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
-import type { Notices } from '../../common/redis/notices.ts';
-import { createPhaseStore } from '../../common/redis/phase-store.ts';
+import { createPhaseStore, type PhaseStoreOptions } from '../../common/redis/phase-store.ts';
 
 /** The farm's state with counters of what this worker did. */
 export function createMeasuredStore(
-  options: { readonly redis: Redis; readonly notices: Notices },
+  options: Pick<PhaseStoreOptions, 'redis' | 'notices' | 'logLimits'>,
   metrics: FarmMetrics,
 ): PhaseStore {
   return createPhaseStore({

@@ -3,21 +3,24 @@
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, event `log` with `lines` instead of `line` (JSON),
---          [7] how many bytes of the log of a layer build are kept
+--          [7] how many bytes of the log of a layer build are kept   [8] and of all logs together
 --
 -- returns  1, or 0 when the claim is superseded
 --
 -- work:<id>:log  stream: event, bytes
--- @include farm events
+-- @include farm events logs
 local work = claimed(ARGV)
 if not work then return 0 end
 local log, bytes = key('work', work.id, 'log'), #ARGV[6]
 local place = quote(work.id .. ' ' .. redis.call('XADD', log, '*', 'event', ARGV[6], 'bytes', bytes))
-eachListener(work, function(buildId, name) tellBuild(buildId, '{"event":"log"}', 'module', quote(name), 'kept', place) end)
-local kept = redis.call('HINCRBY', key('work', work.id), 'logBytes', bytes)
-while kept > tonumber(ARGV[7]) do
-  local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-  redis.call('XDEL', log, oldest[1])
-  kept = redis.call('HINCRBY', key('work', work.id), 'logBytes', -tonumber(oldest[2][4]))
-end
+-- Where it is said, for readers who come when it is gone.
+local event = encode({ event = 'log', vm = ARGV[3], phase = ARGV[4] })
+eachListener(work, function(buildId, name) tellBuild(buildId, event, 'module', quote(name), 'kept', place) end)
+local kept = tonumber(redis.call('HGET', key('work', work.id), 'logBytes') or 0) + bytes
+countLog(work.id, bytes)
+kept = trimLog(work.id, log, kept, tonumber(ARGV[7]))
+-- Where nothing has ended that could go, the log makes its own room, but for what was just said.
+local over = makeRoomForLogs(tonumber(ARGV[8]))
+if over > 0 then kept = trimLog(work.id, log, kept, math.max(bytes, kept - over)) end
+redis.call('HSET', key('work', work.id), 'logBytes', kept)
 return 1

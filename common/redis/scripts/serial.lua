@@ -3,9 +3,10 @@
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, lines (JSON), their size in bytes,
 --          [8] '<uid of the VMI> <bytes of its log that were read>'   [9] how many bytes are kept
+--          [10] and of all logs together
 --
 -- returns  1, or 0 when the claim is superseded
--- @include farm
+-- @include farm logs
 local work = claimed(ARGV)
 if not work then return 0 end
 local vm, bytes = ARGV[3], tonumber(ARGV[7])
@@ -14,10 +15,8 @@ local stream, about = key('work', work.id, 'serial', vm), key('work', work.id, '
 if redis.call('HGET', about, vm .. '/position') == ARGV[8] then return 1 end
 redis.call('XADD', stream, '*', 'lines', ARGV[6], 'bytes', bytes)
 redis.call('HSET', about, vm .. '/position', ARGV[8])
-local kept = redis.call('HINCRBY', about, vm .. '/bytes', bytes)
-while kept > tonumber(ARGV[9]) do
-  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  redis.call('XDEL', stream, oldest[1])
-  kept = redis.call('HINCRBY', about, vm .. '/bytes', -tonumber(oldest[2][4]))
-end
+local kept = tonumber(redis.call('HGET', about, vm .. '/bytes') or 0) + bytes
+countLog(work.id, bytes)
+redis.call('HSET', about, vm .. '/bytes', trimLog(work.id, stream, kept, tonumber(ARGV[9])))
+makeRoomForLogs(tonumber(ARGV[10]))
 return 1

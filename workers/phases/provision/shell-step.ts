@@ -16,7 +16,7 @@ const CONVERTED = '[The script has line ends of Windows (CRLF); it runs with tho
  */
 export async function runShellStep(context: StepContext<ShellStep>): Promise<StepOutcome> {
   const { phase, access, build, step, signal } = context;
-  const { claim, store, clock, metrics } = phase;
+  const { claim, store, clock, metrics, logLimits } = phase;
   const { vm, phase: phaseName } = claim.job;
   const where = { module: claim.spec.module.name, vm, phase: phaseName, source: 'step' };
   const program = await programOf(context);
@@ -29,7 +29,7 @@ export async function runShellStep(context: StepContext<ShellStep>): Promise<Ste
     onAdopted: () => metrics.adoptedScripts.inc(),
     openLog: (offset) => {
       const emit = (line: string) => store.emit(claim, { event: 'log', ...where, line });
-      return new GuestLog({ emit, offset, mask: access.mask, clock, signal });
+      return new GuestLog({ emit, offset, limits: logLimits, mask: access.mask, clock, signal });
     },
   });
   if (end.state === 'exited' && end.exitCode === 0) return { exitCode: 0 };

@@ -22,6 +22,7 @@ local function forgetAfter(id, retention)
   for vm in words(redis.call('HGET', key('work', id), 'vms')) do
     redis.call('PEXPIRE', key('work', id, 'serial', vm), retention)
   end
+  if redis.call('HEXISTS', key('logs'), id) == 1 then redis.call('ZADD', key('logs', 'ended'), NOW + retention, id) end
 end
 
 -- All modules of a build have ended. Readers of its events find their results in `build:<id>:results`.

@@ -1,19 +1,24 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { type Connection, connectionSchema, pointerSchema } from '../../common/contracts/connection.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
 /** Where a farm's API answers, and with which token. */
 export interface FarmAddress {
   readonly url: string;
   readonly token: string;
+  /** Whom its certificate may be signed by (PEM), where that is not for Node.js to know. */
+  readonly authorities?: readonly string[];
 }
 
 /** Flags that every command talking to a farm takes. */
 export interface ConnectionFlags {
   readonly url?: string;
   readonly token?: string;
+  readonly caFile?: string;
 }
 
 /** Folder of the pointer to the farm that runs on this machine. */
@@ -36,7 +41,10 @@ export function currentDataDir(environment: NodeJS.ProcessEnv = process.env): st
   return pointer && isAlive(pointer.pid) ? pointer.dataDir : undefined;
 }
 
-/** Flag, then `SLIPWAY_URL` and `SLIPWAY_TOKEN`, then the farm of this machine; undefined when none is named. */
+/**
+ * Flag, then `SLIPWAY_URL` and `SLIPWAY_TOKEN`, then the farm of this machine; undefined when none is named.
+ * @throws InvalidRequest when the file of its authority cannot be used
+ */
 export function findFarm(
   flags: ConnectionFlags,
   environment: NodeJS.ProcessEnv = process.env,
@@ -45,7 +53,22 @@ export function findFarm(
   const local = dataDir === undefined ? undefined : readConnection(dataDir);
   const url = flags.url ?? environment['SLIPWAY_URL'] ?? local?.url;
   const token = flags.token ?? environment['SLIPWAY_TOKEN'] ?? (url === local?.url ? local?.token : undefined);
-  return url === undefined ? undefined : { url: url.replace(/\/+$/, ''), token: token ?? '' };
+  if (url === undefined) return undefined;
+  return { url: url.replace(/\/+$/, ''), token: token ?? '', ...authoritiesOf(flags, environment) };
+}
+
+/** Those that Node.js knows and one more: a farm may move to a public one. @throws InvalidRequest when the file has none */
+function authoritiesOf(flags: ConnectionFlags, environment: NodeJS.ProcessEnv): Pick<FarmAddress, 'authorities'> {
+  const file = flags.caFile ?? environment['SLIPWAY_CA_FILE'];
+  if (file === undefined) return {};
+  try {
+    const own = readFileSync(file, 'utf8');
+    new X509Certificate(own);
+    return { authorities: [...rootCertificates, own] };
+  } catch (cause) {
+    const message = `${file} holds no certificate of an authority in PEM: ${errorMessage(cause)}`;
+    throw new FarmError('InvalidRequest', message, { cause });
+  }
 }
 
 /** As `findFarm`. @throws FarmUnreachable when no farm is named and none runs here. */

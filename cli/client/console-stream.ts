@@ -6,11 +6,12 @@ import { refusal, unreachable } from './refusal.ts';
 const HANDSHAKE_MS = 15_000;
 
 /** Opens a console of the farm: its bytes as they are. @throws FarmUnreachable, or what the farm answered */
-export async function openConsole({ url, token }: FarmAddress, at: string): Promise<Duplex> {
+export async function openConsole({ url, token, authorities }: FarmAddress, at: string): Promise<Duplex> {
   const socket = new WebSocket(at.replace(/^http/, 'ws'), 'binary', {
     headers: { authorization: `Bearer ${token}` },
     handshakeTimeout: HANDSHAKE_MS,
     perMessageDeflate: false,
+    ...(authorities ? { ca: [...authorities] } : {}),
   });
   // Before it is open: the farm speaks first, and at once. Its reader sees its errors.
   const stream = createWebSocketStream(socket);

@@ -44,6 +44,7 @@ import type { FarmAddress } from './connection.ts';
 import { openConsole } from './console-stream.ts';
 import { followStream, type Patience, readStream, type StreamKind } from './event-stream.ts';
 import { notAFarm, refusal, unreachable } from './refusal.ts';
+import { trustingFetch } from './trusting-fetch.ts';
 
 /** What is built: texts with the paths that messages name, and the values of variables. */
 export interface Submission {
@@ -150,6 +151,7 @@ interface Request {
  */
 export class FarmClient {
   readonly #farm: FarmAddress;
+  #send: Promise<typeof fetch> | undefined;
 
   constructor(farm: FarmAddress) {
     this.#farm = farm;
@@ -380,6 +382,12 @@ export class FarmClient {
     yield* follow ? followStream(SERIAL, open, { ...PATIENT, ...patience }) : readStream(SERIAL, await open('0'));
   }
 
+  #sender(): Promise<typeof fetch> {
+    const { authorities } = this.#farm;
+    this.#send ??= authorities === undefined ? Promise.resolve(fetch) : trustingFetch(authorities);
+    return this.#send;
+  }
+
   async #call<T>(path: string, schema: z.ZodType<T>, request: Request = {}, signal?: AbortSignal): Promise<T> {
     const response = await this.#fetch(path, request, signal);
     const result = schema.safeParse(this.#parse(path, await response.text()));
@@ -409,7 +417,8 @@ export class FarmClient {
     const { body } = request;
     const [type, sent] = encoded(body);
     try {
-      return await fetch(url, {
+      const send = await this.#sender();
+      return await send(url, {
         method: request.method ?? 'GET',
         headers: {
           authorization: `Bearer ${this.#farm.token}`,

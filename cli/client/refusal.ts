@@ -31,7 +31,7 @@ const UNTRUSTED = [
 export function unreachable(url: string, cause: unknown): FarmError {
   const inner = cause instanceof Error ? (cause.cause ?? cause) : cause;
   const code = inner instanceof Error && 'code' in inner ? String(inner.code) : '';
-  const solve = 'Name the authority that signed its certificate: `NODE_EXTRA_CA_CERTS=ca.pem slipway …`.';
+  const solve = 'Name the authority that signed its certificate: --ca-file ca.pem, or `SLIPWAY_CA_FILE`.';
   return new FarmError('FarmUnreachable', `The farm at ${url} does not answer: ${errorMessage(inner)}.`, {
     cause,
     ...(UNTRUSTED.includes(code) ? { details: { solve } } : {}),

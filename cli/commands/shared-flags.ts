@@ -18,7 +18,11 @@ export interface FollowFlags {
 export function addConnectionFlags(command: Command): Command {
   return command
     .option('--url <url>', 'the farm to talk to (default: SLIPWAY_URL, else the farm of this machine)')
-    .option('--token <token>', 'its bearer token (default: SLIPWAY_TOKEN)');
+    .option('--token <token>', 'its bearer token (default: SLIPWAY_TOKEN)')
+    .option(
+      '--ca-file <file>',
+      'PEM file of who signed its certificate (default: SLIPWAY_CA_FILE, else public authorities)',
+    );
 }
 
 /** `--var name=value` and `--var-file FILE`, both repeatable, and `--allow-outside`. */

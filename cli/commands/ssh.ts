@@ -41,7 +41,7 @@ export function register(program: Command): void {
 }
 
 /** This very command, as ssh starts it by a shell; the token never stands in it. */
-function proxyCommand(target: string, { url }: SshFlags): string {
+function proxyCommand(target: string, { url, caFile }: SshFlags): string {
   const words = [
     process.execPath,
     process.argv[1] ?? 'slipway',
@@ -49,6 +49,7 @@ function proxyCommand(target: string, { url }: SshFlags): string {
     '--stdio',
     target,
     ...(url ? ['--url', url] : []),
+    ...(caFile ? ['--ca-file', resolve(caFile)] : []),
   ];
   return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
 }

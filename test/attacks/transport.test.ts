@@ -43,8 +43,12 @@ function slipway(args: readonly string[], environment: NodeJS.ProcessEnv): strin
 }
 
 test('a farm that serves TLS is trusted by its authority, and by nothing else', () => {
-  expect(slipway(['images', '--json'], { NODE_EXTRA_CA_CERTS: certificateFile })).toBe('{"images":[]}\n');
-  expect(slipway(['images', '--json'], {})).toMatch(/self-signed certificate.*NODE_EXTRA_CA_CERTS=/s);
+  const list = ['images', '--json'];
+  expect(slipway(list, { SLIPWAY_CA_FILE: certificateFile })).toBe('{"images":[]}\n');
+  expect(slipway([...list, '--ca-file', certificateFile], {})).toBe('{"images":[]}\n');
+  const refused = slipway(list, {});
+  expect(refused).toMatch(/self-signed certificate.*--ca-file/s);
+  expect(slipway(list, { SLIPWAY_CA_FILE: keyFile })).toContain('holds no certificate');
 });
 
 test('a session of a browser that came by TLS is sent by TLS only', async () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { CompiledVm, ObjectKeyRef } from './module/compiled.ts';
+import { objectKeyOfStep } from './module/step-types.ts';
 
 /** Which key of which object it is, for people and as a name in records: `Secret "login" key "password"`. */
 export function objectKeyName({ kind, name, key }: Pick<ObjectKeyRef, 'kind' | 'name' | 'key'>): string {
@@ -8,10 +9,7 @@ export function objectKeyName({ kind, name, key }: Pick<ObjectKeyRef, 'kind' | '
 
 /** The keys of ConfigMaps and Secrets that a VM is made from, in the order in which they are needed. */
 export function objectKeysOf({ communicator, cloudInit, steps }: CompiledVm): ObjectKeyRef[] {
-  const ofSteps = steps.map((step) => {
-    if (step.type === 'shell') return step.scriptFrom;
-    return step.type === 'file' ? step.source : null;
-  });
+  const ofSteps = steps.map(objectKeyOfStep);
   return [communicator.sshPrivateKeySecret, cloudInit?.userDataFrom ?? null, ...ofSteps].filter((ref) => ref !== null);
 }
 

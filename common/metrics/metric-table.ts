@@ -1,4 +1,5 @@
 import { FAILURES } from '../contracts/failures.ts';
+import { SUPPORTED_STEP_TYPES } from '../contracts/module/step-types.ts';
 import { PHASES } from '../contracts/phases.ts';
 
 /** Seconds; from an idle hand-off to an import of hours. */
@@ -158,7 +159,7 @@ export const METRICS = {
     name: 'slipway_step_duration_seconds',
     help: 'How long steps took in guests, by type and outcome.',
     of: ['worker'],
-    labels: { type: ['shell', 'file', 'reboot', 'handbuild'], outcome: WENT },
+    labels: { type: SUPPORTED_STEP_TYPES, outcome: WENT },
     buckets: DURATIONS,
   },
   adoptedScripts: {

@@ -13,15 +13,6 @@ import type { FieldRules, KeyRule, VariantRules } from './key-rule.ts';
  */
 export const KEY_SCHEMA = 2;
 
-/** Raise a number when a step of that type has another effect than before: the layers with such steps are rebuilt. */
-export const STEP_VERSIONS: Readonly<Record<Step['type'], number>> = {
-  shell: 1,
-  file: 1,
-  reboot: 1,
-  'windows-update': 1,
-  handbuild: 1,
-};
-
 /** By what stands there. Whether it may be missing says nothing more: what is missing enters as that. */
 const objectKeyRef = { fields: { kind: 'object', name: 'object', key: 'object', optional: 'out' } } as const;
 
@@ -119,7 +110,7 @@ const vm: FieldRules<CompiledVm> = {
 
 /**
  * What of a compiled module decides the disks of its layer, field by field. A field that is added to the model does not
- * compile until it is decided on here. Beside the module, the key holds `KEY_SCHEMA` and the `STEP_VERSIONS` used.
+ * compile until it is decided on here. Beside the module, the key holds `KEY_SCHEMA` and the versions of its types of steps.
  */
 export const KEY_FIELDS: KeyRule<CompiledModule> = {
   fields: {

@@ -267,13 +267,13 @@ describe('what decides a layerKey', () => {
   });
 
   test('raising the version of a step type rebuilds the layers with such steps, and no others', async () => {
-    vi.doMock('./key-fields.ts', async (original) => {
-      const fields = await original<typeof import('./key-fields.ts')>();
-      return { ...fields, STEP_VERSIONS: { ...fields.STEP_VERSIONS, shell: 2 } };
+    vi.doMock('../../common/contracts/module/step-types.ts', async (original) => {
+      const types = await original<typeof import('../../common/contracts/module/step-types.ts')>();
+      return { ...types, STEP_TYPES: { ...types.STEP_TYPES, shell: { ...types.STEP_TYPES.shell, version: 2 } } };
     });
     vi.resetModules();
     const raised = await import('./layer-key.ts');
-    vi.doUnmock('./key-fields.ts');
+    vi.doUnmock('../../common/contracts/module/step-types.ts');
     const isSame = (module: CompiledModule) => {
       const input = { facts: NO_FACTS, parents: new Map(), fingerprint: String };
       return raised.recipeKey(module, input).recipeKey === recipeKey(module, input).recipeKey;

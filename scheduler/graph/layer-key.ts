@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Checksum, CompiledModule, ObjectKeyRef, VmSource } from '../../common/contracts/module/compiled.ts';
 import { fillSecrets, secretReference } from '../../common/contracts/module/secret-text.ts';
+import { STEP_TYPES } from '../../common/contracts/module/step-types.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
 import { own } from '../../common/contracts/own.ts';
 import { assert } from '../../common/errors/farm-error.ts';
@@ -14,7 +15,7 @@ import {
   objectIdentity,
   sourceIdentity,
 } from './facts.ts';
-import { KEY_FIELDS, KEY_SCHEMA, STEP_VERSIONS } from './key-fields.ts';
+import { KEY_FIELDS, KEY_SCHEMA } from './key-fields.ts';
 import type { AnyRule } from './key-rule.ts';
 
 /** The VM of a layer that a VM starts from. */
@@ -48,7 +49,7 @@ export function recipeKey(module: CompiledModule, input: RecipeKeyInput): Recipe
   const unresolved = new Set<string>();
   const projected = project(KEY_FIELDS as AnyRule, module, { input, unresolved });
   const types = new Set(module.vms.flatMap((vm) => vm.steps.map((step) => step.type)));
-  const steps = Object.fromEntries([...types].map((type) => [type, STEP_VERSIONS[type]]));
+  const steps = Object.fromEntries([...types].map((type) => [type, STEP_TYPES[type].version]));
   const text = canonicalJson({ schema: KEY_SCHEMA, steps, module: projected });
   return { recipeKey: sha256(text), unresolved: [...unresolved] };
 }

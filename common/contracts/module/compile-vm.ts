@@ -8,16 +8,17 @@ import type {
   LocalFile,
   Nic,
   NicModel,
-  ObjectKeyRef,
   Resources,
   Step,
   VmDisk,
   VmSource,
 } from './compiled.ts';
-import { DEFAULTS, MANIFEST_NIC_MODEL, NIC_MODELS_BY_SOURCE, REBOOT_COMMAND } from './defaults.ts';
+import { DEFAULTS, MANIFEST_NIC_MODEL, NIC_MODELS_BY_SOURCE } from './defaults.ts';
 import type { LocalFinder } from './local-content.ts';
 import type { Location } from './location.ts';
+import { compileObject } from './references.ts';
 import type { NicBody, ResourcesBody, VmBody } from './schema.ts';
+import { STEP_TYPES, type StepSurroundings, type StepType } from './step-types.ts';
 
 /** What a VM gets for being in its module. */
 export interface VmSurroundings {
@@ -50,7 +51,7 @@ export function compileVm(vm: VmBody, { automaticSubnet, isManifest, local }: Vm
     cloudInit: vm.cloudInit ? compileCloudInit(vm.cloudInit) : null,
     communicator,
     nics: (vm.nics && vm.nics.length > 0 ? vm.nics : [automaticNic]).map((nic) => compileNic(nic, model)),
-    steps: (vm.provisioners ?? []).map((step) => compileStep(step, communicator.shell, local)),
+    steps: (vm.provisioners ?? []).map((step) => compileStep(step, { shell: communicator.shell, local })),
     dependsOn: vm.dependsOn ?? [],
     shutdownCommand: vm.shutdownCommand ?? null,
     shutdownTimeoutMs: vm.shutdownTimeout ?? DEFAULTS.shutdownTimeoutMs,
@@ -145,47 +146,8 @@ function compileCommunicator(communicator: VmBody['communicator']): CompiledVm['
 }
 
 type StepBody = NonNullable<VmBody['provisioners']>[number];
-type ObjectBody = NonNullable<NonNullable<StepBody['file']>['source']>;
-
-function compileObject(source: ObjectBody): ObjectKeyRef | null {
-  const kind = source.secretRef ? 'Secret' : 'ConfigMap';
-  const reference = source.secretRef ?? source.configMapRef;
-  return reference ? { kind, name: reference.name, key: reference.key, optional: reference.optional ?? false } : null;
-}
-
-function compileStep(step: StepBody, shell: 'bash' | 'powershell', local: LocalFinder): Step {
-  const base = { name: step.name ?? null, timeoutMs: step.stepTimeout ?? null };
-  switch (step.type) {
-    case 'shell':
-      return {
-        ...base,
-        type: 'shell',
-        script: step.shell?.inline ?? '',
-        scriptFile: step.shell?.script === undefined ? null : local.file(step.shell.script),
-        scriptFrom: step.shell?.scriptFrom ? compileObject(step.shell.scriptFrom) : null,
-        env: step.shell?.env ?? {},
-        executeCommand: step.shell?.executeCommand ?? null,
-      };
-    case 'file':
-      return {
-        ...base,
-        type: 'file',
-        destination: step.file?.destination ?? '',
-        fileRef: step.file?.fileRef ?? null,
-        source: step.file?.source ? compileObject(step.file.source) : null,
-        local: step.file?.path === undefined ? null : local.content(step.file.path),
-      };
-    case 'reboot':
-      return { ...base, type: 'reboot', command: step.reboot?.command ?? REBOOT_COMMAND[shell] };
-    case 'windows-update':
-      return {
-        ...base,
-        type: 'windows-update',
-        searchCriteria: step.windowsUpdate?.searchCriteria ?? DEFAULTS.windowsUpdate.searchCriteria,
-        filters: step.windowsUpdate?.filters ?? [],
-        updateLimit: step.windowsUpdate?.updateLimit ?? DEFAULTS.windowsUpdate.updateLimit,
-      };
-    case 'handbuild':
-      return { ...base, type: 'handbuild', instructions: step.handbuild?.instructions ?? '' };
-  }
+function compileStep(step: StepBody, surroundings: StepSurroundings): Step {
+  const { type, name = null, stepTimeout: timeoutMs = null } = step;
+  const { key, compile } = STEP_TYPES[type] as StepType;
+  return { type, name, timeoutMs, ...compile(step[key as keyof StepBody], surroundings) } as Step;
 }

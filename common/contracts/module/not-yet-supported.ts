@@ -1,6 +1,7 @@
 import type { CompiledModule, UnsupportedField } from './compiled.ts';
 import { type Cursor, formatPath } from './cursor.ts';
 import type { Problem } from './problem.ts';
+import { UNSUPPORTED_STEP_TYPES } from './step-types.ts';
 import type { SourceDocument } from './yaml-source.ts';
 
 interface UnsupportedRow {
@@ -14,7 +15,11 @@ interface UnsupportedRow {
 
 /** Everything that is in the model but cannot be executed by this version. It is refused at submission, never ignored. */
 export const NOT_YET_SUPPORTED: readonly UnsupportedRow[] = [
-  { path: 'vms[].provisioners[].type', values: ['windows-update'], what: 'steps of type windows-update are' },
+  ...UNSUPPORTED_STEP_TYPES.map((type) => ({
+    path: 'vms[].provisioners[].type',
+    values: [type],
+    what: `steps of type ${type} are`,
+  })),
   { path: 'vms[].communicator.shell', values: ['powershell'], what: 'the shell powershell is' },
 ];
 

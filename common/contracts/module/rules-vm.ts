@@ -1,9 +1,9 @@
 import { checkBootCommand } from '../boot-command/parse.ts';
-import { templateNames } from '../boot-command/template.ts';
 import type { Cursor } from './cursor.ts';
 import { parseDuration } from './duration.ts';
 import { valueOrNull } from './parsed.ts';
 import { namesOf, type Report, type Rule, reportRepeated, reportUnknown, reportUnlessOne } from './rule.ts';
+import { STEP_TYPES, type StepType, type StepTypeName } from './step-types.ts';
 
 export const SOURCE_KINDS = ['url', 'blank', 'buildRef', 'containerDisk', 'sourcePvc', 'path'] as const;
 
@@ -89,51 +89,19 @@ export function reportUnlessFiles(holder: Cursor, report: Report): void {
   if (Array.isArray(files.value) && files.value.length === 0) report(files, 'MissingField', 'needs at least one file');
 }
 
-/** Key of the settings of each type of step; reboot and windows-update can do without. */
-const STEP_SETTINGS: Readonly<Record<string, { key: string; isNeeded: boolean }>> = {
-  shell: { key: 'shell', isNeeded: true },
-  file: { key: 'file', isNeeded: true },
-  reboot: { key: 'reboot', isNeeded: false },
-  'windows-update': { key: 'windowsUpdate', isNeeded: false },
-  handbuild: { key: 'handbuild', isNeeded: true },
-};
-
 function checkStep(step: Cursor, report: Report): void {
   const type = step.at('type').text ?? '';
-  const own = Object.hasOwn(STEP_SETTINGS, type) ? STEP_SETTINGS[type] : undefined;
-  if (own) {
-    if (own.isNeeded && step.at(own.key).value === undefined) {
-      report(step.at('type'), 'MissingField', `a step of type ${type} needs the key "${own.key}"`);
+  const own = Object.hasOwn(STEP_TYPES, type) ? STEP_TYPES[type as StepTypeName] : undefined;
+  for (const { key, check } of Object.values<StepType>(STEP_TYPES)) {
+    if (own && key !== own.key && step.at(key).isPresent) {
+      report(step.at(key), 'Conflict', `the key "${key}" does not belong to a step of type ${type}`);
     }
-    for (const { key } of Object.values(STEP_SETTINGS)) {
-      if (key !== own.key && step.at(key).isPresent) {
-        report(step.at(key), 'Conflict', `the key "${key}" does not belong to a step of type ${type}`);
-      }
-    }
+    check?.(step.at(key), report);
   }
-  reportUnlessOne(step.at('shell'), ['inline', 'script', 'scriptFrom'], report);
-  reportUnlessOne(step.at('shell', 'scriptFrom'), ['configMapRef', 'secretRef'], report);
-  reportUnlessOne(step.at('file'), ['fileRef', 'path', 'source'], report);
-  reportUnlessOne(step.at('file', 'source'), ['configMapRef', 'secretRef'], report);
-  checkExecuteCommand(step.at('shell', 'executeCommand'), report);
-}
-
-function checkExecuteCommand(command: Cursor, report: Report): void {
-  if (command.text === null) return;
-  const names = templateNames(command.text).map(({ name }) => name);
-  const other = names.find((name) => name !== 'Command');
-  if (other !== undefined) {
-    const hint = PACKER_VALUES.includes(other)
-      ? 'the script and its environment are both in {{ .Command }}'
-      : 'known is Command';
-    report(command, 'InvalidValue', `there is no template value "${other}"; ${hint}`);
-  } else if (names.length === 0) {
-    report(command, 'InvalidValue', 'needs {{ .Command }} where the command is to stand');
+  if (own?.isNeeded && step.at(own.key).value === undefined) {
+    report(step.at('type'), 'MissingField', `a step of type ${type} needs the key "${own.key}"`);
   }
 }
-
-/** What Packer fills in an `execute_command`. */
-const PACKER_VALUES = ['Path', 'Vars', 'EnvVarFile', 'Script'];
 
 /** Boot commands must follow the grammar; `strict` makes errors of what would only be typed literally. */
 export function bootCommandRule(strict: boolean): Rule {

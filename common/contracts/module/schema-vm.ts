@@ -9,53 +9,20 @@ import {
   duration,
   flag,
   ipv4,
-  leaf,
   mac,
   pattern,
   text,
   url,
   wholeNumber,
 } from './leaves.ts';
-import type { Parsed } from './parsed.ts';
-import { dictionary, list, map } from './shapes.ts';
-
-const objectName = (description: string) =>
-  pattern(
-    description,
-    /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
-    'a name of an object: use lower-case letters, digits, inner hyphens and dots',
-  );
-
-const objectKeyName = (description: string) =>
-  pattern(description, /^[A-Za-z0-9._-]{1,253}$/, 'a key: use letters, digits, hyphens, underscores and dots');
-
-/** A key of an object on the cluster. */
-function objectKey(description: string) {
-  return map(description, {
-    name: objectName('Name of the object in the farm namespace.'),
-    key: objectKeyName('Key in the object.'),
-    optional: flag('Whether the object may be missing.', false).optional(),
-  });
-}
-
-function objectSource(description: string) {
-  return map(description, {
-    configMapRef: objectKey('Key of a ConfigMap.').optional(),
-    secretRef: objectKey('Key of a Secret.').optional(),
-  });
-}
+import { localPath, objectKeyName, objectName, objectSource } from './references.ts';
+import { list, map } from './shapes.ts';
+import { STEP_SETTINGS, STEP_TYPE_NAMES } from './step-types.ts';
 
 function fileNames(description: string) {
   return map(description, {
     files: list('At least one file of the registry.', map('A file of the registry.', { name: text('Its name.') })),
   });
-}
-
-const LOCAL_PATH = 'relative to this file; it is sent along with the build';
-
-/** A path beside the module file. */
-export function localPath(description: string) {
-  return pattern(`${description}, ${LOCAL_PATH}.`, /^[^\0]+$/, 'a path');
 }
 
 export const httpDirectorySchema = map(
@@ -147,66 +114,13 @@ const communicatorSchema = map(
   'communicator',
 );
 
-/** `inline` of a shell step: a script, or its lines. */
-const scriptLeaf = leaf(
-  {
-    anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }],
-    description: 'The script, or its lines.',
-  },
-  (written): Parsed<string> => {
-    if (typeof written === 'string') return { value: written };
-    if (Array.isArray(written) && written.every((line) => typeof line === 'string')) {
-      return { value: written.map((line) => `${line}\n`).join('') };
-    }
-    return { complaint: 'must be a script as text, or a list of lines' };
-  },
-);
-
-const PROVISIONER_TYPES = ['shell', 'file', 'reboot', 'windows-update', 'handbuild'] as const;
-
 const provisionerSchema = map(
   'A step: one thing done in the running guest.',
   {
     name: text('A label for logs.').optional(),
-    type: choice('What the step does; its settings stand under the key of the same name.', PROVISIONER_TYPES),
+    type: choice('What the step does; its settings stand under the key of the same name.', STEP_TYPE_NAMES),
     stepTimeout: duration('Bound on this step; without one only the module is bounded.').optional(),
-    shell: map('Runs a script.', {
-      inline: scriptLeaf.optional(),
-      script: localPath('A file with the script').optional(),
-      scriptFrom: objectSource('A script that lies on the cluster.').optional(),
-      env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
-      executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
-    }).optional(),
-    file: map('Puts a file, or a folder with everything in it, into the guest.', {
-      destination: pattern(
-        'Absolute path in the guest; of a folder that which gets its content.',
-        /^(\/|[A-Za-z]:[\\/])/,
-        'an absolute path',
-      ),
-      fileRef: text('A file of the registry.').optional(),
-      path: localPath('A file or folder').optional(),
-      source: objectSource('A file that lies on the cluster.').optional(),
-    }).optional(),
-    reboot: map('Restarts the guest and waits until it answers again.', {
-      command: text(
-        'Default: `sudo reboot` (`reboot` where there is no sudo), or `shutdown /r /f /t 0` with powershell.',
-      ).optional(),
-    }).optional(),
-    windowsUpdate: map('Installs updates and restarts until none is left.', {
-      searchCriteria: text('Which updates.', { default: 'BrowseOnly=0 and IsInstalled=0' }).optional(),
-      filters: list(
-        'The first that matches decides.',
-        pattern(
-          'include: or exclude: and a PowerShell expression.',
-          /^(include|exclude):/,
-          'a filter: begin with "include:" or "exclude:"',
-        ),
-      ).optional(),
-      updateLimit: wholeNumber('Updates in one round.', { min: 1, max: 100_000, whenMissing: 1000 }).optional(),
-    }).optional(),
-    handbuild: map('Waits until a person has worked at the console and says to continue; all timeouts run on.', {
-      instructions: text('What the person is to do.'),
-    }).optional(),
+    ...STEP_SETTINGS,
   },
   'provisioner',
 );

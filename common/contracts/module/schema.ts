@@ -14,7 +14,8 @@ import {
   wholeNumber,
 } from './leaves.ts';
 import { type Parsed, quoted } from './parsed.ts';
-import { httpDirectorySchema, localPath, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
+import { localPath } from './references.ts';
+import { httpDirectorySchema, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
 import { NAME_PATTERN } from './secret-text.ts';
 import { anything, dictionary, keyHint, list, map } from './shapes.ts';
 

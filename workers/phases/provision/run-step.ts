@@ -1,3 +1,4 @@
+import { isSupported, type StepOf, type SupportedStepType } from '../../../common/contracts/module/step-types.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
@@ -40,18 +41,16 @@ export async function runStep(context: StepContext): Promise<void> {
   }
 }
 
+const RUNNERS: { readonly [T in SupportedStepType]: (context: StepContext<StepOf<T>>) => Promise<StepOutcome> } = {
+  shell: runShellStep,
+  file: runFileStep,
+  reboot: runRebootStep,
+  handbuild: runHandbuildStep,
+};
+
 function dispatch(context: StepContext): Promise<StepOutcome> {
-  const { step } = context;
-  switch (step.type) {
-    case 'shell':
-      return runShellStep({ ...context, step });
-    case 'file':
-      return runFileStep({ ...context, step });
-    case 'reboot':
-      return runRebootStep({ ...context, step });
-    case 'handbuild':
-      return runHandbuildStep({ ...context, step });
-    default:
-      throw new FarmError('NotYetSupported', `Steps of type "${step.type}" cannot be executed yet.`);
-  }
+  const { type } = context.step;
+  if (!isSupported(type)) throw new FarmError('NotYetSupported', `Steps of type "${type}" cannot be executed yet.`);
+  const run = RUNNERS[type] as (context: StepContext) => Promise<StepOutcome>;
+  return run(context);
 }

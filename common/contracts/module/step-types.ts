@@ -1,0 +1,227 @@
+import type { z } from 'zod';
+import { templateNames } from '../boot-command/template.ts';
+import type {
+  FileStep,
+  HandbuildStep,
+  ObjectKeyRef,
+  RebootStep,
+  ShellStep,
+  Step,
+  WindowsUpdateStep,
+} from './compiled.ts';
+import type { Cursor } from './cursor.ts';
+import { DEFAULTS, REBOOT_COMMAND } from './defaults.ts';
+import { leaf, pattern, text, wholeNumber } from './leaves.ts';
+import type { LocalFinder } from './local-content.ts';
+import type { Parsed } from './parsed.ts';
+import { compileObject, localPath, objectSource } from './references.ts';
+import { type Report, reportUnlessOne } from './rule.ts';
+import { dictionary, list, map } from './shapes.ts';
+
+export type StepTypeName = Step['type'];
+export type StepOf<T extends StepTypeName> = Extract<Step, { type: T }>;
+
+/** What a step is compiled with. */
+export interface StepSurroundings {
+  readonly shell: 'bash' | 'powershell';
+  /** What lies beside its file. */
+  readonly local: LocalFinder;
+}
+
+/** Everything that the farm knows of a type of step, but for what workers do (`run-step.ts`) and its fields in layer keys. */
+export interface StepType<
+  S extends Step = Step,
+  Key extends string = string,
+  Schema extends z.ZodType = z.ZodType,
+  Lacking extends true | undefined = true | undefined,
+> {
+  /** Of its settings in the file. */
+  readonly key: Key;
+  readonly settings: Schema;
+  /** Whether the settings must be there. */
+  readonly isNeeded: boolean;
+  /** Raise it when steps of this type have another effect than before: the layers with such steps are rebuilt. */
+  readonly version: number;
+  /** No worker runs it: a submission is refused. */
+  readonly notYetSupported?: Lacking;
+  /** What no schema says of the settings. */
+  check?(settings: Cursor, report: Report): void;
+  compile(
+    settings: z.output<Schema> | undefined,
+    surroundings: StepSurroundings,
+  ): Omit<S, 'type' | 'name' | 'timeoutMs'>;
+  /** The key of a ConfigMap or Secret that it needs. */
+  objectKey?(step: S): ObjectKeyRef | null;
+}
+
+function stepType<S extends Step>() {
+  return <const Key extends string, Schema extends z.ZodType, const Lacking extends true | undefined = undefined>(
+    type: StepType<S, Key, Schema, Lacking>,
+  ) => type;
+}
+
+/** `inline` of a shell step: a script, or its lines. */
+const scriptLeaf = leaf(
+  {
+    anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }],
+    description: 'The script, or its lines.',
+  },
+  (written): Parsed<string> => {
+    if (typeof written === 'string') return { value: written };
+    if (Array.isArray(written) && written.every((line) => typeof line === 'string')) {
+      return { value: written.map((line) => `${line}\n`).join('') };
+    }
+    return { complaint: 'must be a script as text, or a list of lines' };
+  },
+);
+
+const shell = stepType<ShellStep>()({
+  key: 'shell',
+  settings: map('Runs a script.', {
+    inline: scriptLeaf.optional(),
+    script: localPath('A file with the script').optional(),
+    scriptFrom: objectSource('A script that lies on the cluster.').optional(),
+    env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
+    executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
+  }),
+  isNeeded: true,
+  version: 1,
+  check: (settings, report) => {
+    reportUnlessOne(settings, ['inline', 'script', 'scriptFrom'], report);
+    reportUnlessOne(settings.at('scriptFrom'), ['configMapRef', 'secretRef'], report);
+    checkExecuteCommand(settings.at('executeCommand'), report);
+  },
+  compile: (settings, { local }) => ({
+    script: settings?.inline ?? '',
+    scriptFile: settings?.script === undefined ? null : local.file(settings.script),
+    scriptFrom: settings?.scriptFrom ? compileObject(settings.scriptFrom) : null,
+    env: settings?.env ?? {},
+    executeCommand: settings?.executeCommand ?? null,
+  }),
+  objectKey: ({ scriptFrom }) => scriptFrom,
+});
+
+const file = stepType<FileStep>()({
+  key: 'file',
+  settings: map('Puts a file, or a folder with everything in it, into the guest.', {
+    destination: pattern(
+      'Absolute path in the guest; of a folder that which gets its content.',
+      /^(\/|[A-Za-z]:[\\/])/,
+      'an absolute path',
+    ),
+    fileRef: text('A file of the registry.').optional(),
+    path: localPath('A file or folder').optional(),
+    source: objectSource('A file that lies on the cluster.').optional(),
+  }),
+  isNeeded: true,
+  version: 1,
+  check: (settings, report) => {
+    reportUnlessOne(settings, ['fileRef', 'path', 'source'], report);
+    reportUnlessOne(settings.at('source'), ['configMapRef', 'secretRef'], report);
+  },
+  compile: (settings, { local }) => ({
+    destination: settings?.destination ?? '',
+    fileRef: settings?.fileRef ?? null,
+    source: settings?.source ? compileObject(settings.source) : null,
+    local: settings?.path === undefined ? null : local.content(settings.path),
+  }),
+  objectKey: ({ source }) => source,
+});
+
+const reboot = stepType<RebootStep>()({
+  key: 'reboot',
+  settings: map('Restarts the guest and waits until it answers again.', {
+    command: text(
+      'Default: `sudo reboot` (`reboot` where there is no sudo), or `shutdown /r /f /t 0` with powershell.',
+    ).optional(),
+  }),
+  isNeeded: false,
+  version: 1,
+  compile: (settings, surroundings) => ({ command: settings?.command ?? REBOOT_COMMAND[surroundings.shell] }),
+});
+
+const windowsUpdate = stepType<WindowsUpdateStep>()({
+  key: 'windowsUpdate',
+  settings: map('Installs updates and restarts until none is left.', {
+    searchCriteria: text('Which updates.', { default: 'BrowseOnly=0 and IsInstalled=0' }).optional(),
+    filters: list(
+      'The first that matches decides.',
+      pattern(
+        'include: or exclude: and a PowerShell expression.',
+        /^(include|exclude):/,
+        'a filter: begin with "include:" or "exclude:"',
+      ),
+    ).optional(),
+    updateLimit: wholeNumber('Updates in one round.', { min: 1, max: 100_000, whenMissing: 1000 }).optional(),
+  }),
+  isNeeded: false,
+  version: 1,
+  notYetSupported: true,
+  compile: (settings) => ({
+    searchCriteria: settings?.searchCriteria ?? DEFAULTS.windowsUpdate.searchCriteria,
+    filters: settings?.filters ?? [],
+    updateLimit: settings?.updateLimit ?? DEFAULTS.windowsUpdate.updateLimit,
+  }),
+});
+
+const handbuild = stepType<HandbuildStep>()({
+  key: 'handbuild',
+  settings: map('Waits until a person has worked at the console and says to continue; all timeouts run on.', {
+    instructions: text('What the person is to do.'),
+  }),
+  isNeeded: true,
+  version: 1,
+  compile: (settings) => ({ instructions: settings?.instructions ?? '' }),
+});
+
+/** The registry of the types of steps; a type of `Step` without a row does not compile. */
+export const STEP_TYPES = {
+  shell,
+  file,
+  reboot,
+  'windows-update': windowsUpdate,
+  handbuild,
+} as const satisfies Record<StepTypeName, unknown>;
+
+export const STEP_TYPE_NAMES = Object.keys(STEP_TYPES) as [StepTypeName, ...StepTypeName[]];
+
+type Registry = typeof STEP_TYPES;
+
+/** The settings of all types, as a step in a file may have them. */
+export const STEP_SETTINGS = Object.fromEntries(
+  Object.values<StepType>(STEP_TYPES).map(({ key, settings }) => [key, settings.optional()]),
+) as { [T in StepTypeName as Registry[T]['key']]: z.ZodOptional<Registry[T]['settings']> };
+
+/** Types whose steps workers run. */
+export type SupportedStepType = {
+  [T in StepTypeName]: Registry[T]['notYetSupported'] extends undefined ? T : never;
+}[StepTypeName];
+
+export function isSupported(type: StepTypeName): type is SupportedStepType {
+  return !(STEP_TYPES[type] as StepType).notYetSupported;
+}
+
+export const SUPPORTED_STEP_TYPES = STEP_TYPE_NAMES.filter(isSupported);
+export const UNSUPPORTED_STEP_TYPES = STEP_TYPE_NAMES.filter((type) => !isSupported(type));
+
+/** The key of a ConfigMap or Secret that a step needs; null when it needs none. */
+export function objectKeyOfStep(step: Step): ObjectKeyRef | null {
+  return (STEP_TYPES[step.type] as StepType).objectKey?.(step) ?? null;
+}
+
+function checkExecuteCommand(command: Cursor, report: Report): void {
+  if (command.text === null) return;
+  const names = templateNames(command.text).map(({ name }) => name);
+  const other = names.find((name) => name !== 'Command');
+  if (other !== undefined) {
+    const hint = PACKER_VALUES.includes(other)
+      ? 'the script and its environment are both in {{ .Command }}'
+      : 'known is Command';
+    report(command, 'InvalidValue', `there is no template value "${other}"; ${hint}`);
+  } else if (names.length === 0) {
+    report(command, 'InvalidValue', 'needs {{ .Command }} where the command is to stand');
+  }
+}
+
+/** What Packer fills in an `execute_command`. */
+const PACKER_VALUES = ['Path', 'Vars', 'EnvVarFile', 'Script'];

@@ -143,6 +143,12 @@ export interface Vpc extends KubernetesObject {
 /** `storage.k8s.io/v1` StorageClass (cluster-scoped). */
 export interface StorageClass extends KubernetesObject {
   provisioner?: string;
+  allowVolumeExpansion?: boolean;
+}
+
+/** Core `v1` ResourceQuota; quantities by resource. */
+export interface ResourceQuota extends KubernetesObject {
+  spec?: { hard?: Readonly<Record<string, string>>; scopes?: readonly string[]; scopeSelector?: object };
 }
 
 /** `storage.k8s.io/v1` CSIStorageCapacity: what a driver has for new volumes of a class, in a part of the topology. */
@@ -194,8 +200,10 @@ export interface Subnet extends KubernetesObject {
     enableDHCP?: boolean;
     dhcpV4Options?: string;
     disableGatewayCheck?: boolean;
+    /** The subnet of pods that name none. */
+    default?: boolean;
   };
-  status?: { conditions?: Condition[] };
+  status?: { conditions?: Condition[]; v4usingIPs?: number | string };
 }
 
 /** `kubeovn.io/v1` VpcEgressGateway (namespaced). */

@@ -10,6 +10,7 @@ import type {
   NetworkPolicy,
   PersistentVolumeClaim,
   Pod,
+  ResourceQuota,
   Secret,
   Service,
   StorageCapacity,
@@ -73,6 +74,7 @@ export const RESOURCES = {
   ips: clusterScoped<IpAddress>('kubeovn.io/v1', 'IP', 'ips'),
   // What a cluster is asked before anything is built on it (preflight/).
   namespaces: clusterScoped('v1', 'Namespace', 'namespaces'),
+  quotas: namespaced<ResourceQuota>('v1', 'ResourceQuota', 'resourcequotas'),
   /** They stand in the namespaces of their drivers, and are only read everywhere at once. */
   storageCapacities: clusterScoped<StorageCapacity>('storage.k8s.io/v1', 'CSIStorageCapacity', 'csistoragecapacities'),
   storageClasses: clusterScoped<StorageClass>('storage.k8s.io/v1', 'StorageClass', 'storageclasses'),

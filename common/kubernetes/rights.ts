@@ -60,6 +60,7 @@ const TEARDOWN: Grants = {
 /** What a cluster must have (common/kubernetes/preflight), and whether the egress subnet is there. */
 const PREFLIGHT: Grants = {
   namespaces: ['get'],
+  quotas: ['list'],
   kubeVirts: ['list'],
   cdis: ['list'],
   storageClasses: ['list'],

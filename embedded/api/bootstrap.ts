@@ -51,7 +51,7 @@ const INSTALLED: readonly KubeObject[] = [
     provisioner: PROVISIONER,
     reclaimPolicy: 'Delete',
     volumeBindingMode: 'Immediate',
-    allowVolumeExpansion: false,
+    allowVolumeExpansion: true,
   },
   {
     apiVersion: 'snapshot.storage.k8s.io/v1',

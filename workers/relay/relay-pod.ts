@@ -1,4 +1,5 @@
 import type { Pod } from '../../common/kubernetes/objects.ts';
+import { RELAY_RESOURCES } from '../../common/kubernetes/relay-resources.ts';
 import { RELAY_CONTROL_PORT } from '../../common/kubernetes/relay-tunnel.ts';
 
 /** Ports of a relay. Guests see `http` as `{{ .HTTPPort }}`; `control` is on the pod's loopback only. */
@@ -56,8 +57,7 @@ export function relayPod(options: RelayPodOptions): Pod {
             readOnlyRootFilesystem: true,
             capabilities: { drop: ['ALL'] },
           },
-          // A namespace with a quota of limits.cpu takes no pod without one.
-          resources: { requests: { cpu: '20m', memory: '64Mi' }, limits: { cpu: '1', memory: '256Mi' } },
+          resources: RELAY_RESOURCES,
           volumeMounts: [{ name: 'files', mountPath: FILES_DIR }],
         },
       ],

@@ -7,6 +7,7 @@ import type {
   Cdi,
   KubernetesObject,
   KubeVirt,
+  ResourceQuota,
   StorageClass,
   StorageProfile,
   Subnet,
@@ -24,14 +25,17 @@ export interface ClusterFacts {
   readonly kubernetes: string;
   /** Names of the resources that an API group version serves; an absent group serves none. */
   readonly served: ReadonlyMap<string, ReadonlySet<string>>;
-  readonly hasNamespace: Read<boolean>;
+  /** The farm namespace. */
+  readonly namespace: Read<KubernetesObject | undefined>;
+  /** Of the farm namespace. */
+  readonly quotas: Read<readonly ResourceQuota[]>;
   readonly kubeVirts: Read<readonly KubeVirt[]>;
   readonly cdis: Read<readonly Cdi[]>;
   readonly storageClasses: Read<readonly StorageClass[]>;
   readonly snapshotClasses: Read<readonly VolumeSnapshotClass[]>;
   readonly storageProfiles: Read<readonly StorageProfile[]>;
-  /** Those that have the name of the configured egress subnet. */
-  readonly externalSubnets: Read<readonly Subnet[]>;
+  /** The configured egress subnet, and KubeOVN's default one; read where an egress subnet is configured. */
+  readonly subnets: Read<readonly Subnet[]>;
   /** Rights that the cluster says are not granted. */
   readonly refusedRights: Read<readonly Right[]>;
 }
@@ -67,22 +71,21 @@ export async function readFacts(cluster: ClusterClient, request: FactsRequest): 
     );
   const served = await readServed(cluster, GROUPS, signal);
   const network = networkOn(served, config);
-  const [kubernetes, hasNamespace, refusedRights] = await Promise.all([
+  const [kubernetes, namespace, refusedRights] = await Promise.all([
     readVersion(cluster, signal),
-    readable(async () => (await cluster.get(RESOURCES.namespaces, config.namespace, { signal })) !== undefined, false),
+    readable(() => cluster.get(RESOURCES.namespaces, config.namespace, { signal }), undefined),
     readRefusedRights(cluster, request, request.rightsOn(network)),
   ]);
   return {
-    ...{ kubernetes, served, hasNamespace, refusedRights },
+    ...{ kubernetes, served, namespace, refusedRights },
+    quotas: await list(RESOURCES.quotas),
     kubeVirts: await list(RESOURCES.kubeVirts),
     cdis: await list(RESOURCES.cdis),
     storageClasses: await list(RESOURCES.storageClasses),
     snapshotClasses: await list(RESOURCES.snapshotClasses),
     storageProfiles: await list(RESOURCES.storageProfiles),
-    externalSubnets:
-      network !== 'kube-ovn' || config.externalSubnet === undefined
-        ? { known: [] }
-        : await list(RESOURCES.subnets, `metadata.name=${config.externalSubnet}`),
+    subnets:
+      network !== 'kube-ovn' || config.externalSubnet === undefined ? { known: [] } : await list(RESOURCES.subnets),
   };
 }
 

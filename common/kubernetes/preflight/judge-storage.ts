@@ -19,6 +19,7 @@ export function judgeStorage(facts: ClusterFacts, config: StorageConfig): Findin
   const chosen = chooseStorageClass(storageClasses.known, config);
   if ('what' in chosen) return [chosen];
   return [
+    ...judgeGrowth(chosen),
     ...judgeProfile(facts.storageProfiles, chosen.metadata?.name ?? ''),
     ...judgeSnapshotClasses(facts.snapshotClasses, chosen, config),
   ];
@@ -53,6 +54,19 @@ function judgeProfile(profiles: ClusterFacts['storageProfiles'], storageClass: s
       what: `CDI does not know which access modes the storage class "${storageClass}" has.`,
       severity: 'error',
       howToFix: `Set spec.claimPropertySets of the StorageProfile "${storageClass}".`,
+    },
+  ];
+}
+
+/** CDI copies a volume that is to grow where the class cannot grow one; that a resizer runs shows only when it does not. */
+function judgeGrowth({ metadata, allowVolumeExpansion }: StorageClass): Finding[] {
+  if (allowVolumeExpansion === true) return [];
+  return [
+    {
+      what: `Volumes of the storage class "${metadata?.name}" cannot be expanded: a disk that is larger than its parent's is copied over the network, which takes minutes instead of seconds.`,
+      severity: 'warning',
+      howToFix:
+        'Set allowVolumeExpansion: true in the class where its driver has a resizer, or give disks the size of their parent.',
     },
   ];
 }

@@ -10,8 +10,13 @@ const CONFIG: JudgedConfig = {
 };
 
 const marks = (annotation: string) => ({ annotations: { [annotation]: 'true' } });
-const FILES = { metadata: { name: 'files', ...marks('storageclass.kubernetes.io/is-default-class') } };
+const FILES = {
+  metadata: { name: 'files', ...marks('storageclass.kubernetes.io/is-default-class') },
+  ...{ provisioner: 'csi.example', allowVolumeExpansion: true },
+};
 const SNAPSHOTS = { metadata: { name: 'snap', ...marks('snapshot.storage.kubernetes.io/is-default-class') } };
+
+const EXTERNAL = { metadata: { name: 'external' } };
 
 /** A cluster that has everything. */
 const FIT: ClusterFacts = {
@@ -24,13 +29,16 @@ const FIT: ClusterFacts = {
     ['k8s.cni.cncf.io/v1', new Set(['network-attachment-definitions'])],
     ['kubeovn.io/v1', new Set(['subnets', 'vpc-egress-gateways'])],
   ]),
-  hasNamespace: { known: true },
+  namespace: { known: { metadata: { name: 'slipway' } } },
+  quotas: { known: [] },
   kubeVirts: { known: [{ status: { phase: 'Deployed', observedKubeVirtVersion: 'v1.9.0' } }] },
   cdis: { known: [{ status: { phase: 'Deployed', observedVersion: 'v1.65.0' } }] },
-  storageClasses: { known: [{ ...FILES, provisioner: 'csi.example' }] },
+  storageClasses: { known: [FILES] },
   snapshotClasses: { known: [{ ...SNAPSHOTS, driver: 'csi.example' }] },
   storageProfiles: { known: [{ metadata: { name: 'files' }, status: { claimPropertySets: [{}] } }] },
-  externalSubnets: { known: [{ metadata: { name: 'external' } }] },
+  subnets: {
+    known: [EXTERNAL, { metadata: { name: 'ovn-default' }, spec: { default: true }, status: { v4usingIPs: 12 } }],
+  },
   refusedRights: { known: [] },
 };
 
@@ -38,7 +46,17 @@ const withServed = (group: string, ...resources: string[]): Partial<ClusterFacts
   served: new Map([...FIT.served, [group, new Set(resources)]]),
 });
 const virtDefault = marks('storageclass.kubevirt.io/is-default-virt-class');
-const other = { metadata: { name: 'other', ...virtDefault }, provisioner: 'other.example' };
+const other = {
+  metadata: { name: 'other', ...virtDefault },
+  ...{ provisioner: 'other.example', allowVolumeExpansion: true },
+};
+
+const enforcing = (level: string): Partial<ClusterFacts> => ({
+  namespace: { known: { metadata: { name: 'slipway', labels: { 'pod-security.kubernetes.io/enforce': level } } } },
+});
+const withQuota = (hard: Record<string, string>, scopes?: string[]): Partial<ClusterFacts> => ({
+  quotas: { known: [{ metadata: { name: 'small' }, spec: { hard, ...(scopes ? { scopes } : {}) } }] },
+});
 
 const BARE = { bareBinding: 'bare' };
 const withBinding = (domainAttachmentType: string) => ({
@@ -156,8 +174,8 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
   ['no Multus', 'error', /^Multus is not installed/, withServed('k8s.cni.cncf.io/v1'), {}],
   ['no KubeOVN', 'error', /^KubeOVN is not installed/, withServed('kubeovn.io/v1'), { network: 'kube-ovn' }],
   ['an old KubeOVN', 'error', /^KubeOVN is older than 1.14/, withServed('kubeovn.io/v1', 'subnets'), {}],
-  ['no namespace', 'error', /^The farm namespace "slipway" does not exist/, { hasNamespace: { known: false } }, {}],
-  ['a namespace that may not be read', 'warning', /^Whether the namespace/, { hasNamespace: 'unreadable' }, {}],
+  ['no namespace', 'error', /^The farm namespace "slipway" does not exist/, { namespace: { known: undefined } }, {}],
+  ['a namespace that may not be read', 'warning', /^Whether the namespace/, { namespace: 'unreadable' }, {}],
   ['no such storage class', 'error', /^The storage class "fast" does not exist/, {}, { storageClass: 'fast' }],
   [
     'no default storage class',
@@ -171,7 +189,7 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
     'error',
     /^The driver "other.example" has no snapshot class/,
     {
-      storageClasses: { known: [{ ...FILES, provisioner: 'csi.example' }, other] },
+      storageClasses: { known: [FILES, other] },
       storageProfiles: { known: [{ metadata: { name: 'other' }, status: { claimPropertySets: [{}] } }] },
     },
     {},
@@ -192,11 +210,39 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
     {},
   ],
   ['storage that may not be read', 'warning', /^Storage classes may not be read/, { storageClasses: 'unreadable' }, {}],
+  ['no such external subnet', 'error', /^The external subnet "external" does not/, { subnets: { known: [] } }, {}],
   [
-    'no such external subnet',
+    'KubeOVN as a secondary network',
+    'warning',
+    /^No pod has an address of KubeOVN’s default subnet "ovn-default"/,
+    {
+      subnets: {
+        known: [EXTERNAL, { metadata: { name: 'ovn-default' }, spec: { default: true }, status: { v4usingIPs: 0 } }],
+      },
+    },
+    {},
+  ],
+  [
+    'a namespace that takes no gateways',
     'error',
-    /^The external subnet "external" does not/,
-    { externalSubnets: { known: [] } },
+    /enforces the pod security standard "baseline"/,
+    enforcing('baseline'),
+    {},
+  ],
+  ['a restricted one', 'error', /enforces the pod security standard "restricted"/, enforcing('restricted'), {}],
+  [
+    'a quota of processors below a relay',
+    'error',
+    /^The quota "small" .* allows limits.cpu: 500m, and a relay alone takes 1:/,
+    withQuota({ 'limits.cpu': '500m', 'limits.memory': '64Gi' }),
+    {},
+  ],
+  ['a quota of memory below a relay', 'error', /allows memory: 32Mi, and/, withQuota({ memory: '32Mi' }), {}],
+  [
+    'a class that does not expand',
+    'warning',
+    /^Volumes of the storage class "files" cannot be expanded/,
+    { storageClasses: { known: [{ ...FILES, allowVolumeExpansion: false }] } },
     {},
   ],
   ['the default relay image', 'warning', /^The relay image is the default/, {}, { relayImage: DEFAULT_RELAY_IMAGE }],
@@ -226,13 +272,23 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
   expect(findings).toEqual([{ what: expect.stringMatching(what), severity, howToFix: expect.stringMatching(/\.$/) }]);
 });
 
+test.each<[string, Partial<ClusterFacts>, Partial<JudgedConfig>]>([
+  ['quotas that leave room', withQuota({ 'limits.cpu': '1', memory: '64Mi', pods: '10', 'count/secrets': '0' }), {}],
+  ['quotas of what ends by itself', withQuota({ 'limits.cpu': '1m' }, ['Terminating']), {}],
+  ['quotas that may not be read, a missing right', { quotas: 'unreadable' }, {}],
+  ['privileged namespaces', enforcing('privileged'), {}],
+  ['restricted ones, where no gateway comes', enforcing('restricted'), { network: 'pod' }],
+])('says nothing of %s', (_what, facts, config) => {
+  expect(judge({ ...FIT, ...facts }, { ...CONFIG, ...config })).toEqual([]);
+});
+
 test('warns where no external subnet is configured', () => {
   const { externalSubnet: _, ...config } = CONFIG;
   expect(judge(FIT, config)).toMatchObject([{ severity: 'warning', what: expect.stringContaining('internet') }]);
 });
 
 test('tells errors before warnings', () => {
-  const facts: ClusterFacts = { ...FIT, kubeVirts: 'unreadable', hasNamespace: { known: false } };
+  const facts: ClusterFacts = { ...FIT, kubeVirts: 'unreadable', namespace: { known: undefined } };
   expect(judge(facts, CONFIG).map(({ severity }) => severity)).toEqual(['error', 'warning']);
 });
 

@@ -1,7 +1,9 @@
 import { type ClusterConfig, DEFAULT_RELAY_IMAGE } from '../../config/schema.ts';
 import type { Finding } from '../../contracts/findings.ts';
+import type { Subnet } from '../objects.ts';
 import { describeRight } from '../rights.ts';
 import { type ClusterFacts, networkOn } from './cluster-facts.ts';
+import { judgeNamespace } from './judge-namespace.ts';
 import { judgeStorage } from './judge-storage.ts';
 import { judgeVersions } from './judge-versions.ts';
 
@@ -28,29 +30,37 @@ export function judge(facts: ClusterFacts, config: JudgedConfig): Finding[] {
   return findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));
 }
 
-function judgeNamespace({ hasNamespace }: ClusterFacts, { namespace }: JudgedConfig): Finding[] {
-  if (hasNamespace === 'unreadable') {
-    const what = `Whether the namespace "${namespace}" exists is not known: it may not be read.`;
-    return [{ what, severity: 'warning', howToFix: 'Make it, and grant the scheduler the right to get it.' }];
-  }
-  if (hasNamespace.known) return [];
-  const howToFix = `kubectl create namespace ${namespace}, or name another one as clusters[].namespace.`;
-  return [{ what: `The farm namespace "${namespace}" does not exist.`, severity: 'error', howToFix }];
-}
-
-function judgeEgress({ externalSubnets }: ClusterFacts, { externalSubnet }: JudgedConfig): Finding[] {
+function judgeEgress({ subnets }: ClusterFacts, { externalSubnet }: JudgedConfig): Finding[] {
   const name = 'KubeOVN’s external subnet';
   if (externalSubnet === undefined) {
     const what = 'No external subnet is configured: modules with internet are refused.';
     return [{ what, severity: 'warning', howToFix: `Name ${name} as clusters[].externalSubnet.` }];
   }
-  if (externalSubnets === 'unreadable') {
+  if (subnets === 'unreadable') {
     const what = `Whether the external subnet "${externalSubnet}" exists is not known: subnets may not be read.`;
     return [{ what, severity: 'warning', howToFix: 'Grant the scheduler the right to list subnets.' }];
   }
-  if (externalSubnets.known.length > 0) return [];
+  if (subnets.known.some(({ metadata }) => metadata?.name === externalSubnet))
+    return judgeDefaultNetwork(subnets.known);
   const what = `The external subnet "${externalSubnet}" does not exist: modules with internet will fail.`;
   return [{ what, severity: 'error', howToFix: `Make it, or name ${name} as clusters[].externalSubnet.` }];
+}
+
+/**
+ * Where KubeOVN is a secondary network (1.15 and newer, `--non-primary-cni-mode`) it gives pods no address of their own, so none
+ * of its default subnet is in use. An egress gateway then has the other network's address, to which no VPC leads.
+ */
+function judgeDefaultNetwork(subnets: readonly Subnet[]): Finding[] {
+  const unused = subnets.find(({ spec, status }) => spec?.default === true && Number(status?.v4usingIPs) === 0);
+  if (unused === undefined) return [];
+  return [
+    {
+      what: `No pod has an address of KubeOVN’s default subnet "${unused.metadata?.name}": it seems to be a secondary network, whose egress gateways lead nowhere. Modules with internet will fail.`,
+      severity: 'warning',
+      howToFix:
+        'Make KubeOVN the network of pods, or leave clusters[].externalSubnet out: such modules are refused then.',
+    },
+  ];
 }
 
 /** Said when one is configured only: few modules have segments on which a guest hands out the addresses. */

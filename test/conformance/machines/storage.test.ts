@@ -93,7 +93,7 @@ test('a snapshot that comes too early says so and heals, and a clone waits for i
 test('a clone that grows is a copy where its class has no expansion, and a class that is missing is no class', async () => {
   const { client } = laboratory;
   const [known] = (await client.send('GET', '/apis/storage.k8s.io/v1/storageclasses')).body['items'] as Seen[];
-  const made = { ...known, metadata: { name: 'growing' }, allowVolumeExpansion: true };
+  const made = { ...known, metadata: { name: 'fixed' }, allowVolumeExpansion: false };
   const source = { snapshot: { namespace: NAMESPACE, name: 'early' } };
   const named = (name: string, storageClassName: string, size?: string) => {
     const { metadata, spec } = dataVolume(name, source, size);
@@ -102,17 +102,17 @@ test('a clone that grows is a copy where its class has no expansion, and a class
       spec: { ...spec, storage: { ...spec.storage, storageClassName } },
     });
   };
-  await named('prepared', 'growing', '256Mi');
+  await named('copied', 'fixed', '256Mi');
   const isHeld = (seen: Seen) => condition(seen, 'Bound')?.reason === 'ErrClaimNotValid';
-  const held = await laboratory.until('DataVolume', 'prepared', isHeld);
+  const held = await laboratory.until('DataVolume', 'copied', isHeld);
   expect(condition(held, 'Bound')?.message).toBe(
     'PVC spec is missing accessMode and no storageClass to choose profile',
   );
-  expect(await laboratory.get('PersistentVolumeClaim', 'prepared')).toBeUndefined();
+  expect(await laboratory.get('PersistentVolumeClaim', 'copied')).toBeUndefined();
   await client.send('POST', '/apis/storage.k8s.io/v1/storageclasses', made);
-  await laboratory.untilPhase('DataVolume', 'prepared', 'Succeeded');
-  await laboratory.create('DataVolume', dataVolume('copied', source, '256Mi'));
   await laboratory.untilPhase('DataVolume', 'copied', 'Succeeded');
+  await laboratory.create('DataVolume', dataVolume('prepared', source, '256Mi'));
+  await laboratory.untilPhase('DataVolume', 'prepared', 'Succeeded');
   const ways = await Promise.all(
     ['clone', 'prepared', 'copied'].map(async (name) => {
       const { metadata } = (await laboratory.get('PersistentVolumeClaim', name)) ?? {};

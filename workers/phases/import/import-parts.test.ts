@@ -109,6 +109,14 @@ test.each([
   expect(verdict.kind === 'failed' ? verdict.reason : verdict.kind).toBe(expected);
 });
 
+test('says what to configure where the importer may not open a block device', () => {
+  const denied = 'blockdev: cannot open /dev/cdi-block-volume: Permission denied';
+  expect(importVerdict(volume('ImportInProgress', 0, `Unable to process data: ${denied}`))).toMatchObject({
+    ...{ kind: 'failed', reason: 'ClusterRefused' },
+    message: expect.stringMatching(/Permission denied\. .*device_ownership_from_security_context = true/),
+  });
+});
+
 test('gives up what stands still for the same reason, and only then', () => {
   let now = 0;
   const patience = new VolumePatience({ now: () => now, after: async () => {} });

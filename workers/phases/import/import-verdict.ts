@@ -22,6 +22,11 @@ const MAX_RESTARTS = 3;
 /** Reasons of the `Running` condition under which a pod of CDI's has ended with a message. */
 const ENDED = ['Error', 'ImagePullFailed', 'RunContainerError', 'StartError', 'OOMKilled'];
 
+/** CDI's pods have no rights of root, so a block device must be theirs: the container runtime hands it over, or does not. */
+const BLOCK_DEVICE = /cdi-block-volume\S*: Permission denied/i;
+const HAND_OVER =
+  "Block devices belong to root in CDI's pods: set device_ownership_from_security_context = true in the configuration of containerd or CRI-O on every node, or use storage with volumeMode Filesystem";
+
 /**
  * What no further try mends, by the sentences of CDI 1.66 (pkg/importer, pkg/image) and those that it hands on from
  * qemu-img and registries. `it is` begins what the embedded importer found instead of an image.
@@ -29,6 +34,7 @@ const ENDED = ['Error', 'ImagePullFailed', 'RunContainerError', 'StartError', 'O
 const PERMANENT: readonly (readonly [RegExp, FailureReason])[] = [
   [/DataVolume too small to contain image|is larger than the reported available storage/, 'ImageTooLarge'],
   [/target resources requests storage size is smaller than the source/, 'ImageTooLarge'],
+  [BLOCK_DEVICE, 'ClusterRefused'],
   [/expected status code 200, got 40[13]\b/, 'ImportFailed'],
   // Not: timed out, too early, too many requests.
   [/expected status code 200, got 4(?!08|25|29)\d\d\b/, 'SourceUnreachable'],
@@ -111,5 +117,5 @@ export function importVerdict(volume: DataVolume): Verdict {
 }
 
 function failed(reason: FailureReason, message: string): Verdict {
-  return { kind: 'failed', reason, message };
+  return { kind: 'failed', reason, message: BLOCK_DEVICE.test(message) ? `${message}. ${HAND_OVER}` : message };
 }

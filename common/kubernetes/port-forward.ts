@@ -6,13 +6,12 @@ import { type FrameCodec, openWebSocketStream } from './web-socket-duplex.ts';
 
 const DATA = 0;
 const ERROR = 1;
-/** Channel of protocol v5 that closes another one. */
-const CLOSE = 255;
 
 /**
  * A TCP connection to a port of a pod (kubelet dials on the loopback of the pod's network namespace, so it works into
  * any VPC). One WebSocket a connection; the port refused or lost ends the stream with `ConnectionLost` and kubelet's
- * text. Before protocol v5 the peer cannot be told that no more bytes come: destroy the stream when done.
+ * text. Kubelet serves protocol v4 alone, in which the
+ * peer cannot be told that no more bytes come: destroy the stream when done.
  */
 export function openPortForward(
   cluster: ClusterClient,
@@ -22,7 +21,7 @@ export function openPortForward(
   return openWebSocketStream(cluster, {
     path: `${cluster.path(RESOURCES.pods, pod, {})}/portforward`,
     query: { ports: port },
-    protocols: ['v5.channel.k8s.io', 'v4.channel.k8s.io'],
+    protocols: ['v4.channel.k8s.io'],
     codec: channelCodec(`${pod}:${port}`),
     ...(signal ? { signal } : {}),
   });
@@ -47,6 +46,5 @@ function channelCodec(target: string): FrameCodec {
       return channel === DATA ? bytes : undefined;
     },
     encode: (bytes) => Buffer.concat([Buffer.of(DATA), bytes]),
-    end: (protocol) => (protocol.startsWith('v5') ? Buffer.of(CLOSE, DATA) : undefined),
   };
 }

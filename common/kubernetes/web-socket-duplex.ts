@@ -10,8 +10,6 @@ export interface FrameCodec {
   /** Bytes of a message; undefined for a message without any. @throws what ends the stream with an error */
   decode(message: Buffer): Buffer | undefined;
   encode(bytes: Buffer): Buffer;
-  /** The message that says "no more bytes from here", where the protocol has one. */
-  end?(protocol: string): Buffer | undefined;
 }
 
 /** What to open, below the API server's URL. */
@@ -145,12 +143,6 @@ class WebSocketDuplex extends Duplex {
     }
     // The callback comes when the bytes have left for the kernel: that is what slows a fast writer down.
     this.#socket.send(this.#codec.encode(chunk), { binary: true }, (error) => done(error));
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    const farewell = this.#codec.end?.(this.#socket.protocol);
-    if (farewell && this.#socket.readyState === WebSocket.OPEN) this.#socket.send(farewell, { binary: true });
-    done();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

@@ -27,9 +27,8 @@ export const POD_SUBRESOURCES: readonly VirtualResource[] = [
   },
 ];
 
-const PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
-/** In v5, a message on this channel says that the channel in its second byte is closed. */
-const CLOSE_CHANNEL = 255;
+/** The one that kubelet serves: v5, which can close one direction, is for `exec` and `attach`. */
+const PROTOCOL = 'v4.channel.k8s.io';
 
 /** Logs of pods and connections to their ports. */
 export class PodHandler {
@@ -74,14 +73,14 @@ export class PodHandler {
       throw badRequest(`unable to forward port because pod is not running. Current status=${phaseOf(pod)}`);
     }
     const offers = upgrade.request.headers['sec-websocket-protocol']?.split(',').map((offer) => offer.trim()) ?? [];
-    if (!PROTOCOLS.some((protocol) => offers.includes(protocol))) {
+    if (!offers.includes(PROTOCOL)) {
       throw badRequest(`unable to upgrade: none of the protocols "${offers.join(', ')}" is served for port-forward`);
     }
     const ports = upgrade.url.searchParams.getAll('ports').flatMap((list) => list.split(',').map(Number));
     if (ports.length === 0 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535)) {
       throw badRequest('query parameter "ports" must name valid ports');
     }
-    const client = await acceptWebSocket(upgrade, (offered) => PROTOCOLS.find((protocol) => offered.has(protocol)));
+    const client = await acceptWebSocket(upgrade, () => PROTOCOL);
     client.on('error', () => client.terminate());
     upgrade.signal.addEventListener('abort', () => client.terminate(), { once: true });
     const forwards = new Map(ports.map((port, index) => [2 * index, new PortChannel(client, 2 * index, port)]));
@@ -126,9 +125,7 @@ function refOf({ metadata }: KubeObject): MachineRef {
 }
 
 function dispatch(forwards: ReadonlyMap<number, PortChannel>, message: Buffer): void {
-  const [channel = 0, closed = 0] = message;
-  if (channel === CLOSE_CHANNEL) forwards.get(closed)?.end();
-  else forwards.get(channel)?.receive(message.subarray(1));
+  forwards.get(message[0] ?? 0)?.receive(message.subarray(1));
 }
 
 /** One forwarded port of a client. */
@@ -138,7 +135,6 @@ class PortChannel {
   readonly #port: number;
   /** What the client sent before the port was open; undefined afterwards. */
   #early: Buffer[] | undefined = [];
-  #hasEnded = false;
   #stream: Duplex | undefined;
 
   constructor(client: WebSocket, channel: number, port: number) {
@@ -169,12 +165,6 @@ class PortChannel {
     else this.#early?.push(bytes);
   }
 
-  /** The client sends no more. */
-  end(): void {
-    this.#hasEnded = true;
-    this.#stream?.end();
-  }
-
   #carry(stream: Duplex): void {
     this.#stream = stream;
     const prefix = Buffer.from([this.#channel]);
@@ -183,7 +173,6 @@ class PortChannel {
     if (this.#client.readyState !== this.#client.OPEN) stream.destroy();
     for (const bytes of this.#early ?? []) this.receive(bytes);
     this.#early = undefined;
-    if (this.#hasEnded) stream.end();
   }
 
   #closed(): Promise<void> {

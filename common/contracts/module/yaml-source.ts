@@ -122,7 +122,11 @@ export class SourceDocument {
     const lines = this.#text.slice(node.range[0], node.range[1]).split('\n').slice(1);
     const first = lines.find((candidate) => candidate.trim() !== '') ?? '';
     const start = this.positionAt(node.range[0]);
-    return { ...start, line: start.line + line, column: first.search(/[^ ]|$/) + column };
+    const indented = first.search(/[^ ]|$/) + column;
+    if (indented <= (lines[line - 1]?.length ?? -1) + 1) return { ...start, line: start.line + line, column: indented };
+    // What is missing at the end of a text is missing behind its last line.
+    const last = Math.max(1, 1 + lines.slice(0, line).findLastIndex((candidate) => candidate.trim() !== ''));
+    return { ...start, line: start.line + last, column: (lines[last - 1] ?? '').length + 1 };
   }
 
   /** Every key that is a list or a map, which Python cannot have. */
@@ -304,16 +308,15 @@ export function parseYaml(
   budget: YamlBudget,
   options: YamlOptions = MODULE_YAML,
 ): Parsed<ParsedYaml> {
-  const parser = new Parser(lines.addNewLine);
-  lines.addNewLine(0);
+  const parser = new Parser();
+  // The parser forgets line ends where it stumbles.
+  for (let at = 0; at !== 0 || lines.lineStarts.length === 0; at = text.indexOf('\n', at) + 1) lines.addNewLine(at);
   const { lexemes, excess } = budget.lex(text);
-  if (excess) {
-    for (let at = text.indexOf('\n'); at !== -1 && at < excess.offset; at = text.indexOf('\n', at + 1)) {
-      lines.addNewLine(at + 1);
-    }
-    return { value: { documents: [], excess } };
-  }
+  if (excess) return { value: { documents: [], excess } };
+  const { stackTraceLimit } = Error;
   try {
+    // A trace for each complaint takes ten times as long as the reading.
+    Error.stackTraceLimit = 0;
     const tokens = [];
     for (const lexeme of lexemes) {
       for (const token of parser.next(lexeme)) tokens.push(token);
@@ -331,6 +334,8 @@ export function parseYaml(
     return { value: { documents: [...composer.compose(tokens)] as Document.Parsed[], excess: null } };
   } catch (error) {
     return { complaint: `not valid YAML: ${errorMessage(error)}` };
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

@@ -51,7 +51,7 @@ test.each<Row>([
     text: '#cloud-config\nmotd: "open\n',
     message: 'a text in quotes (") is not closed',
     severity: 'error',
-    at: [3, 1],
+    at: [2, 12],
   },
   { text: '#cloud-config\nmotd:\tx\n', message: 'a tab cannot stand here', severity: 'error', at: [2, 6] },
   { text: '#cloud-config\na: !vault x\n', message: 'Unresolved tag', severity: 'error', at: [2, 4] },
@@ -168,7 +168,7 @@ test.each<Row>([
   { text: '- a\n', message: 'must be a map', at: [1, 1] },
   { text: 'ethernets: { e: { dhcp4: true } }\n', message: 'version: is required: write 1 or 2', at: [1, 1] },
   { text: 'version: 3\n', message: 'version: "3" is not a version', at: [1, 10] },
-  { text: 'network:\n  version: 2\n  ethernets:\n    e: { dhcp4: true\n', message: '"{" that was opened', at: [5, 1] },
+  { text: 'network:\n  version: 2\n  ethernets:\n    e: { dhcp4: true\n', message: '"{" that was opened', at: [4, 21] },
   { text: v2('dhcp4: maybe'), message: 'ethernets.ens3.dhcp4: "maybe" is not a truth value', at: [4, 12] },
   {
     text: v2('addresses: [10.0.2.5]'),

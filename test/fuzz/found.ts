@@ -1,0 +1,20 @@
+/** What the readers did not bear when the fuzzer showed it to them: the target, what was wrong, and the input. */
+export const FOUND: readonly (readonly [target: string, wrong: string, input: unknown])[] = [
+  [
+    'validate',
+    'a place below the last line of the file',
+    {
+      texts: [
+        'name: m\nvms:\n  - name: a\n    source: { blank: true }\n    cloudInit:\n      userData: |\n        #cloud-config\n        packages: [a\n',
+      ],
+      variables: {},
+      strict: false,
+    },
+  ],
+  [
+    'user-data',
+    'a trace of the stack for each of many complaints',
+    { text: `: packages: [a]${'{'.repeat(60_000)}`, hasSteps: false },
+  ],
+  ['user-data', 'lines that were not counted', { text: '"a" b\n\tc\n\td\n', hasSteps: false }],
+];

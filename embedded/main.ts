@@ -9,7 +9,7 @@ import { type ApiHalfOptions, openClusterStore, serveApi } from './api/api-half.
 import type { Store } from './api/store.ts';
 import type { MachineAccess } from './api/subresources/machine-access.ts';
 import { type EmbeddedConfig, readConfig } from './config.ts';
-import { haltDataDir, purgeDataDir } from './purge.ts';
+import { haltDataDir, purgeDataDir } from './data-directory.ts';
 
 const { values } = parseArgs({
   options: {
@@ -37,7 +37,7 @@ async function startMachines(
   store: Store,
   config: Omit<EmbeddedConfig, 'namespaces'>,
 ): Promise<MachineAccess> {
-  const { startControllers } = await import('./controllers/index.ts');
+  const { startControllers } = await import('./controllers/start.ts');
   const { podCommands, fetch: _, ...machines } = config;
   // Read again for every import: some addresses are known only after the start.
   const allowedAddresses = async () => (await readConfig(values.config)).fetch.allowedAddresses;

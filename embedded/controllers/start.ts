@@ -18,7 +18,7 @@ import { EventRecorder } from './event-recorder.ts';
 import { ExportController } from './export.ts';
 import { KubeOvnNetwork } from './kube-ovn-network.ts';
 import { isFinal, type Vmi } from './kubevirt-types.ts';
-import { MachineConsoles } from './machine-access.ts';
+import { MachineConsoles } from './machine-consoles.ts';
 import { MachineRegistry } from './machine-registry.ts';
 import { MachineStarter } from './machine-starter.ts';
 import { PodController } from './pod.ts';

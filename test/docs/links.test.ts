@@ -23,6 +23,15 @@ test('finds links and headings, and tells broken ones', () => {
   expect(brokenLink('README.md', '#no-such-heading')).toEqual(['#no-such-heading: there is no such heading']);
 });
 
+test.each(['common', 'scheduler', 'workers', 'embedded', 'cli', 'dashboards', 'deploy', 'test'])(
+  'the README of %s names every folder in it',
+  (room) => {
+    const page = readFileSync(packagePath(room, 'README.md'), 'utf8');
+    const folders = readdirSync(packagePath(room), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(folders.map(({ name }) => name).filter((name) => !page.includes(`${name}/`))).toEqual([]);
+  },
+);
+
 const FOLDERS = readdirSync(packagePath(), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);

@@ -1,2 +1,0 @@
-export { haltMachines } from './purge.ts';
-export { startControllers } from './start.ts';

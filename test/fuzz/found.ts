@@ -16,5 +16,19 @@ export const FOUND: readonly (readonly [target: string, wrong: string, input: un
     'a trace of the stack for each of many complaints',
     { text: `: packages: [a]${'{'.repeat(60_000)}`, hasSteps: false },
   ],
+  [
+    'images',
+    'a directory of 128 MiB, read whole',
+    {
+      seed: 'vmdk',
+      edits: [
+        [12, Buffer.from('0000000004000000', 'hex')],
+        [44, Buffer.from('10000000', 'hex')],
+      ],
+      lengthBytes: 2 ** 53,
+      hasRanges: true,
+      filling: 1,
+    },
+  ],
   ['user-data', 'lines that were not counted', { text: '"a" b\n\tc\n\td\n', hasSteps: false }],
 ];

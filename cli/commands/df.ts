@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { ageOf, until } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
@@ -23,8 +24,29 @@ export function register(program: Command): void {
         freeBytes === null ? 'not told' : sizeText(freeBytes),
       ]),
     );
+    const sources = storage.clusters.flatMap(({ cluster, sources: { each } }) =>
+      each.map((source) => ({ cluster, ...source })),
+    );
+    if (sources.length > 0) {
+      printLine('');
+      printTable(
+        ['cluster', 'size', 'last use', 'removed', 'source'],
+        sources.map(({ cluster, what, name, bytes, usedAt, removedAt }) => [
+          cluster,
+          sizeText(bytes),
+          usedAt === null ? 'not known' : ageOf(Date.now() - Date.parse(usedAt)),
+          goesText(usedAt, removedAt),
+          what ?? name,
+        ]),
+      );
+    }
     for (const { cluster, error } of storage.clusters) if (error !== null) printLine(`${cluster}: ${printable(error)}`);
     const { usedBytes, limitBytes } = storage.records;
     printLine(`\nRecords, events and logs in Redis: ${sizeText(usedBytes)} of ${sizeText(limitBytes)}`);
   });
+}
+
+function goesText(usedAt: string | null, removedAt: string | null): string {
+  if (removedAt !== null) return until(Date.parse(removedAt) - Date.now());
+  return usedAt === null ? 'not known' : 'in use';
 }

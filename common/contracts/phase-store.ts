@@ -34,6 +34,15 @@ export interface PhaseClaim {
   readonly pauseBefore: readonly string[];
 }
 
+/** A shared source of a cluster that a phase uses. */
+export interface UsedSource {
+  readonly name: string;
+  /** What it is to a reader, without secrets. */
+  readonly what: string;
+  /** How long it is kept when its last build has ended (ms); 0: it is not whole, and goes with the last build that wants it. */
+  readonly keepMs: number;
+}
+
 /** What is told of a step that waits for a person. */
 export type HandbuildEvent = Extract<FarmEvent, { event: 'handbuild-waiting' }>;
 
@@ -94,6 +103,11 @@ export interface PhaseStore {
   serialPosition(claim: PhaseClaim, vmiUid: string): Promise<number>;
   /** Calls `look` whenever a step of the VM may have begun or ended to wait. Returns how to stop. */
   onPauseChange(claim: PhaseClaim, look: () => void): () => void;
+  /**
+   * Notes that the work uses a source: it is not removed until the work has ended. Null: it may be used. Otherwise its removal was
+   * decided before, and what is there goes; when all of that is gone, ask again with the `removal` that was returned.
+   */
+  useSource(claim: PhaseClaim, source: UsedSource, removal?: string): Promise<string | null>;
   /** Keeps a picture of the screen as evidence (PNG), shown by the HTTP API. */
   saveScreenshot(claim: PhaseClaim, png: Buffer): Promise<void>;
 }

@@ -7,6 +7,19 @@ const shareSchema = z.object({
   bytes: z.int(),
 });
 
+/** A source that builds of a cluster share: an image or ISO that was imported once. */
+const sharedSourceSchema = z.object({
+  /** Of its volume. */
+  name: z.string(),
+  /** Its URL, or the reference of its container image; null: no build has used it since the farm knows it. */
+  what: z.string().nullable(),
+  bytes: z.int(),
+  /** ISO 8601, when a build last began or ended to use it; null: unknown. */
+  usedAt: z.string().nullable(),
+  /** ISO 8601, when it is removed (`isoCacheTTL` after its last use); null: builds that have not ended use it, or nobody knows. */
+  removedAt: z.string().nullable(),
+});
+
 /** What the farm has of the storage of a cluster. */
 export const clusterStorageSchema = z.object({
   cluster: z.string(),
@@ -15,7 +28,7 @@ export const clusterStorageSchema = z.object({
   /** Snapshots that are layers. */
   images: shareSchema,
   /** Sources that builds share. */
-  sources: shareSchema,
+  sources: shareSchema.extend({ each: z.array(sharedSourceSchema) }),
   /** Disks of builds, and of clones, that have not ended. */
   working: shareSchema,
   /** Disks of modules that have failed, until `retention.failure`, and what is about to be removed. */
@@ -31,5 +44,6 @@ export const storageViewSchema = z.object({
   records: z.object({ usedBytes: z.int(), limitBytes: z.int() }),
 });
 
+export type SharedSource = z.infer<typeof sharedSourceSchema>;
 export type ClusterStorage = z.infer<typeof clusterStorageSchema>;
 export type StorageView = z.infer<typeof storageViewSchema>;

@@ -59,6 +59,10 @@ export const KEYS = {
   imports: (cluster: string) => key('imports', cluster),
   slots: (cluster: string) => key('slots', cluster),
   strays: (cluster: string) => key('strays', cluster),
+  /** Hash: what is known of a shared source. */
+  source: (cluster: string, name: string) => key('source', cluster, name),
+  /** Set of the living works that use it. */
+  sourceUsers: (cluster: string, name: string) => key('source', cluster, name, 'users'),
   workers: (cluster: string) => key('workers', cluster),
   /** Hash of `<work>/<vm>` to the step of it that waits for a person. */
   handbuilds: (cluster: string) => key('handbuilds', cluster),

@@ -97,6 +97,11 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
       const args = [...claimArguments(current), lines, Buffer.byteLength(lines), position, ...kept];
       if ((await runScript(redis, 'serial', args)) !== 1) throw superseded(current);
     },
+    useSource: async (current, { name, what, keepMs }, removal = '') => {
+      const reply = await runScript(redis, 'use-source', [...claimArguments(current), name, what, keepMs, removal]);
+      if (typeof reply !== 'string') throw superseded(current);
+      return reply || null;
+    },
     serialPosition: ({ job }, vmiUid) => readSerialPosition(redis, job.layerBuild, job.vm, vmiUid),
     saveScreenshot: async (current, png) => {
       const { job } = current;

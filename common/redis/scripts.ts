@@ -14,6 +14,7 @@ const SCRIPTS = [
   'console-lease',
   'continue',
   'create-token',
+  'due-sources',
   'emit',
   'expire',
   'forget-layer',
@@ -26,6 +27,7 @@ const SCRIPTS = [
   'report-cluster',
   'report-trouble',
   'restore-layer',
+  'retire-source',
   'revoke-token',
   'serial',
   'set-secret',
@@ -33,6 +35,7 @@ const SCRIPTS = [
   'tag-image',
   'take',
   'untag-image',
+  'use-source',
   'use-token',
 ] as const;
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ageOf, seconds } from './durations.ts';
+import { ageOf, seconds, until } from './durations.ts';
 
 test.each([
   [0, '0 ms'],
@@ -22,5 +22,16 @@ test('says ages in their largest unit', () => {
     '59 min ago',
     '23 h ago',
     '2 d ago',
+  ]);
+});
+
+test('says in how long something is, in its largest unit', () => {
+  expect([-5, 999, 1_000, 90_000, 86_399_000, 172_800_000].map(until)).toEqual([
+    'now',
+    'now',
+    'in 1 s',
+    'in 1 min',
+    'in 23 h',
+    'in 2 d',
   ]);
 });

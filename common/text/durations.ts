@@ -18,7 +18,15 @@ const STEPS = [
 /** `12 min ago`: milliseconds in their largest whole unit. */
 export function ageOf(ms: number): string {
   const past = Math.max(0, ms);
-  if (past < 5_000) return 'just now';
-  const [, unitMs, unit] = STEPS.find(([below]) => past < below) ?? STEPS[3];
-  return `${Math.floor(past / unitMs)} ${unit} ago`;
+  return past < 5_000 ? 'just now' : `${inUnits(past)} ago`;
+}
+
+/** `in 12 min`; what should have been is `now`. */
+export function until(ms: number): string {
+  return ms < 1_000 ? 'now' : `in ${inUnits(ms)}`;
+}
+
+function inUnits(ms: number): string {
+  const [, unitMs, unit] = STEPS.find(([below]) => ms < below) ?? STEPS[3];
+  return `${Math.floor(ms / unitMs)} ${unit}`;
 }

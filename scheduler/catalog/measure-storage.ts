@@ -1,12 +1,13 @@
 import type { Redis } from 'ioredis';
 import { LABELS } from '../../common/contracts/object-names.ts';
-import type { ClusterStorage } from '../../common/contracts/storage.ts';
+import type { ClusterStorage, SharedSource } from '../../common/contracts/storage.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, PersistentVolumeClaim } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
+import { readSources } from '../../common/redis/sources.ts';
 import { parseQuantity } from '../../common/text/quantity.ts';
 
 /** Whose storage is measured. */
@@ -26,7 +27,7 @@ export async function measureStorage(options: MeasuredStorage): Promise<ClusterS
   try {
     return { cluster: name, error: null, ...(await measure(options)) };
   } catch (error) {
-    const nothing = { images: NONE, sources: NONE, working: NONE, failed: NONE, freeBytes: null };
+    const nothing = { images: NONE, sources: { ...NONE, each: [] }, working: NONE, failed: NONE, freeBytes: null };
     return { cluster: name, error: errorMessage(error), ...nothing };
   }
 }
@@ -38,15 +39,36 @@ async function measure({ redis, farm, cluster, storageClass }: MeasuredStorage) 
     cluster.list(RESOURCES.claims, { labels: own }),
     readFree(cluster, storageClass),
   ]);
+  const sources = claims.items.filter((claim) => roleOf(claim) === 'source');
   const living = await livingWorks(redis, claims.items);
   const of = (kept: (claim: PersistentVolumeClaim) => boolean) => total(claims.items.filter(kept), claimBytes);
   return {
     images: total(snapshots.items, ({ status }) => bytesOf(status?.restoreSize)),
-    sources: of((claim) => roleOf(claim) === 'source'),
+    sources: { ...total(sources, claimBytes), each: await describeSources(redis, cluster.name, sources) },
     working: of((claim) => roleOf(claim) !== 'source' && living.has(workOf(claim))),
     failed: of((claim) => roleOf(claim) !== 'source' && !living.has(workOf(claim))),
     freeBytes,
   };
+}
+
+/** The next to go first; those in use last. */
+async function describeSources(
+  redis: Redis,
+  cluster: string,
+  claims: readonly PersistentVolumeClaim[],
+): Promise<SharedSource[]> {
+  const names = claims.map(({ metadata }) => metadata?.name ?? '');
+  const known = await readSources(redis, cluster, names);
+  const each = claims.map((claim, index): SharedSource => {
+    const name = names[index] ?? '';
+    const { what = null, usedAt = null, keepUntil = null } = known.get(name) ?? {};
+    return { name, what, bytes: claimBytes(claim), usedAt: isoTime(usedAt), removedAt: isoTime(keepUntil) };
+  });
+  return each.toSorted((a, b) => (a.removedAt ?? '~').localeCompare(b.removedAt ?? '~'));
+}
+
+function isoTime(time: number | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
 }
 
 /** The works among those of some claims that have not ended. */

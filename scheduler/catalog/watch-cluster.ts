@@ -1,13 +1,13 @@
 import { holdLease } from '../../common/redis/leases.ts';
 import { inspectCluster } from './inspect-cluster.ts';
 import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
+import { sweepSources } from './sweep-sources.ts';
 import { watchLayers } from './watch-layers.ts';
 import { watchMachines } from './watch-machines.ts';
 
 /**
- * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog, orphans and what the
- * cluster lacks. `owner` is
- * the identity of the process.
+ * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog, orphans, shared
+ * sources and what the cluster lacks. `owner` is the identity of the process.
  */
 export async function watchCluster(options: ClusterWatchOptions, owner: string, signal: AbortSignal): Promise<void> {
   const { redis, clock, cluster, logger } = options;
@@ -28,6 +28,7 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
     watchMachines({ ...options, onReached: () => inspectSoon() }, both),
     watchLayers(options, both),
     sweepOrphans(options, both),
+    sweepSources(options, both),
     inspectCluster(options, reached, both),
   ].map((part) =>
     part.catch((error: unknown) => {

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -13,6 +15,7 @@ import { guestImages } from '../harness/guest-images.ts';
 import { remainingObjects } from '../harness/kubectl.ts';
 
 const BUILD_MS = 600_000;
+const MEDIA = Buffer.alloc(102_400);
 const MODULES = packagePath('test', 'e2e', 'modules');
 
 describe('modules that cannot be built', () => {
@@ -178,6 +181,43 @@ describe('modules that cannot be built', () => {
     await expect.poll(left, { timeout: 60_000 }).toEqual([]);
   });
 
+  test('an import ends with its build, and what it imported goes when isoCacheTTL is over', {
+    timeout: BUILD_MS,
+  }, async () => {
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const file = join(farm.dataDir, 'imports.yaml');
+    const zeros = createHash('sha256').update(MEDIA).digest('hex');
+    await writeFile(
+      file,
+      `name: imports
+isoCacheTTL: 1s
+vms:
+  - name: vm
+    source: { blank: true }
+    disks: [{ name: root, size: 1Gi }]
+    isos:
+      - { url: ${base}/media.iso, checksum: "sha256:${zeros}" }
+      - { url: ${base}/endless.iso, checksum: "sha256:${'0'.repeat(64)}" }
+`,
+    );
+    const snapshots = () => remainingObjects(farm.connection.kubeconfig, 'volumesnapshots', 'slipway.dev/role=source');
+    const former = await snapshots();
+    const started = await farm.slipway('build', file, '--no-wait');
+    await expect.poll(snapshots, { timeout: 60_000 }).toHaveLength(former.length + 1);
+    const known = (await farm.slipway('df')).stdout;
+    expect(known).toMatch(/^local .* in use .*\/endless\.iso$/m);
+    expect(known).toMatch(/^local .* in use .*\/media\.iso$/m);
+    expect(await farm.slipway('cancel', started.stdout.trim().split(/\s+/).at(-1) ?? '')).toMatchObject({
+      exitCode: 0,
+    });
+    const sources = async () => (await farm.client.storage()).clusters.flatMap(({ sources: { each } }) => each);
+    await expect
+      .poll(async () => (await sources()).filter(({ what }) => what?.endsWith('.iso')), { timeout: 60_000 })
+      .toEqual([]);
+    expect(await snapshots()).toEqual(former);
+    expect((await farm.slipway('df')).stdout).toMatch(/^local .* in 2\d h .*\.qcow2$/m);
+  });
+
   test('nothing is left behind when failures are not kept', async () => {
     for (const kind of [
       'virtualmachines',
@@ -211,7 +251,9 @@ const answerBadly: RequestListener = ({ url, method }, response) => {
   if (url === '/login.qcow2') return void response.writeHead(401).end();
   const isPage = url === '/page.qcow2';
   const content = isPage ? Buffer.from(`<html><title>Sign in</title>${' '.repeat(990)}`) : Buffer.alloc(1024);
+  if (url === '/media.iso') return void response.end(method === 'HEAD' ? undefined : MEDIA);
   response.writeHead(200, { 'content-length': isPage ? content.length : 99_999 });
   if (method === 'HEAD' || isPage) return void response.end(method === 'HEAD' ? undefined : content);
+  if (url === '/endless.iso') return void response.write(content);
   response.write(content, () => response.socket?.destroySoon());
 };

@@ -59,6 +59,7 @@ export function stagePhase(staged: StagedPhase) {
     onPauseChange: () => () => {},
     keepSerial: async () => {},
     serialPosition: async () => 0,
+    useSource: async () => null,
     saveScreenshot: async (_claim, png) => void screenshots.push(png),
   };
   const layerBuild = staged.layerBuild ?? '01J00000000000000000000000';

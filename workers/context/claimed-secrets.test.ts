@@ -44,6 +44,7 @@ async function run(
     saveScreenshot: async () => {},
     pause: async () => ({ state: 'waiting', elapsedMs: 0 }),
     lastPause: async () => null,
+    useSource: async () => null,
     onPauseChange: () => () => {},
   };
   const runner = new PhaseRunner({

@@ -150,7 +150,10 @@ const bodyShape = {
   ).optional(),
   retries: wholeNumber('How often a failed build starts again.', { min: 0, max: 100, whenMissing: 0 }).optional(),
   maxAge: age('A layer older than this is not reused but built again, and what starts from it too.').optional(),
-  isoCacheTTL: duration('How long an imported ISO is kept.', '24h').optional(),
+  isoCacheTTL: duration(
+    'How long an imported ISO or image stays on its cluster after the last build that used it has ended.',
+    '24h',
+  ).optional(),
   namespace: dnsLabel('Kept for manifests of RudderVirt.').optional(),
   namespacePrefix: text('Kept for manifests of RudderVirt.', { default: 'vm-' }).optional(),
   output: anything('Deprecated; has no effect.').optional(),

@@ -4,7 +4,7 @@
 -- ARGV     buildId, request (random: the same one when an answer was lost and it is sent again)
 --
 -- returns  'cancelled', 'finished' (it was already) or 'unknown'
--- @include farm outages events ready slots time tasks images finish submission
+-- @include farm outages events ready slots time tasks images sources finish submission
 local buildId, request = ARGV[1], ARGV[2]
 local state, cancelledBy = unpack(redis.call('HMGET', key('build', buildId), 'state', 'cancelledBy'))
 if not state then return 'unknown' end

@@ -7,7 +7,7 @@
 --          { epoch, cluster, claims before in this generation, ms since it became ready or -1, specification,
 --            secrets (JSON: name to sealed value), ms that the machine of a failed step is kept, steps to pause before (JSON),
 --            layerKey of a parent, its LayerRecord ... }
--- @include farm outages events ready slots time tasks images finish submission
+-- @include farm outages events ready slots time tasks images sources finish submission
 return withTasks(function()
   local field = ARGV[3] .. '/' .. ARGV[4]
   local work = loadWork(ARGV[1])

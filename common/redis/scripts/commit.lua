@@ -9,7 +9,7 @@
 --               worker on purpose; or ''
 --
 -- returns  {'committed' | 'repeated' | 'superseded', ms since the phase started or -1, what became of it}
--- @include farm outages events ready slots time tasks images finish submission
+-- @include farm outages events ready slots time tasks images sources finish submission
 return withTasks(function()
   local vm, outcome = ARGV[3], ARGV[6]
   local field = vm .. '/' .. ARGV[4]

@@ -4,7 +4,7 @@
 -- KEYS[1]  prefix of the farm
 --
 -- returns  ms until the next deadline, -1 when there is none
--- @include farm outages events ready slots time tasks images finish submission
+-- @include farm outages events ready slots time tasks images sources finish submission
 return withTasks(function()
   local function overTime(work)
     return cjson.encode({ reason = 'ModuleTimeout', screenshot = false, message = string.format(

@@ -16,7 +16,7 @@
 -- returns  {'staged', how many modules are there}: send the rest   {'submitting', buildId}: more is to be done, call `advance`
 --          {'accepted', buildId}   {'existing', buildId}: the key was used for the same request
 --          {'conflict'}: it was used for another one   {'stale', layerKey}: the catalog has changed, plan again
--- @include farm outages events ready slots time tasks images finish submission
+-- @include farm outages events ready slots time tasks images sources finish submission
 local build = cjson.decode(ARGV[1])
 local submission, staged = key('build', build.buildId, 'submission'), key('build', build.buildId, 'staged')
 

@@ -12,6 +12,7 @@ import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { DiskOrigin, LayerRecord, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
 import { LABELS } from '../../../common/contracts/object-names.ts';
+import type { PhaseStore } from '../../../common/contracts/phase-store.ts';
 import { validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
 import { connectThroughRelay } from '../../../common/kubernetes/relay-tunnel.ts';
@@ -247,6 +248,44 @@ test('imports an unpinned source only while it is what was planned', async () =>
   // What was imported then is what was planned, whatever the server has now.
   etag = '"published since"';
   expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });
+}, 120_000);
+
+test('imports a source again that the farm is just removing, and keeps it for as long as its module says', async () => {
+  const cluster = new ClusterClient(config);
+  const origin = urlOrigin(image.sha256);
+  await importExecutor.execute(importDb(origin, '01J00000000000000000000070'));
+  const sources = async () => {
+    const { items } = await cluster.list(RESOURCES.dataVolumes, { labels: { [LABELS.role]: 'source' } });
+    return items.filter(({ spec }) => spec.source?.http?.url === image.url).map(({ metadata }) => metadata);
+  };
+  const [former] = await sources();
+  const name = former?.name ?? '';
+  const downloads = image.downloads();
+  // As the scheduler does when its time is over; the cluster takes its time.
+  const held = (finalizers: string[] | null) =>
+    cluster.mergePatch(RESOURCES.dataVolumes, name, { metadata: { finalizers } });
+  await held(['test/held']);
+  for (const kind of [RESOURCES.snapshots, RESOURCES.dataVolumes]) await cluster.delete(kind, name);
+  const uses: number[] = [];
+  const staged = importDb(origin, '01J00000000000000000000071');
+  let isRemoved = false;
+  const store: PhaseStore = {
+    ...staged.store,
+    useSource: async (_claim, use, removal) => {
+      uses.push(use.keepMs);
+      isRemoved ||= removal === 'a removal';
+      return isRemoved ? null : 'a removal';
+    },
+  };
+  const importing = importExecutor.execute({ ...staged, store });
+  await expect.poll(() => uses.length, { timeout: 20_000 }).toBe(2);
+  expect(isRemoved).toBe(false);
+  await held(null);
+  expect(await importing).toEqual({ outcome: 'succeeded' });
+  expect(image.downloads()).toBe(downloads + 1);
+  expect((await sources()).map((metadata) => metadata?.name)).toEqual([name]);
+  expect((await sources())[0]?.uid).not.toBe(former?.uid);
+  expect(uses.at(-1)).toBe(staged.claim.spec.module.isoCacheTtlMs);
 }, 120_000);
 
 test('asks as who the module says, by a Secret that goes with the volume', async () => {

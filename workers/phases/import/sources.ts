@@ -21,6 +21,7 @@ import { createVolume } from './create-volume.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './source-look.ts';
+import { holdSource, keepSource } from './source-use.ts';
 import { VolumePatience } from './volume-patience.ts';
 
 /** What an importer can fetch. */
@@ -63,8 +64,13 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   }
   const sizeBytes = known ?? request.askedBytes ?? FALLBACK_BYTES;
   const name = identity === null ? '' : sourceName(farm, known === undefined ? `${identity}:${sizeBytes}` : identity);
+  const shared = { name, what: originText(request.origin) };
+  if (identity !== null) await holdSource(context, shared);
   const ready = identity === null ? undefined : await cluster.get(RESOURCES.snapshots, name, { signal });
-  if (ready?.status?.readyToUse) return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
+  if (ready && isUsable(ready)) {
+    await keepSource(context, shared);
+    return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
+  }
   const advice = look && judgeLook(look, { what, use: request.use });
   if (advice !== undefined) log.say(advice);
   if (isUnpinned(request.origin)) {
@@ -76,6 +82,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   await timed(context, importDuration, () => importOnce(context, { ...request, what, identity, name, sizeBytes }, log));
   importBytes.observe(sizeBytes);
   const snapshot = await snapshotOf(context, name, identity);
+  await keepSource(context, shared);
   return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
 }
 
@@ -98,6 +105,12 @@ function nameOf({ what, origin }: SourceRequest, look: SourceLook | undefined): 
   if (origin.kind === 'image') return `${what} from the container image ${origin.image}`;
   if (blobOf(origin.url) !== undefined) return `${what} from a local file`;
   return `${what} from ${shownUrl(origin.url)}${look ? ` (${look.answer})` : ''}`;
+}
+
+function originText(origin: ImportOrigin): string {
+  if (origin.kind === 'image') return origin.image;
+  const sha256 = blobOf(origin.url);
+  return sha256 === undefined ? shownUrl(origin.url) : `local file ${sha256.slice(0, 12)}`;
 }
 
 /** A container image is fetched by the digest that was planned, so it cannot be another one. */
@@ -221,7 +234,17 @@ async function snapshotOf(context: PhaseContext, name: string, identity: string)
   const snapshot = snapshotObject(name, { labels: sourceLabels(farm, identity), snapshotClass });
   const subjects = [{ kind: 'VolumeSnapshot', name }];
   return runStage(cluster, { reason: 'SnapshotFailed', subjects }, async () => {
-    await cluster.createIfAbsent(RESOURCES.snapshots, snapshot, { signal });
+    const make = () => cluster.createIfAbsent(RESOURCES.snapshots, snapshot, { signal });
+    const { metadata } = await make();
+    if (metadata?.deletionTimestamp) {
+      const removal = {
+        signal,
+        deadlineMs: REMOVAL_MS,
+        what: `the former snapshot of the source "${name}" to be removed`,
+      };
+      await waitUntilGone(cluster, { resource: RESOURCES.snapshots, name }, removal);
+      await make();
+    }
     return waitFor(
       cluster,
       { resource: RESOURCES.snapshots, name },
@@ -229,10 +252,15 @@ async function snapshotOf(context: PhaseContext, name: string, identity: string)
         signal,
         deadlineMs: SNAPSHOT_MS,
         what: `the snapshot of the source "${name}"`,
-        until: (object) => (object?.status?.readyToUse ? object : undefined),
+        until: (object) => (object && isUsable(object) ? object : undefined),
       },
     );
   });
+}
+
+/** One that is being deleted has no future, however ready it is. */
+function isUsable({ metadata, status }: VolumeSnapshot): boolean {
+  return status?.readyToUse === true && !metadata?.deletionTimestamp;
 }
 
 function sourceLabels(farm: string, identity: string): Record<string, string> {

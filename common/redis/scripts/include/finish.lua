@@ -117,6 +117,7 @@ local function endOne(work, outcome, failure)
   if redis.call('HINCRBY', key('layers-of'), work.owner, -1) <= 0 then redis.call('HDEL', key('layers-of'), work.owner) end
   withdrawGang(work)
   closeFlight(work)
+  leaveSources(work)
   leaveSlots(work)
   for vm in words(work.vms) do
     local serial = key('work', work.id, 'serial', vm)

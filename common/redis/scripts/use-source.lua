@@ -1,0 +1,22 @@
+-- Notes that a claimed phase uses a shared source: it is not removed until the work has ended.
+--
+-- KEYS[1]  prefix of the farm
+-- ARGV     layerBuild, generation, vm, phase, fence, name of the source, what it is to a reader,
+--          [8] ms that it is kept after the work; 0 while it is not whole: then it goes with the last work that wants it
+--          [9] mark of a removal that is seen to be over, or ''
+--
+-- returns  0 when the claim is superseded, '' when the source may be used, or the mark of its removal, which was decided before:
+--          what is there goes
+-- @include farm
+local work = claimed(ARGV)
+if not work then return 0 end
+local name, keepMs = ARGV[6], tonumber(ARGV[8])
+local source, unused, own = key('source', work.cluster, name), key('sources', work.cluster), key('work', work.id, 'sources')
+redis.call('SADD', source .. ':users', work.id)
+redis.call('HSET', source, 'what', ARGV[7], 'usedAt', NOW)
+redis.call('HSET', own, name, math.max(keepMs, tonumber(redis.call('HGET', own, name) or 0)))
+local mark = redis.call('HGET', source, 'mark')
+if mark and mark ~= ARGV[9] then return mark end
+if mark then redis.call('HDEL', source, 'mark', 'keepUntil') end
+redis.call('ZREM', unused, name)
+return ''

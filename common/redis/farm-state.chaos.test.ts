@@ -65,7 +65,7 @@ const REASONS: readonly FailureReason[] = ['Fault', 'TypingInterrupted', 'StepFa
 
 /** Keys that hold nothing any more when every work has ended. */
 const MOVING =
-  /:(ready|lanes|ahead|layers-of|shapes|waiting|tasks|wants|submission|staged|delayed|placed|outbox|imports|slots|flights|living|children|deadlines)(:|$)/;
+  /:(ready|lanes|ahead|layers-of|shapes|waiting|tasks|wants|submission|staged|delayed|placed|outbox|imports|slots|flights|living|children|deadlines|needed-by)(:|$)/;
 
 const scenario = fc.record({
   /** Per module: how many VMs, and which of the modules before it are its parents. */

@@ -43,6 +43,10 @@ export const KEYS = {
   flights: key('flights'),
   /** Hash of layer keys to LayerRecords. */
   layers: key('layers'),
+  /** Set of the `<module>:<version>` of a layer; absent on a farm of before, until a script of this version has run. */
+  layerImages: (layerKey: string) => key('layer', layerKey, 'images'),
+  /** Set of the `<module>@<tag>` of a layer. */
+  layerTags: (layerKey: string) => key('layer', layerKey, 'tags'),
   /** Hash of module names to the layer key of their newest version. */
   newest: key('newest'),
   /** Hash of `<module>:<version>` to ImageNames. */

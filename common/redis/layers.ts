@@ -73,6 +73,32 @@ async function readStoredLayers(redis: Redis): Promise<StoredLayers> {
   return { layers, images, tags, newest };
 }
 
+/** A finished layer with its names. */
+export interface NamedLayer {
+  readonly record: LayerRecord;
+  readonly names: LayerNames;
+}
+
+/** A layer that a script of this version has just told of; undefined when it is gone. @throws RedisUnavailable */
+export async function readNamedLayer(redis: Redis, layerKey: string): Promise<NamedLayer | undefined> {
+  const [text, images, tags] = await readRedis(
+    Promise.all([
+      redis.hget(KEYS.layers, layerKey),
+      redis.smembers(KEYS.layerImages(layerKey)),
+      redis.smembers(KEYS.layerTags(layerKey)),
+    ]),
+  );
+  if (text === null) return undefined;
+  const read = (hash: string, fields: readonly string[]) => (fields.length === 0 ? [] : redis.hmget(hash, ...fields));
+  const [named, tagged] = await readRedis(Promise.all([read(KEYS.images, images), read(KEYS.tags, tags)]));
+  const own = <T extends { layerKey: string }>(texts: readonly (string | null)[], parse: (given: string) => T) =>
+    texts.flatMap((given) => (given === null ? [] : [parse(given)])).filter((name) => name.layerKey === layerKey);
+  return {
+    record: readLayerRecord(text),
+    names: { images: own(named, readImageName), tags: own(tagged, readImageTag) },
+  };
+}
+
 function parseLayers({ layers: texts, images: names, tags, newest }: StoredLayers): FinishedLayers {
   const layers = new Map(texts.map(readLayerRecord).map((record) => [record.layerKey, record]));
   // What came or went between two of these answers is left out.

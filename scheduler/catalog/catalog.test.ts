@@ -29,7 +29,7 @@ import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { type ClusterWatchOptions, sweepOnce, sweepOrphans } from './sweep-orphans.ts';
 import { sweepVerdict } from './sweep-verdict.ts';
 import { watchCluster } from './watch-cluster.ts';
-import { reconcileLayers } from './watch-layers.ts';
+import { reconcileLayers, reconcileSome } from './watch-layers.ts';
 import { reportOnce } from './watch-machines.ts';
 
 const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
@@ -370,7 +370,12 @@ test('reads layers back from the cluster, and forgets those that are gone', asyn
 
   const [image] = (await readLayers(redis)).images;
   await tagImage(redis, image ?? nameInRecord(old), { tag: 'stable', by: 'ann' });
-  await reconcileLayers(options, await shown(), forever);
+  const named = async (layerKey: string) => (await shown()).get(`snap-of-${layerKey}`)?.metadata?.annotations;
+  const tagged = image?.layerKey ?? '';
+  const other = await named(tagged === 'first' ? 'second' : 'first');
+  await reconcileSome(options, { snapshots: await shown(), layerKeys: [tagged, 'nobody-knows'] }, forever);
+  expect((await named(tagged))?.[ANNOTATIONS.names]).toContain('"tag":"stable"');
+  expect(await named(tagged === 'first' ? 'second' : 'first')).toEqual(other);
   const { images, tags } = await readLayers(redis);
   expect(tags).toHaveLength(1);
   await redis.flushall();
@@ -395,7 +400,7 @@ test('reads layers back from the cluster, and forgets those that are gone', asyn
   expect((await known()).map(({ layerKey }) => layerKey)).toEqual(['first']);
   expect(await redis.hget(KEYS.newest, 'base')).toBe('first');
   await cluster.delete(RESOURCES.snapshots, 'snap-of-first');
-  await reconcileLayers(options, new Map(), forever);
+  await reconcileSome(options, { snapshots: new Map(), layerKeys: ['first'] }, forever);
   expect(await known()).toEqual([]);
   expect(await redis.exists(KEYS.newest)).toBe(0);
 });

@@ -8,24 +8,28 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
-import { forgetLayer, readLayers, restoreLayer } from '../../common/redis/layers.ts';
-import { atNotices } from '../../common/redis/notices.ts';
+import { forgetLayer, type NamedLayer, readLayers, readNamedLayer, restoreLayer } from '../../common/redis/layers.ts';
 import { clearRemovedLayers } from './clear-removed-layers.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 300_000;
 /** While snapshots of removed layers are on their way out. */
 const STILL_GOING_MS = 5_000;
+/** More layers than this are not looked at one by one; everything is looked at instead. */
+const MOST_NAMED = 100;
 
 /**
  * Keeps the catalog and the snapshots of a cluster in step: every layer's record stands on its snapshots, a layer whose
  * snapshots are gone is forgotten, what is left of a removed one goes, and one that Redis has lost is read back from the
- * cluster. Ends with `signal`.
+ * cluster. Layers that something was told of are looked at at once, all of them now and then. Ends with `signal`.
  */
 export async function watchLayers(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
   const snapshots = new Map<string, VolumeSnapshot>();
+  const changed = new Set<string>();
   let isSynced = false;
+  let isAllDue = true;
+  let allAt = 0;
   const follow: Wake = async (ring) => {
     const labels = { [LABELS.farm]: options.farm, [LABELS.role]: 'layer' };
     for await (const event of watchObjects(cluster, RESOURCES.snapshots, { labels, signal })) {
@@ -33,19 +37,47 @@ export async function watchLayers(options: ClusterWatchOptions, signal: AbortSig
         snapshots.clear();
         for (const snapshot of event.objects) snapshots.set(nameOf(snapshot), snapshot);
         isSynced = true;
+        isAllDue = true;
         ring();
       } else if (event.type === 'changed') {
         snapshots.set(nameOf(event.object), event.object);
       } else if (event.type === 'deleted') {
         snapshots.delete(nameOf(event.object));
+        const layerKey = recordOn(event.object)?.layerKey;
+        if (layerKey === undefined) isAllDue = true;
+        else changed.add(layerKey);
         ring();
       }
     }
   };
-  const look = async () => (!isSynced || (await reconcileLayers(options, snapshots, signal)) ? null : STILL_GOING_MS);
-  const noticed = atNotices(notices, (notice) => notice.kind === 'layer' && notice.cluster === cluster.name);
+  const hear: Wake = (ring) => {
+    const stop = notices.listen((notice) => {
+      if (notice.kind === 'reconnected') isAllDue = true;
+      else if (notice.kind === 'layer' && notice.cluster === cluster.name) changed.add(notice.layerKey);
+      else return;
+      ring();
+    });
+    signal.addEventListener('abort', stop, { once: true });
+  };
+  const look = async () => {
+    if (!isSynced) return null;
+    const layerKeys = [...changed];
+    const isFull = isAllDue || clock.now() >= allAt || layerKeys.length > MOST_NAMED;
+    changed.clear();
+    isAllDue = false;
+    try {
+      const isDone = isFull
+        ? await reconcileLayers(options, snapshots, signal)
+        : await reconcileSome(options, { snapshots, layerKeys }, signal);
+      if (isFull) allAt = clock.now() + LOOK_AGAIN_MS;
+      return isDone ? Math.max(1, allAt - clock.now()) : STILL_GOING_MS;
+    } catch (error) {
+      isAllDue = true;
+      throw error;
+    }
+  };
   const loop = { what: 'Reading layers back', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS };
-  await lookAgain({ ...loop, wake: [noticed, follow], clock, logger }, signal);
+  await lookAgain({ ...loop, wake: [hear, follow], clock, logger }, signal);
 }
 
 /** One look at what the cluster shows (by name of the snapshot) and what the catalog says. False: something is still going. */
@@ -60,15 +92,8 @@ export async function reconcileLayers(
   const namesBy = groupByLayer(images);
   const tagsBy = groupByLayer(tags);
   for (const record of records) {
-    const missing = namesOf(record).filter((name) => !snapshots.has(name));
-    // The watch may not show yet what was made a moment ago: ask before forgetting.
-    if (await isAnyGone(options, missing, signal)) {
-      await forgetLayer(redis, record);
-      logger.warn({ layerKey: record.layerKey, module: record.module }, 'A layer is gone from its cluster');
-    } else {
-      const names = { images: namesBy.get(record.layerKey) ?? [], tags: tagsBy.get(record.layerKey) ?? [] };
-      await mirror(options, { record, names, snapshots }, signal);
-    }
+    const names = { images: namesBy.get(record.layerKey) ?? [], tags: tagsBy.get(record.layerKey) ?? [] };
+    await settle(options, { record, names, snapshots }, signal);
   }
   const going = await clearRemovedLayers(options, signal);
   const known = new Set(records.map(({ layerKey }) => layerKey));
@@ -86,6 +111,29 @@ export async function reconcileLayers(
   return going.size === 0;
 }
 
+/** The same for layers that something was told of: what it costs does not grow with those that are known. */
+export async function reconcileSome(
+  options: ClusterWatchOptions,
+  { snapshots, layerKeys }: Pick<Mirrored, 'snapshots'> & { readonly layerKeys: readonly string[] },
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (const layerKey of layerKeys) {
+    const layer = await readNamedLayer(options.redis, layerKey);
+    if (layer?.record.cluster === options.cluster.name) await settle(options, { ...layer, snapshots }, signal);
+  }
+  return (await clearRemovedLayers(options, signal)).size === 0;
+}
+
+/** Forgets a layer whose snapshots are gone; those of any other show what is known of it. */
+async function settle(options: ClusterWatchOptions, layer: Mirrored, signal: AbortSignal): Promise<void> {
+  const { record, snapshots } = layer;
+  const missing = namesOf(record).filter((name) => !snapshots.has(name));
+  // The watch may not show yet what was made a moment ago: ask before forgetting.
+  if (!(await isAnyGone(options, missing, signal))) return mirror(options, layer, signal);
+  await forgetLayer(options.redis, record);
+  options.logger.warn({ layerKey: record.layerKey, module: record.module }, 'A layer is gone from its cluster');
+}
+
 async function isAnyGone(
   { cluster }: ClusterWatchOptions,
   names: readonly string[],
@@ -97,9 +145,7 @@ async function isAnyGone(
   return false;
 }
 
-interface Mirrored {
-  readonly record: LayerRecord;
-  readonly names: LayerNames;
+interface Mirrored extends NamedLayer {
   readonly snapshots: ReadonlyMap<string, VolumeSnapshot>;
 }
 
@@ -109,7 +155,7 @@ async function mirror(
   { record, names, snapshots }: Mirrored,
   signal: AbortSignal,
 ): Promise<void> {
-  const wanted = { [ANNOTATIONS.layer]: JSON.stringify(record), [ANNOTATIONS.names]: JSON.stringify(names) };
+  const wanted = { [ANNOTATIONS.layer]: JSON.stringify(record), [ANNOTATIONS.names]: JSON.stringify(inOrder(names)) };
   for (const name of namesOf(record)) {
     const annotations = snapshots.get(name)?.metadata?.annotations ?? {};
     if (Object.entries(wanted).every(([key, text]) => annotations[key] === text)) continue;
@@ -123,12 +169,21 @@ async function mirror(
   }
 }
 
+/** Redis tells them in any order. */
+function inOrder({ images, tags }: LayerNames): LayerNames {
+  return {
+    images: images.toSorted((a, b) => a.module.localeCompare(b.module) || a.version - b.version),
+    tags: tags.toSorted((a, b) => a.module.localeCompare(b.module) || a.tag.localeCompare(b.tag)),
+  };
+}
+
 /** Newest first, so that of two layers of one key the later one is read back. */
 function mirroredRecords(
   snapshots: ReadonlyMap<string, VolumeSnapshot>,
 ): { readonly record: LayerRecord; readonly names: LayerNames | undefined }[] {
-  const records = [...snapshots.values()].flatMap(({ metadata }) => {
-    const record = readAnnotation(metadata?.annotations?.[ANNOTATIONS.layer], writtenLayerSchema);
+  const records = [...snapshots.values()].flatMap((snapshot) => {
+    const { metadata } = snapshot;
+    const record = recordOn(snapshot);
     const names = readAnnotation(metadata?.annotations?.[ANNOTATIONS.names], layerNamesSchema);
     return record ? [{ record, names: isOf(record, names) ? names : undefined }] : [];
   });
@@ -139,6 +194,10 @@ function mirroredRecords(
 function isOf({ layerKey }: LayerRecord, names: LayerNames | undefined): boolean {
   if (!names || names.images.length === 0) return false;
   return [...names.images, ...names.tags].every((name) => name.layerKey === layerKey);
+}
+
+function recordOn({ metadata }: VolumeSnapshot): LayerRecord | undefined {
+  return readAnnotation(metadata?.annotations?.[ANNOTATIONS.layer], writtenLayerSchema);
 }
 
 function readAnnotation<T>(text: string | undefined, schema: z.ZodType<T>): T | undefined {

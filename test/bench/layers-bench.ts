@@ -8,7 +8,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { readUsage, reportCluster } from '../../common/redis/slots.ts';
-import { reconcileLayers } from '../../scheduler/catalog/watch-layers.ts';
+import { reconcileLayers, reconcileSome } from '../../scheduler/catalog/watch-layers.ts';
 import { FarmState, newId } from '../harness/farm-state.ts';
 import { layerRecord, layerVm } from '../harness/layer-factory.ts';
 import { sampleModule } from '../harness/sample-spec.ts';
@@ -47,7 +47,8 @@ export async function benchLayers(): Promise<Measurement[]> {
     show(`s-${vm}`);
     const start = performance.now();
     await farm.runNext();
-    await reconcileLayers(options, snapshots, forever);
+    // What the notice of the commit makes the scheduler look at.
+    await reconcileSome(options, { snapshots, layerKeys: [`k${id}`] }, forever);
     times.push(performance.now() - start);
     await reportCluster(farm.redis, 'lab', { leaving: (await readUsage(farm.redis, 'lab')).slots, observed: [] });
   }

@@ -8,12 +8,9 @@
 local raw = redis.call('HGET', key('layers'), ARGV[1])
 local record = raw and cjson.decode(raw)
 if not record or record.layerBuild ~= ARGV[2] then return 0 end
-local versions, tags = versionsByLayer()
+ensureIndexes()
 local modules = {}
-for name, module in pairs(versions[record.layerKey] or {}) do
-  modules[module] = true
-  dropVersion(name, tags)
-end
+for name, tags in pairs(versionsOf(record.layerKey)) do modules[dropVersion(record.layerKey, name, tags)] = true end
 retire(record, raw)
 renew(modules)
 return 1

@@ -5,11 +5,14 @@
 --
 -- returns  1 when it was put back
 -- @include farm images
+ensureIndexes()
 if redis.call('HSETNX', key('layers'), ARGV[1], ARGV[2]) == 0 then return 0 end
+addDependent(cjson.decode(ARGV[2]))
 local modules = {}
 for _, image in ipairs(cjson.decode(ARGV[3])) do
   modules[image.module] = true
   redis.call('HSET', key('images'), image.module .. ':' .. image.version, cjson.encode(image))
+  addImage(image)
   local last = tonumber(redis.call('HGET', key('versions'), image.module) or 0)
   if image.version > last then redis.call('HSET', key('versions'), image.module, image.version) end
 end
@@ -17,7 +20,13 @@ end
 for _, tag in ipairs(cjson.decode(ARGV[4])) do
   local field = tag.module .. '@' .. tag.tag
   local other = redis.call('HGET', key('tags'), field)
-  if not other or cjson.decode(other).setAtMs < tag.setAtMs then redis.call('HSET', key('tags'), field, cjson.encode(tag)) end
+  other = other and cjson.decode(other)
+  if not other or other.setAtMs < tag.setAtMs then
+    redis.call('HSET', key('tags'), field, cjson.encode(tag))
+    if other then redis.call('SREM', key('layer', other.layerKey, 'tags'), field) end
+    redis.call('SADD', key('layer', tag.layerKey, 'tags'), field)
+  end
 end
+setIndexed()
 renew(modules)
 return 1

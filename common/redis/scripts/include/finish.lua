@@ -77,10 +77,14 @@ local function learn(what, ms)
 end
 
 local function registerLayer(work)
+  ensureIndexes()
   local by = redis.call('HGET', key('build', work.build), 'submittedBy') or ''
   local version = nameLayer(work.module, work.layerKey, by)
   local more, parents = redis.call('HMGET', key('work', work.id), 'namespace', 'labels', 'recipeKey', 'parents', 'byHand'), {}
-  for parent in words(more[4]) do parents[#parents + 1] = quote(parent) end
+  for parent in words(more[4]) do
+    parents[#parents + 1] = quote(parent)
+    redis.call('SADD', key('layer', parent, 'dependents'), work.layerKey)
+  end
   -- A work that was submitted before recipes were told apart makes the first layer of its recipe.
   -- What a person mended is not what its recipe makes: nobody else gets it for that.
   local recipeKey = (more[3] or work.layerKey) .. (more[5] and '+by-hand' or '')
@@ -88,6 +92,7 @@ local function registerLayer(work)
     module = work.module, version = version, cluster = work.cluster, namespace = more[1], layerBuild = work.id,
     generation = work.generation, createdAtMs = NOW }, { parents = '[' .. table.concat(parents, ',') .. ']', labels = more[2],
     vms = '[' .. table.concat(redis.call('HVALS', key('work', work.id, 'disks')), ',') .. ']' }))
+  setIndexed()
   notify({ kind = 'layer', layerKey = work.layerKey, cluster = work.cluster })
 end
 
@@ -118,6 +123,9 @@ local function endOne(work, outcome, failure)
   withdrawGang(work)
   closeFlight(work)
   leaveSources(work)
+  for parent in words(redis.call('HGET', key('work', work.id), 'parents')) do
+    redis.call('SREM', key('layer', parent, 'needed-by'), work.id)
+  end
   leaveSlots(work)
   for vm in words(work.vms) do
     local serial = key('work', work.id, 'serial', vm)

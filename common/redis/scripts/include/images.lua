@@ -1,81 +1,110 @@
 -- What layers are called: `images` hash, "<module>:<version>" -> ImageName (JSON); `tags` hash, "<module>@<tag>" -> ImageTag (JSON);
 -- `newest` hash, module -> layerKey of its newest version; `versions` hash, module -> the last number that it was given.
 --
--- Writes down the name that a layer of a farm of before has in its record, before it gets another one.
-local function keepOwnName(record)
-  local own = record.module .. ':' .. record.version
-  if redis.call('HEXISTS', key('images'), own) == 1 then return end
-  for _, raw in ipairs(redis.call('HVALS', key('images'))) do
-    if cjson.decode(raw).layerKey == record.layerKey then return end
+-- So that no script looks at layers that it does not touch there are indexes of these, and of the records in `layers`:
+--
+-- layer:<layerKey>:images      set of its "<module>:<version>"
+-- layer:<layerKey>:tags        set of its "<module>@<tag>"
+-- layer:<layerKey>:dependents  set of the layers that stand on it
+-- layer:<layerKey>:needed-by   set of the living works that start from it
+-- module:<name>:versions       zset of its "<module>:<version>" by version
+-- indexed                      how many layers, images and tags are indexed
+local function layerSizes()
+  return table.concat({ redis.call('HLEN', key('layers')), redis.call('HLEN', key('images')), redis.call('HLEN', key('tags')) }, ' ')
+end
+
+-- To be called after each change of `layers`, `images` or `tags`, when the indexes say the same.
+local function setIndexed() redis.call('SET', key('indexed'), layerSizes()) end
+
+local function addImage(image)
+  local name = image.module .. ':' .. image.version
+  redis.call('SADD', key('layer', image.layerKey, 'images'), name)
+  redis.call('ZADD', key('module', image.module, 'versions'), image.version, name)
+end
+
+local function addDependent(record)
+  for _, parent in ipairs(record.parents or {}) do redis.call('SADD', key('layer', parent, 'dependents'), record.layerKey) end
+end
+
+-- Makes the indexes where a farm of before, or somebody by hand, has written without them. Layers of farms of before have no name
+-- but the one in their record: they get it.
+local function ensureIndexes()
+  if redis.call('GET', key('indexed')) == layerSizes() then return end
+  local records = {}
+  for _, raw in ipairs(redis.call('HVALS', key('layers'))) do
+    local record = cjson.decode(raw)
+    records[#records + 1] = record
+    for _, part in ipairs({ 'images', 'tags', 'dependents', 'needed-by' }) do redis.call('DEL', key('layer', record.layerKey, part)) end
+    redis.call('DEL', key('module', record.module, 'versions'))
   end
-  redis.call('HSET', key('images'), own, cjson.encode({ module = record.module, version = record.version,
-    layerKey = record.layerKey, namedAtMs = record.createdAtMs or NOW, by = '' }))
+  for _, raw in ipairs(redis.call('HVALS', key('images'))) do addImage(cjson.decode(raw)) end
+  for _, record in ipairs(records) do
+    addDependent(record)
+    if redis.call('EXISTS', key('layer', record.layerKey, 'images')) == 0 then
+      local image = { module = record.module, version = record.version, layerKey = record.layerKey,
+        namedAtMs = record.createdAtMs or NOW, by = '' }
+      redis.call('HSET', key('images'), record.module .. ':' .. record.version, cjson.encode(image))
+      addImage(image)
+    end
+  end
+  local tags = redis.call('HGETALL', key('tags'))
+  for index = 1, #tags, 2 do redis.call('SADD', key('layer', cjson.decode(tags[index + 1]).layerKey, 'tags'), tags[index]) end
+  for _, id in ipairs(redis.call('SMEMBERS', key('living'))) do
+    for parent in words(redis.call('HGET', key('work', id), 'parents')) do redis.call('SADD', key('layer', parent, 'needed-by'), id) end
+  end
+  setIndexed()
 end
 
 -- A module that succeeds is a version of its name, however it came to its layer: built, joined or reused. It gets the next
 -- number, unless the newest version of that name is that layer already. Returns the number, or nil when there is no new one.
 local function nameLayer(module, layerKey, by)
-  local layer = redis.call('HGET', key('layers'), layerKey)
-  if layer and redis.call('HGET', key('newest'), module) == layerKey then return nil end
-  if layer then keepOwnName(cjson.decode(layer)) end
-  local version = redis.call('HINCRBY', key('versions'), module, 1)
-  redis.call('HSET', key('images'), module .. ':' .. version, cjson.encode({ module = module, version = version,
-    layerKey = layerKey, namedAtMs = NOW, by = by or '' }))
+  local exists = redis.call('HEXISTS', key('layers'), layerKey) == 1
+  if exists and redis.call('HGET', key('newest'), module) == layerKey then return nil end
+  ensureIndexes()
+  local image = { module = module, version = redis.call('HINCRBY', key('versions'), module, 1), layerKey = layerKey,
+    namedAtMs = NOW, by = by or '' }
+  redis.call('HSET', key('images'), module .. ':' .. image.version, cjson.encode(image))
   redis.call('HSET', key('newest'), module, layerKey)
-  return version
-end
-
--- Every image as { module, version, layerKey }. Layers of farms of before have no name but the one in their record.
-local function allImages()
-  local found, named = {}, {}
-  for _, raw in ipairs(redis.call('HVALS', key('images'))) do
-    local image = cjson.decode(raw)
-    named[image.layerKey] = true
-    found[#found + 1] = image
-  end
-  for _, raw in ipairs(redis.call('HVALS', key('layers'))) do
-    local record = cjson.decode(raw)
-    if not named[record.layerKey] then
-      found[#found + 1] = { module = record.module, version = record.version, layerKey = record.layerKey }
-    end
-  end
-  return found
+  addImage(image)
+  setIndexed()
+  return image.version
 end
 
 -- Takes names that have gone off `newest`: the newest version that is left is what a name means now.
 local function renew(modules)
-  local best = {}
-  for _, image in ipairs(allImages()) do
-    local other = best[image.module]
-    if modules[image.module] and (not other or image.version > other.version) then best[image.module] = image end
-  end
   for module in pairs(modules) do
-    if best[module] then redis.call('HSET', key('newest'), module, best[module].layerKey)
+    local best = redis.call('ZREVRANGE', key('module', module, 'versions'), 0, 0)[1]
+    local image = best and redis.call('HGET', key('images'), best)
+    if image then redis.call('HSET', key('newest'), module, cjson.decode(image).layerKey)
     else redis.call('HDEL', key('newest'), module) end
   end
 end
 
--- What the versions of a layer are, and what tags they have: by layerKey and by "<module>:<version>".
-local function versionsByLayer()
-  local versions, tags = {}, {}
-  for _, image in ipairs(allImages()) do
-    versions[image.layerKey] = versions[image.layerKey] or {}
-    versions[image.layerKey][image.module .. ':' .. image.version] = image.module
+-- The versions of a layer, and the tags that each of them has: "<module>:<version>" -> list of "<module>@<tag>".
+local function versionsOf(layerKey)
+  local versions = {}
+  for _, name in ipairs(redis.call('SMEMBERS', key('layer', layerKey, 'images'))) do versions[name] = {} end
+  for _, field in ipairs(redis.call('SMEMBERS', key('layer', layerKey, 'tags'))) do
+    local raw = redis.call('HGET', key('tags'), field)
+    local tag = raw and cjson.decode(raw)
+    local own = tag and versions[tag.module .. ':' .. tag.version]
+    if own then own[#own + 1] = field end
   end
-  local all = redis.call('HGETALL', key('tags'))
-  for index = 1, #all, 2 do
-    local tag = cjson.decode(all[index + 1])
-    local name = tag.module .. ':' .. tag.version
-    tags[name] = tags[name] or {}
-    table.insert(tags[name], all[index])
-  end
-  return versions, tags
+  return versions
 end
 
--- Takes a version with its tags away.
-local function dropVersion(name, tags)
+-- Takes a version with its tags away. Returns its module.
+local function dropVersion(layerKey, name, tags)
+  local module = string.match(name, '^(.*):')
   redis.call('HDEL', key('images'), name)
-  for _, field in ipairs(tags[name] or {}) do redis.call('HDEL', key('tags'), field) end
+  redis.call('SREM', key('layer', layerKey, 'images'), name)
+  redis.call('ZREM', key('module', module, 'versions'), name)
+  for _, field in ipairs(tags) do
+    redis.call('HDEL', key('tags'), field)
+    redis.call('SREM', key('layer', layerKey, 'tags'), field)
+  end
+  setIndexed()
+  return module
 end
 
 -- Takes a layer that has no version any more out of the catalog. Its record stays in `removed` (hash, "<layerBuild>/<generation>" -> LayerRecord as stored)
@@ -83,5 +112,7 @@ end
 local function retire(record, raw)
   redis.call('HDEL', key('layers'), record.layerKey)
   redis.call('HSET', key('removed'), record.layerBuild .. '/' .. record.generation, raw)
+  for _, parent in ipairs(record.parents or {}) do redis.call('SREM', key('layer', parent, 'dependents'), record.layerKey) end
+  setIndexed()
   notify({ kind = 'layer', layerKey = record.layerKey, cluster = record.cluster })
 end

@@ -41,6 +41,7 @@ local function createWork(build, module, spec)
   end
   local parentWorks, imports, left = {}, 0, 0
   for _, parent in ipairs(module.parents) do
+    redis.call('SADD', key('layer', parent, 'needed-by'), id)
     local flight = redis.call('HGET', key('flights'), parent)
     if flight and redis.call('SADD', key('work', flight, 'children'), id) == 1 then
       parentWorks[#parentWorks + 1] = flight

@@ -14,7 +14,7 @@ export const FOUND: readonly (readonly [target: string, wrong: string, input: un
   [
     'user-data',
     'a trace of the stack for each of many complaints',
-    { text: `: packages: [a]${'{'.repeat(60_000)}`, hasSteps: false },
+    { text: `: packages: [a]${'{'.repeat(25_000)}`, hasSteps: false },
   ],
   [
     'images',

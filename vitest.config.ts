@@ -9,12 +9,15 @@ const CASES = ['built', 'cloud-init', 'debian', 'secure'].map((name) => `test/ca
 /** Needs the programs of Kubernetes; `npm run test:kubernetes` runs them. */
 const KUBERNETES = 'test/kubernetes/**';
 
+/** Projects do not hear of the flags --testTimeout and --hookTimeout; `npm run test:cluster` asks for more by this. */
+const patience = Number(process.env['SLIPWAY_CONFORMANCE_PATIENCE_MS'] ?? 0);
+
 export default defineConfig({
   test: {
     reporters: ['default', new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts', 'test/harness/recordings.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: Math.max(30_000, patience),
+    hookTimeout: Math.max(60_000, patience),
     expect: { poll: { timeout: 15_000 } },
     maxWorkers: 2,
     // Files of one worker share what they import, which takes long to load.

@@ -8,12 +8,16 @@ import { FarmFiles } from '../../cli/farm/farm-files.ts';
 import { Supervisor } from '../../cli/farm/supervisor.ts';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
+import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
+import { type BuildIdentity, LABELS } from '../../common/contracts/object-names.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { ANY_ADDRESS } from '../../common/fetch/address-guard.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import { removedKinds } from '../../common/kubernetes/made-kinds.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
+import { teardownBuild } from '../../common/kubernetes/teardown.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { startRedis } from '../harness/redis-server.ts';
@@ -74,10 +78,34 @@ const LEFT: readonly Resource<KubernetesObject>[] = [
   RESOURCES.secrets,
 ];
 
-/** Removes layers, templates and shared sources of a farm that nobody will use again. */
-export async function removeLayers(cluster: ClusterClient, name: string): Promise<void> {
+const TEARDOWN_MS = 180_000;
+
+/** Removes all that a farm has made which is not running any more: builds that were cut off, layers, templates, sources. */
+export async function removeEverything(cluster: ClusterClient, farm: string, network: NetworkKind): Promise<void> {
+  for (const identity of await cutOff(cluster, farm, network)) {
+    const { signal } = new AbortController();
+    await teardownBuild(cluster, { farm, identity, network, signal, deadlineMs: TEARDOWN_MS });
+  }
   for (const resource of LEFT) {
-    const { items } = await cluster.list(resource, { labels: { 'slipway.dev/farm': name } });
+    const { items } = await cluster.list(resource, { labels: { [LABELS.farm]: farm } });
     for (const { metadata } of items) await cluster.delete(resource, metadata?.name ?? '');
   }
+}
+
+/** Kinds that carry the labels of a build, and are gone when it is removed. */
+export function builtKinds(network: NetworkKind): Resource<KubernetesObject>[] {
+  return removedKinds(network).map(({ resource }) => resource);
+}
+
+/** The layer builds of which something is left. */
+async function cutOff(cluster: ClusterClient, farm: string, network: NetworkKind): Promise<BuildIdentity[]> {
+  const found = new Map<string, BuildIdentity>();
+  for (const resource of builtKinds(network)) {
+    const { items } = await cluster.list(resource, { labels: { [LABELS.farm]: farm, [LABELS.role]: 'build' } });
+    for (const { metadata: { labels = {} } = {} } of items) {
+      const [layerBuild = '', generation = ''] = [labels[LABELS.layerBuild], labels[LABELS.generation]];
+      found.set(`${layerBuild}/${generation}`, { layerBuild, generation: Number(generation) });
+    }
+  }
+  return [...found.values()];
 }

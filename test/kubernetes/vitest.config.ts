@@ -10,6 +10,7 @@ export default defineConfig({
     include: [
       'test/kubernetes/**/*.test.ts',
       'test/conformance/api/*.test.ts',
+      'test/conformance/kube-ovn/kinds.test.ts',
       'workers/{cluster/cluster-objects,machines/build-vm}.test.ts',
     ],
     reporters: ['default', new ClosingLineReporter()],

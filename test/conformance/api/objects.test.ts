@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CoreV1Api } from '@kubernetes/client-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
 import { ClusterClient } from './cluster-client.ts';
 
@@ -179,21 +178,6 @@ test('takes what kubectl generates itself', async () => {
   await client.kubectl('create', 'namespace', `${namespace}-x`);
   expect(await client.kubectl('delete', 'namespace', `${namespace}-x`)).toContain('deleted');
   expect(await client.kubectl('auth', 'can-i', 'create', 'virtualmachines.kubevirt.io')).toBe('yes\n');
-});
-
-test('scales what has a scale', async () => {
-  const gateways = `/apis/kubeovn.io/v1/namespaces/${namespace}/vpc-egress-gateways`;
-  await client.create(RESOURCES.egressGateways, namespace, {
-    metadata: { name: 'out' },
-    spec: { vpc: 'v', externalSubnet: 'e', policies: [] },
-  });
-  await client.kubectl('scale', 'veg', 'out', '-n', namespace, '--replicas=0');
-  expect((await client.send('GET', `${gateways}/out`)).body).toMatchObject({
-    spec: { replicas: 0 },
-    metadata: { generation: 2 },
-  });
-  // A count of 0 is left out.
-  expect((await client.send('GET', `${gateways}/out/scale`)).body).toMatchObject({ kind: 'Scale', spec: {} });
 });
 
 test('refuses a body that is too large', async () => {

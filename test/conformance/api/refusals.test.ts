@@ -173,13 +173,3 @@ test.each(CORE)('refuses %s', async (_, plural, content, code) => {
   const path = `/api/v1/namespaces/${namespace}/${plural}?dryRun=All`;
   expect(await client.send('POST', path, { metadata: { name: 'odd' }, ...content })).toMatchObject({ code });
 });
-
-const BEFORE_DEFAULTS: readonly (readonly [string, object])[] = [
-  ['a protocol that is a number', { protocol: 7 }],
-  ['excluded addresses that are an object', { excludeIps: {} }],
-];
-
-test.each(BEFORE_DEFAULTS)('checks %s before anything is filled in', async (_, spec) => {
-  const object = { metadata: { name: `${namespace}-odd` }, spec: { cidrBlock: '10.76.0.0/24', ...spec } };
-  expect(await client.create(RESOURCES.subnets, '', object, 'dryRun=All')).toMatchObject({ code: 422 });
-});

@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
+import { ClusterClient } from '../api/cluster-client.ts';
+
+/*
+ * What an API server does with the kinds of KubeOVN by their definitions alone, without KubeOVN's webhook.
+ */
+let cluster: EmbeddedCluster;
+let client: ClusterClient;
+const namespace = `kinds-${process.pid}`;
+
+beforeAll(async () => {
+  cluster = await conformanceCluster({ apiOnly: true });
+  client = new ClusterClient(cluster.kubeconfig);
+  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+});
+
+afterAll(async () => {
+  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
+  await client.close();
+  await cluster.stop();
+});
+
+test('scales what has a scale', async () => {
+  const gateways = `/apis/kubeovn.io/v1/namespaces/${namespace}/vpc-egress-gateways`;
+  await client.create(RESOURCES.egressGateways, namespace, {
+    metadata: { name: 'out' },
+    spec: { vpc: 'v', externalSubnet: 'e', policies: [] },
+  });
+  await client.kubectl('scale', 'veg', 'out', '-n', namespace, '--replicas=0');
+  expect((await client.send('GET', `${gateways}/out`)).body).toMatchObject({
+    spec: { replicas: 0 },
+    metadata: { generation: 2 },
+  });
+  // A count of 0 is left out.
+  expect((await client.send('GET', `${gateways}/out/scale`)).body).toMatchObject({ kind: 'Scale', spec: {} });
+});
+
+const BEFORE_DEFAULTS: readonly (readonly [string, object])[] = [
+  ['a protocol that is a number', { protocol: 7 }],
+  ['excluded addresses that are an object', { excludeIps: {} }],
+];
+
+test.each(BEFORE_DEFAULTS)('checks %s before anything is filled in', async (_, spec) => {
+  const object = { metadata: { name: `${namespace}-odd` }, spec: { cidrBlock: '10.76.0.0/24', ...spec } };
+  expect(await client.create(RESOURCES.subnets, '', object, 'dryRun=All')).toMatchObject({ code: 422 });
+});

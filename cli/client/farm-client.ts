@@ -39,6 +39,7 @@ import {
   type TokenView,
   tokenViewSchema,
 } from '../../common/contracts/tokens.ts';
+import { type Wait, waitingSchema } from '../../common/contracts/waiting.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
 import { openConsole } from './console-stream.ts';
@@ -194,6 +195,11 @@ export class FarmClient {
 
   build(id: string): Promise<BuildView> {
     return this.#call(`builds/${encodeURIComponent(id)}`, buildViewSchema);
+  }
+
+  /** What its modules wait for. */
+  async waiting(id: string): Promise<Wait[]> {
+    return (await this.#call(`builds/${encodeURIComponent(id)}/waiting`, waitingSchema)).waits;
   }
 
   /** False when it had ended before. */

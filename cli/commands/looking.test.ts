@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { BuildSummary } from '../../common/contracts/builds.ts';
 import type { FarmEvent } from '../../common/contracts/events.ts';
+import type { Wait } from '../../common/contracts/waiting.ts';
 
 const START = Date.parse('2026-01-01T12:00:00Z');
 const MODULES = Array.from({ length: 12 }, (_, index) => ({ name: `module-${index}`, state: 'failed' as const }));
@@ -36,6 +37,13 @@ const CLUSTER = {
   holders: [{ layerBuild: 'L', module: 'base', vms: 1 }],
 };
 
+const WAITS: readonly Wait[] = [
+  {
+    ...{ module: 'web', vm: null, kind: 'machines', why: 'room for 2 machines: 4 machines of 4 machines are in use' },
+    ...{ since: START, position: 2, of: 7, expectedAt: Date.now() + 3_600_000 },
+  },
+];
+
 let server: Server;
 let url: string;
 
@@ -47,6 +55,7 @@ beforeAll(async () => {
       '/builds': { builds: BUILDS, nextCursor: null },
       '/clusters': { clusters: [CLUSTER] },
       '/runs': { runs: [] },
+      [`/builds/${BUILDS[2]?.buildId}/waiting`]: { waits: WAITS },
       '/whoami': { name: 'ann', role: 'builder' },
     };
     if (path === `/builds/${BUILDS[1]?.buildId}/events`) {
@@ -80,6 +89,15 @@ test('`ps` fits 80 columns, and says who submitted a build', async () => {
   expect(lines[0]).toMatch(/^BUILD +STATE +BY +CREATED +TOOK +MODULES$/);
   expect(lines[1]).toMatch(/^AAAAAAA1 {2}failed {5}ci {3}.* d ago +4 min 10 s {2}base succeeded, module-0.*…$/);
   expect(stdout).toContain('local: it is away\n');
+});
+
+test('`ps --why` says what a module waits for, at which place, and until when', async () => {
+  const { stdout, code } = await slipway('ps', 'AAA3', '--why');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(
+    /^BUILD +MODULE +WAITS FOR +SINCE +PLACE +EXPECTED\n.*AAAAAAA3 +web +room for .* +2 of 7 +in (59|60) min/,
+  );
+  expect(JSON.parse((await slipway('ps', '--why', '--json')).stdout)).toEqual({ builds: [] });
 });
 
 test.each([

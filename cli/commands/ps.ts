@@ -16,6 +16,7 @@ import { describeFailure, describeHandbuild, isSkipped, waitsHow } from '../outp
 import { printBuilds, printClusters, printRuns } from '../output/build-list.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
+import { printWaits } from '../output/waits.ts';
 import { addConnectionFlags, collectList } from './shared-flags.ts';
 
 interface PsFlags extends ConnectionFlags {
@@ -24,6 +25,7 @@ interface PsFlags extends ConnectionFlags {
   readonly module?: readonly string[];
   readonly by?: string;
   readonly mine?: boolean;
+  readonly why?: boolean;
   readonly limit: number;
 }
 
@@ -38,16 +40,18 @@ export function register(program: Command): void {
     .option('--by <token>', 'only builds that were submitted with the token of that name')
     .option('--mine', 'only builds that were submitted with the token of this command')
     .option('-n, --limit <n>', 'how many builds to show, newest first', toPositive, 20)
+    .option('--why', 'say what modules wait for, their places, and when they are likely to go on')
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (id: string | undefined, flags: PsFlags) => {
     const client = new FarmClient(requireFarm(flags));
-    if (id === undefined) await listBuilds(client, flags);
+    if (flags.why) await explain(client, id, flags);
+    else if (id === undefined) await listBuilds(client, flags);
     else showBuild(await client.build(await resolveBuild(client, id)), flags);
   });
 }
 
 async function listBuilds(client: FarmClient, flags: PsFlags): Promise<void> {
-  const by = flags.mine ? (await client.identity()).name : flags.by;
+  const by = await byOf(client, flags);
   const [builds, runs, clusters] = await Promise.all([
     findBuilds(client, { ...flags, by }),
     client.runs(),
@@ -62,6 +66,23 @@ async function listBuilds(client: FarmClient, flags: PsFlags): Promise<void> {
   printRuns(runs, Date.now());
   printLine('');
   printClusters(clusters);
+}
+
+/** Of one build, or of all that go on. */
+async function explain(client: FarmClient, id: string | undefined, flags: PsFlags): Promise<void> {
+  const ids = id === undefined ? await findGoing(client, flags) : [await resolveBuild(client, id)];
+  const builds = await Promise.all(ids.map(async (buildId) => ({ buildId, waits: await client.waiting(buildId) })));
+  if (flags.json) printJson({ builds });
+  else printWaits(builds, Date.now());
+}
+
+async function findGoing(client: FarmClient, flags: PsFlags): Promise<string[]> {
+  const going = { ...flags, state: ['queued', 'running'], by: await byOf(client, flags) } as const;
+  return (await findBuilds(client, going)).map(({ buildId }) => buildId);
+}
+
+async function byOf(client: FarmClient, { mine, by }: PsFlags): Promise<string | undefined> {
+  return mine ? (await client.identity()).name : by;
 }
 
 async function findBuilds(

@@ -63,6 +63,8 @@ const phaseRecordSchema = z.object({
   attempts: z.int(),
   startedAt: z.number().optional(),
   finishedAt: z.number().optional(),
+  /** When it became ready, or will. */
+  readyAt: z.number().optional(),
   worker: z.string().optional(),
 });
 

@@ -14,6 +14,7 @@ import { type Owners, type Priority, termsOf } from '../../common/contracts/owne
 import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
+import { readFarmTime } from '../../common/redis/admission-queue.ts';
 import {
   countLayersOf,
   countLivingWorks,
@@ -31,6 +32,7 @@ import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
 import { loadBuild, noSuchVm, worksWithVm } from './build-works.ts';
 import type { ClusterRoutesOptions } from './cluster-routes.ts';
+import { explainWaiting } from './explain-waiting.ts';
 import type { HttpLimits } from './limits.ts';
 import type { StreamOptions } from './server-sent-events.ts';
 
@@ -100,6 +102,11 @@ export function buildRoutes(options: BuildRoutesOptions): Router {
 
   router.get('/builds/:id', async (request, response) => {
     response.json(await view(redis, request.params.id));
+  });
+
+  router.get('/builds/:id/waiting', async (request, response) => {
+    const loaded = await loadBuild(redis, request.params.id);
+    response.json({ waits: await explainWaiting(options, loaded, await readFarmTime(redis)) });
   });
 
   router.post('/builds/:id/cancel', async (request, response) => {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { buildSummarySchema, buildViewSchema } from '../builds.ts';
 import { farmEventSchema } from '../events.ts';
 import { planSchema } from '../plans.ts';
+import { waitingSchema } from '../waiting.ts';
 import type { Answer, Operations } from './operation.ts';
 import * as requests from './parameters.ts';
 
@@ -49,6 +50,14 @@ export const BUILDS = {
     summary: 'One build.',
     role: 'viewer',
     answers: { 200: { schema: buildViewSchema } },
+  },
+  explainBuild: {
+    method: 'get',
+    path: '/api/v1/builds/{id}/waiting',
+    summary:
+      'What each module of a build waits for: its place, and when it is likely to go on, by how long modules took.',
+    role: 'viewer',
+    answers: { 200: { schema: waitingSchema } },
   },
   cancelBuild: {
     method: 'post',

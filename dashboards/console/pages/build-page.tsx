@@ -15,6 +15,7 @@ import { Link } from '../parts/place.tsx';
 import { RetryButton } from '../parts/retry-button.tsx';
 import { StageMark } from '../parts/stage-mark.tsx';
 import { useNow } from '../parts/use-now.ts';
+import { Waits } from '../parts/waits.tsx';
 import { Watch } from '../parts/watch.tsx';
 import { type BuildModel, vmKey } from '../state/build-model.ts';
 import { moduleStage } from '../state/module-stage.ts';
@@ -86,6 +87,7 @@ function Build({ model, query, mayBuild, refresh }: BuildProps) {
     <>
       <Summary view={view} now={now} />
       <WaitingMachines view={view} />
+      {view.finishedAt === null && <Waits buildId={view.buildId} now={now} />}
       {isDrawn && <LayerGraphView view={view} selected={selected?.name} />}
       {!isDrawn && <ModuleList modules={view.modules} selected={selected?.name} />}
       <BuildTimeline model={model} now={now} />

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+
+/** What a module waits for. */
+export const waitKindSchema = z.enum([
+  'parents',
+  'cluster',
+  'import',
+  'machines',
+  'quota',
+  'worker',
+  'retry',
+  'person',
+]);
+
+/** Why a module does not go on. */
+export const waitSchema = z.object({
+  module: z.string(),
+  /** Null where the whole module waits. */
+  vm: z.string().nullable(),
+  kind: waitKindSchema,
+  /** What it waits for, in words. */
+  why: z.string(),
+  since: z.int().nullable(),
+  /** Its place, from 1, among those that wait for the same on its cluster, and how many they are. */
+  position: z.int().nullable(),
+  of: z.int().nullable(),
+  /** When it is likely to go on, by how long modules took before; null: nothing is known of them yet. */
+  expectedAt: z.int().nullable(),
+});
+export type Wait = z.infer<typeof waitSchema>;
+
+/** `GET /builds/:id/waiting`. */
+export const waitingSchema = z.object({ waits: z.array(waitSchema) });

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { forecast, type Running, type Waiting } from './forecast.ts';
+
+const limits = { imports: 1, vms: 2, cpu: 8, memoryBytes: 8 };
+const size = { vms: 1, cpu: 1, memoryBytes: 1 };
+const running = (more: Partial<Running> = {}): Running => ({ ...size, owner: 'ann', build: 'a', endsAt: 100, ...more });
+const waiting = (id: string, more: Partial<Waiting> = {}): Waiting => {
+  return { ...size, id, owner: 'ann', build: 'a', urgency: 1, priority: 1, lastsMs: 50, ...more };
+};
+const at = (slots: Running[], queue: Waiting[], owners = new Map()) =>
+  Object.fromEntries(
+    [...forecast({ limits, owners, now: 10 }, slots, queue)].map(([id, { position, startsAt }]) => [
+      id,
+      [position, startsAt],
+    ]),
+  );
+
+test('plays what is expected to end, and admits by urgency, by share, and by what has the longest way to go', () => {
+  const queue = [
+    waiting('short', { priority: 1 }),
+    waiting('long', { priority: 9 }),
+    waiting('other', { owner: 'bob', build: 'b' }),
+    waiting('urgent', { urgency: 2, owner: 'eve', build: 'e' }),
+  ];
+  expect(at([running(), running({ endsAt: 200 })], queue)).toEqual({
+    urgent: [1, 100],
+    other: [2, 150],
+    long: [3, 200],
+    short: [4, 200],
+  });
+});
+
+test('machines of one module start together, and smaller ones pass them where they fit', () => {
+  expect(at([running({ endsAt: 60 })], [waiting('pair', { vms: 2, priority: 9 }), waiting('one')])).toEqual({
+    one: [1, 10],
+    pair: [2, 60],
+  });
+});
+
+test('says no time for what waits behind a machine that nobody knows the end of, and no place for what never fits', () => {
+  const stuck = [running({ endsAt: null }), running({ endsAt: null })];
+  expect(at(stuck, [waiting('one')])).toEqual({ one: [1, null] });
+  expect(at([], [waiting('huge', { vms: 3 })])).toEqual({});
+  const owners = new Map([['ann', { weight: 1, vms: 1 }]]);
+  expect(at([running({ endsAt: 40 })], [waiting('one')], owners)).toEqual({ one: [1, 40] });
+});

@@ -1,0 +1,195 @@
+import type { Redis } from 'ioredis';
+import type { Limits } from '../../common/contracts/builds.ts';
+import { type Owners, termsOf } from '../../common/contracts/owners.ts';
+import type { Wait } from '../../common/contracts/waiting.ts';
+import {
+  type AdmissionRecord,
+  readAdmissions,
+  readImportMs,
+  readWaitingEntries,
+} from '../../common/redis/admission-queue.ts';
+import type { PhaseRecord, StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import { readTrouble, readUsage } from '../../common/redis/slots.ts';
+import { buildView } from '../builds/views.ts';
+import { forecast, lacking, type Running, type Size, sumsBy } from '../dispatch/forecast.ts';
+import type { KnownCluster } from './cluster-views.ts';
+
+/** What the explanation is made from. */
+export interface ExplainOptions {
+  readonly redis: Redis;
+  readonly clusters: readonly KnownCluster[];
+  readonly owners: Owners;
+}
+
+/** For each module of a build that does not go on: what it waits for. @throws RedisUnavailable */
+export async function explainWaiting(
+  options: ExplainOptions,
+  { build, works }: { readonly build: StoredBuild; readonly works: ReadonlyMap<string, StoredWork> },
+  now: number,
+): Promise<Wait[]> {
+  const open = buildView(build, works, '0').modules.filter(({ state }) => state === 'queued' || state === 'running');
+  const unfinished = new Set(open.map(({ name }) => name));
+  const names = new Set(open.flatMap(({ cluster }) => cluster ?? []));
+  const known = options.clusters.filter(({ name }) => names.has(name));
+  const lines = await Promise.all(
+    known.map(async (cluster) => [cluster.name, await readLine(options, cluster, now)] as const),
+  );
+  const lineOf = new Map(lines);
+  return open.flatMap(({ name, dependsOn, layerBuild, vms }) => {
+    const work = works.get(layerBuild ?? '');
+    if (!work) return [];
+    const parents = dependsOn.filter((parent) => unfinished.has(parent));
+    if (parents.length > 0) return [waitOf(name, { kind: 'parents', why: `the images of ${parents.join(', ')}` })];
+    const line = lineOf.get(work.cluster);
+    if (!line) return [];
+    if (line.trouble !== null) {
+      return [waitOf(name, { kind: 'cluster', why: `the cluster "${work.cluster}": ${line.trouble}` })];
+    }
+    const gang = line.gangs.get(work.id);
+    if (gang) return [waitOf(name, gang)];
+    return vms.flatMap(({ vm, handbuild }) => {
+      if (handbuild) return [waitOf(name, { vm, kind: 'person', why: 'a person', since: handbuild.since })];
+      return [...work.phases].flatMap(([field, phase]) => {
+        if (!field.startsWith(`${vm}/`)) return [];
+        const wait = phaseWait(line, { member: `${work.id}/${field}`, phase, now });
+        return wait ? [waitOf(name, { vm, ...wait })] : [];
+      });
+    });
+  });
+}
+
+type Waited = Pick<Wait, 'kind' | 'why'> & Partial<Wait>;
+
+function waitOf(module: string, wait: Waited): Wait {
+  return { vm: null, since: null, position: null, of: null, expectedAt: null, ...wait, module };
+}
+
+/** Who waits on a cluster for admission. */
+interface Line {
+  readonly trouble: string | null;
+  readonly gangs: ReadonlyMap<string, Waited>;
+  readonly imports: ReadonlyMap<string, Waited>;
+}
+
+async function readLine(options: ExplainOptions, cluster: KnownCluster, now: number): Promise<Line> {
+  const [trouble, gangs, imports] = await Promise.all([
+    readTrouble(options.redis, cluster.name),
+    readGangs(options, cluster, now),
+    readImports(options, cluster, now),
+  ]);
+  return { trouble, gangs, imports };
+}
+
+async function readGangs({ redis, owners }: ExplainOptions, cluster: KnownCluster, now: number) {
+  const { name, limits } = cluster;
+  const [{ slots, ...usage }, { entries, count }] = await Promise.all([
+    readUsage(redis, name),
+    readWaitingEntries(redis, name, 'gangs'),
+  ]);
+  if (entries.length === 0) return new Map<string, Waited>();
+  const [waiting, holders] = await Promise.all([
+    readAdmissions(
+      redis,
+      entries.map(({ member }) => member),
+    ),
+    readAdmissions(redis, [...new Set(slots.map(({ layerBuild }) => layerBuild))]),
+  ]);
+  const usualMs = meanOf([...waiting, ...holders]);
+  const holderOf = new Map(holders.map((holder) => [holder.id, holder]));
+  const running = slots.map(({ layerBuild, cpu, memoryBytes }): Running => {
+    const { owner = '', build = '', ...times } = holderOf.get(layerBuild) ?? {};
+    return { owner, build, vms: 1, cpu, memoryBytes, endsAt: endOf(times, usualMs, now) };
+  });
+  const expected = forecast(
+    { limits, owners, now },
+    running,
+    waiting.map((one) => ({ ...one, lastsMs: one.lastsMs ?? usualMs ?? 1 })),
+  );
+  const held = sumsBy(running, ({ owner }) => owner);
+  const sinceOf = new Map(entries.map(({ member, since }) => [member, since]));
+  return new Map(
+    waiting.map((one): [string, Waited] => {
+      const { position = null, startsAt = null } = expected.get(one.id) ?? {};
+      const why = whyNot(one, { limits, usage, owners, held: held.get(one.owner) ?? NOTHING });
+      const expectedAt = usualMs === null ? null : startsAt;
+      return [one.id, { ...why, since: sinceOf.get(one.id) ?? null, position, of: count, expectedAt }];
+    }),
+  );
+}
+
+const NOTHING: Size = { vms: 0, cpu: 0, memoryBytes: 0 };
+const GiB = 1024 ** 3;
+const WORDS: Readonly<Record<keyof Size, (amount: number) => string>> = {
+  vms: (amount) => `${amount} ${amount === 1 ? 'machine' : 'machines'}`,
+  cpu: (amount) => `${Number(amount.toFixed(2))} ${amount === 1 ? 'core' : 'cores'}`,
+  memoryBytes: (amount) => `${Number((amount / GiB).toFixed(1))} GiB of memory`,
+};
+
+interface Room {
+  readonly limits: Limits;
+  readonly usage: Omit<Size, never>;
+  readonly owners: Owners;
+  readonly held: Size;
+}
+
+function whyNot(one: AdmissionRecord, { limits, usage, owners, held }: Room): Pick<Wait, 'kind' | 'why'> {
+  const [quota] = lacking(one, held, termsOf(owners, one.owner));
+  if (quota) {
+    const most = WORDS[quota](termsOf(owners, one.owner)[quota] ?? 0);
+    return {
+      kind: 'quota',
+      why: `the quota of "${one.owner}": it holds ${WORDS[quota](held[quota])} of at most ${most}`,
+    };
+  }
+  const [short] = lacking(one, usage, limits);
+  const needs = WORDS[short ?? 'vms'](one[short ?? 'vms']);
+  const why = short
+    ? `room for ${needs}: ${WORDS[short](usage[short])} of ${WORDS[short](limits[short])} are in use`
+    : `its turn, or workers with room for ${needs}`;
+  return { kind: 'machines', why };
+}
+
+/** What is not known lasts as long as the others do. */
+function endOf(
+  { admittedAt = null, runUntil = null, lastsMs = null }: Partial<AdmissionRecord>,
+  usualMs: number | null,
+  now: number,
+): number | null {
+  if (runUntil !== null) return runUntil;
+  const lasts = lastsMs ?? usualMs;
+  return admittedAt === null || lasts === null ? null : Math.max(now, admittedAt + lasts);
+}
+
+function meanOf(records: readonly AdmissionRecord[]): number | null {
+  const known = records.flatMap(({ lastsMs }) => lastsMs ?? []);
+  return known.length === 0 ? null : known.reduce((total, ms) => total + ms, 0) / known.length;
+}
+
+async function readImports({ redis }: ExplainOptions, { name, limits }: KnownCluster, now: number) {
+  const [{ entries, count }, importMs] = await Promise.all([
+    readWaitingEntries(redis, name, 'imports'),
+    readImportMs(redis, name),
+  ]);
+  const why = `one of ${limits.imports} places for imports, or until fewer imported modules wait for machines`;
+  return new Map(
+    entries.map(({ member, since }, index): [string, Waited] => {
+      const rounds = Math.ceil((index + 1) / limits.imports);
+      const expectedAt = importMs === null ? null : now + rounds * importMs;
+      return [member, { kind: 'import', why, since, position: index + 1, of: count, expectedAt }];
+    }),
+  );
+}
+
+function phaseWait(
+  { imports }: Line,
+  { member, phase, now }: { readonly member: string; readonly phase: PhaseRecord; readonly now: number },
+): Waited | undefined {
+  const admission = imports.get(member);
+  if (admission) return admission;
+  const kind = member.slice(member.lastIndexOf('/') + 1);
+  const since = phase.readyAt ?? null;
+  if (phase.state === 'queued') return { kind: 'worker', why: `a free ${kind} worker`, since };
+  if (phase.state !== 'ready') return undefined;
+  if (since !== null && since > now) return { kind: 'retry', why: `its next try of ${kind}`, expectedAt: since };
+  return { kind: 'worker', why: `a scheduler that hands ${kind} out`, since };
+}

@@ -11,6 +11,11 @@ import type { PhaseQueues } from './queues.ts';
 /** A notice may be lost: look again after this long though nothing was heard. */
 const LOOK_AGAIN_MS = 30_000;
 
+/** Where dispatchers put jobs. */
+export interface DispatchTarget {
+  readonly queues: Pick<PhaseQueues, 'add'>;
+}
+
 /** What dispatchers work with. */
 export interface DispatcherOptions {
   readonly redis: Redis;
@@ -27,13 +32,25 @@ export interface DispatcherOptions {
  * dies between taking and adding leaves the job in the outbox, from where the next look of anybody takes it.
  */
 export async function runDispatcher(
-  { redis, notices, queues, clock, logger, owners }: DispatcherOptions,
+  options: DispatcherOptions,
   cluster: { readonly name: string; readonly limits: Limits },
   signal: AbortSignal,
 ): Promise<void> {
+  const { notices, clock, logger } = options;
+  const look = createDispatch(options, cluster);
+  const wake = [atNotices(notices, (notice) => notice.kind === 'wake' && notice.cluster === cluster.name)];
+  const loop = { what: 'Dispatch', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS, wake };
+  await lookAgain({ ...loop, clock, logger }, signal);
+}
+
+/** One look of a dispatcher at its cluster. Returns ms until the next one is due; null: not by itself. */
+export function createDispatch(
+  { redis, queues, logger, owners }: Pick<DispatcherOptions, 'redis' | 'logger' | 'owners'> & DispatchTarget,
+  cluster: { readonly name: string; readonly limits: Limits },
+): () => Promise<number | null> {
   // Redis may go away between taking and adding. It gives them to nobody again before they count as forgotten.
   let toAdd: readonly Dispatch[] = [];
-  const look = async () => {
+  return async () => {
     const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits, owners });
     toAdd = [...toAdd, ...taken.jobs];
     await queues.add(toAdd);
@@ -42,7 +59,4 @@ export async function runDispatcher(
     if (taken.jobs.length > 0) logger.debug({ cluster: cluster.name, jobs: taken.jobs.length }, 'Jobs dispatched');
     return taken.more ? 0 : taken.againInMs;
   };
-  const wake = [atNotices(notices, (notice) => notice.kind === 'wake' && notice.cluster === cluster.name)];
-  const loop = { what: 'Dispatch', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS, wake };
-  await lookAgain({ ...loop, clock, logger }, signal);
 }

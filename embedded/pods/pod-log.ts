@@ -1,6 +1,7 @@
 import { watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { keptFrom } from '../host/bounded-log.ts';
 
 const PIECE_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
@@ -18,7 +19,10 @@ export interface LogOptions {
   readonly onEnd: (listener: () => void) => void;
 }
 
-/** Reads a log file, and what is appended to it until its writer has ended. An absent file is an empty log. */
+/**
+ * Reads what is kept of a log file, and what is appended to it until its writer has ended. An absent file is an empty log; a reader that
+ * is slower than the writer misses what is let go of meanwhile.
+ */
 export function readLog(path: string, options: LogOptions): Readable {
   return Readable.from(pieces(path, options), { objectMode: false });
 }
@@ -33,6 +37,7 @@ async function* pieces(path: string, options: LogOptions): AsyncGenerator<Buffer
       for (;;) {
         const isLast = options.hasEnded() || !options.follow || options.signal.aborted;
         for (;;) {
+          position = Math.max(position, keptFrom((await file.stat()).size));
           const read = await readAt(file, position);
           const piece = options.onlyWholeLines ? wholeLines(read) : read;
           if (piece.length === 0) break;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import { boundLog } from '../host/bounded-log.ts';
 import { killLeftovers } from '../host/processes.ts';
 import { machineSockets } from './command-line.ts';
 import type { QmpClient, QmpEvent } from './qmp-client.ts';
@@ -29,6 +30,9 @@ export interface MachineOptions {
   readonly onChange: () => void;
 }
 
+/** Logs that a guest, or who got hold of QEMU, can write to without end. */
+const GUEST_LOGS = ['serialLog', 'stderr'] as const;
+
 /** A QEMU process: its control connection, its state as last announced, its sockets. Outlives the server. */
 export class Machine {
   readonly runDir: string;
@@ -49,7 +53,11 @@ export class Machine {
   static async follow(options: MachineOptions): Promise<Machine> {
     const machine = new Machine(options);
     machine.qmp.onEvent((event) => machine.#observe(event));
-    void machine.qmp.closed.then(() => machine.#enter('gone'));
+    const stops = GUEST_LOGS.map((log) => boundLog(machine.sockets[log], () => {}));
+    void machine.qmp.closed.then(() => {
+      for (const stop of stops) stop();
+      machine.#enter('gone');
+    });
     const status = (await machine.qmp.execute('query-status')) as { status: string };
     machine.#state = STATES[status.status] ?? 'paused';
     return machine;

@@ -75,6 +75,13 @@ test('stores what comes after the position once, and takes a log up that broke o
   );
 });
 
+test('a log whose beginning the node has let go of is followed from its end', async () => {
+  const rotated = 'x\n'.repeat(1000);
+  const { capture, lines } = await follow({ position: 3_000_000 }, log(rotated, true), log(`${rotated}news\n`));
+  await expect.poll(lines).toEqual(['news']);
+  await capture.stop();
+});
+
 test('the last words include what was said before this worker came, and what was said since', async () => {
   const { capture, lines } = await follow({ position: 8 }, log('SeaBIOS\n'), log('SeaBIOS\npanic\n', true));
   await expect.poll(() => api?.requests.filter((request) => request.includes('/log')).length).toBe(1);

@@ -15,6 +15,8 @@ const STORE_MS = 500;
 /** A log that broke off is opened again after this; one that is not there, after longer and longer. */
 const REOPEN_MS = 1_000;
 const LONGEST_REOPEN_MS = 60_000;
+/** No node cuts logs that are shorter. */
+const SHORTEST_CUT = 1024 ** 2;
 /** What it may take to read the last lines of a machine that has failed. */
 const LAST_WORDS_MS = 5_000;
 
@@ -88,8 +90,8 @@ export class SerialCapture {
 
   /** Reads the log from its beginning: the API knows no other place to go on at. False when there is none. */
   async #read(uid: string, options: { readonly follow: boolean; readonly signal: AbortSignal }): Promise<boolean> {
-    const { cluster, store, claim } = this.#context;
-    const lines = new SerialLines(await store.serialPosition(claim, uid), this.#options.mask);
+    const { cluster } = this.#context;
+    const lines = new SerialLines(await this.#position(uid, options.signal), this.#options.mask);
     const log = await openSerialLog(cluster, uid, options);
     if (!log) return false;
     this.#lines = lines;
@@ -105,6 +107,20 @@ export class SerialCapture {
       options.signal.removeEventListener('abort', end);
       await this.#store();
     }
+  }
+
+  /**
+   * How much of the log is stored. A node keeps the last part of a log that grows: one that is shorter than what was stored of it begins
+   * later now, and what is said from now on is new.
+   */
+  async #position(uid: string, signal: AbortSignal): Promise<number> {
+    const { cluster, store, claim } = this.#context;
+    const stored = await store.serialPosition(claim, uid);
+    if (stored < SHORTEST_CUT) return stored;
+    const log = await openSerialLog(cluster, uid, { follow: false, signal });
+    let length = 0;
+    for await (const chunk of log ?? []) length += (chunk as Buffer).length;
+    return Math.min(stored, length);
   }
 
   /** One storing at a time, and a pause after each. */

@@ -1,0 +1,50 @@
+import { execFile } from 'node:child_process';
+import { watch } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+/** A log is let go of in parts of this size. */
+export const LOG_PART = 4 * 1024 ** 2;
+
+const PAUSE_MS = 500;
+
+/**
+ * Where the part of a log begins that is kept: its last 4 to 8 MiB, as kubelet keeps what it has rotated last. Places in the log stay
+ * the same; what lies before has no room on the disk.
+ */
+export function keptFrom(size: number): number {
+  return Math.max(0, Math.floor(size / LOG_PART) - 1) * LOG_PART;
+}
+
+/**
+ * Gives the disk back what a log holds before the part that is kept, whenever it has grown by another part. Its writer, QEMU, need not
+ * know: it goes on appending. Returns what ends this.
+ */
+export function boundLog(path: string, onTrouble: (error: unknown) => void): () => void {
+  let freedTo = 0;
+  let isBusy = false;
+  let isDirty = false;
+  const look = async () => {
+    const from = keptFrom((await stat(path)).size);
+    if (from <= freedTo) return;
+    await promisify(execFile)('fallocate', ['--punch-hole', '--offset', '0', '--length', String(from), path]);
+    freedTo = from;
+  };
+  const notice = async () => {
+    isDirty = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (isDirty) {
+      isDirty = false;
+      await look().catch(onTrouble);
+      // A guest that talks fast changes its log thousands of times a second.
+      await delay(PAUSE_MS, undefined, { ref: false });
+    }
+    isBusy = false;
+  };
+  const watcher = watch(path, () => void notice());
+  watcher.on('error', onTrouble);
+  void notice();
+  return () => watcher.close();
+}

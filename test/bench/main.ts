@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import { benchChatter } from './chatter-bench.ts';
 import { benchDocuments } from './documents-bench.ts';
 import { benchFarm } from './farm-bench.ts';
 import { benchLayers } from './layers-bench.ts';
@@ -31,6 +32,7 @@ const BENCHES = {
   waiting: benchWaiting,
   layers: benchLayers,
   logs: benchLogs,
+  chatter: benchChatter,
 };
 const wanted = values.only?.split(',');
 const measurements: Measurement[] = [];

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
@@ -53,7 +54,9 @@ export class Machine {
   static async follow(options: MachineOptions): Promise<Machine> {
     const machine = new Machine(options);
     machine.qmp.onEvent((event) => machine.#observe(event));
-    const stops = GUEST_LOGS.map((log) => boundLog(machine.sockets[log], () => {}));
+    // A machine without a serial port has no log of it.
+    const logs = GUEST_LOGS.map((log) => machine.sockets[log]).filter((path) => existsSync(path));
+    const stops = logs.map((path) => boundLog(path, () => {}));
     void machine.qmp.closed.then(() => {
       for (const stop of stops) stop();
       machine.#enter('gone');

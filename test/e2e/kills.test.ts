@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
+import { foundOnDisk } from '../harness/captured-disk.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
@@ -15,6 +17,7 @@ const CLEANED = {
   ...{ namespace: 'slipway', resource: 'virtualmachines', value: 'cleaned' },
   field: '.metadata.annotations.slipway\\.dev/guest-left',
 };
+const TOKEN = randomBytes(24).toString('hex');
 const NETWORKS = ['vpcs', 'subnets', 'network-attachment-definitions'];
 
 describe('a layered graph whose workers are killed', () => {
@@ -26,6 +29,7 @@ describe('a layered graph whose workers are killed', () => {
     const { installerIso } = await guestImages();
     media = await serveFile(installerIso);
     farm = await startFarm({ flags: ['--vms', '2'] });
+    await farm.client.setSecret('token', TOKEN);
   }, 120_000);
 
   afterAll(async () => {
@@ -67,6 +71,15 @@ describe('a layered graph whose workers are killed', () => {
       );
     expect(journal('store')).toEqual(['base-1', 'base-2', 'db-1']);
     expect(journal('front')).toEqual(['base-1', 'base-2', 'web-1']);
+  });
+
+  test('has left nothing of a step with a secret on its disk, though its worker was killed', {
+    timeout: 300_000,
+  }, async () => {
+    const lines = events.flatMap((event) => (event.event === 'log' ? [event.line] : []));
+    expect(lines).toContain('the token is known');
+    const journal = 'base-1\nbase-2';
+    expect(await foundOnDisk(farm, 'base', [TOKEN, journal])).toEqual([journal]);
   });
 
   test('leaves nothing of the builds on the cluster', async () => {

@@ -1,20 +1,16 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FarmState, newId } from '../../test/harness/farm-state.ts';
+import { expect, test } from 'vitest';
+import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import type { HandbuildEvent } from '../contracts/phase-store.ts';
-import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { KEYS } from './keys.ts';
 import { cancelBuild } from './submissions.ts';
 
 const PATIENCE_MS = 10 * 60_000;
-const resources = new ReleaseStack();
 let farm: FarmState;
-
-beforeAll(async () => {
-  farm = await FarmState.open(resources);
+useFarmState((opened) => {
+  farm = opened;
 });
-beforeEach(() => farm.reset());
-afterAll(() => resources.close());
 
 /** Submits a module of so many machines and imports their disks. */
 async function imported(name: string, machines: number): Promise<string> {

@@ -1,20 +1,16 @@
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FarmState, newId } from '../../test/harness/farm-state.ts';
+import { expect, test } from 'vitest';
+import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import type { PhaseClaim } from '../contracts/phase-store.ts';
-import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { KEYS } from './keys.ts';
 import { runScript } from './scripts.ts';
 
-const resources = new ReleaseStack();
 let farm: FarmState;
-
-beforeAll(async () => {
-  farm = await FarmState.open(resources);
+useFarmState((opened) => {
+  farm = opened;
 });
-beforeEach(() => farm.reset());
-afterAll(() => resources.close());
 
 test('an epoch that was given twice, because the first claim was lost, is current once', async () => {
   const module = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });

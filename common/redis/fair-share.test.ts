@@ -1,22 +1,18 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FarmState, newId } from '../../test/harness/farm-state.ts';
+import { expect, test } from 'vitest';
+import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { EVERYBODY, type Owners, type Priority } from '../contracts/owners.ts';
-import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { countLayersOf } from './builds.ts';
 import { KEYS } from './keys.ts';
 import { cancelBuild } from './submissions.ts';
 
 const GiB = 1024 ** 3;
 const LIMITS = { imports: 100, vms: 6, cpu: 100, memoryBytes: 100 * GiB };
-const resources = new ReleaseStack();
 let farm: FarmState;
-
-beforeAll(async () => {
-  farm = await FarmState.open(resources);
+useFarmState((opened) => {
+  farm = opened;
 });
-beforeEach(() => farm.reset());
-afterAll(() => resources.close());
 
 interface Wanted {
   readonly by: string;

@@ -1,23 +1,19 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FarmState, newId, sampleFailure } from '../../test/harness/farm-state.ts';
+import { expect, test } from 'vitest';
+import { type FarmState, newId, sampleFailure } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import type { StoredEvent } from '../contracts/events.ts';
 import type { PhaseClaim, PhaseStore } from '../contracts/phase-store.ts';
 import { REDIS_PREFIX } from '../contracts/phases.ts';
-import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { readEvents, readLastEventId, readPastEvents } from './event-streams.ts';
 import { KEYS } from './keys.ts';
 import { createPhaseStore } from './phase-store.ts';
 import { readSerial } from './serial-logs.ts';
 
-const resources = new ReleaseStack();
 let farm: FarmState;
-
-beforeAll(async () => {
-  farm = await FarmState.open(resources);
+useFarmState((opened) => {
+  farm = opened;
 });
-beforeEach(() => farm.reset());
-afterAll(() => resources.close());
 
 const say = (claim: PhaseClaim, line: string, store = farm.store) =>
   store.emit(claim, { event: 'log', module: 'base', vm: 'vm', phase: 'import', source: 'step', line });

@@ -1,20 +1,16 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { FarmState, newId } from '../../test/harness/farm-state.ts';
+import { expect, test } from 'vitest';
+import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
-import { ReleaseStack } from '../lifecycle/release-stack.ts';
+import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { endOverdue, redispatch } from './dispatches.ts';
 import { KEYS } from './keys.ts';
 import { readUsage, reportCluster } from './slots.ts';
 import { cancelBuild } from './submissions.ts';
 
-const resources = new ReleaseStack();
 let farm: FarmState;
-
-beforeAll(async () => {
-  farm = await FarmState.open(resources);
+useFarmState((opened) => {
+  farm = opened;
 });
-beforeEach(() => farm.reset());
-afterAll(() => resources.close());
 
 const stateOf = (layerBuild: string) => farm.redis.hget(KEYS.work(layerBuild), 'state');
 

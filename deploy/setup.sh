@@ -40,6 +40,8 @@ needed=(
   'tcsh tcsh'
   'acl setfacl'
   'python3 python3'
+  # images are pushed to a real registry
+  'docker-registry docker-registry'
   # another package or a download may already bring kubectl
   'kubernetes-client kubectl'
 )

@@ -178,7 +178,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       consoles,
       blobs,
       retention,
-      exports,
+      exports, agent,
     },
     clusterOf: clientOf,
     measureStorage: () =>

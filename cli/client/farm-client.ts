@@ -11,7 +11,14 @@ import {
   clusterViewSchema,
 } from '../../common/contracts/builds.ts';
 import { farmEventSchema, type KeptAnswer, type StoredEvent } from '../../common/contracts/events.ts';
-import { type ExportView, type exportRequestSchema, exportViewSchema } from '../../common/contracts/exports.ts';
+import {
+  type ExportView,
+  type exportRequestSchema,
+  exportViewSchema,
+  type PushView,
+  type pushRequestSchema,
+  pushViewSchema,
+} from '../../common/contracts/exports.ts';
 import {
   type ImageView,
   imageViewSchema,
@@ -95,6 +102,10 @@ const EVENTS: StreamKind<StoredEvent> = {
 const SERIAL: StreamKind<SerialPiece> = {
   read: (data, id) => ({ ...serialPieceSchema.parse(data), id }),
   isLast: ({ ended }) => ended,
+};
+const PUSH: StreamKind<PushView & { readonly id: string }> = {
+  read: (data, id) => ({ ...pushViewSchema.parse(data), id }),
+  isLast: ({ state }) => state === 'pushed' || state === 'failed',
 };
 const streamedSchema = z.looseObject({ time: z.string() });
 
@@ -306,6 +317,12 @@ export class FarmClient {
     const response = await this.#fetch(`exports/${id}/content`, { headers });
     if (offset > 0 && response.status !== 206) throw notAFarm(this.#farm.url, 'it does not know ranges');
     for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
+  }
+
+  /** Pushes a disk of an image to a registry, and says how far that is; leaving the loop calls it off. */
+  async *pushImage(reference: string, order: z.input<typeof pushRequestSchema>): AsyncGenerator<PushView> {
+    const path = `images/${encodeURIComponent(reference)}/pushes`;
+    yield* readStream(PUSH, await this.#fetch(path, { method: 'POST', body: order }));
   }
 
   /** How many bytes of a content the farm has, and whether that is all of it. */

@@ -19,6 +19,11 @@ export function refusal(url: string, status: number, body: string): FarmError {
     : notAFarm(url, `HTTP ${status}`);
 }
 
+/** What a view of the farm says of why something failed. */
+export function carriedError({ code, message }: { readonly code: string; readonly message: string }): FarmError {
+  return new FarmError(code in ERRORS ? (code as ErrorCode) : 'BrokenInvariant', message);
+}
+
 /** OpenSSL's words, as Node.js has them, for a certificate by an authority that this machine does not trust. */
 const UNTRUSTED = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { EXPORT_FORMATS, type ExportFormat, type ExportView } from '../../common/contracts/exports.ts';
 import type { ImageView } from '../../common/contracts/images.ts';
-import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
+import { carriedError } from '../client/refusal.ts';
 import { type ReadyExport, receiveFile, receiveStream } from '../exports/receive-export.ts';
 import { sizeText } from '../output/image-text.ts';
 import { printLine, printNote } from '../output/print.ts';
@@ -131,10 +131,7 @@ class Exporter {
   async #ready(disk: WantedDisk): Promise<ReadyExport> {
     let view = await this.#order(disk);
     while (view.state !== 'ready') {
-      if (view.error) {
-        const code = view.error.code in ERRORS ? (view.error.code as ErrorCode) : 'BrokenInvariant';
-        throw new FarmError(code, `Exporting ${disk.vm}/${disk.disk}: ${view.error.message}`);
-      }
+      if (view.error) throw wrapError(carriedError(view.error), `Exporting ${disk.vm}/${disk.disk}`);
       this.#line.showShare(`${view.fileName}: ${view.state}`, view.percent);
       view = await this.#client.export(view.id);
     }

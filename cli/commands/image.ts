@@ -8,6 +8,7 @@ import { relatives, sizeText } from '../output/image-text.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addExportCommand } from './image-export.ts';
+import { addPushCommand } from './image-push.ts';
 import { addRemovalCommands } from './image-removal.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -18,7 +19,7 @@ interface ShowFlags extends ConnectionFlags {
 }
 
 export function register(program: Command): void {
-  const command = program.command('image').description('show, tag, export and remove images of the farm');
+  const command = program.command('image').description('show, tag, export, push and remove images of the farm');
   const show = command
     .command('show')
     .description('show an image: where its disks are, what it stands on, what stands on it')
@@ -52,6 +53,7 @@ export function register(program: Command): void {
     printLine(`${module}@${name} is no more.`);
   });
   addExportCommand(command, REFERENCE);
+  addPushCommand(command, REFERENCE);
   addRemovalCommands(command, REFERENCE);
 }
 

@@ -125,6 +125,12 @@ export const ERRORS = {
     http: 409,
     solve: 'The source changed between planning and import. Build again; a checksum or a dated URL prevents it.',
   },
+  RegistryRefused: {
+    kind: 'precondition',
+    http: 422,
+    solve:
+      'Check the reference, and that its user may push there: `docker login` on the machine of the command, or `--secret`.',
+  },
   Unauthorized: { kind: 'precondition', http: 401, solve: 'Send the bearer token: `--token`, or `SLIPWAY_TOKEN`.' },
   Forbidden: {
     kind: 'precondition',

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ImageRegistry, startImageRegistry } from '../../test/harness/image-registry.ts';
 import { type ImageReference, parseImageReference, pinnedReference, registryUrl } from './image-reference.ts';
-import { RegistryClient, type RegistryOptions } from './registry-client.ts';
+import { RegistryClient } from './registry-client.ts';
+import type { RegistryOptions } from './registry-session.ts';
 
 const HEX = 'ab'.repeat(32);
 

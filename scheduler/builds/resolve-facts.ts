@@ -5,7 +5,8 @@ import { IMAGE_PREFIX, validatorIdentity } from '../../common/contracts/source-v
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
 import { parseImageReference } from '../../common/registry/image-reference.ts';
-import { RegistryClient, RegistryError } from '../../common/registry/registry-client.ts';
+import { RegistryClient } from '../../common/registry/registry-client.ts';
+import { RegistryError } from '../../common/registry/registry-session.ts';
 import type { Facts, LooseEnds, SourceFact } from '../graph/facts.ts';
 import { eachOf } from './each-of.ts';
 import { type ObjectSources, resolveObjects } from './resolve-objects.ts';

@@ -10,13 +10,14 @@ import { type ClusterRoutesOptions, clusterRoutes } from './cluster-routes.ts';
 import { consolePages } from './console-pages.ts';
 import { type ConsoleRoutesOptions, consoleRoutes } from './console-routes.ts';
 import { eventRoutes } from './event-routes.ts';
-import { type ExportRoutesOptions, exportRoutes } from './export-routes.ts';
+import { exportRoutes } from './export-routes.ts';
 import { guardOperations } from './guard.ts';
 import { type ImageRoutesOptions, imageRoutes } from './image-routes.ts';
 import { type HttpLimits, limitConcurrency, limitRequests } from './limits.ts';
 import { type MetricsOptions, scrapedMetrics, sendMetrics } from './metrics-routes.ts';
 import { openApi } from './openapi.ts';
 import { answerProblems, notFound } from './problems.ts';
+import { type PushRoutesOptions, pushRoutes } from './push-routes.ts';
 import { queueBoard } from './queue-board.ts';
 import { referencePage } from './reference-page.ts';
 import { limitRefusals } from './refusal-limit.ts';
@@ -35,7 +36,7 @@ export interface AppOptions
     Omit<ConsoleRoutesOptions, 'admit'>,
     Omit<SshRoutesOptions, 'admit'>,
     Omit<BlobRoutesOptions, 'admit'>,
-    Omit<ExportRoutesOptions, 'admit'>,
+    Omit<PushRoutesOptions, 'admit'>,
     ClusterRoutesOptions,
     ImageRoutesOptions,
     MetricsOptions,
@@ -88,7 +89,8 @@ export function createApp(options: AppOptions): Express {
   app.use(pageRoutes(options));
   const streaming = { ...options, admit: limitConcurrency(limits) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
-  app.use('/api/v1', consoleRoutes(streaming), sshRoutes(streaming), blobRoutes(streaming), exportRoutes(streaming));
+  app.use('/api/v1', consoleRoutes(streaming), sshRoutes(streaming), blobRoutes(streaming));
+  app.use('/api/v1', exportRoutes(streaming), pushRoutes(streaming));
   app.use(
     '/api/v1',
     clusterRoutes(options),

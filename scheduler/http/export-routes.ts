@@ -3,12 +3,12 @@ import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
 import { exportQuerySchema } from '../../common/contracts/api/parameters.ts';
 import { exportRequestSchema } from '../../common/contracts/exports.ts';
-import type { ImageView } from '../../common/contracts/images.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { readLayers } from '../../common/redis/layers.ts';
-import type { ExportOrder, ExportService } from '../exports/export-service.ts';
+import type { ExportService } from '../exports/export-service.ts';
 import { audit } from './audit.ts';
 import { principalOf } from './authentication.ts';
+import { chooseDisk } from './choose-disk.ts';
 import { imageShelf } from './image-views.ts';
 import type { Admit } from './limits.ts';
 
@@ -31,7 +31,10 @@ export function exportRoutes({ redis, exports, admit }: ExportRoutesOptions): Ro
     const { format, ...wanted } = exportRequestSchema.parse(request.body);
     const shelf = imageShelf(await readLayers(redis));
     const image = shelf.view(shelf.find(String(request.params['image'])));
-    const view = await required(exports).start({ ...chooseDisk(image, wanted), format }, principalOf(request).name);
+    const view = await requireExports(exports).start(
+      { ...chooseDisk(image, wanted), format },
+      principalOf(request).name,
+    );
     const { module, version, vm, disk } = view;
     audit(response, { outcome: 'ordered', subject: `${module}:${version}/${vm}/${disk}` });
     response.status(202).json(view);
@@ -39,7 +42,7 @@ export function exportRoutes({ redis, exports, admit }: ExportRoutesOptions): Ro
 
   router.get('/exports/:export', async (request, response) => {
     const { wait } = exportQuerySchema.parse(request.query);
-    const [store, id, by] = [required(exports), request.params.export, principalOf(request).name];
+    const [store, id, by] = [requireExports(exports), request.params.export, principalOf(request).name];
     if (wait) {
       admit(response, request);
       const left = new AbortController();
@@ -52,7 +55,7 @@ export function exportRoutes({ redis, exports, admit }: ExportRoutesOptions): Ro
 
   /** GET and HEAD, by ranges too. */
   router.get('/exports/:export/content', async (request, response) => {
-    const store = required(exports);
+    const store = requireExports(exports);
     const id = request.params.export;
     const { sha256, fileName } = await store.view(id, principalOf(request).name);
     const path = await store.content(id);
@@ -69,24 +72,8 @@ export function exportRoutes({ redis, exports, admit }: ExportRoutesOptions): Ro
   return router;
 }
 
-function required(exports: ExportService | null): ExportService {
+/** @throws LocalFilesOff */
+export function requireExports(exports: ExportService | null): ExportService {
   if (exports) return exports;
   throw new FarmError('LocalFilesOff', 'This farm has no place for exports: the option blobs.directory is missing.');
-}
-
-/** The disk that is meant. @throws InvalidRequest when it is none, or could be several */
-function chooseDisk(
-  { module, version, vms, cluster }: ImageView,
-  { vm, disk }: { readonly vm?: string | undefined; readonly disk?: string | undefined },
-): Omit<ExportOrder, 'format'> {
-  const all = vms.flatMap((each) => each.disks.map((one) => ({ vm: each.vm, ...one })));
-  const meant = all.filter((one) => (vm ?? one.vm) === one.vm && (disk ?? one.name) === one.name);
-  const [found, other] = meant;
-  if (!found || other) {
-    const known = all.map((one) => `${one.vm}/${one.name}`).join(', ');
-    const what = found ? `Say which disk of ${module}:${version} is meant` : `${module}:${version} has no such disk`;
-    throw new FarmError('InvalidRequest', `${what}: VM and disk are ${known}.`);
-  }
-  const { snapshot } = found;
-  return { module, version, vm: found.vm, disk: found.name, cluster, snapshot, isOneOfSeveral: all.length > 1 };
 }

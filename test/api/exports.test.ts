@@ -8,6 +8,9 @@ import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { programCommand } from '../../common/config/package-root.ts';
 import { restoreLayer } from '../../common/redis/layers.ts';
+import { parseImageReference } from '../../common/registry/image-reference.ts';
+import { RegistryClient } from '../../common/registry/registry-client.ts';
+import { REGISTRY_USER, startDockerRegistry } from '../harness/docker-registry.ts';
 import { layerRecord, layerVm } from '../harness/layer-factory.ts';
 import { type LiveApi, startApi, TOKEN } from './live-api.ts';
 
@@ -18,7 +21,7 @@ const SHA256 = createHash('sha256').update(CONTENT).digest('hex');
 let api: LiveApi;
 
 beforeAll(async () => {
-  api = await startApi();
+  api = await startApi({}, undefined, { allowedAddresses: ['127.0.0.1'] });
 });
 
 beforeEach(async () => {
@@ -46,9 +49,13 @@ async function emptyFolder(): Promise<string> {
 }
 
 async function slipway(...args: readonly string[]) {
+  return slipwayIn({}, ...args);
+}
+
+async function slipwayIn(environment: Readonly<Record<string, string>>, ...args: readonly string[]) {
   const [node, main] = programCommand('cli/main');
   const child = spawn(node, [main, ...args, '--url', api.url], {
-    env: { PATH: process.env['PATH'], HOME: '/nonexistent', SLIPWAY_TOKEN: TOKEN },
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', SLIPWAY_TOKEN: TOKEN, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = once(child, 'close');
@@ -120,4 +127,52 @@ test('several disks go to a folder with a manifest, and one does not go to stand
   });
   const both = await slipway('image', 'export', 'base', '-o', '-');
   expect(both).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('Standard output takes one disk') });
+});
+
+test('a disk is pushed to a registry with what docker login has kept, or with a secret of the farm', async () => {
+  const registry = await startDockerRegistry({ isGuarded: true });
+  onTestFinished(() => registry.stop());
+  await makeReady('vm');
+  const target = `${registry.host}/farm/base:1`;
+  const { username, password } = REGISTRY_USER;
+  const refused = await slipway('image', 'push', 'base', target, '--vm', 'vm');
+  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('`docker login`') });
+  expect(refused.stderr).toContain(`The registry at ${registry.host} did not take the image`);
+  expect(refused.stderr).toContain('authentication required (status code 401)');
+
+  const folder = await emptyFolder();
+  const auth = Buffer.from(`${username}:${password}`).toString('base64');
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [registry.host]: { auth } } }));
+  const pushed = await slipwayIn({ DOCKER_CONFIG: folder }, 'image', 'push', 'base', target, '--vm', 'vm');
+  expect(pushed).toMatchObject({ exitCode: 0, stderr: '' });
+  const reference = parseImageReference(target);
+  if (!reference) throw new Error('unreachable');
+  const digest = await new RegistryClient(reference, { credentials: REGISTRY_USER }).digest();
+  expect(String(pushed.stdout)).toBe(
+    `base:1 is ${target} now. Modules start from it by\n  source: { containerDisk: ${registry.host}/farm/base@${digest} }\n`,
+  );
+
+  await api.client.setSecret('registry', `${username}:${password}`);
+  const bySecret = await slipway('image', 'push', 'base:1', target, '--vm', 'vm', '--secret', 'registry');
+  expect(String(bySecret.stdout)).toBe(String(pushed.stdout));
+  await api.client.setSecret('registry', 'no colon');
+  const wrong = await slipway('image', 'push', 'base:1', target, '--vm', 'vm', '--secret', 'registry');
+  expect(wrong.stderr).toContain('The secret "registry" does not hold USER:PASSWORD in one line.');
+  expect(wrong.stderr).not.toContain('no colon');
+});
+
+test('a push is refused before it begins, and where the farm may not go', async () => {
+  await makeReady('vm');
+  const push = async (reference: string, order: object = { vm: 'vm' }) => {
+    for await (const view of api.client.pushImage('base', { reference, ...order })) if (view.error) return view.error;
+    return null;
+  };
+  await expect(push('docker://x')).rejects.toThrow('"docker://x" is no reference of a container image');
+  await expect(push(`quay.io/x@sha256:${'ab'.repeat(32)}`)).rejects.toThrow('names a digest');
+  await expect(push('quay.io/x', {})).rejects.toThrow('Say which disk of base:1 is meant');
+  await expect(push('quay.io/x', { vm: 'vm', secret: 'none' })).rejects.toThrow('The farm has no secret "none".');
+  expect(await push('192.168.0.1/x')).toMatchObject({
+    code: 'RegistryRefused',
+    message: expect.stringContaining('192.168.0.1 is not a public address'),
+  });
 });

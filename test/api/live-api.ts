@@ -90,6 +90,8 @@ interface FarmOptions {
   readonly blobLimits?: Partial<BlobStoreOptions>;
   readonly blobsUrl?: string | null;
   readonly owners?: Owners;
+  /** Loopback addresses that the farm itself may reach. */
+  readonly allowedAddresses?: readonly string[];
 }
 
 export type LiveApi = Awaited<ReturnType<typeof startApi>>;
@@ -103,6 +105,7 @@ export async function startApi(
     blobsUrl = 'http://farm',
     network = { kind: 'kube-ovn', hasEgress: true },
     owners = EQUAL_OWNERS,
+    allowedAddresses = [],
   }: FarmOptions = {},
 ) {
   const resources = new ReleaseStack();
@@ -116,7 +119,7 @@ export async function startApi(
   const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
   const clock = systemClock;
   let aheadMs = 0;
-  const agent = createGuardedAgent({ allowedAddresses: [] });
+  const agent = createGuardedAgent({ allowedAddresses });
   const metrics = createMetrics();
   const farmKey = createFarmKey('key');
   const directory = await mkdtemp(join(tmpdir(), 'slipway-blobs-'));
@@ -170,6 +173,7 @@ export async function startApi(
     metrics,
     retention: imageRetention({}),
     exports,
+    agent,
     sessionMs: 3_600_000,
     trustProxy: ['loopback'],
     limits: { ...configSchema.parse({}).http.limits, ...limits },

@@ -57,6 +57,7 @@ afterAll(() => api.close());
 const BODIES: Readonly<Record<string, unknown>> = {
   submitBuild: { files: [{ path: 'a.yaml', text: MODULES }] },
   plan: { files: [{ path: 'a.yaml', text: MODULES }] },
+  pushImage: { reference: 'registry.test/x:1' },
   createToken: { role: 'viewer', expires: '1h' },
   setSecret: 'a value',
   putBlob: 'a value',

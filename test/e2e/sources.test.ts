@@ -9,6 +9,7 @@ import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { generateKeyPair } from '../../common/ssh/key-pair.ts';
+import { startDockerRegistry } from '../harness/docker-registry.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
@@ -20,6 +21,17 @@ const NAMESPACE = 'slipway';
 const TOKEN = 'a token that nobody may see';
 const NOTE = 'a note\nhttp://{{ .HTTPIP }}:{{ .HTTPPort }}/note.txt\n';
 const pair = generateKeyPair('mine');
+/** Of what `sources` has become; its own key lets the farm in. */
+const FROM_REGISTRY = `
+name: again
+vms:
+  - name: vm
+    SOURCE
+    resources: { cpu: 1, memory: 256Mi }
+    communicator: { sshPrivateKeySecret: { name: login, key: id } }
+    cloudInit: { userData: '#cloud-config' }
+    provisioners: [{ type: shell, shell: { inline: [cat /root/mark] } }]
+`;
 
 describe('a module whose parts lie on the cluster, in a registry and on a web server', () => {
   let farm: TestFarm;
@@ -89,6 +101,18 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
     expect(left).not.toContain('sw-export');
   });
 
+  test('goes to a registry as a container disk, from which a module is built', { timeout: BUILD_MS }, async () => {
+    const shop = await startDockerRegistry();
+    onTestFinished(() => shop.stop());
+    const pushed = await farm.slipway('image', 'push', 'sources', `${shop.host}/farm/sources:1`);
+    expect(pushed).toMatchObject({ exitCode: 0, stderr: '' });
+    const [, source] = /(source: .*)\n$/.exec(pushed.stdout) ?? [];
+    const text = FROM_REGISTRY.replace('SOURCE', String(source));
+    const { lines, events } = await build({ files: [{ path: 'again.yaml', text }], variables: {} });
+    expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
+    expect(lines).toEqual(['seeded']);
+  });
+
   test('is reused as long as all of them are the same, and no longer', async () => {
     expect(await action()).toBe('reuse');
     await putScript('two');
@@ -135,8 +159,8 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
   }
 
   /** The lines that the steps printed. */
-  async function build() {
-    const { buildId } = await farm.client.submit(submission());
+  async function build(sent: Parameters<typeof farm.client.submit>[0] = submission()) {
+    const { buildId } = await farm.client.submit(sent);
     const events: StoredEvent[] = [];
     for await (const event of farm.client.events(buildId)) events.push(event);
     const lines = events.flatMap((event) => (event.event === 'log' && event.source === 'step' ? [event.line] : []));

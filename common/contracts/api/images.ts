@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { exportRequestSchema, exportViewSchema } from '../exports.ts';
+import { exportRequestSchema, exportViewSchema, pushRequestSchema, pushViewSchema } from '../exports.ts';
 import {
   imageViewSchema,
   prunedSchema,
@@ -75,6 +75,16 @@ export const IMAGES = {
     summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
     role: 'builder',
     answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
+  },
+  pushImage: {
+    method: 'post',
+    path: '/api/v1/images/{image}/pushes',
+    summary:
+      'Push a disk of an image to a container registry, as a containerDisk of KubeVirt that modules and clusters can start from. The answer says as server-sent events how far it is, and ends with `pushed` or `failed`; closing it calls the push off.',
+    role: 'builder',
+    answers: { 200: { mediaType: 'text/event-stream', schema: pushViewSchema } },
+    body: pushRequestSchema,
+    isAudited: true,
   },
   runImage: {
     method: 'post',

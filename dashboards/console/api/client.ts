@@ -1,3 +1,5 @@
+import { createParser } from 'eventsource-parser';
+
 /** A refusal of the farm, with what to do about it. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -46,6 +48,20 @@ export async function send(method: 'POST' | 'DELETE', path: string): Promise<voi
 /** What the farm answers to a request with a JSON body. @throws ApiError */
 export async function sendJson<T>(path: string, body: unknown): Promise<T> {
   return (await ask(path, 'POST', JSON.stringify(body))).json() as Promise<T>;
+}
+
+/** The server-sent events that the farm answers with to a request with a JSON body, as they come. @throws ApiError */
+export async function* sendForEvents<T>(path: string, body: unknown): AsyncGenerator<T> {
+  const answer = await ask(path, 'POST', JSON.stringify(body));
+  const ready: T[] = [];
+  const parser = createParser({ onEvent: ({ data }) => void ready.push(JSON.parse(data) as T) });
+  const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const piece = await reader?.read();
+    if (!piece || piece.done) return;
+    parser.feed(piece.value);
+    yield* ready.splice(0);
+  }
 }
 
 async function ask(path: string, method: string, body?: string): Promise<Response> {

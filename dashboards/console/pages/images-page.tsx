@@ -6,6 +6,7 @@ import { ExportDisk } from '../parts/export-disk.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
+import { PushDisk } from '../parts/push-disk.tsx';
 import { sizeOf } from '../state/amounts.ts';
 
 const REFRESH_MS = 20_000;
@@ -101,7 +102,8 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
                 <li key={disk.name}>
                   {disk.name} {sizeOf(disk.sizeBytes)} <span class="quiet">{disk.bus}, snapshot</span>{' '}
                   <code>{disk.snapshot}</code>{' '}
-                  {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
+                  {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}{' '}
+                  {mayBuild && <PushDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
                 </li>
               ))}
             </ul>

@@ -1,0 +1,93 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+
+const HELPER_MS = 30_000;
+/** Docker's own name for Docker Hub. */
+const HUB_KEY = 'https://index.docker.io/v1/';
+/** What helpers give instead of a user when the password is a token that only Docker redeems. */
+const TOKEN_USER = '<token>';
+
+const configSchema = z.looseObject({
+  auths: z.record(z.string(), z.looseObject({ auth: z.string().optional() })).default({}),
+  credHelpers: z.record(z.string(), z.string()).default({}),
+  credsStore: z.string().optional(),
+});
+const helperSchema = z.object({ Username: z.string(), Secret: z.string() });
+
+export interface RegistryCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/**
+ * What `docker login` has kept for a registry (`docker.io` for Docker Hub) in `$DOCKER_CONFIG/config.json` or
+ * `~/.docker/config.json`, or in the helper that this file names; undefined where there is nothing. @throws InvalidRequest
+ */
+export function dockerCredentials(
+  registry: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): RegistryCredentials | undefined {
+  const file = join(environment['DOCKER_CONFIG'] ?? join(homedir(), '.docker'), 'config.json');
+  const { auths, credHelpers, credsStore } = readConfig(file);
+  const keys = registry === 'docker.io' ? [HUB_KEY, registry] : [registry, `https://${registry}`];
+  const helper = keys.map((key) => credHelpers[key]).find((name) => name) ?? credsStore;
+  const found = helper === undefined ? undefined : askHelper(helper, keys[0] ?? registry);
+  if (found) return found;
+  const auth = keys.map((key) => auths[key]?.auth).find((text) => text);
+  if (auth === undefined) return undefined;
+  const [, username, password] = /^([^:]+):(.+)$/s.exec(Buffer.from(auth, 'base64').toString()) ?? [];
+  if (username !== undefined && password !== undefined) return { username, password };
+  throw new FarmError('InvalidRequest', `What ${file} keeps for ${registry} is no user and password in Base64.`);
+}
+
+function readConfig(file: string): z.infer<typeof configSchema> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return configSchema.parse({});
+    throw new FarmError('InvalidRequest', `Docker's configuration cannot be read: ${errorMessage(error)}.`);
+  }
+  try {
+    return configSchema.parse(JSON.parse(text));
+  } catch {
+    // Not the cause: it may quote a password.
+    throw new FarmError('InvalidRequest', `${file} is not as Docker writes it.`);
+  }
+}
+
+/** Docker's credential helper protocol; undefined when the helper has nothing for the registry. */
+function askHelper(name: string, registry: string): RegistryCredentials | undefined {
+  const program = `docker-credential-${name}`;
+  const { status, stdout, error } = spawnSync(program, ['get'], {
+    input: registry,
+    encoding: 'utf8',
+    timeout: HELPER_MS,
+  });
+  if (error)
+    throw new FarmError(
+      'InvalidRequest',
+      `Docker's configuration names ${program}, and it cannot be run: ${error.message}.`,
+    );
+  if (status !== 0 && /credentials not found/i.test(stdout)) return undefined;
+  const told = status === 0 ? helperSchema.safeParse(parseJson(stdout)).data : undefined;
+  if (!told)
+    throw new FarmError('InvalidRequest', `${program} gives no credentials for ${registry} (status ${status}).`);
+  if (told.Username !== TOKEN_USER) return { username: told.Username, password: told.Secret };
+  throw new FarmError(
+    'InvalidRequest',
+    `${program} keeps an identity token for ${registry}, which only Docker redeems: keep USER:PASSWORD in a secret of the farm and say --secret.`,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

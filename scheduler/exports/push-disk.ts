@@ -1,0 +1,85 @@
+import type { Dispatcher } from 'undici';
+import type { PushView } from '../../common/contracts/exports.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { containerDiskLayer } from '../../common/registry/container-disk.ts';
+import { type ImageReference, registryUrl } from '../../common/registry/image-reference.ts';
+import { pushImage } from '../../common/registry/push-image.ts';
+import { RegistryError, type RegistryOptions } from '../../common/registry/registry-session.ts';
+import type { ExportOrder, ExportService } from './export-service.ts';
+
+/** A registry may move a large layer before it answers. */
+const COMMIT_MS = 10 * 60_000;
+/** What the embedded cluster and the farm's guests run on. */
+const ARCHITECTURE = 'amd64';
+
+/** What a push works with. */
+export interface PushContext {
+  readonly exports: ExportService;
+  /** Decides which registries may be reached. */
+  readonly agent: Dispatcher;
+  /** Name of the token that asks. */
+  readonly by: string;
+  readonly signal: AbortSignal;
+}
+
+/** A disk, and where it goes. */
+export interface PushOrder {
+  readonly disk: Omit<ExportOrder, 'format'>;
+  /** ISO 8601, when the image got its name. */
+  readonly createdAt: string;
+  readonly reference: ImageReference;
+  readonly credentials: RegistryOptions['credentials'];
+}
+
+type Progress = Pick<PushView, 'state' | 'percent'>;
+
+/**
+ * Pushes a disk as a containerDisk and returns the digest of the image; `onProgress` hears how far it is. It keeps nothing: the
+ * file is an export as any other, and what the registry has got is not sent again by the next push.
+ * @throws RegistryRefused, and what made the export fail
+ */
+export async function pushDisk(
+  { exports, agent, by, signal }: PushContext,
+  { disk, createdAt, reference, credentials }: PushOrder,
+  onProgress: (progress: Progress) => void,
+): Promise<string> {
+  let view = await exports.start({ ...disk, format: 'qcow2' }, by);
+  while (view.state !== 'ready') {
+    if (view.error) throw new FarmError('ClusterUnavailable', `The disk could not be exported: ${view.error.message}`);
+    onProgress({ state: 'exporting', percent: view.percent });
+    await exports.changed(view.id, signal);
+    signal.throwIfAborted();
+    view = await exports.view(view.id, by);
+  }
+  onProgress({ state: 'packing', percent: 0 });
+  const layer = await containerDiskLayer(await exports.content(view.id), 'disk.qcow2');
+  const { module, version } = disk;
+  const annotations = {
+    'org.opencontainers.image.title': module,
+    'org.opencontainers.image.version': String(version),
+    'org.opencontainers.image.created': createdAt,
+  };
+  try {
+    return await pushImage(
+      reference,
+      { layer, architecture: ARCHITECTURE, createdAt, annotations },
+      {
+        agent: patient(agent),
+        signal,
+        ...(credentials ? { credentials } : {}),
+        onProgress: (done, total) => onProgress({ state: 'pushing', percent: Math.floor((100 * done) / total) }),
+      },
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof RegistryError)) throw error;
+    const message = `The registry at ${new URL(registryUrl(reference)).host} did not take the image: ${error.message}.`;
+    throw new FarmError('RegistryRefused', message, { cause: error });
+  }
+}
+
+function patient(agent: Dispatcher): Dispatcher {
+  return agent.compose(
+    (dispatch) => (request, handler) => dispatch({ ...request, headersTimeout: COMMIT_MS }, handler),
+  );
+}

@@ -178,7 +178,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
       consoles,
       blobs,
       retention,
-      exports, agent,
+      exports,
+      agent,
     },
     clusterOf: clientOf,
     measureStorage: () =>

@@ -31,6 +31,7 @@ import {
 } from '../../common/contracts/images.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
+import { type Provenance, provenanceSchema } from '../../common/contracts/provenance.ts';
 import { type RunView, type runRequestSchema, runViewSchema } from '../../common/contracts/runs.ts';
 import { type SecretView, secretViewSchema } from '../../common/contracts/secrets.ts';
 import { type SerialPiece, serialPieceSchema } from '../../common/contracts/serial.ts';
@@ -266,6 +267,11 @@ export class FarmClient {
     }
   }
 
+  /** How an image came about. */
+  provenance(reference: string): Promise<Provenance> {
+    return this.#call(`images/${encodeURIComponent(reference)}/provenance`, provenanceSchema);
+  }
+
   /** `NAME`, `NAME:VERSION` or `NAME@TAG`. */
   image(reference: string): Promise<ImageView> {
     return this.#call(`images/${encodeURIComponent(reference)}`, imageViewSchema);
@@ -383,6 +389,12 @@ export class FarmClient {
     const path = `builds/${encodeURIComponent(id)}/events`;
     const open = (lastEventId: string) => this.#fetch(path, { headers: { 'last-event-id': lastEventId } }, signal);
     return followStream(EVENTS, open, { ...PATIENT, ...patience });
+  }
+
+  /** What the farm knows of a build, as a `tar.gz`. */
+  async *buildArchive(id: string): AsyncGenerator<Buffer> {
+    const response = await this.#fetch(`builds/${encodeURIComponent(id)}/archive`, {});
+    for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
   }
 
   /** The events of a build up to now. */

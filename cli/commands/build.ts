@@ -17,6 +17,7 @@ import { printProblems } from '../output/problems.ts';
 import { TransferLine } from '../output/transfer-line.ts';
 import { readModuleFiles } from '../read-modules.ts';
 import { readVariables } from '../read-variables.ts';
+import { addBuildExportCommand } from './build-export.ts';
 import {
   addConnectionFlags,
   addFollowFlags,
@@ -73,6 +74,7 @@ export function register(program: Command): void {
   addModuleFlags(addFollowFlags(addConnectionFlags(command))).action(async (paths: string[], flags: BuildFlags) => {
     process.exitCode = await build(paths, flags);
   });
+  addBuildExportCommand(command);
 }
 
 async function build(paths: readonly string[], flags: BuildFlags): Promise<number> {

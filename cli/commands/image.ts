@@ -16,6 +16,7 @@ const REFERENCE = 'NAME (its newest version), NAME:VERSION or NAME@TAG';
 
 interface ShowFlags extends ConnectionFlags {
   readonly json?: boolean;
+  readonly provenance?: boolean;
 }
 
 export function register(program: Command): void {
@@ -24,9 +25,12 @@ export function register(program: Command): void {
     .command('show')
     .description('show an image: where its disks are, what it stands on, what stands on it')
     .argument('<image>', REFERENCE)
-    .option('--json', 'print one JSON object');
-  addConnectionFlags(show).action(async (reference: string, { json, ...flags }: ShowFlags) => {
-    const image = await new FarmClient(requireFarm(flags)).image(reference);
+    .option('--json', 'print one JSON object')
+    .option('--provenance', 'print how it came about: an in-toto statement with SLSA provenance (needs a builder)');
+  addConnectionFlags(show).action(async (reference: string, { json, provenance, ...flags }: ShowFlags) => {
+    const farm = new FarmClient(requireFarm(flags));
+    if (provenance) return printJson(await farm.provenance(reference));
+    const image = await farm.image(reference);
     if (json) return printJson(image);
     printImage(image);
   });

@@ -68,7 +68,8 @@ function askHelper(name: string, registry: string): RegistryCredentials | undefi
     encoding: 'utf8',
     timeout: HELPER_MS,
   });
-  if (error)
+  // One that ends without reading what it is asked is no error of its own.
+  if (error && status === null)
     throw new FarmError(
       'InvalidRequest',
       `Docker's configuration names ${program}, and it cannot be run: ${error.message}.`,

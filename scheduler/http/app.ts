@@ -3,6 +3,7 @@ import express, { type Express, Router } from 'express';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { readRedis } from '../../common/redis/scripts.ts';
+import { archiveRoutes } from './archive-routes.ts';
 import { Authentication, authenticate } from './authentication.ts';
 import { type BlobRoutesOptions, blobLinks, blobRoutes } from './blob-routes.ts';
 import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
@@ -90,7 +91,7 @@ export function createApp(options: AppOptions): Express {
   const streaming = { ...options, admit: limitConcurrency(limits) };
   app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
   app.use('/api/v1', consoleRoutes(streaming), sshRoutes(streaming), blobRoutes(streaming));
-  app.use('/api/v1', exportRoutes(streaming), pushRoutes(streaming));
+  app.use('/api/v1', exportRoutes(streaming), pushRoutes(streaming), archiveRoutes(streaming));
   app.use(
     '/api/v1',
     clusterRoutes(options),

@@ -1,6 +1,7 @@
 import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
+import { readVersion } from '../../common/config/version.ts';
 import { imagesQuerySchema, removalQuerySchema, writeCursor } from '../../common/contracts/api/parameters.ts';
 import {
   type ImageName,
@@ -13,7 +14,9 @@ import {
   tagSchema,
 } from '../../common/contracts/images.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { readWork } from '../../common/redis/builds.ts';
 import { readLayers, tagImage, untagImage } from '../../common/redis/layers.ts';
+import { provenanceOf } from '../builds/provenance.ts';
 import { pruneImages } from '../catalog/prune-images.ts';
 import { isLimited } from '../catalog/superfluous-layers.ts';
 import { audit } from './audit.ts';
@@ -36,6 +39,7 @@ export interface ImageRoutesOptions {
 /** Images: versions of modules, and their tags. */
 export function imageRoutes({ redis, clock, retention }: ImageRoutesOptions): Router {
   const router = Router();
+  const version = readVersion();
 
   router.get('/images', async (request, response) => {
     const { limit, cursor, module } = imagesQuerySchema.parse(request.query);
@@ -51,6 +55,16 @@ export function imageRoutes({ redis, clock, retention }: ImageRoutesOptions): Ro
       images: page.map(({ image }) => shelf.view(image)),
       nextCursor: last && rows.length > limit ? writeCursor(last) : null,
     });
+  });
+
+  router.get('/images/:image/provenance', async (request, response) => {
+    const finished = await readLayers(redis);
+    const image = imageShelf(finished).find(request.params.image);
+    const record = finished.layers.get(image.layerKey);
+    if (!record) throw new FarmError('BrokenInvariant', `The layer ${image.layerKey} has a name and no record.`);
+    const parents = finished.images.filter(({ layerKey }) => record.parents.includes(layerKey));
+    const work = await readWork(redis, record.layerBuild);
+    response.json(provenanceOf({ image, record, parents, work, version }));
   });
 
   router.get('/images/:image', async (request, response) => {

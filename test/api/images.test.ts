@@ -40,6 +40,38 @@ async function slipway(...args: readonly string[]): Promise<string> {
   return `${stdout}${stderr}${child.exitCode}`;
 }
 
+test('an image says how it came about, in the words of in-toto and SLSA, and without secrets', async () => {
+  await build();
+  const statement = JSON.parse((await slipway('image', 'show', 'child', '--provenance')).replace(/0$/, ''));
+  const parent = await api.client.image('base');
+  const { layerKey, layerBuild, createdAt } = await api.client.image('child');
+  expect(statement).toMatchObject({
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: [{ name: 'child:1/vm/root', digest: { slipwayLayer: layerKey } }],
+    predicateType: 'https://slsa.dev/provenance/v1',
+    predicate: {
+      buildDefinition: {
+        externalParameters: { module: 'child', definition: { name: 'child' } },
+        resolvedDependencies: [{ uri: 'slipway:base:1', digest: { slipwayLayer: parent.layerKey } }],
+      },
+      runDetails: {
+        metadata: { invocationId: expect.stringContaining(`${layerBuild}/`), finishedOn: createdAt },
+        slipway_by: 'bootstrap',
+        slipway_changedByHand: false,
+      },
+    },
+  });
+  const ofParent = JSON.stringify(await api.client.provenance('base'));
+  expect(ofParent).toContain('"sshPassword":"***"');
+  await expect(api.as(await api.tokenOf('viewer')).provenance('base')).rejects.toThrow('needs the role builder');
+  // What is left of it when the build is forgotten.
+  await api.redis.del(KEYS.work((await api.client.image('base')).layerBuild));
+  expect((await api.client.provenance('base')).predicate.buildDefinition).toMatchObject({
+    externalParameters: { module: 'base', definition: null },
+    resolvedDependencies: [],
+  });
+});
+
 test('what a build ends with are versions, and each says who made it and what stands on it', async () => {
   const { client } = api;
   await build(MODULES, api.as(await api.tokenOf('builder')));

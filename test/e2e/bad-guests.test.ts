@@ -151,6 +151,14 @@ describe('modules that cannot be built', () => {
     ]);
     expect(await farm.slipway('ssh', target)).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('waits') });
     expect((await farm.slipway('image', 'show', 'kept')).stdout).toContain('a person went on with a failed step');
+    const { runDetails } = (await farm.client.provenance('kept')).predicate;
+    expect(runDetails.slipway_changedByHand).toBe(true);
+    expect(runDetails.slipway_steps.map(({ step, attempt, outcome }) => [step, attempt, outcome])).toEqual([
+      [0, 0, 'failed'],
+      [0, 1, 'succeeded'],
+      [1, 0, 'failed'],
+      [2, 0, 'succeeded'],
+    ]);
     const planned = await farm.slipway('plan', '--json', ...module);
     expect(JSON.parse(planned.stdout).modules).toMatchObject([{ action: 'build' }]);
   });

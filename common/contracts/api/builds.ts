@@ -59,6 +59,14 @@ export const BUILDS = {
     role: 'viewer',
     answers: { 200: { schema: waitingSchema } },
   },
+  downloadArchive: {
+    method: 'get',
+    path: '/api/v1/builds/{id}/archive',
+    summary:
+      'What the farm knows of a build as it is now, as one `tar.gz`: the build with its plan, its events, a log per VM and step, what the machines said at their serial ports, pictures of failures, and the provenance of what has become an image.',
+    role: 'builder',
+    answers: { 200: { mediaType: 'application/gzip' } },
+  },
   cancelBuild: {
     method: 'post',
     path: '/api/v1/builds/{id}/cancel',

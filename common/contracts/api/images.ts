@@ -8,6 +8,7 @@ import {
   tagRequestSchema,
   tagViewSchema,
 } from '../images.ts';
+import { provenanceSchema } from '../provenance.ts';
 import { runRequestSchema, runViewSchema } from '../runs.ts';
 import type { Operations } from './operation.ts';
 import * as requests from './parameters.ts';
@@ -30,6 +31,14 @@ export const IMAGES = {
     summary: 'One image: `NAME` (its newest version), `NAME:VERSION` or `NAME@TAG`.',
     role: 'viewer',
     answers: { 200: { schema: imageViewSchema } },
+  },
+  readProvenance: {
+    method: 'get',
+    path: '/api/v1/images/{image}/provenance',
+    summary:
+      'How an image came about: an in-toto statement with SLSA provenance (v1). What the module said, its sources and its steps are told as long as the farm remembers the build (`retention.builds`).',
+    role: 'builder',
+    answers: { 200: { schema: provenanceSchema } },
   },
   removeImage: {
     method: 'delete',

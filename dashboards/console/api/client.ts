@@ -1,5 +1,3 @@
-import { createParser } from 'eventsource-parser';
-
 /** A refusal of the farm, with what to do about it. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -53,14 +51,15 @@ export async function sendJson<T>(path: string, body: unknown): Promise<T> {
 /** The server-sent events that the farm answers with to a request with a JSON body, as they come. @throws ApiError */
 export async function* sendForEvents<T>(path: string, body: unknown): AsyncGenerator<T> {
   const answer = await ask(path, 'POST', JSON.stringify(body));
-  const ready: T[] = [];
-  const parser = createParser({ onEvent: ({ data }) => void ready.push(JSON.parse(data) as T) });
   const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
   for (;;) {
     const piece = await reader?.read();
     if (!piece || piece.done) return;
-    parser.feed(piece.value);
-    yield* ready.splice(0);
+    // The farm writes an event as one line of data, and an empty line.
+    const events = `${rest}${piece.value}`.split('\n\n');
+    rest = events.pop() ?? '';
+    for (const event of events) if (event.startsWith('data: ')) yield JSON.parse(event.slice(6)) as T;
   }
 }
 

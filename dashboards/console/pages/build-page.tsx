@@ -42,6 +42,11 @@ export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
       <PageTitle title={`Build ${buildId}`}>
         {model && model.view.finishedAt === null && mayBuild && <CancelButton buildId={buildId} />}
         {model && mayBuild && mayRetry(model.view) && <RetryButton buildId={buildId} />}
+        {model && mayBuild && (
+          <a href={`/api/v1/builds/${encodeURIComponent(buildId)}/archive`} download>
+            Download everything
+          </a>
+        )}
       </PageTitle>
       <ErrorNotice error={error} />
       {!model && !error && <Loading />}

@@ -13,8 +13,11 @@ import { Replay, type Replayed, SERVED_BY_OTHERS } from './replay.ts';
 const kubeconfig = foreignKubeconfig ?? '';
 const resources = new ReleaseStack();
 let replayed: readonly Replayed[];
-/** Kinds by which operators tell of themselves: the preflight alone reads them, and takes them for absent. */
-const NOT_DEFINED = /\/(kubevirts|cdis|storageprofiles)$/;
+/**
+ * Kinds that one of the two servers does not define: those by which operators tell of themselves, and quotas. The preflight alone
+ * reads them, and takes them for absent.
+ */
+const NOT_DEFINED = /\/(kubevirts|cdis|storageprofiles|resourcequotas)$/;
 
 /** A client with the token of the service account of each role. */
 async function accounts(administrator: ClusterClient): Promise<Map<string, ClusterClient>> {

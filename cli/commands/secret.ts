@@ -51,7 +51,7 @@ export function register(program: Command): void {
 async function setSecret(name: string, { fromFile, ...flags }: SetFlags): Promise<void> {
   const farm = requireFarm(flags);
   const read = readSecretValue(fromFile === undefined ? await standardInput(name) : readFile(fromFile));
-  if ('complaint' in read) throw new FarmError('InvalidRequest', `The value ${read.complaint}.`);
+  if ('complaint' in read) throw new FarmError('InvalidRequest', read.complaint);
   await new FarmClient(farm).setSecret(name, read.value);
   printLine(`The secret ${name} is set. Modules name it as \${secret.${name}}.`);
   if (/[\r\n]$/.test(read.value)) printNote('Its last line break is part of it.');

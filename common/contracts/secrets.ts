@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Parsed } from './module/parsed.ts';
-import { hasReservedCharacters, NAME_PATTERN } from './module/secret-text.ts';
+import { NAME_PATTERN } from './module/secret-text.ts';
 
 /** Longest value, in bytes of UTF-8. */
 export const MAX_SECRET_BYTES = 64 * 1024;
@@ -14,7 +14,12 @@ export const secretNameSchema = z
   );
 
 /** The body that sets a value: nothing but the value. */
-export const secretValueSchema = z.string().min(1).max(MAX_SECRET_BYTES).describe('UTF-8, at most 64 KiB.');
+export const secretValueSchema = z
+  .string()
+  .min(1, 'The value is empty.')
+  .regex(/^[^\0\ufdd0\ufdd1]*$/, 'The value holds a NUL character, U+FDD0 or U+FDD1, which no secret can hold.')
+  .refine((text) => new TextEncoder().encode(text).length <= MAX_SECRET_BYTES, 'The value is longer than 64 KiB.')
+  .describe('UTF-8, at most 64 KiB.');
 
 /** What can be read of a secret: never its value. */
 export const secretViewSchema = z.object({
@@ -28,14 +33,14 @@ export type SecretView = z.infer<typeof secretViewSchema>;
 
 /** The value that bytes are; what is wrong with them never quotes them. */
 export function readSecretValue(bytes: Uint8Array): Parsed<string> {
-  if (bytes.length === 0) return { complaint: 'is empty' };
-  if (bytes.length > MAX_SECRET_BYTES) return { complaint: `is longer than ${MAX_SECRET_BYTES / 1024} KiB` };
-  let value: string;
+  let text: string;
   try {
-    value = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return { complaint: 'is no UTF-8 text: encode it, for example with base64, and decode it in the guest' };
+    return {
+      complaint: 'The value is not UTF-8 text: encode it, for example with base64, and decode it in the guest.',
+    };
   }
-  if (value.includes('\0')) return { complaint: 'holds a NUL character, which no script or environment can' };
-  return hasReservedCharacters(value) ? { complaint: 'holds U+FDD0 or U+FDD1, which are no characters' } : { value };
+  const read = secretValueSchema.safeParse(text);
+  return read.success ? { value: read.data } : { complaint: read.error.issues.map(({ message }) => message).join(' ') };
 }

@@ -1,48 +1,46 @@
-import { readFile } from 'node:fs/promises';
-import express, { type Express, Router } from 'express';
-import { packagePath } from '../../common/config/package-root.ts';
+import express, { type Express } from 'express';
 import type { Logger } from '../../common/logging/logger.ts';
-import { readRedis } from '../../common/redis/scripts.ts';
-import { archiveRoutes } from './archive-routes.ts';
+import { archiveHandlers } from './archive-handlers.ts';
 import { Authentication, authenticate } from './authentication.ts';
-import { type BlobRoutesOptions, blobLinks, blobRoutes } from './blob-routes.ts';
-import { type BuildRoutesOptions, buildRoutes } from './build-routes.ts';
-import { type ClusterRoutesOptions, clusterRoutes } from './cluster-routes.ts';
+import { type BlobHandlersOptions, blobHandlers, blobLinks } from './blob-handlers.ts';
+import { type BuildHandlersOptions, buildHandlers } from './build-handlers.ts';
+import { type ClusterHandlersOptions, clusterHandlers } from './cluster-handlers.ts';
+import { type ConsoleHandlersOptions, consoleHandlers } from './console-handlers.ts';
 import { consolePages } from './console-pages.ts';
-import { type ConsoleRoutesOptions, consoleRoutes } from './console-routes.ts';
-import { eventRoutes } from './event-routes.ts';
-import { exportRoutes } from './export-routes.ts';
-import { guardOperations } from './guard.ts';
-import { type ImageRoutesOptions, imageRoutes } from './image-routes.ts';
+import { eventHandlers } from './event-handlers.ts';
+import { exportHandlers } from './export-handlers.ts';
+import type { Handlers } from './handler.ts';
+import { type ImageHandlersOptions, imageHandlers } from './image-handlers.ts';
 import { type HttpLimits, limitConcurrency, limitRequests } from './limits.ts';
-import { type MetricsOptions, scrapedMetrics, sendMetrics } from './metrics-routes.ts';
-import { openApi } from './openapi.ts';
-import { answerProblems, notFound } from './problems.ts';
-import { type PushRoutesOptions, pushRoutes } from './push-routes.ts';
+import { type MetricsOptions, scrapedMetrics } from './metrics-routes.ts';
+import { answerProblems } from './problems.ts';
+import { type PushHandlersOptions, pushHandlers } from './push-handlers.ts';
 import { queueBoard } from './queue-board.ts';
-import { referencePage } from './reference-page.ts';
 import { limitRefusals } from './refusal-limit.ts';
-import { runRoutes } from './run-routes.ts';
-import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
+import { runHandlers } from './run-handlers.ts';
+import { type SecretHandlersOptions, secretHandlers } from './secret-handlers.ts';
 import { securityHeaders } from './security-headers.ts';
-import { serialRoutes } from './serial-routes.ts';
+import { serialHandlers } from './serial-handlers.ts';
+import { serveOpenOperations, serveOperations } from './serve-operations.ts';
+import { type ServiceHandlersOptions, serviceHandlers } from './service-handlers.ts';
 import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
-import { type SshRoutesOptions, sshRoutes } from './ssh-routes.ts';
-import { type StorageRoutesOptions, storageRoutes } from './storage-routes.ts';
-import { tokenRoutes } from './token-routes.ts';
+import { type SshHandlersOptions, sshHandlers } from './ssh-handlers.ts';
+import { type StorageHandlersOptions, storageHandlers } from './storage-handlers.ts';
+import { tokenHandlers } from './token-handlers.ts';
 
 /** What the HTTP interface works with. */
 export interface AppOptions
-  extends Omit<BuildRoutesOptions, 'admit'>,
-    Omit<ConsoleRoutesOptions, 'admit'>,
-    Omit<SshRoutesOptions, 'admit'>,
-    Omit<BlobRoutesOptions, 'admit'>,
-    Omit<PushRoutesOptions, 'admit'>,
-    ClusterRoutesOptions,
-    ImageRoutesOptions,
+  extends Omit<BuildHandlersOptions, 'admit'>,
+    Omit<ConsoleHandlersOptions, 'admit'>,
+    Omit<SshHandlersOptions, 'admit'>,
+    Omit<BlobHandlersOptions, 'admit'>,
+    Omit<PushHandlersOptions, 'admit'>,
+    ClusterHandlersOptions,
+    ImageHandlersOptions,
     MetricsOptions,
-    SecretRoutesOptions,
-    StorageRoutesOptions {
+    SecretHandlersOptions,
+    ServiceHandlersOptions,
+    StorageHandlersOptions {
   /** The token of the configuration: an admin. */
   readonly token: string;
   readonly limits: HttpLimits;
@@ -53,8 +51,6 @@ export interface AppOptions
   readonly logger: Logger;
   /** Where the compiled web console is. */
   readonly consoleFolder: string;
-  /** False while the process starts or stops. */
-  isReady(): boolean;
 }
 
 /**
@@ -68,14 +64,8 @@ export function createApp(options: AppOptions): Express {
   app.set('query parser', 'simple');
   app.set('trust proxy', [...options.trustProxy]);
   app.use(securityHeaders());
-  app.get('/healthz', (_request, response) => void response.type('text').send('ok\n'));
-  app.get('/readyz', async (_request, response) => {
-    const ready = options.isReady() && (await readRedis(redis.ping()).catch(() => 'no')) === 'PONG';
-    response
-      .status(ready ? 200 : 503)
-      .type('text')
-      .send(ready ? 'ready\n' : 'not ready\n');
-  });
+  const operations = { handlers: handlersOf(options), logger, limits };
+  app.use(serveOpenOperations(operations));
   app.use(blobLinks(options));
   app.use(scrapedMetrics(options));
   const refusals = limitRefusals(limits);
@@ -86,34 +76,29 @@ export function createApp(options: AppOptions): Express {
   app.post('/sign-out', signOut(authentication));
   app.use(consolePages(options.consoleFolder));
   app.use('/queues', queueBoard(queues, '/queues'));
-  app.use(guardOperations(logger));
-  app.use(pageRoutes(options));
-  const streaming = { ...options, admit: limitConcurrency(limits) };
-  app.use('/api/v1', buildRoutes(streaming), eventRoutes(streaming), serialRoutes(streaming));
-  app.use('/api/v1', consoleRoutes(streaming), sshRoutes(streaming), blobRoutes(streaming));
-  app.use('/api/v1', exportRoutes(streaming), pushRoutes(streaming), archiveRoutes(streaming));
-  app.use(
-    '/api/v1',
-    clusterRoutes(options),
-    imageRoutes(options),
-    runRoutes(options),
-    storageRoutes(options),
-    secretRoutes(options),
-    tokenRoutes({ redis }),
-  );
-  app.use(notFound);
+  app.use(serveOperations(operations));
   app.use(answerProblems(logger));
   return app;
 }
 
-/** What the farm says about itself. */
-function pageRoutes(options: MetricsOptions): Router {
-  const router = Router();
-  router.get('/metrics', sendMetrics(options));
-  router.get('/schemas/module.json', async (_request, response) => {
-    response.type('application/schema+json').send(await readFile(packagePath('docs', 'module.schema.json')));
-  });
-  router.get('/api', (_request, response) => void response.type('html').send(referencePage()));
-  router.get('/api/openapi.json', (_request, response) => void response.json(openApi()));
-  return router;
+function handlersOf(options: AppOptions): Handlers {
+  const lasting = { ...options, admit: limitConcurrency(options.limits) };
+  return {
+    ...buildHandlers(lasting),
+    ...eventHandlers(lasting),
+    ...serialHandlers(lasting),
+    ...consoleHandlers(lasting),
+    ...sshHandlers(lasting),
+    ...imageHandlers(options),
+    ...exportHandlers(lasting),
+    ...pushHandlers(lasting),
+    ...archiveHandlers(lasting),
+    ...runHandlers(options),
+    ...clusterHandlers(options),
+    ...storageHandlers(options),
+    ...blobHandlers(lasting),
+    ...secretHandlers(options),
+    ...tokenHandlers(options),
+    ...serviceHandlers(options),
+  };
 }

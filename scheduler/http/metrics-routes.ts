@@ -1,4 +1,4 @@
-import { type RequestHandler, Router } from 'express';
+import { type RequestHandler, type Response, Router } from 'express';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { isBearerOf } from '../../common/metrics/serve-metrics.ts';
 import type { HttpLimits } from './limits.ts';
@@ -25,13 +25,15 @@ export function scrapedMetrics(options: MetricsOptions): Router {
   );
   const goOnWithout: RequestHandler = ({ headers }, _response, next) =>
     next(isBearerOf(headers.authorization, metricsToken) ? undefined : 'route');
-  router.get('/metrics', goOnWithout, limit, sendMetrics(options));
+  router.get('/metrics', goOnWithout, limit, (_request, response) => sendMetrics(options, response));
   return router;
 }
 
-export function sendMetrics({ metrics, measure }: Pick<MetricsOptions, 'metrics' | 'measure'>): RequestHandler {
-  return async (_request, response) => {
-    await measure();
-    response.set('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
-  };
+/** Answers with the metrics as they are now. */
+export async function sendMetrics(
+  { metrics, measure }: Pick<MetricsOptions, 'metrics' | 'measure'>,
+  response: Response,
+): Promise<void> {
+  await measure();
+  response.set('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
 }

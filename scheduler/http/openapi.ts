@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Answer, NamedOperation } from '../../common/contracts/api/operation.ts';
-import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
+import type { Answer, Operation } from '../../common/contracts/api/operation.ts';
+import { type NamedOperation, OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import { submissionSchema } from '../../common/contracts/api/submission.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { ERRORS } from '../../common/errors/error-table.ts';
@@ -8,7 +8,7 @@ import { ERRORS } from '../../common/errors/error-table.ts';
 const problem = problemDetailsSchema.extend({ code: z.enum(Object.keys(ERRORS)) });
 
 /** The description of the API (OpenAPI 3.1), from the schemas that validate. */
-export function openApi(): object {
+export function openApi(): { readonly openapi: string; readonly [field: string]: unknown } {
   const paths: Record<string, Record<string, object>> = {};
   for (const operation of OPERATION_LIST) {
     paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation) };
@@ -33,14 +33,8 @@ export function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): z.core.JS
 }
 
 /** Where an operation takes what, in the words of OpenAPI. */
-export function parametersOf({ path, query, headers }: NamedOperation): readonly Parameter[] {
-  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
-    name,
-    in: 'path',
-    required: true,
-    schema: { type: 'string' as const },
-  }));
-  return [...inPath, ...parametersIn('query', query), ...parametersIn('header', headers)];
+export function parametersOf({ params, query, headers }: NamedOperation): readonly Parameter[] {
+  return [...parametersIn('path', params), ...parametersIn('query', query), ...parametersIn('header', headers)];
 }
 
 interface Parameter {
@@ -71,7 +65,7 @@ function describe(operation: NamedOperation): object {
     summary,
     ...(role === null ? { security: [] } : { description: `Needs the role ${role}.`, 'x-role': role }),
     parameters: parametersOf(operation),
-    ...(body ? { requestBody: { required: true, content: bodyContent(body, bodyType) } } : {}),
+    ...(body ? { requestBody: { required: isRequired(body), content: bodyContent(body, bodyType) } } : {}),
     responses: {
       ...Object.fromEntries(
         Object.entries(answers).map(([status, answer]) => [status, { description: summary, ...content(answer) }]),
@@ -81,12 +75,18 @@ function describe(operation: NamedOperation): object {
   };
 }
 
+function isRequired(body: NonNullable<Operation['body']>): boolean {
+  return typeof body === 'string' || !body.safeParse(undefined).success;
+}
+
 function content({ schema, mediaType = 'application/json' }: Answer): object {
   if (mediaType === null) return {};
   return { content: { [mediaType]: schema ? { schema: jsonSchema(schema, 'output') } : {} } };
 }
 
-function bodyContent(body: 'modules' | z.ZodType, type = 'application/json'): object {
+function bodyContent(body: NonNullable<Operation['body']>, type = 'application/json'): object {
+  if (body === 'content')
+    return { 'application/octet-stream': { schema: { type: 'string', description: 'The content.' } } };
   if (body !== 'modules') return { [type]: { schema: jsonSchema(body, 'input') } };
   const document = { description: 'One or more documents; see /schemas/module.json.', type: 'string' };
   return {

@@ -1,5 +1,5 @@
-import type { Answer, NamedOperation } from '../../common/contracts/api/operation.ts';
-import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
+import type { Answer } from '../../common/contracts/api/operation.ts';
+import { type NamedOperation, OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import { submissionSchema } from '../../common/contracts/api/submission.ts';
 import { escapeHtml } from './escape-html.ts';
 import { jsonSchema, parametersOf } from './openapi.ts';
@@ -32,8 +32,15 @@ function section(operation: NamedOperation): string {
   return `<h2 id="${id}"><code>${method.toUpperCase()} ${escapeHtml(path)}</code></h2>
 <p>${escapeHtml(summary)} ${role === null ? 'Open to everybody.' : `Needs the role <b>${role}</b>.`}</p>
 ${parameters.length > 0 ? `<table>${parameters.join('')}</table>` : ''}
-${body ? `<p>Takes${body === 'modules' ? ' modules as YAML or JSON documents, or' : ''}:</p>${shape(typeText(jsonSchema(body === 'modules' ? submissionSchema : body, 'input')))}` : ''}
+${body === undefined ? '' : bodyText(body)}
 ${Object.entries(answers).map(answerText).join('\n')}`;
+}
+
+function bodyText(body: NonNullable<NamedOperation['body']>): string {
+  if (body === 'content') return '<p>Takes bytes.</p>';
+  const [schema, documents] =
+    body === 'modules' ? [submissionSchema, ' modules as YAML or JSON documents, or'] : [body, ''];
+  return `<p>Takes${documents}:</p>${shape(typeText(jsonSchema(schema, 'input')))}`;
 }
 
 function answerText([status, { mediaType = 'application/json', schema }]: [string, Answer]): string {

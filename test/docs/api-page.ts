@@ -1,5 +1,5 @@
-import type { Answer, NamedOperation } from '../../common/contracts/api/operation.ts';
-import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
+import type { Answer } from '../../common/contracts/api/operation.ts';
+import { type NamedOperation, OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import { submissionSchema } from '../../common/contracts/api/submission.ts';
 import { jsonSchema, parametersOf } from '../../scheduler/http/openapi.ts';
 import { typeText } from '../../scheduler/http/type-text.ts';
@@ -50,6 +50,7 @@ function operationBlocks(
 }
 
 function bodyBlocks(body: NonNullable<NamedOperation['body']>, bodyType: string | undefined): string[] {
+  if (body === 'content') return ['Takes bytes, as `application/octet-stream`.'];
   if (body !== 'modules')
     return [`Takes ${bodyType === undefined ? 'JSON' : `\`${bodyType}\``}:`, code(typeText(jsonSchema(body, 'input')))];
   return ['Takes modules as YAML or JSON documents, or JSON:', code(typeText(jsonSchema(submissionSchema, 'input')))];

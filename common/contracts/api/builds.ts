@@ -47,6 +47,7 @@ export const BUILDS = {
   readBuild: {
     method: 'get',
     path: '/api/v1/builds/{id}',
+    params: requests.buildParamsSchema,
     summary: 'One build.',
     role: 'viewer',
     answers: { 200: { schema: buildViewSchema } },
@@ -54,6 +55,7 @@ export const BUILDS = {
   explainBuild: {
     method: 'get',
     path: '/api/v1/builds/{id}/waiting',
+    params: requests.buildParamsSchema,
     summary:
       'What each module of a build waits for: its place, and when it is likely to go on, by how long modules took.',
     role: 'viewer',
@@ -62,6 +64,7 @@ export const BUILDS = {
   downloadArchive: {
     method: 'get',
     path: '/api/v1/builds/{id}/archive',
+    params: requests.buildParamsSchema,
     summary:
       'What the farm knows of a build as it is now, as one `tar.gz`: the build with its plan, its events, a log per VM and step, what the machines said at their serial ports, pictures of failures, and the provenance of what has become an image.',
     role: 'builder',
@@ -70,6 +73,7 @@ export const BUILDS = {
   cancelBuild: {
     method: 'post',
     path: '/api/v1/builds/{id}/cancel',
+    params: requests.buildParamsSchema,
     summary: 'Cancel a build. Layer builds that no other build waits for stop.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), cancelled: z.boolean() }) } },
@@ -78,6 +82,7 @@ export const BUILDS = {
   retryBuild: {
     method: 'post',
     path: '/api/v1/builds/{id}/retry',
+    params: requests.buildParamsSchema,
     summary:
       'Build the modules of a build that has ended and that did not succeed in it again, as they were submitted. It is another build; layers that are there are reused, the others begin from their sources.',
     role: 'builder',
@@ -88,6 +93,7 @@ export const BUILDS = {
   streamEvents: {
     method: 'get',
     path: '/api/v1/builds/{id}/events',
+    params: requests.buildParamsSchema,
     summary: 'Events of a build as server-sent events, resumable by Last-Event-ID, until it has finished.',
     role: 'viewer',
     answers: { 200: EVENTS },
@@ -97,6 +103,7 @@ export const BUILDS = {
   streamLogs: {
     method: 'get',
     path: '/api/v1/builds/{id}/logs',
+    params: requests.buildParamsSchema,
     summary: 'The log lines among the events, and the end.',
     role: 'viewer',
     answers: { 200: EVENTS },

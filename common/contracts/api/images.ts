@@ -28,6 +28,7 @@ export const IMAGES = {
   readImage: {
     method: 'get',
     path: '/api/v1/images/{image}',
+    params: requests.imageParamsSchema,
     summary: 'One image: `NAME` (its newest version), `NAME:VERSION` or `NAME@TAG`.',
     role: 'viewer',
     answers: { 200: { schema: imageViewSchema } },
@@ -35,6 +36,7 @@ export const IMAGES = {
   readProvenance: {
     method: 'get',
     path: '/api/v1/images/{image}/provenance',
+    params: requests.imageParamsSchema,
     summary:
       'How an image came about: an in-toto statement with SLSA provenance (v1). What the module said, its sources and its steps are told as long as the farm remembers the build (`retention.builds`).',
     role: 'builder',
@@ -43,6 +45,7 @@ export const IMAGES = {
   removeImage: {
     method: 'delete',
     path: '/api/v1/images/{image}',
+    params: requests.imageParamsSchema,
     summary:
       'Remove a version. With the last version of a layer its disks go. `ImageInUse` (409) while it has a tag or others stand on it, unless forced, and while a running build needs it.',
     role: 'builder',
@@ -63,6 +66,7 @@ export const IMAGES = {
   exportImage: {
     method: 'post',
     path: '/api/v1/images/{image}/exports',
+    params: requests.imageParamsSchema,
     summary:
       'Make a file of a disk of an image. The same disk in the same format is one export; it is kept for `retention.exports` after its last use.',
     role: 'builder',
@@ -73,6 +77,7 @@ export const IMAGES = {
   readExport: {
     method: 'get',
     path: '/api/v1/exports/{export}',
+    params: requests.exportParamsSchema,
     summary: 'How far an export is.',
     role: 'builder',
     answers: { 200: { schema: exportViewSchema } },
@@ -81,6 +86,7 @@ export const IMAGES = {
   downloadExport: {
     method: 'get',
     path: '/api/v1/exports/{export}/content',
+    params: requests.exportParamsSchema,
     summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
     role: 'builder',
     answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
@@ -88,6 +94,7 @@ export const IMAGES = {
   pushImage: {
     method: 'post',
     path: '/api/v1/images/{image}/pushes',
+    params: requests.imageParamsSchema,
     summary:
       'Push a disk of an image to a container registry, as a containerDisk of KubeVirt that modules and clusters can start from. The answer says as server-sent events how far it is, and ends with `pushed` or `failed`; closing it calls the push off.',
     role: 'builder',
@@ -98,11 +105,12 @@ export const IMAGES = {
   runImage: {
     method: 'post',
     path: '/api/v1/images/{image}/runs',
+    params: requests.imageParamsSchema,
     summary:
       'Start a clone of an image: all of its machines, on a network of their own. It is a build that makes no image; cancelling it stops it.',
     role: 'builder',
     answers: { 202: { schema: runViewSchema } },
-    body: runRequestSchema,
+    body: runRequestSchema.prefault({}),
     isAudited: true,
   },
   listRuns: {
@@ -115,6 +123,7 @@ export const IMAGES = {
   tagImage: {
     method: 'put',
     path: '/api/v1/images/{module}/tags/{tag}',
+    params: requests.tagParamsSchema,
     summary: 'Give a tag to a version; the version that had it loses it.',
     role: 'builder',
     answers: { 200: { schema: tagViewSchema } },
@@ -124,6 +133,7 @@ export const IMAGES = {
   untagImage: {
     method: 'delete',
     path: '/api/v1/images/{module}/tags/{tag}',
+    params: requests.tagParamsSchema,
     summary: 'Take a tag away; the version stays.',
     role: 'builder',
     answers: { 204: { mediaType: null } },

@@ -9,18 +9,19 @@ export const INPUTS = {
   putBlob: {
     method: 'put',
     path: '/api/v1/blobs/{sha256}',
+    params: requests.contentParamsSchema,
     summary:
       'Send the content of a local file (201; 200 when the farm has it). It is kept when it has that hash. An upload that was cut goes on with `Content-Range`.',
     role: 'builder',
     answers: { 201: { schema: blobViewSchema }, 200: { schema: blobViewSchema } },
-    body: z.string().meta({ description: 'The content.' }),
-    bodyType: 'application/octet-stream',
+    body: 'content',
     headers: requests.uploadHeadersSchema,
     isAudited: true,
   },
   readBlob: {
     method: 'get',
     path: '/api/v1/blobs/{sha256}',
+    params: requests.contentParamsSchema,
     summary:
       'Whether the farm has a content (HEAD too); `NotFound` (404) until it is whole. `Upload-Offset` says how many bytes are there.',
     role: 'builder',
@@ -29,6 +30,7 @@ export const INPUTS = {
   setSecret: {
     method: 'put',
     path: '/api/v1/secrets/{name}',
+    params: requests.secretParamsSchema,
     summary: 'Keep the value of a secret (201), in the place of its former one (200).',
     role: 'admin',
     answers: { 201: { schema: secretViewSchema }, 200: { schema: secretViewSchema } },
@@ -46,6 +48,7 @@ export const INPUTS = {
   removeSecret: {
     method: 'delete',
     path: '/api/v1/secrets/{name}',
+    params: requests.secretParamsSchema,
     summary: 'Forget a secret. Builds that were accepted keep it until they end.',
     role: 'admin',
     answers: { 204: { mediaType: null } },

@@ -9,6 +9,7 @@ export const MACHINES = {
   readScreenshot: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/screenshot',
+    params: requests.vmParamsSchema,
     summary: 'The screen of a VM: live while it runs, else the picture that was kept.',
     role: 'viewer',
     answers: { 200: { mediaType: 'image/png' } },
@@ -17,6 +18,7 @@ export const MACHINES = {
   streamSerial: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/serial',
+    params: requests.vmParamsSchema,
     summary:
       'What the machine of a VM says at its first serial port, as server-sent events, resumable by Last-Event-ID, until the work on it has ended. The last 256 KiB are kept as long as the build.',
     role: 'viewer',
@@ -27,6 +29,7 @@ export const MACHINES = {
   openConsole: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/vnc',
+    params: requests.vmParamsSchema,
     summary:
       'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. Builders type while a `handbuild` step waits, everybody else looks. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
     role: 'viewer',
@@ -36,6 +39,7 @@ export const MACHINES = {
   openSerialConsole: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/serial-console',
+    params: requests.vmParamsSchema,
     summary:
       'The first serial port of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways. Who may type, and how browsers send the token, is as for the screen. It ends with the machine, and when somebody outside of the farm opens it.',
     role: 'viewer',
@@ -45,6 +49,7 @@ export const MACHINES = {
   readSshAccess: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/ssh-access',
+    params: requests.vmParamsSchema,
     summary:
       'How to log in to a machine while a step of it waits for a person: the user, and the private key of the build. For the token whose build it is, and admins.',
     role: 'builder',
@@ -55,6 +60,7 @@ export const MACHINES = {
   openSsh: {
     method: 'get',
     path: '/api/v1/builds/{id}/vms/{vm}/ssh',
+    params: requests.vmParamsSchema,
     summary:
       'The SSH server of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways, while a step of it waits for a person. For the token whose build it is, and admins.',
     role: 'builder',
@@ -65,6 +71,7 @@ export const MACHINES = {
   continueHandbuild: {
     method: 'post',
     path: '/api/v1/builds/{id}/vms/{vm}/continue',
+    params: requests.vmParamsSchema,
     summary:
       'Let the step of a VM go on that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits.',
     role: 'builder',

@@ -18,19 +18,16 @@ export interface Operation {
   /** The least role that may ask; null: open to everybody. */
   readonly role: Role | null;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** `modules`: a submission. */
-  readonly body?: 'modules' | z.ZodType;
-  /** @defaultValue `application/json` */
-  readonly bodyType?: string;
+  /** `modules`: a submission, which planning threads read; `content`: bytes, which are not read at once. */
+  readonly body?: 'modules' | 'content' | z.ZodType;
+  /** Of a schema. @defaultValue `application/json` */
+  readonly bodyType?: 'text/plain';
+  /** Of the parameters in `path`. */
+  readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly headers?: z.ZodObject;
   /** It changes something: every attempt is a line of the audit log. */
   readonly isAudited?: boolean;
-}
-
-/** An operation with its id. */
-export interface NamedOperation extends Operation {
-  readonly id: string;
 }
 
 /** Operations by their ids. */

@@ -3,12 +3,12 @@ import { CLUSTERS } from './clusters.ts';
 import { IMAGES } from './images.ts';
 import { INPUTS } from './inputs.ts';
 import { MACHINES } from './machines.ts';
-import type { NamedOperation } from './operation.ts';
+import type { Operation } from './operation.ts';
 import { SERVICE } from './service.ts';
 import { TOKENS } from './tokens.ts';
 
 /** Every operation of the farm, in the order of its description. What is not in this table is not served. */
-const OPERATIONS = {
+export const OPERATIONS = {
   ...BUILDS,
   ...MACHINES,
   ...IMAGES,
@@ -18,8 +18,15 @@ const OPERATIONS = {
   ...SERVICE,
 };
 
-/** The same as a list, each with its id. */
+export type OperationId = keyof typeof OPERATIONS;
+
+/** An operation with its id. */
+export interface NamedOperation extends Operation {
+  readonly id: OperationId;
+}
+
+/** The same as a list. */
 export const OPERATION_LIST: readonly NamedOperation[] = Object.entries(OPERATIONS).map(([id, operation]) => ({
-  id,
+  id: id as OperationId,
   ...operation,
 }));

@@ -1,12 +1,24 @@
 import { z } from 'zod';
+import { sha256Schema } from '../blobs.ts';
 import { KEEP_MS, keptAnswerSchema } from '../events.ts';
-import { imageNameSchema } from '../images.ts';
+import { imageNameSchema, tagSchema } from '../images.ts';
 import { parseDuration } from '../module/duration.ts';
 import { prioritySchema } from '../owners.ts';
+import { secretNameSchema } from '../secrets.ts';
 import { tokenNameSchema } from '../tokens.ts';
 
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
+
+export const buildParamsSchema = z.object({ id: z.string() });
+export const vmParamsSchema = z.object({ id: z.string(), vm: z.string() });
+/** `NAME`, `NAME:VERSION` or `NAME@TAG`. */
+export const imageParamsSchema = z.object({ image: z.string() });
+export const exportParamsSchema = z.object({ export: z.string() });
+export const tagParamsSchema = z.object({ module: z.string(), tag: tagSchema });
+export const contentParamsSchema = z.object({ sha256: sha256Schema });
+export const secretParamsSchema = z.object({ name: secretNameSchema });
+export const tokenParamsSchema = z.object({ name: z.string() });
 
 const flag = z.stringbool().default(false);
 

@@ -7,6 +7,7 @@ import {
   tokenViewSchema,
 } from '../tokens.ts';
 import type { Operations } from './operation.ts';
+import * as requests from './parameters.ts';
 
 /** Who asks: tokens and sign-in. */
 export const TOKENS = {
@@ -44,6 +45,7 @@ export const TOKENS = {
   revokeToken: {
     method: 'delete',
     path: '/api/v1/tokens/{name}',
+    params: requests.tokenParamsSchema,
     summary: 'Refuse a token from now on.',
     role: 'admin',
     answers: { 204: { mediaType: null } },

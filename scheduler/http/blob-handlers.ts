@@ -3,15 +3,16 @@ import type { z } from 'zod';
 import { BLOB_LINKS, isBlobLink } from '../../common/blobs/blob-links.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { FarmKey } from '../../common/config/sealing.ts';
-import { uploadHeadersSchema } from '../../common/contracts/api/parameters.ts';
-import { sha256Schema, UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
+import type { uploadHeadersSchema } from '../../common/contracts/api/parameters.ts';
+import { UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import { audit } from './audit.ts';
+import type { Handlers } from './handler.ts';
 import type { Admit } from './limits.ts';
 
-/** What the routes work with. */
-export interface BlobRoutesOptions {
+/** What the handlers work with. */
+export interface BlobHandlersOptions {
   readonly farmKey: FarmKey;
   readonly clock: Clock;
   /** Null: this farm takes no local files. */
@@ -21,46 +22,42 @@ export interface BlobRoutesOptions {
 }
 
 /** Contents of local files, sent by clients that build. */
-export function blobRoutes({ blobs, admit }: BlobRoutesOptions): Router {
-  const router = Router();
+export function blobHandlers({ blobs, admit }: BlobHandlersOptions) {
+  return {
+    /** GET and HEAD. */
+    async readBlob({ params: { sha256 }, response }) {
+      const store = required(blobs);
+      const found = await store.use(sha256);
+      response.set(UPLOAD_OFFSET, String(found?.sizeBytes ?? (await store.received(sha256))));
+      if (!found) throw new FarmError('NotFound', `The farm does not have the whole content ${sha256}.`);
+      return { status: 200, body: found };
+    },
 
-  /** GET and HEAD. */
-  router.get('/blobs/:sha256', async (request, response) => {
-    const store = required(blobs);
-    const sha256 = sha256Schema.parse(request.params.sha256);
-    const found = await store.use(sha256);
-    response.set(UPLOAD_OFFSET, String(found?.sizeBytes ?? (await store.received(sha256))));
-    if (!found) throw new FarmError('NotFound', `The farm does not have the whole content ${sha256}.`);
-    response.json(found);
-  });
-
-  router.put('/blobs/:sha256', async (request, response) => {
-    const store = required(blobs);
-    const sha256 = sha256Schema.parse(request.params.sha256);
-    const headers = uploadHeadersSchema.parse(request.headers);
-    const known = await store.use(sha256);
-    if (known) {
-      audit(response, { outcome: 'known', subject: sha256 });
-      return void response.json(known);
-    }
-    admit(response, request);
-    const { offset, sizeBytes } = rangeOf(headers);
-    // A refusal must reach the sender: its connection stays open.
-    const content = request.iterator({ destroyOnReturn: false });
-    const taken = await store.take(sha256, { offset, sizeBytes, content }).catch((error: unknown) => {
-      if (error instanceof FarmError && error.code === 'UploadConflict') {
-        response.set(UPLOAD_OFFSET, String(error.details['received']));
+    async putBlob({ params: { sha256 }, headers, request, response }) {
+      const store = required(blobs);
+      const known = await store.use(sha256);
+      if (known) {
+        audit(response, { outcome: 'known', subject: sha256 });
+        return { status: 200, body: known };
       }
-      throw error;
-    });
-    audit(response, { outcome: 'taken', subject: sha256 });
-    response.status(201).json(taken);
-  });
-  return router;
+      admit(response, request);
+      const { offset, sizeBytes } = rangeOf(headers);
+      // A refusal must reach the sender: its connection stays open.
+      const content = request.iterator({ destroyOnReturn: false });
+      const taken = await store.take(sha256, { offset, sizeBytes, content }).catch((error: unknown) => {
+        if (error instanceof FarmError && error.code === 'UploadConflict') {
+          response.set(UPLOAD_OFFSET, String(error.details['received']));
+        }
+        throw error;
+      });
+      audit(response, { outcome: 'taken', subject: sha256 });
+      return { status: 201, body: taken };
+    },
+  } satisfies Partial<Handlers>;
 }
 
 /** Serves one content to holders of a link to it: importers of clusters have no token. */
-export function blobLinks({ blobs, farmKey, clock }: Omit<BlobRoutesOptions, 'admit'>): RequestHandler {
+export function blobLinks({ blobs, farmKey, clock }: Omit<BlobHandlersOptions, 'admit'>): RequestHandler {
   const router = Router();
   router.get(`${BLOB_LINKS}/:sha256`, (request, response, next) => {
     const sha256 = request.params['sha256'] ?? '';

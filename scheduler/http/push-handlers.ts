@@ -1,8 +1,8 @@
-import { json, type Response, Router } from 'express';
+import type { Response } from 'express';
 import type { Redis } from 'ioredis';
 import type { Dispatcher } from 'undici';
 import type { FarmKey } from '../../common/config/sealing.ts';
-import { type PushView, pushRequestSchema } from '../../common/contracts/exports.ts';
+import type { PushView } from '../../common/contracts/exports.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readSealedSecrets } from '../../common/redis/secrets.ts';
@@ -10,15 +10,13 @@ import { type ImageReference, parseImageReference } from '../../common/registry/
 import type { RegistryOptions } from '../../common/registry/registry-session.ts';
 import { pushDisk } from '../exports/push-disk.ts';
 import { audit } from './audit.ts';
-import { principalOf } from './authentication.ts';
 import { chooseDisk } from './choose-disk.ts';
-import { type ExportRoutesOptions, requireExports } from './export-routes.ts';
+import { type ExportHandlersOptions, requireExports } from './export-handlers.ts';
+import type { Handlers } from './handler.ts';
 import { imageShelf } from './image-views.ts';
 
-const BODY_LIMIT = '64kb';
-
-/** What the routes work with. */
-export interface PushRoutesOptions extends ExportRoutesOptions {
+/** What the handlers work with. */
+export interface PushHandlersOptions extends ExportHandlersOptions {
   /** Opens the secret that a push names. */
   readonly farmKey: FarmKey;
   /** Decides which registries may be reached. */
@@ -26,33 +24,33 @@ export interface PushRoutesOptions extends ExportRoutesOptions {
 }
 
 /** Disks of images as container images in registries. */
-export function pushRoutes({ redis, exports, admit, farmKey, agent }: PushRoutesOptions): Router {
-  const router = Router();
-  router.post('/images/:image/pushes', json({ limit: BODY_LIMIT }), async (request, response) => {
-    const { reference: text, secret, credentials: given, ...wanted } = pushRequestSchema.parse(request.body);
-    const reference = readTarget(text);
-    const shelf = imageShelf(await readLayers(redis));
-    const image = shelf.view(shelf.find(String(request.params['image'])));
-    const disk = chooseDisk(image, wanted);
-    const credentials = secret === undefined ? given : await openCredentials(redis, farmKey, secret);
-    const service = requireExports(exports);
-    admit(response, request);
-    const gone = new AbortController();
-    response.once('close', () => gone.abort(new Error('The push was called off.')));
-    const { module, version, namedAt: createdAt } = image;
-    audit(response, { outcome: 'ordered', subject: `${module}:${version} to ${text}` });
-    const context = { exports: service, agent, by: principalOf(request).name, signal: gone.signal };
-    const tell = begin(response, { module, version, reference: text });
-    try {
-      const digest = await pushDisk(context, { disk, createdAt, reference, credentials }, tell);
-      tell({ state: 'pushed', percent: 100, digest });
-    } catch (error) {
-      const code = error instanceof FarmError ? error.code : 'BrokenInvariant';
-      tell({ state: 'failed', percent: 0, error: { code, message: errorMessage(error) } });
-    }
-    response.end();
-  });
-  return router;
+export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHandlersOptions) {
+  return {
+    async pushImage({ params, body, who, request, response }) {
+      const { reference: text, secret, credentials: given, ...wanted } = body;
+      const reference = readTarget(text);
+      const shelf = imageShelf(await readLayers(redis));
+      const image = shelf.view(shelf.find(params.image));
+      const disk = chooseDisk(image, wanted);
+      const credentials = secret === undefined ? given : await openCredentials(redis, farmKey, secret);
+      const service = requireExports(exports);
+      admit(response, request);
+      const gone = new AbortController();
+      response.once('close', () => gone.abort(new Error('The push was called off.')));
+      const { module, version, namedAt: createdAt } = image;
+      audit(response, { outcome: 'ordered', subject: `${module}:${version} to ${text}` });
+      const context = { exports: service, agent, by: who.name, signal: gone.signal };
+      const tell = begin(response, { module, version, reference: text });
+      try {
+        const digest = await pushDisk(context, { disk, createdAt, reference, credentials }, tell);
+        tell({ state: 'pushed', percent: 100, digest });
+      } catch (error) {
+        const code = error instanceof FarmError ? error.code : 'BrokenInvariant';
+        tell({ state: 'failed', percent: 0, error: { code, message: errorMessage(error) } });
+      }
+      response.end();
+    },
+  } satisfies Partial<Handlers>;
 }
 
 function readTarget(text: string): ImageReference {

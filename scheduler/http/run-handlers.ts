@@ -1,46 +1,41 @@
-import { json, Router } from 'express';
 import type { Redis } from 'ioredis';
-import { type RunView, runRequestSchema } from '../../common/contracts/runs.ts';
+import type { RunView } from '../../common/contracts/runs.ts';
+import { assert } from '../../common/errors/farm-error.ts';
 import { readBuild, readWork, type StoredWork } from '../../common/redis/builds.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readRuns } from '../../common/redis/runs.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { audit } from './audit.ts';
-import { principalOf } from './authentication.ts';
+import type { Handlers } from './handler.ts';
 import { imageShelf } from './image-views.ts';
 
-const BODY_LIMIT = '32kb';
-
-/** What the routes work with. */
-export interface RunRoutesOptions {
+/** What the handlers work with. */
+export interface RunHandlersOptions {
   readonly redis: Redis;
   readonly builds: Pick<BuildService, 'run'>;
 }
 
 /** Clones of images that run. Each is a build that makes no image: everything else of it is found there. */
-export function runRoutes({ redis, builds }: RunRoutesOptions): Router {
-  const router = Router();
+export function runHandlers({ redis, builds }: RunHandlersOptions) {
+  return {
+    async runImage({ params, body: { ttl: ttlMs, sshKey = null }, who, response }) {
+      const shelf = imageShelf(await readLayers(redis));
+      const image = shelf.view(shelf.find(params.image));
+      const { buildId } = await builds.run(image, { ttlMs, authorizedKey: sshKey, by: who.name });
+      audit(response, { outcome: 'started', build: buildId, subject: `${image.module}:${image.version}` });
+      response.location(`/api/v1/builds/${buildId}`);
+      const view = await runView(redis, buildId);
+      assert(view, 'A clone that was accepted a moment ago is remembered.');
+      return { status: 202, body: view };
+    },
 
-  router.post('/images/:image/runs', json({ limit: BODY_LIMIT }), async (request, response) => {
-    const { ttl: ttlMs, sshKey = null } = runRequestSchema.parse(request.body ?? {});
-    const shelf = imageShelf(await readLayers(redis));
-    const image = shelf.view(shelf.find(String(request.params['image'])));
-    const by = principalOf(request).name;
-    const { buildId } = await builds.run(image, { ttlMs, authorizedKey: sshKey, by });
-    audit(response, { outcome: 'started', build: buildId, subject: `${image.module}:${image.version}` });
-    response
-      .location(`/api/v1/builds/${buildId}`)
-      .status(202)
-      .json(await runView(redis, buildId));
-  });
-
-  router.get('/runs', async (_request, response) => {
-    const ids = await readRuns(redis);
-    const views = await Promise.all(ids.map((id) => runView(redis, id)));
-    const runs = views.filter((view) => view !== null).toSorted((a, b) => b.createdAt - a.createdAt);
-    response.json({ runs });
-  });
-  return router;
+    async listRuns() {
+      const ids = await readRuns(redis);
+      const views = await Promise.all(ids.map((id) => runView(redis, id)));
+      const runs = views.filter((view) => view !== null).toSorted((a, b) => b.createdAt - a.createdAt);
+      return { status: 200, body: { runs } };
+    },
+  } satisfies Partial<Handlers>;
 }
 
 /** Null when it was forgotten meanwhile. */

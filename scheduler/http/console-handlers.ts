@@ -1,10 +1,8 @@
-import { type RequestHandler, Router } from 'express';
 import type { Redis } from 'ioredis';
 import { createWebSocketStream } from 'ws';
 import type { Clock } from '../../common/clock/clock.ts';
 import { webSockets } from '../../common/console/console-link.ts';
 import { keepSocketAlive } from '../../common/console/socket-life.ts';
-import { continueQuerySchema, vmQuerySchema } from '../../common/contracts/api/parameters.ts';
 import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
@@ -13,13 +11,13 @@ import { continueHandbuild } from '../../common/redis/handbuilds.ts';
 import { type ConsoleKind, SCREEN, SERIAL } from '../console/console-kinds.ts';
 import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
-import { principalOf } from './authentication.ts';
 import { noSuchVm, notWaiting, onlyWork, waitingWork, worksWithVm } from './build-works.ts';
+import type { Call, Handlers } from './handler.ts';
 import type { Admit } from './limits.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
-/** What the routes work with. */
-export interface ConsoleRoutesOptions {
+/** What the handlers work with. */
+export interface ConsoleHandlersOptions {
   readonly redis: Redis;
   readonly consoles: ConsoleRelays;
   readonly clock: Clock;
@@ -28,16 +26,21 @@ export interface ConsoleRoutesOptions {
   readonly admit: Admit;
 }
 
+type ConsoleCall = Pick<Call<'openConsole'>, 'params' | 'query' | 'who' | 'request' | 'response'>;
+
 /** Consoles of VMs for people, and the word that a step waits for. */
-export function consoleRoutes(options: ConsoleRoutesOptions): Router {
+export function consoleHandlers(options: ConsoleHandlersOptions) {
   const { redis, admit, consoles, clock, logger } = options;
-  const router = Router();
   const sockets = webSockets();
 
-  const open = (kind: ConsoleKind): RequestHandler<{ id: string; vm: string }> => {
-    return async (request, response) => {
-      const { id, vm } = request.params;
-      const { layerBuild } = vmQuerySchema.parse(request.query);
+  const open = (kind: ConsoleKind) => {
+    return async ({
+      params: { id, vm },
+      query: { layerBuild },
+      who,
+      request,
+      response,
+    }: ConsoleCall): Promise<undefined> => {
       const works = await worksWithVm(redis, { id, vm, layerBuild });
       const work = onlyWork(works.length > 1 ? works.filter(isLiving) : works, vm);
       if (!work) throw noSuchVm(id, vm);
@@ -45,7 +48,6 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
       if (!isUpgrade(request))
         throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
       admit(request.socket, request);
-      const who = principalOf(request);
       const upgrade = takeUpgrade(request);
       if (!upgrade) return void response.destroy();
       const about = { build: id, vm, layerBuild: work.id, console: kind.stream, who: who.name, role: who.role };
@@ -65,19 +67,18 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Router {
     };
   };
 
-  router.get('/builds/:id/vms/:vm/vnc', open(SCREEN));
-  router.get('/builds/:id/vms/:vm/serial-console', open(SERIAL));
+  return {
+    openConsole: open(SCREEN),
+    openSerialConsole: open(SERIAL),
 
-  router.post('/builds/:id/vms/:vm/continue', async (request, response) => {
-    const { id, vm } = request.params;
-    const { layerBuild, answer } = continueQuerySchema.parse(request.query);
-    const work = await waitingWork(redis, { id, vm, layerBuild });
-    const step = await continueHandbuild(redis, work.id, { vm, answer });
-    if (step === null) throw notWaiting(vm);
-    audit(response, { outcome: answer ?? 'continued', subject: `${vm}/${step}` });
-    response.status(202).json({ buildId: id, vm, step });
-  });
-  return router;
+    async continueHandbuild({ params: { id, vm }, query: { layerBuild, answer }, response }) {
+      const work = await waitingWork(redis, { id, vm, layerBuild });
+      const step = await continueHandbuild(redis, work.id, { vm, answer });
+      if (step === null) throw notWaiting(vm);
+      audit(response, { outcome: answer ?? 'continued', subject: `${vm}/${step}` });
+      return { status: 202, body: { buildId: id, vm, step } };
+    },
+  } satisfies Partial<Handlers>;
 }
 
 function isLiving({ finishedAt }: StoredWork): boolean {

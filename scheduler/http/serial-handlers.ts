@@ -1,31 +1,27 @@
-import { Router } from 'express';
 import type { Redis } from 'ioredis';
-import { serialHeadersSchema, serialQuerySchema } from '../../common/contracts/api/parameters.ts';
 import type { SerialPiece } from '../../common/contracts/serial.ts';
 import { readWorkState } from '../../common/redis/builds.ts';
 import { followSerial, readSerial, type SerialPosition } from '../../common/redis/serial-logs.ts';
 import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
+import type { Handlers } from './handler.ts';
 import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
 
-/** `GET /builds/:id/vms/:vm/serial`: what a machine says at its serial port, until the work on it has ended. */
-export function serialRoutes(options: StreamOptions): Router {
-  const router = Router();
-  router.get('/builds/:id/vms/:vm/serial', async (request, response) => {
-    const { id, vm } = request.params;
-    const { layerBuild, follow } = serialQuerySchema.parse(request.query);
-    const lastId = serialHeadersSchema.parse(request.headers)['last-event-id'];
-    const work = onlyWork(await worksWithVm(options.redis, { id, vm, layerBuild }), vm);
-    if (!work) throw noSuchVm(id, vm);
-    const position = { layerBuild: work.id, vm, lastId };
-    await sendEvents(response, options, {
-      follow,
-      source: {
-        past: (redis) => kept(redis, position),
-        live: (listener, signal) => live({ redis: options.redis, listener }, position, signal),
-      },
-    });
-  });
-  return router;
+/** What a machine says at its serial port, until the work on it has ended. */
+export function serialHandlers(options: StreamOptions) {
+  return {
+    async streamSerial({ params: { id, vm }, query: { layerBuild, follow }, headers, response }) {
+      const work = onlyWork(await worksWithVm(options.redis, { id, vm, layerBuild }), vm);
+      if (!work) throw noSuchVm(id, vm);
+      const position = { layerBuild: work.id, vm, lastId: headers['last-event-id'] };
+      await sendEvents(response, options, {
+        follow,
+        source: {
+          past: (redis) => kept(redis, position),
+          live: (listener, signal) => live({ redis: options.redis, listener }, position, signal),
+        },
+      });
+    },
+  } satisfies Partial<Handlers>;
 }
 
 async function* kept(redis: Redis, position: SerialPosition): AsyncGenerator<ServerSentEvent> {

@@ -1,0 +1,49 @@
+import type { StoredEvent } from '../../common/contracts/events.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { readBuild } from '../../common/redis/builds.ts';
+import { readEvents, readPastEvents } from '../../common/redis/event-streams.ts';
+import type { Call, Handlers } from './handler.ts';
+import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
+
+/** Events and log lines of builds; a stream ends after `build-finished`. */
+export function eventHandlers(options: StreamOptions) {
+  return {
+    streamEvents: (call) => streamEvents(options, call, () => true),
+    streamLogs: (call) => streamEvents(options, call, ({ event }) => event === 'log' || event === 'build-finished'),
+  } satisfies Partial<Handlers>;
+}
+
+async function streamEvents(
+  options: StreamOptions,
+  {
+    params: { id: buildId },
+    query: { follow },
+    headers,
+    response,
+  }: Pick<Call<'streamEvents'>, 'params' | 'query' | 'headers' | 'response'>,
+  isWanted: (event: StoredEvent) => boolean,
+): Promise<undefined> {
+  const position = { buildId, lastEventId: headers['last-event-id'] };
+  if (!(await readBuild(options.redis, buildId))) throw new FarmError('NotFound', `There is no build "${buildId}".`);
+  await sendEvents(response, options, {
+    follow,
+    source: {
+      past: (redis) => wanted(readPastEvents(redis, position), isWanted),
+      live: (listener, signal) => wanted(readEvents(listener, position, signal), isWanted),
+    },
+  });
+}
+
+async function* wanted<T extends StoredEvent | null>(
+  events: AsyncIterable<T>,
+  isWanted: (event: StoredEvent) => boolean,
+): AsyncGenerator<ServerSentEvent | Extract<T, null>> {
+  for await (const event of events) {
+    if (event === null) yield event as Extract<T, null>;
+    else if (isWanted(event)) yield sent(event);
+  }
+}
+
+function sent({ id, ...data }: StoredEvent): ServerSentEvent {
+  return { id, data };
+}

@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { pipeline } from 'node:stream/promises';
+import type { Redis } from 'ioredis';
+import { createWebSocketStream } from 'ws';
+import type { Clock } from '../../common/clock/clock.ts';
+import { webSockets } from '../../common/console/console-link.ts';
+import { keepSocketAlive } from '../../common/console/socket-life.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { Logger } from '../../common/logging/logger.ts';
+import type { StoredWork } from '../../common/redis/builds.ts';
+import { readHandbuild } from '../../common/redis/handbuilds.ts';
+import type { Notices } from '../../common/redis/notices.ts';
+import { dialGuest, readLogin } from '../console/guest-access.ts';
+import { audit } from './audit.ts';
+import { loadBuild, waitingWork } from './build-works.ts';
+import type { Call, Handlers } from './handler.ts';
+import type { Admit } from './limits.ts';
+import { isUpgrade, takeUpgrade } from './upgrades.ts';
+
+/** What the handlers work with. */
+export interface SshHandlersOptions {
+  readonly redis: Redis;
+  readonly notices: Notices;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Counts what lasts until it is closed. @throws TooManyRequests */
+  readonly admit: Admit;
+  clusterOf(name: string): ClusterClient | undefined;
+}
+
+/** SSH to machines on which a step waits for a person: the key of the build, and a byte stream to the guest's server. */
+export function sshHandlers(options: SshHandlersOptions) {
+  const { redis, admit, clock, logger } = options;
+  const sockets = webSockets();
+  return {
+    async readSshAccess(call) {
+      const { params, response } = call;
+      const { id, vm } = params;
+      const work = await workToEnter(options, call);
+      const login = await readLogin(requiredCluster(options, work), work, vm);
+      audit(response, { outcome: 'given', subject: `${work.spec.module.name}/${vm}` });
+      response.set('cache-control', 'no-store');
+      return { status: 200, body: { buildId: id, vm, layerBuild: work.id, ...login } };
+    },
+
+    async openSsh(call) {
+      const { params, who, request, response } = call;
+      const { id, vm } = params;
+      const work = await workToEnter(options, call);
+      if (!isUpgrade(request)) {
+        throw new FarmError('InvalidRequest', 'SSH to a machine is a WebSocket with the subprotocol "binary".');
+      }
+      admit(request.socket, request);
+      const ending = new AbortController();
+      request.socket.once('close', () => ending.abort(new FarmError('Cancelled', 'The person has left.')));
+      const guest = await dialGuest(requiredCluster(options, work), work, { vm, signal: ending.signal });
+      audit(response, { outcome: 'opened', subject: `${work.spec.module.name}/${vm}` });
+      const upgrade = takeUpgrade(request);
+      if (!upgrade) return void guest.destroy();
+      const stop = options.notices.listen((notice) => {
+        const isAboutIt = notice.kind === 'reconnected' || ('layerBuild' in notice && notice.layerBuild === work.id);
+        if (isAboutIt) void endWhenOver(redis, { work, vm }, ending);
+      });
+      void once(ending.signal, 'abort').then(stop);
+      sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, async (socket) => {
+        void keepSocketAlive(socket, clock);
+        const person = createWebSocketStream(socket);
+        const about = { build: id, vm, layerBuild: work.id, who: who.name };
+        const end = await pipeline(person, guest, person, { signal: ending.signal }).catch(errorMessage);
+        guest.destroy();
+        socket.terminate();
+        ending.abort();
+        logger.info({ ...about, why: end }, 'An SSH session has ended');
+      });
+    },
+  } satisfies Partial<Handlers>;
+}
+
+/** The layer build whose machine a client enters: a step of it waits, and the build is theirs. @throws Forbidden, NotWaiting */
+async function workToEnter(
+  { redis }: SshHandlersOptions,
+  { params: { id, vm }, query: { layerBuild }, who }: Pick<Call<'openSsh'>, 'params' | 'query' | 'who'>,
+): Promise<StoredWork> {
+  const { build } = await loadBuild(redis, id);
+  if (who.role !== 'admin' && build.submittedBy !== who.name) {
+    const message = `Only "${build.submittedBy ?? ''}", whose build it is, and admins log in to its machines.`;
+    throw new FarmError('Forbidden', message);
+  }
+  return waitingWork(redis, { id, vm, layerBuild });
+}
+
+function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredWork): ClusterClient {
+  const found = clusterOf(cluster);
+  if (found) return found;
+  throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${cluster}".`);
+}
+
+/** Nobody is in a machine on which the farm works again. */
+async function endWhenOver(
+  redis: Redis,
+  { work, vm }: { readonly work: StoredWork; readonly vm: string },
+  ending: AbortController,
+): Promise<void> {
+  const waits = await readHandbuild(redis, { cluster: work.cluster, layerBuild: work.id, vm }).catch(() => 0);
+  if (waits === null) ending.abort(new FarmError('Cancelled', 'The step does not wait any more.'));
+}

@@ -17,6 +17,15 @@ export const FOUND: readonly (readonly [target: string, wrong: string, input: un
     { text: `: packages: [a]${'{'.repeat(25_000)}`, hasSteps: false },
   ],
   [
+    'validate',
+    'a number that is none, called a number without a unit',
+    {
+      texts: ['name: m\ntimeout: .nan\nretries: .inf\nvms: [{ name: a, source: { blank: true } }]\n'],
+      variables: {},
+      strict: false,
+    },
+  ],
+  [
     'images',
     'a directory of 128 MiB, read whole',
     {

@@ -39,13 +39,13 @@ interface Placed {
   readonly message: string;
 }
 
-function assertPlaced(text: string, { line, column, message }: Placed): void {
-  const lines = text.split('\n');
+/** @throws where a message has no place in a text of these lines, or says nothing */
+function assertPlaced(lines: readonly string[], { line, column, message }: Placed): void {
   const { length = -1 } = lines[line - 1] ?? {};
   const isThere = Number.isInteger(line) && Number.isInteger(column) && column >= 1 && column <= length + 1;
   if (!isThere)
     throw new Error(`Line ${line}, column ${column} is no place in a text of ${lines.length} lines: ${message}`);
-  if (message.trim() === '' || /\bundefined\b|\[object |NaN/.test(message))
+  if (message.trim() === '' || /\bundefined\b|\[object |(?<!")NaN/.test(message))
     throw new Error(`The message says nothing: "${message}"`);
 }
 
@@ -86,7 +86,7 @@ const validate: Target<{ texts: string[]; variables: Record<string, string>; str
     const { modules, problems } = parseModules(files, options);
     for (const problem of problems) {
       const file = files.find(({ path }) => path === problem.file);
-      if (problem.file !== '--var') assertPlaced(file?.text ?? '', problem);
+      if (problem.file !== '--var') assertPlaced((file?.text ?? '').split('\n'), problem);
     }
     if (verdict(problems) === 'taken' && modules.length === 0)
       throw new Error('There is neither a module nor an error.');
@@ -122,7 +122,8 @@ const plan: Target<string> = {
     } catch (error) {
       if (!(error instanceof FarmError) || error.code === 'BrokenInvariant') throw error;
       const { problems = [] } = error.details as { problems?: Placed[] };
-      for (const problem of problems) assertPlaced(new TextDecoder().decode(Buffer.from(text)), problem);
+      const lines = Buffer.from(text).toString().split('\n');
+      for (const problem of problems) assertPlaced(lines, problem);
       return 'refused';
     }
   },
@@ -152,7 +153,8 @@ const userData: Target<{ text: string; hasSteps: boolean }> = {
   judge: ({ text, hasSteps }) => {
     const context = { sshUsername: 'root', hasSteps, budget: new YamlBudget() };
     const findings = [...checkUserData(text, context), ...checkNetworkData(text, new YamlBudget())];
-    for (const finding of findings) assertPlaced(text, finding);
+    const lines = text.split('\n');
+    for (const finding of findings) assertPlaced(lines, finding);
     const login = { username: "o'brien", publicKeys: ['ssh-ed25519 AAAA'] };
     const merged = withLogin(Buffer.from(fillUserData(text, (part) => part)), login).toString('latin1');
     const [, boundary = ''] =

@@ -29,7 +29,7 @@ const SPOKEN_AS: Readonly<Record<string, readonly [number, string]>> = {
 
 /** Reads a positive Go duration (`90s`, `1h30m`, `1.5h`; Go's `time.ParseDuration`) as milliseconds, rounded up. */
 export function parseDuration(written: unknown): Parsed<number> {
-  if (typeof written === 'number')
+  if (Number.isFinite(written))
     return { complaint: `${quoted(written)} has no unit: write "${written}s" or "${written}m"` };
   if (typeof written !== 'string') return { complaint: `${quoted(written)} is not a duration such as 90s or 1h30m` };
   if (!DURATION.test(written))
@@ -49,7 +49,7 @@ export function parseAge(written: unknown): Parsed<number> {
   const [, number, unit = ''] = /^([1-9]\d{0,5})([dw])$/.exec(String(written)) ?? [];
   if (number !== undefined) return { value: Number(number) * (DAYS[unit] ?? 0) };
   const read = parseDuration(written);
-  return 'complaint' in read && typeof written === 'number'
+  return 'complaint' in read && Number.isFinite(written)
     ? { complaint: `${quoted(written)} has no unit: write "${written}d" or "${written}h"` }
     : read;
 }

@@ -12,8 +12,9 @@ export function quoted(value: unknown): string {
   return `"${text.length > 60 ? `${text.slice(0, 57)}...` : text}"`;
 }
 
-/** What stands in itself, as an alias can, has no JSON. */
+/** What stands in itself, as an alias can, has no JSON, and neither have `.nan` and `.inf`. */
 function written(value: unknown): string {
+  if (typeof value === 'number') return String(value);
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {

@@ -67,5 +67,6 @@ test('names every source with its digest, and every run of every step', () => {
       { ...run, attempt: 1, outcome: 'succeeded', startedOn: '2026-06-01T00:01:00.000Z' },
     ],
   });
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the module text names a secret so.
   expect(JSON.stringify(predicate.buildDefinition.externalParameters)).toContain('login ${secret.token}');
 });

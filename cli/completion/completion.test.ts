@@ -28,7 +28,7 @@ test.each([
   [['up', '--data'], ['--data-dir'], false],
   [['up', '--data-dir', ''], [], true],
   [['build', '--rebuild', ''], [], false],
-  [['build', '--junit', 'report.xml', ''], [], true],
+  [['build', '--junit', 'report.xml', ''], ['export'], true],
   [['build', 'a.yaml', ''], [], true],
   [['cancel', 'AAA'], ['AAAAAAA1'], false],
   [['continue', 'AAAAAAA1', ''], [], false],

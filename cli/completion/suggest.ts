@@ -15,21 +15,21 @@ export interface Suggestion {
 /** Ids of builds, as a farm has them now. */
 export type BuildIds = () => Promise<readonly Suggestion[]>;
 
-const NOTHING: Suggestions = { items: [], files: false };
 /** Options whose value is none of a file. */
 const NO_FILE = /<(?!file|dir)/;
 
 /** @param words what was typed after the name of the program; the last one is being typed, and may be empty */
 export async function suggest(program: Command, words: readonly string[], buildIds: BuildIds): Promise<Suggestions> {
   const typed = words.at(-1) ?? '';
-  const { command, argument, option } = placeOf(program, words.slice(0, -1));
-  const all = await candidates({ command, argument, option, typed, buildIds });
+  const all = await candidates({ ...placeOf(program, words.slice(0, -1)), typed, buildIds });
   return { ...all, items: all.items.filter(({ value }) => value.startsWith(typed)) };
 }
 
 /** Where the words lead: to a command, and to the value of its option or to one of its arguments. */
 interface Place {
   readonly command: Command;
+  /** Commands that may stand here. */
+  readonly nested: readonly Command[];
   readonly argument: Argument | undefined;
   readonly option: Option | undefined;
 }
@@ -52,11 +52,12 @@ function placeOf(program: Command, before: readonly string[]): Place {
   const { registeredArguments } = command;
   const last = registeredArguments.at(-1);
   const argument = registeredArguments[index] ?? (last?.variadic ? last : undefined);
-  return { command, argument, option };
+  return { command, nested: index === 0 ? command.commands : [], argument, option };
 }
 
 async function candidates({
   command,
+  nested,
   argument,
   option,
   typed,
@@ -64,13 +65,11 @@ async function candidates({
 }: Place & { readonly typed: string; readonly buildIds: BuildIds }): Promise<Suggestions> {
   if (option) return { items: choices(option.argChoices), files: !option.argChoices && !NO_FILE.test(option.flags) };
   if (typed.startsWith('-')) return { items: optionsOf(command), files: false };
-  if (command.commands.length > 0) {
-    const items = command.commands.map((each) => ({ value: each.name(), description: each.description() }));
-    return { items, files: false };
-  }
-  if (!argument) return NOTHING;
-  if (argument.name().startsWith('build')) return { items: await buildIds(), files: false };
-  return { items: choices(argument.argChoices), files: ['path', 'file'].includes(argument.name()) };
+  const commands = nested.map((each) => ({ value: each.name(), description: each.description() }));
+  if (!argument) return { items: commands, files: false };
+  if (argument.name().startsWith('build')) return { items: [...commands, ...(await buildIds())], files: false };
+  const items = [...commands, ...choices(argument.argChoices)];
+  return { items, files: ['path', 'file'].includes(argument.name()) };
 }
 
 function optionsOf(command: Command): Suggestion[] {

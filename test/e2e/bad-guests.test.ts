@@ -211,7 +211,7 @@ vms:
     const snapshots = () => remainingObjects(farm.connection.kubeconfig, 'volumesnapshots', 'slipway.dev/role=source');
     const former = await snapshots();
     const started = await farm.slipway('build', file, '--no-wait');
-    await expect.poll(snapshots, { timeout: 60_000 }).toHaveLength(former.length + 1);
+    await expect.poll(snapshots, { timeout: 180_000 }).toHaveLength(former.length + 1);
     const known = (await farm.slipway('df')).stdout;
     expect(known).toMatch(/^local .* in use .*\/endless\.iso$/m);
     expect(known).toMatch(/^local .* in use .*\/media\.iso$/m);
@@ -220,7 +220,7 @@ vms:
     });
     const sources = async () => (await farm.client.storage()).clusters.flatMap(({ sources: { each } }) => each);
     await expect
-      .poll(async () => (await sources()).filter(({ what }) => what?.endsWith('.iso')), { timeout: 60_000 })
+      .poll(async () => (await sources()).filter(({ what }) => what?.endsWith('.iso')), { timeout: 180_000 })
       .toEqual([]);
     expect(await snapshots()).toEqual(former);
     expect((await farm.slipway('df')).stdout).toMatch(/^local .* in 2\d h .*\.qcow2$/m);

@@ -38,5 +38,7 @@ test('DataVolumes and VolumeSnapshots are described in one file, and so are keys
   expect(filesWith(/persistentVolumeClaimName:|storage\.bind\.immediate/)).toEqual([
     'common/kubernetes/volume-objects.ts',
   ]);
-  expect(filesWith(/(?<!embedded\.|https:\/\/)slipway\.dev\/(?!v1)[a-z-]+'/)).toEqual(['common/contracts/object-names.ts']);
+  expect(filesWith(/(?<!embedded\.|https:\/\/)slipway\.dev\/(?!v1)[a-z-]+'/)).toEqual([
+    'common/contracts/object-names.ts',
+  ]);
 });

@@ -62,6 +62,27 @@ test('owners share a cluster by their weights, however many builds each of them 
   expect((await admitted(twice)).toSorted()).toEqual(['ann', 'ann', 'ann', 'ann', 'bob', 'bob']);
 });
 
+test('owners share a cluster by their weights also when all have waited long, and the oldest of each goes first', async () => {
+  await submit({ by: 'ann', modules: 9 });
+  await importAll();
+  await farm.time.pass(60_000);
+  const bob = await submit({ by: 'bob', modules: 4 });
+  const eve = await submit({ by: 'eve', modules: 1 });
+  await importAll();
+  await farm.time.pass(3_600_000);
+  await farm.advertise();
+  const late = await submit({ by: 'bob', modules: 2 });
+  await importAll();
+  await farm.time.pass(3_600_000);
+  await farm.advertise();
+  const twice: Owners = new Map([['ann', { weight: 2 }]]);
+  expect((await admitted(twice)).toSorted()).toEqual(['ann', 'ann', 'ann', 'bob', 'bob', 'eve']);
+  const gangs = ({ works }: typeof bob) =>
+    Promise.all(works.map(({ layerBuild }) => farm.redis.hget(KEYS.work(layerBuild), 'gang')));
+  expect(await gangs(eve)).toEqual(['admitted']);
+  expect(await gangs(late)).toEqual(['ready', 'ready']);
+});
+
 test('the builds of an owner share what the owner has', async () => {
   const first = await submit({ by: 'ann' });
   const second = await submit({ by: 'ann' });

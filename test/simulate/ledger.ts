@@ -9,8 +9,11 @@ export interface Report {
   readonly overBound: { readonly mean: number; readonly worst: number };
   /** The same of those with one, whose length is left out. */
   readonly overBoundWithOutage: { readonly mean: number; readonly worst: number };
-  /** Jain's index of what owners hold while all of them wait, the least of all clusters: 1 is fair, 1 / owners is not. */
-  readonly fairness: number;
+  /**
+   * Jain's index of what owners hold while all of them wait, of clusters on which they did so for an hour or more: 1 is fair,
+   * 1 / owners is not. Gangs are not divided, so four owners of four slots cannot come close to 1.
+   */
+  readonly fairness: { readonly mean: number; readonly least: number; readonly clusters: number };
   /** From when a module's disks were there until its machines started. */
   readonly waits: { readonly p50: number; readonly p95: number; readonly longest: number };
   /** Moments at which a cluster showed, or the farm counted, more than its limits allow. */
@@ -21,11 +24,16 @@ export interface Report {
   readonly failed: number;
 }
 
+/** What is shared for less than this says more of single machines than of owners. */
+const CONTENDED_MS = 3_600_000;
+
 interface Standing {
   /** By owner: machines now, slot time while all owners waited, modules that wait for machines. */
   readonly held: Map<string, number>;
   readonly shared: Map<string, number>;
   readonly waiting: Map<string, number>;
+  /** For how long all owners waited. */
+  contendedMs: number;
   since: number;
   endedAt: number;
 }
@@ -37,6 +45,8 @@ export class Ledger {
   readonly #clusterOf = new Map<string, string>();
   readonly #importsLeft = new Map<string, number>();
   readonly #readyAt = new Map<string, number>();
+  /** Machines that hold a slot: one whose phase is begun a second time holds no second one. */
+  readonly #machines = new Set<string>();
   readonly #standings = new Map<string, Standing>();
   readonly #succeeded = new Set<string>();
   readonly #waits: number[] = [];
@@ -48,7 +58,14 @@ export class Ledger {
     this.#plan = plan;
     for (const { name, builds } of plan.clusters) {
       const zero = () => new Map([...builds.keys()].map((owner) => [owner, 0]));
-      this.#standings.set(name, { held: zero(), shared: zero(), waiting: zero(), since: 0, endedAt: 0 });
+      this.#standings.set(name, {
+        held: zero(),
+        shared: zero(),
+        waiting: zero(),
+        contendedMs: 0,
+        since: 0,
+        endedAt: 0,
+      });
       for (const [owner, modules] of builds) {
         for (const { layerBuild, spec } of modules) {
           this.#ownerOf.set(layerBuild, owner);
@@ -59,8 +76,10 @@ export class Ledger {
     }
   }
 
-  began({ layerBuild, phase, generation }: JobReference): void {
-    if (phase !== 'boot-keystrokes') return;
+  began(job: JobReference, now: number): void {
+    if (job.phase !== 'boot-keystrokes') return;
+    this.#now = now;
+    const { layerBuild } = job;
     const standing = this.#accountFor(layerBuild);
     const owner = this.#ownerOf.get(layerBuild) ?? '';
     const readyAt = this.#readyAt.get(layerBuild);
@@ -69,7 +88,9 @@ export class Ledger {
       this.#waits.push(this.#now - readyAt);
       add(standing.waiting, owner, -1);
     }
-    if (generation === 1) add(standing.held, owner, 1);
+    if (this.#machines.has(machineOf(job))) return;
+    this.#machines.add(machineOf(job));
+    add(standing.held, owner, 1);
   }
 
   ended({ layerBuild, generation, vm, phase }: JobReference, now: number): void {
@@ -87,9 +108,10 @@ export class Ledger {
     add(standing.waiting, this.#ownerOf.get(layerBuild) ?? '', 1);
   }
 
-  freed(_cluster: SimulatedCluster, { layerBuild, generation }: JobLike, now: number): void {
+  freed(machine: Machine, now: number): void {
     this.#now = now;
-    if (generation === 1) add(this.#accountFor(layerBuild).held, this.#ownerOf.get(layerBuild) ?? '', -1);
+    if (!this.#machines.delete(machineOf(machine))) return;
+    add(this.#accountFor(machine.layerBuild).held, this.#ownerOf.get(machine.layerBuild) ?? '', -1);
   }
 
   showed({ limits }: SimulatedCluster, machines: number): void {
@@ -112,10 +134,16 @@ export class Ledger {
       ...{ modules: this.#ownerOf.size, makespan },
       overBound: summary(ratios.filter(({ outage }) => !outage).map(({ ratio }) => ratio)),
       overBoundWithOutage: summary(ratios.filter(({ outage }) => outage).map(({ ratio }) => ratio)),
-      fairness: Math.min(...[...this.#standings.values()].map(({ shared }) => jain([...shared.values()]))),
+      fairness: this.#fairness(),
       waits: { p50: quantile(0.5), p95: quantile(0.95), longest: quantile(1) },
       ...{ violations: this.#violations, twice: this.#twice, failed },
     };
+  }
+
+  #fairness(): Report['fairness'] {
+    const contended = [...this.#standings.values()].filter(({ contendedMs }) => contendedMs >= CONTENDED_MS);
+    const indices = contended.map(({ shared }) => jain([...shared.values()]));
+    return { mean: mean(indices), least: Math.min(1, ...indices), clusters: indices.length };
   }
 
   /** The account of a cluster, kept up to now. */
@@ -124,15 +152,18 @@ export class Ledger {
     if (!standing) throw new Error(`Nobody submitted ${layerBuild}.`);
     const isContended = [...standing.waiting.values()].every((modules) => modules > 0);
     if (isContended) {
-      for (const [owner, machines] of standing.held)
-        add(standing.shared, owner, machines * (this.#now - standing.since));
+      const lasts = this.#now - standing.since;
+      standing.contendedMs += lasts;
+      for (const [owner, machines] of standing.held) add(standing.shared, owner, machines * lasts);
     }
     standing.since = this.#now;
     return standing;
   }
 }
 
-type JobLike = Pick<JobReference, 'layerBuild' | 'generation'>;
+type Machine = Pick<JobReference, 'layerBuild' | 'generation' | 'vm'>;
+
+const machineOf = ({ layerBuild, generation, vm }: Machine) => `${layerBuild}/${generation}/${vm}`;
 
 function add(map: Map<string, number>, name: string, amount: number): void {
   map.set(name, (map.get(name) ?? 0) + amount);
@@ -145,6 +176,9 @@ function jain(shares: readonly number[]): number {
 }
 
 function summary(values: readonly number[]): { mean: number; worst: number } {
-  if (values.length === 0) return { mean: 0, worst: 0 };
-  return { mean: values.reduce((sum, value) => sum + value, 0) / values.length, worst: Math.max(...values) };
+  return { mean: mean(values), worst: Math.max(0, ...values) };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }

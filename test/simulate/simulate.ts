@@ -74,7 +74,7 @@ export async function simulate(scenario: Scenario): Promise<Report> {
     const claim = await store.claim(job.reference, `w-${place.cluster.name}`);
     if (!claim) return;
     const { layerBuild, generation, vm, phase } = claim.job;
-    ledger.began(claim.job);
+    ledger.began(claim.job, now);
     if (phase === 'boot-keystrokes') {
       place.machines.set(`${layerBuild}/${generation}/${vm}`, { ...claim.job, cpu: 1, memoryBytes: 1024 ** 3 });
       ledger.showed(place.cluster, place.machines.size);
@@ -118,7 +118,7 @@ export async function simulate(scenario: Scenario): Promise<Report> {
     const leaving = slots.filter(({ stage }) => stage === 'leaving');
     for (const slot of leaving) {
       place.machines.delete(`${slot.layerBuild}/${slot.generation}/${slot.vm}`);
-      ledger.freed(place.cluster, slot, now);
+      ledger.freed(slot, now);
     }
     await reportCluster(redis, name, { leaving, observed: [...place.machines.values()] });
     await dispatch(place);

@@ -175,21 +175,32 @@ local function heldByPeople()
   return held
 end
 
--- The gangs that have waited too long: one that can go goes now, and nobody passes one that will foreseeably fit. One that
--- waits for machines of its own owner keeps nothing from others.
+-- The gangs that have waited too long, as owners share the cluster, and the oldest of each first: one that can go goes now, and
+-- nobody passes one that will foreseeably fit. One that waits for machines of its own owner keeps nothing from others.
 local MOST_AGED, MOST_SEEN = 20, 200
-local function takeAged(used)
-  local old = redis.call('ZRANGEBYSCORE', key('waiting', cluster, 'gangs'), '-inf', NOW - patience - 1, 'LIMIT', 0, MOST_SEEN)
-  local held, aged = #old > 0 and heldByPeople(), 0
-  for _, id in ipairs(old) do
+local function agedGangs(used)
+  local aged = {}
+  for age, id in ipairs(redis.call('ZRANGEBYSCORE', key('waiting', cluster, 'gangs'), '-inf', NOW - patience - 1, 'LIMIT', 0, MOST_SEEN)) do
     local owner, shape = unpack(redis.call('HMGET', key('work', id), 'owner', 'shape'))
     local gang = readShape(shape)
     if hasQuota(owner, gang, used) then
-      if fits(gang, used) and workersHaveRoom(gang, used) then return admit(loadWork(id), used) end
-      if fits(gang, held) then return false end
-      aged = aged + 1
-      if aged == MOST_AGED then return nil end
+      aged[#aged + 1] = { id = id, gang = gang, age = age, share = (used.shares[owner] or 0) / termsOf(owner).weight }
     end
+  end
+  table.sort(aged, function(one, other)
+    if one.share ~= other.share then return one.share < other.share end
+    return one.age < other.age
+  end)
+  return aged
+end
+
+local function takeAged(used)
+  local held
+  for place, waiting in ipairs(agedGangs(used)) do
+    if place > MOST_AGED then return nil end
+    if fits(waiting.gang, used) and workersHaveRoom(waiting.gang, used) then return admit(loadWork(waiting.id), used) end
+    held = held or heldByPeople()
+    if fits(waiting.gang, held) then return false end
   end
   return nil
 end

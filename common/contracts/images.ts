@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { layerRecordSchema } from './layers.ts';
-import { parseAge } from './module/duration.ts';
+import { ageOrZeroSchema } from './requested-durations.ts';
 
 /** A version of a module: given when a build of that module succeeds, and never given twice. */
 export const imageNameSchema = z.object({
@@ -97,18 +97,11 @@ export function imageRetention({ keep, maxAge, untagged }: WrittenRetention): Im
   return { keep: keep ?? null, maxAgeMs: maxAge ?? null, untaggedMs: untagged ?? null };
 }
 
-const ageSchema = z.string().transform((text, context): number => {
-  const parsed = text === '0' ? { value: 0 } : parseAge(text);
-  if ('value' in parsed) return parsed.value;
-  context.addIssue(`${parsed.complaint}, or "30d" for days.`);
-  return z.NEVER;
-});
-
 /** What `POST /images/prune` is asked; durations such as `30d`. What it does not say is as the farm is configured. */
 export const pruneRequestSchema = z.strictObject({
   keep: z.int().min(1).optional().describe('So many of the newest versions of each module stay, whatever their age.'),
-  maxAge: ageSchema.optional().describe('How long other versions stay, such as `30d`.'),
-  untagged: ageSchema.optional().describe('The same for versions without a tag of modules that have tags.'),
+  maxAge: ageOrZeroSchema.optional().describe('How long other versions stay, such as `30d`.'),
+  untagged: ageOrZeroSchema.optional().describe('The same for versions without a tag of modules that have tags.'),
   dryRun: z.boolean().default(false).describe('Only say what would be removed.'),
 });
 

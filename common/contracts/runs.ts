@@ -1,19 +1,14 @@
 import { z } from 'zod';
 import type { CompiledModule, CompiledVm } from './module/compiled.ts';
-import { parseDuration } from './module/duration.ts';
+import { durationUpTo } from './requested-durations.ts';
 
 const MOST_MS = 30 * 24 * 3_600_000;
 
-const durationSchema = z.string().transform((text, context): number => {
-  const parsed = parseDuration(text);
-  if ('value' in parsed && parsed.value > 0 && parsed.value <= MOST_MS) return parsed.value;
-  context.addIssue('Write a duration such as 8h or 90m, of at most 720h.');
-  return z.NEVER;
-});
-
 /** What `POST /images/{image}/runs` takes. */
 export const runRequestSchema = z.strictObject({
-  ttl: durationSchema.prefault('8h').describe('How long the clone runs from when its first machine is up.'),
+  ttl: durationUpTo(MOST_MS, 'Write a duration such as 8h or 90m, of at most 720h.')
+    .prefault('8h')
+    .describe('How long the clone runs from when its first machine is up, at most 720h.'),
   sshKey: z
     .string()
     .max(16_384)

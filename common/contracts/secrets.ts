@@ -13,12 +13,15 @@ export const secretNameSchema = z
     'Name it with letters, digits, _ and -, beginning with a letter or _.',
   );
 
+const TOO_LONG = 'The value is longer than 64 KiB.';
+
 /** The body that sets a value: nothing but the value. */
 export const secretValueSchema = z
   .string()
   .min(1, 'The value is empty.')
   .regex(/^[^\0\ufdd0\ufdd1]*$/, 'The value holds a NUL character, U+FDD0 or U+FDD1, which no secret can hold.')
-  .refine((text) => new TextEncoder().encode(text).length <= MAX_SECRET_BYTES, 'The value is longer than 64 KiB.')
+  .max(MAX_SECRET_BYTES, { error: TOO_LONG, abort: true })
+  .refine((text) => new TextEncoder().encode(text).length <= MAX_SECRET_BYTES, TOO_LONG)
   .describe('UTF-8, at most 64 KiB.');
 
 /** What can be read of a secret: never its value. */

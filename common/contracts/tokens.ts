@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseAge } from './module/duration.ts';
+import { ageSchema } from './requested-durations.ts';
 
 /** What a token lets its holder do, each role more than the one before. */
 export const ROLES = ['viewer', 'builder', 'admin'] as const;
@@ -29,21 +29,13 @@ export const tokenNameSchema = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'Write a name of at most 63 of a-z, 0-9, dot, dash and underscore.');
 
-/** `30d`, or a Go duration; milliseconds when it is read. */
-const lifetimeSchema = z.string().transform((text, context): number => {
-  const parsed = parseAge(text);
-  if ('value' in parsed && parsed.value > 0) return parsed.value;
-  context.addIssue('complaint' in parsed ? `${parsed.complaint}, or "30d" for days.` : 'Ask for a longer life.');
-  return z.NEVER;
-});
-
 /** What `POST /tokens` takes. */
 export const tokenRequestSchema = z.strictObject({
   role: roleSchema,
   /** Unique; one is made up by default. */
   name: tokenNameSchema.optional(),
   /** How long it is valid; without end by default. */
-  expires: lifetimeSchema.optional(),
+  expires: ageSchema.optional(),
 });
 
 /** Times are milliseconds since the Unix epoch. */

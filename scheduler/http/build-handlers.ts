@@ -83,7 +83,7 @@ export function buildHandlers(options: BuildHandlersOptions) {
     },
 
     async listBuilds({ query: { limit, cursor } }) {
-      const after = cursor ? { createdAt: cursor[0], id: cursor[1] } : null;
+      const after = cursor ? { createdAt: Number(cursor[0]), id: cursor[1] } : null;
       const { builds: page, next } = await readBuildPage(redis, limit, after);
       const waiting = await readWaitingWorks(redis, clusters);
       const rows = page.map((build) => buildSummary(build, waiting));

@@ -90,6 +90,7 @@ export const IMAGES = {
     summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
     role: 'builder',
     answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
+    headers: requests.contentHeadersSchema,
   },
   pushImage: {
     method: 'post',

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { sha256Schema } from '../blobs.ts';
 import { KEEP_MS, keptAnswerSchema } from '../events.ts';
-import { imageNameSchema, tagSchema } from '../images.ts';
-import { parseDuration } from '../module/duration.ts';
+import { tagSchema } from '../images.ts';
 import { prioritySchema } from '../owners.ts';
+import { keepUpTo } from '../requested-durations.ts';
 import { secretNameSchema } from '../secrets.ts';
 import { tokenNameSchema } from '../tokens.ts';
 
@@ -20,10 +20,15 @@ export const contentParamsSchema = z.object({ sha256: sha256Schema });
 export const secretParamsSchema = z.object({ name: secretNameSchema });
 export const tokenParamsSchema = z.object({ name: z.string() });
 
-const flag = z.stringbool().default(false);
+/** A query that is exactly `true` or `false`, and what it is where it is absent. */
+const flag = (otherwise: 'true' | 'false') =>
+  z
+    .enum(['true', 'false'])
+    .default(otherwise)
+    .transform((text) => text === 'true');
 
 const planQuery = {
-  noCache: flag.describe('Build everything, even what is there.'),
+  noCache: flag('false').describe('Build everything, even what is there.'),
   rebuild: z
     .string()
     .default('')
@@ -32,25 +37,17 @@ const planQuery = {
     .string()
     .default('')
     .describe('Names of modules, with commas: build these and what they start from, and leave the others alone.'),
-  strict: flag.describe('Take warnings about the modules for errors.'),
+  strict: flag('false').describe('Take warnings about the modules for errors.'),
 };
 
 export const planQuerySchema = z.strictObject(planQuery);
 
 const MOST_KEPT_MS = 24 * 3_600_000;
 
-const onError = z
-  .string()
-  .transform((text, context): number | null => {
-    if (text === 'abort') return null;
-    const parsed = text === 'keep' ? { value: KEEP_MS } : parseDuration(/^keep=(.+)$/.exec(text)?.[1]);
-    if ('value' in parsed && parsed.value <= MOST_KEPT_MS) return parsed.value;
-    context.addIssue('Write abort, keep, or keep=DURATION such as keep=30m, of at most 24h.');
-    return z.NEVER;
-  })
+const onError = keepUpTo(MOST_KEPT_MS, { otherwiseMs: KEEP_MS })
   .prefault('abort')
   .describe(
-    '`keep` or `keep=DURATION`: the machine of a failed step stays up for a person, with its slot, 2h by default.',
+    '`keep` or `keep=DURATION`: the machine of a failed step stays up for a person, with its slot, 2h by default and at most 24h.',
   );
 
 /** A build that is tried again. */
@@ -68,7 +65,7 @@ export const submissionQuerySchema = z.strictObject({
     .describe(
       'A step by name or number, `[VM/]STEP`, repeatable: the build waits before it for a person, as long as `onError` keeps a machine, else 2h.',
     ),
-  wait: flag.describe('Answer when the build has finished.'),
+  wait: flag('false').describe('Answer when the build has finished.'),
 });
 
 export const submissionHeadersSchema = z.object({
@@ -79,43 +76,56 @@ export const submissionHeadersSchema = z.object({
     .describe('The same request under the same key is the same build.'),
 });
 
+const CONTENT_RANGE = /^bytes ([0-9]{1,15})-([0-9]{1,15})\/([0-9]{1,15})$/;
+const REFUSED_RANGE = 'Content-Range must be "bytes FIRST-LAST/SIZE", up to the last byte of the content.';
+
 export const uploadHeadersSchema = z.object({
   'content-range': z
     .string()
-    .transform((text, context) => {
-      const [, first, last, size] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(text) ?? [];
-      const [offset, end, sizeBytes] = [Number(first), Number(last) + 1, Number(size)];
-      if (first !== undefined && offset < end && end === sizeBytes) return { offset, sizeBytes };
-      context.addIssue('Content-Range must be "bytes FIRST-LAST/SIZE", up to the last byte of the content.');
-      return z.NEVER;
+    .regex(CONTENT_RANGE, REFUSED_RANGE)
+    .transform((text) => {
+      const [, first, last, size] = CONTENT_RANGE.exec(text) ?? [];
+      return { offset: Number(first), end: Number(last) + 1, sizeBytes: Number(size) };
     })
+    .refine(({ offset, end, sizeBytes }) => offset < end && end === sizeBytes, REFUSED_RANGE)
     .optional()
     .describe(
       '`bytes FIRST-LAST/SIZE`: go on where an upload was cut, at the `Upload-Offset` that GET and HEAD answer.',
     ),
-  'content-length': z.coerce.number().int().optional().describe('Bytes of the body.'),
+  'content-length': z.coerce.number<string | number>().int().optional().describe('Bytes of the body.'),
 });
 
-const limit = z.coerce.number().int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE).describe('Rows of a page.');
+const limit = z.coerce
+  .number<string | number>()
+  .int()
+  .min(1)
+  .max(MAX_PAGE)
+  .default(DEFAULT_PAGE)
+  .describe('Rows of a page.');
 
 /** A page ends with a `nextCursor`; asking with it as `cursor` gives the page after it. */
 export const buildsQuerySchema = z.strictObject({
   limit,
-  cursor: cursorOf(z.tuple([z.int(), z.string()])),
+  cursor: cursorOf(/^([0-9]{1,15})\/([0-9A-Z]{26})$/),
 });
 
 export const imagesQuerySchema = z.strictObject({
   limit,
-  cursor: cursorOf(z.tuple([imageNameSchema.shape.namedAt, z.string()])),
+  cursor: cursorOf(/^([0-9TZ:.-]{1,32})\/([a-z0-9-]{1,63}:[0-9]{1,9})$/),
   module: z.string().optional().describe('Only the versions of this module.'),
 });
 
 export const removalQuerySchema = z.strictObject({
-  force: flag.describe('Remove it also when it has a tag, or when others stand on it.'),
+  force: flag('false').describe('Remove it also when it has a tag, or when others stand on it.'),
+});
+
+/** As RFC 9110 has it; what is no range is passed over. */
+export const contentHeadersSchema = z.object({
+  range: z.string().optional().describe('`bytes=FIRST-`: the file from that byte on.'),
 });
 
 export const exportQuerySchema = z.strictObject({
-  wait: flag.describe('Answer when it has moved on, or after some seconds.'),
+  wait: flag('false').describe('Answer when it has moved on, or after some seconds.'),
 });
 
 export const continueQuerySchema = z.strictObject({
@@ -136,7 +146,7 @@ export const vmQuerySchema = z.strictObject({
 });
 
 export const eventsQuerySchema = z.strictObject({
-  follow: z.stringbool().default(true).describe('Whether to go on until the build has finished.'),
+  follow: flag('true').describe('Whether to go on until the build has finished.'),
 });
 
 export const serialQuerySchema = z.strictObject({ ...vmQuerySchema.shape, ...eventsQuerySchema.shape });
@@ -146,34 +156,27 @@ const lastEventId = (id: RegExp) =>
 
 /** The lines of a log that were stored together share an entry, and are numbered in it. */
 export const eventsHeadersSchema = z.object({
-  'last-event-id': lastEventId(/^\d{1,16}(-\d{1,16}(\/\d{1,6})?)?$/),
+  'last-event-id': lastEventId(/^[0-9]{1,16}(-[0-9]{1,16}(\/[0-9]{1,6})?)?$/),
 });
 
-export const serialHeadersSchema = z.object({ 'last-event-id': lastEventId(/^\d{1,16}(-\d{1,16})?$/) });
+export const serialHeadersSchema = z.object({ 'last-event-id': lastEventId(/^[0-9]{1,16}(-[0-9]{1,16})?$/) });
 
-/** A position in a list as clients hand it back: not for reading. */
-export function writeCursor(position: readonly [string | number, string]): string {
-  return Buffer.from(JSON.stringify(position)).toString('base64url');
+/** Where a page ended: when its last row was made, and what that is. */
+type Position = readonly [time: string, name: string];
+
+/** A position in a list, `TIME/NAME`, as clients hand it back. */
+export function writeCursor([time, name]: readonly [string | number, string]): string {
+  return `${time}/${name}`;
 }
 
-function cursorOf<T>(schema: z.ZodType<T>) {
+function cursorOf(pattern: RegExp) {
   return z
     .string()
-    .max(512)
-    .transform((text, context): T => {
-      const position = schema.safeParse(parseJson(Buffer.from(text, 'base64url').toString()));
-      if (position.success) return position.data;
-      context.addIssue('This is no cursor of a page.');
-      return z.NEVER;
+    .regex(pattern, 'This is not the cursor of a page of this list.')
+    .transform((text): Position => {
+      const [, time = '', name = ''] = pattern.exec(text) ?? [];
+      return [time, name];
     })
     .optional()
     .describe('The `nextCursor` of the page before.');
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

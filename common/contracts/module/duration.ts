@@ -37,7 +37,7 @@ export function parseDuration(written: unknown): Parsed<number> {
   let ms = 0;
   for (const [, number, unit = ''] of written.matchAll(COMPONENT)) ms += Number(number) * (UNIT_MS[unit] ?? 0);
   if (ms <= 0) return { complaint: `${quoted(written)} is no time at all: write a duration longer than zero` };
-  const rounded = Math.ceil(Number(ms.toFixed(6)));
+  const rounded = Math.max(1, Math.ceil(Number(ms.toFixed(6))));
   return Number.isSafeInteger(rounded) ? { value: rounded } : { complaint: `${quoted(written)} is too long` };
 }
 

@@ -14,6 +14,7 @@ describe('parseDuration', () => {
     ['300ms', 300],
     ['0.1s', 100],
     ['1ns', 1],
+    ['0.0000001ns', 1],
   ])('reads %s', (written, value) => {
     expect(parseDuration(written)).toEqual({ value });
   });

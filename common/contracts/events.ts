@@ -116,5 +116,8 @@ export const farmEventSchema = z.discriminatedUnion('event', [
 
 export type FarmEvent = z.infer<typeof farmEventSchema>;
 
-/** An event as it stands in a stream: with its time (ISO 8601) and the id to resume after. */
-export type StoredEvent = FarmEvent & { readonly time: string; readonly id: string };
+/** An event as it is sent: with its time (ISO 8601). */
+export type SentEvent = FarmEvent & { readonly time: string };
+
+/** An event as it stands in a stream: with the id to resume after. */
+export type StoredEvent = SentEvent & { readonly id: string };

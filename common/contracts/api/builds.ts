@@ -1,18 +1,17 @@
 import { z } from 'zod';
 import { buildSummarySchema, buildViewSchema } from '../builds.ts';
-import { farmEventSchema } from '../events.ts';
+import { farmEventSchema, type SentEvent } from '../events.ts';
 import { planSchema } from '../plans.ts';
 import { waitingSchema } from '../waiting.ts';
-import type { Answer, Operations } from './operation.ts';
+import type { Operations } from './operation.ts';
 import * as requests from './parameters.ts';
 
 const nextCursor = z.string().nullable();
 type EventSchema = (typeof farmEventSchema.options)[number];
 
-const EVENTS: Answer = {
-  mediaType: 'text/event-stream',
-  schema: z.discriminatedUnion('event', withTimes(farmEventSchema.options)),
-};
+const sentEventSchema: z.ZodType<SentEvent> = z.discriminatedUnion('event', withTimes(farmEventSchema.options));
+
+const EVENTS = { mediaType: 'text/event-stream', schema: sentEventSchema } as const;
 
 /** Builds: submission, reading, events. */
 export const BUILDS = {

@@ -20,6 +20,9 @@ export type PlanningCode =
   | 'NoManagedNic'
   | 'ExceedsLimits'
   | 'NetworkNotOffered'
+  | 'ClusterUnfit'
+  | 'ClusterUnavailable'
+  | 'LocalFilesOff'
   /** A warning: the layerKey will be another one when the farm has resolved what the message names. */
   | 'Provisional';
 
@@ -32,7 +35,7 @@ export interface Finding {
 
 /** A problem at the place where the module stands; the message names the module. */
 export function problemOf(
-  module: CompiledModule,
+  module: Pick<CompiledModule, 'name' | 'origin'>,
   { code, message }: Finding,
   severity: Problem['severity'] = 'error',
 ): Problem {

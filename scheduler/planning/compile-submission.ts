@@ -1,10 +1,11 @@
 import type { LayerSpec } from '../../common/contracts/layers.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import type { PlanModule } from '../../common/contracts/plans.ts';
-import { assert, FarmError } from '../../common/errors/farm-error.ts';
+import { assert } from '../../common/errors/farm-error.ts';
 import type { SubmittedModule, SubmittedPhase } from '../../common/redis/submissions.ts';
 import { PHASE_SECONDS } from '../graph/critical-path.ts';
 import type { GraphPlan } from '../graph/expand.ts';
+import { planningError, problemOf } from '../graph/findings.ts';
 import { lacksInternet, type NetworkOffer, type NetworkOffers, withoutInternet } from '../graph/network-offers.ts';
 import { phaseJobs } from '../graph/phase-jobs.ts';
 import { changeSecrets } from './seal-modules.ts';
@@ -92,8 +93,8 @@ function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string
 /** What the network of its cluster makes of a layer. */
 function withNetwork(spec: LayerSpec, cluster: string, offer: NetworkOffer | null | undefined): LayerSpec {
   if (offer === null) {
-    const message = `The cluster "${cluster}" has not answered yet, so its kind of network is unknown.`;
-    throw new FarmError('ClusterUnavailable', message);
+    const message = `the cluster "${cluster}" has not answered yet, so its kind of network is unknown`;
+    throw planningError([problemOf(spec.module, { code: 'ClusterUnavailable', message })]);
   }
   const placed = offer ? { ...spec, networkKind: offer.kind } : spec;
   return lacksInternet(placed, offer) ? withoutInternet(placed) : placed;

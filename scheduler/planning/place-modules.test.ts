@@ -13,6 +13,7 @@ const cluster = (name: string, load: number, more: Partial<PlacementCluster> = {
 const vm = { name: 'vm', disks: [], isos: [], nics: [], templateNics: [], cpu: 2, memoryBytes: 256 };
 const module = (name: string, more: Partial<PlacementModule> = {}): PlacementModule => ({
   name,
+  origin: { file: `${name}.yaml`, line: 1, column: 1 },
   parents: [],
   boundTo: [],
   vms: [vm],
@@ -49,11 +50,30 @@ test('avoids a cluster that does not answer, and one that is too small', () => {
   const clusters = [cluster('away', 0, { healthy: false }), small, cluster('busy', 9)];
   expect(placeModules([module('a')], clusters).get('a')).toBe('busy');
   expect(placeModules([module('a')], clusters.slice(0, 2)).get('a')).toBe('away');
-  expect(() => placeModules([module('a')], [small])).toThrow('No cluster fits all of these modules');
 });
 
-test('refuses a module whose layers are on different clusters', () => {
-  expect(() => placeModules([module('a', { boundTo: ['x', 'y'] })], [cluster('x', 0)])).toThrow('x, y');
+test('says at which module, and all at once, what no cluster is large enough for and what cannot come together', () => {
+  const small = [cluster('few cores', 0, { limits: { ...limits, cpu: 1 } })];
+  const many = Array.from({ length: 7 }, (_, index) => module(`c${index}`, { parents: ['b'], vms: [] }));
+  const modules = [module('a', { boundTo: ['x', 'y'] }), module('b'), ...many];
+  const refused = {
+    code: 'ClusterUnfit',
+    details: {
+      problems: [
+        {
+          ...{ file: 'a.yaml', line: 1, column: 1, severity: 'error', code: 'ClusterUnfit' },
+          message: 'Module "a": it needs layers of different clusters: x, y',
+        },
+        {
+          ...{ file: 'b.yaml', line: 1, column: 1, severity: 'error', code: 'ExceedsLimits' },
+          message:
+            'Module "b": it fits on no cluster: "few cores" is asked for 2 cores of at most 1; ' +
+            'it must be on the same cluster as "c0", "c1", "c2", "c3", "c4" and 2 more',
+        },
+      ],
+    },
+  };
+  expect(() => placeModules(modules, small)).toThrow(expect.objectContaining(refused));
 });
 
 test('prefers a cluster with internet for those who wish for it, and is content with one without', () => {
@@ -69,9 +89,12 @@ test('goes only where the network of every module can be had, and says why where
   const obstacles = new Map([['x', '"x" has the pod network only, and the VM "v" asks for the address 10.0.0.9']]);
   const modules = [module('base'), module('child', { parents: ['base'], obstacles })];
   expect(placeModules(modules, [cluster('x', 0), cluster('y', 9)]).get('base')).toBe('y');
-  const refused = expect.objectContaining({ code: 'NetworkNotOffered', message: expect.stringContaining('10.0.0.9') });
-  expect(() => placeModules(modules, [cluster('x', 0)])).toThrow(refused);
-  expect(() => placeModules([module('a', { obstacles, boundTo: ['x'] })], [cluster('x', 0), cluster('y', 0)])).toThrow(
-    refused,
-  );
+  const refusedAt = (file: string) =>
+    expect.objectContaining({
+      ...{ code: 'NetworkNotOffered', message: expect.stringContaining('10.0.0.9') },
+      details: { problems: [expect.objectContaining({ file, line: 1, column: 1 })] },
+    });
+  expect(() => placeModules(modules, [cluster('x', 0)])).toThrow(refusedAt('child.yaml'));
+  const bound = [module('base', { boundTo: ['x'] }), module('child', { parents: ['base'], obstacles })];
+  expect(() => placeModules(bound, [cluster('x', 0), cluster('y', 0)])).toThrow(refusedAt('child.yaml'));
 });

@@ -1,6 +1,10 @@
 import type { Limits } from '../../common/contracts/builds.ts';
 import type { VmPlan } from '../../common/contracts/layers.ts';
-import { assert, FarmError } from '../../common/errors/farm-error.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
+import { assert } from '../../common/errors/farm-error.ts';
+import { type Finding, planningError, problemOf } from '../graph/findings.ts';
+import { excess } from '../graph/limits.ts';
 
 /** A cluster as placement sees it. */
 export interface PlacementCluster {
@@ -14,8 +18,7 @@ export interface PlacementCluster {
 }
 
 /** A module to place. */
-export interface PlacementModule {
-  readonly name: string;
+export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'> {
   /** Modules among those to place that it starts from; they stand before it. */
   readonly parents: readonly string[];
   /** Clusters of the layers that it starts from, and of the work that it joins. */
@@ -33,8 +36,9 @@ export interface PlacementModule {
  * Chooses a cluster for every module: where its parents' layers are, because snapshots do not travel; so modules that
  * start from each other go together. Free groups go to a healthy cluster that every module of them fits: one with internet
  * where they wish for it, where they were before, else the least loaded.
- * @throws ClusterUnfit when parents are on different clusters, ExceedsLimits when no cluster fits a whole group,
- *   NetworkNotOffered when none of those has the network that its modules ask for
+ * What cannot be placed is reported all at once, each at a module that is to blame.
+ * @throws with `details.problems`: ClusterUnfit when parents are on different clusters, ExceedsLimits when no cluster fits a
+ *   whole group, NetworkNotOffered when none of those has the network that its modules ask for
  */
 export function placeModules(
   modules: readonly PlacementModule[],
@@ -42,39 +46,56 @@ export function placeModules(
 ): Map<string, string> {
   const placed = new Map<string, string>();
   const extra = new Map<string, number>();
+  const problems: Problem[] = [];
   for (const group of groupsOf(modules)) {
-    const bound = [...new Set(group.flatMap((module) => module.boundTo))];
-    const [first = ''] = group.map((module) => module.name);
-    if (bound.length > 1) {
-      throw new FarmError('ClusterUnfit', `Module "${first}" needs layers of different clusters: ${bound.join(', ')}.`);
+    const cluster = placeGroup(group, clusters, extra);
+    if (typeof cluster !== 'string') {
+      problems.push(cluster);
+      continue;
     }
-    const cluster = bound[0] ?? leastLoaded(group, clusters, extra);
-    assertNetwork(group, cluster);
     extra.set(cluster, (extra.get(cluster) ?? 0) + group.flatMap((module) => module.vms).length);
     for (const { name } of group) placed.set(name, cluster);
   }
+  if (problems.length > 0) throw planningError(problems);
   return placed;
+}
+
+/** The cluster of modules that go together, or why there is none. */
+function placeGroup(
+  group: readonly PlacementModule[],
+  clusters: readonly PlacementCluster[],
+  extra: ReadonlyMap<string, number>,
+): string | Problem {
+  const [cluster, ...others] = new Set(group.flatMap((module) => module.boundTo));
+  if (cluster === undefined) return leastLoaded(group, clusters, extra);
+  if (others.length > 0) {
+    const message = `it needs layers of different clusters: ${[cluster, ...others].join(', ')}`;
+    return problemOfGroup(group, ({ boundTo }) => boundTo.length > 0, { code: 'ClusterUnfit', message });
+  }
+  // Where its parents are, a module may find no network for itself.
+  const unfit = group.find(({ obstacles }) => obstacles.has(cluster));
+  if (!unfit) return cluster;
+  const message = `it belongs to the cluster "${cluster}": ${unfit.obstacles.get(cluster)}`;
+  return problemOf(unfit, { code: 'NetworkNotOffered', message });
 }
 
 function leastLoaded(
   group: readonly PlacementModule[],
   clusters: readonly PlacementCluster[],
   extra: ReadonlyMap<string, number>,
-): string {
-  const names = group.map(({ name }) => `"${name}"`).join(', ');
-  const large = clusters.filter(({ limits }) => group.every(({ vms }) => fits(vms, limits)));
+): string | Problem {
+  const excessOf = ({ vms }: PlacementModule) =>
+    clusters.flatMap(({ name, limits }) => excess(vms, name, limits) ?? []);
+  const large = clusters.filter(({ name, limits }) => group.every(({ vms }) => excess(vms, name, limits) === null));
   if (large.length === 0) {
-    throw new FarmError(
-      'ExceedsLimits',
-      `No cluster fits all of these modules, which must be on the same one: ${names}.`,
-    );
+    const message = `it fits on no cluster: ${listed(group.flatMap(excessOf))}`;
+    return problemOfGroup(group, (module) => excessOf(module).length > 0, { code: 'ExceedsLimits', message });
   }
   const fitting = large.filter(({ name }) => group.every(({ obstacles }) => !obstacles.has(name)));
   if (fitting.length === 0) {
     const reasons = large.flatMap(({ name }) => group.flatMap(({ obstacles }) => obstacles.get(name) ?? []));
-    const must = group.length > 1 ? 'these modules, which must be on the same one' : 'the module';
-    const message = `No cluster has the network of ${must}: ${names}: ${[...new Set(reasons)].join('; ')}.`;
-    throw new FarmError('NetworkNotOffered', message);
+    const message = `no cluster has the network that it asks for: ${listed(reasons)}`;
+    return problemOfGroup(group, ({ obstacles }) => obstacles.size > 0, { code: 'NetworkNotOffered', message });
   }
   const isWished = group.some(({ wishesInternet }) => wishesInternet);
   const load = ({ name, limits, load: now }: PlacementCluster) => now + (extra.get(name) ?? 0) / limits.vms;
@@ -90,20 +111,26 @@ function leastLoaded(
   return best.name;
 }
 
-/** Where its parents are, a module may find no network for itself. */
-function assertNetwork(group: readonly PlacementModule[], cluster: string): void {
-  for (const { name, obstacles } of group) {
-    const obstacle = obstacles.get(cluster);
-    if (obstacle === undefined) continue;
-    throw new FarmError('NetworkNotOffered', `Module "${name}" belongs to the cluster "${cluster}": ${obstacle}.`);
-  }
+/** What is wrong with modules that must be on the same cluster, at one that is to blame. */
+function problemOfGroup(
+  group: readonly PlacementModule[],
+  isToBlame: (module: PlacementModule) => boolean,
+  finding: Finding,
+): Problem {
+  const blamed = group.find(isToBlame);
+  assert(blamed, 'A group that cannot be placed has a module that is to blame.');
+  const others = group.filter((module) => module !== blamed).map(({ name }) => `"${name}"`);
+  const together = others.length === 0 ? '' : `; it must be on the same cluster as ${listed(others, ', ')}`;
+  return problemOf(blamed, { ...finding, message: `${finding.message}${together}` });
 }
 
-function fits(vms: readonly VmPlan[], limits: Limits): boolean {
-  const sum = (of: (vm: VmPlan) => number) => vms.reduce((total, vm) => total + of(vm), 0);
-  return (
-    vms.length <= limits.vms && sum((vm) => vm.cpu) <= limits.cpu && sum((vm) => vm.memoryBytes) <= limits.memoryBytes
-  );
+/** A group may be a thousand modules: what a message lists of it, each once; the rest is counted. */
+const MOST_LISTED = 5;
+
+function listed(texts: readonly string[], separator = '; '): string {
+  const all = [...new Set(texts)];
+  const shown = all.slice(0, MOST_LISTED).join(separator);
+  return all.length > MOST_LISTED ? `${shown} and ${all.length - MOST_LISTED} more` : shown;
 }
 
 /** Modules that are connected by parents, in the order of their first ones. */

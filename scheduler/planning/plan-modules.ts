@@ -4,13 +4,15 @@ import type { Limits } from '../../common/contracts/builds.ts';
 import type { Action } from '../../common/contracts/events.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
+import type { Problem } from '../../common/contracts/problems.ts';
 import { unknownSteps } from '../../common/contracts/step-references.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import { type BuildModule, readBuildModules } from '../../common/redis/builds.ts';
 import { type Flight, type LayerCatalog, parseCatalog, type StoredCatalog } from '../../common/redis/layers.ts';
 import { type BuildSubmission, writeSubmission } from '../../common/redis/submissions.ts';
 import { expandGraph, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
+import { type Finding, planningError, problemOf } from '../graph/findings.ts';
 import { type NetworkOffer, type NetworkOffers, obstaclesOf, wishesInternet } from '../graph/network-offers.ts';
 import { compileSubmission } from './compile-submission.ts';
 import { withMissingInternet } from './missing-internet.ts';
@@ -192,14 +194,15 @@ function place(
   const modules = built.map(({ name, dependsOn, action, layerKey }) => {
     const parents = (layers[name]?.parents ?? []).filter((key) => !madeHere.has(key));
     const boundTo = [...parents, ...(action === 'join' ? [layerKey] : [])].flatMap((key) => clusterOf(key) ?? []);
-    const spec = layers[name]?.spec ?? null;
+    const spec = layers[name]?.spec;
+    assert(spec, `Module "${name}" is planned before it is placed.`);
     const former = catalog.layers.get(catalog.newest.get(name) ?? '');
     const formerly = former?.recipeKey === layers[name]?.recipeKey ? former?.cluster : undefined;
     return {
-      ...{ name, boundTo, formerly, vms: spec?.vms ?? [] },
+      ...{ name, origin: spec.module.origin, boundTo, formerly, vms: spec.vms },
       parents: dependsOn.filter((parent) => names.has(parent)),
-      wishesInternet: spec !== null && wishesInternet(spec),
-      obstacles: spec && action === 'build' ? obstaclesOf(spec, networks) : new Map(),
+      wishesInternet: wishesInternet(spec),
+      obstacles: action === 'build' ? obstaclesOf(spec, networks) : new Map(),
     };
   });
   return placeModules(modules, candidates);
@@ -232,11 +235,15 @@ function neededFiles(
   clusterOf: (module: string) => PlanCluster | undefined,
 ): NeededFile[] {
   const needed = new Set<string>();
+  const problems: Problem[] = [];
   for (const { name, action } of plan.modules) {
     const found = action === 'reuse' ? new Set<string>() : blobsIn(JSON.stringify(layers[name]?.spec ?? null));
-    if (found.size > 0) assertReadable(name, clusterOf(name), task.hasBlobs);
+    const finding = found.size > 0 && unreadable(clusterOf(name), task.hasBlobs);
+    const module = layers[name]?.spec?.module;
+    if (finding && module) problems.push(problemOf(module, finding));
     for (const sha256 of found) needed.add(sha256);
   }
+  if (problems.length > 0) throw planningError(problems);
   const paths = pathsOf(unpackModules(task.modules).localFiles);
   return [...needed].map((sha256) => ({ sha256, path: paths.get(sha256) ?? null }));
 }
@@ -254,11 +261,11 @@ function assertSteps({ build: { pauseBefore = [] }, modules }: BuildTask): void 
   throw new FarmError('InvalidRequest', `There is no step "${unknown}" to pause before: ${known}.`);
 }
 
-function assertReadable(module: string, cluster: PlanCluster | undefined, hasBlobs: boolean): void {
-  if (hasBlobs && cluster && cluster.blobsUrl !== null) return;
+function unreadable(cluster: PlanCluster | undefined, hasBlobs: boolean): Finding | undefined {
+  if (hasBlobs && cluster && cluster.blobsUrl !== null) return undefined;
   const option = hasBlobs ? 'blobs.url' : 'blobs.directory';
-  const message = `Module "${module}" names local files, which this farm cannot hand to the cluster "${cluster?.name}": the option ${option} is missing.`;
-  throw new FarmError('LocalFilesOff', message);
+  const message = `it names local files, which this farm cannot hand to the cluster "${cluster?.name}": the option ${option} is missing`;
+  return { code: 'LocalFilesOff', message };
 }
 
 function pathsOf(localFiles: readonly LocalEntry[]): ReadonlyMap<string, string> {

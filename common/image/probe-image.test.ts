@@ -100,6 +100,36 @@ describe('what QEMU makes', () => {
   });
 });
 
+test('reads a first-level table of 32 MiB in portions, and finds what was cut off wherever it names it', async () => {
+  const entries = 4 * MIB;
+  const head = Buffer.alloc(64 * 1024);
+  head.writeUInt32BE(0x514649fb, 0);
+  head.writeUInt32BE(2, 4);
+  head.writeUInt32BE(9, 20); // Clusters of 512 bytes: the longest table that the format knows for 128 GiB.
+  head.writeBigUInt64BE(2n ** 37n, 24);
+  head.writeUInt32BE(entries, 36);
+  head.writeBigUInt64BE(BigInt(head.length), 40);
+  const lengthBytes = head.length + 33 * MIB;
+  const asked: number[] = [];
+  const named = (entry: number, offset: number): ImageBytes => ({
+    lengthBytes,
+    read: async (at, length) => {
+      asked.push(length);
+      const bytes = Buffer.alloc(Math.min(length, lengthBytes - at));
+      if (at < head.length) head.copy(bytes, 0, at);
+      const place = head.length + entry * 8 - at;
+      if (place >= 0 && place < bytes.length) bytes.writeBigUInt64BE(BigInt(offset), place);
+      return bytes;
+    },
+  });
+  await expect(probeImage(named(7, lengthBytes - 512))).resolves.toMatchObject({ virtualSizeBytes: 2 ** 37 });
+  expect(Math.max(...asked)).toBeLessThanOrEqual(MIB);
+  const beyond = Math.ceil(lengthBytes / 512) * 512;
+  for (const entry of [0, entries - 1]) {
+    await expect(probeImage(named(entry, beyond))).rejects.toThrow(`its tables name byte ${beyond}`);
+  }
+});
+
 describe('a VMDK that means harm', () => {
   const DESCRIPTOR = 512;
 

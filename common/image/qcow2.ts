@@ -29,8 +29,11 @@ const EXTERNAL_DATA = 1n << 2n;
 const KNOWN_FEATURES = 0b11111n;
 const EXTENDED_L2 = 1n << 4n;
 
-const OFFSET = 0x00ff_ffff_ffff_fe00n;
-const COMPRESSED = 1n << 62n;
+const WORD = 2 ** 32;
+/** Of the upper half of an entry. */
+const COMPRESSED = 1 << 30;
+/** Of a first-level table, read at once: whatever else the process does goes on in between. */
+const PORTION_BYTES = 1024 ** 2;
 /** Second-level tables that are looked through, at most; the last ones first. */
 const MOST_TABLE_BYTES = 16 * 1024 ** 2;
 
@@ -80,7 +83,7 @@ function checkHeader(header: Qcow2Header, head: Buffer): void {
   if (version === 3) checkVersion3(head, clusterBits, refuse);
   if (virtualSizeBytes === 0 || virtualSizeBytes > Number.MAX_SAFE_INTEGER) refuse(`of ${virtualSizeBytes} bytes`);
   const clusterBytes = 2 ** clusterBits;
-  const perEntry = (clusterBytes / 8) * clusterBytes;
+  const perEntry = (clusterBytes / entryBytes(head)) * clusterBytes;
   const isTooSmall = l1.entries * perEntry < virtualSizeBytes;
   if (l1.entries * 8 > MOST_L1_BYTES || isTooSmall || l1.offset % clusterBytes !== 0 || l1.offset === 0) {
     refuse('whose header is broken: its first-level table does not fit its size');
@@ -127,33 +130,63 @@ async function checkTables(
   reach(l1.offset + l1.entries * 8 - 1);
   reach(refcounts.offset);
   try {
-    const first = await bytes.read(l1.offset, l1.entries * 8);
-    const tables = offsetsIn(first).sort((a, b) => b - a);
-    for (const offset of tables) reach(offset);
-    const isExtended = head.readUInt32BE(4) === 3 && (head.readBigUInt64BE(72) & EXTENDED_L2) !== 0n;
-    for (const offset of tables.slice(0, Math.max(1, Math.floor(MOST_TABLE_BYTES / clusterBytes)))) {
+    const most = Math.max(1, Math.floor(MOST_TABLE_BYTES / clusterBytes));
+    for (const offset of await lastTables(bytes, { l1, reach, most })) {
       const table = await bytes.read(offset, clusterBytes);
-      for (const cluster of clustersIn(table, { clusterBits, entryBytes: isExtended ? 16 : 8 })) reach(cluster);
+      for (const cluster of offsetsIn(table, entryBytes(head), (high, low) => clusterAt(high, low, clusterBits))) {
+        reach(cluster);
+      }
     }
   } catch (error) {
     if (!(error instanceof BytesUnavailable)) throw error;
   }
 }
 
-function offsetsIn(table: Buffer): number[] {
-  const offsets: number[] = [];
-  for (let at = 0; at + 8 <= table.length; at += 8) {
-    const offset = Number(table.readBigUInt64BE(at) & OFFSET);
-    if (offset !== 0) offsets.push(offset);
+interface FirstLevel extends Pick<Qcow2Header, 'l1'> {
+  /** Throws for what is behind the end. */
+  reach(offset: number): void;
+  /** Tables that are wanted. */
+  readonly most: number;
+}
+
+/** Where the last second-level tables begin, from the end: what was cut off begins with them. */
+async function lastTables(bytes: ImageBytes, { l1, reach, most }: FirstLevel): Promise<Float64Array> {
+  let last = new Float64Array();
+  for (let at = 0; at < l1.entries * 8; at += PORTION_BYTES) {
+    const portion = await bytes.read(l1.offset + at, Math.min(PORTION_BYTES, l1.entries * 8 - at));
+    const least = last.length < most ? 0 : (last[0] ?? 0);
+    const later = offsetsIn(portion, 8, standardOffset).filter((offset) => offset > least);
+    const all = new Float64Array(last.length + later.length);
+    all.set(last);
+    all.set(later, last.length);
+    last = all.sort().slice(-most);
+    reach(last.at(-1) ?? 0);
+  }
+  return last.reverse();
+}
+
+/** Where begins what a table names; 0 stands for what was never written. Plain numbers: tables are long, and offsets below 2^56. */
+function offsetsIn(table: Buffer, bytesPerEntry: number, offsetOf: (high: number, low: number) => number) {
+  const offsets = new Float64Array(Math.floor(table.length / bytesPerEntry));
+  for (let index = 0; index < offsets.length; index += 1) {
+    const at = index * bytesPerEntry;
+    offsets[index] = offsetOf(table.readUInt32BE(at), table.readUInt32BE(at + 4));
   }
   return offsets;
 }
 
-function* clustersIn(table: Buffer, format: { clusterBits: number; entryBytes: number }): Generator<number> {
-  const compressedOffset = (1n << BigInt(62 - (format.clusterBits - 8))) - 1n;
-  for (let at = 0; at + 8 <= table.length; at += format.entryBytes) {
-    const entry = table.readBigUInt64BE(at);
-    const offset = Number((entry & COMPRESSED) === 0n ? entry & OFFSET : entry & compressedOffset);
-    if (offset !== 0) yield offset;
-  }
+function standardOffset(high: number, low: number): number {
+  return (high & 0x00ff_ffff) * WORD + ((low & 0xffff_fe00) >>> 0);
+}
+
+/** Of a compressed cluster the offset has 70 - `clusterBits` bits, and its length stands above. */
+function clusterAt(high: number, low: number, clusterBits: number): number {
+  if ((high & COMPRESSED) === 0) return standardOffset(high, low);
+  return (high & ((1 << (70 - clusterBits - 32)) - 1)) * WORD + low;
+}
+
+/** Of a second-level table; extended ones have a bitmap beside each offset. */
+function entryBytes(head: Buffer): number {
+  const isExtended = head.readUInt32BE(4) === 3 && (head.readBigUInt64BE(72) & EXTENDED_L2) !== 0n;
+  return isExtended ? 16 : 8;
 }

@@ -39,5 +39,20 @@ export const FOUND: readonly (readonly [target: string, wrong: string, input: un
       filling: 1,
     },
   ],
+  [
+    'images',
+    'a first-level table of 32 MiB, read whole',
+    {
+      seed: 'qcow2 v2',
+      edits: [
+        [20, Buffer.from('00000009', 'hex')],
+        [24, Buffer.from('0000002000000000', 'hex')],
+        [36, Buffer.from('00400000', 'hex')],
+      ],
+      lengthBytes: 2 ** 63,
+      hasRanges: true,
+      filling: 0x7f,
+    },
+  ],
   ['user-data', 'lines that were not counted', { text: '"a" b\n\tc\n\td\n', hasSteps: false }],
 ];

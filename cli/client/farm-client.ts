@@ -29,6 +29,7 @@ import {
   type TagView,
   tagViewSchema,
 } from '../../common/contracts/images.ts';
+import type { ImportOrder } from '../../common/contracts/imports.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { type Provenance, provenanceSchema } from '../../common/contracts/provenance.ts';
@@ -223,6 +224,13 @@ export class FarmClient {
   /** Builds what did not succeed in a build again. */
   retry(id: string, query: { readonly onError?: string } = {}): Promise<Accepted> {
     return this.#call(`builds/${encodeURIComponent(id)}/retry`, acceptedSchema, { method: 'POST', query });
+  }
+
+  /** Makes a version of an image from a disk image as it is; the same key is the same import. */
+  importImage(module: string, order: ImportOrder, idempotencyKey: string): Promise<Accepted> {
+    const headers = { 'idempotency-key': idempotencyKey };
+    const path = `images/${encodeURIComponent(module)}/imports`;
+    return this.#call(path, acceptedSchema, { method: 'POST', body: order, headers });
   }
 
   /** Lets the step of a VM go on that waits for a person, or answers for one that has failed; its index. */

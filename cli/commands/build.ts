@@ -116,7 +116,7 @@ async function submit(client: FarmClient, paths: readonly string[], flags: Build
   try {
     const search = { variables: readVariables(files, flags), allowOutside: flags.allowOutside ?? false };
     const { submission, contents } = await prepareSubmission(files, search, line);
-    return await submitWithFiles({ client, contents, line }, submission, options);
+    return await submitWithFiles({ client, contents, line }, () => client.submit(submission, options));
   } catch (error) {
     const problems = problemsOf(error);
     if (problems.length === 0) throw error;

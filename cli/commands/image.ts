@@ -8,6 +8,7 @@ import { relatives, sizeText } from '../output/image-text.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addExportCommand } from './image-export.ts';
+import { addImportCommand } from './image-import.ts';
 import { addPushCommand } from './image-push.ts';
 import { addRemovalCommands } from './image-removal.ts';
 import { addConnectionFlags } from './shared-flags.ts';
@@ -20,7 +21,7 @@ interface ShowFlags extends ConnectionFlags {
 }
 
 export function register(program: Command): void {
-  const command = program.command('image').description('show, tag, export, push and remove images of the farm');
+  const command = program.command('image').description('show, tag, import, export, push and remove images of the farm');
   const show = command
     .command('show')
     .description('show an image: where its disks are, what it stands on, what stands on it')
@@ -57,6 +58,7 @@ export function register(program: Command): void {
     printLine(`${module}@${name} is no more.`);
   });
   addExportCommand(command, REFERENCE);
+  addImportCommand(command);
   addPushCommand(command, REFERENCE);
   addRemovalCommands(command, REFERENCE);
 }

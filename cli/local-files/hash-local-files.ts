@@ -60,7 +60,11 @@ function lookupHashed(found: FoundFiles, hashed: LocalLookup): LocalLookup {
   };
 }
 
-async function hashFile(path: string, line: TransferLine): Promise<LocalContentFile & { readonly sha256: string }> {
+/** @throws InvalidRequest when it cannot be read or changes meanwhile */
+export async function hashFile(
+  path: string,
+  line: TransferLine,
+): Promise<LocalContentFile & { readonly sha256: string }> {
   try {
     const { size: sizeBytes, mtimeMs: modifiedMs } = await stat(path);
     const hash = createHash('sha256');

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { systemClock } from '../../common/clock/clock.ts';
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
-import type { Accepted, BuildOptions, FarmClient, Submission } from '../client/farm-client.ts';
+import type { Accepted, FarmClient } from '../client/farm-client.ts';
 import type { TransferLine } from '../output/transfer-line.ts';
 import type { LocalContentFile } from './hash-local-files.ts';
 
@@ -26,14 +26,10 @@ interface Sender {
 }
 
 /** Submits, and sends the local files that the farm asks for: only what it lacks, and only for layers that are made. */
-export async function submitWithFiles(
-  sender: Sender,
-  submission: Submission,
-  options: BuildOptions,
-): Promise<Accepted> {
+export async function submitWithFiles(sender: Sender, submit: () => Promise<Accepted>): Promise<Accepted> {
   for (let round = 1; ; round += 1) {
     try {
-      return await sender.client.submit(submission, options);
+      return await submit();
     } catch (error) {
       const missing = missingOf(error);
       if (missing.length === 0 || round === MAX_ROUNDS) throw error;

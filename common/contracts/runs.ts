@@ -42,7 +42,7 @@ export type RunView = z.infer<typeof runViewSchema>;
  * What of a module its template keeps, so that clones of it can be made from the cluster alone: machines, cards and
  * network as they are when nothing is built, and how to log in; the password is sealed. Nothing that a build is done with.
  */
-export function runnableModule(module: CompiledModule): CompiledModule {
+export function runnableModule({ imported: _imported, ...module }: CompiledModule): CompiledModule {
   return {
     ...module,
     vms: module.vms.map(runnableVm),

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { FarmEvent } from '../contracts/events.ts';
 import type { LayerSpec } from '../contracts/layers.ts';
 import { PRIORITIES, type Priority } from '../contracts/owners.ts';
-import { PHASE_NEEDS, PHASES, type Phase, type PhaseNeeds } from '../contracts/phases.ts';
+import { PHASE_NEEDS, type Phase, type PhaseNeeds } from '../contracts/phases.ts';
 import { assert, FarmError } from '../errors/farm-error.ts';
 import { type BuildModule, readBuildModules, readStoredModules } from './builds.ts';
 import { KEYS } from './keys.ts';
@@ -225,7 +225,8 @@ function compilePhases({ phases, name, spec }: BuiltModule): unknown[] {
       list.push(field(phase));
     }
   }
-  assert(phases.length % PHASES.length === 0, `Module ${name} has VMs without all of their phases.`);
+  const ending = new Set(phases.flatMap(({ vm, phase }) => (PHASE_NEEDS[phase].last ? [vm] : [])));
+  assert(ending.size === spec.vms.length, `Module ${name} has VMs without their last phase.`);
   return phases.map((phase) => ({
     field: field(phase),
     needs: phase.dependsOn.length + held(phase.phase),

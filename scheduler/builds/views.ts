@@ -10,12 +10,12 @@ import type {
 } from '../../common/contracts/builds.ts';
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
-import { PHASES, type Phase } from '../../common/contracts/phases.ts';
+import type { Phase } from '../../common/contracts/phases.ts';
 import type { PlanJob } from '../../common/contracts/plans.ts';
 import type { BuildModule, StoredBuild, StoredWork } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
 import { criticalPath } from '../graph/critical-path.ts';
-import { phaseJobs, snapshotJobIds } from '../graph/phase-jobs.ts';
+import { phaseJobs, phasesOf, snapshotJobIds } from '../graph/phase-jobs.ts';
 
 /**
  * Row of a list. Modules that have not ended are as far as their build, unless a step of theirs waits for a person:
@@ -98,7 +98,7 @@ interface VmOfWork {
 
 function vmView(build: StoredBuild, { work, vm, endedAt }: VmOfWork): VmView {
   const path = `/api/v1/builds/${build.id}/vms/${encodeURIComponent(vm.name)}/screenshot?layerBuild=${work.id}`;
-  const phases = PHASES.map((phase) => phaseView(work, `${vm.name}/${phase}`, { phase, endedAt }));
+  const phases = phasesOf(work.spec.module).map((phase) => phaseView(work, `${vm.name}/${phase}`, { phase, endedAt }));
   const provision = phases.find(({ phase }) => phase === 'provision');
   return {
     vm: vm.name,

@@ -307,3 +307,19 @@ describe('what is done about a module', () => {
     ]);
   });
 });
+
+test('what is imported as it is gets its disk and a snapshot, and is another layer than what booted', () => {
+  const source = { kind: 'url', url: 'https://x.test/disk.qcow2', credentials: null, checksum: null } as const;
+  const vms = [{ source }];
+  const imported = compiledModule({ name: 'base', vms, imported: true });
+  const { plan, layers } = expand([imported]);
+  expect(plan.modules[0]?.jobs.map(({ id, dependsOn }) => [id, dependsOn])).toEqual([
+    ['base.main.import', []],
+    ['base.main.snapshot', ['base.main.import']],
+  ]);
+  // As large as what is brought.
+  expect(layers['base']?.spec?.vms[0]?.disks.map(({ sizeBytes }) => sizeBytes)).toEqual([null]);
+  const built = expand([compiledModule({ name: 'base', vms })]).layers['base'];
+  expect(built?.spec?.vms[0]?.disks.map(({ sizeBytes }) => sizeBytes)).toEqual([20 * 2 ** 30]);
+  expect(built?.recipeKey).not.toBe(layers['base']?.recipeKey);
+});

@@ -156,5 +156,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     notYetSupported: 'out',
     /** No two clones are one work. */
     run: { fields: { id: 'in', image: 'out', ttlMs: 'out', authorizedKey: 'out' } },
+    /** What has booted is not what was brought. */
+    imported: 'in',
   },
 };

@@ -39,7 +39,9 @@ export function planLayer({ module, layerKey, facts, parents }: LayerInput): Pla
     const nicModels = templateNics.map(({ model }) => model);
     offered.set(vm.name, { layerKey, vm: vm.name, firmware: vm.firmware.kind, disks: planned.offered, nicModels });
     const { cpu, memoryBytes } = resources.get(vm.name) ?? vm.resources;
-    return { name: vm.name, disks: planned.disks, isos, nics, templateNics, cpu, memoryBytes };
+    // What is imported as it is stays as large as it is.
+    const disks = module.imported ? planned.disks.map((disk) => ({ ...disk, sizeBytes: null })) : planned.disks;
+    return { name: vm.name, disks, isos, nics, templateNics, cpu, memoryBytes };
   });
   const contents = { fileHashes: hashesOf(module, facts), objects: objectsOf(module, facts) };
   return { spec: { schema: 1, layerKey, module, vms, network: network.network, ...contents }, offered, findings };

@@ -20,6 +20,7 @@ import { readWaitingWorks } from '../../common/redis/handbuilds.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { Principal } from '../../common/redis/tokens.ts';
 import type { BuildService } from '../builds/build-service.ts';
+import { importRequest } from '../builds/import-module.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
 import type { AcceptedBuild } from '../planning/plan-modules.ts';
 import { audit } from './audit.ts';
@@ -67,6 +68,15 @@ export function buildHandlers(options: BuildHandlersOptions) {
       if (!wait) return { status: 202, body: answer };
       await untilFinished(options, buildId, gone.signal);
       return { status: 200, body: await view(redis, buildId) };
+    },
+
+    async importImage({ params: { module }, headers, body, who: { name }, response }) {
+      await refuseFlood(options, name);
+      const idempotencyKey = headers['idempotency-key'] ?? null;
+      const accepted = await builds.submit(importRequest(module, body), { idempotencyKey, name });
+      audit(response, { outcome: 'accepted', build: accepted.buildId, subject: module });
+      tell({ response }, accepted);
+      return { status: 202, body: accepted.answer };
     },
 
     async retryBuild({ params: { id }, query: { onError: keepMs }, who: { name }, response }) {

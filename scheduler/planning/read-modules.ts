@@ -24,6 +24,8 @@ export interface SentModules {
   /** As `rebuild`: these and what they start from, the others are left as they are. Empty: all of them. */
   readonly only: string;
   readonly strict: boolean;
+  /** Their sources become images as they are; no machine is started. */
+  readonly isImport?: true;
 }
 
 /** Modules that were read. Only planning threads look inside: to copy the bytes costs the scheduler little. */
@@ -62,7 +64,8 @@ export function readModules(sent: SentModules): ReadModules {
     throw new FarmError('InvalidModule', sentence, { details: { problems } });
   }
   if (parsed.modules.length === 0) throw new FarmError('InvalidModule', 'There is no module in what was sent.');
-  const modules = selectModules(parsed.modules, namesIn(sent.only));
+  const selected = selectModules(parsed.modules, namesIn(sent.only));
+  const modules = sent.isImport ? selected.map((module) => ({ ...module, imported: true as const })) : selected;
   const loose = looseEnds(modules);
   const secrets = modules.flatMap((module) => module.secrets);
   refuseLabour(loose, secrets);

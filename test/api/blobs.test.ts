@@ -106,7 +106,7 @@ describe('local files', () => {
       const client = new FarmClient({ url: network.url, token: TOKEN });
       const contents = new Map([[hashOf(content), { path, sizeBytes, modifiedMs }]]);
       const line = new TransferLine(process.stderr);
-      await submitWithFiles({ client, contents, line }, submission(hashOf(content), sizeBytes), {});
+      await submitWithFiles({ client, contents, line }, () => client.submit(submission(hashOf(content), sizeBytes)));
       expect(network.cuts()).toBe(1);
       // All of it passed, and not twice.
       expect(network.passed()).toBeGreaterThan(sizeBytes);

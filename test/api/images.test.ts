@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { programCommand } from '../../common/config/package-root.ts';
@@ -70,6 +72,27 @@ test('an image says how it came about, in the words of in-toto and SLSA, and wit
     externalParameters: { module: 'base', definition: null },
     resolvedDependencies: [],
   });
+});
+
+test('a disk image becomes a version without a machine, from a local file that is sent first', async () => {
+  const { client } = api;
+  const content = Buffer.alloc(1024, 'disk');
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const order = { source: { sha256, sizeBytes: content.length }, firmware: 'efi', sshUsername: 'me' } as const;
+  await expect(client.importImage('brought', order, 'k1')).rejects.toMatchObject({ code: 'BlobMissing' });
+  const upload = { content: Readable.from([content]), offset: 0, sizeBytes: content.length };
+  await client.putBlob(sha256, upload);
+  const { buildId, plan } = await client.importImage('brought', order, 'k1');
+  expect(plan.modules[0]?.jobs.map(({ phase }) => phase)).toEqual(['import', 'snapshot']);
+  expect((await client.importImage('brought', order, 'k1')).buildId).toBe(buildId);
+  await api.work();
+  const [module] = (await client.build(buildId)).modules;
+  expect(module).toMatchObject({ state: 'succeeded', vms: [{ phases: [{ phase: 'import' }, { phase: 'snapshot' }] }] });
+  expect(await client.image('brought')).toMatchObject({ version: 1, current: true });
+  // The same content again is the version that is there.
+  expect((await client.importImage('brought', order, 'k2')).plan.modules[0]?.action).toBe('reuse');
+  await expect(client.importImage('No Name', order, 'k3')).rejects.toMatchObject({ code: 'InvalidModule' });
+  await expect(api.as(await api.tokenOf('viewer')).importImage('brought', order, 'k4')).rejects.toThrow('builder');
 });
 
 test('what a build ends with are versions, and each says who made it and what stands on it', async () => {

@@ -8,6 +8,8 @@ import {
   tagRequestSchema,
   tagViewSchema,
 } from '../images.ts';
+import { importRequestSchema } from '../imports.ts';
+import { planSchema } from '../plans.ts';
 import { provenanceSchema } from '../provenance.ts';
 import { runRequestSchema, runViewSchema } from '../runs.ts';
 import type { Operations } from './operation.ts';
@@ -61,6 +63,18 @@ export const IMAGES = {
     role: 'admin',
     answers: { 200: { schema: prunedSchema } },
     body: pruneRequestSchema,
+    isAudited: true,
+  },
+  importImage: {
+    method: 'post',
+    path: '/api/v1/images/{module}/imports',
+    params: requests.importParamsSchema,
+    summary:
+      'Make a version of an image from a disk image as it is, by a build that starts no machine. The same content again is the version that is there. `BlobMissing` (409) until a local file was put at /api/v1/blobs/{sha256}.',
+    role: 'builder',
+    answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) } },
+    body: importRequestSchema,
+    headers: requests.submissionHeadersSchema,
     isAudited: true,
   },
   exportImage: {

@@ -14,6 +14,7 @@ export const buildParamsSchema = z.object({ id: z.string() });
 export const vmParamsSchema = z.object({ id: z.string(), vm: z.string() });
 /** `NAME`, `NAME:VERSION` or `NAME@TAG`. */
 export const imageParamsSchema = z.object({ image: z.string() });
+export const importParamsSchema = z.object({ module: z.string() });
 export const exportParamsSchema = z.object({ export: z.string() });
 export const tagParamsSchema = z.object({ module: z.string(), tag: tagSchema });
 export const contentParamsSchema = z.object({ sha256: sha256Schema });

@@ -48,6 +48,8 @@ export interface CompiledModule {
   readonly notYetSupported: readonly UnsupportedField[];
   /** Absent in what is built. */
   readonly run?: RunTerms;
+  /** Its sources are images as they are: no machine is started. Absent in what is built. */
+  readonly imported?: true;
 }
 
 /** 1-based place in a file that a person wrote. */

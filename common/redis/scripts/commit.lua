@@ -75,7 +75,7 @@ return withTasks(function()
   if phase.admission == 'imports' then
     setWork(work, 'imports', work.imports - 1)
     learn('import/' .. work.cluster, elapsed)
-    if work.imports == 0 then
+    if work.imports == 0 and work.gang ~= 'none' then
       setWork(work, 'gang', 'ready')
       setWork(work, 'readyAt', NOW)
       waitForAdmission(work, 'gangs', work.id)

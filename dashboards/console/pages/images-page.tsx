@@ -3,6 +3,7 @@ import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
 import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { ExportDisk } from '../parts/export-disk.tsx';
+import { ImportImage } from '../parts/import-image.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
@@ -22,6 +23,7 @@ export function ImagesPage({ query, mayBuild }: { readonly query: URLSearchParam
   return (
     <>
       <PageTitle title="Images" />
+      {mayBuild && <ImportImage />}
       <ErrorNotice error={error} />
       {!value && !error && <Loading />}
       {value?.images.length === 0 && (

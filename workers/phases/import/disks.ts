@@ -155,14 +155,15 @@ function buildVolume(context: PhaseContext, scope: BuildScope, volume: WantedVol
       source: filling.source,
       sizeBytes: askedOf(filling, wantedBytes),
       storageClass: volume.storageClass ?? context.clusterConfig.storageClass,
-      atOnce: isImport(filling),
+      atOnce: isImport(filling) || scope.spec.module.imported === true,
     },
   );
 }
 
 /**
  * Where a class waits for the first consumer, clones and blank disks are placed with their machine, so that all of its disks are
- * on one node. An import may take longer than a machine may take to start: it is done at once, and the machine follows it.
+ * on one node. An import may take longer than a machine may take to start: it is done at once, and the machine follows it;
+ * so are all disks of what no machine is started for.
  */
 function isImport({ source }: Filling): boolean {
   return source.http !== undefined || source.registry !== undefined;

@@ -12,7 +12,8 @@ import { ProgressLog } from './progress-log.ts';
 /**
  * The import phase of one VM: its disks and ISOs filled, and everything of its module that a machine needs to start:
  * networks, key and cloud-init. Relays and ways out start as well, and are waited for where guests use them at boot. The
- * VMs of a module do this side by side; what is shared is made once, by the first that needs it.
+ * VMs of a module do this side by side; what is shared is made once, by the first that needs it. What is imported as it is
+ * needs its disks only.
  */
 export const importExecutor: PhaseExecutor = {
   phase: 'import',
@@ -20,6 +21,10 @@ export const importExecutor: PhaseExecutor = {
     const scope = buildScope(context);
     const { cluster } = context;
     const log = new ProgressLog(context);
+    if (scope.spec.module.imported) {
+      await ensureDisks(context, scope, log);
+      return { outcome: 'succeeded' };
+    }
     if (lacksInternet(scope.spec)) log.say(`No internet here: the cluster "${cluster.name}" has no externalSubnet.`);
     await inParallel(
       context.signal,

@@ -11,14 +11,15 @@ import { type GuestShutdown, noteEnd, shutDown } from './shutdown.ts';
 /**
  * The snapshot phase of one VM: a clean shutdown, a snapshot of every disk, a halted template VM. That is the layer, and
  * the phase ends with it: what existed for building only is removed by the scheduler's sweep, which the end of the work
- * wakes, while the children of the layer already start.
+ * wakes, while the children of the layer already start. What is imported as it is has no machine to shut down.
  */
 export function createSnapshotExecutor(askGuest?: GuestShutdown): PhaseExecutor {
   return {
     phase: 'snapshot',
     execute: async (context: PhaseContext): Promise<PhaseResult> => {
       const scope = buildScope(context);
-      await shutDown(context, scope, askGuest);
+      const hasMachine = !scope.spec.module.imported;
+      if (hasMachine) await shutDown(context, scope, askGuest);
       let layerVm: LayerVm | undefined;
       await inParallel(
         context.signal,
@@ -27,7 +28,9 @@ export function createSnapshotExecutor(askGuest?: GuestShutdown): PhaseExecutor 
           layerVm = await timed(side, context.metrics.snapshotDuration, () => captureDisks(side, scope));
           await ensureTemplate(side, scope, layerVm);
         },
-        (signal) => noteEnd({ ...context, signal }, scope),
+        async (signal) => {
+          if (hasMachine) await noteEnd({ ...context, signal }, scope);
+        },
       );
       assert(layerVm, 'What was captured without an error is there.');
       return { outcome: 'succeeded', layerVm };

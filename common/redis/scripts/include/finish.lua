@@ -133,7 +133,7 @@ local function endOne(work, outcome, failure)
   end
   if outcome == 'succeeded' then
     registerLayer(work)
-    learn('machines/' .. work.module, NOW - (work.admittedAt or NOW))
+    if work.gang ~= 'none' then learn('machines/' .. work.module, NOW - (work.admittedAt or NOW)) end
   end
   local detail = { outcome = outcome, durationMs = NOW - (work.startedAt or NOW), failure = failure,
     images = outcome == 'succeeded' and imagesOf(work.id, work.cluster) or '[]' }
@@ -195,7 +195,7 @@ local function nextGeneration(work)
   setWork(work, 'generation', work.generation + 1)
   setWork(work, 'state', 'queued')
   setWork(work, 'verdict', '')
-  setWork(work, 'gang', '')
+  if work.gang ~= 'none' then setWork(work, 'gang', '') end
   redis.call('HDEL', key('work', work.id), 'byHand')
   setDeadline(work)
   local phases, imports, left = key('work', work.id, 'phases'), 0, 0

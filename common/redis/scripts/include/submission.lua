@@ -39,7 +39,7 @@ local function createWork(build, module, spec)
   for _, vm in ipairs(module.vms) do
     vms[#vms + 1], cpu, memory = vm.vm, cpu + vm.cpu, memory + vm.memory
   end
-  local parentWorks, imports, left = {}, 0, 0
+  local parentWorks, imports, left, gang = {}, 0, 0, 'none'
   for _, parent in ipairs(module.parents) do
     redis.call('SADD', key('layer', parent, 'needed-by'), id)
     local flight = redis.call('HGET', key('flights'), parent)
@@ -50,6 +50,7 @@ local function createWork(build, module, spec)
   for _, phase in ipairs(module.phases) do
     if phase.admission == 'imports' then imports = imports + 1 end
     if phase.last then left = left + 1 end
+    if phase.admission == 'gang' then gang = '' end
     storePhase(id, phase.field, { state = 'waiting', epoch = 0, dispatch = 0, attempts = 0, claims = 0, faults = 0,
       needs = phase.needs, base = phase.needs, dependents = phase.dependents, admission = phase.admission,
       stage = phase.stage, last = phase.last })
@@ -57,7 +58,7 @@ local function createWork(build, module, spec)
   redis.call('HSET', work, 'state', 'queued', 'module', module.name, 'layerKey', module.layerKey, 'recipeKey', module.recipeKey,
     'cluster', module.cluster, 'namespace', module.namespace, 'labels', module.labels, 'generation', 1,
     'priority', module.priority, 'owner', ownerOfBuild(build), 'build', build.buildId, 'urgency', build.urgency, 'pending', #parentWorks, 'imports', imports, 'left', left,
-    'gang', '', 'vms', table.concat(vms, ' '), 'shape', string.format('%d-%.0f-%.0f', #vms, cpu, memory), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
+    'gang', gang, 'vms', table.concat(vms, ' '), 'shape', string.format('%d-%.0f-%.0f', #vms, cpu, memory), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
     'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'pauseBefore', build.pauseBefore or '[]',
     'timeoutMs', module.timeoutMs, 'runMs', module.runMs, 'spec', spec, 'retentionMs', build.retentionMs,
     'parents', table.concat(module.parents, ' '), 'parentWorks', table.concat(parentWorks, ' '))

@@ -260,6 +260,15 @@ export const configSchema = z.strictObject({
           untagged: age
             .optional()
             .describe('The same for versions without a tag of a module that has tags; as `maxAge` by default.'),
+          modules: z
+            .record(
+              z.string(),
+              z.strictObject({ keep: count.optional(), maxAge: age.optional(), untagged: age.optional() }),
+            )
+            .default({})
+            .describe(
+              'By the name of a module: what holds for its versions instead of the options above. `{}` keeps them all.',
+            ),
         })
         .prefault({})
         .describe(

@@ -84,6 +84,8 @@ export interface ImageRetention {
   readonly maxAgeMs: number | null;
   /** How long other versions without a tag stay in a module that has tags. @defaultValue as `maxAgeMs` */
   readonly untaggedMs: number | null;
+  /** What holds for the versions of a module instead, by its name. */
+  readonly modules?: Readonly<Record<string, ImageRetention>>;
 }
 
 /** As options and requests write it; durations in milliseconds. */
@@ -91,10 +93,14 @@ export interface WrittenRetention {
   readonly keep?: number | undefined;
   readonly maxAge?: number | undefined;
   readonly untagged?: number | undefined;
+  readonly modules?: Readonly<Record<string, WrittenRetention>>;
 }
 
-export function imageRetention({ keep, maxAge, untagged }: WrittenRetention): ImageRetention {
-  return { keep: keep ?? null, maxAgeMs: maxAge ?? null, untaggedMs: untagged ?? null };
+export function imageRetention({ keep, maxAge, untagged, modules }: WrittenRetention): ImageRetention {
+  const farmWide = { keep: keep ?? null, maxAgeMs: maxAge ?? null, untaggedMs: untagged ?? null };
+  if (!modules) return farmWide;
+  const own = Object.entries(modules).map(([module, written]) => [module, imageRetention(written)]);
+  return { ...farmWide, modules: Object.fromEntries(own) };
 }
 
 /** What `POST /images/prune` is asked; durations such as `30d`. What it does not say is as the farm is configured. */

@@ -135,3 +135,20 @@ test('a layer with two names stays while one of them does', () => {
   const names = superfluousLayers({ layers, images: images.slice(0, 2), tags: [] }, retention, moment);
   expect(names.map((layer) => layer.images)).toEqual([[base]]);
 });
+
+test('what is said of a module holds for its versions instead, and the others go by what is said of all', () => {
+  const old = new Date(NOW - 90 * DAY_MS).toISOString();
+  const modules = ['kept', 'short', 'base'];
+  const images = modules.flatMap((module) =>
+    [1, 2, 3].map((version) => ({ module, version, layerKey: `${module}${version}`, namedAt: old, by: null })),
+  );
+  const layers = new Map(images.map(({ layerKey }) => [layerKey, layerRecord({ layerKey })]));
+  const none = { keep: null, maxAgeMs: null, untaggedMs: null };
+  const own = { kept: none, short: { ...none, keep: 1 } };
+  const goingBy = (keep: number | null) =>
+    superfluousLayers({ layers, images, tags: [] }, { ...none, keep, modules: own }, { now: NOW, needed: [] })
+      .map(({ record }) => record.layerKey)
+      .toSorted();
+  expect(goingBy(2)).toEqual(['base1', 'short1', 'short2']);
+  expect(goingBy(null)).toEqual(['short1', 'short2']);
+});

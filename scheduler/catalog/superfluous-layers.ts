@@ -1,5 +1,6 @@
 import { groupByLayer, groupByModule, type ImageName, type ImageRetention } from '../../common/contracts/images.ts';
 import type { LayerRecord } from '../../common/contracts/layers.ts';
+import { own } from '../../common/contracts/own.ts';
 import type { FinishedLayers } from '../../common/redis/layers.ts';
 import { topologicalOrder } from '../graph/topological-order.ts';
 
@@ -10,8 +11,8 @@ export interface SuperfluousLayer {
 }
 
 /** Whether a retention ever removes anything. */
-export function isLimited({ keep, maxAgeMs, untaggedMs }: ImageRetention): boolean {
-  return keep !== null || maxAgeMs !== null || untaggedMs !== null;
+export function isLimited({ keep, maxAgeMs, untaggedMs, modules = {} }: ImageRetention): boolean {
+  return keep !== null || maxAgeMs !== null || untaggedMs !== null || Object.values(modules).some(isLimited);
 }
 
 /**
@@ -28,13 +29,15 @@ export function superfluousLayers(
   const versions = groupByModule(images);
   const tagged = groupByModule(tags);
   const wanted = [...versions].flatMap(([module, all]) => {
-    const own = tagged.get(module) ?? [];
-    const ageMs = mostAgeMs(retention, own.length > 0);
+    const { modules: _others, ...applied } = own(retention.modules ?? {}, module) ?? retention;
+    if (!isLimited(applied)) return all;
+    const tagsOfIt = tagged.get(module) ?? [];
+    const ageMs = mostAgeMs(applied, tagsOfIt.length > 0);
     const newest = all.toSorted((a, b) => b.version - a.version);
-    const chosen = new Set(own.map(({ version }) => version));
+    const chosen = new Set(tagsOfIt.map(({ version }) => version));
     return newest.filter(
       ({ version, namedAt }, index) =>
-        index < (retention.keep ?? 1) || chosen.has(version) || now - Date.parse(namedAt) <= ageMs,
+        index < (applied.keep ?? 1) || chosen.has(version) || now - Date.parse(namedAt) <= ageMs,
     );
   });
   const kept = withParents([...wanted.map(({ layerKey }) => layerKey), ...needed], layers);

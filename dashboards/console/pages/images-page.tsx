@@ -123,6 +123,13 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
         {by && <div class="quiet">by {by}</div>}
         {mayBuild && (
           <>
+            <a
+              href={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}/provenance`}
+              download={`${module}-${version}.intoto.json`}
+              aria-label={`Provenance of ${module}:${version}`}
+            >
+              Provenance
+            </a>
             <ConfirmButton
               path={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}/runs`}
               label="Run"

@@ -67,7 +67,8 @@ export const handbuildViewSchema = z.object({
 
 export const vmViewSchema = z.object({
   vm: z.string(),
-  phases: z.array(phaseViewSchema).length(PHASES.length),
+  /** Those that it goes through, in their order: what is imported as it is starts no machine. */
+  phases: z.array(phaseViewSchema).min(1).max(PHASES.length),
   steps: z.array(stepViewSchema),
   /** Null while it waits for nobody. */
   handbuild: handbuildViewSchema.nullable(),

@@ -64,6 +64,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   tagImage: { version: 1 },
   pruneImages: { keep: 1 },
   exportImage: {},
+  importImage: { source: { url: 'https://images.test/disk.qcow2', checksum: `sha256:${'0'.repeat(64)}` } },
 };
 /** Bodies with which no operation succeeds: as JSON, and where any text is a value. */
 const WRONG_JSON = [{ unknown: 1 }, [], 'text', null];

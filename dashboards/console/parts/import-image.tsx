@@ -47,7 +47,7 @@ export function ImportImage() {
       </p>
       {buildId !== undefined && (
         <p role="status">
-          <Link href={`/builds/${buildId}`}>Its import is a build</Link>
+          <Link href={`/builds/${buildId}`}>Follow the build that makes it</Link>
         </p>
       )}
       <ErrorNotice error={error} />

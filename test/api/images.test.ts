@@ -149,7 +149,7 @@ vms: [{ name: vm, source: { buildRef: { name: base, ${buildRef} } } }]`;
   ]);
 });
 
-test('the command line shows images and moves tags', async () => {
+test('the command line shows images and moves tags', { timeout: 90_000 }, async () => {
   await build();
   await build(CHANGED);
   expect(await slipway('image', 'tag', 'base:1', 'stable')).toBe('base@stable is base:1.\n0');

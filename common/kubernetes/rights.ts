@@ -87,6 +87,8 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     // scheduler/builds/resolve-objects.ts: what modules name.
     { secrets: ['get'], configMaps: ['get'] },
     { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
+    // scheduler/catalog/sweep-sources.ts: parts of sources that go, and clones that end.
+    { dataVolumes: WATCH, claims: WATCH },
     // scheduler/catalog/measure-storage.ts: what the farm has of the storage, and what is free.
     { storageCapacities: ['list'], claims: ['list'], snapshots: ['list'] },
     // scheduler/exports/exported-volume.ts: reading disks out of the cluster.

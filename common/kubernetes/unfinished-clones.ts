@@ -1,4 +1,5 @@
 import type { ClusterClient } from './cluster-client.ts';
+import type { DataVolume } from './objects.ts';
 import { RESOURCES } from './resources.ts';
 
 /**
@@ -7,8 +8,10 @@ import { RESOURCES } from './resources.ts';
  */
 export async function unfinishedClones(cluster: ClusterClient, signal: AbortSignal): Promise<ReadonlySet<string>> {
   const { items } = await cluster.list(RESOURCES.dataVolumes, { signal });
-  const unfinished = items.filter(({ metadata, status }) => {
-    return !metadata?.deletionTimestamp && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
-  });
-  return new Set(unfinished.flatMap(({ spec }) => spec.source?.snapshot?.name ?? []));
+  return new Set(items.filter(isFilling).flatMap(({ spec }) => spec.source?.snapshot?.name ?? []));
+}
+
+/** Whether a volume reads, or will read, what it is made from. */
+export function isFilling({ metadata, status }: DataVolume): boolean {
+  return !metadata?.deletionTimestamp && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
 }

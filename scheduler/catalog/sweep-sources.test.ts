@@ -9,6 +9,7 @@ import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
+import { readSources } from '../../common/redis/sources.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import { conformanceCluster } from '../../test/harness/embedded-cluster.ts';
 import { FarmState, newId } from '../../test/harness/farm-state.ts';
@@ -56,14 +57,20 @@ beforeEach(async () => {
 afterAll(() => resources.close());
 
 /** The volume of a source with its claim and, when it is whole, its snapshot. */
-async function makeSource({ isWhole = true } = {}): Promise<void> {
+async function makeSource({ name = NAME, isWhole = true } = {}): Promise<void> {
   const labels = { [LABELS.farm]: 'test', [LABELS.role]: 'source' };
-  const metadata = { name: NAME, labels };
+  const metadata = { name, labels };
   const storage = { resources: { requests: { storage: '1Gi' } } };
   await cluster.create(RESOURCES.dataVolumes, { metadata, spec: { source: { http: { url: WHAT } }, storage } });
   await cluster.create(RESOURCES.claims, { metadata, spec: { ...storage, accessModes: ['ReadWriteOnce'] } });
   if (!isWhole) return;
-  await cluster.create(RESOURCES.snapshots, { metadata, spec: { source: { persistentVolumeClaimName: NAME } } });
+  await cluster.create(RESOURCES.snapshots, { metadata, spec: { source: { persistentVolumeClaimName: name } } });
+}
+
+/** A volume that is made from the source, and is never filled. */
+async function cloneSource(): Promise<void> {
+  const source = { snapshot: { namespace: cluster.namespace, name: NAME } };
+  await cluster.create(RESOURCES.dataVolumes, { metadata: { name: 'clone' }, spec: { source, storage: {} } });
 }
 
 /** A build that has begun to import, with its claim. */
@@ -79,6 +86,16 @@ const use = (claim: PhaseClaim, keepMs: number) => farm.store.useSource(claim, {
 async function endBuild({ buildId, claim }: { buildId: string; claim: PhaseClaim }): Promise<void> {
   await cancelBuild(farm.redis, buildId);
   await farm.store.commit(claim, { outcome: 'cancelled' });
+}
+
+/** Sweeps as a scheduler does, until the test ends. */
+function keepSweeping(): void {
+  const sweeping = new AbortController();
+  const loop = sweepSources(options, sweeping.signal);
+  onTestFinished(() => {
+    sweeping.abort();
+    return loop;
+  });
 }
 
 const sweep = (isFull = false) => sweepSourcesOnce(options, { isFull }, forever);
@@ -120,12 +137,7 @@ test('ends an import with the last build that wants it', async () => {
   const [first, second] = [await beginBuild(), await beginBuild()];
   await use(first.claim, 0);
   await use(second.claim, 0);
-  const sweeping = new AbortController();
-  const loop = sweepSources(options, sweeping.signal);
-  onTestFinished(() => {
-    sweeping.abort();
-    return loop;
-  });
+  keepSweeping();
   await endBuild(first);
   await sweep(true);
   expect(await left()).toHaveLength(2);
@@ -138,14 +150,34 @@ test('leaves a source alone while a volume is cloned from it', async () => {
   const build = await beginBuild();
   await use(build.claim, 1_000);
   await endBuild(build);
-  const source = { snapshot: { namespace: cluster.namespace, name: NAME } };
-  await cluster.create(RESOURCES.dataVolumes, { metadata: { name: 'clone' }, spec: { source, storage: {} } });
+  await cloneSource();
   await farm.time.pass(DAY_MS);
   await sweep();
   expect(await left()).toHaveLength(3);
   await cluster.delete(RESOURCES.dataVolumes, 'clone');
   await sweep();
   expect(await left()).toEqual([]);
+});
+
+test('goes on as soon as a clone ends, and as soon as what it removes has gone', async () => {
+  await makeSource();
+  await makeSource({ name: 'sw-source-not-cloned' });
+  const build = await beginBuild();
+  await use(build.claim, 1);
+  await farm.store.useSource(build.claim, { name: 'sw-source-not-cloned', what: WHAT, keepMs: 1 });
+  await cloneSource();
+  await cluster.mergePatch(RESOURCES.claims, NAME, { metadata: { finalizers: ['test/held'] } });
+  await endBuild(build);
+  await farm.time.pass(1_000);
+  keepSweeping();
+  const soon = { timeout: 5_000 };
+  const names = async () => [...(await readSources(farm.redis, cluster.name, [NAME, 'sw-source-not-cloned'])).keys()];
+  await expect.poll(names, soon).toEqual([NAME]);
+  expect(await left()).toHaveLength(3);
+  await cluster.delete(RESOURCES.dataVolumes, 'clone');
+  await expect.poll(left, soon).toEqual(['persistentvolumeclaims']);
+  await cluster.mergePatch(RESOURCES.claims, NAME, { metadata: { finalizers: null } });
+  await expect.poll(known, soon).toEqual([]);
 });
 
 test('keeps a source that it does not know for the time that is usual, from when it first sees it', async () => {

@@ -1,10 +1,12 @@
 import { DEFAULTS } from '../../common/contracts/module/defaults.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import { isConflict } from '../../common/kubernetes/api-error.ts';
-import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { DataVolume, KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
-import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
-import { lookAgain } from '../../common/lifecycle/look-again.ts';
+import { isFilling, unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
+import { type WatchEvent, watchObjects } from '../../common/kubernetes/watch-objects.ts';
+import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import { atNotices } from '../../common/redis/notices.ts';
 import { readDueSources, retireSource, type ShownSource } from '../../common/redis/sources.ts';
 import { eachOf } from '../builds/each-of.ts';
@@ -12,11 +14,10 @@ import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 /** Looks at the whole cluster this often, for sources that the farm does not know. */
 const LOOK_AGAIN_MS = 300_000;
-/** While sources are on their way out, or held by a clone. */
-const STILL_GOING_MS = 10_000;
 
+const { snapshots, dataVolumes, claims } = RESOURCES;
 /** What a source consists of: clones read the snapshot, which was made from the claim of the volume. */
-const PARTS: readonly Resource<KubernetesObject>[] = [RESOURCES.snapshots, RESOURCES.dataVolumes, RESOURCES.claims];
+const PARTS: readonly Resource<KubernetesObject>[] = [snapshots, dataVolumes, claims];
 
 /**
  * Removes the shared sources of a cluster: those that are whole `isoCacheTTL` after the last build that used them has ended, others
@@ -31,14 +32,15 @@ export async function sweepSources(options: ClusterWatchOptions, signal: AbortSi
     if (isFull) everythingAt = clock.now() + LOOK_AGAIN_MS;
     return Math.min(dueMs, Math.max(1, everythingAt - clock.now()));
   };
-  const wake = [atNotices(notices, (notice) => notice.kind === 'ended' && notice.cluster === cluster.name)];
+  const ended = atNotices(notices, (notice) => notice.kind === 'ended' && notice.cluster === cluster.name);
+  const wake = [ended, ...whenFreed(options)];
   const loop = { what: 'Sweeping sources', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS };
   await lookAgain({ ...loop, wake, clock, logger }, signal);
 }
 
 /**
- * One look at the sources that are due, or (`isFull`) at all of the cluster. Returns when the next one is due, in ms (Infinity: none
- * is known). The cluster is read before Redis decides, and objects are deleted by their uid: what is made again in between stays.
+ * One look at the sources that are due, or (`isFull`) at all of the cluster. Returns when another one is due, in ms (Infinity: none
+ * is known); of those that are on their way out, or held by a clone, the cluster tells. The cluster is read before Redis decides, and objects are deleted by their uid: what is made again in between stays.
  */
 export async function sweepSourcesOnce(
   options: ClusterWatchOptions,
@@ -62,8 +64,29 @@ export async function sweepSourcesOnce(
         logger.info({ source: name, cluster: cluster.name }, 'A source is gone');
     });
   }
-  const next = await readDueSources(redis, cluster.name);
-  return next.due.length > 0 ? Math.min(STILL_GOING_MS, next.nextMs) : next.nextMs;
+  return (await readDueSources(redis, cluster.name)).nextMs;
+}
+
+/** Rings when a part of a source has gone, and when a volume is not being filled any more, which may have been a clone of one. */
+function whenFreed({ cluster, farm }: ClusterWatchOptions): Wake[] {
+  const labels = sourceLabels(farm);
+  const isGone = ({ type }: WatchEvent<KubernetesObject>) => type === 'deleted' || type === 'synced';
+  const isFilled = (event: WatchEvent<DataVolume>) => event.type === 'changed' && !isFilling(event.object);
+  return [
+    whenShown(cluster, { resource: snapshots, labels }, isGone),
+    whenShown(cluster, { resource: claims, labels }, isGone),
+    whenShown(cluster, { resource: dataVolumes }, (event) => isGone(event) || isFilled(event)),
+  ];
+}
+
+function whenShown<T extends KubernetesObject>(
+  cluster: ClusterClient,
+  { resource, labels = {} }: { readonly resource: Resource<T>; readonly labels?: Readonly<Record<string, string>> },
+  rings: (event: WatchEvent<T>) => boolean,
+): Wake {
+  return async (ring, signal) => {
+    for await (const event of watchObjects(cluster, resource, { labels, signal })) if (rings(event)) ring();
+  };
 }
 
 interface FoundPart {
@@ -76,7 +99,7 @@ async function findSources(
   { cluster, farm }: ClusterWatchOptions,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, readonly FoundPart[]>> {
-  const labels = { [LABELS.farm]: farm, [LABELS.role]: 'source' };
+  const labels = sourceLabels(farm);
   const found = new Map<string, FoundPart[]>();
   for (const resource of PARTS) {
     for (const object of (await cluster.list(resource, { labels, signal })).items) {
@@ -85,6 +108,10 @@ async function findSources(
     }
   }
   return found;
+}
+
+function sourceLabels(farm: string) {
+  return { [LABELS.farm]: farm, [LABELS.role]: 'source' };
 }
 
 function shownAs(parts: readonly FoundPart[], isCloned: boolean): ShownSource['shown'] {

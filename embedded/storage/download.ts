@@ -35,10 +35,7 @@ async function downloadFile(
   const { body, lengthBytes } = await openHttpSource(http, { door: IMPORT_FILES.door, signal }).catch((error) => {
     throw new ImportError('Error', `Unable to connect to http data source: ${errorMessage(error)}`, error);
   });
-  if (lengthBytes !== undefined) {
-    if (lengthBytes > mostBytes) throw tooLarge(`the source has ${lengthBytes} bytes`);
-    await assertRoom('.', lengthBytes);
-  }
+  if (lengthBytes !== undefined && lengthBytes > mostBytes) throw tooLarge(`the source has ${lengthBytes} bytes`);
   const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];
   const hash = createHash(algorithm);
   const bytes = new BoundedBytes(mostBytes, 'the source has', (chunk, received) => {
@@ -47,7 +44,11 @@ async function downloadFile(
   });
   const had = () => `${bytes.count} of ${lengthBytes ?? 'an unknown number of'} bytes came`;
   try {
-    await pipeline(body, bytes, createWriteStream(IMPORT_FILES.part, { highWaterMark: BUFFER_BYTES }), { signal });
+    // At once: what nobody reads yet is lost, and not counted, when the source breaks off.
+    const writing = pipeline(body, bytes, createWriteStream(IMPORT_FILES.part, { highWaterMark: BUFFER_BYTES }), {
+      signal,
+    });
+    await Promise.all([writing, lengthBytes === undefined ? undefined : assertRoom('.', lengthBytes)]);
   } catch (error) {
     if (error instanceof ImportError || signal.aborted) throw error;
     // What Node calls aborted, Go calls an unexpected EOF.

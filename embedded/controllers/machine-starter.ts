@@ -57,6 +57,7 @@ export class MachineStarter {
     const { context, machines, onChange } = this.#parts;
     const machine = await adoptMachine(machineRunDir(context, uidOf(vmi)), {
       clock: context.clock,
+      logger: context.logger,
       onChange: () => onChange(textKeyOf(vmi)),
     });
     if (!machine) return false;
@@ -76,7 +77,7 @@ export class MachineStarter {
 
   async #launch(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
     const { context, accelerator, containerDisks, onChange } = this.#parts;
-    const { confiner, clock } = context;
+    const { confiner, clock, logger } = context;
     const runDir = machineRunDir(context, uidOf(vmi));
     const user = userFor(uidOf(vmi));
     await shareDirectory(runDir, hostUser(context, vmi));
@@ -95,6 +96,7 @@ export class MachineStarter {
       confiner,
       user,
       clock,
+      logger,
       onChange: () => onChange(textKeyOf(vmi)),
     });
   }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { watch } from 'node:fs';
+import { existsSync, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -19,17 +19,26 @@ export function keptFrom(size: number): number {
 
 /**
  * Gives the disk back what a log holds before the part that is kept, whenever it has grown by another part. Its writer, QEMU, need not
- * know: it goes on appending. Returns what ends this.
+ * know: it goes on appending. `onTrouble` hears why that does not work, as on a file system without holes, once until it works again.
+ * Returns what ends this.
  */
 export function boundLog(path: string, onTrouble: (error: unknown) => void): () => void {
   let freedTo = 0;
   let isBusy = false;
   let isDirty = false;
+  let isInTrouble = false;
   const look = async () => {
     const from = keptFrom((await stat(path)).size);
     if (from <= freedTo) return;
     await promisify(execFile)('fallocate', ['--punch-hole', '--offset', '0', '--length', String(from), path]);
     freedTo = from;
+    isInTrouble = false;
+  };
+  const tell = (error: unknown) => {
+    // With a machine that is removed its log goes.
+    if (isInTrouble || !existsSync(path)) return;
+    isInTrouble = true;
+    onTrouble(error);
   };
   const notice = async () => {
     isDirty = true;
@@ -37,14 +46,14 @@ export function boundLog(path: string, onTrouble: (error: unknown) => void): () 
     isBusy = true;
     while (isDirty) {
       isDirty = false;
-      await look().catch(onTrouble);
+      await look().catch(tell);
       // A guest that talks fast changes its log thousands of times a second.
       await delay(PAUSE_MS, undefined, { ref: false });
     }
     isBusy = false;
   };
   const watcher = watch(path, () => void notice());
-  watcher.on('error', onTrouble);
+  watcher.on('error', tell);
   void notice();
   return () => watcher.close();
 }

@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { boundLog, LOG_PART } from '../host/bounded-log.ts';
 import { readLog } from './pod-log.ts';
 
@@ -30,4 +30,23 @@ test('of a guest that does not stop talking the last part is kept, on the disk a
   expect(kept).not.toContain('\0');
   expect(kept.endsWith('the last line\n')).toBe(true);
   expect(troubles).toEqual([]);
+});
+
+test('a log that cannot be bounded says so once, until it can', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-log-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'serial.log');
+  await appendFile(path, '');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  // Where no fallocate is found, none can make a hole.
+  vi.stubEnv('PATH', folder);
+  const troubles: unknown[] = [];
+  onTestFinished(boundLog(path, (error) => troubles.push(error)));
+  for (let part = 0; part < 3; part += 1) await appendFile(path, LINE.repeat(LOG_PART / LINE.length));
+  await expect.poll(() => troubles).toHaveLength(1);
+  await appendFile(path, LINE.repeat(LOG_PART / LINE.length));
+  vi.unstubAllEnvs();
+  await appendFile(path, LINE);
+  await expect.poll(async () => (await stat(path)).blocks * 512, { timeout: 10_000 }).toBeLessThan(2.5 * LOG_PART);
+  expect(troubles).toHaveLength(1);
 });

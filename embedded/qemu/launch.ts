@@ -3,6 +3,7 @@ import { open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
 import type { Confinement, Confiner } from '../host/confinement.ts';
 import { findProcesses } from '../host/processes.ts';
 import { shareFiles } from '../host/shared-directory.ts';
@@ -23,6 +24,7 @@ export interface LaunchOptions {
   /** Whom QEMU runs as; the run directory has been shared with it. */
   readonly user: number;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly onChange: () => void;
 }
 
@@ -32,7 +34,7 @@ export interface LaunchOptions {
  * Rejects with QEMU's own words when it ends at once.
  */
 export async function launchMachine(options: LaunchOptions): Promise<Machine> {
-  const { spec, networkNamespace, confiner, user, clock, onChange } = options;
+  const { spec, networkNamespace, confiner, user, clock, logger, onChange } = options;
   const sockets = machineSockets(spec.runDir);
   await Promise.all([sockets.qmp, sockets.vnc, sockets.serial].map((path) => rm(path, { force: true })));
   // What the server reads must be its own file.
@@ -52,7 +54,7 @@ export async function launchMachine(options: LaunchOptions): Promise<Machine> {
     child.unref();
     const qmp = await Promise.race([listening.appeared.then(() => openQmp(sockets.qmp, clock)), ended]);
     ended.catch(() => {}); // From here on the end shows on the control connection.
-    return await Machine.follow({ runDir: spec.runDir, qmp, clock, onChange });
+    return await Machine.follow({ runDir: spec.runDir, qmp, clock, logger, onChange });
   } finally {
     listening.stop();
     for (const file of logs) await file.close();
@@ -87,7 +89,7 @@ export async function kvmAccess(): Promise<Pick<Confinement, 'devices' | 'groups
 /** Finds the QEMU process of a run directory after a restart of the server; undefined when it is gone. */
 export async function adoptMachine(
   runDir: string,
-  options: Pick<LaunchOptions, 'clock' | 'onChange'>,
+  options: Pick<LaunchOptions, 'clock' | 'logger' | 'onChange'>,
 ): Promise<Machine | undefined> {
   const processes = await findProcesses(runDir);
   if (!processes.some(({ argv }) => argv[0] === QEMU)) return undefined;

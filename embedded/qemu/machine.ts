@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import type { Logger } from '../../common/logging/logger.ts';
 import { boundLog } from '../host/bounded-log.ts';
 import { killLeftovers } from '../host/processes.ts';
 import { machineSockets } from './command-line.ts';
@@ -27,6 +28,7 @@ export interface MachineOptions {
   readonly runDir: string;
   readonly qmp: QmpClient;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** Called whenever `state` has changed. */
   readonly onChange: () => void;
 }
@@ -56,7 +58,10 @@ export class Machine {
     machine.qmp.onEvent((event) => machine.#observe(event));
     // A machine without a serial port has no log of it.
     const logs = GUEST_LOGS.map((log) => machine.sockets[log]).filter((path) => existsSync(path));
-    const stops = logs.map((path) => boundLog(path, () => {}));
+    const { logger } = options;
+    const stops = logs.map((path) =>
+      boundLog(path, (error) => logger.warn({ err: error, path }, 'The log of a machine grows without a bound')),
+    );
     void machine.qmp.closed.then(() => {
       for (const stop of stops) stop();
       machine.#enter('gone');

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { PhaseClaim, SerialRead } from '../../common/contracts/phase-store.ts';
@@ -24,7 +25,10 @@ const hastyClock = {
 };
 
 /** A cluster with the machine, whose log the answers give in turn. */
-async function follow({ position = 0, keep }: { position?: number; keep?: () => void } = {}, ...logs: Answer[]) {
+async function follow(
+  { position = 0, keep, clock = hastyClock }: { position?: number; keep?: () => void; clock?: typeof hastyClock } = {},
+  ...logs: Answer[]
+) {
   let opened = 0;
   let readBytes = position;
   api = await startScriptedApi((request, response, url) => {
@@ -39,7 +43,7 @@ async function follow({ position = 0, keep }: { position?: number; keep?: () => 
   const context = {
     cluster: new ClusterClient(api.config, { clock: hastyClock }),
     claim: {} as PhaseClaim,
-    clock: hastyClock,
+    clock,
     logger: createLogger({ name: 'test', level: 'silent' }),
     signal: new AbortController().signal,
     store: {
@@ -77,9 +81,39 @@ test('stores what comes after the position once, and takes a log up that broke o
 
 test('a log whose beginning the node has let go of is followed from its end', async () => {
   const rotated = 'x\n'.repeat(1000);
-  const { capture, lines } = await follow({ position: 3_000_000 }, log(rotated, true), log(`${rotated}news\n`));
-  await expect.poll(lines).toEqual(['news']);
+  let say = (_text: string) => {};
+  const followed: Answer = (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/plain' }).write(rotated);
+    say = (text) => response.write(text);
+  };
+  const measured: Answer = (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/plain' }).end(rotated, () => setImmediate(say, 'news\n'));
+  };
+  const { capture, kept } = await follow({ position: 3_000_000 }, followed, measured);
+  await expect.poll(() => kept, { timeout: 5_000 }).toHaveLength(1);
+  expect(kept).toEqual([{ vmiUid: 'u1', lines: ['news'], readBytes: rotated.length + 5 }]);
   await capture.stop();
+});
+
+test('a long log that is whole is read once', async () => {
+  const stored = 'x\n'.repeat(600_000);
+  const beginning = new EventEmitter();
+  let say = (_text: string) => {};
+  const followed: Answer = (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/plain' }).write(`${stored}news\n`);
+    say = (text) => response.write(text);
+  };
+  const after: typeof hastyClock.after = async (ms, signal) => {
+    if (ms === 1_000) await once(beginning, 'over', { signal });
+    else await hastyClock.after(ms, signal);
+  };
+  const { capture, lines } = await follow({ position: stored.length, clock: { ...hastyClock, after } }, followed);
+  await expect.poll(lines).toEqual(['news']);
+  beginning.emit('over');
+  say('more\n');
+  await expect.poll(lines).toEqual(['news', 'more']);
+  await capture.stop();
+  expect(api?.requests.filter((request) => request.includes('/log'))).toHaveLength(1);
 });
 
 test('the last words include what was said before this worker came, and what was said since', async () => {

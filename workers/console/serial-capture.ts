@@ -17,6 +17,8 @@ const REOPEN_MS = 1_000;
 const LONGEST_REOPEN_MS = 60_000;
 /** No node cuts logs that are shorter. */
 const SHORTEST_CUT = 1024 ** 2;
+/** What was stored of a log comes at once when it is opened; where less has come by then, less is there. */
+const BEGINNING_MS = 1_000;
 /** What it may take to read the last lines of a machine that has failed. */
 const LAST_WORDS_MS = 5_000;
 
@@ -90,13 +92,16 @@ export class SerialCapture {
 
   /** Reads the log from its beginning: the API knows no other place to go on at. False when there is none. */
   async #read(uid: string, options: { readonly follow: boolean; readonly signal: AbortSignal }): Promise<boolean> {
-    const { cluster } = this.#context;
-    const lines = new SerialLines(await this.#position(uid, options.signal), this.#options.mask);
+    const { cluster, store, claim } = this.#context;
+    const stored = await store.serialPosition(claim, uid);
+    const lines = new SerialLines(stored, this.#options.mask);
     const log = await openSerialLog(cluster, uid, options);
     if (!log) return false;
     this.#lines = lines;
-    const end = () => log.destroy();
-    options.signal.addEventListener('abort', end, { once: true });
+    const over = new AbortController();
+    const signal = AbortSignal.any([options.signal, over.signal]);
+    signal.addEventListener('abort', () => log.destroy(), { once: true });
+    if (options.follow && stored >= SHORTEST_CUT) void this.#findCut(uid, lines, signal);
     try {
       for await (const chunk of log) {
         lines.push(chunk as Buffer);
@@ -104,23 +109,27 @@ export class SerialCapture {
       }
       return true;
     } finally {
-      options.signal.removeEventListener('abort', end);
+      over.abort();
       await this.#store();
     }
   }
 
   /**
-   * How much of the log is stored. A node keeps the last part of a log that grows: one that is shorter than what was stored of it begins
-   * later now, and what is said from now on is new.
+   * A node keeps the last part of a log that grows: one that is shorter than what was stored of it begins later now, and what is said
+   * from now on is new. Only such a log is read once more, to know how long it is.
    */
-  async #position(uid: string, signal: AbortSignal): Promise<number> {
-    const { cluster, store, claim } = this.#context;
-    const stored = await store.serialPosition(claim, uid);
-    if (stored < SHORTEST_CUT) return stored;
-    const log = await openSerialLog(cluster, uid, { follow: false, signal });
-    let length = 0;
-    for await (const chunk of log ?? []) length += (chunk as Buffer).length;
-    return Math.min(stored, length);
+  async #findCut(uid: string, lines: SerialLines, signal: AbortSignal): Promise<void> {
+    const { cluster, clock, logger } = this.#context;
+    try {
+      await clock.after(BEGINNING_MS, signal);
+      if (!lines.isBehind) return;
+      const log = await openSerialLog(cluster, uid, { follow: false, signal });
+      let length = 0;
+      for await (const chunk of log ?? []) length += (chunk as Buffer).length;
+      if (log) lines.cutTo(length);
+    } catch (error) {
+      if (!signal.aborted) logger.debug({ err: error }, 'How much is left of a serial log is not known');
+    }
   }
 
   /** One storing at a time, and a pause after each. */

@@ -18,7 +18,8 @@ export interface WaitingLines {
 export class SerialLines {
   readonly #splitter = new LineSplitter(0);
   readonly #tail: string[] = [];
-  readonly #skippedTo: number;
+  #skippedTo: number;
+  #pushedBytes = 0;
   readonly #mask: Mask;
   #waiting: string[] = [];
   #waitingBytes = 0;
@@ -41,7 +42,20 @@ export class SerialLines {
     return this.#waiting.length > 0;
   }
 
+  /** Whether all that was pushed until now had been stored before. */
+  get isBehind(): boolean {
+    return this.#pushedBytes < this.#skippedTo;
+  }
+
+  /** The log is that long only: its beginning is gone since it was stored, and what comes after this is new. */
+  cutTo(length: number): void {
+    if (length >= this.#skippedTo) return;
+    this.#skippedTo = length;
+    this.#readBytes = length;
+  }
+
   push(bytes: Buffer): void {
+    this.#pushedBytes += bytes.length;
     for (const { text, end, cut } of this.#splitter.push(bytes)) {
       const line = shown(this.#mask(text, cut));
       // Firmware clears and fills screens with line after empty line.

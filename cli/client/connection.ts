@@ -66,7 +66,7 @@ function authoritiesOf(flags: ConnectionFlags, environment: NodeJS.ProcessEnv): 
     new X509Certificate(own);
     return { authorities: [...rootCertificates, own] };
   } catch (cause) {
-    const message = `${file} holds no certificate of an authority in PEM: ${errorMessage(cause)}`;
+    const message = `${file} contains no CA certificate in PEM form: ${errorMessage(cause)}`;
     throw new FarmError('InvalidRequest', message, { cause });
   }
 }
@@ -74,7 +74,7 @@ function authoritiesOf(flags: ConnectionFlags, environment: NodeJS.ProcessEnv): 
 /** As `findFarm`. @throws FarmUnreachable when no farm is named and none runs here. */
 export function requireFarm(flags: ConnectionFlags): FarmAddress {
   const farm = findFarm(flags);
-  if (!farm) throw new FarmError('FarmUnreachable', 'No farm is named, and none runs on this machine.');
+  if (!farm) throw new FarmError('FarmUnreachable', 'No farm URL is given, and no farm runs on this machine.');
   return farm;
 }
 

@@ -329,7 +329,7 @@ export class FarmClient {
   async *exportContent(id: string, offset: number): AsyncGenerator<Buffer> {
     const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
     const response = await this.#fetch(`exports/${id}/content`, { headers });
-    if (offset > 0 && response.status !== 206) throw notAFarm(this.#farm.url, 'it does not know ranges');
+    if (offset > 0 && response.status !== 206) throw notAFarm(this.#farm.url, 'it does not support range requests');
     for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
   }
 
@@ -435,14 +435,14 @@ export class FarmClient {
     const response = await this.#fetch(path, request, signal);
     const result = schema.safeParse(this.#parse(path, await response.text()));
     if (result.success) return result.data;
-    throw new FarmError('BrokenInvariant', `The farm's answer to ${path} is not what this version of the CLI reads.`);
+    throw new FarmError('BrokenInvariant', `The farm's answer to ${path} cannot be read by this version of the CLI.`);
   }
 
   #parse(path: string, text: string): unknown {
     try {
       return text === '' ? undefined : JSON.parse(text);
     } catch {
-      throw notAFarm(this.#farm.url, `its answer to ${path} is no JSON`);
+      throw notAFarm(this.#farm.url, `its answer to ${path} is not JSON`);
     }
   }
 

@@ -40,5 +40,5 @@ async function find(client: FarmClient, target: string, { isMeant, what }: Wante
   const [only, other] = found;
   if (only === undefined) throw new FarmError('NotWaiting', `No machine of build ${buildId} ${what}.`);
   if (other === undefined) return { buildId, vm: only };
-  throw new FarmError('InvalidRequest', `Several machines are meant; name one of them: ${found.join(', ')}.`);
+  throw new FarmError('InvalidRequest', `Several machines match; name one of them: ${found.join(', ')}.`);
 }

@@ -5,7 +5,7 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 /** What a proxy says when the farm behind it is away. */
 const AWAY = [502, 503, 504];
 
-/** What an answer of the farm at `url` means that is no success. */
+/** What an answer of the farm at `url` means that is not a success. */
 export function refusal(url: string, status: number, body: string): FarmError {
   try {
     const { code, detail, solve, problems, missing } = problemDetailsSchema.parse(JSON.parse(body));
@@ -36,7 +36,7 @@ const UNTRUSTED = [
 export function unreachable(url: string, cause: unknown): FarmError {
   const inner = cause instanceof Error ? (cause.cause ?? cause) : cause;
   const code = inner instanceof Error && 'code' in inner ? String(inner.code) : '';
-  const solve = 'Name the authority that signed its certificate: --ca-file ca.pem, or `SLIPWAY_CA_FILE`.';
+  const solve = 'Pass the CA certificate that signed its certificate: --ca-file ca.pem, or `SLIPWAY_CA_FILE`.';
   return new FarmError('FarmUnreachable', `The farm at ${url} does not answer: ${errorMessage(inner)}.`, {
     cause,
     ...(UNTRUSTED.includes(code) ? { details: { solve } } : {}),
@@ -45,7 +45,7 @@ export function unreachable(url: string, cause: unknown): FarmError {
 
 /** Something answers at `url` that speaks another language. */
 export function notAFarm(url: string, answer: string): FarmError {
-  return new FarmError('NotAFarm', `What answers at ${url} is no farm of Slipway: ${answer}.`);
+  return new FarmError('NotAFarm', `The server at ${url} is not a Slipway farm: ${answer}.`);
 }
 
 /** The problems of modules for which the farm has refused them; none when it was for something else. */

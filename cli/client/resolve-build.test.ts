@@ -22,7 +22,7 @@ test.each([
 test('what several builds have is refused with their ids, and what none has', async () => {
   await expect(resolveBuild(client, 'bcdef')).rejects.toMatchObject({
     code: 'InvalidRequest',
-    message: `Several builds begin or end with "bcdef": ${IDS[0]}, ${IDS[2]}.`,
+    message: `Several builds match "bcdef": ${IDS[0]}, ${IDS[2]}.`,
   });
   await expect(resolveBuild(client, 'ZZ')).rejects.toMatchObject({ code: 'NotFound' });
   await expect(resolveBuild(client, '')).rejects.toMatchObject({ code: 'NotFound' });

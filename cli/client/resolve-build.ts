@@ -27,5 +27,5 @@ export async function resolveBuild(client: Pick<FarmClient, 'allBuilds'>, text: 
   if (found.length === 1) return only;
   const more = found.length > SHOWN ? `, and ${found.length - SHOWN} more` : '';
   const candidates = `${found.slice(0, SHOWN).join(', ')}${more}`;
-  throw new FarmError('InvalidRequest', `Several builds begin or end with "${text}": ${candidates}.`);
+  throw new FarmError('InvalidRequest', `Several builds match "${text}": ${candidates}.`);
 }

@@ -17,10 +17,8 @@ interface ExportFlags extends ConnectionFlags {
 export function addBuildExportCommand(command: Command): void {
   const exporting = command
     .command('export')
-    .description(
-      'write what the farm knows of a build to one archive: logs, serial ports, pictures, events, provenance',
-    )
-    .argument('<build>', 'id of the build, or the start or end of it')
+    .description('write everything about a build to one archive: logs, serial output, screenshots, events, provenance')
+    .argument('<build>', 'id of the build, or the beginning or end of the id')
     .option('-o, --output <file>', 'the archive, a tar.gz; - for standard output (default: build-ID.tar.gz)');
   addConnectionFlags(exporting).action(async (id: string, _flags: ExportFlags, self: Command) => {
     // `build` has --url and others as well, and takes them to itself.

@@ -209,7 +209,7 @@ test('Ctrl-C only stops following, and says how to come back', async () => {
     const [code] = await once(child, 'close');
     expect({ code, stderr: await stderr }).toEqual({
       code: 0,
-      stderr: expect.stringMatching(/Detached: the build goes on\. Come back: slipway logs -f B1;/),
+      stderr: expect.stringMatching(/Detached: the build continues\. Attach again: slipway logs -f B1;/),
     });
   });
 });

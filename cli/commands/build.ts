@@ -51,12 +51,12 @@ export function register(program: Command): void {
     .argument('<path...>', 'module files or folders; - reads standard input')
     .option('--no-wait', 'return as soon as the farm has accepted the build')
     .option('--wait', 'follow the build to its end (default)')
-    .option('--no-cache', 'build every module, even those whose layers are there')
+    .option('--no-cache', 'build every module, even if its layer exists')
     .option('--rebuild <modules>', 'build these, and what starts from them, again (commas; repeatable)', collectList)
     .option('--only <modules>', 'build these and what they start from, and no others (commas; repeatable)', collectList)
     .option(
       '--on-error <what>',
-      'of a step that fails: abort, or keep its machine for a person (keep, or keep=30m; 2h by default)',
+      'when a step fails: abort, or keep its machine running for a person (keep, or keep=30m; 2h by default)',
     )
     .option(
       '--pause-before <step>',
@@ -64,12 +64,12 @@ export function register(program: Command): void {
       collectItem,
     )
     .addOption(
-      new Option('--priority <priority>', 'what is more urgent is admitted first; high is for admins').choices(
+      new Option('--priority <priority>', 'builds of a higher priority are admitted first; high is for admins').choices(
         PRIORITIES,
       ),
     )
-    .option('--as <owner>', 'whose build it is, instead of the token’s; for admins')
-    .option('--junit <file>', 'write what came of it to FILE, in the JUnit format that CI systems show')
+    .option('--as <owner>', 'owner of the build, instead of the name of the token; for admins')
+    .option('--junit <file>', 'write the results to FILE in JUnit format, for CI systems')
     .option('--json', 'print one JSON object per line');
   addModuleFlags(addFollowFlags(addConnectionFlags(command))).action(async (paths: string[], flags: BuildFlags) => {
     process.exitCode = await build(paths, flags);
@@ -152,7 +152,9 @@ export async function followBuild({ client, buildId, flags, output }: Following)
     if (!flags.json) for (const line of describeSuccess(last)) printNote(line);
     return EXIT_CODES[last.outcome];
   }
-  printNote(`Detached: the build goes on. Come back: slipway logs -f ${buildId}; end it: slipway cancel ${buildId}`);
+  printNote(
+    `Detached: the build continues. Attach again: slipway logs -f ${buildId}; cancel it: slipway cancel ${buildId}`,
+  );
   return 0;
 }
 

@@ -18,15 +18,15 @@ const ENDS: Readonly<Record<BuildState, string>> = {
 export function register(program: Command): void {
   const command = program
     .command('cancel')
-    .description('give up a build; layers that other builds wait for go on')
-    .argument('<build>', 'id of the build, or the start or end of it');
+    .description('cancel a build; layers that other builds wait for continue')
+    .argument('<build>', 'id of the build, or the beginning or end of the id');
   addConnectionFlags(command).action(async (id: string, flags: ConnectionFlags) => {
     const client = new FarmClient(requireFarm(flags));
     const buildId = await resolveBuild(client, id);
     if (await client.cancel(buildId)) printLine(`Build ${buildId} is cancelled.`);
     else
       printLine(
-        `Build ${buildId} had ended before: it ${ENDS[(await client.build(buildId)).state]}. Nothing was cancelled.`,
+        `Build ${buildId} had ended before: it ${ENDS[(await client.build(buildId)).state]}. There was nothing to cancel.`,
       );
   });
 }

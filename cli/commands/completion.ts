@@ -15,8 +15,8 @@ export function register(program: Command, loadProgram: (asked?: string) => Prom
     .command('completion')
     .description('print a script that lets a shell complete commands, options and ids of builds')
     .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
-    .argument('[words...]', 'what the script itself sends: the words typed so far')
-    .addOption(new Option('--complete', 'print what the last word may be').hideHelp())
+    .argument('[words...]', 'the words typed so far (sent by the script)')
+    .addOption(new Option('--complete', 'print the completions of the last word').hideHelp())
     .action(async (shell: Shell, words: string[], { complete }: { complete?: true }) => {
       if (!complete) {
         process.stdout.write(SCRIPTS[shell]);

@@ -25,7 +25,7 @@ export function register(program: Command): void {
     )
     .argument('<build/vm>', 'id of the build and name of the machine, with a slash in between')
     .option('--screenshot <file>', 'only save the current picture as PNG')
-    .option('--serial', 'join this terminal with the first serial port of the machine instead');
+    .option('--serial', 'connect this terminal to the first serial port of the machine instead');
   addConnectionFlags(command).action(async (target: string, flags: ConsoleFlags) => {
     const [, id, vm] = /^([^/]+)\/([^/]+)$/.exec(target) ?? [];
     if (id === undefined || vm === undefined) {

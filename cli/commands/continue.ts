@@ -8,8 +8,8 @@ import { addConnectionFlags } from './shared-flags.ts';
 export function register(program: Command): void {
   const command = program
     .command('continue')
-    .description('let a step of type handbuild go on: a person has done what it waits for')
-    .argument('<build>', 'id of the build, or the start or end of it')
+    .description('continue after a step of type handbuild: a person has done what it asks for')
+    .argument('<build>', 'id of the build, or the beginning or end of the id')
     .argument('[vm]', 'the machine (default: the only one that waits)');
   addConnectionFlags(command).action(async (id: string, vm: string | undefined, flags: ConnectionFlags) => {
     const client = new FarmClient(requireFarm(flags));

@@ -11,7 +11,7 @@ import { addConnectionFlags } from './shared-flags.ts';
 export function register(program: Command): void {
   const command = program
     .command('df')
-    .description('show what the farm has of the storage of its clusters, and what is free there')
+    .description('show how much storage the farm uses on its clusters, and how much is free')
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (flags: ConnectionFlags & { readonly json?: boolean }) => {
     const storage = await new FarmClient(requireFarm(flags)).storage();

@@ -17,7 +17,7 @@ interface DoctorFlags extends ConnectionFlags {
 export function register(program: Command): void {
   const command = program
     .command('doctor')
-    .description('say what this machine and the farm have, what they lack, and what that costs')
+    .description('check this machine and the farm, and say what is missing and what needs it')
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (flags: DoctorFlags) => {
     const checks = [...inspectMachine(currentDataDir() ?? join(stateFolder(), 'farm')), ...(await inspectFarm(flags))];

@@ -13,9 +13,9 @@ interface DownFlags {
 export function register(program: Command): void {
   program
     .command('down')
-    .description('end the farm of this machine, its virtual machines too; builds go on at the next `up`')
+    .description('stop the farm of this machine with its virtual machines; builds continue at the next `up`')
     .option('--data-dir <dir>', 'data folder of the farm (default: the one that runs)')
-    .option('--purge', 'remove everything the farm made as well: disks, images, networks, records')
+    .option('--purge', 'also remove everything that the farm created: disks, images, networks, records')
     .action(async (flags: DownFlags) => {
       const dataDir = flags.dataDir ? resolve(flags.dataDir) : (currentDataDir() ?? join(stateFolder(), 'farm'));
       if (!existsSync(dataDir)) {

@@ -32,7 +32,7 @@ export function addPushCommand(command: Command, reference: string): void {
   addConnectionFlags(pushing).action(async (image: string, target: string, flags: PushFlags) => {
     const { vm, disk, secret, ...connection } = flags;
     const parsed = parseImageReference(target);
-    if (!parsed) throw new FarmError('InvalidRequest', `"${target}" is no reference of a container image.`);
+    if (!parsed) throw new FarmError('InvalidRequest', `"${target}" is not a container image reference.`);
     const credentials = secret === undefined ? dockerCredentials(parsed.registry, process.env) : undefined;
     const order = { reference: target, vm, disk, secret, credentials };
     const { module, version, digest } = await pushed(new FarmClient(requireFarm(connection)).pushImage(image, order));

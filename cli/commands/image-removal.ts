@@ -23,9 +23,9 @@ interface PruneFlags extends ConnectionFlags {
 export function addRemovalCommands(command: Command, reference: string): void {
   const remove = command
     .command('rm')
-    .description('remove a version; its disks go with the last version of their layer')
+    .description('remove a version; its disks are removed with the last version of their layer')
     .argument('<image...>', reference)
-    .option('--force', 'also when it has a tag, or other images stand on it');
+    .option('--force', 'even if it has a tag, or other images are built on it');
   addConnectionFlags(remove).action(async (images: readonly string[], { force, ...flags }: RemovalFlags) => {
     const farm = new FarmClient(requireFarm(flags));
     for (const image of images) {
@@ -35,10 +35,10 @@ export function addRemovalCommands(command: Command, reference: string): void {
   });
   const prune = command
     .command('prune')
-    .description('remove old images: what these options let go, else what `retention.images` of the farm does')
+    .description('remove old images by these options, or by `retention.images` of the farm')
     .option('--keep <number>', 'so many of the newest versions of each module stay, whatever their age', readCount)
     .option('--max-age <duration>', 'how long other versions stay, such as 30d')
-    .option('--untagged <duration>', 'the same for versions without a tag of modules that have tags')
+    .option('--untagged <duration>', 'as --max-age, for untagged versions of modules that have tags')
     .option('--dry-run', 'only list what would be removed')
     .option('--json', 'print one JSON object');
   addConnectionFlags(prune).action(async ({ keep, maxAge, untagged, dryRun, json, ...flags }: PruneFlags) => {

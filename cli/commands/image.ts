@@ -24,10 +24,10 @@ export function register(program: Command): void {
   const command = program.command('image').description('show, tag, import, export, push and remove images of the farm');
   const show = command
     .command('show')
-    .description('show an image: where its disks are, what it stands on, what stands on it')
+    .description('show an image: where its disks are, its parents and its children')
     .argument('<image>', REFERENCE)
     .option('--json', 'print one JSON object')
-    .option('--provenance', 'print how it came about: an in-toto statement with SLSA provenance (needs a builder)');
+    .option('--provenance', 'print its provenance: an in-toto statement with SLSA provenance (needs the role builder)');
   addConnectionFlags(show).action(async (reference: string, { json, provenance, ...flags }: ShowFlags) => {
     const farm = new FarmClient(requireFarm(flags));
     if (provenance) return printJson(await farm.provenance(reference));
@@ -37,7 +37,7 @@ export function register(program: Command): void {
   });
   const tag = command
     .command('tag')
-    .description('give a version a tag, such as stable; the version that had it loses it')
+    .description('assign a tag such as stable to a version; it moves from the version that had it')
     .argument('<image>', REFERENCE)
     .argument('<tag>', 'the tag');
   addConnectionFlags(tag).action(async (reference: string, name: string, flags: ConnectionFlags) => {
@@ -47,15 +47,12 @@ export function register(program: Command): void {
     const moved = formerVersion === null || formerVersion === version ? '' : ` (before: ${module}:${formerVersion})`;
     printLine(`${module}@${name} is ${module}:${version}${moved}.`);
   });
-  const untag = command
-    .command('untag')
-    .description('take a tag away; the version stays')
-    .argument('<image>', 'NAME@TAG');
+  const untag = command.command('untag').description('remove a tag; the version stays').argument('<image>', 'NAME@TAG');
   addConnectionFlags(untag).action(async (reference: string, flags: ConnectionFlags) => {
     const { module, tag: name } = parseImageReference(reference) ?? { module: '', tag: null };
-    if (name === null) throw new FarmError('InvalidRequest', `"${reference}" names no tag: write NAME@TAG.`);
+    if (name === null) throw new FarmError('InvalidRequest', `"${reference}" has no tag: write NAME@TAG.`);
     await new FarmClient(requireFarm(flags)).untagImage(module, name);
-    printLine(`${module}@${name} is no more.`);
+    printLine(`Removed the tag ${module}@${name}.`);
   });
   addExportCommand(command, REFERENCE);
   addImportCommand(command);

@@ -23,10 +23,10 @@ interface LogFlags extends ConnectionFlags, FollowFlags {
 export function register(program: Command): void {
   const command = program
     .command('logs')
-    .description('print what has happened to a build, and what its machines said')
-    .argument('[build]', 'id of the build, or the start or end of it (default: the newest one)')
-    .option('-f, --follow', 'go on until the build has finished')
-    .option('--serial', 'print what the machines said at their serial ports instead')
+    .description('print the events of a build and the output of its machines')
+    .argument('[build]', 'id of the build, or the beginning or end of the id (default: the newest one)')
+    .option('-f, --follow', 'follow until the build has finished')
+    .option('--serial', 'print the serial output of the machines instead')
     .option('--vm <names>', 'only these machines, as VM or MODULE/VM (commas; repeatable)', collectList)
     .option(
       '--since <time>',

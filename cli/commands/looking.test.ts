@@ -127,9 +127,9 @@ test('`logs` names the builds that a short id may mean', async () => {
   expect(await slipway('logs', '01KV')).toMatchObject({ code: 1, stderr: expect.stringContaining('Several builds') });
 });
 
-test('`doctor` tells what is no farm from a farm that is not there', async () => {
+test('`doctor` tells what is not a farm from a farm that is not there', async () => {
   expect((await slipway('doctor', '--url', `${url}/proxy`)).stdout).toMatch(
-    /^farm +missing +.* is no farm of Slipway/m,
+    /^farm +missing +.* is not a Slipway farm/m,
   );
   expect((await slipway('doctor', '--url', 'http://127.0.0.1:1')).stdout).toMatch(
     /^farm +missing +The farm at .* does not answer/m,

@@ -13,8 +13,8 @@ interface OpenFlags extends ConnectionFlags {
 export function register(program: Command): void {
   const command = program
     .command('open')
-    .description('open the web console in a browser, signed in; where there is none, print its link')
-    .option('--print', 'only print the link: it signs a browser in once, within a quarter of an hour');
+    .description('open the web console in a browser, signed in; without a browser, print its link')
+    .option('--print', 'only print the link: it signs a browser in once, within 15 minutes');
   addConnectionFlags(command).action(async (flags: OpenFlags) => {
     const farm = requireFarm(flags);
     const link = await new FarmClient(farm).consoleLink();

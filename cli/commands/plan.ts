@@ -39,10 +39,10 @@ type Outcome = { readonly plan: Plan } | { readonly problems: readonly Problem[]
 export function register(program: Command): void {
   const command = program
     .command('plan')
-    .description('show what a build of modules would do, and change nothing')
+    .description('show what a build would do, without changing anything')
     .argument('<path...>', 'module files or folders; - reads standard input')
-    .option('--offline', 'ask no farm: every module counts as not built yet')
-    .option('--no-cache', 'plan to build every module, even those whose layers are there')
+    .option('--offline', 'do not ask a farm: no module counts as built')
+    .option('--no-cache', 'plan to build every module, even if its layer exists')
     .option(
       '--rebuild <modules>',
       'plan to build these, and what starts from them, again (commas; repeatable)',

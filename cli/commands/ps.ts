@@ -34,13 +34,13 @@ export function register(program: Command): void {
   const command = program
     .command('ps')
     .description('show the builds of the farm, or one of them in full, and who holds its slots')
-    .argument('[build]', 'id of a build, or the start or end of one')
+    .argument('[build]', 'id of a build, or the beginning or end of the id')
     .option('--state <states>', `only builds in these states: ${states} (commas; repeatable)`, collectStates)
     .option('--module <names>', 'only builds with one of these modules (commas; repeatable)', collectList)
     .option('--by <token>', 'only builds that were submitted with the token of that name')
     .option('--mine', 'only builds that were submitted with the token of this command')
     .option('-n, --limit <n>', 'how many builds to show, newest first', toPositive, 20)
-    .option('--why', 'say what modules wait for, their places, and when they are likely to go on')
+    .option('--why', 'show what each module waits for, its position, and an estimate')
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (id: string | undefined, flags: PsFlags) => {
     const client = new FarmClient(requireFarm(flags));

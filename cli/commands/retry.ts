@@ -17,7 +17,7 @@ export function register(program: Command): void {
   const command = program
     .command('retry')
     .description('build the modules of a build that failed, were cancelled or skipped again, as they were submitted')
-    .argument('<build>', 'id of the build, or the start or end of it')
+    .argument('<build>', 'id of the build, or the beginning or end of the id')
     .option('--on-error <what>', 'as in slipway build')
     .option('--no-wait', 'only print the id of the new build')
     .option('--json', 'print one JSON object per line');

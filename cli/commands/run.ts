@@ -21,7 +21,7 @@ export function register(program: Command): void {
     .description('start a clone of an image: all of its machines, on a network of their own')
     .argument('<image>', 'NAME (its newest version), NAME:VERSION or NAME@TAG')
     .option('--ttl <duration>', 'how long it runs from when its first machine is up (default: 8h)')
-    .option('--ssh-key <file>', 'a public key to let in beside the one of the clone')
+    .option('--ssh-key <file>', 'one more public key that may log in')
     .option('--no-wait', 'only print its id, and do not wait for its machines')
     .option('--json', 'print it as JSON');
   addConnectionFlags(command).action(async (reference: string, flags: RunFlags) => {

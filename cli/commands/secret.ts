@@ -23,10 +23,10 @@ interface ListFlags extends ConnectionFlags {
 const SHORT = 4;
 
 export function register(program: Command): void {
-  const command = program.command('secret').description('set, list and remove the secrets that module files refer to');
+  const command = program.command('secret').description('set, list and remove secrets that module files refer to');
   const set = command
     .command('set')
-    .description('keep a value under a name, in the place of the former one; needs an admin')
+    .description('set the value of a secret, replacing an earlier one; needs an admin')
     .argument('<name>', 'letters, digits, _ and -')
     .option(
       '--from-file <file>',
@@ -40,7 +40,7 @@ export function register(program: Command): void {
   addConnectionFlags(list).action(listSecrets);
   const remove = command
     .command('remove')
-    .description('forget a secret; needs an admin')
+    .description('remove a secret; needs an admin')
     .argument('<name>', 'its name');
   addConnectionFlags(remove).action(async (name: string, flags: ConnectionFlags) => {
     await new FarmClient(requireFarm(flags)).removeSecret(name);
@@ -56,7 +56,7 @@ async function setSecret(name: string, { fromFile, ...flags }: SetFlags): Promis
   printLine(`The secret ${name} is set. Modules name it as \${secret.${name}}.`);
   if (/[\r\n]$/.test(read.value)) printNote('Its last line break is part of it.');
   if (read.value.trim().length < SHORT)
-    printNote('It is very short: logs lose every place where these characters stand.');
+    printNote('It is very short: every occurrence of these characters in logs is masked.');
 }
 
 function readFile(path: string): Buffer {

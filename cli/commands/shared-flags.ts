@@ -34,15 +34,12 @@ export function addModuleFlags(command: Command): Command {
       'set variables from a .yaml, .json or .env file (repeatable, later ones win); wins over SLIPWAY_VAR_NAME',
       collectItem,
     )
-    .option('--allow-outside', 'let modules name local files outside the folder of their own file');
+    .option('--allow-outside', 'allow local files outside the folder of the module file');
 }
 
 /** `--wait-for-farm`, for commands that follow a build. */
 export function addFollowFlags(command: Command): Command {
-  const option = command.createOption(
-    '--wait-for-farm <duration>',
-    'how long a farm may be away before it is given up',
-  );
+  const option = command.createOption('--wait-for-farm <duration>', 'how long to wait for an unreachable farm');
   return command.addOption(option.argParser(toDuration).default(10 * 60_000, '10m'));
 }
 

@@ -22,11 +22,13 @@ interface SshFlags extends ConnectionFlags {
 export function register(program: Command): void {
   const command = program
     .command('ssh')
-    .description('log in to a machine on which a step waits for a person, by the ssh of this machine, through the farm')
+    .description(
+      'log in to a clone, or to a machine whose step waits for a person, with the local ssh through the farm',
+    )
     .argument('<build/vm>', 'the machine; BUILD where one waits')
     .argument('[command...]', 'what to run there instead of a shell; put -- before it')
     .option('--config <file>', 'write a configuration for ssh, scp and sftp to FILE, and the key to FILE.key')
-    .option('--stdio', 'only join standard input and output with the SSH server, as a ProxyCommand does');
+    .option('--stdio', 'only connect standard input and output to the SSH server, as a ProxyCommand');
   addConnectionFlags(command).action(async (target: string, words: string[], flags: SshFlags) => {
     const farm = requireFarm(flags);
     const client = new FarmClient(farm);

@@ -9,14 +9,14 @@ import { addConnectionFlags } from './shared-flags.ts';
 export function register(program: Command): void {
   const command = program
     .command('stop')
-    .description('end a clone: its machines are switched off, and what they wrote is gone')
-    .argument('<clone>', 'id of the clone, or the start or end of it');
+    .description('stop a clone: its machines and their disks are removed')
+    .argument('<clone>', 'id of the clone, or the beginning or end of the id');
   addConnectionFlags(command).action(async (id: string, flags: ConnectionFlags) => {
     const client = new FarmClient(requireFarm(flags));
     const buildId = await resolveBuild(client, id);
     const { run } = await client.build(buildId);
     if (run === null) {
-      throw new FarmError('InvalidRequest', `${buildId} is a build and no clone: \`slipway cancel\` gives it up.`);
+      throw new FarmError('InvalidRequest', `${buildId} is a build, not a clone: \`slipway cancel\` cancels it.`);
     }
     const wasRunning = await client.cancel(buildId);
     printLine(wasRunning ? `The clone ${buildId} of ${run} is stopped.` : `The clone ${buildId} had ended before.`);

@@ -17,18 +17,18 @@ interface CreateFlags extends TokenFlags {
 }
 
 export function register(program: Command): void {
-  const command = program.command('token').description('make, list and revoke tokens for the farm; needs an admin');
+  const command = program.command('token').description('create, list and revoke tokens of the farm; needs an admin');
   const create = command
     .command('create')
-    .description('make a token and print it, which happens only once')
+    .description('create a token and print it, once only')
     .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
-    .option('--name <name>', 'its name in lists and in the audit log (default: made up)')
+    .option('--name <name>', 'its name in lists and in the audit log (default: generated)')
     .option('--expires <duration>', 'how long it is valid, e.g. 30d or 12h (default: until it is revoked)')
     .option('--json', 'print one JSON object');
   addConnectionFlags(create).action(createToken);
   const list = command.command('list').description('list the valid tokens').option('--json', 'print one JSON object');
   addConnectionFlags(list).action(listTokens);
-  const revoke = command.command('revoke').description('refuse a token from now on').argument('<name>', 'its name');
+  const revoke = command.command('revoke').description('revoke a token').argument('<name>', 'its name');
   addConnectionFlags(revoke).action(async (name: string, flags: ConnectionFlags) => {
     await new FarmClient(requireFarm(flags)).revokeToken(name);
     printLine(`The token ${name} is revoked.`);

@@ -61,7 +61,7 @@ export function register(program: Command): void {
     .command('up')
     .description('run a whole farm on this machine: Redis, a cluster over QEMU, a scheduler and workers')
     .addOption(
-      new Option('--data-dir <dir>', 'where the farm keeps everything').default(
+      new Option('--data-dir <dir>', 'data folder of the farm').default(
         join(stateFolder(), 'farm'),
         '$XDG_STATE_HOME/slipway/farm',
       ),
@@ -78,12 +78,16 @@ export function register(program: Command): void {
     .option('--imports <n>', `imports that may run at once (default: ${suitable})`, toCount)
     .option('--cpu <n>', `virtual cores that these machines may have together (default: ${suitable})`, toCount)
     .option('--memory <size>', `memory that they may have together, e.g. 12Gi (default: ${suitable})`, toBytes)
-    .option('--workers <phase=n>', `processes of a phase: ${PHASES.join(', ')} (repeatable)`, collectWorkers)
+    .option(
+      '--workers <phase=n>',
+      `worker worker processes of a phase: ${PHASES.join(', ')} (repeatable)`,
+      collectWorkers,
+    )
     .option('--failure-retention <duration>', 'how long disks of failed modules are kept', '30m')
     .addOption(
       new Option(
         '--allow-address <address>',
-        'loopback or private address, network or host name that URLs of modules may lead to, e.g. 192.168.1.5:8080 (repeatable)',
+        'loopback or private address, network or host name that URLs of modules may use, e.g. 192.168.1.5:8080 (repeatable)',
       )
         .argParser(collectAddresses)
         .env('SLIPWAY_ALLOW_ADDRESS'),
@@ -99,7 +103,7 @@ export function register(program: Command): void {
       collectNetworks,
     )
     .option('--audit-log <file>', 'append every request that the cluster answers to FILE, as JSON lines')
-    .option('-d, --detach', 'return when the farm is up; `slipway down` ends it')
+    .option('-d, --detach', 'return when the farm is up; `slipway down` stops it')
     .option('--json', 'print one JSON line when the farm is up')
     .action(async (flags: UpFlags) => {
       const dataDir = resolve(flags.dataDir);
@@ -125,7 +129,7 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
       const options = optionsOf(dataDir, flags);
       const farm = new LocalFarm(options, logger);
       resources.defer('farm', () => {
-        if (!json) printNote('The farm ends; what it was building goes on at the next `slipway up`.');
+        if (!json) printNote('The farm stops; its builds continue at the next `slipway up`.');
         return farm.stop();
       });
       const connection = await farm.start();
@@ -163,7 +167,7 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
     child.unref();
   }
   const connection = readConnection(dataDir);
-  if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} ended as soon as it was up.`);
+  if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} ended right after it started.`);
   if (flags.json) return printReady(connection);
   await printFarm(connection, { sentence: 'The farm is up at', end: 'slipway down' });
   printLine(`  limits:  ${describeLimits(optionsOf(dataDir, flags).limits)}`);
@@ -172,7 +176,7 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
 /** What `up` says when the farm is up already. */
 async function sayAgain(dataDir: string, json: boolean): Promise<void> {
   const connection = readConnection(dataDir);
-  if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} is just ending. Try again.`);
+  if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} is stopping. Try again.`);
   if (json) {
     printReady(connection);
     return;

@@ -61,7 +61,7 @@ describe('slipway validate', () => {
     expect([stderr, code]).toEqual(['5 errors, 0 warnings\n', 1]);
   });
 
-  it('names the files that are no UTF-8, and reads the others', async () => {
+  it('names the files that are not UTF-8, and reads the others', async () => {
     const tree = join(directory, 'encodings');
     await mkdir(tree);
     await Promise.all([

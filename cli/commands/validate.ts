@@ -20,9 +20,9 @@ interface ValidateOptions extends ModuleFlags {
 export function register(program: Command): void {
   const command = program
     .command('validate')
-    .description('check module files and name every problem at once; needs no farm')
+    .description('check module files and list all problems; needs no farm')
     .argument('<path...>', 'files, directories, or - for standard input')
-    .option('--strict', 'let warnings fail too')
+    .option('--strict', 'treat warnings as errors')
     .option('--json', 'print one JSON object');
   addModuleFlags(command).action(validate);
 }
@@ -51,7 +51,7 @@ function validate(paths: string[], options: ValidateOptions): void {
   printNote(problems.length === 0 ? `${checked}: no problems` : countProblems(problems));
 }
 
-/** What is only seen with all modules compiled. A module that was not compiled for its errors is no unknown parent. */
+/** What is only seen with all modules compiled. A module that was not compiled for its errors is not an unknown parent. */
 function problemsOfWhole({ modules, problems }: ParseResult): Problem[] {
   const isWhole = !hasErrors(problems);
   const found = graphProblems(modules).filter((problem) => isWhole || problem.code !== 'UnknownModule');

@@ -58,8 +58,8 @@ test('a helper without credentials is like none, and one that fails is named', (
 
 test('says which file is wrong, and nothing of what is in it', () => {
   const broken = configured('{"auths": "hunter2"');
-  expect(() => dockerCredentials('quay.io', broken)).toThrow(/config\.json is not as Docker writes it/);
+  expect(() => dockerCredentials('quay.io', broken)).toThrow(/config\.json is not a Docker configuration/);
   const empty = configured({ auths: { 'quay.io': { auth: base64('hunter2') } } });
-  expect(() => dockerCredentials('quay.io', empty)).toThrow(/no user and password/);
+  expect(() => dockerCredentials('quay.io', empty)).toThrow(/is not USER:PASSWORD in Base64/);
   expect(() => dockerCredentials('quay.io', empty)).not.toThrow(/hunter2/);
 });

@@ -41,7 +41,7 @@ export function dockerCredentials(
   if (auth === undefined) return undefined;
   const [, username, password] = /^([^:]+):(.+)$/s.exec(Buffer.from(auth, 'base64').toString()) ?? [];
   if (username !== undefined && password !== undefined) return { username, password };
-  throw new FarmError('InvalidRequest', `What ${file} keeps for ${registry} is no user and password in Base64.`);
+  throw new FarmError('InvalidRequest', `The entry for ${registry} in ${file} is not USER:PASSWORD in Base64.`);
 }
 
 function readConfig(file: string): z.infer<typeof configSchema> {
@@ -56,7 +56,7 @@ function readConfig(file: string): z.infer<typeof configSchema> {
     return configSchema.parse(JSON.parse(text));
   } catch {
     // Not the cause: it may quote a password.
-    throw new FarmError('InvalidRequest', `${file} is not as Docker writes it.`);
+    throw new FarmError('InvalidRequest', `${file} is not a Docker configuration.`);
   }
 }
 
@@ -68,11 +68,11 @@ function askHelper(name: string, registry: string): RegistryCredentials | undefi
     encoding: 'utf8',
     timeout: HELPER_MS,
   });
-  // One that ends without reading what it is asked is no error of its own.
+  // One that ends without reading what it is asked is not an error of its own.
   if (error && status === null)
     throw new FarmError(
       'InvalidRequest',
-      `Docker's configuration names ${program}, and it cannot be run: ${error.message}.`,
+      `Docker's configuration names ${program}, which cannot be run: ${error.message}.`,
     );
   if (status !== 0 && /credentials not found/i.test(stdout)) return undefined;
   const told = status === 0 ? helperSchema.safeParse(parseJson(stdout)).data : undefined;
@@ -81,7 +81,7 @@ function askHelper(name: string, registry: string): RegistryCredentials | undefi
   if (told.Username !== TOKEN_USER) return { username: told.Username, password: told.Secret };
   throw new FarmError(
     'InvalidRequest',
-    `${program} keeps an identity token for ${registry}, which only Docker redeems: keep USER:PASSWORD in a secret of the farm and say --secret.`,
+    `${program} has an identity token for ${registry}, which only Docker can use: put USER:PASSWORD into a secret of the farm and pass --secret.`,
   );
 }
 

@@ -87,7 +87,7 @@ async function receive({ client, line }: Receiver, found: ReadyExport, { hash, o
   line.clear();
 }
 
-/** What the farm or the way to it may have over soon; a connection that is cut is no error of the farm's own. */
+/** What the farm or the way to it may have over soon; a connection that is cut is not an error of the farm's own. */
 function isPassing(error: unknown): boolean {
   return !(error instanceof FarmError) || error.kind === 'unavailable' || error.kind === 'exhausted';
 }
@@ -112,7 +112,11 @@ async function writeSparse(file: FileHandle, bytes: Buffer, at: number): Promise
 function verify({ fileName, sha256 }: ReadyExport, hash: Hash): void {
   const received = hash.digest('hex');
   if (received === sha256) return;
-  throw new FarmError('HashMismatch', `What was received of ${fileName} has the SHA-256 ${received}, not ${sha256}.`, {
-    details: { solve: 'Export it again: what was received is removed.' },
-  });
+  throw new FarmError(
+    'HashMismatch',
+    `The received content of ${fileName} has the SHA-256 ${received}, not ${sha256}.`,
+    {
+      details: { solve: 'Export it again: the received part was removed.' },
+    },
+  );
 }

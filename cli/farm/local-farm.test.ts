@@ -61,7 +61,7 @@ test('a farm keeps its port, says its links again, and survives the death of `up
   const [code] = await once(child, 'close');
   expect({ code, output: await output }).toEqual({
     code: 0,
-    output: expect.stringMatching(/The farm is up at http[\s\S]+ends; what it was building goes on at the next/),
+    output: expect.stringMatching(/The farm is up at http[\s\S]+stops; its builds continue at the next/),
   });
 });
 
@@ -86,7 +86,7 @@ test('a machine without nft is refused before anything starts, and can be cleane
   expect(purged).toEqual({ code: 0, stdout: `The farm in ${dataDir} is gone.\n`, stderr: '' });
 });
 
-/** The CLI in a mount namespace in which `nft` is no program. */
+/** The CLI in a mount namespace in which `nft` is not a program. */
 async function withoutNft(...args: string[]) {
   const hide = 'mount --bind /dev/null "$(PATH=$PATH:/usr/sbin command -v nft)" && exec "$@"';
   const command = ['--mount', 'sh', '-c', hide, 'sh', ...programCommand('cli/main'), ...args];

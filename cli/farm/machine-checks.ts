@@ -103,7 +103,7 @@ function confinement(): Check {
   const view = ['--unshare-pid', '--unshare-net', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev'];
   const { status, stderr } = spawnSync('bwrap', [...view, 'true'], { encoding: 'utf8' });
   if (status === 0)
-    return { name: 'confinement', state: 'ok', message: 'imports and machines see only what is theirs' };
+    return { name: 'confinement', state: 'ok', message: 'imports and machines see only their own files' };
   const why = stderr?.trim() || 'bwrap could not be run';
   const message = `imports and machines run as root and see its files, because namespaces are forbidden here: ${why}`;
   return { name: 'confinement', state: 'limited', message };
@@ -112,7 +112,7 @@ function confinement(): Check {
 function acceleration(): Check {
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
-    return { name: 'kvm', state: 'ok', message: 'there; the cluster probes whether guests really run on it' };
+    return { name: 'kvm', state: 'ok', message: 'present; the cluster probes whether guests run on it' };
   } catch {
     return { name: 'kvm', state: 'limited', message: 'not usable: machines run emulated, several times slower' };
   }

@@ -72,7 +72,7 @@ class Search {
     for (const name of readdirSync(join(folder, at))) {
       const inner = at === '' ? name : `${at}/${name}`;
       if (name === LEFT_OUT) {
-        this.#doubts.push(`holds "${inner}", which is not sent: name it by itself if it is wanted`);
+        this.#doubts.push(`contains "${inner}", which is not sent: name it explicitly to send it`);
         continue;
       }
       const real = this.#resolve(join(folder, inner), inner);

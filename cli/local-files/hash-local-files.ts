@@ -74,7 +74,7 @@ export async function hashFile(
       doneBytes += (chunk as Buffer).length;
       line.show(`reading ${path}`, doneBytes, sizeBytes);
     }
-    if (doneBytes !== sizeBytes) throw new FarmError('InvalidRequest', 'it changes while it is read');
+    if (doneBytes !== sizeBytes) throw new FarmError('InvalidRequest', 'it changed while it was read');
     return { path, sizeBytes, modifiedMs, sha256: hash.digest('hex') };
   } catch (error) {
     throw wrapError(error, `Reading "${path}"`, 'InvalidRequest');

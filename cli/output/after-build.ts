@@ -18,6 +18,6 @@ export function describeSuccess(event: Extract<FarmEvent, { event: 'build-finish
     `${counted(images.length, 'image')}:`,
     ...shown,
     ...(more > 0 ? [`  and ${more} more`] : []),
-    'All of the farm: slipway images. A module starts from one with `source: { buildRef: { name: MODULE } }`.',
+    'List all images: slipway images. A module starts from one by `source: { buildRef: { name: MODULE } }`.',
   ];
 }

@@ -68,10 +68,10 @@ export function describeFailure(failure: Failure | undefined): string[] {
     ...failure.events.map((event) => `  event: ${printable(event)}`),
     ...failure.logTail.map((line) => `  | ${printable(line)}`),
     ...(failure.serialTail.length > 0
-      ? ['  The last lines of its serial port, of which `slipway logs --serial` has more:']
+      ? ['  The last lines of the serial console (`slipway logs --serial` shows more):']
       : []),
     ...failure.serialTail.slice(-SERIAL_SHOWN).map((line) => `  | ${printable(line)}`),
-    ...(failure.screenshot ? ['  A picture of the screen was kept; `slipway ps` shows where.'] : []),
+    ...(failure.screenshot ? ['  A screenshot was kept; `slipway ps` shows where.'] : []),
   ];
 }
 

@@ -12,7 +12,7 @@ export function reportFailure(error: unknown): void {
   process.exitCode = 1;
 }
 
-/** A reader that closes its end early (`| head`) is no failure. */
+/** A reader that closes its end early (`| head`) is not a failure. */
 export function survivePipes(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);

@@ -11,7 +11,7 @@ export async function printFarm(
   const link = await new FarmClient({ url, token }).consoleLink();
   printLine(`${sentence} ${url}`);
   printLine('  build:   slipway build PATH');
-  printLine(`  console: ${link} (works once, within a quarter of an hour; then: slipway open)`);
+  printLine(`  console: ${link} (valid once, for 15 minutes; then: slipway open)`);
   printLine(`  queues:  ${url}/queues`);
   printLine(`  cluster: KUBECONFIG=${kubeconfig} kubectl get vms -A`);
   printLine(`  end:     ${end}`);

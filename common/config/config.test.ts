@@ -34,7 +34,7 @@ describe('loadConfig', () => {
     ['http: {prot: 1}', /prot/],
     ['retention: {failure: 5 minutes}', /retention.failure: "5 minutes" is not a duration/],
     ['clusters: [{name: Not A Label}]', /clusters.0.name/],
-    ['fetch: {allowedAddresses: [10.0.0.0/40]}', /fetch.allowedAddresses.0: "10.0.0.0\/40" is no address/],
+    ['fetch: {allowedAddresses: [10.0.0.0/40]}', /fetch.allowedAddresses.0: "10.0.0.0\/40" is not an address/],
   ])('names what is wrong in %s', (text, message) => {
     expect(() => loadConfig({ SLIPWAY_CONFIG: write(text) })).toThrow(message);
   });

@@ -31,7 +31,7 @@ export function loadConfig(environment: Environment = process.env): Config {
   const result = configSchema.safeParse(document);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join('.') || 'the document'}: ${issue.message}`);
-  throw new FarmError('InvalidConfig', `The configuration is wrong. ${problems.join('; ')}`, { details: { file } });
+  throw new FarmError('InvalidConfig', `The configuration is not valid. ${problems.join('; ')}`, { details: { file } });
 }
 
 /** Every option that can be set, read off the schema; `docs/configuration.md` is made from it. */

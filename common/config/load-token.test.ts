@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { loadToken } from './load-token.ts';
 
-test('reads a token without the newline of its file, and refuses what is no protection', () => {
+test('reads a token without the newline of its file, and refuses what is not protection', () => {
   const directory = mkdtempSync(join(tmpdir(), 'slipway-token-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, 'token');

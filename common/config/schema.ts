@@ -33,7 +33,7 @@ const owner = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe('Layers of its builds that may wait or be in the making; beyond it nothing more is accepted from it.'),
+    .describe('Layers of its builds that may wait or be built at once; beyond it, its submissions are refused.'),
 });
 const mebibytes = (size: number) => `${size / 1024 ** 2}Mi`;
 
@@ -44,7 +44,9 @@ const httpLimits = z.strictObject({
   requestsPerMinute: count.default(6_000).describe('Requests that one token may send to one scheduler in a minute.'),
   refusalsPerMinute: count
     .default(120)
-    .describe('Requests without a valid token that one address may send in a minute before it is told to wait.'),
+    .describe(
+      'Requests without a valid token that one address may send in a minute before they are answered with 429.',
+    ),
   streams: count
     .default(500)
     .describe(
@@ -53,7 +55,7 @@ const httpLimits = z.strictObject({
   streamsPerToken: count.default(250).describe('As `streams`, of one token.'),
   layers: count
     .default(50_000)
-    .describe('Layers that may wait or be in the making; beyond it nothing more is accepted.'),
+    .describe('Layers that may wait or be built at once; beyond it, submissions are refused.'),
 });
 
 const cluster = z.strictObject({

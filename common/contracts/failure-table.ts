@@ -17,7 +17,7 @@ export const FAILURES = {
   SourceUnreachable: {
     retry: 'never',
     solve:
-      'What the message names could not be read. Check it from the cluster; private addresses must be allowed by fetch.allowedAddresses.',
+      'The object or URL in the message could not be read. Check it from the cluster; private addresses must be allowed by fetch.allowedAddresses.',
   },
   SourceChanged: {
     retry: 'never',
@@ -75,7 +75,7 @@ export const FAILURES = {
   StorageFull: {
     retry: 'never',
     solve:
-      'The storage under the machine took no more, and the cluster paused it. Make room there, then build again; the module is not at fault.',
+      'The storage of the machine was full or failed, and the cluster paused it. Free space there, then build again; the module is not at fault.',
   },
   WorkerLost: {
     retry: 'never',
@@ -87,9 +87,9 @@ export const FAILURES = {
   },
   SnapshotFailed: { retry: 'never', solve: 'The storage driver could not snapshot the disk; the message is its own.' },
   ModuleTimeout: { retry: 'never', solve: 'Raise `timeout` of the module.' },
-  RetriesExhausted: { retry: 'never', solve: 'The farm tried again and again; the message is the last cause.' },
+  RetriesExhausted: { retry: 'never', solve: 'All generations failed; the message is the last cause.' },
   ParentFailed: { retry: 'never', solve: 'The module that it starts from failed; see there.' },
-  Fault: { retry: 'same-generation', solve: 'The farm had trouble of its own; it tries again by itself.' },
+  Fault: { retry: 'same-generation', solve: 'The farm had an internal error; it retries by itself.' },
 } as const satisfies Record<string, FailureRow>;
 
 export type FailureReason = keyof typeof FAILURES;

@@ -67,7 +67,7 @@ export interface ImageReference {
   readonly tag: string | null;
 }
 
-/** Null when it is no reference. */
+/** Null when it is not a reference. */
 export function parseImageReference(text: string): ImageReference | null {
   const [, module = '', version, tag] = /^([^:@]+)(?::([1-9]\d{0,8})|@(.+))?$/.exec(text) ?? [];
   if (module === '' || (tag !== undefined && !TAG.test(tag))) return null;

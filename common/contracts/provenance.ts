@@ -20,7 +20,7 @@ const stepRunSchema = z.object({
 });
 
 /**
- * How an image came about: an in-toto statement (v1) with SLSA provenance (v1) as its predicate. Digests of snapshots are not
+ * The provenance of an image: an in-toto statement (v1) with SLSA provenance (v1) as its predicate. Digests of snapshots are not
  * known to the farm; `slipwayLayer` names the layer that a disk belongs to. Fields beyond SLSA begin with `slipway_`.
  */
 export const provenanceSchema = z.object({

@@ -88,7 +88,7 @@ export const ERRORS = {
   BlobMissing: {
     kind: 'precondition',
     http: 409,
-    solve: 'Put each content of `missing` at `/api/v1/blobs/SHA256`, then send the same request again.',
+    solve: 'Upload each content of `missing` to `/api/v1/blobs/SHA256`, then send the same request again.',
   },
   HashMismatch: {
     kind: 'invalid',
@@ -108,7 +108,7 @@ export const ERRORS = {
   LocalFilesOff: {
     kind: 'precondition',
     http: 409,
-    solve: 'Set the option that the message names (docs/configuration.md), or let the module name a URL instead.',
+    solve: 'Set the option in the message (docs/configuration.md), or use a URL in the module.',
   },
   InvalidConfig: {
     kind: 'invalid',
@@ -118,7 +118,7 @@ export const ERRORS = {
   SourceUnreachable: {
     kind: 'precondition',
     http: 422,
-    solve: 'Check that what the message names is right and can be read from the farm and its clusters.',
+    solve: 'Check that the URL or object in the message is right, and that the farm and its clusters can read it.',
   },
   SourceChanged: {
     kind: 'precondition',
@@ -145,13 +145,13 @@ export const ERRORS = {
   NotWaiting: {
     kind: 'precondition',
     http: 409,
-    solve: 'No `handbuild` step of the VM waits now: not yet, or not any more. `slipway ps BUILD` shows which ones do.',
+    solve: 'No step of the VM waits for a person now. `slipway ps BUILD` shows which ones wait.',
   },
   ImageInUse: {
     kind: 'precondition',
     http: 409,
     solve:
-      'Remove first what the message names, or wait for the builds; `--force` removes an image that others stand on.',
+      'Remove the images or tags in the message first, or wait for the builds; `--force` removes an image that has children.',
   },
   NotFound: {
     kind: 'precondition',
@@ -166,12 +166,12 @@ export const ERRORS = {
   ClusterUnfit: {
     kind: 'precondition',
     http: 409,
-    solve: 'Install or repair what the message names on the cluster; `slipway doctor` checks again.',
+    solve: 'Install or repair the component in the message on the cluster; `slipway doctor` checks again.',
   },
   ClustersDiffer: {
     kind: 'precondition',
     http: 409,
-    solve: 'Give what the message names the same content on every cluster of the farm.',
+    solve: 'Give the object in the message the same content on every cluster of the farm.',
   },
   RedisUnfit: {
     kind: 'precondition',
@@ -181,7 +181,7 @@ export const ERRORS = {
   PlanningTimeout: {
     kind: 'deadline',
     http: 503,
-    solve: 'The farm plans much at the moment, or the modules take too long: send them again, or in several requests.',
+    solve: 'The farm is busy planning, or planning took too long: send the modules again, or in several requests.',
   },
   NoCapacity: {
     kind: 'exhausted',
@@ -216,7 +216,8 @@ export const ERRORS = {
   NotAFarm: {
     kind: 'precondition',
     http: 502,
-    solve: 'Correct the address: `--url`, `SLIPWAY_URL`. A farm answers at /healthz; a proxy before it must let it.',
+    solve:
+      'Correct the address: `--url`, `SLIPWAY_URL`. A farm answers at /healthz; a proxy in front of it must forward it.',
   },
   FarmNotStarted: {
     kind: 'internal',
@@ -229,12 +230,12 @@ export const ERRORS = {
     solve:
       'Look at the screenshot and log of the failure; raise the timeout that the message names if it was too short.',
   },
-  Superseded: { kind: 'cancelled', http: 409, solve: 'Nothing to do: another worker has taken over this work.' },
+  Superseded: { kind: 'cancelled', http: 409, solve: 'Nothing to do: another worker has taken over.' },
   Cancelled: { kind: 'cancelled', http: 409, solve: 'Nothing to do: the build was cancelled.' },
   BrokenInvariant: {
     kind: 'internal',
     http: 500,
-    solve: 'This is a fault of Slipway. Report it with the log of the process.',
+    solve: 'This is a bug in Slipway. Report it with the log of the process.',
   },
 } as const satisfies Record<string, ErrorRow>;
 

@@ -66,5 +66,5 @@ test('judges a name by what it leads to, unless the name itself is allowed', asy
 
 test.each(['', '10.0.0.0/33', '10.0.0/8', '1.2.3.4:0', '1.2.3.4:99999', 'http://x', '[fd00::1', '10.0.0.0/8/8', '*.x'])(
   'refuses %j as an entry',
-  (entry) => expect(complaintAbout(entry)).toMatch(/^".*" is no address/),
+  (entry) => expect(complaintAbout(entry)).toMatch(/^".*" is not an address/),
 );

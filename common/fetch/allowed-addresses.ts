@@ -20,7 +20,7 @@ const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i;
 export function complaintAbout(entry: string): string | undefined {
   if (parse(entry) !== undefined) return undefined;
   const forms = 'write 10.1.2.3, 10.0.0.0/8 or media.lan, each with :PORT for one port only';
-  return `${JSON.stringify(entry)} is no address, network or host name: ${forms}`;
+  return `${JSON.stringify(entry)} is not an address, network or host name: ${forms}`;
 }
 
 /** Tells whether a private address was allowed: by itself, or by the name that led to it. */

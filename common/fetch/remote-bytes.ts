@@ -20,7 +20,7 @@ export async function openRemoteBytes(url: string, request: SourceRequest): Prom
   const head = await beginning(first, HEAD_BYTES).catch((error: unknown) => {
     request.signal?.throwIfAborted();
     const { status } = first;
-    const message = `${shownUrl(url)}: the answer broke off: ${errorMessage(error)}`;
+    const message = `${shownUrl(url)}: the connection was lost during the answer: ${errorMessage(error)}`;
     throw new FarmError('SourceUnreachable', message, { cause: error, details: { status } });
   });
   const hasRanges = first.status === 206;

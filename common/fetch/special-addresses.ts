@@ -75,7 +75,7 @@ export function addressKind(address: string): AddressKind {
   return restricted.check(address, family) ? 'private' : 'public';
 }
 
-/** Undefined for what is no IP address. */
+/** Undefined for what is not an IP address. */
 export function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
   const version = isIP(address);
   return version === 0 ? undefined : version === 4 ? 'ipv4' : 'ipv6';

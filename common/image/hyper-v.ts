@@ -25,7 +25,7 @@ export async function checkVhdx(bytes: ImageBytes): Promise<number> {
   const size = await read(items.get(DISK_SIZE), 8);
   const virtualSizeBytes = size.length === 8 ? Number(size.readBigUInt64LE(0)) : 0;
   if (virtualSizeBytes > 0 && virtualSizeBytes <= MOST_BYTES) return virtualSizeBytes;
-  throw new ImageRefused('a VHDX whose header is broken: it tells no size');
+  throw new ImageRefused('a VHDX whose header is broken: it has no size');
 }
 
 async function metadataOf(bytes: ImageBytes) {

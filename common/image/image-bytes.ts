@@ -11,7 +11,7 @@ export class BytesUnavailable extends Error {
   override readonly name = 'BytesUnavailable';
 }
 
-/** What was found is no image that a machine could start from. The message says what it is, as in "it is ...". */
+/** What was found is not an image that a machine could start from. The message says what it is, as in "it is ...". */
 export class ImageRefused extends Error {
   override readonly name = 'ImageRefused';
 }

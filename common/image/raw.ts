@@ -18,7 +18,7 @@ export function checkRaw({ lengthBytes }: ImageBytes, head: Buffer): RawKind {
     return hasBootSector ? 'hybrid' : 'iso';
   }
   if (lengthBytes !== undefined && lengthBytes < SECTOR) {
-    throw new ImageRefused(`no disk image: ${lengthBytes} bytes are less than one sector`);
+    throw new ImageRefused(`not a disk image: ${lengthBytes} bytes are less than one sector`);
   }
   const hasGpt = head.toString('latin1', SECTOR, SECTOR + 8) === 'EFI PART';
   // The second copy of the table stands in the last sector of the disk.

@@ -140,7 +140,7 @@ export class ApiTransport {
       });
       outgoing.on('response', (response) => {
         incoming = response;
-        // Its reader sees the error; there may be no reader when an abort comes.
+        // Its reader sees the error; there may be not a reader when an abort comes.
         response.on('error', () => undefined);
         resolve(response);
       });

@@ -25,7 +25,7 @@ export interface WatchOptions extends Pick<ListOptions, 'labels' | 'fields' | 'n
   /** The server ends a watch after this long, so that a lost end is noticed. @defaultValue 240 */
   readonly timeoutSeconds?: number;
   /**
-   * Silence after which the connection is replaced. It is no outage by itself: a server has nothing to tell, not even
+   * Silence after which the connection is replaced. It is not an outage by itself: a server has nothing to tell, not even
    * bookmarks, while none of the objects that it caches change. @defaultValue 100 s
    */
   readonly idleMs?: number;

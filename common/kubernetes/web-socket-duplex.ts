@@ -19,7 +19,7 @@ export interface StreamRequest {
   /** Subprotocols, best first; the server must choose one. */
   readonly protocols: readonly string[];
   readonly codec: FrameCodec;
-  /** What a refusal of the handshake means, where that is no trouble of the cluster. */
+  /** What a refusal of the handshake means, where that is not trouble of the cluster. */
   readonly refusal?: (error: unknown) => unknown;
   readonly signal?: AbortSignal;
 }

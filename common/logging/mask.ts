@@ -45,7 +45,7 @@ export function maskSecrets(secrets: readonly (string | undefined)[]): Mask {
 function formsOf(secret: string): string[] {
   const whole = secret.trim();
   const lines = whole.split('\n').map((line) => line.trim());
-  // The frame of a key is no secret.
+  // The frame of a key is not a secret.
   const single = lines.filter((line) => line.length >= SHORTEST_LINE && !line.startsWith('-----'));
   return [whole, ...single, ...encodings(secret), ...encodings(whole)].filter((form) => form !== '');
 }

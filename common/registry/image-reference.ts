@@ -18,7 +18,7 @@ const DOCKER_HUB_HOST = 'registry-1.docker.io';
 
 /**
  * Reads `[host[:port]/]path[:tag][@digest]` with the defaults that everybody shares: Docker Hub, its `library/`, and the
- * tag `latest`. Undefined when it is no reference.
+ * tag `latest`. Undefined when it is not a reference.
  */
 export function parseImageReference(text: string): ImageReference | undefined {
   const groups = REFERENCE.exec(text)?.groups;

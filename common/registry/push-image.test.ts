@@ -38,7 +38,7 @@ afterAll(async () => {
 
 function named(text: string): ImageReference {
   const reference = parseImageReference(text);
-  if (!reference) throw new Error(`${text} is no reference`);
+  if (!reference) throw new Error(`${text} is not a reference`);
   return reference;
 }
 

@@ -59,7 +59,7 @@ describe('a registry', () => {
 
   const client = (text: string, options: RegistryOptions = {}) => {
     const reference = parseImageReference(text);
-    if (!reference) throw new Error(`${text} is no reference`);
+    if (!reference) throw new Error(`${text} is not a reference`);
     return new RegistryClient(reference, options);
   };
   const image = { layers: [{ files: { 'disk/a': Buffer.from('a') } }, { files: { b: Buffer.from('b') } }] };

@@ -82,7 +82,7 @@ export class RegistryClient {
     try {
       return { digest, content: JSON.parse(bytes.toString()) };
     } catch (error) {
-      throw new RegistryError(0, `${what}: it is no JSON`, error);
+      throw new RegistryError(0, `${what}: it is not JSON`, error);
     }
   }
 

@@ -16,6 +16,6 @@ test.each([
   expect(parseQuantity(written)).toBe(value);
 });
 
-test.each(['', 'ten', '1 Gi', '1e3Ki', '1KB', '0x10', Number.NaN, null])('%s is no quantity', (written) => {
+test.each(['', 'ten', '1 Gi', '1e3Ki', '1KB', '0x10', Number.NaN, null])('%s is not a quantity', (written) => {
   expect(parseQuantity(written)).toBeUndefined();
 });

@@ -91,7 +91,7 @@ export class EventFeed {
     const deliveredUpTo = Math.max(this.#newest, after);
     const subscription: Subscription = { kinds: new Set(kinds), listener, signal, deliveredUpTo };
     this.#subscriptions.add(subscription);
-    // One signal may end as many subscriptions as its owner likes; that is no leak.
+    // One signal may end as many subscriptions as its owner likes; that is not a leak.
     allowManyListeners(signal);
     signal.addEventListener('abort', () => this.#subscriptions.delete(subscription), { once: true });
     const isNested = this.#isDelivering;

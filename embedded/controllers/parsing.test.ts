@@ -3,7 +3,7 @@ import { parseStorageBytes, requireQuantity } from '../quantity.ts';
 import { parseDhcpOptions } from './dhcp-options.ts';
 import { translatePath } from './pod-spec.ts';
 
-test('a storage size is whole sectors, and what is no quantity is refused', () => {
+test('a storage size is whole sectors, and what is not a quantity is refused', () => {
   expect(parseStorageBytes('1001')).toBe(1024);
   expect(() => requireQuantity('ten')).toThrow('"ten" is not a quantity');
 });

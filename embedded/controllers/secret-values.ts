@@ -1,7 +1,7 @@
 import { isJsonObject, type ObjectKey } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
 
-/** A Secret or ConfigMap by name; a name that is no text means that none was given. */
+/** A Secret or ConfigMap by name; a name that is not text means that none was given. */
 export interface ValuesReference {
   readonly kind: 'Secret' | 'ConfigMap';
   readonly namespace: ObjectKey['namespace'];

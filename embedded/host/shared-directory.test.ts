@@ -30,7 +30,7 @@ test('a link is neither connected to, nor written to, nor shared', async () => {
   await shareDirectory(directory, USER);
   await shareFiles(directory, USER);
   await expect(connectShared(join(directory, 'link.sock'))).rejects.toMatchObject({ code: 'ConnectionLost' });
-  await expect(connectShared(join(directory, 'ours'))).rejects.toThrow('it is no socket');
+  await expect(connectShared(join(directory, 'ours'))).rejects.toThrow('it is not a socket');
   await expect(makeSharedFile(join(directory, 'link'))).rejects.toMatchObject({ code: 'EEXIST' });
   expect(readFileSync(secret, 'utf8')).toBe('secret');
   const { uid, gid, mode } = statSync(secret);

@@ -89,7 +89,7 @@ function openPlace(path: string): number {
   } catch (cause) {
     throw lost(path, cause);
   }
-  throw lost(path, new Error('it is no socket'));
+  throw lost(path, new Error('it is not a socket'));
 }
 
 function lost(path: string, cause: unknown): FarmError {

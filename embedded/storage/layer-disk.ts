@@ -9,7 +9,7 @@ import { writePlain } from './write-plain.ts';
 
 /**
  * Takes the disk out of the layers of a container image. As CDI's importer does: the layers from the lowest up, and in them the
- * first file below `/disk/` that is no whiteout; what higher layers do to it is not looked at.
+ * first file below `/disk/` that is not a whiteout; what higher layers do to it is not looked at.
  */
 export async function takeDisk(
   directory: string,

@@ -19,7 +19,7 @@ export interface Qcow2Summary {
   readonly hasExternalData: boolean;
 }
 
-/** Reads the header; undefined when the file is no qcow2 file. */
+/** Reads the header; undefined when the file is not a qcow2 file. */
 export async function readQcow2Header(path: string): Promise<Qcow2Summary | undefined> {
   const file = await open(path, 'r');
   try {

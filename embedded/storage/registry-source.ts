@@ -39,7 +39,7 @@ const SCHEME = 'docker://';
 export async function downloadLayers(source: RegistrySource, download: LayerDownload): Promise<void> {
   const { signal, directory, mostBytes, onProgress } = download;
   const reference = source.url.startsWith(SCHEME) ? parseImageReference(source.url.slice(SCHEME.length)) : undefined;
-  if (!reference) throw new Error(`Could not parse image: ${source.url} is no reference`);
+  if (!reference) throw new Error(`Could not parse image: ${source.url} is not a reference`);
   const { credentials } = source;
   const outside = { door: join(directory, IMPORT_FILES.door), signal };
   const agent = agentFor(outside);

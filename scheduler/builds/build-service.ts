@@ -158,7 +158,7 @@ export class BuildService {
       const isNew = reply.outcome === 'accepted';
       return planner.run('tell', { buildId: reply.buildId, modules: reply.modules, plan: isNew ? plan : null });
     }
-    throw new FarmError('NoCapacity', 'The catalog changed again and again while the build was planned. Try again.');
+    throw new FarmError('NoCapacity', 'The catalog kept changing while the build was planned. Try again.');
   }
 
   /** What is loose in modules as facts, and the secrets that go with them. */

@@ -56,7 +56,7 @@ function opened(credentials: Credentials | null, fill: (text: string) => string)
 /** By the digest that the registry has for the reference now; null when it may not or cannot be asked. */
 async function resolveImage(image: string, agent: Agent): Promise<string | null> {
   const reference = parseImageReference(image);
-  if (!reference) throw new FarmError('InvalidModule', `"${image}" is no reference of a container image.`);
+  if (!reference) throw new FarmError('InvalidModule', `"${image}" is not a container image reference.`);
   try {
     const registry = new RegistryClient(reference, { agent, signal: AbortSignal.timeout(TIMEOUT_MS) });
     return `${IMAGE_PREFIX}${await registry.digest()}`;

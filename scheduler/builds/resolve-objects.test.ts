@@ -41,7 +41,7 @@ test('a ConfigMap is known by its hash, a Secret only under the key of the farm'
   expect(JSON.stringify(found)).not.toContain(createHash('sha256').update('open sesame').digest('hex'));
 });
 
-test('binary values count by their bytes, and inherited names are no keys', async () => {
+test('binary values count by their bytes, and inherited names are not keys', async () => {
   const content = { 'configmaps/scripts': { binaryData: { 'setup.sh': Buffer.from([0xff, 0]).toString('base64') } } };
   const bytes = createHash('sha256')
     .update(Buffer.from([0xff, 0]))

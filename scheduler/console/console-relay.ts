@@ -227,9 +227,9 @@ export class ConsoleRelay {
     else if (notice.kind === 'console') {
       // Of one that is not preserved the session itself tells, and whether anybody else may go on with it.
       if (this.#kind.isPreserving && notice.machine === this.#lease && this.#isNews(notice.owner))
-        this.#again('The console has changed hands.');
+        this.#again('The console was taken over.');
     } else if ('layerBuild' in notice && notice.layerBuild === this.#vm.layerBuild) {
-      if (notice.kind === 'ended') this.#again('The machine is not wanted any more.');
+      if (notice.kind === 'ended') this.#again('The machine is no longer needed.');
       if (notice.kind === 'handbuild' || notice.kind === 'stop') void this.#look().catch(() => undefined);
     }
   }

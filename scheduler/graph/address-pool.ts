@@ -31,7 +31,10 @@ export class AddressPool {
     const address = parseIpv4(ip) ?? -1;
     const other = this.#taken.get(address);
     if (address < firstHost(network) || address > lastHost(network)) {
-      this.findings.push({ code: 'AddressOutsideSubnet', message: `${owner}: ${ip} is no host of subnet "${name}"` });
+      this.findings.push({
+        code: 'AddressOutsideSubnet',
+        message: `${owner}: ${ip} is not a host of subnet "${name}"`,
+      });
     } else if (address === gateway) {
       this.findings.push({ code: 'AddressTaken', message: `${owner}: ${ip} is the router of subnet "${name}"` });
     } else if (other !== undefined) {

@@ -155,7 +155,10 @@ export function refuseForeignPage(request: Request): void {
   if ((method === 'GET' || method === 'HEAD') && !isUpgrade(request)) return;
   const { origin = '', host } = headers;
   if (URL.canParse(origin) && new URL(origin).host === host) return;
-  throw new FarmError('Forbidden', 'A change with the cookie must come from a page of the farm itself.');
+  throw new FarmError(
+    'Forbidden',
+    'A request with the session cookie that changes something must come from a page of the farm.',
+  );
 }
 
 function cookieOptions({ secure }: Request): CookieOptions {

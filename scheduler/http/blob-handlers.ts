@@ -63,7 +63,7 @@ export function blobLinks({ blobs, farmKey, clock }: Omit<BlobHandlersOptions, '
     const sha256 = request.params['sha256'] ?? '';
     const { expires, signature } = request.query;
     if (!blobs || !isBlobLink({ farmKey, clock }, { sha256, expires, signature })) {
-      return void response.status(403).type('text').send('The link is not valid, or not any more.\n');
+      return void response.status(403).type('text').send('The link is not valid or has expired.\n');
     }
     response.type('application/octet-stream').set({ 'cache-control': 'no-store', etag: `"${sha256}"` });
     const options = { root: blobs.folder, cacheControl: false, etag: false, lastModified: false };
@@ -77,7 +77,7 @@ export function blobLinks({ blobs, farmKey, clock }: Omit<BlobHandlersOptions, '
 
 function required(blobs: BlobStore | null): BlobStore {
   if (blobs) return blobs;
-  throw new FarmError('LocalFilesOff', 'This farm takes no local files: the option blobs.directory is missing.');
+  throw new FarmError('LocalFilesOff', 'Local files need storage: the option blobs.directory is not set.');
 }
 
 /** What is sent, by `Content-Range: bytes FIRST-LAST/SIZE`, or else all of it. */

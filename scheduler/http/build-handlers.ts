@@ -154,12 +154,12 @@ async function refuseFlood(
 ): Promise<void> {
   const living = await countLivingWorks(redis);
   if (living >= limits.layers) {
-    throw new FarmError('TooManyRequests', `${living} layers wait or are in the making already.`);
+    throw new FarmError('TooManyRequests', `${living} layers wait or are being built already.`);
   }
   const { layers } = termsOf(owners, owner);
   const own = layers === undefined ? 0 : await countLayersOf(redis, owner);
   if (layers === undefined || own < layers) return;
-  const message = `${own} layers of "${owner}" wait or are in the making already, and its quota is ${layers}.`;
+  const message = `${own} layers of "${owner}" wait or are being built already, and its quota is ${layers}.`;
   throw new FarmError('TooManyRequests', message);
 }
 

@@ -39,7 +39,7 @@ export function noSuchVm(id: string, vm: string): FarmError {
 export function onlyWork(works: readonly StoredWork[], vm: string): StoredWork | undefined {
   if (works.length <= 1) return works[0];
   const names = works.map(({ id, spec }) => `${spec.module.name} (${id})`).join(', ');
-  throw new FarmError('InvalidRequest', `Several modules have a VM "${vm}". Say which by layerBuild: ${names}.`);
+  throw new FarmError('InvalidRequest', `Several modules have a VM "${vm}". Choose one by layerBuild: ${names}.`);
 }
 
 /** The only work on whose VM of that name a step waits for a person. @throws NotFound, NotWaiting, InvalidRequest */

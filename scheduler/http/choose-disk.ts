@@ -12,7 +12,7 @@ export function chooseDisk(
   const [found, other] = meant;
   if (!found || other) {
     const known = all.map((one) => `${one.vm}/${one.name}`).join(', ');
-    const what = found ? `Say which disk of ${module}:${version} is meant` : `${module}:${version} has no such disk`;
+    const what = found ? `Choose a disk of ${module}:${version}` : `${module}:${version} has no such disk`;
     throw new FarmError('InvalidRequest', `${what}: VM and disk are ${known}.`);
   }
   const { snapshot } = found;

@@ -63,5 +63,5 @@ export function exportHandlers({ redis, exports, admit }: ExportHandlersOptions)
 /** @throws LocalFilesOff */
 export function requireExports(exports: ExportService | null): ExportService {
   if (exports) return exports;
-  throw new FarmError('LocalFilesOff', 'This farm has no place for exports: the option blobs.directory is missing.');
+  throw new FarmError('LocalFilesOff', 'Exports need storage: the option blobs.directory is not set.');
 }

@@ -34,7 +34,7 @@ type Reply<Status, Answer> = Answer extends { readonly mediaType: string | null 
 
 type Replies<Answers> = { [Status in keyof Answers]: Reply<Status, Answers[Status]> }[keyof Answers];
 
-/** Carries an operation out. It answers itself what is no JSON (pictures, streams, files); an empty answer (204) it does not. */
+/** Carries an operation out. It answers itself what is not JSON (pictures, streams, files); an empty answer (204) it does not. */
 export type Handler<Id extends OperationId> = (
   call: Call<Id>,
 ) => Promise<Replies<Operation<Id>['answers']>> | Replies<Operation<Id>['answers']>;

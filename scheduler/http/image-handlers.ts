@@ -67,7 +67,7 @@ export function imageHandlers({ redis, clock, retention }: ImageHandlersOptions)
       const applied = isLimited(own) ? own : retention;
       if (!isLimited(applied)) {
         const options = 'the farm has no `retention.images`, and the request says neither keep, maxAge nor untagged';
-        throw new FarmError('InvalidRequest', `Nothing says which images may go: ${options}.`);
+        throw new FarmError('InvalidRequest', `No retention is given: ${options}.`);
       }
       const images = await pruneImages({ redis, clock }, applied, { dryRun });
       audit(response, { outcome: dryRun ? 'looked' : 'removed', subject: `${images.length} images` });

@@ -54,7 +54,7 @@ export function imageShelf(finished: FinishedLayers): ImageShelf {
 function findImage(text: string, { images, tags }: FinishedLayers, newest: ReadonlyMap<string, ImageName>): ImageName {
   const reference = parseImageReference(text);
   if (!reference)
-    throw new FarmError('InvalidRequest', `"${text}" names no image: write NAME, NAME:VERSION or NAME@TAG.`);
+    throw new FarmError('InvalidRequest', `"${text}" is not an image: write NAME, NAME:VERSION or NAME@TAG.`);
   const { module, tag } = reference;
   const version = versionOf(reference, { tags, newest });
   const found = images.find((image) => image.module === module && image.version === version);

@@ -61,7 +61,7 @@ function problemDetails(error: FarmError, status: number): ProblemDetails {
     title: code,
     status,
     // What an internal error says may carry what nobody should see; the log has it.
-    detail: kind === 'internal' ? 'The farm has met a fault of its own.' : message,
+    detail: kind === 'internal' ? 'The farm had an internal error.' : message,
     code,
     solve: solveOf(error),
     ...(problems.success ? { problems: problems.data } : {}),

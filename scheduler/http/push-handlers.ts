@@ -36,7 +36,7 @@ export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHand
       const service = requireExports(exports);
       admit(response, request);
       const gone = new AbortController();
-      response.once('close', () => gone.abort(new Error('The push was called off.')));
+      response.once('close', () => gone.abort(new Error('The push was cancelled.')));
       const { module, version, namedAt: createdAt } = image;
       audit(response, { outcome: 'ordered', subject: `${module}:${version} to ${text}` });
       const context = { exports: service, agent, by: who.name, signal: gone.signal };
@@ -56,7 +56,7 @@ export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHand
 function readTarget(text: string): ImageReference {
   const reference = parseImageReference(text);
   if (reference && reference.digest === null) return reference;
-  const why = reference ? 'names a digest, which only a pushed image has' : 'is no reference of a container image';
+  const why = reference ? 'names a digest, which only a pushed image has' : 'is not a container image reference';
   throw new FarmError('InvalidRequest', `"${text}" ${why}: write REGISTRY/PATH:TAG, such as quay.io/me/base:3.`);
 }
 

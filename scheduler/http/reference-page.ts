@@ -30,7 +30,7 @@ function section(operation: NamedOperation): string {
       `<tr><td><code>${escapeHtml(name)}</code></td><td>${place}${required ? ', required' : ''}</td><td><code>${escapeHtml(typeText(schema))}</code></td><td>${escapeHtml(description)}</td></tr>`,
   );
   return `<h2 id="${id}"><code>${method.toUpperCase()} ${escapeHtml(path)}</code></h2>
-<p>${escapeHtml(summary)} ${role === null ? 'Open to everybody.' : `Needs the role <b>${role}</b>.`}</p>
+<p>${escapeHtml(summary)} ${role === null ? 'No token needed.' : `Needs the role <b>${role}</b>.`}</p>
 ${parameters.length > 0 ? `<table>${parameters.join('')}</table>` : ''}
 ${body === undefined ? '' : bodyText(body)}
 ${Object.entries(answers).map(answerText).join('\n')}`;

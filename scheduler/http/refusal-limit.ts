@@ -16,7 +16,7 @@ export interface RefusalLimit {
 export function limitRefusals({
   refusalsPerMinute,
 }: Pick<Config['http']['limits'], 'refusalsPerMinute'>): RefusalLimit {
-  const sentence = 'Too many requests without a valid token came from here.';
+  const sentence = 'Too many requests without a valid token came from this address.';
   const keyGenerator = ({ ip = '' }: Request) => ipKeyGenerator(ip);
   const count = limitPerMinute({ limit: refusalsPerMinute, keyGenerator }, sentence);
   return {

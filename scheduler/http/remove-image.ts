@@ -20,7 +20,7 @@ export async function removeImage(redis: Redis, reference: string, force: boolea
   if (outcome !== 'removed') {
     const needing = (await readNeededLayers(redis)).get(layerKey) ?? [];
     const why = reasons(image, needing).join('; ') || 'it was put to use a moment ago';
-    throw new FarmError('ImageInUse', `${module}:${version} is not removed: ${why}.`);
+    throw new FarmError('ImageInUse', `${module}:${version} is in use: ${why}.`);
   }
   const { cluster, sizeBytes } = image;
   return { ...name, cluster, sizeBytes };

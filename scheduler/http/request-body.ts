@@ -35,6 +35,6 @@ function textOf(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new FarmError('InvalidRequest', 'The body is no UTF-8 text: encode it, for example with base64.');
+    throw new FarmError('InvalidRequest', 'The body is not UTF-8 text: encode it, for example with base64.');
   }
 }

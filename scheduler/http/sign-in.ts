@@ -41,7 +41,7 @@ export function signInRoutes({ redis, authentication, refusals }: SignInOptions)
       if (error) return next(error);
       sendPage(response, {
         to,
-        complaint: 'This link was used before, or is too old: slipway open makes another one.',
+        complaint: 'This link was used or has expired: slipway open creates a new one.',
       });
     });
   });
@@ -59,7 +59,7 @@ export function signInRoutes({ redis, authentication, refusals }: SignInOptions)
       }
       await refusals.count(request, response, (error?: unknown) => {
         if (error) return next(error);
-        sendPage(response, { to, complaint: 'The farm knows no such token.' });
+        sendPage(response, { to, complaint: 'The token is not valid.' });
       });
     },
   );

@@ -53,7 +53,7 @@ export function sshHandlers(options: SshHandlersOptions) {
       }
       admit(request.socket, request);
       const ending = new AbortController();
-      request.socket.once('close', () => ending.abort(new FarmError('Cancelled', 'The person has left.')));
+      request.socket.once('close', () => ending.abort(new FarmError('Cancelled', 'The client disconnected.')));
       const guest = await dialGuest(requiredCluster(options, work), work, { vm, signal: ending.signal });
       audit(response, { outcome: 'opened', subject: `${work.spec.module.name}/${vm}` });
       const upgrade = takeUpgrade(request);

@@ -115,7 +115,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new FarmError('InvalidRequest', `The body is no JSON: ${String(error)}`, { cause: error });
+    throw new FarmError('InvalidRequest', `The body is not JSON: ${String(error)}`, { cause: error });
   }
 }
 

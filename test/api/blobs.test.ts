@@ -126,7 +126,7 @@ describe('local files', () => {
     expect(await readdir(join(api.directory, 'parts'))).toEqual([]);
   });
 
-  test('are refused to those who only look, and under names that are no hashes', async () => {
+  test('are refused to those who only look, and under names that are not hashes', async () => {
     const viewer = await api.tokenOf('viewer');
     expect((await problem(await put(SHA256, CONTENT, {}, viewer))).code).toBe('Forbidden');
     expect((await put(SHA256, CONTENT, {}, 'nobody')).status).toBe(401);

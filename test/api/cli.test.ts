@@ -37,7 +37,7 @@ test('cancels a build, says when it had ended before, and shows what was skipped
   expect(base?.phases[1]?.finishedAt).not.toBeNull();
   expect(modules[1]?.vms[0]?.phases.map(({ state }) => state)).toEqual(['skipped', 'skipped', 'skipped', 'skipped']);
   expect(await slipway('cancel', buildId)).toBe(
-    `Build ${buildId} had ended before: it was cancelled. Nothing was cancelled.\n`,
+    `Build ${buildId} had ended before: it was cancelled. There was nothing to cancel.\n`,
   );
   expect(await slipway('cancel', 'nothing')).toContain('There is no build "nothing".');
 });

@@ -28,7 +28,7 @@ const signIn = (form: Record<string, string>, headers: Record<string, string> = 
   fetch(`${api.url}/sign-in`, { method: 'POST', body: new URLSearchParams(form), headers, redirect: 'manual' });
 
 test.each(['/', '/builds/01J00000000000000000000000', '/images', '/runs', '/clusters'])(
-  'serves the page of the console at %s, and asks for it anew every time',
+  'serves the page of the console at %s, and asks for it again every time',
   async (path) => {
     const answer = await api.call(path);
     expect([answer.status, answer.headers.get('cache-control')]).toEqual([200, 'no-cache']);
@@ -104,7 +104,7 @@ test('a link that was used says so, and how to get another one', async () => {
   expect((await fetch(link, { redirect: 'manual' })).status).toBe(303);
   const again = await fetch(link, { headers: BROWSER, redirect: 'manual' });
   expect([again.status, again.headers.get('set-cookie')]).toEqual([401, null]);
-  expect(await again.text()).toContain('This link was used before, or is too old: slipway open makes another one.');
+  expect(await again.text()).toContain('This link was used or has expired: slipway open creates a new one.');
 });
 
 test('counts wrong tokens of the form like those of requests', async () => {

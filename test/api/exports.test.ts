@@ -66,7 +66,7 @@ async function slipwayIn(environment: Readonly<Record<string, string>>, ...args:
 
 test('says why a disk cannot be exported, and begins again when it is asked again', async () => {
   await expect(api.client.exportImage('base', {})).rejects.toThrow(
-    'Say which disk of base:1 is meant: VM and disk are vm/disk, db/disk.',
+    'Choose a disk of base:1: VM and disk are vm/disk, db/disk.',
   );
   await expect(api.client.exportImage('base', { vm: 'web' })).rejects.toThrow('base:1 has no such disk');
   const { id, fileName } = await api.client.exportImage('base', { vm: 'db', format: 'vmdk' });
@@ -167,9 +167,9 @@ test('a push is refused before it begins, and where the farm may not go', async 
     for await (const view of api.client.pushImage('base', { reference, ...order })) if (view.error) return view.error;
     return null;
   };
-  await expect(push('docker://x')).rejects.toThrow('"docker://x" is no reference of a container image');
+  await expect(push('docker://x')).rejects.toThrow('"docker://x" is not a container image reference');
   await expect(push(`quay.io/x@sha256:${'ab'.repeat(32)}`)).rejects.toThrow('names a digest');
-  await expect(push('quay.io/x', {})).rejects.toThrow('Say which disk of base:1 is meant');
+  await expect(push('quay.io/x', {})).rejects.toThrow('Choose a disk of base:1');
   await expect(push('quay.io/x', { vm: 'vm', secret: 'none' })).rejects.toThrow('The farm has no secret "none".');
   expect(await push('192.168.0.1/x')).toMatchObject({
     code: 'RegistryRefused',

@@ -110,7 +110,7 @@ test('what a build ends with are versions, and each says who made it and what st
   expect((await client.image('base:1')).layerKey).toBe((await client.image('base')).layerKey);
   await expect(client.image('base:9')).rejects.toThrow('There is no image base:9; versions of base: 1, 2, 3.');
   await expect(client.image('bass')).rejects.toThrow('There is no image of a module "bass"; did you mean "base"?');
-  await expect(client.image('base@')).rejects.toThrow('"base@" names no image');
+  await expect(client.image('base@')).rejects.toThrow('"base@" is not an image');
 });
 
 test('a tag moves, and what is pinned to it stands on the version that has it', async () => {
@@ -160,17 +160,17 @@ test('the command line shows images and moves tags', { timeout: 90_000 }, async 
   expect(shown).toMatch(/^tags +stable$/m);
   expect(shown).toMatch(/^children +child:2$/m);
   expect(shown).toMatch(/^vm +root +\S+ MiB +virtio +s +t-s +bios$/m);
-  expect(await slipway('image', 'untag', 'base@stable')).toBe('base@stable is no more.\n0');
-  expect(await slipway('image', 'untag', 'base')).toMatch(/"base" names no tag: write NAME@TAG\.[\s\S]*1$/);
+  expect(await slipway('image', 'untag', 'base@stable')).toBe('Removed the tag base@stable.\n0');
+  expect(await slipway('image', 'untag', 'base')).toMatch(/"base" has no tag: write NAME@TAG\.[\s\S]*1$/);
 });
 
 test('a version is removed unless something stands on it, is tagged to it or is being made from it', async () => {
   const { client, redis } = api;
   await build();
   await build(CHANGED);
-  await expect(client.removeImage('base:1')).rejects.toThrow('base:1 is not removed: child:1 stands on it.');
+  await expect(client.removeImage('base:1')).rejects.toThrow('base:1 is in use: child:1 stands on it.');
   await client.tagImage('child', 'stable', 1);
-  await expect(client.removeImage('child:1')).rejects.toThrow('child:1 is not removed: it has the tag stable.');
+  await expect(client.removeImage('child:1')).rejects.toThrow('child:1 is in use: it has the tag stable.');
   const { layerKey } = await client.image('base:1');
   expect(await client.removeImage('child@stable', { force: true })).toMatchObject({ module: 'child', version: 1 });
   expect(await client.removeImage('base:1')).toMatchObject({ version: 1, layerKey, cluster: 'lab', sizeBytes: 1024 });
@@ -231,9 +231,7 @@ test('a thousand layers are pruned down to what is asked for, and a dry run touc
 test('the command line removes and prunes', async () => {
   await build();
   await build(CHANGED);
-  expect(await slipway('image', 'rm', 'base:1')).toMatch(
-    /^error: base:1 is not removed: child:1 stands on it\.[\s\S]*1$/,
-  );
+  expect(await slipway('image', 'rm', 'base:1')).toMatch(/^error: base:1 is in use: child:1 stands on it\.[\s\S]*1$/);
   expect(await slipway('image', 'prune', '--keep', '1', '--dry-run')).toMatch(
     /^child:1 [\s\S]*^base:1 [\s\S]*^2 images would be removed\.\n0$/m,
   );

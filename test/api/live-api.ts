@@ -244,7 +244,7 @@ export async function startApi(
     pass: (ms: number) => {
       aheadMs += ms;
     },
-    /** A token of a role, made anew. */
+    /** A token of a role, made again. */
     tokenOf: async (role: Role) => (await client.createToken({ role, name: `the-${role}` })).token,
     as: (token: string) => new FarmClient({ url, token }),
     /** The cookie of a browser that has signed in with a token. */

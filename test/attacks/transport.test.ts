@@ -48,7 +48,7 @@ test('a farm that serves TLS is trusted by its authority, and by nothing else', 
   expect(slipway([...list, '--ca-file', certificateFile], {})).toBe('{"images":[]}\n');
   const refused = slipway(list, {});
   expect(refused).toMatch(/self-signed certificate.*--ca-file/s);
-  expect(slipway(list, { SLIPWAY_CA_FILE: keyFile })).toContain('holds no certificate');
+  expect(slipway(list, { SLIPWAY_CA_FILE: keyFile })).toContain('contains no CA certificate');
 });
 
 test('a session of a browser that came by TLS is sent by TLS only', async () => {

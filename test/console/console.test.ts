@@ -123,7 +123,7 @@ test('lets nobody in but by a token, and signs in and out', { timeout: 90_000 },
   await page.goto(`${api.url}/images`);
   await page.getByLabel('Token').fill('wrong');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('The farm knows no such token.').waitFor();
+  await page.getByText('The token is not valid.').waitFor();
   await page.getByLabel('Token').fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('heading', { name: 'Images' }).waitFor();
@@ -479,7 +479,7 @@ test('runs an image, shows its clones, and stops them; a viewer only looks', { t
   await page.getByText('is up', { exact: true }).waitFor();
   await picture('clones');
   expect(await violations()).toEqual([]);
-  // A clone is no build to whoever looks for builds.
+  // A clone is not a build to whoever looks for builds.
   await page.getByRole('link', { name: 'Builds' }).click();
   await expect.poll(() => page.getByRole('row').count()).toBe(2);
   const viewer = await context.browser()?.newContext();

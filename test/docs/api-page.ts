@@ -42,7 +42,7 @@ function operationBlocks(
   ]);
   return [
     `### ${method.toUpperCase()} ${path}`,
-    `${summary} ${role === null ? 'Open to everybody.' : `Needs the role ${role}.`}`,
+    `${summary} ${role === null ? 'No token needed.' : `Needs the role ${role}.`}`,
     ...(parameters.length > 0 ? [table(['parameter', 'in', 'type', 'meaning'], parameters)] : []),
     ...(body === undefined ? [] : bodyBlocks(body, bodyType)),
     ...Object.entries(answers).flatMap(answerBlocks),

@@ -88,7 +88,7 @@ describe('modules that cannot be built', () => {
   test('what a guest that lets nobody in was tried with, and what it said, is told and kept', async () => {
     const failure = results.get('never-answers')?.failure;
     // How far it has come by then depends on how busy the machine of the test is.
-    expect(failure?.hints.join('\n')).toMatch(/does not let "nobody-here" in|has the address|nothing listens/);
+    expect(failure?.hints.join('\n')).toMatch(/refuses the login of "nobody-here"|has the address|nothing listens/);
     expect(failure?.serialTail.join('\n') || failure?.hints.join('\n')).toMatch(
       /Linux|BIOS|GRUB|tiny|nothing to its serial/,
     );
@@ -146,7 +146,7 @@ describe('modules that cannot be built', () => {
     }
     expect(told).toEqual([
       ...['not yet', '0: failed', 'Step 1 ended with code 3.', '0: succeeded'],
-      ...['1: failed', 'Step 2 ended with code 4.', 'The build pauses here, before the step is run.'],
+      ...['1: failed', 'Step 2 ended with code 4.', 'The build pauses before this step.'],
       ...['the end', '2: succeeded'],
     ]);
     expect(await farm.slipway('ssh', target)).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('waits') });

@@ -5,7 +5,7 @@ import type { Target } from './targets.ts';
 export const BATCH = 100;
 /** Of the processor: other work on the machine does not count. */
 const MOST_MS = 1_000;
-/** Making a bad input small may take as long as it likes, but not for ever. */
+/** Making a bad input small may take as long as it likes, but not forever. */
 const SHRINKING_MS = 60_000;
 
 export interface BatchResult {

@@ -44,7 +44,7 @@ function assertPlaced(lines: readonly string[], { line, column, message }: Place
   const { length = -1 } = lines[line - 1] ?? {};
   const isThere = Number.isInteger(line) && Number.isInteger(column) && column >= 1 && column <= length + 1;
   if (!isThere)
-    throw new Error(`Line ${line}, column ${column} is no place in a text of ${lines.length} lines: ${message}`);
+    throw new Error(`Line ${line}, column ${column} is not a place in a text of ${lines.length} lines: ${message}`);
   if (message.trim() === '' || /\bundefined\b|\[object |(?<!")NaN/.test(message))
     throw new Error(`The message says nothing: "${message}"`);
 }

@@ -13,7 +13,7 @@ export interface Recorded {
   readonly contentType: string;
   readonly body: string;
   readonly code: number;
-  /** Parsed; undefined for streams and answers that are no JSON. */
+  /** Parsed; undefined for streams and answers that are not JSON. */
   readonly answer: Record<string, unknown> | undefined;
   /** The request asked for another protocol (a WebSocket). */
   readonly upgraded: boolean;

@@ -32,7 +32,7 @@ export interface ReadyFile {
   readonly mode?: number;
 }
 
-/** Larger texts are no templates. */
+/** Larger texts are not templates. */
 const MAX_TEMPLATE_BYTES = 1024 * 1024;
 
 /** The files of a module with these names. */

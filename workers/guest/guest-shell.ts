@@ -59,7 +59,7 @@ export class GuestShell {
       said = `${said}${bytes}`.slice(-4096);
     };
     channel.stderr.on('data', note);
-    const late = setTimeout(() => shell.#end(new Error(`it said nothing within ${START_MS / 1000} s`)), START_MS);
+    const late = setTimeout(() => shell.#end(new Error(`no output within ${START_MS / 1000} s`)), START_MS);
     try {
       await shell.#request(`exec 2>&1\nanswer() { printf '\\n%s %s\\n' ${shell.#mark} "$*"; }\nanswer ready\n`, note);
       return shell;
@@ -130,7 +130,7 @@ function unusable(printed: string, cause: unknown): Error {
     .split(/\s*\n\s*/)
     .slice(-5)
     .join(' ');
-  const message = `The guest lets the farm in, but its login shell runs no commands: ${said || errorMessage(cause)}`;
+  const message = `SSH login succeeds, but the login shell of the guest does not run commands: ${said || errorMessage(cause)}`;
   if (SHUT.test(said)) return new PhaseFailure('GuestNeverAnswered', message, { cause });
   return new FarmError('ConnectionLost', message, { cause, details: { level: 'client-authentication' } });
 }

@@ -67,7 +67,7 @@ test('tells a guest that has booted from one that has said nothing', () => {
   expect(likelyCauses({ ...SIGNS, serialTail: undefined })).toEqual([]);
 });
 
-test('explains a crash by the serial port only, and leaves what is no failure of the guest alone', () => {
+test('explains a crash by the serial port only, and leaves what is not a failure of the guest alone', () => {
   const serialTail = ['Kernel panic - not syncing: Attempted to kill init!'];
   expect(likelyCauses({ ...SIGNS, reason: 'GuestCrashed', serialTail })).toHaveLength(1);
   expect(likelyCauses({ ...SIGNS, reason: 'StepFailed', serialTail })).toEqual([]);

@@ -112,9 +112,9 @@ const NETWORK_SIGNS: Readonly<Record<AttemptEnd, (signs: GuestSigns) => string[]
     `The guest at ${host} does not answer at port ${port}, and does not refuse either: a firewall in the guest drops it, or the guest hangs. The screenshot shows which.`,
   ],
   'login-refused': ({ username, hasCloudInit }) => [
-    `SSH answers, but does not let "${username}" in. Is \`sshUsername\` the account of this image? Cloud images have their own: debian, ubuntu, fedora, cloud-user, almalinux, rocky, opensuse, arch.`,
+    `SSH answers, but refuses the login of "${username}". Is \`sshUsername\` the account of this image? Cloud images have their own: debian, ubuntu, fedora, cloud-user, almalinux, rocky, opensuse, arch.`,
     hasCloudInit
-      ? 'The key of the farm comes into the guest by cloud-init: is that installed in the image, and does the user data not disable the account? `/var/log/cloud-init.log` says what it did.'
+      ? 'cloud-init puts the key of the farm into the guest: is that installed in the image, and does the user data not disable the account? `/var/log/cloud-init.log` says what it did.'
       : "Without `cloudInit` the farm's key is in the guest only if the installation puts `{{ .SSHPublicKey }}` there; else set `sshPassword`.",
     'An account that is locked, or whose password has expired, is refused too: the journal of sshd in the guest says so.',
   ],

@@ -12,7 +12,7 @@ export interface LogLine {
   readonly cut: Cut;
 }
 
-/** Cuts a stream of bytes into lines. Control characters stay as they are; bytes that are no UTF-8 become U+FFFD. */
+/** Cuts a stream of bytes into lines. Control characters stay as they are; bytes that are not UTF-8 become U+FFFD. */
 export class LineSplitter {
   #rest = Buffer.alloc(0);
   #restAt: number;

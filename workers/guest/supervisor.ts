@@ -204,8 +204,5 @@ function granted(answer: ShellAnswer): ShellAnswer {
   if (/no space left|quota exceeded|write error/i.test(said)) {
     throw new PhaseFailure('GuestDiskFull', `The guest says: ${said}`);
   }
-  throw new PhaseFailure(
-    'StepFailed',
-    `The guest refused to keep the state of a step: ${said || 'it did not say why'}`,
-  );
+  throw new PhaseFailure('StepFailed', `The guest refused to keep the state of a step: ${said || 'it gave no reason'}`);
 }

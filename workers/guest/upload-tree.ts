@@ -49,7 +49,7 @@ export async function uploadTree(guest: GuestConnection, { destination, entries 
     if (broken instanceof FarmError) throw broken;
     throw refusedUpload(destination, complaint.trim());
   }
-  if (broken) throw new FarmError('ConnectionLost', 'The upload broke off.', { cause: broken });
+  if (broken) throw new FarmError('ConnectionLost', 'The connection was lost during the upload.', { cause: broken });
 }
 
 async function fill(archive: Pack, entries: readonly TreeEntry[]): Promise<void> {

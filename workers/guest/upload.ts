@@ -45,7 +45,7 @@ export async function uploadFile(guest: GuestConnection, upload: Upload): Promis
   const [outcome, size, hash] = words;
   if (outcome !== 'stored') throw refusedUpload(destination, said);
   const broken = await sent;
-  if (broken) throw new FarmError('ConnectionLost', 'The upload broke off.', { cause: broken });
+  if (broken) throw new FarmError('ConnectionLost', 'The connection was lost during the upload.', { cause: broken });
   if (Number(size) === sizeBytes && (hash === undefined || hash === sha256)) return;
   throw new FarmError('ConnectionLost', `The file "${destination}" did not arrive whole (${size} of ${sizeBytes}).`);
 }
@@ -90,5 +90,5 @@ async function readAnswer(channel: AsyncIterable<Buffer> & { stderr: Readable },
 /** What the guest said of a file or folder that it did not take, as a failure of the module. */
 export function refusedUpload(destination: string, said: string): PhaseFailure {
   const reason = /no space left|quota exceeded/i.test(said) ? 'GuestDiskFull' : 'StepFailed';
-  return new PhaseFailure(reason, `The guest refused "${destination}": ${said || 'it did not say why'}`);
+  return new PhaseFailure(reason, `The guest refused "${destination}": ${said || 'it gave no reason'}`);
 }

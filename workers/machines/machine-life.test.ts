@@ -137,7 +137,7 @@ test('a machine that its node refuses in an Event alone is given up after minute
   });
 });
 
-test('full storage under a running machine ends its work at once, and is no fault of the module', async () => {
+test('full storage under a running machine ends its work at once, and is not a fault of the module', async () => {
   await play('full', { phase: 'Running' });
   const message = 'VMI was paused, low-level IO error detected';
   const paused = { type: 'Paused', status: 'True', reason: 'PausedIOError', message };
@@ -174,7 +174,7 @@ test('a drained node is told from a guest that powered itself off', async () => 
   await expect(working).rejects.toMatchObject({ failure: { reason: 'MachineEvicted' } });
 });
 
-test('a drain while a machine is shut down is no clean end, although its pod is gone when it has ended', async () => {
+test('a drain while a machine is shut down is not a clean end, although its pod is gone when it has ended', async () => {
   const { context, scope, name } = stage('snapshot', '01J00000000000000000000004');
   const grace = Math.ceil(scope.vm.shutdownTimeoutMs / 1000);
   await cluster.create(RESOURCES.machines, {

@@ -57,7 +57,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   }
 }
 
-/** False for what is no machine of the module, or no address. */
+/** False for what is not a machine of the module, or no address. */
 function learn({ pathname, searchParams }: URL, { records, logger }: ControlOptions): boolean {
   const name = requestedName(pathname.slice('/names/'.length)) ?? '';
   const address = searchParams.get('address') ?? '';
@@ -80,7 +80,7 @@ function tunnel(target: string, { socket, head, guests }: Tunnel): void {
   const refuse = (status: string, reason: string) => socket.end(`HTTP/1.1 ${status}\r\n\r\n${reason}`);
   const [, host = '', port = ''] = /^([\d.]+):(\d{1,5})$/.exec(target) ?? [];
   if (!isIPv4(host) || !guests.check(host, 'ipv4') || Number(port) > 65_535) {
-    refuse('403 Forbidden', `"${target}" is no guest of this relay`);
+    refuse('403 Forbidden', `"${target}" is not a guest of this relay`);
     return;
   }
   reachGuest({ host, port: Number(port) }, socket).then(

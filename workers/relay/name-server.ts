@@ -76,7 +76,7 @@ class Answerer {
     this.#options = options;
   }
 
-  /** Undefined for what is no query at all: silence is the answer to garbage. */
+  /** Undefined for what is not a query at all: silence is the answer to garbage. */
   async answer(message: Buffer, ask: Ask): Promise<Uint8Array | undefined> {
     const query = readQuery(message);
     if (!query) return undefined;

@@ -40,7 +40,7 @@ export async function startClusterWorker(options: ClusterWorkerOptions): Promise
     queueName(phase, cluster),
     async (job, _token, signal) => {
       const reference = jobReferenceSchema.safeParse(job.data);
-      if (!reference.success) throw new UnrecoverableError(`The job is no phase job: ${reference.error.message}`);
+      if (!reference.success) throw new UnrecoverableError(`The job is not a phase job: ${reference.error.message}`);
       const { processedOn, timestamp } = job;
       if (processedOn !== undefined && job.attemptsStarted === 1) onTaken?.(Math.max(0, processedOn - timestamp));
       await runner.deliver(reference.data, signal ?? new AbortController().signal);

@@ -29,7 +29,7 @@ export const BUILDS = {
   plan: {
     method: 'post',
     path: '/api/v1/plan',
-    summary: 'What building modules would do now.',
+    summary: 'What a build of the modules would do now.',
     role: 'builder',
     answers: { 200: { schema: planSchema } },
     body: 'modules',
@@ -55,8 +55,7 @@ export const BUILDS = {
     method: 'get',
     path: '/api/v1/builds/{id}/waiting',
     params: requests.buildParamsSchema,
-    summary:
-      'What each module of a build waits for: its place, and when it is likely to go on, by how long modules took.',
+    summary: 'What each module of a build waits for, its position, and an estimate from earlier durations.',
     role: 'viewer',
     answers: { 200: { schema: waitingSchema } },
   },

@@ -31,7 +31,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/vnc',
     params: requests.vmParamsSchema,
     summary:
-      'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. Builders type while a `handbuild` step waits, everybody else looks. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
+      'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. Builders can type while a `handbuild` step waits; otherwise it is view-only. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
     role: 'viewer',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,
@@ -41,7 +41,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/serial-console',
     params: requests.vmParamsSchema,
     summary:
-      'The first serial port of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways. Who may type, and how browsers send the token, is as for the screen. It ends with the machine, and when somebody outside of the farm opens it.',
+      'The first serial port of a machine as a WebSocket with the subprotocol `binary`: raw bytes in both directions. Who may type, and how browsers send the token, is as for the screen. It ends with the machine, or when a client outside the farm takes it over.',
     role: 'viewer',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,
@@ -62,7 +62,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/ssh',
     params: requests.vmParamsSchema,
     summary:
-      'The SSH server of a machine as a WebSocket with the subprotocol `binary`: bytes as they are, both ways, while a step of it waits for a person. For the token whose build it is, and admins.',
+      'The SSH server of a machine as a WebSocket with the subprotocol `binary`: raw bytes in both directions, while a step of it waits for a person. For the token whose build it is, and admins.',
     role: 'builder',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,

@@ -3,7 +3,7 @@ import type { Role } from '../tokens.ts';
 
 /** One answer of an operation. */
 export interface Answer {
-  /** Absent: no body, or one that is no JSON. */
+  /** Absent: no body, or one that is not JSON. */
   readonly schema?: z.ZodType;
   /** @defaultValue `application/json`; null: no body */
   readonly mediaType?: string | null;

@@ -29,16 +29,18 @@ const flag = (otherwise: 'true' | 'false') =>
     .transform((text) => text === 'true');
 
 const planQuery = {
-  noCache: flag('false').describe('Build everything, even what is there.'),
+  noCache: flag('false').describe('Build everything, even if layers exist.'),
   rebuild: z
     .string()
     .default('')
-    .describe('Names of modules to build even if their layers are there, with commas; what starts from them follows.'),
+    .describe(
+      'Comma-separated names of modules to build even if their layers exist, and everything that starts from them.',
+    ),
   only: z
     .string()
     .default('')
-    .describe('Names of modules, with commas: build these and what they start from, and leave the others alone.'),
-  strict: flag('false').describe('Take warnings about the modules for errors.'),
+    .describe('Comma-separated names of modules: build these and what they start from, and no others.'),
+  strict: flag('false').describe('Treat warnings about the modules as errors.'),
 };
 
 export const planQuerySchema = z.strictObject(planQuery);
@@ -57,8 +59,10 @@ export const retryQuerySchema = z.strictObject({ onError });
 export const submissionQuerySchema = z.strictObject({
   ...planQuery,
   onError,
-  priority: prioritySchema.default('normal').describe('What is more urgent is admitted first; `high` is for admins.'),
-  as: tokenNameSchema.optional().describe('Whose build it is, instead of the token’s; for admins.'),
+  priority: prioritySchema
+    .default('normal')
+    .describe('Builds of a higher priority are admitted first; `high` is for admins.'),
+  as: tokenNameSchema.optional().describe('Owner of the build, instead of the name of the token; for admins.'),
   pauseBefore: z
     .union([z.string(), z.array(z.string())])
     .transform((text) => [text].flat())
@@ -74,7 +78,7 @@ export const submissionHeadersSchema = z.object({
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/, 'The Idempotency-Key must be 1 to 255 printable ASCII characters.')
     .optional()
-    .describe('The same request under the same key is the same build.'),
+    .describe('A repeated request with the same key returns the same build.'),
 });
 
 const CONTENT_RANGE = /^bytes ([0-9]{1,15})-([0-9]{1,15})\/([0-9]{1,15})$/;
@@ -117,43 +121,47 @@ export const imagesQuerySchema = z.strictObject({
 });
 
 export const removalQuerySchema = z.strictObject({
-  force: flag('false').describe('Remove it also when it has a tag, or when others stand on it.'),
+  force: flag('false').describe('Remove it even if it has a tag or children.'),
 });
 
-/** As RFC 9110 has it; what is no range is passed over. */
+/** As RFC 9110 has it; what is not a range is passed over. */
 export const contentHeadersSchema = z.object({
   range: z.string().optional().describe('`bytes=FIRST-`: the file from that byte on.'),
 });
 
 export const exportQuerySchema = z.strictObject({
-  wait: flag('false').describe('Answer when it has moved on, or after some seconds.'),
+  wait: flag('false').describe('Answer when it has changed, or after some seconds.'),
 });
 
 export const continueQuerySchema = z.strictObject({
   layerBuild: z
     .string()
     .optional()
-    .describe('The work that the VM belongs to, where a build has several of that name.'),
+    .describe('The layer build of the VM, where several modules of the build have a VM of this name.'),
   answer: keptAnswerSchema
     .optional()
-    .describe('What becomes of a failed step whose machine is kept: `retry` (the default), `skip` or `release`.'),
+    .describe('What to do with a failed step whose machine is kept: `retry` (the default), `skip` or `release`.'),
 });
 
 export const vmQuerySchema = z.strictObject({
   layerBuild: z
     .string()
     .optional()
-    .describe('The work that the VM belongs to, where a build has several of that name.'),
+    .describe('The layer build of the VM, where several modules of the build have a VM of this name.'),
 });
 
 export const eventsQuerySchema = z.strictObject({
-  follow: flag('true').describe('Whether to go on until the build has finished.'),
+  follow: flag('true').describe('Whether to follow until the build has finished.'),
 });
 
 export const serialQuerySchema = z.strictObject({ ...vmQuerySchema.shape, ...eventsQuerySchema.shape });
 
 const lastEventId = (id: RegExp) =>
-  z.string().regex(id, 'Last-Event-ID is no id of an event.').default('0').describe('Id of the event to go on after.');
+  z
+    .string()
+    .regex(id, 'Last-Event-ID is not the id of an event.')
+    .default('0')
+    .describe('Id of the event to go on after.');
 
 /** The lines of a log that were stored together share an entry, and are numbered in it. */
 export const eventsHeadersSchema = z.object({

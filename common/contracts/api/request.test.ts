@@ -83,7 +83,7 @@ describe('what is declared', () => {
   );
 
   it.each(['0s', '0d', '2 weeks', '', '30', '1000000d', '999999999h', `${'1h'.repeat(20)}`])(
-    'is no life of a token: "%s"',
+    'is not a life of a token: "%s"',
     (expires) => {
       const { pattern = '', maxLength = 0 } = Object(input(tokenRequestSchema).properties?.['expires']);
       expect(expires.length > maxLength || !new RegExp(pattern).test(expires)).toBe(true);

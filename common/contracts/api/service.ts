@@ -44,7 +44,7 @@ export const SERVICE = {
   isReady: {
     method: 'get',
     path: '/readyz',
-    summary: 'The process takes requests (200), or not now (503).',
+    summary: 'Whether the process takes requests (200) or not (503).',
     role: null,
     answers: { 200: TEXT, 503: TEXT },
   },

@@ -14,5 +14,5 @@ export const submissionSchema = z.strictObject({
     .array(localEntrySchema)
     .max(MAX_LOCAL_FILES)
     .default([])
-    .describe('What lies beside the files, as far as modules name it; its contents are put at /api/v1/blobs/{sha256}.'),
+    .describe('The local files that the modules name; their contents are uploaded to /api/v1/blobs/{sha256}.'),
 });

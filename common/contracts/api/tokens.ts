@@ -14,14 +14,15 @@ export const TOKENS = {
   readIdentity: {
     method: 'get',
     path: '/api/v1/whoami',
-    summary: 'The token that asks: its name and role.',
+    summary: 'The name and role of the token of the request.',
     role: 'viewer',
     answers: { 200: { schema: identitySchema } },
   },
   createSignInCode: {
     method: 'post',
     path: '/api/v1/sign-in-codes',
-    summary: 'Make a code for a link: `/sign-in?code=CODE&to=/PATH` signs a browser in as the token that asks, once.',
+    summary:
+      'Create a code for a link: `/sign-in?code=CODE&to=/PATH` signs a browser in with the token of the request, once.',
     role: 'viewer',
     answers: { 201: { schema: signInCodeSchema } },
     isAudited: true,
@@ -29,7 +30,7 @@ export const TOKENS = {
   createToken: {
     method: 'post',
     path: '/api/v1/tokens',
-    summary: 'Make a token. This answer is the only one that shows it.',
+    summary: 'Create a token. Only this answer contains it.',
     role: 'admin',
     answers: { 201: { schema: createdTokenSchema } },
     body: tokenRequestSchema,
@@ -38,7 +39,7 @@ export const TOKENS = {
   listTokens: {
     method: 'get',
     path: '/api/v1/tokens',
-    summary: 'The valid tokens beside the one of the configuration, without themselves.',
+    summary: 'The valid tokens other than the one of the configuration, by name only.',
     role: 'admin',
     answers: { 200: { schema: z.object({ tokens: z.array(tokenViewSchema) }) } },
   },
@@ -46,7 +47,7 @@ export const TOKENS = {
     method: 'delete',
     path: '/api/v1/tokens/{name}',
     params: requests.tokenParamsSchema,
-    summary: 'Refuse a token from now on.',
+    summary: 'Revoke a token.',
     role: 'admin',
     answers: { 204: { mediaType: null } },
     isAudited: true,

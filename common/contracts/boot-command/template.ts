@@ -5,7 +5,7 @@ const PLACEHOLDER = /\{\{\s*\.([A-Za-z_]\w*)\s*\}\}/g;
 const PACKER_FUNCTION =
   /\{\{-?\s*(?:(?:user|env|build|isotime|timestamp|uuid|template_dir|pwd|lower|upper|clean_resource_name|consul_key|vault|aws_secretsmanager|split|replace_all|replace|strftime|packer_version|build_name|build_type)\b[^{}]*|(?<=-\s*)\.\w+\s*-?|\.\w+\s*-)\}\}/g;
 
-/** Every `{{ .Name }}` of a text with its offset. Other uses of braces are no templates. */
+/** Every `{{ .Name }}` of a text with its offset. Other uses of braces are not templates. */
 export function templateNames(text: string): { name: string; offset: number }[] {
   return [...text.matchAll(PLACEHOLDER)].map((match) => ({ name: match[1] ?? '', offset: match.index }));
 }

@@ -36,7 +36,7 @@ export function parseDuration(written: unknown): Parsed<number> {
     return { complaint: `${quoted(written)} is not a duration: write ${likelyMeaning(written)}` };
   let ms = 0;
   for (const [, number, unit = ''] of written.matchAll(COMPONENT)) ms += Number(number) * (UNIT_MS[unit] ?? 0);
-  if (ms <= 0) return { complaint: `${quoted(written)} is no time at all: write a duration longer than zero` };
+  if (ms <= 0) return { complaint: `${quoted(written)} is zero: write a duration longer than zero` };
   const rounded = Math.max(1, Math.ceil(Number(ms.toFixed(6))));
   return Number.isSafeInteger(rounded) ? { value: rounded } : { complaint: `${quoted(written)} is too long` };
 }

@@ -1,19 +1,19 @@
 /** So far a file is looked at. */
 const HEAD = 4_096;
-const PACKER = 'docs/from-packer.md shows what becomes of it';
+const PACKER = 'docs/from-packer.md shows how to convert it';
 
 /** How files of other tools begin that people give to the farm, but for comments, and what to do with them. */
 const FOREIGN: readonly (readonly [RegExp, string])[] = [
-  [/^(packer|source|build|variable|locals|data)\b[ \t"\w.-]*\{[ \t]*$/m, `this is HCL, no module: ${PACKER}`],
-  [/^\{[\s\S]*"builders"\s*:/, `this is a template of Packer, no module: ${PACKER}`],
-  [/^Vagrant\.configure\b/, 'this is a Vagrantfile, no module'],
+  [/^(packer|source|build|variable|locals|data)\b[ \t"\w.-]*\{[ \t]*$/m, `this is HCL, not a module: ${PACKER}`],
+  [/^\{[\s\S]*"builders"\s*:/, `this is a Packer template, not a module: ${PACKER}`],
+  [/^Vagrant\.configure\b/, 'this is a Vagrantfile, not a module'],
 ];
 
 /** What is wrong with a file that is one of another tool; undefined for all others. */
 export function foreignFile(text: string): string | undefined {
   const head = text.slice(0, HEAD);
   if (head.startsWith('#cloud-config') && !/^(vms|spec|kind):/m.test(head)) {
-    return 'this is user data of cloud-init, no module: write it in a module under vms[].cloudInit.userData';
+    return 'this is user data of cloud-init, not a module: write it in a module under vms[].cloudInit.userData';
   }
   const begun = head.replace(/^([ \t]*((#|\/\/).*)?\n)*/, '').trimStart();
   return FOREIGN.find(([pattern]) => begun.search(pattern) === 0)?.[1];

@@ -11,7 +11,7 @@ import { didYouMean } from './suggest.ts';
 /** What editors see of a scalar: keywords of JSON Schema. */
 export type Facet = Readonly<Record<string, unknown>> & { readonly description: string };
 
-/** What is no free text is a word, a number or an address. */
+/** What is not a free text is a word, a number or an address. */
 const MAX_WORD_LENGTH = 8_192;
 
 const VARIABLE_REFERENCE = { type: 'string', pattern: '\\$\\{var\\.' };

@@ -37,7 +37,7 @@ test.each([
   ['x.qcow2', 'is a path'],
   ['~/x', 'is a path'],
   ['\\\\server\\x', 'is a path'],
-  ['https://h:99999/x', 'has a port that is none'],
+  ['https://h:99999/x', 'has an invalid port'],
   ['https://ci@h/x', 'a user without a password'],
   ['https://:hunter2@h/x', 'a user without a password'],
   ['https://ci:100%@h/x', 'write %25'],

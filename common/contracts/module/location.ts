@@ -28,7 +28,7 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^[\w-]+(\.[\w-]+)+(:\d+)?\//, 'has no scheme: write https:// before it'],
   [/^(git|hg)::/i, 'names a way of fetching that is not known: write the https address alone'],
   [/^(s3|gs|gcs)(::|:\/\/)/i, 'is not an http or https URL: write the https address of the object'],
-  [/^https?:\/\/[^/?#]*:\d+(?![^/?#])/i, 'has a port that is none: use 1 to 65535'],
+  [/^https?:\/\/[^/?#]*:\d+(?![^/?#])/i, 'has an invalid port: use 1 to 65535'],
   [/^h?t+p?s?:?\/+/i, 'is not an http or https URL: write https:// and a host'],
 ];
 

@@ -22,7 +22,7 @@ function written(value: unknown): string {
   }
 }
 
-/** A text that shows what stands before the hosts of URLs as `***`; of what is no URL, up to its last `@`. */
+/** A text that shows what stands before the hosts of URLs as `***`; of what is not a URL, up to its last `@`. */
 export function withoutPasswords(text: string): string {
   const isBroken = /^\s*[\w+.:-]+:\/\//.test(text) && !URL.canParse(text);
   if (isBroken) {

@@ -140,7 +140,7 @@ const rows: readonly Row[] = [
     rule: 'a login before the name of a container image',
     yaml: source('source: { containerDisk: §"ci:hunter2@quay.io/c/fedora" }'),
     code: 'InvalidValue',
-    part: '"***@quay.io/c/fedora" is not a reference of a container image',
+    part: '"***@quay.io/c/fedora" is not a container image reference',
   },
   {
     rule: "a file of Packer's",
@@ -177,7 +177,7 @@ const rows: readonly Row[] = [
     part: 'spec: has no value',
   },
   {
-    rule: 'a name that is no label',
+    rule: 'a name that is not a label',
     yaml: top().replace('name: m', 'name: §M_1'),
     code: 'InvalidValue',
     part: 'DNS label',
@@ -208,7 +208,7 @@ const rows: readonly Row[] = [
   { rule: 'a duration of nothing', yaml: top('timeout: §0s'), code: 'InvalidValue', part: 'longer than zero' },
   { rule: 'a negative number', yaml: top('retries: §-1'), code: 'InvalidValue', part: 'from 0 to 100' },
   { rule: 'a spoken size', yaml: vm('resources: { memory: §4 GB }'), code: 'InvalidValue', part: 'write "4Gi"' },
-  { rule: 'no size', yaml: vm('resources: { memory: §0 }'), code: 'InvalidValue', part: 'no size' },
+  { rule: 'no size', yaml: vm('resources: { memory: §0 }'), code: 'InvalidValue', part: 'not a size' },
   { rule: 'a word for CPUs', yaml: vm('resources: { cpu: §two }'), code: 'InvalidValue', part: '"500m"' },
   {
     rule: 'a foreign bus',
@@ -662,7 +662,7 @@ const rows: readonly Row[] = [
       ['20m', 'write "20Mi"'],
       ['512Ki', 'is less than 1Mi'],
       ['20GB', 'write "20Gi"'],
-      ['0', 'is no size'],
+      ['0', 'is not a size'],
       ['-1', 'is not a size'],
       ['65Ti', 'is more than 64Ti'],
     ] as const
@@ -698,7 +698,7 @@ const rows: readonly Row[] = [
     rule: 'a reference with a default of a shell',
     yaml: top('variables: { SIZE: 1h }', `timeout: "§\${var.SIZE:-1}"`),
     code: 'UnknownVariable',
-    part: 'is no reference',
+    part: 'is not a reference',
   },
   {
     rule: 'a variable of another tool',

@@ -41,7 +41,8 @@ function reportRepeatedFiles(files: readonly Cursor[], report: Report): void {
     const name = fileName(file);
     const at = file.at(file.at('name').isPresent ? 'name' : 'path');
     if (name !== '' && seen.has(name)) report(at, 'DuplicateName', `"${name}" is taken already`);
-    if (name === '.' || name === '..') report(at, 'MissingField', `"${name}" is no file name: give it a name`);
+    if (name === '.' || name === '..')
+      report(at, 'MissingField', `"${name}" is not a file name: name the file with name`);
     seen.add(name);
   }
 }

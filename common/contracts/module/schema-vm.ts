@@ -82,7 +82,7 @@ const sourceSchema = map(
     containerDisk: pattern(
       'A container image with a disk in `/disk/`; pinned by its digest, or by what its tag names when it is submitted.',
       /^[A-Za-z0-9][A-Za-z0-9._-]*(:\d+)?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
-      'a reference of a container image: write one such as quay.io/containerdisks/fedora:41, in lower case and without a scheme',
+      'a container image reference: write one such as quay.io/containerdisks/fedora:41, in lower case and without a scheme',
     ).optional(),
     sourcePvc: map(
       'A volume that is there already; it may change, so nothing made from it is reused without `maxAge`.',

@@ -7,7 +7,7 @@ export function parseBytes(written: unknown): Parsed<number> {
   if (quantity === undefined || quantity < 0)
     return { complaint: `${quoted(written)} is not a size: write ${likelySize(written)}` };
   const bytes = Math.ceil(quantity);
-  if (bytes <= 0) return { complaint: `${quoted(written)} is no size: write one such as "4Gi"` };
+  if (bytes <= 0) return { complaint: `${quoted(written)} is not a size: write one such as "4Gi"` };
   return Number.isSafeInteger(bytes) ? { value: bytes } : { complaint: `${quoted(written)} is too large` };
 }
 

@@ -1,4 +1,4 @@
-/** Longer words are no names with a slip in them. */
+/** Longer words are not names with a slip in them. */
 const MAX_WORD = 64;
 /** Comparing takes time: of more names than these nobody is told the nearest. */
 const MAX_COMPARISONS = 1_000_000;

@@ -10,7 +10,7 @@ const REFERENCE = new RegExp(String.raw`(\$?)\$\{(var|secret)\.(${NAME_PATTERN})
 /** What is meant as a reference and is none, so that it would reach the guest's shell, which cannot read it either. */
 const MISWRITTEN = new RegExp(String.raw`(?<!\$)\$\{(?:var|secret)\.(${NAME_PATTERN})(?![A-Za-z0-9_-])[^{}\s]+\}`, 'g');
 
-const RESERVED = 'holds U+FDD0 or U+FDD1, which are no characters: remove them';
+const RESERVED = 'holds U+FDD0 or U+FDD1, which are not characters: remove them';
 
 /** Something wrong with a variable or a reference to one. */
 export interface VariableProblem {
@@ -92,7 +92,7 @@ export function substituteVariables(source: SourceDocument, substitution: Substi
       node.value = '';
     } else if (node.value.includes('${')) {
       for (const [reference, name] of node.value.matchAll(MISWRITTEN)) {
-        const message = `"${reference}" is no reference: write \${var.${name}} alone, with its default under variables, or $${reference} for the text itself`;
+        const message = `"${reference}" is not a reference: write \${var.${name}} alone, with its default under variables, or $${reference} for the text itself`;
         report(
           'UnknownVariable',
           () => source.positionWithin(node, reference),

@@ -56,7 +56,7 @@ class NetworkCheck {
       );
       for (const name of members.filter((member) => !known.has(member))) {
         const key = name === link ? 'link' : 'interfaces';
-        const message = `netplan refuses ${quoted(name)}, which is no device of this configuration`;
+        const message = `netplan refuses ${quoted(name)}, which is not a device of this configuration`;
         this.#report([...at, key], 'Doubtful', message, 'warning');
       }
       if (device['set-name'] !== undefined && match === undefined) {

@@ -71,7 +71,7 @@ function* commandDoubts(commands: Cursor): Generator<Doubt> {
   }
   for (const { path, value } of commands.list()) {
     if (typeof value === 'string' || Array.isArray(value) || value === null) continue;
-    const reason = typeof value === 'object' ? 'its ": " makes a map of it' : 'it is no text';
+    const reason = typeof value === 'object' ? 'its ": " makes a map of it' : 'it is not text';
     yield {
       path,
       message: `${name}: cloud-init runs nothing of it, as a command is not one: ${reason}: put it in quotes`,

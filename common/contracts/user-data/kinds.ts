@@ -47,7 +47,7 @@ export function readUserData(bytes: Uint8Array): UserData {
   const unpacked = unpack(decoded ?? given);
   const content = unpacked ?? decoded ?? given;
   const kind = kindOf(content);
-  // What is no user data then was no wrapping, but text that looks like one.
+  // What is not a user data then was not a wrapping, but text that looks like one.
   if (decoded && !unpacked && kind === null) return { content: given, wrappings: [], kind: null };
   return {
     content,

@@ -83,7 +83,7 @@ test.each<Row>([
   },
   { text: '#cloud-config\nruncmd:\n\u00a0 - echo\n', message: 'no-break space', severity: 'error', at: [3, 1] },
   { text: '#cloud-config\nruncmd:\n  - echo "a: b"\n', message: 'its ": " makes a map of it', at: [3, 5] },
-  { text: '#cloud-config\nbootcmd:\n  - 5\n', message: 'it is no text', at: [3, 5] },
+  { text: '#cloud-config\nbootcmd:\n  - 5\n', message: 'it is not text', at: [3, 5] },
   { text: '#cloud-config\nruncmd: echo a\n', message: 'runs nothing of it, as it must be a list', at: [2, 1] },
   { text: '#cloud-config\nruncmd:\n  - ! grep x /y\n', message: 'begins with "!" loses it', at: [3, 7] },
   { text: '#cloud-config\npackage: [a]\n', message: 'ignores the key "package"; did you mean "packages"?', at: [2, 1] },

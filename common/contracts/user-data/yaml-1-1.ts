@@ -17,7 +17,7 @@ export interface TextFinding {
 /** What PyYAML makes of a text, and what is wrong with it. */
 export interface Yaml11 {
   readonly findings: readonly TextFinding[];
-  /** Null when the text is no YAML. */
+  /** Null when the text is not YAML. */
   readonly document: SourceDocument | null;
   readonly value: unknown;
 }

@@ -15,7 +15,7 @@ export function Waits({ buildId, now }: { readonly buildId: string; readonly now
   return (
     <details class="waits">
       <summary>
-        {waits.length} {waits.length === 1 ? 'wait' : 'waits'}: what for
+        {waits.length} {waits.length === 1 ? 'wait' : 'waits'}: reason
       </summary>
       <ul>
         {waits.slice(0, SHOWN).map((wait) => (

@@ -93,7 +93,7 @@ export function sendBytes(response: ServerResponse, type: string, body: string |
   response.end(body);
 }
 
-/** What a client is told about anything thrown. Faults that are no refusals become 500. */
+/** What a client is told about anything thrown. Faults that are not refusals become 500. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const message = error instanceof Error ? error.message : String(error);

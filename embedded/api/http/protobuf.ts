@@ -124,7 +124,7 @@ function entry(bytes: Buffer): [string, Buffer] {
 
 function add(result: JsonObject, { name, type, fields = {} }: Field, value: number | Buffer): void {
   if (!Buffer.isBuffer(value)) {
-    // Go writes the zero of every field that is no pointer; such a number says nothing.
+    // Go writes the zero of every field that is not a pointer; such a number says nothing.
     if (type === 'bool') result[name] = value !== 0;
     else if (value !== 0) result[name] = value;
     return;

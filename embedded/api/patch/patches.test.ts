@@ -28,7 +28,7 @@ test.each([
   ['adds beyond the end', [{ op: 'add', path: '/list/3', value: 1 }], 422],
   ['adds below nothing', [{ op: 'add', path: '/absent/x', value: 1 }], 422],
   ['tests what differs', [{ op: 'test', path: '/list', value: ['b'] }], 422],
-  ['is no list', {}, 400],
+  ['is not a list', {}, 400],
   ['has an unknown operation', [{ op: 'increase', path: '/list' }], 400],
 ])('refuses a JSON patch that %s', (_, patch, code) => {
   expect(() => applyJsonPatch({ list: ['a', 'b'] }, patch)).toThrow(expect.objectContaining({ code }));

@@ -39,7 +39,7 @@ try {
   const accelerator = (await probeKvm({ directory: folder, confiner, clock: systemClock, logger })) ? 'kvm' : 'tcg';
   assert(accelerator === 'kvm' || !values.kvm, 'KVM works on this machine, as --kvm asks.');
   console.log(`Packer ${packer.version} (${packer.plugins.join(', ') || 'bundled plugins'}), ${accelerator}`);
-  if (!packer.isAnchor) console.log('Anything before Packer 1.11 is no anchor: compare with a newer one.');
+  if (!packer.isAnchor) console.log('Anything before Packer 1.11 is not an anchor: compare with a newer one.');
   const rounds = new Rounds({ folder, accelerator, guests: await guestImages() }, (figure) => {
     figures.push(figure);
     console.log(describe(figure));

@@ -46,7 +46,7 @@ export class ClusterClient {
     return await this.exchange({ method, path, body });
   }
 
-  /** One request; a body that is no string is sent as JSON. */
+  /** One request; a body that is not a string is sent as JSON. */
   async exchange({ method, path, body, headers }: Request): Promise<Answer> {
     const response = await request(`${this.#url}${path}`, {
       method: method as 'GET',

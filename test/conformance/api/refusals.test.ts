@@ -62,7 +62,7 @@ test('takes exactly one snapshot source and keeps it', async () => {
   });
 });
 
-test('refuses names that are no names and objects of another kind', async () => {
+test('refuses names that are not names and objects of another kind', async () => {
   const configMaps = `/api/v1/namespaces/${namespace}/configmaps`;
   expect(await client.send('POST', configMaps, { metadata: { name: 'Not_A_Name' } })).toMatchObject({ code: 422 });
   expect(await client.send('POST', configMaps, { kind: 'Secret', metadata: { name: 'x' } })).toMatchObject({
@@ -99,9 +99,9 @@ test('adds no finalizer to what is being deleted', async () => {
 });
 
 const METADATA: readonly (readonly [string, object, number])[] = [
-  ['an annotation whose key is no name', { annotations: { 'a b': 'x' } }, 422],
-  ['an annotation that is no text', { annotations: { a: 1 } }, 400],
-  ['a finalizer that is no name', { finalizers: ['a b'] }, 422],
+  ['an annotation whose key is not a name', { annotations: { 'a b': 'x' } }, 422],
+  ['an annotation that is not text', { annotations: { a: 1 } }, 400],
+  ['a finalizer that is not a name', { finalizers: ['a b'] }, 422],
   ['a finalizer of the core without a domain', { finalizers: ['nodomain'] }, 422],
   ['labels that are a text', { labels: 'x' }, 400],
   ['a label that is a number', { labels: { a: 1 } }, 400],
@@ -156,9 +156,9 @@ const CORE: readonly (readonly [string, string, object, number])[] = [
     { spec: { containers: [{ name: 'a', image: 'a', ports: [{ containerPort: 99_999 }] }] } },
     422,
   ],
-  ['containers that are no list', 'pods', { spec: { containers: 'a' } }, 400],
-  ['a secret that is no base64', 'secrets', { data: { a: '%' } }, 400],
-  ['a secret key that is no name', 'secrets', { data: { 'a b': '' } }, 422],
+  ['containers that are not a list', 'pods', { spec: { containers: 'a' } }, 400],
+  ['a secret that is not base64', 'secrets', { data: { a: '%' } }, 400],
+  ['a secret key that is not a name', 'secrets', { data: { 'a b': '' } }, 422],
   ['a number in a configuration', 'configmaps', { data: { a: 1 } }, 400],
   ['a claim without a size', 'persistentvolumeclaims', { spec: { accessModes: ['ReadWriteOnce'] } }, 422],
   [

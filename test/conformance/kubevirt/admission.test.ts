@@ -132,7 +132,7 @@ const MACHINES: readonly (readonly [string, Json, string])[] = [
     'exceeds 2048 byte limit',
   ],
   [
-    'a pointer that is no tablet',
+    'a pointer that is not a tablet',
     machine(instanceSpec({ devices: { inputs: [{ name: 'm', type: 'mouse' }] } })),
     'only tablet type',
   ],

@@ -195,7 +195,7 @@ test('a newcomer takes the serial port over, and the log of what was said there 
     code: 400,
     body: { message: `container absent is not valid for pod ${podName}` },
   });
-  // Without a name it is the one container that is no sidecar.
+  // Without a name it is the one container that is not a sidecar.
   expect((await ofPod('')).code).toBe(200);
 }, 60_000);
 

@@ -90,7 +90,7 @@ test('a snapshot that comes too early says so and heals, and a clone waits for i
   await laboratory.untilPhase('DataVolume', 'clone', 'Succeeded');
 });
 
-test('a clone that grows is a copy where its class has no expansion, and a class that is missing is no class', async () => {
+test('a clone that grows is a copy where its class has no expansion, and a class that is missing is not a class', async () => {
   const { client } = laboratory;
   const [known] = (await client.send('GET', '/apis/storage.k8s.io/v1/storageclasses')).body['items'] as Seen[];
   const made = { ...known, metadata: { name: 'fixed' }, allowVolumeExpansion: false };

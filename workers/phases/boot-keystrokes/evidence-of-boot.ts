@@ -22,7 +22,7 @@ const TAIL_LINES = 40;
  */
 export async function awaitLogin(context: PhaseContext, scope: BuildScope): Promise<void> {
   const name = scope.names.machine(scope.vm.name);
-  await whileMachineLives(context, { name, doing: 'before it let anybody in' }, async (alive) => {
+  await whileMachineLives(context, { name, doing: 'before SSH login succeeded' }, async (alive) => {
     const { link, mask } = await openGuestAccess(context, scope, { signal: alive });
     try {
       await link.use((guest) => awaitCloudInit(context, { guest, mask, wanted: scope.vm.cloudInit !== null }));
@@ -57,7 +57,7 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   const late = async () => {
     await clock.after(sshTimeoutMs, signal);
     const last = cause === undefined ? '' : `; the last attempt ended with: ${attemptWords(cause)}`;
-    const message = `The guest neither answered SSH nor powered itself off within ${sshTimeoutMs / 1000} s${last}.`;
+    const message = `The guest neither answered SSH nor powered off within ${sshTimeoutMs / 1000} s${last}.`;
     throw new PhaseFailure('GuestNeverAnswered', message, { cause });
   };
   const ended = async () => {

@@ -49,7 +49,7 @@ test.each<[string, string | Buffer]>([
   ['a template', '## template: jinja\n#cloud-config\na: {{ v1.instance_id }}\n'],
   ['an archive', '#cloud-config-archive\n- "#!/bin/sh\\necho"\n'],
   ['a script that writes our boundary', '#!/bin/sh\ncat <<EOF\n\n--slipway-user-data\nEOF\n'],
-  ['bytes that are no user data', Buffer.of(0, 1, 2, 255, 254, 10, 13)],
+  ['bytes that are not user data', Buffer.of(0, 1, 2, 255, 254, 10, 13)],
   ['text that only looks like Base64', 'AAAAAAAA'],
 ])('sends %s byte for byte, beside the hook that lets the farm in', (_what, userData) => {
   const [given, hook, ...others] = partsOf(withLogin(Buffer.from(userData), login));

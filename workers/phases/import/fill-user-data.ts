@@ -14,7 +14,7 @@ export function fillUserData(text: string, fill: (text: string) => string): stri
   return (isConfig && fillScalars(text, fill)) || fill(text);
 }
 
-/** Null when the text is no YAML. */
+/** Null when the text is not YAML. */
 function fillScalars(text: string, fill: (text: string) => string): string | null {
   const document = parseDocument(text, { version: '1.1', uniqueKeys: false, logLevel: 'silent' });
   if (document.errors.length > 0 || !isCollection(document.contents)) return null;

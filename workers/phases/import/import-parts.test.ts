@@ -69,7 +69,7 @@ test.each([
     ),
     'SourceUnreachable',
   ],
-  // The digits of a time are no status.
+  // The digits of a time are not a status.
   [
     'anything else',
     volume('ImportInProgress', 4, 'I1129 01:52:45.500938 1 x.go:404] blockdev: cannot open'),

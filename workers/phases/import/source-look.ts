@@ -73,7 +73,7 @@ export function judgeLook(look: SourceLook, { what, use }: { what: string; use: 
   if (use === 'iso') {
     if (format !== 'raw')
       return fail('ImportFailed', `it is a disk image (${format}), not an ISO: give it as source.url`);
-    return kind === 'disk' ? `${what} is no ISO 9660 or UDF image: the machine gets it as a CD as it is` : undefined;
+    return kind === 'disk' ? `${what} is not an ISO 9660 or UDF image: it is attached as a CD unchanged` : undefined;
   }
   if (kind === 'iso') {
     return fail(

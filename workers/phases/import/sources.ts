@@ -126,7 +126,7 @@ function importerSource(
     return { source: { http: http as { url: string } }, credentials };
   }
   const reference = parseImageReference(origin.image);
-  if (!reference) throw new FarmError('InvalidModule', `"${origin.image}" is no reference of a container image.`);
+  if (!reference) throw new FarmError('InvalidModule', `"${origin.image}" is not a container image reference.`);
   const image = identity === null ? origin.image : pinnedReference(reference, identity.slice(IMAGE_PREFIX.length));
   return { source: { registry: { url: `docker://${image}`, pullMethod: 'pod' } } };
 }

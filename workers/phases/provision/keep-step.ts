@@ -36,10 +36,10 @@ function isPausedBefore({ phase: { claim }, scope: { vm }, index }: StepContext)
 
 /** @throws PhaseFailure StepFailed when nobody lets the step run in time, or a person gives the machine up */
 async function askBefore(context: StepContext): Promise<KeptAnswer> {
-  const instructions = 'The build pauses here, before the step is run.';
+  const instructions = 'The build pauses before this step.';
   const answer = await askPerson(context, { attempt: 0, why: 'before' }, instructions);
   if (answer !== undefined && answer !== 'release') return answer;
-  const what = answer === undefined ? 'Nobody answered in time' : 'A person gave the machine up';
+  const what = answer === undefined ? 'No person answered in time' : 'A person gave up the machine';
   throw new PhaseFailure('StepFailed', `${what}: the build had paused before ${stepLabel(context)}.`);
 }
 

@@ -92,7 +92,7 @@ async function leave(context: PhaseContext, { scope, access, signal }: Way, onAs
 function shutOut({ claim }: PhaseContext, error: unknown): unknown {
   const isRefused = error instanceof PhaseFailure && isRefusal(error.cause);
   if (!isRefused || claim.formerClaims === 0) return error;
-  return new PhaseFailure('GuestShutOut', `The guest lets the farm in no more: ${errorMessage(error)}`, {
+  return new PhaseFailure('GuestShutOut', `The farm can no longer log in to the guest: ${errorMessage(error)}`, {
     cause: error,
   });
 }

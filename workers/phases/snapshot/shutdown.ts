@@ -102,7 +102,7 @@ interface Asking {
 async function switchOff(context: PhaseContext, scope: BuildScope, { ask, isDirty }: Asking): Promise<FinalInstance> {
   const outcome = ask ? await offByCommand(context, scope, ask) : { isOff: false as const };
   if (outcome.isOff) return outcome.vmi;
-  if (isDirty) throw new PhaseFailure('GuestShutOut', 'The farm cannot get into the guest to remove its own files.');
+  if (isDirty) throw new PhaseFailure('GuestShutOut', 'The farm cannot log in to the guest to remove its own files.');
   return await offByAcpi(context, scope);
 }
 

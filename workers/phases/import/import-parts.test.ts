@@ -17,7 +17,7 @@ const SCRATCH = 'Unable to process data: Unable to transfer source data to scrat
 const CONVERT = 'Unable to process data: Unable to convert source data to target format:';
 
 // The sentences of CDI 1.66.
-test.each([
+const JUDGED: readonly (readonly [string, DataVolume, string])[] = [
   ['a missing file, at once', volume('ImportInProgress', 0, `${HTTP} 404. Status: 404 Not Found`), 'SourceUnreachable'],
   ['a login, at once', volume('ImportInProgress', 0, `${HTTP} 401. Status: 401 Unauthorized`), 'ImportFailed'],
   ['a refusal, at once', volume('ImportInProgress', 0, `${HTTP} 403. Status: 403 Forbidden`), 'ImportFailed'],
@@ -100,11 +100,65 @@ test.each([
   ['an importer that finds no node', volume('ImportScheduled', 0, 'cannot be scheduled', 'Unschedulable'), 'stuck'],
   ['an expansion', volume('PrepClaimInProgress', 0, '', 'Populator is running'), 'stuck'],
   [
+    'an importer whose own image is missing',
+    volume('ImportScheduled', 0, 'failed to pull image: quay.io/x:1', 'ImagePullFailed'),
+    'stuck',
+  ],
+  [
+    'a registry without the image, at once',
+    volume('ImportInProgress', 0, `${SCRATCH} reading manifest: manifest unknown`, 'ImagePullFailed'),
+    'SourceUnreachable',
+  ],
+  [
+    'a registry that refuses',
+    volume('ImportInProgress', 3, `${SCRATCH} pinging container registry r: unauthorized`, 'ImagePullFailed'),
+    'SourceUnreachable',
+  ],
+  [
+    'a truncated archive',
+    volume('ImportInProgress', 3, `${SCRATCH} unexpected EOF`, 'ImagePullFailed'),
+    'ImportFailed',
+  ],
+  ...['RunContainerError', 'CreateContainerConfigError', 'CreateContainerError', 'StartError'].map(
+    (reason) => [`a pod that ends as ${reason}`, volume('ImportScheduled', 0, 'why', reason), 'stuck'] as const,
+  ),
+  ['the same again and again', volume('ImportScheduled', 3, 'why', 'RunContainerError'), 'ImportFailed'],
+  ['a pod that is being made', volume('ImportScheduled', 3, '', 'ContainerCreating'), 'running'],
+  ['a pod without memory', volume('ImportInProgress', 3, '', 'OOMKilled'), 'running'],
+  ['the end of an import', volume('ImportInProgress', 3, 'Import Complete', 'Completed'), 'running'],
+  ['a pod that may not start', volume('ImportScheduled', 0, "Error starting pod 'x'", 'ErrStartingPod'), 'stuck'],
+  ['a quota for pods', volume('ImportScheduled', 0, 'exceeded quota: pods', 'ErrExceededQuota'), 'stuck'],
+  ['a claim of others', condition('ErrResourceExists', 'Resource "v" already exists'), 'stuck'],
+  [
+    'a class without access modes',
+    condition('ErrClaimNotValid', 'no accessMode specified in StorageProfile hp'),
+    'stuck',
+  ],
+  ['a source that is written', condition('CloneSourceInUse', 'pod v using PersistentVolumeClaim w'), 'running'],
+  [
+    'a claim that lost its volume',
+    { spec: {}, status: { phase: 'Failed', conditions: [{ type: 'Bound', status: 'False', reason: 'ClaimLost' }] } },
+    'ClusterRefused',
+  ],
+  [
+    'two pods of a copy that say nothing',
+    volume('CloneInProgress', 3, ' and ', 'ContainerCreating and Pod is running'),
+    'running',
+  ],
+  [
+    'two pods of a copy that are done',
+    volume('CloneInProgress', 3, 'Upload Complete and Clone Complete', 'Completed and Completed'),
+    'running',
+  ],
+  ['one of two pods of a copy', volume('CloneInProgress', 0, ' and broken pipe', 'Completed and Error'), 'stuck'],
+  [
     'a copy that restarts',
     { ...volume('CloneInProgress', 4, '', 'Pod is running'), spec: { source: { pvc: { name: 'a', namespace: 'b' } } } },
     'ImportFailed',
   ],
-])('judges %s', (_case, object, expected) => {
+];
+
+test.each(JUDGED)('judges %s', (_case, object, expected) => {
   const verdict = importVerdict(object);
   expect(verdict.kind === 'failed' ? verdict.reason : verdict.kind).toBe(expected);
 });

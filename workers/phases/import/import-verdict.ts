@@ -19,8 +19,16 @@ interface Fault {
 /** Restarts of the importer after which we give up on what might heal. */
 const MAX_RESTARTS = 3;
 
-/** Reasons of the `Running` condition under which a pod of CDI's has ended with a message. */
-const ENDED = ['Error', 'ImagePullFailed', 'RunContainerError', 'StartError', 'OOMKilled'];
+/**
+ * Reasons of the `Running` condition while all is well. Any other is what Kubernetes says of a container that ended or cannot begin
+ * (`Error`, `RunContainerError`, `CreateContainerConfigError`, …), or CDI's `ImagePullFailed`.
+ */
+const WELL = new Set([
+  ...['', 'Pending', 'ContainerCreating', 'PodInitializing', 'Pod is running', 'Populator is running'],
+  ...['Scratch space required', 'Completed'],
+]);
+/** CDI joins what it says of the two pods of a copy. */
+const AND = ' and ';
 
 /** CDI's pods have no rights of root, so a block device must be theirs: the container runtime hands it over, or does not. */
 const BLOCK_DEVICE = /cdi-block-volume\S*: Permission denied/i;
@@ -94,8 +102,10 @@ export function importVerdict(volume: DataVolume): Verdict {
   if (status?.phase === 'Succeeded') return { kind: 'succeeded' };
   if (status?.phase === 'WaitForFirstConsumer' || status?.phase === 'PendingPopulation') return { kind: 'unplaced' };
   const running = status?.conditions?.find(({ type }) => type === 'Running');
-  const message = running?.message?.trim() ?? '';
+  const message = wordsOf(running?.message);
   if (status?.phase === 'Failed') {
+    const lost = status.conditions?.find(({ reason }) => reason === 'ClaimLost');
+    if (lost) return failed('ClusterRefused', 'The claim has lost its volume (ClaimLost)');
     const isChecksum = /checksum/i.test(`${running?.reason} ${message}`);
     return failed(isChecksum ? 'ChecksumMismatch' : 'ImportFailed', message || 'The import failed');
   }
@@ -106,7 +116,8 @@ export function importVerdict(volume: DataVolume): Verdict {
   const isClone = spec.source?.pvc !== undefined || spec.source?.snapshot !== undefined;
   if (isClone && restarts > MAX_RESTARTS)
     return failed('ImportFailed', message || `CDI began the copy ${restarts} times`);
-  if (message === '' || !ENDED.includes(running?.reason ?? '')) return { kind: 'running', progress: status?.progress };
+  const isWell = running?.status === 'True' || (running?.reason ?? '').split(AND).every((part) => WELL.has(part));
+  if (message === '' || isWell) return { kind: 'running', progress: status?.progress };
   const [, permanent] = PERMANENT.find(([sentence]) => sentence.test(message)) ?? [];
   if (permanent) return failed(permanent, message);
   // Without a count nothing is begun again: the pods of a clone that CDI cannot plan.
@@ -114,6 +125,12 @@ export function importVerdict(volume: DataVolume): Verdict {
   if (restarts < MAX_RESTARTS) return { kind: 'running', progress: status?.progress };
   if (/no space left|disk quota exceeded/i.test(message)) return failed('ImageTooLarge', message);
   return failed(UNREACHABLE.test(message) && !isClone ? 'SourceUnreachable' : 'ImportFailed', message);
+}
+
+/** Of two pods of which neither says anything, CDI's message is the word between them. */
+function wordsOf(message = ''): string {
+  const parts = message.split(AND).map((part) => part.trim());
+  return parts.filter((part) => part !== '').join(AND);
 }
 
 function failed(reason: FailureReason, message: string): Verdict {

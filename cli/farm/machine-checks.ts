@@ -20,7 +20,7 @@ const PROGRAMS: readonly (readonly [name: string, purpose: string])[] = [
   ['xorriso', 'CDs with cloud-init and answer files'],
   ['dnsmasq', 'DHCP in module networks'],
   ['ip', 'module networks'],
-  ['nft', 'internet for modules that ask for it'],
+  ['nft', 'packet filters of module networks'],
   ['openssl', 'certificates of the cluster'],
 ];
 

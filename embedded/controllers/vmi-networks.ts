@@ -15,7 +15,11 @@ interface Plug {
   readonly card: VmiInterface;
   readonly plan?: SubnetPlan;
   readonly address?: Address;
+  readonly isSecured?: boolean;
 }
+
+/** Lets a card send under its own address only. */
+const PORT_SECURITY = 'port_security';
 
 /** KubeOVN's annotations of one card: `<nad>.<ns>.ovn.kubernetes.io/...`. */
 function annotation(vmi: Vmi, provider: string, name: string): string | undefined {
@@ -74,7 +78,7 @@ async function plugIn(
       hostname: vmi.spec.hostname ?? vmi.metadata.name,
       ...resolverOf(vmi),
     });
-  return { card, plan, address };
+  return { card, plan, address, isSecured: annotation(vmi, provider, PORT_SECURITY) === 'true' };
 }
 
 /**
@@ -102,15 +106,18 @@ interface Outlet {
   readonly user: number | undefined;
 }
 
-async function toNic({ card, plan, address }: Plug, { vmi, machineNamespace, user }: Outlet): Promise<NicSpec> {
+async function toNic({ card, plan, address, isSecured }: Plug, outlet: Outlet): Promise<NicSpec> {
+  const { vmi, machineNamespace, user } = outlet;
   const tap =
-    plan && machineNamespace
+    plan && address && machineNamespace
       ? await ensureTap({
           id: tapId(vmi, card),
           machineNamespace,
           vpcNamespace: plan.namespace,
           subnet: plan.name,
           user,
+          address,
+          isSecured: isSecured ?? false,
         })
       : undefined;
   return {
@@ -137,6 +144,7 @@ export function modelOf({ model = 'virtio' }: VmiInterface): NicModel {
 export async function disconnectMachine({ store }: ControllerContext, networks: Networks, vmi: Vmi): Promise<void> {
   const owner = ownerOfKind(vmi, 'VirtualMachine')?.name ?? vmi.metadata.name;
   const cards = vmi.spec.domain.devices.interfaces ?? [];
+  const isSecured = Object.keys(vmi.metadata.annotations ?? {}).some((key) => key.endsWith(`/${PORT_SECURITY}`));
   for (const address of store.list('IP')) {
     const { podName, namespace, subnet: subnetName, macAddress } = address.spec ?? {};
     if (podName !== owner || namespace !== vmi.metadata.namespace) continue;
@@ -144,6 +152,6 @@ export async function disconnectMachine({ store }: ControllerContext, networks: 
     if (!subnet) continue;
     const plan = networks.plan(subnet);
     await networks.dhcpServer(plan).release(String(macAddress));
-    for (const card of cards) await removeTap(plan.namespace, tapId(vmi, card));
+    for (const card of cards) await removeTap(plan.namespace, tapId(vmi, card), isSecured);
   }
 }

@@ -1,6 +1,7 @@
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import { shortHash } from '../host/layout.ts';
 import { interfacesOf, ip, removeInterfaces, runSteps, setting } from './ip-command.ts';
+import { acceptOnly, deliverTo, forgetPorts, type Sender } from './port-security.ts';
 
 const mutex = new KeyedMutex();
 /** Forwards at once: no loop can be built here that a protocol would have to find. */
@@ -49,6 +50,10 @@ export interface TapOptions {
   readonly subnet: string;
   /** Who may attach QEMU to it besides root. */
   readonly user: number | undefined;
+  /** What the subnet gave the card: frames for other addresses do not get to it. Without it the bridge learns of the card by itself. */
+  readonly address?: Sender;
+  /** Whether the card may send under that address only. */
+  readonly isSecured?: boolean;
 }
 
 /** The tap's name in QEMU's namespace. */
@@ -61,16 +66,20 @@ export function tapName(id: string): string {
  * bridge of its own beside QEMU (without address, so nothing routes over it) and a veth pair into that VPC.
  */
 export async function ensureTap(options: TapOptions): Promise<string> {
-  const { id, machineNamespace, vpcNamespace, subnet, user = 0 } = options;
+  const { id, machineNamespace, vpcNamespace, subnet, user = 0, address, isSecured } = options;
   const tap = tapName(id);
   const isLocal = machineNamespace === vpcNamespace;
+  const port = { namespace: vpcNamespace, device: isLocal ? tap : `z${tap}` };
   const bridge = isLocal ? bridgeName(subnet) : `x${tap}`;
   const present = new Set((await interfacesOf(machineNamespace)).map(({ ifname }) => ifname));
   if (present.has(tap)) return tap;
   if (!isLocal) await connectBridge({ bridge, tap, ...options });
   await runSteps([
     ip(machineNamespace, `tuntap add dev ${tap} mode tap user ${user}`),
-    ip(machineNamespace, `link set ${tap} master ${bridge} up`),
+    ip(machineNamespace, `link set ${tap} master ${bridge}`),
+    ...(address ? deliverTo(port, address) : []),
+    ...(address && isSecured ? acceptOnly(port, address) : []),
+    ip(machineNamespace, `link set ${tap} up`),
   ]);
   return tap;
 }
@@ -91,8 +100,9 @@ async function connectBridge(options: TapOptions & { bridge: string; tap: string
   ]);
 }
 
-/** Removes what `ensureTap` made. */
-export async function removeTap(machineNamespace: string, id: string): Promise<void> {
+/** Removes what `ensureTap` made, in the namespace of the machine or that of the card's VPC. */
+export async function removeTap(namespace: string, id: string, isSecured: boolean): Promise<void> {
   const tap = tapName(id);
-  await removeInterfaces(machineNamespace, [tap, `y${tap}`, `x${tap}`]);
+  await removeInterfaces(namespace, [tap, `y${tap}`, `x${tap}`]);
+  if (isSecured) await forgetPorts(namespace, [tap, `z${tap}`]);
 }

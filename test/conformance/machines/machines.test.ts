@@ -48,7 +48,9 @@ beforeAll(async () => {
     );
   }
   const first = { source: { http: { url: image.url } }, network: 'lan', ip: '10.88.0.10', mac: '02:00:00:88:00:10' };
-  await laboratory.create('VirtualMachine', machine('first', first));
+  const secured = machine('first', first);
+  secured.spec.template.metadata.annotations[`lan.${NAMESPACE}.ovn.kubernetes.io/port_security`] = 'true';
+  await laboratory.create('VirtualMachine', secured);
   await laboratory.act('virtualmachines/first/start');
   await laboratory.untilPhase('Pod', 'to-first', 'Running');
   await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
@@ -140,6 +142,13 @@ function whatSees(pid: number | undefined) {
 test('a guest gets its reserved address and the key of its seed, and is reached through a pod', async () => {
   expect(await inFirst('hostname; ip -4 -o addr show scope global')).toMatch(/^first\n.*\b10\.88\.0\.10\/24\b/);
   await inFirst('echo from-the-parent > /root/mark; sync');
+}, 40_000);
+
+test('a card with port security sends under its own address only', async () => {
+  const ping = (from: string) => `ping -c 1 -W 3 -I ${from} 10.88.0.3 > /dev/null && echo ${from} || echo none`;
+  const borrow = 'nic=$(ip -o route get 10.88.0.3 | sed "s/.* dev //; s/ .*//"); ip addr add 10.88.0.77/32 dev $nic';
+  const tries = [ping('10.88.0.10'), borrow, ping('10.88.0.77'), 'ip addr del 10.88.0.77/32 dev $nic'];
+  expect(await inFirst(tries.join('; '))).toBe('10.88.0.10\nnone');
 }, 40_000);
 
 test('an address of a secondary network stays invisible, and the address object says it', async () => {

@@ -177,8 +177,11 @@ export class VmController {
     const dataVolumes = this.#dataVolumeState(vm);
     const now = timestamp(clock.now());
     await store.updateStatus<Vm>('VirtualMachine', metadata, (status) => {
-      status.created = vmi !== undefined;
-      status.ready = findCondition(vmi?.status, 'Ready')?.status === 'True';
+      // Go's types leave them out where they would be false.
+      delete status.created;
+      delete status.ready;
+      if (vmi) status.created = true;
+      if (findCondition(vmi?.status, 'Ready')?.status === 'True') status.ready = true;
       status.printableStatus = printableStatus({ vm, vmi, strategy, dataVolumes, isStartPending });
       status['runStrategy'] = strategy;
       status['observedGeneration'] = vm.metadata.generation;

@@ -24,6 +24,12 @@ import type { WorkQueue } from './work-queue.ts';
 
 export const VMI_FINALIZER = 'kubevirt.io/foregroundDeleteVirtualMachine';
 const DEFAULT_GRACE_SECONDS = 30;
+/** KubeVirt makes no launcher pod while a claim is missing, so there is nothing that could be ready or have a node. */
+const NO_POD = 'virt-launcher pod has not yet been scheduled';
+const WITHOUT_POD = [
+  { type: 'Ready', status: 'False', reason: 'PodNotExists', message: NO_POD },
+  { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: NO_POD },
+] as const;
 
 /** What the controller of the machines works with. */
 export interface VmiControllerParts {
@@ -97,7 +103,7 @@ export class VmiController {
   async #climb(vmi: Vmi): Promise<void> {
     if (vmi.status?.phase === 'Scheduled') return;
     const { context } = this.#parts;
-    const drop = ['Provisioning', 'Synchronized'];
+    const drop = ['Provisioning', 'Synchronized', 'PodScheduled'];
     const phases = ['Pending', 'Scheduling', 'Scheduled'] as const;
     await Promise.all(phases.map((phase) => writeVmiStatus(context, vmi, { phase, drop })));
   }
@@ -107,14 +113,16 @@ export class VmiController {
     { reason, message, isFailed = false }: { reason: string; message: string; isFailed?: boolean },
   ) {
     const { context } = this.#parts;
-    const dataVolumes = { type: 'DataVolumesReady', status: 'False', reason: 'NotAllDVsReady', message } as const;
     const claim = { type: 'Synchronized', status: 'False', reason, message } as const;
+    const dataVolumes = { type: 'DataVolumesReady', status: 'False', reason: 'NotAllDVsReady', message } as const;
     const isMissing = reason === 'FailedPvcNotFound';
     await writeVmiStatus(context, vmi, {
       phase: isFailed ? 'Failed' : 'Pending',
-      conditions: [dataVolumes, ...(isMissing || isFailed ? [claim] : [])],
+      conditions: isMissing ? [...WITHOUT_POD, claim] : [dataVolumes, ...(isFailed ? [claim] : [])],
+      drop: isMissing ? ['DataVolumesReady'] : ['PodScheduled', ...(isFailed ? [] : ['Synchronized'])],
     });
-    if (isMissing || isFailed) this.#record(vmi, { type: 'Warning', reason, message });
+    // To KubeVirt a claim may come yet.
+    if (isMissing || isFailed) this.#record(vmi, { type: isFailed ? 'Warning' : 'Normal', reason, message });
   }
 
   /** The machine cannot be started as things are: said in the status, tried again later. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { qemuArguments } from './command-line.ts';
-import type { DriveSpec, MachineSpec } from './machine-spec.ts';
+import type { DriveSpec, MachineSpec, NicSpec } from './machine-spec.ts';
 
 const spec: MachineSpec = {
   name: 'farm_box',
@@ -53,7 +53,7 @@ test('with a boot order what has none is not tried', () => {
   const nics = [{ name: 'lan', model: 'e1000', mac: '02:00:00:00:00:01', tap: 't1', bootOrder: 1 }] as const;
   expect(devices({ drives, nics }).filter((device) => device.includes('bootindex'))).toEqual([
     'ide-cd,bus=ide.0,id=cd,drive=drive-cd,bootindex=2',
-    'e1000,netdev=net-lan,mac=02:00:00:00:00:01,bootindex=1',
+    'e1000,netdev=net-lan,mac=02:00:00:00:00:01,bootindex=1,bus=bridge,addr=1.0',
   ]);
   expect(valuesOf('-boot', { drives })).toEqual(['strict=on']);
 });
@@ -102,6 +102,31 @@ test('a fixed PCI address beyond the root bus gets the root ports before it', ()
   expect(list.find((device) => device.startsWith('virtio-net'))).toContain('bus=pci.2,addr=0.0');
   expect(devices({ nics: [{ ...nic, pciAddress: '0000:00:07.0' }] }).join()).toContain('bus=pcie.0,addr=7.0');
   expect(() => devices({ nics: [{ ...nic, pciAddress: '7' }] })).toThrow('is not a PCI address');
+});
+
+test('cards without an address are behind root ports, conventional ones first, whatever their order', () => {
+  const card = (name: string, model: NicSpec['model'], pciAddress?: string): NicSpec => ({
+    ...{ name, model, mac: '02:00:00:00:00:01', tap: name },
+    ...(pciAddress === undefined ? {} : { pciAddress }),
+  });
+  const slotted = [card('a', 'e1000', '0000:00:11.0'), card('b', 'e1000e', '0000:00:13.0')];
+  const list = devices({ nics: [card('first', 'virtio'), ...slotted, card('old', 'rtl8139'), card('other', 'igb')] });
+  const placeOf = (name: string) => /,bus=.*/.exec(list.find((text) => text.includes(`net-${name},`)) ?? '')?.[0];
+  // The firmware numbers buses as it meets them: the first port's is 1, the bridge's 2, that of the next port 3.
+  expect(list.slice(0, 4)).toEqual([
+    'pcie-root-port,id=pci.1,chassis=1,bus=pcie.0,addr=2.0,multifunction=on',
+    'pcie-root-port,id=pci.2,chassis=2,bus=pcie.0,addr=2.1,multifunction=on',
+    'pcie-root-port,id=pci.3,chassis=3,bus=pcie.0,addr=2.2,multifunction=on',
+    'pcie-pci-bridge,id=bridge,bus=pci.1',
+  ]);
+  expect(['first', 'a', 'b', 'old', 'other'].map(placeOf)).toEqual([
+    ',bus=pci.2',
+    ',bus=pcie.0,addr=11.0',
+    ',bus=pcie.0,addr=13.0',
+    ',bus=bridge,addr=1.0',
+    ',bus=pci.3',
+  ]);
+  expect(devices({ nics: [card('x', 'virtio', '0000:00:02.0'), card('y', 'virtio')] })[0]).toContain('addr=3.0');
 });
 
 test('a comma in a name does not become an option', () => {

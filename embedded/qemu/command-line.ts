@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { driveArguments } from './drive-arguments.ts';
 import { type MachineSpec, NIC_DEVICES, type NicSpec } from './machine-spec.ts';
-import { devicePlace, highestBus, rootPortArguments } from './pci-address.ts';
+import { layOut, type PciLayout } from './pci-address.ts';
 
 /** Seccomp: what no machine needs, and a guest that got hold of QEMU would. */
 const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
@@ -24,7 +24,7 @@ export function machineSockets(runDir: string) {
  */
 export function qemuArguments(spec: MachineSpec): string[] {
   const sockets = machineSockets(spec.runDir);
-  const addresses = [...spec.drives, ...spec.nics].map((device) => device.pciAddress);
+  const pci = layOut(spec);
   return [
     ...['-name', `guest=${escapeComma(spec.name)}`, '-uuid', spec.uuid],
     ...['-no-user-config', '-nodefaults', '-no-shutdown', '-sandbox', SANDBOX],
@@ -37,10 +37,11 @@ export function qemuArguments(spec: MachineSpec): string[] {
     ...(spec.endsOnReboot ? ['-action', 'reboot=shutdown'] : []),
     ...['-qmp', `unix:${sockets.qmp},server=on,wait=off`],
     ...serialArguments(spec, sockets),
+    // Before all that takes the next free slot.
+    ...pci.arguments,
     ...graphicsArguments(spec, sockets.vnc),
-    ...rootPortArguments(highestBus(addresses)),
     ...driveArguments(withBootOrder(spec)),
-    ...spec.nics.flatMap(nicArguments),
+    ...spec.nics.flatMap((nic) => nicArguments(nic, pci)),
     ...(spec.hasRng ? ['-device', 'virtio-rng-pci'] : []),
     ...(spec.hasPanicDevice ? ['-device', 'pvpanic', '-action', 'panic=pause'] : []),
     ...tpmArguments(spec.tpmSocket),
@@ -107,14 +108,14 @@ function graphicsArguments({ hasGraphics, hasTablet, firmware }: MachineSpec, vn
   ];
 }
 
-function nicArguments(nic: NicSpec): string[] {
+function nicArguments(nic: NicSpec, { placeOf }: PciLayout): string[] {
   // Without a cable the card still exists: "restrict" lets nothing of the host through.
   const netdev = nic.tap
     ? `tap,id=net-${nic.name},ifname=${nic.tap},script=no,downscript=no`
     : `user,id=net-${nic.name},restrict=on,ipv6=off`;
   // The network boot ROM costs seconds at start; KubeVirt too leaves it out unless the card is in the boot order.
   const rom = nic.bootOrder === undefined ? ',romfile=' : `,bootindex=${nic.bootOrder}`;
-  const device = `${NIC_DEVICES[nic.model]},netdev=net-${nic.name},mac=${nic.mac}${rom}${devicePlace(nic.pciAddress)}`;
+  const device = `${NIC_DEVICES[nic.model]},netdev=net-${nic.name},mac=${nic.mac}${rom}${placeOf(nic)}`;
   return ['-netdev', netdev, '-device', device];
 }
 

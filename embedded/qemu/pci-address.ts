@@ -1,13 +1,28 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
+import type { MachineSpec, NicModel, NicSpec } from './machine-spec.ts';
 
-/** Root ports stand at the functions of these slots of the root complex, so that buses are numbered from 1 upwards. */
-const PORT_SLOTS = [0x1c, 0x1d];
 const FUNCTIONS_PER_SLOT = 8;
+/** So many slots of the root complex are full of root ports at most. */
+const PORT_SLOTS = 2;
+const MAX_PORTS = PORT_SLOTS * FUNCTIONS_PER_SLOT;
+/** Slots begin with the one after the graphics card, which has the first. */
+const SLOTS = Array.from({ length: 29 }, (_, index) => index + 2);
+/** These are no PCI Express cards: a root port takes none of them. */
+const CONVENTIONAL: readonly NicModel[] = ['e1000', 'rtl8139', 'pcnet', 'ne2k_pci'];
+/** Behind the bridge to conventional PCI, which keeps slot 0 for itself. */
+const FIRST_BRIDGED_SLOT = 1;
 
 interface PciAddress {
   readonly bus: number;
   readonly slot: number;
   readonly fn: number;
+}
+
+/** Where devices are that are not simply in the next free slot. */
+export interface PciLayout {
+  /** Root ports, whose buses the firmware numbers from 1 up, and the bridge. */
+  readonly arguments: string[];
+  readonly placeOf: (nic: NicSpec) => string;
 }
 
 /** Reads KubeVirt's `0000:XX:YY.Z`. */
@@ -18,18 +33,40 @@ function parse(address: string): PciAddress {
   return { bus, slot, fn };
 }
 
-/** The highest bus number among the addresses; buses above 0 need a root port each. */
-export function highestBus(addresses: readonly (string | undefined)[]): number {
-  return Math.max(0, ...addresses.map((address) => (address === undefined ? 0 : parse(address).bus)));
+/**
+ * As libvirt arranges the machines of KubeVirt: a card with an address is there; the others are behind root ports, so after all of
+ * the root complex in the order of PCI addresses. Conventional cards come first of these, on one bridge, which takes two buses.
+ */
+export function layOut({ drives, nics }: Pick<MachineSpec, 'drives' | 'nics'>): PciLayout {
+  const asked = [...drives, ...nics].flatMap(({ pciAddress }) => (pciAddress === undefined ? [] : [parse(pciAddress)]));
+  const free = nics.filter(({ pciAddress }) => pciAddress === undefined);
+  const bridged = free.filter(({ model }) => CONVENTIONAL.includes(model));
+  const ported = free.filter(({ model }) => !CONVENTIONAL.includes(model));
+  const bridge = Math.max(0, ...asked.map(({ bus }) => bus)) + 1;
+  const firstPort = bridged.length > 0 ? bridge + 1 : bridge;
+  const places = new Map([
+    ...bridged.map(
+      (nic, index) => [nic.name, `,bus=bridge,addr=${(index + FIRST_BRIDGED_SLOT).toString(16)}.0`] as const,
+    ),
+    ...ported.map((nic, index) => [nic.name, `,bus=pci.${firstPort + index}`] as const),
+  ]);
+  const ports = firstPort + ported.length - 1;
+  return {
+    arguments: [
+      ...rootPorts(ports, asked),
+      ...(bridged.length > 0 ? ['-device', `pcie-pci-bridge,id=bridge,bus=pci.${bridge}`] : []),
+    ],
+    placeOf: ({ name, pciAddress }) => places.get(name) ?? devicePlace(pciAddress),
+  };
 }
 
-/** Root ports whose secondary buses the firmware numbers 1 to `count`. */
-export function rootPortArguments(count: number): string[] {
-  if (count > PORT_SLOTS.length * FUNCTIONS_PER_SLOT) {
-    throw new FarmError('ExceedsLimits', `PCI bus ${count} is not offered; the highest is 16`);
-  }
+function rootPorts(count: number, asked: readonly PciAddress[]): string[] {
+  if (count > MAX_PORTS)
+    throw new FarmError('ExceedsLimits', `PCI bus ${count} is not offered; the highest is ${MAX_PORTS}`);
+  const taken = new Set(asked.flatMap(({ bus, slot }) => (bus === 0 ? [slot] : [])));
+  const slots = SLOTS.filter((slot) => !taken.has(slot));
   return Array.from({ length: count }, (_, index) => {
-    const slot = PORT_SLOTS[Math.floor(index / FUNCTIONS_PER_SLOT)] ?? 0;
+    const slot = slots[Math.floor(index / FUNCTIONS_PER_SLOT)] ?? 0;
     const place = `addr=${slot.toString(16)}.${index % FUNCTIONS_PER_SLOT},multifunction=on`;
     return ['-device', `pcie-root-port,id=pci.${index + 1},chassis=${index + 1},bus=pcie.0,${place}`];
   }).flat();

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
+import { writeAsStored } from './as-stored.ts';
 import { checkDataVolumeSpec } from './data-volume.ts';
 import { Findings } from './findings.ts';
 import { fillHypervFeatures } from './hyperv.ts';
@@ -37,6 +38,7 @@ export const virtualMachineAdmission: KindAdmission = {
   mutate: ({ object, previous, subresource }) => {
     const template = object.spec?.['template'];
     if (subresource !== undefined || !isJsonObject(template)) return;
+    writeAsStored(part(object, 'spec'));
     fillInstanceSpec(part(template, 'spec'), fieldAt(previous, 'spec', 'template', 'spec'));
     const annotations = part(part(template, 'metadata'), 'annotations');
     annotations[TOPOLOGY_ANNOTATION] ??= 'v3';
@@ -95,7 +97,9 @@ function checkDataVolumeTemplates(object: KubeObject, findings: Findings): void 
 /** What virt-api writes into an instance that a client creates itself; nobody but the system changes one later. */
 export const instanceAdmission: KindAdmission = {
   mutate: ({ object, operation }) => {
-    if (operation === 'CREATE' && object.spec) fillInstanceSpec(object.spec, undefined);
+    if (operation !== 'CREATE' || !object.spec) return;
+    writeAsStored(object.spec);
+    fillInstanceSpec(object.spec, undefined);
   },
   validate: ({ object, previous, operation }) => {
     const findings = new Findings();

@@ -191,6 +191,25 @@ test('writes the defaults of a machine when it is created and when it is changed
   }
 });
 
+test('stores quantities in one form, and nothing that is empty', async () => {
+  const requests = { cpu: '2.5', memory: '1024Mi', 'ephemeral-storage': '0' };
+  const limits = { cpu: '3000m', memory: '1536Mi' };
+  const devices = { interfaces: [], disks: [], rng: {} };
+  const sent = instanceSpec({ resources: { requests, limits }, devices }, { networks: [], nodeSelector: {} });
+  const { body } = await client.create(RESOURCES.machines, namespace, machine(sent, { dataVolumeTemplates: [] }));
+  const spec = body['spec'] as { template: { spec: Json & { domain: Json } } };
+  expect(spec.template.spec.domain).toMatchObject({
+    memory: { guest: '64Mi' },
+    resources: {
+      requests: { cpu: '2500m', memory: '1Gi', 'ephemeral-storage': '0' },
+      limits: { cpu: '3', memory: '1536Mi' },
+    },
+  });
+  expect(spec.template.spec.domain['devices']).toEqual({ rng: {} });
+  expect(Object.keys(spec.template.spec).sort()).toEqual(['architecture', 'domain']);
+  expect(spec).not.toHaveProperty('dataVolumeTemplates');
+});
+
 test('lets nobody but the system change the spec of an instance', async () => {
   const created = await client.create(RESOURCES.instances, namespace, {
     metadata: { generateName: 'vmi-' },

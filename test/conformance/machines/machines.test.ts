@@ -151,6 +151,10 @@ test('a card with port security sends under its own address only', async () => {
   expect(await inFirst(tries.join('; '))).toBe('10.88.0.10\nnone');
 }, 40_000);
 
+test('a card without an address of its own is behind a root port, a conventional one on the bridge there', async () => {
+  expect(await inFirst('basename $(readlink -f /sys/class/net/*/device)')).toBe('0000:02:01.0');
+}, 40_000);
+
 test('an address of a secondary network stays invisible, and the address object says it', async () => {
   const vmi = await laboratory.get('VirtualMachineInstance', 'first');
   const [card] = (vmi?.status?.['interfaces'] ?? []) as { ipAddress?: string; mac: string }[];

@@ -167,3 +167,24 @@ test('a layer outlives its snapshot and its source as long as a clone stands on 
   expect(await readdir(join(dataDir, 'layers', 'frozen'))).toEqual([]);
   expect(await readdir(join(dataDir, 'volumes'))).toEqual([]);
 });
+
+test('a machine whose claim is missing waits for it, and says so by conditions and an event that is no warning', async () => {
+  const spec = {
+    domain: { memory: { guest: '64Mi' }, devices: { disks: [{ name: 'root', disk: { bus: 'virtio' } }] } },
+    volumes: [{ name: 'root', persistentVolumeClaim: { claimName: 'nowhere' } }],
+  };
+  await laboratory.create('VirtualMachineInstance', { metadata: { name: 'waiting' }, spec });
+  const { status } = await laboratory.until('VirtualMachineInstance', 'waiting', (seen) =>
+    (seen.status?.conditions ?? []).some(({ type }) => type === 'Synchronized'),
+  );
+  expect(status?.phase).toBe('Pending');
+  const reasons = (status?.conditions ?? []).map((condition) => [condition.type, condition.status, condition.reason]);
+  expect(reasons.sort()).toEqual([
+    ['PodScheduled', 'False', 'Unschedulable'],
+    ['Ready', 'False', 'PodNotExists'],
+    ['Synchronized', 'False', 'FailedPvcNotFound'],
+  ]);
+  const query = 'fieldSelector=involvedObject.name%3Dwaiting';
+  const { body } = await laboratory.client.send('GET', `/api/v1/namespaces/${NAMESPACE}/events?${query}`);
+  expect(body['items']).toEqual([expect.objectContaining({ type: 'Normal', reason: 'FailedPvcNotFound' })]);
+});

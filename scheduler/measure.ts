@@ -9,6 +9,7 @@ import { readMemory } from '../common/redis/memory.ts';
 import type { NoticeListener } from '../common/redis/notices.ts';
 import { readWorkers } from '../common/redis/presence.ts';
 import { readTrouble, readUsage, readWaiting } from '../common/redis/slots.ts';
+import { readRoom } from '../common/redis/storage-rooms.ts';
 import type { PhaseQueues } from './dispatch/queues.ts';
 
 /** What is measured. */
@@ -81,6 +82,12 @@ async function measureCluster(
   metrics.handbuildsWaiting.set({ cluster }, people.waiting);
   metrics.clonesRunning.set({ cluster }, people.running);
   metrics.clusterHealthy.set({ cluster }, (await readTrouble(redis, cluster)) === null ? 1 : 0);
+  const room = await readRoom(redis, cluster);
+  if (room === null) for (const gauge of [metrics.storageFree, metrics.storageLeast]) gauge.remove({ cluster });
+  else {
+    metrics.storageFree.set({ cluster }, room.freeBytes);
+    metrics.storageLeast.set({ cluster }, room.leastBytes);
+  }
   for (const phase of PHASES) {
     const depth = await queues.depth(phase, cluster);
     const oldest = depth.waiting === 0 ? undefined : await queues.oldest(phase, cluster);
@@ -102,6 +109,8 @@ function forget(metrics: FarmMetrics): void {
     metrics.handbuildsWaiting,
     metrics.clonesRunning,
     metrics.clusterHealthy,
+    metrics.storageFree,
+    metrics.storageLeast,
     metrics.queueDepth,
     metrics.queueOldest,
     metrics.workerCapacity,

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { ageOf } from '../../common/text/durations.ts';
+import { sizeText } from '../../common/text/size-text.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { sizeText } from '../output/image-text.ts';
 import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import type { ImageView } from '../../common/contracts/images.ts';
 import { ageOf } from '../../common/text/durations.ts';
+import { sizeText } from '../../common/text/size-text.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { relatives, sizeText } from '../output/image-text.ts';
+import { relatives } from '../output/image-text.ts';
 import { printJson } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';

@@ -34,6 +34,7 @@ const CLUSTER = {
   ...{ name: 'local', healthy: false, message: 'it is away', findings: [], queues: [], workers: [] },
   limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 2 ** 33 },
   inUse: { imports: 0, vms: 1, cpu: 2, memoryBytes: 2 ** 32 },
+  storage: { freeBytes: 3 * 2 ** 29, leastBytes: 2 ** 31 },
   holders: [{ layerBuild: 'L', module: 'base', vms: 1 }],
 };
 
@@ -88,7 +89,9 @@ test('`ps` fits 80 columns, and says who submitted a build', async () => {
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
   expect(lines[0]).toMatch(/^BUILD +STATE +BY +CREATED +TOOK +MODULES$/);
   expect(lines[1]).toMatch(/^AAAAAAA1 {2}failed {5}ci {3}.* d ago +4 min 10 s {2}base succeeded, module-0.*…$/);
-  expect(stdout).toContain('local: it is away\n');
+  expect(stdout).toContain(
+    'local: it is away\nlocal: its storage is full: 1.5 GiB free, and no build begins below 2 GiB\n',
+  );
 });
 
 test('`ps --why` says what a module waits for, at which place, and until when', async () => {

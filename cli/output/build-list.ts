@@ -2,6 +2,8 @@ import type { BuildSummary, ClusterView } from '../../common/contracts/builds.ts
 import type { RunView } from '../../common/contracts/runs.ts';
 import { ageOf, seconds } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
+import { sizeText } from '../../common/text/size-text.ts';
+import { fullStorage } from '../../common/text/storage-words.ts';
 import { shortId } from '../client/resolve-build.ts';
 import { printLine } from './print.ts';
 import { printTable } from './table.ts';
@@ -38,18 +40,21 @@ export function printRuns(runs: readonly RunView[], now: number): void {
 /** Clusters, and who holds their slots; what is wrong with one stands below. */
 export function printClusters(clusters: readonly ClusterView[]): void {
   printTable(
-    ['cluster', 'healthy', 'vms', 'imports', 'cpu', 'held by'],
-    clusters.map(({ name, healthy, limits, inUse, holders }) => [
+    ['cluster', 'healthy', 'vms', 'imports', 'cpu', 'free', 'held by'],
+    clusters.map(({ name, healthy, limits, inUse, storage, holders }) => [
       name,
       healthy ? 'yes' : 'no',
       `${inUse.vms}/${limits.vms}`,
       `${inUse.imports}/${limits.imports}`,
       `${inUse.cpu}/${limits.cpu}`,
+      storage === null ? '-' : sizeText(storage.freeBytes),
       holders.map((holder) => `${holder.module} (${holder.vms})`).join(', '),
     ]),
     { fits: true },
   );
-  for (const { name, healthy, message } of clusters) {
+  for (const { name, healthy, message, storage } of clusters) {
     if (!healthy) printLine(`${name}: ${printable(message ?? 'it does not answer')}`);
+    const full = fullStorage(storage);
+    if (full !== null) printLine(`${name}: ${full}`);
   }
 }

@@ -101,6 +101,11 @@ const cluster = z.strictObject({
   relayImage: z.string().default(DEFAULT_RELAY_IMAGE).describe('Container image of the relay pod.'),
   blobsUrl: z.string().optional().describe('As `blobs.url`, where this cluster reaches the schedulers by another one.'),
   limits: limits.prefault({}).describe('What the farm may use of the cluster.'),
+  leastFreeStorage: bytes
+    .prefault('2Gi')
+    .describe(
+      'With less than this free for volumes nothing more is built there (`StorageFull`), by what the driver of the storage class says in CSIStorageCapacity; of drivers that say nothing, nothing is refused.',
+    ),
 });
 
 /**

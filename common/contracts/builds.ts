@@ -3,6 +3,7 @@ import { actionSchema, imageSchema, keptSchema } from './events.ts';
 import { failureSchema } from './failures.ts';
 import { findingSchema } from './findings.ts';
 import { PHASES, phaseSchema } from './phases.ts';
+import { storageRoomSchema } from './storage.ts';
 
 export const buildStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled']);
 export type BuildState = z.infer<typeof buildStateSchema>;
@@ -142,6 +143,8 @@ export const clusterViewSchema = z.object({
   findings: z.array(findingSchema),
   limits: limitsSchema,
   inUse: z.object({ imports: z.int(), vms: z.int(), cpu: z.number(), memoryBytes: z.int() }),
+  /** Null: its driver does not say what is free, or nobody has looked yet. */
+  storage: storageRoomSchema.nullable(),
   /** Who holds VM slots. */
   holders: z.array(z.object({ layerBuild: z.string(), module: z.string(), vms: z.int() })),
   queues: z.array(z.object({ phase: phaseSchema, waiting: z.int(), active: z.int() })),

@@ -20,6 +20,19 @@ const sharedSourceSchema = z.object({
   removedAt: z.string().nullable(),
 });
 
+/** What a cluster has for new volumes. */
+export const storageRoomSchema = z.object({
+  /** What its driver says (CSIStorageCapacity). */
+  freeBytes: z.int(),
+  /** With less than this, nothing more is built there. */
+  leastBytes: z.int(),
+});
+export type StorageRoom = z.infer<typeof storageRoomSchema>;
+
+export function isFull({ freeBytes, leastBytes }: StorageRoom): boolean {
+  return freeBytes < leastBytes;
+}
+
 /** What the farm has of the storage of a cluster. */
 export const clusterStorageSchema = z.object({
   cluster: z.string(),

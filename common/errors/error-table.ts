@@ -70,6 +70,12 @@ export const ERRORS = {
     solve:
       'Ask for less of the network, or add a cluster that has what the message names: KubeOVN for networks of your own, `clusters[].externalSubnet` for internet there.',
   },
+  StorageFull: {
+    kind: 'exhausted',
+    http: 507,
+    solve:
+      'Make room: `slipway df` shows what takes it, and `slipway image prune` removes old images. `clusters[].leastFreeStorage` is what must be free.',
+  },
   InvalidRequest: {
     kind: 'invalid',
     http: 400,

@@ -240,6 +240,20 @@ export const METRICS = {
     of: ['scheduler'],
     labels: { cluster: null },
   },
+  storageFree: {
+    type: 'gauge',
+    name: 'slipway_storage_free_bytes',
+    help: 'What the driver of the storage class says is free for volumes; absent where it says nothing.',
+    of: ['scheduler'],
+    labels: { cluster: null },
+  },
+  storageLeast: {
+    type: 'gauge',
+    name: 'slipway_storage_least_bytes',
+    help: 'With less than this free for volumes nothing more is built on the cluster.',
+    of: ['scheduler'],
+    labels: { cluster: null },
+  },
   apiErrors: {
     type: 'counter',
     name: 'slipway_kubernetes_errors_total',

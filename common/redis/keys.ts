@@ -76,6 +76,8 @@ export const KEYS = {
   findings: key('findings'),
   /** Hash of cluster names to the kinds of their networks. Absent: nobody has looked yet. */
   networks: key('networks'),
+  /** Hash of cluster names to StorageRooms. Absent: it does not say, or nobody has looked yet. */
+  rooms: key('storage-rooms'),
   /** Hash of names of tokens to their hashes. */
   tokens: key('tokens'),
   token: (hash: string) => key('token', hash),

@@ -48,6 +48,14 @@ export const CLUSTER_CAPACITY: Dashboard = {
         resource('Imports', 'imports', 'short'),
         resource('Cores', 'cpu', 'suffix:cores'),
         resource('Memory', 'memory', 'bytes'),
+        lines(
+          'Free storage',
+          [
+            { expr: gauge('storageFree', { by: ['cluster'] }), legend: '{{cluster}} free' },
+            { expr: gauge('storageLeast', { by: ['cluster'] }), legend: '{{cluster}} takes no builds below' },
+          ],
+          { unit: 'bytes', description: 'Only of clusters whose CSI driver says what is free.' },
+        ),
       ],
     },
     {

@@ -10,6 +10,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { StoredBuild, StoredWork } from '../../common/redis/builds.ts';
 import { readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
+import { readRoom } from '../../common/redis/storage-rooms.ts';
 import { type BuildSubmission, findSubmission, sendSubmission } from '../../common/redis/submissions.ts';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import type { Facts } from '../graph/facts.ts';
@@ -95,7 +96,7 @@ export class BuildService {
 
   /**
    * Accepts a build. The same request under the same key of a token gives the same build again.
-   * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, UnknownSecret, ExceedsLimits, NetworkNotOffered (with
+   * @throws InvalidModule, NotYetSupported, GraphCycle, UnknownModule, UnknownSecret, ExceedsLimits, NetworkNotOffered, StorageFull (with
    * `details.problems`), SourceUnreachable, ClustersDiffer, ClusterUnavailable, ClusterUnfit, IdempotencyConflict,
    * LocalFilesOff, BlobMissing (with `details.missing`), RequestTooLarge, PlanningTimeout, RedisUnavailable
    */
@@ -182,7 +183,8 @@ export class BuildService {
         const { vms } = await readUsage(redis, name);
         const healthy = (await readTrouble(redis, name)) === null;
         const network = await cluster.network();
-        return { name, namespace, limits, vms, healthy, network, blobsUrl: blobsUrlOf(name) };
+        const storage = await readRoom(redis, name);
+        return { name, namespace, limits, vms, healthy, network, storage, blobsUrl: blobsUrlOf(name) };
       }),
     );
   }

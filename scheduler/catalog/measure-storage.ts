@@ -79,7 +79,10 @@ async function livingWorks(redis: Redis, claims: readonly PersistentVolumeClaim[
 }
 
 /** Null where no driver says what is free. Several segments of a topology add up. */
-async function readFree(cluster: MeasuredStorage['cluster'], storageClass: string | undefined): Promise<number | null> {
+export async function readFree(
+  cluster: MeasuredStorage['cluster'],
+  storageClass: string | undefined,
+): Promise<number | null> {
   try {
     const { items } = await cluster.list(RESOURCES.storageCapacities, {});
     const counted = items.filter((item) => storageClass === undefined || item.storageClassName === storageClass);

@@ -4,10 +4,11 @@ import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
 import { sweepSources } from './sweep-sources.ts';
 import { watchLayers } from './watch-layers.ts';
 import { watchMachines } from './watch-machines.ts';
+import { watchStorage } from './watch-storage.ts';
 
 /**
  * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog, orphans, shared
- * sources and what the cluster lacks. `owner` is the identity of the process.
+ * sources, free storage and what the cluster lacks. `owner` is the identity of the process.
  */
 export async function watchCluster(options: ClusterWatchOptions, owner: string, signal: AbortSignal): Promise<void> {
   const { redis, clock, cluster, logger } = options;
@@ -30,6 +31,7 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
     sweepOrphans(options, both),
     sweepSources(options, both),
     inspectCluster(options, reached, both),
+    watchStorage(options, both),
   ].map((part) =>
     part.catch((error: unknown) => {
       failed.abort();

@@ -20,6 +20,7 @@ export type PlanningCode =
   | 'NoManagedNic'
   | 'ExceedsLimits'
   | 'NetworkNotOffered'
+  | 'StorageFull'
   | 'ClusterUnfit'
   | 'ClusterUnavailable'
   | 'LocalFilesOff'

@@ -6,6 +6,7 @@ import { KEYS } from '../../common/redis/keys.ts';
 import { readWorkers } from '../../common/redis/presence.ts';
 import { readRedis } from '../../common/redis/scripts.ts';
 import { readTrouble, readUsage, type Slot } from '../../common/redis/slots.ts';
+import { readRoom } from '../../common/redis/storage-rooms.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
 
 /** A cluster as this scheduler knows it. */
@@ -20,10 +21,11 @@ export async function clusterView(
   cluster: KnownCluster,
 ): Promise<ClusterView> {
   const { name, limits } = cluster;
-  const [usage, message, findings, workers, depths] = await Promise.all([
+  const [usage, message, findings, storage, workers, depths] = await Promise.all([
     readUsage(redis, name),
     readTrouble(redis, name),
     readFindings(redis, name),
+    readRoom(redis, name),
     readWorkers(redis, name),
     Promise.all(PHASES.map(async (phase) => ({ phase, ...(await queues.depth(phase, name)) }))),
   ]);
@@ -34,6 +36,7 @@ export async function clusterView(
     findings,
     limits,
     inUse: { imports: usage.imports, vms: usage.vms, cpu: usage.cpu, memoryBytes: usage.memoryBytes },
+    storage,
     holders: await holdersOf(redis, usage.slots),
     queues: depths,
     workers: PHASES.map((phase) => {

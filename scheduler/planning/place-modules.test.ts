@@ -8,6 +8,7 @@ const cluster = (name: string, load: number, more: Partial<PlacementCluster> = {
   load,
   healthy: true,
   hasEgress: true,
+  full: null,
   ...more,
 });
 const vm = { name: 'vm', disks: [], isos: [], nics: [], templateNics: [], cpu: 2, memoryBytes: 256 };
@@ -17,6 +18,7 @@ const module = (name: string, more: Partial<PlacementModule> = {}): PlacementMod
   parents: [],
   boundTo: [],
   vms: [vm],
+  isNew: true,
   wishesInternet: false,
   obstacles: new Map(),
   ...more,
@@ -97,4 +99,28 @@ test('goes only where the network of every module can be had, and says why where
   expect(() => placeModules(modules, [cluster('x', 0)])).toThrow(refusedAt('child.yaml'));
   const bound = [module('base', { boundTo: ['x'] }), module('child', { parents: ['base'], obstacles })];
   expect(() => placeModules(bound, [cluster('x', 0), cluster('y', 0)])).toThrow(refusedAt('child.yaml'));
+});
+
+test('keeps to clusters whose storage has room, and refuses with numbers when none has', () => {
+  const full = 'its storage is full: 1 GiB free, and no build begins below 2 GiB';
+  const [roomy, crowded] = [cluster('roomy', 9), cluster('crowded', 0, { full })];
+  expect(placeModules([module('a')], [crowded, roomy]).get('a')).toBe('roomy');
+  const refused = (modules: readonly PlacementModule[]) => {
+    try {
+      return Object.fromEntries(placeModules(modules, [crowded, { ...roomy, full: 'it is full' }]));
+    } catch (error) {
+      return error;
+    }
+  };
+  const reason = `no cluster has room for its disks: "crowded": ${full}`;
+  expect(refused([module('a')])).toMatchObject({
+    code: 'StorageFull',
+    message: `Module "a": ${reason}; "roomy": it is full`,
+  });
+  // Where its parent is there is none, whatever others have; what has begun already needs none.
+  const begun = module('base', { boundTo: ['crowded'], isNew: false });
+  expect(refused([begun])).toEqual({ base: 'crowded' });
+  expect(() => placeModules([begun, module('child', { parents: ['base'] })], [crowded, roomy])).toThrow(
+    `Module "child": ${reason}; it must be on the same cluster as "base"`,
+  );
 });

@@ -15,6 +15,8 @@ export interface PlacementCluster {
   readonly healthy: boolean;
   /** Whether it can give internet. */
   readonly hasEgress: boolean;
+  /** Why it takes no new disks, half a sentence; null: it does. */
+  readonly full: string | null;
 }
 
 /** A module to place. */
@@ -26,6 +28,8 @@ export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'>
   /** Where the layer is that it replaces; there it stays beside what others need together with it. */
   readonly formerly?: string | undefined;
   readonly vms: readonly VmPlan[];
+  /** Needs room for disks: it is built, and not there or begun already. */
+  readonly isNew: boolean;
   /** Would rather be where there is internet. */
   readonly wishesInternet: boolean;
   /** Why its network cannot be had, by cluster. */
@@ -38,7 +42,8 @@ export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'>
  * where they wish for it, where they were before, else the least loaded.
  * What cannot be placed is reported all at once, each at a module that is to blame.
  * @throws with `details.problems`: ClusterUnfit when parents are on different clusters, ExceedsLimits when no cluster fits a
- *   whole group, NetworkNotOffered when none of those has the network that its modules ask for
+ *   whole group, NetworkNotOffered when none of those has the network that its modules ask for, StorageFull when the storage of
+ *   all that are left is full
  */
 export function placeModules(
   modules: readonly PlacementModule[],
@@ -74,9 +79,12 @@ function placeGroup(
   }
   // Where its parents are, a module may find no network for itself.
   const unfit = group.find(({ obstacles }) => obstacles.has(cluster));
-  if (!unfit) return cluster;
-  const message = `it belongs to the cluster "${cluster}": ${unfit.obstacles.get(cluster)}`;
-  return problemOf(unfit, { code: 'NetworkNotOffered', message });
+  if (unfit) {
+    const message = `it belongs to the cluster "${cluster}": ${unfit.obstacles.get(cluster)}`;
+    return problemOf(unfit, { code: 'NetworkNotOffered', message });
+  }
+  const full = clusters.filter(({ name }) => name === cluster);
+  return fullProblem(group, full) ?? cluster;
 }
 
 function leastLoaded(
@@ -97,10 +105,13 @@ function leastLoaded(
     const message = `no cluster has the network that it asks for: ${listed(reasons)}`;
     return problemOfGroup(group, ({ obstacles }) => obstacles.size > 0, { code: 'NetworkNotOffered', message });
   }
+  const roomy = fitting.filter(({ full }) => full === null);
+  const problem = roomy.length === 0 && fullProblem(group, fitting);
+  if (problem) return problem;
   const isWished = group.some(({ wishesInternet }) => wishesInternet);
   const load = ({ name, limits, load: now }: PlacementCluster) => now + (extra.get(name) ?? 0) / limits.vms;
   const isFormer = ({ name }: PlacementCluster) => group.some(({ formerly }) => formerly === name);
-  const [best] = fitting.toSorted(
+  const [best] = (roomy.length > 0 ? roomy : fitting).toSorted(
     (a, b) =>
       Number(b.healthy) - Number(a.healthy) ||
       (isWished ? Number(b.hasEgress) - Number(a.hasEgress) : 0) ||
@@ -109,6 +120,15 @@ function leastLoaded(
   );
   assert(best, 'A list that is not empty has a first element.');
   return best.name;
+}
+
+/** Why modules are not built on clusters whose storage is full; null when one has room, or when nothing of them is new. */
+function fullProblem(group: readonly PlacementModule[], clusters: readonly PlacementCluster[]): Problem | null {
+  const reasons = clusters.flatMap(({ name, full }) => (full === null ? [] : [`"${name}": ${full}`]));
+  const isNew = ({ isNew: needsRoom }: PlacementModule) => needsRoom;
+  if (reasons.length === 0 || reasons.length < clusters.length || !group.some(isNew)) return null;
+  const message = `no cluster has room for its disks: ${listed(reasons)}`;
+  return problemOfGroup(group, isNew, { code: 'StorageFull', message });
 }
 
 /** What is wrong with modules that must be on the same cluster, at one that is to blame. */

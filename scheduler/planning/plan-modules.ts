@@ -6,10 +6,12 @@ import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { unknownSteps } from '../../common/contracts/step-references.ts';
+import type { StorageRoom } from '../../common/contracts/storage.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import { type BuildModule, readBuildModules } from '../../common/redis/builds.ts';
 import { type Flight, type LayerCatalog, parseCatalog, type StoredCatalog } from '../../common/redis/layers.ts';
 import { type BuildSubmission, writeSubmission } from '../../common/redis/submissions.ts';
+import { fullStorage } from '../../common/text/storage-words.ts';
 import { expandGraph, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
 import { type Finding, planningError, problemOf } from '../graph/findings.ts';
@@ -45,6 +47,8 @@ export interface PlanCluster {
   readonly healthy: boolean;
   /** What its network gives; null while nobody knows. */
   readonly network: NetworkOffer | null;
+  /** What it has for new volumes; null while nobody knows. */
+  readonly storage: StorageRoom | null;
   /** Where the cluster and its workers read local files; null: nowhere. */
   readonly blobsUrl: string | null;
 }
@@ -182,10 +186,11 @@ function place(
   clusters: readonly PlanCluster[],
 ): Map<string, string> {
   const flights = [...catalog.flights.values()];
-  const candidates = clusters.map(({ name, limits, vms, healthy }) => {
+  const candidates = clusters.map(({ name, limits, vms, healthy, storage }) => {
     const waiting = flights.filter((flight) => flight.cluster === name).length;
     const hasEgress = networks[name]?.hasEgress === true;
-    return { name, limits, load: (vms + waiting) / limits.vms, healthy, hasEgress };
+    const full = fullStorage(storage);
+    return { name, limits, load: (vms + waiting) / limits.vms, healthy, hasEgress, full };
   });
   const built = plan.modules.filter(({ action }) => action !== 'reuse');
   const names = new Set(built.map(({ name }) => name));
@@ -200,6 +205,7 @@ function place(
     const formerly = former?.recipeKey === layers[name]?.recipeKey ? former?.cluster : undefined;
     return {
       ...{ name, origin: spec.module.origin, boundTo, formerly, vms: spec.vms },
+      isNew: action === 'build',
       parents: dependsOn.filter((parent) => names.has(parent)),
       wishesInternet: wishesInternet(spec),
       obstacles: action === 'build' ? obstaclesOf(spec, networks) : new Map(),

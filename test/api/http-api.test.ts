@@ -8,6 +8,7 @@ import { takeReady } from '../../common/redis/dispatches.ts';
 import { reportFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
+import { reportRoom } from '../../common/redis/storage-rooms.ts';
 import { collect, LAB, type LiveApi, MODULES, SECRET, startApi } from './live-api.ts';
 
 let api: LiveApi;
@@ -207,6 +208,27 @@ test('shows clusters with what is used of them and who works there', async () =>
   const text = await (await api.call('/metrics')).text();
   expect(text).toContain('slipway_cluster_used{cluster="lab",resource="imports"} 1');
   expect(text).toContain('slipway_layers_total{action="build"}');
+});
+
+test('refuses builds with numbers before the storage of a cluster is full, and says so everywhere', async () => {
+  const submit = (password: string) =>
+    client.submit({ files: [{ path: 'a.yaml', text: MODULES.replace(SECRET, password) }], variables: {} });
+  await submit('there');
+  await api.work();
+  await reportRoom(api.redis, LAB.name, { freeBytes: 2 ** 30, leastBytes: 2 ** 31 });
+  await expect(submit('new')).rejects.toMatchObject({
+    code: 'StorageFull',
+    message: expect.stringContaining('"lab": its storage is full: 1 GiB free, and no build begins below 2 GiB'),
+  });
+  // What is there already needs no room.
+  expect((await submit('there')).plan.modules.map(({ action }) => action)).toEqual(['reuse', 'reuse']);
+  const [cluster] = await client.clusters();
+  expect(cluster?.storage).toEqual({ freeBytes: 2 ** 30, leastBytes: 2 ** 31 });
+  const metrics = async () => (await api.call('/metrics')).text();
+  expect(await metrics()).toContain('slipway_storage_free_bytes{cluster="lab"} 1073741824');
+  await reportRoom(api.redis, LAB.name, null);
+  await submit('new');
+  expect(await metrics()).not.toContain('slipway_storage_free_bytes{');
 });
 
 test('goes through builds and images page by page', async () => {

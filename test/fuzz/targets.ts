@@ -106,6 +106,7 @@ const CLUSTERS = [
   vms: 0,
   healthy: true,
   network: null,
+  storage: null,
   blobsUrl: null,
 }));
 

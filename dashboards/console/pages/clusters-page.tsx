@@ -1,4 +1,6 @@
 import type { ClusterView } from '../../../common/contracts/builds.ts';
+import { sizeText } from '../../../common/text/size-text.ts';
+import { fullStorage } from '../../../common/text/storage-words.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Meter } from '../parts/meter.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
@@ -26,7 +28,8 @@ export function ClustersPage() {
 }
 
 function Cluster({ cluster }: { readonly cluster: ClusterView }) {
-  const { name, healthy, message, limits, inUse } = cluster;
+  const { name, healthy, message, limits, inUse, storage } = cluster;
+  const full = fullStorage(storage);
   return (
     <section class="card" aria-labelledby={`cluster-${name}`}>
       <div class="card-title">
@@ -36,10 +39,16 @@ function Cluster({ cluster }: { readonly cluster: ClusterView }) {
         </span>
       </div>
       {message !== null && <p class="notice bad">{message}</p>}
+      {full !== null && <p class="notice bad">{`This cluster takes no builds: ${full}.`}</p>}
       <Meter name="Machines" used={inUse.vms} limit={limits.vms} />
       <Meter name="Cores" used={inUse.cpu} limit={limits.cpu} />
       <Meter name="Memory" used={inUse.memoryBytes} limit={limits.memoryBytes} format={sizeOf} />
       <Meter name="Imports" used={inUse.imports} limit={limits.imports} />
+      {storage !== null && (
+        <p class="quiet">
+          {sizeText(storage.freeBytes)} free for volumes; no build begins below {sizeText(storage.leastBytes)}
+        </p>
+      )}
       <Holders holders={cluster.holders} />
       <Phases {...cluster} />
     </section>

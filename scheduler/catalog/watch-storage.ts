@@ -1,0 +1,30 @@
+import { lookAgain } from '../../common/lifecycle/look-again.ts';
+import { reportRoom } from '../../common/redis/storage-rooms.ts';
+import { readFree } from './measure-storage.ts';
+import type { ClusterWatchOptions } from './sweep-orphans.ts';
+
+/** Drivers are asked once a minute by what publishes their word, so it is no younger than that. */
+const LOOK_AGAIN_MS = 30_000;
+
+/** Keeps in Redis what a cluster has for new volumes, so that builds are refused before it is full. Ends with `signal`. */
+export function watchStorage(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+  const { cluster, clock, logger } = options;
+  const look = async () => {
+    await lookAtStorage(options);
+    return null;
+  };
+  const fields = { cluster: cluster.name };
+  return lookAgain({ what: 'Reading free storage', fields, look, everyMs: LOOK_AGAIN_MS, clock, logger }, signal);
+}
+
+/** One look. @throws ClusterUnavailable, RedisUnavailable */
+export async function lookAtStorage({
+  redis,
+  cluster,
+  clusterConfig: { storageClass, leastFreeStorage: leastBytes },
+}: Pick<ClusterWatchOptions, 'redis' | 'clusterConfig'> & {
+  readonly cluster: Pick<ClusterWatchOptions['cluster'], 'name' | 'list'>;
+}): Promise<void> {
+  const freeBytes = await readFree(cluster, storageClass);
+  await reportRoom(redis, cluster.name, freeBytes === null ? null : { freeBytes, leastBytes });
+}

@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { AttackReporter } from './test/harness/attack-reporter.ts';
 import { ClosingLineReporter } from './test/harness/closing-line-reporter.ts';
 import { MachinesFirst } from './test/harness/machines-first.ts';
 
@@ -6,6 +7,8 @@ import { MachinesFirst } from './test/harness/machines-first.ts';
 const LAST = 'test/rights/**/*.test.ts';
 /** Boot some thirty machines; `npm run test:cases` runs them. */
 const CASES = ['built', 'cloud-init', 'debian', 'secure'].map((name) => `test/cases/${name}.test.ts`);
+/** Boot machines; `npm run test:attacks` runs them, too. */
+const ATTACKING_MACHINES = ['guest', 'machine'].map((name) => `test/attacks/${name}.test.ts`);
 /** Needs the programs of Kubernetes; `npm run test:kubernetes` runs them. */
 const KUBERNETES = 'test/kubernetes/**';
 
@@ -14,7 +17,7 @@ const patience = Number(process.env['SLIPWAY_CONFORMANCE_PATIENCE_MS'] ?? 0);
 
 export default defineConfig({
   test: {
-    reporters: ['default', new ClosingLineReporter()],
+    reporters: ['default', new AttackReporter(), new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts', 'test/harness/recordings.ts'],
     testTimeout: Math.max(30_000, patience),
     hookTimeout: Math.max(60_000, patience),
@@ -29,7 +32,7 @@ export default defineConfig({
         test: {
           name: 'farm',
           include: ['{common,scheduler,workers,embedded,cli,dashboards,test}/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, LAST, KUBERNETES, ...CASES],
+          exclude: [...configDefaults.exclude, LAST, KUBERNETES, ...CASES, ...ATTACKING_MACHINES],
         },
       },
       { extends: true, test: { name: 'rights', include: [LAST], sequence: { groupOrder: 1 } } },

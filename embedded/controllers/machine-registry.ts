@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ObjectKey } from '../api/objects.ts';
 import { type HostLayout, runDirOf, shortHash } from '../host/layout.ts';
@@ -93,10 +94,10 @@ export class MachineRegistry {
   }
 }
 
-interface BlockDevice {
-  readonly qdev?: string;
-  readonly inserted?: { readonly 'node-name': string };
-}
+/** What is read of BlockInfo (QEMU's qapi/block-core.json). */
+const blockDevicesSchema = z.array(
+  z.object({ qdev: z.string().optional(), inserted: z.object({ 'node-name': z.string().optional() }).optional() }),
+);
 
 /** QEMU's file names are those at opening time, hence the layer is recognised by the name of the node above it. */
 async function switchDrive(
@@ -104,7 +105,7 @@ async function switchDrive(
   { drive, overlay, layer }: { drive: string; overlay: string; layer: string },
 ): Promise<void> {
   const above = `above-${shortHash(layer, 16)}`;
-  const devices = (await machine.qmp.execute('query-block')) as readonly BlockDevice[];
+  const devices = blockDevicesSchema.parse(await machine.qmp.execute('query-block'));
   const device = devices.find(({ qdev }) => qdev === drive || qdev?.split('/').includes(drive));
   if (!device?.inserted) throw new FarmError('BrokenInvariant', `The machine has no drive "${drive}"`);
   if (device.inserted['node-name'] === above) return;

@@ -86,18 +86,32 @@ export async function kvmAccess(): Promise<Pick<Confinement, 'devices' | 'groups
   return { devices: [TUN, KVM], groups: [(await stat(KVM)).gid] };
 }
 
-/** Finds the QEMU process of a run directory after a restart of the server; undefined when it is gone. */
+/** A QEMU that is alive answers in milliseconds, on a busy machine in seconds. The start of the server waits for it. */
+const ANSWER_MS = 15_000;
+
+/**
+ * Finds the QEMU process of a run directory after a restart of the server; undefined when it is gone, or answers as no QEMU
+ * does: its guest may have taken it over.
+ */
 export async function adoptMachine(
   runDir: string,
   options: Pick<LaunchOptions, 'clock' | 'logger' | 'onChange'>,
 ): Promise<Machine | undefined> {
   const processes = await findProcesses(runDir);
   if (!processes.some(({ argv }) => argv[0] === QEMU)) return undefined;
+  const [answered, late] = [new AbortController(), new AbortController()];
+  void options.clock.after(ANSWER_MS, answered.signal).then(
+    () => late.abort(),
+    () => {},
+  );
   try {
-    const qmp = await QmpClient.open(machineSockets(runDir).qmp);
+    const qmp = await QmpClient.open(machineSockets(runDir).qmp, late.signal);
     return await Machine.follow({ runDir, qmp, ...options });
   } catch {
-    return undefined; // It ended meanwhile.
+    late.abort();
+    return undefined;
+  } finally {
+    answered.abort();
   }
 }
 

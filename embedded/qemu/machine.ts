@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
@@ -22,6 +23,9 @@ const STATES: Readonly<Record<string, MachineState>> = {
   'io-error': 'io-error',
   'internal-error': 'panicked',
 };
+
+/** What is read of StatusInfo. */
+const statusSchema = z.object({ status: z.string() });
 
 /** How a machine is reached. */
 export interface MachineOptions {
@@ -52,7 +56,10 @@ export class Machine {
     this.#onChange = onChange;
   }
 
-  /** Follows a process from now on. Events before the connection are made up for by one look at the run state. */
+  /**
+   * Follows a process from now on. Events before the connection are made up for by one look at the run state.
+   * @throws when what answers is no QEMU
+   */
   static async follow(options: MachineOptions): Promise<Machine> {
     const machine = new Machine(options);
     machine.qmp.onEvent((event) => machine.#observe(event));
@@ -66,8 +73,8 @@ export class Machine {
       for (const stop of stops) stop();
       machine.#enter('gone');
     });
-    const status = (await machine.qmp.execute('query-status')) as { status: string };
-    machine.#state = STATES[status.status] ?? 'paused';
+    const { status } = statusSchema.parse(await machine.qmp.execute('query-status'));
+    machine.#state = STATES[status] ?? 'paused';
     return machine;
   }
 

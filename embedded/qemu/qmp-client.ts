@@ -55,9 +55,10 @@ export class QmpClient {
     });
   }
 
-  /** Connects to the unix socket and leaves the negotiation mode. */
-  static async open(path: string): Promise<QmpClient> {
+  /** Connects to the unix socket and leaves the negotiation mode. The signal ends the connection, also later. */
+  static async open(path: string, signal?: AbortSignal): Promise<QmpClient> {
     const client = new QmpClient(await connectShared(path));
+    signal?.addEventListener('abort', () => client.close(), { once: true });
     await client.execute('qmp_capabilities');
     return client;
   }

@@ -1,45 +1,27 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layoutOf, shortHash } from '../../../embedded/host/layout.ts';
+import { type OutsideNetwork, openOutsideNetwork } from '../../harness/outside-network.ts';
 import { Laboratory, NAMESPACE } from './laboratory.ts';
 import { LISTENER, networkObjects, PROBE, scriptPod } from './manifests.ts';
 
-/** An "outside" of this host: a namespace behind a veth pair, in a network that is for documentation (RFC 5737). */
-const OUTSIDE = { namespace: `outside${process.pid}`, device: `out${process.pid}`, ...freeAddresses() };
 const PORT = 4000;
 
+let outside: OutsideNetwork;
 let laboratory: Laboratory;
 let hostService: Server;
-let outsideService: ReturnType<typeof import('node:child_process').spawn> | undefined;
 let probes = 0;
 
 beforeAll(async () => {
-  const { namespace, device, address, host } = OUTSIDE;
-  const ip = (...args: string[]) => execFileSync('ip', args);
-  ip('netns', 'add', namespace);
-  ip('link', 'add', device, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
-  ip('addr', 'add', `${host}/30`, 'dev', device);
-  ip('link', 'set', device, 'up');
-  execFileSync('sh', ['-c', `echo 1 > /proc/sys/net/ipv4/conf/${device}/forwarding`]);
-  ip('-n', namespace, 'addr', 'add', `${address}/30`, 'dev', 'eth0');
-  ip('-n', namespace, 'link', 'set', 'eth0', 'up');
-  // The same service in networks that guests have no business in, as a neighbour and as a metadata service.
-  for (const hidden of [OUTSIDE.neighbour, OUTSIDE.allowed, OUTSIDE.metadata]) {
-    ip('-n', namespace, 'addr', 'add', `${hidden}/32`, 'dev', 'eth0');
-    ip('route', 'add', `${hidden}/32`, 'via', address, 'dev', device);
-  }
-  const { spawn } = await import('node:child_process');
-  const [command = '', ...args] = LISTENER;
-  outsideService = spawn('nsenter', [`--net=/run/netns/${namespace}`, command, ...args, String(PORT)]);
+  outside = openOutsideNetwork();
   hostService = createServer((client) => client.end()).listen(0, '0.0.0.0');
   await once(hostService, 'listening');
   laboratory = await Laboratory.open({
     podCommands: { listener: LISTENER, probe: PROBE },
-    config: { guests: { allowedNetworks: [`${OUTSIDE.allowed}/32`, `${OUTSIDE.metadata}/32`] } },
+    config: { guests: { allowedNetworks: [`${outside.allowed}/32`, `${outside.metadata}/32`] } },
   });
   // Two VPCs with the very same addresses.
   for (const name of ['red', 'blue']) {
@@ -55,25 +37,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await laboratory?.close();
-  outsideService?.kill('SIGKILL');
   hostService?.close();
-  execFileSync('ip', ['netns', 'del', OUTSIDE.namespace]);
+  outside?.close();
 });
-
-/** The two addresses of a /30 that no interface of this host has: another run, or one that was killed, may have others. */
-function freeAddresses() {
-  const taken = execFileSync('ip', ['-4', '-o', 'addr', 'show'], { encoding: 'utf8' });
-  const first = Array.from({ length: 64 }, (_, index) => 4 * index + 1);
-  const free = first.find((last) => !taken.includes(` 198.51.100.${last}/`));
-  if (free === undefined) throw new Error('All of 198.51.100.0/24 is taken: remove the interfaces "out*"');
-  return {
-    host: `198.51.100.${free}`,
-    address: `198.51.100.${free + 1}`,
-    neighbour: `10.254.254.${free}`,
-    allowed: `10.254.254.${free + 1}`,
-    metadata: `169.254.254.${free}`,
-  };
-}
 
 /** Whether a pod in the network can connect to the address. */
 async function reaches(network: string, host: string, port: number): Promise<boolean> {
@@ -99,9 +65,9 @@ test('pods of a VPC reach each other, and nobody reaches into another VPC, the h
   expect(await reaches('red', '10.77.0.10', PORT)).toBe(true);
   const others = await Promise.all([
     reaches('blue', '10.77.0.10', PORT),
-    reaches('red', OUTSIDE.host, port),
+    reaches('red', outside.host, port),
     reaches('red', '127.0.0.1', port),
-    reaches('red', OUTSIDE.address, PORT),
+    reaches('red', outside.address, outside.port),
   ]);
   expect(others).toEqual([false, false, false, false]);
 });
@@ -112,23 +78,24 @@ test('a gateway lets its own VPC out, to the internet alone, and only while it h
   const ready = await laboratory.untilPhase('VpcEgressGateway', 'out', 'Completed');
   expect(ready.status).toMatchObject({ ready: true });
   const open = await Promise.all([
-    reaches('red', OUTSIDE.address, PORT),
-    reaches('blue', OUTSIDE.address, PORT),
-    reaches('red', OUTSIDE.host, port),
-    reaches('red', OUTSIDE.neighbour, PORT),
-    reaches('red', OUTSIDE.allowed, PORT),
-    reaches('red', OUTSIDE.metadata, PORT),
+    reaches('red', outside.address, outside.port),
+    reaches('blue', outside.address, outside.port),
+    reaches('red', outside.host, port),
+    reaches('red', outside.neighbour, outside.port),
+    reaches('red', outside.allowed, outside.port),
+    reaches('red', outside.metadata, outside.port),
   ]);
   expect(open).toEqual([true, false, false, false, true, false]);
   // The host itself reaches all of them: what stopped the pods are the rules.
-  for (const hidden of [OUTSIDE.neighbour, OUTSIDE.metadata]) await once(connect(PORT, hidden).resume(), 'connect');
-  const policyRoutes = [{ priority: 30_500, match: `ip4.dst == ${OUTSIDE.address}/32`, action: 'drop' }];
+  for (const hidden of [outside.neighbour, outside.metadata])
+    await once(connect(outside.port, hidden).resume(), 'connect');
+  const policyRoutes = [{ priority: 30_500, match: `ip4.dst == ${outside.address}/32`, action: 'drop' }];
   await laboratory.merge('Vpc', 'red', { spec: { policyRoutes } });
-  await expect.poll(() => reaches('red', OUTSIDE.address, PORT), { timeout: 20_000 }).toBe(false);
-  expect(await reaches('red', OUTSIDE.allowed, PORT)).toBe(true);
+  await expect.poll(() => reaches('red', outside.address, outside.port), { timeout: 20_000 }).toBe(false);
+  expect(await reaches('red', outside.allowed, outside.port)).toBe(true);
   await laboratory.merge('VpcEgressGateway', 'out', { spec: { replicas: 0 } });
   await laboratory.until('VpcEgressGateway', 'out', ({ status }) => status?.['replicas'] === 0);
-  expect(await reaches('red', OUTSIDE.address, PORT)).toBe(false);
+  expect(await reaches('red', outside.address, outside.port)).toBe(false);
 });
 
 /** A machine that boots nothing, with a card for each network. */

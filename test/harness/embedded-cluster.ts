@@ -21,6 +21,8 @@ export interface EmbeddedClusterOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Serve the API without controllers: objects are stored, nothing runs. */
   readonly apiOnly?: boolean;
+  /** What the server, and only it, finds at paths of the host: files to read instead. */
+  readonly files?: Readonly<Record<string, string>>;
   /** More arguments of the process; then it does not record for the run. */
   readonly args?: readonly string[];
 }
@@ -52,7 +54,8 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     ...(options.args ?? recordingArguments(dataDir)),
   ];
   const isOurs = options.dataDir === undefined;
-  let server = await startServer(args).catch(async (error: unknown) => {
+  const start = () => startServer(args, options.files);
+  let server = await start().catch(async (error: unknown) => {
     if (isOurs) await rm(dataDir, { recursive: true, force: true });
     throw error;
   });
@@ -61,7 +64,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     dataDir,
     restart: async () => {
       await endProcess(server.child, 'SIGTERM');
-      server = await startServer(args);
+      server = await start();
     },
     kill: (signal) => endProcess(server.child, signal),
     stop: async () => {
@@ -80,13 +83,19 @@ export async function conformanceCluster(options: EmbeddedClusterOptions = {}): 
   return { kubeconfig: foreignKubeconfig, dataDir: undefined, restart: refuse, kill: refuse, stop: async () => {} };
 }
 
-function spawnMain(args: readonly string[]): ChildProcess {
+function spawnMain(args: readonly string[], files: Readonly<Record<string, string>> = {}): ChildProcess {
   const [node, main] = programCommand('embedded/main');
-  return spawn(node, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const mounts = Object.entries(files).map(([path, file]) => `mount --bind ${file} ${path} && `);
+  const inOwnView = ['unshare', '--mount', 'sh', '-c', `${mounts.join('')}exec "$@"`, 'sh'];
+  const [command = node, ...rest] = [...(mounts.length > 0 ? inOwnView : []), node, main, ...args];
+  return spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-async function startServer(args: readonly string[]): Promise<{ child: ChildProcess; kubeconfig: string }> {
-  const child = spawnMain(args);
+async function startServer(
+  args: readonly string[],
+  files?: Readonly<Record<string, string>>,
+): Promise<{ child: ChildProcess; kubeconfig: string }> {
+  const child = spawnMain(args, files);
   const kill = () => child.kill('SIGTERM');
   process.once('exit', kill);
   child.once('exit', () => process.off('exit', kill));

@@ -7,7 +7,7 @@ import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import type { Credentials } from '../../common/contracts/module/location.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import { startImageRegistry } from '../../test/harness/image-registry.ts';
-import { compiledModule } from '../../test/harness/module-factory.ts';
+import { compiledModule, compiledVm, shell } from '../../test/harness/module-factory.ts';
 import { looseEnds } from '../graph/facts.ts';
 import { resolveFacts } from './resolve-facts.ts';
 
@@ -116,9 +116,22 @@ test('hashes files, up to 64 MiB', async () => {
   await expect(resolve([file('/endless')], open)).rejects.toThrow('larger than 64 MiB');
 });
 
-test('refuses what is not there', async () => {
-  await expect(resolve([disk('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
-  await expect(resolve([file('/gone')], open)).rejects.toMatchObject({ code: 'SourceUnreachable' });
+test('refuses what is not there, at the module that wants it', async () => {
+  for (const module of [disk('/gone'), file('/gone')]) {
+    const problem = { ...module.origin, severity: 'error', message: expect.stringContaining(`"base": `) };
+    await expect(resolve([disk('/tagged'), module], open)).rejects.toMatchObject({
+      ...{ code: 'SourceUnreachable', message: expect.stringContaining('/gone: the server answered 404') },
+      details: { problems: [problem] },
+    });
+  }
+  const script = { kind: 'ConfigMap', name: 'scripts', key: 'a', optional: false } as const;
+  const module = compiledModule({ vms: [compiledVm({ steps: [{ ...shell(''), scriptFrom: script }] })] });
+  const empty = { name: 'lab', get: async () => undefined };
+  const asked = { agent: open, clusters: [empty], fingerprint: String, fill: String };
+  await expect(resolveFacts(looseEnds([module]), asked)).rejects.toMatchObject({
+    ...{ code: 'SourceUnreachable', message: expect.stringContaining('There is no ConfigMap "scripts" key "a"') },
+    details: { problems: [module.origin] },
+  });
 });
 
 test('never connects to addresses of its own surroundings, whatever they are called', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Agent } from 'undici';
 import type { Credentials, Location } from '../../common/contracts/module/location.ts';
+import { own } from '../../common/contracts/own.ts';
 import { IMAGE_PREFIX, validatorIdentity } from '../../common/contracts/source-validator.ts';
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
@@ -8,6 +9,7 @@ import { parseImageReference } from '../../common/registry/image-reference.ts';
 import { RegistryClient } from '../../common/registry/registry-client.ts';
 import { RegistryError } from '../../common/registry/registry-session.ts';
 import type { Facts, LooseEnds, SourceFact } from '../graph/facts.ts';
+import { planningError, problemOf } from '../graph/findings.ts';
 import { eachOf } from './each-of.ts';
 import { type ObjectSources, resolveObjects } from './resolve-objects.ts';
 
@@ -25,22 +27,41 @@ export interface FactSources extends ObjectSources {
 /**
  * Ties the loose ends of modules: what is behind each URL that no checksum pins, and under each key on the clusters. A
  * source that the farm may not or cannot ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
- * @throws SourceUnreachable when a server says that there is no such source, or a file cannot be read; as `resolveObjects`
+ * @throws at the module that wants it: SourceUnreachable when a server says that there is no such source, or a file cannot be
+ *   read; as `resolveObjects`
  */
 export async function resolveFacts(
-  { sources, images, files, objects }: LooseEnds,
+  { sources, images, files, objects, wantedBy }: LooseEnds,
   asked: FactSources,
 ): Promise<Omit<Facts, 'secrets'>> {
   const { agent } = asked;
+  const at = <T>(wanted: string, work: Promise<T>) =>
+    work.catch((error: unknown) => {
+      throw placed(error, { wanted, wantedBy });
+    });
   const identified = [
-    ...(await eachOf(sources, async (source) => [source.url, await identify(source, asked)] as const)),
-    ...(await eachOf(images, async (image) => [image, { identity: await resolveImage(image, agent) }] as const)),
+    ...(await eachOf(sources, async (source) => [source.url, await at(source.url, identify(source, asked))] as const)),
+    ...(await eachOf(
+      images,
+      async (image) => [image, { identity: await at(image, resolveImage(image, agent)) }] as const,
+    )),
   ];
   return {
     sources: Object.fromEntries(identified),
-    files: Object.fromEntries(await eachOf(files, async (file) => [file.url, await hashFile(file, asked)])),
-    objects: await resolveObjects(objects, asked),
+    files: Object.fromEntries(
+      await eachOf(files, async (file) => [file.url, await at(file.url, hashFile(file, asked))] as const),
+    ),
+    objects: await at('', resolveObjects(objects, asked)),
   };
+}
+
+/** The error at the module that wants what it is about. */
+function placed(error: unknown, { wanted, wantedBy }: Pick<LooseEnds, 'wantedBy'> & { readonly wanted: string }) {
+  if (!(error instanceof FarmError)) return error;
+  const { code, message, details } = error;
+  const module = own(wantedBy, String(details['wanted'] ?? wanted));
+  if (!module || !(code === 'SourceUnreachable' || code === 'ClustersDiffer' || code === 'InvalidModule')) return error;
+  return planningError([problemOf(module, { code, message })], error);
 }
 
 async function identify({ url, credentials }: Location, { agent, fill }: FactSources): Promise<SourceFact> {

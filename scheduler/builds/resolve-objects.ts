@@ -22,7 +22,8 @@ export interface ObjectSources {
  * Content keys of keys of ConfigMaps and Secrets, by `objectKeyName`. Where a module will be built is not decided yet,
  * and its layer is known by one key wherever it is: so the content must be the same on every cluster that answers. One
  * that does not answer has no say; workers compare before they use anything.
- * @throws SourceUnreachable for what is missing and must not be, ClustersDiffer, ClusterUnavailable when none answers
+ * @throws with the name of the key in `details.wanted`: SourceUnreachable for what is missing and must not be, ClustersDiffer;
+ *   ClusterUnavailable when none answers
  */
 export async function resolveObjects(
   refs: readonly ObjectKeyRef[],
@@ -38,7 +39,10 @@ export async function resolveObjects(
     const other = answers.find((answer) => answer.identities[index] !== identity);
     if (other) throw clustersDiffer(ref, { first, other, index });
     if (identity === ABSENT && !ref.optional) {
-      throw new FarmError('SourceUnreachable', `There is no ${objectKeyName(ref)} on cluster "${first.cluster}".`);
+      const wanted = objectKeyName(ref);
+      throw new FarmError('SourceUnreachable', `There is no ${wanted} on cluster "${first.cluster}".`, {
+        details: { wanted },
+      });
     }
   });
   return Object.fromEntries(refs.map((ref, index) => [objectKeyName(ref), first.identities[index] ?? ABSENT]));
@@ -79,7 +83,7 @@ function clustersDiffer(
   const message = lacking
     ? `${name} is there on cluster "${having.cluster}" and not on cluster "${lacking.cluster}".`
     : `${name} is not the same on the clusters "${first.cluster}" and "${other.cluster}".`;
-  return new FarmError('ClustersDiffer', message);
+  return new FarmError('ClustersDiffer', message, { details: { wanted: name } });
 }
 
 function nameAll(refs: readonly ObjectKeyRef[]): string {

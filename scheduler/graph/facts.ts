@@ -73,6 +73,8 @@ export interface LooseEnds {
   readonly files: readonly Location[];
   /** Keys of ConfigMaps and Secrets; optional where every reference to it is. */
   readonly objects: readonly ObjectKeyRef[];
+  /** The first module that wants each of them, by URL, reference or `objectKeyName`: there it is refused. */
+  readonly wantedBy: Readonly<Record<string, Pick<CompiledModule, 'name' | 'origin'>>>;
 }
 
 /** Finds everything whose content the modules themselves do not pin. */
@@ -81,19 +83,33 @@ export function looseEnds(modules: readonly CompiledModule[]): LooseEnds {
   const images = new Set<string>();
   const files = new Locations();
   const objects = new Map<string, ObjectKeyRef>();
+  const wantedBy = new Map<string, Pick<CompiledModule, 'name' | 'origin'>>();
   for (const module of modules) {
+    const { name, origin } = module;
+    const want = (what: string) => wantedBy.has(what) || wantedBy.set(what, { name, origin });
+    const add = (to: Locations, location: Location) => {
+      to.add(location);
+      want(location.url);
+    };
     for (const { source, isos } of module.vms) {
-      if (source.kind === 'url' && !source.checksum) sources.add(source);
-      if (source.kind === 'containerDisk' && !pinnedDigest(source.image)) images.add(source.image);
-      for (const iso of isos) if (!iso.checksum) sources.add(iso);
+      if (source.kind === 'url' && !source.checksum) add(sources, source);
+      if (source.kind === 'containerDisk' && !pinnedDigest(source.image)) {
+        images.add(source.image);
+        want(source.image);
+      }
+      for (const iso of isos) if (!iso.checksum) add(sources, iso);
     }
-    for (const file of module.files) if (file.kind === 'url') files.add(file);
+    for (const file of module.files) if (file.kind === 'url') add(files, file);
     for (const ref of module.vms.flatMap(objectKeysOf)) {
-      const name = objectKeyName(ref);
-      objects.set(name, { ...ref, optional: ref.optional && (objects.get(name)?.optional ?? true) });
+      const key = objectKeyName(ref);
+      objects.set(key, { ...ref, optional: ref.optional && (objects.get(key)?.optional ?? true) });
+      want(key);
     }
   }
-  return { sources: sources.all, images: [...images], files: files.all, objects: [...objects.values()] };
+  return {
+    ...{ sources: sources.all, images: [...images], files: files.all, objects: [...objects.values()] },
+    wantedBy: Object.fromEntries(wantedBy),
+  };
 }
 
 /** One entry per URL, with credentials where anybody gives some. */

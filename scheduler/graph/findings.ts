@@ -24,6 +24,9 @@ export type PlanningCode =
   | 'ClusterUnfit'
   | 'ClusterUnavailable'
   | 'LocalFilesOff'
+  | 'SourceUnreachable'
+  | 'ClustersDiffer'
+  | 'InvalidModule'
   /** A warning: the layerKey will be another one when the farm has resolved what the message names. */
   | 'Provisional';
 
@@ -44,12 +47,13 @@ export function problemOf(
 }
 
 /** The error that ends planning: the code of the first problem that has one of its own, all of them in `details`. */
-export function planningError(problems: readonly Problem[]): FarmError {
+export function planningError(problems: readonly Problem[], cause?: unknown): FarmError {
   const errors = problems.filter((problem) => problem.severity === 'error');
   const code = errors.map((problem) => problem.code).find((name): name is ErrorCode => name in ERRORS);
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   return new FarmError(code ?? 'InvalidModule', `${first?.message ?? 'The modules cannot be planned.'}${more}`, {
+    ...(cause === undefined ? {} : { cause }),
     details: { problems: listProblems(problems) },
   });
 }

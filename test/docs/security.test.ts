@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { loadProgram } from '../../cli/program.ts';
 import { describeOptions } from '../../common/config/load-config.ts';
@@ -29,6 +29,11 @@ test('names only flags that `slipway up` has, and tests that are there', async (
   const tests = quoted.filter((text) => text.endsWith('.test.ts'));
   expect(tests.length).toBeGreaterThan(5);
   expect(tests.filter((path) => !existsSync(packagePath(path)))).toEqual([]);
+});
+
+test('names every attack that is tried', () => {
+  const attacks = readdirSync(packagePath('test', 'attacks')).filter((name) => name.endsWith('.test.ts'));
+  expect(attacks.map((name) => `test/attacks/${name}`).filter((path) => !quoted.includes(path))).toEqual([]);
 });
 
 test('tells the filter that machines really get', () => {

@@ -5,8 +5,8 @@ import { MachinesFirst } from './test/harness/machines-first.ts';
 
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
-/** Boot some thirty machines; `npm run test:cases` runs them. */
-const CASES = ['built', 'cloud-init', 'debian', 'secure'].map((name) => `test/cases/${name}.test.ts`);
+/** Boot some forty machines; `npm run test:cases` runs them. */
+const CASES = ['built', 'cloud-init', 'debian', 'readme', 'secure'].map((name) => `test/cases/${name}.test.ts`);
 /** Boot machines; `npm run test:attacks` runs them, too. */
 const ATTACKING_MACHINES = ['guest', 'machine'].map((name) => `test/attacks/${name}.test.ts`);
 /** Needs the programs of Kubernetes; `npm run test:kubernetes` runs them. */

@@ -13,7 +13,7 @@ import { guestImages } from '../harness/guest-images.ts';
 
 /** Only what hangs is ended: machines of other tests may run beside those of the demo. */
 const COMMAND_MS = 600_000;
-/** This very run. */
+/** Runs beside this one. */
 const NOT_RUN = ['npm test'];
 
 /** What the pages promise of a command beyond its success. */

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
-import { ClusterClient } from '../conformance/api/cluster-client.ts';
+import { ClusterClient } from '../harness/cluster-client.ts';
 import { foreignKubeconfig } from '../harness/foreign-cluster.ts';
 import { readCoreSchemas } from './core-schemas.ts';
 

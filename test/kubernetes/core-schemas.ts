@@ -1,4 +1,4 @@
-import type { ClusterClient } from '../conformance/api/cluster-client.ts';
+import type { ClusterClient } from '../harness/cluster-client.ts';
 
 /** Kinds of the core that the embedded cluster serves, by the OpenAPI document that describes them. */
 const KINDS: Readonly<Record<string, readonly string[]>> = {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
-import { ClusterClient } from '../conformance/api/cluster-client.ts';
+import { ClusterClient } from '../harness/cluster-client.ts';
 import { foreignKubeconfig } from '../harness/foreign-cluster.ts';
 import { helmBinary } from '../harness/helm.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { resourcePath } from '../../common/kubernetes/resources.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { type Answer, ClusterClient } from '../conformance/api/cluster-client.ts';
+import { type Answer, ClusterClient } from '../harness/cluster-client.ts';
 import { startEmbeddedCluster } from '../harness/embedded-cluster.ts';
 import { foreignKubeconfig } from '../harness/foreign-cluster.ts';
 import { type FarmObject, farmObjects } from './farm-objects.ts';

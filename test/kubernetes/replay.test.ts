@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import { ROLES } from '../../common/contracts/roles.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { ClusterClient } from '../conformance/api/cluster-client.ts';
+import { ClusterClient } from '../harness/cluster-client.ts';
 import { foreignKubeconfig } from '../harness/foreign-cluster.ts';
 import { kubectl } from '../harness/kubectl.ts';
 import { recordedBuild } from './recorded-build.ts';

@@ -1,5 +1,5 @@
 import { roleOfUserAgent } from '../../common/kubernetes/user-agent.ts';
-import type { Answer, ClusterClient } from '../conformance/api/cluster-client.ts';
+import type { Answer, ClusterClient } from '../harness/cluster-client.ts';
 import type { Recorded } from './recording-proxy.ts';
 
 type Json = Record<string, unknown>;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import { ROLES, type Role } from '../../common/contracts/roles.ts';
 import { describeRight, type Right, rightsOf } from '../../common/kubernetes/rights.ts';
-import { ClusterClient } from '../conformance/api/cluster-client.ts';
+import { ClusterClient } from '../harness/cluster-client.ts';
 import { foreignKubeconfig } from '../harness/foreign-cluster.ts';
 import { kubectl } from '../harness/kubectl.ts';
 

@@ -2,13 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CoreV1Api } from '@kubernetes/client-node';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from './cluster-client.ts';
+import { expect, test } from 'vitest';
+import type { ClusterClient } from '../../harness/cluster-client.ts';
+import { useNamespace } from '../../harness/use-namespace.ts';
 
-let cluster: EmbeddedCluster;
 let client: ClusterClient;
-const namespace = `api-${process.pid}`;
+const namespace = useNamespace('api', (opened) => {
+  client = opened;
+});
 const configMaps = `/api/v1/namespaces/${namespace}/configmaps`;
 const machines = `/apis/kubevirt.io/v1/namespaces/${namespace}/virtualmachines`;
 
@@ -25,18 +26,6 @@ function machine(name: string): object {
     spec: { runStrategy: 'Halted', template },
   };
 }
-
-beforeAll(async () => {
-  cluster = await conformanceCluster({ apiOnly: true });
-  client = new ClusterClient(cluster.kubeconfig);
-  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
-});
-
-afterAll(async () => {
-  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
-  await client.close();
-  await cluster.stop();
-});
 
 test('creates, reads, replaces and deletes through the Kubernetes client', async () => {
   const core = client.config.makeApiClient(CoreV1Api);

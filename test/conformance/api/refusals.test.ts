@@ -1,22 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from './cluster-client.ts';
+import type { ClusterClient } from '../../harness/cluster-client.ts';
+import { useNamespace } from '../../harness/use-namespace.ts';
 
-let cluster: EmbeddedCluster;
 let client: ClusterClient;
-const namespace = `refusals-${process.pid}`;
-
-beforeAll(async () => {
-  cluster = await conformanceCluster({ apiOnly: true });
-  client = new ClusterClient(cluster.kubeconfig);
-  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
-});
-
-afterAll(async () => {
-  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
-  await client.close();
-  await cluster.stop();
+const namespace = useNamespace('refusals', (opened) => {
+  client = opened;
 });
 
 const snapshots = `/apis/snapshot.storage.k8s.io/v1/namespaces/${namespace}/volumesnapshots`;

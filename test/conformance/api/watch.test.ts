@@ -1,24 +1,13 @@
 import { CoreV1Api, makeInformer } from '@kubernetes/client-node';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from './cluster-client.ts';
+import { expect, test } from 'vitest';
+import type { ClusterClient } from '../../harness/cluster-client.ts';
+import { useNamespace } from '../../harness/use-namespace.ts';
 
-let cluster: EmbeddedCluster;
 let client: ClusterClient;
-const namespace = `watch-${process.pid}`;
+const namespace = useNamespace('watch', (opened) => {
+  client = opened;
+});
 const configMaps = `/api/v1/namespaces/${namespace}/configmaps`;
-
-beforeAll(async () => {
-  cluster = await conformanceCluster({ apiOnly: true });
-  client = new ClusterClient(cluster.kubeconfig);
-  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
-});
-
-afterAll(async () => {
-  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
-  await client.close();
-  await cluster.stop();
-});
 
 async function position(): Promise<string> {
   const { body } = await client.send('GET', configMaps);

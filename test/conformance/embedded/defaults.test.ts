@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { ClusterClient } from '../../harness/cluster-client.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from '../api/cluster-client.ts';
 
 /** What controllers of a cluster would write over, or write only later: here none run. */
 let cluster: EmbeddedCluster;

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ClusterClient } from '../../harness/cluster-client.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from '../api/cluster-client.ts';
 
 let folder = '';
 let auditLog = '';

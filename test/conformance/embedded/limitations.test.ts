@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../../common/config/package-root.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { ClusterClient } from '../../harness/cluster-client.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from '../api/cluster-client.ts';
 
 let cluster: EmbeddedCluster;
 let client: ClusterClient;

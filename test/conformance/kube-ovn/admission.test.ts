@@ -1,25 +1,17 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from '../api/cluster-client.ts';
+import type { ClusterClient } from '../../harness/cluster-client.ts';
+import { useNamespace } from '../../harness/use-namespace.ts';
 
 type Json = Record<string, unknown>;
 
-let cluster: EmbeddedCluster;
 let client: ClusterClient;
-const namespace = `kube-ovn-${process.pid}`;
-
-beforeAll(async () => {
-  cluster = await conformanceCluster({ apiOnly: true });
-  client = new ClusterClient(cluster.kubeconfig);
-  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+const namespace = useNamespace('kube-ovn', (opened) => {
+  client = opened;
 });
 
 afterAll(async () => {
   for (const name of ['a', 'b']) await client.send('DELETE', `/apis/kubeovn.io/v1/subnets/${namespace}-${name}`);
-  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
-  await client.close();
-  await cluster.stop();
 });
 
 test('refuses overlap of subnets within one VPC only', async () => {

@@ -1,25 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from '../api/cluster-client.ts';
+import type { ClusterClient } from '../../harness/cluster-client.ts';
+import { useNamespace } from '../../harness/use-namespace.ts';
 
 /*
  * What an API server does with the kinds of KubeOVN by their definitions alone, without KubeOVN's webhook.
  */
-let cluster: EmbeddedCluster;
 let client: ClusterClient;
-const namespace = `kinds-${process.pid}`;
-
-beforeAll(async () => {
-  cluster = await conformanceCluster({ apiOnly: true });
-  client = new ClusterClient(cluster.kubeconfig);
-  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
-});
-
-afterAll(async () => {
-  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
-  await client.close();
-  await cluster.stop();
+const namespace = useNamespace('kinds', (opened) => {
+  client = opened;
 });
 
 test('scales what has a scale', async () => {

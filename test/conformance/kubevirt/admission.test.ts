@@ -1,24 +1,13 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { conformanceCluster, type EmbeddedCluster } from '../../harness/embedded-cluster.ts';
-import { ClusterClient } from '../api/cluster-client.ts';
+import type { ClusterClient } from '../../harness/cluster-client.ts';
+import { useNamespace } from '../../harness/use-namespace.ts';
 
 type Json = Record<string, unknown>;
 
-let cluster: EmbeddedCluster;
 let client: ClusterClient;
-const namespace = `kubevirt-${process.pid}`;
-
-beforeAll(async () => {
-  cluster = await conformanceCluster({ apiOnly: true });
-  client = new ClusterClient(cluster.kubeconfig);
-  await client.send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
-});
-
-afterAll(async () => {
-  await client.send('DELETE', `/api/v1/namespaces/${namespace}`);
-  await client.close();
-  await cluster.stop();
+const namespace = useNamespace('kubevirt', (opened) => {
+  client = opened;
 });
 
 const machines = `/apis/kubevirt.io/v1/namespaces/${namespace}/virtualmachines`;

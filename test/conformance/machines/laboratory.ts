@@ -1,10 +1,10 @@
+import { type Answer, ClusterClient } from '../../harness/cluster-client.ts';
 import {
   conformanceCluster,
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
 } from '../../harness/embedded-cluster.ts';
 import { foreignKubeconfig } from '../../harness/foreign-cluster.ts';
-import { type Answer, ClusterClient } from '../api/cluster-client.ts';
 
 /** Paths of the kinds that the suites use, without the name. */
 const PATHS = {

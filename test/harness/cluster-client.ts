@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, request } from 'undici';
-import { type Resource, resourcePath } from '../../../common/kubernetes/resources.ts';
+import { type Resource, resourcePath } from '../../common/kubernetes/resources.ts';
 
 const run = promisify(execFile);
 

@@ -122,6 +122,8 @@ export const layerVmSchema = z.object({
   firmware: z.enum(['bios', 'efi']),
   /** Models of its network cards, in their order; layers of former versions do not say. */
   nicModels: z.array(z.enum(NIC_MODELS)).optional(),
+  /** Of its processors, as Go names it; layers of former versions do not say. */
+  architecture: z.string().optional(),
 });
 
 /**

@@ -9,8 +9,6 @@ import type { ExportOrder, ExportService } from './export-service.ts';
 
 /** A registry may move a large layer before it answers. */
 const COMMIT_MS = 10 * 60_000;
-/** What the embedded cluster and the farm's guests run on. */
-const ARCHITECTURE = 'amd64';
 
 /** What a push works with. */
 export interface PushContext {
@@ -25,6 +23,8 @@ export interface PushContext {
 /** A disk, and where it goes. */
 export interface PushOrder {
   readonly disk: Omit<ExportOrder, 'format'>;
+  /** Of the machine that it boots, as Go names it: a cluster takes no container image of another one. */
+  readonly architecture: string;
   /** ISO 8601, when the image got its name. */
   readonly createdAt: string;
   readonly reference: ImageReference;
@@ -40,7 +40,7 @@ type Progress = Pick<PushView, 'state' | 'percent'>;
  */
 export async function pushDisk(
   { exports, agent, by, signal }: PushContext,
-  { disk, createdAt, reference, credentials }: PushOrder,
+  { disk, architecture, createdAt, reference, credentials }: PushOrder,
   onProgress: (progress: Progress) => void,
 ): Promise<string> {
   let view = await exports.start({ ...disk, format: 'qcow2' }, by);
@@ -62,7 +62,7 @@ export async function pushDisk(
   try {
     return await pushImage(
       reference,
-      { layer, architecture: ARCHITECTURE, createdAt, annotations },
+      { layer, architecture, createdAt, annotations },
       {
         agent: patient(agent),
         signal,

@@ -15,6 +15,9 @@ import { type ExportHandlersOptions, requireExports } from './export-handlers.ts
 import type { Handlers } from './handler.ts';
 import { imageShelf } from './image-views.ts';
 
+/** Of layers that do not say theirs. */
+const USUAL_ARCHITECTURE = 'amd64';
+
 /** What the handlers work with. */
 export interface PushHandlersOptions extends ExportHandlersOptions {
   /** Opens the secret that a push names. */
@@ -32,6 +35,7 @@ export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHand
       const shelf = imageShelf(await readLayers(redis));
       const image = shelf.view(shelf.find(params.image));
       const disk = chooseDisk(image, wanted);
+      const { architecture = USUAL_ARCHITECTURE } = image.vms.find(({ vm }) => vm === disk.vm) ?? {};
       const credentials = secret === undefined ? given : await openCredentials(redis, farmKey, secret);
       const service = requireExports(exports);
       admit(response, request);
@@ -42,7 +46,7 @@ export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHand
       const context = { exports: service, agent, by: who.name, signal: gone.signal };
       const tell = begin(response, { module, version, reference: text });
       try {
-        const digest = await pushDisk(context, { disk, createdAt, reference, credentials }, tell);
+        const digest = await pushDisk(context, { disk, architecture, createdAt, reference, credentials }, tell);
         tell({ state: 'pushed', percent: 100, digest });
       } catch (error) {
         const code = error instanceof FarmError ? error.code : 'BrokenInvariant';

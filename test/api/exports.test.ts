@@ -16,6 +16,7 @@ import { type LiveApi, startApi, TOKEN } from './live-api.ts';
 
 /** With a hole, as disks have them. */
 const CONTENT = Buffer.concat([randomBytes(3 << 20), Buffer.alloc(5 << 20), randomBytes(1 << 20)]);
+const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const SHA256 = createHash('sha256').update(CONTENT).digest('hex');
 
 let api: LiveApi;
@@ -27,7 +28,10 @@ beforeAll(async () => {
 beforeEach(async () => {
   await api.reset();
   await rm(join(api.directory, 'exports'), { recursive: true, force: true });
-  await restoreLayer(api.redis, layerRecord({ layerKey: 'k', vms: [layerVm('vm', 'snap'), layerVm('db', 'other')] }));
+  await restoreLayer(
+    api.redis,
+    layerRecord({ layerKey: 'k', vms: [{ ...layerVm('vm', 'snap'), architecture: 'arm64' }, layerVm('db', 'other')] }),
+  );
 });
 
 afterAll(() => api.close());
@@ -148,6 +152,14 @@ test('a disk is pushed to a registry with what docker login has kept, or with a 
   const reference = parseImageReference(target);
   if (!reference) throw new Error('unreachable');
   const digest = await new RegistryClient(reference, { credentials: REGISTRY_USER }).digest();
+  const read = async (path: string, accept: string) =>
+    (
+      await fetch(`http://${registry.host}/v2/farm/base/${path}`, {
+        headers: { accept, authorization: `Basic ${auth}` },
+      })
+    ).json();
+  const manifest = (await read('manifests/1', OCI_MANIFEST)) as { config: { digest: string } };
+  expect(await read(`blobs/${manifest.config.digest}`, '*/*')).toMatchObject({ os: 'linux', architecture: 'arm64' });
   expect(String(pushed.stdout)).toBe(
     `base:1 is ${target} now. Modules start from it by\n  source: { containerDisk: ${registry.host}/farm/base@${digest} }\n`,
   );

@@ -27,13 +27,19 @@ export async function captureDisks(context: PhaseContext, scope: BuildScope): Pr
   };
 }
 
-/** Makes the halted template VM, unless it is there. */
-export async function ensureTemplate(context: PhaseContext, scope: BuildScope, { disks }: LayerVm): Promise<void> {
+/** Makes the halted template VM, unless it is there. Returns what runs it, as the cluster has filled that in. */
+export async function ensureTemplate(
+  context: PhaseContext,
+  scope: BuildScope,
+  { disks }: LayerVm,
+): Promise<Pick<LayerVm, 'architecture'>> {
   const { cluster, clusterConfig, signal } = context;
   const template = templateVm(scope, disks, clusterConfig);
-  await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
+  const { spec } = await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>
     cluster.createIfAbsent(RESOURCES.machines, template, { signal }),
   );
+  const architecture = spec.template.spec?.architecture;
+  return architecture === undefined ? {} : { architecture };
 }
 
 async function requestSnapshot(context: PhaseContext, scope: BuildScope, { name }: DiskPlan): Promise<void> {

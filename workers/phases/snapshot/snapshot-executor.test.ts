@@ -185,6 +185,7 @@ test('captures a guest that went down in order, and starts its template again', 
     ],
     firmware: 'bios',
     nicModels: ['e1000'],
+    architecture: 'amd64',
   };
   expect(result).toEqual({ outcome: 'succeeded', layerVm });
 

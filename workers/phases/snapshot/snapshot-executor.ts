@@ -25,8 +25,8 @@ export function createSnapshotExecutor(askGuest?: GuestShutdown): PhaseExecutor 
         context.signal,
         async (signal) => {
           const side = { ...context, signal };
-          layerVm = await timed(side, context.metrics.snapshotDuration, () => captureDisks(side, scope));
-          await ensureTemplate(side, scope, layerVm);
+          const captured = await timed(side, context.metrics.snapshotDuration, () => captureDisks(side, scope));
+          layerVm = { ...captured, ...(await ensureTemplate(side, scope, captured)) };
         },
         async (signal) => {
           if (hasMachine) await noteEnd({ ...context, signal }, scope);

@@ -1,6 +1,7 @@
 import type { FarmEvent, Kept, StoredEvent } from '../../common/contracts/events.ts';
 import { FAILURES } from '../../common/contracts/failure-table.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
+import { attemptWords } from '../../common/text/attempt.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { lastState } from '../../common/text/last-state.ts';
 import { printable } from '../../common/text/printable.ts';
@@ -18,8 +19,10 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
       return `${event.module}: ${event.action === 'join' ? 'already being built, waiting for it' : 'started'}`;
     case 'module-reused':
       return `${event.module}: reused`;
-    case 'phase-started':
-      return `${event.module}/${event.vm}: ${event.phase}${event.attempt > 1 ? ` (attempt ${event.attempt})` : ''}`;
+    case 'phase-started': {
+      const words = attemptWords(event);
+      return `${event.module}/${event.vm}: ${event.phase}${words === '' ? '' : ` (${words})`}`;
+    }
     case 'phase-finished':
       return `${event.module}/${event.vm}: ${event.phase} ${event.outcome} after ${seconds(event.durationMs)}`;
     case 'phase-waiting':

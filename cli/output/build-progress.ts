@@ -47,8 +47,12 @@ export function lineOutput(
 type Board = Map<string, (now: number) => string>;
 
 const TICK_MS = 1_000;
-/** What only the board shows. */
-const QUIET: readonly StoredEvent['event'][] = ['log', 'phase-started', 'phase-waiting'];
+/** What only the board shows; that a phase begins again is news. */
+function isQuiet(event: StoredEvent): boolean {
+  return event.event === 'phase-started'
+    ? event.attempt === 1
+    : event.event === 'log' || event.event === 'phase-waiting';
+}
 
 /** A board of the running machines that is redrawn in place, with finished things scrolling away above it. */
 export function terminalOutput(stdout: NodeJS.WriteStream, buildId: string): BuildOutput {
@@ -62,7 +66,7 @@ export function terminalOutput(stdout: NodeJS.WriteStream, buildId: string): Bui
   const ticking = setInterval(draw, TICK_MS).unref();
   return {
     show: (event) => {
-      if (!QUIET.includes(event.event)) {
+      if (!isQuiet(event)) {
         logUpdate.clear();
         stdout.write(`${describeEvent(event, buildId)}\n`);
       }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { failureSchema } from './failures.ts';
+import { failureReasonSchema, failureSchema } from './failures.ts';
 import { phaseSchema } from './phases.ts';
 
 export const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
@@ -46,12 +46,31 @@ export type Kept = z.infer<typeof keptSchema>;
 /** How often the step was run before, because a person asked for it; absent: never. */
 const attemptFields = { attempt: z.int().optional() };
 
+/** Why a phase is begun again. */
+export const againSchema = z.object({
+  /** What the former attempt, or the former generation of the module, ended with. */
+  reason: z.union([failureReasonSchema, z.enum(['WorkerStopped', 'ClusterAway', 'NoRoom'])]),
+  /** Which attempt this is of as many as such a reason may cost; absent: it counts for nothing. */
+  number: z.int().optional(),
+  of: z.int().optional(),
+});
+
 /** What happens to a build, one variant per event; the order of a stream is the order of its ids. */
 export const farmEventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('build-accepted'), buildId: z.string(), modules: z.array(z.string()) }),
   z.object({ event: z.literal('module-started'), module: z.string(), action: actionSchema }),
   z.object({ event: z.literal('module-reused'), module: z.string(), images: z.array(imageSchema) }),
-  z.object({ event: z.literal('phase-started'), ...where, phase: phaseSchema, attempt: z.int(), worker: z.string() }),
+  /** A worker has begun or taken over a phase. */
+  z.object({
+    event: z.literal('phase-started'),
+    ...where,
+    phase: phaseSchema,
+    /** Counts from 1, over all generations. */
+    attempt: z.int(),
+    worker: z.string(),
+    /** Absent: it is the first attempt. */
+    again: againSchema.optional(),
+  }),
   z.object({
     event: z.literal('phase-finished'),
     ...where,

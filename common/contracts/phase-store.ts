@@ -75,10 +75,11 @@ export interface SerialRead {
  */
 export interface PhaseStore {
   /**
-   * Takes the phase over, raising its epoch, and emits `phase-started` for the first claim of a dispatch. Null when the
-   * job is not current any more: committed, cancelled, or of a former generation.
+   * Takes the phase over, raising its epoch, and emits `phase-started`. Null when the job is not current any more:
+   * committed, cancelled, or of a former generation. Who asks again with the same `fence`, which must be random, has
+   * claimed once.
    */
-  claim(job: JobReference, worker: string): Promise<PhaseClaim | null>;
+  claim(job: JobReference, worker: string, fence?: string): Promise<PhaseClaim | null>;
   /** Resolves when the claim is still current. Call before keys, step starts and deletes. */
   assertCurrent(claim: PhaseClaim): Promise<void>;
   /** Records the outcome and moves what depends on it to the ready set. Idempotent. */

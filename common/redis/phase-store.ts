@@ -69,7 +69,7 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
     if ((await runScript(redis, 'log', args)) !== 1) throw superseded(current);
   });
   return {
-    claim: (job, worker) => claim(options, job, worker),
+    claim: (job, worker, fence = randomUUID()) => claim(options, job, { worker, fence }),
     assertCurrent: (current) => assertCurrent(redis, current),
     commit: (current, result) => {
       logs.of(current).flush();
@@ -111,8 +111,11 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
   };
 }
 
-async function claim(options: PhaseStoreOptions, job: JobReference, worker: string): Promise<PhaseClaim | null> {
-  const fence = randomUUID();
+async function claim(
+  options: PhaseStoreOptions,
+  job: JobReference,
+  { worker, fence }: { readonly worker: string; readonly fence: string },
+): Promise<PhaseClaim | null> {
   const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker, fence];
   const reply = claimReply.parse(await runScript(options.redis, 'claim', args));
   if (reply === null) return null;

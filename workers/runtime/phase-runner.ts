@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { type JobReference, jobId } from '../../common/contracts/phases.ts';
@@ -76,7 +77,8 @@ export class PhaseRunner {
   async #run(job: JobReference): Promise<void> {
     const { store, worker, clock } = this.#options;
     const logger = this.#options.logger.child({ ...job });
-    const claim = await whileUnavailable({ clock, signal: this.#drain.signal }, () => store.claim(job, worker));
+    const fence = randomUUID();
+    const claim = await whileUnavailable({ clock, signal: this.#drain.signal }, () => store.claim(job, worker, fence));
     if (!claim) {
       logger.debug('The job is not current any more');
       return;

@@ -22,10 +22,9 @@ return withTasks(function()
     return nil
   end
 
-  -- Workers that were lost with this phase, each soon after it had begun: most likely it is what ends them.
-  local MOST_LOST, SOON_MS = 10, 600000
-  if phase.state == 'running' and phase.fence ~= ARGV[7] then
-    phase.lost = NOW - (phase.claimedAt or 0) <= SOON_MS and (phase.lost or 0) + 1 or 1
+  local first, repeated = phase.state == 'queued', phase.fence == ARGV[7]
+  if not first and not repeated then
+    countLost(phase)
     if phase.lost >= MOST_LOST then
       local failure = cjson.encode({ reason = 'WorkerLost', screenshot = false, message = string.format(
         'Phase %s of VM "%s" was begun %d times, and each time its worker ended within %d minutes.', ARGV[4], ARGV[3],
@@ -38,18 +37,19 @@ return withTasks(function()
     end
   end
 
-  local first, repeated = phase.state == 'queued', phase.fence == ARGV[7]
   if not repeated then
+    phase.attempts = phase.attempts + 1
     phase.state, phase.fence, phase.worker = 'running', ARGV[7], ARGV[6]
     phase.epoch = phase.epoch + 1
     phase.claims = phase.claims + 1
     phase.claimedAt = NOW
   end
   if first then
-    phase.attempts = phase.attempts + 1
     phase.startedAt = NOW
     phase.finishedAt = nil
   end
+  local again = phase.attempts > 1 and phase.again or nil
+  phase.again = nil
   storePhase(work.id, field, phase)
   phaseRuns(work, field)
   redis.call('ZREM', key('outbox'), jobOf(work, field, phase))
@@ -66,10 +66,11 @@ return withTasks(function()
       end
     end
   end
-  if first then
+  if not repeated then
     tellWork(work, encode({ event = 'phase-started', module = work.module, vm = ARGV[3], phase = ARGV[4],
-      attempt = phase.attempts, worker = ARGV[6] }))
-  elseif not repeated then
+      attempt = phase.attempts, worker = ARGV[6], again = again }))
+  end
+  if not first and not repeated then
     notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4] })
   end
 

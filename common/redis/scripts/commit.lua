@@ -35,7 +35,9 @@ return withTasks(function()
     if phase.admission == 'imports' then releaseImport(work, vm) end
   end
 
-  local function again(delayMs, why)
+  -- `because`: what the next `phase-started` says of it, see events.ts.
+  local function again(delayMs, because, why)
+    phase.again = because
     endPhase('ready', 'requeue', why)
     makeReadyLater(work, field, phase, delayMs)
     return { 'committed', elapsed, 'requeue' }
@@ -47,19 +49,21 @@ return withTasks(function()
     return { 'committed', elapsed, 'cancelled' }
   end
 
-  if outcome == 'cancelled' then return again(0) end
-  if outcome == 'requeue' then return again(tonumber(ARGV[10])) end
+  if outcome == 'cancelled' then return again(0, { reason = 'WorkerStopped' }) end
+  if outcome == 'requeue' then return again(tonumber(ARGV[10]), { reason = ARGV[13] == 'planned' and 'WorkerStopped' or 'NoRoom' }) end
 
   if outcome == 'failed' then
-    if away and (ARGV[9] == 'same-generation' or ARGV[13] == 'silence') then return again(tonumber(ARGV[10]), failure) end
+    if away and (ARGV[9] == 'same-generation' or ARGV[13] == 'silence') then return again(tonumber(ARGV[10]), { reason = 'ClusterAway' }, failure) end
+    local reason = cjson.decode(failure).reason
     if ARGV[9] == 'same-generation' and phase.faults < tonumber(ARGV[11]) then
       phase.faults = phase.faults + 1
-      return again(tonumber(ARGV[10]) * 2 ^ (phase.faults - 1), failure)
+      local because = { reason = reason, number = phase.faults + 1, of = tonumber(ARGV[11]) + 1 }
+      return again(tonumber(ARGV[10]) * 2 ^ (phase.faults - 1), because, failure)
     end
     local final = ARGV[9] == 'never' and failure or ARGV[12]
     endPhase('failed', 'failed', final)
     redis.call('HSET', key('work', work.id, 'failures'), vm, final)
-    failWork(work, final, { crashed = ARGV[9] == 'next-generation', counts = not excused })
+    failWork(work, final, { crashed = ARGV[9] == 'next-generation', counts = not excused, reason = reason })
     return { 'committed', elapsed, 'failed' }
   end
 

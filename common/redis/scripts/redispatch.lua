@@ -17,6 +17,7 @@ return withTasks(function()
     redis.call('ZREM', key('outbox'), job)
     return nil
   end
+  if phase.state == 'running' then countLost(phase) end
   phaseRests(work, field)
   withdraw(work, field, phase)
   if work.state == 'stopping' then

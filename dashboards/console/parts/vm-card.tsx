@@ -88,6 +88,7 @@ function PhaseLines({ phases, attempts, span, now }: PhaseLinesProps) {
             <span class="number">
               {tookMs !== undefined && seconds(Math.max(0, tookMs))}{' '}
               {state !== 'succeeded' && <span class="quiet">{WORDS[state]}</span>}
+              {last?.why && <span class="quiet"> ({last.why})</span>}
             </span>
           </li>
         );
@@ -118,10 +119,10 @@ function FormerAttempts({ attempts, now }: { readonly attempts: readonly Attempt
     <details>
       <summary>Earlier attempts: {former.length}</summary>
       <ul>
-        {former.map(({ phase, number, outcome, startedAt, finishedAt, failure }) => (
+        {former.map(({ phase, number, why, outcome, startedAt, finishedAt, failure }) => (
           <li key={`${phase} ${startedAt}`}>
-            {phase}, attempt {number}: {outcome === 'requeue' ? 'tried again' : (outcome ?? 'given up')} after{' '}
-            {seconds((finishedAt ?? now) - startedAt)}
+            {phase}, {why || `attempt ${number}`}: {outcome === 'requeue' ? 'tried again' : (outcome ?? 'given up')}{' '}
+            after {seconds((finishedAt ?? now) - startedAt)}
             {failure && `: ${failure.reason}: ${printable(failure.message)}`}
           </li>
         ))}

@@ -11,5 +11,5 @@ export function allAttempts(told: readonly Attempt[], phases: readonly PhaseView
 function fromView({ phase, state, attempts, startedAt, finishedAt, worker }: PhaseView): Attempt {
   const hasEnded = state === 'succeeded' || state === 'failed' || state === 'cancelled';
   const outcome = hasEnded ? state : finishedAt === null ? null : 'requeue';
-  return { phase, number: attempts, startedAt: startedAt ?? 0, finishedAt, outcome, failure: null, worker };
+  return { phase, number: attempts, why: '', startedAt: startedAt ?? 0, finishedAt, outcome, failure: null, worker };
 }

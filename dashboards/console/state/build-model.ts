@@ -9,6 +9,7 @@ import type {
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import type { Failure } from '../../../common/contracts/failures.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
+import { attemptWords } from '../../../common/text/attempt.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { isAfter } from './event-id.ts';
 
@@ -20,6 +21,8 @@ export interface Attempt {
   readonly phase: Phase;
   /** Counts from 1, over all generations. */
   readonly number: number;
+  /** Why it was begun again, as `attemptWords`; empty for the first one. */
+  readonly why: string;
   readonly startedAt: number;
   readonly finishedAt: number | null;
   /** Null while it runs. `requeue`: the farm tries again. */
@@ -115,8 +118,15 @@ function addAttempt(attempts: Attempts, event: StoredEvent): Attempts {
   const at = Date.parse(event.time);
   if (event.event === 'phase-started') {
     const { phase, attempt: number, worker } = event;
-    const begun = { phase, number, worker, startedAt: at, finishedAt: null, outcome: null, failure: null };
-    return new Map(attempts).set(key, [...known, begun]);
+    const why = attemptWords(event);
+    const begun = { phase, number, why, worker, startedAt: at, finishedAt: null, outcome: null, failure: null };
+    // The worker of the former one was lost: nobody has told its end.
+    const others = known.map((attempt) =>
+      attempt.phase === phase && attempt.outcome === null
+        ? { ...attempt, outcome: 'requeue' as const, finishedAt: at }
+        : attempt,
+    );
+    return new Map(attempts).set(key, [...others, begun]);
   }
   const { phase, outcome, failure = null } = event;
   const index = known.findLastIndex((attempt) => attempt.phase === phase && attempt.outcome === null);

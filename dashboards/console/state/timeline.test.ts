@@ -5,7 +5,7 @@ import { isAfter } from './event-id.ts';
 import { barsOf, spanOf } from './timeline.ts';
 
 const attempt = (startedAt: number, finishedAt: number | null): Attempt => ({
-  ...{ phase: 'import', number: 1, startedAt, finishedAt, outcome: null, failure: null, worker: null },
+  ...{ phase: 'import', number: 1, why: '', startedAt, finishedAt, outcome: null, failure: null, worker: null },
 });
 
 test('reaches from the first start to the last end, or to now', () => {

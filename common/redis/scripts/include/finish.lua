@@ -192,6 +192,7 @@ end
 
 local function nextGeneration(work)
   leaveSlots(work)
+  local because = redis.call('HGET', key('work', work.id), 'again')
   setWork(work, 'generation', work.generation + 1)
   setWork(work, 'state', 'queued')
   setWork(work, 'verdict', '')
@@ -205,6 +206,7 @@ local function nextGeneration(work)
     phase.state, phase.needs, phase.claims, phase.faults = 'waiting', phase.base, 0, 0
     phase.startedAt, phase.finishedAt, phase.worker, phase.readyAt = nil, nil, nil, nil
     phase.lost, phase.excused = nil, nil
+    phase.again = because and cjson.decode(because) or nil
     if phase.admission == 'imports' then imports = imports + 1 end
     if phase.last then left = left + 1 end
     redis.call('HSET', phases, all[index], cjson.encode(phase))
@@ -224,6 +226,13 @@ local function dropPhase(work, field, phase)
   phaseRests(work, field)
   withdraw(work, field, phase)
   if phase.admission == 'imports' then releaseImport(work, vmOf(field)) end
+end
+
+-- A worker was lost with this phase. Those that are lost soon after it had begun are most likely ended by it.
+local MOST_LOST, SOON_MS = 10, 600000
+local function countLost(phase)
+  phase.lost = NOW - (phase.claimedAt or 0) <= SOON_MS and (phase.lost or 0) + 1 or 1
+  phase.again = { reason = 'WorkerLost', number = math.min(phase.lost + 1, MOST_LOST), of = MOST_LOST }
 end
 
 -- Carries the verdict out when no executor runs any more.
@@ -274,15 +283,20 @@ end
 -- Tries a whole module again, or gives it up. `crashed`: its disks cannot be trusted, which has its own, fixed allowance.
 local MAX_GENERATIONS_BY_CRASH = 3
 local function failWork(work, failure, how)
+  local function again(number, of)
+    setWork(work, 'again', cjson.encode({ reason = how.reason, number = number, of = of }))
+    stopWork(work, 'again')
+  end
   if how.crashed then
     local crashes = work.crashes + (how.counts and 1 or 0)
     if crashes >= MAX_GENERATIONS_BY_CRASH then return stopWork(work, 'failed', failure) end
     setWork(work, 'crashes', crashes)
-    return stopWork(work, 'again')
+    return again(how.counts and crashes + 1 or nil, how.counts and MAX_GENERATIONS_BY_CRASH or nil)
   end
   if work.retries > 0 then
+    local retried = redis.call('HINCRBY', key('work', work.id), 'retried', 1)
     setWork(work, 'retries', work.retries - 1)
-    return stopWork(work, 'again')
+    return again(retried + 1, retried + 1 + work.retries)
   end
   stopWork(work, 'failed', failure)
 end

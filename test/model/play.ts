@@ -6,13 +6,10 @@ import { KEYS } from '../../common/redis/keys.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { submitBuild } from '../../common/redis/submissions.ts';
 import { newId } from '../harness/farm-state.ts';
+import { movingKeys } from '../harness/moving-keys.ts';
 import type { ModelFarm } from './model-farm.ts';
 import { modulesOf, type Scenario, scenarios } from './scenario.ts';
 import { World } from './world.ts';
-
-/** Keys that hold nothing any more when every work has ended. */
-const MOVING =
-  /:(ready|lanes|ahead|layers-of|shapes|waiting|tasks|wants|submission|staged|delayed|placed|outbox|imports|slots|flights|living|children|deadlines|needed-by)(:|$)/;
 
 /** Whatever happens in whatever order, limits hold, works end as they must, and every module of every build ends exactly once. */
 export function property(farm: ModelFarm) {
@@ -54,10 +51,7 @@ async function play(farm: ModelFarm, { modules, happenings, reasons }: Scenario)
     layers.every((layer) => layer.version === 1),
     'A layer was registered twice.',
   );
-  assert.deepEqual(
-    (await farm.calm.keys('*')).filter((key) => MOVING.test(key)),
-    [],
-  );
+  assert.deepEqual(await movingKeys(farm.calm), []);
 }
 
 type Ended = Extract<FarmEvent, { event: 'module-finished' | 'build-finished' }>;

@@ -1,125 +1,30 @@
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
-import { systemClock } from '../../common/clock/clock.ts';
-import { configSchema } from '../../common/config/schema.ts';
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { ANNOTATIONS, END_FINALIZER, LABELS } from '../../common/contracts/object-names.ts';
-import { PHASES } from '../../common/contracts/phases.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import { startMachine as requestStart } from '../../common/kubernetes/machine-actions.ts';
-import type { KubernetesObject, ObjectMeta, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
+import type { KubernetesObject, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
-import { userAgent } from '../../common/kubernetes/user-agent.ts';
-import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { createLogger } from '../../common/logging/logger.ts';
-import { createMetrics } from '../../common/metrics/farm-metrics.ts';
-import { useRedis } from '../../common/redis/connections.ts';
-import { takeReady } from '../../common/redis/dispatches.ts';
 import { readFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { removeImages } from '../../common/redis/layer-removal.ts';
 import { nameInRecord, readLayers, restoreLayer, tagImage } from '../../common/redis/layers.ts';
-import { subscribeNotices } from '../../common/redis/notices.ts';
-import { createPhaseStore } from '../../common/redis/phase-store.ts';
-import { advertise } from '../../common/redis/presence.ts';
-import { readTrouble, readUsage } from '../../common/redis/slots.ts';
-import { cancelBuild, submitBuild } from '../../common/redis/submissions.ts';
-import { conformanceCluster, type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { readTrouble } from '../../common/redis/slots.ts';
+import { cancelBuild } from '../../common/redis/submissions.ts';
+import { startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
 import { layerRecord, layerVm } from '../../test/harness/layer-factory.ts';
-import { startRedis } from '../../test/harness/redis-server.ts';
-import { sampleModule } from '../../test/harness/sample-spec.ts';
+import { metadata, newId, WatchedCluster } from '../../test/harness/watched-cluster.ts';
 import { type ClusterWatchOptions, sweepOnce, sweepOrphans } from './sweep-orphans.ts';
 import { sweepVerdict } from './sweep-verdict.ts';
 import { watchCluster } from './watch-cluster.ts';
 import { reconcileLayers, reconcileSome } from './watch-layers.ts';
-import { reportOnce } from './watch-machines.ts';
 
-const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
-const logger = createLogger({ name: 'test', level: 'silent' });
-const resources = new ReleaseStack();
+const watched = WatchedCluster.use();
 const forever = new AbortController().signal;
-let embedded: EmbeddedCluster;
 let cluster: ClusterClient;
 let options: ClusterWatchOptions;
 
-beforeAll(async () => {
-  const server = await startRedis();
-  resources.defer('redis-server', () => server.stop());
-  embedded = await conformanceCluster({ apiOnly: true, config: { namespaces: ['slipway'] } });
-  resources.defer('cluster', () => embedded.stop());
-  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
-  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
-  const [config] = configSchema.parse({ clusters: [{ name: 'lab', kubeconfig: embedded.kubeconfig }] }).clusters;
-  if (!config) throw new Error('One cluster was configured.');
-  cluster = new ClusterClient(config);
-  const metrics = createMetrics();
-  const scheduler = new ClusterClient(config, { userAgent: userAgent('scheduler') });
-  options = {
-    redis,
-    notices,
-    cluster: scheduler,
-    clusterConfig: config,
-    farm: 'test',
-    failureRetentionMs: 60_000,
-    metrics,
-    clock: systemClock,
-    logger,
-  };
+beforeAll(() => {
+  ({ cluster, options } = watched);
 });
-
-beforeEach(async () => {
-  await options.redis.flushall();
-  for (const phase of PHASES) await advertise(options.redis, { worker: 'w', phase, cluster: 'lab', capacity: 4 });
-});
-
-afterAll(() => resources.close());
-
-let ulids = 0;
-const newId = () => String(++ulids).padStart(26, '0');
-
-function metadata(layerBuild: string, more: { name: string; vm?: string; role?: string; farm?: string }): ObjectMeta {
-  const { name, vm = 'vm', role = 'build', farm = 'test' } = more;
-  const labels = {
-    [LABELS.farm]: farm,
-    [LABELS.layerBuild]: layerBuild,
-    [LABELS.generation]: '1',
-    [LABELS.vm]: vm,
-    [LABELS.role]: role,
-  };
-  return { name, labels };
-}
-
-/** A machine that the cluster shows, as KubeVirt would make it of a VirtualMachine. */
-async function startMachine(layerBuild: string, name = `vmi-${layerBuild}`): Promise<string> {
-  const spec = { domain: { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} } };
-  await cluster.create(RESOURCES.instances, { metadata: metadata(layerBuild, { name }), spec });
-  return name;
-}
-
-async function makeMachine(layerBuild: string): Promise<string> {
-  const name = `vm-${layerBuild}`;
-  const domain = { cpu: { cores: 1 }, memory: { guest: '1Gi' }, devices: {} };
-  await cluster.create(RESOURCES.machines, {
-    metadata: metadata(layerBuild, { name }),
-    spec: { runStrategy: 'Manual', template: { spec: { domain } } },
-  });
-  return name;
-}
-
-function launcherMetadata(layerBuild: string): ObjectMeta {
-  const { labels, ...named } = metadata(layerBuild, { name: `virt-launcher-${layerBuild}` });
-  return { ...named, labels: { ...labels, 'kubevirt.io': 'virt-launcher' } };
-}
-
-async function submit(layerBuild: string, timeoutMs = 60_000): Promise<string> {
-  const buildId = newId();
-  const modules = [sampleModule({ name: 'base', layerKey: `k${layerBuild}`, layerBuild, timeoutMs })];
-  await submitBuild(options.redis, { buildId, idempotencyKey: null, digest: '', retentionMs: 60_000, modules });
-  return buildId;
-}
-
-async function names(resource: Resource<KubernetesObject>): Promise<string[]> {
-  const { items } = await cluster.list(resource, { labels: { [LABELS.farm]: 'test' } });
-  return items.map((item) => item.metadata?.name ?? '').sort();
-}
 
 test.each([
   ['an unknown work', null, { action: 'remove', why: 'orphan' }],
@@ -147,7 +52,7 @@ test.each([
 
 test('removes what belongs to no living work, and nothing else', async () => {
   const [living, orphan] = [newId(), newId()];
-  await submit(living);
+  await watched.submit(living);
   const secret = (name: string, layerBuild: string, more = {}) =>
     cluster.create(RESOURCES.secrets, { metadata: metadata(layerBuild, { name, ...more }) });
   await secret('living', living);
@@ -163,8 +68,8 @@ test('removes what belongs to no living work, and nothing else', async () => {
   const source = { persistentVolumeClaimName: 'prime-1' };
   await cluster.create(RESOURCES.snapshots, { metadata: cdi('tmp-snapshot-1'), spec: { source } });
   expect(await sweepOnce(options, forever)).toBe(Number.POSITIVE_INFINITY);
-  expect(await names(RESOURCES.secrets)).toEqual(['layer', 'living']);
-  expect(await names(RESOURCES.vpcs)).toEqual([]);
+  expect(await watched.names(RESOURCES.secrets)).toEqual(['layer', 'living']);
+  expect(await watched.names(RESOURCES.vpcs)).toEqual([]);
   const others = await cluster.list(RESOURCES.secrets, { labels: { [LABELS.farm]: 'other' } });
   expect(others.items).toHaveLength(1);
   expect(await cluster.get(RESOURCES.claims, 'prime-1')).toBeDefined();
@@ -234,14 +139,14 @@ test('takes an orphaned generation apart in order, and waits for what the cluste
   await sweepOnce(options, forever);
   watching.mockRestore();
   for (const resource of [...AWAITED, RESOURCES.instances, RESOURCES.dataVolumes, RESOURCES.claims]) {
-    expect(await names(resource), resource.plural).toEqual([]);
+    expect(await watched.names(resource), resource.plural).toEqual([]);
   }
   expect((await cluster.list(RESOURCES.ips)).items).toEqual([]);
 });
 
 test('clears up behind a work as soon as it ends, though the cluster does not let go of another one', async () => {
   const [stuck, ended] = [newId(), newId()];
-  const buildId = await submit(ended);
+  const buildId = await watched.submit(ended);
   await cluster.create(RESOURCES.vpcs, { metadata: { ...metadata(stuck, { name: 'stuck-vpc' }), ...HELD }, spec: {} });
   const deleted = async () => (await cluster.get(RESOURCES.vpcs, 'stuck-vpc'))?.metadata?.deletionTimestamp;
   const sweeping = new AbortController();
@@ -253,39 +158,14 @@ test('clears up behind a work as soon as it ends, though the cluster does not le
   await expect.poll(deleted, { timeout: 10_000 }).toBeDefined();
   await cluster.create(RESOURCES.secrets, { metadata: metadata(ended, { name: 'ended' }) });
   await cancelBuild(options.redis, buildId);
-  await expect.poll(() => names(RESOURCES.secrets), { timeout: 10_000 }).not.toContain('ended');
+  await expect.poll(() => watched.names(RESOURCES.secrets), { timeout: 10_000 }).not.toContain('ended');
   await cluster.mergePatch(RESOURCES.vpcs, 'stuck-vpc', { metadata: { finalizers: null } });
-  await expect.poll(() => names(RESOURCES.vpcs), { timeout: 10_000 }).toEqual([]);
-});
-
-test('switches the machine of a cancelled work off at once, though many others cannot be removed', async () => {
-  const stuck = Array.from({ length: 24 }, newId);
-  for (const id of stuck) {
-    await cluster.create(RESOURCES.vpcs, { metadata: { ...metadata(id, { name: `stuck-${id}` }), ...HELD }, spec: {} });
-  }
-  const cancelled = newId();
-  const buildId = await submit(cancelled);
-  const vm = await makeMachine(cancelled);
-  await startMachine(cancelled, vm);
-  const sweeping = new AbortController();
-  const sweep = sweepOrphans(options, sweeping.signal);
-  onTestFinished(() => {
-    sweeping.abort();
-    return sweep;
-  });
-  const isGoing = async (name: string) => (await cluster.get(RESOURCES.vpcs, name))?.metadata?.deletionTimestamp;
-  await expect.poll(() => isGoing(`stuck-${stuck[0]}`), { timeout: 10_000 }).toBeDefined();
-  await cancelBuild(options.redis, buildId);
-  const asked = async () => (await cluster.get(RESOURCES.machines, vm))?.status?.stateChangeRequests ?? [];
-  await expect.poll(asked, { timeout: 10_000 }).toContainEqual(expect.objectContaining({ action: 'Stop' }));
-  await cluster.delete(RESOURCES.instances, vm);
-  for (const id of stuck) await cluster.mergePatch(RESOURCES.vpcs, `stuck-${id}`, { metadata: { finalizers: null } });
-  await expect.poll(() => names(RESOURCES.vpcs), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => watched.names(RESOURCES.vpcs), { timeout: 10_000 }).toEqual([]);
 });
 
 test('removes what a cancelled module had captured, and keeps layers that it does not know', async () => {
   const [cancelled, old] = [newId(), newId()];
-  await cancelBuild(options.redis, await submit(cancelled));
+  await cancelBuild(options.redis, await watched.submit(cancelled));
   const spec = { source: { persistentVolumeClaimName: 'root' } };
   for (const [layerBuild, name] of [
     [cancelled, 'half-a-layer'],
@@ -294,49 +174,7 @@ test('removes what a cancelled module had captured, and keeps layers that it doe
     await cluster.create(RESOURCES.snapshots, { metadata: metadata(layerBuild, { name, role: 'layer' }), spec });
   }
   await sweepOnce(options, forever);
-  expect(await names(RESOURCES.snapshots)).toEqual(['a-layer-of-last-year']);
-});
-
-test('frees a slot when no start is pending and VMI and pod are gone, which a watch tells', async () => {
-  const { redis, notices } = options;
-  const layerBuild = newId();
-  const buildId = await submit(layerBuild);
-  const store = createPhaseStore({ redis, notices });
-  const next = async () => {
-    const [job] = (await takeReady(redis, LAB)).jobs;
-    const claim = job && (await store.claim(job.reference, 'w'));
-    if (!claim) throw new Error('There was nothing to claim.');
-    return claim;
-  };
-  await store.commit(await next(), { outcome: 'succeeded' });
-  const boot = await next();
-  const vm = await makeMachine(layerBuild);
-  // KubeVirt takes note of it, and carries it out when it comes to it: VMI and pod may come after the cancellation.
-  await requestStart(cluster, vm);
-  const watching = new AbortController();
-  const watch = watchCluster({ ...options, farm: 'test' }, 'this process', watching.signal);
-  await expect.poll(() => readTrouble(redis, 'lab')).toBeNull();
-  await cancelBuild(redis, buildId);
-  await store.commit(boot, { outcome: 'cancelled' });
-  const isHeld = async () => {
-    await reportOnce(options, forever);
-    expect((await readUsage(redis, 'lab')).slots).toMatchObject([{ stage: 'leaving' }]);
-  };
-  await isHeld();
-  const machine = await startMachine(layerBuild);
-  const pod = await cluster.create(RESOURCES.pods, {
-    metadata: launcherMetadata(layerBuild),
-    spec: { containers: [{ name: 'compute', image: 'virt-launcher' }] },
-  });
-  await cluster.delete(RESOURCES.machines, vm);
-  await isHeld();
-  await cluster.delete(RESOURCES.instances, machine);
-  await isHeld();
-  await cluster.delete(RESOURCES.pods, pod.metadata?.name ?? '', { gracePeriodSeconds: 0 });
-  await expect.poll(async () => (await readUsage(redis, 'lab')).slots).toEqual([]);
-  watching.abort();
-  await watch;
-  expect(await redis.exists('{farm}:lease:cluster-lab')).toBe(0);
+  expect(await watched.names(RESOURCES.snapshots)).toEqual(['a-layer-of-last-year']);
 });
 
 test('reads layers back from the cluster, and forgets those that are gone', async () => {
@@ -423,7 +261,10 @@ test('clears up behind a removed layer, unless its template runs, and does not r
     const shown = new Map(items.map((snapshot) => [snapshot.metadata?.name ?? '', snapshot]));
     return reconcileLayers(options, shown, forever);
   };
-  const left = async () => [...(await names(RESOURCES.machines)), ...(await names(RESOURCES.snapshots))];
+  const left = async () => [
+    ...(await watched.names(RESOURCES.machines)),
+    ...(await watched.names(RESOURCES.snapshots)),
+  ];
   expect(await look()).toBe(true);
   expect(await removeImages(redis, [{ layerKey: 'gone', versions: ['base:1'] }])).toEqual(['removed']);
   expect(await look()).toBe(false);
@@ -435,7 +276,7 @@ test('clears up behind a removed layer, unless its template runs, and does not r
   await cluster.mergePatch(RESOURCES.machines, 't', { spec: { runStrategy: 'Halted' } });
   expect(await look()).toBe(false);
   expect(await look()).toBe(false);
-  expect(await names(RESOURCES.snapshots)).toContain('snap-of-gone');
+  expect(await watched.names(RESOURCES.snapshots)).toContain('snap-of-gone');
   await cluster.delete(RESOURCES.dataVolumes, 'clone');
   await expect.poll(look).toBe(true);
   expect((await left()).filter((name) => name === 't' || name === 'snap-of-gone')).toEqual([]);

@@ -6,8 +6,8 @@ import { refusal, unreachable } from './refusal.ts';
 const HANDSHAKE_MS = 15_000;
 
 /** Opens a console of the farm: its bytes as they are. @throws FarmUnreachable, or what the farm answered */
-export async function openConsole({ url, token, authorities }: FarmAddress, at: string): Promise<Duplex> {
-  const socket = new WebSocket(at.replace(/^http/, 'ws'), 'binary', {
+export async function openConsole({ url, token, authorities }: FarmAddress, path: string): Promise<Duplex> {
+  const socket = new WebSocket(`${url}${path}`.replace(/^http/, 'ws'), 'binary', {
     headers: { authorization: `Bearer ${token}` },
     handshakeTimeout: HANDSHAKE_MS,
     perMessageDeflate: false,

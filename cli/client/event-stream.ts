@@ -15,21 +15,23 @@ export interface Patience {
   readonly onBack: () => void;
 }
 
-/** A stream of the farm: how its messages are read, and which is the last one. */
-export interface StreamKind<T extends { readonly id: string }> {
-  /** Of the JSON of a message and its id. */
-  read(data: unknown, id: string): T;
+/** Makes a message of the JSON of an event, and its id. */
+export type StreamReader<T> = (data: unknown, id: string) => T;
+
+/** A stream of the farm. */
+export interface FollowedStream<T> {
+  readonly read: StreamReader<T>;
   isLast(message: T): boolean;
+  /** Opens it behind a message. */
+  open(lastEventId: string): Promise<Response>;
 }
 
-/**
 /**
  * Reads a stream of server-sent events (WHATWG HTML, section 9.2) until its last message. A cut stream is opened again
  * after the last message that was read; a farm that is away for a while, restarted for example, is not an error.
  */
 export async function* followStream<T extends { readonly id: string }>(
-  kind: StreamKind<T>,
-  open: (lastEventId: string) => Promise<Response>,
+  { read, isLast, open }: FollowedStream<T>,
   { clock, forMs, onAway, onBack }: Patience,
 ): AsyncGenerator<T> {
   let lastEventId = '0';
@@ -39,11 +41,11 @@ export async function* followStream<T extends { readonly id: string }>(
       const response = await open(lastEventId);
       if (awaySince !== undefined) onBack();
       awaySince = undefined;
-      for await (const message of readStream(kind, response)) {
+      for await (const message of readStream(read, response)) {
         failures = 0;
         lastEventId = message.id;
         yield message;
-        if (kind.isLast(message)) return;
+        if (isLast(message)) return;
       }
     } catch (error) {
       // What breaks in the middle of an answer is found out by asking again.
@@ -60,7 +62,7 @@ export async function* followStream<T extends { readonly id: string }>(
 
 /** The messages of one answer, as they come. */
 export async function* readStream<T extends { readonly id: string }>(
-  { read }: StreamKind<T>,
+  read: StreamReader<T>,
   response: Response,
 ): AsyncGenerator<T> {
   const ready: T[] = [];

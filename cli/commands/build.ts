@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type Command, Option } from 'commander';
 import type { StoredEvent } from '../../common/contracts/events.ts';
-import { PRIORITIES } from '../../common/contracts/owners.ts';
+import { PRIORITIES, type Priority } from '../../common/contracts/owners.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
-import { type Accepted, FarmClient, type FollowOptions } from '../client/farm-client.ts';
+import type { FollowOptions } from '../client/farm-api.ts';
+import { type Accepted, FarmClient } from '../client/farm-client.ts';
 import { problemsOf } from '../client/refusal.ts';
 import { prepareSubmission } from '../local-files/prepare-submission.ts';
 import { submitWithFiles } from '../local-files/send-local-files.ts';
@@ -40,7 +41,7 @@ interface BuildFlags extends ConnectionFlags, ModuleFlags, FollowFlags {
   readonly junit?: string;
   readonly onError?: string;
   readonly pauseBefore?: readonly string[];
-  readonly priority?: string;
+  readonly priority?: Priority;
   readonly as?: string;
 }
 

@@ -95,7 +95,7 @@ async function planOnline(prepared: Prepared, options: BuildOptions, flags: Plan
 }
 
 /** As the farm would plan when it had built nothing; what only the farm can tell makes a warning. */
-function planOffline({ submission: { files, variables }, lookup }: Prepared, options: BuildOptions): Outcome {
+function planOffline({ submission: { files, variables = {} }, lookup }: Prepared, options: BuildOptions): Outcome {
   const { modules: parsed, problems } = parseModules(files, { variables, local: lookup });
   const modules = hasErrors(problems) ? parsed : selectModules(parsed, options.only ?? []);
   const { plan, problems: found } = surveyGraph({

@@ -147,5 +147,3 @@ export type ImageTag = z.infer<typeof imageTagSchema>;
 export type LayerNames = z.infer<typeof layerNamesSchema>;
 export type ImageView = z.infer<typeof imageViewSchema>;
 export type RemovedImage = z.infer<typeof removedImageSchema>;
-export type Pruned = z.infer<typeof prunedSchema>;
-export type TagView = z.infer<typeof tagViewSchema>;

@@ -59,4 +59,3 @@ export const storageViewSchema = z.object({
 
 export type SharedSource = z.infer<typeof sharedSourceSchema>;
 export type ClusterStorage = z.infer<typeof clusterStorageSchema>;
-export type StorageView = z.infer<typeof storageViewSchema>;

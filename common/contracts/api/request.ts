@@ -35,6 +35,9 @@ type PartOf<Id extends OperationId, Name extends 'params' | 'query' | 'headers' 
 /** Where an operation is asked for: the parameters of its path, and its query. */
 export type AddressOf<Id extends OperationId> = PartOf<Id, 'params'> & PartOf<Id, 'query'>;
 
+/** A request of an operation as clients write it, by the schemas that the farm reads it with. */
+export type RequestOf<Id extends OperationId> = AddressOf<Id> & PartOf<Id, 'headers'> & PartOf<Id, 'body'>;
+
 /** A request of any operation. */
 export interface AnyRequest {
   readonly params?: Readonly<Record<string, string>>;

@@ -297,16 +297,17 @@ export class FarmClient {
 
   /** What a machine has said at its serial port, then live where that is asked for. */
   serial(id: string, { vm, layerBuild, follow }: SerialRequest, options: FollowOptions = {}) {
-    const request = { params: { id, vm }, query: { layerBuild, follow: flag(follow) } };
-    if (!follow) return this.#api.stream('streamSerial', request);
-    return this.#api.follow('streamSerial', request, ({ ended }) => ended, options);
+    const request = { params: { id, vm }, query: { layerBuild } };
+    if (follow) return this.#api.follow('streamSerial', request, ({ ended }) => ended, options);
+    return this.#api.stream('streamSerial', { ...request, query: { layerBuild, follow: 'false' } });
   }
-}
-
-function flag(value: boolean): 'true' | 'false' {
-  return value ? 'true' : 'false';
 }
 
 function reuseQuery({ noCache = false, rebuild = [], only = [] }: BuildOptions) {
   return { noCache: flag(noCache), rebuild: rebuild.join(','), only: only.join(',') };
+}
+
+/** False is what the farm takes a flag for that is not there. */
+function flag(value: boolean): 'true' | undefined {
+  return value ? 'true' : undefined;
 }

@@ -1,5 +1,6 @@
+import './api/jitless.ts';
+
 import { render } from 'preact';
-import type { Identity } from '../../common/contracts/tokens.ts';
 import { useResource } from './api/use-resource.ts';
 import { BuildPage } from './pages/build-page.tsx';
 import { BuildsPage } from './pages/builds-page.tsx';
@@ -11,7 +12,7 @@ import { Shell } from './parts/shell.tsx';
 
 function Console() {
   const place = usePlace();
-  const { value: identity } = useResource<Identity>('/api/v1/whoami', 0);
+  const { value: identity } = useResource('readIdentity', {}, 0);
   const path = place.pathname;
   return (
     <Shell path={path} identity={identity}>

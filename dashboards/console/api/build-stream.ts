@@ -1,4 +1,6 @@
+import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { StoredEvent } from '../../../common/contracts/events.ts';
+import { readEvent } from './client.ts';
 
 /** So many milliseconds of events are handed over at once: drawing is dearer than reading. */
 const BATCH_MS = 60;
@@ -27,10 +29,10 @@ export function followBuild(buildId: string, listener: StreamListener): () => vo
     listener.onEvents(events);
   };
   const open = () => {
-    source = new EventSource(`/api/v1/builds/${encodeURIComponent(buildId)}/events`);
+    source = new EventSource(addressOf('streamEvents', { params: { id: buildId } }));
     source.onopen = () => listener.onConnection(true);
     source.onmessage = ({ data, lastEventId }) => {
-      const event: StoredEvent = { ...JSON.parse(data), id: lastEventId };
+      const event: StoredEvent = { ...readEvent('streamEvents', data), id: lastEventId };
       batch.push(event);
       flushing ??= setTimeout(flush, BATCH_MS);
       if (event.event === 'build-finished') source?.close();

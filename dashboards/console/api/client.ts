@@ -1,3 +1,16 @@
+import { OPERATIONS, type OperationId } from '../../../common/contracts/api/operations.ts';
+import {
+  type AnswerOf,
+  type AnyRequest,
+  addressOf,
+  type MessageOf,
+  type RequestOf,
+  readAnswer,
+  readMessage,
+  type StreamId,
+} from '../../../common/contracts/api/request.ts';
+import type { Parsed } from '../../../common/contracts/module/parsed.ts';
+
 /** A refusal of the farm, with what to do about it. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -20,15 +33,14 @@ export function farmNow(): number {
   return Date.now() + skewMs;
 }
 
-/**
- * The answer of this very farm to GET, in the shape of its contract: page and API are of one version.
- * @throws ApiError
- */
-export async function getJson<T>(path: string): Promise<T> {
-  return (await ask(path, 'GET')).json() as Promise<T>;
+/** The answer of the farm to an operation, as its contract has it. @throws ApiError */
+export async function call<Id extends OperationId>(id: Id, request: RequestOf<Id>): Promise<AnswerOf<Id>> {
+  const answer = await askFor(id, request);
+  const text = await answer.text();
+  return readable(readAnswer(id, answer.status, text === '' ? undefined : JSON.parse(text)), answer.status);
 }
 
-/** A picture; null when there is none. @throws ApiError */
+/** A picture, by its path in the API; null when there is none. @throws ApiError */
 export async function getPicture(path: string): Promise<Blob | null> {
   try {
     return await (await ask(path, 'GET')).blob();
@@ -38,19 +50,17 @@ export async function getPicture(path: string): Promise<Blob | null> {
   }
 }
 
-/** @throws ApiError */
-export async function send(method: 'POST' | 'DELETE', path: string): Promise<void> {
-  await ask(path, method);
+/** Forgets who has signed in. @throws ApiError */
+export async function signOut(): Promise<void> {
+  await ask('/sign-out', 'POST');
 }
 
-/** What the farm answers to a request with a JSON body. @throws ApiError */
-export async function sendJson<T>(path: string, body: unknown): Promise<T> {
-  return (await ask(path, 'POST', JSON.stringify(body))).json() as Promise<T>;
-}
-
-/** The server-sent events that the farm answers with to a request with a JSON body, as they come. @throws ApiError */
-export async function* sendForEvents<T>(path: string, body: unknown): AsyncGenerator<T> {
-  const answer = await ask(path, 'POST', JSON.stringify(body));
+/** The server-sent events that the farm answers with, as they come. @throws ApiError */
+export async function* callForEvents<Id extends StreamId>(
+  id: Id,
+  request: RequestOf<Id>,
+): AsyncGenerator<MessageOf<Id>> {
+  const answer = await askFor(id, request);
   const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {
@@ -59,12 +69,29 @@ export async function* sendForEvents<T>(path: string, body: unknown): AsyncGener
     // The farm writes an event as one line of data, and an empty line.
     const events = `${rest}${piece.value}`.split('\n\n');
     rest = events.pop() ?? '';
-    for (const event of events) if (event.startsWith('data: ')) yield JSON.parse(event.slice(6)) as T;
+    for (const event of events) if (event.startsWith('data: ')) yield readEvent(id, event.slice(6));
   }
 }
 
-async function ask(path: string, method: string, body?: string): Promise<Response> {
-  const sent = body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } };
+/** The data of a server-sent event. @throws ApiError when it is of another version of the farm */
+export function readEvent<Id extends StreamId>(id: Id, data: string): MessageOf<Id> {
+  return readable(readMessage(id, JSON.parse(data)), 200);
+}
+
+/** Farms are upgraded under pages that are open. */
+function readable<T>(read: Parsed<T>, status: number): T {
+  if ('value' in read) return read.value;
+  throw new ApiError(status, `The farm answers what this page cannot read: ${read.complaint}`, 'Load the page again.');
+}
+
+function askFor<Id extends OperationId>(id: Id, request: RequestOf<Id>): Promise<Response> {
+  const { body } = request as AnyRequest;
+  return ask(addressOf(id, request), OPERATIONS[id].method.toUpperCase(), body);
+}
+
+async function ask(path: string, method: string, body?: unknown): Promise<Response> {
+  const sent =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   const answer = await fetch(path, { method, ...sent }).catch(() => {
     throw new ApiError(0, 'The farm does not answer.', 'Check that it runs, and the way to it.');
   });

@@ -3,7 +3,7 @@ import type { BuildView } from '../../../common/contracts/builds.ts';
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import { applyEvents, type BuildModel, openBuild, refreshView } from '../state/build-model.ts';
 import { followBuild } from './build-stream.ts';
-import { getJson } from './client.ts';
+import { call } from './client.ts';
 
 /** What events do not tell (generations, who waits for room) is read so long after those that hint at it. */
 const REFRESH_MS = 400;
@@ -25,11 +25,10 @@ export function useBuild(buildId: string): LiveBuild {
   const [model, dispatch] = useReducer(reduce, undefined);
   const [error, setError] = useState<Error>();
   const [isConnected, setConnected] = useState(true);
-  const path = `/api/v1/builds/${encodeURIComponent(buildId)}`;
   useEffect(() => {
     let hasLeft = false;
     let stop = () => {};
-    getJson<BuildView>(path).then(
+    call('readBuild', { params: { id: buildId } }).then(
       (view) => {
         if (hasLeft) return;
         dispatch({ view });
@@ -43,21 +42,21 @@ export function useBuild(buildId: string): LiveBuild {
       dispatch('left');
       setError(undefined);
     };
-  }, [buildId, path]);
-  useRefresh(path, model?.isStale ?? false, (view) => dispatch({ view }));
+  }, [buildId]);
+  useRefresh(buildId, model?.isStale ?? false, (view) => dispatch({ view }));
   const refresh = useCallback(() => dispatch('stale'), []);
   return { model, error, isConnected, refresh };
 }
 
 /** Reads the view again while it is stale, one reading at a time. */
-function useRefresh(path: string, isStale: boolean, onView: (view: BuildView) => void): void {
+function useRefresh(buildId: string, isStale: boolean, onView: (view: BuildView) => void): void {
   const [readings, setReadings] = useState(0);
   useEffect(() => {
     if (!isStale) return;
     let hasLeft = false;
     const next = () => !hasLeft && setReadings((count) => count + 1);
     let timer = setTimeout(() => {
-      getJson<BuildView>(path).then(
+      call('readBuild', { params: { id: buildId } }).then(
         (view) => {
           if (!hasLeft) onView(view);
           next();
@@ -71,7 +70,7 @@ function useRefresh(path: string, isStale: boolean, onView: (view: BuildView) =>
       hasLeft = true;
       clearTimeout(timer);
     };
-  }, [path, isStale, readings]);
+  }, [buildId, isStale, readings]);
 }
 
 function reduce(model: BuildModel | undefined, action: Action): BuildModel | undefined {

@@ -1,5 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { getJson } from './client.ts';
+import type { OperationId } from '../../../common/contracts/api/operations.ts';
+import { type AnswerOf, addressOf, type RequestOf } from '../../../common/contracts/api/request.ts';
+import { call } from './client.ts';
 
 /** What was read last, and why it could not be read again. */
 export interface Resource<T> {
@@ -8,15 +10,21 @@ export interface Resource<T> {
   reload(): void;
 }
 
-/** Reads a path of the API, again when the page comes to the front and every `everyMs` while it is there (0: never). */
-export function useResource<T>(path: string, everyMs: number): Resource<T> {
-  const [read, setRead] = useState<{ path: string; value: T | undefined; error: Error | undefined }>();
-  const current = useRef(path);
-  current.current = path;
+/** Asks for an operation that reads, again when the page comes to the front and every `everyMs` while it is there (0: never). */
+export function useResource<Id extends OperationId>(
+  id: Id,
+  request: RequestOf<Id>,
+  everyMs: number,
+): Resource<AnswerOf<Id>> {
+  const path = addressOf(id, request);
+  const [read, setRead] = useState<{ path: string; value: AnswerOf<Id> | undefined; error: Error | undefined }>();
+  const current = useRef({ path, id, request });
+  current.current = { path, id, request };
   const reload = useCallback(() => {
-    getJson<T>(path).then(
-      (value) => current.current === path && setRead({ path, value, error: undefined }),
-      (error: Error) => current.current === path && setRead((former) => ({ path, value: former?.value, error })),
+    const isCurrent = () => current.current.path === path;
+    call(current.current.id, current.current.request).then(
+      (value) => isCurrent() && setRead({ path, value, error: undefined }),
+      (error: Error) => isCurrent() && setRead((former) => ({ path, value: former?.value, error })),
     );
   }, [path]);
   useEffect(() => {

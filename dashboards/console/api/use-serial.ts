@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { SerialPiece } from '../../../common/contracts/serial.ts';
 import { addPiece, NOTHING_SAID, type SerialText } from '../state/serial-text.ts';
+import { readEvent } from './client.ts';
 
 /** What a machine says at its serial port, live; `path` of its stream in the API. */
 export function useSerial(path: string): SerialText {
@@ -9,8 +9,8 @@ export function useSerial(path: string): SerialText {
     setText(NOTHING_SAID);
     // The browser takes a cut stream up where it was.
     const source = new EventSource(path);
-    source.onmessage = ({ data, lastEventId }) => {
-      const piece: SerialPiece = { ...JSON.parse(data), id: lastEventId };
+    source.onmessage = ({ data }) => {
+      const piece = readEvent('streamSerial', data);
       setText((former) => addPiece(former, piece));
       if (piece.ended) source.close();
     };

@@ -1,3 +1,4 @@
+import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { BuildView } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { useBuild } from '../api/use-build.ts';
@@ -43,7 +44,7 @@ export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
         {model && model.view.finishedAt === null && mayBuild && <CancelButton buildId={buildId} />}
         {model && mayBuild && mayRetry(model.view) && <RetryButton buildId={buildId} />}
         {model && mayBuild && (
-          <a href={`/api/v1/builds/${encodeURIComponent(buildId)}/archive`} download>
+          <a href={addressOf('downloadArchive', { params: { id: buildId } })} download>
             Download everything
           </a>
         )}
@@ -67,7 +68,8 @@ function mayRetry({ state, run }: BuildView): boolean {
 function CancelButton({ buildId }: { readonly buildId: string }) {
   return (
     <ConfirmButton
-      path={`/api/v1/builds/${encodeURIComponent(buildId)}/cancel`}
+      operation="cancelBuild"
+      request={{ params: { id: buildId } }}
       label="Cancel build"
       yes="Yes, cancel it"
       no="Let it run"

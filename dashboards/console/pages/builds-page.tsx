@@ -1,3 +1,4 @@
+import type { AnswerOf } from '../../../common/contracts/api/request.ts';
 import type { BuildSummary } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { useResource } from '../api/use-resource.ts';
@@ -13,14 +14,9 @@ const REFRESH_MS = 5_000;
 /** Builds may have thousands of modules; their page shows all. */
 const MODULES_SHOWN = 12;
 
-interface BuildsAnswer {
-  readonly builds: readonly BuildSummary[];
-  readonly nextCursor: string | null;
-}
-
 /** The builds of the farm, newest first. */
 export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
-  const { value, error } = useResource<BuildsAnswer>(`/api/v1/builds${pageQuery(query)}`, REFRESH_MS);
+  const { value, error } = useResource('listBuilds', { query: pageQuery(query) }, REFRESH_MS);
   return (
     <>
       <PageTitle title="Builds" />
@@ -30,7 +26,7 @@ export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
   );
 }
 
-function BuildList({ builds, nextCursor, isFirst }: BuildsAnswer & { readonly isFirst: boolean }) {
+function BuildList({ builds, nextCursor, isFirst }: AnswerOf<'listBuilds'> & { readonly isFirst: boolean }) {
   const now = useNow(builds.some(({ finishedAt }) => finishedAt === null));
   if (builds.length === 0) return <Empty />;
   return (

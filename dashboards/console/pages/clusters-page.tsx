@@ -12,7 +12,7 @@ const REFRESH_MS = 3_000;
 
 /** The clusters: what is used of them, by whom, and who works there. */
 export function ClustersPage() {
-  const { value, error } = useResource<{ clusters: readonly ClusterView[] }>('/api/v1/clusters', REFRESH_MS);
+  const { value, error } = useResource('listClusters', {}, REFRESH_MS);
   return (
     <>
       <PageTitle title="Clusters" />

@@ -12,14 +12,9 @@ import { sizeOf } from '../state/amounts.ts';
 
 const REFRESH_MS = 20_000;
 
-interface ImagesAnswer {
-  readonly images: readonly ImageView[];
-  readonly nextCursor: string | null;
-}
-
 /** The finished layers, newest first. */
 export function ImagesPage({ query, mayBuild }: { readonly query: URLSearchParams; readonly mayBuild: boolean }) {
-  const { value, error, reload } = useResource<ImagesAnswer>(`/api/v1/images${pageQuery(query)}`, REFRESH_MS);
+  const { value, error, reload } = useResource('listImages', { query: pageQuery(query) }, REFRESH_MS);
   return (
     <>
       <PageTitle title="Images" />
@@ -131,15 +126,16 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
               Provenance
             </a>
             <ConfirmButton
-              path={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}/runs`}
+              operation="runImage"
+              request={{ params: { image: `${module}:${version}` } }}
               label="Run"
               yes={`Start a clone of ${module}:${version}`}
               no="Not now"
               asked="Starting: see Clones"
             />
             <ConfirmButton
-              path={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}`}
-              method="DELETE"
+              operation="removeImage"
+              request={{ params: { image: `${module}:${version}` } }}
               label="Remove"
               yes={`Remove ${module}:${version}`}
               no="Keep it"

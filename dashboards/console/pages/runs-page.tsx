@@ -17,7 +17,7 @@ interface RunsPageProps {
 
 /** The clones that run, newest first. */
 export function RunsPage({ mayBuild }: RunsPageProps) {
-  const { value, error, reload } = useResource<{ readonly runs: readonly RunView[] }>('/api/v1/runs', REFRESH_MS);
+  const { value, error, reload } = useResource('listRuns', {}, REFRESH_MS);
   return (
     <>
       <PageTitle title="Clones" />
@@ -104,7 +104,8 @@ function RunRow({ run, now, mayBuild, onChange }: RunRowProps) {
       {mayBuild && (
         <td class="nowrap">
           <ConfirmButton
-            path={`/api/v1/builds/${buildId}/cancel`}
+            operation="cancelBuild"
+            request={{ params: { id: buildId } }}
             label="Stop"
             yes={`Stop this clone of ${image}`}
             no="Let it run"

@@ -1,10 +1,13 @@
 import { useState } from 'preact/hooks';
-import { send } from '../api/client.ts';
+import type { OperationId } from '../../../common/contracts/api/operations.ts';
+import type { RequestOf } from '../../../common/contracts/api/request.ts';
+import { call } from '../api/client.ts';
 import { ErrorNotice } from './notice.tsx';
 
-interface ConfirmProps {
+interface ConfirmProps<Id extends OperationId> {
   /** What the API is asked for. */
-  readonly path: string;
+  readonly operation: Id;
+  readonly request: RequestOf<Id>;
   readonly label: string;
   /** The two answers to the question whether one is sure. */
   readonly yes: string;
@@ -12,34 +15,32 @@ interface ConfirmProps {
   /** What is said once the farm has agreed. */
   readonly asked: string;
   readonly isDanger?: boolean;
-  /** @defaultValue `POST` */
-  readonly method?: 'POST' | 'DELETE';
   /** Called when the farm has answered, whatever it said. */
   onAnswer?(): void;
 }
 
 /** Asks the farm for something after a second press, so that a slip costs nothing. A refusal is shown. */
-export function ConfirmButton({
-  path,
+export function ConfirmButton<Id extends OperationId>({
+  operation,
+  request,
   label,
   yes,
   no,
   asked,
   isDanger = false,
-  method = 'POST',
   onAnswer,
-}: ConfirmProps) {
+}: ConfirmProps<Id>) {
   const [step, setStep] = useState<'idle' | 'sure' | 'asked'>('idle');
   const [error, setError] = useState<Error>();
   const ask = () => {
     setStep('asked');
     setError(undefined);
-    send(method, path)
+    call(operation, request)
       .catch((cause: Error) => {
         setError(cause);
         setStep('idle');
       })
-      .then(onAnswer);
+      .then(() => onAnswer?.());
   };
   return (
     <div class="actions">

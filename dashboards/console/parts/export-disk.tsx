@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
+import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ExportView } from '../../../common/contracts/exports.ts';
-import { getJson, sendJson } from '../api/client.ts';
+import { call } from '../api/client.ts';
 import { sizeOf } from '../state/amounts.ts';
 import { ErrorNotice } from './notice.tsx';
 
@@ -17,11 +18,10 @@ export function ExportDisk({ image, vm, disk }: ExportProps) {
   const [error, setError] = useState<Error>();
   const [isAsking, setAsking] = useState(false);
   const order = async () => {
-    const path = `/api/v1/images/${encodeURIComponent(image)}/exports`;
-    let found = await sendJson<ExportView>(path, { vm, disk });
+    let found = await call('exportImage', { params: { image }, body: { vm, disk } });
     setView(found);
     while (found.state !== 'ready' && found.state !== 'failed') {
-      found = await getJson<ExportView>(`/api/v1/exports/${found.id}?wait=true`);
+      found = await call('readExport', { params: { export: found.id }, query: { wait: 'true' } });
       setView(found);
     }
     if (found.error) setError(new Error(found.error.message));
@@ -35,7 +35,11 @@ export function ExportDisk({ image, vm, disk }: ExportProps) {
   };
   if (view?.state === 'ready') {
     return (
-      <a href={`/api/v1/exports/${view.id}/content`} download={view.fileName} title={`SHA-256 ${view.sha256}`}>
+      <a
+        href={addressOf('downloadExport', { params: { export: view.id } })}
+        download={view.fileName}
+        title={`SHA-256 ${view.sha256}`}
+      >
         {view.fileName} ({sizeOf(view.sizeBytes ?? 0)})
       </a>
     );

@@ -1,3 +1,4 @@
+import type { AddressOf } from '../../../common/contracts/api/request.ts';
 import type { VmView } from '../../../common/contracts/builds.ts';
 import type { Kept, KeptAnswer } from '../../../common/contracts/events.ts';
 import { printable } from '../../../common/text/printable.ts';
@@ -5,8 +6,8 @@ import { Age } from './age.tsx';
 import { ConfirmButton } from './confirm-button.tsx';
 
 interface HandbuildProps {
-  /** Of the API, to let the step go on. */
-  readonly path: string;
+  /** Where the API is asked to let the step go on. */
+  readonly address: AddressOf<'continueHandbuild'>;
   readonly handbuild: NonNullable<VmView['handbuild']>;
   readonly mayBuild: boolean;
   /** Called when the farm was asked to let the step go on. */
@@ -14,7 +15,7 @@ interface HandbuildProps {
 }
 
 /** What a step waits for a person to do, and the word that it is done. Instructions are shown as text, line by line. */
-export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: HandbuildProps) {
+export function HandbuildNotice({ address, handbuild, mayBuild, onAnswer }: HandbuildProps) {
   const { step, name, instructions, since, kept } = handbuild;
   return (
     <section class="notice person handbuild" aria-label="By hand">
@@ -28,11 +29,14 @@ export function HandbuildNotice({ path, handbuild, mayBuild, onAnswer }: Handbui
       <p class="instructions" tabIndex={0}>
         {instructions.split(/\r?\n/).map(printable).join('\n')}
       </p>
-      {mayBuild && kept && <KeptAnswers key={`${step} ${since}`} why={kept.why} path={path} onAnswer={onAnswer} />}
+      {mayBuild && kept && (
+        <KeptAnswers key={`${step} ${since}`} why={kept.why} address={address} onAnswer={onAnswer} />
+      )}
       {mayBuild && !kept && (
         <ConfirmButton
           key={`${step} ${since}`}
-          path={path}
+          operation="continueHandbuild"
+          request={address}
           label="Continue"
           yes="Yes, it is done"
           no="Not yet"
@@ -51,28 +55,31 @@ function waitsHow(kept: Kept | null): string {
 }
 
 /** What may become of a step whose machine is kept. */
-function KeptAnswers({ why, path, onAnswer }: Pick<HandbuildProps, 'path' | 'onAnswer'> & Pick<Kept, 'why'>) {
+function KeptAnswers({ why, address, onAnswer }: Pick<HandbuildProps, 'address' | 'onAnswer'> & Pick<Kept, 'why'>) {
   const asked = 'Goes on as soon as the machine answers…';
-  const answered = (answer: KeptAnswer) => `${path}${path.includes('?') ? '&' : '?'}answer=${answer}`;
+  const answered = (answer: KeptAnswer) => ({ ...address, query: { ...address.query, answer } });
   return (
     <div class="actions">
       <ConfirmButton
         {...{ asked, onAnswer }}
-        path={answered('retry')}
+        operation="continueHandbuild"
+        request={answered('retry')}
         label={why === 'failed' ? 'Run it again' : 'Run it'}
         yes="Run it"
         no="Not yet"
       />
       <ConfirmButton
         {...{ asked, onAnswer }}
-        path={answered('skip')}
+        operation="continueHandbuild"
+        request={answered('skip')}
         label="Skip it"
         yes="Go on without it"
         no="Not yet"
       />
       <ConfirmButton
         {...{ onAnswer }}
-        path={answered('release')}
+        operation="continueHandbuild"
+        request={answered('release')}
         label="Give it up"
         yes="Let the module fail"
         no="Keep the machine"

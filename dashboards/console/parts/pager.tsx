@@ -18,8 +18,7 @@ export function Pager({ path, isFirst, nextCursor }: PagerProps) {
   );
 }
 
-/** Query of the API for a page of a list. */
-export function pageQuery(query: URLSearchParams): string {
-  const cursor = query.get('cursor');
-  return `?limit=50${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`;
+/** What the API is asked for a page of a list. */
+export function pageQuery(query: URLSearchParams): { readonly limit: number; readonly cursor: string | undefined } {
+  return { limit: 50, cursor: query.get('cursor') ?? undefined };
 }

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { PushView } from '../../../common/contracts/exports.ts';
-import { sendForEvents } from '../api/client.ts';
+import { callForEvents } from '../api/client.ts';
 import { ErrorNotice } from './notice.tsx';
 
 interface PushProps {
@@ -18,7 +18,7 @@ export function PushDisk({ image, vm, disk }: PushProps) {
   const push = async (form: FormData) => {
     const [reference, secret] = [String(form.get('reference')), String(form.get('secret'))];
     const order = { reference, vm, disk, ...(secret === '' ? {} : { secret }) };
-    for await (const told of sendForEvents<PushView>(`/api/v1/images/${encodeURIComponent(image)}/pushes`, order)) {
+    for await (const told of callForEvents('pushImage', { params: { image }, body: order })) {
       setView(told);
       if (told.error) throw new Error(told.error.message);
     }

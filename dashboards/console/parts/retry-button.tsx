@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { sendJson } from '../api/client.ts';
+import { call } from '../api/client.ts';
 import { ErrorNotice } from './notice.tsx';
 import { goTo } from './place.tsx';
 
@@ -10,7 +10,7 @@ export function RetryButton({ buildId }: { readonly buildId: string }) {
   const ask = () => {
     setAsking(true);
     setError(undefined);
-    sendJson<{ readonly buildId: string }>(`/api/v1/builds/${encodeURIComponent(buildId)}/retry`, {})
+    call('retryBuild', { params: { id: buildId } })
       .then((accepted) => goTo(`/builds/${accepted.buildId}`), setError)
       .finally(() => setAsking(false));
   };

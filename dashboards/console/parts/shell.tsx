@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Identity } from '../../../common/contracts/tokens.ts';
-import { send } from '../api/client.ts';
+import { signOut } from '../api/client.ts';
 import { Link } from './place.tsx';
 
 const PAGES = [
@@ -52,7 +52,7 @@ export function Shell({ path, identity, children }: ShellProps) {
 }
 
 function Account({ name, role }: Identity) {
-  const leave = () => send('POST', '/sign-out').finally(() => location.assign('/'));
+  const leave = () => signOut().finally(() => location.assign('/'));
   return (
     <div class="account">
       <span title={`The token "${name}" has the role ${role}.`}>

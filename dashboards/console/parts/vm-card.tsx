@@ -1,8 +1,9 @@
+import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { waitingWords } from '../../../common/text/waiting.ts';
-import { vmPath } from '../api/vm-path.ts';
+import { vmAddress } from '../api/vm-address.ts';
 import { type Attempt, vmKey } from '../state/build-model.ts';
 import { vmStage } from '../state/module-stage.ts';
 import type { Span } from '../state/timeline.ts';
@@ -30,7 +31,7 @@ interface VmCardProps {
 
 /** One machine of a module: its phases on a line of time, its steps, its failure and its screen. */
 export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, refresh }: VmCardProps) {
-  const path = vmPath(buildId, module, vm);
+  const address = vmAddress(buildId, module, vm);
   const isLive = machineOf(vm) === 'up';
   return (
     <article class="vm" aria-label={`Machine ${vm.vm}`}>
@@ -43,14 +44,16 @@ export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, ref
         )}
       </div>
       {vm.handbuild && (
-        <HandbuildNotice path={path('continue')} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
+        <HandbuildNotice address={address} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
       )}
       <WaitingNotice phases={vm.phases} now={now} />
       <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />
       <FormerAttempts attempts={attempts} now={now} />
       {vm.failure && <FailureNotice failure={vm.failure} />}
       {vm.steps.length > 0 && <Steps vm={vm} now={now} />}
-      {(isLive || vm.screenshot !== null) && <Screen name={vm.vm} path={path('screenshot')} isLive={isLive} />}
+      {(isLive || vm.screenshot !== null) && (
+        <Screen name={vm.vm} path={addressOf('readScreenshot', address)} isLive={isLive} />
+      )}
     </article>
   );
 }

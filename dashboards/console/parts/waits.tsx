@@ -8,8 +8,7 @@ const SHOWN = 20;
 
 /** What the modules of a build wait for, their places, and when they are likely to go on. */
 export function Waits({ buildId, now }: { readonly buildId: string; readonly now: number }) {
-  const path = `/api/v1/builds/${encodeURIComponent(buildId)}/waiting`;
-  const { value } = useResource<{ readonly waits: readonly Wait[] }>(path, EVERY_MS);
+  const { value } = useResource('explainBuild', { params: { id: buildId } }, EVERY_MS);
   const waits = value?.waits ?? [];
   if (waits.length === 0) return null;
   return (

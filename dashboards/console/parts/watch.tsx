@@ -1,8 +1,9 @@
 import { useRef } from 'preact/hooks';
+import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ModuleView, VmView } from '../../../common/contracts/builds.ts';
 import { liftKeys } from '../api/console-viewer.ts';
 import { useConsole } from '../api/use-console.ts';
-import { vmPath } from '../api/vm-path.ts';
+import { vmAddress } from '../api/vm-address.ts';
 import { vmKey } from '../state/build-model.ts';
 import { hasSerial, isTyping, isWatchable, machineOf, watchingWords } from '../state/watching.ts';
 import { Dialog } from './dialog.tsx';
@@ -24,12 +25,16 @@ interface WatchProps {
 export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
   const frame = useRef<HTMLDivElement>(null);
   const close = useRef<HTMLButtonElement>(null);
-  const path = vmPath(buildId, module, vm);
+  const address = vmAddress(buildId, module, vm);
   const isWanted = isWatchable(module, vm);
   const machine = isWanted ? machineOf(vm) : 'gone';
   const role = { machine, isWaiting: vm.handbuild !== null, mayBuild };
   const types = isTyping(role);
-  const { connection, viewer } = useConsole(frame, { path: path('vnc'), isWanted, isTyping: types });
+  const { connection, viewer } = useConsole(frame, {
+    path: addressOf('openConsole', address),
+    isWanted,
+    isTyping: types,
+  });
   const onKeyDown = (event: KeyboardEvent) => {
     if (!event.shiftKey || event.key !== 'F12') return;
     event.preventDefault();
@@ -58,7 +63,7 @@ export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
       </div>
       <p role="status">{watchingWords({ ...role, connection })}</p>
       {vm.handbuild && (
-        <HandbuildNotice path={path('continue')} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
+        <HandbuildNotice address={address} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
       )}
       <div class="watched">
         <div
@@ -68,7 +73,7 @@ export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
           onKeyDownCapture={onKeyDown}
           onFocusOut={liftKeys}
         />
-        {(isWanted || hasSerial(module, vm)) && <SerialView path={path('serial')} />}
+        {(isWanted || hasSerial(module, vm)) && <SerialView path={addressOf('streamSerial', address)} />}
       </div>
     </Dialog>
   );

@@ -1,4 +1,4 @@
-import type { SerialPiece } from '../../../common/contracts/serial.ts';
+import type { MessageOf } from '../../../common/contracts/api/request.ts';
 import { printable } from '../../../common/text/printable.ts';
 
 /** As many lines as a page bears. */
@@ -12,6 +12,6 @@ export interface SerialText {
 
 export const NOTHING_SAID: SerialText = { lines: [], hasEnded: false };
 
-export function addPiece({ lines }: SerialText, piece: SerialPiece): SerialText {
+export function addPiece({ lines }: SerialText, piece: MessageOf<'streamSerial'>): SerialText {
   return { lines: [...lines, ...piece.lines.map(printable)].slice(-MAX_LINES), hasEnded: piece.ended };
 }

@@ -1,3 +1,4 @@
+import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ImageView } from '../../../common/contracts/images.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
@@ -119,7 +120,7 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
         {mayBuild && (
           <>
             <a
-              href={`/api/v1/images/${encodeURIComponent(`${module}:${version}`)}/provenance`}
+              href={addressOf('readProvenance', { params: { image: `${module}:${version}` } })}
               download={`${module}-${version}.intoto.json`}
               aria-label={`Provenance of ${module}:${version}`}
             >

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { sendJson } from '../api/client.ts';
+import { call } from '../api/client.ts';
 import { ErrorNotice } from './notice.tsx';
 import { Link } from './place.tsx';
 
@@ -11,13 +11,15 @@ export function ImportImage() {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    const [name, url, checksum] = ['name', 'url', 'checksum'].map((field) => String(form.get(field)).trim());
+    const [module = '', url = '', checksum] = ['name', 'url', 'checksum'].map((field) =>
+      String(form.get(field)).trim(),
+    );
     const firmware = form.get('efi') === null ? 'bios' : 'efi';
-    const order = { source: { url, ...(checksum ? { checksum } : {}) }, firmware };
+    const body = { source: { url, ...(checksum ? { checksum } : {}) }, firmware } as const;
     setAsking(true);
     setError(undefined);
     setBuildId(undefined);
-    sendJson<{ readonly buildId: string }>(`/api/v1/images/${encodeURIComponent(name ?? '')}/imports`, order)
+    call('importImage', { params: { module }, body })
       .then((answer) => setBuildId(answer.buildId), setError)
       .finally(() => setAsking(false));
   };

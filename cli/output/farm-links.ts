@@ -1,4 +1,5 @@
 import type { Connection } from '../../common/contracts/connection.ts';
+import { sizeText } from '../../common/text/size-text.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import type { FarmLimits } from '../farm/machine-limits.ts';
 import { printLine } from './print.ts';
@@ -19,6 +20,5 @@ export async function printFarm(
 
 /** `4 machines, 8 cores and 7.8 GiB of memory at once`. */
 export function describeLimits({ vms, imports, cpu, memoryBytes }: FarmLimits): string {
-  const memory = `${Number((memoryBytes / 2 ** 30).toFixed(1))} GiB`;
-  return `${vms} machines, ${cpu} virtual cores, ${memory} of memory and ${imports} imports at once`;
+  return `${vms} machines, ${cpu} virtual cores, ${sizeText(memoryBytes)} of memory and ${imports} imports at once`;
 }

@@ -1,4 +1,5 @@
 import { printable } from '../../common/text/printable.ts';
+import { sizeText } from '../../common/text/size-text.ts';
 
 const REFRESH_MS = 100;
 const MIB = 1024 ** 2;
@@ -23,7 +24,7 @@ export class TransferLine {
   show(what: string, doneBytes: number, totalBytes: number): void {
     if (totalBytes < LEAST_BYTES) return;
     const share = Math.floor((100 * doneBytes) / totalBytes);
-    this.#write(`${printable(what)}  ${share} % of ${Math.ceil(totalBytes / MIB)} MiB`);
+    this.#write(`${printable(what)}  ${share} % of ${sizeText(totalBytes)}`);
   }
 
   clear(): void {

@@ -194,6 +194,11 @@ export const ERRORS = {
     http: 429,
     solve: 'Nothing to do: the work waits for a slot. `slipway ps` shows who holds them.',
   },
+  CatalogChanging: {
+    kind: 'exhausted',
+    http: 429,
+    solve: 'Submit the build again: other builds added or removed images at each attempt to plan it.',
+  },
   TooManyRequests: {
     kind: 'exhausted',
     http: 429,

@@ -1,6 +1,17 @@
-const GIB = 2 ** 30;
+const BYTES = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+const EXACT_UNITS = [
+  { suffix: 'Gi', bytes: 2 ** 30 },
+  { suffix: 'Mi', bytes: 2 ** 20 },
+] as const;
 
-/** `1.5 GiB`, and what is smaller in MiB. */
+/** A size for people to read, rounded: `1.5 GiB`. */
 export function sizeText(bytes: number): string {
-  return bytes >= GIB ? `${Number((bytes / GIB).toFixed(1))} GiB` : `${Number((bytes / 2 ** 20).toFixed(1))} MiB`;
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), BYTES.length - 1);
+  return `${Number((bytes / 1024 ** power).toFixed(1))} ${BYTES[power]}`;
+}
+
+/** A size as module files write it, exactly: `20Gi`, `512Mi`, or plain bytes. */
+export function exactSize(bytes: number): string {
+  const unit = EXACT_UNITS.find((candidate) => bytes > 0 && bytes % candidate.bytes === 0);
+  return unit ? `${bytes / unit.bytes}${unit.suffix}` : `${bytes} bytes`;
 }

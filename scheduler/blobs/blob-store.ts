@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { BlobView } from '../../common/contracts/blobs.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { formatBytes } from '../graph/byte-size.ts';
+import { exactSize } from '../../common/text/size-text.ts';
 
 /** Where contents lie, and how much. */
 export interface BlobStoreOptions {
@@ -152,12 +152,12 @@ export class BlobStore {
   async #assertRoom(sizeBytes: number, moreBytes: number): Promise<void> {
     const { maxBytes, totalBytes } = this.#options;
     if (sizeBytes > maxBytes) {
-      const message = `The content has ${sizeBytes} bytes (${formatBytes(sizeBytes)}); the farm takes ${maxBytes} (${formatBytes(maxBytes)}, blobs.maxSize).`;
+      const message = `The content has ${sizeBytes} bytes (${exactSize(sizeBytes)}); the farm takes ${maxBytes} (${exactSize(maxBytes)}, blobs.maxSize).`;
       throw new FarmError('RequestTooLarge', message);
     }
     const usedBytes = await this.#usedBytes();
     if (usedBytes + moreBytes <= totalBytes) return;
-    const message = `The store of local files has ${formatBytes(usedBytes)} of ${formatBytes(totalBytes)} (blobs.totalSize): no room for ${formatBytes(moreBytes)} more.`;
+    const message = `The store of local files has ${exactSize(usedBytes)} of ${exactSize(totalBytes)} (blobs.totalSize): no room for ${exactSize(moreBytes)} more.`;
     throw new FarmError('BlobsFull', message);
   }
 

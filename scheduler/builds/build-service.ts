@@ -159,7 +159,7 @@ export class BuildService {
       const isNew = reply.outcome === 'accepted';
       return planner.run('tell', { buildId: reply.buildId, modules: reply.modules, plan: isNew ? plan : null });
     }
-    throw new FarmError('NoCapacity', 'The catalog kept changing while the build was planned. Try again.');
+    throw new FarmError('CatalogChanging', 'The catalog kept changing while the build was planned. Try again.');
   }
 
   /** What is loose in modules as facts, and the secrets that go with them. */

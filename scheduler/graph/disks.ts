@@ -1,7 +1,7 @@
 import type { DiskOrigin, DiskPlan } from '../../common/contracts/layers.ts';
 import type { CompiledVm, DiskBus, NicModel, VmDisk } from '../../common/contracts/module/compiled.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import { formatBytes } from './byte-size.ts';
+import { exactSize } from '../../common/text/size-text.ts';
 import { type Facts, imageIdentity, keyOf, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 
@@ -115,7 +115,7 @@ function sizeFindings(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<stri
   return parent.disks.flatMap(({ name, sizeBytes }) => {
     const wanted = listed.get(name)?.sizeBytes ?? sizeBytes;
     if (wanted >= sizeBytes) return [];
-    const message = `disk "${name}" of VM "${vm.name}" is smaller (${formatBytes(wanted)}) than its parent's (${formatBytes(sizeBytes)})`;
+    const message = `disk "${name}" of VM "${vm.name}" is smaller (${exactSize(wanted)}) than its parent's (${exactSize(sizeBytes)})`;
     return [{ code: 'DiskTooSmall' as const, message }];
   });
 }

@@ -1,6 +1,6 @@
 import type { Limits } from '../../common/contracts/builds.ts';
 import type { VmPlan } from '../../common/contracts/layers.ts';
-import { formatBytes } from './byte-size.ts';
+import { exactSize } from '../../common/text/size-text.ts';
 import type { Finding } from './findings.ts';
 
 /** Limits of the clusters, by their names. */
@@ -19,7 +19,7 @@ export function excess(vms: readonly VmPlan[], cluster: string, limits: Limits):
   const needs = [
     { what: 'VMs', asked: vms.length, limit: limits.vms, format: String },
     { what: 'cores', asked: sum((vm) => vm.cpu), limit: limits.cpu, format: String },
-    { what: 'of memory', asked: sum((vm) => vm.memoryBytes), limit: limits.memoryBytes, format: formatBytes },
+    { what: 'of memory', asked: sum((vm) => vm.memoryBytes), limit: limits.memoryBytes, format: exactSize },
   ];
   const exceeded = needs.filter(({ asked, limit }) => asked > limit);
   if (exceeded.length === 0) return null;

@@ -159,7 +159,7 @@ test('the command line shows images and moves tags', { timeout: 90_000 }, async 
   expect(shown).toMatch(/^image +base:2 \(current\)$/m);
   expect(shown).toMatch(/^tags +stable$/m);
   expect(shown).toMatch(/^children +child:2$/m);
-  expect(shown).toMatch(/^vm +root +\S+ MiB +virtio +s +t-s +bios$/m);
+  expect(shown).toMatch(/^vm +root +1 KiB +virtio +s +t-s +bios$/m);
   expect(await slipway('image', 'untag', 'base@stable')).toBe('Removed the tag base@stable.\n0');
   expect(await slipway('image', 'untag', 'base')).toMatch(/"base" has no tag: write NAME@TAG\.[\s\S]*1$/);
 });

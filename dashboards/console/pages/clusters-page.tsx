@@ -6,7 +6,6 @@ import { Meter } from '../parts/meter.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { StageIcon } from '../parts/stage-mark.tsx';
-import { sizeOf } from '../state/amounts.ts';
 
 const REFRESH_MS = 3_000;
 
@@ -42,7 +41,7 @@ function Cluster({ cluster }: { readonly cluster: ClusterView }) {
       {full !== null && <p class="notice bad">{`This cluster takes no builds: ${full}.`}</p>}
       <Meter name="Machines" used={inUse.vms} limit={limits.vms} />
       <Meter name="Cores" used={inUse.cpu} limit={limits.cpu} />
-      <Meter name="Memory" used={inUse.memoryBytes} limit={limits.memoryBytes} format={sizeOf} />
+      <Meter name="Memory" used={inUse.memoryBytes} limit={limits.memoryBytes} format={sizeText} />
       <Meter name="Imports" used={inUse.imports} limit={limits.imports} />
       {storage !== null && (
         <p class="quiet">

@@ -1,5 +1,6 @@
 import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ImageView } from '../../../common/contracts/images.ts';
+import { sizeText } from '../../../common/text/size-text.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
 import { ConfirmButton } from '../parts/confirm-button.tsx';
@@ -9,7 +10,6 @@ import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
 import { PushDisk } from '../parts/push-disk.tsx';
-import { sizeOf } from '../state/amounts.ts';
 
 const REFRESH_MS = 20_000;
 
@@ -98,7 +98,7 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
             <ul>
               {disks.map((disk) => (
                 <li key={disk.name}>
-                  {disk.name} {sizeOf(disk.sizeBytes)} <span class="quiet">{disk.bus}, snapshot</span>{' '}
+                  {disk.name} {sizeText(disk.sizeBytes)} <span class="quiet">{disk.bus}, snapshot</span>{' '}
                   <code>{disk.snapshot}</code>{' '}
                   {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}{' '}
                   {mayBuild && <PushDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}

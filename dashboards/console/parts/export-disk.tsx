@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
 import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ExportView } from '../../../common/contracts/exports.ts';
+import { sizeText } from '../../../common/text/size-text.ts';
 import { call } from '../api/client.ts';
-import { sizeOf } from '../state/amounts.ts';
 import { ErrorNotice } from './notice.tsx';
 
 interface ExportProps {
@@ -40,7 +40,7 @@ export function ExportDisk({ image, vm, disk }: ExportProps) {
         download={view.fileName}
         title={`SHA-256 ${view.sha256}`}
       >
-        {view.fileName} ({sizeOf(view.sizeBytes ?? 0)})
+        {view.fileName} ({sizeText(view.sizeBytes ?? 0)})
       </a>
     );
   }

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { sizeOf } from './amounts.ts';
 import type { Attempt } from './build-model.ts';
 import { isAfter } from './event-id.ts';
 import { barsOf, spanOf } from './timeline.ts';
@@ -32,14 +31,4 @@ test.each([
   ['0', '1-0', false],
 ])('event %s comes after %s: %s', (id, other, expected) => {
   expect(isAfter(id, other)).toBe(expected);
-});
-
-test('says sizes in their largest unit', () => {
-  expect([0, 512, 1024 ** 3, 1.5 * 1024 ** 3, 2 ** 60].map(sizeOf)).toEqual([
-    '0 B',
-    '512 B',
-    '1 GiB',
-    '1.5 GiB',
-    '1048576 TiB',
-  ]);
 });

@@ -29,7 +29,7 @@ export const FAILURES = {
   },
   ImportFailed: {
     retry: 'never',
-    solve: 'The message says what was found. Correct the source; the Events of the DataVolume may say more.',
+    solve: 'See what `qemu-img info` and `qemu-img check` say of the source that the message names, and correct it.',
   },
   ClusterRefused: { retry: 'never', solve: "The cluster refused an object; the message is its admission's own." },
   NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events say which.' },

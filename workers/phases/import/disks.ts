@@ -10,6 +10,7 @@ import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { runStage } from '../../context/stage.ts';
 import { createVolume } from './create-volume.ts';
+import { importFailure } from './import-hints.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { ensureSource } from './sources.ts';
 import { VolumePatience } from './volume-patience.ts';
@@ -194,7 +195,7 @@ async function untilFilled(
     const verdict = volume && patience.judge(volume, lookAgain);
     if (verdict?.kind === 'failed') {
       const doing = filling.what === undefined ? `Volume "${name}"` : `Importing ${filling.what}`;
-      throw new PhaseFailure(verdict.reason, `${doing}: ${verdict.message}`);
+      throw importFailure(verdict.reason, `${doing}: ${verdict.message}`);
     }
     if (verdict?.kind === 'running') log.progress(`volume "${name}"`, verdict.progress);
     return verdict?.kind === 'succeeded' || verdict?.kind === 'unplaced';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
+import { importFailure } from './import-hints.ts';
 import { importVerdict } from './import-verdict.ts';
 import { VolumePatience } from './volume-patience.ts';
 
@@ -198,4 +199,27 @@ test('says of an expansion that does not end what is lacking', () => {
     message: string;
   };
   expect(message).toContain('volume expansion');
+});
+
+// What each image is refused with is tried in common/image and in the e2e of bad guests.
+test.each([
+  ['it is an HTML page, not a disk image: the server may want a login', 'curl -L'],
+  ['it is a qcow2 image that was cut off: it has 9 bytes, its tables name byte 99', 'Compare its length'],
+  [`${SCRATCH} unexpected EOF: 1024 of 99999 bytes came`, 'Compare its length'],
+  ['the server answered 401; it wants a user and a password', 'https://USER:PASSWORD@HOST/'],
+  ['the server answered 401; it does not accept the user and password of the URL', 'curl -u USER'],
+  [`${HTTP} 403. Status: 403 Forbidden`, 'address of the cluster'],
+  ['it is empty: the server sent no byte', '0 bytes'],
+  ['it is a ZIP file, an archive, not a disk image: unpack it, and give the image itself', '`unzip`'],
+  ['it is a qcow2 image that is encrypted (LUKS): decrypt it', 'without encryption'],
+  ['it is a qcow2 image that needs its backing file "/b": merge the two', 'stands alone'],
+  [`${CONVERT} Image /s is invalid because it has invalid backing file /b`, 'stands alone'],
+  ['it is a VHDX that needs its parent (differencing): merge the two first', 'stands alone'],
+  ['it is a QED image, which importers do not take', 'qemu-img convert'],
+  ['it is a VMDK whose header is broken: its tables do not fit', 'qemu-img check'],
+  ['it is a disk image (qcow2), not an ISO: give it as source.url', 'from `isos` to `source'],
+])('the hint fits: %s', (found, hint) => {
+  const { failure } = importFailure('ImportFailed', `Importing disk "root" from http://x/y.qcow2 (HTTP 200): ${found}`);
+  expect(failure.hints).toEqual([expect.stringContaining(hint)]);
+  expect(importFailure('SourceUnreachable', found).failure.hints).toEqual([]);
 });

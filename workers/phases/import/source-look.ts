@@ -4,7 +4,7 @@ import type { SourceRequest } from '../../../common/fetch/fetch-source.ts';
 import { openRemoteBytes } from '../../../common/fetch/remote-bytes.ts';
 import { ImageRefused } from '../../../common/image/image-bytes.ts';
 import { type ProbedImage, probeImage } from '../../../common/image/probe-image.ts';
-import { PhaseFailure } from '../../context/phase-failure.ts';
+import { importFailure } from './import-hints.ts';
 
 /** What a worker saw behind the URL of an image. */
 export interface SourceLook {
@@ -65,7 +65,7 @@ function statusWords(status: number): string {
 export function judgeLook(look: SourceLook, { what, use }: { what: string; use: SourceUse }): string | undefined {
   const { image, refusal } = look;
   const fail = (reason: FailureReason, message: string): never => {
-    throw new PhaseFailure(reason, `Importing ${what}: ${message}`);
+    throw importFailure(reason, `Importing ${what}: ${message}`);
   };
   if (refusal) return fail(refusal.reason, refusal.message);
   if (!image || image.compression !== undefined) return undefined;

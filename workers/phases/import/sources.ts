@@ -18,6 +18,7 @@ import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { lastEvents, runStage } from '../../context/stage.ts';
 import { createVolume } from './create-volume.ts';
+import { importFailure } from './import-hints.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './source-look.ts';
@@ -176,9 +177,9 @@ async function importOnce(context: PhaseContext, source: NamedSource, log: Progr
     if (verdict.kind === 'failed') {
       const evidence = { events: await lastEvents(cluster, subjects) };
       await removeBroken(context, name, ['failed', 'stuck']);
-      throw new PhaseFailure(verdict.reason, `Importing ${what}: ${verdict.message}`, { evidence });
+      throw importFailure(verdict.reason, `Importing ${what}: ${verdict.message}`, evidence);
     }
-    if (round === MAX_ROUNDS) throw new PhaseFailure('ImportFailed', `Importing ${what}: the volume was removed again`);
+    if (round === MAX_ROUNDS) throw importFailure('ImportFailed', `Importing ${what}: the volume was removed again`);
     context.logger.info({ source: name, module: claim.spec.module.name }, 'A source was removed by another build');
   }
 }

@@ -94,7 +94,7 @@ async function attempt(source: object): Promise<string> {
   return failed.status?.conditions?.find(({ type }) => type === 'Running')?.message ?? '';
 }
 
-test.each<[string, () => Buffer, RegExp]>([
+test.for<[string, () => Buffer, RegExp]>([
   ['a VMDK without capacity whose extent is a file of the host', () => vmdk(shadow(), 0n), /a capacity of 0/],
   ['a VMDK whose extent is a file of the host', () => vmdk(shadow()), /of the kind "monolithicFlat"/],
   ['the same, packed', () => gzipSync(vmdk(shadow(), 0n)), /a capacity of 0/],
@@ -122,11 +122,12 @@ test.each<[string, () => Buffer, RegExp]>([
   ['a qcow2 with a table of 32 GiB', () => qcow2((header) => header.writeUInt32BE(2 ** 32 - 1, 36)), /does not fit/],
   ['a qcow2 of clusters of 2^63 bytes', () => qcow2((header) => header.writeUInt32BE(63, 20)), /cluster/],
   ['a qcow2 of 2^63 bytes', () => qcow2((header) => header.writeBigUInt64BE(2n ** 63n, 24)), /of \d+ bytes|header/],
-])('%s is refused, and the cluster goes on', async (_what, image, why) => {
+])('%s is refused, and the cluster goes on', async ([_what, image, why], { annotate }) => {
   const path = `/image-${count}`;
   served.set(path, image());
   const message = await attempt({ http: { url: `${url}${path}` } });
   expect(message).toMatch(why);
+  await annotate(message);
 });
 
 test('a container image with such a disk in it is refused, too', async () => {

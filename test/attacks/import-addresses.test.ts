@@ -64,7 +64,7 @@ async function attempt(source: object): Promise<string> {
 
 const notPublic = 'is not a public address: name it in fetch.allowedAddresses';
 
-test.each<[string, () => object]>([
+test.for<[string, () => object]>([
   ['an address', () => ({ http: { url: `${internal.origin}/direct` } })],
   ['a name', () => ({ http: { url: `http://localhost:${internal.port}/name` } })],
   ['a mapped address', () => ({ http: { url: `http://[::ffff:127.0.0.1]:${internal.port}/mapped` } })],
@@ -72,9 +72,11 @@ test.each<[string, () => object]>([
   ['a redirect', () => ({ http: { url: `${attacker.origin}/redirect` } })],
   ['a registry', () => ({ registry: { url: `docker://127.0.0.1:${internal.port}/evil/image:1` } })],
   ['where a registry sends for a token', () => ({ registry: { url: `docker://${attacker.host}/evil/image:1` } })],
-])('an image at a service of the host, by %s: it is never asked', async (_how, source) => {
-  expect(await attempt(source())).toContain(notPublic);
+])('an image at a service of the host, by %s: it is never asked', async ([_how, source], { annotate }) => {
+  const message = await attempt(source());
+  expect(message).toContain(notPublic);
   expect(asked).toEqual([]);
+  await annotate(message);
 });
 
 test('a layer that a registry keeps at a service of the host is never asked for', async () => {

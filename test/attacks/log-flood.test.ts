@@ -18,11 +18,11 @@ afterAll(() => resources.close());
 
 test('twenty guests that print as fast as they can take their share and leave the farm usable', {
   timeout: 120_000,
-}, async () => {
+}, async ({ annotate }) => {
   const { bytes, pingMs, apiMs, keptBytes } = await chatter(scheduler, { guests: GUESTS, forMs: FOR_MS }, resources);
   const got = `${Math.round(bytes / 1024 ** 2)} MiB read, ${Math.round(keptBytes / 1024 ** 2)} MiB kept`;
-  process.stdout.write(
-    `${got}; PING p99 ${percentile(pingMs, 99).toFixed(1)} ms, API p99 ${percentile(apiMs, 99).toFixed()} ms\n`,
+  await annotate(
+    `${got}; PING p99 ${percentile(pingMs, 99).toFixed(1)} ms, API p99 ${percentile(apiMs, 99).toFixed()} ms`,
   );
   // So much at once and then so much a second; a piece may be on its way.
   const most = GUESTS * (DEFAULT_LOG_LIMITS.perSecond * (FOR_MS / 1000 + 2) + 2 * 64 * 1024);

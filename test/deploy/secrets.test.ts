@@ -21,6 +21,7 @@ const SCHEDULER = ['farm-key', 'metrics-token', 'redis-password', 'token'];
 const FARM = { scheduler: SCHEDULER, ...Object.fromEntries(PHASES.map((phase) => [phase, WORKER])) };
 
 interface Service {
+  readonly networks?: readonly string[];
   readonly secrets?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -43,10 +44,18 @@ interface PodSpec {
 const filesOf = (values: readonly string[]) =>
   values.flatMap((value) => /^\/run\/secrets\/.*?([^/]+)$/.exec(value)?.[1] ?? []);
 
+const { services } = parse(readFileSync(packagePath('docker-compose.yml'), 'utf8'), { merge: true }) as {
+  services: Record<string, Service>;
+};
+
+test('guests of docker-compose find only who serves the cluster on its network', () => {
+  const on = (network: string) =>
+    Object.keys(services).filter((name) => (services[name]?.networks ?? ['default']).includes(network));
+  expect(on('cluster').toSorted()).toEqual([...Object.keys(FARM), 'embedded'].toSorted());
+  expect(on('default')).not.toContain('embedded');
+});
+
 test('docker-compose gives each service the secrets that it needs, and no other', () => {
-  const { services } = parse(readFileSync(packagePath('docker-compose.yml'), 'utf8'), { merge: true }) as {
-    services: Record<string, Service>;
-  };
   const given = Object.entries(services).map(([name, { secrets = [] }]) => [name, secrets.toSorted()]);
   expect(Object.fromEntries(given)).toEqual({
     ...FARM,

@@ -16,6 +16,6 @@ function linesOf(module: TestModule): string[] {
   return [...module.children.allTests()].map((test) => {
     const [note] = test.annotations().map(({ message }) => message);
     const got = { passed: note ?? 'nothing', failed: 'THROUGH', skipped: 'not tried', pending: 'not tried' };
-    return `  ${kind}: ${test.name} -> ${got[test.result().state]}`;
+    return `  ${kind}: ${test.fullName} -> ${got[test.result().state]}`;
   });
 }

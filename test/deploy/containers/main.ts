@@ -169,7 +169,7 @@ async function media({ read }: Engine): Promise<Record<string, string>> {
   const served = await serveFile(installerIso);
   resources.defer('media server', () => served.stop());
   const format = '{{(index .IPAM.Config 0).Gateway}}';
-  const network = `slipway-test-${process.pid}_default`;
+  const network = `slipway-test-${process.pid}_cluster`;
   const gateway = (await read('docker', ['network', 'inspect', '--format', format, network])).trim();
   const origin = new URL(served.url);
   const port = Number(origin.port);

@@ -47,6 +47,9 @@ interface SerialRequest {
   readonly follow: boolean;
 }
 
+/** Of builds, as the query of `GET /builds` has it. */
+type WantedBuilds = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search'>;
+
 /** A content on its way. */
 interface BlobUpload {
   /** From `offset` on. */
@@ -84,10 +87,10 @@ export class FarmClient {
     return (await this.#api.call('listBuilds', {}, signal)).builds;
   }
 
-  /** All of them, newest first, as far as they are read. */
-  async *allBuilds(): AsyncGenerator<BuildSummary> {
+  /** All of them, or those that are wanted, newest first, as far as they are read. */
+  async *allBuilds(wanted: WantedBuilds = {}): AsyncGenerator<BuildSummary> {
     for (let cursor: string | undefined; ; ) {
-      const page = await this.#api.call('listBuilds', { query: { limit: MAX_PAGE, cursor } });
+      const page = await this.#api.call('listBuilds', { query: { ...wanted, limit: MAX_PAGE, cursor } });
       yield* page.builds;
       if (page.nextCursor === null) return;
       cursor = page.nextCursor;

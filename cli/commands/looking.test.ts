@@ -51,9 +51,14 @@ let url: string;
 /** A farm with these builds and nothing else. */
 beforeAll(async () => {
   server = createServer((request, response) => {
-    const path = (request.url ?? '').replace(/^\/api\/v1|\?.*$/g, '');
+    const { pathname, searchParams: query } = new URL(request.url ?? '', 'http://farm');
+    const path = pathname.replace(/^\/api\/v1/, '');
+    const [states, by] = [query.get('state')?.split(','), query.get('by')];
+    const builds = BUILDS.filter(
+      ({ state, submittedBy }) => (states?.includes(state) ?? true) && (by === null || submittedBy === by),
+    );
     const answers: Record<string, unknown> = {
-      '/builds': { builds: BUILDS, nextCursor: null },
+      '/builds': { builds, nextCursor: null },
       '/clusters': { clusters: [CLUSTER] },
       '/runs': { runs: [] },
       [`/builds/${BUILDS[2]?.buildId}/waiting`]: { waits: WAITS },

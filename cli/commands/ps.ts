@@ -24,6 +24,7 @@ interface PsFlags extends ConnectionFlags {
   readonly state?: readonly BuildState[];
   readonly module?: readonly string[];
   readonly by?: string;
+  readonly search?: string;
   readonly mine?: boolean;
   readonly why?: boolean;
   readonly limit: number;
@@ -38,6 +39,7 @@ export function register(program: Command): void {
     .option('--state <states>', `only builds in these states: ${states} (commas; repeatable)`, collectStates)
     .option('--module <names>', 'only builds with one of these modules (commas; repeatable)', collectList)
     .option('--by <token>', 'only builds that were submitted with the token of that name')
+    .option('--search <text>', 'only builds with this in their id, the name of their token or of a module')
     .option('--mine', 'only builds that were submitted with the token of this command')
     .option('-n, --limit <n>', 'how many builds to show, newest first', toPositive, 20)
     .option('--why', 'show what each module waits for, its position, and an estimate')
@@ -87,14 +89,25 @@ async function byOf(client: FarmClient, { mine, by }: PsFlags): Promise<string |
 
 async function findBuilds(
   client: FarmClient,
-  { state, module, by, limit }: Pick<PsFlags, 'state' | 'module' | 'limit'> & { readonly by: string | undefined },
+  {
+    state,
+    module,
+    by,
+    search,
+    limit,
+  }: Pick<PsFlags, 'state' | 'module' | 'search' | 'limit'> & {
+    readonly by: string | undefined;
+  },
 ): Promise<BuildSummary[]> {
   const found: BuildSummary[] = [];
-  for await (const build of client.allBuilds()) {
+  const wanted = {
+    ...(state ? { state: state.join(',') } : {}),
+    ...(by === undefined ? {} : { by }),
+    ...(search === undefined ? {} : { search }),
+  };
+  for await (const build of client.allBuilds(wanted)) {
     if (build.run !== null) continue;
-    if (state && !state.includes(build.state)) continue;
     if (module && !build.modules.some(({ name }) => module.includes(name))) continue;
-    if (by !== undefined && build.submittedBy !== by) continue;
     found.push(build);
     if (found.length === limit) break;
   }

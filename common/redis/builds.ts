@@ -212,6 +212,15 @@ export async function readWorkState(
   };
 }
 
+/** The build that a work was begun for, and its module there; null when it was forgotten. @throws RedisUnavailable */
+export async function readWorkPlace(
+  redis: Redis,
+  id: string,
+): Promise<{ readonly build: string; readonly module: string } | null> {
+  const [build, module] = await readRedis(redis.hmget(KEYS.work(id), 'build', 'module'));
+  return build && module ? { build, module } : null;
+}
+
 /** The picture kept of a VM (PNG), or null. @throws RedisUnavailable */
 export async function readScreenshot(redis: Redis, layerBuild: string, vm: string): Promise<Buffer | null> {
   return readRedis(redis.hgetBuffer(KEYS.workScreens(layerBuild), vm));

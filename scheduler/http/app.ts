@@ -27,6 +27,7 @@ import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
 import { type SshHandlersOptions, sshHandlers } from './ssh-handlers.ts';
 import { type StorageHandlersOptions, storageHandlers } from './storage-handlers.ts';
 import { tokenHandlers } from './token-handlers.ts';
+import { workLinks } from './work-links.ts';
 
 /** What the HTTP interface works with. */
 export interface AppOptions
@@ -75,6 +76,7 @@ export function createApp(options: AppOptions): Express {
   app.use(limitRequests(limits));
   app.post('/sign-out', signOut(authentication));
   app.use(consolePages(options.consoleFolder));
+  app.use(workLinks(options));
   app.use('/queues', queueBoard(queues, '/queues'));
   app.use(serveOperations(operations));
   app.use(answerProblems(logger));

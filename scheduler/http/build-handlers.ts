@@ -8,18 +8,13 @@ import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readFarmTime } from '../../common/redis/admission-queue.ts';
-import {
-  countLayersOf,
-  countLivingWorks,
-  readBuildPage,
-  readScreenshot,
-  type StoredWork,
-} from '../../common/redis/builds.ts';
+import { countLayersOf, countLivingWorks, readScreenshot, type StoredWork } from '../../common/redis/builds.ts';
 import { readEvents, readLastEventId } from '../../common/redis/event-streams.ts';
 import { readWaitingWorks } from '../../common/redis/handbuilds.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { Principal } from '../../common/redis/tokens.ts';
 import type { BuildService } from '../builds/build-service.ts';
+import { findBuilds } from '../builds/find-builds.ts';
 import { importRequest } from '../builds/import-module.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
 import type { AcceptedBuild } from '../planning/plan-modules.ts';
@@ -92,9 +87,9 @@ export function buildHandlers(options: BuildHandlersOptions) {
       return { status: 200, body: await builds.plan({ body, isJson: isJson(request), ...query }, who.name) };
     },
 
-    async listBuilds({ query: { limit, cursor } }) {
+    async listBuilds({ query: { limit, cursor, ...wanted } }) {
       const after = cursor ? { createdAt: Number(cursor[0]), id: cursor[1] } : null;
-      const { builds: page, next } = await readBuildPage(redis, limit, after);
+      const { builds: page, next } = await findBuilds(redis, wanted, { limit, after });
       const waiting = await readWaitingWorks(redis, clusters);
       const rows = page.map((build) => buildSummary(build, waiting));
       return { status: 200, body: { builds: rows, nextCursor: next && writeCursor([next.createdAt, next.id]) } };

@@ -15,13 +15,20 @@ export function queueBoard(queues: PhaseQueues, path: string): Router {
   const serverAdapter = new LocalAdapter();
   serverAdapter.setBasePath(path);
   const adapters = queues.all.map((queue) => {
-    const adapter = new BullMQAdapter(queue, { readOnlyMode: true });
+    const adapter = new BullMQAdapter(queue, { readOnlyMode: true, externalJobUrl: linkOf });
     adapter.setFormatter('data', (data) => jobReferenceSchema.safeParse(data).data ?? {});
     adapter.setFormatter('returnValue', () => null);
     return adapter;
   });
   createBullBoard({ queues: adapters, serverAdapter });
   return Router().use(forLookingOnly, serverAdapter.getRouter());
+}
+
+/** Where the console shows what a job belongs to; what is no job of the farm's leads nowhere. */
+function linkOf({ data }: { readonly data?: unknown }) {
+  const job = jobReferenceSchema.safeParse(data).data;
+  const href = job ? `/works/${job.layerBuild}?vm=${encodeURIComponent(job.vm)}` : '/';
+  return { displayText: 'Show it in the console', href };
 }
 
 const forLookingOnly: RequestHandler = ({ method }, _response, next) => {

@@ -255,7 +255,7 @@ test('pages ask no other host for anything, run no foreign script and stand in n
 });
 
 test('the board of queues is for looking, at references of jobs alone', async () => {
-  await api.client.submit(SUBMISSION);
+  const { buildId } = await api.client.submit(SUBMISSION);
   await api.work();
   const viewer = await api.tokenOf('viewer');
   const [known] = (await boardOf(viewer)).filter(({ counts }) => Object.values(counts).some((count) => count > 0));
@@ -268,6 +268,13 @@ test('the board of queues is for looking, at references of jobs alone', async ()
   expect(jobs.length).toBeGreaterThan(0);
   for (const job of jobs)
     expect(Object.keys(job.data).toSorted()).toEqual(['dispatch', 'generation', 'layerBuild', 'phase', 'vm']);
+  // A job leads to its build, module and VM.
+  const shown = await api.call(jobs[0]?.externalUrl.href ?? '', { redirect: 'manual' }, viewer);
+  expect([shown.status, shown.headers.get('location')]).toEqual([
+    302,
+    expect.stringMatching(`^/builds/${buildId}\\?module=(base|child)&log=(base|child)%2Fvm$`),
+  ]);
+  expect((await api.call('/works/01J00000000000000000000000', {}, viewer)).status).toBe(404);
   for (const token of [viewer, TOKEN]) {
     const refused = await api.call(`/queues/api/queues/${name}/pause`, { method: 'PUT' }, token);
     expect(refused.status).toBe(403);
@@ -279,7 +286,7 @@ const boardSchema = z.object({
     z.object({
       name: z.string(),
       counts: z.record(z.string(), z.number()),
-      jobs: z.array(z.object({ data: z.record(z.string(), z.unknown()) })),
+      jobs: z.array(z.object({ data: z.record(z.string(), z.unknown()), externalUrl: z.object({ href: z.string() }) })),
     }),
   ),
 });

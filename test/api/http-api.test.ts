@@ -253,6 +253,30 @@ test('goes through builds and images page by page', async () => {
   expect((await api.call('/api/v1/images?cursor=nonsense')).status).toBe(400);
 });
 
+test('finds builds by state, by who asked, and by a text in their modules, page by page', async () => {
+  const submit = async (name: string, by = client) => {
+    const text = `name: ${name}\nvms: [{ name: vm, source: { blank: true }, resources: { cpu: 1, memory: 1Gi } }]\n`;
+    const changed = `${text}labels: { x: y }\n`.replace('1Gi', `${made.length + 1}Gi`);
+    made.push((await by.submit({ files: [{ path: 'a.yaml', text: changed }], variables: {} })).buildId);
+  };
+  const made: string[] = [];
+  const builder = api.as(await api.tokenOf('builder'));
+  for (const name of ['web-front', 'db', 'web-back']) await submit(name);
+  await submit('db', builder);
+  await client.cancel(made[1] ?? '');
+  const found = async (query: string) => {
+    const all = (await pages(`/api/v1/builds?limit=2${query}`, 'builds')).flat();
+    return all.map(({ buildId }) => made.indexOf(String(buildId)));
+  };
+  expect(await found('&search=WEB')).toEqual([2, 0]);
+  expect(await found(`&search=${made[0]?.slice(-8).toLowerCase()}`)).toEqual([0]);
+  expect(await found('&by=the-builder')).toEqual([3]);
+  expect(await found('&state=cancelled')).toEqual([1]);
+  expect(await found('&state=queued,running&search=db')).toEqual([3]);
+  expect(await found('&search=nothing')).toEqual([]);
+  expect((await api.call('/api/v1/builds?state=gone')).status).toBe(400);
+});
+
 const pageSchema = z.looseObject({ nextCursor: z.string().nullable() });
 
 async function pages(path: string, field: string): Promise<Record<string, unknown>[][]> {

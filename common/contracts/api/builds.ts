@@ -38,7 +38,8 @@ export const BUILDS = {
   listBuilds: {
     method: 'get',
     path: '/api/v1/builds',
-    summary: 'Builds, newest first.',
+    summary:
+      'Builds, newest first. Of a search a page may have fewer rows than its limit, and none, while it has a `nextCursor`.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ builds: z.array(buildSummarySchema), nextCursor }) } },
     query: requests.buildsQuerySchema,

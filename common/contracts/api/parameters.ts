@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { sha256Schema } from '../blobs.ts';
+import { buildStateSchema } from '../builds.ts';
 import { KEEP_MS, keptAnswerSchema } from '../events.ts';
 import { tagSchema } from '../images.ts';
 import { prioritySchema } from '../owners.ts';
@@ -100,6 +101,8 @@ export const uploadHeadersSchema = z.object({
   'content-length': z.coerce.number<string | number>().int().optional().describe('Bytes of the body.'),
 });
 
+const MOST_SEARCHED = 200;
+
 const limit = z.coerce
   .number<string | number>()
   .int()
@@ -108,9 +111,27 @@ const limit = z.coerce
   .default(DEFAULT_PAGE)
   .describe('Rows of a page.');
 
+const STATE = `(${buildStateSchema.options.join('|')})`;
+
 /** A page ends with a `nextCursor`; asking with it as `cursor` gives the page after it. */
 export const buildsQuerySchema = z.strictObject({
   limit,
+  state: z
+    .string()
+    .regex(
+      new RegExp(`^${STATE}(,${STATE})*$`),
+      `Write states with commas between them: ${buildStateSchema.options.join(', ')}.`,
+    )
+    .optional()
+    .describe('Only builds in one of these states, with commas.'),
+  by: z.string().max(MOST_SEARCHED).optional().describe('Only builds that were submitted with the token of that name.'),
+  search: z
+    .string()
+    .max(MOST_SEARCHED)
+    .optional()
+    .describe(
+      'Only builds with this text in their id, the name of their token or of a module; large and small letters are the same.',
+    ),
   cursor: cursorOf(/^([0-9]{1,15})\/([0-9A-Z]{26})$/),
 });
 

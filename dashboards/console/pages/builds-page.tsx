@@ -3,6 +3,7 @@ import type { BuildSummary } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
+import { BuildSearch, searchedFor } from '../parts/build-search.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
@@ -16,19 +17,25 @@ const MODULES_SHOWN = 12;
 
 /** The builds of the farm, newest first. */
 export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
-  const { value, error } = useResource('listBuilds', { query: pageQuery(query) }, REFRESH_MS);
+  const search = searchedFor(query);
+  const asked = { ...pageQuery(query), ...Object.fromEntries(search) };
+  const { value, error } = useResource('listBuilds', { query: asked }, REFRESH_MS);
   return (
     <>
       <PageTitle title="Builds" />
+      <BuildSearch query={query} />
       <ErrorNotice error={error} />
-      {value ? <BuildList {...value} isFirst={!query.has('cursor')} /> : !error && <Loading />}
+      {value ? <BuildList {...value} isFirst={!query.has('cursor')} search={search} /> : !error && <Loading />}
     </>
   );
 }
 
-function BuildList({ builds, nextCursor, isFirst }: AnswerOf<'listBuilds'> & { readonly isFirst: boolean }) {
+type ListProps = AnswerOf<'listBuilds'> & { readonly isFirst: boolean; readonly search: URLSearchParams };
+
+function BuildList({ builds, nextCursor, isFirst, search }: ListProps) {
   const now = useNow(builds.some(({ finishedAt }) => finishedAt === null));
-  if (builds.length === 0) return <Empty />;
+  if (builds.length === 0 && nextCursor === null)
+    return search.size === 0 ? <Empty /> : <p class="empty">No build is like that.</p>;
   return (
     <>
       <table class="list">
@@ -36,6 +43,7 @@ function BuildList({ builds, nextCursor, isFirst }: AnswerOf<'listBuilds'> & { r
           <tr>
             <th scope="col">State</th>
             <th scope="col">Build</th>
+            <th scope="col">By</th>
             <th scope="col">Modules</th>
             <th scope="col">Accepted</th>
             <th scope="col" class="number">
@@ -51,13 +59,13 @@ function BuildList({ builds, nextCursor, isFirst }: AnswerOf<'listBuilds'> & { r
             ))}
         </tbody>
       </table>
-      <Pager path="/" isFirst={isFirst} nextCursor={nextCursor} />
+      <Pager path="/" isFirst={isFirst} nextCursor={nextCursor} search={search} />
     </>
   );
 }
 
 function BuildRow({ build, now }: { readonly build: BuildSummary; readonly now: number }) {
-  const { buildId, state, modules, createdAt, finishedAt } = build;
+  const { buildId, state, submittedBy, modules, createdAt, finishedAt } = build;
   return (
     <tr>
       <td>
@@ -68,6 +76,7 @@ function BuildRow({ build, now }: { readonly build: BuildSummary; readonly now: 
           {buildId}
         </Link>
       </td>
+      <td>{submittedBy ?? <span class="quiet">-</span>}</td>
       <td class="wide">
         <ul class="chips">
           {modules.slice(0, MODULES_SHOWN).map((module) => (

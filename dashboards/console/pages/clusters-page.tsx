@@ -1,4 +1,5 @@
 import type { ClusterView } from '../../../common/contracts/builds.ts';
+import { queueName } from '../../../common/contracts/phases.ts';
 import { sizeText } from '../../../common/text/size-text.ts';
 import { fullStorage } from '../../../common/text/storage-words.ts';
 import { useResource } from '../api/use-resource.ts';
@@ -70,7 +71,7 @@ function Holders({ holders }: Pick<ClusterView, 'holders'>) {
   );
 }
 
-function Phases({ queues, workers }: Pick<ClusterView, 'queues' | 'workers'>) {
+function Phases({ name, queues, workers }: Pick<ClusterView, 'name' | 'queues' | 'workers'>) {
   return (
     <table class="compact">
       <caption>Queues and workers</caption>
@@ -97,7 +98,9 @@ function Phases({ queues, workers }: Pick<ClusterView, 'queues' | 'workers'>) {
           const isUnserved = (present?.processes ?? 0) === 0;
           return (
             <tr key={phase}>
-              <th scope="row">{phase}</th>
+              <th scope="row">
+                <a href={`/queues/queue/${queueName(phase, name)}`}>{phase}</a>
+              </th>
               <td class="number">{waiting}</td>
               <td class="number">{active}</td>
               <td class={`number ${isUnserved ? 'tone-bad' : ''}`}>{isUnserved ? 'none' : present?.processes}</td>

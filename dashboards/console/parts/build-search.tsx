@@ -1,0 +1,45 @@
+import { buildStateSchema } from '../../../common/contracts/builds.ts';
+import { goTo } from './place.tsx';
+
+const FIELDS = ['search', 'by', 'state'] as const;
+
+/** What of the address is searched for, as the API takes it. */
+export function searchedFor(query: URLSearchParams): URLSearchParams {
+  return new URLSearchParams(FIELDS.flatMap((field) => (query.get(field) ? [[field, query.get(field) ?? '']] : [])));
+}
+
+/** Asks which builds are shown; the address keeps it. */
+export function BuildSearch({ query }: { readonly query: URLSearchParams }) {
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    const wanted = new URLSearchParams(FIELDS.map((field) => [field, String(form.get(field) ?? '').trim()]));
+    const search = searchedFor(wanted);
+    goTo(search.size === 0 ? '/' : `/?${search}`);
+  };
+  return (
+    // What was typed is of the address that it was typed for.
+    <search key={`${searchedFor(query)}`}>
+      <form class="build-search" onSubmit={submit}>
+        <label>
+          Module or id <input name="search" type="search" maxLength={200} defaultValue={query.get('search') ?? ''} />
+        </label>
+        <label>
+          Submitted by <input name="by" maxLength={200} autocapitalize="off" defaultValue={query.get('by') ?? ''} />
+        </label>
+        <label>
+          State{' '}
+          <select name="state" defaultValue={query.get('state') ?? ''}>
+            <option value="">all</option>
+            {buildStateSchema.options.map((state) => (
+              <option key={state} value={state} selected={state === query.get('state')}>
+                {state}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="submit">Search</button>
+      </form>
+    </search>
+  );
+}

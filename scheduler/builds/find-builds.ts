@@ -1,0 +1,41 @@
+import type { Redis } from 'ioredis';
+import type { z } from 'zod';
+import type { buildsQuerySchema } from '../../common/contracts/api/parameters.ts';
+import { type BuildPosition, readBuildPage, type StoredBuild } from '../../common/redis/builds.ts';
+
+/** Builds that are read for one page of a search, so that no request reads all that there ever were. */
+const MOST_READ = 5_000;
+
+/** What is asked of builds; what is absent is not. */
+export type WantedBuilds = Pick<z.output<typeof buildsQuerySchema>, 'state' | 'by' | 'search'>;
+
+/**
+ * A page of the builds that are wanted, newest first, and where the next one starts; null at the end. It has at least half of
+ * `limit`, unless there are no more, or `MOST_READ` were read. @throws RedisUnavailable
+ */
+export async function findBuilds(
+  redis: Redis,
+  wanted: WantedBuilds,
+  { limit, after }: { readonly limit: number; readonly after: BuildPosition | null },
+): Promise<{ readonly builds: StoredBuild[]; readonly next: BuildPosition | null }> {
+  const found: StoredBuild[] = [];
+  let next = after;
+  for (let read = 0; read < MOST_READ && found.length <= limit / 2; ) {
+    // Never more than there is room for: a page that is cut has no place where the next one begins.
+    const size = limit - found.length;
+    const page = await readBuildPage(redis, size, next);
+    found.push(...page.builds.filter((build) => isWanted(build, wanted)));
+    next = page.next;
+    if (next === null) break;
+    read += size;
+  }
+  return { builds: found, next };
+}
+
+function isWanted({ id, state, submittedBy, modules }: StoredBuild, wanted: WantedBuilds): boolean {
+  if (wanted.state !== undefined && !wanted.state.split(',').includes(state)) return false;
+  if (wanted.by !== undefined && submittedBy !== wanted.by) return false;
+  if (wanted.search === undefined) return true;
+  const text = wanted.search.toLowerCase();
+  return [id, submittedBy ?? '', ...modules.map(({ name }) => name)].some((word) => word.toLowerCase().includes(text));
+}

@@ -29,10 +29,6 @@ export const storageRoomSchema = z.object({
 });
 export type StorageRoom = z.infer<typeof storageRoomSchema>;
 
-export function isFull({ freeBytes, leastBytes }: StorageRoom): boolean {
-  return freeBytes < leastBytes;
-}
-
 /** What the farm has of the storage of a cluster. */
 export const clusterStorageSchema = z.object({
   cluster: z.string(),

@@ -1,8 +1,8 @@
-import { isFull, type StorageRoom } from '../contracts/storage.ts';
+import type { StorageRoom } from '../contracts/storage.ts';
 import { sizeText } from './size-text.ts';
 
 /** Why a cluster takes no more builds: half a sentence; null while it has room, or does not say what it has. */
 export function fullStorage(room: StorageRoom | null): string | null {
-  if (room === null || !isFull(room)) return null;
+  if (room === null || room.freeBytes >= room.leastBytes) return null;
   return `its storage is full: ${sizeText(room.freeBytes)} free, and no build begins below ${sizeText(room.leastBytes)}`;
 }

@@ -142,6 +142,9 @@ test('lets nobody in but by a token, and signs in and out', { timeout: 90_000 },
 test('shows a build live, from its first phase to its images', { timeout: 120_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);
   await open('/');
+  await search('nowhere');
+  await page.getByText('No build is like that.').waitFor();
+  await search('chil');
   await page.getByRole('link', { name: buildId }).click();
   await node('base: waiting, on the critical path').waitFor();
   await node('child: waiting, on base, on the critical path').waitFor();
@@ -177,6 +180,11 @@ test('shows a build live, from its first phase to its images', { timeout: 120_00
   expect([...asked]).toEqual([api.url]);
   expect(complaints).toEqual([]);
 });
+
+async function search(text: string): Promise<void> {
+  await page.getByLabel('Module or id').fill(text);
+  await page.keyboard.press('Enter');
+}
 
 test('goes on where its stream was cut', { timeout: 90_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);

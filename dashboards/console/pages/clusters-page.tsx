@@ -1,5 +1,4 @@
 import type { ClusterView } from '../../../common/contracts/builds.ts';
-import { queueName } from '../../../common/contracts/phases.ts';
 import { sizeText } from '../../../common/text/size-text.ts';
 import { fullStorage } from '../../../common/text/storage-words.ts';
 import { useResource } from '../api/use-resource.ts';
@@ -99,7 +98,7 @@ function Phases({ name, queues, workers }: Pick<ClusterView, 'name' | 'queues' |
           return (
             <tr key={phase}>
               <th scope="row">
-                <a href={`/queues/queue/${queueName(phase, name)}`}>{phase}</a>
+                <a href={`/queues/queue/${phase}--${name}`}>{phase}</a>
               </th>
               <td class="number">{waiting}</td>
               <td class="number">{active}</td>

@@ -5,7 +5,7 @@ import { readRedis } from './scripts.ts';
 /** Waiting gangs that are read: nobody wants to know more places than these. */
 const MOST_READ = 500;
 
-/** A work as admission sees it. */
+/** A layer build as admission sees it. */
 export interface AdmissionRecord {
   readonly id: string;
   readonly module: string;
@@ -28,7 +28,7 @@ const FIELDS = ['module', 'owner', 'build', 'urgency', 'priority', 'shape', 'adm
 
 /** These works; without those that were forgotten. @throws RedisUnavailable */
 export async function readAdmissions(redis: Redis, ids: readonly string[]): Promise<AdmissionRecord[]> {
-  const rows = await readRedis(Promise.all(ids.map((id) => redis.hmget(KEYS.work(id), ...FIELDS))));
+  const rows = await readRedis(Promise.all(ids.map((id) => redis.hmget(KEYS.layerBuild(id), ...FIELDS))));
   const modules = [...new Set(rows.flatMap(([module]) => module ?? []))];
   const fields = modules.map((module) => `machines/${module}`);
   const known = fields.length === 0 ? [] : await readRedis(redis.hmget(KEYS.durations, ...fields));
@@ -75,7 +75,7 @@ export async function readImportMs(redis: Redis, cluster: string): Promise<numbe
   return numberOf(await readRedis(redis.hget(KEYS.durations, `import/${cluster}`)));
 }
 
-/** The clock that times of works are of, ms since the Unix epoch. @throws RedisUnavailable */
+/** The clock that times of layer builds are of, ms since the Unix epoch. @throws RedisUnavailable */
 export async function readFarmTime(redis: Redis): Promise<number> {
   const [seconds, microseconds] = await readRedis(redis.time());
   return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);

@@ -71,7 +71,7 @@ const phaseRecordSchema = z.object({
 export type PhaseRecord = z.infer<typeof phaseRecordSchema>;
 
 /** The shared work on a layer as it is stored. */
-export interface StoredWork {
+export interface StoredLayerBuild {
   readonly id: string;
   /** `stopping`: it has a verdict, and executors have yet to let go. */
   readonly state: BuildState | 'stopping';
@@ -158,8 +158,8 @@ export async function readBuildPage(
   };
 }
 
-/** Number of works that have not ended. @throws RedisUnavailable */
-export async function countLivingWorks(redis: Redis): Promise<number> {
+/** Number of layer builds that have not ended. @throws RedisUnavailable */
+export async function countLivingLayerBuilds(redis: Redis): Promise<number> {
   return readRedis(redis.scard(KEYS.living));
 }
 
@@ -169,26 +169,26 @@ export async function countLayersOf(redis: Redis, owner: string): Promise<number
 }
 
 /** Null when it was forgotten. @throws RedisUnavailable */
-export async function readWork(redis: Redis, id: string): Promise<StoredWork | null> {
-  const [work, phases, failures, steps, screens] = await readRedis(
+export async function readLayerBuild(redis: Redis, id: string): Promise<StoredLayerBuild | null> {
+  const [layerBuild, phases, failures, steps, screens] = await readRedis(
     Promise.all([
-      redis.hgetall(KEYS.work(id)),
-      redis.hgetall(KEYS.workPhases(id)),
-      redis.hgetall(KEYS.workFailures(id)),
-      redis.hgetall(KEYS.workSteps(id)),
-      redis.hkeys(KEYS.workScreens(id)),
+      redis.hgetall(KEYS.layerBuild(id)),
+      redis.hgetall(KEYS.layerBuildPhases(id)),
+      redis.hgetall(KEYS.layerBuildFailures(id)),
+      redis.hgetall(KEYS.layerBuildSteps(id)),
+      redis.hkeys(KEYS.layerBuildScreens(id)),
     ]),
   );
-  if (!work['state'] || !work['spec']) return null;
+  if (!layerBuild['state'] || !layerBuild['spec']) return null;
   return {
     id,
-    state: z.union([buildStateSchema, z.literal('stopping')]).parse(work['state']),
-    generation: Number(work['generation']),
-    cluster: work['cluster'] ?? '',
-    finishedAt: work['finishedAt'] ? Number(work['finishedAt']) : null,
-    runUntil: work['runUntil'] ? Number(work['runUntil']) : null,
-    spec: JSON.parse(work['spec']) as LayerSpec,
-    failure: work['failure'] ? failureSchema.parse(JSON.parse(work['failure'])) : null,
+    state: z.union([buildStateSchema, z.literal('stopping')]).parse(layerBuild['state']),
+    generation: Number(layerBuild['generation']),
+    cluster: layerBuild['cluster'] ?? '',
+    finishedAt: layerBuild['finishedAt'] ? Number(layerBuild['finishedAt']) : null,
+    runUntil: layerBuild['runUntil'] ? Number(layerBuild['runUntil']) : null,
+    spec: JSON.parse(layerBuild['spec']) as LayerSpec,
+    failure: layerBuild['failure'] ? failureSchema.parse(JSON.parse(layerBuild['failure'])) : null,
     phases: new Map(Object.entries(phases).map(([field, text]) => [field, phaseRecordSchema.parse(JSON.parse(text))])),
     failures: new Map(Object.entries(failures).map(([vm, text]) => [vm, failureSchema.parse(JSON.parse(text))])),
     steps: new Map(Object.entries(steps).map(([field, text]) => [field, readStep(text)])),
@@ -196,13 +196,13 @@ export async function readWork(redis: Redis, id: string): Promise<StoredWork | n
   };
 }
 
-/** What the sweeper wants to know of a work. Null when it is unknown. @throws RedisUnavailable */
-export async function readWorkState(
+/** What the sweeper wants to know of a layer build. Null when it is unknown. @throws RedisUnavailable */
+export async function readLayerBuildState(
   redis: Redis,
   id: string,
-): Promise<Pick<StoredWork, 'state' | 'generation' | 'finishedAt'> | null> {
+): Promise<Pick<StoredLayerBuild, 'state' | 'generation' | 'finishedAt'> | null> {
   const [state, generation, finishedAt] = await readRedis(
-    redis.hmget(KEYS.work(id), 'state', 'generation', 'finishedAt'),
+    redis.hmget(KEYS.layerBuild(id), 'state', 'generation', 'finishedAt'),
   );
   if (!state) return null;
   return {
@@ -212,18 +212,18 @@ export async function readWorkState(
   };
 }
 
-/** The build that a work was begun for, and its module there; null when it was forgotten. @throws RedisUnavailable */
+/** The build that a layer build was begun for, and its module there; null when it was forgotten. @throws RedisUnavailable */
 export async function readWorkPlace(
   redis: Redis,
   id: string,
 ): Promise<{ readonly build: string; readonly module: string } | null> {
-  const [build, module] = await readRedis(redis.hmget(KEYS.work(id), 'build', 'module'));
+  const [build, module] = await readRedis(redis.hmget(KEYS.layerBuild(id), 'build', 'module'));
   return build && module ? { build, module } : null;
 }
 
 /** The picture kept of a VM (PNG), or null. @throws RedisUnavailable */
 export async function readScreenshot(redis: Redis, layerBuild: string, vm: string): Promise<Buffer | null> {
-  return readRedis(redis.hgetBuffer(KEYS.workScreens(layerBuild), vm));
+  return readRedis(redis.hgetBuffer(KEYS.layerBuildScreens(layerBuild), vm));
 }
 
 /** Takes builds off the index whose records have expired. @throws RedisUnavailable */

@@ -82,7 +82,7 @@ test('neither faults nor lost consoles nor the clock count while the cluster is 
     await pass(10);
     await farm.runNext();
   }
-  expect(await farm.redis.hget(KEYS.work(base.layerBuild), 'crashes')).toBe('0');
+  expect(await farm.redis.hget(KEYS.layerBuild(base.layerBuild), 'crashes')).toBe('0');
 });
 
 test('a failure of the module itself is final in an outage too', async () => {
@@ -109,7 +109,7 @@ test('workers that are stopped on purpose, and nodes that are drained, cost no g
     await farm.redis.del(KEYS.slots('lab'));
     await pass(10);
   }
-  expect(await farm.redis.hget(KEYS.work(base.layerBuild), 'crashes')).toBe('0');
+  expect(await farm.redis.hget(KEYS.layerBuild(base.layerBuild), 'crashes')).toBe('0');
 });
 
 test('a phase that ends its workers again and again fails, and says so', async () => {
@@ -141,7 +141,7 @@ test('nobody joins what is bound to fail, and below a diamond each module ends o
   // It stops: its other executor has not let go yet.
   await pass(1_001);
   await endOverdue(farm.redis);
-  expect(await farm.redis.hgetall('{farm}:flights')).toEqual({});
+  expect(await farm.redis.hgetall('{farm}:building')).toEqual({});
   const again = [root, left, top].map((module) => ({ ...module, layerBuild: newId() }));
   const request = { buildId: newId(), idempotencyKey: null, digest: '', retentionMs: 60_000, modules: again };
   expect(await submitBuild(farm.redis, request)).toMatchObject({

@@ -9,7 +9,7 @@ const RENEW_MS = 4_000;
 
 /** A process that may have the session with a machine's console. */
 export interface ConsoleHolder {
-  /** Identity of the process, and of the work that it does there. */
+  /** Identity of the process, and of the layer build that it does there. */
   readonly owner: string;
   /** `http://…` under which other processes of the farm reach it. */
   readonly address: string;

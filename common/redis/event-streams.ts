@@ -101,7 +101,7 @@ class Gaps {
   /** Those that an entry stands for. `mayTell`: the entry says of which phase they were; entries of older farms do not. */
   async readLines(kept: string, mayTell: boolean): Promise<KeptLines> {
     const [layerBuild = '', entry = ''] = kept.split(' ');
-    const key = KEYS.workLog(layerBuild);
+    const key = KEYS.layerBuildLog(layerBuild);
     const [found] = this.#removed.has(layerBuild) ? [] : await readRedis(this.#redis.xrange(key, entry, entry));
     if (found) {
       this.#isOpen = false;

@@ -16,7 +16,7 @@ test('an epoch that was given twice, because the first claim was lost, is curren
   const module = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   await farm.submit([module]);
   const [job] = await farm.take();
-  const phases = KEYS.workPhases(module.layerBuild);
+  const phases = KEYS.layerBuildPhases(module.layerBuild);
   const replicated = await farm.redis.dumpBuffer(phases);
   const first = await farm.claim(job, 'w1');
   const heard = await farm.store.watch(first, new AbortController().signal);

@@ -25,11 +25,11 @@ interface Wanted {
 async function submit({ by, modules = 6, vms = 1, priority = 'normal' }: Wanted) {
   const names = Array.from({ length: modules }, () => `${by}-${newId()}`);
   const machines = Array.from({ length: vms }, (_, index) => `vm${index}`);
-  const works = names.map((name) => sampleModule({ name, layerKey: name, layerBuild: newId(), vms: machines }));
-  return { ...(await farm.submit(works, { submittedBy: by, priority })), works };
+  const layerBuilds = names.map((name) => sampleModule({ name, layerKey: name, layerBuild: newId(), vms: machines }));
+  return { ...(await farm.submit(layerBuilds, { submittedBy: by, priority })), layerBuilds };
 }
 
-/** Lets the imports succeed that are admitted, and says whose work was admitted to machines meanwhile. */
+/** Lets the imports succeed that are admitted, and says whose layer build was admitted to machines meanwhile. */
 async function admitted(owners?: Owners, limits = LIMITS): Promise<string[]> {
   const found: string[] = [];
   for (let jobs = await farm.take('lab', limits, owners); jobs.length > 0; ) {
@@ -42,7 +42,7 @@ async function admitted(owners?: Owners, limits = LIMITS): Promise<string[]> {
 }
 
 async function ownerOf({ layerBuild }: { layerBuild: string }): Promise<string> {
-  return (await farm.redis.hget(KEYS.work(layerBuild), 'owner')) ?? '';
+  return (await farm.redis.hget(KEYS.layerBuild(layerBuild), 'owner')) ?? '';
 }
 
 /** Imports all that waits while no machine fits, so that all of it waits for machines. */
@@ -77,8 +77,8 @@ test('owners share a cluster by their weights also when all have waited long, an
   await farm.advertise();
   const twice: Owners = new Map([['ann', { weight: 2 }]]);
   expect((await admitted(twice)).toSorted()).toEqual(['ann', 'ann', 'ann', 'bob', 'bob', 'eve']);
-  const gangs = ({ works }: typeof bob) =>
-    Promise.all(works.map(({ layerBuild }) => farm.redis.hget(KEYS.work(layerBuild), 'gang')));
+  const gangs = ({ layerBuilds }: typeof bob) =>
+    Promise.all(layerBuilds.map(({ layerBuild }) => farm.redis.hget(KEYS.layerBuild(layerBuild), 'gang')));
   expect(await gangs(eve)).toEqual(['admitted']);
   expect(await gangs(late)).toEqual(['ready', 'ready']);
 });
@@ -99,12 +99,12 @@ test('what is more urgent goes first, and so does what it joins', async () => {
   await importAll();
   await submit({ by: 'eve', modules: 2, priority: 'high' });
   await importAll();
-  const joined = low.works[5];
+  const joined = low.layerBuilds[5];
   if (!joined) throw new Error('The build has six modules.');
   await farm.submit([{ ...joined, layerBuild: newId() }], { submittedBy: 'eve', priority: 'high' });
   const went = await admitted();
   expect(went.toSorted()).toEqual(['ann', 'bob', 'bob', 'bob', 'eve', 'eve']);
-  expect(await farm.redis.hget(KEYS.work(joined.layerBuild), 'gang')).toBe('admitted');
+  expect(await farm.redis.hget(KEYS.layerBuild(joined.layerBuild), 'gang')).toBe('admitted');
 });
 
 test('an owner holds no more than its quota, and what waits for it keeps nothing from others, however long', async () => {

@@ -113,9 +113,9 @@ test('builds a child after its parent, from the record of the parent', async () 
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   const child = sampleModule({ name: 'child', layerKey: 'k2', layerBuild: newId(), parents: [base] });
   const { buildId } = await submit([base, child]);
-  const { flights } = parseCatalog(await readCatalog(redis, new Set(['base'])));
-  expect(flights.get('k1')).toMatchObject({ module: 'base', isBegun: false, spec: { layerKey: 'k1' } });
-  expect(flights.get('k2')).toEqual({
+  const { unfinished } = parseCatalog(await readCatalog(redis, new Set(['base'])));
+  expect(unfinished.get('k1')).toMatchObject({ module: 'base', isBegun: false, spec: { layerKey: 'k1' } });
+  expect(unfinished.get('k2')).toEqual({
     layerKey: 'k2',
     layerBuild: child.layerBuild,
     module: 'child',
@@ -168,9 +168,9 @@ test('a module that succeeds is the next version of its name, unless the newest 
   const { newest, layers } = await readLayers(redis);
   expect(Object.fromEntries(newest)).toEqual({ base: 'k1', twin: 'k1' });
 
-  // Who joins a work under another name gets a version of that name.
-  const work = newId();
-  await submit([sampleModule({ name: 'one', layerKey: 'k3', layerBuild: work })]);
+  // Who joins a layer build under another name gets a version of that name.
+  const layerBuild = newId();
+  await submit([sampleModule({ name: 'one', layerKey: 'k3', layerBuild: layerBuild })]);
   await submit([sampleModule({ name: 'two', layerKey: 'k3', layerBuild: newId() })]);
   for (const _phase of PHASES) await runNext();
   expect(await versions()).toContain('two:1 k3');
@@ -241,11 +241,11 @@ test('a failed step is kept for a person, whose answer the next worker finds, an
   expect(await continueHandbuild(redis, module.layerBuild, { vm: 'vm' })).toBe(2);
   expect(await store.pause(claim, waiting(0), 5_000)).toMatchObject({ state: 'waiting' });
   // The time of the module stands still meanwhile.
-  expect(await redis.hget(KEYS.work(module.layerBuild), 'activeSince')).toBeNull();
+  expect(await redis.hget(KEYS.layerBuild(module.layerBuild), 'activeSince')).toBeNull();
   const place = { cluster: 'lab', layerBuild: module.layerBuild, vm: 'vm' };
   expect(await readHandbuild(redis, place)).toBe(2);
   expect(await continueHandbuild(redis, module.layerBuild, { vm: 'vm', answer: 'retry' })).toBe(2);
-  expect(await redis.hget(KEYS.work(module.layerBuild), 'activeSince')).not.toBeNull();
+  expect(await redis.hget(KEYS.layerBuild(module.layerBuild), 'activeSince')).not.toBeNull();
 
   const next = await claimOne(job);
   expect(await store.lastPause(next)).toEqual({ step: 2, kept: { why: 'failed', attempt: 0, message: 'It broke.' } });
@@ -312,12 +312,12 @@ test('admits the machines of a module all or nothing, and frees them by what the
 });
 
 test('counts machines that hold no slot against the limits', async () => {
-  const stray = { layerBuild: newId(), generation: 1, vm: 'x', cpu: 6, memoryBytes: 1024 ** 3 };
-  await reportCluster(redis, 'lab', { leaving: [], observed: [stray, { ...stray, vm: 'y', cpu: 2 }] });
+  const orphan = { layerBuild: newId(), generation: 1, vm: 'x', cpu: 6, memoryBytes: 1024 ** 3 };
+  await reportCluster(redis, 'lab', { leaving: [], observed: [orphan, { ...orphan, vm: 'y', cpu: 2 }] });
   await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() })]);
   await runNext();
   expect(await take()).toEqual([]);
-  await reportCluster(redis, 'lab', { leaving: [], observed: [stray] });
+  await reportCluster(redis, 'lab', { leaving: [], observed: [orphan] });
   expect(await take()).toHaveLength(1);
 });
 
@@ -535,7 +535,7 @@ test('keeps both layers of a recipe, and starts each child from its own', async 
 test('a work that was submitted before recipes were told apart makes the first layer of its recipe', async () => {
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   await submit([base]);
-  await redis.hdel(KEYS.work(base.layerBuild), 'recipeKey');
+  await redis.hdel(KEYS.layerBuild(base.layerBuild), 'recipeKey');
   for (const _phase of PHASES) await runNext();
   expect((await readLayers(redis)).layers.get('k1')).toMatchObject({ recipeKey: 'k1' });
 });

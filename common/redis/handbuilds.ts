@@ -76,7 +76,7 @@ export async function countHandbuilds(
 }
 
 /** The layer builds of some clusters of which a step waits for a person. @throws RedisUnavailable */
-export async function readWaitingWorks(redis: Redis, clusters: readonly string[]): Promise<Set<string>> {
+export async function readWaitingLayerBuilds(redis: Redis, clusters: readonly string[]): Promise<Set<string>> {
   const fields = await readRedis(Promise.all(clusters.map((cluster) => redis.hkeys(KEYS.handbuilds(cluster)))));
   return new Set(fields.flat().map((field) => field.slice(0, field.indexOf('/'))));
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
-import { readWork } from './builds.ts';
+import { readLayerBuild } from './builds.ts';
 import { readLayers } from './layers.ts';
 import { readUsage } from './slots.ts';
 import type { BuiltModule } from './submissions.ts';
@@ -53,7 +53,7 @@ test('an import that is tried again still needs no room for a machine', async ()
   await farm.succeed(await farm.claim(first));
   const [second] = await farm.take('lab', FULL);
   await farm.fail(await farm.claim(second), 'SnapshotFailed');
-  expect((await readWork(farm.redis, module.layerBuild))?.generation).toBe(2);
+  expect((await readLayerBuild(farm.redis, module.layerBuild))?.generation).toBe(2);
   for (let left = 2; left > 0; left -= 1) await farm.succeed(await farm.claim((await farm.take('lab', FULL))[0]));
   expect((await readLayers(farm.redis)).images).toHaveLength(1);
 });

@@ -17,30 +17,30 @@ export const KEYS = {
   buildModules: (id: string) => key('build', id, 'modules'),
   /** Hash of names of modules that have ended to their results. */
   buildResults: (id: string) => key('build', id, 'results'),
-  buildWorks: (id: string) => key('build', id, 'works'),
+  buildLayerBuilds: (id: string) => key('build', id, 'layer-builds'),
   /** Stream of the build's events, field `event`. */
   buildEvents: (id: string) => key('build', id, 'events'),
-  work: (id: string) => key('work', id),
-  workPhases: (id: string) => key('work', id, 'phases'),
-  workFailures: (id: string) => key('work', id, 'failures'),
-  workSteps: (id: string) => key('work', id, 'steps'),
-  workScreens: (id: string) => key('work', id, 'screens'),
+  layerBuild: (id: string) => key('layer-build', id),
+  layerBuildPhases: (id: string) => key('layer-build', id, 'phases'),
+  layerBuildFailures: (id: string) => key('layer-build', id, 'failures'),
+  layerBuildSteps: (id: string) => key('layer-build', id, 'steps'),
+  layerBuildScreens: (id: string) => key('layer-build', id, 'screens'),
   /** Stream of what a VM says at its serial port: `lines` (JSON) and `bytes`; `ended` in the last entry. */
-  workSerial: (id: string, vm: string) => key('work', id, 'serial', vm),
+  layerBuildSerial: (id: string, vm: string) => key('layer-build', id, 'serial', vm),
   /** Hash of `<vm>/bytes` and `<vm>/position` of these. */
-  workSerials: (id: string) => key('work', id, 'serial'),
+  layerBuildSerials: (id: string) => key('layer-build', id, 'serial'),
   /** Stream of the lines that its phases have logged: `event` (JSON with `lines`) and `bytes`. */
-  workLog: (id: string) => key('work', id, 'log'),
-  workSecrets: (id: string) => key('work', id, 'secrets'),
-  workDisks: (id: string) => key('work', id, 'disks'),
-  /** Set of works that have not ended. */
+  layerBuildLog: (id: string) => key('layer-build', id, 'log'),
+  layerBuildSecrets: (id: string) => key('layer-build', id, 'secrets'),
+  layerBuildDisks: (id: string) => key('layer-build', id, 'disks'),
+  /** Set of layer builds that have not ended. */
   living: key('living'),
   /** Hash of owners to how many works of theirs have not ended. */
   layersOf: key('layers-of'),
   /** Hash of what lasts how long (ms): `machines/<module>`, `import/<cluster>`. */
   durations: key('durations'),
-  /** Hash of layer keys to the work that makes them. */
-  flights: key('flights'),
+  /** Hash of layer keys to the layer build that makes them. */
+  building: key('building'),
   /** Hash of layer keys to LayerRecords. */
   layers: key('layers'),
   /** Set of the `<module>:<version>` of a layer; absent on a farm of before, until a script of this version has run. */
@@ -62,10 +62,10 @@ export const KEYS = {
   waiting: (cluster: string, kind: 'imports' | 'gangs') => key('waiting', cluster, kind),
   imports: (cluster: string) => key('imports', cluster),
   slots: (cluster: string) => key('slots', cluster),
-  strays: (cluster: string) => key('strays', cluster),
+  orphans: (cluster: string) => key('orphans', cluster),
   /** Hash: what is known of a shared source. */
   source: (cluster: string, name: string) => key('source', cluster, name),
-  /** Set of the living works that use it. */
+  /** Set of the living layer builds that use it. */
   sourceUsers: (cluster: string, name: string) => key('source', cluster, name, 'users'),
   workers: (cluster: string) => key('workers', cluster),
   /** Hash of `<work>/<vm>` to the step of it that waits for a person. */

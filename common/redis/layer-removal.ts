@@ -12,7 +12,7 @@ export interface RemovalOrder {
 }
 
 /**
- * What became of an order. `needed`: a work in the making starts from the layer; `tagged`: a version has a tag; `stoodOn`:
+ * What became of an order. `needed`: a layer build in the making starts from the layer; `tagged`: a version has a tag; `stoodOn`:
  * other layers stand on it.
  */
 export type RemovalOutcome = 'removed' | 'gone' | 'needed' | 'tagged' | 'stoodOn';
@@ -42,8 +42,8 @@ export async function removeImages(
 /** The layers that works in the making start from, with the names of their modules. @throws RedisUnavailable */
 export async function readNeededLayers(redis: Redis): Promise<ReadonlyMap<string, readonly string[]>> {
   const needed = new Map<string, string[]>();
-  const works = await readRedis(redis.smembers(KEYS.living));
-  const read = works.map((work) => redis.hmget(KEYS.work(work), 'module', 'parents'));
+  const layerBuilds = await readRedis(redis.smembers(KEYS.living));
+  const read = layerBuilds.map((layerBuild) => redis.hmget(KEYS.layerBuild(layerBuild), 'module', 'parents'));
   for (const [module, parents] of await readRedis(Promise.all(read))) {
     for (const parent of (parents ?? '').split(' ').filter((key) => key !== '')) {
       needed.set(parent, [...(needed.get(parent) ?? []), module ?? '']);

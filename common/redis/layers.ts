@@ -8,7 +8,7 @@ import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
 /** A layer that is being made. */
-export interface Flight {
+export interface UnfinishedLayer {
   readonly layerKey: string;
   readonly layerBuild: string;
   readonly module: string;
@@ -29,9 +29,9 @@ export interface FinishedLayers {
   readonly tags: readonly ImageTag[];
 }
 
-/** The finished layers and those in flight. */
+/** The finished layers and those in layer. */
 export interface LayerCatalog extends FinishedLayers {
-  readonly flights: ReadonlyMap<string, Flight>;
+  readonly unfinished: ReadonlyMap<string, UnfinishedLayer>;
 }
 
 const storedSchema = z.looseObject({ createdAtMs: z.number().optional() });
@@ -54,11 +54,11 @@ interface StoredLayers {
 
 /** A catalog as it is stored; to read it takes long on a large farm, so `parseCatalog` is called where nobody waits for it. */
 export interface StoredCatalog extends StoredLayers {
-  readonly flights: readonly StoredFlight[];
+  readonly unfinished: readonly StoredUnfinishedLayer[];
 }
 
-/** As `Flight`, its specification not read. */
-type StoredFlight = Omit<Flight, 'spec'> & { readonly spec: string | null };
+/** As `UnfinishedLayer`, its specification not read. */
+type StoredUnfinishedLayer = Omit<UnfinishedLayer, 'spec'> & { readonly spec: string | null };
 
 /** All finished layers. @throws RedisUnavailable */
 export async function readLayers(redis: Redis): Promise<FinishedLayers> {
@@ -146,36 +146,36 @@ function readImageTag(text: string): ImageTag {
 }
 
 /**
- * Everything that a plan may start from; of what is in flight the specifications of the named modules only, because there may be
+ * Everything that a plan may start from; of what is being built the specifications of the named modules only, because there may be
  * tens of thousands, and a plan looks at those of its parents. @throws RedisUnavailable
  */
 export async function readCatalog(redis: Redis, parents: ReadonlySet<string>): Promise<StoredCatalog> {
-  const [finished, flying] = await Promise.all([readStoredLayers(redis), readRedis(redis.hgetall(KEYS.flights))]);
-  const flights = await Promise.all(
-    Object.entries(flying).map(async ([layerKey, layerBuild]): Promise<StoredFlight[]> => {
-      const work = KEYS.work(layerBuild);
-      const [module, cluster, startedAt] = await readRedis(redis.hmget(work, 'module', 'cluster', 'startedAt'));
+  const [finished, ids] = await Promise.all([readStoredLayers(redis), readRedis(redis.hgetall(KEYS.building))]);
+  const unfinished = await Promise.all(
+    Object.entries(ids).map(async ([layerKey, layerBuild]): Promise<StoredUnfinishedLayer[]> => {
+      const stored = KEYS.layerBuild(layerBuild);
+      const [module, cluster, startedAt] = await readRedis(redis.hmget(stored, 'module', 'cluster', 'startedAt'));
       if (!module || !cluster) return [];
-      const spec = parents.has(module) ? await readRedis(redis.hget(work, 'spec')) : null;
+      const spec = parents.has(module) ? await readRedis(redis.hget(stored, 'spec')) : null;
       return [{ layerKey, layerBuild, module, cluster, spec, isBegun: startedAt !== null }];
     }),
   );
-  return { ...finished, flights: flights.flat() };
+  return { ...finished, unfinished: unfinished.flat() };
 }
 
-export function parseCatalog({ flights, ...finished }: StoredCatalog): LayerCatalog {
-  const parsed = flights.map(({ spec, ...flight }): [string, Flight] => [
-    flight.layerKey,
-    { ...flight, ...(spec === null ? {} : { spec: JSON.parse(spec) as LayerSpec }) },
+export function parseCatalog({ unfinished, ...finished }: StoredCatalog): LayerCatalog {
+  const parsed = unfinished.map(({ spec, ...layer }): [string, UnfinishedLayer] => [
+    layer.layerKey,
+    { ...layer, ...(spec === null ? {} : { spec: JSON.parse(spec) as LayerSpec }) },
   ]);
-  return { ...parseLayers(finished), flights: new Map(parsed) };
+  return { ...parseLayers(finished), unfinished: new Map(parsed) };
 }
 
 /** SHA-256 of every local file that a layer in the making is made from. @throws RedisUnavailable */
 export async function readNeededBlobs(redis: Redis): Promise<ReadonlySet<string>> {
   const needed = new Set<string>();
-  for (const work of await readRedis(redis.smembers(KEYS.living))) {
-    const spec = await readRedis(redis.hget(KEYS.work(work), 'spec'));
+  for (const stored of await readRedis(redis.smembers(KEYS.living))) {
+    const spec = await readRedis(redis.hget(KEYS.layerBuild(stored), 'spec'));
     for (const sha256 of blobsIn(spec ?? '')) needed.add(sha256);
   }
   return needed;

@@ -33,7 +33,7 @@ test('lines are stored once, together, and told to each build under its own name
   const joined = await submit('twin');
   const claim = await farm.claim((await farm.take())[0]);
   await Promise.all(['one', 'two', 'three'].map((line) => say(claim, line)));
-  expect(await farm.redis.xlen(KEYS.workLog(claim.job.layerBuild))).toBe(1);
+  expect(await farm.redis.xlen(KEYS.layerBuildLog(claim.job.layerBuild))).toBe(1);
   for (const [{ buildId }, module] of [
     [first, 'base'],
     [joined, 'twin'],
@@ -84,7 +84,7 @@ test('of a log that grows without end the last part is kept, and lines of a supe
   for (let part = 0; part < 12; part += 1) {
     await Promise.all(Array.from({ length: 40 }, (_, line) => say(claim, `${part}/${line} ${long}`)));
   }
-  const kept = Number(await farm.redis.hget(KEYS.work(claim.job.layerBuild), 'logBytes'));
+  const kept = Number(await farm.redis.hget(KEYS.layerBuild(claim.job.layerBuild), 'logBytes'));
   expect(kept).toBeLessThanOrEqual(16 * 1024 ** 2);
   expect(kept).toBeGreaterThan(15 * 1024 ** 2);
   const lines = linesOf(await past(buildId));
@@ -102,7 +102,7 @@ const KIB = 1024;
 /** What has been counted, in all and by work. */
 const counted = async () => ({
   total: Number(await farm.redis.get(`${REDIS_PREFIX}:logs:total`)),
-  works: await farm.redis.hlen(`${REDIS_PREFIX}:logs`),
+  layerBuilds: await farm.redis.hlen(`${REDIS_PREFIX}:logs`),
 });
 
 /** A layer build that says `lines`, and ends. */
@@ -110,14 +110,14 @@ async function ended(
   name: string,
   lines: readonly string[],
   store: PhaseStore,
-): Promise<{ buildId: string; work: string }> {
+): Promise<{ buildId: string; layerBuild: string }> {
   const { buildId } = await farm.submit([sampleModule({ name, layerKey: name, layerBuild: newId() })]);
   const claim = await farm.claim((await farm.take())[0]);
   await store.keepSerial(claim, { vmiUid: 'u', lines: [`${name} boots`], readBytes: 1 });
   for (const line of lines) await say(claim, line, store);
   await store.commit(claim, failed);
   await farm.time.pass(10);
-  return { buildId, work: claim.job.layerBuild };
+  return { buildId, layerBuild: claim.job.layerBuild };
 }
 
 const failed = { outcome: 'failed', failure: sampleFailure('StepFailed') } as const;
@@ -133,7 +133,7 @@ test('when all logs together grow too large, those of the builds that ended firs
   expect(linesOf(await past(first.buildId))).toEqual([long]);
   await say(claim, long, store);
   expect(linesOf(await past(first.buildId))).toEqual([expect.stringContaining('(logs.total)')]);
-  expect((await readSerial(farm.redis, { layerBuild: first.work, vm: 'vm', lastId: '0' })).at(-1)).toMatchObject({
+  expect((await readSerial(farm.redis, { layerBuild: first.layerBuild, vm: 'vm', lastId: '0' })).at(-1)).toMatchObject({
     lines: [expect.stringContaining('(logs.total)')],
     ended: true,
   });
@@ -149,12 +149,12 @@ test('what is forgotten with the record of its build counts no longer', async ()
   const { store } = farm;
   await ended('first', ['a', 'b'], store);
   await ended('second', ['c'], store);
-  expect(await counted()).toMatchObject({ works: 2 });
+  expect(await counted()).toMatchObject({ layerBuilds: 2 });
   await farm.time.pass(120_000);
   await farm.submit([sampleModule({ name: 'third', layerKey: 'third', layerBuild: newId() })]);
   const claim = await farm.claim((await farm.take())[0]);
   await say(claim, 'd', store);
-  const { total, works } = await counted();
-  expect(works).toBe(1);
-  expect(total).toBe(Number(await farm.redis.hget(KEYS.work(claim.job.layerBuild), 'logBytes')));
+  const { total, layerBuilds } = await counted();
+  expect(layerBuilds).toBe(1);
+  expect(total).toBe(Number(await farm.redis.hget(KEYS.layerBuild(claim.job.layerBuild), 'logBytes')));
 });

@@ -12,7 +12,7 @@ useFarmState((opened) => {
   farm = opened;
 });
 
-const stateOf = (layerBuild: string) => farm.redis.hget(KEYS.work(layerBuild), 'state');
+const stateOf = (layerBuild: string) => farm.redis.hget(KEYS.layerBuild(layerBuild), 'state');
 
 test("modules that wait for room are not failed by their timeout: it counts a module's own work", async () => {
   const modules = Array.from({ length: 60 }, (_, index) =>

@@ -6,7 +6,7 @@ import type { Wake } from '../lifecycle/look-again.ts';
 import type { Logger } from '../logging/logger.ts';
 import { KEYS } from './keys.ts';
 
-const work = { layerBuild: z.string() };
+const layerBuild = { layerBuild: z.string() };
 
 /** What processes of the farm tell each other at once. A notice may be lost: what acts on one also looks by itself. */
 export const noticeSchema = z.discriminatedUnion('kind', [
@@ -14,12 +14,12 @@ export const noticeSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('wake'), cluster: z.string() }),
   /** Machines of a cluster may give up their slots. */
   z.object({ kind: z.literal('leaving'), cluster: z.string() }),
-  /** Executors of a work must stop. */
-  z.object({ kind: z.literal('stop'), ...work, generation: z.int() }),
+  /** Executors of a layer build must stop. */
+  z.object({ kind: z.literal('stop'), ...layerBuild, generation: z.int() }),
   /** Another worker has taken over a running phase. */
   z.object({
     kind: z.literal('claimed'),
-    ...work,
+    ...layerBuild,
     generation: z.int(),
     vm: z.string(),
     phase: phaseSchema,
@@ -28,17 +28,17 @@ export const noticeSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('tasks') }),
   /** The next deadline is sooner than it was. */
   z.object({ kind: z.literal('deadline') }),
-  /** A work has ended, or starts again (`again`). */
+  /** A layer build has ended, or starts again (`again`). */
   z.object({
     kind: z.literal('ended'),
-    ...work,
+    ...layerBuild,
     cluster: z.string(),
     outcome: z.union([outcomeSchema, z.literal('again')]),
     durationMs: z.number(),
   }),
   z.object({ kind: z.literal('finished'), buildId: z.string(), outcome: outcomeSchema }),
   /** A step of a VM begins to wait for a person, or waits no more. */
-  z.object({ kind: z.literal('handbuild'), ...work, vm: z.string() }),
+  z.object({ kind: z.literal('handbuild'), ...layerBuild, vm: z.string() }),
   /** The console of a machine has another owner; empty: none. */
   z.object({ kind: z.literal('console'), machine: z.string(), owner: z.string() }),
   /** A layer was registered. */

@@ -106,7 +106,7 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
     saveScreenshot: async (current, png) => {
       const { job } = current;
       await assertCurrent(redis, current);
-      await readRedis(redis.hset(KEYS.workScreens(job.layerBuild), job.vm, png));
+      await readRedis(redis.hset(KEYS.layerBuildScreens(job.layerBuild), job.vm, png));
     },
   };
 }
@@ -198,7 +198,7 @@ async function pause(
 }
 
 async function lastPause(redis: Redis, { job }: PhaseClaim): Promise<LastPause | null> {
-  const steps = KEYS.workSteps(job.layerBuild);
+  const steps = KEYS.layerBuildSteps(job.layerBuild);
   const fields = await readRedis(redis.hkeys(steps));
   const places = fields.flatMap((field) => {
     const [vm, place, event] = field.split('/');

@@ -15,7 +15,7 @@ export interface SerialPosition {
 }
 
 /**
- * What a machine says at its serial port, live, until the work on it has ended, or `signal`. Needs a connection of its
+ * What a machine says at its serial port, live, until the layer build on it has ended, or `signal`. Needs a connection of its
  * own (role `listener`): it is blocked while waiting. Null says that nothing came for a while.
  * @throws RedisUnavailable
  */
@@ -24,7 +24,7 @@ export async function* followSerial(
   { layerBuild, vm, lastId }: SerialPosition,
   signal: AbortSignal,
 ): AsyncGenerator<SerialPiece | null> {
-  const key = KEYS.workSerial(layerBuild, vm);
+  const key = KEYS.layerBuildSerial(layerBuild, vm);
   for (let after = lastId; !signal.aborted; ) {
     const reply = await readRedis(redis.xread('COUNT', COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', key, after));
     const entries = reply?.[0]?.[1] ?? [];
@@ -40,7 +40,7 @@ export async function* followSerial(
 
 /** What is kept up to now, on any connection. @throws RedisUnavailable */
 export async function readSerial(redis: Redis, { layerBuild, vm, lastId }: SerialPosition): Promise<SerialPiece[]> {
-  const entries = await readRedis(redis.xrange(KEYS.workSerial(layerBuild, vm), `(${lastId}`, '+'));
+  const entries = await readRedis(redis.xrange(KEYS.layerBuildSerial(layerBuild, vm), `(${lastId}`, '+'));
   return entries.map(([id, fields]) => readPiece(id, fields));
 }
 
@@ -51,7 +51,7 @@ export async function readSerialPosition(
   vm: string,
   vmiUid: string,
 ): Promise<number> {
-  const known = await readRedis(redis.hget(KEYS.workSerials(layerBuild), `${vm}/position`));
+  const known = await readRedis(redis.hget(KEYS.layerBuildSerials(layerBuild), `${vm}/position`));
   const [uid, bytes] = (known ?? '').split(' ');
   return uid === vmiUid ? Number(bytes) : 0;
 }

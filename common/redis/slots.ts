@@ -41,7 +41,7 @@ export async function readUsage(redis: Redis, cluster: string): Promise<ClusterU
     Promise.all([
       redis.hlen(KEYS.imports(cluster)),
       redis.hgetall(KEYS.slots(cluster)),
-      redis.hmget(KEYS.strays(cluster), 'vms', 'cpu', 'memory'),
+      redis.hmget(KEYS.orphans(cluster), 'vms', 'cpu', 'memory'),
     ]),
   );
   const slots = Object.entries(held).map(readSlot);

@@ -36,9 +36,9 @@ export interface ReusedModule extends SubmittedBase {
 export interface BuiltModule extends SubmittedBase {
   readonly action: 'build' | 'join';
   readonly recipeKey: string;
-  /** ULID for the work, if it has to be made. */
+  /** ULID for the layer build, if it has to be made. */
   readonly layerBuild: string;
-  /** Layers that it starts from: of this build, in flight, or there. */
+  /** Layers that it starts from: of this build, in layer, or there. */
   readonly parents: readonly string[];
   readonly cluster: string;
   readonly namespace: string;

@@ -24,7 +24,7 @@ import { advance } from './tasks.ts';
 const logger = createLogger({ name: 'test', level: 'silent' });
 const resources = new ReleaseStack();
 let farm: FarmState;
-/** A process whose scripts do one work at a time, and that dies after any of them. */
+/** A process whose scripts do one layer build at a time, and that dies after any of them. */
 let mortal: Redis;
 
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import type { ImageView } from '../../common/contracts/images.ts';
 import type { RunTerms } from '../../common/contracts/module/compiled.ts';
 import { type Owners, type OwnerTerms, type Priority, termsOf } from '../../common/contracts/owners.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import type { StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
 import { readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { readRoom } from '../../common/redis/storage-rooms.ts';
@@ -131,10 +131,13 @@ export class BuildService {
    * @throws as `submit` and `modulesToRetry`
    */
   async retry(
-    { build, works }: { readonly build: StoredBuild; readonly works: ReadonlyMap<string, StoredWork> },
+    {
+      build,
+      layerBuilds,
+    }: { readonly build: StoredBuild; readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild> },
     { name, keepMs = null }: Omit<Submitter, 'idempotencyKey'>,
   ): Promise<AcceptedBuild> {
-    const modules = modulesToRetry(build, works, (sealed) => this.#options.farmKey.open(sealed));
+    const modules = modulesToRetry(build, layerBuilds, (sealed) => this.#options.farmKey.open(sealed));
     const kept = keepMs === null ? {} : { keepMs };
     return this.#accept(packModules(modules), { idempotencyKey: null, submittedBy: name, digest: '', ...kept });
   }

@@ -2,7 +2,7 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Redis } from 'ioredis';
 import type { StoredEvent } from '../../common/contracts/events.ts';
-import { readScreenshot, type StoredBuild, type StoredWork } from '../../common/redis/builds.ts';
+import { readScreenshot, type StoredBuild, type StoredLayerBuild } from '../../common/redis/builds.ts';
 import { readPastEvents } from '../../common/redis/event-streams.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readSerial } from '../../common/redis/serial-logs.ts';
@@ -16,7 +16,7 @@ const BATCH = 1024 ** 2;
 export interface Gathering {
   readonly redis: Redis;
   readonly build: StoredBuild;
-  readonly works: ReadonlyMap<string, StoredWork>;
+  readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild>;
   /** An empty folder. */
   readonly folder: string;
   /** Of the farm's program. */
@@ -29,13 +29,13 @@ export interface Gathering {
  * modules that have become images. @throws RedisUnavailable
  */
 export async function gatherBuild(gathering: Gathering): Promise<void> {
-  const { redis, build, works, folder } = gathering;
-  await writeJson(join(folder, 'build.json'), buildView(build, works, '0'));
+  const { redis, build, layerBuilds, folder } = gathering;
+  await writeJson(join(folder, 'build.json'), buildView(build, layerBuilds, '0'));
   await writeEvents(gathering);
   for (const { name, layerBuild = '' } of build.modules) {
-    const work = works.get(layerBuild);
-    if (!work) continue;
-    for (const { name: vm } of work.spec.vms) {
+    const stored = layerBuilds.get(layerBuild);
+    if (!stored) continue;
+    for (const { name: vm } of stored.spec.vms) {
       const place = join(folder, fileName(name), fileName(vm));
       const pieces = await readSerial(redis, { layerBuild, vm, lastId: '0' });
       const lines = pieces.flatMap((piece) => piece.lines);
@@ -68,14 +68,14 @@ function stepFile({ step, name, type, attempt = 0 }: Extract<StoredEvent, { even
   return `${String(step + 1).padStart(2, '0')}-${fileName(name ?? type)}${again}.log`;
 }
 
-async function writeProvenance({ redis, build, works, folder, version }: Gathering): Promise<void> {
+async function writeProvenance({ redis, build, layerBuilds, folder, version }: Gathering): Promise<void> {
   const { layers, images } = await readLayers(redis);
   for (const { name, layerKey, layerBuild = '' } of build.modules) {
     const record = layers.get(layerKey);
     const image = images.findLast((each) => each.module === name && each.layerKey === layerKey);
     if (!record || !image) continue;
     const parents = images.filter((each) => record.parents.includes(each.layerKey));
-    const statement = provenanceOf({ image, record, parents, work: works.get(layerBuild) ?? null, version });
+    const statement = provenanceOf({ image, record, parents, stored: layerBuilds.get(layerBuild) ?? null, version });
     await writeJson(join(folder, fileName(name), 'provenance.json'), statement);
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { secretReference } from '../../common/contracts/module/secret-text.ts';
-import type { StoredWork } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
 import { layerRecord } from '../../test/harness/layer-factory.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
@@ -10,8 +10,8 @@ const HEX = 'ab'.repeat(32);
 const IMAGE = { module: 'web', version: 3, layerKey: 'k', namedAt: '2026-06-01T00:00:00.000Z', by: 'ci' };
 const NOW = Date.parse('2026-06-01T00:00:00.000Z');
 
-/** A work whose only step failed, was mended by a person, and was run again. */
-function mendedWork(): StoredWork {
+/** A layer build whose only step failed, was mended by a person, and was run again. */
+function mendedLayerBuild(): StoredLayerBuild {
   const { spec } = sampleModule({ name: 'web', layerKey: 'k', layerBuild: 'lb' });
   const [vm] = spec.module.vms;
   const [plan] = spec.vms;
@@ -49,7 +49,7 @@ function mendedWork(): StoredWork {
 test('names every source with its digest, and every run of every step', () => {
   const record = layerRecord({ layerKey: 'k', parents: ['p', 'gone'], recipeKey: 'r+by-hand' });
   const parents = [{ ...IMAGE, module: 'base', version: 7, layerKey: 'p' }];
-  const { predicate } = provenanceOf({ image: IMAGE, record, parents, work: mendedWork(), version: '1.2.3' });
+  const { predicate } = provenanceOf({ image: IMAGE, record, parents, stored: mendedLayerBuild(), version: '1.2.3' });
   expect(predicate.buildDefinition.resolvedDependencies).toEqual([
     { uri: 'slipway:base:7', digest: { slipwayLayer: 'p' } },
     { uri: 'slipway:gone', digest: { slipwayLayer: 'gone' } },

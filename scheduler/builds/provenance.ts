@@ -5,7 +5,7 @@ import type { Checksum, CompiledModule, Step } from '../../common/contracts/modu
 import { secretNames, writtenText } from '../../common/contracts/module/secret-text.ts';
 import type { Dependency, Provenance, StepRun } from '../../common/contracts/provenance.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
-import type { StoredWork } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
 import { changeSecrets } from '../planning/seal-modules.ts';
 
@@ -15,16 +15,16 @@ export interface ProvenanceSources {
   readonly record: LayerRecord;
   /** Names of the layers that it was started from, as far as they are there. */
   readonly parents: readonly ImageName[];
-  /** The work that made it; null when the farm has forgotten it. */
-  readonly work: StoredWork | null;
+  /** The layer build that made it; null when the farm has forgotten it. */
+  readonly stored: StoredLayerBuild | null;
   /** Version of the farm's program. */
   readonly version: string;
 }
 
 /** An in-toto statement with SLSA provenance (v1) about the disks of an image. Of secrets there are names only. */
-export function provenanceOf({ image, record, parents, work, version }: ProvenanceSources): Provenance {
+export function provenanceOf({ image, record, parents, stored, version }: ProvenanceSources): Provenance {
   const { module, version: number, layerKey } = image;
-  const times = [...(work?.phases.values() ?? [])];
+  const times = [...(stored?.phases.values() ?? [])];
   const startedAt = Math.min(...times.flatMap(({ startedAt: at }) => at ?? []));
   return {
     _type: 'https://in-toto.io/Statement/v1',
@@ -41,17 +41,17 @@ export function provenanceOf({ image, record, parents, work, version }: Provenan
         buildType: 'https://slipway.dev/layer/v1',
         externalParameters: {
           module,
-          definition: work ? writtenModule(work.spec.module) : null,
+          definition: stored ? writtenModule(stored.spec.module) : null,
         },
         internalParameters: {
           recipeKey: record.recipeKey,
           cluster: record.cluster,
-          vms: work?.spec.vms ?? [],
-          network: work?.spec.network ?? null,
+          vms: stored?.spec.vms ?? [],
+          network: stored?.spec.network ?? null,
         },
         resolvedDependencies: [
           ...record.parents.map((key) => parentDependency(key, parents)),
-          ...(work ? sourceDependencies(work) : []),
+          ...(stored ? sourceDependencies(stored) : []),
         ],
       },
       runDetails: {
@@ -63,7 +63,7 @@ export function provenanceOf({ image, record, parents, work, version }: Provenan
         },
         slipway_by: image.by,
         slipway_changedByHand: isChangedByHand(record),
-        slipway_steps: work ? stepRuns(work) : [],
+        slipway_steps: stored ? stepRuns(stored) : [],
       },
     },
   };
@@ -82,7 +82,7 @@ function parentDependency(key: string, parents: readonly ImageName[]): Dependenc
 }
 
 /** Each source once, with the digest that pins it: its checksum, or what the farm found out about it. */
-function sourceDependencies({ spec }: StoredWork): Dependency[] {
+function sourceDependencies({ spec }: StoredLayerBuild): Dependency[] {
   const origins = spec.vms.flatMap(({ disks, isos }) => [
     ...disks.map(({ origin }) => origin),
     ...isos.map((iso): DiskOrigin => ({ kind: 'url', ...iso })),
@@ -110,7 +110,7 @@ function urlDigest(checksum: Checksum | null, identity: string | null): Dependen
 }
 
 /** Every run of every step, in the order of machines, steps and attempts. */
-function stepRuns({ spec, steps }: StoredWork): StepRun[] {
+function stepRuns({ spec, steps }: StoredLayerBuild): StepRun[] {
   return spec.module.vms.flatMap((vm) =>
     vm.steps.flatMap((step, index) => runsOf(steps, { vm: vm.name, index, step })),
   );
@@ -122,7 +122,7 @@ interface StepOfVm {
   readonly step: Step;
 }
 
-function runsOf(steps: StoredWork['steps'], { vm, index, step: { name, type } }: StepOfVm): StepRun[] {
+function runsOf(steps: StoredLayerBuild['steps'], { vm, index, step: { name, type } }: StepOfVm): StepRun[] {
   const runs: StepRun[] = [];
   for (let attempt = 0; ; attempt += 1) {
     const place = `${vm}/${attemptPlace(index, attempt)}`;

@@ -35,8 +35,8 @@ export async function resolveFacts(
   asked: FactSources,
 ): Promise<Omit<Facts, 'secrets'>> {
   const { agent } = asked;
-  const at = <T>(wanted: string, work: Promise<T>) =>
-    work.catch((error: unknown) => {
+  const at = <T>(wanted: string, layerBuild: Promise<T>) =>
+    layerBuild.catch((error: unknown) => {
       throw placed(error, { wanted, wantedBy });
     });
   const identified = [

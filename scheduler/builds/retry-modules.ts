@@ -1,6 +1,6 @@
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import type { StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
 import { changeSecrets } from '../planning/seal-modules.ts';
 
 /**
@@ -10,7 +10,7 @@ import { changeSecrets } from '../planning/seal-modules.ts';
  */
 export function modulesToRetry(
   build: StoredBuild,
-  works: ReadonlyMap<string, StoredWork>,
+  layerBuilds: ReadonlyMap<string, StoredLayerBuild>,
   open: (sealed: string) => string,
 ): CompiledModule[] {
   const { id, run, finishedAt, modules, results } = build;
@@ -19,10 +19,10 @@ export function modulesToRetry(
   const failed = modules.filter(({ name }) => results.get(name)?.outcome !== 'succeeded');
   if (failed.length === 0) throw refused(`Every module of the build ${id} has succeeded.`);
   return failed.map(({ name, layerBuild = '' }) => {
-    const work = works.get(layerBuild);
-    if (!work) throw new FarmError('NotFound', `The farm does not remember how "${name}" was submitted.`);
-    // A work that several builds share has the name of the first one.
-    return changeSecrets({ ...work.spec.module, name }, open);
+    const stored = layerBuilds.get(layerBuild);
+    if (!stored) throw new FarmError('NotFound', `The farm does not remember how "${name}" was submitted.`);
+    // A layer build that several builds share has the name of the first one.
+    return changeSecrets({ ...stored.spec.module, name }, open);
   });
 }
 

@@ -12,7 +12,7 @@ import { farmEventSchema } from '../../common/contracts/events.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
 import type { PlanJob } from '../../common/contracts/plans.ts';
-import type { BuildModule, StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import type { BuildModule, StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
 import { criticalPath } from '../graph/critical-path.ts';
 import { phaseJobs, phasesOf, snapshotJobIds } from '../graph/phase-jobs.ts';
@@ -32,22 +32,26 @@ export function buildSummary(build: StoredBuild, waiting: ReadonlySet<string>): 
   return { buildId: id, state, createdAt, finishedAt, submittedBy, run, modules: states };
 }
 
-/** A build with all of its works; a work that was forgotten leaves its module without VMs. */
-export function buildView(build: StoredBuild, works: ReadonlyMap<string, StoredWork>, lastEventId: string): BuildView {
+/** A build with all of its layer builds; a layer build that was forgotten leaves its module without VMs. */
+export function buildView(
+  build: StoredBuild,
+  layerBuilds: ReadonlyMap<string, StoredLayerBuild>,
+  lastEventId: string,
+): BuildView {
   const { id, state, createdAt, finishedAt, submittedBy, run, modules } = build;
-  const views = modules.map((module) => moduleView(build, module, works.get(module.layerBuild ?? '')));
-  const path = criticalPath(jobsOf(modules, works));
+  const views = modules.map((module) => moduleView(build, module, layerBuilds.get(module.layerBuild ?? '')));
+  const path = criticalPath(jobsOf(modules, layerBuilds));
   const about = { buildId: id, state, createdAt, finishedAt, submittedBy, run };
   return { ...about, modules: views, criticalPath: path, lastEventId };
 }
 
 /** The jobs of what is built or joined, under the names that the build knows the modules by; parents come first. */
-function jobsOf(modules: readonly BuildModule[], works: ReadonlyMap<string, StoredWork>): PlanJob[] {
+function jobsOf(modules: readonly BuildModule[], layerBuilds: ReadonlyMap<string, StoredLayerBuild>): PlanJob[] {
   const snapshots = new Map<string, readonly string[]>();
   return modules.flatMap(({ name, layerBuild, dependsOn }) => {
-    const work = works.get(layerBuild ?? '');
-    if (!work) return [];
-    const module = { ...work.spec.module, name };
+    const stored = layerBuilds.get(layerBuild ?? '');
+    if (!stored) return [];
+    const module = { ...stored.spec.module, name };
     snapshots.set(name, snapshotJobIds(module));
     return phaseJobs(
       module,
@@ -56,7 +60,7 @@ function jobsOf(modules: readonly BuildModule[], works: ReadonlyMap<string, Stor
   });
 }
 
-function moduleView(build: StoredBuild, module: BuildModule, work: StoredWork | undefined): ModuleView {
+function moduleView(build: StoredBuild, module: BuildModule, stored: StoredLayerBuild | undefined): ModuleView {
   const { name, layerKey, action, why, dependsOn } = module;
   const result = build.results.get(name);
   return {
@@ -64,12 +68,14 @@ function moduleView(build: StoredBuild, module: BuildModule, work: StoredWork | 
     layerKey,
     action,
     why,
-    state: result?.outcome ?? workState(work),
+    state: result?.outcome ?? layerBuildState(stored),
     layerBuild: module.layerBuild ?? null,
-    generation: work?.generation ?? null,
-    cluster: work?.cluster ?? result?.images[0]?.cluster ?? null,
+    generation: stored?.generation ?? null,
+    cluster: stored?.cluster ?? result?.images[0]?.cluster ?? null,
     dependsOn: namesIn(dependsOn),
-    vms: work ? work.spec.module.vms.map((vm) => vmView(build, { work, vm, endedAt: endOf(build, name, work) })) : [],
+    vms: stored
+      ? stored.spec.module.vms.map((vm) => vmView(build, { stored, vm, endedAt: endOf(build, name, stored) }))
+      : [],
     images: result?.images ?? [],
     failure: result?.failure ?? null,
   };
@@ -79,47 +85,49 @@ function namesIn(dependsOn: string): string[] {
   return dependsOn.split(' ').filter((name) => name !== '');
 }
 
-function workState(work: StoredWork | undefined): BuildState {
-  if (!work) return 'queued';
-  return work.state === 'stopping' ? 'running' : work.state;
+function layerBuildState(stored: StoredLayerBuild | undefined): BuildState {
+  if (!stored) return 'queued';
+  return stored.state === 'stopping' ? 'running' : stored.state;
 }
 
-/** When a module of a build has ended; null before. Its work may go on for others, or have yet to let go. */
-function endOf(build: StoredBuild, name: string, work: StoredWork): number | null {
-  return build.results.has(name) ? (work.finishedAt ?? build.finishedAt ?? 0) : null;
+/** When a module of a build has ended; null before. Its layer build may go on for others, or have yet to let go. */
+function endOf(build: StoredBuild, name: string, stored: StoredLayerBuild): number | null {
+  return build.results.has(name) ? (stored.finishedAt ?? build.finishedAt ?? 0) : null;
 }
 
-interface VmOfWork {
-  readonly work: StoredWork;
+interface VmOfLayerBuild {
+  readonly stored: StoredLayerBuild;
   readonly vm: CompiledVm;
   /** When the module has ended for the build. */
   readonly endedAt: number | null;
 }
 
-function vmView(build: StoredBuild, { work, vm, endedAt }: VmOfWork): VmView {
-  const path = `/api/v1/builds/${build.id}/vms/${encodeURIComponent(vm.name)}/screenshot?layerBuild=${work.id}`;
-  const phases = phasesOf(work.spec.module).map((phase) => phaseView(work, `${vm.name}/${phase}`, { phase, endedAt }));
+function vmView(build: StoredBuild, { stored, vm, endedAt }: VmOfLayerBuild): VmView {
+  const path = `/api/v1/builds/${build.id}/vms/${encodeURIComponent(vm.name)}/screenshot?layerBuild=${stored.id}`;
+  const phases = phasesOf(stored.spec.module).map((phase) =>
+    phaseView(stored, `${vm.name}/${phase}`, { phase, endedAt }),
+  );
   const provision = phases.find(({ phase }) => phase === 'provision');
   return {
     vm: vm.name,
     phases,
     steps: vm.steps.map((step, index) => {
-      const view = stepView(work, vm.name, { index, name: step.name, type: step.type });
+      const view = stepView(stored, vm.name, { index, name: step.name, type: step.type });
       return provision ? endedWith(view, provision) : view;
     }),
-    handbuild: handbuildView(work, vm.name),
-    failure: work.failures.get(vm.name) ?? null,
-    screenshot: work.screens.has(vm.name) ? path : null,
+    handbuild: handbuildView(stored, vm.name),
+    failure: stored.failures.get(vm.name) ?? null,
+    screenshot: stored.screens.has(vm.name) ? path : null,
   };
 }
 
 /** A phase as the build sees it: what its module's end left undone is `skipped`, and what that broke off `cancelled`. */
 function phaseView(
-  work: StoredWork,
+  stored: StoredLayerBuild,
   field: string,
   { phase, endedAt }: { readonly phase: Phase; readonly endedAt: number | null },
 ): PhaseView {
-  const record = work.phases.get(field);
+  const record = stored.phases.get(field);
   const startedAt = record?.startedAt ?? null;
   const view: PhaseView = {
     phase,
@@ -128,7 +136,7 @@ function phaseView(
     startedAt,
     finishedAt: record?.finishedAt ?? null,
     worker: record?.worker ?? null,
-    waiting: record?.state === 'running' ? waitingView(work, field, startedAt ?? 0) : null,
+    waiting: record?.state === 'running' ? waitingView(stored, field, startedAt ?? 0) : null,
   };
   const isOpen = ['waiting', 'ready', 'queued', 'running'].includes(view.state);
   if (startedAt === null && (view.state === 'cancelled' || (endedAt !== null && isOpen))) {
@@ -147,7 +155,7 @@ function endedWith(step: StepView, { state, finishedAt }: PhaseView): StepView {
 }
 
 /** The last report of the phase, unless the phase was restarted since, or is over. */
-function waitingView({ steps }: StoredWork, phase: string, startedAt: number): WaitingView | null {
+function waitingView({ steps }: StoredLayerBuild, phase: string, startedAt: number): WaitingView | null {
   const stored = steps.get(`${phase}/phase-waiting`);
   if (!stored || stored.at < startedAt) return null;
   const told = farmEventSchema.parse(stored.event);
@@ -157,28 +165,28 @@ function waitingView({ steps }: StoredWork, phase: string, startedAt: number): W
 }
 
 /** The step that waits for a person, if one does: it has been told of, and neither continued nor ended. */
-function handbuildView(work: StoredWork, vm: string): VmView['handbuild'] {
-  if (work.state !== 'running') return null;
-  for (const [field, { at, event }] of work.steps) {
+function handbuildView(stored: StoredLayerBuild, vm: string): VmView['handbuild'] {
+  if (stored.state !== 'running') return null;
+  for (const [field, { at, event }] of stored.steps) {
     if (!field.startsWith(`${vm}/`) || !field.endsWith('/handbuild-waiting')) continue;
     const told = farmEventSchema.parse(event);
     if (told.event !== 'handbuild-waiting') continue;
     const { step, name, instructions, kept = null } = told;
     const place = field.slice(vm.length + 1, -'/handbuild-waiting'.length);
     const isOver =
-      work.steps.has(`${vm}/${place}/handbuild-continued`) ||
-      (kept === null && work.steps.has(`${vm}/${step}/step-finished`));
+      stored.steps.has(`${vm}/${place}/handbuild-continued`) ||
+      (kept === null && stored.steps.has(`${vm}/${step}/step-finished`));
     if (!isOver) return { step, name, instructions, since: at, kept };
   }
   return null;
 }
 
-function stepView(work: StoredWork, vm: string, step: Pick<StepView, 'index' | 'name' | 'type'>): StepView {
+function stepView(stored: StoredLayerBuild, vm: string, step: Pick<StepView, 'index' | 'name' | 'type'>): StepView {
   let attempt = 0;
-  while (work.steps.has(`${vm}/${attemptPlace(step.index, attempt + 1)}/step-started`)) attempt += 1;
+  while (stored.steps.has(`${vm}/${attemptPlace(step.index, attempt + 1)}/step-started`)) attempt += 1;
   const place = `${vm}/${attemptPlace(step.index, attempt)}`;
-  const started = work.steps.get(`${place}/step-started`);
-  const finished = work.steps.get(`${place}/step-finished`);
+  const started = stored.steps.get(`${place}/step-started`);
+  const finished = stored.steps.get(`${place}/step-finished`);
   const event = finished && farmEventSchema.parse(finished.event);
   const end = event?.event === 'step-finished' ? event : undefined;
   return {

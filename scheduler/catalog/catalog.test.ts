@@ -45,9 +45,9 @@ test.each([
     { action: 'remove', why: 'failed' },
   ],
   ['a cancelled work', { state: 'cancelled', generation: 2, finishedAt: 900 }, { action: 'remove', why: 'cancelled' }],
-] as const)('decides about the objects of %s', (_what, work, verdict) => {
+] as const)('decides about the objects of %s', (_what, layerBuild, verdict) => {
   const moment = { now: 1000, failureRetentionMs: 500 };
-  expect(sweepVerdict({ layerBuild: 'x', generation: 2 }, work, moment)).toEqual(verdict);
+  expect(sweepVerdict({ layerBuild: 'x', generation: 2 }, layerBuild, moment)).toEqual(verdict);
 });
 
 test('removes what belongs to no living work, and nothing else', async () => {

@@ -6,7 +6,7 @@ import { endRemoval, readRemovedLayers } from '../../common/redis/layer-removal.
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 /**
- * Deletes what is left of removed layers on a cluster. The works whose layers are still going. Level-triggered: a removal stays in
+ * Deletes what is left of removed layers on a cluster. The layer builds whose layers are still going. Level-triggered: a removal stays in
  * Redis until the cluster shows nothing of it any more.
  */
 export async function clearRemovedLayers(

@@ -6,7 +6,7 @@ import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, PersistentVolumeClaim } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
-import { readWorkState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/builds.ts';
 import { readSources } from '../../common/redis/sources.ts';
 import { parseQuantity } from '../../common/text/quantity.ts';
 
@@ -40,13 +40,13 @@ async function measure({ redis, farm, cluster, storageClass }: MeasuredStorage) 
     readFree(cluster, storageClass),
   ]);
   const sources = claims.items.filter((claim) => roleOf(claim) === 'source');
-  const living = await livingWorks(redis, claims.items);
+  const living = await livingLayerBuilds(redis, claims.items);
   const of = (kept: (claim: PersistentVolumeClaim) => boolean) => total(claims.items.filter(kept), claimBytes);
   return {
     images: total(snapshots.items, ({ status }) => bytesOf(status?.restoreSize)),
     sources: { ...total(sources, claimBytes), each: await describeSources(redis, cluster.name, sources) },
-    working: of((claim) => roleOf(claim) !== 'source' && living.has(workOf(claim))),
-    failed: of((claim) => roleOf(claim) !== 'source' && !living.has(workOf(claim))),
+    working: of((claim) => roleOf(claim) !== 'source' && living.has(layerBuildOf(claim))),
+    failed: of((claim) => roleOf(claim) !== 'source' && !living.has(layerBuildOf(claim))),
     freeBytes,
   };
 }
@@ -71,11 +71,11 @@ function isoTime(time: number | null): string | null {
   return time === null ? null : new Date(time).toISOString();
 }
 
-/** The works among those of some claims that have not ended. */
-async function livingWorks(redis: Redis, claims: readonly PersistentVolumeClaim[]): Promise<ReadonlySet<string>> {
-  const works = [...new Set(claims.map(workOf))];
-  const states = await Promise.all(works.map((work) => readWorkState(redis, work)));
-  return new Set(works.filter((_, index) => states[index]?.finishedAt === null));
+/** The layer builds among those of some claims that have not ended. */
+async function livingLayerBuilds(redis: Redis, claims: readonly PersistentVolumeClaim[]): Promise<ReadonlySet<string>> {
+  const layerBuilds = [...new Set(claims.map(layerBuildOf))];
+  const states = await Promise.all(layerBuilds.map((layerBuild) => readLayerBuildState(redis, layerBuild)));
+  return new Set(layerBuilds.filter((_, index) => states[index]?.finishedAt === null));
 }
 
 /** Null where no driver says what is free. Several segments of a topology add up. */
@@ -109,6 +109,6 @@ function roleOf({ metadata }: KubernetesObject): string | undefined {
   return metadata?.labels?.[LABELS.role];
 }
 
-function workOf({ metadata }: KubernetesObject): string {
+function layerBuildOf({ metadata }: KubernetesObject): string {
   return metadata?.labels?.[LABELS.layerBuild] ?? '';
 }

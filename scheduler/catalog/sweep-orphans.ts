@@ -14,17 +14,17 @@ import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
-import { readWorkState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
 import { eachOf } from '../builds/each-of.ts';
 import { type Removal, Removals } from './removals.ts';
 import { type FoundGeneration, type SweepVerdict, sweepVerdict } from './sweep-verdict.ts';
 
-/** Looks this often though nobody said that a work has ended. */
+/** Looks this often though nobody said that a layer build has ended. */
 const LOOK_AGAIN_MS = 60_000;
 /** On each wait of a removal, which begins again later. */
 const TEARDOWN_MS = 60_000;
-/** More works than this are not named in a request; everything is looked at instead. */
+/** More layer builds than this are not named in a request; everything is looked at instead. */
 const MOST_NAMED = 50;
 
 /** What a finished layer consists of; templates first, because they name the snapshots. */
@@ -45,7 +45,7 @@ export interface ClusterWatchOptions {
 }
 
 /**
- * Removes what belongs to no living work: at once when a work has ended (a layer is published when it is captured, and what
+ * Removes what belongs to no living layer build: at once when a layer build has ended (a layer is published when it is captured, and what
  * was needed to build it goes afterwards), when the retention of a failed one is over, and slowly anyway. Level-triggered:
  * what one look cannot remove a later one finds again. Ends with `signal`.
  */
@@ -73,15 +73,15 @@ export async function sweepOrphans(options: ClusterWatchOptions, signal: AbortSi
     signal.addEventListener('abort', stop, { once: true });
   };
   const lookAtDue = async () => {
-    const works = ended.splice(0);
-    const isFull = clock.now() >= everythingAt || works.length > MOST_NAMED;
+    const layerBuilds = ended.splice(0);
+    const isFull = clock.now() >= everythingAt || layerBuilds.length > MOST_NAMED;
     if (isFull) everythingAt = clock.now() + LOOK_AGAIN_MS;
     try {
-      const dueMs = await look(options, { removals, ...(isFull ? {} : { works }) }, signal);
+      const dueMs = await look(options, { removals, ...(isFull ? {} : { layerBuilds }) }, signal);
       everythingAt = Math.min(everythingAt, clock.now() + dueMs, removals.nextAt());
       return Math.max(1, everythingAt - clock.now());
     } catch (error) {
-      // The next look finds these works among everything.
+      // The next look finds these layer builds among everything.
       everythingAt = 0;
       throw error;
     }
@@ -103,23 +103,27 @@ export async function sweepOnce(options: ClusterWatchOptions, signal: AbortSigna
 interface Look {
   /** They go on beside the looks: a cluster that is slow to let go of one holds up no other. */
   readonly removals: Removals;
-  /** The works that are looked at. @defaultValue all of the farm */
-  readonly works?: readonly string[];
+  /** The layer builds that are looked at. @defaultValue all of the farm */
+  readonly layerBuilds?: readonly string[];
 }
 
 /** Switches machines off that must not run, and begins to remove what must go. Returns as `sweepOnce`. */
-async function look(options: ClusterWatchOptions, { removals, works }: Look, signal: AbortSignal): Promise<number> {
-  if (works?.length === 0) return Number.POSITIVE_INFINITY;
+async function look(
+  options: ClusterWatchOptions,
+  { removals, layerBuilds }: Look,
+  signal: AbortSignal,
+): Promise<number> {
+  if (layerBuilds?.length === 0) return Number.POSITIVE_INFINITY;
   const { redis, clock, failureRetentionMs } = options;
   const moment = { now: clock.now(), failureRetentionMs };
   let dueMs = Number.POSITIVE_INFINITY;
-  const among = works ? `${LABELS.layerBuild} in (${works.join(',')})` : LABELS.layerBuild;
+  const among = layerBuilds ? `${LABELS.layerBuild} in (${layerBuilds.join(',')})` : LABELS.layerBuild;
   const building = `${LABELS.role} notin (layer,template,source),${among}`;
   const network = await findNetwork(options.cluster, options.clusterConfig, signal);
   // A generation has at least one of them as long as anything of it is left.
   const kinds = removedKinds(network).map(({ resource }) => resource);
   await eachOf(await findGenerations(options, { kinds, labels: building }, signal), async (identity) => {
-    const verdict = sweepVerdict(identity, await readWorkState(redis, identity.layerBuild), moment);
+    const verdict = sweepVerdict(identity, await readLayerBuildState(redis, identity.layerBuild), moment);
     if (verdict.action === 'keep') return;
     if (verdict.action === 'halt') dueMs = Math.min(dueMs, Math.max(1, verdict.removeAt - moment.now));
     removals.begin(identity, removalOf(options, { identity, network, verdict }, signal));
@@ -161,15 +165,15 @@ function removalOf(
 
 /**
  * Removes snapshots and templates of modules that were not finished. Those of finished ones are never touched here, and
- * they outlive the records of their works: what the farm does not know is kept.
+ * they outlive the records of their layer builds: what the farm does not know is kept.
  */
 async function sweepLayers(options: ClusterWatchOptions, among: string, signal: AbortSignal): Promise<void> {
   const { redis, cluster, farm, clock, failureRetentionMs } = options;
   const roles = `${LABELS.role} in (layer,template)`;
   const captured = { kinds: LAYER_KINDS, labels: `${roles},${among}` };
   for (const identity of await findGenerations(options, captured, signal)) {
-    const work = await readWorkState(redis, identity.layerBuild);
-    const verdict = sweepVerdict(identity, work, { now: clock.now(), failureRetentionMs });
+    const stored = await readLayerBuildState(redis, identity.layerBuild);
+    const verdict = sweepVerdict(identity, stored, { now: clock.now(), failureRetentionMs });
     if (verdict.action !== 'remove' || verdict.why === 'orphan' || verdict.why === 'succeeded') continue;
     const { layerBuild, generation } = identity;
     const own = `${LABELS.farm}=${farm},${LABELS.layerBuild}=${layerBuild},${LABELS.generation}=${generation}`;

@@ -1,4 +1,4 @@
-import type { StoredWork } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 
 /** A generation of a layer build that has objects on a cluster. */
 export interface FoundGeneration {
@@ -22,27 +22,27 @@ export interface SweepMoment {
 }
 
 /**
- * Decides by the work that the objects belong to; null when the farm does not know it. What a work needs is written
- * before its first object is made, so objects without a work are orphans.
+ * Decides by the layer build that the objects belong to; null when the farm does not know it. What a layer build needs is written
+ * before its first object is made, so objects without a layer build are orphans.
  */
 export function sweepVerdict(
   { generation }: FoundGeneration,
-  work: Pick<StoredWork, 'state' | 'generation' | 'finishedAt'> | null,
+  stored: Pick<StoredLayerBuild, 'state' | 'generation' | 'finishedAt'> | null,
   { now, failureRetentionMs }: SweepMoment,
 ): SweepVerdict {
-  if (!work) return { action: 'remove', why: 'orphan' };
-  if (generation < work.generation) return { action: 'remove', why: 'former-generation' };
-  switch (work.state) {
+  if (!stored) return { action: 'remove', why: 'orphan' };
+  if (generation < stored.generation) return { action: 'remove', why: 'former-generation' };
+  switch (stored.state) {
     case 'queued':
     case 'running':
     // Executors still hold it; they let go, or are found dead, soon.
     case 'stopping':
       return { action: 'keep' };
     case 'failed': {
-      const removeAt = (work.finishedAt ?? now) + failureRetentionMs;
+      const removeAt = (stored.finishedAt ?? now) + failureRetentionMs;
       return removeAt <= now ? { action: 'remove', why: 'failed' } : { action: 'halt', removeAt };
     }
     default:
-      return { action: 'remove', why: work.state };
+      return { action: 'remove', why: stored.state };
   }
 }

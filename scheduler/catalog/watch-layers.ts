@@ -7,7 +7,7 @@ import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
-import { readWorkState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/builds.ts';
 import { forgetLayer, type NamedLayer, readLayers, readNamedLayer, restoreLayer } from '../../common/redis/layers.ts';
 import { clearRemovedLayers } from './clear-removed-layers.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
@@ -102,8 +102,8 @@ export async function reconcileLayers(
     known.add(record.layerKey);
     if (going.has(record.layerBuild)) continue;
     if (!namesOf(record).every((name) => snapshots.has(name))) continue;
-    // A work that the farm knows has registered its layer itself; what it does not list was replaced or forgotten.
-    if (await readWorkState(redis, record.layerBuild)) continue;
+    // A layer build that the farm knows has registered its layer itself; what it does not list was replaced or forgotten.
+    if (await readLayerBuildState(redis, record.layerBuild)) continue;
     if (await restoreLayer(redis, record, names)) {
       logger.info({ layerKey: record.layerKey, module: record.module }, 'A layer was read back from its cluster');
     }

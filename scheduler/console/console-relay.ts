@@ -10,7 +10,7 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openSubresourceStream } from '../../common/kubernetes/subresource-stream.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import { type Alarm, createAlarm } from '../../common/lifecycle/alarm.ts';
-import { readWorkState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/builds.ts';
 import {
   type ConsoleHolder,
   type ConsoleLeaseOptions,
@@ -46,7 +46,7 @@ export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
 }
 
 /**
- * The console of one VM, for all who look at it through this scheduler: from before its machine is there until the work
+ * The console of one VM, for all who look at it through this scheduler: from before its machine is there until the layer build
  * on it ends, over restarts and generations. While anybody looks, one of these holds:
  *
  *   nobody has the console      this scheduler takes it, waits for the machine to run, and has the one session with it
@@ -71,7 +71,7 @@ export class ConsoleRelay {
   #holder = '';
   #isWaiting = false;
 
-  /** `onEnd` is called whenever nobody looks any more, or the work has ended. */
+  /** `onEnd` is called whenever nobody looks any more, or the layer build has ended. */
   constructor(options: ConsoleRelayOptions, { kind, vm }: RelayedConsole, onEnd: () => void) {
     this.#options = options;
     this.#kind = kind;
@@ -128,7 +128,7 @@ export class ConsoleRelay {
     this.#front.close();
   }
 
-  /** Resolves when nobody looks, or with true when the work has ended. */
+  /** Resolves when nobody looks, or with true when the layer build has ended. */
   async #run(): Promise<boolean> {
     const { clock, logger } = this.#options;
     const { signal } = this.#unwatched;
@@ -152,13 +152,13 @@ export class ConsoleRelay {
     return false;
   }
 
-  /** Shows the console as long as it can. False when the work has ended: there is nothing to show any more. */
+  /** Shows the console as long as it can. False when the layer build has ended: there is nothing to show any more. */
   async #follow(signal: AbortSignal): Promise<boolean> {
     const { redis, self } = this.#options;
     const { layerBuild, vm } = this.#vm;
-    const work = await readWorkState(redis, layerBuild);
-    if (!work || work.finishedAt !== null) return false;
-    this.#machine = machineName({ layerBuild, generation: work.generation }, vm);
+    const stored = await readLayerBuildState(redis, layerBuild);
+    if (!stored || stored.finishedAt !== null) return false;
+    this.#machine = machineName({ layerBuild, generation: stored.generation }, vm);
     const holder = await takeConsole(redis, this.#lease, self);
     this.#holder = holder.owner;
     if (holder.owner === self.owner) return this.#own(signal);

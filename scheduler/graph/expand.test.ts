@@ -241,8 +241,8 @@ describe('what is done about a module', () => {
 
   test('a parent that another build is making for the first time is waited for, not unknown', () => {
     const disk = { name: 'disk', sizeBytes: 0, bus: 'virtio' } as const;
-    const inFlight = { base: { layerKey: 'k0', vms: [{ vm: 'main', firmware: 'bios' as const, disks: [disk] }] } };
-    const { layers } = expand([web], { ...EMPTY_CATALOG, inFlight, building: new Map([['k0', { isBegun: true }]]) });
+    const unfinished = { base: { layerKey: 'k0', vms: [{ vm: 'main', firmware: 'bios' as const, disks: [disk] }] } };
+    const { layers } = expand([web], { ...EMPTY_CATALOG, unfinished, building: new Map([['k0', { isBegun: true }]]) });
     expect(layers['web']).toMatchObject({ action: 'build', parents: ['k0'], provisional: false });
     expect(layers['web']?.spec?.vms[0]?.disks[0]).toMatchObject({
       sizeBytes: null,
@@ -277,10 +277,10 @@ describe('what is done about a module', () => {
     expect(modelsOf(planned, 'child')).toEqual(expected);
     expect(modelsOf(planned, 'grandchild')).toEqual([['virtio'], ['virtio']]);
     const offered = { vm: 'main', firmware: 'bios' as const, disks: [], nicModels: ['virtio', 'rtl8139'] as const };
-    const flight = { golden: { layerKey: 'k0', vms: [offered] } };
-    expect(modelsOf(expand([child], { ...EMPTY_CATALOG, inFlight: flight }), 'child')).toEqual(expected);
+    const unfinished = { golden: { layerKey: 'k0', vms: [offered] } };
+    expect(modelsOf(expand([child], { ...EMPTY_CATALOG, unfinished }), 'child')).toEqual(expected);
     const former = { golden: { layerKey: 'k0', vms: [{ ...offered, nicModels: undefined }] } };
-    expect(modelsOf(expand([child], { ...EMPTY_CATALOG, inFlight: former }), 'child')[1]).toEqual([
+    expect(modelsOf(expand([child], { ...EMPTY_CATALOG, unfinished: former }), 'child')[1]).toEqual([
       ...['e1000', 'e1000', 'e1000', 'pcnet'],
     ]);
   });

@@ -53,15 +53,22 @@ export interface Catalog {
   /** layerKeys by `<module>:<version>` and `<module>@<tag>`. */
   readonly images: Readonly<Record<string, string>>;
   /** What others are building now, by module name: a module that was never built before is waited for. */
-  readonly inFlight: Readonly<Record<string, OfferedLayer>>;
-  /** The layerKeys being built now, and whether some of the work has been done. */
+  readonly unfinished: Readonly<Record<string, OfferedLayer>>;
+  /** The layerKeys being built now, and whether some of the layer build has been done. */
   readonly building: ReadonlyMap<string, { readonly isBegun: boolean }>;
   /** When it was read (ms since the Unix epoch): ages count until then. */
   readonly now: number;
 }
 
 /** The catalog of no farm: everything is to be built. */
-export const EMPTY_CATALOG: Catalog = { layers: {}, newest: {}, images: {}, inFlight: {}, building: new Map(), now: 0 };
+export const EMPTY_CATALOG: Catalog = {
+  layers: {},
+  newest: {},
+  images: {},
+  unfinished: {},
+  building: new Map(),
+  now: 0,
+};
 
 /** What has to be resolved before planning, because no checksum says what it is. No duplicates. */
 export interface LooseEnds {

@@ -154,7 +154,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     /** The values stand in the texts that refer to them. */
     secrets: 'out',
     notYetSupported: 'out',
-    /** No two clones are one work. */
+    /** No two clones are one layer build. */
     run: { fields: { id: 'in', image: 'out', ttlMs: 'out', authorizedKey: 'out' } },
     /** What has booted is not what was brought. */
     imported: 'in',

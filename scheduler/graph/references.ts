@@ -108,7 +108,7 @@ function resolveVm(module: CompiledModule, wanted: Wanted, resolver: Resolver): 
   }
   const newest = own(resolver.catalog.newest, wanted.module);
   const finished = newest === undefined ? undefined : own(resolver.catalog.layers, newest);
-  const record = finished ?? own(resolver.catalog.inFlight, wanted.module);
+  const record = finished ?? own(resolver.catalog.unfinished, wanted.module);
   if (!record) {
     reportUnknown(module, { ...wanted, isGone: newest !== undefined }, resolver);
     return undefined;

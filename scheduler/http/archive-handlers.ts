@@ -7,8 +7,8 @@ import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { readVersion } from '../../common/config/version.ts';
 import { gatherBuild } from '../builds/gather-build.ts';
-import { loadBuild } from './build-works.ts';
 import type { Handlers } from './handler.ts';
+import { loadBuild } from './layer-builds.ts';
 import type { StreamOptions } from './server-sent-events.ts';
 
 /** What the farm knows of a build, in one file. */

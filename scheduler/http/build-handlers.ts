@@ -8,9 +8,14 @@ import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readFarmTime } from '../../common/redis/admission-queue.ts';
-import { countLayersOf, countLivingWorks, readScreenshot, type StoredWork } from '../../common/redis/builds.ts';
+import {
+  countLayersOf,
+  countLivingLayerBuilds,
+  readScreenshot,
+  type StoredLayerBuild,
+} from '../../common/redis/builds.ts';
 import { readEvents, readLastEventId } from '../../common/redis/event-streams.ts';
-import { readWaitingWorks } from '../../common/redis/handbuilds.ts';
+import { readWaitingLayerBuilds } from '../../common/redis/handbuilds.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { Principal } from '../../common/redis/tokens.ts';
 import type { BuildService } from '../builds/build-service.ts';
@@ -19,10 +24,10 @@ import { importRequest } from '../builds/import-module.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
 import type { AcceptedBuild } from '../planning/plan-modules.ts';
 import { audit } from './audit.ts';
-import { loadBuild, noSuchVm, worksWithVm } from './build-works.ts';
 import type { ClusterHandlersOptions } from './cluster-handlers.ts';
 import { explainWaiting } from './explain-waiting.ts';
 import type { Call, Handlers } from './handler.ts';
+import { layerBuildsWithVm, loadBuild, noSuchVm } from './layer-builds.ts';
 import type { HttpLimits } from './limits.ts';
 import type { StreamOptions } from './server-sent-events.ts';
 
@@ -90,7 +95,7 @@ export function buildHandlers(options: BuildHandlersOptions) {
     async listBuilds({ query: { limit, cursor, ...wanted } }) {
       const after = cursor ? { createdAt: Number(cursor[0]), id: cursor[1] } : null;
       const { builds: page, next } = await findBuilds(redis, wanted, { limit, after });
-      const waiting = await readWaitingWorks(redis, clusters);
+      const waiting = await readWaitingLayerBuilds(redis, clusters);
       const rows = page.map((build) => buildSummary(build, waiting));
       return { status: 200, body: { builds: rows, nextCursor: next && writeCursor([next.createdAt, next.id]) } };
     },
@@ -111,9 +116,9 @@ export function buildHandlers(options: BuildHandlersOptions) {
     },
 
     async readScreenshot({ params: { id, vm }, query: { layerBuild }, response }) {
-      const candidates = await worksWithVm(redis, { id, vm, layerBuild });
-      for (const work of candidates) {
-        const png = (await live(options, work, vm)) ?? (await readScreenshot(redis, work.id, vm));
+      const candidates = await layerBuildsWithVm(redis, { id, vm, layerBuild });
+      for (const stored of candidates) {
+        const png = (await live(options, stored, vm)) ?? (await readScreenshot(redis, stored.id, vm));
         if (png) return void response.type('png').set('cache-control', 'no-store').send(png);
       }
       if (candidates.length === 0) throw noSuchVm(id, vm);
@@ -147,7 +152,7 @@ async function refuseFlood(
   { redis, limits, owners }: Pick<BuildHandlersOptions, 'redis' | 'limits' | 'owners'>,
   owner: string,
 ): Promise<void> {
-  const living = await countLivingWorks(redis);
+  const living = await countLivingLayerBuilds(redis);
   if (living >= limits.layers) {
     throw new FarmError('TooManyRequests', `${living} layers wait or are being built already.`);
   }
@@ -161,14 +166,18 @@ async function refuseFlood(
 async function view(redis: Redis, id: string): Promise<BuildView> {
   // Before the rest: what happens meanwhile may be told twice, but is never missed.
   const lastEventId = await readLastEventId(redis, id);
-  const { build, works } = await loadBuild(redis, id);
-  return buildView(build, works, lastEventId);
+  const { build, layerBuilds } = await loadBuild(redis, id);
+  return buildView(build, layerBuilds, lastEventId);
 }
 
 /** Only while the machine may run: a cluster is not asked about what has ended. */
-async function live({ liveScreenshot }: BuildHandlersOptions, work: StoredWork, vm: string): Promise<Buffer | null> {
-  if (work.state !== 'running' && work.state !== 'stopping') return null;
-  return liveScreenshot(work.cluster, { layerBuild: work.id, generation: work.generation, vm });
+async function live(
+  { liveScreenshot }: BuildHandlersOptions,
+  stored: StoredLayerBuild,
+  vm: string,
+): Promise<Buffer | null> {
+  if (stored.state !== 'running' && stored.state !== 'stopping') return null;
+  return liveScreenshot(stored.cluster, { layerBuild: stored.id, generation: stored.generation, vm });
 }
 
 async function untilFinished({ openListener }: StreamOptions, buildId: string, signal: AbortSignal): Promise<void> {

@@ -51,7 +51,7 @@ async function holdersOf(redis: Redis, slots: readonly Slot[]): Promise<ClusterV
   for (const { layerBuild } of slots) counts.set(layerBuild, (counts.get(layerBuild) ?? 0) + 1);
   return Promise.all(
     [...counts].map(async ([layerBuild, vms]) => {
-      const module = await readRedis(redis.hget(KEYS.work(layerBuild), 'module'));
+      const module = await readRedis(redis.hget(KEYS.layerBuild(layerBuild), 'module'));
       return { layerBuild, module: module ?? '', vms };
     }),
   );

@@ -6,13 +6,13 @@ import { keepSocketAlive } from '../../common/console/socket-life.ts';
 import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import type { StoredWork } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 import { continueHandbuild } from '../../common/redis/handbuilds.ts';
 import { type ConsoleKind, SCREEN, SERIAL } from '../console/console-kinds.ts';
 import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
-import { noSuchVm, notWaiting, onlyWork, waitingWork, worksWithVm } from './build-works.ts';
 import type { Call, Handlers } from './handler.ts';
+import { layerBuildsWithVm, noSuchVm, notWaiting, onlyLayerBuild, waitingLayerBuild } from './layer-builds.ts';
 import type { Admit } from './limits.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
@@ -41,24 +41,24 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
       request,
       response,
     }: ConsoleCall): Promise<undefined> => {
-      const works = await worksWithVm(redis, { id, vm, layerBuild });
-      const work = onlyWork(works.length > 1 ? works.filter(isLiving) : works, vm);
-      if (!work) throw noSuchVm(id, vm);
-      if (!isLiving(work)) throw consoleIsOver(id, vm);
+      const layerBuilds = await layerBuildsWithVm(redis, { id, vm, layerBuild });
+      const stored = onlyLayerBuild(layerBuilds.length > 1 ? layerBuilds.filter(isLiving) : layerBuilds, vm);
+      if (!stored) throw noSuchVm(id, vm);
+      if (!isLiving(stored)) throw consoleIsOver(id, vm);
       if (!isUpgrade(request))
         throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
       admit(request.socket, request);
       const upgrade = takeUpgrade(request);
       if (!upgrade) return void response.destroy();
-      const about = { build: id, vm, layerBuild: work.id, console: kind.stream, who: who.name, role: who.role };
+      const about = { build: id, vm, layerBuild: stored.id, console: kind.stream, who: who.name, role: who.role };
       logger.info(about, 'A console was opened');
       sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, (socket) => {
         void keepSocketAlive(socket, clock);
         consoles.attach(
           createWebSocketStream(socket),
-          { kind, vm: { cluster: work.cluster, layerBuild: work.id, vm } },
+          { kind, vm: { cluster: stored.cluster, layerBuild: stored.id, vm } },
           {
-            name: `${work.spec.module.name}/${vm}`,
+            name: `${stored.spec.module.name}/${vm}`,
             mayType: includesRole(who.role, 'builder'),
             onEnd: (cause) => logger.info({ ...about, err: cause }, 'A console is closed'),
           },
@@ -72,8 +72,8 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
     openSerialConsole: open(SERIAL),
 
     async continueHandbuild({ params: { id, vm }, query: { layerBuild, answer }, response }) {
-      const work = await waitingWork(redis, { id, vm, layerBuild });
-      const step = await continueHandbuild(redis, work.id, { vm, answer });
+      const stored = await waitingLayerBuild(redis, { id, vm, layerBuild });
+      const step = await continueHandbuild(redis, stored.id, { vm, answer });
       if (step === null) throw notWaiting(vm);
       audit(response, { outcome: answer ?? 'continued', subject: `${vm}/${step}` });
       return { status: 202, body: { buildId: id, vm, step } };
@@ -81,7 +81,7 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
   } satisfies Partial<Handlers>;
 }
 
-function isLiving({ finishedAt }: StoredWork): boolean {
+function isLiving({ finishedAt }: StoredLayerBuild): boolean {
   return finishedAt === null;
 }
 

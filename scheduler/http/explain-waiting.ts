@@ -8,7 +8,7 @@ import {
   readImportMs,
   readWaitingEntries,
 } from '../../common/redis/admission-queue.ts';
-import type { PhaseRecord, StoredBuild, StoredWork } from '../../common/redis/builds.ts';
+import type { PhaseRecord, StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { buildView } from '../builds/views.ts';
 import { forecast, lacking, type Running, type Size, sumsBy } from '../dispatch/forecast.ts';
@@ -24,10 +24,12 @@ export interface ExplainOptions {
 /** For each module of a build that does not go on: what it waits for. @throws RedisUnavailable */
 export async function explainWaiting(
   options: ExplainOptions,
-  { build, works }: { readonly build: StoredBuild; readonly works: ReadonlyMap<string, StoredWork> },
+  { build, layerBuilds }: { readonly build: StoredBuild; readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild> },
   now: number,
 ): Promise<Wait[]> {
-  const open = buildView(build, works, '0').modules.filter(({ state }) => state === 'queued' || state === 'running');
+  const open = buildView(build, layerBuilds, '0').modules.filter(
+    ({ state }) => state === 'queued' || state === 'running',
+  );
   const unfinished = new Set(open.map(({ name }) => name));
   const names = new Set(open.flatMap(({ cluster }) => cluster ?? []));
   const known = options.clusters.filter(({ name }) => names.has(name));
@@ -36,22 +38,22 @@ export async function explainWaiting(
   );
   const lineOf = new Map(lines);
   return open.flatMap(({ name, dependsOn, layerBuild, vms }) => {
-    const work = works.get(layerBuild ?? '');
-    if (!work) return [];
+    const stored = layerBuilds.get(layerBuild ?? '');
+    if (!stored) return [];
     const parents = dependsOn.filter((parent) => unfinished.has(parent));
     if (parents.length > 0) return [waitOf(name, { kind: 'parents', why: `the images of ${parents.join(', ')}` })];
-    const line = lineOf.get(work.cluster);
+    const line = lineOf.get(stored.cluster);
     if (!line) return [];
     if (line.trouble !== null) {
-      return [waitOf(name, { kind: 'cluster', why: `the cluster "${work.cluster}": ${line.trouble}` })];
+      return [waitOf(name, { kind: 'cluster', why: `the cluster "${stored.cluster}": ${line.trouble}` })];
     }
-    const gang = line.gangs.get(work.id);
+    const gang = line.gangs.get(stored.id);
     if (gang) return [waitOf(name, gang)];
     return vms.flatMap(({ vm, handbuild }) => {
       if (handbuild) return [waitOf(name, { vm, kind: 'person', why: 'a person', since: handbuild.since })];
-      return [...work.phases].flatMap(([field, phase]) => {
+      return [...stored.phases].flatMap(([field, phase]) => {
         if (!field.startsWith(`${vm}/`)) return [];
-        const wait = phaseWait(line, { member: `${work.id}/${field}`, phase, now });
+        const wait = phaseWait(line, { member: `${stored.id}/${field}`, phase, now });
         return wait ? [waitOf(name, { vm, ...wait })] : [];
       });
     });

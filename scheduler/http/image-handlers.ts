@@ -4,7 +4,7 @@ import { readVersion } from '../../common/config/version.ts';
 import { writeCursor } from '../../common/contracts/api/parameters.ts';
 import { type ImageName, type ImageRetention, imageRetention } from '../../common/contracts/images.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { readWork } from '../../common/redis/builds.ts';
+import { readLayerBuild } from '../../common/redis/builds.ts';
 import { readLayers, tagImage, untagImage } from '../../common/redis/layers.ts';
 import { provenanceOf } from '../builds/provenance.ts';
 import { pruneImages } from '../catalog/prune-images.ts';
@@ -52,8 +52,8 @@ export function imageHandlers({ redis, clock, retention }: ImageHandlersOptions)
       const record = finished.layers.get(image.layerKey);
       if (!record) throw new FarmError('BrokenInvariant', `The layer ${image.layerKey} has a name and no record.`);
       const parents = finished.images.filter(({ layerKey }) => record.parents.includes(layerKey));
-      const work = await readWork(redis, record.layerBuild);
-      return { status: 200, body: provenanceOf({ image, record, parents, work, version: farmVersion }) };
+      const stored = await readLayerBuild(redis, record.layerBuild);
+      return { status: 200, body: provenanceOf({ image, record, parents, stored, version: farmVersion }) };
     },
 
     async removeImage({ params, query: { force }, response }) {

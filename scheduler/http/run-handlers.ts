@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { RunView } from '../../common/contracts/runs.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import { readBuild, readWork, type StoredWork } from '../../common/redis/builds.ts';
+import { readBuild, readLayerBuild, type StoredLayerBuild } from '../../common/redis/builds.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readRuns } from '../../common/redis/runs.ts';
 import type { BuildService } from '../builds/build-service.ts';
@@ -41,24 +41,24 @@ export function runHandlers({ redis, builds }: RunHandlersOptions) {
 /** Null when it was forgotten meanwhile. */
 async function runView(redis: Redis, id: string): Promise<RunView | null> {
   const build = await readBuild(redis, id);
-  const work = await readWork(redis, build?.modules[0]?.layerBuild ?? '');
-  const terms = work?.spec.module.run;
-  if (!build || !work || !terms) return null;
+  const stored = await readLayerBuild(redis, build?.modules[0]?.layerBuild ?? '');
+  const terms = stored?.spec.module.run;
+  if (!build || !stored || !terms) return null;
   const { image, ttlMs } = terms;
   return {
     ...{ buildId: id, image, by: build.submittedBy, createdAt: build.createdAt, ttlMs },
-    ...{ until: work.runUntil, cluster: work.cluster, layerBuild: work.id },
-    state: stateOf(work),
-    vms: work.spec.vms.map(({ name }) => ({ vm: name, isUp: isUp(work, name) })),
+    ...{ until: stored.runUntil, cluster: stored.cluster, layerBuild: stored.id },
+    state: stateOf(stored),
+    vms: stored.spec.vms.map(({ name }) => ({ vm: name, isUp: isUp(stored, name) })),
   };
 }
 
-function stateOf(work: StoredWork): RunView['state'] {
-  if (work.finishedAt !== null) return 'ended';
-  if (work.state === 'stopping') return 'stopping';
-  return work.spec.vms.every(({ name }) => isUp(work, name)) ? 'running' : 'starting';
+function stateOf(stored: StoredLayerBuild): RunView['state'] {
+  if (stored.finishedAt !== null) return 'ended';
+  if (stored.state === 'stopping') return 'stopping';
+  return stored.spec.vms.every(({ name }) => isUp(stored, name)) ? 'running' : 'starting';
 }
 
-function isUp(work: StoredWork, vm: string): boolean {
-  return work.finishedAt === null && work.phases.get(`${vm}/boot-keystrokes`)?.state === 'succeeded';
+function isUp(stored: StoredLayerBuild, vm: string): boolean {
+  return stored.finishedAt === null && stored.phases.get(`${vm}/boot-keystrokes`)?.state === 'succeeded';
 }

@@ -1,18 +1,18 @@
 import type { Redis } from 'ioredis';
 import type { SerialPiece } from '../../common/contracts/serial.ts';
-import { readWorkState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/builds.ts';
 import { followSerial, readSerial, type SerialPosition } from '../../common/redis/serial-logs.ts';
-import { noSuchVm, onlyWork, worksWithVm } from './build-works.ts';
 import type { Handlers } from './handler.ts';
+import { layerBuildsWithVm, noSuchVm, onlyLayerBuild } from './layer-builds.ts';
 import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
 
-/** What a machine says at its serial port, until the work on it has ended. */
+/** What a machine says at its serial port, until the layer build on it has ended. */
 export function serialHandlers(options: StreamOptions) {
   return {
     async streamSerial({ params: { id, vm }, query: { layerBuild, follow }, headers, response }) {
-      const work = onlyWork(await worksWithVm(options.redis, { id, vm, layerBuild }), vm);
-      if (!work) throw noSuchVm(id, vm);
-      const position = { layerBuild: work.id, vm, lastId: headers['last-event-id'] };
+      const stored = onlyLayerBuild(await layerBuildsWithVm(options.redis, { id, vm, layerBuild }), vm);
+      if (!stored) throw noSuchVm(id, vm);
+      const position = { layerBuild: stored.id, vm, lastId: headers['last-event-id'] };
       await sendEvents(response, options, {
         follow,
         source: {
@@ -34,7 +34,7 @@ async function* live(
   position: SerialPosition,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent | null> {
-  const hasEnded = async () => (await readWorkState(redis, position.layerBuild))?.finishedAt !== null;
+  const hasEnded = async () => (await readLayerBuildState(redis, position.layerBuild))?.finishedAt !== null;
   if (await hasEnded()) {
     let lastId = position.lastId;
     for (const piece of await readSerial(redis, position)) {

@@ -8,13 +8,13 @@ import { keepSocketAlive } from '../../common/console/socket-life.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import type { StoredWork } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 import { readHandbuild } from '../../common/redis/handbuilds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
 import { dialGuest, readLogin } from '../console/guest-access.ts';
 import { audit } from './audit.ts';
-import { loadBuild, waitingWork } from './build-works.ts';
 import type { Call, Handlers } from './handler.ts';
+import { loadBuild, waitingLayerBuild } from './layer-builds.ts';
 import type { Admit } from './limits.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
@@ -37,36 +37,36 @@ export function sshHandlers(options: SshHandlersOptions) {
     async readSshAccess(call) {
       const { params, response } = call;
       const { id, vm } = params;
-      const work = await workToEnter(options, call);
-      const login = await readLogin(requiredCluster(options, work), work, vm);
-      audit(response, { outcome: 'given', subject: `${work.spec.module.name}/${vm}` });
+      const stored = await layerBuildToEnter(options, call);
+      const login = await readLogin(requiredCluster(options, stored), stored, vm);
+      audit(response, { outcome: 'given', subject: `${stored.spec.module.name}/${vm}` });
       response.set('cache-control', 'no-store');
-      return { status: 200, body: { buildId: id, vm, layerBuild: work.id, ...login } };
+      return { status: 200, body: { buildId: id, vm, layerBuild: stored.id, ...login } };
     },
 
     async openSsh(call) {
       const { params, who, request, response } = call;
       const { id, vm } = params;
-      const work = await workToEnter(options, call);
+      const stored = await layerBuildToEnter(options, call);
       if (!isUpgrade(request)) {
         throw new FarmError('InvalidRequest', 'SSH to a machine is a WebSocket with the subprotocol "binary".');
       }
       admit(request.socket, request);
       const ending = new AbortController();
       request.socket.once('close', () => ending.abort(new FarmError('Cancelled', 'The client disconnected.')));
-      const guest = await dialGuest(requiredCluster(options, work), work, { vm, signal: ending.signal });
-      audit(response, { outcome: 'opened', subject: `${work.spec.module.name}/${vm}` });
+      const guest = await dialGuest(requiredCluster(options, stored), stored, { vm, signal: ending.signal });
+      audit(response, { outcome: 'opened', subject: `${stored.spec.module.name}/${vm}` });
       const upgrade = takeUpgrade(request);
       if (!upgrade) return void guest.destroy();
       const stop = options.notices.listen((notice) => {
-        const isAboutIt = notice.kind === 'reconnected' || ('layerBuild' in notice && notice.layerBuild === work.id);
-        if (isAboutIt) void endWhenOver(redis, { work, vm }, ending);
+        const isAboutIt = notice.kind === 'reconnected' || ('layerBuild' in notice && notice.layerBuild === stored.id);
+        if (isAboutIt) void endWhenOver(redis, { stored, vm }, ending);
       });
       void once(ending.signal, 'abort').then(stop);
       sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, async (socket) => {
         void keepSocketAlive(socket, clock);
         const person = createWebSocketStream(socket);
-        const about = { build: id, vm, layerBuild: work.id, who: who.name };
+        const about = { build: id, vm, layerBuild: stored.id, who: who.name };
         const end = await pipeline(person, guest, person, { signal: ending.signal }).catch(errorMessage);
         guest.destroy();
         socket.terminate();
@@ -78,19 +78,19 @@ export function sshHandlers(options: SshHandlersOptions) {
 }
 
 /** The layer build whose machine a client enters: a step of it waits, and the build is theirs. @throws Forbidden, NotWaiting */
-async function workToEnter(
+async function layerBuildToEnter(
   { redis }: SshHandlersOptions,
   { params: { id, vm }, query: { layerBuild }, who }: Pick<Call<'openSsh'>, 'params' | 'query' | 'who'>,
-): Promise<StoredWork> {
+): Promise<StoredLayerBuild> {
   const { build } = await loadBuild(redis, id);
   if (who.role !== 'admin' && build.submittedBy !== who.name) {
     const message = `Only "${build.submittedBy ?? ''}", whose build it is, and admins log in to its machines.`;
     throw new FarmError('Forbidden', message);
   }
-  return waitingWork(redis, { id, vm, layerBuild });
+  return waitingLayerBuild(redis, { id, vm, layerBuild });
 }
 
-function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredWork): ClusterClient {
+function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredLayerBuild): ClusterClient {
   const found = clusterOf(cluster);
   if (found) return found;
   throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${cluster}".`);
@@ -99,9 +99,9 @@ function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredW
 /** Nobody is in a machine on which the farm works again. */
 async function endWhenOver(
   redis: Redis,
-  { work, vm }: { readonly work: StoredWork; readonly vm: string },
+  { stored, vm }: { readonly stored: StoredLayerBuild; readonly vm: string },
   ending: AbortController,
 ): Promise<void> {
-  const waits = await readHandbuild(redis, { cluster: work.cluster, layerBuild: work.id, vm }).catch(() => 0);
+  const waits = await readHandbuild(redis, { cluster: stored.cluster, layerBuild: stored.id, vm }).catch(() => 0);
   if (waits === null) ending.abort(new FarmError('Cancelled', 'The step does not wait any more.'));
 }

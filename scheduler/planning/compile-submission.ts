@@ -69,7 +69,7 @@ function remainingSeconds(modules: readonly PlanModule[]): Map<string, number> {
   return remaining;
 }
 
-/** Also for a module that joins: the work that it would have joined may have ended by now. */
+/** Also for a module that joins: the layer build that it would have joined may have ended by now. */
 function phasesOf({ module }: LayerSpec): SubmittedPhase[] {
   const jobs = phaseJobs(module, []);
   const byId = new Map(jobs.map((job) => [job.id, job]));

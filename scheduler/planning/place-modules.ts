@@ -23,7 +23,7 @@ export interface PlacementCluster {
 export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'> {
   /** Modules among those to place that it starts from; they stand before it. */
   readonly parents: readonly string[];
-  /** Clusters of the layers that it starts from, and of the work that it joins. */
+  /** Clusters of the layers that it starts from, and of the layer build that it joins. */
   readonly boundTo: readonly string[];
   /** Where the layer is that it replaces; there it stays beside what others need together with it. */
   readonly formerly?: string | undefined;

@@ -9,7 +9,12 @@ import { unknownSteps } from '../../common/contracts/step-references.ts';
 import type { StorageRoom } from '../../common/contracts/storage.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
 import { type BuildModule, readBuildModules } from '../../common/redis/builds.ts';
-import { type Flight, type LayerCatalog, parseCatalog, type StoredCatalog } from '../../common/redis/layers.ts';
+import {
+  type LayerCatalog,
+  parseCatalog,
+  type StoredCatalog,
+  type UnfinishedLayer,
+} from '../../common/redis/layers.ts';
 import { type BuildSubmission, writeSubmission } from '../../common/redis/submissions.ts';
 import { fullStorage } from '../../common/text/storage-words.ts';
 import { expandGraph, type GraphPlan } from '../graph/expand.ts';
@@ -166,8 +171,8 @@ function expand(task: PlanTask, { catalog, networks }: Known, farmKey: FarmKey):
       layers: Object.fromEntries(catalog.layers),
       newest: Object.fromEntries(catalog.newest),
       images: pinnable(catalog),
-      inFlight: Object.fromEntries([...catalog.flights.values()].flatMap(offered)),
-      building: catalog.flights,
+      unfinished: Object.fromEntries([...catalog.unfinished.values()].flatMap(offered)),
+      building: catalog.unfinished,
       now: task.now,
     },
     fingerprint: (secret) => farmKey.fingerprint(secret),
@@ -185,16 +190,16 @@ function place(
   { catalog, networks }: Known,
   clusters: readonly PlanCluster[],
 ): Map<string, string> {
-  const flights = [...catalog.flights.values()];
+  const unfinished = [...catalog.unfinished.values()];
   const candidates = clusters.map(({ name, limits, vms, healthy, storage }) => {
-    const waiting = flights.filter((flight) => flight.cluster === name).length;
+    const waiting = unfinished.filter((layer) => layer.cluster === name).length;
     const hasEgress = networks[name]?.hasEgress === true;
     const full = fullStorage(storage);
     return { name, limits, load: (vms + waiting) / limits.vms, healthy, hasEgress, full };
   });
   const built = plan.modules.filter(({ action }) => action !== 'reuse');
   const names = new Set(built.map(({ name }) => name));
-  const clusterOf = (key: string) => catalog.flights.get(key)?.cluster ?? catalog.layers.get(key)?.cluster;
+  const clusterOf = (key: string) => catalog.unfinished.get(key)?.cluster ?? catalog.layers.get(key)?.cluster;
   const madeHere = new Set(built.filter(({ action }) => action === 'build').map(({ layerKey }) => layerKey));
   const modules = built.map(({ name, dependsOn, action, layerKey }) => {
     const parents = (layers[name]?.parents ?? []).filter((key) => !madeHere.has(key));
@@ -221,10 +226,10 @@ function pinnable({ images, tags }: LayerCatalog): Record<string, string> {
 }
 
 /**
- * By its module, a layer in flight as its children may start from it; sizes that its sources decide are not known yet. None where
+ * By its module, a layer in layer as its children may start from it; sizes that its sources decide are not known yet. None where
  * nobody starts from it.
  */
-function offered({ module, layerKey, spec }: Flight): [string, OfferedLayer][] {
+function offered({ module, layerKey, spec }: UnfinishedLayer): [string, OfferedLayer][] {
   if (!spec) return [];
   const vms = spec.vms.map(({ name, disks, templateNics }) => ({
     vm: name,

@@ -102,7 +102,7 @@ test('a viewer reads no secret anywhere', async () => {
   await api.work();
   const viewer = await api.tokenOf('viewer');
   const layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
-  const spec = (await api.redis.hget(KEYS.work(layerBuild), 'spec')) ?? '';
+  const spec = (await api.redis.hget(KEYS.layerBuild(layerBuild), 'spec')) ?? '';
   const sealed = /"sshPassword":"([^"]+)"/.exec(spec)?.[1] ?? '';
   expect(sealed).not.toBe('');
   const [queue] = await boardOf(viewer);

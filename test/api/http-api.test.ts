@@ -39,7 +39,7 @@ test('builds what is submitted, tells how, and reuses it afterwards', async () =
     { name: 'child', action: 'build', dependsOn: ['base'] },
   ]);
   const [id = ''] = await api.redis.smembers(KEYS.living);
-  expect(await api.redis.hget(KEYS.work(id), 'spec')).not.toContain(SECRET);
+  expect(await api.redis.hget(KEYS.layerBuild(id), 'spec')).not.toContain(SECRET);
   const following = collect(client.events(accepted.buildId));
   await api.work();
   const events = await following;

@@ -67,7 +67,7 @@ test('an image says how it came about, in the words of in-toto and SLSA, and wit
   expect(ofParent).toContain('"sshPassword":"***"');
   await expect(api.as(await api.tokenOf('viewer')).provenance('base')).rejects.toThrow('needs the role builder');
   // What is left of it when the build is forgotten.
-  await api.redis.del(KEYS.work((await api.client.image('base')).layerBuild));
+  await api.redis.del(KEYS.layerBuild((await api.client.image('base')).layerBuild));
   expect((await api.client.provenance('base')).predicate.buildDefinition).toMatchObject({
     externalParameters: { module: 'base', definition: null },
     resolvedDependencies: [],

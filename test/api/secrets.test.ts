@@ -135,13 +135,13 @@ test('a build gets the value that its key was made from, whatever becomes of the
   });
   expect(opened).toEqual({ token: VALUE });
   expect(await api.client.build(buildId)).toMatchObject({ state: 'succeeded' });
-  expect(await api.redis.exists(KEYS.workSecrets(layerBuild))).toBe(0);
+  expect(await api.redis.exists(KEYS.layerBuildSecrets(layerBuild))).toBe(0);
   await api.client.setSecret('token', VALUE);
   const cancelled = await api.client.submit(submission('token'), { noCache: true });
   const work = await layerBuildOf(cancelled.buildId);
-  expect(await api.redis.hkeys(KEYS.workSecrets(work))).toEqual(['token']);
+  expect(await api.redis.hkeys(KEYS.layerBuildSecrets(work))).toEqual(['token']);
   await api.client.cancel(cancelled.buildId);
-  expect(await api.redis.exists(KEYS.workSecrets(work))).toBe(0);
+  expect(await api.redis.exists(KEYS.layerBuildSecrets(work))).toBe(0);
 });
 
 test('the command line takes values from standard input and files, and shows none', { timeout: 120_000 }, async () => {

@@ -66,6 +66,6 @@ test('says of every module what it waits for, at which place, and until when', a
     position: 1,
   });
   // It follows the machine of `base`, which lasts a minute as before.
-  const admittedAt = Number(await api.redis.hget(KEYS.work(boot?.job.layerBuild ?? ''), 'admittedAt'));
+  const admittedAt = Number(await api.redis.hget(KEYS.layerBuild(boot?.job.layerBuild ?? ''), 'admittedAt'));
   expect(quota?.expectedAt).toBe(admittedAt + 60_000);
 });

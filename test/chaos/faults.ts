@@ -57,9 +57,9 @@ export function faultsOf(
       'kill a machine',
       async () => {
         const machines = await machinesOf(farm);
-        const machine = pick(machines.filter(({ name }) => !killed.has(workOf(name))));
+        const machine = pick(machines.filter(({ name }) => !killed.has(layerBuildOf(name))));
         if (!machine) return null;
-        killed.add(workOf(machine.name));
+        killed.add(layerBuildOf(machine.name));
         return sendSignal(machine.pid, 'SIGKILL') ? machine.name : null;
       },
     ],
@@ -88,6 +88,6 @@ export async function machinesOf({ dataDir }: TestFarm): Promise<{ readonly name
 }
 
 /** The layer build that a machine belongs to, in small letters, as it stands in the machine's name. */
-export function workOf(machine: string): string {
+export function layerBuildOf(machine: string): string {
   return /sw-([0-9a-z]{26})-g/.exec(machine)?.[1] ?? machine;
 }

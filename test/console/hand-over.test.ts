@@ -51,7 +51,7 @@ beforeAll(async () => {
   cluster = new ClusterClient(clusterConfig(embedded.kubeconfig, { namespace: 'default' }));
   redisUrl = server.url;
   redis = await useRedis(resources, { url: redisUrl, logger }, 'producer');
-  await redis.hset(KEYS.work(LAYER_BUILD), { state: 'running', generation: 1 });
+  await redis.hset(KEYS.layerBuild(LAYER_BUILD), { state: 'running', generation: 1 });
   schedulers = [await startScheduler('s1'), await startScheduler('s2')];
   worker = await startWorker();
 }, 60_000);
@@ -124,7 +124,7 @@ test('viewers of all schedulers stay while the console goes from hand to hand', 
   expect(last.session.lost.aborted).toBe(false);
 
   // The work ends.
-  await redis.hset(KEYS.work(LAYER_BUILD), { state: 'failed', finishedAt: 1 });
+  await redis.hset(KEYS.layerBuild(LAYER_BUILD), { state: 'failed', finishedAt: 1 });
   const ended = { kind: 'ended', layerBuild: LAYER_BUILD, cluster: 'test', outcome: 'failed', durationMs: 0 };
   await redis.publish(KEYS.notices, JSON.stringify(ended));
   await expect.poll(() => last.session.lost.aborted, WAIT).toBe(true);

@@ -69,7 +69,7 @@ describe('secrets that guests give away, and the password of a URL', () => {
     for await (const event of farm.client.events(buildId)) {
       events.push(event);
       const dump = await dumpRedis(redis);
-      for (const [key] of dump.matchAll(/\{farm\}:work:[^: ]+:secrets/g)) pinned.add(key);
+      for (const [key] of dump.matchAll(/\{farm\}:layer-build:[^: ]+:secrets/g)) pinned.add(key);
       dumps.push(dump);
     }
     const lines = linesOf('keeper');

@@ -117,7 +117,7 @@ const plan: Target<string> = {
     try {
       const { modules } = readModules({ body: Buffer.from(text), ...options });
       const facts = offlineFacts(unpackModules(modules).modules);
-      const catalog = { layers: [], images: [], tags: [], newest: {}, flights: [] };
+      const catalog = { layers: [], images: [], tags: [], newest: {}, unfinished: [] };
       planModules({ modules, facts, catalog, now: 1, nonce: 'n', clusters: CLUSTERS }, farmKey);
       return 'taken';
     } catch (error) {

@@ -17,7 +17,7 @@ const SEEDS = [
 ];
 
 test.each(SEEDS)(
-  'whatever happens in whatever order, works stand and end as the model says: $name',
+  'whatever happens in whatever order, layerBuilds stand and end as the model says: $name',
   ({ runs }) => fc.assert(property(farm), { ...runs, endOnFailure: true }),
   180_000,
 );

@@ -27,7 +27,7 @@ async function play(farm: ModelFarm, { modules, happenings, reasons }: Scenario)
     const request = { buildId, idempotencyKey: null, digest: '', retentionMs: 3_600_000, modules: again };
     assert.equal((await submitBuild(farm.unlucky, request)).outcome, 'accepted');
   }
-  assert.equal(await farm.calm.scard(KEYS.living), graph.length, 'Both builds want the same works.');
+  assert.equal(await farm.calm.scard(KEYS.living), graph.length, 'Both builds want the same layerBuilds.');
   const world = new World(farm, { graph, builds, reasons });
   for (const [happening, pick] of happenings) {
     await world.happen(happening, pick);
@@ -44,7 +44,7 @@ async function play(farm: ModelFarm, { modules, happenings, reasons }: Scenario)
     assert(!isCancelled || world.cancelled.has(buildId), 'A module was cancelled that a build wants.');
   }
   const layers = [...(await readLayers(farm.calm)).layers.values()];
-  const states = await Promise.all(graph.map((module) => farm.calm.hget(KEYS.work(module.layerBuild), 'state')));
+  const states = await Promise.all(graph.map((module) => farm.calm.hget(KEYS.layerBuild(module.layerBuild), 'state')));
   const built = graph.filter((_, index) => states[index] === 'succeeded').map((module) => module.name);
   assert.deepEqual(layers.map((layer) => layer.module).sort(), built.sort());
   assert(

@@ -24,7 +24,7 @@ const HAPPENINGS = [
   'back',
 ] as const;
 export type Happening = (typeof HAPPENINGS)[number];
-/** Happens more often, so that work gets somewhere. */
+/** Happens more often, so that layer build gets somewhere. */
 const USUAL = ['take', 'claim', 'claim', 'succeed', 'succeed', 'halt', 'back'] as const;
 /** So that one module uses up what it may cost. */
 const TROUBLED = ['take', 'claim', 'claim', 'fail', 'fail', 'fail'] as const;

@@ -114,7 +114,7 @@ export class World {
     }
   }
 
-  /** Limits hold, nothing was done twice, and every work stands as it must. */
+  /** Limits hold, nothing was done twice, and every layer build stands as it must. */
   async check(): Promise<void> {
     const { calm } = this.#farm;
     const { imports, vms, cpu } = await readUsage(calm, 'lab');
@@ -127,7 +127,12 @@ export class World {
     );
     const isCancelled = this.#builds.every((build) => this.cancelled.has(build));
     for (const { layerBuild, name } of this.#graph) {
-      const [state, verdict, generation] = await calm.hmget(KEYS.work(layerBuild), 'state', 'verdict', 'generation');
+      const [state, verdict, generation] = await calm.hmget(
+        KEYS.layerBuild(layerBuild),
+        'state',
+        'verdict',
+        'generation',
+      );
       const seen = { generation: Number(generation), verdict: verdictOf(state ?? '', verdict ?? '') };
       const wrong = this.#expected.seen(layerBuild, seen, isCancelled);
       assert(wrong === null, `${name}: ${wrong}`);
@@ -200,7 +205,7 @@ export class World {
   /** An executor that was given up for dead goes on: what it does counts for nothing. */
   async #wake(claim: PhaseClaim | undefined): Promise<void> {
     if (!claim || (await this.#standing(claim)) !== 'Superseded') return;
-    const phases = () => this.#farm.calm.hgetall(KEYS.workPhases(claim.job.layerBuild));
+    const phases = () => this.#farm.calm.hgetall(KEYS.layerBuildPhases(claim.job.layerBuild));
     const before = await phases();
     await this.#store.commit(claim, succeeded(claim)).catch(ignoreCancellation);
     assert.deepEqual(await phases(), before);

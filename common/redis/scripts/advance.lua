@@ -1,7 +1,7 @@
 -- Does one portion of what is left over of long tasks.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     how many works a portion has; without it as many as usual
+-- ARGV     how many layer builds a portion has; without it as many as usual
 --
 -- returns  1 when there is more to do
 -- @include farm outages events ready slots time tasks images sources finish submission

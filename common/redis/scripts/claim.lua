@@ -10,15 +10,15 @@
 -- @include farm outages events ready slots time tasks images sources finish submission
 return withTasks(function()
   local field = ARGV[3] .. '/' .. ARGV[4]
-  local work = loadWork(ARGV[1])
-  local phase = work and loadPhase(work.id, field)
-  if not phase or work.generation ~= tonumber(ARGV[2]) or phase.dispatch ~= tonumber(ARGV[5]) then return nil end
+  local layerBuild = loadLayerBuild(ARGV[1])
+  local phase = layerBuild and loadPhase(layerBuild.id, field)
+  if not phase or layerBuild.generation ~= tonumber(ARGV[2]) or phase.dispatch ~= tonumber(ARGV[5]) then return nil end
   if phase.state ~= 'queued' and phase.state ~= 'running' then return nil end
 
-  if work.state == 'stopping' then
+  if layerBuild.state == 'stopping' then
     -- The executor that ran it is gone, or the queue would not have handed the job out again.
-    dropPhase(work, field, phase)
-    settle(work)
+    dropPhase(layerBuild, field, phase)
+    settle(layerBuild)
     return nil
   end
 
@@ -29,10 +29,10 @@ return withTasks(function()
       local failure = cjson.encode({ reason = 'WorkerLost', screenshot = false, message = string.format(
         'Phase %s of VM "%s" was begun %d times, and each time its worker ended within %d minutes.', ARGV[4], ARGV[3],
         MOST_LOST, SOON_MS / 60000) })
-      dropPhase(work, field, phase)
-      phaseFinished(work, field, phase, 'failed', failure)
-      redis.call('HSET', key('work', work.id, 'failures'), ARGV[3], failure)
-      stopWork(work, 'failed', failure)
+      dropPhase(layerBuild, field, phase)
+      phaseFinished(layerBuild, field, phase, 'failed', failure)
+      redis.call('HSET', key('layer-build', layerBuild.id, 'failures'), ARGV[3], failure)
+      stopLayerBuild(layerBuild, 'failed', failure)
       return nil
     end
   end
@@ -50,34 +50,34 @@ return withTasks(function()
   end
   local again = phase.attempts > 1 and phase.again or nil
   phase.again = nil
-  storePhase(work.id, field, phase)
-  phaseRuns(work, field)
-  redis.call('ZREM', key('outbox'), jobOf(work, field, phase))
+  storePhase(layerBuild.id, field, phase)
+  phaseRuns(layerBuild, field)
+  redis.call('ZREM', key('outbox'), jobOf(layerBuild, field, phase))
 
-  if work.state == 'queued' then setWork(work, 'state', 'running') end
-  if not work.startedAt then
-    setWork(work, 'startedAt', NOW)
-    for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
+  if layerBuild.state == 'queued' then setLayerBuild(layerBuild, 'state', 'running') end
+  if not layerBuild.startedAt then
+    setLayerBuild(layerBuild, 'startedAt', NOW)
+    for _, buildId in ipairs(redis.call('SMEMBERS', key('layer-build', layerBuild.id, 'builds'))) do
       if redis.call('HGET', key('build', buildId), 'state') == 'queued' then
         redis.call('HSET', key('build', buildId), 'state', 'running')
       end
-      for _, known in ipairs(namesIn(buildId, work.id)) do
+      for _, known in ipairs(namesIn(buildId, layerBuild.id)) do
         tellBuild(buildId, encode({ event = 'module-started', module = known.name, action = known.action }))
       end
     end
   end
   if not repeated then
-    tellWork(work, encode({ event = 'phase-started', module = work.module, vm = ARGV[3], phase = ARGV[4],
+    tellLayerBuild(layerBuild, encode({ event = 'phase-started', module = layerBuild.module, vm = ARGV[3], phase = ARGV[4],
       attempt = phase.attempts, worker = ARGV[6], again = again }))
   end
   if not first and not repeated then
-    notify({ kind = 'claimed', layerBuild = work.id, generation = work.generation, vm = ARGV[3], phase = ARGV[4] })
+    notify({ kind = 'claimed', layerBuild = layerBuild.id, generation = layerBuild.generation, vm = ARGV[3], phase = ARGV[4] })
   end
 
-  local more = redis.call('HMGET', key('work', work.id), 'spec', 'parents', 'keepMs', 'pauseBefore')
-  local stored, secrets = redis.call('HGETALL', key('work', work.id, 'secrets')), {}
+  local more = redis.call('HMGET', key('layer-build', layerBuild.id), 'spec', 'parents', 'keepMs', 'pauseBefore')
+  local stored, secrets = redis.call('HGETALL', key('layer-build', layerBuild.id, 'secrets')), {}
   for index = 1, #stored, 2 do secrets[stored[index]] = stored[index + 1] end
-  local reply = { phase.epoch, work.cluster, phase.claims - 1, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
+  local reply = { phase.epoch, layerBuild.cluster, phase.claims - 1, first and phase.readyAt and (NOW - phase.readyAt) or -1, more[1],
     cjson.encode(secrets), tonumber(more[3] or 0), more[4] or '[]' }
   for parent in words(more[2]) do
     local record = redis.call('HGET', key('layers'), parent)

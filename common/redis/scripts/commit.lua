@@ -13,39 +13,39 @@
 return withTasks(function()
   local vm, outcome = ARGV[3], ARGV[6]
   local field = vm .. '/' .. ARGV[4]
-  local work, phase = claimed(ARGV)
-  if not work then return { 'superseded', -1, '' } end
+  local layerBuild, phase = claimed(ARGV)
+  if not layerBuild then return { 'superseded', -1, '' } end
   if phase.committed == phase.fence then return { 'repeated', -1, '' } end
   if phase.state ~= 'running' then return { 'superseded', -1, '' } end
   phase.committed = phase.fence
   local elapsed = NOW - (phase.startedAt or NOW)
   local failure = ARGV[8] ~= '' and ARGV[8] or nil
   -- What follows from an outage or from a planned stop counts for nothing.
-  local away = wasAway(work.cluster, phase.startedAt or NOW)
+  local away = wasAway(layerBuild.cluster, phase.startedAt or NOW)
   local excused = away or phase.excused or ARGV[13] == 'planned'
   phase.excused = away or ARGV[13] == 'planned' or nil
 
   local function endPhase(state, told, why)
     phase.state = state
     phase.finishedAt = NOW
-    phaseFinished(work, field, phase, told or state, why)
-    storePhase(work.id, field, phase)
-    phaseRests(work, field)
-    withdraw(work, field, phase)
-    if phase.admission == 'imports' then releaseImport(work, vm) end
+    phaseFinished(layerBuild, field, phase, told or state, why)
+    storePhase(layerBuild.id, field, phase)
+    phaseRests(layerBuild, field)
+    withdraw(layerBuild, field, phase)
+    if phase.admission == 'imports' then releaseImport(layerBuild, vm) end
   end
 
   -- `because`: what the next `phase-started` says of it, see events.ts.
   local function again(delayMs, because, why)
     phase.again = because
     endPhase('ready', 'requeue', why)
-    makeReadyLater(work, field, phase, delayMs)
+    makeReadyLater(layerBuild, field, phase, delayMs)
     return { 'committed', elapsed, 'requeue' }
   end
 
-  if work.state == 'stopping' then
+  if layerBuild.state == 'stopping' then
     endPhase('cancelled')
-    settle(work)
+    settle(layerBuild)
     return { 'committed', elapsed, 'cancelled' }
   end
 
@@ -62,34 +62,34 @@ return withTasks(function()
     end
     local final = ARGV[9] == 'never' and failure or ARGV[12]
     endPhase('failed', 'failed', final)
-    redis.call('HSET', key('work', work.id, 'failures'), vm, final)
-    failWork(work, final, { crashed = ARGV[9] == 'next-generation', counts = not excused, reason = reason })
+    redis.call('HSET', key('layer-build', layerBuild.id, 'failures'), vm, final)
+    failLayerBuild(layerBuild, final, { crashed = ARGV[9] == 'next-generation', counts = not excused, reason = reason })
     return { 'committed', elapsed, 'failed' }
   end
 
   endPhase('succeeded')
   for dependent in words(phase.dependents) do
-    local other = loadPhase(work.id, dependent)
+    local other = loadPhase(layerBuild.id, dependent)
     other.needs = other.needs - 1
-    storePhase(work.id, dependent, other)
-    if other.needs == 0 and other.state == 'waiting' and not isHeld(work, other) then
-      makeReady(work, dependent, other)
+    storePhase(layerBuild.id, dependent, other)
+    if other.needs == 0 and other.state == 'waiting' and not isHeld(layerBuild, other) then
+      makeReady(layerBuild, dependent, other)
     end
   end
   if phase.admission == 'imports' then
-    setWork(work, 'imports', work.imports - 1)
-    learn('import/' .. work.cluster, elapsed)
-    if work.imports == 0 and work.gang ~= 'none' then
-      setWork(work, 'gang', 'ready')
-      setWork(work, 'readyAt', NOW)
-      waitForAdmission(work, 'gangs', work.id)
+    setLayerBuild(layerBuild, 'imports', layerBuild.imports - 1)
+    learn('import/' .. layerBuild.cluster, elapsed)
+    if layerBuild.imports == 0 and layerBuild.gang ~= 'none' then
+      setLayerBuild(layerBuild, 'gang', 'ready')
+      setLayerBuild(layerBuild, 'readyAt', NOW)
+      waitForAdmission(layerBuild, 'gangs', layerBuild.id)
     end
   end
-  if ARGV[7] ~= '' then redis.call('HSET', key('work', work.id, 'disks'), vm, ARGV[7]) end
-  if phase.stage == 'runs' then leaveToPeople(work, vm) elseif phase.stage then setStage(work, vm, phase.stage) end
+  if ARGV[7] ~= '' then redis.call('HSET', key('layer-build', layerBuild.id, 'disks'), vm, ARGV[7]) end
+  if phase.stage == 'runs' then leaveToPeople(layerBuild, vm) elseif phase.stage then setStage(layerBuild, vm, phase.stage) end
   if phase.last then
-    setWork(work, 'left', work.left - 1)
-    if work.left == 0 then endWork(work, 'succeeded') end
+    setLayerBuild(layerBuild, 'left', layerBuild.left - 1)
+    if layerBuild.left == 0 then endLayerBuild(layerBuild, 'succeeded') end
   end
   return { 'committed', elapsed, 'succeeded' }
 end)

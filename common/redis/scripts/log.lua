@@ -7,20 +7,20 @@
 --
 -- returns  1, or 0 when the claim is superseded
 --
--- work:<id>:log  stream: event, bytes
+-- layer-build:<id>:log  stream: event, bytes
 -- @include farm events logs
-local work = claimed(ARGV)
-if not work then return 0 end
-local log, bytes = key('work', work.id, 'log'), #ARGV[6]
-local place = quote(work.id .. ' ' .. redis.call('XADD', log, '*', 'event', ARGV[6], 'bytes', bytes))
+local layerBuild = claimed(ARGV)
+if not layerBuild then return 0 end
+local log, bytes = key('layer-build', layerBuild.id, 'log'), #ARGV[6]
+local place = quote(layerBuild.id .. ' ' .. redis.call('XADD', log, '*', 'event', ARGV[6], 'bytes', bytes))
 -- Where it is said, for readers who come when it is gone.
 local event = encode({ event = 'log', vm = ARGV[3], phase = ARGV[4] })
-eachListener(work, function(buildId, name) tellBuild(buildId, event, 'module', quote(name), 'kept', place) end)
-local kept = tonumber(redis.call('HGET', key('work', work.id), 'logBytes') or 0) + bytes
-countLog(work.id, bytes)
-kept = trimLog(work.id, log, kept, tonumber(ARGV[7]))
+eachListener(layerBuild, function(buildId, name) tellBuild(buildId, event, 'module', quote(name), 'kept', place) end)
+local kept = tonumber(redis.call('HGET', key('layer-build', layerBuild.id), 'logBytes') or 0) + bytes
+countLog(layerBuild.id, bytes)
+kept = trimLog(layerBuild.id, log, kept, tonumber(ARGV[7]))
 -- Where nothing has ended that could go, the log makes its own room, but for what was just said.
 local over = makeRoomForLogs(tonumber(ARGV[8]))
-if over > 0 then kept = trimLog(work.id, log, kept, math.max(bytes, kept - over)) end
-redis.call('HSET', key('work', work.id), 'logBytes', kept)
+if over > 0 then kept = trimLog(layerBuild.id, log, kept, math.max(bytes, kept - over)) end
+redis.call('HSET', key('layer-build', layerBuild.id), 'logBytes', kept)
 return 1

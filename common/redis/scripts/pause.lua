@@ -3,27 +3,27 @@
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, step, event (JSON), then
 --          [8] ms that it may wait, or '' for as long as it takes, [9] '1' when the step has failed and its machine is kept: then
---          nothing works on the module, and its time stands still
+--          nothing layer builds on the module, and its time stands still
 --
 -- returns  {'continued' | 'waiting' | 'over' | 'superseded' | 'cancelled', ms since it began to wait, answer of the person or ''}
 --
--- handbuilds:<cluster>  hash: "<work>/<vm>" -> step that waits
--- work:<id>:steps       "<vm>/<step>/handbuild-waiting" -> "<time> <event>", "<vm>/<step>/handbuild-continued" -> "<time> {request, answer}"
+-- handbuilds:<cluster>  hash: "<layer build>/<vm>" -> step that waits
+-- layer-build:<id>:steps       "<vm>/<step>/handbuild-waiting" -> "<time> <event>", "<vm>/<step>/handbuild-continued" -> "<time> {request, answer}"
 -- @include farm outages events time
 local vm, step = ARGV[3], ARGV[6]
-local work, phase = claimed(ARGV)
-if not work or phase.state ~= 'running' then return { 'superseded', 0, '' } end
-if work.state == 'stopping' then return { 'cancelled', 0, '' } end
+local layerBuild, phase = claimed(ARGV)
+if not layerBuild or phase.state ~= 'running' then return { 'superseded', 0, '' } end
+if layerBuild.state == 'stopping' then return { 'cancelled', 0, '' } end
 
-local steps, mark = key('work', work.id, 'steps'), vm .. '/' .. step .. '/handbuild-'
-local waiting = key('handbuilds', work.cluster)
+local steps, mark = key('layer-build', layerBuild.id, 'steps'), vm .. '/' .. step .. '/handbuild-'
+local waiting = key('handbuilds', layerBuild.cluster)
 local began = redis.call('HGET', steps, mark .. 'waiting')
 if not began then
   began = NOW .. ' ' .. ARGV[7]
   redis.call('HSET', steps, mark .. 'waiting', began)
-  redis.call('HSET', waiting, work.id .. '/' .. vm, step)
-  tellWork(work, ARGV[7])
-  notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
+  redis.call('HSET', waiting, layerBuild.id .. '/' .. vm, step)
+  tellLayerBuild(layerBuild, ARGV[7])
+  notify({ kind = 'handbuild', layerBuild = layerBuild.id, vm = vm })
 end
 local elapsed = NOW - readMark(began)
 local said = redis.call('HGET', steps, mark .. 'continued')
@@ -31,12 +31,12 @@ if said then
   local _, answer = readMark(said)
   return { 'continued', elapsed, answer.answer or '' }
 end
-if redis.call('HGET', waiting, work.id .. '/' .. vm) ~= step then return { 'over', elapsed, '' } end
+if redis.call('HGET', waiting, layerBuild.id .. '/' .. vm) ~= step then return { 'over', elapsed, '' } end
 local limit = tonumber(ARGV[8])
 if not limit or elapsed < limit then
-  if ARGV[9] == '1' then phaseRests(work, vm .. '/' .. ARGV[4]) end
+  if ARGV[9] == '1' then phaseRests(layerBuild, vm .. '/' .. ARGV[4]) end
   return { 'waiting', elapsed, '' }
 end
-redis.call('HDEL', waiting, work.id .. '/' .. vm)
-notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
+redis.call('HDEL', waiting, layerBuild.id .. '/' .. vm)
+notify({ kind = 'handbuild', layerBuild = layerBuild.id, vm = vm })
 return { 'over', elapsed, '' }

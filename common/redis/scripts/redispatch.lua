@@ -7,10 +7,10 @@
 -- @include farm outages events ready slots time tasks images sources finish submission
 return withTasks(function()
   local field = ARGV[3] .. '/' .. ARGV[4]
-  local work = loadWork(ARGV[1])
-  local phase = work and loadPhase(work.id, field)
+  local layerBuild = loadLayerBuild(ARGV[1])
+  local phase = layerBuild and loadPhase(layerBuild.id, field)
   local job = table.concat({ ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] }, '.')
-  local current = phase and work.generation == tonumber(ARGV[2]) and phase.dispatch == tonumber(ARGV[5])
+  local current = phase and layerBuild.generation == tonumber(ARGV[2]) and phase.dispatch == tonumber(ARGV[5])
     and (phase.state == 'queued' or phase.state == 'running')
   if not current then
     redis.call('HDEL', key('placed'), job)
@@ -18,14 +18,14 @@ return withTasks(function()
     return nil
   end
   if phase.state == 'running' then countLost(phase) end
-  phaseRests(work, field)
-  withdraw(work, field, phase)
-  if work.state == 'stopping' then
-    dropPhase(work, field, phase)
-    settle(work)
+  phaseRests(layerBuild, field)
+  withdraw(layerBuild, field, phase)
+  if layerBuild.state == 'stopping' then
+    dropPhase(layerBuild, field, phase)
+    settle(layerBuild)
     return nil
   end
   -- The worker that still ran it is fenced: only the next claim may commit.
   phase.epoch, phase.fence = phase.epoch + 1, nil
-  return dispatch(work, field, phase)
+  return dispatch(layerBuild, field, phase)
 end)

@@ -4,7 +4,7 @@
 -- ARGV[1]  JSON list of {layerKey, versions: ["<module>:<version>", ...]}, what stands on a layer before the layer
 -- ARGV[2]  '1': also versions that have a tag, and layers that other layers stand on
 --
--- returns  for each of the list 'removed', 'gone' (it was), or why it stays: 'needed' (a work in the making starts from it),
+-- returns  for each of the list 'removed', 'gone' (it was), or why it stays: 'needed' (a layer build in the making starts from it),
 --          'tagged', 'stoodOn'
 -- @include farm images
 ensureIndexes()

@@ -24,7 +24,7 @@ for _, machine in ipairs(observed) do
     vms, cpu, memory = vms + 1, cpu + machine.cpu, memory + machine.memory
   end
 end
-local before = tonumber(redis.call('HGET', key('strays', cluster), 'vms') or 0)
-redis.call('HSET', key('strays', cluster), 'vms', vms, 'cpu', cpu, 'memory', memory)
+local before = tonumber(redis.call('HGET', key('orphans', cluster), 'vms') or 0)
+redis.call('HSET', key('orphans', cluster), 'vms', vms, 'cpu', cpu, 'memory', memory)
 if freed > 0 or vms < before then wake(cluster) end
 return freed

@@ -1,4 +1,4 @@
--- Decides whether a shared source goes. Once that is decided no work uses what is there: use-source.lua tells.
+-- Decides whether a shared source goes. Once that is decided no layer build uses what is there: use-source.lua tells.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     cluster, name, what the cluster shows: 'there', 'cloned' (a volume reads it) or 'gone',

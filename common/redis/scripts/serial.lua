@@ -7,16 +7,16 @@
 --
 -- returns  1, or 0 when the claim is superseded
 -- @include farm logs
-local work = claimed(ARGV)
-if not work then return 0 end
+local layerBuild = claimed(ARGV)
+if not layerBuild then return 0 end
 local vm, bytes = ARGV[3], tonumber(ARGV[7])
-local stream, about = key('work', work.id, 'serial', vm), key('work', work.id, 'serial')
+local stream, about = key('layer-build', layerBuild.id, 'serial', vm), key('layer-build', layerBuild.id, 'serial')
 -- Sent again, because the answer was lost.
 if redis.call('HGET', about, vm .. '/position') == ARGV[8] then return 1 end
 redis.call('XADD', stream, '*', 'lines', ARGV[6], 'bytes', bytes)
 redis.call('HSET', about, vm .. '/position', ARGV[8])
 local kept = tonumber(redis.call('HGET', about, vm .. '/bytes') or 0) + bytes
-countLog(work.id, bytes)
-redis.call('HSET', about, vm .. '/bytes', trimLog(work.id, stream, kept, tonumber(ARGV[9])))
+countLog(layerBuild.id, bytes)
+redis.call('HSET', about, vm .. '/bytes', trimLog(layerBuild.id, stream, kept, tonumber(ARGV[9])))
 makeRoomForLogs(tonumber(ARGV[10]))
 return 1

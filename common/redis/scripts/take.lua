@@ -1,4 +1,4 @@
--- Admits ready work of one cluster within its limits and gives it to the caller for the queues.
+-- Admits ready layer build of one cluster within its limits and gives it to the caller for the queues.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  cluster   ARGV[2..5]  limits: imports, vms, cpu (thousandths), memory (bytes)
@@ -22,10 +22,10 @@ end
 
 local function place(member)
   local id, field = split(member)
-  local work, phase = loadWork(id), loadPhase(id, field)
-  if not work or not phase or phase.state ~= 'ready' then return nil end
-  reply[#reply + 1] = dispatch(work, field, phase)
-  return work
+  local layerBuild, phase = loadLayerBuild(id), loadPhase(id, field)
+  if not layerBuild or not phase or phase.state ~= 'ready' then return nil end
+  reply[#reply + 1] = dispatch(layerBuild, field, phase)
+  return layerBuild
 end
 
 -- What a scheduler took and never put on a queue.
@@ -43,8 +43,8 @@ local delayed = key('delayed', cluster)
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW, 'LIMIT', 0, room)) do
   redis.call('ZREM', delayed, member)
   local id, field = split(member)
-  local work, phase = loadWork(id), loadPhase(id, field)
-  if work and phase and phase.state == 'ready' then makeReady(work, field, phase) end
+  local layerBuild, phase = loadLayerBuild(id), loadPhase(id, field)
+  if layerBuild and phase and phase.state == 'ready' then makeReady(layerBuild, field, phase) end
 end
 local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 if due[2] then reply[1] = math.max(1, tonumber(due[2]) - NOW) end
@@ -80,7 +80,7 @@ end
 -- What is most urgent goes first.
 local URGENCIES = { 2, 1, 0 }
 
--- An import that waits no more, whatever became of its work.
+-- An import that waits no more, whatever became of its layer build.
 local function forgetImport(pool, lane, member)
   redis.call('ZREM', key('waiting', cluster, 'imports'), member)
   if redis.call('EXISTS', key('ready', cluster, pool, lane)) == 0 then redis.call('SREM', key('lanes', cluster, pool), lane) end
@@ -100,9 +100,9 @@ local function takeImportsOf(urgency, used)
     if not lane then return end
     local member = redis.call('ZPOPMIN', key('ready', cluster, pool, lane))[1]
     forgetImport(pool, lane, member)
-    local work = member and place(member)
-    if work then
-      redis.call('HSET', key('imports', cluster), holder(work, vmOf(select(2, split(member)))), lane)
+    local layerBuild = member and place(member)
+    if layerBuild then
+      redis.call('HSET', key('imports', cluster), holder(layerBuild, vmOf(select(2, split(member)))), lane)
       used.imports = used.imports + 1
       countFor(used, lane)
     end
@@ -146,29 +146,29 @@ local function readShape(shape)
   return { vms = tonumber(vms), cpu = tonumber(cpu), memory = tonumber(memory) }
 end
 
-local function admit(work, used)
-  leaveAdmission(work, 'gangs', work.id)
-  setWork(work, 'gang', 'admitted')
-  for _, vm in ipairs(cjson.decode(redis.call('HGET', key('work', work.id), 'sizes'))) do
-    redis.call('HSET', key('slots', cluster), holder(work, vm.vm),
-      string.format('%s %.0f %.0f %s', stages[1].stage, vm.cpu, vm.memory, laneOf(work)))
-    countFor(used, laneOf(work), vm)
+local function admit(layerBuild, used)
+  leaveAdmission(layerBuild, 'gangs', layerBuild.id)
+  setLayerBuild(layerBuild, 'gang', 'admitted')
+  for _, vm in ipairs(cjson.decode(redis.call('HGET', key('layer-build', layerBuild.id), 'sizes'))) do
+    redis.call('HSET', key('slots', cluster), holder(layerBuild, vm.vm),
+      string.format('%s %.0f %.0f %s', stages[1].stage, vm.cpu, vm.memory, laneOf(layerBuild)))
+    countFor(used, laneOf(layerBuild), vm)
     used[stages[1].stage] = used[stages[1].stage] + 1
   end
-  setWork(work, 'admittedAt', NOW)
-  startWork(work)
+  setLayerBuild(layerBuild, 'admittedAt', NOW)
+  startLayerBuild(layerBuild)
   return true
 end
 
 -- What is held by modules that wait for a person is not foreseeably given back. As `usage`.
 local function heldByPeople()
-  local works, held = {}, { vms = 0, cpu = 0, memory = 0 }
-  for _, waiting in ipairs(redis.call('HKEYS', key('handbuilds', cluster))) do works[split(waiting)] = true end
-  if not next(works) then return held end
+  local layerBuilds, held = {}, { vms = 0, cpu = 0, memory = 0 }
+  for _, waiting in ipairs(redis.call('HKEYS', key('handbuilds', cluster))) do layerBuilds[split(waiting)] = true end
+  if not next(layerBuilds) then return held end
   local slots = redis.call('HGETALL', key('slots', cluster))
   for index = 1, #slots, 2 do
     local cpu, memory = string.match(slots[index + 1], '^%S+ (%S+) (%S+)')
-    if works[split(slots[index])] then
+    if layerBuilds[split(slots[index])] then
       held.vms, held.cpu, held.memory = held.vms + 1, held.cpu + tonumber(cpu), held.memory + tonumber(memory)
     end
   end
@@ -181,7 +181,7 @@ local MOST_AGED, MOST_SEEN = 20, 200
 local function agedGangs(used)
   local aged = {}
   for age, id in ipairs(redis.call('ZRANGEBYSCORE', key('waiting', cluster, 'gangs'), '-inf', NOW - patience - 1, 'LIMIT', 0, MOST_SEEN)) do
-    local owner, shape = unpack(redis.call('HMGET', key('work', id), 'owner', 'shape'))
+    local owner, shape = unpack(redis.call('HMGET', key('layer-build', id), 'owner', 'shape'))
     local gang = readShape(shape)
     if hasQuota(owner, gang, used) then
       aged[#aged + 1] = { id = id, gang = gang, age = age, share = (used.shares[owner] or 0) / termsOf(owner).weight }
@@ -198,7 +198,7 @@ local function takeAged(used)
   local held
   for place, waiting in ipairs(agedGangs(used)) do
     if place > MOST_AGED then return nil end
-    if fits(waiting.gang, used) and workersHaveRoom(waiting.gang, used) then return admit(loadWork(waiting.id), used) end
+    if fits(waiting.gang, used) and workersHaveRoom(waiting.gang, used) then return admit(loadLayerBuild(waiting.id), used) end
     held = held or heldByPeople()
     if fits(waiting.gang, held) then return false end
   end
@@ -213,7 +213,7 @@ local function takeFirst(lane, pools, mayTake, used)
     local isBetter = first[1] and (not best or tonumber(first[2]) < score)
     if isBetter and mayTake(ownerOf(lane), pool) then best, score = first[1], tonumber(first[2]) end
   end
-  return admit(loadWork(best), used)
+  return admit(loadLayerBuild(best), used)
 end
 
 -- Admits one gang; false when none can go.

@@ -3,13 +3,13 @@
 -- KEYS[1] is the prefix of the farm, one hash tag: every other key is derived from it and lives in the same slot.
 -- NOW is the server's clock in milliseconds, so that all processes of the farm share one time.
 --
--- work:<id>          hash: one layer build (see submit.lua for its fields)
--- work:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase. What a phase needs was said when it was submitted: `admission`
+-- layer-build:<id>          hash: one layer build (see submit.lua for its fields)
+-- layer-build:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase. What a phase needs was said when it was submitted: `admission`
 --                    ('imports': a place among the imports, 'gang': the slots of all machines), `stage` (of the slot, after it),
 --                    `last` (nothing of its machine follows)
--- work:<id>:serial   hash: "<vm>/bytes" -> size of the stream work:<id>:serial:<vm>, "<vm>/position" -> see serial.lua
--- work:<id>:secrets  hash: name -> sealed value, as it was when the work was submitted; gone when the work has ended
--- work:<id>:builds   set: the builds that want it; work:<id>:children set: the works that start from its layer
+-- layer-build:<id>:serial   hash: "<vm>/bytes" -> size of the stream layer-build:<id>:serial:<vm>, "<vm>/position" -> see serial.lua
+-- layer-build:<id>:secrets  hash: name -> sealed value, as it was when the layer build was submitted; gone when the layer build has ended
+-- layer-build:<id>:builds   set: the builds that want it; layer-build:<id>:children set: the layer builds that start from its layer
 local FARM = KEYS[1]
 local clock = redis.call('TIME')
 local NOW = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -29,46 +29,46 @@ local NUMBERS = { generation = true, priority = true, urgency = true, admittedAt
   crashes = true, startedAt = true, createdAt = true, readyAt = true, timeoutMs = true, workedMs = true,
   activeSince = true, awayMs = true, stoppingAt = true, runMs = true, runUntil = true }
 
--- The small fields of a work as a table with its id; nil when it is unknown.
-local function loadWork(id)
-  local values = redis.call('HMGET', key('work', id), unpack(FIELDS))
+-- The small fields of a layer build as a table with its id; nil when it is unknown.
+local function loadLayerBuild(id)
+  local values = redis.call('HMGET', key('layer-build', id), unpack(FIELDS))
   if not values[1] then return nil end
-  local work = { id = id }
+  local layerBuild = { id = id }
   for index, field in ipairs(FIELDS) do
     local value = values[index]
-    if value then work[field] = NUMBERS[field] and tonumber(value) or value end
+    if value then layerBuild[field] = NUMBERS[field] and tonumber(value) or value end
   end
-  return work
+  return layerBuild
 end
 
-local function setWork(work, field, value)
-  work[field] = value
-  redis.call('HSET', key('work', work.id), field, value)
+local function setLayerBuild(layerBuild, field, value)
+  layerBuild[field] = value
+  redis.call('HSET', key('layer-build', layerBuild.id), field, value)
 end
 
 local function loadPhase(id, field)
-  local raw = redis.call('HGET', key('work', id, 'phases'), field)
+  local raw = redis.call('HGET', key('layer-build', id, 'phases'), field)
   return raw and cjson.decode(raw)
 end
 
 local function storePhase(id, field, phase)
-  redis.call('HSET', key('work', id, 'phases'), field, cjson.encode(phase))
+  redis.call('HSET', key('layer-build', id, 'phases'), field, cjson.encode(phase))
 end
 
--- The work and the phase of a claim, by { layerBuild, generation, vm, phase, fence }; nil when a later one has passed it.
+-- The layer build and the phase of a claim, by { layerBuild, generation, vm, phase, fence }; nil when a later one has passed it.
 -- The fence is random: an epoch alone may be given twice, when Redis fails over and has lost the first one.
 local function claimed(claim)
-  local work = loadWork(claim[1])
-  local phase = work and loadPhase(work.id, claim[3] .. '/' .. claim[4])
-  if not phase or work.generation ~= tonumber(claim[2]) or phase.fence ~= claim[5] then return nil end
-  return work, phase
+  local layerBuild = loadLayerBuild(claim[1])
+  local phase = layerBuild and loadPhase(layerBuild.id, claim[3] .. '/' .. claim[4])
+  if not phase or layerBuild.generation ~= tonumber(claim[2]) or phase.fence ~= claim[5] then return nil end
+  return layerBuild, phase
 end
 
 local function vmOf(field) return string.match(field, '^(.*)/') end
 local function kindOf(field) return string.match(field, '/([^/]*)$') end
 
-local function jobOf(work, field, phase)
-  return table.concat({ work.id, work.generation, vmOf(field), kindOf(field), phase.dispatch }, '.')
+local function jobOf(layerBuild, field, phase)
+  return table.concat({ layerBuild.id, layerBuild.generation, vmOf(field), kindOf(field), phase.dispatch }, '.')
 end
 
 -- Tells every process something; the notices are those of notices.ts.

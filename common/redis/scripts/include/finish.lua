@@ -1,11 +1,11 @@
--- How works and builds end. A work that must end while executors still run is `stopping` with a verdict; when the last
+-- How layer builds and builds end. A layer build that must end while executors still run is `stopping` with a verdict; when the last
 -- of them has let go it is settled:
 --
 --   queued -> running -> succeeded
 --                    \-> stopping (verdict failed | cancelled | again) -> failed | cancelled | queued (next generation)
 local function imagesOf(id, cluster)
   local images = {}
-  for _, raw in ipairs(redis.call('HVALS', key('work', id, 'disks'))) do
+  for _, raw in ipairs(redis.call('HVALS', key('layer-build', id, 'disks'))) do
     local layerVm = cjson.decode(raw)
     for _, disk in ipairs(layerVm.disks) do
       images[#images + 1] = { vm = layerVm.vm, disk = disk.name, snapshot = disk.snapshot, cluster = cluster }
@@ -15,12 +15,12 @@ local function imagesOf(id, cluster)
 end
 
 local function forgetAfter(id, retention)
-  redis.call('PEXPIRE', key('work', id), retention)
+  redis.call('PEXPIRE', key('layer-build', id), retention)
   for _, part in ipairs({ 'phases', 'running', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial', 'log' }) do
-    redis.call('PEXPIRE', key('work', id, part), retention)
+    redis.call('PEXPIRE', key('layer-build', id, part), retention)
   end
-  for vm in words(redis.call('HGET', key('work', id), 'vms')) do
-    redis.call('PEXPIRE', key('work', id, 'serial', vm), retention)
+  for vm in words(redis.call('HGET', key('layer-build', id), 'vms')) do
+    redis.call('PEXPIRE', key('layer-build', id, 'serial', vm), retention)
   end
   if redis.call('HEXISTS', key('logs'), id) == 1 then redis.call('ZADD', key('logs', 'ended'), NOW + retention, id) end
 end
@@ -35,7 +35,7 @@ local function finishBuild(buildId)
   tellBuild(buildId, encode({ event = 'build-finished', buildId = buildId, outcome = outcome,
     durationMs = NOW - tonumber(build[3]) }))
   local retention = tonumber(build[4])
-  for _, part in ipairs({ 'events', 'works', 'results', 'modules' }) do
+  for _, part in ipairs({ 'events', 'layer-builds', 'results', 'modules' }) do
     redis.call('PEXPIRE', key('build', buildId, part), retention)
   end
   redis.call('PEXPIRE', key('build', buildId), retention)
@@ -44,7 +44,7 @@ local function finishBuild(buildId)
   notify({ kind = 'finished', buildId = buildId, outcome = outcome })
 end
 
--- The works of a build that has ended are kept as long as its record.
+-- The layer builds of a build that has ended are kept as long as its record.
 TASKS.retain = function(task, budget)
   local upTo = task.from + budget
   local modules = redis.call('LRANGE', key('build', task.build, 'modules'), task.from, upTo - 1)
@@ -76,24 +76,24 @@ local function learn(what, ms)
   redis.call('HSET', key('durations'), what, math.floor(before + (ms - before) * 0.3))
 end
 
-local function registerLayer(work)
+local function registerLayer(layerBuild)
   ensureIndexes()
-  local by = redis.call('HGET', key('build', work.build), 'submittedBy') or ''
-  local version = nameLayer(work.module, work.layerKey, by)
-  local more, parents = redis.call('HMGET', key('work', work.id), 'namespace', 'labels', 'recipeKey', 'parents', 'byHand'), {}
+  local by = redis.call('HGET', key('build', layerBuild.build), 'submittedBy') or ''
+  local version = nameLayer(layerBuild.module, layerBuild.layerKey, by)
+  local more, parents = redis.call('HMGET', key('layer-build', layerBuild.id), 'namespace', 'labels', 'recipeKey', 'parents', 'byHand'), {}
   for parent in words(more[4]) do
     parents[#parents + 1] = quote(parent)
-    redis.call('SADD', key('layer', parent, 'dependents'), work.layerKey)
+    redis.call('SADD', key('layer', parent, 'dependents'), layerBuild.layerKey)
   end
-  -- A work that was submitted before recipes were told apart makes the first layer of its recipe.
+  -- A layer build that was submitted before recipes were told apart makes the first layer of its recipe.
   -- What a person mended is not what its recipe makes: nobody else gets it for that.
-  local recipeKey = (more[3] or work.layerKey) .. (more[5] and '+by-hand' or '')
-  redis.call('HSET', key('layers'), work.layerKey, encode({ layerKey = work.layerKey, recipeKey = recipeKey,
-    module = work.module, version = version, cluster = work.cluster, namespace = more[1], layerBuild = work.id,
-    generation = work.generation, createdAtMs = NOW }, { parents = '[' .. table.concat(parents, ',') .. ']', labels = more[2],
-    vms = '[' .. table.concat(redis.call('HVALS', key('work', work.id, 'disks')), ',') .. ']' }))
+  local recipeKey = (more[3] or layerBuild.layerKey) .. (more[5] and '+by-hand' or '')
+  redis.call('HSET', key('layers'), layerBuild.layerKey, encode({ layerKey = layerBuild.layerKey, recipeKey = recipeKey,
+    module = layerBuild.module, version = version, cluster = layerBuild.cluster, namespace = more[1], layerBuild = layerBuild.id,
+    generation = layerBuild.generation, createdAtMs = NOW }, { parents = '[' .. table.concat(parents, ',') .. ']', labels = more[2],
+    vms = '[' .. table.concat(redis.call('HVALS', key('layer-build', layerBuild.id, 'disks')), ',') .. ']' }))
   setIndexed()
-  notify({ kind = 'layer', layerKey = work.layerKey, cluster = work.cluster })
+  notify({ kind = 'layer', layerKey = layerBuild.layerKey, cluster = layerBuild.cluster })
 end
 
 -- The failure of a module whose parent was not built. `root`: the module that failed for a reason of its own.
@@ -103,103 +103,103 @@ local function parentFailed(parent, root)
     screenshot = false })
 end
 
--- Nobody joins a work that ends.
-local function closeFlight(work)
-  if redis.call('HGET', key('flights'), work.layerKey) == work.id then redis.call('HDEL', key('flights'), work.layerKey) end
+-- Nobody joins a layer build that ends.
+local function closeFlight(layerBuild)
+  if redis.call('HGET', key('building'), layerBuild.layerKey) == layerBuild.id then redis.call('HDEL', key('building'), layerBuild.layerKey) end
 end
 
-local function leaveSlots(work)
-  for vm in words(work.vms) do setStage(work, vm, 'leaving') end
+local function leaveSlots(layerBuild)
+  for vm in words(layerBuild.vms) do setStage(layerBuild, vm, 'leaving') end
 end
 
-local function endOne(work, outcome, failure)
-  setWork(work, 'state', outcome)
-  redis.call('HSET', key('work', work.id), 'finishedAt', NOW)
-  if failure then setWork(work, 'failure', failure) end
-  redis.call('SREM', key('living'), work.id)
-  redis.call('DEL', key('work', work.id, 'secrets'))
-  redis.call('ZREM', key('deadlines'), work.id)
-  if redis.call('HINCRBY', key('layers-of'), work.owner, -1) <= 0 then redis.call('HDEL', key('layers-of'), work.owner) end
-  withdrawGang(work)
-  closeFlight(work)
-  leaveSources(work)
-  for parent in words(redis.call('HGET', key('work', work.id), 'parents')) do
-    redis.call('SREM', key('layer', parent, 'needed-by'), work.id)
+local function endOne(layerBuild, outcome, failure)
+  setLayerBuild(layerBuild, 'state', outcome)
+  redis.call('HSET', key('layer-build', layerBuild.id), 'finishedAt', NOW)
+  if failure then setLayerBuild(layerBuild, 'failure', failure) end
+  redis.call('SREM', key('living'), layerBuild.id)
+  redis.call('DEL', key('layer-build', layerBuild.id, 'secrets'))
+  redis.call('ZREM', key('deadlines'), layerBuild.id)
+  if redis.call('HINCRBY', key('layers-of'), layerBuild.owner, -1) <= 0 then redis.call('HDEL', key('layers-of'), layerBuild.owner) end
+  withdrawGang(layerBuild)
+  closeFlight(layerBuild)
+  leaveSources(layerBuild)
+  for parent in words(redis.call('HGET', key('layer-build', layerBuild.id), 'parents')) do
+    redis.call('SREM', key('layer', parent, 'needed-by'), layerBuild.id)
   end
-  leaveSlots(work)
-  for vm in words(work.vms) do
-    local serial = key('work', work.id, 'serial', vm)
+  leaveSlots(layerBuild)
+  for vm in words(layerBuild.vms) do
+    local serial = key('layer-build', layerBuild.id, 'serial', vm)
     if redis.call('EXISTS', serial) == 1 then redis.call('XADD', serial, '*', 'lines', '[]', 'bytes', 0, 'ended', 1) end
   end
   if outcome == 'succeeded' then
-    registerLayer(work)
-    if work.gang ~= 'none' then learn('machines/' .. work.module, NOW - (work.admittedAt or NOW)) end
+    registerLayer(layerBuild)
+    if layerBuild.gang ~= 'none' then learn('machines/' .. layerBuild.module, NOW - (layerBuild.admittedAt or NOW)) end
   end
-  local detail = { outcome = outcome, durationMs = NOW - (work.startedAt or NOW), failure = failure,
-    images = outcome == 'succeeded' and imagesOf(work.id, work.cluster) or '[]' }
-  for _, buildId in ipairs(redis.call('SMEMBERS', key('work', work.id, 'builds'))) do
-    redis.call('SREM', key('build', buildId, 'wants'), work.id)
-    for _, known in ipairs(namesIn(buildId, work.id)) do
+  local detail = { outcome = outcome, durationMs = NOW - (layerBuild.startedAt or NOW), failure = failure,
+    images = outcome == 'succeeded' and imagesOf(layerBuild.id, layerBuild.cluster) or '[]' }
+  for _, buildId in ipairs(redis.call('SMEMBERS', key('layer-build', layerBuild.id, 'builds'))) do
+    redis.call('SREM', key('build', buildId, 'wants'), layerBuild.id)
+    for _, known in ipairs(namesIn(buildId, layerBuild.id)) do
       if outcome == 'succeeded' then
-        nameLayer(known.name, work.layerKey, redis.call('HGET', key('build', buildId), 'submittedBy'))
+        nameLayer(known.name, layerBuild.layerKey, redis.call('HGET', key('build', buildId), 'submittedBy'))
       end
       finishModule(buildId, known, detail)
     end
   end
-  forgetAfter(work.id, redis.call('HGET', key('work', work.id), 'retentionMs'))
-  notify({ kind = 'ended', layerBuild = work.id, cluster = work.cluster, outcome = outcome,
+  forgetAfter(layerBuild.id, redis.call('HGET', key('layer-build', layerBuild.id), 'retentionMs'))
+  notify({ kind = 'ended', layerBuild = layerBuild.id, cluster = layerBuild.cluster, outcome = outcome,
     durationMs = detail.durationMs })
 end
 
 -- A machine of a clone is up: people may come from now on, as to a step that waits for them, until its time is over.
 local RUNS = 30000
-local function leaveToPeople(work, vm)
-  setStage(work, vm, 'runs')
-  redis.call('HSET', key('handbuilds', work.cluster), work.id .. '/' .. vm, RUNS)
-  if not work.runUntil then setWork(work, 'runUntil', NOW + work.runMs) end
-  setDeadline(work)
-  notify({ kind = 'handbuild', layerBuild = work.id, vm = vm })
+local function leaveToPeople(layerBuild, vm)
+  setStage(layerBuild, vm, 'runs')
+  redis.call('HSET', key('handbuilds', layerBuild.cluster), layerBuild.id .. '/' .. vm, RUNS)
+  if not layerBuild.runUntil then setLayerBuild(layerBuild, 'runUntil', NOW + layerBuild.runMs) end
+  setDeadline(layerBuild)
+  notify({ kind = 'handbuild', layerBuild = layerBuild.id, vm = vm })
 end
 
--- What has been decided about a work, told to those that start from its layer: in portions, because there may be many.
-local function tellChildren(work, outcome, root)
-  if redis.call('EXISTS', key('work', work.id, 'children')) == 0 then return end
-  addTaskFirst({ kind = 'children', work = work.id, module = work.module, outcome = outcome, root = root or work.module })
+-- What has been decided about a layer build, told to those that start from its layer: in portions, because there may be many.
+local function tellChildren(layerBuild, outcome, root)
+  if redis.call('EXISTS', key('layer-build', layerBuild.id, 'children')) == 0 then return end
+  addTaskFirst({ kind = 'children', layerBuild = layerBuild.id, module = layerBuild.module, outcome = outcome, root = root or layerBuild.module })
 end
 
--- Ends a work and all that cannot be built without it, and starts what waited for it only.
-local function endWork(work, outcome, failure, root)
-  endOne(work, outcome, failure)
-  tellChildren(work, outcome, root)
+-- Ends a layer build and all that cannot be built without it, and starts what waited for it only.
+local function endLayerBuild(layerBuild, outcome, failure, root)
+  endOne(layerBuild, outcome, failure)
+  tellChildren(layerBuild, outcome, root)
 end
 
 -- A child is queued until all of its parents have succeeded; another one of them may have ended it.
 TASKS.children = function(task, budget)
-  local children = redis.call('SPOP', key('work', task.work, 'children'), budget)
+  local children = redis.call('SPOP', key('layer-build', task.layerBuild, 'children'), budget)
   for _, id in ipairs(children) do
-    local child = loadWork(id)
+    local child = loadLayerBuild(id)
     if child and child.state == 'queued' and task.outcome == 'succeeded' then
-      setWork(child, 'pending', child.pending - 1)
-      if child.pending == 0 then startWork(child) end
+      setLayerBuild(child, 'pending', child.pending - 1)
+      if child.pending == 0 then startLayerBuild(child) end
     elseif child and child.state == 'queued' then
       local failure = task.outcome == 'failed' and parentFailed(task.module, task.root) or nil
-      endWork(child, task.outcome, failure, task.root)
+      endLayerBuild(child, task.outcome, failure, task.root)
     end
   end
   if #children < budget then return #children + 1 end
   return budget, task
 end
 
-local function nextGeneration(work)
-  leaveSlots(work)
-  local because = redis.call('HGET', key('work', work.id), 'again')
-  setWork(work, 'generation', work.generation + 1)
-  setWork(work, 'state', 'queued')
-  setWork(work, 'verdict', '')
-  if work.gang ~= 'none' then setWork(work, 'gang', '') end
-  redis.call('HDEL', key('work', work.id), 'byHand')
-  setDeadline(work)
-  local phases, imports, left = key('work', work.id, 'phases'), 0, 0
+local function nextGeneration(layerBuild)
+  leaveSlots(layerBuild)
+  local because = redis.call('HGET', key('layer-build', layerBuild.id), 'again')
+  setLayerBuild(layerBuild, 'generation', layerBuild.generation + 1)
+  setLayerBuild(layerBuild, 'state', 'queued')
+  setLayerBuild(layerBuild, 'verdict', '')
+  if layerBuild.gang ~= 'none' then setLayerBuild(layerBuild, 'gang', '') end
+  redis.call('HDEL', key('layer-build', layerBuild.id), 'byHand')
+  setDeadline(layerBuild)
+  local phases, imports, left = key('layer-build', layerBuild.id, 'phases'), 0, 0
   local all = redis.call('HGETALL', phases)
   for index = 1, #all, 2 do
     local phase = cjson.decode(all[index + 1])
@@ -211,21 +211,21 @@ local function nextGeneration(work)
     if phase.last then left = left + 1 end
     redis.call('HSET', phases, all[index], cjson.encode(phase))
   end
-  setWork(work, 'imports', imports)
-  setWork(work, 'left', left)
-  redis.call('DEL', key('work', work.id, 'disks'), key('work', work.id, 'steps'), key('work', work.id, 'failures'))
-  notify({ kind = 'ended', layerBuild = work.id, cluster = work.cluster, outcome = 'again', durationMs = 0 })
-  startWork(work)
+  setLayerBuild(layerBuild, 'imports', imports)
+  setLayerBuild(layerBuild, 'left', left)
+  redis.call('DEL', key('layer-build', layerBuild.id, 'disks'), key('layer-build', layerBuild.id, 'steps'), key('layer-build', layerBuild.id, 'failures'))
+  notify({ kind = 'ended', layerBuild = layerBuild.id, cluster = layerBuild.cluster, outcome = 'again', durationMs = 0 })
+  startLayerBuild(layerBuild)
 end
 
 -- Ends a phase whose executor is gone, or has not let go in time: what it may still do counts no more.
-local function dropPhase(work, field, phase)
+local function dropPhase(layerBuild, field, phase)
   phase.state = 'cancelled'
   phase.epoch, phase.fence = phase.epoch + 1, nil
-  storePhase(work.id, field, phase)
-  phaseRests(work, field)
-  withdraw(work, field, phase)
-  if phase.admission == 'imports' then releaseImport(work, vmOf(field)) end
+  storePhase(layerBuild.id, field, phase)
+  phaseRests(layerBuild, field)
+  withdraw(layerBuild, field, phase)
+  if phase.admission == 'imports' then releaseImport(layerBuild, vmOf(field)) end
 end
 
 -- A worker was lost with this phase. Those that are lost soon after it had begun are most likely ended by it.
@@ -236,67 +236,67 @@ local function countLost(phase)
 end
 
 -- Carries the verdict out when no executor runs any more.
-local function settle(work)
-  for _, raw in ipairs(redis.call('HVALS', key('work', work.id, 'phases'))) do
+local function settle(layerBuild)
+  for _, raw in ipairs(redis.call('HVALS', key('layer-build', layerBuild.id, 'phases'))) do
     if cjson.decode(raw).state == 'running' then return end
   end
-  if work.verdict == 'again' then return nextGeneration(work) end
-  endWork(work, work.verdict, work.verdict == 'failed' and work.failure or nil)
+  if layerBuild.verdict == 'again' then return nextGeneration(layerBuild) end
+  endLayerBuild(layerBuild, layerBuild.verdict, layerBuild.verdict == 'failed' and layerBuild.failure or nil)
 end
 
--- Lets nothing new of a work start and tells its executors to stop. `failure` is JSON, for the verdict `failed`.
-local function stopWork(work, verdict, failure)
-  if work.state == 'stopping' then
-    if verdict == 'cancelled' or (verdict == 'failed' and work.verdict == 'again') then
-      setWork(work, 'verdict', verdict)
-      if failure then setWork(work, 'failure', failure) end
+-- Lets nothing new of a layer build start and tells its executors to stop. `failure` is JSON, for the verdict `failed`.
+local function stopLayerBuild(layerBuild, verdict, failure)
+  if layerBuild.state == 'stopping' then
+    if verdict == 'cancelled' or (verdict == 'failed' and layerBuild.verdict == 'again') then
+      setLayerBuild(layerBuild, 'verdict', verdict)
+      if failure then setLayerBuild(layerBuild, 'failure', failure) end
     end
   else
-    setWork(work, 'state', 'stopping')
-    setWork(work, 'stoppingAt', NOW)
-    setWork(work, 'verdict', verdict)
-    if failure then setWork(work, 'failure', failure) end
+    setLayerBuild(layerBuild, 'state', 'stopping')
+    setLayerBuild(layerBuild, 'stoppingAt', NOW)
+    setLayerBuild(layerBuild, 'verdict', verdict)
+    if failure then setLayerBuild(layerBuild, 'failure', failure) end
   end
   -- Nobody joins it any more, and what stands on it need not wait until its executors have let go.
   if verdict ~= 'again' then
-    closeFlight(work)
-    tellChildren(work, verdict)
+    closeFlight(layerBuild)
+    tellChildren(layerBuild, verdict)
   end
-  withdrawGang(work)
+  withdrawGang(layerBuild)
   -- Nobody is waited for any more.
-  for vm in words(work.vms) do redis.call('HDEL', key('handbuilds', work.cluster), work.id .. '/' .. vm) end
-  local phases = redis.call('HGETALL', key('work', work.id, 'phases'))
+  for vm in words(layerBuild.vms) do redis.call('HDEL', key('handbuilds', layerBuild.cluster), layerBuild.id .. '/' .. vm) end
+  local phases = redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases'))
   for index = 1, #phases, 2 do
     local field, phase = phases[index], cjson.decode(phases[index + 1])
     if phase.state == 'waiting' or phase.state == 'ready' or phase.state == 'queued' then
-      withdraw(work, field, phase)
-      if phase.admission == 'imports' then releaseImport(work, vmOf(field)) end
+      withdraw(layerBuild, field, phase)
+      if phase.admission == 'imports' then releaseImport(layerBuild, vmOf(field)) end
       phase.state = 'cancelled'
-      storePhase(work.id, field, phase)
+      storePhase(layerBuild.id, field, phase)
     end
   end
-  notify({ kind = 'stop', layerBuild = work.id, generation = work.generation })
-  settle(work)
-  if work.state == 'stopping' then setDeadline(work) end
+  notify({ kind = 'stop', layerBuild = layerBuild.id, generation = layerBuild.generation })
+  settle(layerBuild)
+  if layerBuild.state == 'stopping' then setDeadline(layerBuild) end
 end
 
 -- Tries a whole module again, or gives it up. `crashed`: its disks cannot be trusted, which has its own, fixed allowance.
 local MAX_GENERATIONS_BY_CRASH = 3
-local function failWork(work, failure, how)
+local function failLayerBuild(layerBuild, failure, how)
   local function again(number, of)
-    setWork(work, 'again', cjson.encode({ reason = how.reason, number = number, of = of }))
-    stopWork(work, 'again')
+    setLayerBuild(layerBuild, 'again', cjson.encode({ reason = how.reason, number = number, of = of }))
+    stopLayerBuild(layerBuild, 'again')
   end
   if how.crashed then
-    local crashes = work.crashes + (how.counts and 1 or 0)
-    if crashes >= MAX_GENERATIONS_BY_CRASH then return stopWork(work, 'failed', failure) end
-    setWork(work, 'crashes', crashes)
+    local crashes = layerBuild.crashes + (how.counts and 1 or 0)
+    if crashes >= MAX_GENERATIONS_BY_CRASH then return stopLayerBuild(layerBuild, 'failed', failure) end
+    setLayerBuild(layerBuild, 'crashes', crashes)
     return again(how.counts and crashes + 1 or nil, how.counts and MAX_GENERATIONS_BY_CRASH or nil)
   end
-  if work.retries > 0 then
-    local retried = redis.call('HINCRBY', key('work', work.id), 'retried', 1)
-    setWork(work, 'retries', work.retries - 1)
-    return again(retried + 1, retried + 1 + work.retries)
+  if layerBuild.retries > 0 then
+    local retried = redis.call('HINCRBY', key('layer-build', layerBuild.id), 'retried', 1)
+    setLayerBuild(layerBuild, 'retries', layerBuild.retries - 1)
+    return again(retried + 1, retried + 1 + layerBuild.retries)
   end
-  stopWork(work, 'failed', failure)
+  stopLayerBuild(layerBuild, 'failed', failure)
 end

@@ -6,7 +6,7 @@
 -- layer:<layerKey>:images      set of its "<module>:<version>"
 -- layer:<layerKey>:tags        set of its "<module>@<tag>"
 -- layer:<layerKey>:dependents  set of the layers that stand on it
--- layer:<layerKey>:needed-by   set of the living works that start from it
+-- layer:<layerKey>:needed-by   set of the living layer builds that start from it
 -- module:<name>:versions       zset of its "<module>:<version>" by version
 -- indexed                      how many layers, images and tags are indexed
 local function layerSizes()
@@ -50,7 +50,7 @@ local function ensureIndexes()
   local tags = redis.call('HGETALL', key('tags'))
   for index = 1, #tags, 2 do redis.call('SADD', key('layer', cjson.decode(tags[index + 1]).layerKey, 'tags'), tags[index]) end
   for _, id in ipairs(redis.call('SMEMBERS', key('living'))) do
-    for parent in words(redis.call('HGET', key('work', id), 'parents')) do redis.call('SADD', key('layer', parent, 'needed-by'), id) end
+    for parent in words(redis.call('HGET', key('layer-build', id), 'parents')) do redis.call('SADD', key('layer', parent, 'needed-by'), id) end
   end
   setIndexed()
 end

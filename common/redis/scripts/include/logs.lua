@@ -1,7 +1,7 @@
--- What is kept of what guests say, counted farm-wide. A log stays as long as the record of its work, unless the room is needed.
+-- What is kept of what guests say, counted farm-wide. A log stays as long as the record of its layer build, unless the room is needed.
 --
--- logs        hash: work -> bytes kept of its log and of its serial ports    logs:total  their sum
--- logs:ended  zset: works that have ended and have a log, by the time until which their records are kept
+-- logs        hash: layer build -> bytes kept of its log and of its serial ports    logs:total  their sum
+-- logs:ended  zset: layer builds that have ended and have a log, by the time until which their records are kept
 local LOOKS = 16
 
 local function countLog(id, bytes)
@@ -27,9 +27,9 @@ local function removeLog(id)
   redis.call('ZREM', key('logs', 'ended'), id)
   redis.call('DECRBY', key('logs', 'total'), redis.call('HGET', key('logs'), id) or 0)
   redis.call('HDEL', key('logs'), id)
-  redis.call('UNLINK', key('work', id, 'log'))
-  for vm in words(redis.call('HGET', key('work', id), 'vms')) do
-    local serial = key('work', id, 'serial', vm)
+  redis.call('UNLINK', key('layer-build', id, 'log'))
+  for vm in words(redis.call('HGET', key('layer-build', id), 'vms')) do
+    local serial = key('layer-build', id, 'serial', vm)
     local left = redis.call('PTTL', serial)
     if left > 0 then
       redis.call('UNLINK', serial)
@@ -39,7 +39,7 @@ local function removeLog(id)
   end
 end
 
--- Removes the logs of the works that ended first while all together are more than `most`. Returns the bytes that are too many then.
+-- Removes the logs of the layer builds that ended first while all together are more than `most`. Returns the bytes that are too many then.
 local function makeRoomForLogs(most)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('logs', 'ended'), '-inf', NOW, 'LIMIT', 0, LOOKS)) do removeLog(id) end
   for _ = 1, LOOKS do

@@ -1,27 +1,27 @@
 -- What the farm uses of a cluster. Usage is always counted from these, so nothing can drift:
 --
--- imports:<cluster>  hash: "<work>/<generation>/<vm>" -> lane (see ready.lua)
--- slots:<cluster>    hash: "<work>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <lane>"
--- strays:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
+-- imports:<cluster>  hash: "<layer build>/<generation>/<vm>" -> lane (see ready.lua)
+-- slots:<cluster>    hash: "<layer build>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <lane>"
+-- orphans:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
 --
 -- Stages: what the machine goes through, as submitted; `runs` (a clone is left to people); at last `leaving` (may go once the cluster shows it no more).
-local function holder(work, vm, generation)
-  return work.id .. '/' .. (generation or work.generation) .. '/' .. vm
+local function holder(layerBuild, vm, generation)
+  return layerBuild.id .. '/' .. (generation or layerBuild.generation) .. '/' .. vm
 end
 
-local function releaseImport(work, vm)
-  if redis.call('HDEL', key('imports', work.cluster), holder(work, vm)) == 1 then wake(work.cluster) end
+local function releaseImport(layerBuild, vm)
+  if redis.call('HDEL', key('imports', layerBuild.cluster), holder(layerBuild, vm)) == 1 then wake(layerBuild.cluster) end
 end
 
-local function setStage(work, vm, stage)
-  local slots, name = key('slots', work.cluster), holder(work, vm)
+local function setStage(layerBuild, vm, stage)
+  local slots, name = key('slots', layerBuild.cluster), holder(layerBuild, vm)
   local value = redis.call('HGET', slots, name)
   if not value then return end
   redis.call('HSET', slots, name, (string.gsub(value, '^%S+', stage)))
   if stage == 'leaving' then
-    notify({ kind = 'leaving', cluster = work.cluster })
+    notify({ kind = 'leaving', cluster = layerBuild.cluster })
   else
-    wake(work.cluster)
+    wake(layerBuild.cluster)
   end
 end
 
@@ -48,10 +48,10 @@ local function usage(cluster)
     countFor(sum, lane, { cpu = tonumber(cpu), memory = tonumber(memory) })
     sum[stage] = (sum[stage] or 0) + 1
   end
-  local strays = redis.call('HMGET', key('strays', cluster), 'vms', 'cpu', 'memory')
-  sum.vms = sum.vms + tonumber(strays[1] or 0)
-  sum.cpu = sum.cpu + tonumber(strays[2] or 0)
-  sum.memory = sum.memory + tonumber(strays[3] or 0)
+  local orphans = redis.call('HMGET', key('orphans', cluster), 'vms', 'cpu', 'memory')
+  sum.vms = sum.vms + tonumber(orphans[1] or 0)
+  sum.cpu = sum.cpu + tonumber(orphans[2] or 0)
+  sum.memory = sum.memory + tonumber(orphans[3] or 0)
   local imports = redis.call('HVALS', key('imports', cluster))
   sum.imports = #imports
   for _, lane in ipairs(imports) do countFor(sum, lane) end

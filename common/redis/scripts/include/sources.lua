@@ -1,22 +1,22 @@
--- Shared sources: the volumes of a cluster that disks and ISOs are cloned from. One is kept while a living work uses it, and for
+-- Shared sources: the volumes of a cluster that disks and ISOs are cloned from. One is kept while a living layer build uses it, and for
 -- a time after the last one has ended. All times are in ms.
 --
--- source:<cluster>:<name>        hash: what it is to a reader, usedAt (when a work last began or ended to use it), keepUntil, and
+-- source:<cluster>:<name>        hash: what it is to a reader, usedAt (when a layer build last began or ended to use it), keepUntil, and
 --                                mark (random; while it is removed)
--- source:<cluster>:<name>:users  set of the living works that use it
--- sources:<cluster>              zset of what no living work uses, by keepUntil; 0: it is being removed
--- work:<id>:sources              hash: name -> how long it is kept when the work has ended; 0 until the source is whole
-local function leaveSources(work)
-  local used = redis.call('HGETALL', key('work', work.id, 'sources'))
+-- source:<cluster>:<name>:users  set of the living layer builds that use it
+-- sources:<cluster>              zset of what no living layer build uses, by keepUntil; 0: it is being removed
+-- layer-build:<id>:sources              hash: name -> how long it is kept when the layer build has ended; 0 until the source is whole
+local function leaveSources(layerBuild)
+  local used = redis.call('HGETALL', key('layer-build', layerBuild.id, 'sources'))
   for index = 1, #used, 2 do
-    local name, source = used[index], key('source', work.cluster, used[index])
+    local name, source = used[index], key('source', layerBuild.cluster, used[index])
     local known = redis.call('HMGET', source, 'keepUntil', 'mark')
     local keepUntil = math.max(tonumber(known[1] or 0), NOW + tonumber(used[index + 1]))
     redis.call('HSET', source, 'usedAt', NOW, 'keepUntil', keepUntil)
-    redis.call('SREM', source .. ':users', work.id)
+    redis.call('SREM', source .. ':users', layerBuild.id)
     if redis.call('SCARD', source .. ':users') == 0 then
-      redis.call('ZADD', key('sources', work.cluster), known[2] and 0 or keepUntil, name)
+      redis.call('ZADD', key('sources', layerBuild.cluster), known[2] and 0 or keepUntil, name)
     end
   end
-  redis.call('DEL', key('work', work.id, 'sources'))
+  redis.call('DEL', key('layer-build', layerBuild.id, 'sources'))
 end

@@ -1,19 +1,19 @@
 -- How a submission becomes a build, in portions. Its modules lie in `build:<id>:staged`; first all of them are looked at, and
--- nothing is changed when the plan is stale. Then each is applied: joins what is in flight, or makes a work. The build has no
--- `state`, and nobody sees it, until all of its works are there; then they start.
+-- nothing is changed when the plan is stale. Then each is applied: joins what is being built, or makes a layer build. The build has no
+-- `state`, and nobody sees it, until all of its layer builds are there; then they start.
 --
 -- build:<id>:submission  hash: header (JSON), looked (modules that are), stale (layer key); gone when the build has begun
 -- build:<id>:staged      list: a module (JSON) and its specification (JSON), in turns
 -- build:<id>:keys        set of the layer keys that have been looked at
 -- build:<id>:modules     list of modules (JSON) as the build has them
--- build:<id>:works       hash: work -> its names in the build as "<name>:<action> ..."
--- build:<id>:wants       set of the works that it wants, those of others included
+-- build:<id>:layer-builds       hash: layer build -> its names in the build as "<name>:<action> ..."
+-- build:<id>:wants       set of the layer builds that it wants, those of others included
 
 -- An idempotency key belongs to its token.
 local function idempotencyOf(build) return key('idempotency', build.submittedBy or '', build.idempotencyKey) end
 
 local function isKnown(layerKey)
-  return redis.call('HEXISTS', key('layers'), layerKey) == 1 or redis.call('HEXISTS', key('flights'), layerKey) == 1
+  return redis.call('HEXISTS', key('layers'), layerKey) == 1 or redis.call('HEXISTS', key('building'), layerKey) == 1
 end
 
 -- The layer key that the plan counted on and is wrong about; nil: none.
@@ -22,7 +22,7 @@ local function staleKey(buildId, module)
   if module.action == 'reuse' then return not exists and module.layerKey or nil end
   local keys = key('build', buildId, 'keys')
   if redis.call('SADD', keys, module.layerKey) == 0 then return nil end
-  if redis.call('HEXISTS', key('flights'), module.layerKey) == 1 then return nil end
+  if redis.call('HEXISTS', key('building'), module.layerKey) == 1 then return nil end
   if exists then return module.layerKey end
   for _, parent in ipairs(module.parents) do
     if redis.call('SISMEMBER', keys, parent) == 0 and not isKnown(parent) then return parent end
@@ -34,17 +34,17 @@ local function ownerOfBuild(build)
   return build.submittedBy or '-'
 end
 
-local function createWork(build, module, spec)
-  local id, vms, cpu, memory, work = module.layerBuild, {}, 0, 0, key('work', module.layerBuild)
+local function createLayerBuild(build, module, spec)
+  local id, vms, cpu, memory, layerBuild = module.layerBuild, {}, 0, 0, key('layer-build', module.layerBuild)
   for _, vm in ipairs(module.vms) do
     vms[#vms + 1], cpu, memory = vm.vm, cpu + vm.cpu, memory + vm.memory
   end
-  local parentWorks, imports, left, gang = {}, 0, 0, 'none'
+  local parentLayerBuilds, imports, left, gang = {}, 0, 0, 'none'
   for _, parent in ipairs(module.parents) do
     redis.call('SADD', key('layer', parent, 'needed-by'), id)
-    local flight = redis.call('HGET', key('flights'), parent)
-    if flight and redis.call('SADD', key('work', flight, 'children'), id) == 1 then
-      parentWorks[#parentWorks + 1] = flight
+    local other = redis.call('HGET', key('building'), parent)
+    if other and redis.call('SADD', key('layer-build', other, 'children'), id) == 1 then
+      parentLayerBuilds[#parentLayerBuilds + 1] = other
     end
   end
   for _, phase in ipairs(module.phases) do
@@ -55,43 +55,43 @@ local function createWork(build, module, spec)
       needs = phase.needs, base = phase.needs, dependents = phase.dependents, admission = phase.admission,
       stage = phase.stage, last = phase.last })
   end
-  redis.call('HSET', work, 'state', 'queued', 'module', module.name, 'layerKey', module.layerKey, 'recipeKey', module.recipeKey,
+  redis.call('HSET', layerBuild, 'state', 'queued', 'module', module.name, 'layerKey', module.layerKey, 'recipeKey', module.recipeKey,
     'cluster', module.cluster, 'namespace', module.namespace, 'labels', module.labels, 'generation', 1,
-    'priority', module.priority, 'owner', ownerOfBuild(build), 'build', build.buildId, 'urgency', build.urgency, 'pending', #parentWorks, 'imports', imports, 'left', left,
+    'priority', module.priority, 'owner', ownerOfBuild(build), 'build', build.buildId, 'urgency', build.urgency, 'pending', #parentLayerBuilds, 'imports', imports, 'left', left,
     'gang', gang, 'vms', table.concat(vms, ' '), 'shape', string.format('%d-%.0f-%.0f', #vms, cpu, memory), 'sizes', cjson.encode(module.vms), 'retries', module.retries,
     'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'pauseBefore', build.pauseBefore or '[]',
     'timeoutMs', module.timeoutMs, 'runMs', module.runMs, 'spec', spec, 'retentionMs', build.retentionMs,
-    'parents', table.concat(module.parents, ' '), 'parentWorks', table.concat(parentWorks, ' '))
-  for name, sealed in pairs(module.secrets) do redis.call('HSET', key('work', id, 'secrets'), name, sealed) end
-  redis.call('HSET', key('flights'), module.layerKey, id)
+    'parents', table.concat(module.parents, ' '), 'parentLayerBuilds', table.concat(parentLayerBuilds, ' '))
+  for name, sealed in pairs(module.secrets) do redis.call('HSET', key('layer-build', id, 'secrets'), name, sealed) end
+  redis.call('HSET', key('building'), module.layerKey, id)
   redis.call('SADD', key('living'), id)
   redis.call('HINCRBY', key('layers-of'), ownerOfBuild(build), 1)
 end
 
--- Wanting a work means wanting everything that it waits for, also what another build has submitted.
+-- Wanting a layer build means wanting everything that it waits for, also what another build has submitted.
 local function want(buildId, id, urgency)
   if redis.call('SISMEMBER', key('living'), id) == 0 then return end
-  if redis.call('SADD', key('work', id, 'builds'), buildId) == 0 then return end
+  if redis.call('SADD', key('layer-build', id, 'builds'), buildId) == 0 then return end
   redis.call('SADD', key('build', buildId, 'wants'), id)
-  hurry(loadWork(id), urgency)
-  for parent in words(redis.call('HGET', key('work', id), 'parentWorks')) do
-    addTaskFirst({ kind = 'want', build = buildId, work = parent, urgency = urgency })
+  hurry(loadLayerBuild(id), urgency)
+  for parent in words(redis.call('HGET', key('layer-build', id), 'parentLayerBuilds')) do
+    addTaskFirst({ kind = 'want', build = buildId, layerBuild = parent, urgency = urgency })
   end
 end
 
 TASKS.want = function(task)
-  want(task.build, task.work, task.urgency)
+  want(task.build, task.layerBuild, task.urgency)
   return 1
 end
 
 -- Decides what becomes of a module now: others may have built, begun or lost layers since it was looked at.
 local function decide(buildId, module)
   if module.action == 'reuse' then return end
-  local flight = redis.call('HGET', key('flights'), module.layerKey)
-  if flight then
-    local isOwn = redis.call('HEXISTS', key('build', buildId, 'works'), flight) == 1
+  local other = redis.call('HGET', key('building'), module.layerKey)
+  if other then
+    local isOwn = redis.call('HEXISTS', key('build', buildId, 'layer-builds'), other) == 1
     if module.action == 'build' and not isOwn then module.why = 'is being built already' end
-    module.action, module.layerBuild = 'join', flight
+    module.action, module.layerBuild = 'join', other
   elseif redis.call('HEXISTS', key('layers'), module.layerKey) == 1 then
     module.action, module.why, module.layerBuild = 'reuse', 'was built meanwhile', nil
   else
@@ -108,10 +108,10 @@ local function applyModule(build, module, spec)
   decide(buildId, module)
   local id = module.layerBuild
   if id then
-    if module.action == 'build' then createWork(build, module, spec) end
-    local works, entry = key('build', buildId, 'works'), module.name .. ':' .. module.action
-    local others = redis.call('HGET', works, id)
-    redis.call('HSET', works, id, others and others .. ' ' .. entry or entry)
+    if module.action == 'build' then createLayerBuild(build, module, spec) end
+    local layerBuilds, entry = key('build', buildId, 'layer-builds'), module.name .. ':' .. module.action
+    local others = redis.call('HGET', layerBuilds, id)
+    redis.call('HSET', layerBuilds, id, others and others .. ' ' .. entry or entry)
     want(buildId, id, build.urgency)
   end
   redis.call('RPUSH', key('build', buildId, 'modules'), cjson.encode({ name = module.name, action = module.action,
@@ -148,11 +148,11 @@ local function startModule(buildId, module)
   if not module.layerBuild then
     return finishModule(buildId, module, { outcome = 'failed', durationMs = 0, images = '[]', failure = layerGone(module.layerKey) })
   end
-  local work = loadWork(module.layerBuild)
-  -- A joined work may have ended since; then it has told so.
-  if not work or redis.call('SISMEMBER', key('living'), work.id) == 0 then return end
-  if module.action == 'build' and work.pending == 0 then startWork(work) end
-  if module.action == 'join' and work.startedAt then
+  local layerBuild = loadLayerBuild(module.layerBuild)
+  -- A joined layer build may have ended since; then it has told so.
+  if not layerBuild or redis.call('SISMEMBER', key('living'), layerBuild.id) == 0 then return end
+  if module.action == 'build' and layerBuild.pending == 0 then startLayerBuild(layerBuild) end
+  if module.action == 'join' and layerBuild.startedAt then
     redis.call('HSET', key('build', buildId), 'state', 'running')
     tellBuild(buildId, encode({ event = 'module-started', module = module.name, action = 'join' }))
   end
@@ -209,18 +209,18 @@ TASKS.submit = function(task, budget)
   return STAGES[task.stage](task, build, budget)
 end
 
--- Interest goes first, so that works end without telling a build that has ended.
+-- Interest goes first, so that layer builds end without telling a build that has ended.
 TASKS.cancel = function(task, budget)
   local wanted = redis.call('SPOP', key('build', task.build, 'wants'), budget)
   for _, id in ipairs(wanted) do
-    local work = loadWork(id)
-    redis.call('SREM', key('work', id, 'builds'), task.build)
+    local layerBuild = loadLayerBuild(id)
+    redis.call('SREM', key('layer-build', id, 'builds'), task.build)
     for _, known in ipairs(namesIn(task.build, id)) do
       finishModule(task.build, known, { outcome = 'cancelled', images = '[]',
-        durationMs = work and work.startedAt and (NOW - work.startedAt) or 0 })
+        durationMs = layerBuild and layerBuild.startedAt and (NOW - layerBuild.startedAt) or 0 })
     end
-    local isLiving = work and redis.call('SISMEMBER', key('living'), id) == 1
-    if isLiving and redis.call('SCARD', key('work', id, 'builds')) == 0 then stopWork(work, 'cancelled') end
+    local isLiving = layerBuild and redis.call('SISMEMBER', key('living'), id) == 1
+    if isLiving and redis.call('SCARD', key('layer-build', id, 'builds')) == 0 then stopLayerBuild(layerBuild, 'cancelled') end
   end
   if #wanted < budget then return #wanted + 1 end
   return budget, task

@@ -1,10 +1,10 @@
--- What touches many works is done in portions, so that no script holds the server up: a build that is submitted or cancelled, the
--- works that start from a layer, the records of a build that has ended. A task is one portion after another, each by whichever
--- process comes; what follows from a work that has ended goes before everything else.
+-- What touches many layer builds is done in portions, so that no script holds the server up: a build that is submitted or cancelled, the
+-- layer builds that start from a layer, the records of a build that has ended. A task is one portion after another, each by whichever
+-- process comes; what follows from a layer build that has ended goes before everything else.
 --
 -- tasks  list of JSON {kind, ...}
 local PORTION = 20
--- By kind: function(task, budget) does a portion of about so many works. Returns how many they were, and the task as it goes
+-- By kind: function(task, budget) does a portion of about so many layer builds. Returns how many they were, and the task as it goes
 -- on, nil: it is over.
 local TASKS = {}
 local following, isAdded = {}, false

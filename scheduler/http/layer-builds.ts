@@ -1,0 +1,67 @@
+import type { Redis } from 'ioredis';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { readBuild, readLayerBuild, type StoredBuild, type StoredLayerBuild } from '../../common/redis/builds.ts';
+import { readHandbuild } from '../../common/redis/handbuilds.ts';
+
+/** A build with its layer builds by id. @throws NotFound */
+export async function loadBuild(
+  redis: Redis,
+  id: string,
+): Promise<{ readonly build: StoredBuild; readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild> }> {
+  const build = await readBuild(redis, id);
+  if (!build) throw new FarmError('NotFound', `There is no build "${id}".`);
+  const ids = new Set(build.modules.flatMap(({ layerBuild }) => layerBuild ?? []));
+  const layerBuilds = await Promise.all([...ids].map((stored) => readLayerBuild(redis, stored)));
+  return {
+    build,
+    layerBuilds: new Map(layerBuilds.flatMap((stored) => (stored ? [[stored.id, stored] as const] : []))),
+  };
+}
+
+/** Names a VM of a build; `layerBuild` where a build has several of that name. */
+export interface VmOfBuild {
+  readonly id: string;
+  readonly vm: string;
+  readonly layerBuild: string | undefined;
+}
+
+/** The layer builds that have a VM of that name, those of other modules left out when one is named. @throws NotFound */
+export async function layerBuildsWithVm(redis: Redis, { id, vm, layerBuild }: VmOfBuild): Promise<StoredLayerBuild[]> {
+  const { layerBuilds } = await loadBuild(redis, id);
+  return [...layerBuilds.values()].filter(
+    (stored) =>
+      (layerBuild === undefined || stored.id === layerBuild) && stored.spec.vms.some(({ name }) => name === vm),
+  );
+}
+
+export function noSuchVm(id: string, vm: string): FarmError {
+  const solve = `\`slipway ps ${id}\` lists the machines of the build.`;
+  return new FarmError('NotFound', `The build makes no VM "${vm}".`, { details: { solve } });
+}
+
+/** The only one of several layer builds. @throws InvalidRequest */
+export function onlyLayerBuild(layerBuilds: readonly StoredLayerBuild[], vm: string): StoredLayerBuild | undefined {
+  if (layerBuilds.length <= 1) return layerBuilds[0];
+  const names = layerBuilds.map(({ id, spec }) => `${spec.module.name} (${id})`).join(', ');
+  throw new FarmError('InvalidRequest', `Several modules have a VM "${vm}". Choose one by layerBuild: ${names}.`);
+}
+
+/** The only layer build on whose VM of that name a step waits for a person. @throws NotFound, NotWaiting, InvalidRequest */
+export async function waitingLayerBuild(redis: Redis, wanted: VmOfBuild): Promise<StoredLayerBuild> {
+  const { id, vm } = wanted;
+  const layerBuilds = await layerBuildsWithVm(redis, wanted);
+  if (layerBuilds.length === 0) throw noSuchVm(id, vm);
+  const steps = await Promise.all(
+    layerBuilds.map(({ id: layerBuild, cluster }) => readHandbuild(redis, { cluster, layerBuild, vm })),
+  );
+  const stored = onlyLayerBuild(
+    layerBuilds.filter((_, index) => steps[index] !== null),
+    vm,
+  );
+  if (!stored) throw notWaiting(vm);
+  return stored;
+}
+
+export function notWaiting(vm: string): FarmError {
+  return new FarmError('NotWaiting', `No step of VM "${vm}" waits for a person.`);
+}

@@ -159,7 +159,7 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
     for (const { vm, phases } of module.vms) {
       const waiting = phases.find((phase) => phase.waiting)?.waiting;
       if (!waiting) continue;
-      const times = `${seconds(Date.now() - waiting.since)}, given up in ${seconds(waiting.deadline - Date.now())}`;
+      const times = `${seconds(Date.now() - waiting.since)}, given up in ${seconds(Math.max(0, waiting.deadline - Date.now()))}`;
       printLine(`\n${module.name}/${vm} waits: ${waitingWords(waiting)} in ${times}`);
     }
     for (const { vm, handbuild } of module.vms) {

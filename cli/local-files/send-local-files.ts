@@ -62,17 +62,22 @@ async function sendAll(sender: Sender, missing: readonly string[]): Promise<void
 /** Sends one file; what the farm has of it already is not sent again. */
 async function send({ client, line }: Sender, sha256: string, file: LocalContentFile): Promise<void> {
   const { path, sizeBytes } = file;
+  let isSpoiled = false;
   for (let failures = 0; ; failures += 1) {
+    let offset = 0;
     try {
-      const mayHaveSome = failures > 0 || sizeBytes >= WORTH_ASKING_BYTES;
-      const { bytes: offset, isWhole } = mayHaveSome ? await client.received(sha256) : { bytes: 0, isWhole: false };
-      if (isWhole) return;
+      const mayHaveSome = !isSpoiled && (failures > 0 || sizeBytes >= WORTH_ASKING_BYTES);
+      const known = mayHaveSome ? await client.received(sha256) : { bytes: 0, isWhole: false };
+      if (known.isWhole) return;
+      offset = known.bytes;
       await assertUnchanged(file);
       await client.putBlob(sha256, { content: contentFrom(file, offset, line), offset, sizeBytes });
       return;
     } catch (error) {
       const pause = RETRY_MS[failures];
-      if (pause === undefined || !isPassing(error)) throw wrapError(error, `Sending "${path}"`);
+      // What the farm had of it was of something else.
+      isSpoiled = offset > 0 && error instanceof FarmError && error.code === 'HashMismatch';
+      if (pause === undefined || !(isSpoiled || isPassing(error))) throw wrapError(error, `Sending "${path}"`);
       await systemClock.after(pause);
     }
   }

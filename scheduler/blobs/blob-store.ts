@@ -1,6 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import {
+  constants,
+  copyFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  truncate,
+  utimes,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { BlobView } from '../../common/contracts/blobs.ts';
@@ -74,9 +86,12 @@ export class BlobStore {
     }
   }
 
-  /** How many bytes of a content that is not whole are here. */
+  /**
+   * How many bytes of a content that is not whole are here: of the longest upload, one that still runs included, because a
+   * connection that was cut may take minutes to be noticed.
+   */
   async received(sha256: string): Promise<number> {
-    return (await sizeOf(join(this.#parts, sha256))) ?? 0;
+    return (await this.#longestPart(sha256)).sizeBytes;
   }
 
   /**
@@ -124,7 +139,7 @@ export class BlobStore {
 
   /** A reader at this very moment either finds it, or is told that it is gone. */
   async #removeUnused(sha256: string, before: number): Promise<boolean> {
-    const [path, aside] = [join(this.#whole, sha256), join(this.#parts, `${sha256}.swept`)];
+    const [path, aside] = [join(this.#whole, sha256), join(this.#parts, `swept-${sha256}`)];
     await rename(path, aside);
     const isUsed = (await stat(aside)).mtimeMs >= before;
     if (isUsed) await rename(aside, path);
@@ -171,28 +186,39 @@ export class BlobStore {
     return this.#usage.bytes;
   }
 
-  /** Makes the remains of an earlier upload ours, if they are as long as the sender says. */
+  /** Makes the first `offset` bytes of the longest upload ours; one that still runs keeps its own file. @throws UploadConflict */
   async #claim(sha256: string, part: string, offset: number): Promise<void> {
-    const resting = join(this.#parts, sha256);
-    const isThere = await rename(resting, part).then(
-      () => true,
-      (error: unknown) => {
-        if (isMissing(error)) return false;
-        throw error;
-      },
-    );
-    const received = isThere ? ((await sizeOf(part)) ?? 0) : 0;
-    if (received === offset) return;
-    if (isThere) await this.#rest(sha256, part);
-    const message = `The farm has ${received} bytes of this content: go on there, not at ${offset}.`;
-    throw new FarmError('UploadConflict', message, { details: { received } });
+    const { path, sizeBytes } = await this.#longestPart(sha256);
+    if (sizeBytes < offset) {
+      const message = `The farm has ${sizeBytes} bytes of this content: go on there, not at ${offset}.`;
+      throw new FarmError('UploadConflict', message, { details: { received: sizeBytes } });
+    }
+    try {
+      if (path === join(this.#parts, sha256)) await rename(path, part);
+      else await copyFile(path, part, constants.COPYFILE_FICLONE);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      throw new FarmError('UploadConflict', 'Another upload of this content has just ended: ask again where to go on.');
+    }
+    await truncate(part, offset);
   }
 
-  /** Keeps what came for the next upload; the longest remains win. */
+  async #longestPart(sha256: string): Promise<{ path: string; sizeBytes: number }> {
+    let longest = { path: '', sizeBytes: 0 };
+    for (const name of await readdir(this.#parts)) {
+      const path = join(this.#parts, name);
+      const sizeBytes = name.startsWith(sha256) ? ((await sizeOf(path)) ?? 0) : 0;
+      if (sizeBytes > longest.sizeBytes) longest = { path, sizeBytes };
+    }
+    return longest;
+  }
+
+  /** Keeps what came for the next upload, unless another one has brought the whole; the longest remains win. */
   async #rest(sha256: string, part: string): Promise<void> {
     const resting = join(this.#parts, sha256);
+    const isWhole = (await sizeOf(join(this.#whole, sha256))) !== undefined;
     const [ours, theirs] = [(await sizeOf(part)) ?? 0, (await sizeOf(resting)) ?? 0];
-    if (ours > theirs) await rename(part, resting);
+    if (ours > theirs && !isWhole) await rename(part, resting);
     else await rm(part, { force: true });
   }
 }

@@ -52,14 +52,20 @@ describe('local files', () => {
     api.call(at(sha256), { method: 'PUT', body: new Uint8Array(body), headers }, token);
   const problem = async (answer: Response) => problemDetailsSchema.parse(await answer.json());
 
-  /** Sends the first bytes of a content and goes away. */
-  async function cutAfter(sha256: string, bytes: Buffer, total: number): Promise<void> {
+  /** Sends the first bytes of a content and goes silent; gives what ends the connection. */
+  async function sendSome(sha256: string, bytes: Buffer, total: number): Promise<() => void> {
     const headers = { authorization: `Bearer ${TOKEN}`, 'content-length': total };
     const sending = request(`${api.url}${at(sha256)}`, { method: 'PUT', headers });
     sending.on('error', () => {});
     sending.write(bytes);
     await expect.poll(async () => (await partSizes()).includes(bytes.length)).toBe(true);
-    sending.destroy();
+    return () => void sending.destroy();
+  }
+
+  /** Sends the first bytes of a content and goes away. */
+  async function cutAfter(sha256: string, bytes: Buffer, total: number): Promise<void> {
+    const end = await sendSome(sha256, bytes, total);
+    end();
     await expect
       .poll(async () => (await api.call(at(sha256), { method: 'HEAD' })).headers.get('upload-offset'))
       .toBe(String(bytes.length));
@@ -77,7 +83,8 @@ describe('local files', () => {
     const half = CONTENT.subarray(0, CONTENT.length / 2);
     await cutAfter(SHA256, half, CONTENT.length);
     const range = (first: number) => ({ 'content-range': `bytes ${first}-${CONTENT.length - 1}/${CONTENT.length}` });
-    const elsewhere = await put(SHA256, CONTENT.subarray(10), range(10));
+    const beyond = half.length + 10;
+    const elsewhere = await put(SHA256, CONTENT.subarray(beyond), range(beyond));
     expect([elsewhere.status, elsewhere.headers.get('upload-offset')]).toEqual([409, String(half.length)]);
     expect((await problem(elsewhere)).code).toBe('UploadConflict');
     const rest = await put(SHA256, CONTENT.subarray(half.length), range(half.length));
@@ -92,6 +99,20 @@ describe('local files', () => {
     });
     expect((await api.call(at(hashOf('another')))).status).toBe(404);
     expect(await readdir(join(api.directory, 'parts'))).toEqual([]);
+  });
+
+  test('go on from an upload whose connection is dead, though the farm has not noticed', async () => {
+    const content = Buffer.concat([CONTENT, Buffer.from('dead')]);
+    const half = content.subarray(0, content.length / 2);
+    const end = await sendSome(hashOf(content), half, content.length);
+    const { headers } = await api.call(at(hashOf(content)), { method: 'HEAD' });
+    expect(headers.get('upload-offset')).toBe(String(half.length));
+    // A sender may go back, too.
+    const from = half.length - 10;
+    const range = { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` };
+    expect((await put(hashOf(content), content.subarray(from), range)).status).toBe(201);
+    end();
+    await expect.poll(() => readdir(join(api.directory, 'parts'))).toEqual([]);
   });
 
   test('are sent on by the command line where the network cut them', async () => {

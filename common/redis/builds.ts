@@ -213,7 +213,7 @@ export async function readLayerBuildState(
 }
 
 /** The build that a layer build was begun for, and its module there; null when it was forgotten. @throws RedisUnavailable */
-export async function readWorkPlace(
+export async function readLayerBuildPlace(
   redis: Redis,
   id: string,
 ): Promise<{ readonly build: string; readonly module: string } | null> {

@@ -11,6 +11,7 @@ import { eventHandlers } from './event-handlers.ts';
 import { exportHandlers } from './export-handlers.ts';
 import type { Handlers } from './handler.ts';
 import { type ImageHandlersOptions, imageHandlers } from './image-handlers.ts';
+import { layerBuildLinks } from './layer-build-links.ts';
 import { type HttpLimits, limitConcurrency, limitRequests } from './limits.ts';
 import { type MetricsOptions, scrapedMetrics } from './metrics-routes.ts';
 import { answerProblems } from './problems.ts';
@@ -27,7 +28,6 @@ import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
 import { type SshHandlersOptions, sshHandlers } from './ssh-handlers.ts';
 import { type StorageHandlersOptions, storageHandlers } from './storage-handlers.ts';
 import { tokenHandlers } from './token-handlers.ts';
-import { workLinks } from './work-links.ts';
 
 /** What the HTTP interface works with. */
 export interface AppOptions
@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): Express {
   app.use(limitRequests(limits));
   app.post('/sign-out', signOut(authentication));
   app.use(consolePages(options.consoleFolder));
-  app.use(workLinks(options));
+  app.use(layerBuildLinks(options));
   app.use('/queues', queueBoard(queues, '/queues'));
   app.use(serveOperations(operations));
   app.use(answerProblems(logger));

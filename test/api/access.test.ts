@@ -274,7 +274,7 @@ test('the board of queues is for looking, at references of jobs alone', async ()
     302,
     expect.stringMatching(`^/builds/${buildId}\\?module=(base|child)&log=(base|child)%2Fvm$`),
   ]);
-  expect((await api.call('/works/01J00000000000000000000000', {}, viewer)).status).toBe(404);
+  expect((await api.call('/layer-builds/01J00000000000000000000000', {}, viewer)).status).toBe(404);
   for (const token of [viewer, TOKEN]) {
     const refused = await api.call(`/queues/api/queues/${name}/pause`, { method: 'PUT' }, token);
     expect(refused.status).toBe(403);

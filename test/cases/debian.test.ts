@@ -1,10 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
+import { foundOnDisk } from '../harness/captured-disk.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
+
+const TOKEN = randomBytes(24).toString('hex');
+const KEPT = 'a template on debian\n';
 
 let farm: TestFarm;
 let image: ServedFile;
@@ -14,6 +19,7 @@ beforeAll(async () => {
   if (debianImage === null) throw new Error('The Debian guest was asked for and not built.');
   image = await serveFile(debianImage);
   farm = await startFarm();
+  await farm.client.setSecret('token', TOKEN);
 }, 400_000);
 
 afterAll(async () => {
@@ -28,7 +34,10 @@ test('user data: keeps its meaning on a cloud image, and the image nothing of th
   const submission = { files, variables: { IMAGE_URL: image.url } };
   const { buildId } = await farm.client.submit(submission);
   const events: StoredEvent[] = [];
-  for await (const event of farm.client.events(buildId)) events.push(event);
+  for await (const event of farm.client.events(buildId)) {
+    events.push(event);
+    if (event.event === 'step-started' && event.name === 'as root') killWorker();
+  }
   const linesOf = (vm: string) =>
     events.flatMap((event) =>
       event.event === 'log' && event.source === 'step' && event.vm === vm ? [event.line.trim()] : [],
@@ -53,3 +62,15 @@ test('user data: keeps its meaning on a cloud image, and the image nothing of th
   // The ETag of the server is the identity of an unpinned source, so the second build has nothing to do.
   expect((await farm.client.plan(submission)).modules.map(({ action }) => action)).toEqual(['reuse', 'reuse']);
 });
+
+test('secrets: leave nothing on the disks, though the worker of their step was killed', {
+  timeout: 600_000,
+}, async () => {
+  for (const image of ['debian', 'debian-child']) {
+    expect(await foundOnDisk(farm, image, [TOKEN, KEPT]), image).toEqual([KEPT]);
+  }
+});
+
+function killWorker(): void {
+  for (const pid of farm.current().pids['provision'] ?? []) process.kill(pid, 'SIGKILL');
+}

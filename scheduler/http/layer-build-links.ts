@@ -2,14 +2,14 @@ import { Router } from 'express';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { readWorkPlace } from '../../common/redis/builds.ts';
+import { readLayerBuildPlace } from '../../common/redis/builds.ts';
 
 const querySchema = z.object({ vm: z.string().max(63).optional() });
 
 /** Leads from a layer build, which is all that jobs and objects on clusters name, to its module and VM in the console. */
-export function workLinks({ redis }: { readonly redis: Redis }): Router {
-  return Router().get('/works/:id', async ({ params: { id }, query }, response) => {
-    const place = await readWorkPlace(redis, id);
+export function layerBuildLinks({ redis }: { readonly redis: Redis }): Router {
+  return Router().get('/layer-builds/:id', async ({ params: { id }, query }, response) => {
+    const place = await readLayerBuildPlace(redis, id);
     if (!place) throw new FarmError('NotFound', `The farm does not remember the layer build "${id}".`);
     const { build, module } = place;
     const { vm } = querySchema.safeParse(query).data ?? {};

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
 import { formatIpv4, parseIpv4 } from '../../common/text/ipv4.ts';
@@ -94,8 +94,9 @@ interface Transit {
 
 async function connect({ namespace }: EgressOptions, { device, host, inside }: Transit): Promise<void> {
   await removeInterfaces(namespace, ['egress']);
+  await runSteps([ip(undefined, `link add ${device} type veth peer name egress netns ${namespace}`)]);
+  await refuseIpv6(device);
   await runSteps([
-    ip(undefined, `link add ${device} type veth peer name egress netns ${namespace}`),
     ip(undefined, `link set ${device} up`),
     ip(namespace, `addr add ${inside}/30 dev egress`),
     ip(namespace, 'link set egress up'),
@@ -155,6 +156,13 @@ table ip ${prefix} {
   }
 }
 `;
+}
+
+/** The rules are about IPv4: without this the host would answer on a link-local address. A kernel may have no IPv6 at all. */
+async function refuseIpv6(device: string): Promise<void> {
+  await writeFile(`/proc/sys/net/ipv6/conf/${device}/disable_ipv6`, '1', { flag: 'r+' }).catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  });
 }
 
 /** Forwarding is asked for per interface, not for the host as a whole: the VPC's, and those that lead outside. */

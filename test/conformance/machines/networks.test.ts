@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
@@ -86,6 +87,12 @@ test('a gateway lets its own VPC out, to the internet alone, and only while it h
     reaches('red', outside.metadata, outside.port),
   ]);
   expect(open).toEqual([true, false, false, false, true, false]);
+  // The rules are about IPv4; by IPv6 the host is not there.
+  const { prefix } = layoutOf(laboratory.cluster.dataDir ?? '');
+  const ends = execFileSync('ip', ['-o', 'addr', 'show'], { encoding: 'utf8' }).match(
+    new RegExp(`\\b${prefix}\\S+ +inet6?`, 'g'),
+  );
+  expect(ends).toEqual([expect.stringMatching(/ inet$/)]);
   // The host itself reaches all of them: what stopped the pods are the rules.
   for (const hidden of [outside.neighbour, outside.metadata])
     await once(connect(outside.port, hidden).resume(), 'connect');

@@ -103,7 +103,7 @@ export function imageRetention({ keep, maxAge, untagged, modules }: WrittenReten
   return { ...farmWide, modules: Object.fromEntries(own) };
 }
 
-/** What `POST /images/prune` is asked; durations such as `30d`. What it does not say is as the farm is configured. */
+/** What `POST /prune` is asked; durations such as `30d`. What it does not say is as the farm is configured. */
 export const pruneRequestSchema = z.strictObject({
   keep: z.int().min(1).optional().describe('So many of the newest versions of each module stay, whatever their age.'),
   maxAge: ageOrZeroSchema.optional().describe('How long other versions stay, such as `30d`.'),

@@ -45,11 +45,14 @@ interface Parameter {
   readonly schema: z.core.JSONSchema.BaseSchema;
 }
 
+/** What HTTP itself says about a request is for clients' libraries, not for those who call them. */
+const OF_HTTP = ['content-length'];
+
 function parametersIn(place: string, schema: z.ZodObject | undefined): Parameter[] {
   if (!schema) return [];
   const { properties = {}, required = [] } = jsonSchema(schema, 'input');
   return Object.entries(properties).flatMap(([name, property]) => {
-    if (typeof property === 'boolean') return [];
+    if (typeof property === 'boolean' || OF_HTTP.includes(name)) return [];
     const { description, ...rest } = property;
     const described = description === undefined ? {} : { description };
     return [{ name, in: place, required: required.includes(name), ...described, schema: rest }];
@@ -81,7 +84,15 @@ function isRequired(body: NonNullable<Operation['body']>): boolean {
 
 function content({ schema, mediaType = 'application/json' }: Answer): object {
   if (mediaType === null) return {};
-  return { content: { [mediaType]: schema ? { schema: jsonSchema(schema, 'output') } : {} } };
+  if (!schema) return { content: { [mediaType]: {} } };
+  const shape = jsonSchema(schema, 'output');
+  return { content: { [mediaType]: { schema: mediaType === 'text/event-stream' ? eventOf(shape) : shape } } };
+}
+
+/** One server-sent event, as OpenAPI 3.2 describes them: its `data` is JSON. */
+function eventOf(contentSchema: object): object {
+  const data = { type: 'string', contentMediaType: 'application/json', contentSchema };
+  return { type: 'object', required: ['data'], properties: { id: { type: 'string' }, data } };
 }
 
 function bodyContent(body: NonNullable<Operation['body']>, type = 'application/json'): object {

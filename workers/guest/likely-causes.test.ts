@@ -24,7 +24,7 @@ test.each([
     /nothing listens at port 22/,
   ],
   ['Reaching 10.0.2.2:22: no answer within 10000 ms', undefined, 'no answer', /firewall/],
-  ['SSH: All configured authentication methods failed', 'client-authentication', 'login refused', /let "root" in/],
+  ['SSH: All configured authentication methods failed', 'client-authentication', 'login refused', /login of "root"/],
   ['SSH: Connection lost before handshake', 'client-socket', 'connection closed before the login', /host keys/],
 ])('%s says what was there, and what was missing', (message, level, words, cause) => {
   const error = lost(message, level);

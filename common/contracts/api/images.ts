@@ -57,7 +57,7 @@ export const IMAGES = {
   },
   pruneImages: {
     method: 'post',
-    path: '/api/v1/images/prune',
+    path: '/api/v1/prune',
     summary:
       'Remove images by the retention of the request, or else of the configuration. Tagged images, parents of images that stay, and images that a running build needs are kept.',
     role: 'admin',

@@ -185,6 +185,8 @@ test('a machine whose claim is missing waits for it, and says so by conditions a
     ['Synchronized', 'False', 'FailedPvcNotFound'],
   ]);
   const query = 'fieldSelector=involvedObject.name%3Dwaiting';
-  const { body } = await laboratory.client.send('GET', `/api/v1/namespaces/${NAMESPACE}/events?${query}`);
-  expect(body['items']).toEqual([expect.objectContaining({ type: 'Normal', reason: 'FailedPvcNotFound' })]);
+  const events = async () =>
+    (await laboratory.client.send('GET', `/api/v1/namespaces/${NAMESPACE}/events?${query}`)).body['items'];
+  // It is written after the conditions, as a controller does.
+  await expect.poll(events).toEqual([expect.objectContaining({ type: 'Normal', reason: 'FailedPvcNotFound' })]);
 });

@@ -79,7 +79,9 @@ test('a machine without nft is refused before anything starts, and can be cleane
   const empty = join(home, 'empty');
   const refused = await withoutNft('up', '--data-dir', empty, '--detach');
   expect(refused).toMatchObject({ code: 1, stdout: '' });
-  expect(refused.stderr).toContain('This machine cannot run a farm yet:\n  nft: needed for internet');
+  expect(refused.stderr).toContain(
+    'This machine cannot run a farm yet:\n  nft: needed for packet filters of module networks',
+  );
   expect(existsSync(empty)).toBe(false);
   expect(existsSync(dataDir)).toBe(true);
   const purged = await withoutNft('down', '--purge', '--data-dir', dataDir);

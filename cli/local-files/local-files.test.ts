@@ -127,7 +127,7 @@ test.each([
   ['lines of Windows', script('windows.sh'), 'CR LF'],
   ['an empty script', script('empty'), 'is an empty script'],
   ['an empty folder', moduleOf({ body: 'httpDirectory: { path: nothing }\n' }), 'is an empty folder'],
-  ['a .git folder', moduleOf({ body: 'httpDirectory: { path: ./www }\n' }), 'holds ".git", which is not sent'],
+  ['a .git folder', moduleOf({ body: 'httpDirectory: { path: ./www }\n' }), 'contains ".git", which is not sent'],
 ])('warns of %s', (_what, text, words) => {
   expect(check(text)).toEqual([
     [expect.any(Number), expect.any(Number), 'warning', 'LocalFile', expect.stringContaining(words)],

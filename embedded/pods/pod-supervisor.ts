@@ -59,11 +59,14 @@ function greet(client: Socket): void {
 
 function forward(client: Socket, port: number): void {
   const target = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  const refuse = (error: Error) => client.end(`ERROR ${error.message}\n`);
+  target.once('error', refuse);
   target.once('connect', () => {
     client.write('OK\n');
     client.pipe(target).pipe(client);
+    // From here on everything is bytes of the connection: it only ends.
+    target.off('error', refuse).on('error', () => target.destroy());
   });
-  target.once('error', (error) => client.end(`ERROR ${error.message}\n`));
   target.once('close', () => client.destroySoon());
   client.once('close', () => target.destroy());
 }

@@ -109,7 +109,7 @@ test('a link that was used says so, and how to get another one', async () => {
 
 test('counts wrong tokens of the form like those of requests', async () => {
   const wrong = await signIn({ token: 'wrong' });
-  expect([wrong.status, await wrong.text()]).toEqual([401, expect.stringContaining('no such token')]);
+  expect([wrong.status, await wrong.text()]).toEqual([401, expect.stringContaining('The token is not valid')]);
   const answers: number[] = [];
   for (let guess = 0; guess < 12; guess += 1) answers.push((await signIn({ token: `guess ${guess}` })).status);
   expect(answers.at(-1)).toBe(429);

@@ -32,7 +32,8 @@ export async function startForeignFarm(
   const folder = mkdtempSync(join(tmpdir(), 'slipway-foreign-'));
   resources.defer('folder of the farm', () => rmSync(folder, { recursive: true, force: true }));
   const files = new FarmFiles(folder);
-  const { limits: _, ...configured } = cluster;
+  // Read already: their texts are defaults again.
+  const { limits: _limits, leastFreeStorage: _least, ...configured } = cluster;
   const config = {
     farm: { name, id: name, keyFile: files.secretFile('farm-key') },
     redis: { url: redis.url },

@@ -1,4 +1,8 @@
+import type { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openPortForward } from '../../../common/kubernetes/port-forward.ts';
+import { streamClient } from './guest-login.ts';
 import { Laboratory } from './laboratory.ts';
 
 /** Runs for the image `teller`: says what the kernel lets it do, and tries to write to the paths that are its arguments. */
@@ -18,11 +22,21 @@ const TELLER = [
      shadow: fs.existsSync('/etc/shadow'), home: fs.existsSync('/root') }));`,
 ];
 
+/** Runs for the image `breaker`: whoever comes to port 8080 is greeted, and reset when it answers. */
+const BREAKER = [
+  process.execPath,
+  '-e',
+  `require('node:net').createServer((socket) => {
+     socket.write('hello');
+     socket.once('data', () => socket.resetAndDestroy());
+   }).listen(8080, '127.0.0.1', () => console.log('ready'));`,
+];
+
 let laboratory: Laboratory;
 let count = 0;
 
 beforeAll(async () => {
-  laboratory = await Laboratory.open({ config: { network: 'pod' }, podCommands: { teller: TELLER } });
+  laboratory = await Laboratory.open({ config: { network: 'pod' }, podCommands: { teller: TELLER, breaker: BREAKER } });
 });
 
 afterAll(() => laboratory?.close());
@@ -103,3 +117,31 @@ test('a pod that would break its own policy, or the host, waits and says why', a
   await waits('as-root', { runAsNonRoot: true, runAsUser: 0 }, 'breaks non-root policy');
   await waits('forwards', { sysctls: [{ name: 'kernel.core_pattern', value: '0' }] }, 'forbidden sysctl');
 });
+
+test('a forwarded connection that breaks ends, and nothing is written into it', async () => {
+  const spec = { restartPolicy: 'Never', containers: [{ name: 'breaker', image: 'breaker' }] };
+  await laboratory.create('Pod', { metadata: { name: 'breaker' }, spec });
+  await laboratory.untilPhase('Pod', 'breaker', 'Running');
+  const client = streamClient(laboratory.cluster.kubeconfig);
+  const open = () => openPortForward(client, { pod: 'breaker', port: 8080 });
+  let received = '';
+  await expect
+    .poll(async () => {
+      received = await open().then(conversation, () => '');
+      return received;
+    })
+    .toMatch(/^hello/);
+  expect(received).toBe('hello');
+});
+
+/** What comes on a connection on which something is said as soon as something has come. */
+async function conversation(stream: Duplex): Promise<string> {
+  let said = '';
+  stream.on('data', (bytes: Buffer) => {
+    if (said === '') stream.write('go on');
+    said += bytes.toString();
+  });
+  await finished(stream, { writable: false }).catch(() => undefined);
+  stream.destroy();
+  return said;
+}

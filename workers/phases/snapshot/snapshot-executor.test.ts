@@ -143,7 +143,8 @@ async function inGuest(staged: Staged, key: SshKeyPair, command: string): Promis
         client.exec(command, (error, opened) => (error ? reject(error) : resolve(opened))),
       );
       const output = await text(channel);
-      client.end();
+      // The guest may go down, and cut it, before it has said goodbye.
+      client.on('error', () => client.destroy()).end();
       return output.trim();
     } catch {
       await systemClock.after(500);

@@ -1,11 +1,12 @@
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Redis } from 'ioredis';
-import type { StoredEvent } from '../../common/contracts/events.ts';
 import { readScreenshot, type StoredBuild, type StoredLayerBuild } from '../../common/redis/builds.ts';
 import { readPastEvents } from '../../common/redis/event-streams.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readSerial } from '../../common/redis/serial-logs.ts';
+import { fileName } from '../../common/text/file-name.ts';
+import { partOfLine, stepPart } from '../../common/text/log-part.ts';
 import { provenanceOf } from './provenance.ts';
 import { buildView } from './views.ts';
 
@@ -53,19 +54,12 @@ async function writeEvents({ redis, build, folder }: Gathering): Promise<void> {
   for await (const event of readPastEvents(redis, { buildId: build.id, lastEventId: '0' })) {
     await spool.add('events.jsonl', JSON.stringify(event));
     const place = 'vm' in event ? join(fileName(event.module), fileName(event.vm), 'logs') : '';
-    if (event.event === 'step-started') running.set(place, stepFile(event));
+    if (event.event === 'step-started') running.set(place, stepPart(event));
     if (event.event === 'step-finished') running.delete(place);
     if (event.event !== 'log') continue;
-    const file = event.source === 'step' ? running.get(place) : undefined;
-    await spool.add(join(place, file ?? `${event.phase}.log`), `${event.time} ${event.line}`);
+    await spool.add(join(place, `${partOfLine(event, running.get(place))}.log`), `${event.time} ${event.line}`);
   }
   await spool.flush();
-}
-
-/** `02-install.log`, `02-install-again-1.log` where a person had it run again. */
-function stepFile({ step, name, type, attempt = 0 }: Extract<StoredEvent, { event: 'step-started' }>): string {
-  const again = attempt === 0 ? '' : `-again-${attempt}`;
-  return `${String(step + 1).padStart(2, '0')}-${fileName(name ?? type)}${again}.log`;
 }
 
 async function writeProvenance({ redis, build, layerBuilds, folder, version }: Gathering): Promise<void> {
@@ -111,16 +105,6 @@ class Spool {
 
 function text(lines: readonly string[]): string {
   return lines.map((line) => `${line}\n`).join('');
-}
-
-/** Names of steps may hold anything. */
-function fileName(name: string): string {
-  return (
-    name
-      .replaceAll(/[^\w.-]+/g, '-')
-      .replace(/^\.+/, '')
-      .slice(0, 80) || 'unnamed'
-  );
 }
 
 function writeJson(path: string, value: unknown): Promise<void> {

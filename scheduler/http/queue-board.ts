@@ -27,7 +27,7 @@ export function queueBoard(queues: PhaseQueues, path: string): Router {
 /** Where the console shows what a job belongs to; what is no job of the farm's leads nowhere. */
 function linkOf({ data }: { readonly data?: unknown }) {
   const job = jobReferenceSchema.safeParse(data).data;
-  const href = job ? `/layer-builds/${job.layerBuild}?vm=${encodeURIComponent(job.vm)}` : '/';
+  const href = job ? `/layer-builds/${job.layerBuild}?${new URLSearchParams({ vm: job.vm, phase: job.phase })}` : '/';
   return { displayText: 'Show it in the console', href };
 }
 

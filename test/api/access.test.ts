@@ -272,7 +272,7 @@ test('the board of queues is for looking, at references of jobs alone', async ()
   const shown = await api.call(jobs[0]?.externalUrl.href ?? '', { redirect: 'manual' }, viewer);
   expect([shown.status, shown.headers.get('location')]).toEqual([
     302,
-    expect.stringMatching(`^/builds/${buildId}\\?module=(base|child)&log=(base|child)%2Fvm$`),
+    expect.stringMatching(`^/builds/${buildId}\\?module=(base|child)&log=(base|child)%2Fvm&part=[a-z-]+$`),
   ]);
   expect((await api.call('/layer-builds/01J00000000000000000000000', {}, viewer)).status).toBe(404);
   for (const token of [viewer, TOKEN]) {

@@ -161,7 +161,7 @@ test('shows a build live, from its first phase to its images', { timeout: 120_00
   await api.finish(await startPhase('base'));
   await node('base: succeeded').waitFor();
   await node('child: waiting').click();
-  await page.getByRole('heading', { name: 'child' }).waitFor();
+  await page.getByRole('heading', { name: 'child', exact: true }).waitFor();
   const machine = page.getByRole('article', { name: 'Machine vm' });
   await machine.getByText('waits for room').waitFor();
   await api.work();
@@ -185,6 +185,107 @@ async function search(text: string): Promise<void> {
   await page.getByLabel('Module or id').fill(text);
   await page.keyboard.press('Enter');
 }
+
+/** Makes `base` wait in its provision phase, after a step that said something and failed, and in another one. */
+async function steppedBuild(): Promise<string> {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  const claim = await api.work({ until: 'provision' });
+  if (!claim) throw new Error('The build has a provision phase.');
+  const where = { module: 'base', vm: 'vm' };
+  const say = (line: string) =>
+    api.store.emit(claim, { event: 'log', ...where, phase: 'provision', source: 'step', line });
+  const install = { ...where, step: 0, name: 'install it', type: 'shell' };
+  const check = { ...where, step: 1, name: null, type: 'shell' };
+  const took = { exitCode: 0, durationMs: 1 };
+  await api.store.emit(claim, { event: 'step-started', ...install });
+  for (const line of ['Reading lists', HOSTILE, 'Kernel PANIC (ignored)']) await say(line);
+  await api.store.emit(claim, { event: 'step-finished', ...install, ...took, outcome: 'succeeded' });
+  await api.store.emit(claim, { event: 'step-started', ...check });
+  await say('All is well');
+  return buildId;
+}
+
+test('heads the log by phase and step, searches, links and saves it', { timeout: 120_000 }, async () => {
+  const buildId = await steppedBuild();
+  await open(`/builds/${buildId}`, 'viewer');
+  const log = page.getByRole('log', { name: 'Lines' });
+  const headings = () => log.getByRole('heading').allTextContents();
+  const lines = () => log.locator('.text').allTextContents();
+  const all = ['Reading lists', HARMLESS, 'Kernel PANIC (ignored)', 'All is well'];
+  await log.getByRole('heading', { name: /^base\/vm 1\. install it succeeded \d/ }).waitFor();
+  await log.getByRole('heading', { name: /^base\/vm 2\. shell running \d/ }).waitFor();
+  await log.getByRole('heading', { name: /^base\/vm provision running/ }).waitFor();
+  await expect.poll(lines).toEqual(all);
+  const search = page.getByLabel('Search the log');
+  await search.fill('panic (');
+  await page.getByText('1 of 4 lines').waitFor();
+  expect(await lines()).toEqual(['Kernel PANIC (ignored)']);
+  expect(await log.locator('mark').allTextContents()).toEqual(['PANIC (']);
+  expect(await headings()).toEqual([expect.stringMatching(/^base\/vm 1\. install it ?succeeded/)]);
+  await picture('log-search');
+  expect(await violations()).toEqual([]);
+  await search.fill('nowhere');
+  await log.getByText('No line is like that.').waitFor();
+  await search.fill('');
+  await expect.poll(lines).toEqual(all);
+  // By keys: the heading leads to its step, whose address leads there again.
+  await log.getByRole('link', { name: 'base/vm 1. install it' }).press('Enter');
+  await expect.poll(lines).toEqual(all.slice(0, 3));
+  expect(new URL(page.url()).search).toBe('?log=base%2Fvm&part=01-install-it');
+  await page.reload();
+  await expect.poll(lines).toEqual(all.slice(0, 3));
+  await search.fill('KERNEL');
+  await page.getByText('1 of 3 lines').waitFor();
+  await search.press('Tab');
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+  expect(saved.suggestedFilename()).toBe(`${buildId}-base-vm-01-install-it.log`);
+  const time = '\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z';
+  expect(readFileSync(await saved.path(), 'utf8')).toMatch(
+    new RegExp(`^${time} == base/vm 1\\. install it \\(succeeded, .+\\)\\n${time} Kernel PANIC \\(ignored\\)\\n$`),
+  );
+  await search.fill('');
+  await page.getByLabel('Phase or step').selectOption('2. shell');
+  await expect.poll(lines).toEqual(['All is well']);
+  await page.getByLabel('Phase or step').selectOption('all phases and steps');
+  await expect.poll(lines).toEqual(all);
+  await picture('log');
+  await page.setViewportSize({ width: 360, height: 700 });
+  expect(await page.evaluate('[document.documentElement.scrollWidth, innerWidth]')).toEqual([360, 360]);
+  expect(await violations()).toEqual([]);
+  expect(await page.locator('script, [onerror]').count()).toBe(1);
+  expect([...asked]).toEqual([api.url]);
+  expect(complaints).toEqual([]);
+});
+
+test('stays quick with more lines than a page draws', { timeout: 90_000 }, async () => {
+  const { buildId } = await api.client.submit(SUBMISSION);
+  const time = new Date().toISOString();
+  const line = { event: 'log', module: 'base', vm: 'vm', phase: 'provision', source: 'step', time };
+  const events = [
+    ...Array.from({ length: 20_000 }, (_, index) => ({ ...line, line: `line ${index}.` })),
+    { event: 'build-finished', buildId, outcome: 'failed', durationMs: 1, modules: [], time },
+  ];
+  const body = events.map((event, index) => `id: ${index + 1}-0\ndata: ${JSON.stringify(event)}\n\n`).join('');
+  await page.route('**/events*', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  await open(`/builds/${buildId}`);
+  const log = page.getByRole('log', { name: 'Lines' });
+  await log.getByText('line 19999.').waitFor();
+  await page.getByText('18000 earlier lines are not shown.').waitFor();
+  expect(await log.locator('.text').count()).toBe(2_000);
+  const tookMs = await page.evaluate(`new Promise((done) => {
+    const search = document.querySelector('input[aria-label="Search the log"]');
+    const from = performance.now();
+    search.value = 'LINE';
+    search.dispatchEvent(new Event('input', { bubbles: true }));
+    requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - from)));
+  })`);
+  await page.getByText('20000 of 20000 lines').waitFor();
+  expect(tookMs).toBeLessThan(2_000);
+  await page.getByRole('button', { name: 'Show 2000 more' }).click();
+  await expect.poll(() => log.locator('.text').count()).toBe(4_000);
+  await page.getByLabel('Search the log').fill('line 7.');
+  expect(await log.locator('.text').allTextContents()).toEqual(['line 7.']);
+});
 
 test('goes on where its stream was cut', { timeout: 90_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);
@@ -354,7 +455,9 @@ test('says that a machine waits for a person, and a builder lets it go on', { ti
   await expect.poll(() => byHand.count()).toBe(0);
   expect((await pause()).state).toBe('continued');
   await end();
-  await machine.getByRole('row', { name: '1. by hand handbuild succeeded' }).waitFor();
+  await machine.getByRole('row', { name: '1. by hand handbuild succeeded' }).getByRole('link').click();
+  await expect.poll(() => new URL(page.url()).search).toBe('?log=desk%2Fvm&part=01-by-hand');
+  expect(await page.getByRole('log').getByRole('heading').count()).toBe(1);
   expect([...asked]).toEqual([api.url]);
   expect(complaints).toEqual([]);
 });
@@ -511,7 +614,7 @@ test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async
   await open(`/builds/${buildId}`);
   await node('child: succeeded').focus();
   await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: 'child' }).waitFor();
+  await page.getByRole('heading', { name: 'child', exact: true }).waitFor();
   for (const path of [`/builds/${buildId}`, '/', '/images', '/runs', '/clusters']) {
     await page.goto(`${api.url}${path}`);
     await page.getByRole('heading', { level: 1 }).waitFor();

@@ -18,8 +18,9 @@ import { StageMark } from '../parts/stage-mark.tsx';
 import { useNow } from '../parts/use-now.ts';
 import { Waits } from '../parts/waits.tsx';
 import { Watch } from '../parts/watch.tsx';
-import { type BuildModel, vmKey } from '../state/build-model.ts';
+import type { BuildModel } from '../state/build-model.ts';
 import { moduleStage } from '../state/module-stage.ts';
+import { vmKey } from '../state/vm-key.ts';
 
 /** Beyond it a drawing says less than a list, and takes long to place. */
 const MAX_DRAWN = 150;
@@ -27,8 +28,8 @@ const MAX_DRAWN = 150;
 interface BuildPageProps {
   readonly buildId: string;
   /**
-   * `module`: the one that is shown; `log`: the machine whose lines are shown, as `<module>/<vm>`; `watch`: the one whose
-   * screen is.
+   * `module`: the one that is shown; `log`: the machine whose lines are shown, as `<module>/<vm>`; `part`: the phase or step
+   * of it, as the archive of the build names its file; `watch`: the machine whose screen is shown.
    */
   readonly query: URLSearchParams;
   /** Whether the role may cancel builds, type, and let steps go on. */
@@ -100,7 +101,7 @@ function Build({ model, query, mayBuild, refresh }: BuildProps) {
       <BuildTimeline model={model} now={now} />
       <div class="columns">
         {selected && <ModulePanel model={model} module={selected} now={now} mayBuild={mayBuild} refresh={refresh} />}
-        <LogView key={query.get('log')} model={model} filter={query.get('log')} />
+        <LogView view={view} log={model.log} machine={query.get('log')} part={query.get('part')} />
       </div>
       {watched && (
         <Watch key={query.get('watch')} buildId={view.buildId} {...watched} mayBuild={mayBuild} refresh={refresh} />

@@ -1,7 +1,8 @@
 import { seconds } from '../../../common/text/durations.ts';
 import { allAttempts } from '../state/attempts.ts';
-import { type BuildModel, vmKey } from '../state/build-model.ts';
+import type { BuildModel } from '../state/build-model.ts';
 import { spanOf } from '../state/timeline.ts';
+import { vmKey } from '../state/vm-key.ts';
 import { Bars } from './bars.tsx';
 import { moduleHref } from './module-link.ts';
 import { Link } from './place.tsx';

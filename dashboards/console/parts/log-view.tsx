@@ -1,45 +1,57 @@
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { type BuildModel, type LogLine, vmKey } from '../state/build-model.ts';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { BuildView } from '../../../common/contracts/builds.ts';
+import { fileName } from '../../../common/text/file-name.ts';
+import { farmNow } from '../api/client.ts';
+import { saveText } from '../api/save-text.ts';
+import type { BuildLog } from '../state/build-log.ts';
+import { entriesOf, hitsOf, linesOf, logText, partsOf } from '../state/log-entries.ts';
+import { vmKey } from '../state/vm-key.ts';
+import { LogLines } from './log-lines.tsx';
 import { logHref } from './module-link.ts';
 import { goTo } from './place.tsx';
 
-/** As many lines as a page bears. */
-const MAX_SHOWN = 2_000;
-/** Nearer to the end than this counts as being there. */
-const END_PX = 24;
+/** As many lines as a page draws at once; a button draws as many earlier ones. */
+const DRAWN = 2_000;
 
 interface LogProps {
-  readonly model: BuildModel;
+  readonly view: BuildView;
+  readonly log: BuildLog;
   /** `<module>/<vm>`; null: all machines. */
-  readonly filter: string | null;
+  readonly machine: string | null;
+  /** A phase with its steps, or a step, of that machine; null: all of them. */
+  readonly part: string | null;
 }
 
-/** What the machines say, live. */
-export function LogView({ model, filter }: LogProps) {
+/** What the machines say, live, under a heading for each phase and step. */
+export function LogView({ view, log, machine, part }: LogProps) {
   const [follows, setFollows] = useState(true);
-  const { view, lines, droppedLines } = model;
-  const wanted = useMemo(
-    () => (filter === null ? lines : lines.filter(({ module, vm }) => vmKey(module, vm) === filter)),
-    [lines, filter],
+  const [search, setSearch] = useState('');
+  const [drawn, setDrawn] = useState(DRAWN);
+  useEffect(() => {
+    setFollows(true);
+    setDrawn(DRAWN);
+  }, [machine, part]);
+  const wish = useMemo(() => ({ machine, part, search }), [machine, part, search]);
+  const lines = useMemo(() => linesOf(log, wish), [log, machine, part]);
+  const hits = useMemo(() => hitsOf(lines, search), [lines, search]);
+  const undrawn = Math.max(0, hits.length - drawn);
+  const entries = useMemo(
+    () => entriesOf(log, wish, hits.slice(undrawn), undrawn + log.droppedLines > 0),
+    [log, wish, hits, undrawn],
   );
-  const machines = view.modules.flatMap(({ name, vms }) => vms.map(({ vm }) => vmKey(name, vm)));
-  const earlier = droppedLines + Math.max(0, wanted.length - MAX_SHOWN);
+  const save = () => {
+    const isCut = log.droppedLines > 0;
+    const names = [view.buildId, ...(machine === null ? [] : [machine]), ...(part === null ? [] : [part])];
+    saveText(
+      `${fileName(names.join('-'))}.log`,
+      logText(entriesOf(log, wish, hits, isCut), { machine, now: farmNow() }),
+    );
+  };
   return (
     <section class="card log" aria-labelledby="log">
       <div class="card-title">
         <h2 id="log">Log</h2>
-        <select
-          aria-label="Machine"
-          value={filter ?? ''}
-          onChange={({ currentTarget }) => goTo(logHref(currentTarget.value || null))}
-        >
-          <option value="">all machines</option>
-          {machines.map((machine) => (
-            <option key={machine} value={machine}>
-              {machine}
-            </option>
-          ))}
-        </select>
+        <Choosers view={view} log={log} machine={machine} part={part} />
         <label class="check">
           <input
             type="checkbox"
@@ -49,51 +61,80 @@ export function LogView({ model, filter }: LogProps) {
           Follow
         </label>
       </div>
-      {earlier > 0 && (
+      <div class="log-search">
+        <input
+          type="search"
+          aria-label="Search the log"
+          placeholder="Search"
+          value={search}
+          onInput={({ currentTarget }) => setSearch(currentTarget.value)}
+        />
+        <span role="status" class="quiet">
+          {search !== '' && `${hits.length} of ${lines.length} ${lines.length === 1 ? 'line' : 'lines'}`}
+        </span>
+        <button type="button" onClick={save}>
+          Download log
+        </button>
+      </div>
+      {log.droppedLines > 0 && (
         <p class="quiet">
-          Earlier lines are not shown; <code>slipway logs {view.buildId}</code> has them.
+          The page keeps the last {log.lines.length} lines of the build; <code>slipway logs {view.buildId}</code> has
+          them all.
         </p>
       )}
-      <Lines lines={wanted.slice(-MAX_SHOWN)} isOfOne={filter !== null} follows={follows} onFollow={setFollows} />
+      {undrawn > 0 && (
+        <p class="quiet">
+          {undrawn} earlier lines are not shown.{' '}
+          <button
+            type="button"
+            onClick={() => {
+              setFollows(false);
+              setDrawn(drawn + DRAWN);
+            }}
+          >
+            Show {Math.min(DRAWN, undrawn)} more
+          </button>
+        </p>
+      )}
+      <LogLines entries={entries} search={search} isOfOne={machine !== null} follows={follows} onFollow={setFollows} />
     </section>
   );
 }
 
-interface LinesProps {
-  readonly lines: readonly LogLine[];
-  /** Lines of one machine need not name it. */
-  readonly isOfOne: boolean;
-  readonly follows: boolean;
-  onFollow(follows: boolean): void;
-}
-
-function Lines({ lines, isOfOne, follows, onFollow }: LinesProps) {
-  const box = useRef<HTMLDivElement>(null);
-  const toEnd = () => {
-    if (follows && box.current) box.current.scrollTop = box.current.scrollHeight;
-  };
-  useLayoutEffect(toEnd, [lines.at(-1)?.id, follows]);
-  useEffect(() => {
-    const observer = new ResizeObserver(toEnd);
-    if (box.current) observer.observe(box.current);
-    return () => observer.disconnect();
-  });
-  const onScroll = () => {
-    const { scrollTop = 0, scrollHeight = 0, clientHeight = 0 } = box.current ?? {};
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < END_PX;
-    if (isAtEnd !== follows) onFollow(isAtEnd);
-  };
+/** Asks whose lines are shown; the address keeps it. */
+function Choosers({ view, log, machine, part }: LogProps) {
+  const machines = view.modules.flatMap(({ name, vms }) => vms.map(({ vm }) => vmKey(name, vm)));
+  const parts = machine === null ? [] : partsOf(log, machine);
+  const isKnown = part === null || parts.some(({ id }) => id === part);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys
-    <div class="lines" ref={box} onScroll={onScroll} role="log" aria-live="off" aria-label="Lines" tabIndex={0}>
-      {lines.length === 0 && <p class="quiet">No line yet.</p>}
-      {lines.map(({ id, module, vm, at, text }) => (
-        <div key={id}>
-          <time title={new Date(at).toLocaleString()}>{new Date(at).toTimeString().slice(0, 8)}</time>
-          {!isOfOne && <span class="who">{vmKey(module, vm)}</span>}
-          <span class="text">{text}</span>
-        </div>
-      ))}
-    </div>
+    <>
+      <select
+        aria-label="Machine"
+        value={machine ?? ''}
+        onChange={({ currentTarget }) => goTo(logHref(currentTarget.value || null))}
+      >
+        <option value="">all machines</option>
+        {machines.map((each) => (
+          <option key={each} value={each}>
+            {each}
+          </option>
+        ))}
+      </select>
+      {machine !== null && (
+        <select
+          aria-label="Phase or step"
+          value={part ?? ''}
+          onChange={({ currentTarget }) => goTo(logHref(machine, currentTarget.value || null))}
+        >
+          <option value="">all phases and steps</option>
+          {!isKnown && <option value={part ?? ''}>{part}</option>}
+          {parts.map(({ id, title }) => (
+            <option key={id} value={id}>
+              {title}
+            </option>
+          ))}
+        </select>
+      )}
+    </>
   );
 }

@@ -1,8 +1,9 @@
 import type { ModuleView } from '../../../common/contracts/builds.ts';
 import { allAttempts } from '../state/attempts.ts';
-import { type BuildModel, vmKey } from '../state/build-model.ts';
+import type { BuildModel } from '../state/build-model.ts';
 import { moduleStage } from '../state/module-stage.ts';
 import { spanOf } from '../state/timeline.ts';
+import { vmKey } from '../state/vm-key.ts';
 import { FailureNotice } from './failure-notice.tsx';
 import { StageMark } from './stage-mark.tsx';
 import { VmCard } from './vm-card.tsx';

@@ -1,12 +1,14 @@
 import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import { seconds } from '../../../common/text/durations.ts';
+import { stepPart } from '../../../common/text/log-part.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { waitingWords } from '../../../common/text/waiting.ts';
 import { vmAddress } from '../api/vm-address.ts';
-import { type Attempt, vmKey } from '../state/build-model.ts';
+import type { Attempt } from '../state/build-model.ts';
 import { vmStage } from '../state/module-stage.ts';
 import type { Span } from '../state/timeline.ts';
+import { vmKey } from '../state/vm-key.ts';
 import { hasSerial, isWatchable, machineOf } from '../state/watching.ts';
 import { Bars } from './bars.tsx';
 import { FailureNotice } from './failure-notice.tsx';
@@ -50,7 +52,7 @@ export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, ref
       <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />
       <FormerAttempts attempts={attempts} now={now} />
       {vm.failure && <FailureNotice failure={vm.failure} />}
-      {vm.steps.length > 0 && <Steps vm={vm} now={now} />}
+      {vm.steps.length > 0 && <Steps machine={vmKey(module.name, vm.vm)} vm={vm} now={now} />}
       {(isLive || vm.screenshot !== null) && (
         <Screen name={vm.vm} path={addressOf('readScreenshot', address)} isLive={isLive} />
       )}
@@ -134,7 +136,12 @@ function FormerAttempts({ attempts, now }: { readonly attempts: readonly Attempt
   );
 }
 
-function Steps({ vm, now }: Pick<VmCardProps, 'vm' | 'now'>) {
+interface StepsProps extends Pick<VmCardProps, 'vm' | 'now'> {
+  /** `<module>/<vm>`. */
+  readonly machine: string;
+}
+
+function Steps({ machine, vm, now }: StepsProps) {
   return (
     <table class="compact steps">
       <caption>Steps</caption>
@@ -149,7 +156,10 @@ function Steps({ vm, now }: Pick<VmCardProps, 'vm' | 'now'>) {
         {vm.steps.map(({ index, name, type, state, startedAt, finishedAt, exitCode }) => (
           <tr key={index}>
             <td>
-              {index + 1}. {name === null ? type : printable(name)} {name !== null && <span class="quiet">{type}</span>}
+              <Link href={logHref(machine, stepPart({ step: index, name, type }))}>
+                {index + 1}. {printable(name ?? type)}
+              </Link>{' '}
+              {name !== null && <span class="quiet">{type}</span>}
             </td>
             <td class="nowrap">
               <StageMark stage={vm.handbuild?.step === index ? 'waits for you' : state} />

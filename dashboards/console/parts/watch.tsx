@@ -4,7 +4,7 @@ import type { ModuleView, VmView } from '../../../common/contracts/builds.ts';
 import { liftKeys } from '../api/console-viewer.ts';
 import { useConsole } from '../api/use-console.ts';
 import { vmAddress } from '../api/vm-address.ts';
-import { vmKey } from '../state/build-model.ts';
+import { vmKey } from '../state/vm-key.ts';
 import { hasSerial, isTyping, isWatchable, machineOf, watchingWords } from '../state/watching.ts';
 import { Dialog } from './dialog.tsx';
 import { HandbuildNotice } from './handbuild-notice.tsx';

@@ -10,11 +10,9 @@ import type { StoredEvent } from '../../../common/contracts/events.ts';
 import type { Failure } from '../../../common/contracts/failures.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
 import { attemptWords } from '../../../common/text/attempt.ts';
-import { printable } from '../../../common/text/printable.ts';
+import { addToLog, type BuildLog, EMPTY_LOG } from './build-log.ts';
 import { isAfter } from './event-id.ts';
-
-/** More lines than a person reads; `slipway logs` has them all. */
-const MAX_LINES = 10_000;
+import { vmKey } from './vm-key.ts';
 
 /** One go at a phase of a VM. Times are milliseconds since the Unix epoch. */
 export interface Attempt {
@@ -31,24 +29,12 @@ export interface Attempt {
   readonly worker: string | null;
 }
 
-/** One line that a guest or the farm has said; fit to be shown. */
-export interface LogLine {
-  readonly id: string;
-  readonly module: string;
-  readonly vm: string;
-  readonly at: number;
-  readonly source: string;
-  readonly text: string;
-}
-
 /** A build as the page knows it: the last view, brought up to date by the events after it. */
 export interface BuildModel {
   readonly view: BuildView;
   /** By `vmKey`, in the order of their starts. */
   readonly attempts: ReadonlyMap<string, readonly Attempt[]>;
-  readonly lines: readonly LogLine[];
-  /** Lines that were let go. */
-  readonly droppedLines: number;
+  readonly log: BuildLog;
   readonly lastEventId: string;
   /** The last event that has changed the view. */
   readonly lastChangeId: string;
@@ -56,12 +42,8 @@ export interface BuildModel {
   readonly isStale: boolean;
 }
 
-export function vmKey(module: string, vm: string): string {
-  return `${module}/${vm}`;
-}
-
 export function openBuild(view: BuildView): BuildModel {
-  return { view, attempts: new Map(), lines: [], droppedLines: 0, lastEventId: '0', lastChangeId: '0', isStale: false };
+  return { view, attempts: new Map(), log: EMPTY_LOG, lastEventId: '0', lastChangeId: '0', isStale: false };
 }
 
 /** Takes a view that was read later, unless events have told more than it knows. */
@@ -79,12 +61,10 @@ export function applyEvents(model: BuildModel, events: readonly StoredEvent[]): 
   const last = fresh.at(-1);
   if (!last) return model;
   const unknown = fresh.filter(({ id, event }) => event !== 'log' && isAfter(id, model.view.lastEventId));
-  const { lines, droppedLines } = withLines(model, fresh);
   return {
     view: unknown.reduce(changeView, model.view),
     attempts: fresh.reduce(addAttempt, model.attempts),
-    lines,
-    droppedLines,
+    log: addToLog(model.log, fresh),
     lastEventId: last.id,
     lastChangeId: unknown.at(-1)?.id ?? model.lastChangeId,
     isStale: model.isStale || unknown.some(isHint),
@@ -94,18 +74,6 @@ export function applyEvents(model: BuildModel, events: readonly StoredEvent[]): 
 /** After these something may wait, have got room, or stand in another generation. */
 function isHint({ event }: StoredEvent): boolean {
   return event === 'phase-finished' || event.startsWith('module-') || event === 'build-finished';
-}
-
-function withLines(model: BuildModel, events: readonly StoredEvent[]): Pick<BuildModel, 'lines' | 'droppedLines'> {
-  const added = events.flatMap((event): LogLine[] => {
-    if (event.event !== 'log') return [];
-    const { id, module, vm, source, line, time } = event;
-    return [{ id, module, vm, source, at: Date.parse(time), text: printable(line) }];
-  });
-  if (added.length === 0) return model;
-  const all = [...model.lines, ...added];
-  const dropped = Math.max(0, all.length - MAX_LINES);
-  return { lines: all.slice(dropped), droppedLines: model.droppedLines + dropped };
 }
 
 type Attempts = BuildModel['attempts'];

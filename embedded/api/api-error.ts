@@ -119,6 +119,11 @@ export function badRequest(message: string): ApiError {
   return new ApiError(400, 'BadRequest', message);
 }
 
+/** 415: the body is of a media type that is not read here. */
+export function unsupportedBody(why: string): ApiError {
+  return new ApiError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - ${why}`);
+}
+
 /** The watch or list position is older than what the server still remembers. */
 export function expired(resourceVersion: string, oldest: number): ApiError {
   return new ApiError(410, 'Expired', `too old resource version: ${resourceVersion} (${oldest})`);

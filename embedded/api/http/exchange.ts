@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseYaml } from 'yaml';
-import { ApiError, badRequest } from '../api-error.ts';
+import { ApiError, badRequest, unsupportedBody } from '../api-error.ts';
 import { duplicateFields } from './duplicate-fields.ts';
 import { decodeProtobuf, PROTOBUF } from './protobuf.ts';
 
@@ -68,12 +68,7 @@ export async function readObjectStrictly(request: IncomingMessage): Promise<Read
   if (bytes.length === 0) return { body: undefined, duplicateFields: [] };
   if (type === PROTOBUF) return { body: decodeProtobuf(bytes), duplicateFields: [] };
   if (!['', 'application/json', 'application/yaml', '*/*'].includes(type)) {
-    const known = 'application/json, application/yaml';
-    throw new ApiError(
-      415,
-      'UnsupportedMediaType',
-      `the body of the request was in an unknown format - accepted media types include: ${known}`,
-    );
+    throw unsupportedBody('accepted media types include: application/json, application/yaml');
   }
   const text = bytes.toString('utf8');
   const body = parseBody(text, type);

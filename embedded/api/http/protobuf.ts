@@ -1,4 +1,5 @@
-import { ApiError, badRequest } from '../api-error.ts';
+import protobuf from 'protobufjs';
+import { badRequest, unsupportedBody } from '../api-error.ts';
 import { isJsonObject, type JsonObject, timestamp } from '../objects.ts';
 
 /** The media type in which kubectl's generators (`kubectl create namespace`, ...) send objects of the core. */
@@ -7,164 +8,48 @@ export const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 /** Every protobuf body of Kubernetes begins with this, then a `runtime.Unknown` message. */
 const MAGIC = Buffer.from('k8s\0');
 
-type FieldType = 'string' | 'strings' | 'bool' | 'int' | 'time' | 'stringMap' | 'bytesMap' | 'messages' | 'message';
+/** Of `generated.proto` in k8s.io/apimachinery and k8s.io/api, v1.32: what kubectl sets, with its numbers. */
+const { root } = protobuf.parse(
+  `syntax = "proto2";
+  message TypeMeta { optional string apiVersion = 1; optional string kind = 2; }
+  message Unknown { optional TypeMeta typeMeta = 1; optional bytes raw = 2; }
+  message Time { optional int64 seconds = 1; }
+  message OwnerReference {
+    optional string kind = 1; optional string name = 3; optional string uid = 4; optional string apiVersion = 5;
+    optional bool controller = 6; optional bool blockOwnerDeletion = 7;
+  }
+  message ObjectMeta {
+    optional string name = 1; optional string generateName = 2; optional string namespace = 3; optional string uid = 5;
+    optional string resourceVersion = 6; optional int64 generation = 7; optional Time creationTimestamp = 8;
+    map<string, string> labels = 11; map<string, string> annotations = 12;
+    repeated OwnerReference ownerReferences = 13; repeated string finalizers = 14;
+  }
+  message Namespace { optional ObjectMeta metadata = 1; }
+  message ConfigMap {
+    optional ObjectMeta metadata = 1; map<string, string> data = 2; map<string, bytes> binaryData = 3; optional bool immutable = 4;
+  }
+  message Secret {
+    optional ObjectMeta metadata = 1; map<string, bytes> data = 2; optional string type = 3; map<string, string> stringData = 4;
+    optional bool immutable = 5;
+  }
+  message ResourceAttributes {
+    optional string namespace = 1; optional string verb = 2; optional string group = 3; optional string version = 4;
+    optional string resource = 5; optional string subresource = 6; optional string name = 7;
+  }
+  message NonResourceAttributes { optional string path = 1; optional string verb = 2; }
+  message ReviewSpec {
+    optional ResourceAttributes resourceAttributes = 1; optional NonResourceAttributes nonResourceAttributes = 2;
+  }
+  message SelfSubjectAccessReview { optional ReviewSpec spec = 2; }`,
+  { keepCase: true },
+);
 
-interface Field {
-  readonly name: string;
-  readonly type: FieldType;
-  /** Of `message` and `messages`. */
-  readonly fields?: Message;
-}
-
-type Message = Readonly<Record<number, Field>>;
-
-const text = (name: string): Field => ({ name, type: 'string' });
-const nested = (name: string, fields: Message): Field => ({ name, type: 'message', fields });
-
-const OWNER_REFERENCE: Message = {
-  1: text('kind'),
-  3: text('name'),
-  4: text('uid'),
-  5: text('apiVersion'),
-  6: { name: 'controller', type: 'bool' },
-  7: { name: 'blockOwnerDeletion', type: 'bool' },
+const KINDS: Readonly<Record<string, string>> = {
+  'v1/Namespace': 'Namespace',
+  'v1/ConfigMap': 'ConfigMap',
+  'v1/Secret': 'Secret',
+  'authorization.k8s.io/v1/SelfSubjectAccessReview': 'SelfSubjectAccessReview',
 };
-
-/** Field numbers of `generated.proto` in k8s.io/apimachinery and k8s.io/api, v1.32. */
-const METADATA = nested('metadata', {
-  1: text('name'),
-  2: text('generateName'),
-  3: text('namespace'),
-  5: text('uid'),
-  6: text('resourceVersion'),
-  7: { name: 'generation', type: 'int' },
-  8: { name: 'creationTimestamp', type: 'time' },
-  11: { name: 'labels', type: 'stringMap' },
-  12: { name: 'annotations', type: 'stringMap' },
-  13: { name: 'ownerReferences', type: 'messages', fields: OWNER_REFERENCE },
-  14: { name: 'finalizers', type: 'strings' },
-});
-
-const RESOURCE_ATTRIBUTES: Message = {
-  1: text('namespace'),
-  2: text('verb'),
-  3: text('group'),
-  4: text('version'),
-  5: text('resource'),
-  6: text('subresource'),
-  7: text('name'),
-};
-
-const KINDS: Readonly<Record<string, Message>> = {
-  'v1/Namespace': { 1: METADATA },
-  'v1/ConfigMap': {
-    1: METADATA,
-    2: { name: 'data', type: 'stringMap' },
-    3: { name: 'binaryData', type: 'bytesMap' },
-    4: { name: 'immutable', type: 'bool' },
-  },
-  'v1/Secret': {
-    1: METADATA,
-    2: { name: 'data', type: 'bytesMap' },
-    3: text('type'),
-    4: { name: 'stringData', type: 'stringMap' },
-    5: { name: 'immutable', type: 'bool' },
-  },
-  'authorization.k8s.io/v1/SelfSubjectAccessReview': {
-    2: nested('spec', {
-      1: nested('resourceAttributes', RESOURCE_ATTRIBUTES),
-      2: nested('nonResourceAttributes', { 1: text('path'), 2: text('verb') }),
-    }),
-  },
-};
-
-const TYPE_META: Message = { 1: text('apiVersion'), 2: text('kind') };
-
-/** One field on the wire: a number, or bytes. */
-interface WireField {
-  readonly number: number;
-  readonly value: number | Buffer;
-}
-
-function* wireFields(bytes: Buffer): Generator<WireField> {
-  let at = 0;
-  const varint = () => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++];
-      if (byte === undefined || shift > 63) throw badRequest('the protobuf body is cut short');
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  while (at < bytes.length) {
-    const tag = varint();
-    const wireType = tag % 8;
-    const number = Math.floor(tag / 8);
-    if (wireType === 0) yield { number, value: varint() };
-    else if (wireType === 2) {
-      const length = varint();
-      if (at + length > bytes.length) throw badRequest('the protobuf body is cut short');
-      yield { number, value: bytes.subarray(at, at + length) };
-      at += length;
-    } else throw badRequest(`the protobuf body has a field of the unknown wire type ${wireType}`);
-  }
-}
-
-/** A map entry is a message of key (1) and value (2). */
-function entry(bytes: Buffer): [string, Buffer] {
-  let [key, value] = ['', Buffer.alloc(0)];
-  for (const field of wireFields(bytes)) {
-    if (!Buffer.isBuffer(field.value)) continue;
-    if (field.number === 1) key = field.value.toString('utf8');
-    else value = Buffer.from(field.value);
-  }
-  return [key, value];
-}
-
-function add(result: JsonObject, { name, type, fields = {} }: Field, value: number | Buffer): void {
-  if (!Buffer.isBuffer(value)) {
-    // Go writes the zero of every field that is not a pointer; such a number says nothing.
-    if (type === 'bool') result[name] = value !== 0;
-    else if (value !== 0) result[name] = value;
-    return;
-  }
-  const list = result[name];
-  switch (type) {
-    case 'strings':
-      result[name] = [...(Array.isArray(list) ? list : []), value.toString('utf8')];
-      break;
-    case 'messages':
-      result[name] = [...(Array.isArray(list) ? list : []), decodeMessage(value, fields)];
-      break;
-    case 'message':
-      result[name] = decodeMessage(value, fields);
-      break;
-    case 'time': {
-      const [seconds] = [...wireFields(value)].filter(({ number }) => number === 1);
-      if (typeof seconds?.value === 'number') result[name] = timestamp(seconds.value * 1000);
-      break;
-    }
-    case 'stringMap':
-    case 'bytesMap': {
-      const [key, content] = entry(value);
-      const encoding = type === 'bytesMap' ? 'base64' : 'utf8';
-      result[name] = { ...(isJsonObject(list) ? list : {}), [key]: content.toString(encoding) };
-      break;
-    }
-    default:
-      if (value.length > 0) result[name] = value.toString('utf8');
-  }
-}
-
-function decodeMessage(bytes: Buffer, message: Message): JsonObject {
-  const result: JsonObject = {};
-  for (const { number, value } of wireFields(bytes)) {
-    const field = message[number];
-    if (field) add(result, field, value);
-  }
-  return result;
-}
 
 /**
  * Decodes the few kinds that kubectl insists on sending as protobuf; fields that it does not set are not read.
@@ -172,18 +57,34 @@ function decodeMessage(bytes: Buffer, message: Message): JsonObject {
  */
 export function decodeProtobuf(body: Buffer): JsonObject {
   if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw badRequest('the protobuf body has no Kubernetes envelope');
-  let typeMeta: JsonObject = {};
-  let raw: Buffer = Buffer.alloc(0);
-  for (const { number, value } of wireFields(body.subarray(MAGIC.length))) {
-    if (number === 1 && Buffer.isBuffer(value)) typeMeta = decodeMessage(value, TYPE_META);
-    if (number === 2 && Buffer.isBuffer(value)) raw = value;
+  const { typeMeta, raw } = decode('Unknown', body.subarray(MAGIC.length));
+  const { apiVersion, kind } = isJsonObject(typeMeta) ? typeMeta : {};
+  const type = KINDS[`${String(apiVersion)}/${String(kind)}`];
+  if (type === undefined) throw unsupportedBody(`${String(kind)} is accepted as application/json and application/yaml`);
+  return { apiVersion, kind, ...decode(type, Buffer.from(String(raw ?? ''), 'base64')) };
+}
+
+/** As JSON has it: bytes in Base64, times as text. */
+function decode(name: string, bytes: Buffer): JsonObject {
+  const type = root.lookupType(name);
+  try {
+    const message = type.toObject(type.decode(bytes), { bytes: String, longs: Number }) as JsonObject;
+    return withoutZeros(type, message);
+  } catch (error) {
+    throw badRequest(`the protobuf body cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const { apiVersion, kind } = typeMeta;
-  const message = KINDS[`${String(apiVersion)}/${String(kind)}`];
-  if (message) return { apiVersion, kind, ...decodeMessage(raw, message) };
-  throw new ApiError(
-    415,
-    'UnsupportedMediaType',
-    `the body of the request was in an unknown format - ${String(kind)} is accepted as application/json and application/yaml`,
-  );
+}
+
+/** Go writes the zero of every field that is not a pointer; such a number or text says nothing. */
+function withoutZeros(type: protobuf.Type, message: JsonObject): JsonObject {
+  const result: JsonObject = {};
+  for (const field of type.fieldsArray) {
+    const value = message[field.name];
+    const { resolvedType } = field.resolve();
+    if (value === undefined || (!(field.map || field.repeated) && (value === '' || value === 0))) continue;
+    if (!(resolvedType instanceof protobuf.Type) || !isJsonObject(value)) result[field.name] = value;
+    else if (resolvedType.name !== 'Time') result[field.name] = withoutZeros(resolvedType, value);
+    else if (typeof value['seconds'] === 'number') result[field.name] = timestamp(value['seconds'] * 1000);
+  }
+  return result;
 }

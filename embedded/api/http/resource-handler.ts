@@ -1,5 +1,5 @@
 import type { Clock } from '../../../common/clock/clock.ts';
-import { ApiError, badRequest, notFound } from '../api-error.ts';
+import { ApiError, badRequest, notFound, unsupportedBody } from '../api-error.ts';
 import type { ClientWrites, Edit, WriteOptions, Written } from '../client-writes.ts';
 import type { Propagation } from '../deletion.ts';
 import {
@@ -184,11 +184,7 @@ export function patchEdit(type: string, patch: unknown, kind: ResourceKind): Edi
     return (current) => applyStrategicMergePatch(current, patch);
   }
   const known = ['application/json-patch+json', 'application/merge-patch+json', 'application/apply-patch+yaml'];
-  throw new ApiError(
-    415,
-    'UnsupportedMediaType',
-    `the body of the request was in an unknown format - accepted media types include: ${known.join(', ')}`,
-  );
+  throw unsupportedBody(`accepted media types include: ${known.join(', ')}`);
 }
 
 /** Reads dryRun, fieldValidation (unknown fields are dropped with a warning unless said otherwise) and the subresource. */

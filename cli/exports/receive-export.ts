@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { addFile } from '../../common/blobs/file-hash.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import type { ExportView } from '../../common/contracts/exports.ts';
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
@@ -95,7 +95,7 @@ function isPassing(error: unknown): boolean {
 async function hashPresent(path: string, hash: Hash): Promise<number> {
   const present = await stat(path).catch(() => null);
   if (!present) return 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 ** 2 })) hash.update(chunk as Buffer);
+  await addFile(hash, path);
   return present.size;
 }
 

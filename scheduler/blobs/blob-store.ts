@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import {
   constants,
   copyFile,
@@ -14,6 +13,7 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { addFile } from '../../common/blobs/file-hash.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { BlobView } from '../../common/contracts/blobs.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -152,7 +152,7 @@ export class BlobStore {
     { part, offset, content }: { readonly part: string; readonly offset: number; readonly content: Upload['content'] },
   ): Promise<{ hash: string; received: number }> {
     const hash = createHash('sha256');
-    if (offset > 0) for await (const chunk of createReadStream(part)) hash.update(chunk as Buffer);
+    if (offset > 0) await addFile(hash, part);
     let received = offset;
     for await (const chunk of content) {
       received += chunk.length;

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { hashOfFile } from '../../common/blobs/file-hash.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import { EXPORT_FORMATS, type ExportView, exportViewSchema } from '../../common/contracts/exports.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
@@ -178,7 +178,7 @@ export class ExportService {
     const [raw, content] = [join(folder, `raw.${own}`), join(folder, `content.${own}`)];
     try {
       await this.#fill({ cluster, order, progress, raw, content });
-      const sha256 = await hashOf(content);
+      const sha256 = await hashOfFile(content);
       const { size: sizeBytes } = await stat(content);
       await rename(content, join(folder, sha256));
       await writeWhole(join(folder, 'done.json'), JSON.stringify({ sizeBytes, sha256 }));
@@ -232,12 +232,6 @@ function idOf({ cluster, snapshot, format }: ExportOrder): string {
 
 function fileNameOf({ module, version, vm, disk, format, isOneOfSeveral }: ExportOrder): string {
   return `${module}-${version}${isOneOfSeveral ? `-${vm}-${disk}` : ''}.${format}`;
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 ** 2 })) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }
 
 async function writeWhole(path: string, text: string): Promise<void> {

@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { hashOfFile } from '../../common/blobs/file-hash.ts';
 
 /** A file that guests may fetch. */
 export interface ShelvedFile {
@@ -108,7 +109,5 @@ class Meter extends Transform {
 }
 
 async function measure(path: string): Promise<ShelvedFile> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return { path, sizeBytes: (await stat(path)).size, sha256: hash.digest('hex') };
+  return { path, sizeBytes: (await stat(path)).size, sha256: await hashOfFile(path) };
 }

@@ -61,6 +61,8 @@ export interface StoredBuild {
 const phaseRecordSchema = z.object({
   state: z.enum(['waiting', 'ready', 'queued', 'running', 'succeeded', 'failed', 'cancelled']),
   attempts: z.int(),
+  /** How often it was given to a queue. */
+  dispatch: z.int(),
   startedAt: z.number().optional(),
   finishedAt: z.number().optional(),
   /** When it became ready, or will. */

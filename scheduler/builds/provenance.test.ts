@@ -34,7 +34,7 @@ function mendedLayerBuild(): StoredLayerBuild {
       vms: [{ ...plan, disks: [{ ...disk, origin }], isos }],
       fileHashes: { 'https://x.test/setup.sh': HEX },
     },
-    phases: new Map([['vm/import', { state: 'succeeded', attempts: 1, startedAt: NOW - 60_000 }]]),
+    phases: new Map([['vm/import', { state: 'succeeded', attempts: 1, dispatch: 1, startedAt: NOW - 60_000 }]]),
     failures: new Map(),
     steps: new Map([
       ['vm/0/step-started', at(0)],

@@ -16,6 +16,9 @@ const LOOKED_AT = 500;
 /** States of a job that is running or will run. */
 const ALIVE = new Set(['waiting', 'prioritized', 'active', 'delayed', 'waiting-children']);
 
+/** What names a job, and its queue. */
+type JobPlace = Pick<Dispatch, 'reference' | 'cluster'>;
+
 /** The queues of every phase on every cluster. */
 export class PhaseQueues {
   readonly #queues = new Map<string, Queue>();
@@ -62,12 +65,24 @@ export class PhaseQueues {
   }
 
   /** False when the queue has lost the job, or has ended it. @throws RedisUnavailable */
-  async isAlive({ reference, cluster }: Dispatch): Promise<boolean> {
-    const queue = this.#queues.get(queueName(reference.phase, cluster));
+  async isAlive(job: JobPlace): Promise<boolean> {
+    const state = await this.#stateOf(job);
     // A cluster that this scheduler does not have: another one looks after it.
-    if (!queue) return true;
+    return state === null || ALIVE.has(state);
+  }
+
+  /** Whether the queue still remembers the job. @throws RedisUnavailable */
+  async remembers(job: JobPlace): Promise<boolean> {
+    const state = await this.#stateOf(job);
+    return state !== null && state !== 'unknown';
+  }
+
+  /** Null without a queue for its cluster. */
+  async #stateOf({ reference, cluster }: JobPlace): Promise<string | null> {
+    const queue = this.#queues.get(queueName(reference.phase, cluster));
+    if (!queue) return null;
     try {
-      return ALIVE.has(await queue.getJobState(jobId(reference)));
+      return await queue.getJobState(jobId(reference));
     } catch (error) {
       throw wrapError(error, 'Looking for a job', 'RedisUnavailable');
     }

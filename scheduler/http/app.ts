@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): Express {
   app.use(limitRequests(limits));
   app.post('/sign-out', signOut(authentication));
   app.use(consolePages(options.consoleFolder));
-  app.use(layerBuildLinks(options));
+  app.use(layerBuildLinks(options, '/queues'));
   app.use('/queues', queueBoard(queues, '/queues'));
   app.use(serveOperations(operations));
   app.use(answerProblems(logger));

@@ -6,7 +6,7 @@ import { register } from '../../cli/commands/token.ts';
 import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import type { Owners } from '../../common/contracts/owners.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { type LiveApi, METRICS_TOKEN, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
+import { LAB, type LiveApi, METRICS_TOKEN, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
 
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
 
@@ -274,7 +274,20 @@ test('the board of queues is for looking, at references of jobs alone', async ()
     302,
     expect.stringMatching(`^/builds/${buildId}\\?module=(base|child)&log=(base|child)%2Fvm&part=[a-z-]+$`),
   ]);
-  expect((await api.call('/layer-builds/01J00000000000000000000000', {}, viewer)).status).toBe(404);
+  // And a machine to its newest job, or to the queue that has forgotten it.
+  const { layerBuild } = jobs[0]?.data ?? {};
+  const path = `/layer-builds/${layerBuild}/vms/vm/job`;
+  const leadsTo = async () => (await api.call(path, { redirect: 'manual' }, viewer)).headers.get('location');
+  const board = `/queues/queue/snapshot--${LAB.name}`;
+  expect(await leadsTo()).toBe(`${board}/${layerBuild}.1.vm.snapshot.1`);
+  expect((await api.call(path, {}, viewer)).status).toBe(200);
+  const snapshots = api.queues.all.find((each) => each.name === `snapshot--${LAB.name}`);
+  await snapshots?.remove(`${layerBuild}.1.vm.snapshot.1`);
+  expect(await leadsTo()).toBe(board);
+  expect((await api.call(`/layer-builds/${layerBuild}/vms/nobody/job`, {}, viewer)).status).toBe(404);
+  for (const unknown of ['', '/vms/vm/job']) {
+    expect((await api.call(`/layer-builds/01J00000000000000000000000${unknown}`, {}, viewer)).status).toBe(404);
+  }
   for (const token of [viewer, TOKEN]) {
     const refused = await api.call(`/queues/api/queues/${name}/pause`, { method: 'PUT' }, token);
     expect(refused.status).toBe(403);

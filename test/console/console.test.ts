@@ -249,6 +249,12 @@ test('heads the log by phase and step, searches, links and saves it', { timeout:
   await page.getByLabel('Phase or step').selectOption('all phases and steps');
   await expect.poll(lines).toEqual(all);
   await picture('log');
+  const job = page.getByRole('article', { name: 'Machine vm' }).getByRole('link', { name: 'Its job' });
+  const board = await context.newPage();
+  await board.goto(`${api.url}${await job.getAttribute('href')}`);
+  expect(new URL(board.url()).pathname).toMatch(/^\/queues\/queue\/provision--lab\/.+\.provision\.1$/);
+  await board.getByRole('link', { name: 'Show it in the console' }).waitFor();
+  await board.close();
   await page.setViewportSize({ width: 360, height: 700 });
   expect(await page.evaluate('[document.documentElement.scrollWidth, innerWidth]')).toEqual([360, 360]);
   expect(await violations()).toEqual([]);

@@ -31,6 +31,9 @@ interface VmCardProps {
   refresh(): void;
 }
 
+/** States of phases that were given to a queue. */
+const HAS_JOB: ReadonlySet<PhaseView['state']> = new Set(['queued', 'running', 'succeeded', 'failed']);
+
 /** One machine of a module: its phases on a line of time, its steps, its failure and its screen. */
 export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, refresh }: VmCardProps) {
   const address = vmAddress(buildId, module, vm);
@@ -41,6 +44,9 @@ export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, ref
         <h3>{vm.vm}</h3>
         <StageMark stage={vmStage(vm)} />
         <Link href={logHref(vmKey(module.name, vm.vm))}>Its log</Link>
+        {module.layerBuild !== null && vm.phases.some(({ state }) => HAS_JOB.has(state)) && (
+          <a href={`/layer-builds/${module.layerBuild}/vms/${encodeURIComponent(vm.vm)}/job`}>Its job</a>
+        )}
         {(isWatchable(module, vm) || hasSerial(module, vm)) && (
           <Link href={watchHref(vmKey(module.name, vm.vm))}>{isWatchable(module, vm) ? 'Watch' : 'Serial port'}</Link>
         )}

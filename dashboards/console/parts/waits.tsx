@@ -13,9 +13,7 @@ export function Waits({ buildId, now }: { readonly buildId: string; readonly now
   if (waits.length === 0) return null;
   return (
     <details class="waits">
-      <summary>
-        {waits.length} {waits.length === 1 ? 'wait' : 'waits'}: reason
-      </summary>
+      <summary>{waits.length} waiting, and why</summary>
       <ul>
         {waits.slice(0, SHOWN).map((wait) => (
           <li key={`${wait.module}/${wait.vm}/${wait.kind}`}>

@@ -1,4 +1,4 @@
--- Admits ready layer build of one cluster within its limits and gives it to the caller for the queues.
+-- Admits what is ready on one cluster within its limits and gives it to the caller for the queues.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  cluster   ARGV[2..5]  limits: imports, vms, cpu (thousandths), memory (bytes)

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createEncrypted } from '../../test/harness/encrypted-image.ts';
 import { withFileBytes } from './file-bytes.ts';
 import { BytesUnavailable, type ImageBytes, ImageRefused } from './image-bytes.ts';
 import { probeImage } from './probe-image.ts';
@@ -78,12 +79,10 @@ describe('what QEMU makes', () => {
     await expect(probe(cut)).rejects.toThrow(ImageRefused);
   });
 
-  test('is refused where it needs a key, another file, or a parent', async () => {
-    const secret = ['--object', 'secret,id=s,data=pass'];
-    const luks = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10';
-    qemuImg('create', '-q', '-f', 'qcow2', ...secret, '-o', luks, path('luks'), '8M');
+  test('is refused where it needs a key, another file, or a parent', { timeout: 120_000 }, async () => {
+    createEncrypted(path('luks'), 'qcow2');
     await expect(probe('luks')).rejects.toThrow('a qcow2 image that is encrypted (LUKS)');
-    qemuImg('create', '-q', '-f', 'luks', ...secret, '-o', 'key-secret=s,iter-time=10', path('bare-luks'), '8M');
+    createEncrypted(path('bare-luks'), 'luks');
     await expect(probe('bare-luks')).rejects.toThrow('encrypted with LUKS');
     convert('base', 'qcow2');
     qemuImg('create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', path('base'), path('child'));

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createLogger } from '../../common/logging/logger.ts';
+import { createEncrypted } from '../../test/harness/encrypted-image.ts';
 import { Confiner } from '../host/confinement.ts';
 import { importImage } from './importer.ts';
 
@@ -93,12 +94,10 @@ test.each<[string, () => Promise<Buffer>, string]>([
   ],
   [
     'an encrypted image',
-    () =>
-      made(
-        'luks.qcow2',
-        ...['--object', 'secret,id=s,data=pass', '-f', 'qcow2'],
-        ...['-o', 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10'],
-      ),
+    async () => {
+      createEncrypted(join(directory, 'luks.qcow2'), 'qcow2');
+      return await readFile(join(directory, 'luks.qcow2'));
+    },
     `${INFORMATION} a qcow2 image that is encrypted (LUKS)`,
   ],
   [

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { createEncrypted } from '../harness/encrypted-image.ts';
 import { guestImages } from '../harness/guest-images.ts';
 
 /** User and password of what lies under `/auth/`. */
@@ -52,12 +53,7 @@ async function makeImages(folder: string): Promise<void> {
   await truncate(at('half.qcow2'), Math.floor((await stat(cloudImage)).size / 2));
   await qemuImg('create', '-f', 'vmdk', '-o', 'subformat=monolithicFlat', 'flat.vmdk', '16M');
   await qemuImg('create', '-f', 'qcow2', '-b', '/etc/hostname', '-F', 'raw', '-u', 'backing.qcow2', '16M');
-  const encryption = 'encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10';
-  await qemuImg(
-    ...['create', '-f', 'qcow2', '--object', 'secret,id=key,data=x', '-o', encryption],
-    'luks.qcow2',
-    '16M',
-  );
+  createEncrypted(at('luks.qcow2'), 'qcow2');
 }
 
 async function answer(folder: string, request: IncomingMessage, response: ServerResponse): Promise<void> {

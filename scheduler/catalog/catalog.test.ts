@@ -27,15 +27,15 @@ beforeAll(() => {
 });
 
 test.each([
-  ['an unknown work', null, { action: 'remove', why: 'orphan' }],
-  ['a running work', { state: 'running', generation: 2, finishedAt: null }, { action: 'keep' }],
+  ['an unknown layer build', null, { action: 'remove', why: 'orphan' }],
+  ['a running layer build', { state: 'running', generation: 2, finishedAt: null }, { action: 'keep' }],
   [
     'a former generation',
     { state: 'running', generation: 3, finishedAt: null },
     { action: 'remove', why: 'former-generation' },
   ],
   [
-    'a work that failed lately',
+    'a layer build that failed lately',
     { state: 'failed', generation: 2, finishedAt: 900 },
     { action: 'halt', removeAt: 1400 },
   ],
@@ -44,7 +44,11 @@ test.each([
     { state: 'failed', generation: 2, finishedAt: 400 },
     { action: 'remove', why: 'failed' },
   ],
-  ['a cancelled work', { state: 'cancelled', generation: 2, finishedAt: 900 }, { action: 'remove', why: 'cancelled' }],
+  [
+    'a cancelled layer build',
+    { state: 'cancelled', generation: 2, finishedAt: 900 },
+    { action: 'remove', why: 'cancelled' },
+  ],
 ] as const)('decides about the objects of %s', (_what, layerBuild, verdict) => {
   const moment = { now: 1000, failureRetentionMs: 500 };
   expect(sweepVerdict({ layerBuild: 'x', generation: 2 }, layerBuild, moment)).toEqual(verdict);
@@ -144,7 +148,7 @@ test('takes an orphaned generation apart in order, and waits for what the cluste
   expect((await cluster.list(RESOURCES.ips)).items).toEqual([]);
 });
 
-test('clears up behind a work as soon as it ends, though the cluster does not let go of another one', async () => {
+test('clears up behind a layer build as soon as it ends, though the cluster does not let go of another one', async () => {
   const [stuck, ended] = [newId(), newId()];
   const buildId = await watched.submit(ended);
   await cluster.create(RESOURCES.vpcs, { metadata: { ...metadata(stuck, { name: 'stuck-vpc' }), ...HELD }, spec: {} });

@@ -29,7 +29,7 @@ function launcherMetadata(layerBuild: string): ObjectMeta {
   return { ...named, labels: { ...labels, 'kubevirt.io': 'virt-launcher' } };
 }
 
-test('switches the machine of a cancelled work off at once, though many others cannot be removed', async () => {
+test('switches the machine of a cancelled layer build off at once, though many others cannot be removed', async () => {
   const stuck = Array.from({ length: 24 }, newId);
   for (const id of stuck) {
     await cluster.create(RESOURCES.vpcs, { metadata: { ...metadata(id, { name: `stuck-${id}` }), ...HELD }, spec: {} });

@@ -37,7 +37,7 @@ const HAND_OVER =
 
 /**
  * What no further try mends, by the sentences of CDI 1.66 (pkg/importer, pkg/image) and those that it hands on from
- * qemu-img and registries. `it is` begins what the embedded importer found instead of an image.
+ * qemu-img and registries. `it is` begins what an importer that looks first found instead of an image.
  */
 const PERMANENT: readonly (readonly [RegExp, FailureReason])[] = [
   [/DataVolume too small to contain image|is larger than the reported available storage/, 'ImageTooLarge'],

@@ -90,7 +90,7 @@ test('gives the files of a step to the account that runs it, and to no other', {
   // Another account, which the step has not started, asks for them too.
   const thief = [
     `cd /dev/shm/.slipway-0/${BUILD}`,
-    'until [ -p ask ]; do sleep 0.05; done; echo $$ >ask',
+    'until [ -p ask ] && [ -w ask ]; do sleep 0.05; done; echo $$ >ask',
     'while :; do for f in 1.script 1.env; do cat $f 2>/dev/null && echo read; done; sleep 0.05; done',
   ].join('\n');
   const daemon = `setsid setpriv --reuid=4712 --clear-groups sh -c '${thief}' >/tmp/stolen 2>&1 &`;

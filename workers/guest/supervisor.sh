@@ -331,7 +331,7 @@ run() {
     sync "$root/$n" 2>/dev/null || sync
     if [ -s "$files.command" ]; then
       # There before anybody asks; who opens it then waits for the other end.
-      [ -p "$memory/ask" ] || { mkfifo "$memory/ask" && chmod 622 "$memory/ask"; }
+      { [ -p "$memory/ask" ] || mkfifo "$memory/ask"; } && chmod 622 "$memory/ask"
       hand_over &
       helper=$!
     fi

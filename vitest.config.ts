@@ -2,6 +2,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { AttackReporter } from './test/harness/attack-reporter.ts';
 import { ClosingLineReporter } from './test/harness/closing-line-reporter.ts';
 import { MachinesFirst } from './test/harness/machines-first.ts';
+import { RETRIES } from './test/harness/second-try.ts';
 
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
@@ -19,6 +20,7 @@ export default defineConfig({
   test: {
     reporters: ['default', new AttackReporter(), new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts', 'test/harness/recordings.ts'],
+    retry: RETRIES,
     testTimeout: Math.max(30_000, patience),
     hookTimeout: Math.max(60_000, patience),
     expect: { poll: { timeout: 15_000 } },

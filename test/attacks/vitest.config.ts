@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { AttackReporter } from '../harness/attack-reporter.ts';
 import { ClosingLineReporter } from '../harness/closing-line-reporter.ts';
+import { RETRIES } from '../harness/second-try.ts';
 
 /** `npm run test:attacks`: all of them, also those that boot machines. */
 export default defineConfig({
@@ -8,6 +9,7 @@ export default defineConfig({
     include: ['test/attacks/*.test.ts'],
     reporters: ['default', new AttackReporter(), new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts'],
+    retry: RETRIES,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: 1,

@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { ClosingLineReporter } from '../harness/closing-line-reporter.ts';
+import { RETRIES } from '../harness/second-try.ts';
 
 /**
  * `npm run test:kubernetes`: one real API server for all files, which learn of it as conformance suites do. What needs
@@ -16,6 +17,7 @@ export default defineConfig({
     ],
     reporters: ['default', new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts', 'test/kubernetes/shared-server.ts'],
+    retry: RETRIES,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 15_000 } },

@@ -22,7 +22,7 @@ export async function benchDocuments(): Promise<Measurement[]> {
   };
   const refused: Measurement[] = [];
   for (const [what, text] of Object.entries(WORST_DOCUMENTS)) {
-    refused.push({ what: `16 MiB of ${what}, refused`, value: await plan(text), unit: 'ms', target: '<= 2000 ms' });
+    refused.push({ what: `16 MiB of ${what}, refused`, value: await plan(text()), unit: 'ms', target: '<= 2000 ms' });
   }
   const largest = largestModules();
   // What has been measured so far is forgotten with it.

@@ -7,19 +7,19 @@ const BOMB = [...'bcdefghij'].map((name, index) => {
   return `${name}: &${name} [${Array(9).fill(`*${before}`).join(', ')}]`;
 });
 
-/** The worst texts known to readers of YAML, as large as a request can be. Each is refused. */
-export const WORST_DOCUMENTS: Readonly<Record<string, string>> = {
-  'unknown keys': filled('name: m\nvms: []\n', (index) => `key${index}: value\n`),
-  'empty items of a list': filled('name: m\nvms:\n', () => '  -\n'),
-  documents: filled('', () => 'name: m\n---\n'),
-  'open brackets': filled('name: ', () => '['),
-  'aliases of aliases': filled(`a: &a [x, x]\n${BOMB.join('\n')}\nname: m\nvms: *j\n`, () => '# and so on\n'),
-  'equal keys': filled('name: m\n', () => 'labels: {}\n'),
-  'one long text': filled('name: m\nvms: [{ name: v, shutdownCommand: "', () => 'x'),
-  references: filled('name: m\nnamespace: ', () => '${var.a}'),
-  'quotes that do not end': filled('name: "', () => '\'\\"'),
-  blanks: filled('name: m\nvms:', () => ' \t\n'),
-};
+/** The worst texts known to readers of YAML, as large as a request can be. Each is refused. Made when they are asked for. */
+export const WORST_DOCUMENTS = {
+  'unknown keys': () => filled('name: m\nvms: []\n', (index) => `key${index}: value\n`),
+  'empty items of a list': () => filled('name: m\nvms:\n', () => '  -\n'),
+  documents: () => filled('', () => 'name: m\n---\n'),
+  'open brackets': () => filled('name: ', () => '['),
+  'aliases of aliases': () => filled(`a: &a [x, x]\n${BOMB.join('\n')}\nname: m\nvms: *j\n`, () => '# and so on\n'),
+  'equal keys': () => filled('name: m\n', () => 'labels: {}\n'),
+  'one long text': () => filled('name: m\nvms: [{ name: v, shutdownCommand: "', () => 'x'),
+  references: () => filled('name: m\nnamespace: ', () => '${var.a}'),
+  'quotes that do not end': () => filled('name: "', () => '\'\\"'),
+  blanks: () => filled('name: m\nvms:', () => ' \t\n'),
+} as const satisfies Readonly<Record<string, () => string>>;
 
 /** As large as the limits allow, and without a fault: all of it is read, checked, planned and answered. */
 export function largestModules(): string {

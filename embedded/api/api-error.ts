@@ -99,7 +99,7 @@ export function conflict(kind: NamedKind, key: ObjectKey, why: string): ApiError
   return new ApiError(409, 'Conflict', message, detailsOf(kind, key.name));
 }
 
-/** 403: nobody may do that to this object now. */
+/** 403: forbidden for every client in the object's present state. */
 export function forbidden(kind: NamedKind, key: ObjectKey, why: string): ApiError {
   const message = `${qualified(kind)} "${key.name}" is forbidden: ${why}`;
   return new ApiError(403, 'Forbidden', message, detailsOf(kind, key.name));

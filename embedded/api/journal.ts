@@ -38,7 +38,7 @@ const COMPACTION_BYTES = 4 * 1024 * 1024;
 /**
  * The store on disk: `snapshot.json` plus an append-only `journal.jsonl` of what changed since. Appends that arrive
  * while one is being synced share the next sync. A crash may leave a torn last line, which is cut off when the journal
- * is opened: nobody was told that it had been written. A crash between the two steps of a compaction leaves records
+ * is opened: its write was never acknowledged. A crash between the two steps of a compaction leaves records
  * that the snapshot already holds; their resourceVersion tells, and they are skipped.
  */
 export class Journal {

@@ -32,7 +32,7 @@ export interface ObjectMeta {
   [field: string]: unknown;
 }
 
-/** Any Kubernetes object. `spec` and `status` are whatever the kind's schema says; readers narrow what they use. */
+/** Any Kubernetes object. The kind's schema decides what `spec` and `status` are; readers narrow the fields that they use. */
 export interface KubeObject {
   apiVersion: string;
   kind: string;

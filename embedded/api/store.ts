@@ -59,7 +59,7 @@ export class Store {
   readonly #clock: Clock;
   readonly #feed: EventFeed;
   #resourceVersion = FIRST_VERSION;
-  /** What an earlier process handed out behind its last change on disk: nobody knows what it stood for. */
+  /** Versions that an earlier process handed out after its last change on disk: what they stood for is lost. */
   #lost: { readonly after: number; readonly before: number } | undefined;
   #journal: Journal | undefined;
 
@@ -239,7 +239,7 @@ export class Store {
 
   /**
    * Announces every present object of the kinds as ADDED, then every change in order, until the signal is aborted.
-   * Listeners are called synchronously; what they throw is logged and hurts nobody else.
+   * Listeners are called synchronously; their errors are logged and affect no other listener.
    */
   subscribe(kinds: readonly string[], listener: StoreListener, signal: AbortSignal): void {
     const present = kinds.flatMap((kind) => this.list(kind));

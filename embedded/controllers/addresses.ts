@@ -88,7 +88,7 @@ const COLLECTION_MS = 360_000;
 
 /**
  * Frees the addresses of a pod when it goes, as KubeOVN does: unless it is the pod of a machine whose VM or VMI lives on
- * at that moment. What was kept then, and is nobody's later, goes at the start of the server or by the second of two
+ * at that moment. Addresses that were kept then, and lose their owner later, go at the start of the server or by the second of two
  * collections that find it so.
  */
 export function startAddressCollector(context: ControllerContext): void {

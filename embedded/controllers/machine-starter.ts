@@ -33,7 +33,7 @@ export class MachineStarter {
     this.#parts = parts;
   }
 
-  /** Starts the machine of a VMI. Its claims are reserved first, so that nobody freezes or clones their files meanwhile. */
+  /** Starts the machine of a VMI. Its claims are reserved first, so that their files are not frozen or cloned meanwhile. */
   async start(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
     const { context, machines } = this.#parts;
     assertOffered(vmi);

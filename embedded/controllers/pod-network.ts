@@ -116,7 +116,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     return address;
   }
 
-  /** It stands in the pod's status before it is used, so that nobody else gets it, also after a crash. */
+  /** It stands in the pod's status before it is used, so that no other pod gets it, also after a crash. */
   async #allocate(pod: KubeObject): Promise<string> {
     const { store } = this.#context;
     return await this.#allocating.run('addresses', async () => {

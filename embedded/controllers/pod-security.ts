@@ -32,7 +32,7 @@ export interface PodSecurity {
 }
 
 /**
- * Reads the security contexts of a pod and its container. The command that stands for an image is nobody's by itself, so
+ * Reads the security contexts of a pod and its container. The command that stands for an image has no user of its own, so
  * without `runAsUser` it gets a user of its own. Privileges are never gained (`allowPrivilegeEscalation`).
  * @throws FarmError `InvalidRequest` where kubelet would not start the container
  */

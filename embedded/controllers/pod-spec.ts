@@ -73,7 +73,7 @@ interface MadeVolume {
   readonly isWritable: boolean;
 }
 
-/** As kubelet makes an `emptyDir`; nobody else can get at it. */
+/** As kubelet makes an `emptyDir`; no other user can read it. */
 async function shareVolume(path: string, { fsGroup }: PodSecurity): Promise<void> {
   await chown(path, 0, fsGroup);
   await chmod(path, 0o2777);

@@ -18,7 +18,7 @@ import { diskBytes, expandedBytes } from './volume-sizes.ts';
 const PROTECTION = 'kubernetes.io/pvc-protection';
 
 /**
- * PersistentVolumeClaims: binds each to a volume at once (as an immediate class does), fills those that nobody else
+ * PersistentVolumeClaims: binds each to a volume at once (as an immediate class does), fills those that no other controller
  * fills, and removes the files when the claim goes, but not while a machine or a pending snapshot uses them.
  */
 export function startClaimController(context: ControllerContext, machines: MachineRegistry): void {

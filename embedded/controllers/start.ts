@@ -117,7 +117,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
 
 /**
  * The kernel lets the owner of a cable attach to it, but the device file must be open to everybody, as udev makes it. In containers
- * nobody does.
+ * udev is missing.
  */
 async function allowTuns({ confiner, logger }: ControllerContext): Promise<void> {
   const hasUsers = confiner.userOf({ user: FIRST_USER }) !== undefined;

@@ -38,7 +38,7 @@ test('a link is neither connected to, nor written to, nor shared', async () => {
   (await connectShared(socket)).destroy();
 });
 
-test('files of ours are written to by the user, and replaced by nobody', async () => {
+test('files of the server can be written by the user, and not replaced', async () => {
   const { directory } = place();
   await shareDirectory(directory, USER);
   await shareFiles(directory, USER);

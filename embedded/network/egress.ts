@@ -27,7 +27,7 @@ export interface EgressOptions {
   readonly namespace: string;
   /** Source networks that may leave; all of the VPC when empty. */
   readonly sources: readonly string[];
-  /** Networks that the VPC itself lets nobody reach. */
+  /** Networks that the VPC itself makes unreachable. */
   readonly denied: readonly string[];
   /** Private networks that guests may reach all the same, e.g. `10.1.0.0/16`. */
   readonly allowedNetworks: readonly string[];

@@ -91,7 +91,7 @@ async function openSegment() {
 
 beforeAll(() => expect(process.getuid?.()).toBe(0));
 
-test('a secured port lets its own sender through, and nobody else', async () => {
+test('a secured port lets its own sender through, and no other', async () => {
   const { port, all, counted, send } = await openSegment();
   all();
   // All of them come through an open port: what is missing below was stopped.

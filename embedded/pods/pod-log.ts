@@ -80,7 +80,7 @@ async function tailStart(file: FileHandle, lines: number, { onlyWholeLines }: Lo
   return lines === 0 ? size : size - length + Math.max(0, at + 1);
 }
 
-/** Remembers a change that comes while nobody waits. */
+/** Remembers a change that comes while there is no waiter. */
 function watchChanges(path: string, { signal, onEnd }: LogOptions) {
   let isDirty = false;
   let wake: (() => void) | undefined;

@@ -79,7 +79,7 @@ export class PodProcess {
     }
   }
 
-  /** A process that ran before and is gone: how it ended is on disk, or nobody knows. */
+  /** A process that ran before and is gone: how it ended is on disk, or not known. */
   static gone(place: PodPlace): PodProcess {
     const process = new PodProcess(place);
     process.#hasEnded = true;
@@ -99,7 +99,7 @@ export class PodProcess {
     return this.#hasEnded;
   }
 
-  /** Connects to a port on the pod's loopback; rejects with the reason when nobody listens. */
+  /** Connects to a port on the pod's loopback; rejects with the reason when no process listens. */
   async openPort(port: number): Promise<Duplex> {
     const socket = await this.#dial(`CONNECT ${port}\n`);
     const answer = await firstLine(socket);
@@ -114,7 +114,7 @@ export class PodProcess {
     for (const { pid, argv } of await this.#processes()) if (argv.includes(program)) sendSignal(pid, 'SIGTERM');
   }
 
-  /** Ends whatever is left of it. */
+  /** Ends everything that is left of it. */
   async kill(): Promise<void> {
     await killProcesses(await this.#processes(), this.#place.clock);
     this.#end();

@@ -104,7 +104,7 @@ test('a fixed PCI address beyond the root bus gets the root ports before it', ()
   expect(() => devices({ nics: [{ ...nic, pciAddress: '7' }] })).toThrow('is not a PCI address');
 });
 
-test('cards without an address are behind root ports, conventional ones first, whatever their order', () => {
+test('cards without an address are behind root ports, conventional ones first, in any order of the cards', () => {
   const card = (name: string, model: NicSpec['model'], pciAddress?: string): NicSpec => ({
     ...{ name, model, mac: '02:00:00:00:00:01', tap: name },
     ...(pciAddress === undefined ? {} : { pciAddress }),

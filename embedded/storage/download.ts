@@ -44,7 +44,7 @@ async function downloadFile(
   });
   const had = () => `${bytes.count} of ${lengthBytes ?? 'an unknown number of'} bytes came`;
   try {
-    // At once: what nobody reads yet is lost, and not counted, when the source breaks off.
+    // At once: bytes that were not read yet are lost, and not counted, when the source breaks off.
     const writing = pipeline(body, bytes, createWriteStream(IMPORT_FILES.part, { highWaterMark: BUFFER_BYTES }), {
       signal,
     });

@@ -3,7 +3,7 @@ import { ImportError } from './import-error.ts';
 
 /** What imports leave free for everything else: layers that grow, logs, Redis. */
 export const RESERVE_BYTES = 1024 ** 3;
-/** A full disk tells nobody that it is about to be full, so it is asked. */
+/** A disk gives no warning before it is full, so its free space is read. */
 const LOOK_AGAIN_MS = 250;
 
 /** Refuses what has no room before it begins. @throws ImportError with what is missing */

@@ -60,7 +60,7 @@ export class ImportProcess {
         stdin?.end();
       },
     });
-    // Whatever it does after its last word is of no interest.
+    // Its output after the last message is ignored.
     await this.kill();
     if (outcome?.event === 'done') return;
     if (outcome) throw new ImportError(outcome.reason, outcome.message);

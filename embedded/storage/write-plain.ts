@@ -35,7 +35,7 @@ async function unpackWith(
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) return resolve();
-      // It names the file on its way, which nobody knows.
+      // It names a temporary file, which means nothing to users.
       const words = said.trim().replaceAll(`${path}: `, '');
       reject(new Error(words === '' ? `${command} ended with ${code}` : words));
     });

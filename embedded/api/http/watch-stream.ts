@@ -49,7 +49,7 @@ export async function streamWatch(exchange: Exchange, source: WatchSource): Prom
       await streamBookmarks(stream, timeoutMs, { clock, signal });
     else await clock.after(timeoutMs, signal);
   } catch (error) {
-    // The stream has begun for the client, whatever it asked for: it reads there that its position is gone.
+    // The response has begun, so an expired position is reported in the stream.
     if (error instanceof ApiError && error.code === 410) stream.error(error);
     else if (!signal.aborted) throw error;
   } finally {

@@ -80,7 +80,7 @@ function check(value: unknown, schema: JsonObject, at: Position): void {
       at,
       `Invalid value: "${typeName(value)}": ${at.path} in body must be of type ${String(schema['type'])}: "${typeName(value)}"`,
     );
-    // Nobody knows the fields of what should not be an object.
+    // A value that should not be an object has no known fields.
     if (isJsonObject(value))
       for (const name of Object.keys(value)) at.findings.unknownFields.push(child(at, name).path);
     return;
@@ -92,7 +92,7 @@ function check(value: unknown, schema: JsonObject, at: Position): void {
   else if (isJsonObject(value)) checkObject(value, schema, at);
 }
 
-/** Nobody knows the fields of what should not be an object. */
+/** A value that should not be an object has no known fields. */
 function refuseFields(value: unknown, at: Position): void {
   if (isJsonObject(value)) for (const name of Object.keys(value)) at.findings.unknownFields.push(child(at, name).path);
 }

@@ -25,7 +25,7 @@ interface Situation {
 
 type Change = () => Promise<unknown>;
 
-/** Reads an optional JSON body, whatever its media type says. @throws ApiError 400 */
+/** Reads an optional JSON body of any declared media type. @throws ApiError 400 */
 export async function readOptions(request: IncomingMessage): Promise<JsonObject> {
   const text = await readBody(request);
   const body = text.trim() === '' ? {} : parseBody(text, 'json');

@@ -17,7 +17,7 @@ const DEFAULT_VPC = 'ovn-cluster';
 const PING_INTERVAL_MS = 1000;
 /** A port-forward whose client answers no ping for so long is closed. */
 const PONG_TIMEOUT_MS = 60_000;
-/** virt-api waits for the kernel's own timeout, about two minutes; nobody learns anything from the rest of it. */
+/** virt-api waits for the kernel's own timeout, about two minutes; the rest of it shows nothing new. */
 const DIAL_TIMEOUT_MS = 10_000;
 
 /** What the streams reach. */
@@ -27,7 +27,7 @@ export interface MachineStreamOptions {
   readonly clock: Clock;
 }
 
-/** Opens the stream behind a machine's subresource. Whatever fails is answered before the upgrade. */
+/** Opens the stream behind a machine's subresource. Every failure is answered before the upgrade. */
 export async function streamMachine(
   upgrade: UpgradeRequest,
   instance: KubeObject,

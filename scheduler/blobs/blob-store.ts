@@ -97,7 +97,7 @@ export class BlobStore {
   /**
    * Takes a content, from its start or from where an earlier upload ended. What has come when the sender goes away is kept
    * for the next one. The caller has seen that it is not whole yet; two uploads of the same content both succeed.
-   * @throws RequestTooLarge, BlobsFull, HashMismatch, UploadConflict; whatever ends `content`
+   * @throws RequestTooLarge, BlobsFull, HashMismatch, UploadConflict; the error that ended `content`
    */
   async take(sha256: string, { offset, sizeBytes, content }: Upload): Promise<BlobView> {
     if (sizeBytes !== null) await this.#assertRoom(sizeBytes, sizeBytes - offset);
@@ -127,7 +127,7 @@ export class BlobStore {
     }
   }
 
-  /** Removes whole contents, and remains of uploads, that nobody has used since a time, unless they are needed. */
+  /** Removes whole contents, and remains of uploads, that were not used since a time, unless they are needed. */
   async sweep(before: number, needed: () => Promise<ReadonlySet<string>>): Promise<number> {
     const old = await namesBefore(this.#whole, before);
     const kept = old.length > 0 ? await needed() : new Set();

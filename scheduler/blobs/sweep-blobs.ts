@@ -17,7 +17,7 @@ export interface BlobSweepOptions {
   readonly retentionMs: number;
 }
 
-/** Removes contents that nobody needs any more, until `signal` is aborted; one process of the farm does. */
+/** Removes contents that are not needed any more, until `signal` is aborted; one process of the farm does. */
 export function runBlobSweep(options: BlobSweepOptions, signal: AbortSignal): Promise<void> {
   const { store, redis, clock, logger, retentionMs } = options;
   const look = async () => {

@@ -37,7 +37,7 @@ export interface BuildCluster {
   readonly namespace: string;
   readonly limits: Limits;
   readonly client: ObjectCluster;
-  /** What its network gives; null while nobody knows. */
+  /** What its network offers; null while it is not known. */
   network(): Promise<NetworkOffer | null>;
 }
 

@@ -93,12 +93,12 @@ test('asks the registry what a container image is now', async () => {
   // The cluster may well reach what the farm must not ask.
   const before = registry.requests.length;
   expect(await identify(guarded)).toBeNull();
-  // A digest needs nobody.
+  // A digest needs no registry.
   expect(looseEnds([container(`${registry.host}/disks/tiny@${first}`)]).images).toEqual([]);
   expect(registry.requests.length).toBe(before);
 });
 
-test('asks as who the module says, and tells nobody else', async () => {
+test('asks with the credentials of the module, and sends them to no other host', async () => {
   const ann = { username: 'ann', password: 'pw' };
   const guarded = [disk('/login'), disk('/login', ann), file('/login', ann)];
   const { sources, files } = await resolve(guarded, open);
@@ -134,7 +134,7 @@ test('refuses what is not there, at the module that wants it', async () => {
   });
 });
 
-test('never connects to addresses of its own surroundings, whatever they are called', async () => {
+test('never connects to addresses of its own surroundings under any name', async () => {
   asked.length = 0;
   await expect(resolve([file('/plain')], guarded)).rejects.toThrow('is not a public address');
   const named = compiledModule({

@@ -79,7 +79,7 @@ test('clusters that answer must agree, those that do not answer have no say', as
   await expect(resolve([script], one, forbidden)).rejects.toMatchObject({ code: 'ClusterUnfit' });
 });
 
-test('nobody is asked for modules that name nothing', async () => {
+test('no cluster is asked for modules that name no object', async () => {
   expect(await resolve([], away)).toEqual({});
 });
 

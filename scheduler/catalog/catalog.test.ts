@@ -40,7 +40,7 @@ test.each([
     { action: 'halt', removeAt: 1400 },
   ],
   [
-    'a work that failed long ago',
+    'a layer build that failed long ago',
     { state: 'failed', generation: 2, finishedAt: 400 },
     { action: 'remove', why: 'failed' },
   ],

@@ -19,7 +19,7 @@ interface Setback {
 }
 
 /**
- * The removals of a cluster that are under way. All machines are halted first and at once, whatever else is stuck; a
+ * The removals of a cluster that are under way. All machines are halted first and at once, even if other removals are stuck; a
  * removal that failed is paused, longer each time, so that what a cluster does not let go of takes no room from others.
  */
 export class Removals {
@@ -59,7 +59,7 @@ export class Removals {
     let next = Number.POSITIVE_INFINITY;
     for (const [key, { pausedUntil }] of this.#setbacks) {
       if (pausedUntil > now) next = Math.min(next, pausedUntil);
-      // It went by itself: nobody asked for it again.
+      // It went by itself: it was not asked for again.
       else if (pausedUntil + LONGEST_PAUSE_MS < now && !this.#running.has(key)) this.#setbacks.delete(key);
     }
     return next;

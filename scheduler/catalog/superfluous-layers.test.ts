@@ -94,7 +94,7 @@ function goingOf(drawn: readonly Drawn[], retention: ImageRetention): Set<string
   return gone;
 }
 
-test('lets go exactly what the model does not hold, whatever the layers and the retention', () => {
+test('removes exactly the layers that the model does not hold, for any layers and retention', () => {
   fc.assert(
     fc.property(layersOf(24), retentions, (drawn, retention) => {
       const stay = mustStay(drawn, retention);

@@ -20,7 +20,7 @@ import { eachOf } from '../builds/each-of.ts';
 import { type Removal, Removals } from './removals.ts';
 import { type FoundGeneration, type SweepVerdict, sweepVerdict } from './sweep-verdict.ts';
 
-/** Looks this often though nobody said that a layer build has ended. */
+/** Looks this often without a notice that a layer build has ended. */
 const LOOK_AGAIN_MS = 60_000;
 /** On each wait of a removal, which begins again later. */
 const TEARDOWN_MS = 60_000;

@@ -21,7 +21,7 @@ const PARTS: readonly Resource<KubernetesObject>[] = [snapshots, dataVolumes, cl
 
 /**
  * Removes the shared sources of a cluster: those that are whole `isoCacheTTL` after the last build that used them has ended, others
- * with that build, so that an import ends when nobody wants it any more. Level-triggered, as `sweepOrphans`. Ends with `signal`.
+ * with that build, so that an import ends when no build wants it any more. Level-triggered, as `sweepOrphans`. Ends with `signal`.
  */
 export async function sweepSources(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;

@@ -49,7 +49,7 @@ export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
  * The console of one VM, for all who look at it through this scheduler: from before its machine is there until the layer build
  * on it ends, over restarts and generations. While anybody looks, one of these holds:
  *
- *   nobody has the console      this scheduler takes it, waits for the machine to run, and has the one session with it
+ *   the console is free         this scheduler takes it, waits for the machine to run, and has the one session with it
  *   another process has it      (a worker that types, another scheduler) this one is a viewer there
  *
  * Whenever the console changes hands, or a session is lost, it looks again; viewers keep the last picture meanwhile.
@@ -62,7 +62,7 @@ export class ConsoleRelay {
   readonly #alarm: Alarm;
   readonly #onEnd: () => void;
   #serving: Promise<void> | undefined;
-  /** Aborted when nobody looks any more. */
+  /** Aborted when there are no viewers any more. */
   #unwatched = new AbortController();
   /** Aborted when what is being done was overtaken by a notice. */
   #round = new AbortController();
@@ -71,7 +71,7 @@ export class ConsoleRelay {
   #holder = '';
   #isWaiting = false;
 
-  /** `onEnd` is called whenever nobody looks any more, or the layer build has ended. */
+  /** `onEnd` is called when there are no viewers any more, or the layer build has ended. */
   constructor(options: ConsoleRelayOptions, { kind, vm }: RelayedConsole, onEnd: () => void) {
     this.#options = options;
     this.#kind = kind;
@@ -128,7 +128,7 @@ export class ConsoleRelay {
     this.#front.close();
   }
 
-  /** Resolves when nobody looks, or with true when the layer build has ended. */
+  /** Resolves when there are no viewers, or with true when the layer build has ended. */
   async #run(): Promise<boolean> {
     const { clock, logger } = this.#options;
     const { signal } = this.#unwatched;

@@ -48,7 +48,7 @@ export function createDispatch(
   { redis, queues, logger, owners }: Pick<DispatcherOptions, 'redis' | 'logger' | 'owners'> & DispatchTarget,
   cluster: { readonly name: string; readonly limits: Limits },
 ): () => Promise<number | null> {
-  // Redis may go away between taking and adding. It gives them to nobody again before they count as forgotten.
+  // Redis may go away between taking and adding. It hands them out again only when they count as forgotten.
   let toAdd: readonly Dispatch[] = [];
   return async () => {
     const taken = await takeReady(redis, { cluster: cluster.name, limits: cluster.limits, owners });

@@ -37,7 +37,7 @@ test('machines of one module start together, and smaller ones pass them where th
   });
 });
 
-test('says no time for what waits behind a machine that nobody knows the end of, and no place for what never fits', () => {
+test('gives no time for a gang behind a machine whose end is not known, and no place for one that never fits', () => {
   const stuck = [running({ endsAt: null }), running({ endsAt: null })];
   expect(at(stuck, [waiting('one')])).toEqual({ one: [1, null] });
   expect(at([], [waiting('huge', { vms: 3 })])).toEqual({});

@@ -14,7 +14,7 @@ export interface Share extends Size {
   readonly build: string;
 }
 
-/** Machines that hold slots. Null: nobody knows when they end. */
+/** Machines that hold slots. Null: when they end is not known. */
 export interface Running extends Share {
   readonly endsAt: number | null;
 }

@@ -129,7 +129,7 @@ export class ExportService {
     return join(this.#options.directory, id, done.sha256);
   }
 
-  /** Removes exports that nobody has asked for since `before` (ms since the Unix epoch). */
+  /** Removes exports that were not asked for since `before` (ms since the Unix epoch). */
   async sweep(before: number): Promise<void> {
     for (const id of await readdir(this.#options.directory).catch(() => [])) {
       const folder = join(this.#options.directory, id);

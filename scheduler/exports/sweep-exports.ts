@@ -5,7 +5,7 @@ import type { ExportService } from './export-service.ts';
 
 const SWEEP_MS = 5 * 60_000;
 
-/** Removes exports that nobody has asked for a while, until `signal` is aborted. */
+/** Removes exports that were not asked for in a while, until `signal` is aborted. */
 export function runExportSweep(
   { exports, clock, logger, retentionMs }: SweepOptions,
   signal: AbortSignal,

@@ -62,7 +62,7 @@ test('an image goes to the first disk, the others are blank', () => {
     return planDisks({ vm, facts: NO_FACTS, parent: undefined }).disks.map(({ origin }) => origin);
   };
   expect(origins(SHA256)).toEqual([{ kind: 'url', url, checksum: SHA256, identity: 'sha256:ab' }, { kind: 'blank' }]);
-  // Nobody knows what it is: it must not be shared.
+  // Its content is not known: it must not be shared.
   expect(origins(null)[0]).toMatchObject({ identity: null });
 });
 

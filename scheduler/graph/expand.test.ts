@@ -106,7 +106,7 @@ describe('a plan of any acyclic graph', () => {
     );
   });
 
-  test('gives the same keys whatever the order of the files', () => {
+  test('gives the same keys for any order of the files', () => {
     const keys = (modules: readonly CompiledModule[]) =>
       Object.fromEntries(expand(modules).plan.modules.map((row) => [row.name, row.layerKey]));
     fc.assert(
@@ -116,7 +116,7 @@ describe('a plan of any acyclic graph', () => {
     );
   });
 
-  test('reuses exactly the modules that are there with all that they stand on, and nobody waits for their jobs', () => {
+  test('reuses exactly the modules that are there with all their parents, and no job waits for theirs', () => {
     fc.assert(
       fc.property(partlyBuiltDag, ({ modules, built }) => {
         const { plan } = expand(modules, catalogOf(expand(modules), built));
@@ -208,7 +208,7 @@ describe('what is done about a module', () => {
     );
   });
 
-  test('what starts from a source that nobody can check is never reused, nor what is above it', () => {
+  test('a module that starts from a source that cannot be checked is never reused, nor are its dependents', () => {
     const url = 'https://images.example/latest.qcow2';
     const loose = compiledModule({
       name: 'base',
@@ -222,7 +222,7 @@ describe('what is done about a module', () => {
     ]);
   });
 
-  test('what nobody can check is another layer every time, also to what is built on it later', () => {
+  test('a source that cannot be checked gives another layer every time, also to modules that are built on it later', () => {
     const volume = { kind: 'sourcePvc', name: 'golden', namespace: null } as const;
     const golden = compiledModule({ name: 'base', vms: [{ source: volume }] });
     const build = (modules: readonly CompiledModule[], nonce: string, known = EMPTY_CATALOG) =>
@@ -285,7 +285,7 @@ describe('what is done about a module', () => {
     ]);
   });
 
-  test('below a parent that nobody knows there is a plan, but nothing that could be built', () => {
+  test('below an unknown parent there is a plan, but nothing that could be built', () => {
     const app = compiledModule({ name: 'app', vms: [{ source: buildRef('web') }] });
     const { plan, layers } = expand([web, app], EMPTY_CATALOG, { unknownParents: 'warning' });
     expect(plan.totals).toEqual({ modules: 2, jobs: 8 });

@@ -36,9 +36,9 @@ export interface GraphInput {
 }
 
 export interface GraphOptions {
-  /** Builds every module, whatever there is. */
+  /** Builds every module, also where its layer exists. */
   readonly noCache?: boolean;
-  /** Names of modules to build whatever there is: they get new layers, so what starts from them is built too. */
+  /** Names of modules to build even if their layers exist: they get new layers, so their dependents are built too. */
   readonly rebuild?: readonly string[];
   /** Without them nothing exceeds limits. */
   readonly limits?: ClusterLimits;

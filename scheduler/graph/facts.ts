@@ -132,7 +132,7 @@ class Locations {
   }
 }
 
-/** The facts when nobody can be asked: what has no checksum stays unresolved, and what is made from it provisional. */
+/** The facts offline: a source without a checksum stays unresolved, and the layers made from it provisional. */
 export function offlineFacts(modules: readonly CompiledModule[]): Facts {
   const { sources, images, files, objects } = looseEnds(modules);
   const names = [...sources.map(({ url }) => url), ...images];

@@ -159,7 +159,7 @@ function another(value: unknown): unknown {
   return value === null ? SHA256 : { ...(value as object), more: 'x' };
 }
 
-/** Every leaf that the table has, whatever values there are. */
+/** Every leaf that the table has, for all values. */
 function tablePaths(rule: AnyRule, path: string): string[] {
   if (typeof rule === 'string') return [path];
   if ('each' in rule) return tablePaths(rule.each, `${path}[]`);

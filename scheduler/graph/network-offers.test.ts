@@ -44,11 +44,11 @@ test('refuses at once what asks for internet where no cluster has a way out', ()
   };
   expect(() => expand(OUTWARD, { x: CLOSED })).toThrow(expect.objectContaining(refused));
   expect(expand(OUTWARD, { x: CLOSED, y: OPEN }).plan.warnings).toEqual([]);
-  // It may have what nobody knows of yet.
+  // It may have features that are not known yet.
   expect(expand(OUTWARD, { x: CLOSED, y: null }).plan.warnings).toEqual([]);
 });
 
-test('lets internet go that nobody asked for, and nothing else', () => {
+test('gives up internet access that was not asked for, and nothing else', () => {
   const spec = specOf(AUTOMATIC);
   expect(expand(AUTOMATIC, { x: CLOSED }).layers['base']?.layerKey).toBe(spec.layerKey);
   expect([lacksInternet(spec, CLOSED), lacksInternet(spec, OPEN), wishesInternet(specOf(OUTWARD))]).toEqual([

@@ -9,7 +9,7 @@ export interface NetworkOffer {
   readonly hasEgress: boolean;
 }
 
-/** By name of the cluster; null where nobody knows yet. */
+/** By name of the cluster; null where it is not known yet. */
 export type NetworkOffers = Readonly<Record<string, NetworkOffer | null>>;
 
 /** What a layer asks of its network beyond what a cluster of each kind gives: half a sentence each, none where it fits. */
@@ -45,7 +45,7 @@ function networkObstacle(spec: LayerSpec, cluster: string, { kind, hasEgress }: 
   return vpc === undefined ? null : `"${cluster}" has no externalSubnet, and the VPC "${vpc}" asks for internet`;
 }
 
-/** Whether a layer would rather be built with internet, though nobody asked for it. */
+/** Whether a layer prefers internet access although the file does not ask for it. */
 export function wishesInternet(spec: LayerSpec): boolean {
   return withInternet(spec, ({ isAsked }) => !isAsked).length > 0;
 }

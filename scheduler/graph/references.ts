@@ -6,7 +6,7 @@ import type { Catalog, OfferedLayer } from './facts.ts';
 import { problemOf } from './findings.ts';
 import { topologicalOrder } from './topological-order.ts';
 
-/** Comparing a name with all others takes time, and nobody reads more suggestions than these. */
+/** Comparing a name with all others takes time: at most this many suggestions are made. */
 const MAX_SUGGESTIONS = 20;
 
 /** What a VM with a `buildRef` starts from. */
@@ -116,7 +116,7 @@ function resolveVm(module: CompiledModule, wanted: Wanted, resolver: Resolver): 
   return linkToLayer(module, wanted, { record, problems: resolver.problems });
 }
 
-/** A version that is there, whatever else is built: by its number, or by the tag that it has now. */
+/** An existing version, independent of this build: by its number, or by the tag that it has now. */
 function resolveImage(
   module: CompiledModule,
   wanted: Wanted & { readonly image: string },

@@ -178,7 +178,7 @@ describe('maxAge', () => {
     expect(rows(farm.build([module]))).toEqual(['base: build (older than 36h)']);
   });
 
-  test('says how long a source counts as unchanged that nobody can tell of', () => {
+  test('says how long a source that cannot be checked counts as unchanged', () => {
     const volume = { kind: 'sourcePvc', name: 'golden', namespace: null } as const;
     const farm = new Farm();
     const golden = compiledModule({ name: 'base', vms: [{ source: { ...volume, maxAgeMs: DAY_MS } }] });
@@ -189,7 +189,7 @@ describe('maxAge', () => {
     const url = 'https://images.example/latest.qcow2';
     const source = { kind: 'url', url, credentials: null, checksum: null, maxAgeMs: DAY_MS } as const;
     const latest = new Farm().build([compiledModule({ name: 'base', vms: [{ source }] })]).layers['base'];
-    // Nobody shares what was imported, so a rebuild imports it again.
+    // No other module shares the import, so a rebuild imports it again.
     expect(latest).toMatchObject({ provisional: false, spec: { vms: [{ disks: [{ origin: { identity: null } }] }] } });
     const loose = compiledModule({ name: 'base', maxAgeMs: DAY_MS, vms: [{ source: volume }] });
     expect(rows(farm.build([loose]))).toEqual([
@@ -212,7 +212,7 @@ const history = fc.integer({ min: 1, max: 7 }).chain((size) => {
   return fc.record({ parents: modules, steps: fc.array(step, { minLength: 1, maxLength: 5 }) });
 });
 
-test('whatever happened, all that is built or reused stands on what the same plan says of its parents', () => {
+test('after any history, every layer that is built or reused has the parents that the same plan names', () => {
   fc.assert(
     fc.property(history, ({ parents, steps }) => {
       const farm = new Farm();

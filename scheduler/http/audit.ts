@@ -25,7 +25,7 @@ const attempts = new WeakMap<Response, (end: AuditedEnd) => void>();
 
 /** Begins the audit of a request; its line is written by `audit`. */
 export function beginAudit(logger: Logger, response: Response, { who, what, build }: AuditedAttempt): void {
-  // Whatever level is asked of the log, this is part of it.
+  // Audit lines are written at every log level.
   const trail = logger.child({ audit: true }, { level: 'info' });
   const attempt = { who: who.name, role: who.role, what, ...(build === undefined ? {} : { build }) };
   attempts.set(response, (end) => trail.info({ ...attempt, ...end }, 'A change was requested'));

@@ -17,7 +17,7 @@ export const notFound: RequestHandler = (request) => {
   throw new FarmError('NotFound', `There is nothing at ${request.method} ${request.path}.`);
 };
 
-/** Turns whatever a handler threw into problem details (RFC 9457), by the error table. */
+/** Turns an error of a handler into problem details (RFC 9457), by the error table. */
 export function answerProblems(logger: Logger): ErrorRequestHandler {
   return (error, request, response, next) => {
     const { status, farmError } = classify(error);
@@ -60,7 +60,7 @@ function problemDetails(error: FarmError, status: number): ProblemDetails {
     type: `urn:slipway:error:${code}`,
     title: code,
     status,
-    // What an internal error says may carry what nobody should see; the log has it.
+    // The message of an internal error may contain private data; the log has it.
     detail: kind === 'internal' ? 'The farm had an internal error.' : message,
     code,
     solve: solveOf(error),

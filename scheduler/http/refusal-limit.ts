@@ -9,7 +9,7 @@ const MINUTE_MS = 60_000;
 export interface RefusalLimit {
   /** Counts a request that is refused. */
   readonly count: RequestHandler;
-  /** Asked before anything is looked for that nobody has seen yet. @throws TooManyRequests */
+  /** Called before a lookup of a name that was not seen before. @throws TooManyRequests */
   assertFew(request: Request): Promise<void>;
 }
 

@@ -96,7 +96,7 @@ function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredL
   throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${cluster}".`);
 }
 
-/** Nobody is in a machine on which the farm works again. */
+/** A person is never logged in to a machine on which the farm works again. */
 async function endWhenOver(
   redis: Redis,
   { stored, vm }: { readonly stored: StoredLayerBuild; readonly vm: string },

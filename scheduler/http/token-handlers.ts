@@ -7,7 +7,7 @@ import { audit } from './audit.ts';
 import { credentialOf } from './authentication.ts';
 import type { Handlers } from './handler.ts';
 
-/** Tokens: one's own, and all of them for admins; the guard lets nobody else in. */
+/** Tokens: one's own, and all of them for admins; the guard refuses all others. */
 export function tokenHandlers({ redis }: { readonly redis: Redis }) {
   return {
     readIdentity({ who: { name, role } }) {

@@ -56,7 +56,7 @@ export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
   });
 }
 
-/** The longest chain of work from the start of a module to the end of the plan, by rough phase times. */
+/** The longest chain of phases from the start of a module to the end of the plan, by rough phase times. */
 function remainingSeconds(modules: readonly PlanModule[]): Map<string, number> {
   const moduleSeconds = PHASES.reduce((sum, phase) => sum + PHASE_SECONDS[phase], 0);
   const behind = new Map<string, number>();

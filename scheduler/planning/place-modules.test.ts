@@ -117,7 +117,7 @@ test('keeps to clusters whose storage has room, and refuses with numbers when no
     code: 'StorageFull',
     message: `Module "a": ${reason}; "roomy": it is full`,
   });
-  // Where its parent is there is none, whatever others have; what has begun already needs none.
+  // Where its parent is there is none, no matter how much others have; a build that has begun needs none.
   const begun = module('base', { boundTo: ['crowded'], isNew: false });
   expect(refused([begun])).toEqual({ base: 'crowded' });
   expect(() => placeModules([begun, module('child', { parents: ['base'] })], [crowded, roomy])).toThrow(

@@ -50,9 +50,9 @@ export interface PlanCluster {
   /** Virtual machines that exist. */
   readonly vms: number;
   readonly healthy: boolean;
-  /** What its network gives; null while nobody knows. */
+  /** What its network offers; null while it is not known. */
   readonly network: NetworkOffer | null;
-  /** What it has for new volumes; null while nobody knows. */
+  /** Its free storage for new volumes; null while it is not known. */
   readonly storage: StorageRoom | null;
   /** Where the cluster and its workers read local files; null: nowhere. */
   readonly blobsUrl: string | null;
@@ -227,7 +227,7 @@ function pinnable({ images, tags }: LayerCatalog): Record<string, string> {
 
 /**
  * By its module, a layer in layer as its children may start from it; sizes that its sources decide are not known yet. None where
- * nobody starts from it.
+ * no module starts from it.
  */
 function offered({ module, layerKey, spec }: UnfinishedLayer): [string, OfferedLayer][] {
   if (!spec) return [];

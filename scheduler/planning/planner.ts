@@ -23,7 +23,7 @@ export interface PlannerOptions {
   readonly heapMb?: number;
 }
 
-/** Pieces of work that may wait for a thread. */
+/** Tasks that may wait for a thread. */
 const MAX_WAITING = 64;
 const THREADS = Math.max(1, Math.min(4, availableParallelism() - 1));
 const DEADLINE_MS = 30_000;
@@ -34,7 +34,7 @@ const IDLE_MS = 30_000;
 
 /**
  * Reads and plans modules in threads beside the scheduler's own, so that no request keeps it from its probes, leases and
- * dispatches. One piece of work at a time to a thread: what takes too long, or too much memory, costs only itself.
+ * dispatches. A thread runs one task at a time: a task that takes too long, or too much memory, affects no other.
  */
 export class Planner {
   readonly #pool: Piscina;

@@ -78,7 +78,7 @@ export function readModules(sent: SentModules): ReadModules {
   };
 }
 
-/** Modules that nobody sent, as if they had been read. */
+/** Modules that the farm itself made, as if they had been read. */
 export function packModules(modules: readonly CompiledModule[]): ReadModules {
   return {
     modules: serialize({ modules, localFiles: [], noCache: false, rebuild: [] } satisfies ReadRequest),

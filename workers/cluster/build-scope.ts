@@ -54,7 +54,7 @@ export function keyLabel(key: string): string {
   return key.replaceAll(/[^A-Za-z0-9]/g, '').slice(0, 63);
 }
 
-/** What the names of a module's machines end with: `internal` is nobody's on the Internet. */
+/** What the names of a module's machines end with: `internal` is never delegated on the Internet. */
 export function domainOf({ module }: LayerSpec): string {
   return `${module.name.toLowerCase()}.internal`;
 }

@@ -108,7 +108,7 @@ test('without one, or where VMs have different ones, it is the key of the build'
   expect(await sharedPublicKey(mixed, mixed.scope)).toMatch(/^ssh-ed25519 \S+ slipway-build$/);
 });
 
-test('what the farm has made for a build is nobody else’s to name', async () => {
+test('objects that the farm has made for a build cannot be named by modules', async () => {
   const context = stage([{}]);
   await loginKeys(context, context.scope, context.scope.vm);
   const stolen = { ...LOGIN, name: context.scope.names.sshKey(), key: 'id_ed25519' };

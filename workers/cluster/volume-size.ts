@@ -5,7 +5,7 @@ import { parseQuantity } from '../../common/text/quantity.ts';
 /** What a volume is filled from. */
 export interface Filling {
   readonly source: NonNullable<DataVolume['spec']['source']>;
-  /** Bytes of what is in it, as a guest sees them; 0 when nothing is, or nobody knows. */
+  /** Bytes of what is in it, as a guest sees them; 0 when it is empty or not known. */
   readonly contentBytes: number;
   /** Given for clones, which need not ask for a size. */
   readonly clone?: CloneSource;

@@ -123,7 +123,7 @@ test('the last words include what was said before this worker came, and what was
   expect(lines()).toEqual(['panic']);
 });
 
-test('a cluster without such a log, and a claim that was passed, disturb nobody', async () => {
+test('a cluster without such a log, and a superseded claim, disturb nothing else', async () => {
   const without = await follow(
     {},
     refusal(400, 'BadRequest', 'container guest-console-log is not valid for pod launcher'),

@@ -59,7 +59,7 @@ async function run(
 
 const line = { event: 'log', module: 'm', vm: 'vm', phase: 'provision', source: 'step', line: 'a hunter2' } as const;
 
-test('an executor gets the values, and whatever it tells the farm is without them', async () => {
+test('an executor gets the values, and everything that it reports to the farm is without them', async () => {
   const filled: string[] = [];
   const told = await run(async ({ secrets, store, claim, logger }: PhaseContext) => {
     filled.push(secrets.fill(`x ${secretReference('pw')}`), secrets.secretValue('pw'));

@@ -11,7 +11,7 @@ export interface ClaimedSecrets {
   secretValue(name: string): string;
   /** A text of the module as the guest is to get it. */
   fill(text: string): string;
-  /** How a URL of the module is asked for; undefined when it names nobody. */
+  /** How a URL of the module is asked for; undefined without credentials. */
   credentials(sealed: Credentials | null): Credentials | undefined;
   /** Hides the values in what goes anywhere else. */
   readonly mask: Mask;

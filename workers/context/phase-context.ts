@@ -38,7 +38,7 @@ export interface PhaseContext {
 }
 
 /**
- * One kind of work. `execute` is re-entrant and level-triggered: it reads what is there, converges and returns a result,
+ * The executor of one phase. `execute` is re-entrant and level-triggered: it reads what is there, converges and returns a result,
  * so that running it again after a crash at any point adopts what the former run left.
  * A module that cannot be built is a result, or a thrown `PhaseFailure`; trouble of the farm is a thrown `FarmError`.
  */

@@ -49,7 +49,7 @@ export function attemptWords(error: unknown): string {
 
 /** The same error is told again after this. */
 const TELL_AGAIN_MS = 30_000;
-/** What lasts no longer than this is nobody's concern. */
+/** Shorter waits are not reported. */
 const FIRST_MS = 2_000;
 
 export interface TellOptions {

@@ -13,7 +13,7 @@ import { type GuestConnection, type GuestCredentials, hostKeyHash, openGuestConn
 export interface HostKeyPins {
   /** Undefined: none are pinned yet. */
   read(): Promise<readonly string[] | undefined>;
-  /** @param hostKeys empty: whatever the guest shows next is pinned */
+  /** @param hostKeys empty: the key that the guest shows next is pinned */
   write(hostKeys: readonly string[]): Promise<void>;
 }
 
@@ -110,7 +110,7 @@ export class GuestLink {
     if (wanted.join() !== [...pinned].sort().join()) await hostKeys.write(wanted);
   }
 
-  /** Pins whatever key the guest shows next: it is known that it will have others, and not which. */
+  /** Pins the key that the guest shows next: it will have others, which are not known yet. */
   async forgetHostKeys(): Promise<void> {
     await this.#options.hostKeys.write([]);
   }

@@ -123,7 +123,7 @@ export class GuestShell {
   }
 }
 
-/** Not every refusal lasts: a guest that is going down lets nobody run anything either. */
+/** Not every refusal lasts: a guest that is shutting down refuses every program, too. */
 function unusable(printed: string, cause: unknown): Error {
   const said = printed
     .trim()

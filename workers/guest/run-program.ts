@@ -12,7 +12,7 @@ import {
   supervisorOf,
 } from './supervisor.ts';
 
-/** A program that is to run exactly once in the guest, whatever becomes of workers and connections. */
+/** A program that is to run exactly once in the guest, also when workers and connections are lost. */
 export interface ProgramRun {
   readonly link: GuestLink;
   /** Names the state in the guest: layer build, generation and VM. */
@@ -85,7 +85,7 @@ interface Following {
   readonly found: StepStatus | undefined;
 }
 
-/** Starts the program where nobody has, and resolves when it has ended and its log is read. */
+/** Starts the program unless it was started, and resolves when it has ended and its log is read. */
 async function untilEnded(run: ProgramRun, { supervisor, log, found }: Following): Promise<StepEnd> {
   const { index } = run;
   const read = (bytes: Buffer) => log.push(bytes);

@@ -5,7 +5,7 @@ const NEWLINE = 0x0a;
 
 /**
  * Takes the output of a shell apart. An answer is a line of its own that begins with the mark, which nothing else can
- * know; the newline before it belongs to it. Whatever else comes is bytes, exactly as they were printed.
+ * know; the newline before it belongs to it. All other bytes are passed on exactly as they were printed.
  */
 export class ShellFrames {
   readonly #mark: Buffer;

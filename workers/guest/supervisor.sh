@@ -1,4 +1,4 @@
-# The supervisor of steps in a guest: POSIX sh, busybox too. It keeps a script running whatever becomes of the SSH session
+# The supervisor of steps in a guest: POSIX sh, busybox too. It keeps a script running also when it loses the SSH session
 # that started it, and lets any later session find out how it stands.
 #
 # A shell that the farm talks to by SSH (guest-shell.ts) reads this file and calls its functions; "answer" is given there.
@@ -29,7 +29,7 @@ read_boot() {
   fi
 }
 
-# Sets $now: seconds on a clock that nobody sets, where there is one.
+# Sets $now: seconds on a monotonic clock, where there is one.
 read_clock() {
   if read -r now rest 2>/dev/null </proc/uptime; then now=${now%%.*}; else now=$(date +%s); fi
 }
@@ -392,7 +392,7 @@ keep_log() {
   : >"$1.drained"
 }
 
-# What {{ .Command }} stands for, as whatever account the command of the step has made it. By its interpreter, because the
+# What {{ .Command }} stands for, as the account that the command of the step has become. By its interpreter, because the
 # file may be where nothing can be executed. Variables of its own would be the script's: only arguments are safe.
 script() {
   if [ ! -r "$1.script" ] || [ ! -r "$1.env" ]; then ask_for "$1"; fi

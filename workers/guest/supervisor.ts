@@ -153,7 +153,7 @@ export class StepSupervisor {
     granted(await this.#shell.ask(`mark ${index} ${exitCode} 2>&1`));
   }
 
-  /** Public host keys that the guest will have after a reboot, in Base64; empty: nobody can know them. */
+  /** Public host keys that the guest will have after a reboot, in Base64; empty: they cannot be known. */
   async nextHostKeys(): Promise<readonly string[]> {
     return (await this.#shell.ask('keys')).words.slice(1);
   }

@@ -50,7 +50,7 @@ export async function uploadFile(guest: GuestConnection, upload: Upload): Promis
   throw new FarmError('ConnectionLost', `The file "${destination}" did not arrive whole (${size} of ${sizeBytes}).`);
 }
 
-/** One line of `sh`, whatever the name of the file. */
+/** One line of `sh`, for any file name. */
 function receiving(destination: string, { mark, mode }: { mark: string; mode: number | undefined }): string {
   const path = [...Buffer.from(destination)].map((byte) => `\\0${byte.toString(8).padStart(3, '0')}`).join('');
   const chmod = mode === undefined ? '' : ` && chmod ${mode.toString(8)} "$file"`;

@@ -173,7 +173,7 @@ test('gives addresses to every NIC, the default route to the first managed one, 
   ]);
 });
 
-test('plugs cards on bare segments in by the binding of the cluster, where nobody else answers DHCP', () => {
+test('plugs cards on bare segments in by the binding of the cluster, where no other server answers DHCP', () => {
   const scope = scopeOf({}, { templateNics: nics });
   const bare = buildVm(scope, wire(scope, scope.plan.nics, { bareBinding: 'managedtap' }));
   const template = templateVm(scope, [], { ...config, bareBinding: 'managedtap' });

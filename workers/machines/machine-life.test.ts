@@ -137,7 +137,7 @@ test('a machine that its node refuses in an Event alone is given up after minute
   });
 });
 
-test('full storage under a running machine ends its work at once, and is not a fault of the module', async () => {
+test('full storage under a running machine ends the phase at once, and is not a fault of the module', async () => {
   await play('full', { phase: 'Running' });
   const message = 'VMI was paused, low-level IO error detected';
   const paused = { type: 'Paused', status: 'True', reason: 'PausedIOError', message };

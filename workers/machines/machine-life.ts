@@ -90,7 +90,7 @@ export async function whileMachineLives<T>(
   const died = new AbortController();
   const watching = whenMachineEnds(cluster, name, AbortSignal.any([signal, over.signal])).then(
     async (end) => died.abort(endFailure(end, doing, await lastWords(cluster, name))),
-    // Without a watch the work goes on; its own trouble tells enough.
+    // Without a watch the phase goes on; its own errors show enough.
     () => {},
   );
   try {

@@ -63,7 +63,7 @@ export function subnetObject(scope: ModuleScope, subnet: SubnetPlan): Subnet {
 }
 
 /**
- * The addresses of a subnet that KubeOVN must give to nobody but those whom the plan gives them to: they are granted to
+ * The addresses of a subnet that KubeOVN must give only to their owners in the plan: they are granted to
  * who asks for them by name.
  */
 function plannedAddresses({ vms }: LayerSpec, subnet: SubnetPlan): string[] {

@@ -84,7 +84,7 @@ export function relayService(scope: ModuleScope, vpc: string): Service {
   };
 }
 
-/** The relay on the pod network: it answers at whatever address it has, and connects to nobody. */
+/** The relay on the pod network: it answers at any address that it has, and opens no connections. */
 export function podRelay(scope: ModuleScope, vpc: string, { image, maxFileBytes }: RelayExtras): Pod | undefined {
   if (!relayOf(scope.spec, vpc)) return undefined;
   return relayPod({

@@ -12,7 +12,7 @@ export type NameRecords = Map<string, readonly string[]>;
 /** What a relay answers by itself. */
 export interface KnownNames {
   readonly records: NameRecords;
-  /** The machine `web` is also `web.<domain>`, and nobody else is asked for a name below it; empty for none. */
+  /** The machine `web` is also `web.<domain>`, and names below it are never forwarded; empty for none. */
   readonly domain: string;
 }
 

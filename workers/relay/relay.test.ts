@@ -158,7 +158,7 @@ test('reaches a guest that boots as soon as it listens', async () => {
   const { port } = guest.address() as AddressInfo;
   await new Promise((resolve) => guest.close(resolve));
   const reached = tunnel(`127.0.0.1:${port}`);
-  // Nobody listens there yet.
+  // Nothing listens there yet.
   await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   guest.listen(port, '127.0.0.1');
   resources.defer('guest that boots', () => void guest.close());

@@ -26,7 +26,7 @@ export interface PhaseRunnerOptions {
 }
 
 /**
- * Runs phase jobs, whatever delivers them: claims, executes, commits. A job lives on when its delivery is given up (a
+ * Runs phase jobs of any queue: claims, executes, commits. A job lives on when its delivery is given up (a
  * lock was lost, Redis is away), and the next delivery of the same job joins it.
  */
 export class PhaseRunner {
@@ -67,7 +67,7 @@ export class PhaseRunner {
     }
   }
 
-  /** Asks every executor to leave its work as it stands, and waits until all is recorded, `withinMs` at most. */
+  /** Asks every executor to leave its phase as it stands, and waits until all is recorded, `withinMs` at most. */
   async drain(withinMs: number): Promise<void> {
     this.#drain.abort(new Draining());
     const settled = Promise.allSettled(this.#running.values());

@@ -22,7 +22,7 @@ import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
 import { PhaseRunner } from './phase-runner.ts';
 import { startWorkers } from './worker-process.ts';
 
-/** The real store and real queues; only the work itself is scripted. */
+/** The real store and real queues; only the executor is scripted. */
 const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
 const logger = createLogger({ name: 'test', level: 'silent' });
 const clock = systemClock;
@@ -65,7 +65,7 @@ test('another worker takes over within 15 s of a kill', { timeout: 40_000 }, asy
   expect((await nextReady()).reference.phase).toBe('boot-keystrokes');
 });
 
-test('hands its work back when it is asked to stop', { timeout: 30_000 }, async () => {
+test('hands its phases back when it is asked to stop', { timeout: 30_000 }, async () => {
   const child = await startChild('hang');
   const { reference } = await dispatch();
   expect(await child.line()).toBe('executing, former claims 0');

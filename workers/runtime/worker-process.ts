@@ -7,7 +7,7 @@ import { keepAdvertised } from '../../common/redis/presence.ts';
 import { startClusterWorker } from './cluster-worker.ts';
 import type { PhaseRunner } from './phase-runner.ts';
 
-/** How long a worker that is asked to stop may take to hand its work back. */
+/** How long a worker that is asked to stop may take to hand its phases back. */
 const DRAIN_MS = 20_000;
 
 export interface WorkerProcessOptions {

@@ -34,7 +34,7 @@ export async function awaitLogin(context: PhaseContext, scope: BuildScope): Prom
 
 /**
  * Waits until something answers as SSH does or the guest has powered itself off: all that can be known of a guest that
- * nobody has to get into.
+ * the farm need not log in to.
  * @throws PhaseFailure GuestNeverAnswered, GuestCrashed, MachineEvicted or StorageFull
  */
 export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope): Promise<void> {

@@ -93,8 +93,8 @@ export function runningSince(vmi: VirtualMachineInstance): number | undefined {
 }
 
 /**
- * Words of the hypervisor that no second try changes: libvirt's through KubeVirt, or QEMU's own. An image that somebody
- * else has open is given back soon.
+ * Errors of the hypervisor that no retry solves: libvirt's through KubeVirt, or QEMU's own. An image that another
+ * process has open is released soon.
  */
 const REFUSED = /\bQEMU: |qemu-(system|kvm)|process exited while connecting to monitor|unsupported configuration/i;
 const PASSING = /write" lock|shared "|already in use|Resource temporarily unavailable/i;

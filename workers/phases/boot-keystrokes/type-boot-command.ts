@@ -34,7 +34,7 @@ export interface TypingTarget {
   readonly vmi: VirtualMachineInstance;
   /** Whether this executor started the machine: then waits count from the moment when the console is attached. */
   readonly fresh: boolean;
-  /** The console, held since before the machine was started: nobody else can have a session with it. */
+  /** The console, held since before the machine was started: so there is no other session with it. */
   readonly held: HeldConsole;
 }
 

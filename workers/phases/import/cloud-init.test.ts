@@ -75,7 +75,7 @@ test.each<[string, Buffer]>([
   expect(partsOf(withLogin(userData, login))[0]?.body.toString()).toBe(CONFIG);
 });
 
-test('leaves a MIME message as it is, whatever its boundary, and the hook beside it', () => {
+test('leaves a MIME message with any boundary as it is, and the hook beside it', () => {
   for (const message of [MIME, MIME.replaceAll('==X==', 'slipway-user-data'), gzipSync(MIME)]) {
     const sent = withLogin(Buffer.from(message), login);
     const boundary = /boundary="([^"]+)"/.exec(sent.toString())?.[1] ?? '';
@@ -90,7 +90,7 @@ test('sends the hook alone where the module has no user data', () => {
   for (const nothing of [null, Buffer.from('')]) expect(partsOf(withLogin(nothing, login))).toHaveLength(1);
 });
 
-test('puts secrets into a cloud-config as whole texts, whatever characters they have, and touches nothing else', () => {
+test('puts secrets into a cloud-config as whole texts with any characters, and touches nothing else', () => {
   const values: Record<string, string> = { pw: `"it's": yes # \n- no\x7f`, pin: '0123', answer: 'no', name: 'k' };
   const fill = (text: string) => fillSecrets(text, (name) => values[name] ?? '');
   const [pw, pin, answer, name] = ['pw', 'pin', 'answer', 'name'].map(secretReference);

@@ -24,7 +24,7 @@ const LINE = /.{1,76}/g;
 
 /**
  * User data that lets the farm in: a MIME message of what the module gives, byte for byte, and of a boot hook of ours.
- * cloud-init finds out by itself what each part is, so that whatever works as user data works here, with the meaning
+ * cloud-init finds out by itself what each part is, so that everything that works as user data works here, with the meaning
  * that it has alone: nothing of it is parsed, and nothing of ours is merged into it.
  */
 export function withLogin(userData: Uint8Array | null, login: Login): Buffer {

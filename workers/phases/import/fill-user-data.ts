@@ -4,7 +4,7 @@ import { readUserData } from '../../../common/contracts/user-data/kinds.ts';
 
 /**
  * User data with its secrets in their places. In a `#cloud-config` a value that holds one is rewritten as a quoted
- * text, so that it is that text whatever characters the secret has; everything else keeps its bytes, and comments get no
+ * text, so that it is that text with any characters in the secret; everything else keeps its bytes, and comments get no
  * secrets.
  */
 export function fillUserData(text: string, fill: (text: string) => string): string {

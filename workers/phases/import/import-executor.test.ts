@@ -247,7 +247,7 @@ test('imports an unpinned source only while it is what was planned', async () =>
   etag = '"planned"';
   expect(await run('01J00000000000000000000006')).toEqual({ outcome: 'succeeded' });
   expect(said).toContainEqual(expect.stringMatching(/^disk "root" from .*daily\.qcow2.* has no checksum/));
-  // What was imported then is what was planned, whatever the server has now.
+  // The planned content was imported then, even if the server has other content now.
   etag = '"published since"';
   expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });
 }, 120_000);
@@ -543,7 +543,7 @@ test('does not wait for relays that no guest uses before the farm does', async (
   const [, db] = labSpec({ kind: 'blank' }).vms;
   if (!db) throw new Error('unreachable');
   const spec = { ...labSpec({ kind: 'blank' }), module: UNTOLD, vms: [db] };
-  // Nobody serves this image: the pod never runs.
+  // No registry serves this image: the pod never runs.
   const absent = { ...config, relayImage: 'an-image-that-is-nowhere' };
   const staged = stagePhase({ clusterConfig: absent, spec, vm: 'db', phase: 'import', layerBuild });
   expect(await importExecutor.execute(staged)).toEqual({ outcome: 'succeeded' });

@@ -47,7 +47,7 @@ accounts_made() {
   [ -e /run/cloud-init/result.json ] || { [ -e "$marks/config_users_groups" ] && [ -e "$marks/config_ssh" ]; }
 }
 
-# Whoever is there can log in now. What cloud-init makes of accounts and keys comes after this hook, so look again then.
+# Existing accounts can log in now. What cloud-init makes of accounts and keys comes after this hook, so look again then.
 marks=${0%/*}/../sem
 let_in
 {

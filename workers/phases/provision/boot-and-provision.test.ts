@@ -125,7 +125,7 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   const finished = [...first.events, ...second.events].filter((event) => event.event === 'step-finished');
   const outcomes = new Map(finished.map(({ step, outcome }) => [step, outcome]));
   expect([...outcomes]).toEqual([0, 1, 2, 3, 4, 5].map((step) => [step, 'succeeded']));
-  // The phase is delivered again after its worker died behind the last step, when nobody gets in any more.
+  // The phase is delivered again after its worker died behind the last step, when logins are refused.
   expect(await EXECUTORS.provision.execute(stage(spec, 'provision'))).toEqual({ outcome: 'succeeded' });
 
   expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });

@@ -34,7 +34,7 @@ function isPausedBefore({ phase: { claim }, scope: { vm }, index }: StepContext)
   return claim.pauseBefore.some((reference) => isMeantStep(reference, vm, index));
 }
 
-/** @throws PhaseFailure StepFailed when nobody lets the step run in time, or a person gives the machine up */
+/** @throws PhaseFailure StepFailed when the step is not released in time, or a person gives the machine up */
 async function askBefore(context: StepContext): Promise<KeptAnswer> {
   const instructions = 'The build pauses before this step.';
   const answer = await askPerson(context, { attempt: 0, why: 'before' }, instructions);
@@ -55,7 +55,7 @@ async function failureOf(context: StepContext): Promise<PhaseFailure | null> {
   }
 }
 
-/** What a person says; undefined: nobody did in time. */
+/** The decision of a person; undefined: there was none in time. */
 async function askPerson(
   context: StepContext,
   { attempt, why }: Pick<Kept, 'attempt' | 'why'>,

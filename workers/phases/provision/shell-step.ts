@@ -69,7 +69,7 @@ function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: 
   }
 }
 
-/** What `sudo` and others say when they let nobody in (`plugins/sudoers` and `src/tgetpass.c` of sudo), and what to do. */
+/** The messages of `sudo` and others when they refuse (`plugins/sudoers` and `src/tgetpass.c` of sudo), and what to do. */
 const REFUSALS: readonly (readonly [RegExp, string])[] = [
   [
     /^sudo: .*must have a tty/m,

@@ -51,7 +51,7 @@ export async function shutDown(
   await assertClean(context, scope, { vmi, isAsked: true, evicted });
 }
 
-/** Tells beside the result of `work` whether a node gave the machine up meanwhile: nobody can tell a moment later. */
+/** Tells beside the result of `work` whether a node gave the machine up meanwhile: it cannot be found out later. */
 async function noteEviction<T>(
   cluster: PhaseContext['cluster'],
   { name, signal }: { readonly name: string; readonly signal: AbortSignal },

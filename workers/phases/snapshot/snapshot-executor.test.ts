@@ -38,7 +38,7 @@ const MIB = 1024 ** 2;
 const IMAGE = 'relay-for-tests';
 const resources = new ReleaseStack();
 let config: ClusterConfig;
-/** Not a process of the farm: what the test itself does is nobody's right. */
+/** Not a process of the farm: requests of the test itself need no right. */
 let tester: ClusterClient;
 let image: ServedFile;
 

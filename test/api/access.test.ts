@@ -24,7 +24,7 @@ beforeEach(() => api.reset());
 
 afterAll(() => api.close());
 
-test('lets nobody in without a token, except to the probes', async () => {
+test('refuses requests without a token, except to the probes', async () => {
   for (const path of ['/api/v1/builds', '/api', '/metrics', '/queues', '/schemas/module.json', '/nowhere']) {
     const refused = await fetch(`${api.url}${path}`, { headers: { authorization: 'Bearer wrong' } });
     expect([path, refused.status]).toEqual([path, 401]);
@@ -221,7 +221,7 @@ test('a session knows no token, is sent with TLS only behind a proxy that has it
   expect(await whoami()).toBe(401);
 });
 
-test('who signs out is out, also with the cookie that somebody has copied', async () => {
+test('signing out ends the session, also for a copied cookie', async () => {
   const cookie = await api.signIn();
   const signedOut = await fetch(`${api.url}/sign-out`, { method: 'POST', headers: { cookie, origin: api.url } });
   expect(signedOut.status).toBe(204);

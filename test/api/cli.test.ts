@@ -42,7 +42,7 @@ test('cancels a build, says when it had ended before, and shows what was skipped
   expect(await slipway('cancel', 'nothing')).toContain('There is no build "nothing".');
 });
 
-test('prints what machines have said at their serial ports, until the work has ended', {
+test('prints what machines have said at their serial ports, until their layer builds have ended', {
   timeout: 90_000,
 }, async () => {
   const buildId = await submit(BY_HAND);

@@ -44,7 +44,7 @@ test('a step waits, is seen to, and goes on once', async () => {
   });
   const both = await Promise.allSettled([builder.continue(buildId, 'vm'), builder.continue(buildId, 'vm')]);
   expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
-  // Whoever looks, and however late, sees it.
+  // Every viewer sees it, also a late one.
   expect([await look(), await look()]).toEqual(['continued', 'continued']);
   expect(await handbuild()).toBeNull();
   const outcomes = api.audited().map(({ what, outcome }) => `${what} ${outcome}`);
@@ -54,7 +54,7 @@ test('a step waits, is seen to, and goes on once', async () => {
   ]);
 });
 
-test('tells the events of a step once, whoever takes it over', async () => {
+test('reports the events of a step once, also when another worker takes it over', async () => {
   const { claim, look } = await waiting();
   const next = await api.store.claim(claim.job, 'w2');
   await expect(look()).rejects.toMatchObject({ code: 'Superseded' });

@@ -247,7 +247,7 @@ test('goes through builds and images page by page', async () => {
   expect(builds.map(({ length }) => length)).toEqual([2, 2, 1]);
   expect(builds.flat().map(({ buildId }) => buildId)).toEqual(made.toReversed());
   const images = await pages('/api/v1/images?limit=3', 'images');
-  // The cluster has slots for four machines, and nobody here ends one.
+  // The cluster has slots for four machines, and no machine ends here.
   expect(images.map(({ length }) => length)).toEqual([3, 1]);
   expect(images.flat()).toEqual(await client.images());
   expect((await api.call('/api/v1/images?cursor=nonsense')).status).toBe(400);

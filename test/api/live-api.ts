@@ -45,7 +45,7 @@ import { sampleLayerVm } from '../harness/sample-spec.ts';
 export const TOKEN = 'a token of the test';
 /** What opens the metrics. */
 export const METRICS_TOKEN = 'another token of the test';
-/** What nobody may ever read from the API. */
+/** What the API must never return. */
 export const SECRET = 'open sesame';
 export const LAB = {
   name: 'lab',
@@ -188,7 +188,7 @@ export async function startApi(
   const advertiseWorkers = async () => {
     for (const phase of PHASES) await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
   };
-  /** Starts whatever is ready. */
+  /** Starts every phase that is ready. */
   const startReady = async (): Promise<PhaseClaim[]> => {
     const { jobs } = await takeReady(redis, { cluster: LAB.name, limits: LAB.limits });
     await queues.add(jobs);
@@ -255,7 +255,7 @@ export async function startApi(
     },
     startReady,
     finish,
-    /** Executes whatever becomes ready, and shows every claim, until nothing does or a phase begins: then its claim. */
+    /** Executes every phase that becomes ready, and shows every claim, until none does or a phase begins: then its claim. */
     work: async ({ until, onClaim }: Work = {}): Promise<PhaseClaim | undefined> => {
       await advertiseWorkers();
       for (let claims = await startReady(); claims.length > 0; claims = await startReady()) {

@@ -105,7 +105,7 @@ test('a module that names a secret that there is not is refused at its place', a
   await expect(api.client.submit(submission('tokn'))).rejects.toThrow(`lab.yaml:5:27: ${problem.message}`);
 });
 
-test('the same value is the same layer under whatever name, another value another one', async () => {
+test('the same value is the same layer under any name, another value another one', async () => {
   await api.client.setSecret('token', VALUE);
   await api.client.setSecret('same', VALUE);
   const first = await keyOf('token');
@@ -121,7 +121,7 @@ test('the same value is the same layer under whatever name, another value anothe
   expect(changed.plan.modules[0]?.layerKey).not.toBe(first);
 });
 
-test('a build gets the value that its key was made from, whatever becomes of the secret, and keeps it no longer', async () => {
+test('a build gets the value that its key was made from, also when the secret changes, and keeps it no longer', async () => {
   await api.client.setSecret('token', VALUE);
   const { buildId } = await api.client.submit(submission('token'));
   const layerBuild = await layerBuildOf(buildId);

@@ -32,7 +32,7 @@ async function plan(body: string): Promise<{ status: number; code: string | unde
   return { status: response.status, code, ms: performance.now() - start };
 }
 
-/** Seconds of work of all its threads so far: however busy the machine is, a request costs as many. */
+/** CPU seconds of all its threads so far: however busy the machine is, a request costs as many. */
 async function cpuSeconds(): Promise<number> {
   const metrics = await (await fetch(`${scheduler.url}/metrics`, authorized())).text();
   return Number(/^slipway_process_cpu_seconds_total\S* (\S+)/m.exec(metrics)?.[1]);
@@ -58,7 +58,7 @@ test.for(Object.entries(WORST_DOCUMENTS))(
     expect({ status, code }).toEqual({ status: 422, code: 'InvalidModule' });
     const cost = (await cpuSeconds()) - before;
     expect(cost).toBeLessThan(CPU_S);
-    await annotate(`${status} after ${cost.toFixed(2)} s of work`);
+    await annotate(`${status} after ${cost.toFixed(2)} CPU seconds`);
   },
 );
 

@@ -89,7 +89,7 @@ async function attempt(source: object): Promise<string> {
   const failed = await laboratory.until('DataVolume', name, ({ status }) => Number(status?.['restartCount'] ?? 0) > 0);
   await laboratory.delete('DataVolume', name);
   await laboratory.untilGone('PersistentVolumeClaim', name);
-  // Whoever reads this one's answer is still there.
+  // The client that reads this answer is still connected.
   expect((await laboratory.client.send('GET', '/version')).code).toBe(200);
   return failed.status?.conditions?.find(({ type }) => type === 'Running')?.message ?? '';
 }

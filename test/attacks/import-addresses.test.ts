@@ -87,7 +87,7 @@ test('a layer that a registry keeps at a service of the host is never asked for'
 });
 
 test.each(['http://169.254.169.254/latest/meta-data/', 'http://[fe80::1]/', 'http://[64:ff9b::a9fe:a9fe]/'])(
-  'the metadata service of a cloud at %s: nobody may reach it, whatever the list says',
+  'the metadata service of a cloud at %s: it is never reached, even if the list names it',
   async (url) => {
     expect(await attempt({ http: { url } })).toContain('is a link-local or metadata address, which may not be reached');
   },

@@ -15,7 +15,7 @@ import { dataVolume } from '../conformance/machines/manifests.ts';
  * processes of an import that is held up by its server, from outside, as the kernel sees them.
  */
 const MIB = 1024 ** 2;
-/** Not root, and nobody who has an account. */
+/** Not root, and not a user with an account. */
 const CONFINED_USER = 1_900_000_000;
 
 let disk: string;

@@ -15,7 +15,7 @@ import { sampleModule } from '../harness/sample-spec.ts';
 
 /*
  * The attacker has a place on the network, a link out of the history of a browser, a cookie, or a token that may do less. The
- * prize is to be somebody else, or to keep the farm busy.
+ * goal is to act as another user, or to keep the farm busy.
  */
 const STREAMS = 5;
 const STREAMS_PER_TOKEN = 2;
@@ -72,7 +72,7 @@ test('a copied cookie is worth nothing once its owner has signed out', async ({ 
   await annotate('401');
 });
 
-test('the token and the session of somebody who was thrown out are worth nothing', async ({ annotate }) => {
+test('a revoked token and its session are refused', async ({ annotate }) => {
   const { name, token, client } = await tokenOf('admin');
   const { cookie } = await open(await client.consoleLink());
   expect(await whoami(cookie)).toBe(200);

@@ -22,8 +22,8 @@ export interface ImageShop {
 }
 
 /**
- * Serves, from `folder`, whatever the cases ask for. `/cut/…` closes the connection after a third of what it promised,
- * `/auth/…` wants a password, `/html/…` is a page whatever it is called.
+ * Serves, from `folder`, the files that the cases ask for. `/cut/…` closes the connection after a third of what it promised,
+ * `/auth/…` wants a password, `/html/…` is a page under any name.
  */
 export async function openImageShop(folder: string, resources: ReleaseStack): Promise<ImageShop> {
   await makeImages(folder);

@@ -6,7 +6,7 @@ import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 /** A TCP proxy whose connections a test resets and slows down. */
 export interface ShakyWay {
   readonly port: number;
-  /** Ends every connection in the middle of whatever it carries. */
+  /** Ends every connection in the middle of its traffic. */
   reset(): void;
   /** From now on what comes waits so long (ms), in both directions. */
   slow(ms: number): void;

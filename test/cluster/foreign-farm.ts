@@ -64,7 +64,7 @@ export async function startForeignFarm(
   return new FarmClient({ url, token: files.secret('token') });
 }
 
-/** No option of the farm may come from the environment of whoever runs this. */
+/** No option of the farm may come from the environment of the caller. */
 function environment(config: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('SLIPWAY_'));
   return { ...Object.fromEntries(kept), SLIPWAY_CONFIG: config };

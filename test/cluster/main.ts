@@ -32,7 +32,7 @@ const CLEARED_MS = 300_000;
 
 const resources = new ReleaseStack();
 for (const signal of ['SIGINT', 'SIGTERM']) {
-  // Not once: signal-exit, which comes with a library, ends a process of which nobody listens any more.
+  // Not once: signal-exit, which comes with a library, ends a process without listeners.
   process.on(signal, () => void resources.close().finally(() => process.exit(130)));
 }
 const facts: Record<string, unknown> = {};

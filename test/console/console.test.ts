@@ -16,7 +16,7 @@ import { startBrowser } from '../harness/browser.ts';
 
 const WAIT_MS = 20_000;
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
-/** What a guest may say to hurt whoever looks. */
+/** Output of a guest that attacks the viewer. */
 const HOSTILE = '\u001b]0;owned\u0007<script>document.title="owned"</script><img src=x onerror=alert(1)> \u001b[31mred';
 const HARMLESS = '<script>document.title="owned"</script><img src=x onerror=alert(1)> red';
 /** One grey pixel. */
@@ -66,7 +66,7 @@ beforeEach(async () => {
 
 afterEach(() => context.close());
 
-/** Opens a page of the console as somebody of a role, by a link that signs in. */
+/** Opens a page of the console with a role, by a link that signs in. */
 async function open(path: string, role: Role = 'builder'): Promise<void> {
   const { token } = await api.client.createToken({ role });
   await page.goto(`${await api.as(token).consoleLink()}&to=${path}`);
@@ -118,7 +118,7 @@ test('is small: the viewer of screens comes later', () => {
 
 const node = (name: string) => page.getByRole('region', { name: 'Layers' }).getByRole('link', { name });
 
-test('lets nobody in but by a token, and signs in and out', { timeout: 90_000 }, async () => {
+test('needs a token, and signs in and out', { timeout: 90_000 }, async () => {
   const { token } = await api.client.createToken({ role: 'viewer', name: 'somebody' });
   await page.goto(`${api.url}/images`);
   await page.getByLabel('Token').fill('wrong');
@@ -490,7 +490,7 @@ test('says why a step does not go on, and shows a viewer no button', { timeout: 
   expect((await pause()).state).toBe('waiting');
 });
 
-test('shows a screen to whoever watches, and gives it the keyboard while a step waits', {
+test('shows a screen to every viewer, and gives it the keyboard while a step waits', {
   timeout: 90_000,
 }, async () => {
   const { buildId, pause, end } = await waitingBuild('Press Accept.');
@@ -532,7 +532,7 @@ test('shows a screen to whoever watches, and gives it the keyboard while a step 
   await dialog.getByText('View only: keyboard and mouse work while a step waits for a person.').waitFor();
   await end();
   await api.work();
-  await dialog.getByText('There is no machine any more: the work on it has ended.').waitFor();
+  await dialog.getByText('The machine is gone: its layer build has ended.').waitFor();
   await expect.poll(() => canvas.count()).toBe(0);
   await page.keyboard.press('Escape');
   await expect.poll(() => page.getByRole('dialog').count()).toBe(0);
@@ -596,7 +596,7 @@ test('runs an image, shows its clones, and stops them; a viewer only looks', { t
   await page.getByText('is up', { exact: true }).waitFor();
   await picture('clones');
   expect(await violations()).toEqual([]);
-  // A clone is not a build to whoever looks for builds.
+  // A clone is not listed among the builds.
   await page.getByRole('link', { name: 'Builds' }).click();
   await expect.poll(() => page.getByRole('row').count()).toBe(2);
   const viewer = await context.browser()?.newContext();

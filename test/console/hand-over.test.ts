@@ -71,7 +71,7 @@ test('viewers of all schedulers stay while the console goes from hand to hand', 
   held.show(session);
   await expect.poll(() => viewers.map(({ screen }) => isDark(screen)), WAIT).toEqual([false, false]);
   await session.barrier();
-  // Whoever only looks cannot get in between.
+  // A viewer cannot get in between.
   await expect(dialMachine(true)).rejects.toThrow(/Active VNC connection/);
   expect(session.lost.aborted).toBe(false);
   session.close();
@@ -104,7 +104,7 @@ test('viewers of all schedulers stay while the console goes from hand to hand', 
   otherWire.stream.write('and back ');
   await expect.poll(heard, WAIT).toEqual(both('and back '));
   expect(heard().join()).not.toContain('lost');
-  // KubeVirt lets the next one in, whoever that is: the farm does not fight for it.
+  // KubeVirt admits the next client, also a foreign one: the farm does not compete for it.
   const stranger = await openSubresourceStream(cluster, MACHINE, { stream: 'console' });
   await expect.poll(() => [wire.stream.destroyed, otherWire.stream.destroyed], WAIT).toEqual([true, true]);
   stranger.write('mine');

@@ -19,7 +19,7 @@ function dataPaths(): string[] {
   return calls.map(([, parts = '']) => parts.replace(/['\s]/g, '').replaceAll(',', '/'));
 }
 
-test('the image holds whatever programs read beside their code', () => {
+test('the image holds every file that programs read beside their code', () => {
   const paths = dataPaths();
   expect(paths).toContain('common/redis/scripts');
   for (const path of paths.filter((other) => !other.startsWith(COMPILED))) {

@@ -85,7 +85,7 @@ describe('modules that cannot be built', () => {
     expect(results.get('step-fails')?.failure?.logTail).toContain('the reason');
   });
 
-  test('what a guest that lets nobody in was tried with, and what it said, is told and kept', async () => {
+  test('the login attempts to a guest that refuses them, and its output, are reported and kept', async () => {
     const failure = results.get('never-answers')?.failure;
     // How far it has come by then depends on how busy the machine of the test is.
     expect(failure?.hints.join('\n')).toMatch(/refuses the login of "nobody-here"|has the address|nothing listens/);

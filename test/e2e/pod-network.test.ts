@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 afterAll(() => resources.close(), 120_000);
 
-/** A pod of somebody else in the farm namespace, which answers on port 8080. Gives its address. */
+/** A foreign pod in the farm namespace, which answers on port 8080. Gives its address. */
 async function startStranger(): Promise<string> {
   const container = {
     ...{
@@ -60,7 +60,7 @@ async function takesConnections(host: string): Promise<boolean> {
   }
 }
 
-test('machines of a module find each other and their relay, and nobody else', { timeout: BUILD_MS }, async () => {
+test('machines of a module find each other and their relay, and nothing else', { timeout: BUILD_MS }, async () => {
   const stranger = await startStranger();
   // This host is the node: no policy is about it.
   await expect.poll(() => takesConnections(stranger), { timeout: 30_000 }).toBe(true);

@@ -18,7 +18,7 @@ import { kubectl } from '../harness/kubectl.ts';
 
 const BUILD_MS = 300_000;
 const NAMESPACE = 'slipway';
-const TOKEN = 'a token that nobody may see';
+const TOKEN = 'a token that must stay secret';
 const NOTE = 'a note\nhttp://{{ .HTTPIP }}:{{ .HTTPPort }}/note.txt\n';
 const pair = generateKeyPair('mine');
 /** Of what `sources` has become; its own key lets the farm in. */

@@ -14,7 +14,7 @@ const EMPTY = Buffer.alloc(PIECE);
 const OVERLAP = 4096;
 
 /**
- * Which of these values every byte of an image's only disk shows, in whatever form: files, what is left of removed ones, and
+ * Which of these values every byte of an image's only disk shows, in any form: files, what is left of removed ones, and
  * the free space between them. Ask for a value that must be there too, or nothing shows that the search finds anything.
  */
 export async function foundOnDisk(farm: TestFarm, image: string, values: readonly string[]): Promise<string[]> {

@@ -18,7 +18,7 @@ const GUARD = `
 let ours: string | undefined;
 
 /**
- * The value that containers of this process have as their `LABEL`: whatever bears it is removed when this process has
+ * The value that containers of this process have as their `LABEL`: a container with it is removed when this process has
  * ended, however it ended. testcontainers' own way is a reaper in an image that it would pull; here it is a process on
  * this host that notices the end by a closed pipe.
  */

@@ -7,7 +7,7 @@ const OPTIONS = {
 };
 
 /**
- * Makes an image of 8 MiB that nobody can read without its key. QEMU times its own hashing for that, and fails ("Unable to get
+ * Makes an encrypted image of 8 MiB. QEMU times its own hashing for that, and fails ("Unable to get
  * accurate CPU usage") where other processes disturb it: then it is asked again.
  */
 export function createEncrypted(path: string, format: keyof typeof OPTIONS): void {

@@ -61,7 +61,7 @@ export async function startLoneScheduler(resources: ReleaseStack, http: object =
   };
 }
 
-/** Port 1 of this machine refuses whoever comes. */
+/** Port 1 of this machine refuses every connection. */
 const NOBODY = {
   apiVersion: 'v1',
   kind: 'Config',

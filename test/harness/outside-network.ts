@@ -7,7 +7,7 @@ export interface OutsideNetwork {
   readonly host: string;
   /** Stands for the internet: a network that is for documentation (RFC 5737). */
   readonly address: string;
-  /** In private networks: one nobody has business in, and one for a configuration to name. */
+  /** In private networks: one that is never allowed, and one for a configuration to name. */
   readonly neighbour: string;
   readonly allowed: string;
   /** Link-local, as the metadata services of clouds. */

@@ -35,7 +35,7 @@ export const TEST_FARM_KEY = createFarmKey('a key for tests that is long enough'
 
 const AGENT = createGuardedAgent({ allowedAddresses: ['127.0.0.0/8'] });
 
-/** Consoles that nobody watches. */
+/** Consoles without viewers. */
 const UNWATCHED: ConsoleHost = {
   hold: async () => ({ screen: new Screen(1, 1), show: () => {}, release: async () => {} }),
 };

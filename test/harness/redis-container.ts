@@ -15,7 +15,7 @@ export interface RedisServer {
   stop(): Promise<void>;
   /** Stops it (by SIGKILL on demand) and starts it again on the same port and append-only file. */
   restart(options?: { readonly kill?: boolean }): Promise<void>;
-  /** Stops its process by SIGSTOP: connections stay open, and nobody answers until `resume`. */
+  /** Stops its process by SIGSTOP: connections stay open, and it does not answer until `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
 }
@@ -44,7 +44,7 @@ async function findEngine(): Promise<ContainerRuntimeClient | undefined> {
 
 async function startRedisContainer(engine: ContainerRuntimeClient, hostPort: number): Promise<RedisServer> {
   const { GenericContainer, Wait } = await import('testcontainers');
-  // Its port is published to whoever reaches this host.
+  // Its port is published to every client that reaches this host.
   const password = randomUUID();
   const started = await new GenericContainer(IMAGE)
     .withLabels({ [LABEL]: removeContainersAtTheEnd() })

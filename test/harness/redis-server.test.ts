@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import { startRedis } from './redis-server.ts';
 
-/** Whether Redis answers a PING; false when it hangs up or nobody listens. Waits as long as it takes. */
+/** Whether Redis answers a PING; false when it hangs up or refuses the connection. Waits as long as it takes. */
 async function ping(url: string): Promise<boolean> {
   const { hostname, port, password } = new URL(url);
   const socket = connect(Number(port), hostname);

@@ -19,7 +19,7 @@ export async function startRedis(): Promise<RedisServer> {
   console.log(`Redis of this test: ${startContainer ? 'a container' : 'redis-server of this machine'}`);
   let lastError: unknown;
   for (let attempt = 0; attempt < START_TRIES; attempt += 1) {
-    // Whoever is faster may take the port meanwhile.
+    // Another process may take the port meanwhile.
     const port = await freePort();
     try {
       return await (startContainer ?? startSystemRedis)(port);

@@ -50,7 +50,7 @@ export function metadata(layerBuild: string, { name, vm = 'vm', role = 'build', 
 export class WatchedCluster {
   readonly resources = new ReleaseStack();
   options!: ClusterWatchOptions;
-  /** As somebody else than the scheduler. */
+  /** As a client other than the scheduler. */
   cluster!: ClusterClient;
 
   /** To be called once, outside of tests. */

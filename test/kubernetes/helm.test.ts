@@ -67,7 +67,7 @@ test('the chart is installed as documented, upgraded, rolled back and uninstalle
   await helm('uninstall', 'slipway', '--namespace', 'helm-second');
   await helm('uninstall', 'slipway', ...namespace);
   expect(await replicasOf('slipway-provision')).toBeUndefined();
-  // What was built stays until somebody says otherwise.
+  // Images stay until a person removes them.
   expect(await codeOf('/api/v1/namespaces/helm-farm')).toBe(200);
 }, 180_000);
 

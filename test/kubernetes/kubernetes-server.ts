@@ -10,7 +10,7 @@ import { kubernetesBinaries, type Program } from './binaries.ts';
 
 const PATIENCE_MS = 120_000;
 const START_TRIES = 3;
-/** What the farm and its tests rely on; nodes, workloads and volumes are nobody's here. */
+/** What the farm and its tests rely on; nodes, workloads and volumes have no controllers here. */
 const CONTROLLERS = [
   'namespace-controller',
   'garbage-collector-controller',

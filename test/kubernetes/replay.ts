@@ -17,12 +17,12 @@ export interface Replayed {
 }
 
 const STREAM = /[?&](watch|follow)=/;
-/** What kubelets and virt-api serve on a whole cluster, and nobody here; the authoriser is asked all the same. */
+/** Served by kubelets and virt-api on a whole cluster, and missing here; the authoriser is asked all the same. */
 export const SERVED_BY_OTHERS = /\/apis\/subresources\.kubevirt\.io\/|\/(portforward|log)(\?|$)/;
 
 /**
  * Sends what a farm asked of an embedded cluster to a real API server, request by request, each with the rights of its
- * role and strictly validated. Whatever else acted on the embedded cluster (its controllers) is played by the
+ * role and strictly validated. Other clients of the embedded cluster (its controllers) are played by the
  * administrator: before each request, the object that it names is there, or is not, as it was then.
  */
 export class Replay {

@@ -136,7 +136,7 @@ export class Expectation {
     isCancelled: boolean,
   ): string | null {
     const stored = this.#layerBuilds.get(id);
-    if (!stored) return 'Nobody submitted it.';
+    if (!stored) return 'It was never submitted.';
     if (seen.generation === stored.generation + 1 && stored.verdict === 'again') {
       Object.assign(stored, { generation: seen.generation, verdict: null, phases: new Map() });
       stored.succeeded.clear();
@@ -180,7 +180,7 @@ export class Expectation {
 
   #layerBuildOf({ layerBuild }: JobReference): ExpectedLayerBuild {
     const stored = this.#layerBuilds.get(layerBuild);
-    if (!stored) throw new Error(`Nobody submitted ${layerBuild}.`);
+    if (!stored) throw new Error(`${layerBuild} was never submitted.`);
     return stored;
   }
 

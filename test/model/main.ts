@@ -16,7 +16,7 @@ const { values } = parseArgs({
     path: { type: 'string' },
   },
 });
-/** Making a fault small may take as long as it likes, but not for ever. */
+/** Limit for shrinking a fault. */
 const SHRINKING_MS = 300_000;
 await using resources = new ReleaseStack();
 const farm = await openModelFarm(resources);

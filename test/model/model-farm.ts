@@ -31,7 +31,7 @@ export async function openModelFarm(resources: ReleaseStack): Promise<ModelFarm>
   resources.defer('redis-server', () => server.stop());
   const way = await openLossyRedis(resources, server.url);
   const unlucky = await useRedis(resources, { url: way.url, logger }, 'producer');
-  // Whoever asks waits for the connection, as the farm's processes do by trying again.
+  // Requests wait for the connection, as the farm's processes do by retrying.
   Object.assign(unlucky.options, { enableOfflineQueue: true, retryStrategy: () => 1, maxRetriesPerRequest: null });
   // So that long tasks are left over between any two happenings.
   useSmallPortions(unlucky);

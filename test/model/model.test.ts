@@ -17,7 +17,7 @@ const SEEDS = [
 ];
 
 test.each(SEEDS)(
-  'whatever happens in whatever order, layerBuilds stand and end as the model says: $name',
+  'after any events in any order, layer builds stand and end as in the model: $name',
   ({ runs }) => fc.assert(property(farm), { ...runs, endOnFailure: true }),
   180_000,
 );

@@ -11,7 +11,7 @@ import type { ModelFarm } from './model-farm.ts';
 import { modulesOf, type Scenario, scenarios } from './scenario.ts';
 import { World } from './world.ts';
 
-/** Whatever happens in whatever order, limits hold, works end as they must, and every module of every build ends exactly once. */
+/** After any events in any order, limits hold, layer builds end as they must, and every module of every build ends exactly once. */
 export function property(farm: ModelFarm) {
   return fc.asyncProperty(scenarios, (scenario) => play(farm, scenario));
 }

@@ -108,7 +108,7 @@ async function build(client: FarmClient, submission: Submission, expected: strin
   assert(outcome === expected, `The build should have ${expected}.`);
 }
 
-/** Resolves when an expression was true once since a time; Prometheus tells nobody by itself. */
+/** Resolves when an expression was true once since a time; Prometheus does not notify by itself. */
 async function until(prometheus: Prometheus, { expr, from }: { expr: string; from: number }): Promise<void> {
   while ((await prometheus.queryRange(expr, { from, to: clock.now() })).length === 0) await clock.after(500);
 }

@@ -15,7 +15,7 @@ const WORKERS = ['import', 'boot-keystrokes', 'provision', 'snapshot'] as const;
 const AFTER_IMPORT = ['boot-keystrokes', 'provision', 'snapshot'] as const;
 
 const EVICTED_RELAY =
-  'A relay that is gone is made again by whoever misses it; import does it by the same code, and is recorded.';
+  'A relay that is gone is made again by the phase that misses it; import does it by the same code, and is recorded.';
 const SLOW_CLUSTER = 'A deadline of minutes passes only on a cluster in trouble; its Events and log are the evidence.';
 const SCREEN = 'kube-apiserver takes `vnc/screenshot` for `vnc`; KubeVirt’s own API, like this one, sees the whole.';
 
@@ -45,7 +45,7 @@ export const ONLY_ELSEWHERE: readonly Unrecorded[] = [
   {
     roles: ['provision'],
     right: 'patch virtualmachines (kubevirt.io)',
-    why: 'Whoever logs in first pins the host key: boot, unless another sign of life was enough for it.',
+    why: 'The first phase that logs in pins the host key: boot, unless another sign of life was enough for it.',
     mayHappen: true,
   },
   {

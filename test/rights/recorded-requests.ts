@@ -15,7 +15,7 @@ interface AuditRecord {
 }
 
 /**
- * What each role asked of clusters, in the words of `describeRight`. Whoever does not name itself as a process of the
+ * What each role asked of clusters, in the words of `describeRight`. A client that does not name itself as a process of the
  * farm (tests, kubectl) is left out.
  */
 export type Requests = ReadonlyMap<Role, ReadonlySet<string>>;

@@ -149,7 +149,7 @@ export class Ledger {
   /** The account of a cluster, kept up to now. */
   #accountFor(layerBuild: string): Standing {
     const standing = this.#standings.get(this.#clusterOf.get(layerBuild) ?? '');
-    if (!standing) throw new Error(`Nobody submitted ${layerBuild}.`);
+    if (!standing) throw new Error(`${layerBuild} was never submitted.`);
     const isContended = [...standing.waiting.values()].every((modules) => modules > 0);
     if (isContended) {
       const lasts = this.#now - standing.since;

@@ -14,7 +14,7 @@ import { findPacker } from './packer.ts';
 import { type Figure, Rounds } from './rounds.ts';
 
 /*
- * The same images by Packer's qemu builder, by a farm, and by nobody (the raw limit: QEMU until a login, and its
+ * The same images by Packer's qemu builder, by a farm, and without either (the raw limit: QEMU until a login, and its
  * shutdown), one after the other on this machine, in several rounds. Each figure is printed as it comes; what counts are
  * the ratios. Packer and its qemu plugin are those on the PATH and in PACKER_PLUGIN_PATH. All three use KVM where it
  * works; `--kvm` fails where it does not. `--rounds N`, `--only image|installer|layers` (repeatable), `--out FILE`.

@@ -25,7 +25,7 @@ export interface RawMachine {
   readonly typed?: { readonly afterMs: number; readonly line: string };
 }
 
-/** What nobody who builds on this machine can do without, in milliseconds. */
+/** The lower bound of any build on this machine, in milliseconds. */
 export interface RawTimes {
   /** From QEMU's start to a login. */
   readonly toLoginMs: number;

@@ -127,7 +127,7 @@ test('answers lists of positions that it cannot show', async () => {
   expect(await list(`resourceVersion=${await position()}&resourceVersionMatch=Sometimes`)).toMatchObject({ code: 422 });
 });
 
-test('shows everything where a list asks for any position, whatever its limit', async () => {
+test('shows everything where a list asks for any position, with any limit', async () => {
   for (const name of ['any1', 'any2'])
     await client.send('POST', configMaps, { metadata: { name, labels: { any: 'any' } } });
   const { body } = await client.send('GET', `${configMaps}?labelSelector=any&limit=1&resourceVersion=0`);

@@ -46,7 +46,7 @@ test('keeps the positions of watches, and everything else, when it is killed', a
     code: 200,
     body: { type: 'ADDED', object: { metadata: { name: 'survivor' } } },
   });
-  // Perhaps the killed server had said this to somebody, but it is not on disk.
+  // The killed server may have answered a client with this, but it is not on disk.
   const { metadata } = body as { metadata: { resourceVersion: string } };
   expect(await watch(Number(metadata.resourceVersion) + 1)).toMatchObject({
     body: { type: 'ERROR', object: { code: 410, reason: 'Expired' } },

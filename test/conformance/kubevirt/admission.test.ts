@@ -199,7 +199,7 @@ test('stores quantities in one form, and nothing that is empty', async () => {
   expect(spec).not.toHaveProperty('dataVolumeTemplates');
 });
 
-test('lets nobody but the system change the spec of an instance', async () => {
+test('lets only the system change the spec of an instance', async () => {
   const created = await client.create(RESOURCES.instances, namespace, {
     metadata: { generateName: 'vmi-' },
     spec: instanceSpec({}),

@@ -167,7 +167,7 @@ test('an address of a secondary network stays invisible, and the address object 
   expect(body['spec']).toMatchObject({ v4IpAddress: '10.88.0.10', subnet: 'lan-subnet', podName: 'first' });
 });
 
-test('a newcomer takes the screen over unless the session is to be preserved, and a picture disturbs nobody', async () => {
+test('a newcomer takes the screen over unless the session is to be preserved, and a picture disturbs no session', async () => {
   const incumbent = await openSubresourceStream(client, 'first', { stream: 'vnc' });
   expect(await banner(incumbent)).toBe('RFB 003.008\n');
   const denied = await refusal(client, 'virtualmachineinstances/first/vnc?preserveSession=true');
@@ -183,7 +183,7 @@ test('a newcomer takes the screen over unless the session is to be preserved, an
   newcomer.destroy();
 });
 
-test('a newcomer takes the serial port over, and the log of what was said there disturbs nobody', async () => {
+test('a newcomer takes the serial port over, and reading the serial log disturbs no session', async () => {
   const incumbent = await openSubresourceStream(client, 'first', { stream: 'console' });
   incumbent.on('error', () => {});
   await loginPrompt(incumbent);

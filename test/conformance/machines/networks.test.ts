@@ -60,7 +60,7 @@ const gateway = (replicas: number) => ({
   spec: { vpc: 'red', replicas, externalSubnet: 'external', policies: [{ snat: true, subnets: ['red-subnet'] }] },
 });
 
-test('pods of a VPC reach each other, and nobody reaches into another VPC, the host, or out', async () => {
+test('pods of a VPC reach each other, and none reaches another VPC, the host, or the outside', async () => {
   const { port } = hostService.address() as AddressInfo;
   // A probe that could not connect at all would prove nothing: the first one must.
   expect(await reaches('red', '10.77.0.10', PORT)).toBe(true);
@@ -116,7 +116,7 @@ const instance = (cards: Readonly<Record<string, object>>) => ({
   },
 });
 
-test('a card that KubeVirt taps is left to whoever hands out addresses on its segment', async () => {
+test('a card that KubeVirt taps is left to the DHCP server on its segment', async () => {
   const { attachment, subnet } = networkObjects('wire', '10.78.0.0/24');
   await laboratory.create('NetworkAttachmentDefinition', attachment);
   const spec = { ...subnet.spec, vpc: 'blue', enableDHCP: false, excludeIps: ['10.78.0.1..10.78.0.200'] };

@@ -22,7 +22,7 @@ const TELLER = [
      shadow: fs.existsSync('/etc/shadow'), home: fs.existsSync('/root') }));`,
 ];
 
-/** Runs for the image `breaker`: whoever comes to port 8080 is greeted, and reset when it answers. */
+/** Runs for the image `breaker`: a client of port 8080 is greeted, and reset when it answers. */
 const BREAKER = [
   process.execPath,
   '-e',
@@ -96,7 +96,7 @@ test('a pod obeys its security context, as a relay asks for it', async () => {
   );
 });
 
-test('a pod that asks for nothing is nobody on the host, and root has what it asks for only', async () => {
+test('a pod without requests has no rights on the host, and root only those that it asks for', async () => {
   const plain = await tell({}, {});
   expect(plain.user).toBeGreaterThanOrEqual(1_900_000_000);
   expect(plain.written).toMatchObject({ '/tmp': true, scratch: true });

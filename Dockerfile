@@ -48,7 +48,7 @@ COPY --from=build /src/dist dist
 COPY deploy/image/entrypoint.sh /usr/local/bin/slipway-entrypoint
 COPY deploy/image/health.sh /usr/local/bin/slipway-health
 RUN chmod 755 /usr/local/bin/slipway-* dist/cli/main.js && ln -s /app/dist/cli/main.js /usr/local/bin/slipway
-# Inside a container the port is nobody's choice but the image's; 0.0.0.0 is what publishing it needs.
+# Inside a container only the image chooses the port; 0.0.0.0 is what publishing it needs.
 ENV SLIPWAY_HTTP_HOST=0.0.0.0 SLIPWAY_HTTP_PLAINTEXT=anywhere SLIPWAY_HTTP_PORT=8080 SLIPWAY_METRICS_PORT=8080
 EXPOSE 8080
 # A volume that is mounted here begins with this owner.

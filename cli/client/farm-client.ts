@@ -41,7 +41,7 @@ const MAX_PAGE = 1_000;
 /** Whose serial port is read. */
 interface SerialRequest {
   readonly vm: string;
-  /** The work that the VM belongs to. */
+  /** The layer build that the VM belongs to. */
   readonly layerBuild: string;
   /** Whether to go on until that has ended. */
   readonly follow: boolean;
@@ -75,7 +75,10 @@ export class FarmClient {
       headers: idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey },
     });
     if ('plan' in accepted) return accepted;
-    throw new FarmError('BrokenInvariant', 'The farm waited for the end of the build, which nobody asked for.');
+    throw new FarmError(
+      'BrokenInvariant',
+      'The farm answered with a finished build, but the request did not wait for its end.',
+    );
   }
 
   plan(submission: Submission, options: BuildOptions = {}) {

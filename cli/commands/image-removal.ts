@@ -36,7 +36,7 @@ export function addRemovalCommands(command: Command, reference: string): void {
   const prune = command
     .command('prune')
     .description('remove old images by these options, or by `retention.images` of the farm')
-    .option('--keep <number>', 'so many of the newest versions of each module stay, whatever their age', readCount)
+    .option('--keep <number>', 'this many of the newest versions of each module stay at any age', readCount)
     .option('--max-age <duration>', 'how long other versions stay, such as 30d')
     .option('--untagged <duration>', 'as --max-age, for untagged versions of modules that have tags')
     .option('--dry-run', 'only list what would be removed')

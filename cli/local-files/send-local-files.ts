@@ -97,7 +97,7 @@ async function* bytesFrom({ path, sizeBytes }: LocalContentFile, offset: number,
   }
 }
 
-/** The hash decides in the end, but nobody wants to wait for that. */
+/** The hash decides in the end, but computing it takes too long for every file. */
 async function assertUnchanged({ path, sizeBytes, modifiedMs }: LocalContentFile): Promise<void> {
   const now = await stat(path);
   if (now.size === sizeBytes && now.mtimeMs === modifiedMs) return;

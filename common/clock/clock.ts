@@ -9,7 +9,7 @@ export interface Clock {
   now(): number;
   /**
    * Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted first.
-   * For back-off and deadlines only: whatever can be watched must be watched instead.
+   * For back-off and deadlines only. State that can be watched must be watched instead.
    */
   after(ms: number, signal?: AbortSignal): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { LEVELS } from '../logging/logger.ts';
 import { allowedAddress } from './allowed-address.ts';
 import { age, bytes, milliseconds } from './units.ts';
 
-/** What nobody has configured; no registry serves it. */
+/** The default, which no registry serves. */
 export const DEFAULT_RELAY_IMAGE = 'slipway:latest';
 
 const limits = z.strictObject({
@@ -260,7 +260,7 @@ export const configSchema = z.strictObject({
         .strictObject({
           keep: count
             .optional()
-            .describe('So many of the newest versions of each module are kept, whatever their age; 1 by default.'),
+            .describe('This many of the newest versions of each module are kept at any age; 1 by default.'),
           maxAge: age
             .optional()
             .describe('How long other versions are kept, such as `30d`; where only `keep` is set, not at all.'),

@@ -11,11 +11,11 @@ export interface FarmKey {
   seal(secret: string): string;
   /** @throws InvalidConfig when it was sealed under another key. */
   open(sealed: string): string;
-  /** HMAC-SHA-256 in hexadecimal: the same secret always gives the same value, and nobody can guess from it. */
+  /** HMAC-SHA-256 in hexadecimal: the same secret always gives the same value, and the secret cannot be derived from it. */
   fingerprint(secret: string | Buffer): string;
 }
 
-/** Derives the two working keys from the farm's key, whatever its length. */
+/** Derives the two working keys from the farm's key, which may have any length. */
 export function createFarmKey(secret: string | Uint8Array): FarmKey {
   const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', secret, 'slipway', purpose, 32));
   const sealing = derive('seal');

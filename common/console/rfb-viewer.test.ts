@@ -99,7 +99,7 @@ test.each([
   ['pixels of 24 bits', Buffer.concat([HELLO, Buffer.alloc(4), format(24, 1)])],
   ['pixels by a colour map', Buffer.concat([HELLO, Buffer.alloc(4), format(8, 0)])],
   ['a colour beyond its pixel', Buffer.concat([HELLO, Buffer.alloc(4), format(8, 1)])],
-])('sends away a viewer that says %s, and nobody else', async (_, said) => {
+])('disconnects a viewer that sends %s, and no other', async (_, said) => {
   const shared = new SharedConsole();
   const other = await viewerOf(shared);
   const ended: (Error | undefined)[] = [];

@@ -37,7 +37,7 @@ function open(answers: readonly Buffer[], answerTimeoutMs: number) {
   return openVncSession({ stream: server(answers), clock: systemClock, signal, answerTimeoutMs });
 }
 
-/** Says its lines byte by byte, whatever the client writes. */
+/** Sends its lines byte by byte and ignores what the client writes. */
 function server(answers: readonly Buffer[]): Duplex {
   const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
   for (const byte of Buffer.concat(answers)) stream.push(Buffer.of(byte));

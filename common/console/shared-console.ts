@@ -35,7 +35,7 @@ export class SharedConsole implements ConsoleFront {
       screen: this.screen,
       onInput: (input) => this.#input(input, { held, isAllowed: mayType() }),
       onEnd: (cause) => {
-        // Nobody lifts the keys of a viewer that went away.
+        // A viewer that disconnected sends no key releases.
         for (const keysym of held) this.#send({ type: 'key', keysym, down: false });
         this.#viewers.delete(viewer);
         this.#changed();

@@ -26,7 +26,7 @@ export interface ViewerListener {
 }
 
 /**
- * The viewer's half of RFB 3.8 with security type None (RFC 6143, 7.1 to 7.5). Whatever else it says, or too much of, is a
+ * The viewer's half of RFB 3.8 with security type None (RFC 6143, 7.1 to 7.5). Any other message, or too much of one, is a
  * RangeError that ends it; clipboards are read over.
  */
 export function* viewerProtocol(listener: ViewerListener): ByteProtocol {

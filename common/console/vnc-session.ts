@@ -1,5 +1,5 @@
 /**
- * One open console of a guest. Whatever speaks RFB stands behind it; keys are X11 keysyms, and a shifted character needs
+ * One open console of a guest. Any RFB server may be behind it; keys are X11 keysyms, and a shifted character needs
  * its own Shift events.
  */
 export interface VncSession {

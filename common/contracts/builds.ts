@@ -71,7 +71,7 @@ export const vmViewSchema = z.object({
   /** Those that it goes through, in their order: what is imported as it is starts no machine. */
   phases: z.array(phaseViewSchema).min(1).max(PHASES.length),
   steps: z.array(stepViewSchema),
-  /** Null while it waits for nobody. */
+  /** Null while it does not wait for a person. */
   handbuild: handbuildViewSchema.nullable(),
   failure: failureSchema.nullable(),
   /** API path of the picture kept as evidence, if there is one. */
@@ -143,7 +143,7 @@ export const clusterViewSchema = z.object({
   findings: z.array(findingSchema),
   limits: limitsSchema,
   inUse: z.object({ imports: z.int(), vms: z.int(), cpu: z.number(), memoryBytes: z.int() }),
-  /** Null: its driver does not say what is free, or nobody has looked yet. */
+  /** Null: its driver does not report free space, or it was not read yet. */
   storage: storageRoomSchema.nullable(),
   /** Who holds VM slots. */
   holders: z.array(z.object({ layerBuild: z.string(), module: z.string(), vms: z.int() })),

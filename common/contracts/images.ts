@@ -78,7 +78,7 @@ export function parseImageReference(text: string): ImageReference | null {
  * Which versions are kept; what is not set (null) limits nothing. Times in milliseconds since a version got its number.
  */
 export interface ImageRetention {
-  /** So many of the newest versions of each module stay, whatever their age. @defaultValue 1 */
+  /** This many of the newest versions of each module stay at any age. @defaultValue 1 */
   readonly keep: number | null;
   /** How long other versions stay; where only `keep` is set, not at all. */
   readonly maxAgeMs: number | null;
@@ -105,7 +105,7 @@ export function imageRetention({ keep, maxAge, untagged, modules }: WrittenReten
 
 /** What `POST /prune` is asked; durations such as `30d`. What it does not say is as the farm is configured. */
 export const pruneRequestSchema = z.strictObject({
-  keep: z.int().min(1).optional().describe('So many of the newest versions of each module stay, whatever their age.'),
+  keep: z.int().min(1).optional().describe('This many of the newest versions of each module stay at any age.'),
   maxAge: ageOrZeroSchema.optional().describe('How long other versions stay, such as `30d`.'),
   untagged: ageOrZeroSchema.optional().describe('The same for versions without a tag of modules that have tags.'),
   dryRun: z.boolean().default(false).describe('Only say what would be removed.'),

@@ -149,7 +149,7 @@ export const layerRecordSchema = z.object({
   vms: z.array(layerVmSchema),
 });
 
-/** Ends the recipeKey of a layer whose build a person changed: the recipe alone does not make it, and nobody else gets it for that. */
+/** Ends the recipeKey of a layer whose build a person changed: the recipe alone does not make it, so it is never reused for that recipe. */
 const BY_HAND = '+by-hand';
 
 /** Whether a person had a failed step of the build run again or skipped. */

@@ -25,7 +25,7 @@ const localFolderSchema = z.strictObject({ path, folder: z.literal(true) });
 export const localEntrySchema = z.union([localFileSchema, localFolderSchema]);
 export type LocalEntry = z.input<typeof localEntrySchema>;
 
-/** A file as it was found. `sha256` is empty where nobody has read it. */
+/** A file as it was found. `sha256` is empty where the file was not read. */
 export interface LocalFileItem {
   readonly kind: 'file';
   readonly sha256: string;
@@ -56,7 +56,7 @@ export type Found =
   | { readonly item: LocalFileItem | LocalFolderItem; readonly doubts?: readonly string[] }
   | { readonly complaint: string };
 
-/** Tells what lies at a path of the name space of `files[].path`; undefined: nobody said. */
+/** Returns what lies at a path of the name space of `files[].path`; undefined: not known. */
 export type LocalLookup = (path: string) => Found | undefined;
 
 /** Looks items up in what a submission lists. */

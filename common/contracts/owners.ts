@@ -23,7 +23,7 @@ export type Owners = ReadonlyMap<string, OwnerTerms>;
 /** The row that stands for all owners without one of their own. */
 export const EVERYBODY = '*';
 
-/** Nobody has quotas, and all weigh the same. */
+/** No quotas, and equal weights. */
 export const EQUAL_OWNERS: Owners = new Map();
 
 const DEFAULT_TERMS: OwnerTerms = { weight: 1 };

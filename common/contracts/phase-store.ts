@@ -21,7 +21,7 @@ export interface PhaseClaim {
   readonly spec: LayerSpec;
   /**
    * The secrets that the spec refers to, by name, sealed under the farm's key: the values that the layer's key was made
-   * from, whatever became of them since.
+   * from, even if they have changed since.
    */
   readonly secrets: Readonly<Record<string, string>>;
   /** Records of the layers that the spec's disks start from, by layerKey. */
@@ -87,7 +87,7 @@ export interface PhaseStore {
   /** Appends to the event streams of every build that waits for the layer. */
   emit(claim: PhaseClaim, event: FarmEvent): Promise<void>;
   /**
-   * Aborted when the work should stop: nobody wants it any more (reason `Cancelled`), or another worker has taken over
+   * Aborted when the phase should stop: no build wants it any more (reason `Cancelled`), or another worker has taken over
    * (reason `Superseded`). Told by notification, not by polling. Ends with `signal`.
    */
   watch(claim: PhaseClaim, signal: AbortSignal): Promise<AbortSignal>;
@@ -96,7 +96,7 @@ export interface PhaseStore {
    * `limitMs` is how long it may wait in all; null: without a limit.
    */
   pause(claim: PhaseClaim, event: HandbuildEvent, limitMs: number | null): Promise<PauseState>;
-  /** The last step of the VM that has begun to wait for a person in this generation, whatever became of it; or null. */
+  /** The last step of the VM that has begun to wait for a person in this generation, even if it has ended; or null. */
   lastPause(claim: PhaseClaim): Promise<LastPause | null>;
   /** Keeps what the VM's machine has said at its serial port, and how far its log was read. */
   keepSerial(claim: PhaseClaim, piece: SerialRead): Promise<void>;
@@ -105,7 +105,7 @@ export interface PhaseStore {
   /** Calls `look` whenever a step of the VM may have begun or ended to wait. Returns how to stop. */
   onPauseChange(claim: PhaseClaim, look: () => void): () => void;
   /**
-   * Notes that the work uses a source: it is not removed until the work has ended. Null: it may be used. Otherwise its removal was
+   * Records that the layer build uses a source: it is not removed until the layer build has ended. Null: it may be used. Otherwise its removal was
    * decided before, and what is there goes; when all of that is gone, ask again with the `removal` that was returned.
    */
   useSource(claim: PhaseClaim, source: UsedSource, removal?: string): Promise<string | null>;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The four kinds of work, in order; one queue and one worker type each. */
+/** The four phases, in order; one queue and one worker type each. */
 export const PHASES = ['import', 'boot-keystrokes', 'provision', 'snapshot'] as const;
 
 export type Phase = (typeof PHASES)[number];

@@ -5,7 +5,7 @@ export const serialPieceSchema = z.object({
   time: z.iso.datetime(),
   /** Without newlines and control sequences, secrets masked; untrusted. */
   lines: z.array(z.string()),
-  /** True for the last piece: the work on the machine has ended. */
+  /** True for the last piece: the layer build has ended. */
   ended: z.boolean(),
 });
 

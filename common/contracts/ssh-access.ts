@@ -4,7 +4,7 @@ import { z } from 'zod';
 export const sshAccessSchema = z.object({
   buildId: z.string(),
   vm: z.string(),
-  /** The work that the VM belongs to. */
+  /** The layer build that the VM belongs to. */
   layerBuild: z.string(),
   username: z.string(),
   /**

@@ -16,7 +16,7 @@ const sharedSourceSchema = z.object({
   bytes: z.int(),
   /** ISO 8601, when a build last began or ended to use it; null: unknown. */
   usedAt: z.string().nullable(),
-  /** ISO 8601, when it is removed (`isoCacheTTL` after its last use); null: builds that have not ended use it, or nobody knows. */
+  /** ISO 8601, when it is removed (`isoCacheTTL` after its last use); null: builds that have not ended use it, or it is not known. */
   removedAt: z.string().nullable(),
 });
 
@@ -32,7 +32,7 @@ export type StorageRoom = z.infer<typeof storageRoomSchema>;
 /** What the farm has of the storage of a cluster. */
 export const clusterStorageSchema = z.object({
   cluster: z.string(),
-  /** Why nobody knows; null: what follows is known. */
+  /** Why the values are unknown; null: the fields below are valid. */
   error: z.string().nullable(),
   /** Snapshots that are layers. */
   images: shareSchema,

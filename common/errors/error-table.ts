@@ -8,7 +8,7 @@ export type ErrorKind =
   | 'cancelled'
   | 'internal';
 
-/** What follows from an error's kind: whether queued work is tried again, and how loud it is. */
+/** What follows from an error's kind: whether a queued phase is tried again, and the log level. */
 export interface KindPolicy {
   readonly retry: 'never' | 'backoff' | 'when-capacity';
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -192,7 +192,7 @@ export const ERRORS = {
   NoCapacity: {
     kind: 'exhausted',
     http: 429,
-    solve: 'Nothing to do: the work waits for a slot. `slipway ps` shows who holds them.',
+    solve: 'Nothing to do: the layer build waits for a slot. `slipway ps` shows which builds hold the slots.',
   },
   CatalogChanging: {
     kind: 'exhausted',

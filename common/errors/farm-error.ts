@@ -43,7 +43,7 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** A broken invariant is our own bug: it ends the work with a sentence that says what was believed. */
+/** A broken invariant is our own bug: it ends the operation with a sentence that states the violated assumption. */
 export function assert(condition: unknown, sentence: string): asserts condition {
   if (!condition) throw new FarmError('BrokenInvariant', sentence);
 }

@@ -15,7 +15,7 @@ test.each([
   ...['169.254.169.254', '169.254.0.1', '100.100.100.200', '168.63.129.16', '192.0.0.192', 'fe80::1'],
   ...['fd00:ec2::254', 'fd20:ce::254', '::ffff:169.254.169.254', '::ffff:a9fe:a9fe', '::a9fe:a9fe'],
   ...['64:ff9b::169.254.169.254', '64:ff9b:1::a9fe:a9fe', '::ffff:0:169.254.169.254', '2002:a9fe:a9fe::1'],
-])('knows that nobody may reach %s', (address) => {
+])('knows that %s must never be reached', (address) => {
   expect(addressKind(address)).toBe('forbidden');
   const guard = createAddressGuard({ allowedAddresses: ['0.0.0.0/0', '::/0', address] });
   expect(() => guard.lookupFor(address, 80)).toThrow('is a link-local or metadata address');

@@ -64,7 +64,7 @@ for (const [network, bits] of METADATA_IPV4) {
   metadata.addSubnet(`2002:${hexOf(network)}::`, 16 + bits, 'ipv6');
 }
 
-/** `forbidden` is reached by nobody, `private` only by those who are told to, names are neither. */
+/** `forbidden` is never reached, `private` only where the configuration allows it; names are neither. */
 export type AddressKind = 'public' | 'private' | 'forbidden';
 
 /** What kind of address this is. A mapped one (`::ffff:10.0.0.1`) is judged by the IPv4 address in it. */

@@ -1,6 +1,6 @@
 /** The bytes of an image, wherever they lie. */
 export interface ImageBytes {
-  /** Undefined when nobody says. */
+  /** Undefined when it is not known. */
   readonly lengthBytes: number | undefined;
   /** What stands there: less than asked for only where the image ends. @throws BytesUnavailable */
   read(offset: number, length: number): Promise<Buffer>;

@@ -32,7 +32,7 @@ const EXTENDED_L2 = 1n << 4n;
 const WORD = 2 ** 32;
 /** Of the upper half of an entry. */
 const COMPRESSED = 1 << 30;
-/** Of a first-level table, read at once: whatever else the process does goes on in between. */
+/** Of a first-level table, read at once: the process serves everything else in between. */
 const PORTION_BYTES = 1024 ** 2;
 /** Second-level tables that are looked through, at most; the last ones first. */
 const MOST_TABLE_BYTES = 16 * 1024 ** 2;

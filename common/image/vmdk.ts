@@ -1,7 +1,7 @@
 import { type ImageBytes, ImageRefused } from './image-bytes.ts';
 
 const SECTOR = 512;
-/** QEMU reads so much of a descriptor, from here on whatever the header says. */
+/** QEMU reads this much of a descriptor, from here on, and ignores the header's value. */
 const DESCRIPTOR_AT = 512;
 const MOST_DESCRIPTOR = 64 * 1024;
 const GRAIN_DIRECTORY_AT_END = 0xffff_ffff_ffff_ffffn;

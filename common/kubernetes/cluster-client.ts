@@ -244,7 +244,7 @@ function loadKubeConfig(config: ClusterConfig): KubeConfig {
   }
 }
 
-/** Whatever is adopted carries all labels of the farm that it would have been made with. */
+/** An adopted object carries all labels of the farm that it would have been created with. */
 function assertSame(wanted: KubernetesObject, { kind, metadata }: KubernetesObject): void {
   for (const label of Object.values(LABELS)) {
     const value = wanted.metadata?.labels?.[label];

@@ -21,7 +21,7 @@ interface FinalizerChange {
   readonly change: (names: readonly string[]) => string[];
 }
 
-/** Reads, changes and writes on condition that nobody wrote in between. */
+/** Reads, changes and writes on condition that there was no other write in between. */
 async function changeFinalizers(
   cluster: ClusterClient,
   vmi: string,
@@ -31,7 +31,7 @@ async function changeFinalizers(
     const found = await cluster.get(RESOURCES.instances, vmi, { signal });
     const { finalizers = [], resourceVersion, deletionTimestamp } = found?.metadata ?? {};
     const wanted = change(finalizers);
-    // The API lets nobody add to an object that is being deleted.
+    // The API refuses to add finalizers to an object that is being deleted.
     const isForbidden = deletionTimestamp !== undefined && wanted.length > finalizers.length;
     if (!found || wanted.length === finalizers.length || isForbidden) return;
     try {

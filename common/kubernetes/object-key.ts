@@ -13,7 +13,7 @@ export interface ObjectKey {
 
 /**
  * The bytes under a key; undefined when there is no such object, or no such key in it. What a farm has made for its
- * builds (their keys for one) is nobody's to name.
+ * builds (their keys for one) may not be named by modules.
  */
 export async function readObjectKey(
   cluster: Pick<ClusterClient, 'get'>,

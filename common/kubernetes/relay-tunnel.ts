@@ -28,7 +28,7 @@ export async function connectThroughRelay(
   const stream = await openRelay(cluster, relayPod, signal);
   const settled = new AbortController();
   const late = new Error(`the relay did not answer within ${HANDSHAKE_MS / 1000} s`);
-  // Destroying the stream ends whatever waits for it.
+  // Destroying the stream ends everything that waits for it.
   const onAbort = () => stream.destroy(late);
   signal?.addEventListener('abort', onAbort, { once: true });
   cluster.clock.after(HANDSHAKE_MS, settled.signal).then(onAbort, () => undefined);

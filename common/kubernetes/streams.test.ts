@@ -67,7 +67,7 @@ test('carries bytes through a port-forward unchanged, in both directions at once
   expect(hash.digest('hex')).toBe(createHash('sha256').update(sent).digest('hex'));
 });
 
-test('holds a sender back while nobody reads', async () => {
+test('holds a sender back while the reader is paused', async () => {
   const stream = await openPortForward(cluster, { pod: 'server', port: 7001 });
   // Reads a little, then nothing until the flow has stood still.
   await once(stream, 'readable');

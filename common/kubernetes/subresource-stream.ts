@@ -32,7 +32,7 @@ export function openSubresourceStream(
 
 /**
  * A TCP connection to a port of a running VMI, which KubeVirt makes to its first address: on the pod network only.
- * @throws as `openWebSocketStream`; ConnectionLost with KubeVirt's words while nobody answers there
+ * @throws as `openWebSocketStream`; ConnectionLost with KubeVirt's message while the machine does not answer
  */
 export function openMachinePort(
   cluster: ClusterClient,

@@ -27,7 +27,7 @@ test('leaves the pods of machines to their machines, and waits for them', async 
     await cluster.create(RESOURCES.pods, pod('relay'));
     await cluster.create(RESOURCES.pods, pod('launcher', { 'kubevirt.io': 'virt-launcher' }));
     const { signal } = new AbortController();
-    // Nobody ends a machine here, so its pod stays.
+    // Nothing ends a machine here, so its pod stays.
     const torn = teardownBuild(cluster, { farm: 'test', network: 'kube-ovn', identity, signal, deadlineMs: 1_000 });
     await expect(torn).rejects.toMatchObject({ code: 'DeadlineExceeded', message: expect.stringContaining('pods') });
     const { items } = await cluster.list(RESOURCES.pods);

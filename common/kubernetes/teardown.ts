@@ -23,7 +23,7 @@ export interface TeardownOptions {
 /**
  * The pods of the VMs carry the labels of their templates, and go with their VMs. Deleted by us, an ended one would be
  * gone before its VMI, and KubeOVN keeps the addresses of a pod whose VMI lives: those of the module, and the one on the
- * cluster's own network, which nobody would free.
+ * cluster's own network, which would never be freed.
  */
 const NOT_OF_A_MACHINE = 'kubevirt.io!=virt-launcher';
 
@@ -92,7 +92,7 @@ async function untilGone(cluster: ClusterClient, resource: Resource, options: Te
   await waitForSet(cluster, { resource, labels }, { signal, deadlineMs, what, until });
 }
 
-/** Nobody will ask any more how these machines ended. */
+/** How these machines ended is not read any more. */
 async function releaseInstances(cluster: ClusterClient, options: TeardownOptions): Promise<void> {
   const { signal } = options;
   const { items } = await cluster.list(RESOURCES.instances, { labels: buildOnlySelector(options), signal });

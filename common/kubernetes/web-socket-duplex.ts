@@ -30,7 +30,7 @@ const PING_MS = 20_000;
 const MAX_SILENT_PINGS = 3;
 
 /**
- * Opens a byte stream of the API. It ends (`end`, `close`) when the socket closes for whatever reason: KubeVirt cuts the
+ * Opens a byte stream of the API. It ends (`end`, `close`) when the socket closes for any reason: KubeVirt cuts the
  * connection without a close frame in the normal case too, so consult the VMI's phase. Both directions wait for the
  * slower side.
  * @throws ApiError or ClusterUnavailable with the server's text when the handshake is refused.

@@ -2,7 +2,7 @@ import type { Clock } from '../clock/clock.ts';
 
 /** Wakes a loop that works whenever there may be something to do. */
 export interface Alarm {
-  /** There may be something to do. A ring while nobody waits is remembered, many count as one. */
+  /** There may be something to do. A ring while there is no waiter is remembered; several count as one. */
   ring(): void;
   /** Forgets rings. Call before looking at what they tell of. */
   reset(): void;

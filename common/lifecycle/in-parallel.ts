@@ -1,4 +1,4 @@
-/** A piece of work that ends when its signal is aborted. */
+/** An async function that ends when its signal is aborted. */
 export type Task = (signal: AbortSignal) => Promise<unknown>;
 
 /**

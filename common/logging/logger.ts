@@ -3,7 +3,7 @@ import { type Mask, maskTexts } from './mask.ts';
 
 export type { Logger } from 'pino';
 
-/** Fields whose values never reach a log line, whatever object they stand in. */
+/** Fields whose values never reach a log line, in any object. */
 const SECRET_FIELDS = ['token', 'password', 'sshPassword', 'privateKey', 'authorization', 'secret', 'farmKey'];
 
 /** Levels of a log line, least important first. */
@@ -20,7 +20,7 @@ export interface LoggingOptions {
 }
 
 /**
- * The root logger of a process. Functions receive a logger (usually a `child` with the identity of the work); none is
+ * The root logger of a process. Functions receive a logger (usually a `child` with the identity of the phase); none is
  * global. Messages are constant sentences, variables are fields, and known secret fields are cut out.
  */
 export function createLogger({ name, level = 'info', destination }: LoggingOptions): Logger {

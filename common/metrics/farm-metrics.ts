@@ -42,7 +42,7 @@ export function createMetrics(owner?: MetricsOwner): FarmMetrics {
   return { ...Object.fromEntries(entries), registry };
 }
 
-/** All combinations of label values that the owner can meet; none when a label has values that nobody knows before. */
+/** All combinations of label values that the owner can meet; none when a label has values that are not known beforehand. */
 function knownSeries({ labels, series }: AnyMetric, owner: MetricsOwner): Record<string, string>[] {
   const known: Readonly<Record<string, readonly string[]>> = {
     cluster: owner.clusters,

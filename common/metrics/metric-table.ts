@@ -320,7 +320,7 @@ export const METRICS = {
   },
 } as const satisfies Record<string, MetricRow>;
 
-/** A row whatever its exact type. */
+/** A row, without its exact type. */
 export type AnyMetric = MetricRow;
 
 /** Those of prom-client's own metrics that dashboards show; every process has them. */

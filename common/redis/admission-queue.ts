@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { KEYS } from './keys.ts';
 import { readRedis } from './scripts.ts';
 
-/** Waiting gangs that are read: nobody wants to know more places than these. */
+/** Waiting gangs that are read; places beyond these are not reported. */
 const MOST_READ = 500;
 
 /** A layer build as admission sees it. */
@@ -20,7 +20,7 @@ export interface AdmissionRecord {
   readonly admittedAt: number | null;
   /** Of a clone: when its time is over. */
   readonly runUntil: number | null;
-  /** How long machines of the module held their slots before (ms); null: nobody knows. */
+  /** How long machines of the module held their slots before (ms); null: not known. */
   readonly lastsMs: number | null;
 }
 
@@ -70,7 +70,7 @@ export async function readWaitingEntries(
   return { entries, count };
 }
 
-/** How long an import of a cluster takes (ms); null: nobody knows. @throws RedisUnavailable */
+/** How long an import of a cluster takes (ms); null: not known. @throws RedisUnavailable */
 export async function readImportMs(redis: Redis, cluster: string): Promise<number | null> {
   return numberOf(await readRedis(redis.hget(KEYS.durations, `import/${cluster}`)));
 }

@@ -26,7 +26,7 @@ async function imported(name: string, machines: number): Promise<string> {
 
 const taken = async () => (await farm.take()).map(({ reference }) => reference.layerBuild);
 
-test('a gang that waits too long is passed by nobody, because what it needs will become free', async () => {
+test('no gang passes one that has waited too long, because the slots that it needs will become free', async () => {
   const running = await imported('running', 1);
   expect(await taken()).toEqual([running]);
   const large = await imported('large', 4);

@@ -126,7 +126,7 @@ test('a phase that ends its workers again and again fails, and says so', async (
   });
 });
 
-test('nobody joins what is bound to fail, and below a diamond each module ends once', async () => {
+test('no build joins a layer build that is bound to fail, and below a diamond each module ends once', async () => {
   const of = (name: string, parents: ReturnType<typeof sampleModule>[] = []) =>
     sampleModule({ name, layerKey: name, layerBuild: newId(), parents, timeoutMs: 1_000 });
   const root = of('root');

@@ -25,7 +25,7 @@ test('a console belongs to the first viewer, until a worker types', async () => 
   expect(await take(first)).toBe('a');
   expect(await takeConsole(redis, 'vm', second)).toEqual({ owner: 'a', address: 'http://a' });
   const kept = keepConsole(
-    // Nobody wants to wait for the real pause between renewals.
+    // The real pause between renewals is too long for a test.
     { redis, logger, clock: { now: systemClock.now, after: (_ms, signal) => systemClock.after(5, signal) } },
     { machine: 'vm', holder: first },
     AbortSignal.timeout(5_000),

@@ -75,7 +75,7 @@ test.each([
   'TRYAGAIN Multiple keys request during rehashing of slot',
   'BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.',
   "ERR Error running script (call to f_0): @user_script:12: -READONLY You can't write against a read only replica.",
-])('passes, and shows nobody the words of Redis: %s', async (message) => {
+])('passes, and never shows the message of Redis: %s', async (message) => {
   const error = await check(answering(message)).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'RedisUnavailable', cause: { message } });
   expect(String(error)).not.toContain(message.split(' ')[0]);

@@ -532,7 +532,7 @@ test('keeps both layers of a recipe, and starts each child from its own', async 
   expect(Object.values(claim.parents).map(({ version }) => version)).toEqual([2]);
 });
 
-test('a work that was submitted before recipes were told apart makes the first layer of its recipe', async () => {
+test('a layer build that was submitted before recipes were told apart makes the first layer of its recipe', async () => {
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   await submit([base]);
   await redis.hdel(KEYS.layerBuild(base.layerBuild), 'recipeKey');

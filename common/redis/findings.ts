@@ -9,7 +9,7 @@ export async function reportFindings(redis: Redis, cluster: string, findings: re
   await readRedis(redis.hset(KEYS.findings, cluster, JSON.stringify(findings)));
 }
 
-/** What the last look at a cluster found; empty when nobody has looked yet too. @throws RedisUnavailable */
+/** The findings of the last preflight of a cluster; also empty before the first one. @throws RedisUnavailable */
 export async function readFindings(redis: Redis, cluster: string): Promise<Finding[]> {
   const text = await readRedis(redis.hget(KEYS.findings, cluster));
   return text === null ? [] : z.array(findingSchema).parse(JSON.parse(text));

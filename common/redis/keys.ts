@@ -70,13 +70,13 @@ export const KEYS = {
   workers: (cluster: string) => key('workers', cluster),
   /** Hash of `<work>/<vm>` to the step of it that waits for a person. */
   handbuilds: (cluster: string) => key('handbuilds', cluster),
-  /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: nobody has looked yet. */
+  /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: not looked at yet. */
   troubles: key('troubles'),
-  /** Hash of cluster names to JSON lists of Findings. Absent: nobody has looked yet. */
+  /** Hash of cluster names to JSON lists of Findings. Absent: not looked at yet. */
   findings: key('findings'),
-  /** Hash of cluster names to the kinds of their networks. Absent: nobody has looked yet. */
+  /** Hash of cluster names to the kinds of their networks. Absent: not looked at yet. */
   networks: key('networks'),
-  /** Hash of cluster names to StorageRooms. Absent: it does not say, or nobody has looked yet. */
+  /** Hash of cluster names to StorageRooms. Absent: not reported, or not looked at yet. */
   rooms: key('storage-rooms'),
   /** Hash of names of tokens to their hashes. */
   tokens: key('tokens'),

@@ -52,7 +52,7 @@ interface StoredLayers {
   readonly newest: Readonly<Record<string, string>>;
 }
 
-/** A catalog as it is stored; to read it takes long on a large farm, so `parseCatalog` is called where nobody waits for it. */
+/** A catalog as it is stored; parsing it takes long on a large farm, so `parseCatalog` is called where no request waits for it. */
 export interface StoredCatalog extends StoredLayers {
   readonly unfinished: readonly StoredUnfinishedLayer[];
 }

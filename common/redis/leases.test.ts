@@ -12,7 +12,7 @@ test('one process holds a lease at a time, and the next one has it when it is gi
   resources.defer('redis-server', () => server.stop());
   const logger = createLogger({ name: 'test', level: 'silent' });
   const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
-  // Nobody wants to wait for real pauses between attempts.
+  // The real pauses between attempts are too long for a test.
   const clock = { now: systemClock.now, after: (_ms: number, signal?: AbortSignal) => systemClock.after(5, signal) };
   const holders = new Set<string>();
   const history: string[] = [];

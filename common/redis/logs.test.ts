@@ -67,7 +67,7 @@ test('a reader that was cut off in the middle of them goes on with the next line
   expect(linesOf(live)).toEqual(['three', 'four']);
 });
 
-test('what a step tells comes after the lines that it has said, also when nobody waited for them', async () => {
+test('the events of a step come after its output lines, also when the lines were not awaited', async () => {
   const { buildId } = await submit('base');
   const claim = await farm.claim((await farm.take())[0]);
   const line = say(claim, 'last words');

@@ -61,7 +61,7 @@ test('a submission that was carried out and sent again answers as the first one 
   expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
 });
 
-test('a claim that was sent again is one claim, and nobody has passed it', async () => {
+test('a claim that was sent again is one claim, and is not superseded', async () => {
   await farm.submit([base()]);
   const [job] = await farm.take();
   const claim = job && (await twice(() => store.claim(job.reference, 'w1')));

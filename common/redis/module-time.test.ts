@@ -39,7 +39,7 @@ test('neither a restart of a phase nor a new generation gives a module its time 
   const { buildId } = await farm.submit([base]);
   const lost = await farm.claim((await farm.take())[0]);
   await farm.time.pass(4_000);
-  // The queue lost the job; nobody works on it for an hour.
+  // The queue lost the job; no worker has it for an hour.
   const again = await redispatch(farm.redis, lost.job);
   await farm.time.pass(3_600_000);
   await farm.advertise();

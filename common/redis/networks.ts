@@ -9,7 +9,7 @@ export async function reportNetwork(redis: Redis, cluster: string, network: Netw
   await readRedis(redis.hset(KEYS.networks, cluster, network));
 }
 
-/** How a cluster connects machines, by the last look; null when nobody has looked yet. @throws RedisUnavailable */
+/** How a cluster connects machines, by the last look; null before the first look. @throws RedisUnavailable */
 export async function readNetwork(redis: Redis, cluster: string): Promise<NetworkKind | null> {
   return z
     .enum(NETWORK_KINDS)

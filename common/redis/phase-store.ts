@@ -32,7 +32,7 @@ const FIRST_BACKOFF_MS = 2_000;
 /** How a phase ended. */
 export interface PhaseEnd {
   readonly phase: Phase;
-  /** `succeeded`, `failed`, `cancelled`, or `requeue` when it is tried again, for whatever reason. */
+  /** `succeeded`, `failed`, `cancelled`, or `requeue` when it is tried again for any reason. */
   readonly outcome: string;
   /** Why it failed, as its executor said; empty when it did not. */
   readonly reason: FailureReason | '';

@@ -93,7 +93,7 @@ function passingWord(error: unknown): string | undefined {
   return words.find((word) => Object.hasOwn(PASSING, word));
 }
 
-/** Of a server that refuses for good (a script has a fault) nobody waits. */
+/** A permanent refusal (a script has a fault) is not waited for. */
 function redisError(error: unknown, doing: string): FarmError {
   const isBroken = error instanceof Error && error.name === 'ReplyError' && passingWord(error) === undefined;
   if (isBroken) return wrapError(error, doing);

@@ -6,7 +6,7 @@ import { readRedis, runScript } from './scripts.ts';
 
 /** What is known of a shared source on a cluster. Times are in ms since the Unix epoch. */
 export interface StoredSource {
-  /** What it is to a reader, e.g. its URL; null: nobody has used it since the farm knows it. */
+  /** What it is to a reader, e.g. its URL; null: not used since the farm has known it. */
   readonly what: string | null;
   readonly usedAt: number;
   /** When it may go; null: builds that have not ended use it. */

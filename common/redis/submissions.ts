@@ -151,7 +151,7 @@ export async function sendSubmission(redis: Redis, written: readonly string[]): 
 
 /**
  * The build that the same request began under a key of the same token, and its modules as `readBuildModules` takes them; null
- * when nobody has used the key. @throws IdempotencyConflict when another request did, RedisUnavailable
+ * when the key was not used before. @throws IdempotencyConflict when another request did, RedisUnavailable
  */
 export async function findSubmission(
   redis: Redis,

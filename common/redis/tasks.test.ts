@@ -70,7 +70,7 @@ async function outcomes(buildId: string): Promise<Record<string, number>> {
   return counts;
 }
 
-test('a build of which its process died while it was submitted is seen by nobody until all of it is there', async () => {
+test('a build whose process died while it was submitted is not visible until all of it is there', async () => {
   const submission = request(fan());
   await submitAndDie(submission);
   for (let portion = 0; portion < 2 * WIDE; portion += 1) {
@@ -138,7 +138,7 @@ test('two submissions under one idempotency key are one build, also while the fi
   expect(await farm.redis.scard(KEYS.living)).toBe(WIDE + 2);
 });
 
-test('a failed root ends everything above it, portion by portion, and nobody joins what is bound to fail', async () => {
+test('a failed root ends everything above it, portion by portion, and no build joins a layer build that is bound to fail', async () => {
   const modules = fan();
   const { buildId } = await farm.submit(modules);
   const claim = await farm.claim((await farm.take())[0]);

@@ -17,7 +17,7 @@ export function terminalFilter(): (bytes: Buffer) => Buffer {
         if (byte === BELL) state = 'text';
         else if (byte === ESCAPE) state = 'string-escape';
       } else if (state === 'string-escape') {
-        // Whatever follows the escape but the end of the string begins something new.
+        // Any character after the escape but the end of the string begins a new sequence.
         if (byte === STRING_END) state = 'text';
         else if (STRINGS.has(byte)) state = 'string';
         else {

@@ -20,7 +20,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/serial',
     params: requests.vmParamsSchema,
     summary:
-      'What the machine of a VM says at its first serial port, as server-sent events, resumable by Last-Event-ID, until the work on it has ended. The last 256 KiB are kept as long as the build.',
+      'What the machine of a VM says at its first serial port, as server-sent events, resumable by Last-Event-ID, until its layer build has ended. The last 256 KiB are kept as long as the build.',
     role: 'viewer',
     answers: { 200: { mediaType: 'text/event-stream', schema: serialPieceSchema } },
     query: requests.serialQuerySchema,

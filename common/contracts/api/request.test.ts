@@ -102,7 +102,7 @@ describe('what is declared', () => {
   });
 });
 
-it('says how a life that nobody can read is written', () => {
+it('explains how to write a lifetime that cannot be parsed', () => {
   const { error } = tokenRequestSchema.safeParse({ role: 'viewer', expires: '2 weeks' });
   expect(error?.issues[0]?.message).toBe('"2 weeks" is not a duration: write "336h", or "30d" for days.');
 });

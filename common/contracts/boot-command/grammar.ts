@@ -40,7 +40,7 @@ const LONGEST_NS = 2 ** 63;
 /**
  * Cuts a boot command into tokens by Packer's grammar (packer-plugin-sdk, `bootcommand`): at each place a wait, then
  * `<cOn>`/`<cOff>` of any character, then a special key, else one literal character. There is no escape. The characters
- * of a secret are literal, whatever they are.
+ * of a secret are always literal.
  */
 export function scanBootCommand(
   text: string,

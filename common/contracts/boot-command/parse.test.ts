@@ -109,7 +109,7 @@ describe('checkBootCommand', () => {
   });
 });
 
-it('types a secret character by character, whatever the grammar would make of it', () => {
+it('types a secret character by character, also where the grammar has another meaning for it', () => {
   const typed = parseBootCommand([`a<enter>${secretReference('pw')}<wait2>`], () => 'A<enter>');
   const plain = (characters: string) => [...characters].flatMap((one) => events(parseBootCommand([one])));
   expect(events(typed)).toEqual([

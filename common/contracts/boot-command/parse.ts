@@ -41,7 +41,7 @@ export interface BootCommandFinding {
   readonly message: string;
 }
 
-/** Nobody waits for more to be typed; and each character becomes events. */
+/** Typing more would take too long, and each character becomes events. */
 const MAX_CHARACTERS = 100_000;
 
 /** Everything wrong with a boot command before its templates are filled, with the place. */

@@ -278,7 +278,7 @@ export interface Vpc {
   readonly name: string;
   /** `build`: while building only; the published template gets none. */
   readonly internet: 'never' | 'build' | 'always';
-  /** Nobody declared it: its internet is wished for, and a cluster without a way out does too. */
+  /** Not declared in the file: internet access is preferred, but a cluster without it is accepted. */
   readonly automatic?: true;
 }
 

@@ -32,7 +32,7 @@ export const NIC_MODELS_BY_SOURCE = {
   buildRef: null,
 } as const satisfies Record<VmSource['kind'], NicModel | null>;
 
-/** What the manifests of RudderVirt document, whatever the source. */
+/** As the manifests of RudderVirt document it, for every kind of source. */
 export const MANIFEST_NIC_MODEL = 'e1000';
 
 /** The VPC for subnets that name none, and the subnet of modules that declare none. It has internet. */

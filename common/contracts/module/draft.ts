@@ -82,7 +82,7 @@ export class ModuleDraft {
     const metadata = form === 'bare' ? root : root.at('metadata');
     this.name = metadata.at('name');
     this.#labels = metadata.at('labels');
-    // Nobody looks closer at what is refused for its size.
+    // A document that is refused for its size is not checked further.
     if (!isOversized) this.body = root.at(...bodyPath);
   }
 

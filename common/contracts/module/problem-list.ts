@@ -2,7 +2,7 @@ import type { Problem as ForeignProblem } from '../problems.ts';
 import { withoutPasswords } from './parsed.ts';
 import { type Problem, type Severity, sortProblems } from './problem.ts';
 
-/** Nobody reads more problems than these, of either severity; the others are counted. */
+/** At most this many problems of each severity are listed; the others are counted. */
 export const MAX_LISTED = 200;
 
 /** The problems of some files as they are found: each is counted, and described while there are few. */

@@ -748,7 +748,7 @@ describe('parseModules', () => {
     expect(parseModules(files, { strict: true })).toMatchObject({ modules: [], problems: [{ severity: 'error' }] });
   });
 
-  it('refuses values for variables that nobody declares', () => {
+  it('refuses values for variables that are not declared', () => {
     const { problems } = parseModules([{ path: 'm.yaml', text: top('variables: { size: 1h }') }], {
       variables: { siez: '2h' },
     });

@@ -4,7 +4,7 @@ import { didYouMean } from './suggest.ts';
 
 /**
  * Says what is wrong at a place of the body; `within` is the place inside a text that stands there. A message that takes
- * time to find is a function: nobody lists more than some problems.
+ * time to find is a function: only some problems are listed.
  */
 export type Report = (
   at: Cursor,

@@ -145,7 +145,7 @@ const bodyShape = {
   httpDirectory: httpDirectorySchema.optional(),
   buildOverrides: overridesSchema.optional(),
   timeout: duration(
-    'Bound on the work on the module, all generations together. Waiting for room and for workers is not counted.',
+    'Limit for building the module, all generations together. Waiting for slots and for workers is not counted.',
     '30m',
   ).optional(),
   retries: wholeNumber('How often a failed build starts again.', { min: 0, max: 100, whenMissing: 0 }).optional(),

@@ -1,6 +1,6 @@
 /** Longer words are not names with a slip in them. */
 const MAX_WORD = 64;
-/** Comparing takes time: of more names than these nobody is told the nearest. */
+/** Comparing takes time: with more names than these, no suggestion is made. */
 const MAX_COMPARISONS = 1_000_000;
 
 /** `; did you mean "x"?` for the nearest of the known words, or their list when none is near and they are few. */

@@ -45,7 +45,7 @@ const KEYS = [
   ...['user', 'users', 'vendor_data', 'version', 'wireguard', 'write_files', 'yum_repo_dir', 'yum_repos', 'zypper'],
 ];
 
-/** Keys that nobody knows do nothing; only those that look like a known one are told. */
+/** Unknown keys have no effect; only those that resemble a known one are reported. */
 function* keyDoubts(config: Cursor): Generator<Doubt> {
   for (const key of config.keys) {
     if (key === 'network') {
@@ -105,7 +105,7 @@ function modeDoubt(permissions: unknown): string | null {
   if (typeof permissions === 'string' && !/^(0o?)?[0-7]+$/.test(permissions)) {
     return `${quoted(permissions)} is not an octal number, so the file gets mode 644`;
   }
-  // Of a number nobody knows how it was written; one without a leading zero shows in bits that files seldom have.
+  // How a number was written is not known; one without a leading zero shows in mode bits that files seldom have.
   const isLikelyDecimal = typeof permissions === 'number' && /^[0-7]{3}$/.test(`${permissions}`) && permissions > 0o777;
   return isLikelyDecimal
     ? `${permissions} without a leading zero is mode ${permissions.toString(8)}: put it in quotes`

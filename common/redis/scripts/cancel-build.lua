@@ -1,4 +1,4 @@
--- Cancels a build: its modules that have not ended are cancelled, and layer build that nobody else wants stops, in portions.
+-- Cancels a build: its modules that have not ended are cancelled, and layer builds that no other build wants stop, in portions.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     buildId, request (random: the same one when an answer was lost and it is sent again)

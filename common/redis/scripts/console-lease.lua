@@ -4,7 +4,7 @@
 -- KEYS[1]  prefix of the farm
 -- ARGV     name of the machine, owner, its address, rank, for how many ms (0: give it back)
 --
--- returns  {owner, address} of who holds it now; empty texts: nobody
+-- returns  {owner, address} of the holder; empty texts: there is none
 --
 -- console:<machine>  hash: owner, address, rank; expires with the lease
 -- @include farm

@@ -80,7 +80,7 @@ end
 -- What is most urgent goes first.
 local URGENCIES = { 2, 1, 0 }
 
--- An import that waits no more, whatever became of its layer build.
+-- An import that does not wait any more, in any state of its layer build.
 local function forgetImport(pool, lane, member)
   redis.call('ZREM', key('waiting', cluster, 'imports'), member)
   if redis.call('EXISTS', key('ready', cluster, pool, lane)) == 0 then redis.call('SREM', key('lanes', cluster, pool), lane) end
@@ -125,8 +125,8 @@ local function fits(gang, used) return isWithin(limits, gang, used) end
 local NOTHING = { vms = 0, cpu = 0, memory = 0 }
 local function hasQuota(owner, gang, used) return isWithin(termsOf(owner), gang, used.held[owner] or NOTHING) end
 
--- Workers need room for all that the whole gang goes through; one that is larger than all of them together goes when nobody
--- else is there.
+-- Workers need room for all that the whole gang goes through; one that is larger than all of them together goes when no other
+-- is there.
 local stages = cjson.decode(ARGV[9])
 local function workersHaveRoom(gang, used)
   local before = 0
@@ -176,7 +176,7 @@ local function heldByPeople()
 end
 
 -- The gangs that have waited too long, as owners share the cluster, and the oldest of each first: one that can go goes now, and
--- nobody passes one that will foreseeably fit. One that waits for machines of its own owner keeps nothing from others.
+-- none passes one that will foreseeably fit. One that waits for machines of its own owner keeps nothing from others.
 local MOST_AGED, MOST_SEEN = 20, 200
 local function agedGangs(used)
   local aged = {}

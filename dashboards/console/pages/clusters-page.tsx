@@ -58,7 +58,7 @@ function Holders({ holders }: Pick<ClusterView, 'holders'>) {
   return (
     <>
       <h3>Who holds machines</h3>
-      {holders.length === 0 && <p class="quiet">Nobody.</p>}
+      {holders.length === 0 && <p class="quiet">None.</p>}
       <ul class="chips">
         {holders.map(({ layerBuild, module, vms }) => (
           <li key={layerBuild} title={`Work ${layerBuild}`}>

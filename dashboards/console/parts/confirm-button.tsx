@@ -15,7 +15,7 @@ interface ConfirmProps<Id extends OperationId> {
   /** What is said once the farm has agreed. */
   readonly asked: string;
   readonly isDanger?: boolean;
-  /** Called when the farm has answered, whatever it said. */
+  /** Called when the farm has answered, also with an error. */
   onAnswer?(): void;
 }
 

@@ -87,7 +87,7 @@ interface Changing {
 function changeParts({ parts, runningSteps }: Changing, event: StoredEvent): void {
   switch (event.event) {
     case 'phase-started':
-      // The worker of the former attempt was lost: nobody has told the end of its step.
+      // The worker of the former attempt was lost: the end of its step was not reported.
       for (const [key, part] of parts) {
         const isLost = part.outcome === null && part.machine === vmKey(event.module, event.vm);
         if (isLost) parts.set(key, { ...part, outcome: 'requeue', finishedAt: Date.parse(event.time) });

@@ -126,7 +126,7 @@ test.each<[string, FarmEvent]>([
     'its module',
     { event: 'module-finished', module: 'base', action: 'build', outcome: 'cancelled', durationMs: 1, images: [] },
   ],
-])('waits for nobody after the end of %s', (_, end) => {
+])('does not wait for a person after the end of %s', (_, end) => {
   expect(handbuildAfter(end)).toBeNull();
 });
 

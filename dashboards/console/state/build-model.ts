@@ -88,7 +88,7 @@ function addAttempt(attempts: Attempts, event: StoredEvent): Attempts {
     const { phase, attempt: number, worker } = event;
     const why = attemptWords(event);
     const begun = { phase, number, why, worker, startedAt: at, finishedAt: null, outcome: null, failure: null };
-    // The worker of the former one was lost: nobody has told its end.
+    // The worker of the former one was lost: its end was not reported.
     const others = known.map((attempt) =>
       attempt.phase === phase && attempt.outcome === null
         ? { ...attempt, outcome: 'requeue' as const, finishedAt: at }

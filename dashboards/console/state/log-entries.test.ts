@@ -96,7 +96,7 @@ test.each([
     '02-shell',
     ['# base/vm/02-shell failed', '# base/vm/02-shell-again-1 running', 'mended (1.5)', 'more'],
   ],
-  ['a part that nobody knows', '07-none', []],
+  ['an unknown part', '07-none', []],
 ])('shows %s', (_, part, expected) => {
   expect(shown(entries(WALK, { machine: 'base/vm', part }))).toEqual(expected);
 });

@@ -3,7 +3,7 @@ import type { ModuleView, VmView } from '../../../common/contracts/builds.ts';
 /** How a connection to a console stands: `unloaded` when the viewer's own code did not come. */
 export type Connection = 'opening' | 'open' | 'cut' | 'unloaded';
 
-/** Whether a VM has a machine: `later` before its boot, `up` from then on, `gone` when the work on it has ended. */
+/** Whether a VM has a machine: `later` before its boot, `up` from then on, `gone` when its layer build has ended. */
 export type Machine = 'later' | 'up' | 'gone';
 
 export function machineOf({ phases }: VmView): Machine {
@@ -42,7 +42,7 @@ export function isTyping({ machine, isWaiting, mayBuild }: Omit<Watching, 'conne
 /** What there is to see, and why keys do not go to the machine. */
 export function watchingWords(watching: Watching): string {
   const { machine, connection, mayBuild } = watching;
-  if (machine === 'gone') return 'There is no machine any more: the work on it has ended.';
+  if (machine === 'gone') return 'The machine is gone: its layer build has ended.';
   if (connection === 'unloaded') return 'The viewer did not load. Load the page again.';
   if (connection === 'cut') return 'The connection to the screen is cut; trying again.';
   if (connection === 'opening') return 'Connecting…';

@@ -86,7 +86,7 @@ local function registerLayer(layerBuild)
     redis.call('SADD', key('layer', parent, 'dependents'), layerBuild.layerKey)
   end
   -- A layer build that was submitted before recipes were told apart makes the first layer of its recipe.
-  -- What a person mended is not what its recipe makes: nobody else gets it for that.
+  -- A layer that a person changed is not what its recipe makes: it is never reused for that recipe.
   local recipeKey = (more[3] or layerBuild.layerKey) .. (more[5] and '+by-hand' or '')
   redis.call('HSET', key('layers'), layerBuild.layerKey, encode({ layerKey = layerBuild.layerKey, recipeKey = recipeKey,
     module = layerBuild.module, version = version, cluster = layerBuild.cluster, namespace = more[1], layerBuild = layerBuild.id,
@@ -103,7 +103,7 @@ local function parentFailed(parent, root)
     screenshot = false })
 end
 
--- Nobody joins a layer build that ends.
+-- No build joins a layer build that ends.
 local function closeFlight(layerBuild)
   if redis.call('HGET', key('building'), layerBuild.layerKey) == layerBuild.id then redis.call('HDEL', key('building'), layerBuild.layerKey) end
 end
@@ -257,13 +257,13 @@ local function stopLayerBuild(layerBuild, verdict, failure)
     setLayerBuild(layerBuild, 'verdict', verdict)
     if failure then setLayerBuild(layerBuild, 'failure', failure) end
   end
-  -- Nobody joins it any more, and what stands on it need not wait until its executors have let go.
+  -- No build joins it any more, and its dependents need not wait until its executors have let go.
   if verdict ~= 'again' then
     closeFlight(layerBuild)
     tellChildren(layerBuild, verdict)
   end
   withdrawGang(layerBuild)
-  -- Nobody is waited for any more.
+  -- No executor is waited for any more.
   for vm in words(layerBuild.vms) do redis.call('HDEL', key('handbuilds', layerBuild.cluster), layerBuild.id .. '/' .. vm) end
   local phases = redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases'))
   for index = 1, #phases, 2 do

@@ -26,7 +26,7 @@ local function addDependent(record)
   for _, parent in ipairs(record.parents or {}) do redis.call('SADD', key('layer', parent, 'dependents'), record.layerKey) end
 end
 
--- Makes the indexes where a farm of before, or somebody by hand, has written without them. Layers of farms of before have no name
+-- Makes the indexes where an older version of the farm, or a person, has written without them. Layers of farms of before have no name
 -- but the one in their record: they get it.
 local function ensureIndexes()
   if redis.call('GET', key('indexed')) == layerSizes() then return end

@@ -1,6 +1,6 @@
 -- How a submission becomes a build, in portions. Its modules lie in `build:<id>:staged`; first all of them are looked at, and
 -- nothing is changed when the plan is stale. Then each is applied: joins what is being built, or makes a layer build. The build has no
--- `state`, and nobody sees it, until all of its layer builds are there; then they start.
+-- `state`, and is not visible, until all of its layer builds are there; then they start.
 --
 -- build:<id>:submission  hash: header (JSON), looked (modules that are), stale (layer key); gone when the build has begun
 -- build:<id>:staged      list: a module (JSON) and its specification (JSON), in turns

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -11,7 +11,7 @@ import { TransferLine } from '../output/transfer-line.ts';
 import { findLocalFiles, lookupFound } from './find-local-files.ts';
 import { hashLocalFiles } from './hash-local-files.ts';
 
-const sha256 = (content: string | Buffer) => createHash('sha256').update(content).digest('hex');
+const sha256 = (content: string | Buffer) => hash('sha256', content);
 const url = (content: string | Buffer) => `blob:${sha256(content)}`;
 
 let directory: string;

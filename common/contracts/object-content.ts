@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { CompiledVm, ObjectKeyRef } from './module/compiled.ts';
 import { objectKeyOfStep } from './module/step-types.ts';
 
@@ -24,5 +24,5 @@ export function contentIdentity(
 ): string {
   if (content === undefined) return 'absent';
   if (kind === 'Secret') return `hmac:${fingerprint(content)}`;
-  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
+  return `sha256:${hash('sha256', content)}`;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Longest name that KubeVirt and Kubernetes labels take. */
 const MAX_NAME = 63;
@@ -76,7 +76,7 @@ export function relayName(identity: BuildIdentity, vpc: string): string {
 
 /** Name of the volume (and its snapshot) of an imported source, which all builds of a farm share. */
 export function sourceName(farm: string, identity: string): string {
-  return `sw-source-${createHash('sha256').update(`${farm}/${identity}`).digest('hex').slice(0, 32)}`;
+  return `sw-source-${hash('sha256', `${farm}/${identity}`).slice(0, 32)}`;
 }
 
 /**
@@ -85,6 +85,6 @@ export function sourceName(farm: string, identity: string): string {
  */
 function cutName(name: string): string {
   if (name.length <= MAX_NAME) return name;
-  const end = `---${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+  const end = `---${hash('sha256', name).slice(0, 16)}`;
   return `${name.slice(0, MAX_NAME - end.length).replace(/-+$/, '')}${end}`;
 }

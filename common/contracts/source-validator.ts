@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** How identities made from a validator begin. */
 export const VALIDATOR_PREFIX = 'validator:';
@@ -20,7 +20,7 @@ export interface SourceValidator {
 export function validatorIdentity(url: string, { etag, lastModified, lengthBytes }: SourceValidator): string | null {
   if (etag === null && lastModified === null) return null;
   const text = JSON.stringify([url, etag, lastModified, lengthBytes]);
-  return `${VALIDATOR_PREFIX}${createHash('sha256').update(text).digest('hex')}`;
+  return `${VALIDATOR_PREFIX}${hash('sha256', text)}`;
 }
 
 /** Reads the validator off the headers of an answer to HEAD or to a ranged GET. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { FarmError } from '../errors/farm-error.ts';
@@ -12,13 +12,13 @@ import type { ReleaseStack } from './release-stack.ts';
  */
 export async function lockDirectory(directory: string, kind: string, resources: ReleaseStack): Promise<void> {
   const path = await realpath(directory).catch(() => directory);
-  const hash = createHash('sha256').update(path).digest('hex').slice(0, 32);
+  const digest = hash('sha256', path).slice(0, 32);
   const lock = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     lock.once('error', (cause) =>
       reject(new FarmError('InvalidConfig', `Another ${kind} already runs in "${directory}".`, { cause })),
     );
-    lock.listen(`\0slipway-${kind.replaceAll(' ', '-')}-${hash}`, resolve);
+    lock.listen(`\0slipway-${kind.replaceAll(' ', '-')}-${digest}`, resolve);
   });
   lock.unref();
   resources.defer('lock of the directory', () => void lock.close());

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import {
@@ -70,7 +70,7 @@ export async function revokeToken(redis: Redis, name: string): Promise<boolean> 
 
 /** SHA-256, in hexadecimal. */
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
+  return hash('sha256', token);
 }
 
 function readToken(fields: Readonly<Record<string, string>>): TokenView | null {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { ImageReference } from './image-reference.ts';
 import {
@@ -81,7 +81,7 @@ export async function pushImage(
 
 function blobOf(mediaType: string, value: object) {
   const bytes = Buffer.from(JSON.stringify(value));
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const digest = `sha256:${hash('sha256', bytes)}`;
   return { mediaType, digest, bytes, sizeBytes: bytes.length, open: () => Readable.from([bytes]) };
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import type { ImageReference } from './image-reference.ts';
 import { RegistryError, type RegistryOptions, RegistrySession, readAll, refusal } from './registry-session.ts';
@@ -77,7 +77,7 @@ export class RegistryClient {
     const response = await this.#ask('GET', name);
     if (!response.ok) throw new RegistryError(response.status, `${what}: ${await refusal(response)}`);
     const bytes = await readAll(response, what);
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const digest = `sha256:${hash('sha256', bytes)}`;
     if (name.startsWith('sha256:') && name !== digest) throw new RegistryError(0, `${what}: its digest is ${digest}`);
     try {
       return { digest, content: JSON.parse(bytes.toString()) };

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { KubeObject } from '../api/objects.ts';
 import { isWithin, nextFreeAddress } from '../network/addresses.ts';
@@ -54,7 +54,7 @@ export async function ensureAddress(
 
 /** Always the same for the same card, so that a guest that remembers its card finds it again. */
 export function generatedMac(name: string): string {
-  const digits = createHash('sha256').update(name).digest('hex').slice(0, 10);
+  const digits = hash('sha256', name).slice(0, 10);
   return `02:${digits.match(/../g)?.join(':') ?? ''}`;
 }
 

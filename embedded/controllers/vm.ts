@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
 import { findCondition, setCondition, type WantedCondition } from './conditions.ts';
 import {
@@ -237,7 +237,7 @@ function instanceSpec(vm: Vm): VmiSpec & { [field: string]: unknown } {
 
 /** Always the same for the same VM, in the form of a UUID. */
 function derivedUuid(vm: Vm): string {
-  const digits = createHash('sha256').update(uidOf(vm)).digest('hex');
+  const digits = hash('sha256', uidOf(vm));
   const parts = [digits.slice(0, 8), digits.slice(8, 12), `5${digits.slice(13, 16)}`, `8${digits.slice(17, 20)}`];
   return [...parts, digits.slice(20, 32)].join('-');
 }

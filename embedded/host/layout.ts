@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
@@ -50,5 +50,5 @@ export function runDirOf({ run }: HostLayout, kind: 'machines' | 'pods' | 'impor
 
 /** The first hexadecimal digits of the SHA-256 of a text: a name that fits where names must be short. */
 export function shortHash(text: string, length: number): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, length);
+  return hash('sha256', text).slice(0, length);
 }

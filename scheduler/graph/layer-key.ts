@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Checksum, CompiledModule, ObjectKeyRef, VmSource } from '../../common/contracts/module/compiled.ts';
 import { fillSecrets, secretReference } from '../../common/contracts/module/secret-text.ts';
 import { STEP_TYPES } from '../../common/contracts/module/step-types.ts';
@@ -158,5 +158,5 @@ function parentKey({ input, vm }: Walk): Json {
 }
 
 function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text);
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Nic } from '../../common/contracts/module/compiled.ts';
 import type { Finding } from './findings.ts';
 
@@ -38,8 +38,8 @@ export class MacAddresses {
 
   #make(identity: string): string {
     for (let salt = 0; ; salt++) {
-      const hash = createHash('sha256').update(`${this.#layerKey}/${identity}/${salt}`).digest('hex');
-      const mac = `02:${hash.slice(0, 10).replace(/..(?=.)/g, '$&:')}`;
+      const digest = hash('sha256', `${this.#layerKey}/${identity}/${salt}`);
+      const mac = `02:${digest.slice(0, 10).replace(/..(?=.)/g, '$&:')}`;
       const taken = this.#given.has(mac) || this.#owners.has(mac);
       if (taken) continue;
       this.#owners.set(mac, identity);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
@@ -16,7 +16,7 @@ import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { readNeededBlobs } from '../../common/redis/layers.ts';
 import { type LiveApi, startApi, TOKEN } from './live-api.ts';
 
-const hashOf = (content: string | Buffer) => createHash('sha256').update(content).digest('hex');
+const hashOf = (content: string | Buffer) => hash('sha256', content);
 const CONTENT = Buffer.from('#!/bin/sh\necho hello\n'.repeat(20_000));
 const SHA256 = hashOf(CONTENT);
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ import { type LiveApi, startApi, TOKEN } from './live-api.ts';
 /** With a hole, as disks have them. */
 const CONTENT = Buffer.concat([randomBytes(3 << 20), Buffer.alloc(5 << 20), randomBytes(1 << 20)]);
 const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
-const SHA256 = createHash('sha256').update(CONTENT).digest('hex');
+const SHA256 = hash('sha256', CONTENT);
 
 let api: LiveApi;
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -77,7 +77,7 @@ test('an image says how it came about, in the words of in-toto and SLSA, and wit
 test('a disk image becomes a version without a machine, from a local file that is sent first', async () => {
   const { client } = api;
   const content = Buffer.alloc(1024, 'disk');
-  const sha256 = createHash('sha256').update(content).digest('hex');
+  const sha256 = hash('sha256', content);
   const order = { source: { sha256, sizeBytes: content.length }, firmware: 'efi', sshUsername: 'me' } as const;
   await expect(client.importImage('brought', order, 'k1')).rejects.toMatchObject({ code: 'BlobMissing' });
   const upload = { content: Readable.from([content]), offset: 0, sizeBytes: content.length };

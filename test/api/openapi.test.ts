@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -44,7 +44,7 @@ beforeAll(async () => {
   const { buildId } = await api.client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await api.work();
   await api.client.createToken({ role: 'viewer', name: 'somebody' });
-  const sha256 = createHash('sha256').update('a value').digest('hex');
+  const sha256 = hash('sha256', 'a value');
   const image = { image: 'child:1', module: 'base', tag: 'stable' };
   const { id: ordered } = await api.client.exportImage('child:1', {});
   known = { id: buildId, vm: 'vm', name: 'somebody', sha256, export: ordered, ...image };

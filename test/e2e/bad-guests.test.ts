@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -194,7 +194,7 @@ describe('modules that cannot be built', () => {
   }, async () => {
     const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const file = join(farm.dataDir, 'imports.yaml');
-    const zeros = createHash('sha256').update(MEDIA).digest('hex');
+    const zeros = hash('sha256', MEDIA);
     await writeFile(
       file,
       `name: imports

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ const KEY = `-----BEGIN KEY-----\n${LINES.join('\n')}\n-----END KEY-----\n`;
 
 const PASSWORD = randomBytes(24).toString('hex');
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const sha256 = (text: string) => hash('sha256', text);
 
 /** The forms of the planted values in a text. */
 const found = (text: string) => [WORD, ...LINES, PASSWORD].flatMap((value) => traces(value, text));

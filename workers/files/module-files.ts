@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -109,7 +109,7 @@ export async function readyFile(content: ModuleContent, values: Readonly<Record<
   }
   const text = fillTemplate(content.text, values, 'keep');
   const bytes = Buffer.from(content.secrets ? content.secrets.fill(text) : text);
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const sha256 = hash('sha256', bytes);
   return { ...own, sizeBytes: bytes.length, sha256, content: () => Readable.from([bytes]) };
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -52,7 +52,7 @@ test.each([
   const home = (await guest.exec('printf %s "$HOME"')).output;
   const destination = `${home}/it's "a file" $x`;
   const file64 = { sizeBytes: content.length, sha256: '', content: () => Readable.from([Buffer.from(content)]) };
-  await uploadFile(guest, { ...file64, destination, sha256: createHash('sha256').update(content).digest('hex') });
+  await uploadFile(guest, { ...file64, destination, sha256: hash('sha256', content) });
   expect((await guest.exec(`cat "$HOME"/it*`)).output).toBe(content);
   await expect(uploadFile(guest, { ...file64, destination: `${home}/none/file` })).rejects.toThrow(
     /The guest refused ".*none\/file": .*(nonexistent|No such file|Directory)/i,

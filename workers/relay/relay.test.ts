@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
@@ -86,7 +86,7 @@ async function startUpstream(): Promise<number> {
   return socket.address().port;
 }
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const sha256 = (text: string) => hash('sha256', text);
 
 async function put(name: string, content: string, hash = sha256(content)): Promise<number> {
   const url = `http://127.0.0.1:${ports.control}/files/${encodeURIComponent(name)}?sha256=${hash}`;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -203,7 +203,7 @@ function layerSpec(given: Partial<CompiledVm>, options: SpecOptions): LayerSpec 
       : { kind: 'url', url: image.url, checksum: null, identity: `sha256:${image.sha256}` };
   return {
     schema: 1,
-    layerKey: createHash('sha256').update(layerBuild).digest('hex'),
+    layerKey: hash('sha256', layerBuild),
     module,
     vms: [
       {

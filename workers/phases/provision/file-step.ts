@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FileStep, LocalFolder } from '../../../common/contracts/module/compiled.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
@@ -57,7 +57,7 @@ async function withContent(context: StepContext<FileStep>, use: (file: ReadyFile
     const bytes = await readPlannedObject(phase, step.source, signal);
     // Optional, and not there: then neither is the file.
     if (bytes === null) return;
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const sha256 = hash('sha256', bytes);
     const content = () => Readable.from([bytes], { objectMode: false });
     return use({ name: step.source.key, sizeBytes: bytes.length, sha256, content });
   }

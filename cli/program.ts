@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   stop: () => import('./commands/stop.ts'),
   retry: () => import('./commands/retry.ts'),
   cancel: () => import('./commands/cancel.ts'),
+  cluster: () => import('./commands/cluster.ts'),
   df: () => import('./commands/df.ts'),
   images: () => import('./commands/images.ts'),
   image: () => import('./commands/image.ts'),

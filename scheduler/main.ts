@@ -79,7 +79,14 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     const observer = countTrouble(metrics, logger);
     const client = new ClusterClient(cluster, { clock, observer, userAgent: userAgent('scheduler') });
     return {
-      ...{ config: cluster, name: cluster.name, namespace: cluster.namespace, limits: limitsOf(cluster), client },
+      ...{
+        config: cluster,
+        name: cluster.name,
+        namespace: cluster.namespace,
+        limits: limitsOf(cluster),
+        labels: cluster.labels,
+        client,
+      },
       network: () => networkOffer({ redis, cluster: client, clusterConfig: cluster }),
     };
   });

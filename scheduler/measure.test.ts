@@ -28,7 +28,13 @@ test('gauges say how the farm stands, and nothing at all while Redis is away', a
     const queues = resources.use('queues', new PhaseQueues({ redis, logger }, ['lab']), (opened) => opened.close());
     const metrics = createMetrics();
     const measure = async () => {
-      await measureFarm(metrics, { redis, queues, clusters: [{ name: 'lab', limits }], clock: systemClock, logger });
+      await measureFarm(metrics, {
+        redis,
+        queues,
+        clusters: [{ name: 'lab', limits, labels: {} }],
+        clock: systemClock,
+        logger,
+      });
       return metrics.registry.metrics();
     };
     await reportTrouble(redis, 'lab', null);

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../common/clock/clock.ts';
-import type { Limits } from '../common/contracts/builds.ts';
 import { PHASES } from '../common/contracts/phases.ts';
 import type { Logger } from '../common/logging/logger.ts';
 import type { FarmMetrics } from '../common/metrics/farm-metrics.ts';
+import { type ConfiguredCluster, readControl } from '../common/redis/cluster-control.ts';
 import { countHandbuilds } from '../common/redis/handbuilds.ts';
 import { readMemory } from '../common/redis/memory.ts';
 import type { NoticeListener } from '../common/redis/notices.ts';
@@ -16,14 +16,9 @@ import type { PhaseQueues } from './dispatch/queues.ts';
 export interface MeasureOptions {
   readonly redis: Redis;
   readonly queues: PhaseQueues;
-  readonly clusters: readonly MeasuredCluster[];
+  readonly clusters: readonly ConfiguredCluster[];
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-interface MeasuredCluster {
-  readonly name: string;
-  readonly limits: Limits;
 }
 
 /** Counts builds and modules that end. One process of the farm listens, so that none is counted twice. */
@@ -62,8 +57,10 @@ async function measureRedis(metrics: FarmMetrics, redis: Redis): Promise<void> {
 async function measureCluster(
   metrics: FarmMetrics,
   { redis, queues, clock }: MeasureOptions,
-  { name: cluster, limits }: MeasuredCluster,
+  configured: ConfiguredCluster,
 ): Promise<void> {
+  const { name: cluster } = configured;
+  const { limits } = await readControl(redis, configured);
   const usage = await readUsage(redis, cluster);
   const workers = await readWorkers(redis, cluster);
   const waiting = await readWaiting(redis, cluster);

@@ -1,6 +1,8 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { OperationId } from '../../common/contracts/api/operations.ts';
+import { MAX_PAGE } from '../../common/contracts/api/parameters.ts';
 import { type AnswerOf, addressOf, type RequestOf } from '../../common/contracts/api/request.ts';
+import { readWholeBuild } from '../../common/contracts/api/whole-build.ts';
 import { UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
 import type { BuildSummary } from '../../common/contracts/builds.ts';
 import type { KeptAnswer } from '../../common/contracts/events.ts';
@@ -34,9 +36,6 @@ export interface BuildOptions {
   /** Whose build it is. */
   readonly as?: string;
 }
-
-/** The largest page that the farm gives. */
-const MAX_PAGE = 1_000;
 
 /** Whose serial port is read. */
 interface SerialRequest {
@@ -105,8 +104,14 @@ export class FarmClient {
     return this.#api.call('readIdentity', {});
   }
 
+  /** With all of its modules. */
   build(id: string) {
-    return this.#api.call('readBuild', { params: { id } });
+    return readWholeBuild((query) => this.#api.call('readBuild', { params: { id }, query }));
+  }
+
+  /** How far a build is; of its modules one at most. */
+  buildHead(id: string) {
+    return this.#api.call('readBuild', { params: { id }, query: { limit: 1 } });
   }
 
   /** What its modules wait for. */
@@ -279,6 +284,11 @@ export class FarmClient {
   /** What the farm has of the storage of its clusters. */
   storage() {
     return this.#api.call('readStorage', {});
+  }
+
+  /** What a cluster takes, its limits and labels; null gives what was configured back, and removes a label. */
+  changeCluster(cluster: string, change: BodyOf<'changeCluster'>) {
+    return this.#api.call('changeCluster', { params: { cluster }, body: change });
   }
 
   async clusters() {

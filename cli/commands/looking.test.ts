@@ -32,7 +32,9 @@ const EVENTS: readonly (readonly [time: string, event: FarmEvent])[] = [
 ];
 const CLUSTER = {
   ...{ name: 'local', healthy: false, message: 'it is away', findings: [], queues: [], workers: [] },
+  ...{ mode: 'cordoned', changed: { by: 'ann', at: START }, labels: {} },
   limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 2 ** 33 },
+  configured: { imports: 4, vms: 4, cpu: 8, memoryBytes: 2 ** 33 },
   inUse: { imports: 0, vms: 1, cpu: 2, memoryBytes: 2 ** 32 },
   storage: { freeBytes: 3 * 2 ** 29, leastBytes: 2 ** 31 },
   holders: [{ layerBuild: 'L', module: 'base', vms: 1 }],

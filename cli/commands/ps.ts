@@ -4,6 +4,7 @@ import {
   type BuildSummary,
   type BuildView,
   buildStateSchema,
+  type ModuleCounts,
   type VmView,
 } from '../../common/contracts/builds.ts';
 import { seconds } from '../../common/text/durations.ts';
@@ -137,7 +138,7 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
     return;
   }
   const by = build.submittedBy === null ? '' : `, submitted by ${build.submittedBy}`;
-  printLine(`Build ${build.buildId}: ${build.state}${by}\n`);
+  printLine(`Build ${build.buildId}: ${build.state}${by}${howFar(build.counts)}\n`);
   const rows = build.modules.flatMap((module) =>
     module.vms.length === 0
       ? [[module.name, '', module.state, module.action, '']]
@@ -170,6 +171,13 @@ function showBuild(build: BuildView, { json }: PsFlags): void {
     }
     for (const vm of module.vms) if (vm.screenshot) printLine(`  screen of ${vm.vm}: ${vm.screenshot}`);
   }
+}
+
+function howFar({ all, open, ...ended }: ModuleCounts): string {
+  if (all === 1) return '';
+  const ends = (['succeeded', 'failed', 'cancelled'] as const).filter((outcome) => ended[outcome] > 0);
+  const words = [...ends.map((outcome) => `${ended[outcome]} ${outcome}`), ...(open > 0 ? [`${open} to go`] : [])];
+  return `; ${words.join(', ')} of ${all} modules`;
 }
 
 function phaseSummary(vm: VmView): string {

@@ -14,7 +14,7 @@ export function register(program: Command): void {
   addConnectionFlags(command).action(async (id: string, flags: ConnectionFlags) => {
     const client = new FarmClient(requireFarm(flags));
     const buildId = await resolveBuild(client, id);
-    const { run } = await client.build(buildId);
+    const { run } = await client.buildHead(buildId);
     if (run === null) {
       throw new FarmError('InvalidRequest', `${buildId} is a build, not a clone: \`slipway cancel\` cancels it.`);
     }

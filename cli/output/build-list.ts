@@ -52,7 +52,8 @@ export function printClusters(clusters: readonly ClusterView[]): void {
     ]),
     { fits: true },
   );
-  for (const { name, healthy, message, storage } of clusters) {
+  for (const { name, healthy, message, mode, changed, storage } of clusters) {
+    if (mode !== 'open') printLine(`${name}: ${mode}, by ${printable(changed?.by ?? '')}`);
     if (!healthy) printLine(`${name}: ${printable(message ?? 'it does not answer')}`);
     const full = fullStorage(storage);
     if (full !== null) printLine(`${name}: ${full}`);

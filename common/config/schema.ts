@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { labelsSchema } from '../contracts/cluster-control.ts';
 import { DEFAULT_LOG_LIMITS } from '../contracts/log-limits.ts';
 import { NETWORK_KINDS } from '../contracts/network-kinds.ts';
 import { EVERYBODY } from '../contracts/owners.ts';
@@ -101,6 +102,9 @@ const cluster = z.strictObject({
   relayImage: z.string().default(DEFAULT_RELAY_IMAGE).describe('Container image of the relay pod.'),
   blobsUrl: z.string().optional().describe('As `blobs.url`, where this cluster reaches the schedulers by another one.'),
   limits: limits.prefault({}).describe('What the farm may use of the cluster.'),
+  labels: labelsSchema
+    .default({})
+    .describe('Labels that modules may ask for by `placement.clusterLabels`; `slipway cluster label` changes them.'),
   leastFreeStorage: bytes
     .prefault('2Gi')
     .describe(

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { clusterModeSchema, labelsSchema } from './cluster-control.ts';
 import { actionSchema, imageSchema, keptSchema } from './events.ts';
 import { failureSchema } from './failures.ts';
 import { findingSchema } from './findings.ts';
@@ -94,6 +95,15 @@ export const moduleViewSchema = z.object({
   failure: failureSchema.nullable(),
 });
 
+/** How far the modules of a build are. `failed` are also those that were not built because another one failed. */
+export const moduleCountsSchema = z.object({
+  all: z.int(),
+  open: z.int(),
+  succeeded: z.int(),
+  failed: z.int(),
+  cancelled: z.int(),
+});
+
 /** `GET /builds/:id`. */
 export const buildViewSchema = z.object({
   buildId: z.string(),
@@ -104,8 +114,13 @@ export const buildViewSchema = z.object({
   submittedBy: z.string().nullable(),
   /** Of a clone, which makes no image: the image that it is of, `NAME:VERSION`. */
   run: z.string().nullable(),
+  /** Of the whole build. */
+  counts: moduleCountsSchema,
+  /** One page of them, parents before their children. */
   modules: z.array(moduleViewSchema),
-  /** The chain of phase jobs (`<module>.<vm>.<phase>`) that was expected to last longest, reused modules left out. */
+  /** Where the page after this one begins; null: there is none. */
+  nextCursor: z.string().nullable(),
+  /** The chain of phase jobs (`<module>.<vm>.<phase>`) that was expected to last longest when the build was planned, reused modules left out. */
   criticalPath: z.array(z.string()),
   /** Id of the last event that the view is sure to contain: a stream goes on from there. `0`: none. */
   lastEventId: z.string(),
@@ -141,7 +156,13 @@ export const clusterViewSchema = z.object({
   message: z.string().nullable(),
   /** What the cluster lacks for the farm, by the preflight. */
   findings: z.array(findingSchema),
+  mode: clusterModeSchema,
+  /** Who changed mode, limits or labels last, and when; null: they are as configured. */
+  changed: z.object({ by: z.string(), at: z.int() }).nullable(),
+  labels: labelsSchema,
+  /** As they are now; `configured` are those of the configuration. */
   limits: limitsSchema,
+  configured: limitsSchema,
   inUse: z.object({ imports: z.int(), vms: z.int(), cpu: z.number(), memoryBytes: z.int() }),
   /** Null: its driver does not report free space, or it was not read yet. */
   storage: storageRoomSchema.nullable(),
@@ -156,6 +177,7 @@ export type PhaseView = z.infer<typeof phaseViewSchema>;
 export type StepView = z.infer<typeof stepViewSchema>;
 export type VmView = z.infer<typeof vmViewSchema>;
 export type ModuleView = z.infer<typeof moduleViewSchema>;
+export type ModuleCounts = z.infer<typeof moduleCountsSchema>;
 export type BuildView = z.infer<typeof buildViewSchema>;
 export type BuildSummary = z.infer<typeof buildSummarySchema>;
 export type ClusterView = z.infer<typeof clusterViewSchema>;

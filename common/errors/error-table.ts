@@ -70,6 +70,18 @@ export const ERRORS = {
     solve:
       'Ask for less of the network, or add a cluster that has what the message names: KubeOVN for networks of your own, `clusters[].externalSubnet` for internet there.',
   },
+  NoSuchLabels: {
+    kind: 'invalid',
+    http: 422,
+    solve:
+      'Correct `placement.clusterLabels`, or give a cluster these labels: `slipway cluster label`, or `clusters[].labels`.',
+  },
+  ClusterClosed: {
+    kind: 'precondition',
+    http: 409,
+    solve:
+      'Wait until an admin opens the cluster again, with `slipway cluster resume NAME`; `slipway ps` shows its mode.',
+  },
   StorageFull: {
     kind: 'exhausted',
     http: 507,

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type BuildState, buildStateSchema } from '../contracts/builds.ts';
+import { type BuildState, buildStateSchema, type ModuleCounts } from '../contracts/builds.ts';
 import { actionSchema, type ModuleResult, moduleResultSchema } from '../contracts/events.ts';
 import { type Failure, failureSchema } from '../contracts/failures.ts';
 import type { LayerSpec } from '../contracts/layers.ts';
@@ -53,6 +53,9 @@ export interface StoredBuild {
   readonly submittedBy: string | null;
   /** Of a clone: `NAME:VERSION`. */
   readonly run: string | null;
+  readonly counts: ModuleCounts;
+  /** As it was planned; empty for a build of an older farm. */
+  readonly criticalPath: readonly string[];
   readonly modules: readonly BuildModule[];
   /** Of modules that have ended, by name. */
   readonly results: ReadonlyMap<string, ModuleResult>;
@@ -96,9 +99,38 @@ export interface StoredLayerBuild {
 
 /** Null when there is none, or it was forgotten. @throws RedisUnavailable */
 export async function readBuild(redis: Redis, id: string): Promise<StoredBuild | null> {
-  const build = await readRedis(redis.hgetall(KEYS.build(id)));
-  if (!build['state']) return null;
+  const head = await readHead(redis, id);
+  if (!head) return null;
   const [modules, results] = await Promise.all([readStoredModules(redis, id), readResults(redis, id)]);
+  return { ...head, modules: readBuildModules(modules), results: byName(results) };
+}
+
+/** The same with a part of its modules, and of their results. @throws RedisUnavailable */
+export async function readPartOfBuild(
+  redis: Redis,
+  id: string,
+  { from, limit }: { readonly from: number; readonly limit: number },
+): Promise<StoredBuild | null> {
+  const head = await readHead(redis, id);
+  if (!head) return null;
+  const texts = await readRedis(redis.lrange(KEYS.buildModules(id), from, from + limit - 1));
+  const modules = readBuildModules(`[${texts.join(',')}]`);
+  if (modules.length === 0) return { ...head, modules, results: new Map() };
+  const results = await readRedis(redis.hmget(KEYS.buildResults(id), ...modules.map(({ name }) => name)));
+  return { ...head, modules, results: byName(results.flatMap((text) => (text === null ? [] : [readResult(text)]))) };
+}
+
+/** Whether there is such a build. @throws RedisUnavailable */
+export async function isBuild(redis: Redis, id: string): Promise<boolean> {
+  return (await readRedis(redis.hexists(KEYS.build(id), 'state'))) === 1;
+}
+
+async function readHead(redis: Redis, id: string): Promise<Omit<StoredBuild, 'modules' | 'results'> | null> {
+  const [build, all, ended] = await readRedis(
+    Promise.all([redis.hgetall(KEYS.build(id)), redis.llen(KEYS.buildModules(id)), redis.hlen(KEYS.buildResults(id))]),
+  );
+  if (!build['state']) return null;
+  const [failed, cancelled] = [Number(build['failed'] ?? 0), Number(build['cancelled'] ?? 0)];
   return {
     id,
     state: buildStateSchema.parse(build['state']),
@@ -106,9 +138,19 @@ export async function readBuild(redis: Redis, id: string): Promise<StoredBuild |
     finishedAt: build['finishedAt'] ? Number(build['finishedAt']) : null,
     submittedBy: build['submittedBy'] || null,
     run: build['run'] || null,
-    modules: readBuildModules(modules),
-    results: new Map(results.map((result) => [result.name, result])),
+    counts: { all, open: all - ended, succeeded: ended - failed - cancelled, failed, cancelled },
+    criticalPath: criticalPathSchema.parse(JSON.parse(build['criticalPath'] || '[]')),
   };
+}
+
+const criticalPathSchema = z.array(z.string());
+
+function byName(results: readonly ModuleResult[]): ReadonlyMap<string, ModuleResult> {
+  return new Map(results.map((result) => [result.name, result]));
+}
+
+function readResult(text: string): ModuleResult {
+  return moduleResultSchema.parse(JSON.parse(text));
 }
 
 /** The modules of a build that have ended. @throws RedisUnavailable */
@@ -120,7 +162,7 @@ export async function readResults(redis: Redis, buildId: string): Promise<Module
     cursor = next;
     // One that comes twice is the same.
     for (let index = 0; index < entries.length; index += 2) {
-      found.set(entries[index] ?? '', moduleResultSchema.parse(JSON.parse(entries[index + 1] ?? '')));
+      found.set(entries[index] ?? '', readResult(entries[index + 1] ?? ''));
     }
   } while (cursor !== '0');
   return [...found.values()];

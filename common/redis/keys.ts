@@ -70,6 +70,11 @@ export const KEYS = {
   workers: (cluster: string) => key('workers', cluster),
   /** Hash of `<work>/<vm>` to the step of it that waits for a person. */
   handbuilds: (cluster: string) => key('handbuilds', cluster),
+  /**
+   * Hash of what people have changed about a cluster: `mode`, `limit/<name>`, `label/<key>` (JSON; null: removed), who did it
+   * last (`by`), and when (`at`).
+   */
+  control: (cluster: string) => key('control', cluster),
   /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: not looked at yet. */
   troubles: key('troubles'),
   /** Hash of cluster names to JSON lists of Findings. Absent: not looked at yet. */

@@ -13,6 +13,7 @@ const SCRIPTS = [
   'commit',
   'console-lease',
   'continue',
+  'control',
   'create-token',
   'due-sources',
   'emit',

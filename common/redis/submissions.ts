@@ -71,6 +71,8 @@ export interface BuildSubmission {
   readonly run?: string;
   /** Steps before which a person is asked for, as `isMeantStep` reads them. */
   readonly pauseBefore?: readonly string[];
+  /** Ids of phase jobs, in the names of this build. @defaultValue nobody has looked for it */
+  readonly criticalPath?: readonly string[];
   readonly modules: readonly SubmittedModule[];
 }
 
@@ -98,12 +100,14 @@ export function writeSubmission({
   idempotencyKey,
   modules,
   pauseBefore = [],
+  criticalPath = [],
   priority = 'normal',
   ...rest
 }: BuildSubmission): string[] {
   const header = {
     ...rest,
     pauseBefore: JSON.stringify(pauseBefore),
+    criticalPath: JSON.stringify(criticalPath),
     urgency: PRIORITIES.indexOf(priority),
     idempotencyKey: idempotencyKey ?? '',
     stagedMs: STAGED_MS,

@@ -8,6 +8,7 @@ import type { RunTerms } from '../../common/contracts/module/compiled.ts';
 import { type Owners, type OwnerTerms, type Priority, termsOf } from '../../common/contracts/owners.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
+import { type ClusterControl, type ConfiguredCluster, readControl } from '../../common/redis/cluster-control.ts';
 import { readCatalog } from '../../common/redis/layers.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { readRoom } from '../../common/redis/storage-rooms.ts';
@@ -32,10 +33,8 @@ const MAX_PLANS = 4;
 const NAMED = 5;
 
 /** A cluster that the farm may build on. */
-export interface BuildCluster {
-  readonly name: string;
+export interface BuildCluster extends ConfiguredCluster {
   readonly namespace: string;
-  readonly limits: Limits;
   readonly client: ObjectCluster;
   /** What its network offers; null while it is not known. */
   network(): Promise<NetworkOffer | null>;
@@ -144,7 +143,9 @@ export class BuildService {
 
   async #accept(
     { modules, ...read }: ReadModules,
-    sender: Omit<BuildSubmission, 'buildId' | 'retentionMs' | 'modules'> & { readonly submittedBy: string },
+    sender: Omit<BuildSubmission, 'buildId' | 'retentionMs' | 'criticalPath' | 'modules'> & {
+      readonly submittedBy: string;
+    },
   ): Promise<AcceptedBuild> {
     const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { facts, sealed } = await this.#resolve(read);
@@ -182,12 +183,14 @@ export class BuildService {
     return Promise.all(
       clusters.map(async (cluster) => {
         const { name, namespace } = cluster;
-        const limits = withinQuota(cluster.limits, quota);
+        const control = await readControl(redis, cluster);
+        const limits = withinQuota(control.limits, quota);
         const { vms } = await readUsage(redis, name);
         const healthy = (await readTrouble(redis, name)) === null;
         const network = await cluster.network();
         const storage = await readRoom(redis, name);
-        return { name, namespace, limits, vms, healthy, network, storage, blobsUrl: blobsUrlOf(name) };
+        const found = { vms, healthy, network, storage, blobsUrl: blobsUrlOf(name) };
+        return { name, namespace, limits, labels: control.labels, closed: closedBy(control), ...found };
       }),
     );
   }
@@ -203,6 +206,12 @@ export class BuildService {
     const message = `The farm does not have the content of ${named.join(', ')}${more}.`;
     throw new FarmError('BlobMissing', message, { details: { missing: missing.map(({ sha256 }) => sha256) } });
   }
+}
+
+/** Why a cluster takes no new modules, half a sentence; null: it does. */
+function closedBy({ mode, changed }: ClusterControl): string | null {
+  const words = { open: null, cordoned: 'cordoned', draining: 'being drained', paused: 'paused' }[mode];
+  return words && `it is ${words}, by ${changed?.by}`;
 }
 
 function withinQuota(limits: Limits, { vms = Infinity, cpu = Infinity, memoryBytes = Infinity }: OwnerTerms): Limits {

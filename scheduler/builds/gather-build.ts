@@ -31,7 +31,7 @@ export interface Gathering {
  */
 export async function gatherBuild(gathering: Gathering): Promise<void> {
   const { redis, build, layerBuilds, folder } = gathering;
-  await writeJson(join(folder, 'build.json'), buildView(build, layerBuilds, '0'));
+  await writeJson(join(folder, 'build.json'), buildView(build, layerBuilds));
   await writeEvents(gathering);
   for (const { name, layerBuild = '' } of build.modules) {
     const stored = layerBuilds.get(layerBuild);

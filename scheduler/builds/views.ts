@@ -11,11 +11,9 @@ import type {
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
-import type { PlanJob } from '../../common/contracts/plans.ts';
 import type { BuildModule, StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
-import { criticalPath } from '../graph/critical-path.ts';
-import { phaseJobs, phasesOf, snapshotJobIds } from '../graph/phase-jobs.ts';
+import { phasesOf } from '../graph/phase-jobs.ts';
 
 /**
  * Row of a list. Modules that have not ended are as far as their build, unless a step of theirs waits for a person:
@@ -32,32 +30,24 @@ export function buildSummary(build: StoredBuild, waiting: ReadonlySet<string>): 
   return { buildId: id, state, createdAt, finishedAt, submittedBy, run, modules: states };
 }
 
-/** A build with all of its layer builds; a layer build that was forgotten leaves its module without VMs. */
+/**
+ * A build with those of its modules that were read, and their layer builds; one that was forgotten leaves its module without VMs.
+ * `next`: where the page of modules after these begins.
+ */
 export function buildView(
   build: StoredBuild,
   layerBuilds: ReadonlyMap<string, StoredLayerBuild>,
-  lastEventId: string,
+  { lastEventId = '0', next = null }: { readonly lastEventId?: string; readonly next?: number | null } = {},
 ): BuildView {
-  const { id, state, createdAt, finishedAt, submittedBy, run, modules } = build;
-  const views = modules.map((module) => moduleView(build, module, layerBuilds.get(module.layerBuild ?? '')));
-  const path = criticalPath(jobsOf(modules, layerBuilds));
-  const about = { buildId: id, state, createdAt, finishedAt, submittedBy, run };
-  return { ...about, modules: views, criticalPath: path, lastEventId };
-}
-
-/** The jobs of what is built or joined, under the names that the build knows the modules by; parents come first. */
-function jobsOf(modules: readonly BuildModule[], layerBuilds: ReadonlyMap<string, StoredLayerBuild>): PlanJob[] {
-  const snapshots = new Map<string, readonly string[]>();
-  return modules.flatMap(({ name, layerBuild, dependsOn }) => {
-    const stored = layerBuilds.get(layerBuild ?? '');
-    if (!stored) return [];
-    const module = { ...stored.spec.module, name };
-    snapshots.set(name, snapshotJobIds(module));
-    return phaseJobs(
-      module,
-      namesIn(dependsOn).flatMap((parent) => snapshots.get(parent) ?? []),
-    );
-  });
+  const { id, state, createdAt, finishedAt, submittedBy, run, counts, criticalPath, modules } = build;
+  const about = { buildId: id, state, createdAt, finishedAt, submittedBy, run, counts };
+  return {
+    ...about,
+    modules: modules.map((module) => moduleView(build, module, layerBuilds.get(module.layerBuild ?? ''))),
+    nextCursor: next === null ? null : String(next),
+    criticalPath: [...criticalPath],
+    lastEventId,
+  };
 }
 
 function moduleView(build: StoredBuild, module: BuildModule, stored: StoredLayerBuild | undefined): ModuleView {

@@ -20,6 +20,8 @@ export type PlanningCode =
   | 'NoManagedNic'
   | 'ExceedsLimits'
   | 'NetworkNotOffered'
+  | 'NoSuchLabels'
+  | 'ClusterClosed'
   | 'StorageFull'
   | 'ClusterUnfit'
   | 'ClusterUnavailable'

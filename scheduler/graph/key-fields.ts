@@ -149,6 +149,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     isoCacheTtlMs: 'out',
     /** It decides when a layer is rebuilt, not which: see `chooseLayer`. */
     maxAgeMs: 'out',
+    clusterLabels: 'out',
     namespace: 'out',
     namespacePrefix: 'out',
     /** The values stand in the texts that refer to them. */

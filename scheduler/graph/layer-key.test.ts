@@ -189,6 +189,7 @@ describe('what decides a layerKey', () => {
           '.retries',
           '.isoCacheTtlMs',
           '.maxAgeMs',
+          '.clusterLabels',
           '.namespace',
           '.namespacePrefix',
         ],

@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import type { Redis } from 'ioredis';
 import type { OperationId } from '../../common/contracts/api/operations.ts';
-import { writeCursor } from '../../common/contracts/api/parameters.ts';
+import { MAX_PAGE, writeCursor } from '../../common/contracts/api/parameters.ts';
 import type { BuildView } from '../../common/contracts/builds.ts';
 import { type Owners, type Priority, termsOf } from '../../common/contracts/owners.ts';
 import { includesRole } from '../../common/contracts/tokens.ts';
@@ -27,7 +27,7 @@ import { audit } from './audit.ts';
 import type { ClusterHandlersOptions } from './cluster-handlers.ts';
 import { explainWaiting } from './explain-waiting.ts';
 import type { Call, Handlers } from './handler.ts';
-import { layerBuildsWithVm, loadBuild, noSuchVm } from './layer-builds.ts';
+import { layerBuildsWithVm, loadBuild, loadPageOfBuild, noSuchVm } from './layer-builds.ts';
 import type { HttpLimits } from './limits.ts';
 import type { StreamOptions } from './server-sent-events.ts';
 
@@ -67,7 +67,7 @@ export function buildHandlers(options: BuildHandlersOptions) {
       tell({ response }, accepted);
       if (!wait) return { status: 202, body: answer };
       await untilFinished(options, buildId, gone.signal);
-      return { status: 200, body: await view(redis, buildId) };
+      return { status: 200, body: await view(redis, buildId, { limit: MAX_PAGE }) };
     },
 
     async importImage({ params: { module }, headers, body, who: { name }, response }) {
@@ -100,8 +100,8 @@ export function buildHandlers(options: BuildHandlersOptions) {
       return { status: 200, body: { builds: rows, nextCursor: next && writeCursor([next.createdAt, next.id]) } };
     },
 
-    async readBuild({ params: { id } }) {
-      return { status: 200, body: await view(redis, id) };
+    async readBuild({ params: { id }, query: { limit, cursor: from } }) {
+      return { status: 200, body: await view(redis, id, { from, limit }) };
     },
 
     async explainBuild({ params: { id } }) {
@@ -163,11 +163,15 @@ async function refuseFlood(
   throw new FarmError('TooManyRequests', message);
 }
 
-async function view(redis: Redis, id: string): Promise<BuildView> {
+async function view(
+  redis: Redis,
+  id: string,
+  { from = 0, limit }: { readonly from?: number | undefined; readonly limit: number },
+): Promise<BuildView> {
   // Before the rest: what happens meanwhile may be told twice, but is never missed.
   const lastEventId = await readLastEventId(redis, id);
-  const { build, layerBuilds } = await loadBuild(redis, id);
-  return buildView(build, layerBuilds, lastEventId);
+  const { build, layerBuilds, next } = await loadPageOfBuild(redis, id, { from, limit });
+  return buildView(build, layerBuilds, { lastEventId, next });
 }
 
 /** Only while the machine may run: a cluster is not asked about what has ended. */

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
-import type { ClusterView, Limits } from '../../common/contracts/builds.ts';
+import type { ClusterView } from '../../common/contracts/builds.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
+import { type ConfiguredCluster, readControl } from '../../common/redis/cluster-control.ts';
 import { readFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { readWorkers } from '../../common/redis/presence.ts';
@@ -9,19 +10,14 @@ import { readTrouble, readUsage, type Slot } from '../../common/redis/slots.ts';
 import { readRoom } from '../../common/redis/storage-rooms.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
 
-/** A cluster as this scheduler knows it. */
-export interface KnownCluster {
-  readonly name: string;
-  readonly limits: Limits;
-}
-
 /** What `GET /clusters` says of a cluster. @throws RedisUnavailable */
 export async function clusterView(
   { redis, queues }: { readonly redis: Redis; readonly queues: PhaseQueues },
-  cluster: KnownCluster,
+  cluster: ConfiguredCluster,
 ): Promise<ClusterView> {
-  const { name, limits } = cluster;
-  const [usage, message, findings, storage, workers, depths] = await Promise.all([
+  const { name } = cluster;
+  const [{ mode, changed, limits, labels }, usage, message, findings, storage, workers, depths] = await Promise.all([
+    readControl(redis, cluster),
     readUsage(redis, name),
     readTrouble(redis, name),
     readFindings(redis, name),
@@ -34,7 +30,8 @@ export async function clusterView(
     healthy: message === null,
     message,
     findings,
-    limits,
+    ...{ mode, changed, labels, limits },
+    configured: cluster.limits,
     inUse: { imports: usage.imports, vms: usage.vms, cpu: usage.cpu, memoryBytes: usage.memoryBytes },
     storage,
     holders: await holdersOf(redis, usage.slots),

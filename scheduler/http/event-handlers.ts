@@ -1,8 +1,8 @@
 import type { StoredEvent } from '../../common/contracts/events.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
-import { readBuild } from '../../common/redis/builds.ts';
+import { isBuild } from '../../common/redis/builds.ts';
 import { readEvents, readPastEvents } from '../../common/redis/event-streams.ts';
 import type { Call, Handlers } from './handler.ts';
+import { noSuchBuild } from './layer-builds.ts';
 import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
 
 /** Events and log lines of builds; a stream ends after `build-finished`. */
@@ -24,7 +24,7 @@ async function streamEvents(
   isWanted: (event: StoredEvent) => boolean,
 ): Promise<undefined> {
   const position = { buildId, lastEventId: headers['last-event-id'] };
-  if (!(await readBuild(options.redis, buildId))) throw new FarmError('NotFound', `There is no build "${buildId}".`);
+  if (!(await isBuild(options.redis, buildId))) noSuchBuild(buildId);
   await sendEvents(response, options, {
     follow,
     source: {

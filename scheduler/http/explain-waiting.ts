@@ -9,15 +9,15 @@ import {
   readWaitingEntries,
 } from '../../common/redis/admission-queue.ts';
 import type { PhaseRecord, StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
+import { type ClusterControl, type ConfiguredCluster, readControl } from '../../common/redis/cluster-control.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { buildView } from '../builds/views.ts';
 import { forecast, lacking, type Running, type Size, sumsBy } from '../dispatch/forecast.ts';
-import type { KnownCluster } from './cluster-views.ts';
 
 /** What the explanation is made from. */
 export interface ExplainOptions {
   readonly redis: Redis;
-  readonly clusters: readonly KnownCluster[];
+  readonly clusters: readonly ConfiguredCluster[];
   readonly owners: Owners;
 }
 
@@ -27,9 +27,7 @@ export async function explainWaiting(
   { build, layerBuilds }: { readonly build: StoredBuild; readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild> },
   now: number,
 ): Promise<Wait[]> {
-  const open = buildView(build, layerBuilds, '0').modules.filter(
-    ({ state }) => state === 'queued' || state === 'running',
-  );
+  const open = buildView(build, layerBuilds).modules.filter(({ state }) => state === 'queued' || state === 'running');
   const unfinished = new Set(open.map(({ name }) => name));
   const names = new Set(open.flatMap(({ cluster }) => cluster ?? []));
   const known = options.clusters.filter(({ name }) => names.has(name));
@@ -44,9 +42,7 @@ export async function explainWaiting(
     if (parents.length > 0) return [waitOf(name, { kind: 'parents', why: `the images of ${parents.join(', ')}` })];
     const line = lineOf.get(stored.cluster);
     if (!line) return [];
-    if (line.trouble !== null) {
-      return [waitOf(name, { kind: 'cluster', why: `the cluster "${stored.cluster}": ${line.trouble}` })];
-    }
+    if (line.trouble !== null) return [waitOf(name, { kind: 'cluster', why: line.trouble })];
     const gang = line.gangs.get(stored.id);
     if (gang) return [waitOf(name, gang)];
     return vms.flatMap(({ vm, handbuild }) => {
@@ -68,21 +64,38 @@ function waitOf(module: string, wait: Waited): Wait {
 
 /** Who waits on a cluster for admission. */
 interface Line {
+  /** Why nothing of it goes on. */
   readonly trouble: string | null;
   readonly gangs: ReadonlyMap<string, Waited>;
   readonly imports: ReadonlyMap<string, Waited>;
 }
 
-async function readLine(options: ExplainOptions, cluster: KnownCluster, now: number): Promise<Line> {
+async function readLine(options: ExplainOptions, cluster: ConfiguredCluster, now: number): Promise<Line> {
+  const control = await readControl(options.redis, cluster);
+  const as = { ...cluster, limits: control.limits };
   const [trouble, gangs, imports] = await Promise.all([
     readTrouble(options.redis, cluster.name),
-    readGangs(options, cluster, now),
-    readImports(options, cluster, now),
+    readGangs(options, as, now),
+    readImports(options, as, now),
   ]);
-  return { trouble, gangs, imports };
+  const line = { trouble: pausedBy(cluster, control) ?? troubleOf(cluster, trouble), gangs, imports };
+  if (control.mode !== 'draining') return line;
+  const drained = (waits: ReadonlyMap<string, Waited>) => {
+    const why = `the cluster "${cluster.name}", which is being drained by ${control.changed?.by}`;
+    return new Map([...waits].map(([id, { since = null }]) => [id, { kind: 'cluster' as const, why, since }]));
+  };
+  return { ...line, gangs: drained(gangs), imports: drained(imports) };
 }
 
-async function readGangs({ redis, owners }: ExplainOptions, cluster: KnownCluster, now: number) {
+function pausedBy({ name }: ConfiguredCluster, { mode, changed }: ClusterControl): string | null {
+  return mode === 'paused' ? `the cluster "${name}", which ${changed?.by} has paused` : null;
+}
+
+function troubleOf({ name }: ConfiguredCluster, trouble: string | null): string | null {
+  return trouble === null ? null : `the cluster "${name}": ${trouble}`;
+}
+
+async function readGangs({ redis, owners }: ExplainOptions, cluster: ConfiguredCluster, now: number) {
   const { name, limits } = cluster;
   const [{ slots, ...usage }, { entries, count }] = await Promise.all([
     readUsage(redis, name),
@@ -167,7 +180,7 @@ function meanOf(records: readonly AdmissionRecord[]): number | null {
   return known.length === 0 ? null : known.reduce((total, ms) => total + ms, 0) / known.length;
 }
 
-async function readImports({ redis }: ExplainOptions, { name, limits }: KnownCluster, now: number) {
+async function readImports({ redis }: ExplainOptions, { name, limits }: ConfiguredCluster, now: number) {
   const [{ entries, count }, importMs] = await Promise.all([
     readWaitingEntries(redis, name, 'imports'),
     readImportMs(redis, name),

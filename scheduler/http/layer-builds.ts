@@ -1,15 +1,42 @@
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { readBuild, readLayerBuild, type StoredBuild, type StoredLayerBuild } from '../../common/redis/builds.ts';
+import {
+  readBuild,
+  readLayerBuild,
+  readPartOfBuild,
+  type StoredBuild,
+  type StoredLayerBuild,
+} from '../../common/redis/builds.ts';
 import { readHandbuild } from '../../common/redis/handbuilds.ts';
 
-/** A build with its layer builds by id. @throws NotFound */
-export async function loadBuild(
+/** A build with its layer builds by id. */
+interface LoadedBuild {
+  readonly build: StoredBuild;
+  readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild>;
+}
+
+/** A whole build. @throws NotFound */
+export async function loadBuild(redis: Redis, id: string): Promise<LoadedBuild> {
+  return withLayerBuilds(redis, (await readBuild(redis, id)) ?? noSuchBuild(id));
+}
+
+/** A build with a page of its modules, and where the next page begins; null: there is none. @throws NotFound */
+export async function loadPageOfBuild(
   redis: Redis,
   id: string,
-): Promise<{ readonly build: StoredBuild; readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild> }> {
-  const build = await readBuild(redis, id);
-  if (!build) throw new FarmError('NotFound', `There is no build "${id}".`);
+  { from, limit }: { readonly from: number; readonly limit: number },
+): Promise<LoadedBuild & { readonly next: number | null }> {
+  const build = (await readPartOfBuild(redis, id, { from, limit })) ?? noSuchBuild(id);
+  const next = from + build.modules.length;
+  return { ...(await withLayerBuilds(redis, build)), next: next < build.counts.all ? next : null };
+}
+
+/** @throws NotFound */
+export function noSuchBuild(id: string): never {
+  throw new FarmError('NotFound', `There is no build "${id}".`);
+}
+
+async function withLayerBuilds(redis: Redis, build: StoredBuild): Promise<LoadedBuild> {
   const ids = new Set(build.modules.flatMap(({ layerBuild }) => layerBuild ?? []));
   const layerBuilds = await Promise.all([...ids].map((stored) => readLayerBuild(redis, stored)));
   return {

@@ -7,6 +7,8 @@ const cluster = (name: string, load: number, more: Partial<PlacementCluster> = {
   limits,
   load,
   healthy: true,
+  labels: {},
+  closed: null,
   hasEgress: true,
   full: null,
   ...more,
@@ -20,6 +22,7 @@ const module = (name: string, more: Partial<PlacementModule> = {}): PlacementMod
   vms: [vm],
   isNew: true,
   wishesInternet: false,
+  clusterLabels: {},
   obstacles: new Map(),
   ...more,
 });
@@ -123,4 +126,36 @@ test('keeps to clusters whose storage has room, and refuses with numbers when no
   expect(() => placeModules([begun, module('child', { parents: ['base'] })], [crowded, roomy])).toThrow(
     `Module "child": ${reason}; it must be on the same cluster as "base"`,
   );
+});
+
+test('goes where the labels are that every module of a group asks for, and says what there is instead', () => {
+  const clusters = [
+    cluster('x', 0, { labels: { zone: 'us' } }),
+    cluster('y', 9, { labels: { zone: 'eu', disk: 'fast' } }),
+  ];
+  const eu = { clusterLabels: { zone: 'eu' } };
+  expect(placeModules([module('a'), module('b', eu)], clusters).get('b')).toBe('y');
+  const both = [module('base', eu), module('child', { parents: ['base'], clusterLabels: { disk: 'fast' } })];
+  expect(placeModules(both, clusters).get('base')).toBe('y');
+  const refused = (modules: readonly PlacementModule[]) => () => placeModules(modules, clusters);
+  const slow = module('child', { parents: ['base'], clusterLabels: { disk: 'slow' } });
+  expect(refused([module('base', eu), slow])).toThrow(
+    'Module "child": no cluster has its labels: "child" asks for disk=slow; "base" asks for zone=eu; ' +
+      '"x" has zone=us; "y" has zone=eu, disk=fast; it must be on the same cluster as "base"',
+  );
+  // Where its parent is decides; what is there already is left where it is.
+  expect(refused([module('c', { boundTo: ['x'], ...eu })])).toThrow(expect.objectContaining({ code: 'NoSuchLabels' }));
+  expect(placeModules([module('c', { boundTo: ['x'], isNew: false, ...eu })], clusters).get('c')).toBe('x');
+});
+
+test('places nothing new on a closed cluster, and refuses with who has closed it when all are', () => {
+  const closed = 'it is cordoned, by ann';
+  const [shut, busy] = [cluster('shut', 0, { closed }), cluster('busy', 9)];
+  expect(placeModules([module('a')], [shut, busy]).get('a')).toBe('busy');
+  const refusal = 'Module "a": no cluster takes new modules: "shut": it is cordoned, by ann';
+  expect(() => placeModules([module('a')], [shut])).toThrow(refusal);
+  expect(() => placeModules([module('a', { boundTo: ['shut'] })], [shut, busy])).toThrow(
+    expect.objectContaining({ code: 'ClusterClosed' }),
+  );
+  expect(placeModules([module('a', { boundTo: ['shut'], isNew: false })], [shut, busy]).get('a')).toBe('shut');
 });

@@ -1,4 +1,5 @@
 import type { Limits } from '../../common/contracts/builds.ts';
+import { hasLabels, type Labels, labelText } from '../../common/contracts/cluster-control.ts';
 import type { VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
@@ -15,6 +16,9 @@ export interface PlacementCluster {
   readonly healthy: boolean;
   /** Whether it can give internet. */
   readonly hasEgress: boolean;
+  readonly labels: Labels;
+  /** Why it takes no new modules, half a sentence; null: it does. */
+  readonly closed: string | null;
   /** Why it takes no new disks, half a sentence; null: it does. */
   readonly full: string | null;
 }
@@ -32,6 +36,8 @@ export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'>
   readonly isNew: boolean;
   /** Would rather be where there is internet. */
   readonly wishesInternet: boolean;
+  /** What its cluster must be labelled with. */
+  readonly clusterLabels: Labels;
   /** Why its network cannot be had, by cluster. */
   readonly obstacles: ReadonlyMap<string, string>;
 }
@@ -41,9 +47,9 @@ export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'>
  * start from each other go together. Free groups go to a healthy cluster that every module of them fits: one with internet
  * where they wish for it, where they were before, else the least loaded.
  * What cannot be placed is reported all at once, each at a module that is to blame.
- * @throws with `details.problems`: ClusterUnfit when parents are on different clusters, ExceedsLimits when no cluster fits a
- *   whole group, NetworkNotOffered when none of those has the network that its modules ask for, StorageFull when the storage of
- *   all that are left is full
+ * @throws with `details.problems`: ClusterUnfit when parents are on different clusters, NoSuchLabels when no cluster has what
+ *   modules of a group ask for, ExceedsLimits when none of those fits the whole group, NetworkNotOffered when none of the rest has
+ *   the network that its modules ask for, ClusterClosed or StorageFull when all that are left are closed, or full
  */
 export function placeModules(
   modules: readonly PlacementModule[],
@@ -77,14 +83,19 @@ function placeGroup(
     const message = `it needs layers of different clusters: ${[cluster, ...others].join(', ')}`;
     return problemOfGroup(group, ({ boundTo }) => boundTo.length > 0, { code: 'ClusterUnfit', message });
   }
+  const bound = clusters.filter(({ name }) => name === cluster);
+  const labels = labelProblem(
+    group.filter(({ isNew }) => isNew),
+    bound,
+  );
+  if (labels) return labels;
   // Where its parents are, a module may find no network for itself.
   const unfit = group.find(({ obstacles }) => obstacles.has(cluster));
   if (unfit) {
     const message = `it belongs to the cluster "${cluster}": ${unfit.obstacles.get(cluster)}`;
     return problemOf(unfit, { code: 'NetworkNotOffered', message });
   }
-  const full = clusters.filter(({ name }) => name === cluster);
-  return fullProblem(group, full) ?? cluster;
+  return refusal(group, bound, CLOSED) ?? refusal(group, bound, FULL) ?? cluster;
 }
 
 function leastLoaded(
@@ -92,9 +103,12 @@ function leastLoaded(
   clusters: readonly PlacementCluster[],
   extra: ReadonlyMap<string, number>,
 ): string | Problem {
+  const problemOfLabels = labelProblem(group, clusters);
+  if (problemOfLabels) return problemOfLabels;
+  const labelled = clusters.filter(({ labels }) => hasAll(group, labels));
   const excessOf = ({ vms }: PlacementModule) =>
-    clusters.flatMap(({ name, limits }) => excess(vms, name, limits) ?? []);
-  const large = clusters.filter(({ name, limits }) => group.every(({ vms }) => excess(vms, name, limits) === null));
+    labelled.flatMap(({ name, limits }) => excess(vms, name, limits) ?? []);
+  const large = labelled.filter(({ name, limits }) => group.every(({ vms }) => excess(vms, name, limits) === null));
   if (large.length === 0) {
     const message = `it fits on no cluster: ${listed(group.flatMap(excessOf))}`;
     return problemOfGroup(group, (module) => excessOf(module).length > 0, { code: 'ExceedsLimits', message });
@@ -105,13 +119,16 @@ function leastLoaded(
     const message = `no cluster has the network that it asks for: ${listed(reasons)}`;
     return problemOfGroup(group, ({ obstacles }) => obstacles.size > 0, { code: 'NetworkNotOffered', message });
   }
-  const roomy = fitting.filter(({ full }) => full === null);
-  const problem = roomy.length === 0 && fullProblem(group, fitting);
+  const problem = refusal(group, fitting, CLOSED);
   if (problem) return problem;
+  const open = fitting.filter(({ closed }) => closed === null);
+  const problemOfRoom = refusal(group, open, FULL);
+  if (problemOfRoom) return problemOfRoom;
+  const roomy = open.filter(({ full }) => full === null);
   const isWished = group.some(({ wishesInternet }) => wishesInternet);
   const load = ({ name, limits, load: now }: PlacementCluster) => now + (extra.get(name) ?? 0) / limits.vms;
   const isFormer = ({ name }: PlacementCluster) => group.some(({ formerly }) => formerly === name);
-  const [best] = (roomy.length > 0 ? roomy : fitting).toSorted(
+  const [best] = ([roomy, open, fitting].find(({ length }) => length > 0) ?? []).toSorted(
     (a, b) =>
       Number(b.healthy) - Number(a.healthy) ||
       (isWished ? Number(b.hasEgress) - Number(a.hasEgress) : 0) ||
@@ -122,13 +139,45 @@ function leastLoaded(
   return best.name;
 }
 
-/** Why modules are not built on clusters whose storage is full; null when one has room, or when nothing of them is new. */
-function fullProblem(group: readonly PlacementModule[], clusters: readonly PlacementCluster[]): Problem | null {
-  const reasons = clusters.flatMap(({ name, full }) => (full === null ? [] : [`"${name}": ${full}`]));
+function hasAll(group: readonly PlacementModule[], labels: Labels): boolean {
+  return group.every(({ clusterLabels }) => hasLabels(labels, clusterLabels));
+}
+
+/** What modules ask for together that none of these clusters is labelled with; null when one is. */
+function labelProblem(group: readonly PlacementModule[], clusters: readonly PlacementCluster[]): Problem | null {
+  const isAsking = ({ clusterLabels }: PlacementModule) => Object.keys(clusterLabels).length > 0;
+  if (!group.some(isAsking) || clusters.some(({ labels }) => hasAll(group, labels))) return null;
+  const asked = group
+    .filter(isAsking)
+    .map(({ name, clusterLabels }) => `"${name}" asks for ${labelText(clusterLabels)}`);
+  const have = clusters.map(({ name, labels }) => `"${name}" has ${labelText(labels) || 'none'}`);
+  const message = `no cluster has its labels: ${listed(asked)}; ${listed(have)}`;
+  return problemOfGroup(group, isAsking, { code: 'NoSuchLabels', message });
+}
+
+/** Why a cluster may take nothing new. */
+interface Refusal {
+  readonly code: Finding['code'];
+  readonly what: string;
+  of(cluster: PlacementCluster): string | null;
+}
+
+const CLOSED: Refusal = { code: 'ClusterClosed', what: 'no cluster takes new modules', of: ({ closed }) => closed };
+const FULL: Refusal = { code: 'StorageFull', what: 'no cluster has room for its disks', of: ({ full }) => full };
+
+/** Why modules are not built on any of these clusters; null when one takes them, or when nothing of them is new. */
+function refusal(
+  group: readonly PlacementModule[],
+  clusters: readonly PlacementCluster[],
+  { code, what, of }: Refusal,
+): Problem | null {
+  const reasons = clusters.flatMap((cluster) => {
+    const reason = of(cluster);
+    return reason === null ? [] : [`"${cluster.name}": ${reason}`];
+  });
   const isNew = ({ isNew: needsRoom }: PlacementModule) => needsRoom;
   if (reasons.length === 0 || reasons.length < clusters.length || !group.some(isNew)) return null;
-  const message = `no cluster has room for its disks: ${listed(reasons)}`;
-  return problemOfGroup(group, isNew, { code: 'StorageFull', message });
+  return problemOfGroup(group, isNew, { code, message: `${what}: ${listed(reasons)}` });
 }
 
 /** What is wrong with modules that must be on the same cluster, at one that is to blame. */

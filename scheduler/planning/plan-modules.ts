@@ -1,6 +1,7 @@
 import type { FarmKey } from '../../common/config/sealing.ts';
 import { blobsIn } from '../../common/contracts/blobs.ts';
 import type { Limits } from '../../common/contracts/builds.ts';
+import type { Labels } from '../../common/contracts/cluster-control.ts';
 import type { Action } from '../../common/contracts/events.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
@@ -50,6 +51,9 @@ export interface PlanCluster {
   /** Virtual machines that exist. */
   readonly vms: number;
   readonly healthy: boolean;
+  readonly labels: Labels;
+  /** Why it takes no new modules, half a sentence; null: it does. */
+  readonly closed: string | null;
   /** What its network offers; null while it is not known. */
   readonly network: NetworkOffer | null;
   /** Its free storage for new volumes; null while it is not known. */
@@ -125,7 +129,7 @@ export function planBuild(task: BuildTask, farmKey: FarmKey): PlannedBuild {
   });
   return {
     plan: writeJson(withMissingInternet(graph, clusterOf, networks)),
-    submission: writeSubmission({ ...task.build, modules }),
+    submission: writeSubmission({ ...task.build, criticalPath: graph.plan.criticalPath, modules }),
     files: neededFiles(graph, task, (module) => of(clusterOf.get(module) ?? '')),
   };
 }
@@ -191,11 +195,11 @@ function place(
   clusters: readonly PlanCluster[],
 ): Map<string, string> {
   const unfinished = [...catalog.unfinished.values()];
-  const candidates = clusters.map(({ name, limits, vms, healthy, storage }) => {
+  const candidates = clusters.map(({ name, limits, vms, healthy, labels, closed, storage }) => {
     const waiting = unfinished.filter((layer) => layer.cluster === name).length;
     const hasEgress = networks[name]?.hasEgress === true;
     const full = fullStorage(storage);
-    return { name, limits, load: (vms + waiting) / limits.vms, healthy, hasEgress, full };
+    return { name, limits, load: (vms + waiting) / limits.vms, healthy, labels, closed, hasEgress, full };
   });
   const built = plan.modules.filter(({ action }) => action !== 'reuse');
   const names = new Set(built.map(({ name }) => name));
@@ -211,6 +215,7 @@ function place(
     return {
       ...{ name, origin: spec.module.origin, boundTo, formerly, vms: spec.vms },
       isNew: action === 'build',
+      clusterLabels: spec.module.clusterLabels ?? {},
       parents: dependsOn.filter((parent) => names.has(parent)),
       wishesInternet: wishesInternet(spec),
       obstacles: action === 'build' ? obstaclesOf(spec, networks) : new Map(),

@@ -85,3 +85,18 @@ test('gives the advice that fits, and none where the message says it all', { tim
     `error: The build makes no VM "nobody".\n\`slipway ps ${buildId}\` lists the machines of the build.\n`,
   );
 });
+
+test('drains, limits and labels a cluster', { timeout: 120_000 }, async () => {
+  expect(await slipway('cluster', 'drain', 'lab')).toBe(
+    'The cluster lab is drained: nothing of the farm runs there.\n',
+  );
+  expect(await slipway('ps')).toContain('lab: draining, by bootstrap\n');
+  expect(await slipway('cluster', 'label', 'lab', 'disk=fast', 'zone-')).toBe(
+    'The labels of the cluster lab: disk=fast.\n',
+  );
+  const limited = await slipway('cluster', 'limit', 'lab', '--vms', '2', '--memory', '8Gi');
+  expect(limited).toMatch(/^lab +draining +0\/2 \(4\) +0\/4 +0\/8 +8Gi \(16Gi\) +disk=fast +bootstrap/m);
+  expect(await slipway('cluster', 'limit', 'lab', '--vms', 'default')).toMatch(/^lab +draining +0\/4 /m);
+  expect(await slipway('cluster', 'limit', 'lab', '--vms', '0')).toContain('Write a number above 0, or "default".');
+  expect(await slipway('cluster', 'pause', 'moon')).toContain('There is no cluster "moon": this farm has lab.');
+});

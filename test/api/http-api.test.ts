@@ -74,6 +74,21 @@ test('builds what is submitted, tells how, and reuses it afterwards', async () =
   expect(fresh.plan.modules.map(({ action }) => action)).toEqual(['build', 'build']);
 });
 
+test('shows a build by page, with how far all of it is', async () => {
+  const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
+  const page = async (query: string) => (await api.call(`/api/v1/builds/${buildId}${query}`)).json();
+  const [first, second] = [await page('?limit=1'), await page('?limit=1&cursor=1')];
+  const counts = { all: 2, open: 2, succeeded: 0, failed: 0, cancelled: 0 };
+  expect(first).toMatchObject({ counts, modules: [{ name: 'base' }], nextCursor: '1', criticalPath: { length: 8 } });
+  expect(second).toMatchObject({ counts, modules: [{ name: 'child', state: 'queued' }], nextCursor: null });
+  expect(await page('?limit=2')).toMatchObject({ modules: { length: 2 }, nextCursor: null });
+  expect(await page('?cursor=2')).toMatchObject({ modules: [], nextCursor: null });
+  expect((await api.call(`/api/v1/builds/${buildId}?cursor=x`)).status).toBe(400);
+  await api.work();
+  expect(await client.buildHead(buildId)).toMatchObject({ counts: { ...counts, open: 0, succeeded: 2 } });
+  expect(await page('?limit=1&cursor=1')).toMatchObject({ modules: [{ state: 'succeeded', vms: { length: 1 } }] });
+});
+
 test('goes on with a stream where it was cut, and shows logs alone', async () => {
   const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await api.work();
@@ -210,6 +225,48 @@ test('shows clusters with what is used of them and who works there', async () =>
   const text = await (await api.call('/metrics')).text();
   expect(text).toContain('slipway_cluster_used{cluster="lab",resource="imports"} 1');
   expect(text).toContain('slipway_layers_total{action="build"}');
+});
+
+test('closes and opens a cluster, and changes its limits and labels, while the farm runs', async () => {
+  const submit = (more = '') =>
+    client.submit({
+      files: [{ path: 'a.yaml', text: `name: a\n${more}vms: [{ name: vm, source: { blank: true } }]` }],
+      variables: {},
+    });
+  const placement = (zone: string) => `placement: { clusterLabels: { zone: ${zone} } }\n`;
+  await expect(submit(placement('us'))).rejects.toMatchObject({
+    code: 'NoSuchLabels',
+    message: 'Module "a": no cluster has its labels: "a" asks for zone=us; "lab" has zone=eu',
+  });
+  const first = await submit(placement('eu'));
+  // Where it is built changes nothing about what it is.
+  expect((await submit()).plan.modules[0]?.action).toBe('join');
+  const view = await client.changeCluster('lab', { mode: 'cordoned', limits: { vms: 2 }, labels: { zone: 'us' } });
+  expect(view).toMatchObject({
+    ...{ mode: 'cordoned', changed: { by: 'bootstrap' }, labels: { zone: 'us' } },
+    ...{ limits: { ...LAB.limits, vms: 2 }, configured: LAB.limits },
+  });
+  // What is begun already needs no place.
+  expect((await submit()).plan.modules[0]?.action).toBe('join');
+  await expect(client.submit({ files: [{ path: 'b.yaml', text: MODULES }], variables: {} })).rejects.toMatchObject({
+    code: 'ClusterClosed',
+    message: expect.stringContaining('it is cordoned, by bootstrap'),
+  });
+  expect(await (await api.call('/metrics')).text()).toContain('slipway_cluster_limit{cluster="lab",resource="vms"} 2');
+  await reportTrouble(api.redis, LAB.name, null);
+  await client.changeCluster('lab', { mode: 'paused' });
+  const waits = () => client.waiting(first.buildId);
+  expect(await waits()).toMatchObject([{ kind: 'cluster', why: 'the cluster "lab", which bootstrap has paused' }]);
+  await client.changeCluster('lab', { mode: 'draining' });
+  const drained = 'the cluster "lab", which is being drained by bootstrap';
+  expect(await waits()).toMatchObject([{ module: 'a', vm: 'vm', kind: 'cluster', why: drained }]);
+  await client.changeCluster('lab', { mode: 'open', limits: { vms: null } });
+  expect((await client.clusters())[0]).toMatchObject({ mode: 'open', limits: LAB.limits });
+  await submit(placement('us'));
+  await expect(client.changeCluster('moon', {})).rejects.toMatchObject({ code: 'NotFound' });
+  await expect(client.changeCluster('lab', { limits: { vms: 0 } })).rejects.toMatchObject({ code: 'InvalidRequest' });
+  const builder = api.as(await api.tokenOf('builder'));
+  await expect(builder.changeCluster('lab', { mode: 'open' })).rejects.toMatchObject({ code: 'Forbidden' });
 });
 
 test('refuses builds with numbers before the storage of a cluster is full, and says so everywhere', async () => {

@@ -50,6 +50,7 @@ export const SECRET = 'open sesame';
 export const LAB = {
   name: 'lab',
   namespace: 'slipway',
+  labels: { zone: 'eu' },
   limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 16 * 1024 ** 3 },
 };
 /** Two modules, one on the other. */

@@ -47,7 +47,7 @@ beforeAll(async () => {
   const sha256 = hash('sha256', 'a value');
   const image = { image: 'child:1', module: 'base', tag: 'stable' };
   const { id: ordered } = await api.client.exportImage('child:1', {});
-  known = { id: buildId, vm: 'vm', name: 'somebody', sha256, export: ordered, ...image };
+  known = { id: buildId, cluster: 'lab', vm: 'vm', name: 'somebody', sha256, export: ordered, ...image };
   layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
 });
 
@@ -62,6 +62,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   setSecret: 'a value',
   putBlob: 'a value',
   tagImage: { version: 1 },
+  changeCluster: { limits: { vms: 3 } },
   pruneImages: { keep: 1 },
   exportImage: {},
   importImage: { source: { url: 'https://images.test/disk.qcow2', checksum: `sha256:${'0'.repeat(64)}` } },

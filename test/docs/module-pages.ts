@@ -40,6 +40,7 @@ export const MODULE_PAGES: Readonly<Record<string, readonly string[]>> = {
     'timeout',
     'retries',
     'maxAge',
+    'placement',
     'isoCacheTTL',
     'namespace',
     'namespacePrefix',

@@ -105,6 +105,8 @@ const CLUSTERS = [
   limits: { imports: 4, memoryBytes: 2 ** 36, ...limits },
   vms: 0,
   healthy: true,
+  labels: {},
+  closed: null,
   network: null,
   storage: null,
   blobsUrl: null,

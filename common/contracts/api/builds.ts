@@ -18,7 +18,7 @@ export const BUILDS = {
   submitBuild: {
     method: 'post',
     path: '/api/v1/builds',
-    summary: 'Build modules. With `wait` the answer (200) is the finished build.',
+    summary: 'Build modules. With `wait` the answer (200) is the finished build, with the first page of its modules.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) }, 200: { schema: buildViewSchema } },
     body: 'modules',
@@ -48,9 +48,10 @@ export const BUILDS = {
     method: 'get',
     path: '/api/v1/builds/{id}',
     params: requests.buildParamsSchema,
-    summary: 'One build.',
+    summary: 'One build: how far it is, and its modules by page.',
     role: 'viewer',
     answers: { 200: { schema: buildViewSchema } },
+    query: requests.buildQuerySchema,
   },
   explainBuild: {
     method: 'get',

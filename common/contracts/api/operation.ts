@@ -11,7 +11,7 @@ export interface Answer {
 
 /** One operation as it is described, guarded and validated. */
 export interface Operation {
-  readonly method: 'get' | 'post' | 'put' | 'delete';
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   /** Parameters in braces. */
   readonly path: string;
   readonly summary: string;

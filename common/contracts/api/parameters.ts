@@ -8,7 +8,8 @@ import { keepUpTo } from '../requested-durations.ts';
 import { secretNameSchema } from '../secrets.ts';
 import { tokenNameSchema } from '../tokens.ts';
 
-const MAX_PAGE = 1_000;
+/** The largest page that the farm gives. */
+export const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
 
 export const buildParamsSchema = z.object({ id: z.string() });
@@ -19,6 +20,7 @@ export const importParamsSchema = z.object({ module: z.string() });
 export const exportParamsSchema = z.object({ export: z.string() });
 export const tagParamsSchema = z.object({ module: z.string(), tag: tagSchema });
 export const contentParamsSchema = z.object({ sha256: sha256Schema });
+export const clusterParamsSchema = z.object({ cluster: z.string() });
 export const secretParamsSchema = z.object({ name: secretNameSchema });
 export const tokenParamsSchema = z.object({ name: z.string() });
 
@@ -110,6 +112,17 @@ const limit = z.coerce
   .max(MAX_PAGE)
   .default(DEFAULT_PAGE)
   .describe('Rows of a page.');
+
+/** The modules of a build, a page at a time: a `nextCursor` leads to the next one. */
+export const buildQuerySchema = z.strictObject({
+  limit: limit.describe('Modules of a page.'),
+  cursor: z
+    .string()
+    .regex(/^[0-9]{1,9}$/, 'This is not the cursor of a page of this build.')
+    .transform(Number)
+    .optional()
+    .describe('The `nextCursor` of the page before.'),
+});
 
 const STATE = `(${buildStateSchema.options.join('|')})`;
 

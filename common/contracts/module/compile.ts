@@ -50,6 +50,7 @@ export function compileModule(
     retries: body.retries ?? DEFAULTS.retries,
     isoCacheTtlMs: body.isoCacheTTL ?? DEFAULTS.isoCacheTtlMs,
     maxAgeMs: body.maxAge ?? null,
+    ...(body.placement?.clusterLabels ? { clusterLabels: body.placement.clusterLabels } : {}),
     namespace: body.namespace ?? null,
     namespacePrefix: body.namespacePrefix ?? DEFAULTS.namespacePrefix,
   };

@@ -40,6 +40,8 @@ export interface CompiledModule {
   readonly isoCacheTtlMs: number;
   /** A layer older than this is not reused; null: however old it is. */
   readonly maxAgeMs: number | null;
+  /** What its cluster must be labelled with; absent: nothing. */
+  readonly clusterLabels?: Readonly<Record<string, string>>;
   readonly namespace: string | null;
   readonly namespacePrefix: string;
   /** Every reference to a secret. In the texts themselves they stand as `secretReference` says. */

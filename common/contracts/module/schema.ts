@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LABEL_KEY } from '../cluster-control.ts';
 import {
   age,
   checksum,
@@ -150,6 +151,13 @@ const bodyShape = {
   ).optional(),
   retries: wholeNumber('How often a failed build starts again.', { min: 0, max: 100, whenMissing: 0 }).optional(),
   maxAge: age('A layer older than this is not reused but built again, and what starts from it too.').optional(),
+  placement: map('Where it may be built.', {
+    clusterLabels: dictionary(
+      'Labels that its cluster must have, all of them.',
+      LABEL_KEY,
+      text('A value.'),
+    ).optional(),
+  }).optional(),
   isoCacheTTL: duration(
     'How long an imported ISO or image stays on its cluster after the last build that used it has ended.',
     '24h',
@@ -159,11 +167,7 @@ const bodyShape = {
   output: anything('Deprecated; has no effect.').optional(),
 };
 
-const labelsSchema = dictionary(
-  'Labels of your own.',
-  /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
-  text('A value.'),
-).optional();
+const labelsSchema = dictionary('Labels of your own.', LABEL_KEY, text('A value.')).optional();
 const nameSchema = dnsLabel('Name of the module; others refer to it in `buildRef`.');
 
 export const bodySchema = map('What the module is.', bodyShape, 'module');

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, stagedMs (how long a submission that is not whole is kept),
---          submittedBy (name of a token), keepMs, pauseBefore (JSON text), run (of a clone: its image), urgency (0 to 2,
+--          submittedBy (name of a token), keepMs, pauseBefore and criticalPath (JSON texts), run (of a clone: its image), urgency (0 to 2,
 --          2 goes first), count (of modules)}
 -- ARGV[2]  event that it was accepted (JSON; empty where a piece before had it)   ARGV[3]  how many modules went before
 -- ARGV[4]  a module (JSON), its specification (JSON; empty for a reused one), the next one ... Parents come first. A module:

@@ -1,7 +1,7 @@
 -- Admits what is ready on one cluster within its limits and gives it to the caller for the queues.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV[1]  cluster   ARGV[2..5]  limits: imports, vms, cpu (thousandths), memory (bytes)
+-- ARGV[1]  cluster   ARGV[2..5]  limits as configured: imports, vms, cpu (thousandths), memory (bytes); see control.lua
 -- ARGV[6]  how many jobs at most   ARGV[7]  a gang that waits longer than this (ms) is not passed by others any more
 -- ARGV[8]  age (ms) from which an entry of the outbox counts as forgotten by a scheduler that died
 -- ARGV[9]  JSON list of {stage, phase}: what a machine goes through once it is admitted, in order, and the phase whose workers do it
@@ -13,8 +13,14 @@
 local cluster, room, patience = ARGV[1], tonumber(ARGV[6]), tonumber(ARGV[7])
 local limits = { imports = tonumber(ARGV[2]), vms = tonumber(ARGV[3]), cpu = tonumber(ARGV[4]), memory = tonumber(ARGV[5]) }
 local reply = { -1 }
--- What waits for it keeps its place until it answers.
-if isAway(cluster) then return reply end
+local RESOURCES = { 'imports', 'vms', 'cpu', 'memory' }
+local control = redis.call('HMGET', key('control', cluster), 'mode', 'limit/imports', 'limit/vms', 'limit/cpu', 'limit/memory')
+for index, resource in ipairs(RESOURCES) do
+  if control[index + 1] then limits[resource] = tonumber(control[index + 1]) end
+end
+local mode = control[1]
+-- What waits for it keeps its place until it answers, or goes on.
+if mode == 'paused' or isAway(cluster) then return reply end
 
 local function split(member)
   return string.match(member, '^([^/]*)/(.*)$')
@@ -242,7 +248,7 @@ end
 -- Counting what is in use takes time, and most of the time nothing waits for admission.
 local importsWait = redis.call('EXISTS', key('waiting', cluster, 'imports')) == 1
 local gangsWait = redis.call('EXISTS', key('waiting', cluster, 'gangs')) == 1
-if importsWait or gangsWait then
+if mode ~= 'draining' and (importsWait or gangsWait) then
   local used = usage(cluster)
   for _, stage in ipairs(stages) do used[stage.stage] = used[stage.stage] or 0 end
   takeImports(used)

@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useReducer, useState } from 'preact/hooks';
+import { readWholeBuild } from '../../../common/contracts/api/whole-build.ts';
 import type { BuildView } from '../../../common/contracts/builds.ts';
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import { applyEvents, type BuildModel, openBuild, refreshView } from '../state/build-model.ts';
@@ -28,7 +29,7 @@ export function useBuild(buildId: string): LiveBuild {
   useEffect(() => {
     let hasLeft = false;
     let stop = () => {};
-    call('readBuild', { params: { id: buildId } }).then(
+    readBuild(buildId).then(
       (view) => {
         if (hasLeft) return;
         dispatch({ view });
@@ -56,7 +57,7 @@ function useRefresh(buildId: string, isStale: boolean, onView: (view: BuildView)
     let hasLeft = false;
     const next = () => !hasLeft && setReadings((count) => count + 1);
     let timer = setTimeout(() => {
-      call('readBuild', { params: { id: buildId } }).then(
+      readBuild(buildId).then(
         (view) => {
           if (!hasLeft) onView(view);
           next();
@@ -71,6 +72,10 @@ function useRefresh(buildId: string, isStale: boolean, onView: (view: BuildView)
       clearTimeout(timer);
     };
   }, [buildId, isStale, readings]);
+}
+
+function readBuild(id: string): Promise<BuildView> {
+  return readWholeBuild((query) => call('readBuild', { params: { id }, query }));
 }
 
 function reduce(model: BuildModel | undefined, action: Action): BuildModel | undefined {

@@ -1,4 +1,5 @@
 import type { ClusterView } from '../../../common/contracts/builds.ts';
+import { labelText } from '../../../common/contracts/cluster-control.ts';
 import { sizeText } from '../../../common/text/size-text.ts';
 import { fullStorage } from '../../../common/text/storage-words.ts';
 import { useResource } from '../api/use-resource.ts';
@@ -27,7 +28,7 @@ export function ClustersPage() {
 }
 
 function Cluster({ cluster }: { readonly cluster: ClusterView }) {
-  const { name, healthy, message, limits, inUse, storage } = cluster;
+  const { name, healthy, message, mode, changed, labels, limits, inUse, storage } = cluster;
   const full = fullStorage(storage);
   return (
     <section class="card" aria-labelledby={`cluster-${name}`}>
@@ -38,6 +39,7 @@ function Cluster({ cluster }: { readonly cluster: ClusterView }) {
         </span>
       </div>
       {message !== null && <p class="notice bad">{message}</p>}
+      {mode !== 'open' && <p class="notice">{`This cluster is ${mode}, by ${changed?.by}.`}</p>}
       {full !== null && <p class="notice bad">{`This cluster takes no builds: ${full}.`}</p>}
       <Meter name="Machines" used={inUse.vms} limit={limits.vms} />
       <Meter name="Cores" used={inUse.cpu} limit={limits.cpu} />
@@ -48,6 +50,7 @@ function Cluster({ cluster }: { readonly cluster: ClusterView }) {
           {sizeText(storage.freeBytes)} free for volumes; no build begins below {sizeText(storage.leastBytes)}
         </p>
       )}
+      {Object.keys(labels).length > 0 && <p class="quiet">Labels: {labelText(labels)}</p>}
       <Holders holders={cluster.holders} />
       <Phases {...cluster} />
     </section>

@@ -41,9 +41,10 @@ function viewAt(lastEventId: string, vm: Partial<VmView> = {}): BuildView {
     finishedAt: null,
     submittedBy: null,
     run: null,
+    counts: { all: 1, open: 1, succeeded: 0, failed: 0, cancelled: 0 },
     modules,
   };
-  return { ...build, criticalPath: [], lastEventId };
+  return { ...build, nextCursor: null, criticalPath: [], lastEventId };
 }
 
 /** Events one second after the other, the first with the id `1000-0`. */

@@ -175,7 +175,7 @@ local function lookAtModules(task, build, budget)
   task.from = task.from + budget
   if task.from < build.count then return budget, task end
   redis.call('HSET', key('build', task.build), 'createdAt', NOW, 'retentionMs', build.retentionMs, 'open', build.count + 1,
-    'submittedBy', build.submittedBy or '', 'run', build.run or '')
+    'submittedBy', build.submittedBy or '', 'run', build.run or '', 'criticalPath', build.criticalPath or '[]')
   if build.run then redis.call('SADD', key('runs'), task.build) end
   tellBuild(task.build, redis.call('HGET', submission, 'accepted'))
   task.stage, task.from = 'apply', 0

@@ -149,9 +149,10 @@ export class BuildService {
   ): Promise<AcceptedBuild> {
     const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { facts, sealed } = await this.#resolve(read);
-    const buildId = newUlid(clock.now());
-    const build = { ...sender, buildId, retentionMs };
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
+      // Of its own: the farm remembers of an id that its plan was stale, for a reply that was lost.
+      const buildId = newUlid(clock.now());
+      const build = { ...sender, buildId, retentionMs };
       const catalog = await readCatalog(redis, read.parents);
       const known = { modules, facts, catalog, now: clock.now(), nonce: buildId };
       const clusters = await this.#lookAtClusters(sender.submittedBy);

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
 import type { ClusterConfig } from '../../common/config/schema.ts';
+import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { findNetwork } from '../../common/kubernetes/preflight/find-network.ts';
-import { readNetwork, reportNetwork } from '../../common/redis/networks.ts';
+import { readNetwork } from '../../common/redis/networks.ts';
 import type { NetworkOffer } from '../graph/network-offers.ts';
 
 /** A cluster that does not answer within this is not waited for. */
@@ -15,23 +17,27 @@ export interface OfferingCluster {
   readonly clusterConfig: ClusterConfig;
 }
 
-/**
- * What the network of a cluster gives: as it is configured, as the last look found it (`inspectCluster`), else as the
- * cluster says. Null when it never answered. @throws RedisUnavailable
- */
-export async function networkOffer({ redis, cluster, clusterConfig }: OfferingCluster): Promise<NetworkOffer | null> {
-  const kind =
-    clusterConfig.network ??
-    (await readNetwork(redis, cluster.name)) ??
-    (await findNetwork(cluster, clusterConfig, AbortSignal.timeout(ANSWER_MS)).catch(() => null));
+/** What the network of a cluster offers (`networkOf`). Null when the cluster has never answered. @throws RedisUnavailable */
+export async function networkOffer(options: OfferingCluster): Promise<NetworkOffer | null> {
+  const kind = await networkOf(options, AbortSignal.timeout(ANSWER_MS)).catch((error: unknown) => {
+    if (error instanceof FarmError && error.code === 'RedisUnavailable') throw error;
+    return null;
+  });
   if (kind === null) return null;
-  return { kind, hasEgress: kind === 'pod' || clusterConfig.externalSubnet !== undefined };
+  return { kind, hasEgress: kind === 'pod' || options.clusterConfig.externalSubnet !== undefined };
 }
 
-/** Looks how a cluster connects machines, and keeps it. @throws ClusterUnavailable, RedisUnavailable */
-export async function inspectNetwork(
+/**
+ * How a cluster connects machines: as it is configured, as the last look found it (`inspectCluster`), else as it answers.
+ * @throws ClusterUnavailable, RedisUnavailable, or the signal's reason
+ */
+export async function networkOf(
   { redis, cluster, clusterConfig }: OfferingCluster,
   signal: AbortSignal,
-): Promise<void> {
-  await reportNetwork(redis, cluster.name, await findNetwork(cluster, clusterConfig, signal));
+): Promise<NetworkKind> {
+  return (
+    clusterConfig.network ??
+    (await readNetwork(redis, cluster.name)) ??
+    (await findNetwork(cluster, clusterConfig, signal))
+  );
 }

@@ -3,7 +3,7 @@ import type { Finding } from '../../common/contracts/findings.ts';
 import { preflight } from '../../common/kubernetes/preflight/preflight.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import { reportFindings } from '../../common/redis/findings.ts';
-import { inspectNetwork } from './cluster-network.ts';
+import { reportNetwork } from '../../common/redis/networks.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 /** What a cluster lacks changes when people change it, in kinds of many groups: too much to watch for too little. */
@@ -27,10 +27,10 @@ export function inspectCluster(options: ClusterWatchOptions, reached: Wake, sign
 }
 
 /** One look. @throws ClusterUnavailable, RedisUnavailable */
-export async function inspectOnce(options: ClusterWatchOptions, signal: AbortSignal): Promise<Finding[]> {
+export async function inspectOnce(options: ClusterWatchOptions, signal: AbortSignal): Promise<readonly Finding[]> {
   const { redis, cluster, clusterConfig } = options;
-  await inspectNetwork(options, signal);
-  const findings = await preflight(cluster, clusterConfig, signal);
+  const { network, findings } = await preflight(cluster, clusterConfig, signal);
+  await reportNetwork(redis, cluster.name, network);
   await reportFindings(redis, cluster.name, findings);
   return findings;
 }

@@ -7,7 +7,6 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { removedKinds } from '../../common/kubernetes/made-kinds.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
-import { findNetwork } from '../../common/kubernetes/preflight/find-network.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { haltMachines, teardownBuild } from '../../common/kubernetes/teardown.ts';
 import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
@@ -17,6 +16,7 @@ import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readLayerBuildState } from '../../common/redis/builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
 import { eachOf } from '../builds/each-of.ts';
+import { networkOf } from './cluster-network.ts';
 import { type Removal, Removals } from './removals.ts';
 import { type FoundGeneration, type SweepVerdict, sweepVerdict } from './sweep-verdict.ts';
 
@@ -119,7 +119,7 @@ async function look(
   let dueMs = Number.POSITIVE_INFINITY;
   const among = layerBuilds ? `${LABELS.layerBuild} in (${layerBuilds.join(',')})` : LABELS.layerBuild;
   const building = `${LABELS.role} notin (layer,template,source),${among}`;
-  const network = await findNetwork(options.cluster, options.clusterConfig, signal);
+  const network = await networkOf(options, signal);
   // A generation has at least one of them as long as anything of it is left.
   const kinds = removedKinds(network).map(({ resource }) => resource);
   await eachOf(await findGenerations(options, { kinds, labels: building }, signal), async (identity) => {

@@ -4,7 +4,9 @@ import { configSchema } from '../../common/config/schema.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
+import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
+import { SharedWatch } from '../../common/kubernetes/shared-watch.ts';
 import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
@@ -91,10 +93,15 @@ async function endBuild({ buildId, claim }: { buildId: string; claim: PhaseClaim
 /** Sweeps as a scheduler does, until the test ends. */
 function keepSweeping(): void {
   const sweeping = new AbortController();
-  const loop = sweepSources(options, sweeping.signal);
-  onTestFinished(() => {
+  const { signal } = sweeping;
+  const snapshots = new SharedWatch<VolumeSnapshot>();
+  const loops = [
+    sweepSources({ ...options, snapshots }, signal),
+    snapshots.run(options.cluster, RESOURCES.snapshots, { labels: { [LABELS.farm]: 'test' }, signal }),
+  ];
+  onTestFinished(async () => {
     sweeping.abort();
-    return loop;
+    await Promise.all(loops);
   });
 }
 

@@ -2,8 +2,9 @@ import { DEFAULTS } from '../../common/contracts/module/defaults.ts';
 import { LABELS } from '../../common/contracts/object-names.ts';
 import { isConflict } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import type { DataVolume, KubernetesObject } from '../../common/kubernetes/objects.ts';
+import type { DataVolume, KubernetesObject, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
+import type { SharedWatch } from '../../common/kubernetes/shared-watch.ts';
 import { isFilling, unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
 import { type WatchEvent, watchObjects } from '../../common/kubernetes/watch-objects.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
@@ -15,15 +16,20 @@ import type { ClusterWatchOptions } from './sweep-orphans.ts';
 /** Looks at the whole cluster this often, for sources that the farm does not know. */
 const LOOK_AGAIN_MS = 300_000;
 
-const { snapshots, dataVolumes, claims } = RESOURCES;
+const { dataVolumes, claims } = RESOURCES;
 /** What a source consists of: clones read the snapshot, which was made from the claim of the volume. */
-const PARTS: readonly Resource<KubernetesObject>[] = [snapshots, dataVolumes, claims];
+const PARTS: readonly Resource<KubernetesObject>[] = [RESOURCES.snapshots, dataVolumes, claims];
+
+/** `snapshots` are all of the farm. */
+export interface SourceSweepOptions extends ClusterWatchOptions {
+  readonly snapshots: SharedWatch<VolumeSnapshot>;
+}
 
 /**
  * Removes the shared sources of a cluster: those that are whole `isoCacheTTL` after the last build that used them has ended, others
  * with that build, so that an import ends when no build wants it any more. Level-triggered, as `sweepOrphans`. Ends with `signal`.
  */
-export async function sweepSources(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+export async function sweepSources(options: SourceSweepOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
   let everythingAt = 0;
   const look = async () => {
@@ -68,12 +74,12 @@ export async function sweepSourcesOnce(
 }
 
 /** Rings when a part of a source has gone, and when a volume is not being filled any more, which may have been a clone of one. */
-function whenFreed({ cluster, farm }: ClusterWatchOptions): Wake[] {
+function whenFreed({ cluster, farm, snapshots }: SourceSweepOptions): Wake[] {
   const labels = sourceLabels(farm);
   const isGone = ({ type }: WatchEvent<KubernetesObject>) => type === 'deleted' || type === 'synced';
   const isFilled = (event: WatchEvent<DataVolume>) => event.type === 'changed' && !isFilling(event.object);
   return [
-    whenShown(cluster, { resource: snapshots, labels }, isGone),
+    (ring, signal) => snapshots.listen((event) => isGone(event) && ring(), signal),
     whenShown(cluster, { resource: claims, labels }, isGone),
     whenShown(cluster, { resource: dataVolumes }, (event) => isGone(event) || isFilled(event)),
   ];

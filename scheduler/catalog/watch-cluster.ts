@@ -1,3 +1,7 @@
+import { LABELS } from '../../common/contracts/object-names.ts';
+import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { SharedWatch } from '../../common/kubernetes/shared-watch.ts';
 import { holdLease } from '../../common/redis/leases.ts';
 import { inspectCluster } from './inspect-cluster.ts';
 import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
@@ -25,13 +29,17 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
   const reached = (ring: () => void) => {
     inspectSoon = ring;
   };
+  const snapshots = new SharedWatch<VolumeSnapshot>();
+  const labels = { [LABELS.farm]: options.farm };
   const parts = [
     watchMachines({ ...options, onReached: () => inspectSoon() }, both),
-    watchLayers(options, both),
+    watchLayers({ ...options, snapshots }, both),
     sweepOrphans(options, both),
-    sweepSources(options, both),
+    sweepSources({ ...options, snapshots }, both),
     inspectCluster(options, reached, both),
     watchStorage(options, both),
+    // Last: its listeners are there.
+    snapshots.run(options.cluster, RESOURCES.snapshots, { labels, signal: both }),
   ].map((part) =>
     part.catch((error: unknown) => {
       failed.abort();

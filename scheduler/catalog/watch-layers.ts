@@ -5,7 +5,7 @@ import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
 import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
-import { watchObjects } from '../../common/kubernetes/watch-objects.ts';
+import type { SharedWatch } from '../../common/kubernetes/shared-watch.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import { readLayerBuildState } from '../../common/redis/builds.ts';
 import { forgetLayer, type NamedLayer, readLayers, readNamedLayer, restoreLayer } from '../../common/redis/layers.ts';
@@ -18,37 +18,41 @@ const STILL_GOING_MS = 5_000;
 /** More layers than this are not looked at one by one; everything is looked at instead. */
 const MOST_NAMED = 100;
 
+/** `snapshots` are all of the farm. */
+export interface LayerWatchOptions extends ClusterWatchOptions {
+  readonly snapshots: SharedWatch<VolumeSnapshot>;
+}
+
 /**
  * Keeps the catalog and the snapshots of a cluster in step: every layer's record stands on its snapshots, a layer whose
  * snapshots are gone is forgotten, what is left of a removed one goes, and one that Redis has lost is read back from the
  * cluster. Layers that something was told of are looked at at once, all of them now and then. Ends with `signal`.
  */
-export async function watchLayers(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
+export async function watchLayers(options: LayerWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
   const snapshots = new Map<string, VolumeSnapshot>();
   const changed = new Set<string>();
   let isSynced = false;
   let isAllDue = true;
   let allAt = 0;
-  const follow: Wake = async (ring) => {
-    const labels = { [LABELS.farm]: options.farm, [LABELS.role]: 'layer' };
-    for await (const event of watchObjects(cluster, RESOURCES.snapshots, { labels, signal })) {
+  const follow: Wake = (ring) => {
+    options.snapshots.listen((event) => {
       if (event.type === 'synced') {
         snapshots.clear();
-        for (const snapshot of event.objects) snapshots.set(nameOf(snapshot), snapshot);
+        for (const snapshot of event.objects.filter(isOfLayer)) snapshots.set(nameOf(snapshot), snapshot);
         isSynced = true;
         isAllDue = true;
         ring();
-      } else if (event.type === 'changed') {
+      } else if (event.type === 'changed' && isOfLayer(event.object)) {
         snapshots.set(nameOf(event.object), event.object);
-      } else if (event.type === 'deleted') {
+      } else if (event.type === 'deleted' && isOfLayer(event.object)) {
         snapshots.delete(nameOf(event.object));
         const layerKey = recordOn(event.object)?.layerKey;
         if (layerKey === undefined) isAllDue = true;
         else changed.add(layerKey);
         ring();
       }
-    }
+    }, signal);
   };
   const hear: Wake = (ring) => {
     const stop = notices.listen((notice) => {
@@ -206,6 +210,10 @@ function readAnnotation<T>(text: string | undefined, schema: z.ZodType<T>): T | 
   } catch {
     return undefined;
   }
+}
+
+function isOfLayer({ metadata }: VolumeSnapshot): boolean {
+  return metadata?.labels?.[LABELS.role] === 'layer';
 }
 
 function namesOf(record: LayerRecord): string[] {

@@ -60,7 +60,7 @@ async function testCluster(options: ClusterTestOptions): Promise<string> {
 
 async function isFit(client: ClusterClient, { cluster }: ClusterTestOptions): Promise<boolean> {
   say('Asking the cluster what it has');
-  const findings = await preflight(client, cluster, new AbortController().signal);
+  const { findings } = await preflight(client, cluster, new AbortController().signal);
   if (findings.length === 0) console.log('  It lacks nothing.');
   else
     printTable(

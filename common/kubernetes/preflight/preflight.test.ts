@@ -26,11 +26,11 @@ function inspect(changes: Partial<ClusterConfig> = {}) {
 }
 
 test('finds an embedded cluster fit', async () => {
-  await expect.poll(() => inspect()).toEqual([]);
+  await expect.poll(() => inspect()).toEqual({ network: 'kube-ovn', findings: [] });
 });
 
 test('names what the configuration asks for and the cluster does not have', async () => {
-  const findings = await inspect({
+  const { findings } = await inspect({
     ...{ namespace: 'absent', storageClass: 'fast', externalSubnet: 'nowhere' },
   });
   expect(findings.map(({ severity, what }) => `${severity}: ${what}`)).toEqual([
@@ -56,7 +56,7 @@ const bare: Answer = (request, response, url) => {
 
 test('says of a bare cluster all that it lacks, and what it was not let see', async () => {
   const api = await startScriptedApi(bare);
-  const findings = await preflight(new ClusterClient(api.config), { ...api.config, network: 'kube-ovn' }, signal);
+  const { findings } = await preflight(new ClusterClient(api.config), { ...api.config, network: 'kube-ovn' }, signal);
   await api.close();
   const errors = findings.filter(({ severity }) => severity === 'error').map(({ what }) => what);
   expect(errors.slice(0, 5).map((what) => what.split(' ')[0])).toEqual([

@@ -4,20 +4,27 @@ import type { NetworkKind } from '../../contracts/network-kinds.ts';
 import { ROLES, type Role } from '../../contracts/roles.ts';
 import type { ClusterClient } from '../cluster-client.ts';
 import { rightsOn } from '../rights.ts';
-import { readFacts } from './cluster-facts.ts';
+import { networkOn, readFacts } from './cluster-facts.ts';
 import { type JudgedConfig, judge } from './judge.ts';
 
+/** How a cluster connects machines, and what it lacks for the farm: no findings when it is fit. */
+export interface Preflight {
+  readonly network: NetworkKind;
+  readonly findings: readonly Finding[];
+}
+
 /**
- * Says what a cluster lacks for the farm; nothing when it is fit. It only reads.
+ * Examines a cluster; it only reads.
  * @throws ClusterUnavailable while the cluster does not answer, or the signal's reason
  */
 export async function preflight(
   cluster: ClusterClient,
   config: JudgedConfig & Pick<ClusterConfig, 'kubeconfig'>,
   signal: AbortSignal,
-): Promise<Finding[]> {
+): Promise<Preflight> {
   const rights = (network: NetworkKind) => rolesOfAccount(config).flatMap((role) => rightsOn(network, role));
-  return judge(await readFacts(cluster, { config, rightsOn: rights, signal }), config);
+  const facts = await readFacts(cluster, { config, rightsOn: rights, signal });
+  return { network: networkOn(facts.served, config), findings: judge(facts, config) };
 }
 
 /**

@@ -54,7 +54,7 @@ async function submitWith(outdated: Pick<Planner, 'run'>): Promise<string> {
     agent,
     clusters: [
       {
-        ...{ name: 'lab', namespace: 'slipway', limits: LIMITS },
+        ...{ name: 'lab', namespace: 'slipway', labels: {}, limits: LIMITS },
         client: { name: 'lab', get: async () => undefined },
         network: async () => ({ kind: 'pod', hasEgress: true }),
       },

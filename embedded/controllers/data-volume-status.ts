@@ -1,5 +1,6 @@
 import { type KubeObject, timestamp } from '../api/objects.ts';
-import { setCondition, type WantedCondition } from './conditions.ts';
+import type { Store } from '../api/store.ts';
+import { findCondition, setCondition, type WantedCondition } from './conditions.ts';
 import type { ControllerContext } from './context.ts';
 
 /** Phases of a DataVolume that occur here (CDI's DataVolumePhase). */
@@ -23,7 +24,7 @@ export interface DataVolumeChange {
   readonly progress?: number;
   readonly restarts?: number;
   readonly running?: Pick<WantedCondition, 'status' | 'reason' | 'message'>;
-  /** Why there is no claim yet; CDI says it in two conditions. */
+  /** Why there is no claim; CDI says it in two conditions. */
   readonly unbound?: { readonly reason: string; readonly message: string };
 }
 
@@ -32,7 +33,10 @@ export function progressText(share: number): string {
   return share >= 1 ? '100.0%' : `${(Math.max(0, share) * 100).toFixed(2)}%`;
 }
 
-/** Writes the status of a DataVolume, unless it has gone or been replaced meanwhile. */
+/**
+ * Writes the status of a DataVolume, unless it has gone or been replaced meanwhile. Its claim is bound when it is filled, so a volume
+ * that succeeded may have one that is not bound yet.
+ */
 export async function writeDataVolumeStatus(
   { store, clock }: ControllerContext,
   dataVolume: KubeObject,
@@ -43,15 +47,24 @@ export async function writeDataVolumeStatus(
   const now = timestamp(clock.now());
   const { phase, progress, restarts, running, unbound } = change;
   const { name } = dataVolume.metadata;
+  const claimPhase = isClaimBound(store, dataVolume) ? 'Bound' : 'Pending';
   await store.updateStatus('DataVolume', dataVolume.metadata, (status) => {
     if (phase !== undefined) status['phase'] = phase;
     if (progress !== undefined) status['progress'] = progressText(progress);
     if (!unbound) status['progress'] ??= 'N/A';
     if (restarts !== undefined) status['restartCount'] = restarts;
     if (!unbound) status['claimName'] = name;
-    const bound = { reason: 'Bound', message: `PVC ${name} Bound`, ...unbound };
-    setCondition(status, { type: 'Bound', status: unbound ? 'False' : 'True', ...bound }, now);
-    setCondition(status, { type: 'Running', ...(running ?? { status: 'False', reason: '', message: '' }) }, now);
-    setCondition(status, { type: 'Ready', status: phase === 'Succeeded' ? 'True' : 'False', ...unbound }, now);
+    const set = (condition: WantedCondition) => setCondition(status, condition, now);
+    const bound = { reason: claimPhase, message: `PVC ${name} ${claimPhase}`, ...unbound };
+    set({ type: 'Bound', status: claimPhase === 'Bound' && !unbound ? 'True' : 'False', ...bound });
+    if (running) set({ type: 'Running', ...running });
+    else if (!findCondition(status, 'Running')) set({ type: 'Running', status: 'False', reason: '', message: '' });
+    const transfer = findCondition(status, 'Running')?.status === 'True' ? { reason: 'TransferRunning' } : {};
+    set({ type: 'Ready', status: status['phase'] === 'Succeeded' ? 'True' : 'False', ...transfer, ...unbound });
   });
+}
+
+/** Whether the claim of a DataVolume is bound. */
+export function isClaimBound(store: Store, { metadata }: KubeObject): boolean {
+  return store.get('PersistentVolumeClaim', metadata)?.status?.['phase'] === 'Bound';
 }

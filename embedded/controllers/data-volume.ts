@@ -11,7 +11,7 @@ import {
   textKeyOf,
   uidOf,
 } from './context.ts';
-import { type DataVolumePhase, writeDataVolumeStatus } from './data-volume-status.ts';
+import { type DataVolumePhase, isClaimBound, writeDataVolumeStatus } from './data-volume-status.ts';
 import { ImportJobs } from './import-jobs.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import { readySnapshot } from './snapshot-clone.ts';
@@ -38,7 +38,8 @@ class DataVolumeController {
     const dataVolume = this.#context.store.get('DataVolume', key);
     if (!dataVolume || isDeleting(dataVolume)) return this.#imports.cancel(keyText(key));
     const phase = dataVolume.status?.['phase'];
-    if (phase === 'Succeeded' || phase === 'Failed') return;
+    if (phase === 'Succeeded') return await this.#confirmBound(dataVolume);
+    if (phase === 'Failed') return;
     const message = claimFault(this.#context.store, dataVolume.spec?.['storage'] as JsonObject | undefined);
     if (message !== undefined) return await this.#wait(dataVolume, { reason: 'ErrClaimNotValid', message });
     const source = (dataVolume.spec?.['source'] ?? {}) as { [kind: string]: JsonObject | undefined };
@@ -117,9 +118,14 @@ class DataVolumeController {
   /** Whether the claim waits for a machine to use it. */
   async #isUnplaced(dataVolume: KubeObject): Promise<boolean> {
     if (!waitsForConsumer(this.#context.store, dataVolume)) return false;
-    const unbound = { reason: 'Pending', message: `PVC ${dataVolume.metadata.name} Pending` };
-    await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'PendingPopulation', unbound });
+    await writeDataVolumeStatus(this.#context, dataVolume, { phase: 'PendingPopulation' });
     return true;
+  }
+
+  /** The claim follows its volume: CDI hands it what was filled. */
+  async #confirmBound(dataVolume: KubeObject): Promise<void> {
+    if (findCondition(dataVolume.status, 'Bound')?.status === 'True') return;
+    if (isClaimBound(this.#context.store, dataVolume)) await writeDataVolumeStatus(this.#context, dataVolume, {});
   }
 
   /** The claim of the same name; undefined (with a word about it) when another object has taken the name. */

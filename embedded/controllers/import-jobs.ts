@@ -7,7 +7,7 @@ import { type ControllerContext, textKeyOf, uidOf } from './context.ts';
 import { type DataVolumeChange, writeDataVolumeStatus } from './data-volume-status.ts';
 import { decodedData } from './secret-values.ts';
 
-/** Kubelet's CrashLoopBackOff, begun lower: one machine has no image to pull again. */
+/** Kubelet's CrashLoopBackOff after a first restart at once, begun lower: one machine has no image to pull again. */
 const FIRST_DELAY_MS = 1_000;
 const LAST_DELAY_MS = 300_000;
 /** Progress is written at most this often; CDI polls its worker every 2 s. */
@@ -23,6 +23,23 @@ interface Job {
   readonly uid: string;
   readonly abort: AbortController;
 }
+
+interface Attempt {
+  readonly restarts: number;
+  /** The source has answered with a file. */
+  readonly onOpened: () => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** What CDI says of its pod in the `Running` condition. */
+type Running = DataVolumeChange['running'] & {};
+const CREATING: Running = { status: 'False', reason: 'ContainerCreating', message: '' };
+const RUNNING: Running = { status: 'True', reason: 'Pod is running', message: '' };
+const WITHOUT_SCRATCH: Running = {
+  status: 'False',
+  reason: 'Scratch space required',
+  message: 'scratch space required and none found',
+};
 
 /**
  * Imports that are under way, one per DataVolume. As in CDI a failed import is repeated without end, with the
@@ -59,30 +76,50 @@ export class ImportJobs {
     this.#jobs.delete(key);
   }
 
+  /** The pod of an import: its container is begun again in the same pod, and every time that is counted. */
   async #run(dataVolume: KubeObject, target: ImportTarget, signal: AbortSignal): Promise<void> {
     const { clock } = this.#context;
     let restarts = Number(fieldAt(dataVolume.status, 'restartCount') ?? 0);
-    await this.#write(dataVolume, 'ImportScheduled', { status: 'False', reason: 'Pending', message: '' });
+    // What comes from a registry is unpacked, so its pod has scratch space from the beginning.
+    let hasScratch = fieldAt(dataVolume.spec, 'source', 'registry') !== undefined;
+    const onOpened = async () => {
+      if (hasScratch) return;
+      hasScratch = true;
+      await this.#write(dataVolume, { running: WITHOUT_SCRATCH });
+      await this.#write(dataVolume, { phase: 'ImportScheduled', running: WITHOUT_SCRATCH });
+      await this.#write(dataVolume, { phase: 'ImportInProgress', running: RUNNING });
+    };
+    await this.#write(dataVolume, { phase: 'ImportScheduled', running: CREATING });
     while (!signal.aborted) {
-      const failure = await this.#attempt(dataVolume, target, signal);
+      const lacking = this.#missingSecret(dataVolume);
+      if (lacking !== undefined) {
+        // Its container was never begun, so it is not begun again.
+        const message = `secret "${lacking}" not found`;
+        await this.#reportFailure(dataVolume, { reason: 'CreateContainerConfigError', message });
+        await clock.after(FIRST_DELAY_MS, signal);
+        continue;
+      }
+      const failure = await this.#attempt(dataVolume, target, { restarts, onOpened, signal });
       if (!failure || signal.aborted) return;
       if (failure.reason === 'ChecksumError') return await this.#giveUp(dataVolume, target, failure);
-      // What never began is not begun again.
-      const hasBegun = failure.reason !== 'CreateContainerConfigError';
+      await this.#reportFailure(dataVolume, failure);
       // By the count in the status: a restart of the server does not begin with short delays again.
-      const delayMs = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** restarts);
-      if (hasBegun) restarts += 1;
-      await this.#reportFailure(dataVolume, failure, restarts);
-      await clock.after(hasBegun ? delayMs : FIRST_DELAY_MS, signal);
+      await clock.after(restarts === 0 ? 0 : Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** (restarts - 1)), signal);
+      restarts += 1;
     }
   }
 
-  async #attempt(dataVolume: KubeObject, target: ImportTarget, signal: AbortSignal): Promise<ImportError | undefined> {
+  async #attempt(
+    dataVolume: KubeObject,
+    target: ImportTarget,
+    { restarts, onOpened, signal }: Attempt,
+  ): Promise<ImportError | undefined> {
     const { volumes, layout, clock, confiner, allowedAddresses } = this.#context;
-    const running = { status: 'True', reason: 'Pod is running', message: '' } as const;
     let writtenAt = 0;
+    let opened: Promise<void> | undefined;
     try {
-      await this.#write(dataVolume, 'ImportInProgress', running);
+      const counted = restarts === 0 ? {} : { restarts };
+      await this.#write(dataVolume, { phase: 'ImportInProgress', running: RUNNING, ...counted });
       await importImage({
         source: this.#source(dataVolume),
         directory: runDirOf(layout, 'imports', target.volume),
@@ -91,13 +128,17 @@ export class ImportJobs {
         allowedAddresses: await allowedAddresses(),
         confiner,
         signal,
+        onOpened: () => {
+          opened = onOpened();
+          opened.catch(() => {});
+        },
         onProgress: (share) => {
           if (clock.now() - writtenAt < PROGRESS_INTERVAL_MS || share >= 1) return;
           writtenAt = clock.now();
-          void this.#write(dataVolume, 'ImportInProgress', running, share).catch(() => {});
+          void this.#write(dataVolume, { progress: share }).catch(() => {});
         },
-      });
-      await writeDataVolumeStatus(this.#context, dataVolume, {
+      }).finally(() => opened);
+      await this.#write(dataVolume, {
         phase: 'Succeeded',
         progress: 1,
         running: { status: 'False', reason: 'Completed', message: 'Import Complete' },
@@ -128,10 +169,15 @@ export class ImportJobs {
     return { kind: 'registry', registry: { url, architecture, ...(credentials ? { credentials } : {}) } };
   }
 
+  /** The name of the Secret that its pod waits for. */
+  #missingSecret({ spec, metadata: { namespace } }: KubeObject): string | undefined {
+    const { http, registry } = (spec?.['source'] ?? {}) as { readonly [kind: string]: JsonObject | undefined };
+    const name = (http ?? registry)?.['secretRef'];
+    return typeof name === 'string' && !this.#context.store.get('Secret', { namespace, name }) ? name : undefined;
+  }
+
   #credentials(source: JsonObject, namespace: string | undefined) {
     const name = source['secretRef'];
-    const isMissing = typeof name === 'string' && !this.#context.store.get('Secret', { namespace, name });
-    if (isMissing) throw new ImportError('CreateContainerConfigError', `secret "${name}" not found`);
     const secret = decodedData(this.#context.store, { kind: 'Secret', namespace, name });
     const [username, password] = [secret.get('accessKeyId'), secret.get('secretKey')];
     return username && password ? { username: String(username), password: String(password) } : undefined;
@@ -165,28 +211,21 @@ export class ImportJobs {
 
   async #giveUp(dataVolume: KubeObject, { volume }: ImportTarget, { reason, message }: ImportError): Promise<void> {
     await this.#context.volumes.remove(volume);
-    await this.#write(dataVolume, 'Failed', { status: 'False', reason, message });
+    await this.#write(dataVolume, { phase: 'Failed', running: { status: 'False', reason, message } });
     this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
   }
 
-  async #reportFailure(dataVolume: KubeObject, failure: ImportError, restarts: number): Promise<void> {
-    const { reason, message } = failure;
-    await writeDataVolumeStatus(this.#context, dataVolume, {
-      phase: 'ImportInProgress',
-      restarts,
-      running: { status: 'False', reason, message },
-    });
-    this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
-  }
-
-  async #write(
+  /** While the container waits to be begun again, CDI leaves the phase as it is and goes on saying how it ended. */
+  async #reportFailure(
     dataVolume: KubeObject,
-    phase: 'ImportScheduled' | 'ImportInProgress' | 'Failed',
-    running: DataVolumeChange['running'] & {},
-    progress?: number,
+    { reason, message }: { readonly reason: string; readonly message: string },
   ): Promise<void> {
-    const share = progress === undefined ? {} : { progress };
-    await writeDataVolumeStatus(this.#context, dataVolume, { phase, running, ...share });
+    await this.#write(dataVolume, { running: { status: 'False', reason, message } });
+    this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
+  }
+
+  #write(dataVolume: KubeObject, change: DataVolumeChange): Promise<void> {
+    return writeDataVolumeStatus(this.#context, dataVolume, change);
   }
 }
 

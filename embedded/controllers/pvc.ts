@@ -18,8 +18,8 @@ import { diskBytes, expandedBytes } from './volume-sizes.ts';
 const PROTECTION = 'kubernetes.io/pvc-protection';
 
 /**
- * PersistentVolumeClaims: binds each to a volume at once (as an immediate class does), fills those that no other controller
- * fills, and removes the files when the claim goes, but not while a machine or a pending snapshot uses them.
+ * PersistentVolumeClaims: binds each to a volume at once (as an immediate class does) or, that of a DataVolume, when it is filled;
+ * fills those that no other controller fills, and removes the files when the claim goes, but not while a machine or a pending snapshot uses them.
  */
 export function startClaimController(context: ControllerContext, machines: MachineRegistry): void {
   const queue = queueFor(context, 'PersistentVolumeClaim', (key) => reconcile(context, machines, key));
@@ -34,6 +34,10 @@ export function startClaimController(context: ControllerContext, machines: Machi
     }
   };
   context.store.subscribe(['StorageClass'], wakePending, context.signal);
+  const wakeFilled = ({ object }: { readonly object: KubeObject }) => {
+    if (object.status?.['phase'] === 'Succeeded') queue.add(textKeyOf(object));
+  };
+  context.store.subscribe(['DataVolume'], wakeFilled, context.signal);
 }
 
 async function reconcile(context: ControllerContext, machines: MachineRegistry, key: ObjectKey): Promise<void> {
@@ -51,7 +55,9 @@ async function reconcile(context: ControllerContext, machines: MachineRegistry, 
   }
   await ensureFinalizer(store, claim, PROTECTION);
   if (!isProvisioned(store, storageClassOf(store, claim.spec))) return reportUnprovisioned(context, claim);
-  await populate(context, claim);
+  if (ownerOfKind(claim, 'DataVolume')) {
+    if (!(await volumes.exists(uid))) return;
+  } else await populate(context, claim);
   await bind(context, claim);
 }
 
@@ -77,7 +83,7 @@ function isBeingSnapshot({ store }: ControllerContext, claim: KubeObject): boole
 }
 
 async function populate(context: ControllerContext, claim: KubeObject): Promise<void> {
-  if (ownerOfKind(claim, 'DataVolume') || claim.metadata.annotations?.[POPULATED_BY] !== undefined) return;
+  if (claim.metadata.annotations?.[POPULATED_BY] !== undefined) return;
   const source = fieldAt(claim.spec, 'dataSourceRef') ?? fieldAt(claim.spec, 'dataSource');
   const volume = uidOf(claim);
   if (await context.volumes.exists(volume)) return;

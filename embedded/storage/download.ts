@@ -14,6 +14,8 @@ const BUFFER_BYTES = 4 * 1024 ** 2;
 
 /** How a download is watched and ended. */
 export interface DownloadControl {
+  /** Called when a server has answered with the file, of which nothing has been read. */
+  readonly onOpened: () => void;
   /** Called with 0 to 1 as bytes arrive. */
   readonly onProgress: (share: number) => void;
   readonly signal: AbortSignal;
@@ -30,12 +32,13 @@ export async function download(plan: ImportPlan, control: DownloadControl): Prom
 async function downloadFile(
   { http, checksum }: Extract<ImportSource, { kind: 'http' }>,
   { mostBytes }: ImportPlan,
-  { onProgress, signal }: DownloadControl,
+  { onOpened, onProgress, signal }: DownloadControl,
 ): Promise<void> {
   const { body, lengthBytes } = await openHttpSource(http, { door: IMPORT_FILES.door, signal }).catch((error) => {
     throw new ImportError('Error', `Unable to connect to http data source: ${errorMessage(error)}`, error);
   });
   if (lengthBytes !== undefined && lengthBytes > mostBytes) throw tooLarge(`the source has ${lengthBytes} bytes`);
+  onOpened();
   const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];
   const hash = createHash(algorithm);
   const bytes = new BoundedBytes(mostBytes, 'the source has', (chunk, received) => {

@@ -1,11 +1,14 @@
 /**
- * Reason of the DataVolume's `Running` condition, as CDI takes it from its pod. `ImagePullFailed`: the content broke off.
- * `CreateContainerConfigError`: the pod waits for a Secret.
+ * Reason of the DataVolume's `Running` condition, as CDI takes it from its pod. `ImagePullFailed`: the content broke off, or a registry
+ * did not give the image.
  */
-export type ImportErrorReason = 'Error' | 'ChecksumError' | 'ImagePullFailed' | 'CreateContainerConfigError';
+export type ImportErrorReason = 'Error' | 'ChecksumError' | 'ImagePullFailed';
 
 /** How CDI begins to say that the content could not be had. */
 export const TRANSFER = 'Unable to process data: Unable to transfer source data to scratch space:';
+
+/** How it begins to say so of a container image. */
+export const READ_IMAGE = `${TRANSFER} Failed to read registry image:`;
 
 /** Why an attempt failed, in CDI's terms: only a wrong checksum is final, everything else is tried again. */
 export class ImportError extends Error {

@@ -22,7 +22,7 @@ async function run(signal: AbortSignal): Promise<ImportMessage> {
     const plan = JSON.parse((await input.next()).value) as ImportPlan;
     // Needed later: loaded while the source is being asked.
     const later = import('./convert.ts');
-    await download(plan, { onProgress: reportShare(), signal });
+    await download(plan, { onOpened: () => say({ event: 'opened' }), onProgress: reportShare(), signal });
     say({ event: 'downloaded' });
     // It ends when the way out is closed.
     await input.next();

@@ -20,8 +20,12 @@ export interface ImportPlan {
   readonly mostBytes: number;
 }
 
-/** What it says, a line of JSON each: `downloaded` when it needs no network any more, `done` or `failed` last. */
+/**
+ * What it says, a line of JSON each: `opened` when the source answers with a file, `downloaded` when it needs no network any more,
+ * `done` or `failed` last.
+ */
 export type ImportMessage =
+  | { readonly event: 'opened' }
   | { readonly event: 'progress'; readonly share: number }
   | { readonly event: 'downloaded' }
   | { readonly event: 'failed'; readonly reason: ImportErrorReason; readonly message: string }

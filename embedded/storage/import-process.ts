@@ -10,12 +10,14 @@ import type { ImportMessage, ImportPlan } from './import-plan.ts';
 const MOST_HEARD = 16 * 1024 ** 2;
 /** Characters of a sentence that are kept: what says it may have been taken over. */
 const MOST_SAID = 2_000;
-const REASONS = ['Error', 'ChecksumError', 'ImagePullFailed', 'CreateContainerConfigError'] as const;
+const REASONS = ['Error', 'ChecksumError', 'ImagePullFailed'] as const;
 
 type Outcome = Extract<ImportMessage, { event: 'done' | 'failed' }>;
 
 /** Called as an import goes on. */
 export interface ImportListener {
+  /** When the source has answered with a file. */
+  readonly onOpened: () => void;
   /** With 0 to 1 as bytes arrive. */
   readonly onProgress: (share: number) => void;
   /** When it needs no network any more. */
@@ -50,11 +52,11 @@ export class ImportProcess {
   }
 
   /** @throws ImportError with what it said, or how it ended without a word */
-  async run(plan: ImportPlan, { onProgress, onDownloaded }: ImportListener): Promise<void> {
+  async run(plan: ImportPlan, { onDownloaded, ...listener }: ImportListener): Promise<void> {
     const { stdin, stdout } = this.#child;
     stdin?.write(`${JSON.stringify(plan)}\n`);
     const outcome = await hear(stdout, {
-      onProgress,
+      ...listener,
       onDownloaded: () => {
         onDownloaded();
         stdin?.end();
@@ -86,7 +88,8 @@ async function hear(stdout: Readable | null, listener: ImportListener): Promise<
     pending = lines.pop() ?? '';
     for (const line of lines) {
       const message = readMessage(line);
-      if (message?.event === 'progress') listener.onProgress(message.share);
+      if (message?.event === 'opened') listener.onOpened();
+      else if (message?.event === 'progress') listener.onProgress(message.share);
       else if (message?.event === 'downloaded') listener.onDownloaded();
       else if (message) return message;
     }
@@ -99,7 +102,7 @@ function readMessage(line: string): ImportMessage | undefined {
   try {
     const said = JSON.parse(line) as Partial<Record<string, unknown>> | null;
     const event = said?.['event'];
-    if (event === 'done' || event === 'downloaded') return { event };
+    if (event === 'done' || event === 'opened' || event === 'downloaded') return { event };
     if (event === 'progress') return { event, share: Number(said?.['share']) || 0 };
     if (event !== 'failed') return undefined;
     const reason = REASONS.find((known) => known === said?.['reason']) ?? 'Error';

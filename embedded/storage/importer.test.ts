@@ -60,6 +60,7 @@ async function importing(name: string, answer: Buffer | RequestListener, capacit
       allowedAddresses: ['127.0.0.1'],
     },
     confiner,
+    onOpened: () => {},
     onProgress: () => {},
     signal: new AbortController().signal,
   }).catch((error) => ({ reason: error.reason, message: error.message }));

@@ -20,6 +20,8 @@ export interface ImportOptions {
   /** What sources may lead to besides public addresses; `fetch.allowedAddresses`. */
   readonly allowedAddresses: readonly string[];
   readonly confiner: Confiner;
+  /** Called when the source has answered with a file; not for container images. */
+  readonly onOpened: () => void;
   /** Called with 0 to 1 as bytes arrive. */
   readonly onProgress: (share: number) => void;
   readonly signal: AbortSignal;
@@ -38,7 +40,7 @@ const MEMORY_BYTES = 1024 ** 3;
  * @throws ImportError in the sentences of CDI's importer
  */
 export async function importImage(options: ImportOptions): Promise<void> {
-  const { source, directory, capacityBytes, allowedAddresses, confiner, onProgress, signal } = options;
+  const { source, directory, capacityBytes, allowedAddresses, confiner, onOpened, onProgress, signal } = options;
   const mostBytes = capacityBytes + Math.ceil(capacityBytes / 100) + MARGIN_BYTES;
   const limits = { cpuSeconds: CPU_SECONDS, memoryBytes: MEMORY_BYTES, fileBytes: mostBytes + MARGIN_BYTES };
   const confinement = { user: FIRST_USER, directory, limits };
@@ -51,7 +53,7 @@ export async function importImage(options: ImportOptions): Promise<void> {
     signal.addEventListener('abort', end, { once: true });
     try {
       const onDownloaded = () => door.close();
-      await importing.run({ source, capacityBytes, mostBytes }, { onProgress, onDownloaded });
+      await importing.run({ source, capacityBytes, mostBytes }, { onOpened, onProgress, onDownloaded });
     } finally {
       signal.removeEventListener('abort', end);
       door.close();

@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
-import { tooLarge } from './import-error.ts';
+import { ImportError, READ_IMAGE, tooLarge } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 import { writePlain } from './write-plain.ts';
 
@@ -23,7 +23,7 @@ export async function takeDisk(
     await rm(layer);
     if (isFound) return;
   }
-  throw new Error('Failed to find VM disk image file in the container image');
+  throw new ImportError('Error', `${READ_IMAGE} Failed to find VM disk image file in the container image`);
 }
 
 /** Whether the disk was in the layer. */

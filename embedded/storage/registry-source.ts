@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Agent } from 'undici';
+import { errorMessage } from '../../common/errors/farm-error.ts';
 import { parseImageReference } from '../../common/registry/image-reference.ts';
 import { type Descriptor, RegistryClient } from '../../common/registry/registry-client.ts';
 import type { RegistryOptions } from '../../common/registry/registry-session.ts';
 import { connectOutside, type Outside } from './connect-outside.ts';
 import { assertRoom } from './free-space.ts';
 import { openHttpSource } from './http-source.ts';
-import { tooLarge } from './import-error.ts';
+import { ImportError, READ_IMAGE, tooLarge } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 
 /** A container image with a disk in `/disk/` (KubeVirt's containerDisk). */
@@ -35,8 +36,20 @@ export interface LayerDownload {
 
 const SCHEME = 'docker://';
 
-/** Fetches the layers of a container image as they are; each has the digest that its manifest names. */
+/**
+ * Fetches the layers of a container image as they are; each has the digest that its manifest names.
+ * @throws ImportError in the sentences of CDI's importer
+ */
 export async function downloadLayers(source: RegistrySource, download: LayerDownload): Promise<void> {
+  try {
+    await fetchLayers(source, download);
+  } catch (error) {
+    if (error instanceof ImportError || download.signal.aborted) throw error;
+    throw new ImportError('Error', `${READ_IMAGE} ${errorMessage(error)}`, error);
+  }
+}
+
+async function fetchLayers(source: RegistrySource, download: LayerDownload): Promise<void> {
   const { signal, directory, mostBytes, onProgress } = download;
   const reference = source.url.startsWith(SCHEME) ? parseImageReference(source.url.slice(SCHEME.length)) : undefined;
   if (!reference) throw new Error(`Could not parse image: ${source.url} is not a reference`);
@@ -45,7 +58,10 @@ export async function downloadLayers(source: RegistrySource, download: LayerDown
   const agent = agentFor(outside);
   const registry = new RegistryClient(reference, { agent, signal, ...(credentials ? { credentials } : {}) });
   try {
-    const layers = await registry.layers(source.architecture);
+    const layers = await registry.layers(source.architecture).catch((error: unknown) => {
+      signal.throwIfAborted();
+      throw new ImportError('ImagePullFailed', `${READ_IMAGE} failed to pull image: ${errorMessage(error)}`, error);
+    });
     const totalBytes = layers.reduce((sum, { size }) => sum + size, 0);
     if (totalBytes > mostBytes) throw tooLarge(`the layers of the container image have ${totalBytes} bytes`);
     await assertRoom(directory, totalBytes);

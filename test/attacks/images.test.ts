@@ -86,7 +86,7 @@ const shadow = () => `RW 8 FLAT "${prize}" 0`;
 async function attempt(source: object): Promise<string> {
   const name = `attempt-${++count}`;
   await laboratory.create('DataVolume', dataVolume(name, source, '16Mi'));
-  const failed = await laboratory.until('DataVolume', name, ({ status }) => Number(status?.['restartCount'] ?? 0) > 0);
+  const failed = await laboratory.untilImportFails(name);
   await laboratory.delete('DataVolume', name);
   await laboratory.untilGone('PersistentVolumeClaim', name);
   // The client that reads this answer is still connected.

@@ -57,7 +57,7 @@ async function serve(listener: RequestListener): Promise<URL> {
 async function attempt(source: object): Promise<string> {
   const name = `attempt-${++count}`;
   await laboratory.create('DataVolume', dataVolume(name, source, '16Mi'));
-  const failed = await laboratory.until('DataVolume', name, ({ status }) => Number(status?.['restartCount'] ?? 0) > 0);
+  const failed = await laboratory.untilImportFails(name);
   await laboratory.delete('DataVolume', name);
   return failed.status?.conditions?.find(({ type }) => type === 'Running')?.message ?? '';
 }

@@ -83,8 +83,7 @@ async function heldImport(name: string, size = '16Mi'): Promise<number> {
   return imports()[0] ?? 0;
 }
 
-const failed = (name: string) =>
-  laboratory.until('DataVolume', name, ({ status }) => Number(status?.['restartCount'] ?? 0) > 0);
+const failed = (name: string) => laboratory.untilImportFails(name);
 const said = ({ status }: Seen) => status?.conditions?.find(({ type }) => type === 'Running')?.message;
 const noImports = () => vi.waitUntil(() => imports().length === 0, { timeout: 10_000 });
 const field = (pid: number, name: string) =>

@@ -81,7 +81,7 @@ async function attempt(name: string): Promise<string> {
     'DataVolume',
     dataVolume(name, { http: { url: `http://${name}.test:${port}/first` } }, '16Mi'),
   );
-  const failed = await laboratory.until('DataVolume', name, ({ status }) => Number(status?.['restartCount'] ?? 0) > 0);
+  const failed = await laboratory.untilImportFails(name);
   await laboratory.delete('DataVolume', name);
   return failed.status?.conditions?.find(({ type }) => type === 'Running')?.message ?? '';
 }

@@ -44,6 +44,9 @@ export interface Seen {
   };
 }
 
+/** Reasons of an importer that ended without an image. */
+const FAILED = new Set(['Error', 'ImagePullFailed']);
+
 export const NAMESPACE = `machines-${process.pid}`;
 /** Importers and snapshots of a real cluster take their time. */
 const WAIT_MS = foreignKubeconfig ? 300_000 : 25_000;
@@ -121,6 +124,15 @@ export class Laboratory {
 
   async untilPhase(kind: Kind, name: string, phase: string): Promise<Seen> {
     return await this.until(kind, name, ({ status }) => status?.phase === phase);
+  }
+
+  /** Watches an import until an attempt at it failed that came after so many restarts. */
+  async untilImportFails(name: string, restarts = 0): Promise<Seen> {
+    return await this.until('DataVolume', name, ({ status }) => {
+      const running = status?.conditions?.find(({ type }) => type === 'Running');
+      const hasFailed = running?.status === 'False' && FAILED.has(running.reason ?? '');
+      return hasFailed && Number(status?.['restartCount'] ?? 0) >= restarts;
+    });
   }
 
   async #watch(

@@ -10,16 +10,25 @@ import { type ImageRegistry, startImageRegistry } from '../../harness/image-regi
 import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
 import { dataVolume } from './manifests.ts';
 
+const MIB = 2 ** 20;
+
 let laboratory: Laboratory;
 let image: ServedFile;
 let registry: ImageRegistry;
-/** Answers every request with 404. */
-let absent: { readonly server: Server; readonly url: string };
+/** Answers with a whole image, or half of it, and every other request with 404. */
+let odd: { readonly server: Server; readonly url: string };
 
 beforeAll(async () => {
-  const server = createServer((_, response) => response.writeHead(404).end()).listen(0, '127.0.0.1');
+  const raw = Buffer.alloc(2 * MIB);
+  const server = createServer(({ url }, response) => {
+    if (url === '/whole') response.setHeader('content-length', raw.length).end(raw);
+    else if (url === '/cut') {
+      response.writeHead(200, { 'content-length': raw.length });
+      response.write(raw.subarray(MIB), () => response.socket?.destroy());
+    } else response.writeHead(404).end();
+  }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  absent = { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/image.qcow2` };
+  odd = { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
   image = await serveFile((await guestImages()).cloudImage);
   registry = await startImageRegistry({ tokens: true });
   laboratory = await Laboratory.open();
@@ -29,7 +38,7 @@ afterAll(async () => {
   await laboratory?.close();
   await image?.stop();
   await registry?.stop();
-  absent?.server.close();
+  odd?.server.close();
 });
 
 const condition = ({ status }: Seen, type: string) => status?.conditions?.find((found) => found.type === type);
@@ -42,37 +51,92 @@ test('takes the disk out of a container image, and tries one that is missing aga
   await laboratory.create('DataVolume', dataVolume('uncontained', source('disks/none:1'), '1Gi'));
   const done = await laboratory.untilPhase('DataVolume', 'contained', 'Succeeded');
   expect(done.status).toMatchObject({ progress: '100.0%', claimName: 'contained' });
-  const missing = await laboratory.until(
-    'DataVolume',
-    'uncontained',
-    ({ status }) => Number(status?.['restartCount']) >= 2,
-  );
+  const missing = await laboratory.untilImportFails('uncontained', 2);
   expect(missing.status?.phase).toBe('ImportInProgress');
-  expect(condition(missing, 'Running')?.message).toContain('manifest unknown');
+  expect(condition(missing, 'Running')).toMatchObject({
+    reason: 'ImagePullFailed',
+    message: expect.stringMatching(
+      /scratch space: Failed to read registry image: failed to pull image: .*manifest unknown/,
+    ),
+  });
 });
 
 test('says which container images it does not import', async () => {
   const refused = { archive: { url: 'oci-archive:///x' }, stream: { imageStream: 'x', pullMethod: 'node' } };
   for (const [name, registry] of Object.entries(refused)) {
     await laboratory.create('DataVolume', dataVolume(name, { registry }, '1Gi'));
-    const seen = await laboratory.until('DataVolume', name, ({ status }) => Number(status?.['restartCount']) >= 1);
+    const seen = await laboratory.untilImportFails(name, 1);
     expect(condition(seen, 'Running')?.message).toMatch(/Could not parse image|not offered by the embedded cluster/);
   }
 });
 
 test('an absent source and a volume that is too small are tried again and again', async () => {
-  await laboratory.create('DataVolume', dataVolume('absent', { http: { url: absent.url } }, '1Gi'));
+  await laboratory.create('DataVolume', dataVolume('absent', { http: { url: `${odd.url}/none` } }, '1Gi'));
   await laboratory.create('DataVolume', dataVolume('small', { http: { url: image.url } }, '10Mi'));
-  const retried = ({ status }: Seen) => Number(status?.['restartCount'] ?? 0) >= 2;
   const [small, missing] = await Promise.all([
-    laboratory.until('DataVolume', 'small', retried),
-    laboratory.until('DataVolume', 'absent', retried),
+    laboratory.untilImportFails('small', 2),
+    laboratory.untilImportFails('absent', 2),
   ]);
   expect(small.status?.phase).toBe('ImportInProgress');
   const message = 'Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found';
   expect(condition(missing, 'Running')).toMatchObject({ status: 'False', reason: 'Error', message });
   expect(condition(small, 'Running')).toMatchObject({ status: 'False', reason: 'Error' });
   expect(condition(small, 'Running')?.message).toContain('DataVolume too small to contain image');
+});
+
+/** The states of an import from its creation to the last one; each is named once. */
+async function statesOf(name: string, http: object, last: string): Promise<string[]> {
+  const { body } = await laboratory.client.send('GET', laboratory.path('DataVolume'));
+  const { resourceVersion } = body['metadata'] as { resourceVersion: string };
+  const query = `watch=true&fieldSelector=metadata.name%3D${name}&timeoutSeconds=25&resourceVersion=${resourceVersion}`;
+  await laboratory.create('DataVolume', dataVolume(name, { http }, '16Mi'));
+  const states: string[] = [];
+  for await (const { object } of laboratory.client.watch(`${laboratory.path('DataVolume')}?${query}`)) {
+    const seen = object as unknown as Seen;
+    const reasons = ['Running', 'Bound', 'Ready'].map((type) => condition(seen, type)?.reason || '-');
+    const state = [seen.status?.phase ?? '-', ...reasons, seen.status?.['restartCount'] ?? '-'].join(', ');
+    if (state !== states.at(-1)) states.push(state);
+    if (state === last) return states;
+  }
+  throw new Error(`"${last}" was never seen: ${states.join(' | ')}`);
+}
+
+const BEGUN = [
+  ...['-, -, -, -, -', 'ImportScheduled, ContainerCreating, Pending, -, -'],
+  'ImportInProgress, Pod is running, Pending, TransferRunning, -',
+  'ImportInProgress, Scratch space required, Pending, -, -',
+  'ImportScheduled, Scratch space required, Pending, -, -',
+  'ImportInProgress, Pod is running, Pending, TransferRunning, -',
+];
+
+test('an import tells its states in the order of CDI', async () => {
+  const bound = 'Succeeded, Completed, Bound, -, -';
+  expect(await statesOf('whole', { url: `${odd.url}/whole` }, bound)).toEqual([
+    ...BEGUN,
+    'Succeeded, Completed, Pending, -, -',
+    bound,
+  ]);
+  const third = 'ImportInProgress, ImagePullFailed, Pending, -, 2';
+  expect(await statesOf('cut', { url: `${odd.url}/cut` }, third)).toEqual([
+    ...[...BEGUN, 'ImportInProgress, ImagePullFailed, Pending, -, -'],
+    'ImportInProgress, Pod is running, Pending, TransferRunning, 1',
+    'ImportInProgress, ImagePullFailed, Pending, -, 1',
+    'ImportInProgress, Pod is running, Pending, TransferRunning, 2',
+    third,
+  ]);
+  // What has no scratch space yet could not reach its source.
+  const refused = 'ImportInProgress, Error, Pending, -, 1';
+  expect(await statesOf('refused', { url: `${odd.url}/none` }, refused)).toEqual([
+    ...[...BEGUN.slice(0, 3), 'ImportInProgress, Error, Pending, -, -'],
+    'ImportInProgress, Pod is running, Pending, TransferRunning, 1',
+    refused,
+  ]);
+  const waiting = 'ImportScheduled, CreateContainerConfigError, Pending, -, -';
+  const states = await statesOf('secret', { url: `${odd.url}/whole`, secretRef: 'late' }, waiting);
+  expect(states).toEqual([...BEGUN.slice(0, 2), waiting]);
+  await laboratory.create('Secret', { metadata: { name: 'late' }, stringData: { accessKeyId: 'a', secretKey: 'b' } });
+  await laboratory.untilPhase('DataVolume', 'secret', 'Succeeded');
+  for (const name of ['whole', 'cut', 'refused', 'secret']) await laboratory.delete('DataVolume', name);
 });
 
 test('a snapshot that comes too early says so and heals, and a clone waits for its source', async () => {

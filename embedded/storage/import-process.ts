@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { programCommand } from '../../common/config/package-root.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { type Confinement, type Confiner, programFiles } from '../host/confinement.ts';
+import { sendSignal } from '../host/processes.ts';
 import { ImportError } from './import-error.ts';
 import type { ImportMessage, ImportPlan } from './import-plan.ts';
 
@@ -39,7 +40,7 @@ export class ImportProcess {
       environment: authorities ? { NODE_EXTRA_CA_CERTS: authorities } : {},
       endsWithServer: true,
     });
-    this.#child = spawn(command, args, { cwd: confinement.directory, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child = spawn(command, args, { cwd: confinement.directory, stdio: 'pipe', detached: true });
     this.#child.stderr?.on('data', (chunk) => {
       this.#said = `${this.#said}${chunk}`.slice(-MOST_SAID);
     });
@@ -70,9 +71,13 @@ export class ImportProcess {
     throw new ImportError('Error', `The importer crashed: ${await this.#ended}${words ? `: ${words}` : ''}`);
   }
 
-  /** Ends it, and resolves when it is gone. */
+  /**
+   * Ends it, and resolves when it is gone. By its group: while its confinement is being made, what is inside does not end with what
+   * is around it.
+   */
   async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
+    const { pid, exitCode, signalCode } = this.#child;
+    if (pid !== undefined && exitCode === null && signalCode === null) sendSignal(-pid, 'SIGKILL');
     await this.#ended;
   }
 }

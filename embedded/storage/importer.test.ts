@@ -45,7 +45,12 @@ async function made(name: string, ...options: string[]): Promise<Buffer> {
 }
 
 /** Serves a content under a name, and imports it into a volume. */
-async function importing(name: string, answer: Buffer | RequestListener, capacityBytes = 16 * MIB) {
+async function importing(
+  name: string,
+  answer: Buffer | RequestListener,
+  capacityBytes = 16 * MIB,
+  signal = new AbortController().signal,
+) {
   const listener: RequestListener = Buffer.isBuffer(answer)
     ? (_, response) => void response.setHeader('content-length', answer.length).end(answer)
     : answer;
@@ -62,7 +67,7 @@ async function importing(name: string, answer: Buffer | RequestListener, capacit
     confiner,
     onOpened: () => {},
     onProgress: () => {},
-    signal: new AbortController().signal,
+    signal,
   }).catch((error) => ({ reason: error.reason, message: error.message }));
   return { result, files: await readdir(volume).catch(() => []) };
 }
@@ -172,4 +177,11 @@ test('stops a stream that is larger than its volume, and a bomb', async () => {
   expect((await importing('large', qcow2, MIB)).result).toMatchObject({
     message: `${small}: virtual image size ${8 * MIB} is larger than the reported available storage ${MIB}`,
   });
+});
+
+test('ends when it is aborted before its process has begun', async () => {
+  const controller = new AbortController();
+  const ended = importing('silent', () => {}, undefined, controller.signal);
+  controller.abort(new Error('The volume has gone'));
+  expect(await ended).toMatchObject({ result: { message: 'The volume has gone' } });
 });

@@ -52,6 +52,8 @@ export async function importImage(options: ImportOptions): Promise<void> {
     const end = () => importing.kill();
     signal.addEventListener('abort', end, { once: true });
     try {
+      // It may have been aborted since it was looked at.
+      signal.throwIfAborted();
       const onDownloaded = () => door.close();
       await importing.run({ source, capacityBytes, mostBytes }, { onOpened, onProgress, onDownloaded });
     } finally {

@@ -178,6 +178,10 @@ test('answers a repeated request under its key with the same build', async () =>
   expect(second).toMatchObject({ value: { buildId: valueOrNull(first)?.buildId } });
   const other = await submit(MODULES.replace('cpu: 1', 'cpu: 2'), { 'idempotency-key': 'k' });
   expect(problemDetailsSchema.parse(await other.json())).toMatchObject({ status: 409, code: 'IdempotencyConflict' });
+  // A key belongs to a token: what others take for theirs is neither found nor refused.
+  const submission = { files: [{ path: 'lab.yaml', text: MODULES.replace('cpu: 1', 'cpu: 2') }], variables: {} };
+  const others = await api.as(await api.tokenOf('builder')).submit(submission, { idempotencyKey: 'k' });
+  expect(others.buildId).not.toBe(valueOrNull(first)?.buildId);
 });
 
 test.each([

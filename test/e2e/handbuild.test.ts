@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,10 +14,12 @@ import { packagePath, programCommand } from '../../common/config/package-root.ts
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { machineName } from '../../common/contracts/object-names.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { findProcesses } from '../../embedded/host/processes.ts';
 import { type ConsoleViewer, isDark, openViewer } from '../harness/console-viewer.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
+import { viewProcess } from '../harness/process-view.ts';
 
 const BUILD_MS = 400_000;
 
@@ -76,6 +79,28 @@ describe('a step that waits for a person', () => {
       headers: { authorization: `Bearer ${farm.connection.token}` },
     });
     expect(await metrics.text()).toContain('slipway_handbuilds_waiting{cluster="local"} 1');
+  });
+
+  test('has a relay without rights, and no process of the farm shows a secret in its arguments or environment', async () => {
+    const pids = [
+      ...Object.values(farm.current().pids).flat(),
+      ...(await findProcesses(farm.dataDir)).map(({ pid }) => pid),
+    ];
+    const processes = pids.map(viewProcess);
+    const named = (...ways: string[]) =>
+      ways.map((way) => processes.filter(({ argv }) => argv.some((word) => word.includes(way))).length > 0);
+    expect(named('qemu-system', 'dnsmasq', 'redis', 'scheduler/main', '--phase')).not.toContain(false);
+    const secrets = ['farm-key', 'token', 'metrics-token', join('cluster', 'token')];
+    for (const secret of secrets.map((name) => readFileSync(join(farm.dataDir, name), 'utf8').trim())) {
+      expect(secret.length).toBeGreaterThan(20);
+      const showing = processes.filter(({ argv, environment }) =>
+        [...argv, ...environment].join('\n').includes(secret),
+      );
+      expect(showing.map(({ argv }) => argv)).toEqual([]);
+    }
+    const relays = processes.filter(({ argv }) => argv[1]?.endsWith('workers/relay/main.js'));
+    expect(relays.map(({ user }) => user)).toEqual([65_532]);
+    expect(relays[0]?.capabilities).toMatch(/^0+$/);
   });
 
   test('takes what a builder types, and nothing from a viewer', { timeout: 120_000 }, async () => {

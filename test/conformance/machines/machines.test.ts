@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
 import { findProcesses } from '../../../embedded/host/processes.ts';
 import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
+import { type ProcessView, viewProcess } from '../../harness/process-view.ts';
 import { refusal, runInGuest, streamClient } from './guest-login.ts';
 import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
 import { FORWARDER, machine, networkObjects, scriptPod } from './manifests.ts';
@@ -83,12 +84,20 @@ async function banner(stream: Duplex): Promise<string> {
   return chunk.toString('latin1', 0, 12);
 }
 
-test('what a guest that got hold of QEMU could ask of the kernel is filtered', async () => {
-  const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+/** The QEMU of a machine that runs. */
+async function qemuOf(name: string): Promise<ProcessView> {
+  const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', name, 'Running');
   const runDir = runDirOf(layoutOf(laboratory.cluster.dataDir ?? ''), 'machines', metadata.uid);
   const [qemu] = (await findProcesses(runDir)).filter(({ argv }) => argv[0]?.startsWith('qemu-system'));
-  // 2: a seccomp filter (proc(5)).
-  expect(await readFile(`/proc/${qemu?.pid}/status`, 'utf8')).toMatch(/^Seccomp:\s+2$/m);
+  return viewProcess(qemu?.pid ?? 0);
+}
+
+test('what a guest that got hold of QEMU could ask of the kernel is filtered', async () => {
+  const { seccomp, argv } = await qemuOf('first');
+  expect(seccomp).toBe(2);
+  expect(argv[argv.indexOf('-sandbox') + 1]?.split(',').toSorted()).toEqual(
+    ['on', 'obsolete=deny', 'elevateprivileges=deny', 'spawn=deny', 'resourcecontrol=deny'].toSorted(),
+  );
 });
 
 test('QEMU and the DHCP server are not root, and see no file but their own', async () => {
@@ -96,10 +105,9 @@ test('QEMU and the DHCP server are not root, and see no file but their own', asy
   const { dataDir = '' } = laboratory.cluster;
   const layout = layoutOf(dataDir);
   const runDir = runDirOf(layout, 'machines', metadata.uid);
-  const [qemu] = (await findProcesses(runDir)).filter(({ argv }) => argv[0]?.startsWith('qemu-system'));
+  const qemu = await qemuOf('first');
   const [dnsmasq] = (await findProcesses(join(layout.run, 'dhcp'))).filter(({ argv }) => argv[0] === 'dnsmasq');
-  const users = [qemu, dnsmasq].map((found) => {
-    const seen = whatSees(found?.pid);
+  const users = [qemu, viewProcess(dnsmasq?.pid ?? 0)].map((seen) => {
     expect(seen.user).toBeGreaterThanOrEqual(1_900_000_000);
     expect(seen.groups).toBe('');
     for (const path of ['/etc/shadow', '/etc/passwd', '/root', '/home', '/var', '/sys', join(dataDir, 'api')]) {
@@ -108,10 +116,10 @@ test('QEMU and the DHCP server are not root, and see no file but their own', asy
     return seen.user;
   });
   expect(users[0]).not.toBe(users[1]);
-  expect(whatSees(qemu?.pid).capabilities).toMatch(/^0+$/);
+  expect(qemu.capabilities).toMatch(/^0+$/);
   // Of the disks of the cluster, its own.
   const claim = await laboratory.get('PersistentVolumeClaim', 'first-root');
-  const { root, user } = whatSees(qemu?.pid);
+  const { root, user } = qemu;
   expect(await readdir(`${root}${layout.volumes}`)).toEqual([claim?.metadata.uid]);
   // It may write to the disk, but neither replace it nor what the server reads.
   const owned = (path: string) => {
@@ -126,18 +134,6 @@ test('QEMU and the DHCP server are not root, and see no file but their own', asy
     expect(owned(join(runDir, name)), name).toEqual({ uid: 0, gid: user, mode: '660' });
   }
 });
-
-/** What the kernel says of a process. */
-function whatSees(pid: number | undefined) {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? '';
-  return {
-    user: Number(field('Uid').split('\t')[0]),
-    groups: field('Groups'),
-    capabilities: field('CapEff'),
-    root: `/proc/${pid}/root`,
-  };
-}
 
 test('a guest gets its reserved address and the key of its seed, and is reached through a pod', async () => {
   expect(await inFirst('hostname; ip -4 -o addr show scope global')).toMatch(/^first\n.*\b10\.88\.0\.10\/24\b/);
@@ -244,6 +240,7 @@ test('a clone of a snapshot of the running machine boots with what was on its di
   await laboratory.act('virtualmachines/second/start');
   expect(await inSecond('cat /root/mark; hostname')).toBe('from-the-parent\nsecond');
   expect(await inFirst('cat /root/mark')).toBe('too-late');
+  expect((await qemuOf('second')).user).not.toBe((await qemuOf('first')).user);
 }, 60_000);
 
 test('a guest that powers itself off leaves a Succeeded instance behind', async () => {

@@ -78,11 +78,7 @@ export function register(program: Command): void {
     .option('--imports <n>', `imports that may run at once (default: ${suitable})`, toCount)
     .option('--cpu <n>', `virtual cores that these machines may have together (default: ${suitable})`, toCount)
     .option('--memory <size>', `memory that they may have together, e.g. 12Gi (default: ${suitable})`, toBytes)
-    .option(
-      '--workers <phase=n>',
-      `worker worker processes of a phase: ${PHASES.join(', ')} (repeatable)`,
-      collectWorkers,
-    )
+    .option('--workers <phase=n>', `worker processes of a phase: ${PHASES.join(', ')} (repeatable)`, collectWorkers)
     .option('--failure-retention <duration>', 'how long disks of failed modules are kept', '30m')
     .addOption(
       new Option(

@@ -1,7 +1,9 @@
+import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import type { FarmEvent } from '../../common/contracts/events.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
 import { describeEvent } from './build-lines.ts';
+import { lineOutput } from './build-progress.ts';
 
 const said = (event: FarmEvent) => describeEvent({ ...event, id: '1-0', time: '2026-01-01T00:00:00Z' }, 'B');
 const failure = (reason: Failure['reason'], change: Partial<Failure> = {}): Failure => ({
@@ -36,4 +38,15 @@ test('calls a module skipped that failed with its parent', () => {
   const message = 'It starts from "base", which failed.';
   const why = failure('ParentFailed', { message });
   expect(said({ ...FINISHED, images: [], outcome: 'failed', failure: why })).toBe(`child: skipped. ${message}`);
+});
+
+test('begins each line with its time where that is asked for, those of one event, too', () => {
+  const stdout = new PassThrough();
+  const output = lineOutput(stdout, 'B', { timestamps: true });
+  const why = failure('StepFailed', { message: 'Step 1 failed', logTail: ['its last line'] });
+  const time = '2026-01-01T00:00:00Z';
+  output.show({ ...FINISHED, images: [], outcome: 'failed', failure: why, id: '1-0', time });
+  const lines = String(stdout.read()).trimEnd().split('\n');
+  expect(lines.length).toBeGreaterThan(2);
+  expect(lines.filter((line) => !line.startsWith(`${time} `))).toEqual([]);
 });

@@ -35,8 +35,8 @@ export function lineOutput(
 ): BuildOutput {
   return {
     show: (event) => {
-      const time = timestamps ? `${event.time} ` : '';
-      stdout.write(`${time}${describeEvent(event, buildId)}\n`);
+      const text = describeEvent(event, buildId);
+      stdout.write(`${timestamps ? text.replaceAll(/^/gm, `${event.time} `) : text}\n`);
     },
     note: printNote,
     end: () => {},

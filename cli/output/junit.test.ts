@@ -22,6 +22,7 @@ const EVENTS: readonly FarmEvent[] = [
   { event: 'step-finished', ...step, step: 0, name: null, outcome: 'succeeded', exitCode: 0 },
   { event: 'step-finished', ...step, step: 1, name: 'a "b" <c>', outcome: 'failed', exitCode: 1 },
   { event: 'phase-finished', ...where, phase: 'provision', outcome: 'failed', durationMs: 9, failure: LOST },
+  { event: 'phase-finished', ...where, vm: 'other', phase: 'provision', outcome: 'cancelled', durationMs: 8 },
 ];
 const END: Extract<FarmEvent, { event: 'build-finished' }> = {
   event: 'build-finished',
@@ -49,12 +50,12 @@ test('failures, what was skipped or cancelled, and untrusted text stand where re
     isArray: (name) => ['testsuite', 'testcase'].includes(name),
   }).parse(xml);
   const { testsuite: suites, ...totals } = parsed.testsuites;
-  const numbers = { tests: '8', failures: '3', errors: '0', skipped: '2', time: '61.000' };
+  const numbers = { tests: '9', failures: '3', errors: '0', skipped: '3', time: '61.000' };
   expect(totals).toEqual({ name: 'slipway build B1', ...numbers });
   expect(
     suites.map(({ name, tests, failures, skipped }: Record<string, string>) => [name, tests, failures, skipped]),
   ).toEqual([
-    ['base', '5', '3', '0'],
+    ['base', '6', '3', '1'],
     ['child', '1', '0', '1'],
     ['other', '1', '0', '1'],
     ['old', '1', '0', '0'],
@@ -66,6 +67,7 @@ test('failures, what was skipped or cancelled, and untrusted text stand where re
     { classname: 'base.main', name: 'step 1: shell' },
     { classname: 'base.main', name: 'step 2: a "b" <c>', failure: { message: 'exit code 1' } },
     { classname: 'base.main', name: 'provision', failure: { message: LOST.message } },
+    { classname: 'base.other', name: 'provision', skipped: { message: 'cancelled' } },
   ]);
   expect(child.testcase[0].skipped.message).toContain('"base"');
   expect(other.testcase[0].skipped.message).toBe('cancelled');

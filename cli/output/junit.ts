@@ -75,11 +75,11 @@ export class JunitReport {
 
 function phaseCase({ vm, phase, outcome, durationMs, failure }: EventOf<'phase-finished'>): Case {
   const text = describeFailure(failure).join('\n');
-  return { machine: vm, name: phase, durationMs, ...troubleOf(outcome, failure?.message ?? 'it failed', text) };
+  return { machine: vm, name: phase, durationMs, ...troubleOf(outcome, failure?.message ?? outcome, text) };
 }
 
 function stepCase({ vm, step, name, type, outcome, exitCode, durationMs }: EventOf<'step-finished'>): Case {
-  const message = exitCode === null ? 'it failed' : `exit code ${exitCode}`;
+  const message = exitCode === null ? outcome : `exit code ${exitCode}`;
   return {
     machine: vm,
     name: `step ${step + 1}: ${name ?? type}`,

@@ -1,6 +1,7 @@
 import { type Agent, fetch, type Response } from 'undici';
 import { readValidator, type SourceValidator } from '../contracts/source-validator.ts';
 import { errorMessage, FarmError } from '../errors/farm-error.ts';
+import { shownUrl } from '../text/shown-url.ts';
 
 /** How a user's URL is asked for. */
 export interface SourceRequest {
@@ -90,11 +91,4 @@ async function headOrFirstByte(url: string, request: SourceRequest): Promise<Res
 /** The HTTP status that an error carries; 0 when there was no answer. */
 function statusOf(error: unknown): number {
   return error instanceof FarmError ? Number(error.details['status'] ?? 0) : 0;
-}
-
-/** A URL for its readers: its query and credentials may be secret. */
-export function shownUrl(url: string): string {
-  if (!URL.canParse(url)) return url;
-  const { protocol, host, pathname } = new URL(url);
-  return `${protocol}//${host}${pathname}`;
 }

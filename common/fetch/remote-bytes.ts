@@ -3,7 +3,8 @@ import { readValidator } from '../contracts/source-validator.ts';
 import { errorMessage, FarmError } from '../errors/farm-error.ts';
 import { BytesUnavailable, type ImageBytes } from '../image/image-bytes.ts';
 import { HEAD_BYTES } from '../image/probe-image.ts';
-import { fetchSource, type SourceRequest, shownUrl } from './fetch-source.ts';
+import { shownUrl } from '../text/shown-url.ts';
+import { fetchSource, type SourceRequest } from './fetch-source.ts';
 
 /** Beyond the beginning no more than this is fetched: the importer fetches all of it anyway. */
 const MOST_BYTES = 2 * 1024 ** 2;

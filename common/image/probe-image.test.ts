@@ -54,7 +54,7 @@ describe('what QEMU makes', () => {
     ['raw', 'raw', []],
   ])('is taken: %s', async (name, format, options) => {
     const probed = await probe(convert(name, format, ...options));
-    expect(probed).toEqual({ format, virtualSizeBytes: 8 * MIB, kind: 'disk' });
+    expect(probed).toEqual({ format, virtualSizeBytes: 8 * MIB, kind: format === 'raw' ? 'data' : 'disk' });
     // Without more than the beginning, as from a server that knows no ranges.
     const content = await readFile(path(name));
     const read = async (offset: number, length: number) => {
@@ -199,6 +199,8 @@ test('knows CDs, and what was cut off of them and of partitioned disks', async (
   const disk = Buffer.alloc(MIB);
   disk.write('EFI PART', 512);
   disk.writeBigUInt64LE(2047n, 512 + 32);
+  expect(await probeImage(bytesOf(disk))).toMatchObject({ kind: 'data' });
+  disk.writeUInt16LE(0xaa55, 510);
   expect(await probeImage(bytesOf(disk))).toMatchObject({ kind: 'disk' });
   await expect(probeImage(bytesOf(disk.subarray(0, -512)))).rejects.toThrow('raw disk image that was cut off');
 });

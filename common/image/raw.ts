@@ -4,8 +4,8 @@ const SECTOR = 512;
 /** Writers of CDs add so much behind what they count, or leave it out. */
 const ISO_SLACK_BYTES = 150 * 2048;
 
-/** What a raw image is for. `hybrid`: an ISO that also boots from a disk. */
-export type RawKind = 'disk' | 'iso' | 'hybrid';
+/** What a raw image is for. `hybrid`: an ISO that also boots from a disk. `data`: a disk that no firmware starts from. */
+export type RawKind = 'disk' | 'iso' | 'hybrid' | 'data';
 
 /** What its first 64 KiB say of a raw image. @throws ImageRefused when it is not whole */
 export function checkRaw({ lengthBytes }: ImageBytes, head: Buffer): RawKind {
@@ -26,7 +26,8 @@ export function checkRaw({ lengthBytes }: ImageBytes, head: Buffer): RawKind {
   if (lengthBytes !== undefined && lengthBytes < end) {
     throw new ImageRefused(`a raw disk image that was cut off: it has ${lengthBytes} of ${end} bytes`);
   }
-  return 'disk';
+  // GPT, too, has such a sector before it.
+  return hasBootSector ? 'disk' : 'data';
 }
 
 /** ISO 9660, or the beginning of UDF. */

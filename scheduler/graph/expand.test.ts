@@ -212,7 +212,7 @@ describe('what is done about a module', () => {
     const url = 'https://images.example/latest.qcow2';
     const loose = compiledModule({
       name: 'base',
-      vms: [{ source: { kind: 'url', url, credentials: null, checksum: null } }],
+      vms: [{ source: { kind: 'url', url: `${url}?signature=hunter2`, credentials: null, checksum: null } }],
     });
     const again = expand([loose, web], catalogOf(expand([loose, web]), [loose, web]));
     expect(actions(again.plan)).toEqual({ base: 'build', web: 'build' });

@@ -6,6 +6,7 @@ import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import type { Plan, PlanModule } from '../../common/contracts/plans.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { shownUrl } from '../../common/text/shown-url.ts';
 import { type Candidate, type Choice, chooseLayer } from './choose-layer.ts';
 import { criticalPath } from './critical-path.ts';
 import type { ParentVm } from './disks.ts';
@@ -226,7 +227,7 @@ function report(module: CompiledModule, { findings, unresolved }: Found, problem
   for (const problem of notYetSupported(module)) problems.push({ ...problem, severity: 'error' });
   for (const finding of findings) problems.push(problemOf(module, finding));
   for (const url of unresolved) {
-    const message = `the identity of ${url} is not resolved; layerKey is provisional`;
+    const message = `the identity of ${shownUrl(url)} is not resolved; layerKey is provisional`;
     problems.push(problemOf(module, { code: 'Provisional', message }, 'warning'));
   }
 }

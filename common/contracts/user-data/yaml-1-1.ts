@@ -4,6 +4,7 @@ import type { ProblemCode, Severity } from '../module/problem.ts';
 import { yamlComplaint } from '../module/yaml-complaints.ts';
 import { YAML_LIMITS, type YamlBudget } from '../module/yaml-limits.ts';
 import { parseYaml, repeatedKey, SourceDocument } from '../module/yaml-source.ts';
+import { pyYamlTags } from './py-yaml-tags.ts';
 
 /** Something wrong at a place of a text. Line and column count from 1. */
 export interface TextFinding {
@@ -22,10 +23,13 @@ export interface Yaml11 {
   readonly value: unknown;
 }
 
+/** PyYAML knows more scalars as texts than YAML 1.1 does. */
+const PY_YAML = { version: '1.1', customTags: pyYamlTags } as const;
+
 /** Reads a text as cloud-init does, by PyYAML's safe loader: YAML 1.1, the later of two equal keys, no foreign tags. */
 export function readYaml11(text: string, budget: YamlBudget): Yaml11 {
   const lines = new LineCounter();
-  const read = parseYaml(text, lines, budget, { version: '1.1' });
+  const read = parseYaml(text, lines, budget, PY_YAML);
   if ('complaint' in read) return unreadable([{ ...SYNTAX, line: 1, column: 1, message: read.complaint }]);
   const { excess } = read.value;
   const [parsed, second] = read.value.documents;

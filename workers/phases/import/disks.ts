@@ -197,7 +197,7 @@ async function untilFilled(
       const doing = filling.what === undefined ? `Volume "${name}"` : `Importing ${filling.what}`;
       throw importFailure(verdict.reason, `${doing}: ${verdict.message}`);
     }
-    if (verdict?.kind === 'running') log.progress(`volume "${name}"`, verdict.progress);
+    if (verdict?.kind === 'running') log.progress(filling.what ?? `volume "${name}"`, verdict.progress);
     return verdict?.kind === 'succeeded' || verdict?.kind === 'unplaced';
   };
   await waitForSet(

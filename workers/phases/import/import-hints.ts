@@ -1,7 +1,10 @@
 import type { FailureReason } from '../../../common/contracts/failures.ts';
 import { type Evidence, PhaseFailure } from '../../context/phase-failure.ts';
 
-/** What to do about an image, by what its import found: sentences of ours (common/image) and of CDI 1.66. The first that fits. */
+/**
+ * What to do about an image, by what its import found: sentences of ours (common/image), of Node.js, and of CDI 1.66 with those of
+ * Go. The first that fits.
+ */
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /unexpected (EOF|end of file)|was cut off|broke off|header is not whole|without a whole header/,
@@ -53,6 +56,36 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     'A container disk holds one disk in its folder /disk: `FROM scratch` and `ADD --chown=107:107 DISK /disk/`.',
   ],
   [
+    /it is an OVF description/,
+    'An OVA is a tar file with the description and its disks: unpack it, convert the VMDK with `qemu-img convert -O qcow2`, and give that.',
+  ],
+  [
+    /is not a public address/,
+    'A farm asks no loopback or private address unless its configuration names it. Where it is a mistake, correct the host of the URL.',
+  ],
+  [
+    /which may not be reached/,
+    'Link-local addresses are never asked: clouds answer there with the keys of a machine. Put the image on another server.',
+  ],
+  [
+    /ENOTFOUND|EAI_AGAIN|no such host/,
+    'The DNS server of the cluster does not know the host of the URL: look for a slip in the name, and ask for it there (`getent hosts NAME`).',
+  ],
+  [
+    /ECONNREFUSED|connection refused/,
+    'No server listens at that address and port: start it, or correct the port of the URL.',
+  ],
+  [
+    /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|i\/o timeout|no route to host|was silent for/,
+    'No answer came, as where a firewall drops packets: try `curl -I URL` on a machine of the cluster.',
+  ],
+  [
+    /x509:|certificate/,
+    'Give the server a certificate that the cluster trusts, or put the image on a server that has one.',
+  ],
+  [/(answered|got) (404|410)\b/, 'There is no such file: compare the URL with the list that its publisher shows.'],
+  [/(answered|got) 5\d\d\b/, 'The server itself has trouble: build again when `curl -I URL` answers with 200.'],
+  [
     /the volume was removed again/,
     'Find out who removes DataVolumes of the farm: the audit log of the cluster says so.',
   ],
@@ -62,9 +95,12 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
+/** Why an image could not be had, or is none; what else ends an import has a hint of its own. */
+const OF_THE_SOURCE: readonly FailureReason[] = ['ImportFailed', 'SourceUnreachable'];
+
 /** The failure of an import, with what to do about it where that is known. */
 export function importFailure(reason: FailureReason, message: string, evidence: Evidence = {}): PhaseFailure {
-  const [, hint] = (reason === 'ImportFailed' && HINTS.find(([found]) => found.test(message))) || [];
+  const [, hint] = (OF_THE_SOURCE.includes(reason) && HINTS.find(([found]) => found.test(message))) || [];
   return new PhaseFailure(reason, message, {
     evidence: hint === undefined ? evidence : { ...evidence, hints: [hint] },
   });

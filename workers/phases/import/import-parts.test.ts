@@ -13,7 +13,8 @@ function condition(reason: string, message: string): DataVolume {
   return { spec: {}, status: { conditions: [{ type: 'Bound', status: 'False', reason, message }] } };
 }
 
-const HTTP = 'Unable to connect to http data source: expected status code 200, got';
+const CONNECT = 'Unable to connect to http data source:';
+const HTTP = `${CONNECT} expected status code 200, got`;
 const SCRATCH = 'Unable to process data: Unable to transfer source data to scratch space: failed to pull image:';
 const CONVERT = 'Unable to process data: Unable to convert source data to target format:';
 
@@ -218,8 +219,20 @@ test.each([
   ['it is a QED image, which importers do not take', 'qemu-img convert'],
   ['it is a VMDK whose header is broken: its tables do not fit', 'qemu-img check'],
   ['it is a disk image (qcow2), not an ISO: give it as source.url', 'from `isos` to `source'],
+  ['it is an OVF description, not a disk image: give the VMDK that it names', 'convert the VMDK'],
+  [`${CONNECT} 10.1.2.3 is not a public address: name it in fetch.allowedAddresses`, 'correct the host'],
+  [`${CONNECT} 169.254.169.254 is a metadata address, which may not be reached`, 'another server'],
+  [`${CONNECT} getaddrinfo ENOTFOUND images.invalid`, 'getent hosts'],
+  [`${CONNECT} dial tcp: lookup images.invalid: no such host`, 'getent hosts'],
+  [`${CONNECT} connect ECONNREFUSED 127.0.0.1:81`, 'correct the port'],
+  [`${CONNECT} dial tcp 10.1.2.3:80: i/o timeout`, 'firewall'],
+  [`${CONNECT} tls: failed to verify certificate: x509: certificate signed by unknown authority`, 'trusts'],
+  [`${HTTP} 404. Status: 404 Not Found`, 'no such file'],
+  [`${HTTP} 503. Status: 503 Service Unavailable`, 'when `curl -I URL` answers with 200'],
 ])('the hint fits: %s', (found, hint) => {
-  const { failure } = importFailure('ImportFailed', `Importing disk "root" from http://x/y.qcow2 (HTTP 200): ${found}`);
-  expect(failure.hints).toEqual([expect.stringContaining(hint)]);
-  expect(importFailure('SourceUnreachable', found).failure.hints).toEqual([]);
+  const message = `Importing disk "root" from http://x/y.qcow2 (HTTP 200): ${found}`;
+  for (const reason of ['ImportFailed', 'SourceUnreachable'] as const) {
+    expect(importFailure(reason, message).failure.hints).toEqual([expect.stringContaining(hint)]);
+  }
+  expect(importFailure('ImageTooLarge', found).failure.hints).toEqual([]);
 });

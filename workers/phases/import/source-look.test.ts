@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { createGuardedAgent } from '../../../common/fetch/guarded-agent.ts';
-import { lookAtSource } from './source-look.ts';
+import { judgeLook, lookAtSource } from './source-look.ts';
 
 async function looking(answer: RequestListener) {
   const server = createServer(answer).listen(0, '127.0.0.1');
@@ -25,4 +25,18 @@ test('tells the status of an answer that broke off, and of a server in trouble, 
   };
   expect(await looking(cut)).toEqual({ answer: 'HTTP 200' });
   expect(await looking((_, response) => void response.writeHead(503).end())).toEqual({ answer: 'HTTP 503' });
+});
+
+test.each([
+  ['data', 'disk', 'no machine starts from it'],
+  ['disk', 'disk', undefined],
+  ['hybrid', 'disk', 'list it under isos'],
+  ['data', 'iso', 'is not an ISO 9660 or UDF image'],
+  ['disk', 'iso', 'is not an ISO 9660 or UDF image'],
+  ['hybrid', 'iso', undefined],
+  ['iso', 'iso', undefined],
+] as const)('what is %s, given as %s, may be a mistake: %s', (kind, use, mistake) => {
+  const look = { answer: 'HTTP 200', image: { format: 'raw', virtualSizeBytes: 4096, kind } } as const;
+  const advice = judgeLook(look, { what: 'disk "root"', use });
+  expect(advice).toEqual(mistake === undefined ? undefined : expect.stringContaining(mistake));
 });

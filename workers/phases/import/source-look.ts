@@ -73,8 +73,11 @@ export function judgeLook(look: SourceLook, { what, use }: { what: string; use: 
   if (use === 'iso') {
     if (format !== 'raw')
       return fail('ImportFailed', `it is a disk image (${format}), not an ISO: give it as source.url`);
-    return kind === 'disk' ? `${what} is not an ISO 9660 or UDF image: it is attached as a CD unchanged` : undefined;
+    return kind === 'iso' || kind === 'hybrid'
+      ? undefined
+      : `${what} is not an ISO 9660 or UDF image: it is attached as a CD unchanged`;
   }
+  if (kind === 'data') return `${what} is taken for a raw disk, and has no boot sector: no machine starts from it`;
   if (kind === 'iso') {
     return fail(
       'ImportFailed',

@@ -108,6 +108,8 @@ export function register(program: Command): void {
         return;
       }
       requireMachine(dataDir);
+      if (readConnection(dataDir) !== undefined)
+        printNote(`The last \`slipway up\` in ${dataDir} was killed. This one goes on with its builds and machines.`);
       await (flags.detach ? upDetached(dataDir, flags) : up(dataDir, flags));
     });
 }

@@ -39,9 +39,14 @@ export class FarmChild {
 
   constructor(spec: ChildSpec) {
     this.name = spec.name;
-    const [file, ...args] = spec.command;
-    // In a session of its own: Ctrl-C is for `up`, which ends the others in their order.
-    this.#process = spawn(file, args, { env: spec.environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    // In a session of its own: Ctrl-C is for `up`, which ends the others in their order. When `up` is killed it ends too:
+    // nothing would start it again, or end it before another `up`.
+    const args = ['--pdeathsig', 'KILL', ...spec.command];
+    this.#process = spawn('setpriv', args, {
+      env: spec.environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     const log = createWriteStream(spec.logFile, { flags: 'a', mode: 0o600 });
     this.#process.stdout?.pipe(log, { end: false });
     this.#process.stderr?.pipe(log, { end: false });

@@ -17,6 +17,7 @@ const PROGRAMS: readonly (readonly [name: string, purpose: string])[] = [
   ['qemu-system-x86_64', 'virtual machines'],
   ['qemu-img', 'disks'],
   ['bwrap', 'confining imports and machines'],
+  ['setpriv', 'processes that end together'],
   ['xorriso', 'CDs with cloud-init and answer files'],
   ['dnsmasq', 'DHCP in module networks'],
   ['ip', 'module networks'],

@@ -1,10 +1,13 @@
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import type { Clock } from '../clock/clock.ts';
 import type { Logger } from '../logging/logger.ts';
 import { runScript } from './scripts.ts';
 
-const LEASE_MS = 12_000;
-const RENEW_MS = 4_000;
+/** So long after its holder was killed another process has the lease. */
+const LEASE_MS = 4_000;
+const RENEW_MS = 1_200;
+const waitSchema = z.int().min(0);
 
 /** A right that one process of the farm has at a time. */
 export interface LeaseOptions {
@@ -25,11 +28,10 @@ export async function holdLease(
   hold: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { redis, clock, logger, name, owner } = options;
-  const take = (ms: number) => runScript(redis, 'lease', [name, owner, ms]);
+  const { clock, logger, name } = options;
   while (!signal.aborted) {
-    const won = await take(LEASE_MS).catch(() => 0);
-    if (won === 1) {
+    const waitMs = await take(options, LEASE_MS).catch(() => RENEW_MS);
+    if (waitMs === 0) {
       const term = new AbortController();
       const renewing = renew(options, AbortSignal.any([term.signal, signal])).finally(() => term.abort());
       try {
@@ -40,21 +42,28 @@ export async function holdLease(
       }
       term.abort();
       await renewing;
-      await take(0).catch(() => 0);
+      await take(options, 0).catch(() => {});
     }
-    await clock.after(RENEW_MS, signal).catch(() => undefined);
+    // A process that has given it back leaves it to another one.
+    await clock.after(waitMs || RENEW_MS, signal).catch(() => undefined);
   }
 }
 
 /** Renews until it is aborted or the lease is lost; a lease that cannot be renewed in time counts as lost. */
-async function renew({ redis, clock, name, owner }: LeaseOptions, signal: AbortSignal): Promise<void> {
+async function renew(options: LeaseOptions, signal: AbortSignal): Promise<void> {
+  const { clock } = options;
   let heldUntil = clock.now() + LEASE_MS;
   while (!signal.aborted && clock.now() < heldUntil) {
     await clock.after(RENEW_MS, signal).catch(() => undefined);
     if (signal.aborted) return;
     const before = clock.now();
-    const held = await runScript(redis, 'lease', [name, owner, LEASE_MS]).catch(() => undefined);
-    if (held === 0) return;
-    if (held === 1) heldUntil = before + LEASE_MS;
+    const waitMs = await take(options, LEASE_MS).catch(() => undefined);
+    if (waitMs === 0) heldUntil = before + LEASE_MS;
+    else if (waitMs !== undefined) return;
   }
+}
+
+/** 0: it is held now; else ms after which to ask again. */
+async function take({ redis, name, owner }: LeaseOptions, ms: number): Promise<number> {
+  return waitSchema.parse(await runScript(redis, 'lease', [name, owner, ms]));
 }

@@ -4,7 +4,7 @@ import type { FarmClient } from '../../cli/client/farm-client.ts';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
 /** A build that was submitted, with all that was told of it so far. */
 export interface ChaosBuild {
@@ -12,9 +12,11 @@ export interface ChaosBuild {
   /** What its base writes first: journals of the rounds differ. */
   readonly round: string;
   /** Layer builds by module, in small letters. */
-  readonly works: ReadonlyMap<string, string>;
+  readonly layerBuilds: ReadonlyMap<string, string>;
   readonly events: StoredEvent[];
   isCancelled: boolean;
+  /** How often all machines of the farm were ended while it ran. */
+  endings: number;
   /** `build-finished`, once it was told. */
   outcome: string | null;
   readonly ended: Promise<void>;
@@ -23,8 +25,13 @@ export interface ChaosBuild {
 /** Submits builds to a farm that is shaken, and follows them to their ends. */
 export class ChaosBuilds {
   readonly all: ChaosBuild[] = [];
+  /** Layer builds of which a machine was killed, in small letters. */
+  readonly crashed = new Set<string>();
+  /** What went wrong in following a build. */
+  readonly troubles: string[] = [];
   readonly #client: FarmClient;
   readonly #image: { readonly url: string; readonly sha256: string };
+  #rounds = 0;
 
   constructor(client: FarmClient, image: { readonly url: string; readonly sha256: string }) {
     this.#client = client;
@@ -35,8 +42,34 @@ export class ChaosBuilds {
     return this.all.filter(({ outcome }) => outcome === null);
   }
 
-  /** `rebuild`: the same round once more, one of its modules built though it is there. */
-  async submit(round: string, rebuild?: string): Promise<ChaosBuild> {
+  /** A build of which no layer is there. */
+  submitNew(): Promise<ChaosBuild> {
+    this.#rounds += 1;
+    return this.#submit(`r${this.#rounds}`);
+  }
+
+  async cancelOne(random: () => number): Promise<string | null> {
+    const build = this.living[Math.floor(random() * this.living.length)];
+    if (!build) return null;
+    build.isCancelled = true;
+    await persist(() => this.#client.cancel(build.id));
+    return build.id;
+  }
+
+  /** Builds a round once more, one module of it though it is there, or is being built. */
+  async rebuildOne(random: () => number): Promise<string | null> {
+    const round = 1 + Math.floor(random() * this.#rounds);
+    const module = random() < 0.5 ? 'left' : 'top';
+    const { id } = await this.#submit(`r${round}`, module);
+    return `${module} of round ${round}: ${id}`;
+  }
+
+  /** All machines of the farm are ended now. */
+  machinesEnded(): void {
+    for (const build of this.living) build.endings += 1;
+  }
+
+  async #submit(round: string, rebuild?: string): Promise<ChaosBuild> {
     const submission = {
       files: readModuleFiles([packagePath('test', 'chaos', 'modules.yaml')]),
       variables: { IMAGE_URL: this.#image.url, IMAGE_SHA256: this.#image.sha256, ROUND: round },
@@ -44,10 +77,10 @@ export class ChaosBuilds {
     const options = { idempotencyKey: randomUUID(), ...(rebuild ? { rebuild: [rebuild] } : {}) };
     const { buildId: id } = await persist(() => this.#client.submit(submission, options));
     const { modules } = await persist(() => this.#client.build(id));
-    const works = new Map(modules.map(({ name, layerBuild }) => [name, (layerBuild ?? '').toLowerCase()]));
+    const layerBuilds = new Map(modules.map(({ name, layerBuild }) => [name, (layerBuild ?? '').toLowerCase()]));
     const events: StoredEvent[] = [];
     const build: ChaosBuild = {
-      ...{ id, round, works, events, isCancelled: false, outcome: null },
+      ...{ id, round, layerBuilds, events, isCancelled: false, endings: 0, outcome: null },
       ended: this.#follow(id, events, (outcome) => {
         build.outcome = outcome;
       }),
@@ -56,15 +89,14 @@ export class ChaosBuilds {
     return build;
   }
 
-  async cancel(build: ChaosBuild): Promise<void> {
-    build.isCancelled = true;
-    await persist(() => this.#client.cancel(build.id));
-  }
-
   async #follow(id: string, events: StoredEvent[], end: (outcome: string) => void): Promise<void> {
-    for await (const event of this.#client.events(id)) {
-      events.push(event);
-      if (event.event === 'build-finished') end(event.outcome);
+    try {
+      for await (const event of this.#client.events(id)) {
+        events.push(event);
+        if (event.event === 'build-finished') end(event.outcome);
+      }
+    } catch (error) {
+      this.troubles.push(`build ${id} could not be followed: ${errorMessage(error)}`);
     }
   }
 }

@@ -2,80 +2,123 @@ import { setTimeout as after } from 'node:timers/promises';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { findProcesses, sendSignal } from '../../embedded/host/processes.ts';
 import type { TestFarm } from '../harness/farm.ts';
+import type { ChaosBuilds } from './builds.ts';
 import type { SecondHalf } from './second-half.ts';
 
 /** How long what was stopped or slowed stays so, at most, ms. */
 const TROUBLE_MS = 8_000;
 const SLOW_MS = 200;
 
-/** Does one thing to a farm that must not matter to it; returns to what, or null where there was nothing. */
-type Fault = () => Promise<string | null>;
+/** What faults are done to. */
+export interface Shaken {
+  readonly farm: TestFarm;
+  /** Flags of its `slipway up`. */
+  readonly flags: readonly string[];
+  readonly second: SecondHalf;
+  readonly builds: ChaosBuilds;
+  /** Aborted when the run is asked to end: what is stopped goes on at once. */
+  readonly signal: AbortSignal;
+}
 
-/** What may be done to a farm, by name. `random` decides to which process and for how long. */
-export function faultsOf(
-  { farm, second, random }: { readonly farm: TestFarm; readonly second: SecondHalf; readonly random: () => number },
-  /** Machines that were killed, by name without generation: once each, because a module may crash twice only. */
-  killed: Set<string>,
-): ReadonlyMap<string, Fault> {
-  const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
+/** Does one thing to a farm that must not matter to it; returns to what, or null where there was nothing. */
+type Fault = (random: () => number) => Promise<string | null>;
+
+/** What may be done to a farm, by name. */
+export function faultsOf(shaken: Shaken): ReadonlyMap<string, Fault> {
+  const { farm, second, builds, signal } = shaken;
   const pidsOf = (roles: readonly string[]) => {
     const [first, other] = [farm.current().pids, second.pids()];
     return roles.flatMap((role) => [...(first[role] ?? []), ...(other[role] ?? [])]);
   };
-  const kill = (roles: readonly string[]) => async () => {
-    const pid = pick(pidsOf(roles));
-    return pid !== undefined && sendSignal(pid, 'SIGKILL') ? `process ${pid}` : null;
-  };
-  const stop = (roles: readonly string[]) => async () => {
-    const [pid, ms] = [pick(pidsOf(roles)), 500 + random() * TROUBLE_MS];
-    if (pid === undefined || !sendSignal(pid, 'SIGSTOP')) return null;
-    await after(ms);
-    sendSignal(pid, 'SIGCONT');
-    return `process ${pid} for ${Math.round(ms)} ms`;
-  };
-  const slow = (way: SecondHalf['toRedis']) => async () => {
-    const ms = 500 + random() * TROUBLE_MS;
-    way.slow(random() * SLOW_MS);
-    await after(ms);
-    way.slow(0);
-    return `for ${Math.round(ms)} ms`;
-  };
-  const reset = (way: SecondHalf['toRedis']) => async () => {
-    way.reset();
-    return 'all connections';
-  };
+  const kill =
+    (...roles: string[]): Fault =>
+    async (random) => {
+      const pid = pick(pidsOf(roles), random);
+      return pid !== undefined && sendSignal(pid, 'SIGKILL') ? `process ${pid}` : null;
+    };
+  const stop =
+    (...roles: string[]): Fault =>
+    async (random) => {
+      const [pid, ms] = [pick(pidsOf(roles), random), 500 + random() * TROUBLE_MS];
+      if (pid === undefined || !sendSignal(pid, 'SIGSTOP')) return null;
+      await pause(ms, signal);
+      sendSignal(pid, 'SIGCONT');
+      return `process ${pid} for ${Math.round(ms)} ms`;
+    };
+  const slow =
+    (way: SecondHalf['toRedis']): Fault =>
+    async (random) => {
+      const ms = 500 + random() * TROUBLE_MS;
+      way.slow(random() * SLOW_MS);
+      await pause(ms, signal);
+      way.slow(0);
+      return `for ${Math.round(ms)} ms`;
+    };
+  const reset =
+    (way: SecondHalf['toRedis']): Fault =>
+    async () => {
+      way.reset();
+      return 'all connections';
+    };
+  const killHelper =
+    (program: string): Fault =>
+    async (random) => {
+      const all = await findProcesses(farm.dataDir);
+      const one = pick(
+        all.filter(({ argv }) => argv.some((argument) => argument.endsWith(program))),
+        random,
+      );
+      return one && sendSignal(one.pid, 'SIGKILL') ? `process ${one.pid}` : null;
+    };
   return new Map<string, Fault>([
-    ['kill a worker', kill(PHASES)],
-    ['stop a worker', stop(PHASES)],
-    ['kill a scheduler', kill(['scheduler'])],
-    ['stop a scheduler', stop(['scheduler'])],
-    ['kill Redis', kill(['redis'])],
-    ['stop Redis', stop(['redis'])],
-    ['kill the cluster server', kill(['embedded'])],
-    ['stop the cluster server', stop(['embedded'])],
-    [
-      'kill a machine',
-      async () => {
-        const machines = await machinesOf(farm);
-        const machine = pick(machines.filter(({ name }) => !killed.has(layerBuildOf(name))));
-        if (!machine) return null;
-        killed.add(layerBuildOf(machine.name));
-        return sendSignal(machine.pid, 'SIGKILL') ? machine.name : null;
-      },
-    ],
-    [
-      'kill a relay',
-      async () => {
-        const pods = await findProcesses(farm.dataDir);
-        const relay = pick(pods.filter(({ argv }) => argv.some((argument) => argument.endsWith('pod-supervisor.js'))));
-        return relay && sendSignal(relay.pid, 'SIGKILL') ? `pod of process ${relay.pid}` : null;
-      },
-    ],
+    ['kill a worker', kill(...PHASES)],
+    ['stop a worker', stop(...PHASES)],
+    ['kill a provision worker', kill('provision')],
+    ['stop a provision worker', stop('provision')],
+    ['kill a scheduler', kill('scheduler')],
+    ['stop a scheduler', stop('scheduler')],
+    ['kill Redis', kill('redis')],
+    ['stop Redis', stop('redis')],
+    ['kill the cluster server', kill('embedded')],
+    ['stop the cluster server', stop('embedded')],
+    ['kill a machine', (random) => killMachine(shaken, random)],
+    ['kill a relay', killHelper('pod-supervisor.js')],
+    ['kill a DHCP server', killHelper('dnsmasq')],
     ['reset the way to Redis', reset(second.toRedis)],
     ['slow the way to Redis', slow(second.toRedis)],
     ['reset the way to the cluster', reset(second.toCluster)],
     ['slow the way to the cluster', slow(second.toCluster)],
+    ['kill `up` and start it', () => startAgain(shaken, true)],
+    ['`down` and `up`', () => startAgain(shaken, false)],
+    ['cancel a build', (random) => builds.cancelOne(random)],
+    ['rebuild a module', (random) => builds.rebuildOne(random)],
   ]);
+}
+
+/** A machine of a layer build once only: a module may crash twice, and no more. */
+async function killMachine({ farm, builds }: Shaken, random: () => number): Promise<string | null> {
+  const machines = await machinesOf(farm);
+  const machine = pick(
+    machines.filter(({ name }) => !builds.crashed.has(layerBuildOf(name))),
+    random,
+  );
+  if (!machine) return null;
+  builds.crashed.add(layerBuildOf(machine.name));
+  return sendSignal(machine.pid, 'SIGKILL') ? machine.name : null;
+}
+
+/** Ends the first half of the farm with its machines, in order or by the death of `up`, and starts it as a user would. */
+async function startAgain({ farm, flags, builds }: Shaken, isKilled: boolean): Promise<string> {
+  const [up] = farm.current().pids['up'] ?? [];
+  if (isKilled && up !== undefined) sendSignal(up, 'SIGKILL');
+  else {
+    builds.machinesEnded();
+    const down = await farm.slipway('down', '--data-dir', farm.dataDir);
+    if (down.exitCode !== 0) throw new Error(`slipway down failed: ${down.stderr}`);
+  }
+  const { exitCode, stderr } = await farm.slipway('up', '--data-dir', farm.dataDir, '--detach', ...flags);
+  if (exitCode !== 0) throw new Error(`slipway up failed: ${stderr}`);
+  return isKilled ? `process ${up}` : 'the first half';
 }
 
 /** The machines of a farm that have a process, by the names of their VMIs. */
@@ -88,6 +131,14 @@ export async function machinesOf({ dataDir }: TestFarm): Promise<{ readonly name
 }
 
 /** The layer build that a machine belongs to, in small letters, as it stands in the machine's name. */
-export function layerBuildOf(machine: string): string {
+function layerBuildOf(machine: string): string {
   return /sw-([0-9a-z]{26})-g/.exec(machine)?.[1] ?? machine;
+}
+
+function pick<T>(from: readonly T[], random: () => number): T | undefined {
+  return from[Math.floor(random() * from.length)];
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return after(ms, undefined, { signal }).catch(() => {});
 }

@@ -2,14 +2,16 @@ import { setTimeout as after } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { createRandom } from '../bench/random-graph.ts';
 import { startFarm } from '../harness/farm.ts';
 import { serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { ChaosBuilds } from './builds.ts';
-import { faultsOf, machinesOf } from './faults.ts';
-import { judgeBuild, judgeRemains } from './judge.ts';
+import { faultsOf } from './faults.ts';
+import { judgeBuild } from './judge-build.ts';
+import { judgeRemains } from './judge-remains.ts';
+import { planActions } from './plan.ts';
 import { startSecondHalf } from './second-half.ts';
+import { countMachines } from './watch-caps.ts';
 
 /*
  * Shakes a whole farm with real guests for `--seconds N`: kills and stops its processes, resets and slows its connections, cancels
@@ -25,97 +27,85 @@ const { values } = parseArgs({
 });
 const LIMIT = 2;
 const LIVING = 2;
-/** Shortest and longest pause between two faults. */
-const PAUSES_MS = [1_000, 5_000] as const;
 /** For all builds to end when nothing happens to the farm any more. */
-const REST_MS = 600_000;
+const REST_MS = 1_500_000;
+const FLAGS = ['--vms', String(LIMIT), '--allow-address', '127.0.0.1'];
 
 const seed = Number(values.seed);
-// Small seeds begin with small numbers.
-const random = createRandom(1 + ((seed * 1_000_003) % 2_000_000_011));
 const start = performance.now();
 const said = (line: string) => console.log(`${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${line}`);
 const done = new Map<string, number>();
-const count = (what: string) => done.set(what, (done.get(what) ?? 0) + 1);
-const killed = new Set<string>();
 const violations: string[] = [];
-let peak = 0;
 
 console.log(`seed ${seed}`);
-await using resources = new ReleaseStack();
-const image = await serveFile((await guestImages()).cloudImage);
-resources.defer('image', () => image.stop());
-const farm = await startFarm({ flags: ['--vms', String(LIMIT)] });
-resources.defer('farm', () => farm.purge());
-const second = await startSecondHalf(resources, farm);
-const builds = new ChaosBuilds(farm.client, image);
-
-const watching = new AbortController();
-const watched = (async () => {
-  while (!watching.signal.aborted) {
-    const machines = (await machinesOf(farm)).length;
-    if (machines > LIMIT && machines > peak) violations.push(`${machines} machines ran at once, of ${LIMIT}.`);
-    peak = Math.max(peak, machines);
-    await after(100);
-  }
-})();
-
-const all = faultsOf({ farm, second, random }, killed);
-const names = [...all.keys()].filter((name) => !values.only || values.only.split(',').includes(name));
-const shakenUntil = performance.now() + Number(values.seconds) * 1000;
-let rounds = 0;
-try {
-  while (performance.now() < shakenUntil) {
-    while (builds.living.length < LIVING) {
-      rounds += 1;
-      const { id } = await builds.submit(`r${rounds}`);
-      said(`build ${id}`);
-    }
-    await after(PAUSES_MS[0] + random() * (PAUSES_MS[1] - PAUSES_MS[0]));
-    const choice = random();
-    const [oldest] = builds.living;
-    if (choice < 0.03 && oldest) {
-      count('cancel a build');
-      await builds.cancel(oldest);
-      said(`cancelled ${oldest.id}`);
-    } else if (choice < 0.06 && rounds > 1) {
-      count('rebuild');
-      const { id } = await builds.submit(`r${rounds - 1}`, 'left');
-      said(`rebuild of round ${rounds - 1}: ${id}`);
-    } else {
-      const name = names[Math.floor(random() * names.length)] ?? '';
-      const what = await all.get(name)?.();
-      if (what) {
-        count(name);
-        said(`${name}: ${what}`);
-      }
-    }
-  }
-  said('at rest');
-  await Promise.race([Promise.all(builds.all.map(({ ended }) => ended)), after(REST_MS, null, { ref: false })]);
-  said('all builds have ended, or have had their time');
-  for (const build of builds.all) violations.push(...judgeBuild(build, killed));
-  violations.push(...(await judgeRemains(farm)));
-} catch (error) {
-  violations.push(`The farm could not be asked: ${errorMessage(error)}`);
+const resources = new ReleaseStack();
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => {
+    interrupted.abort();
+    void resources.close().finally(() => process.exit(130));
+  });
 }
-watching.abort();
-await watched;
-
-const outcomes = (outcome: string | null) => builds.all.filter((build) => build.outcome === outcome).length;
-const steps = builds.all.flatMap(({ events }) => events).filter(({ event }) => event === 'step-finished').length;
-const rows: readonly (readonly [string, number | string])[] = [
-  ...[...done].toSorted(([a], [b]) => (a < b ? -1 : 1)),
-  ['builds that succeeded', outcomes('succeeded')],
-  ['builds that were cancelled', outcomes('cancelled')],
-  ['steps that ran', steps],
-  ['machines at once, of 2', peak],
-  ['violations', violations.length],
-];
-console.log();
-for (const [what, value] of rows) console.log(`${what.padEnd(34)}${String(value).padStart(6)}`);
+const { signal } = interrupted;
+try {
+  await run();
+} catch (error) {
+  violations.push(`The run ended early: ${errorMessage(error)}`);
+}
+await resources.close();
 for (const violation of violations) console.error(`  ${violation}`);
 if (violations.length > 0) {
   process.exitCode = 1;
   console.error(`again: npm run chaos -- --seconds ${values.seconds} --seed ${seed}`);
+}
+
+async function run(): Promise<void> {
+  const image = await serveFile((await guestImages()).cloudImage);
+  resources.defer('image', () => image.stop());
+  const farm = await startFarm({ flags: FLAGS });
+  resources.defer('farm', () => farm.purge());
+  const second = await startSecondHalf(resources, farm);
+  const machines = countMachines(farm.connection.kubeconfig, LIMIT);
+  resources.defer('machine watch', () => machines.stop());
+  const builds = new ChaosBuilds(farm.client, image);
+  const faults = faultsOf({ farm, flags: FLAGS, second, builds, signal });
+  const wanted = values.only?.split(',');
+  const names = [...faults.keys()].filter((name) => wanted?.includes(name) ?? true);
+  const shakenUntil = performance.now() + Number(values.seconds) * 1000;
+  for (const { name, pauseMs, random } of planActions(names, seed)) {
+    while (builds.living.length < LIVING) await follow(builds);
+    await after(pauseMs, undefined, { signal });
+    if (performance.now() > shakenUntil) break;
+    const what = await faults.get(name)?.(random);
+    if (!what) continue;
+    done.set(name, (done.get(name) ?? 0) + 1);
+    said(`${name}: ${what}`);
+  }
+  said('at rest');
+  await Promise.race([Promise.all(builds.all.map(({ ended }) => ended)), after(REST_MS, null, { signal })]);
+  said('all builds have ended, or have had their time');
+  for (const build of builds.all) violations.push(...judgeBuild(build, builds.crashed));
+  violations.push(...builds.troubles, ...machines.violations, ...(await judgeRemains(farm)));
+  printTable(builds, machines.peak());
+}
+
+async function follow(builds: ChaosBuilds): Promise<void> {
+  const build = await builds.submitNew();
+  said(`build ${build.id}`);
+  void build.ended.then(() => said(`build ${build.id} ${build.outcome}`));
+}
+
+function printTable(builds: ChaosBuilds, peak: number): void {
+  const outcomes = (outcome: string) => builds.all.filter((build) => build.outcome === outcome).length;
+  const steps = builds.all.flatMap(({ events }) => events).filter(({ event }) => event === 'step-finished').length;
+  const rows: readonly (readonly [string, number])[] = [
+    ...[...done].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    ['builds that succeeded', outcomes('succeeded')],
+    ['builds that were cancelled', outcomes('cancelled')],
+    ['steps that ran', steps],
+    [`machines at once, of ${LIMIT}`, peak],
+    ['violations', violations.length],
+  ];
+  console.log();
+  for (const [what, value] of rows) console.log(`${what.padEnd(34)}${String(value).padStart(6)}`);
 }

@@ -1,0 +1,92 @@
+import type { StoredEvent } from '../../common/contracts/events.ts';
+import type { ChaosBuild } from './builds.ts';
+
+/** What machines must have in their journals after the line of their round, in this order. */
+const JOURNALS: Readonly<Record<string, readonly string[]>> = {
+  'left/vm': ['base-two', 'left'],
+  'right/vm': ['base-two', 'right'],
+  'top/first': ['base-two', 'left', 'top'],
+  'top/second': ['base-two', 'right', 'top'],
+};
+const JOURNAL = 'journal: ';
+/** Sentences of Redis and its client, which mean nothing to a user. */
+const MACHINERY =
+  /ioredis|redis\.sock|Connection is closed|Stream isn't writeable|MaxRetries|READONLY|NOSCRIPT|\bERR\b|user_script/;
+
+/** What of a build decides whether it went well. */
+export type JudgedBuild = Pick<
+  ChaosBuild,
+  'id' | 'round' | 'layerBuilds' | 'events' | 'isCancelled' | 'endings' | 'outcome'
+>;
+
+/** What is wrong with how a build went. `crashed`: layer builds of which a machine was killed, in small letters. */
+export function judgeBuild(build: JudgedBuild, crashed: ReadonlySet<string>): string[] {
+  const { id, events, outcome, isCancelled, layerBuilds, endings } = build;
+  const wrong: string[] = [];
+  const say = (what: string) => wrong.push(`build ${id}: ${what}`);
+  if (outcome === null) say('it has not ended.');
+  else if (outcome !== 'succeeded' && !(isCancelled && outcome === 'cancelled')) say(`it ${outcome}.`);
+  for (const event of events) {
+    if (event.event === 'module-finished' && event.failure && !isCancelled)
+      say(`${event.module}: ${event.failure.reason}: ${event.failure.message}`);
+    if (MACHINERY.test(wordsOf(event))) say(`it says "${wordsOf(event)}"`);
+  }
+  for (const module of layerBuilds.keys()) {
+    const allowed = endings + (crashed.has(layerBuilds.get(module) ?? '') ? 1 : 0);
+    for (const what of judgeModule(build, module, allowed)) say(`${module}: ${what}`);
+  }
+  return wrong;
+}
+
+/** `allowed`: how often its machines were ended, each of which may cost a generation. */
+function judgeModule({ events, round }: JudgedBuild, module: string, allowed: number): string[] {
+  const wrong: string[] = [];
+  let generations = 1;
+  let told = new Set<string>();
+  let journals = new Map<string, string[]>();
+  const once = (what: string) => {
+    if (told.has(what)) wrong.push(`${what} twice in generation ${generations}.`);
+    told.add(what);
+  };
+  for (const event of events) {
+    if (!('vm' in event) || event.module !== module) continue;
+    const { vm } = event;
+    if (event.event === 'phase-started' && event.phase === 'import' && told.has(`${vm}: import succeeded`)) {
+      generations += 1;
+      told = new Set();
+      journals = new Map();
+    }
+    if (event.event === 'phase-finished' && event.outcome === 'succeeded') once(`${vm}: ${event.phase} succeeded`);
+    if (event.event === 'step-started') once(`${vm}: step ${event.step + 1} started`);
+    if (event.event === 'step-finished') once(`${vm}: step ${event.step + 1} finished`);
+    if (event.event === 'log' && event.line.startsWith(JOURNAL))
+      journals.set(vm, [...(journals.get(vm) ?? []), event.line.slice(JOURNAL.length)]);
+  }
+  if (generations - 1 > allowed)
+    wrong.push(`it had ${generations} generations, though ${allowed} machines were ended.`);
+  if (!hasSucceeded(events, module)) return wrong;
+  for (const [place, last] of Object.entries(JOURNALS)) {
+    const [owner, vm = ''] = place.split('/');
+    if (owner !== module) continue;
+    const [found, whole] = [(journals.get(vm) ?? []).join(), [`base-${round}`, ...last].join()];
+    if (found !== whole) wrong.push(`the journal of ${vm} is "${found}" instead of "${whole}".`);
+  }
+  return wrong;
+}
+
+/** In this build: what it reuses, or joined in the middle, it does not tell as a whole. */
+function hasSucceeded(events: readonly StoredEvent[], module: string): boolean {
+  return events.some(
+    (event) =>
+      event.event === 'module-finished' &&
+      event.module === module &&
+      event.outcome === 'succeeded' &&
+      event.action === 'build',
+  );
+}
+
+function wordsOf(event: StoredEvent): string {
+  if (event.event === 'log') return event.source === 'farm' ? event.line : '';
+  if (event.event === 'phase-waiting') return event.error ?? '';
+  return 'failure' in event && event.failure ? event.failure.message : '';
+}

@@ -63,13 +63,18 @@ export async function runScript(redis: Redis, name: ScriptName, args: readonly (
   }
 }
 
-/** Runs a reading command. @throws RedisUnavailable when it cannot be answered. */
+/** Awaits a command, or several. @throws RedisUnavailable when it cannot be answered. */
 export async function readRedis<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {
-    throw new FarmError('RedisUnavailable', sentenceOf(error), { cause: error });
+    throw redisUnavailable(error);
   }
+}
+
+/** What a request became that could not be answered. */
+export function redisUnavailable(error: unknown): FarmError {
+  return new FarmError('RedisUnavailable', sentenceOf(error), { cause: error });
 }
 
 /**
@@ -77,11 +82,13 @@ export async function readRedis<T>(reading: Promise<T>): Promise<T> {
  * with another script. A server of version 6 wraps what a script runs into.
  */
 const PASSING: Readonly<Record<string, string>> = {
+  ASK: 'moves its keys between servers',
   BUSY: 'is busy with a script',
   CLUSTERDOWN: 'is a cluster that is not whole',
   LOADING: 'starts, and still loads its data',
   MASTERDOWN: 'has lost its primary',
   MISCONF: 'cannot write to its disk',
+  MOVED: 'has moved its keys to another server',
   NOREPLICAS: 'has too few replicas in step',
   OOM: 'is out of memory',
   READONLY: 'is a replica that takes no writes',
@@ -98,7 +105,7 @@ function passingWord(error: unknown): string | undefined {
 function redisError(error: unknown, doing: string): FarmError {
   const isBroken = error instanceof Error && error.name === 'ReplyError' && passingWord(error) === undefined;
   if (isBroken) return wrapError(error, doing);
-  return new FarmError('RedisUnavailable', sentenceOf(error), { cause: error });
+  return redisUnavailable(error);
 }
 
 /** People read this in answers and failures: what Redis and its client say stays in the cause. */

@@ -1,9 +1,10 @@
 import { type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { jobId, PHASES, type Phase, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
-import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { Dispatch } from '../../common/redis/dispatches.ts';
+import { readRedis } from '../../common/redis/scripts.ts';
 
 /** BullMQ's largest (that is: least urgent) priority is 2 097 152. */
 const LEAST_URGENT = 2_000_000;
@@ -57,11 +58,7 @@ export class PhaseQueues {
         })),
       ),
     );
-    try {
-      await Promise.all(adding);
-    } catch (error) {
-      throw wrapError(error, 'Adding jobs to their queues', 'RedisUnavailable');
-    }
+    await readRedis(Promise.all(adding));
   }
 
   /** False when the queue has lost the job, or has ended it. @throws RedisUnavailable */
@@ -81,36 +78,26 @@ export class PhaseQueues {
   async #stateOf({ reference, cluster }: JobPlace): Promise<string | null> {
     const queue = this.#queues.get(queueName(reference.phase, cluster));
     if (!queue) return null;
-    try {
-      return await queue.getJobState(jobId(reference));
-    } catch (error) {
-      throw wrapError(error, 'Looking for a job', 'RedisUnavailable');
-    }
+    return readRedis(queue.getJobState(jobId(reference)));
   }
 
   /** Jobs that wait and that run. @throws RedisUnavailable */
   async depth(phase: Phase, cluster: string): Promise<{ readonly waiting: number; readonly active: number }> {
-    try {
-      const counts = await this.#queue(queueName(phase, cluster)).getJobCounts('waiting', 'prioritized', 'active');
-      return {
-        waiting: (counts['waiting'] ?? 0) + (counts['prioritized'] ?? 0),
-        active: counts['active'] ?? 0,
-      };
-    } catch (error) {
-      throw wrapError(error, 'Counting jobs', 'RedisUnavailable');
-    }
+    const queue = this.#queue(queueName(phase, cluster));
+    const counts = await readRedis(queue.getJobCounts('waiting', 'prioritized', 'active'));
+    return {
+      waiting: (counts['waiting'] ?? 0) + (counts['prioritized'] ?? 0),
+      active: counts['active'] ?? 0,
+    };
   }
 
   /** When the oldest job that waits was put on its queue, ms since the Unix epoch. @throws RedisUnavailable */
   async oldest(phase: Phase, cluster: string): Promise<number | undefined> {
-    try {
-      const jobs = await this.#queue(queueName(phase, cluster)).getJobs(['waiting', 'prioritized'], 0, LOOKED_AT);
-      // A job may be taken between being listed and being read.
-      const times = jobs.flatMap((job) => (job ? [job.timestamp] : []));
-      return times.length === 0 ? undefined : Math.min(...times);
-    } catch (error) {
-      throw wrapError(error, 'Looking for the oldest job', 'RedisUnavailable');
-    }
+    const queue = this.#queue(queueName(phase, cluster));
+    const jobs = await readRedis(queue.getJobs(['waiting', 'prioritized'], 0, LOOKED_AT));
+    // A job may be taken between being listed and being read.
+    const times = jobs.flatMap((job) => (job ? [job.timestamp] : []));
+    return times.length === 0 ? undefined : Math.min(...times);
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,7 @@ import { ExpressAdapter } from '@bull-board/express';
 import { type RequestHandler, Router } from 'express';
 import { jobReferenceSchema } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { redisUnavailable } from '../../common/redis/scripts.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
 
 /** Links of a page to style sheets, fonts and the like of other hosts. */
@@ -41,6 +42,11 @@ class LocalAdapter extends ExpressAdapter {
   constructor() {
     super();
     this.app.disable('x-powered-by');
+  }
+
+  /** Its own answer has what the client of Redis says, and a stack. Reading Redis is all that can fail here. */
+  override setErrorHandler(): this {
+    return super.setErrorHandler((error) => ({ status: 500, body: { error: redisUnavailable(error).message } }));
   }
 
   override setEntryRoute({ method, route, handler }: AppViewRoute): ExpressAdapter {

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { type LiveApi, MODULES, startApi } from './live-api.ts';
@@ -115,10 +116,25 @@ test('without a way out, refuses who asks for internet, and tells the others tha
   expect(specs[0]).toEqual([{ name: 'default', internet: false }]);
 });
 
-test('while Redis is away, says so, and lets the token of the configuration in', async () => {
+test('while Redis is away, says so in words of its own, and lets the token of the configuration in', async () => {
   api = await startApi();
   const { token } = await api.client.createToken({ role: 'viewer' });
+  const { buildId } = await api.client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   api.redis.disconnect();
+  const asked = OPERATION_LIST.filter(({ id, method }) => method === 'get' && !/^(stream|open)/.test(id))
+    .map(({ path }) => path.replace('{id}', buildId).replace('{vm}', 'vm').replace('{image}', 'base:1'))
+    .concat('/queues/api/queues');
+  const unavailable: string[] = [];
+  for (const path of asked) {
+    const answer = await api.call(path);
+    const text = await answer.text();
+    expect([path, text]).toEqual([
+      path,
+      expect.not.stringMatching(/ioredis|Connection is closed|Stream isn't|\n\s+at /),
+    ]);
+    if (answer.status === 503) unavailable.push(path);
+  }
+  expect(unavailable).toEqual(expect.arrayContaining(['/api/v1/builds', '/api/v1/images']));
   const answer = await api.call('/api', {}, token);
   expect(problemDetailsSchema.parse(await answer.json())).toMatchObject({ status: 503, code: 'RedisUnavailable' });
   expect((await api.call('/api')).status).toBe(200);

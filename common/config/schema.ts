@@ -40,6 +40,8 @@ const mebibytes = (size: number) => `${size / 1024 ** 2}Mi`;
 
 const count = z.coerce.number().int().min(1);
 
+const serverAddress = z.string().regex(/^[^\s:/]+:\d{1,5}$|^\[[\da-f:.]+\]:\d{1,5}$/i);
+
 const httpLimits = z.strictObject({
   body: bytes.prefault('16Mi').describe('The largest body of a request.'),
   requestsPerMinute: count.default(6_000).describe('Requests that one token may send to one scheduler in a minute.'),
@@ -146,18 +148,32 @@ export const configSchema = z.strictObject({
           'Redis 6.2 or newer with `maxmemory-policy noeviction`; `rediss://` for TLS, with user and password of an ACL.',
         ),
       sentinels: z
-        .array(z.string().regex(/^[^\s:/]+:\d{1,5}$|^\[[\da-f:.]+\]:\d{1,5}$/i))
+        .array(serverAddress)
         .default([])
         .describe(
           'Sentinels as `HOST:PORT`, which say where the primary is. User, password, database and TLS are those of `redis.url`, host and port of it are not used.',
         ),
       sentinelName: z.string().default('mymaster').describe('What the Sentinels call the primary.'),
+      cluster: z
+        .array(serverAddress)
+        .default([])
+        .describe(
+          'Nodes of a Redis Cluster as `HOST:PORT`, which say which primary has the keys of the farm: all of them are in one hash slot. User, password and TLS are those of `redis.url`, host, port and database of it are not used. Name several, because those that are down say nothing.',
+        ),
       appendOnly: z
         .enum(['required', 'optional'])
         .default('required')
         .describe(
           'Whether a server without an append-only file is refused: it loses accepted builds when it restarts.',
         ),
+    })
+    .refine(({ sentinels, cluster }) => sentinels.length === 0 || cluster.length === 0, {
+      path: ['cluster'],
+      error: 'Sentinels lead to a single server and its replicas: set redis.sentinels or redis.cluster, not both',
+    })
+    .refine(({ url, cluster }) => cluster.length === 0 || /^\/?0?$/.test(new URL(url).pathname), {
+      path: ['url'],
+      error: 'A Redis Cluster has no database but 0: leave the path of redis.url out',
     })
     .prefault({})
     .describe('State and queues.'),

@@ -1,8 +1,10 @@
 import { type AbstractConnector, Redis, SentinelConnector } from 'ioredis';
 import type { Config } from '../config/schema.ts';
+import { REDIS_PREFIX } from '../contracts/phases.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import type { ReleaseStack } from '../lifecycle/release-stack.ts';
 import type { Logger } from '../logging/logger.ts';
+import { clusterConnector, type NodeAddress } from './cluster-connector.ts';
 
 /** Oldest version whose scripts replicate effects and whose streams and sorted sets do what the farm asks for. */
 const OLDEST = [6, 2] as const;
@@ -31,13 +33,14 @@ export async function openRedis(options: RedisOptions, role: ConnectionRole): Pr
   const { url, logger, onReply } = options;
   const redis = new Redis(url, {
     ...sentinelOptions(options),
+    ...clusterOptions(options),
     lazyConnect: true,
     connectionName: `slipway-${role}`,
     enableOfflineQueue: role !== 'producer',
     maxRetriesPerRequest: role === 'producer' ? 1 : null,
     retryStrategy: (times) => Math.min(times * 50, RECONNECT_MAX_MS),
-    // A primary that has become a replica, or has lost its own: connecting again finds the current primary.
-    reconnectOnError: ({ message }) => /\b(READONLY|MASTERDOWN)\b/.test(message),
+    // A primary that has become a replica, has lost its own, or has given its keys away: connecting again finds the current one.
+    reconnectOnError: ({ message }) => /\b(READONLY|MASTERDOWN|MOVED|CLUSTERDOWN)\b/.test(message),
   });
   // Others block on purpose: how long their requests take says nothing.
   if (onReply && role === 'producer') timeReplies(redis, onReply);
@@ -74,15 +77,22 @@ function sentinelOptions({ url, sentinels = [], sentinelName }: RedisOptions) {
   const isEncrypted = url.startsWith('rediss:');
   return {
     name: sentinelName ?? DEFAULT_SENTINEL_NAME,
-    sentinels: sentinels.map((sentinel) => {
-      const { hostname, port } = new URL(`redis://${sentinel}`);
-      return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) };
-    }),
+    sentinels: sentinels.map(readAddress),
     // Hears of a failover from the Sentinels, also when the old primary hangs instead of ending.
     failoverDetector: true,
     Connector: FailoverConnector,
     ...(isEncrypted ? { sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
   };
+}
+
+/** In a cluster the server is the primary of the one hash slot in which all keys of the farm are. */
+function clusterOptions({ cluster = [] }: RedisOptions) {
+  return cluster.length === 0 ? {} : { Connector: clusterConnector(cluster.map(readAddress), REDIS_PREFIX) };
+}
+
+function readAddress(text: string): NodeAddress {
+  const { hostname, port } = new URL(`redis://${text}`);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
 
 /**

@@ -1,25 +1,18 @@
-import { Worker } from 'bullmq';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
-import { EQUAL_OWNERS } from '../../common/contracts/owners.ts';
-import { type JobReference, jobId, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
+import { type JobReference, jobId, queueName } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { useRedis } from '../../common/redis/connections.ts';
 import { placedJobs, takeReady } from '../../common/redis/dispatches.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { subscribeNotices } from '../../common/redis/notices.ts';
-import { createPhaseStore } from '../../common/redis/phase-store.ts';
-import { advertise } from '../../common/redis/presence.ts';
 import { submitBuild } from '../../common/redis/submissions.ts';
+import { LAB, startQueueScheduler, startQuickWorkers } from '../../test/harness/queue-farm.ts';
 import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
-import { sampleLayerVm, sampleModule } from '../../test/harness/sample-spec.ts';
-import { runDispatcher } from './dispatcher.ts';
-import { PhaseQueues } from './queues.ts';
+import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { repairLostJobs } from './safety-sweep.ts';
 
-const LAB = { name: 'lab', limits: { imports: 4, vms: 8, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
 const logger = createLogger({ name: 'test', level: 'silent' });
 let resources: ReleaseStack;
 let server: RedisServer;
@@ -32,49 +25,9 @@ beforeEach(async () => {
 
 afterEach(() => resources.close());
 
-/** A scheduler process, as far as dispatching goes. */
-async function startScheduler(): Promise<{
-  redis: Awaited<ReturnType<typeof useRedis>>;
-  queues: PhaseQueues;
-  stop(): void;
-}> {
-  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
-  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
-  const queues = resources.use('queues', new PhaseQueues({ redis, logger }, [LAB.name]), (opened) => opened.close());
-  const stopping = new AbortController();
-  const running = runDispatcher(
-    { redis, notices, queues, clock: systemClock, logger, owners: EQUAL_OWNERS },
-    LAB,
-    stopping.signal,
-  );
-  resources.defer('dispatcher', async () => {
-    stopping.abort();
-    await running;
-  });
-  return { redis, queues, stop: () => stopping.abort() };
-}
-
-/** Workers of every phase that succeed at once; tells each job that they ran. */
-async function startWorkers(onJob: (job: JobReference) => void): Promise<void> {
-  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
-  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
-  const store = createPhaseStore({ redis, notices });
-  const blocking = await useRedis(resources, { url: server.url, logger }, 'worker');
-  for (const phase of PHASES) {
-    await advertise(redis, { worker: 'w', phase, cluster: LAB.name, capacity: 4 });
-    const run = async ({ data }: { data: JobReference }) => {
-      const claim = await store.claim(data, 'w');
-      if (!claim) return;
-      onJob(data);
-      await store.commit(claim, {
-        outcome: 'succeeded',
-        ...(phase === 'snapshot' ? { layerVm: sampleLayerVm(data.vm, data.vm) } : {}),
-      });
-    };
-    const options = { connection: blocking, prefix: REDIS_PREFIX, concurrency: 4, drainDelay: 1 };
-    resources.use('worker', new Worker(queueName(phase, LAB.name), run, options), (worker) => worker.close());
-  }
-}
+const startScheduler = () => startQueueScheduler(resources, { url: server.url, logger });
+const startWorkers = (onJob: (job: JobReference) => void) =>
+  startQuickWorkers(resources, { url: server.url, logger }, onJob);
 
 let ulids = 0;
 const newId = () => String(++ulids).padStart(26, '0');

@@ -31,7 +31,7 @@ export function printRuns(runs: readonly RunView[], now: number): void {
     ['clone', 'image', 'state', 'by', 'ends in', 'machines'],
     runs.map(({ buildId, image, state, by, until, ttlMs, vms }) => [
       ...[shortId(buildId), image, state, by ?? '-', seconds(until === null ? ttlMs : Math.max(0, until - now))],
-      vms.map(({ vm }) => vm).join(', '),
+      vms.map(({ vm, isOff }) => (isOff ? `${vm} (off)` : vm)).join(', '),
     ]),
     { fits: true },
   );

@@ -33,7 +33,14 @@ export const runViewSchema = z.object({
   ttlMs: z.int(),
   cluster: z.string(),
   layerBuild: z.string(),
-  vms: z.array(z.object({ vm: z.string(), isUp: z.boolean() })),
+  vms: z.array(
+    z.object({
+      vm: z.string(),
+      isUp: z.boolean(),
+      /** It was up and has gone off; the clone ends with the last one that does. */
+      isOff: z.boolean(),
+    }),
+  ),
 });
 
 export type RunView = z.infer<typeof runViewSchema>;

@@ -260,23 +260,29 @@ test('a failed step is kept for a person, whose answer the next worker finds, an
   expect(record && isChangedByHand(record)).toBe(true);
 });
 
-test('a clone is left to people when its machines are up, holds its slots, and ends with its time', async () => {
+/** A clone of two machines whose disks are there. */
+async function submitClone(ttlMs: number) {
   const sample = sampleModule({ name: 'lab', layerKey: 'k1', layerBuild: newId(), vms: ['a', 'b'], timeoutMs: 60_000 });
-  const run = { id: 'r', image: 'lab:3', ttlMs: 300, authorizedKey: null };
+  const run = { id: 'r', image: 'lab:3', ttlMs, authorizedKey: null };
   const module = { ...sample, spec: { ...sample.spec, module: { ...sample.spec.module, run } } };
   const buildId = newId();
   const submitted = { idempotencyKey: null, digest: '', retentionMs: 60_000, run: run.image };
   await submitBuild(redis, { ...submitted, buildId, modules: [module] });
   for (const job of await take()) await store.commit(await claimOne(job), { outcome: 'succeeded' });
+  return { buildId, layerBuild: module.layerBuild };
+}
+
+test('a clone is left to people when its machines are up, holds its slots, and ends with its time', async () => {
+  const { buildId, layerBuild } = await submitClone(300);
   const boots = await take();
-  const place = (vm: string) => ({ cluster: 'lab', layerBuild: module.layerBuild, vm });
+  const place = (vm: string) => ({ cluster: 'lab', layerBuild, vm });
   expect(await readHandbuild(redis, place('a'))).toBeNull();
   for (const job of boots) await store.commit(await claimOne(job), { outcome: 'succeeded' });
   // Nothing of it occupies a worker from now on, nor can anybody take it for a step.
   expect(await take()).toEqual([]);
   expect(await readUsage(redis, 'lab')).toMatchObject({ vms: 2 });
   expect(await readHandbuild(redis, place('a'))).not.toBeNull();
-  expect(await continueHandbuild(redis, module.layerBuild, { vm: 'a' })).toBeNull();
+  expect(await continueHandbuild(redis, layerBuild, { vm: 'a' })).toBeNull();
   expect(await countHandbuilds(redis, 'lab')).toEqual({ waiting: 0, running: 2 });
   expect(await readRuns(redis)).toEqual([buildId]);
   expect((await readBuild(redis, buildId))?.state).toBe('running');
@@ -284,6 +290,25 @@ test('a clone is left to people when its machines are up, holds its slots, and e
   expect((await readBuild(redis, buildId))?.state).toBe('cancelled');
   expect([await readRuns(redis), await readHandbuild(redis, place('a'))]).toEqual([[], null]);
   expect((await readLayers(redis)).layers.size).toBe(0);
+});
+
+test('a clone whose machines go off gives their slots back, and ends with the last of them', async () => {
+  const { buildId, layerBuild } = await submitClone(600_000);
+  for (const job of await take()) await store.commit(await claimOne(job), { outcome: 'succeeded' });
+  const [a, b] = ['a', 'b'].map((vm) => ({ layerBuild, generation: 1, vm, cpu: 1, memoryBytes: 1024 ** 3 }));
+  if (!a || !b) throw new Error('It has two machines.');
+  const show = async (observed: (typeof a)[]) =>
+    reportCluster(redis, 'lab', { leaving: [], running: (await readUsage(redis, 'lab')).slots, observed });
+  expect(await show([a, b])).toBe(0);
+  // Not known when the cluster was asked, so it may have started since.
+  expect(await reportCluster(redis, 'lab', { leaving: [], observed: [] })).toBe(0);
+  expect(await show([b])).toBe(1);
+  expect(await readHandbuild(redis, { cluster: 'lab', layerBuild, vm: 'a' })).toBeNull();
+  expect(await countHandbuilds(redis, 'lab')).toEqual({ waiting: 0, running: 1 });
+  expect((await readBuild(redis, buildId))?.state).toBe('running');
+  expect(await show([])).toBe(1);
+  expect((await readBuild(redis, buildId))?.state).toBe('cancelled');
+  expect(await readRuns(redis)).toEqual([]);
 });
 
 test('admits the machines of a module all or nothing, and frees them by what the cluster shows', async () => {

@@ -23,6 +23,13 @@ export interface Slot {
   readonly memoryBytes: number;
 }
 
+/** What a cluster shows, and the slots that this says something of. */
+export interface ObservedCluster {
+  readonly leaving: readonly Slot[];
+  readonly running?: readonly Slot[];
+  readonly observed: readonly ObservedVm[];
+}
+
 /** What is in use of a cluster, machines without a slot included. */
 export interface ClusterUsage {
   readonly imports: number;
@@ -62,14 +69,14 @@ export async function readWaiting(redis: Redis, cluster: string): Promise<{ impo
 }
 
 /**
- * Frees slots by what the cluster shows. `leaving` must have been read before the cluster was asked, so that a machine
- * that was on its way when it was asked is never taken for gone. Returns how many slots were freed.
+ * Frees slots by what the cluster shows. `leaving`, and `running` of clones, must have been read before the cluster was
+ * asked, so that a machine that was on its way when it was asked is never taken for gone. Returns how many slots were freed.
  * @throws RedisUnavailable
  */
 export async function reportCluster(
   redis: Redis,
   cluster: string,
-  { leaving, observed }: { readonly leaving: readonly Slot[]; readonly observed: readonly ObservedVm[] },
+  { leaving, running = [], observed }: ObservedCluster,
 ): Promise<number> {
   const machines = observed.map((vm) => ({
     holder: holder(vm),
@@ -78,7 +85,7 @@ export async function reportCluster(
   }));
   const reply = await runScript(redis, 'report-cluster', [
     cluster,
-    JSON.stringify(leaving.map(holder)),
+    JSON.stringify([...leaving, ...running].map(holder)),
     JSON.stringify(machines),
   ]);
   return z.int().parse(reply);

@@ -16,7 +16,7 @@ export interface MachineWatchOptions extends ClusterWatchOptions {
 }
 
 /**
- * Frees the slots of machines that are gone, and says whether the cluster answers. The watch only tells when to look:
+ * Frees the slots of machines that are gone, ends clones that have gone off, and says whether the cluster answers. The watch only tells when to look:
  * slots are freed by a fresh list that was asked for after the farm was done with the machine, because a watch may lag
  * behind a machine that was started a moment ago. Ends with `signal`.
  */
@@ -43,7 +43,11 @@ export async function watchMachines(options: MachineWatchOptions, signal: AbortS
 export async function reportOnce({ redis, cluster, farm }: ClusterWatchOptions, signal: AbortSignal): Promise<number> {
   const { slots } = await readUsage(redis, cluster.name);
   const leaving = slots.filter((slot) => slot.stage === 'leaving');
-  return reportCluster(redis, cluster.name, { leaving, observed: await observeMachines(cluster, farm, signal) });
+  const running = slots.filter((slot) => slot.stage === 'runs');
+  return reportCluster(redis, cluster.name, {
+    ...{ leaving, running },
+    observed: await observeMachines(cluster, farm, signal),
+  });
 }
 
 /** Tells the farm whether the cluster answers: null, or what is wrong. */

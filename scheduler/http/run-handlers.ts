@@ -4,6 +4,7 @@ import { assert } from '../../common/errors/farm-error.ts';
 import { readBuild, readLayerBuild, type StoredLayerBuild } from '../../common/redis/builds.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readRuns } from '../../common/redis/runs.ts';
+import { readUsage } from '../../common/redis/slots.ts';
 import type { BuildService } from '../builds/build-service.ts';
 import { audit } from './audit.ts';
 import type { Handlers } from './handler.ts';
@@ -45,20 +46,28 @@ async function runView(redis: Redis, id: string): Promise<RunView | null> {
   const terms = stored?.spec.module.run;
   if (!build || !stored || !terms) return null;
   const { image, ttlMs } = terms;
+  const { slots } = await readUsage(redis, stored.cluster);
+  const runs = new Set(
+    slots.flatMap((slot) => (slot.layerBuild === stored.id && slot.stage === 'runs' ? [slot.vm] : [])),
+  );
   return {
     ...{ buildId: id, image, by: build.submittedBy, createdAt: build.createdAt, ttlMs },
     ...{ until: stored.runUntil, cluster: stored.cluster, layerBuild: stored.id },
     state: stateOf(stored),
-    vms: stored.spec.vms.map(({ name }) => ({ vm: name, isUp: isUp(stored, name) })),
+    vms: stored.spec.vms.map(({ name }) => ({
+      vm: name,
+      isUp: runs.has(name),
+      isOff: hasStarted(stored, name) && !runs.has(name),
+    })),
   };
 }
 
 function stateOf(stored: StoredLayerBuild): RunView['state'] {
   if (stored.finishedAt !== null) return 'ended';
   if (stored.state === 'stopping') return 'stopping';
-  return stored.spec.vms.every(({ name }) => isUp(stored, name)) ? 'running' : 'starting';
+  return stored.spec.vms.every(({ name }) => hasStarted(stored, name)) ? 'running' : 'starting';
 }
 
-function isUp(stored: StoredLayerBuild, vm: string): boolean {
-  return stored.finishedAt === null && stored.phases.get(`${vm}/boot-keystrokes`)?.state === 'succeeded';
+function hasStarted({ phases }: StoredLayerBuild, vm: string): boolean {
+  return phases.get(`${vm}/boot-keystrokes`)?.state === 'succeeded';
 }

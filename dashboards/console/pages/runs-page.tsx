@@ -81,10 +81,10 @@ function RunRow({ run, now, mayBuild, onChange }: RunRowProps) {
       </td>
       <td class="wide">
         <ul>
-          {vms.map(({ vm, isUp }) => (
+          {vms.map(({ vm, isUp, isOff }) => (
             <li key={vm}>
               <Link href={`/builds/${buildId}?watch=${encodeURIComponent(`${module}/${vm}`)}`}>{vm}</Link>{' '}
-              <span class="quiet">{isUp ? 'is up' : 'is not up yet'}</span>
+              <span class="quiet">{isUp ? 'is up' : isOff ? 'is off' : 'is not up yet'}</span>
               {isUp && (
                 <div>
                   <code>

@@ -280,6 +280,19 @@ local function stopLayerBuild(layerBuild, verdict, failure)
   if layerBuild.state == 'stopping' then setDeadline(layerBuild) end
 end
 
+-- A machine of a clone has gone off, by its guest or in a crash. A clone is over when none of its machines has a slot any more.
+local function goneOff(slot)
+  local id, generation, vm = string.match(slot, '^([^/]*)/([^/]*)/(.*)$')
+  local layerBuild = loadLayerBuild(id)
+  if not layerBuild or layerBuild.state ~= 'running' or layerBuild.generation ~= tonumber(generation) then return end
+  redis.call('HDEL', key('handbuilds', layerBuild.cluster), id .. '/' .. vm)
+  notify({ kind = 'handbuild', layerBuild = id, vm = vm })
+  for other in words(layerBuild.vms) do
+    if redis.call('HEXISTS', key('slots', layerBuild.cluster), holder(layerBuild, other)) == 1 then return end
+  end
+  stopLayerBuild(layerBuild, 'cancelled')
+end
+
 -- Tries a whole module again, or gives it up. `crashed`: its disks cannot be trusted, which has its own, fixed allowance.
 local MAX_GENERATIONS_BY_CRASH = 3
 local function failLayerBuild(layerBuild, failure, how)

@@ -203,6 +203,7 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     owners,
     builds: new BuildService({
       ...{ redis, clock, planner, farmKey, agent, clusters, owners, blobs, blobsUrlOf, retentionMs },
+      failureRetentionMs: config.retention.failure,
     }),
     isReady: () => !signal.aborted,
     measure: () => measureFarm(metrics, { redis, queues, clusters, clock, logger }),

@@ -16,7 +16,9 @@ interface RetryFlags extends ConnectionFlags, FollowFlags {
 export function register(program: Command): void {
   const command = program
     .command('retry')
-    .description('build the modules of a build that failed, were cancelled or skipped again, as they were submitted')
+    .description(
+      'build what did not succeed in a build again, as it was submitted; from the failed phase where that can go on',
+    )
     .argument('<build>', 'id of the build, or the beginning or end of the id')
     .option('--on-error <what>', 'as in slipway build')
     .option('--no-wait', 'only print the id of the new build')

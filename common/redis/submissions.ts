@@ -38,6 +38,8 @@ export interface BuiltModule extends SubmittedBase {
   readonly recipeKey: string;
   /** ULID for the layer build, if it has to be made. */
   readonly layerBuild: string;
+  /** The layer build that failed in a former build, and whose failed phase is run again instead. */
+  readonly resumes?: string;
   /** Layers that it starts from: of this build, in layer, or there. */
   readonly parents: readonly string[];
   readonly cluster: string;
@@ -197,6 +199,7 @@ function compileModule(module: SubmittedModule): unknown {
     ...base,
     recipeKey: module.recipeKey,
     layerBuild: module.layerBuild,
+    resumes: module.resumes,
     parents: [...new Set(module.parents)],
     cluster: module.cluster,
     namespace: module.namespace,

@@ -61,6 +61,7 @@ async function submitWith(outdated: Pick<Planner, 'run'>): Promise<string> {
     ],
     owners: EQUAL_OWNERS,
     retentionMs: 60_000,
+    failureRetentionMs: 60_000,
     blobs: null,
     blobsUrlOf: () => null,
   });

@@ -25,6 +25,7 @@ import { eachOf } from './each-of.ts';
 import { pinSecrets } from './pin-secrets.ts';
 import { resolveFacts } from './resolve-facts.ts';
 import type { ObjectCluster } from './resolve-objects.ts';
+import { findResumptions, type Resumption } from './resume-modules.ts';
 import { modulesToRetry } from './retry-modules.ts';
 
 /** The catalog may change between a plan and its acceptance; this often it is planned again. */
@@ -51,6 +52,8 @@ export interface BuildServiceOptions {
   readonly clusters: readonly BuildCluster[];
   readonly owners: Owners;
   readonly retentionMs: number;
+  /** How long disks of failed modules are kept. */
+  readonly failureRetentionMs: number;
   /** Null: modules cannot name local files. */
   readonly blobs: Pick<BlobStore, 'use'> | null;
   /** Where a cluster and its workers read local files; null: nowhere. */
@@ -126,7 +129,8 @@ export class BuildService {
   }
 
   /**
-   * Builds what did not succeed in a build again, as it was submitted; layers that are there by now are reused.
+   * Builds what did not succeed in a build again, as it was submitted, from the failed phase where that finds everything as it
+   * was; layers that are there by now are reused.
    * @throws as `submit` and `modulesToRetry`
    */
   async retry(
@@ -136,9 +140,16 @@ export class BuildService {
     }: { readonly build: StoredBuild; readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild> },
     { name, keepMs = null }: Omit<Submitter, 'idempotencyKey'>,
   ): Promise<AcceptedBuild> {
-    const modules = modulesToRetry(build, layerBuilds, (sealed) => this.#options.farmKey.open(sealed));
+    const { farmKey, clock, clusters, failureRetentionMs } = this.#options;
+    const modules = modulesToRetry(build, layerBuilds, (sealed) => farmKey.open(sealed));
     const kept = keepMs === null ? {} : { keepMs };
-    return this.#accept(packModules(modules), { idempotencyKey: null, submittedBy: name, digest: '', ...kept });
+    const asked = { clusters: clusters.map(({ client }) => client), now: clock.now(), failureRetentionMs };
+    const retried = await findResumptions(build, layerBuilds, asked);
+    return this.#accept(
+      packModules(modules),
+      { idempotencyKey: null, submittedBy: name, digest: '', ...kept },
+      retried,
+    );
   }
 
   async #accept(
@@ -146,6 +157,7 @@ export class BuildService {
     sender: Omit<BuildSubmission, 'buildId' | 'retentionMs' | 'criticalPath' | 'modules'> & {
       readonly submittedBy: string;
     },
+    retried: Readonly<Record<string, Resumption>> = {},
   ): Promise<AcceptedBuild> {
     const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { facts, sealed } = await this.#resolve(read);
@@ -156,7 +168,7 @@ export class BuildService {
       const catalog = await readCatalog(redis, read.parents);
       const known = { modules, facts, catalog, now: clock.now(), nonce: buildId };
       const clusters = await this.#lookAtClusters(sender.submittedBy);
-      const task = { ...known, clusters, sealed, build, hasBlobs: blobs !== null };
+      const task = { ...known, clusters, sealed, build, hasBlobs: blobs !== null, retried };
       const { plan, submission, files } = await planner.run('build', task);
       await this.#useFiles(files);
       const reply = await sendSubmission(redis, submission);

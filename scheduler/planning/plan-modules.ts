@@ -4,6 +4,7 @@ import type { Limits } from '../../common/contracts/builds.ts';
 import type { Labels } from '../../common/contracts/cluster-control.ts';
 import type { Action } from '../../common/contracts/events.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
+import { own } from '../../common/contracts/own.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { unknownSteps } from '../../common/contracts/step-references.ts';
@@ -16,7 +17,12 @@ import {
   type StoredCatalog,
   type UnfinishedLayer,
 } from '../../common/redis/layers.ts';
-import { type BuildSubmission, writeSubmission } from '../../common/redis/submissions.ts';
+import {
+  type BuildSubmission,
+  type BuiltModule,
+  type SubmittedModule,
+  writeSubmission,
+} from '../../common/redis/submissions.ts';
 import { fullStorage } from '../../common/text/storage-words.ts';
 import { expandGraph, type GraphPlan } from '../graph/expand.ts';
 import type { Facts, OfferedLayer } from '../graph/facts.ts';
@@ -69,6 +75,8 @@ export interface BuildTask extends PlanTask {
   /** Whether the farm keeps local files. */
   readonly hasBlobs: boolean;
   readonly build: Omit<BuildSubmission, 'modules'>;
+  /** Of modules that failed in another build: what is built of them now, by name. */
+  readonly retried?: Readonly<Record<string, Pick<BuiltModule, 'why' | 'resumes'>>>;
 }
 
 /** A plan that can be submitted. */
@@ -129,7 +137,11 @@ export function planBuild(task: BuildTask, farmKey: FarmKey): PlannedBuild {
   });
   return {
     plan: writeJson(withMissingInternet(graph, clusterOf, networks)),
-    submission: writeSubmission({ ...task.build, criticalPath: graph.plan.criticalPath, modules }),
+    submission: writeSubmission({
+      ...task.build,
+      criticalPath: graph.plan.criticalPath,
+      modules: modules.map((module) => retriedOf(module, task)),
+    }),
     files: neededFiles(graph, task, (module) => of(clusterOf.get(module) ?? '')),
   };
 }
@@ -142,6 +154,10 @@ export function tellAccepted({ buildId, plan, modules }: SubmittedTask): Accepte
   if (plan !== null) for (const { action } of carriedOut.modules) actions[action] = (actions[action] ?? 0) + 1;
   const names = carriedOut.modules.map(({ name }) => name);
   return { buildId, answer: writeJson({ buildId, plan: carriedOut }), modules: names, actions };
+}
+
+function retriedOf(module: SubmittedModule, { retried = {} }: BuildTask): SubmittedModule {
+  return module.action === 'build' ? { ...module, ...own(retried, module.name) } : module;
 }
 
 interface PlacedGraph extends Networks {

@@ -141,6 +141,7 @@ export async function startApi(
     clusters: [{ ...LAB, client: { name: LAB.name, get: templateOf }, network: async () => network }],
     owners,
     retentionMs: 60_000,
+    failureRetentionMs: 600_000,
   });
   const exports = new ExportService({
     directory: join(directory, 'exports'),
@@ -222,6 +223,13 @@ export async function startApi(
       const annotations = { [ANNOTATIONS.recipe]: JSON.stringify(runnableModule({ ...module, vms })) };
       templates.set('t-s', {
         metadata: { name: 't-s', annotations },
+        spec: { template: { spec: { domain: { devices: {} } } } },
+      });
+    },
+    /** Lets the cluster have a machine. */
+    keepMachine: (name: string, annotations: Record<string, string>) => {
+      templates.set(name, {
+        metadata: { name, annotations },
         spec: { template: { spec: { domain: { devices: {} } } } },
       });
     },

@@ -14,14 +14,23 @@ local function imagesOf(id, cluster)
   return #images == 0 and '[]' or cjson.encode(images)
 end
 
-local function forgetAfter(id, retention)
-  redis.call('PEXPIRE', key('layer-build', id), retention)
+-- Calls `touch` with each key of the record of a layer build.
+local function eachKeyOf(id, touch)
+  touch(key('layer-build', id))
   for _, part in ipairs({ 'phases', 'running', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial', 'log' }) do
-    redis.call('PEXPIRE', key('layer-build', id, part), retention)
+    touch(key('layer-build', id, part))
   end
-  for vm in words(redis.call('HGET', key('layer-build', id), 'vms')) do
-    redis.call('PEXPIRE', key('layer-build', id, 'serial', vm), retention)
-  end
+  for vm in words(redis.call('HGET', key('layer-build', id), 'vms')) do touch(key('layer-build', id, 'serial', vm)) end
+end
+
+-- Keeps the record of a layer build that has ended and goes on.
+local function remember(id)
+  eachKeyOf(id, function(name) redis.call('PERSIST', name) end)
+  redis.call('ZREM', key('logs', 'ended'), id)
+end
+
+local function forgetAfter(id, retention)
+  eachKeyOf(id, function(name) redis.call('PEXPIRE', name, retention) end)
   if redis.call('HEXISTS', key('logs'), id) == 1 then redis.call('ZADD', key('logs', 'ended'), NOW + retention, id) end
 end
 
@@ -133,7 +142,8 @@ local function endOne(layerBuild, outcome, failure)
   end
   if outcome == 'succeeded' then
     registerLayer(layerBuild)
-    if layerBuild.gang ~= 'none' then learn('machines/' .. layerBuild.module, NOW - (layerBuild.admittedAt or NOW)) end
+    -- One that went on where it had failed says nothing of how long machines run.
+    if layerBuild.gang ~= 'none' and layerBuild.admittedAt then learn('machines/' .. layerBuild.module, NOW - layerBuild.admittedAt) end
   end
   local detail = { outcome = outcome, durationMs = NOW - (layerBuild.startedAt or NOW), failure = failure,
     images = outcome == 'succeeded' and imagesOf(layerBuild.id, layerBuild.cluster) or '[]' }
@@ -190,6 +200,13 @@ TASKS.children = function(task, budget)
   return budget, task
 end
 
+-- A phase as it was before anybody began it.
+local function renewPhase(phase)
+  phase.state, phase.needs, phase.claims, phase.faults = 'waiting', phase.base, 0, 0
+  phase.startedAt, phase.finishedAt, phase.worker, phase.readyAt = nil, nil, nil, nil
+  phase.lost, phase.excused, phase.again = nil, nil, nil
+end
+
 local function nextGeneration(layerBuild)
   leaveSlots(layerBuild)
   local because = redis.call('HGET', key('layer-build', layerBuild.id), 'again')
@@ -203,9 +220,7 @@ local function nextGeneration(layerBuild)
   local all = redis.call('HGETALL', phases)
   for index = 1, #all, 2 do
     local phase = cjson.decode(all[index + 1])
-    phase.state, phase.needs, phase.claims, phase.faults = 'waiting', phase.base, 0, 0
-    phase.startedAt, phase.finishedAt, phase.worker, phase.readyAt = nil, nil, nil, nil
-    phase.lost, phase.excused = nil, nil
+    renewPhase(phase)
     phase.again = because and cjson.decode(because) or nil
     if phase.admission == 'imports' then imports = imports + 1 end
     if phase.last then left = left + 1 end

@@ -34,6 +34,15 @@ local function ownerOfBuild(build)
   return build.submittedBy or '-'
 end
 
+-- A layer build lives from now on; the reverse of `endOne`.
+local function begin(build, module, id)
+  for _, parent in ipairs(module.parents) do redis.call('SADD', key('layer', parent, 'needed-by'), id) end
+  for name, sealed in pairs(module.secrets) do redis.call('HSET', key('layer-build', id, 'secrets'), name, sealed) end
+  redis.call('HSET', key('building'), module.layerKey, id)
+  redis.call('SADD', key('living'), id)
+  redis.call('HINCRBY', key('layers-of'), ownerOfBuild(build), 1)
+end
+
 local function createLayerBuild(build, module, spec)
   local id, vms, cpu, memory, layerBuild = module.layerBuild, {}, 0, 0, key('layer-build', module.layerBuild)
   for _, vm in ipairs(module.vms) do
@@ -41,7 +50,6 @@ local function createLayerBuild(build, module, spec)
   end
   local parentLayerBuilds, imports, left, gang = {}, 0, 0, 'none'
   for _, parent in ipairs(module.parents) do
-    redis.call('SADD', key('layer', parent, 'needed-by'), id)
     local other = redis.call('HGET', key('building'), parent)
     if other and redis.call('SADD', key('layer-build', other, 'children'), id) == 1 then
       parentLayerBuilds[#parentLayerBuilds + 1] = other
@@ -62,10 +70,38 @@ local function createLayerBuild(build, module, spec)
     'crashes', 0, 'createdAt', NOW, 'keepMs', build.keepMs or 0, 'pauseBefore', build.pauseBefore or '[]',
     'timeoutMs', module.timeoutMs, 'runMs', module.runMs, 'spec', spec, 'retentionMs', build.retentionMs,
     'parents', table.concat(module.parents, ' '), 'parentLayerBuilds', table.concat(parentLayerBuilds, ' '))
-  for name, sealed in pairs(module.secrets) do redis.call('HSET', key('layer-build', id, 'secrets'), name, sealed) end
-  redis.call('HSET', key('building'), module.layerKey, id)
-  redis.call('SADD', key('living'), id)
-  redis.call('HINCRBY', key('layers-of'), ownerOfBuild(build), 1)
+  begin(build, module, id)
+end
+
+-- What became of a failed layer build is there still, and a module goes on with it: nil where that is no longer so. Whether its
+-- disks are there was looked at before.
+local function formerOf(module)
+  local former = module.resumes and loadLayerBuild(module.resumes)
+  local isSame = former and former.layerKey == module.layerKey and former.cluster == module.cluster
+  return isSame and former.state == 'failed' and former or nil
+end
+
+-- Takes a failed layer build up again, for another build: what has not succeeded of it waits for nothing, its clock starts at zero. The build
+-- in which it failed keeps its result.
+local function resumeLayerBuild(build, module, former)
+  local id, layerBuild, left = former.id, key('layer-build', former.id), 0
+  remember(id)
+  redis.call('DEL', key('layer-build', id, 'builds'), key('layer-build', id, 'failures'), key('layer-build', id, 'running'))
+  redis.call('HDEL', layerBuild, 'finishedAt', 'failure', 'verdict', 'stoppingAt', 'startedAt', 'activeSince', 'admittedAt')
+  local phases = redis.call('HGETALL', key('layer-build', id, 'phases'))
+  for index = 1, #phases, 2 do
+    local phase = cjson.decode(phases[index + 1])
+    if phase.state ~= 'succeeded' then
+      renewPhase(phase)
+      phase.needs, phase.attempts = 0, 0
+      if phase.last then left = left + 1 end
+      storePhase(id, phases[index], phase)
+    end
+  end
+  redis.call('HSET', layerBuild, 'state', 'queued', 'module', module.name, 'priority', module.priority, 'owner', ownerOfBuild(build),
+    'build', build.buildId, 'urgency', build.urgency, 'left', left, 'retries', module.retries, 'workedMs', 0, 'createdAt', NOW,
+    'keepMs', build.keepMs or 0, 'retentionMs', build.retentionMs, 'parents', table.concat(module.parents, ' '))
+  begin(build, module, id)
 end
 
 -- Wanting a layer build means wanting everything that it waits for, also what another build has submitted.
@@ -106,9 +142,16 @@ end
 local function applyModule(build, module, spec)
   local buildId = build.buildId
   decide(buildId, module)
+  local former = module.action == 'build' and module.layerBuild and formerOf(module)
+  if former then module.layerBuild = former.id end
   local id = module.layerBuild
   if id then
-    if module.action == 'build' then createLayerBuild(build, module, spec) end
+    if former then
+      resumeLayerBuild(build, module, former)
+    elseif module.action == 'build' then
+      if module.resumes then module.why = 'from the start: what was left of it has changed meanwhile' end
+      createLayerBuild(build, module, spec)
+    end
     local layerBuilds, entry = key('build', buildId, 'layer-builds'), module.name .. ':' .. module.action
     local others = redis.call('HGET', layerBuilds, id)
     redis.call('HSET', layerBuilds, id, others and others .. ' ' .. entry or entry)

@@ -1,0 +1,77 @@
+import { ANNOTATIONS, machineName } from '../../common/contracts/object-names.ts';
+import { PHASES } from '../../common/contracts/phases.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
+import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import type { StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
+import { eachOf } from './each-of.ts';
+import type { ObjectCluster } from './resolve-objects.ts';
+
+/** Where a module goes on when its build is tried again. */
+export interface Resumption {
+  /** The layer build whose failed phase is run again; undefined: the module is built from the start. */
+  readonly resumes?: string;
+  /** Why so, in a few words. */
+  readonly why: string;
+}
+
+/** What decides whether the disks of a failed module are still there. */
+export interface ResumptionOptions {
+  readonly clusters: readonly ObjectCluster[];
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number;
+  /** How long disks of failed modules are kept. */
+  readonly failureRetentionMs: number;
+}
+
+/** What is to be removed sooner may be gone before it is used. */
+const MARGIN_MS = 60_000;
+const GOES_ON = 'goes on with its snapshot phase: its machines have shut down in order, and their disks are kept';
+
+/**
+ * Where the failed modules of a build go on, by name. Only a snapshot phase finds everything as it was: every other one works on
+ * disks that it changes, or that a machine has changed which is off by now. Modules that were never begun are not named.
+ */
+export async function findResumptions(
+  { modules, results }: Pick<StoredBuild, 'modules' | 'results'>,
+  layerBuilds: ReadonlyMap<string, StoredLayerBuild>,
+  options: ResumptionOptions,
+): Promise<Record<string, Resumption>> {
+  const found = await eachOf(modules, async ({ name, layerBuild = '' }): Promise<[string, Resumption][]> => {
+    const stored = layerBuilds.get(layerBuild);
+    const isOwn = results.get(name)?.failure?.reason !== 'ParentFailed';
+    if (results.get(name)?.outcome !== 'failed' || stored?.state !== 'failed' || !isOwn) return [];
+    const obstacle = await obstacleOf(stored, options);
+    if (obstacle !== null) return [[name, { why: `from the start: ${obstacle}` }]];
+    return [[name, { resumes: stored.id, why: GOES_ON }]];
+  });
+  return Object.fromEntries(found.flat());
+}
+
+/** Why a failed layer build cannot go on; null: it can. */
+async function obstacleOf(
+  stored: StoredLayerBuild,
+  { clusters, now, failureRetentionMs }: ResumptionOptions,
+): Promise<string | null> {
+  const isDone = (vm: string, phase: string) => stored.phases.get(`${vm}/${phase}`)?.state === 'succeeded';
+  const vms = stored.spec.vms.map(({ name }) => name);
+  const failed = PHASES.find((phase) => vms.some((vm) => stored.phases.has(`${vm}/${phase}`) && !isDone(vm, phase)));
+  if (failed !== 'snapshot') return `its phase ${failed} does not find the disks any more as they were when it began`;
+  if ((stored.finishedAt ?? 0) + failureRetentionMs - now < MARGIN_MS) return 'its disks are not kept any more';
+  if (stored.spec.module.imported) return null;
+  const cluster = clusters.find(({ name }) => name === stored.cluster);
+  if (!cluster) return `the farm has no cluster "${stored.cluster}" any more`;
+  const open = vms.filter((vm) => !isDone(vm, 'snapshot'));
+  try {
+    const ended = await Promise.all(open.map((vm) => hasShutDown(cluster, stored, vm)));
+    const running = open.filter((_, index) => !ended[index]);
+    return running.length === 0 ? null : `nothing shows that ${running.join(', ')} has shut down in order`;
+  } catch (error) {
+    if (!(error instanceof FarmError)) throw error;
+    return `the cluster "${stored.cluster}" does not say what is left of it`;
+  }
+}
+
+async function hasShutDown(cluster: ObjectCluster, { id, generation }: StoredLayerBuild, vm: string): Promise<boolean> {
+  const machine = await cluster.get(RESOURCES.machines, machineName({ layerBuild: id, generation }, vm));
+  return machine?.metadata?.annotations?.[ANNOTATIONS.shutdownEnded] === 'Succeeded';
+}

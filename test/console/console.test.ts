@@ -2,7 +2,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import axe from 'axe-core';
 import type { Browser, BrowserContext, Page, WebSocket } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -13,6 +12,7 @@ import type { Role } from '../../common/contracts/tokens.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
 import { BY_HAND, LAB, type LiveApi, MODULES, startApi } from '../api/live-api.ts';
 import { startBrowser } from '../harness/browser.ts';
+import { keepPicture, violationsOf } from '../harness/console-page.ts';
 
 const WAIT_MS = 20_000;
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
@@ -72,29 +72,8 @@ async function open(path: string, role: Role = 'builder'): Promise<void> {
   await page.goto(`${await api.as(token).consoleLink()}&to=${path}`);
 }
 
-/** What the rules of WCAG 2.1 A and AA say against a page, as axe knows them. */
-async function violations(): Promise<string[]> {
-  await page.evaluate(axe.source);
-  // Of a drawing it takes the texts, and the title, for one word: the nodes of the graph are named by all of it.
-  const rules = `{ 'label-content-name-mismatch': { enabled: false } }`;
-  const run = `axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], rules: ${rules} })`;
-  const { violations: found } = (await page.evaluate(run)) as axe.AxeResults;
-  return found.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
-}
-
-/** Keeps a picture of the page where `SLIPWAY_PICTURES` names a folder, on a desk and on a phone. */
-async function picture(name: string): Promise<void> {
-  const folder = process.env['SLIPWAY_PICTURES'];
-  if (folder === undefined) return;
-  for (const [kind, width] of [
-    ['desk', 1280],
-    ['phone', 360],
-  ] as const) {
-    await page.setViewportSize({ width, height: 800 });
-    await page.screenshot({ path: join(folder, `${name}-${kind}.png`), fullPage: true });
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
-}
+const violations = () => violationsOf(page);
+const picture = (name: string) => keepPicture(page, name);
 
 /** The ready phases, by their modules. */
 async function startPhase(module: string): Promise<PhaseClaim> {
@@ -335,6 +314,8 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
   }
   await picture('failed-build');
   expect(await violations()).toEqual([]);
+  await machine.getByRole('link', { name: 'phase import' }).click();
+  expect(new URL(page.url()).search).toBe('?log=base%2Fvm&part=import');
   await machine.getByText('Screen, as it was kept').scrollIntoViewIfNeeded();
   const screen = machine.getByRole('img', { name: 'The screen of vm' });
   await screen.waitFor();

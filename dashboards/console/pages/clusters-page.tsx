@@ -1,5 +1,6 @@
 import type { ClusterView } from '../../../common/contracts/builds.ts';
 import { labelText } from '../../../common/contracts/cluster-control.ts';
+import type { ClusterStorage } from '../../../common/contracts/storage.ts';
 import { sizeText } from '../../../common/text/size-text.ts';
 import { fullStorage } from '../../../common/text/storage-words.ts';
 import { useResource } from '../api/use-resource.ts';
@@ -9,25 +10,44 @@ import { PageTitle } from '../parts/page-title.tsx';
 import { StageIcon } from '../parts/stage-mark.tsx';
 
 const REFRESH_MS = 3_000;
+/** Clusters list all of their volumes for it. */
+const STORAGE_REFRESH_MS = 30_000;
 
 /** The clusters: what is used of them, by whom, and who works there. */
 export function ClustersPage() {
   const { value, error } = useResource('listClusters', {}, REFRESH_MS);
+  const { value: storage, error: storageError } = useResource('readStorage', {}, STORAGE_REFRESH_MS);
   return (
     <>
       <PageTitle title="Clusters" />
-      <ErrorNotice error={error} />
+      <ErrorNotice error={error ?? storageError} />
       {!value && !error && <Loading />}
       <div class="cards">
         {value?.clusters.map((cluster) => (
-          <Cluster key={cluster.name} cluster={cluster} />
+          <Cluster
+            key={cluster.name}
+            cluster={cluster}
+            use={storage?.clusters.find((each) => each.cluster === cluster.name)}
+          />
         ))}
       </div>
+      {storage && (
+        <p class="quiet">
+          Records, events and logs in Redis: {sizeText(storage.records.usedBytes)} of{' '}
+          {sizeText(storage.records.limitBytes)}
+        </p>
+      )}
     </>
   );
 }
 
-function Cluster({ cluster }: { readonly cluster: ClusterView }) {
+interface ClusterProps {
+  readonly cluster: ClusterView;
+  /** Undefined while it is not known. */
+  readonly use: ClusterStorage | undefined;
+}
+
+function Cluster({ cluster, use }: ClusterProps) {
   const { name, healthy, message, mode, changed, labels, limits, inUse, storage } = cluster;
   const full = fullStorage(storage);
   return (
@@ -51,9 +71,37 @@ function Cluster({ cluster }: { readonly cluster: ClusterView }) {
         </p>
       )}
       {Object.keys(labels).length > 0 && <p class="quiet">Labels: {labelText(labels)}</p>}
+      {use && <DiskUse {...use} />}
       <Holders holders={cluster.holders} />
       <Phases {...cluster} />
     </section>
+  );
+}
+
+/** What `slipway df` says of a cluster. */
+function DiskUse({ error, images, sources, working, failed }: ClusterStorage) {
+  if (error !== null) return <p class="notice">{`What the farm has of its storage is not known: ${error}`}</p>;
+  const rows = { Images: images, Sources: sources, 'Builds and clones': working, 'Failed builds': failed };
+  return (
+    <table class="compact">
+      <caption>Disk use</caption>
+      <thead class="unseen">
+        <tr>
+          <th scope="col">What</th>
+          <th scope="col">Volumes</th>
+          <th scope="col">Size</th>
+        </tr>
+      </thead>
+      <tbody>
+        {Object.entries(rows).map(([name, { count, bytes }]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td class="number">{count}</td>
+            <td class="number">{sizeText(bytes)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 

@@ -1,9 +1,16 @@
 import { FAILURES } from '../../../common/contracts/failure-table.ts';
 import type { Failure } from '../../../common/contracts/failures.ts';
 import { printable } from '../../../common/text/printable.ts';
+import { Link } from './place.tsx';
+
+interface FailureProps {
+  readonly failure: Failure;
+  /** What of the log shows it: where that is, and how it is called. */
+  readonly place?: { readonly href: string; readonly name: string } | undefined;
+}
 
 /** Why something could not be built, what to do, and the evidence. Texts of guests are shown as text, cleaned. */
-export function FailureNotice({ failure }: { readonly failure: Failure }) {
+export function FailureNotice({ failure, place }: FailureProps) {
   const { reason, message, events, hints, logTail, serialTail } = failure;
   if (reason === 'ParentFailed') return <p class="notice">Skipped. {printable(message)}</p>;
   return (
@@ -11,6 +18,11 @@ export function FailureNotice({ failure }: { readonly failure: Failure }) {
       <p>
         <strong>{reason}</strong>: {printable(message)}
       </p>
+      {place && (
+        <p>
+          In the log: <Link href={place.href}>{place.name}</Link>
+        </p>
+      )}
       {hints.length === 0 && <p class="solve">{withCode(FAILURES[reason]?.solve ?? '')}</p>}
       {hints.length > 0 && (
         <ul class="solve">

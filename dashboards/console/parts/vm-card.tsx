@@ -57,13 +57,25 @@ export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, ref
       <WaitingNotice phases={vm.phases} now={now} />
       <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />
       <FormerAttempts attempts={attempts} now={now} />
-      {vm.failure && <FailureNotice failure={vm.failure} />}
+      {vm.failure && <FailureNotice failure={vm.failure} place={failedPlace(vmKey(module.name, vm.vm), vm)} />}
       {vm.steps.length > 0 && <Steps machine={vmKey(module.name, vm.vm)} vm={vm} now={now} />}
       {(isLive || vm.screenshot !== null) && (
         <Screen name={vm.vm} path={addressOf('readScreenshot', address)} isLive={isLive} />
       )}
     </article>
   );
+}
+
+/** The step that failed, else the phase. */
+function failedPlace(machine: string, { steps, phases }: VmView) {
+  const step = steps.find(({ state }) => state === 'failed');
+  if (step) {
+    const { index, name, type } = step;
+    const part = stepPart({ step: index, name, type });
+    return { href: logHref(machine, part), name: `step ${index + 1}, ${printable(name ?? type)}` };
+  }
+  const phase = phases.find(({ state }) => state === 'failed')?.phase;
+  return phase && { href: logHref(machine, phase), name: `phase ${phase}` };
 }
 
 /** What a phase tries again and again: how that goes, since when, and until when. */

@@ -8,6 +8,8 @@ import type { ExportAccess } from './subresources/machine-access.ts';
 /** Below it are the contents of VirtualMachineExports, as below the ingress of a real cluster. */
 export const EXPORT_PATH = '/api/export.kubevirt.io/v1beta1';
 const TOKEN = 'x-kubevirt-export-token';
+/** Disks are large: read more at once than Node.js does by itself. */
+const PIECE_BYTES = 1024 ** 2;
 
 /** Serves exported disks to requests with the token of the export; false for any other path. */
 export async function answerExport(exchange: Exchange, exports: ExportAccess | undefined): Promise<boolean> {
@@ -29,7 +31,8 @@ export async function answerExport(exchange: Exchange, exports: ExportAccess | u
   });
   if (method === 'HEAD') response.end();
   else {
-    await pipeline(createReadStream(path, { start, end }), response, { signal }).catch((error: unknown) => {
+    const content = createReadStream(path, { start, end, highWaterMark: PIECE_BYTES });
+    await pipeline(content, response, { signal }).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
   }

@@ -10,6 +10,8 @@ import type { RawContent } from './exported-disk.ts';
 const RETRY_MS = [500, 2_000, 5_000, 10_000, 20_000] as const;
 const SILENCE_MS = 60_000;
 const ZEROS = Buffer.alloc(64 * 1024);
+/** TLS hands on pieces of 16 KiB, too small to wait for the disk with each. */
+const WRITE_BYTES = 1024 ** 2;
 
 /** How a content is read; `onProgress` hears bytes so far and bytes of all. */
 export interface ReadOptions {
@@ -57,11 +59,24 @@ async function readSome(place: RawContent, file: FileHandle, reading: Reading): 
   const { state, onProgress } = reading;
   const response = await ask(place, state.doneBytes, reading.signal);
   state.totalBytes = sizeOf(response, state.doneBytes);
+  const held: Buffer[] = [];
+  let heldBytes = 0;
+  const write = async () => {
+    if (heldBytes > 0) await file.writev(held.splice(0), state.doneBytes);
+    state.doneBytes += heldBytes;
+    heldBytes = 0;
+  };
   for await (const chunk of response as AsyncIterable<Buffer>) {
-    if (!isZero(chunk)) await file.write(chunk, 0, chunk.length, state.doneBytes);
-    state.doneBytes += chunk.length;
+    const isHole = isZero(chunk);
+    if (!isHole) {
+      held.push(chunk);
+      heldBytes += chunk.length;
+    }
+    if (isHole || heldBytes >= WRITE_BYTES) await write();
+    if (isHole) state.doneBytes += chunk.length;
     onProgress(state.doneBytes, state.totalBytes);
   }
+  await write();
 }
 
 async function ask({ url, certificates, token }: RawContent, offset: number, signal: AbortSignal) {

@@ -1,9 +1,12 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../clock/clock.ts';
 import type { FarmKey } from '../config/sealing.ts';
+import type { LayerDiskName } from '../contracts/layer-disks.ts';
 
 /** Where schedulers serve contents to holders of a link. */
 export const BLOB_LINKS = '/internal/blobs';
+/** Where they serve disks of layers. */
+export const LAYER_DISK_LINKS = '/internal/layer-disks';
 /** An importer may ask again for as long as its module is built; builds seldom last longer. */
 const VALID_MS = 24 * 3_600_000;
 
@@ -13,26 +16,69 @@ export interface BlobLinkOptions {
   readonly clock: Clock;
 }
 
+/** What a link leads to. */
+interface Target {
+  readonly path: string;
+  /** What its signature is for. */
+  readonly subject: string;
+}
+
+/** What the holder of a link shows: the query of its URL. */
+interface Shown {
+  readonly expires: unknown;
+  readonly signature: unknown;
+}
+
 /** A URL that allows its holder to read this one content, for a while; `base` is the address of the schedulers. */
-export function blobLink({ farmKey, clock }: BlobLinkOptions, base: string, sha256: string): string {
-  const expires = clock.now() + VALID_MS;
-  const url = new URL(`${base.replace(/\/+$/, '')}${BLOB_LINKS}/${sha256}`);
-  url.searchParams.set('expires', String(expires));
-  url.searchParams.set('signature', sign(farmKey, sha256, expires));
-  return url.href;
+export function blobLink(options: BlobLinkOptions, base: string, sha256: string): string {
+  return signedLink(options, base, blobTarget(sha256));
 }
 
 /** Whether a link was made by this farm for this content, and still holds. */
 export function isBlobLink(
-  { farmKey, clock }: BlobLinkOptions,
-  { sha256, expires, signature }: { readonly sha256: string; readonly expires: unknown; readonly signature: unknown },
+  options: BlobLinkOptions,
+  { sha256, ...shown }: Shown & { readonly sha256: string },
 ): boolean {
+  return isSigned(options, blobTarget(sha256), shown);
+}
+
+/** As `blobLink`, for a disk of a layer. */
+export function layerDiskLink(options: BlobLinkOptions, base: string, disk: LayerDiskName): string {
+  return signedLink(options, base, layerDiskTarget(disk));
+}
+
+/** As `isBlobLink`, for a disk of a layer. */
+export function isLayerDiskLink(
+  options: BlobLinkOptions,
+  { disk, ...shown }: Shown & { readonly disk: LayerDiskName },
+) {
+  return isSigned(options, layerDiskTarget(disk), shown);
+}
+
+function blobTarget(sha256: string): Target {
+  return { path: `${BLOB_LINKS}/${sha256}`, subject: `blob ${sha256}` };
+}
+
+function layerDiskTarget({ layerKey, vm, disk }: LayerDiskName): Target {
+  const path = [layerKey, vm, disk].map(encodeURIComponent).join('/');
+  return { path: `${LAYER_DISK_LINKS}/${path}`, subject: `disk of a layer ${path}` };
+}
+
+function signedLink({ farmKey, clock }: BlobLinkOptions, base: string, { path, subject }: Target): string {
+  const expires = clock.now() + VALID_MS;
+  const url = new URL(`${base.replace(/\/+$/, '')}${path}`);
+  url.searchParams.set('expires', String(expires));
+  url.searchParams.set('signature', sign(farmKey, subject, expires));
+  return url.href;
+}
+
+function isSigned({ farmKey, clock }: BlobLinkOptions, { subject }: Target, { expires, signature }: Shown): boolean {
   if (typeof signature !== 'string' || !/^\d{1,15}$/.test(String(expires))) return false;
   const until = Number(expires);
-  const [given, wanted] = [Buffer.from(signature), Buffer.from(sign(farmKey, sha256, until))];
+  const [given, wanted] = [Buffer.from(signature), Buffer.from(sign(farmKey, subject, until))];
   return until > clock.now() && given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
-function sign(farmKey: Pick<FarmKey, 'fingerprint'>, sha256: string, expires: number): string {
-  return farmKey.fingerprint(`link to blob ${sha256} until ${expires}`);
+function sign(farmKey: Pick<FarmKey, 'fingerprint'>, subject: string, expires: number): string {
+  return farmKey.fingerprint(`link to ${subject} until ${expires}`);
 }

@@ -73,6 +73,12 @@ async function readStoredLayers(redis: Redis): Promise<StoredLayers> {
   return { layers, images, tags, newest };
 }
 
+/** A finished layer; undefined when there is none. @throws RedisUnavailable */
+export async function readLayer(redis: Redis, layerKey: string): Promise<LayerRecord | undefined> {
+  const text = await readRedis(redis.hget(KEYS.layers, layerKey));
+  return text === null ? undefined : readLayerRecord(text);
+}
+
 /** A finished layer with its names. */
 export interface NamedLayer {
   readonly record: LayerRecord;

@@ -93,7 +93,8 @@ export class BuildService {
     const catalog = await readCatalog(redis, read.parents);
     const now = clock.now();
     const clusters = await this.#lookAtClusters(name);
-    return planner.run('plan', { modules, facts, catalog, now, nonce: newUlid(now), clusters });
+    const hasBlobs = this.#options.blobs !== null;
+    return planner.run('plan', { modules, facts, catalog, now, nonce: newUlid(now), clusters, hasBlobs });
   }
 
   /**

@@ -12,6 +12,7 @@ import { exportHandlers } from './export-handlers.ts';
 import type { Handlers } from './handler.ts';
 import { type ImageHandlersOptions, imageHandlers } from './image-handlers.ts';
 import { layerBuildLinks } from './layer-build-links.ts';
+import { layerDiskLinks } from './layer-disk-links.ts';
 import { type HttpLimits, limitConcurrency, limitRequests } from './limits.ts';
 import { type MetricsOptions, scrapedMetrics } from './metrics-routes.ts';
 import { answerProblems } from './problems.ts';
@@ -68,6 +69,7 @@ export function createApp(options: AppOptions): Express {
   const operations = { handlers: handlersOf(options), logger, limits };
   app.use(serveOpenOperations(operations));
   app.use(blobLinks(options));
+  app.use(layerDiskLinks(options));
   app.use(scrapedMetrics(options));
   const refusals = limitRefusals(limits);
   const authentication = new Authentication({ redis, token, refusals, sessionMs: options.sessionMs });

@@ -11,6 +11,7 @@ const cluster = (name: string, load: number, more: Partial<PlacementCluster> = {
   closed: null,
   hasEgress: true,
   full: null,
+  getsCopies: false,
   ...more,
 });
 const vm = { name: 'vm', disks: [], isos: [], nics: [], templateNics: [], cpu: 2, memoryBytes: 256 };
@@ -18,14 +19,16 @@ const module = (name: string, more: Partial<PlacementModule> = {}): PlacementMod
   name,
   origin: { file: `${name}.yaml`, line: 1, column: 1 },
   parents: [],
-  boundTo: [],
+  near: new Map(),
+  joins: undefined,
   vms: [vm],
-  isNew: true,
   wishesInternet: false,
   clusterLabels: {},
   obstacles: new Map(),
   ...more,
 });
+/** The cluster of the only layer that a module starts from. */
+const on = (name: string) => new Map([['a layer', name]]);
 
 test('spreads free modules over the clusters, the least loaded first', () => {
   const placed = placeModules([module('a'), module('b'), module('c')], [cluster('x', 0.5), cluster('y', 0)]);
@@ -35,8 +38,8 @@ test('spreads free modules over the clusters, the least loaded first', () => {
 test('keeps modules that start from each other together, with the layers that they start from', () => {
   const modules = [
     module('base'),
-    module('other', { boundTo: ['x'] }),
-    module('both', { parents: ['base', 'other'] }),
+    module('other', { joins: 'x' }),
+    module('both', { parents: ['base', 'other'], near: on('x') }),
     module('alone'),
   ];
   const placed = placeModules(modules, [cluster('x', 3), cluster('y', 0)]);
@@ -60,14 +63,23 @@ test('avoids a cluster that does not answer, and one that is too small', () => {
 test('says at which module, and all at once, what no cluster is large enough for and what cannot come together', () => {
   const small = [cluster('few cores', 0, { limits: { ...limits, cpu: 1 } })];
   const many = Array.from({ length: 7 }, (_, index) => module(`c${index}`, { parents: ['b'], vms: [] }));
-  const modules = [module('a', { boundTo: ['x', 'y'] }), module('b'), ...many];
+  const modules = [
+    module('a', {
+      near: new Map([
+        ['one', 'x'],
+        ['two', 'few cores'],
+      ]),
+    }),
+    module('b'),
+    ...many,
+  ];
   const refused = {
     code: 'ClusterUnfit',
     details: {
       problems: [
         {
           ...{ file: 'a.yaml', line: 1, column: 1, severity: 'error', code: 'ClusterUnfit' },
-          message: 'Module "a": it needs layers of different clusters: x, y',
+          message: 'Module "a": it needs layers of different clusters: x, few cores',
         },
         {
           ...{ file: 'b.yaml', line: 1, column: 1, severity: 'error', code: 'ExceedsLimits' },
@@ -100,7 +112,7 @@ test('goes only where the network of every module can be had, and says why where
       details: { problems: [expect.objectContaining({ file, line: 1, column: 1 })] },
     });
   expect(() => placeModules(modules, [cluster('x', 0)])).toThrow(refusedAt('child.yaml'));
-  const bound = [module('base', { boundTo: ['x'] }), module('child', { parents: ['base'], obstacles })];
+  const bound = [module('base', { joins: 'x' }), module('child', { parents: ['base'], near: on('x'), obstacles })];
   expect(() => placeModules(bound, [cluster('x', 0), cluster('y', 0)])).toThrow(refusedAt('child.yaml'));
 });
 
@@ -121,11 +133,10 @@ test('keeps to clusters whose storage has room, and refuses with numbers when no
     message: `Module "a": ${reason}; "roomy": it is full`,
   });
   // Where its parent is there is none, no matter how much others have; a build that has begun needs none.
-  const begun = module('base', { boundTo: ['crowded'], isNew: false });
+  const begun = module('base', { joins: 'crowded' });
   expect(refused([begun])).toEqual({ base: 'crowded' });
-  expect(() => placeModules([begun, module('child', { parents: ['base'] })], [crowded, roomy])).toThrow(
-    `Module "child": ${reason}; it must be on the same cluster as "base"`,
-  );
+  const child = module('child', { parents: ['base'], near: on('crowded') });
+  expect(() => placeModules([begun, child], [crowded, roomy])).toThrow(`Module "child": ${reason}`);
 });
 
 test('goes where the labels are that every module of a group asks for, and says what there is instead', () => {
@@ -144,8 +155,8 @@ test('goes where the labels are that every module of a group asks for, and says 
       '"x" has zone=us; "y" has zone=eu, disk=fast; it must be on the same cluster as "base"',
   );
   // Where its parent is decides; what is there already is left where it is.
-  expect(refused([module('c', { boundTo: ['x'], ...eu })])).toThrow(expect.objectContaining({ code: 'NoSuchLabels' }));
-  expect(placeModules([module('c', { boundTo: ['x'], isNew: false, ...eu })], clusters).get('c')).toBe('x');
+  expect(refused([module('c', { near: on('x'), ...eu })])).toThrow(expect.objectContaining({ code: 'NoSuchLabels' }));
+  expect(placeModules([module('c', { joins: 'x', ...eu })], clusters).get('c')).toBe('x');
 });
 
 test('places nothing new on a closed cluster, and refuses with who has closed it when all are', () => {
@@ -154,8 +165,30 @@ test('places nothing new on a closed cluster, and refuses with who has closed it
   expect(placeModules([module('a')], [shut, busy]).get('a')).toBe('busy');
   const refusal = 'Module "a": no cluster takes new modules: "shut": it is cordoned, by ann';
   expect(() => placeModules([module('a')], [shut])).toThrow(refusal);
-  expect(() => placeModules([module('a', { boundTo: ['shut'] })], [shut, busy])).toThrow(
+  expect(() => placeModules([module('a', { near: on('shut') })], [shut, busy])).toThrow(
     expect.objectContaining({ code: 'ClusterClosed' }),
   );
-  expect(placeModules([module('a', { boundTo: ['shut'], isNew: false })], [shut, busy]).get('a')).toBe('shut');
+  expect(placeModules([module('a', { joins: 'shut' })], [shut, busy]).get('a')).toBe('shut');
+});
+
+test('copies a layer where that takes less than waiting, where it must, and only from a cluster that answers', () => {
+  const child = module('child', { near: on('x') });
+  const gets = { getsCopies: true };
+  const place = (...clusters: PlacementCluster[]) => placeModules([child], clusters).get('child');
+  expect(place(cluster('x', 0.9, gets), cluster('y', 0, gets))).toBe('x');
+  expect(place(cluster('x', 1.5, gets), cluster('y', 0, gets))).toBe('y');
+  expect(place(cluster('x', 1.5, gets), cluster('y', 0))).toBe('x');
+  expect(place(cluster('x', 1.5, { healthy: false }), cluster('y', 0, gets))).toBe('x');
+  expect(place(cluster('x', 0, { closed: 'it is being drained, by ann' }), cluster('y', 5, gets))).toBe('y');
+  const both = module('both', {
+    near: new Map([
+      ['one', 'x'],
+      ['two', 'y'],
+    ]),
+  });
+  expect(placeModules([both], [cluster('x', 0.3, gets), cluster('y', 0.2, gets)]).get('both')).toBe('y');
+  const fast = module('fast', { near: on('x'), clusterLabels: { disk: 'fast' } });
+  expect(
+    placeModules([fast], [cluster('x', 0), cluster('y', 3, { ...gets, labels: { disk: 'fast' } })]).get('fast'),
+  ).toBe('y');
 });

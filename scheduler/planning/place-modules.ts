@@ -21,19 +21,21 @@ export interface PlacementCluster {
   readonly closed: string | null;
   /** Why it takes no new disks, half a sentence; null: it does. */
   readonly full: string | null;
+  /** Whether it can get copies of layers that other clusters have. */
+  readonly getsCopies: boolean;
 }
 
 /** A module to place. */
 export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'> {
   /** Modules among those to place that it starts from; they stand before it. */
   readonly parents: readonly string[];
-  /** Clusters of the layers that it starts from, and of the layer build that it joins. */
-  readonly boundTo: readonly string[];
+  /** Clusters of the layers that it starts from and that are not among those to build, by layerKey. */
+  readonly near: ReadonlyMap<string, string>;
+  /** Cluster of the layer build that it joins; undefined: it is built. */
+  readonly joins: string | undefined;
   /** Where the layer is that it replaces; there it stays beside what others need together with it. */
   readonly formerly?: string | undefined;
   readonly vms: readonly VmPlan[];
-  /** Needs room for disks: it is built, and not there or begun already. */
-  readonly isNew: boolean;
   /** Would rather be where there is internet. */
   readonly wishesInternet: boolean;
   /** What its cluster must be labelled with. */
@@ -43,13 +45,14 @@ export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'>
 }
 
 /**
- * Chooses a cluster for every module: where its parents' layers are, because snapshots do not travel; so modules that
- * start from each other go together. Free groups go to a healthy cluster that every module of them fits: one with internet
- * where they wish for it, where they were before, else the least loaded.
+ * Chooses a cluster for every module. One that joins is where that layer build is. Those to build that start from each other go
+ * together, to a healthy cluster that every module of them fits: one with internet where they wish for it, where they were before,
+ * else where they cost least. Layers that they start from and that other clusters have are copied there, which costs as much as
+ * waiting for a whole cluster of machines.
  * What cannot be placed is reported all at once, each at a module that is to blame.
- * @throws with `details.problems`: ClusterUnfit when parents are on different clusters, NoSuchLabels when no cluster has what
- *   modules of a group ask for, ExceedsLimits when none of those fits the whole group, NetworkNotOffered when none of the rest has
- *   the network that its modules ask for, ClusterClosed or StorageFull when all that are left are closed, or full
+ * @throws with `details.problems`: ClusterUnfit when layers of different clusters cannot come together, NoSuchLabels when no
+ *   cluster has what modules of a group ask for, ExceedsLimits when none of those fits the whole group, NetworkNotOffered when none
+ *   of the rest has the network that its modules ask for, ClusterClosed or StorageFull when all that are left are closed, or full
  */
 export function placeModules(
   modules: readonly PlacementModule[],
@@ -58,8 +61,9 @@ export function placeModules(
   const placed = new Map<string, string>();
   const extra = new Map<string, number>();
   const problems: Problem[] = [];
-  for (const group of groupsOf(modules)) {
-    const cluster = placeGroup(group, clusters, extra);
+  for (const { name, joins } of modules) if (joins !== undefined) placed.set(name, joins);
+  for (const group of groupsOf(modules.filter(({ joins }) => joins === undefined))) {
+    const cluster = placeGroup(group, { clusters, extra });
     if (typeof cluster !== 'string') {
       problems.push(cluster);
       continue;
@@ -71,37 +75,38 @@ export function placeModules(
   return placed;
 }
 
-/** The cluster of modules that go together, or why there is none. */
-function placeGroup(
-  group: readonly PlacementModule[],
-  clusters: readonly PlacementCluster[],
-  extra: ReadonlyMap<string, number>,
-): string | Problem {
-  const [cluster, ...others] = new Set(group.flatMap((module) => module.boundTo));
-  if (cluster === undefined) return leastLoaded(group, clusters, extra);
-  if (others.length > 0) {
-    const message = `it needs layers of different clusters: ${[cluster, ...others].join(', ')}`;
-    return problemOfGroup(group, ({ boundTo }) => boundTo.length > 0, { code: 'ClusterUnfit', message });
-  }
-  const bound = clusters.filter(({ name }) => name === cluster);
-  const labels = labelProblem(
-    group.filter(({ isNew }) => isNew),
-    bound,
-  );
-  if (labels) return labels;
-  // Where its parents are, a module may find no network for itself.
-  const unfit = group.find(({ obstacles }) => obstacles.has(cluster));
-  if (unfit) {
-    const message = `it belongs to the cluster "${cluster}": ${unfit.obstacles.get(cluster)}`;
-    return problemOf(unfit, { code: 'NetworkNotOffered', message });
-  }
-  return refusal(group, bound, CLOSED) ?? refusal(group, bound, FULL) ?? cluster;
+interface Places {
+  readonly clusters: readonly PlacementCluster[];
+  /** Machines of this plan by cluster. */
+  readonly extra: ReadonlyMap<string, number>;
 }
 
-function leastLoaded(
+/** The cluster of modules that go together, or why there is none. */
+function placeGroup(group: readonly PlacementModule[], { clusters, extra }: Places): string | Problem {
+  const near = new Map(group.flatMap((module) => [...module.near]));
+  const sources = new Set(near.values());
+  const isHealthy = (name: string) => clusters.some((cluster) => cluster.name === name && cluster.healthy);
+  const reachable = clusters.filter(({ name, getsCopies }) =>
+    [...sources].every((source) => source === name || (getsCopies && isHealthy(source))),
+  );
+  if (reachable.length === 0) {
+    const names = [...sources].join(', ');
+    const message = `it needs layers of ${sources.size > 1 ? 'different clusters' : 'a cluster that this farm has no more'}: ${names}`;
+    return problemOfGroup(group, (module) => module.near.size > 0, { code: 'ClusterUnfit', message });
+  }
+  const copies = (cluster: string) => [...near.values()].filter((source) => source !== cluster).length;
+  return cheapest(group, reachable, ({ name, limits, load }) => {
+    return load + (extra.get(name) ?? 0) / limits.vms + COPY_AS_LOAD * copies(name);
+  });
+}
+
+/** A layer is copied rather than waited for when that many times more machines are there or waited for than a cluster has room for. */
+const COPY_AS_LOAD = 1;
+
+function cheapest(
   group: readonly PlacementModule[],
   clusters: readonly PlacementCluster[],
-  extra: ReadonlyMap<string, number>,
+  cost: (cluster: PlacementCluster) => number,
 ): string | Problem {
   const problemOfLabels = labelProblem(group, clusters);
   if (problemOfLabels) return problemOfLabels;
@@ -126,14 +131,13 @@ function leastLoaded(
   if (problemOfRoom) return problemOfRoom;
   const roomy = open.filter(({ full }) => full === null);
   const isWished = group.some(({ wishesInternet }) => wishesInternet);
-  const load = ({ name, limits, load: now }: PlacementCluster) => now + (extra.get(name) ?? 0) / limits.vms;
   const isFormer = ({ name }: PlacementCluster) => group.some(({ formerly }) => formerly === name);
-  const [best] = ([roomy, open, fitting].find(({ length }) => length > 0) ?? []).toSorted(
+  const [best] = roomy.toSorted(
     (a, b) =>
       Number(b.healthy) - Number(a.healthy) ||
       (isWished ? Number(b.hasEgress) - Number(a.hasEgress) : 0) ||
       Number(isFormer(b)) - Number(isFormer(a)) ||
-      load(a) - load(b),
+      cost(a) - cost(b),
   );
   assert(best, 'A list that is not empty has a first element.');
   return best.name;
@@ -165,7 +169,7 @@ interface Refusal {
 const CLOSED: Refusal = { code: 'ClusterClosed', what: 'no cluster takes new modules', of: ({ closed }) => closed };
 const FULL: Refusal = { code: 'StorageFull', what: 'no cluster has room for its disks', of: ({ full }) => full };
 
-/** Why modules are not built on any of these clusters; null when one takes them, or when nothing of them is new. */
+/** Why modules are not built on any of these clusters; null when one takes them. */
 function refusal(
   group: readonly PlacementModule[],
   clusters: readonly PlacementCluster[],
@@ -175,9 +179,8 @@ function refusal(
     const reason = of(cluster);
     return reason === null ? [] : [`"${cluster.name}": ${reason}`];
   });
-  const isNew = ({ isNew: needsRoom }: PlacementModule) => needsRoom;
-  if (reasons.length === 0 || reasons.length < clusters.length || !group.some(isNew)) return null;
-  return problemOfGroup(group, isNew, { code, message: `${what}: ${listed(reasons)}` });
+  if (reasons.length === 0 || reasons.length < clusters.length) return null;
+  return problemOfGroup(group, () => true, { code, message: `${what}: ${listed(reasons)}` });
 }
 
 /** What is wrong with modules that must be on the same cluster, at one that is to blame. */

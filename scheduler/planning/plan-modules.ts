@@ -39,6 +39,8 @@ export type JsonBytes = Uint8Array;
 
 /** Modules to plan, and all that is known about them. */
 export interface PlanTask {
+  /** Whether the farm keeps files: local ones, and those that layers are copied by between clusters. */
+  readonly hasBlobs: boolean;
   readonly modules: PackedModules;
   readonly facts: Facts;
   readonly catalog: StoredCatalog;
@@ -72,8 +74,6 @@ export interface PlanCluster {
 export interface BuildTask extends PlanTask {
   /** The values that the modules' secrets have, sealed, by name. */
   readonly sealed: Readonly<Record<string, string>>;
-  /** Whether the farm keeps local files. */
-  readonly hasBlobs: boolean;
   readonly build: Omit<BuildSubmission, 'modules'>;
   /** Of modules that failed in another build: what is built of them now, by name. */
   readonly retried?: Readonly<Record<string, Pick<BuiltModule, 'why' | 'resumes'>>>;
@@ -178,7 +178,7 @@ function expandAndPlace(task: PlanTask, farmKey: FarmKey): PlacedGraph {
   const catalog = parseCatalog(task.catalog);
   const networks = Object.fromEntries(task.clusters.map(({ name, network }) => [name, network]));
   const graph = expand(task, { catalog, networks }, farmKey);
-  return { graph, networks, clusterOf: place(graph, { catalog, networks }, task.clusters) };
+  return { graph, networks, clusterOf: place(graph, { catalog, networks }, task) };
 }
 
 function expand(task: PlanTask, { catalog, networks }: Known, farmKey: FarmKey): GraphPlan {
@@ -208,29 +208,35 @@ function expand(task: PlanTask, { catalog, networks }: Known, farmKey: FarmKey):
 function place(
   { plan, layers }: GraphPlan,
   { catalog, networks }: Known,
-  clusters: readonly PlanCluster[],
+  { clusters, hasBlobs }: PlanTask,
 ): Map<string, string> {
   const unfinished = [...catalog.unfinished.values()];
-  const candidates = clusters.map(({ name, limits, vms, healthy, labels, closed, storage }) => {
+  const candidates = clusters.map(({ name, limits, vms, healthy, labels, closed, storage, blobsUrl }) => {
     const waiting = unfinished.filter((layer) => layer.cluster === name).length;
     const hasEgress = networks[name]?.hasEgress === true;
     const full = fullStorage(storage);
-    return { name, limits, load: (vms + waiting) / limits.vms, healthy, labels, closed, hasEgress, full };
+    const getsCopies = hasBlobs && blobsUrl !== null;
+    return { name, limits, load: (vms + waiting) / limits.vms, healthy, labels, closed, hasEgress, full, getsCopies };
   });
   const built = plan.modules.filter(({ action }) => action !== 'reuse');
   const names = new Set(built.map(({ name }) => name));
   const clusterOf = (key: string) => catalog.unfinished.get(key)?.cluster ?? catalog.layers.get(key)?.cluster;
   const madeHere = new Set(built.filter(({ action }) => action === 'build').map(({ layerKey }) => layerKey));
   const modules = built.map(({ name, dependsOn, action, layerKey }) => {
-    const parents = (layers[name]?.parents ?? []).filter((key) => !madeHere.has(key));
-    const boundTo = [...parents, ...(action === 'join' ? [layerKey] : [])].flatMap((key) => clusterOf(key) ?? []);
+    const others = (layers[name]?.parents ?? []).filter((key) => !madeHere.has(key));
+    const near = new Map(
+      others.flatMap((key) => {
+        const cluster = clusterOf(key);
+        return cluster === undefined ? [] : [[key, cluster] as const];
+      }),
+    );
+    const joins = action === 'join' ? clusterOf(layerKey) : undefined;
     const spec = layers[name]?.spec;
     assert(spec, `Module "${name}" is planned before it is placed.`);
     const former = catalog.layers.get(catalog.newest.get(name) ?? '');
     const formerly = former?.recipeKey === layers[name]?.recipeKey ? former?.cluster : undefined;
     return {
-      ...{ name, origin: spec.module.origin, boundTo, formerly, vms: spec.vms },
-      isNew: action === 'build',
+      ...{ name, origin: spec.module.origin, near, joins, formerly, vms: spec.vms },
       clusterLabels: spec.module.clusterLabels ?? {},
       parents: dependsOn.filter((parent) => names.has(parent)),
       wishesInternet: wishesInternet(spec),

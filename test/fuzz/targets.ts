@@ -120,7 +120,7 @@ const plan: Target<string> = {
       const { modules } = readModules({ body: Buffer.from(text), ...options });
       const facts = offlineFacts(unpackModules(modules).modules);
       const catalog = { layers: [], images: [], tags: [], newest: {}, unfinished: [] };
-      planModules({ modules, facts, catalog, now: 1, nonce: 'n', clusters: CLUSTERS }, farmKey);
+      planModules({ modules, facts, catalog, now: 1, nonce: 'n', clusters: CLUSTERS, hasBlobs: false }, farmKey);
       return 'taken';
     } catch (error) {
       if (!(error instanceof FarmError) || error.code === 'BrokenInvariant') throw error;

@@ -1,9 +1,10 @@
 import type { Agent } from 'undici';
-import { type BlobLinkOptions, blobLink } from '../../common/blobs/blob-links.ts';
+import { type BlobLinkOptions, blobLink, layerDiskLink } from '../../common/blobs/blob-links.ts';
 import { blobOf } from '../../common/contracts/blobs.ts';
+import { layerDiskOf } from '../../common/contracts/layer-disks.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 
-/** How the URLs of a compiled module are reached: a user's as they are, local files by links to the farm's store. */
+/** How URLs are reached: a user's as they are, local files and disks of layers by links to the schedulers. */
 export interface SourceAddresses {
   /** For the importers of the cluster. */
   forCluster(url: string): string;
@@ -21,18 +22,18 @@ export interface SourceAddressOptions extends BlobLinkOptions {
 }
 
 export function sourceAddresses({ blobsUrl, guarded, own, ...options }: SourceAddressOptions): SourceAddresses {
-  const link = (sha256: string) => {
-    assert(blobsUrl, 'A build of local files is accepted only where they can be read.');
-    return blobLink(options, blobsUrl, sha256);
+  /** Undefined for a user's URL. */
+  const link = (url: string): string | undefined => {
+    const [sha256, disk] = [blobOf(url), layerDiskOf(url)];
+    if (sha256 === undefined && disk === undefined) return undefined;
+    assert(blobsUrl, 'What schedulers serve is used only where they can be reached.');
+    return disk ? layerDiskLink(options, blobsUrl, disk) : blobLink(options, blobsUrl, sha256 ?? '');
   };
   return {
-    forCluster: (url) => {
-      const sha256 = blobOf(url);
-      return sha256 === undefined ? url : link(sha256);
-    },
+    forCluster: (url) => link(url) ?? url,
     forWorker: (url) => {
-      const sha256 = blobOf(url);
-      return sha256 === undefined ? { url, agent: guarded } : { url: link(sha256), agent: own };
+      const ofFarm = link(url);
+      return ofFarm === undefined ? { url, agent: guarded } : { url: ofFarm, agent: own };
     },
   };
 }

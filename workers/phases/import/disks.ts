@@ -11,6 +11,7 @@ import { PhaseFailure } from '../../context/phase-failure.ts';
 import { runStage } from '../../context/stage.ts';
 import { createVolume } from './create-volume.ts';
 import { importFailure } from './import-hints.ts';
+import { copyOfDisk } from './layer-copies.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { ensureSource } from './sources.ts';
 import { VolumePatience } from './volume-patience.ts';
@@ -87,7 +88,7 @@ function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Pr
     case 'claim':
       return existingClaim(context, { origin, askedBytes, name: scope.names.disk(scope.vm.name, disk.name) });
     case 'layer':
-      return parentDisk(context, origin);
+      return parentDisk(context, origin, log);
   }
 }
 
@@ -128,17 +129,20 @@ async function existingClaim(
   return { source, clone, contentBytes };
 }
 
-/** The snapshot of a parent layer's disk. */
+/** The snapshot of a parent layer's disk, or of its copy. */
 async function parentDisk(
-  { claim, cluster, signal }: PhaseContext,
+  context: PhaseContext,
   origin: Extract<DiskPlan['origin'], { kind: 'layer' }>,
+  log: ProgressLog,
 ): Promise<Filling> {
+  const { claim, cluster, signal } = context;
   const record = claim.parents[origin.layerKey];
   const disk = record?.vms.find(({ vm }) => vm === origin.vm)?.disks.find(({ name }) => name === origin.disk);
   if (!record || !disk) {
     const message = `The parent layer has no disk "${origin.disk}" of VM "${origin.vm}"`;
     throw new PhaseFailure('ParentFailed', message);
   }
+  if (record.cluster !== claim.cluster) return copyOfDisk(context, { origin, record, disk }, log);
   const { namespace } = record;
   const snapshot = await cluster.get(RESOURCES.snapshots, disk.snapshot, { signal, namespace });
   if (!snapshot) throw new PhaseFailure('ParentFailed', `The snapshot "${disk.snapshot}" of the parent layer is gone`);

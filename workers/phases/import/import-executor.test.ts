@@ -483,7 +483,7 @@ test('keeps the claims of five generations as large as the first, and grows one 
     const scope = buildScope(staged);
     const captured = await captureDisks(staged, scope);
     const layerKey = `generation-${generation}`;
-    parents[layerKey] = layerRecord({ layerKey, namespace: 'default', vms: [captured] });
+    parents[layerKey] = layerRecord({ layerKey, cluster: config.name, namespace: 'default', vms: [captured] });
     origin = { kind: 'layer', layerKey, vm: 'db', disk: 'root' };
     const identity = { layerBuild, generation: 1 };
     const volume = scope.names.disk('db', 'root');

@@ -29,7 +29,18 @@ import { VolumePatience } from './volume-patience.ts';
 /** What an importer can fetch. */
 export type ImportOrigin =
   | ({ readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
-  | { readonly kind: 'image'; readonly image: string };
+  | { readonly kind: 'image'; readonly image: string }
+  | CopyOrigin;
+
+/** A disk of this size that the schedulers serve when they have made a file of it. */
+interface CopyOrigin {
+  readonly kind: 'copy';
+  readonly url: string;
+  readonly what: string;
+  readonly sizeBytes: number;
+  /** Of the file, when it is there. */
+  checksum(): Promise<Checksum>;
+}
 
 /** Something to import. */
 export interface SourceRequest {
@@ -41,6 +52,11 @@ export interface SourceRequest {
   /** What it is to a reader, e.g. `disk "root"`. */
   readonly what: string;
   readonly use: SourceUse;
+}
+
+/** One that importers can be told of. */
+interface SettledRequest extends SourceRequest {
+  readonly origin: Exclude<ImportOrigin, CopyOrigin>;
 }
 
 const SNAPSHOT_MS = 600_000;
@@ -59,7 +75,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   const { identity } = request;
   const look = await lookAt(context, request.origin);
   const what = nameOf(request, look);
-  const known = look?.image?.compression === undefined ? look?.image?.virtualSizeBytes : undefined;
+  const known = knownBytes(request.origin, look);
   if (known !== undefined && request.askedBytes !== null && known > request.askedBytes) {
     const message = `The image of ${what} is a disk of ${known} bytes, and the disk it is for has only ${request.askedBytes}`;
     throw new PhaseFailure('ImageTooLarge', message);
@@ -78,10 +94,11 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   if (isUnpinned(request.origin)) {
     log.say(`${what} has no checksum: what a server or a proxy cut off would be imported as if it were whole`);
   }
-  if (identity === null) return { ...importerSource(context, request), contentBytes: sizeBytes, what };
-  await assertUnchanged(context, request);
+  const settled = { ...request, origin: await importable(request.origin) };
+  if (identity === null) return { ...importerSource(context, settled), contentBytes: sizeBytes, what };
+  await assertUnchanged(context, settled);
   const { importDuration, importBytes } = context.metrics;
-  await timed(context, importDuration, () => importOnce(context, { ...request, what, identity, name, sizeBytes }, log));
+  await timed(context, importDuration, () => importOnce(context, { ...settled, what, identity, name, sizeBytes }, log));
   importBytes.observe(sizeBytes);
   const snapshot = await snapshotOf(context, name, identity);
   await keepSource(context, shared);
@@ -91,6 +108,17 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
 /** Of the farm's own blobs the name is the checksum, and registries give digests. */
 function isUnpinned(origin: ImportOrigin): boolean {
   return origin.kind === 'url' && origin.checksum === null && blobOf(origin.url) === undefined;
+}
+
+function knownBytes(origin: ImportOrigin, look: SourceLook | undefined): number | undefined {
+  if (origin.kind === 'copy') return origin.sizeBytes;
+  return look?.image?.compression === undefined ? look?.image?.virtualSizeBytes : undefined;
+}
+
+/** What importers are told; a copy is ready then. */
+async function importable(origin: ImportOrigin): Promise<Exclude<ImportOrigin, CopyOrigin>> {
+  if (origin.kind !== 'copy') return origin;
+  return { kind: 'url', url: origin.url, credentials: null, checksum: await origin.checksum() };
 }
 
 /** Undefined when only the importer will see it, as in a container image. */
@@ -105,12 +133,14 @@ async function lookAt(context: PhaseContext, origin: ImportOrigin): Promise<Sour
 /** What fails names where it comes from, and what the server says of it. */
 function nameOf({ what, origin }: SourceRequest, look: SourceLook | undefined): string {
   if (origin.kind === 'image') return `${what} from the container image ${origin.image}`;
+  if (origin.kind === 'copy') return what;
   if (blobOf(origin.url) !== undefined) return `${what} from a local file`;
   return `${what} from ${shownUrl(origin.url)}${look ? ` (${look.answer})` : ''}`;
 }
 
 function originText(origin: ImportOrigin): string {
   if (origin.kind === 'image') return origin.image;
+  if (origin.kind === 'copy') return origin.what;
   const sha256 = blobOf(origin.url);
   return sha256 === undefined ? shownUrl(origin.url) : `local file ${sha256.slice(0, 12)}`;
 }
@@ -118,7 +148,7 @@ function originText(origin: ImportOrigin): string {
 /** A container image is fetched by the digest that was planned, so it cannot be another one. */
 function importerSource(
   { addresses }: PhaseContext,
-  { origin, identity }: SourceRequest,
+  { origin, identity }: SettledRequest,
 ): Pick<Filling, 'source' | 'credentials'> {
   if (origin.kind === 'url') {
     const { credentials, checksum } = origin;
@@ -139,7 +169,7 @@ function importerSource(
  */
 async function assertUnchanged(
   { agent, signal, secrets }: PhaseContext,
-  { origin, identity, what }: SourceRequest,
+  { origin, identity, what }: SettledRequest,
 ): Promise<void> {
   if (origin.kind !== 'url' || !identity?.startsWith(VALIDATOR_PREFIX)) return;
   const { url } = origin;
@@ -154,7 +184,7 @@ async function assertUnchanged(
   throw new PhaseFailure('SourceChanged', `The source of ${what} changed since it was planned`);
 }
 
-interface NamedSource extends SourceRequest {
+interface NamedSource extends SettledRequest {
   readonly identity: string;
   readonly name: string;
   readonly sizeBytes: number;

@@ -4,7 +4,7 @@ import { simulate } from './simulate.ts';
 
 /*
  * Builds 10,000 modules on 100 simulated clusters with the farm's own scripts and dispatchers, in virtual time. The same
- * `--seed` is the same run. Fails when a limit was exceeded, a phase succeeded twice, or a build did not succeed.
+ * `--seed` is the same run. `--slots` gives every cluster so many machines, `--machines` every module at most so many. Fails when a limit was exceeded, a phase succeeded twice, or a build did not succeed.
  */
 const { values } = parseArgs({
   options: {
@@ -12,6 +12,8 @@ const { values } = parseArgs({
     clusters: { type: 'string', default: '100' },
     modules: { type: 'string', default: '10000' },
     owners: { type: 'string', default: '4' },
+    slots: { type: 'string' },
+    machines: { type: 'string', default: '3' },
     outages: { type: 'string', default: '30' },
     losses: { type: 'string', default: '0.01' },
     json: { type: 'boolean', default: false },
@@ -20,7 +22,9 @@ const { values } = parseArgs({
 const clusters = Number(values.clusters);
 const scenario = {
   ...{ seed: Number(values.seed), clusters, modulesPerCluster: Math.ceil(Number(values.modules) / clusters) },
-  ...{ owners: Number(values.owners), outages: Number(values.outages), losses: Number(values.losses) },
+  ...{ owners: Number(values.owners), machines: Number(values.machines) },
+  ...(values.slots === undefined ? {} : { slots: Number(values.slots) }),
+  ...{ outages: Number(values.outages), losses: Number(values.losses) },
 };
 const report = await simulate(scenario);
 const rows: readonly (readonly [what: string, value: string, target: string])[] = [

@@ -9,6 +9,10 @@ export interface Scenario {
   readonly clusters: number;
   readonly modulesPerCluster: number;
   readonly owners: number;
+  /** Machines of a cluster. @defaultValue drawn, 4 to 32 */
+  readonly slots?: number;
+  /** Machines of a module are drawn from 1 to this. @defaultValue 3 */
+  readonly machines?: number;
   /** Clusters that go away once, each for 2, 10 or 60 minutes. */
   readonly outages: number;
   /** Share of phases whose worker is lost once. */
@@ -63,12 +67,13 @@ export function draw(scenario: Scenario): Plan {
   let ids = 0;
   const clusters = Array.from({ length: scenario.clusters }, (_, index): SimulatedCluster => {
     const name = `c${index}`;
-    const vms = 4 + Math.floor(random() * 29);
+    const vms = scenario.slots ?? 4 + Math.floor(random() * 29);
     const length = OUTAGES[index % OUTAGES.length] ?? 0;
     const from = 20 * MINUTE + random() * 60 * MINUTE;
     const share = Math.ceil(scenario.modulesPerCluster / scenario.owners);
     const builds = Array.from({ length: scenario.owners }, (_owner, owner) => {
-      const modules = drawModules({ cluster: name, prefix: `${name}-o${owner}`, count: share }, random, () => {
+      const wanted = { cluster: name, prefix: `${name}-o${owner}`, count: share, machines: scenario.machines ?? 3 };
+      const modules = drawModules(wanted, random, () => {
         ids += 1;
         return String(ids).padStart(26, '0');
       });
@@ -88,7 +93,12 @@ export function draw(scenario: Scenario): Plan {
 }
 
 function drawModules(
-  { cluster, prefix, count }: { readonly cluster: string; readonly prefix: string; readonly count: number },
+  {
+    cluster,
+    prefix,
+    count,
+    machines,
+  }: { readonly cluster: string; readonly prefix: string; readonly count: number; readonly machines: number },
   random: () => number,
   newId: () => string,
 ): BuiltModule[] {
@@ -99,7 +109,7 @@ function drawModules(
     const parentOf = () => modules[below * width + Math.floor(random() * width)];
     const parents = below < 0 ? [] : [...new Set([parentOf(), parentOf()])].filter((parent) => parent !== undefined);
     const name = `${prefix}-m${index}`;
-    const vms = ['a', 'b', 'c'].slice(0, 1 + Math.floor(random() * 3));
+    const vms = Array.from({ length: 1 + Math.floor(random() * machines) }, (_, number) => `vm${number}`);
     modules.push(sampleModule({ name, layerKey: name, layerBuild: newId(), vms, parents, cluster, timeoutMs: 0 }));
   }
   return modules;

@@ -166,8 +166,13 @@ function asObject(kind: ResourceKind, body: unknown): KubeObject {
   }
   const metadata = body['metadata'] ?? {};
   if (!isJsonObject(metadata)) throw badRequest(`${kind.kind} cannot be read: metadata must be an object`);
-  const present = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null));
+  // Nothing that is empty is kept: of metadata no server knows an empty map from none.
+  const present = Object.fromEntries(Object.entries(metadata).filter(([, value]) => !isEmpty(value)));
   return { ...body, apiVersion, kind: kind.kind, metadata: present } as KubeObject;
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (typeof value === 'object' && Object.keys(value as object).length === 0);
 }
 
 function placeInNamespace(object: KubeObject, kind: ResourceKind, namespace: string | undefined): void {

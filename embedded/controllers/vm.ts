@@ -189,12 +189,14 @@ export class VmController {
       if (requests.length > 0) status.stateChangeRequests = [...requests];
       else delete status.stateChangeRequests;
       if (vmi?.status?.phase === 'Running') delete status.startFailure;
-      status['volumeSnapshotStatuses'] = (vm.spec.template.spec.volumes ?? []).map(({ name, ...source }) => {
+      const snapshots = (vm.spec.template.spec.volumes ?? []).map(({ name, ...source }) => {
         const enabled = 'dataVolume' in source || 'persistentVolumeClaim' in source;
         return enabled
           ? { name, enabled }
           : { name, enabled, reason: 'Snapshot is not supported for this volumeSource type' };
       });
+      if (snapshots.length > 0) status['volumeSnapshotStatuses'] = snapshots;
+      else delete status['volumeSnapshotStatuses'];
       status.conditions = [];
       for (const condition of conditionsFor(vmi)) setCondition(status, condition, transitionTime(vm, condition, now));
     });

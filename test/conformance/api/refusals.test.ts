@@ -102,14 +102,20 @@ test.each(METADATA)('refuses %s', async (_, metadata, code) => {
   expect(await client.send('POST', path, { metadata: { name: 'odd', ...metadata } })).toMatchObject({ code });
 });
 
-test('drops labels and annotations that are null', async () => {
-  const metadata = { name: 'nulls', labels: { a: null, b: 'x' }, annotations: null };
+test('drops labels and annotations that are null, and what is empty', async () => {
+  const metadata = { name: 'nulls', labels: { a: null, b: 'x' }, annotations: null, finalizers: [] };
   const { code, body } = await client.send('POST', `/api/v1/namespaces/${namespace}/configmaps?dryRun=All`, {
     metadata,
   });
   expect(code).toBe(201);
   expect(body['metadata']).not.toHaveProperty('annotations');
+  expect(body['metadata']).not.toHaveProperty('finalizers');
   expect(body['metadata']).toMatchObject({ labels: { b: 'x' } });
+  const path = `/api/v1/namespaces/${namespace}/configmaps`;
+  await client.send('POST', path, { metadata: { name: 'emptied', annotations: { a: 'x' }, labels: {} } });
+  const emptied = await client.patch(`${path}/emptied`, 'merge-patch+json', { metadata: { annotations: { a: null } } });
+  expect(emptied.body['metadata']).not.toHaveProperty('annotations');
+  expect(emptied.body['metadata']).not.toHaveProperty('labels');
 });
 
 test('warns of unknown and repeated fields, and refuses them where it is asked to', async () => {

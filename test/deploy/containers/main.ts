@@ -63,6 +63,7 @@ async function runFarm(engine: Engine, environment: Environment): Promise<void> 
     process.stderr.write(await read('logs', '--no-color', '--tail', '20'));
     throw error;
   });
+  await expectRedisApart(engine, read);
   const url = `http://${(await read('port', 'scheduler', '8080')).trim()}`;
   const token = readFileSync(join(environment.SLIPWAY_SECRETS, 'token'), 'utf8');
   const client = new FarmClient({ url, token });
@@ -160,6 +161,21 @@ async function waitForServices({ read }: Engine): Promise<void> {
       return;
     if (deadline.aborted) throw new Error(`Not all services became healthy:\n${states}`);
     await delay(1000);
+  }
+}
+
+/** Guests get out through the cluster's container: what it does not reach, they do not. The farm's own processes do. */
+async function expectRedisApart(engine: Engine, compose: (...args: string[]) => Promise<string>): Promise<void> {
+  const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
+  const redis = (await compose('ps', '--quiet', 'redis')).trim();
+  const address = (await engine.read('docker', ['inspect', '--format', format, redis])).trim();
+  const knock = `timeout 5 bash -c 'exec 3<> /dev/tcp/${address}/6379' 2> /dev/null && echo open || echo closed`;
+  for (const [service, wanted] of [
+    ['import', 'open'],
+    ['embedded', 'closed'],
+  ] as const) {
+    const seen = (await compose('exec', '-T', service, 'sh', '-c', knock)).trim();
+    if (seen !== wanted) throw new Error(`From ${service}, Redis at ${address} is ${seen}; it should be ${wanted}.`);
   }
 }
 

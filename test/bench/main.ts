@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { benchChatter } from './chatter-bench.ts';
+import { benchClone } from './clone-bench.ts';
 import { benchDocuments } from './documents-bench.ts';
+import { benchExport } from './export-bench.ts';
 import { benchFarm } from './farm-bench.ts';
 import { benchLayers } from './layers-bench.ts';
 import { benchLogs } from './logs-bench.ts';
@@ -15,7 +17,7 @@ import { benchSize } from './size-bench.ts';
 import { benchWaiting } from './waiting-bench.ts';
 
 /*
- * Measures the farm without machines. Each result is printed as it comes; one bench that fails does not cost the others.
+ * Measures the farm, all but `clone` without machines. Each result is printed as it comes; one bench that fails does not cost the others.
  * `--out FILE` writes them as JSON, `--plot FILE` as a picture (SVG); `--only size,logs` leaves the others out.
  */
 const { values } = parseArgs({
@@ -33,6 +35,8 @@ const BENCHES = {
   layers: benchLayers,
   logs: benchLogs,
   chatter: benchChatter,
+  export: benchExport,
+  clone: benchClone,
 };
 const wanted = values.only?.split(',');
 const measurements: Measurement[] = [];

@@ -13,7 +13,7 @@ import { ensureBridge } from './bridges.ts';
 import { DhcpServer } from './dhcp.ts';
 import { ensureNamespace, removeNamespace, vpcNamespace } from './namespaces.ts';
 
-test('a DHCP server that is killed is back by itself, until it is removed', async () => {
+test('a DHCP server hands out what virt-launcher does, and is back by itself when it is killed', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'slipway-dhcp-'));
   const layout = layoutOf(dataDir);
   const namespace = vpcNamespace(layout, 'vpc');
@@ -26,7 +26,12 @@ test('a DHCP server that is killed is back by itself, until it is removed', asyn
     await rm(dataDir, { recursive: true });
   });
   await ensureBridge({ namespace, subnet: 'net', address: '10.9.0.1/24' });
-  await server.ensure({ cidr: networkOfCidrBlock('10.9.0.0/24'), nameServers: [], leaseSeconds: 60 });
+  await server.ensure({
+    cidr: networkOfCidrBlock('10.9.0.0/24'),
+    router: '10.9.0.1',
+    nameServers: [],
+    leaseSeconds: 60,
+  });
   const running = async () => (await findProcesses(layout.run)).filter(({ argv }) => argv[0] === 'dnsmasq');
   await server.reserve({ mac: '02:00:00:00:00:01', ip: '10.9.0.9', searches: ['a.example', 'longer.example'] });
   const options = join(layout.run, 'dhcp', shortHash('net', 16), 'options', 'card-020000000001');
@@ -35,6 +40,10 @@ test('a DHCP server that is killed is back by itself, until it is removed', asyn
   );
   await expect.poll(running).toHaveLength(1);
   const [first] = await running();
+  // virt-launcher tells the default route in both options.
+  expect(first?.argv).toEqual(
+    expect.arrayContaining(['--dhcp-option=3,10.9.0.1', '--dhcp-option=121,0.0.0.0/0,10.9.0.1']),
+  );
   await killProcesses(await running(), systemClock);
   await expect.poll(running, { timeout: 10_000 }).toEqual([expect.not.objectContaining({ pid: first?.pid })]);
   await server.remove();

@@ -171,7 +171,7 @@ export const configSchema = z.strictObject({
       path: ['cluster'],
       error: 'Sentinels lead to a single server and its replicas: set redis.sentinels or redis.cluster, not both',
     })
-    .refine(({ url, cluster }) => cluster.length === 0 || /^\/?0?$/.test(new URL(url).pathname), {
+    .refine(({ url, cluster }) => cluster.length === 0 || !/\/[1-9]\d*$/.test(url), {
       path: ['url'],
       error: 'A Redis Cluster has no database but 0: leave the path of redis.url out',
     })

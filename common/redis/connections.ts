@@ -1,7 +1,7 @@
 import { type AbstractConnector, Redis, SentinelConnector } from 'ioredis';
 import type { Config } from '../config/schema.ts';
 import { REDIS_PREFIX } from '../contracts/phases.ts';
-import { FarmError, wrapError } from '../errors/farm-error.ts';
+import { errorMessage, FarmError } from '../errors/farm-error.ts';
 import type { ReleaseStack } from '../lifecycle/release-stack.ts';
 import type { Logger } from '../logging/logger.ts';
 import { clusterConnector, type NodeAddress } from './cluster-connector.ts';
@@ -44,12 +44,19 @@ export async function openRedis(options: RedisOptions, role: ConnectionRole): Pr
   });
   // Others block on purpose: how long their requests take says nothing.
   if (onReply && role === 'producer') timeReplies(redis, onReply);
-  redis.on('error', (error) => logger.warn({ err: error, role }, 'The Redis connection failed; connecting again'));
+  let trouble: unknown;
+  redis.on('error', (error) => {
+    trouble = error;
+    logger.warn({ err: error, role }, 'The Redis connection failed; connecting again');
+  });
   try {
     await redis.connect();
   } catch (error) {
     redis.disconnect();
-    throw wrapError(error, 'Connecting to Redis', 'RedisUnavailable');
+    // The client rejects with "Connection is closed." whatever the reason was.
+    const cause = trouble ?? error;
+    const message = `Redis cannot be reached at ${placeOf(options)}: ${errorMessage(cause)}`;
+    throw new FarmError('RedisUnavailable', message, { cause });
   }
   return redis;
 }
@@ -69,6 +76,13 @@ function timeReplies(redis: Redis, onReply: (elapsedMs: number) => void): void {
 /** As `openRedis`, closed by `resources`. */
 export async function useRedis(resources: ReleaseStack, options: RedisOptions, role: ConnectionRole): Promise<Redis> {
   return resources.use(`Redis ${role}`, await openRedis(options, role), (redis) => redis.disconnect());
+}
+
+/** Where Redis is, without user and password: a host, or the path of a socket. */
+function placeOf({ url, sentinels = [], cluster = [] }: RedisOptions): string {
+  const named = [...sentinels, ...cluster];
+  if (named.length > 0) return named.join(', ');
+  return url.startsWith('/') ? url : new URL(url).host;
 }
 
 /** Behind Sentinels the server is the one that they name, now and after each failover. */

@@ -93,6 +93,20 @@ export async function startRedisCluster(resources: ReleaseStack, key: string): P
   };
 }
 
+/** A server that speaks TLS only, and knows the user `farm` only, with these rights. Returns its port. */
+export async function startEncryptedRedis(
+  resources: ReleaseStack,
+  server: { readonly port: number; readonly certificate: string; readonly key: string; readonly rights: string },
+): Promise<number> {
+  const { port, certificate, key, rights } = server;
+  const folder = await openFolder(resources);
+  await startServer(resources, folder, 0, [
+    ...[`tls-port ${port}`, `tls-cert-file ${certificate}`, `tls-key-file ${key}`, 'tls-auth-clients no'],
+    ...['user default off', `user farm on >${PASSWORD} ${rights}`],
+  ]);
+  return port;
+}
+
 /** The port of the primary that has the slot of a key, as a node says. */
 async function ownerOf(client: Redis, key: string): Promise<number> {
   const slot = Number(await client.cluster('KEYSLOT', key));
@@ -121,7 +135,9 @@ async function startServer(
   await mkdir(own);
   const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${own}`, ...more];
   const stored = ['save ""', 'appendonly yes', 'maxmemory-policy noeviction', 'repl-diskless-sync-delay 0'];
-  if (!isSentinel) lines.push(...stored, `requirepass ${PASSWORD}`, `masterauth ${PASSWORD}`);
+  const isOwnUser = more.some((line) => line.startsWith('user '));
+  if (!isSentinel) lines.push(...stored);
+  if (!isSentinel && !isOwnUser) lines.push(`requirepass ${PASSWORD}`, `masterauth ${PASSWORD}`);
   const file = join(own, 'redis.conf');
   await writeFile(file, `${lines.join('\n')}\n`);
   const args = ['--pdeathsig', 'KILL', 'redis-server', file, ...(isSentinel ? ['--sentinel'] : [])];

@@ -17,31 +17,46 @@ export function snapshotJobIds(module: CompiledModule): string[] {
   return module.vms.map((vm) => planJobId(module.name, vm.name, 'snapshot'));
 }
 
+/** Where a phase of a VM stands among the jobs of its module. */
+interface Place {
+  readonly vm: CompiledModule['vms'][number];
+  /** The jobs of the phase before: that of the VM itself, and those of all VMs of the module. */
+  readonly before: string;
+  readonly allBefore: readonly string[];
+  /** The jobs of this phase of other VMs, by name. */
+  readonly of: (vm: string) => string;
+  readonly parentSnapshots: readonly string[];
+}
+
+/** What each phase waits for: a module waits for whole modules, a boot for the machines that it needs, a layer is captured as a whole. */
+const WAITS: Readonly<Record<Phase, (place: Place) => readonly string[]>> = {
+  import: ({ parentSnapshots }) => parentSnapshots,
+  'boot-keystrokes': ({ vm, before, of }) => [before, ...new Set(vm.dependsOn.map(of))],
+  provision: ({ before }) => [before],
+  snapshot: ({ allBefore }) => allBefore,
+};
+
 /**
  * The jobs of every VM of a module that is built, phase by phase, every job after those it depends on.
- * `parentSnapshots` are the snapshot jobs of all parents that this plan builds: a module waits for whole modules.
+ * `parentSnapshots` are the snapshot jobs of all parents that this plan builds.
  */
 export function phaseJobs(module: CompiledModule, parentSnapshots: readonly string[]): PlanJob[] {
-  const id = (vm: string, phase: Phase) => planJobId(module.name, vm, phase);
-  const finished = module.vms.map((vm) => id(vm.name, module.imported ? 'import' : 'provision'));
-  const job = (vm: string, phase: Phase, dependsOn: readonly string[]): PlanJob => ({
-    id: id(vm, phase),
-    phase,
-    vm,
-    dependsOn: [...dependsOn],
+  const phases = phasesOf(module);
+  const id = (vm: string, phase: Phase | undefined) => (phase ? planJobId(module.name, vm, phase) : '');
+  return phases.flatMap((phase, index) => {
+    const before = phases[index - 1];
+    const allBefore = module.vms.map(({ name }) => id(name, before));
+    return (phase === 'boot-keystrokes' ? inBootOrder(module) : module.vms).map((vm): PlanJob => {
+      const place = {
+        vm,
+        allBefore,
+        parentSnapshots,
+        before: id(vm.name, before),
+        of: (name: string) => id(name, phase),
+      };
+      return { id: id(vm.name, phase), phase, vm: vm.name, dependsOn: [...WAITS[phase](place)] };
+    });
   });
-  const imports = module.vms.map((vm) => job(vm.name, 'import', parentSnapshots));
-  const snapshots = module.vms.map((vm) => job(vm.name, 'snapshot', finished));
-  if (module.imported) return [...imports, ...snapshots];
-  return [
-    ...imports,
-    ...inBootOrder(module).map((vm) => {
-      const first = [...new Set(vm.dependsOn)].map((other) => id(other, 'boot-keystrokes'));
-      return job(vm.name, 'boot-keystrokes', [id(vm.name, 'import'), ...first]);
-    }),
-    ...module.vms.map((vm) => job(vm.name, 'provision', [id(vm.name, 'boot-keystrokes')])),
-    ...snapshots,
-  ];
 }
 
 /** Every VM after those it depends on; that there is no cycle is the parser's to see to. */

@@ -4,9 +4,10 @@ import type { ClusterClient } from '../harness/cluster-client.ts';
 const KINDS: Readonly<Record<string, readonly string[]>> = {
   'api/v1': [
     ...['v1.ConfigMap', 'v1.Event', 'v1.Namespace', 'v1.Node', 'v1.PersistentVolume', 'v1.PersistentVolumeClaim'],
-    ...['v1.Pod', 'v1.Secret'],
+    ...['v1.Pod', 'v1.Secret', 'v1.Service'],
   ].map((name) => `io.k8s.api.core.${name}`),
-  'apis/storage.k8s.io/v1': ['io.k8s.api.storage.v1.StorageClass'],
+  'apis/networking.k8s.io/v1': ['io.k8s.api.networking.v1.NetworkPolicy'],
+  'apis/storage.k8s.io/v1': ['io.k8s.api.storage.v1.CSIStorageCapacity', 'io.k8s.api.storage.v1.StorageClass'],
   'apis/coordination.k8s.io/v1': ['io.k8s.api.coordination.v1.Lease'],
 };
 /** What says nothing of the form of an object. `required` is not asked when a body is read; admission is. */

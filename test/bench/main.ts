@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { benchChatter } from './chatter-bench.ts';
 import { benchClone } from './clone-bench.ts';
+import { benchCost } from './cost-bench.ts';
 import { benchDocuments } from './documents-bench.ts';
 import { benchExport } from './export-bench.ts';
 import { benchFarm } from './farm-bench.ts';
@@ -28,6 +29,7 @@ const BENCHES = {
   plan: benchPlan,
   documents: benchDocuments,
   farm: benchFarm,
+  cost: benchCost,
   makespan: benchMakespan,
   memory: benchMemory,
   size: benchSize,
@@ -43,7 +45,7 @@ const measurements: Measurement[] = [];
 for (const [name, bench] of Object.entries(BENCHES)) {
   if (wanted && !wanted.includes(name)) continue;
   try {
-    for (const measurement of await bench()) {
+    for await (const measurement of await bench()) {
       measurements.push(measurement);
       const { what, value, unit, target } = measurement;
       const measured = `${Number(value.toPrecision(3))} ${unit}`;

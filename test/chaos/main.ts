@@ -54,10 +54,9 @@ try {
 }
 await resources.close();
 for (const violation of violations) console.error(`  ${violation}`);
-if (violations.length > 0) {
-  process.exitCode = 1;
-  console.error(`again: npm run chaos -- --seconds ${values.seconds} --seed ${seed}`);
-}
+if (violations.length > 0) console.error(`again: npm run chaos -- --seconds ${values.seconds} --seed ${seed}`);
+// Builds that were given up are still followed.
+process.exit(violations.length > 0 ? 1 : 0);
 
 async function run(): Promise<void> {
   const image = await serveFile((await guestImages()).cloudImage);

@@ -4,5 +4,7 @@ import { sizeText } from './size-text.ts';
 /** Why a cluster takes no more builds: half a sentence; null while it has room, or does not say what it has. */
 export function fullStorage(room: StorageRoom | null): string | null {
   if (room === null || room.freeBytes >= room.leastBytes) return null;
-  return `its storage is full: ${sizeText(room.freeBytes)} free, and no build begins below ${sizeText(room.leastBytes)}`;
+  const { freeBytes, leastBytes } = room;
+  const missing = sizeText(leastBytes - freeBytes);
+  return `its storage is full: ${sizeText(freeBytes)} free, ${missing} less than the ${sizeText(leastBytes)} that a build needs to start`;
 }

@@ -358,7 +358,7 @@ test('shows what a phase waits for and what the machine says, and keeps it', { t
   expect(await machine.getByText(words).count()).toBe(0);
   await machine.getByText('skipped').first().waitFor();
   await machine.getByRole('link', { name: 'Serial port' }).click();
-  await page.getByRole('dialog').getByText('There is no machine any more').waitFor();
+  await page.getByRole('dialog').getByText('The machine is gone: its layer build has ended').waitFor();
   await expect.poll(() => serial.textContent()).toBe(`SeaBIOS\n${HARMLESS}`);
   await page.setViewportSize({ width: 360, height: 700 });
   await page.keyboard.press('Escape');

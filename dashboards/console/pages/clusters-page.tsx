@@ -67,7 +67,7 @@ function Cluster({ cluster, use }: ClusterProps) {
       <Meter name="Imports" used={inUse.imports} limit={limits.imports} />
       {storage !== null && (
         <p class="quiet">
-          {sizeText(storage.freeBytes)} free for volumes; no build begins below {sizeText(storage.leastBytes)}
+          {sizeText(storage.freeBytes)} free for volumes; a build needs {sizeText(storage.leastBytes)} to start
         </p>
       )}
       {Object.keys(labels).length > 0 && <p class="quiet">Labels: {labelText(labels)}</p>}

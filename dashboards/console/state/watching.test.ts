@@ -53,7 +53,7 @@ test.each<[string, Partial<Watching>]>([
   ['View only: keyboard and mouse work while a step waits', { isWaiting: false }],
   ['View only: typing needs the role builder.', { mayBuild: false }],
   ['The machine does not exist yet.', { machine: 'later' }],
-  ['There is no machine any more', { machine: 'gone', connection: 'cut' }],
+  ['The machine is gone: its layer build has ended', { machine: 'gone', connection: 'cut' }],
   ['Connecting', { connection: 'opening' }],
   ['The connection to the screen is cut', { connection: 'cut' }],
   ['The viewer did not load.', { connection: 'unloaded' }],

@@ -97,7 +97,7 @@ test('`ps` fits 80 columns, and says who submitted a build', async () => {
   expect(lines[0]).toMatch(/^BUILD +STATE +BY +CREATED +TOOK +MODULES$/);
   expect(lines[1]).toMatch(/^AAAAAAA1 {2}failed {5}ci {3}.* d ago +4 min 10 s {2}base succeeded, module-0.*…$/);
   expect(stdout).toContain(
-    'local: it is away\nlocal: its storage is full: 1.5 GiB free, 512 MiB less than the 2 GiB that a build needs to start\n',
+    'local: it is away\nlocal: its storage is full: 1.5 GiB free, a build needs 2 GiB (512 MiB more)\n',
   );
 });
 

@@ -6,5 +6,5 @@ export function fullStorage(room: StorageRoom | null): string | null {
   if (room === null || room.freeBytes >= room.leastBytes) return null;
   const { freeBytes, leastBytes } = room;
   const missing = sizeText(leastBytes - freeBytes);
-  return `its storage is full: ${sizeText(freeBytes)} free, ${missing} less than the ${sizeText(leastBytes)} that a build needs to start`;
+  return `its storage is full: ${sizeText(freeBytes)} free, a build needs ${sizeText(leastBytes)} (${missing} more)`;
 }

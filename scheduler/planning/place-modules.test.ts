@@ -117,7 +117,7 @@ test('goes only where the network of every module can be had, and says why where
 });
 
 test('keeps to clusters whose storage has room, and refuses with numbers when none has', () => {
-  const full = 'its storage is full: 1 GiB free, 1 GiB less than the 2 GiB that a build needs to start';
+  const full = 'its storage is full: 1 GiB free, a build needs 2 GiB (1 GiB more)';
   const [roomy, crowded] = [cluster('roomy', 9), cluster('crowded', 0, { full })];
   expect(placeModules([module('a')], [crowded, roomy]).get('a')).toBe('roomy');
   const refused = (modules: readonly PlacementModule[]) => {

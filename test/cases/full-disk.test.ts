@@ -56,7 +56,7 @@ test('one that is nearly full refuses them with numbers, and says so wherever pe
   const piece = Buffer.alloc(GIB / 16);
   for (let written = 0; written < 2 * GIB; written += piece.length) appendFileSync(filler, piece);
   await expect.poll(hasRoom, { timeout: TOLD_MS }).toBe(false);
-  const numbers = /its storage is full: [\d.]+ [MG]iB free, [\d.]+ [KMG]iB less than the 2 GiB that a build needs/;
+  const numbers = /its storage is full: [\d.]+ [MG]iB free, a build needs 2 GiB \([\d.]+ [KMG]iB more\)/;
   await expect(submit()).rejects.toMatchObject({ code: 'StorageFull', message: expect.stringMatching(numbers) });
   expect((await farm.slipway('ps')).stdout).toMatch(new RegExp(`^local: ${numbers.source}`, 'm'));
   const { url, token } = farm.connection;

@@ -142,6 +142,7 @@ export class ClientWrites {
       if (faults.length > 0) throw invalid(kind, object.metadata.name, faults);
     }
     admission?.validate?.(full);
+    object.metadata = withoutEmpty(object.metadata);
     return { result: object, warnings };
   }
 }
@@ -166,13 +167,16 @@ function asObject(kind: ResourceKind, body: unknown): KubeObject {
   }
   const metadata = body['metadata'] ?? {};
   if (!isJsonObject(metadata)) throw badRequest(`${kind.kind} cannot be read: metadata must be an object`);
-  // Nothing that is empty is kept: of metadata no server knows an empty map from none.
-  const present = Object.fromEntries(Object.entries(metadata).filter(([, value]) => !isEmpty(value)));
+  const present = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null));
   return { ...body, apiVersion, kind: kind.kind, metadata: present } as KubeObject;
 }
 
-function isEmpty(value: unknown): boolean {
-  return value === null || (typeof value === 'object' && Object.keys(value as object).length === 0);
+/** Empty maps and lists are not kept in metadata: Kubernetes' own type leaves them out, for custom kinds too. */
+function withoutEmpty(metadata: KubeObject['metadata']): KubeObject['metadata'] {
+  const isEmpty = (value: unknown) => typeof value === 'object' && Object.keys(value ?? {}).length === 0;
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([, value]) => !isEmpty(value)),
+  ) as unknown as KubeObject['metadata'];
 }
 
 function placeInNamespace(object: KubeObject, kind: ResourceKind, namespace: string | undefined): void {

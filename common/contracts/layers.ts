@@ -8,7 +8,7 @@ import type { NetworkKind } from './network-kinds.ts';
  */
 export type SourceKey = string | null;
 
-/** Where the content of a disk comes from, loose ends resolved. */
+/** Where the content of a disk comes from, with unpinned sources resolved. */
 export type DiskOrigin =
   | {
       readonly kind: 'url';

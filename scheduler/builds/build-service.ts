@@ -180,13 +180,13 @@ export class BuildService {
     throw new FarmError('CatalogChanging', 'The catalog kept changing while the build was planned. Try again.');
   }
 
-  /** What is loose in modules as facts, and the secrets that go with them. */
-  async #resolve({ loose, secrets }: Pick<ReadModules, 'loose' | 'secrets'>) {
+  /** Resolves unpinned contents to facts, and returns the secrets that belong to them. */
+  async #resolve({ unresolved, secrets }: Pick<ReadModules, 'unresolved' | 'secrets'>) {
     const { agent, clusters, farmKey } = this.#options;
     const { sealed, fingerprints, fill } = await pinSecrets(secrets, this.#options);
     const fingerprint = (secret: Buffer) => farmKey.fingerprint(secret);
     const asked = { agent, fingerprint, fill, clusters: clusters.map(({ client }) => client) };
-    const facts: Facts = { ...(await resolveFacts(loose, asked)), secrets: fingerprints };
+    const facts: Facts = { ...(await resolveFacts(unresolved, asked)), secrets: fingerprints };
     return { facts, sealed };
   }
 

@@ -8,7 +8,7 @@ import type { Credentials } from '../../common/contracts/module/location.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import { startImageRegistry } from '../../test/harness/image-registry.ts';
 import { compiledModule, compiledVm, shell } from '../../test/harness/module-factory.ts';
-import { looseEnds } from '../graph/facts.ts';
+import { unresolvedContents } from '../graph/facts.ts';
 import { resolveFacts } from './resolve-facts.ts';
 
 const open = createGuardedAgent({ allowedAddresses: ['127.0.0.1'] });
@@ -53,7 +53,12 @@ function* endless() {
 }
 
 const resolve = (modules: readonly CompiledModule[], agent: Agent) =>
-  resolveFacts(looseEnds(modules), { agent, clusters: [], fingerprint: String, fill: (text) => text.toUpperCase() });
+  resolveFacts(unresolvedContents(modules), {
+    agent,
+    clusters: [],
+    fingerprint: String,
+    fill: (text) => text.toUpperCase(),
+  });
 
 const disk = (path: string, credentials: Credentials | null = null) =>
   compiledModule({ vms: [{ source: { kind: 'url', url: `${url}${path}`, credentials, checksum: null } }] });
@@ -94,7 +99,7 @@ test('asks the registry what a container image is now', async () => {
   const before = registry.requests.length;
   expect(await identify(guarded)).toBeNull();
   // A digest needs no registry.
-  expect(looseEnds([container(`${registry.host}/disks/tiny@${first}`)]).images).toEqual([]);
+  expect(unresolvedContents([container(`${registry.host}/disks/tiny@${first}`)]).images).toEqual([]);
   expect(registry.requests.length).toBe(before);
 });
 
@@ -128,7 +133,7 @@ test('refuses what is not there, at the module that wants it', async () => {
   const module = compiledModule({ vms: [compiledVm({ steps: [{ ...shell(''), scriptFrom: script }] })] });
   const empty = { name: 'lab', get: async () => undefined };
   const asked = { agent: open, clusters: [empty], fingerprint: String, fill: String };
-  await expect(resolveFacts(looseEnds([module]), asked)).rejects.toMatchObject({
+  await expect(resolveFacts(unresolvedContents([module]), asked)).rejects.toMatchObject({
     ...{ code: 'SourceUnreachable', message: expect.stringContaining('There is no ConfigMap "scripts" key "a"') },
     details: { problems: [module.origin] },
   });

@@ -8,7 +8,7 @@ import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
 import { parseImageReference } from '../../common/registry/image-reference.ts';
 import { RegistryClient } from '../../common/registry/registry-client.ts';
 import { RegistryError } from '../../common/registry/registry-session.ts';
-import type { Facts, LooseEnds, SourceFact } from '../graph/facts.ts';
+import type { Facts, SourceFact, UnresolvedContents } from '../graph/facts.ts';
 import { planningError, problemOf } from '../graph/findings.ts';
 import { eachOf } from './each-of.ts';
 import { type ObjectSources, resolveObjects } from './resolve-objects.ts';
@@ -25,13 +25,13 @@ export interface FactSources extends ObjectSources {
 }
 
 /**
- * Ties the loose ends of modules: what is behind each URL that no checksum pins, and under each key on the clusters. A
- * source that the farm may not or cannot ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
+ * Resolves unpinned URLs to an ETag or digest, and keys on the clusters to a hash of their values. A source that the farm
+ * may not or cannot ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
  * @throws at the module that wants it: SourceUnreachable when a server says that there is no such source, or a file cannot be
  *   read; as `resolveObjects`
  */
 export async function resolveFacts(
-  { sources, images, files, objects, wantedBy }: LooseEnds,
+  { sources, images, files, objects, wantedBy }: UnresolvedContents,
   asked: FactSources,
 ): Promise<Omit<Facts, 'secrets'>> {
   const { agent } = asked;
@@ -56,7 +56,10 @@ export async function resolveFacts(
 }
 
 /** The error at the module that wants what it is about. */
-function placed(error: unknown, { wanted, wantedBy }: Pick<LooseEnds, 'wantedBy'> & { readonly wanted: string }) {
+function placed(
+  error: unknown,
+  { wanted, wantedBy }: Pick<UnresolvedContents, 'wantedBy'> & { readonly wanted: string },
+) {
   if (!(error instanceof FarmError)) return error;
   const { code, message, details } = error;
   const module = own(wantedBy, String(details['wanted'] ?? wanted));

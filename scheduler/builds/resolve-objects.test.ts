@@ -4,7 +4,7 @@ import { createFarmKey } from '../../common/config/sealing.ts';
 import type { ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { compiledModule, compiledVm, shell } from '../../test/harness/module-factory.ts';
-import { looseEnds } from '../graph/facts.ts';
+import { unresolvedContents } from '../graph/facts.ts';
 import { type ObjectCluster, resolveObjects } from './resolve-objects.ts';
 
 const script: ObjectKeyRef = { kind: 'ConfigMap', name: 'scripts', key: 'setup.sh', optional: false };
@@ -85,6 +85,6 @@ test('no cluster is asked for modules that name no object', async () => {
 
 test('a key that one step needs and another can do without is needed', () => {
   const steps = [true, false].map((optional) => ({ ...shell(''), scriptFrom: { ...script, optional } }));
-  const needed = looseEnds([compiledModule({ vms: [compiledVm({ steps })] })]).objects;
+  const needed = unresolvedContents([compiledModule({ vms: [compiledVm({ steps })] })]).objects;
   expect(needed).toEqual([script]);
 });

@@ -20,7 +20,7 @@ export interface SourceFact {
   readonly identity: string | null;
 }
 
-/** Loose ends of the modules, tied before planning. What is missing here counts as unresolved. */
+/** Contents of the modules as they were resolved before planning. A content without an entry counts as unresolved. */
 export interface Facts {
   /** By URL of a disk image or ISO, or reference of a container image. */
   readonly sources: Readonly<Record<string, SourceFact>>;
@@ -70,8 +70,8 @@ export const EMPTY_CATALOG: Catalog = {
   now: 0,
 };
 
-/** What has to be resolved before planning, because no checksum says what it is. No duplicates. */
-export interface LooseEnds {
+/** Contents that no checksum pins, to be resolved before planning. No duplicates. */
+export interface UnresolvedContents {
   /** Disk images and ISOs. */
   readonly sources: readonly Location[];
   /** References of container images. */
@@ -84,8 +84,8 @@ export interface LooseEnds {
   readonly wantedBy: Readonly<Record<string, Pick<CompiledModule, 'name' | 'origin'>>>;
 }
 
-/** Finds everything whose content the modules themselves do not pin. */
-export function looseEnds(modules: readonly CompiledModule[]): LooseEnds {
+/** Finds every content that the modules themselves do not pin. */
+export function unresolvedContents(modules: readonly CompiledModule[]): UnresolvedContents {
   const sources = new Locations();
   const images = new Set<string>();
   const files = new Locations();
@@ -134,7 +134,7 @@ class Locations {
 
 /** The facts offline: a source without a checksum stays unresolved, and the layers made from it provisional. */
 export function offlineFacts(modules: readonly CompiledModule[]): Facts {
-  const { sources, images, files, objects } = looseEnds(modules);
+  const { sources, images, files, objects } = unresolvedContents(modules);
   const names = [...sources.map(({ url }) => url), ...images];
   return {
     sources: Object.fromEntries(names.map((source) => [source, { identity: null }])),

@@ -6,11 +6,11 @@ import type { CompiledModule, SecretUse } from '../../common/contracts/module/co
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { type LooseEnds, looseEnds } from '../graph/facts.ts';
+import { type UnresolvedContents, unresolvedContents } from '../graph/facts.ts';
 import { selectModules } from '../graph/select-modules.ts';
 
 /** URLs, images, files and keys that the farm asks for on behalf of one request. */
-const MAX_LOOSE_ENDS = 5_000;
+const MAX_UNRESOLVED = 5_000;
 const MAX_SECRET_USES = 20_000;
 
 /** A request to plan or build modules, as it came. */
@@ -40,10 +40,10 @@ export interface ReadRequest {
   readonly rebuild: readonly string[];
 }
 
-/** Modules, and what has to be found out before they can be planned. */
+/** Modules, and the contents to resolve before they can be planned. */
 export interface ReadModules {
   readonly modules: PackedModules;
-  readonly loose: LooseEnds;
+  readonly unresolved: UnresolvedContents;
   readonly secrets: readonly SecretUse[];
   /** Names of the modules that they start from, their own among them. */
   readonly parents: ReadonlySet<string>;
@@ -66,12 +66,12 @@ export function readModules(sent: SentModules): ReadModules {
   if (parsed.modules.length === 0) throw new FarmError('InvalidModule', 'There is no module in what was sent.');
   const selected = selectModules(parsed.modules, namesIn(sent.only));
   const modules = sent.isImport ? selected.map((module) => ({ ...module, imported: true as const })) : selected;
-  const loose = looseEnds(modules);
+  const unresolved = unresolvedContents(modules);
   const secrets = modules.flatMap((module) => module.secrets);
-  refuseLabour(loose, secrets);
+  refuseTooMany(unresolved, secrets);
   return {
     modules: serialize({ modules, localFiles, noCache, rebuild } satisfies ReadRequest),
-    loose,
+    unresolved,
     secrets,
     parents: parentNames(modules),
     digest: digestOf(sent),
@@ -82,7 +82,7 @@ export function readModules(sent: SentModules): ReadModules {
 export function packModules(modules: readonly CompiledModule[]): ReadModules {
   return {
     modules: serialize({ modules, localFiles: [], noCache: false, rebuild: [] } satisfies ReadRequest),
-    loose: looseEnds(modules),
+    unresolved: unresolvedContents(modules),
     secrets: modules.flatMap((module) => module.secrets),
     parents: parentNames(modules),
     digest: '',
@@ -119,11 +119,11 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** One request must not send the farm out without end. */
-function refuseLabour({ sources, images, files, objects }: LooseEnds, secrets: readonly SecretUse[]): void {
+/** Limits how many contents one request can make the farm resolve. */
+function refuseTooMany({ sources, images, files, objects }: UnresolvedContents, secrets: readonly SecretUse[]): void {
   const asked = sources.length + images.length + files.length + objects.length;
-  if (asked > MAX_LOOSE_ENDS) {
-    const message = `The modules name ${asked} URLs, images and keys whose content the farm has to ask for; one request may name ${MAX_LOOSE_ENDS}.`;
+  if (asked > MAX_UNRESOLVED) {
+    const message = `The modules name ${asked} URLs, images and keys whose content the farm has to ask for; one request may name ${MAX_UNRESOLVED}.`;
     const solve = 'Give sources their checksums, or send the modules in several requests.';
     throw new FarmError('RequestTooLarge', message, { details: { solve } });
   }

@@ -3,13 +3,14 @@ import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { LayerSpec } from '../../common/contracts/layers.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import { clusterConfig } from '../../test/harness/api-server.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
 import { compiledModule, nic } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { buildScope } from '../cluster/build-scope.ts';
-import { ensureWaysOut } from './ensure-network.ts';
+import { ensureNetwork, ensureWaysOut } from './ensure-network.ts';
 import { gatewayObject, subnetObject, vpcObject } from './network-objects.ts';
 
 let server: EmbeddedCluster;
@@ -53,6 +54,12 @@ function stage() {
   return { ...context, scope: buildScope(context) };
 }
 
+function reportAsKubeOvn(path: string, status: object) {
+  const kubeOvn = new ClusterClient(config, { userAgent: 'kube-ovn-controller' });
+  const contentType = 'application/merge-patch+json';
+  return kubeOvn.call({ method: 'PATCH', path: `${path}/status`, body: { status }, contentType });
+}
+
 test('every planned address is excluded, so that KubeOVN gives it only to who asks for it', () => {
   const { scope } = stage();
   const [managed, wire] = scope.spec.network.subnets.map((subnet) => subnetObject(scope, subnet).spec?.excludeIps);
@@ -80,14 +87,9 @@ test('a gateway that is ready with an address outside the VPC is no way out', as
   const gateway = gatewayObject(scope, 'lab', 'outside');
   if (!gateway) throw new Error('unreachable');
   await cluster.create(RESOURCES.egressGateways, gateway);
-  const path = `${cluster.path(RESOURCES.egressGateways, scope.names.gateway('lab'), {})}/status`;
-  const kubeOvn = new ClusterClient(config, { userAgent: 'kube-ovn-controller' });
   const show = (address: string) =>
-    kubeOvn.call({
-      method: 'PATCH',
-      path,
-      body: { status: { ready: true, internalIPs: [address], conditions: [], phase: 'Completed' } },
-      contentType: 'application/merge-patch+json',
+    reportAsKubeOvn(cluster.path(RESOURCES.egressGateways, scope.names.gateway('lab'), {}), {
+      ...{ ready: true, internalIPs: [address], conditions: [], phase: 'Completed' },
     });
   await show('192.168.200.86');
   await expect(ensureWaysOut(cluster, options)).rejects.toMatchObject({
@@ -95,4 +97,29 @@ test('a gateway that is ready with an address outside the VPC is no way out', as
   });
   await show('10.7.0.253');
   await ensureWaysOut(cluster, options);
+});
+
+test('a subnet is waited for until it is ready: there is no switch to plug anything into before', async () => {
+  const { cluster, scope, signal } = stage();
+  let isDone = false;
+  const making = ensureNetwork(cluster, { scope, clusterConfig: config, signal }).then(() => {
+    isDone = true;
+  });
+  const there = { signal, deadlineMs: 10_000, what: 'the object', until: (object: unknown) => object };
+  await waitFor(cluster, { resource: RESOURCES.vpcs, name: scope.names.vpc('lab') }, there);
+  const vpc = cluster.path(RESOURCES.vpcs, scope.names.vpc('lab'), {});
+  await reportAsKubeOvn(vpc, { standby: true, router: 'lab' });
+  const subnets = scope.spec.network.subnets.map(({ name }) => scope.names.subnet(name));
+  for (const name of subnets) await waitFor(cluster, { resource: RESOURCES.subnets, name }, there);
+  const [first = '', second = ''] = subnets.map((name) => cluster.path(RESOURCES.subnets, name, {}));
+  const condition = (type: string, status: string) => ({ conditions: [{ type, status }] });
+  await reportAsKubeOvn(first, condition('Ready', 'True'));
+  await reportAsKubeOvn(second, condition('Validated', 'True'));
+  await reportAsKubeOvn(second, condition('Ready', 'False'));
+  // Whatever the farm concluded from these has been concluded when a later watch has seen a later object.
+  await cluster.create(RESOURCES.secrets, { metadata: { name: 'later' } });
+  await waitFor(cluster, { resource: RESOURCES.secrets, name: 'later' }, there);
+  expect(isDone).toBe(false);
+  await reportAsKubeOvn(second, condition('Ready', 'True'));
+  await making;
 });

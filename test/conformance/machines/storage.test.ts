@@ -254,3 +254,23 @@ test('a machine whose claim is missing waits for it, and says so by conditions a
   // It is written after the conditions, as a controller does.
   await expect.poll(events).toEqual([expect.objectContaining({ type: 'Normal', reason: 'FailedPvcNotFound' })]);
 });
+
+test('a machine whose volume is still imported waits for it, and says that not all of its volumes are ready', async () => {
+  const spec = {
+    domain: { memory: { guest: '64Mi' }, devices: { disks: [{ name: 'root', disk: { bus: 'virtio' } }] } },
+    volumes: [{ name: 'root', dataVolume: { name: 'unready' } }],
+  };
+  const http = { url: 'http://192.0.2.1/never.qcow2' };
+  const storage = { resources: { requests: { storage: '64Mi' } } };
+  await laboratory.create('DataVolume', { metadata: { name: 'unready' }, spec: { source: { http }, storage } });
+  await laboratory.create('VirtualMachineInstance', { metadata: { name: 'unready' }, spec });
+  const { status } = await laboratory.until('VirtualMachineInstance', 'unready', (seen) =>
+    (seen.status?.conditions ?? []).some(({ type }) => type === 'DataVolumesReady'),
+  );
+  expect(status?.phase).toBe('Pending');
+  expect(status?.conditions).toContainEqual(
+    expect.objectContaining({ type: 'DataVolumesReady', status: 'False', reason: 'NotAllDVsReady' }),
+  );
+  await laboratory.delete('VirtualMachineInstance', 'unready');
+  await laboratory.delete('DataVolume', 'unready');
+});

@@ -29,6 +29,8 @@ afterAll(async () => {
 
 test('user data: keeps its meaning on a cloud image, and the image nothing of the farm', {
   timeout: 1_200_000,
+  // A second try finds the layers of the first.
+  retry: 0,
 }, async () => {
   const files = readModuleFiles([packagePath('test', 'cases', 'debian.yaml')]);
   const submission = { files, variables: { IMAGE_URL: image.url } };
@@ -65,6 +67,7 @@ test('user data: keeps its meaning on a cloud image, and the image nothing of th
 
 test('secrets: leave nothing on the disks, though the worker of their step was killed', {
   timeout: 600_000,
+  retry: 0,
 }, async () => {
   for (const image of ['debian', 'debian-child']) {
     expect(await foundOnDisk(farm, image, [TOKEN, KEPT]), image).toEqual([KEPT]);

@@ -4,7 +4,7 @@
 key_files() {
   if says_where_keys_are; then
     set -f
-    for file in $(sshd -T -C "user=$user,host=localhost,addr=127.0.0.1" 2>/dev/null |
+    for file in $(ask_sshd 2>/dev/null |
       sed -n "/^authorizedkeysfile /{ s///; s|%h|$home|g; s|%u|$user|g; s|%%|%|g; p; }"); do
       case $file in none) ;; /*) echo "$file" ;; *) echo "$home/$file" ;; esac
     done
@@ -18,4 +18,13 @@ says_where_keys_are() {
   [ -e /etc/ssh/sshd_config ] || return 0
   grep -rshiE '^[[:space:]]*(AuthorizedKeysFile|Include)[[:space:]=]' /etc/ssh /etc/ssh/sshd_config /etc/ssh/sshd_config.d/* |
     grep -qvixE '[[:space:]]*(AuthorizedKeysFile([[:space:]=]+"?(%h/)?\.ssh/authorized_keys2?"?)+|Include([[:space:]=]+"?(/etc/ssh/)?[^/"[:space:]][^[:space:]]*)+)[[:space:]]*'
+}
+
+# Fails without host keys.
+ask_sshd() {
+  sshd -T -C "user=$user,host=localhost,addr=127.0.0.1"
+}
+
+knows_key_files() {
+  ! says_where_keys_are || ask_sshd >/dev/null 2>&1
 }

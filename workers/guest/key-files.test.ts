@@ -52,8 +52,30 @@ test('follows a link to the configuration', async () => {
   expect(await keyFiles({ 'linked/one': 'AuthorizedKeysFile x\n' }, 'ln -s linked/one sshd_config')).toHaveLength(4);
 });
 
-/** What `key_files` prints for the account `ops`; `more` runs in `/etc/ssh`. */
-async function keyFiles(files: Readonly<Record<string, string>>, more = ':'): Promise<string[]> {
+test.each([
+  ['nothing but the default, which is known', {}, 'sshd() { return 1; }', 'yes'],
+  ['another file, which sshd tells', { sshd_config: 'AuthorizedKeysFile x\n' }, ':', 'yes'],
+  [
+    'another file, while there are no host keys',
+    { sshd_config: 'AuthorizedKeysFile x\n' },
+    'sshd() { return 1; }',
+    'no',
+  ],
+])('says whether the files of keys can be known: %s', async (_what, files, before, expected) => {
+  const all = { sshd_config: 'Include mine/*.conf\n', ...files };
+  expect(await run(all, { before, call: 'knows_key_files && echo yes || echo no' })).toBe(expected);
+});
+
+/** What `key_files` prints for the account `ops`. */
+async function keyFiles(files: Readonly<Record<string, string>>, before = ':'): Promise<string[]> {
+  return (await run(files, { before, call: 'key_files' })).split('\n');
+}
+
+/** What a function prints; `before` runs in `/etc/ssh`. */
+async function run(
+  files: Readonly<Record<string, string>>,
+  { before, call }: { readonly before: string; readonly call: string },
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-key-files-'));
   resources.defer(folder, () => rm(folder, { recursive: true }));
   for (const [name, text] of Object.entries({ ...prefixed(files), 'bin/sshd': SSHD })) {
@@ -61,13 +83,13 @@ async function keyFiles(files: Readonly<Record<string, string>>, more = ':'): Pr
     await writeFile(join(folder, name), text);
   }
   await chmod(join(folder, 'bin/sshd'), 0o755);
-  const script = `mkdir -p "$1"/etc && mount --bind "$1"/etc /etc/ssh && cd /etc/ssh && ${more}
+  const script = `mkdir -p "$1"/etc && mount --bind "$1"/etc /etc/ssh && cd /etc/ssh && ${before}
     PATH=$1/bin:$PATH user=ops home=/home/ops
     . "$2"
-    key_files`;
+    ${call}`;
   const file = packagePath('workers/guest/key-files.sh');
   const { stdout } = await promisify(execFile)('unshare', ['--mount', 'sh', '-c', script, 'guest', folder, file]);
-  return stdout.trim().split('\n');
+  return stdout.trim();
 }
 
 function prefixed(files: Readonly<Record<string, string>>): Record<string, string> {

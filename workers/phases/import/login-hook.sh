@@ -43,8 +43,11 @@ make_account() {
   }
 }
 
+# cloud-init sets the mark of a module when it begins it. While the one for SSH makes new host keys, sshd does not answer.
 accounts_made() {
-  [ -e /run/cloud-init/result.json ] || { [ -e "$marks/config_users_groups" ] && [ -e "$marks/config_ssh" ]; }
+  [ -e /run/cloud-init/result.json ] || {
+    [ -e "$marks/config_users_groups" ] && [ -e "$marks/config_ssh" ] && knows_key_files
+  }
 }
 
 # Existing accounts can log in now. What cloud-init makes of accounts and keys comes after this hook, so look again then.

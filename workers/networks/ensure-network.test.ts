@@ -54,10 +54,12 @@ function stage() {
   return { ...context, scope: buildScope(context) };
 }
 
+/** Asks as what is no process of the farm: rights are not compared with it (test/rights). */
+const kubeOvn = () => new ClusterClient(config, { userAgent: 'kube-ovn-controller' });
+
 function reportAsKubeOvn(path: string, status: object) {
-  const kubeOvn = new ClusterClient(config, { userAgent: 'kube-ovn-controller' });
   const contentType = 'application/merge-patch+json';
-  return kubeOvn.call({ method: 'PATCH', path: `${path}/status`, body: { status }, contentType });
+  return kubeOvn().call({ method: 'PATCH', path: `${path}/status`, body: { status }, contentType });
 }
 
 test('every planned address is excluded, so that KubeOVN gives it only to who asks for it', () => {
@@ -117,8 +119,8 @@ test('a subnet is waited for until it is ready: there is no switch to plug anyth
   await reportAsKubeOvn(second, condition('Validated', 'True'));
   await reportAsKubeOvn(second, condition('Ready', 'False'));
   // Whatever the farm concluded from these has been concluded when a later watch has seen a later object.
-  await cluster.create(RESOURCES.secrets, { metadata: { name: 'later' } });
-  await waitFor(cluster, { resource: RESOURCES.secrets, name: 'later' }, there);
+  await kubeOvn().create(RESOURCES.secrets, { metadata: { name: 'later' } });
+  await waitFor(kubeOvn(), { resource: RESOURCES.secrets, name: 'later' }, there);
   expect(isDone).toBe(false);
   await reportAsKubeOvn(second, condition('Ready', 'True'));
   await making;

@@ -23,7 +23,7 @@ export async function openConsole({ url, token, authorities }: FarmAddress, path
         .setEncoding('utf8')
         .toArray()
         .catch(() => []);
-      reject(refusal(url, response.statusCode ?? 0, body.join('')));
+      reject(refusal(url, { status: response.statusCode ?? 0, version: null }, body.join('')));
     });
     socket.on('error', (cause) => reject(unreachable(url, cause)));
   });

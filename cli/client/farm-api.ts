@@ -13,10 +13,10 @@ import {
   type StreamId,
 } from '../../common/contracts/api/request.ts';
 import type { Parsed } from '../../common/contracts/module/parsed.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { STREAMED } from '../../common/fetch/streamed-body.ts';
 import type { FarmAddress } from './connection.ts';
 import { followStream, type Patience, readStream, type StreamReader } from './event-stream.ts';
-import { notAFarm, refusal, unreachable } from './refusal.ts';
+import { headOf, notAFarm, refusal, unreachable, unreadable } from './refusal.ts';
 import { trustingFetch } from './trusting-fetch.ts';
 
 /** A server-sent event of an operation, with the id to resume after. */
@@ -50,19 +50,23 @@ export class FarmApi {
   /** The JSON of the answer; undefined where it has no body. */
   async call<Id extends OperationId>(id: Id, request: RequestOf<Id>, signal?: AbortSignal): Promise<AnswerOf<Id>> {
     const response = await this.fetch(id, request, signal);
-    return valueFrom(id, readAnswer(id, response.status, this.#parse(id, await response.text())));
+    return this.#valueOf(id, readAnswer(id, response.status, this.#parse(id, await response.text())), response);
   }
 
   /** A successful answer whose body is not read yet. */
   async fetch<Id extends OperationId>(id: Id, request: RequestOf<Id>, signal?: AbortSignal): Promise<Response> {
     const response = await this.ask(id, request, { signal });
-    if (!response.ok) throw refusal(this.farm.url, response.status, await response.text());
+    if (!response.ok) throw refusal(this.farm.url, headOf(response), await response.text());
     return response;
   }
 
   /** The server-sent events of one answer, as they come. */
   async *stream<Id extends StreamId>(id: Id, request: RequestOf<Id>): AsyncGenerator<Streamed<Id>> {
-    yield* readStream(readerOf(id), await this.fetch(id, request));
+    const response = await this.fetch(id, request);
+    yield* readStream(
+      this.#readerOf(id, () => response),
+      response,
+    );
   }
 
   /** The same up to the last one; where the connection is cut it is opened again. */
@@ -72,9 +76,12 @@ export class FarmApi {
     isLast: (message: Streamed<Id>) => boolean,
     { signal, ...patience }: FollowOptions = {},
   ): AsyncGenerator<Streamed<Id>> {
-    const open = (lastEventId: string) =>
-      this.fetch(id, { ...request, headers: { 'last-event-id': lastEventId } }, signal);
-    return followStream({ read: readerOf(id), isLast, open }, { ...PATIENT, ...patience });
+    let opened: Response | undefined;
+    const open = async (lastEventId: string) => {
+      opened = await this.fetch(id, { ...request, headers: { 'last-event-id': lastEventId } }, signal);
+      return opened;
+    };
+    return followStream({ read: this.#readerOf(id, () => opened), isLast, open }, { ...PATIENT, ...patience });
   }
 
   /** Any answer. */
@@ -93,7 +100,8 @@ export class FarmApi {
           ...(sent ? { 'content-type': sent.type } : {}),
           ...(headers as Record<string, string>),
         },
-        ...(sent ? { body: sent.body, duplex: 'half' } : {}),
+        ...(sent ? { body: sent.body } : {}),
+        ...(sent?.body instanceof ReadableStream ? STREAMED : {}),
         ...(signal ? { signal } : {}),
       });
     } catch (cause) {
@@ -109,18 +117,16 @@ export class FarmApi {
       throw notAFarm(this.farm.url, `its answer to ${OPERATIONS[id].path} is not JSON`);
     }
   }
-}
 
-function readerOf<Id extends StreamId>(operation: Id): StreamReader<Streamed<Id>> {
-  return (data, id) => ({ ...Object(valueFrom(operation, readMessage(operation, data))), id });
-}
+  #readerOf<Id extends StreamId>(operation: Id, answer: () => Response | undefined): StreamReader<Streamed<Id>> {
+    return (data, id) => ({ ...Object(this.#valueOf(operation, readMessage(operation, data), answer())), id });
+  }
 
-function valueFrom<T>(id: OperationId, read: Parsed<T>): T {
-  if ('value' in read) return read.value;
-  const { path } = OPERATIONS[id];
-  const details = { complaint: read.complaint };
-  const message = `The farm's answer to ${path} cannot be read by this version of the CLI.`;
-  throw new FarmError('BrokenInvariant', message, { details });
+  #valueOf<T>(id: OperationId, read: Parsed<T>, answer: Response | undefined): T {
+    if ('value' in read) return read.value;
+    const { version } = answer ? headOf(answer) : { version: null };
+    throw unreadable(this.farm.url, version, `its answer to ${OPERATIONS[id].path} cannot be read: ${read.complaint}`);
+  }
 }
 
 /** What is sent as the body of a request, with its media type. */

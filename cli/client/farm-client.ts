@@ -12,7 +12,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
 import { openConsole } from './console-stream.ts';
 import { FarmApi, type FollowOptions } from './farm-api.ts';
-import { notAFarm, refusal } from './refusal.ts';
+import { headOf, notAFarm, refusal } from './refusal.ts';
 
 type BodyOf<Id extends OperationId> = RequestOf<Id> extends { readonly body?: infer Body } ? Body : never;
 
@@ -240,7 +240,7 @@ export class FarmClient {
   /** How many bytes of a content the farm has, and whether that is all of it. */
   async received(sha256: string): Promise<{ readonly bytes: number; readonly isWhole: boolean }> {
     const response = await this.#api.ask('readBlob', { params: { sha256 } }, { method: 'head' });
-    if (!response.ok && response.status !== 404) throw refusal(this.#api.farm.url, response.status, '');
+    if (!response.ok && response.status !== 404) throw refusal(this.#api.farm.url, headOf(response), '');
     return { bytes: Number(response.headers.get(UPLOAD_OFFSET) ?? 0), isWhole: response.ok };
   }
 

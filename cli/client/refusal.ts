@@ -1,3 +1,4 @@
+import { readVersion, VERSION_HEADER } from '../../common/config/version.ts';
 import { type Problem, problemDetailsSchema, problemSchema } from '../../common/contracts/problems.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
@@ -5,18 +6,45 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 /** What a proxy says when the farm behind it is away. */
 const AWAY = [502, 503, 504];
 
-/** What an answer of the farm at `url` means that is not a success. */
-export function refusal(url: string, status: number, body: string): FarmError {
+/** An answer but for its body. */
+export interface AnswerHead {
+  readonly status: number;
+  /** That of the farm; null where something else answered. */
+  readonly version: string | null;
+}
+
+export function headOf({ status, headers }: Response): AnswerHead {
+  return { status, version: headers.get(VERSION_HEADER) };
+}
+
+/** The error of an answer of the farm at `url` whose status is not a success. */
+export function refusal(url: string, { status, version }: AnswerHead, body: string): FarmError {
   try {
     const { code, detail, solve, problems, missing } = problemDetailsSchema.parse(JSON.parse(body));
     const details = { solve, ...(problems ? { problems } : {}), ...(missing ? { missing } : {}) };
     if (code in ERRORS) return new FarmError(code as ErrorCode, detail, { details });
+    if (version !== null) return unreadable(url, version, `${detail} (${code})`, details);
   } catch {
     // Not the farm's own answer: a proxy in between, most likely.
   }
   return AWAY.includes(status)
     ? new FarmError('FarmUnreachable', `A proxy answers for the farm at ${url}: HTTP ${status}.`)
     : notAFarm(url, `HTTP ${status}`);
+}
+
+/** An answer that this program does not understand: that of another version, or a bug. */
+export function unreadable(
+  url: string,
+  theirs: string | null,
+  complaint: string,
+  details: Readonly<Record<string, unknown>> = {},
+): FarmError {
+  const ours = readVersion();
+  if (theirs === null || theirs === ours) {
+    return new FarmError('BrokenInvariant', `The farm at ${url}: ${complaint}.`, { details });
+  }
+  const message = `The farm at ${url} runs Slipway ${theirs}, and this program is Slipway ${ours}: ${complaint}.`;
+  return new FarmError('VersionSkew', message, { details });
 }
 
 /** What a view of the farm says of why something failed. */

@@ -242,6 +242,11 @@ export const ERRORS = {
     solve:
       'Correct the address: `--url`, `SLIPWAY_URL`. A farm answers at /healthz; a proxy in front of it must forward it.',
   },
+  VersionSkew: {
+    kind: 'precondition',
+    http: 502,
+    solve: 'Use the CLI of the version that the farm runs: the command `slipway` of its own installation.',
+  },
   FarmNotStarted: {
     kind: 'internal',
     http: 500,

@@ -1,6 +1,7 @@
 import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici';
 import { z } from 'zod';
 import { errorMessage } from '../errors/farm-error.ts';
+import { STREAMED } from '../fetch/streamed-body.ts';
 import { type ImageReference, registryUrl } from './image-reference.ts';
 
 /** The least that a registry must take for a manifest (OCI distribution specification). */
@@ -113,7 +114,7 @@ export class RegistrySession {
   ): Promise<Response> {
     const { agent, signal } = this.#options;
     try {
-      const streamed = request.body ? { duplex: 'half' as const } : {};
+      const streamed = request.body instanceof ReadableStream ? STREAMED : {};
       const how = { ...(agent ? { dispatcher: agent } : {}), ...(signal ? { signal } : {}), ...streamed };
       return await fetch(url, { ...request, ...how });
     } catch (error) {

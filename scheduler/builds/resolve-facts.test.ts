@@ -5,6 +5,8 @@ import type { Agent } from 'undici';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import type { Credentials } from '../../common/contracts/module/location.ts';
+import { parseModules } from '../../common/contracts/module/parse.ts';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import { startImageRegistry } from '../../test/harness/image-registry.ts';
 import { compiledModule, compiledVm, shell } from '../../test/harness/module-factory.ts';
@@ -119,6 +121,28 @@ test('hashes files, up to 64 MiB', async () => {
   const { files } = await resolve([file('/plain')], open);
   expect(files[`${url}/plain`]).toBe('2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881');
   await expect(resolve([file('/endless')], open)).rejects.toThrow('larger than 64 MiB');
+});
+
+test('refuses what is not there, where the first module names it', async () => {
+  const text = `name: base
+vms:
+  - name: a
+    source: { url: ${url}/tagged }
+    isos:
+      - url: ${url}/gone.iso
+files:
+  - name: f
+    url: ${url}/gone.txt
+`;
+  const { modules } = parseModules([{ path: 'lab.yaml', text }]);
+  const lines = (failed: unknown) => failed instanceof FarmError && failed.details['problems'];
+  const alone = (change: Partial<CompiledModule>) =>
+    resolve(
+      modules.map((module) => ({ ...module, ...change })),
+      open,
+    );
+  await expect(alone({ files: [] }).catch(lines)).resolves.toMatchObject([{ file: 'lab.yaml', line: 6, column: 14 }]);
+  await expect(alone({ vms: [] }).catch(lines)).resolves.toMatchObject([{ file: 'lab.yaml', line: 9, column: 10 }]);
 });
 
 test('refuses what is not there, at the module that wants it', async () => {

@@ -44,13 +44,19 @@ test("a layered VM has its parent's disks first, grown where it lists them large
 
 test("a disk cannot shrink below its parent's", () => {
   expect(inherit([disk('root', 19)]).findings).toEqual([
-    { code: 'DiskTooSmall', message: 'disk "root" of VM "main" is smaller (19Gi) than its parent\'s (20Gi)' },
+    {
+      code: 'DiskTooSmall',
+      message: 'disk "root" of VM "main" is smaller (19Gi) than its parent\'s (20Gi)',
+      part: 'vms/main/disks/root',
+    },
   ]);
 });
 
 test("a parent's boot disk cannot be put on the usb bus, a data disk can", () => {
   const message = 'disk "root" of VM "main" boots, which no disk on the usb bus can: use virtio, scsi or sata';
-  expect(inherit([disk('root', 20, { bus: 'usb' })]).findings).toEqual([{ code: 'NotBootable', message }]);
+  expect(inherit([disk('root', 20, { bus: 'usb' })]).findings).toEqual([
+    { code: 'NotBootable', message, part: 'vms/main/disks/root' },
+  ]);
   expect(inherit([disk('data', 5, { bus: 'usb' }), disk('new', 1, { bus: 'usb' })]).findings).toEqual([]);
 });
 

@@ -1,5 +1,6 @@
 import type { DiskOrigin, DiskPlan } from '../../common/contracts/layers.ts';
 import type { CompiledVm, DiskBus, NicModel, VmDisk } from '../../common/contracts/module/compiled.ts';
+import { partPath } from '../../common/contracts/module/places.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { exactSize } from '../../common/text/size-text.ts';
 import { type Facts, imageIdentity, keyOf, sourceIdentity } from './facts.ts';
@@ -101,14 +102,14 @@ function firmwareFindings(vm: CompiledVm, parent: ParentVm): Finding[] {
   if (vm.firmware.kind === parent.firmware) return [];
   const remedy = parent.firmware === 'efi' ? 'give it efiFirmware too' : 'leave out efiFirmware';
   const message = `VM "${vm.name}" has ${vm.firmware.kind} firmware, but the disks of "${parent.vm}" boot by ${parent.firmware}: ${remedy}`;
-  return [{ code: 'FirmwareMismatch', message }];
+  return [{ code: 'FirmwareMismatch', message, part: partPath('vms', vm.name) }];
 }
 
 /** The first disk boots; for other sources the parser has looked. */
 function bootFindings(vm: CompiledVm, [first]: readonly { readonly plan: DiskPlan }[]): Finding[] {
   if (first?.plan.bus !== 'usb') return [];
   const message = `disk "${first.plan.name}" of VM "${vm.name}" boots, which no disk on the usb bus can: use virtio, scsi or sata`;
-  return [{ code: 'NotBootable', message }];
+  return [{ code: 'NotBootable', message, part: partPath('vms', vm.name, 'disks', first.plan.name) }];
 }
 
 function sizeFindings(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<string, VmDisk>): Finding[] {
@@ -116,6 +117,6 @@ function sizeFindings(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<stri
     const wanted = listed.get(name)?.sizeBytes ?? sizeBytes;
     if (wanted >= sizeBytes) return [];
     const message = `disk "${name}" of VM "${vm.name}" is smaller (${exactSize(wanted)}) than its parent's (${exactSize(sizeBytes)})`;
-    return [{ code: 'DiskTooSmall' as const, message }];
+    return [{ code: 'DiskTooSmall' as const, message, part: partPath('vms', vm.name, 'disks', name) }];
   });
 }

@@ -7,6 +7,7 @@ import type {
   ObjectKeyRef,
 } from '../../common/contracts/module/compiled.ts';
 import type { Location } from '../../common/contracts/module/location.ts';
+import { partPath, placeOf } from '../../common/contracts/module/places.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
 import { own } from '../../common/contracts/own.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
@@ -80,7 +81,7 @@ export interface UnresolvedContents {
   readonly files: readonly Location[];
   /** Keys of ConfigMaps and Secrets; optional where every reference to it is. */
   readonly objects: readonly ObjectKeyRef[];
-  /** The first module that wants each of them, by URL, reference or `objectKeyName`: there it is refused. */
+  /** The first module that wants each of them, and where, by URL, reference or `objectKeyName`: there it is refused. */
   readonly wantedBy: Readonly<Record<string, Pick<CompiledModule, 'name' | 'origin'>>>;
 }
 
@@ -92,25 +93,29 @@ export function unresolvedContents(modules: readonly CompiledModule[]): Unresolv
   const objects = new Map<string, ObjectKeyRef>();
   const wantedBy = new Map<string, Pick<CompiledModule, 'name' | 'origin'>>();
   for (const module of modules) {
-    const { name, origin } = module;
-    const want = (what: string) => wantedBy.has(what) || wantedBy.set(what, { name, origin });
-    const add = (to: Locations, location: Location) => {
-      to.add(location);
-      want(location.url);
+    const want = (what: string, part: string) => {
+      if (!wantedBy.has(what)) wantedBy.set(what, { name: module.name, origin: placeOf(module, part) });
     };
-    for (const { source, isos } of module.vms) {
-      if (source.kind === 'url' && !source.checksum) add(sources, source);
+    const add = (to: Locations, location: Location, part: string) => {
+      to.add(location);
+      want(location.url, part);
+    };
+    for (const { name, source, isos } of module.vms) {
+      const at = partPath('vms', name, 'source');
+      if (source.kind === 'url' && !source.checksum) add(sources, source, at);
       if (source.kind === 'containerDisk' && !pinnedDigest(source.image)) {
         images.add(source.image);
-        want(source.image);
+        want(source.image, at);
       }
-      for (const iso of isos) if (!iso.checksum) add(sources, iso);
+      for (const [index, iso] of isos.entries()) {
+        if (!iso.checksum) add(sources, iso, partPath('vms', name, 'isos', index));
+      }
     }
-    for (const file of module.files) if (file.kind === 'url') add(files, file);
-    for (const ref of module.vms.flatMap(objectKeysOf)) {
+    for (const file of module.files) if (file.kind === 'url') add(files, file, partPath('files', file.name));
+    for (const { vm, ref } of module.vms.flatMap((vm) => objectKeysOf(vm).map((ref) => ({ vm: vm.name, ref })))) {
       const key = objectKeyName(ref);
       objects.set(key, { ...ref, optional: ref.optional && (objects.get(key)?.optional ?? true) });
-      want(key);
+      want(key, partPath('vms', vm));
     }
   }
   return {

@@ -1,4 +1,5 @@
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { placeOf } from '../../common/contracts/module/places.ts';
 import { listProblems } from '../../common/contracts/module/problem-list.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
@@ -37,15 +38,17 @@ export interface Finding {
   readonly code: PlanningCode;
   /** A sentence without the module's name. */
   readonly message: string;
+  /** The part of the module that it is about, by `partPath`; the module itself by default. */
+  readonly part?: string;
 }
 
-/** A problem at the place where the module stands; the message names the module. */
+/** A problem at the place where the part of the module stands; the message names the module. */
 export function problemOf(
-  module: Pick<CompiledModule, 'name' | 'origin'>,
-  { code, message }: Finding,
+  module: Pick<CompiledModule, 'name' | 'origin' | 'places'>,
+  { code, message, part = '' }: Finding,
   severity: Problem['severity'] = 'error',
 ): Problem {
-  return { ...module.origin, severity, code, message: `Module "${module.name}": ${message}` };
+  return { ...placeOf(module, part), severity, code, message: `Module "${module.name}": ${message}` };
 }
 
 /** The error that ends planning: the code of the first problem that has one of its own, all of them in `details`. */

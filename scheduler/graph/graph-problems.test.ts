@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
+import { parseModules } from '../../common/contracts/module/parse.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { buildRef, compiledModule } from '../../test/harness/module-factory.ts';
 import { expandGraph, type GraphOptions } from './expand.ts';
@@ -107,6 +108,34 @@ describe('problems between modules', () => {
         "Module "f": the modules start from each other: f -> f",
         "Module "d": VM "main" has bios firmware, but the disks of "v1" boot by efi: give it efiFirmware too",
         "Module "e": disk "disk" of VM "main" is smaller (1Gi) than its parent's (20Gi)",
+      ]
+    `);
+  });
+
+  test('each stands at the line of the part that is wrong', () => {
+    const text = `name: base
+vms: [{ name: a, source: { blank: true } }, { name: b, source: { blank: true }, efiFirmware: {} }]
+---
+name: child
+vms:
+  - name: unknown
+    source:
+      buildRef:
+        name: bsae
+  - name: tagged
+    source:
+      buildRef: { tag: x, name: base }
+  - name: bios
+    source: { buildRef: { name: base, vmName: b } }
+`;
+    const { modules, problems } = parseModules([{ path: 'lab.yaml', text }]);
+    expect(problems).toEqual([]);
+    const found = graphProblems(modules).map(({ line, column, code }) => `${line}:${column} ${code}`);
+    expect(found.sort()).toMatchInlineSnapshot(`
+      [
+        "12:33 UnknownModule",
+        "13:5 FirmwareMismatch",
+        "9:15 UnknownModule",
       ]
     `);
   });

@@ -155,6 +155,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     /** The values stand in the texts that refer to them. */
     secrets: 'out',
     notYetSupported: 'out',
+    places: 'out',
     /** No two clones are one layer build. */
     run: { fields: { id: 'in', image: 'out', ttlMs: 'out', authorizedKey: 'out' } },
     /** What has booted is not what was brought. */

@@ -195,7 +195,7 @@ describe('what decides a layerKey', () => {
         ],
         '.network.vpcs[].automatic',
         ...['.run.image', '.run.ttlMs', '.run.authorizedKey'],
-        ...['.secrets', '.notYetSupported', '.buildOverrides.vms[].resources'],
+        ...['.secrets', '.notYetSupported', '.places', '.buildOverrides.vms[].resources'],
         ...['.files[](url).credentials', '.vms[].isos[].credentials', '.vms[].source(url).credentials'],
         ...['url', 'containerDisk', 'sourcePvc'].map((kind) => `.vms[].source(${kind}).maxAgeMs`),
         '.vms[].isos[].maxAgeMs',

@@ -44,7 +44,12 @@ export function planLayer({ module, layerKey, facts, parents }: LayerInput): Pla
     return { name: vm.name, disks, isos, nics, templateNics, cpu, memoryBytes };
   });
   const contents = { fileHashes: hashesOf(module, facts), objects: objectsOf(module, facts) };
-  return { spec: { schema: 1, layerKey, module, vms, network: network.network, ...contents }, offered, findings };
+  const { places: _places, ...placeless } = module;
+  return {
+    spec: { schema: 1, layerKey, module: placeless, vms, network: network.network, ...contents },
+    offered,
+    findings,
+  };
 }
 
 /** By name of the file. */

@@ -1,5 +1,6 @@
 import type { LayerSpec, NicPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule, CompiledVm, Nic } from '../../common/contracts/module/compiled.ts';
+import { partPath } from '../../common/contracts/module/places.ts';
 import { AddressPool } from './address-pool.ts';
 import type { Finding } from './findings.ts';
 import { MacAddresses } from './mac-addresses.ts';
@@ -128,6 +129,7 @@ function unreachable(module: CompiledModule, nics: PlannedView['nics'], subnets:
     .map((vm) => ({
       code: 'NoManagedNic',
       message: `VM "${vm.name}" has steps, but no NIC on a managed subnet by which to reach it while building`,
+      part: partPath('vms', vm.name),
     }));
 }
 

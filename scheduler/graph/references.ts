@@ -1,4 +1,5 @@
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import { partPath } from '../../common/contracts/module/places.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import { own } from '../../common/contracts/own.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
@@ -129,9 +130,11 @@ function resolveImage(
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   const there = pins.length === 0 ? '' : `: there ${pins.length === 1 ? 'is' : 'are'} ${listed(pins)}`;
   const message = `VM "${wanted.vm}" starts from ${wanted.image}, which ${unknownParents === 'error' ? 'is not there' : 'only a farm can look up'}${there}`;
-  problems.push(problemOf(module, { code: 'UnknownModule', message }, unknownParents));
+  problems.push(problemOf(module, { code: 'UnknownModule', message, part: sourceOf(wanted.vm) }, unknownParents));
   return undefined;
 }
+
+const sourceOf = (vm: string) => partPath('vms', vm, 'source');
 
 function listed(pins: readonly string[]): string {
   const more = pins.length > MAX_SUGGESTIONS ? ` and ${pins.length - MAX_SUGGESTIONS} more` : '';
@@ -160,7 +163,7 @@ function chooseVm(
     parentVm === null
       ? `VM "${vm}" starts from "${name}", which has several VMs: name one of ${vms.join(', ')} in buildRef.vmName`
       : `VM "${vm}" starts from VM "${parentVm}" of "${name}", which has no such VM${didYouMean(parentVm, vms)}`;
-  problems.push(problemOf(module, { code: 'UnknownVm', message }));
+  problems.push(problemOf(module, { code: 'UnknownVm', message, part: sourceOf(vm) }));
   return undefined;
 }
 
@@ -177,5 +180,6 @@ function reportUnknown(
   if (!isGone && resolver.suggestions++ < MAX_SUGGESTIONS) {
     message += didYouMean(name, [...resolver.unique.keys(), ...Object.keys(resolver.catalog.newest)]);
   }
-  resolver.problems.push(problemOf(module, { code: 'UnknownModule', message }, isError ? 'error' : 'warning'));
+  const finding = { code: 'UnknownModule', message, part: sourceOf(vm) } as const;
+  resolver.problems.push(problemOf(module, finding, isError ? 'error' : 'warning'));
 }

@@ -1,4 +1,5 @@
-import express, { type Express } from 'express';
+import express, { type Express, type RequestHandler } from 'express';
+import { readVersion, VERSION_HEADER } from '../../common/config/version.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { archiveHandlers } from './archive-handlers.ts';
 import { Authentication, authenticate } from './authentication.ts';
@@ -76,6 +77,7 @@ export function createApp(options: AppOptions): Express {
   app.use(signInRoutes({ redis, authentication, refusals }));
   app.use(authenticate(authentication, refusals), offerSignIn);
   app.use(limitRequests(limits));
+  app.use(nameVersion());
   app.post('/sign-out', signOut(authentication));
   app.use(consolePages(options.consoleFolder));
   app.use(layerBuildLinks(options, '/queues'));
@@ -83,6 +85,15 @@ export function createApp(options: AppOptions): Express {
   app.use(serveOperations(operations));
   app.use(answerProblems(logger));
   return app;
+}
+
+/** Only those who may use the farm learn its version. */
+function nameVersion(): RequestHandler {
+  const version = readVersion();
+  return (_request, response, next) => {
+    response.set(VERSION_HEADER, version);
+    next();
+  };
 }
 
 function handlersOf(options: AppOptions): Handlers {

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { register } from '../../cli/commands/token.ts';
+import { readVersion, VERSION_HEADER } from '../../common/config/version.ts';
 import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import type { Owners } from '../../common/contracts/owners.ts';
 import { KEYS } from '../../common/redis/keys.ts';
@@ -31,6 +32,11 @@ test('refuses requests without a token, except to the probes', async () => {
     expect(refused.headers.get('content-type')).toContain('application/problem+json');
     expect((await api.call(path)).status).toBe(path === '/nowhere' ? 404 : 200);
   }
+  const version = async (token: string) => {
+    const answer = await fetch(`${api.url}/api/v1/builds`, { headers: { authorization: `Bearer ${token}` } });
+    return answer.headers.get(VERSION_HEADER);
+  };
+  expect([await version('wrong'), await version(TOKEN)]).toEqual([null, readVersion()]);
   for (const path of ['/healthz', '/readyz']) expect((await fetch(`${api.url}${path}`)).status).toBe(200);
 });
 

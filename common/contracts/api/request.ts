@@ -99,5 +99,8 @@ export function readMessage<Id extends StreamId>(id: Id, json: unknown): Parsed<
 
 function read(schema: z.ZodType, json: unknown): Parsed<unknown> {
   const result = schema.safeParse(json);
-  return result.success ? { value: result.data } : { complaint: z.prettifyError(result.error) };
+  if (result.success) return { value: result.data };
+  const [first, ...more] = result.error.issues;
+  const others = more.length === 0 ? '' : ` (and ${more.length} more problems)`;
+  return { complaint: `"${first?.path.join('.')}": ${first?.message}${others}` };
 }

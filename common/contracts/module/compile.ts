@@ -6,6 +6,7 @@ import type {
   ModuleFile,
   ModuleNetwork,
   Nic,
+  Places,
   Position,
   SecretUse,
   UnsupportedField,
@@ -19,6 +20,7 @@ export interface ModuleIdentity {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly origin: Position;
+  readonly places: Places;
   readonly secrets: readonly SecretUse[];
   readonly notYetSupported: readonly UnsupportedField[];
 }

@@ -23,6 +23,8 @@ export interface CompiledModule {
   readonly labels: Readonly<Record<string, string>>;
   /** Where the document stands; for messages only. */
   readonly origin: Position;
+  /** Where its parts stand; for messages only, and left out of what is built. */
+  readonly places?: Places;
   /** At least one, in the file's order. */
   readonly vms: readonly CompiledVm[];
   readonly files: readonly ModuleFile[];
@@ -60,6 +62,9 @@ export interface Position {
   readonly line: number;
   readonly column: number;
 }
+
+/** Lines and columns in the file of the module, by `partPath`. */
+export type Places = Readonly<Record<string, Pick<Position, 'line' | 'column'>>>;
 
 export interface UnsupportedField extends Position {
   /** Path of the field, e.g. `vms[0].efiFirmware.tpm`. */

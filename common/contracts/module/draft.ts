@@ -8,6 +8,7 @@ import { Cursor, formatPath } from './cursor.ts';
 import { LocalFinder } from './local-content.ts';
 import { unsupportedFields } from './not-yet-supported.ts';
 import { quoted } from './parsed.ts';
+import { placesOf } from './places.ts';
 import type { Problem, ProblemCode, Severity } from './problem.ts';
 import type { ProblemList } from './problem-list.ts';
 import type { Report } from './rule.ts';
@@ -109,6 +110,7 @@ export class ModuleDraft {
       name: this.name.text ?? '',
       labels: { ...(this.#labels.value as Record<string, string> | undefined) },
       origin: this.#source.locate([]),
+      places: placesOf(this.#source, this.body),
       secrets: this.#secrets,
       notYetSupported: unsupportedFields(this.#source, this.body),
     };

@@ -16,6 +16,11 @@ function compile(text: string, variables: Record<string, string> = {}): Compiled
   return module;
 }
 
+/** A module but for the places of its text. */
+function meaningOf({ places: _places, ...module }: CompiledModule) {
+  return module;
+}
+
 const BODY = { vms: [{ name: 'a', source: { blank: true } }] };
 
 describe('a compiled module', () => {
@@ -24,6 +29,7 @@ describe('a compiled module', () => {
       name: 'm',
       labels: {},
       origin: { file: 'm.yaml', line: 1, column: 1 },
+      places: { 'vms/a': { line: 3, column: 5 } },
       vms: [
         {
           name: 'a',
@@ -92,7 +98,7 @@ describe('a compiled module', () => {
       compile(stringify(form)),
       compile(JSON.stringify(form, null, '\t')),
     ]);
-    for (const other of others) expect(other).toEqual(bare);
+    for (const other of others) expect(meaningOf(other)).toEqual(meaningOf(bare));
   });
 
   it('lists no disk that a parent may have, and runs steps as its shell does', () => {
@@ -414,7 +420,7 @@ describe('every module', () => {
         const document = { name: 'm', ...one };
         const module = compile(stringify(document));
         expect(JSON.parse(JSON.stringify(module))).toEqual(module);
-        expect({ ...compile(JSON.stringify(document)), origin: module.origin }).toEqual(module);
+        expect(compile(JSON.stringify(document))).toEqual({ ...module, places: expect.anything() });
       }),
       { numRuns: 200 },
     );

@@ -16,11 +16,6 @@ function compile(text: string, variables: Record<string, string> = {}): Compiled
   return module;
 }
 
-/** A module but for the places of its text. */
-function meaningOf({ places: _places, ...module }: CompiledModule) {
-  return module;
-}
-
 const BODY = { vms: [{ name: 'a', source: { blank: true } }] };
 
 describe('a compiled module', () => {
@@ -98,7 +93,7 @@ describe('a compiled module', () => {
       compile(stringify(form)),
       compile(JSON.stringify(form, null, '\t')),
     ]);
-    for (const other of others) expect(meaningOf(other)).toEqual(meaningOf(bare));
+    for (const other of others) expect(other).toEqual({ ...bare, places: expect.anything() });
   });
 
   it('lists no disk that a parent may have, and runs steps as its shell does', () => {

@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
@@ -7,6 +10,7 @@ import { foundOnDisk } from '../harness/captured-disk.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
+import { saidAtBoot } from '../harness/plain-boot.ts';
 
 const TOKEN = randomBytes(24).toString('hex');
 const KEPT = 'a template on debian\n';
@@ -72,6 +76,41 @@ test('secrets: leave nothing on the disks, though the worker of their step was k
   for (const image of ['debian', 'debian-child']) {
     expect(await foundOnDisk(farm, image, [TOKEN, KEPT]), image).toEqual([KEPT]);
   }
+});
+
+test('export: the file boots under nothing but QEMU', { timeout: 600_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-out-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'debian.qcow2');
+  expect(await farm.slipway('image', 'export', 'debian-child', '-o', file)).toMatchObject({ exitCode: 0 });
+  expect(await saidAtBoot(file)).toMatch(/login: $/);
+});
+
+test('run: every clone is a machine of its own', { timeout: 600_000 }, async () => {
+  const runs = [await farm.client.run('debian-child', {}), await farm.client.run('debian-child', {})];
+  const states = async () => (await farm.client.runs()).map(({ state }) => state);
+  await expect.poll(states, { timeout: 500_000 }).toEqual(['running', 'running']);
+  const identities = await Promise.all(
+    runs.map(async ({ buildId }) => {
+      const looked = ['cat /etc/machine-id', 'cut -d " " -f 2 /etc/ssh/ssh_host_ed25519_key.pub', 'hostname'].join(
+        '; ',
+      );
+      const { exitCode, stdout, stderr } = await farm.slipway('ssh', `${buildId}/child`, '--', looked);
+      expect(exitCode, stderr).toBe(0);
+      return stdout.trim().split('\n');
+    }),
+  );
+  const [one = [], other = []] = identities;
+  for (const [id = '', hostKey = '', hostname] of identities) {
+    expect(id).toMatch(/^[0-9a-f]{32}$/);
+    expect(hostKey).toMatch(/^AAAA/);
+    expect(hostname).toBe('child');
+  }
+  expect([one[0] === other[0], one[1] === other[1]]).toEqual([false, false]);
+  // Neither is that of the image itself.
+  const own = one.slice(0, 2);
+  expect(await foundOnDisk(farm, 'debian-child', [...own, KEPT])).toEqual([KEPT]);
+  for (const { buildId } of runs) expect(await farm.slipway('stop', buildId)).toMatchObject({ exitCode: 0 });
 });
 
 function killWorker(): void {

@@ -95,11 +95,16 @@ describe('an image', () => {
     expect(await build(LIFE)).toContain('life');
     expect(await slipway('image', 'tag', 'life:1', 'stable')).toBe('life@stable is life:1.\n');
     expect(await farm.client.tagImage('life', 'first', 1)).toMatchObject({ version: 1, formerVersion: null });
-    expect(await slipway('images', 'life')).toMatch(/^life:1 +current +(first, stable|stable, first) /m);
+    expect(await slipway('images', 'life')).toMatch(
+      /^life:1 +current +(first, stable|stable, first) .* [\d.]+ MiB, own [\d.]+ MiB /m,
+    );
     await look('life-built', `/builds/${(await farm.client.builds())[0]?.buildId}`);
     await page.getByRole('link', { name: 'life: succeeded' }).waitFor();
     await look('life-images', '/images');
-    await page.getByRole('row', { name: /^life:1 current @\w+ @\w+ / }).waitFor();
+    await page.locator('summary[aria-label="Tag life:1"]').click();
+    await page.getByLabel('Tag', { exact: true }).fill('checked');
+    await page.getByRole('button', { name: 'Set it' }).click();
+    await page.getByRole('row', { name: /^life:1 current @\w+ @\w+ @\w+ / }).waitFor();
   });
 
   test('leaves as files that boot under nothing but QEMU', { timeout: LONG_MS }, async () => {
@@ -150,8 +155,8 @@ describe('an image', () => {
     await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
     await look('life-run', '/images');
     const row = page.getByRole('row').filter({ hasText: /^life:1/ });
-    await row.getByRole('button', { name: 'Run' }).click();
-    await row.getByRole('button', { name: 'Start a clone of life:1' }).click();
+    await row.locator('summary[aria-label="Run life:1"]').click();
+    await row.getByRole('button', { name: 'Start a clone' }).click();
     await row.getByText('Starting: see Clones').waitFor();
     clone = await run('life@stable', '--ttl', '1h', '--ssh-key', `${key}.pub`);
     await expect.poll(runsUp, { timeout: LONG_MS }).toBe(2);
@@ -233,6 +238,7 @@ describe('an image', () => {
     await build(LIFE, '--rebuild', 'life');
     expect(await slipway('images', 'life')).toMatch(/^life:2 +current/m);
     await slipway('image', 'untag', 'life@first');
+    await farm.client.untagImage('life', 'checked');
     const used = async () => (await farm.client.storage()).clusters[0]?.images.count;
     expect(await used()).toBe(5);
     await look('life-disk-use', '/clusters');
@@ -243,6 +249,11 @@ describe('an image', () => {
     expect(await slipway('image', 'prune', '--keep', '1', '--dry-run')).toMatch(
       /^life:1 [\s\S]*^1 image would be removed\.$/m,
     );
+    await look('life-prune', '/images');
+    await page.getByText('Remove old images').click();
+    await page.getByLabel('Newest versions').fill('1');
+    await page.getByRole('button', { name: 'Show what would go' }).click();
+    await page.getByText('1 image would be removed.').waitFor();
     expect((await farm.client.pruneImages({ keep: 1 })).images).toMatchObject([{ module: 'life', version: 1 }]);
     await expect.poll(used, { timeout: SEEN_MS }).toBe(3);
     const snapshots = await kubectl(
@@ -258,9 +269,8 @@ describe('an image', () => {
     expect(snapshots.trim().split('\n')).toHaveLength(3);
     expect(await slipway('df')).toMatch(/^local +[\d.]+ [MG]iB \(3\) /m);
     await page.goto(`${farm.connection.url}/images`);
-    const row = page.getByRole('row').filter({ hasText: /^child:1/ });
-    await row.getByRole('button', { name: 'Remove' }).click();
-    await row.getByRole('button', { name: 'Remove child:1' }).click();
+    await page.locator('summary[aria-label="Remove child:1"]').click();
+    await page.getByRole('button', { name: 'Remove child:1' }).click();
     await expect.poll(used, { timeout: SEEN_MS }).toBe(2);
     expect(complaints).toEqual([]);
   });

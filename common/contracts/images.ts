@@ -42,7 +42,7 @@ export const imageViewSchema = layerRecordSchema.extend({
   sizeBytes: z.int(),
   /** What all disks take of the storage, beside the images that it stands on; null: the cluster does not say. */
   ownBytes: z.int().nullable(),
-  /** The same with what they stand on. */
+  /** The same with what they stand on; what two disks stand on counts for both. */
   usedBytes: z.int().nullable(),
   /** The layers that it was started from, as far as they are there, by their newest names. */
   standsOn: z.array(relativeSchema),

@@ -28,7 +28,7 @@ export function findModuleFiles(paths: readonly string[]): ModuleFiles {
     try {
       const isDirectory = path !== '-' && statSync(path).isDirectory();
       const found = isDirectory ? moduleFilesBelow(path).sort() : [path];
-      if (found.length === 0) problems.push(unreadable(path, 'the directory holds no .yaml, .yml or .json file'));
+      if (found.length === 0) problems.push(unreadable(path, 'the directory contains no .yaml, .yml or .json file'));
       for (const file of found) {
         const identity = file === '-' ? file : resolve(file);
         if (files.has(identity)) continue;

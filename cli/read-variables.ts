@@ -16,7 +16,7 @@ const PREFIX = 'SLIPWAY_VAR_';
 /**
  * Values of the variables that the modules declare: from `SLIPWAY_VAR_NAME`, then from each `--var-file`, then from
  * `--var`; later ones win. The environment and files may hold values for other modules too: those are left out, and of
- * files a note says so. What `--var` names is kept, so that a name that no module declares is a problem.
+ * files this is noted. Names of `--var` are kept, so that an undeclared one is a problem.
  * @throws InvalidRequest when a file cannot be read
  */
 export function readVariables(
@@ -55,7 +55,7 @@ function readVariableFile(file: string): Record<string, string> {
     if (error) throw error;
     return z.record(z.string(), z.string()).parse(document.toJS() ?? {});
   } catch (cause) {
-    const why = cause instanceof z.ZodError ? 'it must hold names with one text each' : errorMessage(cause);
+    const why = cause instanceof z.ZodError ? 'it must map each name to one text' : errorMessage(cause);
     throw new FarmError('InvalidRequest', `The variables in ${file} cannot be read: ${why}.`, { cause });
   }
 }

@@ -27,7 +27,7 @@ const { values } = parseArgs({
 if (!values['data-dir']) throw new FarmError('InvalidConfig', 'The option --data-dir is required.');
 const dataDir = resolve(values['data-dir']);
 
-// Standard output carries the one line that says the cluster is ready; the log goes to standard error.
+// Standard output carries only the ready line; the log goes to standard error.
 const level = LEVELS.find((name) => name === values['log-level']) ?? 'info';
 const logger = createLogger({ name: 'embedded', level, destination: process.stderr });
 

@@ -12,7 +12,7 @@ import { readTrouble, readUsage, readWaiting } from '../common/redis/slots.ts';
 import { readRoom } from '../common/redis/storage-rooms.ts';
 import type { PhaseQueues } from './dispatch/queues.ts';
 
-/** What is measured. */
+/** Input of the measurement. */
 export interface MeasureOptions {
   readonly redis: Redis;
   readonly queues: PhaseQueues;
@@ -32,7 +32,7 @@ export function countEnds(metrics: FarmMetrics): NoticeListener {
 }
 
 /**
- * Reads the farm's state into its gauges; call before metrics are rendered. With Redis away there is nothing to say but
+ * Reads the farm's state into its gauges; call before metrics are rendered. Without Redis the only known value is
  * that: old values would look like new ones.
  */
 export async function measureFarm(metrics: FarmMetrics, options: MeasureOptions): Promise<void> {

@@ -5,7 +5,7 @@ import { refusal, unreachable } from './refusal.ts';
 
 const HANDSHAKE_MS = 15_000;
 
-/** Opens a console of the farm: its bytes as they are. @throws FarmUnreachable, or what the farm answered */
+/** Opens a console of the farm: its bytes as they are. @throws FarmUnreachable, or the error of the farm */
 export async function openConsole({ url, token, authorities }: FarmAddress, path: string): Promise<Duplex> {
   const socket = new WebSocket(`${url}${path}`.replace(/^http/, 'ws'), 'binary', {
     headers: { authorization: `Bearer ${token}` },

@@ -36,7 +36,7 @@ interface AskOptions {
 const PATIENT: Patience = { clock: systemClock, forMs: 10 * 60_000, onAway: () => {}, onBack: () => {} };
 
 /**
- * The operations of a farm, as its contract has them. Every method throws `FarmUnreachable` when nothing answers, and
+ * The operations of a farm, as its contract has them. Every method throws `FarmUnreachable` without an answer, and
  * otherwise the code that the farm answered with, its problems in `details.problems`.
  */
 export class FarmApi {
@@ -47,7 +47,7 @@ export class FarmApi {
     this.farm = farm;
   }
 
-  /** The JSON of the answer; undefined where it has no body. */
+  /** The JSON of the answer; undefined without a body. */
   async call<Id extends OperationId>(id: Id, request: RequestOf<Id>, signal?: AbortSignal): Promise<AnswerOf<Id>> {
     const response = await this.fetch(id, request, signal);
     return this.#valueOf(id, readAnswer(id, response.status, this.#parse(id, await response.text())), response);
@@ -129,7 +129,7 @@ export class FarmApi {
   }
 }
 
-/** What is sent as the body of a request, with its media type. */
+/** Body of a request, with its media type. */
 function encoded({ body: kind, bodyType }: Operation, body: unknown): { type: string; body: string | ReadableStream } {
   if (kind === 'content') {
     return { type: 'application/octet-stream', body: Readable.toWeb(body as Readable) as ReadableStream };

@@ -16,7 +16,7 @@ import { headOf, notAFarm, refusal } from './refusal.ts';
 
 type BodyOf<Id extends OperationId> = RequestOf<Id> extends { readonly body?: infer Body } ? Body : never;
 
-/** What is built: texts with the paths that messages name, the values of variables, and what lies beside the files. */
+/** A submission: texts with the paths for messages, the values of variables, and the local files. */
 export type Submission = BodyOf<'submitBuild'>;
 
 /** A build that was accepted, with its plan. */
@@ -47,7 +47,7 @@ interface SerialRequest {
 }
 
 /** Of builds, as the query of `GET /builds` has it. */
-type WantedBuilds = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search' | 'clones'>;
+type WantedBuilds = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search'>;
 
 /** A content on its way. */
 interface BlobUpload {
@@ -114,7 +114,7 @@ export class FarmClient {
     return this.#api.call('readBuild', { params: { id }, query: { limit: 1 } });
   }
 
-  /** What its modules wait for. */
+  /** Waits of its modules. */
   async waiting(id: string) {
     return (await this.#api.call('explainBuild', { params: { id } })).waits;
   }
@@ -124,7 +124,7 @@ export class FarmClient {
     return (await this.#api.call('cancelBuild', { params: { id } })).cancelled;
   }
 
-  /** Builds what did not succeed in a build again. */
+  /** Retries the modules of a build that did not succeed. */
   retry(id: string, query: { readonly onError?: string } = {}) {
     return this.#api.call('retryBuild', { params: { id }, query });
   }
@@ -203,7 +203,7 @@ export class FarmClient {
     return this.#api.call('removeImage', { params: { image }, query: { force: flag(force) } });
   }
 
-  /** Removes what a retention lets go; without one, what that of the farm's configuration does. */
+  /** Removes the images beyond a retention; by default the one of the farm's configuration. */
   pruneImages(order: BodyOf<'pruneImages'>) {
     return this.#api.call('pruneImages', { body: order });
   }
@@ -232,7 +232,7 @@ export class FarmClient {
     for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
   }
 
-  /** Pushes a disk of an image to a registry, and says how far that is; leaving the loop calls it off. */
+  /** Pushes a disk of an image to a registry, and yields the progress; leaving the loop cancels it. */
   pushImage(image: string, order: BodyOf<'pushImage'>) {
     return this.#api.stream('pushImage', { params: { image }, body: order });
   }
@@ -281,12 +281,12 @@ export class FarmClient {
     return this.#api.call('revokeToken', { params: { name } });
   }
 
-  /** What the farm has of the storage of its clusters. */
+  /** Storage of the farm on its clusters. */
   storage() {
     return this.#api.call('readStorage', {});
   }
 
-  /** What a cluster takes, its limits and labels; null gives what was configured back, and removes a label. */
+  /** Mode, limits and labels of a cluster; null restores the configured limit, and removes a label. */
   changeCluster(cluster: string, change: BodyOf<'changeCluster'>) {
     return this.#api.call('changeCluster', { params: { cluster }, body: change });
   }
@@ -300,7 +300,7 @@ export class FarmClient {
     return this.#api.follow('streamEvents', { params: { id } }, ({ event }) => event === 'build-finished', options);
   }
 
-  /** What the farm knows of a build, as a `tar.gz`. */
+  /** All records of a build, as a `tar.gz`. */
   async *buildArchive(id: string): AsyncGenerator<Buffer> {
     const response = await this.#api.fetch('downloadArchive', { params: { id } });
     for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
@@ -311,7 +311,7 @@ export class FarmClient {
     return this.#api.stream('streamEvents', { params: { id }, query: { follow: 'false' } });
   }
 
-  /** What a machine has said at its serial port, then live where that is asked for. */
+  /** Serial output of a machine, then live if requested. */
   serial(id: string, { vm, layerBuild, follow }: SerialRequest, options: FollowOptions = {}) {
     const request = { params: { id, vm }, query: { layerBuild } };
     if (follow) return this.#api.follow('streamSerial', request, ({ ended }) => ended, options);
@@ -323,7 +323,7 @@ function reuseQuery({ noCache = false, rebuild = [], only = [] }: BuildOptions) 
   return { noCache: flag(noCache), rebuild: rebuild.join(','), only: only.join(',') };
 }
 
-/** False is what the farm takes a flag for that is not there. */
+/** An absent flag is false for the farm. */
 function flag(value: boolean): 'true' | undefined {
   return value ? 'true' : undefined;
 }

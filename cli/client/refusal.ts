@@ -3,13 +3,13 @@ import { type Problem, problemDetailsSchema, problemSchema } from '../../common/
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
-/** What a proxy says when the farm behind it is away. */
+/** Status codes of a proxy without its backend. */
 const AWAY = [502, 503, 504];
 
-/** An answer but for its body. */
+/** An answer without its body. */
 export interface AnswerHead {
   readonly status: number;
-  /** That of the farm; null where something else answered. */
+  /** That of the farm; null for the answer of another server. */
   readonly version: string | null;
 }
 
@@ -28,7 +28,7 @@ export function refusal(url: string, { status, version }: AnswerHead, body: stri
     // Not the farm's own answer: a proxy in between, most likely.
   }
   return AWAY.includes(status)
-    ? new FarmError('FarmUnreachable', `A proxy answers for the farm at ${url}: HTTP ${status}.`)
+    ? new FarmError('FarmUnreachable', `A proxy answered instead of the farm at ${url}: HTTP ${status}.`)
     : notAFarm(url, `HTTP ${status}`);
 }
 
@@ -47,7 +47,7 @@ export function unreadable(
   return new FarmError('VersionSkew', message, { details });
 }
 
-/** What a view of the farm says of why something failed. */
+/** A failure in a view of the farm. */
 export function carriedError({ code, message }: { readonly code: string; readonly message: string }): FarmError {
   return new FarmError(code in ERRORS ? (code as ErrorCode) : 'BrokenInvariant', message);
 }
@@ -60,7 +60,7 @@ const UNTRUSTED = [
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ];
 
-/** No connection to the farm at `url` came about; `cause` is what the attempt failed with. */
+/** The connection to the farm at `url` failed with `cause`. */
 export function unreachable(url: string, cause: unknown): FarmError {
   const inner = cause instanceof Error ? (cause.cause ?? cause) : cause;
   const code = inner instanceof Error && 'code' in inner ? String(inner.code) : '';

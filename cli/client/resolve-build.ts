@@ -6,7 +6,7 @@ const WHOLE = 26;
 const SHORT = 8;
 const SHOWN = 5;
 
-/** The end of an id, which tells builds apart: its start is their time. */
+/** The end of an id, which distinguishes builds: its start is their time. */
 export function shortId(buildId: string): string {
   return buildId.slice(-SHORT);
 }
@@ -23,7 +23,7 @@ export async function resolveBuild(client: Pick<FarmClient, 'allBuilds'>, text: 
     if (wanted !== '' && (buildId.startsWith(wanted) || buildId.endsWith(wanted))) found.push(buildId);
   }
   const [only] = found;
-  if (only === undefined) throw new FarmError('NotFound', `There is no build "${text}".`);
+  if (only === undefined) throw new FarmError('NotFound', `Build "${text}" not found.`);
   if (found.length === 1) return only;
   const more = found.length > SHOWN ? `, and ${found.length - SHOWN} more` : '';
   const candidates = `${found.slice(0, SHOWN).join(', ')}${more}`;

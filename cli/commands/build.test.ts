@@ -190,13 +190,15 @@ test('a farm that is away is waited for, for as long as is asked', async () => {
     away.times = 2;
     const { stdout, stderr, code } = await build(url);
     expect({ stdout, code }).toEqual({ stdout: 'Build B1: base\nBuild B1 succeeded after 1 ms\n', code: 0 });
-    expect(stderr).toMatch(/^In the .*\nA proxy answers .* Trying again for 10 min 0 s.*\nThe farm answers again\.\n$/);
+    expect(stderr).toMatch(
+      /^In the .*\nA proxy answered .* Trying again for 10 min 0 s.*\nThe farm answers again\.\n$/,
+    );
   });
   await withFarm([[ACCEPTED]], async (url, { away }) => {
     away.times = 100;
     const { stderr, code } = await build(url, '--wait-for-farm', '1ms');
     expect(code).toBe(1);
-    expect(stderr).toContain('error: A proxy answers for the farm');
+    expect(stderr).toContain('error: A proxy answered instead of the farm');
   });
 });
 

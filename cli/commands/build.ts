@@ -135,7 +135,7 @@ export interface Following {
 }
 
 /**
- * Shows every event until the build has finished; resolves with its exit code. Ctrl-C only stops following, and says how
+ * Shows every event until the build has finished; resolves with its exit code. Ctrl-C only stops following, and prints how
  * to come back; a farm that is away for a while is waited for.
  */
 export async function followBuild({ client, buildId, flags, output }: Following): Promise<number> {

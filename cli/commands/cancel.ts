@@ -26,7 +26,7 @@ export function register(program: Command): void {
     if (await client.cancel(buildId)) printLine(`Build ${buildId} is cancelled.`);
     else
       printLine(
-        `Build ${buildId} had ended before: it ${ENDS[(await client.buildHead(buildId)).state]}. There was nothing to cancel.`,
+        `Build ${buildId} had already ended: it ${ENDS[(await client.buildHead(buildId)).state]}. Nothing was cancelled.`,
       );
   });
 }

@@ -24,12 +24,16 @@ interface LimitFlags extends ConnectionFlags {
   readonly memory?: Limit;
 }
 
-/** Commands that set the mode of a cluster, and what they say then. */
+/** Commands that set the mode of a cluster, with their output. */
 const MODES: Readonly<
   Record<string, readonly [mode: ClusterMode, about: string, said: (view: ClusterView) => string]>
 > = {
-  cordon: ['cordoned', 'place no new modules on a cluster', () => 'takes no new modules; those that it has go on'],
-  drain: ['draining', 'cordon a cluster, and begin nothing that waits there: what has machines ends', drained],
+  cordon: [
+    'cordoned',
+    'place no new modules on a cluster',
+    () => 'takes no new modules; the modules placed there continue',
+  ],
+  drain: ['draining', 'cordon a cluster and start no waiting modules there; running modules finish', drained],
   pause: ['paused', 'hand out no more jobs of a cluster; what waits there keeps its place', () => 'is paused'],
   resume: ['open', 'end cordon, drain or pause', () => 'takes modules again'],
 };
@@ -86,9 +90,9 @@ export function register(program: Command): void {
 }
 
 function drained({ inUse: { vms, imports } }: ClusterView): string {
-  if (vms + imports === 0) return 'is drained: nothing of the farm runs there';
+  if (vms + imports === 0) return 'is drained: no machine or import of the farm runs there';
   const machines = `${vms} ${vms === 1 ? 'machine' : 'machines'}`;
-  return `is being drained: ${machines} and ${imports} ${imports === 1 ? 'import' : 'imports'} go on to their end`;
+  return `is being drained: ${machines} and ${imports} ${imports === 1 ? 'import' : 'imports'} still run`;
 }
 
 function printControls(clusters: readonly ClusterView[]): void {
@@ -111,7 +115,7 @@ function readLabel(word: string): [string, string | null] {
   const [, key = '', value] = /^([^=]+)=(.*)$/.exec(word) ?? [];
   if (value !== undefined) return [key, value];
   if (word.endsWith('-')) return [word.slice(0, -1), null];
-  throw new FarmError('InvalidRequest', `"${word}" is no change of a label: write KEY=VALUE, or KEY- to remove it.`);
+  throw new FarmError('InvalidRequest', `"${word}" does not change a label: write KEY=VALUE, or KEY- to remove it.`);
 }
 
 function toNumber(text: string): Limit {

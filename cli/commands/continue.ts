@@ -15,6 +15,6 @@ export function register(program: Command): void {
     const client = new FarmClient(requireFarm(flags));
     const found = await findWaiting(client, vm === undefined ? id : `${id}/${vm}`);
     const step = await client.continue(found.buildId, found.vm);
-    printLine(`Step ${step + 1} of ${found.vm} goes on.`);
+    printLine(`Step ${step + 1} of ${found.vm} continues.`);
   });
 }

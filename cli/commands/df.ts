@@ -21,7 +21,7 @@ export function register(program: Command): void {
       storage.clusters.map(({ cluster, images, sources, working, failed, freeBytes }) => [
         cluster,
         ...[images, sources, working, failed].map(({ count, bytes }) => `${sizeText(bytes)} (${count})`),
-        freeBytes === null ? 'not told' : sizeText(freeBytes),
+        freeBytes === null ? 'unknown' : sizeText(freeBytes),
       ]),
     );
     const sources = storage.clusters.flatMap(({ cluster, sources: { each } }) =>
@@ -34,7 +34,7 @@ export function register(program: Command): void {
         sources.map(({ cluster, what, name, bytes, usedAt, removedAt }) => [
           cluster,
           sizeText(bytes),
-          usedAt === null ? 'not known' : ageOf(Date.now() - Date.parse(usedAt)),
+          usedAt === null ? 'unknown' : ageOf(Date.now() - Date.parse(usedAt)),
           goesText(usedAt, removedAt),
           what ?? name,
         ]),
@@ -48,5 +48,5 @@ export function register(program: Command): void {
 
 function goesText(usedAt: string | null, removedAt: string | null): string {
   if (removedAt !== null) return until(Date.parse(removedAt) - Date.now());
-  return usedAt === null ? 'not known' : 'in use';
+  return usedAt === null ? 'unknown' : 'in use';
 }

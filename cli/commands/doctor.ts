@@ -34,7 +34,8 @@ export function register(program: Command): void {
 
 async function inspectFarm(flags: ConnectionFlags): Promise<Check[]> {
   const farm = findFarm(flags);
-  if (!farm) return [{ name: 'farm', state: 'limited', message: 'none runs here; `slipway up` starts one' }];
+  if (!farm)
+    return [{ name: 'farm', state: 'limited', message: 'no farm runs on this machine; `slipway up` starts one' }];
   try {
     const clusters = await new FarmClient(farm).clusters();
     return clusters.flatMap((cluster) => [inspectCluster(cluster, farm.url), ...inspectFindings(cluster)]);
@@ -43,7 +44,7 @@ async function inspectFarm(flags: ConnectionFlags): Promise<Check[]> {
   }
 }
 
-/** Tells a wrong token from a farm that is not there, and from something else that is. */
+/** Distinguishes a wrong token from an absent farm, and from another server. */
 function describeTrouble(error: unknown, url: string): string {
   if (!(error instanceof FarmError)) return errorMessage(error);
   const what = error.code === 'Unauthorized' ? `The farm at ${url} runs, but refuses this token.` : error.message;
@@ -58,7 +59,7 @@ function inspectCluster({ name, healthy, message, workers }: ClusterView, url: s
   return { ...check, state: 'ok', message: `reached through ${url}` };
 }
 
-/** What the preflight of the scheduler found. */
+/** Findings of the scheduler's preflight. */
 function inspectFindings({ name, findings }: ClusterView): Check[] {
   return findings.map(({ what, severity, howToFix }) => ({
     name: `cluster ${name}`,

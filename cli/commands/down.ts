@@ -19,13 +19,13 @@ export function register(program: Command): void {
     .action(async (flags: DownFlags) => {
       const dataDir = flags.dataDir ? resolve(flags.dataDir) : (currentDataDir() ?? join(stateFolder(), 'farm'));
       if (!existsSync(dataDir)) {
-        printLine(`There is no farm in ${dataDir}.`);
+        printLine(`No farm found in ${dataDir}.`);
         return;
       }
       await stopFarm(dataDir);
       stopMachines(dataDir, flags.purge ?? false);
       if (flags.purge) rmSync(dataDir, { recursive: true, force: true });
       rmSync(pointerFile(), { force: true });
-      printLine(`The farm in ${dataDir} ${flags.purge ? 'is gone' : 'has stopped; `slipway up` starts it again'}.`);
+      printLine(`The farm in ${dataDir} ${flags.purge ? 'is removed' : 'has stopped; `slipway up` starts it again'}.`);
     });
 }

@@ -25,7 +25,7 @@ interface WantedDisk {
   readonly disk: string;
 }
 
-/** `image export`; `reference` says how an image is named. */
+/** `image export`; `reference` describes the form of an image's name. */
 export function addExportCommand(command: Command, reference: string): void {
   const exporting = command
     .command('export')
@@ -48,7 +48,7 @@ export function addExportCommand(command: Command, reference: string): void {
     if (output === '-') {
       throw new FarmError(
         'InvalidRequest',
-        `Standard output takes one disk, these are ${disks.length}: say --vm and --disk.`,
+        `Standard output takes one disk, but ${disks.length} match: choose one with --vm and --disk.`,
       );
     }
     return exporter.several(disks, output ?? `${found.module}-${found.version}`);
@@ -93,7 +93,7 @@ class Exporter {
     printLine(`${path}: ${sizeText(found.sizeBytes)}, SHA-256 ${found.sha256}, verified.`);
   }
 
-  /** To a folder, with a manifest that says which file is what. */
+  /** To a folder, with a manifest that maps files to disks. */
   async several(disks: readonly WantedDisk[], folder: string): Promise<void> {
     await mkdir(folder, { recursive: true });
     // All are begun before the first one is fetched.
@@ -114,7 +114,7 @@ class Exporter {
     const { module, version, layerKey } = this.#image;
     const manifest = { module, version, layerKey, format: this.#format, disks: files };
     await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-    printLine(`${join(folder, 'manifest.json')} says which disk is which.`);
+    printLine(`${join(folder, 'manifest.json')} lists the disk of each file.`);
   }
 
   #hardware({ vm, disk }: WantedDisk) {

@@ -16,7 +16,7 @@ interface PushFlags extends ConnectionFlags {
   readonly secret?: string;
 }
 
-/** `image push`; `reference` says how an image is named. */
+/** `image push`; `reference` describes the form of an image's name. */
 export function addPushCommand(command: Command, reference: string): void {
   const pushing = command
     .command('push')
@@ -53,6 +53,6 @@ async function pushed(views: AsyncIterable<PushView>): Promise<PushView> {
     line.clear();
   }
   throw new FarmError('ConnectionLost', 'The farm stopped answering before the image was pushed.', {
-    details: { solve: 'Push it again: what the registry has is not sent again.' },
+    details: { solve: 'Push it again: content that the registry already has is not sent again.' },
   });
 }

@@ -19,7 +19,7 @@ interface PruneFlags extends ConnectionFlags {
   readonly json?: boolean;
 }
 
-/** `image rm` and `image prune`; `reference` says how an image is named. */
+/** `image rm` and `image prune`; `reference` describes the form of an image's name. */
 export function addRemovalCommands(command: Command, reference: string): void {
   const remove = command
     .command('rm')
@@ -36,8 +36,8 @@ export function addRemovalCommands(command: Command, reference: string): void {
   const prune = command
     .command('prune')
     .description('remove old images by these options, or by `retention.images` of the farm')
-    .option('--keep <number>', 'this many of the newest versions of each module stay at any age', readCount)
-    .option('--max-age <duration>', 'how long other versions stay, such as 30d')
+    .option('--keep <number>', 'newest versions of each module to keep at any age', readCount)
+    .option('--max-age <duration>', 'how long to keep other versions, such as 30d')
     .option('--untagged <duration>', 'as --max-age, for untagged versions of modules that have tags')
     .option('--dry-run', 'only list what would be removed')
     .option('--json', 'print one JSON object');

@@ -26,7 +26,7 @@ test('a file that is there is only written over when that is asked for', async (
   const file = join(folder, 'mine.yaml');
   writeFileSync(file, 'mine');
   const refused = await runCli(['init', file]);
-  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`${file} is there already.`) });
+  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`${file} already exists.`) });
   expect(readFileSync(file, 'utf8')).toBe('mine');
   expect(await runCli(['init', file, '--force'])).toMatchObject({ exitCode: 0 });
   expect(await runCli(['init', '-'])).toMatchObject({ stdout: readFileSync(file, 'utf8') });

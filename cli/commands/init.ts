@@ -16,10 +16,10 @@ interface InitFlags {
 export function register(program: Command): void {
   program
     .command('init')
-    .description('write a module file with comments, to begin with')
+    .description('write a commented module file to start from')
     .argument('[file]', 'where to write it; - prints it', 'module.yaml')
-    .addOption(new Option('--template <name>', 'what it shows').choices(TEMPLATES).default('cloud-image'))
-    .option('--force', 'write over a file that is there')
+    .addOption(new Option('--template <name>', 'which example to write').choices(TEMPLATES).default('cloud-image'))
+    .option('--force', 'overwrite an existing file')
     .action((file: string, { template, force }: InitFlags) => {
       const text = readFileSync(join(packagePath('cli', 'templates'), `${template}.yaml`), 'utf8');
       if (file === '-') {
@@ -29,7 +29,7 @@ export function register(program: Command): void {
       if (existsSync(file) && !force) {
         throw new FarmError(
           'InvalidRequest',
-          `${file} is there already. Name another file, or write over it: --force.`,
+          `${file} already exists. Name another file, or overwrite it with --force.`,
         );
       }
       mkdirSync(dirname(file), { recursive: true });

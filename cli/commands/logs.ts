@@ -30,7 +30,7 @@ export function register(program: Command): void {
     .option('--vm <names>', 'only these machines, as VM or MODULE/VM (commas; repeatable)', collectList)
     .option(
       '--since <time>',
-      'only what is newer: a duration such as 10m, or a time such as 2026-01-31T12:00:00Z',
+      'only newer entries: a duration such as 10m, or a time such as 2026-01-31T12:00:00Z',
       toTime,
     )
     .option('-t, --timestamps', 'begin each line with its time')
@@ -39,7 +39,7 @@ export function register(program: Command): void {
     const client = new FarmClient(requireFarm(flags));
     const buildId = id === undefined ? (await client.builds())[0]?.buildId : await resolveBuild(client, id);
     if (buildId === undefined) {
-      printNote('The farm has no build.');
+      printNote('The farm has no builds.');
       return;
     }
     if (flags.serial) {

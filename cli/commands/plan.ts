@@ -22,7 +22,7 @@ import { readModuleFiles } from '../read-modules.ts';
 import { readVariables } from '../read-variables.ts';
 import { addConnectionFlags, addModuleFlags, collectList, type ModuleFlags } from './shared-flags.ts';
 
-/** Enough of a layerKey to tell it apart from others, as people do with commits. */
+/** A prefix of a layerKey that distinguishes it, as with commits. */
 const SHORT_KEY = 12;
 
 interface PlanFlags extends ConnectionFlags, ModuleFlags {
@@ -81,7 +81,7 @@ async function planFiles(paths: readonly string[], flags: PlanFlags): Promise<Ou
   }
 }
 
-/** The farm's own plan, which knows what is built; where no farm answers, the plan without it. */
+/** The farm's own plan, which knows the existing layers; without an answer, the offline plan. */
 async function planOnline(prepared: Prepared, options: BuildOptions, flags: PlanFlags): Promise<Outcome> {
   try {
     return { plan: await new FarmClient(requireFarm(flags)).plan(prepared.submission, options) };
@@ -94,7 +94,7 @@ async function planOnline(prepared: Prepared, options: BuildOptions, flags: Plan
   }
 }
 
-/** As the farm would plan when it had built nothing; what only the farm can tell makes a warning. */
+/** The plan of a farm without any layers; facts that only the farm knows become warnings. */
 function planOffline({ submission: { files, variables = {} }, lookup }: Prepared, options: BuildOptions): Outcome {
   const { modules: parsed, problems } = parseModules(files, { variables, local: lookup });
   const modules = hasErrors(problems) ? parsed : selectModules(parsed, options.only ?? []);

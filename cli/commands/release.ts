@@ -9,7 +9,7 @@ export function register(program: Command): void {
   const command = program
     .command('release')
     .description('give up a failed step whose machine is kept: the module fails, and the machine is removed')
-    .argument('<build/vm>', 'the machine; BUILD where one is kept');
+    .argument('<build/vm>', 'the machine; BUILD alone if only one is kept');
   addConnectionFlags(command).action(async (target: string, flags: ConnectionFlags) => {
     const client = new FarmClient(requireFarm(flags));
     const { buildId, vm } = await findKept(client, target);

@@ -17,7 +17,7 @@ export function register(program: Command): void {
   const command = program
     .command('retry')
     .description(
-      'build what did not succeed in a build again, as it was submitted; from the failed phase where that can go on',
+      'retry the modules of a build that did not succeed, as submitted; continue from the failed phase where possible',
     )
     .argument('<build>', 'id of the build, or the beginning or end of the id')
     .option('--on-error <what>', 'as in slipway build')
@@ -35,7 +35,7 @@ async function retry(id: string, flags: RetryFlags): Promise<number> {
   const { buildId, plan } = await client.retry(former.buildId, onError === undefined ? {} : { onError });
   if (!json) {
     const done = former.modules.filter(({ state }) => state === 'succeeded').map(({ name }) => name);
-    if (done.length > 0) printNote(`There already: ${done.join(', ')}`);
+    if (done.length > 0) printNote(`Already built: ${done.join(', ')}`);
     notePlan(plan);
   }
   if (!flags.wait) {

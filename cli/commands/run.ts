@@ -21,7 +21,7 @@ export function register(program: Command): void {
     .description('start a clone of an image: all of its machines, on a network of their own')
     .argument('<image>', 'NAME (its newest version), NAME:VERSION or NAME@TAG')
     .option('--ttl <duration>', 'how long it runs from when its first machine is up (default: 8h)')
-    .option('--ssh-key <file>', 'one more public key that may log in')
+    .option('--ssh-key <file>', 'an additional public key that may log in')
     .option('--no-wait', 'only print its id, and do not wait for its machines')
     .option('--json', 'print it as JSON');
   addConnectionFlags(command).action(async (reference: string, flags: RunFlags) => {
@@ -42,11 +42,11 @@ function show(run: RunView, { json, wait }: RunFlags): void {
   else printLine(buildId);
   if (json || !wait) return;
   for (const { vm } of vms) printNote(`  slipway ssh ${buildId}/${vm}    or  slipway console ${buildId}/${vm}`);
-  const end = until === null ? '' : `    it ends by itself at ${new Date(until).toISOString()}`;
+  const end = until === null ? '' : `    it stops automatically at ${new Date(until).toISOString()}`;
   printNote(`  slipway stop ${buildId}${end}`);
 }
 
-/** The clone when all of its machines are up; null when it has ended before, which is told. */
+/** The clone when all of its machines are up; null when it ended before, which is printed. */
 async function untilUp(client: FarmClient, { buildId }: RunView): Promise<RunView | null> {
   for await (const event of client.events(buildId)) {
     const text = describeEvent(event, buildId);

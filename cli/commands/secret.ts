@@ -67,7 +67,7 @@ function readFile(path: string): Buffer {
   }
 }
 
-/** What is piped in, without the newline that `echo` adds; at a terminal one line, which is not shown. */
+/** Standard input, without the newline that `echo` adds; at a terminal one line, which is not shown. */
 async function standardInput(name: string): Promise<Buffer> {
   const bytes = process.stdin.isTTY ? Buffer.from(await ask(name)) : await buffer(process.stdin);
   const end = bytes.at(-1) === 0x0a ? (bytes.at(-2) === 0x0d ? 2 : 1) : 0;

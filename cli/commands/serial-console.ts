@@ -6,7 +6,7 @@ import { printNote } from '../output/print.ts';
 
 /** Ctrl-], as telnet and virtctl have it. */
 const LEAVE = 0x1d;
-/** Ends what a guest has switched on: colours, the other screen, a hidden cursor. */
+/** Resets terminal modes that a guest has set: colours, the other screen, a hidden cursor. */
 const RESET = '\u001b[0m\u001b[?1049l\u001b[?25h';
 
 /** Joins the terminal with the serial port of a machine until either ends it. */

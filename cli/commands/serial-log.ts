@@ -15,7 +15,7 @@ export interface SerialLogOptions {
   readonly json: boolean;
 }
 
-/** Prints what the machines of a build have said at their serial ports. */
+/** Prints the serial output of the machines of a build. */
 export async function printSerialLog(client: FarmClient, buildId: string, options: SerialLogOptions): Promise<void> {
   const { modules } = await client.build(buildId);
   const machines = modules.flatMap(({ name: module, layerBuild, vms }) =>

@@ -21,7 +21,7 @@ export function addConnectionFlags(command: Command): Command {
     .option('--token <token>', 'its bearer token (default: SLIPWAY_TOKEN)')
     .option(
       '--ca-file <file>',
-      'PEM file of who signed its certificate (default: SLIPWAY_CA_FILE, else public authorities)',
+      'PEM file of the CA that signed its certificate (default: SLIPWAY_CA_FILE, else public CAs)',
     );
 }
 

@@ -25,8 +25,8 @@ export function register(program: Command): void {
     .description(
       'log in to a clone, or to a machine whose step waits for a person, with the local ssh through the farm',
     )
-    .argument('<build/vm>', 'the machine; BUILD where one waits')
-    .argument('[command...]', 'what to run there instead of a shell; put -- before it')
+    .argument('<build/vm>', 'the machine; BUILD alone if only one waits')
+    .argument('[command...]', 'command to run instead of a shell; put -- before it')
     .option('--config <file>', 'write a configuration for ssh, scp and sftp to FILE, and the key to FILE.key')
     .option('--stdio', 'only connect standard input and output to the SSH server, as a ProxyCommand');
   addConnectionFlags(command).action(async (target: string, words: string[], flags: SshFlags) => {

@@ -5,20 +5,20 @@ import { findKept } from '../client/find-waiting.ts';
 import { printLine } from '../output/print.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
-const WORDS = { retry: 'runs again', skip: 'is left as it is, and the build goes on' } as const;
+const WORDS = { retry: 'runs again', skip: 'is skipped, and the build continues' } as const;
 
 export function register(program: Command): void {
   const command = program
     .command('step')
-    .description('go on with a step that has failed, and whose machine is kept (build --on-error=keep)');
+    .description('continue a failed step whose machine is kept (build --on-error=keep)');
   for (const [answer, description] of [
     ['retry', 'run the failed step again'],
-    ['skip', 'go on with the step after it'],
+    ['skip', 'continue with the next step'],
   ] as const) {
     const sub = command
       .command(answer)
       .description(description)
-      .argument('<build/vm>', 'the machine; BUILD where one is kept');
+      .argument('<build/vm>', 'the machine; BUILD alone if only one is kept');
     addConnectionFlags(sub).action(async (target: string, flags: ConnectionFlags) => {
       const client = new FarmClient(requireFarm(flags));
       const { buildId, vm } = await findKept(client, target);

@@ -19,6 +19,6 @@ export function register(program: Command): void {
       throw new FarmError('InvalidRequest', `${buildId} is a build, not a clone: \`slipway cancel\` cancels it.`);
     }
     const wasRunning = await client.cancel(buildId);
-    printLine(wasRunning ? `The clone ${buildId} of ${run} is stopped.` : `The clone ${buildId} had ended before.`);
+    printLine(wasRunning ? `The clone ${buildId} of ${run} is stopped.` : `The clone ${buildId} had already ended.`);
   });
 }

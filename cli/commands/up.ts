@@ -56,7 +56,7 @@ const outcomeSchema = z.discriminatedUnion('event', [
 ]);
 
 export function register(program: Command): void {
-  const suitable = 'what suits the machine';
+  const suitable = 'chosen for this machine';
   program
     .command('up')
     .description('run a whole farm on this machine: Redis, a cluster over QEMU, a scheduler and workers')
@@ -109,7 +109,7 @@ export function register(program: Command): void {
       }
       requireMachine(dataDir);
       if (readConnection(dataDir) !== undefined)
-        printNote(`The last \`slipway up\` in ${dataDir} was killed. This one goes on with its builds and machines.`);
+        printNote(`The last \`slipway up\` in ${dataDir} was killed. This one takes over its builds and machines.`);
       await (flags.detach ? upDetached(dataDir, flags) : up(dataDir, flags));
     });
 }
@@ -144,7 +144,7 @@ async function up(dataDir: string, flags: UpFlags): Promise<void> {
   });
 }
 
-/** Starts the same command without `--detach` in a session of its own and waits until it says how it went. */
+/** Starts the same command without `--detach` in a session of its own and waits for its result. */
 async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
   const logFile = new FarmFiles(dataDir).log('up');
   const [node, main] = programCommand('cli/main');
@@ -157,7 +157,7 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
       throw new FarmError(outcome.code in ERRORS ? (outcome.code as ErrorCode) : 'FarmNotStarted', outcome.message);
     }
   } catch (error) {
-    // It ends what it has started.
+    // It ends its own child processes.
     child.kill('SIGTERM');
     throw error;
   } finally {
@@ -171,7 +171,7 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
   printLine(`  limits:  ${describeLimits(optionsOf(dataDir, flags).limits)}`);
 }
 
-/** What `up` says when the farm is up already. */
+/** Output of `up` when the farm is already up. */
 async function sayAgain(dataDir: string, json: boolean): Promise<void> {
   const connection = readConnection(dataDir);
   if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} is stopping. Try again.`);

@@ -27,7 +27,7 @@ export function register(program: Command): void {
   addModuleFlags(command).action(validate);
 }
 
-/** Exit code 0 when there is no error (and, with --strict, no warning), else 1. */
+/** Exit code 0 without errors (and, with --strict, without warnings), else 1. */
 function validate(paths: string[], options: ValidateOptions): void {
   const read = findModuleFiles(paths);
   const strict = options.strict ?? false;
@@ -51,7 +51,7 @@ function validate(paths: string[], options: ValidateOptions): void {
   printNote(problems.length === 0 ? `${checked}: no problems` : countProblems(problems));
 }
 
-/** What is only seen with all modules compiled. A module that was not compiled for its errors is not an unknown parent. */
+/** Problems that only show with all modules compiled. A module that was not compiled for its errors is not an unknown parent. */
 function problemsOfWhole({ modules, problems }: ParseResult): Problem[] {
   const isWhole = !hasErrors(problems);
   const found = graphProblems(modules).filter((problem) => isWhole || problem.code !== 'UnknownModule');

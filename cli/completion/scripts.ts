@@ -1,5 +1,5 @@
 /**
- * What a shell reads once. It asks `slipway completion` again for each word: a line is a word, a tab and what it means;
+ * The script that a shell reads once. It asks `slipway completion` again for each word: a line is a word, a tab and its meaning;
  * the line `:files` stands for names of files.
  */
 export const SCRIPTS = {

@@ -1,6 +1,6 @@
 import type { Argument, Command, Option } from 'commander';
 
-/** What may stand in the place of the word that is being typed. */
+/** Completions of the word that is being typed. */
 export interface Suggestions {
   readonly items: readonly Suggestion[];
   /** Whether names of files may stand there too. */
@@ -18,7 +18,7 @@ export type BuildIds = () => Promise<readonly Suggestion[]>;
 /** Options whose value is none of a file. */
 const NO_FILE = /<(?!file|dir)/;
 
-/** @param words what was typed after the name of the program; the last one is being typed, and may be empty */
+/** @param words typed after the name of the program; the last one is being typed, and may be empty */
 export async function suggest(program: Command, words: readonly string[], buildIds: BuildIds): Promise<Suggestions> {
   const typed = words.at(-1) ?? '';
   const all = await candidates({ ...placeOf(program, words.slice(0, -1)), typed, buildIds });

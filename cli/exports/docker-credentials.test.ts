@@ -49,7 +49,7 @@ test('a helper without credentials is like none, and one that fails is named', (
   const environment = configured({ credsStore: 'vault', auths: { 'quay.io': { auth: base64('a:b') } } });
   expect(dockerCredentials('quay.io', environment)).toEqual({ username: 'a', password: 'b' });
   helper('echo locked; exit 2');
-  expect(() => dockerCredentials('quay.io', environment)).toThrow('docker-credential-vault gives no credentials');
+  expect(() => dockerCredentials('quay.io', environment)).toThrow('docker-credential-vault returned no credentials');
   helper('echo \'{"Username":"<token>","Secret":"x"}\'');
   expect(() => dockerCredentials('quay.io', environment)).toThrow('identity token');
   const missing = configured({ credsStore: 'not-installed' });

@@ -25,7 +25,7 @@ export interface RegistryCredentials {
 
 /**
  * What `docker login` has kept for a registry (`docker.io` for Docker Hub) in `$DOCKER_CONFIG/config.json` or
- * `~/.docker/config.json`, or in the helper that this file names; undefined where there is nothing. @throws InvalidRequest
+ * `~/.docker/config.json`, or in the helper that this file names; undefined without an entry. @throws InvalidRequest
  */
 export function dockerCredentials(
   registry: string,
@@ -60,7 +60,7 @@ function readConfig(file: string): z.infer<typeof configSchema> {
   }
 }
 
-/** Docker's credential helper protocol; undefined when the helper has nothing for the registry. */
+/** Docker's credential helper protocol; undefined when the helper has no entry for the registry. */
 function askHelper(name: string, registry: string): RegistryCredentials | undefined {
   const program = `docker-credential-${name}`;
   const { status, stdout, error } = spawnSync(program, ['get'], {
@@ -68,7 +68,7 @@ function askHelper(name: string, registry: string): RegistryCredentials | undefi
     encoding: 'utf8',
     timeout: HELPER_MS,
   });
-  // One that ends without reading what it is asked is not an error of its own.
+  // A helper that ends without reading its input is not a separate error.
   if (error && status === null)
     throw new FarmError(
       'InvalidRequest',
@@ -77,7 +77,7 @@ function askHelper(name: string, registry: string): RegistryCredentials | undefi
   if (status !== 0 && /credentials not found/i.test(stdout)) return undefined;
   const told = status === 0 ? helperSchema.safeParse(parseJson(stdout)).data : undefined;
   if (!told)
-    throw new FarmError('InvalidRequest', `${program} gives no credentials for ${registry} (status ${status}).`);
+    throw new FarmError('InvalidRequest', `${program} returned no credentials for ${registry} (status ${status}).`);
   if (told.Username !== TOKEN_USER) return { username: told.Username, password: told.Secret };
   throw new FarmError(
     'InvalidRequest',

@@ -25,7 +25,7 @@ interface Receiver {
 }
 
 /**
- * Fetches the file of an export to `path`, and verifies it. What a command that was interrupted has fetched before lies beside it
+ * Fetches the file of an export to `path`, and verifies it. The part that an interrupted command has fetched is kept beside it
  * under the hash of the file, and is gone on with. Zeros take no room. @throws HashMismatch
  */
 export async function receiveFile(receiver: Receiver, found: ReadyExport, path: string): Promise<void> {
@@ -60,7 +60,7 @@ export async function receiveStream(receiver: Receiver, found: ReadyExport, to: 
 }
 
 interface Target {
-  /** Of what is there before `offset`. */
+  /** Hash of the content before `offset`. */
   readonly hash: Hash;
   readonly offset: number;
   write(bytes: Buffer, at: number): Promise<void>;
@@ -87,7 +87,7 @@ async function receive({ client, line }: Receiver, found: ReadyExport, { hash, o
   line.clear();
 }
 
-/** What the farm or the way to it may have over soon; a connection that is cut is not an error of the farm's own. */
+/** Transient errors of the farm or of the connection; a connection that is cut is not an error of the farm's own. */
 function isPassing(error: unknown): boolean {
   return !(error instanceof FarmError) || error.kind === 'unavailable' || error.kind === 'exhausted';
 }
@@ -99,7 +99,7 @@ async function hashPresent(path: string, hash: Hash): Promise<number> {
   return present.size;
 }
 
-/** Writes what is not zero, by blocks of the file: the network cuts where it likes. */
+/** Writes the nonzero data, by blocks of the file: the network cuts where it likes. */
 async function writeSparse(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
   for (let from = 0; from < bytes.length; ) {
     const length = Math.min(BLOCK_BYTES - ((at + from) % BLOCK_BYTES), bytes.length - from);

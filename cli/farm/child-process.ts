@@ -7,7 +7,7 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { errorCodeOf, readableLine } from './log-tail.ts';
 
-/** How one process of the farm is started, and how it says that it is up. */
+/** Start of one process of the farm, and its ready line. */
 export interface ChildSpec {
   /** e.g. `redis`, `scheduler`, `provision-1`; names its log file. */
   readonly name: string;
@@ -40,7 +40,7 @@ export class FarmChild {
   constructor(spec: ChildSpec) {
     this.name = spec.name;
     // In a session of its own: Ctrl-C is for `up`, which ends the others in their order. When `up` is killed it ends too:
-    // nothing would start it again, or end it before another `up`.
+    // no process would restart it, or end it before another `up`.
     const args = ['--pdeathsig', 'KILL', ...spec.command];
     this.#process = spawn('setpriv', args, {
       env: spec.environment,
@@ -98,7 +98,8 @@ export async function waitForLine<T>(
     if (tail.length > KEPT_LINES) tail.shift();
   };
   const fail = (what: string): never => {
-    const said = tail.length > 0 ? ` It said:\n${tail.map((line) => `  ${readableLine(line)}`).join('\n')}\n` : ' ';
+    const said =
+      tail.length > 0 ? ` Its last output:\n${tail.map((line) => `  ${readableLine(line)}`).join('\n')}\n` : ' ';
     const message = `The process ${awaited.name} ${what}.${said}Its log is ${awaited.logFile}`;
     throw new FarmError('FarmNotStarted', message, { details: { code: tail.map(errorCodeOf).findLast(Boolean) } });
   };

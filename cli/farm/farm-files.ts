@@ -116,7 +116,7 @@ export class FarmFiles {
   }
 
   /**
-   * What the embedded cluster runs for the relay's image, and what its importers and guests may reach. The
+   * The command of the relay's image in the embedded cluster, and the addresses that its importers and guests may reach. The
    * former it reads again for every import.
    */
   writeClusterConfig(

@@ -27,6 +27,6 @@ test('serves others with TLS only', () => {
     ...{ host: '0.0.0.0', port: 8443, certificateFile: '/c.pem', keyFile: '/k.pem' },
   });
   for (const flags of [{ listen }, { listen, tlsCert: '/c.pem' }, { tlsCert: '/c.pem', tlsKey: '/k.pem' }]) {
-    expect(() => listenAddress(flags)).toThrow('--listen, --tls-cert and --tls-key go together');
+    expect(() => listenAddress(flags)).toThrow('--listen, --tls-cert and --tls-key must be given together');
   }
 });

@@ -14,7 +14,7 @@ export interface ListenAddress {
 
 const DEFAULT_PORT = 8443;
 
-/** Reads `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; undefined for what is none. */
+/** Reads `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; undefined for other text. */
 export function parseListen(text: string): { readonly host: string; readonly port: number } | undefined {
   const [, bracketed, plain, port] = /^(?:\[(.+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = isIP(text) === 6 ? text : (bracketed ?? plain);
@@ -40,6 +40,6 @@ export function listenAddress(flags: {
   if (!listen && !tlsCert && !tlsKey) return undefined;
   if (listen && tlsCert && tlsKey) return { ...listen, certificateFile: resolve(tlsCert), keyFile: resolve(tlsKey) };
   const message =
-    '--listen, --tls-cert and --tls-key go together: a farm is served to others with TLS only, as clients send tokens.';
+    '--listen, --tls-cert and --tls-key must be given together: a farm is served to other machines only with TLS, because clients send tokens.';
   throw new FarmError('InvalidRequest', message);
 }

@@ -46,7 +46,7 @@ test('a farm keeps its port, says its links again, and survives the death of `up
   await expect.poll(() => all.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
   expect(await slipway('up', '--data-dir', dataDir, '--detach')).toMatchObject({
     exitCode: 0,
-    stderr: `The last \`slipway up\` in ${dataDir} was killed. This one goes on with its builds and machines.\n`,
+    stderr: `The last \`slipway up\` in ${dataDir} was killed. This one takes over its builds and machines.\n`,
   });
   expect(portOf()).toBe(port);
 
@@ -89,7 +89,7 @@ test('a machine without nft is refused before anything starts, and can be cleane
   expect(existsSync(empty)).toBe(false);
   expect(existsSync(dataDir)).toBe(true);
   const purged = await withoutNft('down', '--purge', '--data-dir', dataDir);
-  expect(purged).toEqual({ code: 0, stdout: `The farm in ${dataDir} is gone.\n`, stderr: '' });
+  expect(purged).toEqual({ code: 0, stdout: `The farm in ${dataDir} is removed.\n`, stderr: '' });
 });
 
 /** The CLI in a mount namespace in which `nft` is not a program. */

@@ -1,6 +1,6 @@
 import { printable } from '../../common/text/printable.ts';
 
-/** What a line of a log says to a person: a JSON line of a process of the farm as its sentence, any other as it is. */
+/** Readable form of a log line: a JSON line of a process of the farm as its sentence, others unchanged. */
 export function readableLine(line: string): string {
   const entry = parseEntry(line);
   if (typeof entry?.msg !== 'string') return printable(line);

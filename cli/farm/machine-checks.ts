@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { freeBytes } from './machine-limits.ts';
 
-/** One thing that was looked at. `state` `missing` stops `slipway up`, `limited` costs what `message` says. */
+/** Result of one check. `missing` stops `slipway up`, `limited` has the effect in `message`. */
 export interface Check {
   readonly name: string;
   readonly state: 'ok' | 'limited' | 'missing';

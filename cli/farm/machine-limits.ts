@@ -3,7 +3,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { DEFAULTS } from '../../common/contracts/module/defaults.ts';
 
-/** What a farm may use of its cluster at once. */
+/** Limits of a farm on its cluster. */
 export interface FarmLimits {
   readonly vms: number;
   readonly imports: number;
@@ -12,7 +12,7 @@ export interface FarmLimits {
   readonly memoryBytes: number;
 }
 
-/** What a machine has for a farm. */
+/** Resources of a machine for a farm. */
 export interface MachineSize {
   readonly cores: number;
   readonly memoryBytes: number;
@@ -25,7 +25,7 @@ const VIRTUAL_CORES = 4;
 const LEAST_CORES = 8;
 const MACHINES_OF_A_CORE = 2;
 const MACHINES = { least: 2, most: 32 } as const;
-/** An ordinary installation writes this much; disks are thin, so their sizes say nothing. */
+/** An ordinary installation writes this much; disks are thin, so their sizes are no measure. */
 const DISK_OF_A_MACHINE = 4 * 2 ** 30;
 
 /**

@@ -21,7 +21,7 @@ export function runningUp(dataDir: string): number | undefined {
   return up !== undefined && isOurs(up, 'up') ? up : undefined;
 }
 
-/** Asks `up` to end and waits until it has; what a killed `up` left behind is ended here. */
+/** Asks `up` to end and waits until it has; processes that a killed `up` left behind are ended here. */
 export async function stopFarm(dataDir: string): Promise<void> {
   const up = runningUp(dataDir);
   if (up === undefined) return endLeftovers(dataDir);
@@ -50,7 +50,7 @@ export async function endLeftovers(dataDir: string): Promise<void> {
 
 /**
  * Ends the virtual machines, networks and pods of the embedded cluster; with `purge` its files as well.
- * @throws ClusterUnfit with what the cluster's program said
+ * @throws ClusterUnfit with the error of the cluster's program
  */
 export function stopMachines(dataDir: string, purge: boolean): void {
   const [node, main] = programCommand('embedded/main');
@@ -70,7 +70,7 @@ export function stopMachines(dataDir: string, purge: boolean): void {
   }
 }
 
-/** True when the process lives and is what the file said, not a later one with the same id. */
+/** True when the process lives and is the one in the file, not a later one with the same id. */
 function isOurs(pid: number, role: string): boolean {
   if (!isAlive(pid)) return false;
   try {

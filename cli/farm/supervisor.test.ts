@@ -63,7 +63,7 @@ test('says how a process ended too early, where its log is, and what it wrote la
   const child = new FarmChild(spec);
   const { code, message } = await child.ready.catch((error) => error);
   expect(code).toBe('FarmNotStarted');
-  expect(message).toMatch(/^The process embedded exited with 7 before it was ready\. It said:\n/);
+  expect(message).toMatch(/^The process embedded exited with 7 before it was ready\. Its last output:\n/);
   expect(message).toContain('  cannot bind\n');
   expect(message).toContain('  line 9\n');
   expect(message).not.toContain('line 1\n');
@@ -77,7 +77,7 @@ test('says which signal ended a process, and makes sentences of the JSON lines o
   const child = new FarmChild(specOf('scheduler', `console.log('${line}', ''); process.kill(process.pid, 'SIGKILL')`));
   await expect(child.ready).rejects.toMatchObject({
     message: expect.stringMatching(
-      /scheduler was ended by SIGKILL before it was ready\. It said:\n {2}The process ends with an error: listen EADDR.*\n/,
+      /scheduler was ended by SIGKILL before it was ready\. Its last output:\n {2}The process ends with an error: listen EADDR.*\n/,
     ),
     details: { code: 'EADDRINUSE' },
   });

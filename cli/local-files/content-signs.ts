@@ -8,7 +8,7 @@ const SECTOR = 2048;
 const FIRST_DESCRIPTOR = 16 * SECTOR;
 const DESCRIPTORS = 8;
 
-/** What the first bytes of a file say. */
+/** Findings from the first bytes of a file. */
 export function contentSigns(path: string): ContentSigns {
   const file = openSync(path, 'r');
   try {

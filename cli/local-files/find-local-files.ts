@@ -16,11 +16,11 @@ import { contentSigns } from './content-signs.ts';
 /** How local files are looked for. */
 export interface LocalSearch {
   readonly variables: Readonly<Record<string, string>>;
-  /** Whether what lies outside the folder of a module file may be named. */
+  /** Whether modules may name files outside the folder of their module file. */
   readonly allowOutside: boolean;
 }
 
-/** What lies at each path that modules name. */
+/** The item at each path that modules name. */
 export type FoundFiles = ReadonlyMap<string, Found>;
 
 /** Left out of folders: it changes with every commit, and holds more than its present files. */
@@ -79,7 +79,7 @@ class Search {
       const found = statSync(real);
       if (found.isFile()) this.#items.set(inner, fileItem(found));
       else if (!found.isDirectory()) throw new Complaint(`holds "${inner}", which is neither a file nor a folder`);
-      else if (above.includes(real)) throw new Complaint(`holds "${inner}", a link to a folder that it lies in`);
+      else if (above.includes(real)) throw new Complaint(`holds "${inner}", a link to a folder that contains it`);
       else {
         this.#items.set(inner, null);
         this.#walk(folder, inner, [...above, real]);
@@ -111,12 +111,12 @@ class Search {
 
   #missing(): string {
     const { path, written } = this.#reference;
-    if (written.startsWith('~')) return 'is not there: ~ is not expanded, a path is relative to the module file';
-    if (/[*?[{]/.test(written)) return 'is not there: patterns are not expanded, name the file or its folder';
-    if (written.includes('\\')) return 'is not there: write / between the names of folders and files';
+    if (written.startsWith('~')) return 'does not exist: ~ is not expanded, a path is relative to the module file';
+    if (/[*?[{]/.test(written)) return 'does not exist: patterns are not expanded, name the file or its folder';
+    if (written.includes('\\')) return 'does not exist: write / between the names of folders and files';
     const folder = dirname(path);
     const names = statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
-    return `is not there (looked for "${path}")${didYouMean(basename(path), names)}`;
+    return `does not exist (looked for "${path}")${didYouMean(basename(path), names)}`;
   }
 }
 

@@ -14,7 +14,7 @@ export interface LocalContentFile {
   readonly modifiedMs: number;
 }
 
-/** What a submission says of local files, and where the contents are. */
+/** The list of local files of a submission, and the paths of their contents. */
 export interface HashedFiles {
   readonly entries: readonly LocalEntry[];
   /** By SHA-256. */

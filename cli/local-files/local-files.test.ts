@@ -74,7 +74,7 @@ function check(text: string, { allowOutside = false, strict = false } = {}) {
 }
 
 test.each([
-  ['that is missing', './setup.sch', 'is not there', 'did you mean "setup.sh"?'],
+  ['that is missing', './setup.sch', 'does not exist', 'did you mean "setup.sh"?'],
   ['with a tilde', '~/setup.sh', '~ is not expanded', ''],
   ['that is a pattern', './*.sh', 'patterns are not expanded', ''],
   ['written as on Windows', '.\\\\setup.sh', 'write / between', ''],
@@ -99,7 +99,11 @@ test.each([
   ['an ISO that was not fetched', moduleOf({ vm: '    isos: [{ path: pointer.iso }]\n' }), 'it is not an ISO'],
   ['a served file', moduleOf({ body: 'httpDirectory: { path: setup.sh }\n' }), 'is a file: name a folder'],
   ['a folder that leads out', moduleOf({ body: 'httpDirectory: { path: leaving }\n' }), 'holds "out", which leads to'],
-  ['a folder without end', moduleOf({ body: 'httpDirectory: { path: loop }\n' }), 'a link to a folder that it lies in'],
+  [
+    'a folder without end',
+    moduleOf({ body: 'httpDirectory: { path: loop }\n' }),
+    'a link to a folder that contains it',
+  ],
   [
     'a folder on a floppy',
     moduleOf({ body: 'files: [{ path: www }]\n', vm: '    floppy: { files: [{ name: www }] }\n' }),
@@ -108,14 +112,14 @@ test.each([
   [
     'a script twice',
     moduleOf({ vm: step('{ type: shell, shell: { script: setup.sh, inline: "true" } }') }),
-    'exclude each other',
+    'are mutually exclusive',
   ],
-  ['an ISO twice', moduleOf({ vm: '    isos: [{ path: good.iso, url: "http://x/y" }]\n' }), 'exclude each other'],
+  ['an ISO twice', moduleOf({ vm: '    isos: [{ path: good.iso, url: "http://x/y" }]\n' }), 'are mutually exclusive'],
   ['a source with a foreign checksum', moduleOf({ source: `{ path: disk.raw, checksum: ${sha256('')} }` }), 'with url'],
   [
     'two files of a name',
     moduleOf({ body: 'files: [{ path: www/index.html }, { name: index.html, inline: a }]\n' }),
-    'taken',
+    'already used',
   ],
 ])('%s is refused', (_what, text, words) => {
   expect(check(text).filter(([, , severity]) => severity === 'error')).toEqual([

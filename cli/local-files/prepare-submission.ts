@@ -10,7 +10,7 @@ import type { TransferLine } from '../output/transfer-line.ts';
 import { findLocalFiles, type LocalSearch, lookupFound } from './find-local-files.ts';
 import { hashLocalFiles, type LocalContentFile } from './hash-local-files.ts';
 
-/** What is submitted, and what may have to be sent with it. */
+/** A submission, and the contents that the farm may request. */
 export interface Prepared {
   readonly submission: Submission;
   /** Local files by SHA-256. */
@@ -19,8 +19,8 @@ export interface Prepared {
 }
 
 /**
- * Reads the local files that modules name. Everything else about the modules is for the farm to say.
- * @throws InvalidModule with `details.problems` when a local file is not what the module wants it to be
+ * Reads the local files that modules name. All other checks of the modules are left to the farm.
+ * @throws InvalidModule with `details.problems` when a local file does not fit its use in the module
  */
 export async function prepareSubmission(
   files: readonly SourceFile[],

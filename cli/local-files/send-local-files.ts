@@ -8,9 +8,9 @@ import type { Accepted, FarmClient } from '../client/farm-client.ts';
 import type { TransferLine } from '../output/transfer-line.ts';
 import type { LocalContentFile } from './hash-local-files.ts';
 
-/** What is sent at once. */
+/** Concurrent uploads. */
 const CONCURRENCY = 4;
-/** What the farm asks for may change while it is sent: layers come and go. */
+/** The requested contents may change during the upload: layers come and go. */
 const MAX_ROUNDS = 4;
 /** Pauses before an upload that was cut goes on; after the last one it is given up. */
 const RETRY_MS = [200, 1_000, 3_000, 5_000, 10_000, 20_000] as const;
@@ -25,7 +25,7 @@ interface Sender {
   readonly line: TransferLine;
 }
 
-/** Submits, and sends the local files that the farm asks for: only what it lacks, and only for layers that are made. */
+/** Submits, and sends the local files that the farm asks for: only missing ones, and only for layers that are built. */
 export async function submitWithFiles(sender: Sender, submit: () => Promise<Accepted>): Promise<Accepted> {
   for (let round = 1; ; round += 1) {
     try {
@@ -59,7 +59,7 @@ async function sendAll(sender: Sender, missing: readonly string[]): Promise<void
   }
 }
 
-/** Sends one file; what the farm has of it already is not sent again. */
+/** Sends one file; bytes that the farm already has are not sent again. */
 async function send({ client, line }: Sender, sha256: string, file: LocalContentFile): Promise<void> {
   const { path, sizeBytes } = file;
   let isSpoiled = false;
@@ -75,7 +75,7 @@ async function send({ client, line }: Sender, sha256: string, file: LocalContent
       return;
     } catch (error) {
       const pause = RETRY_MS[failures];
-      // What the farm had of it was of something else.
+      // The part that the farm had was of another content.
       isSpoiled = offset > 0 && error instanceof FarmError && error.code === 'HashMismatch';
       if (pause === undefined || !(isSpoiled || isPassing(error))) throw wrapError(error, `Sending "${path}"`);
       await systemClock.after(pause);

@@ -5,7 +5,7 @@ import { counted } from './print.ts';
 /** More images than this are only counted. */
 const MOST_LINES = 8;
 
-/** The images of a build that succeeded, and what can be done with them; nothing of any other. */
+/** The images of a successful build with the next commands; empty for other builds. */
 export function describeSuccess(event: Extract<FarmEvent, { event: 'build-finished' }>): string[] {
   if (event.outcome !== 'succeeded') return [];
   const images = event.modules.flatMap(({ name, images: found }) => found.map((image) => ({ module: name, ...image })));

@@ -10,7 +10,7 @@ import { waitingWords } from '../../common/text/waiting.ts';
 /** `slipway logs --serial` has all that is kept. */
 const SERIAL_SHOWN = 20;
 
-/** The sentence that says an event of a build to a person. */
+/** The sentence for an event of a build. */
 export function describeEvent(event: StoredEvent, buildId: string): string {
   switch (event.event) {
     case 'build-accepted':
@@ -61,7 +61,7 @@ export function isSkipped({ failure }: { readonly failure?: Failure | null | und
   return failure?.reason === 'ParentFailed';
 }
 
-/** Reason, message and evidence of a failure and what to do about it, indented below what failed. */
+/** Reason, message, evidence and remedy of a failure, indented below its subject. */
 export function describeFailure(failure: Failure | undefined): string[] {
   if (!failure) return [];
   const hints = failure.hints.length > 0 ? failure.hints : [FAILURES[failure.reason].solve];
@@ -81,10 +81,10 @@ export function describeFailure(failure: Failure | undefined): string[] {
 /** Why a step waits, after its name. */
 export function waitsHow(kept: Kept | null | undefined): string {
   if (!kept) return 'waits for you';
-  return kept.why === 'failed' ? 'failed and is kept for you' : 'is not run yet and waits for you';
+  return kept.why === 'failed' ? 'failed and is kept for you' : 'has not run yet and waits for you';
 }
 
-/** What a person is to do, and the commands for it, indented below whose machine it is. */
+/** The task of a person, and its commands, indented below the machine. */
 export function describeHandbuild(
   { instructions, kept }: { readonly instructions: string; readonly kept?: Kept | null | undefined },
   { buildId, vm }: { readonly buildId: string; readonly vm: string },

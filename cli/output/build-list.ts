@@ -24,7 +24,7 @@ export function printBuilds(builds: readonly BuildSummary[], now: number): void 
   );
 }
 
-/** Clones that run; nothing where there is none. */
+/** Running clones; empty without any. */
 export function printRuns(runs: readonly RunView[], now: number): void {
   if (runs.length === 0) return;
   printTable(
@@ -37,7 +37,7 @@ export function printRuns(runs: readonly RunView[], now: number): void {
   );
 }
 
-/** Clusters, and who holds their slots; what is wrong with one stands below. */
+/** Clusters, and the holders of their slots; errors of a cluster are printed below. */
 export function printClusters(clusters: readonly ClusterView[]): void {
   printTable(
     ['cluster', 'healthy', 'vms', 'imports', 'cpu', 'free', 'held by'],

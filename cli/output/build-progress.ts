@@ -62,7 +62,7 @@ export function terminalOutput(stdout: NodeJS.WriteStream, buildId: string): Bui
     const columns = stdout.columns ?? 80;
     logUpdate([...board.values()].map((line) => line(now).slice(0, columns - 1)).join('\n'));
   };
-  // Times go on where nothing else does.
+  // Elapsed times advance without events.
   const ticking = setInterval(draw, TICK_MS).unref();
   return {
     show: (event) => {
@@ -99,7 +99,7 @@ function updateBoard(board: Board, event: StoredEvent): void {
   board.set(key, (now) => `${place} ${whatHappens(event, now - at)}`);
 }
 
-/** What a machine is at, so long after that was told. */
+/** State of a machine, with the time since its event. */
 function whatHappens(event: StoredEvent, sinceMs: number): string {
   switch (event.event) {
     case 'log':

@@ -2,11 +2,11 @@ import { errorMessage, FarmError, solveOf } from '../../common/errors/farm-error
 import { printable } from '../../common/text/printable.ts';
 import { paint, printNote } from './print.ts';
 
-/** Ends the program with 1 and a sentence; what to do about it follows. Never a stack trace. */
+/** Ends the program with 1, the message and the remedy. Never prints a stack trace. */
 export function reportFailure(error: unknown): void {
   const sentence = errorMessage(error).split('\n').map(printable).join('\n');
   printNote(`${paint('red', 'error:', process.stderr)} ${sentence}`);
-  // Of a wrong command line the message says all there is.
+  // For a wrong command line the message is sufficient.
   const solve = error instanceof FarmError && error.code !== 'InvalidRequest' ? solveOf(error) : '';
   if (solve !== '') printNote(printable(solve));
   process.exitCode = 1;

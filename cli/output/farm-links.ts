@@ -4,7 +4,7 @@ import { FarmClient } from '../client/farm-client.ts';
 import type { FarmLimits } from '../farm/machine-limits.ts';
 import { printLine } from './print.ts';
 
-/** What a person does next with a farm that runs on this machine. */
+/** Next commands for a farm on this machine. */
 export async function printFarm(
   { url, kubeconfig, token }: Connection,
   { sentence, end }: { sentence: string; end: string },

@@ -33,7 +33,7 @@ export function withJunitReport(output: BuildOutput, file: string): BuildOutput 
 
 /**
  * A build in the JUnit format, as Jenkins, GitLab and GitHub's actions read it: a suite per module, a case per phase and
- * step of each machine, and one for the module itself, which carries its failure or says that it was reused.
+ * step of each machine, and one for the module itself, with its failure or a note that it was reused.
  */
 export class JunitReport {
   readonly #cases = new Map<string, Case[]>();
@@ -133,7 +133,7 @@ function attributes(values: Readonly<Record<string, string>>): string {
     .join(' ');
 }
 
-/** XML 1.0 has no place for control characters and halves of surrogate pairs, not even as references. */
+/** XML 1.0 does not allow control characters and halves of surrogate pairs, not even as references. */
 function xmlText(text: string): string {
   const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
   return text

@@ -17,7 +17,7 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Colours text for a terminal; what is piped, or read with NO_COLOR set, stays plain. */
+/** Colours text for a terminal; piped output, or output with NO_COLOR set, stays plain. */
 export function paint(style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string {
   return stream.isTTY && !process.env['NO_COLOR'] ? styleText(style, text, { validateStream: false }) : text;
 }

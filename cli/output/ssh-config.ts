@@ -1,6 +1,6 @@
 import type { SshAccess } from '../../common/contracts/ssh-access.ts';
 
-/** What stands beside the machine itself in a configuration of ssh. */
+/** Further parts of an ssh configuration besides the machine. */
 export interface SshFile {
   /** Command line for a shell. */
   readonly proxy: string;
@@ -21,7 +21,7 @@ export function sshOptions({ username }: SshAccess, { proxy, keyFile }: SshFile)
           ['IdentityFile', `"${keyFile}"`],
           ['IdentitiesOnly', 'yes'],
         ] as [string, string][])),
-    // ssh replaces what follows a percent sign.
+    // ssh expands percent signs.
     ['ProxyCommand', proxy.replaceAll('%', '%%')],
     ['StrictHostKeyChecking', 'no'],
     ['UserKnownHostsFile', '/dev/null'],

@@ -6,7 +6,7 @@ const NO_LINES = {
   ...{ 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' },
 };
 const GAP = 2;
-/** Where neither the terminal nor `COLUMNS` says how wide a line may be. */
+/** Default width without a terminal and `COLUMNS`. */
 const USUAL_COLUMNS = 80;
 /** A last column is never cut shorter. */
 const LEAST_LAST = 12;

@@ -3,10 +3,10 @@ import { sizeText } from '../../common/text/size-text.ts';
 
 const REFRESH_MS = 100;
 const MIB = 1024 ** 2;
-/** Smaller ones are gone before anybody reads of them. */
+/** Smaller ones finish before a line could be read. */
 const LEAST_BYTES = 8 * MIB;
 
-/** How far long reads and uploads are: one moving line on a terminal, nothing elsewhere. */
+/** Progress of long reads and uploads: one updated line on a terminal, no output elsewhere. */
 export class TransferLine {
   readonly #stream: NodeJS.WriteStream;
   #shownAt = 0;

@@ -16,6 +16,6 @@ export function printWaits(
       expectedAt === null ? '' : `in ${seconds(Math.max(0, expectedAt - now))}`,
     ]),
   );
-  if (rows.length === 0) printLine('Nothing waits.');
+  if (rows.length === 0) printLine('No module is waiting.');
   else printTable(['build', 'module', 'waits for', 'since', 'place', 'expected'], rows);
 }

@@ -75,7 +75,7 @@ const cluster = z.strictObject({
     .enum(NETWORK_KINDS)
     .optional()
     .describe(
-      'How machines are connected: `kube-ovn`, by networks of their own; `pod`, on the pod network of the cluster. By default as the cluster is found: the first where KubeOVN is installed.',
+      'How machines are connected: `kube-ovn`, by networks of their own; `pod`, on the pod network of the cluster. By default `kube-ovn` where KubeOVN is installed, else `pod`.',
     ),
   externalSubnet: z
     .string()
@@ -110,7 +110,7 @@ const cluster = z.strictObject({
   leastFreeStorage: bytes
     .prefault('2Gi')
     .describe(
-      'With less than this free for volumes nothing more is built there (`StorageFull`), by what the driver of the storage class says in CSIStorageCapacity; of drivers that say nothing, nothing is refused.',
+      'Free storage for volumes that the cluster must have to take builds (else `StorageFull`), as the driver of the storage class reports it in CSIStorageCapacity; without such a report the limit does not apply.',
     ),
 });
 
@@ -151,14 +151,17 @@ export const configSchema = z.strictObject({
         .array(serverAddress)
         .default([])
         .describe(
-          'Sentinels as `HOST:PORT`, which say where the primary is. User, password, database and TLS are those of `redis.url`, host and port of it are not used.',
+          'Sentinels as `HOST:PORT`, which locate the primary. User, password, database and TLS come from `redis.url`; its host and port are not used.',
         ),
-      sentinelName: z.string().default('mymaster').describe('What the Sentinels call the primary.'),
+      sentinelName: z
+        .string()
+        .default('mymaster')
+        .describe('Name of the primary in the configuration of the Sentinels.'),
       cluster: z
         .array(serverAddress)
         .default([])
         .describe(
-          'Nodes of a Redis Cluster as `HOST:PORT`, which say which primary has the keys of the farm: all of them are in one hash slot. User, password and TLS are those of `redis.url`, host, port and database of it are not used. Name several, because those that are down say nothing.',
+          'Nodes of a Redis Cluster as `HOST:PORT`, which locate the primary with the keys of the farm: all of them are in one hash slot. User, password and TLS come from `redis.url`; its host, port and database are not used. Name several nodes, because some of them may be down.',
         ),
       appendOnly: z
         .enum(['required', 'optional'])
@@ -173,7 +176,7 @@ export const configSchema = z.strictObject({
     })
     .refine(({ url, cluster }) => cluster.length === 0 || !/\/[1-9]\d*$/.test(url), {
       path: ['url'],
-      error: 'A Redis Cluster has no database but 0: leave the path of redis.url out',
+      error: 'A Redis Cluster has only the database 0: remove the path of redis.url',
     })
     .prefault({})
     .describe('State and queues.'),
@@ -197,7 +200,7 @@ export const configSchema = z.strictObject({
         .enum(['loopback', 'anywhere'])
         .default('loopback')
         .describe(
-          'Where `http.host` may be, which has no TLS; `anywhere` is for networks of containers in which a proxy with TLS stands in front of it.',
+          'Which addresses `http.host` may have, as it serves without TLS; `anywhere` is for container networks where a proxy terminates TLS in front of it.',
         ),
       tls: z
         .strictObject({
@@ -228,9 +231,9 @@ export const configSchema = z.strictObject({
         .array(z.string())
         .default([])
         .describe(
-          'Addresses and networks of the proxies in front of the scheduler, such as `10.0.0.0/8`, or `loopback`. What they say of the client is believed: its address, which refusals are counted by, and that it came with TLS, so that sessions are sent with TLS only.',
+          'Addresses and networks of the proxies in front of the scheduler, such as `10.0.0.0/8`, or `loopback`. Their forwarding headers are trusted: the address of the client, by which refusals are counted, and its use of TLS, so that session cookies are sent only with TLS.',
         ),
-      limits: httpLimits.prefault({}).describe('What the HTTP API takes.'),
+      limits: httpLimits.prefault({}).describe('Limits of the HTTP API.'),
     })
     .prefault({})
     .describe('The HTTP API.'),
@@ -260,7 +263,7 @@ export const configSchema = z.strictObject({
     .array(owner)
     .default([])
     .describe(
-      'Who gets how much. The owner of a build is the token that asked for it, or whom an admin named by `--as`. Owners without a row weigh 1 and have no quotas.',
+      'Weights and quotas of owners. The owner of a build is the token that submitted it, or the one that an admin named with `--as`. Owners without a row weigh 1 and have no quotas.',
     ),
   clusters: z.array(cluster).default([]).describe('The clusters that the farm may build on; at least one.'),
   worker: z
@@ -294,7 +297,7 @@ export const configSchema = z.strictObject({
             )
             .default({})
             .describe(
-              'By the name of a module: what holds for its versions instead of the options above. `{}` keeps them all.',
+              'Options for the versions of a module, by its name, instead of the options above. `{}` keeps them all.',
             ),
         })
         .prefault({})
@@ -303,26 +306,26 @@ export const configSchema = z.strictObject({
         ),
     })
     .prefault({})
-    .describe('What is kept for how long.'),
+    .describe('How long disks, records, exports and images are kept.'),
   logs: z
     .strictObject({
       step: bytes
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.step))
-        .describe('Taken of the output of one step; the rest is left out, and the log says so.'),
+        .describe('The most output that is kept of one step; the rest is left out, and the log notes it.'),
       perSecond: bytes
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.perSecond))
-        .describe('Taken of the output of one step in a second, on average; more waits in the guest.'),
+        .describe('The most output that is read of one step in a second, on average; the rest waits in the guest.'),
       layer: bytes
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.layer))
-        .describe('Kept of the log of one layer build; its beginning goes first.'),
+        .describe('The most that is kept of the log of one layer build; its beginning is removed first.'),
       total: bytes
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.total))
         .describe(
-          'Kept of all logs and serial ports together, in Redis. Beyond it the logs of the builds that ended first are removed before their records are, and say so.',
+          'The most that is kept of all logs and serial output together, in Redis. Beyond it the logs of the builds that ended first are removed before their records, and a note takes their place.',
         ),
     })
     .prefault({})
-    .describe('What guests say.'),
+    .describe('Output of guests.'),
   blobs: z
     .strictObject({
       directory: z
@@ -341,7 +344,7 @@ export const configSchema = z.strictObject({
       totalSize: bytes.prefault('256Gi').describe('All local files that are kept, together.'),
       retention: milliseconds
         .prefault('24h')
-        .describe('How long a local file is kept that no build needs any more, since its last use.'),
+        .describe('How long a local file that no build needs is kept after its last use.'),
     })
     .prefault({})
     .describe('Local files of modules.'),

@@ -5,7 +5,7 @@ import { FarmError, wrapError } from '../errors/farm-error.ts';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** What the farm does with its key: seals secrets that stand in Redis, and hides them in layer keys. */
+/** Operations with the farm key: sealing secrets that are stored in Redis, and hiding them in layer keys. */
 export interface FarmKey {
   /** AES-256-GCM; base64 of nonce, tag and cipher text. */
   seal(secret: string): string;
@@ -46,7 +46,7 @@ export function loadFarmKey(file: string | undefined): FarmKey {
   return createFarmKey(readFarmKey(file));
 }
 
-/** What `createFarmKey` takes. @throws InvalidConfig when there is no key file, or it is too short. */
+/** Input of `createFarmKey`. @throws InvalidConfig when there is no key file, or it is too short. */
 export function readFarmKey(file: string | undefined): Buffer {
   if (file === undefined) throw new FarmError('InvalidConfig', 'The option farm.keyFile is missing.');
   let secret: Buffer;

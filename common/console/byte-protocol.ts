@@ -2,8 +2,8 @@
 export type ByteProtocol = Generator<number, void, Buffer>;
 
 /**
- * Feeds bytes to a protocol, however they are cut. It holds no more than what was just received and what the protocol
- * asked for. What the protocol throws comes out of `push`.
+ * Feeds bytes to a protocol, however they are cut. It buffers only the bytes just received and those that the protocol
+ * requested. Exceptions of the protocol are thrown by `push`.
  */
 export class ByteFeed {
   readonly #protocol: ByteProtocol;

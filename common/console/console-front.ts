@@ -3,7 +3,7 @@ import type { Clock } from '../clock/clock.ts';
 
 export interface ViewerOptions {
   readonly name: string;
-  /** Asked for each input: what may not be typed is dropped. */
+  /** Called for each input; input that is not allowed is dropped. */
   readonly mayType: () => boolean;
   /** Called once, when the viewer is gone. */
   readonly onEnd?: (cause: Error | undefined) => void;
@@ -17,14 +17,14 @@ export interface ConsoleSession {
 }
 
 /**
- * A console that any number of people see. Its source may come, go and be replaced; viewers stay, and go on from what was
+ * A console with any number of viewers. Its source may come, go and be replaced; viewers stay, and continue from the picture
  * shown last.
  */
 export interface ConsoleFront {
   readonly viewers: number;
   /** Serves a viewer on a stream, which is destroyed with it. */
   attach(stream: Duplex, options: ViewerOptions): void;
-  /** Has a session on a stream, shows what comes from there, and sends there what may be typed. */
+  /** Connects a session to a stream: shows its output, and sends the input that is allowed. */
   connect(stream: Duplex, options: { readonly clock: Clock; readonly signal: AbortSignal }): Promise<ConsoleSession>;
   /** Sends all viewers away. */
   close(): void;

@@ -92,7 +92,7 @@ export interface Upgrade {
   readonly head: Buffer;
 }
 
-/** Serves console links, and nothing else that wants to change protocols. */
+/** Serves console links; other upgrade requests are not handled. */
 export function serveConsoleLinks(server: Server, options: ServedConsoles): void {
   const serve = consoleLinks(options);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -123,7 +123,7 @@ function decodeMachine(path: string): string {
   }
 }
 
-/** `<time>.<HMAC of time and machine>`: worth nothing for another machine, or a minute later. */
+/** `<time>.<HMAC of time and machine>`: invalid for another machine, or a minute later. */
 function ticket(farmKey: LinkOptions['farmKey'], machine: string, time: number): string {
   return `${time}.${farmKey.fingerprint(`console ${time} ${machine}`)}`;
 }

@@ -16,7 +16,7 @@ interface Channel {
 /** Length of a pixel format on the wire. */
 export const FORMAT_BYTES = 16;
 
-/** What a `Screen` holds, and QEMU's own. */
+/** Format of `Screen`, and of QEMU. */
 export const SCREEN_FORMAT: PixelFormat = {
   bytesPerPixel: PIXEL_BYTES,
   bigEndian: false,
@@ -27,7 +27,7 @@ export const SCREEN_FORMAT: PixelFormat = {
   ],
 };
 
-/** Reads what a viewer asks for. @throws RangeError when that cannot be served */
+/** Reads the format that a viewer requests. @throws RangeError when that cannot be served */
 export function readPixelFormat(bytes: Buffer): PixelFormat {
   const bits = bytes.readUInt8(0);
   if (bits !== 8 && bits !== 16 && bits !== 32) throw new RangeError(`${bits} bits a pixel are not served.`);

@@ -4,7 +4,7 @@ import { type PixelFormat, pixelWriter, SCREEN_FORMAT, writePixelFormat } from '
 import { type Area, PIXEL_BYTES, type Screen } from './screen.ts';
 import { VERSION, type ViewerListener, viewerProtocol } from './viewer-protocol.ts';
 
-/** What a viewer does with its keyboard and mouse. */
+/** Keyboard and mouse input of a viewer. */
 export type ViewerInput =
   | { readonly type: 'key'; readonly keysym: number; readonly down: boolean }
   | { readonly type: 'pointer'; readonly x: number; readonly y: number; readonly buttons: number };
@@ -127,7 +127,7 @@ export class RfbViewer implements ViewerListener {
     const areas = (wanted === 'changes' ? changed : [wanted, ...changed]).flatMap((area) => this.#clip(area));
     this.#seen = screen.version;
     if (areas.length === 0 && wanted === 'changes') return;
-    // One large rectangle says it all.
+    // One large rectangle covers all changes.
     const whole = areas.filter(({ width, height }) => width === this.#size.width && height === this.#size.height);
     const sent = whole.length > 0 ? whole.slice(0, 1) : areas;
     this.#send([header(sent.length), ...sent.map((area) => this.#rectangle(area))]);

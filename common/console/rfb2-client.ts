@@ -41,7 +41,7 @@ const SECURITY_NONE = 1;
 const RAW = 0;
 const COPY_RECT = 1;
 const DESKTOP_SIZE = -223;
-/** QEMU says so at once whenever it reads that a client knows extended keys: see `askAcknowledgement`. */
+/** QEMU acknowledges at once whenever it reads that a client supports extended keys: see `askAcknowledgement`. */
 const EXTENDED_KEYS = -258;
 const ENCODINGS = [RAW, COPY_RECT, DESKTOP_SIZE, EXTENDED_KEYS];
 /** `PixelFormat` of a `Screen`, in the library's words. */
@@ -50,7 +50,7 @@ const SCREEN_FORMAT = {
   ...{ redShift: 16, greenShift: 8, blueShift: 0 },
 };
 
-/** What the client hears of. */
+/** Events that the client receives. */
 export interface Rfb2Listener {
   /** An update of the framebuffer was read whole and drawn. */
   onPicture(isResized: boolean): void;
@@ -77,7 +77,7 @@ export function startRfb2(stream: Rfb2Stream, screen: Screen, listener: Rfb2List
 }
 
 /**
- * Asks the server to say that it has read everything up to here, without a picture: QEMU answers a list of encodings
+ * Asks the server to acknowledge that it has read everything up to here, without a picture: QEMU answers a list of encodings
  * with extended keys at once, and in order.
  */
 export function askAcknowledgement(stream: Rfb2Stream): void {
@@ -127,7 +127,7 @@ interface Rows {
   readonly next: () => void;
 }
 
-/** Row by row: the library is slow with what comes in several pieces. */
+/** Row by row: the library is slow with data that arrives in several pieces. */
 function readRows(client: Rfb2Client, screen: Screen, rows: Rows): void {
   const { x, y, width, left, next } = rows;
   if (left === 0 || width === 0) {

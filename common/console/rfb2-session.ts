@@ -11,7 +11,7 @@ export interface VncSessionOptions {
   readonly stream: Duplex;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** What it draws on. @defaultValue a screen without viewers */
+  /** Screen that it draws on. @defaultValue a screen without viewers */
   readonly screen?: Screen;
   /** Bound of the handshake and of every later answer. @defaultValue 10 s */
   readonly answerTimeoutMs?: number;
@@ -22,7 +22,7 @@ const PICTURE_MS = 50;
 
 /**
  * Opens an RFB 3.8 session (no authentication) with rfb2. The library's known faults are contained here: it sees only
- * encodings that can be read, what it throws ends the session instead of the process, and everything that makes it fall silent
+ * encodings that can be read, its exceptions end the session instead of the process, and every fault that makes it stall
  * runs into the deadline.
  * @throws ConnectionLost, or the reason of the signal.
  */

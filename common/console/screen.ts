@@ -15,12 +15,12 @@ const MOST_PIXELS = 2 ** 25;
 
 /**
  * The picture on a console, drawn by one source and read by any number of viewers at paces of their own: a viewer
- * remembers which version it has seen, and asks what has changed since. What it missed in between it never gets.
+ * remembers which version it has seen, and requests the changes since. Intermediate versions are skipped.
  */
 export class Screen {
   /** Bumped by every change. */
   version = 0;
-  /** Rows from the top, four bytes a pixel: blue, green, red, nothing. */
+  /** Rows from the top, four bytes a pixel: blue, green, red, unused. */
   pixels: Buffer;
   #width: number;
   #height: number;
@@ -75,7 +75,7 @@ export class Screen {
     this.#touch(to);
   }
 
-  /** Tells the viewers that something was drawn; once for all that belongs together. */
+  /** Notifies the viewers of a change; once per group of changes. */
   changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
@@ -86,7 +86,7 @@ export class Screen {
     return () => this.#listeners.delete(listener);
   }
 
-  /** What has changed after a version, as tiles joined along their rows. */
+  /** Changes since a version, as tiles joined along their rows. */
   changedSince(version: number): Area[] {
     const areas: Area[] = [];
     for (let row = 0; row < this.#rows; row += 1) {

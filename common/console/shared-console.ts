@@ -6,7 +6,7 @@ import { openVncSession } from './rfb2-session.ts';
 import { Screen } from './screen.ts';
 import type { VncSession } from './vnc-session.ts';
 
-/** What is shown before there is a picture. */
+/** Shown before the first picture. */
 const DARK = { width: 720, height: 400 };
 /** A source that reads slower than this gets no more input. */
 const MOST_BACKLOG = 64 * 1024;
@@ -55,7 +55,7 @@ export class SharedConsole implements ConsoleFront {
     return session;
   }
 
-  /** Shows what the session draws on `screen`, and sends it what may be typed, until it is lost or replaced. */
+  /** Shows the session on `screen`, and sends it the allowed input, until it is lost or replaced. */
   show(session: VncSession): void {
     this.#session?.follow(false);
     this.#session = session;

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { FarmError } from '../errors/farm-error.ts';
 import type { ConsoleFront, ConsoleSession, ViewerOptions } from './console-front.ts';
 
-/** What a newcomer sees of what was said before it came: a screen of a terminal. */
+/** The part of the earlier output that a new viewer sees: one screen of a terminal. */
 const HISTORY_BYTES = 8 * 1024;
 /** A viewer that reads slower than this is sent away, and a machine that does gets no more input. */
 const MOST_BACKLOG = 1024 * 1024;
@@ -60,7 +60,7 @@ export class SharedSerial implements ConsoleFront {
   }
 
   close(): void {
-    // What was written still leaves.
+    // Written data is still sent.
     for (const viewer of this.#viewers) viewer.end(() => viewer.destroy());
   }
 

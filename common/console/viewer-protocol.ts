@@ -10,7 +10,7 @@ const MOST_CUT_TEXT = 2 ** 20;
 /** A skipped text is read in pieces of this size. */
 const PIECE = 4_096;
 
-/** Hears what a viewer says. */
+/** Receives the messages of a viewer. */
 export interface ViewerListener {
   /** Its version is ours. */
   onVersion(): void;

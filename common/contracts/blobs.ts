@@ -7,7 +7,7 @@ export const sha256Schema = z
 
 const SCHEME = 'blob:';
 
-/** What a compiled module has in the place of a local path: `blob:` and the SHA-256 of the content. */
+/** The form of a local path in a compiled module: `blob:` and the SHA-256 of the content. */
 export type BlobUrl = `${typeof SCHEME}${string}`;
 
 export function blobUrl(sha256: string): BlobUrl {

@@ -24,11 +24,11 @@ const phaseStateSchema = z.enum([
 /** Times are milliseconds since the Unix epoch. */
 const time = z.int().nullable();
 
-/** What a running phase tries again and again. */
+/** An operation that a running phase retries. */
 export const waitingViewSchema = z.object({
   /** `SSH 10.0.2.2:22` */
   what: z.string(),
-  /** What the last try ended with. */
+  /** Error of the last attempt. */
   error: z.string(),
   tries: z.int(),
   since: z.int(),
@@ -43,7 +43,7 @@ export const phaseViewSchema = z.object({
   startedAt: time,
   finishedAt: time,
   worker: z.string().nullable(),
-  /** Null while it waits for nothing. */
+  /** Null while it is not waiting. */
   waiting: waitingViewSchema.nullable(),
 });
 
@@ -57,7 +57,7 @@ export const stepViewSchema = z.object({
   exitCode: z.int().nullable(),
 });
 
-/** What a VM waits for a person to do at its console. */
+/** A step of a VM that waits for a person at its console. */
 export const handbuildViewSchema = z.object({
   step: z.int(),
   name: z.string().nullable(),
@@ -69,7 +69,7 @@ export const handbuildViewSchema = z.object({
 
 export const vmViewSchema = z.object({
   vm: z.string(),
-  /** Those that it goes through, in their order: what is imported as it is starts no machine. */
+  /** The phases that it passes through, in order: an imported image starts no machine. */
   phases: z.array(phaseViewSchema).min(1).max(PHASES.length),
   steps: z.array(stepViewSchema),
   /** Null while it does not wait for a person. */
@@ -83,7 +83,7 @@ export const moduleViewSchema = z.object({
   name: z.string(),
   layerKey: z.string(),
   action: actionSchema,
-  /** What the action follows from, in a few words. */
+  /** Reason of the action, in a few words. */
   why: z.string(),
   state: buildStateSchema,
   layerBuild: z.string().nullable(),
@@ -126,7 +126,7 @@ export const buildViewSchema = z.object({
   lastEventId: z.string(),
 });
 
-/** `skipped`: what it starts from was not built. `waits for you`: a step of it waits for a person. */
+/** `skipped`: its parent was not built. `waits for you`: a step of it waits for a person. */
 const summaryStateSchema = z.enum([...buildStateSchema.options, 'skipped', 'waits for you']);
 
 /** One row of `GET /builds`. */
@@ -154,7 +154,7 @@ export const clusterViewSchema = z.object({
   name: z.string(),
   healthy: z.boolean(),
   message: z.string().nullable(),
-  /** What the cluster lacks for the farm, by the preflight. */
+  /** Requirements that the cluster does not meet, by the preflight. */
   findings: z.array(findingSchema),
   mode: clusterModeSchema,
   /** Who changed mode, limits or labels last, and when; null: they are as configured. */
@@ -166,7 +166,7 @@ export const clusterViewSchema = z.object({
   inUse: z.object({ imports: z.int(), vms: z.int(), cpu: z.number(), memoryBytes: z.int() }),
   /** Null: its driver does not report free space, or it was not read yet. */
   storage: storageRoomSchema.nullable(),
-  /** Who holds VM slots. */
+  /** The holders of VM slots. */
   holders: z.array(z.object({ layerBuild: z.string(), module: z.string(), vms: z.int() })),
   queues: z.array(z.object({ phase: phaseSchema, waiting: z.int(), active: z.int() })),
   workers: z.array(z.object({ phase: phaseSchema, processes: z.int(), capacity: z.int() })),

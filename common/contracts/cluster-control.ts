@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /**
- * What a cluster takes. `open`: everything; `cordoned`: no new modules; `draining`: besides, no module begins an import or gets
+ * Mode of a cluster. `open`: takes all modules; `cordoned`: no new modules; `draining`: also, no module begins an import or gets
  * machines, while those that have them go on to their end; `paused`: no job of it is handed out.
  */
 export const CLUSTER_MODES = ['open', 'cordoned', 'draining', 'paused'] as const;
@@ -21,7 +21,7 @@ const labelValueSchema = z
 export const labelsSchema = z.record(labelKeySchema, labelValueSchema);
 export type Labels = Readonly<Record<string, string>>;
 
-/** What is changed about a cluster; what is absent stays. `null` is the limit of the configuration, and no label. */
+/** A change of a cluster; absent fields stay. `null` restores the configured limit, and removes a label. */
 export const clusterChangeSchema = z.strictObject({
   mode: clusterModeSchema.optional(),
   limits: z

@@ -12,7 +12,7 @@ export const connectionSchema = z.object({
 
 export type Connection = z.infer<typeof connectionSchema>;
 
-/** `$XDG_STATE_HOME/slipway/current.json`: which farm the CLI talks to when nothing else says. */
+/** `$XDG_STATE_HOME/slipway/current.json`: the farm that the CLI uses by default. */
 export const pointerSchema = z.object({ dataDir: z.string(), pid: z.int() });
 
 export type Pointer = z.infer<typeof pointerSchema>;

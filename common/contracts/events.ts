@@ -25,15 +25,15 @@ export type ModuleResult = z.infer<typeof moduleResultSchema>;
 const where = { module: z.string(), vm: z.string() };
 const stepFields = { ...where, step: z.int(), name: z.string().nullable(), type: z.string() };
 
-/** What people say to a failed step whose machine is kept: run it again, go on without it, or give it up. */
+/** Answers to a failed step whose machine is kept: run it again, continue without it, or give it up. */
 export const keptAnswerSchema = z.enum(['retry', 'skip', 'release']);
 export type KeptAnswer = z.infer<typeof keptAnswerSchema>;
 
-/** How long a machine is kept for a person unless the build says otherwise. */
+/** How long a machine is kept for a person unless the build sets another duration. */
 export const KEEP_MS = 2 * 3_600_000;
 
 export const keptSchema = z.object({
-  /** What the machine is kept for: its step has failed, or the build was asked to pause before it. */
+  /** Why the machine is kept: its step failed, or the build was asked to pause before it. */
   why: z.enum(['failed', 'before']).default('failed'),
   /** How often the step was tried again before. */
   attempt: z.int(),
@@ -48,9 +48,9 @@ const attemptFields = { attempt: z.int().optional() };
 
 /** Why a phase is begun again. */
 export const againSchema = z.object({
-  /** What the former attempt, or the former generation of the module, ended with. */
+  /** Failure of the former attempt, or of the former generation of the module. */
   reason: z.union([failureReasonSchema, z.enum(['WorkerStopped', 'ClusterAway', 'NoRoom'])]),
-  /** Which attempt this is of as many as such a reason may cost; absent: it counts for nothing. */
+  /** Number of this attempt and the limit for such a reason; absent: it is not counted. */
   number: z.int().optional(),
   of: z.int().optional(),
 });
@@ -79,14 +79,14 @@ export const farmEventSchema = z.discriminatedUnion('event', [
     durationMs: z.int(),
     failure: failureSchema.optional(),
   }),
-  /** A phase tries something again and again: told when the error changes, now and then, and when it is over. */
+  /** A phase retries an operation: emitted when the error changes, at intervals, and at the end. */
   z.object({
     event: z.literal('phase-waiting'),
     ...where,
     phase: phaseSchema,
-    /** What is tried: `SSH 10.0.2.2:22`. */
+    /** The retried operation: `SSH 10.0.2.2:22`. */
     what: z.string(),
-    /** What the last try ended with; null: it succeeded. */
+    /** Error of the last attempt; null: it succeeded. */
     error: z.string().nullable(),
     tries: z.int(),
     /** Since the first try, and until it is given up. */
@@ -94,7 +94,7 @@ export const farmEventSchema = z.discriminatedUnion('event', [
     leftMs: z.int(),
   }),
   z.object({ event: z.literal('step-started'), ...stepFields, ...attemptFields }),
-  /** The step waits until a person says to continue. */
+  /** The step waits until a person continues it. */
   z.object({
     event: z.literal('handbuild-waiting'),
     ...stepFields,

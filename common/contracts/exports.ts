@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What a disk can be taken out as. */
+/** Formats of exported disks. */
 export const EXPORT_FORMATS = ['qcow2', 'raw', 'vmdk', 'vhdx'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
@@ -22,7 +22,7 @@ export const exportViewSchema = z.object({
   vm: z.string(),
   disk: z.string(),
   format: z.enum(EXPORT_FORMATS),
-  /** What to call the file. */
+  /** Suggested name of the file. */
   fileName: z.string(),
   state: z.enum(['waiting', 'reading', 'converting', 'ready', 'failed']),
   /** Of the present state. */

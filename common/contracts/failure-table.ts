@@ -1,10 +1,10 @@
 interface FailureRow {
   /**
-   * `never`: the module itself is at fault. `same-generation`: try the phase again and adopt what is there.
+   * `never`: the module itself is at fault. `same-generation`: retry the phase and adopt the existing objects.
    * `next-generation`: the disks can no longer be trusted, start the module again from its sources.
    */
   readonly retry: 'never' | 'same-generation' | 'next-generation';
-  /** What the author of the module can do about it. */
+  /** Remedy for the author of the module. */
   readonly solve: string;
 }
 
@@ -29,14 +29,17 @@ export const FAILURES = {
   },
   ImportFailed: {
     retry: 'never',
-    solve: 'See what `qemu-img info` and `qemu-img check` say of the source that the message names, and correct it.',
+    solve: 'Run `qemu-img info` and `qemu-img check` on the source that the message names, and correct it.',
   },
-  ClusterRefused: { retry: 'never', solve: "The cluster refused an object; the message is its admission's own." },
-  NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events say which.' },
+  ClusterRefused: {
+    retry: 'never',
+    solve: 'The cluster refused an object; the message is that of its admission control.',
+  },
+  NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events show which.' },
   MachineNotStarted: {
     retry: 'never',
     solve:
-      'The hypervisor or the network of the cluster refused to start the machine; the message is its own. Change what it names.',
+      'The hypervisor or the network of the cluster refused to start the machine; the message quotes it. Change the setting that it names.',
   },
   KeyUnusable: {
     retry: 'never',
@@ -55,13 +58,13 @@ export const FAILURES = {
     solve:
       'A step removed the access of the farm to the guest, and then its worker was lost; the farm starts the module again from its source.',
   },
-  CloudInitFailed: { retry: 'never', solve: 'cloud-init ended with an error in the guest; the log says where.' },
+  CloudInitFailed: { retry: 'never', solve: 'cloud-init ended with an error in the guest; the log shows where.' },
   StepFailed: { retry: 'never', solve: 'The script ended with a code that is not 0; its last lines are the evidence.' },
   StepTimeout: { retry: 'never', solve: 'Raise `stepTimeout`, or find what the script waits for in its log.' },
   GuestRebooted: { retry: 'never', solve: 'Never reboot from a shell step: use a `reboot` step.' },
   GuestPoweredOff: {
     retry: 'never',
-    solve: 'The guest went off while a step ran. Power off by `shutdownCommand` only.',
+    solve: 'The guest powered off while a step ran. Power off only with `shutdownCommand`.',
   },
   GuestDiskFull: { retry: 'never', solve: 'Raise the size of the disk, or free space in the guest.' },
   GuestCrashed: {
@@ -70,7 +73,8 @@ export const FAILURES = {
   },
   MachineEvicted: {
     retry: 'next-generation',
-    solve: 'The node of the machine was drained or shut down; the farm starts the module again, and does not count it.',
+    solve:
+      'The node of the machine was drained or shut down; the farm starts the module again and does not count this as a retry.',
   },
   StorageFull: {
     retry: 'never',
@@ -83,12 +87,12 @@ export const FAILURES = {
   },
   UncleanShutdown: {
     retry: 'never',
-    solve: 'The guest did not go off in time. Raise `shutdownTimeout`, or give a `shutdownCommand` that works.',
+    solve: 'The guest did not power off in time. Raise `shutdownTimeout`, or give a `shutdownCommand` that works.',
   },
-  SnapshotFailed: { retry: 'never', solve: 'The storage driver could not snapshot the disk; the message is its own.' },
+  SnapshotFailed: { retry: 'never', solve: 'The storage driver could not snapshot the disk; the message quotes it.' },
   ModuleTimeout: { retry: 'never', solve: 'Raise `timeout` of the module.' },
   RetriesExhausted: { retry: 'never', solve: 'All generations failed; the message is the last cause.' },
-  ParentFailed: { retry: 'never', solve: 'The module that it starts from failed; see there.' },
+  ParentFailed: { retry: 'never', solve: 'The parent module failed; look at its failure.' },
   Fault: { retry: 'same-generation', solve: 'The farm had an internal error; it retries by itself.' },
 } as const satisfies Record<string, FailureRow>;
 

@@ -6,16 +6,16 @@ export { FAILURES, type FailureReason } from './failure-table.ts';
 
 export const failureReasonSchema = z.enum(Object.keys(FAILURES) as [FailureReason, ...FailureReason[]]);
 
-/** Why it failed, and what a person needs to understand it. Texts come from guests: untrusted. */
+/** Reason of the failure, with the evidence that explains it. Texts come from guests: untrusted. */
 export const failureSchema = z.object({
   reason: failureReasonSchema,
   /** One sentence: what, where. */
   message: z.string(),
   /** The last lines of the log or script concerned. */
   logTail: z.array(z.string()).default([]),
-  /** The last lines that the machine said at its serial port. */
+  /** The last lines of the machine's serial output. */
   serialTail: z.array(z.string()).default([]),
-  /** What most likely was the cause in this very case and what to do about it, the likeliest first. */
+  /** Likely causes in this case with their remedies, the likeliest first. */
   hints: z.array(z.string()).default([]),
   /** The last warning Events of the objects concerned. */
   events: z.array(z.string()).default([]),

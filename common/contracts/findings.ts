@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What a cluster lacks for the farm. `error`: builds will fail; `warning`: some may, or it could not be found out. */
+/** A requirement that a cluster does not meet. `error`: builds will fail; `warning`: some may fail, or the check was not possible. */
 export const findingSchema = z.object({
   what: z.string(),
   severity: z.enum(['error', 'warning']),

@@ -26,7 +26,7 @@ export const imageTagSchema = z.object({
   by: z.string(),
 });
 
-/** What the snapshots of a layer carry beside its record. */
+/** Data on the snapshots of a layer beside its record. */
 export const layerNamesSchema = z.object({ images: z.array(imageNameSchema), tags: z.array(imageTagSchema) });
 
 const relativeSchema = z.object({ module: z.string(), version: z.int(), current: z.boolean() });
@@ -40,10 +40,6 @@ export const imageViewSchema = layerRecordSchema.extend({
   by: imageNameSchema.shape.by,
   /** Of all disks, as guests see them. */
   sizeBytes: z.int(),
-  /** What all disks take of the storage, beside the images that it stands on; null: the cluster does not say. */
-  ownBytes: z.int().nullable(),
-  /** The same with what they stand on; what two disks stand on counts for both. */
-  usedBytes: z.int().nullable(),
   /** The layers that it was started from, as far as they are there, by their newest names. */
   standsOn: z.array(relativeSchema),
   /** The layers that were started from it. */
@@ -79,7 +75,7 @@ export function parseImageReference(text: string): ImageReference | null {
 }
 
 /**
- * Which versions are kept; what is not set (null) limits nothing. Times in milliseconds since a version got its number.
+ * Which versions are kept; null means no limit. Times in milliseconds since a version got its number.
  */
 export interface ImageRetention {
   /** This many of the newest versions of each module stay at any age. @defaultValue 1 */
@@ -88,7 +84,7 @@ export interface ImageRetention {
   readonly maxAgeMs: number | null;
   /** How long other versions without a tag stay in a module that has tags. @defaultValue as `maxAgeMs` */
   readonly untaggedMs: number | null;
-  /** What holds for the versions of a module instead, by its name. */
+  /** Retention per module, by its name. */
   readonly modules?: Readonly<Record<string, ImageRetention>>;
 }
 
@@ -107,12 +103,12 @@ export function imageRetention({ keep, maxAge, untagged, modules }: WrittenReten
   return { ...farmWide, modules: Object.fromEntries(own) };
 }
 
-/** What `POST /prune` is asked; durations such as `30d`. What it does not say is as the farm is configured. */
+/** Body of `POST /prune`; durations such as `30d`. Absent fields have the configured values. */
 export const pruneRequestSchema = z.strictObject({
-  keep: z.int().min(1).optional().describe('This many of the newest versions of each module stay at any age.'),
-  maxAge: ageOrZeroSchema.optional().describe('How long other versions stay, such as `30d`.'),
+  keep: z.int().min(1).optional().describe('Newest versions of each module to keep at any age.'),
+  maxAge: ageOrZeroSchema.optional().describe('How long to keep other versions, such as `30d`.'),
   untagged: ageOrZeroSchema.optional().describe('The same for versions without a tag of modules that have tags.'),
-  dryRun: z.boolean().default(false).describe('Only say what would be removed.'),
+  dryRun: z.boolean().default(false).describe('Only report the images that would be removed.'),
 });
 
 /** An image that goes, or went. */

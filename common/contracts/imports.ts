@@ -7,7 +7,7 @@ const MAX_TEXT = 4_096;
 const importSourceSchema = z.union([
   z.strictObject({
     url: z.string().max(MAX_TEXT).describe('A disk image: qcow2, raw, VMDK, VDI, VHD or VHDX, also compressed.'),
-    checksum: z.string().max(MAX_TEXT).optional().describe('What it must hash to, such as `sha256:…`.'),
+    checksum: z.string().max(MAX_TEXT).optional().describe('Its expected checksum, such as `sha256:…`.'),
   }),
   z.strictObject({
     sha256: sha256Schema.describe('Of a content in the store of the farm.'),
@@ -18,7 +18,7 @@ const importSourceSchema = z.union([
 /** What `POST /images/{module}/imports` takes. Sizes and numbers as module files write them. */
 export const importRequestSchema = z.strictObject({
   source: importSourceSchema,
-  firmware: z.enum(['bios', 'efi']).default('bios').describe('What the disk boots by.'),
+  firmware: z.enum(['bios', 'efi']).default('bios').describe('Firmware that the disk boots with.'),
   secureBoot: z.boolean().default(false).describe('Only with `efi`: start signed loaders only.'),
   cpu: z.string().max(MAX_TEXT).optional().describe('CPUs of its clones, as `resources.cpu` of a module.'),
   memory: z.string().max(MAX_TEXT).optional().describe('Memory of its clones, as `resources.memory` of a module.'),

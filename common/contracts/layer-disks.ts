@@ -7,7 +7,7 @@ export interface LayerDiskName {
   readonly disk: string;
 }
 
-/** What an importer's plan has for a copy of such a disk: `layer:KEY/VM/DISK`. No part of it has a slash. */
+/** Source of a copy of such a disk in the plan of an import: `layer:KEY/VM/DISK`. No part of it has a slash. */
 export function layerDiskUrl({ layerKey, vm, disk }: LayerDiskName): string {
   return `${SCHEME}${layerKey}/${vm}/${disk}`;
 }

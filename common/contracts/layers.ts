@@ -4,7 +4,7 @@ import type { NetworkKind } from './network-kinds.ts';
 
 /**
  * Content key of the shared volume of a source: `sha256:…`, a hash of URL and validator, or the digest of a container
- * image. Null: nothing says whether the content is still the same, so every build imports it for itself.
+ * image. Null: the content cannot be identified, so every build imports it separately.
  */
 export type SourceKey = string | null;
 
@@ -74,14 +74,14 @@ export interface VmPlan {
   readonly isos: readonly IsoPlan[];
   /** While building. */
   readonly nics: readonly NicPlan[];
-  /** What the published template has; the same as `nics` without build overrides. */
+  /** Cards of the published template; the same as `nics` without build overrides. */
   readonly templateNics: readonly NicPlan[];
   readonly cpu: number;
   readonly memoryBytes: number;
 }
 
 /**
- * What a layer build builds: the compiled module and the planner's decisions. Stored once in Redis and read by every
+ * Specification of a layer build: the compiled module and the planner's decisions. Stored once in Redis and read by every
  * phase. `sshPassword` in it is sealed under the farm's key; of secrets only the names are in it.
  */
 export interface LayerSpec {
@@ -96,7 +96,7 @@ export interface LayerSpec {
   };
   /** SHA-256 of each URL file of the module, known after it was fetched for planning; inline ones need none. */
   readonly fileHashes: Readonly<Record<string, string>>;
-  /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`: what is used must still be that. */
+  /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`: the content must not have changed when it is used. */
   readonly objects: Readonly<Record<string, string>>;
   /** How the cluster connects machines; absent in specifications of former versions, which knew `kube-ovn` only. */
   readonly networkKind?: NetworkKind;
@@ -108,11 +108,8 @@ export const layerDiskSchema = z.object({
   name: z.string(),
   /** Name of the VolumeSnapshot in the cluster's farm namespace. */
   snapshot: z.string(),
-  /** As the disk was asked for, which is what a guest sees; the volume in the cluster is larger. */
+  /** Requested size, which the guest sees; the volume in the cluster is larger. */
   sizeBytes: z.int(),
-  /** What the snapshot takes of the storage beside the layers below it, and with them, when it was made; absent: the cluster does not say. */
-  ownBytes: z.int().optional(),
-  usedBytes: z.int().optional(),
   bus: z.enum(['virtio', 'scsi', 'sata', 'usb']),
 });
 
@@ -123,9 +120,9 @@ export const layerVmSchema = z.object({
   /** Device order; the first one boots. */
   disks: z.array(layerDiskSchema),
   firmware: z.enum(['bios', 'efi']),
-  /** Models of its network cards, in their order; layers of former versions do not say. */
+  /** Models of its network cards, in their order; absent in layers of former versions. */
   nicModels: z.array(z.enum(NIC_MODELS)).optional(),
-  /** Of its processors, as Go names it; layers of former versions do not say. */
+  /** Of its processors, as Go names it; absent in layers of former versions. */
   architecture: z.string().optional(),
 });
 
@@ -160,7 +157,7 @@ export function isChangedByHand({ recipeKey }: Pick<LayerRecord, 'recipeKey'>): 
   return recipeKey.endsWith(BY_HAND);
 }
 
-/** A record as it was written; those of farms that made a recipe once only say nothing of recipe and parents. */
+/** A record as it was written; those of former versions have no recipe and no parents. */
 export const writtenLayerSchema = z.preprocess(
   (written) => (isObject(written) ? { recipeKey: written['layerKey'], parents: [], ...written } : written),
   layerRecordSchema,

@@ -21,7 +21,7 @@ const localFileSchema = z.strictObject({
 /** A folder beside a module. Those of its files need not be listed. */
 const localFolderSchema = z.strictObject({ path, folder: z.literal(true) });
 
-/** What lies beside the modules of a submission, as far as they name it; folders with everything in them. */
+/** The local files that the modules of a submission name; folders with their whole content. */
 export const localEntrySchema = z.union([localFileSchema, localFolderSchema]);
 export type LocalEntry = z.input<typeof localEntrySchema>;
 
@@ -32,13 +32,13 @@ export interface LocalFileItem {
   readonly sizeBytes: number;
   /** Permission bits. */
   readonly mode: number;
-  /** What its first bytes show, where they were read. */
+  /** Format by its first bytes, if they were read. */
   readonly shows?: ContentSigns;
 }
 
-/** What the bytes of a file say of it. */
+/** Findings from the first bytes of a file. */
 export interface ContentSigns {
-  /** What it is instead of a disk image, such as `a PDF, not a disk image`; null: it may be one. */
+  /** Kind of a file that is not a disk image, such as `a PDF, not a disk image`; null: it may be one. */
   readonly notAnImage: string | null;
   readonly isIso: boolean;
   /** Lines end with CR LF, as Windows writes them. */
@@ -51,15 +51,15 @@ export interface LocalFolderItem {
   readonly items: ReadonlyMap<string, LocalFileItem | null>;
 }
 
-/** What lies at a path, or what is wrong with it (a clause), and what may be wrong with what lies there. */
+/** The item at a path, or its error (a clause), and warnings about it. */
 export type Found =
   | { readonly item: LocalFileItem | LocalFolderItem; readonly doubts?: readonly string[] }
   | { readonly complaint: string };
 
-/** Returns what lies at a path of the name space of `files[].path`; undefined: not known. */
+/** Returns the item at a path of `files[].path`; undefined: unknown. */
 export type LocalLookup = (path: string) => Found | undefined;
 
-/** Looks items up in what a submission lists. */
+/** Looks items up in the list of a submission. */
 export function lookupIn(entries: readonly LocalEntry[]): LocalLookup {
   const files = new Map<string, LocalFileItem>();
   const folders = new Set<string>();
@@ -107,7 +107,7 @@ function byCodePoint(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** By code point, so that everybody has the same order. */
+/** By code point, so that the order is the same everywhere. */
 export function sorted<T>(items: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
   return new Map([...items].sort(([a], [b]) => byCodePoint(a, b)));
 }

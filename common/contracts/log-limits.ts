@@ -1,8 +1,8 @@
-/** How much of what guests say the farm takes and keeps, in bytes. */
+/** Limits on the guest output that the farm reads and keeps, in bytes. */
 export interface LogLimits {
   /** Taken of the output of one step; the rest of it is left out. */
   readonly step: number;
-  /** Taken of the output of one step in a second; a guest that says more waits. */
+  /** Output that is read of one step per second; further output waits in the guest. */
   readonly perSecond: number;
   /** Kept of the log of a layer build; its beginning goes first. */
   readonly layer: number;

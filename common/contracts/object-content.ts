@@ -14,7 +14,7 @@ export function objectKeysOf({ communicator, cloudInit, steps }: CompiledVm): Ob
 }
 
 /**
- * Content key of what stands under a key of an object: planned once, and computed again before it is used to notice that
+ * Content key of the value under a key of an object: planned once, and computed again before it is used to notice that
  * it has changed since. `fingerprint` is the farm's keyed hash, so a Secret cannot be guessed from its content key.
  */
 export function contentIdentity(

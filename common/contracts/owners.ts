@@ -5,11 +5,11 @@ export const PRIORITIES = ['low', 'normal', 'high'] as const;
 export const prioritySchema = z.enum(PRIORITIES);
 export type Priority = z.infer<typeof prioritySchema>;
 
-/** What an owner, who is the name of a token, is due. */
+/** Share and quotas of an owner (the name of a token). */
 export interface OwnerTerms {
   /** The owner's share of a cluster, against the weights of the others that wait. */
   readonly weight: number;
-  /** What the owner's machines may hold of a cluster at once; absent: all that the farm may use of it. */
+  /** Limits on the owner's machines on a cluster; absent: the limits of the farm. */
   readonly vms?: number | undefined;
   readonly cpu?: number | undefined;
   readonly memoryBytes?: number | undefined;

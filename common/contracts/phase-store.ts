@@ -3,7 +3,7 @@ import type { Failure } from './failures.ts';
 import type { LayerRecord, LayerSpec, LayerVm } from './layers.ts';
 import type { JobReference } from './phases.ts';
 
-/** What an executor hands back. References only: nothing large, no secret. */
+/** Output of an executor. References only: no large values, no secrets. */
 export type PhaseResult =
   | { readonly outcome: 'succeeded'; readonly layerVm?: LayerVm }
   | { readonly outcome: 'failed'; readonly failure: Failure }
@@ -37,28 +37,28 @@ export interface PhaseClaim {
 /** A shared source of a cluster that a phase uses. */
 export interface UsedSource {
   readonly name: string;
-  /** What it is to a reader, without secrets. */
+  /** Name of it for readers, without secrets. */
   readonly what: string;
   /** How long it is kept when its last build has ended (ms); 0: it is not whole, and goes with the last build that wants it. */
   readonly keepMs: number;
 }
 
-/** What is told of a step that waits for a person. */
+/** Description of a step that waits for a person. */
 export type HandbuildEvent = Extract<FarmEvent, { event: 'handbuild-waiting' }>;
 
-/** How a step stands that waits for a person. `over`: its time was over before anybody came. */
+/** State of a step that waits for a person. `over`: its deadline passed first. */
 export interface PauseState {
   readonly state: 'waiting' | 'continued' | 'over';
   /** Since it began to wait, whichever worker saw that. */
   readonly elapsedMs: number;
-  /** What the person said of a failed step. */
+  /** Answer of the person to the failed step. */
   readonly answer?: KeptAnswer;
 }
 
 /** A step that has begun to wait for a person. */
 export interface LastPause {
   readonly step: number;
-  /** Of one that its build keeps: why, how often it was tried again before, and what it failed with. */
+  /** For a kept step: why it is kept, how often it was retried, and its failure. */
   readonly kept: (Pick<Kept, 'why' | 'attempt'> & { readonly message: string }) | null;
 }
 
@@ -76,7 +76,7 @@ export interface SerialRead {
 export interface PhaseStore {
   /**
    * Takes the phase over, raising its epoch, and emits `phase-started`. Null when the job is not current any more:
-   * committed, cancelled, or of a former generation. Who asks again with the same `fence`, which must be random, has
+   * committed, cancelled, or of a former generation. A caller that repeats the request with the same random `fence` has
    * claimed once.
    */
   claim(job: JobReference, worker: string, fence?: string): Promise<PhaseClaim | null>;
@@ -88,7 +88,7 @@ export interface PhaseStore {
   emit(claim: PhaseClaim, event: FarmEvent): Promise<void>;
   /**
    * Aborted when the phase should stop: no build wants it any more (reason `Cancelled`), or another worker has taken over
-   * (reason `Superseded`). Told by notification, not by polling. Ends with `signal`.
+   * (reason `Superseded`). Triggered by notification, not by polling. Ends with `signal`.
    */
   watch(claim: PhaseClaim, signal: AbortSignal): Promise<AbortSignal>;
   /**
@@ -98,7 +98,7 @@ export interface PhaseStore {
   pause(claim: PhaseClaim, event: HandbuildEvent, limitMs: number | null): Promise<PauseState>;
   /** The last step of the VM that has begun to wait for a person in this generation, even if it has ended; or null. */
   lastPause(claim: PhaseClaim): Promise<LastPause | null>;
-  /** Keeps what the VM's machine has said at its serial port, and how far its log was read. */
+  /** Stores serial output of the VM's machine, and how far its log was read. */
   keepSerial(claim: PhaseClaim, piece: SerialRead): Promise<void>;
   /** How many bytes of the log of that very machine were read before. */
   serialPosition(claim: PhaseClaim, vmiUid: string): Promise<number>;
@@ -106,7 +106,7 @@ export interface PhaseStore {
   onPauseChange(claim: PhaseClaim, look: () => void): () => void;
   /**
    * Records that the layer build uses a source: it is not removed until the layer build has ended. Null: it may be used. Otherwise its removal was
-   * decided before, and what is there goes; when all of that is gone, ask again with the `removal` that was returned.
+   * decided before, and the existing objects are removed; when all of that is gone, ask again with the `removal` that was returned.
    */
   useSource(claim: PhaseClaim, source: UsedSource, removal?: string): Promise<string | null>;
   /** Keeps a picture of the screen as evidence (PNG), shown by the HTTP API. */

@@ -7,17 +7,17 @@ export type Phase = (typeof PHASES)[number];
 
 export const phaseSchema = z.enum(PHASES);
 
-/** What the farm's state must know of a phase. */
+/** Properties of a phase that the farm's state needs. */
 export interface PhaseNeeds {
-  /** What it waits for besides other phases: a place among the imports, or the slots of all machines of its module. */
+  /** Requirement besides other phases: a place among the imports, or the slots of all machines of its module. */
   readonly admission?: 'imports' | 'gang';
   /** Stage of its machine's slot afterwards. */
   readonly stage?: SlotStage;
-  /** Nothing of its machine follows. */
+  /** It is the last phase of its machine. */
   readonly last?: true;
 }
 
-/** What a machine that holds a slot goes through. `runs`: a clone is left to people. `leaving`: the farm is done with it, the cluster may still show it. */
+/** Stages of a machine that holds a slot. `runs`: a clone is left to people. `leaving`: the farm is done with it, the cluster may still show it. */
 export const SLOT_STAGES = ['boot', 'provision', 'snapshot', 'runs', 'leaving'] as const;
 export type SlotStage = (typeof SLOT_STAGES)[number];
 

@@ -14,7 +14,7 @@ export const planModuleSchema = z.object({
   name: z.string(),
   layerKey: z.string(),
   action: actionSchema,
-  /** What the action follows from, in a few words. */
+  /** Reason of the action, in a few words. */
   why: z.string(),
   /** Modules of the plan whose layers it starts from. */
   dependsOn: z.array(z.string()),

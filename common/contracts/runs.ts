@@ -15,7 +15,7 @@ export const runRequestSchema = z.strictObject({
     .regex(/^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\r\n]*)?\s*$/, 'The key must be one line of an OpenSSH public key.')
     .transform((text) => text.trim())
     .optional()
-    .describe('A public key that is let in beside that of the clone itself.'),
+    .describe('A public key that may log in besides the key of the clone.'),
 });
 
 /** A clone of an image: all of its machines on a network of their own, until it is stopped or its time is over. */
@@ -47,7 +47,7 @@ export type RunView = z.infer<typeof runViewSchema>;
 
 /**
  * What of a module its template keeps, so that clones of it can be made from the cluster alone: machines, cards and
- * network as they are when nothing is built, and how to log in; the password is sealed. Nothing that a build is done with.
+ * network as they are when nothing is built, and how to log in; the password is sealed. No build settings.
  */
 export function runnableModule({ imported: _imported, ...module }: CompiledModule): CompiledModule {
   return {

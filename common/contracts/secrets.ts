@@ -15,16 +15,16 @@ export const secretNameSchema = z
 
 const TOO_LONG = 'The value is longer than 64 KiB.';
 
-/** The body that sets a value: nothing but the value. */
+/** The body that sets a value: the value itself. */
 export const secretValueSchema = z
   .string()
   .min(1, 'The value is empty.')
-  .regex(/^[^\0\ufdd0\ufdd1]*$/, 'The value holds a NUL character, U+FDD0 or U+FDD1, which no secret can hold.')
+  .regex(/^[^\0\ufdd0\ufdd1]*$/, 'The value contains a NUL character, U+FDD0 or U+FDD1, which a secret cannot contain.')
   .max(MAX_SECRET_BYTES, { error: TOO_LONG, abort: true })
   .refine((text) => new TextEncoder().encode(text).length <= MAX_SECRET_BYTES, TOO_LONG)
   .describe('UTF-8, at most 64 KiB.');
 
-/** What can be read of a secret: never its value. */
+/** The readable part of a secret: never its value. */
 export const secretViewSchema = z.object({
   name: z.string(),
   /** Name of the token that set it last. */
@@ -34,7 +34,7 @@ export const secretViewSchema = z.object({
 });
 export type SecretView = z.infer<typeof secretViewSchema>;
 
-/** The value that bytes are; what is wrong with them never quotes them. */
+/** The value of the bytes; complaints never quote it. */
 export function readSecretValue(bytes: Uint8Array): Parsed<string> {
   let text: string;
   try {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Lines that a machine has said at its first serial port, one after the other. */
+/** Consecutive lines of a machine's first serial port. */
 export const serialPieceSchema = z.object({
   time: z.iso.datetime(),
   /** Without newlines and control sequences, secrets masked; untrusted. */
@@ -12,5 +12,5 @@ export const serialPieceSchema = z.object({
 /** With the id to resume after. */
 export type SerialPiece = z.infer<typeof serialPieceSchema> & { readonly id: string };
 
-/** How much of what a machine says is kept, in bytes of UTF-8: about the boot messages of three guests. */
+/** Serial output that is kept of a machine, in bytes of UTF-8: about the boot messages of three guests. */
 export const SERIAL_KEPT_BYTES = 256 * 1024;

@@ -6,7 +6,7 @@ export const VALIDATOR_PREFIX = 'validator:';
 /** How identities of container images begin; the digest follows. */
 export const IMAGE_PREFIX = 'image:';
 
-/** What a server says about the present content of a URL. */
+/** Validators that a server returns for the present content of a URL. */
 export interface SourceValidator {
   readonly etag: string | null;
   readonly lastModified: string | null;
@@ -15,7 +15,7 @@ export interface SourceValidator {
 
 /**
  * Content key of a URL without a checksum: planned once, and computed again at import to notice that the content has
- * changed since. Null when the server says nothing that changes with the content (a length alone does not).
+ * changed since. Null when the server returns no validator that changes with the content (a length alone does not).
  */
 export function validatorIdentity(url: string, { etag, lastModified, lengthBytes }: SourceValidator): string | null {
   if (etag === null && lastModified === null) return null;

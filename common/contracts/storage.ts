@@ -3,7 +3,7 @@ import { z } from 'zod';
 const shareSchema = z.object({
   /** Volumes, or snapshots of them. */
   count: z.int(),
-  /** As large as they were asked for; storage that is thin, or shares what is the same, uses less. */
+  /** Requested sizes; storage that is thin, or shares equal blocks, uses less. */
   bytes: z.int(),
 });
 
@@ -20,16 +20,16 @@ const sharedSourceSchema = z.object({
   removedAt: z.string().nullable(),
 });
 
-/** What a cluster has for new volumes. */
+/** Storage of a cluster for new volumes. */
 export const storageRoomSchema = z.object({
-  /** What its driver says (CSIStorageCapacity). */
+  /** As its driver reports it (CSIStorageCapacity). */
   freeBytes: z.int(),
-  /** With less than this, nothing more is built there. */
+  /** Below this, the cluster takes no more builds. */
   leastBytes: z.int(),
 });
 export type StorageRoom = z.infer<typeof storageRoomSchema>;
 
-/** What the farm has of the storage of a cluster. */
+/** Storage of a cluster that the farm uses. */
 export const clusterStorageSchema = z.object({
   cluster: z.string(),
   /** Why the values are unknown; null: the fields below are valid. */
@@ -40,16 +40,16 @@ export const clusterStorageSchema = z.object({
   sources: shareSchema.extend({ each: z.array(sharedSourceSchema) }),
   /** Disks of builds, and of clones, that have not ended. */
   working: shareSchema,
-  /** Disks of modules that have failed, until `retention.failure`, and what is about to be removed. */
+  /** Disks of failed modules, until `retention.failure`, and disks about to be removed. */
   failed: shareSchema,
-  /** What the cluster says that new volumes may have (CSIStorageCapacity); null: its driver does not say. */
+  /** Free storage for new volumes (CSIStorageCapacity); null: not reported by the driver. */
   freeBytes: z.int().nullable(),
 });
 
 /** The answer to `GET /storage`. */
 export const storageViewSchema = z.object({
   clusters: z.array(clusterStorageSchema),
-  /** Records, events and logs, in Redis. `limitBytes`: what it may have. */
+  /** Records, events and logs, in Redis. `limitBytes`: its limit. */
   records: z.object({ usedBytes: z.int(), limitBytes: z.int() }),
 });
 

@@ -1,17 +1,17 @@
 import { z } from 'zod';
 import { ageSchema } from './requested-durations.ts';
 
-/** What a token lets its holder do, each role more than the one before. */
+/** Roles of tokens, each with more rights than the one before. */
 export const ROLES = ['viewer', 'builder', 'admin'] as const;
 export const roleSchema = z.enum(ROLES);
 export type Role = z.infer<typeof roleSchema>;
 
-/** True when `role` may do what asks for `needed`. */
+/** True when `role` includes the role `needed`. */
 export function includesRole(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
 
-/** `GET /whoami`: the name of the token that asks, and what it may. */
+/** `GET /whoami`: the name and role of the calling token. */
 export const identitySchema = z.object({ name: z.string(), role: roleSchema });
 export type Identity = z.infer<typeof identitySchema>;
 
@@ -51,6 +51,6 @@ export const tokenViewSchema = z.object({
 });
 export type TokenView = z.infer<typeof tokenViewSchema>;
 
-/** The only time that the token itself is told. */
+/** The only answer that contains the token itself. */
 export const createdTokenSchema = tokenViewSchema.extend({ token: z.string() });
 export type CreatedToken = z.infer<typeof createdTokenSchema>;

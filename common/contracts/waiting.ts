@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What a module waits for. */
+/** Resource or person that a module waits for. */
 export const waitKindSchema = z.enum([
   'parents',
   'cluster',
@@ -18,13 +18,13 @@ export const waitSchema = z.object({
   /** Null where the whole module waits. */
   vm: z.string().nullable(),
   kind: waitKindSchema,
-  /** What it waits for, in words. */
+  /** The same in words. */
   why: z.string(),
   since: z.int().nullable(),
   /** Its place, from 1, among those that wait for the same on its cluster, and how many they are. */
   position: z.int().nullable(),
   of: z.int().nullable(),
-  /** When it is likely to go on, by how long modules took before; null: nothing is known of them yet. */
+  /** Expected time of continuation, from the durations of earlier modules; null: no earlier modules. */
   expectedAt: z.int().nullable(),
 });
 export type Wait = z.infer<typeof waitSchema>;

@@ -8,7 +8,7 @@ export type ErrorKind =
   | 'cancelled'
   | 'internal';
 
-/** What follows from an error's kind: whether a queued phase is tried again, and the log level. */
+/** Consequences of an error's kind: whether a queued phase is tried again, and the log level. */
 export interface KindPolicy {
   readonly retry: 'never' | 'backoff' | 'when-capacity';
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -28,7 +28,7 @@ interface ErrorRow {
   readonly kind: ErrorKind;
   /** Status when the error ends an HTTP request. */
   readonly http: number;
-  /** What the reader can do about it; one or two sentences. */
+  /** Remedy for the reader; one or two sentences. */
   readonly solve: string;
 }
 
@@ -57,7 +57,7 @@ export const ERRORS = {
   UnknownSecret: {
     kind: 'precondition',
     http: 422,
-    solve: 'An admin sets it with `slipway secret set NAME`; `slipway secret list` shows which there are.',
+    solve: 'An admin sets it with `slipway secret set NAME`; `slipway secret list` lists the existing ones.',
   },
   ExceedsLimits: {
     kind: 'invalid',
@@ -68,7 +68,7 @@ export const ERRORS = {
     kind: 'invalid',
     http: 422,
     solve:
-      'Ask for less of the network, or add a cluster that has what the message names: KubeOVN for networks of your own, `clusters[].externalSubnet` for internet there.',
+      'Request fewer network features, or add a cluster that has the features in the message: KubeOVN for isolated networks, `clusters[].externalSubnet` for internet there.',
   },
   NoSuchLabels: {
     kind: 'invalid',
@@ -86,12 +86,12 @@ export const ERRORS = {
     kind: 'exhausted',
     http: 507,
     solve:
-      'Make room: `slipway df` shows what takes it, and `slipway image prune` removes old images. `clusters[].leastFreeStorage` is what must be free.',
+      'Free storage: `slipway df` shows how it is used, and `slipway image prune` removes old images. `clusters[].leastFreeStorage` is the amount that must be free.',
   },
   InvalidRequest: {
     kind: 'invalid',
     http: 400,
-    solve: 'The message says what is wrong with the request; the page /api of the farm shows what is allowed.',
+    solve: 'The message describes the error in the request; the page /api of the farm describes the API.',
   },
   MethodNotAllowed: {
     kind: 'invalid',
@@ -116,12 +116,12 @@ export const ERRORS = {
   UploadConflict: {
     kind: 'precondition',
     http: 409,
-    solve: 'Go on at the byte that `Upload-Offset` of the answer names, or send the whole content.',
+    solve: 'Continue at the byte that `Upload-Offset` of the answer names, or send the whole content.',
   },
   BlobsFull: {
     kind: 'exhausted',
     http: 507,
-    solve: 'Wait until what no build needs is removed (`blobs.retention`), or raise `blobs.totalSize`.',
+    solve: 'Wait until files that no build needs are removed (`blobs.retention`), or raise `blobs.totalSize`.',
   },
   LocalFilesOff: {
     kind: 'precondition',
@@ -219,12 +219,12 @@ export const ERRORS = {
   RedisUnavailable: {
     kind: 'unavailable',
     http: 503,
-    solve: 'Check the Redis server; the farm goes on by itself when it answers again.',
+    solve: 'Check the Redis server; the farm continues by itself when Redis answers again.',
   },
   ClusterUnavailable: {
     kind: 'unavailable',
     http: 503,
-    solve: 'Check the Kubernetes API of the cluster; the farm goes on by itself when it answers again.',
+    solve: 'Check the Kubernetes API of the cluster; the farm continues by itself when the API answers again.',
   },
   ConnectionLost: {
     kind: 'unavailable',
@@ -250,7 +250,7 @@ export const ERRORS = {
   FarmNotStarted: {
     kind: 'internal',
     http: 500,
-    solve: 'The message says which process failed and where its log is; `slipway doctor` checks this machine.',
+    solve: 'The message names the process that failed and its log; `slipway doctor` checks this machine.',
   },
   DeadlineExceeded: {
     kind: 'deadline',

@@ -23,13 +23,13 @@ export class FarmError extends Error {
   }
 }
 
-/** What the reader can do about an error: what the code that threw it knows (`details.solve`), else what its row says. */
+/** Remedy for an error: the one of the code that threw it (`details.solve`), else that of its row. */
 export function solveOf({ code, details }: FarmError): string {
   const { solve } = details;
   return typeof solve === 'string' ? solve : ERRORS[code].solve;
 }
 
-/** Adds what was being done to an error, keeping its code; foreign errors become `fallback`. */
+/** Adds the failed operation to an error, keeping its code; foreign errors become `fallback`. */
 export function wrapError(error: unknown, doing: string, fallback: ErrorCode = 'BrokenInvariant'): FarmError {
   const message = `${doing}: ${errorMessage(error)}`;
   return error instanceof FarmError

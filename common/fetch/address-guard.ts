@@ -3,7 +3,7 @@ import type { LookupFunction } from 'node:net';
 import { allowList } from './allowed-addresses.ts';
 import { addressKind, familyOf } from './special-addresses.ts';
 
-/** For what the farm's own configuration names: everything but link-local and metadata addresses. */
+/** For addresses of the farm's own configuration: everything but link-local and metadata addresses. */
 export const ANY_ADDRESS = ['0.0.0.0/0', '::/0'] as const;
 
 /** Decides where a user's URL may lead. */

@@ -1,7 +1,7 @@
 import { BlockList } from 'node:net';
 import { familyOf } from './special-addresses.ts';
 
-/** Who is meant by one entry of `fetch.allowedAddresses`. */
+/** Addresses that one entry of `fetch.allowedAddresses` covers. */
 interface AllowedAddress {
   /** Of the URL: in lower case. Undefined where the entry is a network. */
   readonly name: string | undefined;
@@ -14,7 +14,7 @@ const ENTRY = /^(?:\[(?<inBrackets>[^\]]+)\]|(?<plain>[^:[\]]+))(?::(?<port>\d{1
 const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i;
 
 /**
- * What is wrong with an entry of `fetch.allowedAddresses`: an address (`10.1.2.3`), a network (`10.0.0.0/8`), or a host name as
+ * Complaint about an entry of `fetch.allowedAddresses`: an address (`10.1.2.3`), a network (`10.0.0.0/8`), or a host name as
  * URLs have it (`media.lan`); with a port only that one (`127.0.0.1:8080`, `[fd00::/8]:80`).
  */
 export function complaintAbout(entry: string): string | undefined {
@@ -23,7 +23,7 @@ export function complaintAbout(entry: string): string | undefined {
   return `${JSON.stringify(entry)} is not an address, network or host name: ${forms}`;
 }
 
-/** Tells whether a private address was allowed: by itself, or by the name that led to it. */
+/** Returns whether a private address is allowed: by itself, or by the name that led to it. */
 export function allowList(
   entries: readonly string[],
 ): (target: { readonly host: string; readonly address: string; readonly port: number }) => boolean {

@@ -44,11 +44,11 @@ export async function fetchSource(url: string, request: SourceRequest): Promise<
   });
 }
 
-/** What to do about a server that wants to know who asks (401). */
+/** Remedy for a server that requires authentication (401). */
 export function loginHint(isGiven: boolean): string {
   return isGiven
     ? 'it does not accept the user and password of the URL'
-    : 'it wants a user and a password: write https://USER:PASSWORD@HOST/… in the module, with a secret of the farm';
+    : 'it requires a user and a password: write https://USER:PASSWORD@HOST/… in the module, with a secret of the farm';
 }
 
 /** RFC 7617. */
@@ -57,9 +57,9 @@ function basicAuthorization({ username, password }: NonNullable<SourceRequest['c
 }
 
 /**
- * What the server says of the present content of a URL. Null when this process may not or cannot ask: a cluster may
+ * Validators of the present content of a URL. Null when this process may not or cannot connect: a cluster may
  * well reach what the farm does not.
- * @throws SourceUnreachable when the server says that nothing is there
+ * @throws SourceUnreachable when the server reports that the content does not exist
  */
 export async function askValidator(
   url: string,

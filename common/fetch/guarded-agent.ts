@@ -1,10 +1,10 @@
 import { Agent, buildConnector } from 'undici';
 import { createAddressGuard } from './address-guard.ts';
 
-/** A server that says nothing for so long is taken for dead. */
+/** A server without any answer for this long counts as dead. */
 const SILENCE_MS = 30_000;
 
-/** What the farm's own processes connect through when a user's URL is fetched, redirects included. The caller destroys it. */
+/** Agent of the farm's own processes for users' URLs, redirects included. The caller destroys it. */
 export function createGuardedAgent(options: { readonly allowedAddresses: readonly string[] }): Agent {
   const guard = createAddressGuard(options);
   return new Agent({

@@ -9,7 +9,7 @@ import { fetchSource, type SourceRequest } from './fetch-source.ts';
 /** Beyond the beginning no more than this is fetched: the importer fetches all of it anyway. */
 const MOST_BYTES = 2 * 1024 ** 2;
 
-/** What a server has behind a URL, fetched piece by piece. */
+/** Content behind a URL, fetched piece by piece. */
 export interface RemoteBytes extends ImageBytes {
   /** HTTP status of the answer. */
   readonly status: number;

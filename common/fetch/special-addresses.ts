@@ -21,7 +21,7 @@ const METADATA_IPV6: Networks = [
 /** IPv6 networks whose last 32 bits are an IPv4 address: compatible, NAT64 (RFC 6052, 8215), stateless translation. */
 const CARRIERS = ['::', '64:ff9b::', '64:ff9b:1::', '::ffff:0:'] as const;
 
-/** What is not of the public Internet (IANA's special-purpose registries), or leads to such an address. */
+/** Networks outside the public Internet (IANA's special-purpose registries), or that lead to such addresses. */
 export const PRIVATE_IPV4: Networks = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -75,7 +75,7 @@ export function addressKind(address: string): AddressKind {
   return restricted.check(address, family) ? 'private' : 'public';
 }
 
-/** Undefined for what is not an IP address. */
+/** Undefined for text that is not an IP address. */
 export function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
   const version = isIP(address);
   return version === 0 ? undefined : version === 4 ? 'ipv4' : 'ipv6';

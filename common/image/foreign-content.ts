@@ -1,4 +1,4 @@
-/** What is often found where an image should be. */
+/** Content that is often found in place of an image. */
 interface Foreign {
   readonly offset?: number;
   /** Its first bytes in hexadecimal. */
@@ -47,7 +47,7 @@ const TEXTS: readonly (readonly [RegExp, string])[] = [
 const MOST_TEXT = 4096;
 const MOST_EXCERPT = 60;
 
-/** What the beginning of a file says about what it is instead of an image; undefined when it may be one. */
+/** Kind of a file that is not an image, by its beginning; undefined when it may be an image. */
 export function foreignContent(head: Buffer): string | undefined {
   if (head.length === 0) return 'empty: the server sent no byte';
   const has = ({ offset = 0, hex }: Foreign) => head.toString('hex', offset, offset + hex.length / 2) === hex;

@@ -2,7 +2,7 @@
 export interface ImageBytes {
   /** Undefined when it is not known. */
   readonly lengthBytes: number | undefined;
-  /** What stands there: less than asked for only where the image ends. @throws BytesUnavailable */
+  /** Returns the bytes there: fewer than requested only at the end of the image. @throws BytesUnavailable */
   read(offset: number, length: number): Promise<Buffer>;
 }
 
@@ -11,7 +11,7 @@ export class BytesUnavailable extends Error {
   override readonly name = 'BytesUnavailable';
 }
 
-/** What was found is not an image that a machine could start from. The message says what it is, as in "it is ...". */
+/** The content is not an image that a machine could start from. The message names its kind, as in "it is ...". */
 export class ImageRefused extends Error {
   override readonly name = 'ImageRefused';
 }

@@ -7,11 +7,11 @@ import { checkVdi } from './virtual-box.ts';
 import { checkVhd } from './virtual-pc.ts';
 import { checkVmdk } from './vmdk.ts';
 
-/** Formats of disks that an import understands, by QEMU's names; `raw` is what nothing else claims (an ISO, too). */
+/** Formats of disks that an import understands, by QEMU's names; `raw` is any other content (ISOs too). */
 export type ImageFormat = 'qcow2' | 'vmdk' | 'vdi' | 'vhdx' | 'vpc' | 'raw';
 export type Compression = 'gzip' | 'xz' | 'zstd';
 
-/** What an image is. */
+/** Properties of an image. */
 export type ProbedImage =
   | { readonly compression: Compression }
   | {
@@ -53,7 +53,7 @@ export function compressionOf(head: Buffer): Compression | undefined {
 }
 
 /**
- * Finds out what an image is, and that no other file is needed to read it and nothing of it is missing. Only what was
+ * Determines the format of an image, and checks that it is complete and needs no other file. Only a result that was
  * accepted here is ever shown to QEMU's tools. @throws ImageRefused
  */
 export async function probeImage(bytes: ImageBytes): Promise<ProbedImage> {

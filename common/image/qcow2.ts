@@ -3,7 +3,7 @@ import { BytesUnavailable, type ImageBytes, ImageRefused } from './image-bytes.t
 /** QEMU's docs/interop/qcow2.txt: all numbers are big-endian. */
 export const QCOW2_MAGIC = 0x514649fb;
 
-/** What the header of a qcow2 file says; the names of other files are read by the callers that need them. */
+/** Header of a qcow2 file; the names of other files are read by the callers that need them. */
 export interface Qcow2Header {
   readonly version: number;
   readonly virtualSizeBytes: number;
@@ -37,7 +37,7 @@ const PORTION_BYTES = 1024 ** 2;
 /** Second-level tables that are looked through, at most; the last ones first. */
 const MOST_TABLE_BYTES = 16 * 1024 ** 2;
 
-/** Reads the header; undefined when the bytes are none of a qcow2 file. Nothing is believed: `checkQcow2` does that. */
+/** Reads the header; undefined when the bytes are not a qcow2 file. The values are not checked: `checkQcow2` does that. */
 export function parseQcow2Header(head: Buffer): Qcow2Header | undefined {
   if (head.length < LEAST_HEADER || head.readUInt32BE(0) !== QCOW2_MAGIC) return undefined;
   const version = head.readUInt32BE(4);
@@ -102,7 +102,7 @@ function checkVersion3(head: Buffer, clusterBits: number, refuse: (why: string) 
   if ((features & ~KNOWN_FEATURES) !== 0n) refuse(`with unknown features (0x${features.toString(16)})`);
   if (head.readUInt32BE(96) > 6) refuse('whose header is broken: reference counts of more than 64 bits');
   if (headerLength < 104 || headerLength % 8 !== 0 || headerLength > 2 ** clusterBits) {
-    refuse(`whose header is broken: it says that it has ${headerLength} bytes`);
+    refuse(`whose header is broken: its length field is ${headerLength}`);
   }
 }
 
@@ -112,7 +112,7 @@ function backingName({ offset, length }: { offset: number; length: number }, hea
   return ` ${JSON.stringify(head.toString('utf8', offset, offset + length))}`;
 }
 
-/** Everything that the tables name must be there: what was cut off begins behind the end. */
+/** All clusters that the tables reference must exist: truncated ones begin behind the end. */
 async function checkTables(
   bytes: ImageBytes,
   { l1, refcounts, clusterBits }: Qcow2Header,
@@ -143,13 +143,13 @@ async function checkTables(
 }
 
 interface FirstLevel extends Pick<Qcow2Header, 'l1'> {
-  /** Throws for what is behind the end. */
+  /** Throws for offsets behind the end. */
   reach(offset: number): void;
   /** Tables that are wanted. */
   readonly most: number;
 }
 
-/** Where the last second-level tables begin, from the end: what was cut off begins with them. */
+/** Where the last second-level tables begin, from the end, where truncation shows first. */
 async function lastTables(bytes: ImageBytes, { l1, reach, most }: FirstLevel): Promise<Float64Array> {
   let last = new Float64Array();
   for (let at = 0; at < l1.entries * 8; at += PORTION_BYTES) {
@@ -165,7 +165,7 @@ async function lastTables(bytes: ImageBytes, { l1, reach, most }: FirstLevel): P
   return last.reverse();
 }
 
-/** Where begins what a table names; 0 stands for what was never written. Plain numbers: tables are long, and offsets below 2^56. */
+/** Offset in a table entry; 0 means never written. Plain numbers: tables are long, and offsets below 2^56. */
 function offsetsIn(table: Buffer, bytesPerEntry: number, offsetOf: (high: number, low: number) => number) {
   const offsets = new Float64Array(Math.floor(table.length / bytesPerEntry));
   for (let index = 0; index < offsets.length; index += 1) {

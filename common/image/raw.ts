@@ -1,13 +1,13 @@
 import { type ImageBytes, ImageRefused } from './image-bytes.ts';
 
 const SECTOR = 512;
-/** Writers of CDs add so much behind what they count, or leave it out. */
+/** Padding that CD writers add behind the counted size, or leave out. */
 const ISO_SLACK_BYTES = 150 * 2048;
 
-/** What a raw image is for. `hybrid`: an ISO that also boots from a disk. `data`: a disk that no firmware starts from. */
+/** Purpose of a raw image. `hybrid`: an ISO that also boots from a disk. `data`: a disk that no firmware starts from. */
 export type RawKind = 'disk' | 'iso' | 'hybrid' | 'data';
 
-/** What its first 64 KiB say of a raw image. @throws ImageRefused when it is not whole */
+/** Purpose of a raw image by its first 64 KiB. @throws ImageRefused when it is not whole */
 export function checkRaw({ lengthBytes }: ImageBytes, head: Buffer): RawKind {
   const hasBootSector = head.length >= SECTOR && head.readUInt16LE(510) === 0xaa55;
   if (isIso(head)) {

@@ -5,7 +5,7 @@ const SECTOR = 512;
 const DESCRIPTOR_AT = 512;
 const MOST_DESCRIPTOR = 64 * 1024;
 const GRAIN_DIRECTORY_AT_END = 0xffff_ffff_ffff_ffffn;
-/** What the largest disks need, with tables of 32 MiB each; QEMU would read sixteen times as many. */
+/** Limit for the largest disks, with tables of 32 MiB each; QEMU would read sixteen times as many. */
 const MOST_TABLES = 2 ** 21;
 /** QEMU's own bound. */
 const MOST_GRAINS = 512;
@@ -57,7 +57,7 @@ function checkDescriptor(text: string, refuse: (why: string) => never): void {
   if (extents.length > 1) refuse(`of ${extents.length} files: give one of a single file`);
 }
 
-/** Streamed images may end with a copy of their header, which says where the tables are. */
+/** Streamed images may end with a copy of their header, which locates the tables. */
 async function checkWhole(bytes: ImageBytes, head: Buffer): Promise<void> {
   const { lengthBytes } = bytes;
   if (lengthBytes === undefined) return;
@@ -88,7 +88,7 @@ async function checkWhole(bytes: ImageBytes, head: Buffer): Promise<void> {
   }
 }
 
-/** Sectors that a table names; 0 and 1 stand for what was never written. */
+/** Sectors that a table names; 0 and 1 mean never written. */
 function numbersIn(table: Buffer): Uint32Array {
   const numbers = new Uint32Array(Math.floor(table.length / 4));
   for (let index = 0; index < numbers.length; index++) numbers[index] = table.readUInt32LE(4 * index);

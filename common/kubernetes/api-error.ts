@@ -9,7 +9,7 @@ export interface ApiStatus {
 }
 
 /**
- * The API said no to this very request: 400, 404, 409, 410, 415, 422, or a refusal by admission. Asking again does not
+ * The API refused this request: 400, 404, 409, 410, 415, 422, or a refusal by admission. Asking again does not
  * help. (No answer, 429 and 5xx are a FarmError `ClusterUnavailable`; missing rights are `ClusterUnfit`.)
  */
 export class ApiError extends Error {
@@ -45,9 +45,9 @@ export function isRefusal(error: unknown): error is ApiError {
   return error instanceof ApiError && ([400, 403, 422].includes(error.status) || error.reason === 'AlreadyExists');
 }
 
-/** How the error of an answer is told: by `ApiError`, or by the FarmError that its status means. */
+/** Maps the error of an answer: to `ApiError`, or to the FarmError of its status. */
 export interface FailedAnswer {
-  /** What was asked, e.g. `GET /api/v1/…`. */
+  /** The request, e.g. `GET /api/v1/…`. */
   readonly asked: string;
   readonly status: number;
   readonly body: string;
@@ -68,7 +68,7 @@ export function answerError(answer: FailedAnswer): ApiError | FarmError {
   }
   // `exceeded quota: …`, and `failed quota: …` when the object lacks a limit that the quota counts.
   if (answer.status === 403 && /(exceeded|failed) quota/.test(text)) return new FarmError('NoCapacity', text);
-  // Everything else that is forbidden is this object: by LimitRange, policy, a terminating namespace, what it names.
+  // Any other 403 refuses this object: by LimitRange, policy, a terminating namespace, or a reference.
   const missingRight = answer.status === 403 && /User "[^"]*" cannot /.test(text);
   if (answer.status === 401 || missingRight) {
     return new FarmError('ClusterUnfit', `${answer.asked} is not allowed: ${text}`, {

@@ -10,7 +10,7 @@ import { labelSelector, type Resource, resourcePath } from './resources.ts';
 import { withRetry } from './retry.ts';
 import { type ApiRequest, ApiTransport } from './transport.ts';
 
-/** Told of trouble with the API, for metrics. `code` is the HTTP status, or 0 without an answer. */
+/** Called on errors of the API, for metrics. `code` is the HTTP status, or 0 without an answer. */
 export interface ClusterObserver {
   apiError?(cluster: string, code: number): void;
   watchRestarted?(cluster: string, plural: string, why: 'expired' | 'error'): void;
@@ -124,7 +124,7 @@ export class ClusterClient {
   }
 
   /**
-   * Creates the object unless one of its name is there; the first creator wins, everybody gets the winner's.
+   * Creates the object unless one of its name is there; the first creator wins, and all callers get its object.
    * @throws ApiError `AlreadyExists` when the name belongs to something else: another role, layer build or farm.
    */
   async createIfAbsent<T extends KubernetesObject>(

@@ -11,7 +11,7 @@ export function holdFinalInstance(cluster: ClusterClient, vmi: string, signal: A
   return changeFinalizers(cluster, vmi, { signal, change: (names) => [...new Set([...names, END_FINALIZER])] });
 }
 
-/** Lets a held VMI go. Does nothing when it is not held, or gone. */
+/** Releases a held VMI. No effect when it is not held, or gone. */
 export function releaseFinalInstance(cluster: ClusterClient, vmi: string, signal: AbortSignal): Promise<void> {
   return changeFinalizers(cluster, vmi, { signal, change: (names) => names.filter((name) => name !== END_FINALIZER) });
 }

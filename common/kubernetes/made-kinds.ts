@@ -3,15 +3,15 @@ import { PHASES } from '../contracts/phases.ts';
 import type { Role } from '../contracts/roles.ts';
 import { RESOURCES } from './resources.ts';
 
-/** What the farm has to do with a kind of which a build leaves objects on a cluster. */
+/** A kind of objects that builds leave on a cluster. */
 export interface MadeKind {
   /** The kind of network that needs it. @defaultValue all of them */
   readonly network?: NetworkKind;
-  /** Who makes such objects. None: the cluster does, for objects of others. */
+  /** Roles that create such objects. None: the cluster creates them for other objects. */
   readonly makers: readonly Role[];
   /**
-   * How those of an ended build go (teardown.ts): stages one after another; in each, what is `asked` is deleted in the order of the
-   * table, then what is `awaited` must be gone. Without it the objects are part of a layer, or go with their owners.
+   * Removal after a build (teardown.ts): stages one after another; in each, `asked` kinds are deleted in the order of the
+   * table, then `awaited` kinds must be gone. Without it the objects are part of a layer, or are removed with their owners.
    */
   readonly teardown?: { readonly stage: 1 | 2 | 3; readonly asked: boolean; readonly awaited: boolean };
 }
@@ -20,8 +20,8 @@ const GONE = { asked: true, awaited: true } as const;
 const ASKED = { asked: true, awaited: false } as const;
 
 /**
- * Every kind of which a build leaves objects on a cluster. From it follow who may create what (rights.ts), what is removed in which
- * order (teardown.ts) and what the sweep looks for. Machines and pods go first, then the network that they were on.
+ * Every kind of which a build leaves objects on a cluster. It determines the rights to create (rights.ts), the order of removal
+ * (teardown.ts) and the kinds that the sweep lists. Machines and pods go first, then the network that they were on.
  */
 export const MADE_KINDS = {
   // With the pods: KubeOVN removes a gateway's own before the subnet that they are on.
@@ -37,7 +37,7 @@ export const MADE_KINDS = {
   subnets: { network: 'kube-ovn', makers: ['import'], teardown: { stage: 2, ...GONE } },
   /** CNI DEL reads them: they go after the pods. */
   networkAttachments: { network: 'kube-ovn', makers: ['import'], teardown: { stage: 2, ...ASKED } },
-  /** They outlive what they confine. */
+  /** They outlive the machines that they confine. */
   networkPolicies: { network: 'pod', makers: ['import'], teardown: { stage: 2, ...ASKED } },
   vpcs: { network: 'kube-ovn', makers: ['import'], teardown: { stage: 3, ...GONE } },
   /** Without labels of the farm; they are freed with their subnets. */
@@ -53,7 +53,7 @@ export function madeKinds(): (MadeKind & { readonly kind: MadeKindName })[] {
   return Object.entries(MADE_KINDS).map(([kind, made]) => ({ ...(made as MadeKind), kind: kind as MadeKindName }));
 }
 
-/** What is removed when a build has ended, on a cluster with that kind of network. */
+/** Kinds that are removed when a build has ended, on a cluster with that kind of network. */
 export function removedKinds(network: NetworkKind) {
   return madeKinds().flatMap(({ kind, teardown, network: only = network }) =>
     teardown && only === network ? [{ ...teardown, resource: RESOURCES[kind] }] : [],

@@ -12,7 +12,7 @@ export interface ObjectKey {
 }
 
 /**
- * The bytes under a key; undefined when there is no such object, or no such key in it. What a farm has made for its
+ * The bytes under a key; undefined when the object or the key does not exist. Objects that a farm created for its
  * builds (their keys for one) may not be named by modules.
  */
 export async function readObjectKey(

@@ -151,7 +151,7 @@ export interface ResourceQuota extends KubernetesObject {
   spec?: { hard?: Readonly<Record<string, string>>; scopes?: readonly string[]; scopeSelector?: object };
 }
 
-/** `storage.k8s.io/v1` CSIStorageCapacity: what a driver has for new volumes of a class, in a part of the topology. */
+/** `storage.k8s.io/v1` CSIStorageCapacity: free storage of a driver for new volumes of a class, in a part of the topology. */
 export interface StorageCapacity extends KubernetesObject {
   storageClassName?: string;
   /** A quantity. */
@@ -246,7 +246,7 @@ interface NetworkPort {
   port: number;
 }
 
-/** `networking.k8s.io/v1` NetworkPolicy. Without ports all of them; an empty list of rules allows nothing. */
+/** `networking.k8s.io/v1` NetworkPolicy. Without ports all of them; an empty list of rules denies all traffic. */
 export interface NetworkPolicy extends KubernetesObject {
   spec?: {
     podSelector: { matchLabels?: Record<string, string> };

@@ -11,7 +11,7 @@ const ERROR = 1;
  * A TCP connection to a port of a pod (kubelet dials on the loopback of the pod's network namespace, so it works into
  * any VPC). One WebSocket a connection; the port refused or lost ends the stream with `ConnectionLost` and kubelet's
  * text. Kubelet serves protocol v4 alone, in which the
- * peer cannot be told that no more bytes come: destroy the stream when done.
+ * peer does not learn of the end of the bytes: destroy the stream when done.
  */
 export function openPortForward(
   cluster: ClusterClient,

@@ -54,7 +54,7 @@ export function openRelay(cluster: ClusterClient, pod: string, signal: AbortSign
   return openPortForward(cluster, { pod, port: RELAY_CONTROL_PORT, ...(signal ? { signal } : {}) });
 }
 
-/** Reads up to the empty line; what comes after it is handed back. */
+/** Reads up to the empty line; bytes after it are pushed back. */
 async function readHead(stream: Duplex): Promise<{ head: string; rest: Buffer }> {
   let received: Buffer = Buffer.alloc(0);
   for (;;) {

@@ -26,7 +26,7 @@ import type {
   VpcEgressGateway,
 } from './objects.ts';
 
-/** Where a kind lives in the API, and what its objects look like. */
+/** API path of a kind, and the type of its objects. */
 export interface Resource<T extends KubernetesObject = KubernetesObject> {
   readonly apiVersion: string;
   readonly kind: string;
@@ -72,7 +72,7 @@ export const RESOURCES = {
   vpcs: clusterScoped<Vpc>('kubeovn.io/v1', 'Vpc', 'vpcs'),
   subnets: clusterScoped<Subnet>('kubeovn.io/v1', 'Subnet', 'subnets'),
   ips: clusterScoped<IpAddress>('kubeovn.io/v1', 'IP', 'ips'),
-  // What a cluster is asked before anything is built on it (preflight/).
+  // Kinds that the preflight (preflight/) reads.
   namespaces: clusterScoped('v1', 'Namespace', 'namespaces'),
   quotas: namespaced<ResourceQuota>('v1', 'ResourceQuota', 'resourcequotas'),
   /** They stand in the namespaces of their drivers, and are only read everywhere at once. */

@@ -13,7 +13,7 @@ export interface RetryOptions {
 
 /**
  * A webhook that has no pod for the moment refuses every write of its kinds: some 40 s while KubeVirt's virt-api is
- * replaced. That the cluster has stored nothing is certain, so there is more patience for it.
+ * replaced. The cluster has certainly stored nothing, so such requests are retried longer.
  */
 const WEBHOOK_MS = 120_000;
 

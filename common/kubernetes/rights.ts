@@ -14,7 +14,7 @@ type Kind = keyof typeof RESOURCES;
 /** Verbs by kind, or by `kind/subresource`. */
 type Grants = Readonly<Partial<Record<Kind | `${Kind}/${string}`, readonly string[]>>>;
 
-/** What one wait costs (common/kubernetes/wait-for.ts). What may be created stands in made-kinds.ts. */
+/** Rights of one wait (common/kubernetes/wait-for.ts). Rights to create are in made-kinds.ts. */
 const WATCH = ['list', 'watch'] as const;
 
 /** In the order in which people read them. */
@@ -23,13 +23,13 @@ const VERBS = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] as
 /** Subresources of machines are an API group of their own; a PUT is an `update`. */
 const MACHINE_SUBRESOURCES = 'subresources.kubevirt.io';
 
-/** Failures carry the last Events of what they speak of (workers/context/stage.ts). */
+/** Failures carry the last Events of their objects (workers/context/stage.ts). */
 const EVIDENCE: Grants = { events: ['list'] };
 
 /** A picture of a machine's screen. kube-apiserver sees the first path part only, KubeVirt's own API all of them. */
 const SCREEN: Grants = { 'instances/vnc': ['get'], 'instances/vnc/screenshot': ['get'] };
 
-/** What a machine says at its serial port is the log of a container of its launcher pod (common/kubernetes/serial-log.ts). */
+/** The serial output of a machine is the log of a container of its launcher pod (common/kubernetes/serial-log.ts). */
 const SERIAL_LOG: Grants = { pods: ['list'], 'pods/log': ['get'], instances: WATCH };
 
 /** Reaching a guest: the relay's pod (recreated after an eviction), and secrets: the build's key, those of a module. */
@@ -47,7 +47,7 @@ const REACH_GUESTS: Grants = {
 /** The way into a guest on the pod network. */
 const DIAL_GUESTS: Grants = { 'instances/portforward': ['get'] };
 
-/** Removing what was needed for building only (common/kubernetes/teardown.ts), beside what each kind needs (`removals`). */
+/** Removing build objects (common/kubernetes/teardown.ts), besides the rights of each kind (`removals`). */
 const TEARDOWN: Grants = {
   machines: ['get'],
   'machines/stop': ['update'],
@@ -57,7 +57,7 @@ const TEARDOWN: Grants = {
   ips: [...WATCH, 'delete'],
 };
 
-/** What a cluster must have (common/kubernetes/preflight), and whether the egress subnet is there. */
+/** Preflight (common/kubernetes/preflight), and the check of the egress subnet. */
 const PREFLIGHT: Grants = {
   namespaces: ['get'],
   quotas: ['list'],
@@ -70,7 +70,7 @@ const PREFLIGHT: Grants = {
 };
 
 /**
- * What each role asks of a cluster; nothing else is granted. `test/rights` holds the table against the requests that the
+ * Rights of each role on a cluster; no others are granted. `test/rights` holds the table against the requests that the
  * test suite records, per role and in both directions.
  */
 const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
@@ -89,7 +89,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
     // scheduler/catalog/sweep-sources.ts: parts of sources that go, and clones that end.
     { dataVolumes: WATCH, claims: WATCH },
-    // scheduler/catalog/measure-storage.ts: what the farm has of the storage, and what is free.
+    // scheduler/catalog/measure-storage.ts: storage in use and free storage.
     { storageCapacities: ['list'], claims: ['list'], snapshots: ['list'] },
     // scheduler/exports/exported-volume.ts: reading disks out of the cluster.
     { exports: [...WATCH, 'delete'] },
@@ -169,7 +169,7 @@ function foreignTo(network: NetworkKind): string[] {
   return [...foreign, ...(network === 'pod' ? [] : Object.keys(DIAL_GUESTS))];
 }
 
-/** What a role asks of a cluster with that kind of network. */
+/** Rights of a role on a cluster with that kind of network. */
 export function rightsOn(network: NetworkKind, role: Role): Right[] {
   const paths = new Set(foreignTo(network).map((target) => describeTarget(pathOf(target))));
   return rightsOf(role).filter(({ group, path }) => !paths.has(`${path}.${group}`));
@@ -198,13 +198,13 @@ export function rulesOf(role: Role, scope: 'namespaced' | 'cluster'): Rule[] {
   }));
 }
 
-/** What a role creates. */
+/** Kinds that a role creates. */
 function makings(role: Role): Grants {
   const made = madeKinds().filter(({ makers }) => makers.includes(role));
   return Object.fromEntries(made.map(({ kind }) => [kind, ['create']]));
 }
 
-/** The scheduler removes what an ended build leaves. */
+/** The scheduler removes the objects of an ended build. */
 function removals(role: Role): Grants {
   if (role !== 'scheduler') return {};
   const verbsOf = ({ teardown }: MadeKind) => [

@@ -5,20 +5,20 @@ import { RESOURCES } from './resources.ts';
 
 /** On the launcher pod of a machine: the uid of its VMI. */
 const CREATED_BY = 'kubevirt.io/created-by';
-/** KubeVirt's sidecar that prints what the guest says at its first serial port, in whole lines. */
+/** KubeVirt's sidecar that prints the guest's first serial port, in whole lines. */
 const CONTAINER = 'guest-console-log';
-/** A guest may say nothing for hours; a connection that is dead in silence is opened again after this. */
+/** A guest may be silent for hours; a dead connection is reopened after this time. */
 const IDLE_MS = 600_000;
 
 /** Which part of the log of a serial port is wanted. */
 export interface SerialLogOptions {
-  /** Go on with what is said from now on, until the machine ends. */
+  /** Follow new output until the machine ends. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * What the guest of a VMI has said at its first serial port, from the beginning: the log of a container of its launcher
+ * The output of a VMI's first serial port, from the beginning: the log of a container of its launcher
  * pod. Any number of readers disturb neither each other nor a session of the subresource `console`. Undefined when there
  * is no such log: it has not begun, the pod is gone, or the machine has `logSerialConsole: false`.
  * @throws ClusterUnavailable, ClusterUnfit, ApiError, or the signal's reason

@@ -7,7 +7,7 @@ import { type WatchEvent, type WatchOptions, watchObjects } from './watch-object
 export class SharedWatch<T extends KubernetesObject> {
   readonly #listeners = new Set<(event: WatchEvent<T>) => void>();
 
-  /** Passes on every event until `signal` is aborted. To be called before `run`: there is no second `synced` for latecomers. */
+  /** Passes on every event until `signal` is aborted. To be called before `run`: later callers do not get another `synced`. */
   listen(listener: (event: WatchEvent<T>) => void, signal: AbortSignal): void {
     this.#listeners.add(listener);
     signal.addEventListener('abort', () => this.#listeners.delete(listener), { once: true });

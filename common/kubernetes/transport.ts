@@ -26,14 +26,14 @@ const MAX_ERROR_BYTES = 64 * 1024;
 
 /** HTTP to one API server with the credentials of a KubeConfig. It never tries again; see `ClusterClient`. */
 export class ApiTransport {
-  /** Told of each warning that the server sends along (RFC 9111 `Warning` headers, code 299). */
+  /** Called for each warning of the server (RFC 9111 `Warning` headers, code 299). */
   onWarning: (text: string) => void = () => undefined;
   readonly #kubeConfig: KubeConfig;
   readonly #server: URL;
   readonly #direct: http.Agent | undefined;
   readonly #userAgent: string | undefined;
 
-  /** `userAgent` is what the process names itself to the server. */
+  /** `userAgent` identifies the process to the server. */
   constructor(kubeConfig: KubeConfig, userAgent?: string) {
     const cluster = kubeConfig.getCurrentCluster();
     if (!cluster) throw new FarmError('InvalidConfig', 'The kubeconfig has no current context with a cluster.');
@@ -149,7 +149,7 @@ export class ApiTransport {
     });
   }
 
-  /** What a broken connection means: an abort stays what it was, everything else is an unreachable cluster. */
+  /** Maps a broken connection: an abort is kept, any other cause is an unreachable cluster. */
   #broken({ method, path, signal }: ApiRequest, cause: unknown): unknown {
     if (signal?.aborted) return signal.reason;
     if (cause instanceof FarmError) return cause;
@@ -165,7 +165,7 @@ function warningsOf(header: string | undefined): string[] {
   );
 }
 
-/** Whether a connection was given up because nothing came over it. */
+/** Whether a connection was closed because no data arrived. */
 export function isSilence(error: unknown): boolean {
   return error instanceof FarmError && error.details['silentMs'] !== undefined;
 }

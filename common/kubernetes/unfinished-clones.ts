@@ -3,7 +3,7 @@ import type { DataVolume } from './objects.ts';
 import { RESOURCES } from './resources.ts';
 
 /**
- * Snapshots that volumes are being cloned from, by any client. Nothing protects them in a cluster: a clone whose snapshot
+ * Snapshots that volumes are being cloned from, by any client. A cluster does not protect them: a clone whose snapshot
  * is deleted never ends.
  */
 export async function unfinishedClones(cluster: ClusterClient, signal: AbortSignal): Promise<ReadonlySet<string>> {
@@ -11,7 +11,7 @@ export async function unfinishedClones(cluster: ClusterClient, signal: AbortSign
   return new Set(items.filter(isFilling).flatMap(({ spec }) => spec.source?.snapshot?.name ?? []));
 }
 
-/** Whether a volume reads, or will read, what it is made from. */
+/** Whether a volume reads, or will read, its source. */
 export function isFilling({ metadata, status }: DataVolume): boolean {
   return !metadata?.deletionTimestamp && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
 }

@@ -1,6 +1,6 @@
 import type { DataVolume, KubernetesObject, VolumeSnapshot } from './objects.ts';
 
-/** What the spec of a volume says. */
+/** Content of the spec of a volume. */
 export interface VolumeRequest {
   readonly source: NonNullable<DataVolume['spec']['source']>;
   /** Bytes to ask for; undefined for a clone that is to be as large as its snapshot or claim. */

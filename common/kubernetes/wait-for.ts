@@ -8,14 +8,14 @@ export interface WaitOptions {
   readonly signal: AbortSignal;
   /** How long to wait, in milliseconds. */
   readonly deadlineMs: number;
-  /** What is waited for, for the error: "the disk to be imported". */
+  /** Subject of the wait, for the error: "the disk to be imported". */
   readonly what: string;
 }
 
-/** Asks for another look in so many milliseconds, also when nothing changes: for what must not stay as it is for long. */
+/** Requests another evaluation after so many milliseconds, also without a change: for states that must not last. */
 export type LookAgain = (afterMs: number) => void;
 
-/** What is there at the moment, by name. */
+/** The present objects, by name. */
 export type ObjectSet<T> = ReadonlyMap<string, T>;
 
 /**

@@ -9,9 +9,9 @@ import { backoffMs } from './retry.ts';
 import { isSilence } from './transport.ts';
 
 /**
- * What a watcher is told. `synced` carries everything that matches, first and after each relist: what is not in it is
- * gone. `interrupted` tells that the cluster does not answer at the moment; the loop goes on by itself, and `resumed`
- * tells that it watches again from where it was.
+ * Events of a watch. `synced` carries all matching objects, first and after each relist: objects that are not in it are
+ * gone. `interrupted` means that the cluster does not answer at the moment; the loop continues by itself, and `resumed`
+ * means that it continues from its former position.
  */
 export type WatchEvent<T> =
   | { readonly type: 'synced'; readonly objects: readonly T[] }
@@ -25,7 +25,7 @@ export interface WatchOptions extends Pick<ListOptions, 'labels' | 'fields' | 'n
   /** The server ends a watch after this long, so that a lost end is noticed. @defaultValue 240 */
   readonly timeoutSeconds?: number;
   /**
-   * Silence after which the connection is replaced. It is not an outage by itself: a server has nothing to tell, not even
+   * Silence after which the connection is replaced. It is not an outage by itself: a server may have no events, not even
    * bookmarks, while none of the objects that it caches change. @defaultValue 100 s
    */
   readonly idleMs?: number;
@@ -96,7 +96,7 @@ export async function* watchObjects<T extends KubernetesObject>(
   }
 }
 
-/** An ERROR event other than "too old": what was seen can no longer be relied on. */
+/** An ERROR event other than "too old": the known state can no longer be relied on. */
 class WatchFault extends Error {}
 
 function watchFault(status: object): Error {
@@ -109,7 +109,7 @@ function interruption(error: unknown, resource: Resource): FarmError {
   return error instanceof FarmError ? error : wrapError(error, `Watching ${resource.plural}`, 'ClusterUnavailable');
 }
 
-/** One cheap question, which says whether the cluster is there at all. */
+/** One cheap request that shows whether the cluster answers. */
 async function answers(cluster: ClusterClient, signal: AbortSignal): Promise<boolean> {
   try {
     await cluster.call({ method: 'GET', path: '/version' }, { signal, retry: false });

@@ -12,14 +12,14 @@ export interface FrameCodec {
   encode(bytes: Buffer): Buffer;
 }
 
-/** What to open, below the API server's URL. */
+/** Path to open, below the API server's URL. */
 export interface StreamRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   /** Subprotocols, best first; the server must choose one. */
   readonly protocols: readonly string[];
   readonly codec: FrameCodec;
-  /** What a refusal of the handshake means, where that is not trouble of the cluster. */
+  /** Maps a refused handshake that is not a fault of the cluster. */
   readonly refusal?: (error: unknown) => unknown;
   readonly signal?: AbortSignal;
 }
@@ -128,7 +128,7 @@ class WebSocketDuplex extends Duplex {
       if (isBinary) this.#receive(message as Buffer);
     });
     socket.on('close', () => this.#finish());
-    // Before the handshake `opened` tells it; afterwards a close always follows.
+    // Before the handshake `opened` reports it; afterwards a close always follows.
     socket.on('error', () => undefined);
   }
 
@@ -162,7 +162,7 @@ class WebSocketDuplex extends Duplex {
     }
   }
 
-  /** The peer is gone: what was received can still be read, nothing can be written. */
+  /** The peer is gone: received data can still be read, writes fail. */
   #finish(): void {
     if (this.destroyed) return;
     this.push(null);

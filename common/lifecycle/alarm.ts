@@ -2,9 +2,9 @@ import type { Clock } from '../clock/clock.ts';
 
 /** Wakes a loop that works whenever there may be something to do. */
 export interface Alarm {
-  /** There may be something to do. A ring while there is no waiter is remembered; several count as one. */
+  /** Signals possible work. A ring without a waiter is remembered; several count as one. */
   ring(): void;
-  /** Forgets rings. Call before looking at what they tell of. */
+  /** Forgets rings. Call before reading the state that they announce. */
   reset(): void;
   /** Resolves at a ring, or after `ms`, or when `signal` is aborted. */
   within(ms: number, signal: AbortSignal): Promise<void>;

@@ -1,4 +1,4 @@
-/** Gives a function that runs what it is handed, `most` at once; the others wait in the order in which they came. */
+/** Returns a function that runs its tasks, `most` at once; the others wait in the order in which they came. */
 export function atMost(most: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
   let running = 0;

@@ -2,7 +2,7 @@
 export type Task = (signal: AbortSignal) => Promise<unknown>;
 
 /**
- * Runs tasks side by side; when one fails the others are aborted and waited for, and its error is thrown: nothing goes
+ * Runs tasks side by side; when one fails the others are aborted and waited for, and its error is thrown: no task goes
  * on behind the caller's back.
  */
 export async function inParallel(signal: AbortSignal, ...tasks: readonly Task[]): Promise<void> {

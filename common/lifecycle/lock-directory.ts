@@ -7,7 +7,7 @@ import type { ReleaseStack } from './release-stack.ts';
 /**
  * Makes sure that one process of a kind at a time works in a directory. The lock is an abstract Unix socket named after
  * both: the kernel lets it go when the process ends, however it ends.
- * @param kind what the process is, e.g. `embedded cluster`
+ * @param kind of the process, e.g. `embedded cluster`
  * @throws FarmError InvalidConfig when another process has it
  */
 export async function lockDirectory(directory: string, kind: string, resources: ReleaseStack): Promise<void> {

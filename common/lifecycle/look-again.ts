@@ -5,18 +5,18 @@ import { type Alarm, createAlarm } from './alarm.ts';
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 
-/** Rings at what may have changed, until `signal` is aborted. One that fails ends the looks. */
+/** Rings on possible changes, until `signal` is aborted. One that fails ends the looks. */
 export type Wake = (ring: () => void, signal: AbortSignal) => Promise<void> | void;
 
 /** A part of the farm that looks at some state and does what is due, for as long as its process runs. */
 export interface LookAgainOptions {
-  /** What a failed look is called in the log: "Dispatch". */
+  /** Name of a failed look in the log: "Dispatch". */
   readonly what: string;
   /** Fields of its log lines. */
   readonly fields?: Readonly<Record<string, unknown>>;
   /** One look; level-triggered. Returns in how many ms the next one is due, `everyMs` when that is null or later. */
   look(): Promise<number | null>;
-  /** Notices may be lost: the state is looked at this often, ms, though nothing rings. */
+  /** Notices may be lost: the state is read at this interval, ms, even without a ring. */
   readonly everyMs: number;
   readonly wake?: readonly Wake[];
   readonly clock: Clock;
@@ -24,7 +24,7 @@ export interface LookAgainOptions {
 }
 
 /**
- * Looks at once, at every ring, when the last look said so, and slowly anyway, until `signal` is aborted. A failed look is repeated
+ * Looks at once, at every ring, when the last look requested it, and at a slow interval, until `signal` is aborted. A failed look is repeated
  * with growing pauses; the log has a warning when looks begin to fail, and a line when they succeed again.
  */
 export async function lookAgain(options: LookAgainOptions, signal: AbortSignal): Promise<void> {

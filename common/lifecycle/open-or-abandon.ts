@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 
 /**
  * Waits for a stream to be opened, or for the signal. An opening that is given up is not interrupted midway: it runs into
- * its own deadline, or its stream is destroyed when it comes. (ws cannot be told to stop while it shakes hands.)
+ * its own deadline, or its stream is destroyed when it comes. (ws cannot be stopped during its handshake.)
  */
 export async function openOrAbandon(opening: Promise<Duplex>, signal: AbortSignal): Promise<Duplex> {
   const settled = new AbortController();

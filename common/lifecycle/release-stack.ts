@@ -3,7 +3,7 @@ export type Release = () => void | Promise<void>;
 
 /**
  * Everything that is opened registers here how it is closed. `close` runs the releases in reverse order, goes on when
- * one fails, and reports all failures together. Closing twice waits for the first close and releases nothing twice.
+ * one fails, and reports all failures together. A second close waits for the first one; each resource is released once.
  */
 export class ReleaseStack implements AsyncDisposable {
   readonly #releases: { readonly name: string; readonly release: Release }[] = [];

@@ -1,13 +1,13 @@
 import type { Logger } from '../logging/logger.ts';
 import { ReleaseStack } from './release-stack.ts';
 
-/** What a process does between its start and its end; `signal` is aborted when the process is asked to stop. */
+/** Body of a process; `signal` is aborted when the process is asked to stop. */
 export type ProcessBody = (resources: ReleaseStack, signal: AbortSignal) => Promise<void>;
 
 /**
  * The frame of every process of the farm: runs `body`, waits for SIGTERM, SIGINT or SIGHUP (a second one ends at once), releases
  * everything in reverse order and exits with 0, or with 1 when the body or a release failed.
- * `body` returns when the process is up; what it opened stays open until the signal.
+ * `body` returns when the process is up; its resources stay open until the signal.
  */
 export async function runProcess(logger: Logger, body: ProcessBody): Promise<void> {
   const resources = new ReleaseStack();

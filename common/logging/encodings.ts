@@ -1,4 +1,4 @@
-/** Shorter stretches of Base64 say too little to be looked for. */
+/** Shorter stretches of Base64 are ambiguous and are not searched. */
 const SHORTEST_BASE64 = 8;
 
 /** The forms in which scripts like to print a secret, besides Base64: URLs, forms and JSON. */

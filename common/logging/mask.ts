@@ -1,7 +1,7 @@
 import { base64Forms, encodings } from './encodings.ts';
 
 /**
- * What hides secrets in a text. `cut` says at which ends the text was cut off in the middle of a line, so that the half
+ * Hides secrets in a text. `cut` states at which ends the text was cut off in the middle of a line, so that the half
  * of a secret that is left there is hidden too.
  */
 export type Mask = (text: string, cut?: Cut) => string;
@@ -12,13 +12,13 @@ export interface Cut {
 }
 
 const MASK = '***';
-/** Shorter lines of a secret with several hide half of any text, and nothing that is worth it: `{`, `- `. */
+/** Shorter lines of a multi-line secret would hide half of any text and are not secret: `{`, `- `. */
 const SHORTEST_LINE = 3;
 /** Shorter ends of a cut text are not taken for the half of a secret. */
 const SHORTEST_HALF = 4;
 /** Shorter ends of a line are not taken for a piece of Base64 whose lines were broken. */
 const SHORTEST_PIECE = 12;
-/** What may be one, at the start or the end of a line. */
+/** Possible part of a secret, at the start or the end of a line. */
 const PIECES = /^[\w+/=-]{12,}|[\w+/=-]{12,}$/m;
 
 /** From where to where, the end excluded. */
@@ -56,7 +56,7 @@ function occurrences(text: string, value: string): Range[] {
   return found;
 }
 
-/** What stands of a value in lines that were broken in the middle of it. */
+/** Parts of a value in lines that were broken inside it. */
 function brokenLines(text: string, values: readonly string[]): Range[] {
   const found: Range[] = [];
   let at = 0;
@@ -99,10 +99,10 @@ function cover(text: string, ranges: Range[]): string {
   return masked + text.slice(shownTo);
 }
 
-/** Deeper than anybody reads; what stands there may lead back to where it came from. */
+/** Deeper than any reader needs; values there may be circular. */
 const DEEPEST = 8;
 
-/** The same value with every text in it masked, as JSON would show it. What says itself how it is shown stays as it is. */
+/** The same value with every text in it masked, as JSON would show it. Objects with their own `toJSON` stay as they are. */
 export function maskTexts<T>(value: T, mask: Mask, depth?: number): T;
 export function maskTexts(value: unknown, mask: Mask, depth = 0): unknown {
   if (typeof value === 'string') return mask(value);

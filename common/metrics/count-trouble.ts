@@ -1,11 +1,11 @@
 import type { Logger } from '../logging/logger.ts';
 import type { FarmMetrics } from './farm-metrics.ts';
 
-/** Beyond that many, texts differ by what they name, and more of them say nothing new. */
+/** Beyond this number texts differ only by names, and more of them add no information. */
 const MAX_TEXTS = 100;
 
 /**
- * Counts trouble with the Kubernetes API, and logs what its servers warn of, each text once a cluster; the observer of
+ * Counts errors of the Kubernetes API, and logs the warnings of its servers, each text once per cluster; the observer of
  * every ClusterClient of a process.
  */
 export function countTrouble({ apiErrors, watchRestarts }: FarmMetrics, logger: Logger) {

@@ -12,11 +12,11 @@ type InstrumentOf<K extends keyof Table> = Table[K]['type'] extends 'counter'
 /** The instruments of a process, one per row of the table, in a registry of its own. */
 export type FarmMetrics = { readonly [K in keyof Table]: InstrumentOf<K> } & { readonly registry: Registry };
 
-/** Whose metrics they are. What the process can count stands at zero from the start, so that a first event is an increase. */
+/** Owner of the metrics. Counters of the process start at zero, so that a first event is an increase. */
 export interface MetricsOwner {
   readonly process: 'scheduler' | 'worker';
   readonly clusters: readonly string[];
-  /** The phase of a worker; its metrics have no others. */
+  /** The phase of a worker; its metrics have no other phase. */
   readonly phase?: string;
 }
 
@@ -26,7 +26,7 @@ export function createMetrics(owner?: MetricsOwner): FarmMetrics {
   collectDefaultMetrics({ register: registry, prefix: 'slipway_' });
   const entries = Object.entries<AnyMetric>(METRICS).map(([key, row]) => {
     const { name, help } = row;
-    // A gauge without labels stands at 0 from the start: a worker would say that Redis is down.
+    // A gauge without labels stands at 0 from the start: a worker would report that Redis is down.
     const isOwn = owner === undefined || row.of.includes(owner.process);
     const options = { name, help, labelNames: Object.keys(row.labels), registers: isOwn ? [registry] : [] };
     if (row.type === 'gauge') return [key, new Gauge(options)];

@@ -118,7 +118,7 @@ export const METRICS = {
   importDuration: {
     type: 'histogram',
     name: 'slipway_import_duration_seconds',
-    help: 'Time until a source was in its cluster, as each VM saw it that waited for one.',
+    help: 'Time until a source was in its cluster, as seen by each VM that waited for one.',
     of: ['worker'],
     labels: { outcome: WENT },
     buckets: DURATIONS,
@@ -126,7 +126,7 @@ export const METRICS = {
   importBytes: {
     type: 'histogram',
     name: 'slipway_import_size_bytes',
-    help: 'Virtual sizes of the sources that were imported, as each VM saw it that waited for one.',
+    help: 'Virtual sizes of the sources that were imported, as seen by each VM that waited for one.',
     of: ['worker'],
     labels: {},
     buckets: SIZES,
@@ -194,21 +194,21 @@ export const METRICS = {
   admissionWaiting: {
     type: 'gauge',
     name: 'slipway_admission_waiting',
-    help: 'What is ready and waits for room on a cluster: imports, or modules whose machines start together.',
+    help: 'Imports, or modules whose machines start together, that are ready and wait for room on a cluster.',
     of: ['scheduler'],
     labels: { cluster: null, kind: ['imports', 'modules'] },
   },
   slotsUsed: {
     type: 'gauge',
     name: 'slipway_cluster_used',
-    help: 'What the farm uses of a cluster: imports, vms, cpu in cores, memory in bytes.',
+    help: 'Resources of a cluster that the farm uses: imports, vms, cpu in cores, memory in bytes.',
     of: ['scheduler'],
     labels: { cluster: null, resource: ['imports', 'vms', 'cpu', 'memory'] },
   },
   slotsLimit: {
     type: 'gauge',
     name: 'slipway_cluster_limit',
-    help: 'What the farm may use of a cluster, in the same units.',
+    help: 'Limits of the farm on a cluster, in the same units.',
     of: ['scheduler'],
     labels: { cluster: null, resource: ['imports', 'vms', 'cpu', 'memory'] },
   },
@@ -243,14 +243,14 @@ export const METRICS = {
   storageFree: {
     type: 'gauge',
     name: 'slipway_storage_free_bytes',
-    help: 'What the driver of the storage class says is free for volumes; absent where it says nothing.',
+    help: 'Free storage for volumes, as the driver of the storage class reports it; absent without a report.',
     of: ['scheduler'],
     labels: { cluster: null },
   },
   storageLeast: {
     type: 'gauge',
     name: 'slipway_storage_least_bytes',
-    help: 'With less than this free for volumes nothing more is built on the cluster.',
+    help: 'Free storage for volumes below which the cluster takes no more builds.',
     of: ['scheduler'],
     labels: { cluster: null },
   },
@@ -292,7 +292,7 @@ export const METRICS = {
   redisNoEviction: {
     type: 'gauge',
     name: 'slipway_redis_noeviction',
-    help: "1 while Redis's maxmemory-policy is noeviction; otherwise it may throw the farm's state away.",
+    help: "1 while Redis's maxmemory-policy is noeviction; otherwise it may evict the state of the farm.",
     of: ['scheduler'],
     labels: {},
   },
@@ -313,7 +313,7 @@ export const METRICS = {
   redisLatency: {
     type: 'histogram',
     name: 'slipway_redis_reply_seconds',
-    help: 'Time until Redis answered a request, those that wait for something excluded.',
+    help: 'Time until Redis answered a request; blocking requests are excluded.',
     of: ['scheduler', 'worker'],
     labels: {},
     buckets: REPLIES,

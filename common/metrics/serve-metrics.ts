@@ -8,7 +8,7 @@ export interface ServeMetricsOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** Bearer token that scrapers must send; without one there is nothing to read. */
+  /** Bearer token that scrapers must send; without one no metrics are served. */
   readonly token: string | undefined;
 }
 
@@ -32,7 +32,7 @@ export async function serveMetrics(registry: Registry, { host, port, token }: Se
   return server;
 }
 
-/** Whether a header `authorization` brings this very token; told in the same time for every other one of its length. */
+/** Whether a header `authorization` contains this token; compared in constant time. */
 export function isBearerOf(header: string | undefined, token: string): boolean {
   const [a, b] = [Buffer.from(header ?? ''), Buffer.from(`Bearer ${token}`)];
   return a.length === b.length && timingSafeEqual(a, b);

@@ -5,7 +5,7 @@ interface Durations {
   observe(labels: { readonly outcome: string }, seconds: number): void;
 }
 
-/** Does some work and keeps how long it took. What was aborted neither succeeded nor failed, and is not kept. */
+/** Runs a task and records its duration. An aborted task neither succeeded nor failed, and is not recorded. */
 export async function timed<T>(
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
   durations: Durations,

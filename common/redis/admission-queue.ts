@@ -53,7 +53,7 @@ export interface WaitingEntry {
   readonly since: number;
 }
 
-/** What waits for admission, the longest first, at most 500, and how many there are. @throws RedisUnavailable */
+/** Modules and imports that wait for admission, the longest first, at most 500, and their number. @throws RedisUnavailable */
 export async function readWaitingEntries(
   redis: Redis,
   cluster: string,

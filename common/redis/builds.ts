@@ -11,7 +11,7 @@ const moduleSchema = z.object({
   name: z.string(),
   action: actionSchema,
   layerKey: z.string(),
-  /** Of builds that were accepted before it was said: empty. */
+  /** Empty for builds that were accepted before this field existed. */
   why: z.string().default(''),
   /** Names, separated by spaces. */
   dependsOn: z.string(),
@@ -240,7 +240,7 @@ export async function readLayerBuild(redis: Redis, id: string): Promise<StoredLa
   };
 }
 
-/** What the sweeper wants to know of a layer build. Null when it is unknown. @throws RedisUnavailable */
+/** State of a layer build for the sweeper. Null when it is unknown. @throws RedisUnavailable */
 export async function readLayerBuildState(
   redis: Redis,
   id: string,

@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import { AbstractConnector, Redis, type RedisOptions } from 'ioredis';
 import { z } from 'zod';
 
-/** How often the others are asked whether the node that is connected still has the key: one that hangs never says so. */
+/** Interval at which other nodes are asked whether the connected node still has the key: a hanging node never reports it. */
 const LOOK_MS = 2_000;
 const ANSWER_MS = 2_000;
 
@@ -14,7 +14,7 @@ export interface NodeAddress {
 }
 
 interface Owner extends NodeAddress {
-  /** What the cluster calls the node: addresses of one node may be written in several ways. */
+  /** Name of the node in the cluster: addresses of one node may be written in several ways. */
   readonly id: string;
 }
 
@@ -71,7 +71,7 @@ export function clusterConnector(nodes: readonly NodeAddress[], key: string) {
       }
     }
 
-    /** As the first node says that answers. */
+    /** According to the first node that answers. */
     #findOwner(): Promise<Owner | undefined> {
       return Promise.any(nodes.map((node) => this.#ask(node))).catch(() => undefined);
     }

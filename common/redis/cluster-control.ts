@@ -12,7 +12,7 @@ export interface ConfiguredCluster {
   readonly labels: Labels;
 }
 
-/** What holds for a cluster now. */
+/** Present settings of a cluster. */
 export interface ClusterControl {
   readonly mode: ClusterMode;
   /** Who changed it last, and when (ms since the Unix epoch); null: it is as it is configured. */
@@ -33,7 +33,7 @@ const LABEL = 'label/';
 
 const labelSchema = z.string().nullable();
 
-/** What was configured, and what people have changed since. @throws RedisUnavailable */
+/** The configuration with later changes by people. @throws RedisUnavailable */
 export async function readControl(redis: Redis, { name, ...configured }: ConfiguredCluster): Promise<ClusterControl> {
   const stored = await readRedis(redis.hgetall(KEYS.control(name)));
   const limits = LIMIT_NAMES.flatMap((limit) => {

@@ -12,7 +12,7 @@ const RECONNECT_MAX_MS = 2_000;
 const DEFAULT_SENTINEL_NAME = 'mymaster';
 
 /**
- * What a connection is for. `producer`: requests that must fail fast while Redis is away. `worker`: BullMQ workers, which
+ * Purpose of a connection. `producer`: requests that must fail fast while Redis is away. `worker`: BullMQ workers, which
  * wait for Redis as long as it takes. `listener`: subscriptions and blocking reads, likewise.
  */
 export type ConnectionRole = 'producer' | 'worker' | 'listener';
@@ -42,7 +42,7 @@ export async function openRedis(options: RedisOptions, role: ConnectionRole): Pr
     // A primary that has become a replica, has lost its own, or has given its keys away: connecting again finds the current one.
     reconnectOnError: ({ message }) => /\b(READONLY|MASTERDOWN|MOVED|CLUSTERDOWN)\b/.test(message),
   });
-  // Others block on purpose: how long their requests take says nothing.
+  // Others block on purpose: the duration of their requests is meaningless.
   if (onReply && role === 'producer') timeReplies(redis, onReply);
   let trouble: unknown;
   redis.on('error', (error) => {
@@ -53,7 +53,7 @@ export async function openRedis(options: RedisOptions, role: ConnectionRole): Pr
     await redis.connect();
   } catch (error) {
     redis.disconnect();
-    // The client rejects with "Connection is closed." whatever the reason was.
+    // The client rejects with "Connection is closed." for every cause.
     const cause = trouble ?? error;
     const message = `Redis cannot be reached at ${placeOf(options)}: ${errorMessage(cause)}`;
     throw new FarmError('RedisUnavailable', message, { cause });
@@ -120,7 +120,7 @@ class FailoverConnector extends SentinelConnector {
   }
 }
 
-/** Refuses a server that may throw the farm's state away. @throws RedisUnfit naming what is wrong. */
+/** Refuses a server that may lose the farm's state. @throws RedisUnfit naming the setting. */
 export async function assertRedisFit(
   redis: Redis,
   { appendOnly = 'required' }: Partial<Config['redis']> = {},
@@ -132,15 +132,12 @@ export async function assertRedisFit(
   }
   const policy = /maxmemory_policy:(\S+)/.exec(await redis.info('memory'))?.[1];
   if (policy !== 'noeviction') {
-    throw new FarmError(
-      'RedisUnfit',
-      `Redis would throw state away: its maxmemory-policy is "${policy ?? 'unknown'}".`,
-    );
+    throw new FarmError('RedisUnfit', `Redis may evict state: its maxmemory-policy is "${policy ?? 'unknown'}".`);
   }
   if (appendOnly === 'required' && !/aof_enabled:1/.test(await redis.info('persistence'))) {
     throw new FarmError(
       'RedisUnfit',
-      'Redis would lose accepted builds when it restarts: it keeps no append-only file (`appendonly yes`).',
+      'Redis would lose accepted builds when it restarts: it has no append-only file (`appendonly yes`).',
     );
   }
 }

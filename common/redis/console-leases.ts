@@ -25,7 +25,7 @@ export interface ConsoleLeaseOptions {
 
 const reply = z.tuple([z.string(), z.string()]);
 
-/** Takes or renews the console of a machine, unless a better one holds it; who holds it now. @throws RedisUnavailable */
+/** Takes or renews the console of a machine, unless a holder with precedence has it; returns the present holder. @throws RedisUnavailable */
 export async function takeConsole(
   redis: Redis,
   machine: string,

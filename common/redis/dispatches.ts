@@ -17,12 +17,12 @@ const dispatchSchema = z.object({ reference: jobReferenceSchema, cluster: z.stri
 /** A job to put on the queue of its phase and cluster. */
 export type Dispatch = z.infer<typeof dispatchSchema>;
 
-/** What one look at a cluster's ready set gave. */
+/** Result of one look at a cluster's ready set. */
 export interface Taken {
   readonly jobs: readonly Dispatch[];
   /** True when there may be more at once. */
   readonly more: boolean;
-  /** When to look again though nothing happens; null: not by itself. */
+  /** Time of the next look without a notice; null: none. */
   readonly againInMs: number | null;
 }
 
@@ -32,7 +32,7 @@ export interface TakeOptions {
   readonly forgottenMs?: number;
 }
 
-/** What is admitted to, and who shares it. */
+/** Target of an admission, and its owners. */
 export interface TakenFrom {
   readonly cluster: string;
   readonly limits: Limits;
@@ -40,7 +40,7 @@ export interface TakenFrom {
   readonly owners?: Owners;
 }
 
-/** Admits what is ready on a cluster. Every job is given to one caller only. @throws RedisUnavailable */
+/** Admits ready phases on a cluster. Every job is returned to one caller only. @throws RedisUnavailable */
 export async function takeReady(
   redis: Redis,
   { cluster, limits, owners = EQUAL_OWNERS }: TakenFrom,
@@ -66,7 +66,7 @@ export async function takeReady(
   };
 }
 
-/** Says that these jobs are on their queues. @throws RedisUnavailable */
+/** Records that these jobs are on their queues. @throws RedisUnavailable */
 export async function confirmQueued(redis: Redis, jobs: readonly Dispatch[]): Promise<void> {
   if (jobs.length === 0) return;
   await readRedis(redis.zrem(KEYS.outbox, ...jobs.map((job) => jobId(job.reference))));
@@ -94,7 +94,7 @@ export async function redispatch(redis: Redis, job: JobReference): Promise<Dispa
 }
 
 /**
- * Fails modules that have worked for longer than their `timeout`, and ends those whose executors were told to stop and
+ * Fails modules that have worked for longer than their `timeout`, and ends those whose executors were asked to stop and
  * have not let go for a minute. Returns ms until the next deadline, or null. @throws RedisUnavailable
  */
 export async function endOverdue(redis: Redis): Promise<number | null> {

@@ -16,7 +16,7 @@ interface EventPosition {
 
 /**
  * The events of a build after `lastEventId`, live, until `build-finished`, or the end of `signal`. Needs a connection of its
- * own (role `listener`): it is blocked while waiting. Null says that nothing came for a while. @throws RedisUnavailable
+ * own (role `listener`): it is blocked while waiting. Null: no event for a while. @throws RedisUnavailable
  */
 export async function* readEvents(
   redis: Redis,
@@ -61,7 +61,7 @@ export async function* readPastEvents(
   }
 }
 
-/** The events of an entry after `lastEventId`: one, or the lines of a log. What an entry holds is said in `scripts/`. */
+/** The events of an entry after `lastEventId`: one, or the lines of a log. The format of an entry is documented in `scripts/`. */
 async function readEntry(
   redis: Redis,
   { buildId, lastEventId, gaps }: EventPosition & { readonly gaps: Gaps },
@@ -88,7 +88,7 @@ interface KeptLines {
   readonly lines: readonly string[];
 }
 
-/** Reads lines of logs, and says once, in their place, where some are gone. */
+/** Reads lines of logs, and puts one note in the place of missing lines. */
 class Gaps {
   readonly #redis: Redis;
   readonly #removed = new Set<string>();
@@ -98,7 +98,7 @@ class Gaps {
     this.#redis = redis;
   }
 
-  /** Those that an entry stands for. `mayTell`: the entry says of which phase they were; entries of older farms do not. */
+  /** Those that an entry stands for. `mayTell`: the entry names their phase; entries of older farms do not. */
   async readLines(kept: string, mayTell: boolean): Promise<KeptLines> {
     const [layerBuild = '', entry = ''] = kept.split(' ');
     const key = KEYS.layerBuildLog(layerBuild);

@@ -6,7 +6,7 @@ import { KEYS } from './keys.ts';
 import { readRedis } from './scripts.ts';
 
 /**
- * The label value that tells this farm's objects on a cluster from those of all others. It is made once, of the farm's name
+ * The label value that distinguishes this farm's objects on a cluster from those of all others. It is made once, of the farm's name
  * and 40 random bits, and kept in Redis, so that two farms of one name never touch each other's objects. A farm that built
  * before there were such ids keeps its name: its objects carry it.
  * @throws FarmError `InvalidConfig` when `farm.id` is set and Redis holds the state of another farm; `RedisUnavailable`

@@ -104,7 +104,7 @@ test('the server is what the farm needs, and one that may evict is refused', asy
   await expect(assertRedisFit(redis)).rejects.toThrow('its maxmemory-policy is "allkeys-lru"');
   await redis.config('SET', 'maxmemory-policy', 'noeviction');
   await redis.config('SET', 'appendonly', 'no');
-  await expect(assertRedisFit(redis)).rejects.toThrow('keeps no append-only file');
+  await expect(assertRedisFit(redis)).rejects.toThrow('has no append-only file');
   await assertRedisFit(redis, { appendOnly: 'optional' });
   await redis.config('SET', 'appendonly', 'yes');
 });

@@ -4,7 +4,7 @@ import { type Finding, findingSchema } from '../contracts/findings.ts';
 import { KEYS } from './keys.ts';
 import { readRedis } from './scripts.ts';
 
-/** Replaces what a cluster was found to lack. @throws RedisUnavailable */
+/** Replaces the findings about a cluster. @throws RedisUnavailable */
 export async function reportFindings(redis: Redis, cluster: string, findings: readonly Finding[]): Promise<void> {
   await readRedis(redis.hset(KEYS.findings, cluster, JSON.stringify(findings)));
 }

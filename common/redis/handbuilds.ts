@@ -25,7 +25,7 @@ export function keptPlace(step: number, { attempt, why }: Pick<Kept, 'attempt' |
   return attemptPlace(step, attempt) + (why === 'before' ? BEFORE : KEPT);
 }
 
-/** What a place stands for; null: a step that its module leaves to a person. */
+/** Meaning of a mark; null: a `handbuild` step. */
 export function keptAt(place: number): Pick<Kept, 'attempt' | 'why'> | null {
   if (place < KEPT) return null;
   return { attempt: Math.floor(place / TRIED_AGAIN), why: place % TRIED_AGAIN < BEFORE ? 'failed' : 'before' };

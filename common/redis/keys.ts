@@ -2,7 +2,7 @@ import { REDIS_PREFIX } from '../contracts/phases.ts';
 
 const key = (...parts: readonly string[]) => [REDIS_PREFIX, ...parts].join(':');
 
-/** The keys that processes read themselves; scripts change them. What each holds is said in `scripts/include`. */
+/** The keys that processes read themselves; scripts change them. Their contents are documented in `scripts/include`. */
 export const KEYS = {
   /** Which farm this is, in the labels of its objects. */
   farmId: key('farm-id'),
@@ -25,7 +25,7 @@ export const KEYS = {
   layerBuildFailures: (id: string) => key('layer-build', id, 'failures'),
   layerBuildSteps: (id: string) => key('layer-build', id, 'steps'),
   layerBuildScreens: (id: string) => key('layer-build', id, 'screens'),
-  /** Stream of what a VM says at its serial port: `lines` (JSON) and `bytes`; `ended` in the last entry. */
+  /** Stream of a VM's serial output: `lines` (JSON) and `bytes`; `ended` in the last entry. */
   layerBuildSerial: (id: string, vm: string) => key('layer-build', id, 'serial', vm),
   /** Hash of `<vm>/bytes` and `<vm>/position` of these. */
   layerBuildSerials: (id: string) => key('layer-build', id, 'serial'),
@@ -55,15 +55,15 @@ export const KEYS = {
   tags: key('tags'),
   /** Hash of `<layerBuild>/<generation>` to LayerRecords whose snapshots and templates are to go. */
   removed: key('removed'),
-  /** Hash of BullMQ job ids to what was dispatched and has not ended. */
+  /** Hash of BullMQ job ids to the dispatched jobs that have not ended. */
   placed: key('placed'),
   outbox: key('outbox'),
-  /** Zset of what is ready and waits for room, by the time since when. */
+  /** Zset of ready imports and gangs that wait for room, by the start of their wait. */
   waiting: (cluster: string, kind: 'imports' | 'gangs') => key('waiting', cluster, kind),
   imports: (cluster: string) => key('imports', cluster),
   slots: (cluster: string) => key('slots', cluster),
   orphans: (cluster: string) => key('orphans', cluster),
-  /** Hash: what is known of a shared source. */
+  /** Hash: the record of a shared source. */
   source: (cluster: string, name: string) => key('source', cluster, name),
   /** Set of the living layer builds that use it. */
   sourceUsers: (cluster: string, name: string) => key('source', cluster, name, 'users'),
@@ -71,11 +71,11 @@ export const KEYS = {
   /** Hash of `<work>/<vm>` to the step of it that waits for a person. */
   handbuilds: (cluster: string) => key('handbuilds', cluster),
   /**
-   * Hash of what people have changed about a cluster: `mode`, `limit/<name>`, `label/<key>` (JSON; null: removed), who did it
+   * Hash of changes that people made to a cluster: `mode`, `limit/<name>`, `label/<key>` (JSON; null: removed), who did it
    * last (`by`), and when (`at`).
    */
   control: (cluster: string) => key('control', cluster),
-  /** Hash of cluster names to what is wrong with them; empty: nothing. Absent: not looked at yet. */
+  /** Hash of cluster names to their error; empty: healthy. Absent: not checked yet. */
   troubles: key('troubles'),
   /** Hash of cluster names to JSON lists of Findings. Absent: not looked at yet. */
   findings: key('findings'),

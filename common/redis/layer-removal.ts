@@ -7,7 +7,7 @@ import { readRedis, runScript } from './scripts.ts';
 /** Versions of one layer to be removed. */
 export interface RemovalOrder {
   readonly layerKey: string;
-  /** `module:version`; what the layer is called beside them stays. */
+  /** `module:version`; other names of the layer stay. */
   readonly versions: readonly string[];
 }
 
@@ -21,8 +21,8 @@ export type RemovalOutcome = 'removed' | 'gone' | 'needed' | 'tagged' | 'stoodOn
 const BATCH = 100;
 
 /**
- * Removes versions, and layers with the last of theirs; what stands on a layer comes before the layer. `force` removes also
- * what has a tag and what others stand on, but nothing that is needed. Outcomes in the order of the orders.
+ * Removes versions, and layers with the last of theirs; children come before their parents. `force` also removes
+ * tagged versions and parents, but no layer that a build needs. Outcomes in the order of the orders.
  * @throws RedisUnavailable
  */
 export async function removeImages(
@@ -58,7 +58,7 @@ export async function readRemovedLayers(redis: Redis, cluster: string): Promise<
   return texts.map(readLayerRecord).filter((record) => record.cluster === cluster);
 }
 
-/** Nothing of a removed layer is left. @throws RedisUnavailable */
+/** All objects of a removed layer are gone. @throws RedisUnavailable */
 export async function endRemoval(redis: Redis, { layerBuild, generation }: LayerRecord): Promise<void> {
   await readRedis(redis.hdel(KEYS.removed, `${layerBuild}/${generation}`));
 }

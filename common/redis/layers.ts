@@ -85,7 +85,7 @@ export interface NamedLayer {
   readonly names: LayerNames;
 }
 
-/** A layer that a script of this version has just told of; undefined when it is gone. @throws RedisUnavailable */
+/** A layer that a script of this version has just returned; undefined when it is gone. @throws RedisUnavailable */
 export async function readNamedLayer(redis: Redis, layerKey: string): Promise<NamedLayer | undefined> {
   const [text, images, tags] = await readRedis(
     Promise.all([
@@ -119,7 +119,7 @@ function parseLayers({ layers: texts, images: names, tags, newest }: StoredLayer
   };
 }
 
-/** What a layer is called that a farm made before a layer could have several names. */
+/** Names of a layer from a farm in which a layer had a single name. */
 export function nameInRecord({ module, version, layerKey, createdAt }: LayerRecord): ImageName {
   return { module, version, layerKey, namedAt: createdAt, by: null };
 }
@@ -152,7 +152,7 @@ function readImageTag(text: string): ImageTag {
 }
 
 /**
- * Everything that a plan may start from; of what is being built the specifications of the named modules only, because there may be
+ * All layers that a plan may start from; of running layer builds only the specifications of the named modules, because there may be
  * tens of thousands, and a plan looks at those of its parents. @throws RedisUnavailable
  */
 export async function readCatalog(redis: Redis, parents: ReadonlySet<string>): Promise<StoredCatalog> {

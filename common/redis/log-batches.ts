@@ -10,7 +10,7 @@ export type LogBatch = Source & { readonly lines: readonly string[] };
 
 /** The bytes of lines that one entry holds, about. */
 const MOST_BYTES = 64 * 1024;
-/** How long lines wait for others: a guest that says little at a time must not fill the streams with entries. */
+/** Time to collect lines: a guest that prints line by line must not fill the streams with entries. */
 const COLLECT_MS = 10;
 
 interface Pending {
@@ -39,7 +39,7 @@ export class ClaimLogs {
   }
 }
 
-/** Collects the lines that a phase says within a moment, and stores them at once. */
+/** Collects the lines that a phase emits within a short time, and stores them together. */
 class LogBatches {
   readonly #store: (batch: LogBatch) => Promise<void>;
   #pending: Pending | undefined;
@@ -59,7 +59,7 @@ class LogBatches {
     return open.stored;
   }
 
-  /** Sends what has been collected, so that what is told next comes after it. */
+  /** Sends the collected lines, so that later events come after them. */
   flush(): void {
     this.#pending?.send();
     this.#pending = undefined;

@@ -8,7 +8,7 @@ import { KEYS } from './keys.ts';
 
 const layerBuild = { layerBuild: z.string() };
 
-/** What processes of the farm tell each other at once. A notice may be lost: what acts on one also looks by itself. */
+/** Immediate notices between processes of the farm. A notice may be lost: receivers also check the state at intervals. */
 export const noticeSchema = z.discriminatedUnion('kind', [
   /** A cluster may have something to dispatch. */
   z.object({ kind: z.literal('wake'), cluster: z.string() }),

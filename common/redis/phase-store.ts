@@ -34,12 +34,12 @@ export interface PhaseEnd {
   readonly phase: Phase;
   /** `succeeded`, `failed`, `cancelled`, or `requeue` when it is tried again for any reason. */
   readonly outcome: string;
-  /** Why it failed, as its executor said; empty when it did not. */
+  /** Reason of its failure by its executor; empty for other outcomes. */
   readonly reason: FailureReason | '';
   readonly elapsedMs: number;
 }
 
-/** What a phase store works with. */
+/** Dependencies of a phase store. */
 export interface PhaseStoreOptions {
   /** Role `producer`. */
   readonly redis: Redis;
@@ -48,7 +48,7 @@ export interface PhaseStoreOptions {
   readonly onHandOff?: (phase: Phase, elapsedMs: number) => void;
   /** Hears of every commit that counted, once. */
   readonly onCommit?: (end: PhaseEnd) => void;
-  /** How much is kept of what guests say. @defaultValue `DEFAULT_LOG_LIMITS` */
+  /** Limits on guest output. @defaultValue `DEFAULT_LOG_LIMITS` */
   readonly logLimits?: Pick<LogLimits, 'layer' | 'total'>;
   /** @defaultValue 2000 */
   readonly firstBackoffMs?: number;
@@ -157,7 +157,7 @@ async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: P
   options.onCommit?.({ phase: current.job.phase, outcome: became, reason: failure?.reason ?? '', elapsedMs });
 }
 
-/** What a cluster that does not answer looks like to a waiting phase. */
+/** Errors that a waiting phase gets from an unreachable cluster. */
 const SILENCE: ReadonlySet<FailureReason> = new Set([
   'GuestNeverAnswered',
   'ImportFailed',
@@ -168,7 +168,7 @@ const SILENCE: ReadonlySet<FailureReason> = new Set([
   'UncleanShutdown',
 ]);
 
-/** Why a result may not be what it seems; see commit.lua. */
+/** Circumstances that invalidate a result; see commit.lua. */
 function doubtOf(result: PhaseResult): 'silence' | 'planned' | '' {
   if (result.outcome === 'requeue') return result.isPlanned ? 'planned' : '';
   if (result.outcome !== 'failed') return '';
@@ -222,7 +222,7 @@ function turnOf(place: number): number {
 
 const pausedSchema = z.looseObject({ instructions: z.string() });
 
-/** Notices tell; the claim is also looked at when the watch begins and after every reconnection. */
+/** Driven by notices; the claim is also read when the watch begins and after every reconnection. */
 async function watch(
   { redis, notices }: { readonly redis: Redis; readonly notices: Notices },
   current: PhaseClaim,

@@ -17,7 +17,7 @@ export interface WorkerPresence {
   readonly capacity: number;
 }
 
-/** Says once that a worker is there; it counts for 15 s. Capacity 0 takes it off. @throws RedisUnavailable */
+/** Advertises a worker once; it counts for 15 s. Capacity 0 takes it off. @throws RedisUnavailable */
 export async function advertise(redis: Redis, { worker, phase, cluster, capacity }: WorkerPresence): Promise<void> {
   await runScript(redis, 'advertise', [cluster, phase, worker, capacity, EXPIRES_MS]);
 }

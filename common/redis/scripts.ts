@@ -48,7 +48,7 @@ const FOLDER = packagePath('common', 'redis', 'scripts');
 const sources = new Map<ScriptName, string>();
 
 /**
- * Runs one script of `scripts/`; its header says arguments and reply. It is sent once a connection and called by its hash
+ * Runs one script of `scripts/`; its header documents arguments and reply. It is sent once a connection and called by its hash
  * afterwards.
  * @throws RedisUnavailable when the server cannot be reached, BrokenInvariant when the script itself fails.
  */
@@ -72,14 +72,14 @@ export async function readRedis<T>(reading: Promise<T>): Promise<T> {
   }
 }
 
-/** What a request became that could not be answered. */
+/** Error of a request that could not be answered. */
 export function redisUnavailable(error: unknown): FarmError {
   return new FarmError('RedisUnavailable', sentenceOf(error), { cause: error });
 }
 
 /**
  * What servers answer while they pass: during a failover or a restart, without enough replicas, out of memory or disk, busy
- * with another script. A server of version 6 wraps what a script runs into.
+ * with another script. A server of version 6 wraps errors inside a script.
  */
 const PASSING: Readonly<Record<string, string>> = {
   ASK: 'moves its keys between servers',
@@ -108,7 +108,7 @@ function redisError(error: unknown, doing: string): FarmError {
   return redisUnavailable(error);
 }
 
-/** People read this in answers and failures: what Redis and its client say stays in the cause. */
+/** Shown in answers and failures: the messages of Redis and its client stay in the cause. */
 function sentenceOf(error: unknown): string {
   const word = passingWord(error);
   return `The Redis server of the farm ${word === undefined ? 'does not answer' : PASSING[word]}.`;

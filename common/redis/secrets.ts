@@ -7,13 +7,13 @@ import { readRedis, runScript } from './scripts.ts';
 /** A value to be kept. */
 export interface SecretOrder {
   readonly name: string;
-  /** The value under the farm's key: nothing else may reach Redis. */
+  /** The value sealed with the farm key: the only form that may reach Redis. */
   readonly sealed: string;
   /** Name of the token that sets it. */
   readonly setBy: string;
 }
 
-/** Keeps a value in the place of the former one; `isNew` says that there was none. @throws RedisUnavailable */
+/** Stores a value, replacing the former one; `isNew`: no former value existed. @throws RedisUnavailable */
 export async function setSecret(
   redis: Redis,
   { name, sealed, setBy }: SecretOrder,
@@ -28,7 +28,7 @@ export async function removeSecret(redis: Redis, name: string): Promise<boolean>
   return (await runScript(redis, 'remove-secret', [name])) === 1;
 }
 
-/** What is known of all secrets, by name. @throws RedisUnavailable */
+/** Descriptions of all secrets, by name. @throws RedisUnavailable */
 export async function readSecrets(redis: Redis): Promise<SecretView[]> {
   const stored = Object.entries(await readRedis(redis.hgetall(KEYS.secrets)));
   const views = stored.map(([name, text]) => secretViewSchema.parse({ name, ...JSON.parse(text) }));

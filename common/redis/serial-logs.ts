@@ -15,8 +15,8 @@ export interface SerialPosition {
 }
 
 /**
- * What a machine says at its serial port, live, until the layer build on it has ended, or `signal`. Needs a connection of its
- * own (role `listener`): it is blocked while waiting. Null says that nothing came for a while.
+ * The live serial output of a machine, until its layer build has ended, or `signal`. Needs a connection of its
+ * own (role `listener`): it is blocked while waiting. Null: no output for a while.
  * @throws RedisUnavailable
  */
 export async function* followSerial(
@@ -38,7 +38,7 @@ export async function* followSerial(
   }
 }
 
-/** What is kept up to now, on any connection. @throws RedisUnavailable */
+/** The output kept so far, on any connection. @throws RedisUnavailable */
 export async function readSerial(redis: Redis, { layerBuild, vm, lastId }: SerialPosition): Promise<SerialPiece[]> {
   const entries = await readRedis(redis.xrange(KEYS.layerBuildSerial(layerBuild, vm), `(${lastId}`, '+'));
   return entries.map(([id, fields]) => readPiece(id, fields));

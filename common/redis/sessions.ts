@@ -16,7 +16,7 @@ export interface SignInCode {
 
 /*
  * Sessions of browsers, and the codes that begin them. Both are random, kept as their SHA-256 only, and stand for the hash of
- * a token: when that is revoked, they are worth nothing.
+ * a token: when that is revoked, they are invalid.
  */
 
 /** Makes a code for the token of this hash. @throws RedisUnavailable */
@@ -29,7 +29,7 @@ export function useSignInCode(redis: Redis, code: string): Promise<string | null
   return readRedis(redis.getdel(KEYS.signInCode(hashToken(code))));
 }
 
-/** Begins a session for the token of this hash, and tells its secret. @throws RedisUnavailable */
+/** Begins a session for the token of this hash, and returns its secret. @throws RedisUnavailable */
 export function beginSession(redis: Redis, tokenHash: string, lifetimeMs: number): Promise<string> {
   return keep(redis, KEYS.session, { tokenHash, lifetimeMs });
 }

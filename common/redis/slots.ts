@@ -23,14 +23,14 @@ export interface Slot {
   readonly memoryBytes: number;
 }
 
-/** What a cluster shows, and the slots that this says something of. */
+/** State of a cluster, and the slots that it applies to. */
 export interface ObservedCluster {
   readonly leaving: readonly Slot[];
   readonly running?: readonly Slot[];
   readonly observed: readonly ObservedVm[];
 }
 
-/** What is in use of a cluster, machines without a slot included. */
+/** Usage of a cluster, machines without a slot included. */
 export interface ClusterUsage {
   readonly imports: number;
   readonly vms: number;
@@ -61,7 +61,7 @@ export async function readUsage(redis: Redis, cluster: string): Promise<ClusterU
   };
 }
 
-/** What is ready and waits for room: imports, and modules whose machines start together. @throws RedisUnavailable */
+/** Ready imports and modules (whose machines start together) that wait for room. @throws RedisUnavailable */
 export async function readWaiting(redis: Redis, cluster: string): Promise<{ imports: number; modules: number }> {
   const count = (kind: 'imports' | 'gangs') => redis.zcard(KEYS.waiting(cluster, kind));
   const [imports, modules] = await readRedis(Promise.all([count('imports'), count('gangs')]));
@@ -69,7 +69,7 @@ export async function readWaiting(redis: Redis, cluster: string): Promise<{ impo
 }
 
 /**
- * Frees slots by what the cluster shows. `leaving`, and `running` of clones, must have been read before the cluster was
+ * Frees slots by the state of the cluster. `leaving`, and `running` of clones, must have been read before the cluster was
  * asked, so that a machine that was on its way when it was asked is never taken for gone. Returns how many slots were freed.
  * @throws RedisUnavailable
  */
@@ -92,8 +92,8 @@ export async function reportCluster(
 }
 
 /**
- * Says whether the API of a cluster answers: null, or what is wrong. While it does not nothing is dispatched to it, and its
- * modules lose nothing but time. @throws RedisUnavailable
+ * Records whether the API of a cluster answers: null, or its error. While it does not, no job is dispatched to it, and its
+ * modules lose only time. @throws RedisUnavailable
  */
 export async function reportTrouble(redis: Redis, cluster: string, trouble: string | null): Promise<void> {
   await runScript(redis, 'report-trouble', [cluster, trouble ?? '']);

@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
-/** What is known of a shared source on a cluster. Times are in ms since the Unix epoch. */
+/** Record of a shared source on a cluster. Times are in ms since the Unix epoch. */
 export interface StoredSource {
-  /** What it is to a reader, e.g. its URL; null: not used since the farm has known it. */
+  /** Its name for readers, e.g. its URL; null: not used since the farm discovered it. */
   readonly what: string | null;
   readonly usedAt: number;
   /** When it may go; null: builds that have not ended use it. */
@@ -31,7 +31,7 @@ export interface ShownSource {
 }
 
 /**
- * Decides whether a source goes. `going`: no build will use what was shown, remove that; `gone`: it is forgotten. One that the farm
+ * Decides whether a source is removed. `going`: no build will use these objects, remove them; `gone`: its record is deleted. One that the farm
  * does not know is kept for `unknownMs`. @throws RedisUnavailable
  */
 export async function retireSource(
@@ -43,7 +43,7 @@ export async function retireSource(
   return z.enum(['kept', 'going', 'gone']).parse(reply);
 }
 
-/** What is known of these sources, by name. @throws RedisUnavailable */
+/** Records of these sources, by name. @throws RedisUnavailable */
 export async function readSources(
   redis: Redis,
   cluster: string,

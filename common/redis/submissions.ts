@@ -21,7 +21,7 @@ export interface SubmittedPhase {
 interface SubmittedBase {
   readonly name: string;
   readonly layerKey: string;
-  /** What the action follows from, in a few words. */
+  /** Reason of the action, in a few words. */
   readonly why: string;
   /** Names of modules of the same build. */
   readonly dependsOn: readonly string[];
@@ -48,19 +48,19 @@ export interface BuiltModule extends SubmittedBase {
   readonly priority: number;
   /** `sshPassword` sealed. */
   readonly spec: LayerSpec;
-  /** Sealed, by name: what the spec refers to. */
+  /** Sealed values that the spec refers to, by name. */
   readonly secrets: Readonly<Record<string, string>>;
   readonly phases: readonly SubmittedPhase[];
 }
 
 export type SubmittedModule = ReusedModule | BuiltModule;
 
-/** What is submitted; parents before their children. */
+/** The submission; parents before their children. */
 export interface BuildSubmission {
   readonly buildId: string;
   /** Belongs to the token. */
   readonly idempotencyKey: string | null;
-  /** Hash of the request, to tell the same one from another one under the same key. */
+  /** Hash of the request, to distinguish a repeated request from another one under the same key. */
   readonly digest: string;
   readonly retentionMs: number;
   /** Name of the token that asked for it. */
@@ -73,7 +73,7 @@ export interface BuildSubmission {
   readonly run?: string;
   /** Steps before which a person is asked for, as `isMeantStep` reads them. */
   readonly pauseBefore?: readonly string[];
-  /** Ids of phase jobs, in the names of this build. @defaultValue nobody has looked for it */
+  /** Ids of phase jobs, in the names of this build. @defaultValue not computed */
   readonly criticalPath?: readonly string[];
   readonly modules: readonly SubmittedModule[];
 }
@@ -81,7 +81,7 @@ export interface BuildSubmission {
 export type SubmissionReply = Reply<readonly BuildModule[]>;
 type WrittenReply = Reply<string>;
 type Reply<Modules> =
-  /** `existing`: it was accepted under its key before, as these modules say. */
+  /** `existing`: it was already accepted under its key, with these modules. */
   | { readonly outcome: 'accepted' | 'existing'; readonly buildId: string; readonly modules: Modules }
   /** A layer that the plan counted on has come or gone: plan again. */
   | { readonly outcome: 'stale'; readonly layerKey: string };
@@ -180,7 +180,7 @@ function keyTaken(): FarmError {
 /** Cancels a build. False when it had finished. @throws NotFound, RedisUnavailable */
 export async function cancelBuild(redis: Redis, buildId: string): Promise<boolean> {
   const reply = await runScript(redis, 'cancel-build', [buildId, randomUUID()]);
-  if (reply === 'unknown') throw new FarmError('NotFound', `There is no build "${buildId}".`);
+  if (reply === 'unknown') throw new FarmError('NotFound', `Build "${buildId}" not found.`);
   await advance(redis);
   return reply === 'cancelled';
 }
@@ -214,9 +214,9 @@ function compileModule(module: SubmittedModule): unknown {
   };
 }
 
-/** In-degrees and dependents, so that a commit touches nothing but its own neighbours. */
+/** In-degrees and dependents, so that a commit changes only its neighbours. */
 function compilePhases({ phases, name, spec }: BuiltModule): unknown[] {
-  // Nothing ever meets the last need of a clone's provision phase: the machines are left to people.
+  // The last dependency of a clone's provision phase is never met: the machines are left to people.
   const isRun = spec.module.run !== undefined;
   const held = (phase: Phase) => Number(isRun && phase === 'provision');
   const needsOf = (phase: Phase): PhaseNeeds => {

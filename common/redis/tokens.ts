@@ -37,7 +37,7 @@ export async function createToken(redis: Redis, order: TokenOrder): Promise<Crea
   const name = order.name ?? `${role}-${randomBytes(4).toString('hex')}`;
   const args = [name, hashToken(token), role, createdBy, lifetimeMs];
   const createdAt = z.int().parse(await runScript(redis, 'create-token', args));
-  if (createdAt === 0) throw new FarmError('NameTaken', `There is a token "${name}" already.`);
+  if (createdAt === 0) throw new FarmError('NameTaken', `The token "${name}" already exists.`);
   const expiresAt = lifetimeMs > 0 ? createdAt + lifetimeMs : null;
   return { token, name, role, createdAt, createdBy, expiresAt, lastUsedAt: null };
 }

@@ -1,4 +1,4 @@
-/** What a reference of a container image names. */
+/** Parts of a reference of a container image. */
 export interface ImageReference {
   /** Host, and port where it has one, as it is written; Docker Hub is `docker.io`. */
   readonly registry: string;
@@ -17,7 +17,7 @@ const DOCKER_HUB = 'docker.io';
 const DOCKER_HUB_HOST = 'registry-1.docker.io';
 
 /**
- * Reads `[host[:port]/]path[:tag][@digest]` with the defaults that everybody shares: Docker Hub, its `library/`, and the
+ * Reads `[host[:port]/]path[:tag][@digest]` with the usual defaults: Docker Hub, its `library/`, and the
  * tag `latest`. Undefined when it is not a reference.
  */
 export function parseImageReference(text: string): ImageReference | undefined {
@@ -34,7 +34,7 @@ export function parseImageReference(text: string): ImageReference | undefined {
   return { registry, repository, tag: tag ?? (digest === null ? 'latest' : null), digest };
 }
 
-/** The same image by its digest alone: what it names never changes. */
+/** The same image by its digest alone: its content never changes. */
 export function pinnedReference({ registry, repository }: ImageReference, digest: string): string {
   return `${registry}/${repository}@${digest}`;
 }

@@ -21,7 +21,7 @@ export interface LayerContent {
   open(): Readable;
 }
 
-/** What is pushed. */
+/** The image to push. */
 export interface ImageContent {
   readonly layer: LayerContent;
   /** As Go names it, e.g. `amd64`. */
@@ -46,7 +46,7 @@ interface Blob {
 
 /**
  * Pushes an image of one layer (OCI distribution specification, image specification 1), and returns the digest of its
- * manifest. What the registry has already is not sent again, so a push that was cut is done again by pushing again.
+ * manifest. Content that the registry already has is not sent again, so an interrupted push can be repeated.
  * @throws RegistryError
  */
 export async function pushImage(
@@ -93,7 +93,7 @@ function descriptor({ mediaType, digest, sizeBytes }: Blob) {
 async function putBlob(session: RegistrySession, blob: Blob, where: string): Promise<void> {
   const { digest, sizeBytes } = blob;
   const what = `writing blob ${digest} to ${where}`;
-  // The session learns by this request what the registry wants to know, too.
+  // The session also learns from this request how to authenticate.
   const known = await session.ask(`${session.url}/blobs/${digest}`, { method: 'HEAD', what });
   if (known.ok) return;
   await session.headers();

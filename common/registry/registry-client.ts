@@ -35,9 +35,9 @@ export class RegistryClient {
     this.#session = new RegistrySession(reference, options, 'pull');
   }
 
-  /** Digest of what the reference names now, be it an image or an index of images. @throws RegistryError */
+  /** Digest that the reference names now, of an image or an index of images. @throws RegistryError */
   async digest(): Promise<string> {
-    // Docker Hub counts every GET of a manifest as a pull. Only a GET tells why there is none.
+    // Docker Hub counts every GET of a manifest as a pull. Only a GET returns the reason of a failure.
     const { ok, headers } = await this.#ask('HEAD', this.#name);
     const told = headers.get('docker-content-digest') ?? '';
     return ok && DIGEST.test(told) ? told : (await this.#manifest(this.#name)).digest;
@@ -58,7 +58,7 @@ export class RegistryClient {
     }
     const manifest = manifestSchema.safeParse(content);
     if (!manifest.success)
-      throw new RegistryError(0, `the manifest of ${this.#reference.repository} is none of an image`);
+      throw new RegistryError(0, `the manifest of ${this.#reference.repository} is not that of an image`);
     return manifest.data.layers;
   }
 

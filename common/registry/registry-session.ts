@@ -17,7 +17,7 @@ export interface RegistryOptions {
   /** Decides which addresses may be reached; undici's own by default. */
   readonly agent?: Dispatcher;
   readonly signal?: AbortSignal;
-  /** Without them everybody's token is asked for. */
+  /** Without them an anonymous token is requested. */
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
@@ -38,12 +38,12 @@ interface Challenge {
   readonly service: string | undefined;
 }
 
-/** What is asked, and `what` for the errors: `reading manifest 1 in …`. */
+/** The request, and `what` for the errors: `reading manifest 1 in …`. */
 export interface RegistryRequest extends Pick<RequestInit, 'method' | 'headers' | 'body'> {
   readonly what: string;
 }
 
-/** Requests to one repository of a registry, with what the registry wants to know of who asks. */
+/** Requests to one repository of a registry, with the authentication that the registry requires. */
 export class RegistrySession {
   /** Of the repository, without a slash at its end. */
   readonly url: string;
@@ -95,7 +95,7 @@ export class RegistrySession {
   /** Docker registry token specification: a token for this repository. */
   async #token({ realm, service }: Challenge, basic: string | undefined): Promise<string> {
     const what = `requesting a token for ${this.#reference.registry}/${this.#reference.repository}`;
-    if (!URL.canParse(realm)) throw new RegistryError(0, `${what}: the registry names no place to ask`);
+    if (!URL.canParse(realm)) throw new RegistryError(0, `${what}: the registry names no valid token server`);
     const url = new URL(realm);
     if (service !== undefined) url.searchParams.set('service', service);
     url.searchParams.set('scope', `repository:${this.#reference.repository}:${this.#actions}`);
@@ -103,7 +103,7 @@ export class RegistrySession {
     const response = await this.#fetch(url.href, { method: 'GET', headers }, what);
     if (!response.ok) throw new RegistryError(response.status, `${what}: ${await refusal(response)}`);
     const token = tokenSchema.safeParse(parseJson((await readAll(response, what)).toString()));
-    if (!token.success) throw new RegistryError(0, `${what}: there is none in the answer`);
+    if (!token.success) throw new RegistryError(0, `${what}: the answer contains no token`);
     return token.data;
   }
 

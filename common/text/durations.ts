@@ -1,4 +1,4 @@
-/** Milliseconds as people say them: `840 ms`, `12.3 s`, `4 min 10 s`, `3 h 5 min`. */
+/** Milliseconds in readable form: `840 ms`, `12.3 s`, `4 min 10 s`, `3 h 5 min`. */
 export function seconds(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   const tenths = Math.round(ms / 100);

@@ -1,5 +1,5 @@
 /**
- * What a terminal shows of a line in the end. Progress bars go back to its start with a carriage return and write it
+ * The final state of a line on a terminal. Progress bars go back to its start with a carriage return and write it
  * again: the last one counts.
  */
 export function lastState(line: string): string {

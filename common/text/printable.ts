@@ -1,5 +1,5 @@
 const ESCAPE = '\u001b';
-/** Ends a control string: BEL or ST, or nothing more of the text. */
+/** Ends a control string: BEL or ST, or the end of the text. */
 const TO_STRING_END = `[^\u0007${ESCAPE}\u009c]*(?:\u0007|${ESCAPE}\\\\|\u009c|$)`;
 
 /**

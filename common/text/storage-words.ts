@@ -1,7 +1,7 @@
 import type { StorageRoom } from '../contracts/storage.ts';
 import { sizeText } from './size-text.ts';
 
-/** Why a cluster takes no more builds: half a sentence; null while it has room, or does not say what it has. */
+/** Reason why a cluster takes no more builds: a clause; null while it has room, or does not report its storage. */
 export function fullStorage(room: StorageRoom | null): string | null {
   if (room === null || room.freeBytes >= room.leastBytes) return null;
   const { freeBytes, leastBytes } = room;

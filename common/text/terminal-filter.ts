@@ -5,7 +5,7 @@ const STRINGS = new Set([...'P]^_X'].map((character) => character.charCodeAt(0))
 const STRING_END = 0x5c;
 
 /**
- * Lets through what a terminal draws (text, colours, cursor) and takes control strings out: by these a machine could set
+ * Passes text, colours and cursor movements through and removes control strings: by these a machine could set
  * titles, write the clipboard, or make links. Bytes may be cut anywhere.
  */
 export function terminalFilter(): (bytes: Buffer) => Buffer {

@@ -1,6 +1,6 @@
 import { printable } from './printable.ts';
 
-/** What a phase tries and how that goes: `SSH 10.0.2.2:22: no route to host, 34 tries`. */
+/** A retried operation with its progress: `SSH 10.0.2.2:22: no route to host, 34 tries`. */
 export function waitingWords({
   what,
   error,

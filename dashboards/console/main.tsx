@@ -1,7 +1,6 @@
 import './api/jitless.ts';
 
 import { render } from 'preact';
-import type { Role } from '../../common/contracts/tokens.ts';
 import { useResource } from './api/use-resource.ts';
 import { BuildPage } from './pages/build-page.tsx';
 import { BuildsPage } from './pages/builds-page.tsx';
@@ -17,18 +16,16 @@ function Console() {
   const path = place.pathname;
   return (
     <Shell path={path} identity={identity}>
-      <Page place={place} role={identity?.role} />
+      <Page place={place} mayBuild={identity !== undefined && identity.role !== 'viewer'} />
     </Shell>
   );
 }
 
-/** `role`: undefined while it is not known. */
-function Page({ place, role }: { readonly place: URL; readonly role: Role | undefined }) {
+function Page({ place, mayBuild }: { readonly place: URL; readonly mayBuild: boolean }) {
   const { pathname: path, searchParams: query } = place;
-  const mayBuild = role !== undefined && role !== 'viewer';
   const [, buildId] = /^\/builds\/([^/]+)$/.exec(path) ?? [];
   if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} mayBuild={mayBuild} />;
-  if (path === '/images') return <ImagesPage query={query} mayBuild={mayBuild} mayPrune={role === 'admin'} />;
+  if (path === '/images') return <ImagesPage query={query} mayBuild={mayBuild} />;
   if (path === '/runs') return <RunsPage mayBuild={mayBuild} />;
   if (path === '/clusters') return <ClustersPage />;
   return <BuildsPage query={query} />;

@@ -1,4 +1,4 @@
-/** The part of noVNC that the console uses; the package brings no types (its docs/API.md says what they mean). */
+/** The part of noVNC that the console uses; the package brings no types (its docs/API.md documents them). */
 declare module '@novnc/novnc' {
   // biome-ignore lint/style/noDefaultExport: it is the package's only export
   export default class RFB extends EventTarget {

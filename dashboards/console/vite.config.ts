@@ -6,10 +6,10 @@ export default defineConfig({
     outDir: '../../dist/dashboards/console',
     emptyOutDir: true,
     target: 'es2022',
-    // The content security policy forbids inlined assets; the one chunk that is loaded later has nothing to preload.
+    // The content security policy forbids inlined assets; the only lazy chunk needs no preload.
     assetsInlineLimit: 0,
     modulePreload: false,
-    // What the scripts are made of, and its licences; served beside them.
+    // Dependencies of the scripts with their licences; served beside them.
     license: { fileName: 'assets/licenses.md' },
   },
 });

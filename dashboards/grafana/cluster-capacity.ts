@@ -5,7 +5,7 @@ import { gauge, increase } from './queries.ts';
 const by = ['cluster', 'resource'];
 const filled = `${gauge('slotsUsed', { by })} / ${gauge('slotsLimit', { by })}`;
 
-/** What clusters give, and what the farm takes of it. */
+/** Capacity of clusters, and its use by the farm. */
 export const CLUSTER_CAPACITY: Dashboard = {
   uid: 'slipway-capacity',
   title: 'Cluster capacity',
@@ -54,7 +54,7 @@ export const CLUSTER_CAPACITY: Dashboard = {
             { expr: gauge('storageFree', { by: ['cluster'] }), legend: '{{cluster}} free' },
             { expr: gauge('storageLeast', { by: ['cluster'] }), legend: '{{cluster}} takes no builds below' },
           ],
-          { unit: 'bytes', description: 'Only of clusters whose CSI driver says what is free.' },
+          { unit: 'bytes', description: 'Only clusters whose CSI driver reports its free capacity.' },
         ),
       ],
     },
@@ -70,8 +70,7 @@ export const CLUSTER_CAPACITY: Dashboard = {
             },
           ],
           {
-            description:
-              '404 and 409 belong to normal work: what is looked for may not be there yet, or be there already.',
+            description: '404 and 409 are part of normal operation: an object may not exist yet, or exist already.',
           },
         ),
         lines('Watches opened again', [

@@ -5,7 +5,7 @@ import { increase } from './queries.ts';
 const failed = 'outcome="failed"';
 const settled = 'outcome=~"succeeded|failed"';
 
-/** What fails, and what the farm repairs by itself. */
+/** Failures, and automatic repairs of the farm. */
 export const FAILURES_PAGE: Dashboard = {
   uid: 'slipway-failures',
   title: 'Failures',
@@ -28,13 +28,13 @@ export const FAILURES_PAGE: Dashboard = {
       ],
     },
     {
-      title: 'What fails',
+      title: 'Failures',
       panels: [
         bars(
           'Failures by reason',
           { expr: increase('phaseJobs', { by: ['phase', 'reason'], where: failed }), legend: '{{phase}}: {{reason}}' },
           {
-            description: 'docs/errors.md says what to do about each reason.',
+            description: 'docs/errors.md explains how to solve each reason.',
           },
         ),
         lines(
@@ -63,7 +63,7 @@ export const FAILURES_PAGE: Dashboard = {
       ],
     },
     {
-      title: 'What the farm repaired',
+      title: 'Repairs by the farm',
       panels: [
         lines('Sweeper', [
           { expr: increase('swept', { by: ['cluster', 'why'] }, '$__rate_interval'), legend: '{{cluster}} {{why}}' },

@@ -29,7 +29,7 @@ export const OVERVIEW: Dashboard = {
           detail: 'slipway-workers',
         }),
         stat('Oldest job', gauge('queueOldest'), {
-          description: 'Of all queues. A job that a worker has room for is taken within milliseconds.',
+          description: 'Over all queues. A worker with room takes a job within milliseconds.',
           unit: 's',
           thresholds: { warning: 60, critical: 300 },
           detail: 'slipway-workers',
@@ -39,8 +39,8 @@ export const OVERVIEW: Dashboard = {
           thresholds: { warning: 0.2, critical: 0.5 },
           detail: 'slipway-failures',
         }),
-        stat('Redis is sound', `min(${gauge('redisUp')} * ${gauge('redisNoEviction')})`, {
-          description: 'It answers, and it never evicts.',
+        stat('Redis is healthy', `min(${gauge('redisUp')} * ${gauge('redisNoEviction')})`, {
+          description: 'Redis answers and never evicts keys.',
           unit: 'bool_yes_no',
           thresholds: { critical: 1, above: false },
           detail: 'slipway-workers',
@@ -91,7 +91,7 @@ export const OVERVIEW: Dashboard = {
           { unit: 's', detail: 'slipway-phases' },
         ),
         lines('Layers', [{ expr: increase('layers', { by: ['action'] }, '$__rate_interval'), legend: '{{action}}' }], {
-          description: 'What submissions came to: built, reused, or joined to a build under way.',
+          description: 'Modules of submissions by action: built, reused, or joined to a running build.',
           stacked: true,
         }),
       ],

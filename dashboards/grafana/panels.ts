@@ -18,7 +18,7 @@ export interface Query {
 /** A panel before it has a place. */
 export interface Panel {
   readonly title: string;
-  /** What it tells, and what to do when it is bad. */
+  /** Its meaning, and the remedy for bad values. */
   readonly description?: string;
   readonly kind: 'stat' | 'timeseries' | 'bargauge';
   readonly unit: Unit;

@@ -32,7 +32,7 @@ export function quantile(q: number, key: MetricKey, { by = [], where }: Selectio
   return `histogram_quantile(${q}, ${rates})`;
 }
 
-/** Sum of what a histogram observed, a second. */
+/** Sum of a histogram's observations per second. */
 export function sumRate(key: MetricKey, { by = [], where }: Selection = {}): string {
   return `sum${grouping(by)} (rate(${series(key, '_sum', where)}[$__rate_interval]))`;
 }

@@ -82,7 +82,7 @@ function detailsOf(kind: NamedKind, name: string): StatusDetails {
   return { name, group: kind.group, kind: kind.plural };
 }
 
-/** 404: there is no such object. */
+/** 404: the object does not exist. */
 export function notFound(kind: NamedKind, key: ObjectKey): ApiError {
   return new ApiError(404, 'NotFound', `${qualified(kind)} "${key.name}" not found`, detailsOf(kind, key.name));
 }
@@ -93,7 +93,7 @@ export function alreadyExists(kind: NamedKind, key: ObjectKey): ApiError {
   return new ApiError(409, 'AlreadyExists', message, detailsOf(kind, key.name));
 }
 
-/** 409: the object is not what the caller believed. */
+/** 409: the object differs from the caller's version. */
 export function conflict(kind: NamedKind, key: ObjectKey, why: string): ApiError {
   const message = `Operation cannot be fulfilled on ${qualified(kind)} "${key.name}": ${why}`;
   return new ApiError(409, 'Conflict', message, detailsOf(kind, key.name));
@@ -124,7 +124,7 @@ export function unsupportedBody(why: string): ApiError {
   return new ApiError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - ${why}`);
 }
 
-/** The watch or list position is older than what the server still remembers. */
+/** The watch or list position is older than the history of the server. */
 export function expired(resourceVersion: string, oldest: number): ApiError {
   return new ApiError(410, 'Expired', `too old resource version: ${resourceVersion} (${oldest})`);
 }

@@ -32,7 +32,7 @@ export interface ApiHalfOptions {
 /** Groups of definitions that are not installed where machines are on the pod network alone. */
 const NOT_SERVED = { 'kube-ovn': [], pod: ['kubeovn.io', 'k8s.cni.cncf.io'] } as const;
 
-/** Opens the store of a data directory, installs what a cluster has from the start, and starts its collectors. */
+/** Opens the store of a data directory, installs the initial objects of a cluster, and starts its collectors. */
 export async function openClusterStore(
   { dataDir, clock, logger, resources }: ApiHalfOptions,
   { namespaces = [], network = 'kube-ovn' }: Partial<Pick<EmbeddedConfig, 'namespaces' | 'network'>>,

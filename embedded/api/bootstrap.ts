@@ -1,7 +1,7 @@
 import type { KubeObject } from './objects.ts';
 import type { Store } from './store.ts';
 
-/** The versions that the embedded cluster behaves like, where a real one tells them. */
+/** The versions that the embedded cluster imitates, as a real one reports them. */
 export const KUBEVIRT_VERSION = 'v1.9.0';
 /** The CDI version that `status.observedVersion` of the CDI object names. */
 export const CDI_VERSION = 'v1.66.0';
@@ -102,7 +102,7 @@ const INSTALLED: readonly KubeObject[] = [
   },
 ];
 
-/** Creates what an installation creates, where it is absent, and brings the definitions of the kinds up to date. */
+/** Creates the missing objects of an installation, and brings the definitions of the kinds up to date. */
 export async function installCluster(
   store: Store,
   definitions: readonly KubeObject[],
@@ -117,10 +117,10 @@ export async function installCluster(
   await Promise.all(INSTALLED.filter(({ kind }) => OPERATED.has(kind)).map((object) => upgrade(store, object)));
 }
 
-/** Kinds that say of a product what is installed. */
+/** Kinds that report the installation of a product. */
 const OPERATED = new Set(['KubeVirt', 'CDI']);
 
-/** Brings what an older server made up to what this one is. */
+/** Updates objects of an older server to this version. */
 async function upgrade(store: Store, { kind, metadata, spec = {}, status = {} }: KubeObject): Promise<void> {
   await store.mutate(kind, metadata, (draft) => {
     draft.spec = spec;

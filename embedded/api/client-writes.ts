@@ -19,7 +19,7 @@ import { withSchemaDefaults } from './schema/defaults.ts';
 import { checkSchema } from './schema/structural-schema.ts';
 import type { DeleteOptions, Deletion, Store } from './store.ts';
 
-/** What a client may ask of any write. */
+/** Options of a client for any write. */
 export interface WriteOptions {
   readonly dryRun: boolean;
   readonly fieldValidation: FieldValidation;
@@ -52,7 +52,7 @@ export type Edit = (current: KubeObject) => unknown;
 
 /**
  * Writes on behalf of clients: type and name checks, defaults, admission, schema, then the store. Everything up to
- * the store is synchronous, so what was checked is what is stored.
+ * the store is synchronous, so the checked object is the stored one.
  */
 export class ClientWrites {
   readonly #store: Store;
@@ -147,7 +147,7 @@ export class ClientWrites {
   }
 }
 
-/** Takes a body as an object of the kind. Kinds of the core are known by the path; custom ones must say what they are. */
+/** Takes a body as an object of the kind. Kinds of the core are known by the path; custom ones must name their kind. */
 function asObject(kind: ResourceKind, body: unknown): KubeObject {
   if (!isJsonObject(body)) throw badRequest('the object provided is unrecognized (must be of type object)');
   const apiVersion = apiVersionOf(kind);

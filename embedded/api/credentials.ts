@@ -64,7 +64,7 @@ function covers(certificate: string, host: string): boolean {
   return (isIP(host) ? parsed.checkIP(host) : parsed.checkHost(host)) !== undefined;
 }
 
-/** Makes the folder as a whole under another name, so that a crash leaves nothing half-made in its place. */
+/** Makes the folder as a whole under another name, so that a crash leaves no incomplete folder in its place. */
 async function makeCertificates(dataDir: string, folder: string, host: string): Promise<void> {
   const draft = await mkdtemp(join(dataDir, 'tls-'));
   const openssl = (...args: string[]) => run('openssl', args, { cwd: draft });

@@ -2,10 +2,10 @@ import type { KubeObject } from './objects.ts';
 
 /** Holds an owner until everything that it owns is gone (`propagationPolicy: Foreground`). */
 export const FOREGROUND_FINALIZER = 'foregroundDeletion';
-/** Holds an owner until nothing names it as owner any more (`propagationPolicy: Orphan`). */
+/** Holds an owner until no object names it as owner (`propagationPolicy: Orphan`). */
 export const ORPHAN_FINALIZER = 'orphan';
 
-/** What a deletion means for owned objects: they go later, they go first, or they stay. */
+/** Effect of a deletion on owned objects: they are deleted later, first, or not at all. */
 export type Propagation = 'Background' | 'Foreground' | 'Orphan';
 
 /** The object is deleted only if it is still the one that the caller saw. */
@@ -22,7 +22,7 @@ export interface DeleteOptions {
   readonly gracePeriodSeconds?: number | undefined;
 }
 
-/** The sentence that says which precondition does not hold; undefined when all do. */
+/** The message about the precondition that does not hold; undefined when all do. */
 export function unmetPrecondition(object: KubeObject, preconditions: Preconditions = {}): string | undefined {
   const { uid, resourceVersion } = object.metadata;
   if (preconditions.uid !== undefined && preconditions.uid !== uid) {

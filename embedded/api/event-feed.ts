@@ -19,23 +19,23 @@ interface Subscription {
   readonly kinds: ReadonlySet<string>;
   readonly listener: StoreListener;
   readonly signal: AbortSignal;
-  /** Events up to here have been delivered, or were part of what the subscription began with. */
+  /** Events up to here have been delivered, or were part of the initial state of the subscription. */
   deliveredUpTo: number;
 }
 
-/** What a subscriber wants to hear, and until when. */
+/** Filter and end of a subscription. */
 export interface SubscribeOptions {
   readonly kinds: readonly string[];
   readonly listener: StoreListener;
   readonly signal: AbortSignal;
   /** Delivered before anything else. */
   readonly first: readonly StoreEvent[];
-  /** What has a lower position than this is not delivered. @defaultValue the newest */
+  /** Events at lower positions are not delivered. @defaultValue the newest */
   readonly after?: number;
 }
 
 /**
- * Delivers changes to subscribers in order, and remembers the last ones for those who come back. A listener that
+ * Delivers changes to subscribers in order, and keeps the latest ones for subscribers that resume. A listener that
  * causes a change does not make others see it before the change that it reacted to: deliveries wait in one queue.
  */
 export class EventFeed {
@@ -65,7 +65,7 @@ export class EventFeed {
     this.#newest = resourceVersion;
   }
 
-  /** Remembers an event of an earlier process, for those who come back. */
+  /** Keeps an event of an earlier process, for subscribers that resume. */
   remember(event: StoreEvent): void {
     this.#newest = event.resourceVersion;
     this.#window.push(event);

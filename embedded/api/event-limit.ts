@@ -3,7 +3,7 @@ import { ApiError } from './api-error.ts';
 import { keyOf, type ObjectKey } from './objects.ts';
 import type { Store } from './store.ts';
 
-/** How many Events are kept when nothing else is said. */
+/** Default number of Events that are kept. */
 const DEFAULT_LIMIT = 1000;
 
 /**

@@ -1,4 +1,4 @@
-/** Freezes a JSON value in depth, so that what the store hands out cannot be changed behind its back. */
+/** Freezes a JSON value in depth, so that callers cannot change values of the store. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);

@@ -39,7 +39,7 @@ const COMPACTION_BYTES = 4 * 1024 * 1024;
  * The store on disk: `snapshot.json` plus an append-only `journal.jsonl` of what changed since. Appends that arrive
  * while one is being synced share the next sync. A crash may leave a torn last line, which is cut off when the journal
  * is opened: its write was never acknowledged. A crash between the two steps of a compaction leaves records
- * that the snapshot already holds; their resourceVersion tells, and they are skipped.
+ * that the snapshot already holds; they are recognised by their resourceVersion, and skipped.
  */
 export class Journal {
   readonly #directory: string;
@@ -88,7 +88,7 @@ export class Journal {
     });
   }
 
-  /** Waits for what was appended and closes the file. */
+  /** Waits for pending writes and closes the file. */
   async close(): Promise<void> {
     await this.#writing;
     await this.#file.close();

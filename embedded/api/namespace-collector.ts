@@ -3,7 +3,7 @@ import { ApiError } from './api-error.ts';
 import { type KubeObject, keyOf } from './objects.ts';
 import type { Store } from './store.ts';
 
-/** Empties terminating namespaces and lets them go when nothing is left in them. */
+/** Empties terminating namespaces and removes them when they are empty. */
 export class NamespaceCollector {
   readonly #store: Store;
   readonly #logger: Logger;

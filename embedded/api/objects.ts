@@ -1,7 +1,7 @@
 /** A JSON object whose fields must be looked at before they are used. */
 export type JsonObject = { [field: string]: unknown };
 
-/** Names the object that owns another one; the owner's end is the end of what it owns. */
+/** Names the object that owns another one; the end of the owner ends the owned object. */
 export interface OwnerReference {
   apiVersion: string;
   kind: string;
@@ -11,7 +11,7 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
-/** `metadata` of every object. What the server itself writes is absent before the object was created. */
+/** `metadata` of every object. Fields that the server writes are absent before the object is created. */
 export interface ObjectMeta {
   name: string;
   generateName?: string;
@@ -71,7 +71,7 @@ export interface ResourceKind {
   readonly categories: readonly string[];
   /** Whether `/status` is separate: then writes to the object leave the status alone and the other way round. */
   readonly statusSubresource: boolean;
-  /** Where `/scale` reads and writes the replica count; absent when there is no such subresource. */
+  /** Where `/scale` reads and writes the replica count; absent without this subresource. */
   readonly scale?: { readonly specReplicasPath: string; readonly statusReplicasPath: string };
   /** Served by a CustomResourceDefinition on a real cluster; decides details such as patch types and delete answers. */
   readonly custom: boolean;

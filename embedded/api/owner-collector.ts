@@ -5,9 +5,9 @@ import { type KubeObject, keyOf } from './objects.ts';
 import type { Store, StoreEvent } from './store.ts';
 
 /**
- * Ends what is owned when its last owner is gone (owner-reference garbage collection), and serves the two finalizers
- * by which a deletion waits for, or lets go of, what is owned. Works in the background and in order; everything it
- * does follows from the stored objects, so a restart loses nothing.
+ * Deletes owned objects when their last owner is gone (owner-reference garbage collection), and serves the two finalizers
+ * by which a deletion waits for, or releases, owned objects. Works in the background and in order; all that it
+ * does follows from the stored objects, so a restart loses no state.
  */
 export class OwnerCollector {
   readonly #store: Store;

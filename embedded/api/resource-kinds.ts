@@ -122,7 +122,7 @@ const CORE_KINDS: readonly CoreKind[] = [
   { group: 'coordination.k8s.io', kind: 'Lease', plural: 'leases', namespaced: true },
 ];
 
-/** Custom kinds whose schema is not vendored: what is in them is written by this server alone. */
+/** Custom kinds whose schema is not vendored: their content is written only by this server. */
 const OPEN_KINDS: readonly CoreKind[] = [
   {
     group: 'kubevirt.io',
@@ -257,7 +257,7 @@ function openDefinition(kind: ResourceKind): KubeObject {
   };
 }
 
-/** Everything that is served, and the CustomResourceDefinition objects that say so to clients. */
+/** All served kinds, and the CustomResourceDefinition objects that describe them to clients. */
 export interface ServedApi {
   readonly kinds: readonly ResourceKind[];
   readonly definitions: readonly KubeObject[];

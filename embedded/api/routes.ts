@@ -16,7 +16,7 @@ import type { MachineAccess } from './subresources/machine-access.ts';
 import { POD_SUBRESOURCES, PodHandler } from './subresources/pod-handler.ts';
 import { ScaleHandler } from './subresources/scale.ts';
 
-/** What the routes reach. */
+/** Dependencies of the routes. */
 export interface RouteOptions {
   readonly store: Store;
   readonly writes: ClientWrites;

@@ -15,7 +15,7 @@ import { compileLabelSelector } from './selectors.ts';
 export type { DeleteOptions } from './deletion.ts';
 export type { StoreEvent, StoreListener } from './event-feed.ts';
 
-/** What a store is made of. */
+/** Dependencies of a store. */
 export interface StoreOptions {
   /** Where snapshot and journal are kept; created when absent. */
   readonly directory: string;
@@ -33,7 +33,7 @@ export interface ListOptions {
   readonly labelSelector?: string | undefined;
 }
 
-/** What a deletion led to: the object's last state, and whether it is gone or waits for finalizers. */
+/** Result of a deletion: the object's last state, and whether it is gone or waits for finalizers. */
 export interface Deletion {
   readonly object: KubeObject;
   readonly removed: boolean;
@@ -59,7 +59,7 @@ export class Store {
   readonly #clock: Clock;
   readonly #feed: EventFeed;
   #resourceVersion = FIRST_VERSION;
-  /** Versions that an earlier process handed out after its last change on disk: what they stood for is lost. */
+  /** Versions that an earlier process handed out after its last change on disk: their objects are lost. */
   #lost: { readonly after: number; readonly before: number } | undefined;
   #journal: Journal | undefined;
 
@@ -151,7 +151,7 @@ export class Store {
 
   /**
    * Replaces an object as a whole, status included. A resourceVersion in it makes the write conditional.
-   * Writing what is already there changes nothing. Removing the last finalizer of a deleted object removes the object.
+   * Writing an unchanged object has no effect. Removing the last finalizer of a deleted object removes the object.
    * @throws ApiError 404; 409 Conflict when the resourceVersion or uid is not that of the stored object
    */
   async update<T extends KubeObject = KubeObject>(object: T): Promise<T> {
@@ -182,8 +182,8 @@ export class Store {
   }
 
   /**
-   * Reads, lets `change` edit a draft in place, and writes. Nothing can come between, so there is no conflict to retry.
-   * @throws ApiError 404 when there is no such object
+   * Reads, lets `change` edit a draft in place, and writes. The operation is synchronous, so it cannot conflict.
+   * @throws ApiError 404 when the object does not exist
    */
   async mutate<T extends KubeObject = KubeObject>(
     kind: string,
@@ -211,7 +211,7 @@ export class Store {
   }
 
   /**
-   * Deletes an object: at once, or when its finalizers are gone. What it owns follows in the background.
+   * Deletes an object: at once, or when its finalizers are gone. Owned objects follow in the background.
    * @throws ApiError 404; 409 Conflict when a precondition does not hold
    */
   async delete(kind: string, key: ObjectKey, options: DeleteOptions = {}): Promise<Deletion> {
@@ -305,7 +305,7 @@ export class Store {
     return object;
   }
 
-  /** Takes what is on disk: the folded state, then the changes since, which watches may go back to. */
+  /** Loads the state on disk: the folded state, then the changes since, which watches may go back to. */
   #restore({ resourceVersion, id, object: written }: JournalRecord, isFolded: boolean): void {
     this.#resourceVersion = Math.max(this.#resourceVersion, resourceVersion);
     if (isFolded) this.#feed.startAt(resourceVersion);

@@ -107,7 +107,7 @@ function freeOf(context: ControllerContext, { metadata }: KubeObject): void {
   free(context, context.store.list('IP').filter(isOfPod));
 }
 
-/** What is being deleted has given up its addresses. */
+/** Objects that are being deleted have released their addresses. */
 function isAlive({ store }: ControllerContext, owner: { readonly namespace: string; readonly name: string }): boolean {
   return OWNER_KINDS.some((kind) => {
     const found = store.get(kind, owner);

@@ -5,7 +5,7 @@ import type { Vmi } from './kubevirt-types.ts';
 /** The cards of a machine, and where QEMU must run for them. */
 export interface MachineNetworks {
   readonly nics: readonly NicSpec[];
-  /** Path of the network namespace; the host's own when there is no card in any network. */
+  /** Path of the network namespace; the host's own for a machine without a networked card. */
   readonly namespace: string | undefined;
 }
 
@@ -13,7 +13,7 @@ export interface MachineNetworks {
 export interface ClusterNetwork {
   /** Kinds whose changes may let something start that waits. */
   readonly kinds: readonly string[];
-  /** Begins to keep it, and finds again what is on it from before. */
+  /** Starts the network, and adopts the state of an earlier process. */
   start(): Promise<void>;
   /** Gives every card of a machine its address and its cable. */
   connectMachine(vmi: Vmi): Promise<MachineNetworks>;

@@ -84,7 +84,7 @@ export function isOwnedBy(object: KubeObject, owner: KubeObject): boolean {
   return (object.metadata.ownerReferences ?? []).some(({ uid }) => uid === uidOf(owner));
 }
 
-/** The controlling owner of a kind; undefined when another kind or nothing owns the object. */
+/** The controlling owner of a kind; undefined when another kind or no object owns it. */
 export function ownerOfKind(object: KubeObject, kind: string): OwnerReference | undefined {
   return (object.metadata.ownerReferences ?? []).find((owner) => owner.kind === kind);
 }
@@ -97,7 +97,7 @@ export async function ensureFinalizer(store: Store, object: KubeObject, finalize
   });
 }
 
-/** Removes finalizers; the object goes with the last one. Does nothing when it is gone. */
+/** Removes finalizers; the object goes with the last one. No effect when it is gone. */
 export async function removeFinalizers(store: Store, object: KubeObject, finalizers: readonly string[]): Promise<void> {
   const current = store.get(object.kind, object.metadata);
   if (current?.metadata.uid !== object.metadata.uid) return;

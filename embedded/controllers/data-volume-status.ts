@@ -16,7 +16,7 @@ export type DataVolumePhase =
   | 'Succeeded'
   | 'Failed';
 
-/** What changes in the status of a DataVolume; what is absent stays. */
+/** A change of the status of a DataVolume; absent fields stay. */
 export interface DataVolumeChange {
   /** Absent: as it was; CDI gives none to a volume that it cannot begin. */
   readonly phase?: DataVolumePhase;
@@ -24,7 +24,7 @@ export interface DataVolumeChange {
   readonly progress?: number;
   readonly restarts?: number;
   readonly running?: Pick<WantedCondition, 'status' | 'reason' | 'message'>;
-  /** Why there is no claim; CDI says it in two conditions. */
+  /** Reason of a missing claim; CDI reports it in two conditions. */
   readonly unbound?: { readonly reason: string; readonly message: string };
 }
 

@@ -22,7 +22,7 @@ import { expandedBytes, inflatedBytes, usableBytes } from './volume-sizes.ts';
 /** On a claim: the way in which CDI clones it. */
 const CLONE_TYPE = 'cdi.kubevirt.io/cloneType';
 
-/** Reconciles one DataVolume; `machines` says which volumes are in use. */
+/** Reconciles one DataVolume; `machines` lists the volumes in use. */
 class DataVolumeController {
   readonly #context: ControllerContext;
   readonly #machines: MachineRegistry;
@@ -103,7 +103,7 @@ class DataVolumeController {
     }
     const { restoreSizeBytes, layer } = snapshot;
     const asked = askedBytes(dataVolume);
-    // Before the share of the file system is added to what is asked.
+    // Before the share of the file system is added to the request.
     if (asked !== undefined && asked < restoreSizeBytes) {
       const sizes = `${asked} < ${restoreSizeBytes}`;
       return await invalid(`target resources requests storage size is smaller than the source ${sizes}`);
@@ -122,7 +122,7 @@ class DataVolumeController {
     return true;
   }
 
-  /** The claim follows its volume: CDI hands it what was filled. */
+  /** The claim follows its volume: CDI binds the filled volume to it. */
   async #confirmBound(dataVolume: KubeObject): Promise<void> {
     if (findCondition(dataVolume.status, 'Bound')?.status === 'True') return;
     if (isClaimBound(this.#context.store, dataVolume)) await writeDataVolumeStatus(this.#context, dataVolume, {});
@@ -196,13 +196,13 @@ interface Waiting {
   readonly message: string;
 }
 
-/** What a DataVolume asks for; undefined when it leaves the size to its source. */
+/** Requested size of a DataVolume; undefined when its source decides. */
 function askedBytes({ spec }: KubeObject): number | undefined {
   const request = fieldAt(spec?.['storage'] ?? spec?.['pvc'], 'resources', 'requests', 'storage');
   return request === undefined ? undefined : Math.ceil(requireQuantity(request));
 }
 
-/** What its claim is to ask for: a `pvc` is taken as it is. */
+/** Requested size of its claim: a `pvc` is used unchanged. */
 function claimBytes(dataVolume: KubeObject): number | undefined {
   const asked = askedBytes(dataVolume);
   const storage = dataVolume.spec?.['storage'];
@@ -210,7 +210,7 @@ function claimBytes(dataVolume: KubeObject): number | undefined {
 }
 
 /**
- * DataVolumes (CDI): the claim of the same name, and what is to be in it. Clones that wait for their source are looked at
+ * DataVolumes (CDI): the claim of the same name, and its content. Clones that wait for their source are looked at
  * again whenever a claim, a snapshot or a machine changes.
  */
 export function startDataVolumeController(context: ControllerContext, machines: MachineRegistry): void {

@@ -1,4 +1,4 @@
-/** What is understood of KubeOVN's `dhcpV4Options`. */
+/** The supported part of KubeOVN's `dhcpV4Options`. */
 export interface SubnetDhcpOptions {
   readonly leaseSeconds?: number;
   readonly router?: string;

@@ -47,7 +47,7 @@ async function reconcile(context: ControllerContext, networks: Networks, key: Ob
   await writeStatus(context, gateway, { inside, outside: inside.length > 0 && transit ? [transit.host] : [] });
 }
 
-/** Opens or closes the way out of a VPC by what all its gateways say together. */
+/** Opens or closes the egress of a VPC by the union of its gateways. */
 async function converge(context: ControllerContext, vpc: string) {
   const { store, layout, guestNetworks } = context;
   const namespace = vpcNamespace(layout, vpc);
@@ -74,7 +74,7 @@ async function converge(context: ControllerContext, vpc: string) {
   });
 }
 
-/** What the VPC's policy routes drop by its destination. */
+/** Destinations that the VPC's policy routes drop. */
 function deniedOf(vpc: KubeObject): string[] {
   const routes = fieldAt(vpc.spec, 'policyRoutes');
   if (!Array.isArray(routes)) return [];

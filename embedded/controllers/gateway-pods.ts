@@ -14,7 +14,7 @@ export function isGatewayPod(pod: KubeObject): boolean {
 }
 
 /**
- * Makes one pod per replica and removes those beyond. Nothing of them runs, but each takes an address of the internal
+ * Makes one pod per replica and removes those beyond. They run no process, but each takes an address of the internal
  * subnet as every pod does: the one of `internalIPs` that is its, else the lowest free one. Returns the addresses.
  */
 export async function ensureGatewayPods(

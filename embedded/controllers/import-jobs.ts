@@ -31,7 +31,7 @@ interface Attempt {
   readonly signal: AbortSignal;
 }
 
-/** What CDI says of its pod in the `Running` condition. */
+/** The `Running` condition of CDI's pod. */
 type Running = DataVolumeChange['running'] & {};
 const CREATING: Running = { status: 'False', reason: 'ContainerCreating', message: '' };
 const RUNNING: Running = { status: 'True', reason: 'Pod is running', message: '' };
@@ -80,7 +80,7 @@ export class ImportJobs {
   async #run(dataVolume: KubeObject, target: ImportTarget, signal: AbortSignal): Promise<void> {
     const { clock } = this.#context;
     let restarts = Number(fieldAt(dataVolume.status, 'restartCount') ?? 0);
-    // What comes from a registry is unpacked, so its pod has scratch space from the beginning.
+    // Registry images are unpacked, so their pod has scratch space from the beginning.
     let hasScratch = fieldAt(dataVolume.spec, 'source', 'registry') !== undefined;
     const onOpened = async () => {
       if (hasScratch) return;
@@ -215,7 +215,7 @@ export class ImportJobs {
     this.#context.events.record(dataVolume, { type: 'Warning', reason, message });
   }
 
-  /** While the container waits to be begun again, CDI leaves the phase as it is and goes on saying how it ended. */
+  /** While the container waits for its restart, CDI keeps the phase and still reports how it ended. */
   async #reportFailure(
     dataVolume: KubeObject,
     { reason, message }: { readonly reason: string; readonly message: string },

@@ -4,16 +4,16 @@ import { type ControllerContext, ownerReference, uidOf } from './context.ts';
 import type { Vmi } from './kubevirt-types.ts';
 import { NODE_NAME } from './vmi-status.ts';
 
-/** The container that prints what the guest says at its first serial port: a sidecar, so an init container that stays. */
+/** The container that prints the guest's first serial port: a sidecar, so an init container that stays. */
 const SERIAL_LOG = { name: 'guest-console-log', restartPolicy: 'Always' } as const;
 
-/** On by default in KubeVirt, unless the machine has no serial port. */
+/** On by default in KubeVirt for machines with a serial port. */
 function keepsSerialLog({ spec }: Vmi): boolean {
   const { autoattachSerialConsole = true, logSerialConsole = true } = spec.domain.devices;
   return autoattachSerialConsole && logSerialConsole;
 }
 
-/** The pod that stands for the machine; nothing of it runs, but clients look for it, its phase and its annotations. */
+/** The pod that stands for the machine; it runs no process, but clients look for it, its phase and its annotations. */
 export function launcherPodName(vmi: Vmi): string {
   return `virt-launcher-${vmi.metadata.name.slice(0, 200)}-${shortHash(uidOf(vmi), 5)}`;
 }

@@ -123,7 +123,7 @@ async function dumpScreen(machine: Machine, filename: string): Promise<Buffer> {
   }
 }
 
-/** QEMU writes to a file of ours: what it made itself might be a link to another one. */
+/** QEMU writes to a file of ours: a file of its own might be a link to another one. */
 async function readScreen(
   machine: Machine,
   how: { readonly filename: string; readonly format?: 'png' },

@@ -27,7 +27,7 @@ export class MachineRegistry {
     this.#listeners.push(listener);
   }
 
-  /** Says that a machine is about to open volumes; nothing else may touch their files from now on. */
+  /** Records that a machine is about to open volumes; no other user may touch their files from now on. */
   claim(entry: RunningMachine): RunningMachine {
     const known = this.#machines.get(entry.vmiUid);
     if (known) return known;
@@ -94,7 +94,7 @@ export class MachineRegistry {
   }
 }
 
-/** What is read of BlockInfo (QEMU's qapi/block-core.json). */
+/** The used part of BlockInfo (QEMU's qapi/block-core.json). */
 const blockDevicesSchema = z.array(
   z.object({ qdev: z.string().optional(), inserted: z.object({ 'node-name': z.string().optional() }).optional() }),
 );

@@ -27,7 +27,7 @@ function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : [];
 }
 
-/** What the networks of the cluster are, and who answers DHCP in them. */
+/** The networks of the cluster, and their DHCP servers. */
 export class Networks {
   readonly #context: ControllerContext;
   readonly #servers = new Map<string, DhcpServer>();
@@ -54,7 +54,7 @@ export class Networks {
     };
   }
 
-  /** What the subnet's DHCP server says to every card (KubeOVN's `dhcpV4Options`, its defaults where it is silent). */
+  /** DHCP options of a subnet for every card (KubeOVN's `dhcpV4Options`, with its defaults). */
   dhcpOptions(subnet: KubeObject): DhcpOptions {
     const { cidr, gateway, mtu } = this.plan(subnet);
     const options = parseDhcpOptions(String(subnet.spec?.['dhcpV4Options'] ?? ''));
@@ -86,7 +86,7 @@ export class Networks {
   /**
    * The subnet that a card is in: the one that the `logical_switch` annotation names, else the one whose provider is
    * that of the NetworkAttachmentDefinition.
-   * @throws FarmError `NotFound` with what is missing
+   * @throws FarmError `NotFound` naming the missing object
    */
   subnetOf(attachment: ObjectKey, logicalSwitch: string | undefined): { plan: SubnetPlan; subnet: KubeObject } {
     const { store } = this.#context;

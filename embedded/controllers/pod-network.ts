@@ -22,7 +22,7 @@ import { WorkQueue } from './work-queue.ts';
 
 /** KubeVirt's, for a network that names no `vmNetworkCIDR`. */
 const DEFAULT_GUEST_NETWORK = '10.0.2.0/24';
-/** Seconds; what KubeVirt's DHCP server says. */
+/** Seconds; the value of KubeVirt's DHCP server. */
 const LEASE_SECONDS = 86_313_600;
 
 /**
@@ -35,7 +35,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
   readonly #context: ControllerContext;
   readonly #allocating = new KeyedMutex();
   readonly #servers = new Map<string, DhcpServer>();
-  /** What is in force, by namespace. */
+  /** Rules in force, by namespace. */
   readonly #rules = new Map<string, string>();
   #range: Promise<PodRange> | undefined;
 

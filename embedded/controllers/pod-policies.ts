@@ -8,7 +8,7 @@ type Direction = 'Ingress' | 'Egress';
 const PEERS = { Ingress: 'from', Egress: 'to' } as const;
 const ADDRESS = { Ingress: 'saddr', Egress: 'daddr' } as const;
 
-/** What the NetworkPolicies let a pod exchange: together they allow what any of them allows. */
+/** Traffic that the NetworkPolicies allow a pod: the union of their rules. */
 export function trafficOf(store: Store, pod: KubeObject): Traffic {
   const { namespace } = pod.metadata;
   const own = store.list('NetworkPolicy', { namespace }).filter(({ spec }) => selects(spec?.['podSelector'], pod));
@@ -46,7 +46,7 @@ interface RuleOfPolicy {
   readonly direction: Direction;
 }
 
-/** A rule as conditions of nftables. Without peers it is about everybody, without ports about all of them. */
+/** A rule as conditions of nftables. Without peers it applies to all peers, without ports to all ports. */
 function conditionsOf(store: Store, { namespace, rule, direction }: RuleOfPolicy): string[] {
   const peers = objects(rule, PEERS[direction]);
   const from =

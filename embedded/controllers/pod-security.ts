@@ -17,7 +17,7 @@ const SAFE_SYSCTLS = new Set(
   ].map((name) => `net.ipv4.${name}`),
 );
 
-/** What the container of a pod runs as. */
+/** User and rights of a pod's container. */
 export interface PodSecurity {
   readonly user: number;
   readonly group: number;
@@ -62,7 +62,7 @@ function contextOf(spec: unknown): JsonObject {
   return isJsonObject(context) ? context : {};
 }
 
-/** As kubelet: what is dropped one by one goes last, "ALL" first. */
+/** As kubelet: single drops are applied last, "ALL" first. */
 function capabilitiesOf(context: JsonObject): string[] {
   const [added, dropped] = ['add', 'drop'].map((change) => namesAt(fieldAt(context, 'capabilities', change)));
   const kept = dropped?.includes('all') ? [] : OF_ROOT;

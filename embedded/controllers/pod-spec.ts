@@ -28,7 +28,7 @@ export function containerOf(pod: KubeObject): JsonObject {
 /**
  * The process of a pod: the command that stands for the image, then the container's `args`, with its environment. The
  * container's `command` is a path within the image, so the configured command stands for it too. It is confined as its
- * security context says; of this host it sees programs, and the program of ours. Volumes are directories, and a path below a
+ * security context requires; of this host it sees system programs, and its own program. Volumes are directories, and a path below a
  * mount point is translated wherever an argument or a variable is such a path.
  */
 export async function planPod(sources: PodSources): Promise<PodPlan> {

@@ -3,13 +3,13 @@ import { setCondition } from './conditions.ts';
 import type { ControllerContext } from './context.ts';
 import { containerOf } from './pod-spec.ts';
 
-/** What has become of a pod's one container. */
+/** State of a pod's only container. */
 export type ContainerState =
   | { readonly kind: 'waiting'; readonly reason: string; readonly message: string }
   | { readonly kind: 'running' }
   | { readonly kind: 'terminated'; readonly exitCode: number; readonly reason: string; readonly message?: string };
 
-/** What is to be said of a pod. */
+/** Input of a pod's status. */
 export interface PodChange {
   readonly phase: 'Pending' | 'Running' | 'Succeeded' | 'Failed';
   readonly state: ContainerState;

@@ -41,7 +41,7 @@ function isStandIn(pod: KubeObject): boolean {
   return isLauncherPod(pod) || isGatewayPod(pod) || isVirtApi(pod);
 }
 
-/** What the controller of the pods works with. */
+/** Dependencies of the pod controller. */
 export interface PodParts {
   readonly context: ControllerContext;
   readonly network: ClusterNetwork;
@@ -82,7 +82,7 @@ export class PodController {
     return await process.openPort(port);
   }
 
-  /** What a container wrote; of the pod of a machine QEMU, or what its guest said at the serial port in whole lines. */
+  /** Output of a container; for a launcher pod that of QEMU, or the guest's serial output in whole lines. */
   async log(ref: MachineRef, { container, follow, tailLines, signal }: PodLogOptions): Promise<Readable> {
     const pod = this.#find(ref);
     const uid = uidOf(pod);

@@ -8,7 +8,7 @@ export interface RunInput {
   readonly vmi: { readonly uid: string; readonly phase: VmiPhase; readonly isDeleting: boolean } | undefined;
 }
 
-/** What is to be done with the VMI now. */
+/** Next action on the VMI. */
 export type RunDecision =
   | { readonly action: 'none' }
   | { readonly action: 'start'; readonly isPaused: boolean }

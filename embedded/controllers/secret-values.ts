@@ -8,7 +8,7 @@ export interface ValuesReference {
   readonly name: unknown;
 }
 
-/** The files in a Secret or ConfigMap, decoded; empty when there is no such object. */
+/** The files in a Secret or ConfigMap, decoded; empty when the object does not exist. */
 export function decodedData(store: Store, { kind, namespace, name }: ValuesReference): Map<string, Buffer> {
   const object = typeof name === 'string' ? store.get(kind, { namespace, name }) : undefined;
   const files = new Map<string, Buffer>();

@@ -44,7 +44,7 @@ export interface MachineConfig {
   readonly containerDisks?: Readonly<Record<string, string>>;
 }
 
-/** What the controllers work with. */
+/** Dependencies of the controllers. */
 export interface ControllersOptions {
   readonly store: Store;
   readonly dataDir: string;
@@ -116,7 +116,7 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
 }
 
 /**
- * The kernel lets the owner of a cable attach to it, but the device file must be open to everybody, as udev makes it. In containers
+ * The kernel lets the owner of a cable attach to it, but the device file must be open to all users, as udev makes it. In containers
  * udev is missing.
  */
 async function allowTuns({ confiner, logger }: ControllerContext): Promise<void> {

@@ -7,7 +7,7 @@ import type { ControllerContext } from './context.ts';
 const POLL_MS = 60_000;
 const KEY = { namespace: 'kube-system', name: 'csisc-slipway-files' };
 
-/** Says what is free for volumes, as the provisioner of a CSI driver does: without the reserve that imports leave. */
+/** Reports the free storage for volumes, as the provisioner of a CSI driver does: without the reserve that imports leave. */
 export async function keepStorageCapacity(context: ControllerContext): Promise<void> {
   const { clock, signal, logger } = context;
   while (!signal.aborted) {

@@ -26,7 +26,7 @@ export function claimFault(store: Store, storage: JsonObject | undefined): strin
   return `no accessMode specified in StorageProfile ${storageClass.metadata.name}`;
 }
 
-/** On a DataVolume: it is filled before anybody uses it. */
+/** On a DataVolume: it is filled before its first use. */
 const IMMEDIATE = 'cdi.kubevirt.io/storage.bind.immediate.requested';
 
 /** Whether a DataVolume is filled only when a machine with it is started, because its class places volumes with their users. */

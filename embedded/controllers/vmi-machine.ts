@@ -4,7 +4,7 @@ import type { DriveSpec, FirmwareSpec, MachineSpec, NicSpec } from '../qemu/mach
 import { requireQuantity } from '../quantity.ts';
 import type { Vmi } from './kubevirt-types.ts';
 
-/** What a machine is made of besides its VMI. */
+/** Inputs of a machine besides its VMI. */
 export interface MachineParts {
   readonly runDir: string;
   readonly accelerator: 'kvm' | 'tcg';
@@ -57,7 +57,7 @@ export function memoryMiB({ spec: { domain } }: Vmi): number {
   return Math.max(1, Math.floor(requireQuantity(quantity) / 2 ** 20));
 }
 
-/** Refuses what would be kept beyond one run of the machine, or needs what is not there. */
+/** Refuses state beyond one run of the machine, and unsupported features. */
 export function assertOffered({ spec: { domain } }: Vmi): void {
   if (domain.firmware?.bootloader?.efi?.persistent || domain.devices.tpm?.persistent) {
     throw new FarmError('ExceedsLimits', 'Persistent firmware or TPM state is not offered by the embedded cluster');

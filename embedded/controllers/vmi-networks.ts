@@ -10,7 +10,7 @@ import type { Vmi, VmiInterface, VmiNetwork } from './kubevirt-types.ts';
 import type { Networks, SubnetPlan } from './networks.ts';
 import { prepareSubnet } from './subnet.ts';
 
-/** A card with what it is plugged into. */
+/** A card with its network. */
 interface Plug {
   readonly card: VmiInterface;
   readonly plan?: SubnetPlan;
@@ -94,7 +94,7 @@ function isManagedTap({ store }: ControllerContext, { name, binding }: VmiInterf
   throw new FarmError('ExceedsLimits', `Interface "${name}": there is no managedTap network binding "${binding.name}"`);
 }
 
-/** What KubeVirt tells the guest of names: it is what the launcher pod has, whose own domain is not known here. */
+/** DNS settings that KubeVirt gives the guest: those of the launcher pod, whose own domain is unknown here. */
 export function resolverOf({ spec: { dnsPolicy, dnsConfig } }: Vmi) {
   const { nameservers = [], searches = [] } = (dnsPolicy === 'None' ? dnsConfig : undefined) ?? {};
   return { nameServers: nameservers, searches: searches.length > 0 ? searches : ['cluster.local'] };

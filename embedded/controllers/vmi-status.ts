@@ -15,7 +15,7 @@ export interface VmiChange {
   readonly drop?: readonly string[];
 }
 
-/** Writes a VMI's status; KubeVirt has no status subresource here, so it is part of the object. */
+/** Writes a VMI's status; the status is part of the object, as KubeVirt has no status subresource here. */
 export async function writeVmiStatus(context: ControllerContext, vmi: Vmi, change: VmiChange): Promise<void> {
   const { store, clock } = context;
   if (store.get('VirtualMachineInstance', vmi.metadata)?.metadata.uid !== vmi.metadata.uid) return;

@@ -18,7 +18,7 @@ export interface ClaimedVolumes {
   readonly waiting?: { readonly reason: string; readonly message: string; readonly isFailed?: boolean };
 }
 
-/** Finds the claims that a VMI needs, and what is missing of them. */
+/** Finds the claims that a VMI needs, and the missing ones. */
 export async function findClaims({ store, volumes }: ControllerContext, vmi: Vmi): Promise<ClaimedVolumes> {
   const claims = new Map<string, KubeObject>();
   for (const volume of vmi.spec.volumes ?? []) {

@@ -24,14 +24,14 @@ import type { WorkQueue } from './work-queue.ts';
 
 export const VMI_FINALIZER = 'kubevirt.io/foregroundDeleteVirtualMachine';
 const DEFAULT_GRACE_SECONDS = 30;
-/** KubeVirt makes no launcher pod while a claim is missing, so there is nothing that could be ready or have a node. */
+/** KubeVirt makes no launcher pod while a claim is missing, so the VMI is neither ready nor has a node. */
 const NO_POD = 'virt-launcher pod has not yet been scheduled';
 const WITHOUT_POD = [
   { type: 'Ready', status: 'False', reason: 'PodNotExists', message: NO_POD },
   { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: NO_POD },
 ] as const;
 
-/** What the controller of the machines works with. */
+/** Dependencies of the VMI controller. */
 export interface VmiControllerParts {
   readonly context: ControllerContext;
   readonly machines: MachineRegistry;
@@ -50,7 +50,7 @@ export class VmiController {
   readonly #queue: WorkQueue;
   /** Machines whose power button has been pressed by this process. */
   readonly #asked = new Set<string>();
-  /** Final machines of which nothing is left on the host. */
+  /** Final machines that are removed from the host. */
   readonly #finished = new Set<string>();
 
   constructor(parts: VmiControllerParts) {
@@ -89,7 +89,7 @@ export class VmiController {
     const found = await findClaims(context, vmi);
     if (found.waiting) return await this.#wait(vmi, found.waiting);
     try {
-      // What the phases before Running say is made good by looking again, so they need not be on disk one by one.
+      // The phases before Running are recomputed at the next look, so they need not be on disk one by one.
       const written = Promise.all([this.#climb(vmi), ensureLauncherPod(context, vmi)]);
       const [machine] = await Promise.all([starter.start(vmi, found.claims), written]);
       await this.#announce(vmi, machine);
@@ -99,7 +99,7 @@ export class VmiController {
     }
   }
 
-  /** A start that is tried again changes nothing, or every try would be the occasion of the next one. */
+  /** A repeated start must not change the object, or every retry would trigger the next one. */
   async #climb(vmi: Vmi): Promise<void> {
     if (vmi.status?.phase === 'Scheduled') return;
     const { context } = this.#parts;
@@ -125,7 +125,7 @@ export class VmiController {
     if (isMissing || isFailed) this.#record(vmi, { type: isFailed ? 'Warning' : 'Normal', reason, message });
   }
 
-  /** The machine cannot be started as things are: said in the status, tried again later. */
+  /** The machine cannot be started as things are: reported in the status, retried later. */
   async #refuse(vmi: Vmi, message: string): Promise<void> {
     const { context } = this.#parts;
     const condition = { type: 'Synchronized', status: 'False', reason: 'FailedCreate', message } as const;
@@ -197,7 +197,7 @@ export class VmiController {
     const leftMs = Date.parse(vmi.metadata.deletionTimestamp ?? '') + (graceSeconds + 1) * 1000 - context.clock.now();
     if (graceSeconds > 0 && leftMs > 0) return await this.#askToPowerOff(vmi, machine, leftMs);
     const message = 'The guest did not power off within its grace period and was killed.';
-    // KubeVirt: no grace means that a kill is what was asked for.
+    // KubeVirt: a grace period of 0 means that a kill was requested.
     const phase = graceSeconds === 0 ? 'Succeeded' : 'Failed';
     await this.#end(vmi, phase, { type: 'Warning', reason: 'Killing', message });
   }
@@ -210,7 +210,7 @@ export class VmiController {
     this.#record(vmi, { type: 'Normal', reason: 'ShuttingDown', message: 'Signaled Graceful Shutdown' });
   }
 
-  /** The final phase is on disk before the process, whose run state is the proof of it, is told to end. */
+  /** The final phase is on disk before the process, whose run state is the proof of it, is ended. */
   async #end(vmi: Vmi, phase: 'Succeeded' | 'Failed', event: EventText): Promise<void> {
     const { context } = this.#parts;
     await writeVmiStatus(context, vmi, {
@@ -223,7 +223,7 @@ export class VmiController {
     if (written) await this.#finish(written);
   }
 
-  /** A final VMI holds nothing of the host. */
+  /** A final VMI uses no resources of the host. */
   async #finish(vmi: Vmi): Promise<void> {
     const { context } = this.#parts;
     const uid = uidOf(vmi);

@@ -12,7 +12,7 @@ export function inflatedBytes(askedBytes: number, volumeMode: unknown): number {
   return Math.ceil(Math.ceil(askedBytes / ALIGNMENT) * ALIGNMENT * (1 + OVERHEAD));
 }
 
-/** Bytes of the disk that CDI writes into a claim: what the file system leaves, in whole MiB. */
+/** Bytes of the disk that CDI writes into a claim: the size without the file system's share, in whole MiB. */
 export function usableBytes(claim: KubeObject): number {
   const bytes = requestedBytes(claim);
   return isBlock(claim) ? diskBytes(claim) : wholeMiB(Math.ceil(bytes / (1 + OVERHEAD)));

@@ -4,14 +4,14 @@ import type { Logger } from '../../common/logging/logger.ts';
 /** Looks at one object, named by its key, and converges; may be called any number of times. */
 export type Reconcile = (key: string) => Promise<void>;
 
-/** What a queue needs. */
+/** Dependencies of a queue. */
 export interface WorkQueueOptions {
   /** The kind that is reconciled; appears in logs. */
   readonly name: string;
   readonly reconcile: Reconcile;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Ends all work; nothing begins afterwards. */
+  /** Ends all work; no work begins afterwards. */
   readonly signal: AbortSignal;
 }
 
@@ -50,7 +50,7 @@ export class WorkQueue {
     this.#running.set(key, this.#work(key));
   }
 
-  /** Resolves when nothing is being worked on. */
+  /** Resolves when no work is running. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running.values());
   }

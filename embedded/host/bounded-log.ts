@@ -10,15 +10,15 @@ export const LOG_PART = 4 * 1024 ** 2;
 const PAUSE_MS = 500;
 
 /**
- * Where the part of a log begins that is kept: its last 4 to 8 MiB, as kubelet keeps what it has rotated last. Places in the log stay
- * the same; what lies before has no room on the disk.
+ * Start of the part of a log that is kept: its last 4 to 8 MiB, as kubelet keeps the last rotated part. Places in the log stay
+ * the same; the part before it takes no space on the disk.
  */
 export function keptFrom(size: number): number {
   return Math.max(0, Math.floor(size / LOG_PART) - 1) * LOG_PART;
 }
 
 /**
- * Gives the disk back what a log holds before the part that is kept, whenever it has grown by another part. Its writer, QEMU, need not
+ * Frees the disk space of a log before the part that is kept, whenever it has grown by another part. Its writer, QEMU, need not
  * know: it goes on appending. `onTrouble` hears why that does not work, as on a file system without holes, once until it works again.
  * Returns what ends this.
  */

@@ -5,9 +5,9 @@ import type { Logger } from '../../common/logging/logger.ts';
 import { shortHash } from './layout.ts';
 import { runCommand } from './run-command.ts';
 
-/** What a process of ours gets to see and to use, when it works on what a stranger has made. */
+/** Files and resources of a process that handles untrusted data. */
 export interface Confinement {
-  /** User id that it runs as where this process is root; else it stays who it is. It needs no account. */
+  /** User id that it runs as where this process is root; else its user does not change. It needs no account. */
   readonly user: number;
   /** Group id; by default the same number. */
   readonly group?: number;
@@ -17,13 +17,13 @@ export interface Confinement {
   readonly isReadOnly?: boolean;
   /** More that it may write to; mounted under the same paths. */
   readonly writable?: readonly string[];
-  /** More that it may read. What does not exist is left out. */
+  /** Further readable paths. Absent ones are ignored. */
   readonly readable?: readonly string[];
   /** Device files that it may use. */
   readonly devices?: readonly string[];
   /** Further groups, such as that of a device. */
   readonly groups?: readonly number[];
-  /** Without one it has nothing but a loopback of its own. */
+  /** Without one it has only its own loopback interface. */
   readonly hasNetwork: boolean;
   /** Whether it is killed when this process ends. */
   readonly endsWithServer: boolean;
@@ -43,14 +43,14 @@ export interface ResourceLimits {
   readonly fileBytes: number;
 }
 
-/** Programs and what they need to start; nothing of the farm, and no file that only root may read. */
+/** Programs and their libraries; no files of the farm, and none that only root may read. */
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64'];
 const SETTINGS = ['ld.so.cache', 'alternatives', 'ssl', 'pki', 'ca-certificates', 'qemu', 'nsswitch.conf', 'host.conf'];
 /** Changed by those who manage the network: read when they are needed. */
 const NAMES = ['resolv.conf', 'hosts'];
 
 /**
- * Makes commands that run without root, in a mount namespace with nothing but what they need, by bubblewrap. Where that does
+ * Makes commands that run without root, in a minimal mount namespace, by bubblewrap. Where that does
  * not work (namespaces forbidden, as in some containers), commands lose their capabilities and keep their limits only.
  */
 export class Confiner {
@@ -105,7 +105,7 @@ export class Confiner {
  */
 export const FIRST_USER = 1_900_000_000;
 
-/** The user for what runs for one object, after a restart as before: one of 2^27, so that hardly two objects share one. */
+/** The user for the processes of one object, stable across restarts: one of 2^27, so that hardly two objects share one. */
 export function userFor(uid: string): number {
   return FIRST_USER + 1 + (Number.parseInt(shortHash(uid, 8), 16) >>> 5);
 }

@@ -12,7 +12,7 @@ export interface HostLayout {
    * relative path of what it stands on inside it.
    */
   readonly layers: string;
-  /** Sockets, logs and configuration of running processes; what is below it names our processes. */
+  /** Sockets, logs and configuration of running processes; the paths below it identify our processes. */
   readonly run: string;
   /**
    * Begins the name of every network namespace, host interface and nftables table. Derived from the data directory, so
@@ -21,7 +21,7 @@ export interface HostLayout {
   readonly prefix: string;
 }
 
-/** What the run directory of a machine, a pod or an import adds to the path of a socket in it, e.g. `machines/0123456789ab/serial.sock`. */
+/** The longest path of a socket below the run directory of a machine, a pod or an import, e.g. `machines/0123456789ab/serial.sock`. */
 const SOCKET_BYTES = 33;
 /** `sun_path` of unix(7) holds 108 bytes with the final zero. */
 const LONGEST_SOCKET = 107;

@@ -27,7 +27,7 @@ export async function findProcesses(marker: string): Promise<HostProcess[]> {
   return all.filter(({ argv }) => argv.some((argument) => containsPath(argument, marker)));
 }
 
-/** Kills what may be left of a former process of a directory. A new directory has none, so nothing is looked through. */
+/** Kills remaining child processes of a directory's former server. A new directory has none, so no search is needed. */
 export async function killLeftovers(directory: string, clock: Clock): Promise<void> {
   if (existsSync(directory)) await killProcesses(await findProcesses(directory), clock);
 }

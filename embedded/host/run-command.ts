@@ -11,7 +11,7 @@ export interface CommandOptions {
 
 /**
  * Runs a command of the host (`ip`, `nft`, `qemu-img`, ...) and resolves with its standard output. A command that is not
- * installed rejects with `ClusterUnfit`, one that fails with `BrokenInvariant` and what it wrote to standard error.
+ * installed rejects with `ClusterUnfit`, one that fails with `BrokenInvariant` and its standard error.
  */
 export function runCommand(command: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
   return new Promise((resolve, reject) => {

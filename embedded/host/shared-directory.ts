@@ -7,14 +7,14 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 /*
  * Directories in which a process works that is confined and not trusted, and whose files this process, which is root, reads.
  * They belong to root and are sticky: the user of the process is their group, so it can make files of its own (sockets), and
- * can neither replace nor remove ours. What it made is never followed elsewhere.
+ * can neither replace nor remove ours. Links that it made are never followed.
  */
 
 /** Open for a path only (open(2)); Node.js does not export it. */
 const O_PATH = 0o10_000_000;
 const STICKY = 0o1000;
 
-/** Makes the directory and throws away what a former process left that is not ours, but for directories. */
+/** Creates the directory and removes foreign files of a former process, except directories. */
 export async function shareDirectory(directory: string, user: number | undefined): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   if (user === undefined) return;
@@ -49,7 +49,7 @@ async function share(file: FileHandle, group: number): Promise<void> {
   await file.chmod(0o660);
 }
 
-/** A new file for the user to write to; what it wrote is read by the same descriptor. */
+/** A new file for the user to write to; its content is read by the same descriptor. */
 export async function makeSharedFile(path: string): Promise<FileHandle> {
   const { gid, mode } = await stat(dirname(path));
   const file = await open(path, 'wx+', 0o600);

@@ -34,7 +34,7 @@ export function firstAddress(network: Ipv4Network): string {
   return formatIpv4(firstHost(network));
 }
 
-/** What an allocation looks at. */
+/** Input of an allocation. */
 export interface AllocationRequest {
   readonly cidr: Ipv4Network;
   /** Single addresses and ranges `a..b`, the gateway among them. */

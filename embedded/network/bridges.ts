@@ -48,9 +48,9 @@ export interface TapOptions {
   /** Where the subnet's bridge is. */
   readonly vpcNamespace: string;
   readonly subnet: string;
-  /** Who may attach QEMU to it besides root. */
+  /** User that may attach QEMU to it besides root. */
   readonly user: number | undefined;
-  /** What the subnet gave the card: frames for other addresses do not get to it. Without it the bridge learns of the card by itself. */
+  /** Addresses of the card in its subnet: frames for other addresses do not reach it. Without it the bridge learns of the card by itself. */
   readonly address?: Sender;
   /** Whether the card may send under that address only. */
   readonly isSecured?: boolean;
@@ -63,7 +63,7 @@ export function tapName(id: string): string {
 
 /**
  * Makes a tap on the subnet's bridge, unless it is there. QEMU runs in one namespace; a card in another VPC gets a
- * bridge of its own beside QEMU (without address, so nothing routes over it) and a veth pair into that VPC.
+ * bridge of its own beside QEMU (without address, so it is not routed) and a veth pair into that VPC.
  */
 export async function ensureTap(options: TapOptions): Promise<string> {
   const { id, machineNamespace, vpcNamespace, subnet, user = 0, address, isSecured } = options;
@@ -92,7 +92,7 @@ async function connectBridge(options: TapOptions & { bridge: string; tap: string
     ip(machineNamespace, `link set ${bridge} up`),
     ip(machineNamespace, `link add y${tap} type veth peer name z${tap} netns ${vpcNamespace}`),
     ip(machineNamespace, `link set y${tap} master ${bridge} up`),
-    // The namespace of the machine routes for its own VPC. Nothing that comes from the other VPC may be routed: a source
+    // The namespace of the machine routes for its own VPC. Packets from the other VPC must not be routed: a source
     // that must be reachable over this bridge never is, because no route leads there.
     setting(machineNamespace, `net/ipv4/conf/${bridge}/rp_filter`, 1),
     setting(machineNamespace, `net/ipv4/conf/${bridge}/forwarding`, 0),

@@ -22,7 +22,7 @@ export interface Reservation {
   readonly searches: readonly string[];
 }
 
-/** What the server of a subnet tells every card. */
+/** Options of a subnet's server for every card. */
 export interface DhcpOptions {
   readonly cidr: Ipv4Network;
   readonly router?: string;
@@ -106,7 +106,7 @@ export class DhcpServer {
     await this.#write('hosts', tag, `${mac},set:${tag},${ip}${name}\n`);
   }
 
-  /** Says nothing to this card, also when it asks for an address that another server gave it. */
+  /** Does not answer this card, also when it asks for an address that another server gave it. */
   async ignore(mac: string): Promise<void> {
     await this.#write('hosts', `card-${mac.replaceAll(':', '')}`, `${mac},ignore\n`);
   }
@@ -126,7 +126,7 @@ export class DhcpServer {
     return await readdir(join(this.#directory, 'hosts')).catch(() => []);
   }
 
-  /** Ends the server and forgets what it knew. */
+  /** Ends the server and forgets its leases. */
   async remove(): Promise<void> {
     this.#isStopped = true;
     await this.#endProcess();
@@ -141,7 +141,7 @@ export class DhcpServer {
     const directory = join(this.#directory, folder);
     await mkdir(directory, { recursive: true });
     const temporary = join(this.#directory, `${folder}-${name}`);
-    // What stands there under this name was not made by us.
+    // The existing object of this name is not ours.
     await rm(temporary, { force: true });
     await writeFile(temporary, content, { flag: 'wx' });
     await rename(temporary, join(directory, name));
@@ -169,7 +169,7 @@ export class DhcpServer {
   #arguments({ cidr, router, nameServers, leaseSeconds, mtu }: DhcpOptions): string[] {
     return [
       ...['--keep-in-foreground', '--conf-file=/dev/null', '--port=0', '--no-hosts', '--no-resolv', '--no-ping'],
-      // It is who it should be already.
+      // It already runs as the right user.
       ...['--user=', '--log-facility=/dev/null', '--pid-file=', '--dhcp-authoritative'],
       ...['--bind-interfaces', `--interface=${bridgeName(this.#place.subnet)}`, '--except-interface=lo'],
       `--dhcp-range=${formatIpv4(cidr.base)},static,${netmaskOf(cidr)},${leaseSeconds}s`,

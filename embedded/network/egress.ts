@@ -65,7 +65,7 @@ export async function closeEgress(options: Pick<EgressOptions, 'layout' | 'vpc' 
   await runInNamespace(options.namespace, ['nft', '-f', '-'], 'table ip egress\ndelete table ip egress\n');
 }
 
-/** Removes what the host itself got: the table and, after a crash, left interfaces. Without `nft` there is no table. */
+/** Removes the host's part: the table and, after a crash, remaining interfaces. Without `nft` there is no table. */
 export async function removeHostEgress(layout: HostLayout): Promise<void> {
   const names = (await interfacesOf()).map(({ ifname }) => ifname).filter((name) => name.startsWith(layout.prefix));
   await removeInterfaces(undefined, names);
@@ -158,7 +158,7 @@ table ip ${prefix} {
 `;
 }
 
-/** The rules are about IPv4: without this the host would answer on a link-local address. A kernel may have no IPv6 at all. */
+/** The rules cover IPv4 only: without this the host would answer on a link-local address. A kernel may have no IPv6 at all. */
 async function refuseIpv6(device: string): Promise<void> {
   await writeFile(`/proc/sys/net/ipv6/conf/${device}/disable_ipv6`, '1', { flag: 'r+' }).catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;

@@ -48,7 +48,7 @@ function quote(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** A network interface as `ip -j addr` tells it. */
+/** A network interface as `ip -j addr` prints it. */
 export interface Interface {
   readonly ifname: string;
   readonly addr_info: readonly { readonly local: string; readonly prefixlen: number }[];

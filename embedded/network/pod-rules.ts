@@ -1,4 +1,4 @@
-/** What a pod, or the guest in it, may exchange with others. */
+/** Allowed traffic of a pod, or of the guest in it. */
 export interface Traffic {
   /** Conditions of nftables, any of which suffices; undefined: no policy selects the pod, so everything may pass. */
   readonly arriving: readonly string[] | undefined;
@@ -14,7 +14,7 @@ export interface ServedPort {
   readonly targetPort: number;
 }
 
-/** What the packet filter of a pod's namespace knows. */
+/** Input of the packet filter of a pod's namespace. */
 export interface PodRules extends Traffic {
   readonly services: readonly ServedPort[];
   /** Address of the guest whose launcher the pod is: all that comes to the pod goes there. */
@@ -23,7 +23,7 @@ export interface PodRules extends Traffic {
 
 /**
  * The packet filter of a pod: the work of kube-proxy (addresses of Services), of KubeVirt's `masquerade` and of a CNI that
- * enforces NetworkPolicies, all in the pod's own namespace. Policies see who a pod is in the end, behind any Service.
+ * enforces NetworkPolicies, all in the pod's own namespace. Policies match the final pod, behind any Service.
  */
 export function podRules({ services, guest, arriving, leaving }: PodRules): string {
   const serviceRules = services.map(

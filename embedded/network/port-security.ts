@@ -1,6 +1,6 @@
 import { hasNamespace, inNamespace, runSteps, type Step } from './ip-command.ts';
 
-/** Under what a card is known in its subnet. */
+/** Addresses of a card in its subnet. */
 export interface Sender {
   readonly mac: string;
   readonly ip: string;

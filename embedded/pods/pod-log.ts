@@ -13,15 +13,15 @@ export interface LogOptions {
   /** Keep a line back until its newline is there, as virt-tail does. */
   readonly onlyWholeLines: boolean;
   readonly signal: AbortSignal;
-  /** Whether nothing more will be written. */
+  /** Whether the log is complete. */
   readonly hasEnded: () => boolean;
-  /** Calls the listener when nothing more will be written. */
+  /** Calls the listener when the log is complete. */
   readonly onEnd: (listener: () => void) => void;
 }
 
 /**
- * Reads what is kept of a log file, and what is appended to it until its writer has ended. An absent file is an empty log; a reader that
- * is slower than the writer misses what is let go of meanwhile.
+ * Reads the kept part of a log file and follows it until its writer has ended. An absent file is an empty log; a reader that
+ * is slower than the writer misses parts that are removed meanwhile.
  */
 export function readLog(path: string, options: LogOptions): Readable {
   return Readable.from(pieces(path, options), { objectMode: false });

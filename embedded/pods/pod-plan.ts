@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** What a pod runs. */
+/** Process of a pod. */
 export interface PodPlan {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;

@@ -5,7 +5,7 @@ import { sendSignal } from '../host/processes.ts';
 import { type PodFiles, type PodPlan, podFiles } from './pod-plan.ts';
 
 /**
- * Runs in a pod's network namespace, as who the server is, in a session of its own, and outlives the server: starts the
+ * Runs in a pod's network namespace, as the user of the server, in a session of its own, and outlives the server: starts the
  * pod's command, which is confined, writes down how it ended, and joins connections on a unix socket (which the server can reach) with ports on the namespace's
  * loopback (which it cannot). A client first sends one line: `CONNECT <port>`, answered with `OK` or `ERROR <why>`
  * before the bytes flow, or `WATCH`, which stays open until the command has ended.

@@ -4,7 +4,7 @@ import { driveArguments } from './drive-arguments.ts';
 import { type MachineSpec, NIC_DEVICES, type NicSpec } from './machine-spec.ts';
 import { layOut, type PciLayout } from './pci-address.ts';
 
-/** Seccomp: what no machine needs, and a guest that got hold of QEMU would. */
+/** Seccomp: denies calls that no machine needs, but a guest that took over QEMU would. */
 const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
 /** The sockets and logs of a machine, below its run directory. */
@@ -109,7 +109,7 @@ function graphicsArguments({ hasGraphics, hasTablet, firmware }: MachineSpec, vn
 }
 
 function nicArguments(nic: NicSpec, { placeOf }: PciLayout): string[] {
-  // Without a cable the card still exists: "restrict" lets nothing of the host through.
+  // Without a cable the card still exists: "restrict" blocks all traffic of the host.
   const netdev = nic.tap
     ? `tap,id=net-${nic.name},ifname=${nic.tap},script=no,downscript=no`
     : `user,id=net-${nic.name},restrict=on,ipv6=off`;

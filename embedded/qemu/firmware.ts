@@ -29,7 +29,7 @@ async function exists(path: string): Promise<boolean> {
 
 /**
  * The UEFI firmware of a machine with its own copy of the variable store in `directory`. An existing copy is kept, so
- * that what the guest wrote there survives a crash of the server during the start. There is no way from secure to plain:
+ * that the guest's variables survive a crash of the server during the start. Secure never becomes plain:
  * @throws FarmError `ClusterUnfit` when the wanted firmware is not installed
  */
 export async function prepareEfi(directory: string, secureBoot: boolean): Promise<FirmwareSpec> {

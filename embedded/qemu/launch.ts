@@ -37,7 +37,7 @@ export async function launchMachine(options: LaunchOptions): Promise<Machine> {
   const { spec, networkNamespace, confiner, user, clock, logger, onChange } = options;
   const sockets = machineSockets(spec.runDir);
   await Promise.all([sockets.qmp, sockets.vnc, sockets.serial].map((path) => rm(path, { force: true })));
-  // What the server reads must be its own file.
+  // Files that the server reads must be its own.
   const logs = await Promise.all([open(sockets.stderr, 'w'), open(sockets.serialLog, 'a')]);
   await shareFiles(spec.runDir, confiner.userOf({ user }));
   const enter = networkNamespace ? ['nsenter', `--net=${networkNamespace}`] : [];
@@ -61,7 +61,7 @@ export async function launchMachine(options: LaunchOptions): Promise<Machine> {
   }
 }
 
-/** What QEMU needs of the host: the images of its drives and what they stand on, and two devices. */
+/** Files of the host that QEMU needs: the images of its drives with their backing files, and two devices. */
 async function confinementOf({ runDir, drives, accelerator }: MachineSpec): Promise<Omit<Confinement, 'user'>> {
   // A disk that is being switched to an overlay finds it beside itself.
   const folders = (isReadOnly: boolean) =>

@@ -38,13 +38,13 @@ export interface NicSpec {
   readonly name: string;
   readonly model: NicModel;
   readonly mac: string;
-  /** The tap interface in QEMU's namespace; absent: a card whose network reaches nothing. */
+  /** The tap interface in QEMU's namespace; absent: a card without a network. */
   readonly tap?: string;
   readonly bootOrder?: number;
   readonly pciAddress?: string;
 }
 
-/** What the machine boots with. */
+/** Firmware of the machine. */
 export type FirmwareSpec =
   | { readonly kind: 'bios' }
   | {
@@ -82,7 +82,7 @@ export interface MachineSpec {
   readonly hasTablet: boolean;
   readonly hasRng: boolean;
   readonly hasPanicDevice: boolean;
-  /** Do not run until told to, and show the boot menu for 10 s (what KubeVirt does for `startStrategy: Paused`). */
+  /** Start paused, and show the boot menu for 10 s (what KubeVirt does for `startStrategy: Paused`). */
   readonly startPaused: boolean;
   /** A reboot of the guest ends the machine (`rebootPolicy: Terminate`). */
   readonly endsOnReboot: boolean;

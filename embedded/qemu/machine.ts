@@ -10,8 +10,8 @@ import { machineSockets } from './command-line.ts';
 import type { QmpClient, QmpEvent } from './qmp-client.ts';
 
 /**
- * What a machine does. `off`: the guest has powered off and QEMU only waits to be told to end; `panicked`: the guest
- * said so by its panic device; `gone`: there is no process any more.
+ * State of a machine. `off`: the guest has powered off and QEMU waits for its end; `panicked`: the guest
+ * reported it by its panic device; `gone`: the process has ended.
  */
 export type MachineState = 'running' | 'paused' | 'io-error' | 'off' | 'panicked' | 'gone';
 
@@ -24,7 +24,7 @@ const STATES: Readonly<Record<string, MachineState>> = {
   'internal-error': 'panicked',
 };
 
-/** What is read of StatusInfo. */
+/** The used part of StatusInfo. */
 const statusSchema = z.object({ status: z.string() });
 
 /** How a machine is reached. */
@@ -58,12 +58,12 @@ export class Machine {
 
   /**
    * Follows a process from now on. Events before the connection are made up for by one look at the run state.
-   * @throws when what answers is no QEMU
+   * @throws when the peer is not QEMU
    */
   static async follow(options: MachineOptions): Promise<Machine> {
     const machine = new Machine(options);
     machine.qmp.onEvent((event) => machine.#observe(event));
-    // A machine without a serial port has no log of it.
+    // A machine without a serial port has no serial log.
     const logs = GUEST_LOGS.map((log) => machine.sockets[log]).filter((path) => existsSync(path));
     const { logger } = options;
     const stops = logs.map((path) =>

@@ -7,7 +7,7 @@ const PORT_SLOTS = 2;
 const MAX_PORTS = PORT_SLOTS * FUNCTIONS_PER_SLOT;
 /** Slots begin with the one after the graphics card, which has the first. */
 const SLOTS = Array.from({ length: 29 }, (_, index) => index + 2);
-/** These are no PCI Express cards: a root port takes none of them. */
+/** These are not PCI Express cards and do not fit a root port. */
 const CONVENTIONAL: readonly NicModel[] = ['e1000', 'rtl8139', 'pcnet', 'ne2k_pci'];
 /** Behind the bridge to conventional PCI, which keeps slot 0 for itself. */
 const FIRST_BRIDGED_SLOT = 1;

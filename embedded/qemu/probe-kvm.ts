@@ -9,7 +9,7 @@ import { kvmAccess } from './launch.ts';
 /** How long the firmware of the probe may take to speak; with hardware virtualisation it takes 0.1 s. */
 const DEADLINE_MS = 3_000;
 
-/** Who asks, and where the answer is kept. */
+/** Input of the probe, and the file of its result. */
 export interface ProbeOptions {
   /** Existing or new directory for the remembered answer. */
   readonly directory: string;

@@ -9,7 +9,7 @@ export interface QmpEvent {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
-/** QEMU's longest answers have some KiB. What has been taken over may send anything. */
+/** QEMU's longest answers have some KiB. A compromised process may send anything. */
 const LONGEST_LINE = 16 * 1024 ** 2;
 
 interface QmpAnswer {
@@ -82,7 +82,7 @@ export class QmpClient {
     this.#socket.destroy();
   }
 
-  /** False for what QEMU does not say. */
+  /** False for errors that are not QEMU's. */
   #receive(line: string): boolean {
     const message = readMessage(line);
     if (!message) return false;

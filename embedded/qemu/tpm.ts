@@ -7,7 +7,7 @@ import type { Confiner } from '../host/confinement.ts';
 import { killLeftovers } from '../host/processes.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
 
-/** What the software TPM of a machine keeps below the machine's run directory. */
+/** Files of a machine's software TPM below the run directory. */
 export function tpmFiles(runDir: string) {
   return { state: join(runDir, 'tpm'), socket: join(runDir, 'tpm.sock'), log: join(runDir, 'tpm.log') } as const;
 }
@@ -24,7 +24,7 @@ export interface TpmPlace {
 /**
  * Starts the software TPM 2.0 of a machine and returns its control socket. It runs beside QEMU in a session of its own:
  * it outlives the server, only QEMU talks to it, and it ends when QEMU does. One that a server left behind which died
- * before it started QEMU is ended first; what it keeps stays, so that a TPM is as old as the run directory.
+ * before it started QEMU is ended first; its state stays, so that a TPM is as old as the run directory.
  * Rejects with `ClusterUnfit` when it does not start.
  */
 export async function startTpm({ runDir, confiner, user, clock }: TpmPlace): Promise<string> {

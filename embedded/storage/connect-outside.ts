@@ -3,7 +3,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { rootCertificates, connect as secure } from 'node:tls';
 import { firstLine } from '../host/first-line.ts';
 
-/** How a server proves who it is. */
+/** Verification of servers. */
 export interface ServerTrust {
   /** Certificate authorities besides the system's, as PEM. */
   readonly certificateAuthorities?: readonly string[];
@@ -17,7 +17,7 @@ export interface Outside {
   readonly signal: AbortSignal;
 }
 
-/** Connects with the server of a URL. Rejects with what the door answers. */
+/** Connects with the server of a URL. Rejects with the answer of the door. */
 export async function connectOutside(url: URL, { door, signal }: Outside, trust: ServerTrust = {}): Promise<Socket> {
   if (!/^https?:$/.test(url.protocol)) throw new Error(`unsupported protocol scheme "${url.protocol.slice(0, -1)}"`);
   const host = url.hostname.replace(/^\[|\]$/g, '');

@@ -17,7 +17,7 @@ const INSPECT = 'Unable to process data: Unable to obtain information about data
 const CONVERT = 'Unable to process data: Unable to convert source data to target format:';
 
 /**
- * Unpacks what was downloaded into the present directory, looks what it is, and converts it to a qcow2 file of the wanted
+ * Unpacks the download into the present directory, inspects it, and converts it to a qcow2 file of the wanted
  * size. @throws ImportError in the sentences of CDI's importer
  */
 export async function convert(plan: ImportPlan, signal: AbortSignal): Promise<void> {
@@ -56,8 +56,8 @@ async function inspect(path: string) {
 }
 
 /**
- * Nothing of a downloaded image may make QEMU open another file: what was not accepted by our own parser is never shown to
- * a tool, the tools are told the format instead of guessing it, and what they found is looked at again.
+ * A downloaded image must not make QEMU open another file: images that our own parser did not accept are never passed to
+ * a tool, the tools are told the format instead of guessing it, and their result is checked again.
  */
 async function toQcow2(image: string, { capacityBytes }: ImportPlan, signal: AbortSignal): Promise<void> {
   const probed = await inspect(image);

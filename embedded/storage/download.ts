@@ -9,12 +9,12 @@ import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 import type { ImportPlan, ImportSource } from './import-plan.ts';
 
-/** What waits to be written is written in one piece: a write per chunk of the network costs a tenth of the download. */
+/** Pending data is written in one piece: a write per chunk of the network costs a tenth of the download. */
 const BUFFER_BYTES = 4 * 1024 ** 2;
 
 /** How a download is watched and ended. */
 export interface DownloadControl {
-  /** Called when a server has answered with the file, of which nothing has been read. */
+  /** Called when a server has answered with the file, before reading it. */
   readonly onOpened: () => void;
   /** Called with 0 to 1 as bytes arrive. */
   readonly onProgress: (share: number) => void;

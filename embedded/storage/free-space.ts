@@ -6,7 +6,7 @@ export const RESERVE_BYTES = 1024 ** 3;
 /** A disk gives no warning before it is full, so its free space is read. */
 const LOOK_AGAIN_MS = 250;
 
-/** Refuses what has no room before it begins. @throws ImportError with what is missing */
+/** Refuses imports without enough space before they begin. @throws ImportError with the missing size */
 export async function assertRoom(directory: string, neededBytes: number): Promise<void> {
   const spareBytes = (await freeBytes(directory)) - RESERVE_BYTES;
   if (neededBytes > spareBytes) throw tooLittleRoom(neededBytes, spareBytes);

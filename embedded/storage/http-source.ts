@@ -5,7 +5,7 @@ import { ImportHttpError } from './import-http-error.ts';
 
 const MOST_REDIRECTS = 10;
 const REDIRECTS = [301, 302, 303, 307, 308];
-/** A source that says nothing for so long has failed. */
+/** A source without data for this long has failed. */
 const IDLE_MS = 120_000;
 
 /** Where an import reads from. */
@@ -17,7 +17,7 @@ export interface HttpSource extends ServerTrust {
 /** An opened source. */
 export interface HttpContent {
   readonly body: IncomingMessage;
-  /** Undefined when the source does not say. */
+  /** Undefined when the source does not report it. */
   readonly lengthBytes: number | undefined;
 }
 

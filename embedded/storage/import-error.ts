@@ -4,10 +4,10 @@
  */
 export type ImportErrorReason = 'Error' | 'ChecksumError' | 'ImagePullFailed';
 
-/** How CDI begins to say that the content could not be had. */
+/** Beginning of CDI's message that the content could not be read. */
 export const TRANSFER = 'Unable to process data: Unable to transfer source data to scratch space:';
 
-/** How it begins to say so of a container image. */
+/** The same for a container image. */
 export const READ_IMAGE = `${TRANSFER} Failed to read registry image:`;
 
 /** Why an attempt failed, in CDI's terms: only a wrong checksum is final, everything else is tried again. */

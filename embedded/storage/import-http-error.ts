@@ -1,4 +1,4 @@
-/** The source answered, but not with the image; CDI's importer says it in these words. */
+/** The source answered, but not with the image; in the words of CDI's importer. */
 export class ImportHttpError extends Error {
   override readonly name = 'ImportHttpError';
 

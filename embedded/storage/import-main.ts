@@ -6,7 +6,7 @@ import { ImportError } from './import-error.ts';
 import type { ImportMessage, ImportPlan } from './import-plan.ts';
 
 /*
- * An import as a process of its own, confined to the directory that it starts in: what a stranger's bytes do to it ends here.
+ * An import as a process of its own, confined to the directory that it starts in: an attack by its input ends here.
  * Its plan comes by standard input, because it holds credentials.
  */
 const PROGRESS_INTERVAL_MS = 100;

@@ -2,7 +2,7 @@ import type { HttpSource } from './http-source.ts';
 import type { ImportErrorReason } from './import-error.ts';
 import type { RegistrySource } from './registry-source.ts';
 
-/** What is imported. */
+/** Source of an import. */
 export type ImportSource =
   | {
       readonly kind: 'http';
@@ -12,16 +12,16 @@ export type ImportSource =
     }
   | { readonly kind: 'registry'; readonly registry: RegistrySource };
 
-/** What the process of an import is told: one line of JSON. Its input is closed when its way out has been closed. */
+/** Input of an import process: one line of JSON. The input is closed when its door has been closed. */
 export interface ImportPlan {
   readonly source: ImportSource;
   readonly capacityBytes: number;
-  /** Neither what comes nor what is in it may have more. */
+  /** Limit for the download and for its content. */
   readonly mostBytes: number;
 }
 
 /**
- * What it says, a line of JSON each: `opened` when the source answers with a file, `downloaded` when it needs no network any more,
+ * Its messages, a line of JSON each: `opened` when the source answers with a file, `downloaded` when it needs no network any more,
  * `done` or `failed` last.
  */
 export type ImportMessage =

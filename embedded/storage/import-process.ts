@@ -7,9 +7,9 @@ import { sendSignal } from '../host/processes.ts';
 import { ImportError } from './import-error.ts';
 import type { ImportMessage, ImportPlan } from './import-plan.ts';
 
-/** Bytes of all messages; an honest import says far less. */
+/** Bytes of all messages; a regular import sends far less. */
 const MOST_HEARD = 16 * 1024 ** 2;
-/** Characters of a sentence that are kept: what says it may have been taken over. */
+/** Characters of a message that are kept: the process may be compromised. */
 const MOST_SAID = 2_000;
 const REASONS = ['Error', 'ChecksumError', 'ImagePullFailed'] as const;
 
@@ -52,7 +52,7 @@ export class ImportProcess {
     });
   }
 
-  /** @throws ImportError with what it said, or how it ended without a word */
+  /** @throws ImportError with its message, or its exit status */
   async run(plan: ImportPlan, { onDownloaded, ...listener }: ImportListener): Promise<void> {
     const { stdin, stdout } = this.#child;
     stdin?.write(`${JSON.stringify(plan)}\n`);
@@ -72,7 +72,7 @@ export class ImportProcess {
   }
 
   /**
-   * Ends it, and resolves when it is gone. By its group: while its confinement is being made, what is inside does not end with what
+   * Ends it, and resolves when it is gone. By its group: while its confinement is being set up, the inner process does not end with the one that
    * is around it.
    */
   async kill(): Promise<void> {
@@ -102,7 +102,7 @@ async function hear(stdout: Readable | null, listener: ImportListener): Promise<
   return undefined;
 }
 
-/** Undefined for what is none: nothing that it says is believed. */
+/** Undefined for invalid messages: none is trusted. */
 function readMessage(line: string): ImportMessage | undefined {
   try {
     const said = JSON.parse(line) as Partial<Record<string, unknown>> | null;

@@ -12,7 +12,7 @@ import { NetworkDoor } from './network-door.ts';
 /** One attempt at an import. */
 export interface ImportOptions {
   readonly source: ImportSource;
-  /** The attempt's own, on the file system of the disk; what is there is thrown away. Its path is short: it holds a socket. */
+  /** The attempt's own, on the file system of the disk; existing files are removed. Its path is short: it holds a socket. */
   readonly directory: string;
   /** Where the finished qcow2 file goes. */
   readonly disk: string;
@@ -35,8 +35,8 @@ const CPU_SECONDS = 2 * 3600;
 const MEMORY_BYTES = 1024 ** 3;
 
 /**
- * Imports an image in a confined process: it is not root, sees nothing but the directory of the import, and has no network but
- * a door that is closed after the download. What it leaves is looked at again and put in place at once.
+ * Imports an image in a confined process: it is not root, sees only the directory of the import, and has no network except
+ * a door that is closed after the download. Its result is checked again and put in place atomically.
  * @throws ImportError in the sentences of CDI's importer
  */
 export async function importImage(options: ImportOptions): Promise<void> {
@@ -64,12 +64,12 @@ export async function importImage(options: ImportOptions): Promise<void> {
     signal.throwIfAborted();
     await adopt(join(directory, IMPORT_FILES.disk), options.disk, capacityBytes);
   } finally {
-    // What was killed may write for another moment.
+    // A killed process may still write for a moment.
     await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   }
 }
 
-/** What an earlier attempt left is thrown away. */
+/** Files of an earlier attempt are removed. */
 async function emptyDirectory(directory: string, user: number | undefined): Promise<void> {
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -77,7 +77,7 @@ async function emptyDirectory(directory: string, user: number | undefined): Prom
 }
 
 /**
- * Takes the result of processes that may have been taken over by what they worked on: it is a file, not a way to another
+ * Takes the result of processes that their input may have compromised: it is a file, not a way to another
  * one, and it stands alone.
  */
 async function adopt(result: string, disk: string, capacityBytes: number): Promise<void> {

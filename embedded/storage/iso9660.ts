@@ -96,7 +96,7 @@ function allFolders(root: Folder): Folder[] {
   return list;
 }
 
-/** Longer than level 1 and in the case that they have: every reader of today takes what is there. */
+/** Longer than level 1 and in the case that they have: all current readers accept them. */
 function plainName(name: string, isFile: boolean): Buffer {
   if (name === '\0' || name === '\x01') return Buffer.from(name, 'latin1');
   return Buffer.from(isFile ? `${name.slice(0, 100)};1` : name.slice(0, 100), 'latin1');

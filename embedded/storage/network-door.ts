@@ -6,7 +6,7 @@ import type { AddressGuard } from '../../common/fetch/address-guard.ts';
 import { firstLine } from '../host/first-line.ts';
 
 /**
- * The only way out of an import, whose process has no network: a socket in its directory. It says `CONNECT <host> <port>`, is
+ * The only way out of an import, whose process has no network: a socket in its directory. It sends `CONNECT <host> <port>`, is
  * answered `OK` or `ERROR <why>`, and then speaks with that server. Where it may go is decided here, out of reach of what
  * may have taken the process over, and closing the door leaves it without any connection.
  */
@@ -29,7 +29,7 @@ export class NetworkDoor {
     return door;
   }
 
-  /** Nothing goes through any more. */
+  /** The door is closed. */
   close(): void {
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();

@@ -10,7 +10,7 @@ const BACKING_FORMAT_EXTENSION = 0xe2792aca;
 /** How many bytes of the disk one entry of the first-level table covers. */
 const BYTES_PER_L1_ENTRY = (CLUSTER / 8) * CLUSTER;
 
-/** What the header of a qcow2 file of ours says. */
+/** Header of a qcow2 file of ours. */
 export interface Qcow2Summary {
   readonly virtualSizeBytes: number;
   /** As written in the file; usually relative to its directory. */
@@ -42,12 +42,12 @@ async function readAt(file: FileHandle, position: number, length: number): Promi
 /** A new, empty qcow2 file. */
 export interface NewQcow2 {
   readonly virtualSizeBytes: number;
-  /** The qcow2 file to read from where nothing has been written; relative to the new file's directory. */
+  /** The qcow2 file to read unwritten clusters from; relative to the new file's directory. */
   readonly backingFile?: string;
 }
 
 /**
- * Writes an empty qcow2 file. Done here instead of by `qemu-img create` because a clone is nothing but this, and
+ * Writes an empty qcow2 file. Done here instead of by `qemu-img create` because a clone is only this file, and
  * starting a process would take most of its time. Clusters: header, refcount table, refcount block, first-level table.
  */
 export async function writeEmptyQcow2(path: string, { virtualSizeBytes, backingFile }: NewQcow2): Promise<void> {

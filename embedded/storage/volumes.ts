@@ -1,13 +1,9 @@
 import { access, chmod, chown, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import type { HostLayout } from '../host/layout.ts';
-import { findRow, freezeMode, LONGEST_CHAIN, mergeRow, readChains } from './layer-chains.ts';
 import { readQcow2Header, writeEmptyQcow2 } from './qcow2.ts';
-
-/** Of `st_blocks` (stat(2)). */
-const BLOCK_BYTES = 512;
 
 /** Replaces the file that a running machine writes to; resolves when it writes to the overlay. */
 export type SwitchToOverlay = (overlayPath: string) => Promise<void>;
@@ -29,8 +25,6 @@ export type FindMachine = () => SwitchToOverlay | undefined;
 export class VolumeFiles {
   readonly #layout: HostLayout;
   readonly #mutex = new KeyedMutex();
-  /** Files of the longest chain, when it was last looked at. */
-  #longest = 0;
 
   constructor(layout: HostLayout) {
     this.#layout = layout;
@@ -46,7 +40,7 @@ export class VolumeFiles {
     return join(this.directory(volume), 'disk.qcow2');
   }
 
-  /** Whether the volume holds what it was made for; an import or clone in progress does not count. */
+  /** Whether the volume has its content; an import or clone in progress does not count. */
   async exists(volume: string): Promise<boolean> {
     return await isThere(this.disk(volume));
   }
@@ -66,7 +60,7 @@ export class VolumeFiles {
   }
 
   /**
-   * A disk with the content of a layer, at least as large as it. Does nothing when the disk is there already.
+   * A disk with the content of a layer, at least as large as it. No effect when the disk exists.
    * @throws FarmError `NotFound` when the layer is gone
    */
   async cloneLayer(volume: string, layer: string, sizeBytes: number): Promise<void> {
@@ -99,7 +93,7 @@ export class VolumeFiles {
 
   /**
    * Lets a user read the disk of a volume, and write to it: as the group of the file, so that the user cannot replace it.
-   * Nothing changes where machines have no user of their own. Returns the layers below.
+   * No effect where machines have no user of their own. Returns the layers below.
    */
   async lend(volume: string, { user, mayWrite }: Loan): Promise<string[]> {
     return await this.#mutex.run('structure', async () => {
@@ -117,18 +111,11 @@ export class VolumeFiles {
 
   /**
    * The layers that the disk of a volume stands on, the nearest first. Machines write to disks as they like once they have
-   * got hold of QEMU, so nothing but a layer of ours is accepted.
+   * took over QEMU, so only a layer of ours is accepted.
    * @throws FarmError `BrokenInvariant` when the disk names another file
    */
   async layersBelow(volume: string): Promise<string[]> {
     return await this.#layersBelow(this.disk(volume));
-  }
-
-  /** What a layer takes on this disk by itself, and with all that it stands on. */
-  async layerSizes(layer: string): Promise<{ readonly ownBytes: number; readonly usedBytes: number }> {
-    const path = this.#layer(layer);
-    const [ownBytes = 0, ...below] = await Promise.all([path, ...(await this.#layersBelow(path))].map(allocatedBytes));
-    return { ownBytes, usedBytes: below.reduce((sum, bytes) => sum + bytes, ownBytes) };
   }
 
   async #layersBelow(path: string): Promise<string[]> {
@@ -150,7 +137,7 @@ export class VolumeFiles {
     }
   }
 
-  /** Removes a volume; layers that nothing needs any more go with the next `collectLayers`. */
+  /** Removes a volume; unused layers are removed by the next `collectLayers`. */
   async remove(volume: string): Promise<void> {
     await this.#mutex.run('structure', () => rm(this.directory(volume), { recursive: true, force: true }));
   }
@@ -162,39 +149,20 @@ export class VolumeFiles {
 
   /**
    * Removes the layers that are neither in `wanted` nor below a volume or a wanted layer. Asked of the files
-   * themselves, so that no bookkeeping can be wrong about what a disk needs.
+   * themselves, so that the list of needed files is always right.
    */
   async collectLayers(wanted: () => ReadonlySet<string>): Promise<string[]> {
     return await this.#mutex.run('structure', async () => {
-      const chains = await this.#chains(wanted());
-      this.#longest = Math.max(0, ...chains.map(({ length }) => length));
-      const needed = new Set(chains.flat());
+      const needed = new Set<string>();
+      for (const layer of wanted()) await this.#keepChain(this.#layer(layer), needed);
+      for (const volume of await this.volumes()) {
+        await this.#keepChain(this.disk(volume), needed);
+        await this.#keepChain(this.#pending(volume), needed);
+      }
       const present = await readdir(this.#layout.layers).catch(() => []);
-      const superfluous = present.filter((file) => !needed.has(join(this.#layout.layers, file)));
+      const superfluous = present.filter((file) => !needed.has(file));
       for (const file of superfluous) await rm(join(this.#layout.layers, file), { force: true });
       return superfluous;
-    });
-  }
-
-  /**
-   * Shortens the long chains that the last `collectLayers` has found: layers in a row that are not in `wanted`, and on each of
-   * which nothing stands but the next one, become part of the layer above them. What several stand on is not copied.
-   * The layers that were taken in go with the next `collectLayers`.
-   */
-  async flatten(wanted: () => ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-    await this.#mutex.run('flatten', async () => {
-      while (this.#longest > LONGEST_CHAIN) {
-        const kept = wanted();
-        const chains = await this.#mutex.run('structure', () => this.#chains(kept));
-        const row = findRow(chains, new Set([...kept].map((layer) => this.#layer(layer))));
-        if (!row) return;
-        const merged = await mergeRow(row, signal);
-        await this.#mutex.run('structure', async () => {
-          // Machines that run on the old file keep it open.
-          if (await isThere(row.into)) await rename(merged, row.into);
-          else await rm(merged);
-        });
-      }
     });
   }
 
@@ -268,14 +236,20 @@ export class VolumeFiles {
     await this.#mutex.run('structure', async () => {});
   }
 
-  async #chains(wanted: ReadonlySet<string>): Promise<string[][]> {
-    const volumes = (await this.volumes()).flatMap((volume) => [this.disk(volume), this.#pending(volume)]);
-    return await readChains([...[...wanted].map((layer) => this.#layer(layer)), ...volumes], this.#layout.layers);
+  async #keepChain(path: string, needed: Set<string>): Promise<void> {
+    const header = await readQcow2Header(path).catch(() => undefined);
+    if (!header) return;
+    const isLayer = path.startsWith(`${this.#layout.layers}/`);
+    if (isLayer) needed.add(basename(path));
+    if (header.backingFile === undefined) return;
+    await this.#keepChain(join(this.#layout.layers, basename(header.backingFile)), needed);
   }
 }
 
-async function allocatedBytes(path: string): Promise<number> {
-  return BLOCK_BYTES * (await stat(path)).blocks;
+/** No process writes to a layer, also not the one that had the disk. */
+async function freezeMode(layer: string): Promise<void> {
+  if (process.getuid?.() === 0) await chown(layer, 0, 0);
+  await chmod(layer, 0o444);
 }
 
 async function isThere(path: string): Promise<boolean> {

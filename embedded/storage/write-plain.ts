@@ -5,7 +5,7 @@ import { createGunzip } from 'node:zlib';
 import { withFileBytes } from '../../common/image/file-bytes.ts';
 import { type Compression, compressionOf } from '../../common/image/probe-image.ts';
 
-/** Writes what is in a file, unpacked if it is compressed, and ends the destination. */
+/** Writes the content of a file, unpacked if it is compressed, and ends the destination. */
 export async function writePlain(path: string, destination: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {
   const compression = await withFileBytes(path, async (bytes) => compressionOf(await bytes.read(0, 16)));
   if (compression === undefined) await pipeline(createReadStream(path), destination, { signal });
@@ -13,7 +13,7 @@ export async function writePlain(path: string, destination: NodeJS.WritableStrea
   else await unpackWith(compression, { path, destination, signal });
 }
 
-/** Characters of what a command says that are kept. */
+/** Characters of a command's error that are kept. */
 const MOST_SAID = 500;
 
 interface Unpacking {
@@ -35,7 +35,7 @@ async function unpackWith(
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) return resolve();
-      // It names a temporary file, which means nothing to users.
+      // It names a temporary file that is meaningless to users.
       const words = said.trim().replaceAll(`${path}: `, '');
       reject(new Error(words === '' ? `${command} ended with ${code}` : words));
     });

@@ -32,9 +32,9 @@ export interface BlobStoreOptions {
 
 /** A content on its way. */
 export interface Upload {
-  /** How many bytes of it the farm is said to have already. */
+  /** Bytes that the farm already has, by the sender's account. */
   readonly offset: number;
-  /** Of the whole content; null: the sender does not say. */
+  /** Of the whole content; null: not given by the sender. */
   readonly sizeBytes: number | null;
   readonly content: AsyncIterable<Buffer>;
 }
@@ -45,7 +45,7 @@ const USAGE_MS = 30_000;
 /**
  * Contents by their SHA-256, as files of a directory.
  *
- *   whole/<sha256>            complete and verified; its modification time says when it was last asked for
+ *   whole/<sha256>            complete and verified; its modification time is that of its last use
  *   parts/<sha256>            what came of an upload that was cut off; the next one goes on there
  *   parts/<sha256>.<random>   an upload that runs, one file each, so that two of the same content never meet
  */
@@ -95,7 +95,7 @@ export class BlobStore {
   }
 
   /**
-   * Takes a content, from its start or from where an earlier upload ended. What has come when the sender goes away is kept
+   * Takes a content, from its start or from where an earlier upload ended. The bytes received before the sender disconnects are kept
    * for the next one. The caller has seen that it is not whole yet; two uploads of the same content both succeed.
    * @throws RequestTooLarge, BlobsFull, HashMismatch, UploadConflict; the error that ended `content`
    */
@@ -107,10 +107,10 @@ export class BlobStore {
     try {
       const { hash, received } = await this.#receive(file, { part, offset, content });
       if (sizeBytes !== null && received !== sizeBytes) {
-        throw new FarmError('InvalidRequest', `The content has ${received} bytes, announced were ${sizeBytes}.`);
+        throw new FarmError('InvalidRequest', `The content has ${received} bytes, but ${sizeBytes} were announced.`);
       }
       if (hash !== sha256) {
-        const message = `What was sent has the SHA-256 ${hash}, not ${sha256}.`;
+        const message = `The uploaded content has the SHA-256 ${hash}, not ${sha256}.`;
         throw new FarmError('HashMismatch', message);
       }
       await file.datasync();
@@ -120,7 +120,7 @@ export class BlobStore {
       return { sha256, sizeBytes: received };
     } catch (error) {
       await file.close().catch(() => undefined);
-      // What the farm refuses is not worth going on with.
+      // A refused upload cannot be resumed.
       if (error instanceof FarmError) await rm(part, { force: true });
       else await this.#rest(sha256, part);
       throw error;
@@ -137,7 +137,7 @@ export class BlobStore {
     return removed;
   }
 
-  /** A reader at this very moment either finds it, or is told that it is gone. */
+  /** A concurrent reader either finds it, or gets an error that it is gone. */
   async #removeUnused(sha256: string, before: number): Promise<boolean> {
     const [path, aside] = [join(this.#whole, sha256), join(this.#parts, `swept-${sha256}`)];
     await rename(path, aside);
@@ -190,7 +190,7 @@ export class BlobStore {
   async #claim(sha256: string, part: string, offset: number): Promise<void> {
     const { path, sizeBytes } = await this.#longestPart(sha256);
     if (sizeBytes < offset) {
-      const message = `The farm has ${sizeBytes} bytes of this content: go on there, not at ${offset}.`;
+      const message = `The farm has ${sizeBytes} bytes of this content: continue at that offset, not at ${offset}.`;
       throw new FarmError('UploadConflict', message, { details: { received: sizeBytes } });
     }
     try {
@@ -198,7 +198,10 @@ export class BlobStore {
       else await copyFile(path, part, constants.COPYFILE_FICLONE);
     } catch (error) {
       if (!isMissing(error)) throw error;
-      throw new FarmError('UploadConflict', 'Another upload of this content has just ended: ask again where to go on.');
+      throw new FarmError(
+        'UploadConflict',
+        'Another upload of this content has just ended: ask again for the offset to continue at.',
+      );
     }
     await truncate(part, offset);
   }

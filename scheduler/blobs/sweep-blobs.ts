@@ -7,7 +7,7 @@ import type { BlobStore } from './blob-store.ts';
 
 const SWEEP_MS = 5 * 60_000;
 
-/** What the sweep works with. */
+/** Dependencies of the sweep. */
 export interface BlobSweepOptions {
   readonly store: BlobStore;
   readonly redis: Redis;

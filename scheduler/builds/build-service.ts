@@ -16,7 +16,7 @@ import { type BuildSubmission, findSubmission, sendSubmission } from '../../comm
 import type { BlobStore } from '../blobs/blob-store.ts';
 import type { Facts } from '../graph/facts.ts';
 import type { NetworkOffer } from '../graph/network-offers.ts';
-import type { AcceptedBuild, JsonBytes, NeededFile, PlanCluster } from '../planning/plan-modules.ts';
+import type { AcceptedBuild, JsonBytes, NeededFile, PlanCluster } from '../planning/plan-task.ts';
 import type { Planner } from '../planning/planner.ts';
 import { packModules, type ReadModules, type SentModules } from '../planning/read-modules.ts';
 import { newUlid } from '../planning/ulid.ts';
@@ -37,11 +37,11 @@ const NAMED = 5;
 export interface BuildCluster extends ConfiguredCluster {
   readonly namespace: string;
   readonly client: ObjectCluster;
-  /** What its network offers; null while it is not known. */
+  /** Features of its network; null while unknown. */
   network(): Promise<NetworkOffer | null>;
 }
 
-/** What the service works with. */
+/** Dependencies of the service. */
 export interface BuildServiceOptions {
   readonly redis: Redis;
   readonly clock: Clock;
@@ -60,7 +60,7 @@ export interface BuildServiceOptions {
   blobsUrlOf(cluster: string): string | null;
 }
 
-/** Who asks for a build, and under which key. */
+/** Caller of a submission, and its idempotency key. */
 export interface Submitter {
   readonly idempotencyKey: string | null;
   /** Name of the token, or of whom it asks for. */
@@ -72,7 +72,7 @@ export interface Submitter {
   readonly pauseBefore?: readonly string[];
 }
 
-/** For how long a clone is wanted, who may log in, and the name of the token that asks. */
+/** TTL of a clone, its SSH keys, and the name of the calling token. */
 export interface RunOrder extends Pick<RunTerms, 'ttlMs' | 'authorizedKey'> {
   readonly by: string;
 }
@@ -85,7 +85,7 @@ export class BuildService {
     this.#options = options;
   }
 
-  /** The plan of a request at this moment, as JSON; nothing is changed. @throws as `submit` */
+  /** The plan of a request at this moment, as JSON; read-only. @throws as `submit` */
   async plan(request: SentModules, name: string): Promise<JsonBytes> {
     const { redis, planner, clock } = this.#options;
     const { modules, ...read } = await planner.run('read', request);
@@ -117,7 +117,7 @@ export class BuildService {
 
   /**
    * Starts a clone of an image: a build of its machines that makes no image.
-   * @throws as `submit`, ClusterUnfit where the image's template does not say how
+   * @throws as `submit`, ClusterUnfit where the image's template does not describe how
    */
   async run(image: ImageView, { by, ...terms }: RunOrder): Promise<AcceptedBuild> {
     const { clock, clusters, farmKey } = this.#options;
@@ -130,7 +130,7 @@ export class BuildService {
   }
 
   /**
-   * Builds what did not succeed in a build again, as it was submitted, from the failed phase where that finds everything as it
+   * Retries the modules of a build that did not succeed, as submitted, from the failed phase where that finds all objects as it
    * was; layers that are there by now are reused.
    * @throws as `submit` and `modulesToRetry`
    */

@@ -6,12 +6,12 @@ import { type BuildPosition, readBuildPage, type StoredBuild } from '../../commo
 /** Builds that are read for one page of a search, so that no request reads all that there ever were. */
 const MOST_READ = 5_000;
 
-/** What is asked of builds; what is absent is not. */
-export type WantedBuilds = Pick<z.output<typeof buildsQuerySchema>, 'state' | 'by' | 'search' | 'clones'>;
+/** Filters for builds; absent ones do not apply. */
+export type WantedBuilds = Pick<z.output<typeof buildsQuerySchema>, 'state' | 'by' | 'search'>;
 
 /**
  * A page of the builds that are wanted, newest first, and where the next one starts; null at the end. It has at least half of
- * `limit`, unless there are no more, or `MOST_READ` were read. @throws RedisUnavailable
+ * `limit`, unless no more exist, or `MOST_READ` were read. @throws RedisUnavailable
  */
 export async function findBuilds(
   redis: Redis,
@@ -21,7 +21,7 @@ export async function findBuilds(
   const found: StoredBuild[] = [];
   let next = after;
   for (let read = 0; read < MOST_READ && found.length <= limit / 2; ) {
-    // Never more than there is room for: a page that is cut has no place where the next one begins.
+    // Never more than the page holds: a truncated page has no cursor for the next one.
     const size = limit - found.length;
     const page = await readBuildPage(redis, size, next);
     found.push(...page.builds.filter((build) => isWanted(build, wanted)));
@@ -32,8 +32,7 @@ export async function findBuilds(
   return { builds: found, next };
 }
 
-function isWanted({ id, run, state, submittedBy, modules }: StoredBuild, wanted: WantedBuilds): boolean {
-  if (run !== null && !wanted.clones) return false;
+function isWanted({ id, state, submittedBy, modules }: StoredBuild, wanted: WantedBuilds): boolean {
   if (wanted.state !== undefined && !wanted.state.split(',').includes(state)) return false;
   if (wanted.by !== undefined && submittedBy !== wanted.by) return false;
   if (wanted.search === undefined) return true;

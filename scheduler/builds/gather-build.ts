@@ -13,7 +13,7 @@ import { buildView } from './views.ts';
 /** Characters that are held back before they are written. */
 const BATCH = 1024 ** 2;
 
-/** A build, and where what is known of it goes. */
+/** A build, and the target of its archive. */
 export interface Gathering {
   readonly redis: Redis;
   readonly build: StoredBuild;

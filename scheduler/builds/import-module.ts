@@ -1,7 +1,7 @@
 import type { ImportRequest } from '../../common/contracts/imports.ts';
 import type { SentModules } from '../planning/read-modules.ts';
 
-/** How the document names a content of the store; the name says nothing. */
+/** Path of a stored content in the document; the name is arbitrary. */
 const LOCAL_NAME = 'image';
 
 /**

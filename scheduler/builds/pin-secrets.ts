@@ -12,13 +12,13 @@ import { readSealedSecrets, readSecretNames } from '../../common/redis/secrets.t
 export interface PinnedSecrets {
   /** Values sealed under the farm's key. */
   readonly sealed: Readonly<Record<string, string>>;
-  /** What stands for the values in layer keys. */
+  /** Fingerprints of the values in layer keys. */
   readonly fingerprints: Readonly<Record<string, string>>;
   /** Puts the values into a text that refers to them. */
   fill(text: string): string;
 }
 
-/** Reads each secret once, so that a layer's key and what its workers get are of the same value. @throws UnknownSecret */
+/** Reads each secret once, so that a layer's key and its workers use the same value. @throws UnknownSecret */
 export async function pinSecrets(
   uses: readonly SecretUse[],
   { redis, farmKey }: { readonly redis: Redis; readonly farmKey: FarmKey },

@@ -9,7 +9,7 @@ import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
 import { changeSecrets } from '../planning/seal-modules.ts';
 
-/** What an image's provenance is told from. */
+/** Input of an image's provenance. */
 export interface ProvenanceSources {
   readonly image: ImageName;
   readonly record: LayerRecord;
@@ -69,7 +69,7 @@ export function provenanceOf({ image, record, parents, stored, version }: Proven
   };
 }
 
-/** As its author wrote it where it refers to secrets; what was a password in the file itself is `***`. */
+/** As its author wrote it where it refers to secrets; passwords in the file itself are `***`. */
 function writtenModule(module: CompiledModule): unknown {
   return JSON.parse(
     writtenText(JSON.stringify(changeSecrets(module, (sealed) => (secretNames(sealed).length > 0 ? sealed : '***')))),
@@ -81,7 +81,7 @@ function parentDependency(key: string, parents: readonly ImageName[]): Dependenc
   return { uri: `slipway:${name ? `${name.module}:${name.version}` : key}`, digest: { slipwayLayer: key } };
 }
 
-/** Each source once, with the digest that pins it: its checksum, or what the farm found out about it. */
+/** Each source once, with the digest that pins it: its checksum, or the digest that the farm resolved. */
 function sourceDependencies({ spec }: StoredLayerBuild): Dependency[] {
   const origins = spec.vms.flatMap(({ disks, isos }) => [
     ...disks.map(({ origin }) => origin),

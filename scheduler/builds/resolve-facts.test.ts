@@ -113,7 +113,7 @@ test('asks with the credentials of the module, and sends them to no other host',
   expect(files[`${url}/login`]).toMatch(/^[0-9a-f]{64}$/);
   // Without a login the cluster's importer has the word.
   expect((await resolve([disk('/login')], open)).sources[`${url}/login`]).toEqual({ identity: null });
-  await expect(resolve([file('/login')], open)).rejects.toThrow('it wants a user and a password');
+  await expect(resolve([file('/login')], open)).rejects.toThrow('it requires a user and a password');
   await expect(resolve([file('/login', { ...ann, password: 'x' })], open)).rejects.toThrow('does not accept the user');
 });
 
@@ -158,7 +158,7 @@ test('refuses what is not there, at the module that wants it', async () => {
   const empty = { name: 'lab', get: async () => undefined };
   const asked = { agent: open, clusters: [empty], fingerprint: String, fill: String };
   await expect(resolveFacts(unresolvedContents([module]), asked)).rejects.toMatchObject({
-    ...{ code: 'SourceUnreachable', message: expect.stringContaining('There is no ConfigMap "scripts" key "a"') },
+    ...{ code: 'SourceUnreachable', message: expect.stringContaining('ConfigMap "scripts" key "a" not found') },
     details: { problems: [module.origin] },
   });
 });

@@ -16,7 +16,7 @@ import { type ObjectSources, resolveObjects } from './resolve-objects.ts';
 const TIMEOUT_MS = 30_000;
 const MAX_FILE_BYTES = 64 * 1024 ** 2;
 
-/** Who is asked. */
+/** Servers and clusters to ask. */
 export interface FactSources extends ObjectSources {
   /** For the farm's own requests to URLs. */
   readonly agent: Agent;
@@ -26,8 +26,8 @@ export interface FactSources extends ObjectSources {
 
 /**
  * Resolves unpinned URLs to an ETag or digest, and keys on the clusters to a hash of their values. A source that the farm
- * may not or cannot ask for has no identity (the cluster may well reach it), so that nothing made from it is reused.
- * @throws at the module that wants it: SourceUnreachable when a server says that there is no such source, or a file cannot be
+ * may not or cannot ask for has no identity (the cluster may well reach it), so layers made from it are not reused.
+ * @throws at the module that uses it: SourceUnreachable when a server reports that the source does not exist, or a file cannot be
  *   read; as `resolveObjects`
  */
 export async function resolveFacts(
@@ -55,7 +55,7 @@ export async function resolveFacts(
   };
 }
 
-/** The error at the module that wants what it is about. */
+/** The error at the module that uses the source. */
 function placed(
   error: unknown,
   { wanted, wantedBy }: Pick<UnresolvedContents, 'wantedBy'> & { readonly wanted: string },

@@ -56,7 +56,7 @@ test('binary values count by their bytes, and inherited names are not keys', asy
 test('what is missing is an error that names it, unless it may be', async () => {
   await expect(resolve([script], cluster('a', {}))).rejects.toMatchObject({
     code: 'SourceUnreachable',
-    message: 'There is no ConfigMap "scripts" key "setup.sh" on cluster "a".',
+    message: 'ConfigMap "scripts" key "setup.sh" not found on cluster "a".',
   });
   expect(await resolve([{ ...script, optional: true }], cluster('a', {}))).toEqual({
     'ConfigMap "scripts" key "setup.sh"': 'absent',
@@ -67,10 +67,10 @@ test('clusters that answer must agree, those that do not answer have no say', as
   const [one, two] = [cluster('a', scripts('echo one')), cluster('b', scripts('echo two'))];
   await expect(resolve([script], one, two)).rejects.toMatchObject({
     code: 'ClustersDiffer',
-    message: 'ConfigMap "scripts" key "setup.sh" is not the same on the clusters "a" and "b".',
+    message: 'ConfigMap "scripts" key "setup.sh" differs between the clusters "a" and "b".',
   });
   await expect(resolve([{ ...script, optional: true }], one, cluster('c', {}))).rejects.toThrow(
-    'is there on cluster "a" and not on cluster "c".',
+    'exists on cluster "a" but not on cluster "c".',
   );
   const same = { 'ConfigMap "scripts" key "setup.sh"': hash('echo one') };
   expect(await resolve([script], away, one, cluster('b', scripts('echo one')))).toEqual(same);

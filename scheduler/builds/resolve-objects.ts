@@ -21,8 +21,8 @@ export interface ObjectSources {
 /**
  * Content keys of keys of ConfigMaps and Secrets, by `objectKeyName`. Where a module will be built is not decided yet,
  * and its layer is known by one key wherever it is: so the content must be the same on every cluster that answers. One
- * that does not answer has no say; workers compare before they use anything.
- * @throws with the name of the key in `details.wanted`: SourceUnreachable for what is missing and must not be, ClustersDiffer;
+ * that does not answer is ignored; workers compare before they use an object.
+ * @throws with the name of the key in `details.wanted`: SourceUnreachable for a missing required object, ClustersDiffer;
  *   ClusterUnavailable when none answers
  */
 export async function resolveObjects(
@@ -33,14 +33,14 @@ export async function resolveObjects(
   const read = await Promise.all(clusters.map((cluster) => readAll(cluster, refs, fingerprint)));
   const answers = read.filter((answer) => answer !== undefined);
   const [first] = answers;
-  if (!first) throw new FarmError('ClusterUnavailable', `No cluster answers that could tell what ${nameAll(refs)} is.`);
+  if (!first) throw new FarmError('ClusterUnavailable', `${nameAll(refs)} could not be read: no cluster answers.`);
   refs.forEach((ref, index) => {
     const identity = first.identities[index];
     const other = answers.find((answer) => answer.identities[index] !== identity);
     if (other) throw clustersDiffer(ref, { first, other, index });
     if (identity === ABSENT && !ref.optional) {
       const wanted = objectKeyName(ref);
-      throw new FarmError('SourceUnreachable', `There is no ${wanted} on cluster "${first.cluster}".`, {
+      throw new FarmError('SourceUnreachable', `${wanted} not found on cluster "${first.cluster}".`, {
         details: { wanted },
       });
     }
@@ -81,8 +81,8 @@ function clustersDiffer(
   const lacking = [first, other].find(({ identities }) => identities[index] === ABSENT);
   const having = lacking === first ? other : first;
   const message = lacking
-    ? `${name} is there on cluster "${having.cluster}" and not on cluster "${lacking.cluster}".`
-    : `${name} is not the same on the clusters "${first.cluster}" and "${other.cluster}".`;
+    ? `${name} exists on cluster "${having.cluster}" but not on cluster "${lacking.cluster}".`
+    : `${name} differs between the clusters "${first.cluster}" and "${other.cluster}".`;
   return new FarmError('ClustersDiffer', message, { details: { wanted: name } });
 }
 

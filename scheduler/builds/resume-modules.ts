@@ -23,9 +23,9 @@ export interface ResumptionOptions {
   readonly failureRetentionMs: number;
 }
 
-/** What is to be removed sooner may be gone before it is used. */
+/** Objects that expire sooner may be gone before they are used. */
 const MARGIN_MS = 60_000;
-const GOES_ON = 'goes on with its snapshot phase: its machines have shut down in order, and their disks are kept';
+const GOES_ON = 'continues with its snapshot phase: its machines shut down cleanly, and their disks are kept';
 
 /**
  * Where the failed modules of a build go on, by name. Only a snapshot phase finds everything as it was: every other one works on
@@ -55,19 +55,19 @@ async function obstacleOf(
   const isDone = (vm: string, phase: string) => stored.phases.get(`${vm}/${phase}`)?.state === 'succeeded';
   const vms = stored.spec.vms.map(({ name }) => name);
   const failed = PHASES.find((phase) => vms.some((vm) => stored.phases.has(`${vm}/${phase}`) && !isDone(vm, phase)));
-  if (failed !== 'snapshot') return `its phase ${failed} does not find the disks any more as they were when it began`;
-  if ((stored.finishedAt ?? 0) + failureRetentionMs - now < MARGIN_MS) return 'its disks are not kept any more';
+  if (failed !== 'snapshot') return `its disks have changed since its phase ${failed} began`;
+  if ((stored.finishedAt ?? 0) + failureRetentionMs - now < MARGIN_MS) return 'its disks are no longer kept';
   if (stored.spec.module.imported) return null;
   const cluster = clusters.find(({ name }) => name === stored.cluster);
-  if (!cluster) return `the farm has no cluster "${stored.cluster}" any more`;
+  if (!cluster) return `the cluster "${stored.cluster}" is no longer configured`;
   const open = vms.filter((vm) => !isDone(vm, 'snapshot'));
   try {
     const ended = await Promise.all(open.map((vm) => hasShutDown(cluster, stored, vm)));
     const running = open.filter((_, index) => !ended[index]);
-    return running.length === 0 ? null : `nothing shows that ${running.join(', ')} has shut down in order`;
+    return running.length === 0 ? null : `no sign that ${running.join(', ')} shut down cleanly`;
   } catch (error) {
     if (!(error instanceof FarmError)) throw error;
-    return `the cluster "${stored.cluster}" does not say what is left of it`;
+    return `the cluster "${stored.cluster}" did not report its remaining objects`;
   }
 }
 

@@ -5,8 +5,8 @@ import { changeSecrets } from '../planning/seal-modules.ts';
 
 /**
  * The modules of a build that has ended and that did not succeed in it, as they were submitted; parents first. `open` opens
- * what was sealed.
- * @throws InvalidRequest when there is nothing to try again, NotFound when the farm does not remember it any more
+ * the sealed values.
+ * @throws InvalidRequest when every module succeeded, NotFound when the farm no longer keeps it
  */
 export function modulesToRetry(
   build: StoredBuild,
@@ -20,7 +20,7 @@ export function modulesToRetry(
   if (failed.length === 0) throw refused(`Every module of the build ${id} has succeeded.`);
   return failed.map(({ name, layerBuild = '' }) => {
     const stored = layerBuilds.get(layerBuild);
-    if (!stored) throw new FarmError('NotFound', `The farm does not remember how "${name}" was submitted.`);
+    if (!stored) throw new FarmError('NotFound', `The submission of "${name}" is no longer kept.`);
     // A layer build that several builds share has the name of the first one.
     return changeSecrets({ ...stored.spec.module, name }, open);
   });

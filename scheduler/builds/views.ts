@@ -111,7 +111,7 @@ function vmView(build: StoredBuild, { stored, vm, endedAt }: VmOfLayerBuild): Vm
   };
 }
 
-/** A phase as the build sees it: what its module's end left undone is `skipped`, and what that broke off `cancelled`. */
+/** A phase as the build sees it: unstarted ones at the end of their module are `skipped`, interrupted ones `cancelled`. */
 function phaseView(
   stored: StoredLayerBuild,
   field: string,
@@ -154,7 +154,7 @@ function waitingView({ steps }: StoredLayerBuild, phase: string, startedAt: numb
   return { what, error, tries, since: stored.at - elapsedMs, deadline: stored.at + leftMs };
 }
 
-/** The step that waits for a person, if one does: it has been told of, and neither continued nor ended. */
+/** The step that waits for a person, if one does: it was announced, and neither continued nor ended. */
 function handbuildView(stored: StoredLayerBuild, vm: string): VmView['handbuild'] {
   if (stored.state !== 'running') return null;
   for (const [field, { at, event }] of stored.steps) {

@@ -6,8 +6,8 @@ import { endRemoval, readRemovedLayers } from '../../common/redis/layer-removal.
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 /**
- * Deletes what is left of removed layers on a cluster. The layer builds whose layers are still going. Level-triggered: a removal stays in
- * Redis until the cluster shows nothing of it any more.
+ * Deletes the remaining objects of removed layers on a cluster. Returns the layer builds whose layers are still going. Level-triggered: a removal stays in
+ * Redis until the cluster shows no more objects of it.
  */
 export async function clearRemovedLayers(
   options: ClusterWatchOptions,
@@ -35,7 +35,7 @@ export async function clearRemovedLayers(
   return going;
 }
 
-/** What is left of some objects: nothing, some that are going, or some that must stay. */
+/** State of some objects: all gone, some going, or some that must stay. */
 type Rest = 'none' | 'going' | 'in use';
 
 async function clearTemplates(
@@ -71,7 +71,7 @@ async function clearSnapshots(
   return 'in use';
 }
 
-/** Asks for the deletion of what is there. */
+/** Requests the deletion of the objects. */
 async function clear(
   cluster: ClusterClient,
   { kind, names }: { readonly kind: Resource; readonly names: readonly string[] },

@@ -17,7 +17,7 @@ export interface OfferingCluster {
   readonly clusterConfig: ClusterConfig;
 }
 
-/** What the network of a cluster offers (`networkOf`). Null when the cluster has never answered. @throws RedisUnavailable */
+/** Features of a cluster's network (`networkOf`). Null when the cluster has never answered. @throws RedisUnavailable */
 export async function networkOffer(options: OfferingCluster): Promise<NetworkOffer | null> {
   const kind = await networkOf(options, AbortSignal.timeout(ANSWER_MS)).catch((error: unknown) => {
     if (error instanceof FarmError && error.code === 'RedisUnavailable') throw error;

@@ -6,7 +6,7 @@ import { reportFindings } from '../../common/redis/findings.ts';
 import { reportNetwork } from '../../common/redis/networks.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
-/** What a cluster lacks changes when people change it, in kinds of many groups: too much to watch for too little. */
+/** The findings change only when people change the cluster, in kinds of many groups: watching all of them is not worthwhile. */
 const LOOK_AGAIN_MS = 300_000;
 
 /**

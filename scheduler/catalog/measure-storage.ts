@@ -21,7 +21,7 @@ export interface MeasuredStorage {
 
 const NONE = { count: 0, bytes: 0 };
 
-/** What the farm has of the storage of a cluster. A cluster that does not answer is a row that says so. */
+/** Storage of a cluster that the farm uses. A cluster that does not answer is a row with its error. */
 export async function measureStorage(options: MeasuredStorage): Promise<ClusterStorage> {
   const { name } = options.cluster;
   try {
@@ -78,7 +78,7 @@ async function livingLayerBuilds(redis: Redis, claims: readonly PersistentVolume
   return new Set(layerBuilds.filter((_, index) => states[index]?.finishedAt === null));
 }
 
-/** Null where no driver says what is free. Several segments of a topology add up. */
+/** Null where no driver reports free storage. Several segments of a topology add up. */
 export async function readFree(
   cluster: MeasuredStorage['cluster'],
   storageClass: string | undefined,

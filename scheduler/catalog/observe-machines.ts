@@ -43,7 +43,7 @@ export async function observeMachines(
   return [...observed.values()];
 }
 
-/** What a change of an object may mean for `observeMachines`: equal texts, equal observations. */
+/** The part of an object that matters to `observeMachines`: equal texts, equal observations. */
 export function traceOf(object: KubernetesObject): string {
   const { status } = object as { status?: { phase?: string } };
   return `${status?.phase ?? ''} ${isStarting(object as VirtualMachine)}`;
@@ -71,7 +71,7 @@ function sizeOf(spec: VirtualMachineInstance['spec'] | undefined): Pick<Observed
   };
 }
 
-/** What the pod of a VMI that is gone asks for: all that is known of the machine. */
+/** Requests of the pod of a VMI that is gone: the only known size of the machine. */
 function requestsOf({ spec }: Pod): Pick<ObservedVm, 'cpu' | 'memoryBytes'> {
   const containers = (spec?.['containers'] ?? []) as { resources?: { requests?: Record<string, string> } }[];
   const sum = (resource: string) =>

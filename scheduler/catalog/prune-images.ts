@@ -16,7 +16,7 @@ interface PruneOptions {
 }
 
 /**
- * Removes what a retention lets go, and says what that was; with `dryRun` it only says what would be. What gets a tag, a child or
+ * Removes the images beyond a retention and returns them; with `dryRun` it only returns them. An image that gets a tag, a child or
  * a build meanwhile stays. @throws RedisUnavailable
  */
 export async function pruneImages(
@@ -35,7 +35,7 @@ export async function pruneImages(
   return going.filter((_layer, index) => outcomes[index] === 'removed').flatMap(removedImages);
 }
 
-/** What is told of a layer that goes. */
+/** Description of a removed layer. */
 function removedImages({ record, images }: SuperfluousLayer): RemovedImage[] {
   const { cluster, vms } = record;
   const sizeBytes = vms.flatMap(({ disks }) => disks).reduce((sum, disk) => sum + disk.sizeBytes, 0);

@@ -20,7 +20,7 @@ interface Setback {
 
 /**
  * The removals of a cluster that are under way. All machines are halted first and at once, even if other removals are stuck; a
- * removal that failed is paused, longer each time, so that what a cluster does not let go of takes no room from others.
+ * removal that failed is paused, longer each time, so that objects that a cluster does not release do not delay others.
  */
 export class Removals {
   readonly #clock: Clock;
@@ -34,7 +34,7 @@ export class Removals {
     this.#onFailure = onFailure;
   }
 
-  /** Does nothing while the same is under way, or paused. */
+  /** No effect while the same removal is running or paused. */
   begin({ layerBuild, generation }: FoundGeneration, removal: Removal): void {
     const key = `${layerBuild}/${generation}`;
     if (this.#running.has(key) || this.#clock.now() < (this.#setbacks.get(key)?.pausedUntil ?? 0)) return;
@@ -53,7 +53,7 @@ export class Removals {
     this.#running.set(key, run());
   }
 
-  /** When the next pause is over, in ms since the Unix epoch; Infinity when nothing is paused. */
+  /** End of the next pause, in ms since the Unix epoch; Infinity without a pause. */
   nextAt(): number {
     const now = this.#clock.now();
     let next = Number.POSITIVE_INFINITY;
@@ -65,7 +65,7 @@ export class Removals {
     return next;
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no removal is running. */
   async idle(): Promise<void> {
     await Promise.all(this.#running.values());
   }

@@ -4,7 +4,7 @@ import { own } from '../../common/contracts/own.ts';
 import type { FinishedLayers } from '../../common/redis/layers.ts';
 import { topologicalOrder } from '../graph/topological-order.ts';
 
-/** A layer that may go, with what it is called. */
+/** A layer that may be removed, with its names. */
 export interface SuperfluousLayer {
   readonly record: LayerRecord;
   readonly images: readonly ImageName[];

@@ -27,10 +27,10 @@ const TEARDOWN_MS = 60_000;
 /** More layer builds than this are not named in a request; everything is looked at instead. */
 const MOST_NAMED = 50;
 
-/** What a finished layer consists of; templates first, because they name the snapshots. */
+/** Kinds of a finished layer; templates first, because they name the snapshots. */
 const LAYER_KINDS: readonly Resource<KubernetesObject>[] = [RESOURCES.machines, RESOURCES.snapshots];
 
-/** What the parts that watch a cluster work with. */
+/** Dependencies of the parts that watch a cluster. */
 export interface ClusterWatchOptions {
   readonly redis: Redis;
   readonly notices: Notices;
@@ -47,7 +47,7 @@ export interface ClusterWatchOptions {
 /**
  * Removes what belongs to no living layer build: at once when a layer build has ended (a layer is published when it is captured, and what
  * was needed to build it goes afterwards), when the retention of a failed one is over, and slowly anyway. Level-triggered:
- * what one look cannot remove a later one finds again. Ends with `signal`.
+ * a later look retries failed removals. Ends with `signal`.
  */
 export async function sweepOrphans(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
@@ -107,7 +107,7 @@ interface Look {
   readonly layerBuilds?: readonly string[];
 }
 
-/** Switches machines off that must not run, and begins to remove what must go. Returns as `sweepOnce`. */
+/** Halts machines that must not run, and begins to remove obsolete objects. Returns as `sweepOnce`. */
 async function look(
   options: ClusterWatchOptions,
   { removals, layerBuilds }: Look,
@@ -165,7 +165,7 @@ function removalOf(
 
 /**
  * Removes snapshots and templates of modules that were not finished. Those of finished ones are never touched here, and
- * they outlive the records of their layer builds: what the farm does not know is kept.
+ * they outlive the records of their layer builds: unknown ones are kept.
  */
 async function sweepLayers(options: ClusterWatchOptions, among: string, signal: AbortSignal): Promise<void> {
   const { redis, cluster, farm, clock, failureRetentionMs } = options;

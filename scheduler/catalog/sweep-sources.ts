@@ -17,7 +17,7 @@ import type { ClusterWatchOptions } from './sweep-orphans.ts';
 const LOOK_AGAIN_MS = 300_000;
 
 const { dataVolumes, claims } = RESOURCES;
-/** What a source consists of: clones read the snapshot, which was made from the claim of the volume. */
+/** Kinds of a source: clones read the snapshot, which was made from the claim of the volume. */
 const PARTS: readonly Resource<KubernetesObject>[] = [RESOURCES.snapshots, dataVolumes, claims];
 
 /** `snapshots` are all of the farm. */
@@ -46,7 +46,7 @@ export async function sweepSources(options: SourceSweepOptions, signal: AbortSig
 
 /**
  * One look at the sources that are due, or (`isFull`) at all of the cluster. Returns when another one is due, in ms (Infinity: none
- * is known); of those that are on their way out, or held by a clone, the cluster tells. The cluster is read before Redis decides, and objects are deleted by their uid: what is made again in between stays.
+ * is known); for those that are being removed, or held by a clone, by the cluster. The cluster is read before Redis decides, and objects are deleted by their uid: new objects of the same name stay.
  */
 export async function sweepSourcesOnce(
   options: ClusterWatchOptions,

@@ -8,7 +8,7 @@ export interface FoundGeneration {
 
 export type RemovalReason = 'orphan' | 'former-generation' | 'succeeded' | 'failed' | 'cancelled';
 
-/** What is to be done about the objects of a generation that exist for building only. */
+/** Decision about the build objects of a generation. */
 export type SweepVerdict =
   | { readonly action: 'keep' }
   /** Machines off at once, the rest at `removeAt` (ms since the Unix epoch). */
@@ -22,7 +22,7 @@ export interface SweepMoment {
 }
 
 /**
- * Decides by the layer build that the objects belong to; null when the farm does not know it. What a layer build needs is written
+ * Decides by the layer build that the objects belong to; null when the farm does not know it. The objects that a layer build needs are written
  * before its first object is made, so objects without a layer build are orphans.
  */
 export function sweepVerdict(

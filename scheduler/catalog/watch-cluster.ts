@@ -12,7 +12,7 @@ import { watchStorage } from './watch-storage.ts';
 
 /**
  * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog, orphans, shared
- * sources, free storage and what the cluster lacks. `owner` is the identity of the process.
+ * sources, free storage and findings. `owner` is the identity of the process.
  */
 export async function watchCluster(options: ClusterWatchOptions, owner: string, signal: AbortSignal): Promise<void> {
   const { redis, clock, cluster, logger } = options;

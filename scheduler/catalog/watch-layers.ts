@@ -25,8 +25,8 @@ export interface LayerWatchOptions extends ClusterWatchOptions {
 
 /**
  * Keeps the catalog and the snapshots of a cluster in step: every layer's record stands on its snapshots, a layer whose
- * snapshots are gone is forgotten, what is left of a removed one goes, and one that Redis has lost is read back from the
- * cluster. Layers that something was told of are looked at at once, all of them now and then. Ends with `signal`.
+ * snapshots are gone is forgotten, the rest of a removed one is deleted, and one that Redis has lost is read back from the
+ * cluster. Layers with notices are checked at once, all of them at intervals. Ends with `signal`.
  */
 export async function watchLayers(options: LayerWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
@@ -84,7 +84,7 @@ export async function watchLayers(options: LayerWatchOptions, signal: AbortSigna
   await lookAgain({ ...loop, wake: [hear, follow], clock, logger }, signal);
 }
 
-/** One look at what the cluster shows (by name of the snapshot) and what the catalog says. False: something is still going. */
+/** Compares the cluster (by name of the snapshot) with the catalog once. False: a removal is still running. */
 export async function reconcileLayers(
   options: ClusterWatchOptions,
   snapshots: ReadonlyMap<string, VolumeSnapshot>,
@@ -106,7 +106,7 @@ export async function reconcileLayers(
     known.add(record.layerKey);
     if (going.has(record.layerBuild)) continue;
     if (!namesOf(record).every((name) => snapshots.has(name))) continue;
-    // A layer build that the farm knows has registered its layer itself; what it does not list was replaced or forgotten.
+    // A layer build that the farm knows has registered its layer itself; an unlisted one was replaced or forgotten.
     if (await readLayerBuildState(redis, record.layerBuild)) continue;
     if (await restoreLayer(redis, record, names)) {
       logger.info({ layerKey: record.layerKey, module: record.module }, 'A layer was read back from its cluster');
@@ -115,7 +115,7 @@ export async function reconcileLayers(
   return going.size === 0;
 }
 
-/** The same for layers that something was told of: what it costs does not grow with those that are known. */
+/** The same for layers with notices: its cost does not grow with the number of layers. */
 export async function reconcileSome(
   options: ClusterWatchOptions,
   { snapshots, layerKeys }: Pick<Mirrored, 'snapshots'> & { readonly layerKeys: readonly string[] },
@@ -128,11 +128,11 @@ export async function reconcileSome(
   return (await clearRemovedLayers(options, signal)).size === 0;
 }
 
-/** Forgets a layer whose snapshots are gone; those of any other show what is known of it. */
+/** Forgets a layer whose snapshots are gone; snapshots of other layers get their current record. */
 async function settle(options: ClusterWatchOptions, layer: Mirrored, signal: AbortSignal): Promise<void> {
   const { record, snapshots } = layer;
   const missing = namesOf(record).filter((name) => !snapshots.has(name));
-  // The watch may not show yet what was made a moment ago: ask before forgetting.
+  // The watch may not show new objects yet: read them before forgetting.
   if (!(await isAnyGone(options, missing, signal))) return mirror(options, layer, signal);
   await forgetLayer(options.redis, record);
   options.logger.warn({ layerKey: record.layerKey, module: record.module }, 'A layer is gone from its cluster');
@@ -194,7 +194,7 @@ function mirroredRecords(
   return records.toSorted((a, b) => b.record.version - a.record.version);
 }
 
-/** People copy annotations; a layer that has no name could not be removed. */
+/** People copy annotations; a layer without a name could not be removed. */
 function isOf({ layerKey }: LayerRecord, names: LayerNames | undefined): boolean {
   if (!names || names.images.length === 0) return false;
   return [...names.images, ...names.tags].every((name) => name.layerKey === layerKey);

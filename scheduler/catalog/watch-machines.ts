@@ -10,13 +10,13 @@ import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
 const LOOK_AGAIN_MS = 60_000;
 
-/** `onReached` is told when the cluster answers again after it did not. */
+/** `onReached` is called when the cluster answers again after an outage. */
 export interface MachineWatchOptions extends ClusterWatchOptions {
   readonly onReached?: () => void;
 }
 
 /**
- * Frees the slots of machines that are gone, ends clones that have gone off, and says whether the cluster answers. The watch only tells when to look:
+ * Frees the slots of machines that are gone, ends clones that powered off, and reports whether the cluster answers. The watch only triggers a look:
  * slots are freed by a fresh list that was asked for after the farm was done with the machine, because a watch may lag
  * behind a machine that was started a moment ago. Ends with `signal`.
  */
@@ -50,10 +50,10 @@ export async function reportOnce({ redis, cluster, farm }: ClusterWatchOptions, 
   });
 }
 
-/** Tells the farm whether the cluster answers: null, or what is wrong. */
+/** Reports to the farm whether the cluster answers: null, or its error. */
 type TroubleReporter = (trouble: string | null) => Promise<void>;
 
-/** Tells changes only. What could not be told is told with the next look. */
+/** Reports changes only. A failed report is repeated at the next look. */
 function troubleReporter({ redis, cluster, logger, onReached }: MachineWatchOptions): TroubleReporter {
   let said: string | null | undefined;
   return async (trouble) => {
@@ -84,7 +84,7 @@ interface WatchedKind {
   readonly ring: () => void;
 }
 
-/** A watch that is cut off says nothing of the cluster: the next look finds out. */
+/** An interrupted watch shows no state of the cluster: the next look determines it. */
 async function ringOnKind(
   { cluster }: MachineWatchOptions,
   { resource, labels, ring }: WatchedKind,

@@ -3,10 +3,10 @@ import { reportRoom } from '../../common/redis/storage-rooms.ts';
 import { readFree } from './measure-storage.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
 
-/** Drivers are asked once a minute by what publishes their word, so it is no younger than that. */
+/** The publisher of capacities polls drivers once a minute, so shorter intervals are useless. */
 const LOOK_AGAIN_MS = 30_000;
 
-/** Keeps in Redis what a cluster has for new volumes, so that builds are refused before it is full. Ends with `signal`. */
+/** Records in Redis the free storage of a cluster for new volumes, so that builds are refused before it is full. Ends with `signal`. */
 export function watchStorage(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   const { cluster, clock, logger } = options;
   const look = async () => {

@@ -40,14 +40,14 @@ export interface RelayedConsole {
   readonly vm: PlacedVm;
 }
 
-/** A viewer; `mayType` says whether the role allows it at all. */
+/** A viewer; `mayType`: the role allows typing. */
 export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
   readonly mayType: boolean;
 }
 
 /**
  * The console of one VM, for all who look at it through this scheduler: from before its machine is there until the layer build
- * on it ends, over restarts and generations. While anybody looks, one of these holds:
+ * on it ends, over restarts and generations. While the relay has viewers, one of these holds:
  *
  *   the console is free         this scheduler takes it, waits for the machine to run, and has the one session with it
  *   another process has it      (a worker that types, another scheduler) this one is a viewer there
@@ -62,16 +62,16 @@ export class ConsoleRelay {
   readonly #alarm: Alarm;
   readonly #onEnd: () => void;
   #serving: Promise<void> | undefined;
-  /** Aborted when there are no viewers any more. */
+  /** Aborted when the relay has no more viewers. */
   #unwatched = new AbortController();
-  /** Aborted when what is being done was overtaken by a notice. */
+  /** Aborted when a notice supersedes the present round. */
   #round = new AbortController();
   #machine = '';
-  /** Who has the console, as far as this round knows. */
+  /** Holder of the console, as known to this round. */
   #holder = '';
   #isWaiting = false;
 
-  /** `onEnd` is called when there are no viewers any more, or the layer build has ended. */
+  /** `onEnd` is called when the last viewer has left, or the layer build has ended. */
   constructor(options: ConsoleRelayOptions, { kind, vm }: RelayedConsole, onEnd: () => void) {
     this.#options = options;
     this.#kind = kind;
@@ -104,7 +104,7 @@ export class ConsoleRelay {
     this.#serving ??= this.#serve();
   }
 
-  /** Sends everybody away; resolves when the console was given back. */
+  /** Disconnects all viewers; resolves when the console was given back. */
   async end(): Promise<void> {
     this.#front.close();
     this.#leave();
@@ -112,7 +112,7 @@ export class ConsoleRelay {
   }
 
   #leave(): void {
-    this.#unwatched.abort(new FarmError('Cancelled', 'The console has no viewer any more.'));
+    this.#unwatched.abort(new FarmError('Cancelled', 'The console no longer has a viewer.'));
   }
 
   async #serve(): Promise<void> {
@@ -128,7 +128,7 @@ export class ConsoleRelay {
     this.#front.close();
   }
 
-  /** Resolves when there are no viewers, or with true when the layer build has ended. */
+  /** Resolves without viewers, or with true when the layer build has ended. */
   async #run(): Promise<boolean> {
     const { clock, logger } = this.#options;
     const { signal } = this.#unwatched;
@@ -152,7 +152,7 @@ export class ConsoleRelay {
     return false;
   }
 
-  /** Shows the console as long as it can. False when the layer build has ended: there is nothing to show any more. */
+  /** Shows the console as long as it can. False when the layer build has ended. */
   async #follow(signal: AbortSignal): Promise<boolean> {
     const { redis, self } = this.#options;
     const { layerBuild, vm } = this.#vm;
@@ -184,7 +184,7 @@ export class ConsoleRelay {
     }
   }
 
-  /** False when there was nothing to show. */
+  /** False when no console was available. */
   async #showMachine(signal: AbortSignal): Promise<boolean> {
     const { clusterOf, redis, self } = this.#options;
     const { stream, isPreserving } = this.#kind;
@@ -225,7 +225,7 @@ export class ConsoleRelay {
   #hear(notice: Parameters<NoticeListener>[0]): void {
     if (notice.kind === 'reconnected') void this.#look().catch(() => undefined);
     else if (notice.kind === 'console') {
-      // Of one that is not preserved the session itself tells, and whether anybody else may go on with it.
+      // For an unpreserved one the session itself reports the loss, and whether another client may take over.
       if (this.#kind.isPreserving && notice.machine === this.#lease && this.#isNews(notice.owner))
         this.#again('The console was taken over.');
     } else if ('layerBuild' in notice && notice.layerBuild === this.#vm.layerBuild) {

@@ -9,7 +9,7 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openMachinePort } from '../../common/kubernetes/subresource-stream.ts';
 import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 
-/** Of a layer build, what the way to its guests follows from. */
+/** The part of a layer build that determines the route to its guests. */
 export type GuestLayerBuild = Pick<StoredLayerBuild, 'id' | 'generation' | 'spec'>;
 
 /** A port of the guest of a VM. */

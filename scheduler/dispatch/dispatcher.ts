@@ -8,7 +8,7 @@ import { confirmQueued, type Dispatch, takeReady } from '../../common/redis/disp
 import { atNotices, type Notices } from '../../common/redis/notices.ts';
 import type { PhaseQueues } from './queues.ts';
 
-/** A notice may be lost: look again after this long though nothing was heard. */
+/** A notice may be lost: look again after this time even without one. */
 const LOOK_AGAIN_MS = 30_000;
 
 /** Where dispatchers put jobs. */
@@ -27,9 +27,9 @@ export interface DispatcherOptions {
 }
 
 /**
- * Moves what is ready on a cluster to its queues until `signal` is aborted: at every notice, when something delayed is
+ * Moves ready phases of a cluster to its queues until `signal` is aborted: at every notice, when a delayed phase is
  * due, and slowly anyway. Any number of replicas may do so at once, because a job is given to one of them only. One that
- * dies between taking and adding leaves the job in the outbox, from where the next look of anybody takes it.
+ * dies between taking and adding leaves the job in the outbox, from where the next look of any scheduler takes it.
  */
 export async function runDispatcher(
   options: DispatcherOptions,

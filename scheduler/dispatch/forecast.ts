@@ -38,7 +38,7 @@ export interface Forecast {
 }
 
 /**
- * In which order modules will get their machines, and when, if all lasts as long as expected and nothing else is
+ * In which order modules will get their machines, and when, if all lasts as long as expected and no other build is
  * submitted: plays the admission of `take.lua` without its ageing.
  */
 export function forecast(
@@ -69,7 +69,7 @@ export function forecast(
   return found;
 }
 
-/** Those that differ in nothing but how far they have to go, the first one at the end. */
+/** Entries that differ only in their critical path, the first one at the end. */
 function linesOf(waiting: readonly Waiting[]): Waiting[][] {
   const lines = new Map<string, Waiting[]>();
   for (const one of waiting.toSorted((a, b) => a.priority - b.priority)) {
@@ -121,7 +121,7 @@ function isBefore(a: readonly number[], b: readonly number[]): boolean {
 
 type Bounds = { readonly [resource in keyof Size]?: number | undefined };
 
-/** Whether `size` has room within `bounds` beside what is used. */
+/** Whether `size` has room within `bounds` beside the present use. */
 export function fits(size: Size, used: Size = { vms: 0, cpu: 0, memoryBytes: 0 }, bounds: Bounds = {}): boolean {
   return lacking(size, used, bounds).length === 0;
 }

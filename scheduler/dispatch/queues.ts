@@ -8,10 +8,10 @@ import { readRedis } from '../../common/redis/scripts.ts';
 
 /** BullMQ's largest (that is: least urgent) priority is 2 097 152. */
 const LEAST_URGENT = 2_000_000;
-/** BullMQ never removes events and ended jobs unless told to. */
+/** BullMQ never removes events and ended jobs by default. */
 const KEPT_EVENTS = 1_000;
 const KEPT_JOBS = 200;
-/** Jobs that are read to find the oldest; only what a cluster has room for is on a queue, so there are rarely more. */
+/** Jobs that are read to find the oldest; a queue has only jobs that its cluster has room for, so rarely more. */
 const LOOKED_AT = 500;
 
 /** States of a job that is running or will run. */
@@ -106,7 +106,7 @@ export class PhaseQueues {
 
   #queue(name: string): Queue {
     const queue = this.#queues.get(name);
-    if (!queue) throw new FarmError('BrokenInvariant', `There is no queue "${name}": its cluster is not configured.`);
+    if (!queue) throw new FarmError('BrokenInvariant', `Queue "${name}" not found: its cluster is not configured.`);
     return queue;
   }
 }

@@ -11,7 +11,7 @@ import type { PhaseQueues } from './queues.ts';
 
 const SWEEP_MS = 30_000;
 
-/** What the sweep works with. */
+/** Dependencies of the sweep. */
 export interface SafetySweepOptions {
   readonly redis: Redis;
   readonly queues: PhaseQueues;
@@ -40,7 +40,7 @@ export function keepDeadlines({ redis, notices, clock, logger }: LoopOptions, si
   return lookAgain({ what: 'Keeping deadlines', look, everyMs: SWEEP_MS, wake, clock, logger }, signal);
 }
 
-/** Carries on what other processes have begun and not ended, until `signal` is aborted; every scheduler does. */
+/** Continues unfinished tasks of other processes, until `signal` is aborted; every scheduler does. */
 export function carryTasksOn({ redis, notices, clock, logger }: LoopOptions, signal: AbortSignal): Promise<void> {
   const wake = [atNotices(notices, ({ kind }) => kind === 'tasks')];
   const look = () => advance(redis);

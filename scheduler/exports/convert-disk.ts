@@ -21,7 +21,7 @@ interface Conversion {
   onProgress(percent: number): void;
 }
 
-/** Writes a raw disk in another format. Its content is the guest's: nothing in it is taken for a format. */
+/** Writes a raw disk in another format. The content belongs to the guest: its format is never detected. */
 export async function convertDisk({ from, to, format, signal, onProgress }: Conversion): Promise<void> {
   const args = ['convert', '-p', ...THREADS, '-f', 'raw', ...ARGUMENTS[format], from, to];
   const child = spawn('qemu-img', args, { stdio: ['ignore', 'pipe', 'pipe'], signal });
@@ -38,8 +38,10 @@ export async function convertDisk({ from, to, format, signal, onProgress }: Conv
     child.on('error', (cause: NodeJS.ErrnoException) => {
       if (signal.aborted) return reject(signal.reason);
       const isMissing = cause.code === 'ENOENT';
-      const message = isMissing ? 'The scheduler has no program `qemu-img` beside it' : 'qemu-img could not be run';
-      reject(new FarmError('InvalidConfig', `${message}: it writes the formats of exports.`, { cause }));
+      const message = isMissing
+        ? 'The program `qemu-img` is not installed beside the scheduler'
+        : 'qemu-img could not be run';
+      reject(new FarmError('InvalidConfig', `${message}: exports need it to convert disks.`, { cause }));
     });
     child.on('close', (code) => {
       if (code === 0) return resolve();

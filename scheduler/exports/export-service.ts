@@ -27,7 +27,7 @@ const orderSchema = z.object({
   format: z.enum(EXPORT_FORMATS),
   cluster: z.string(),
   snapshot: z.string(),
-  /** Whether the image has other disks: then the name of the file tells them apart. */
+  /** Whether the image has other disks: then the file name distinguishes them. */
   isOneOfSeveral: z.boolean(),
 });
 
@@ -36,7 +36,7 @@ export type ExportOrder = z.infer<typeof orderSchema>;
 
 const doneSchema = exportViewSchema.pick({ sizeBytes: true, sha256: true });
 
-/** What the service works with. */
+/** Dependencies of the service. */
 export interface ExportServiceOptions {
   /** Shared by all schedulers of the farm. */
   readonly directory: string;
@@ -63,9 +63,9 @@ interface Progress {
 }
 
 /**
- * Disks of images as files, each in a folder that bears the hash of what it is, so that asking twice makes one:
+ * Disks of images as files, each in a folder named by the hash of its request, so that a repeated request makes one:
  *
- *   <id>/order.json   what was asked for
+ *   <id>/order.json   the request
  *   <id>/done.json    size and hash of the file, which is whole then
  *   <id>/<sha256>     the file
  *
@@ -91,10 +91,10 @@ export class ExportService {
     return this.view(id, by);
   }
 
-  /** What has become of an export; goes on with one that another process has left. @throws NotFound, TooManyRequests */
+  /** State of an export; continues one that another process left unfinished. @throws NotFound, TooManyRequests */
   async view(id: string, by: string): Promise<ExportView> {
     const order = await this.#read(id, 'order.json', orderSchema);
-    if (!order) throw new FarmError('NotFound', `There is no export ${id}: it was removed, or never ordered.`);
+    if (!order) throw new FarmError('NotFound', `Export ${id} not found: it was removed, or never requested.`);
     const { module, version, vm, disk, format } = order;
     const told = { id, module, version, vm, disk, format, fileName: fileNameOf(order) };
     const done = await this.#read(id, 'done.json', doneSchema);
@@ -154,7 +154,7 @@ export class ExportService {
     if (own >= MOST_OF_A_TOKEN) {
       throw new FarmError(
         'TooManyRequests',
-        `${own} exports of the token "${by}" are under way, the most of one token.`,
+        `The token "${by}" already has ${own} exports in progress, the limit of one token.`,
       );
     }
     const progress: Progress = { by, state: 'waiting', percent: 0, error: null, listeners: new Set() };
@@ -171,7 +171,7 @@ export class ExportService {
   async #make(id: string, order: ExportOrder, progress: Progress): Promise<void> {
     const { clusterOf, directory } = this.#options;
     const cluster = clusterOf(order.cluster);
-    if (!cluster) throw new FarmError('NotFound', `The farm has no cluster "${order.cluster}" any more.`);
+    if (!cluster) throw new FarmError('NotFound', `The cluster "${order.cluster}" is no longer configured.`);
     const folder = join(directory, id);
     // Another scheduler may be at the same.
     const own = randomBytes(6).toString('hex');

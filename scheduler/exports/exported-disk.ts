@@ -11,7 +11,7 @@ import { waitFor } from '../../common/kubernetes/wait-for.ts';
 
 /** A clone of a snapshot may be a copy of all its bytes. */
 const READY_MS = 30 * 60_000;
-/** When a scheduler dies, KubeVirt removes the export, and Kubernetes what it owns. */
+/** When a scheduler dies, KubeVirt removes the export, and Kubernetes its dependents. */
 const TTL = '6h';
 
 /** Where the content of a disk is read, as raw bytes. */
@@ -34,7 +34,7 @@ export interface ExportCluster {
 /**
  * Clones a snapshot into a claim, lets the cluster export it, and shows where its content can be read: by the first of these
  * that answers. Claim and export go afterwards, however `read` ends.
- * @throws ClusterUnfit when the cluster exports nothing, ClusterUnavailable, DeadlineExceeded
+ * @throws ClusterUnfit when the cluster does not serve exports, ClusterUnavailable, DeadlineExceeded
  */
 export async function withExportedDisk<T>(
   { client, config, farm }: ExportCluster,
@@ -82,8 +82,8 @@ async function createExport(
     return await client.create(RESOURCES.exports, { metadata: { name, labels }, spec });
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    const message = `Cluster "${client.name}" exports no disks: it does not serve VirtualMachineExport (${RESOURCES.exports.apiVersion}).`;
-    const solve = 'Switch on the feature gate `VMExport` of its KubeVirt.';
+    const message = `Cluster "${client.name}" cannot export disks: it does not serve VirtualMachineExport (${RESOURCES.exports.apiVersion}).`;
+    const solve = 'Enable the feature gate `VMExport` of its KubeVirt.';
     throw new FarmError('ClusterUnfit', message, { cause: error, details: { solve } });
   }
 }

@@ -10,7 +10,7 @@ import type { ExportOrder, ExportService } from './export-service.ts';
 /** A registry may move a large layer before it answers. */
 const COMMIT_MS = 10 * 60_000;
 
-/** What a push works with. */
+/** Dependencies of a push. */
 export interface PushContext {
   readonly exports: ExportService;
   /** Decides which registries may be reached. */
@@ -34,8 +34,8 @@ export interface PushOrder {
 type Progress = Pick<PushView, 'state' | 'percent'>;
 
 /**
- * Pushes a disk as a containerDisk and returns the digest of the image; `onProgress` hears how far it is. It keeps nothing: the
- * file is an export as any other, and what the registry has got is not sent again by the next push.
+ * Pushes a disk as a containerDisk and returns the digest of the image; `onProgress` receives the progress. It stores no state: the
+ * file is an ordinary export, and content that the registry has is not sent again by the next push.
  * @throws RegistryRefused, and what made the export fail
  */
 export async function pushDisk(

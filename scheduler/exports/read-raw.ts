@@ -21,7 +21,7 @@ export interface ReadOptions {
 }
 
 /**
- * Writes a content to a file that has no room for zeros, from whichever of the places answers; what is cut goes on where it
+ * Writes a content to a sparse file, from the first place that answers; an interrupted transfer continues where it
  * was. @throws ClusterUnavailable
  */
 export async function readRaw(places: readonly RawContent[], path: string, options: ReadOptions): Promise<void> {
@@ -92,7 +92,7 @@ async function ask({ url, certificates, token }: RawContent, offset: number, sig
 
 function sizeOf({ headers }: IncomingMessage, offset: number): number {
   const size = Number(headers['content-length']);
-  if (!Number.isSafeInteger(size)) throw new Error('it does not say how long the content is');
+  if (!Number.isSafeInteger(size)) throw new Error('its answer has no length');
   return offset + size;
 }
 

@@ -10,7 +10,7 @@ import { nextLayerKey } from './layer-key.ts';
 export interface Choice {
   readonly action: Action;
   readonly layerKey: string;
-  /** What it follows from, in a few words. */
+  /** Reason, in a few words. */
   readonly why: string;
 }
 
@@ -18,9 +18,9 @@ export interface Choice {
 export interface Candidate {
   readonly module: CompiledModule;
   readonly recipeKey: string;
-  /** What was found that says that the recipe is like no other, or like that of an unknown parent. */
+  /** Findings that make the recipe unique, or that of an unknown parent. */
   readonly provisional: boolean;
-  /** Why it is built if nothing is there that could be reused. */
+  /** Reason for building if no layer can be reused. */
   readonly whyNew: string;
 }
 
@@ -28,7 +28,7 @@ export interface Candidate {
 export interface Choosing {
   readonly catalog: Catalog;
   readonly known: KnownLayers;
-  /** What the plan builds so far, by recipeKey. */
+  /** Layers that the plan builds so far, by recipeKey. */
   readonly built: ReadonlyMap<string, { readonly module: CompiledModule; readonly layerKey: string }>;
   readonly noCache: boolean;
   /** Names of modules. */
@@ -52,7 +52,7 @@ export function chooseLayer(candidate: Candidate, choosing: Choosing): Choice {
     return { action: 'reuse', layerKey: newest.layerKey, why: describe(newest) };
   }
 
-  // A key is never given twice: what stands on a layer that is gone must not pass for standing on its successor.
+  // Keys are never reused: children of a removed layer must not count as children of its successor.
   const isAsked = whyAsked(module.name, choosing) !== undefined;
   const isPassed = (key: string) => known.isTaken(key) || (isAsked && catalog.building.get(key)?.isBegun === true);
   let layerKey = newest ? nextLayerKey(recipeKey, newest.layerKey) : recipeKey;
@@ -67,7 +67,7 @@ function whyAsked(name: string, { noCache, rebuild }: Choosing): string | undefi
   return noCache ? 'rebuilt by --no-cache' : undefined;
 }
 
-/** What a module says of the age of its layer and of all that the layer is made from. */
+/** Maximum ages of a module's layer and of its sources. */
 function whyTooOld(module: CompiledModule, newest: LayerRecord, now: number): string | undefined {
   const ages = module.vms.flatMap(({ source, isos }) => [source, ...isos].map(maxAgeOf));
   const maxAgeMs = Math.min(module.maxAgeMs ?? Number.POSITIVE_INFINITY, ...ages);

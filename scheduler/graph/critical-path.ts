@@ -2,7 +2,7 @@ import type { Phase } from '../../common/contracts/phases.ts';
 import type { PlanJob } from '../../common/contracts/plans.ts';
 
 /**
- * Seconds that a phase is taken to last when nothing is known of it: a clone or download, a boot with cloud-init, a few
+ * Estimated seconds of a phase without history: a clone or download, a boot with cloud-init, a few
  * package installs, a shutdown with its snapshot. Only their proportions matter.
  */
 export const PHASE_SECONDS: Readonly<Record<Phase, number>> = {
@@ -12,7 +12,7 @@ export const PHASE_SECONDS: Readonly<Record<Phase, number>> = {
   snapshot: 30,
 };
 
-/** Ids of the chain of jobs that lasts longest, first job first; empty without jobs. Jobs come after what they need. */
+/** Ids of the chain of jobs that lasts longest, first job first; empty without jobs. Jobs come after their dependencies. */
 export function criticalPath(jobs: Iterable<PlanJob>): string[] {
   const finish = new Map<string, { readonly seconds: number; readonly before: string | undefined }>();
   let last: string | undefined;

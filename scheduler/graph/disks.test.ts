@@ -53,7 +53,8 @@ test("a disk cannot shrink below its parent's", () => {
 });
 
 test("a parent's boot disk cannot be put on the usb bus, a data disk can", () => {
-  const message = 'disk "root" of VM "main" boots, which no disk on the usb bus can: use virtio, scsi or sata';
+  const message =
+    'disk "root" of VM "main" is the boot disk, and VMs cannot boot from the usb bus: use virtio, scsi or sata';
   expect(inherit([disk('root', 20, { bus: 'usb' })]).findings).toEqual([
     { code: 'NotBootable', message, part: 'vms/main/disks/root' },
   ]);

@@ -6,7 +6,7 @@ import { exactSize } from '../../common/text/size-text.ts';
 import { type Facts, imageIdentity, keyOf, sourceIdentity } from './facts.ts';
 import type { Finding } from './findings.ts';
 
-/** What a VM of a layer offers to the VMs that start from it, whether the layer exists or is planned. */
+/** Disks and hardware of a VM of a layer for the VMs that start from it, whether the layer exists or is planned. */
 export interface ParentVm {
   readonly layerKey: string;
   readonly vm: string;
@@ -86,7 +86,7 @@ function inheritDisks(vm: CompiledVm, parent: ParentVm): PlannedDisks {
   return { disks: [...inherited.map(({ plan }) => plan), ...fresh], offered, findings };
 }
 
-/** A disk that is not listed has no size of its own: a snapshot may ask for more than the disk was given. */
+/** A disk that is not listed has no size of its own: a snapshot may require more than the size of the disk. */
 function inheritDisk(disk: ParentDisk, listed: VmDisk | undefined, parent: ParentVm) {
   const plan: DiskPlan = {
     name: disk.name,
@@ -108,7 +108,7 @@ function firmwareFindings(vm: CompiledVm, parent: ParentVm): Finding[] {
 /** The first disk boots; for other sources the parser has looked. */
 function bootFindings(vm: CompiledVm, [first]: readonly { readonly plan: DiskPlan }[]): Finding[] {
   if (first?.plan.bus !== 'usb') return [];
-  const message = `disk "${first.plan.name}" of VM "${vm.name}" boots, which no disk on the usb bus can: use virtio, scsi or sata`;
+  const message = `disk "${first.plan.name}" of VM "${vm.name}" is the boot disk, and VMs cannot boot from the usb bus: use virtio, scsi or sata`;
   return [{ code: 'NotBootable', message, part: partPath('vms', vm.name, 'disks', first.plan.name) }];
 }
 

@@ -204,7 +204,7 @@ describe('what is done about a module', () => {
       expect(layers['app']?.parents).toEqual([layerKey]);
     }
     expect(() => expand([changed, pinned('base:7')], known)).toThrow(
-      'VM "main" starts from base:7, which is not there: there are base:1, base@stable',
+      'VM "main" starts from base:7, which does not exist: there are base:1, base@stable',
     );
   });
 

@@ -30,7 +30,7 @@ export interface GraphInput {
   readonly fingerprint: (secret: string) => string;
   /**
    * Something that no other submission has. It enters the keys of layers with an unknown content: built twice they may
-   * differ, so they must be two layers, also to what is built on them later.
+   * differ, so they must be two layers, also for the layers on top of them.
    */
   readonly nonce?: string;
   readonly options?: GraphOptions;
@@ -41,7 +41,7 @@ export interface GraphOptions {
   readonly noCache?: boolean;
   /** Names of modules to build even if their layers exist: they get new layers, so their dependents are built too. */
   readonly rebuild?: readonly string[];
-  /** Without them nothing exceeds limits. */
+  /** Without them limits are not checked. */
   readonly limits?: ClusterLimits;
   /** Without them every network is offered. */
   readonly networks?: NetworkOffers;
@@ -49,10 +49,10 @@ export interface GraphOptions {
   readonly unknownParents?: 'error' | 'warning';
 }
 
-/** What is to be done about one module of the submission. */
+/** Plan of one module of the submission. */
 export interface LayerPlan {
   /**
-   * What to build. `sshPassword` in it is in the open: seal it before it is stored. Null below an unknown parent, which
+   * The layer to build. Its `sshPassword` is in clear text: seal it before it is stored. Null below an unknown parent, which
    * is only possible where `unknownParents` is `warning`.
    */
   readonly spec: LayerSpec | null;
@@ -89,7 +89,7 @@ export function expandGraph(input: GraphInput): GraphPlan {
   return { plan, layers };
 }
 
-/** As `expandGraph`, but returns what is wrong instead of throwing; the plan is whole only without errors. */
+/** As `expandGraph`, but returns problems instead of throwing; the plan is complete only without errors. */
 export function surveyGraph(input: GraphInput): GraphSurvey {
   const { catalog, options: { unknownParents = 'error', rebuild = [] } = {} } = input;
   checkRebuild(rebuild, input.modules);
@@ -127,7 +127,7 @@ interface Survey {
 interface PlannedModule {
   readonly row: PlanModule;
   readonly layer: LayerPlan;
-  /** What other modules can start from, by name of the VM. */
+  /** Disks that other modules can start from, by name of the VM. */
   readonly offered: ReadonlyMap<string, ParentVm>;
 }
 
@@ -167,7 +167,7 @@ function checkRebuild(rebuild: readonly string[], modules: readonly CompiledModu
   const names = new Set(modules.map((module) => module.name));
   const wrong = rebuild.find((name) => !names.has(name));
   if (wrong === undefined) return;
-  throw new FarmError('InvalidRequest', `There is no module "${wrong}" to rebuild${didYouMean(wrong, [...names])}`);
+  throw new FarmError('InvalidRequest', `Module "${wrong}" to rebuild not found${didYouMean(wrong, [...names])}`);
 }
 
 function choose(candidate: Candidate, { input, known, built }: Survey): Choice {
@@ -175,7 +175,7 @@ function choose(candidate: Candidate, { input, known, built }: Survey): Choice {
   return chooseLayer(candidate, { catalog: input.catalog, known, built, noCache, rebuild });
 }
 
-/** Why a module is built of whose recipe there is no layer. */
+/** Reason for building a module whose recipe has no layer. */
 function whyBuilt(
   { name, vms }: CompiledModule,
   { parents, unresolved }: { readonly parents: ModuleParents; readonly unresolved: readonly string[] },
@@ -197,7 +197,7 @@ function whyBuilt(
 
 const MAX_NAMED = 5;
 
-/** What stands on layers that the plan replaces and is not among its modules: it stays as it is. */
+/** Children of layers that the plan replaces which are not among its modules: they are not rebuilt. */
 function leftBehind({ planned, known }: Survey): string[] {
   return [...planned.values()].flatMap(({ row }) => {
     const former = row.action === 'reuse' ? undefined : known.currentOf(row.name);
@@ -206,7 +206,7 @@ function leftBehind({ planned, known }: Survey): string[] {
     if (left.length === 0) return [];
     const names = left.slice(0, MAX_NAMED).map(({ module, version }) => `${module}:${version}`);
     const more = left.length > MAX_NAMED ? ` and ${left.length - MAX_NAMED} more` : '';
-    const verb = left.length === 1 ? 'stays as it is and stands' : 'stay as they are and stand';
+    const verb = left.length === 1 ? 'is not rebuilt and stays based' : 'are not rebuilt and stay based';
     return [`${names.join(', ')}${more} ${verb} on ${former.module}:${former.version}, which this build replaces`];
   });
 }

@@ -12,11 +12,11 @@ import { objectKeyName, objectKeysOf } from '../../common/contracts/object-conte
 import { own } from '../../common/contracts/own.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
 
-/** What was found out about a source that has no checksum. */
+/** The resolved identity of a source without a checksum. */
 export interface SourceFact {
   /**
-   * Content key, e.g. a hash of URL and validator, or the digest of a container image. Null: nothing says whether the
-   * content is still the same, so nothing made from it may be reused.
+   * Content key, e.g. a hash of URL and validator, or the digest of a container image. Null: it is unknown whether the
+   * content is still the same, so layers made from it are not reused.
    */
   readonly identity: string | null;
 }
@@ -25,7 +25,7 @@ export interface SourceFact {
 export interface Facts {
   /** By URL of a disk image or ISO, or reference of a container image. */
   readonly sources: Readonly<Record<string, SourceFact>>;
-  /** SHA-256 of what was fetched, by URL of a file; null when it is not known. */
+  /** SHA-256 of the fetched content, by URL of a file; null when unknown. */
   readonly files: Readonly<Record<string, string | null>>;
   /** Content key of each key of a ConfigMap or Secret, by `objectKeyName`; null when it is not known. */
   readonly objects: Readonly<Record<string, string | null>>;
@@ -33,7 +33,7 @@ export interface Facts {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** What a module needs to know of the layer that it starts from. */
+/** Description of the layer that a module starts from. */
 export interface OfferedLayer {
   readonly layerKey: string;
   readonly vms: readonly {
@@ -53,7 +53,7 @@ export interface Catalog {
   readonly newest: Readonly<Record<string, string>>;
   /** layerKeys by `<module>:<version>` and `<module>@<tag>`. */
   readonly images: Readonly<Record<string, string>>;
-  /** What others are building now, by module name: a module that was never built before is waited for. */
+  /** Running layer builds of other submissions, by module name: a module that was never built before is waited for. */
   readonly unfinished: Readonly<Record<string, OfferedLayer>>;
   /** The layerKeys being built now, and whether some of the layer build has been done. */
   readonly building: ReadonlyMap<string, { readonly isBegun: boolean }>;
@@ -124,7 +124,7 @@ export function unresolvedContents(modules: readonly CompiledModule[]): Unresolv
   };
 }
 
-/** One entry per URL, with credentials where anybody gives some. */
+/** One entry per URL, with credentials if any module gives some. */
 class Locations {
   readonly #byUrl = new Map<string, Location>();
 
@@ -155,25 +155,25 @@ export interface Identity {
   readonly provisional: boolean;
 }
 
-/** What the facts say of a key of a ConfigMap or Secret, else its name as provisional. */
+/** The resolved hash of a key of a ConfigMap or Secret, else its name as provisional. */
 export function objectIdentity(ref: Pick<ObjectKeyRef, 'kind' | 'name' | 'key'>, facts: Facts): Identity {
   const name = objectKeyName(ref);
   const identity = own(facts.objects, name) ?? null;
   return identity === null ? { identity: name, provisional: true } : { identity, provisional: false };
 }
 
-/** `<algorithm>:<hex>` where a checksum is given, else what the facts say, else `url:<url>` as provisional. */
+/** `<algorithm>:<hex>` where a checksum is given, else the resolved identity, else `url:<url>` as provisional. */
 export function sourceIdentity(url: string, checksum: Checksum | null, facts: Facts): Identity {
   return identityOf(url, checksum, own(facts.sources, url)?.identity);
 }
 
-/** The digest that the reference itself names, else what the facts say, else the reference as provisional. */
+/** The digest that the reference itself names, else the resolved one, else the reference as provisional. */
 export function imageIdentity(image: string, facts: Facts): Identity {
   const digest = pinnedDigest(image);
   return identityOf(image, null, digest ? `${IMAGE_PREFIX}${digest}` : own(facts.sources, image)?.identity);
 }
 
-/** Always provisional: machines write to volumes, and nothing that a claim says of itself changes with its content. */
+/** Always provisional: machines write to volumes, and no field of a claim changes with its content. */
 export function claimIdentity({ name, namespace }: { name: string; namespace: string | null }): Identity {
   return { identity: `claim:${namespace ?? ''}/${name}`, provisional: true };
 }
@@ -189,7 +189,7 @@ export function fileIdentity(url: string, checksum: Checksum | null, facts: Fact
   return identityOf(url, checksum, hash ? `sha256:${hash}` : null);
 }
 
-/** The key under which what was imported may be shared. */
+/** The key under which an import may be shared. */
 export function keyOf({ identity, provisional }: Identity): SourceKey {
   return provisional ? null : identity;
 }

@@ -30,7 +30,7 @@ export type PlanningCode =
   | 'SourceUnreachable'
   | 'ClustersDiffer'
   | 'InvalidModule'
-  /** A warning: the layerKey will be another one when the farm has resolved what the message names. */
+  /** A warning: the layerKey will be another one when the farm has resolved the source in the message. */
   | 'Provisional';
 
 /** A problem that has no position yet, from a part that knows only one module. */

@@ -173,7 +173,7 @@ vms:
     const error = refusal([compiledModule({ name: 'base' })], { rebuild: ['bse'] });
     expect([error.code, error.message]).toEqual([
       'InvalidRequest',
-      'There is no module "bse" to rebuild; did you mean "base"?',
+      'Module "bse" to rebuild not found; did you mean "base"?',
     ]);
   });
 

@@ -3,11 +3,11 @@ import type { Problem } from '../../common/contracts/problems.ts';
 import { surveyGraph } from './expand.ts';
 import { EMPTY_CATALOG, offlineFacts } from './facts.ts';
 
-/** Said by the parser already, or only of interest to who wants a plan. */
+/** Already reported by the parser, or relevant to plans only. */
 const NOT_HERE = new Set(['NotYetSupported', 'Provisional']);
 
 /**
- * What is wrong with modules together: cycles, unknown VMs of parents, disks smaller than their parents', clashing
+ * Problems of modules in combination: cycles, unknown VMs of parents, disks smaller than their parents', clashing
  * addresses. A parent that is not among the modules is a warning, because the farm may have it.
  */
 export function graphProblems(modules: readonly CompiledModule[]): Problem[] {

@@ -8,12 +8,12 @@ import type {
 import type { FieldRules, KeyRule, VariantRules } from './key-rule.ts';
 
 /**
- * Raise it when the way in which keys are made changes, or what a guest makes of its module: every layer is rebuilt.
+ * Raise it when the way in which keys are made changes, or the effect of a module on its guest: every layer is rebuilt.
  * 2: user data reaches the guest byte for byte.
  */
 export const KEY_SCHEMA = 2;
 
-/** By what stands there. Whether it may be missing says nothing more: what is missing enters as that. */
+/** By its content. Whether it is optional does not matter: a missing value enters as missing. */
 const objectKeyRef = { fields: { kind: 'object', name: 'object', key: 'object', optional: 'out' } } as const;
 
 const resources = { fields: { cpu: 'in', memoryBytes: 'in' } } as const;
@@ -24,7 +24,7 @@ const nic = { fields: { name: 'in', subnet: 'in', ip: 'in', mac: 'in', model: 'i
 const source: VariantRules<VmSource> = {
   by: 'kind',
   variants: {
-    /** Credentials are out, here and below: what is behind the URL decides, not who asks for it. */
+    /** Credentials are out, here and below: the content of the URL decides, not the account that fetches it. */
     url: { fields: { kind: 'in', url: 'source', credentials: 'out', checksum: 'source', maxAgeMs: 'out' } },
     blank: { fields: { kind: 'in' } },
     buildRef: { fields: { kind: 'in', module: 'parent', vm: 'parent', namespace: 'parent', image: 'parent' } },
@@ -34,7 +34,7 @@ const source: VariantRules<VmSource> = {
   },
 };
 
-/** Modes too: a file step gives them to what it puts. */
+/** Modes too: a file step applies them to its files. */
 const localFileFields = { kind: 'in', url: 'in', sizeBytes: 'out', mode: 'in' } as const;
 
 const localFolderFields = {
@@ -47,7 +47,7 @@ const localContent: VariantRules<LocalContent> = {
   variants: { file: { fields: localFileFields }, folder: { fields: localFolderFields } },
 };
 
-/** A step's own name is for its reader, and its timeout decides only whether there is a layer, not what is in it. */
+/** A step's own name is for its reader, and its timeout decides only whether a layer is built, not its content. */
 const stepBase = { type: 'in', name: 'out', timeoutMs: 'out' } as const;
 
 const step: VariantRules<Step> = {
@@ -100,7 +100,7 @@ const vm: FieldRules<CompiledVm> = {
     },
     nics: { each: nic },
     steps: { each: step },
-    /** What a guest finds running when it boots can be written to its disk. */
+    /** Services that a guest finds at boot can affect its disk. */
     dependsOn: 'in',
     shutdownCommand: 'in',
     shutdownTimeoutMs: 'out',
@@ -132,7 +132,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     httpFolder: { fields: localFolderFields },
     network: {
       fields: {
-        /** Who declared a VPC says nothing of what a guest finds there. */
+        /** The origin of a VPC does not affect the guest. */
         vpcs: { each: { fields: { name: 'in', internet: 'in', automatic: 'out' } } },
         subnets: { each: { fields: { name: 'in', vpc: 'in', cidr: 'in', dhcp: 'in', dns: 'in', unmanaged: 'in' } } },
       },
@@ -158,7 +158,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     places: 'out',
     /** No two clones are one layer build. */
     run: { fields: { id: 'in', image: 'out', ttlMs: 'out', authorizedKey: 'out' } },
-    /** What has booted is not what was brought. */
+    /** A booted image differs from the imported one. */
     imported: 'in',
   },
 };

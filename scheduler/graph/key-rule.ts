@@ -26,7 +26,7 @@ export interface FieldRules<T> {
 
 export interface ListRule<T> {
   readonly each: KeyRule<T>;
-  /** Leaves out the elements that say nothing beyond this field. */
+  /** Leaves out the elements with no information beyond this field. */
   readonly unlessOnly?: keyof T & string;
 }
 
@@ -51,7 +51,7 @@ type PresentRule<T> = [T] extends [Scalar | readonly Scalar[]]
 /** The decision on a value of type T; null is a value like any other. */
 export type KeyRule<T> = PresentRule<NonNullable<T>>;
 
-/** What a rule looks like to the function that walks table and value together. */
+/** Type of a rule for the function that walks table and value together. */
 export type AnyRule =
   | LeafRule
   | { readonly fields: Readonly<Record<string, AnyRule>> }

@@ -30,20 +30,20 @@ export interface RecipeKeyInput {
   readonly parents: ReadonlyMap<string, ParentReference>;
   /** A keyed hash (HMAC) of a secret, always the same for the same secret. */
   readonly fingerprint: (secret: string) => string;
-  /** Enters with what is not known, so that no other plan gives the same key; without it keys can be compared. */
+  /** Enters together with unknown content, so that no other plan gives the same key; without it keys can be compared. */
   readonly nonce?: string | undefined;
 }
 
 export interface RecipeKey {
   /** SHA-256 in lower-case hexadecimal. */
   readonly recipeKey: string;
-  /** URLs, names and secrets of what has a content that is not known: the key is provisional when there are any. */
+  /** URLs, names and secrets with unknown content: if any exist, the key is provisional. */
   readonly unresolved: readonly string[];
 }
 
 /**
- * What a module says of its layer: all layers made from the same recipe have this key. It is also the layerKey of the
- * first of them; `KEY_FIELDS` says what decides it.
+ * Key of a module's recipe: all layers made from the same recipe have it. It is also the layerKey of the
+ * first of them; `KEY_FIELDS` defines its inputs.
  */
 export function recipeKey(module: CompiledModule, input: RecipeKeyInput): RecipeKey {
   const unresolved = new Set<string>();
@@ -68,7 +68,7 @@ interface Walk {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Keeps of a value what its rule lets in. `KeyRule` guarantees that rule and value have the same shape. */
+/** Selects the parts of a value that its rule includes. `KeyRule` guarantees that rule and value have the same shape. */
 function project(rule: AnyRule, value: unknown, walk: Walk): Json {
   if (value === null) return null;
   if (typeof rule === 'string') return rule === 'in' ? withPrints(value as Json, walk) : projectLeaf(rule, value, walk);
@@ -86,7 +86,7 @@ function projectLeaf(rule: string, value: unknown, walk: Walk): Json {
   return sha256(text);
 }
 
-/** In every text of a value, secrets by their fingerprints instead of their names: what counts is what they hold. */
+/** In every text of a value, secrets by their fingerprints instead of their names: their values count. */
 function withPrints(value: Json, walk: Walk): Json {
   if (typeof value === 'string') return fillSecrets(value, (name) => secretReference(fingerprintOf(name, walk)));
   if (typeof value !== 'object' || value === null) return value;
@@ -110,11 +110,11 @@ function projectList(rule: { each: AnyRule; unlessOnly?: string }, value: readon
 }
 
 function projectFields(rules: Readonly<Record<string, AnyRule>>, object: Fields, walk: Walk): Json {
-  // A VM is what has steps; below it, `parent` needs to know which VM it is.
+  // An object with steps is a VM; below it, `parent` needs the VM.
   const inner = 'steps' in rules ? { ...walk, vm: String(object['name']) } : walk;
   const kept: Record<string, Json> = {};
   for (const [field, rule] of Object.entries(rules)) {
-    // What is absent in all modules of former versions must not change their keys.
+    // Fields that are absent in all modules of former versions must not change their keys.
     if (object[field] === undefined && !isNaming(rule) && rule !== 'parent') continue;
     if (isNaming(rule)) kept['identity'] ??= contentKey(rule, object, inner);
     else if (rule === 'parent') kept['parent'] ??= parentKey(inner);

@@ -18,7 +18,7 @@ export interface LayerInput {
 
 export interface PlannedLayer {
   readonly spec: LayerSpec;
-  /** What other modules can start from, by name of the VM. */
+  /** Disks that other modules can start from, by name of the VM. */
   readonly offered: ReadonlyMap<string, ParentVm>;
   readonly findings: readonly Finding[];
 }
@@ -39,7 +39,7 @@ export function planLayer({ module, layerKey, facts, parents }: LayerInput): Pla
     const nicModels = templateNics.map(({ model }) => model);
     offered.set(vm.name, { layerKey, vm: vm.name, firmware: vm.firmware.kind, disks: planned.offered, nicModels });
     const { cpu, memoryBytes } = resources.get(vm.name) ?? vm.resources;
-    // What is imported as it is stays as large as it is.
+    // Unchanged imports keep their size.
     const disks = module.imported ? planned.disks.map((disk) => ({ ...disk, sizeBytes: null })) : planned.disks;
     return { name: vm.name, disks, isos, nics, templateNics, cpu, memoryBytes };
   });
@@ -74,7 +74,7 @@ function objectsOf(module: CompiledModule, facts: Facts): Record<string, string>
   );
 }
 
-/** What a layer that exists offers to the VMs that start from it. */
+/** Disks of an existing layer for the VMs that start from it. */
 export function offeredBy(record: OfferedLayer): ReadonlyMap<string, ParentVm> {
   const { layerKey } = record;
   return new Map(

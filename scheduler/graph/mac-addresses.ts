@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Nic } from '../../common/contracts/module/compiled.ts';
 import type { Finding } from './findings.ts';
 
-/** A NIC by what tells it apart in its module. */
+/** Identity of a NIC in its module. */
 export interface NicOwner {
   readonly vm: string;
   /** Which of the VM's NICs of this name it is, from 0. */

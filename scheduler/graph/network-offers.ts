@@ -2,7 +2,7 @@ import type { LayerSpec, NicPlan } from '../../common/contracts/layers.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import type { Finding } from './findings.ts';
 
-/** What the network of a cluster gives to modules. */
+/** Network features of a cluster. */
 export interface NetworkOffer {
   readonly kind: NetworkKind;
   /** Whether it can give internet. */
@@ -12,13 +12,13 @@ export interface NetworkOffer {
 /** By name of the cluster; null where it is not known yet. */
 export type NetworkOffers = Readonly<Record<string, NetworkOffer | null>>;
 
-/** What a layer asks of its network beyond what a cluster of each kind gives: half a sentence each, none where it fits. */
+/** Requirements of a layer beyond the features of each kind of network: a clause each, none where it fits. */
 const BEYOND: Readonly<Record<NetworkKind, (spec: LayerSpec) => string[]>> = {
   'kube-ovn': () => [],
   pod: beyondPodNetwork,
 };
 
-/** Why no cluster has the network that a layer asks for; nothing when one has, or may have. */
+/** Why no cluster has the network that a layer asks for; empty when one has it, or may have it. */
 export function networkFindings(spec: LayerSpec, offers: NetworkOffers): Finding[] {
   const obstacles = obstaclesOf(spec, offers);
   if (obstacles.size === 0 || obstacles.size < Object.keys(offers).length) return [];
@@ -55,7 +55,7 @@ export function lacksInternet(spec: LayerSpec, offer: NetworkOffer | null | unde
   return offer?.hasEgress === false && wishesInternet(spec);
 }
 
-/** The same layer for a cluster without a way out: what was only wished for is left out. */
+/** The same layer for a cluster without egress: default internet access is left out. */
 export function withoutInternet(spec: LayerSpec): LayerSpec {
   const closed = new Set(withInternet(spec, ({ isAsked }) => !isAsked));
   const { vpcs, subnets } = spec.network;
@@ -68,7 +68,7 @@ export function withoutInternet(spec: LayerSpec): LayerSpec {
   };
 }
 
-/** The VPCs that have internet while building, by whether the module says so. */
+/** The VPCs that have internet while building, by whether the module requests it. */
 function withInternet(
   { module, network }: LayerSpec,
   selects: (vpc: { readonly isAsked: boolean }) => boolean,

@@ -6,13 +6,13 @@ import type { Finding } from './findings.ts';
 import { MacAddresses } from './mac-addresses.ts';
 import { type PlannedSubnet, planSubnets } from './subnet-layout.ts';
 
-/** The card of a VM whose parent does not say which it has: what a layer of a former version got unless it asked. */
+/** Card model for a VM whose parent has no recorded one: the default of former versions. */
 const FORMER_NIC_MODEL = 'e1000';
 
 export interface VmNics {
   /** While building. */
   readonly nics: readonly NicPlan[];
-  /** What the template gets. */
+  /** Cards of the template. */
   readonly templateNics: readonly NicPlan[];
 }
 
@@ -95,7 +95,10 @@ function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View):
   const addressOf = (nic: Nic, owner: string): string | null => {
     const [pool, subnet] = [pools.get(nic.subnet), subnets.get(nic.subnet)];
     if (!pool || !subnet) {
-      findings.push({ code: 'AddressOutsideSubnet', message: `${owner}: there is no usable subnet "${nic.subnet}"` });
+      findings.push({
+        code: 'AddressOutsideSubnet',
+        message: `${owner}: subnet "${nic.subnet}" is missing or not usable`,
+      });
       return null;
     }
     if (nic.ip !== null) return pool.take(nic.ip, owner);

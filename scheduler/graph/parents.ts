@@ -4,7 +4,7 @@ import type { ParentVm } from './disks.ts';
 import { offeredBy } from './layer-plan.ts';
 import type { ParentLink, ResolvedModule } from './references.ts';
 
-/** What a module that is already planned tells its children. */
+/** Data of a planned module for its children. */
 export interface PlannedParent {
   readonly layer: { readonly spec: unknown; readonly provisional: boolean };
   readonly offered: ReadonlyMap<string, ParentVm>;
@@ -12,12 +12,12 @@ export interface PlannedParent {
 
 /** Everything that a module starts from. */
 export interface ModuleParents {
-  /** By name of the VM that starts from it; complete, with stand-ins for what is unknown. */
+  /** By name of the VM that starts from it; complete, with placeholders for unknown parents. */
   readonly vms: ReadonlyMap<string, ParentVm>;
   /** Names of the submission's modules among them; each once, as are the keys. */
   readonly modules: readonly string[];
   readonly layerKeys: readonly string[];
-  /** False when something above is unknown: what the module's disks are then cannot be told. */
+  /** False when an ancestor is unknown: the module's disks are unknown then. */
   readonly known: boolean;
   readonly provisional: boolean;
 }
@@ -53,7 +53,7 @@ function parentVm(link: ParentLink, planned: ReadonlyMap<string, PlannedParent>)
   return parent;
 }
 
-/** Keeps the key of a module below an unknown parent stable, and finds nothing wrong with its disks. */
+/** Keeps the key of a module below an unknown parent stable, and accepts its disks. */
 function standIn(vm: CompiledVm, source: { readonly module: string; readonly vm: string | null }): ParentVm {
   return {
     layerKey: `unknown:${source.module}`,

@@ -7,7 +7,7 @@ export function planJobId(module: string, vm: string, phase: Phase): string {
   return `${module}.${vm}.${phase}`;
 }
 
-/** The phases that each VM of a module goes through; what is imported as it is starts no machine. */
+/** The phases that each VM of a module goes through; an unchanged import starts no machine. */
 export function phasesOf({ imported }: Pick<CompiledModule, 'imported'>): readonly Phase[] {
   return imported ? ['import', 'snapshot'] : PHASES;
 }
@@ -59,7 +59,7 @@ export function phaseJobs(module: CompiledModule, parentSnapshots: readonly stri
   });
 }
 
-/** Every VM after those it depends on; that there is no cycle is the parser's to see to. */
+/** Every VM after those it depends on; the parser excludes cycles. */
 function inBootOrder(module: CompiledModule): CompiledModule['vms'][number][] {
   const byName = new Map(module.vms.map((vm) => [vm.name, vm]));
   const ordered = new Set<CompiledModule['vms'][number]>();

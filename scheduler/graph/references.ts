@@ -10,7 +10,7 @@ import { topologicalOrder } from './topological-order.ts';
 /** Comparing a name with all others takes time: at most this many suggestions are made. */
 const MAX_SUGGESTIONS = 20;
 
-/** What a VM with a `buildRef` starts from. */
+/** Parent of a VM with a `buildRef`. */
 export type ParentLink = {
   /** The VM that starts from it. */
   readonly vm: string;
@@ -40,7 +40,7 @@ export interface ResolveOptions {
   readonly unknownParents: 'error' | 'warning';
 }
 
-/** Finds the parents of every module and orders the modules, or says why it cannot. */
+/** Finds the parents of every module and orders the modules, or reports problems. */
 export function resolveReferences(modules: readonly CompiledModule[], options: ResolveOptions): ResolvedGraph {
   const problems: Problem[] = [];
   const unique = new Map<string, CompiledModule>();
@@ -129,7 +129,7 @@ function resolveImage(
     .filter((pin) => /^[^:@]+/.exec(pin)?.[0] === wanted.module)
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   const there = pins.length === 0 ? '' : `: there ${pins.length === 1 ? 'is' : 'are'} ${listed(pins)}`;
-  const message = `VM "${wanted.vm}" starts from ${wanted.image}, which ${unknownParents === 'error' ? 'is not there' : 'only a farm can look up'}${there}`;
+  const message = `VM "${wanted.vm}" starts from ${wanted.image}, which ${unknownParents === 'error' ? 'does not exist' : 'only a farm can look up'}${there}`;
   problems.push(problemOf(module, { code: 'UnknownModule', message, part: sourceOf(wanted.vm) }, unknownParents));
   return undefined;
 }
@@ -175,7 +175,7 @@ function reportUnknown(
   const isError = resolver.unknownParents === 'error';
   let message = `VM "${vm}" starts from module "${name}", which is not among the modules given`;
   if (isGone)
-    message = `VM "${vm}" starts from module "${name}", whose snapshots no cluster has any more: build it again`;
+    message = `VM "${vm}" starts from module "${name}", whose snapshots are no longer on any cluster: build it again`;
   else if (isError) message += ' and was never built';
   if (!isGone && resolver.suggestions++ < MAX_SUGGESTIONS) {
     message += didYouMean(name, [...resolver.unique.keys(), ...Object.keys(resolver.catalog.newest)]);

@@ -86,7 +86,7 @@ describe('a module that is rebuilt', () => {
     const farm = new Farm();
     farm.build(STACK);
     expect(farm.build([base], { rebuild: ['base'] }).plan.warnings).toEqual([
-      'web:1 stays as it is and stands on base:1, which this build replaces',
+      'web:1 is not rebuilt and stays based on base:1, which this build replaces',
     ]);
     expect(farm.build([base], { rebuild: ['base'] }).plan.warnings).toEqual([]);
     expect(farm.build(STACK).plan.warnings).toEqual([]);

@@ -3,7 +3,7 @@ import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
 /**
- * The modules of these names and what they start from, in the order given; all of them when no name is given.
+ * The modules of these names and their ancestors, in the order given; all of them when no name is given.
  * @throws FarmError InvalidRequest when a name is not among the modules
  */
 export function selectModules(modules: readonly CompiledModule[], only: readonly string[]): readonly CompiledModule[] {
@@ -13,10 +13,7 @@ export function selectModules(modules: readonly CompiledModule[], only: readonly
   const todo = only.map((name) => {
     const module = byName.get(name);
     if (module) return module;
-    throw new FarmError(
-      'InvalidRequest',
-      `There is no module "${name}" to build${didYouMean(name, [...byName.keys()])}`,
-    );
+    throw new FarmError('InvalidRequest', `Module "${name}" to build not found${didYouMean(name, [...byName.keys()])}`);
   });
   for (let module = todo.pop(); module; module = todo.pop()) {
     if (selected.has(module)) continue;
@@ -26,6 +23,6 @@ export function selectModules(modules: readonly CompiledModule[], only: readonly
       if (parent) todo.push(parent);
     }
   }
-  // A second module of a name stays, so that planning can say that the name is taken.
+  // A second module of a name stays, so that planning reports the duplicate name.
   return modules.filter((module) => selected.has(byName.get(module.name) ?? module));
 }

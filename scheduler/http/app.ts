@@ -31,7 +31,7 @@ import { type SshHandlersOptions, sshHandlers } from './ssh-handlers.ts';
 import { type StorageHandlersOptions, storageHandlers } from './storage-handlers.ts';
 import { tokenHandlers } from './token-handlers.ts';
 
-/** What the HTTP interface works with. */
+/** Dependencies of the HTTP interface. */
 export interface AppOptions
   extends Omit<BuildHandlersOptions, 'admit'>,
     Omit<ConsoleHandlersOptions, 'admit'>,
@@ -57,8 +57,8 @@ export interface AppOptions
 }
 
 /**
- * The farm's HTTP interface. Nothing but `/healthz`, `/readyz` and the form to sign in is open; behind a token are the
- * metrics, the web console, bull-board, and what the table of operations has.
+ * The farm's HTTP interface. Only `/healthz`, `/readyz` and the sign-in form are open; a token is required for the
+ * metrics, the web console, bull-board, and the operations of the table.
  */
 export function createApp(options: AppOptions): Express {
   const { redis, queues, logger, token, limits } = options;

@@ -11,7 +11,7 @@ import type { Handlers } from './handler.ts';
 import { loadBuild } from './layer-builds.ts';
 import type { StreamOptions } from './server-sent-events.ts';
 
-/** What the farm knows of a build, in one file. */
+/** The archive of a build. */
 export function archiveHandlers({ redis, admit }: StreamOptions) {
   const version = readVersion();
   return {
@@ -26,7 +26,7 @@ export function archiveHandlers({ redis, admit }: StreamOptions) {
         const sending = pipeline(archive, createGzip(), response);
         await Promise.all([sending, addFolder(archive, folder, `build-${id}`)]).catch((error: unknown) => {
           archive.destroy();
-          // Who has left is told nothing.
+          // A client that has left gets no answer.
           if (!response.destroyed) throw error;
         });
       } finally {

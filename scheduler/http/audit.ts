@@ -31,7 +31,7 @@ export function beginAudit(logger: Logger, response: Response, { who, what, buil
   attempts.set(response, (end) => trail.info({ ...attempt, ...end }, 'A change was requested'));
 }
 
-/** Says how an attempt ended. Only the first end counts, and only of requests that are audited. */
+/** Records how an attempt ended. Only the first end counts, and only of requests that are audited. */
 export function audit(response: Response, end: AuditedEnd): void {
   const tell = attempts.get(response);
   attempts.delete(response);

@@ -9,7 +9,7 @@ import type { RefusalLimit } from './refusal-limit.ts';
 import { isUpgrade } from './upgrades.ts';
 
 const COOKIE = 'slipway_session';
-/** What a browser offers among the subprotocols of a WebSocket, followed by its token in base64url. */
+/** Prefix of the WebSocket subprotocol that carries a browser's token in base64url. */
 const PROTOCOL_BEARER = 'base64url.bearer.authorization.slipway.dev.';
 /** Tokens that were valid a while ago and are still looked for when their address has guessed too often. */
 const MAX_REMEMBERED = 10_000;
@@ -24,7 +24,7 @@ export interface AuthenticationOptions {
   readonly sessionMs: number;
 }
 
-/** Who speaks, and the hash of the token that says so. */
+/** The caller, and the hash of its token. */
 export interface Credential {
   readonly principal: Principal;
   readonly tokenHash: string;
@@ -57,7 +57,7 @@ export class Authentication {
   }
 
   /**
-   * Whose token it is; null when it is none. What an address sends that has guessed too often is not looked for, unless it was
+   * Owner of the token; null when it is invalid. Tokens of an address that has guessed too often are not looked up, unless one was
    * valid before. @throws TooManyRequests, RedisUnavailable
    */
   async findToken(request: Request, token: string | undefined): Promise<Credential | null> {

@@ -1,6 +1,6 @@
 import { type RequestHandler, Router } from 'express';
 import type { z } from 'zod';
-import { BLOB_LINKS, isBlobLink } from '../../common/blobs/blob-links.ts';
+import { BLOB_LINKS, isBlobLink } from '../../common/blobs/signed-links.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { FarmKey } from '../../common/config/sealing.ts';
 import type { uploadHeadersSchema } from '../../common/contracts/api/parameters.ts';
@@ -11,7 +11,7 @@ import { audit } from './audit.ts';
 import type { Handlers } from './handler.ts';
 import type { Admit } from './limits.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface BlobHandlersOptions {
   readonly farmKey: FarmKey;
   readonly clock: Clock;
@@ -69,7 +69,7 @@ export function blobLinks({ blobs, farmKey, clock }: Omit<BlobHandlersOptions, '
     const options = { root: blobs.folder, cacheControl: false, etag: false, lastModified: false };
     response.sendFile(sha256, options, (error) => {
       // Gone while it was sent, or the reader is.
-      if (error && !response.headersSent) next(new FarmError('NotFound', `There is no content ${sha256}.`));
+      if (error && !response.headersSent) next(new FarmError('NotFound', `Content ${sha256} not found.`));
     });
   });
   return router;
@@ -80,7 +80,7 @@ function required(blobs: BlobStore | null): BlobStore {
   throw new FarmError('LocalFilesOff', 'Local files need storage: the option blobs.directory is not set.');
 }
 
-/** What is sent, by `Content-Range: bytes FIRST-LAST/SIZE`, or else all of it. */
+/** The range of the upload, by `Content-Range: bytes FIRST-LAST/SIZE`, else the whole content. */
 function rangeOf(headers: z.output<typeof uploadHeadersSchema>): { offset: number; sizeBytes: number | null } {
   const { 'content-range': range, 'content-length': length } = headers;
   if (range) return range;

@@ -22,7 +22,7 @@ import type { BuildService } from '../builds/build-service.ts';
 import { findBuilds } from '../builds/find-builds.ts';
 import { importRequest } from '../builds/import-module.ts';
 import { buildSummary, buildView } from '../builds/views.ts';
-import type { AcceptedBuild } from '../planning/plan-modules.ts';
+import type { AcceptedBuild } from '../planning/plan-task.ts';
 import { audit } from './audit.ts';
 import type { ClusterHandlersOptions } from './cluster-handlers.ts';
 import { explainWaiting } from './explain-waiting.ts';
@@ -31,7 +31,7 @@ import { layerBuildsWithVm, loadBuild, loadPageOfBuild, noSuchVm } from './layer
 import type { HttpLimits } from './limits.ts';
 import type { StreamOptions } from './server-sent-events.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface BuildHandlersOptions extends StreamOptions, Pick<ClusterHandlersOptions, 'clusters'> {
   readonly builds: BuildService;
   readonly owners: Owners;
@@ -122,8 +122,9 @@ export function buildHandlers(options: BuildHandlersOptions) {
         if (png) return void response.type('png').set('cache-control', 'no-store').send(png);
       }
       if (candidates.length === 0) throw noSuchVm(id, vm);
-      const solve = 'A picture is kept of failures that it may explain; the last lines of the serial port always are.';
-      const message = `There is no picture of VM "${vm}": it does not run, and none was kept.`;
+      const solve =
+        'A picture is kept only of failures that it may explain; the last lines of the serial port are always kept.';
+      const message = `No picture of VM "${vm}" is available: it is not running, and no picture was kept.`;
       throw new FarmError('NotFound', message, { details: { solve } });
     },
   } satisfies Partial<Handlers>;
@@ -133,7 +134,7 @@ export function buildHandlers(options: BuildHandlersOptions) {
 function isJson(request: Request): boolean {
   const [, charset = 'utf-8'] = /;\s*charset="?([^";\s]+)/i.exec(request.headers['content-type'] ?? '') ?? [];
   if (/^(utf-?8|us-ascii)$/i.test(charset)) return request.is('json') !== false;
-  throw new FarmError('InvalidRequest', `The body is said to be in ${charset}: send modules in UTF-8.`);
+  throw new FarmError('InvalidRequest', `The Content-Type declares the charset ${charset}: send modules in UTF-8.`);
 }
 
 /** Whose build it is. @throws Forbidden when the token may not ask for so much */
@@ -168,13 +169,13 @@ async function view(
   id: string,
   { from = 0, limit }: { readonly from?: number | undefined; readonly limit: number },
 ): Promise<BuildView> {
-  // Before the rest: what happens meanwhile may be told twice, but is never missed.
+  // Read first: later events may be repeated, but are never missed.
   const lastEventId = await readLastEventId(redis, id);
   const { build, layerBuilds, next } = await loadPageOfBuild(redis, id, { from, limit });
   return buildView(build, layerBuilds, { lastEventId, next });
 }
 
-/** Only while the machine may run: a cluster is not asked about what has ended. */
+/** Only while the machine may run: clusters are not asked about ended machines. */
 async function live(
   { liveScreenshot }: BuildHandlersOptions,
   stored: StoredLayerBuild,

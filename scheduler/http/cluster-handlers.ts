@@ -6,7 +6,7 @@ import { audit } from './audit.ts';
 import { clusterView } from './cluster-views.ts';
 import type { Handlers } from './handler.ts';
 
-/** What the handlers read. */
+/** Dependencies of the handlers. */
 export interface ClusterHandlersOptions {
   readonly redis: Redis;
   readonly queues: PhaseQueues;
@@ -25,7 +25,7 @@ export function clusterHandlers({ redis, queues, clusters }: ClusterHandlersOpti
       const cluster = clusters.find(({ name }) => name === params.cluster);
       if (!cluster) {
         const known = clusters.map(({ name }) => name).join(', ');
-        throw new FarmError('NotFound', `There is no cluster "${params.cluster}": this farm has ${known}.`);
+        throw new FarmError('NotFound', `Cluster "${params.cluster}" not found: this farm has ${known}.`);
       }
       await changeControl(redis, cluster.name, body, who.name);
       audit(response, { outcome: 'changed', subject: cluster.name });

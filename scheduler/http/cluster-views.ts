@@ -10,7 +10,7 @@ import { readTrouble, readUsage, type Slot } from '../../common/redis/slots.ts';
 import { readRoom } from '../../common/redis/storage-rooms.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
 
-/** What `GET /clusters` says of a cluster. @throws RedisUnavailable */
+/** A cluster in `GET /clusters`. @throws RedisUnavailable */
 export async function clusterView(
   { redis, queues }: { readonly redis: Redis; readonly queues: PhaseQueues },
   cluster: ConfiguredCluster,

@@ -16,7 +16,7 @@ import { layerBuildsWithVm, noSuchVm, notWaiting, onlyLayerBuild, waitingLayerBu
 import type { Admit } from './limits.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface ConsoleHandlersOptions {
   readonly redis: Redis;
   readonly consoles: ConsoleRelays;
@@ -86,6 +86,6 @@ function isLiving({ finishedAt }: StoredLayerBuild): boolean {
 }
 
 function consoleIsOver(id: string, vm: string): FarmError {
-  const solve = `What the machine said at its serial port is kept: \`slipway logs ${id} --serial\`.`;
-  return new FarmError('NotFound', `The work on VM "${vm}" has ended: there is no console.`, { details: { solve } });
+  const solve = `The serial output of the machine is kept: \`slipway logs ${id} --serial\`.`;
+  return new FarmError('NotFound', `VM "${vm}" has no console: its layer build has ended.`, { details: { solve } });
 }

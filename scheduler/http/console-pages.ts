@@ -1,7 +1,7 @@
 import express, { Router } from 'express';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
-/** Paths of the console's own pages; the page itself tells them apart. */
+/** Paths of the console's own pages; the page itself routes between them. */
 const PAGES = ['/', '/builds/:id', '/images', '/runs', '/clusters'];
 
 /**

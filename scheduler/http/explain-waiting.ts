@@ -14,14 +14,14 @@ import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { buildView } from '../builds/views.ts';
 import { forecast, lacking, type Running, type Size, sumsBy } from '../dispatch/forecast.ts';
 
-/** What the explanation is made from. */
+/** Input of the explanation. */
 export interface ExplainOptions {
   readonly redis: Redis;
   readonly clusters: readonly ConfiguredCluster[];
   readonly owners: Owners;
 }
 
-/** For each module of a build that does not go on: what it waits for. @throws RedisUnavailable */
+/** The wait of each module of a build that does not progress. @throws RedisUnavailable */
 export async function explainWaiting(
   options: ExplainOptions,
   { build, layerBuilds }: { readonly build: StoredBuild; readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild> },
@@ -62,9 +62,9 @@ function waitOf(module: string, wait: Waited): Wait {
   return { vm: null, since: null, position: null, of: null, expectedAt: null, ...wait, module };
 }
 
-/** Who waits on a cluster for admission. */
+/** Entries of a cluster that wait for admission. */
 interface Line {
-  /** Why nothing of it goes on. */
+  /** Reason why the cluster admits none of them. */
   readonly trouble: string | null;
   readonly gangs: ReadonlyMap<string, Waited>;
   readonly imports: ReadonlyMap<string, Waited>;
@@ -164,7 +164,7 @@ function whyNot(one: AdmissionRecord, { limits, usage, owners, held }: Room): Pi
   return { kind: 'machines', why };
 }
 
-/** What is not known lasts as long as the others do. */
+/** Unknown durations are estimated by those of the others. */
 function endOf(
   { admittedAt = null, runUntil = null, lastsMs = null }: Partial<AdmissionRecord>,
   usualMs: number | null,
@@ -206,5 +206,5 @@ function phaseWait(
   if (phase.state === 'queued') return { kind: 'worker', why: `a free ${kind} worker`, since };
   if (phase.state !== 'ready') return undefined;
   if (since !== null && since > now) return { kind: 'retry', why: `its next try of ${kind}`, expectedAt: since };
-  return { kind: 'worker', why: `a scheduler that hands ${kind} out`, since };
+  return { kind: 'worker', why: `a scheduler that dispatches ${kind}`, since };
 }

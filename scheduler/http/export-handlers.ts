@@ -9,10 +9,10 @@ import type { Handlers } from './handler.ts';
 import { imageShelf } from './image-views.ts';
 import type { Admit } from './limits.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface ExportHandlersOptions {
   readonly redis: Redis;
-  /** Null: this farm has no place for files. */
+  /** Null: this farm has no storage for files. */
   readonly exports: ExportService | null;
   /** Bounds how many downloads run at once. */
   readonly admit: Admit;

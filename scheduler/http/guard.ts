@@ -21,5 +21,8 @@ export function beginAuditOf(
 /** @throws Forbidden when an operation needs another role */
 export function assertMay({ id, role }: NamedOperation, who: Principal): void {
   if (role === null || includesRole(who.role, role)) return;
-  throw new FarmError('Forbidden', `The token "${who.name}" is of a ${who.role}: ${id} needs the role ${role}.`);
+  throw new FarmError(
+    'Forbidden',
+    `The token "${who.name}" has the role ${who.role}, but ${id} needs the role ${role}.`,
+  );
 }

@@ -5,7 +5,7 @@ import type { Principal } from '../../common/redis/tokens.ts';
 
 type Operation<Id extends OperationId> = (typeof OPERATIONS)[Id];
 
-/** What a schema of an operation makes of its part of a request; nothing where it has none. */
+/** The parsed part of a request by a schema of its operation; undefined without a schema. */
 type Parsed<Parts, Part extends string> = Parts extends { readonly [Key in Part]: infer Schema extends z.ZodType }
   ? z.output<Schema>
   : Record<never, never>;
@@ -17,9 +17,9 @@ export interface Call<Id extends OperationId> {
   readonly params: Parsed<Operation<Id>, 'params'>;
   readonly query: Parsed<Operation<Id>, 'query'>;
   readonly headers: Parsed<Operation<Id>, 'headers'>;
-  /** A submission as it was sent; what is uploaded as `content` is still in the request. */
+  /** A submission as it was sent; an uploaded `content` is still in the request. */
   readonly body: Body<Operation<Id>>;
-  /** Who asks. */
+  /** The caller. */
   readonly who: Principal;
   readonly request: Request;
   readonly response: Response;
@@ -34,7 +34,7 @@ type Reply<Status, Answer> = Answer extends { readonly mediaType: string | null 
 
 type Replies<Answers> = { [Status in keyof Answers]: Reply<Status, Answers[Status]> }[keyof Answers];
 
-/** Carries an operation out. It answers itself what is not JSON (pictures, streams, files); an empty answer (204) it does not. */
+/** Executes an operation. It sends answers other than JSON itself (pictures, streams, files), but not an empty one (204). */
 export type Handler<Id extends OperationId> = (
   call: Call<Id>,
 ) => Promise<Replies<Operation<Id>['answers']>> | Replies<Operation<Id>['answers']>;

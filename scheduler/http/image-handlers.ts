@@ -16,7 +16,7 @@ import { removeImage } from './remove-image.ts';
 
 type Position = readonly [namedAt: string, name: string];
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface ImageHandlersOptions {
   readonly redis: Redis;
   readonly clock: Clock;
@@ -66,7 +66,7 @@ export function imageHandlers({ redis, clock, retention }: ImageHandlersOptions)
       const own = imageRetention(asked);
       const applied = isLimited(own) ? own : retention;
       if (!isLimited(applied)) {
-        const options = 'the farm has no `retention.images`, and the request says neither keep, maxAge nor untagged';
+        const options = '`retention.images` is not configured, and the request has neither keep, maxAge nor untagged';
         throw new FarmError('InvalidRequest', `No retention is given: ${options}.`);
       }
       const images = await pruneImages({ redis, clock }, applied, { dryRun });

@@ -11,10 +11,10 @@ import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FinishedLayers } from '../../common/redis/layers.ts';
 
-/** The images of a catalog, and what is said of each. */
+/** The images of a catalog, with their descriptions. */
 export interface ImageShelf {
   readonly images: readonly ImageName[];
-  /** What a reference names. @throws InvalidRequest, NotFound */
+  /** The image of a reference. @throws InvalidRequest, NotFound */
   find(text: string): ImageName;
   view(image: ImageName): ImageView;
 }
@@ -40,13 +40,10 @@ export function imageShelf(finished: FinishedLayers): ImageShelf {
     view(image) {
       const { module, version, layerKey, namedAt, by } = image;
       const record = recordOf(image, layers);
-      const disks = record.vms.flatMap((vm) => vm.disks);
       return {
         ...{ ...record, module, version, current: isCurrent(image), namedAt, by },
         tags: tags.filter((tag) => tag.module === module && tag.version === version).map(({ tag }) => tag),
-        sizeBytes: disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-        ownBytes: sumOf(disks.map(({ ownBytes }) => ownBytes)),
-        usedBytes: sumOf(disks.map(({ usedBytes }) => usedBytes)),
+        sizeBytes: record.vms.flatMap(({ disks }) => disks).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
         standsOn: record.parents.flatMap(relative),
         children: (childrenBy.get(layerKey) ?? []).flatMap(relative),
       };
@@ -63,20 +60,14 @@ function findImage(text: string, { images, tags }: FinishedLayers, newest: Reado
   const found = images.find((image) => image.module === module && image.version === version);
   if (found) return found;
   if (!newest.has(module)) {
-    throw new FarmError(
-      'NotFound',
-      `There is no image of a module "${module}"${didYouMean(module, [...newest.keys()])}`,
-    );
+    throw new FarmError('NotFound', `Module "${module}" has no images${didYouMean(module, [...newest.keys()])}`);
   }
   const there = images.filter((image) => image.module === module).map((image) => `${image.version}`);
   const known = tag === null ? there : tags.filter((each) => each.module === module).map((each) => each.tag);
   const what = tag === null ? 'versions' : 'tags';
   const list =
     known.length === 0 ? 'none' : known.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).join(', ');
-  throw new FarmError(
-    'NotFound',
-    `There is no image ${formatImageReference(reference)}; ${what} of ${module}: ${list}.`,
-  );
+  throw new FarmError('NotFound', `Image ${formatImageReference(reference)} not found; ${what} of ${module}: ${list}.`);
 }
 
 function versionOf(
@@ -86,11 +77,6 @@ function versionOf(
   if (version !== null) return version;
   if (tag === null) return newest.get(module)?.version;
   return tags.find((each) => each.module === module && each.tag === tag)?.version;
-}
-
-/** Null where one is not known. */
-function sumOf(sizes: readonly (number | undefined)[]): number | null {
-  return sizes.reduce<number | null>((sum, size) => (sum === null || size === undefined ? null : sum + size), 0);
 }
 
 function recordOf({ layerKey }: ImageName, layers: FinishedLayers['layers']): LayerRecord {

@@ -37,7 +37,7 @@ export function layerBuildLinks({ redis, queues }: LinkOptions, board: string): 
       const { cluster, generation, phases } = stored;
       const dispatchOf = (phase: Phase) => phases.get(`${vm}/${phase}`)?.dispatch ?? 0;
       const phase = PHASES.findLast((each) => dispatchOf(each) > 0);
-      if (!phase) throw new FarmError('NotFound', `No phase of VM "${vm}" has been given to a queue.`);
+      if (!phase) throw new FarmError('NotFound', `No phase of VM "${vm}" has been queued.`);
       const reference = { layerBuild: id, generation, vm, phase, dispatch: dispatchOf(phase) };
       const queue = `${board}/queue/${encodeURIComponent(queueName(phase, cluster))}`;
       // Queues remember the jobs that ended last.
@@ -47,5 +47,5 @@ export function layerBuildLinks({ redis, queues }: LinkOptions, board: string): 
 }
 
 function forgotten(id: string): FarmError {
-  return new FarmError('NotFound', `The farm does not remember the layer build "${id}".`);
+  return new FarmError('NotFound', `Layer build "${id}" not found.`);
 }

@@ -33,7 +33,7 @@ export async function loadPageOfBuild(
 
 /** @throws NotFound */
 export function noSuchBuild(id: string): never {
-  throw new FarmError('NotFound', `There is no build "${id}".`);
+  throw new FarmError('NotFound', `Build "${id}" not found.`);
 }
 
 async function withLayerBuilds(redis: Redis, build: StoredBuild): Promise<LoadedBuild> {
@@ -63,7 +63,7 @@ export async function layerBuildsWithVm(redis: Redis, { id, vm, layerBuild }: Vm
 
 export function noSuchVm(id: string, vm: string): FarmError {
   const solve = `\`slipway ps ${id}\` lists the machines of the build.`;
-  return new FarmError('NotFound', `The build makes no VM "${vm}".`, { details: { solve } });
+  return new FarmError('NotFound', `VM "${vm}" is not part of the build.`, { details: { solve } });
 }
 
 /** The only one of several layer builds. @throws InvalidRequest */

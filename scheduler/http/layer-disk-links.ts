@@ -1,6 +1,6 @@
 import { type RequestHandler, type Response, Router } from 'express';
 import type { Redis } from 'ioredis';
-import { type BlobLinkOptions, isLayerDiskLink, LAYER_DISK_LINKS } from '../../common/blobs/blob-links.ts';
+import { isLayerDiskLink, LAYER_DISK_LINKS, type SignedLinkOptions } from '../../common/blobs/signed-links.ts';
 import type { ExportView } from '../../common/contracts/exports.ts';
 import type { LayerDiskName } from '../../common/contracts/layer-disks.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -10,15 +10,15 @@ import type { ExportOrder, ExportService } from '../exports/export-service.ts';
 /** Exports of these count as one asker's. */
 const COPIES = 'copies for other clusters';
 
-/** What the links work with. */
-export interface LayerDiskLinksOptions extends BlobLinkOptions {
+/** Dependencies of the links. */
+export interface LayerDiskLinksOptions extends SignedLinkOptions {
   readonly redis: Redis;
-  /** Null: this farm has no place for files. */
+  /** Null: this farm has no storage for files. */
   readonly exports: ExportService | null;
 }
 
 /**
- * Disks of layers for the workers and importers of other clusters, who have no token. With `ask` it says how far the file is, when
+ * Disks of layers for the workers and importers of other clusters, who have no token. With `ask` it reports the progress of the file, when
  * that has changed or after some seconds; without, it is the file.
  */
 export function layerDiskLinks(options: LayerDiskLinksOptions): RequestHandler {
@@ -44,7 +44,7 @@ async function orderOf(redis: Redis, { layerKey, vm, disk }: LayerDiskName): Pro
   const record = await readLayer(redis, layerKey);
   const found = record?.vms.find((each) => each.vm === vm)?.disks.find(({ name }) => name === disk);
   if (!record || !found)
-    throw new FarmError('NotFound', `There is no disk "${disk}" of "${vm}" in the layer ${layerKey}.`);
+    throw new FarmError('NotFound', `Disk "${disk}" of VM "${vm}" not found in the layer ${layerKey}.`);
   const { module, version, cluster } = record;
   const isOneOfSeveral = record.vms.flatMap(({ disks }) => disks).length > 1;
   return { module, version, vm, disk, format: 'qcow2', cluster, snapshot: found.snapshot, isOneOfSeveral };

@@ -19,8 +19,8 @@ export function limitRequests({ requestsPerMinute }: HttpLimits): RequestHandler
 export type Admit = (lasting: Writable, request: Request) => void;
 
 /**
- * Bounds what is served at the same time and lasts: streams hold a connection to Redis, consoles a picture. A token has a part
- * of it, and the last places are kept for those who may do something.
+ * Limits concurrent long-lived requests: streams hold a connection to Redis, consoles a picture. A token has a part
+ * of it, and the last places are reserved for roles that may write.
  */
 export function limitConcurrency({ streams, streamsPerToken }: HttpLimits): Admit {
   const openBy = new Map<string, number>();

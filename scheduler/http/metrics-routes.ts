@@ -7,14 +7,14 @@ import { limitPerMinute } from './refusal-limit.ts';
 /** What metrics are served with. */
 export interface MetricsOptions {
   readonly metrics: FarmMetrics;
-  /** `metrics.tokenFile`: opens the metrics and nothing else. */
+  /** `metrics.tokenFile`: grants access to the metrics only. */
   readonly metricsToken: string | undefined;
   readonly limits: HttpLimits;
   /** Brings gauges up to date. */
   measure(): Promise<void>;
 }
 
-/** `/metrics` for those who have its token; everybody else goes on to where the tokens of the API are asked for. */
+/** `/metrics` for those who have its token; other requests go on to the authentication of the API. */
 export function scrapedMetrics(options: MetricsOptions): Router {
   const router = Router();
   const { metricsToken, limits } = options;

@@ -45,7 +45,7 @@ interface Parameter {
   readonly schema: z.core.JSONSchema.BaseSchema;
 }
 
-/** What HTTP itself says about a request is for clients' libraries, not for those who call them. */
+/** Headers of HTTP itself are for client libraries, not for their callers. */
 const OF_HTTP = ['content-length'];
 
 function parametersIn(place: string, schema: z.ZodObject | undefined): Parameter[] {
@@ -62,7 +62,7 @@ function parametersIn(place: string, schema: z.ZodObject | undefined): Parameter
 function describe(operation: NamedOperation): object {
   const { id, summary, role, answers, body, bodyType } = operation;
   const refusal = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
-  const refused = { description: 'Refused; `code` says why, `solve` what to do.', content: refusal };
+  const refused = { description: 'Refused; `code` states the reason, `solve` how to solve it.', content: refusal };
   return {
     operationId: id,
     summary,

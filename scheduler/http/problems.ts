@@ -6,15 +6,15 @@ import { errorMessage, FarmError, solveOf } from '../../common/errors/farm-error
 import type { Logger } from '../../common/logging/logger.ts';
 import { audit } from './audit.ts';
 
-/** Seconds after which what is full may have room again, where nothing better is known. */
+/** Default `Retry-After` in seconds for full resources. */
 const RETRY_AFTER_S = 5;
 
 /** What Express and its body parsers throw. */
 const requestErrorSchema = z.object({ status: z.int().min(400).max(499), message: z.string() });
 
-/** Answers what nothing else has answered. */
+/** Answers requests that no route has answered. */
 export const notFound: RequestHandler = (request) => {
-  throw new FarmError('NotFound', `There is nothing at ${request.method} ${request.path}.`);
+  throw new FarmError('NotFound', `The API has no ${request.method} ${request.path}.`);
 };
 
 /** Turns an error of a handler into problem details (RFC 9457), by the error table. */

@@ -15,10 +15,10 @@ import { type ExportHandlersOptions, requireExports } from './export-handlers.ts
 import type { Handlers } from './handler.ts';
 import { imageShelf } from './image-views.ts';
 
-/** Of layers that do not say theirs. */
+/** Default for layers without a recorded value. */
 const USUAL_ARCHITECTURE = 'amd64';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface PushHandlersOptions extends ExportHandlersOptions {
   /** Opens the secret that a push names. */
   readonly farmKey: FarmKey;
@@ -75,7 +75,7 @@ async function openCredentials(redis: Redis, farmKey: FarmKey, name: string): Pr
 
 type Change = Pick<PushView, 'state' | 'percent'> & Partial<Pick<PushView, 'digest' | 'error'>>;
 
-/** Begins the answer; what is told twice is sent once. */
+/** Begins the answer; repeated progress is sent once. */
 function begin(response: Response, about: Pick<PushView, 'module' | 'version' | 'reference'>) {
   response.writeHead(200, {
     'content-type': 'text/event-stream',

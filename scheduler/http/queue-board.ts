@@ -11,7 +11,7 @@ import type { PhaseQueues } from '../dispatch/queues.ts';
 /** Links of a page to style sheets, fonts and the like of other hosts. */
 const FOREIGN_LINK = /<link\b[^>]*\bhref=["']?(?:https?:)?\/\/[^>]*>/gi;
 
-/** bull-board over all queues, for looking only. Of a job it shows the reference and nothing else. */
+/** bull-board over all queues, read-only. It shows only the reference of a job. */
 export function queueBoard(queues: PhaseQueues, path: string): Router {
   const serverAdapter = new LocalAdapter();
   serverAdapter.setBasePath(path);
@@ -25,7 +25,7 @@ export function queueBoard(queues: PhaseQueues, path: string): Router {
   return Router().use(forLookingOnly, serverAdapter.getRouter());
 }
 
-/** Where the console shows what a job belongs to; what is no job of the farm's leads nowhere. */
+/** Link to a job's phase in the console; jobs of others have none. */
 function linkOf({ data }: { readonly data?: unknown }) {
   const job = jobReferenceSchema.safeParse(data).data;
   const href = job ? `/layer-builds/${job.layerBuild}?${new URLSearchParams({ vm: job.vm, phase: job.phase })}` : '/';
@@ -34,7 +34,7 @@ function linkOf({ data }: { readonly data?: unknown }) {
 
 const forLookingOnly: RequestHandler = ({ method }, _response, next) => {
   if (method === 'GET' || method === 'HEAD') return next();
-  throw new FarmError('Forbidden', 'The queues are for looking only; builds are cancelled by the API.');
+  throw new FarmError('Forbidden', 'The queue board is read-only; cancel builds with the API.');
 };
 
 /** bull-board's page asks a web font of another host: here it is drawn with the fonts of the system. */
@@ -44,7 +44,7 @@ class LocalAdapter extends ExpressAdapter {
     this.app.disable('x-powered-by');
   }
 
-  /** Its own answer has what the client of Redis says, and a stack. Reading Redis is all that can fail here. */
+  /** Its own answer contains the error of the Redis client, and a stack. Reading Redis is all that can fail here. */
   override setErrorHandler(): this {
     return super.setErrorHandler((error) => ({ status: 500, body: { error: redisUnavailable(error).message } }));
   }

@@ -5,7 +5,7 @@ import { readNeededLayers, removeImages } from '../../common/redis/layer-removal
 import { readLayers } from '../../common/redis/layers.ts';
 import { imageShelf } from './image-views.ts';
 
-/** So many names of what stands on an image are told. */
+/** Names of children that a message lists. */
 const MOST_TOLD = 10;
 
 /** Removes the version that a reference names. @throws InvalidRequest, NotFound, ImageInUse, RedisUnavailable */
@@ -19,7 +19,7 @@ export async function removeImage(redis: Redis, reference: string, force: boolea
   if (outcome === 'gone') throw new FarmError('NotFound', `${module}:${version} was removed a moment ago.`);
   if (outcome !== 'removed') {
     const needing = (await readNeededLayers(redis)).get(layerKey) ?? [];
-    const why = reasons(image, needing).join('; ') || 'it was put to use a moment ago';
+    const why = reasons(image, needing).join('; ') || 'it came into use a moment ago';
     throw new FarmError('ImageInUse', `${module}:${version} is in use: ${why}.`);
   }
   const { cluster, sizeBytes } = image;

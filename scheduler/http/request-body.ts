@@ -5,7 +5,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { HttpLimits } from './limits.ts';
 
 const readJson = json({ limit: '64kb' });
-// Not as JSON: what a parser says about a broken body quotes it.
+// Not as JSON: the error of a JSON parser quotes the body.
 const readText = raw({ type: () => true, limit: MAX_SECRET_BYTES });
 
 /** The body of a request as its operation takes it; undefined where there is none, or where its handler reads it. @throws InvalidRequest */

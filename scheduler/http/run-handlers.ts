@@ -10,7 +10,7 @@ import { audit } from './audit.ts';
 import type { Handlers } from './handler.ts';
 import { imageShelf } from './image-views.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface RunHandlersOptions {
   readonly redis: Redis;
   readonly builds: Pick<BuildService, 'run'>;

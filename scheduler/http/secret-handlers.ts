@@ -5,7 +5,7 @@ import { readSecrets, removeSecret, setSecret } from '../../common/redis/secrets
 import { audit } from './audit.ts';
 import type { Handlers } from './handler.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface SecretHandlersOptions {
   readonly redis: Redis;
   /** Under which values are kept. */
@@ -26,7 +26,7 @@ export function secretHandlers({ redis, farmKey }: SecretHandlersOptions) {
     },
 
     async removeSecret({ params: { name }, response }) {
-      if (!(await removeSecret(redis, name))) throw new FarmError('NotFound', `There is no secret "${name}".`);
+      if (!(await removeSecret(redis, name))) throw new FarmError('NotFound', `Secret "${name}" not found.`);
       audit(response, { outcome: 'removed', subject: name });
     },
   } satisfies Partial<Handlers>;

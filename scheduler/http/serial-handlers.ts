@@ -6,7 +6,7 @@ import type { Handlers } from './handler.ts';
 import { layerBuildsWithVm, noSuchVm, onlyLayerBuild } from './layer-builds.ts';
 import { type ServerSentEvent, type StreamOptions, sendEvents } from './server-sent-events.ts';
 
-/** What a machine says at its serial port, until the layer build on it has ended. */
+/** The serial output of a machine, until its layer build has ended. */
 export function serialHandlers(options: StreamOptions) {
   return {
     async streamSerial({ params: { id, vm }, query: { layerBuild, follow }, headers, response }) {
@@ -28,7 +28,7 @@ async function* kept(redis: Redis, position: SerialPosition): AsyncGenerator<Ser
   for (const piece of await readSerial(redis, position)) yield sent(piece);
 }
 
-/** The last piece is told also of a machine that has never said anything. */
+/** The last piece is sent also for a machine without output. */
 async function* live(
   { redis, listener }: { readonly redis: Redis; readonly listener: Redis },
   position: SerialPosition,

@@ -21,7 +21,7 @@ export interface ServeOptions {
   readonly limits: Pick<HttpLimits, 'body'>;
 }
 
-/** Serves the operations that are open to everybody. */
+/** Serves the operations that need no token. */
 export function serveOpenOperations(options: ServeOptions): Router {
   const router = Router();
   for (const operation of OPERATION_LIST.filter(({ role }) => role === null)) {
@@ -32,7 +32,7 @@ export function serveOpenOperations(options: ServeOptions): Router {
   return router;
 }
 
-/** Serves what the table of operations has, for whom it has it, and refuses everything else. Behind `authenticate`. */
+/** Serves the operations of the table to their roles, and refuses all other requests. Behind `authenticate`. */
 export function serveOperations(options: ServeOptions): Router {
   const router = Router();
   for (const operation of OPERATION_LIST) {
@@ -56,10 +56,10 @@ interface Exchange {
   readonly who: Principal;
 }
 
-/** A handler as it is called: that what it is given is of its operation, the table has made sure. */
+/** A handler as it is called: the table guarantees the types of its input. */
 type Serve = (call: object) => Promise<{ readonly status: number; readonly body: unknown } | undefined>;
 
-/** Reads a request by the schemas of its operation, each part once, and sends what its handler answers. */
+/** Reads a request by the schemas of its operation, each part once, and sends the answer of its handler. */
 async function serve(operation: NamedOperation, { handlers, limits }: ServeOptions, exchange: Exchange): Promise<void> {
   const { id, params = NOTHING, query = NO_QUERY, headers = NOTHING, answers } = operation;
   const { request, response } = exchange;
@@ -84,7 +84,7 @@ function pattern(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-/** Answers 405 with what the path does take (RFC 9110, section 15.5.6); Express answers HEAD as GET. */
+/** Answers 405 with the methods of the path (RFC 9110, section 15.5.6); Express answers HEAD as GET. */
 function refuseMethod(operations: readonly NamedOperation[]): RequestHandler {
   const methods = operations.map(({ method }) => method.toUpperCase());
   const allowed = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].sort().join(', ');

@@ -11,13 +11,13 @@ export interface StreamOptions {
   readonly admit: Admit;
 }
 
-/** One event: `id` to go on after, and what it says, as JSON. */
+/** One event: `id` for resuming, and its data, as JSON. */
 export interface ServerSentEvent {
   readonly id: string;
   readonly data: unknown;
 }
 
-/** Where events come from; null says that nothing came for a while. */
+/** Source of events; null: no event for a while. */
 export interface EventSource {
   /** What there is, on any connection. */
   past(redis: Redis): AsyncIterable<ServerSentEvent>;
@@ -50,7 +50,7 @@ export async function sendEvents(
   response.flushHeaders();
   try {
     for await (const event of listener ? source.live(listener, gone.signal) : source.past(redis)) {
-      // A comment tells a dead connection from a silent one.
+      // A comment distinguishes an idle connection from a dead one.
       const flowing = response.write(event ? `id: ${event.id}\ndata: ${JSON.stringify(event.data)}\n\n` : ':\n\n');
       if (!flowing) await drained(response, gone.signal);
       if (gone.signal.aborted) return;

@@ -7,14 +7,14 @@ import { type MetricsOptions, sendMetrics } from './metrics-routes.ts';
 import { openApi } from './openapi.ts';
 import { referencePage } from './reference-page.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface ServiceHandlersOptions extends Pick<MetricsOptions, 'metrics' | 'measure'> {
   readonly redis: Redis;
   /** False while the process starts or stops. */
   isReady(): boolean;
 }
 
-/** What the farm says about itself. */
+/** Operations about the farm itself. */
 export function serviceHandlers(options: ServiceHandlersOptions) {
   const { redis, isReady } = options;
   return {

@@ -12,7 +12,7 @@ const STYLE_PATH = '/sign-in.css';
 const formSchema = z.object({ token: z.string().trim().min(1), to: z.string().default('/') });
 const linkSchema = z.object({ code: z.string().min(1), to: z.string().default('/') });
 
-/** What the routes work with. */
+/** Dependencies of the routes. */
 export interface SignInOptions {
   readonly redis: Redis;
   readonly authentication: Authentication;
@@ -74,7 +74,7 @@ export function signOut(authentication: Authentication): RequestHandler {
   };
 }
 
-/** Gives a person the form, where a program is told that its token is missing. */
+/** Serves the form to browsers; programs get the error about the missing token. */
 export const offerSignIn: ErrorRequestHandler = (error, request, response, next) => {
   const isRefused = error instanceof FarmError && error.code === 'Unauthorized';
   const isPerson = request.method === 'GET' && request.accepts(['json', 'html']) === 'html';

@@ -18,7 +18,7 @@ import { loadBuild, waitingLayerBuild } from './layer-builds.ts';
 import type { Admit } from './limits.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
-/** What the handlers work with. */
+/** Dependencies of the handlers. */
 export interface SshHandlersOptions {
   readonly redis: Redis;
   readonly notices: Notices;
@@ -84,7 +84,7 @@ async function layerBuildToEnter(
 ): Promise<StoredLayerBuild> {
   const { build } = await loadBuild(redis, id);
   if (who.role !== 'admin' && build.submittedBy !== who.name) {
-    const message = `Only "${build.submittedBy ?? ''}", whose build it is, and admins log in to its machines.`;
+    const message = `Only the owner of the build, "${build.submittedBy ?? ''}", and admins may log in to its machines.`;
     throw new FarmError('Forbidden', message);
   }
   return waitingLayerBuild(redis, { id, vm, layerBuild });

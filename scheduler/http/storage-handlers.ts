@@ -3,14 +3,14 @@ import type { ClusterStorage } from '../../common/contracts/storage.ts';
 import { readMemory } from '../../common/redis/memory.ts';
 import type { Handlers } from './handler.ts';
 
-/** What the handlers read. */
+/** Dependencies of the handlers. */
 export interface StorageHandlersOptions {
   readonly redis: Redis;
-  /** What the farm has of the storage of each of its clusters. */
+  /** Storage of the farm on each of its clusters. */
   measureStorage(): Promise<ClusterStorage[]>;
 }
 
-/** What the farm has of the storage of its clusters. */
+/** Storage of the farm on its clusters. */
 export function storageHandlers({ redis, measureStorage }: StorageHandlersOptions) {
   return {
     async readStorage() {

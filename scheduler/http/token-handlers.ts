@@ -34,7 +34,7 @@ export function tokenHandlers({ redis }: { readonly redis: Redis }) {
     },
 
     async revokeToken({ params: { name }, response }) {
-      if (!(await revokeToken(redis, name))) throw new FarmError('NotFound', `There is no token "${name}".`);
+      if (!(await revokeToken(redis, name))) throw new FarmError('NotFound', `Token "${name}" not found.`);
       audit(response, { outcome: 'revoked', subject: name });
     },
   } satisfies Partial<Handlers>;

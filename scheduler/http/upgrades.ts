@@ -24,7 +24,7 @@ export function serveUpgrades(server: Server, app: RequestListener, other: (upgr
   });
 }
 
-/** Takes the connection of a request that wants to change protocols; undefined when it does not. Nothing is answered yet. */
+/** Takes the connection of a request that wants to change protocols; undefined when it does not. No answer is sent yet. */
 export function takeUpgrade(request: IncomingMessage): Upgrade | undefined {
   const take = upgrades.get(request);
   upgrades.delete(request);

@@ -10,7 +10,7 @@ import { lacksInternet, type NetworkOffer, type NetworkOffers, withoutInternet }
 import { phaseJobs } from '../graph/phase-jobs.ts';
 import { changeSecrets } from './seal-modules.ts';
 
-/** A plan, and what was decided about it. */
+/** A plan with its decisions. */
 export interface SubmissionInput {
   readonly graph: GraphPlan;
   /** Cluster of every module that is not reused. */
@@ -90,7 +90,7 @@ function secretsOf({ module }: LayerSpec, sealed: Readonly<Record<string, string
   );
 }
 
-/** What the network of its cluster makes of a layer. */
+/** A layer as the network of its cluster requires it. */
 function withNetwork(spec: LayerSpec, cluster: string, offer: NetworkOffer | null | undefined): LayerSpec {
   if (offer === null) {
     const message = `the cluster "${cluster}" has not answered yet, so its kind of network is unknown`;

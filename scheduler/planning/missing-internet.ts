@@ -2,7 +2,7 @@ import type { Plan } from '../../common/contracts/plans.ts';
 import type { GraphPlan } from '../graph/expand.ts';
 import { lacksInternet, type NetworkOffers } from '../graph/network-offers.ts';
 
-/** The plan, with what its modules will miss where they are placed. */
+/** The plan, with warnings about features that the chosen clusters lack. */
 export function withMissingInternet(
   { plan, layers }: GraphPlan,
   clusterOf: ReadonlyMap<string, string>,

@@ -33,12 +33,12 @@ export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'>
   readonly near: ReadonlyMap<string, string>;
   /** Cluster of the layer build that it joins; undefined: it is built. */
   readonly joins: string | undefined;
-  /** Where the layer is that it replaces; there it stays beside what others need together with it. */
+  /** Cluster of the layer that it replaces; there it stays beside the layers that others need together with it. */
   readonly formerly?: string | undefined;
   readonly vms: readonly VmPlan[];
   /** Would rather be where there is internet. */
   readonly wishesInternet: boolean;
-  /** What its cluster must be labelled with. */
+  /** Labels that its cluster must have. */
   readonly clusterLabels: Labels;
   /** Why its network cannot be had, by cluster. */
   readonly obstacles: ReadonlyMap<string, string>;
@@ -91,7 +91,7 @@ function placeGroup(group: readonly PlacementModule[], { clusters, extra }: Plac
   );
   if (reachable.length === 0) {
     const names = [...sources].join(', ');
-    const message = `it needs layers of ${sources.size > 1 ? 'different clusters' : 'a cluster that this farm has no more'}: ${names}`;
+    const message = `it needs layers of ${sources.size > 1 ? 'different clusters' : 'a cluster that is no longer configured'}: ${names}`;
     return problemOfGroup(group, (module) => module.near.size > 0, { code: 'ClusterUnfit', message });
   }
   const copies = (cluster: string) => [...near.values()].filter((source) => source !== cluster).length;
@@ -124,15 +124,11 @@ function cheapest(
     const message = `no cluster has the network that it asks for: ${listed(reasons)}`;
     return problemOfGroup(group, ({ obstacles }) => obstacles.size > 0, { code: 'NetworkNotOffered', message });
   }
-  const problem = refusal(group, fitting, CLOSED);
-  if (problem) return problem;
-  const open = fitting.filter(({ closed }) => closed === null);
-  const problemOfRoom = refusal(group, open, FULL);
-  if (problemOfRoom) return problemOfRoom;
-  const roomy = open.filter(({ full }) => full === null);
+  const takers = takersOf(group, fitting);
+  if (!Array.isArray(takers)) return takers;
   const isWished = group.some(({ wishesInternet }) => wishesInternet);
   const isFormer = ({ name }: PlacementCluster) => group.some(({ formerly }) => formerly === name);
-  const [best] = roomy.toSorted(
+  const [best] = takers.toSorted(
     (a, b) =>
       Number(b.healthy) - Number(a.healthy) ||
       (isWished ? Number(b.hasEgress) - Number(a.hasEgress) : 0) ||
@@ -159,31 +155,37 @@ function labelProblem(group: readonly PlacementModule[], clusters: readonly Plac
   return problemOfGroup(group, isAsking, { code: 'NoSuchLabels', message });
 }
 
-/** Why a cluster may take nothing new. */
+/** A reason why a cluster takes no new modules. */
 interface Refusal {
   readonly code: Finding['code'];
   readonly what: string;
   of(cluster: PlacementCluster): string | null;
 }
 
-const CLOSED: Refusal = { code: 'ClusterClosed', what: 'no cluster takes new modules', of: ({ closed }) => closed };
-const FULL: Refusal = { code: 'StorageFull', what: 'no cluster has room for its disks', of: ({ full }) => full };
+/** In the order in which they are reported. */
+const REFUSALS: readonly Refusal[] = [
+  { code: 'ClusterClosed', what: 'no cluster takes new modules', of: ({ closed }) => closed },
+  { code: 'StorageFull', what: 'no cluster has room for its disks', of: ({ full }) => full },
+];
 
-/** Why modules are not built on any of these clusters; null when one takes them. */
-function refusal(
+/** The clusters that take new modules, or the refusal that leaves none of them. */
+function takersOf(
   group: readonly PlacementModule[],
   clusters: readonly PlacementCluster[],
-  { code, what, of }: Refusal,
-): Problem | null {
-  const reasons = clusters.flatMap((cluster) => {
-    const reason = of(cluster);
-    return reason === null ? [] : [`"${cluster.name}": ${reason}`];
-  });
-  if (reasons.length === 0 || reasons.length < clusters.length) return null;
-  return problemOfGroup(group, () => true, { code, message: `${what}: ${listed(reasons)}` });
+): PlacementCluster[] | Problem {
+  let takers = [...clusters];
+  for (const { code, what, of } of REFUSALS) {
+    const left = takers.filter((cluster) => of(cluster) === null);
+    if (left.length === 0) {
+      const reasons = takers.map((cluster) => `"${cluster.name}": ${of(cluster)}`);
+      return problemOfGroup(group, () => true, { code, message: `${what}: ${listed(reasons)}` });
+    }
+    takers = left;
+  }
+  return takers;
 }
 
-/** What is wrong with modules that must be on the same cluster, at one that is to blame. */
+/** Problem of modules that must be on the same cluster, reported at the one that causes it. */
 function problemOfGroup(
   group: readonly PlacementModule[],
   isToBlame: (module: PlacementModule) => boolean,
@@ -196,7 +198,7 @@ function problemOfGroup(
   return problemOf(blamed, { ...finding, message: `${finding.message}${together}` });
 }
 
-/** A group may be a thousand modules: what a message lists of it, each once; the rest is counted. */
+/** A group may be a thousand modules: a message lists some of them, each once, and counts the rest. */
 const MOST_LISTED = 5;
 
 function listed(texts: readonly string[], separator = '; '): string {

@@ -2,11 +2,11 @@ import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { packagePath } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { AcceptedBuild, BuildTask, JsonBytes, PlannedBuild, PlanTask, SubmittedTask } from './plan-modules.ts';
+import type { AcceptedBuild, BuildTask, JsonBytes, PlannedBuild, PlanTask, SubmittedTask } from './plan-task.ts';
 import type { Answer } from './planning-thread.ts';
 import type { ReadModules, SentModules } from './read-modules.ts';
 
-/** What a thread is sent to do, and what comes back. */
+/** Request and result of a thread. */
 interface Work {
   readonly read: { readonly task: SentModules; readonly result: ReadModules };
   readonly plan: { readonly task: PlanTask; readonly result: JsonBytes };
@@ -27,7 +27,7 @@ export interface PlannerOptions {
 const MAX_WAITING = 64;
 const THREADS = Math.max(1, Math.min(4, availableParallelism() - 1));
 const DEADLINE_MS = 30_000;
-/** What is within the limits of a request takes a third of it. */
+/** Requests within the limits use a third of it. */
 const HEAP_MB = 1_024;
 /** Threads beyond the first end after this long without work. */
 const IDLE_MS = 30_000;
@@ -96,7 +96,7 @@ export class Planner {
 
 function failureOf(error: unknown): unknown {
   if (!(error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY')) return error;
-  const message = 'The modules take more memory to read and plan than one request may have.';
+  const message = 'Reading and planning the modules exceeds the memory limit of one request.';
   const solve = 'Send the modules in several requests.';
   return new FarmError('RequestTooLarge', message, { cause: error, details: { solve } });
 }

@@ -3,15 +3,17 @@ import { z } from 'zod';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import type { ErrorCode } from '../../common/errors/error-table.ts';
 import { type ErrorDetails, FarmError } from '../../common/errors/farm-error.ts';
-import { type BuildTask, type PlanTask, planBuild, planModules, tellAccepted } from './plan-modules.ts';
+import { acceptedBuild } from './accepted-build.ts';
+import { planBuild, planModules } from './plan-modules.ts';
+import type { BuildTask, PlanTask } from './plan-task.ts';
 import { readModules } from './read-modules.ts';
 
 /*
- * What a thread of the scheduler does for its requests: everything that takes longer the more a request holds. It has the
- * farm's key and nothing else: no Redis, no network, no file.
+ * A thread of the scheduler for the work of a request that grows with its size. It has only the
+ * farm key: no Redis, no network, no file.
  */
 
-/** What a thread answers: classes of errors do not survive the way between threads. */
+/** Answer of a thread: error classes do not survive the transfer between threads. */
 export type Answer<T> =
   | { readonly value: T }
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails } };
@@ -21,7 +23,7 @@ const farmKey = createFarmKey(z.instanceof(Uint8Array).transform(Buffer.from).pa
 export const read = answering(readModules);
 export const plan = answering((task: PlanTask) => planModules(task, farmKey));
 export const build = answering((task: BuildTask) => planBuild(task, farmKey));
-export const tell = answering(tellAccepted);
+export const tell = answering(acceptedBuild);
 
 function answering<Task, Result>(work: (task: Task) => Result): (task: Task) => Answer<Result> {
   return (task) => {

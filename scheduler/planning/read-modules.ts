@@ -21,7 +21,7 @@ export interface SentModules {
   readonly noCache: boolean;
   /** Names of modules, separated by commas. */
   readonly rebuild: string;
-  /** As `rebuild`: these and what they start from, the others are left as they are. Empty: all of them. */
+  /** As `rebuild`: these and their ancestors; other modules are not built. Empty: all of them. */
   readonly only: string;
   readonly strict: boolean;
   /** Their sources become images as they are; no machine is started. */
@@ -31,10 +31,10 @@ export interface SentModules {
 /** Modules that were read. Only planning threads look inside: to copy the bytes costs the scheduler little. */
 export type PackedModules = Uint8Array;
 
-/** What is inside. */
+/** Its content. */
 export interface ReadRequest {
   readonly modules: readonly CompiledModule[];
-  /** What lies beside the files. */
+  /** Local files beside the modules. */
   readonly localFiles: readonly LocalEntry[];
   readonly noCache: boolean;
   readonly rebuild: readonly string[];
@@ -63,7 +63,7 @@ export function readModules(sent: SentModules): ReadModules {
     const sentence = `${first?.file}:${first?.line}:${first?.column}: ${first?.message}`;
     throw new FarmError('InvalidModule', sentence, { details: { problems } });
   }
-  if (parsed.modules.length === 0) throw new FarmError('InvalidModule', 'There is no module in what was sent.');
+  if (parsed.modules.length === 0) throw new FarmError('InvalidModule', 'The request contains no module.');
   const selected = selectModules(parsed.modules, namesIn(sent.only));
   const modules = sent.isImport ? selected.map((module) => ({ ...module, imported: true as const })) : selected;
   const unresolved = unresolvedContents(modules);
@@ -123,12 +123,12 @@ function parseJson(text: string): unknown {
 function refuseTooMany({ sources, images, files, objects }: UnresolvedContents, secrets: readonly SecretUse[]): void {
   const asked = sources.length + images.length + files.length + objects.length;
   if (asked > MAX_UNRESOLVED) {
-    const message = `The modules name ${asked} URLs, images and keys whose content the farm has to ask for; one request may name ${MAX_UNRESOLVED}.`;
+    const message = `The modules name ${asked} URLs, images and keys whose content the farm has to look up; the limit of one request is ${MAX_UNRESOLVED}.`;
     const solve = 'Give sources their checksums, or send the modules in several requests.';
     throw new FarmError('RequestTooLarge', message, { details: { solve } });
   }
   if (secrets.length > MAX_SECRET_USES) {
-    const message = `The modules refer to secrets ${secrets.length} times; those of one request may ${MAX_SECRET_USES} times.`;
+    const message = `The modules refer to secrets ${secrets.length} times; the limit of one request is ${MAX_SECRET_USES}.`;
     throw new FarmError('RequestTooLarge', message, { details: { solve: 'Send the modules in several requests.' } });
   }
 }

@@ -15,14 +15,14 @@ export async function readRunnable(cluster: Pick<ClusterClient, 'get'>, image: I
   const template = await cluster.get(RESOURCES.machines, image.vms[0]?.template ?? '');
   const kept = template?.metadata?.annotations?.[ANNOTATIONS.recipe];
   if (kept !== undefined) return JSON.parse(kept) as CompiledModule;
-  const what = template ? 'was made by a version of the farm that did not keep how to run it' : 'has gone';
+  const what = template ? 'was created by a version of the farm that did not store how to run it' : 'no longer exists';
   const message = `${image.module}:${image.version} cannot be run: its template on the cluster "${image.cluster}" ${what}.`;
   throw new FarmError('ClusterUnfit', message, {
     details: { solve: 'Build the image again: `slipway build --rebuild`.' },
   });
 }
 
-/** The clone's own module: every VM starts from that VM of the image. `open` opens what was sealed. */
+/** The clone's own module: every VM starts from that VM of the image. `open` opens sealed values. */
 export function cloneModule(
   kept: CompiledModule,
   image: Pick<ImageView, 'module' | 'version'>,

@@ -84,6 +84,6 @@ test('everything that is known of a build is one archive', async () => {
 
 test('there is none of a build that the farm does not know, and none for those who only look', async () => {
   const ask = async (client: typeof api.client) => buffer(Readable.from(client.buildArchive('none')));
-  await expect(ask(api.client)).rejects.toThrow('There is no build "none".');
+  await expect(ask(api.client)).rejects.toThrow('Build "none" not found.');
   await expect(ask(api.as(await api.tokenOf('viewer')))).rejects.toThrow('needs the role builder');
 });

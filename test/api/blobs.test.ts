@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import { submitWithFiles } from '../../cli/local-files/send-local-files.ts';
 import { TransferLine } from '../../cli/output/transfer-line.ts';
-import { blobLink } from '../../common/blobs/blob-links.ts';
+import { blobLink } from '../../common/blobs/signed-links.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';

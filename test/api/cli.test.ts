@@ -37,9 +37,9 @@ test('cancels a build, says when it had ended before, and shows what was skipped
   expect(base?.phases[1]?.finishedAt).not.toBeNull();
   expect(modules[1]?.vms[0]?.phases.map(({ state }) => state)).toEqual(['skipped', 'skipped', 'skipped', 'skipped']);
   expect(await slipway('cancel', buildId)).toBe(
-    `Build ${buildId} had ended before: it was cancelled. There was nothing to cancel.\n`,
+    `Build ${buildId} had already ended: it was cancelled. Nothing was cancelled.\n`,
   );
-  expect(await slipway('cancel', 'nothing')).toContain('There is no build "nothing".');
+  expect(await slipway('cancel', 'nothing')).toContain('Build "nothing" not found.');
 });
 
 test('prints what machines have said at their serial ports, until their layer builds have ended', {
@@ -82,13 +82,13 @@ test('gives the advice that fits, and none where the message says it all', { tim
     'error: "nonsense" is not a build and a machine: write BUILD/VM.\n',
   );
   expect(await slipway('console', `${buildId}/nobody`)).toBe(
-    `error: The build makes no VM "nobody".\n\`slipway ps ${buildId}\` lists the machines of the build.\n`,
+    `error: VM "nobody" is not part of the build.\n\`slipway ps ${buildId}\` lists the machines of the build.\n`,
   );
 });
 
 test('drains, limits and labels a cluster', { timeout: 120_000 }, async () => {
   expect(await slipway('cluster', 'drain', 'lab')).toBe(
-    'The cluster lab is drained: nothing of the farm runs there.\n',
+    'The cluster lab is drained: no machine or import of the farm runs there.\n',
   );
   expect(await slipway('ps')).toContain('lab: draining, by bootstrap\n');
   expect(await slipway('cluster', 'label', 'lab', 'disk=fast', 'zone-')).toBe(
@@ -98,5 +98,5 @@ test('drains, limits and labels a cluster', { timeout: 120_000 }, async () => {
   expect(limited).toMatch(/^lab +draining +0\/2 \(4\) +0\/4 +0\/8 +8Gi \(16Gi\) +disk=fast +bootstrap/m);
   expect(await slipway('cluster', 'limit', 'lab', '--vms', 'default')).toMatch(/^lab +draining +0\/4 /m);
   expect(await slipway('cluster', 'limit', 'lab', '--vms', '0')).toContain('Write a number above 0, or "default".');
-  expect(await slipway('cluster', 'pause', 'moon')).toContain('There is no cluster "moon": this farm has lab.');
+  expect(await slipway('cluster', 'pause', 'moon')).toContain('Cluster "moon" not found: this farm has lab.');
 });

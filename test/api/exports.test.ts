@@ -76,9 +76,9 @@ test('says why a disk cannot be exported, and begins again when it is asked agai
   const { id, fileName } = await api.client.exportImage('base', { vm: 'db', format: 'vmdk' });
   expect(fileName).toBe('base-1-db-disk.vmdk');
   await expect.poll(async () => (await api.client.export(id)).state).toBe('failed');
-  expect((await api.client.export(id)).error?.message).toBe('The farm has no cluster "lab" any more.');
+  expect((await api.client.export(id)).error?.message).toBe('The cluster "lab" is no longer configured.');
   expect((await api.client.exportImage('base', { vm: 'db', format: 'vmdk' })).state).not.toBe('failed');
-  await expect(api.client.export('0'.repeat(32))).rejects.toThrow('There is no export');
+  await expect(api.client.export('0'.repeat(32))).rejects.toThrow(/^Export 0{32} not found/);
   const viewer = api.as(await api.tokenOf('viewer'));
   await expect(viewer.exportImage('base', { vm: 'db' })).rejects.toThrow('needs the role builder');
 });

@@ -51,7 +51,7 @@ test('a base that is rebuilt is another layer, and what stands on it follows unl
   expect(await build()).toEqual(['base: build (not built before)', 'child: build (parent base is built)']);
   expect(await build({ rebuild: ['base'], only: ['base'] })).toEqual([
     'base: build (rebuilt by --rebuild)',
-    'child:1 stays as it is and stands on base:1, which this build replaces',
+    'child:1 is not rebuilt and stays based on base:1, which this build replaces',
   ]);
   expect(await images()).toEqual(['base:1 old', 'base:2', 'child:1 on base:1 old']);
   expect(await build()).toEqual([
@@ -123,10 +123,10 @@ test('the same request under its key tells of the build that it began, not of an
 
 test('names that are not there are refused', async () => {
   await expect(api.client.plan(submission(), { only: ['chid'] })).rejects.toThrow(
-    'There is no module "chid" to build; did you mean "child"?',
+    'Module "chid" to build not found; did you mean "child"?',
   );
   await expect(api.client.plan(submission(), { rebuild: ['chid'] })).rejects.toThrow(
-    'There is no module "chid" to rebuild; did you mean "child"?',
+    'Module "chid" to rebuild not found; did you mean "child"?',
   );
 });
 
@@ -147,7 +147,7 @@ test('the command line says why, and which versions there are', async () => {
   const { stderr } = await slipway('build', file, '--no-wait', '--rebuild', 'base', '--only', 'base');
   expect(stderr.split('\n').slice(0, 2)).toEqual([
     'base: build (rebuilt by --rebuild)',
-    'warning: child:1 stays as it is and stands on base:1, which this build replaces',
+    'warning: child:1 is not rebuilt and stays based on base:1, which this build replaces',
   ]);
   await api.work();
   const [plan, table] = await Promise.all([slipway('plan', file), slipway('images')]);

@@ -10,7 +10,7 @@ const FAILURE: Failure = {
   ...{ reason: 'SnapshotFailed', message: 'the pool is full', screenshot: false },
   ...{ logTail: [], serialTail: [], events: [], hints: [] },
 };
-const GOES_ON = expect.stringContaining('goes on with its snapshot phase');
+const GOES_ON = expect.stringContaining('continues with its snapshot phase');
 let api: LiveApi;
 
 beforeAll(async () => {
@@ -70,8 +70,8 @@ test('a build that failed in its last phase goes on there, once, and what stands
 });
 
 test.each([
-  ['provision', {}, 'its phase provision does not find the disks any more as they were when it began'],
-  ['snapshot', {}, 'nothing shows that vm has shut down in order'],
+  ['provision', {}, 'its disks have changed since its phase provision began'],
+  ['snapshot', {}, 'no sign that vm shut down cleanly'],
 ] as const)('a build that failed in %s starts again where %o is all that is left', async (phase, annotations, why) => {
   const { buildId, claim } = await failIn(phase);
   keepMachine(claim, annotations);
@@ -97,5 +97,5 @@ test('nothing goes on with disks that are about to be removed', async () => {
   keepMachine(claim, { 'slipway.dev/shutdown-ended': 'Succeeded' });
   api.pass(590_000);
   const { plan } = await api.client.retry(buildId);
-  expect(plan.modules[0]?.why).toBe('from the start: its disks are not kept any more');
+  expect(plan.modules[0]?.why).toBe('from the start: its disks are no longer kept');
 });

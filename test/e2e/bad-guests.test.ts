@@ -120,7 +120,10 @@ describe('modules that cannot be built', () => {
     const values = ['--var', `IMAGE_URL=${image.url}`, '--var', `IMAGE_SHA256=${image.sha256}`];
     const module = [`${MODULES}/kept.yaml`, ...values];
     const unknown = await farm.slipway('build', ...module, '--pause-before', 'vm/4', '--no-wait');
-    expect(unknown).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('no step "vm/4"') });
+    expect(unknown).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('Step "vm/4" to pause before not found'),
+    });
     const asked = ['--on-error=keep=10m', '--pause-before', 'vm/3', '--no-wait'];
     const built = await farm.slipway('build', ...module, ...asked);
     expect(built).toMatchObject({ exitCode: 0 });
@@ -150,7 +153,9 @@ describe('modules that cannot be built', () => {
       ...['the end', '2: succeeded'],
     ]);
     expect(await farm.slipway('ssh', target)).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('waits') });
-    expect((await farm.slipway('image', 'show', 'kept')).stdout).toContain('a person went on with a failed step');
+    expect((await farm.slipway('image', 'show', 'kept')).stdout).toContain(
+      'a person continued the build after a failed step',
+    );
     const { runDetails } = (await farm.client.provenance('kept')).predicate;
     expect(runDetails.slipway_changedByHand).toBe(true);
     expect(runDetails.slipway_steps.map(({ step, attempt, outcome }) => [step, attempt, outcome])).toEqual([

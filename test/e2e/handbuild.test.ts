@@ -166,7 +166,10 @@ describe('a step that waits for a person', () => {
 
   test('goes on once when it is told to, though its worker was killed', { timeout: BUILD_MS }, async () => {
     for (const pid of farm.current().pids['provision'] ?? []) process.kill(pid, 'SIGKILL');
-    expect(await farm.slipway('continue', buildId)).toMatchObject({ exitCode: 0, stdout: 'Step 2 of desk goes on.\n' });
+    expect(await farm.slipway('continue', buildId)).toMatchObject({
+      exitCode: 0,
+      stdout: 'Step 2 of desk continues.\n',
+    });
     const again = await farm.slipway('continue', buildId, 'desk');
     expect(again).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('waits for a person') });
     await following;

@@ -6,7 +6,7 @@ import {
   sshKeyName,
 } from '../../common/contracts/object-names.ts';
 
-/** Names of all objects of a layer build's generation; the same in every phase, so that each finds what others made. */
+/** Names of all objects of a layer build's generation; the same in every phase, so that each finds the objects of the others. */
 export function buildNames(identity: BuildIdentity) {
   const name = (role: string, ...parts: string[]) => objectName(identity, role, ...parts);
   return {

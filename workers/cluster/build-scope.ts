@@ -5,7 +5,7 @@ import { assert } from '../../common/errors/farm-error.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { type BuildNames, buildNames } from './build-names.ts';
 
-/** What an object is to the farm; teardown keeps all but `build`. */
+/** Role of an object in the farm; teardown removes only `build`. */
 export type Role = 'build' | 'template' | 'layer' | 'source';
 
 /** The VM that a phase works on, within its layer build. */
@@ -54,7 +54,7 @@ export function keyLabel(key: string): string {
   return key.replaceAll(/[^A-Za-z0-9]/g, '').slice(0, 63);
 }
 
-/** What the names of a module's machines end with: `internal` is never delegated on the Internet. */
+/** Suffix of the names of a module's machines: `internal` is never delegated on the Internet. */
 export function domainOf({ module }: LayerSpec): string {
   return `${module.name.toLowerCase()}.internal`;
 }
@@ -65,7 +65,7 @@ export function egressOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; ad
   return subnet?.egress ? { subnet, address: subnet.egress } : undefined;
 }
 
-/** Whether a module that says nothing of its network is built without the internet that it then has elsewhere. */
+/** Whether a module without network settings is built without the internet that it has on other clusters. */
 export function lacksInternet({ module, network }: LayerSpec): boolean {
   const open = new Set(network.vpcs.filter(({ internet }) => internet).map(({ name }) => name));
   const decided = new Set(module.buildOverrides.vpcs.map(({ name }) => name));

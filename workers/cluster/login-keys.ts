@@ -12,7 +12,7 @@ import { readPlannedObject } from './object-content.ts';
 export interface LoginKeys {
   /** In the order in which they are tried; OpenSSH's formats or PEM. Secrets. */
   readonly privateKeys: readonly string[];
-  /** What the guest is told: one line of `authorized_keys`. */
+  /** Public half for the guest: one line of `authorized_keys`. */
   readonly publicKey: string;
   /** The pair that was made for the build alone; no image keeps it. */
   readonly buildKey: SshKeyPair;

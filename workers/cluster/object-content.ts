@@ -5,7 +5,7 @@ import type { PhaseContext } from '../context/phase-context.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
 
 /**
- * What stands under a key of a ConfigMap or Secret; null when it is missing and may be. It is what was planned: the
+ * Value under a key of a ConfigMap or Secret; null when it is missing and optional. It equals the planned value: the
  * layer's key was made from it.
  * @throws PhaseFailure `SourceChanged`, or `SourceUnreachable` when it is missing and must not be
  */
@@ -22,5 +22,5 @@ export async function readPlannedObject(
   }
   if (content !== undefined) return content;
   if (ref.optional) return null;
-  throw new PhaseFailure('SourceUnreachable', `There is no ${name} on the cluster`);
+  throw new PhaseFailure('SourceUnreachable', `${name} not found on the cluster`);
 }

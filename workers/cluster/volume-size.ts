@@ -2,25 +2,25 @@ import type { Credentials } from '../../common/contracts/module/location.ts';
 import type { DataVolume, PersistentVolumeClaim, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { parseQuantity } from '../../common/text/quantity.ts';
 
-/** What a volume is filled from. */
+/** Source of a volume. */
 export interface Filling {
   readonly source: NonNullable<DataVolume['spec']['source']>;
-  /** Bytes of what is in it, as a guest sees them; 0 when it is empty or not known. */
+  /** Size of its content, as a guest sees it; 0 when it is empty or unknown. */
   readonly contentBytes: number;
   /** Given for clones, which need not ask for a size. */
   readonly clone?: CloneSource;
   /** How its importer is let in, where it has one; sealed. */
   readonly credentials?: Credentials | null;
-  /** What its importer fetches, to a reader. */
+  /** Name of its content for readers. */
   readonly what?: string;
 }
 
-/** Bytes that the driver gives to a volume made from a snapshot (0 when it does not say), or the claim to clone from. */
+/** Bytes that the driver gives to a volume made from a snapshot (0 when not reported), or the claim to clone from. */
 export type CloneSource = { readonly kind: 'snapshot'; readonly restoreBytes: number } | { readonly kind: 'claim' };
 
 /** CDI takes no smaller volume. */
 const LEAST_BYTES = 1024 ** 2;
-/** The share that CDI adds for the file system of a volume, unless its CDIConfig says otherwise. */
+/** The share that CDI adds for the file system of a volume, unless its CDIConfig overrides it. */
 const OVERHEAD = 0.06;
 
 /**
@@ -33,11 +33,11 @@ export function askedOf({ clone, contentBytes }: Filling, wantedBytes: number | 
   if (!clone) return Math.max(bytes, LEAST_BYTES);
   const grows = wantedBytes !== null && wantedBytes > contentBytes;
   if (clone.kind === 'claim') return grows ? bytes : undefined;
-  // Without a size of the snapshot CDI must be told one; with it, CDI refuses what is less, before it adds its share.
+  // Without a size of the snapshot CDI needs an explicit one; with it, CDI refuses a smaller size, before it adds its share.
   return grows || clone.restoreBytes === 0 ? Math.max(bytes, clone.restoreBytes) : undefined;
 }
 
-/** Bytes of a volume made from a snapshot; 0 when the driver does not say. */
+/** Bytes of a volume made from a snapshot; 0 when the driver does not report it. */
 export function restoreBytes({ status }: VolumeSnapshot): number {
   return Math.ceil(parseQuantity(status?.restoreSize) ?? 0);
 }

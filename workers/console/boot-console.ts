@@ -15,7 +15,7 @@ export interface BootConsole {
   readonly typing: BootTyping;
   /** Opens the raw RFB stream. */
   readonly dial: (signal: AbortSignal) => Promise<Duplex>;
-  /** What the sessions draw on, and who shows them to viewers. */
+  /** Screen of the sessions, and its viewers. */
   readonly held: Pick<HeldConsole, 'screen' | 'show'>;
   /** Called with the time when the first session is open. */
   readonly onAttached: (time: number) => void;
@@ -28,7 +28,7 @@ export interface BootConsole {
 
 /**
  * Types a boot command to its end over as many sessions as it takes. Resolves with false when a session was lost in a
- * way that may have lost keys: what the guest got is unknown then.
+ * way that may have lost keys: which keys reached the guest is unknown then.
  * @throws ConnectionLost or ClusterUnavailable when the console cannot be opened, the signal's reason, or what
  *   `beforeBatch` threw.
  */

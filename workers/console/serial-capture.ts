@@ -10,28 +10,28 @@ import type { PhaseContext } from '../context/phase-context.ts';
 import { machineEnd } from '../machines/machine-life.ts';
 import { SerialLines } from './serial-lines.ts';
 
-/** The log is stored so often at most, however much the guest says. */
+/** The log is stored at most this often, however much the guest prints. */
 const STORE_MS = 500;
 /** A log that broke off is opened again after this; one that is not there, after longer and longer. */
 const REOPEN_MS = 1_000;
 const LONGEST_REOPEN_MS = 60_000;
 /** No node cuts logs that are shorter. */
 const SHORTEST_CUT = 1024 ** 2;
-/** What was stored of a log comes at once when it is opened; where less has come by then, less is there. */
+/** Stored output arrives at once when a log is opened; if less has arrived by then, the log is shorter. */
 const BEGINNING_MS = 1_000;
-/** What it may take to read the last lines of a machine that has failed. */
+/** Deadline for reading the last lines of a failed machine. */
 const LAST_WORDS_MS = 5_000;
 
 export interface SerialCaptureOptions {
   /** Name of its VMI. */
   readonly machine: string;
-  /** Hides what the store does not hide by itself. */
+  /** Masks secrets that the store does not mask. */
   readonly mask: Mask;
 }
 
 /**
- * Follows the serial port of a phase's machine from when it runs, and stores what it says: each line once, whichever
- * worker had the machine before. It never disturbs the phase: without the log there is less to show, and nothing fails.
+ * Follows the serial port of a phase's machine from its start, and stores its output: each line once, whichever
+ * worker had the machine before. It never disturbs the phase: a missing log is not an error.
  */
 export class SerialCapture {
   readonly #context: PhaseContext;
@@ -49,14 +49,14 @@ export class SerialCapture {
     this.#following = this.#follow(AbortSignal.any([context.signal, this.#stop.signal]));
   }
 
-  /** Ends the following; what was read is stored. */
+  /** Stops following; lines that were read are stored. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#following;
     await this.#store();
   }
 
-  /** Ends the following, reads what the machine said last, and hands the end of it over; undefined without a log. */
+  /** Stops following, reads the last output, and returns its end; undefined without a log. */
   async lastWords(): Promise<readonly string[] | undefined> {
     await this.stop();
     const uid = this.#vmi?.metadata?.uid;
@@ -115,7 +115,7 @@ export class SerialCapture {
   }
 
   /**
-   * A node keeps the last part of a log that grows: one that is shorter than what was stored of it begins later now, and what is said
+   * A node keeps the last part of a log that grows: a log shorter than the stored part now begins later, and output
    * from now on is new. Only such a log is read once more, to know how long it is.
    */
   async #findCut(uid: string, lines: SerialLines, signal: AbortSignal): Promise<void> {

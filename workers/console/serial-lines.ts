@@ -4,10 +4,10 @@ import { LineSplitter } from '../guest/log-lines.ts';
 
 /** For the evidence of a failure: a kernel panic with its trace. */
 const TAIL = 60;
-/** Bytes that may wait to be stored; a guest that says more loses the oldest of them. */
+/** Bytes that may wait to be stored; beyond them the oldest are dropped. */
 const MOST_WAITING = 64 * 1024;
 
-/** What has not been stored yet. */
+/** Lines that are not stored yet. */
 export interface WaitingLines {
   readonly lines: readonly string[];
   /** How much of the log it makes whole, in bytes from its beginning. */
@@ -47,7 +47,7 @@ export class SerialLines {
     return this.#pushedBytes < this.#skippedTo;
   }
 
-  /** The log is that long only: its beginning is gone since it was stored, and what comes after this is new. */
+  /** The log is shorter than the stored part: its beginning is gone, and further output is new. */
   cutTo(length: number): void {
     if (length >= this.#skippedTo) return;
     this.#skippedTo = length;
@@ -65,7 +65,7 @@ export class SerialLines {
     this.#tail.splice(0, this.#tail.length - TAIL);
   }
 
-  /** What waits, and no longer. */
+  /** The pending lines; clears them. */
   take(): WaitingLines {
     const omitted = this.#omitted === 0 ? [] : [`[${this.#omitted} lines came too fast and are left out]`];
     const taken = { lines: [...omitted, ...this.#waiting], readBytes: this.#readBytes };
@@ -85,7 +85,7 @@ export class SerialLines {
   }
 }
 
-/** What a terminal would show of it in the end: after the last carriage return, as progress bars write over themselves. */
+/** Final state of the line on a terminal: after the last carriage return, as progress bars write over themselves. */
 function shown(text: string): string {
   const whole = text.replace(/\r+$/, '');
   return printable(whole.slice(whole.lastIndexOf('\r') + 1)).trimEnd();

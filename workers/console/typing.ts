@@ -7,11 +7,11 @@ import { delayUntil } from './delay.ts';
 const EVENT_MS = 11;
 /** Half of the 50 keys that may be under way: the next batch is sent while the last one is played. */
 const BATCH_EVENTS = 50;
-/** A machine that answers later than this was held up meanwhile, and has played nothing. */
+/** A machine that answers later than this was stalled meanwhile, and has processed no key. */
 const PROMPT_MS = 100;
 /** QEMU adds key events of its own, to make its lock keys fit the characters. */
 const SETTLE_MS = 250;
-/** A machine on a crowded host plays slower by up to this share, and nothing tells. */
+/** A machine on a busy host processes keys slower by up to this share, without any signal. */
 const DRIFT = 0.2;
 /** Below this a wait is too short to make sure that every key before it has arrived. */
 const CHECKED_WAIT_MS = 5_000;
@@ -37,7 +37,7 @@ export class BootTyping {
   #next = 0;
   /** When the machine will have played everything that was sent; 0 before the first session. */
   #playedAt = 0;
-  /** How long the machine plays what was sent since everything was last confirmed. */
+  /** Time that the machine needs for the keys sent since the last confirmation. */
   #unconfirmedMs = 0;
   /** When the wait at `#next` is over, once it has begun. */
   #restUntil: number | undefined;
@@ -74,7 +74,7 @@ export class BootTyping {
     this.#playedAt = time;
   }
 
-  /** Types what is left. Rejects with the reason of `session.lost`, of the signal, or what `beforeBatch` threw. */
+  /** Types the remaining keys. Rejects with the reason of `session.lost`, of the signal, or the error of `beforeBatch`. */
   async run(session: VncSession, { clock, signal, beforeBatch = async () => {} }: TypingOptions): Promise<void> {
     const stop = AbortSignal.any([signal, session.lost]);
     this.#playedAt ||= clock.now();
@@ -149,7 +149,7 @@ export class BootTyping {
     this.#confirmed = this.#next;
   }
 
-  /** Resolves when the machine has read what was sent; the time by which it was late puts off what it plays. */
+  /** Resolves when the machine has read the sent keys; a late answer postpones their processing. */
   async #observe(session: VncSession, clock: Clock): Promise<void> {
     const askedAt = clock.now();
     await session.barrier();

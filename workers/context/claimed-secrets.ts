@@ -13,11 +13,11 @@ export interface ClaimedSecrets {
   fill(text: string): string;
   /** How a URL of the module is asked for; undefined without credentials. */
   credentials(sealed: Credentials | null): Credentials | undefined;
-  /** Hides the values in what goes anywhere else. */
+  /** Masks the values in other texts. */
   readonly mask: Mask;
 }
 
-/** Opens what was sealed when the layer was submitted. @throws InvalidConfig */
+/** Opens the secrets that were sealed at submission. @throws InvalidConfig */
 export function openSecrets({ secrets, spec }: Pick<PhaseClaim, 'secrets' | 'spec'>, farmKey: FarmKey): ClaimedSecrets {
   const values = new Map(Object.entries(secrets).map(([name, sealed]) => [name, farmKey.open(sealed)]));
   const secretValue = (name: string) => {
@@ -29,7 +29,7 @@ export function openSecrets({ secrets, spec }: Pick<PhaseClaim, 'secrets' | 'spe
   const credentials = (sealed: Credentials | null) =>
     sealed ? { username: fill(sealed.username), password: fill(farmKey.open(sealed.password)) } : undefined;
   const logins = credentialsOf(spec.module).flatMap((sealed) => credentials(sealed) ?? []);
-  // Together, too: that is what the header of a request holds in Base64.
+  // Together, too: the header of a request contains both in Base64.
   const hidden = logins.flatMap(({ username, password }) => [password, `${username}:${password}`]);
   return { secretValue, fill, credentials, mask: maskSecrets([...values.values(), ...hidden]) };
 }
@@ -40,7 +40,7 @@ function credentialsOf({ vms, files }: CompiledModule): (Credentials | null)[] {
   return [...sources, ...urls].map(({ credentials }) => credentials);
 }
 
-/** A store that is told lines of logs and serial ports only with their secrets masked. */
+/** A store that receives lines of logs and serial ports only with their secrets masked. */
 export function maskedStore(store: PhaseStore, mask: Mask): PhaseStore {
   return {
     ...store,

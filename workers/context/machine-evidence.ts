@@ -13,13 +13,13 @@ export function isDisrupted({ status }: Pod): boolean {
   return Boolean(status?.conditions?.some(({ type, status: is }) => type === 'DisruptionTarget' && is === 'True'));
 }
 
-/** What KubeVirt says of a machine that stands still because a write to its storage failed. Nothing but room wakes it. */
+/** Condition of a machine that KubeVirt paused because a write to its storage failed. It resumes only with free space. */
 export function storageFault(vmi: VirtualMachineInstance | undefined): string | undefined {
   const paused = vmi?.status?.conditions?.find(({ type, status }) => type === 'Paused' && status === 'True');
   return paused?.reason === 'PausedIOError' ? (paused.message ?? paused.reason) : undefined;
 }
 
-/** Conditions of a VMI that say why it does not run; its other ones follow from these. */
+/** Conditions of a VMI that explain why it does not run; the others follow from these. */
 const TELLING = new Set(['PodScheduled', 'Synchronized', 'DataVolumesReady']);
 
 /** Why a VMI does not run, in KubeVirt's words. */
@@ -33,7 +33,7 @@ export function falseConditions({ metadata, status }: VirtualMachineInstance): s
 
 /**
  * Everything that explains what became of a machine: the false conditions of its VMI, and the last warning Events of VM,
- * VMI and launcher pods. No node, no image: that is told of the pod only. A claim that is missing: of the VMI's conditions.
+ * VMI and launcher pods. A missing node or image is reported on the pod only. A missing claim is in the conditions of the VMI.
  */
 export async function evidenceOfMachine(cluster: ClusterClient, name: string): Promise<string[]> {
   const vmi = await cluster.get(RESOURCES.instances, name);

@@ -21,11 +21,11 @@ export interface PhaseContext {
   readonly farm: string;
   readonly store: PhaseStore;
   readonly farmKey: FarmKey;
-  /** What the texts of the spec refer to. `store`, `logger` and the result of the executor mask it by themselves. */
+  /** Secrets that the texts of the spec refer to. `store`, `logger` and the result of the executor mask it by themselves. */
   readonly secrets: ClaimedSecrets;
-  /** What the worker itself fetches users' URLs through. */
+  /** Agent for users' URLs that the worker itself fetches. */
   readonly agent: Agent;
-  /** How what the module names is reached. */
+  /** Addresses of the module's sources. */
   readonly addresses: SourceAddresses;
   /** Consoles to type on. */
   readonly consoles: ConsoleHost;
@@ -38,8 +38,8 @@ export interface PhaseContext {
 }
 
 /**
- * The executor of one phase. `execute` is re-entrant and level-triggered: it reads what is there, converges and returns a result,
- * so that running it again after a crash at any point adopts what the former run left.
+ * The executor of one phase. `execute` is re-entrant and level-triggered: it reads the present objects, converges and returns a result,
+ * so that another run after a crash at any point adopts the objects of the former run.
  * A module that cannot be built is a result, or a thrown `PhaseFailure`; trouble of the farm is a thrown `FarmError`.
  */
 export interface PhaseExecutor {

@@ -1,7 +1,7 @@
 import { type Failure, type FailureReason, failureSchema } from '../../common/contracts/failures.ts';
 import type { PhaseResult } from '../../common/contracts/phase-store.ts';
 
-/** What a person needs to understand a failure, beyond its sentence. */
+/** Evidence that explains a failure, beyond its message. */
 export type Evidence = Partial<Omit<Failure, 'reason' | 'message'>>;
 
 /** The result of a module that cannot be built. */

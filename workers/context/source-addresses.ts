@@ -1,5 +1,5 @@
 import type { Agent } from 'undici';
-import { type BlobLinkOptions, blobLink, layerDiskLink } from '../../common/blobs/blob-links.ts';
+import { blobLink, layerDiskLink, type SignedLinkOptions } from '../../common/blobs/signed-links.ts';
 import { blobOf } from '../../common/contracts/blobs.ts';
 import { layerDiskOf } from '../../common/contracts/layer-disks.ts';
 import { assert } from '../../common/errors/farm-error.ts';
@@ -12,7 +12,7 @@ export interface SourceAddresses {
   forWorker(url: string): { readonly url: string; readonly agent: Agent };
 }
 
-export interface SourceAddressOptions extends BlobLinkOptions {
+export interface SourceAddressOptions extends SignedLinkOptions {
   /** Of the schedulers, for the cluster and its workers. */
   readonly blobsUrl: string | undefined;
   /** For users' URLs. */

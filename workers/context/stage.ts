@@ -6,7 +6,7 @@ import { type EventSubject, eventsOf, podLog } from '../../common/kubernetes/dia
 import { evidenceOfMachine } from './machine-evidence.ts';
 import { PhaseFailure } from './phase-failure.ts';
 
-/** A stage of a phase: what it fails as when its deadline passes, and whose Events explain why. */
+/** A stage of a phase: its failure when the deadline passes, and the objects whose Events explain it. */
 export interface Stage {
   readonly reason: FailureReason;
   readonly subjects?: readonly EventSubject[];
@@ -43,7 +43,7 @@ export async function lastEvents(cluster: ClusterClient, subjects: readonly Even
   }
 }
 
-/** What explains the state of a machine, or nothing when it cannot be read. */
+/** Evidence of the state of a machine, or undefined when it cannot be read. */
 export async function lastWords(cluster: ClusterClient, machine: string): Promise<string[]> {
   try {
     return await evidenceOfMachine(cluster, machine);

@@ -10,7 +10,7 @@ import {
 
 /** The console of a machine that this worker alone has a session with. */
 export interface HeldConsole {
-  /** Lets viewers see what the session draws on `screen`. */
+  /** Shows the session's `screen` to viewers. */
   show(session: VncSession): void;
   readonly screen: SharedConsole['screen'];
   /** Lets others have the console. */
@@ -46,7 +46,7 @@ export class WorkerConsoles implements ConsoleHost {
     const { worker, address } = this.#options;
     const holder: ConsoleHolder = { owner: `${worker}.${epoch}`, address, rank: epoch };
     const shared = new SharedConsole();
-    // Before it is told: viewers come at once.
+    // Before the notice: viewers connect at once.
     this.#consoles.set(machine, shared);
     const over = new AbortController();
     const forget = () => {

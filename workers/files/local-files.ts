@@ -9,12 +9,12 @@ import type { PhaseContext } from '../context/phase-context.ts';
 
 type Fetching = Pick<PhaseContext, 'addresses' | 'signal'>;
 
-/** The content of a local file as it comes from the farm's store; its stream fails unless it is what was planned. */
+/** The content of a local file as it comes from the farm's store; its stream fails unless the content is the planned one. */
 export function openLocalFile(context: Fetching, file: LocalFile): Readable {
   return Readable.from(verified(context, file), { objectMode: false });
 }
 
-/** The same as a whole, for what is small. */
+/** The same as a whole, for small contents. */
 export function readLocalFile(context: Fetching, file: LocalFile): Promise<Buffer> {
   return buffer(openLocalFile(context, file));
 }

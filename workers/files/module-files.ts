@@ -44,7 +44,7 @@ export function moduleFiles({ files }: CompiledModule, names: readonly string[])
   });
 }
 
-/** What guests can fetch, under its path; a folder as the files in it. What has a name of its own goes first. */
+/** Files that guests can fetch, by path; a folder as the files in it. Explicitly named files win. */
 export function servedFiles(module: CompiledModule): ModuleFile[] {
   const named = moduleFiles(module, module.httpDirectory).flatMap((file) =>
     file.kind === 'local' && file.content.kind === 'folder' ? filesBelow(`${file.name}/`, file.content) : [file],
@@ -181,6 +181,6 @@ async function fetchInto(context: PhaseContext, file: UrlFile, path: string): Pr
 
 function assertChecksum(name: string, checksum: Checksum | null, actual: string): void {
   if (!checksum || checksum.hex === actual) return;
-  const message = `The file "${name}" has ${checksum.algorithm} ${actual}, announced was ${checksum.hex}`;
+  const message = `The file "${name}" has ${checksum.algorithm} ${actual}, expected ${checksum.hex}`;
   throw new PhaseFailure('ChecksumMismatch', message);
 }

@@ -12,7 +12,7 @@ export interface Attempt {
   readonly elapsedMs: number;
   /** From the first one to the last one. */
   readonly timeoutMs: number;
-  /** What it ended with; undefined when the guest was there. */
+  /** Error of the attempt; undefined when the guest answered. */
   readonly error: unknown;
 }
 
@@ -41,13 +41,13 @@ export function endOf(error: unknown): AttemptEnd {
   return level === undefined ? 'other' : 'no-login';
 }
 
-/** What a try ended with, as briefly as a person needs it: "no route to host". */
+/** The error of an attempt in short form: "no route to host". */
 export function attemptWords(error: unknown): string {
   const end = endOf(error);
   return end === 'other' ? errorMessage(error) : WORDS[end];
 }
 
-/** The same error is told again after this. */
+/** The same error is reported again after this time. */
 const TELL_AGAIN_MS = 30_000;
 /** Shorter waits are not reported. */
 const FIRST_MS = 2_000;
@@ -60,7 +60,7 @@ export interface TellOptions {
 }
 
 /**
- * Tells the builds what is being waited for: when the error changes, now and then while it stays, and when it is over.
+ * Reports the wait to the builds: when the error changes, at intervals while it stays, and at its end.
  * `what`: "SSH 10.0.2.2:22".
  */
 export function tellAttempts({ claim, store, clock, logger }: TellOptions, what: string): OnAttempt {

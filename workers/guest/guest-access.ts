@@ -17,13 +17,13 @@ import { tellAttempts } from './attempts.ts';
 import type { GuestCredentials } from './guest-connection.ts';
 import { GuestLink, type HostKeyPins } from './guest-link.ts';
 
-/** Shorter lines of a secret text, such as `done`, are everybody's. */
+/** Shorter lines of a secret text, such as `done`, are not secret. */
 const TELLING = 8;
 
-/** The way into a guest, and what must not be seen of it. */
+/** Access to a guest, and the secrets of this access. */
 export interface GuestAccess {
   readonly link: GuestLink;
-  /** Hides the credentials, the secrets of the module, and what came out of Secrets, in what the guest prints. */
+  /** Masks the credentials, the secrets of the module, and values from Secrets in the output of the guest. */
   readonly mask: Mask;
   /** The build's own line of `authorized_keys`, which no image keeps. */
   readonly buildPublicKey: string;
@@ -41,7 +41,7 @@ export interface AccessOptions {
 }
 
 /**
- * Prepares the way into the claimed VM's guest, through the relay of its network; nothing is connected yet.
+ * Prepares the way into the claimed VM's guest, through the relay of its network; without connecting.
  * @throws PhaseFailure GuestNeverAnswered when no NIC of it is on a network that the farm reaches.
  */
 export async function openGuestAccess(

@@ -22,10 +22,10 @@ export interface ConnectionOptions {
   readonly signal: AbortSignal;
 }
 
-/** What a command in the guest left. */
+/** Result of a command in the guest. */
 export interface ExecResult {
   readonly exitCode: number;
-  /** What it printed on both outputs, the first MiB of it. */
+  /** Its output on both streams, the first MiB of it. */
   readonly output: string;
 }
 
@@ -86,7 +86,7 @@ function connectConfig({ stream, credentials, hostKeys }: ConnectionOptions, see
   };
 }
 
-/** What a host key is pinned by. @param key as in RFC 4253, or that in Base64 */
+/** Fingerprint by which a host key is pinned. @param key as in RFC 4253, or that in Base64 */
 export function hostKeyHash(key: Buffer | string): string {
   return createHash('sha256')
     .update(typeof key === 'string' ? Buffer.from(key, 'base64') : key)

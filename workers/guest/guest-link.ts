@@ -7,7 +7,7 @@ import type { OnAttempt } from './attempts.ts';
 import { type GuestConnection, type GuestCredentials, hostKeyHash, openGuestConnection } from './guest-connection.ts';
 
 /**
- * The host keys of a guest, by hash, pinned at the first login. A guest that gets others must have told them over a
+ * The host keys of a guest, by hash, pinned at the first login. New ones must have been reported over a
  * connection that was trusted before.
  */
 export interface HostKeyPins {
@@ -24,7 +24,7 @@ export interface GuestLinkOptions {
   readonly hostKeys: HostKeyPins;
   /** How long the guest may be out of reach. */
   readonly timeoutMs: number;
-  /** The guest is known to be up: what it refuses now it refuses later. @defaultValue false: it may be booting */
+  /** The guest is known to be up: a refusal is final. @defaultValue false: it may be booting */
   readonly isUp?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -99,7 +99,7 @@ export class GuestLink {
   }
 
   /**
-   * Pins what a guest that is trusted tells of its host keys, beside the one by which it is.
+   * Pins the host keys that a trusted guest reports, besides the one by which it is trusted.
    * @param keys in Base64
    */
   async pinHostKeys(guest: GuestConnection, keys: readonly string[]): Promise<void> {

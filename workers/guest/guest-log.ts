@@ -8,7 +8,7 @@ import { LineSplitter, type LogLine } from './log-lines.ts';
 const BATCH = 2_000;
 /** Characters that may wait; more hold the reader up, so that a chatty guest cannot fill the memory. */
 const MOST_WAITING = 512 * 1024;
-/** How long a guest may say more than it may on average. */
+/** How long the output of a guest may exceed the average rate. */
 const BURST_MS = 2_000;
 const TAIL = 40;
 
@@ -33,7 +33,7 @@ export class GuestLog {
   readonly #tail: string[] = [];
   #kept: number;
   #received: number;
-  /** When what was taken so far is paid for. */
+  /** Time at which the output read so far is within the average rate. */
   #paidAt = 0;
   #waitingLength = 0;
   #storing: Promise<void> | undefined;
@@ -77,7 +77,7 @@ export class GuestLog {
     this.#add([...this.#splitter.end(), { text, end: this.#received, cut: {} }]);
   }
 
-  /** Stores what is left, the unfinished last line too. */
+  /** Stores the remaining output, including an unfinished last line. */
   async end(): Promise<void> {
     this.#add(this.#splitter.end());
     const { step } = this.#limits;
@@ -86,7 +86,7 @@ export class GuestLog {
     await this.#storing;
   }
 
-  /** A guest that says much is read at the pace that it may keep up; the rest waits in it. */
+  /** A guest with much output is read at the allowed rate; the rest waits in the guest. */
   async #pace(length: number): Promise<void> {
     const { clock, signal } = this.#options;
     const now = clock.now();

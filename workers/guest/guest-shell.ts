@@ -8,11 +8,11 @@ import { ShellFrames } from './shell-frames.ts';
 export interface ShellAnswer {
   /** Words of the answer. */
   readonly words: readonly string[];
-  /** What was printed besides, both outputs in one, the first MiB of it. */
+  /** Other output, both streams in one, the first MiB of it. */
   readonly said: string;
 }
 
-/** Takes what a request prints; the next bytes come when it resolves. */
+/** Receives the output of a request; the next bytes come when it resolves. */
 export type OutputReader = (bytes: Buffer) => Promise<void> | void;
 
 interface Waiting {
@@ -30,7 +30,7 @@ const SHUT =
 
 /**
  * A shell of the guest that stays open as long as the connection and takes one request after the other. The login shell
- * of the user, whichever it is, is only asked to become `sh`; what its start files print is left aside, because every
+ * of the user, whichever it is, is only asked to become `sh`; the output of its start files is ignored, because every
  * answer carries a mark of this shell's own.
  */
 export class GuestShell {
@@ -50,7 +50,7 @@ export class GuestShell {
 
   /**
    * The shell on a channel whose command is `exec sh`, when it takes requests.
-   * @throws ConnectionLost when it ended before, PhaseFailure GuestNeverAnswered when it says that it always will
+   * @throws ConnectionLost when it ended before, PhaseFailure GuestNeverAnswered when it reports that it always will
    */
   static async start(channel: ClientChannel): Promise<GuestShell> {
     const shell = new GuestShell(channel);
@@ -83,7 +83,7 @@ export class GuestShell {
     return { words: answer.split(' ').filter(Boolean), said: Buffer.concat(chunks).toString() };
   }
 
-  /** Runs code that answers nothing; also while a request waits for its answer. */
+  /** Runs code without an answer; also while a request waits for its answer. */
   tell(code: string): void {
     if (!this.#ended) this.#channel.write(`{ ${code}\n} </dev/null >/dev/null 2>&1\n`);
   }

@@ -1,10 +1,10 @@
 import type { FailureReason } from '../../common/contracts/failures.ts';
 import { type AttemptEnd, endOf } from './attempts.ts';
 
-/** What is known of a guest that failed. */
+/** Known facts about a guest that failed. */
 export interface GuestSigns {
   readonly reason: FailureReason;
-  /** What the last try to get in ended with. */
+  /** Error of the last login attempt. */
   readonly cause: unknown;
   /** The last lines of its serial port; undefined when the cluster keeps none. */
   readonly serialTail: readonly string[] | undefined;
@@ -27,7 +27,7 @@ const EXPLAINED: readonly FailureReason[] = [
   'GuestRebooted',
 ];
 
-/** What most likely was the cause, how to tell, and what to do; the likeliest first. */
+/** Likely causes with their signs and remedies; the likeliest first. */
 export function likelyCauses(signs: GuestSigns): string[] {
   if (!EXPLAINED.includes(signs.reason)) return [];
   const text = signs.serialTail?.join('\n') ?? '';
@@ -37,7 +37,7 @@ export function likelyCauses(signs: GuestSigns): string[] {
   return [...seen, ...NETWORK_SIGNS[end](signs), ...bootSigns(signs.serialTail, end, seen.length > 0)];
 }
 
-/** How far the guest has come, as far as its serial port tells; undefined lines are those of a cluster that keeps none. */
+/** Progress of the guest according to its serial port; undefined lines are those of a cluster that keeps none. */
 function bootSigns(tail: readonly string[] | undefined, end: AttemptEnd, isStuck: boolean): string[] {
   if (tail === undefined) return [];
   if (AT_LOGIN.test(tail.join('\n')))
@@ -59,27 +59,27 @@ function bootSigns(tail: readonly string[] | undefined, end: AttemptEnd, isStuck
 /** Complete lines only: the prompt itself has no newline, the line before it names the terminal. */
 const AT_LOGIN = /(^|\s)ttyS0\s*$|login:\s*$/m;
 
-/** What a guest says when it is stuck, and what that means. */
+/** Serial output of guests that are stuck, with its meaning. */
 const SERIAL_SIGNS: readonly { readonly sign: RegExp; readonly means: string }[] = [
   {
     sign: /Kernel panic - not syncing/,
     means:
-      'The kernel of the guest panicked; the lines before it say why. Often the root file system is on a disk whose driver the kernel lacks: try another `bus` of the disk.',
+      'The kernel of the guest panicked; the lines before it show why. Often the root file system is on a disk whose driver the kernel lacks: try another `bus` of the disk.',
   },
   {
     sign: /emergency mode|emergency\.target|Give root password for maintenance/i,
     means:
-      'The guest stands in emergency mode: a mount of /etc/fstab or a service that it needs has failed. Its lines with [FAILED] or "Dependency failed" say which.',
+      'The guest stands in emergency mode: a mount of /etc/fstab or a service that it needs has failed. Its lines with [FAILED] or "Dependency failed" show which.',
   },
   {
     sign: /Gave up waiting for root|dracut-initqueue.*timeout|Entering (?:the )?emergency shell|ALERT!.*does not exist/i,
     means:
-      'The guest does not find its root file system: the disk is on a bus whose driver is not in its initramfs, or has another name or UUID than its boot loader says.',
+      'The guest cannot find its root file system: the disk is on a bus whose driver is not in its initramfs, or has another name or UUID than its boot loader expects.',
   },
   {
     sign: /No bootable device|Boot failed: not a bootable disk|BdsDxe: (?:failed to load|No bootable)|Could not read from CDROM/i,
     means:
-      'The firmware finds nothing to boot from. An image for UEFI needs `efiFirmware`, one for BIOS must not have it; an empty disk needs an ISO.',
+      'The firmware found no bootable device. An image for UEFI needs `efiFirmware`, one for BIOS must not have it; an empty disk needs an ISO.',
   },
   {
     sign: /grub(?: rescue)?>\s*$/m,
@@ -91,7 +91,7 @@ const SERIAL_SIGNS: readonly { readonly sign: RegExp; readonly means: string }[]
   },
   {
     sign: /I\/O error, dev|Buffer I\/O error/,
-    means: 'The guest could not read or write its disk; the Events and the storage of the cluster say more.',
+    means: 'The guest could not read or write its disk; see the Events and the storage of the cluster.',
   },
 ];
 
@@ -114,9 +114,9 @@ const NETWORK_SIGNS: Readonly<Record<AttemptEnd, (signs: GuestSigns) => string[]
   'login-refused': ({ username, hasCloudInit }) => [
     `SSH answers, but refuses the login of "${username}". Is \`sshUsername\` the account of this image? Cloud images have their own: debian, ubuntu, fedora, cloud-user, almalinux, rocky, opensuse, arch.`,
     hasCloudInit
-      ? 'cloud-init puts the key of the farm into the guest: is that installed in the image, and does the user data not disable the account? `/var/log/cloud-init.log` says what it did.'
+      ? 'cloud-init puts the key of the farm into the guest: is that installed in the image, and does the user data not disable the account? `/var/log/cloud-init.log` shows what it did.'
       : "Without `cloudInit` the farm's key is in the guest only if the installation puts `{{ .SSHPublicKey }}` there; else set `sshPassword`.",
-    'An account that is locked, or whose password has expired, is refused too: the journal of sshd in the guest says so.',
+    'An account that is locked, or whose password has expired, is refused too: the journal of sshd in the guest shows it.',
   ],
   'no-login': ({ port }) => [
     `Something answers at port ${port}, but ends the connection before the login: an SSH server without host keys (\`ssh-keygen -A\`), or no SSH server at all.`,

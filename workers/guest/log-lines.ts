@@ -16,7 +16,7 @@ export interface LogLine {
 export class LineSplitter {
   #rest = Buffer.alloc(0);
   #restAt: number;
-  /** Whether the rest goes on with a line that was cut; nothing tells where a stream begins that is taken up again. */
+  /** Whether the rest continues a line that was cut; the start of a resumed stream is unknown. */
   #isInside: boolean;
 
   /** @param offset where in the stream the first pushed byte stands */

@@ -35,7 +35,7 @@ export interface ProgramRun {
 
 /** A guest that goes down ends its programs some seconds before its connections. */
 const GOING_DOWN_MS = 10_000;
-/** Exit codes above it say that a signal ended the program. */
+/** Exit codes above it mean that a signal ended the program. */
 const BY_SIGNAL = 128;
 
 /** How a program ended. `crashed`: the guest restarted under it. `died`: its supervisor was killed. */
@@ -72,7 +72,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   });
 }
 
-/** Resolves when the guest does not go down with what was killed in it. @throws ConnectionLost when it does */
+/** Resolves when the guest stays up after the processes were killed. @throws ConnectionLost when it does */
 async function stillUp(guest: GuestConnection, clock: Clock): Promise<void> {
   await clock.after(GOING_DOWN_MS, guest.lost).catch(() => undefined);
   guest.lost.throwIfAborted();
@@ -100,7 +100,7 @@ async function untilEnded(run: ProgramRun, { supervisor, log, found }: Following
   return end ?? (await supervisor.finish(index, log.received, read));
 }
 
-/** Tells the guest meanwhile what of the log is stored, and when the time of the program is over. */
+/** Reports to the guest meanwhile how much of the log is stored, and the end of the program's time. */
 async function following<T>(
   { index, timeoutMs, clock }: ProgramRun,
   { supervisor, log, found }: Following,

@@ -1,10 +1,10 @@
-/** What a shell's output is made of: bytes of commands, and the words of an answer. */
+/** Parts of a shell's output: bytes of commands, and the words of an answer. */
 export type ShellPiece = { readonly bytes: Buffer } | { readonly answer: string };
 
 const NEWLINE = 0x0a;
 
 /**
- * Takes the output of a shell apart. An answer is a line of its own that begins with the mark, which nothing else can
+ * Takes the output of a shell apart. An answer is a line of its own that begins with the mark, which no other line can
  * know; the newline before it belongs to it. All other bytes are passed on exactly as they were printed.
  */
 export class ShellFrames {

@@ -20,7 +20,7 @@ const DEFAULT_COMMAND =
   "PATH=$PATH:/usr/sbin:/sbin; as_root 'PATH=$PATH:/usr/sbin:/sbin; shutdown -h now || poweroff' || shutdown -h now || poweroff";
 
 /**
- * Asks the guest to go down, over a connection of its own, and takes out of it what is left of the farm. Resolves when
+ * Asks the guest to go down, over a connection of its own, and removes the farm's traces from it. Resolves when
  * the guest took the request; watch the VMI. Safe to call again.
  * @throws PhaseFailure GuestNeverAnswered or FarmError ConnectionLost when the guest could not be asked, or refused.
  */
@@ -54,7 +54,7 @@ export async function askToGoDown(context: PhaseContext, scope: BuildScope, acce
   await store.assertCurrent(claim);
   const { shutdownCommand } = scope.vm;
   const down = shutdownCommand === null ? DEFAULT_COMMAND : unixText(secrets.fill(shutdownCommand));
-  // What is printed when this process is gone ends nothing.
+  // Output after the end of this process has no effect.
   const command = ["trap '' HUP PIPE", asRoot(access), traceRemoval(access), down].join('\n');
   const over = new AbortController();
   const late = clock.after(COMMAND_MS, AbortSignal.any([signal, over.signal])).then(
@@ -65,7 +65,7 @@ export async function askToGoDown(context: PhaseContext, scope: BuildScope, acce
   if (refusal !== undefined) throw new FarmError('ConnectionLost', `The guest refused to shut down: ${refusal}`);
 }
 
-/** Code that takes the key out of the guest, and what user data brought in. Needs `as_root`; it prints nothing. */
+/** Code that removes the key and the part of the user data from the guest. Needs `as_root`; it prints nothing. */
 function traceRemoval(access: GuestAccess): string {
   const key = access.buildPublicKey.split(' ')[1] ?? '';
   return `(key=${quote(key)} user=$(id -un) home=$HOME
@@ -91,7 +91,7 @@ export function asRoot({ password }: Pick<GuestAccess, 'password'>): string {
   }`;
 }
 
-/** Resolves with what the guest said when it refused. */
+/** Resolves with the message of a guest that refused. */
 async function ask(
   guest: GuestConnection,
   command: string,

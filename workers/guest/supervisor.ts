@@ -7,7 +7,7 @@ import type { GuestConnection } from './guest-connection.ts';
 import type { GuestShell, OutputReader, ShellAnswer } from './guest-shell.ts';
 import { printing, quote } from './shell-words.ts';
 
-/** What the shell of the guest reads; its header says what each function does. */
+/** Code for the shell of the guest; its header documents each function. */
 const SUPERVISOR = readFileSync(packagePath('workers/guest/supervisor.sh'), 'utf8');
 
 /** How a step stands. `crashed`: the guest restarted under it. `died`: its runner was killed. `asked`: to reboot. */
@@ -23,7 +23,7 @@ export interface StepStatus {
   readonly keptBytes: number;
 }
 
-/** What a step runs. */
+/** Program of a step. */
 export interface StepProgram {
   readonly script: string;
   readonly env: Readonly<Record<string, string>>;
@@ -36,14 +36,14 @@ export interface StepEnd {
   readonly state: StepState;
   readonly exitCode: number | undefined;
   readonly elapsedMs: number;
-  /** The log was longer than what is kept. */
+  /** The log was longer than its kept part. */
   readonly truncated: boolean;
   /** Public host keys that the guest has now, in Base64. */
   readonly hostKeys: readonly string[];
 }
 
 const STATUS_LINE = /^step (\d+) ([a-z]+) (\d+|-) (-?\d+) (\d+)$/gm;
-/** What a guest may need to go down, once it has begun. */
+/** Time that a guest may need to go down, once it has begun. */
 const GOING_DOWN_MS = 120_000;
 const LOADED = new WeakMap<GuestConnection, Promise<StepSupervisor>>();
 
@@ -104,7 +104,7 @@ export class StepSupervisor {
   }
 
   /**
-   * Starts a program, detached, and reads its log to the end; a second start does nothing.
+   * Starts a program, detached, and reads its log to the end; a second start has no effect.
    * @returns undefined when the end of the log is still to be read by `finish`
    */
   begin(index: number, program: StepProgram, onOutput: OutputReader): Promise<StepEnd | undefined> {
@@ -202,7 +202,7 @@ function granted(answer: ShellAnswer): ShellAnswer {
   if (answer.words[0] !== 'refused') return answer;
   const said = answer.said.trim();
   if (/no space left|quota exceeded|write error/i.test(said)) {
-    throw new PhaseFailure('GuestDiskFull', `The guest says: ${said}`);
+    throw new PhaseFailure('GuestDiskFull', `The guest reported: ${said}`);
   }
   throw new PhaseFailure('StepFailed', `The guest refused to keep the state of a step: ${said || 'it gave no reason'}`);
 }

@@ -6,7 +6,7 @@ import type { GuestConnection } from './guest-connection.ts';
 import { quote } from './shell-words.ts';
 import { refusedUpload } from './upload.ts';
 
-/** What a folder in the guest gets. */
+/** Content of an uploaded folder. */
 export interface Tree {
   /** Absolute path in the guest; made where it is not there. */
   readonly destination: string;
@@ -23,9 +23,9 @@ export interface TreeEntry {
 const FOLDER_MODE = 0o755;
 
 /**
- * Streams a folder into the guest with the modes of its files, over what is there; it belongs to the account that logs in.
+ * Streams a folder into the guest with the modes of its files, over existing files; it belongs to the account that logs in.
  * It needs `tar` in the guest. Call again after ConnectionLost.
- * @throws PhaseFailure GuestDiskFull, or StepFailed with what the guest said.
+ * @throws PhaseFailure GuestDiskFull, or StepFailed with the message of the guest.
  */
 export async function uploadTree(guest: GuestConnection, { destination, entries }: Tree): Promise<void> {
   const target = quote(destination);

@@ -14,20 +14,20 @@ export interface Upload {
   /** Lower-case hexadecimal. */
   readonly sha256: string;
   readonly content: () => Readable;
-  /** Permission bits to give it; without them those of what is there stay, or are the guest's default. */
+  /** Permission bits to give it; without them those of an existing file stay, else the guest's default. */
   readonly mode?: number;
 }
 
-/** Any login shell understands it: the first line of the input is what to do, the rest is the file. */
+/** Any login shell understands it: the first line of the input is the command, the rest is the file. */
 const RECEIVE = `exec sh -c 'IFS= read -r line && eval "$line"'`;
-/** Less than what a guest may say about a file. */
+/** Less than the longest message of a guest about a file. */
 const MOST_SAID = 4096;
 
 /**
- * Streams a file into the guest, over what is there (keeping its owner and mode), makes it durable and checks what
- * arrived: its size, and its hash where the guest can tell it. It needs no SFTP in the guest. Call again after
+ * Streams a file into the guest, over an existing one (keeping its owner and mode), makes it durable and checks the
+ * result: its size, and its hash where the guest can compute it. It needs no SFTP in the guest. Call again after
  * ConnectionLost.
- * @throws PhaseFailure GuestDiskFull, or StepFailed with what the guest said.
+ * @throws PhaseFailure GuestDiskFull, or StepFailed with the message of the guest.
  */
 export async function uploadFile(guest: GuestConnection, upload: Upload): Promise<void> {
   const { destination, sizeBytes, sha256, mode } = upload;
@@ -65,7 +65,7 @@ function receiving(destination: string, { mark, mode }: { mark: string; mode: nu
   ].join('; ');
 }
 
-/** What the guest says after it has begun to receive; what start files of the shell print comes before. */
+/** Message of the guest after it began to receive; the output of the shell's start files comes before. */
 async function readAnswer(channel: AsyncIterable<Buffer> & { stderr: Readable }, mark: string) {
   const frames = new ShellFrames(mark);
   let said = '';
@@ -82,12 +82,12 @@ async function readAnswer(channel: AsyncIterable<Buffer> & { stderr: Readable },
   try {
     for await (const chunk of channel) for (const piece of frames.push(chunk)) take(piece);
   } catch {
-    // Its exit tells more.
+    // Its exit code has more information.
   }
   return { said: said.trim(), words };
 }
 
-/** What the guest said of a file or folder that it did not take, as a failure of the module. */
+/** The guest's refusal of a file or folder, as a failure of the module. */
 export function refusedUpload(destination: string, said: string): PhaseFailure {
   const reason = /no space left|quota exceeded/i.test(said) ? 'GuestDiskFull' : 'StepFailed';
   return new PhaseFailure(reason, `The guest refused "${destination}": ${said || 'it gave no reason'}`);

@@ -4,7 +4,7 @@ import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { type BuildScope, vmLabels } from '../cluster/build-scope.ts';
 import type { Wiring } from '../networks/module-network.ts';
 
-/** What a VM is made of, beyond the plan: the build VM and the template differ in these only. */
+/** Options of a VM, beyond the plan: the build VM and the template differ only in these. */
 export interface MachineParts {
   readonly nics: readonly NicPlan[];
   readonly wiring: Wiring;
@@ -15,7 +15,7 @@ export interface MachineParts {
   readonly labels: Readonly<Record<string, string>>;
   /** Claims of the disks by disk name. */
   readonly claimOf: (disk: string) => string;
-  /** Whether what the guest says at its serial port is kept, also on a cluster that keeps no such logs by default. */
+  /** Whether the serial output of the guest is logged, also on a cluster that keeps no such logs by default. */
   readonly logSerialConsole?: boolean;
   /** Further drives: ISOs, cloud-init, answers. */
   readonly media: readonly { readonly disk: V1Disk; readonly volume: V1Volume }[];
@@ -96,7 +96,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
   };
 }
 
-/** A millicore at least: Kubernetes takes a request of nothing for none. */
+/** A millicore at least: Kubernetes treats a request of zero as absent. */
 function cpuRequest({ cpu, cpuAllocationRatio }: MachineParts) {
   if (cpuAllocationRatio === undefined) return {};
   const millicores = Math.max(1, Math.round((Math.ceil(cpu) * 1000) / cpuAllocationRatio));

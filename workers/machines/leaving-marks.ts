@@ -9,7 +9,7 @@ const { guestLeft: LEFT, shutdownAsked: ASKED } = ANNOTATIONS;
 
 /** How far the farm has left a guest. */
 export interface LeavingMarks {
-  /** `begun`: all steps are done; `cleaned`: and nothing of the farm but its way in is left in the guest. */
+  /** `begun`: all steps are done; `cleaned`: and only the farm's login is left in the guest. */
   readonly left: 'begun' | 'cleaned' | undefined;
   /** `accepted`: the guest took the request to go down, and is not to be asked again. */
   readonly asked: 'asked' | 'accepted' | undefined;

@@ -21,7 +21,7 @@ export function machineEnd(vmi: VirtualMachineInstance | undefined): MachineEnd 
 }
 
 /**
- * Resolves, by watch, when the machine has ended or cannot go on. Its pod is watched beside it: an eviction is told there
+ * Resolves, by watch, when the machine has ended or cannot go on. Its pod is watched beside it: an eviction is reported there
  * alone, and the pod is gone seconds after the machine. Rejects with the signal's reason.
  */
 export async function whenMachineEnds(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<MachineEnd> {
@@ -60,7 +60,7 @@ export async function whenEvicted(cluster: ClusterClient, name: string, signal: 
   );
 }
 
-/** What the unexpected end of a machine means for its module. */
+/** Failure of the module after the unexpected end of a machine. */
 export function endFailure(end: MachineEnd, doing: string, events: readonly string[] = []): PhaseFailure {
   const evidence = { evidence: { events: [...events] } };
   switch (end) {

@@ -9,7 +9,7 @@ import type { ModuleNetwork, Wiring } from './module-network.ts';
 import { provider, relayObject } from './network-objects.ts';
 
 /**
- * VPCs and subnets of the module's own, with the planner's addresses. Nothing of the cluster reaches into them but the
+ * VPCs and subnets of the module's own, with the planner's addresses. From the cluster, they are reached only by the
  * relay, through which workers reach guests.
  */
 export const kubeOvn: ModuleNetwork = {
@@ -39,7 +39,7 @@ const MAX_NAME_SERVERS = 3;
 interface WireOptions {
   /**
    * A guest that cannot be a router, because it is on one subnet only, sends under its own addresses or not at all.
-   * What guests of a finished image do is not ours to say.
+   * The addresses of a finished image are up to its guests.
    */
   readonly isGuarded?: boolean;
   /** As `clusters[].bareBinding`. */

@@ -15,11 +15,11 @@ export interface Wiring {
   readonly networks: readonly V1Network[];
   /** KubeVirt's bindings, in the order of the cards. */
   readonly bindings: readonly Pick<V1Interface, 'bridge' | 'masquerade' | 'binding'>[];
-  /** What DHCP tells of name servers; nothing: those of the cluster's pods. */
+  /** Name servers for DHCP; empty: those of the cluster's pods. */
   readonly resolver: Pick<V1VirtualMachineInstanceSpec, 'dnsPolicy' | 'dnsConfig'>;
 }
 
-/** What a guest is reached for. */
+/** Purpose of a connection to a guest. */
 export interface GuestPort {
   readonly port: number;
   readonly signal: AbortSignal;
@@ -30,7 +30,7 @@ export interface GuestPort {
  * of it may be called again at any time, and by every VM of the module at once.
  */
 export interface ModuleNetwork {
-  /** Makes what must be there before a machine starts, or adopts it. */
+  /** Creates or adopts the objects that must exist before a machine starts. */
   ensure(context: PhaseContext, scope: ModuleScope): Promise<void>;
   /** Asks for the ways out of VPCs with internet; `ensureWaysOut` waits for them. */
   requestWaysOut(context: PhaseContext, scope: ModuleScope): Promise<void>;
@@ -39,13 +39,13 @@ export interface ModuleNetwork {
   relayPod(scope: ModuleScope, vpc: string, extras: RelayExtras): Pod | undefined;
   /** Where guests of a VPC find their relay: `{{ .HTTPIP }}`, and their name server. */
   relayAddress(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<string>;
-  /** Tells a relay that has just begun to run what its flags could not say. */
+  /** Sends a relay that has just started the data that its flags could not contain. */
   fillRelay(context: PhaseContext, scope: ModuleScope, vpc: string): Promise<void>;
   /** Of the machine that a module is built in. */
   buildWiring(context: PhaseContext, scope: BuildScope): Promise<Wiring>;
-  /** Of the published template, when nothing is there any more that only the build needed. */
+  /** Of the published template, after the build objects are removed. */
   templateWiring(scope: BuildScope, clusterConfig: ClusterConfig): Wiring;
-  /** What a guest is called in messages: its address, where the plan decides it. */
+  /** Name of a guest in messages: its address, where the plan decides it. */
   guestName(scope: BuildScope, nic: NicPlan): string;
   /**
    * A byte stream to a port of the claimed VM's guest.

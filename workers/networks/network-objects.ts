@@ -55,7 +55,7 @@ export function subnetObject(scope: ModuleScope, subnet: SubnetPlan): Subnet {
       ...(servesDhcp && relay
         ? { dhcpV4Options: `lease_time=3600,router=${subnet.gateway},dns_server=${relay.address}` }
         : {}),
-      // Nothing in a new VPC answers for the gateway before the first pod is there.
+      // The gateway of a new VPC does not answer before its first pod exists.
       disableGatewayCheck: true,
       excludeIps: plannedAddresses(scope.spec, subnet),
     },
@@ -107,7 +107,7 @@ export function attachmentObjects(scope: ModuleScope, subnet: string): NetworkAt
   });
 }
 
-/** The way out of a VPC with internet; undefined when it has no managed subnet. */
+/** The egress gateway of a VPC with internet; undefined when it has no managed subnet. */
 export function gatewayObject(scope: ModuleScope, vpc: string, externalSubnet: string): VpcEgressGateway | undefined {
   const egress = egressOf(scope.spec, vpc);
   if (!egress) return undefined;
@@ -125,7 +125,7 @@ export function gatewayObject(scope: ModuleScope, vpc: string, externalSubnet: s
   };
 }
 
-/** What a relay needs beyond the plan. */
+/** Options of a relay beyond the plan. */
 export interface RelayExtras {
   readonly image: string;
   readonly maxFileBytes: number;

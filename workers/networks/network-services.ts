@@ -6,8 +6,8 @@ import { networkOf } from './networks.ts';
 import { ensureRelays, requestRelays } from './relays.ts';
 
 /**
- * Whether the guests of a module may use its relays (names, files) or its way out as soon as they run: something tells
- * them to. If not, the farm itself is the first who does, and machines start beside these services.
+ * Whether the guests of a module may use its relays (names, files) or its egress as soon as they run: their configuration tells
+ * them to. If not, the farm itself is the first user, and machines start in parallel with these services.
  */
 export function areUsedAtBoot({ module }: ModuleScope['spec']): boolean {
   const instructed = module.vms.some(

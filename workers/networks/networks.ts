@@ -14,7 +14,7 @@ export function networkOf({ networkKind = 'kube-ovn' }: LayerSpec): ModuleNetwor
   return NETWORKS[networkKind];
 }
 
-/** `{{ .HTTPIP }}` of the claimed VM; empty when nothing serves it. */
+/** `{{ .HTTPIP }}` of the claimed VM; empty without an HTTP directory. */
 export async function relayAddressOf(context: PhaseContext, scope: BuildScope): Promise<string> {
   const route = guestRoute(scope);
   return route ? await networkOf(scope.spec).relayAddress(context, scope, route.vpc) : '';

@@ -11,8 +11,8 @@ import type { ModuleNetwork, Wiring } from './module-network.ts';
 import { guestPolicy, podRelay, relayPolicy, relayService } from './pod-objects.ts';
 
 /**
- * The cluster's own pod network: each machine is its launcher pod to everybody else (KubeVirt's `masquerade`), with an
- * address of its own only behind it. NetworkPolicies make of a module what a VPC is elsewhere; the relay stands behind a
+ * The cluster's own pod network: other clients see each machine as its launcher pod (KubeVirt's `masquerade`), with an
+ * address of its own only behind it. NetworkPolicies isolate a module as VPCs do elsewhere; the relay stands behind a
  * Service, whose address is known before any guest starts, and learns where machines are when they run.
  */
 export const podNetwork: ModuleNetwork = {
@@ -28,7 +28,7 @@ export const podNetwork: ModuleNetwork = {
       ]),
     );
   },
-  // The pod network leads outside; the policies say who may use it.
+  // The pod network reaches outside; the policies restrict its use.
   requestWaysOut: async () => {},
   ensureWaysOut: async () => {},
   relayPod: podRelay,
@@ -90,7 +90,7 @@ async function dial(context: PhaseContext, scope: BuildScope, { port, signal }: 
   return await openMachinePort(cluster, name, { port, signal });
 }
 
-/** Tells a relay where a machine is. False while the machine has no address. @throws as `putName` */
+/** Sends a relay the address of a machine. False while the machine has no address. @throws as `putName` */
 async function tellRelay(
   { cluster, signal }: PhaseContext,
   scope: ModuleScope,

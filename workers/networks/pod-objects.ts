@@ -7,7 +7,7 @@ import { domainOf, type ModuleScope, moduleLabels } from '../cluster/build-scope
 import { RELAY_PORTS, relayPod } from '../relay/relay-pod.ts';
 import { type RelayExtras, relayUpstreams } from './network-objects.ts';
 
-/** Of its namespace nothing is known but that KubeVirt was installed there. */
+/** The only known fact about its namespace is that KubeVirt was installed there. */
 const VIRT_API = { namespaceSelector: {}, podSelector: { matchLabels: { 'kubevirt.io': 'virt-api' } } };
 const DNS_PORT = 53;
 
@@ -21,7 +21,7 @@ function relays(scope: ModuleScope, vpc: string): Record<string, string> {
 }
 
 /**
- * Guests reach each other and their relay, and public addresses where their VPC has internet: nothing of the cluster, no
+ * Guests reach each other and their relay, and public addresses where their VPC has internet: no address of the cluster, no
  * other module, no private network. They are reached by each other, and at their SSH ports by KubeVirt for the farm.
  */
 export function guestPolicy(scope: ModuleScope, deniedNetworks: readonly string[] = []): NetworkPolicy {

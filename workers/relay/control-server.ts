@@ -12,7 +12,7 @@ export interface ControlOptions {
   readonly shelf: FileShelf;
   /** Networks that may be connected to, in CIDR notation. */
   readonly networks: readonly string[];
-  /** What its name server knows. */
+  /** Records of its name server. */
   readonly records: NameRecords;
   readonly logger: Logger;
 }
@@ -57,7 +57,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   }
 }
 
-/** False for what is not a machine of the module, or no address. */
+/** False for an unknown machine, or an invalid address. */
 function learn({ pathname, searchParams }: URL, { records, logger }: ControlOptions): boolean {
   const name = requestedName(pathname.slice('/names/'.length)) ?? '';
   const address = searchParams.get('address') ?? '';

@@ -7,7 +7,7 @@ import type { FileShelf } from './file-shelf.ts';
 /** Guests that never read on must not hold the relay's sockets. */
 const IDLE_MS = 60_000;
 
-/** Serves the files of `httpDirectory` to guests: GET and HEAD of known names, nothing else. */
+/** Serves the files of `httpDirectory` to guests: only GET and HEAD of known names. */
 export function createFileServer(shelf: FileShelf, logger: Logger): Server {
   const server = http.createServer(async (request, response) => {
     const name = requestedName(request.url);

@@ -27,8 +27,8 @@ export class ShelfRefusal extends Error {
 const PART_SUFFIX = '.part';
 
 /**
- * The files of a relay. Only names that were put exist; a name is never used as a path. What the directory holds from
- * before a restart of the container is found again, what was cut off is removed.
+ * The files of a relay. Only names that were put exist; a name is never used as a path. Files in the directory from
+ * before a restart of the container are found again, incomplete ones are removed.
  */
 export class FileShelf {
   readonly #directory: string;
@@ -61,7 +61,7 @@ export class FileShelf {
     return Object.fromEntries([...this.#files].map(([name, { sha256 }]) => [name, sha256]));
   }
 
-  /** Takes a file whole or not at all. @throws ShelfRefusal when it is too large or not what was announced. */
+  /** Takes a file whole or not at all. @throws ShelfRefusal when it is too large or differs from its announcement. */
   async put(name: string, content: Readable, sha256: string): Promise<void> {
     const others = [...this.#files].filter(([other]) => other !== name);
     const room = this.#maxBytes - others.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
@@ -71,7 +71,7 @@ export class FileShelf {
     try {
       await pipeline(content, meter, createWriteStream(part, { mode: 0o600 }));
       const actual = meter.sha256();
-      if (actual !== sha256) throw new ShelfRefusal(422, `"${name}" has SHA-256 ${actual}, announced was ${sha256}`);
+      if (actual !== sha256) throw new ShelfRefusal(422, `"${name}" has SHA-256 ${actual}, expected ${sha256}`);
       const path = join(this.#directory, entry);
       await rename(part, path);
       this.#files.set(name, { path, sizeBytes: meter.sizeBytes, sha256 });

@@ -20,7 +20,7 @@ import { startNameServer } from './name-server.ts';
  *   --max-file-bytes N   room for them
  *   --network CIDR       a network that workers may connect to; repeated
  *   --domain NAME        what names of machines may end with
- *   --record NAME=IP,…   a machine of the module, without addresses until it is told some; repeated
+ *   --record NAME=IP,…   a machine of the module, without addresses until it receives some; repeated
  *   --upstream IP[:PORT] a name server for all other names; repeated
  * Prints a log line with the ports when it is ready; port 0 takes a free one.
  */

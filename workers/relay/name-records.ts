@@ -9,7 +9,7 @@ import {
 /** Addresses of the machines of a module by name: several with several NICs, none before it is known where it is. */
 export type NameRecords = Map<string, readonly string[]>;
 
-/** What a relay answers by itself. */
+/** Names that a relay answers by itself. */
 export interface KnownNames {
   readonly records: NameRecords;
   /** The machine `web` is also `web.<domain>`, and names below it are never forwarded; empty for none. */
@@ -46,7 +46,7 @@ export function answerFromRecords(query: DecodedPacket, { records, domain }: Kno
   const addresses = records.get(isBelow ? name.slice(0, -domain.length - 1) : name);
   const owner = ownerOf(name, records);
   if (!addresses && !owner) return isBelow ? replyTo(query, AUTHORITATIVE_ANSWER | RCODE.nameError) : undefined;
-  // Not yet: who asks a little later gets it, and remembers no wrong answer until then.
+  // Not yet known: a later query gets the address, without a cached negative answer.
   if (addresses?.length === 0) return replyTo(query, RCODE.serverFailure);
   const common = { name: question.name, ttl: TTL_SECONDS };
   const answers: StringAnswer[] = [];

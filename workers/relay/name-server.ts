@@ -19,7 +19,7 @@ export interface NameServerOptions {
 
 const UPSTREAM_MS = 2000;
 const IDLE_MS = 10_000;
-/** Forwarded queries at once; a guest that asks faster is told to come again. */
+/** Forwarded queries at once; further queries are refused for the moment. */
 const MAX_FORWARDED = 256;
 
 /**
@@ -76,7 +76,7 @@ class Answerer {
     this.#options = options;
   }
 
-  /** Undefined for what is not a query at all: silence is the answer to garbage. */
+  /** Undefined for data that is not a query: it is not answered. */
   async answer(message: Buffer, ask: Ask): Promise<Uint8Array | undefined> {
     const query = readQuery(message);
     if (!query) return undefined;

@@ -4,9 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 /** How long a guest is tried. */
 const REACH_MS = 5_000;
-/** The kernel sends again each second, and says after three of them that there is no route to a host. */
+/** The kernel retries each second, and reports after three of them that the host has no route. */
 const SILENCE_MS = 4_000;
-/** After a refusal: it costs next to nothing, and a guest that boots refuses until its server listens. */
+/** After a refusal: a retry is cheap, and a guest that boots refuses until its server listens. */
 const PAUSE_MS = 50;
 
 /**

@@ -61,7 +61,7 @@ export async function putFile(
   });
 }
 
-/** Tells a relay where a machine of its module is now. Throws as `connectThroughRelay`. */
+/** Sends a relay the present address of a machine of its module. Throws as `connectThroughRelay`. */
 export async function putName(
   cluster: ClusterClient,
   relayPod: string,

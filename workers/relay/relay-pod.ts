@@ -5,18 +5,18 @@ import { RELAY_CONTROL_PORT } from '../../common/kubernetes/relay-tunnel.ts';
 /** Ports of a relay. Guests see `http` as `{{ .HTTPPort }}`; `control` is on the pod's loopback only. */
 export const RELAY_PORTS = { control: RELAY_CONTROL_PORT, http: 8080, dns: 53 } as const;
 
-/** What a relay is told when it is made. */
+/** Parameters of a relay at its creation. */
 export interface RelayPodOptions {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** What says to the cluster's network where it stands. */
+  /** Annotations that place it in the cluster's network. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly image: string;
   /** Where it listens. */
   readonly address: string;
   /** Networks in which workers may reach guests through it, in CIDR notation. */
   readonly networks: readonly string[];
-  /** What the names of the machines may end with. */
+  /** Suffixes of the names of the machines. */
   readonly domain: string;
   /** Addresses of the module's machines by name; none for one of which it hears later. */
   readonly records: Readonly<Record<string, readonly string[]>>;

@@ -27,9 +27,9 @@ export interface ClusterWorkerOptions {
 
 /** Takes the jobs of one phase on one cluster from their queue. */
 export interface ClusterWorker {
-  /** Takes no more jobs; what runs goes on. */
+  /** Takes no more jobs; running ones continue. */
   pause(): Promise<void>;
-  /** Waits until what runs has ended, then closes. */
+  /** Waits until running jobs have ended, then closes. */
   close(): Promise<void>;
 }
 

@@ -9,7 +9,7 @@ import { Draining } from './drain.ts';
 const NO_CAPACITY_MS = 5_000;
 
 /**
- * What a thrown error means for the phase; null when the phase is no longer ours to commit. Trouble that passes becomes
+ * Outcome of a phase that threw an error; null when this worker may no longer commit it. A transient error becomes
  * `Fault`, which the store counts and repeats with growing pauses; what repeating cannot heal ends the module.
  */
 export function resultOf(error: unknown): PhaseResult | null {

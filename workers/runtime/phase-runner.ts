@@ -11,7 +11,7 @@ import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
 import { Draining } from './drain.ts';
 import { resultOf } from './outcome.ts';
 
-/** What the runner itself fills in of an executor's context. */
+/** The part of an executor's context that the runner fills in. */
 type OwnFields = 'claim' | 'secrets' | 'store' | 'logger' | 'clock' | 'signal';
 
 export interface PhaseRunnerOptions {
@@ -80,7 +80,7 @@ export class PhaseRunner {
     const fence = randomUUID();
     const claim = await whileUnavailable({ clock, signal: this.#drain.signal }, () => store.claim(job, worker, fence));
     if (!claim) {
-      logger.debug('The job is not current any more');
+      logger.debug('The job is no longer current');
       return;
     }
     const ended = new AbortController();
@@ -91,7 +91,7 @@ export class PhaseRunner {
       await whileUnavailable({ clock }, () => store.commit(claim, result));
     } catch (error) {
       if (!(error instanceof FarmError && error.kind === 'cancelled')) throw error;
-      logger.info({ code: error.code }, 'The outcome is not wanted any more');
+      logger.info({ code: error.code }, 'The outcome is no longer wanted');
     } finally {
       ended.abort();
     }
@@ -114,7 +114,7 @@ export class PhaseRunner {
       const masked = { store: maskedStore(store, mask), logger: maskedLogger(logger, mask) };
       return maskedResult(await executor.execute({ ...given, ...masked, claim, secrets, clock, signal }), mask);
     } catch (error) {
-      // An aborted wait throws what it likes; why it was aborted says what follows.
+      // An aborted wait may throw any error; the reason of the abort determines the outcome.
       const cause = signal.aborted && !isFailure(error) ? signal.reason : error;
       const result = resultOf(cause);
       if (result?.outcome === 'failed') maskedLogger(logger, mask).warn({ err: cause }, 'The phase failed');

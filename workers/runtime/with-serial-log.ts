@@ -8,7 +8,7 @@ import { PhaseFailure } from '../context/phase-failure.ts';
 import { likelyCauses } from '../guest/likely-causes.ts';
 import { networkOf } from '../networks/networks.ts';
 
-/** Keeps what the machine says at its serial port while the phase runs; its last lines are evidence of every failure. */
+/** Records the machine's serial output while the phase runs; its last lines are evidence of every failure. */
 export function withSerialLog(executor: PhaseExecutor): PhaseExecutor {
   return {
     phase: executor.phase,

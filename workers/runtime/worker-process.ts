@@ -28,7 +28,7 @@ export interface WorkerProcessOptions {
 
 /**
  * Takes the jobs of one phase on all clusters and advertises room for them. On release it takes no more, lets executors
- * hand their work back (nothing in a guest is ended), and leaves.
+ * hand their work back (processes in guests keep running), and exits.
  */
 export async function startWorkers(options: WorkerProcessOptions, resources: ReleaseStack): Promise<void> {
   const { phase, clusters, concurrency, worker, runner, redis, clock, logger, onTaken } = options;

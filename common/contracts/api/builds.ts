@@ -29,7 +29,7 @@ export const BUILDS = {
   plan: {
     method: 'post',
     path: '/api/v1/plan',
-    summary: 'What a build of the modules would do now.',
+    summary: 'Plan a build of the modules without starting it.',
     role: 'builder',
     answers: { 200: { schema: planSchema } },
     body: 'modules',
@@ -39,7 +39,7 @@ export const BUILDS = {
     method: 'get',
     path: '/api/v1/builds',
     summary:
-      'Builds, newest first. Of a search a page may have fewer rows than its limit, and none, while it has a `nextCursor`.',
+      'List builds, newest first. A page of a search can have fewer rows than its limit, even none, and still have a `nextCursor`.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ builds: z.array(buildSummarySchema), nextCursor }) } },
     query: requests.buildsQuerySchema,
@@ -48,7 +48,7 @@ export const BUILDS = {
     method: 'get',
     path: '/api/v1/builds/{id}',
     params: requests.buildParamsSchema,
-    summary: 'One build: how far it is, and its modules by page.',
+    summary: 'One build: its progress, and its modules by page.',
     role: 'viewer',
     answers: { 200: { schema: buildViewSchema } },
     query: requests.buildQuerySchema,
@@ -57,7 +57,8 @@ export const BUILDS = {
     method: 'get',
     path: '/api/v1/builds/{id}/waiting',
     params: requests.buildParamsSchema,
-    summary: 'What each module of a build waits for, its position, and an estimate from earlier durations.',
+    summary:
+      'The resource or person that each module of a build waits for, its position, and an estimate from earlier durations.',
     role: 'viewer',
     answers: { 200: { schema: waitingSchema } },
   },
@@ -66,7 +67,7 @@ export const BUILDS = {
     path: '/api/v1/builds/{id}/archive',
     params: requests.buildParamsSchema,
     summary:
-      'What the farm knows of a build as it is now, as one `tar.gz`: the build with its plan, its events, a log per VM and step, what the machines said at their serial ports, pictures of failures, and the provenance of what has become an image.',
+      'All current records of a build as one `tar.gz`: the build with its plan, its events, a log per VM and step, the serial output of its machines, pictures of failures, and the provenance of its images.',
     role: 'builder',
     answers: { 200: { mediaType: 'application/gzip' } },
   },

@@ -10,7 +10,7 @@ export const CLUSTERS = {
   listClusters: {
     method: 'get',
     path: '/api/v1/clusters',
-    summary: 'The clusters, what is used of them and who works there.',
+    summary: 'The clusters with their usage and their workers.',
     role: 'viewer',
     answers: { 200: { schema: z.object({ clusters: z.array(clusterViewSchema) }) } },
   },
@@ -18,8 +18,7 @@ export const CLUSTERS = {
     method: 'patch',
     path: '/api/v1/clusters/{cluster}',
     params: requests.clusterParamsSchema,
-    summary:
-      'Change what a cluster takes (`mode`), its limits and its labels, for all schedulers at once and until it is changed again.',
+    summary: 'Change the mode, the limits and the labels of a cluster, for all schedulers and until the next change.',
     role: 'admin',
     answers: { 200: { schema: clusterViewSchema } },
     body: clusterChangeSchema,
@@ -28,7 +27,7 @@ export const CLUSTERS = {
   readStorage: {
     method: 'get',
     path: '/api/v1/storage',
-    summary: 'What the farm has of the storage of its clusters and of Redis, and what is free.',
+    summary: 'The storage that the farm uses on its clusters and in Redis, and the free storage.',
     role: 'viewer',
     answers: { 200: { schema: storageViewSchema } },
   },

@@ -70,7 +70,7 @@ export const IMAGES = {
     path: '/api/v1/images/{module}/imports',
     params: requests.importParamsSchema,
     summary:
-      'Make a version of an image from a disk image as it is, by a build that starts no machine. The same content again is the version that is there. `BlobMissing` (409) until a local file was put at /api/v1/blobs/{sha256}.',
+      'Make a version of an image from a disk image as it is, by a build that starts no machine. The same content again returns the existing version. `BlobMissing` (409) until a local file was put at /api/v1/blobs/{sha256}.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) } },
     body: importRequestSchema,

@@ -23,7 +23,7 @@ export const INPUTS = {
     path: '/api/v1/blobs/{sha256}',
     params: requests.contentParamsSchema,
     summary:
-      'Whether the farm has a content (also by HEAD); `NotFound` (404) until it is complete. `Upload-Offset` says how many bytes are there.',
+      'Whether the farm has a content (also by HEAD); `NotFound` (404) until it is complete. `Upload-Offset` is the number of bytes received.',
     role: 'builder',
     answers: { 200: { schema: blobViewSchema } },
   },

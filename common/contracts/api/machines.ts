@@ -20,7 +20,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/serial',
     params: requests.vmParamsSchema,
     summary:
-      'What the machine of a VM says at its first serial port, as server-sent events, resumable by Last-Event-ID, until its layer build has ended. The last 256 KiB are kept as long as the build.',
+      'The output of the first serial port of a VM as server-sent events, resumable by Last-Event-ID, until its layer build has ended. The last 256 KiB are kept as long as the build.',
     role: 'viewer',
     answers: { 200: { mediaType: 'text/event-stream', schema: serialPieceSchema } },
     query: requests.serialQuerySchema,
@@ -41,7 +41,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/serial-console',
     params: requests.vmParamsSchema,
     summary:
-      'The first serial port of a machine as a WebSocket with the subprotocol `binary`: raw bytes in both directions. Who may type, and how browsers send the token, is as for the screen. It ends with the machine, or when a client outside the farm takes it over.',
+      'The first serial port of a machine as a WebSocket with the subprotocol `binary`: raw bytes in both directions. The rules for typing and for the token of browsers are those of the screen. It ends with the machine, or when a client outside the farm takes it over.',
     role: 'viewer',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,
@@ -73,7 +73,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/continue',
     params: requests.vmParamsSchema,
     summary:
-      'Let the step of a VM go on that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits.',
+      'Continue the step of a VM that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), vm: z.string(), step: z.int() }) } },
     query: requests.continueQuerySchema,

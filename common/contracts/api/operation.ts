@@ -15,7 +15,7 @@ export interface Operation {
   /** Parameters in braces. */
   readonly path: string;
   readonly summary: string;
-  /** The least role that may ask; null: open to everybody. */
+  /** The least role that may call it; null: open to all callers. */
   readonly role: Role | null;
   readonly answers: Readonly<Record<number, Answer>>;
   /** `modules`: a submission, which planning threads read; `content`: bytes, which are not read at once. */

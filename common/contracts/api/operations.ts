@@ -7,7 +7,7 @@ import type { Operation } from './operation.ts';
 import { SERVICE } from './service.ts';
 import { TOKENS } from './tokens.ts';
 
-/** Every operation of the farm, in the order of its description. What is not in this table is not served. */
+/** Every operation of the farm, in the order of its description. Requests that are not in this table are not served. */
 export const OPERATIONS = {
   ...BUILDS,
   ...MACHINES,

@@ -24,7 +24,7 @@ export const clusterParamsSchema = z.object({ cluster: z.string() });
 export const secretParamsSchema = z.object({ name: secretNameSchema });
 export const tokenParamsSchema = z.object({ name: z.string() });
 
-/** A query that is exactly `true` or `false`, and what it is where it is absent. */
+/** A query parameter that is exactly `true` or `false`, with its default. */
 const flag = (otherwise: 'true' | 'false') =>
   z
     .enum(['true', 'false'])
@@ -98,7 +98,7 @@ export const uploadHeadersSchema = z.object({
     .refine(({ offset, end, sizeBytes }) => offset < end && end === sizeBytes, REFUSED_RANGE)
     .optional()
     .describe(
-      '`bytes FIRST-LAST/SIZE`: go on where an upload was cut, at the `Upload-Offset` that GET and HEAD answer.',
+      '`bytes FIRST-LAST/SIZE`: continue an interrupted upload at the `Upload-Offset` that GET and HEAD return.',
     ),
   'content-length': z.coerce.number<string | number>().int().optional().describe('Bytes of the body.'),
 });
@@ -121,7 +121,7 @@ export const buildQuerySchema = z.strictObject({
     .regex(/^[0-9]{1,9}$/, 'This is not the cursor of a page of this build.')
     .transform(Number)
     .optional()
-    .describe('The `nextCursor` of the page before.'),
+    .describe('The `nextCursor` of the previous page.'),
 });
 
 const STATE = `(${buildStateSchema.options.join('|')})`;
@@ -143,9 +143,8 @@ export const buildsQuerySchema = z.strictObject({
     .max(MOST_SEARCHED)
     .optional()
     .describe(
-      'Only builds with this text in their id, the name of their token or of a module; large and small letters are the same.',
+      'Only builds with this text in their id, the name of their token or of a module; letter case is ignored.',
     ),
-  clones: flag('true').describe('Clones of images, too.'),
   cursor: cursorOf(/^([0-9]{1,15})\/([0-9A-Z]{26})$/),
 });
 
@@ -159,7 +158,7 @@ export const removalQuerySchema = z.strictObject({
   force: flag('false').describe('Remove it even if it has a tag or children.'),
 });
 
-/** As RFC 9110 has it; what is not a range is passed over. */
+/** As in RFC 9110; a value that is not a range is ignored. */
 export const contentHeadersSchema = z.object({
   range: z.string().optional().describe('`bytes=FIRST-`: the file from that byte on.'),
 });
@@ -196,7 +195,7 @@ const lastEventId = (id: RegExp) =>
     .string()
     .regex(id, 'Last-Event-ID is not the id of an event.')
     .default('0')
-    .describe('Id of the event to go on after.');
+    .describe('Id of the event to continue after.');
 
 /** The lines of a log that were stored together share an entry, and are numbered in it. */
 export const eventsHeadersSchema = z.object({
@@ -222,5 +221,5 @@ function cursorOf(pattern: RegExp) {
       return [time, name];
     })
     .optional()
-    .describe('The `nextCursor` of the page before.');
+    .describe('The `nextCursor` of the previous page.');
 }

@@ -7,14 +7,14 @@ import type { submissionSchema } from './submission.ts';
 type Contract<Id extends OperationId> = (typeof OPERATIONS)[Id];
 type Answers<Id extends OperationId> = Contract<Id>['answers'];
 
-/** What clients send is theirs: nothing here changes it. */
+/** Requests of clients are read-only here. */
 type Sent<T> = T extends readonly (infer Item)[]
   ? readonly Sent<Item>[]
   : T extends object
     ? { readonly [Key in keyof T]: Sent<T[Key]> }
     : T;
 
-/** What is sent for a part of a request; a `content` is bytes of any kind. */
+/** Value sent for a part of a request; a `content` is bytes of any kind. */
 type Written<Schema> = Schema extends z.ZodType
   ? Sent<z.input<Schema>>
   : Schema extends 'modules'
@@ -54,7 +54,7 @@ type JsonOf<Answer> = Answer extends { readonly mediaType: null }
       ? z.output<Schema>
       : never;
 
-/** What a successful answer of an operation holds: its JSON, or undefined where it has no body. */
+/** The content of a successful answer of an operation: its JSON, or undefined without a body. */
 export type AnswerOf<Id extends OperationId> = {
   [Status in keyof Answers<Id>]: JsonOf<Answers<Id>[Status]>;
 }[keyof Answers<Id>];
@@ -71,7 +71,7 @@ export type MessageOf<Id extends StreamId> = Answers<Id>[200] extends {
   ? z.output<Schema>
   : never;
 
-/** Path and query of a request. What is undefined or empty in the query is left out; lists are repeated. */
+/** Path and query of a request. Undefined and empty values are left out of the query; lists are repeated. */
 export function addressOf<Id extends OperationId>(id: Id, address: AddressOf<Id>): string {
   const { params = {}, query = {} } = address as AnyRequest;
   const path = OPERATIONS[id].path.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(params[name] ?? ''));

@@ -3,7 +3,7 @@ import { localEntrySchema, MAX_LOCAL_FILES } from '../local-files.ts';
 
 const MAX_FILES = 2_000;
 
-/** What the CLI sends: files under the names that messages use. */
+/** Submission of the CLI: files under the names that messages use. */
 export const submissionSchema = z.strictObject({
   files: z
     .array(z.strictObject({ path: z.string().max(4096), text: z.string() }))

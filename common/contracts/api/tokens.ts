@@ -9,7 +9,7 @@ import {
 import type { Operations } from './operation.ts';
 import * as requests from './parameters.ts';
 
-/** Who asks: tokens and sign-in. */
+/** Identity of callers: tokens and sign-in. */
 export const TOKENS = {
   readIdentity: {
     method: 'get',

@@ -3,8 +3,8 @@ import { MAX_PAGE } from './parameters.ts';
 import type { RequestOf } from './request.ts';
 
 /**
- * A build with all of its modules, page after page; `read` asks the farm for one. What the first page says of the whole build
- * goes with its `lastEventId`: events from there on tell what the later ones may say already.
+ * A build with all of its modules, page after page; `read` requests one page. The fields of the whole build on the first page
+ * belong to its `lastEventId`: events from there on may repeat changes that later pages already contain.
  */
 export async function readWholeBuild(
   read: (query: NonNullable<RequestOf<'readBuild'>['query']>) => Promise<BuildView>,

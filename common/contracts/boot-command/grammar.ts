@@ -1,7 +1,7 @@
 import { secretAt, secretReference } from '../module/secret-text.ts';
 import { SPECIAL_KEYSYMS } from './keysyms.ts';
 
-/** What one piece of a boot command asks for. `offset` counts UTF-16 units from the start of the text. */
+/** One action of a boot command. `offset` counts UTF-16 units from the start of the text. */
 export type BootToken =
   | { readonly kind: 'wait'; readonly offset: number; readonly ms: number }
   | { readonly kind: 'special'; readonly offset: number; readonly keysym: number; readonly stroke: Stroke }
@@ -39,7 +39,7 @@ const LONGEST_NS = 2 ** 63;
 
 /**
  * Cuts a boot command into tokens by Packer's grammar (packer-plugin-sdk, `bootcommand`): at each place a wait, then
- * `<cOn>`/`<cOff>` of any character, then a special key, else one literal character. There is no escape. The characters
+ * `<cOn>`/`<cOff>` of any character, then a special key, else one literal character. The grammar has no escape. The characters
  * of a secret are always literal.
  */
 export function scanBootCommand(
@@ -94,7 +94,7 @@ function keyToken(tag: RegExpExecArray, offset: number): BootToken {
     : { kind: 'special', offset, keysym, stroke };
 }
 
-/** A bare number means seconds; nothing means one second. */
+/** A bare number means seconds; an empty one means one second. */
 function waitMs(amount: string | undefined): number | { complaint: string } {
   if (amount === undefined) return 1000;
   const seconds = /^\d+$/.test(amount);

@@ -7,7 +7,7 @@ export type BootEvent =
   | { readonly type: 'key'; readonly keysym: number; readonly down: boolean }
   | { readonly type: 'wait'; readonly ms: number };
 
-/** The events of a boot command with what is doubtful in it, or why it can never be typed. */
+/** The events of a boot command with its warnings, or the reason why it cannot be typed. */
 export type BootCommandResult =
   | { readonly events: readonly BootEvent[]; readonly warnings: readonly string[] }
   | { readonly error: string };
@@ -56,7 +56,7 @@ export function checkBootCommand(strings: readonly string[]): BootCommandFinding
   const templates = templateNames(text)
     .filter(({ name }) => !known.includes(name))
     .map(({ name, offset }): BootFinding => {
-      const message = `there is no template value "${name}"; known are ${known.join(', ')}`;
+      const message = `unknown template value "${name}"; expected one of ${known.join(', ')}`;
       return { severity: 'error', offset, message };
     });
   const held = eventsOf(tokens).heldAtEnd.map(
@@ -74,7 +74,7 @@ export function checkBootCommand(strings: readonly string[]): BootCommandFinding
   }));
 }
 
-/** Tells in which string an offset of the joined text lies; beyond the end, in the last. */
+/** Returns the string that contains an offset of the joined text; beyond the end, the last one. */
 function elementFinder(strings: readonly string[]): (offset: number) => number {
   let end = 0;
   const ends = strings.map((string) => (end += string.length));

@@ -14,7 +14,7 @@ it('never fills a value a second time, nor reads replacement patterns in it', ()
 });
 
 it('refuses an unknown name, or keeps it when asked', () => {
-  expect(() => fillTemplate('{{ .Nope }}', values)).toThrow('There is no template value "Nope"');
+  expect(() => fillTemplate('{{ .Nope }}', values)).toThrow('Unknown template value "Nope"');
   expect(() => fillTemplate('{{ .constructor }}', values)).toThrow('constructor');
   expect(fillTemplate('{{ .Nope }} {{ .HTTPIP }}', values, 'keep')).toBe('{{ .Nope }} 10.0.2.3');
 });

@@ -1,7 +1,7 @@
 import { FarmError } from '../../errors/farm-error.ts';
 
 const PLACEHOLDER = /\{\{\s*\.([A-Za-z_]\w*)\s*\}\}/g;
-/** Packer's functions, and what its engine trims: `{{ env `HOME` }}`, `{{isotime}}`, `{{- .HTTPIP -}}`. */
+/** Packer's functions, and the trim markers of its engine: `{{ env `HOME` }}`, `{{isotime}}`, `{{- .HTTPIP -}}`. */
 const PACKER_FUNCTION =
   /\{\{-?\s*(?:(?:user|env|build|isotime|timestamp|uuid|template_dir|pwd|lower|upper|clean_resource_name|consul_key|vault|aws_secretsmanager|split|replace_all|replace|strftime|packer_version|build_name|build_type)\b[^{}]*|(?<=-\s*)\.\w+\s*-?|\.\w+\s*-)\}\}/g;
 
@@ -28,7 +28,7 @@ export function fillTemplate(
   return text.replaceAll(PLACEHOLDER, (placeholder, name: string) => {
     if (Object.hasOwn(values, name)) return values[name] ?? '';
     if (unknown === 'keep') return placeholder;
-    throw new FarmError('InvalidModule', `There is no template value "${name}" for "${placeholder}"`, {
+    throw new FarmError('InvalidModule', `Unknown template value "${name}" in "${placeholder}"`, {
       details: { name, known: Object.keys(values) },
     });
   });

@@ -32,7 +32,7 @@ function notANetwork(written: string): string {
   return 'is not an IPv4 network: write one such as "10.0.2.0/24"';
 }
 
-/** Networks whose addresses no card can have (RFC 6890). */
+/** Networks whose addresses a network card cannot have (RFC 6890). */
 const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
   ['0.0.0.0/8', 'addresses of "this host"'],
   ['127.0.0.0/8', 'loopback addresses'],
@@ -41,7 +41,7 @@ const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
   ['240.0.0.0/4', 'reserved addresses'],
 ];
 
-/** What the addresses of a network are for, when no card can have them. */
+/** Purpose of a network whose addresses a network card cannot have. */
 export function specialUse(network: Ipv4Network): string | undefined {
   return SPECIAL_NETWORKS.find(([special]) => {
     const reserved = parseIpv4Network(special);

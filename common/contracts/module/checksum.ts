@@ -4,7 +4,7 @@ import { type Parsed, quoted } from './parsed.ts';
 const HEX_LENGTH: Readonly<Record<Checksum['algorithm'], number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 };
 const ALGORITHMS = Object.keys(HEX_LENGTH) as Checksum['algorithm'][];
 
-/** Reads `sha256:<hex>` (also md5, sha1, sha512), or bare hexadecimal whose length tells the algorithm. */
+/** Reads `sha256:<hex>` (also md5, sha1, sha512), or bare hexadecimal digits whose length determines the algorithm. */
 export function parseChecksum(written: unknown): Parsed<Checksum> {
   const text = String(written);
   const [, named, hex = ''] = /^(?:([a-z0-9]+):)?([0-9a-fA-F]*)$/.exec(text.toLowerCase()) ?? [];
@@ -16,10 +16,10 @@ export function parseChecksum(written: unknown): Parsed<Checksum> {
   return { complaint: `${quoted(written)} is not a checksum: ${remedy}` };
 }
 
-/** What Packer and others take, and what to write. */
+/** Forms that Packer and other tools accept, with their replacements. */
 const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^(file:|https?:)/i, 'a list of checksums is not fetched: copy the digits of this image from it'],
-  [/^(none)?$/i, 'leave the key out to take what the server sends'],
+  [/^(none)?$/i, 'remove the key to accept any content'],
   [/^[a-z0-9]+[=: ]+[0-9a-f]+$/i, 'write a colon between the algorithm and the digits, and no blanks'],
   [/^[0-9a-f]+\s+\S/i, 'write only the digits, without the name of the file'],
 ];

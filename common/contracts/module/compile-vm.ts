@@ -20,13 +20,13 @@ import { compileObject } from './references.ts';
 import type { NicBody, ResourcesBody, VmBody } from './schema.ts';
 import { STEP_TYPES, type StepSurroundings, type StepType } from './step-types.ts';
 
-/** What a VM gets for being in its module. */
+/** Values that a VM gets from its module. */
 export interface VmSurroundings {
   /** Where its network card is attached if it lists none. */
   readonly automaticSubnet: string;
   /** Whether it stands in a manifest of RudderVirt. */
   readonly isManifest: boolean;
-  /** What lies beside its file. */
+  /** Local files beside its module file. */
   readonly local: LocalFinder;
 }
 

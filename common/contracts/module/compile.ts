@@ -15,7 +15,7 @@ import { AUTOMATIC_NETWORK, DEFAULTS } from './defaults.ts';
 import { fileNameOf, type LocalFinder } from './local-content.ts';
 import type { ModuleBody, NicBody } from './schema.ts';
 
-/** What is known of a module beside its body. */
+/** Context of a module besides its body. */
 export interface ModuleIdentity {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -28,7 +28,7 @@ export interface ModuleIdentity {
 export interface CompileOptions {
   /** Whether the document is a manifest of RudderVirt. */
   readonly isManifest: boolean;
-  /** What lies beside the file of the document. */
+  /** Local files beside the file of the document. */
   readonly local: LocalFinder;
 }
 

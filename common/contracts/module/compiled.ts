@@ -1,7 +1,7 @@
 import type { BlobUrl } from '../blobs.ts';
 import type { Location } from './location.ts';
 
-/** That a module is a clone of an image: its machines are started and left to people, and nothing is captured. */
+/** Marks a clone of an image: its machines are started and left to people, and no disk is captured. */
 export interface RunTerms {
   /** Every clone is another one. */
   readonly id: string;
@@ -14,7 +14,7 @@ export interface RunTerms {
 }
 
 /**
- * The compiled module: what one document of the configuration model means, after variables and defaults. Durations are
+ * The compiled module: one document of the configuration model after variables and defaults. Durations are
  * milliseconds (`…Ms`), sizes are bytes (`…Bytes`). It is plain JSON, so it travels between processes as it is.
  */
 export interface CompiledModule {
@@ -30,7 +30,7 @@ export interface CompiledModule {
   readonly files: readonly ModuleFile[];
   /** Names of `files` that the relay serves over HTTP while building. */
   readonly httpDirectory: readonly string[];
-  /** What the relay serves besides, under the paths in it. */
+  /** Further files that the relay serves, by path. */
   readonly httpFolder: LocalFolder | null;
   /** Always complete: the automatic VPC and subnet stand here too. Values without the build overrides. */
   readonly network: ModuleNetwork;
@@ -42,7 +42,7 @@ export interface CompiledModule {
   readonly isoCacheTtlMs: number;
   /** A layer older than this is not reused; null: however old it is. */
   readonly maxAgeMs: number | null;
-  /** What its cluster must be labelled with; absent: nothing. */
+  /** Labels that its cluster must have; absent: none. */
   readonly clusterLabels?: Readonly<Record<string, string>>;
   readonly namespace: string | null;
   readonly namespacePrefix: string;
@@ -50,9 +50,9 @@ export interface CompiledModule {
   readonly secrets: readonly SecretUse[];
   /** Every field that is in the model but cannot be executed by this version, for the refusal at submission. */
   readonly notYetSupported: readonly UnsupportedField[];
-  /** Absent in what is built. */
+  /** Absent in a built module. */
   readonly run?: RunTerms;
-  /** Its sources are images as they are: no machine is started. Absent in what is built. */
+  /** Its sources are imported unchanged: no machine is started. Absent in a built module. */
   readonly imported?: true;
 }
 
@@ -194,7 +194,7 @@ export interface Nic {
   readonly ip: string | null;
   /** Lower case, colon separated. */
   readonly mac: string | null;
-  /** Null: what the parent's card in the same place is; only under `buildRef`. */
+  /** Null: the model of the parent's card in the same place; only under `buildRef`. */
   readonly model: NicModel | null;
   /** Pins the PCI slot, 1-9. */
   readonly slot: number | null;
@@ -301,7 +301,7 @@ export interface Subnet {
   readonly unmanaged: boolean;
 }
 
-/** What holds while building only. NICs have already taken over `mac`, `slot` and `model` of the base NIC of that name. */
+/** Settings that apply only while building. NICs have already taken over `mac`, `slot` and `model` of the base NIC of that name. */
 export interface BuildOverrides {
   readonly vpcs: readonly { readonly name: string; readonly internet: boolean }[];
   readonly subnets: readonly { readonly name: string; readonly unmanaged: boolean }[];

@@ -1,6 +1,6 @@
-import type { Path } from './yaml-source.ts';
+import type { Path } from './yaml-nodes.ts';
 
-/** A place in a document that may be misshapen: asking for what is not there yields nothing. */
+/** A place in a document that may be misshapen: reading an absent value yields an empty cursor. */
 export class Cursor {
   readonly value: unknown;
   readonly path: Path;
@@ -49,7 +49,7 @@ function own(holder: object, step: string | number): unknown {
   return Object.hasOwn(holder, step) ? (holder as Record<string | number, unknown>)[step] : undefined;
 }
 
-/** `vms[0].disks[1].size`; nothing for the root. */
+/** `vms[0].disks[1].size`; empty for the root. */
 export function formatPath(path: Path): string {
   return path
     .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))

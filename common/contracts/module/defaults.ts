@@ -1,6 +1,6 @@
 import type { NicModel, VmSource } from './compiled.ts';
 
-/** What the model says for fields that are left out. Durations in milliseconds, sizes in bytes. */
+/** Defaults of the model for absent fields. Durations in milliseconds, sizes in bytes. */
 export const DEFAULTS = {
   cpu: 2,
   memoryBytes: 4 * 2 ** 30,
@@ -38,7 +38,7 @@ export const MANIFEST_NIC_MODEL = 'e1000';
 /** The VPC for subnets that name none, and the subnet of modules that declare none. It has internet. */
 export const AUTOMATIC_NETWORK = { name: 'default', cidr: '10.0.2.0/24' } as const;
 
-/** What a `reboot` step runs when it names no command. Small systems have no sudo, and their user is root. */
+/** Default command of a `reboot` step. Small systems have no sudo, and their user is root. */
 export const REBOOT_COMMAND = {
   bash: 'if command -v sudo >/dev/null; then sudo reboot; else reboot; fi',
   powershell: 'shutdown /r /f /t 0',

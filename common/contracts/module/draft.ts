@@ -17,7 +17,9 @@ import { secretNames, writtenReference, writtenText } from './secret-text.ts';
 import { isSecretPlace, secretUses } from './secret-uses.ts';
 import { substituteVariables, type VariableProblem } from './variables.ts';
 import { YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
-import { type Path, repeatedKey, type SourceDocument } from './yaml-source.ts';
+import type { Path } from './yaml-nodes.ts';
+import { repeatedKey } from './yaml-nodes.ts';
+import type { SourceDocument } from './yaml-source.ts';
 
 const PLACES =
   'scripts, their env and executeCommand, inline files, boot commands, cloudInit, sshPassword, passwords in URLs, and what reboots or shuts down';
@@ -25,12 +27,12 @@ const PLACES =
 /** What keeps a reference from being filled; `InvalidValue` is also that of a declaration. */
 const UNFILLED: readonly ProblemCode[] = ['MissingVariable', 'UnknownVariable', 'InvalidValue'];
 
-/** A problem but for what it is reported with. */
+/** A problem without the fields that the report adds. */
 type Described = Pick<Problem, 'file' | 'line' | 'column' | 'message'> & Partial<Pick<Problem, 'code'>>;
 
 type DocumentForm = keyof typeof DOCUMENT_SCHEMAS;
 
-/** What a draft is made with. */
+/** Input of a draft. */
 export interface DraftOptions {
   readonly variables: Readonly<Record<string, string>>;
   readonly problems: ProblemList;
@@ -41,12 +43,12 @@ export interface DraftOptions {
 export class ModuleDraft {
   readonly declaredVariables: readonly string[] = [];
   readonly name: Cursor = new Cursor(undefined);
-  /** May be misshapen; then the problems say so. */
+  /** May be malformed; the problems then report it. */
   readonly body: Cursor = new Cursor(undefined);
   readonly #source: SourceDocument;
   readonly #problems: ProblemList;
   readonly #budget: YamlBudget;
-  /** Of what was reported. */
+  /** Counts of reported problems. */
   readonly #codes = new Set<ProblemCode>();
   #hasErrors = false;
   readonly #form: DocumentForm | null;
@@ -59,11 +61,11 @@ export class ModuleDraft {
     this.#budget = budget;
     for (const error of source.errors) this.#report('error', 'Syntax', () => source.problemOf(error));
     for (const alias of source.danglingAliases()) {
-      const message = `nothing above has the anchor "${alias.source}": a text that begins with "*" must stand in quotes`;
+      const message = `unknown anchor "${alias.source}": a text that begins with "*" must be in quotes`;
       this.#report('error', 'Syntax', () => ({ ...source.positionWithin(alias, ''), message }));
     }
     for (const node of source.droppedMarks()) {
-      const message = 'a text that begins with "!" must stand in quotes: YAML takes the mark away';
+      const message = 'a text that begins with "!" must be in quotes: YAML removes the mark';
       this.#report('error', 'Syntax', () => ({ ...source.positionWithin(node, ''), message }));
     }
     for (const key of source.repeatedKeys()) {
@@ -125,7 +127,7 @@ export class ModuleDraft {
     for (const { use, path } of uses.filter((found) => !isSecretPlace(found.path, bodyPath))) {
       this.#report('error', 'MisplacedSecret', () => {
         const { file, line, column, name } = use;
-        const message = `${writtenReference(name)} cannot stand here: secrets can stand in ${PLACES}`;
+        const message = `${writtenReference(name)} is not allowed here: secrets are allowed in ${PLACES}`;
         return { file, line, column, message: this.#withPath(path, message) };
       });
     }

@@ -2,14 +2,14 @@
 const HEAD = 4_096;
 const PACKER = 'docs/from-packer.md shows how to convert it';
 
-/** How files of other tools begin that people give to the farm, but for comments, and what to do with them. */
+/** Beginnings (after comments) of files of other tools that users submit, with the remedy. */
 const FOREIGN: readonly (readonly [RegExp, string])[] = [
   [/^(packer|source|build|variable|locals|data)\b[ \t"\w.-]*\{[ \t]*$/m, `this is HCL, not a module: ${PACKER}`],
   [/^\{[\s\S]*"builders"\s*:/, `this is a Packer template, not a module: ${PACKER}`],
   [/^Vagrant\.configure\b/, 'this is a Vagrantfile, not a module'],
 ];
 
-/** What is wrong with a file that is one of another tool; undefined for all others. */
+/** Complaint about a file of another tool; undefined for all others. */
 export function foreignFile(text: string): string | undefined {
   const head = text.slice(0, HEAD);
   if (head.startsWith('#cloud-config') && !/^(vms|spec|kind):/m.test(head)) {

@@ -11,7 +11,7 @@ export function moduleJsonSchema(): object {
   return z.toJSONSchema(document, {
     io: 'input',
     target: 'draft-2020-12',
-    // zod leaves out the default of what it transforms: it cannot know that ours is of the input.
+    // zod leaves out the default of a transformed value: it cannot know that ours is of the input.
     override: ({ zodSchema, jsonSchema }) => {
       const whenMissing = z.globalRegistry.get(zodSchema)?.['default'];
       if (whenMissing !== undefined) jsonSchema.default = whenMissing as typeof jsonSchema.default;

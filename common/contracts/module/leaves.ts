@@ -11,14 +11,14 @@ import { didYouMean } from './suggest.ts';
 /** What editors see of a scalar: keywords of JSON Schema. */
 export type Facet = Readonly<Record<string, unknown>> & { readonly description: string };
 
-/** What is not a free text is a word, a number or an address. */
+/** Limit for words, numbers and addresses; free text is longer. */
 const MAX_WORD_LENGTH = 8_192;
 
 const VARIABLE_REFERENCE = { type: 'string', pattern: '\\$\\{var\\.' };
 
 /**
  * A scalar of the file format: how it is read, and how editors see it. A variable may stand for any of them. `absent`
- * says what is wrong with a missing or empty one.
+ * returns the complaint about a missing or empty one.
  */
 export function leaf<T>(facet: Facet, read: (written: unknown) => Parsed<T>, absent: typeof absence = absence) {
   const { description, default: whenMissing, ...constraint } = facet;
@@ -40,7 +40,7 @@ export function leaf<T>(facet: Facet, read: (written: unknown) => Parsed<T>, abs
 
 function tooLong(written: string): { complaint: string } {
   return {
-    complaint: `${quoted(written)} has ${written.length} characters: at most ${MAX_WORD_LENGTH} can stand here`,
+    complaint: `${quoted(written)} has ${written.length} characters: at most ${MAX_WORD_LENGTH} are allowed`,
   };
 }
 
@@ -78,7 +78,7 @@ export function choice<const T extends string>(description: string, values: read
   return leaf({ enum: values, description, ...(whenMissing ? { default: whenMissing } : {}) }, (written): Parsed<T> => {
     const value = values.find((candidate) => candidate === written);
     if (value) return { value };
-    return { complaint: `${quoted(written)} is not one of its values${didYouMean(String(written), values)}` };
+    return { complaint: `${quoted(written)} is not an allowed value${didYouMean(String(written), values)}` };
   });
 }
 
@@ -88,7 +88,7 @@ export function flag(description: string, whenMissing: boolean) {
       ? { value: true }
       : written === false || written === 'false'
         ? { value: false }
-        : { complaint: `${quoted(written)} is not a truth value: write true or false` },
+        : { complaint: `${quoted(written)} is not a boolean: write true or false` },
   );
 }
 
@@ -116,7 +116,7 @@ export function age(description: string) {
   return leaf({ type: 'string', description, examples: ['7d', '36h'] }, parseAge);
 }
 
-/** Kubernetes quantity to bytes, for what holds at least a mebibyte. */
+/** Kubernetes quantity to bytes, for sizes of at least one mebibyte. */
 export function bytes(description: string, whenMissing?: string) {
   const facet = { type: ['string', 'integer'], description, examples: ['512Mi', '20Gi'] };
   return leaf(whenMissing ? { ...facet, default: whenMissing } : facet, parseCapacity);

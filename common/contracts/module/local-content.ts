@@ -3,7 +3,7 @@ import { blobUrl } from '../blobs.ts';
 import { beside, type LocalFileItem, type LocalLookup } from '../local-files.ts';
 import type { LocalContent, LocalFile, LocalFolder } from './compiled.ts';
 
-/** What lies beside one module file, as it was found; only for paths that `localFileRule` let pass. */
+/** The local files beside one module file; only for paths that `localFileRule` accepted. */
 export class LocalFinder {
   readonly #file: string;
   readonly #lookup: LocalLookup;

@@ -1,7 +1,7 @@
 import { type Parsed, quoted } from './parsed.ts';
 import { secretNames } from './secret-text.ts';
 
-/** Who a server is asked as: HTTP basic authentication. */
+/** Credentials for a server: HTTP basic authentication. */
 export interface Credentials {
   readonly username: string;
   /** A secret, or a text that refers to one. Sealed under the farm's key wherever the module is stored. */
@@ -16,7 +16,7 @@ export interface Location {
 
 const PARTS = /^(?<scheme>https?):\/\/(?:(?<login>[^/?#]*)@)?(?<rest>[^/?#\s]\S*)$/i;
 
-/** What people write instead, and what they meant. */
+/** Common mistakes in URLs, with their remedies. */
 const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^\s|\s$/, 'has blanks around it: remove them'],
   [/^https?:\/\/\S*\s/i, 'has a blank in it: write %20'],
@@ -42,7 +42,7 @@ export function parseLocation(written: unknown): Parsed<Location> {
     return { complaint: `${quoted(written)} ${meaning ?? 'is not an http or https URL'}` };
   }
   if (secretNames(rest).length > 0) {
-    return { complaint: 'a secret can stand only in the user:password@ of a URL: the rest of it is shown' };
+    return { complaint: 'a secret is allowed only in the user:password@ of a URL: the rest of the URL is shown' };
   }
   if (login === undefined) return { value: { url, credentials: null } };
   const credentials = readLogin(login);

@@ -46,7 +46,7 @@ function expand(body: Cursor, path: string): Cursor[] {
   return found;
 }
 
-/** What stands against building a module now; `validate` warns of it, a submission is refused. */
+/** Unsupported features of a module; `validate` warns of them, a submission is refused. */
 export function notYetSupported(module: CompiledModule): Problem[] {
   return module.notYetSupported.map(({ file, line, column, path, message }) => ({
     file,

@@ -6,6 +6,7 @@ import { type DraftOptions, ModuleDraft } from './draft.ts';
 import { valueOrNull } from './parsed.ts';
 import type { Problem } from './problem.ts';
 import { ProblemList } from './problem-list.ts';
+import { readDocuments } from './read-yaml.ts';
 import { type Report, type Rule, reportUnknown } from './rule.ts';
 import { cloudInitRule } from './rules-cloud-init.ts';
 import { fileRules } from './rules-files.ts';
@@ -15,20 +16,20 @@ import { bootCommandRule, dependsOnRule, vmRules } from './rules-vm.ts';
 import { parseBytes } from './sizes.ts';
 import { didYouMean } from './suggest.ts';
 import { YamlBudget } from './yaml-limits.ts';
-import { readDocuments, type SourceFile } from './yaml-source.ts';
+import type { SourceFile } from './yaml-source.ts';
 
 export interface ParseOptions {
   /** Values for declared variables. Default: none. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** Whether what a boot command would only type literally is an error. Default: false. */
+  /** Whether an unknown key in a boot command, which is typed literally, is an error. Default: false. */
   readonly strict?: boolean;
-  /** What lies beside the files. Default: nothing does. */
+  /** Local files beside the module files. Default: none. */
   readonly local?: LocalLookup;
 }
 
 /**
  * Modules without errors, in the order of the files, and the problems of all files at once, sorted by place; of many the
- * last says how many more there are.
+ * last one counts the rest.
  */
 export interface ParseResult {
   readonly modules: readonly CompiledModule[];
@@ -36,7 +37,7 @@ export interface ParseResult {
 }
 
 /**
- * Reads and compiles every module in the files. Takes text and touches nothing else; never throws for what a person
+ * Reads and compiles every module in the files. Takes text and does no I/O; never throws for text that a person
  * wrote, and takes time in proportion to it. Cycles between modules and references to modules that are not among the files are the graph's business.
  */
 export function parseModules(files: readonly SourceFile[], options: ParseOptions = {}): ParseResult {
@@ -152,7 +153,7 @@ function checkParents(drafts: readonly ModuleDraft[]): void {
   }
 }
 
-/** What other modules can start from. */
+/** Disks that other modules can start from. */
 interface ParentOffer {
   readonly module: string;
   /** Its VMs by name, and the sizes of their disks by name. */

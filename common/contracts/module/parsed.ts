@@ -1,4 +1,4 @@
-/** The outcome of reading one scalar: a value, or what is wrong with it and what to write instead. */
+/** The outcome of reading one scalar: a value, or the complaint with its correction. */
 export type Parsed<T> = { readonly value: T } | { readonly complaint: string };
 
 /** The value, or null when the scalar was refused. */
@@ -12,7 +12,7 @@ export function quoted(value: unknown): string {
   return `"${text.length > 60 ? `${text.slice(0, 57)}...` : text}"`;
 }
 
-/** What stands in itself, as an alias can, has no JSON, and neither have `.nan` and `.inf`. */
+/** A value that contains itself, as an alias can, has no JSON; the same is true of `.nan` and `.inf`. */
 function written(value: unknown): string {
   if (typeof value === 'number') return String(value);
   try {
@@ -22,7 +22,7 @@ function written(value: unknown): string {
   }
 }
 
-/** A text that shows what stands before the hosts of URLs as `***`; of what is not a URL, up to its last `@`. */
+/** A text with the credentials of its URLs as `***`; without a URL, everything up to the last `@`. */
 export function withoutPasswords(text: string): string {
   const isBroken = /^\s*[\w+.:-]+:\/\//.test(text) && !URL.canParse(text);
   if (isBroken) {
@@ -32,5 +32,5 @@ export function withoutPasswords(text: string): string {
   return text.replaceAll(/:\/\/[^\s/?#"'<>]*@/g, '://***@').replaceAll(LOGIN, '***@');
 }
 
-/** `user:password@` before what may be a host, also without a scheme; a digest behind a tag is none. */
+/** `user:password@` before a possible host, also without a scheme; a digest behind a tag is none. */
 const LOGIN = /(?<![^\s"'(])[^\s/?#"'<>@:]+:[^\s/?#"'<>@]+@(?!sha\d+:)(?=[\w[])/g;

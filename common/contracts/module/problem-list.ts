@@ -27,7 +27,7 @@ export class ProblemList {
     listed.push({ ...problem, severity, message: withoutPasswords(problem.message) });
   }
 
-  /** What was found, in the order of the files and by place, and how many more there are. */
+  /** The problems, ordered by file and position, and the number of the ones left out. */
   sorted(files: readonly string[]): Problem[] {
     const { error, warning } = this.#listed;
     return cut(sortProblems([...error, ...warning], files), this.#omitted);

@@ -32,7 +32,7 @@ export interface Problem {
   readonly column: number;
   readonly severity: Severity;
   readonly code: ProblemCode;
-  /** One sentence that says what to write instead. */
+  /** One sentence with the correction. */
   readonly message: string;
 }
 

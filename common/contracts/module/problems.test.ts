@@ -49,7 +49,7 @@ const rows: readonly Row[] = [
     code: 'DuplicateKey',
     part: '"timeout"',
   },
-  { rule: 'an alias without anchor', yaml: 'name: §*x\n', code: 'Syntax', part: 'must stand in quotes' },
+  { rule: 'an alias without anchor', yaml: 'name: §*x\n', code: 'Syntax', part: 'must be in quotes' },
   { rule: 'a glob without quotes', yaml: step('type: shell', 'shell: { inline: §*.sh }'), code: 'Syntax', part: '"*"' },
   {
     rule: 'a negation without quotes, which YAML takes away',
@@ -61,7 +61,7 @@ const rows: readonly Row[] = [
     rule: 'a test without quotes',
     yaml: step('type: shell', 'shell:', '  inline: [ -f /x ] §&& echo y'),
     code: 'Syntax',
-    part: 'goes on behind a value that ended',
+    part: 'unexpected text after the end of a value',
   },
   {
     rule: 'a percent sign without quotes',
@@ -128,7 +128,7 @@ const rows: readonly Row[] = [
   },
   ...Object.entries({
     'file:https://h/SHA256SUMS': 'a list of checksums is not fetched',
-    none: 'leave the key out',
+    none: 'remove the key',
     'sha256=2c26b46b': 'write a colon between the algorithm and the digits',
     'sha256:2c26b46b': 'a sha256 has 64 hexadecimal digits, this has 8',
     '2c26b46b  x.qcow2': 'without the name of the file',
@@ -220,7 +220,7 @@ const rows: readonly Row[] = [
     rule: 'a boot disk on the usb bus',
     yaml: vm('disks: [{ name: d, size: 1Gi, bus: §usb }, { name: e, size: 1Gi, bus: usb }]'),
     code: 'InvalidValue',
-    part: 'the first disk boots',
+    part: 'the first disk is the boot disk',
   },
   { rule: 'a disk without size', yaml: vm('disks:', '  - §name: d'), code: 'MissingField', part: 'disks[0].size' },
   { rule: 'a spoken truth value', yaml: vm('invisible: §yes'), code: 'InvalidValue', part: 'true or false' },
@@ -245,7 +245,7 @@ const rows: readonly Row[] = [
     rule: 'two sources',
     yaml: source('source:', '  url: http://e/x', '  §buildRef: { name: b }'),
     code: 'Conflict',
-    part: 'url and buildRef exclude each other',
+    part: 'url and buildRef are mutually exclusive',
   },
   { rule: 'a source that is not blank', yaml: source('source: { blank: §false }'), code: 'InvalidValue', part: 'true' },
   {
@@ -284,7 +284,7 @@ const rows: readonly Row[] = [
     rule: 'two disks of one name',
     yaml: vm('disks: [{ name: d, size: 1Gi }, { name: §d, size: 1Gi }]'),
     code: 'DuplicateName',
-    part: '"d" is taken',
+    part: '"d" is already used',
   },
   // files
   { rule: 'a file of nothing', yaml: top('files:', '  - §name: f'), code: 'MissingField', part: 'inline, url' },
@@ -570,7 +570,7 @@ const rows: readonly Row[] = [
     rule: 'a secret as a size',
     yaml: vm('disks:', `  - { name: d, size: "§\${secret.size}" }`),
     code: 'MisplacedSecret',
-    part: `disks[0].size: \${secret.size} cannot stand here`,
+    part: `disks[0].size: \${secret.size} is not allowed here`,
   },
   {
     rule: 'a secret in the path of a URL',
@@ -640,7 +640,7 @@ const rows: readonly Row[] = [
     rule: `a template without quotes: ${value}`,
     yaml: `name: m\nvms: [{ name: a, ${VM} }]\ntimeout: ${value}\n`,
     code: 'Syntax' as const,
-    part: 'must stand in quotes',
+    part: 'must be in quotes',
   })),
   {
     rule: 'a heredoc that is indented less than its script',

@@ -3,7 +3,7 @@ import type { ProblemCode, Severity } from './problem.ts';
 import { didYouMean } from './suggest.ts';
 
 /**
- * Says what is wrong at a place of the body; `within` is the place inside a text that stands there. A message that takes
+ * Reports a problem at a place of the body; `within` is the position inside its text. A message that takes
  * time to find is a function: only some problems are listed.
  */
 export type Report = (
@@ -15,7 +15,7 @@ export type Report = (
 ) => void;
 
 /**
- * A check of the body that the shape of its parts cannot express. It must bear with misshapen parts. `isFolded` tells
+ * A check of the body that the shape of its parts cannot express. It must tolerate malformed parts. `isFolded` returns
  * whether a text was written below a `>`, which makes one line of several.
  */
 export type Rule = (body: Cursor, report: Report, isFolded: (at: Cursor) => boolean) => void;
@@ -25,12 +25,12 @@ export function reportRepeated(items: readonly Cursor[], key: string, report: Re
   const seen = new Set<unknown>();
   for (const item of items) {
     const { value, isPresent } = item.at(key);
-    if (isPresent && seen.has(value)) report(item.at(key), 'DuplicateName', () => `"${value}" is taken already`);
+    if (isPresent && seen.has(value)) report(item.at(key), 'DuplicateName', () => `"${value}" is already used`);
     seen.add(value);
   }
 }
 
-/** Names that may be referred to, and what they are names of. */
+/** Names that may be referred to, and their kind. */
 export interface KnownNames {
   readonly what: string;
   readonly names: ReadonlySet<string>;
@@ -42,7 +42,7 @@ export function reportUnknown(name: Cursor, { what, names }: KnownNames, report:
   if (text === null || names.has(text)) return;
   report(name, 'UnknownReference', () => {
     const hint = names.size > 0 ? didYouMean(text, [...names]) : `; no ${what} is declared`;
-    return `there is no ${what} "${text}"${hint}`;
+    return `unknown ${what} "${text}"${hint}`;
   });
 }
 
@@ -52,7 +52,7 @@ export function reportUnlessOne(holder: Cursor, keys: readonly string[], report:
   const given = keys.filter((key) => holder.at(key).isPresent);
   if (given.length === 0) report(holder, 'MissingField', `needs one of ${keys.join(', ')}`);
   if (given.length > 1) {
-    report(holder.at(given[1] ?? ''), 'Conflict', `${given.join(' and ')} exclude each other: keep one`);
+    report(holder.at(given[1] ?? ''), 'Conflict', `${given.join(' and ')} are mutually exclusive: keep one`);
   }
 }
 

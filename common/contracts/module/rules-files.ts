@@ -40,7 +40,7 @@ function reportRepeatedFiles(files: readonly Cursor[], report: Report): void {
   for (const file of files) {
     const name = fileName(file);
     const at = file.at(file.at('name').isPresent ? 'name' : 'path');
-    if (name !== '' && seen.has(name)) report(at, 'DuplicateName', `"${name}" is taken already`);
+    if (name !== '' && seen.has(name)) report(at, 'DuplicateName', `"${name}" is already used`);
     if (name === '.' || name === '..')
       report(at, 'MissingField', `"${name}" is not a file name: name the file with name`);
     seen.add(name);

@@ -4,7 +4,7 @@ import { quoted } from './parsed.ts';
 import type { Report, Rule } from './rule.ts';
 import { fileName } from './rules-files.ts';
 
-/** What a module does with what lies at a path. */
+/** Use that a module makes of the item at a path. */
 type LocalUse = 'image' | 'iso' | 'script' | 'content' | 'folder';
 
 /** Every place of a body that names a path beside the module file. */
@@ -22,7 +22,7 @@ export function localUses(body: Cursor): { readonly at: Cursor; readonly use: Lo
   return uses.filter(({ at }) => at.isPresent);
 }
 
-/** What a module names beside its file must be there, and be what it is used for. */
+/** Local files that a module names must exist and fit their use. */
 export function localFileRule(moduleFile: string, lookup: LocalLookup): Rule {
   const find = (written: string): Found => {
     const path = beside(moduleFile, written);

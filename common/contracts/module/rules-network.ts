@@ -56,7 +56,11 @@ function checkSubnet(subnet: Cursor, report: Report): void {
   }
   const use = network && specialUse(network);
   if (use) {
-    report(cidr, 'InvalidValue', `"${cidr.value}" has ${use}, which no card can have: write one such as "10.0.2.0/24"`);
+    report(
+      cidr,
+      'InvalidValue',
+      `"${cidr.value}" has ${use}, which a network card cannot have: write one such as "10.0.2.0/24"`,
+    );
   }
   for (const server of (subnet.at('dns').text ?? '').split(',').filter((part) => part.trim() !== '')) {
     const parsed = parseAddress(server.trim());
@@ -128,7 +132,7 @@ function checkAddresses(nics: readonly Cursor[], known: readonly KnownSubnet[], 
       report(
         nic,
         'Doubtful',
-        `nothing gives this card an address: the subnet "${subnet.name}" has no DHCP; write ip`,
+        `this network card gets no address: the subnet "${subnet.name}" has no DHCP; set ip`,
         'warning',
       );
     }
@@ -137,7 +141,7 @@ function checkAddresses(nics: readonly Cursor[], known: readonly KnownSubnet[], 
     const complaint = misplaced(address, subnet);
     if (complaint) report(ip, 'InvalidValue', `"${ip.value}" ${complaint}`);
     const key = `${subnet.name} ${address}`;
-    if (taken.has(key)) report(ip, 'DuplicateName', `"${ip.value}" is taken already in the subnet "${subnet.name}"`);
+    if (taken.has(key)) report(ip, 'DuplicateName', `"${ip.value}" is already used in the subnet "${subnet.name}"`);
     taken.add(key);
   }
 }
@@ -146,7 +150,7 @@ function reportRepeatedMacs(nics: readonly Cursor[], report: Report): void {
   const seen = new Set<string>();
   for (const nic of nics) {
     const mac = nic.at('mac').text?.toLowerCase().replaceAll('-', ':');
-    if (mac && seen.has(mac)) report(nic.at('mac'), 'DuplicateName', `"${nic.at('mac').text}" is taken already`);
+    if (mac && seen.has(mac)) report(nic.at('mac'), 'DuplicateName', `"${nic.at('mac').text}" is already used`);
     if (mac) seen.add(mac);
   }
 }
@@ -161,8 +165,8 @@ function reportCrowded(subnets: readonly Cursor[], nics: readonly Cursor[], repo
     const room = lastHost(network) - firstHost(network) + 1 - 2;
     const wanted = counts.get(subnet.at('name').text) ?? 0;
     if (wanted <= room) continue;
-    const has = `has room for ${room} network cards beside its router and the relay`;
-    report(subnet.at('cidr'), 'InvalidValue', `"${subnet.at('cidr').value}" ${has}, the VMs want ${wanted}`);
+    const has = `has room for ${room} network cards besides its router and the relay`;
+    report(subnet.at('cidr'), 'InvalidValue', `"${subnet.at('cidr').value}" ${has}, the VMs need ${wanted}`);
   }
 }
 
@@ -170,7 +174,7 @@ function misplaced(address: number, subnet: KnownSubnet): string | null {
   const { network, name, unmanaged } = subnet;
   const [first, last] = [firstHost(network), lastHost(network)];
   if (address < first - 1 || address > last + 1) {
-    return `lies outside the subnet "${name}" (${formatIpv4(first)} to ${formatIpv4(last)})`;
+    return `is outside the subnet "${name}" (${formatIpv4(first)} to ${formatIpv4(last)})`;
   }
   if (address < first) return `is the network address of the subnet "${name}"`;
   if (address > last) return `is the broadcast address of the subnet "${name}"`;

@@ -7,7 +7,7 @@ import { STEP_TYPES, type StepType, type StepTypeName } from './step-types.ts';
 
 export const SOURCE_KINDS = ['url', 'blank', 'buildRef', 'containerDisk', 'sourcePvc', 'path'] as const;
 
-/** Rules inside a VM that look at nothing beside it. */
+/** Rules that concern a single VM. */
 export const vmRules: Rule = (body, report) => {
   if (Array.isArray(body.at('vms').value) && body.list('vms').length === 0) {
     report(body.at('vms'), 'MissingField', 'a module needs at least one VM');
@@ -34,7 +34,7 @@ function checkSource(source: Cursor, report: Report): void {
     report(source.at('checksum'), 'Conflict', 'a checksum belongs to a source with url');
   }
   if (source.at('buildRef').isPresent && source.at('maxAge').isPresent) {
-    report(source.at('maxAge'), 'Conflict', 'how old a module may be stands in that module: write maxAge there');
+    report(source.at('maxAge'), 'Conflict', 'the maximum age of a module is set in that module: write maxAge there');
   }
   if (source.at('buildRef', 'version').isPresent && source.at('buildRef', 'tag').isPresent) {
     report(source.at('buildRef', 'tag'), 'Conflict', 'a tag names a version: write either version or tag');
@@ -45,7 +45,7 @@ function checkSource(source: Cursor, report: Report): void {
   }
 }
 
-/** What lies beside the module is known by its content. */
+/** Local files are identified by their content. */
 function reportAgeOfLocal(holder: Cursor, report: Report): void {
   if (!holder.at('path').isPresent || !holder.at('maxAge').isPresent) return;
   report(holder.at('maxAge'), 'Conflict', 'a local file is sent with every build: write maxAge beside vms');
@@ -63,12 +63,16 @@ function checkIso(iso: Cursor, report: Report): void {
 function checkBootDisk(vm: Cursor, report: Report): void {
   const bus = vm.at('disks', 0, 'bus');
   if (bus.value !== 'usb' || vm.at('source', 'buildRef').isPresent) return;
-  report(bus, 'InvalidValue', 'the first disk boots, which no disk on the usb bus can: use virtio, scsi or sata');
+  report(
+    bus,
+    'InvalidValue',
+    'the first disk is the boot disk, and VMs cannot boot from the usb bus: use virtio, scsi or sata',
+  );
 }
 
 function checkCloudInit(cloudInit: Cursor, report: Report): void {
   if (cloudInit.at('userData').isPresent && cloudInit.at('userDataFrom').isPresent) {
-    report(cloudInit.at('userDataFrom'), 'Conflict', 'userData and userDataFrom exclude each other: keep one');
+    report(cloudInit.at('userDataFrom'), 'Conflict', 'userData and userDataFrom are mutually exclusive: keep one');
   }
   reportUnlessOne(cloudInit.at('userDataFrom'), ['configMapRef', 'secretRef'], report);
 }

@@ -93,5 +93,5 @@ it('tells the algorithm of a bare checksum by its length', () => {
 it('suggests the nearest word, a swap of neighbours counted once, and lists few when none is near', () => {
   expect(didYouMean('bootComand', ['bootCommand', 'cloudInit'])).toBe('; did you mean "bootCommand"?');
   expect(didYouMean('szie', ['size', 'sizes'])).toBe('; did you mean "size"?');
-  expect(didYouMean('xyzzy', ['name', 'size'])).toBe('; known are name, size');
+  expect(didYouMean('xyzzy', ['name', 'size'])).toBe('; expected one of name, size');
 });

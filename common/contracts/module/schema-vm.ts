@@ -50,7 +50,7 @@ export const nicSchema = map(
     ip: ipv4('A fixed address of the subnet.').optional(),
     mac: mac('A fixed hardware address.').optional(),
     model: choice(
-      "The card that the guest sees. Default: `virtio` for cloud images (`url`, `containerDisk`, `sourcePvc`), the card of the parent in the same place under `buildRef`, `e1000e` for `blank`; `e1000` in RudderVirt's manifests.",
+      "Model of the card. Default: `virtio` for cloud images (`url`, `containerDisk`, `sourcePvc`), the card of the parent in the same place under `buildRef`, `e1000e` for `blank`; `e1000` in RudderVirt's manifests.",
       NIC_MODELS,
     ).optional(),
     slot: wholeNumber('Pins the PCI slot, so that the guest finds the same card again.', { min: 1, max: 9 }).optional(),
@@ -63,7 +63,7 @@ const sourceSchema = map(
   {
     path: localPath('A disk image').optional(),
     url: url('A disk image, such as the qcow2 of a cloud image.').optional(),
-    checksum: checksum('What the image at `url` must hash to.').optional(),
+    checksum: checksum('Expected checksum of the image at `url`.').optional(),
     blank: flag('true: an empty disk, to be installed from an ISO.', false).optional(),
     buildRef: map('The captured disks of another module.', {
       name: text('The module.'),
@@ -84,13 +84,10 @@ const sourceSchema = map(
       /^[A-Za-z0-9][A-Za-z0-9._-]*(:\d+)?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
       'a container image reference: write one such as quay.io/containerdisks/fedora:41, in lower case and without a scheme',
     ).optional(),
-    sourcePvc: map(
-      'A volume that is there already; it may change, so nothing made from it is reused without `maxAge`.',
-      {
-        name: objectName('Name of the claim; disks of a build farm are refused.'),
-        namespace: dnsLabel('Its namespace; by default that of the farm.').optional(),
-      },
-    ).optional(),
+    sourcePvc: map('An existing volume; it may change, so layers made from it are not reused without `maxAge`.', {
+      name: objectName('Name of the claim; disks of a build farm are refused.'),
+      namespace: dnsLabel('Its namespace; by default that of the farm.').optional(),
+    }).optional(),
     maxAge: age(
       'A layer that was made from it longer ago than this is built again instead of reused. A source whose content cannot be identified counts as unchanged for that time.',
     ).optional(),
@@ -98,10 +95,10 @@ const sourceSchema = map(
 );
 
 const communicatorSchema = map(
-  'How the farm talks to the running guest.',
+  'How the farm connects to the running guest.',
   {
-    type: choice('SSH is the only way.', ['ssh'], 'ssh').optional(),
-    shell: choice('Decides how scripts are run and files are put.', ['bash', 'powershell'], 'bash').optional(),
+    type: choice('Only SSH is supported.', ['ssh'], 'ssh').optional(),
+    shell: choice('The shell that runs scripts and stores files.', ['bash', 'powershell'], 'bash').optional(),
     sshUsername: text('The account; cloud-init guests get it if they do not have it.', { default: 'root' }).optional(),
     sshPort: wholeNumber('The port.', { min: 1, max: 65535, whenMissing: 22 }).optional(),
     sshPassword: text('Tried besides the key of the build.').optional(),
@@ -118,8 +115,8 @@ const provisionerSchema = map(
   'A step: one thing done in the running guest.',
   {
     name: text('A label for logs.').optional(),
-    type: choice('What the step does; its settings stand under the key of the same name.', STEP_TYPE_NAMES),
-    stepTimeout: duration('Bound on this step; without one only the module is bounded.').optional(),
+    type: choice('Type of the step; its settings are under the key of the same name.', STEP_TYPE_NAMES),
+    stepTimeout: duration('Limit of this step; without one only the limit of the module applies.').optional(),
     ...STEP_SETTINGS,
   },
   'provisioner',
@@ -137,7 +134,7 @@ export const vmSchema = map(
         name: dnsLabel('Its name; with `buildRef` it inherits the disk of that name.'),
         size: bytes('Its size.'),
         bus: choice(
-          'The bus that the guest sees; nothing boots from usb.',
+          'Bus of the disk; VMs cannot boot from usb.',
           ['virtio', 'scsi', 'sata', 'usb'],
           'virtio',
         ).optional(),
@@ -147,32 +144,35 @@ export const vmSchema = map(
     isos: list(
       'Installation media.',
       map('A CD; exactly one of url and path.', {
-        url: url('Where it lies.').optional(),
-        checksum: checksum('What the ISO at `url` must hash to.').optional(),
+        url: url('Its URL.').optional(),
+        checksum: checksum('Expected checksum of the ISO at `url`.').optional(),
         maxAge: age('As `maxAge` of a source.').optional(),
         path: localPath('An ISO').optional(),
       }),
     ).optional(),
     floppy: fileNames('Files on a labelled CD, for installers that look for an answer file.').optional(),
     efiFirmware: map('UEFI instead of BIOS.', {
-      secureBoot: flag("Only start loaders that are signed under Microsoft's keys.", false).optional(),
-      tpm: flag('A TPM 2.0, a new one at every start: the image has nothing that is sealed to it.', false).optional(),
+      secureBoot: flag("Only start boot loaders that are signed under Microsoft's keys.", false).optional(),
+      tpm: flag(
+        'A TPM 2.0, a new one at every start: the image contains no keys that are sealed to it.',
+        false,
+      ).optional(),
     }).optional(),
     cpuModel: text('CPU model that the guest sees.').optional(),
     machineType: text('Machine type.').optional(),
     bootCommand: list('Typed at the console, in the grammar of Packer.', text('A piece of it.')).optional(),
     cloudInit: map('A cloud-init disk; {} is enough to bring in the SSH key of the build.', {
       userData: text(
-        'User data of any kind that cloud-init takes: `#cloud-config`, a script, a template, MIME, also in gzip and Base64. The guest gets it byte for byte, beside a part of the farm that lets it in.',
+        'User data of any kind that cloud-init takes: `#cloud-config`, a script, a template, MIME, also in gzip and Base64. The guest gets it byte for byte, together with a part that lets the farm log in.',
       ).optional(),
-      userDataFrom: objectSource('User data that lies on the cluster.').optional(),
+      userDataFrom: objectSource('User data in a ConfigMap or Secret of the cluster.').optional(),
       networkData: text('Network configuration of cloud-init, version 1 or 2.').optional(),
     }).optional(),
     communicator: communicatorSchema.optional(),
     nics: list('Network cards; without a list one with DHCP.', nicSchema).optional(),
     provisioners: list('Steps, in order.', provisionerSchema).optional(),
     dependsOn: list('Machines that boot first.', text('A VM of this module.')).optional(),
-    shutdownCommand: text('Shuts the guest down; there is a default for each shell.').optional(),
+    shutdownCommand: text('Command that shuts the guest down; each shell has a default.').optional(),
     shutdownTimeout: duration('How long the guest may take to shut down.', '5m').optional(),
     invisible: flag('Hides the machine from the consoles of clones.', false).optional(),
   },

@@ -37,7 +37,7 @@ function readVariable(written: unknown): Parsed<VariableDefault> {
   if (unknown) return { complaint: `unknown key ${quoted(unknown)}${keyHint(unknown, ['default', 'description'])}` };
   const value = 'default' in written ? written.default : null;
   if (typeof value === 'object' && value !== null)
-    return { complaint: 'the default must be text, a number or a truth value' };
+    return { complaint: 'the default must be text, a number or a boolean' };
   return { value: value === null || value === undefined ? null : (value as VariableDefault) };
 }
 
@@ -90,7 +90,7 @@ const networkSchema = map(
 );
 
 const overridesSchema = map(
-  'What holds while building only.',
+  'Settings that apply only while building.',
   {
     vpcs: list(
       'Internet of VPCs.',
@@ -123,22 +123,22 @@ const MAX_VMS = 200;
 
 const bodyShape = {
   variables: dictionary(
-    'Values that may be given from outside; scalars refer to them by a dollar sign and {var.NAME}.',
+    'Values that can be set at submission; scalars refer to them by a dollar sign and {var.NAME}.',
     VARIABLE_NAME,
     variableSchema,
   ).optional(),
   vms: list('The machines; at least one.', vmSchema, MAX_VMS),
   files: list(
     'Files for floppies, the HTTP directory and file steps.',
-    map('A file: its text, or where it lies.', {
+    map('A file: its text, its URL or its path.', {
       name: pattern(
         'File name with extension; by default the last part of `path`.',
         /^(?!\.{1,2}$)[^/\\\0]{1,255}$/,
         'a file name: leave out directories',
       ).optional(),
       inline: text('Its text.').optional(),
-      url: url('Where it lies.').optional(),
-      checksum: checksum('What the file at `url` must hash to.').optional(),
+      url: url('Its URL.').optional(),
+      checksum: checksum('Expected checksum of the file at `url`.').optional(),
       path: localPath('A file or folder').optional(),
     }),
   ).optional(),
@@ -150,8 +150,10 @@ const bodyShape = {
     '30m',
   ).optional(),
   retries: wholeNumber('How often a failed build starts again.', { min: 0, max: 100, whenMissing: 0 }).optional(),
-  maxAge: age('A layer older than this is not reused but built again, and what starts from it too.').optional(),
-  placement: map('Where it may be built.', {
+  maxAge: age(
+    'A layer older than this is built again instead of reused, and so are the layers on top of it.',
+  ).optional(),
+  placement: map('Constraints on the clusters that may build it.', {
     clusterLabels: dictionary(
       'Labels that its cluster must have, all of them.',
       LABEL_KEY,
@@ -167,10 +169,10 @@ const bodyShape = {
   output: anything('Deprecated; has no effect.').optional(),
 };
 
-const labelsSchema = dictionary('Labels of your own.', LABEL_KEY, text('A value.')).optional();
+const labelsSchema = dictionary('User-defined labels.', LABEL_KEY, text('A value.')).optional();
 const nameSchema = dnsLabel('Name of the module; others refer to it in `buildRef`.');
 
-export const bodySchema = map('What the module is.', bodyShape, 'module');
+export const bodySchema = map('The specification of the module.', bodyShape, 'module');
 
 const metadataSchema = map('Name and labels.', { name: nameSchema, labels: labelsSchema });
 
@@ -182,13 +184,13 @@ const looseMetadataSchema = z
 /** The three forms of a document, by the name of the form. */
 export const DOCUMENT_SCHEMAS = {
   module: map("Slipway's own form.", {
-    apiVersion: choice('Version of the form.', ['slipway.dev/v1']),
+    apiVersion: choice('Version of the format.', ['slipway.dev/v1']),
     kind: choice('Kind of the document.', ['Module']),
     metadata: metadataSchema,
     spec: bodySchema,
   }),
   virtualMachineBuild: map('A manifest of RudderVirt, unchanged.', {
-    apiVersion: choice('Version of the form.', ['ruddervirt.io/v1alpha1']),
+    apiVersion: choice('Version of the format.', ['ruddervirt.io/v1alpha1']),
     kind: choice('Kind of the document.', ['VirtualMachineBuild']),
     metadata: looseMetadataSchema,
     spec: bodySchema,

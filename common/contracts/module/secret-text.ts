@@ -1,6 +1,6 @@
 /**
  * Texts in which secrets are referred to. In a compiled module a reference is the secret's name between two
- * noncharacters, which Unicode keeps for a program's own use: nothing that a person writes can be taken for one.
+ * noncharacters, which Unicode keeps for a program's own use: text that a person writes is never mistaken for one.
  */
 const OPEN = '\ufdd0';
 const CLOSE = '\ufdd1';
@@ -25,7 +25,7 @@ export function secretNames(text: string): string[] {
   return [...text.matchAll(REFERENCE)].map(([, name = '']) => name);
 }
 
-/** Puts something in the place of every reference; what is put there is not looked at again. */
+/** Replaces every reference; the replacements are not scanned again. */
 export function fillSecrets(text: string, secretValue: (name: string) => string): string {
   return text.includes(OPEN) ? text.replaceAll(REFERENCE, (_, name: string) => secretValue(name)) : text;
 }

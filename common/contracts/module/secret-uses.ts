@@ -2,7 +2,8 @@ import type { SecretUse } from './compiled.ts';
 import { type Cursor, formatPath } from './cursor.ts';
 import { secretNames, writtenReference } from './secret-text.ts';
 import { YAML_LIMITS } from './yaml-limits.ts';
-import { type Path, type SourceDocument, startsWith } from './yaml-source.ts';
+import { type Path, startsWith } from './yaml-nodes.ts';
+import type { SourceDocument } from './yaml-source.ts';
 
 /**
  * Where a reference to a secret can stand: texts that only the guest, or the cluster for the guest, gets to see, and
@@ -54,7 +55,7 @@ export function isSecretPlace(path: Path, bodyPath: Path): boolean {
   return SECRET_PLACES.some((known) => (known.endsWith('*') ? place.startsWith(known.slice(0, -1)) : place === known));
 }
 
-/** `above` is what the value stands in: an alias may stand in what it repeats. */
+/** `above` are the values around it: an alias may be inside the value that it repeats. */
 function* references(
   value: unknown,
   path: Path,

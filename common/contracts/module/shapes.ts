@@ -30,13 +30,13 @@ export function dictionary<Item extends z.ZodType>(description: string, names: R
     .record(z.string().regex(names), item, {
       error: (issue) =>
         issue.code === 'invalid_key'
-          ? 'is not a possible name here'
+          ? 'is not an allowed name here'
           : misshapen(issue.input, 'a map of names and values'),
     })
     .meta({ description });
 }
 
-/** Anything at all, for what other programs write into the file. */
+/** Any value, for fields that other programs write. */
 export function anything(description: string) {
   return z.unknown().meta({ description });
 }
@@ -53,7 +53,7 @@ function unknownKeysMessage(keys: readonly string[] | undefined, shape: z.ZodRaw
     .join('\n');
 }
 
-/** What an unknown key is meant to be. */
+/** Suggestion for an unknown key. */
 export function keyHint(key: string, known: readonly string[]): string {
   if (key.includes('\u00a0')) return '; it holds a no-break space (U+00A0): write a plain one';
   const isText = key.trim().includes(' ');

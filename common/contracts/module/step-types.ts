@@ -21,10 +21,10 @@ import { dictionary, list, map } from './shapes.ts';
 export type StepTypeName = Step['type'];
 export type StepOf<T extends StepTypeName> = Extract<Step, { type: T }>;
 
-/** What a step is compiled with. */
+/** Context of the compilation of a step. */
 export interface StepSurroundings {
   readonly shell: 'bash' | 'powershell';
-  /** What lies beside its file. */
+  /** Local files beside its module file. */
   readonly local: LocalFinder;
 }
 
@@ -44,7 +44,7 @@ export interface StepType<
   readonly version: number;
   /** No worker runs it: a submission is refused. */
   readonly notYetSupported?: Lacking;
-  /** What no schema says of the settings. */
+  /** Rules for the settings that a schema cannot express. */
   check?(settings: Cursor, report: Report): void;
   compile(
     settings: z.output<Schema> | undefined,
@@ -80,7 +80,7 @@ const shell = stepType<ShellStep>()({
   settings: map('Runs a script.', {
     inline: scriptLeaf.optional(),
     script: localPath('A file with the script').optional(),
-    scriptFrom: objectSource('A script that lies on the cluster.').optional(),
+    scriptFrom: objectSource('A script in a ConfigMap or Secret of the cluster.').optional(),
     env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
     executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
   }),
@@ -105,13 +105,13 @@ const file = stepType<FileStep>()({
   key: 'file',
   settings: map('Puts a file, or a folder with everything in it, into the guest.', {
     destination: pattern(
-      'Absolute path in the guest; of a folder that which gets its content.',
+      'Absolute path in the guest; for a folder, the path that receives its content.',
       /^(\/|[A-Za-z]:[\\/])/,
       'an absolute path',
     ),
     fileRef: text('A file of the registry.').optional(),
     path: localPath('A file or folder').optional(),
-    source: objectSource('A file that lies on the cluster.').optional(),
+    source: objectSource('A file in a ConfigMap or Secret of the cluster.').optional(),
   }),
   isNeeded: true,
   version: 1,
@@ -132,7 +132,7 @@ const reboot = stepType<RebootStep>()({
   key: 'reboot',
   settings: map('Restarts the guest and waits until it answers again.', {
     command: text(
-      'Default: `sudo reboot` (`reboot` where there is no sudo), or `shutdown /r /f /t 0` with powershell.',
+      'Default: `sudo reboot` (`reboot` without sudo), or `shutdown /r /f /t 0` with powershell.',
     ).optional(),
   }),
   isNeeded: false,
@@ -166,8 +166,8 @@ const windowsUpdate = stepType<WindowsUpdateStep>()({
 
 const handbuild = stepType<HandbuildStep>()({
   key: 'handbuild',
-  settings: map('Waits until a person has worked at the console and says to continue; all timeouts run on.', {
-    instructions: text('What the person is to do.'),
+  settings: map('Waits until a person has worked at the console and continues the build; all timeouts keep running.', {
+    instructions: text('Instructions for the person.'),
   }),
   isNeeded: true,
   version: 1,
@@ -216,10 +216,10 @@ function checkExecuteCommand(command: Cursor, report: Report): void {
   if (other !== undefined) {
     const hint = PACKER_VALUES.includes(other)
       ? 'the script and its environment are both in {{ .Command }}'
-      : 'known is Command';
-    report(command, 'InvalidValue', `there is no template value "${other}"; ${hint}`);
+      : 'expected Command';
+    report(command, 'InvalidValue', `unknown template value "${other}"; ${hint}`);
   } else if (names.length === 0) {
-    report(command, 'InvalidValue', 'needs {{ .Command }} where the command is to stand');
+    report(command, 'InvalidValue', 'must contain {{ .Command }} in place of the command');
   }
 }
 

@@ -14,7 +14,7 @@ export function didYouMean(word: string, known: readonly string[]): string {
     .filter(({ candidate, distance }) => distance <= limit && distance < Math.max(word.length, candidate.length))
     .sort((a, b) => a.distance - b.distance)[0];
   if (near) return `; did you mean "${near.candidate}"?`;
-  return known.length > 0 && known.length <= 20 ? `; known are ${known.join(', ')}` : '';
+  return known.length > 0 && known.length <= 20 ? `; expected one of ${known.join(', ')}` : '';
 }
 
 /** Levenshtein distance, a swap of neighbours counted once. */

@@ -3,14 +3,15 @@ import type { Position } from './compiled.ts';
 import { hasReservedCharacters, NAME_PATTERN, secretReference } from './secret-text.ts';
 import { didYouMean } from './suggest.ts';
 import { YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
-import { type Path, type SourceDocument, scalarsOf, startsWith } from './yaml-source.ts';
+import { type Path, scalarsOf, startsWith } from './yaml-nodes.ts';
+import type { SourceDocument } from './yaml-source.ts';
 
 const REFERENCE = new RegExp(String.raw`(\$?)\$\{(var|secret)\.(${NAME_PATTERN})\}`, 'g');
 
-/** What is meant as a reference and is none, so that it would reach the guest's shell, which cannot read it either. */
+/** Text that resembles a reference but is not one, so that it would reach the guest's shell, which cannot read it either. */
 const MISWRITTEN = new RegExp(String.raw`(?<!\$)\$\{(?:var|secret)\.(${NAME_PATTERN})(?![A-Za-z0-9_-])[^{}\s]+\}`, 'g');
 
-const RESERVED = 'holds U+FDD0 or U+FDD1, which are not characters: remove them';
+const RESERVED = 'contains U+FDD0 or U+FDD1, which are not characters: remove them';
 
 /** Something wrong with a variable or a reference to one. */
 export interface VariableProblem {
@@ -18,7 +19,7 @@ export interface VariableProblem {
   readonly describe: () => Position & { readonly message: string };
 }
 
-/** What variables are filled with, and who is told what is wrong. */
+/** Values of the variables, and the receiver of problems. */
 export interface Substitution {
   readonly bodyPath: Path;
   readonly given: Readonly<Record<string, string>>;
@@ -65,7 +66,7 @@ export function substituteVariables(source: SourceDocument, substitution: Substi
         const message = () =>
           isInDefault
             ? `a variable cannot refer to another one: "${reference}"`
-            : `there is no variable "${name}"${didYouMean(name, [...defaults.keys()])}; declare it under variables, or write $${reference} for the text itself`;
+            : `unknown variable "${name}"${didYouMean(name, [...defaults.keys()])}; declare it under variables, or write $${reference} for the text itself`;
         report('UnknownVariable', () => source.positionWithin(node, reference), message);
       }
       const value = values.get(name) ?? reference;
@@ -73,7 +74,7 @@ export function substituteVariables(source: SourceDocument, substitution: Substi
       return grown > YAML_LIMITS.characters ? '' : value;
     });
     if (grown <= YAML_LIMITS.characters && budget.takeFilled(grown)) return filled;
-    const message = `the values of its variables make a text of this that is too long: at most ${YAML_LIMITS.characters} characters, and ${YAML_LIMITS.filled} in all of a request`;
+    const message = `with the values of its variables this text is too long: at most ${YAML_LIMITS.characters} characters, and ${YAML_LIMITS.filled} in all of a request`;
     report(
       'TooLarge',
       () => source.positionWithin(node, ''),

@@ -6,7 +6,7 @@ interface Lines {
   readonly lines: LineCounter;
 }
 
-/** What is wrong with the YAML of a module, in words that say what to write. */
+/** Messages about invalid YAML that state the correction. */
 export function syntaxComplaint(error: YAMLError, source: Lines): string {
   if (error.code === 'TAB_AS_INDENT') return yamlComplaint(error.message);
   const number = Math.max(1, source.lines.linePos(error.pos[0]).line);
@@ -18,21 +18,21 @@ export function syntaxComplaint(error: YAMLError, source: Lines): string {
   return `not valid YAML: ${message}`;
 }
 
-/** What stands in a line that cannot be read, and what it should be. */
+/** Patterns of lines that cannot be parsed, with the correction. */
 const LINES: readonly (readonly [RegExp, string])[] = [
-  [/\u00a0/, 'a no-break space (U+00A0) stands in this line: write a plain space'],
-  [/^[^#]*:\s+\{\{|^\s*(- )+\{\{/, 'a value that begins with "{{" must stand in quotes'],
-  [/[[{,:]\s*\$\{/, 'a value with "${" between brackets or braces must stand in quotes'],
+  [/\u00a0/, 'this line contains a no-break space (U+00A0): write a plain space'],
+  [/^[^#]*:\s+\{\{|^\s*(- )+\{\{/, 'a value that begins with "{{" must be in quotes'],
+  [/[[{,:]\s*\$\{/, 'a value with "${" between brackets or braces must be in quotes'],
 ];
 
-/** What the reader of YAML says, and what to write. */
+/** Messages of the YAML parser, with the correction. */
 const MESSAGES: readonly (readonly [RegExp, string | ((...groups: string[]) => string)])[] = [
   [/^Tabs are not allowed as indentation/, 'a tab cannot indent YAML: use spaces'],
   [
     /^Flow (map|sequence) in block collection must be/,
     (kind) => `a "${kind === 'map' ? '{' : '['}" that was opened before is not closed`,
   ],
-  [/^Nested mappings are not allowed in compact/, 'a value with ": " in it must stand in quotes, or below a "|"'],
+  [/^Nested mappings are not allowed in compact/, 'a value with ": " in it must be in quotes, or below a "|"'],
   [/^With stringKeys/, 'a key must be a text: put what has braces or brackets in quotes'],
   [
     /^Implicit keys need to be on a single line|^Implicit map keys need to be followed/,
@@ -40,23 +40,20 @@ const MESSAGES: readonly (readonly [RegExp, string | ((...groups: string[]) => s
   ],
   [
     /^Unexpected .* at node end|^Unexpected .* token in YAML stream/,
-    'a text goes on behind a value that ended: put the whole of it in quotes, or below a "|"',
+    'unexpected text after the end of a value: put the whole value in quotes, or below a "|"',
   ],
-  [
-    /^Plain value cannot start with .* character (.)/,
-    (mark) => `a value that begins with "${mark}" must stand in quotes`,
-  ],
-  [/^(Unresolved tag): (.*)$/, (found, tag) => `${found} "${tag}": a value that begins with "!" must stand in quotes`],
+  [/^Plain value cannot start with .* character (.)/, (mark) => `a value that begins with "${mark}" must be in quotes`],
+  [/^(Unresolved tag): (.*)$/, (found, tag) => `${found} "${tag}": a value that begins with "!" must be in quotes`],
   [
     /^(Invalid escape sequence) (\\.)/,
     (found, written) => `${found} "${written}": in double quotes write two backslashes, or take single quotes`,
   ],
   [/^Missing closing (.)/, (quote) => `a text in quotes (${quote}) is not closed`],
-  [/^All mapping items must start at the same column/, 'this line is indented otherwise than the keys above it'],
+  [/^All mapping items must start at the same column/, 'this line is indented differently from the keys above it'],
   [/^Sequence item without - indicator/, 'this line is indented less than the rest of its list item'],
 ];
 
-/** What the reader of YAML complains of in a line, in words that say what to write. */
+/** The complaint of the YAML parser about a line, with the correction. */
 export function yamlComplaint(message: string, line = ''): string {
   const [, known] = LINES.find(([pattern]) => pattern.test(line)) ?? [];
   if (known !== undefined) return known;
@@ -67,7 +64,7 @@ export function yamlComplaint(message: string, line = ''): string {
   return message;
 }
 
-/** Enough of a line to see what it is. */
+/** Enough of a line to recognise it. */
 const MAX_LINE = 1_000;
 /** So far around an error a text block is looked for. */
 const MAX_LINES_AROUND = 1_000;

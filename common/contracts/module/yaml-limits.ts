@@ -1,6 +1,6 @@
 import { CST, Lexer } from 'yaml';
 
-/** What the texts of one request may have together; `depth` and `characters` are of each. */
+/** Limits on all texts of one request together; `depth` and `characters` are of each. */
 export const YAML_LIMITS = {
   /** Documents, and so modules. */
   documents: 5_000,
@@ -26,16 +26,16 @@ export interface Excess {
   readonly complaint: string;
 }
 
-/** What is cut from a text by the lexer, before anything is made of it. */
+/** Tokens of the lexer, before parsing. */
 export interface Lexed {
   readonly lexemes: readonly string[];
   readonly excess: Excess | null;
 }
 
-/** Marks of the lexer that stand for nothing in the text. */
+/** Tokens of the lexer without text. */
 const MARKS: ReadonlySet<string> = new Set([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]);
 
-/** What the texts of one request have used of the limits: a text must not cost more than it can be worth. */
+/** The part of the limits that the texts of one request have used. */
 export class YamlBudget {
   #documents = 0;
   #pieces = 0;
@@ -76,15 +76,15 @@ export class YamlBudget {
     if (/^[&*]/.test(lexeme)) this.#anchors += 1;
     if (this.#anchors > YAML_LIMITS.anchors) return tooMany(YAML_LIMITS.anchors, 'anchors and aliases');
     if (lexeme.length <= YAML_LIMITS.characters) return null;
-    return `here is a text of ${lexeme.length} characters, of at most ${YAML_LIMITS.characters}: put it in a file of its own, and name that under "path"`;
+    return `this text has ${lexeme.length} characters, more than the limit of ${YAML_LIMITS.characters}: put it in a separate file, and name that under "path"`;
   }
 }
 
 function tooMany(limit: number, what: string): string {
-  return `a request has at most ${limit} ${what}, and here is one more: send the modules in several requests`;
+  return `a request may have at most ${limit} ${what}: send the modules in several requests`;
 }
 
-/** How many values a value holds, itself too. What stands in itself counts once. */
+/** Number of values in a value, itself included. A value that contains itself counts once. */
 function sizeOf(value: unknown, known: Map<object, number>): number {
   if (typeof value !== 'object' || value === null) return 1;
   const before = known.get(value);

@@ -5,17 +5,18 @@ import type { ProblemCode, Severity } from '../module/problem.ts';
 import { hasReservedCharacters } from '../module/secret-text.ts';
 import { didYouMean } from '../module/suggest.ts';
 import type { YamlBudget } from '../module/yaml-limits.ts';
-import type { Path, SourceDocument } from '../module/yaml-source.ts';
+import type { Path } from '../module/yaml-nodes.ts';
+import type { SourceDocument } from '../module/yaml-source.ts';
 import { NETWORK_V1_ITEMS, NETWORK_V2 } from './network-schema.ts';
 import { readYaml11, type TextFinding } from './yaml-1-1.ts';
 
 /**
- * What makes cloud-init, or the netplan below it, refuse a network configuration of version 1 or 2. Keys that are not
+ * Errors for which cloud-init, or netplan below it, refuses a network configuration of version 1 or 2. Keys that are not
  * known are warnings: each release knows more.
  */
 export function checkNetworkData(text: string, budget: YamlBudget): TextFinding[] {
   const { findings, document, value } = readYaml11(text, budget);
-  // What a secret stands for can be anything.
+  // A secret can stand for any value.
   if (!document || value === null || value === undefined || hasReservedCharacters(text)) return [...findings];
   const check = new NetworkCheck(document);
   check.root(value);
@@ -115,7 +116,7 @@ class NetworkCheck {
       else {
         const messages = issue.message.split('\n');
         for (const [index, key] of issue.keys.entries()) {
-          const message = `${messages[index]}`.replace(/; known are .*/, '');
+          const message = `${messages[index]}`.replace(/; expected one of .*/, '');
           this.#report([...path, key], 'UnknownKey', message, 'warning', path);
         }
       }

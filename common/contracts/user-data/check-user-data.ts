@@ -2,19 +2,19 @@ import { Cursor } from '../module/cursor.ts';
 import { MAX_LISTED } from '../module/problem-list.ts';
 import { didYouMean } from '../module/suggest.ts';
 import type { YamlBudget } from '../module/yaml-limits.ts';
-import type { Path } from '../module/yaml-source.ts';
+import type { Path } from '../module/yaml-nodes.ts';
 import { type ConfigContext, configDoubts } from './config-doubts.ts';
 import { HEADERS, readUserData, type UserDataKind } from './kinds.ts';
 import { readYaml11, type TextFinding } from './yaml-1-1.ts';
 
 /** What of the module decides whether user data fits it. */
 export interface UserDataContext extends ConfigContext {
-  /** What the texts of the request may still cost. */
+  /** The remaining budget of the request. */
   readonly budget: YamlBudget;
 }
 
 /**
- * What cloud-init will not make of user data what its author meant, as far as its text tells. Errors are what it cannot
+ * Problems in user data that cloud-init would ignore or misread, as far as the text shows. Errors are parts that it cannot
  * read at all; it would start the guest without it.
  */
 export function checkUserData(text: string, context: UserDataContext): TextFinding[] {
@@ -33,7 +33,7 @@ function findingsOf(text: string, kind: UserDataKind | null, context: UserDataCo
   if (kind === 'mime') return mimeFindings(text, context);
   if (kind !== 'cloud-config' && kind !== 'cloud-config-archive') return [];
   const { findings, document, value } = readYaml11(text, context.budget);
-  // Nothing but a header is nothing to do.
+  // Only a header: no checks.
   if (!document || value === null || value === undefined) return [...findings];
   const isConfig = kind === 'cloud-config';
   if (Array.isArray(value) === isConfig || typeof value !== 'object') {
@@ -96,7 +96,7 @@ function mimeFindings(text: string, context: UserDataContext): TextFinding[] {
   });
 }
 
-/** What the template makes is read like any other user data, by its first line. */
+/** The output of the template is read like any other user data, by its first line. */
 function templateFindings(text: string): TextFinding[] {
   const [, ...rest] = text.trimStart().split('\n');
   const first = rest.find((line) => line.trim() !== '') ?? '';
@@ -115,7 +115,7 @@ function scriptFindings(text: string): TextFinding[] {
 const AN_ERROR = { severity: 'error', code: 'InvalidValue' } as const;
 const A_DOUBT = { severity: 'warning', code: 'Doubtful' } as const;
 
-/** cloud-init only tells from the first line what user data is; what it does not know it ignores, and says so in a log. */
+/** cloud-init determines the kind of user data by its first line; it ignores unknown kinds, with a line in its log. */
 function headerFindings(text: string): TextFinding[] {
   // A secret may stand for the whole.
   if (text.trim() === '' || /^\s*\ufdd0/.test(text)) return [];

@@ -1,7 +1,7 @@
 import type { Cursor } from '../module/cursor.ts';
 import { quoted } from '../module/parsed.ts';
 import { didYouMean } from '../module/suggest.ts';
-import type { Path } from '../module/yaml-source.ts';
+import type { Path } from '../module/yaml-nodes.ts';
 
 /** What of the module decides whether a configuration fits it. */
 export interface ConfigContext {
@@ -16,7 +16,7 @@ export interface Doubt {
 }
 
 /**
- * What cloud-init will not make of a `#cloud-config` what its author meant. Source: the modules of cloud-init 24 and 25
+ * Problems in a `#cloud-config` that cloud-init would ignore or misread. Source: the modules of cloud-init 24 and 25
  * (`cloudinit/config/cc_*.py`), and its schema for the names of keys.
  */
 export function* configDoubts(config: Cursor, context: ConfigContext): Generator<Doubt> {
@@ -52,7 +52,7 @@ function* keyDoubts(config: Cursor): Generator<Doubt> {
       const message = 'network: cloud-init takes no network configuration from user data: write it under networkData';
       yield { path: [key], message };
     }
-    // Keys with such names hold what is repeated elsewhere, and short ones are near to everything.
+    // Keys with such names contain values repeated elsewhere, and short ones resemble many keys.
     const isKnown = KEYS.includes(key) || key === 'network' || /^(x-|[._])|^.{0,3}$/.test(key);
     const hint = isKnown ? '' : didYouMean(key, KEYS);
     if (hint.includes('did you mean')) {
@@ -66,7 +66,7 @@ function* commandDoubts(commands: Cursor): Generator<Doubt> {
   if (!commands.isPresent) return;
   const [name] = commands.path;
   if (!Array.isArray(commands.value)) {
-    yield { path: commands.path, message: `${name}: cloud-init runs nothing of it, as it must be a list` };
+    yield { path: commands.path, message: `${name}: cloud-init ignores it, because it must be a list` };
     return;
   }
   for (const { path, value } of commands.list()) {
@@ -74,7 +74,7 @@ function* commandDoubts(commands: Cursor): Generator<Doubt> {
     const reason = typeof value === 'object' ? 'its ": " makes a map of it' : 'it is not text';
     yield {
       path,
-      message: `${name}: cloud-init runs nothing of it, as a command is not one: ${reason}: put it in quotes`,
+      message: `${name}: cloud-init runs none of these commands, because one is not a command: ${reason}: put it in quotes`,
     };
   }
 }
@@ -82,12 +82,12 @@ function* commandDoubts(commands: Cursor): Generator<Doubt> {
 function* fileDoubts(config: Cursor): Generator<Doubt> {
   const files = config.at('write_files');
   if (files.isPresent && !Array.isArray(files.value)) {
-    yield { path: files.path, message: 'write_files: cloud-init writes nothing of it, as it must be a list' };
+    yield { path: files.path, message: 'write_files: cloud-init ignores it, because it must be a list' };
   }
   const accounts = new Set(config.list('users').map((user) => user.at('name').text));
   for (const file of files.list()) {
     if (file.at('path').text === null) {
-      yield { path: file.path, message: 'write_files: cloud-init leaves out what has no path' };
+      yield { path: file.path, message: 'write_files: cloud-init ignores a file without a path' };
     }
     const permissions = file.at('permissions');
     const mode = modeDoubt(permissions.value);
@@ -119,7 +119,7 @@ function* listDoubts(config: Cursor): Generator<Doubt> {
   ];
   const [own] = keys;
   if (own?.isPresent && !Array.isArray(own.value)) {
-    yield { path: own.path, message: 'ssh_authorized_keys: cloud-init takes no key from it, as it must be a list' };
+    yield { path: own.path, message: 'ssh_authorized_keys: cloud-init ignores it, because it must be a list' };
   }
   for (const key of keys.flatMap((list) => list.list())) {
     if (key.text === null || /\b(ssh|ecdsa|sk)-[\w@.-]+ +\S{16}|\ufdd0/.test(key.text)) continue;
@@ -127,7 +127,7 @@ function* listDoubts(config: Cursor): Generator<Doubt> {
   }
   for (const mount of config.list('mounts')) {
     if (Array.isArray(mount.value)) continue;
-    yield { path: mount.path, message: 'mounts: cloud-init leaves it out, as each mount must be a list of fields' };
+    yield { path: mount.path, message: 'mounts: cloud-init ignores it, because each mount must be a list of fields' };
   }
 }
 
@@ -139,13 +139,13 @@ function* passwordDoubts(config: Cursor): Generator<Doubt> {
       if (text === null || text === '' || /^[$*!_]|\ufdd0/.test(text) || /^[./0-9A-Za-z]{13}$/.test(text)) continue;
       yield {
         path,
-        message: `users: ${key} is a hash, which this is not: use plain_text_passwd for a password as it is`,
+        message: `users: ${key} must be a hash, and this is not one: use plain_text_passwd for a password in clear text`,
       };
     }
   }
 }
 
-/** Keys that end the farm's way in, or everybody's. */
+/** Keys that block logins of the farm, or all logins. */
 function* accessDoubts(config: Cursor, { sshUsername, hasSteps }: ConfigContext): Generator<Doubt> {
   if (config.at('disable_root').value === true && sshUsername === 'root') {
     const message = 'disable_root: the keys of this user data give no root login in the image; while it is built the';

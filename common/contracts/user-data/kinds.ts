@@ -1,6 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 
-/** What cloud-init takes user data for; null: nothing that it knows, so it ignores it. */
+/** Kind of user data by cloud-init; null: unknown, so it is ignored. */
 export type UserDataKind =
   | 'cloud-config'
   | 'cloud-config-archive'
@@ -40,14 +40,14 @@ const GZIP_MAGIC = Buffer.of(0x1f, 0x8b);
 /** cloud-init looks for the header of a MIME message this far. */
 const MIME_WITHIN_BYTES = 4096;
 
-/** Takes user data out of Base64 and gzip, in which other tools wrap it, and says what it is. */
+/** Takes user data out of Base64 and gzip, in which other tools wrap it, and returns its kind. */
 export function readUserData(bytes: Uint8Array): UserData {
   const given = Buffer.from(bytes);
   const decoded = fromBase64(given);
   const unpacked = unpack(decoded ?? given);
   const content = unpacked ?? decoded ?? given;
   const kind = kindOf(content);
-  // What is not a user data then was not a wrapping, but text that looks like one.
+  // If the result is not user data, the text was not wrapped.
   if (decoded && !unpacked && kind === null) return { content: given, wrappings: [], kind: null };
   return {
     content,

@@ -16,7 +16,7 @@ function address(description: string, version?: 4 | 6) {
   });
 }
 
-/** An address with the length of its prefix; `optional` where a netmask may say it, which cloud-init itself bears with. */
+/** An address with the length of its prefix; `optional` where a netmask may replace it, which cloud-init accepts. */
 function prefixed(description: string, prefix: 'needed' | 'optional') {
   return leaf({ type: 'string', description }, (written): Parsed<string> => {
     const [ip = '', length, ...rest] = String(written).split('/');
@@ -36,7 +36,7 @@ function prefixed(description: string, prefix: 'needed' | 'optional') {
   });
 }
 
-/** The guest compares it with what the kernel writes, so dashes match nothing. */
+/** The guest compares it with the form of the kernel, so dashes never match. */
 function colonMac(description: string) {
   return leaf({ type: 'string', description }, (written): Parsed<string> => {
     const text = String(written);

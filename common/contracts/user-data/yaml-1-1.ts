@@ -1,9 +1,11 @@
 import { CST, Lexer, LineCounter } from 'yaml';
 import { errorMessage } from '../../errors/farm-error.ts';
 import type { ProblemCode, Severity } from '../module/problem.ts';
+import { parseYaml } from '../module/read-yaml.ts';
 import { yamlComplaint } from '../module/yaml-complaints.ts';
 import { YAML_LIMITS, type YamlBudget } from '../module/yaml-limits.ts';
-import { parseYaml, repeatedKey, SourceDocument } from '../module/yaml-source.ts';
+import { repeatedKey } from '../module/yaml-nodes.ts';
+import { SourceDocument } from '../module/yaml-source.ts';
 import { pyYamlTags } from './py-yaml-tags.ts';
 
 /** Something wrong at a place of a text. Line and column count from 1. */
@@ -15,7 +17,7 @@ export interface TextFinding {
   readonly message: string;
 }
 
-/** What PyYAML makes of a text, and what is wrong with it. */
+/** Result of PyYAML for a text, with its problems. */
 export interface Yaml11 {
   readonly findings: readonly TextFinding[];
   /** Null when the text is not YAML. */
@@ -78,16 +80,16 @@ function readDocument(text: string, document: SourceDocument, budget: YamlBudget
   }
   for (const key of document.repeatedKeys()) {
     const { line, column } = place(key.range?.[0] ?? 0);
-    const message = `${repeatedKey(key)}: the later one counts`;
+    const message = `${repeatedKey(key)}: the last one wins`;
     findings.push({ line, column, severity: 'warning', code: 'DuplicateKey', message });
   }
   for (const alias of document.danglingAliases()) {
     const { line, column } = place(alias.range?.[0] ?? 0);
-    findings.push(broken(line, column, `nothing above has the anchor "${alias.source}"`));
+    findings.push(broken(line, column, `unknown anchor "${alias.source}"`));
   }
   for (const offset of strayTabs(text)) {
     const { line, column } = place(offset);
-    findings.push({ ...SYNTAX, line, column, message: 'a tab cannot stand here: cloud-init takes spaces only' });
+    findings.push({ ...SYNTAX, line, column, message: 'a tab is not allowed here: cloud-init accepts spaces only' });
   }
   if (findings.some(({ severity }) => severity === 'error')) return unreadable(findings);
   const value: unknown = parsed.toJS();
@@ -104,7 +106,7 @@ function broken(line: number, column: number, why: string): TextFinding {
   return { ...SYNTAX, line, column, message: `not valid YAML: ${why}` };
 }
 
-/** PyYAML bears with quoted lines that are indented less than what they stand in: whether it does here is not known. */
+/** PyYAML accepts quoted lines that are indented less than their parent: whether it does here is unknown. */
 function isClosedLater(message: string, rest: string): boolean {
   const quote = /^Missing closing (["'])/.exec(message)?.[1];
   return quote !== undefined && rest.includes(quote);
@@ -122,11 +124,11 @@ function strayTabs(text: string): number[] {
   let block: 'none' | 'announced' | 'begun' = 'none';
   for (const lexeme of new Lexer().lex(text)) {
     if (lexeme === CST.SCALAR && block === 'announced') block = 'begun';
-    // Marks of the lexer that stand for nothing in the text.
+    // Tokens of the lexer without text.
     if (lexeme === CST.DOCUMENT || lexeme === CST.FLOW_END || lexeme === CST.SCALAR) continue;
     const type = CST.tokenType(lexeme);
     const at = lexeme.indexOf('\t');
-    // The lexer does not say what the lines of a block and plain values are.
+    // The lexer does not return the lines of a block and of plain values.
     if (at !== -1 && block !== 'begun' && (type === 'space' || type === null)) found.push(offset + at);
     if (type === 'block-scalar-header') block = 'announced';
     else if (block === 'begun') block = 'none';

@@ -19,7 +19,7 @@ import { describeRight, type Right } from '../rights.ts';
 /** Something that was read, or that could not be read for lack of the right to. */
 export type Read<T> = { readonly known: T } | 'unreadable';
 
-/** What the farm relies on, as a cluster shows it. Lists are empty where the kind is not served. */
+/** Properties of a cluster that the farm relies on. Lists are empty where the kind is not served. */
 export interface ClusterFacts {
   /** `gitVersion` of the API server. */
   readonly kubernetes: string;
@@ -36,11 +36,11 @@ export interface ClusterFacts {
   readonly storageProfiles: Read<readonly StorageProfile[]>;
   /** The configured egress subnet, and KubeOVN's default one; read where an egress subnet is configured. */
   readonly subnets: Read<readonly Subnet[]>;
-  /** Rights that the cluster says are not granted. */
+  /** Rights that the cluster reports as not granted. */
   readonly refusedRights: Read<readonly Right[]>;
 }
 
-/** What is asked, and on whose behalf. */
+/** Scope of the checks, and their subject. */
 export interface FactsRequest {
   readonly config: Pick<ClusterConfig, 'namespace' | 'network' | 'externalSubnet'>;
   /** By how the cluster connects machines. */
@@ -89,7 +89,7 @@ export async function readFacts(cluster: ClusterClient, request: FactsRequest): 
   };
 }
 
-/** `absent` stands for what the API does not serve. */
+/** `absent` stands for kinds that the API does not serve. */
 async function readable<T>(read: () => Promise<T>, absent: T): Promise<Read<T>> {
   try {
     return { known: await read() };
@@ -124,7 +124,7 @@ export async function readServed(
   for (const group of groups) {
     const document = { resources: [] as { name: string }[] };
     const found = await readable(() => readJson<typeof document>(cluster, `/apis/${group}`, signal), document);
-    // Every account that is known may discover; one that may not learns of the kinds by what it cannot do.
+    // Every authenticated account may use discovery; for one that may not, missing kinds show as failing requests.
     if (found !== 'unreadable') served.set(group, new Set(found.known.resources.map(({ name }) => name)));
   }
   return served;

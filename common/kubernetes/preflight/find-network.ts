@@ -3,7 +3,7 @@ import type { NetworkKind } from '../../contracts/network-kinds.ts';
 import type { ClusterClient } from '../cluster-client.ts';
 import { KUBE_OVN, networkOn, readServed } from './cluster-facts.ts';
 
-/** How a cluster connects machines; it is asked where nothing is configured. @throws ClusterUnavailable, or the signal's reason */
+/** How a cluster connects machines; detected when not configured. @throws ClusterUnavailable, or the signal's reason */
 export async function findNetwork(
   cluster: ClusterClient,
   config: Pick<ClusterConfig, 'network'>,

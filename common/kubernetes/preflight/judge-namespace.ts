@@ -7,12 +7,12 @@ import { type ClusterFacts, networkOn } from './cluster-facts.ts';
 
 type NamespaceConfig = Pick<ClusterConfig, 'namespace' | 'network' | 'externalSubnet'>;
 
-/** Whether the farm namespace is there, and takes what a build makes in it. */
+/** Checks that the farm namespace exists and admits the objects of a build. */
 export function judgeNamespace(facts: ClusterFacts, config: NamespaceConfig): Finding[] {
   const { namespace: found } = facts;
   const { namespace } = config;
   if (found === 'unreadable') {
-    const what = `Whether the namespace "${namespace}" exists is not known: it may not be read.`;
+    const what = `Whether the namespace "${namespace}" exists is unknown: the scheduler may not read it.`;
     return [{ what, severity: 'warning', howToFix: 'Make it, and grant the scheduler the right to get it.' }];
   }
   if (found.known === undefined) {
@@ -39,7 +39,7 @@ function judgePodSecurity({ metadata }: KubernetesObject, namespace: string): Fi
   ];
 }
 
-/** What a relay takes of each resource that a quota counts; `cpu` and `memory` are short for requests. */
+/** Resources of a relay that a quota counts; `cpu` and `memory` are short for requests. */
 const RELAY_NEEDS: Readonly<Record<string, string>> = {
   pods: '1',
   cpu: RELAY_RESOURCES.requests.cpu,
@@ -52,7 +52,7 @@ const RELAY_NEEDS: Readonly<Record<string, string>> = {
 /** A relay has requests, and no deadline: quotas of other scopes do not count it. */
 const RELAY_SCOPES = ['NotTerminating', 'NotBestEffort'];
 
-/** Judged by what quotas allow, not by what is left of it: that passes. Quotas that may not be read are a missing right. */
+/** Judged by the limits of the quotas, not by their present use, which changes. Unreadable quotas are a missing right. */
 function judgeQuotas(quotas: ClusterFacts['quotas'], namespace: string): Finding[] {
   if (quotas === 'unreadable') return [];
   return quotas.known.filter(countsRelays).flatMap(({ metadata, spec }) =>

@@ -4,11 +4,11 @@ import type { ClusterFacts, Read } from './cluster-facts.ts';
 
 type Version = readonly [major: number, minor: number];
 
-/** Oldest versions that have what the farm uses. */
+/** Oldest versions with the features that the farm uses. */
 const LEAST = { Kubernetes: [1, 27], KubeVirt: [1, 7], CDI: [1, 65] } as const satisfies Record<string, Version>;
 type Product = keyof typeof LEAST;
 
-/** Kinds of products that tell no version, with what it means that one is not served. */
+/** Kinds of products that report no version, with the finding when one is not served. */
 const KINDS: readonly (readonly [group: string, resource: string, what: string, howToFix: string])[] = [
   ['kubevirt.io/v1', 'virtualmachines', 'KubeVirt is not installed', 'Install KubeVirt 1.7 or newer.'],
   ['cdi.kubevirt.io/v1beta1', 'datavolumes', 'CDI is not installed', 'Install CDI 1.65 or newer.'],
@@ -20,7 +20,7 @@ const KINDS: readonly (readonly [group: string, resource: string, what: string, 
   ],
 ];
 
-/** What the kinds of network need beside these. */
+/** Further kinds of each kind of network. */
 const NEEDED_BY: Readonly<Record<NetworkKind, typeof KINDS>> = {
   'kube-ovn': [
     [
@@ -40,7 +40,7 @@ const NEEDED_BY: Readonly<Record<NetworkKind, typeof KINDS>> = {
   pod: [],
 };
 
-/** What is too old, absent or not at work. */
+/** Products that are too old, absent or not running. */
 export function judgeVersions(facts: ClusterFacts, network: NetworkKind): Finding[] {
   return [
     ...judgeVersion('Kubernetes', facts.kubernetes),
@@ -58,7 +58,7 @@ function judgeSubresources(served: ClusterFacts['served']): Finding[] {
   if ((served.get('subresources.kubevirt.io/v1')?.size ?? 0) > 0) return [];
   return [
     {
-      what: 'KubeVirt serves no subresources: machines cannot be started, and their screens not be seen.',
+      what: 'KubeVirt serves no subresources: machines cannot be started, and their screens cannot be seen.',
       severity: 'error',
       howToFix: 'See why virt-api does not run: kubectl get apiservices v1.subresources.kubevirt.io -o yaml.',
     },
@@ -69,7 +69,7 @@ function judgeSubresources(served: ClusterFacts['served']): Finding[] {
 function judgeExpansion(kubeVirts: ClusterFacts['kubeVirts']): Finding[] {
   const [installed] = kubeVirts === 'unreadable' ? [] : kubeVirts.known;
   const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(installed?.status?.observedKubeVirtVersion ?? '') ?? [];
-  // Of what is older still, that is said alone.
+  // For an even older version only that is reported.
   const isBefore = Number(major) === 1 && Number(minor) >= LEAST.KubeVirt[1] && Number(minor) < 9;
   const gates = installed?.spec?.configuration?.developerConfiguration?.featureGates ?? [];
   if (!isBefore || gates.includes('ExpandDisks')) return [];
@@ -82,7 +82,7 @@ function judgeExpansion(kubeVirts: ClusterFacts['kubeVirts']): Finding[] {
   ];
 }
 
-/** Of a product that is absent as a whole only that is said. */
+/** A product that is absent as a whole is reported once. */
 function judgeKinds(served: ClusterFacts['served'], kinds: typeof KINDS): Finding[] {
   const absent = kinds.filter(([group, resource]) => served.get(group)?.has(resource) === false);
   const groups = absent.map(([group]) => group);
@@ -91,7 +91,7 @@ function judgeKinds(served: ClusterFacts['served'], kinds: typeof KINDS): Findin
     .map(([, , what, howToFix]) => ({ what: `${what}.`, severity: 'error', howToFix }));
 }
 
-/** Where a product keeps what it says of itself. */
+/** Object that reports the status of a product. */
 const INSTALLATIONS = {
   KubeVirt: { list: 'kubeVirts', plural: 'kubevirts', served: ['kubevirt.io/v1', 'virtualmachines'] },
   CDI: { list: 'cdis', plural: 'cdis', served: ['cdi.kubevirt.io/v1beta1', 'datavolumes'] },
@@ -113,23 +113,25 @@ function judgeInstallation(
   const error = (what: string, howToFix: string): Finding => ({ what, severity: 'error', howToFix });
   if (objects === 'unreadable') {
     const howToFix = `Grant the scheduler the right to list ${plural}.`;
-    return [{ what: `The version of ${product} is not known: it may not be read.`, severity: 'warning', howToFix }];
+    return [
+      { what: `The version of ${product} is unknown: the scheduler may not read it.`, severity: 'warning', howToFix },
+    ];
   }
   const look = `See why its operator has not finished: kubectl get ${plural} -A -o yaml.`;
   const [installed] = objects.known;
   if (installed === undefined) {
-    // That it is absent as a whole, its kinds have said.
+    // Missing kinds have already reported its absence.
     if (!facts.served.get(served[0])?.has(served[1])) return [];
     const howToFix = `Create the ${product} object that its operator installs it by.`;
     return [error(`${product} is not installed: its kinds are there, but no ${product} object.`, howToFix)];
   }
   const { status = {} } = installed;
   if (status.phase !== 'Deployed') {
-    const state = status.phase ? `it is ${status.phase}` : 'its operator has said nothing yet';
+    const state = status.phase ? `it is ${status.phase}` : 'its operator has not reported a status yet';
     return [error(`${product} is not ready: ${state}.`, look)];
   }
   const version = versionOf(status);
-  return version ? judgeVersion(product, version) : [error(`${product} does not say which version it is.`, look)];
+  return version ? judgeVersion(product, version) : [error(`${product} does not report its version.`, look)];
 }
 
 function judgeVersion(product: Product, text: string): Finding[] {
@@ -137,7 +139,7 @@ function judgeVersion(product: Product, text: string): Finding[] {
   const needed = `${product} ${least.join('.')} or newer`;
   const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(text) ?? [];
   if (major === undefined || minor === undefined) {
-    const what = `The version of ${product} is not known: it calls itself "${text}".`;
+    const what = `The version of ${product} is unknown: it reports "${text}".`;
     return [{ what, severity: 'warning', howToFix: `Make sure that it is ${needed}.` }];
   }
   const isOld = Number(major) < least[0] || (Number(major) === least[0] && Number(minor) < least[1]);

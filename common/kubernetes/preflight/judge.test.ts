@@ -97,7 +97,7 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
   [
     'a KubeVirt built by hand',
     'warning',
-    /calls itself "devel"/,
+    /reports "devel"/,
     { kubeVirts: { known: [{ status: { phase: 'Deployed', observedKubeVirtVersion: 'devel' } }] } },
     {},
   ],
@@ -118,14 +118,14 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
   [
     'a KubeVirt whose operator has not begun',
     'error',
-    /^KubeVirt is not ready: its operator has said nothing/,
+    /^KubeVirt is not ready: its operator has not reported a status/,
     { kubeVirts: { known: [{}] } },
     {},
   ],
   [
     'a KubeVirt without a version',
     'error',
-    /^KubeVirt does not say which version it is/,
+    /^KubeVirt does not report its version/,
     { kubeVirts: { known: [{ status: { phase: 'Deployed', observedKubeVirtVersion: '' } }] } },
     {},
   ],
@@ -162,7 +162,7 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
     { snapshotClasses: { known: [{ ...SNAPSHOTS, driver: 'csi.example', deletionPolicy: 'Retain' }] } },
     {},
   ],
-  ['a KubeVirt that may not be read', 'warning', /version of KubeVirt is not known/, { kubeVirts: 'unreadable' }, {}],
+  ['a KubeVirt that may not be read', 'warning', /version of KubeVirt is unknown/, { kubeVirts: 'unreadable' }, {}],
   [
     'an old CDI',
     'error',
@@ -263,7 +263,7 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
   [
     'rights that are not told',
     'warning',
-    /^Whether all rights are granted is not known/,
+    /^Whether all rights are granted is unknown/,
     { refusedRights: 'unreadable' },
     {},
   ],

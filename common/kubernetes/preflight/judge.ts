@@ -7,7 +7,7 @@ import { judgeNamespace } from './judge-namespace.ts';
 import { judgeStorage } from './judge-storage.ts';
 import { judgeVersions } from './judge-versions.ts';
 
-/** What a configured cluster is held against. */
+/** Configuration that a cluster is checked against. */
 export type JudgedConfig = Pick<
   ClusterConfig,
   'namespace' | 'network' | 'storageClass' | 'snapshotClass' | 'externalSubnet' | 'bareBinding' | 'relayImage'
@@ -16,7 +16,7 @@ export type JudgedConfig = Pick<
 /** Rights named in one finding; the rest is counted. */
 const NAMED_RIGHTS = 8;
 
-/** What the cluster lacks, errors first. Pure. */
+/** Missing requirements of the cluster, errors first. Pure. */
 export function judge(facts: ClusterFacts, config: JudgedConfig): Finding[] {
   const network = networkOn(facts.served, config);
   const findings = [
@@ -37,7 +37,7 @@ function judgeEgress({ subnets }: ClusterFacts, { externalSubnet }: JudgedConfig
     return [{ what, severity: 'warning', howToFix: `Name ${name} as clusters[].externalSubnet.` }];
   }
   if (subnets === 'unreadable') {
-    const what = `Whether the external subnet "${externalSubnet}" exists is not known: subnets may not be read.`;
+    const what = `Whether the external subnet "${externalSubnet}" exists is unknown: the scheduler may not read subnets.`;
     return [{ what, severity: 'warning', howToFix: 'Grant the scheduler the right to list subnets.' }];
   }
   if (subnets.known.some(({ metadata }) => metadata?.name === externalSubnet))
@@ -63,7 +63,7 @@ function judgeDefaultNetwork(subnets: readonly Subnet[]): Finding[] {
   ];
 }
 
-/** Said when one is configured only: few modules have segments on which a guest hands out the addresses. */
+/** Reported only when one is configured: few modules have segments where a guest hands out addresses. */
 function judgeBareBinding({ kubeVirts }: ClusterFacts, { bareBinding }: JudgedConfig): Finding[] {
   const [installed] = kubeVirts === 'unreadable' ? [] : kubeVirts.known;
   if (bareBinding === undefined || installed === undefined) return [];
@@ -88,7 +88,7 @@ function judgeRelayImage({ relayImage }: JudgedConfig): Finding[] {
 
 function judgeRights({ refusedRights }: ClusterFacts): Finding[] {
   if (refusedRights === 'unreadable') {
-    const what = 'Whether all rights are granted is not known: the cluster answers no SelfSubjectAccessReview.';
+    const what = 'Whether all rights are granted is unknown: the cluster does not answer SelfSubjectAccessReviews.';
     return [{ what, severity: 'warning', howToFix: 'Compare its roles with deploy/kubernetes.yaml.' }];
   }
   const missing = refusedRights.known.map(describeRight);

@@ -7,7 +7,7 @@ import { rightsOn } from '../rights.ts';
 import { networkOn, readFacts } from './cluster-facts.ts';
 import { type JudgedConfig, judge } from './judge.ts';
 
-/** How a cluster connects machines, and what it lacks for the farm: no findings when it is fit. */
+/** The kind of network of a cluster, and its missing requirements: no findings when it is fit. */
 export interface Preflight {
   readonly network: NetworkKind;
   readonly findings: readonly Finding[];

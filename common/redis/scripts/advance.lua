@@ -1,4 +1,4 @@
--- Does one portion of what is left over of long tasks.
+-- Runs one portion of the unfinished long tasks.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     how many layer builds a portion has; without it as many as usual

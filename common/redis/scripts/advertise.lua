@@ -1,4 +1,4 @@
--- A worker says that it is there, until the time given has passed.
+-- A worker advertises itself until the given time.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     cluster, phase, worker, capacity (0: it leaves), for how many ms

@@ -1,10 +1,10 @@
--- Records how a phase ended and moves what depends on it. Doing it again changes nothing.
+-- Records the outcome of a phase and moves its dependents. Idempotent.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, outcome (succeeded | failed | requeue | cancelled), then
 --          [7] LayerVm (JSON) or ''   [8] failure (JSON) or ''   [9] retry policy of its reason
 --          [10] ms to wait before the next try   [11] how many faults a phase may have
---          [12] failure (JSON) that says that all tries are used up, or ''
+--          [12] failure (JSON) for exhausted retries, or ''
 --          [13] 'silence': the failure is one that a cluster which does not answer looks like; 'planned': an operator stopped the
 --               worker on purpose; or ''
 --
@@ -20,7 +20,7 @@ return withTasks(function()
   phase.committed = phase.fence
   local elapsed = NOW - (phase.startedAt or NOW)
   local failure = ARGV[8] ~= '' and ARGV[8] or nil
-  -- What follows from an outage or from a planned stop counts for nothing.
+  -- Consequences of an outage or a planned stop are not counted.
   local away = wasAway(layerBuild.cluster, phase.startedAt or NOW)
   local excused = away or phase.excused or ARGV[13] == 'planned'
   phase.excused = away or ARGV[13] == 'planned' or nil
@@ -35,7 +35,7 @@ return withTasks(function()
     if phase.admission == 'imports' then releaseImport(layerBuild, vm) end
   end
 
-  -- `because`: what the next `phase-started` says of it, see events.ts.
+  -- `because`: reason in the next `phase-started`, see events.ts.
   local function again(delayMs, because, why)
     phase.again = because
     endPhase('ready', 'requeue', why)

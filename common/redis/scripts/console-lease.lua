@@ -1,4 +1,4 @@
--- Takes or renews the console of a machine, or gives it back. Who holds it has the only session with the machine. The
+-- Takes or renews the console of a machine, or gives it back. The holder has the only session with the machine. The
 -- higher rank wins: a scheduler that only shows the console has 0, a worker that types has the epoch of its claim.
 --
 -- KEYS[1]  prefix of the farm

@@ -1,4 +1,4 @@
--- A person has done what a step waits for: it goes on, once.
+-- A person has done the task of a step: it continues, once.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, vm, request (random, another one for every request), answer for a step that has failed ('retry', 'skip',

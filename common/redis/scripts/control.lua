@@ -1,7 +1,7 @@
--- Changes what people have said about a cluster.
+-- Changes the settings that people made for a cluster.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     cluster, who says so, JSON of fields of `control:<cluster>` to their texts, null: forget the field
+-- ARGV     cluster, name of the person, JSON of fields of `control:<cluster>` to their texts, null: forget the field
 -- @include farm
 local cluster, control = ARGV[1], key('control', ARGV[1])
 for field, text in pairs(cjson.decode(ARGV[3])) do

@@ -1,5 +1,5 @@
 -- Fails modules that have worked for longer than their `timeout`, and takes the layer build out of the hands of executors that
--- were told to stop and have not let go. Ends clones that have had their time.
+-- were asked to stop and still run. Ends clones whose TTL is over.
 --
 -- KEYS[1]  prefix of the farm
 --

@@ -1,4 +1,4 @@
--- Keeps lines of the log of a claimed phase, and tells every build that waits for the layer where they are. They stand there once,
+-- Stores lines of the log of a claimed phase, and records their place for every build that waits for the layer. They are stored once,
 -- however many builds have joined.
 --
 -- KEYS[1]  prefix of the farm
@@ -13,13 +13,13 @@ local layerBuild = claimed(ARGV)
 if not layerBuild then return 0 end
 local log, bytes = key('layer-build', layerBuild.id, 'log'), #ARGV[6]
 local place = quote(layerBuild.id .. ' ' .. redis.call('XADD', log, '*', 'event', ARGV[6], 'bytes', bytes))
--- Where it is said, for readers who come when it is gone.
+-- Marks the gap, for readers who come later.
 local event = encode({ event = 'log', vm = ARGV[3], phase = ARGV[4] })
 eachListener(layerBuild, function(buildId, name) tellBuild(buildId, event, 'module', quote(name), 'kept', place) end)
 local kept = tonumber(redis.call('HGET', key('layer-build', layerBuild.id), 'logBytes') or 0) + bytes
 countLog(layerBuild.id, bytes)
 kept = trimLog(layerBuild.id, log, kept, tonumber(ARGV[7]))
--- Where nothing has ended that could go, the log makes its own room, but for what was just said.
+-- If no ended log can be removed, the log makes its own room, except for the new lines.
 local over = makeRoomForLogs(tonumber(ARGV[8]))
 if over > 0 then kept = trimLog(layerBuild.id, log, kept, math.max(bytes, kept - over)) end
 redis.call('HSET', key('layer-build', layerBuild.id), 'logBytes', kept)

@@ -1,9 +1,9 @@
--- A step waits for a person. The first call tells everybody; later ones, of whichever worker, look how it stands.
+-- A step waits for a person. The first call announces it; later ones, of any worker, read its state.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, step, event (JSON), then
 --          [8] ms that it may wait, or '' for as long as it takes, [9] '1' when the step has failed and its machine is kept: then
---          nothing layer builds on the module, and its time stands still
+--          the time of the module stands still meanwhile
 --
 -- returns  {'continued' | 'waiting' | 'over' | 'superseded' | 'cancelled', ms since it began to wait, answer of the person or ''}
 --

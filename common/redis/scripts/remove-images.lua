@@ -1,7 +1,7 @@
 -- Takes versions of layers away; a layer goes with the last of its versions.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV[1]  JSON list of {layerKey, versions: ["<module>:<version>", ...]}, what stands on a layer before the layer
+-- ARGV[1]  JSON list of {layerKey, versions: ["<module>:<version>", ...]}, children before their parents
 -- ARGV[2]  '1': also versions that have a tag, and layers that other layers stand on
 --
 -- returns  for each of the list 'removed', 'gone' (it was), or why it stays: 'needed' (a layer build in the making starts from it),

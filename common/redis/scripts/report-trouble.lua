@@ -1,9 +1,9 @@
--- A scheduler says whether the API of a cluster answers.
+-- A scheduler reports whether the API of a cluster answers.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     cluster, what is wrong ('': nothing)
+-- ARGV     cluster, its error ('': healthy)
 --
--- troubles  hash: cluster -> what is wrong with it, empty: nothing
+-- troubles  hash: cluster -> its error, empty: healthy
 -- @include farm outages
 local cluster, trouble = ARGV[1], ARGV[2]
 local outage, known = key('outages', cluster), outageOf(cluster)

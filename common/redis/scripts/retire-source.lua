@@ -1,10 +1,10 @@
--- Decides whether a shared source goes. Once that is decided no layer build uses what is there: use-source.lua tells.
+-- Decides whether a shared source is removed. After that no layer build uses its objects: see use-source.lua.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     cluster, name, what the cluster shows: 'there', 'cloned' (a volume reads it) or 'gone',
+-- ARGV     cluster, name, its state on the cluster: 'there', 'cloned' (a volume reads it) or 'gone',
 --          [4] mark of the removal (random)   [5] ms that one is kept that the farm does not know
 --
--- returns  'kept', 'going' (remove what was shown) or 'gone' (it is forgotten)
+-- returns  'kept', 'going' (remove the objects) or 'gone' (it is forgotten)
 -- @include farm
 local cluster, name, shown = ARGV[1], ARGV[2], ARGV[3]
 local source, unused = key('source', cluster, name), key('sources', cluster)

@@ -1,4 +1,4 @@
--- Keeps what a machine has said at its serial port: the last part of it, and how far its log was read.
+-- Stores the last part of a machine's serial output, and how far its log was read.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, lines (JSON), their size in bytes,

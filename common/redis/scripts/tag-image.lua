@@ -1,7 +1,7 @@
 -- Gives a tag of a module to one of its versions, and takes it from the version that had it.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     module, tag, version, layerKey that the version was read to be, who asks
+-- ARGV     module, tag, version, layerKey that the version was read to be, caller
 --
 -- returns  nil when that version is gone, else the version that had the tag before, or 0
 -- @include farm images

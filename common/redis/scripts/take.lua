@@ -1,11 +1,11 @@
--- Admits what is ready on one cluster within its limits and gives it to the caller for the queues.
+-- Admits ready phases on one cluster within its limits and returns them to the caller for the queues.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  cluster   ARGV[2..5]  limits as configured: imports, vms, cpu (thousandths), memory (bytes); see control.lua
 -- ARGV[6]  how many jobs at most   ARGV[7]  a gang that waits longer than this (ms) is not passed by others any more
 -- ARGV[8]  age (ms) from which an entry of the outbox counts as forgotten by a scheduler that died
--- ARGV[9]  JSON list of {stage, phase}: what a machine goes through once it is admitted, in order, and the phase whose workers do it
--- ARGV[10] JSON: terms of owners by name, `*`: of all others. {weight, and what an owner may hold: vms?, cpu? (thousandths), memory?}
+-- ARGV[9]  JSON list of {stage, phase}: stages of a machine after admission, in order, and the phase of their workers
+-- ARGV[10] JSON: terms of owners by name, `*`: of all others. {weight, and quotas: vms?, cpu? (thousandths), memory?}
 --
 -- returns  { ms until something delayed becomes ready or -1, JSON {reference, cluster, priority} ... }
 --          A full reply (ARGV[6] jobs) means that there may be more.
@@ -19,7 +19,7 @@ for index, resource in ipairs(RESOURCES) do
   if control[index + 1] then limits[resource] = tonumber(control[index + 1]) end
 end
 local mode = control[1]
--- What waits for it keeps its place until it answers, or goes on.
+-- Waiting phases keep their place until it answers or resumes.
 if mode == 'paused' or isAway(cluster) then return reply end
 
 local function split(member)
@@ -34,7 +34,7 @@ local function place(member)
   return layerBuild
 end
 
--- What a scheduler took and never put on a queue.
+-- Jobs that a scheduler took and never queued.
 for _, job in ipairs(redis.call('ZRANGEBYSCORE', key('outbox'), '-inf', NOW - tonumber(ARGV[8]), 'LIMIT', 0, room)) do
   local placed = redis.call('HGET', key('placed'), job)
   if not placed then
@@ -83,7 +83,7 @@ local function nextLane(pools, shares, mayTake)
   return best
 end
 
--- What is most urgent goes first.
+-- Higher priorities go first.
 local URGENCIES = { 2, 1, 0 }
 
 -- An import that does not wait any more, in any state of its layer build.
@@ -166,7 +166,7 @@ local function admit(layerBuild, used)
   return true
 end
 
--- What is held by modules that wait for a person is not foreseeably given back. As `usage`.
+-- Slots of modules that wait for a person are freed at an unknown time. As `usage`.
 local function heldByPeople()
   local layerBuilds, held = {}, { vms = 0, cpu = 0, memory = 0 }
   for _, waiting in ipairs(redis.call('HKEYS', key('handbuilds', cluster))) do layerBuilds[split(waiting)] = true end
@@ -182,7 +182,7 @@ local function heldByPeople()
 end
 
 -- The gangs that have waited too long, as owners share the cluster, and the oldest of each first: one that can go goes now, and
--- none passes one that will foreseeably fit. One that waits for machines of its own owner keeps nothing from others.
+-- none passes one that will foreseeably fit. One that waits for machines of its own owner does not block others.
 local MOST_AGED, MOST_SEEN = 20, 200
 local function agedGangs(used)
   local aged = {}
@@ -211,7 +211,7 @@ local function takeAged(used)
   return nil
 end
 
--- Admits what is most critical of a lane.
+-- Admits the most critical entry of a lane.
 local function takeFirst(lane, pools, mayTake, used)
   local best, score
   for _, pool in ipairs(pools) do
@@ -245,7 +245,7 @@ local function takeGang(used)
   return false
 end
 
--- Counting what is in use takes time, and most of the time nothing waits for admission.
+-- Computing the usage takes time, and most of the time no phase waits for admission.
 local importsWait = redis.call('EXISTS', key('waiting', cluster, 'imports')) == 1
 local gangsWait = redis.call('EXISTS', key('waiting', cluster, 'gangs')) == 1
 if mode ~= 'draining' and (importsWait or gangsWait) then

@@ -1,12 +1,12 @@
 -- Notes that a claimed phase uses a shared source: it is not removed until the layer build has ended.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     layerBuild, generation, vm, phase, fence, name of the source, what it is to a reader,
+-- ARGV     layerBuild, generation, vm, phase, fence, name of the source, name for readers,
 --          [8] ms that it is kept after the layer build; 0 while it is not whole: then it goes with the last layer build that wants it
 --          [9] mark of a removal that is seen to be over, or ''
 --
 -- returns  0 when the claim is superseded, '' when the source may be used, or the mark of its removal, which was decided before:
---          what is there goes
+--          the existing objects are removed
 -- @include farm
 local layerBuild = claimed(ARGV)
 if not layerBuild then return 0 end

@@ -3,7 +3,7 @@
 -- KEYS[1]  prefix of the farm
 -- ARGV     hash of the token
 --
--- returns  {name, role}, or nothing: it is unknown, revoked or expired
+-- returns  {name, role}, or empty: it is unknown, revoked or expired
 -- @include farm
 local token = key('token', ARGV[1])
 local known = redis.call('HMGET', token, 'name', 'role', 'lastUsedAt')

@@ -11,7 +11,7 @@ import {
 } from '../../../common/contracts/api/request.ts';
 import type { Parsed } from '../../../common/contracts/module/parsed.ts';
 
-/** A refusal of the farm, with what to do about it. */
+/** A refusal of the farm, with its remedy. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
@@ -50,7 +50,7 @@ export async function getPicture(path: string): Promise<Blob | null> {
   }
 }
 
-/** Forgets who has signed in. @throws ApiError */
+/** Signs out. @throws ApiError */
 export async function signOut(): Promise<void> {
   await ask('/sign-out', 'POST');
 }
@@ -81,7 +81,7 @@ export function readEvent<Id extends StreamId>(id: Id, data: string): MessageOf<
 /** Farms are upgraded under pages that are open. */
 function readable<T>(read: Parsed<T>, status: number): T {
   if ('value' in read) return read.value;
-  throw new ApiError(status, `The farm answers what this page cannot read: ${read.complaint}`, 'Load the page again.');
+  throw new ApiError(status, `This page cannot read the farm's answer: ${read.complaint}`, 'Load the page again.');
 }
 
 function askFor<Id extends OperationId>(id: Id, request: RequestOf<Id>): Promise<Response> {
@@ -93,7 +93,7 @@ async function ask(path: string, method: string, body?: unknown): Promise<Respon
   const sent =
     body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   const answer = await fetch(path, { method, ...sent }).catch(() => {
-    throw new ApiError(0, 'The farm does not answer.', 'Check that it runs, and the way to it.');
+    throw new ApiError(0, 'The farm does not answer.', 'Check that the farm runs and that this browser can reach it.');
   });
   const skew = Date.parse(answer.headers.get('date') ?? '') - Date.now();
   if (Math.abs(skew) > SKEW_MS) skewMs = skew;

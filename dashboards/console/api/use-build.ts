@@ -6,7 +6,7 @@ import { applyEvents, type BuildModel, openBuild, refreshView } from '../state/b
 import { followBuild } from './build-stream.ts';
 import { call } from './client.ts';
 
-/** What events do not tell (generations, who waits for room) is read so long after those that hint at it. */
+/** Delay after an event before reading fields that events do not contain (generations, modules that wait for room). */
 const REFRESH_MS = 400;
 const RETRY_MS = 3_000;
 
@@ -18,7 +18,7 @@ export interface LiveBuild {
   readonly error: Error | undefined;
   /** False while no events come though there may be some. */
   readonly isConnected: boolean;
-  /** Reads the build again, after something that no event tells. */
+  /** Reads the build again, after a change without an event. */
   refresh(): void;
 }
 

@@ -3,7 +3,7 @@ import type { OperationId } from '../../../common/contracts/api/operations.ts';
 import { type AnswerOf, addressOf, type RequestOf } from '../../../common/contracts/api/request.ts';
 import { call } from './client.ts';
 
-/** What was read last, and why it could not be read again. */
+/** The last value, and the error of the last read. */
 export interface Resource<T> {
   readonly value: T | undefined;
   readonly error: Error | undefined;

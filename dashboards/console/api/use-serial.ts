@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { addPiece, NOTHING_SAID, type SerialText } from '../state/serial-text.ts';
 import { readEvent } from './client.ts';
 
-/** What a machine says at its serial port, live; `path` of its stream in the API. */
+/** Live serial output of a machine; `path` of its stream in the API. */
 export function useSerial(path: string): SerialText {
   const [text, setText] = useState(NOTHING_SAID);
   useEffect(() => {

@@ -22,7 +22,7 @@ import type { BuildModel } from '../state/build-model.ts';
 import { moduleStage } from '../state/module-stage.ts';
 import { vmKey } from '../state/vm-key.ts';
 
-/** Beyond it a drawing says less than a list, and takes long to place. */
+/** Beyond it a drawing is less useful than a list, and takes long to compute. */
 const MAX_DRAWN = 150;
 
 interface BuildPageProps {
@@ -54,7 +54,7 @@ export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
       {!model && !error && <Loading />}
       {model && !isConnected && model.view.finishedAt === null && (
         <p class="notice" role="status">
-          The connection to the farm is cut; trying again. What is shown may be old.
+          The connection to the farm was lost; reconnecting. The page may be out of date.
         </p>
       )}
       {model && <Build model={model} query={query} mayBuild={mayBuild} refresh={refresh} />}
@@ -152,7 +152,7 @@ function WaitingMachines({ view }: { readonly view: BuildView }) {
               <Link href={moduleHref(module)}>{vmKey(module, vm)}</Link>
             </span>
           ))}{' '}
-          {waiting.length === 1 ? 'waits' : 'wait'} for a person.
+          {waiting.length === 1 ? 'waits' : 'wait'} for a person to work at the console.
         </p>
       )}
     </div>
@@ -160,7 +160,7 @@ function WaitingMachines({ view }: { readonly view: BuildView }) {
 }
 
 /**
- * What a person most likely looks for: what waits for one, else what failed for a reason of its own, else what runs, else
+ * The module that a person most likely looks for: one that waits for a person, else one that failed by itself, else a running one, else
  * the first one.
  */
 function mostTelling({ modules }: BuildView) {

@@ -18,7 +18,7 @@ const MODULES_SHOWN = 12;
 /** The builds of the farm, newest first. */
 export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
   const search = searchedFor(query);
-  const asked = { clones: 'false' as const, ...pageQuery(query), ...Object.fromEntries(search) };
+  const asked = { ...pageQuery(query), ...Object.fromEntries(search) };
   const { value, error } = useResource('listBuilds', { query: asked }, REFRESH_MS);
   return (
     <>
@@ -35,7 +35,7 @@ type ListProps = AnswerOf<'listBuilds'> & { readonly isFirst: boolean; readonly 
 function BuildList({ builds, nextCursor, isFirst, search }: ListProps) {
   const now = useNow(builds.some(({ finishedAt }) => finishedAt === null));
   if (builds.length === 0 && nextCursor === null)
-    return search.size === 0 ? <Empty /> : <p class="empty">No build is like that.</p>;
+    return search.size === 0 ? <Empty /> : <p class="empty">No build matches.</p>;
   return (
     <>
       <table class="list">
@@ -52,9 +52,11 @@ function BuildList({ builds, nextCursor, isFirst, search }: ListProps) {
           </tr>
         </thead>
         <tbody>
-          {builds.map((build) => (
-            <BuildRow key={build.buildId} build={build} now={now} />
-          ))}
+          {builds
+            .filter(({ run }) => run === null)
+            .map((build) => (
+              <BuildRow key={build.buildId} build={build} now={now} />
+            ))}
         </tbody>
       </table>
       <Pager path="/" isFirst={isFirst} nextCursor={nextCursor} search={search} />
@@ -91,7 +93,7 @@ function BuildRow({ build, now }: { readonly build: BuildSummary; readonly now: 
   );
 }
 
-/** A module that has not ended is said to be as far as its build, which is not known of it. */
+/** A module that has not ended shows the state of its build, as its own is unknown. */
 function ModuleChip({ name, state }: BuildSummary['modules'][number]) {
   const isOpen = state === 'queued' || state === 'running';
   const words = isOpen ? 'not finished' : state;
@@ -106,7 +108,7 @@ function ModuleChip({ name, state }: BuildSummary['modules'][number]) {
 function Empty() {
   return (
     <div class="empty">
-      <p>Nothing has been built yet, or what was built is no longer remembered.</p>
+      <p>No builds yet, or their records have expired.</p>
       <p>
         <code>slipway build PATH</code>
       </p>

@@ -13,7 +13,7 @@ const REFRESH_MS = 3_000;
 /** Clusters list all of their volumes for it. */
 const STORAGE_REFRESH_MS = 30_000;
 
-/** The clusters: what is used of them, by whom, and who works there. */
+/** The clusters with their usage, the holders of slots and the workers. */
 export function ClustersPage() {
   const { value, error } = useResource('listClusters', {}, REFRESH_MS);
   const { value: storage, error: storageError } = useResource('readStorage', {}, STORAGE_REFRESH_MS);
@@ -78,16 +78,16 @@ function Cluster({ cluster, use }: ClusterProps) {
   );
 }
 
-/** What `slipway df` says of a cluster. */
+/** The output of `slipway df` for a cluster. */
 function DiskUse({ error, images, sources, working, failed }: ClusterStorage) {
-  if (error !== null) return <p class="notice">{`What the farm has of its storage is not known: ${error}`}</p>;
+  if (error !== null) return <p class="notice">{`The storage in use by the farm is unknown: ${error}`}</p>;
   const rows = { Images: images, Sources: sources, 'Builds and clones': working, 'Failed builds': failed };
   return (
     <table class="compact">
       <caption>Disk use</caption>
       <thead class="unseen">
         <tr>
-          <th scope="col">What</th>
+          <th scope="col">Content</th>
           <th scope="col">Volumes</th>
           <th scope="col">Size</th>
         </tr>
@@ -108,7 +108,7 @@ function DiskUse({ error, images, sources, working, failed }: ClusterStorage) {
 function Holders({ holders }: Pick<ClusterView, 'holders'>) {
   return (
     <>
-      <h3>Who holds machines</h3>
+      <h3>Machines in use by</h3>
       {holders.length === 0 && <p class="quiet">None.</p>}
       <ul class="chips">
         {holders.map(({ layerBuild, module, vms }) => (

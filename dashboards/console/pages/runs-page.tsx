@@ -25,7 +25,7 @@ export function RunsPage({ mayBuild }: RunsPageProps) {
       {!value && !error && <Loading />}
       {value?.runs.length === 0 && (
         <div class="empty">
-          <p>No clone of an image runs.</p>
+          <p>No clones are running.</p>
           <p>
             <code>slipway run IMAGE</code>
           </p>

@@ -8,7 +8,7 @@ interface BarsProps {
   readonly now: number;
 }
 
-/** Attempts as bars on a line of time, coloured by phase; what did not succeed is hatched. Say the numbers beside it. */
+/** Attempts as bars on a line of time, coloured by phase; unsuccessful ones are hatched. Print the numbers beside it. */
 export function Bars({ attempts, span, now }: BarsProps) {
   return (
     <svg class="bars" viewBox="0 0 1000 14" preserveAspectRatio="none" aria-hidden="true">

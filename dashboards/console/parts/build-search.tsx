@@ -19,7 +19,7 @@ export function BuildSearch({ query }: { readonly query: URLSearchParams }) {
     goTo(search.size === 0 ? '/' : `/?${search}`);
   };
   return (
-    // What was typed is of the address that it was typed for.
+    // Typed text belongs to the address at which it was typed.
     <search key={`${searchedFor(query)}`}>
       <form class="build-search" onSubmit={submit}>
         <label>

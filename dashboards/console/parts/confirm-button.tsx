@@ -5,21 +5,21 @@ import { call } from '../api/client.ts';
 import { ErrorNotice } from './notice.tsx';
 
 interface ConfirmProps<Id extends OperationId> {
-  /** What the API is asked for. */
+  /** Request to the API. */
   readonly operation: Id;
   readonly request: RequestOf<Id>;
   readonly label: string;
   /** The two answers to the question whether one is sure. */
   readonly yes: string;
   readonly no: string;
-  /** What is said once the farm has agreed. */
+  /** Text after the farm has accepted. */
   readonly asked: string;
   readonly isDanger?: boolean;
   /** Called when the farm has answered, also with an error. */
   onAnswer?(): void;
 }
 
-/** Asks the farm for something after a second press, so that a slip costs nothing. A refusal is shown. */
+/** Sends a request after a second press, so that a mistake has no effect. A refusal is shown. */
 export function ConfirmButton<Id extends OperationId>({
   operation,
   request,

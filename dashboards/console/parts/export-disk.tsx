@@ -12,7 +12,7 @@ interface ExportProps {
   readonly disk: string;
 }
 
-/** Orders a file of a disk, says how far it is, and links to it when it is ready. */
+/** Requests a file of a disk, shows its progress, and links to it when it is ready. */
 export function ExportDisk({ image, vm, disk }: ExportProps) {
   const [view, setView] = useState<ExportView>();
   const [error, setError] = useState<Error>();

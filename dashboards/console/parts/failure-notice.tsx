@@ -9,7 +9,7 @@ interface FailureProps {
   readonly place?: { readonly href: string; readonly name: string } | undefined;
 }
 
-/** Why something could not be built, what to do, and the evidence. Texts of guests are shown as text, cleaned. */
+/** Reason, remedy and evidence of a failure. Texts of guests are shown as text, cleaned. */
 export function FailureNotice({ failure, place }: FailureProps) {
   const { reason, message, events, hints, logTail, serialTail } = failure;
   if (reason === 'ParentFailed') return <p class="notice">Skipped. {printable(message)}</p>;

@@ -14,7 +14,7 @@ interface HandbuildProps {
   onAnswer(): void;
 }
 
-/** What a step waits for a person to do, and the word that it is done. Instructions are shown as text, line by line. */
+/** The task of a person at a step, and the button that continues. Instructions are shown as text, line by line. */
 export function HandbuildNotice({ address, handbuild, mayBuild, onAnswer }: HandbuildProps) {
   const { step, name, instructions, since, kept } = handbuild;
   return (
@@ -40,23 +40,23 @@ export function HandbuildNotice({ address, handbuild, mayBuild, onAnswer }: Hand
           label="Continue"
           yes="Yes, it is done"
           no="Not yet"
-          asked="Goes on as soon as the machine answers…"
+          asked="Continues as soon as the machine answers…"
           onAnswer={onAnswer}
         />
       )}
-      {!mayBuild && <p class="quiet">A person with the role builder does it, and continues the build.</p>}
+      {!mayBuild && <p class="quiet">A person with the role builder must do it and continue the build.</p>}
     </section>
   );
 }
 
 function waitsHow(kept: Kept | null): string {
   if (!kept) return 'waits for';
-  return kept.why === 'failed' ? 'failed, and its machine is kept for' : 'is not run yet and waits for';
+  return kept.why === 'failed' ? 'failed, and its machine is kept for' : 'has not run yet and waits for';
 }
 
-/** What may become of a step whose machine is kept. */
+/** Answers to a step whose machine is kept. */
 function KeptAnswers({ why, address, onAnswer }: Pick<HandbuildProps, 'address' | 'onAnswer'> & Pick<Kept, 'why'>) {
-  const asked = 'Goes on as soon as the machine answers…';
+  const asked = 'Continues as soon as the machine answers…';
   const answered = (answer: KeptAnswer) => ({ ...address, query: { ...address.query, answer } });
   return (
     <div class="actions">
@@ -73,7 +73,7 @@ function KeptAnswers({ why, address, onAnswer }: Pick<HandbuildProps, 'address' 
         operation="continueHandbuild"
         request={answered('skip')}
         label="Skip it"
-        yes="Go on without it"
+        yes="Continue without it"
         no="Not yet"
       />
       <ConfirmButton

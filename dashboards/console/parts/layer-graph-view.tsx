@@ -17,7 +17,7 @@ interface GraphProps {
   readonly selected: string | undefined;
 }
 
-/** The modules as layers, each a link to what is known of it. */
+/** The modules as layers, each a link to its details. */
 export function LayerGraphView({ view, selected }: GraphProps) {
   const direction = useIsNarrow() ? 'TB' : 'LR';
   // Places change with the shape of the graph only, and that never changes.
@@ -27,7 +27,7 @@ export function LayerGraphView({ view, selected }: GraphProps) {
   return (
     <section class="graph" aria-label="Layers">
       <svg width={graph.width} height={graph.height} viewBox={`0 0 ${graph.width} ${graph.height}`}>
-        <title>Modules and what they start from</title>
+        <title>Modules and their parents</title>
         <g class="edges">
           {graph.edges.map(({ from, to, points, isCritical }) => (
             <path key={`${from} ${to}`} d={edgePath(points, graph.direction)} class={isCritical ? 'critical' : ''} />

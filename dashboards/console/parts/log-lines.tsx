@@ -51,7 +51,7 @@ export function LogLines({ entries, search, isOfOne, follows, onFollow }: LinesP
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys
     <div class="lines" ref={box} onScroll={onScroll} role="log" aria-live="off" aria-label="Lines" tabIndex={0}>
-      {entries.length === 0 && <p class="quiet">{search === '' ? 'No line yet.' : 'No line is like that.'}</p>}
+      {entries.length === 0 && <p class="quiet">{search === '' ? 'No lines yet.' : 'No line matches.'}</p>}
       {drawn}
     </div>
   );

@@ -22,7 +22,7 @@ interface LogProps {
   readonly part: string | null;
 }
 
-/** What the machines say, live, under a heading for each phase and step. */
+/** Live output of the machines, under a heading for each phase and step. */
 export function LogView({ view, log, machine, part }: LogProps) {
   const [follows, setFollows] = useState(true);
   const [search, setSearch] = useState('');

@@ -2,7 +2,7 @@ interface MeterProps {
   readonly name: string;
   readonly used: number;
   readonly limit: number;
-  /** How amounts are said. */
+  /** Formats of amounts. */
   readonly format?: (amount: number) => string;
 }
 

@@ -17,7 +17,7 @@ interface PanelProps {
   refresh(): void;
 }
 
-/** What is known of one module: how it came to where it is, and its machines. */
+/** Details of one module: its history and its machines. */
 export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProps) {
   const { name, failure, vms, images } = module;
   const machines = vms.map((vm) => {
@@ -56,7 +56,7 @@ export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProp
 
 function ModuleFacts({ module }: { readonly module: ModuleView }) {
   const { action, why, cluster, generation, layerKey, dependsOn } = module;
-  const words = { build: 'built by this build', reuse: 'was there already', join: 'joined: another build makes it' };
+  const words = { build: 'built by this build', reuse: 'already built', join: 'joined: another build is building it' };
   return (
     <p class="facts quiet">
       <span>

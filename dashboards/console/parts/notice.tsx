@@ -1,6 +1,6 @@
 import { ApiError } from '../api/client.ts';
 
-/** What has gone wrong, and what to do about it; nothing without an error. */
+/** An error with its remedy; empty without an error. */
 export function ErrorNotice({ error }: { readonly error: Error | undefined }) {
   if (!error) return null;
   return (

@@ -7,7 +7,7 @@ interface TitleProps {
   readonly children?: ComponentChildren;
 }
 
-/** The heading of a page, which names the tab too; what may be done on the page stands beside it. */
+/** The heading of a page, which also names the tab; the actions of the page are beside it. */
 export function PageTitle({ title, children }: TitleProps) {
   useEffect(() => {
     document.title = `${title} · Slipway`;

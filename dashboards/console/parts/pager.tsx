@@ -5,7 +5,7 @@ interface PagerProps {
   readonly path: string;
   readonly isFirst: boolean;
   readonly nextCursor: string | null;
-  /** What is searched for, which stays from page to page. */
+  /** Search, kept from page to page. */
   readonly search?: URLSearchParams;
 }
 
@@ -22,7 +22,7 @@ export function Pager({ path, isFirst, nextCursor, search = new URLSearchParams(
   );
 }
 
-/** What the API is asked for a page of a list. */
+/** Request for a page of a list. */
 export function pageQuery(query: URLSearchParams): { readonly limit: number; readonly cursor: string | undefined } {
   return { limit: 50, cursor: query.get('cursor') ?? undefined };
 }

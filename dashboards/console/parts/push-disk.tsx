@@ -10,7 +10,7 @@ interface PushProps {
   readonly disk: string;
 }
 
-/** Asks where a disk is to be pushed, and says how far that is. */
+/** Asks for the target of a push, and shows its progress. */
 export function PushDisk({ image, vm, disk }: PushProps) {
   const [view, setView] = useState<PushView>();
   const [error, setError] = useState<Error>();

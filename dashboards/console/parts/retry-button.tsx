@@ -3,7 +3,7 @@ import { call } from '../api/client.ts';
 import { ErrorNotice } from './notice.tsx';
 import { goTo } from './place.tsx';
 
-/** Builds what did not succeed again, and goes to that build. */
+/** Retries the modules that did not succeed, and opens that build. */
 export function RetryButton({ buildId }: { readonly buildId: string }) {
   const [isAsking, setAsking] = useState(false);
   const [error, setError] = useState<Error>();

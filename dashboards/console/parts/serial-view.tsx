@@ -21,7 +21,7 @@ export function SerialView({ path }: SerialProps) {
     const { scrollTop = 0, scrollHeight = 0, clientHeight = 0 } = box.current ?? {};
     isAtEnd.current = scrollHeight - scrollTop - clientHeight < END_PX;
   };
-  const nothing = hasEnded ? 'It has said nothing there.' : 'Nothing yet.';
+  const nothing = hasEnded ? 'The machine wrote no output.' : 'No output yet.';
   return (
     <section class="serial" aria-label="Serial port">
       <h3>Serial port</h3>

@@ -17,7 +17,7 @@ interface ShellProps {
   readonly children: ComponentChildren;
 }
 
-/** What is around every page. */
+/** Frame of every page. */
 export function Shell({ path, identity, children }: ShellProps) {
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);

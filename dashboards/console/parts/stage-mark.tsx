@@ -29,7 +29,7 @@ export function toneOf(stage: Stage): string {
   return LOOKS[stage].tone;
 }
 
-/** The sign of a stage; say the word beside it, or give it as title. */
+/** The icon of a stage; print the word beside it, or give it as title. */
 export function StageIcon({ stage }: { readonly stage: Stage }) {
   const { tone, path } = LOOKS[stage];
   return (

@@ -23,7 +23,7 @@ interface VmCardProps {
   readonly module: ModuleView;
   readonly vm: VmView;
   readonly attempts: readonly Attempt[];
-  /** What the lines of time reach over: the same for all machines of the module. */
+  /** Range of the timelines: the same for all machines of the module. */
   readonly span: Span | null;
   readonly now: number;
   readonly mayBuild: boolean;
@@ -78,7 +78,7 @@ function failedPlace(machine: string, { steps, phases }: VmView) {
   return phase && { href: logHref(machine, phase), name: `phase ${phase}` };
 }
 
-/** What a phase tries again and again: how that goes, since when, and until when. */
+/** A retried operation of a phase: its error, start and deadline. */
 function WaitingNotice({ phases, now }: Pick<PhaseLinesProps, 'phases' | 'now'>) {
   const waiting = phases.find((phase) => phase.waiting !== null)?.waiting;
   if (!waiting) return null;
@@ -120,7 +120,7 @@ function PhaseLines({ phases, attempts, span, now }: PhaseLinesProps) {
   );
 }
 
-/** What a phase that has not succeeded is at. */
+/** State of an unfinished phase. */
 const WORDS: Readonly<Record<PhaseView['state'], string>> = {
   waiting: 'waiting',
   ready: 'waits for room',

@@ -6,7 +6,7 @@ const EVERY_MS = 10_000;
 /** More are counted. */
 const SHOWN = 20;
 
-/** What the modules of a build wait for, their places, and when they are likely to go on. */
+/** The waits of a build's modules, their places, and expected times. */
 export function Waits({ buildId, now }: { readonly buildId: string; readonly now: number }) {
   const { value } = useResource('explainBuild', { params: { id: buildId } }, EVERY_MS);
   const waits = value?.waits ?? [];

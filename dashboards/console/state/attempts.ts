@@ -1,7 +1,7 @@
 import type { PhaseView } from '../../../common/contracts/builds.ts';
 import type { Attempt } from './build-model.ts';
 
-/** The attempts that events have told of, and for phases whose events are gone what the view knows of the last one. */
+/** The attempts in the events, and for phases without events the last one in the view. */
 export function allAttempts(told: readonly Attempt[], phases: readonly PhaseView[]): Attempt[] {
   const known = new Set(told.map(({ phase }) => phase));
   const others = phases.filter(({ phase, startedAt }) => startedAt !== null && !known.has(phase)).map(fromView);

@@ -7,7 +7,7 @@ import { vmKey } from './vm-key.ts';
 /** More lines than a person reads; `slipway logs` has them all. */
 const MAX_LINES = 20_000;
 
-/** One line that a guest or the farm has said; fit to be shown. */
+/** One line of a guest or of the farm; cleaned for display. */
 export interface LogLine {
   readonly id: string;
   /** `<module>/<vm>`. */
@@ -18,7 +18,7 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** What stands under one heading of a machine's log: a phase, or one run of a step. Times are milliseconds since the epoch. */
+/** One section of a machine's log: a phase, or one run of a step. Times are milliseconds since the epoch. */
 export interface LogPart {
   readonly machine: string;
   /** As the archive of the build names its file: `provision`, `02-install`. */

@@ -38,7 +38,7 @@ export interface BuildModel {
   readonly lastEventId: string;
   /** The last event that has changed the view. */
   readonly lastChangeId: string;
-  /** Whether the build may have changed in ways that no event tells. */
+  /** Whether the build may have changed without an event. */
   readonly isStale: boolean;
 }
 
@@ -46,7 +46,7 @@ export function openBuild(view: BuildView): BuildModel {
   return { view, attempts: new Map(), log: EMPTY_LOG, lastEventId: '0', lastChangeId: '0', isStale: false };
 }
 
-/** Takes a view that was read later, unless events have told more than it knows. */
+/** Takes a view that was read later, unless events are newer. */
 export function refreshView(model: BuildModel, view: BuildView): BuildModel {
   if (isAfter(model.lastChangeId, view.lastEventId)) return { ...model, isStale: true };
   return { ...model, view, isStale: false };
@@ -104,14 +104,14 @@ function addAttempt(attempts: Attempts, event: StoredEvent): Attempts {
   return new Map(attempts).set(key, known.with(index, { ...begun, outcome, failure, finishedAt: at }));
 }
 
-/** A build that was cancelled is told nothing more of phases that have yet to let go: they count no longer. */
+/** A cancelled build gets no more events of phases that still run: they no longer count. */
 function endAttempts(attempts: Attempts, { module, time }: Started<'module-finished'>): Attempts {
   const end = (attempt: Attempt): Attempt =>
     attempt.outcome === null ? { ...attempt, outcome: 'cancelled', finishedAt: Date.parse(time) } : attempt;
   return new Map([...attempts].map(([key, known]) => [key, key.startsWith(`${module}/`) ? known.map(end) : known]));
 }
 
-/** Whether what a person was asked for is over when this is told of the step. */
+/** Whether this event of the step ends the task of the person. */
 function isOverBy({ event }: StoredEvent, isKept: boolean): boolean {
   return event === (isKept ? 'step-started' : 'step-finished');
 }

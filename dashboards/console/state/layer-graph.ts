@@ -74,7 +74,7 @@ export function layoutLayers(
     edges: graph.edges().map(({ v: from, w: to }) => {
       const at = critical.indexOf(from);
       const { points = [] } = graph.edge(from, to);
-      // Three points: nothing is in between, the middle one only says so.
+      // Three points: the middle one marks the gap.
       const bends = points.length > 3 ? points.slice(1, -1) : [];
       return {
         from,

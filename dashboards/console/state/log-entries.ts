@@ -2,13 +2,13 @@ import { seconds } from '../../../common/text/durations.ts';
 import { type BuildLog, type LogLine, type LogPart, partKey } from './build-log.ts';
 import { isAfter } from './event-id.ts';
 
-/** What a person wants to see of a log. */
+/** Filter of a log. */
 export interface LogWish {
   /** `<module>/<vm>`; null: all machines. */
   readonly machine: string | null;
   /** A phase with its steps, or one step with all of its runs, by `LogPart.id`; null: all parts. */
   readonly part: string | null;
-  /** What lines must contain, in any case of its letters; empty: nothing. */
+  /** Text that lines must contain, ignoring case; empty: all lines. */
   readonly search: string;
 }
 
@@ -44,7 +44,7 @@ function wantedParts(log: BuildLog, machine: string, part: string): LogPart[] {
   );
 }
 
-/** The text that is searched for; groups nothing, so that `split` with it in a group alternates between text and hit. */
+/** Pattern of the searched text, without groups, so that `split` with it in a group alternates between text and hit. */
 export function patternOf(search: string): string {
   return search.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }

@@ -1,7 +1,7 @@
 import type { BuildState, ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
 
-/** What a module, a VM or a build is at, in one word. */
+/** State of a module, a VM or a build, in one word. */
 export type Stage = Phase | BuildState | 'waiting' | 'waits for you' | 'reused' | 'skipped';
 
 /**

@@ -4,7 +4,7 @@ import { printable } from '../../../common/text/printable.ts';
 /** As many lines as a page bears. */
 const MAX_LINES = 2_000;
 
-/** What a machine has said at its serial port; fit to be shown. */
+/** Serial output of a machine; cleaned for display. */
 export interface SerialText {
   readonly lines: readonly string[];
   readonly hasEnded: boolean;

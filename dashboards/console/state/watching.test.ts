@@ -55,7 +55,7 @@ test.each<[string, Partial<Watching>]>([
   ['The machine does not exist yet.', { machine: 'later' }],
   ['The machine is gone: its layer build has ended', { machine: 'gone', connection: 'cut' }],
   ['Connecting', { connection: 'opening' }],
-  ['The connection to the screen is cut', { connection: 'cut' }],
+  ['The connection to the screen was lost', { connection: 'cut' }],
   ['The viewer did not load.', { connection: 'unloaded' }],
 ])('says: %s', (words, change) => {
   expect(watchingWords({ ...OPEN, ...change })).toContain(words);

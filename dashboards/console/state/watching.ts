@@ -12,7 +12,7 @@ export function machineOf({ phases }: VmView): Machine {
   return phases.some(({ phase, startedAt }) => phase === 'boot-keystrokes' && startedAt !== null) ? 'up' : 'later';
 }
 
-/** Whether a machine has said, or may say, something at its serial port. */
+/** Whether a machine has, or may have, serial output. */
 export function hasSerial({ layerBuild }: ModuleView, { phases }: VmView): boolean {
   return (
     layerBuild !== null && phases.some(({ phase, startedAt }) => phase === 'boot-keystrokes' && startedAt !== null)
@@ -24,7 +24,7 @@ export function isWatchable({ state, layerBuild }: ModuleView, vm: VmView): bool
   return layerBuild !== null && (state === 'queued' || state === 'running') && machineOf(vm) !== 'gone';
 }
 
-/** What the notice beside a screen is chosen by. */
+/** Input for the notice beside a screen. */
 export interface Watching {
   readonly machine: Machine;
   readonly connection: Connection;
@@ -44,7 +44,7 @@ export function watchingWords(watching: Watching): string {
   const { machine, connection, mayBuild } = watching;
   if (machine === 'gone') return 'The machine is gone: its layer build has ended.';
   if (connection === 'unloaded') return 'The viewer did not load. Load the page again.';
-  if (connection === 'cut') return 'The connection to the screen is cut; trying again.';
+  if (connection === 'cut') return 'The connection to the screen was lost; reconnecting.';
   if (connection === 'opening') return 'Connecting…';
   if (machine === 'later') return 'The machine does not exist yet. Its screen is shown as soon as it starts.';
   if (isTyping(watching)) return 'Keyboard and mouse work. Click the screen to type; Shift+F12 leaves it.';

@@ -19,7 +19,7 @@ export interface AdmissionRequest {
 /** Looks at a write; edits `request.object`, or refuses by throwing an ApiError. */
 export type AdmissionRule = (request: AdmissionRequest) => void;
 
-/** What the controllers' webhooks and the API server's own admission do to one kind. */
+/** The webhooks of the controllers and the built-in admission of the API server for one kind. */
 export interface KindAdmission {
   /** Runs before schema validation. */
   readonly mutate?: AdmissionRule;

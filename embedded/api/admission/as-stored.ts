@@ -23,7 +23,7 @@ function ofEach(quantities: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(quantities).map(([name, value]) => [name, canonical(value)]));
 }
 
-/** The whole number with the largest suffix: `2500m` for 2.5, `1Gi` for 1024Mi. What is finer than thousandths stays as it is. */
+/** The whole number with the largest suffix: `2500m` for 2.5, `1Gi` for 1024Mi. Values finer than thousandths stay unchanged. */
 function canonical(written: unknown): unknown {
   const value = parseQuantity(written);
   if (value === undefined) return written;

@@ -9,7 +9,7 @@ const CHECKSUM_DIGITS: Readonly<Record<string, number>> = { md5: 32, sha1: 40, s
 const ADOPTION = 'cdi.kubevirt.io/allowClaimAdoption';
 /** KubeVirt takes no smaller disk. */
 const LEAST_BYTES = 2 ** 20;
-/** Sources whose size can be taken from what is cloned. */
+/** Sources whose size can be taken from the cloned object. */
 const SIZED_SOURCES = new Set(['pvc', 'snapshot']);
 
 /** What CDI's webhook refuses in a DataVolume. */

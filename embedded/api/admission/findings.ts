@@ -1,7 +1,7 @@
 import { ApiError, invalid, type StatusCause } from '../api-error.ts';
 import type { KubeObject, ResourceKind } from '../objects.ts';
 
-/** Collects what is wrong with an object, so that a refusal names everything at once. */
+/** Collects the problems of an object, so that a refusal lists all of them. */
 export class Findings {
   readonly causes: StatusCause[] = [];
 

@@ -16,7 +16,7 @@ function isOn(hyperv: JsonObject, feature: string): boolean {
   return isJsonObject(state) && state['enabled'] !== false;
 }
 
-/** Switches on what enabled features need, where the spec says nothing about it. */
+/** Enables the dependencies of enabled features that the spec leaves open. */
 export function fillHypervFeatures(domain: JsonObject): void {
   const hyperv = fieldAt(domain, 'features', 'hyperv');
   if (!isJsonObject(hyperv)) return;

@@ -10,7 +10,7 @@ const MACHINE_TYPES = ['q35*', 'pc-q35*'];
 const EVICTION_STRATEGIES = ['None', 'LiveMigrate', 'LiveMigrateIfPossible', 'External'];
 
 /**
- * Checks a VirtualMachineInstance spec as virt-api does (KubeVirt v1.9): what is refused on a cluster must be refused
+ * Checks a VirtualMachineInstance spec as virt-api does (KubeVirt v1.9): a spec that a cluster refuses must be refused
  * here. `field` is the path of the spec in its object.
  */
 export function checkInstanceSpec(spec: JsonObject, field: string, findings: Findings): void {

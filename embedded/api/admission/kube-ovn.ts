@@ -49,7 +49,7 @@ function protocolOf(ranges: readonly IpRange[]): string {
   return ranges[0]?.bits === 128 ? 'IPv6' : 'IPv4';
 }
 
-/** A subnet: what KubeOVN writes back into it, and what its webhook refuses. */
+/** A subnet: the defaults of KubeOVN, and the checks of its webhook. */
 export const subnetAdmission: KindAdmission = {
   mutate: ({ object }) => {
     const spec = object.spec ?? {};

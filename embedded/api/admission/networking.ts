@@ -4,7 +4,7 @@ import type { Store } from '../store.ts';
 import type { KindAdmission } from './admission.ts';
 import { Findings } from './findings.ts';
 
-/** Addresses of Services; nothing has them, packet filters lead on from them. */
+/** Addresses of Services; no interface has them, packet filters redirect them. */
 const FIRST_ADDRESS = '100.88.0.1';
 
 /** Services: each gets an address of its own, which it keeps; ports have protocols. */
@@ -38,7 +38,7 @@ export const serviceAdmission: KindAdmission = {
   },
 };
 
-/** NetworkPolicies: which directions a policy is about follows from its rules, where it does not say. */
+/** NetworkPolicies: the default directions of a policy follow from its rules. */
 export const networkPolicyAdmission: KindAdmission = {
   mutate: ({ object, operation }) => {
     if (operation === 'DELETE') return;

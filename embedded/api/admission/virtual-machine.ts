@@ -33,7 +33,7 @@ function fillInstanceSpec(spec: JsonObject, before: unknown): void {
   firmware['serial'] ??= fieldAt(before, 'domain', 'firmware', 'serial') ?? randomUUID();
 }
 
-/** What virt-api writes into a VirtualMachine, and what it refuses. */
+/** The defaults and checks of virt-api for a VirtualMachine. */
 export const virtualMachineAdmission: KindAdmission = {
   mutate: ({ object, previous, subresource }) => {
     const template = object.spec?.['template'];

@@ -22,22 +22,22 @@ export interface UpgradeRequest {
   readonly signal: AbortSignal;
 }
 
-/** What the server serves; each part answers for itself what it does not know with an ApiError. */
+/** The parts that the server serves; each answers unknown requests itself with an ApiError. */
 export interface ApiRoutes {
   /** A document without parameters: discovery, OpenAPI. */
   document(pathname: string): unknown;
-  /** What has a token of its own; false when the path is none of it. */
+  /** Paths with a token of their own; false for other paths. */
   open(exchange: Exchange): Promise<boolean>;
   kindOf(path: ResourcePath): ResourceKind | undefined;
   /** Requests for a stored kind. */
   resource(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void>;
-  /** Requests for anything else under a group; false when there is no such thing. */
+  /** Requests for anything else under a group; false for unknown paths. */
   virtual(exchange: Exchange, path: ResourcePath): Promise<boolean>;
   /** Streams. Throws an ApiError before it answers the upgrade, or takes the socket over. */
   upgrade(upgrade: UpgradeRequest): Promise<void>;
 }
 
-/** What an API server is made of. */
+/** Parts of an API server. */
 export interface ApiServerOptions {
   readonly routes: ApiRoutes;
   readonly key: string;
@@ -66,7 +66,7 @@ const VERSION = {
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #server: Server;
-  /** What is being answered, and the sockets that have become streams. */
+  /** Running requests, and the sockets that have become streams. */
   readonly #active = new Map<AbortController, Duplex | undefined>();
 
   constructor(options: ApiServerOptions) {
@@ -147,7 +147,7 @@ export class ApiServer {
       response.destroy();
       return;
     }
-    // What is left of a refused body is not read, so the connection is of no more use.
+    // The rest of a refused body is not read, so the connection cannot be reused.
     if (!request.complete) response.setHeader('Connection', 'close');
     sendJson(response, refusal.code, refusal.toStatus());
   }
@@ -210,7 +210,7 @@ function urlOf(request: IncomingMessage): URL {
   return new URL(request.url ?? '/', 'https://cluster.invalid');
 }
 
-/** A path that cannot be decoded names nothing. */
+/** A path that cannot be decoded does not exist. */
 function pathOf(url: URL): ResourcePath | undefined {
   try {
     return parseResourcePath(url.pathname);

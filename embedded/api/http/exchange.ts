@@ -41,7 +41,7 @@ async function readBytes(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Parses text as YAML when the media type says so, else as JSON. @throws ApiError 400 */
+/** Parses text as YAML by media type, else as JSON. @throws ApiError 400 */
 export function parseBody(text: string, type: string): unknown {
   try {
     return type.includes('yaml') ? parseYaml(text) : JSON.parse(text);
@@ -61,7 +61,7 @@ export async function readObject(request: IncomingMessage): Promise<unknown> {
   return (await readObjectStrictly(request)).body;
 }
 
-/** Like `readObject`, and tells what a parser overlooks. */
+/** Like `readObject`, and reports duplicate fields. */
 export async function readObjectStrictly(request: IncomingMessage): Promise<ReadBody> {
   const type = mediaType(request.headers['content-type']);
   const bytes = await readBytes(request);
@@ -88,7 +88,7 @@ export function sendBytes(response: ServerResponse, type: string, body: string |
   response.end(body);
 }
 
-/** What a client is told about anything thrown. Faults that are not refusals become 500. */
+/** The Status for a thrown error. Errors other than refusals become 500. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const message = error instanceof Error ? error.message : String(error);

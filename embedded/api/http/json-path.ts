@@ -6,7 +6,7 @@ const FIELD = /^\.([\w-]+)(.*)$/;
 
 /**
  * Reads the subset of JSONPath that printer columns use: `.a.b`, `[0]`, `[?(@.type=="Ready")]`.
- * Undefined when nothing is there.
+ * Undefined when absent.
  */
 export function readJsonPath(value: unknown, path: string): unknown {
   if (path === '' || value === undefined) return value;

@@ -60,7 +60,7 @@ function readToken(token: string | null): string | undefined {
 
 /**
  * Checks which position a list asks for; the present state answers all that pass.
- * @throws ApiError 400 for what is not a position, 410 for an exact one that is past, 422 for parameters that contradict each
+ * @throws ApiError 400 for an invalid position, 410 for an exact one that is past, 422 for parameters that contradict each
  * other, 504 for one that is not reached yet
  */
 export function assertPosition(query: URLSearchParams, current: number): void {

@@ -12,7 +12,7 @@ function basePath(kind: Pick<ResourceKind, 'group' | 'version'>): string {
 
 /**
  * OpenAPI v3 as far as kubectl needs it: which kinds exist, and that writes know `fieldValidation` (without it kubectl
- * wants to validate by itself and refuses to create anything). There are no schemas in it.
+ * wants to validate by itself and refuses to create anything). It contains no schemas.
  */
 export class OpenApi {
   readonly #documents = new Map<string, JsonObject>();

@@ -75,7 +75,7 @@ function decode(name: string, bytes: Buffer): JsonObject {
   }
 }
 
-/** Go writes the zero of every field that is not a pointer; such a number or text says nothing. */
+/** Go writes the zero of every field that is not a pointer; such a number or text means absent. */
 function withoutZeros(type: protobuf.Type, message: JsonObject): JsonObject {
   const result: JsonObject = {};
   for (const field of type.fieldsArray) {

@@ -122,7 +122,7 @@ export class ResourceHandler {
     sendWritten(exchange, 200, await this.#writes.update({ kind, key }, patchEdit(type, patch, kind), options));
   }
 
-  /** Server-side apply without field owners: creates, or merges what is given into what is there. */
+  /** Server-side apply without field owners: creates, or merges the given fields into the object. */
   async #apply(
     exchange: Exchange,
     { kind, path }: { kind: ResourceKind; path: ResourcePath },
@@ -187,7 +187,7 @@ export function patchEdit(type: string, patch: unknown, kind: ResourceKind): Edi
   throw unsupportedBody(`accepted media types include: ${known.join(', ')}`);
 }
 
-/** Reads dryRun, fieldValidation (unknown fields are dropped with a warning unless said otherwise) and the subresource. */
+/** Reads dryRun, fieldValidation (by default unknown fields are dropped with a warning) and the subresource. */
 export function writeOptions(exchange: Exchange, path: ResourcePath): WriteOptions {
   const query = exchange.url.searchParams;
   return {

@@ -1,4 +1,4 @@
-/** What a URL under `/api/v1` or `/apis/<group>/<version>` names. */
+/** The resource of a URL under `/api/v1` or `/apis/<group>/<version>`. */
 export interface ResourcePath {
   readonly group: string;
   readonly version: string;

@@ -6,7 +6,7 @@ function digest(text: string): Buffer {
 
 /**
  * Whether an Authorization header carries the bearer token. Digests of equal length are compared, so that the time
- * taken tells nothing about the token.
+ * taken reveals nothing about the token.
  */
 export function carriesToken(header: string | undefined, token: string): boolean {
   const given = /^Bearer\s+(\S+)$/i.exec(header ?? '')?.[1];

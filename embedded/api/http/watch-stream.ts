@@ -9,14 +9,14 @@ import type { ResourcePath } from './resource-path.ts';
 import { tableOf, wantsTable } from './table.ts';
 
 const BOOKMARK_INTERVAL_MS = 60_000;
-/** So long before the end of a watch its client is told for the last time where it stands. */
+/** Time before the end of a watch at which its client gets the last bookmark. */
 const LAST_BOOKMARK_MS = 2000;
 /** How long a watch without `timeoutSeconds` lasts; apiserver takes a random 30 to 60 minutes. */
 const DEFAULT_TIMEOUT_SECONDS = 2700;
-/** A client that reads so much slower than it is told is cut off; it resumes from what it has read. */
+/** A client with more unread bytes is disconnected; it resumes from its position. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
-/** What a watch is about and where it reads from. */
+/** Selection and start of a watch. */
 export interface WatchSource {
   readonly store: Store;
   readonly clock: Clock;
@@ -27,7 +27,7 @@ export interface WatchSource {
 /**
  * Streams changes as one JSON document per line until `timeoutSeconds` have passed, the client leaves or the server
  * stops. Resolves when the stream has ended.
- * A position that is too old is told as an ERROR event, one of the future is waited for.
+ * A position that is too old gets an ERROR event, one of the future is waited for.
  */
 export async function streamWatch(exchange: Exchange, source: WatchSource): Promise<void> {
   const { url, response, signal } = exchange;
@@ -102,7 +102,7 @@ class WatchStream {
     response.flushHeaders();
   }
 
-  /** Sends what a change means to this client: an object that stops matching is DELETED to it. */
+  /** Sends a change as this client sees it: an object that stops matching is DELETED to it. */
   send({ type, object, previous, resourceVersion }: StoreEvent): void {
     const isIn = type !== 'DELETED' && this.#matches(object);
     const wasIn = previous !== undefined && this.#matches(previous);
@@ -111,12 +111,12 @@ class WatchStream {
     else if (wasIn) this.#write('DELETED', object);
   }
 
-  /** Tells the position that the client has reached, unless it knows it. */
+  /** Sends a bookmark of the client's position, unless it knows it. */
   bookmarkIfMoved(): void {
     if (this.#source.store.resourceVersion > this.#told) this.bookmark();
   }
 
-  /** Tells the position that the client has reached. */
+  /** Sends a bookmark of the client's position. */
   bookmark(annotations?: Readonly<Record<string, string>>): void {
     const { kind, store } = this.#source;
     this.#told = store.resourceVersion;
@@ -128,7 +128,7 @@ class WatchStream {
     this.#line('BOOKMARK', { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata });
   }
 
-  /** Tells why the stream ends. */
+  /** Sends the reason of the stream's end. */
   error(error: ApiError): void {
     this.#line('ERROR', error.toStatus());
   }

@@ -3,7 +3,7 @@ import { packagePath } from '../../../common/config/package-root.ts';
 import { isJsonObject, type JsonObject } from '../objects.ts';
 
 const META = 'io.k8s.apimachinery.pkg.apis.meta.v1';
-/** Schemas whose published form does not say what the API server reads. */
+/** Schemas whose published form differs from the one that the API server accepts. */
 const READ_OTHERWISE: Readonly<Record<string, JsonObject>> = {
   'io.k8s.apimachinery.pkg.api.resource.Quantity': {
     'x-kubernetes-int-or-string': true,

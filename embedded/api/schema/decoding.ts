@@ -7,7 +7,7 @@ import { checkSchema, checkValue, type SchemaFault, type SchemaFindings } from '
 /** How strictly fields are taken that the schema does not know (`fieldValidation` of the Kubernetes API). */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
-/** An object as it is read from a body, and what its sender is warned of. */
+/** An object as it is read from a body, with warnings for its sender. */
 export interface Decoded {
   readonly object: KubeObject;
   readonly warnings: readonly string[];
@@ -50,7 +50,7 @@ function assertTypes(kind: ResourceKind, object: KubeObject): void {
   refuseUnreadable(kind, metadata);
   if (!kind.schema) return;
   const content = checkSchema(object, kind.schema);
-  // A value that is none of those known can be read; what is missing may still be filled in.
+  // A value that is none of those known can be read; missing fields may still be filled in.
   const isForm = ({ reason }: SchemaFault) => reason === 'FieldValueInvalid';
   if (!kind.custom) refuseUnreadable(kind, { ...content, faults: content.faults.filter(isForm) });
   const faults = content.faults.filter(({ reason }) => reason !== 'FieldValueRequired');

@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject } from '../objects.ts';
 
-/** A copy of a value without what an API server drops from it: fields that the schema does not know, and nulls that it does not allow. */
+/** A copy of a value without the parts that an API server drops: fields that the schema does not know, and nulls that it does not allow. */
 export function pruned(value: unknown, schema: unknown): unknown {
   if (!isJsonObject(schema)) return value;
   if (Array.isArray(value)) return value.map((item) => pruned(item, schema['items']));

@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject } from '../objects.ts';
 
-/** What is wrong with an object against its schema. */
+/** Violations of an object's schema. */
 export interface SchemaFindings {
   /** Paths of fields that the schema does not know, such as `spec.template.spec.cpus`. */
   readonly unknownFields: string[];

@@ -5,7 +5,7 @@ import type { MachineAccess, MachineRef } from './machine-access.ts';
 import { isDryRunBody } from './machine-lifecycle.ts';
 import { assertGraphics } from './machine-streams.ts';
 
-/** What has to hold before an action, and what it does. */
+/** Precondition and effect of an action. */
 interface InstanceAction {
   /** @throws ApiError 409 */
   readonly check: (instance: KubeObject) => void;
@@ -43,7 +43,7 @@ const ACTIONS: Readonly<Record<string, InstanceAction>> = {
   reset: { check: assertRunning, run: (access, ref) => access.reset(ref) },
 };
 
-/** Carries out a PUT on a machine instance's subresource; false when there is no such action. */
+/** Carries out a PUT on a machine instance's subresource; false for an unknown action. */
 export async function actOnInstance(
   exchange: Exchange,
   instance: KubeObject,
@@ -60,13 +60,13 @@ export async function actOnInstance(
 }
 
 interface Pictured {
-  /** @throws ApiError when there is no such instance */
+  /** @throws ApiError when the instance does not exist */
   readonly find: () => KubeObject;
   readonly reach: () => MachineAccess;
 }
 
 /**
- * Answers with the screen. What does not permit it, an absent instance too, is a 500 in plain text, as virt-api answers
+ * Answers with the screen. Any obstacle, an absent instance too, is a 500 in plain text, as virt-api answers
  * its read requests.
  */
 export async function answerScreenshot(exchange: Exchange, { find, reach }: Pictured): Promise<void> {

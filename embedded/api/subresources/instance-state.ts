@@ -35,7 +35,7 @@ export function canSoftReboot(instance: KubeObject): boolean {
   );
 }
 
-/** A 409 in virt-api's words: the state of the machine does not permit what was asked. */
+/** A 409 in virt-api's words: the state of the machine does not permit the request. */
 export function machineError(object: KubeObject, why: string): ApiError {
   const resource = object.kind.toLowerCase();
   const { name } = object.metadata;

@@ -38,7 +38,7 @@ const KINDS: Readonly<Record<string, string>> = {
   virtualmachineinstances: 'VirtualMachineInstance',
 };
 
-/** What the handler reaches; without `access` nothing runs, and every request for a machine is a 503. */
+/** Dependencies of the handler; without `access` no machine runs, and every request for one is a 503. */
 export interface KubeVirtHandlerOptions {
   readonly store: Store;
   readonly access: MachineAccess | undefined;
@@ -57,7 +57,7 @@ export class KubeVirtHandler {
     this.#clock = clock;
   }
 
-  /** Answers a request of the group; false when there is no such thing. */
+  /** Answers a request of the group; false for unknown paths. */
   async handle(exchange: Exchange, path: ResourcePath): Promise<boolean> {
     if (path.name === undefined) return answerRoot(exchange, path);
     const isPicture = path.resource === 'virtualmachineinstances' && path.subresource.join('/') === 'vnc/screenshot';

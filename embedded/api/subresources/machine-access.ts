@@ -14,9 +14,9 @@ export interface ExportAddress {
 
 /** How the API server gives out the contents of VirtualMachineExports. */
 export interface ExportAccess {
-  /** Tells where it does: links name it from now on. */
+  /** Sets the address: links name it from now on. */
   serveAt(address: ExportAddress): void;
-  /** The file of an exported claim. @throws ApiError 401 with another token, 404 when there is no such thing */
+  /** The file of an exported claim. @throws ApiError 401 with another token, 404 when it does not exist */
   open(ref: MachineRef, claim: string, token: string): string;
 }
 
@@ -24,7 +24,7 @@ export interface ExportAccess {
 export interface PodLogOptions {
   /** One of the pod's containers, init containers included. */
   readonly container: string;
-  /** Go on with what is written from now on, until the pod ends. */
+  /** Follow new output, until the pod ends. */
   readonly follow: boolean;
   /** Begin with so many last lines; everything when absent. */
   readonly tailLines?: number;
@@ -33,8 +33,8 @@ export interface PodLogOptions {
 }
 
 /**
- * How the API server reaches what runs. Implemented by the controllers; methods reject with an ApiError that the client
- * sees as a Status, such as 404 when nothing of that name runs. Whether the state of the object permits the call has
+ * Access of the API server to running machines and pods. Implemented by the controllers; methods reject with an ApiError that the client
+ * sees as a Status, such as 404 for an unknown name. Whether the state of the object permits the call has
  * been checked before.
  */
 export interface MachineAccess {
@@ -55,8 +55,8 @@ export interface MachineAccess {
   reset(ref: MachineRef): Promise<void>;
   /** Connects to a TCP port on the loopback of the pod's network namespace. */
   openPodPort(ref: MachineRef, port: number): Promise<Duplex>;
-  /** What a container of the pod wrote to its output. */
+  /** Output of a container of the pod. */
   podLog(ref: MachineRef, options: PodLogOptions): Promise<Readable>;
-  /** Absent: nothing is exported. */
+  /** Absent: exports are not served. */
   readonly exports?: ExportAccess;
 }

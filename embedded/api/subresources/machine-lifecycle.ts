@@ -14,7 +14,7 @@ export interface StateChangeRequest {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-/** What is known when a machine is to start, stop or restart. */
+/** State for starting, stopping or restarting a machine. */
 interface Situation {
   readonly store: Store;
   readonly machine: KubeObject;
@@ -42,7 +42,7 @@ function isDryRun(body: JsonObject): boolean {
   return Array.isArray(body['dryRun']) && body['dryRun'].includes('All');
 }
 
-/** `spec.runStrategy`, or what the older `spec.running` means. */
+/** `spec.runStrategy`, or the equivalent of the older `spec.running`. */
 export function runStrategyOf(machine: KubeObject): string {
   const { runStrategy, running } = machine.spec ?? {};
   if (typeof runStrategy === 'string') return runStrategy;

@@ -12,15 +12,15 @@ import type { MachineAccess, MachineRef } from './machine-access.ts';
 import { acceptWebSocket, joinPlain } from './web-socket.ts';
 
 const PLAIN_PROTOCOL = 'plain.kubevirt.io';
-/** The VPC that every pod is in unless it is told otherwise. */
+/** The default VPC of pods. */
 const DEFAULT_VPC = 'ovn-cluster';
 const PING_INTERVAL_MS = 1000;
 /** A port-forward whose client answers no ping for so long is closed. */
 const PONG_TIMEOUT_MS = 60_000;
-/** virt-api waits for the kernel's own timeout, about two minutes; the rest of it shows nothing new. */
+/** virt-api waits for the kernel's own timeout, about two minutes; waiting longer adds nothing. */
 const DIAL_TIMEOUT_MS = 10_000;
 
-/** What the streams reach. */
+/** Dependencies of the streams. */
 export interface MachineStreamOptions {
   readonly store: Store;
   readonly access: MachineAccess;
@@ -80,7 +80,7 @@ function portOf(text: string | undefined): number {
 
 /**
  * Connects to the machine's first address from where the server stands, as virt-api does. That reaches the default
- * network only: a machine in a VPC of its own is refused, because on a cluster nothing would route there.
+ * network only: a machine in a VPC of its own is refused, because a cluster has no route to it.
  */
 async function dial(instance: KubeObject, port: number, store: Store): Promise<Duplex> {
   if (isPaused(instance)) throw machineError(instance, 'VMI is paused');

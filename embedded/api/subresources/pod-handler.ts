@@ -101,7 +101,7 @@ export class PodHandler {
   }
 }
 
-/** The container that is asked for, or the only one; in kube-apiserver's words when there is no such one. */
+/** The requested container, or the only one; else the error of kube-apiserver. */
 function containerNamed(pod: KubeObject, asked: string): string {
   const names = (field: 'containers' | 'initContainers') => {
     const list = pod.spec?.[field];
@@ -133,7 +133,7 @@ class PortChannel {
   readonly #client: WebSocket;
   readonly #channel: number;
   readonly #port: number;
-  /** What the client sent before the port was open; undefined afterwards. */
+  /** Data that the client sent before the port was open; undefined afterwards. */
   #early: Buffer[] | undefined = [];
   #stream: Duplex | undefined;
 
@@ -143,7 +143,7 @@ class PortChannel {
     this.#port = port;
   }
 
-  /** Opens the port and carries bytes until it closes; a port that cannot be opened is told on the error channel. */
+  /** Opens the port and carries bytes until it closes; a port that cannot be opened is reported on the error channel. */
   async run(open: (port: number) => Promise<Duplex>): Promise<void> {
     const number = [this.#port & 0xff, this.#port >> 8];
     this.#client.send(Buffer.from([this.#channel, ...number]));

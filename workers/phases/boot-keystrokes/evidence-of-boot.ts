@@ -81,8 +81,8 @@ interface CloudInitCheck {
 }
 
 /**
- * Fails when user data has told cloud-init to restart the guest when it is done (`power_state`), which then happens in a
- * moment: what had been started meanwhile would be cut off. The mark of the module is newer than the boot only in the boot
+ * Fails when user data makes cloud-init restart the guest when it is done (`power_state`), which then happens in a
+ * moment: commands started meanwhile would be cut off. The mark of the module is newer than the boot only in the boot
  * in which it ran.
  */
 const WILL_STAY = `
@@ -126,17 +126,17 @@ interface SshProbe {
   readonly onAttempt: (number: number, error: unknown) => void;
 }
 
-/** Resolves when the guest's port says what every SSH server says first (RFC 4253 4.2). */
+/** Resolves when the guest's port sends an SSH identification (RFC 4253 4.2). */
 async function answersSsh(context: PhaseContext, scope: BuildScope, { signal, onAttempt }: SshProbe): Promise<void> {
   for (let number = 1; ; number += 1) {
     const attempt = AbortSignal.any([signal, AbortSignal.timeout(BANNER_MS)]);
     try {
       const stream = await dialGuest(context, scope, attempt);
-      const abandon = () => stream.destroy(new FarmError('ConnectionLost', 'The guest did not speak.'));
+      const abandon = () => stream.destroy(new FarmError('ConnectionLost', 'The guest sent no SSH identification.'));
       attempt.addEventListener('abort', abandon, { once: true });
       try {
         for await (const chunk of stream) if (String(chunk).startsWith('SSH-')) return;
-        throw new FarmError('ConnectionLost', 'The connection ended before the guest said that it speaks SSH.');
+        throw new FarmError('ConnectionLost', 'The connection ended before the guest sent its SSH identification.');
       } finally {
         attempt.removeEventListener('abort', abandon);
         stream.destroy();

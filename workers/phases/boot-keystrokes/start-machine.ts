@@ -16,7 +16,7 @@ import { networkOf } from '../../networks/networks.ts';
 
 /** From the start request until the machine runs: scheduling, pulling the launcher, attaching volumes. */
 const START_MS = 600_000;
-/** What a node may take for a machine that was scheduled to it before its complaints count. */
+/** Time that a node may take for a scheduled machine before its errors count. */
 const SYNC_MS = 120_000;
 
 /** The build VM; made switched off when it is not there. */
@@ -30,7 +30,7 @@ export async function ensureMachine(context: PhaseContext, scope: BuildScope): P
 }
 
 /**
- * Starts the VM unless it was started before, and waits until it runs or has powered itself off. `fresh` says that this
+ * Starts the VM unless it was started before, and waits until it runs or has powered itself off. `fresh`: this
  * call started it.
  * @throws PhaseFailure NotScheduled, MachineNotStarted, ClusterRefused or GuestCrashed
  */
@@ -52,8 +52,8 @@ export async function ensureStarted(
 }
 
 /**
- * Waits until the machine runs or is off. A node takes seconds to start what was scheduled to it; after minutes, what it
- * complains of is the answer: KubeVirt retries without end, and says some of it in an Event only.
+ * Waits until the machine runs or is off. A node takes seconds to start a scheduled machine; after minutes, its
+ * errors are final: KubeVirt retries endlessly, and reports some errors only in an Event.
  */
 async function untilStarted(
   cluster: ClusterClient,
@@ -85,7 +85,7 @@ function notStarted(cause: string, events: readonly string[] = []): PhaseFailure
   });
 }
 
-/** When the VMI began to run, by the cluster's clock (whole seconds); undefined when it does not say. */
+/** When the VMI began to run, by the cluster's clock (whole seconds); undefined when not reported. */
 export function runningSince(vmi: VirtualMachineInstance): number | undefined {
   const transition = vmi.status?.phaseTransitionTimestamps?.findLast(({ phase }) => phase === 'Running');
   const time = Date.parse(String(transition?.phaseTransitionTimestamp));
@@ -99,14 +99,14 @@ export function runningSince(vmi: VirtualMachineInstance): number | undefined {
 const REFUSED = /\bQEMU: |qemu-(system|kvm)|process exited while connecting to monitor|unsupported configuration/i;
 const PASSING = /write" lock|shared "|already in use|Resource temporarily unavailable/i;
 
-/** What the hypervisor says of a machine that it cannot start: KubeVirt writes it into a condition, and retries without end. */
+/** Error of the hypervisor for a machine that it cannot start: KubeVirt writes it into a condition, and retries endlessly. */
 export function startRefusal({ status }: VirtualMachineInstance): string | undefined {
   const found = status?.conditions?.find(({ type, status }) => type === 'Synchronized' && status === 'False');
   const message = found?.message ?? '';
   return REFUSED.test(message) && !PASSING.test(message) ? message : undefined;
 }
 
-/** What the node said of a machine that it could not bring up, such as of its network: no other disks cure it. */
+/** Error of the node for a machine that it could not start, such as of its network: other disks do not help. */
 function syncComplaints({ status }: VirtualMachineInstance): string[] {
   return (status?.conditions ?? [])
     .filter(({ type, status: is }) => type === 'Synchronized' && is === 'False')

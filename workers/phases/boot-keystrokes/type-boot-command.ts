@@ -25,7 +25,10 @@ type TypingMark = 'begun' | 'done';
 export function isTyped(vm: VirtualMachine): boolean {
   const mark = vm.metadata?.annotations?.[ANNOTATIONS.typing];
   if (mark !== undefined && mark !== ('done' satisfies TypingMark)) {
-    throw new PhaseFailure('TypingInterrupted', 'A worker was lost while it typed: what the guest got is unknown.');
+    throw new PhaseFailure(
+      'TypingInterrupted',
+      'A worker was lost while it typed: which keys reached the guest is unknown.',
+    );
   }
   return mark !== undefined;
 }
@@ -34,7 +37,7 @@ export interface TypingTarget {
   readonly vmi: VirtualMachineInstance;
   /** Whether this executor started the machine: then waits count from the moment when the console is attached. */
   readonly fresh: boolean;
-  /** The console, held since before the machine was started: so there is no other session with it. */
+  /** The console, held since before the machine was started: so no other session with it exists. */
   readonly held: HeldConsole;
 }
 

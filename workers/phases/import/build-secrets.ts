@@ -16,7 +16,7 @@ import { fillUserData } from './fill-user-data.ts';
 /** A Secret holds 1 MiB with its encoding and metadata. */
 const MAX_ANSWER_BYTES = 900 * 1024;
 
-/** The Secrets behind the VM's cloud-init drive and its answer CD; what is there already is kept. */
+/** The Secrets behind the VM's cloud-init drive and its answer CD; existing ones are kept. */
 export async function ensureBuildSecrets(context: PhaseContext, scope: BuildScope, keys: LoginKeys): Promise<void> {
   const { vm, names } = scope;
   if (vm.cloudInit) {

@@ -3,7 +3,7 @@ import { packagePath } from '../../../common/config/package-root.ts';
 import { readUserData } from '../../../common/contracts/user-data/kinds.ts';
 import { quote } from '../../guest/shell-words.ts';
 
-/** Who must be able to log in. */
+/** Account that must be able to log in. */
 export interface Login {
   readonly username: string;
   /** Lines of `authorized_keys`. */
@@ -23,9 +23,9 @@ const BOUNDARY = 'slipway-user-data';
 const LINE = /.{1,76}/g;
 
 /**
- * User data that lets the farm in: a MIME message of what the module gives, byte for byte, and of a boot hook of ours.
+ * User data that lets the farm in: a MIME message of the module's user data, byte for byte, and a boot hook of the farm.
  * cloud-init finds out by itself what each part is, so that everything that works as user data works here, with the meaning
- * that it has alone: nothing of it is parsed, and nothing of ours is merged into it.
+ * that it has alone: it is neither parsed nor changed.
  */
 export function withLogin(userData: Uint8Array | null, login: Login): Buffer {
   const given = userData && readUserData(userData);
@@ -37,7 +37,7 @@ export function withLogin(userData: Uint8Array | null, login: Login): Buffer {
   return Buffer.concat([Buffer.from(header), ...bodies, Buffer.from(`\n--${boundary}--\n`)]);
 }
 
-/** A MIME message is a part as it is: its own header says so. */
+/** A MIME message is a part as it is: its own header marks it. */
 function givenPart({ content, kind }: ReturnType<typeof readUserData>): Buffer {
   return kind === 'mime' ? content : part('text/plain; charset="utf-8"', content);
 }

@@ -23,7 +23,7 @@ const LAST_READ_MS = 30_000;
 interface WantedVolume {
   readonly name: string;
   readonly filling: Filling;
-  /** Of the disk, as the module asks for it; null: as large as what it is filled with. */
+  /** Requested size of the disk; null: the size of its source. */
   readonly wantedBytes: number | null;
   readonly storageClass: string | null;
 }
@@ -111,8 +111,8 @@ async function existingClaim(
   if (await cluster.get(RESOURCES.dataVolumes, name, { signal })) return { source, clone, contentBytes: 0 };
   const label = `PersistentVolumeClaim "${origin.name}" in the namespace "${namespace}"`;
   const claim = await cluster.get(RESOURCES.claims, origin.name, { signal, namespace });
-  if (!claim) throw new PhaseFailure('SourceUnreachable', `There is no ${label}`);
-  // Disks of builds under way and shared sources hold what other modules, and their secrets, have put there.
+  if (!claim) throw new PhaseFailure('SourceUnreachable', `${label} not found`);
+  // Disks of builds under way and shared sources contain data and secrets of other modules.
   if (claim.metadata?.labels?.[LABELS.farm] !== undefined) {
     const hints = ['Start from the module itself, with `buildRef`.'];
     throw new PhaseFailure('SourceUnreachable', `${label} is a disk of a build farm, not a source`, {

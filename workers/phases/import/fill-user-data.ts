@@ -35,7 +35,7 @@ function startOf({ range }: Scalar): number {
   return range?.[0] ?? 0;
 }
 
-/** A text in double quotes, which YAML 1.1 reads as JSON does but for what it calls not printable. */
+/** A text in double quotes, which YAML 1.1 reads as JSON does, except for characters that it calls not printable. */
 function quoted(text: string): string {
   return JSON.stringify(text).replaceAll(
     /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,

@@ -371,7 +371,7 @@ test('says what stands where the image should be, before anything is imported', 
   status = 401;
   expect(await failure('login')).toMatchObject({
     reason: 'ImportFailed',
-    message: expect.stringContaining('(HTTP 401): the server answered 401; it wants a user and a password'),
+    message: expect.stringContaining('(HTTP 401): the server answered 401; it requires a user and a password'),
   });
   const { items } = await new ClusterClient(config).list(RESOURCES.dataVolumes);
   expect(items.filter((volume) => volume.spec.source?.http?.url.startsWith(url))).toEqual([]);
@@ -458,7 +458,7 @@ test('clones a claim that is there already, and says what is wrong with another 
   await expect(importExecutor.execute(missing)).rejects.toMatchObject({
     failure: {
       reason: 'SourceUnreachable',
-      message: 'There is no PersistentVolumeClaim "missing" in the namespace "default"',
+      message: 'PersistentVolumeClaim "missing" in the namespace "default" not found',
     },
   });
 }, 120_000);

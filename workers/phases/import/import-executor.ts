@@ -12,7 +12,7 @@ import { ProgressLog } from './progress-log.ts';
 /**
  * The import phase of one VM: its disks and ISOs filled, and everything of its module that a machine needs to start:
  * networks, key and cloud-init. Relays and ways out start as well, and are waited for where guests use them at boot. The
- * VMs of a module do this side by side; what is shared is made once, by the first that needs it. What is imported as it is
+ * VMs of a module do this side by side; shared objects are made once, by the first VM that needs them. An image that is imported unchanged
  * needs its disks only.
  */
 export const importExecutor: PhaseExecutor = {

@@ -2,7 +2,7 @@ import type { FailureReason } from '../../../common/contracts/failures.ts';
 import { type Evidence, PhaseFailure } from '../../context/phase-failure.ts';
 
 /**
- * What to do about an image, by what its import found: sentences of ours (common/image), of Node.js, and of CDI 1.66 with those of
+ * Remedies for images by the error of their import: messages of the farm (common/image), of Node.js, and of CDI 1.66 with those of
  * Go. The first that fits.
  */
 const HINTS: readonly (readonly [RegExp, string])[] = [
@@ -24,7 +24,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /got 403\b/,
-    'The server forbids it: give the user and the password that it wants, or let it answer the address of the cluster. Links that were signed for a time end with it.',
+    'The server denies access: add the user and password that it requires, or allow the address of the cluster there. Signed links expire.',
   ],
   [/image header: EOF|it is empty/, 'The server has a file of 0 bytes there: upload the image again.'],
   [
@@ -38,13 +38,13 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /backing file|needs its parent|in another file|names other files|names another file|give one of a single file/,
-    'Write a copy that stands alone where its other files are: `qemu-img convert -O qcow2 IMAGE ALONE.qcow2`.',
+    'Write a standalone copy where its other files are: `qemu-img convert -O qcow2 IMAGE ALONE.qcow2`.',
   ],
   [
     /importers do not take|of version |of the kind |unknown (version|kind|features)|Invalid format/,
     'Convert it: `qemu-img convert -O qcow2 IMAGE IMAGE.qcow2`.',
   ],
-  [/corrupt|header is broken/, 'See what `qemu-img check IMAGE` says where it was made, and upload a whole one.'],
+  [/corrupt|header is broken/, 'Run `qemu-img check IMAGE` where the image was made, and upload a complete one.'],
   [/not an ISO: give it as source/, 'Move it from `isos` to `source: { url: … }`.'],
   [/an ISO that boots from a CD only/, 'A system is installed from it: docs/recipes.md has a module for that.'],
   [
@@ -61,15 +61,15 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /is not a public address/,
-    'A farm asks no loopback or private address unless its configuration names it. Where it is a mistake, correct the host of the URL.',
+    'A farm connects to loopback and private addresses only if its configuration names them. If the address is a mistake, correct the host of the URL.',
   ],
   [
     /which may not be reached/,
-    'Link-local addresses are never asked: clouds answer there with the keys of a machine. Put the image on another server.',
+    'Link-local addresses are never allowed: clouds serve the credentials of a machine there. Put the image on another server.',
   ],
   [
     /ENOTFOUND|EAI_AGAIN|no such host/,
-    'The DNS server of the cluster does not know the host of the URL: look for a slip in the name, and ask for it there (`getent hosts NAME`).',
+    'The DNS server of the cluster does not know the host of the URL: check the spelling, and look it up there (`getent hosts NAME`).',
   ],
   [
     /ECONNREFUSED|connection refused/,
@@ -77,17 +77,17 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|i\/o timeout|no route to host|was silent for/,
-    'No answer came, as where a firewall drops packets: try `curl -I URL` on a machine of the cluster.',
+    'No answer arrived, for example because a firewall drops packets: try `curl -I URL` on a machine of the cluster.',
   ],
   [
     /x509:|certificate/,
     'Give the server a certificate that the cluster trusts, or put the image on a server that has one.',
   ],
-  [/(answered|got) (404|410)\b/, 'There is no such file: compare the URL with the list that its publisher shows.'],
-  [/(answered|got) 5\d\d\b/, 'The server itself has trouble: build again when `curl -I URL` answers with 200.'],
+  [/(answered|got) (404|410)\b/, 'The server does not have this file: compare the URL with the list of its publisher.'],
+  [/(answered|got) 5\d\d\b/, 'The server failed: build again when `curl -I URL` answers with 200.'],
   [
     /the volume was removed again/,
-    'Find out who removes DataVolumes of the farm: the audit log of the cluster says so.',
+    'Find out which client removes the DataVolumes of the farm: the audit log of the cluster shows it.',
   ],
   [
     /volume expansion does not end/,
@@ -98,7 +98,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
 /** Why an image could not be had, or is none; what else ends an import has a hint of its own. */
 const OF_THE_SOURCE: readonly FailureReason[] = ['ImportFailed', 'SourceUnreachable'];
 
-/** The failure of an import, with what to do about it where that is known. */
+/** The failure of an import, with its remedy where one is known. */
 export function importFailure(reason: FailureReason, message: string, evidence: Evidence = {}): PhaseFailure {
   const [, hint] = (OF_THE_SOURCE.includes(reason) && HINTS.find(([found]) => found.test(message))) || [];
   return new PhaseFailure(reason, message, {

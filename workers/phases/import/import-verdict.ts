@@ -8,7 +8,7 @@ export type Verdict =
   /** Filled as soon as a machine with it is started. */
   | { readonly kind: 'unplaced' }
   | ({ readonly kind: 'failed' } & Fault)
-  /** What may pass by itself: a failure when it is still so after `graceMs`. */
+  /** A condition that may pass by itself: a failure if it lasts longer than `graceMs`. */
   | ({ readonly kind: 'stuck'; readonly graceMs: number } & Fault);
 
 interface Fault {
@@ -20,14 +20,14 @@ interface Fault {
 const MAX_RESTARTS = 3;
 
 /**
- * Reasons of the `Running` condition while all is well. Any other is what Kubernetes says of a container that ended or cannot begin
+ * Reasons of the `Running` condition while all is well. Any other is the reason of Kubernetes for a container that ended or cannot start
  * (`Error`, `RunContainerError`, `CreateContainerConfigError`, …), or CDI's `ImagePullFailed`.
  */
 const WELL = new Set([
   ...['', 'Pending', 'ContainerCreating', 'PodInitializing', 'Pod is running', 'Populator is running'],
   ...['Scratch space required', 'Completed'],
 ]);
-/** CDI joins what it says of the two pods of a copy. */
+/** CDI joins its messages about the two pods of a copy. */
 const AND = ' and ';
 
 /** CDI's pods have no rights of root, so a block device must be theirs: the container runtime hands it over, or does not. */
@@ -36,8 +36,8 @@ const HAND_OVER =
   "Block devices belong to root in CDI's pods: set device_ownership_from_security_context = true in the configuration of containerd or CRI-O on every node, or use storage with volumeMode Filesystem";
 
 /**
- * What no further try mends, by the sentences of CDI 1.66 (pkg/importer, pkg/image) and those that it hands on from
- * qemu-img and registries. `it is` begins what an importer that looks first found instead of an image.
+ * Errors that no retry fixes, by the messages of CDI 1.66 (pkg/importer, pkg/image) and those that it hands on from
+ * qemu-img and registries. `it is` begins the finding of an importer that inspects images first.
  */
 const PERMANENT: readonly (readonly [RegExp, FailureReason])[] = [
   [/DataVolume too small to contain image|is larger than the reported available storage/, 'ImageTooLarge'],
@@ -62,7 +62,7 @@ const UNREACHABLE =
 const MINUTE_MS = 60_000;
 
 /**
- * Reasons of any condition under which CDI has not begun, by how long they may be true of what is just being made: a
+ * Reasons of any condition under which CDI has not begun, by how long they may last for new objects: a
  * class gets its profile, a snapshot its size, a quota is freed by what ends.
  */
 const OBSTACLES: Readonly<Record<string, { readonly graceMs: number; readonly reason: FailureReason }>> = {
@@ -79,7 +79,7 @@ const EXPANSION_MS = 10 * MINUTE_MS;
 /** What ends is begun again within it. */
 const RESTART_MS = 2 * MINUTE_MS;
 
-/** Why CDI does not get on, where a condition or the phase says it. */
+/** Why CDI makes no progress, if a condition or the phase shows it. */
 function obstacleOf({ status, spec }: DataVolume): Verdict | undefined {
   for (const { reason = '', message = '' } of status?.conditions ?? []) {
     const obstacle = OBSTACLES[reason];
@@ -112,7 +112,7 @@ export function importVerdict(volume: DataVolume): Verdict {
   const obstacle = obstacleOf(volume);
   if (obstacle) return obstacle;
   const restarts = status?.restartCount ?? 0;
-  // While a copy restarts, the condition goes on saying that its pod runs.
+  // While a copy restarts, the condition still reports that its pod runs.
   const isClone = spec.source?.pvc !== undefined || spec.source?.snapshot !== undefined;
   if (isClone && restarts > MAX_RESTARTS)
     return failed('ImportFailed', message || `CDI began the copy ${restarts} times`);
@@ -120,14 +120,14 @@ export function importVerdict(volume: DataVolume): Verdict {
   if (message === '' || isWell) return { kind: 'running', progress: status?.progress };
   const [, permanent] = PERMANENT.find(([sentence]) => sentence.test(message)) ?? [];
   if (permanent) return failed(permanent, message);
-  // Without a count nothing is begun again: the pods of a clone that CDI cannot plan.
+  // Without a count no pod was restarted: a clone that CDI cannot plan.
   if (restarts === 0) return { kind: 'stuck', graceMs: RESTART_MS, reason: 'ImportFailed', message };
   if (restarts < MAX_RESTARTS) return { kind: 'running', progress: status?.progress };
   if (/no space left|disk quota exceeded/i.test(message)) return failed('ImageTooLarge', message);
   return failed(UNREACHABLE.test(message) && !isClone ? 'SourceUnreachable' : 'ImportFailed', message);
 }
 
-/** Of two pods of which neither says anything, CDI's message is the word between them. */
+/** For two pods without messages, CDI's message is only the separator. */
 function wordsOf(message = ''): string {
   const parts = message.split(AND).map((part) => part.trim());
   return parts.filter((part) => part !== '').join(AND);

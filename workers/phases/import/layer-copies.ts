@@ -9,7 +9,7 @@ import { PhaseFailure } from '../../context/phase-failure.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { ensureSource } from './sources.ts';
 
-/** After an answer that is none, or that tells of trouble that passes, the farm is asked again. */
+/** After a missing answer or a transient error the request is repeated. */
 const ASK_AGAIN_MS = 2_000;
 const PASSING: ReadonlySet<string> = new Set([
   'ClusterUnavailable',
@@ -34,7 +34,7 @@ export async function copyOfDisk(context: PhaseContext, foreign: ForeignDisk, lo
   const what = `disk "${disk.name}" of ${record.module}:${record.version} on the cluster "${record.cluster}"`;
   if (context.claim.spec.blobsUrl === undefined) {
     throw new PhaseFailure('SourceUnreachable', `The ${what} cannot be copied: no scheduler can be reached from here`, {
-      evidence: { hints: ['Set `blobs.directory` and `blobs.url`, which layers are copied by between clusters.'] },
+      evidence: { hints: ['Set `blobs.directory` and `blobs.url`: layers are copied between clusters through them.'] },
     });
   }
   const url = layerDiskUrl(origin);
@@ -47,7 +47,7 @@ export async function copyOfDisk(context: PhaseContext, foreign: ForeignDisk, lo
   return ensureSource(context, request, log);
 }
 
-/** Waits until the schedulers have the file, and tells its SHA-256. That its cluster is away costs time only. */
+/** Waits until the schedulers have the file, and returns its SHA-256. An unreachable cluster only delays it. */
 async function whenExported(
   context: PhaseContext,
   { url, what }: { readonly url: string; readonly what: string },
@@ -77,7 +77,7 @@ async function howFar({ addresses, signal }: PhaseContext, url: string): Promise
     return exportViewSchema.parse(await response.json());
   } catch (cause) {
     signal.throwIfAborted();
-    const error = { code: 'ConnectionLost', message: `no scheduler told how far it is (${errorMessage(cause)})` };
+    const error = { code: 'ConnectionLost', message: `no scheduler reported its progress (${errorMessage(cause)})` };
     return { state: 'waiting', percent: 0, sha256: null, error };
   }
 }

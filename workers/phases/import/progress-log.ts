@@ -3,7 +3,7 @@ import type { PhaseContext } from '../../context/phase-context.ts';
 /** A line for each tenth of an import, not for each of CDI's. */
 const STEP_PERCENT = 10;
 
-/** Tells the builds that wait how an import goes on. */
+/** Reports the progress of an import to the waiting builds. */
 export class ProgressLog {
   readonly #context: PhaseContext;
   readonly #told = new Map<string, number>();

@@ -28,7 +28,7 @@ test('tells the status of an answer that broke off, and of a server in trouble, 
 });
 
 test.each([
-  ['data', 'disk', 'no machine starts from it'],
+  ['data', 'disk', 'no machine can boot from it'],
   ['disk', 'disk', undefined],
   ['hybrid', 'disk', 'list it under isos'],
   ['data', 'iso', 'is not an ISO 9660 or UDF image'],

@@ -6,7 +6,7 @@ import { ImageRefused } from '../../../common/image/image-bytes.ts';
 import { type ProbedImage, probeImage } from '../../../common/image/probe-image.ts';
 import { importFailure } from './import-hints.ts';
 
-/** What a worker saw behind the URL of an image. */
+/** Result of a worker's look at the URL of an image. */
 export interface SourceLook {
   /** The HTTP status and the announced length, in words. */
   readonly answer: string;
@@ -15,7 +15,7 @@ export interface SourceLook {
   readonly refusal?: { readonly reason: FailureReason; readonly message: string };
 }
 
-/** What it is imported for. */
+/** Purpose of the import. */
 export type SourceUse = 'disk' | 'iso';
 
 /** No cluster gets another answer than these. */
@@ -53,13 +53,13 @@ export async function lookAtSource(
   }
 }
 
-/** A part is only what the look asked for: a request for the whole is answered with 200. */
+/** 206 answers the partial request of the look: a request for the whole is answered with 200. */
 function statusWords(status: number): string {
   return `HTTP ${status === 206 ? 200 : status}`;
 }
 
 /**
- * Ends the import of what cannot work, and returns what may be a mistake, if anything.
+ * Fails an import that cannot work, and returns a warning about a possible mistake, if any.
  * @throws PhaseFailure with the reason
  */
 export function judgeLook(look: SourceLook, { what, use }: { what: string; use: SourceUse }): string | undefined {
@@ -77,7 +77,7 @@ export function judgeLook(look: SourceLook, { what, use }: { what: string; use: 
       ? undefined
       : `${what} is not an ISO 9660 or UDF image: it is attached as a CD unchanged`;
   }
-  if (kind === 'data') return `${what} is taken for a raw disk, and has no boot sector: no machine starts from it`;
+  if (kind === 'data') return `${what} is treated as a raw disk, and has no boot sector: no machine can boot from it`;
   if (kind === 'iso') {
     return fail(
       'ImportFailed',

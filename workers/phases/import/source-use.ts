@@ -10,7 +10,7 @@ export interface SharedSource {
   readonly what: string;
 }
 
-/** What a source consists of, in the order in which it is made. */
+/** Objects of a source, in the order of their creation. */
 const PARTS: readonly Resource<KubernetesObject>[] = [RESOURCES.dataVolumes, RESOURCES.claims, RESOURCES.snapshots];
 
 interface FoundPart {
@@ -28,7 +28,7 @@ export async function holdSource(context: PhaseContext, source: SharedSource): P
   let removal = await store.useSource(claim, use);
   while (removal !== null) {
     const found = await findParts(context, source.name);
-    // What was made again since the removal was over is not what goes.
+    // Objects created after the removal are not removed.
     const still = await store.useSource(claim, use);
     if (still === removal) await untilGone(context, source.name, found);
     removal = still === removal ? await store.useSource(claim, use, removal) : still;

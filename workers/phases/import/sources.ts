@@ -26,7 +26,7 @@ import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './sour
 import { holdSource, keepSource } from './source-use.ts';
 import { VolumePatience } from './volume-patience.ts';
 
-/** What an importer can fetch. */
+/** Sources that an importer can fetch. */
 export type ImportOrigin =
   | ({ readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
   | { readonly kind: 'image'; readonly image: string }
@@ -49,19 +49,19 @@ export interface SourceRequest {
   readonly identity: SourceKey;
   /** Size of the disk that it is for; null: as large as the image. */
   readonly askedBytes: number | null;
-  /** What it is to a reader, e.g. `disk "root"`. */
+  /** Name for readers, e.g. `disk "root"`. */
   readonly what: string;
   readonly use: SourceUse;
 }
 
-/** One that importers can be told of. */
+/** A source that an importer can fetch. */
 interface SettledRequest extends SourceRequest {
   readonly origin: Exclude<ImportOrigin, CopyOrigin>;
 }
 
 const SNAPSHOT_MS = 600_000;
 const REMOVAL_MS = 120_000;
-/** For images that tell no size and disks that ask for none. */
+/** For images without a known size and disks without a requested one. */
 const FALLBACK_BYTES = 10 * 1024 ** 3;
 /** Another worker may remove a broken source that we wait for; then it is begun again. */
 const MAX_ROUNDS = 3;
@@ -77,7 +77,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   const what = nameOf(request, look);
   const known = knownBytes(request.origin, look);
   if (known !== undefined && request.askedBytes !== null && known > request.askedBytes) {
-    const message = `The image of ${what} is a disk of ${known} bytes, and the disk it is for has only ${request.askedBytes}`;
+    const message = `The image of ${what} is a disk of ${known} bytes, but its target disk has only ${request.askedBytes}`;
     throw new PhaseFailure('ImageTooLarge', message);
   }
   const sizeBytes = known ?? request.askedBytes ?? FALLBACK_BYTES;
@@ -92,7 +92,7 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   const advice = look && judgeLook(look, { what, use: request.use });
   if (advice !== undefined) log.say(advice);
   if (isUnpinned(request.origin)) {
-    log.say(`${what} has no checksum: what a server or a proxy cut off would be imported as if it were whole`);
+    log.say(`${what} has no checksum: a truncated download would be imported as if it were complete`);
   }
   const settled = { ...request, origin: await importable(request.origin) };
   if (identity === null) return { ...importerSource(context, settled), contentBytes: sizeBytes, what };
@@ -115,7 +115,7 @@ function knownBytes(origin: ImportOrigin, look: SourceLook | undefined): number 
   return look?.image?.compression === undefined ? look?.image?.virtualSizeBytes : undefined;
 }
 
-/** What importers are told; a copy is ready then. */
+/** Source for importers; a copy is ready then. */
 async function importable(origin: ImportOrigin): Promise<Exclude<ImportOrigin, CopyOrigin>> {
   if (origin.kind !== 'copy') return origin;
   return { kind: 'url', url: origin.url, credentials: null, checksum: await origin.checksum() };
@@ -130,7 +130,7 @@ async function lookAt(context: PhaseContext, origin: ImportOrigin): Promise<Sour
   return await lookAtSource(url, { agent, signal, ...(credentials ? { credentials } : {}) });
 }
 
-/** What fails names where it comes from, and what the server says of it. */
+/** Failures name the source, and the answer of the server. */
 function nameOf({ what, origin }: SourceRequest, look: SourceLook | undefined): string {
   if (origin.kind === 'image') return `${what} from the container image ${origin.image}`;
   if (origin.kind === 'copy') return what;
@@ -164,8 +164,8 @@ function importerSource(
 }
 
 /**
- * What no checksum pins is only as good as its validator: the layer's key was made from it.
- * @throws PhaseFailure `SourceChanged`, or `SourceUnreachable` when the server says that nothing is there any more
+ * A source without a checksum relies on its validator: the layer's key contains it.
+ * @throws PhaseFailure `SourceChanged`, or `SourceUnreachable` when the server reports that the content no longer exists
  */
 async function assertUnchanged(
   { agent, signal, secrets }: PhaseContext,
@@ -179,7 +179,7 @@ async function assertUnchanged(
     signal.throwIfAborted();
     throw new PhaseFailure('SourceUnreachable', `Importing ${what}: ${errorMessage(error)}`, { cause: error });
   });
-  // Null: only the cluster reaches it, and its importer says what is wrong.
+  // Null: only the cluster reaches it, and its importer reports the error.
   if (validator === null || validatorIdentity(url, validator) === identity) return;
   throw new PhaseFailure('SourceChanged', `The source of ${what} changed since it was planned`);
 }
@@ -290,7 +290,7 @@ async function snapshotOf(context: PhaseContext, name: string, identity: string)
   });
 }
 
-/** One that is being deleted has no future, however ready it is. */
+/** An object that is being deleted is never used, even if ready. */
 function isUsable({ metadata, status }: VolumeSnapshot): boolean {
   return status?.readyToUse === true && !metadata?.deletionTimestamp;
 }

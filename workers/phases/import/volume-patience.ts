@@ -3,7 +3,7 @@ import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import type { LookAgain } from '../../../common/kubernetes/wait-for.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 
-/** Judges volumes while they are waited for: what stands still for the same reason for too long has failed. */
+/** Judges volumes while they are waited for: a volume that makes no progress for the same reason for too long has failed. */
 export class VolumePatience {
   readonly #clock: Clock;
   /** By the name of the volume: the obstacle, and since when this worker has seen it. */

@@ -6,8 +6,8 @@ import { supervisorOf } from '../../guest/supervisor.ts';
 import type { StepContext } from './step-context.ts';
 
 /**
- * Waits until a person who works at the machine says how to go on, and then until the guest lets us in again: the person
- * may have rebooted it. What was said is kept in the farm's state, so that the worker that takes over continues.
+ * Waits until a person who works at the machine decides how to continue, and then until the guest accepts logins again: the person
+ * may have rebooted it. The decision is kept in the farm's state, so that a worker that takes over continues.
  * @throws PhaseFailure GuestNeverAnswered
  */
 export async function awaitPerson(
@@ -16,7 +16,7 @@ export async function awaitPerson(
   limitMs: number | null,
 ): Promise<PauseState> {
   const { access, build } = context;
-  // Nothing is asked of the guest meanwhile, and it may go down.
+  // The guest is not used meanwhile, and may go down.
   access.link.close();
   const end = await untilAnswered(context, event, limitMs);
   if (end.state === 'over' || end.answer === 'release') return end;
@@ -26,7 +26,7 @@ export async function awaitPerson(
   return end;
 }
 
-/** Looks at the beginning, when it is told that something has changed, and when time is over. */
+/** Reads the state at the beginning, on each notice, and at the deadline. */
 async function untilAnswered(
   { phase, signal }: Pick<StepContext, 'phase' | 'signal'>,
   event: HandbuildEvent,

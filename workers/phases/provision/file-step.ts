@@ -37,7 +37,7 @@ async function put(context: StepContext<FileStep>, upload: (guest: GuestConnecti
   });
 }
 
-/** What the step puts when it is a folder beside the module. */
+/** Files of a step that uploads a local folder. */
 function folderOf({ phase, step }: StepContext<FileStep>): LocalFolder | null {
   const file = phase.claim.spec.module.files.find(({ name }) => name === step.fileRef);
   const local = step.local ?? (file?.kind === 'local' ? file.content : null);
@@ -65,7 +65,7 @@ async function withContent(context: StepContext<FileStep>, use: (file: ReadyFile
     ? [{ name: step.destination, kind: 'local', content: step.local } as const]
     : moduleFiles(phase.claim.spec.module, step.fileRef === null ? [] : [step.fileRef]);
   await withFiles({ ...phase, signal }, files, async (contents) => {
-    // No values: templates belong to what is served while booting.
+    // No values: templates belong to files served while booting.
     for (const content of contents) await use(await readyFile(content, {}));
   });
 }

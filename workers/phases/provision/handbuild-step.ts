@@ -2,7 +2,7 @@ import type { HandbuildStep } from '../../../common/contracts/module/compiled.ts
 import { awaitPerson } from './await-person.ts';
 import { type StepContext, type StepOutcome, stepTimeout } from './step-context.ts';
 
-/** Waits until a person says to continue. @throws PhaseFailure StepTimeout, counted from when it began to wait, or GuestNeverAnswered */
+/** Waits until a person continues the step. @throws PhaseFailure StepTimeout, counted from when it began to wait, or GuestNeverAnswered */
 export async function runHandbuildStep(context: StepContext<HandbuildStep>): Promise<StepOutcome> {
   const { phase, index, step } = context;
   const { claim } = phase;

@@ -11,10 +11,10 @@ import { type StepContext, stepLabel } from './step-context.ts';
 const LOOKED_AT: ReadonlySet<FailureReason> = new Set(['StepFailed', 'StepTimeout', 'GuestDiskFull', 'GuestRebooted']);
 
 /**
- * Runs a step. Where its build pauses before it, a person says first whether it is run at all. Where the build keeps the
- * machines of failed steps, a failure waits for a person, who has it run again, goes on without it, or lets it fail. `kept`
+ * Runs a step. Where its build pauses before it, a person first decides whether it runs. Where the build keeps the
+ * machines of failed steps, a failure waits for a person, who retries it, skips it, or lets it fail. `kept`
  * is how it last waited under a former worker: a try that has failed is not run again, also when the person has restarted
- * the guest, which forgets what was run in it.
+ * the guest, which forgets the earlier run.
  * @throws PhaseFailure as the step
  */
 export async function runStepOrKeep(context: StepContext, kept: LastPause['kept']): Promise<void> {
@@ -43,7 +43,7 @@ async function askBefore(context: StepContext): Promise<KeptAnswer> {
   throw new PhaseFailure('StepFailed', `${what}: the build had paused before ${stepLabel(context)}.`);
 }
 
-/** Runs a try of a step. What it failed with, if a person may mend that; null: it succeeded. */
+/** Runs a step once. Returns its failure, if a person may repair it; null: it succeeded. */
 async function failureOf(context: StepContext): Promise<PhaseFailure | null> {
   try {
     await runStep(context);

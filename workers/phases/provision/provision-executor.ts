@@ -22,7 +22,7 @@ import { runStepOrKeep } from './keep-step.ts';
 import type { StepContext } from './step-context.ts';
 
 /**
- * The provision phase of one VM: its steps in order. What was done is known from the guest itself, so a worker that takes
+ * The provision phase of one VM: its steps in order. Completed steps are known from the guest itself, so a worker that takes
  * over goes on with the step that runs, and repeats none.
  */
 export const provisionExecutor: PhaseExecutor = {
@@ -74,7 +74,7 @@ async function runSteps(context: PhaseContext, way: Way): Promise<void> {
 
 /**
  * Takes the farm out of the guest over the connection that is open: a step may have taken away the way in. The only guest
- * of a module has nothing to wait for, and is asked to go down as well. Guests with siblings stay up for them, and the
+ * of a module need not wait, and is asked to go down as well. Guests with siblings stay up for them, and the
  * snapshot phase asks.
  */
 async function leave(context: PhaseContext, { scope, access, signal }: Way, onAsked: () => void): Promise<void> {
@@ -103,7 +103,7 @@ function isFenced(error: unknown): boolean {
 
 /**
  * Where to begin. Steps ask the guest whether they were run, but one in which a person works may be off the network for as
- * long as it likes: what stands before a step that waits, or has waited, was done.
+ * long as it likes: steps before one that waits, or has waited, are done.
  */
 async function lastPause(
   { store, claim, clock, signal }: PhaseContext,

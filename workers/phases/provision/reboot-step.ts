@@ -57,7 +57,7 @@ async function ask(context: StepContext<RebootStep>, { guest, supervisor, waitMs
     if (hostKeys.length > 0) await access.link.pinHostKeys(guest, hostKeys);
     else await access.link.forgetHostKeys();
     const { exitCode, output } = await supervisor.reboot(index, commandOf(context));
-    // A command that the reboot itself has ended says so by a signal.
+    // A command that the reboot itself ended reports a signal.
     if (exitCode > 0 && exitCode < 128) {
       const logTail = access.mask(output).trim().split('\n');
       const why = `ended with code ${exitCode}${sudoWants(logTail)}`;

@@ -8,7 +8,7 @@ import { runRebootStep } from './reboot-step.ts';
 import { runShellStep, StepFailure } from './shell-step.ts';
 import type { StepContext, StepOutcome } from './step-context.ts';
 
-/** Runs one step, or finds that it was run, and tells its start and its end; told twice, the store keeps one. */
+/** Runs one step, or finds that it was run, and reports its start and its end; the store drops duplicates. */
 export async function runStep(context: StepContext): Promise<void> {
   const { phase, index, attempt, step, signal } = context;
   const { claim, store, clock, metrics } = phase;

@@ -8,7 +8,7 @@ import { unixText } from '../../guest/shell-words.ts';
 import type { StepProgram } from '../../guest/supervisor.ts';
 import { fence, guestIndex, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
-const CONVERTED = '[The script has line ends of Windows (CRLF); it runs with those of Unix.]';
+const CONVERTED = '[The script has Windows line endings (CRLF); it runs with Unix line endings.]';
 
 /**
  * Runs a script in the guest, exactly once.
@@ -69,7 +69,7 @@ function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: 
   }
 }
 
-/** The messages of `sudo` and others when they refuse (`plugins/sudoers` and `src/tgetpass.c` of sudo), and what to do. */
+/** The messages of `sudo` and others when they refuse (`plugins/sudoers` and `src/tgetpass.c` of sudo), and their remedies. */
 const REFUSALS: readonly (readonly [RegExp, string])[] = [
   [
     /^sudo: .*must have a tty/m,
@@ -93,7 +93,7 @@ const REFUSALS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** What `sudo` lacks, as the end of a sentence: a step has neither a terminal nor anybody who types a password. */
+/** Cause of a `sudo` failure, as the end of a sentence: a step has neither a terminal nor a person who types a password. */
 export function sudoWants(logTail: readonly string[]): string {
   const said = logTail.join('\n');
   return REFUSALS.find(([pattern]) => pattern.test(said))?.[1] ?? '';

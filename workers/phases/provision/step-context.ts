@@ -20,7 +20,7 @@ export interface StepContext<S extends Step = Step> {
   readonly step: S;
 }
 
-/** Tries of a step that are told apart in the guest; people ask for a few. */
+/** Retries of a step that are distinguished in the guest; people request only a few. */
 const TRIED_AGAIN = 1_000_000;
 
 /** Under which number the guest keeps how this try of the step stands. */

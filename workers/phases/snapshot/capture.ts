@@ -2,7 +2,6 @@ import type { DiskPlan, LayerDisk, LayerVm } from '../../../common/contracts/lay
 import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
 import type { PersistentVolumeClaim } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { snapshotSizes } from '../../../common/kubernetes/snapshot-sizes.ts';
 import { snapshotObject } from '../../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
@@ -28,7 +27,7 @@ export async function captureDisks(context: PhaseContext, scope: BuildScope): Pr
   };
 }
 
-/** Makes the halted template VM, unless it is there. Returns what runs it, as the cluster has filled that in. */
+/** Creates the halted template VM, unless it exists. Returns its specification as the cluster completed it. */
 export async function ensureTemplate(
   context: PhaseContext,
   scope: BuildScope,
@@ -61,7 +60,7 @@ async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: Dis
   asking.catch(() => undefined);
   let lastError: string | undefined;
   const subjects = [{ kind: 'VolumeSnapshot', name }];
-  const snapshot = await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
+  await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
     waitFor(
       cluster,
       { resource: RESOURCES.snapshots, name },
@@ -81,11 +80,10 @@ async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: Dis
     const evidence = { events: await lastEvents(cluster, subjects) };
     throw new PhaseFailure('SnapshotFailed', `Disk "${disk.name}": ${lastError}`, { cause: error, evidence });
   });
-  const sizeBytes = diskBytes(await asking, disk);
-  return { name: disk.name, snapshot: name, sizeBytes, ...snapshotSizes(snapshot), bus: disk.bus };
+  return { name: disk.name, snapshot: name, sizeBytes: diskBytes(await asking, disk), bus: disk.bus };
 }
 
-/** As the disk was asked for, not as its claim was made; volumes of former versions do not say. */
+/** The requested size of the disk, not of its claim; absent on volumes of former versions. */
 function diskBytes(claim: PersistentVolumeClaim | undefined, { sizeBytes }: DiskPlan): number {
   const noted = Number(claim?.metadata?.annotations?.[ANNOTATIONS.diskBytes] ?? 0);
   return noted || (sizeBytes ?? 0) || (claim ? guestBytes(claim) : 0);

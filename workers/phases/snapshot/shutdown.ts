@@ -24,8 +24,8 @@ export type GuestShutdown = (context: PhaseContext, scope: BuildScope) => Promis
 const GRACE_MS = 60_000;
 
 /**
- * Switches the build VM off and makes sure that its guest went down in order: only then its disks are what the guest
- * wrote. Does nothing when that was seen before.
+ * Switches the build VM off and makes sure that its guest shut down cleanly: only then its disks contain all that the guest
+ * wrote. No effect when this was seen before.
  * @throws PhaseFailure `UncleanShutdown`, `GuestCrashed` when the machine died without being asked, or `MachineEvicted`
  */
 export async function shutDown(
@@ -51,7 +51,7 @@ export async function shutDown(
   await assertClean(context, scope, { vmi, isAsked: true, evicted });
 }
 
-/** Tells beside the result of `work` whether a node gave the machine up meanwhile: it cannot be found out later. */
+/** Returns, besides the result of `work`, whether the node evicted the machine meanwhile: this is unknown later. */
 async function noteEviction<T>(
   cluster: PhaseContext['cluster'],
   { name, signal }: { readonly name: string; readonly signal: AbortSignal },
@@ -95,7 +95,7 @@ type FinalInstance = VirtualMachineInstance | undefined;
 
 interface Asking {
   readonly ask: GuestShutdown | undefined;
-  /** The guest still holds what the farm keeps about its steps. */
+  /** The guest still contains the farm's records about its steps. */
   readonly isDirty: boolean;
 }
 
@@ -125,7 +125,7 @@ async function offByCommand(
   );
   const ended = endOf(bounded, scope, scope.vm.shutdownTimeoutMs).then((vmi): CommandOutcome => ({ isOff: true, vmi }));
   try {
-    // An answer of the guest decides nothing: only its end does, or its refusal.
+    // An answer of the guest is not decisive: only its end or its refusal is.
     const refused = asked.then((isAsked): Promise<CommandOutcome> | CommandOutcome =>
       isAsked ? ended : { isOff: false },
     );
@@ -164,7 +164,7 @@ async function endOf({ cluster, signal }: PhaseContext, scope: BuildScope, deadl
     { resource: RESOURCES.instances, name },
     { signal, deadlineMs, what, until: (vmi) => (hasEnded(vmi) || storageFault(vmi) ? { vmi } : undefined) },
   );
-  // It cannot answer any more, and what it had in memory is lost.
+  // It cannot answer any more, and the data in its memory is lost.
   if (!hasEnded(end.vmi)) throw endFailure('paused', 'before it was shut down', await lastWords(cluster, name));
   return end.vmi;
 }
@@ -197,7 +197,7 @@ async function assertClean(
     const message = `${label} was switched off by force: another client stopped it with a grace period of ${grace} s, not ${planned} s`;
     throw new PhaseFailure('UncleanShutdown', message, { evidence });
   }
-  if (!vmi) throw new PhaseFailure('UncleanShutdown', `${label} is off, and how it ended is not known`, { evidence });
+  if (!vmi) throw new PhaseFailure('UncleanShutdown', `${label} is off, and its final state is unknown`, { evidence });
   if (!isAsked || vmi.status?.reason === 'NodeUnresponsive') {
     throw new PhaseFailure('GuestCrashed', `${label} ended as Failed without being asked`, { evidence });
   }
@@ -216,7 +216,7 @@ async function wasDisrupted(
   return items.some(isDisrupted);
 }
 
-/** What the screen showed when the guest would not go down; losing it must not hurt. */
+/** Screenshot of a guest that did not shut down; a missing one is not an error. */
 async function keepScreenshot({ cluster, store, claim, signal, logger }: PhaseContext, vmi: string): Promise<void> {
   try {
     const png = await screenshot(cluster, vmi, signal);

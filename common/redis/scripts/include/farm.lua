@@ -4,9 +4,9 @@
 -- NOW is the server's clock in milliseconds, so that all processes of the farm share one time.
 --
 -- layer-build:<id>          hash: one layer build (see submit.lua for its fields)
--- layer-build:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase. What a phase needs was said when it was submitted: `admission`
+-- layer-build:<id>:phases   hash: "<vm>/<phase>" -> JSON of one phase. The needs of a phase are set at submission: `admission`
 --                    ('imports': a place among the imports, 'gang': the slots of all machines), `stage` (of the slot, after it),
---                    `last` (nothing of its machine follows)
+--                    `last` (the last phase of its machine)
 -- layer-build:<id>:serial   hash: "<vm>/bytes" -> size of the stream layer-build:<id>:serial:<vm>, "<vm>/position" -> see serial.lua
 -- layer-build:<id>:secrets  hash: name -> sealed value, as it was when the layer build was submitted; gone when the layer build has ended
 -- layer-build:<id>:builds   set: the builds that want it; layer-build:<id>:children set: the layer builds that start from its layer
@@ -71,7 +71,7 @@ local function jobOf(layerBuild, field, phase)
   return table.concat({ layerBuild.id, layerBuild.generation, vmOf(field), kindOf(field), phase.dispatch }, '.')
 end
 
--- Tells every process something; the notices are those of notices.ts.
+-- Publishes a notice to all processes; see notices.ts.
 local function notify(notice)
   redis.call('PUBLISH', key('notices'), cjson.encode(notice))
 end

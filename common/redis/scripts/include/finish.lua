@@ -94,8 +94,8 @@ local function registerLayer(layerBuild)
     parents[#parents + 1] = quote(parent)
     redis.call('SADD', key('layer', parent, 'dependents'), layerBuild.layerKey)
   end
-  -- A layer build that was submitted before recipes were told apart makes the first layer of its recipe.
-  -- A layer that a person changed is not what its recipe makes: it is never reused for that recipe.
+  -- A layer build that was submitted before recipes existed makes the first layer of its recipe.
+  -- A layer that a person changed does not follow its recipe: it is never reused for that recipe.
   local recipeKey = (more[3] or layerBuild.layerKey) .. (more[5] and '+by-hand' or '')
   redis.call('HSET', key('layers'), layerBuild.layerKey, encode({ layerKey = layerBuild.layerKey, recipeKey = recipeKey,
     module = layerBuild.module, version = version, cluster = layerBuild.cluster, namespace = more[1], layerBuild = layerBuild.id,
@@ -142,7 +142,7 @@ local function endOne(layerBuild, outcome, failure)
   end
   if outcome == 'succeeded' then
     registerLayer(layerBuild)
-    -- One that went on where it had failed says nothing of how long machines run.
+    -- A resumed one has no meaningful duration.
     if layerBuild.gang ~= 'none' and layerBuild.admittedAt then learn('machines/' .. layerBuild.module, NOW - layerBuild.admittedAt) end
   end
   local detail = { outcome = outcome, durationMs = NOW - (layerBuild.startedAt or NOW), failure = failure,
@@ -171,7 +171,7 @@ local function leaveToPeople(layerBuild, vm)
   notify({ kind = 'handbuild', layerBuild = layerBuild.id, vm = vm })
 end
 
--- What has been decided about a layer build, told to those that start from its layer: in portions, because there may be many.
+-- Passes the outcome of a layer build to its dependents, in portions, because there may be many.
 local function tellChildren(layerBuild, outcome, root)
   if redis.call('EXISTS', key('layer-build', layerBuild.id, 'children')) == 0 then return end
   addTaskFirst({ kind = 'children', layerBuild = layerBuild.id, module = layerBuild.module, outcome = outcome, root = root or layerBuild.module })
@@ -200,7 +200,7 @@ TASKS.children = function(task, budget)
   return budget, task
 end
 
--- A phase as it was before anybody began it.
+-- A phase in its initial state.
 local function renewPhase(phase)
   phase.state, phase.needs, phase.claims, phase.faults = 'waiting', phase.base, 0, 0
   phase.startedAt, phase.finishedAt, phase.worker, phase.readyAt = nil, nil, nil, nil
@@ -233,7 +233,7 @@ local function nextGeneration(layerBuild)
   startLayerBuild(layerBuild)
 end
 
--- Ends a phase whose executor is gone, or has not let go in time: what it may still do counts no more.
+-- Ends a phase whose executor is gone, or has not let go in time: its later results are ignored.
 local function dropPhase(layerBuild, field, phase)
   phase.state = 'cancelled'
   phase.epoch, phase.fence = phase.epoch + 1, nil
@@ -259,7 +259,7 @@ local function settle(layerBuild)
   endLayerBuild(layerBuild, layerBuild.verdict, layerBuild.verdict == 'failed' and layerBuild.failure or nil)
 end
 
--- Lets nothing new of a layer build start and tells its executors to stop. `failure` is JSON, for the verdict `failed`.
+-- Starts no further phase of a layer build and asks its executors to stop. `failure` is JSON, for the verdict `failed`.
 local function stopLayerBuild(layerBuild, verdict, failure)
   if layerBuild.state == 'stopping' then
     if verdict == 'cancelled' or (verdict == 'failed' and layerBuild.verdict == 'again') then

@@ -13,7 +13,7 @@ local function layerSizes()
   return table.concat({ redis.call('HLEN', key('layers')), redis.call('HLEN', key('images')), redis.call('HLEN', key('tags')) }, ' ')
 end
 
--- To be called after each change of `layers`, `images` or `tags`, when the indexes say the same.
+-- To be called after each change of `layers`, `images` or `tags`, when the indexes are consistent.
 local function setIndexed() redis.call('SET', key('indexed'), layerSizes()) end
 
 local function addImage(image)
@@ -26,7 +26,7 @@ local function addDependent(record)
   for _, parent in ipairs(record.parents or {}) do redis.call('SADD', key('layer', parent, 'dependents'), record.layerKey) end
 end
 
--- Makes the indexes where an older version of the farm, or a person, has written without them. Layers of farms of before have no name
+-- Creates the indexes where an older version of the farm, or a person, wrote data without them. Layers of farms of before have no name
 -- but the one in their record: they get it.
 local function ensureIndexes()
   if redis.call('GET', key('indexed')) == layerSizes() then return end
@@ -70,7 +70,7 @@ local function nameLayer(module, layerKey, by)
   return image.version
 end
 
--- Takes names that have gone off `newest`: the newest version that is left is what a name means now.
+-- Updates `newest` after a removal: a name then means its newest remaining version.
 local function renew(modules)
   for module in pairs(modules) do
     local best = redis.call('ZREVRANGE', key('module', module, 'versions'), 0, 0)[1]
@@ -107,7 +107,7 @@ local function dropVersion(layerKey, name, tags)
   return module
 end
 
--- Takes a layer that has no version any more out of the catalog. Its record stays in `removed` (hash, "<layerBuild>/<generation>" -> LayerRecord as stored)
+-- Removes a layer without versions from the catalog. Its record stays in `removed` (hash, "<layerBuild>/<generation>" -> LayerRecord as stored)
 -- until its cluster shows that its snapshots and templates are gone: without it they would be read back as a layer.
 local function retire(record, raw)
   redis.call('HDEL', key('layers'), record.layerKey)

@@ -1,4 +1,4 @@
--- What is kept of what guests say, counted farm-wide. A log stays as long as the record of its layer build, unless the room is needed.
+-- The guest output that is kept, counted farm-wide. A log stays as long as the record of its layer build, unless the room is needed.
 --
 -- logs        hash: layer build -> bytes kept of its log and of its serial ports    logs:total  their sum
 -- logs:ended  zset: layer builds that have ended and have a log, by the time until which their records are kept
@@ -9,7 +9,7 @@ local function countLog(id, bytes)
   redis.call('INCRBY', key('logs', 'total'), bytes)
 end
 
--- Removes entries from the beginning of a stream while `most` is exceeded. Returns what is kept then.
+-- Removes entries from the beginning of a stream while `most` is exceeded. Returns the size that is left.
 local function trimLog(id, stream, kept, most)
   while kept > most do
     local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]

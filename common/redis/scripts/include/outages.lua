@@ -1,5 +1,5 @@
--- When a cluster did not answer. It costs the modules on it time only: nothing is dispatched to it, their clocks stand still,
--- and what was concluded from its silence does not count.
+-- When a cluster did not answer. Its modules lose only time: no job is dispatched to it, their clocks stop,
+-- and conclusions from its silence are discarded.
 --
 -- outages:<cluster>  hash: since and until (ms) of the last outage, until absent: it lasts; totalMs of those that are over
 local function outageOf(cluster)

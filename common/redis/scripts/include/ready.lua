@@ -1,7 +1,7 @@
 -- The ready set. Per cluster: imports and gangs wait for admission, in one sorted set per lane for a fair share; other jobs
 -- already have their slot. A lane is "<owner>/<build>": owners share a cluster by their weights, and the builds of an owner
--- share what the owner has. Scores: minus the critical path, so the longest goes first.
--- Gangs wait by their shape ("<vms>-<milliCpu>-<memoryBytes>"), so that one look at a shape tells whether any of them fits.
+-- share the owner's part. Scores: minus the critical path, so the longest goes first.
+-- Gangs wait by their shape ("<vms>-<milliCpu>-<memoryBytes>"), so that one check of a shape shows whether any of them fits.
 --
 -- ready:<cluster>:<pool>:<lane>   zset of "<layer build>/<vm>/<phase>" (pool `imports-<urgency>`) or "<layer build>" (pool
 --                                 `gangs-<urgency>-<shape>`)
@@ -11,7 +11,7 @@
 -- waiting:<cluster>:<kind>        zset of all members of a kind (`imports`, `gangs`) by the time since when they wait
 -- ready:<cluster>:jobs            zset of "<layer build>/<vm>/<phase>"
 -- delayed:<cluster>               zset of "<layer build>/<vm>/<phase>" by the time when they become ready
--- placed, outbox                  hash and zset of what was dispatched; outbox until BullMQ has it
+-- placed, outbox                  hash and zset of dispatched jobs; outbox until BullMQ has them
 local function laneOf(layerBuild) return layerBuild.owner .. '/' .. layerBuild.build end
 
 local function poolOf(layerBuild, kind)
@@ -38,7 +38,7 @@ local function waitForAdmission(layerBuild, kind, member, since)
   wake(layerBuild.cluster)
 end
 
--- Waits no more. What is empty is not looked at again. Returns since when it waited, nil: it did not.
+-- Ends a wait, and drops empty lists. Returns the start of the wait, or nil if it did not wait.
 local function leaveAdmission(layerBuild, kind, member)
   local since = redis.call('ZSCORE', key('waiting', layerBuild.cluster, kind), member)
   if not since then return nil end
@@ -124,10 +124,10 @@ local function dispatch(layerBuild, field, phase)
   return placed
 end
 
--- What an admitted gang waits for is admitted with it.
+-- The imports that an admitted gang waits for are admitted with it.
 local function isHeld(layerBuild, phase) return phase.admission == 'gang' and layerBuild.gang ~= 'admitted' end
 
--- All phases that wait for nothing inside the module; the rest follows by commits.
+-- All phases without dependencies inside the module; the rest follows by commits.
 local function startLayerBuild(layerBuild)
   local phases = redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases'))
   for index = 1, #phases, 2 do

@@ -1,10 +1,10 @@
--- What the farm uses of a cluster. Usage is always counted from these, so nothing can drift:
+-- Resources of a cluster in use by the farm. Usage is always computed from these, so it cannot drift:
 --
 -- imports:<cluster>  hash: "<layer build>/<generation>/<vm>" -> lane (see ready.lua)
 -- slots:<cluster>    hash: "<layer build>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <lane>"
 -- orphans:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
 --
--- Stages: what the machine goes through, as submitted; `runs` (a clone is left to people); at last `leaving` (may go once the cluster shows it no more).
+-- Stages: those of the machine, as submitted; `runs` (a clone is left to people); at last `leaving` (may go once the cluster shows it no more).
 local function holder(layerBuild, vm, generation)
   return layerBuild.id .. '/' .. (generation or layerBuild.generation) .. '/' .. vm
 end
@@ -27,7 +27,7 @@ end
 
 local function ownerOf(lane) return string.match(lane, '^[^/]*') end
 
--- What `lane` has besides: machines and imports count for the shares of it and of its owner, machines for what the owner holds.
+-- Counters of `lane`: machines and imports count for its share and its owner's share, machines for the owner's quota.
 local function countFor(sum, lane, vm)
   local owner = ownerOf(lane)
   sum.shares[lane], sum.shares[owner] = (sum.shares[lane] or 0) + 1, (sum.shares[owner] or 0) + 1
@@ -58,7 +58,7 @@ local function usage(cluster)
   return sum
 end
 
--- Room that the workers of a phase advertise on a cluster; who has not renewed does not count.
+-- Room that the workers of a phase advertise on a cluster; expired advertisements do not count.
 local function capacity(cluster, phase)
   local sum, workers = 0, redis.call('HGETALL', key('workers', cluster))
   for index = 1, #workers, 2 do

@@ -1,10 +1,10 @@
 -- Shared sources: the volumes of a cluster that disks and ISOs are cloned from. One is kept while a living layer build uses it, and for
 -- a time after the last one has ended. All times are in ms.
 --
--- source:<cluster>:<name>        hash: what it is to a reader, usedAt (when a layer build last began or ended to use it), keepUntil, and
+-- source:<cluster>:<name>        hash: name for readers, usedAt (when a layer build last began or ended to use it), keepUntil, and
 --                                mark (random; while it is removed)
 -- source:<cluster>:<name>:users  set of the living layer builds that use it
--- sources:<cluster>              zset of what no living layer build uses, by keepUntil; 0: it is being removed
+-- sources:<cluster>              zset of sources without a running layer build, by keepUntil; 0: it is being removed
 -- layer-build:<id>:sources              hash: name -> how long it is kept when the layer build has ended; 0 until the source is whole
 local function leaveSources(layerBuild)
   local used = redis.call('HGETALL', key('layer-build', layerBuild.id, 'sources'))

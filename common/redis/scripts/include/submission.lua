@@ -1,5 +1,5 @@
 -- How a submission becomes a build, in portions. Its modules lie in `build:<id>:staged`; first all of them are looked at, and
--- nothing is changed when the plan is stale. Then each is applied: joins what is being built, or makes a layer build. The build has no
+-- a stale plan changes nothing. Then each is applied: it joins a running layer build, or makes one. The build has no
 -- `state`, and is not visible, until all of its layer builds are there; then they start.
 --
 -- build:<id>:submission  hash: header (JSON), looked (modules that are), stale (layer key); gone when the build has begun
@@ -29,7 +29,7 @@ local function staleKey(buildId, module)
   end
 end
 
--- Who a build counts for: the name of a token, which has no slash.
+-- Owner of a build: the name of a token, which has no slash.
 local function ownerOfBuild(build)
   return build.submittedBy or '-'
 end
@@ -73,7 +73,7 @@ local function createLayerBuild(build, module, spec)
   begin(build, module, id)
 end
 
--- What became of a failed layer build is there still, and a module goes on with it: nil where that is no longer so. Whether its
+-- Checks that the objects of a failed layer build still exist, so that a module can resume it; else nil. Whether its
 -- disks are there was looked at before.
 local function formerOf(module)
   local former = module.resumes and loadLayerBuild(module.resumes)
@@ -81,7 +81,7 @@ local function formerOf(module)
   return isSame and former.state == 'failed' and former or nil
 end
 
--- Takes a failed layer build up again, for another build: what has not succeeded of it waits for nothing, its clock starts at zero. The build
+-- Resumes a failed layer build for another build: its unfinished phases become ready, its clock starts at zero. The build
 -- in which it failed keeps its result.
 local function resumeLayerBuild(build, module, former)
   local id, layerBuild, left = former.id, key('layer-build', former.id), 0
@@ -161,7 +161,7 @@ local function applyModule(build, module, spec)
     why = module.why, layerKey = module.layerKey, dependsOn = module.dependsOn, layerBuild = id }))
 end
 
--- What became of a layer between the last look at it and now is told as any other failure.
+-- A change of a layer since the last check is reported like any other failure.
 local function layerGone(layerKey)
   return cjson.encode({ reason = 'ParentFailed', screenshot = false,
     message = 'The layer ' .. layerKey .. ', or one that it stands on, was removed while the build was submitted.' })
@@ -192,7 +192,7 @@ local function startModule(buildId, module)
     return finishModule(buildId, module, { outcome = 'failed', durationMs = 0, images = '[]', failure = layerGone(module.layerKey) })
   end
   local layerBuild = loadLayerBuild(module.layerBuild)
-  -- A joined layer build may have ended since; then it has told so.
+  -- A joined layer build may have ended since; then its event was already sent.
   if not layerBuild or redis.call('SISMEMBER', key('living'), layerBuild.id) == 0 then return end
   if module.action == 'build' and layerBuild.pending == 0 then startLayerBuild(layerBuild) end
   if module.action == 'join' and layerBuild.startedAt then
@@ -201,7 +201,7 @@ local function startModule(buildId, module)
   end
 end
 
--- Nothing of the farm has changed yet.
+-- No state has changed so far.
 local function lookAtModules(task, build, budget)
   local submission = key('build', task.build, 'submission')
   local staged = redis.call('LRANGE', key('build', task.build, 'staged'), 2 * task.from, 2 * (task.from + budget) - 1)

@@ -1,6 +1,6 @@
 -- What touches many layer builds is done in portions, so that no script holds the server up: a build that is submitted or cancelled, the
 -- layer builds that start from a layer, the records of a build that has ended. A task is one portion after another, each by whichever
--- process comes; what follows from a layer build that has ended goes before everything else.
+-- process comes; consequences of an ended layer build come first.
 --
 -- tasks  list of JSON {kind, ...}
 local PORTION = 20
@@ -39,8 +39,8 @@ local function carryOn(budget)
   return redis.call('EXISTS', key('tasks')) == 1
 end
 
--- Runs what a script does. A portion of the tasks that it has added is done at once: most are no larger. What is left over is
--- told to the processes that carry tasks on.
+-- Runs the body of a script. A portion of the tasks that it added runs at once: most are no larger. The rest is
+-- announced to the processes that continue tasks.
 local function withTasks(run)
   local reply = run()
   if isAdded and carryOn(PORTION) then notify({ kind = 'tasks' }) end

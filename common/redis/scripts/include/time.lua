@@ -1,8 +1,8 @@
 -- The time that a module has for its own layer build. Its clock runs while one of its phases is claimed: waiting for room, for a
--- worker, for a parent or for a cluster that is away costs nothing. What has passed is kept through restarts and new generations.
+-- worker, for a parent or for an unreachable cluster is not counted. The elapsed time is kept through restarts and new generations.
 --
--- layer-build:<id>          workedMs (of the stretches that are over), activeSince (when this one began; absent: nothing runs) and
---                    awayMs (of its cluster, by then); stoppingAt (when executors were told to stop)
+-- layer-build:<id>          workedMs (of the stretches that are over), activeSince (when this one began; absent: no phase runs) and
+--                    awayMs (of its cluster, by then); stoppingAt (when executors were asked to stop)
 -- layer-build:<id>:running  set of the "<vm>/<phase>" that are claimed
 -- layer-build:<id>          of a clone: runMs (how long it runs) and runUntil (from when its first machine is up)
 -- deadlines          zset of layer builds by the time when expire.lua has to look at them
@@ -28,7 +28,7 @@ local function isStuck(layerBuild)
   return layerBuild.state == 'stopping' and NOW >= (layerBuild.stoppingAt or NOW) + STOPPING_MS
 end
 
--- Says when the layer build is to be looked at, or that it need not be.
+-- Sets the time of the next check of the layer build, or none.
 local function setDeadline(layerBuild)
   local due
   if layerBuild.activeSince and layerBuild.timeoutMs > 0 then
@@ -37,7 +37,7 @@ local function setDeadline(layerBuild)
   if layerBuild.runUntil then due = math.min(due or layerBuild.runUntil, layerBuild.runUntil) end
   if layerBuild.state == 'stopping' then
     local patience = (layerBuild.stoppingAt or NOW) + STOPPING_MS
-    -- A module that stops for good has no other end to wait for.
+    -- A module that stops permanently has no other end to wait for.
     due = layerBuild.verdict == 'again' and due and math.min(due, patience) or patience
   end
   if not due then return redis.call('ZREM', key('deadlines'), layerBuild.id) end

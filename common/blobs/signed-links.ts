@@ -11,45 +11,45 @@ export const LAYER_DISK_LINKS = '/internal/layer-disks';
 const VALID_MS = 24 * 3_600_000;
 
 /** What both ends of a link know. */
-export interface BlobLinkOptions {
+export interface SignedLinkOptions {
   readonly farmKey: Pick<FarmKey, 'fingerprint'>;
   readonly clock: Clock;
 }
 
-/** What a link leads to. */
+/** Target of a link. */
 interface Target {
   readonly path: string;
-  /** What its signature is for. */
+  /** Subject of its signature. */
   readonly subject: string;
 }
 
-/** What the holder of a link shows: the query of its URL. */
+/** Query of the URL that the holder of a link presents. */
 interface Shown {
   readonly expires: unknown;
   readonly signature: unknown;
 }
 
 /** A URL that allows its holder to read this one content, for a while; `base` is the address of the schedulers. */
-export function blobLink(options: BlobLinkOptions, base: string, sha256: string): string {
+export function blobLink(options: SignedLinkOptions, base: string, sha256: string): string {
   return signedLink(options, base, blobTarget(sha256));
 }
 
 /** Whether a link was made by this farm for this content, and still holds. */
 export function isBlobLink(
-  options: BlobLinkOptions,
+  options: SignedLinkOptions,
   { sha256, ...shown }: Shown & { readonly sha256: string },
 ): boolean {
   return isSigned(options, blobTarget(sha256), shown);
 }
 
 /** As `blobLink`, for a disk of a layer. */
-export function layerDiskLink(options: BlobLinkOptions, base: string, disk: LayerDiskName): string {
+export function layerDiskLink(options: SignedLinkOptions, base: string, disk: LayerDiskName): string {
   return signedLink(options, base, layerDiskTarget(disk));
 }
 
 /** As `isBlobLink`, for a disk of a layer. */
 export function isLayerDiskLink(
-  options: BlobLinkOptions,
+  options: SignedLinkOptions,
   { disk, ...shown }: Shown & { readonly disk: LayerDiskName },
 ) {
   return isSigned(options, layerDiskTarget(disk), shown);
@@ -64,7 +64,7 @@ function layerDiskTarget({ layerKey, vm, disk }: LayerDiskName): Target {
   return { path: `${LAYER_DISK_LINKS}/${path}`, subject: `disk of a layer ${path}` };
 }
 
-function signedLink({ farmKey, clock }: BlobLinkOptions, base: string, { path, subject }: Target): string {
+function signedLink({ farmKey, clock }: SignedLinkOptions, base: string, { path, subject }: Target): string {
   const expires = clock.now() + VALID_MS;
   const url = new URL(`${base.replace(/\/+$/, '')}${path}`);
   url.searchParams.set('expires', String(expires));
@@ -72,7 +72,7 @@ function signedLink({ farmKey, clock }: BlobLinkOptions, base: string, { path, s
   return url.href;
 }
 
-function isSigned({ farmKey, clock }: BlobLinkOptions, { subject }: Target, { expires, signature }: Shown): boolean {
+function isSigned({ farmKey, clock }: SignedLinkOptions, { subject }: Target, { expires, signature }: Shown): boolean {
   if (typeof signature !== 'string' || !/^\d{1,15}$/.test(String(expires))) return false;
   const until = Number(expires);
   const [given, wanted] = [Buffer.from(signature), Buffer.from(sign(farmKey, subject, until))];

@@ -7,7 +7,9 @@ import { RETRIES } from './test/harness/second-try.ts';
 /** Judges what all other tests made clusters record, so it runs after them. */
 const LAST = 'test/rights/**/*.test.ts';
 /** Boot some forty machines; `npm run test:cases` runs them. */
-const CASES = ['built', 'cloud-init', 'debian', 'readme', 'secure'].map((name) => `test/cases/${name}.test.ts`);
+const CASES = ['built', 'cloud-init', 'debian', 'full-disk', 'life', 'readme', 'secure'].map(
+  (name) => `test/cases/${name}.test.ts`,
+);
 /** Boot machines; `npm run test:attacks` runs them, too. */
 const ATTACKING_MACHINES = ['guest', 'machine'].map((name) => `test/attacks/${name}.test.ts`);
 /** Needs the programs of Kubernetes; `npm run test:kubernetes` runs them. */

@@ -47,7 +47,7 @@ interface SerialRequest {
 }
 
 /** Of builds, as the query of `GET /builds` has it. */
-type WantedBuilds = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search'>;
+type WantedBuilds = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search' | 'clones'>;
 
 /** A content on its way. */
 interface BlobUpload {

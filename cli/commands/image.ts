@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { type ImageView, parseImageReference } from '../../common/contracts/images.ts';
 import { isChangedByHand } from '../../common/contracts/layers.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { sizeText } from '../../common/text/size-text.ts';
+import { onDiskText, sizeText } from '../../common/text/size-text.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { relatives } from '../output/image-text.ts';
@@ -69,6 +69,7 @@ function printImage(image: ImageView): void {
     ['built', createdAt],
     ['by', by ?? '-'],
     ['size', sizeText(sizeBytes)],
+    ['on disk', onDiskText(image)],
     ['stands on', relatives(image.standsOn)],
     ['children', relatives(image.children)],
     ['cluster', `${cluster}, namespace ${namespace}`],

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ImageView } from '../../common/contracts/images.ts';
 import { ageOf } from '../../common/text/durations.ts';
-import { sizeText } from '../../common/text/size-text.ts';
+import { onDiskText, sizeText } from '../../common/text/size-text.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { relatives } from '../output/image-text.ts';
@@ -23,7 +23,7 @@ export function register(program: Command): void {
     const images = await new FarmClient(requireFarm(flags)).images(module);
     if (flags.json) return printJson({ images });
     printTable(
-      ['image', '', 'tags', 'built', 'by', 'disks', 'size', 'stands on', 'children', 'cluster', 'layer key'],
+      ['image', '', 'tags', 'built', 'by', 'disks', 'size', 'on disk', 'stands on', 'children', 'cluster', 'layer key'],
       images.map(rowOf),
     );
   });
@@ -40,6 +40,7 @@ function rowOf(image: ImageView): string[] {
     by ?? '-',
     String(vms.flatMap(({ disks }) => disks).length),
     sizeText(sizeBytes),
+    onDiskText(image),
     relatives(standsOn),
     relatives(children),
     cluster,

@@ -56,7 +56,7 @@ export function register(program: Command): void {
 async function listBuilds(client: FarmClient, flags: PsFlags): Promise<void> {
   const by = await byOf(client, flags);
   const [builds, runs, clusters] = await Promise.all([
-    findBuilds(client, { ...flags, by }),
+    findBuilds(client, { ...flags, by, clones: 'false' }),
     client.runs(),
     client.clusters(),
   ]);
@@ -80,7 +80,7 @@ async function explain(client: FarmClient, id: string | undefined, flags: PsFlag
 }
 
 async function findGoing(client: FarmClient, flags: PsFlags): Promise<string[]> {
-  const going = { ...flags, state: ['queued', 'running'], by: await byOf(client, flags) } as const;
+  const going = { ...flags, state: ['queued', 'running'], by: await byOf(client, flags), clones: 'true' } as const;
   return (await findBuilds(client, going)).map(({ buildId }) => buildId);
 }
 
@@ -96,18 +96,20 @@ async function findBuilds(
     by,
     search,
     limit,
+    clones,
   }: Pick<PsFlags, 'state' | 'module' | 'search' | 'limit'> & {
     readonly by: string | undefined;
+    readonly clones: 'true' | 'false';
   },
 ): Promise<BuildSummary[]> {
   const found: BuildSummary[] = [];
   const wanted = {
+    clones,
     ...(state ? { state: state.join(',') } : {}),
     ...(by === undefined ? {} : { by }),
     ...(search === undefined ? {} : { search }),
   };
   for await (const build of client.allBuilds(wanted)) {
-    if (build.run !== null) continue;
     if (module && !build.modules.some(({ name }) => module.includes(name))) continue;
     found.push(build);
     if (found.length === limit) break;

@@ -40,6 +40,10 @@ export const imageViewSchema = layerRecordSchema.extend({
   by: imageNameSchema.shape.by,
   /** Of all disks, as guests see them. */
   sizeBytes: z.int(),
+  /** What all disks take of the storage, beside the images that it stands on; null: the cluster does not say. */
+  ownBytes: z.int().nullable(),
+  /** The same with what they stand on; what two disks stand on counts for both. */
+  usedBytes: z.int().nullable(),
   /** The layers that it was started from, as far as they are there, by their newest names. */
   standsOn: z.array(relativeSchema),
   /** The layers that were started from it. */

@@ -110,6 +110,9 @@ export const layerDiskSchema = z.object({
   snapshot: z.string(),
   /** Requested size, which the guest sees; the volume in the cluster is larger. */
   sizeBytes: z.int(),
+  /** What the snapshot takes of the storage beside the layers below it, and with them, when it was made; absent: the cluster does not say. */
+  ownBytes: z.int().optional(),
+  usedBytes: z.int().optional(),
   bus: z.enum(['virtio', 'scsi', 'sata', 'usb']),
 });
 

@@ -10,6 +10,12 @@ export function sizeText(bytes: number): string {
   return `${Number((bytes / 1024 ** power).toFixed(1))} ${BYTES[power]}`;
 }
 
+/** What an image takes of its storage, and how much of it by itself; `-` where the cluster does not say. */
+export function onDiskText(image: { readonly ownBytes: number | null; readonly usedBytes: number | null }): string {
+  const { ownBytes, usedBytes } = image;
+  return ownBytes === null || usedBytes === null ? '-' : `${sizeText(usedBytes)}, own ${sizeText(ownBytes)}`;
+}
+
 /** A size as module files write it, exactly: `20Gi`, `512Mi`, or plain bytes. */
 export function exactSize(bytes: number): string {
   const unit = EXACT_UNITS.find((candidate) => bytes > 0 && bytes % candidate.bytes === 0);

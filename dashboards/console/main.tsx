@@ -1,6 +1,7 @@
 import './api/jitless.ts';
 
 import { render } from 'preact';
+import type { Role } from '../../common/contracts/tokens.ts';
 import { useResource } from './api/use-resource.ts';
 import { BuildPage } from './pages/build-page.tsx';
 import { BuildsPage } from './pages/builds-page.tsx';
@@ -16,16 +17,18 @@ function Console() {
   const path = place.pathname;
   return (
     <Shell path={path} identity={identity}>
-      <Page place={place} mayBuild={identity !== undefined && identity.role !== 'viewer'} />
+      <Page place={place} role={identity?.role} />
     </Shell>
   );
 }
 
-function Page({ place, mayBuild }: { readonly place: URL; readonly mayBuild: boolean }) {
+/** `role`: undefined while it is not known. */
+function Page({ place, role }: { readonly place: URL; readonly role: Role | undefined }) {
   const { pathname: path, searchParams: query } = place;
+  const mayBuild = role !== undefined && role !== 'viewer';
   const [, buildId] = /^\/builds\/([^/]+)$/.exec(path) ?? [];
   if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} mayBuild={mayBuild} />;
-  if (path === '/images') return <ImagesPage query={query} mayBuild={mayBuild} />;
+  if (path === '/images') return <ImagesPage query={query} mayBuild={mayBuild} mayPrune={role === 'admin'} />;
   if (path === '/runs') return <RunsPage mayBuild={mayBuild} />;
   if (path === '/clusters') return <ClustersPage />;
   return <BuildsPage query={query} />;

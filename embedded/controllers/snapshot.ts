@@ -1,4 +1,5 @@
 import { errorMessage } from '../../common/errors/farm-error.ts';
+import { SNAPSHOT_SIZES } from '../../common/kubernetes/snapshot-sizes.ts';
 import { STORAGE_CLASS } from '../api/bootstrap.ts';
 import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
 import {
@@ -68,6 +69,7 @@ async function cut(
     status['readyToUse'] ??= false;
   });
   await volumes.freeze(uidOf(claim), layer, () => machines.switchFor(uidOf(claim), layer));
+  await noteSizes(context, snapshot, layer);
   const restoreSize = requestedBytes(claim);
   const now = clock.now();
   await store.updateStatus('VolumeSnapshotContent', { name }, (status) => {
@@ -78,6 +80,21 @@ async function cut(
     Object.assign(status, { creationTime: timestamp(now), readyToUse: true, restoreSize: String(restoreSize) });
   });
   events.record(snapshot, { type: 'Normal', reason: 'SnapshotReady', message: 'Snapshot is ready to use.' });
+}
+
+/** Before the snapshot is ready, so that clients that wait for it find them. */
+async function noteSizes(context: ControllerContext, { metadata }: KubeObject, layer: string): Promise<void> {
+  const { store, volumes, logger } = context;
+  // A disk that was tampered with is refused when it is lent.
+  const sizes = await volumes.layerSizes(layer).catch((error: unknown) => {
+    logger.debug({ err: error, layer }, 'The size of a layer is not known');
+    return null;
+  });
+  if (sizes === null) return;
+  const said = { [SNAPSHOT_SIZES.own]: `${sizes.ownBytes}`, [SNAPSHOT_SIZES.used]: `${sizes.usedBytes}` };
+  await store.mutate('VolumeSnapshot', metadata, (draft) => {
+    draft.metadata.annotations = { ...draft.metadata.annotations, ...said };
+  });
 }
 
 interface NewContent {

@@ -41,12 +41,14 @@ export function claimObject({ metadata, sizeBytes, spec }: NewClaim): KubeObject
   };
 }
 
-/** Removes the layers that no snapshot content and no disk needs. */
-export async function collectLayers({ store, volumes, logger }: ControllerContext): Promise<void> {
-  const removed = await volumes.collectLayers(
-    () => new Set(store.list('VolumeSnapshotContent').map((content) => layerOf(content))),
-  );
+/** Removes the layers that no snapshot content and no disk needs. Long chains of the others are shortened; nothing waits for that. */
+export async function collectLayers({ store, volumes, logger, signal }: ControllerContext): Promise<void> {
+  const wanted = () => new Set(store.list('VolumeSnapshotContent').map((content) => layerOf(content)));
+  const removed = await volumes.collectLayers(wanted);
   if (removed.length > 0) logger.debug({ layers: removed }, 'Layers were removed');
+  volumes.flatten(wanted, signal).catch((error: unknown) => {
+    if (!signal.aborted) logger.warn({ err: error }, 'Long chains of layers could not be shortened');
+  });
 }
 
 /** The layer that a VolumeSnapshotContent stands for. */

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layoutOf } from '../host/layout.ts';
@@ -51,6 +51,37 @@ test.each(['/etc/shadow', '../other/disk.qcow2', 'json:{"driver":"nbd"}', 'nbd:1
     await files.remove('taken-over');
   },
 );
+
+test('long chains are shortened, and what others share is not copied', async () => {
+  const own = new VolumeFiles(layoutOf(join(dataDir, 'long')));
+  await own.createBlank('v', 64 * MEBIBYTE);
+  const count = 20;
+  for (let n = 0; n < count; n += 1) {
+    await run('qemu-io', ['-f', 'qcow2', '-c', `write -P ${n + 1} ${n}M 1M`, own.disk('v')]);
+    await own.freeze('v', `l${n}`);
+  }
+  // Another one stands in the middle, and two layers are images themselves.
+  await own.cloneLayer('other', 'l9', 0);
+  const wanted = () => new Set(['l5', `l${count - 1}`]);
+  const inodes = () => Promise.all(['l5', 'l9'].map(async (layer) => (await stat(layerFile(layer))).ino));
+  const layerFile = (layer: string) => join(layoutOf(join(dataDir, 'long')).layers, `${layer}.qcow2`);
+  const { signal } = new AbortController();
+  expect(await own.collectLayers(wanted)).toEqual([]);
+  const before = await inodes();
+  const sizes = await own.layerSizes('l19');
+  expect(sizes.ownBytes).toBeGreaterThanOrEqual(MEBIBYTE);
+  expect(sizes.usedBytes).toBeGreaterThanOrEqual(count * MEBIBYTE);
+  expect(sizes.ownBytes).toBeLessThan(2 * MEBIBYTE);
+  await own.flatten(wanted, signal);
+  expect(await own.collectLayers(wanted)).toHaveLength(9);
+  const below = async (volume: string) => (await own.layersBelow(volume)).map((path) => basename(path, '.qcow2'));
+  expect(await below('v')).toEqual(['l19', 'l9', 'l8', 'l7', 'l6', 'l5', 'l4', 'l3', 'l2', 'l1', 'l0']);
+  expect(await below('other')).toEqual(['l9', 'l8', 'l7', 'l6', 'l5', 'l4', 'l3', 'l2', 'l1', 'l0']);
+  expect(await inodes()).toEqual(before);
+  const reads = Array.from({ length: count }, (_, n) => ['-c', `read -P ${n + 1} ${n}M 1M`]).flat();
+  const { stdout } = await run('qemu-io', ['-r', '-f', 'qcow2', ...reads, own.disk('v')]);
+  expect(stdout).not.toMatch(/failed/);
+});
 
 test('a layer goes when nothing stands on it any more, and not before', async () => {
   await files.remove('web');

@@ -1,9 +1,13 @@
 import { access, chmod, chown, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import type { HostLayout } from '../host/layout.ts';
+import { findRow, freezeMode, LONGEST_CHAIN, mergeRow, readChains } from './layer-chains.ts';
 import { readQcow2Header, writeEmptyQcow2 } from './qcow2.ts';
+
+/** Of `st_blocks` (stat(2)). */
+const BLOCK_BYTES = 512;
 
 /** Replaces the file that a running machine writes to; resolves when it writes to the overlay. */
 export type SwitchToOverlay = (overlayPath: string) => Promise<void>;
@@ -25,6 +29,8 @@ export type FindMachine = () => SwitchToOverlay | undefined;
 export class VolumeFiles {
   readonly #layout: HostLayout;
   readonly #mutex = new KeyedMutex();
+  /** Files of the longest chain, when it was last looked at. */
+  #longest = 0;
 
   constructor(layout: HostLayout) {
     this.#layout = layout;
@@ -118,6 +124,13 @@ export class VolumeFiles {
     return await this.#layersBelow(this.disk(volume));
   }
 
+  /** What a layer takes on this disk by itself, and with all that it stands on. */
+  async layerSizes(layer: string): Promise<{ readonly ownBytes: number; readonly usedBytes: number }> {
+    const path = this.#layer(layer);
+    const [ownBytes = 0, ...below] = await Promise.all([path, ...(await this.#layersBelow(path))].map(allocatedBytes));
+    return { ownBytes, usedBytes: below.reduce((sum, bytes) => sum + bytes, ownBytes) };
+  }
+
   async #layersBelow(path: string): Promise<string[]> {
     const below: string[] = [];
     for (let file = path; ; ) {
@@ -153,16 +166,35 @@ export class VolumeFiles {
    */
   async collectLayers(wanted: () => ReadonlySet<string>): Promise<string[]> {
     return await this.#mutex.run('structure', async () => {
-      const needed = new Set<string>();
-      for (const layer of wanted()) await this.#keepChain(this.#layer(layer), needed);
-      for (const volume of await this.volumes()) {
-        await this.#keepChain(this.disk(volume), needed);
-        await this.#keepChain(this.#pending(volume), needed);
-      }
+      const chains = await this.#chains(wanted());
+      this.#longest = Math.max(0, ...chains.map(({ length }) => length));
+      const needed = new Set(chains.flat());
       const present = await readdir(this.#layout.layers).catch(() => []);
-      const superfluous = present.filter((file) => !needed.has(file));
+      const superfluous = present.filter((file) => !needed.has(join(this.#layout.layers, file)));
       for (const file of superfluous) await rm(join(this.#layout.layers, file), { force: true });
       return superfluous;
+    });
+  }
+
+  /**
+   * Shortens the long chains that the last `collectLayers` has found: layers in a row that are not in `wanted`, and on each of
+   * which nothing stands but the next one, become part of the layer above them. What several stand on is not copied.
+   * The layers that were taken in go with the next `collectLayers`.
+   */
+  async flatten(wanted: () => ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    await this.#mutex.run('flatten', async () => {
+      while (this.#longest > LONGEST_CHAIN) {
+        const kept = wanted();
+        const chains = await this.#mutex.run('structure', () => this.#chains(kept));
+        const row = findRow(chains, new Set([...kept].map((layer) => this.#layer(layer))));
+        if (!row) return;
+        const merged = await mergeRow(row, signal);
+        await this.#mutex.run('structure', async () => {
+          // Machines that run on the old file keep it open.
+          if (await isThere(row.into)) await rename(merged, row.into);
+          else await rm(merged);
+        });
+      }
     });
   }
 
@@ -236,20 +268,14 @@ export class VolumeFiles {
     await this.#mutex.run('structure', async () => {});
   }
 
-  async #keepChain(path: string, needed: Set<string>): Promise<void> {
-    const header = await readQcow2Header(path).catch(() => undefined);
-    if (!header) return;
-    const isLayer = path.startsWith(`${this.#layout.layers}/`);
-    if (isLayer) needed.add(basename(path));
-    if (header.backingFile === undefined) return;
-    await this.#keepChain(join(this.#layout.layers, basename(header.backingFile)), needed);
+  async #chains(wanted: ReadonlySet<string>): Promise<string[][]> {
+    const volumes = (await this.volumes()).flatMap((volume) => [this.disk(volume), this.#pending(volume)]);
+    return await readChains([...[...wanted].map((layer) => this.#layer(layer)), ...volumes], this.#layout.layers);
   }
 }
 
-/** No process writes to a layer, also not the one that had the disk. */
-async function freezeMode(layer: string): Promise<void> {
-  if (process.getuid?.() === 0) await chown(layer, 0, 0);
-  await chmod(layer, 0o444);
+async function allocatedBytes(path: string): Promise<number> {
+  return BLOCK_BYTES * (await stat(path)).blocks;
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -7,7 +7,7 @@ import { type BuildPosition, readBuildPage, type StoredBuild } from '../../commo
 const MOST_READ = 5_000;
 
 /** Filters for builds; absent ones do not apply. */
-export type WantedBuilds = Pick<z.output<typeof buildsQuerySchema>, 'state' | 'by' | 'search'>;
+export type WantedBuilds = Pick<z.output<typeof buildsQuerySchema>, 'state' | 'by' | 'search' | 'clones'>;
 
 /**
  * A page of the builds that are wanted, newest first, and where the next one starts; null at the end. It has at least half of
@@ -32,7 +32,8 @@ export async function findBuilds(
   return { builds: found, next };
 }
 
-function isWanted({ id, state, submittedBy, modules }: StoredBuild, wanted: WantedBuilds): boolean {
+function isWanted({ id, run, state, submittedBy, modules }: StoredBuild, wanted: WantedBuilds): boolean {
+  if (run !== null && !wanted.clones) return false;
   if (wanted.state !== undefined && !wanted.state.split(',').includes(state)) return false;
   if (wanted.by !== undefined && submittedBy !== wanted.by) return false;
   if (wanted.search === undefined) return true;

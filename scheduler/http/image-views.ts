@@ -40,10 +40,13 @@ export function imageShelf(finished: FinishedLayers): ImageShelf {
     view(image) {
       const { module, version, layerKey, namedAt, by } = image;
       const record = recordOf(image, layers);
+      const disks = record.vms.flatMap((vm) => vm.disks);
       return {
         ...{ ...record, module, version, current: isCurrent(image), namedAt, by },
         tags: tags.filter((tag) => tag.module === module && tag.version === version).map(({ tag }) => tag),
-        sizeBytes: record.vms.flatMap(({ disks }) => disks).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        sizeBytes: disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        ownBytes: sumOf(disks.map(({ ownBytes }) => ownBytes)),
+        usedBytes: sumOf(disks.map(({ usedBytes }) => usedBytes)),
         standsOn: record.parents.flatMap(relative),
         children: (childrenBy.get(layerKey) ?? []).flatMap(relative),
       };
@@ -77,6 +80,11 @@ function versionOf(
   if (version !== null) return version;
   if (tag === null) return newest.get(module)?.version;
   return tags.find((each) => each.module === module && each.tag === tag)?.version;
+}
+
+/** Null where one is not known. */
+function sumOf(sizes: readonly (number | undefined)[]): number | null {
+  return sizes.reduce<number | null>((sum, size) => (sum === null || size === undefined ? null : sum + size), 0);
 }
 
 function recordOf({ layerKey }: ImageName, layers: FinishedLayers['layers']): LayerRecord {

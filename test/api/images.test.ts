@@ -104,6 +104,7 @@ test('what a build ends with are versions, and each says who made it and what st
   expect((await client.images('base')).map(({ version }) => version)).toEqual([3, 2, 1]);
   expect(await client.image('base')).toMatchObject({
     ...{ module: 'base', version: 3, current: true, by: 'bootstrap', sizeBytes: 1024 },
+    ...{ ownBytes: null, usedBytes: null },
     children: [{ module: 'child', version: 3, current: true }],
   });
   expect(await client.image('base:1')).toMatchObject({ current: false, by: 'the-builder' });

@@ -90,7 +90,7 @@ test('is small: the viewer of screens comes later', () => {
   const page = readFileSync(join(folder, 'index.html'), 'utf8');
   const [first, ...others] = scripts.filter(({ name }) => page.includes(name));
   expect(others).toEqual([]);
-  expect(gzipSync(first?.text ?? '').length).toBeLessThan(84_000);
+  expect(gzipSync(first?.text ?? '').length).toBeLessThan(86_000);
   expect(scripts.length).toBe(2);
   expect(readFileSync(join(folder, 'assets', 'licenses.md'), 'utf8')).toContain('@novnc/novnc');
 });
@@ -566,12 +566,14 @@ test('runs an image, shows its clones, and stops them; a viewer only looks', { t
   api.keepTemplates(MODULES);
   await open('/images');
   const row = page.getByRole('row').filter({ hasText: /^base:1/ });
-  await row.getByRole('button', { name: 'Run' }).click();
+  await row.locator('summary[aria-label="Run base:1"]').click();
+  await row.getByLabel('It runs for').fill('90m');
   await picture('images');
   expect(await violations()).toEqual([]);
-  await row.getByRole('button', { name: 'Start a clone of base:1' }).click();
+  await row.getByRole('button', { name: 'Start a clone' }).click();
   await row.getByText('Starting: see Clones').waitFor();
-  await page.getByRole('link', { name: 'Clones' }).click();
+  expect((await api.client.runs())[0]).toMatchObject({ image: 'base:1', ttlMs: 5_400_000 });
+  await row.getByRole('link', { name: 'Clones' }).click();
   await page.getByText('is not up yet').waitFor();
   await api.work();
   await page.getByText('is up', { exact: true }).waitFor();
@@ -592,6 +594,40 @@ test('runs an image, shows its clones, and stops them; a viewer only looks', { t
   await page.getByRole('button', { name: 'Stop this clone of base:1' }).click();
   await page.getByText('No clones are running.').waitFor();
   expect(complaints).toEqual([]);
+});
+
+test('sets and removes tags, and prunes images for an admin', { timeout: 90_000 }, async () => {
+  await api.client.submit(SUBMISSION);
+  await api.work();
+  await open('/images', 'admin');
+  const row = page.getByRole('row').filter({ hasText: /^base:1/ });
+  await row.locator('summary[aria-label="Tag base:1"]').click();
+  await row.getByLabel('Tag', { exact: true }).fill('stable');
+  await row.getByRole('button', { name: 'Set it' }).click();
+  await row.getByText('@stable is version 1', { exact: true }).waitFor();
+  await page.getByRole('row', { name: /^base:1 current @stable/ }).waitFor();
+  await page.getByText('Remove old images').click();
+  const pruning = page.locator('details[open]').filter({ hasText: 'Remove old images' });
+  await pruning.getByLabel('Newest versions').fill('1');
+  await pruning.getByRole('button', { name: 'Show what would go' }).click();
+  await pruning.getByText('0 images would be removed.').waitFor();
+  await picture('images-forms');
+  expect(await violations()).toEqual([]);
+  await row.getByRole('button', { name: 'Remove it from base' }).click();
+  await row.getByText('@stable is removed', { exact: true }).waitFor();
+  await page.getByRole('row', { name: /^base:1 current under/ }).waitFor();
+  await row.locator('summary[aria-label="Remove base:1"]').click();
+  await row.getByLabel('Even if it has a tag').check();
+  await row.getByRole('button', { name: 'Remove base:1' }).click();
+  await expect.poll(() => row.count()).toBe(0);
+  expect(complaints).toEqual([]);
+  await context.clearCookies();
+  await open('/images');
+  await page
+    .getByRole('row')
+    .filter({ hasText: /^child:1/ })
+    .waitFor();
+  expect(await page.getByText('Remove old images').count()).toBe(0);
 });
 
 test('is walked through with keys, and fits a phone', { timeout: 90_000 }, async () => {

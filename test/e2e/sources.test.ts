@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { type ImageRegistry, startImageRegistry } from '../harness/image-registry.ts';
 import { kubectl } from '../harness/kubectl.ts';
+import { saidAtBoot } from '../harness/plain-boot.ts';
 
 const BUILD_MS = 300_000;
 const NAMESPACE = 'slipway';
@@ -167,26 +168,6 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
     return { events, lines };
   }
 });
-
-/** What the guest of a disk says at its serial port until it asks who is there, under nothing but QEMU. */
-async function saidAtBoot(disk: string): Promise<string> {
-  const machine = ['-machine', 'q35,accel=tcg', '-m', '512', '-display', 'none', '-serial', 'stdio', '-nic', 'none'];
-  const guest = spawn(
-    'qemu-system-x86_64',
-    [...machine, '-drive', `file=${disk},format=qcow2,if=virtio`, '-snapshot'],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      timeout: 240_000,
-    },
-  );
-  let said = '';
-  for await (const chunk of guest.stdout) {
-    said += String(chunk);
-    if (said.endsWith('login: ')) break;
-  }
-  guest.kill('SIGKILL');
-  return said;
-}
 
 /** A folder with a module that is made of what lies beside it. */
 async function besideModule(image: string): Promise<string> {

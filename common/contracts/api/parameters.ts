@@ -145,6 +145,7 @@ export const buildsQuerySchema = z.strictObject({
     .describe(
       'Only builds with this text in their id, the name of their token or of a module; letter case is ignored.',
     ),
+  clones: flag('true').describe('Clones of images, too.'),
   cursor: cursorOf(/^([0-9]{1,15})\/([0-9A-Z]{26})$/),
 });
 

@@ -152,7 +152,7 @@ function WaitingMachines({ view }: { readonly view: BuildView }) {
               <Link href={moduleHref(module)}>{vmKey(module, vm)}</Link>
             </span>
           ))}{' '}
-          {waiting.length === 1 ? 'waits' : 'wait'} for a person to work at the console.
+          {waiting.length === 1 ? 'waits' : 'wait'} for a person.
         </p>
       )}
     </div>

@@ -18,7 +18,7 @@ const MODULES_SHOWN = 12;
 /** The builds of the farm, newest first. */
 export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
   const search = searchedFor(query);
-  const asked = { ...pageQuery(query), ...Object.fromEntries(search) };
+  const asked = { clones: 'false' as const, ...pageQuery(query), ...Object.fromEntries(search) };
   const { value, error } = useResource('listBuilds', { query: asked }, REFRESH_MS);
   return (
     <>
@@ -52,11 +52,9 @@ function BuildList({ builds, nextCursor, isFirst, search }: ListProps) {
           </tr>
         </thead>
         <tbody>
-          {builds
-            .filter(({ run }) => run === null)
-            .map((build) => (
-              <BuildRow key={build.buildId} build={build} now={now} />
-            ))}
+          {builds.map((build) => (
+            <BuildRow key={build.buildId} build={build} now={now} />
+          ))}
         </tbody>
       </table>
       <Pager path="/" isFirst={isFirst} nextCursor={nextCursor} search={search} />

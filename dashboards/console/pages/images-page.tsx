@@ -1,25 +1,35 @@
 import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ImageView } from '../../../common/contracts/images.ts';
-import { sizeText } from '../../../common/text/size-text.ts';
+import { onDiskText, sizeText } from '../../../common/text/size-text.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Age } from '../parts/age.tsx';
-import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { ExportDisk } from '../parts/export-disk.tsx';
 import { ImportImage } from '../parts/import-image.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
+import { PruneImages } from '../parts/prune-images.tsx';
 import { PushDisk } from '../parts/push-disk.tsx';
+import { RemoveImage } from '../parts/remove-image.tsx';
+import { RunImage } from '../parts/run-image.tsx';
+import { TagImage } from '../parts/tag-image.tsx';
 
 const REFRESH_MS = 20_000;
 
+interface ImagesPageProps {
+  readonly query: URLSearchParams;
+  readonly mayBuild: boolean;
+  readonly mayPrune: boolean;
+}
+
 /** The finished layers, newest first. */
-export function ImagesPage({ query, mayBuild }: { readonly query: URLSearchParams; readonly mayBuild: boolean }) {
+export function ImagesPage({ query, mayBuild, mayPrune }: ImagesPageProps) {
   const { value, error, reload } = useResource('listImages', { query: pageQuery(query) }, REFRESH_MS);
   return (
     <>
       <PageTitle title="Images" />
       {mayBuild && <ImportImage />}
+      {mayPrune && <PruneImages onChange={reload} />}
       <ErrorNotice error={error} />
       {!value && !error && <Loading />}
       {value?.images.length === 0 && <p class="empty">No images yet: every module that is built becomes one.</p>}
@@ -111,6 +121,7 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
       </td>
       <td>
         <code title={layerKey}>{layerKey.slice(0, 12)}</code>
+        {image.usedBytes !== null && <div class="quiet nowrap">on disk {onDiskText(image)}</div>}
       </td>
       <td class="nowrap">
         <Age at={Date.parse(createdAt)} />
@@ -124,24 +135,9 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
             >
               Provenance
             </a>
-            <ConfirmButton
-              operation="runImage"
-              request={{ params: { image: `${module}:${version}` } }}
-              label="Run"
-              yes={`Start a clone of ${module}:${version}`}
-              no="Not now"
-              asked="Starting: see Clones"
-            />
-            <ConfirmButton
-              operation="removeImage"
-              request={{ params: { image: `${module}:${version}` } }}
-              label="Remove"
-              yes={`Remove ${module}:${version}`}
-              no="Keep it"
-              asked="Removed"
-              isDanger
-              onAnswer={onChange}
-            />
+            <RunImage image={`${module}:${version}`} />
+            <TagImage module={module} version={version} onChange={onChange} />
+            <RemoveImage module={module} version={version} onChange={onChange} />
           </>
         )}
       </td>

@@ -2,6 +2,7 @@ import type { DiskPlan, LayerDisk, LayerVm } from '../../../common/contracts/lay
 import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
 import type { PersistentVolumeClaim } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { snapshotSizes } from '../../../common/kubernetes/snapshot-sizes.ts';
 import { snapshotObject } from '../../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
@@ -60,7 +61,7 @@ async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: Dis
   asking.catch(() => undefined);
   let lastError: string | undefined;
   const subjects = [{ kind: 'VolumeSnapshot', name }];
-  await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
+  const snapshot = await runStage(cluster, { reason: 'SnapshotFailed', subjects }, () =>
     waitFor(
       cluster,
       { resource: RESOURCES.snapshots, name },
@@ -80,7 +81,8 @@ async function readySnapshot(context: PhaseContext, scope: BuildScope, disk: Dis
     const evidence = { events: await lastEvents(cluster, subjects) };
     throw new PhaseFailure('SnapshotFailed', `Disk "${disk.name}": ${lastError}`, { cause: error, evidence });
   });
-  return { name: disk.name, snapshot: name, sizeBytes: diskBytes(await asking, disk), bus: disk.bus };
+  const sizeBytes = diskBytes(await asking, disk);
+  return { name: disk.name, snapshot: name, sizeBytes, ...snapshotSizes(snapshot), bus: disk.bus };
 }
 
 /** The requested size of the disk, not of its claim; absent on volumes of former versions. */

@@ -176,7 +176,7 @@ test('captures a guest that went down in order, and starts its template again', 
   };
   const result = await createSnapshotExecutor(askGuest).execute(captured);
   const { names } = captured.scope;
-  const disk = { bus: 'virtio' } as const;
+  const disk = { bus: 'virtio', ownBytes: expect.any(Number), usedBytes: expect.any(Number) };
   const layerVm = {
     vm: 'web',
     template: names.template('web'),

@@ -146,6 +146,7 @@ export async function sendSubmission(redis: Redis, written: readonly string[]): 
         break;
       case 'accepted':
       case 'existing':
+        await untilReplicated(redis);
         return { outcome, buildId: first, modules: await readStoredModules(redis, first) };
       case 'stale':
         return { outcome, layerKey: first };
@@ -153,6 +154,15 @@ export async function sendSubmission(redis: Redis, written: readonly string[]): 
         throw keyTaken();
     }
   }
+}
+
+/** A replica that is further behind keeps nobody waiting. */
+const REPLICATED_MS = 1_000;
+
+/** Where the server has replicas, waits until one of them has what was written: a failover does not lose what was accepted. */
+async function untilReplicated(redis: Redis): Promise<void> {
+  const replication = await readRedis(redis.info('replication'));
+  if (!/^connected_slaves:0\b/m.test(replication)) await readRedis(redis.wait(1, REPLICATED_MS));
 }
 
 /**

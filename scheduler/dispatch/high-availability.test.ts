@@ -53,7 +53,6 @@ test.each([
         retentionMs: 60_000,
         modules: [base, ...others],
       });
-      await redis.wait(1, 0);
       const primary = await servers.primary();
       disturb = () => void primary.process.kill(fault);
       // What a failover has lost is found by the sweep, which looks every 30 s.

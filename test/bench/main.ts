@@ -15,6 +15,7 @@ import { benchMemory } from './memory-bench.ts';
 import { benchPlan } from './plan-bench.ts';
 import { drawPlot } from './plot.ts';
 import { benchSize } from './size-bench.ts';
+import { benchTakeover } from './takeover-bench.ts';
 import { benchWaiting } from './waiting-bench.ts';
 
 /*
@@ -34,6 +35,7 @@ const BENCHES = {
   memory: benchMemory,
   size: benchSize,
   waiting: benchWaiting,
+  takeover: benchTakeover,
   layers: benchLayers,
   logs: benchLogs,
   chatter: benchChatter,

@@ -4,9 +4,13 @@ import { jobReferenceSchema, type Phase, queueName, REDIS_PREFIX } from '../../c
 import type { Logger } from '../../common/logging/logger.ts';
 import type { PhaseRunner } from './phase-runner.ts';
 
-/** With these a job of a killed worker is taken over after 4 to 14 s. */
-const LOCK_MS = 5_000;
-const STALLED_CHECK_MS = 2_500;
+/**
+ * A job of a killed worker is given to another one when its lock is over and somebody has looked: after 3 to 5 s. A worker that could not
+ * renew for 2.8 s, because it or Redis was held up, loses its jobs as well.
+ */
+const LOCK_MS = 3_500;
+const RENEW_MS = 700;
+const STALLED_CHECK_MS = 700;
 /** A job that was taken over this often still runs: the farm counts retries itself. */
 const MOST_STALLS = 1_000;
 /** Seconds. A frozen worker can swallow the wake-up of a new job; the others look again after this. */
@@ -52,6 +56,7 @@ export async function startClusterWorker(options: ClusterWorkerOptions): Promise
       autorun: false,
       drainDelay: LOOK_AGAIN_S,
       lockDuration: LOCK_MS,
+      lockRenewTime: RENEW_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MOST_STALLS,
     },

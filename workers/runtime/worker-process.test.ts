@@ -1,11 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface, type Interface } from 'node:readline';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
-import { packagePath } from '../../common/config/package-root.ts';
 import type { PhaseStore } from '../../common/contracts/phase-store.ts';
 import { jobId, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -16,6 +13,7 @@ import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise, readWorkers } from '../../common/redis/presence.ts';
 import { cancelBuild, submitBuild } from '../../common/redis/submissions.ts';
+import { startImportWorker } from '../../test/harness/import-workers.ts';
 import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
@@ -194,59 +192,8 @@ function runnerOf(execute: PhaseExecutor['execute']): PhaseRunner {
   return new PhaseRunner({ executor, store, worker: 'here', clock, logger, contextOf });
 }
 
-interface Child {
-  readonly process: ChildProcess;
-  /** The next line that its executor printed. */
-  line(): Promise<string | undefined>;
-}
-
 /** A worker process whose executor succeeds, or waits until it is stopped. */
-async function startChild(script: 'hang' | 'succeed'): Promise<Child> {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', CHILD], {
-    cwd: packagePath(),
-    env: { ...process.env, REDIS: server.url, SCRIPT: script },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  perTest.defer('worker process', () => void child.kill('SIGKILL'));
-  const lines: Interface = createInterface({ input: child.stdout });
-  const reader = lines[Symbol.asyncIterator]();
-  const line = async () => (await reader.next()).value as string | undefined;
-  expect(await line()).toBe('ready');
-  return { process: child, line };
-}
-
-const CHILD = `
-  import { systemClock as clock } from './common/clock/clock.ts';
-  import { runProcess } from './common/lifecycle/run-process.ts';
-  import { createLogger } from './common/logging/logger.ts';
-  import { useRedis } from './common/redis/connections.ts';
-  import { subscribeNotices } from './common/redis/notices.ts';
-  import { createPhaseStore } from './common/redis/phase-store.ts';
-  import { PhaseRunner } from './workers/runtime/phase-runner.ts';
-  import { startWorkers } from './workers/runtime/worker-process.ts';
-  const logger = createLogger({ name: 'worker', level: 'silent' });
-  const execute = async ({ claim, signal }) => {
-    console.log('executing, former claims ' + claim.formerClaims);
-    if (process.env.SCRIPT === 'succeed') return { outcome: 'succeeded' };
-    await new Promise((resolve) => signal.addEventListener('abort', resolve));
-    console.log('stopped: ' + signal.reason.message);
-    throw signal.reason;
-  };
-  await runProcess(logger, async (resources) => {
-    const options = { url: process.env.REDIS, logger };
-    const producer = await useRedis(resources, options, 'producer');
-    const notices = await subscribeNotices(await useRedis(resources, options, 'listener'), logger);
-    const worker = 'worker-' + process.pid;
-    const store = createPhaseStore({ redis: producer, notices });
-    const runner = new PhaseRunner({
-      executor: { phase: 'import', execute }, store, worker, clock, logger, contextOf: () => ({}),
-    });
-    const redis = { producer, worker: await useRedis(resources, options, 'worker') };
-    const clusters = ['lab'];
-    await startWorkers({ phase: 'import', clusters, concurrency: 2, worker, runner, redis, clock, logger }, resources);
-    console.log('ready');
-  });
-`;
+const startChild = (script: 'hang' | 'succeed') => startImportWorker(perTest, server.url, script);
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await clock.after(50);

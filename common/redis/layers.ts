@@ -32,6 +32,8 @@ export interface FinishedLayers {
 /** The finished layers and those in layer. */
 export interface LayerCatalog extends FinishedLayers {
   readonly unfinished: ReadonlyMap<string, UnfinishedLayer>;
+  /** How long machines of a module held their slots before (seconds), by its name. */
+  readonly machineSeconds: ReadonlyMap<string, number>;
 }
 
 const storedSchema = z.looseObject({ createdAtMs: z.number().optional() });
@@ -55,7 +57,11 @@ interface StoredLayers {
 /** A catalog as it is stored; parsing it takes long on a large farm, so `parseCatalog` is called where no request waits for it. */
 export interface StoredCatalog extends StoredLayers {
   readonly unfinished: readonly StoredUnfinishedLayer[];
+  /** As `KEYS.durations`. */
+  readonly durations: Readonly<Record<string, string>>;
 }
+
+const MACHINES = 'machines/';
 
 /** As `UnfinishedLayer`, its specification not read. */
 type StoredUnfinishedLayer = Omit<UnfinishedLayer, 'spec'> & { readonly spec: string | null };
@@ -156,7 +162,10 @@ function readImageTag(text: string): ImageTag {
  * tens of thousands, and a plan looks at those of its parents. @throws RedisUnavailable
  */
 export async function readCatalog(redis: Redis, parents: ReadonlySet<string>): Promise<StoredCatalog> {
-  const [finished, ids] = await Promise.all([readStoredLayers(redis), readRedis(redis.hgetall(KEYS.building))]);
+  const [finished, [ids, durations]] = await Promise.all([
+    readStoredLayers(redis),
+    readRedis(Promise.all([redis.hgetall(KEYS.building), redis.hgetall(KEYS.durations)])),
+  ]);
   const unfinished = await Promise.all(
     Object.entries(ids).map(async ([layerKey, layerBuild]): Promise<StoredUnfinishedLayer[]> => {
       const stored = KEYS.layerBuild(layerBuild);
@@ -166,15 +175,18 @@ export async function readCatalog(redis: Redis, parents: ReadonlySet<string>): P
       return [{ layerKey, layerBuild, module, cluster, spec, isBegun: startedAt !== null }];
     }),
   );
-  return { ...finished, unfinished: unfinished.flat() };
+  return { ...finished, unfinished: unfinished.flat(), durations };
 }
 
-export function parseCatalog({ unfinished, ...finished }: StoredCatalog): LayerCatalog {
+export function parseCatalog({ unfinished, durations, ...finished }: StoredCatalog): LayerCatalog {
   const parsed = unfinished.map(({ spec, ...layer }): [string, UnfinishedLayer] => [
     layer.layerKey,
     { ...layer, ...(spec === null ? {} : { spec: JSON.parse(spec) as LayerSpec }) },
   ]);
-  return { ...parseLayers(finished), unfinished: new Map(parsed) };
+  const machineSeconds = Object.entries(durations).flatMap(([what, ms]): [string, number][] =>
+    what.startsWith(MACHINES) ? [[what.slice(MACHINES.length), Number(ms) / 1000]] : [],
+  );
+  return { ...parseLayers(finished), unfinished: new Map(parsed), machineSeconds: new Map(machineSeconds) };
 }
 
 /** SHA-256 of every local file that a layer in the making is made from. @throws RedisUnavailable */

@@ -23,12 +23,14 @@ export interface SubmissionInput {
   /** The values that the modules' secrets have, sealed, by name. */
   readonly secrets: Readonly<Record<string, string>>;
   newId(): string;
+  /** How long machines of modules held their slots before (seconds), by name of the module. */
+  readonly machineSeconds: ReadonlyMap<string, number>;
 }
 
 /** A plan as the farm's state takes it: secrets sealed, jobs as in-degrees inside their modules. Pure but for ids. */
 export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
   const { graph, clusterOf } = input;
-  const priorities = remainingSeconds(graph.plan.modules);
+  const priorities = remainingSeconds(graph.plan.modules, input.machineSeconds);
   return graph.plan.modules.map(({ name, layerKey, action, why, dependsOn }): SubmittedModule => {
     if (action === 'reuse') return { action, name, layerKey, why, dependsOn };
     const layer = graph.layers[name];
@@ -56,13 +58,18 @@ export function compileSubmission(input: SubmissionInput): SubmittedModule[] {
   });
 }
 
-/** The longest chain of phases from the start of a module to the end of the plan, by rough phase times. */
-function remainingSeconds(modules: readonly PlanModule[]): Map<string, number> {
-  const moduleSeconds = PHASES.reduce((sum, phase) => sum + PHASE_SECONDS[phase], 0);
+const USUAL_MACHINE_SECONDS = PHASES.reduce((sum, phase) => sum + (phase === 'import' ? 0 : PHASE_SECONDS[phase]), 0);
+
+/** The longest chain from the start of a module to the end of the plan: by how long modules took before, else by rough phase times. */
+function remainingSeconds(
+  modules: readonly PlanModule[],
+  machineSeconds: ReadonlyMap<string, number>,
+): Map<string, number> {
+  const lasts = (name: string) => PHASE_SECONDS.import + (machineSeconds.get(name) ?? USUAL_MACHINE_SECONDS);
   const behind = new Map<string, number>();
   const remaining = new Map<string, number>();
   for (const { name, dependsOn, action } of modules.toReversed()) {
-    const seconds = (behind.get(name) ?? 0) + (action === 'reuse' ? 0 : moduleSeconds);
+    const seconds = (behind.get(name) ?? 0) + (action === 'reuse' ? 0 : lasts(name));
     remaining.set(name, seconds);
     for (const parent of dependsOn) behind.set(parent, Math.max(behind.get(parent) ?? 0, seconds));
   }

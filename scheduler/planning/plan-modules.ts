@@ -24,7 +24,7 @@ export function planModules(task: PlanTask, farmKey: FarmKey): JsonBytes {
 /** @throws as `planModules`, LocalFilesOff, InvalidRequest */
 export function planBuild(task: BuildTask, farmKey: FarmKey): PlannedBuild {
   assertSteps(task);
-  const { graph, clusterOf, networks } = expandAndPlace(task, farmKey);
+  const { graph, clusterOf, networks, machineSeconds } = expandAndPlace(task, farmKey);
   const of = (name: string) => task.clusters.find((cluster) => cluster.name === name);
   const modules = compileSubmission({
     graph,
@@ -35,6 +35,7 @@ export function planBuild(task: BuildTask, farmKey: FarmKey): PlannedBuild {
     seal: (secret) => farmKey.seal(secret),
     secrets: task.sealed,
     newId: () => newUlid(task.now),
+    machineSeconds,
   });
   return {
     plan: writeJson(withMissingInternet(graph, clusterOf, networks)),
@@ -51,7 +52,7 @@ function retriedOf(module: SubmittedModule, { retried = {} }: BuildTask): Submit
   return module.action === 'build' ? { ...module, ...own(retried, module.name) } : module;
 }
 
-interface PlacedGraph {
+interface PlacedGraph extends Pick<LayerCatalog, 'machineSeconds'> {
   readonly graph: GraphPlan;
   readonly clusterOf: ReadonlyMap<string, string>;
   readonly networks: NetworkOffers;
@@ -61,7 +62,8 @@ function expandAndPlace(task: PlanTask, farmKey: FarmKey): PlacedGraph {
   const catalog = parseCatalog(task.catalog);
   const networks = Object.fromEntries(task.clusters.map(({ name, network }) => [name, network]));
   const graph = expand(task, { catalog, networks }, farmKey);
-  return { graph, networks, clusterOf: placePlan(graph, { catalog, networks }, task) };
+  const { machineSeconds } = catalog;
+  return { graph, networks, machineSeconds, clusterOf: placePlan(graph, { catalog, networks }, task) };
 }
 
 function expand(task: PlanTask, { catalog, networks }: Known, farmKey: FarmKey): GraphPlan {

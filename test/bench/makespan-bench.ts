@@ -2,6 +2,9 @@ import { systemClock } from '../../common/clock/clock.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
+import { createLogger } from '../../common/logging/logger.ts';
+import { useRedis } from '../../common/redis/connections.ts';
+import { parseCatalog, readCatalog } from '../../common/redis/layers.ts';
 import type { SubmittedModule } from '../../common/redis/submissions.ts';
 import { expandGraph } from '../../scheduler/graph/expand.ts';
 import { EMPTY_CATALOG, offlineFacts } from '../../scheduler/graph/facts.ts';
@@ -13,7 +16,9 @@ import { createRandom, layeredModules } from './random-graph.ts';
 const VMS = 64;
 const IMPORTS = 32;
 const LIMITS = { imports: IMPORTS, vms: VMS, cpu: VMS, memoryBytes: VMS * 1024 ** 3 };
-/** Bounds of the simulated times, ms. A minute of a real phase is about a tenth of a second here. */
+/** Of a real phase that a millisecond stands for here. */
+const REAL_SECONDS = 60 / 100;
+/** Bounds of the simulated times, ms. */
 const TIMES: Readonly<Record<Phase, readonly [least: number, most: number]>> = {
   import: [20, 100],
   'boot-keystrokes': [50, 150],
@@ -27,13 +32,23 @@ type ModuleTimes = ReadonlyMap<string, PhaseTimes>;
 
 /**
  * How long a random graph of 2,000 modules takes on a cluster with limits, against what no scheduler can beat: the
- * longest chain, or all the time that machines hold their slots spread over the slots.
+ * longest chain, or all the time that machines hold their slots spread over the slots. At first nothing is known of the modules, then the
+ * farm has learnt how long they last.
  */
-export async function benchMakespan(): Promise<Measurement[]> {
+export async function* benchMakespan(): AsyncGenerator<Measurement> {
+  const unknown = await measure(new Map());
+  const what = 'makespan of 2,000 modules against its lower bound';
+  yield { what: `${what}, new ones`, value: unknown.overBound, unit: 'x', target: '' };
+  const known = await measure(unknown.learnt);
+  yield { what: `${what}, built before`, value: known.overBound, unit: 'x', target: '<= 1.05 x' };
+}
+
+/** `learnt`: how long machines of the modules held their slots, seconds. */
+async function measure(machineSeconds: ReadonlyMap<string, number>) {
   await using resources = new ReleaseStack();
   const random = createRandom(7);
   const modules = layeredModules({ layers: 20, modulesPerLayer: 100 }, random);
-  const submitted = submit(modules);
+  const submitted = submit(modules, machineSeconds);
   const times = new Map(submitted.map((module) => [layerBuildOf(module), timesOf(module, random)]));
   const bound = lowerBound(submitted, times);
   const work = ({ layerBuild, vm, phase }: { layerBuild: string; vm: string; phase: Phase }) =>
@@ -41,13 +56,14 @@ export async function benchMakespan(): Promise<Measurement[]> {
   const farm = await startBenchFarm({ limits: LIMITS, concurrency: VMS, work }, resources);
   const start = performance.now();
   await farm.build(submitted);
-  const value = (performance.now() - start) / bound;
-  return [
-    { what: `makespan of ${modules.length} modules against its lower bound`, value, unit: 'x', target: '<= 1.05 x' },
-  ];
+  const overBound = (performance.now() - start) / bound;
+  const logger = createLogger({ name: 'bench', level: 'silent' });
+  const redis = await useRedis(resources, { url: farm.redisUrl, logger }, 'producer');
+  const { machineSeconds: lasted } = parseCatalog(await readCatalog(redis, new Set()));
+  return { overBound, learnt: new Map([...lasted].map(([name, seconds]) => [name, seconds * 1000 * REAL_SECONDS])) };
 }
 
-function submit(modules: readonly CompiledModule[]): SubmittedModule[] {
+function submit(modules: readonly CompiledModule[], machineSeconds: ReadonlyMap<string, number>): SubmittedModule[] {
   let ids = 0;
   const fingerprint = (secret: string) => secret;
   const graph = expandGraph({ modules, facts: offlineFacts(modules), catalog: EMPTY_CATALOG, fingerprint });
@@ -60,6 +76,7 @@ function submit(modules: readonly CompiledModule[]): SubmittedModule[] {
     secrets: {},
     seal: fingerprint,
     newId: () => String(++ids).padStart(26, '0'),
+    machineSeconds,
   });
 }
 

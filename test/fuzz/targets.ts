@@ -123,7 +123,7 @@ const plan: Target<string> = {
     try {
       const { modules } = readModules({ body: Buffer.from(text), ...options });
       const facts = offlineFacts(unpackModules(modules).modules);
-      const catalog = { layers: [], images: [], tags: [], newest: {}, unfinished: [] };
+      const catalog = { layers: [], images: [], tags: [], newest: {}, unfinished: [], durations: {} };
       planModules({ modules, facts, catalog, now: 1, nonce: 'n', clusters: CLUSTERS, hasBlobs: false }, farmKey);
       return 'taken';
     } catch (error) {

@@ -3,6 +3,7 @@ import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { changeControl, readControl } from './cluster-control.ts';
+import { KEYS } from './keys.ts';
 
 const GiB = 1024 ** 3;
 const LAB = { name: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * GiB }, labels: { zone: 'eu' } };
@@ -25,6 +26,20 @@ test('a paused cluster gets no jobs, other clusters do, and all of them come whe
   await change({ mode: 'open' });
   expect(await woken).toEqual({ kind: 'wake', cluster: 'lab' });
   expect(await phases()).toEqual(['import']);
+});
+
+test('dispatchers are woken once until one of them looks, which finds all that has changed', async () => {
+  await phases();
+  const heard: string[] = [];
+  const stop = farm.notices.listen(({ kind }) => heard.push(kind));
+  await submit('a');
+  await submit('b');
+  expect(await phases()).toEqual(['import', 'import']);
+  await submit('c');
+  await farm.redis.publish(KEYS.notices, JSON.stringify({ kind: 'tasks' }));
+  await expect.poll(() => heard.at(-1)).toBe('tasks');
+  expect(heard.filter((kind) => kind === 'wake')).toHaveLength(2);
+  stop();
 });
 
 test('a cluster that is drained begins nothing, and what has machines goes on to its end', async () => {

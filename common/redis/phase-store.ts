@@ -56,6 +56,7 @@ export interface PhaseStoreOptions {
 
 const claimReply = z
   .tuple([z.int(), z.string(), z.int(), z.number(), z.string(), z.string(), z.number(), z.string()], z.string())
+  .or(z.literal('abandon'))
   .nullable();
 const pausesReply = z.array(z.string());
 const secretsReply = z.record(z.string(), z.string());
@@ -118,7 +119,8 @@ async function claim(
 ): Promise<PhaseClaim | null> {
   const args = [job.layerBuild, job.generation, job.vm, job.phase, job.dispatch, worker, fence];
   const reply = claimReply.parse(await runScript(options.redis, 'claim', args));
-  if (reply === null) return null;
+  if (reply === 'abandon') await runScript(options.redis, 'abandon', args.slice(0, 5));
+  if (reply === null || reply === 'abandon') return null;
   const [epoch, cluster, formerClaims, readyMs, spec, sealed, keptMs, pauses, ...records] = reply;
   const keepMs = keptMs > 0 ? keptMs : null;
   if (readyMs >= 0) options.onHandOff?.(job.phase, readyMs);

@@ -5,6 +5,7 @@ import { REDIS_PREFIX } from '../contracts/phases.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 
 const SCRIPTS = [
+  'abandon',
   'advance',
   'advertise',
   'cancel-build',

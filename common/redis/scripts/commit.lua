@@ -31,7 +31,7 @@ return withTasks(function()
     phaseFinished(layerBuild, field, phase, told or state, why)
     storePhase(layerBuild.id, field, phase)
     phaseRests(layerBuild, field)
-    withdraw(layerBuild, field, phase)
+    redis.call('HDEL', key('placed'), jobOf(layerBuild, field, phase))
     if phase.admission == 'imports' then releaseImport(layerBuild, vm) end
   end
 
@@ -71,17 +71,17 @@ return withTasks(function()
   for dependent in words(phase.dependents) do
     local other = loadPhase(layerBuild.id, dependent)
     other.needs = other.needs - 1
-    storePhase(layerBuild.id, dependent, other)
     if other.needs == 0 and other.state == 'waiting' and not isHeld(layerBuild, other) then
       makeReady(layerBuild, dependent, other)
+    else
+      storePhase(layerBuild.id, dependent, other)
     end
   end
   if phase.admission == 'imports' then
     setLayerBuild(layerBuild, 'imports', layerBuild.imports - 1)
     learn('import/' .. layerBuild.cluster, elapsed)
     if layerBuild.imports == 0 and layerBuild.gang ~= 'none' then
-      setLayerBuild(layerBuild, 'gang', 'ready')
-      setLayerBuild(layerBuild, 'readyAt', NOW)
+      setLayerBuild(layerBuild, 'gang', 'ready', 'readyAt', NOW)
       waitForAdmission(layerBuild, 'gangs', layerBuild.id)
     end
   end

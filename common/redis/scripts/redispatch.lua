@@ -4,7 +4,7 @@
 -- ARGV     layerBuild, generation, vm, phase, dispatch
 --
 -- returns  JSON {reference, cluster, priority} of the new dispatch, or nil when the job is not lost (any more)
--- @include farm outages events ready slots time tasks images sources finish submission
+-- @include farm outages events ready slots time lost tasks images sources finish submission
 return withTasks(function()
   local field = ARGV[3] .. '/' .. ARGV[4]
   local layerBuild = loadLayerBuild(ARGV[1])

@@ -13,6 +13,7 @@
 local cluster, room, patience = ARGV[1], tonumber(ARGV[6]), tonumber(ARGV[7])
 local limits = { imports = tonumber(ARGV[2]), vms = tonumber(ARGV[3]), cpu = tonumber(ARGV[4]), memory = tonumber(ARGV[5]) }
 local reply = { -1 }
+redis.call('DEL', key('awake', cluster))
 local RESOURCES = { 'imports', 'vms', 'cpu', 'memory' }
 local control = redis.call('HMGET', key('control', cluster), 'mode', 'limit/imports', 'limit/vms', 'limit/cpu', 'limit/memory')
 for index, resource in ipairs(RESOURCES) do
@@ -58,10 +59,8 @@ if due[2] then reply[1] = math.max(1, tonumber(due[2]) - NOW) end
 local jobs = key('ready', cluster, 'jobs')
 local function takeJobs()
   if #reply > room then return end
-  for _, member in ipairs(redis.call('ZRANGE', jobs, 0, room - #reply)) do
-    redis.call('ZREM', jobs, member)
-    place(member)
-  end
+  local members = redis.call('ZPOPMIN', jobs, room - #reply + 1)
+  for index = 1, #members, 2 do place(members[index]) end
 end
 takeJobs()
 
@@ -154,15 +153,18 @@ end
 
 local function admit(layerBuild, used)
   leaveAdmission(layerBuild, 'gangs', layerBuild.id)
-  setLayerBuild(layerBuild, 'gang', 'admitted')
+  setLayerBuild(layerBuild, 'gang', 'admitted', 'admittedAt', NOW)
   for _, vm in ipairs(cjson.decode(redis.call('HGET', key('layer-build', layerBuild.id), 'sizes'))) do
     redis.call('HSET', key('slots', cluster), holder(layerBuild, vm.vm),
       string.format('%s %.0f %.0f %s', stages[1].stage, vm.cpu, vm.memory, laneOf(layerBuild)))
     countFor(used, laneOf(layerBuild), vm)
     used[stages[1].stage] = used[stages[1].stage] + 1
   end
-  setLayerBuild(layerBuild, 'admittedAt', NOW)
-  startLayerBuild(layerBuild)
+  -- Its phases are begun at once, not by way of the ready set.
+  startLayerBuild(layerBuild, function(_, field, phase)
+    phase.readyAt = NOW
+    reply[#reply + 1] = dispatch(layerBuild, field, phase)
+  end)
   return true
 end
 
@@ -200,9 +202,13 @@ local function agedGangs(used)
   return aged
 end
 
+local areAged = true
 local function takeAged(used)
-  local held
-  for place, waiting in ipairs(agedGangs(used)) do
+  if not areAged then return nil end
+  local held, aged = nil, agedGangs(used)
+  -- None becomes so while this runs.
+  areAged = #aged > 0
+  for place, waiting in ipairs(aged) do
     if place > MOST_AGED then return nil end
     if fits(waiting.gang, used) and workersHaveRoom(waiting.gang, used) then return admit(loadLayerBuild(waiting.id), used) end
     held = held or heldByPeople()
@@ -256,7 +262,6 @@ if mode ~= 'draining' and (importsWait or gangsWait) then
     while #reply <= room and takeGang(used) do end
     -- Those that went make room for the disks of others.
     if importsWait then takeImports(used) end
-    takeJobs()
   end
 end
 return reply

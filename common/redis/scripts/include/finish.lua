@@ -17,7 +17,7 @@ end
 -- Calls `touch` with each key of the record of a layer build.
 local function eachKeyOf(id, touch)
   touch(key('layer-build', id))
-  for _, part in ipairs({ 'phases', 'running', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial', 'log' }) do
+  for _, part in ipairs({ 'phases', 'builds', 'disks', 'failures', 'steps', 'screens', 'serial', 'log' }) do
     touch(key('layer-build', id, part))
   end
   for vm in words(redis.call('HGET', key('layer-build', id), 'vms')) do touch(key('layer-build', id, 'serial', vm)) end
@@ -88,7 +88,7 @@ end
 local function registerLayer(layerBuild)
   ensureIndexes()
   local by = redis.call('HGET', key('build', layerBuild.build), 'submittedBy') or ''
-  local version = nameLayer(layerBuild.module, layerBuild.layerKey, by)
+  local version = addVersion(layerBuild.module, layerBuild.layerKey, by)
   local more, parents = redis.call('HMGET', key('layer-build', layerBuild.id), 'namespace', 'labels', 'recipeKey', 'parents', 'byHand'), {}
   for parent in words(more[4]) do
     parents[#parents + 1] = quote(parent)
@@ -122,8 +122,7 @@ local function leaveSlots(layerBuild)
 end
 
 local function endOne(layerBuild, outcome, failure)
-  setLayerBuild(layerBuild, 'state', outcome)
-  redis.call('HSET', key('layer-build', layerBuild.id), 'finishedAt', NOW)
+  setLayerBuild(layerBuild, 'state', outcome, 'finishedAt', NOW)
   if failure then setLayerBuild(layerBuild, 'failure', failure) end
   redis.call('SREM', key('living'), layerBuild.id)
   redis.call('DEL', key('layer-build', layerBuild.id, 'secrets'))
@@ -147,7 +146,8 @@ local function endOne(layerBuild, outcome, failure)
   end
   local detail = { outcome = outcome, durationMs = NOW - (layerBuild.startedAt or NOW), failure = failure,
     images = outcome == 'succeeded' and imagesOf(layerBuild.id, layerBuild.cluster) or '[]' }
-  for _, buildId in ipairs(redis.call('SMEMBERS', key('layer-build', layerBuild.id, 'builds'))) do
+  local builds = redis.call('SMEMBERS', key('layer-build', layerBuild.id, 'builds'))
+  for _, buildId in ipairs(builds) do
     redis.call('SREM', key('build', buildId, 'wants'), layerBuild.id)
     for _, known in ipairs(namesIn(buildId, layerBuild.id)) do
       if outcome == 'succeeded' then
@@ -156,7 +156,8 @@ local function endOne(layerBuild, outcome, failure)
       finishModule(buildId, known, detail)
     end
   end
-  forgetAfter(layerBuild.id, redis.call('HGET', key('layer-build', layerBuild.id), 'retentionMs'))
+  -- Else it is kept until then by each of its builds when that ends, at the latest now.
+  if #builds == 0 then forgetAfter(layerBuild.id, layerBuild.retentionMs) end
   notify({ kind = 'ended', layerBuild = layerBuild.id, cluster = layerBuild.cluster, outcome = outcome,
     durationMs = detail.durationMs })
 end
@@ -210,9 +211,7 @@ end
 local function nextGeneration(layerBuild)
   leaveSlots(layerBuild)
   local because = redis.call('HGET', key('layer-build', layerBuild.id), 'again')
-  setLayerBuild(layerBuild, 'generation', layerBuild.generation + 1)
-  setLayerBuild(layerBuild, 'state', 'queued')
-  setLayerBuild(layerBuild, 'verdict', '')
+  setLayerBuild(layerBuild, 'generation', layerBuild.generation + 1, 'state', 'queued', 'verdict', '')
   if layerBuild.gang ~= 'none' then setLayerBuild(layerBuild, 'gang', '') end
   redis.call('HDEL', key('layer-build', layerBuild.id), 'byHand')
   setDeadline(layerBuild)
@@ -226,8 +225,7 @@ local function nextGeneration(layerBuild)
     if phase.last then left = left + 1 end
     redis.call('HSET', phases, all[index], cjson.encode(phase))
   end
-  setLayerBuild(layerBuild, 'imports', imports)
-  setLayerBuild(layerBuild, 'left', left)
+  setLayerBuild(layerBuild, 'imports', imports, 'left', left)
   redis.call('DEL', key('layer-build', layerBuild.id, 'disks'), key('layer-build', layerBuild.id, 'steps'), key('layer-build', layerBuild.id, 'failures'))
   notify({ kind = 'ended', layerBuild = layerBuild.id, cluster = layerBuild.cluster, outcome = 'again', durationMs = 0 })
   startLayerBuild(layerBuild)
@@ -241,13 +239,6 @@ local function dropPhase(layerBuild, field, phase)
   phaseRests(layerBuild, field)
   withdraw(layerBuild, field, phase)
   if phase.admission == 'imports' then releaseImport(layerBuild, vmOf(field)) end
-end
-
--- A worker was lost with this phase. Those that are lost soon after it had begun are most likely ended by it.
-local MOST_LOST, SOON_MS = 10, 600000
-local function countLost(phase)
-  phase.lost = NOW - (phase.claimedAt or 0) <= SOON_MS and (phase.lost or 0) + 1 or 1
-  phase.again = { reason = 'WorkerLost', number = math.min(phase.lost + 1, MOST_LOST), of = MOST_LOST }
 end
 
 -- Carries the verdict out when no executor runs any more.
@@ -267,9 +258,7 @@ local function stopLayerBuild(layerBuild, verdict, failure)
       if failure then setLayerBuild(layerBuild, 'failure', failure) end
     end
   else
-    setLayerBuild(layerBuild, 'state', 'stopping')
-    setLayerBuild(layerBuild, 'stoppingAt', NOW)
-    setLayerBuild(layerBuild, 'verdict', verdict)
+    setLayerBuild(layerBuild, 'state', 'stopping', 'stoppingAt', NOW, 'verdict', verdict)
     if failure then setLayerBuild(layerBuild, 'failure', failure) end
   end
   -- No build joins it any more, and its dependents need not wait until its executors have let go.

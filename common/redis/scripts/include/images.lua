@@ -28,7 +28,10 @@ end
 
 -- Creates the indexes where an older version of the farm, or a person, wrote data without them. Layers of farms of before have no name
 -- but the one in their record: they get it.
+local areEnsured = false
 local function ensureIndexes()
+  if areEnsured then return end
+  areEnsured = true
   if redis.call('GET', key('indexed')) == layerSizes() then return end
   local records = {}
   for _, raw in ipairs(redis.call('HVALS', key('layers'))) do
@@ -55,19 +58,24 @@ local function ensureIndexes()
   setIndexed()
 end
 
+local function addVersion(module, layerKey, by)
+  local image = { module = module, version = redis.call('HINCRBY', key('versions'), module, 1), layerKey = layerKey,
+    namedAtMs = NOW, by = by or '' }
+  redis.call('HSET', key('images'), module .. ':' .. image.version, cjson.encode(image))
+  redis.call('HSET', key('newest'), module, layerKey)
+  addImage(image)
+  return image.version
+end
+
 -- A module that succeeds is a version of its name, however it came to its layer: built, joined or reused. It gets the next
 -- number, unless the newest version of that name is that layer already. Returns the number, or nil when there is no new one.
 local function nameLayer(module, layerKey, by)
   local exists = redis.call('HEXISTS', key('layers'), layerKey) == 1
   if exists and redis.call('HGET', key('newest'), module) == layerKey then return nil end
   ensureIndexes()
-  local image = { module = module, version = redis.call('HINCRBY', key('versions'), module, 1), layerKey = layerKey,
-    namedAtMs = NOW, by = by or '' }
-  redis.call('HSET', key('images'), module .. ':' .. image.version, cjson.encode(image))
-  redis.call('HSET', key('newest'), module, layerKey)
-  addImage(image)
+  local version = addVersion(module, layerKey, by)
   setIndexed()
-  return image.version
+  return version
 end
 
 -- Updates `newest` after a removal: a name then means its newest remaining version.

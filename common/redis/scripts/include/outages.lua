@@ -2,9 +2,14 @@
 -- and conclusions from its silence are discarded.
 --
 -- outages:<cluster>  hash: since and until (ms) of the last outage, until absent: it lasts; totalMs of those that are over
+local outages = {}
+-- As it was when the script asked first.
 local function outageOf(cluster)
-  local known = redis.call('HMGET', key('outages', cluster), 'since', 'until', 'totalMs')
-  return { since = tonumber(known[1] or nil), over = tonumber(known[2] or nil), totalMs = tonumber(known[3] or 0) }
+  if not outages[cluster] then
+    local known = redis.call('HMGET', key('outages', cluster), 'since', 'until', 'totalMs')
+    outages[cluster] = { since = tonumber(known[1] or nil), over = tonumber(known[2] or nil), totalMs = tonumber(known[3] or 0) }
+  end
+  return outages[cluster]
 end
 
 local function isAway(cluster)

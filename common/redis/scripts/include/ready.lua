@@ -62,7 +62,6 @@ end
 
 -- A build that is more urgent wants the layer build as well.
 local function hurry(layerBuild, urgency)
-  if urgency <= layerBuild.urgency then return end
   local waits, phases = {}, redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases'))
   local function withdrawFor(kind, member)
     local since = leaveAdmission(layerBuild, kind, member)
@@ -127,13 +126,15 @@ end
 -- The imports that an admitted gang waits for are admitted with it.
 local function isHeld(layerBuild, phase) return phase.admission == 'gang' and layerBuild.gang ~= 'admitted' end
 
--- All phases without dependencies inside the module; the rest follows by commits.
-local function startLayerBuild(layerBuild)
-  local phases = redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases'))
-  for index = 1, #phases, 2 do
-    local phase = cjson.decode(phases[index + 1])
+-- All phases without dependencies inside the module, by `start` (default: `makeReady`); the rest follows by commits.
+local function startLayerBuild(layerBuild, start)
+  local all, fields, phases = redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases')), {}, {}
+  for index = 1, #all, 2 do
+    local phase = cjson.decode(all[index + 1])
     if phase.needs == 0 and phase.state == 'waiting' and not isHeld(layerBuild, phase) then
-      makeReady(layerBuild, phases[index], phase)
+      fields[#fields + 1], phases[all[index]] = all[index], phase
     end
   end
+  table.sort(fields)
+  for _, field in ipairs(fields) do (start or makeReady)(layerBuild, field, phases[field]) end
 end

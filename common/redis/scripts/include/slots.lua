@@ -16,7 +16,7 @@ end
 local function setStage(layerBuild, vm, stage)
   local slots, name = key('slots', layerBuild.cluster), holder(layerBuild, vm)
   local value = redis.call('HGET', slots, name)
-  if not value then return end
+  if not value or string.match(value, '^%S+') == stage then return end
   redis.call('HSET', slots, name, (string.gsub(value, '^%S+', stage)))
   if stage == 'leaving' then
     notify({ kind = 'leaving', cluster = layerBuild.cluster })

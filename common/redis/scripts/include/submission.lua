@@ -55,14 +55,17 @@ local function createLayerBuild(build, module, spec)
       parentLayerBuilds[#parentLayerBuilds + 1] = other
     end
   end
+  local phases = {}
   for _, phase in ipairs(module.phases) do
     if phase.admission == 'imports' then imports = imports + 1 end
     if phase.last then left = left + 1 end
     if phase.admission == 'gang' then gang = '' end
-    storePhase(id, phase.field, { state = 'waiting', epoch = 0, dispatch = 0, attempts = 0, claims = 0, faults = 0,
+    phases[#phases + 1] = phase.field
+    phases[#phases + 1] = cjson.encode({ state = 'waiting', epoch = 0, dispatch = 0, attempts = 0, claims = 0, faults = 0,
       needs = phase.needs, base = phase.needs, dependents = phase.dependents, admission = phase.admission,
       stage = phase.stage, last = phase.last })
   end
+  redis.call('HSET', key('layer-build', id, 'phases'), unpack(phases))
   redis.call('HSET', layerBuild, 'state', 'queued', 'module', module.name, 'layerKey', module.layerKey, 'recipeKey', module.recipeKey,
     'cluster', module.cluster, 'namespace', module.namespace, 'labels', module.labels, 'generation', 1,
     'priority', module.priority, 'owner', ownerOfBuild(build), 'build', build.buildId, 'urgency', build.urgency, 'pending', #parentLayerBuilds, 'imports', imports, 'left', left,
@@ -109,7 +112,8 @@ local function want(buildId, id, urgency)
   if redis.call('SISMEMBER', key('living'), id) == 0 then return end
   if redis.call('SADD', key('layer-build', id, 'builds'), buildId) == 0 then return end
   redis.call('SADD', key('build', buildId, 'wants'), id)
-  hurry(loadLayerBuild(id), urgency)
+  local known = tonumber(redis.call('HGET', key('layer-build', id), 'urgency'))
+  if urgency > known then hurry(loadLayerBuild(id), urgency) end
   for parent in words(redis.call('HGET', key('layer-build', id), 'parentLayerBuilds')) do
     addTaskFirst({ kind = 'want', build = buildId, layerBuild = parent, urgency = urgency })
   end

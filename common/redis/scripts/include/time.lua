@@ -48,8 +48,7 @@ end
 local function phaseRuns(layerBuild, field)
   redis.call('SADD', key('layer-build', layerBuild.id, 'running'), field)
   if layerBuild.activeSince then return end
-  setLayerBuild(layerBuild, 'activeSince', NOW)
-  setLayerBuild(layerBuild, 'awayMs', awayMs(layerBuild.cluster))
+  setLayerBuild(layerBuild, 'activeSince', NOW, 'awayMs', awayMs(layerBuild.cluster))
   setDeadline(layerBuild)
 end
 

@@ -17,7 +17,7 @@ const logger = createLogger({ name: 'test', level: 'silent' });
 const limits = { imports: 1, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 };
 const id = (text: string) => text.padStart(26, '0');
 
-test('gauges say how the farm stands, and nothing at all while Redis is away', async () => {
+test('gauges show the state of the farm, and are absent while Redis is unavailable', async () => {
   const resources = new ReleaseStack();
   try {
     const server = await startRedis();

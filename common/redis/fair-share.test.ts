@@ -3,8 +3,8 @@ import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { EVERYBODY, type Owners, type Priority } from '../contracts/owners.ts';
-import { countLayersOf } from './builds.ts';
 import { KEYS } from './keys.ts';
+import { countLayersOf } from './layer-builds.ts';
 import { cancelBuild } from './submissions.ts';
 
 const GiB = 1024 ** 3;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
-import { readLayerBuild } from './builds.ts';
+import { readLayerBuild } from './layer-builds.ts';
 import { readLayers } from './layers.ts';
 import { readUsage } from './slots.ts';
 import type { BuiltModule } from './submissions.ts';

@@ -9,6 +9,7 @@ import { deepFreeze } from './frozen.ts';
 import { Journal, type JournalRecord, type StoreSnapshot } from './journal.ts';
 import { withGeneratedName } from './names.ts';
 import { finalizersOf, isSameIntent, systemFieldsOf } from './object-rules.ts';
+import { idOf, ObjectTables } from './object-tables.ts';
 import { type KubeObject, keyOf, type ObjectKey, type ResourceKind, timestamp } from './objects.ts';
 import { compileLabelSelector } from './selectors.ts';
 
@@ -47,15 +48,14 @@ const FIRST_VERSION = 2;
 /**
  * All objects of the embedded cluster: in memory for reading, in a journal for surviving. Reads are synchronous and
  * hand out frozen objects (clone them to change them). Writes apply at once, are announced at once, and resolve when
- * they are on disk. There is one resourceVersion counter for everything.
+ * they are on disk. All kinds share one resourceVersion counter.
  *
  * Refusals are ApiErrors (404, 409, 403). The store knows metadata, deletion and namespaces; schemas and admission
  * are checked by the code that writes on behalf of a client.
  */
 export class Store {
   readonly #kinds: ReadonlyMap<string, ResourceKind>;
-  readonly #objects: ReadonlyMap<string, Map<string, KubeObject>>;
-  readonly #uids = new Set<string>();
+  readonly #objects: ObjectTables;
   readonly #clock: Clock;
   readonly #feed: EventFeed;
   #resourceVersion = FIRST_VERSION;
@@ -65,7 +65,7 @@ export class Store {
 
   private constructor({ kinds, clock, logger, windowSize = 4096 }: StoreOptions) {
     this.#kinds = new Map(kinds.map((kind) => [kind.kind, kind]));
-    this.#objects = new Map(kinds.map((kind) => [kind.kind, new Map()]));
+    this.#objects = new ObjectTables(kinds);
     this.#clock = clock;
     this.#feed = new EventFeed(windowSize, logger);
     this.#feed.startAt(FIRST_VERSION);
@@ -107,14 +107,14 @@ export class Store {
     return found;
   }
 
-  /** The object, frozen; undefined when there is none. */
+  /** The object, frozen; undefined when absent. */
   get<T extends KubeObject = KubeObject>(kind: string, key: ObjectKey): T | undefined {
     return this.#table(kind).get(idOf(key)) as T | undefined;
   }
 
   /** Whether an object with this uid exists. */
   hasUid(uid: string): boolean {
-    return this.#uids.has(uid);
+    return this.#objects.hasUid(uid);
   }
 
   /** All objects of a kind, frozen, ordered by namespace and name. */
@@ -264,8 +264,8 @@ export class Store {
     this.#feed.subscribe({ kinds, ...subscriber, first, after: resourceVersion });
   }
 
-  #table(kind: string): Map<string, KubeObject> {
-    return this.#objects.get(this.kindOf(kind).kind) ?? new Map();
+  #table(kind: string): ReadonlyMap<string, KubeObject> {
+    return this.#objects.of(this.kindOf(kind).kind);
   }
 
   #assertNamespaceTakes(kind: ResourceKind, key: ObjectKey): void {
@@ -289,12 +289,7 @@ export class Store {
     object.metadata.resourceVersion = String(this.#resourceVersion);
     deepFreeze(object);
     const id = idOf(keyOf(object));
-    const table = this.#table(object.kind);
-    if (type === 'DELETED') table.delete(id);
-    else table.set(id, object);
-    const uid = object.metadata.uid ?? '';
-    if (type === 'DELETED') this.#uids.delete(uid);
-    else this.#uids.add(uid);
+    this.#objects.set(object.kind, id, type === 'DELETED' ? undefined : object);
     const written = journal.append({
       resourceVersion: this.#resourceVersion,
       id: `${object.kind}/${id}`,
@@ -310,51 +305,28 @@ export class Store {
     this.#resourceVersion = Math.max(this.#resourceVersion, resourceVersion);
     if (isFolded) this.#feed.startAt(resourceVersion);
     const [kind = '', ...rest] = id.split('/');
-    const table = this.#objects.get(kind);
-    if (!table) return;
-    const key = rest.join('/');
-    const object = written === undefined ? undefined : deepFreeze(written as KubeObject);
-    const previous = table.get(key);
-    const uid = (object ?? previous)?.metadata.uid ?? '';
-    if (object) {
-      table.set(key, object);
-      this.#uids.add(uid);
-    } else {
-      table.delete(key);
-      this.#uids.delete(uid);
-    }
-    if (!isFolded) this.#rememberChange(kind, { resourceVersion, object, previous });
-  }
-
-  #rememberChange(
-    kind: string,
-    change: {
-      readonly resourceVersion: number;
-      readonly object: KubeObject | undefined;
-      readonly previous: KubeObject | undefined;
-    },
-  ): void {
-    const { resourceVersion, object, previous } = change;
-    if (object) {
-      const type = previous ? 'MODIFIED' : 'ADDED';
-      this.#feed.remember({ type, kind, object, previous, resourceVersion });
-    } else if (previous) {
-      const metadata = { ...previous.metadata, resourceVersion: String(resourceVersion) };
-      const removed = deepFreeze({ ...previous, metadata });
-      this.#feed.remember({ type: 'DELETED', kind, object: removed, previous, resourceVersion });
-    }
+    if (!this.#kinds.has(kind)) return;
+    const object = written as KubeObject | undefined;
+    const previous = this.#objects.set(kind, rest.join('/'), object);
+    const event = isFolded ? undefined : restoredEvent(kind, { resourceVersion, object, previous });
+    if (event) this.#feed.remember(event);
   }
 
   #snapshot(): StoreSnapshot {
-    const objects = [...this.#objects].flatMap(([kind, table]) =>
-      [...table].map(([id, object]) => ({ id: `${kind}/${id}`, object })),
-    );
-    return { resourceVersion: this.#resourceVersion, objects };
+    return { resourceVersion: this.#resourceVersion, objects: this.#objects.all() };
   }
 }
 
-function idOf(key: ObjectKey): string {
-  return `${key.namespace ?? ''}/${key.name}`;
+/** The event of a change in the journal; undefined when an absent object was removed. */
+function restoredEvent(
+  kind: string,
+  change: Pick<StoreEvent, 'resourceVersion' | 'previous'> & { readonly object: KubeObject | undefined },
+): StoreEvent | undefined {
+  const { resourceVersion, object, previous } = change;
+  if (object) return { type: previous ? 'MODIFIED' : 'ADDED', kind, object, previous, resourceVersion };
+  if (!previous) return undefined;
+  const metadata = { ...previous.metadata, resourceVersion: String(resourceVersion) };
+  return { type: 'DELETED', kind, object: deepFreeze({ ...previous, metadata }), previous, resourceVersion };
 }
 
 function addedEvent(object: KubeObject): StoreEvent {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { secretReference } from '../../common/contracts/module/secret-text.ts';
-import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
+import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { layerRecord } from '../../test/harness/layer-factory.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { provenanceOf } from './provenance.ts';

@@ -5,8 +5,8 @@ import type { Checksum, CompiledModule, Step } from '../../common/contracts/modu
 import { secretNames, writtenText } from '../../common/contracts/module/secret-text.ts';
 import type { Dependency, Provenance, StepRun } from '../../common/contracts/provenance.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
-import type { StoredLayerBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
+import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { changeSecrets } from '../planning/seal-modules.ts';
 
 /** Input of an image's provenance. */

@@ -67,7 +67,7 @@ const disk = (path: string, credentials: Credentials | null = null) =>
 const file = (path: string, credentials: Credentials | null = null) =>
   compiledModule({ files: [{ name: 'f', kind: 'url', url: `${url}${path}`, credentials, checksum: null }] });
 
-test('tells sources apart by what the server says of their present content', async () => {
+test('distinguishes sources by the validators of their present content', async () => {
   const { sources } = await resolve([disk('/tagged'), disk('/no-head'), disk('/plain'), disk('/moved')], open);
   const identities = ['/tagged', '/no-head', '/plain', '/moved'].map((path) => sources[`${url}${path}`]?.identity);
   expect(identities).toEqual([

@@ -63,7 +63,7 @@ test('what is missing is an error that names it, unless it may be', async () => 
   });
 });
 
-test('clusters that answer must agree, those that do not answer have no say', async () => {
+test('clusters that answer must agree, those that do not answer are ignored', async () => {
   const [one, two] = [cluster('a', scripts('echo one')), cluster('b', scripts('echo two'))];
   await expect(resolve([script], one, two)).rejects.toMatchObject({
     code: 'ClustersDiffer',

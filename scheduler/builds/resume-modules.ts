@@ -2,7 +2,8 @@ import { ANNOTATIONS, machineName } from '../../common/contracts/object-names.ts
 import { PHASES } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
-import type { StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
+import type { StoredBuild } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { eachOf } from './each-of.ts';
 import type { ObjectCluster } from './resolve-objects.ts';
 
@@ -14,7 +15,7 @@ export interface Resumption {
   readonly why: string;
 }
 
-/** What decides whether the disks of a failed module are still there. */
+/** Input for checking whether the disks of a failed module still exist. */
 export interface ResumptionOptions {
   readonly clusters: readonly ObjectCluster[];
   /** Milliseconds since the Unix epoch. */

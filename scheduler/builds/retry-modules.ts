@@ -1,6 +1,7 @@
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import type { StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
+import type { StoredBuild } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { changeSecrets } from '../planning/seal-modules.ts';
 
 /**

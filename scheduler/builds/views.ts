@@ -11,8 +11,9 @@ import type {
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import type { Phase } from '../../common/contracts/phases.ts';
-import type { BuildModule, StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
+import type { BuildModule, StoredBuild } from '../../common/redis/builds.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';
+import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { phasesOf } from '../graph/phase-jobs.ts';
 
 /**

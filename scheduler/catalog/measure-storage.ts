@@ -6,7 +6,7 @@ import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, PersistentVolumeClaim } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
-import { readLayerBuildState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/layer-builds.ts';
 import { readSources } from '../../common/redis/sources.ts';
 import { parseQuantity } from '../../common/text/quantity.ts';
 

@@ -54,7 +54,7 @@ test('switches the machine of a cancelled layer build off at once, though many o
   await expect.poll(() => watched.names(RESOURCES.vpcs), { timeout: 20_000 }).toEqual([]);
 });
 
-test('frees a slot when no start is pending and VMI and pod are gone, which a watch tells', async () => {
+test('frees a slot when no start is pending and VMI and pod are gone, as a watch reports', async () => {
   const { redis, notices } = options;
   const layerBuild = newId();
   const buildId = await watched.submit(layerBuild);

@@ -7,7 +7,7 @@ const CONCURRENCY = 16;
 const FIRST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 300_000;
 
-/** How a generation goes: its machines at once, the rest when there is room. Both may be called again. */
+/** Removal of a generation: its machines at once, the rest when there is room. Both are idempotent. */
 export interface Removal {
   readonly halt: () => Promise<void>;
   readonly remove: () => Promise<void>;

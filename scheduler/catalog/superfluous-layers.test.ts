@@ -105,7 +105,7 @@ test('removes exactly the layers that the model does not hold, for any layers an
   );
 });
 
-test('says of a thousand layers what the model says', () => {
+test('gives the same result as the model for a thousand layers', () => {
   const retention = { keep: 2, maxAgeMs: 20 * DAY_MS, untaggedMs: 5 * DAY_MS };
   const [drawn] = fc.sample(
     layersOf(1000).map((layers) =>

@@ -13,7 +13,7 @@ import { unfinishedClones } from '../../common/kubernetes/unfinished-clones.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
-import { readLayerBuildState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/layer-builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
 import { eachOf } from '../builds/each-of.ts';
 import { networkOf } from './cluster-network.ts';

@@ -1,4 +1,4 @@
-import type { StoredLayerBuild } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 
 /** A generation of a layer build that has objects on a cluster. */
 export interface FoundGeneration {

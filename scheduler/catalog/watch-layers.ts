@@ -7,7 +7,7 @@ import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import type { SharedWatch } from '../../common/kubernetes/shared-watch.ts';
 import { lookAgain, type Wake } from '../../common/lifecycle/look-again.ts';
-import { readLayerBuildState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/layer-builds.ts';
 import { forgetLayer, type NamedLayer, readLayers, readNamedLayer, restoreLayer } from '../../common/redis/layers.ts';
 import { clearRemovedLayers } from './clear-removed-layers.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
@@ -173,7 +173,7 @@ async function mirror(
   }
 }
 
-/** Redis tells them in any order. */
+/** Redis returns them in any order. */
 function inOrder({ images, tags }: LayerNames): LayerNames {
   return {
     images: images.toSorted((a, b) => a.module.localeCompare(b.module) || a.version - b.version),

@@ -10,7 +10,6 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openSubresourceStream } from '../../common/kubernetes/subresource-stream.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import { type Alarm, createAlarm } from '../../common/lifecycle/alarm.ts';
-import { readLayerBuildState } from '../../common/redis/builds.ts';
 import {
   type ConsoleHolder,
   type ConsoleLeaseOptions,
@@ -19,6 +18,7 @@ import {
   takeConsole,
 } from '../../common/redis/console-leases.ts';
 import { type PlacedVm, readHandbuild } from '../../common/redis/handbuilds.ts';
+import { readLayerBuildState } from '../../common/redis/layer-builds.ts';
 import type { NoticeListener, Notices } from '../../common/redis/notices.ts';
 import type { ConsoleKind } from './console-kinds.ts';
 
@@ -26,7 +26,7 @@ import type { ConsoleKind } from './console-kinds.ts';
 const LOOK_AGAIN_MS = 30_000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
-/** What relays work with. */
+/** Dependencies of relays. */
 export interface ConsoleRelayOptions extends ConsoleLeaseOptions, LinkOptions {
   readonly notices: Notices;
   /** This process as others see it. */

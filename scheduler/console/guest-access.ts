@@ -7,7 +7,7 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { connectThroughRelay } from '../../common/kubernetes/relay-tunnel.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openMachinePort } from '../../common/kubernetes/subresource-stream.ts';
-import type { StoredLayerBuild } from '../../common/redis/builds.ts';
+import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 
 /** The part of a layer build that determines the route to its guests. */
 export type GuestLayerBuild = Pick<StoredLayerBuild, 'id' | 'generation' | 'spec'>;
@@ -43,7 +43,7 @@ export function dialGuest(
   return DIALS[stored.spec.networkKind ?? 'kube-ovn'](cluster, stored, { vm, port: sshPort, signal });
 }
 
-/** Who logs in, and with which key of the build's own; null: with one that a Secret keeps. @throws ClusterUnavailable */
+/** User and key of the login; null: with one that a Secret keeps. @throws ClusterUnavailable */
 export async function readLogin(
   cluster: ClusterClient,
   stored: GuestLayerBuild,

@@ -16,7 +16,7 @@ export interface DispatchTarget {
   readonly queues: Pick<PhaseQueues, 'add'>;
 }
 
-/** What dispatchers work with. */
+/** Dependencies of dispatchers. */
 export interface DispatcherOptions {
   readonly redis: Redis;
   readonly notices: Notices;

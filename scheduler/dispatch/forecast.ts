@@ -1,7 +1,7 @@
 import type { Limits } from '../../common/contracts/builds.ts';
 import { type Owners, termsOf } from '../../common/contracts/owners.ts';
 
-/** What machines take of a cluster; cores, bytes. */
+/** Resources of machines on a cluster; cores, bytes. */
 export interface Size {
   readonly vms: number;
   readonly cpu: number;
@@ -103,7 +103,7 @@ function nextLine(
   return best?.line;
 }
 
-/** What each holds, by a name. */
+/** Usage by name. */
 export function sumsBy(shares: readonly Share[], nameOf: (share: Share) => string): ReadonlyMap<string, Size> {
   const sums = new Map<string, Size>();
   for (const share of shares) {
@@ -128,7 +128,7 @@ export function fits(size: Size, used: Size = { vms: 0, cpu: 0, memoryBytes: 0 }
 
 const RESOURCES = ['vms', 'cpu', 'memoryBytes'] as const;
 
-/** Of what there is too little. */
+/** The scarce resources. */
 export function lacking(size: Size, used: Size, bounds: Bounds): (keyof Size)[] {
   return RESOURCES.filter((resource) => used[resource] + size[resource] > (bounds[resource] ?? Infinity) + 1e-9);
 }

@@ -17,7 +17,7 @@ const LOOKED_AT = 500;
 /** States of a job that is running or will run. */
 const ALIVE = new Set(['waiting', 'prioritized', 'active', 'delayed', 'waiting-children']);
 
-/** What names a job, and its queue. */
+/** Reference of a job, and its queue. */
 type JobPlace = Pick<Dispatch, 'reference' | 'cluster'>;
 
 /** The queues of every phase on every cluster. */

@@ -9,7 +9,7 @@ const ARGUMENTS: Readonly<Record<Exclude<ExportFormat, 'raw'>, readonly string[]
   vmdk: ['-c', '-O', 'vmdk', '-o', 'subformat=streamOptimized'],
   vhdx: ['-O', 'vhdx', '-o', 'subformat=dynamic'],
 };
-/** What `qemu-img` takes at most. */
+/** Resource limit of `qemu-img`. */
 const THREADS = ['-m', '16', '-W'];
 const NICENESS = 10;
 

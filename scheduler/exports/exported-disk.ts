@@ -23,7 +23,7 @@ export interface RawContent {
   readonly token: string;
 }
 
-/** What disks are taken out of. */
+/** Source of exported disks. */
 export interface ExportCluster {
   readonly client: ClusterClient;
   readonly config: ClusterConfig;

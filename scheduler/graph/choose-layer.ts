@@ -24,7 +24,7 @@ export interface Candidate {
   readonly whyNew: string;
 }
 
-/** What planning knows when it chooses. */
+/** Input of the choice. */
 export interface Choosing {
   readonly catalog: Catalog;
   readonly known: KnownLayers;

@@ -5,7 +5,7 @@ import type { Problem } from '../../common/contracts/problems.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
-/** What kind of problem planning found; stable, for programs. */
+/** Kind of a planning problem; stable, for programs. */
 export type PlanningCode =
   | 'DuplicateModule'
   | 'GraphCycle'

@@ -109,7 +109,7 @@ const vm: FieldRules<CompiledVm> = {
 };
 
 /**
- * What of a compiled module decides the disks of its layer, field by field. A field that is added to the model does not
+ * The fields of a compiled module that decide the disks of its layer. A field that is added to the model does not
  * compile until it is decided on here. Beside the module, the key holds `KEY_SCHEMA` and the versions of its types of steps.
  */
 export const KEY_FIELDS: KeyRule<CompiledModule> = {

@@ -26,7 +26,7 @@ export interface ParentReference {
 
 export interface RecipeKeyInput {
   readonly facts: Facts;
-  /** What each VM with a `buildRef` starts from, by the name of the VM. */
+  /** Parent of each VM with a `buildRef`, by the name of the VM. */
   readonly parents: ReadonlyMap<string, ParentReference>;
   /** A keyed hash (HMAC) of a secret, always the same for the same secret. */
   readonly fingerprint: (secret: string) => string;

@@ -12,7 +12,7 @@ export interface LayerInput {
   readonly module: CompiledModule;
   readonly layerKey: string;
   readonly facts: Facts;
-  /** What each VM with a `buildRef` starts from, by the name of the VM. */
+  /** Parent of each VM with a `buildRef`, by the name of the VM. */
   readonly parents: ReadonlyMap<string, ParentVm>;
 }
 

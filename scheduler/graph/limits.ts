@@ -13,7 +13,7 @@ export function limitFindings(vms: readonly VmPlan[], clusters: ClusterLimits): 
   return [{ code: 'ExceedsLimits', message: `it fits on no cluster: ${reasons.join('; ')}` }];
 }
 
-/** What VMs that run at once ask a cluster for beyond its limits; null when they fit. */
+/** Requests of concurrent VMs beyond the limits of a cluster; null when they fit. */
 export function excess(vms: readonly VmPlan[], cluster: string, limits: Limits): string | null {
   const sum = (amount: (vm: VmPlan) => number) => vms.reduce((total, vm) => total + amount(vm), 0);
   const needs = [

@@ -28,7 +28,7 @@ interface Place {
   readonly parentSnapshots: readonly string[];
 }
 
-/** What each phase waits for: a module waits for whole modules, a boot for the machines that it needs, a layer is captured as a whole. */
+/** Dependencies of each phase: a module waits for whole modules, a boot for the machines that it needs, a layer is captured as a whole. */
 const WAITS: Readonly<Record<Phase, (place: Place) => readonly string[]>> = {
   import: ({ parentSnapshots }) => parentSnapshots,
   'boot-keystrokes': ({ vm, before, of }) => [before, ...new Set(vm.dependsOn.map(of))],

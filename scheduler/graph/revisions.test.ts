@@ -71,7 +71,7 @@ describe('a module that is rebuilt', () => {
     expect(keys(third)).toEqual(keys(second));
   });
 
-  test('is told apart from one that has changed, and from one whose parent has', () => {
+  test('is distinguished from one that has changed, and from one whose parent has', () => {
     const farm = new Farm();
     farm.build(STACK);
     const changed = compiledModule({ name: 'web', vms: [{ source: buildRef('base'), steps: [shell('two')] }] });
@@ -82,7 +82,7 @@ describe('a module that is rebuilt', () => {
     );
   });
 
-  test('alone leaves what stands on it as it is, and says so', () => {
+  test('alone leaves its children as they are, with a warning', () => {
     const farm = new Farm();
     farm.build(STACK);
     expect(farm.build([base], { rebuild: ['base'] }).plan.warnings).toEqual([
@@ -101,7 +101,7 @@ describe('a module that is rebuilt', () => {
     );
   });
 
-  test('is one layer for all who ask for it before it is begun, and another one for who asks later', () => {
+  test('is one layer for all requests before it begins, and another one for later requests', () => {
     const farm = new Farm();
     farm.build([base]);
     const [plan] = expand([base], farm.catalog, { rebuild: ['base'] }).plan.modules;
@@ -152,7 +152,7 @@ describe('maxAge', () => {
     ]);
   });
 
-  test('joins who rebuilds it already', () => {
+  test('joins a running rebuild', () => {
     const farm = new Farm();
     farm.build([aging]);
     farm.pass(8 * DAY_MS);
@@ -178,7 +178,7 @@ describe('maxAge', () => {
     expect(rows(farm.build([module]))).toEqual(['base: build (older than 36h)']);
   });
 
-  test('says how long a source that cannot be checked counts as unchanged', () => {
+  test('sets how long a source that cannot be checked counts as unchanged', () => {
     const volume = { kind: 'sourcePvc', name: 'golden', namespace: null } as const;
     const farm = new Farm();
     const golden = compiledModule({ name: 'base', vms: [{ source: { ...volume, maxAgeMs: DAY_MS } }] });

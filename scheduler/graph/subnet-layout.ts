@@ -7,7 +7,7 @@ import type { Finding } from './findings.ts';
 
 /** A subnet as it is while building, and which of its addresses are not for VMs. */
 export interface PlannedSubnet {
-  /** As the module declares it: what clones of the template get. */
+  /** As the module declares it: for clones of the template. */
   readonly base: Subnet;
   readonly plan: SubnetPlan;
   readonly layout: SubnetLayout;

@@ -14,7 +14,7 @@ const PROTOCOL_BEARER = 'base64url.bearer.authorization.slipway.dev.';
 /** Tokens that were valid a while ago and are still looked for when their address has guessed too often. */
 const MAX_REMEMBERED = 10_000;
 
-/** What tokens and sessions are checked with. */
+/** Dependencies of the check of tokens and sessions. */
 export interface AuthenticationOptions {
   readonly redis: Redis;
   /** Token of the configuration: an admin, also while Redis is away. */
@@ -32,7 +32,7 @@ export interface Credential {
 
 const credentials = new WeakMap<Request, Credential>();
 
-/** Who speaks. Only behind `authenticate`. */
+/** The caller. Only behind `authenticate`. */
 export function principalOf(request: Request): Principal {
   return credentialOf(request).principal;
 }

@@ -8,14 +8,14 @@ import { includesRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readFarmTime } from '../../common/redis/admission-queue.ts';
+import { readEvents, readLastEventId } from '../../common/redis/event-streams.ts';
+import { readWaitingLayerBuilds } from '../../common/redis/handbuilds.ts';
 import {
   countLayersOf,
   countLivingLayerBuilds,
   readScreenshot,
   type StoredLayerBuild,
-} from '../../common/redis/builds.ts';
-import { readEvents, readLastEventId } from '../../common/redis/event-streams.ts';
-import { readWaitingLayerBuilds } from '../../common/redis/handbuilds.ts';
+} from '../../common/redis/layer-builds.ts';
 import { cancelBuild } from '../../common/redis/submissions.ts';
 import type { Principal } from '../../common/redis/tokens.ts';
 import type { BuildService } from '../builds/build-service.ts';

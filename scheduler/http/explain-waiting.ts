@@ -8,8 +8,9 @@ import {
   readImportMs,
   readWaitingEntries,
 } from '../../common/redis/admission-queue.ts';
-import type { PhaseRecord, StoredBuild, StoredLayerBuild } from '../../common/redis/builds.ts';
+import type { StoredBuild } from '../../common/redis/builds.ts';
 import { type ClusterControl, type ConfiguredCluster, readControl } from '../../common/redis/cluster-control.ts';
+import type { PhaseRecord, StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { buildView } from '../builds/views.ts';
 import { forecast, lacking, type Running, type Size, sumsBy } from '../dispatch/forecast.ts';

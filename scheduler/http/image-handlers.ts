@@ -4,7 +4,7 @@ import { readVersion } from '../../common/config/version.ts';
 import { writeCursor } from '../../common/contracts/api/parameters.ts';
 import { type ImageName, type ImageRetention, imageRetention } from '../../common/contracts/images.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { readLayerBuild } from '../../common/redis/builds.ts';
+import { readLayerBuild } from '../../common/redis/layer-builds.ts';
 import { readLayers, tagImage, untagImage } from '../../common/redis/layers.ts';
 import { provenanceOf } from '../builds/provenance.ts';
 import { pruneImages } from '../catalog/prune-images.ts';

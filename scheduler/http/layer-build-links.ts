@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { jobId, PHASES, type Phase, phaseSchema, queueName } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { readLayerBuild, readLayerBuildPlace } from '../../common/redis/builds.ts';
+import { readLayerBuild, readLayerBuildPlace } from '../../common/redis/layer-builds.ts';
 import type { PhaseQueues } from '../dispatch/queues.ts';
 
 const querySchema = z.object({ vm: z.string().max(63), phase: phaseSchema.optional() });

@@ -1,13 +1,8 @@
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import {
-  readBuild,
-  readLayerBuild,
-  readPartOfBuild,
-  type StoredBuild,
-  type StoredLayerBuild,
-} from '../../common/redis/builds.ts';
+import { readBuild, readPartOfBuild, type StoredBuild } from '../../common/redis/builds.ts';
 import { readHandbuild } from '../../common/redis/handbuilds.ts';
+import { readLayerBuild, type StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 
 /** A build with its layer builds by id. */
 interface LoadedBuild {
@@ -20,7 +15,7 @@ export async function loadBuild(redis: Redis, id: string): Promise<LoadedBuild> 
   return withLayerBuilds(redis, (await readBuild(redis, id)) ?? noSuchBuild(id));
 }
 
-/** A build with a page of its modules, and where the next page begins; null: there is none. @throws NotFound */
+/** A build with a page of its modules, and the start of the next page; null: this is the last one. @throws NotFound */
 export async function loadPageOfBuild(
   redis: Redis,
   id: string,

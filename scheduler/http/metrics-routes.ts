@@ -4,7 +4,7 @@ import { isBearerOf } from '../../common/metrics/serve-metrics.ts';
 import type { HttpLimits } from './limits.ts';
 import { limitPerMinute } from './refusal-limit.ts';
 
-/** What metrics are served with. */
+/** Dependencies of the metrics routes. */
 export interface MetricsOptions {
   readonly metrics: FarmMetrics;
   /** `metrics.tokenFile`: grants access to the metrics only. */

@@ -9,7 +9,7 @@ import { audit } from './audit.ts';
 /** Default `Retry-After` in seconds for full resources. */
 const RETRY_AFTER_S = 5;
 
-/** What Express and its body parsers throw. */
+/** Errors of Express and its body parsers. */
 const requestErrorSchema = z.object({ status: z.int().min(400).max(499), message: z.string() });
 
 /** Answers requests that no route has answered. */

@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { RunView } from '../../common/contracts/runs.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import { readBuild, readLayerBuild, type StoredLayerBuild } from '../../common/redis/builds.ts';
+import { readBuild } from '../../common/redis/builds.ts';
+import { readLayerBuild, type StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readRuns } from '../../common/redis/runs.ts';
 import { readUsage } from '../../common/redis/slots.ts';

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { SerialPiece } from '../../common/contracts/serial.ts';
-import { readLayerBuildState } from '../../common/redis/builds.ts';
+import { readLayerBuildState } from '../../common/redis/layer-builds.ts';
 import { followSerial, readSerial, type SerialPosition } from '../../common/redis/serial-logs.ts';
 import type { Handlers } from './handler.ts';
 import { layerBuildsWithVm, noSuchVm, onlyLayerBuild } from './layer-builds.ts';

@@ -14,7 +14,7 @@ import { readBody } from './request-body.ts';
 const NOTHING = z.object({});
 const NO_QUERY = z.strictObject({});
 
-/** What operations are served with. */
+/** Dependencies of the operations. */
 export interface ServeOptions {
   readonly handlers: Handlers;
   readonly logger: Logger;

@@ -2,7 +2,7 @@ import type { Response } from 'express';
 import type { Redis } from 'ioredis';
 import type { Admit } from './limits.ts';
 
-/** What streams are read from. */
+/** Dependencies of streams. */
 export interface StreamOptions {
   readonly redis: Redis;
   /** A connection of one's own for blocking reads; the caller closes it. */
@@ -19,7 +19,7 @@ export interface ServerSentEvent {
 
 /** Source of events; null: no event for a while. */
 export interface EventSource {
-  /** What there is, on any connection. */
+  /** The existing events, on any connection. */
   past(redis: Redis): AsyncIterable<ServerSentEvent>;
   /** Live, on a connection of its own. */
   live(listener: Redis, signal: AbortSignal): AsyncIterable<ServerSentEvent | null>;

@@ -60,7 +60,7 @@ test('avoids a cluster that does not answer, and one that is too small', () => {
   expect(placeModules([module('a')], clusters.slice(0, 2)).get('a')).toBe('away');
 });
 
-test('says at which module, and all at once, what no cluster is large enough for and what cannot come together', () => {
+test('reports at its module, all at once, what exceeds every cluster and what cannot be placed together', () => {
   const small = [cluster('few cores', 0, { limits: { ...limits, cpu: 1 } })];
   const many = Array.from({ length: 7 }, (_, index) => module(`c${index}`, { parents: ['b'], vms: [] }));
   const modules = [
@@ -93,7 +93,7 @@ test('says at which module, and all at once, what no cluster is large enough for
   expect(() => placeModules(modules, small)).toThrow(expect.objectContaining(refused));
 });
 
-test('prefers a cluster with internet for those who wish for it, and is content with one without', () => {
+test('prefers a cluster with internet for modules that wish for it, and is content with one without', () => {
   const [closed, open] = [cluster('closed', 0, { hasEgress: false }), cluster('open', 5)];
   const wishing = [module('a', { wishesInternet: true, formerly: 'closed' })];
   expect(placeModules(wishing, [closed, open]).get('a')).toBe('open');
@@ -102,7 +102,7 @@ test('prefers a cluster with internet for those who wish for it, and is content 
   expect(placeModules(wishing, [closed, { ...open, healthy: false }]).get('a')).toBe('closed');
 });
 
-test('goes only where the network of every module can be had, and says why where there is none', () => {
+test('goes only where the network of every module can be had, and reports why if there is none', () => {
   const obstacles = new Map([['x', '"x" has the pod network only, and the VM "v" asks for the address 10.0.0.9']]);
   const modules = [module('base'), module('child', { parents: ['base'], obstacles })];
   expect(placeModules(modules, [cluster('x', 0), cluster('y', 9)]).get('base')).toBe('y');
@@ -139,7 +139,7 @@ test('keeps to clusters whose storage has room, and refuses with numbers when no
   expect(() => placeModules([begun, child], [crowded, roomy])).toThrow(`Module "child": ${reason}`);
 });
 
-test('goes where the labels are that every module of a group asks for, and says what there is instead', () => {
+test('goes where the labels are that every module of a group asks for, and lists the existing labels', () => {
   const clusters = [
     cluster('x', 0, { labels: { zone: 'us' } }),
     cluster('y', 9, { labels: { zone: 'eu', disk: 'fast' } }),
@@ -159,7 +159,7 @@ test('goes where the labels are that every module of a group asks for, and says 
   expect(placeModules([module('c', { joins: 'x', ...eu })], clusters).get('c')).toBe('x');
 });
 
-test('places nothing new on a closed cluster, and refuses with who has closed it when all are', () => {
+test('places no module on a closed cluster, and names who closed it when all are', () => {
   const closed = 'it is cordoned, by ann';
   const [shut, busy] = [cluster('shut', 0, { closed }), cluster('busy', 9)];
   expect(placeModules([module('a')], [shut, busy]).get('a')).toBe('busy');

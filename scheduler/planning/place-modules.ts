@@ -49,7 +49,7 @@ export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'>
  * together, to a healthy cluster that every module of them fits: one with internet where they wish for it, where they were before,
  * else where they cost least. Layers that they start from and that other clusters have are copied there, which costs as much as
  * waiting for a whole cluster of machines.
- * What cannot be placed is reported all at once, each at a module that is to blame.
+ * All modules that cannot be placed are reported together, each group at the module that causes it.
  * @throws with `details.problems`: ClusterUnfit when layers of different clusters cannot come together, NoSuchLabels when no
  *   cluster has what modules of a group ask for, ExceedsLimits when none of those fits the whole group, NetworkNotOffered when none
  *   of the rest has the network that its modules ask for, ClusterClosed or StorageFull when all that are left are closed, or full
@@ -81,7 +81,7 @@ interface Places {
   readonly extra: ReadonlyMap<string, number>;
 }
 
-/** The cluster of modules that go together, or why there is none. */
+/** The cluster of modules that go together, or the problem that prevents it. */
 function placeGroup(group: readonly PlacementModule[], { clusters, extra }: Places): string | Problem {
   const near = new Map(group.flatMap((module) => [...module.near]));
   const sources = new Set(near.values());
@@ -143,7 +143,7 @@ function hasAll(group: readonly PlacementModule[], labels: Labels): boolean {
   return group.every(({ clusterLabels }) => hasLabels(labels, clusterLabels));
 }
 
-/** What modules ask for together that none of these clusters is labelled with; null when one is. */
+/** The problem of labels that no cluster has for all modules of a group; null when one has them. */
 function labelProblem(group: readonly PlacementModule[], clusters: readonly PlacementCluster[]): Problem | null {
   const isAsking = ({ clusterLabels }: PlacementModule) => Object.keys(clusterLabels).length > 0;
   if (!group.some(isAsking) || clusters.some(({ labels }) => hasAll(group, labels))) return null;

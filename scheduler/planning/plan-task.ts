@@ -56,7 +56,7 @@ export interface BuildTask extends PlanTask {
 /** A plan that can be submitted. */
 export interface PlannedBuild {
   readonly plan: JsonBytes;
-  /** What `sendSubmission` takes. */
+  /** Input of `sendSubmission`. */
   readonly submission: readonly string[];
   /** Local files of the layers to build; reused layers need none. */
   readonly files: readonly NeededFile[];
@@ -68,7 +68,7 @@ export interface NeededFile {
   readonly path: string | null;
 }
 
-/** What became of a build that was submitted. */
+/** Result of a submission. */
 export interface SubmittedTask {
   readonly buildId: string;
   /** Null where the same request was accepted before. */

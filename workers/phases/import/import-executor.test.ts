@@ -252,7 +252,7 @@ test('imports an unpinned source only while it is what was planned', async () =>
   expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });
 }, 120_000);
 
-test('imports a source again that the farm is just removing, and keeps it for as long as its module says', async () => {
+test('imports a source again that the farm is just removing, and keeps it for the `isoCacheTTL` of its module', async () => {
   const cluster = new ClusterClient(config);
   const origin = urlOrigin(image.sha256);
   await importExecutor.execute(importDb(origin, '01J00000000000000000000070'));
@@ -290,7 +290,7 @@ test('imports a source again that the farm is just removing, and keeps it for as
   expect(uses.at(-1)).toBe(staged.claim.spec.module.isoCacheTtlMs);
 }, 120_000);
 
-test('asks as who the module says, by a Secret that goes with the volume', async () => {
+test('authenticates with the credentials of the module, by a Secret that is removed with the volume', async () => {
   const content = await readFile(imagePath);
   const login = `Basic ${Buffer.from('ci:hunter2').toString('base64')}`;
   const guarded = createServer((request, response) => {
@@ -331,7 +331,7 @@ test('asks as who the module says, by a Secret that goes with the volume', async
   await waitUntilGone(cluster, { resource: RESOURCES.secrets, name }, removal);
 }, 120_000);
 
-test('says what stands where the image should be, before anything is imported', async () => {
+test('reports content that is not an image, before anything is imported', async () => {
   let content: Buffer = Buffer.alloc(0);
   let status = 200;
   const mirror = createServer((_, response) => {
@@ -432,7 +432,7 @@ test('imports a container image by the digest that was planned, once; one withou
   });
 }, 120_000);
 
-test('clones a claim that is there already, and says what is wrong with another one', async () => {
+test('clones an existing claim, and reports the error of another one', async () => {
   const cluster = new ClusterClient(config);
   const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: String(64 * MIB) } } };
   await cluster.create(RESOURCES.claims, { metadata: { name: 'golden' }, spec });
@@ -525,7 +525,7 @@ test('leaves it to a machine where its disks lie, where the class waits for that
   });
 }, 60_000);
 
-test('says at once that a storage class does not exist', async () => {
+test('reports at once that a storage class does not exist', async () => {
   const staged = importDb({ kind: 'blank' }, '01J00000000000000000000060');
   const [web, db] = staged.claim.spec.vms;
   if (!web || !db) throw new Error('unreachable');
@@ -571,7 +571,7 @@ test.each([
   expect(areUsedAtBoot({ ...labSpec({ kind: 'blank' }), module })).toBe(isUsed);
 });
 
-test('gives a VPC its way out, and says what the cluster lacks for it', async () => {
+test('gives a VPC its egress, and reports the missing configuration', async () => {
   const layerBuild = '01J00000000000000000000004';
   const closed = labSpec(urlOrigin(image.sha256));
   const subnets = closed.network.subnets.map((subnet) => ({ ...subnet, egress: '10.77.0.253' }));

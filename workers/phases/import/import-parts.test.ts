@@ -165,7 +165,7 @@ test.each(JUDGED)('judges %s', (_case, object, expected) => {
   expect(verdict.kind === 'failed' ? verdict.reason : verdict.kind).toBe(expected);
 });
 
-test('says what to configure where the importer may not open a block device', () => {
+test('names the configuration that is needed where the importer may not open a block device', () => {
   const denied = 'blockdev: cannot open /dev/cdi-block-volume: Permission denied';
   expect(importVerdict(volume('ImportInProgress', 0, `Unable to process data: ${denied}`))).toMatchObject({
     ...{ kind: 'failed', reason: 'ClusterRefused' },
@@ -195,7 +195,7 @@ test('gives up what stands still for the same reason, and only then', () => {
   expect(judge('CloneValidationFailed')).toBe('running');
 });
 
-test('says of an expansion that does not end what is lacking', () => {
+test('names the cause of an expansion that does not end', () => {
   const { message } = importVerdict(volume('PrepClaimInProgress', 0, '', 'Populator is running')) as {
     message: string;
   };

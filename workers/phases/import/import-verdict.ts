@@ -76,7 +76,7 @@ const OBSTACLES: Readonly<Record<string, { readonly graceMs: number; readonly re
 };
 /** Claims grow in seconds; a node that comes first takes minutes. */
 const EXPANSION_MS = 10 * MINUTE_MS;
-/** What ends is begun again within it. */
+/** Ended pods are restarted within it. */
 const RESTART_MS = 2 * MINUTE_MS;
 
 /** Why CDI makes no progress, if a condition or the phase shows it. */

@@ -18,7 +18,7 @@ async function looking(answer: RequestListener) {
   }
 }
 
-test('tells the status of an answer that broke off, and of a server in trouble, and leaves both to the importer', async () => {
+test('reports the status of a truncated answer and of a failing server, and leaves both to the importer', async () => {
   const cut: RequestListener = (_, response) => {
     response.writeHead(206, { 'content-length': 99_999 });
     response.write(Buffer.alloc(1024), () => response.socket?.destroySoon());

@@ -1,18 +1,13 @@
-import { blobOf } from '../../../common/contracts/blobs.ts';
 import type { SourceKey } from '../../../common/contracts/layers.ts';
-import type { Checksum } from '../../../common/contracts/module/compiled.ts';
-import type { Location } from '../../../common/contracts/module/location.ts';
 import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
-import { IMAGE_PREFIX, VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
-import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
+import { VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
+import { errorMessage } from '../../../common/errors/farm-error.ts';
 import { askValidator } from '../../../common/fetch/fetch-source.ts';
 import type { DataVolume, VolumeSnapshot } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { snapshotObject, volumeObject } from '../../../common/kubernetes/volume-objects.ts';
 import { waitFor, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
 import { timed } from '../../../common/metrics/timed.ts';
-import { parseImageReference, pinnedReference } from '../../../common/registry/image-reference.ts';
-import { shownUrl } from '../../../common/text/shown-url.ts';
 import { keyLabel } from '../../cluster/build-scope.ts';
 import { askedOf, type Filling, restoreBytes } from '../../cluster/volume-size.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
@@ -20,27 +15,21 @@ import { PhaseFailure } from '../../context/phase-failure.ts';
 import { lastEvents, runStage } from '../../context/stage.ts';
 import { createVolume } from './create-volume.ts';
 import { importFailure } from './import-hints.ts';
+import {
+  type FetchedOrigin,
+  type ImportOrigin,
+  importable,
+  importerSource,
+  isUnpinned,
+  knownBytes,
+  nameOf,
+  originText,
+} from './import-origin.ts';
 import { importVerdict, type Verdict } from './import-verdict.ts';
 import type { ProgressLog } from './progress-log.ts';
 import { judgeLook, lookAtSource, type SourceLook, type SourceUse } from './source-look.ts';
 import { holdSource, keepSource } from './source-use.ts';
 import { VolumePatience } from './volume-patience.ts';
-
-/** Sources that an importer can fetch. */
-export type ImportOrigin =
-  | ({ readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
-  | { readonly kind: 'image'; readonly image: string }
-  | CopyOrigin;
-
-/** A disk of this size that the schedulers serve when they have made a file of it. */
-interface CopyOrigin {
-  readonly kind: 'copy';
-  readonly url: string;
-  readonly what: string;
-  readonly sizeBytes: number;
-  /** Of the file, when it is there. */
-  checksum(): Promise<Checksum>;
-}
 
 /** Something to import. */
 export interface SourceRequest {
@@ -56,7 +45,7 @@ export interface SourceRequest {
 
 /** A source that an importer can fetch. */
 interface SettledRequest extends SourceRequest {
-  readonly origin: Exclude<ImportOrigin, CopyOrigin>;
+  readonly origin: FetchedOrigin;
 }
 
 const SNAPSHOT_MS = 600_000;
@@ -105,22 +94,6 @@ export async function ensureSource(context: PhaseContext, request: SourceRequest
   return cloneSource(snapshot, { name, sizeBytes, namespace: cluster.namespace });
 }
 
-/** Of the farm's own blobs the name is the checksum, and registries give digests. */
-function isUnpinned(origin: ImportOrigin): boolean {
-  return origin.kind === 'url' && origin.checksum === null && blobOf(origin.url) === undefined;
-}
-
-function knownBytes(origin: ImportOrigin, look: SourceLook | undefined): number | undefined {
-  if (origin.kind === 'copy') return origin.sizeBytes;
-  return look?.image?.compression === undefined ? look?.image?.virtualSizeBytes : undefined;
-}
-
-/** Source for importers; a copy is ready then. */
-async function importable(origin: ImportOrigin): Promise<Exclude<ImportOrigin, CopyOrigin>> {
-  if (origin.kind !== 'copy') return origin;
-  return { kind: 'url', url: origin.url, credentials: null, checksum: await origin.checksum() };
-}
-
 /** Undefined when only the importer will see it, as in a container image. */
 async function lookAt(context: PhaseContext, origin: ImportOrigin): Promise<SourceLook | undefined> {
   if (origin.kind !== 'url') return undefined;
@@ -128,39 +101,6 @@ async function lookAt(context: PhaseContext, origin: ImportOrigin): Promise<Sour
   const { url, agent } = addresses.forWorker(origin.url);
   const credentials = secrets.credentials(origin.credentials);
   return await lookAtSource(url, { agent, signal, ...(credentials ? { credentials } : {}) });
-}
-
-/** Failures name the source, and the answer of the server. */
-function nameOf({ what, origin }: SourceRequest, look: SourceLook | undefined): string {
-  if (origin.kind === 'image') return `${what} from the container image ${origin.image}`;
-  if (origin.kind === 'copy') return what;
-  if (blobOf(origin.url) !== undefined) return `${what} from a local file`;
-  return `${what} from ${shownUrl(origin.url)}${look ? ` (${look.answer})` : ''}`;
-}
-
-function originText(origin: ImportOrigin): string {
-  if (origin.kind === 'image') return origin.image;
-  if (origin.kind === 'copy') return origin.what;
-  const sha256 = blobOf(origin.url);
-  return sha256 === undefined ? shownUrl(origin.url) : `local file ${sha256.slice(0, 12)}`;
-}
-
-/** A container image is fetched by the digest that was planned, so it cannot be another one. */
-function importerSource(
-  { addresses }: PhaseContext,
-  { origin, identity }: SettledRequest,
-): Pick<Filling, 'source' | 'credentials'> {
-  if (origin.kind === 'url') {
-    const { credentials, checksum } = origin;
-    const url = addresses.forCluster(origin.url);
-    // Older generated types know no checksum; CDI has it since 1.65.
-    const http = { url, ...(checksum ? { checksum: `${checksum.algorithm}:${checksum.hex}` } : {}) };
-    return { source: { http: http as { url: string } }, credentials };
-  }
-  const reference = parseImageReference(origin.image);
-  if (!reference) throw new FarmError('InvalidModule', `"${origin.image}" is not a container image reference.`);
-  const image = identity === null ? origin.image : pinnedReference(reference, identity.slice(IMAGE_PREFIX.length));
-  return { source: { registry: { url: `docker://${image}`, pullMethod: 'pod' } } };
 }
 
 /**

@@ -11,7 +11,7 @@ const IGNORED_DIRECTORIES = ['node_modules'];
 const STDIN_NAME = '<stdin>';
 const STDIN_DESCRIPTOR = 0;
 
-/** The texts of module files; what could not be read is a problem of its own. */
+/** The texts of module files; unreadable files are problems. */
 export interface ModuleFiles {
   readonly files: readonly SourceFile[];
   readonly problems: readonly Problem[];
@@ -43,7 +43,7 @@ export function findModuleFiles(paths: readonly string[]): ModuleFiles {
   return { files: [...files.values()], problems };
 }
 
-/** The same for commands that cannot go on without every file: what cannot be read is an `InvalidRequest` error. */
+/** The same for commands that cannot go on without every file: an unreadable file is an `InvalidRequest` error. */
 export function readModuleFiles(paths: readonly string[]): readonly SourceFile[] {
   const { files, problems } = findModuleFiles(paths);
   const [problem] = problems;

@@ -12,14 +12,14 @@ const configSchema = z.strictObject({
   containerDisks: z.record(z.string(), z.string()).default({}),
   /** How machines are connected: by KubeOVN's VPCs behind Multus, or on the pod network alone. */
   network: z.enum(['kube-ovn', 'pod']).default('kube-ovn'),
-  /** What imports may reach. */
+  /** Addresses that imports may reach. */
   fetch: z
     .strictObject({
       /** Loopback and private addresses that sources may lead to, as addresses, networks or names, with or without a port. */
       allowedAddresses: z.array(allowedAddress).default([]),
     })
     .prefault({}),
-  /** What guests with internet may reach besides public addresses. */
+  /** Addresses that guests with internet may reach besides public ones. */
   guests: z
     .strictObject({
       /** Private IPv4 networks; link-local and metadata addresses are never reached. */

@@ -35,7 +35,7 @@ export function readConnection(dataDir: string): Connection | undefined {
   return readJson(join(dataDir, 'connection.json'), connectionSchema);
 }
 
-/** Data folder of the farm that runs on this machine; undefined when there is none, or its process is gone. */
+/** Data folder of the farm that runs on this machine; undefined without one, or when its process is gone. */
 export function currentDataDir(environment: NodeJS.ProcessEnv = process.env): string | undefined {
   const pointer = readJson(pointerFile(environment), pointerSchema);
   return pointer && isAlive(pointer.pid) ? pointer.dataDir : undefined;

@@ -5,7 +5,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 /** Pauses between attempts to reach the farm again, the last one for every further attempt. */
 const RECONNECT_MS = [100, 500, 2_000, 5_000] as const;
 
-/** What happens when the farm stops answering in the middle of a stream. */
+/** Behaviour when the farm stops answering during a stream. */
 export interface Patience {
   readonly clock: Clock;
   /** How long a farm may be away; after that its last error ends the stream. */
@@ -48,7 +48,7 @@ export async function* followStream<T extends { readonly id: string }>(
         if (isLast(message)) return;
       }
     } catch (error) {
-      // What breaks in the middle of an answer is found out by asking again.
+      // The cause of an interrupted answer is found by asking again.
       if (!(error instanceof TypeError)) {
         if (!(error instanceof FarmError && ['unavailable', 'exhausted'].includes(error.kind))) throw error;
         if (awaySince === undefined) onAway(error);

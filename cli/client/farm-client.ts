@@ -58,7 +58,7 @@ interface BlobUpload {
   readonly sizeBytes: number;
 }
 
-/** What commands ask of a farm. Every method throws as `FarmApi` does. */
+/** Operations of a farm for commands. Every method throws as `FarmApi` does. */
 export class FarmClient {
   readonly #api: FarmApi;
 

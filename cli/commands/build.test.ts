@@ -202,7 +202,7 @@ test('a farm that is away is waited for, for as long as is asked', async () => {
   });
 });
 
-test('Ctrl-C only stops following, and says how to come back', async () => {
+test('Ctrl-C only stops following, and prints how to attach again', async () => {
   await withFarm([[ACCEPTED], [], [], [], [], []], async (url) => {
     const child = start(url);
     const stderr = text(child.stderr);

@@ -7,7 +7,7 @@ import { SCRIPTS, SHELLS, type Shell } from '../completion/scripts.ts';
 import { type Suggestion, suggest } from '../completion/suggest.ts';
 import { printLine } from '../output/print.ts';
 
-/** Who presses Tab does not wait for a farm that is slow. */
+/** Completion does not wait for a slow farm. */
 const PATIENCE_MS = 1_000;
 
 export function register(program: Command, loadProgram: (asked?: string) => Promise<Command>): void {

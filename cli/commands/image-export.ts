@@ -55,7 +55,7 @@ export function addExportCommand(command: Command, reference: string): void {
   });
 }
 
-/** @throws InvalidRequest when there is none */
+/** @throws InvalidRequest without one */
 function chooseDisks(
   { module, version, vms }: ImageView,
   wanted: Partial<Record<keyof WantedDisk, string | undefined>>,

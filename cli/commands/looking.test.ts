@@ -89,7 +89,7 @@ async function slipway(...args: string[]) {
   return { stdout, stderr, code };
 }
 
-test('`ps` fits 80 columns, and says who submitted a build', async () => {
+test('`ps` fits 80 columns, and shows the submitter of a build', async () => {
   const { stdout, code } = await slipway('ps');
   expect(code).toBe(0);
   const lines = stdout.split('\n');
@@ -101,7 +101,7 @@ test('`ps` fits 80 columns, and says who submitted a build', async () => {
   );
 });
 
-test('`ps --why` says what a module waits for, at which place, and until when', async () => {
+test('`ps --why` shows the wait of a module, its place and the expected time', async () => {
   const { stdout, code } = await slipway('ps', 'AAA3', '--why');
   expect(code).toBe(0);
   expect(stdout).toMatch(
@@ -137,7 +137,7 @@ test('`logs` names the builds that a short id may mean', async () => {
   expect(await slipway('logs', '01KV')).toMatchObject({ code: 1, stderr: expect.stringContaining('Several builds') });
 });
 
-test('`doctor` tells what is not a farm from a farm that is not there', async () => {
+test('`doctor` distinguishes another server from an absent farm', async () => {
   expect((await slipway('doctor', '--url', `${url}/proxy`)).stdout).toMatch(
     /^farm +missing +.* is not a Slipway farm/m,
   );

@@ -51,7 +51,7 @@ async function slipway(...args: string[]) {
   return { stdout, stderr, code };
 }
 
-test('without a farm it plans offline and says what is provisional, and that no farm answered', async () => {
+test('without a farm it plans offline and reports provisional keys, and that no farm answered', async () => {
   const file = await moduleFile('layers.yaml', TWO_LAYERS);
   const { stdout, stderr, code } = await slipway('plan', file, '--json', '--var', 'password=other');
   const plan = planSchema.parse(JSON.parse(stdout));

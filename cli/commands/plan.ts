@@ -33,7 +33,7 @@ interface PlanFlags extends ConnectionFlags, ModuleFlags {
   readonly only?: readonly string[];
 }
 
-/** A plan, or why there is none. */
+/** A plan, or the reason why it failed. */
 type Outcome = { readonly plan: Plan } | { readonly problems: readonly Problem[] };
 
 export function register(program: Command): void {

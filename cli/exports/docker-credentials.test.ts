@@ -56,7 +56,7 @@ test('a helper without credentials is like none, and one that fails is named', (
   expect(() => dockerCredentials('quay.io', missing)).toThrow('docker-credential-not-installed');
 });
 
-test('says which file is wrong, and nothing of what is in it', () => {
+test('names the invalid file without quoting its content', () => {
   const broken = configured('{"auths": "hunter2"');
   expect(() => dockerCredentials('quay.io', broken)).toThrow(/config\.json is not a Docker configuration/);
   const empty = configured({ auths: { 'quay.io': { auth: base64('hunter2') } } });

@@ -8,7 +8,7 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 const HELPER_MS = 30_000;
 /** Docker's own name for Docker Hub. */
 const HUB_KEY = 'https://index.docker.io/v1/';
-/** What helpers give instead of a user when the password is a token that only Docker redeems. */
+/** User name that helpers return when the password is a token that only Docker redeems. */
 const TOKEN_USER = '<token>';
 
 const configSchema = z.looseObject({
@@ -24,7 +24,7 @@ export interface RegistryCredentials {
 }
 
 /**
- * What `docker login` has kept for a registry (`docker.io` for Docker Hub) in `$DOCKER_CONFIG/config.json` or
+ * Credentials that `docker login` stored for a registry (`docker.io` for Docker Hub) in `$DOCKER_CONFIG/config.json` or
  * `~/.docker/config.json`, or in the helper that this file names; undefined without an entry. @throws InvalidRequest
  */
 export function dockerCredentials(

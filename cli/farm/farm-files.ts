@@ -7,7 +7,7 @@ import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import type { ListenAddress } from './listen-address.ts';
 import type { FarmLimits } from './machine-limits.ts';
 
-/** What `slipway up` was asked for. */
+/** Options of `slipway up`. */
 export interface FarmOptions {
   readonly dataDir: string;
   /** 0 takes the port used before, or any that is free. */

@@ -30,7 +30,9 @@ async function takePort(port: number): Promise<() => void> {
   return () => server.close();
 }
 
-test('a farm keeps its port, says its links again, and survives the death of `up`', { timeout: FARM_MS }, async () => {
+test('a farm keeps its port, prints its links again, and survives the death of `up`', {
+  timeout: FARM_MS,
+}, async () => {
   expect(await slipway('up', '--data-dir', dataDir, '--detach')).toMatchObject({ exitCode: 0, stderr: '' });
   const port = portOf();
   const again = await slipway('up', '--data-dir', dataDir, '--detach', '--json');

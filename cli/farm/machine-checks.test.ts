@@ -14,7 +14,7 @@ test('what setup installs is found', () => {
   }
 });
 
-test('where namespaces are forbidden machines run, and doctor says what that costs', () => {
+test('where namespaces are forbidden machines run, and doctor reports the effect', () => {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-bwrap-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   writeFileSync(

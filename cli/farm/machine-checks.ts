@@ -39,7 +39,7 @@ const LEAST_NODE = [20, 19] as const;
 const DISK = { least: 2 ** 30, enough: 10 * 2 ** 30 } as const;
 
 /**
- * What `slipway doctor` would call missing stops a farm before it starts: later it costs a build.
+ * Requirements that `slipway doctor` reports as missing stop a farm before it starts: later they would cost a build.
  * @throws ClusterUnfit naming everything that is missing
  */
 export function requireMachine(dataDir: string): void {
@@ -93,7 +93,7 @@ function isInstalled(name: string): boolean {
     .some((folder) => canExecute(join(folder, name)));
 }
 
-/** What only some modules need: without it the others are built. */
+/** A requirement of some modules only: without it the others are built. */
 function forSome(name: string, found: boolean, [purpose, users]: readonly [purpose: string, users: string]): Check {
   const message = found ? purpose : `${users} cannot start: npm run setup`;
   return { name, state: found ? 'ok' : 'limited', message };

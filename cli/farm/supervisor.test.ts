@@ -23,7 +23,7 @@ function specOf(name: string, script: string): ChildSpec {
   return { name, command: [...command], environment: { ...process.env }, logFile, readReady: readReadyEvent };
 }
 
-test('starts a killed process again, and tells its new process id', async () => {
+test('starts a killed process again, and reports its new process id', async () => {
   let tellAgain = () => {};
   const again = new Promise<void>((resolve) => {
     tellAgain = resolve;
@@ -56,7 +56,7 @@ test('groups processes by role, and starts none again once it has stopped', asyn
   expect(changes).toBe(0);
 });
 
-test('says how a process ended too early, where its log is, and what it wrote last on both outputs', async () => {
+test('reports how a process ended too early, its log, and its last output on both streams', async () => {
   const script = `for (let line = 1; line <= 9; line += 1) console.log('line ' + line);
     console.error('cannot bind'); process.exitCode = 7;`;
   const spec = specOf('embedded', script);
@@ -71,7 +71,7 @@ test('says how a process ended too early, where its log is, and what it wrote la
   await child.ended;
 });
 
-test('says which signal ended a process, and makes sentences of the JSON lines of its log', async () => {
+test('names the signal that ended a process, and makes sentences of the JSON lines of its log', async () => {
   const error = { message: 'listen EADDRINUSE: address already in use', code: 'EADDRINUSE' };
   const line = JSON.stringify({ level: 60, msg: 'The process ends with an error', err: error });
   const child = new FarmChild(specOf('scheduler', `console.log('${line}', ''); process.kill(process.pid, 'SIGKILL')`));

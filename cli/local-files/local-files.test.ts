@@ -198,7 +198,7 @@ test('sends everything once, in one order, and the farm compiles what was found'
   expect(parseModules(files, { local: lookup }).modules).toEqual(modules);
 });
 
-test('a source and an ISO are URLs with a checksum for everybody behind the parser', () => {
+test('a source and an ISO are URLs with a checksum for all code after the parser', () => {
   const text = moduleOf({ source: '{ path: ./d }', vm: '    isos: [{ path: d }]\n' });
   const local = lookupIn([{ path: 'lab/d', sha256: 'a'.repeat(64), sizeBytes: 9 }]);
   const { modules } = parseModules([{ path: 'lab/m.yaml', text }], { local });

@@ -12,7 +12,7 @@ const failure = (reason: Failure['reason'], change: Partial<Failure> = {}): Fail
 });
 const FINISHED = { event: 'module-finished', module: 'child', action: 'build', durationMs: 1_000, images: [] } as const;
 
-test('says what a phase waits for, how that goes, and when it is over', () => {
+test('prints the wait of a phase, its progress and its end', () => {
   const about = { event: 'phase-waiting', module: 'base', vm: 'vm', phase: 'boot-keystrokes' } as const;
   const wait = { ...about, what: 'SSH 10.0.2.2:22', elapsedMs: 12_000, leftMs: 288_000 };
   expect(said({ ...wait, error: 'no route to host\u001b[31m', tries: 34 })).toBe(

@@ -4,7 +4,7 @@ import { printable } from '../../common/text/printable.ts';
 import { printLine } from './print.ts';
 import { printTable } from './table.ts';
 
-/** What modules of builds wait for, at this time. */
+/** Present waits of the modules of builds. */
 export function printWaits(
   builds: readonly { readonly buildId: string; readonly waits: readonly Wait[] }[],
   now: number,

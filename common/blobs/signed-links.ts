@@ -10,7 +10,7 @@ export const LAYER_DISK_LINKS = '/internal/layer-disks';
 /** An importer may ask again for as long as its module is built; builds seldom last longer. */
 const VALID_MS = 24 * 3_600_000;
 
-/** What both ends of a link know. */
+/** Shared knowledge of both ends of a link. */
 export interface SignedLinkOptions {
   readonly farmKey: Pick<FarmKey, 'fingerprint'>;
   readonly clock: Clock;

@@ -42,7 +42,7 @@ describe('loadConfig', () => {
   });
 });
 
-test('every option says what it is for', () => {
+test('every option has a description', () => {
   expect(describeOptions().filter((option) => option.description === '')).toEqual([]);
 });
 

@@ -15,7 +15,7 @@ const TICKET_MS = 60_000;
 /** Viewers send little at a time. */
 const MOST_PAYLOAD = 64 * 1024;
 
-/** What both ends of a link know. */
+/** Shared knowledge of both ends of a link. */
 export interface LinkOptions {
   /** The proof that the other one belongs to the farm. */
   readonly farmKey: Pick<FarmKey, 'fingerprint'>;

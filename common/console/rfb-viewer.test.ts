@@ -49,7 +49,7 @@ test('shows every viewer the same picture, as it changes and when it gets anothe
   expect(shared.viewers).toBe(0);
 });
 
-test('lets those type who may, and lifts the keys of who leaves', async () => {
+test('lets authorised viewers type, and releases the keys of a viewer that leaves', async () => {
   const shared = new SharedConsole();
   const { session, sent } = rememberingSession();
   shared.show(session);

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { createConnection } from 'rfb2';
 import { PIXEL_BYTES, type Screen } from './screen.ts';
 
-/** What of rfb2 0.2.2 is used; its own declarations lack the stream, the keys and the reader's steps. */
+/** The used part of rfb2 0.2.2; its own declarations lack the stream, the keys and the reader's steps. */
 export interface Rfb2Client extends EventEmitter {
   width: number;
   height: number;

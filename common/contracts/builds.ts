@@ -118,7 +118,7 @@ export const buildViewSchema = z.object({
   counts: moduleCountsSchema,
   /** One page of them, parents before their children. */
   modules: z.array(moduleViewSchema),
-  /** Where the page after this one begins; null: there is none. */
+  /** Start of the next page; null: this is the last one. */
   nextCursor: z.string().nullable(),
   /** The chain of phase jobs (`<module>.<vm>.<phase>`) that was expected to last longest when the build was planned, reused modules left out. */
   criticalPath: z.array(z.string()),
@@ -157,7 +157,7 @@ export const clusterViewSchema = z.object({
   /** Requirements that the cluster does not meet, by the preflight. */
   findings: z.array(findingSchema),
   mode: clusterModeSchema,
-  /** Who changed mode, limits or labels last, and when; null: they are as configured. */
+  /** Author and time of the last change of mode, limits or labels; null: they are as configured. */
   changed: z.object({ by: z.string(), at: z.int() }).nullable(),
   labels: labelsSchema,
   /** As they are now; `configured` are those of the configuration. */

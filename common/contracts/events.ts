@@ -55,7 +55,7 @@ export const againSchema = z.object({
   of: z.int().optional(),
 });
 
-/** What happens to a build, one variant per event; the order of a stream is the order of its ids. */
+/** Events of a build, one variant each; the order of a stream is the order of its ids. */
 export const farmEventSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('build-accepted'), buildId: z.string(), modules: z.array(z.string()) }),
   z.object({ event: z.literal('module-started'), module: z.string(), action: actionSchema }),
@@ -114,7 +114,7 @@ export const farmEventSchema = z.discriminatedUnion('event', [
     event: z.literal('log'),
     ...where,
     phase: phaseSchema,
-    /** What speaks: `step`, `import`, `console`, `farm`. */
+    /** Source of the line: `step`, `import`, `console`, `farm`. */
     source: z.string(),
     /** One line without its newline; untrusted, secrets masked. */
     line: z.string(),

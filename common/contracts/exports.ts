@@ -4,7 +4,7 @@ import { z } from 'zod';
 export const EXPORT_FORMATS = ['qcow2', 'raw', 'vmdk', 'vhdx'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
-/** What `POST /images/{image}/exports` takes. */
+/** Body of `POST /images/{image}/exports`. */
 export const exportRequestSchema = z.strictObject({
   vm: z.string().optional().describe('Name of the VM, where the image has several.'),
   disk: z.string().optional().describe('Name of its disk, where it has several.'),
@@ -36,7 +36,7 @@ export const exportViewSchema = z.object({
 
 export type ExportView = z.infer<typeof exportViewSchema>;
 
-/** What `POST /images/{image}/pushes` takes. */
+/** Body of `POST /images/{image}/pushes`. */
 export const pushRequestSchema = z.strictObject({
   reference: z
     .string()

@@ -40,9 +40,9 @@ export const imageViewSchema = layerRecordSchema.extend({
   by: imageNameSchema.shape.by,
   /** Of all disks, as guests see them. */
   sizeBytes: z.int(),
-  /** What all disks take of the storage, beside the images that it stands on; null: the cluster does not say. */
+  /** Storage of all disks, without the images below; null: not reported by the cluster. */
   ownBytes: z.int().nullable(),
-  /** The same with what they stand on; what two disks stand on counts for both. */
+  /** The same with the images below; an image below two disks counts twice. */
   usedBytes: z.int().nullable(),
   /** The layers that it was started from, as far as they are there, by their newest names. */
   standsOn: z.array(relativeSchema),
@@ -64,7 +64,7 @@ export const tagViewSchema = imageTagSchema.extend({
   formerVersion: z.int().nullable(),
 });
 
-/** What `base`, `base:3` and `base@stable` name: the newest version, that one, and the one that has the tag. */
+/** Images that `base`, `base:3` and `base@stable` name: the newest version, that one, and the one that has the tag. */
 export interface ImageReference {
   readonly module: string;
   readonly version: number | null;

@@ -15,7 +15,7 @@ const importSourceSchema = z.union([
   }),
 ]);
 
-/** What `POST /images/{module}/imports` takes. Sizes and numbers as module files write them. */
+/** Body of `POST /images/{module}/imports`. Sizes and numbers as module files write them. */
 export const importRequestSchema = z.strictObject({
   source: importSourceSchema,
   firmware: z.enum(['bios', 'efi']).default('bios').describe('Firmware that the disk boots with.'),

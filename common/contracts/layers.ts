@@ -110,7 +110,7 @@ export const layerDiskSchema = z.object({
   snapshot: z.string(),
   /** Requested size, which the guest sees; the volume in the cluster is larger. */
   sizeBytes: z.int(),
-  /** What the snapshot takes of the storage beside the layers below it, and with them, when it was made; absent: the cluster does not say. */
+  /** Storage of the snapshot without and with the layers below it, at its creation; absent: not reported by the cluster. */
   ownBytes: z.int().optional(),
   usedBytes: z.int().optional(),
   bus: z.enum(['virtio', 'scsi', 'sata', 'usb']),

@@ -22,7 +22,7 @@ export const LABELS = {
 export const ANNOTATIONS = {
   /** The LayerRecord as JSON, on every snapshot of a layer. */
   layer: 'slipway.dev/layer',
-  /** What the layer is called, as JSON (LayerNames), on every snapshot of it. */
+  /** Names of the layer, as JSON (LayerNames), on every snapshot of it. */
   names: 'slipway.dev/names',
   /** On templates: the module as `runnableModule` has it (JSON), from which clones are made. */
   recipe: 'slipway.dev/recipe',

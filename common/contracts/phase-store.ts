@@ -70,7 +70,7 @@ export interface SerialRead {
 }
 
 /**
- * What workers know of the farm's state. Every method that changes something checks the claim's epoch and throws
+ * Access of workers to the farm's state. Every method that changes something checks the claim's epoch and throws
  * `Superseded` when a later claim has passed it; all may throw `RedisUnavailable`.
  */
 export interface PhaseStore {

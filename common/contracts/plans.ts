@@ -22,7 +22,7 @@ export const planModuleSchema = z.object({
   jobs: z.array(planJobSchema),
 });
 
-/** What `slipway plan` prints and `POST /plan` answers; modules in topological order. */
+/** Output of `slipway plan` and answer of `POST /plan`; modules in topological order. */
 export const planSchema = z.object({
   modules: z.array(planModuleSchema),
   criticalPath: z.array(z.string()),

@@ -4,7 +4,7 @@ import { durationUpTo } from './requested-durations.ts';
 
 const MOST_MS = 30 * 24 * 3_600_000;
 
-/** What `POST /images/{image}/runs` takes. */
+/** Body of `POST /images/{image}/runs`. */
 export const runRequestSchema = z.strictObject({
   ttl: durationUpTo(MOST_MS, 'Write a duration such as 8h or 90m, of at most 720h.')
     .prefault('8h')
@@ -46,7 +46,7 @@ export const runViewSchema = z.object({
 export type RunView = z.infer<typeof runViewSchema>;
 
 /**
- * What of a module its template keeps, so that clones of it can be made from the cluster alone: machines, cards and
+ * The part of a module that its template keeps, so that clones of it can be made from the cluster alone: machines, cards and
  * network as they are when nothing is built, and how to log in; the password is sealed. No build settings.
  */
 export function runnableModule({ imported: _imported, ...module }: CompiledModule): CompiledModule {

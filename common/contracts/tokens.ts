@@ -15,7 +15,7 @@ export function includesRole(role: Role, needed: Role): boolean {
 export const identitySchema = z.object({ name: z.string(), role: roleSchema });
 export type Identity = z.infer<typeof identitySchema>;
 
-/** What `POST /sign-in-codes` answers. */
+/** Answer of `POST /sign-in-codes`. */
 export const signInCodeSchema = z.object({
   code: z.string(),
   /** How long it can be used, in milliseconds. */
@@ -29,7 +29,7 @@ export const tokenNameSchema = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'Write a name of at most 63 of a-z, 0-9, dot, dash and underscore.');
 
-/** What `POST /tokens` takes. */
+/** Body of `POST /tokens`. */
 export const tokenRequestSchema = z.strictObject({
   role: roleSchema,
   /** Unique; one is made up by default. */

@@ -47,7 +47,7 @@ test.each(['127.0.0.1', 'localhost', '[::1]', '[::ffff:7f00:1]', '2130706433', '
   },
 );
 
-test('follows redirects, and says what went wrong without the secrets of the URL', async () => {
+test('follows redirects, and reports errors without the secrets of the URL', async () => {
   expect(await (await fetchSource(`${url}/moved`, { agent: open })).text()).toBe('content');
   const failing = ['/gone?token=secret', '/broken?token=secret', '/nowhere?token=secret'].map((path) =>
     fetchSource(`${url}${path}`, { agent: open }).catch((error) => error.message),
@@ -66,7 +66,7 @@ test('ends with the reason of the signal', async () => {
   await expect(askValidator(`${url}/tagged`, { agent: open, signal })).rejects.toThrow('cancelled');
 });
 
-test('reads what a server says of a content, also from one that does no HEAD', async () => {
+test('reads the validators of a content, also from a server without HEAD', async () => {
   const read = (path: string) => askValidator(`${url}${path}`, { agent: open });
   expect(await read('/tagged')).toMatchObject({ etag: '"v1"' });
   expect(await read('/no-head')).toEqual({ etag: null, lastModified: null, lengthBytes: 9 });

@@ -67,7 +67,7 @@ for (const [network, bits] of METADATA_IPV4) {
 /** `forbidden` is never reached, `private` only where the configuration allows it; names are neither. */
 export type AddressKind = 'public' | 'private' | 'forbidden';
 
-/** What kind of address this is. A mapped one (`::ffff:10.0.0.1`) is judged by the IPv4 address in it. */
+/** Kind of an address. A mapped one (`::ffff:10.0.0.1`) is judged by the IPv4 address in it. */
 export function addressKind(address: string): AddressKind {
   const family = familyOf(address);
   if (family === undefined) return 'public';

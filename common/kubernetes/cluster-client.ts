@@ -82,7 +82,7 @@ export class ClusterClient {
     this.random = options.random ?? Math.random;
   }
 
-  /** Undefined when there is none. */
+  /** Undefined without one. */
   async get<T extends KubernetesObject>(
     resource: Resource<T>,
     name: string,

@@ -16,7 +16,7 @@ export interface ObjectMeta {
   ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller?: boolean }[];
 }
 
-/** What every object has. */
+/** Fields of every object. */
 export interface KubernetesObject {
   apiVersion?: string;
   kind?: string;

@@ -84,7 +84,7 @@ const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
     // scheduler/console/guest-access.ts: people who log in to machines that wait for them.
     { 'pods/portforward': ['get', 'create'] },
     DIAL_GUESTS,
-    // scheduler/builds/resolve-objects.ts: what modules name.
+    // scheduler/builds/resolve-objects.ts: objects that modules name.
     { secrets: ['get'], configMaps: ['get'] },
     { snapshots: ['get', ...WATCH, 'patch', 'delete'] },
     // scheduler/catalog/sweep-sources.ts: parts of sources that go, and clones that end.

@@ -1,17 +1,17 @@
 import type { VolumeSnapshot } from './objects.ts';
 
 /**
- * What a VolumeSnapshot takes of its storage, in bytes, as annotations: CSI has no field for it (`restoreSize` is the size of
+ * Storage of a VolumeSnapshot, in bytes, as annotations: CSI has no field for it (`restoreSize` is the size of
  * the volume). Clusters whose storage knows it set them before the snapshot is ready.
  */
 export const SNAPSHOT_SIZES = {
-  /** What it adds to that on which it stands. */
+  /** Its own part, without the snapshots below. */
   own: 'slipway.dev/own-bytes',
   /** With all that it stands on. */
   used: 'slipway.dev/used-bytes',
 } as const;
 
-/** Nothing where the cluster does not say. */
+/** Empty without a report of the cluster. */
 export function snapshotSizes({ metadata }: VolumeSnapshot): {
   readonly ownBytes?: number;
   readonly usedBytes?: number;

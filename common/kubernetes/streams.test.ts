@@ -98,7 +98,7 @@ test('ends with the reason when the port refuses, and throws it when there is no
   });
 });
 
-test('opens the console of a machine, and tells why when it does not run', async () => {
+test('opens the console of a machine, and reports why when it does not run', async () => {
   const name = 'screen';
   await cluster.create(RESOURCES.machines, {
     ...{ metadata: { name } },

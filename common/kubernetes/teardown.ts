@@ -105,7 +105,7 @@ async function forceOff(cluster: ClusterClient, vm: string): Promise<boolean> {
     await stopMachine(cluster, vm, { gracePeriod: 0 });
   } catch (error) {
     if (!isNotFound(error) && !isConflict(error)) throw error;
-    // Any other conflict says that it does not run.
+    // Any other conflict means that it does not run.
     return !isUnderway(error);
   }
   return true;

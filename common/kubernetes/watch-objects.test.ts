@@ -93,7 +93,7 @@ test.each([
   expect(watchedFrom()).toEqual(['list', '10', 'list', '30']);
 });
 
-test('tells that it watches again also when nothing changes', async () => {
+test('reports that it watches again also without a change', async () => {
   const seen = await observe(4, {}, listOf(10), watch('reset'), refusal(503, 'Unavailable'), watch('silence'));
   expect(seen).toEqual(['synced ', 'interrupted ClusterUnavailable', 'interrupted ClusterUnavailable', 'resumed']);
 });
@@ -124,7 +124,7 @@ test('gives up a silent connection of a cluster that does not answer, and watche
   expect(seen).toEqual(['synced ', 'interrupted ClusterUnavailable', 'resumed', 'changed late']);
 });
 
-test('tells that the cluster does not answer, and resumes when it does', async () => {
+test('reports that the cluster does not answer, and resumes when it does', async () => {
   const seen = await observe(
     3,
     {},

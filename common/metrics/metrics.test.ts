@@ -4,7 +4,7 @@ import { createMetrics } from './farm-metrics.ts';
 import { METRICS, PROCESS_METRICS } from './metric-table.ts';
 import { serveMetrics } from './serve-metrics.ts';
 
-test('names say subsystem and unit, and helps are sentences', () => {
+test('names contain subsystem and unit, and helps are sentences', () => {
   for (const { name, help, type } of Object.values(METRICS)) {
     expect(name).toMatch(/^slipway_[a-z_]+$/);
     expect(name.endsWith('_total')).toBe(type === 'counter');
@@ -37,12 +37,12 @@ test('a process has a bounded number of series', async () => {
   }
 });
 
-test('every process tells about itself', async () => {
+test('every process has metrics about itself', async () => {
   const text = await createMetrics().registry.metrics();
   for (const name of Object.values(PROCESS_METRICS)) expect(text).toMatch(new RegExp(`^${name} `, 'm'));
 });
 
-test('serves what a process counted, to who has the token', async () => {
+test('serves the metrics of a process to holders of the token', async () => {
   const metrics = createMetrics();
   metrics.phaseJobs.inc({ phase: 'import', outcome: 'succeeded', reason: '' });
   const server = await serveMetrics(metrics.registry, { host: '127.0.0.1', port: 0, token: 'secret' });

@@ -36,7 +36,7 @@ async function starts(buildId: string): Promise<string[]> {
   );
 }
 
-test('a phase that another worker takes over says so, once, and how often that may happen', async () => {
+test('a phase that another worker takes over reports it once, with the number of attempts', async () => {
   const buildId = await submit();
   const claim = await next();
   await farm.claim({ reference: claim.job, cluster: 'lab', priority: 1 }, 'w2');
@@ -66,7 +66,7 @@ test('trouble of the farm is counted, planned stops and outages are not', async 
   ]);
 });
 
-test('every phase of a module that starts again says why, and how often it may', async () => {
+test('every phase of a module that starts again reports the reason and the number of attempts', async () => {
   const buildId = await submit(1);
   await farm.succeed(await next());
   await farm.fail(await next(), 'GuestCrashed');

@@ -63,7 +63,7 @@ test('a cluster that is drained begins nothing, and what has machines goes on to
   expect(await phases()).toEqual(['boot-keystrokes']);
 });
 
-test('limits and labels change at once, by anyone who looks, and go back to what is configured', async () => {
+test('limits and labels change at once, for all readers, and go back to what is configured', async () => {
   for (const name of ['a', 'b', 'c']) await submit(name);
   await change({ limits: { imports: 1, cpu: 1.5 }, labels: { zone: null, disk: 'fast' } });
   expect(await phases()).toEqual(['import']);

@@ -15,7 +15,7 @@ export interface ConfiguredCluster {
 /** Present settings of a cluster. */
 export interface ClusterControl {
   readonly mode: ClusterMode;
-  /** Who changed it last, and when (ms since the Unix epoch); null: it is as it is configured. */
+  /** Author and time (ms since the Unix epoch) of the last change; null: it is as it is configured. */
   readonly changed: { readonly by: string; readonly at: number } | null;
   readonly limits: Limits;
   readonly labels: Labels;

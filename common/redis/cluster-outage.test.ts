@@ -112,7 +112,7 @@ test('workers that are stopped on purpose, and nodes that are drained, cost no g
   expect(await farm.redis.hget(KEYS.layerBuild(base.layerBuild), 'crashes')).toBe('0');
 });
 
-test('a phase that ends its workers again and again fails, and says so', async () => {
+test('a phase that ends its workers again and again fails with that reason', async () => {
   const { buildId } = await farm.submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() })]);
   const [job] = await farm.take();
   for (let lost = 0; lost < 10; lost += 1) {

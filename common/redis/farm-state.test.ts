@@ -373,7 +373,7 @@ test('makes a layer once for several builds, and goes on while one of them wants
   });
 });
 
-test('tells executors of a cancelled build to stop, and frees what they held when they have', async () => {
+test('asks executors of a cancelled build to stop, and frees their slots when they have', async () => {
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   const child = sampleModule({ name: 'child', layerKey: 'k2', layerBuild: newId(), parents: [base] });
   const { buildId } = await submit([base, child]);
@@ -449,7 +449,7 @@ test('starts a new generation of the whole module where the disks cannot be trus
   expect((await eventsOf(buildId)).at(-1)).toMatchObject({ outcome: 'failed' });
 });
 
-test('repeats a failed module as often as it says', async () => {
+test('repeats a failed module as often as its `retries`', async () => {
   const { buildId } = await submit([sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId(), retries: 1 })]);
   for (const generation of [1, 2]) {
     const [job] = await take();
@@ -557,7 +557,7 @@ test('keeps both layers of a recipe, and starts each child from its own', async 
   expect(Object.values(claim.parents).map(({ version }) => version)).toEqual([2]);
 });
 
-test('a layer build that was submitted before recipes were told apart makes the first layer of its recipe', async () => {
+test('a layer build that was submitted before recipes existed makes the first layer of its recipe', async () => {
   const base = sampleModule({ name: 'base', layerKey: 'k1', layerBuild: newId() });
   await submit([base]);
   await redis.hdel(KEYS.layerBuild(base.layerBuild), 'recipeKey');

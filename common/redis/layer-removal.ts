@@ -12,7 +12,7 @@ export interface RemovalOrder {
 }
 
 /**
- * What became of an order. `needed`: a layer build in the making starts from the layer; `tagged`: a version has a tag; `stoodOn`:
+ * Result of an order. `needed`: a layer build in the making starts from the layer; `tagged`: a version has a tag; `stoodOn`:
  * other layers stand on it.
  */
 export type RemovalOutcome = 'removed' | 'gone' | 'needed' | 'tagged' | 'stoodOn';

@@ -113,7 +113,7 @@ export async function readNamedLayer(redis: Redis, layerKey: string): Promise<Na
 
 function parseLayers({ layers: texts, images: names, tags, newest }: StoredLayers): FinishedLayers {
   const layers = new Map(texts.map(readLayerRecord).map((record) => [record.layerKey, record]));
-  // What came or went between two of these answers is left out.
+  // Layers that changed between two of these answers are left out.
   const named = names.map(readImageName).filter(({ layerKey }) => layers.has(layerKey));
   const known = new Set(named.map(({ layerKey }) => layerKey));
   const unnamed = [...layers.values()].filter(({ layerKey }) => !known.has(layerKey));

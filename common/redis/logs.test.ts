@@ -28,7 +28,7 @@ async function past(buildId: string, lastEventId = '0'): Promise<StoredEvent[]> 
 
 const linesOf = (events: StoredEvent[]) => events.flatMap((event) => (event.event === 'log' ? event.line : []));
 
-test('lines are stored once, together, and told to each build under its own name of the module', async () => {
+test('lines are stored once, together, and reported to each build under its own name of the module', async () => {
   const first = await submit('base');
   const joined = await submit('twin');
   const claim = await farm.claim((await farm.take())[0]);
@@ -122,7 +122,7 @@ async function ended(
 
 const failed = { outcome: 'failed', failure: sampleFailure('StepFailed') } as const;
 
-test('when all logs together grow too large, those of the builds that ended first go, and say so', async () => {
+test('when all logs together grow too large, those of the builds that ended first are removed, with a note', async () => {
   const store = createPhaseStore({ ...farm, logLimits: { layer: 1024 * KIB, total: 100 * KIB } });
   const long = 'x'.repeat(30 * KIB);
   const first = await ended('first', [long], store);

@@ -98,7 +98,7 @@ test('a token whose making was sent again is made, and is one', async () => {
   });
 });
 
-test('steps and serial lines that were told again are told once', async () => {
+test('steps and serial lines that were sent twice are stored once', async () => {
   const { buildId } = await farm.submit([base()]);
   const claim = await farm.claim((await farm.take())[0]);
   const step = { module: 'base', vm: 'vm', step: 0, name: null, type: 'shell' };
@@ -117,7 +117,7 @@ test('steps and serial lines that were told again are told once', async () => {
   expect(await readSerial(farm.redis, { layerBuild, vm, lastId: '0' })).toHaveLength(1);
 });
 
-test('a person who continues a step is not told that none waits', async () => {
+test('a person who continues a step gets no error that none waits', async () => {
   const module = base();
   await farm.submit([module]);
   const claim = await farm.claim((await farm.take())[0]);

@@ -79,7 +79,7 @@ export function redisUnavailable(error: unknown): FarmError {
 }
 
 /**
- * What servers answer while they pass: during a failover or a restart, without enough replicas, out of memory or disk, busy
+ * Transient errors of servers: during a failover or a restart, without enough replicas, out of memory or disk, busy
  * with another script. A server of version 6 wraps errors inside a script.
  */
 const PASSING: Readonly<Record<string, string>> = {

@@ -17,7 +17,7 @@ import { readRedis, runScript } from './scripts.ts';
 const PREFIX = 'slipway_';
 const TOKEN_BYTES = 32;
 
-/** Who speaks. */
+/** The caller. */
 export type Principal = Readonly<Identity>;
 
 /** A token to be made. */
@@ -42,7 +42,7 @@ export async function createToken(redis: Redis, order: TokenOrder): Promise<Crea
   return { token, name, role, createdAt, createdBy, expiresAt, lastUsedAt: null };
 }
 
-/** Whether a text can be a token that was made: what cannot is never looked for. */
+/** Whether a text has the form of a token: others are never looked up. */
 export function isTokenLike(text: string): boolean {
   return text.length === PREFIX.length + Math.ceil((TOKEN_BYTES * 8) / 6) && text.startsWith(PREFIX);
 }

@@ -81,7 +81,7 @@ test('what the registry has is not sent again, and the image is the same', async
   expect(heard).toEqual([image.layer.sizeBytes]);
 });
 
-test('a registry that wants a password gets it, and says so where there is none', async () => {
+test('a registry that wants a password gets it, and a missing one is reported', async () => {
   const reference = named(`${guarded.host}/farm/base:1`);
   const credentials = REGISTRY_USER;
   await expect(pushImage(reference, image)).rejects.toMatchObject({ status: 401 });

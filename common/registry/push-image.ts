@@ -11,7 +11,7 @@ import {
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const CONFIG = 'application/vnd.oci.image.config.v1+json';
-/** Not packed: what pulls an image writes the tar as it is. */
+/** Uncompressed: clients write the tar as it is. */
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 
 /** The one layer of an image: a tar of `sizeBytes` that can be read as often as it is asked for. */

@@ -64,7 +64,7 @@ describe('a registry', () => {
   };
   const image = { layers: [{ files: { 'disk/a': Buffer.from('a') } }, { files: { b: Buffer.from('b') } }] };
 
-  test('tells the digest that a tag has now, and the layers of the image', async () => {
+  test('returns the digest that a tag has now, and the layers of the image', async () => {
     const digest = await open.push('x/y:1', image);
     const asked = client(`${open.host}/x/y:1`);
     expect(await asked.digest()).toBe(digest);
@@ -84,7 +84,7 @@ describe('a registry', () => {
     await expect(asked.layers('arm64')).rejects.toThrow('no image found in image index for architecture arm64');
   });
 
-  test('that wants a token gives one to everybody', async () => {
+  test('that requires a token gives one to anonymous clients', async () => {
     const digest = await guarded.push('x/y:1', image);
     const asked = client(`${guarded.host}/x/y:1`);
     expect(await asked.digest()).toBe(digest);
@@ -94,7 +94,7 @@ describe('a registry', () => {
     expect((await fetch(url, { headers })).status).toBe(200);
   });
 
-  test('says what it does not have, and is not believed about digests', async () => {
+  test('reports missing content, and its digests are verified', async () => {
     await expect(client(`${open.host}/x/y:gone`).digest()).rejects.toMatchObject({
       status: 404,
       message: `reading manifest gone in ${open.host}/x/y: manifest unknown (status code 404)`,

@@ -14,7 +14,7 @@ test.each([
   expect(seconds(ms)).toBe(text);
 });
 
-test('says ages in their largest unit', () => {
+test('prints ages in their largest unit', () => {
   expect([-5, 4_999, 59_000, 3_599_000, 86_399_000, 172_800_000].map(ageOf)).toEqual([
     'just now',
     'just now',
@@ -25,7 +25,7 @@ test('says ages in their largest unit', () => {
   ]);
 });
 
-test('says in how long something is, in its largest unit', () => {
+test('prints the time until a moment in its largest unit', () => {
   expect([-5, 999, 1_000, 90_000, 86_399_000, 172_800_000].map(until)).toEqual([
     'now',
     'now',

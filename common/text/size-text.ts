@@ -10,7 +10,7 @@ export function sizeText(bytes: number): string {
   return `${Number((bytes / 1024 ** power).toFixed(1))} ${BYTES[power]}`;
 }
 
-/** What an image takes of its storage, and how much of it by itself; `-` where the cluster does not say. */
+/** Storage of an image, and its own part; `-` when not reported by the cluster. */
 export function onDiskText(image: { readonly ownBytes: number | null; readonly usedBytes: number | null }): string {
   const { ownBytes, usedBytes } = image;
   return ownBytes === null || usedBytes === null ? '-' : `${sizeText(usedBytes)}, own ${sizeText(ownBytes)}`;

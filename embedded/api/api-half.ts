@@ -21,7 +21,7 @@ import { Store } from './store.ts';
 import type { MachineAccess } from './subresources/machine-access.ts';
 import { writeAtomically } from './write-atomically.ts';
 
-/** What both halves of a process share. */
+/** Shared parts of both halves of a process. */
 export interface ApiHalfOptions {
   readonly dataDir: string;
   readonly clock: Clock;

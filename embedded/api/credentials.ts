@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const VALID_DAYS = '3650';
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
-/** What clients and server need to trust each other. */
+/** Credentials of clients and server. */
 export interface Credentials {
   /** The server's private key, PEM. */
   readonly key: string;

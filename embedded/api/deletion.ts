@@ -17,7 +17,7 @@ export interface Preconditions {
 /** How an object is deleted. */
 export interface DeleteOptions {
   readonly preconditions?: Preconditions | undefined;
-  /** What happens to owned objects. @defaultValue `Background` */
+  /** Treatment of owned objects. @defaultValue `Background` */
   readonly propagation?: Propagation | undefined;
   readonly gracePeriodSeconds?: number | undefined;
 }

@@ -6,7 +6,7 @@ import type { ControllerContext } from './context.ts';
 import type { Networks, SubnetPlan } from './networks.ts';
 import { NODE_NAME } from './vmi-status.ts';
 
-/** Who gets an address. */
+/** Owner of an address. */
 export interface AddressRequest {
   readonly namespace: string;
   /** The VM's (or VMI's, or pod's) name: addresses belong to it as long as it exists. */

@@ -9,7 +9,7 @@ export interface MachineNetworks {
   readonly namespace: string | undefined;
 }
 
-/** What connects pods and machines: one implementation per kind of network. All of it may be called again at any time. */
+/** Connects pods and machines: one implementation per kind of network. All methods are idempotent. */
 export interface ClusterNetwork {
   /** Kinds whose changes may let something start that waits. */
   readonly kinds: readonly string[];

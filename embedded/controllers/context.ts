@@ -8,7 +8,7 @@ import type { VolumeFiles } from '../storage/volumes.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { WorkQueue } from './work-queue.ts';
 
-/** What every controller gets. */
+/** Dependencies of every controller. */
 export interface ControllerContext {
   readonly store: Store;
   readonly layout: HostLayout;
@@ -21,7 +21,7 @@ export interface ControllerContext {
   readonly confiner: Confiner;
   /** Private networks that guests with internet may reach, e.g. `10.1.0.0/16`. */
   readonly guestNetworks: readonly string[];
-  /** What imports may reach besides public addresses; may be another list at the next import. */
+  /** Addresses that imports may reach besides public ones; may be another list at the next import. */
   readonly allowedAddresses: () => Promise<readonly string[]>;
 }
 

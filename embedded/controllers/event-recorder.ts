@@ -4,7 +4,7 @@ import { type KubeObject, timestamp } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
 import { shortHash } from '../host/layout.ts';
 
-/** What happened to an object. */
+/** An event of an object. */
 export interface EventText {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;

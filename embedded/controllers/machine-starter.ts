@@ -14,7 +14,7 @@ import { type MachineRegistry, machineRunDir, type RunningMachine } from './mach
 import { assertOffered, machineOf } from './vmi-machine.ts';
 import { makeDrives } from './vmi-volumes.ts';
 
-/** What starting a machine takes. */
+/** Dependencies for starting a machine. */
 export interface StarterParts {
   readonly context: ControllerContext;
   readonly machines: MachineRegistry;

@@ -3,7 +3,7 @@ import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../api/
 import { userFor } from '../host/confinement.ts';
 import { uidOf } from './context.ts';
 
-/** What containerd leaves to root in a container, as `setpriv` writes it. */
+/** Default capabilities of root in a container by containerd, as `setpriv` writes it. */
 const OF_ROOT = [
   ...['audit_write', 'chown', 'dac_override', 'fowner', 'fsetid', 'kill', 'mknod', 'net_bind_service'],
   ...['net_raw', 'setfcap', 'setgid', 'setpcap', 'setuid', 'sys_chroot'],

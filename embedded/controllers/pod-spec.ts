@@ -7,7 +7,7 @@ import type { PodPlan } from '../pods/pod-plan.ts';
 import type { PodSecurity } from './pod-security.ts';
 import { decodedData } from './secret-values.ts';
 
-/** What turns a pod into a process. */
+/** Dependencies for turning a pod into a process. */
 export interface PodSources {
   readonly store: Store;
   readonly confiner: Confiner;

@@ -1,7 +1,7 @@
 import { findCondition } from './conditions.ts';
 import type { RunStrategy, Vm, Vmi, VmiPhase } from './kubevirt-types.ts';
 
-/** What `printableStatus` looks at. */
+/** Input of `printableStatus`. */
 export interface PrintableInput {
   readonly vm: Vm;
   readonly vmi: Vmi | undefined;

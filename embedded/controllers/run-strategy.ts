@@ -1,6 +1,6 @@
 import type { RunStrategy, StateChangeRequest, Vm, VmiPhase } from './kubevirt-types.ts';
 
-/** What decides whether a VM's instance is started or stopped. */
+/** Input of the decision to start or stop a VM's instance. */
 export interface RunInput {
   readonly strategy: RunStrategy;
   readonly requests: readonly StateChangeRequest[];

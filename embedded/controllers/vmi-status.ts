@@ -6,7 +6,7 @@ import type { Vmi, VmiPhase, VmiStatus } from './kubevirt-types.ts';
 /** The one node. */
 export const NODE_NAME = 'slipway-embedded';
 
-/** What changes in the status of a VMI. */
+/** A change of the status of a VMI. */
 export interface VmiChange {
   readonly phase: VmiPhase;
   readonly reason?: string;
@@ -45,7 +45,7 @@ function podAddress({ store }: ControllerContext, vmi: Vmi): string | undefined 
   return pod?.status?.['podIP'] as string | undefined;
 }
 
-/** What KubeVirt knows of a running guest without an agent; addresses of secondary networks are not among it. */
+/** Guest data of KubeVirt without an agent; addresses of secondary networks are not among it. */
 function describeRunning(vmi: Vmi, status: VmiStatus, podIp: string | undefined): void {
   const { domain, networks = [], volumes = [] } = vmi.spec;
   const isOnPodNetwork = (name: string) => networks.some((network) => network.name === name && network.pod);

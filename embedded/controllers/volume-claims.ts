@@ -4,7 +4,7 @@ import type { Store } from '../api/store.ts';
 import { requireQuantity } from '../quantity.ts';
 import { type ControllerContext, uidOf } from './context.ts';
 
-/** Who provides the volumes of the one storage class; also the driver of snapshots. */
+/** Provisioner of the only storage class; also the driver of snapshots. */
 export function storageDriver(store: Store): string {
   return String(store.get('StorageClass', { name: STORAGE_CLASS })?.['provisioner'] ?? STORAGE_CLASS);
 }

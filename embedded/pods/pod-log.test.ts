@@ -32,7 +32,7 @@ test('of a guest that does not stop talking the last part is kept, on the disk a
   expect(troubles).toEqual([]);
 });
 
-test('a log that cannot be bounded says so once, until it can', async () => {
+test('a log that cannot be bounded is reported once, until it can', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-log-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const path = join(folder, 'serial.log');

@@ -167,7 +167,7 @@ export class Machine {
   }
 }
 
-/** What QEMU wrote to its standard error, at most 500 characters. */
+/** Standard error of QEMU, at most 500 characters. */
 export async function lastWords(runDir: string): Promise<string> {
   try {
     return (await readFile(machineSockets(runDir).stderr, 'utf8')).trim().slice(-500);

@@ -46,7 +46,7 @@ export class QmpClient {
         resolve();
       });
     });
-    socket.on('error', () => {}); // 'close' follows and says it all.
+    socket.on('error', () => {}); // 'close' follows and is handled.
     let pending = '';
     socket.setEncoding('utf8').on('data', (text: string) => {
       const lines = `${pending}${text}`.split('\n');

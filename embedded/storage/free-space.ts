@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { ImportError } from './import-error.ts';
 
-/** What imports leave free for everything else: layers that grow, logs, Redis. */
+/** Free space that imports reserve for other uses: layers that grow, logs, Redis. */
 export const RESERVE_BYTES = 1024 ** 3;
 /** A disk gives no warning before it is full, so its free space is read. */
 const LOOK_AGAIN_MS = 250;

@@ -137,7 +137,7 @@ test('never hands out a file of the host that a VMDK names', async () => {
   expect(files).toEqual([]);
 });
 
-test('says how many bytes came of a download that broke off, packed or not', async () => {
+test('reports the received bytes of an interrupted download, packed or not', async () => {
   const cut: RequestListener = (_, response) => {
     response.writeHead(200, { 'content-length': qcow2.length });
     response.write(qcow2.subarray(0, 70_000), () => response.socket?.destroy());

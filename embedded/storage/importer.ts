@@ -17,7 +17,7 @@ export interface ImportOptions {
   /** Where the finished qcow2 file goes. */
   readonly disk: string;
   readonly capacityBytes: number;
-  /** What sources may lead to besides public addresses; `fetch.allowedAddresses`. */
+  /** Allowed addresses of sources besides public ones; `fetch.allowedAddresses`. */
   readonly allowedAddresses: readonly string[];
   readonly confiner: Confiner;
   /** Called when the source has answered with a file; not for container images. */

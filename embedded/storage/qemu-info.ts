@@ -4,7 +4,7 @@ import type { ImageFormat } from '../../common/image/probe-image.ts';
 import { runCommand } from '../host/run-command.ts';
 import { ImportError } from './import-error.ts';
 
-/** What of `qemu-img info --output=json` names files (QEMU's qapi/block-core.json). */
+/** The fields of `qemu-img info --output=json` that name files (QEMU's qapi/block-core.json). */
 const infoSchema = z.object({
   filename: z.string(),
   format: z.string(),

@@ -97,7 +97,7 @@ test('refuses a layer that is not what the manifest names, and one that is longe
   await expect(download(longer)).rejects.toThrow('it is longer than');
 });
 
-test('says what an image lacks, and what is not a reference', async () => {
+test('reports missing parts of an image, and invalid references', async () => {
   const empty = await push({ layers: [layer({ 'etc/motd': 'hello' })] });
   await expect(download(empty)).rejects.toThrow('Failed to find VM disk image file in the container image');
   await expect(download(`docker://${registry.host}/disks/none:1`)).rejects.toThrow('manifest unknown');

@@ -12,7 +12,7 @@ const BLOCK_BYTES = 512;
 /** Replaces the file that a running machine writes to; resolves when it writes to the overlay. */
 export type SwitchToOverlay = (overlayPath: string) => Promise<void>;
 
-/** Who gets a disk. */
+/** Owner of a disk. */
 export interface Loan {
   readonly user: number | undefined;
   readonly mayWrite: boolean;

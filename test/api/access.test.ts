@@ -49,7 +49,7 @@ test('opens the metrics, and nothing else, to the token of the metrics', async (
   }
 });
 
-test('says which methods a path takes', async () => {
+test('lists the methods of a path', async () => {
   for (const [path, method, allowed] of [
     ['/api/v1/builds', 'DELETE', 'GET, HEAD, POST'],
     ['/api/v1/builds/01J00000000000000000000000', 'PUT', 'GET, HEAD'],
@@ -163,7 +163,7 @@ test('keeps no token but its hash, refuses the revoked and the expired, and note
   for (const name of ['ci', 'brief']) await api.client.createToken({ role: 'builder', name });
 });
 
-test('logs who asked for which change and what came of it', async () => {
+test('logs the caller, the change and its outcome', async () => {
   const viewer = api.as(await api.tokenOf('viewer'));
   const builder = api.as(await api.tokenOf('builder'));
   const { buildId } = await builder.submit(SUBMISSION);

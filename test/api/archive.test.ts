@@ -82,7 +82,7 @@ test('everything that is known of a build is one archive', async () => {
   expect([...(await unpacked(streamed)).keys()].sort()).toEqual([...files.keys()].sort());
 });
 
-test('there is none of a build that the farm does not know, and none for those who only look', async () => {
+test('is refused for an unknown build, and for viewers', async () => {
   const ask = async (client: typeof api.client) => buffer(Readable.from(client.buildArchive('none')));
   await expect(ask(api.client)).rejects.toThrow('Build "none" not found.');
   await expect(ask(api.as(await api.tokenOf('viewer')))).rejects.toThrow('needs the role builder');

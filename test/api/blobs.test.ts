@@ -147,7 +147,7 @@ describe('local files', () => {
     expect(await readdir(join(api.directory, 'parts'))).toEqual([]);
   });
 
-  test('are refused to those who only look, and under names that are not hashes', async () => {
+  test('are refused to viewers, and under names that are not hashes', async () => {
     const viewer = await api.tokenOf('viewer');
     expect((await problem(await put(SHA256, CONTENT, {}, viewer))).code).toBe('Forbidden');
     expect((await put(SHA256, CONTENT, {}, 'nobody')).status).toBe(401);
@@ -281,7 +281,7 @@ describe('a farm with little room', () => {
     expect(await refused(await put(Buffer.alloc(1000, 'b')))).toMatchObject({ status: 507, code: 'BlobsFull' });
   });
 
-  test('says which option is missing when a cluster cannot read from it', async () => {
+  test('names the missing option when a cluster cannot read from it', async () => {
     api = await startApi({}, undefined, { blobsUrl: null });
     await api.reset();
     await expect(api.client.submit(submission())).rejects.toMatchObject({

@@ -21,7 +21,7 @@ async function slipway(...args: string[]): Promise<string> {
 const submit = async (text: string) =>
   (await api.client.submit({ files: [{ path: 'lab.yaml', text }], variables: {} })).buildId;
 
-test('cancels a build, says when it had ended before, and shows what was skipped', { timeout: 90_000 }, async () => {
+test('cancels a build, reports when it had already ended, and shows skipped modules', { timeout: 90_000 }, async () => {
   const buildId = await submit(MODULES);
   const claim = await api.work({ until: 'boot-keystrokes' });
   if (!claim) throw new Error('The build has a boot phase.');
@@ -76,7 +76,7 @@ test('lists which builds wait for a person', { timeout: 90_000 }, async () => {
   expect(await slipway('ps')).toContain('desk waits for you');
 });
 
-test('gives the advice that fits, and none where the message says it all', { timeout: 90_000 }, async () => {
+test('prints a fitting remedy, and none where the message is sufficient', { timeout: 90_000 }, async () => {
   const buildId = await submit(MODULES);
   expect(await slipway('console', 'nonsense')).toBe(
     'error: "nonsense" is not a build and a machine: write BUILD/VM.\n',

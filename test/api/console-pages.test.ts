@@ -49,7 +49,7 @@ test('serves assets for good, and nothing else of the folder', async () => {
   expect((await fetch(`${api.url}/assets/index-abc123.js`)).status).toBe(401);
 });
 
-test('says so when there is no console', async () => {
+test('reports a missing console', async () => {
   const bare = await startApi({}, join(folder, 'nowhere'));
   try {
     const answer = await bare.call('/');
@@ -99,7 +99,7 @@ test('takes no form from a page of another host', async () => {
   }
 });
 
-test('a link that was used says so, and how to get another one', async () => {
+test('a used link reports it, and how to get another one', async () => {
   const link = await api.client.consoleLink();
   expect((await fetch(link, { redirect: 'manual' })).status).toBe(303);
   const again = await fetch(link, { headers: BROWSER, redirect: 'manual' });

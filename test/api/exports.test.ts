@@ -68,7 +68,7 @@ async function slipwayIn(environment: Readonly<Record<string, string>>, ...args:
   return { stdout, stderr, exitCode: child.exitCode };
 }
 
-test('says why a disk cannot be exported, and begins again when it is asked again', async () => {
+test('reports why a disk cannot be exported, and retries on the next request', async () => {
   await expect(api.client.exportImage('base', {})).rejects.toThrow(
     'Choose a disk of base:1: VM and disk are vm/disk, db/disk.',
   );

@@ -32,7 +32,7 @@ const submit = (text: string, headers: Record<string, string> = {}) =>
     headers: { 'content-type': 'application/yaml', ...headers },
   });
 
-test('builds what is submitted, tells how, and reuses it afterwards', async () => {
+test('builds a submission, reports its progress, and reuses it afterwards', async () => {
   const accepted = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   expect(accepted.plan.modules).toMatchObject([
     { name: 'base', action: 'build' },
@@ -209,7 +209,7 @@ test('refuses a body that is too large, and a query that means nothing', async (
   expect((await api.call('/api/v1/builds/01J00000000000000000000000')).status).toBe(404);
 });
 
-test('shows clusters with what is used of them and who works there', async () => {
+test('shows clusters with their usage and workers', async () => {
   await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await takeReady(api.redis, { cluster: LAB.name, limits: LAB.limits });
   await reportTrouble(api.redis, LAB.name, null);
@@ -273,7 +273,7 @@ test('closes and opens a cluster, and changes its limits and labels, while the f
   await expect(builder.changeCluster('lab', { mode: 'open' })).rejects.toMatchObject({ code: 'Forbidden' });
 });
 
-test('refuses builds with numbers before the storage of a cluster is full, and says so everywhere', async () => {
+test('refuses builds with numbers before the storage of a cluster is full, and reports it everywhere', async () => {
   const submit = (password: string) =>
     client.submit({ files: [{ path: 'a.yaml', text: MODULES.replace(SECRET, password) }], variables: {} });
   await submit('there');
@@ -314,7 +314,7 @@ test('goes through builds and images page by page', async () => {
   expect((await api.call('/api/v1/images?cursor=nonsense')).status).toBe(400);
 });
 
-test('finds builds by state, by who asked, and by a text in their modules, page by page', async () => {
+test('finds builds by state, by submitter, and by a text in their modules, page by page', async () => {
   const submit = async (name: string, by = client) => {
     const text = `name: ${name}\nvms: [{ name: vm, source: { blank: true }, resources: { cpu: 1, memory: 1Gi } }]\n`;
     const changed = `${text}labels: { x: y }\n`.replace('1Gi', `${made.length + 1}Gi`);
@@ -351,7 +351,7 @@ async function pages(path: string, field: string): Promise<Record<string, unknow
   return found;
 }
 
-test('tells the events up to now to who does not follow', async () => {
+test('returns the events up to now without following', async () => {
   const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   expect((await collect(client.pastEvents(buildId))).map(({ event }) => event)).toEqual(['build-accepted']);
 });

@@ -42,7 +42,7 @@ async function slipway(...args: readonly string[]): Promise<string> {
   return `${stdout}${stderr}${child.exitCode}`;
 }
 
-test('an image says how it came about, in the words of in-toto and SLSA, and without secrets', async () => {
+test('an image has provenance in the form of in-toto and SLSA, without secrets', async () => {
   await build();
   const statement = JSON.parse((await slipway('image', 'show', 'child', '--provenance')).replace(/0$/, ''));
   const parent = await api.client.image('base');
@@ -95,7 +95,7 @@ test('a disk image becomes a version without a machine, from a local file that i
   await expect(api.as(await api.tokenOf('viewer')).importImage('brought', order, 'k4')).rejects.toThrow('builder');
 });
 
-test('what a build ends with are versions, and each says who made it and what stands on it', async () => {
+test('the results of a build are versions, each with its builder and its children', async () => {
   const { client } = api;
   await build(MODULES, api.as(await api.tokenOf('builder')));
   await build(CHANGED);

@@ -50,7 +50,7 @@ test('looks for no token of an address that has guessed too often, except for th
   expect(looked).toHaveLength(3);
 });
 
-test('keeps places for those who may do something, and gives no token all of them', async () => {
+test('reserves places for roles that may write, and gives no token all of them', async () => {
   api = await startApi({ streams: 5, streamsPerToken: 3 });
   await api.reset();
   const builder = await api.tokenOf('builder');
@@ -96,7 +96,7 @@ network: { vpcs: [{ name: lab, internet: build }], subnets: [{ name: net, vpc: l
 vms: [{ name: vm, source: { blank: true } }]
 `;
 
-test('without a way out, refuses who asks for internet, and tells the others that they go without', async () => {
+test('without a way out, refuses modules that ask for internet, and warns the others that they have none', async () => {
   api = await startApi({}, undefined, { network: { kind: 'kube-ovn', hasEgress: false } });
   await api.reset();
   for (const path of ['/api/v1/plan', '/api/v1/builds']) {
@@ -116,7 +116,7 @@ test('without a way out, refuses who asks for internet, and tells the others tha
   expect(specs[0]).toEqual([{ name: 'default', internet: false }]);
 });
 
-test('while Redis is away, says so in words of its own, and lets the token of the configuration in', async () => {
+test('while Redis is away, reports it in its own words, and lets the token of the configuration in', async () => {
   api = await startApi();
   const { token } = await api.client.createToken({ role: 'viewer' });
   const { buildId } = await api.client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });

@@ -84,7 +84,7 @@ test('a rebuild that does not finish leaves what is there', async () => {
   expect(await build()).toEqual(['base: reuse (base:1, built lately)', 'child: reuse (child:1, built lately)']);
 });
 
-test('two who ask for a rebuild at the same time get one, and who asks when it has begun gets another', async () => {
+test('two requests for a rebuild at the same time share one, and a request after its start gets another', async () => {
   await build();
   const ask = async () => (await api.client.submit(submission(), { rebuild: ['base'] })).plan.modules;
   const keys = (modules: Awaited<ReturnType<typeof ask>>) => modules.map(({ layerKey }) => layerKey);
@@ -110,7 +110,7 @@ test('maxAge rebuilds what is older, with what stands on it', async () => {
   expect(await images()).toEqual(['base:1 old', 'base:2', 'child:1 old on base:1 old', 'child:2 on base:2']);
 });
 
-test('the same request under its key tells of the build that it began, not of another rebuild', async () => {
+test('the same request under its key returns the build that it began, not of another rebuild', async () => {
   await build();
   const options = { rebuild: ['base'], idempotencyKey: 'once' };
   const first = await api.client.submit(submission(), options);
@@ -130,7 +130,7 @@ test('names that are not there are refused', async () => {
   );
 });
 
-test('the command line says why, and which versions there are', async () => {
+test('the command line prints the reason and the existing versions', async () => {
   await build();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-rebuild-'));
   const file = join(folder, 'lab.yaml');

@@ -82,7 +82,7 @@ test.each([
   expect(first?.job.layerBuild).not.toBe(claim.job.layerBuild);
 });
 
-test('what goes on already is joined by who asks again', async () => {
+test('a second retry joins the running layer build', async () => {
   const { buildId, claim } = await failIn('snapshot');
   keepMachine(claim, { 'slipway.dev/shutdown-ended': 'Succeeded' });
   const again = await api.client.retry(buildId);

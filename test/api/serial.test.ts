@@ -31,7 +31,7 @@ async function kept(): Promise<SerialPiece[]> {
   return pieces;
 }
 
-test('a viewer follows what a machine says from before it is there until its layer build has ended', async () => {
+test('a viewer follows the serial output of a machine from before it exists until its layer build has ended', async () => {
   const viewer = api.as(await api.tokenOf('viewer'));
   const heard: string[] = [];
   const followed = (async () => {

@@ -25,7 +25,7 @@ async function occupy(machines: number): Promise<void> {
   await reportCluster(api.redis, LAB.name, { leaving: [], observed });
 }
 
-test('says of every module what it waits for, at which place, and until when', async () => {
+test('shows for every module its wait, its place and the expected time', async () => {
   await occupy(4);
   const { buildId } = await submit(MODULES);
   const waits = () => api.client.waiting(buildId);

@@ -67,7 +67,7 @@ ${Object.entries(targets)
 
 const portOf = (url: string) => Number(new URL(url).port);
 
-test('a guest with internet reaches the internet and what the farm was told of, and nothing else', {
+test('a guest with internet reaches the internet and the allowed networks, and nothing else', {
   timeout: BUILD_MS,
 }, async ({ annotate }) => {
   const host = hostService.address();
@@ -105,7 +105,7 @@ test('a guest with internet reaches the internet and what the farm was told of, 
   await annotate(lines.slice(0, tried.length).join(', '));
 });
 
-test('a line without an end is cut, and no terminal gets what a guest tells it to do', async ({ annotate }) => {
+test('a line without an end is cut, and control sequences of a guest reach no terminal', async ({ annotate }) => {
   const [build] = await farm.client.builds();
   const { stdout } = await farm.slipway('logs', build?.buildId ?? '');
   expect(stdout).toContain('red');

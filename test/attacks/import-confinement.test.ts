@@ -187,7 +187,7 @@ test('an import ends with the volume that it was for, and with the server', asyn
   await noImports();
 });
 
-test('an image that fills the disk of the cluster is stopped at the reserve, and says what is missing', async () => {
+test('an image that fills the disk of the cluster is stopped at the reserve, and reports the missing size', async () => {
   await laboratory.create('DataVolume', dataVolume('endless', { http: { url: `${url}/endless` } }, '10Gi'));
   const sentence =
     /^Too little room for images on the disk of the cluster: \d+ MiB are free besides the reserve of 1024 MiB/;

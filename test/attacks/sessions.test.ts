@@ -82,7 +82,7 @@ test('a revoked token and its session are refused', async ({ annotate }) => {
   await annotate('401 for both');
 });
 
-test('a page of another host changes nothing with the session of who looks at it', async ({ annotate }) => {
+test('a page of another host changes nothing with the session of its viewer', async ({ annotate }) => {
   const { cookie } = await open(await admin.consoleLink());
   const foreign = await ask('/api/v1/builds/01J/cancel', { cookie, origin: 'http://evil.example' }, 'POST');
   expect(foreign.status).toBe(403);
@@ -107,7 +107,7 @@ test('a viewer builds nothing, a builder makes no tokens, and neither reads secr
   await annotate('403 each time');
 });
 
-test('streams of one token stop at its share, and viewers leave places to those who may do something', async ({
+test('streams of one token stop at its share, and viewers leave places to roles that may write', async ({
   annotate,
 }) => {
   const id = newId();

@@ -50,7 +50,7 @@ test('a disk with room takes builds', { timeout: TOLD_MS }, async () => {
   expect(plan.modules).toMatchObject([{ action: 'build' }]);
 });
 
-test('one that is nearly full refuses them with numbers, and says so wherever people look', {
+test('one that is nearly full refuses them with numbers, and reports it in every view', {
   timeout: 2 * TOLD_MS,
 }, async () => {
   const piece = Buffer.alloc(GIB / 16);

@@ -329,7 +329,7 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
   expect(complaints).toEqual([]);
 });
 
-test('shows what a phase waits for and what the machine says, and keeps it', { timeout: 90_000 }, async () => {
+test('shows the wait of a phase and the serial output, and keeps it', { timeout: 90_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);
   await open(`/builds/${buildId}`, 'viewer');
   await api.finish(await startPhase('base'));

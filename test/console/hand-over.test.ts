@@ -131,7 +131,7 @@ test('viewers of all schedulers stay while the console goes from hand to hand', 
   await expect.poll(owner, WAIT).toBeNull();
 });
 
-test('shows nothing to who cannot prove that it belongs to the farm', async () => {
+test('shows no console to clients outside the farm', async () => {
   const held = await worker.hold('other', 1);
   const address = (await redis.hget('{farm}:console:other', 'address')) ?? '';
   const time = Date.now();

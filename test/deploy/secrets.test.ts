@@ -48,7 +48,7 @@ const { services } = parse(readFileSync(packagePath('docker-compose.yml'), 'utf8
   services: Record<string, Service>;
 };
 
-test('guests of docker-compose find only who serves the cluster on its network', () => {
+test('guests of docker-compose find only the service of the cluster on its network', () => {
   const on = (network: string) =>
     Object.keys(services).filter((name) => (services[name]?.networks ?? ['default']).includes(network));
   expect(on('cluster').toSorted()).toEqual([...Object.keys(FARM), 'embedded'].toSorted());

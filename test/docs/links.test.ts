@@ -16,7 +16,7 @@ test.each(markdownPages())('every file of this project that %s names is there', 
   expect(names.filter((name) => !isFile(page, name))).toEqual([]);
 });
 
-test('finds links and headings, and tells broken ones', () => {
+test('finds links and headings, and reports broken ones', () => {
   expect(linkTargets('[a](b.md#c) `[no](code)`\n```sh\n[no](fence)\n```\n')).toEqual(['b.md#c']);
   expect([...headingAnchors('# A `b`: c!\n## Same\n## Same\n')]).toEqual(['a-b-c', 'same', 'same-1']);
   expect(brokenLink('README.md', 'docs/nowhere.md')).toEqual(['docs/nowhere.md: there is no such file']);

@@ -3,6 +3,6 @@ import { expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import { REFERENCE_PAGES } from './reference-pages.ts';
 
-test.each(REFERENCE_PAGES)('$path says what the source says (else: npm run docs)', async ({ path, render }) => {
+test.each(REFERENCE_PAGES)('$path matches its source (else: npm run docs)', async ({ path, render }) => {
   expect(readFileSync(packagePath(path), 'utf8')).toBe(await render());
 });

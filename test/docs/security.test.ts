@@ -15,7 +15,7 @@ test('names only options that the configuration has', () => {
   expect(named.filter((path) => !options.includes(path))).toEqual([]);
 });
 
-test('leaves out no option that decides who may reach or do what', () => {
+test('names every option that restricts access', () => {
   const deciding =
     /^(fetch\..*|http\.(host|plaintext|tls\.certificateFile|tokenFile|limits\..*)|farm\.keyFile|metrics\.tokenFile|logs\..*)$/;
   expect(options.filter((path) => deciding.test(path) && !quoted.includes(path))).toEqual([]);
@@ -36,7 +36,7 @@ test('names every attack that is tried', () => {
   expect(attacks.map((name) => `test/attacks/${name}`).filter((path) => !quoted.includes(path))).toEqual([]);
 });
 
-test('tells the filter that machines really get', () => {
+test('shows the filter that machines really get', () => {
   const source = readFileSync(packagePath('embedded', 'qemu', 'command-line.ts'), 'utf8');
   const [, filter] = /SANDBOX = '([^']+)'/.exec(source) ?? [];
   expect(quoted).toContain(`-sandbox ${filter}`);

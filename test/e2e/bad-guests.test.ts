@@ -114,7 +114,7 @@ describe('modules that cannot be built', () => {
     expect(lines).toContain('from-environment');
   });
 
-  test('a step that fails is kept for a person, who logs in and mends it, and its layer is for no other build', {
+  test('a failed step is kept for a person, who logs in and repairs it, and its layer is not reused by other builds', {
     timeout: BUILD_MS,
   }, async () => {
     const values = ['--var', `IMAGE_URL=${image.url}`, '--var', `IMAGE_SHA256=${image.sha256}`];

@@ -164,7 +164,7 @@ describe('a step that waits for a person', () => {
     expect(builder.session.lost.aborted).toBe(false);
   });
 
-  test('goes on once when it is told to, though its worker was killed', { timeout: BUILD_MS }, async () => {
+  test('continues once when a person continues it, though its worker was killed', { timeout: BUILD_MS }, async () => {
     for (const pid of farm.current().pids['provision'] ?? []) process.kill(pid, 'SIGKILL');
     expect(await farm.slipway('continue', buildId)).toMatchObject({
       exitCode: 0,

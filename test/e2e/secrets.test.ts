@@ -95,7 +95,7 @@ describe('secrets that guests give away, and the password of a URL', () => {
     expect(failure).toMatchObject({ reason: 'StepFailed', logTail: expect.arrayContaining(['it ends with ***']) });
   });
 
-  test('stand nowhere in what the farm says', async () => {
+  test('appear in no output of the farm', async () => {
     const [build] = await farm.client.builds();
     const id = build?.buildId ?? '';
     const flags = Object.entries(variables).flatMap(([name, value]) => ['--var', `${name}=${value}`]);

@@ -95,7 +95,7 @@ async function next(story: AsyncGenerator<string>): Promise<string | undefined> 
   return (await story.next()).value;
 }
 
-test('a watch goes on where it was when its connection is cut, and says that it does', async () => {
+test('a watch continues where it was after its connection is cut, and reports it', async () => {
   const cluster = new ClusterClient(clusterConfig(kubeconfig));
   const direct = new ClusterClient(clusterConfig(server.kubeconfig));
   const stop = new AbortController();

@@ -32,7 +32,7 @@ async function grantedTo(role: Role, namespace: (right: Right) => string | undef
   return granted.sort();
 }
 
-test.each(ROLES)('%s may do what the table of rights says, and nothing that it gives to others', async (role) => {
+test.each(ROLES)('%s has the rights of its row, and none that only other roles have', async (role) => {
   const inFarm = ({ scope }: Right) => (scope === 'cluster' ? undefined : 'slipway');
   expect(await grantedTo(role, inFarm)).toEqual([...new Set(rightsOf(role).map(describeRight))].sort());
 });

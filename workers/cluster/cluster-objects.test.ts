@@ -83,7 +83,7 @@ test('an object is read as long as it is what was planned', async () => {
   expect(await read({ ...missing, optional: true }, { [objectKeyName(missing)]: 'absent' })).toBeNull();
 });
 
-test('a key of your own is tried first, and its public half is what the guest is told', async () => {
+test('a key of your own is tried first, and the guest gets its public half', async () => {
   const cloudInit = { userData: null, userDataFrom: USER_DATA, networkData: null };
   const context = stage([{ ...withKey(LOGIN), cloudInit }]);
   const { scope } = context;

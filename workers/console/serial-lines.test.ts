@@ -24,7 +24,7 @@ test('shows nothing that a terminal would act on, no secret, and one empty line 
   expect(lines.take().lines).toEqual(['GRUB', '', '100%', 'the word is ***']);
 });
 
-test('keeps the newest of a flood, and says how much is missing', () => {
+test('keeps the newest of a flood, and notes the number of missing lines', () => {
   const lines = new SerialLines(0, asIs);
   const flood = Array.from({ length: 3_000 }, (_, index) => `${String(index).padStart(99, '.')}\n`).join('');
   lines.push(Buffer.from(flood));

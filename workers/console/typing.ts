@@ -18,7 +18,7 @@ const CHECKED_WAIT_MS = 5_000;
 /** Proxies cut consoles that are silent for a minute. */
 const KEEP_ALIVE_MS = 15_000;
 
-/** What typing needs besides the session. */
+/** Dependencies of typing besides the session. */
 export interface TypingOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;

@@ -18,7 +18,7 @@ export interface Attempt {
 
 export type OnAttempt = (attempt: Attempt) => void;
 
-/** How far a try got: what of the guest was there. */
+/** Progress of an attempt: the reached part of the guest. */
 export type AttemptEnd = 'no-address' | 'no-listener' | 'silent' | 'login-refused' | 'no-login' | 'other';
 
 const WORDS: Readonly<Record<Exclude<AttemptEnd, 'other'>, string>> = {

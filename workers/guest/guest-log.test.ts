@@ -37,7 +37,7 @@ test('a successor of a lost worker takes no more than the rest of it', async () 
   expect(lines).toHaveLength(3);
 });
 
-test('a guest may say much for a moment, and then as much as it may in a second', async () => {
+test('a guest may exceed the average rate briefly, and is then limited to it', async () => {
   const { log, waitedMs } = openLog({ step: 1024 * KIB, perSecond: 10 * KIB });
   for (let line = 0; line < 20; line += 1) await log.push(LINE);
   expect(waitedMs()).toBeLessThanOrEqual(100);

@@ -4,7 +4,7 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
 import { ShellFrames } from './shell-frames.ts';
 
-/** What came of a request. */
+/** Result of a request. */
 export interface ShellAnswer {
   /** Words of the answer. */
   readonly words: readonly string[];
@@ -24,7 +24,7 @@ interface Waiting {
 /** A login shell that starts no `sh` by then is stuck in its start files. */
 const START_MS = 60_000;
 const MOST_SAID = 1024 * 1024;
-/** What guests answer that accept a login and never run anything. */
+/** Output of guests that accept a login but never run commands. */
 const SHUT =
   /password change required|password (has )?expired|change your password|account (has )?expired|account is currently not available|permission denied/i;
 

@@ -56,7 +56,7 @@ test.each([
   expect(causes.join()).toContain('DHCP');
 });
 
-test('tells a guest that has booted from one that has said nothing', () => {
+test('distinguishes a booted guest from one without output', () => {
   expect(likelyCauses({ ...SIGNS, serialTail: ['', 'Debian GNU/Linux 13 vm ttyS0'] }).at(-1)).toMatch(/login prompt/);
   expect(likelyCauses({ ...SIGNS, serialTail: [] }).at(-1)).toMatch(/not come past its firmware/);
   // What refuses a connection has come further than its firmware.

@@ -113,7 +113,7 @@ test('gives them to another account without being root', { timeout: 60_000 }, as
   expect({ lines, exitCode }).toEqual({ lines: ['65534', 'me'], exitCode: 0 });
 });
 
-test('says what a login shell says that runs nothing', async () => {
+test('reports the message of a login shell that runs no commands', async () => {
   const words = 'WARNING: Your password has expired.\\nPassword change required but no TTY available.\\n';
   const link = await openLink({
     files: [['shell', `#!/bin/sh\nprintf '${words}' >&2\nexit 1\n`]],

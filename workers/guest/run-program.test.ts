@@ -100,7 +100,7 @@ test('wraps the command, honours its first line and lets daemons live', async ()
   expect(await shell('kill $(cat /root/daemon) && echo alive')).toBe('alive\n');
 });
 
-test('does not run a script again that the guest rebooted under, and tells a reboot that was asked for', async () => {
+test('does not run a script again that the guest rebooted under, and recognises a requested reboot', async () => {
   const before = (await supervisor()).bootId;
   const program = { script: 'echo start >>/root/starts6; sync; sleep 1000', env: {}, wrapper: null };
   const crashed = runScript(6, program, undefined);
@@ -127,7 +127,7 @@ test('leaves nothing behind', async () => {
   expect(await shell('ls -a /var/lib /var/tmp /root /run /dev/shm')).not.toContain('slipway');
 });
 
-test('says that the guest disk is full', async () => {
+test('reports that the guest disk is full', async () => {
   await shell('dd if=/dev/zero of=/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/fill2 bs=1k 2>/dev/null; :');
   const full = runScript(0, { script: `: ${'x'.repeat(100_000)}`, env: {}, wrapper: null });
   await expect(full).rejects.toMatchObject({ failure: { reason: 'GuestDiskFull' } });

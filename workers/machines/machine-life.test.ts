@@ -160,7 +160,7 @@ test('full storage under a running machine ends the phase at once, and is not a 
 
 const evicted = [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }];
 
-test('a drained node is told from a guest that powered itself off', async () => {
+test('a drained node is distinguished from a guest that powered itself off', async () => {
   const uid = await play('drained', { phase: 'Running' });
   await launch(uid, 'virt-launcher-drained');
   const working = whileMachineLives(

@@ -62,7 +62,7 @@ function reportAsKubeOvn(path: string, status: object) {
   return kubeOvn().call({ method: 'PATCH', path: `${path}/status`, body: { status }, contentType });
 }
 
-test('every planned address is excluded, so that KubeOVN gives it only to who asks for it', () => {
+test('every planned address is excluded, so that KubeOVN gives it only to its planned owner', () => {
   const { scope } = stage();
   const [managed, wire] = scope.spec.network.subnets.map((subnet) => subnetObject(scope, subnet).spec?.excludeIps);
   expect(managed).toEqual(['10.7.0.1', '10.7.0.2', '10.7.0.253', '10.7.0.254']);

@@ -6,7 +6,7 @@ import { networkOf } from './networks.ts';
 import { ensureRelays, requestRelays } from './relays.ts';
 
 /**
- * Whether the guests of a module may use its relays (names, files) or its egress as soon as they run: their configuration tells
+ * Whether the guests of a module may use its relays (names, files) or its egress as soon as they run: their configuration requires
  * them to. If not, the farm itself is the first user, and machines start in parallel with these services.
  */
 export function areUsedAtBoot({ module }: ModuleScope['spec']): boolean {

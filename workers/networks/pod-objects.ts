@@ -11,7 +11,7 @@ import { type RelayExtras, relayUpstreams } from './network-objects.ts';
 const VIRT_API = { namespaceSelector: {}, podSelector: { matchLabels: { 'kubevirt.io': 'virt-api' } } };
 const DNS_PORT = 53;
 
-/** What guests and relay of a module are to NetworkPolicies and Services. */
+/** Labels of a module's guests and relay for NetworkPolicies and Services. */
 function guests(scope: ModuleScope): Record<string, string> {
   return { ...moduleLabels(scope, 'build'), 'kubevirt.io': 'virt-launcher' };
 }

@@ -18,7 +18,7 @@ export interface ControlOptions {
 }
 
 /**
- * What workers ask of a relay, on the loopback of its network namespace only, so that no guest can reach it:
+ * Requests of workers to a relay, on the loopback of its network namespace only, so that no guest can reach it:
  * `CONNECT ip:port` to a guest, `PUT /files/<name>?sha256=…`, `GET /files` (hashes by name), `PUT /names/<name>?address=ip`
  * (where a machine of the module is now) and `GET /healthz`.
  */

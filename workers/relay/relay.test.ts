@@ -168,7 +168,7 @@ test('reaches a guest that boots as soon as it listens', async () => {
   expect({ status, said }).toEqual({ status: 200, said: 'here' });
 });
 
-test('says why a guest cannot be reached, and connects to nothing outside its networks', async () => {
+test('reports why a guest cannot be reached, and connects to nothing outside its networks', async () => {
   const closed = createServer().listen(0, '127.0.0.1');
   await once(closed, 'listening');
   const { port } = closed.address() as AddressInfo;
@@ -201,7 +201,7 @@ test('resolves the machines of the module and forwards the rest', async () => {
   expect(decode(reply)).toMatchObject({ id: 9, rcode: 'SERVFAIL' });
 });
 
-test('learns where a machine is, and says until then that it does not know yet', async () => {
+test('learns where a machine is, and refuses queries until then', async () => {
   const resolver = new Resolver({ timeout: 10_000, tries: 1 });
   resolver.setServers([`127.0.0.1:${ports.dns}`]);
   await expect(resolver.resolve4('later')).rejects.toMatchObject({ code: 'ESERVFAIL' });

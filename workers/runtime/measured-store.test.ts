@@ -18,7 +18,7 @@ import { createMeasuredStore } from './measured-store.ts';
 const logger = createLogger({ name: 'test', level: 'silent' });
 const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
 
-test('counts an outcome once, however often it is told, and a fault as another try', async () => {
+test('counts an outcome once, however often it is reported, and a fault as a retry', async () => {
   const resources = new ReleaseStack();
   try {
     const server = await startRedis();

@@ -4,7 +4,7 @@ import { secretValueSchema, secretViewSchema } from '../secrets.ts';
 import type { Operations } from './operation.ts';
 import * as requests from './parameters.ts';
 
-/** What modules are given: contents of local files, and secrets. */
+/** Inputs of modules: contents of local files, and secrets. */
 export const INPUTS = {
   putBlob: {
     method: 'put',

@@ -22,7 +22,7 @@ const WAIT = new RegExp(`<wait((?:${COMPONENT})+|${NUMBER})?>`, 'y');
 const CHARACTER_STROKE = /<(.)(on|off)>/isuy;
 const NAMES_LONGEST_FIRST = Object.keys(SPECIAL_KEYSYMS).sort((a, b) => b.length - a.length);
 const SPECIAL = new RegExp(`<(${NAMES_LONGEST_FIRST.join('|')})(on|off)?>`, 'iy');
-/** What looks like a tag to a reader but is none to the grammar. */
+/** Text that resembles a tag but is not one in the grammar. */
 const LOOKS_LIKE_TAG = /<(\s*[a-z][a-z0-9.+\-µμ ]*)>/iy;
 
 const UNIT_NS: Readonly<Record<string, number>> = {

@@ -10,7 +10,7 @@ export function templateNames(text: string): { name: string; offset: number }[] 
   return [...text.matchAll(PLACEHOLDER)].map((match) => ({ name: match[1] ?? '', offset: match.index }));
 }
 
-/** What only Packer's templates can do, such as `{{ user `name` }}`, with its offset. */
+/** A feature of Packer's templates only, such as `{{ user `name` }}`, with its offset. */
 export function packerFunctions(text: string): { written: string; offset: number }[] {
   return [...text.matchAll(PACKER_FUNCTION)].map((match) => ({ written: match[0], offset: match.index }));
 }

@@ -24,7 +24,7 @@ import type { SourceDocument } from './yaml-source.ts';
 const PLACES =
   'scripts, their env and executeCommand, inline files, boot commands, cloudInit, sshPassword, passwords in URLs, and what reboots or shuts down';
 
-/** What keeps a reference from being filled; `InvalidValue` is also that of a declaration. */
+/** Code of an unresolved reference; `InvalidValue` is also that of a declaration. */
 const UNFILLED: readonly ProblemCode[] = ['MissingVariable', 'UnknownVariable', 'InvalidValue'];
 
 /** A problem without the fields that the report adds. */
@@ -156,7 +156,7 @@ export class ModuleDraft {
     });
   }
 
-  /** A reference that has been reported already; what else is wrong with it cannot be known. */
+  /** A reference that has been reported already; further problems of it are unknown. */
   #isUnfilled(at: Cursor): boolean {
     const text = at.text ?? '';
     if (text.includes('${var.')) return UNFILLED.some((code) => this.#codes.has(code));

@@ -8,7 +8,7 @@ import { type Parsed, quoted } from './parsed.ts';
 import { parseCapacity, parseCpu } from './sizes.ts';
 import { didYouMean } from './suggest.ts';
 
-/** What editors see of a scalar: keywords of JSON Schema. */
+/** Description of a scalar for editors: keywords of JSON Schema. */
 export type Facet = Readonly<Record<string, unknown>> & { readonly description: string };
 
 /** Limit for words, numbers and addresses; free text is longer. */

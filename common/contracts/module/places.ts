@@ -26,7 +26,7 @@ export function placesOf(source: SourceDocument, body: Cursor): Places {
   return places;
 }
 
-/** What names the content of each kind of source. */
+/** Key of the content of each kind of source. */
 const SOURCES = [['url'], ['containerDisk'], ['buildRef', 'name'], ['sourcePvc', 'name']] as const;
 
 /** Where a part stands, else the smallest recorded part that it belongs to, else the module. */

@@ -1,4 +1,4 @@
-/** What kind of problem it is; stable, for programs. */
+/** Kind of a problem; stable, for programs. */
 export type ProblemCode =
   | 'Unreadable'
   | 'Syntax'

@@ -223,5 +223,5 @@ function checkExecuteCommand(command: Cursor, report: Report): void {
   }
 }
 
-/** What Packer fills in an `execute_command`. */
+/** Template values of Packer's `execute_command`. */
 const PACKER_VALUES = ['Path', 'Vars', 'EnvVarFile', 'Script'];

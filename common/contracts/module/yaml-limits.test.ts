@@ -42,7 +42,7 @@ const EXCESSES: readonly (readonly [string, string, string, string])[] = [
   ],
 ];
 
-test.each(EXCESSES)('refuses too much of %s, and says where and how much may be', (_what, text, place, message) => {
+test.each(EXCESSES)('refuses too much of %s, and names the place and the limit', (_what, text, place, message) => {
   const { problems, modules } = parseModules([{ path: 'm.yaml', text }]);
   const found = problems.find((problem) => problem.message.includes(message));
   expect({ found, listed: problems.slice(0, 3) }).toMatchObject({ found: { file: 'm.yaml', severity: 'error' } });

@@ -7,7 +7,7 @@ import { type ConfigContext, configDoubts } from './config-doubts.ts';
 import { HEADERS, readUserData, type UserDataKind } from './kinds.ts';
 import { readYaml11, type TextFinding } from './yaml-1-1.ts';
 
-/** What of the module decides whether user data fits it. */
+/** The part of the module that user data must fit. */
 export interface UserDataContext extends ConfigContext {
   /** The remaining budget of the request. */
   readonly budget: YamlBudget;

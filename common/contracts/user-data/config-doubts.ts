@@ -3,7 +3,7 @@ import { quoted } from '../module/parsed.ts';
 import { didYouMean } from '../module/suggest.ts';
 import type { Path } from '../module/yaml-nodes.ts';
 
-/** What of the module decides whether a configuration fits it. */
+/** The part of the module that a configuration must fit. */
 export interface ConfigContext {
   readonly sshUsername: string;
   readonly hasSteps: boolean;

@@ -1,6 +1,6 @@
 import type { Tags } from 'yaml';
 
-/** What PyYAML takes for a scalar of a tag, where the reader's YAML 1.1 takes more: `e0`, `12e3`, `09` and `y` are texts. */
+/** Scalars of a tag by PyYAML, where the reader's YAML 1.1 takes more: `e0`, `12e3`, `09` and `y` are texts. */
 const FORMS: readonly { readonly tag: string; readonly example: string; readonly test: RegExp }[] = [
   { tag: 'bool', example: 'yes', test: /^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$/ },
   { tag: 'bool', example: 'no', test: /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/ },

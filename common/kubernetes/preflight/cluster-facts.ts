@@ -114,7 +114,7 @@ export function networkOn(served: ClusterFacts['served'], { network }: Pick<Clus
   return network ?? (served.get(KUBE_OVN)?.has('subnets') ? 'kube-ovn' : 'pod');
 }
 
-/** What some API groups serve. @throws as `readFacts` */
+/** Resources of some API groups. @throws as `readFacts` */
 export async function readServed(
   cluster: ClusterClient,
   groups: readonly string[],

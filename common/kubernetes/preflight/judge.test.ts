@@ -287,7 +287,7 @@ test('warns where no external subnet is configured', () => {
   expect(judge(FIT, config)).toMatchObject([{ severity: 'warning', what: expect.stringContaining('internet') }]);
 });
 
-test('tells errors before warnings', () => {
+test('reports errors before warnings', () => {
   const facts: ClusterFacts = { ...FIT, kubeVirts: 'unreadable', namespace: { known: undefined } };
   expect(judge(facts, CONFIG).map(({ severity }) => severity)).toEqual(['error', 'warning']);
 });

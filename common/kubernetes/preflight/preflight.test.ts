@@ -54,7 +54,7 @@ const bare: Answer = (request, response, url) => {
   );
 };
 
-test('says of a bare cluster all that it lacks, and what it was not let see', async () => {
+test('reports all missing parts of a bare cluster, and the parts that it may not read', async () => {
   const api = await startScriptedApi(bare);
   const { findings } = await preflight(new ClusterClient(api.config), { ...api.config, network: 'kube-ovn' }, signal);
   await api.close();

@@ -6,7 +6,7 @@ import { readEvent } from './client.ts';
 const BATCH_MS = 60;
 const REOPEN_MS = 3_000;
 
-/** Who listens to a build. */
+/** Listener of a build. */
 export interface StreamListener {
   onEvents(events: readonly StoredEvent[]): void;
   /** Whether events come at present. */

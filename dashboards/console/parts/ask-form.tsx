@@ -3,9 +3,9 @@ import { useState } from 'preact/hooks';
 import { ErrorNotice } from './notice.tsx';
 
 interface AskFormProps {
-  /** What opens the form. */
+  /** Label that opens the form. */
   readonly label: string;
-  /** What it is about, where a page has several such forms. */
+  /** Subject, if a page has several such forms. */
   readonly subject?: string;
   /** Fields and buttons. */
   readonly children: ComponentChildren;
@@ -43,7 +43,7 @@ export function AskForm({ label, subject, children, ask }: AskFormProps) {
   );
 }
 
-/** What was typed into a field; undefined where nothing was. */
+/** Text of a field; undefined when empty. */
 export function typed(form: FormData, field: string): string | undefined {
   const text = form.get(field);
   return typeof text === 'string' && text.trim() !== '' ? text.trim() : undefined;

@@ -4,7 +4,7 @@ import { goTo } from './place.tsx';
 const FIELDS = ['search', 'by', 'state'] as const;
 const STATES: readonly BuildState[] = ['queued', 'running', 'succeeded', 'failed', 'cancelled'];
 
-/** What of the address is searched for, as the API takes it. */
+/** Search parameters of the address, as the API takes them. */
 export function searchedFor(query: URLSearchParams): URLSearchParams {
   return new URLSearchParams(FIELDS.flatMap((field) => (query.get(field) ? [[field, query.get(field) ?? '']] : [])));
 }

@@ -5,7 +5,7 @@ import { Link } from './place.tsx';
 
 interface FailureProps {
   readonly failure: Failure;
-  /** What of the log shows it: where that is, and how it is called. */
+  /** The part of the log that shows it: link and name. */
   readonly place?: { readonly href: string; readonly name: string } | undefined;
 }
 

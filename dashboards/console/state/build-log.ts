@@ -51,7 +51,7 @@ export function partKey({ machine, id }: Pick<LogPart, 'machine' | 'id'>): strin
   return `${machine}/${id}`;
 }
 
-/** What events add to the log; they come in order, each of them once. */
+/** Adds events to the log; they come in order, each of them once. */
 export function addToLog(log: BuildLog, events: readonly StoredEvent[]): BuildLog {
   const parts = new Map(log.parts);
   const runningSteps = new Map(log.runningSteps);

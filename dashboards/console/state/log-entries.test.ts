@@ -67,7 +67,7 @@ const WALK = logOf(
   say('more'),
 );
 
-test('heads each phase, each step and each run of it, with its state, and what says nothing', () => {
+test('heads each phase, each step and each run of it, with its state, also without output', () => {
   expect(shown(entries(WALK))).toEqual(
     [
       '# base/import succeeded',

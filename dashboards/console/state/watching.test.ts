@@ -61,7 +61,7 @@ test.each<[string, Partial<Watching>]>([
   expect(watchingWords({ ...OPEN, ...change })).toContain(words);
 });
 
-test('keys go to a machine that is there, while it waits, from those who may', () => {
+test('keys go to an existing machine while it waits, from authorised users', () => {
   const changes: Partial<Watching>[] = [{}, { isWaiting: false }, { mayBuild: false }, { machine: 'later' }];
   expect(changes.map((change) => isTyping({ ...OPEN, ...change }))).toEqual([true, false, false, false]);
 });

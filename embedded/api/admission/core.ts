@@ -34,7 +34,7 @@ function checkSize(values: readonly [string, unknown][], findings: Findings): vo
   if (bytes > MAX_CONTENT_BYTES) findings.add('data', `Too long: may not be more than ${MAX_CONTENT_BYTES} bytes`);
 }
 
-/** What Secrets of these types must hold. */
+/** Required keys of Secrets of these types. */
 const REQUIRED_DATA: Readonly<Record<string, readonly string[]>> = {
   'kubernetes.io/tls': ['tls.crt', 'tls.key'],
   'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],

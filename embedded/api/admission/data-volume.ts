@@ -12,7 +12,7 @@ const LEAST_BYTES = 2 ** 20;
 /** Sources whose size can be taken from the cloned object. */
 const SIZED_SOURCES = new Set(['pvc', 'snapshot']);
 
-/** What CDI's webhook refuses in a DataVolume. */
+/** Checks of CDI's webhook for DataVolumes. */
 export const dataVolumeAdmission: KindAdmission = {
   validate: ({ object, previous, operation, subresource, store }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;

@@ -2,7 +2,7 @@ import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Findings } from './findings.ts';
 import { itemsOf } from './json-lists.ts';
 
-/** What of cloud-init may stand in the object itself, in bytes; more belongs into a Secret. */
+/** Limit for inline cloud-init data, in bytes; more belongs into a Secret. */
 const MAX_INLINE_BYTES = 2048;
 const CLOUD_INIT = ['cloudInitNoCloud', 'cloudInitConfigDrive'];
 

@@ -4,7 +4,7 @@ import type { KindAdmission } from './admission.ts';
 /** Namespaces that cannot be deleted. */
 const IMMORTAL = new Set(['default', 'kube-system']);
 
-/** What apiserver adds to a new namespace: its name as a label, the finalizer that empties it, the phase. */
+/** Defaults of kube-apiserver for a new namespace: its name as a label, the finalizer that empties it, the phase. */
 export const namespaceAdmission: KindAdmission = {
   mutate: ({ object, operation }) => {
     const { metadata } = object;

@@ -7,7 +7,7 @@ import { networkPolicyAdmission, serviceAdmission } from './networking.ts';
 import { instanceAdmission, virtualMachineAdmission } from './virtual-machine.ts';
 import { volumeSnapshotAdmission, volumeSnapshotContentAdmission } from './volume-snapshot.ts';
 
-/** What happens to a client's write before it is stored, by kind. Controllers write to the store directly. */
+/** Processing of a client's write before it is stored, by kind. Controllers write to the store directly. */
 export const ADMISSION: Readonly<Record<string, KindAdmission>> = {
   ConfigMap: configMapAdmission,
   DataVolume: dataVolumeAdmission,

@@ -94,7 +94,7 @@ function checkDataVolumeTemplates(object: KubeObject, findings: Findings): void 
   }
 }
 
-/** What virt-api writes into an instance that a client creates itself; only the system changes one later. */
+/** Defaults of virt-api for an instance that a client creates itself; only the system changes one later. */
 export const instanceAdmission: KindAdmission = {
   mutate: ({ object, operation }) => {
     if (operation !== 'CREATE' || !object.spec) return;

@@ -21,7 +21,7 @@ function virtual(name: string, verbs: readonly string[]): VirtualResource {
   return { group: SUBRESOURCES_GROUP, version: 'v1', name, kind: '', namespaced: true, verbs };
 }
 
-/** What discovery lists of KubeVirt's subresource API. */
+/** Discovery list of KubeVirt's subresource API. */
 export const KUBEVIRT_SUBRESOURCES: readonly VirtualResource[] = [
   ...['start', 'stop', 'restart'].map((action) => virtual(`virtualmachines/${action}`, ['update'])),
   virtual('virtualmachines/portforward', ['get']),
@@ -45,7 +45,7 @@ export interface KubeVirtHandlerOptions {
   readonly clock: Clock;
 }
 
-/** KubeVirt's aggregated API `subresources.kubevirt.io/v1`: what virt-api serves. */
+/** KubeVirt's aggregated API `subresources.kubevirt.io/v1`: the API of virt-api. */
 export class KubeVirtHandler {
   readonly #store: Store;
   readonly #access: MachineAccess | undefined;

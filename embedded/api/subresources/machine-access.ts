@@ -39,7 +39,7 @@ export interface PodLogOptions {
  */
 export interface MachineAccess {
   /**
-   * Opens the VNC stream (RFB). There is one session per machine: a newcomer ends the incumbent, unless
+   * Opens the VNC stream (RFB). A machine has one session: a newcomer ends the incumbent, unless
    * `preserveSession` is set, which refuses the newcomer instead.
    */
   openVnc(ref: MachineRef, options: { readonly preserveSession: boolean }): Promise<Duplex>;

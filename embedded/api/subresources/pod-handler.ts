@@ -14,7 +14,7 @@ import { phaseOf } from './instance-state.ts';
 import type { MachineAccess, MachineRef } from './machine-access.ts';
 import { acceptWebSocket, bytesOf, sendToClient, writeFromClient } from './web-socket.ts';
 
-/** What discovery lists of a pod's subresources. */
+/** Discovery list of a pod's subresources. */
 export const POD_SUBRESOURCES: readonly VirtualResource[] = [
   { group: '', version: 'v1', name: 'pods/log', kind: 'Pod', namespaced: true, verbs: ['get'] },
   {

@@ -267,7 +267,7 @@ test('forwards a port of a machine on the default network', async () => {
   expect(await first).toBe('SSH-2.0-guest\r\n');
 });
 
-test('forwards a pod port and tells of one that cannot be opened', async () => {
+test('forwards a pod port and reports one that cannot be opened', async () => {
   const forward = new PortForward(config);
   const [output, errors, input] = [new PassThrough(), new PassThrough(), new PassThrough()];
   await forward.portForward('default', 'pod', [80], output, errors, input);

@@ -62,7 +62,7 @@ test('refuses names that are not names and objects of another kind', async () =>
   });
 });
 
-test('takes no custom object that does not say what it is', async () => {
+test('refuses a custom object without its kind', async () => {
   const path = `/apis/kubevirt.io/v1/namespaces/${namespace}/virtualmachines`;
   const object = machine({}) as Record<string, unknown>;
   expect(await client.send('POST', path, object)).toMatchObject({

@@ -25,7 +25,7 @@ async function read(query: string, count: number): Promise<string[]> {
   return seen;
 }
 
-test('tells every change after a position, in order', async () => {
+test('sends every change after a position, in order', async () => {
   const from = await position();
   await client.send('POST', configMaps, { metadata: { name: 'told' } });
   await client.patch(`${configMaps}/told`, 'merge-patch+json', { data: { a: '1' } });
@@ -105,7 +105,7 @@ test('sends no bookmark to a watch that is over before one is due', async () => 
   expect(await readAll(`resourceVersion=${from}&timeoutSeconds=1&allowWatchBookmarks=true`)).toEqual([]);
 });
 
-test('says nothing to a watch from a position of the future', async () => {
+test('sends no event to a watch from a position of the future', async () => {
   expect(await readAll(`resourceVersion=${Number(await position()) + 1_000_000}&timeoutSeconds=1`)).toEqual([]);
 });
 

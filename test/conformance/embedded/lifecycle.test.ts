@@ -63,7 +63,7 @@ test('refuses a second server on the same data', async () => {
   );
 });
 
-test('tells its versions where a preflight looks for them', async () => {
+test('reports its versions where a preflight looks for them', async () => {
   const kubeVirt = await client.send('GET', '/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts');
   expect(kubeVirt.body['items']).toMatchObject([{ status: { observedKubeVirtVersion: 'v1.9.0', phase: 'Deployed' } }]);
   const cdi = await client.send('GET', '/apis/cdi.kubevirt.io/v1beta1/cdis/cdi');

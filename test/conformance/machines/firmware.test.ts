@@ -95,7 +95,7 @@ test(
   BOOT_MS,
 );
 
-test('its TPM answers, was told by the firmware what booted, and holds no certificate of its maker', async () => {
+test('its TPM answers, has the boot measurements of the firmware, and holds no certificate of its maker', async () => {
   expect(await readPcr()).toMatch(/^(?!0{64})[0-9A-F]{64}$/);
   const ask = `exec 3<>/dev/tpm0; printf '${READ_CERTIFICATE}' >&3; dd bs=64 count=1 <&3 2> /dev/null | od -An -tx1`;
   // TPM_ST_NO_SESSIONS, ten bytes, TPM_RC_HANDLE of the first handle: there is no such index.

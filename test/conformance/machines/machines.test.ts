@@ -151,7 +151,7 @@ test('a card without an address of its own is behind a root port, a conventional
   expect(await inFirst('basename $(readlink -f /sys/class/net/*/device)')).toBe('0000:02:01.0');
 }, 40_000);
 
-test('an address of a secondary network stays invisible, and the address object says it', async () => {
+test('an address of a secondary network stays invisible, and is in the address object', async () => {
   const vmi = await laboratory.get('VirtualMachineInstance', 'first');
   const [card] = (vmi?.status?.['interfaces'] ?? []) as { ipAddress?: string; mac: string }[];
   expect(card).toMatchObject({ mac: '02:00:00:88:00:10' });

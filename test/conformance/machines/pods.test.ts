@@ -107,7 +107,7 @@ test('a pod without requests has no rights on the host, and root only those that
   });
 });
 
-test('a pod that would break its own policy, or the host, waits and says why', async () => {
+test('a pod that would break its own policy, or the host, waits and reports why', async () => {
   const containers = [{ name: 'teller', image: 'teller', args: [] }];
   const waits = async (name: string, securityContext: object, why: string) => {
     await laboratory.create('Pod', { metadata: { name }, spec: { securityContext, containers } });

@@ -61,7 +61,7 @@ test('takes the disk out of a container image, and tries one that is missing aga
   });
 });
 
-test('says which container images it does not import', async () => {
+test('names the container images that it does not import', async () => {
   const refused = { archive: { url: 'oci-archive:///x' }, stream: { imageStream: 'x', pullMethod: 'node' } };
   for (const [name, registry] of Object.entries(refused)) {
     await laboratory.create('DataVolume', dataVolume(name, { registry }, '1Gi'));
@@ -109,7 +109,7 @@ const BEGUN = [
   'ImportInProgress, Pod is running, Pending, TransferRunning, -',
 ];
 
-test('an import tells its states in the order of CDI', async () => {
+test('an import reports its states in the order of CDI', async () => {
   const bound = 'Succeeded, Completed, Bound, -, -';
   expect(await statesOf('whole', { url: `${odd.url}/whole` }, bound)).toEqual([
     ...BEGUN,
@@ -139,7 +139,7 @@ test('an import tells its states in the order of CDI', async () => {
   for (const name of ['whole', 'cut', 'refused', 'secret']) await laboratory.delete('DataVolume', name);
 });
 
-test('a snapshot that comes too early says so and heals, and a clone waits for its source', async () => {
+test('a snapshot that is taken too early reports it and recovers, and a clone waits for its source', async () => {
   const source = { persistentVolumeClaimName: 'late' };
   await laboratory.create('VolumeSnapshot', { metadata: { name: 'early' }, spec: { source } });
   await laboratory.create('DataVolume', dataVolume('clone', { snapshot: { namespace: NAMESPACE, name: 'early' } }));
@@ -232,7 +232,7 @@ test('a layer outlives its snapshot and its source as long as a clone stands on 
   expect(await readdir(join(dataDir, 'volumes'))).toEqual([]);
 });
 
-test('a machine whose claim is missing waits for it, and says so by conditions and an event that is no warning', async () => {
+test('a machine whose claim is missing waits for it, and reports it by conditions and an event that is not a warning', async () => {
   const spec = {
     domain: { memory: { guest: '64Mi' }, devices: { disks: [{ name: 'root', disk: { bus: 'virtio' } }] } },
     volumes: [{ name: 'root', persistentVolumeClaim: { claimName: 'nowhere' } }],
@@ -255,7 +255,7 @@ test('a machine whose claim is missing waits for it, and says so by conditions a
   await expect.poll(events).toEqual([expect.objectContaining({ type: 'Normal', reason: 'FailedPvcNotFound' })]);
 });
 
-test('a machine whose volume is still imported waits for it, and says that not all of its volumes are ready', async () => {
+test('a machine whose volume is still imported waits for it, and reports that not all of its volumes are ready', async () => {
   const spec = {
     domain: { memory: { guest: '64Mi' }, devices: { disks: [{ name: 'root', disk: { bus: 'virtio' } }] } },
     volumes: [{ name: 'root', dataVolume: { name: 'unready' } }],

@@ -10,7 +10,7 @@ import type { StepContext } from './step-context.ts';
 const waiting = (elapsedMs = 0): PauseState => ({ state: 'waiting', elapsedMs });
 const CONTINUED: PauseState = { state: 'continued', elapsedMs: 1 };
 
-test('holds no connection while it waits, goes on when it is told, and waits for the guest', async () => {
+test('holds no connection while it waits, continues on a notice, and waits for the guest', async () => {
   const { context, journal, tell } = stage([waiting(), waiting(), CONTINUED]);
   const running = runHandbuildStep(context);
   await expect.poll(() => journal).toEqual(['close', 'look']);

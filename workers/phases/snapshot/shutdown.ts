@@ -20,7 +20,7 @@ import { endFailure, whenEvicted } from '../../machines/machine-life.ts';
  */
 export type GuestShutdown = (context: PhaseContext, scope: BuildScope) => Promise<void>;
 
-/** What KubeVirt needs beyond the guest's own time. */
+/** Time that KubeVirt needs beyond the guest's own. */
 const GRACE_MS = 60_000;
 
 /**

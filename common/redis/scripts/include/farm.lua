@@ -1,4 +1,4 @@
--- What every script of the farm starts with: keys, time, phases and notices.
+-- Prelude of every script of the farm: keys, time, phases and notices.
 --
 -- KEYS[1] is the prefix of the farm, one hash tag: every other key is derived from it and lives in the same slot.
 -- NOW is the server's clock in milliseconds, so that all processes of the farm share one time.

@@ -1,4 +1,4 @@
--- What layers are called: `images` hash, "<module>:<version>" -> ImageName (JSON); `tags` hash, "<module>@<tag>" -> ImageTag (JSON);
+-- Names of layers: `images` hash, "<module>:<version>" -> ImageName (JSON); `tags` hash, "<module>@<tag>" -> ImageTag (JSON);
 -- `newest` hash, module -> layerKey of its newest version; `versions` hash, module -> the last number that it was given.
 --
 -- So that no script looks at layers that it does not touch there are indexes of these, and of the records in `layers`:

@@ -1,4 +1,4 @@
--- What touches many layer builds is done in portions, so that no script holds the server up: a build that is submitted or cancelled, the
+-- Changes of many layer builds are done in portions, so that no script holds the server up: a build that is submitted or cancelled, the
 -- layer builds that start from a layer, the records of a build that has ended. A task is one portion after another, each by whichever
 -- process comes; consequences of an ended layer build come first.
 --

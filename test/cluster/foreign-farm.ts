@@ -8,16 +8,9 @@ import { FarmFiles } from '../../cli/farm/farm-files.ts';
 import { Supervisor } from '../../cli/farm/supervisor.ts';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
-import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
-import { type BuildIdentity, LABELS } from '../../common/contracts/object-names.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { ANY_ADDRESS } from '../../common/fetch/address-guard.ts';
-import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import { removedKinds } from '../../common/kubernetes/made-kinds.ts';
-import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
-import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
-import { teardownBuild } from '../../common/kubernetes/teardown.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { startRedis } from '../harness/redis-server.ts';
@@ -68,45 +61,4 @@ export async function startForeignFarm(
 function environment(config: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('SLIPWAY_'));
   return { ...Object.fromEntries(kept), SLIPWAY_CONFIG: config };
-}
-
-/** What a farm leaves on purpose: templates before the snapshots they name, sources, and what the rest is in. */
-const LEFT: readonly Resource<KubernetesObject>[] = [
-  RESOURCES.machines,
-  RESOURCES.snapshots,
-  RESOURCES.dataVolumes,
-  RESOURCES.claims,
-  RESOURCES.secrets,
-];
-
-const TEARDOWN_MS = 180_000;
-
-/** Removes all that a farm has made which is not running any more: builds that were cut off, layers, templates, sources. */
-export async function removeEverything(cluster: ClusterClient, farm: string, network: NetworkKind): Promise<void> {
-  for (const identity of await cutOff(cluster, farm, network)) {
-    const { signal } = new AbortController();
-    await teardownBuild(cluster, { farm, identity, network, signal, deadlineMs: TEARDOWN_MS });
-  }
-  for (const resource of LEFT) {
-    const { items } = await cluster.list(resource, { labels: { [LABELS.farm]: farm } });
-    for (const { metadata } of items) await cluster.delete(resource, metadata?.name ?? '');
-  }
-}
-
-/** Kinds that carry the labels of a build, and are gone when it is removed. */
-export function builtKinds(network: NetworkKind): Resource<KubernetesObject>[] {
-  return removedKinds(network).map(({ resource }) => resource);
-}
-
-/** The layer builds of which something is left. */
-async function cutOff(cluster: ClusterClient, farm: string, network: NetworkKind): Promise<BuildIdentity[]> {
-  const found = new Map<string, BuildIdentity>();
-  for (const resource of builtKinds(network)) {
-    const { items } = await cluster.list(resource, { labels: { [LABELS.farm]: farm, [LABELS.role]: 'build' } });
-    for (const { metadata: { labels = {} } = {} } of items) {
-      const [layerBuild = '', generation = ''] = [labels[LABELS.layerBuild], labels[LABELS.generation]];
-      found.set(`${layerBuild}/${generation}`, { layerBuild, generation: Number(generation) });
-    }
-  }
-  return [...found.values()];
 }

@@ -1,21 +1,22 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { printTable } from '../../cli/output/table.ts';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { findNetwork } from '../../common/kubernetes/preflight/find-network.ts';
 import { preflight } from '../../common/kubernetes/preflight/preflight.ts';
-import { waitForSet } from '../../common/kubernetes/wait-for.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { serveFile } from '../harness/file-server.ts';
 import { followBuild } from '../harness/follow-build.ts';
+import { RUN_VARIABLE } from '../harness/foreign-cluster.ts';
 import { guestImages } from '../harness/guest-images.ts';
-import { builtKinds, removeEverything, startForeignFarm } from './foreign-farm.ts';
+import { startForeignFarm } from './foreign-farm.ts';
 import { type ClusterTestOptions, readOptions } from './options.ts';
+import { removeFarm, removeSuites, untilCleared } from './remains.ts';
 
 /*
  * Holds a cluster that is there already against what the farm needs of it: the preflight, the conformance suites that
@@ -28,39 +29,51 @@ const SUITES: Readonly<Record<NetworkKind, readonly string[]>> = {
 };
 /** For a test or a hook on a cluster that schedules, pulls images and imports for others too. */
 const PATIENCE_MS = 600_000;
-const CLEARED_MS = 300_000;
 
+/** Names the farm and the namespaces of the suites. */
+const run = `test-${randomBytes(4).toString('hex')}`;
 const resources = new ReleaseStack();
+const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) {
   // Not once: signal-exit, which comes with a library, ends a process without listeners.
-  process.on(signal, () => void resources.close().finally(() => process.exit(130)));
+  process.on(signal, () => interrupted.abort(new Error(`It got ${signal}. What it made is being removed.`)));
 }
 const facts: Record<string, unknown> = {};
 let outcome = 'failed';
 try {
-  outcome = await testCluster(readOptions(process.argv.slice(2), process.env));
+  outcome = await unlessInterrupted(testCluster(readOptions(process.argv.slice(2), process.env)));
 } catch (error) {
-  process.stderr.write(`The test of the cluster ended early. ${errorMessage(error)}\n`);
-} finally {
-  await resources.close();
+  say(`The test of the cluster ended early. ${errorMessage(error)}`);
 }
+await resources.close().catch((error: AggregateError) => {
+  outcome = 'failed';
+  for (const { message, cause } of error.errors) say(`${message} ${errorMessage(cause)}`);
+});
 console.log(JSON.stringify({ event: 'cluster-finished', outcome, ...facts }));
-process.exitCode = outcome === 'succeeded' ? 0 : 1;
+// What was interrupted may still wait for something.
+process.exit(outcome === 'succeeded' ? 0 : 1);
+
+/** As `work` ends, or at once with a signal: `work` ends then at its next step, or by what is closed. */
+async function unlessInterrupted<T>(work: Promise<T>): Promise<T> {
+  const { signal } = interrupted;
+  const cut = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  return await Promise.race([work, cut]);
+}
 
 async function testCluster(options: ClusterTestOptions): Promise<string> {
   const client = new ClusterClient(options.cluster);
   resources.defer('connections', () => client.transport.close());
   if (!(await isFit(client, options))) return 'unfit';
-  const network = await findNetwork(client, options.cluster, new AbortController().signal);
+  const network = await findNetwork(client, options.cluster, interrupted.signal);
   facts['network'] = network;
-  const conformance = await runConformance(options, network);
+  const conformance = await runConformance(client, options, network);
   const lab = await buildLab(client, options, network);
   return conformance && lab ? 'succeeded' : 'failed';
 }
 
 async function isFit(client: ClusterClient, { cluster }: ClusterTestOptions): Promise<boolean> {
-  say('Asking the cluster what it has');
-  const { findings } = await preflight(client, cluster, new AbortController().signal);
+  begin('Asking the cluster what it has');
+  const { findings } = await preflight(client, cluster, interrupted.signal);
   if (findings.length === 0) console.log('  It lacks nothing.');
   else
     printTable(
@@ -73,23 +86,32 @@ async function isFit(client: ClusterClient, { cluster }: ClusterTestOptions): Pr
 }
 
 /** The suites in a process of their own, which learns of the cluster by its environment. */
-async function runConformance({ cluster, mediaHost }: ClusterTestOptions, network: NetworkKind): Promise<boolean> {
-  say('Running the conformance suites that hold for any cluster');
+async function runConformance(
+  client: ClusterClient,
+  { cluster, mediaHost }: ClusterTestOptions,
+  network: NetworkKind,
+): Promise<boolean> {
+  begin('Running the conformance suites that hold for any cluster');
   const { kubeconfig, storageClass, snapshotClass } = cluster;
   const env = {
     ...process.env,
     SLIPWAY_CONFORMANCE_KUBECONFIG: kubeconfig,
     SLIPWAY_CONFORMANCE_MEDIA_HOST: mediaHost,
+    [RUN_VARIABLE]: run,
     SLIPWAY_CONFORMANCE_PATIENCE_MS: String(PATIENCE_MS),
     ...(storageClass === undefined ? {} : { SLIPWAY_CONFORMANCE_STORAGE_CLASS: storageClass }),
     ...(snapshotClass === undefined ? {} : { SLIPWAY_CONFORMANCE_SNAPSHOT_CLASS: snapshotClass }),
   };
   const suites = SUITES[network].map((name) => `test/conformance/${name}`);
-  const child = spawn('npx', ['vitest', 'run', ...suites], { cwd: packagePath(), env, stdio: 'inherit' });
+  resources.defer('what the conformance suites made', () => removeSuites(client, run, network));
+  // In a session of its own: vitest would end at Ctrl-C before its processes, whose last requests would come too late.
+  const child = spawn(packagePath('node_modules', '.bin', 'vitest'), ['run', ...suites], {
+    ...{ cwd: packagePath(), env, stdio: 'inherit', detached: true },
+  });
   const exited = once(child, 'exit');
-  // What its tests have made on the cluster they remove themselves, so it is asked to end, and waited for.
   resources.defer('conformance suites', async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');
+    const { pid, exitCode, signalCode } = child;
+    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL');
     await exited;
   });
   const [code] = await exited;
@@ -102,23 +124,22 @@ async function buildLab(
   { cluster, mediaHost }: ClusterTestOptions,
   network: NetworkKind,
 ): Promise<boolean> {
+  begin(`Starting a farm "${run}" for the cluster`);
   const { installerIso } = await guestImages();
   const media = await serveFile(installerIso, mediaHost);
   resources.defer('media server', () => media.stop());
-  const name = `test-${process.pid}`;
-  say(`Starting a farm "${name}" for the cluster`);
-  resources.defer('objects of the farm', () => removeEverything(client, name, network));
+  resources.defer('objects of the farm', () => removeFarm(client, run, network));
   if (network === 'kube-ovn' && cluster.externalSubnet === undefined) {
     say('No external subnet is named: egress gateways, and internet in guests, are left out');
   }
-  const farm = await startForeignFarm({ name, cluster }, resources);
+  const farm = await startForeignFarm({ name: run, cluster }, resources);
   const variables = { ISO_URL: media.url, ISO_SHA256: media.sha256 };
   const submission = { files: readModuleFiles(labFiles(network)), variables };
-  say('Building examples/lab');
+  begin('Building examples/lab');
   const first = await followBuild(farm, submission);
-  say('Building it again');
+  begin('Building it again');
   const second = await followBuild(farm, submission);
-  await untilCleared(client, name, network);
+  await untilCleared(client, run, network);
   Object.assign(facts, { firstBuildMs: first.durationMs, secondBuildMs: second.durationMs });
   return first.outcome === 'succeeded' && second.outcome === 'succeeded' && second.started === 0;
 }
@@ -130,15 +151,10 @@ function labFiles(network: NetworkKind): string[] {
   return ['base', 'db', 'web'].map((name) => packagePath('examples', 'lab', `${name}.yaml`));
 }
 
-/** The farm removes behind its builds what they needed. */
-async function untilCleared(client: ClusterClient, farm: string, network: NetworkKind): Promise<void> {
-  const labels = { [LABELS.farm]: farm, [LABELS.role]: 'build' };
-  const until = (objects: ReadonlyMap<string, unknown>) => (objects.size === 0 ? true : undefined);
-  const { signal } = new AbortController();
-  for (const resource of builtKinds(network)) {
-    const what = `the ${resource.plural} of the builds to go`;
-    await waitForSet(client, { resource, labels }, { signal, deadlineMs: CLEARED_MS, what, until });
-  }
+/** The next step, unless a signal came meanwhile. */
+function begin(step: string): void {
+  interrupted.signal.throwIfAborted();
+  say(step);
 }
 
 function say(sentence: string): void {

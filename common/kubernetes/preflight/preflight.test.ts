@@ -3,6 +3,7 @@ import { type Answer, clusterConfig, json, refusal, startScriptedApi } from '../
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
 import type { ClusterConfig } from '../../config/schema.ts';
 import { ClusterClient } from '../cluster-client.ts';
+import { findNetwork } from './find-network.ts';
 import { preflight } from './preflight.ts';
 
 const { signal } = new AbortController();
@@ -57,6 +58,8 @@ const bare: Answer = (request, response, url) => {
 test('reports all missing parts of a bare cluster, and the parts that it may not read', async () => {
   const api = await startScriptedApi(bare);
   const { findings } = await preflight(new ClusterClient(api.config), { ...api.config, network: 'kube-ovn' }, signal);
+  // Without KubeOVN machines are on the pod network, unless it is said to be there.
+  expect(await findNetwork(new ClusterClient(api.config), api.config, signal)).toBe('pod');
   await api.close();
   const errors = findings.filter(({ severity }) => severity === 'error').map(({ what }) => what);
   expect(errors.slice(0, 5).map((what) => what.split(' ')[0])).toEqual([

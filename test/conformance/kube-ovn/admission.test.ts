@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from 'vitest';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import type { ClusterClient } from '../../harness/cluster-client.ts';
+import { runLabels } from '../../harness/foreign-cluster.ts';
 import { useNamespace } from '../../harness/use-namespace.ts';
 
 type Json = Record<string, unknown>;
@@ -15,7 +16,10 @@ afterAll(async () => {
 });
 
 test('refuses overlap of subnets within one VPC only', async () => {
-  const subnet = (name: string, spec: Json) => ({ metadata: { name: `${namespace}-${name}` }, spec });
+  const subnet = (name: string, spec: Json) => ({
+    metadata: { name: `${namespace}-${name}`, labels: runLabels },
+    spec,
+  });
   const created = await client.create(
     RESOURCES.subnets,
     namespace,
@@ -42,7 +46,10 @@ test('refuses overlap of subnets within one VPC only', async () => {
     code: 201,
   });
   expect(
-    await client.create(RESOURCES.vpcs, namespace, { metadata: { name: `${namespace}-a` }, spec: {} }),
+    await client.create(RESOURCES.vpcs, namespace, {
+      metadata: { name: `${namespace}-a`, labels: runLabels },
+      spec: {},
+    }),
   ).toMatchObject({
     code: 400,
     body: { message: expect.stringContaining('cannot have the same name') },

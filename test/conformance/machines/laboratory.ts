@@ -4,7 +4,7 @@ import {
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
 } from '../../harness/embedded-cluster.ts';
-import { foreignKubeconfig } from '../../harness/foreign-cluster.ts';
+import { foreignKubeconfig, run, runLabels } from '../../harness/foreign-cluster.ts';
 
 /** Paths of the kinds that the suites use, without the name. */
 const PATHS = {
@@ -47,7 +47,7 @@ export interface Seen {
 /** Reasons of an importer that ended without an image. */
 const FAILED = new Set(['Error', 'ImagePullFailed']);
 
-export const NAMESPACE = `machines-${process.pid}`;
+export const NAMESPACE = `machines-${run}`;
 /** Importers and snapshots of a real cluster take their time. */
 const WAIT_MS = foreignKubeconfig ? 300_000 : 25_000;
 
@@ -65,7 +65,7 @@ export class Laboratory {
     const laboratory = new Laboratory(
       await conformanceCluster({ ...options, config: { kvm: 'off', ...options.config } }),
     );
-    await laboratory.create('Namespace', { metadata: { name: NAMESPACE } });
+    await laboratory.create('Namespace', { metadata: { name: NAMESPACE, labels: runLabels } });
     return laboratory;
   }
 

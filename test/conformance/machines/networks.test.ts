@@ -77,7 +77,11 @@ test('a gateway lets its own VPC out, to the internet alone, and only while it h
   const { port } = hostService.address() as AddressInfo;
   await laboratory.create('VpcEgressGateway', gateway(1));
   const ready = await laboratory.untilPhase('VpcEgressGateway', 'out', 'Completed');
-  expect(ready.status).toMatchObject({ ready: true });
+  // Its pod takes an address like any other: the lowest free one, where none is named.
+  expect(ready.status).toMatchObject({ ready: true, internalIPs: ['10.77.0.2'] });
+  const { body } = await laboratory.client.send('GET', laboratory.path('IP'));
+  const addresses = (body as unknown as { items: { spec: { podName: string; v4IpAddress: string } }[] }).items;
+  expect(addresses.find(({ spec }) => spec.v4IpAddress === '10.77.0.2')?.spec.podName).toMatch(/^out-/);
   const open = await Promise.all([
     reaches('red', outside.address, outside.port),
     reaches('blue', outside.address, outside.port),

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
+import type { PhaseContext } from '../../context/phase-context.ts';
 import { importFailure } from './import-hints.ts';
 import { importVerdict } from './import-verdict.ts';
+import { ProgressLog } from './progress-log.ts';
 import { VolumePatience } from './volume-patience.ts';
 
 function volume(phase: string, restartCount: number, message = '', reason = 'Error'): DataVolume {
@@ -200,6 +202,17 @@ test('names the cause of an expansion that does not end', () => {
     message: string;
   };
   expect(message).toContain('volume expansion');
+});
+
+test('tells an import by tenths, and nothing while CDI does not know how far it is', () => {
+  const lines: string[] = [];
+  const store = { emit: async (_claim: unknown, { line }: { line: string }) => void lines.push(line) };
+  const claim = { job: { vm: 'main', phase: 'import' }, spec: { module: { name: 'base' } } };
+  const log = new ProgressLog({ claim, store } as unknown as PhaseContext);
+  for (const progress of [undefined, 'N/A', '2.75%', '12.50%', '19.99%', '100.0%', '100.0%']) {
+    log.progress('disk "root"', progress);
+  }
+  expect(lines).toEqual(['disk "root": 12 %', 'disk "root": 100 %']);
 });
 
 // What each image is refused with is tried in common/image and in the e2e of bad guests.

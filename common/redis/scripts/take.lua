@@ -72,11 +72,15 @@ local function termsOf(owner) return terms[owner] or terms['*'] end
 local function nextLane(pools, shares, mayTake)
   local best, least, own
   for _, pool in ipairs(pools) do
+    local asked = {}
     for _, lane in ipairs(redis.call('SMEMBERS', key('lanes', cluster, pool))) do
       local owner = ownerOf(lane)
-      local share, part = (shares[owner] or 0) / termsOf(owner).weight, shares[lane] or 0
-      local isLess = not best or share < least or (share == least and (part < own or (part == own and lane < best)))
-      if isLess and mayTake(owner, pool) then best, least, own = lane, share, part end
+      if asked[owner] == nil then asked[owner] = mayTake(owner, pool) end
+      if asked[owner] then
+        local share, part = (shares[owner] or 0) / termsOf(owner).weight, shares[lane] or 0
+        local isLess = not best or share < least or (share == least and (part < own or (part == own and lane < best)))
+        if isLess then best, least, own = lane, share, part end
+      end
     end
   end
   return best
@@ -94,10 +98,10 @@ end
 -- Disks are made ahead of admission for as many machines of an owner as the cluster has room for; for some more while it has
 -- room that none of those fits.
 local MOST_AHEAD = 4
-local function takeImportsOf(urgency, used)
+local function takeImportsOf(urgency, used, aheadOf)
   local pool = 'imports-' .. urgency
   local function isWanted(owner)
-    local ahead = tonumber(redis.call('HGET', key('ahead', cluster), urgency .. '/' .. owner) or 0)
+    local ahead = aheadOf[urgency .. '/' .. owner] or 0
     return ahead < limits.vms or (used.vms < limits.vms and ahead < MOST_AHEAD * limits.vms)
   end
   while used.imports < limits.imports and #reply <= room do
@@ -115,7 +119,9 @@ local function takeImportsOf(urgency, used)
 end
 
 local function takeImports(used)
-  for _, urgency in ipairs(URGENCIES) do takeImportsOf(urgency, used) end
+  local ahead, aheadOf = redis.call('HGETALL', key('ahead', cluster)), {}
+  for index = 1, #ahead, 2 do aheadOf[ahead[index]] = tonumber(ahead[index + 1]) end
+  for _, urgency in ipairs(URGENCIES) do takeImportsOf(urgency, used, aheadOf) end
 end
 
 local function isWithin(bounds, gang, used)
@@ -257,11 +263,12 @@ local gangsWait = redis.call('EXISTS', key('waiting', cluster, 'gangs')) == 1
 if mode ~= 'draining' and (importsWait or gangsWait) then
   local used = usage(cluster)
   for _, stage in ipairs(stages) do used[stage.stage] = used[stage.stage] or 0 end
-  takeImports(used)
+  if importsWait then takeImports(used) end
   if gangsWait then
-    while #reply <= room and takeGang(used) do end
+    local hasGone = false
+    while #reply <= room and takeGang(used) do hasGone = true end
     -- Those that went make room for the disks of others.
-    if importsWait then takeImports(used) end
+    if hasGone and importsWait then takeImports(used) end
   end
 end
 return reply

@@ -96,6 +96,24 @@ describe('a compiled module', () => {
     for (const other of others) expect(other).toEqual({ ...bare, places: expect.anything() });
   });
 
+  it.each([
+    ['source: { url: https://images.example/a.qcow2 }', true],
+    ['source: { buildRef: { name: parent } }', true],
+    ['source: { url: https://images.example/a.qcow2 }, cloudInit: {}', false],
+    ['source: { url: https://images.example/a.qcow2 }, communicator: { sshPassword: x }', false],
+    [
+      'source: { url: https://images.example/a.qcow2 }, communicator: { sshPrivateKeySecret: { name: a, key: b } }',
+      false,
+    ],
+    ['source: { url: https://images.example/a.qcow2 }, bootCommand: ["root<enter>"]', false],
+    ['source: { blank: true }', false],
+  ])('warns of steps that nothing lets in: %s', (vm, isWarned) => {
+    const steps = 'provisioners: [{ type: shell, shell: { inline: "true" } }]';
+    const text = `name: m\nvms:\n  - { name: a, ${vm}, ${steps} }\n`;
+    const { problems } = parseModules([{ path: 'm.yaml', text }]);
+    expect(problems.some(({ message }) => message.includes('cannot log in'))).toBe(isWarned);
+  });
+
   it('lists no disk that a parent may have, and runs steps as its shell does', () => {
     const { vms } = compile(`
 name: m

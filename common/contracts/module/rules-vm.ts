@@ -18,6 +18,7 @@ export const vmRules: Rule = (body, report) => {
     reportRepeated(vm.list('disks'), 'name', report);
     checkBootDisk(vm, report);
     checkCloudInit(vm.at('cloudInit'), report);
+    checkLogin(vm, report);
     checkTimeouts(body, vm, report);
     for (const iso of vm.list('isos')) checkIso(iso, report);
     reportUnlessFiles(vm.at('floppy'), report);
@@ -75,6 +76,19 @@ function checkCloudInit(cloudInit: Cursor, report: Report): void {
     report(cloudInit.at('userDataFrom'), 'Conflict', 'userData and userDataFrom are mutually exclusive: keep one');
   }
   reportUnlessOne(cloudInit.at('userDataFrom'), ['configMapRef', 'secretRef'], report);
+}
+
+/** What lets the farm into a guest that nobody installs while building. */
+const LOGINS = [['cloudInit'], ['communicator', 'sshPassword'], ['communicator', 'sshPrivateKeySecret']] as const;
+
+function checkLogin(vm: Cursor, report: Report): void {
+  const source = vm.at('source');
+  const isInstalled = source.at('blank').isPresent || vm.list('bootCommand').length > 0;
+  if (isInstalled || vm.list('provisioners').length === 0 || LOGINS.some((path) => vm.at(...path).isPresent)) return;
+  const message =
+    'the steps cannot log in: the image has no key or password of this build; `cloudInit: {}` gives a cloud image the key, ' +
+    'for other images set communicator.sshPassword or communicator.sshPrivateKeySecret';
+  report(source, 'Doubtful', message, 'warning');
 }
 
 function checkTimeouts(body: Cursor, vm: Cursor, report: Report): void {

@@ -226,7 +226,7 @@ describe('an image', () => {
     await page.goto(`${farm.connection.url}/runs`);
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByRole('button', { name: 'Stop this clone of life:1' }).click();
-    await page.getByText('No clone of an image runs.').waitFor();
+    await page.getByText('No clones are running.').waitFor();
     const brief = await run('child', '--ttl', '20s');
     await expect.poll(() => viewOf(brief), { timeout: SEEN_MS }).toBeUndefined();
     for (const kind of ['virtualmachines', 'virtualmachineinstances', 'pods', 'subnets']) {
@@ -309,7 +309,7 @@ describe('a failure', () => {
       [0, 1, 'succeeded'],
       [1, 0, 'succeeded'],
     ]);
-    expect(await slipway('image', 'show', 'mended')).toContain('a person went on with a failed step');
+    expect(await slipway('image', 'show', 'mended')).toContain('a person continued the build after a failed step');
     const archive = join(folder, 'evidence.tar.gz');
     await slipway('build', 'export', buildId, '-o', archive);
     const { stdout } = await promisify(execFile)('tar', ['-tzf', archive]);

@@ -281,13 +281,13 @@ test('goes on where its stream was cut', { timeout: 90_000 }, async () => {
   await api.store.emit(claim, { ...line, line: 'before' });
   await page.getByRole('log').getByText('before').waitFor();
   api.cut();
-  await page.getByText('The connection to the farm is cut').waitFor();
+  await page.getByText('The connection to the farm was lost').waitFor();
   await api.store.emit(claim, { ...line, line: 'after' });
   await api.finish(claim);
   await page.getByRole('log').getByText('after').waitFor();
   expect(await page.getByRole('log').getByText('before').count()).toBe(1);
   await node('base: waiting').waitFor();
-  expect(await page.getByText('The connection to the farm is cut').count()).toBe(0);
+  expect(await page.getByText('The connection to the farm was lost').count()).toBe(0);
 });
 
 test('explains a failure with all that was kept, as text', { timeout: 90_000 }, async () => {
@@ -343,7 +343,7 @@ test('shows the wait of a phase and the serial output, and keeps it', { timeout:
   await machine.getByText(/Tried for 1\d\.\d s, given up in 4 min \d+ s\./).waitFor();
   await machine.getByRole('link', { name: 'Watch' }).click();
   const serial = page.getByRole('dialog').getByRole('log', { name: 'Serial port' });
-  await serial.getByText('Nothing yet.').waitFor();
+  await serial.getByText('No output yet.').waitFor();
   await api.store.keepSerial(claim, { vmiUid: 'u', lines: ['SeaBIOS', HOSTILE], readBytes: 9 });
   await expect.poll(() => serial.textContent()).toBe(`SeaBIOS\n${HARMLESS}`);
   await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
@@ -466,7 +466,7 @@ test('says why a step does not go on, and shows a viewer no button', { timeout: 
     route.continue({ url: route.request().url().replace('/vm/', '/nobody/') }),
   );
   await byHand.getByRole('button', { name: 'Yes, it is done' }).click();
-  await byHand.getByRole('alert').getByText('The build makes no VM "nobody".').waitFor();
+  await byHand.getByRole('alert').getByText('VM "nobody" is not part of the build.').waitFor();
   await byHand.getByRole('button', { name: 'Continue' }).waitFor();
   expect((await pause()).state).toBe('waiting');
 });

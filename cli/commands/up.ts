@@ -41,6 +41,8 @@ interface UpFlags {
   readonly memory?: number;
   readonly workers?: Record<string, number>;
   readonly failureRetention: string;
+  readonly keepImages?: number;
+  readonly maxImageAge?: string;
   readonly allowAddress?: readonly string[];
   readonly network: NetworkKind;
   readonly guestNetwork?: readonly string[];
@@ -80,6 +82,12 @@ export function register(program: Command): void {
     .option('--memory <size>', `memory that they may have together, e.g. 12Gi (default: ${suitable})`, toBytes)
     .option('--workers <phase=n>', `worker processes of a phase: ${PHASES.join(', ')} (repeatable)`, collectWorkers)
     .option('--failure-retention <duration>', 'how long disks of failed modules are kept', '30m')
+    .option(
+      '--keep-images <n>',
+      'remove old images by itself, but this many of the newest versions of each module',
+      toCount,
+    )
+    .option('--max-image-age <age>', 'remove other images by itself that are older than this, such as 30d')
     .addOption(
       new Option(
         '--allow-address <address>',
@@ -189,6 +197,7 @@ function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
   const { vms = suitable.vms, imports = suitable.imports, cpu = suitable.cpu } = flags;
   return {
     ...{ dataDir, port: flags.port, workers: flags.workers ?? {}, failureRetention: flags.failureRetention },
+    imageRetention: { keep: flags.keepImages, maxAge: flags.maxImageAge },
     limits: { vms, imports, cpu, memoryBytes: flags.memory ?? suitable.memoryBytes },
     allowedAddresses: flags.allowAddress ?? [],
     network: flags.network,

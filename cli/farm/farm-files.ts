@@ -17,6 +17,8 @@ export interface FarmOptions {
   readonly workers: Readonly<Record<string, number>>;
   /** Duration as the configuration writes it. */
   readonly failureRetention: string;
+  /** `retention.images`, as far as it is set. */
+  readonly imageRetention: { readonly keep: number | undefined; readonly maxAge: string | undefined };
   /** Loopback and private addresses that URLs of modules may lead to; `fetch.allowedAddresses`. */
   readonly allowedAddresses: readonly string[];
   /** How the cluster connects machines. */
@@ -153,7 +155,7 @@ export class FarmFiles {
         },
       ],
       metrics: { tokenFile: this.secretFile('metrics-token') },
-      retention: { failure: options.failureRetention },
+      retention: { failure: options.failureRetention, images: options.imageRetention },
       blobs: { directory: join(this.dataDir, 'blobs'), url: 'own' },
       fetch: { allowedAddresses: options.allowedAddresses },
     };

@@ -169,7 +169,7 @@ export const ERRORS = {
     kind: 'precondition',
     http: 409,
     solve:
-      'Remove the images or tags in the message first, or wait for the builds; `--force` removes an image that has children.',
+      'Remove the images or tags in the message first, or wait for the builds; `--force` removes an image that has tags or children.',
   },
   NotFound: {
     kind: 'precondition',

@@ -85,7 +85,10 @@ export function imageHandlers({ redis, clock, retention }: ImageHandlersOptions)
 
     async untagImage({ params: { module, tag }, response }) {
       const version = await untagImage(redis, module, tag);
-      if (version === null) throw new FarmError('NotFound', `No version of "${module}" has the tag "${tag}".`);
+      if (version === null) {
+        const details = { solve: `\`slipway images ${module}\` shows its tags.` };
+        throw new FarmError('NotFound', `No version of "${module}" has the tag "${tag}".`, { details });
+      }
       audit(response, { outcome: 'removed', subject: `${module}@${tag}` });
     },
   } satisfies Partial<Handlers>;

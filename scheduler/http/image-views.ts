@@ -63,14 +63,18 @@ function findImage(text: string, { images, tags }: FinishedLayers, newest: Reado
   const found = images.find((image) => image.module === module && image.version === version);
   if (found) return found;
   if (!newest.has(module)) {
-    throw new FarmError('NotFound', `Module "${module}" has no images${didYouMean(module, [...newest.keys()])}`);
+    throw noImage(`Module "${module}" has no images${didYouMean(module, [...newest.keys()])}`);
   }
   const there = images.filter((image) => image.module === module).map((image) => `${image.version}`);
   const known = tag === null ? there : tags.filter((each) => each.module === module).map((each) => each.tag);
   const what = tag === null ? 'versions' : 'tags';
   const list =
     known.length === 0 ? 'none' : known.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).join(', ');
-  throw new FarmError('NotFound', `Image ${formatImageReference(reference)} not found; ${what} of ${module}: ${list}.`);
+  throw noImage(`Image ${formatImageReference(reference)} not found; ${what} of ${module}: ${list}.`);
+}
+
+function noImage(message: string): FarmError {
+  return new FarmError('NotFound', message, { details: { solve: '`slipway images` lists the images of the farm.' } });
 }
 
 function versionOf(

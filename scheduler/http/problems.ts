@@ -46,10 +46,17 @@ function classify(error: unknown): { status: number; farmError: FarmError } {
     return { status: refused.data.status, farmError };
   }
   if (error instanceof z.ZodError) {
-    return { status: 400, farmError: new FarmError('InvalidRequest', z.prettifyError(error), { cause: error }) };
+    return { status: 400, farmError: new FarmError('InvalidRequest', sayIssues(error), { cause: error }) };
   }
   const farmError = new FarmError('BrokenInvariant', errorMessage(error), { cause: error });
   return { status: ERRORS.BrokenInvariant.http, farmError };
+}
+
+/** A line for each: where in the request it is, and what is wrong. */
+function sayIssues({ issues }: z.ZodError): string {
+  return issues
+    .map(({ path, message }) => [...(path.length > 0 ? [path.join('.')] : []), message].join(': '))
+    .join('\n');
 }
 
 function problemDetails(error: FarmError, status: number): ProblemDetails {

@@ -8,6 +8,7 @@ import { keepSocketAlive } from '../../common/console/socket-life.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import type { StoredBuild } from '../../common/redis/builds.ts';
 import { readHandbuild } from '../../common/redis/handbuilds.ts';
 import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
@@ -87,7 +88,18 @@ async function layerBuildToEnter(
     const message = `Only the owner of the build, "${build.submittedBy ?? ''}", and admins may log in to its machines.`;
     throw new FarmError('Forbidden', message);
   }
-  return waitingLayerBuild(redis, { id, vm, layerBuild });
+  return waitingLayerBuild(redis, { id, vm, layerBuild }).catch((error: unknown) => {
+    const isClone = build.run !== null && error instanceof FarmError && error.code === 'NotWaiting';
+    throw isClone ? cloneNotUp(build, vm) : error;
+  });
+}
+
+function cloneNotUp({ id, finishedAt }: Pick<StoredBuild, 'id' | 'finishedAt'>, vm: string): FarmError {
+  const [why, solve] =
+    finishedAt === null
+      ? ['is not up', '`slipway ps` shows how far the clone is.']
+      : ['is gone: the clone has ended', '`slipway run` starts another clone.'];
+  return new FarmError('NotWaiting', `VM "${vm}" of the clone ${id} ${why}.`, { details: { solve } });
 }
 
 function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredLayerBuild): ClusterClient {

@@ -227,6 +227,8 @@ describe('an image', () => {
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByRole('button', { name: 'Stop this clone of life:1' }).click();
     await page.getByText('No clones are running.').waitFor();
+    const { stderr } = await farm.slipway('ssh', `${clone}/web`, '--', 'true');
+    expect(stderr).toContain(`VM "web" of the clone ${clone} is gone: the clone has ended.`);
     const brief = await run('child', '--ttl', '20s');
     await expect.poll(() => viewOf(brief), { timeout: SEEN_MS }).toBeUndefined();
     for (const kind of ['virtualmachines', 'virtualmachineinstances', 'pods', 'subnets']) {

@@ -13,11 +13,13 @@ const KEPT = 'a template on debian\n';
 
 let farm: TestFarm;
 let image: ServedFile;
+let tiny: ServedFile;
 
 beforeAll(async () => {
-  const { debianImage } = await guestImages('debian');
+  const { debianImage, cloudImage } = await guestImages('debian');
   if (debianImage === null) throw new Error('The Debian guest was asked for and not built.');
   image = await serveFile(debianImage);
+  tiny = await serveFile(cloudImage);
   farm = await startFarm();
   await farm.client.setSecret('token', TOKEN);
 }, 400_000);
@@ -25,15 +27,16 @@ beforeAll(async () => {
 afterAll(async () => {
   await farm?.purge();
   await image?.stop();
+  await tiny?.stop();
 }, 60_000);
 
 test('user data: keeps its meaning on a cloud image, and the image nothing of the farm', {
-  timeout: 1_200_000,
+  timeout: 1_800_000,
   // A second try finds the layers of the first.
   retry: 0,
 }, async () => {
   const files = readModuleFiles([packagePath('test', 'cases', 'debian.yaml')]);
-  const submission = { files, variables: { IMAGE_URL: image.url } };
+  const submission = { files, variables: { IMAGE_URL: image.url, TINY_URL: tiny.url } };
   const { buildId } = await farm.client.submit(submission);
   const events: StoredEvent[] = [];
   for await (const event of farm.client.events(buildId)) {
@@ -52,12 +55,15 @@ test('user data: keeps its meaning on a cloud image, and the image nothing of th
       'ops P',
       'slipway-build',
       'ops@example.org',
+      ...['nameserver 127.0.0.53', 'search .', '1'],
       'root',
       'running',
     ],
   ]);
   expect(linesOf('child')).toEqual([
     ...['lab', 'root', 'instances: 2', 'nothing of the farm below', 'ops@example.org', 'slipway-build'],
+    ...['nameserver 127.0.0.53', 'search debian-child.internal'],
+    ...['1', 'SSH-2.0 at web', '1', 'SSH-2.0 at web.debian-child.internal'],
   ]);
   expect(events.at(-1)).toMatchObject({ event: 'build-finished', outcome: 'succeeded' });
   expect((await farm.slipway('logs', buildId, '--serial', '--vm', 'child')).stdout).toContain('keys left: 0');

@@ -254,6 +254,17 @@ test('a guest that powers itself off leaves a Succeeded instance behind', async 
   expect(vm.status?.['created']).toBe(true);
 }, 40_000);
 
+test('the pod of an ended machine goes at once, and its addresses stay while its instance does', async () => {
+  const { body } = await laboratory.client.send('GET', laboratory.path('Pod'));
+  const pods = (body as unknown as { items: Seen[] }).items.map(({ metadata }) => metadata.name);
+  const launcher = pods.find((name) => name.startsWith('virt-launcher-second-')) ?? '';
+  await laboratory.delete('Pod', launcher);
+  await laboratory.untilGone('Pod', launcher);
+  expect((await laboratory.get('VirtualMachineInstance', 'second'))?.status?.phase).toBe('Succeeded');
+  // KubeOVN never looks at a pod again that is gone: nothing frees these but the deletion of its machine.
+  expect(await laboratory.get('IP', `second.${NAMESPACE}.lan.${NAMESPACE}.ovn`)).toBeDefined();
+});
+
 test('a stop presses the power button and ends as Succeeded; no grace ends it at once', async () => {
   await laboratory.act('virtualmachines/first/stop');
   await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Succeeded');

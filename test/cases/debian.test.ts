@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { readModuleFiles } from '../../cli/read-modules.ts';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
@@ -7,6 +10,7 @@ import { foundOnDisk } from '../harness/captured-disk.ts';
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
+import { saidAtBoot } from '../harness/plain-boot.ts';
 
 const TOKEN = randomBytes(24).toString('hex');
 const KEPT = 'a template on debian\n';
@@ -78,6 +82,29 @@ test('secrets: leave nothing on the disks, though the worker of their step was k
   for (const image of ['debian', 'debian-child']) {
     expect(await foundOnDisk(farm, image, [TOKEN, KEPT]), image).toEqual([KEPT]);
   }
+});
+
+test('export: the file boots under nothing but QEMU', { timeout: 600_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-out-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'debian.qcow2');
+  expect(await farm.slipway('image', 'export', 'debian-child', '-o', file)).toMatchObject({ exitCode: 0 });
+  expect(await saidAtBoot(file)).toMatch(/login: $/);
+});
+
+test('run: a clone has an identity that the image has not', { timeout: 600_000 }, async () => {
+  const { exitCode, stdout, stderr } = await farm.slipway('run', 'debian-child');
+  expect(exitCode, stderr).toBe(0);
+  const clone = stdout.trim();
+  const looked = 'cat /etc/machine-id; cut -d " " -f 2 /etc/ssh/ssh_host_ed25519_key.pub; hostname; id -un';
+  const seen = await farm.slipway('ssh', `${clone}/child`, '--', looked);
+  expect(seen.exitCode, seen.stderr).toBe(0);
+  const [machineId = '', hostKey = '', ...rest] = seen.stdout.trim().split('\n');
+  expect(machineId).toMatch(/^[0-9a-f]{32}$/);
+  expect(hostKey).toMatch(/^AAAA/);
+  expect(rest).toEqual(['child', 'lab']);
+  expect(await farm.slipway('stop', clone)).toMatchObject({ exitCode: 0 });
+  expect(await foundOnDisk(farm, 'debian-child', [machineId, hostKey, KEPT])).toEqual([KEPT]);
 });
 
 function killWorker(): void {

@@ -27,5 +27,7 @@ if [ "$(id -u)" = 0 ]; then
   grep -sl slipway /var/log/cloud-init*.log /var/log/auth.log /var/log/secure /var/log/syslog /var/log/messages |
     while IFS= read -r file; do sed -i /slipway/d "$file"; done
 fi
+# Every machine that starts from the image makes its own (machine-id(5)); cloud-init does not see to that.
+if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] && [ -s /etc/machine-id ]; then : >/etc/machine-id; fi
 # Whether something was found is no failure.
 :

@@ -17,12 +17,32 @@ const OVERLAP = 4096;
  * Which of these values every byte of an image's only disk shows, in any form: files, what is left of removed ones, and
  * the free space between them. Ask for a value that must be there too, or nothing shows that the search finds anything.
  */
-export async function foundOnDisk(farm: TestFarm, image: string, values: readonly string[]): Promise<string[]> {
+export function foundOnDisk(farm: TestFarm, image: string, values: readonly string[]): Promise<string[]> {
+  return withExport(farm, [image], (file) => foundInFile(file, values));
+}
+
+/** Exports a disk, by the arguments of `slipway image export`, to a file that is removed after its use. */
+export async function withExport<T>(
+  farm: TestFarm,
+  image: readonly string[],
+  use: (file: string) => Promise<T>,
+): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-disk-'));
-  const [file, raw] = [join(folder, 'disk.qcow2'), join(folder, 'disk.raw')];
+  const file = join(folder, 'disk.qcow2');
   try {
-    const exported = await farm.slipway('image', 'export', image, '-o', file);
-    assert(exported.exitCode === 0, `The disk of ${image} cannot be exported: ${exported.stderr}`);
+    const exported = await farm.slipway('image', 'export', ...image, '-o', file);
+    assert(exported.exitCode === 0, `The disk of ${image[0]} cannot be exported: ${exported.stderr}`);
+    return await use(file);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** As `foundOnDisk`, in a file of any format that QEMU reads. */
+export async function foundInFile(file: string, values: readonly string[]): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-raw-'));
+  const raw = join(folder, 'disk.raw');
+  try {
     await promisify(execFile)('qemu-img', ['convert', '-O', 'raw', file, raw]);
     return await search(raw, values);
   } finally {

@@ -40,5 +40,7 @@ test('DataVolumes and VolumeSnapshots are described in one file, and so are keys
   ]);
   expect(filesWith(/(?<!embedded\.|https:\/\/)slipway\.dev\/(?!v1)[a-z-]+'/)).toEqual([
     'common/contracts/object-names.ts',
+    // A report of the cluster's storage: the embedded cluster writes these keys, and knows no others of the farm.
+    'common/kubernetes/snapshot-sizes.ts',
   ]);
 });

@@ -153,10 +153,10 @@ test('the command line prints the reason and the existing versions', async () =>
   const [plan, table] = await Promise.all([slipway('plan', file), slipway('images')]);
   expect(plan.stdout).toMatch(/^base +reuse .* base:2, built .+$/m);
   expect(plan.stdout).toMatch(/^child +build .* base +parent base is not the one of child:1$/m);
-  expect(table.stdout).toMatch(/^base:1 +- +.* (ago|just now) +bootstrap +1 +1 KiB +- +child:1 +lab/m);
-  expect(table.stdout).toMatch(/^base:2 +current +- +.* (ago|just now) +bootstrap +1 +1 KiB +- +- +lab/m);
+  expect(table.stdout).toMatch(/^base:1 +- +.* (ago|just now) +bootstrap +1 +1 KiB +- +- +child:1 +lab/m);
+  expect(table.stdout).toMatch(/^base:2 +current +- +.* (ago|just now) +bootstrap +1 +1 KiB +- +- +- +lab/m);
   expect(table.stdout).toMatch(
-    /^child:1 +current +- +.* (ago|just now) +bootstrap +1 +1 KiB +base:1 \(older\) +- +lab/m,
+    /^child:1 +current +- +.* (ago|just now) +bootstrap +1 +1 KiB +- +base:1 \(older\) +- +lab/m,
   );
   await rm(folder, { recursive: true });
 });

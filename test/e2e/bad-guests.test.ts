@@ -137,7 +137,7 @@ describe('modules that cannot be built', () => {
       told.push(event.instructions);
       const { stdout } = await farm.slipway('ps', buildId);
       const isBefore = event.step === 2;
-      expect(stdout).toContain(`step ${event.step + 1} ${isBefore ? 'is not run yet' : 'failed and is kept for you'}`);
+      expect(stdout).toContain(`step ${event.step + 1} ${isBefore ? 'has not run yet' : 'failed and is kept for you'}`);
       if (event.step === 0) {
         // Byte for byte, both ways, and with the exit code of what ran there.
         const mended = await farm.slipway('ssh', target, '--', 'touch /root/mended; echo "in $(id -un)"; exit 7');
@@ -245,7 +245,7 @@ vms:
   });
 });
 
-/** The ssh of this machine, with a configuration that was written for it; only for whose build it is. */
+/** The ssh of this machine, with a configuration that was written for it; only for Only the owner of the build. */
 async function expectOwnSsh(farm: TestFarm, target: string): Promise<void> {
   const config = join(farm.dataDir, 'ssh-config');
   expect(await farm.slipway('ssh', target, '--config', config)).toMatchObject({ exitCode: 0 });
@@ -255,7 +255,7 @@ async function expectOwnSsh(farm: TestFarm, target: string): Promise<void> {
   expect(stdout).toBe('/root/mended\n');
   const other = await farm.client.createToken({ role: 'builder', name: 'somebody-else' });
   const refused = await farm.slipway('ssh', target, '--url', url, '--token', other.token);
-  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('whose build it is') });
+  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('Only the owner of the build') });
 }
 
 /** A page instead of an image, a server that hangs up, and one that wants to know who asks. */

@@ -89,7 +89,7 @@ async function readAll(query: string): Promise<{ type: string; object: Record<st
 test('sends a bookmark two seconds before the end of a watch that others have overtaken', async () => {
   const from = await position();
   const events = readAll(`resourceVersion=${from}&labelSelector=none%3Dsuch&timeoutSeconds=4&allowWatchBookmarks=true`);
-  const { body } = await client.send('POST', configMaps, { metadata: { name: 'overtaking' } });
+  const { body } = await client.send('POST', configMaps, { metadata: { generateName: 'overtaking-' } });
   const { resourceVersion } = body['metadata'] as { resourceVersion: string };
   const [bookmark] = await events;
   expect(bookmark).toMatchObject({

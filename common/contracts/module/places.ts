@@ -1,3 +1,4 @@
+import { own } from '../own.ts';
 import type { Places, Position } from './compiled.ts';
 import type { Cursor } from './cursor.ts';
 import type { SourceDocument } from './yaml-source.ts';
@@ -32,7 +33,7 @@ const SOURCES = [['url'], ['containerDisk'], ['buildRef', 'name'], ['sourcePvc',
 /** Where a part stands, else the smallest recorded part that it belongs to, else the module. */
 export function placeOf(module: { readonly origin: Position; readonly places?: Places }, part: string): Position {
   for (let path = part; path !== ''; path = path.slice(0, Math.max(0, path.lastIndexOf('/')))) {
-    const place = module.places && Object.hasOwn(module.places, path) ? module.places[path] : undefined;
+    const place = own(module.places ?? {}, path);
     if (place) return { ...module.origin, ...place };
   }
   return module.origin;

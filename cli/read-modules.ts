@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
-import type { Problem } from '../common/contracts/module/problem.ts';
+import type { ModuleProblem } from '../common/contracts/module/problem.ts';
 import type { SourceFile } from '../common/contracts/module/yaml-source.ts';
 import { errorMessage, FarmError } from '../common/errors/farm-error.ts';
 
@@ -14,7 +14,7 @@ const STDIN_DESCRIPTOR = 0;
 /** The texts of module files; unreadable files are problems. */
 export interface ModuleFiles {
   readonly files: readonly SourceFile[];
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ModuleProblem[];
 }
 
 /**
@@ -23,7 +23,7 @@ export interface ModuleFiles {
  */
 export function findModuleFiles(paths: readonly string[]): ModuleFiles {
   const files = new Map<string, SourceFile>();
-  const problems: Problem[] = [];
+  const problems: ModuleProblem[] = [];
   for (const path of paths) {
     try {
       const isDirectory = path !== '-' && statSync(path).isDirectory();
@@ -51,7 +51,7 @@ export function readModuleFiles(paths: readonly string[]): readonly SourceFile[]
   return files;
 }
 
-function readSource(path: string): SourceFile | Problem {
+function readSource(path: string): SourceFile | ModuleProblem {
   const name = path === '-' ? STDIN_NAME : path;
   try {
     const bytes = readFileSync(path === '-' ? STDIN_DESCRIPTOR : path);
@@ -93,6 +93,6 @@ function moduleFilesBelow(directory: string): string[] {
   });
 }
 
-function unreadable(path: string, message: string): Problem {
+function unreadable(path: string, message: string): ModuleProblem {
   return { file: path, line: 1, column: 1, severity: 'error', code: 'Unreadable', message };
 }

@@ -10,8 +10,8 @@ import type { Logger } from '../common/logging/logger.ts';
 export async function haltDataDir(dataDir: string, logger: Logger): Promise<void> {
   await using resources = new ReleaseStack();
   await lockDirectory(dataDir, 'embedded cluster', resources);
-  const { haltMachines } = await import('./controllers/halt-machines.ts');
-  await haltMachines(dataDir, logger);
+  const { killMachines } = await import('./controllers/halt-machines.ts');
+  await killMachines(dataDir, logger);
 }
 
 /**

@@ -45,7 +45,7 @@ test('an answer of another version that is not understood names both versions', 
   expect(await listBuilds('99.0.0', 200, { builds: 1 })).toMatchObject({
     code: 'VersionSkew',
     message: expect.stringMatching(
-      /runs Slipway 99\.0\.0, and this program is Slipway \d.*: its answer to \/api\/v1\/builds cannot be read: "builds": /,
+      /runs Slipway 99\.0\.0, and this program is Slipway \d.*: its answer to \/api\/v1\/builds cannot be read: builds: /,
     ),
   });
 });

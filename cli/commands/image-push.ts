@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { PushView } from '../../common/contracts/exports.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { parseImageReference, pinnedReference } from '../../common/registry/image-reference.ts';
+import { parseContainerReference, pinnedReference } from '../../common/registry/image-reference.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { carriedError } from '../client/refusal.ts';
@@ -31,7 +31,7 @@ export function addPushCommand(command: Command, reference: string): void {
     );
   addConnectionFlags(pushing).action(async (image: string, target: string, flags: PushFlags) => {
     const { vm, disk, secret, ...connection } = flags;
-    const parsed = parseImageReference(target);
+    const parsed = parseContainerReference(target);
     if (!parsed) throw new FarmError('InvalidRequest', `"${target}" is not a container image reference.`);
     const credentials = secret === undefined ? dockerCredentials(parsed.registry, process.env) : undefined;
     const order = { reference: target, vm, disk, secret, credentials };

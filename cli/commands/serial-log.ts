@@ -7,7 +7,7 @@ export function isNamed(names: readonly string[] | undefined, module: string, vm
   return names === undefined || names.includes(vm) || names.includes(`${module}/${vm}`);
 }
 
-export interface SerialLogOptions {
+export interface SerialLogFlags {
   /** Only these machines, as VM or MODULE/VM; all of the build when absent. */
   readonly vms?: readonly string[] | undefined;
   /** Go on until their layer builds have ended. */
@@ -16,7 +16,7 @@ export interface SerialLogOptions {
 }
 
 /** Prints the serial output of the machines of a build. */
-export async function printSerialLog(client: FarmClient, buildId: string, options: SerialLogOptions): Promise<void> {
+export async function printSerialLog(client: FarmClient, buildId: string, options: SerialLogFlags): Promise<void> {
   const { modules } = await client.build(buildId);
   const machines = modules.flatMap(({ name: module, layerBuild, vms }) =>
     vms

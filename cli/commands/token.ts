@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { ROLES, type Role } from '../../common/contracts/tokens.ts';
+import { TOKEN_ROLES, type TokenRole } from '../../common/contracts/tokens.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { printJson, printLine, printNote } from '../output/print.ts';
@@ -11,7 +11,7 @@ interface TokenFlags extends ConnectionFlags {
 }
 
 interface CreateFlags extends TokenFlags {
-  readonly role: Role;
+  readonly role: TokenRole;
   readonly name?: string;
   readonly expires?: string;
 }
@@ -21,7 +21,7 @@ export function register(program: Command): void {
   const create = command
     .command('create')
     .description('create a token and print it, once only')
-    .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
+    .addOption(new Option('--role <role>', 'what it may do').choices(TOKEN_ROLES).makeOptionMandatory())
     .option('--name <name>', 'its name in lists and in the audit log (default: generated)')
     .option('--expires <duration>', 'how long it is valid, e.g. 30d or 12h (default: until it is revoked)')
     .option('--json', 'print one JSON object');

@@ -1,7 +1,7 @@
 import type { FarmEvent, Kept, StoredEvent } from '../../common/contracts/events.ts';
 import { FAILURES } from '../../common/contracts/failure-table.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
-import { attemptWords } from '../../common/text/attempt.ts';
+import { describeAttempt } from '../../common/text/attempt.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { lastState } from '../../common/text/last-state.ts';
 import { printable } from '../../common/text/printable.ts';
@@ -20,7 +20,7 @@ export function describeEvent(event: StoredEvent, buildId: string): string {
     case 'module-reused':
       return `${event.module}: reused`;
     case 'phase-started': {
-      const words = attemptWords(event);
+      const words = describeAttempt(event);
       return `${event.module}/${event.vm}: ${event.phase}${words === '' ? '' : ` (${words})`}`;
     }
     case 'phase-finished':

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
+import { issueLines } from '../text/issue-lines.ts';
 import { type Config, configSchema } from './schema.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -30,8 +31,8 @@ export function loadConfig(environment: Environment = process.env): Config {
   }
   const result = configSchema.safeParse(document);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => `${issue.path.join('.') || 'the document'}: ${issue.message}`);
-  throw new FarmError('InvalidConfig', `The configuration is not valid. ${problems.join('; ')}`, { details: { file } });
+  const problems = issueLines(result.error, 'the document').join('; ');
+  throw new FarmError('InvalidConfig', `The configuration is not valid. ${problems}`, { details: { file } });
 }
 
 /** Every option that can be set, read off the schema; `docs/configuration.md` is made from it. */

@@ -6,7 +6,7 @@ import { EVERYBODY } from '../contracts/owners.ts';
 import { tokenNameSchema } from '../contracts/tokens.ts';
 import { LEVELS } from '../logging/logger.ts';
 import { allowedAddress } from './allowed-address.ts';
-import { age, bytes, milliseconds } from './units.ts';
+import { ageOption, bytesOption, durationOption } from './units.ts';
 
 /** The default, which no registry serves. */
 export const DEFAULT_RELAY_IMAGE = 'slipway:latest';
@@ -15,7 +15,7 @@ const limits = z.strictObject({
   imports: z.int().min(1).default(4).describe('Imports that may run at once; they hold no VM slot.'),
   vms: z.int().min(1).default(8).describe('Virtual machines that may exist at once.'),
   cpu: z.number().positive().default(16).describe('Cores that these machines may have together.'),
-  memory: bytes.prefault('32Gi').describe('Memory that these machines may have together.'),
+  memory: bytesOption.prefault('32Gi').describe('Memory that these machines may have together.'),
 });
 
 const owner = z.strictObject({
@@ -29,7 +29,7 @@ const owner = z.strictObject({
     .describe('Share of each cluster, against the weights of the other owners that wait for it.'),
   vms: z.int().min(1).optional().describe('Virtual machines that its builds may have on a cluster at once.'),
   cpu: z.number().positive().optional().describe('Cores that these machines may have together.'),
-  memory: bytes.optional().describe('Memory that these machines may have together.'),
+  memory: bytesOption.optional().describe('Memory that these machines may have together.'),
   layers: z
     .int()
     .min(1)
@@ -43,7 +43,7 @@ const count = z.coerce.number().int().min(1);
 const serverAddress = z.string().regex(/^[^\s:/]+:\d{1,5}$|^\[[\da-f:.]+\]:\d{1,5}$/i);
 
 const httpLimits = z.strictObject({
-  body: bytes.prefault('16Mi').describe('The largest body of a request.'),
+  body: bytesOption.prefault('16Mi').describe('The largest body of a request.'),
   requestsPerMinute: count.default(6_000).describe('Requests that one token may send to one scheduler in a minute.'),
   refusalsPerMinute: count
     .default(120)
@@ -107,7 +107,7 @@ const cluster = z.strictObject({
   labels: labelsSchema
     .default({})
     .describe('Labels that modules may ask for by `placement.clusterLabels`; `slipway cluster label` changes them.'),
-  leastFreeStorage: bytes
+  leastFreeStorage: bytesOption
     .prefault('2Gi')
     .describe(
       'Free storage for volumes that the cluster must have to take builds (else `StorageFull`), as the driver of the storage class reports it in CSIStorageCapacity; without such a report the limit does not apply.',
@@ -226,7 +226,7 @@ export const configSchema = z.strictObject({
         .string()
         .optional()
         .describe('File with the bearer token of an admin: the first one, which makes others.'),
-      sessions: milliseconds.prefault('12h').describe('How long a browser stays signed in.'),
+      sessions: durationOption.prefault('12h').describe('How long a browser stays signed in.'),
       trustProxy: z
         .array(z.string())
         .default([])
@@ -274,26 +274,26 @@ export const configSchema = z.strictObject({
     .describe('Workers.'),
   retention: z
     .strictObject({
-      failure: milliseconds
+      failure: durationOption
         .prefault('30m')
         .describe('How long disks of a failed module are kept; 0 removes them at once.'),
-      builds: milliseconds.prefault('168h').describe('How long records and logs of finished builds are kept.'),
-      exports: milliseconds.prefault('1h').describe('How long the file of an export is kept after its last use.'),
+      builds: durationOption.prefault('168h').describe('How long records and logs of finished builds are kept.'),
+      exports: durationOption.prefault('1h').describe('How long the file of an export is kept after its last use.'),
       images: z
         .strictObject({
           keep: count
             .optional()
             .describe('This many of the newest versions of each module are kept at any age; 1 by default.'),
-          maxAge: age
+          maxAge: ageOption
             .optional()
             .describe('How long other versions are kept, such as `30d`; where only `keep` is set, not at all.'),
-          untagged: age
+          untagged: ageOption
             .optional()
             .describe('The same for versions without a tag of a module that has tags; as `maxAge` by default.'),
           modules: z
             .record(
               z.string(),
-              z.strictObject({ keep: count.optional(), maxAge: age.optional(), untagged: age.optional() }),
+              z.strictObject({ keep: count.optional(), maxAge: ageOption.optional(), untagged: ageOption.optional() }),
             )
             .default({})
             .describe(
@@ -309,16 +309,16 @@ export const configSchema = z.strictObject({
     .describe('How long disks, records, exports and images are kept.'),
   logs: z
     .strictObject({
-      step: bytes
+      step: bytesOption
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.step))
         .describe('The most output that is kept of one step; the rest is left out, and the log notes it.'),
-      perSecond: bytes
+      perSecond: bytesOption
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.perSecond))
         .describe('The most output that is read of one step in a second, on average; the rest waits in the guest.'),
-      layer: bytes
+      layer: bytesOption
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.layer))
         .describe('The most that is kept of the log of one layer build; its beginning is removed first.'),
-      total: bytes
+      total: bytesOption
         .prefault(mebibytes(DEFAULT_LOG_LIMITS.total))
         .describe(
           'The most that is kept of all logs and serial output together, in Redis. Beyond it the logs of the builds that ended first are removed before their records, and a note takes their place.',
@@ -340,9 +340,9 @@ export const configSchema = z.strictObject({
         .describe(
           'Address of the schedulers for clusters and workers, such as `http://slipway-scheduler.slipway-system.svc`: they read local files from there. `own`: the one that the scheduler listens on. Without it modules cannot name local files.',
         ),
-      maxSize: bytes.prefault('64Gi').describe('The largest local file.'),
-      totalSize: bytes.prefault('256Gi').describe('All local files that are kept, together.'),
-      retention: milliseconds
+      maxSize: bytesOption.prefault('64Gi').describe('The largest local file.'),
+      totalSize: bytesOption.prefault('256Gi').describe('All local files that are kept, together.'),
+      retention: durationOption
         .prefault('24h')
         .describe('How long a local file that no build needs is kept after its last use.'),
     })

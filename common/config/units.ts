@@ -4,13 +4,13 @@ import type { Parsed } from '../contracts/module/parsed.ts';
 import { parseBytes } from '../contracts/module/sizes.ts';
 
 /** Option that is written as a duration (`30m`, or `0`) and read as milliseconds. */
-export const milliseconds = readBy((text) => (text === '0' ? { value: 0 } : parseDuration(text)));
+export const durationOption = readBy((text) => (text === '0' ? { value: 0 } : parseDuration(text)));
 
 /** The same, where days (`30d`) and weeks (`2w`) are written too. */
-export const age = readBy((text) => (text === '0' ? { value: 0 } : parseAge(text)));
+export const ageOption = readBy((text) => (text === '0' ? { value: 0 } : parseAge(text)));
 
 /** Option that is written as a quantity (`4Gi`) and read as bytes. */
-export const bytes = readBy(parseBytes);
+export const bytesOption = readBy(parseBytes);
 
 function readBy<T>(parse: (text: string) => Parsed<T>) {
   return z.string().transform((text, context): T => {

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { ageSchema } from './requested-durations.ts';
 
 /** Roles of tokens, each with more rights than the one before. */
-export const ROLES = ['viewer', 'builder', 'admin'] as const;
-export const roleSchema = z.enum(ROLES);
-export type Role = z.infer<typeof roleSchema>;
+export const TOKEN_ROLES = ['viewer', 'builder', 'admin'] as const;
+export const roleSchema = z.enum(TOKEN_ROLES);
+export type TokenRole = z.infer<typeof roleSchema>;
 
 /** True when `role` includes the role `needed`. */
-export function includesRole(role: Role, needed: Role): boolean {
-  return ROLES.indexOf(role) >= ROLES.indexOf(needed);
+export function includesRole(role: TokenRole, needed: TokenRole): boolean {
+  return TOKEN_ROLES.indexOf(role) >= TOKEN_ROLES.indexOf(needed);
 }
 
 /** `GET /whoami`: the name and role of the calling token. */

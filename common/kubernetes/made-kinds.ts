@@ -1,6 +1,6 @@
 import type { NetworkKind } from '../contracts/network-kinds.ts';
 import { PHASES } from '../contracts/phases.ts';
-import type { Role } from '../contracts/roles.ts';
+import type { ClusterRole } from '../contracts/roles.ts';
 import { RESOURCES } from './resources.ts';
 
 /** A kind of objects that builds leave on a cluster. */
@@ -8,7 +8,7 @@ export interface MadeKind {
   /** The kind of network that needs it. @defaultValue all of them */
   readonly network?: NetworkKind;
   /** Roles that create such objects. None: the cluster creates them for other objects. */
-  readonly makers: readonly Role[];
+  readonly makers: readonly ClusterRole[];
   /**
    * Removal after a build (teardown.ts): stages one after another; in each, `asked` kinds are deleted in the order of the
    * table, then `awaited` kinds must be gone. Without it the objects are part of a layer, or are removed with their owners.

@@ -1,10 +1,10 @@
 import type { NetworkKind } from '../contracts/network-kinds.ts';
-import type { Role } from '../contracts/roles.ts';
+import type { ClusterRole } from '../contracts/roles.ts';
 import { type MadeKind, madeKinds } from './made-kinds.ts';
 import { RESOURCES, type Resource } from './resources.ts';
 
 /** A rule of a Role or ClusterRole. */
-export interface Rule {
+export interface PolicyRule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
@@ -73,7 +73,7 @@ const PREFLIGHT: Grants = {
  * Rights of each role on a cluster; no others are granted. `test/rights` holds the table against the requests that the
  * test suite records, per role and in both directions.
  */
-const GRANTS: Readonly<Record<Role, readonly Grants[]>> = {
+const GRANTS: Readonly<Record<ClusterRole, readonly Grants[]>> = {
   // scheduler/catalog: watches machines and snapshots, mirrors layers, sweeps; scheduler/http: live screenshots;
   // scheduler/console: the sessions with a screen and a serial port that viewers share.
   scheduler: [
@@ -170,13 +170,13 @@ function foreignTo(network: NetworkKind): string[] {
 }
 
 /** Rights of a role on a cluster with that kind of network. */
-export function rightsOn(network: NetworkKind, role: Role): Right[] {
+export function rightsOn(network: NetworkKind, role: ClusterRole): Right[] {
   const paths = new Set(foreignTo(network).map((target) => describeTarget(pathOf(target))));
   return rightsOf(role).filter(({ group, path }) => !paths.has(`${path}.${group}`));
 }
 
 /** Everything that a role may do. */
-export function rightsOf(role: Role): Right[] {
+export function rightsOf(role: ClusterRole): Right[] {
   return (['namespaced', 'cluster'] as const).flatMap((scope) =>
     rulesOf(role, scope).flatMap(({ apiGroups, resources, verbs }) =>
       apiGroups.flatMap((group) => resources.flatMap((path) => verbs.map((verb) => ({ verb, group, path, scope })))),
@@ -185,7 +185,7 @@ export function rightsOf(role: Role): Right[] {
 }
 
 /** The rules of a role, one per resource: those in the farm namespace, or those on kinds that have no namespace. */
-export function rulesOf(role: Role, scope: 'namespaced' | 'cluster'): Rule[] {
+export function rulesOf(role: ClusterRole, scope: 'namespaced' | 'cluster'): PolicyRule[] {
   const verbs = new Map<string, Set<string>>();
   const all = [...GRANTS[role], makings(role), removals(role)].flatMap((grants) => Object.entries(grants));
   for (const [target, granted] of all) {
@@ -199,13 +199,13 @@ export function rulesOf(role: Role, scope: 'namespaced' | 'cluster'): Rule[] {
 }
 
 /** Kinds that a role creates. */
-function makings(role: Role): Grants {
+function makings(role: ClusterRole): Grants {
   const made = madeKinds().filter(({ makers }) => makers.includes(role));
   return Object.fromEntries(made.map(({ kind }) => [kind, ['create']]));
 }
 
 /** The scheduler removes the objects of an ended build. */
-function removals(role: Role): Grants {
+function removals(role: ClusterRole): Grants {
   if (role !== 'scheduler') return {};
   const verbsOf = ({ teardown }: MadeKind) => [
     ...(teardown ? ['list'] : []),
@@ -224,7 +224,7 @@ function resourceOf(target: string): Resource {
   return RESOURCES[(target.split('/')[0] ?? '') as Kind];
 }
 
-function pathOf(target: string): Pick<Rule, 'apiGroups' | 'resources'> {
+function pathOf(target: string): Pick<PolicyRule, 'apiGroups' | 'resources'> {
   const { apiVersion, plural } = resourceOf(target);
   const subresource = target.slice(target.indexOf('/'));
   if (!target.includes('/')) return { apiGroups: [groupOf(apiVersion)], resources: [plural] };
@@ -235,7 +235,7 @@ function pathOf(target: string): Pick<Rule, 'apiGroups' | 'resources'> {
   };
 }
 
-function describeTarget({ apiGroups, resources }: Pick<Rule, 'apiGroups' | 'resources'>): string {
+function describeTarget({ apiGroups, resources }: Pick<PolicyRule, 'apiGroups' | 'resources'>): string {
   return `${resources[0]}.${apiGroups[0]}`;
 }
 

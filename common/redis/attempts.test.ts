@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
-import { attemptWords } from '../text/attempt.ts';
+import { describeAttempt } from '../text/attempt.ts';
 import { redispatch } from './dispatches.ts';
 import { reportTrouble } from './slots.ts';
 
@@ -32,7 +32,7 @@ async function next() {
 async function starts(buildId: string): Promise<string[]> {
   const events = await farm.told(buildId);
   return events.flatMap((event) =>
-    event.event === 'phase-started' ? [`${event.phase} ${attemptWords(event)}`.trimEnd()] : [],
+    event.event === 'phase-started' ? [`${event.phase} ${describeAttempt(event)}`.trimEnd()] : [],
   );
 }
 

@@ -4,8 +4,8 @@ import { z } from 'zod';
 import {
   type CreatedToken,
   type Identity,
-  type Role,
   roleSchema,
+  type TokenRole,
   type TokenView,
   tokenViewSchema,
 } from '../contracts/tokens.ts';
@@ -23,7 +23,7 @@ export type Principal = Readonly<Identity>;
 /** A token to be made. */
 export interface TokenOrder {
   readonly name?: string | undefined;
-  readonly role: Role;
+  readonly role: TokenRole;
   /** Name of the token that asks for it. */
   readonly createdBy: string;
   /** Without end when absent. */

@@ -1,5 +1,5 @@
 /** Parts of a reference of a container image. */
-export interface ImageReference {
+export interface ContainerReference {
   /** Host, and port where it has one, as it is written; Docker Hub is `docker.io`. */
   readonly registry: string;
   /** Path in the registry, e.g. `library/alpine`. */
@@ -20,7 +20,7 @@ const DOCKER_HUB_HOST = 'registry-1.docker.io';
  * Reads `[host[:port]/]path[:tag][@digest]` with the usual defaults: Docker Hub, its `library/`, and the
  * tag `latest`. Undefined when it is not a reference.
  */
-export function parseImageReference(text: string): ImageReference | undefined {
+export function parseContainerReference(text: string): ContainerReference | undefined {
   const groups = REFERENCE.exec(text)?.groups;
   if (!groups) return undefined;
   const { path = '', tag = null, digest = null } = groups;
@@ -35,12 +35,12 @@ export function parseImageReference(text: string): ImageReference | undefined {
 }
 
 /** The same image by its digest alone: its content never changes. */
-export function pinnedReference({ registry, repository }: ImageReference, digest: string): string {
+export function pinnedReference({ registry, repository }: ContainerReference, digest: string): string {
   return `${registry}/${repository}@${digest}`;
 }
 
 /** Root of the registry's API. As Docker does, loopback is spoken to in the clear. */
-export function registryUrl({ registry }: ImageReference): string {
+export function registryUrl({ registry }: ContainerReference): string {
   const host = registry === DOCKER_HUB ? DOCKER_HUB_HOST : registry;
   const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+)(:\d+)?$/.test(host);
   return `${isLoopback ? 'http' : 'https'}://${host}/v2/`;

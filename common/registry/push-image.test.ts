@@ -8,7 +8,7 @@ import { extract, type Header } from 'tar-stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type DockerRegistry, REGISTRY_USER, startDockerRegistry } from '../../test/harness/docker-registry.ts';
 import { containerDiskLayer } from './container-disk.ts';
-import { type ImageReference, parseImageReference } from './image-reference.ts';
+import { type ContainerReference, parseContainerReference } from './image-reference.ts';
 import { type ImageContent, pushImage } from './push-image.ts';
 import { RegistryClient } from './registry-client.ts';
 
@@ -36,8 +36,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function named(text: string): ImageReference {
-  const reference = parseImageReference(text);
+function named(text: string): ContainerReference {
+  const reference = parseContainerReference(text);
   if (!reference) throw new Error(`${text} is not a reference`);
   return reference;
 }

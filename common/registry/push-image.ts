@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { ImageReference } from './image-reference.ts';
+import type { ContainerReference } from './image-reference.ts';
 import {
   RegistryError,
   type RegistryOptions,
   type RegistryRequest,
   RegistrySession,
-  refusal,
+  readRefusal,
 } from './registry-session.ts';
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -50,7 +50,7 @@ interface Blob {
  * @throws RegistryError
  */
 export async function pushImage(
-  reference: ImageReference,
+  reference: ContainerReference,
   { layer, architecture, createdAt, annotations }: ImageContent,
   options: PushOptions = {},
 ): Promise<string> {
@@ -113,7 +113,7 @@ async function putBlob(session: RegistrySession, blob: Blob, where: string): Pro
 /** Sends a request, and returns where it goes on. A body is streamed, so only a request before it can learn of a challenge. */
 async function expectDone(session: RegistrySession, url: string, request: RegistryRequest): Promise<string> {
   const response = await (request.body ? session.send(url, request) : session.ask(url, request));
-  if (!response.ok) throw new RegistryError(response.status, `${request.what}: ${await refusal(response)}`);
+  if (!response.ok) throw new RegistryError(response.status, `${request.what}: ${await readRefusal(response)}`);
   await response.body?.cancel();
   return new URL(response.headers.get('location') ?? url, url).href;
 }

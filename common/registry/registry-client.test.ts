@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ImageRegistry, startImageRegistry } from '../../test/harness/image-registry.ts';
-import { type ImageReference, parseImageReference, pinnedReference, registryUrl } from './image-reference.ts';
+import { type ContainerReference, parseContainerReference, pinnedReference, registryUrl } from './image-reference.ts';
 import { RegistryClient } from './registry-client.ts';
 import type { RegistryOptions } from './registry-session.ts';
 
@@ -8,7 +8,7 @@ const HEX = 'ab'.repeat(32);
 
 describe('a reference', () => {
   const none = { tag: null, digest: null };
-  test.each<[string, ImageReference]>([
+  test.each<[string, ContainerReference]>([
     ['alpine', { registry: 'docker.io', repository: 'library/alpine', ...none, tag: 'latest' }],
     ['docker.io/alpine:3', { registry: 'docker.io', repository: 'library/alpine', ...none, tag: '3' }],
     ['me/tool', { registry: 'docker.io', repository: 'me/tool', ...none, tag: 'latest' }],
@@ -21,20 +21,20 @@ describe('a reference', () => {
     [`h:1/x:t@sha256:${HEX}`, { registry: 'h:1', repository: 'x', tag: 't', digest: `sha256:${HEX}` }],
     [`h.io/x@sha256:${HEX}`, { registry: 'h.io', repository: 'x', tag: null, digest: `sha256:${HEX}` }],
   ])('%s is read with the defaults that everybody shares', (text, expected) => {
-    expect(parseImageReference(text)).toEqual(expected);
+    expect(parseContainerReference(text)).toEqual(expected);
   });
 
   test.each(['', 'docker://alpine', 'quay.io/', 'quay.io/Upper', 'a b', 'x@sha256:1', '../x', 'h.io/x/../y'])(
     '%j is none',
-    (text) => expect(parseImageReference(text)).toBeUndefined(),
+    (text) => expect(parseContainerReference(text)).toBeUndefined(),
   );
 
   test('is pinned by a digest alone, and leads to the API of its registry', () => {
-    const reference = parseImageReference('quay.io/x/y:1');
+    const reference = parseContainerReference('quay.io/x/y:1');
     if (!reference) throw new Error('unreachable');
     expect(pinnedReference(reference, `sha256:${HEX}`)).toBe(`quay.io/x/y@sha256:${HEX}`);
     const urls = ['alpine', 'quay.io/x', 'localhost:5000/x', '127.0.0.1/x', '127.example.org/x'].map((text) => {
-      const parsed = parseImageReference(text);
+      const parsed = parseContainerReference(text);
       return parsed && registryUrl(parsed);
     });
     expect(urls).toEqual([
@@ -58,7 +58,7 @@ describe('a registry', () => {
   afterAll(() => Promise.all([open.stop(), guarded.stop()]));
 
   const client = (text: string, options: RegistryOptions = {}) => {
-    const reference = parseImageReference(text);
+    const reference = parseContainerReference(text);
     if (!reference) throw new Error(`${text} is not a reference`);
     return new RegistryClient(reference, options);
   };

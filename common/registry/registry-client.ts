@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { z } from 'zod';
-import type { ImageReference } from './image-reference.ts';
-import { RegistryError, type RegistryOptions, RegistrySession, readAll, refusal } from './registry-session.ts';
+import type { ContainerReference } from './image-reference.ts';
+import { RegistryError, type RegistryOptions, RegistrySession, readAll, readRefusal } from './registry-session.ts';
 
 /** Manifests and indexes that the registry may answer with: OCI's and Docker's (schema 2). */
 const ACCEPTED = [
@@ -27,10 +27,10 @@ export type Descriptor = z.infer<typeof descriptorSchema>;
 
 /** The repository of an image, by the registry HTTP API v2. */
 export class RegistryClient {
-  readonly #reference: ImageReference;
+  readonly #reference: ContainerReference;
   readonly #session: RegistrySession;
 
-  constructor(reference: ImageReference, options: RegistryOptions = {}) {
+  constructor(reference: ContainerReference, options: RegistryOptions = {}) {
     this.#reference = reference;
     this.#session = new RegistrySession(reference, options, 'pull');
   }
@@ -75,7 +75,7 @@ export class RegistryClient {
   async #manifest(name: string): Promise<{ readonly digest: string; readonly content: unknown }> {
     const what = this.#reading(name);
     const response = await this.#ask('GET', name);
-    if (!response.ok) throw new RegistryError(response.status, `${what}: ${await refusal(response)}`);
+    if (!response.ok) throw new RegistryError(response.status, `${what}: ${await readRefusal(response)}`);
     const bytes = await readAll(response, what);
     const digest = `sha256:${hash('sha256', bytes)}`;
     if (name.startsWith('sha256:') && name !== digest) throw new RegistryError(0, `${what}: its digest is ${digest}`);

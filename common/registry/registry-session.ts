@@ -2,7 +2,7 @@ import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici'
 import { z } from 'zod';
 import { errorMessage } from '../errors/farm-error.ts';
 import { STREAMED } from '../fetch/streamed-body.ts';
-import { type ImageReference, registryUrl } from './image-reference.ts';
+import { type ContainerReference, registryUrl } from './image-reference.ts';
 
 /** The least that a registry must take for a manifest (OCI distribution specification). */
 const MAX_ANSWER_BYTES = 4 * 1024 ** 2;
@@ -47,13 +47,13 @@ export interface RegistryRequest extends Pick<RequestInit, 'method' | 'headers' 
 export class RegistrySession {
   /** Of the repository, without a slash at its end. */
   readonly url: string;
-  readonly #reference: ImageReference;
+  readonly #reference: ContainerReference;
   readonly #options: RegistryOptions;
   readonly #actions: 'pull' | 'pull,push';
   #challenge: Challenge | 'basic' | undefined;
   #authorization: string | undefined;
 
-  constructor(reference: ImageReference, options: RegistryOptions, actions: 'pull' | 'pull,push') {
+  constructor(reference: ContainerReference, options: RegistryOptions, actions: 'pull' | 'pull,push') {
     this.#reference = reference;
     this.#options = options;
     this.#actions = actions;
@@ -101,7 +101,7 @@ export class RegistrySession {
     url.searchParams.set('scope', `repository:${this.#reference.repository}:${this.#actions}`);
     const headers: Record<string, string> = basic === undefined ? {} : { authorization: basic };
     const response = await this.#fetch(url.href, { method: 'GET', headers }, what);
-    if (!response.ok) throw new RegistryError(response.status, `${what}: ${await refusal(response)}`);
+    if (!response.ok) throw new RegistryError(response.status, `${what}: ${await readRefusal(response)}`);
     const token = tokenSchema.safeParse(parseJson((await readAll(response, what)).toString()));
     if (!token.success) throw new RegistryError(0, `${what}: the answer contains no token`);
     return token.data;
@@ -139,7 +139,7 @@ const errorsSchema = z.object({
 });
 
 /** The registry's own words, `manifest unknown` for one. */
-export async function refusal(response: Response): Promise<string> {
+export async function readRefusal(response: Response): Promise<string> {
   const text = await readAll(response, 'reading an error').catch(() => Buffer.alloc(0));
   const [first] = errorsSchema.safeParse(parseJson(text.toString())).data?.errors ?? [];
   const said = first ? (first.message || first.code).slice(0, 200) : response.statusText;

@@ -3,7 +3,7 @@ import type { FarmEvent } from '../contracts/events.ts';
 type Started = Pick<Extract<FarmEvent, { event: 'phase-started' }>, 'attempt' | 'again'>;
 
 /** `attempt 2 of 3: worker lost`; empty for the first one. */
-export function attemptWords({ attempt, again }: Started): string {
+export function describeAttempt({ attempt, again }: Started): string {
   if (attempt === 1) return '';
   if (!again) return `attempt ${attempt}`;
   const which = again.of === undefined ? attempt : `${again.number} of ${again.of}`;

@@ -1,7 +1,7 @@
 import './api/jitless.ts';
 
 import { render } from 'preact';
-import type { Role } from '../../common/contracts/tokens.ts';
+import type { TokenRole } from '../../common/contracts/tokens.ts';
 import { useResource } from './api/use-resource.ts';
 import { BuildPage } from './pages/build-page.tsx';
 import { BuildsPage } from './pages/builds-page.tsx';
@@ -9,21 +9,21 @@ import { ClustersPage } from './pages/clusters-page.tsx';
 import { ImagesPage } from './pages/images-page.tsx';
 import { RunsPage } from './pages/runs-page.tsx';
 import { usePlace } from './parts/place.tsx';
-import { Shell } from './parts/shell.tsx';
+import { PageFrame } from './parts/shell.tsx';
 
 function Console() {
   const place = usePlace();
   const { value: identity } = useResource('readIdentity', {}, 0);
   const path = place.pathname;
   return (
-    <Shell path={path} identity={identity}>
+    <PageFrame path={path} identity={identity}>
       <Page place={place} role={identity?.role} />
-    </Shell>
+    </PageFrame>
   );
 }
 
 /** `role`: undefined while it is not known. */
-function Page({ place, role }: { readonly place: URL; readonly role: Role | undefined }) {
+function Page({ place, role }: { readonly place: URL; readonly role: TokenRole | undefined }) {
   const { pathname: path, searchParams: query } = place;
   const mayBuild = role !== undefined && role !== 'viewer';
   const [, buildId] = /^\/builds\/([^/]+)$/.exec(path) ?? [];

@@ -130,7 +130,7 @@ export function expired(resourceVersion: string, oldest: number): ApiError {
 }
 
 /** 504: a list at a position that the server has not reached yet. */
-export function tooLarge(wanted: number, current: number): ApiError {
+export function resourceVersionTooLarge(wanted: number, current: number): ApiError {
   const message = 'Too large resource version';
   return new ApiError(504, 'Timeout', `Timeout: ${message}: ${wanted}, current: ${current}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message }],

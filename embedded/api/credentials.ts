@@ -13,7 +13,7 @@ const VALID_DAYS = '3650';
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
 /** Credentials of clients and server. */
-export interface Credentials {
+export interface ApiCredentials {
   /** The server's private key, PEM. */
   readonly key: string;
   /** The server's certificate, PEM. */
@@ -28,7 +28,7 @@ export interface Credentials {
  * The credentials of a data directory, made on first use and kept: an authority of its own, a server certificate for
  * the host (renewed when the host changes) and a token. Uses the `openssl` program.
  */
-export async function ensureCredentials(dataDir: string, host: string): Promise<Credentials> {
+export async function ensureCredentials(dataDir: string, host: string): Promise<ApiCredentials> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const token = await ensureToken(join(dataDir, 'token'));
   const folder = join(dataDir, 'tls');
@@ -48,7 +48,7 @@ async function ensureToken(path: string): Promise<string> {
   return token;
 }
 
-async function readCertificates(folder: string): Promise<Omit<Credentials, 'token'> | undefined> {
+async function readCertificates(folder: string): Promise<Omit<ApiCredentials, 'token'> | undefined> {
   try {
     const [key, certificate, authority] = await Promise.all(
       ['server.key', 'server.crt', 'ca.crt'].map((file) => readFile(join(folder, file), 'utf8')),

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import type { Credentials } from './credentials.ts';
+import type { ApiCredentials } from './credentials.ts';
 import { writeAtomically } from './write-atomically.ts';
 
 /** The kubeconfig of a data directory. */
@@ -9,7 +9,7 @@ export function kubeconfigPath(dataDir: string): string {
 }
 
 /** Writes the kubeconfig (mode 0600, as a whole or not at all) and returns its path. */
-export async function writeKubeconfig(dataDir: string, url: string, credentials: Credentials): Promise<string> {
+export async function writeKubeconfig(dataDir: string, url: string, credentials: ApiCredentials): Promise<string> {
   const name = 'slipway-embedded';
   const path = kubeconfigPath(dataDir);
   const config = {

@@ -3,7 +3,7 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { KubeObject } from '../api/objects.ts';
 import { isWithin, nextFreeAddress } from '../network/addresses.ts';
 import type { ControllerContext } from './context.ts';
-import type { Networks, SubnetPlan } from './networks.ts';
+import type { Networks, SubnetSettings } from './networks.ts';
 import { NODE_NAME } from './vmi-status.ts';
 
 /** Owner of an address. */
@@ -12,7 +12,7 @@ export interface AddressRequest {
   /** The VM's (or VMI's, or pod's) name: addresses belong to it as long as it exists. */
   readonly owner: string;
   readonly ownerType: 'VirtualMachine' | 'Pod';
-  readonly subnet: SubnetPlan;
+  readonly subnet: SubnetSettings;
   readonly provider: string;
   readonly wantedIp: string | undefined;
   readonly wantedMac: string | undefined;

@@ -3,7 +3,7 @@ import { fieldAt, type KubeObject } from '../api/objects.ts';
 import { shortHash } from '../host/layout.ts';
 import { ensureAddress } from './addresses.ts';
 import { type ControllerContext, ownerReference, uidOf } from './context.ts';
-import type { Networks, SubnetPlan } from './networks.ts';
+import type { Networks, SubnetSettings } from './networks.ts';
 import { NODE_NAME } from './vmi-status.ts';
 
 const APP = 'vpc-egress-gateway';
@@ -56,7 +56,7 @@ function internalSubnet(
   { store }: ControllerContext,
   networks: Networks,
   { gateway, vpc }: { readonly gateway: KubeObject; readonly vpc: string },
-): SubnetPlan {
+): SubnetSettings {
   const name = gateway.spec?.['internalSubnet'];
   const subnets = store.list('Subnet').map((subnet) => networks.plan(subnet));
   const found = subnets.find((subnet) => (name ? subnet.name === name : subnet.vpc === vpc));

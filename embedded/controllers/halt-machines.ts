@@ -10,7 +10,7 @@ import { listNamespaces, removeNamespace } from '../network/namespaces.ts';
  * Ends everything that the machine half of a data directory left running: processes first, since the namespaces that
  * they are in go only with them; taps and bridges go with the namespaces. The server must not run.
  */
-export async function haltMachines(dataDir: string, logger: Logger): Promise<void> {
+export async function killMachines(dataDir: string, logger: Logger): Promise<void> {
   const layout = layoutOf(dataDir);
   const processes = await findProcesses(layout.run);
   await killProcesses(processes, systemClock);

@@ -11,7 +11,7 @@ import type { ClusterNetwork } from './cluster-network.ts';
 import { type ControllerContext, hostUser, textKeyOf, uidOf } from './context.ts';
 import type { Vmi } from './kubevirt-types.ts';
 import { type MachineRegistry, machineRunDir, type RunningMachine } from './machine-registry.ts';
-import { assertOffered, machineOf } from './vmi-machine.ts';
+import { assertOffered, machineSpecOf } from './vmi-machine.ts';
 import { makeDrives } from './vmi-volumes.ts';
 
 /** Dependencies for starting a machine. */
@@ -88,7 +88,7 @@ export class MachineStarter {
       hasTpm(vmi) ? startTpm({ runDir, confiner, user, clock }) : undefined,
     ]);
     const parts = { runDir, accelerator, firmware, drives, nics: connected.nics };
-    const spec = machineOf(vmi, tpmSocket === undefined ? parts : { ...parts, tpmSocket });
+    const spec = machineSpecOf(vmi, tpmSocket === undefined ? parts : { ...parts, tpmSocket });
     checkMachine(spec);
     return await launchMachine({
       spec,

@@ -11,7 +11,7 @@ import { parseDhcpOptions } from './dhcp-options.ts';
 export const DEFAULT_VPC = 'ovn-cluster';
 
 /** A KubeOVN Subnet as the host sees it. */
-export interface SubnetPlan {
+export interface SubnetSettings {
   readonly name: string;
   readonly vpc: string;
   /** Network namespace of the VPC. */
@@ -37,7 +37,7 @@ export class Networks {
   }
 
   /** Reads a Subnet with KubeOVN's defaults. */
-  plan(subnet: KubeObject): SubnetPlan {
+  plan(subnet: KubeObject): SubnetSettings {
     const spec = subnet.spec ?? {};
     const cidr = networkOfCidrBlock(String(spec['cidrBlock'] ?? ''));
     const gateway = typeof spec['gateway'] === 'string' && spec['gateway'] ? spec['gateway'] : firstAddress(cidr);
@@ -68,7 +68,7 @@ export class Networks {
   }
 
   /** The DHCP server of a subnet, not yet running when new. */
-  dhcpServer({ name, namespace }: SubnetPlan): DhcpServer {
+  dhcpServer({ name, namespace }: SubnetSettings): DhcpServer {
     const { layout, confiner, clock } = this.#context;
     const known = this.#servers.get(name);
     if (known) return known;
@@ -78,7 +78,7 @@ export class Networks {
   }
 
   /** Ends the DHCP server of a subnet that goes. */
-  async removeDhcpServer(plan: SubnetPlan): Promise<void> {
+  async removeDhcpServer(plan: SubnetSettings): Promise<void> {
     await this.dhcpServer(plan).remove();
     this.#servers.delete(plan.name);
   }
@@ -88,7 +88,7 @@ export class Networks {
    * that of the NetworkAttachmentDefinition.
    * @throws FarmError `NotFound` naming the missing object
    */
-  subnetOf(attachment: ObjectKey, logicalSwitch: string | undefined): { plan: SubnetPlan; subnet: KubeObject } {
+  subnetOf(attachment: ObjectKey, logicalSwitch: string | undefined): { plan: SubnetSettings; subnet: KubeObject } {
     const { store } = this.#context;
     const definition = store.get('NetworkAttachmentDefinition', attachment);
     const label = `${attachment.namespace}/${attachment.name}`;
@@ -111,7 +111,7 @@ export class Networks {
   }
 
   /** How many addresses a subnet has left and has given away. */
-  counts(plan: SubnetPlan): { readonly available: number; readonly using: number } {
+  counts(plan: SubnetSettings): { readonly available: number; readonly using: number } {
     const using = this.addressesIn(plan.name).length;
     return { available: Math.max(0, capacityOf(plan.cidr, plan.excluded) - using), using };
   }

@@ -15,7 +15,7 @@ import type { ClusterNetwork, MachineNetworks } from './cluster-network.ts';
 import { type ControllerContext, hostUser, ownerOfKind, uidOf } from './context.ts';
 import { isFinal, type Vmi, type VmiInterface, type VmiNetwork } from './kubevirt-types.ts';
 import { ensureLauncherPod, launcherPodName } from './launcher-pod.ts';
-import { addressOf, servedPorts, trafficOf } from './pod-policies.ts';
+import { podAddress, servedPorts, trafficOf } from './pod-policies.ts';
 import { ensureVirtApi } from './virt-api-pod.ts';
 import { modelOf, resolverOf } from './vmi-networks.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -155,7 +155,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
   async #converge(): Promise<void> {
     const { store, layout } = this.#context;
     for (const pod of store.list('Pod')) {
-      if (addressOf(pod) === undefined) continue;
+      if (podAddress(pod) === undefined) continue;
       const machine = ownerOfKind(pod, 'VirtualMachineInstance');
       const namespace = podNamespace(layout, machine?.uid ?? uidOf(pod));
       if (await hasNamespace(namespace)) await this.#confine(pod, namespace);

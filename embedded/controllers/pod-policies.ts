@@ -31,7 +31,7 @@ export function servedPorts(store: Store): ServedPort[] {
     const [target] = store
       .list('Pod', { namespace })
       .filter((pod) => pod.status?.['phase'] === 'Running' && selects({ matchLabels: selector }, pod))
-      .flatMap((pod) => addressOf(pod) ?? []);
+      .flatMap((pod) => podAddress(pod) ?? []);
     if (target === undefined) return [];
     return objects(service.spec, 'ports').map(({ protocol, port, targetPort }) => ({
       ...{ address, target, protocol: String(protocol ?? 'TCP'), port: Number(port) },
@@ -75,12 +75,12 @@ function peerCondition(
   const pods = namespaces.flatMap((name) => store.list('Pod', { namespace: name }));
   const addresses = pods
     .filter((pod) => selects(peer['podSelector'] ?? {}, pod))
-    .flatMap((pod) => addressOf(pod) ?? []);
+    .flatMap((pod) => podAddress(pod) ?? []);
   return addresses.length === 0 ? [] : [`${side} { ${[...new Set(addresses)].sort().join(', ')} }`];
 }
 
 /** The address of a pod that has not ended. */
-export function addressOf({ status }: KubeObject): string | undefined {
+export function podAddress({ status }: KubeObject): string | undefined {
   const address = status?.['podIP'];
   const hasEnded = status?.['phase'] === 'Succeeded' || status?.['phase'] === 'Failed';
   return typeof address === 'string' && !hasEnded ? address : undefined;

@@ -4,7 +4,7 @@ import { ensureBridge, removeBridge } from '../network/bridges.ts';
 import { ensureNamespace } from '../network/namespaces.ts';
 import { setCondition } from './conditions.ts';
 import { type ControllerContext, ensureFinalizer, isDeleting, queueFor, removeFinalizers } from './context.ts';
-import type { Networks, SubnetPlan } from './networks.ts';
+import type { Networks, SubnetSettings } from './networks.ts';
 import { KUBEOVN_FINALIZER } from './vpc.ts';
 
 /** Subnets: a bridge with the gateway's address and a DHCP server each. One that has addresses in use does not go. */
@@ -37,7 +37,7 @@ async function reconcile(context: ControllerContext, networks: Networks, key: Ob
 }
 
 /** Whether KubeOVN carries the network itself; any other provider is a network of the nodes, such as the way out. */
-function isOverlay({ provider }: SubnetPlan): boolean {
+function isOverlay({ provider }: SubnetSettings): boolean {
   return provider === 'ovn' || provider.endsWith('.ovn');
 }
 
@@ -52,7 +52,7 @@ export async function prepareSubnet(networks: Networks, subnet: KubeObject): Pro
 }
 
 /** KubeOVN writes its defaults into the specification. */
-async function writeBack({ store }: ControllerContext, subnet: KubeObject, plan: SubnetPlan): Promise<void> {
+async function writeBack({ store }: ControllerContext, subnet: KubeObject, plan: SubnetSettings): Promise<void> {
   await store.mutate('Subnet', subnet.metadata, (draft) => {
     draft.spec = {
       ...draft.spec,
@@ -69,7 +69,7 @@ async function writeBack({ store }: ControllerContext, subnet: KubeObject, plan:
 async function writeStatus(
   { store, clock }: ControllerContext,
   networks: Networks,
-  { subnet, plan }: { readonly subnet: KubeObject; readonly plan: SubnetPlan },
+  { subnet, plan }: { readonly subnet: KubeObject; readonly plan: SubnetSettings },
 ): Promise<void> {
   const { available, using } = networks.counts(plan);
   const now = timestamp(clock.now());

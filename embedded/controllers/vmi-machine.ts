@@ -5,7 +5,7 @@ import { requireQuantity } from '../quantity.ts';
 import type { Vmi } from './kubevirt-types.ts';
 
 /** Inputs of a machine besides its VMI. */
-export interface MachineParts {
+export interface MachineInputs {
   readonly runDir: string;
   readonly accelerator: 'kvm' | 'tcg';
   readonly firmware: FirmwareSpec;
@@ -15,7 +15,7 @@ export interface MachineParts {
 }
 
 /** Turns a VMI into the machine that QEMU runs. */
-export function machineOf(vmi: Vmi, parts: MachineParts): MachineSpec {
+export function machineSpecOf(vmi: Vmi, parts: MachineInputs): MachineSpec {
   const { domain, startStrategy } = vmi.spec;
   const { devices, cpu, firmware } = domain;
   const type = domain.machine?.type || 'q35';

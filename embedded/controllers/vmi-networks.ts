@@ -7,13 +7,13 @@ import { type Address, ensureAddress } from './addresses.ts';
 import type { MachineNetworks } from './cluster-network.ts';
 import { type ControllerContext, hostUser, ownerOfKind, uidOf } from './context.ts';
 import type { Vmi, VmiInterface, VmiNetwork } from './kubevirt-types.ts';
-import type { Networks, SubnetPlan } from './networks.ts';
+import type { Networks, SubnetSettings } from './networks.ts';
 import { prepareSubnet } from './subnet.ts';
 
 /** A card with its network. */
 interface Plug {
   readonly card: VmiInterface;
-  readonly plan?: SubnetPlan;
+  readonly plan?: SubnetSettings;
   readonly address?: Address;
   readonly isSecured?: boolean;
 }

@@ -17,20 +17,20 @@ export async function hasNamespace(name: string): Promise<boolean> {
 }
 
 /** A command of the host, word by word. */
-export type Step = readonly string[];
+export type HostCommand = readonly string[];
 
 /** An `ip` command, in a namespace or (undefined) the host's own. */
-export function ip(namespace: string | undefined, command: string): Step {
+export function ip(namespace: string | undefined, command: string): HostCommand {
   return ['ip', ...(namespace === undefined ? [] : ['-n', namespace]), ...command.split(' ')];
 }
 
 /** Writes a file below `/proc/sys` as a namespace sees it. */
-export function setting(namespace: string, name: string, value: number | string): Step {
+export function setting(namespace: string, name: string, value: number | string): HostCommand {
   return inNamespace(namespace, ['sh', '-c', `echo ${value} > /proc/sys/${name}`]);
 }
 
 /** A command inside a network namespace. */
-export function inNamespace(namespace: string, command: Step): Step {
+export function inNamespace(namespace: string, command: HostCommand): HostCommand {
   return ['nsenter', `--net=${namespacePath(namespace)}`, ...command];
 }
 
@@ -38,7 +38,7 @@ export function inNamespace(namespace: string, command: Step): Step {
  * Runs commands in order and stops at the first fault. One shell runs them all: for this process, which is large, to start
  * another one takes many times as long as it takes a shell.
  */
-export async function runSteps(steps: readonly Step[]): Promise<void> {
+export async function runSteps(steps: readonly HostCommand[]): Promise<void> {
   if (steps.length === 0) return;
   const script = steps.map((step) => step.map(quote).join(' ')).join('\n');
   await runCommand('sh', ['-ec', script]);
@@ -61,7 +61,7 @@ export async function interfacesOf(namespace?: string): Promise<readonly Interfa
 }
 
 /** Runs a command inside a network namespace. */
-export async function runInNamespace(namespace: string, command: Step, input = ''): Promise<string> {
+export async function runInNamespace(namespace: string, command: HostCommand, input = ''): Promise<string> {
   const [program = '', ...args] = inNamespace(namespace, command);
   return await runCommand(program, args, { input });
 }

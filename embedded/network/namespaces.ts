@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { runCommand } from '../host/run-command.ts';
-import { hasNamespace, ip, namespacePath, runSteps, type Step, setting } from './ip-command.ts';
+import { type HostCommand, hasNamespace, ip, namespacePath, runSteps, setting } from './ip-command.ts';
 
 const mutex = new KeyedMutex();
 
@@ -30,7 +30,7 @@ export async function ensureNamespace(name: string, options: { readonly isRouter
   });
 }
 
-function namespaceSettings(name: string, { isRouter }: { readonly isRouter: boolean }): Step[] {
+function namespaceSettings(name: string, { isRouter }: { readonly isRouter: boolean }): HostCommand[] {
   return [
     ip(name, 'link set lo up'),
     setting(name, 'net/ipv6/conf/default/disable_ipv6', 1),

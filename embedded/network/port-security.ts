@@ -1,4 +1,4 @@
-import { hasNamespace, inNamespace, runSteps, type Step } from './ip-command.ts';
+import { type HostCommand, hasNamespace, inNamespace, runSteps } from './ip-command.ts';
 
 /** Addresses of a card in its subnet. */
 export interface Sender {
@@ -16,7 +16,7 @@ export interface Port {
  * As with OVN, frames are delivered to the address that a subnet gave to a card, not to those that it hears from it. Needs a
  * port that is plugged in.
  */
-export function deliverTo({ namespace, device }: Port, { mac }: Sender): Step[] {
+export function deliverTo({ namespace, device }: Port, { mac }: Sender): HostCommand[] {
   return [
     ['bridge', '-n', namespace, 'link', 'set', 'dev', device, 'learning', 'off', 'flood', 'off'],
     ['bridge', '-n', namespace, 'fdb', 'replace', mac, 'dev', device, 'master', 'static'],
@@ -27,7 +27,7 @@ export function deliverTo({ namespace, device }: Port, { mac }: Sender): Step[] 
  * What OVN drops at a port with `port_security` of one MAC and one IPv4 address: all frames, ARP and packets of other
  * senders, and IPv6. A question for an address passes.
  */
-export function acceptOnly({ namespace, device }: Port, { mac, ip }: Sender): Step[] {
+export function acceptOnly({ namespace, device }: Port, { mac, ip }: Sender): HostCommand[] {
   const from = `iifname "${device}"`;
   const rules = `
 ${removal(device)}

@@ -9,7 +9,7 @@ import { findProcesses } from '../host/processes.ts';
 import { shareFiles } from '../host/shared-directory.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
 import { machineSockets, qemuArguments } from './command-line.ts';
-import { lastWords, Machine } from './machine.ts';
+import { Machine, readQemuErrors } from './machine.ts';
 import type { MachineSpec } from './machine-spec.ts';
 import { QmpClient } from './qmp-client.ts';
 
@@ -49,7 +49,9 @@ export async function launchMachine(options: LaunchOptions): Promise<Machine> {
     const child = spawn(command, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
     const ended = new Promise<never>((_, reject) => {
       child.once('error', (cause) => reject(new FarmError('ClusterUnfit', 'QEMU could not be started', { cause })));
-      child.once('exit', async () => reject(new FarmError('BrokenInvariant', `QEMU: ${await lastWords(spec.runDir)}`)));
+      child.once('exit', async () =>
+        reject(new FarmError('BrokenInvariant', `QEMU: ${await readQemuErrors(spec.runDir)}`)),
+      );
     });
     child.unref();
     const qmp = await Promise.race([listening.appeared.then(() => openQmp(sockets.qmp, clock)), ended]);

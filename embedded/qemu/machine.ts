@@ -136,7 +136,7 @@ export class Machine {
 
   /** The last lines that QEMU wrote, for the message of a failure. */
   async lastWords(): Promise<string> {
-    return await lastWords(this.runDir);
+    return await readQemuErrors(this.runDir);
   }
 
   /** A SHUTDOWN that is not the guest's doing (a signal to QEMU) shows as the end of the process. */
@@ -168,7 +168,7 @@ export class Machine {
 }
 
 /** Standard error of QEMU, at most 500 characters. */
-export async function lastWords(runDir: string): Promise<string> {
+export async function readQemuErrors(runDir: string): Promise<string> {
   try {
     return (await readFile(machineSockets(runDir).stderr, 'utf8')).trim().slice(-500);
   } catch (error) {

@@ -1,5 +1,5 @@
 import { Transform, type TransformCallback } from 'node:stream';
-import { tooLarge } from './import-error.ts';
+import { sourceTooLarge } from './import-error.ts';
 
 /** Counts the bytes that pass, and breaks off when they are more than a volume can need. */
 export class BoundedBytes extends Transform {
@@ -19,6 +19,9 @@ export class BoundedBytes extends Transform {
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.count += chunk.length;
     this.#onChunk(chunk, this.count);
-    done(this.count > this.#mostBytes ? tooLarge(`${this.#what} more than ${this.#mostBytes} bytes`) : null, chunk);
+    done(
+      this.count > this.#mostBytes ? sourceTooLarge(`${this.#what} more than ${this.#mostBytes} bytes`) : null,
+      chunk,
+    );
   }
 }

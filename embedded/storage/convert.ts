@@ -7,7 +7,7 @@ import { ImageRefused } from '../../common/image/image-bytes.ts';
 import { type ImageFormat, probeImage } from '../../common/image/probe-image.ts';
 import { runCommand } from '../host/run-command.ts';
 import { BoundedBytes } from './bounded-bytes.ts';
-import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
+import { ImportError, sourceTooLarge, TRANSFER } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 import type { ImportPlan } from './import-plan.ts';
 import { assertAlone } from './qemu-info.ts';
@@ -67,7 +67,7 @@ async function toQcow2(image: string, { capacityBytes }: ImportPlan, signal: Abo
   const { format } = probed;
   const virtualSizeBytes = await assertAlone(image, format, signal);
   if (virtualSizeBytes > capacityBytes) {
-    throw tooLarge(
+    throw sourceTooLarge(
       `virtual image size ${virtualSizeBytes} is larger than the reported available storage ${capacityBytes}`,
     );
   }

@@ -5,7 +5,7 @@ import { errorMessage } from '../../common/errors/farm-error.ts';
 import { BoundedBytes } from './bounded-bytes.ts';
 import { assertRoom } from './free-space.ts';
 import { openHttpSource } from './http-source.ts';
-import { ImportError, TRANSFER, tooLarge } from './import-error.ts';
+import { ImportError, sourceTooLarge, TRANSFER } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 import type { ImportPlan, ImportSource } from './import-plan.ts';
 
@@ -37,7 +37,7 @@ async function downloadFile(
   const { body, lengthBytes } = await openHttpSource(http, { door: IMPORT_FILES.door, signal }).catch((error) => {
     throw new ImportError('Error', `Unable to connect to http data source: ${errorMessage(error)}`, error);
   });
-  if (lengthBytes !== undefined && lengthBytes > mostBytes) throw tooLarge(`the source has ${lengthBytes} bytes`);
+  if (lengthBytes !== undefined && lengthBytes > mostBytes) throw sourceTooLarge(`the source has ${lengthBytes} bytes`);
   onOpened();
   const [algorithm = 'sha256', expected = ''] = checksum?.split(':') ?? [];
   const hash = createHash(algorithm);

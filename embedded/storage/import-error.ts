@@ -22,6 +22,6 @@ export class ImportError extends Error {
 }
 
 /** CDI's own sentence for a volume that has too little room, and the sizes. */
-export function tooLarge(sizes: string): ImportError {
+export function sourceTooLarge(sizes: string): ImportError {
   return new ImportError('Error', `DataVolume too small to contain image: ${sizes}`);
 }

@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
-import { ImportError, READ_IMAGE, tooLarge } from './import-error.ts';
+import { ImportError, READ_IMAGE, sourceTooLarge } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 import { writePlain } from './write-plain.ts';
 
@@ -43,7 +43,7 @@ async function takeFrom(
       continue;
     }
     const { size = 0 } = entry.header;
-    if (size > mostBytes) throw tooLarge(`the disk in the container image has ${size} bytes`);
+    if (size > mostBytes) throw sourceTooLarge(`the disk in the container image has ${size} bytes`);
     await pipeline(entry as AsyncIterable<Buffer>, createWriteStream(target), { signal });
     isFound = true;
   }

@@ -5,13 +5,13 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Agent } from 'undici';
 import { errorMessage } from '../../common/errors/farm-error.ts';
-import { parseImageReference } from '../../common/registry/image-reference.ts';
+import { parseContainerReference } from '../../common/registry/image-reference.ts';
 import { type Descriptor, RegistryClient } from '../../common/registry/registry-client.ts';
 import type { RegistryOptions } from '../../common/registry/registry-session.ts';
 import { connectOutside, type Outside } from './connect-outside.ts';
 import { assertRoom } from './free-space.ts';
 import { openHttpSource } from './http-source.ts';
-import { ImportError, READ_IMAGE, tooLarge } from './import-error.ts';
+import { ImportError, READ_IMAGE, sourceTooLarge } from './import-error.ts';
 import { IMPORT_FILES } from './import-files.ts';
 
 /** A container image with a disk in `/disk/` (KubeVirt's containerDisk). */
@@ -51,7 +51,9 @@ export async function downloadLayers(source: RegistrySource, download: LayerDown
 
 async function fetchLayers(source: RegistrySource, download: LayerDownload): Promise<void> {
   const { signal, directory, mostBytes, onProgress } = download;
-  const reference = source.url.startsWith(SCHEME) ? parseImageReference(source.url.slice(SCHEME.length)) : undefined;
+  const reference = source.url.startsWith(SCHEME)
+    ? parseContainerReference(source.url.slice(SCHEME.length))
+    : undefined;
   if (!reference) throw new Error(`Could not parse image: ${source.url} is not a reference`);
   const { credentials } = source;
   const outside = { door: join(directory, IMPORT_FILES.door), signal };
@@ -63,7 +65,7 @@ async function fetchLayers(source: RegistrySource, download: LayerDownload): Pro
       throw new ImportError('ImagePullFailed', `${READ_IMAGE} failed to pull image: ${errorMessage(error)}`, error);
     });
     const totalBytes = layers.reduce((sum, { size }) => sum + size, 0);
-    if (totalBytes > mostBytes) throw tooLarge(`the layers of the container image have ${totalBytes} bytes`);
+    if (totalBytes > mostBytes) throw sourceTooLarge(`the layers of the container image have ${totalBytes} bytes`);
     await assertRoom(directory, totalBytes);
     let received = 0;
     const onBytes = (bytes: number) => {

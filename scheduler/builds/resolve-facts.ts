@@ -5,11 +5,11 @@ import { own } from '../../common/contracts/own.ts';
 import { IMAGE_PREFIX, validatorIdentity } from '../../common/contracts/source-validator.ts';
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { askValidator, fetchSource } from '../../common/fetch/fetch-source.ts';
-import { parseImageReference } from '../../common/registry/image-reference.ts';
+import { parseContainerReference } from '../../common/registry/image-reference.ts';
 import { RegistryClient } from '../../common/registry/registry-client.ts';
 import { RegistryError } from '../../common/registry/registry-session.ts';
 import type { Facts, SourceFact, UnresolvedContents } from '../graph/facts.ts';
-import { planningError, problemOf } from '../graph/findings.ts';
+import { planningError, problemOf } from '../graph/planning-problems.ts';
 import { eachOf } from './each-of.ts';
 import { type ObjectSources, resolveObjects } from './resolve-objects.ts';
 
@@ -79,7 +79,7 @@ function opened(credentials: Credentials | null, fill: (text: string) => string)
 
 /** By the digest that the registry has for the reference now; null when it may not or cannot be asked. */
 async function resolveImage(image: string, agent: Agent): Promise<string | null> {
-  const reference = parseImageReference(image);
+  const reference = parseContainerReference(image);
   if (!reference) throw new FarmError('InvalidModule', `"${image}" is not a container image reference.`);
   try {
     const registry = new RegistryClient(reference, { agent, signal: AbortSignal.timeout(TIMEOUT_MS) });

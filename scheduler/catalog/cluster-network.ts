@@ -19,7 +19,7 @@ export interface OfferingCluster {
 
 /** Features of a cluster's network (`networkOf`). Null when the cluster has never answered. @throws RedisUnavailable */
 export async function networkOffer(options: OfferingCluster): Promise<NetworkOffer | null> {
-  const kind = await networkOf(options, AbortSignal.timeout(ANSWER_MS)).catch((error: unknown) => {
+  const kind = await resolveNetwork(options, AbortSignal.timeout(ANSWER_MS)).catch((error: unknown) => {
     if (error instanceof FarmError && error.code === 'RedisUnavailable') throw error;
     return null;
   });
@@ -31,7 +31,7 @@ export async function networkOffer(options: OfferingCluster): Promise<NetworkOff
  * How a cluster connects machines: as it is configured, as the last look found it (`inspectCluster`), else as it answers.
  * @throws ClusterUnavailable, RedisUnavailable, or the signal's reason
  */
-export async function networkOf(
+export async function resolveNetwork(
   { redis, cluster, clusterConfig }: OfferingCluster,
   signal: AbortSignal,
 ): Promise<NetworkKind> {

@@ -16,7 +16,7 @@ import type { FarmMetrics } from '../../common/metrics/farm-metrics.ts';
 import { readLayerBuildState } from '../../common/redis/layer-builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
 import { eachOf } from '../builds/each-of.ts';
-import { networkOf } from './cluster-network.ts';
+import { resolveNetwork } from './cluster-network.ts';
 import { type Removal, Removals } from './removals.ts';
 import { type FoundGeneration, type SweepVerdict, sweepVerdict } from './sweep-verdict.ts';
 
@@ -119,7 +119,7 @@ async function look(
   let dueMs = Number.POSITIVE_INFINITY;
   const among = layerBuilds ? `${LABELS.layerBuild} in (${layerBuilds.join(',')})` : LABELS.layerBuild;
   const building = `${LABELS.role} notin (layer,template,source),${among}`;
-  const network = await networkOf(options, signal);
+  const network = await resolveNetwork(options, signal);
   // A generation has at least one of them as long as anything of it is left.
   const kinds = removedKinds(network).map(({ resource }) => resource);
   await eachOf(await findGenerations(options, { kinds, labels: building }, signal), async (identity) => {

@@ -34,7 +34,7 @@ const DIALS: Readonly<Record<NetworkKind, Dial>> = {
 };
 
 /** A byte stream to the SSH port of a VM's guest. @throws ConnectionLost, ApiError, ClusterUnavailable */
-export function dialGuest(
+export function openGuestPort(
   cluster: ClusterClient,
   stored: GuestLayerBuild,
   { vm, signal }: Omit<GuestPort, 'port'>,

@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { PushView } from '../../common/contracts/exports.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { containerDiskLayer } from '../../common/registry/container-disk.ts';
-import { type ImageReference, registryUrl } from '../../common/registry/image-reference.ts';
+import { type ContainerReference, registryUrl } from '../../common/registry/image-reference.ts';
 import { pushImage } from '../../common/registry/push-image.ts';
 import { RegistryError, type RegistryOptions } from '../../common/registry/registry-session.ts';
 import type { ExportOrder, ExportService } from './export-service.ts';
@@ -27,7 +27,7 @@ export interface PushOrder {
   readonly architecture: string;
   /** ISO 8601, when the image got its name. */
   readonly createdAt: string;
-  readonly reference: ImageReference;
+  readonly reference: ContainerReference;
   readonly credentials: RegistryOptions['credentials'];
 }
 

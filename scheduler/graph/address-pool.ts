@@ -1,5 +1,5 @@
 import { firstHost, formatIpv4, type Ipv4Network, lastHost, parseIpv4 } from '../../common/text/ipv4.ts';
-import type { Finding } from './findings.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 
 /** Addresses of one subnet that stand fixed before any is handed out. */
 export interface SubnetLayout {
@@ -13,7 +13,7 @@ export interface SubnetLayout {
 
 /** Hands out addresses of a subnet, from the lowest, each once. Addresses that the module gives are reserved first. */
 export class AddressPool {
-  readonly findings: Finding[] = [];
+  readonly problems: UnplacedProblem[] = [];
   readonly #layout: SubnetLayout;
   readonly #given: ReadonlySet<number>;
   readonly #taken = new Map<number, string>();
@@ -25,20 +25,20 @@ export class AddressPool {
     this.#next = firstHost(layout.network);
   }
 
-  /** Takes the address that a NIC was given; a clash is a finding, and the NIC keeps it. */
+  /** Takes the address that a NIC was given; a clash is a problem, and the NIC keeps it. */
   take(ip: string, owner: string): string {
     const { name, network, gateway } = this.#layout;
     const address = parseIpv4(ip) ?? -1;
     const other = this.#taken.get(address);
     if (address < firstHost(network) || address > lastHost(network)) {
-      this.findings.push({
+      this.problems.push({
         code: 'AddressOutsideSubnet',
         message: `${owner}: ${ip} is not a host of subnet "${name}"`,
       });
     } else if (address === gateway) {
-      this.findings.push({ code: 'AddressTaken', message: `${owner}: ${ip} is the router of subnet "${name}"` });
+      this.problems.push({ code: 'AddressTaken', message: `${owner}: ${ip} is the router of subnet "${name}"` });
     } else if (other !== undefined) {
-      this.findings.push({ code: 'DuplicateAddress', message: `${owner}: ${ip} is already the address of ${other}` });
+      this.problems.push({ code: 'DuplicateAddress', message: `${owner}: ${ip} is already the address of ${other}` });
     }
     this.#taken.set(address, other ?? owner);
     return ip;
@@ -52,12 +52,12 @@ export class AddressPool {
     return ip;
   }
 
-  /** The lowest free address; none left is a finding. */
+  /** The lowest free address; none left is a problem. */
   next(owner: string): string | null {
     const last = lastHost(this.#layout.network);
     while (this.#next <= last && !this.#isFree(this.#next)) this.#next += 1;
     if (this.#next > last) {
-      this.findings.push({
+      this.problems.push({
         code: 'SubnetFull',
         message: `${owner}: subnet "${this.#layout.name}" has no address left`,
       });

@@ -18,7 +18,7 @@ export interface Choice {
 export interface Candidate {
   readonly module: CompiledModule;
   readonly recipeKey: string;
-  /** Findings that make the recipe unique, or that of an unknown parent. */
+  /** Problems that make the recipe unique, or that of an unknown parent. */
   readonly provisional: boolean;
   /** Reason for building if no layer can be reused. */
   readonly whyNew: string;

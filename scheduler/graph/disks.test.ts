@@ -27,7 +27,7 @@ function inherit(disks: readonly VmDisk[]) {
 }
 
 test("a layered VM has its parent's disks first, grown where it lists them larger, then blank ones", () => {
-  const { disks, offered, findings } = inherit([disk('scratch', 1), disk('data', 9, { storageClass: 'fast' })]);
+  const { disks, offered, problems } = inherit([disk('scratch', 1), disk('data', 9, { storageClass: 'fast' })]);
   const origin = (name: string) => ({ kind: 'layer', layerKey: 'key', vm: 'db', disk: name });
   expect(disks).toEqual([
     { name: 'root', sizeBytes: null, bus: 'scsi', storageClass: null, origin: origin('root') },
@@ -39,11 +39,11 @@ test("a layered VM has its parent's disks first, grown where it lists them large
     ['data', 9],
     ['scratch', 1],
   ]);
-  expect(findings).toEqual([]);
+  expect(problems).toEqual([]);
 });
 
 test("a disk cannot shrink below its parent's", () => {
-  expect(inherit([disk('root', 19)]).findings).toEqual([
+  expect(inherit([disk('root', 19)]).problems).toEqual([
     {
       code: 'DiskTooSmall',
       message: 'disk "root" of VM "main" is smaller (19Gi) than its parent\'s (20Gi)',
@@ -55,10 +55,10 @@ test("a disk cannot shrink below its parent's", () => {
 test("a parent's boot disk cannot be put on the usb bus, a data disk can", () => {
   const message =
     'disk "root" of VM "main" is the boot disk, and VMs cannot boot from the usb bus: use virtio, scsi or sata';
-  expect(inherit([disk('root', 20, { bus: 'usb' })]).findings).toEqual([
+  expect(inherit([disk('root', 20, { bus: 'usb' })]).problems).toEqual([
     { code: 'NotBootable', message, part: 'vms/main/disks/root' },
   ]);
-  expect(inherit([disk('data', 5, { bus: 'usb' }), disk('new', 1, { bus: 'usb' })]).findings).toEqual([]);
+  expect(inherit([disk('data', 5, { bus: 'usb' }), disk('new', 1, { bus: 'usb' })]).problems).toEqual([]);
 });
 
 test('an image goes to the first disk, the others are blank', () => {

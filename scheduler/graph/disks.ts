@@ -3,8 +3,8 @@ import type { CompiledVm, DiskBus, NicModel, VmDisk } from '../../common/contrac
 import { partPath } from '../../common/contracts/module/places.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { exactSize } from '../../common/text/size-text.ts';
-import { type Facts, imageIdentity, keyOf, sourceIdentity } from './facts.ts';
-import type { Finding } from './findings.ts';
+import { type Facts, imageIdentity, sourceIdentity, sourceKey } from './facts.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 
 /** Disks and hardware of a VM of a layer for the VMs that start from it, whether the layer exists or is planned. */
 export interface ParentVm {
@@ -28,7 +28,7 @@ export interface PlannedDisks {
   readonly disks: readonly DiskPlan[];
   /** The same disks as the VM's children will see them. */
   readonly offered: readonly ParentDisk[];
-  readonly findings: readonly Finding[];
+  readonly problems: readonly UnplacedProblem[];
 }
 
 export interface DisksInput {
@@ -46,11 +46,16 @@ export function planDisks({ vm, facts, parent }: DisksInput): PlannedDisks {
       return startingFrom(vm, { kind: 'blank' });
     case 'url': {
       const { url, checksum } = source;
-      return startingFrom(vm, { kind: 'url', url, checksum, identity: keyOf(sourceIdentity(url, checksum, facts)) });
+      return startingFrom(vm, {
+        kind: 'url',
+        url,
+        checksum,
+        identity: sourceKey(sourceIdentity(url, checksum, facts)),
+      });
     }
     case 'containerDisk': {
       const { image } = source;
-      return startingFrom(vm, { kind: 'image', image, identity: keyOf(imageIdentity(image, facts)) });
+      return startingFrom(vm, { kind: 'image', image, identity: sourceKey(imageIdentity(image, facts)) });
     }
     case 'sourcePvc':
       return startingFrom(vm, { kind: 'claim', name: source.name, namespace: source.namespace });
@@ -68,7 +73,7 @@ function startingFrom(vm: CompiledVm, origin: DiskOrigin): PlannedDisks {
     ...disk,
     origin: index === 0 ? origin : { kind: 'blank' },
   }));
-  return { disks, offered: disks, findings: [] };
+  return { disks, offered: disks, problems: [] };
 }
 
 function inheritDisks(vm: CompiledVm, parent: ParentVm): PlannedDisks {
@@ -77,13 +82,13 @@ function inheritDisks(vm: CompiledVm, parent: ParentVm): PlannedDisks {
   const names = new Set(parent.disks.map((disk) => disk.name));
   const added = vm.disks.filter((disk) => !names.has(disk.name));
   const fresh: SizedDisk[] = added.map((disk) => ({ ...disk, origin: { kind: 'blank' } }));
-  const findings = [
-    ...firmwareFindings(vm, parent),
-    ...sizeFindings(vm, parent, listed),
-    ...bootFindings(vm, inherited),
+  const problems = [
+    ...firmwareProblems(vm, parent),
+    ...sizeProblems(vm, parent, listed),
+    ...bootProblems(vm, inherited),
   ];
   const offered = [...inherited.map(({ plan, sizeBytes }) => ({ ...plan, sizeBytes })), ...fresh];
-  return { disks: [...inherited.map(({ plan }) => plan), ...fresh], offered, findings };
+  return { disks: [...inherited.map(({ plan }) => plan), ...fresh], offered, problems };
 }
 
 /** A disk that is not listed has no size of its own: a snapshot may require more than the size of the disk. */
@@ -98,7 +103,7 @@ function inheritDisk(disk: ParentDisk, listed: VmDisk | undefined, parent: Paren
   return { plan, sizeBytes: listed?.sizeBytes ?? disk.sizeBytes };
 }
 
-function firmwareFindings(vm: CompiledVm, parent: ParentVm): Finding[] {
+function firmwareProblems(vm: CompiledVm, parent: ParentVm): UnplacedProblem[] {
   if (vm.firmware.kind === parent.firmware) return [];
   const remedy = parent.firmware === 'efi' ? 'give it efiFirmware too' : 'leave out efiFirmware';
   const message = `VM "${vm.name}" has ${vm.firmware.kind} firmware, but the disks of "${parent.vm}" boot by ${parent.firmware}: ${remedy}`;
@@ -106,13 +111,13 @@ function firmwareFindings(vm: CompiledVm, parent: ParentVm): Finding[] {
 }
 
 /** The first disk boots; for other sources the parser has looked. */
-function bootFindings(vm: CompiledVm, [first]: readonly { readonly plan: DiskPlan }[]): Finding[] {
+function bootProblems(vm: CompiledVm, [first]: readonly { readonly plan: DiskPlan }[]): UnplacedProblem[] {
   if (first?.plan.bus !== 'usb') return [];
   const message = `disk "${first.plan.name}" of VM "${vm.name}" is the boot disk, and VMs cannot boot from the usb bus: use virtio, scsi or sata`;
   return [{ code: 'NotBootable', message, part: partPath('vms', vm.name, 'disks', first.plan.name) }];
 }
 
-function sizeFindings(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<string, VmDisk>): Finding[] {
+function sizeProblems(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<string, VmDisk>): UnplacedProblem[] {
   return parent.disks.flatMap(({ name, sizeBytes }) => {
     const wanted = listed.get(name)?.sizeBytes ?? sizeBytes;
     if (wanted >= sizeBytes) return [];

@@ -11,14 +11,14 @@ import { type Candidate, type Choice, chooseLayer } from './choose-layer.ts';
 import { criticalPath } from './critical-path.ts';
 import type { ParentVm } from './disks.ts';
 import type { Catalog, Facts } from './facts.ts';
-import { type Finding, planningError, problemOf } from './findings.ts';
 import { indexLayers, type KnownLayers } from './known-layers.ts';
 import { recipeKey } from './layer-key.ts';
 import { planLayer } from './layer-plan.ts';
-import { type ClusterLimits, limitFindings } from './limits.ts';
-import { type NetworkOffers, networkFindings } from './network-offers.ts';
+import { type ClusterLimits, limitProblems } from './limits.ts';
+import { type NetworkOffers, networkProblems } from './network-offers.ts';
 import { type ModuleParents, parentsOf } from './parents.ts';
 import { phaseJobs, snapshotJobIds } from './phase-jobs.ts';
+import { planningError, problemOf, type UnplacedProblem } from './planning-problems.ts';
 import { type ResolvedModule, resolveReferences } from './references.ts';
 
 export interface GraphInput {
@@ -141,12 +141,12 @@ function planModule(resolved: ResolvedModule, survey: Survey): PlannedModule {
   const { action, layerKey, why } = choose({ module, recipeKey: recipe, provisional, whyNew }, survey);
   if (action === 'build') survey.built.set(recipe, { module, layerKey });
 
-  const { spec, offered, findings } = planLayer({ module, layerKey, facts, parents: parents.vms });
+  const { spec, offered, problems } = planLayer({ module, layerKey, facts, parents: parents.vms });
   const refusals =
     action === 'build'
-      ? [...limitFindings(spec.vms, options?.limits ?? {}), ...networkFindings(spec, options?.networks ?? {})]
+      ? [...limitProblems(spec.vms, options?.limits ?? {}), ...networkProblems(spec, options?.networks ?? {})]
       : [];
-  report(module, { findings: [...findings, ...refusals], unresolved }, survey.problems);
+  report(module, { problems: [...problems, ...refusals], unresolved }, survey.problems);
   const waitsFor = new Set(parents.modules.flatMap((name) => snapshotsOf(name, survey)));
   const jobs = action === 'build' ? phaseJobs(module, [...waitsFor]) : [];
   const planned: PlannedModule = {
@@ -219,15 +219,15 @@ function snapshotsOf(name: string, { planned, built }: Survey): string[] {
 }
 
 interface Found {
-  readonly findings: readonly Finding[];
+  readonly problems: readonly UnplacedProblem[];
   readonly unresolved: readonly string[];
 }
 
-function report(module: CompiledModule, { findings, unresolved }: Found, problems: Problem[]): void {
-  for (const problem of notYetSupported(module)) problems.push({ ...problem, severity: 'error' });
-  for (const finding of findings) problems.push(problemOf(module, finding));
+function report(module: CompiledModule, { problems, unresolved }: Found, reported: Problem[]): void {
+  for (const problem of notYetSupported(module)) reported.push({ ...problem, severity: 'error' });
+  for (const problem of problems) reported.push(problemOf(module, problem));
   for (const url of unresolved) {
     const message = `the identity of ${shownUrl(url)} is not resolved; layerKey is provisional`;
-    problems.push(problemOf(module, { code: 'Provisional', message }, 'warning'));
+    reported.push(problemOf(module, { code: 'Provisional', message }, 'warning'));
   }
 }

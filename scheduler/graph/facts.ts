@@ -150,31 +150,31 @@ export function offlineFacts(modules: readonly CompiledModule[]): Facts {
 }
 
 /** A content key, and whether it may change under the same name. */
-export interface Identity {
+export interface ContentIdentity {
   readonly identity: string;
   readonly provisional: boolean;
 }
 
 /** The resolved hash of a key of a ConfigMap or Secret, else its name as provisional. */
-export function objectIdentity(ref: Pick<ObjectKeyRef, 'kind' | 'name' | 'key'>, facts: Facts): Identity {
+export function objectIdentity(ref: Pick<ObjectKeyRef, 'kind' | 'name' | 'key'>, facts: Facts): ContentIdentity {
   const name = objectKeyName(ref);
   const identity = own(facts.objects, name) ?? null;
   return identity === null ? { identity: name, provisional: true } : { identity, provisional: false };
 }
 
 /** `<algorithm>:<hex>` where a checksum is given, else the resolved identity, else `url:<url>` as provisional. */
-export function sourceIdentity(url: string, checksum: Checksum | null, facts: Facts): Identity {
+export function sourceIdentity(url: string, checksum: Checksum | null, facts: Facts): ContentIdentity {
   return identityOf(url, checksum, own(facts.sources, url)?.identity);
 }
 
 /** The digest that the reference itself names, else the resolved one, else the reference as provisional. */
-export function imageIdentity(image: string, facts: Facts): Identity {
+export function imageIdentity(image: string, facts: Facts): ContentIdentity {
   const digest = pinnedDigest(image);
   return identityOf(image, null, digest ? `${IMAGE_PREFIX}${digest}` : own(facts.sources, image)?.identity);
 }
 
 /** Always provisional: machines write to volumes, and no field of a claim changes with its content. */
-export function claimIdentity({ name, namespace }: { name: string; namespace: string | null }): Identity {
+export function claimIdentity({ name, namespace }: { name: string; namespace: string | null }): ContentIdentity {
   return { identity: `claim:${namespace ?? ''}/${name}`, provisional: true };
 }
 
@@ -184,17 +184,17 @@ function pinnedDigest(image: string): string | undefined {
 }
 
 /** As `sourceIdentity`, for a file, whose fact is a SHA-256. */
-export function fileIdentity(url: string, checksum: Checksum | null, facts: Facts): Identity {
+export function fileIdentity(url: string, checksum: Checksum | null, facts: Facts): ContentIdentity {
   const hash = own(facts.files, url);
   return identityOf(url, checksum, hash ? `sha256:${hash}` : null);
 }
 
 /** The key under which an import may be shared. */
-export function keyOf({ identity, provisional }: Identity): SourceKey {
+export function sourceKey({ identity, provisional }: ContentIdentity): SourceKey {
   return provisional ? null : identity;
 }
 
-function identityOf(url: string, checksum: Checksum | null, fact: string | null | undefined): Identity {
+function identityOf(url: string, checksum: Checksum | null, fact: string | null | undefined): ContentIdentity {
   if (checksum) return { identity: `${checksum.algorithm}:${checksum.hex}`, provisional: false };
   return fact ? { identity: fact, provisional: false } : { identity: `url:${url}`, provisional: true };
 }

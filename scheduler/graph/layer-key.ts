@@ -7,10 +7,10 @@ import { own } from '../../common/contracts/own.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
 import {
+  type ContentIdentity,
   claimIdentity,
   type Facts,
   fileIdentity,
-  type Identity,
   imageIdentity,
   objectIdentity,
   sourceIdentity,
@@ -138,7 +138,7 @@ function contentKey(rule: Naming, object: Fields, { input, unresolved }: Walk): 
   return input.nonce === undefined ? identity : `${identity} ${input.nonce}`;
 }
 
-function contentOf(rule: Naming, object: Fields, facts: Facts): Identity & { readonly name: string } {
+function contentOf(rule: Naming, object: Fields, facts: Facts): ContentIdentity & { readonly name: string } {
   if (rule === 'object') {
     const ref = object as unknown as ObjectKeyRef;
     return { name: objectKeyName(ref), ...objectIdentity(ref, facts) };

@@ -3,10 +3,10 @@ import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';
 import { own } from '../../common/contracts/own.ts';
 import { type ParentVm, planDisks } from './disks.ts';
-import { type Facts, keyOf, type OfferedLayer, sourceIdentity } from './facts.ts';
-import type { Finding } from './findings.ts';
+import { type Facts, type OfferedLayer, sourceIdentity, sourceKey } from './facts.ts';
 import { planNetwork } from './network-plan.ts';
 import { withParentCards } from './parent-cards.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 
 export interface LayerInput {
   readonly module: CompiledModule;
@@ -20,20 +20,20 @@ export interface PlannedLayer {
   readonly spec: LayerSpec;
   /** Disks that other modules can start from, by name of the VM. */
   readonly offered: ReadonlyMap<string, ParentVm>;
-  readonly findings: readonly Finding[];
+  readonly problems: readonly UnplacedProblem[];
 }
 
 /** Decides everything that a layer build needs beyond the compiled module, whose secrets it hands on as they are. */
 export function planLayer({ module, layerKey, facts, parents }: LayerInput): PlannedLayer {
   const network = planNetwork(withParentCards(module, parents), layerKey);
   const resources = new Map(module.buildOverrides.vms.map((vm) => [vm.name, vm.resources]));
-  const findings = [...network.findings];
+  const problems = [...network.problems];
   const offered = new Map<string, ParentVm>();
   const vms = module.vms.map((vm): VmPlan => {
     const planned = planDisks({ vm, facts, parent: parents.get(vm.name) });
-    findings.push(...planned.findings);
+    problems.push(...planned.problems);
     const isos = vm.isos.map(({ url, checksum }) => {
-      return { url, checksum, identity: keyOf(sourceIdentity(url, checksum, facts)) };
+      return { url, checksum, identity: sourceKey(sourceIdentity(url, checksum, facts)) };
     });
     const { nics, templateNics } = network.vms.get(vm.name) ?? { nics: [], templateNics: [] };
     const nicModels = templateNics.map(({ model }) => model);
@@ -48,7 +48,7 @@ export function planLayer({ module, layerKey, facts, parents }: LayerInput): Pla
   return {
     spec: { schema: 1, layerKey, module: placeless, vms, network: network.network, ...contents },
     offered,
-    findings,
+    problems,
   };
 }
 

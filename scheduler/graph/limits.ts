@@ -1,13 +1,13 @@
 import type { Limits } from '../../common/contracts/builds.ts';
 import type { VmPlan } from '../../common/contracts/layers.ts';
 import { exactSize } from '../../common/text/size-text.ts';
-import type { Finding } from './findings.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 
 /** Limits of the clusters, by their names. */
 export type ClusterLimits = Readonly<Record<string, Limits>>;
 
 /** All VMs of a module run at once, so the module must fit into at least one cluster when that is empty. */
-export function limitFindings(vms: readonly VmPlan[], clusters: ClusterLimits): Finding[] {
+export function limitProblems(vms: readonly VmPlan[], clusters: ClusterLimits): UnplacedProblem[] {
   const reasons = Object.entries(clusters).map(([name, limits]) => excess(vms, name, limits));
   if (reasons.length === 0 || reasons.includes(null)) return [];
   return [{ code: 'ExceedsLimits', message: `it fits on no cluster: ${reasons.join('; ')}` }];

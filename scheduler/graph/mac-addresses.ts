@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Nic } from '../../common/contracts/module/compiled.ts';
-import type { Finding } from './findings.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 
 /** Identity of a NIC in its module. */
 export interface NicOwner {
@@ -14,7 +14,7 @@ export interface NicOwner {
  * layer, and the same NIC under a build override, has the same. Made ones start with `02`: locally administered, unicast.
  */
 export class MacAddresses {
-  readonly findings: Finding[] = [];
+  readonly problems: UnplacedProblem[] = [];
   readonly #layerKey: string;
   readonly #given: ReadonlySet<string>;
   readonly #owners = new Map<string, string>();
@@ -30,7 +30,7 @@ export class MacAddresses {
     if (nic.mac === null) return this.#make(`${vm}/${nic.name}/${occurrence}`);
     const other = this.#owners.get(nic.mac);
     if (other !== undefined) {
-      this.findings.push({ code: 'DuplicateAddress', message: `${owner}: ${nic.mac} is already the MAC of ${other}` });
+      this.problems.push({ code: 'DuplicateAddress', message: `${owner}: ${nic.mac} is already the MAC of ${other}` });
     }
     this.#owners.set(nic.mac, other ?? owner);
     return nic.mac;

@@ -1,6 +1,6 @@
 import type { LayerSpec, NicPlan } from '../../common/contracts/layers.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
-import type { Finding } from './findings.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 
 /** Network features of a cluster. */
 export interface NetworkOffer {
@@ -19,7 +19,7 @@ const BEYOND: Readonly<Record<NetworkKind, (spec: LayerSpec) => string[]>> = {
 };
 
 /** Why no cluster has the network that a layer asks for; empty when one has it, or may have it. */
-export function networkFindings(spec: LayerSpec, offers: NetworkOffers): Finding[] {
+export function networkProblems(spec: LayerSpec, offers: NetworkOffers): UnplacedProblem[] {
   const obstacles = obstaclesOf(spec, offers);
   if (obstacles.size === 0 || obstacles.size < Object.keys(offers).length) return [];
   const message = `no cluster has the network that it asks for: ${[...obstacles.values()].join('; ')}`;

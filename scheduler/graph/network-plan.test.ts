@@ -23,8 +23,8 @@ function lab(
 }
 
 function plan(module: CompiledModule, key = 'key') {
-  const { network, vms, findings } = planNetwork(module, key);
-  return { network, nics: vms.get('vm')?.nics ?? [], templateNics: vms.get('vm')?.templateNics ?? [], findings };
+  const { network, vms, problems } = planNetwork(module, key);
+  return { network, nics: vms.get('vm')?.nics ?? [], templateNics: vms.get('vm')?.templateNics ?? [], problems };
 }
 
 function ips(nics: readonly NicPlan[]) {
@@ -33,14 +33,14 @@ function ips(nics: readonly NicPlan[]) {
 
 describe('addresses', () => {
   test('the router has the first host, the relay the last, VMs what lies between or what they were given', () => {
-    const { network, nics, findings } = plan(
+    const { network, nics, problems } = plan(
       lab([subnet('a', '10.7.0.0/29')], [{ subnet: 'a' }, { subnet: 'a', ip: '10.7.0.2' }, { subnet: 'a' }]),
     );
     expect(network.subnets).toEqual([
       { ...subnet('a', '10.7.0.0/29'), gateway: '10.7.0.1', relay: '10.7.0.6', egress: null },
     ]);
     expect(ips(nics)).toEqual(['10.7.0.3', '10.7.0.2', '10.7.0.4']);
-    expect(findings).toEqual([]);
+    expect(problems).toEqual([]);
   });
 
   test('each VPC has one relay, on its first managed subnet', () => {
@@ -70,13 +70,13 @@ describe('addresses', () => {
         subnets: [subnet('a', '10.7.0.0/29'), subnet('b', '10.8.0.0/24')],
       },
     });
-    const { network, nics, findings } = plan(open);
+    const { network, nics, problems } = plan(open);
     expect(network.subnets.map(({ relay, egress }) => [relay, egress])).toEqual([
       ['10.7.0.6', '10.7.0.5'],
       [null, null],
     ]);
     expect(ips(nics)).toEqual(['10.7.0.2', '10.7.0.3']);
-    expect(findings).toEqual([]);
+    expect(problems).toEqual([]);
     const full = plan(
       lab([], [{ subnet: 'a', ip: '10.7.0.2' }], {
         network: {
@@ -85,7 +85,7 @@ describe('addresses', () => {
         },
       }),
     );
-    expect(full.findings.map(({ code }) => code)).toEqual(['SubnetFull', 'SubnetFull']);
+    expect(full.problems.map(({ code }) => code)).toEqual(['SubnetFull', 'SubnetFull']);
   });
 
   test('an unmanaged subnet keeps its first host for the guest that is its gateway', () => {
@@ -104,12 +104,12 @@ describe('addresses', () => {
         buildOverrides: { ...NO_OVERRIDES, subnets: [{ name: 'w', unmanaged: false }] },
       },
     );
-    const { network, nics, templateNics, findings } = plan(module);
+    const { network, nics, templateNics, problems } = plan(module);
     expect(network.subnets).toMatchObject([{ unmanaged: false, gateway: '10.7.0.13', relay: '10.7.0.14' }]);
     expect(ips(nics)).toEqual(['10.7.0.2', '10.7.0.1']);
     expect(ips(templateNics)).toEqual([null, '10.7.0.1']);
     expect(templateNics.map(({ mac }) => mac)).toEqual(nics.map(({ mac }) => mac));
-    expect(findings).toEqual([]);
+    expect(problems).toEqual([]);
   });
 
   test('a NIC that stays where it is under an override keeps its addresses in the template', () => {
@@ -135,7 +135,7 @@ describe('addresses', () => {
       fc.property(cards, fc.string(), (nics, key) => {
         const module = lab([subnet('a', '10.7.0.0/28'), subnet('b', '10.8.0.0/28', { vpc: 'other' })], nics);
         const planned = plan(module, key);
-        expect(planned).toEqual({ ...plan(module, key), templateNics: planned.nics, findings: [] });
+        expect(planned).toEqual({ ...plan(module, key), templateNics: planned.nics, problems: [] });
         expect(new Set(planned.nics.map(({ mac }) => mac)).size).toBe(nics.length);
         const routersAndRelays = planned.network.subnets.flatMap(({ gateway, relay }) => [gateway, relay]);
         const all = [...ips(planned.nics), ...routersAndRelays];
@@ -192,15 +192,15 @@ test.each([
   { what: 'a subnet that is not there', nics: [{ subnet: 'z' }], code: 'AddressOutsideSubnet' },
 ])('$what is found', ({ nics, code }) => {
   const cards = nics.map((card) => ({ subnet: 'a', ...card }));
-  expect(plan(lab([subnet('a', '10.7.0.0/28')], cards)).findings.map((finding) => finding.code)).toEqual([code]);
+  expect(plan(lab([subnet('a', '10.7.0.0/28')], cards)).problems.map((problem) => problem.code)).toEqual([code]);
 });
 
 test('a VM with steps needs a NIC by which the relay reaches it while building', () => {
   const wire = subnet('w', '10.7.0.0/28', { unmanaged: true });
   const vms = [{ name: 'vm', nics: [nic({ subnet: 'w' })], steps: [shell('true')] }];
-  expect(plan(lab([wire], [], { vms })).findings.map(({ code }) => code)).toEqual(['NoManagedNic']);
+  expect(plan(lab([wire], [], { vms })).problems.map(({ code }) => code)).toEqual(['NoManagedNic']);
   const buildOverrides = { ...NO_OVERRIDES, subnets: [{ name: 'w', unmanaged: false }] };
-  expect(plan(lab([wire], [], { vms, buildOverrides })).findings).toEqual([]);
+  expect(plan(lab([wire], [], { vms, buildOverrides })).problems).toEqual([]);
 });
 
 test('internet is what holds while building', () => {

@@ -2,8 +2,8 @@ import type { LayerSpec, NicPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule, CompiledVm, Nic } from '../../common/contracts/module/compiled.ts';
 import { partPath } from '../../common/contracts/module/places.ts';
 import { AddressPool } from './address-pool.ts';
-import type { Finding } from './findings.ts';
 import { MacAddresses } from './mac-addresses.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 import { type PlannedSubnet, planSubnets } from './subnet-layout.ts';
 
 /** Card model for a VM whose parent has no recorded one: the default of former versions. */
@@ -20,7 +20,7 @@ export interface NetworkPlan {
   readonly network: LayerSpec['network'];
   /** By name of the VM. */
   readonly vms: ReadonlyMap<string, VmNics>;
-  readonly findings: readonly Finding[];
+  readonly problems: readonly UnplacedProblem[];
 }
 
 /** Networks, and the addresses of every NIC, of one module: the same for the same module and layerKey. */
@@ -29,7 +29,7 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
   const buildNics = (vm: CompiledVm) => overridden.get(vm.name) ?? vm.nics;
   const all = module.vms.flatMap((vm) => [...vm.nics, ...buildNics(vm)]);
   const internet = internetVpcs(module);
-  const { subnets, findings } = planSubnets(module, all, internet);
+  const { subnets, problems } = planSubnets(module, all, internet);
   const givenMacs = new Set(all.flatMap((nic) => nic.mac ?? []));
   const parts = { module, subnets, macs: () => new MacAddresses(layerKey, givenMacs) };
   const build = planView({ ...parts, nicsOf: buildNics, isUnmanaged: ({ plan }) => plan.unmanaged, wanted: new Map() });
@@ -53,10 +53,10 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
         { nics: build.nics.get(name) ?? [], templateNics: template.nics.get(name) ?? [] },
       ]),
     ),
-    findings: unique([
-      ...findings,
-      ...build.findings,
-      ...template.findings,
+    problems: unique([
+      ...problems,
+      ...build.problems,
+      ...template.problems,
       ...unreachable(module, build.nics, subnets),
     ]),
   };
@@ -83,19 +83,19 @@ interface View {
 interface PlannedView {
   readonly nics: ReadonlyMap<string, readonly NicPlan[]>;
   readonly addresses: ReadonlyMap<string, string>;
-  readonly findings: readonly Finding[];
+  readonly problems: readonly UnplacedProblem[];
 }
 
 function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View): PlannedView {
   const macAddresses = macs();
   const pools = new Map([...subnets].map(([name, { layout, given }]) => [name, new AddressPool(layout, given)]));
   const addresses = new Map<string, string>();
-  const findings: Finding[] = [];
+  const problems: UnplacedProblem[] = [];
 
   const addressOf = (nic: Nic, owner: string): string | null => {
     const [pool, subnet] = [pools.get(nic.subnet), subnets.get(nic.subnet)];
     if (!pool || !subnet) {
-      findings.push({
+      problems.push({
         code: 'AddressOutsideSubnet',
         message: `${owner}: subnet "${nic.subnet}" is missing or not usable`,
       });
@@ -120,12 +120,12 @@ function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View):
   };
 
   const nics = new Map(module.vms.map((vm) => [vm.name, planVm(vm)]));
-  const clashes = [...pools.values()].flatMap((pool) => pool.findings);
-  return { nics, addresses, findings: [...findings, ...clashes, ...macAddresses.findings] };
+  const clashes = [...pools.values()].flatMap((pool) => pool.problems);
+  return { nics, addresses, problems: [...problems, ...clashes, ...macAddresses.problems] };
 }
 
 /** Workers reach a VM through the relay only, which stands on managed subnets. */
-function unreachable(module: CompiledModule, nics: PlannedView['nics'], subnets: View['subnets']): Finding[] {
+function unreachable(module: CompiledModule, nics: PlannedView['nics'], subnets: View['subnets']): UnplacedProblem[] {
   const isReached = (nic: NicPlan) => subnets.get(nic.subnet)?.plan.unmanaged === false;
   return module.vms
     .filter((vm) => vm.steps.length > 0 && !nics.get(vm.name)?.some(isReached))
@@ -136,6 +136,6 @@ function unreachable(module: CompiledModule, nics: PlannedView['nics'], subnets:
     }));
 }
 
-function unique(findings: readonly Finding[]): Finding[] {
-  return [...new Map(findings.map((finding) => [`${finding.code} ${finding.message}`, finding])).values()];
+function unique(problems: readonly UnplacedProblem[]): UnplacedProblem[] {
+  return [...new Map(problems.map((problem) => [`${problem.code} ${problem.message}`, problem])).values()];
 }

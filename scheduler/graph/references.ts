@@ -4,7 +4,7 @@ import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import { own } from '../../common/contracts/own.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import type { Catalog, OfferedLayer } from './facts.ts';
-import { problemOf } from './findings.ts';
+import { problemOf } from './planning-problems.ts';
 import { topologicalOrder } from './topological-order.ts';
 
 /** Comparing a name with all others takes time: at most this many suggestions are made. */
@@ -180,6 +180,6 @@ function reportUnknown(
   if (!isGone && resolver.suggestions++ < MAX_SUGGESTIONS) {
     message += didYouMean(name, [...resolver.unique.keys(), ...Object.keys(resolver.catalog.newest)]);
   }
-  const finding = { code: 'UnknownModule', message, part: sourceOf(vm) } as const;
-  resolver.problems.push(problemOf(module, finding, isError ? 'error' : 'warning'));
+  const problem = { code: 'UnknownModule', message, part: sourceOf(vm) } as const;
+  resolver.problems.push(problemOf(module, problem, isError ? 'error' : 'warning'));
 }

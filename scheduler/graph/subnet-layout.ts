@@ -3,7 +3,7 @@ import { parseCidr, routerAddress } from '../../common/contracts/module/addresse
 import type { CompiledModule, Nic, Subnet } from '../../common/contracts/module/compiled.ts';
 import { firstHost, formatIpv4, lastHost, parseIpv4 } from '../../common/text/ipv4.ts';
 import type { SubnetLayout } from './address-pool.ts';
-import type { Finding } from './findings.ts';
+import type { UnplacedProblem } from './planning-problems.ts';
 
 /** A subnet as it is while building, and which of its addresses are not for VMs. */
 export interface PlannedSubnet {
@@ -17,7 +17,7 @@ export interface PlannedSubnet {
 
 export interface PlannedSubnets {
   readonly subnets: ReadonlyMap<string, PlannedSubnet>;
-  readonly findings: readonly Finding[];
+  readonly problems: readonly UnplacedProblem[];
 }
 
 /**
@@ -31,7 +31,7 @@ export function planSubnets(
   nics: readonly Nic[],
   internet: ReadonlySet<string>,
 ): PlannedSubnets {
-  const findings: Finding[] = [];
+  const problems: UnplacedProblem[] = [];
   const given = givenAddresses(nics);
   const overrides = new Map(module.buildOverrides.subnets.map((subnet) => [subnet.name, subnet.unmanaged]));
   const servedVpcs = new Set<string>();
@@ -39,7 +39,7 @@ export function planSubnets(
   for (const base of module.network.subnets) {
     const parsed = parseCidr(base.cidr);
     if (!('value' in parsed)) {
-      findings.push({ code: 'AddressOutsideSubnet', message: `subnet "${base.name}": ${parsed.complaint}` });
+      problems.push({ code: 'AddressOutsideSubnet', message: `subnet "${base.name}": ${parsed.complaint}` });
       continue;
     }
     const network = parsed.value;
@@ -52,7 +52,7 @@ export function planSubnets(
     const place = (what: string): string | null => {
       const address = lastFree({ network, taken: [reserved, ownGiven] });
       if (address === null) {
-        findings.push({ code: 'SubnetFull', message: `subnet "${base.name}" has no address left for the ${what}` });
+        problems.push({ code: 'SubnetFull', message: `subnet "${base.name}" has no address left for the ${what}` });
         return null;
       }
       reserved.add(address);
@@ -67,7 +67,7 @@ export function planSubnets(
       given: ownGiven,
     });
   }
-  return { subnets, findings };
+  return { subnets, problems };
 }
 
 function givenAddresses(nics: readonly Nic[]): Map<string, Set<number>> {

@@ -26,7 +26,7 @@ import { securityHeaders } from './security-headers.ts';
 import { serialHandlers } from './serial-handlers.ts';
 import { serveOpenOperations, serveOperations } from './serve-operations.ts';
 import { type ServiceHandlersOptions, serviceHandlers } from './service-handlers.ts';
-import { offerSignIn, signInRoutes, signOut } from './sign-in.ts';
+import { offerSignIn, signInRoutes, signOutHandler } from './sign-in.ts';
 import { type SshHandlersOptions, sshHandlers } from './ssh-handlers.ts';
 import { type StorageHandlersOptions, storageHandlers } from './storage-handlers.ts';
 import { tokenHandlers } from './token-handlers.ts';
@@ -78,7 +78,7 @@ export function createApp(options: AppOptions): Express {
   app.use(authenticate(authentication, refusals), offerSignIn);
   app.use(limitRequests(limits));
   app.use(nameVersion());
-  app.post('/sign-out', signOut(authentication));
+  app.post('/sign-out', signOutHandler(authentication));
   app.use(consolePages(options.consoleFolder));
   app.use(layerBuildLinks(options, '/queues'));
   app.use('/queues', queueBoard(queues, '/queues'));

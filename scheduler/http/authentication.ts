@@ -140,7 +140,7 @@ export function authenticate(authentication: Authentication, refusals: RefusalLi
 }
 
 /** A path of this host. Two slashes at the start would name another one. */
-export function localPath(target: string): string {
+export function pathOnThisHost(target: string): string {
   const path = target.replace(/^[/\\]*/, '/');
   const url = new URL(URL.canParse(path, 'http://farm') ? path : '/', 'http://farm');
   return `${url.pathname.replace(/^\/+/, '/')}${url.search}`;

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { Request, RequestHandler } from 'express';
 import type { Config } from '../../common/config/schema.ts';
-import type { Role } from '../../common/contracts/tokens.ts';
+import type { TokenRole } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { principalOf } from './authentication.ts';
 import { limitPerMinute } from './refusal-limit.ts';
@@ -46,4 +46,4 @@ export function limitConcurrency({ streams, streamsPerToken }: HttpLimits): Admi
 }
 
 /** Of the places for lasting requests, how many may be taken when a client of a role comes. */
-const SHARE: Readonly<Record<Role, number>> = { viewer: 0.8, builder: 0.9, admin: 1 };
+const SHARE: Readonly<Record<TokenRole, number>> = { viewer: 0.8, builder: 0.9, admin: 1 };

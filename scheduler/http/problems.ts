@@ -4,6 +4,7 @@ import { type ProblemDetails, problemSchema } from '../../common/contracts/probl
 import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError, solveOf } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import { issueLines } from '../../common/text/issue-lines.ts';
 import { audit } from './audit.ts';
 
 /** Default `Retry-After` in seconds for full resources. */
@@ -13,7 +14,7 @@ const RETRY_AFTER_S = 5;
 const requestErrorSchema = z.object({ status: z.int().min(400).max(499), message: z.string() });
 
 /** Answers requests that no route has answered. */
-export const notFound: RequestHandler = (request) => {
+export const noSuchRoute: RequestHandler = (request) => {
   throw new FarmError('NotFound', `The API has no ${request.method} ${request.path}.`);
 };
 
@@ -46,17 +47,10 @@ function classify(error: unknown): { status: number; farmError: FarmError } {
     return { status: refused.data.status, farmError };
   }
   if (error instanceof z.ZodError) {
-    return { status: 400, farmError: new FarmError('InvalidRequest', sayIssues(error), { cause: error }) };
+    return { status: 400, farmError: new FarmError('InvalidRequest', issueLines(error).join('\n'), { cause: error }) };
   }
   const farmError = new FarmError('BrokenInvariant', errorMessage(error), { cause: error });
   return { status: ERRORS.BrokenInvariant.http, farmError };
-}
-
-/** A line for each: where in the request it is, and what is wrong. */
-function sayIssues({ issues }: z.ZodError): string {
-  return issues
-    .map(({ path, message }) => [...(path.length > 0 ? [path.join('.')] : []), message].join(': '))
-    .join('\n');
 }
 
 function problemDetails(error: FarmError, status: number): ProblemDetails {

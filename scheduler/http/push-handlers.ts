@@ -6,7 +6,7 @@ import type { PushView } from '../../common/contracts/exports.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readSealedSecrets } from '../../common/redis/secrets.ts';
-import { type ImageReference, parseImageReference } from '../../common/registry/image-reference.ts';
+import { type ContainerReference, parseContainerReference } from '../../common/registry/image-reference.ts';
 import type { RegistryOptions } from '../../common/registry/registry-session.ts';
 import { pushDisk } from '../exports/push-disk.ts';
 import { audit } from './audit.ts';
@@ -57,8 +57,8 @@ export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHand
   } satisfies Partial<Handlers>;
 }
 
-function readTarget(text: string): ImageReference {
-  const reference = parseImageReference(text);
+function readTarget(text: string): ContainerReference {
+  const reference = parseContainerReference(text);
   if (reference && reference.digest === null) return reference;
   const why = reference ? 'names a digest, which only a pushed image has' : 'is not a container image reference';
   throw new FarmError('InvalidRequest', `"${text}" ${why}: write REGISTRY/PATH:TAG, such as quay.io/me/base:3.`);

@@ -8,7 +8,7 @@ import { principalOf } from './authentication.ts';
 import { assertMay, beginAuditOf } from './guard.ts';
 import type { Handlers } from './handler.ts';
 import type { HttpLimits } from './limits.ts';
-import { notFound } from './problems.ts';
+import { noSuchRoute } from './problems.ts';
 import { readBody } from './request-body.ts';
 
 const NOTHING = z.object({});
@@ -46,7 +46,7 @@ export function serveOperations(options: ServeOptions): Router {
   for (const path of new Set(OPERATION_LIST.map((operation) => operation.path))) {
     router.all(pattern(path), refuseMethod(OPERATION_LIST.filter((operation) => operation.path === path)));
   }
-  router.use(notFound);
+  router.use(noSuchRoute);
   return router;
 }
 

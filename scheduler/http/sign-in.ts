@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { useSignInCode } from '../../common/redis/sessions.ts';
-import { type Authentication, localPath, refuseForeignPage } from './authentication.ts';
+import { type Authentication, pathOnThisHost, refuseForeignPage } from './authentication.ts';
 import { escapeHtml } from './escape-html.ts';
 import type { RefusalLimit } from './refusal-limit.ts';
 
@@ -35,7 +35,7 @@ export function signInRoutes({ redis, authentication, refusals }: SignInOptions)
     const found = tokenHash === null ? null : await authentication.findHash(tokenHash);
     if (found) {
       await authentication.beginSession(request, response, found);
-      return response.redirect(303, localPath(to));
+      return response.redirect(303, pathOnThisHost(to));
     }
     await refusals.count(request, response, (error?: unknown) => {
       if (error) return next(error);
@@ -55,7 +55,7 @@ export function signInRoutes({ redis, authentication, refusals }: SignInOptions)
       const found = await authentication.findToken(request, token);
       if (found) {
         await authentication.beginSession(request, response, found);
-        return response.redirect(303, localPath(to));
+        return response.redirect(303, pathOnThisHost(to));
       }
       await refusals.count(request, response, (error?: unknown) => {
         if (error) return next(error);
@@ -67,7 +67,7 @@ export function signInRoutes({ redis, authentication, refusals }: SignInOptions)
 }
 
 /** Ends the session of this browser. Behind `authenticate`. */
-export function signOut(authentication: Authentication): RequestHandler {
+export function signOutHandler(authentication: Authentication): RequestHandler {
   return async (request, response) => {
     await authentication.endSession(request, response);
     response.status(204).end();
@@ -99,13 +99,13 @@ function sendPage(response: Response, { to, complaint }: Form): void {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark"><title>Sign in · Slipway</title>
 <link rel="stylesheet" href="${STYLE_PATH}"></head><body><main><h1>Slipway</h1>
-<form method="post" action="/sign-in"><input type="hidden" name="to" value="${escapeHtml(localPath(to))}">
+<form method="post" action="/sign-in"><input type="hidden" name="to" value="${escapeHtml(pathOnThisHost(to))}">
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus aria-describedby="hint">
 ${complaint === null ? '' : `<p class="complaint" role="alert">${escapeHtml(complaint)}</p>`}
 <button>Sign in</button></form>
 <p id="hint"><code>slipway up</code> and <code>slipway open</code> print a link that signs you in once; an admin makes tokens with
-<code>slipway token create</code>. Signed in before, and came here by a link? <a href="${escapeHtml(localPath(to))}">Go on</a></p>
+<code>slipway token create</code>. Signed in before, and came here by a link? <a href="${escapeHtml(pathOnThisHost(to))}">Go on</a></p>
 </main></body></html>\n`,
     );
 }

@@ -12,7 +12,7 @@ import type { StoredBuild } from '../../common/redis/builds.ts';
 import { readHandbuild } from '../../common/redis/handbuilds.ts';
 import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import type { Notices } from '../../common/redis/notices.ts';
-import { dialGuest, readLogin } from '../console/guest-access.ts';
+import { openGuestPort, readLogin } from '../console/guest-access.ts';
 import { audit } from './audit.ts';
 import type { Call, Handlers } from './handler.ts';
 import { loadBuild, waitingLayerBuild } from './layer-builds.ts';
@@ -55,7 +55,7 @@ export function sshHandlers(options: SshHandlersOptions) {
       admit(request.socket, request);
       const ending = new AbortController();
       request.socket.once('close', () => ending.abort(new FarmError('Cancelled', 'The client disconnected.')));
-      const guest = await dialGuest(requiredCluster(options, stored), stored, { vm, signal: ending.signal });
+      const guest = await openGuestPort(requiredCluster(options, stored), stored, { vm, signal: ending.signal });
       audit(response, { outcome: 'opened', subject: `${stored.spec.module.name}/${vm}` });
       const upgrade = takeUpgrade(request);
       if (!upgrade) return void guest.destroy();

@@ -5,9 +5,9 @@ import { assert } from '../../common/errors/farm-error.ts';
 import type { SubmittedModule, SubmittedPhase } from '../../common/redis/submissions.ts';
 import { PHASE_SECONDS } from '../graph/critical-path.ts';
 import type { GraphPlan } from '../graph/expand.ts';
-import { planningError, problemOf } from '../graph/findings.ts';
 import { lacksInternet, type NetworkOffer, type NetworkOffers, withoutInternet } from '../graph/network-offers.ts';
 import { phaseJobs } from '../graph/phase-jobs.ts';
+import { planningError, problemOf } from '../graph/planning-problems.ts';
 import { changeSecrets } from './seal-modules.ts';
 
 /** A plan with its decisions. */

@@ -2,7 +2,7 @@ import { blobsIn } from '../../common/contracts/blobs.ts';
 import type { LocalEntry } from '../../common/contracts/local-files.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import type { GraphPlan } from '../graph/expand.ts';
-import { type Finding, planningError, problemOf } from '../graph/findings.ts';
+import { planningError, problemOf, type UnplacedProblem } from '../graph/planning-problems.ts';
 import type { BuildTask, NeededFile, PlanCluster } from './plan-task.ts';
 import { unpackModules } from './read-modules.ts';
 
@@ -16,9 +16,9 @@ export function neededFiles(
   const problems: Problem[] = [];
   for (const { name, action } of plan.modules) {
     const found = action === 'reuse' ? new Set<string>() : blobsIn(JSON.stringify(layers[name]?.spec ?? null));
-    const finding = found.size > 0 && unreadable(clusterOf(name), task.hasBlobs);
+    const problem = found.size > 0 && unreadable(clusterOf(name), task.hasBlobs);
     const module = layers[name]?.spec?.module;
-    if (finding && module) problems.push(problemOf(module, finding));
+    if (problem && module) problems.push(problemOf(module, problem));
     for (const sha256 of found) needed.add(sha256);
   }
   if (problems.length > 0) throw planningError(problems);
@@ -26,7 +26,7 @@ export function neededFiles(
   return [...needed].map((sha256) => ({ sha256, path: paths.get(sha256) ?? null }));
 }
 
-function unreadable(cluster: PlanCluster | undefined, hasBlobs: boolean): Finding | undefined {
+function unreadable(cluster: PlanCluster | undefined, hasBlobs: boolean): UnplacedProblem | undefined {
   if (hasBlobs && cluster && cluster.blobsUrl !== null) return undefined;
   const option = hasBlobs ? 'blobs.url' : 'blobs.directory';
   const message = `it names local files, which this farm cannot hand to the cluster "${cluster?.name}": the option ${option} is missing`;

@@ -4,8 +4,8 @@ import type { VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import { type Finding, planningError, problemOf } from '../graph/findings.ts';
 import { excess } from '../graph/limits.ts';
+import { planningError, problemOf, type UnplacedProblem } from '../graph/planning-problems.ts';
 
 /** A cluster as placement sees it. */
 export interface PlacementCluster {
@@ -157,7 +157,7 @@ function labelProblem(group: readonly PlacementModule[], clusters: readonly Plac
 
 /** A reason why a cluster takes no new modules. */
 interface Refusal {
-  readonly code: Finding['code'];
+  readonly code: UnplacedProblem['code'];
   readonly what: string;
   of(cluster: PlacementCluster): string | null;
 }
@@ -189,13 +189,13 @@ function takersOf(
 function problemOfGroup(
   group: readonly PlacementModule[],
   isToBlame: (module: PlacementModule) => boolean,
-  finding: Finding,
+  problem: UnplacedProblem,
 ): Problem {
   const blamed = group.find(isToBlame);
   assert(blamed, 'A group that cannot be placed has a module that is to blame.');
   const others = group.filter((module) => module !== blamed).map(({ name }) => `"${name}"`);
   const together = others.length === 0 ? '' : `; it must be on the same cluster as ${listed(others, ', ')}`;
-  return problemOf(blamed, { ...finding, message: `${finding.message}${together}` });
+  return problemOf(blamed, { ...problem, message: `${problem.message}${together}` });
 }
 
 /** A group may be a thousand modules: a message lists some of them, each once, and counts the rest. */

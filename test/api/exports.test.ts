@@ -8,7 +8,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { programCommand } from '../../common/config/package-root.ts';
 import { restoreLayer } from '../../common/redis/layers.ts';
-import { parseImageReference } from '../../common/registry/image-reference.ts';
+import { parseContainerReference } from '../../common/registry/image-reference.ts';
 import { RegistryClient } from '../../common/registry/registry-client.ts';
 import { REGISTRY_USER, startDockerRegistry } from '../harness/docker-registry.ts';
 import { layerRecord, layerVm } from '../harness/layer-factory.ts';
@@ -149,7 +149,7 @@ test('a disk is pushed to a registry with what docker login has kept, or with a 
   await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [registry.host]: { auth } } }));
   const pushed = await slipwayIn({ DOCKER_CONFIG: folder }, 'image', 'push', 'base', target, '--vm', 'vm');
   expect(pushed).toMatchObject({ exitCode: 0, stderr: '' });
-  const reference = parseImageReference(target);
+  const reference = parseContainerReference(target);
   if (!reference) throw new Error('unreachable');
   const digest = await new RegistryClient(reference, { credentials: REGISTRY_USER }).digest();
   const read = async (path: string, accept: string) =>

@@ -16,7 +16,7 @@ import { EQUAL_OWNERS, type Owners } from '../../common/contracts/owners.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { runnableModule } from '../../common/contracts/runs.ts';
-import type { Role } from '../../common/contracts/tokens.ts';
+import type { TokenRole } from '../../common/contracts/tokens.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import type { KubernetesObject, VirtualMachine } from '../../common/kubernetes/objects.ts';
 import type { Resource } from '../../common/kubernetes/resources.ts';
@@ -254,7 +254,7 @@ export async function startApi(
       aheadMs += ms;
     },
     /** A token of a role, made again. */
-    tokenOf: async (role: Role) => (await client.createToken({ role, name: `the-${role}` })).token,
+    tokenOf: async (role: TokenRole) => (await client.createToken({ role, name: `the-${role}` })).token,
     as: (token: string) => new FarmClient({ url, token }),
     /** The cookie of a browser that has signed in with a token. */
     signIn: async (token = TOKEN): Promise<string> => {

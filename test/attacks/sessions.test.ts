@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client/farm-client.ts';
-import type { Role } from '../../common/contracts/tokens.ts';
+import type { TokenRole } from '../../common/contracts/tokens.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { useRedis } from '../../common/redis/connections.ts';
@@ -37,7 +37,7 @@ beforeAll(async () => {
 afterAll(() => resources.close());
 
 let names = 0;
-async function tokenOf(role: Role): Promise<{ name: string; token: string; client: FarmClient }> {
+async function tokenOf(role: TokenRole): Promise<{ name: string; token: string; client: FarmClient }> {
   const name = `${role}-${++names}`;
   const { token } = await admin.createToken({ role, name });
   return { name, token, client: new FarmClient({ url: scheduler.url, token }) };

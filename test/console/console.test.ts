@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { packagePath } from '../../common/config/package-root.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
-import type { Role } from '../../common/contracts/tokens.ts';
+import type { TokenRole } from '../../common/contracts/tokens.ts';
 import { reportTrouble } from '../../common/redis/slots.ts';
 import { BY_HAND, LAB, type LiveApi, MODULES, startApi } from '../api/live-api.ts';
 import { startBrowser } from '../harness/browser.ts';
@@ -67,7 +67,7 @@ beforeEach(async () => {
 afterEach(() => context.close());
 
 /** Opens a page of the console with a role, by a link that signs in. */
-async function open(path: string, role: Role = 'builder'): Promise<void> {
+async function open(path: string, role: TokenRole = 'builder'): Promise<void> {
   const { token } = await api.client.createToken({ role });
   await page.goto(`${await api.as(token).consoleLink()}&to=${path}`);
 }

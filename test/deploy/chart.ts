@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { packagePath } from '../../common/config/package-root.ts';
 import { configSchema } from '../../common/config/schema.ts';
-import { ROLES } from '../../common/contracts/roles.ts';
+import { CLUSTER_ROLES } from '../../common/contracts/roles.ts';
 import { rulesOf } from '../../common/kubernetes/rights.ts';
 import { helmBinary } from '../harness/helm.ts';
 
@@ -54,7 +54,7 @@ export async function plainManifest(): Promise<string> {
 }
 
 function roles(): string {
-  const rules = ROLES.map((role) => {
+  const rules = CLUSTER_ROLES.map((role) => {
     const cluster = rulesOf(role, 'cluster');
     return [role, { namespaced: rulesOf(role, 'namespaced'), ...(cluster.length > 0 ? { cluster } : {}) }];
   });

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { packagePath } from '../../common/config/package-root.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
-import { ROLES } from '../../common/contracts/roles.ts';
+import { CLUSTER_ROLES } from '../../common/contracts/roles.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { rulesOf } from '../../common/kubernetes/rights.ts';
 import { METRICS } from '../../common/metrics/metric-table.ts';
@@ -141,7 +141,7 @@ describe('every object', () => {
 
 describe('rights', () => {
   const known = new Set(Object.values(RESOURCES).map(({ plural }) => plural));
-  const rules = ROLES.flatMap((role) => [...rulesOf(role, 'namespaced'), ...rulesOf(role, 'cluster')]);
+  const rules = CLUSTER_ROLES.flatMap((role) => [...rulesOf(role, 'namespaced'), ...rulesOf(role, 'cluster')]);
 
   test('name kinds and verbs one by one', () => {
     for (const { apiGroups, resources, verbs } of rules) {
@@ -152,7 +152,7 @@ describe('rights', () => {
   });
 
   test('on kinds without a namespace are on those of KubeOVN, and the scheduler’s to list what a cluster has', () => {
-    for (const role of ROLES) {
+    for (const role of CLUSTER_ROLES) {
       const others = rulesOf(role, 'cluster').filter(({ apiGroups }) => apiGroups.join() !== 'kubeovn.io');
       expect(others.every(({ verbs }) => role === 'scheduler' && verbs.join() === 'list')).toBe(true);
     }
@@ -160,7 +160,7 @@ describe('rights', () => {
 
   test('to remove networks are the scheduler’s, and to make them those of import', () => {
     const may = (verb: string) =>
-      ROLES.filter((role) => rulesOf(role, 'cluster').some(({ verbs }) => verbs.includes(verb)));
+      CLUSTER_ROLES.filter((role) => rulesOf(role, 'cluster').some(({ verbs }) => verbs.includes(verb)));
     expect(may('delete')).toEqual(['scheduler']);
     expect(may('create')).toEqual(['import']);
   });

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
-import { ROLES } from '../../common/contracts/roles.ts';
+import { CLUSTER_ROLES } from '../../common/contracts/roles.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { ClusterClient } from '../harness/cluster-client.ts';
 import { foreignKubeconfig } from '../harness/foreign-cluster.ts';
@@ -24,7 +24,7 @@ async function accounts(administrator: ClusterClient): Promise<Map<string, Clust
   const clients = new Map<string, ClusterClient>();
   const config = await readFile(kubeconfig, 'utf8');
   const { token: own } = JSON.parse(config).users[0].user as { token: string };
-  for (const role of ROLES) {
+  for (const role of CLUSTER_ROLES) {
     const path = `/api/v1/namespaces/slipway-system/serviceaccounts/slipway-${role}/token`;
     const { body } = await administrator.send('POST', path, {
       apiVersion: 'authentication.k8s.io/v1',
@@ -60,7 +60,7 @@ function lines(of: readonly Replayed[]): string[] {
 }
 
 test('every role made requests', () => {
-  for (const role of ROLES)
+  for (const role of CLUSTER_ROLES)
     expect(replayed.filter(({ asked }) => asked.startsWith(`${role}:`)).length).toBeGreaterThan(5);
 });
 

@@ -1,4 +1,4 @@
-import { ROLES, type Role } from '../../common/contracts/roles.ts';
+import { CLUSTER_ROLES, type ClusterRole } from '../../common/contracts/roles.ts';
 import { describeRight, rightsOf } from '../../common/kubernetes/rights.ts';
 import { ONLY_ELSEWHERE, type Unrecorded } from './only-elsewhere.ts';
 import type { Requests } from './recorded-requests.ts';
@@ -6,7 +6,7 @@ import type { Requests } from './recorded-requests.ts';
 /** Kubernetes lets every account ask what it may do itself (`system:basic-user`). */
 const EVERYBODY_MAY = new Set(['create selfsubjectaccessreviews (authorization.k8s.io) everywhere']);
 
-function namesOfRights(role: Role): ReadonlySet<string> {
+function namesOfRights(role: ClusterRole): ReadonlySet<string> {
   return new Set(rightsOf(role).map(describeRight));
 }
 
@@ -37,12 +37,15 @@ export function idleExplanations(requests: Requests): string[] {
   );
 }
 
-function explanationOf(role: Role, right: string): Unrecorded | undefined {
+function explanationOf(role: ClusterRole, right: string): Unrecorded | undefined {
   return ONLY_ELSEWHERE.find((line) => line.right === right && line.roles.includes(role));
 }
 
-function differences(of: (role: Role) => string[], isFine: (role: Role, right: string) => boolean | undefined) {
-  return ROLES.flatMap((role) =>
+function differences(
+  of: (role: ClusterRole) => string[],
+  isFine: (role: ClusterRole, right: string) => boolean | undefined,
+) {
+  return CLUSTER_ROLES.flatMap((role) =>
     of(role)
       .filter((right) => !isFine(role, right))
       .toSorted()

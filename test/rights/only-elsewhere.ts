@@ -1,8 +1,8 @@
-import type { Role } from '../../common/contracts/roles.ts';
+import type { ClusterRole } from '../../common/contracts/roles.ts';
 
 /** A right that is granted although no test makes the embedded cluster see it used. */
 export interface Unrecorded {
-  readonly roles: readonly Role[];
+  readonly roles: readonly ClusterRole[];
   /** As `describeRight` says it. */
   readonly right: string;
   readonly why: string;

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROLES, type Role } from '../../common/contracts/roles.ts';
+import { CLUSTER_ROLES, type ClusterRole } from '../../common/contracts/roles.ts';
 import { describeRight } from '../../common/kubernetes/rights.ts';
 import { roleOfUserAgent } from '../../common/kubernetes/user-agent.ts';
 
@@ -18,11 +18,11 @@ interface AuditRecord {
  * What each role asked of clusters, in the words of `describeRight`. A client that does not name itself as a process of the
  * farm (tests, kubectl) is left out.
  */
-export type Requests = ReadonlyMap<Role, ReadonlySet<string>>;
+export type Requests = ReadonlyMap<ClusterRole, ReadonlySet<string>>;
 
 /** Requests of audit logs (JSON lines). */
 export function requestsOf(auditLogs: readonly string[]): Requests {
-  const requests = new Map(ROLES.map((role) => [role, new Set<string>()]));
+  const requests = new Map(CLUSTER_ROLES.map((role) => [role, new Set<string>()]));
   // A server that was killed may have left half a line.
   for (const line of auditLogs.flatMap((log) => log.split('\n')).filter((text) => text.endsWith('}'))) {
     const record: AuditRecord = JSON.parse(line);

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { ROLES } from '../../common/contracts/roles.ts';
+import { CLUSTER_ROLES } from '../../common/contracts/roles.ts';
 import { RECORDINGS } from '../harness/recordings.ts';
 import { beyondRights, idleExplanations, unusedRights } from './compare-rights.ts';
 import { readRecordings, requestsOf } from './recorded-requests.ts';
@@ -13,7 +13,7 @@ const recordings = readRecordings(process.env[RECORDINGS] ?? '');
 const requests = requestsOf(recordings);
 
 beforeAll(() => {
-  const silent = ROLES.filter((role) => requests.get(role)?.size === 0);
+  const silent = CLUSTER_ROLES.filter((role) => requests.get(role)?.size === 0);
   if (silent.length === 0) return;
   const made = `There are ${recordings.length} recordings, and none of ${silent.join(', ')} asking a cluster.`;
   throw new Error(`${made} Rights are judged by the recordings of the whole suite: npm test.`);

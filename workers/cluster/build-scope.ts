@@ -6,7 +6,7 @@ import type { PhaseContext } from '../context/phase-context.ts';
 import { type BuildNames, buildNames } from './build-names.ts';
 
 /** Role of an object in the farm; teardown removes only `build`. */
-export type Role = 'build' | 'template' | 'layer' | 'source';
+export type ObjectRole = 'build' | 'template' | 'layer' | 'source';
 
 /** The VM that a phase works on, within its layer build. */
 export interface BuildScope {
@@ -34,7 +34,7 @@ export function buildScope({ claim, cluster, farm }: Pick<PhaseContext, 'claim' 
 }
 
 /** Labels of an object of the module (its network, its key). */
-export function moduleLabels({ farm, identity, spec }: ModuleScope, role: Role) {
+export function moduleLabels({ farm, identity, spec }: ModuleScope, role: ObjectRole) {
   return {
     [LABELS.farm]: farm,
     [LABELS.layerBuild]: identity.layerBuild,
@@ -45,7 +45,7 @@ export function moduleLabels({ farm, identity, spec }: ModuleScope, role: Role) 
 }
 
 /** Labels of an object of the VM. */
-export function vmLabels(scope: BuildScope, role: Role): Record<string, string> {
+export function vmLabels(scope: BuildScope, role: ObjectRole): Record<string, string> {
   return { ...moduleLabels(scope, role), [LABELS.vm]: scope.vm.name };
 }
 
@@ -66,7 +66,7 @@ export function egressOf(spec: LayerSpec, vpc: string): { subnet: SubnetPlan; ad
 }
 
 /** Whether a module without network settings is built without the internet that it has on other clusters. */
-export function lacksInternet({ module, network }: LayerSpec): boolean {
+export function builtWithoutInternet({ module, network }: LayerSpec): boolean {
   const open = new Set(network.vpcs.filter(({ internet }) => internet).map(({ name }) => name));
   const decided = new Set(module.buildOverrides.vpcs.map(({ name }) => name));
   return module.network.vpcs.some(({ name, automatic }) => automatic && !open.has(name) && !decided.has(name));

@@ -27,7 +27,8 @@ export async function runStage<T>(cluster: ClusterClient, stage: Stage, work: ()
     if (isRefusal(error)) throw new PhaseFailure('ClusterRefused', error.message, { cause: error });
     if (!(error instanceof FarmError) || error.code !== 'DeadlineExceeded') throw error;
     const { subjects = [], machine } = stage;
-    const events = machine === undefined ? await lastEvents(cluster, subjects) : await lastWords(cluster, machine);
+    const events =
+      machine === undefined ? await lastEvents(cluster, subjects) : await machineEvidence(cluster, machine);
     const logTail = stage.pod === undefined ? [] : await lastLines(cluster, stage.pod);
     const evidence = { events, logTail };
     throw new PhaseFailure(stage.reason, errorMessage(error), { cause: error, evidence });
@@ -44,7 +45,7 @@ export async function lastEvents(cluster: ClusterClient, subjects: readonly Even
 }
 
 /** Evidence of the state of a machine, or undefined when it cannot be read. */
-export async function lastWords(cluster: ClusterClient, machine: string): Promise<string[]> {
+export async function machineEvidence(cluster: ClusterClient, machine: string): Promise<string[]> {
   try {
     return await evidenceOfMachine(cluster, machine);
   } catch {

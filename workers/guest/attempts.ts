@@ -5,7 +5,7 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 
 /** One try to get into a guest. */
-export interface Attempt {
+export interface LoginAttempt {
   /** Counts from 1. */
   readonly number: number;
   /** Since the first one began. */
@@ -16,7 +16,7 @@ export interface Attempt {
   readonly error: unknown;
 }
 
-export type OnAttempt = (attempt: Attempt) => void;
+export type OnAttempt = (attempt: LoginAttempt) => void;
 
 /** Progress of an attempt: the reached part of the guest. */
 export type AttemptEnd = 'no-address' | 'no-listener' | 'silent' | 'login-refused' | 'no-login' | 'other';
@@ -42,7 +42,7 @@ export function endOf(error: unknown): AttemptEnd {
 }
 
 /** The error of an attempt in short form: "no route to host". */
-export function attemptWords(error: unknown): string {
+export function describeAttemptError(error: unknown): string {
   const end = endOf(error);
   return end === 'other' ? errorMessage(error) : WORDS[end];
 }
@@ -66,7 +66,7 @@ export interface TellOptions {
 export function tellAttempts({ claim, store, clock, logger }: TellOptions, what: string): OnAttempt {
   let told: { readonly error: string | null; readonly at: number } | undefined;
   return ({ number: tries, elapsedMs, timeoutMs, error }) => {
-    const words = error === undefined ? null : attemptWords(error);
+    const words = error === undefined ? null : describeAttemptError(error);
     const isNews = told === undefined ? words !== null && elapsedMs >= FIRST_MS : words !== told.error;
     if (!isNews && (told === undefined || clock.now() - told.at < TELL_AGAIN_MS)) return;
     told = words === null ? undefined : { error: words, at: clock.now() };

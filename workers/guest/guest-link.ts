@@ -92,7 +92,7 @@ export class GuestLink {
         logger.debug({ err: error, attempt }, 'The guest does not answer yet');
         if (!isPassing(error)) throw error;
         tell(attempt, error);
-        if (clock.now() - startedAt >= timeoutMs || (isUp && isRefusal(error))) throw this.#neverAnswered(error);
+        if (clock.now() - startedAt >= timeoutMs || (isUp && isLoginRefused(error))) throw this.#neverAnswered(error);
         await clock.after(pauseAfter(error), signal);
       }
     }
@@ -145,11 +145,11 @@ function isPassing(error: unknown): boolean {
 }
 
 function pauseAfter(error: unknown): number {
-  if (isRefusal(error)) return REFUSED_RETRY_MS;
+  if (isLoginRefused(error)) return REFUSED_RETRY_MS;
   return /ECONNREFUSED|connection refused/i.test(errorMessage(error)) ? LISTENING_SOON_MS : RETRY_MS;
 }
 
 /** Whether the guest answered, and let the farm not in. */
-export function isRefusal(error: unknown): boolean {
+export function isLoginRefused(error: unknown): boolean {
   return error instanceof FarmError && error.details['level'] === 'client-authentication';
 }

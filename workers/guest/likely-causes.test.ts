@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { attemptWords } from './attempts.ts';
+import { describeAttemptError } from './attempts.ts';
 import { type GuestSigns, likelyCauses } from './likely-causes.ts';
 
 const SIGNS: GuestSigns = {
@@ -28,12 +28,12 @@ test.each([
   ['SSH: Connection lost before handshake', 'client-socket', 'connection closed before the login', /host keys/],
 ])('%s says what was there, and what was missing', (message, level, words, cause) => {
   const error = lost(message, level);
-  expect(attemptWords(error)).toBe(words);
+  expect(describeAttemptError(error)).toBe(words);
   expect(likelyCauses({ ...SIGNS, cause: error }).join('\n')).toMatch(cause);
 });
 
 test('takes a try that ran out of time for silence', () => {
-  expect(attemptWords(AbortSignal.abort(new DOMException('late', 'TimeoutError')).reason)).toBe('no answer');
+  expect(describeAttemptError(AbortSignal.abort(new DOMException('late', 'TimeoutError')).reason)).toBe('no answer');
 });
 
 test('names the card of a guest without an address, and the other driver', () => {

@@ -7,7 +7,7 @@ import type { GuestConnection } from './guest-connection.ts';
 import { ShellFrames, type ShellPiece } from './shell-frames.ts';
 import { quote } from './shell-words.ts';
 
-export interface Upload {
+export interface GuestUpload {
   /** Absolute path in the guest; its folder must be there. */
   readonly destination: string;
   readonly sizeBytes: number;
@@ -29,7 +29,7 @@ const MOST_SAID = 4096;
  * ConnectionLost.
  * @throws PhaseFailure GuestDiskFull, or StepFailed with the message of the guest.
  */
-export async function uploadFile(guest: GuestConnection, upload: Upload): Promise<void> {
+export async function uploadFile(guest: GuestConnection, upload: GuestUpload): Promise<void> {
   const { destination, sizeBytes, sha256, mode } = upload;
   const mark = randomBytes(16).toString('hex');
   const { channel, exited } = await guest.open(RECEIVE);

@@ -2,7 +2,7 @@ import type { V1Disk, V1Interface, V1Volume } from '@kubevirt-ui-ext/kubevirt-ap
 import type { DiskPlan, NicPlan } from '../../common/contracts/layers.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { type BuildScope, vmLabels } from '../cluster/build-scope.ts';
-import type { Wiring } from '../networks/module-network.ts';
+import type { Wiring } from '../networks/network-driver.ts';
 
 /** Options of a VM, beyond the plan: the build VM and the template differ only in these. */
 export interface MachineParts {

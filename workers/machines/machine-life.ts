@@ -5,7 +5,7 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor, waitForSet } from '../../common/kubernetes/wait-for.ts';
 import { isDisrupted, launcherLabels, storageFault } from '../context/machine-evidence.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
-import { lastWords } from '../context/stage.ts';
+import { machineEvidence } from '../context/stage.ts';
 
 /**
  * How a machine ended, or is about to. `gone`: it was deleted. `evicted`: its node gives it up. `paused`: its storage
@@ -89,7 +89,7 @@ export async function whileMachineLives<T>(
   const over = new AbortController();
   const died = new AbortController();
   const watching = whenMachineEnds(cluster, name, AbortSignal.any([signal, over.signal])).then(
-    async (end) => died.abort(endFailure(end, doing, await lastWords(cluster, name))),
+    async (end) => died.abort(endFailure(end, doing, await machineEvidence(cluster, name))),
     // Without a watch the phase goes on; its own errors show enough.
     () => {},
   );

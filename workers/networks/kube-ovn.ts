@@ -5,14 +5,14 @@ import { assert } from '../../common/errors/farm-error.ts';
 import { connectThroughRelay } from '../../common/kubernetes/relay-tunnel.ts';
 import { type BuildScope, domainOf } from '../cluster/build-scope.ts';
 import { ensureNetwork, ensureWaysOut, requestWaysOut } from './ensure-network.ts';
-import type { ModuleNetwork, Wiring } from './module-network.ts';
+import type { NetworkDriver, Wiring } from './network-driver.ts';
 import { provider, relayObject } from './network-objects.ts';
 
 /**
  * VPCs and subnets of the module's own, with the planner's addresses. From the cluster, they are reached only by the
  * relay, through which workers reach guests.
  */
-export const kubeOvn: ModuleNetwork = {
+export const kubeOvn: NetworkDriver = {
   ensure: ({ cluster, clusterConfig, signal }, scope) => ensureNetwork(cluster, { scope, clusterConfig, signal }),
   requestWaysOut: ({ cluster, clusterConfig, signal }, scope) =>
     requestWaysOut(cluster, { scope, clusterConfig, signal }),

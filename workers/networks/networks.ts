@@ -4,13 +4,13 @@ import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { kubeOvn } from './kube-ovn.ts';
-import type { ModuleNetwork } from './module-network.ts';
+import type { NetworkDriver } from './network-driver.ts';
 import { podNetwork } from './pod-network.ts';
 
-const NETWORKS: Readonly<Record<NetworkKind, ModuleNetwork>> = { 'kube-ovn': kubeOvn, pod: podNetwork };
+const NETWORKS: Readonly<Record<NetworkKind, NetworkDriver>> = { 'kube-ovn': kubeOvn, pod: podNetwork };
 
 /** The network that a layer is built on. */
-export function networkOf({ networkKind = 'kube-ovn' }: LayerSpec): ModuleNetwork {
+export function networkOf({ networkKind = 'kube-ovn' }: LayerSpec): NetworkDriver {
   return NETWORKS[networkKind];
 }
 

@@ -7,7 +7,7 @@ import { type BuildScope, domainOf, type ModuleScope } from '../cluster/build-sc
 import type { PhaseContext } from '../context/phase-context.ts';
 import { runStage } from '../context/stage.ts';
 import { putName } from '../relay/relay-client.ts';
-import type { ModuleNetwork, Wiring } from './module-network.ts';
+import type { NetworkDriver, Wiring } from './network-driver.ts';
 import { guestPolicy, podRelay, relayPolicy, relayService } from './pod-objects.ts';
 
 /**
@@ -15,7 +15,7 @@ import { guestPolicy, podRelay, relayPolicy, relayService } from './pod-objects.
  * address of its own only behind it. NetworkPolicies isolate a module as VPCs do elsewhere; the relay stands behind a
  * Service, whose address is known before any guest starts, and learns where machines are when they run.
  */
-export const podNetwork: ModuleNetwork = {
+export const podNetwork: NetworkDriver = {
   ensure: async (context, scope) => {
     const { cluster, signal, clusterConfig } = context;
     await runStage(cluster, { reason: 'ClusterRefused', subjects: [] }, () =>

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Role } from '../tokens.ts';
+import type { TokenRole } from '../tokens.ts';
 
 /** One answer of an operation. */
 export interface Answer {
@@ -16,7 +16,7 @@ export interface Operation {
   readonly path: string;
   readonly summary: string;
   /** The least role that may call it; null: open to all callers. */
-  readonly role: Role | null;
+  readonly role: TokenRole | null;
   readonly answers: Readonly<Record<number, Answer>>;
   /** `modules`: a submission, which planning threads read; `content`: bytes, which are not read at once. */
   readonly body?: 'modules' | 'content' | z.ZodType;

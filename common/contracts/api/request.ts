@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { issueLines } from '../../text/issue-lines.ts';
 import type { Parsed } from '../module/parsed.ts';
 import type { Operation } from './operation.ts';
 import { OPERATIONS, type OperationId } from './operations.ts';
@@ -88,19 +89,19 @@ export function readAnswer<Id extends OperationId>(id: Id, status: number, json:
   const answer = answers[status];
   if (!answer) return { complaint: `the status ${status} is not described` };
   if (!answer.schema) return { value: undefined as AnswerOf<Id> };
-  return read(answer.schema, json) as Parsed<AnswerOf<Id>>;
+  return readBy(answer.schema, json) as Parsed<AnswerOf<Id>>;
 }
 
 /** The data of a server-sent event. */
 export function readMessage<Id extends StreamId>(id: Id, json: unknown): Parsed<MessageOf<Id>> {
   const { answers }: Operation = OPERATIONS[id];
-  return read(answers[200]?.schema ?? z.never(), json) as Parsed<MessageOf<Id>>;
+  return readBy(answers[200]?.schema ?? z.never(), json) as Parsed<MessageOf<Id>>;
 }
 
-function read(schema: z.ZodType, json: unknown): Parsed<unknown> {
+function readBy(schema: z.ZodType, json: unknown): Parsed<unknown> {
   const result = schema.safeParse(json);
   if (result.success) return { value: result.data };
-  const [first, ...more] = result.error.issues;
+  const [first, ...more] = issueLines(result.error);
   const others = more.length === 0 ? '' : ` (and ${more.length} more problems)`;
-  return { complaint: `"${first?.path.join('.')}": ${first?.message}${others}` };
+  return { complaint: `${first}${others}` };
 }

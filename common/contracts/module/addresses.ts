@@ -10,7 +10,7 @@ import {
 import { type Parsed, quoted } from './parsed.ts';
 
 /** Reads a dotted address as an unsigned number. */
-export function parseAddress(written: unknown): Parsed<number> {
+export function readIpv4(written: unknown): Parsed<number> {
   const value = parseIpv4(written);
   return value === undefined ? { complaint: `${quoted(written)} is not an IPv4 address` } : { value };
 }

@@ -9,7 +9,7 @@ import { LocalFinder } from './local-content.ts';
 import { unsupportedFields } from './not-yet-supported.ts';
 import { quoted } from './parsed.ts';
 import { placesOf } from './places.ts';
-import type { Problem, ProblemCode, Severity } from './problem.ts';
+import type { ModuleProblem, ProblemCode, Severity } from './problem.ts';
 import type { ProblemList } from './problem-list.ts';
 import type { Report } from './rule.ts';
 import { bodySchema, DOCUMENT_SCHEMAS, type ModuleBody } from './schema.ts';
@@ -28,7 +28,7 @@ const PLACES =
 const UNFILLED: readonly ProblemCode[] = ['MissingVariable', 'UnknownVariable', 'InvalidValue'];
 
 /** A problem without the fields that the report adds. */
-type Described = Pick<Problem, 'file' | 'line' | 'column' | 'message'> & Partial<Pick<Problem, 'code'>>;
+type Described = Pick<ModuleProblem, 'file' | 'line' | 'column' | 'message'> & Partial<Pick<ModuleProblem, 'code'>>;
 
 type DocumentForm = keyof typeof DOCUMENT_SCHEMAS;
 

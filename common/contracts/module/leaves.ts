@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatIpv4, formatIpv4Network } from '../../text/ipv4.ts';
-import { parseAddress, parseCidr } from './addresses.ts';
+import { parseCidr, readIpv4 } from './addresses.ts';
 import { parseChecksum } from './checksum.ts';
 import { parseAge, parseDuration } from './duration.ts';
 import { parseLocation } from './location.ts';
@@ -146,7 +146,7 @@ export function cidr(description: string) {
 
 export function ipv4(description: string) {
   return leaf({ type: 'string', format: 'ipv4', description }, (written): Parsed<string> => {
-    const parsed = parseAddress(written);
+    const parsed = readIpv4(written);
     return 'value' in parsed ? { value: formatIpv4(parsed.value) } : parsed;
   });
 }

@@ -1,6 +1,6 @@
 import type { CompiledModule, UnsupportedField } from './compiled.ts';
 import { type Cursor, formatPath } from './cursor.ts';
-import type { Problem } from './problem.ts';
+import type { ModuleProblem } from './problem.ts';
 import { UNSUPPORTED_STEP_TYPES } from './step-types.ts';
 import type { SourceDocument } from './yaml-source.ts';
 
@@ -47,7 +47,7 @@ function expand(body: Cursor, path: string): Cursor[] {
 }
 
 /** Unsupported features of a module; `validate` warns of them, a submission is refused. */
-export function notYetSupported(module: CompiledModule): Problem[] {
+export function notYetSupported(module: CompiledModule): ModuleProblem[] {
   return module.notYetSupported.map(({ file, line, column, path, message }) => ({
     file,
     line,

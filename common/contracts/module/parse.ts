@@ -4,7 +4,7 @@ import type { Cursor } from './cursor.ts';
 import { DEFAULTS } from './defaults.ts';
 import { type DraftOptions, ModuleDraft } from './draft.ts';
 import { valueOrNull } from './parsed.ts';
-import type { Problem } from './problem.ts';
+import type { ModuleProblem } from './problem.ts';
 import { ProblemList } from './problem-list.ts';
 import { readDocuments } from './read-yaml.ts';
 import { type Report, type Rule, reportUnknown } from './rule.ts';
@@ -33,7 +33,7 @@ export interface ParseOptions {
  */
 export interface ParseResult {
   readonly modules: readonly CompiledModule[];
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ModuleProblem[];
 }
 
 /**

@@ -1,18 +1,18 @@
 import type { Problem as ForeignProblem } from '../problems.ts';
 import { withoutPasswords } from './parsed.ts';
-import { type Problem, type Severity, sortProblems } from './problem.ts';
+import { type ModuleProblem, type Severity, sortProblems } from './problem.ts';
 
 /** At most this many problems of each severity are listed; the others are counted. */
 export const MAX_LISTED = 200;
 
 /** The problems of some files as they are found: each is counted, and described while there are few. */
 export class ProblemList {
-  readonly #listed: Record<Severity, Problem[]> = { error: [], warning: [] };
+  readonly #listed: Record<Severity, ModuleProblem[]> = { error: [], warning: [] };
   readonly #omitted: Record<Severity, number> = { error: 0, warning: 0 };
   readonly #known = new Set<string>();
 
   /** The same message at the same place counts once. Looking for the place takes time: `describe` is not always called. */
-  add(severity: Severity, describe: () => Problem): void {
+  add(severity: Severity, describe: () => ModuleProblem): void {
     const listed = this.#listed[severity];
     if (listed.length >= MAX_LISTED) {
       this.#omitted[severity] += 1;
@@ -28,21 +28,21 @@ export class ProblemList {
   }
 
   /** The problems, ordered by file and position, and the number of the ones left out. */
-  sorted(files: readonly string[]): Problem[] {
+  sorted(files: readonly string[]): ModuleProblem[] {
     const { error, warning } = this.#listed;
     return cut(sortProblems([...error, ...warning], files), this.#omitted);
   }
 }
 
 /** At most `MAX_LISTED` of some problems, errors before warnings, and how many more there are; in the order given. */
-export function listProblems<P extends ForeignProblem>(problems: readonly P[]): (P | Problem)[] {
+export function listProblems<P extends ForeignProblem>(problems: readonly P[]): (P | ModuleProblem)[] {
   return cut(problems, { error: 0, warning: 0 });
 }
 
 function cut<P extends ForeignProblem>(
   problems: readonly P[],
   omitted: Readonly<Record<Severity, number>>,
-): (P | Problem)[] {
+): (P | ModuleProblem)[] {
   const errors = problems.filter(({ severity }) => severity === 'error');
   const warnings = problems.filter(({ severity }) => severity === 'warning');
   const keptErrors = errors.slice(0, MAX_LISTED);

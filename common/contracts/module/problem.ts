@@ -26,7 +26,7 @@ export type ProblemCode =
 export type Severity = 'error' | 'warning';
 
 /** Something wrong in a file that a person wrote. Line and column count from 1. */
-export interface Problem {
+export interface ModuleProblem {
   readonly file: string;
   readonly line: number;
   readonly column: number;
@@ -42,7 +42,7 @@ export function hasErrors(problems: readonly { readonly severity: Severity }[]):
 }
 
 /** In the files' order, then by place. */
-export function sortProblems<P extends Pick<Problem, 'file' | 'line' | 'column'>>(
+export function sortProblems<P extends Pick<ModuleProblem, 'file' | 'line' | 'column'>>(
   problems: readonly P[],
   files: readonly string[],
 ): P[] {

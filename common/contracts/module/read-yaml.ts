@@ -2,7 +2,7 @@ import { Composer, type Document, isScalar, LineCounter, Parser } from 'yaml';
 import { errorMessage } from '../../errors/farm-error.ts';
 import { foreignFile } from './foreign-files.ts';
 import type { Parsed } from './parsed.ts';
-import type { Problem, ProblemCode } from './problem.ts';
+import type { ModuleProblem, ProblemCode } from './problem.ts';
 import { type Excess, YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
 import { SourceDocument, type SourceFile } from './yaml-source.ts';
 
@@ -10,7 +10,7 @@ import { SourceDocument, type SourceFile } from './yaml-source.ts';
 export interface ReadDocuments {
   readonly documents: readonly SourceDocument[];
   /** Each is only described when it is asked for. */
-  readonly problems: readonly (() => Problem)[];
+  readonly problems: readonly (() => ModuleProblem)[];
 }
 
 /** Reads the documents of a file; those that are empty or cannot be understood are left out. */
@@ -22,7 +22,7 @@ export function readDocuments(source: SourceFile, budget: YamlBudget): ReadDocum
   if ('complaint' in read) return { documents: [], problems: [() => wholeFile(source, 'Syntax', read.complaint)] };
   const { documents: all, excess } = read.value;
   const documents: SourceDocument[] = [];
-  const problems: (() => Problem)[] = [];
+  const problems: (() => ModuleProblem)[] = [];
   for (const document of all) {
     const located = new SourceDocument(source, document, lines);
     const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
@@ -89,6 +89,6 @@ export function parseYaml(
   }
 }
 
-function wholeFile(source: SourceFile, code: ProblemCode, message: string): Problem {
+function wholeFile(source: SourceFile, code: ProblemCode, message: string): ModuleProblem {
   return { file: source.path, line: 1, column: 1, severity: 'error', code, message };
 }

@@ -4,7 +4,7 @@ import { flag, pattern } from './leaves.ts';
 import { map } from './shapes.ts';
 
 /** A name of an object in the farm namespace. */
-export const objectName = (description: string) =>
+export const objectNameField = (description: string) =>
   pattern(
     description,
     /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
@@ -12,14 +12,14 @@ export const objectName = (description: string) =>
   );
 
 /** A key in such an object. */
-export const objectKeyName = (description: string) =>
+export const objectKeyField = (description: string) =>
   pattern(description, /^[A-Za-z0-9._-]{1,253}$/, 'a key: use letters, digits, hyphens, underscores and dots');
 
 /** A key of an object on the cluster. */
 export function objectKey(description: string) {
   return map(description, {
-    name: objectName('Name of the object in the farm namespace.'),
-    key: objectKeyName('Key in the object.'),
+    name: objectNameField('Name of the object in the farm namespace.'),
+    key: objectKeyField('Key in the object.'),
     optional: flag('Whether the object may be missing.', false).optional(),
   });
 }
@@ -44,6 +44,6 @@ export function compileObject(source: ObjectBody): ObjectKeyRef | null {
 const LOCAL_PATH = 'relative to this file; it is sent along with the build';
 
 /** A path beside the module file. */
-export function localPath(description: string) {
+export function localPathField(description: string) {
   return pattern(`${description}, ${LOCAL_PATH}.`, /^[^\0]+$/, 'a path');
 }

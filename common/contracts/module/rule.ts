@@ -31,13 +31,13 @@ export function reportRepeated(items: readonly Cursor[], key: string, report: Re
 }
 
 /** Names that may be referred to, and their kind. */
-export interface KnownNames {
+export interface Declared {
   readonly what: string;
   readonly names: ReadonlySet<string>;
 }
 
 /** A name must be one of the known ones. */
-export function reportUnknown(name: Cursor, { what, names }: KnownNames, report: Report): void {
+export function reportUnknown(name: Cursor, { what, names }: Declared, report: Report): void {
   const { text } = name;
   if (text === null || names.has(text)) return;
   report(name, 'UnknownReference', () => {

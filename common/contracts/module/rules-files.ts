@@ -6,7 +6,7 @@ import { reportUnlessFiles } from './rules-vm.ts';
 /** The file registry and everything that names a file of it. */
 export const fileRules: Rule = (body, report) => {
   const files = body.list('files');
-  const known = { what: 'file', names: new Set(files.map(fileName)) };
+  const known = { what: 'file', names: new Set(files.map(nameOfFile)) };
   reportRepeatedFiles(files, report);
   for (const file of files) {
     reportUnlessOne(file, ['inline', 'url', 'path'], report);
@@ -31,14 +31,14 @@ export const fileRules: Rule = (body, report) => {
 };
 
 /** Of a local file by default the last part of its path. */
-export function fileName(file: Cursor): string {
+export function nameOfFile(file: Cursor): string {
   return file.at('name').text ?? fileNameOf(file.at('path').text ?? '');
 }
 
 function reportRepeatedFiles(files: readonly Cursor[], report: Report): void {
   const seen = new Set<string>();
   for (const file of files) {
-    const name = fileName(file);
+    const name = nameOfFile(file);
     const at = file.at(file.at('name').isPresent ? 'name' : 'path');
     if (name !== '' && seen.has(name)) report(at, 'DuplicateName', `"${name}" is already used`);
     if (name === '.' || name === '..')

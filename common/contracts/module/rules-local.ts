@@ -2,7 +2,7 @@ import { beside, type Found, type LocalFileItem, type LocalFolderItem, type Loca
 import type { Cursor } from './cursor.ts';
 import { quoted } from './parsed.ts';
 import type { Report, Rule } from './rule.ts';
-import { fileName } from './rules-files.ts';
+import { nameOfFile } from './rules-files.ts';
 
 /** Use that a module makes of the item at a path. */
 type LocalUse = 'image' | 'iso' | 'script' | 'content' | 'folder';
@@ -99,7 +99,7 @@ function doubtOf(use: LocalUse, item: LocalFileItem | LocalFolderItem): string |
 const MAX_FLOPPY_BYTES = 900 * 1024;
 
 function checkFloppies(body: Cursor, find: (written: string) => Found, report: Report): void {
-  const paths = new Map(body.list('files').map((file) => [fileName(file), file.at('path').text]));
+  const paths = new Map(body.list('files').map((file) => [nameOfFile(file), file.at('path').text]));
   for (const vm of body.list('vms')) {
     let totalBytes = 0;
     for (const reference of vm.list('floppy', 'files')) {

@@ -1,5 +1,5 @@
 import { firstHost, formatIpv4, type Ipv4Network, lastHost, overlap, parseIpv4 } from '../../text/ipv4.ts';
-import { parseAddress, parseCidr, routerAddress, specialUse } from './addresses.ts';
+import { parseCidr, readIpv4, routerAddress, specialUse } from './addresses.ts';
 import type { Cursor } from './cursor.ts';
 import { AUTOMATIC_NETWORK } from './defaults.ts';
 import { valueOrNull } from './parsed.ts';
@@ -63,7 +63,7 @@ function checkSubnet(subnet: Cursor, report: Report): void {
     );
   }
   for (const server of (subnet.at('dns').text ?? '').split(',').filter((part) => part.trim() !== '')) {
-    const parsed = parseAddress(server.trim());
+    const parsed = readIpv4(server.trim());
     if ('complaint' in parsed)
       report(subnet.at('dns'), 'InvalidValue', `${parsed.complaint}: separate servers by commas`);
   }

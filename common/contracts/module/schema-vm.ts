@@ -15,7 +15,7 @@ import {
   url,
   wholeNumber,
 } from './leaves.ts';
-import { localPath, objectKeyName, objectName, objectSource } from './references.ts';
+import { localPathField, objectKeyField, objectNameField, objectSource } from './references.ts';
 import { list, map } from './shapes.ts';
 import { STEP_SETTINGS, STEP_TYPE_NAMES } from './step-types.ts';
 
@@ -29,7 +29,7 @@ export const httpDirectorySchema = map(
   'What guests can fetch from http://{{ .HTTPIP }}:{{ .HTTPPort }}/: files as NAME, those of a folder below it.',
   {
     files: list('Files of the registry.', map('A file of the registry.', { name: text('Its name.') })).optional(),
-    path: localPath('A folder whose content is served from / on').optional(),
+    path: localPathField('A folder whose content is served from / on').optional(),
   },
 );
 
@@ -61,7 +61,7 @@ export const nicSchema = map(
 const sourceSchema = map(
   'Where the boot disk comes from; exactly one of url, blank, buildRef, containerDisk, sourcePvc, path.',
   {
-    path: localPath('A disk image').optional(),
+    path: localPathField('A disk image').optional(),
     url: url('A disk image, such as the qcow2 of a cloud image.').optional(),
     checksum: checksum('Expected checksum of the image at `url`.').optional(),
     blank: flag('true: an empty disk, to be installed from an ISO.', false).optional(),
@@ -85,7 +85,7 @@ const sourceSchema = map(
       'a container image reference: write one such as quay.io/containerdisks/fedora:41, in lower case and without a scheme',
     ).optional(),
     sourcePvc: map('An existing volume; it may change, so layers made from it are not reused without `maxAge`.', {
-      name: objectName('Name of the claim; disks of a build farm are refused.'),
+      name: objectNameField('Name of the claim; disks of a build farm are refused.'),
       namespace: dnsLabel('Its namespace; by default that of the farm.').optional(),
     }).optional(),
     maxAge: age(
@@ -104,8 +104,8 @@ const communicatorSchema = map(
     sshPassword: text('Tried besides the key of the build.').optional(),
     sshTimeout: duration('How long to wait until the guest answers.', '5m').optional(),
     sshPrivateKeySecret: map('A private key to log in with; its public half is put where that of the build would be.', {
-      name: objectName('Name of the Secret in the farm namespace.'),
-      key: objectKeyName('Key in the Secret.'),
+      name: objectNameField('Name of the Secret in the farm namespace.'),
+      key: objectKeyField('Key in the Secret.'),
     }).optional(),
   },
   'communicator',
@@ -147,7 +147,7 @@ export const vmSchema = map(
         url: url('Its URL.').optional(),
         checksum: checksum('Expected checksum of the ISO at `url`.').optional(),
         maxAge: age('As `maxAge` of a source.').optional(),
-        path: localPath('An ISO').optional(),
+        path: localPathField('An ISO').optional(),
       }),
     ).optional(),
     floppy: fileNames('Files on a labelled CD, for installers that look for an answer file.').optional(),

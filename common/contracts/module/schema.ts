@@ -15,7 +15,7 @@ import {
   wholeNumber,
 } from './leaves.ts';
 import { type Parsed, quoted } from './parsed.ts';
-import { localPath } from './references.ts';
+import { localPathField } from './references.ts';
 import { httpDirectorySchema, nicSchema, resourcesSchema, vmSchema } from './schema-vm.ts';
 import { NAME_PATTERN } from './secret-text.ts';
 import { anything, dictionary, keyHint, list, map } from './shapes.ts';
@@ -139,7 +139,7 @@ const bodyShape = {
       inline: text('Its text.').optional(),
       url: url('Its URL.').optional(),
       checksum: checksum('Expected checksum of the file at `url`.').optional(),
-      path: localPath('A file or folder').optional(),
+      path: localPathField('A file or folder').optional(),
     }),
   ).optional(),
   network: networkSchema.optional(),

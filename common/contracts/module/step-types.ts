@@ -14,7 +14,7 @@ import { DEFAULTS, REBOOT_COMMAND } from './defaults.ts';
 import { leaf, pattern, text, wholeNumber } from './leaves.ts';
 import type { LocalFinder } from './local-content.ts';
 import type { Parsed } from './parsed.ts';
-import { compileObject, localPath, objectSource } from './references.ts';
+import { compileObject, localPathField, objectSource } from './references.ts';
 import { type Report, reportUnlessOne } from './rule.ts';
 import { dictionary, list, map } from './shapes.ts';
 
@@ -79,7 +79,7 @@ const shell = stepType<ShellStep>()({
   key: 'shell',
   settings: map('Runs a script.', {
     inline: scriptLeaf.optional(),
-    script: localPath('A file with the script').optional(),
+    script: localPathField('A file with the script').optional(),
     scriptFrom: objectSource('A script in a ConfigMap or Secret of the cluster.').optional(),
     env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
     executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
@@ -110,7 +110,7 @@ const file = stepType<FileStep>()({
       'an absolute path',
     ),
     fileRef: text('A file of the registry.').optional(),
-    path: localPath('A file or folder').optional(),
+    path: localPathField('A file or folder').optional(),
     source: objectSource('A file in a ConfigMap or Secret of the cluster.').optional(),
   }),
   isNeeded: true,

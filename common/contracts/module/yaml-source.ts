@@ -13,7 +13,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import type { Position } from './compiled.ts';
-import type { Problem } from './problem.ts';
+import type { ModuleProblem } from './problem.ts';
 import { syntaxComplaint } from './yaml-complaints.ts';
 import { aliasesOf, isMergeKey, mapsOf, type Path, scalarsOf, targetsOf } from './yaml-nodes.ts';
 
@@ -51,7 +51,7 @@ export class SourceDocument {
   }
 
   /** One of `errors` with its correction. */
-  problemOf(error: YAMLError): Problem {
+  problemOf(error: YAMLError): ModuleProblem {
     const place = this.positionAt(error.pos[0]);
     const message = syntaxComplaint(error, { text: this.#text, lines: this.#lines });
     return { ...place, severity: 'error', code: 'Syntax', message };

@@ -1,7 +1,7 @@
 import type { ClusterConfig } from '../../config/schema.ts';
 import type { Finding } from '../../contracts/findings.ts';
 import type { NetworkKind } from '../../contracts/network-kinds.ts';
-import { ROLES, type Role } from '../../contracts/roles.ts';
+import { CLUSTER_ROLES, type ClusterRole } from '../../contracts/roles.ts';
 import type { ClusterClient } from '../cluster-client.ts';
 import { rightsOn } from '../rights.ts';
 import { networkOn, readFacts } from './cluster-facts.ts';
@@ -31,6 +31,6 @@ export async function preflight(
  * Whose rights the asking account must have: a kubeconfig is the same one for all processes; without one, each has the
  * service account of its own pod, and only the scheduler asks.
  */
-function rolesOfAccount({ kubeconfig }: Pick<ClusterConfig, 'kubeconfig'>): readonly Role[] {
-  return kubeconfig === undefined ? ['scheduler'] : ROLES;
+function rolesOfAccount({ kubeconfig }: Pick<ClusterConfig, 'kubeconfig'>): readonly ClusterRole[] {
+  return kubeconfig === undefined ? ['scheduler'] : CLUSTER_ROLES;
 }

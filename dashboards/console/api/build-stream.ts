@@ -17,7 +17,7 @@ export interface StreamListener {
  * The events of a build from its first one to its last, live. The browser takes a cut stream up where it was; a stream
  * that was refused is opened again from the start, so the listener must skip events that it has seen. Returns the function that ends it.
  */
-export function followBuild(buildId: string, listener: StreamListener): () => void {
+export function openBuildStream(buildId: string, listener: StreamListener): () => void {
   let source: EventSource | undefined;
   let reopening: ReturnType<typeof setTimeout> | undefined;
   let flushing: ReturnType<typeof setTimeout> | undefined;

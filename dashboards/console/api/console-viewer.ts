@@ -1,5 +1,5 @@
 import type RFB from '@novnc/novnc';
-import type { Connection } from '../state/watching.ts';
+import type { ViewerState } from '../state/watching.ts';
 
 /** A viewer of a console, in an element of the page. */
 export interface ConsoleViewer {
@@ -19,10 +19,10 @@ const LONGEST_PAUSE_MS = 10_000;
  * Shows a console in `frame` until it is closed. `path`: of the WebSocket at this host. Cut connections are opened again,
  * with growing pauses. The viewer's code is loaded with the first console.
  */
-export function openConsole(
+export function connectViewer(
   frame: HTMLElement,
   path: string,
-  onConnection: (connection: Connection) => void,
+  onConnection: (connection: ViewerState) => void,
 ): ConsoleViewer {
   let rfb: RFB | undefined;
   let isTyping = false;

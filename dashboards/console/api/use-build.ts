@@ -3,7 +3,7 @@ import { readWholeBuild } from '../../../common/contracts/api/whole-build.ts';
 import type { BuildView } from '../../../common/contracts/builds.ts';
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import { applyEvents, type BuildModel, openBuild, refreshView } from '../state/build-model.ts';
-import { followBuild } from './build-stream.ts';
+import { openBuildStream } from './build-stream.ts';
 import { call } from './client.ts';
 
 /** Delay after an event before reading fields that events do not contain (generations, modules that wait for room). */
@@ -33,7 +33,7 @@ export function useBuild(buildId: string): LiveBuild {
       (view) => {
         if (hasLeft) return;
         dispatch({ view });
-        stop = followBuild(buildId, { onEvents: (events) => dispatch({ events }), onConnection: setConnected });
+        stop = openBuildStream(buildId, { onEvents: (events) => dispatch({ events }), onConnection: setConnected });
       },
       (cause: Error) => !hasLeft && setError(cause),
     );

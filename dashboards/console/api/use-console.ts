@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Connection } from '../state/watching.ts';
-import { type ConsoleViewer, openConsole } from './console-viewer.ts';
+import type { ViewerState } from '../state/watching.ts';
+import { type ConsoleViewer, connectViewer } from './console-viewer.ts';
 
 interface ConsoleOptions {
   /** Of the WebSocket. */
@@ -15,10 +15,10 @@ interface ConsoleOptions {
 export function useConsole(frame: { readonly current: HTMLElement | null }, options: ConsoleOptions) {
   const { path, isWanted, isTyping } = options;
   const viewer = useRef<ConsoleViewer | undefined>(undefined);
-  const [connection, setConnection] = useState<Connection>('opening');
+  const [connection, setConnection] = useState<ViewerState>('opening');
   useEffect(() => {
     if (!frame.current || !isWanted) return;
-    const opened = openConsole(frame.current, path, setConnection);
+    const opened = connectViewer(frame.current, path, setConnection);
     viewer.current = opened;
     return () => {
       viewer.current = undefined;

@@ -4,7 +4,7 @@ import { type AnswerOf, addressOf, type RequestOf } from '../../../common/contra
 import { call } from './client.ts';
 
 /** The last value, and the error of the last read. */
-export interface Resource<T> {
+export interface Fetched<T> {
   readonly value: T | undefined;
   readonly error: Error | undefined;
   reload(): void;
@@ -15,7 +15,7 @@ export function useResource<Id extends OperationId>(
   id: Id,
   request: RequestOf<Id>,
   everyMs: number,
-): Resource<AnswerOf<Id>> {
+): Fetched<AnswerOf<Id>> {
   const path = addressOf(id, request);
   const [read, setRead] = useState<{ path: string; value: AnswerOf<Id> | undefined; error: Error | undefined }>();
   const current = useRef({ path, id, request });

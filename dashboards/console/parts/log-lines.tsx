@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { seconds } from '../../../common/text/durations.ts';
-import type { LogLine, LogPart } from '../state/build-log.ts';
+import type { BuildLogLine, LogPart } from '../state/build-log.ts';
 import { type LogEntry, patternOf, tookMs } from '../state/log-entries.ts';
 import { logHref } from './module-link.ts';
 import { Link } from './place.tsx';
@@ -58,7 +58,7 @@ export function LogLines({ entries, search, isOfOne, follows, onFollow }: LinesP
 }
 
 interface LineProps {
-  readonly line: LogLine;
+  readonly line: BuildLogLine;
   readonly pattern: RegExp | null;
   readonly isOfOne: boolean;
 }

@@ -18,7 +18,7 @@ interface ShellProps {
 }
 
 /** Frame of every page. */
-export function Shell({ path, identity, children }: ShellProps) {
+export function PageFrame({ path, identity, children }: ShellProps) {
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   useEffect(() => {

@@ -1,4 +1,4 @@
-import type { Stage } from '../state/module-stage.ts';
+import type { ModuleStage } from '../state/module-stage.ts';
 
 interface Look {
   /** Class of the colour. */
@@ -9,7 +9,7 @@ interface Look {
 
 const BUSY: Look = { tone: 'busy', path: 'M8 2.5A5.5 5.5 0 1 1 2.5 8' };
 const WAITING: Look = { tone: 'idle', path: 'M8 2.5a5.5 5.5 0 1 0 .01 0M8 5v3.2l2.2 1.3' };
-const LOOKS: Readonly<Record<Stage, Look>> = {
+const LOOKS: Readonly<Record<ModuleStage, Look>> = {
   waiting: WAITING,
   queued: WAITING,
   running: BUSY,
@@ -25,12 +25,12 @@ const LOOKS: Readonly<Record<Stage, Look>> = {
   cancelled: { tone: 'cancelled', path: 'M8 2.5a5.5 5.5 0 1 0 .01 0M4.2 4.2l7.6 7.6' },
 };
 
-export function toneOf(stage: Stage): string {
+export function toneOf(stage: ModuleStage): string {
   return LOOKS[stage].tone;
 }
 
 /** The icon of a stage; print the word beside it, or give it as title. */
-export function StageIcon({ stage }: { readonly stage: Stage }) {
+export function StageIcon({ stage }: { readonly stage: ModuleStage }) {
   const { tone, path } = LOOKS[stage];
   return (
     <svg class={`icon tone-${tone}`} viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
@@ -40,7 +40,7 @@ export function StageIcon({ stage }: { readonly stage: Stage }) {
 }
 
 /** A stage as sign and word. */
-export function StageMark({ stage }: { readonly stage: Stage }) {
+export function StageMark({ stage }: { readonly stage: ModuleStage }) {
   return (
     <span class={`mark tone-${toneOf(stage)}`}>
       <StageIcon stage={stage} /> {stage}

@@ -9,7 +9,7 @@ import type { Attempt } from '../state/build-model.ts';
 import { vmStage } from '../state/module-stage.ts';
 import type { Span } from '../state/timeline.ts';
 import { vmKey } from '../state/vm-key.ts';
-import { hasSerial, isWatchable, machineOf } from '../state/watching.ts';
+import { hasSerial, isWatchable, machineStateOf } from '../state/watching.ts';
 import { Bars } from './bars.tsx';
 import { FailureNotice } from './failure-notice.tsx';
 import { HandbuildNotice } from './handbuild-notice.tsx';
@@ -37,7 +37,7 @@ const HAS_JOB: ReadonlySet<PhaseView['state']> = new Set(['queued', 'running', '
 /** One machine of a module: its phases on a line of time, its steps, its failure and its screen. */
 export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, refresh }: VmCardProps) {
   const address = vmAddress(buildId, module, vm);
-  const isLive = machineOf(vm) === 'up';
+  const isLive = machineStateOf(vm) === 'up';
   return (
     <article class="vm" aria-label={`Machine ${vm.vm}`}>
       <div class="card-title">

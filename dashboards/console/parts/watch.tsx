@@ -5,7 +5,7 @@ import { liftKeys } from '../api/console-viewer.ts';
 import { useConsole } from '../api/use-console.ts';
 import { vmAddress } from '../api/vm-address.ts';
 import { vmKey } from '../state/vm-key.ts';
-import { hasSerial, isTyping, isWatchable, machineOf, watchingWords } from '../state/watching.ts';
+import { hasSerial, isTyping, isWatchable, machineStateOf, watchingWords } from '../state/watching.ts';
 import { Dialog } from './dialog.tsx';
 import { HandbuildNotice } from './handbuild-notice.tsx';
 import { watchHref } from './module-link.ts';
@@ -27,7 +27,7 @@ export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
   const close = useRef<HTMLButtonElement>(null);
   const address = vmAddress(buildId, module, vm);
   const isWanted = isWatchable(module, vm);
-  const machine = isWanted ? machineOf(vm) : 'gone';
+  const machine = isWanted ? machineStateOf(vm) : 'gone';
   const role = { machine, isWaiting: vm.handbuild !== null, mayBuild };
   const types = isTyping(role);
   const { connection, viewer } = useConsole(frame, {

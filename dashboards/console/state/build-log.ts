@@ -8,7 +8,7 @@ import { vmKey } from './vm-key.ts';
 const MAX_LINES = 20_000;
 
 /** One line of a guest or of the farm; cleaned for display. */
-export interface LogLine {
+export interface BuildLogLine {
   readonly id: string;
   /** `<module>/<vm>`. */
   readonly machine: string;
@@ -36,7 +36,7 @@ export interface LogPart {
 }
 
 export interface BuildLog {
-  readonly lines: readonly LogLine[];
+  readonly lines: readonly BuildLogLine[];
   /** Lines that were let go. */
   readonly droppedLines: number;
   /** By `partKey`, in the order of their first starts. */
@@ -55,7 +55,7 @@ export function partKey({ machine, id }: Pick<LogPart, 'machine' | 'id'>): strin
 export function addToLog(log: BuildLog, events: readonly StoredEvent[]): BuildLog {
   const parts = new Map(log.parts);
   const runningSteps = new Map(log.runningSteps);
-  const added: LogLine[] = [];
+  const added: BuildLogLine[] = [];
   for (const event of events) {
     if (event.event === 'log') added.push(lineOf(event, runningSteps));
     else changeParts({ parts, runningSteps }, event);
@@ -72,7 +72,7 @@ export function addToLog(log: BuildLog, events: readonly StoredEvent[]): BuildLo
 
 type EventOf<E extends StoredEvent['event']> = Extract<StoredEvent, { event: E }>;
 
-function lineOf(event: EventOf<'log'>, runningSteps: BuildLog['runningSteps']): LogLine {
+function lineOf(event: EventOf<'log'>, runningSteps: BuildLog['runningSteps']): BuildLogLine {
   const { id, module, vm, time, line } = event;
   const machine = vmKey(module, vm);
   const part = partOfLine(event, runningSteps.get(machine));

@@ -9,7 +9,7 @@ import type {
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import type { Failure } from '../../../common/contracts/failures.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
-import { attemptWords } from '../../../common/text/attempt.ts';
+import { describeAttempt } from '../../../common/text/attempt.ts';
 import { addToLog, type BuildLog, EMPTY_LOG } from './build-log.ts';
 import { isAfter } from './event-id.ts';
 import { vmKey } from './vm-key.ts';
@@ -86,7 +86,7 @@ function addAttempt(attempts: Attempts, event: StoredEvent): Attempts {
   const at = Date.parse(event.time);
   if (event.event === 'phase-started') {
     const { phase, attempt: number, worker } = event;
-    const why = attemptWords(event);
+    const why = describeAttempt(event);
     const begun = { phase, number, why, worker, startedAt: at, finishedAt: null, outcome: null, failure: null };
     // The worker of the former one was lost: its end was not reported.
     const others = known.map((attempt) =>

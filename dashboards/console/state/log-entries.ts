@@ -1,5 +1,5 @@
 import { seconds } from '../../../common/text/durations.ts';
-import { type BuildLog, type LogLine, type LogPart, partKey } from './build-log.ts';
+import { type BuildLog, type BuildLogLine, type LogPart, partKey } from './build-log.ts';
 import { isAfter } from './event-id.ts';
 
 /** Filter of a log. */
@@ -14,7 +14,7 @@ export interface LogWish {
 
 /** A heading, or a line below it. */
 export type LogEntry =
-  | { readonly kind: 'line'; readonly line: LogLine }
+  | { readonly kind: 'line'; readonly line: BuildLogLine }
   | {
       readonly kind: 'heading';
       /** Unique among the entries. */
@@ -31,7 +31,7 @@ export function partsOf(log: BuildLog, machine: string | null): LogPart[] {
 }
 
 /** The lines of the wanted machine and part; a search comes after. */
-export function linesOf(log: BuildLog, { machine, part }: Pick<LogWish, 'machine' | 'part'>): readonly LogLine[] {
+export function linesOf(log: BuildLog, { machine, part }: Pick<LogWish, 'machine' | 'part'>): readonly BuildLogLine[] {
   if (machine === null) return log.lines;
   if (part === null) return log.lines.filter((line) => line.machine === machine);
   const wanted = new Set(wantedParts(log, machine, part).map(({ id }) => id)).add(part);
@@ -49,7 +49,7 @@ export function patternOf(search: string): string {
   return search.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }
 
-export function hitsOf(lines: readonly LogLine[], search: string): readonly LogLine[] {
+export function hitsOf(lines: readonly BuildLogLine[], search: string): readonly BuildLogLine[] {
   if (search === '') return lines;
   const pattern = new RegExp(patternOf(search), 'i');
   return lines.filter(({ text }) => pattern.test(text));
@@ -59,7 +59,7 @@ export function hitsOf(lines: readonly LogLine[], search: string): readonly LogL
  * Lines with a heading wherever a part begins, and wherever its machine has come to another one. Without the former while a
  * text is searched for, and of parts that began before lines that are left out (`isCut`).
  */
-export function entriesOf(log: BuildLog, wish: LogWish, lines: readonly LogLine[], isCut: boolean): LogEntry[] {
+export function entriesOf(log: BuildLog, wish: LogWish, lines: readonly BuildLogLine[], isCut: boolean): LogEntry[] {
   const starts = startsOf(log, wish, isCut ? lines[0] : undefined);
   const entries: LogEntry[] = [];
   const current = new Map<string, string>();
@@ -81,7 +81,7 @@ export function entriesOf(log: BuildLog, wish: LogWish, lines: readonly LogLine[
 }
 
 /** The parts that are headed where they begin, in the order of their starts. */
-function startsOf(log: BuildLog, { machine, part, search }: LogWish, from: LogLine | undefined): LogPart[] {
+function startsOf(log: BuildLog, { machine, part, search }: LogWish, from: BuildLogLine | undefined): LogPart[] {
   if (search !== '') return [];
   const parts = machine !== null && part !== null ? wantedParts(log, machine, part) : partsOf(log, machine);
   return parts

@@ -2,13 +2,13 @@ import type { BuildState, ModuleView, PhaseView, VmView } from '../../../common/
 import type { Phase } from '../../../common/contracts/phases.ts';
 
 /** State of a module, a VM or a build, in one word. */
-export type Stage = Phase | BuildState | 'waiting' | 'waits for you' | 'reused' | 'skipped';
+export type ModuleStage = Phase | BuildState | 'waiting' | 'waits for you' | 'reused' | 'skipped';
 
 /**
  * How far a module is: whether one of its machines waits for a person, else the least advanced phase that runs, `waiting`
  * while nothing does, or how it has ended; `skipped` when that was not its own fault.
  */
-export function moduleStage({ action, state, vms, failure }: ModuleView): Stage {
+export function moduleStage({ action, state, vms, failure }: ModuleView): ModuleStage {
   if (failure?.reason === 'ParentFailed') return 'skipped';
   if (state === 'succeeded') return action === 'reuse' ? 'reused' : state;
   if (state === 'failed' || state === 'cancelled') return state;
@@ -19,7 +19,7 @@ export function moduleStage({ action, state, vms, failure }: ModuleView): Stage 
 }
 
 /** How far a VM is, like its module. */
-export function vmStage({ phases, handbuild }: VmView): Stage {
+export function vmStage({ phases, handbuild }: VmView): ModuleStage {
   if (handbuild !== null) return 'waits for you';
   if (phases.every(({ state }) => state === 'skipped')) return 'skipped';
   const bad = phases.find(({ state }) => state === 'failed') ?? phases.find(({ state }) => state === 'cancelled');

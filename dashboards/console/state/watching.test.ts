@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import { PHASES } from '../../../common/contracts/phases.ts';
-import { isTyping, isWatchable, machineOf, type Watching, watchingWords } from './watching.ts';
+import { isTyping, isWatchable, machineStateOf, type Watching, watchingWords } from './watching.ts';
 
 type State = PhaseView['state'];
 
@@ -34,7 +34,7 @@ test.each<[string, VmView]>([
   ['gone', vmIn('succeeded', 'failed')],
   ['gone', vmIn('cancelled', 'cancelled', 'cancelled', 'cancelled')],
 ])('the machine is %s', (machine, vm) => {
-  expect(machineOf(vm)).toBe(machine);
+  expect(machineStateOf(vm)).toBe(machine);
 });
 
 test('only what is being made can be watched', () => {

@@ -1,12 +1,12 @@
 import type { ModuleView, VmView } from '../../../common/contracts/builds.ts';
 
 /** How a connection to a console stands: `unloaded` when the viewer's own code did not come. */
-export type Connection = 'opening' | 'open' | 'cut' | 'unloaded';
+export type ViewerState = 'opening' | 'open' | 'cut' | 'unloaded';
 
 /** Whether a VM has a machine: `later` before its boot, `up` from then on, `gone` when its layer build has ended. */
-export type Machine = 'later' | 'up' | 'gone';
+export type MachineState = 'later' | 'up' | 'gone';
 
-export function machineOf({ phases }: VmView): Machine {
+export function machineStateOf({ phases }: VmView): MachineState {
   const hasEnded = phases.some(({ state }) => ['failed', 'cancelled', 'skipped'].includes(state));
   if (hasEnded || phases.every(({ state }) => state === 'succeeded')) return 'gone';
   return phases.some(({ phase, startedAt }) => phase === 'boot-keystrokes' && startedAt !== null) ? 'up' : 'later';
@@ -21,13 +21,13 @@ export function hasSerial({ layerBuild }: ModuleView, { phases }: VmView): boole
 
 /** Whether the farm shows the screen of a machine, or will as soon as there is one. */
 export function isWatchable({ state, layerBuild }: ModuleView, vm: VmView): boolean {
-  return layerBuild !== null && (state === 'queued' || state === 'running') && machineOf(vm) !== 'gone';
+  return layerBuild !== null && (state === 'queued' || state === 'running') && machineStateOf(vm) !== 'gone';
 }
 
 /** Input for the notice beside a screen. */
 export interface Watching {
-  readonly machine: Machine;
-  readonly connection: Connection;
+  readonly machine: MachineState;
+  readonly connection: ViewerState;
   /** Whether a step of the machine waits for a person. */
   readonly isWaiting: boolean;
   /** Whether the role may type at all. */

@@ -3,7 +3,7 @@ import { parseQuantity } from '../../../common/text/quantity.ts';
 import { STORAGE_CLASS } from '../bootstrap.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
-import { Findings } from './findings.ts';
+import { Causes } from './causes.ts';
 
 /** All values of a ConfigMap or Secret together, in bytes. */
 const MAX_CONTENT_BYTES = 1024 * 1024;
@@ -13,25 +13,25 @@ function entries(value: unknown): [string, unknown][] {
   return isJsonObject(value) ? Object.entries(value) : [];
 }
 
-function checkImmutable(object: KubeObject, previous: KubeObject | undefined, findings: Findings): void {
+function checkImmutable(object: KubeObject, previous: KubeObject | undefined, causes: Causes): void {
   if (previous?.['immutable'] !== true) return;
   for (const field of ['data', 'binaryData', 'immutable']) {
     if (!isDeepStrictEqual(object[field], previous[field]))
-      findings.add(field, 'Forbidden: field is immutable when `immutable` is set');
+      causes.add(field, 'Forbidden: field is immutable when `immutable` is set');
   }
 }
 
-function checkKeys(field: string, values: readonly [string, unknown][], findings: Findings): void {
+function checkKeys(field: string, values: readonly [string, unknown][], causes: Causes): void {
   for (const [name] of values) {
     if (KEY.test(name) && name !== '.' && !name.startsWith('..')) continue;
     const rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
-    findings.add(`${field}[${name}]`, `Invalid value: "${name}": ${rule}`);
+    causes.add(`${field}[${name}]`, `Invalid value: "${name}": ${rule}`);
   }
 }
 
-function checkSize(values: readonly [string, unknown][], findings: Findings): void {
+function checkSize(values: readonly [string, unknown][], causes: Causes): void {
   const bytes = values.reduce((sum, [, value]) => sum + Buffer.byteLength(String(value)), 0);
-  if (bytes > MAX_CONTENT_BYTES) findings.add('data', `Too long: may not be more than ${MAX_CONTENT_BYTES} bytes`);
+  if (bytes > MAX_CONTENT_BYTES) causes.add('data', `Too long: may not be more than ${MAX_CONTENT_BYTES} bytes`);
 }
 
 /** Required keys of Secrets of these types. */
@@ -53,16 +53,16 @@ export const secretAdmission: KindAdmission = {
   },
   validate: ({ object, previous, kind, operation }) => {
     if (operation === 'DELETE') return;
-    const findings = new Findings();
+    const causes = new Causes();
     const data = entries(object['data']);
-    checkKeys('data', data, findings);
+    checkKeys('data', data, causes);
     for (const name of REQUIRED_DATA[String(object['type'])] ?? []) {
-      if (!data.some(([key]) => key === name)) findings.require(`data[${name}]`, 'Required value');
+      if (!data.some(([key]) => key === name)) causes.require(`data[${name}]`, 'Required value');
     }
-    checkSize(data, findings);
-    checkImmutable(object, previous, findings);
-    if (previous && previous['type'] !== object['type']) findings.add('type', 'Invalid value: field is immutable');
-    findings.refuseField(kind, object);
+    checkSize(data, causes);
+    checkImmutable(object, previous, causes);
+    if (previous && previous['type'] !== object['type']) causes.add('type', 'Invalid value: field is immutable');
+    causes.refuseField(kind, object);
   },
 };
 
@@ -70,11 +70,11 @@ export const secretAdmission: KindAdmission = {
 export const configMapAdmission: KindAdmission = {
   validate: ({ object, previous, kind, operation }) => {
     if (operation === 'DELETE') return;
-    const findings = new Findings();
-    for (const field of ['data', 'binaryData']) checkKeys(field, entries(object[field]), findings);
-    checkSize([...entries(object['data']), ...entries(object['binaryData'])], findings);
-    checkImmutable(object, previous, findings);
-    findings.refuseField(kind, object);
+    const causes = new Causes();
+    for (const field of ['data', 'binaryData']) checkKeys(field, entries(object[field]), causes);
+    checkSize([...entries(object['data']), ...entries(object['binaryData'])], causes);
+    checkImmutable(object, previous, causes);
+    causes.refuseField(kind, object);
   },
 };
 
@@ -87,22 +87,22 @@ export const claimAdmission: KindAdmission = {
   },
   validate: ({ object, previous, kind, operation, subresource }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;
-    const findings = new Findings();
+    const causes = new Causes();
     const modes = fieldAt(object.spec, 'accessModes');
     if (!Array.isArray(modes) || modes.length === 0) {
-      findings.require('spec.accessModes', 'Required value: at least 1 access mode is required');
+      causes.require('spec.accessModes', 'Required value: at least 1 access mode is required');
     }
     const size = fieldAt(object.spec, 'resources', 'requests', 'storage');
-    if (size === undefined) findings.require('spec.resources[storage]', 'Required value');
+    if (size === undefined) causes.require('spec.resources[storage]', 'Required value');
     else if ((parseQuantity(size) ?? 0) <= 0)
-      findings.add('spec.resources[storage]', `Invalid value: "${String(size)}": must be greater than zero`);
+      causes.add('spec.resources[storage]', `Invalid value: "${String(size)}": must be greater than zero`);
     if (previous && !isDeepStrictEqual(fixedClaimSpec(object.spec), fixedClaimSpec(previous.spec))) {
-      findings.add(
+      causes.add(
         'spec',
         'Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims',
       );
     }
-    findings.refuseField(kind, object);
+    causes.refuseField(kind, object);
   },
 };
 
@@ -120,27 +120,27 @@ export const podAdmission: KindAdmission = {
   },
   validate: ({ object, previous, kind, operation, subresource }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;
-    const findings = new Findings();
+    const causes = new Causes();
     const containers = fieldAt(object.spec, 'containers');
     const volumes = listAt(object.spec, 'volumes').map((volume) => fieldAt(volume, 'name'));
     for (const [index, name] of volumes.entries()) {
-      if (!name) findings.require(`spec.volumes[${index}].name`, 'Required value');
+      if (!name) causes.require(`spec.volumes[${index}].name`, 'Required value');
     }
-    if (!Array.isArray(containers) || containers.length === 0) findings.require('spec.containers', 'Required value');
+    if (!Array.isArray(containers) || containers.length === 0) causes.require('spec.containers', 'Required value');
     for (const [index, container] of (Array.isArray(containers) ? containers : []).entries()) {
       for (const field of ['name', 'image']) {
-        if (!fieldAt(container, field)) findings.require(`spec.containers[${index}].${field}`, 'Required value');
+        if (!fieldAt(container, field)) causes.require(`spec.containers[${index}].${field}`, 'Required value');
       }
-      checkMounts(container, `spec.containers[${index}].volumeMounts`, { volumes, findings });
-      checkPorts(fieldAt(container, 'ports'), `spec.containers[${index}].ports`, findings);
+      checkMounts(container, `spec.containers[${index}].volumeMounts`, { volumes, causes });
+      checkPorts(fieldAt(container, 'ports'), `spec.containers[${index}].ports`, causes);
     }
     if (previous && !isDeepStrictEqual(fixedPodSpec(object.spec), fixedPodSpec(previous.spec))) {
-      findings.add(
+      causes.add(
         'spec',
         'Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations`',
       );
     }
-    findings.refuseField(kind, object);
+    causes.refuseField(kind, object);
   },
 };
 
@@ -152,21 +152,21 @@ function listAt(value: unknown, field: string): readonly unknown[] {
 function checkMounts(
   container: unknown,
   field: string,
-  { volumes, findings }: { readonly volumes: readonly unknown[]; readonly findings: Findings },
+  { volumes, causes }: { readonly volumes: readonly unknown[]; readonly causes: Causes },
 ): void {
   for (const [index, mount] of listAt(container, 'volumeMounts').entries()) {
     const name = fieldAt(mount, 'name');
-    if (!volumes.includes(name)) findings.add(`${field}[${index}].name`, `Not found: "${String(name ?? '')}"`);
-    if (!fieldAt(mount, 'mountPath')) findings.require(`${field}[${index}].mountPath`, 'Required value');
+    if (!volumes.includes(name)) causes.add(`${field}[${index}].name`, `Not found: "${String(name ?? '')}"`);
+    if (!fieldAt(mount, 'mountPath')) causes.require(`${field}[${index}].mountPath`, 'Required value');
   }
 }
 
-function checkPorts(ports: unknown, field: string, findings: Findings): void {
+function checkPorts(ports: unknown, field: string, causes: Causes): void {
   for (const [index, port] of (Array.isArray(ports) ? ports : []).entries()) {
     const number = Number(fieldAt(port, 'containerPort') ?? 0);
     if (number >= 1 && number <= 65_535) continue;
     const rule = 'must be between 1 and 65535, inclusive';
-    findings.add(`${field}[${index}].containerPort`, `Invalid value: ${number}: ${rule}`);
+    causes.add(`${field}[${index}].containerPort`, `Invalid value: ${number}: ${rule}`);
   }
 }
 

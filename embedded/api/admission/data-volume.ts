@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseQuantity } from '../../../common/text/quantity.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject, keyOf } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
-import { Findings } from './findings.ts';
+import { Causes } from './causes.ts';
 
 const WEBHOOK = 'datavolume-validate.cdi.kubevirt.io';
 const CHECKSUM_DIGITS: Readonly<Record<string, number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 };
@@ -16,21 +16,21 @@ const SIZED_SOURCES = new Set(['pvc', 'snapshot']);
 export const dataVolumeAdmission: KindAdmission = {
   validate: ({ object, previous, operation, subresource, store }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;
-    const findings = new Findings();
+    const causes = new Causes();
     if (previous) {
       if (!isDeepStrictEqual(fixedSpec(object), fixedSpec(previous))) {
-        findings.add('spec', 'Cannot update DataVolume Spec');
+        causes.add('spec', 'Cannot update DataVolume Spec');
       }
-      findings.refuseAs(WEBHOOK);
+      causes.refuseAs(WEBHOOK);
       return;
     }
-    checkDataVolumeSpec(object.spec ?? {}, 'spec', findings);
+    checkDataVolumeSpec(object.spec ?? {}, 'spec', causes);
     const mayAdopt = object.metadata.annotations?.[ADOPTION] === 'true';
     if (!mayAdopt && store.get('PersistentVolumeClaim', keyOf(object))) {
       const { namespace, name } = object.metadata;
-      findings.add('name', `Destination PVC ${namespace}/${name} already exists`);
+      causes.add('name', `Destination PVC ${namespace}/${name} already exists`);
     }
-    findings.refuseAs(WEBHOOK);
+    causes.refuseAs(WEBHOOK);
   },
 };
 
@@ -41,81 +41,77 @@ function fixedSpec({ spec = {} }: KubeObject): JsonObject {
 }
 
 /** Checks the spec of a DataVolume, or of a template for one in a VirtualMachine. */
-export function checkDataVolumeSpec(spec: JsonObject, field: string, findings: Findings): void {
+export function checkDataVolumeSpec(spec: JsonObject, field: string, causes: Causes): void {
   const source = spec['source'];
   const names = isJsonObject(source) ? Object.keys(source) : [];
   if (source !== undefined && spec['sourceRef'] !== undefined) {
-    findings.add(field, 'Data volume should have either Source or SourceRef, not both');
+    causes.add(field, 'Data volume should have either Source or SourceRef, not both');
   } else if (source === undefined && spec['sourceRef'] === undefined) {
-    findings.require(field, 'Data volume should have either Source or SourceRef, or be externally populated');
+    causes.require(field, 'Data volume should have either Source or SourceRef, or be externally populated');
   } else if (source !== undefined && names.length === 0)
-    findings.require(`${field}.source`, 'Missing Data volume source');
-  else if (names.length > 1) findings.add(`${field}.source`, 'Multiple data volume sources');
-  checkHttp(fieldAt(source, 'http'), `${field}.source.http`, findings);
-  checkRegistry(fieldAt(source, 'registry'), `${field}.source.registry`, findings);
-  checkStorage(spec, { field, sourceName: names[0] }, findings);
+    causes.require(`${field}.source`, 'Missing Data volume source');
+  else if (names.length > 1) causes.add(`${field}.source`, 'Multiple data volume sources');
+  checkHttp(fieldAt(source, 'http'), `${field}.source.http`, causes);
+  checkRegistry(fieldAt(source, 'registry'), `${field}.source.registry`, causes);
+  checkStorage(spec, { field, sourceName: names[0] }, causes);
   const { contentType } = spec;
   if (contentType !== undefined && contentType !== '' && contentType !== 'kubevirt' && contentType !== 'archive') {
-    findings.add(`${field}.contentType`, `ContentType not one of: kubevirt, archive`);
+    causes.add(`${field}.contentType`, `ContentType not one of: kubevirt, archive`);
   }
 }
 
-function checkHttp(http: unknown, field: string, findings: Findings): void {
+function checkHttp(http: unknown, field: string, causes: Causes): void {
   if (!isJsonObject(http)) return;
   const url = String(http['url'] ?? '');
-  if (url === '') findings.require(`${field}.url`, 'Data volume source URL is empty');
-  else if (!/^https?:\/\/[^/]+/.test(url)) findings.add(`${field}.url`, `Invalid data source URL: ${url}`);
+  if (url === '') causes.require(`${field}.url`, 'Data volume source URL is empty');
+  else if (!/^https?:\/\/[^/]+/.test(url)) causes.add(`${field}.url`, `Invalid data source URL: ${url}`);
   const { checksum } = http;
   if (checksum === undefined || checksum === '') return;
   const [, algorithm = '', digest = ''] = /^([a-z0-9]+):([0-9a-fA-F]+)$/.exec(String(checksum)) ?? [];
   if (CHECKSUM_DIGITS[algorithm] !== digest.length || digest === '') {
-    findings.add(
+    causes.add(
       `${field}.checksum`,
       `invalid checksum "${String(checksum)}": the form is algorithm:hex with md5, sha1, sha256 or sha512`,
     );
   }
 }
 
-function checkRegistry(registry: unknown, field: string, findings: Findings): void {
+function checkRegistry(registry: unknown, field: string, causes: Causes): void {
   if (!isJsonObject(registry)) return;
   const { url, imageStream, pullMethod } = registry;
   if ((url === undefined) === (imageStream === undefined)) {
-    findings.add(field, 'Source registry should have either URL or ImageStream');
+    causes.add(field, 'Source registry should have either URL or ImageStream');
   }
   if (url !== undefined && !/^(docker|oci-archive):\/\/./.test(String(url))) {
-    findings.add(`${field}.url`, `Invalid data source URL: ${String(url)}`);
+    causes.add(`${field}.url`, `Invalid data source URL: ${String(url)}`);
   }
   if (pullMethod !== undefined && pullMethod !== 'pod' && pullMethod !== 'node') {
-    findings.add(`${field}.pullMethod`, 'PullMethod not one of: pod, node');
+    causes.add(`${field}.pullMethod`, 'PullMethod not one of: pod, node');
   }
 }
 
-function checkStorage(
-  spec: JsonObject,
-  at: { field: string; sourceName: string | undefined },
-  findings: Findings,
-): void {
+function checkStorage(spec: JsonObject, at: { field: string; sourceName: string | undefined }, causes: Causes): void {
   const { pvc, storage } = spec;
   if (pvc !== undefined && storage !== undefined) {
-    findings.add(at.field, 'Duplicate storage definition, both target storage and target pvc defined');
+    causes.add(at.field, 'Duplicate storage definition, both target storage and target pvc defined');
     return;
   }
   if (pvc === undefined && storage === undefined) {
-    findings.require(at.field, 'Missing Data volume PVC/Storage definition');
+    causes.require(at.field, 'Missing Data volume PVC/Storage definition');
     return;
   }
   const [name, word, claim] = pvc === undefined ? ['storage', 'Storage', storage] : ['pvc', 'PVC', pvc];
   const size = fieldAt(claim, 'resources', 'requests', 'storage');
   const isDetected = name === 'storage' && (spec['sourceRef'] !== undefined || SIZED_SOURCES.has(at.sourceName ?? ''));
   if (size === undefined) {
-    if (!isDetected) findings.require(`${at.field}.${name}.resources.requests.storage`, `${word} size is missing`);
+    if (!isDetected) causes.require(`${at.field}.${name}.resources.requests.storage`, `${word} size is missing`);
   } else if ((parseQuantity(size) ?? 0) <= 0) {
-    findings.add(`${at.field}.${name}.resources.requests.size`, `${word} size can't be equal or less than zero`);
+    causes.add(`${at.field}.${name}.resources.requests.size`, `${word} size can't be equal or less than zero`);
   } else if ((parseQuantity(size) ?? 0) < LEAST_BYTES) {
-    findings.add(`${at.field}.${name}.resources.requests.size`, `${word} size should be at least 1MiB`);
+    causes.add(`${at.field}.${name}.resources.requests.size`, `${word} size should be at least 1MiB`);
   }
   const modes = fieldAt(claim, 'accessModes');
   if (name === 'pvc' && (!Array.isArray(modes) || modes.length === 0)) {
-    findings.require(`${at.field}.pvc.accessModes`, 'Required value: at least 1 access mode is required');
+    causes.require(`${at.field}.pvc.accessModes`, 'Required value: at least 1 access mode is required');
   }
 }

@@ -1,5 +1,5 @@
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
-import type { Findings } from './findings.ts';
+import type { Causes } from './causes.ts';
 
 /** Which feature a Hyper-V feature stands on (KubeVirt's `pkg/defaults/hyperv.go`); dependants come first. */
 const REQUIRED: readonly (readonly [feature: string, required: string])[] = [
@@ -26,17 +26,17 @@ export function fillHypervFeatures(domain: JsonObject): void {
 }
 
 /** Refuses a feature whose requirement is switched off explicitly, and spinlock retries below the minimum. */
-export function checkHypervFeatures(spec: JsonObject, field: string, findings: Findings): void {
+export function checkHypervFeatures(spec: JsonObject, field: string, causes: Causes): void {
   const hyperv = fieldAt(spec, 'domain', 'features', 'hyperv');
   if (!isJsonObject(hyperv)) return;
   const at = `${field}.domain.features.hyperv`;
   for (const [feature, required] of REQUIRED) {
     if (isOn(hyperv, feature) && !isOn(hyperv, required)) {
-      findings.add(`${at}.${feature}`, `'${at}.${feature}' requires '${required}', which was disabled`);
+      causes.add(`${at}.${feature}`, `'${at}.${feature}' requires '${required}', which was disabled`);
     }
   }
   const retries = fieldAt(hyperv, 'spinlocks', 'spinlocks');
   if (typeof retries === 'number' && retries < MIN_SPINLOCKS) {
-    findings.add(`${at}.spinlocks.spinlocks`, `'${at}.spinlocks.spinlocks' must be at least ${MIN_SPINLOCKS}`);
+    causes.add(`${at}.spinlocks.spinlocks`, `'${at}.spinlocks.spinlocks' must be at least ${MIN_SPINLOCKS}`);
   }
 }

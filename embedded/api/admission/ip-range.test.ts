@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { contains, formatAddress, overlap, parseAddress, parseRange } from './ip-range.ts';
+import { contains, formatAddress, parseIp, parseRange, rangesOverlap } from './ip-range.ts';
 
 test.each([
   ['10.1.2.3', '10.1.2.3'],
@@ -8,12 +8,12 @@ test.each([
   ['::', '::'],
   ['::ffff:10.0.0.1', '::ffff:a00:1'],
 ])('reads %s', (text, canonical) => {
-  const address = parseAddress(text);
+  const address = parseIp(text);
   expect(address && formatAddress(address)).toBe(canonical);
 });
 
 test.each(['10.1.2', '10.1.2.256', 'fe80::1%eth0', '', 'x'])('does not read "%s"', (text) => {
-  expect(parseAddress(text)).toBeUndefined();
+  expect(parseIp(text)).toBeUndefined();
 });
 
 test.each(['10.0.0.0/33', '10.0.0.0', '10.0.0.0/', 'fd00::/129', '10.0.0.0/8/8'])('takes "%s" for no block', (text) => {
@@ -28,13 +28,13 @@ test.each([
   ['fd00::/64', 'fd00::1:0/112', true],
 ])('%s and %s overlap: %s', (a, b, expected) => {
   const [left, right] = [parseRange(a), parseRange(b)];
-  expect(left && right && overlap(left, right)).toBe(expected);
+  expect(left && right && rangesOverlap(left, right)).toBe(expected);
 });
 
 test('knows the bounds of a block', () => {
   const range = parseRange('192.168.1.64/26');
   const isIn = (text: string) => {
-    const address = parseAddress(text);
+    const address = parseIp(text);
     return range && address && contains(range, address);
   };
   expect(['192.168.1.63', '192.168.1.64', '192.168.1.127', '192.168.1.128'].map(isIn)).toEqual([

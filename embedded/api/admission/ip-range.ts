@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import { formatIpv4, parseIpv4 } from '../../../common/text/ipv4.ts';
 
 /** An address as a number with its width: 32 or 128 bits. */
-export interface Address {
+export interface IpAddress {
   readonly value: bigint;
   readonly bits: 32 | 128;
 }
@@ -16,7 +16,7 @@ export interface IpRange {
 }
 
 /** Reads an IPv4 or IPv6 address; undefined when it is none. */
-export function parseAddress(text: string): Address | undefined {
+export function parseIp(text: string): IpAddress | undefined {
   const ipv4 = parseIpv4(text);
   if (ipv4 !== undefined) return { value: BigInt(ipv4), bits: 32 };
   return isIPv6(text) && !text.includes('%') ? { value: fromGroups(groupsOf(text)), bits: 128 } : undefined;
@@ -42,7 +42,7 @@ function groupsOf(text: string): number[] {
 /** Reads a CIDR block; undefined when it is none. Host bits are permitted and ignored. */
 export function parseRange(text: string): IpRange | undefined {
   const [base = '', length = '', ...more] = text.split('/');
-  const address = parseAddress(base);
+  const address = parseIp(base);
   if (!address || more.length > 0 || !/^\d{1,3}$/.test(length) || Number(length) > address.bits) return undefined;
   const prefix = Number(length);
   const size = 1n << BigInt(address.bits - prefix);
@@ -51,17 +51,17 @@ export function parseRange(text: string): IpRange | undefined {
 }
 
 /** Whether the address is in the block; never for different families. */
-export function contains(range: IpRange, address: Address): boolean {
+export function contains(range: IpRange, address: IpAddress): boolean {
   return range.bits === address.bits && address.value >= range.first && address.value <= range.last;
 }
 
 /** Whether the blocks share an address; never for different families. */
-export function overlap(a: IpRange, b: IpRange): boolean {
+export function rangesOverlap(a: IpRange, b: IpRange): boolean {
   return a.bits === b.bits && a.first <= b.last && b.first <= a.last;
 }
 
 /** The text form of an address, compressed for IPv6. */
-export function formatAddress({ value, bits }: Address): string {
+export function formatAddress({ value, bits }: IpAddress): string {
   if (bits === 32) return formatIpv4(Number(value));
   const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(16 * (7 - index))) & 0xffffn).toString(16));
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);

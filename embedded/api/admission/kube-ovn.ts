@@ -1,8 +1,8 @@
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
 import type { Store } from '../store.ts';
 import type { KindAdmission } from './admission.ts';
-import { denied } from './findings.ts';
-import { contains, formatAddress, type IpRange, overlap, parseAddress, parseRange } from './ip-range.ts';
+import { denied } from './causes.ts';
+import { contains, formatAddress, type IpRange, parseIp, parseRange, rangesOverlap } from './ip-range.ts';
 
 const WEBHOOK = 'kube-ovn-webhook';
 const DEFAULT_VPC = 'ovn-cluster';
@@ -28,8 +28,8 @@ export const vpcAdmission: KindAdmission = {
         throw denied(WEBHOOK, `unknown policy type: "${String(policy)}"`);
       }
       const target = String(cidr);
-      if (!parseRange(target) && !parseAddress(target)) throw denied(WEBHOOK, `invalid cidr "${target}"`);
-      if (!parseAddress(String(nextHopIP))) throw denied(WEBHOOK, `bad next hop ip: "${String(nextHopIP)}"`);
+      if (!parseRange(target) && !parseIp(target)) throw denied(WEBHOOK, `invalid cidr "${target}"`);
+      if (!parseIp(String(nextHopIP))) throw denied(WEBHOOK, `bad next hop ip: "${String(nextHopIP)}"`);
     }
   },
 };
@@ -97,13 +97,13 @@ function withoutEmpty(spec: JsonObject): JsonObject {
 
 function covers(entry: string, address: string): boolean {
   const [from = '', to = from] = entry.split('..');
-  const [first, last, wanted] = [from, to, address].map((text) => parseAddress(text)?.value);
+  const [first, last, wanted] = [from, to, address].map((text) => parseIp(text)?.value);
   return first !== undefined && last !== undefined && wanted !== undefined && wanted >= first && wanted <= last;
 }
 
 function assertGateway(spec: JsonObject, ranges: readonly IpRange[]): void {
   for (const text of String(spec['gateway']).split(',')) {
-    const address = parseAddress(text);
+    const address = parseIp(text);
     if (!address || !ranges.some((range) => contains(range, address))) {
       throw denied(WEBHOOK, `gateway ${text} is not in cidr ${String(spec['cidrBlock'])}`);
     }
@@ -113,7 +113,7 @@ function assertGateway(spec: JsonObject, ranges: readonly IpRange[]): void {
 /** An excluded entry is an address, or two joined by `..` in rising order. */
 function assertExcluded(entry: string): void {
   const [from = '', to = from, ...more] = entry.split('..');
-  const [first, last] = [parseAddress(from), parseAddress(to)];
+  const [first, last] = [parseIp(from), parseIp(to)];
   if (!first || !last || more.length > 0 || first.value > last.value) {
     throw denied(WEBHOOK, `${entry} in excludeIps is not a valid address or range`);
   }
@@ -127,7 +127,7 @@ function assertNoOverlap(object: KubeObject, ranges: readonly IpRange[], store: 
     const isBeside = fieldAt(other.spec, 'vpc') === vpc && fieldAt(other.spec, 'vlan') === vlan;
     if (isSelf || !isBeside) continue;
     const taken = rangesOf(other.spec ?? {});
-    if (ranges.some((range) => taken.some((block) => overlap(range, block)))) {
+    if (ranges.some((range) => taken.some((block) => rangesOverlap(range, block)))) {
       const { name } = other.metadata;
       throw denied(
         WEBHOOK,
@@ -146,14 +146,14 @@ export const egressGatewayAdmission: KindAdmission = {
     const replicas = Number(spec['replicas'] ?? 1);
     for (const field of ['internalIPs', 'externalIPs']) {
       const addresses = texts(spec[field]);
-      const bad = addresses.flatMap((text) => text.split(',')).find((text) => !parseAddress(text.trim()));
+      const bad = addresses.flatMap((text) => text.split(',')).find((text) => !parseIp(text.trim()));
       if (bad !== undefined) throw denied(WEBHOOK, `spec.${field}: "${bad}" is not a valid IP address`);
       if (addresses.length > 0 && addresses.length < replicas) {
         throw denied(WEBHOOK, `the number of ${field} must be greater than or equal to replicas`);
       }
     }
     for (const policy of objects(spec['policies'])) {
-      const bad = texts(policy['ipBlocks']).find((text) => !parseRange(text) && !parseAddress(text));
+      const bad = texts(policy['ipBlocks']).find((text) => !parseRange(text) && !parseIp(text));
       if (bad !== undefined) throw denied(WEBHOOK, `spec.policies: "${bad}" is not a valid IP block`);
     }
   },

@@ -2,7 +2,7 @@ import { formatIpv4, parseIpv4 } from '../../../common/text/ipv4.ts';
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Store } from '../store.ts';
 import type { KindAdmission } from './admission.ts';
-import { Findings } from './findings.ts';
+import { Causes } from './causes.ts';
 
 /** Addresses of Services; no interface has them, packet filters redirect them. */
 const FIRST_ADDRESS = '100.88.0.1';
@@ -21,20 +21,20 @@ export const serviceAdmission: KindAdmission = {
   },
   validate: ({ object, previous, kind, operation, subresource }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;
-    const findings = new Findings();
+    const causes = new Causes();
     const ports = listOf(fieldAt(object.spec, 'ports'));
-    if (ports.length === 0) findings.require('spec.ports', 'Required value');
+    if (ports.length === 0) causes.require('spec.ports', 'Required value');
     for (const [index, { name, port }] of ports.entries()) {
       const at = `spec.ports[${index}]`;
       if (!(Number(port) >= 1 && Number(port) <= 65_535)) {
-        findings.add(`${at}.port`, `Invalid value: ${String(port)}: must be between 1 and 65535, inclusive`);
+        causes.add(`${at}.port`, `Invalid value: ${String(port)}: must be between 1 and 65535, inclusive`);
       }
-      if (ports.length > 1 && !name) findings.require(`${at}.name`, 'Required value');
+      if (ports.length > 1 && !name) causes.require(`${at}.name`, 'Required value');
     }
     if (previous && previous.spec?.['clusterIP'] !== object.spec?.['clusterIP']) {
-      findings.add('spec.clusterIPs[0]', 'Invalid value: may not change once set');
+      causes.add('spec.clusterIPs[0]', 'Invalid value: may not change once set');
     }
-    findings.refuseField(kind, object);
+    causes.refuseField(kind, object);
   },
 };
 
@@ -51,7 +51,7 @@ export const networkPolicyAdmission: KindAdmission = {
   },
   validate: ({ object, kind, operation }) => {
     if (operation === 'DELETE') return;
-    const findings = new Findings();
+    const causes = new Causes();
     for (const [direction, side] of [
       ['ingress', 'from'],
       ['egress', 'to'],
@@ -60,14 +60,14 @@ export const networkPolicyAdmission: KindAdmission = {
         for (const [number, peer] of listOf(rule[side]).entries()) {
           const at = `spec.${direction}[${index}].${side}[${number}]`;
           const named = ['podSelector', 'namespaceSelector', 'ipBlock'].filter((field) => peer[field] !== undefined);
-          if (named.length === 0) findings.require(at, 'Required value: must specify a peer');
+          if (named.length === 0) causes.require(at, 'Required value: must specify a peer');
           if (named.length > 1 && named.includes('ipBlock')) {
-            findings.add(at, 'Forbidden: may not specify both ipBlock and another peer');
+            causes.add(at, 'Forbidden: may not specify both ipBlock and another peer');
           }
         }
       }
     }
-    findings.refuseField(kind, object);
+    causes.refuseField(kind, object);
   },
 };
 

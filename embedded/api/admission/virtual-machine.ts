@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
 import { writeAsStored } from './as-stored.ts';
+import { Causes } from './causes.ts';
 import { checkDataVolumeSpec } from './data-volume.ts';
-import { Findings } from './findings.ts';
 import { fillHypervFeatures } from './hyperv.ts';
 import { checkInstanceSpec } from './instance-spec.ts';
 
@@ -45,29 +45,29 @@ export const virtualMachineAdmission: KindAdmission = {
   },
   validate: ({ object, operation, subresource }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;
-    const findings = new Findings();
-    checkRunStrategy(object.spec ?? {}, findings);
+    const causes = new Causes();
+    checkRunStrategy(object.spec ?? {}, causes);
     const instanceSpec = fieldAt(object, 'spec', 'template', 'spec');
-    if (isJsonObject(instanceSpec)) checkInstanceSpec(instanceSpec, 'spec.template.spec', findings);
-    checkDataVolumeTemplates(object, findings);
-    findings.refuseAs(MACHINE_WEBHOOK);
+    if (isJsonObject(instanceSpec)) checkInstanceSpec(instanceSpec, 'spec.template.spec', causes);
+    checkDataVolumeTemplates(object, causes);
+    causes.refuseAs(MACHINE_WEBHOOK);
   },
 };
 
-function checkRunStrategy({ running, runStrategy }: JsonObject, findings: Findings): void {
+function checkRunStrategy({ running, runStrategy }: JsonObject, causes: Causes): void {
   if (running !== undefined && runStrategy !== undefined) {
-    findings.add(
+    causes.add(
       'spec.running',
       'Running and RunStrategy are mutually exclusive. Note that Running is deprecated, please use RunStrategy instead',
     );
   } else if (running === undefined && runStrategy === undefined) {
-    findings.add('spec.runStrategy', 'One of Running or RunStrategy must be specified');
+    causes.add('spec.runStrategy', 'One of Running or RunStrategy must be specified');
   } else if (runStrategy !== undefined && !RUN_STRATEGIES.includes(String(runStrategy))) {
-    findings.add('spec.runStrategy', `Invalid RunStrategy (${String(runStrategy)})`);
+    causes.add('spec.runStrategy', `Invalid RunStrategy (${String(runStrategy)})`);
   }
 }
 
-function checkDataVolumeTemplates(object: KubeObject, findings: Findings): void {
+function checkDataVolumeTemplates(object: KubeObject, causes: Causes): void {
   const templates = object.spec?.['dataVolumeTemplates'];
   const volumes = fieldAt(object, 'spec', 'template', 'spec', 'volumes');
   if (!Array.isArray(templates)) return;
@@ -83,14 +83,13 @@ function checkDataVolumeTemplates(object: KubeObject, findings: Findings): void 
     const name = fieldAt(template, 'metadata', 'name');
     const spec = fieldAt(template, 'spec');
     if (typeof name !== 'string' || name === '')
-      findings.require(`${field}.name`, `'name' field must not be empty for DataVolumeTemplate entry ${field}.`);
+      causes.require(`${field}.name`, `'name' field must not be empty for DataVolumeTemplate entry ${field}.`);
     else if (!used.has(name)) {
-      findings.add(field, `DataVolumeTemplate entry ${field} must be referenced in the VMI template's 'volumes' list`);
+      causes.add(field, `DataVolumeTemplate entry ${field} must be referenced in the VMI template's 'volumes' list`);
     }
-    if (seen.has(name))
-      findings.add(`${field}.name`, `DataVolumeTemplate entry ${field} has the name of another entry`);
+    if (seen.has(name)) causes.add(`${field}.name`, `DataVolumeTemplate entry ${field} has the name of another entry`);
     seen.add(name);
-    if (isJsonObject(spec)) checkDataVolumeSpec(spec, `${field}.spec`, findings);
+    if (isJsonObject(spec)) checkDataVolumeSpec(spec, `${field}.spec`, causes);
   }
 }
 
@@ -102,13 +101,13 @@ export const instanceAdmission: KindAdmission = {
     fillInstanceSpec(object.spec, undefined);
   },
   validate: ({ object, previous, operation }) => {
-    const findings = new Findings();
+    const causes = new Causes();
     if (operation === 'CREATE') {
-      checkInstanceSpec(object.spec ?? {}, 'spec', findings);
-      findings.refuseAs(INSTANCE_WEBHOOK);
+      checkInstanceSpec(object.spec ?? {}, 'spec', causes);
+      causes.refuseAs(INSTANCE_WEBHOOK);
     } else if (operation === 'UPDATE' && !isDeepStrictEqual(object.spec, previous?.spec)) {
-      findings.add('spec', 'update of VMI object is restricted');
-      findings.refuseAs(INSTANCE_UPDATE_WEBHOOK);
+      causes.add('spec', 'update of VMI object is restricted');
+      causes.refuseAs(INSTANCE_UPDATE_WEBHOOK);
     }
   },
 };

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { fieldAt, type KubeObject } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
-import { Findings } from './findings.ts';
+import { Causes } from './causes.ts';
 
 function has(value: unknown, ...path: string[]): boolean {
   return fieldAt(value, ...path) !== undefined;
@@ -9,7 +9,7 @@ function has(value: unknown, ...path: string[]): boolean {
 
 /** Fields that must stay as they are once they are set. */
 function checkFixed(
-  findings: Findings,
+  causes: Causes,
   at: { object: KubeObject; previous: KubeObject | undefined },
   paths: readonly string[],
 ): void {
@@ -20,8 +20,8 @@ function checkFixed(
     const after = fieldAt(at.object, ...steps);
     const name = steps.at(-1);
     if (before === undefined || isDeepStrictEqual(before, after)) continue;
-    if (after === undefined) findings.add(path, `Invalid value: "object": ${name} is required once set`);
-    else findings.add(path, `Invalid value: ${JSON.stringify(after)}: ${name} is immutable`);
+    if (after === undefined) causes.add(path, `Invalid value: "object": ${name} is required once set`);
+    else causes.add(path, `Invalid value: ${JSON.stringify(after)}: ${name} is immutable`);
   }
 }
 
@@ -29,26 +29,26 @@ function checkFixed(
 export const volumeSnapshotAdmission: KindAdmission = {
   validate: ({ object, previous, kind, operation }) => {
     if (operation === 'DELETE') return;
-    const findings = new Findings();
+    const causes = new Causes();
     const fromClaim = has(object, 'spec', 'source', 'persistentVolumeClaimName');
     const fromContent = has(object, 'spec', 'source', 'volumeSnapshotContentName');
     if (fromClaim === fromContent) {
-      findings.add(
+      causes.add(
         'spec.source',
         'Invalid value: "object": exactly one of volumeSnapshotContentName and persistentVolumeClaimName must be set',
       );
     }
     if (fieldAt(object, 'spec', 'volumeSnapshotClassName') === '') {
-      findings.add(
+      causes.add(
         'spec.volumeSnapshotClassName',
         'Invalid value: "string": volumeSnapshotClassName must not be the empty string when set',
       );
     }
-    checkFixed(findings, { object, previous }, [
+    checkFixed(causes, { object, previous }, [
       'spec.source.persistentVolumeClaimName',
       'spec.source.volumeSnapshotContentName',
     ]);
-    findings.refuseField(kind, object);
+    causes.refuseField(kind, object);
   },
 };
 
@@ -56,26 +56,23 @@ export const volumeSnapshotAdmission: KindAdmission = {
 export const volumeSnapshotContentAdmission: KindAdmission = {
   validate: ({ object, previous, kind, operation }) => {
     if (operation === 'DELETE') return;
-    const findings = new Findings();
+    const causes = new Causes();
     const fromVolume = has(object, 'spec', 'source', 'volumeHandle');
     const fromSnapshot = has(object, 'spec', 'source', 'snapshotHandle');
     if (fromVolume === fromSnapshot) {
-      findings.add(
-        'spec.source',
-        'Invalid value: "object": exactly one of volumeHandle and snapshotHandle must be set',
-      );
+      causes.add('spec.source', 'Invalid value: "object": exactly one of volumeHandle and snapshotHandle must be set');
     }
     if (!has(object, 'spec', 'volumeSnapshotRef', 'name') || !has(object, 'spec', 'volumeSnapshotRef', 'namespace')) {
-      findings.add(
+      causes.add(
         'spec.volumeSnapshotRef',
         'Invalid value: "object": both spec.volumeSnapshotRef.name and spec.volumeSnapshotRef.namespace must be set',
       );
     }
-    checkFixed(findings, { object, previous }, [
+    checkFixed(causes, { object, previous }, [
       'spec.source.volumeHandle',
       'spec.source.snapshotHandle',
       'spec.sourceVolumeMode',
     ]);
-    findings.refuseField(kind, object);
+    causes.refuseField(kind, object);
   },
 };

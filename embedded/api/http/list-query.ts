@@ -1,4 +1,4 @@
-import { ApiError, badRequest, expired, tooLarge } from '../api-error.ts';
+import { ApiError, badRequest, expired, resourceVersionTooLarge } from '../api-error.ts';
 import type { KubeObject, ResourceKind } from '../objects.ts';
 import { compileFieldSelector, compileLabelSelector, type ObjectFilter } from '../selectors.ts';
 import type { ResourcePath } from './resource-path.ts';
@@ -80,7 +80,7 @@ export function assertPosition(query: URLSearchParams, current: number): void {
       );
   }
   if (position === undefined) return;
-  if (position > current) throw tooLarge(position, current);
+  if (position > current) throw resourceVersionTooLarge(position, current);
   if (match === 'Exact' && position < current) throw expired(String(position), current);
 }
 

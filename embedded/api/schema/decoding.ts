@@ -2,7 +2,7 @@ import { ApiError, badRequest, invalid } from '../api-error.ts';
 import { isJsonObject, type JsonObject, type KubeObject, type ResourceKind } from '../objects.ts';
 import { METADATA_SCHEMA } from './core-schemas.ts';
 import { pruned } from './pruning.ts';
-import { checkSchema, checkValue, type SchemaFault, type SchemaFindings } from './structural-schema.ts';
+import { checkSchema, checkValue, type SchemaFault, type SchemaReport } from './structural-schema.ts';
 
 /** How strictly fields are taken that the schema does not know (`fieldValidation` of the Kubernetes API). */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
@@ -57,8 +57,8 @@ function assertTypes(kind: ResourceKind, object: KubeObject): void {
   if (faults.length > 0) throw invalid(kind, object.metadata.name, faults);
 }
 
-function refuseUnreadable({ kind, version }: ResourceKind, findings: SchemaFindings | undefined): void {
-  const [fault] = findings?.faults ?? [];
+function refuseUnreadable({ kind, version }: ResourceKind, report: SchemaReport | undefined): void {
+  const [fault] = report?.faults ?? [];
   if (!fault) return;
   throw badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${fault.message}`);
 }

@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonObject } from '../objects.ts';
 
 /** Violations of an object's schema. */
-export interface SchemaFindings {
+export interface SchemaReport {
   /** Paths of fields that the schema does not know, such as `spec.template.spec.cpus`. */
   readonly unknownFields: string[];
   readonly faults: SchemaFault[];
@@ -22,34 +22,34 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
  * Checks an object against a structural schema (apiextensions v1): types, required, enum, pattern, limits, formats,
  * int-or-string and unknown fields. Rules in CEL are not part of it; admission has those that matter as code.
  */
-export function checkSchema(object: JsonObject, schema: JsonObject): SchemaFindings {
-  const findings: SchemaFindings = { unknownFields: [], faults: [] };
+export function checkSchema(object: JsonObject, schema: JsonObject): SchemaReport {
+  const report: SchemaReport = { unknownFields: [], faults: [] };
   const { apiVersion: _, kind: __, metadata: ___, ...content } = object;
   const properties = isJsonObject(schema['properties']) ? schema['properties'] : {};
   const own = Object.fromEntries(Object.entries(properties).filter(([name]) => !TYPE_META.includes(name)));
-  check(content, { ...schema, properties: own }, { path: '', findings });
-  return findings;
+  check(content, { ...schema, properties: own }, { path: '', report });
+  return report;
 }
 
 /** Checks any value against a schema; paths begin with the given one. */
-export function checkValue(value: unknown, schema: JsonObject, path: string): SchemaFindings {
-  const findings: SchemaFindings = { unknownFields: [], faults: [] };
-  check(value, schema, { path, findings });
-  return findings;
+export function checkValue(value: unknown, schema: JsonObject, path: string): SchemaReport {
+  const report: SchemaReport = { unknownFields: [], faults: [] };
+  check(value, schema, { path, report });
+  return report;
 }
 
 interface Position {
   readonly path: string;
-  readonly findings: SchemaFindings;
+  readonly report: SchemaReport;
 }
 
 function child(at: Position, step: string | number): Position {
   const path = typeof step === 'number' ? `${at.path}[${step}]` : at.path === '' ? step : `${at.path}.${step}`;
-  return { path, findings: at.findings };
+  return { path, report: at.report };
 }
 
 function fault(at: Position, message: string, reason: SchemaFault['reason'] = 'FieldValueInvalid'): void {
-  at.findings.faults.push({ field: at.path, reason, message });
+  at.report.faults.push({ field: at.path, reason, message });
 }
 
 function typeName(value: unknown): string {
@@ -81,8 +81,7 @@ function check(value: unknown, schema: JsonObject, at: Position): void {
       `Invalid value: "${typeName(value)}": ${at.path} in body must be of type ${String(schema['type'])}: "${typeName(value)}"`,
     );
     // A value that should not be an object has no known fields.
-    if (isJsonObject(value))
-      for (const name of Object.keys(value)) at.findings.unknownFields.push(child(at, name).path);
+    if (isJsonObject(value)) for (const name of Object.keys(value)) at.report.unknownFields.push(child(at, name).path);
     return;
   }
   checkEnum(value, schema, at);
@@ -94,7 +93,7 @@ function check(value: unknown, schema: JsonObject, at: Position): void {
 
 /** A value that should not be an object has no known fields. */
 function refuseFields(value: unknown, at: Position): void {
-  if (isJsonObject(value)) for (const name of Object.keys(value)) at.findings.unknownFields.push(child(at, name).path);
+  if (isJsonObject(value)) for (const name of Object.keys(value)) at.report.unknownFields.push(child(at, name).path);
 }
 
 function checkEnum(value: unknown, schema: JsonObject, at: Position): void {
@@ -171,6 +170,6 @@ function checkObject(value: JsonObject, schema: JsonObject, at: Position): void 
   for (const [name, content] of Object.entries(value)) {
     const known = Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
     if (isJsonObject(known)) check(content, known, child(at, name));
-    else if (!isOpen) at.findings.unknownFields.push(child(at, name).path);
+    else if (!isOpen) at.report.unknownFields.push(child(at, name).path);
   }
 }

@@ -5,8 +5,8 @@ import type { Mask } from '../../../common/logging/mask.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
-import { lastWords } from '../../context/stage.ts';
-import { attemptWords, tellAttempts } from '../../guest/attempts.ts';
+import { machineEvidence } from '../../context/stage.ts';
+import { describeAttemptError, tellAttempts } from '../../guest/attempts.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { endFailure, whenMachineEnds, whileMachineLives } from '../../machines/machine-life.ts';
@@ -56,13 +56,14 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   };
   const late = async () => {
     await clock.after(sshTimeoutMs, signal);
-    const last = cause === undefined ? '' : `; the last attempt ended with: ${attemptWords(cause)}`;
+    const last = cause === undefined ? '' : `; the last attempt ended with: ${describeAttemptError(cause)}`;
     const message = `The guest neither answered SSH nor powered off within ${sshTimeoutMs / 1000} s${last}.`;
     throw new PhaseFailure('GuestNeverAnswered', message, { cause });
   };
   const ended = async () => {
     const end = await whenMachineEnds(cluster, name, signal);
-    if (end !== 'Succeeded') throw endFailure(end, 'before the guest was reachable', await lastWords(cluster, name));
+    if (end !== 'Succeeded')
+      throw endFailure(end, 'before the guest was reachable', await machineEvidence(cluster, name));
   };
   const signs = [late(), ended(), ...(route ? [answersSsh(context, scope, { signal, onAttempt })] : [])];
   try {

@@ -1,6 +1,6 @@
 import type { PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { inParallel } from '../../../common/lifecycle/in-parallel.ts';
-import { buildScope, lacksInternet } from '../../cluster/build-scope.ts';
+import { buildScope, builtWithoutInternet } from '../../cluster/build-scope.ts';
 import { loginKeys } from '../../cluster/login-keys.ts';
 import type { PhaseContext, PhaseExecutor } from '../../context/phase-context.ts';
 import { areUsedAtBoot, ensureServices, requestServices } from '../../networks/network-services.ts';
@@ -25,7 +25,8 @@ export const importExecutor: PhaseExecutor = {
       await ensureDisks(context, scope, log);
       return { outcome: 'succeeded' };
     }
-    if (lacksInternet(scope.spec)) log.say(`No internet here: the cluster "${cluster.name}" has no externalSubnet.`);
+    if (builtWithoutInternet(scope.spec))
+      log.say(`No internet here: the cluster "${cluster.name}" has no externalSubnet.`);
     await inParallel(
       context.signal,
       (signal) => ensureDisks({ ...context, signal }, scope, log),

@@ -4,7 +4,7 @@ import type { Checksum } from '../../../common/contracts/module/compiled.ts';
 import type { Location } from '../../../common/contracts/module/location.ts';
 import { IMAGE_PREFIX } from '../../../common/contracts/source-validator.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
-import { parseImageReference, pinnedReference } from '../../../common/registry/image-reference.ts';
+import { parseContainerReference, pinnedReference } from '../../../common/registry/image-reference.ts';
 import { shownUrl } from '../../../common/text/shown-url.ts';
 import type { Filling } from '../../cluster/volume-size.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
@@ -77,7 +77,7 @@ export function importerSource(
     const http = { url, ...(checksum ? { checksum: `${checksum.algorithm}:${checksum.hex}` } : {}) };
     return { source: { http: http as { url: string } }, credentials };
   }
-  const reference = parseImageReference(origin.image);
+  const reference = parseContainerReference(origin.image);
   if (!reference) throw new FarmError('InvalidModule', `"${origin.image}" is not a container image reference.`);
   const image = identity === null ? origin.image : pinnedReference(reference, identity.slice(IMAGE_PREFIX.length));
   return { source: { registry: { url: `docker://${image}`, pullMethod: 'pod' } } };

@@ -4,7 +4,7 @@ import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 
 /** A source that builds share, on the cluster. */
-export interface SharedSource {
+export interface SourceInUse {
   readonly name: string;
   /** As `slipway df` shows it. */
   readonly what: string;
@@ -22,7 +22,7 @@ interface FoundPart {
  * Holds a source, whole or not, until the build has ended. Where the farm removes it, because no build has used it for long, this
  * waits until it is gone: then it is to be imported again.
  */
-export async function holdSource(context: PhaseContext, source: SharedSource): Promise<void> {
+export async function holdSource(context: PhaseContext, source: SourceInUse): Promise<void> {
   const { store, claim } = context;
   const use = { ...source, keepMs: 0 };
   let removal = await store.useSource(claim, use);
@@ -36,7 +36,7 @@ export async function holdSource(context: PhaseContext, source: SharedSource): P
 }
 
 /** The source is whole: it is kept for `isoCacheTTL` after the last build that used it. */
-export async function keepSource({ store, claim }: PhaseContext, source: SharedSource): Promise<void> {
+export async function keepSource({ store, claim }: PhaseContext, source: SourceInUse): Promise<void> {
   await store.useSource(claim, { ...source, keepMs: claim.spec.module.isoCacheTtlMs });
 }
 

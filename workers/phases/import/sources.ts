@@ -32,7 +32,7 @@ import { holdSource, keepSource } from './source-use.ts';
 import { VolumePatience } from './volume-patience.ts';
 
 /** Something to import. */
-export interface SourceRequest {
+export interface WantedSource {
   readonly origin: ImportOrigin;
   /** Null: it is imported for this volume alone. */
   readonly identity: SourceKey;
@@ -44,7 +44,7 @@ export interface SourceRequest {
 }
 
 /** A source that an importer can fetch. */
-interface SettledRequest extends SourceRequest {
+interface SettledRequest extends WantedSource {
   readonly origin: FetchedOrigin;
 }
 
@@ -59,7 +59,7 @@ const MAX_ROUNDS = 3;
  * The shared volume of a source, imported once per cluster for all builds, and its snapshot to clone from.
  * A broken one is removed, so that a later build begins again. An unknown source is not shared: the importer's.
  */
-export async function ensureSource(context: PhaseContext, request: SourceRequest, log: ProgressLog): Promise<Filling> {
+export async function ensureSource(context: PhaseContext, request: WantedSource, log: ProgressLog): Promise<Filling> {
   const { cluster, signal, farm } = context;
   const { identity } = request;
   const look = await lookAt(context, request.origin);

@@ -7,7 +7,7 @@ import { buildScope } from '../../cluster/build-scope.ts';
 import type { PhaseContext, PhaseExecutor } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { openGuestAccess } from '../../guest/guest-access.ts';
-import { isRefusal } from '../../guest/guest-link.ts';
+import { isLoginRefused } from '../../guest/guest-link.ts';
 import { askToGoDown, cleanGuest } from '../../guest/shutdown.ts';
 import { stateName } from '../../guest/state-name.ts';
 import {
@@ -90,7 +90,7 @@ async function leave(context: PhaseContext, { scope, access, signal }: Way, onAs
 
 /** A guest that let the farm in before, and does not now: a step has sealed it before its worker was lost. */
 function shutOut({ claim }: PhaseContext, error: unknown): unknown {
-  const isRefused = error instanceof PhaseFailure && isRefusal(error.cause);
+  const isRefused = error instanceof PhaseFailure && isLoginRefused(error.cause);
   if (!isRefused || claim.formerClaims === 0) return error;
   return new PhaseFailure('GuestShutOut', `The farm can no longer log in to the guest: ${errorMessage(error)}`, {
     cause: error,

@@ -10,7 +10,7 @@ import type { BuildScope } from '../../cluster/build-scope.ts';
 import { isDisrupted, launcherLabels, storageFault } from '../../context/machine-evidence.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
-import { lastWords, runStage } from '../../context/stage.ts';
+import { machineEvidence, runStage } from '../../context/stage.ts';
 import { announceShutdown, leavingMarks } from '../../machines/leaving-marks.ts';
 import { endFailure, whenEvicted } from '../../machines/machine-life.ts';
 
@@ -40,7 +40,7 @@ export async function shutDown(
     cluster.get(RESOURCES.instances, name, { signal }),
   ]);
   if (vm?.metadata?.annotations?.[ANNOTATIONS.shutdownEnded] === 'Succeeded') return;
-  if (storageFault(found)) throw endFailure('paused', 'before it was shut down', await lastWords(cluster, name));
+  if (storageFault(found)) throw endFailure('paused', 'before it was shut down', await machineEvidence(cluster, name));
   const { asked, left } = leavingMarks(vm);
   const ask = asked === 'accepted' ? () => Promise.resolve() : askGuest;
   if (!hasEnded(found) && asked !== 'accepted') await announceShutdown(context, scope);
@@ -165,7 +165,7 @@ async function endOf({ cluster, signal }: PhaseContext, scope: BuildScope, deadl
     { signal, deadlineMs, what, until: (vmi) => (hasEnded(vmi) || storageFault(vmi) ? { vmi } : undefined) },
   );
   // It cannot answer any more, and the data in its memory is lost.
-  if (!hasEnded(end.vmi)) throw endFailure('paused', 'before it was shut down', await lastWords(cluster, name));
+  if (!hasEnded(end.vmi)) throw endFailure('paused', 'before it was shut down', await machineEvidence(cluster, name));
   return end.vmi;
 }
 
@@ -191,7 +191,7 @@ async function assertClean(
   const grace = vmi?.spec?.terminationGracePeriodSeconds ?? planned;
   const isSucceeded = vmi?.status?.phase === 'Succeeded';
   if (isSucceeded && grace === planned) return;
-  const evidence = { events: await lastWords(cluster, scope.names.machine(scope.vm.name)) };
+  const evidence = { events: await machineEvidence(cluster, scope.names.machine(scope.vm.name)) };
   if (isSucceeded) {
     // A kill without grace also ends as Succeeded; the period that was asked for stays in the final object.
     const message = `${label} was switched off by force: another client stopped it with a grace period of ${grace} s, not ${planned} s`;

@@ -34,7 +34,7 @@ export type PlanningCode =
   | 'Provisional';
 
 /** A problem that has no position yet, from a part that knows only one module. */
-export interface Finding {
+export interface UnplacedProblem {
   readonly code: PlanningCode;
   /** A sentence without the module's name. */
   readonly message: string;
@@ -45,7 +45,7 @@ export interface Finding {
 /** A problem at the place where the part of the module stands; the message names the module. */
 export function problemOf(
   module: Pick<CompiledModule, 'name' | 'origin' | 'places'>,
-  { code, message, part = '' }: Finding,
+  { code, message, part = '' }: UnplacedProblem,
   severity: Problem['severity'] = 'error',
 ): Problem {
   return { ...placeOf(module, part), severity, code, message: `Module "${module.name}": ${message}` };

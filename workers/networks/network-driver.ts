@@ -29,7 +29,7 @@ export interface GuestPort {
  * How the machines of a module are connected on a cluster: one implementation per kind of network (`networks.ts`). All
  * of it may be called again at any time, and by every VM of the module at once.
  */
-export interface ModuleNetwork {
+export interface NetworkDriver {
   /** Creates or adopts the objects that must exist before a machine starts. */
   ensure(context: PhaseContext, scope: ModuleScope): Promise<void>;
   /** Asks for the ways out of VPCs with internet; `ensureWaysOut` waits for them. */

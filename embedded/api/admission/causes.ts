@@ -2,7 +2,7 @@ import { ApiError, invalid, type StatusCause } from '../api-error.ts';
 import type { KubeObject, ResourceKind } from '../objects.ts';
 
 /** Collects the problems of an object, so that a refusal lists all of them. */
-export class Findings {
+export class Causes {
   readonly causes: StatusCause[] = [];
 
   /** A value that is not permitted. */

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { type Answer, json, refusal, type ScriptedApi, startScriptedApi } from '../../test/harness/api-server.ts';
-import { LABELS } from '../contracts/object-names.ts';
+import { LABELS } from '../contracts/object-keys.ts';
 import { ClusterClient } from './cluster-client.ts';
 import { screenshot, startMachine } from './machine-actions.ts';
 import type { VirtualMachine } from './objects.ts';

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { KubeConfig } from '@kubernetes/client-node';
 import { type Clock, systemClock } from '../clock/clock.ts';
 import type { ClusterConfig } from '../config/schema.ts';
-import { LABELS } from '../contracts/object-names.ts';
+import { LABELS } from '../contracts/object-keys.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import { ApiError, isNotFound } from './api-error.ts';
 import type { KubernetesObject } from './objects.ts';

@@ -1,4 +1,4 @@
-import { END_FINALIZER } from '../contracts/object-names.ts';
+import { END_FINALIZER } from '../contracts/object-keys.ts';
 import { isConflict, isNotFound } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { RESOURCES } from './resources.ts';

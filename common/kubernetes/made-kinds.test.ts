@@ -39,8 +39,6 @@ test('DataVolumes and VolumeSnapshots are described in one file, and so are keys
     'common/kubernetes/volume-objects.ts',
   ]);
   expect(filesWith(/(?<!embedded\.|https:\/\/)slipway\.dev\/(?!v1)[a-z-]+'/)).toEqual([
-    'common/contracts/object-names.ts',
-    // A report of the cluster's storage: the embedded cluster writes these keys, and knows no others of the farm.
-    'common/kubernetes/snapshot-sizes.ts',
+    'common/contracts/object-keys.ts',
   ]);
 });

@@ -1,4 +1,4 @@
-import { LABELS } from '../contracts/object-names.ts';
+import { LABELS } from '../contracts/object-keys.ts';
 import { own } from '../contracts/own.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import type { KubernetesObject } from './objects.ts';

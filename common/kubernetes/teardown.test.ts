@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { clusterConfig } from '../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
-import { LABELS } from '../contracts/object-names.ts';
+import { LABELS } from '../contracts/object-keys.ts';
 import { ClusterClient } from './cluster-client.ts';
 import type { Pod } from './objects.ts';
 import { RESOURCES } from './resources.ts';

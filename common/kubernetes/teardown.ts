@@ -1,5 +1,6 @@
 import type { NetworkKind } from '../contracts/network-kinds.ts';
-import { type BuildIdentity, LABELS } from '../contracts/object-names.ts';
+import { LABELS } from '../contracts/object-keys.ts';
+import type { BuildIdentity } from '../contracts/object-names.ts';
 import { isConflict, isNotFound } from './api-error.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { releaseFinalInstance } from './final-instance.ts';

@@ -1,5 +1,5 @@
+import { SNAPSHOT_SIZES } from '../../common/contracts/object-keys.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
-import { SNAPSHOT_SIZES } from '../../common/kubernetes/snapshot-sizes.ts';
 import { STORAGE_CLASS } from '../api/bootstrap.ts';
 import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
 import {

@@ -1,4 +1,5 @@
-import { ANNOTATIONS, machineName } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-keys.ts';
+import { machineName } from '../../common/contracts/object-names.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';

@@ -1,5 +1,5 @@
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { ANNOTATIONS, END_FINALIZER, LABELS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS, END_FINALIZER, LABELS } from '../../common/contracts/object-keys.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import type { ClusterStorage, SharedSource } from '../../common/contracts/storage.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { isNotFound } from '../../common/kubernetes/api-error.ts';

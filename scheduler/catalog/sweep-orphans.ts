@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { removedKinds } from '../../common/kubernetes/made-kinds.ts';

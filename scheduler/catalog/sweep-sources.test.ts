@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { configSchema } from '../../common/config/schema.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';

@@ -1,5 +1,5 @@
 import { DEFAULTS } from '../../common/contracts/module/defaults.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import { isConflict } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { DataVolume, KubernetesObject, VolumeSnapshot } from '../../common/kubernetes/objects.ts';

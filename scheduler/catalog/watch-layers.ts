@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { groupByLayer, type LayerNames, layerNamesSchema } from '../../common/contracts/images.ts';
 import { type LayerRecord, writtenLayerSchema } from '../../common/contracts/layers.ts';
-import { ANNOTATIONS, LABELS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS, LABELS } from '../../common/contracts/object-keys.ts';
 import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ClusterConfig } from '../../common/config/schema.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { isNotFound } from '../../common/kubernetes/api-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';

@@ -1,6 +1,6 @@
 import type { ImageView } from '../../common/contracts/images.ts';
 import type { CompiledModule, RunTerms } from '../../common/contracts/module/compiled.ts';
-import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-keys.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';

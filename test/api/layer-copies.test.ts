@@ -9,7 +9,7 @@ import { systemClock } from '../../common/clock/clock.ts';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { DiskOrigin, LayerRecord, LayerSpec } from '../../common/contracts/layers.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';

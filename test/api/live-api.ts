@@ -11,7 +11,7 @@ import { type Config, configSchema } from '../../common/config/schema.ts';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import { imageRetention } from '../../common/contracts/images.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
-import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-keys.ts';
 import { EQUAL_OWNERS, type Owners } from '../../common/contracts/owners.ts';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';

@@ -1,6 +1,6 @@
 import { systemClock } from '../../common/clock/clock.ts';
 import { configSchema } from '../../common/config/schema.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';
 import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';

@@ -1,5 +1,6 @@
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
-import { type BuildIdentity, LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
+import type { BuildIdentity } from '../../common/contracts/object-names.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { removedKinds } from '../../common/kubernetes/made-kinds.ts';
 import type { KubernetesObject } from '../../common/kubernetes/objects.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { configSchema } from '../../common/config/schema.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, ObjectMeta } from '../../common/kubernetes/objects.ts';

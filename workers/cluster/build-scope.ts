@@ -1,6 +1,7 @@
 import type { LayerSpec, SubnetPlan, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
-import { type BuildIdentity, LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
+import type { BuildIdentity } from '../../common/contracts/object-names.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { type BuildNames, buildNames } from './build-names.ts';

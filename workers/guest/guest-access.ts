@@ -1,6 +1,6 @@
 import { guestRoute } from '../../common/contracts/guest-route.ts';
 import { objectKeysOf } from '../../common/contracts/object-content.ts';
-import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-keys.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError } from '../../common/kubernetes/api-error.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { LayerSpec, NicPlan, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
-import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-keys.ts';
 import { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';

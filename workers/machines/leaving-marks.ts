@@ -1,4 +1,4 @@
-import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-keys.ts';
 import { holdFinalInstance } from '../../common/kubernetes/final-instance.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';

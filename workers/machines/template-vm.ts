@@ -1,6 +1,6 @@
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { LayerDisk } from '../../common/contracts/layers.ts';
-import { ANNOTATIONS } from '../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../common/contracts/object-keys.ts';
 import { runnableModule } from '../../common/contracts/runs.ts';
 import type { VirtualMachine } from '../../common/kubernetes/objects.ts';
 import { volumeSpec } from '../../common/kubernetes/volume-objects.ts';

@@ -1,6 +1,6 @@
 import { relayOf } from '../../common/contracts/guest-route.ts';
 import type { LayerSpec } from '../../common/contracts/layers.ts';
-import { LABELS } from '../../common/contracts/object-names.ts';
+import { LABELS } from '../../common/contracts/object-keys.ts';
 import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
 import type { NetworkPolicy, Pod, Service } from '../../common/kubernetes/objects.ts';
 import { domainOf, type ModuleScope, moduleLabels } from '../cluster/build-scope.ts';

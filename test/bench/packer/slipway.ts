@@ -1,7 +1,7 @@
 import type { Submission } from '../../../cli/client/farm-client.ts';
 import { configSchema } from '../../../common/config/schema.ts';
 import type { StoredEvent } from '../../../common/contracts/events.ts';
-import { LABELS } from '../../../common/contracts/object-names.ts';
+import { LABELS } from '../../../common/contracts/object-keys.ts';
 import { PHASES, type Phase } from '../../../common/contracts/phases.ts';
 import { assert } from '../../../common/errors/farm-error.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';

@@ -1,6 +1,6 @@
 import { parseBootCommand } from '../../../common/contracts/boot-command/parse.ts';
 import { fillTemplate } from '../../../common/contracts/boot-command/template.ts';
-import { ANNOTATIONS } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../../common/contracts/object-keys.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import type { VirtualMachine, VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';

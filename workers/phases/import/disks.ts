@@ -1,5 +1,5 @@
 import type { DiskPlan } from '../../../common/contracts/layers.ts';
-import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-keys.ts';
 import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { volumeObject } from '../../../common/kubernetes/volume-objects.ts';

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import type { DiskOrigin, LayerRecord, LayerSpec, NicPlan, VmPlan } from '../../../common/contracts/layers.ts';
-import { LABELS } from '../../../common/contracts/object-names.ts';
+import { LABELS } from '../../../common/contracts/object-keys.ts';
 import type { PhaseStore } from '../../../common/contracts/phase-store.ts';
 import { validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';

@@ -1,5 +1,6 @@
 import type { SourceKey } from '../../../common/contracts/layers.ts';
-import { LABELS, sourceName } from '../../../common/contracts/object-names.ts';
+import { LABELS } from '../../../common/contracts/object-keys.ts';
+import { sourceName } from '../../../common/contracts/object-names.ts';
 import { VALIDATOR_PREFIX, validatorIdentity } from '../../../common/contracts/source-validator.ts';
 import { errorMessage } from '../../../common/errors/farm-error.ts';
 import { askValidator } from '../../../common/fetch/fetch-source.ts';

@@ -1,8 +1,7 @@
 import type { DiskPlan, LayerDisk, LayerVm } from '../../../common/contracts/layers.ts';
-import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS, LABELS } from '../../../common/contracts/object-keys.ts';
 import type { PersistentVolumeClaim } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
-import { snapshotSizes } from '../../../common/kubernetes/snapshot-sizes.ts';
 import { snapshotObject } from '../../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { type BuildScope, keyLabel, vmLabels } from '../../cluster/build-scope.ts';
@@ -11,6 +10,7 @@ import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { lastEvents, runStage } from '../../context/stage.ts';
 import { templateVm } from '../../machines/template-vm.ts';
+import { snapshotSizes } from './snapshot-sizes.ts';
 
 const SNAPSHOT_MS = 900_000;
 

@@ -1,4 +1,4 @@
-import { ANNOTATIONS } from '../../../common/contracts/object-names.ts';
+import { ANNOTATIONS } from '../../../common/contracts/object-keys.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import { isConflict, isNotFound } from '../../../common/kubernetes/api-error.ts';
 import { releaseFinalInstance } from '../../../common/kubernetes/final-instance.ts';

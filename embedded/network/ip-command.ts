@@ -74,8 +74,10 @@ export async function removeInterfaces(namespace: string | undefined, names: rea
   try {
     await runSteps(found.map((name) => ip(namespace, `link del ${name}`)));
   } catch (error) {
-    // The kernel takes a pair's other end away some time after a namespace has gone: perhaps just now.
-    const left = (await interfacesOf(namespace)).map(({ ifname }) => ifname);
-    if (found.some((name) => left.includes(name))) throw error;
+    // The kernel takes a pair's other end away some time after a namespace has gone: perhaps just now. Those behind it are still there.
+    const left = new Set((await interfacesOf(namespace)).map(({ ifname }) => ifname));
+    const rest = found.filter((name) => left.has(name));
+    if (rest.length === found.length) throw error;
+    await removeInterfaces(namespace, rest);
   }
 }

@@ -6,22 +6,19 @@ import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
 import { ownAddress } from '../common/config/own-address.ts';
 import { packagePath } from '../common/config/package-root.ts';
-import type { ClusterConfig, Config } from '../common/config/schema.ts';
+import type { Config } from '../common/config/schema.ts';
 import { createFarmKey, readFarmKey } from '../common/config/sealing.ts';
+import { watchConfig } from '../common/config/watch-config.ts';
 import { consoleLinks } from '../common/console/console-link.ts';
-import type { Limits } from '../common/contracts/builds.ts';
 import { imageRetention } from '../common/contracts/images.ts';
 import { machineName } from '../common/contracts/object-names.ts';
 import type { Owners } from '../common/contracts/owners.ts';
 import { FarmError } from '../common/errors/farm-error.ts';
 import { createGuardedAgent } from '../common/fetch/guarded-agent.ts';
-import { ClusterClient } from '../common/kubernetes/cluster-client.ts';
 import { screenshot } from '../common/kubernetes/machine-actions.ts';
-import { userAgent } from '../common/kubernetes/user-agent.ts';
 import type { ReleaseStack } from '../common/lifecycle/release-stack.ts';
 import { runProcess } from '../common/lifecycle/run-process.ts';
 import { createLogger, type Logger } from '../common/logging/logger.ts';
-import { countTrouble } from '../common/metrics/count-trouble.ts';
 import { createMetrics } from '../common/metrics/farm-metrics.ts';
 import { assertRedisFit, openRedis, useRedis } from '../common/redis/connections.ts';
 import { readFarmId } from '../common/redis/farm-id.ts';
@@ -30,16 +27,14 @@ import { subscribeNotices } from '../common/redis/notices.ts';
 import { BlobStore } from './blobs/blob-store.ts';
 import { runBlobSweep } from './blobs/sweep-blobs.ts';
 import { BuildService } from './builds/build-service.ts';
-import { networkOffer } from './catalog/cluster-network.ts';
 import { measureStorage } from './catalog/measure-storage.ts';
 import { runImageRetention } from './catalog/prune-images.ts';
-import { watchCluster } from './catalog/watch-cluster.ts';
 import { ConsoleRelays } from './console/console-relays.ts';
-import { runDispatcher } from './dispatch/dispatcher.ts';
 import { PhaseQueues } from './dispatch/queues.ts';
 import { carryTasksOn, keepDeadlines, runSafetySweep } from './dispatch/safety-sweep.ts';
 import { ExportService } from './exports/export-service.ts';
 import { runExportSweep } from './exports/sweep-exports.ts';
+import { createFarmClusters } from './farm-clusters.ts';
 import { createApp } from './http/app.ts';
 import { listenPlain, listenTls } from './http/listen.ts';
 import { serveUpgrades } from './http/upgrades.ts';
@@ -54,7 +49,6 @@ await runProcess(logger, (resources) => startScheduler(config, logger, resources
 
 /** The composition root: any number of these may run beside each other on one Redis. */
 async function startScheduler(config: Config, logger: Logger, resources: ReleaseStack): Promise<void> {
-  if (config.clusters.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
   // A farm is never open.
   if (config.http.tokenFile === undefined)
     throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
@@ -75,23 +69,14 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const farm = await readFarmId(redis, config.farm);
   logger.info({ farm }, 'Objects on clusters are labelled with this farm');
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
-  const clusters = config.clusters.map((cluster) => {
-    const observer = countTrouble(metrics, logger);
-    const client = new ClusterClient(cluster, { clock, observer, userAgent: userAgent('scheduler') });
-    return {
-      ...{
-        config: cluster,
-        name: cluster.name,
-        namespace: cluster.namespace,
-        limits: limitsOf(cluster),
-        labels: cluster.labels,
-        client,
-      },
-      network: () => networkOffer({ redis, cluster: client, clusterConfig: cluster }),
-    };
+  const queues = resources.use('queues', new PhaseQueues({ redis, logger }), (opened) => opened.close());
+  const owners = ownersOf(config);
+  const { open: clusters, live } = createFarmClusters({
+    ...{ redis, notices, queues, metrics, clock, logger, owners, farm, owner },
+    failureRetentionMs: config.retention.failure,
   });
-  const names = clusters.map(({ name }) => name);
-  const queues = resources.use('queues', new PhaseQueues({ redis, logger }, names), (opened) => opened.close());
+  resources.defer('clusters', () => live.stop());
+  await live.follow(config.clusters);
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
 
   const planner = resources.use('planner', new Planner({ farmKey: farmSecret }), (opened) => opened.close());
@@ -114,25 +99,8 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   const retention = imageRetention(config.retention.images);
   const stopping = new AbortController();
   const { signal } = stopping;
-  const owners = ownersOf(config);
-  const dispatching = { redis, notices, queues, clock, logger, owners };
   const loops = [
-    ...clusters.map((cluster) => runDispatcher(dispatching, cluster, signal)),
-    ...clusters.map(({ client, config: clusterConfig }) => {
-      const failureRetentionMs = config.retention.failure;
-      const options = {
-        redis,
-        notices,
-        clock,
-        logger,
-        metrics,
-        failureRetentionMs,
-        cluster: client,
-        clusterConfig,
-        farm,
-      };
-      return watchCluster(options, owner, signal);
-    }),
+    watchConfig({ clock, logger }, (changed) => live.follow(changed.clusters), signal),
     carryTasksOn({ redis, notices, clock, logger }, signal),
     exports && runExportSweep({ exports, clock, logger, retentionMs: config.retention.exports }, signal),
     holdLease(
@@ -218,14 +186,10 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     serveUpgrades(each, app, consoleLinks({ ...links, mayType: (lease) => consoles.isWaiting(lease) }));
     each.on('request', app);
   }
-  logger.info({ url, tlsUrl: tls?.url, clusters: names }, 'The scheduler is ready');
+  logger.info({ url, tlsUrl: tls?.url }, 'The scheduler is ready');
   process.stdout.write(`${JSON.stringify({ event: 'ready', url, tlsUrl: tls?.url })}\n`);
 }
 
 function ownersOf({ owners }: Config): Owners {
   return new Map(owners.map(({ name, memory, ...terms }) => [name, { ...terms, memoryBytes: memory }]));
-}
-
-function limitsOf({ limits }: ClusterConfig): Limits {
-  return { imports: limits.imports, vms: limits.vms, cpu: limits.cpu, memoryBytes: limits.memory };
 }

@@ -42,7 +42,7 @@ export async function measureFarm(metrics: FarmMetrics, options: MeasureOptions)
     metrics.redisUp.set(1);
   } catch (error) {
     options.logger.warn({ err: error }, "The farm's state could not be measured");
-    forget(metrics);
+    forgetMeasures(metrics);
     metrics.redisUp.set(0);
   }
 }
@@ -97,7 +97,8 @@ async function measureCluster(
   }
 }
 
-function forget(metrics: FarmMetrics): void {
+/** Forgets what was measured: of a cluster that is gone, too. */
+export function forgetMeasures(metrics: FarmMetrics): void {
   for (const gauge of [metrics.redisMemoryUsed, metrics.redisMemoryLimit, metrics.redisNoEviction]) gauge.remove();
   for (const gauge of [
     metrics.slotsUsed,

@@ -3,11 +3,13 @@ import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { systemClock } from '../common/clock/clock.ts';
+import { LiveClusters } from '../common/config/live-clusters.ts';
 import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
 import { ownAddress } from '../common/config/own-address.ts';
-import type { Config } from '../common/config/schema.ts';
+import type { ClusterConfig, Config } from '../common/config/schema.ts';
 import { loadFarmKey } from '../common/config/sealing.ts';
+import { watchConfig } from '../common/config/watch-config.ts';
 import { serveConsoleLinks } from '../common/console/console-link.ts';
 import type { PhaseClaim } from '../common/contracts/phase-store.ts';
 import { PHASES, type Phase, phaseSchema } from '../common/contracts/phases.ts';
@@ -30,7 +32,7 @@ import { WorkerConsoles } from './context/worker-consoles.ts';
 import { EXECUTORS } from './executors.ts';
 import { createMeasuredStore } from './runtime/measured-store.ts';
 import { PhaseRunner } from './runtime/phase-runner.ts';
-import { startWorkers } from './runtime/worker-process.ts';
+import { PhaseWorkers } from './runtime/worker-process.ts';
 
 const USAGE = `Usage: main.js --phase <${PHASES.join('|')}> [--concurrency N]`;
 
@@ -48,11 +50,10 @@ async function startWorker(
   { phase, concurrency }: Options,
   { config, logger, resources }: { config: Config; logger: Logger; resources: ReleaseStack },
 ): Promise<void> {
-  if (config.clusters.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
   const clock = systemClock;
   const farmKey = loadFarmKey(config.farm.keyFile);
   const metrics = createMetrics({ process: 'worker', clusters: config.clusters.map(({ name }) => name), phase });
-  const clusters = openClusters(config, { metrics, phase });
+  const clusters = new Map<string, OpenCluster>();
   const redisOptions = {
     ...config.redis,
     logger,
@@ -85,31 +86,37 @@ async function startWorker(
       return { cluster, clusterConfig, farm, farmKey, agent, addresses, consoles, metrics, logLimits: config.logs };
     },
   });
-  await startWorkers(
+  const workers = new PhaseWorkers(
     {
       ...{ phase, worker, runner, redis, clock, logger },
       onTaken: (waitedMs) => metrics.queueWait.observe({ phase }, waitedMs / 1000),
-      clusters: [...clusters.keys()],
       concurrency: concurrency ?? config.worker.concurrency,
     },
     resources,
   );
+  const live = new LiveClusters((clusterConfig) => {
+    // It stays when the cluster is not used any more, for the jobs that still run.
+    clusters.set(clusterConfig.name, openCluster(clusterConfig, { metrics, phase }));
+    return workers.take(clusterConfig.name);
+  });
+  await live.follow(config.clusters);
+  const stopping = new AbortController();
+  const watching = watchConfig({ clock, logger }, (changed) => live.follow(changed.clusters), stopping.signal);
+  resources.defer('configuration', async () => {
+    stopping.abort();
+    await watching;
+  });
   process.stdout.write(`${JSON.stringify({ event: 'ready', phase, worker, metricsPort: port })}\n`);
 }
 
-type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: Config['clusters'][number] };
+type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: ClusterConfig };
 
-function openClusters(
-  config: Config,
+function openCluster(
+  clusterConfig: ClusterConfig,
   { metrics, phase }: { metrics: FarmMetrics; phase: Phase },
-): ReadonlyMap<string, OpenCluster> {
+): OpenCluster {
   const options = { clock: systemClock, observer: countTrouble(metrics, logger), userAgent: userAgent(phase) };
-  return new Map(
-    config.clusters.map((clusterConfig) => {
-      const cluster = new ClusterClient(clusterConfig, options);
-      return [clusterConfig.name, { cluster, clusterConfig }];
-    }),
-  );
+  return { cluster: new ClusterClient(clusterConfig, options), clusterConfig };
 }
 
 function clusterOf(clusters: ReadonlyMap<string, OpenCluster>, { cluster }: PhaseClaim): OpenCluster {

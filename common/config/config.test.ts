@@ -34,6 +34,7 @@ describe('loadConfig', () => {
     ['http: {prot: 1}', /prot/],
     ['retention: {failure: 5 minutes}', /retention.failure: "5 minutes" is not a duration/],
     ['clusters: [{name: Not A Label}]', /clusters.0.name/],
+    ['clusters: [{name: lab}, {name: lab}]', /clusters: two clusters have one name/],
     ['redis: {sentinels: ["a:1"], cluster: ["b:1"]}', /redis.cluster: .* redis.sentinels or redis.cluster, not both/],
     ['redis: {url: "redis://x/3", cluster: ["b:1"]}', /redis.url: A Redis Cluster has only the database 0/],
     ['fetch: {allowedAddresses: [10.0.0.0/40]}', /fetch.allowedAddresses.0: "10.0.0.0\/40" is not an address/],

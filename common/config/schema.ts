@@ -265,7 +265,15 @@ export const configSchema = z.strictObject({
     .describe(
       'Weights and quotas of owners. The owner of a build is the token that submitted it, or the one that an admin named with `--as`. Owners without a row weigh 1 and have no quotas.',
     ),
-  clusters: z.array(cluster).default([]).describe('The clusters that the farm may build on; at least one.'),
+  clusters: z
+    .array(cluster)
+    .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, {
+      error: 'two clusters have one name',
+    })
+    .default([])
+    .describe(
+      'The clusters that the farm may build on; at least one. Processes follow changes of this list in the file without a restart.',
+    ),
   worker: z
     .strictObject({
       concurrency: z.coerce.number().int().min(1).default(4).describe('Phase jobs that a worker runs at once.'),

@@ -20,22 +20,35 @@ const ALIVE = new Set(['waiting', 'prioritized', 'active', 'delayed', 'waiting-c
 /** Reference of a job, and its queue. */
 type JobPlace = Pick<Dispatch, 'reference' | 'cluster'>;
 
-/** The queues of every phase on every cluster. */
+/** The queues of every phase on the open clusters. */
 export class PhaseQueues {
+  readonly #options: { readonly redis: Redis; readonly logger: Logger };
   readonly #queues = new Map<string, Queue>();
 
   /** `redis` has the role `producer` and is not closed by `close`. */
-  constructor({ redis, logger }: { readonly redis: Redis; readonly logger: Logger }, clusters: readonly string[]) {
-    for (const cluster of clusters) {
-      for (const phase of PHASES) {
-        const name = queueName(phase, cluster);
-        const options = { connection: redis, prefix: REDIS_PREFIX, streams: { events: { maxLen: KEPT_EVENTS } } };
-        const queue = new Queue(name, options);
-        // Without a listener BullMQ prints to the console.
-        queue.on('error', (error) => logger.debug({ err: error, queue: name }, 'A queue reported an error'));
-        this.#queues.set(name, queue);
-      }
+  constructor(options: { readonly redis: Redis; readonly logger: Logger }, clusters: readonly string[] = []) {
+    this.#options = options;
+    for (const cluster of clusters) this.open(cluster);
+  }
+
+  open(cluster: string): void {
+    const { redis, logger } = this.#options;
+    for (const phase of PHASES) {
+      const name = queueName(phase, cluster);
+      const options = { connection: redis, prefix: REDIS_PREFIX, streams: { events: { maxLen: KEPT_EVENTS } } };
+      const queue = new Queue(name, options);
+      // Without a listener BullMQ prints to the console.
+      queue.on('error', (error) => logger.debug({ err: error, queue: name }, 'A queue reported an error'));
+      this.#queues.set(name, queue);
     }
+  }
+
+  /** Closes the queues of a cluster, by default all of them. Their jobs stay. */
+  async close(cluster?: string): Promise<void> {
+    const names = cluster === undefined ? [...this.#queues.keys()] : PHASES.map((phase) => queueName(phase, cluster));
+    const closing = names.map((name) => this.#queues.get(name)?.close());
+    for (const name of names) this.#queues.delete(name);
+    await Promise.all(closing);
   }
 
   get all(): readonly Queue[] {
@@ -98,10 +111,6 @@ export class PhaseQueues {
     // A job may be taken between being listed and being read.
     const times = jobs.flatMap((job) => (job ? [job.timestamp] : []));
     return times.length === 0 ? undefined : Math.min(...times);
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.all.map((queue) => queue.close()));
   }
 
   #queue(name: string): Queue {

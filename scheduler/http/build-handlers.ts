@@ -44,7 +44,6 @@ export interface BuildHandlersOptions extends StreamOptions, Pick<ClusterHandler
 /** Builds, plans and their screens. */
 export function buildHandlers(options: BuildHandlersOptions) {
   const { redis, builds, admit } = options;
-  const clusters = options.clusters.map(({ name }) => name);
 
   const tell = ({ response }: Pick<Call<OperationId>, 'response'>, { buildId, actions }: AcceptedBuild) => {
     for (const [action, layers] of Object.entries<number>(actions)) options.metrics.layers.inc({ action }, layers);
@@ -95,7 +94,10 @@ export function buildHandlers(options: BuildHandlersOptions) {
     async listBuilds({ query: { limit, cursor, ...wanted } }) {
       const after = cursor ? { createdAt: Number(cursor[0]), id: cursor[1] } : null;
       const { builds: page, next } = await findBuilds(redis, wanted, { limit, after });
-      const waiting = await readWaitingLayerBuilds(redis, clusters);
+      const waiting = await readWaitingLayerBuilds(
+        redis,
+        options.clusters.map(({ name }) => name),
+      );
       const rows = page.map((build) => buildSummary(build, waiting));
       return { status: 200, body: { builds: rows, nextCursor: next && writeCursor([next.createdAt, next.id]) } };
     },

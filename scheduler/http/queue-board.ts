@@ -2,6 +2,7 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import type { AppViewRoute } from '@bull-board/api/typings/app';
 import { ExpressAdapter } from '@bull-board/express';
+import type { Queue } from 'bullmq';
 import { type RequestHandler, Router } from 'express';
 import { jobReferenceSchema } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
@@ -15,14 +16,20 @@ const FOREIGN_LINK = /<link\b[^>]*\bhref=["']?(?:https?:)?\/\/[^>]*>/gi;
 export function queueBoard(queues: PhaseQueues, path: string): Router {
   const serverAdapter = new LocalAdapter();
   serverAdapter.setBasePath(path);
-  const adapters = queues.all.map((queue) => {
-    const adapter = new BullMQAdapter(queue, { readOnlyMode: true, externalJobUrl: linkOf });
-    adapter.setFormatter('data', (data) => jobReferenceSchema.safeParse(data).data ?? {});
-    adapter.setFormatter('returnValue', () => null);
-    return adapter;
-  });
-  createBullBoard({ queues: adapters, serverAdapter });
-  return Router().use(forLookingOnly, serverAdapter.getRouter());
+  const board = createBullBoard({ queues: [], serverAdapter });
+  // Clusters come and go.
+  const showAll: RequestHandler = (_request, _response, next) => {
+    board.replaceQueues(queues.all.map(adapterOf));
+    next();
+  };
+  return Router().use(forLookingOnly, showAll, serverAdapter.getRouter());
+}
+
+function adapterOf(queue: Queue): BullMQAdapter {
+  const adapter = new BullMQAdapter(queue, { readOnlyMode: true, externalJobUrl: linkOf });
+  adapter.setFormatter('data', (data) => jobReferenceSchema.safeParse(data).data ?? {});
+  adapter.setFormatter('returnValue', () => null);
+  return adapter;
 }
 
 /** Link to a job's phase in the console; jobs of others have none. */

@@ -6,7 +6,7 @@ import { subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import type { PhaseContext } from '../../workers/context/phase-context.ts';
 import { PhaseRunner, type PhaseRunnerOptions } from '../../workers/runtime/phase-runner.ts';
-import { startWorkers } from '../../workers/runtime/worker-process.ts';
+import { PhaseWorkers } from '../../workers/runtime/worker-process.ts';
 
 /*
  * A worker process for imports on the cluster `lab`, all but its executor the farm's own. Arguments: URL of Redis, and what the executor
@@ -33,7 +33,7 @@ await runProcess(logger, async (resources) => {
   const contextOf = () => ({}) as ReturnType<PhaseRunnerOptions['contextOf']>;
   const runner = new PhaseRunner({ executor: { phase: 'import', execute }, store, worker, clock, logger, contextOf });
   const redis = { producer, worker: await useRedis(resources, options, 'worker') };
-  const what = { phase: 'import', clusters: ['lab'], concurrency: 2, worker } as const;
-  await startWorkers({ ...what, runner, redis, clock, logger }, resources);
+  const what = { phase: 'import', concurrency: 2, worker } as const;
+  await new PhaseWorkers({ ...what, runner, redis, clock, logger }, resources).take('lab');
   console.log('ready');
 });

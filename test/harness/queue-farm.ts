@@ -10,7 +10,7 @@ import { runDispatcher } from '../../scheduler/dispatch/dispatcher.ts';
 import { PhaseQueues } from '../../scheduler/dispatch/queues.ts';
 import type { PhaseContext } from '../../workers/context/phase-context.ts';
 import { PhaseRunner, type PhaseRunnerOptions } from '../../workers/runtime/phase-runner.ts';
-import { startWorkers } from '../../workers/runtime/worker-process.ts';
+import { PhaseWorkers } from '../../workers/runtime/worker-process.ts';
 import { sampleLayerVm } from './sample-spec.ts';
 
 /** The one cluster of these farms. Nothing reaches it, and nothing sees its machines go: it has room for all of a test. */
@@ -52,7 +52,8 @@ export async function startQuickWorkers(
     // Of the rest of its context this executor uses nothing.
     const contextOf = () => ({}) as ReturnType<PhaseRunnerOptions['contextOf']>;
     const runner = new PhaseRunner({ executor: { phase, execute }, store, worker: 'w', clock, logger, contextOf });
-    const process = { phase, clusters: [LAB.name], concurrency: 4, worker: 'w', runner, clock, logger };
-    await startWorkers({ ...process, redis: { producer: redis, worker: blocking } }, resources);
+    const process = { phase, concurrency: 4, worker: 'w', runner, clock, logger };
+    const workers = new PhaseWorkers({ ...process, redis: { producer: redis, worker: blocking } }, resources);
+    await workers.take(LAB.name);
   }
 }

@@ -3,6 +3,7 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
+import type { ClusterRun } from '../../common/config/live-clusters.ts';
 import type { PhaseStore } from '../../common/contracts/phase-store.ts';
 import { jobId, PHASES, queueName, REDIS_PREFIX } from '../../common/contracts/phases.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -18,7 +19,7 @@ import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import type { PhaseContext, PhaseExecutor } from '../context/phase-context.ts';
 import { PhaseRunner } from './phase-runner.ts';
-import { startWorkers } from './worker-process.ts';
+import { PhaseWorkers } from './worker-process.ts';
 
 /** The real store and real queues; only the executor is scripted. */
 const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
@@ -119,6 +120,32 @@ test('stops an executor when the build is cancelled', async () => {
   await until(async () => (await queue.getActiveCount()) === 0);
 });
 
+test('takes no more jobs of a cluster that it leaves, and ends those that run', async () => {
+  const started: string[] = [];
+  let finish = () => {};
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const run = await startHere(async ({ claim }) => {
+    started.push(claim.job.layerBuild);
+    await finished;
+    return { outcome: 'succeeded' };
+  });
+  const first = await dispatch();
+  await until(async () => started.length === 1);
+  await run.stop();
+  expect((await readWorkers(redis, 'lab')).map(({ worker }) => worker)).not.toContain('here');
+  const second = await dispatch();
+  finish();
+  expect((await nextReady()).reference).toMatchObject({
+    layerBuild: first.reference.layerBuild,
+    phase: 'boot-keystrokes',
+  });
+  await until(async () => (await queue.getActiveCount()) === 0);
+  expect(await queue.getJobState(jobId(second.reference))).toBe('waiting');
+  expect(started).toEqual([first.reference.layerBuild]);
+});
+
 test('gives a delivery up at once and lets the next one join', async () => {
   let executions = 0;
   let finish = () => {};
@@ -173,16 +200,17 @@ async function nextReady(): Promise<Dispatch> {
   }
 }
 
-async function startHere(execute: PhaseExecutor['execute']): Promise<void> {
+async function startHere(execute: PhaseExecutor['execute']): Promise<ClusterRun> {
   const connection = await useRedis(perTest, { url: server.url, logger }, 'worker');
-  await startWorkers(
+  const workers = new PhaseWorkers(
     {
-      ...{ phase: 'import', clusters: ['lab'], concurrency: 2, worker: 'here', clock, logger },
+      ...{ phase: 'import', concurrency: 2, worker: 'here', clock, logger },
       runner: runnerOf(execute),
       redis: { producer: redis, worker: connection },
     },
     perTest,
   );
+  return workers.take('lab');
 }
 
 function runnerOf(execute: PhaseExecutor['execute']): PhaseRunner {

@@ -74,8 +74,8 @@ metadata:
   labels:
     {{- include "slipway.labels" . | nindent 4 }}
   annotations:
-    # Pods read the configuration once, at their start.
-    slipway.dev/config: {{ toYaml .root.Values.config | sha256sum }}
+    # Pods follow changes of the list of clusters; they read the rest of the configuration once, at their start.
+    slipway.dev/config: {{ omit .root.Values.config "clusters" | toYaml | sha256sum }}
 spec:
   serviceAccountName: {{ .root.Release.Name }}-{{ .component }}
   imagePullSecrets: {{- toYaml .root.Values.imagePullSecrets | nindent 4 }}
@@ -91,7 +91,7 @@ spec:
       args: {{- toYaml .args | nindent 8 }}
       env:
         - name: SLIPWAY_CONFIG
-          value: /etc/slipway/farm.yaml
+          value: /etc/slipway/config/farm.yaml
         - name: SLIPWAY_FARM_KEY_FILE
           value: /run/secrets/slipway/farm-key
         - name: SLIPWAY_METRICS_TOKEN_FILE
@@ -124,8 +124,7 @@ spec:
       resources: {{- toYaml .resources | nindent 8 }}
       volumeMounts:
         - name: config
-          mountPath: /etc/slipway/farm.yaml
-          subPath: farm.yaml
+          mountPath: /etc/slipway/config
           readOnly: true
         - name: secrets
           mountPath: /run/secrets/slipway

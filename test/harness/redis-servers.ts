@@ -27,16 +27,34 @@ export interface RunningServer {
   end(): Promise<void>;
 }
 
+/** A primary and its replica, in step. */
+export interface RedisPair {
+  readonly url: string;
+  readonly replica: RunningServer;
+  /** A client of the replica. */
+  readonly replicaClient: Redis;
+}
+
+export async function startRedisPair(resources: ReleaseStack): Promise<RedisPair> {
+  const { primary, replica, client } = await startPair(resources, await openFolder(resources), await freePorts(2));
+  return { url: urlOf(primary.port), replica, replicaClient: client };
+}
+
+async function startPair(resources: ReleaseStack, folder: string, ports: readonly number[]) {
+  const [first = 0, second = 0] = ports;
+  const primary = await startServer(resources, folder, first);
+  const replica = await startServer(resources, folder, second, [`replicaof 127.0.0.1 ${first}`]);
+  const client = await openClient(resources, second);
+  await until(async () => (await client.info('replication')).includes('master_link_status:up'));
+  return { primary, replica, client };
+}
+
 /** A primary and its replica behind a Sentinel. */
 export async function startSentinels(resources: ReleaseStack): Promise<RedisServers> {
   const folder = await openFolder(resources);
   const [first = 0, second = 0, watcher = 0] = await freePorts(3);
-  const servers = [
-    await startServer(resources, folder, first),
-    await startServer(resources, folder, second, [`replicaof 127.0.0.1 ${first}`]),
-  ];
-  const replica = await openClient(resources, second);
-  await until(async () => (await replica.info('replication')).includes('master_link_status:up'));
+  const { primary, replica } = await startPair(resources, folder, [first, second]);
+  const servers = [primary, replica];
   await startServer(resources, folder, watcher, [
     ...[`sentinel monitor farm 127.0.0.1 ${first} 1`, `sentinel auth-pass farm ${PASSWORD}`],
     ...[`sentinel down-after-milliseconds farm ${SILENCE_MS}`, 'sentinel failover-timeout farm 4000'],

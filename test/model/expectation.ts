@@ -1,4 +1,5 @@
-import { FAILURES, type FailureReason } from '../../common/contracts/failures.ts';
+import { FAILURES } from '../../common/contracts/failures.ts';
+import type { PhaseResult } from '../../common/contracts/phase-store.ts';
 import type { JobReference } from '../../common/contracts/phases.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import type { BuiltModule } from '../../common/redis/submissions.ts';
@@ -39,18 +40,19 @@ interface ExpectedLayerBuild {
  * knows no Redis, no order of admission and no portions.
  */
 export class Expectation {
-  readonly #layerBuilds: ReadonlyMap<string, ExpectedLayerBuild>;
+  readonly #layerBuilds = new Map<string, ExpectedLayerBuild>();
   #now = 0;
   #awaySince: number | null = null;
   #awayUntil = -1;
 
-  constructor(graph: readonly BuiltModule[]) {
-    const idOf = new Map(graph.map(({ name, layerBuild }) => [name, layerBuild]));
-    const begin = (module: BuiltModule): ExpectedLayerBuild => ({
-      ...{ module, parents: module.dependsOn.map((name) => idOf.get(name) ?? '') },
-      ...{ generation: 1, crashes: 0, verdict: null, phases: new Map(), succeeded: new Set(), aliveMs: null },
-    });
-    this.#layerBuilds = new Map(graph.map((module) => [module.layerBuild, begin(module)]));
+  get layerBuilds(): readonly { readonly id: string; readonly name: string }[] {
+    return [...this.#layerBuilds].map(([id, { module }]) => ({ id, name: module.name }));
+  }
+
+  /** A build has made a layer build, which starts from these. */
+  made(id: string, module: BuiltModule, parents: readonly string[]): void {
+    const none = { generation: 1, crashes: 0, verdict: null, aliveMs: null };
+    this.#layerBuilds.set(id, { module, parents, ...none, phases: new Map(), succeeded: new Set() });
   }
 
   get isAway(): boolean {
@@ -102,20 +104,21 @@ export class Expectation {
   }
 
   /** An executor that held the current claim has committed. */
-  committed(job: JobReference, reason: FailureReason | null): void {
+  committed(job: JobReference, result: PhaseResult): void {
     const stored = this.#layerBuildOf(job);
     const phase = this.#phaseOf(stored, job);
     phase.isRunning = false;
     if (stored.verdict !== null) return;
     const away = this.isAway || this.#awayUntil >= phase.startedAt;
     const excused = away || phase.isExcused;
-    phase.isExcused = away;
-    if (reason === null) {
+    phase.isExcused = away || (result.outcome === 'requeue' && result.isPlanned === true);
+    if (result.outcome === 'requeue' || result.outcome === 'cancelled') return;
+    if (result.outcome === 'succeeded') {
       stored.succeeded.add(fieldOf(job));
       if (stored.succeeded.size === stored.module.spec.vms.length * PHASES.length) stored.verdict = 'succeeded';
       return;
     }
-    const { retry } = FAILURES[reason];
+    const { retry } = FAILURES[result.failure.reason];
     if (retry === 'same-generation' && (away || phase.faults < MAX_FAULTS)) {
       if (!away) phase.faults += 1;
       return;

@@ -11,21 +11,25 @@ const HAPPENINGS = [
   'claim',
   'succeed',
   'fail',
+  'requeue',
   'crash',
   'zombie',
   'repeat',
   'halt',
   'sweep',
   'cancel',
+  'submit',
+  'control',
   'advance',
   'loseReply',
   'pass',
   'away',
   'back',
+  'open',
 ] as const;
 export type Happening = (typeof HAPPENINGS)[number];
 /** Happens more often, so that layer build gets somewhere. */
-const USUAL = ['take', 'claim', 'claim', 'succeed', 'succeed', 'halt', 'back'] as const;
+const USUAL = ['take', 'claim', 'claim', 'succeed', 'succeed', 'halt', 'back', 'open'] as const;
 /** So that one module uses up what it may cost. */
 const TROUBLED = ['take', 'claim', 'claim', 'fail', 'fail', 'fail'] as const;
 const REASONS = ['Fault', 'TypingInterrupted', 'StepFailed'] as const satisfies FailureReason[];

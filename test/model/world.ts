@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import type { ClusterMode } from '../../common/contracts/cluster-control.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { type JobReference, jobId } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { changeControl } from '../../common/redis/cluster-control.ts';
 import {
   confirmQueued,
   type Dispatch,
@@ -11,11 +13,12 @@ import {
   takeReady,
 } from '../../common/redis/dispatches.ts';
 import { KEYS } from '../../common/redis/keys.ts';
+import { readLayers } from '../../common/redis/layers.ts';
 import { runScript } from '../../common/redis/scripts.ts';
 import { type ObservedVm, readUsage, reportCluster, reportTrouble } from '../../common/redis/slots.ts';
-import type { BuiltModule } from '../../common/redis/submissions.ts';
+import { type BuiltModule, type SubmittedModule, submitBuild } from '../../common/redis/submissions.ts';
 import { advance } from '../../common/redis/tasks.ts';
-import { sampleFailure } from '../harness/farm-state.ts';
+import { newId, sampleFailure } from '../harness/farm-state.ts';
 import { sampleLayerVm } from '../harness/sample-spec.ts';
 import { Expectation, type Verdict } from './expectation.ts';
 import type { ModelFarm } from './model-farm.ts';
@@ -25,20 +28,24 @@ const LIMITS = { imports: 2, vms: 3, cpu: 3, memoryBytes: 8 * 1024 ** 3 };
 const LAB = { cluster: 'lab', limits: LIMITS };
 const PASSES_MS = [100, 6_000, 61_000, 1_200_000];
 
-/** What the world is given to do. */
-interface Played extends Pick<Scenario, 'reasons'> {
-  readonly graph: readonly BuiltModule[];
-  /** All of them want the whole graph. */
-  readonly builds: readonly string[];
+const MODES = ['cordoned', 'draining', 'paused'] as const satisfies ClusterMode[];
+/** Builds of a run, at most. */
+const MOST_BUILDS = 5;
+
+/** A build, and what it wants. */
+interface WantedBuild {
+  readonly id: string;
+  readonly modules: readonly string[];
+  /** Its own and those that it has joined. */
+  readonly layerBuilds: ReadonlySet<string>;
 }
 
 /** Workers, queues, a cluster and two schedulers, reduced to what the farm's state sees of them. */
 export class World {
   readonly #farm: ModelFarm;
   readonly #graph: readonly BuiltModule[];
-  readonly #builds: readonly string[];
   readonly #reasons: Scenario['reasons'];
-  readonly #expected: Expectation;
+  readonly #expected = new Expectation();
   /** What BullMQ holds: handed out again and again until it is completed. */
   readonly #queue: Dispatch[] = [];
   readonly #running: PhaseClaim[] = [];
@@ -48,14 +55,19 @@ export class World {
   readonly #machines = new Map<string, ObservedVm>();
   /** How often a phase of a generation was committed as succeeded. */
   readonly #successes = new Map<string, number>();
+  #mode: ClusterMode = 'open';
+  #mostVms = LIMITS.vms;
+  readonly builds: WantedBuild[] = [];
   readonly cancelled = new Set<string>();
 
-  constructor(farm: ModelFarm, { graph, builds, reasons }: Played) {
+  constructor(farm: ModelFarm, { graph, reasons }: Pick<Scenario, 'reasons'> & { graph: readonly BuiltModule[] }) {
     this.#farm = farm;
     this.#graph = graph;
-    this.#builds = builds;
     this.#reasons = reasons;
-    this.#expected = new Expectation(graph);
+  }
+
+  get layerBuilds(): readonly { readonly id: string; readonly name: string }[] {
+    return this.#expected.layerBuilds;
   }
 
   get #redis() {
@@ -82,6 +94,11 @@ export class World {
         return this.#end(pick, () => ({
           ...{ outcome: 'failed', failure: sampleFailure(this.#reasons[pick % this.#reasons.length] ?? 'Fault') },
         }));
+      case 'requeue':
+        return this.#end(pick, () => ({
+          ...{ outcome: 'requeue', afterMs: 0, why: 'test' },
+          ...(pick % 2 === 0 ? { isPlanned: true as const } : {}),
+        }));
       case 'crash': {
         const [claim] = this.#running.splice(pick % Math.max(1, this.#running.length), 1);
         if (claim) this.#zombies.push(claim);
@@ -100,10 +117,17 @@ export class World {
         return this.#sweep();
       case 'cancel': {
         if (pick >= 50) return;
-        const build = this.#builds[pick % this.#builds.length] ?? '';
+        const build = this.builds[pick % this.builds.length]?.id ?? '';
         this.cancelled.add(build);
         return void (await runScript(this.#redis, 'cancel-build', [build, String(pick)]));
       }
+      case 'submit':
+        if (pick < 200 && this.builds.length < MOST_BUILDS) await this.submit(1 + (pick % this.#graph.length));
+        return;
+      case 'control':
+        return this.#control(MODES[pick % MODES.length] ?? 'open', 1 + (pick % LIMITS.vms));
+      case 'open':
+        return this.#control('open', LIMITS.vms);
       case 'loseReply':
         return this.#farm.loseNextAnswer();
       case 'pass':
@@ -112,6 +136,29 @@ export class World {
       case 'back':
         return this.#away(happening === 'away');
     }
+  }
+
+  /** A build that wants the first modules of the graph, planned by what there is. */
+  async submit(count: number): Promise<void> {
+    const { layers } = await readLayers(this.#farm.calm);
+    const known = new Set([...layers.values()].map(({ module }) => module));
+    const modules = this.#graph.slice(0, count).map((module): SubmittedModule => {
+      const { name, layerKey, why, dependsOn } = module;
+      return known.has(name) ? { action: 'reuse', name, layerKey, why, dependsOn } : { ...module, layerBuild: newId() };
+    });
+    const id = newId();
+    const request = { buildId: id, idempotencyKey: null, digest: '', retentionMs: 3_600_000, modules };
+    const reply = await submitBuild(this.#redis, request);
+    assert(reply.outcome === 'accepted', `The submission is ${reply.outcome}.`);
+    const own = new Map(reply.modules.map(({ name, layerBuild }) => [name, layerBuild]));
+    for (const { name, action, layerBuild } of reply.modules) {
+      const module = this.#graph.find((each) => each.name === name);
+      if (action !== 'build' || !layerBuild || !module) continue;
+      const parents = module.dependsOn.flatMap((parent) => own.get(parent) ?? []);
+      this.#expected.made(layerBuild, module, parents);
+    }
+    const layerBuilds = new Set([...own.values()].flatMap((layerBuild) => layerBuild ?? []));
+    this.builds.push({ id, modules: [...own.keys()], layerBuilds });
   }
 
   /** Limits hold, nothing was done twice, and every layer build stands as it must. */
@@ -125,16 +172,11 @@ export class World {
       [...this.#successes.values()].every((count) => count === 1),
       'A phase of a generation has succeeded twice.',
     );
-    const isCancelled = this.#builds.every((build) => this.cancelled.has(build));
-    for (const { layerBuild, name } of this.#graph) {
-      const [state, verdict, generation] = await calm.hmget(
-        KEYS.layerBuild(layerBuild),
-        'state',
-        'verdict',
-        'generation',
-      );
+    for (const { id, name } of this.layerBuilds) {
+      const isCancelled = this.builds.every((build) => !build.layerBuilds.has(id) || this.cancelled.has(build.id));
+      const [state, verdict, generation] = await calm.hmget(KEYS.layerBuild(id), 'state', 'verdict', 'generation');
       const seen = { generation: Number(generation), verdict: verdictOf(state ?? '', verdict ?? '') };
-      const wrong = this.#expected.seen(layerBuild, seen, isCancelled);
+      const wrong = this.#expected.seen(id, seen, isCancelled);
       assert(wrong === null, `${name}: ${wrong}`);
     }
   }
@@ -144,6 +186,7 @@ export class World {
     const { calm } = this.#farm;
     const isMoving = async () => (await calm.scard(KEYS.living)) + (await calm.hlen(KEYS.slots('lab'))) > 0;
     await this.#away(false);
+    await this.#control('open', LIMITS.vms);
     for (let round = 0; await isMoving(); round += 1) {
       assert(round < 200, 'Works never end.');
       await advance(calm);
@@ -159,8 +202,14 @@ export class World {
   }
 
   async #take(): Promise<void> {
+    const before = await readUsage(this.#farm.calm, 'lab');
     const { jobs } = await takeReady(this.#redis, LAB);
+    const { imports, vms } = await readUsage(this.#farm.calm, 'lab');
     assert(jobs.length === 0 || !this.#expected.isAway, 'Work is given to a cluster that is away.');
+    assert(jobs.length === 0 || this.#mode !== 'paused', 'Work is given to a cluster that is paused.');
+    const isDraining = this.#mode === 'draining' && (imports > before.imports || vms > before.vms);
+    assert(!isDraining, 'Work is admitted to a cluster that is drained.');
+    assert(vms <= Math.max(before.vms, this.#mostVms), `${vms} VMs are admitted, of ${this.#mostVms}.`);
     for (const job of jobs) {
       const id = jobId(job.reference);
       assert(!this.#queue.some((queued) => jobId(queued.reference) === id), `${id} is dispatched twice.`);
@@ -195,7 +244,7 @@ export class World {
     const others = this.#queue.filter((job) => jobId(job.reference) !== jobId(claim.job));
     this.#queue.splice(0, this.#queue.length, ...others);
     if (!isCurrent) return;
-    this.#expected.committed(claim.job, outcome.outcome === 'failed' ? outcome.failure.reason : null);
+    this.#expected.committed(claim.job, outcome);
     if (outcome.outcome !== 'succeeded') return;
     const { layerBuild, generation, vm, phase } = claim.job;
     const name = [layerBuild, generation, vm, phase].join('/');
@@ -243,6 +292,12 @@ export class World {
   async #away(isAway: boolean): Promise<void> {
     await reportTrouble(this.#redis, 'lab', isAway ? 'It does not answer.' : null);
     this.#expected.away(isAway);
+  }
+
+  async #control(mode: ClusterMode, vms: number): Promise<void> {
+    await changeControl(this.#redis, 'lab', { mode, limits: { vms } }, 'test');
+    this.#mode = mode;
+    this.#mostVms = vms;
   }
 
   /** `current`, or the code of the error that says why it is not. */

@@ -57,11 +57,12 @@ export function parseYaml(
   lines: LineCounter,
   budget: YamlBudget,
   options: YamlOptions = MODULE_YAML,
+  mostPieces: number = YAML_LIMITS.pieces,
 ): Parsed<ParsedYaml> {
   const parser = new Parser();
   // The parser forgets line ends where it stumbles.
   for (let at = 0; at !== 0 || lines.lineStarts.length === 0; at = text.indexOf('\n', at) + 1) lines.addNewLine(at);
-  const { lexemes, excess } = budget.lex(text);
+  const { lexemes, excess } = budget.lex(text, mostPieces);
   if (excess) return { value: { documents: [], excess } };
   const { stackTraceLimit } = Error;
   try {

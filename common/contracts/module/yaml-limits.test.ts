@@ -35,6 +35,18 @@ const EXCESSES: readonly (readonly [string, string, string, string])[] = [
     'nested more than 100 levels deep',
   ],
   [
+    'words and marks in user data',
+    `${MODULE}, cloudInit: { userData: "#cloud-config\\n${'a: b\\n'.repeat(25_000)}" } }]`,
+    '2:',
+    'at most 100000 words and marks',
+  ],
+  [
+    'words and marks in network data',
+    `${MODULE}, cloudInit: { networkData: "${'a: b\\n'.repeat(25_001)}" } }]`,
+    '2:',
+    'at most 100000 words and marks',
+  ],
+  [
     'user data of aliases',
     `${MODULE}, cloudInit: { userData: "#cloud-config\\na: &a [x, x]\\n${BOMB.join('\\n')}" } }]`,
     '2:',

@@ -1,11 +1,13 @@
 import { CST, Lexer } from 'yaml';
 
-/** Limits on all texts of one request together; `depth` and `characters` are of each. */
+/** Limits on all texts of one request together; `depth`, `characters` and `userDataPieces` are of each. */
 export const YAML_LIMITS = {
   /** Documents, and so modules. */
   documents: 5_000,
   /** Words, marks, blanks and line ends. */
   pieces: 300_000,
+  /** Those of one text for cloud-init: user data or network data. */
+  userDataPieces: 100_000,
   /** Anchors and aliases. */
   anchors: 5_000,
   /** Values, those that aliases repeat counted wherever they stand. */
@@ -43,12 +45,12 @@ export class YamlBudget {
   #values = 0;
   #filled = 0;
 
-  /** Cuts a text into lexemes, until it has too many. */
-  lex(text: string): Lexed {
+  /** Cuts a text into lexemes, until it or the request has too many. */
+  lex(text: string, mostPieces: number): Lexed {
     const lexemes: string[] = [];
     let offset = 0;
     for (const lexeme of new Lexer().lex(text)) {
-      const complaint = this.#take(lexeme);
+      const complaint = lexemes.length === mostPieces ? tooLong(mostPieces) : this.#take(lexeme);
       if (complaint !== null) return { lexemes, excess: { offset, complaint } };
       lexemes.push(lexeme);
       if (!MARKS.has(lexeme)) offset += lexeme.length;
@@ -78,6 +80,10 @@ export class YamlBudget {
     if (lexeme.length <= YAML_LIMITS.characters) return null;
     return `this text has ${lexeme.length} characters, more than the limit of ${YAML_LIMITS.characters}: put it in a separate file, and name that under "path"`;
   }
+}
+
+function tooLong(limit: number): string {
+  return `a text for cloud-init may have at most ${limit} words and marks: copy what is large in a step`;
 }
 
 function tooMany(limit: number, what: string): string {

@@ -147,6 +147,11 @@ describe('a VMDK that means harm', () => {
   test.each([
     ['without a capacity', (image: Buffer) => image.writeBigUInt64LE(0n, 12), 'a capacity of 0'],
     ['with a flat extent', (image: Buffer) => write(image, `${HEAD}RW 8 FLAT "/etc/shadow" 0\n`), 'names another file'],
+    [
+      'with a flat extent behind white space',
+      (image: Buffer) => write(image, `${HEAD}\vRW\t8 FLAT "/etc/shadow" 0\n`),
+      'names another file',
+    ],
     ['with a path', (image: Buffer) => write(image, `${HEAD}RW 8 SPARSE "/etc/shadow"\n`), 'names another file'],
     ['with two extents', (image: Buffer) => write(image, `${HEAD}RW 8 SPARSE "a"\nRW 8 SPARSE "b"\n`), 'of 2 files'],
     ['with a parent', (image: Buffer) => write(image, `${HEAD}parentFileNameHint="/etc/shadow"\n`), 'needs its parent'],

@@ -51,7 +51,8 @@ function checkDescriptor(text: string, refuse: (why: string) => never): void {
   const [, kind] = /^\s*createType\s*=\s*"([^"\n]*)"/im.exec(text) ?? [];
   if (kind !== undefined && !KINDS.includes(kind))
     refuse(`of the kind ${JSON.stringify(kind)}: give ${KINDS.join(' or ')}`);
-  const extents = text.match(/^[ \t]*(?:RW|RDONLY|NOACCESS)\b[^\n]*/gim) ?? [];
+  // QEMU skips every kind of white space.
+  const extents = text.match(/^[ \t\v\f]*(?:RW|RDONLY|NOACCESS)\b[^\n]*/gim) ?? [];
   const other = extents.find((line) => !/^\s*RW\s+\d+\s+SPARSE\s+"[^"\n/\\]*"\s*$/i.test(line));
   if (other !== undefined) refuse(`that names another file: ${JSON.stringify(other.trim().slice(0, 100))}`);
   if (extents.length > 1) refuse(`of ${extents.length} files: give one of a single file`);

@@ -13,9 +13,13 @@ export const METADATA_IPV4: Networks = [
 ];
 const METADATA_IPV6: Networks = [
   ['fe80::', 10],
-  // Amazon, Google.
-  ['fd00:ec2::254', 128],
+  // Amazon (and its credentials of pods), Google, Oracle, Scaleway, Akamai, Alibaba.
+  ['fd00:ec2::', 32],
   ['fd20:ce::254', 128],
+  ['fd00:c1::a9fe:a9fe', 128],
+  ['fd00:42::42', 128],
+  ['fd00:a9fe:a9fe::1', 128],
+  ['fd00:100::100:200', 128],
 ];
 
 /** IPv6 networks whose last 32 bits are an IPv4 address: compatible, NAT64 (RFC 6052, 8215), stateless translation. */

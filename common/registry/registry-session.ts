@@ -97,6 +97,12 @@ export class RegistrySession {
     const what = `requesting a token for ${this.#reference.registry}/${this.#reference.repository}`;
     if (!URL.canParse(realm)) throw new RegistryError(0, `${what}: the registry names no valid token server`);
     const url = new URL(realm);
+    if (basic !== undefined && url.protocol !== 'https:' && new URL(this.url).protocol === 'https:') {
+      throw new RegistryError(
+        0,
+        `${what}: the registry names a token server without TLS, to which no password is sent`,
+      );
+    }
     if (service !== undefined) url.searchParams.set('service', service);
     url.searchParams.set('scope', `repository:${this.#reference.repository}:${this.#actions}`);
     const headers: Record<string, string> = basic === undefined ? {} : { authorization: basic };

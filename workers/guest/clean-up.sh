@@ -3,12 +3,20 @@
 # $home, that of the user, are set above, and key-files.sh stands there.
 PATH=$PATH:/usr/sbin:/sbin
 
-# To start a process is what costs time in a guest, and most accounts have no keys: the shell looks first. A file that is
-# empty then was made for the key alone.
+# To start a process is what costs time in a guest, so the shell looks itself. A file that is empty then was made for the key
+# alone.
 without_key() {
-  [ -f "$1" ] && grep -qF -e "$key" "$1" 2>/dev/null || return
-  others=$(grep -vF -e "$key" "$1")
-  if [ -n "$others" ]; then printf '%s\n' "$others" >"$1"
+  [ -f "$1" ] || return
+  found='' others=''
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+    *"$key"*) found=yes ;;
+    *) others="$others$line
+" ;;
+    esac
+  done <"$1"
+  [ -n "$found" ] || return
+  if [ -n "$others" ]; then printf %s "$others" >"$1"
   else rm -f "$1" && rmdir "${1%/*}" 2>/dev/null; fi
 }
 
@@ -23,11 +31,12 @@ keys_of_accounts() {
 keys_of_accounts | while IFS= read -r file; do without_key "$file"; done
 
 if [ "$(id -u)" = 0 ]; then
-  grep -rlF -e "$key" -e slipway-login /var/lib/cloud* 2>/dev/null | while IFS= read -r file; do rm -f "$file"; done
+  [ ! -d /var/lib/cloud ] ||
+    grep -rlF -e "$key" -e slipway-login /var/lib/cloud* 2>/dev/null | while IFS= read -r file; do rm -f "$file"; done
   grep -sl slipway /var/log/cloud-init*.log /var/log/auth.log /var/log/secure /var/log/syslog /var/log/messages |
     while IFS= read -r file; do sed -i /slipway/d "$file"; done
+  # Every machine that starts from the image makes its own (machine-id(5)); cloud-init does not see to that.
+  if [ -d /run/systemd/system ] && [ -s /etc/machine-id ]; then : >/etc/machine-id; fi
 fi
-# Every machine that starts from the image makes its own (machine-id(5)); cloud-init does not see to that.
-if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] && [ -s /etc/machine-id ]; then : >/etc/machine-id; fi
 # Whether something was found is no failure.
 :

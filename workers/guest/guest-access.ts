@@ -27,7 +27,9 @@ export interface GuestAccess {
   readonly mask: Mask;
   /** The build's own line of `authorized_keys`, which no image keeps. */
   readonly buildPublicKey: string;
-  /** Of the user who logs in; what `sudo` asks for, if anything. */
+  /** Of the user who logs in. */
+  readonly username: string;
+  /** Of that user; what `sudo` asks for, if anything. */
   readonly password: string | undefined;
 }
 
@@ -72,7 +74,8 @@ export async function openGuestAccess(
     hostKeys: hostKeyPins(context, scope),
   });
   const mask: Mask = (text, cut) => secrets.mask(own(text, cut), cut);
-  return { link, mask, buildPublicKey: buildKey.publicKey, password: credentials.password };
+  const { username, password } = credentials;
+  return { link, mask, buildPublicKey: buildKey.publicKey, username, password };
 }
 
 /** Lines of scripts and files out of Secrets, as far as they are long enough to give something away. */

@@ -16,6 +16,7 @@ import { type StepProgram, supervisorOf } from './supervisor.ts';
 
 /** One real guest for the whole file: busybox, OpenSSH, emulated. */
 const BUILD = '01JD0000000000000000000000.g1.vm';
+const OTHER_BUILD = '01JD0000000000000000000001.g1.vm';
 const resources = new ReleaseStack();
 let guest: SshGuest;
 /** The TCP connection that the link uses at the moment. */
@@ -98,6 +99,29 @@ test('wraps the command, honours its first line and lets daemons live', async ()
   expect(end).toMatchObject({ state: 'exited', exitCode: 1 });
   expect(lines).toEqual(['no newline wrapped']);
   expect(await shell('kill $(cat /root/daemon) && echo alive')).toBe('alive\n');
+});
+
+test('takes few processes of the guest for a step, and few to come and go', async () => {
+  const side = openLink(AbortSignal.timeout(60_000));
+  try {
+    const beside = await side.connect();
+    const started = async () => Number(await shell('sed -n "s/^processes //p" /proc/stat'));
+    const costOf = async (work: () => Promise<unknown>) => {
+      const before = await started();
+      await work();
+      return (await started()) - before;
+    };
+    const measuring = await costOf(async () => {});
+    const coming = await costOf(() => supervisorOf(beside, OTHER_BUILD));
+    const step = await costOf(() => runScript(8, { script: 'echo done', env: {}, wrapper: null }));
+    const going = await costOf(async () => (await supervisorOf(beside, OTHER_BUILD)).remove());
+    // A program takes 10 ms of an emulated guest. The kernel may start threads of its own meanwhile.
+    expect(coming - measuring).toBeLessThan(10);
+    expect(step - measuring).toBeLessThan(18);
+    expect(going - measuring).toBeLessThan(5);
+  } finally {
+    side.close();
+  }
 });
 
 test('does not run a script again that the guest rebooted under, and recognises a requested reboot', async () => {

@@ -68,7 +68,7 @@ export async function askToGoDown(context: PhaseContext, scope: BuildScope, acce
 /** Code that removes the key and the part of the user data from the guest. Needs `as_root`; it prints nothing. */
 function traceRemoval(access: GuestAccess): string {
   const key = access.buildPublicKey.split(' ')[1] ?? '';
-  return `(key=${quote(key)} user=$(id -un) home=$HOME
+  return `(key=${quote(key)} user=${quote(access.username)} home=$HOME
     script="key=$key user='$user' home='$home'
     "${quote(CLEAN_UP)}
     as_root "$script" || printf %s "$script" | sh) >/dev/null 2>&1`;
@@ -83,8 +83,9 @@ export function asRoot({ password }: Pick<GuestAccess, 'password'>): string {
     password === undefined
       ? 'false'
       : `{ printf '%s\\n' ${quote(password)}; printf %s "$1"; } | sudo -S -p '' sh 2>/dev/null`;
-  return `as_root() {
-    if [ "$(id -u)" = 0 ]; then printf %s "$1" | sh
+  return `uid=$(id -u)
+  as_root() {
+    if [ "$uid" = 0 ]; then (eval "$1")
     elif ! command -v sudo >/dev/null 2>&1; then return 1
     elif sudo -n true 2>/dev/null; then printf %s "$1" | sudo -n sh
     else ${asked}; fi

@@ -29,6 +29,14 @@ read_boot() {
   fi
 }
 
+# Sets $user: the number of the account.
+read_user() {
+  while read -r word user rest; do
+    [ "$word" != Uid: ] || return 0
+  done 2>/dev/null </proc/self/status
+  user=$(id -u)
+}
+
 # Sets $now: seconds on a monotonic clock, where there is one.
 read_clock() {
   if read -r now rest 2>/dev/null </proc/uptime; then now=${now%%.*}; else now=$(date +%s); fi
@@ -36,10 +44,16 @@ read_clock() {
 
 pause() { sleep 0.1 2>/dev/null || sleep 1; }
 
-# Whether a directory is there and is ours, made if need be. Other accounts may pass, but not look.
+# own_directory BASE NAME: whether both directories are there and ours, made if need be. Other accounts may pass, but not look.
 own_directory() {
-  [ -d "$1" ] || mkdir -m 711 "$1"
-  [ -d "$1" ] && [ -O "$1" ]
+  [ -d "${1%/*}" ] || return
+  [ ! -e "$1" ] || [ -O "$1" ] || return
+  if [ ! -d "$1/$2" ]; then
+    umask 066
+    mkdir -p "$1/$2"
+    umask 077
+  fi
+  [ -O "$1" ] && [ -O "$1/$2" ]
 }
 
 in_memory() {
@@ -65,7 +79,7 @@ make_root() {
   [ ! -d "$root" ] || return 0
   for base in $bases; do
     root=$base/$build
-    own_directory "$base" && own_directory "$root" && return
+    own_directory "$base" "$build" && return
   done
 }
 
@@ -75,20 +89,21 @@ find_memory() {
     in_memory "${base%/*}" || continue
     memory=$base/$build
     if [ "$user" = 0 ]; then
-      own_directory "$base" && own_directory "$memory" && return
+      own_directory "$base" "$build" && return
     elif [ "${base%/*}" = /run ]; then
       [ -d "$base" ] || sudo -n sh -c "mkdir -m 711 $base && chown $user $base" 2>/dev/null
-      own_directory "$base" && own_directory "$memory" && return
+      own_directory "$base" "$build" && return
     fi
   done
-  make_root && memory=$root/memory && own_directory "$memory"
+  make_root && memory=$root/memory && own_directory "$root" memory
 }
 
 # A quarter of what is free, at most 64 MiB.
 find_log_cap() {
+  # The head has seven words.
   # shellcheck disable=SC2046
-  set -- $(df -Pk "$memory" 2>/dev/null | tail -n 1)
-  case ${4:-} in '' | *[!0-9]*) log_cap=16777216 ;; *) log_cap=$(($4 * 256)) ;; esac
+  set -- $(df -Pk "$memory" 2>/dev/null)
+  case ${11:-} in '' | *[!0-9]*) log_cap=16777216 ;; *) log_cap=$((${11} * 256)) ;; esac
   [ "$log_cap" -lt 67108864 ] || log_cap=67108864
 }
 
@@ -97,7 +112,7 @@ load() {
   environment=$(export -p)
   umask 077
   LC_ALL=C
-  user=$(id -u)
+  read_user
   read_boot
   if going_down; then answer leaving; return; fi
   build=$1
@@ -106,8 +121,8 @@ load() {
   find_log_cap
   listed_keys=$(sed -n 's/^[[:space:]]*[Hh][Oo][Ss][Tt][Kk][Ee][Yy][[:space:]]*//p' /etc/ssh/sshd_config 2>/dev/null)
   { [ -p "$memory/alive" ] || mkfifo "$memory/alive"; } &&
-    printf '%s\n' "$environment" "umask $login_umask" >"$memory/environment" &&
-    printf '%s' "$supervisor" >"$memory/supervisor.new" && chmod 644 "$memory/supervisor.new" &&
+    printf '%s\n' "$environment" "umask $login_umask" >"$memory/environment" && umask 022 &&
+    printf '%s' "$supervisor" >"$memory/supervisor.new" && umask 077 &&
     mv "$memory/supervisor.new" "$memory/supervisor.sh" || { answer refused; return; }
   trap 'kill $follower 2>/dev/null' EXIT
   for step in "$root"/[0-9]*; do
@@ -141,9 +156,10 @@ keys() {
 # Writes over the reserved block.
 record() { printf '%-120s\n' "$2 $3 $4" 1<>"$root/$1"; }
 
-# Makes the record of a step, or finds it. By a program of its own, which says why where the shell does not (busybox).
+# Makes the record of a step, or finds it. A program of its own says why it cannot where the shell does not (busybox).
 reserve() {
   make_root || return
+  [ -s "$root/$1" ] || printf '%-120s\n' '- prepared -' 2>/dev/null >"$root/$1"
   [ -s "$root/$1" ] || printf '%-120s\n' '- prepared -' | cat >"$root/$1"
 }
 
@@ -237,11 +253,11 @@ watch() {
   if [ -e "$memory/$1.tailed" ]; then answer over; else finish "$1" "$2"; fi
 }
 
-# What ends at once is read in one piece. A runner that never comes up must not be waited for.
+# What ends soon is read in one piece. A runner that never comes up must not be waited for.
 tail_log() {
   exec 7<&- 8>&-
   [ ! -e "$memory/$1.tailed" ] || rm -f "$memory/$1.tailed"
-  sleep 0.2 2>/dev/null
+  sleep 0.5 2>/dev/null
   n=0
   while [ "$3" = up ] && [ ! -e "$memory/$1.claim.$boot" ]; do
     [ $n -lt 300 ] || { echo late 1<>"$memory/alive"; exit; }
@@ -300,10 +316,9 @@ reboot() {
 
 remove() {
   trap - EXIT
-  for base in /var/lib/slipway /var/tmp/.slipway-"$user" "${memory%/*}"; do
-    rm -rf "${base:?}/${build:?}" || { answer refused; return; }
-    rmdir "$base" 2>/dev/null
-  done
+  set -- /var/lib/slipway /var/tmp/.slipway-"$user" "${memory%/*}"
+  rm -rf "$1/${build:?}" "$2/$build" "${3:?}/$build" || { answer refused; return; }
+  rmdir "$@" 2>/dev/null
   [ "$user" = 0 ] || sudo -n rmdir "/run/.slipway-$user" 2>/dev/null
   answer removed
 }

@@ -1,6 +1,6 @@
 import { type BootFinding, type BootToken, type Stroke, scanBootCommand } from './grammar.ts';
 import { isShifted, literalKeysym, SHIFT_KEYSYMS, SPECIAL_KEYSYMS } from './keysyms.ts';
-import { packerFunctions, templateNames } from './template.ts';
+import { otherTemplates, templateNames } from './template.ts';
 
 /** One thing to do at the console: press or release a key (X11 keysym), or let `ms` milliseconds pass. */
 export type BootEvent =
@@ -43,6 +43,8 @@ export interface BootCommandFinding {
 
 /** Typing more would take too long, and each character becomes events. */
 const MAX_CHARACTERS = 100_000;
+/** Characters in one message. */
+const MOST_NAMED = 10;
 
 /** Everything wrong with a boot command before its templates are filled, with the place. */
 export function checkBootCommand(strings: readonly string[]): BootCommandFinding[] {
@@ -62,16 +64,35 @@ export function checkBootCommand(strings: readonly string[]): BootCommandFinding
   const held = eventsOf(tokens).heldAtEnd.map(
     (message): BootFinding => ({ severity: 'warning', offset: text.length, message }),
   );
-  const functions = packerFunctions(text).map(({ written, offset }): BootFinding => {
-    const message = `"${written}" is typed as it stands: of Packer's templates only {{ .Name }} of ${known.join(', ')} is filled; write \${var.NAME} for values of your own`;
-    return { severity: 'warning', offset, message };
+  const others = otherTemplates(text).map(({ written, offset }): BootFinding => {
+    const word = written.replaceAll(/[^A-Za-z]/g, '').toLowerCase();
+    const meant = known.find((name) => name.toLowerCase() === word);
+    const remedy =
+      meant === undefined
+        ? `of Packer's templates only {{ .Name }} of ${known.join(', ')} is filled; write \${var.NAME} for values of your own`
+        : `write {{ .${meant} }}`;
+    return { severity: 'warning', offset, message: `"${written}" is typed as it stands: ${remedy}` };
   });
   const elementAt = elementFinder(strings);
-  return [...findings, ...templates, ...functions, ...held].map(({ severity, offset, message }) => ({
-    severity,
-    element: elementAt(offset),
-    message,
-  }));
+  return [...findings, ...templates, ...others, ...foreignCharacters(tokens), ...held].map(
+    ({ severity, offset, message }) => ({
+      severity,
+      element: elementAt(offset),
+      message,
+    }),
+  );
+}
+
+/** QEMU gives guests the keys of a US keyboard and drops a character that is on none of them. */
+function foreignCharacters(tokens: readonly BootToken[]): BootFinding[] {
+  const foreign = tokens.flatMap((token) =>
+    token.kind === 'literal' && !/[\n\r\t -~]/.test(token.character) ? [token] : [],
+  );
+  const [first] = foreign;
+  if (!first) return [];
+  const characters = [...new Set(foreign.map(({ character }) => character))].slice(0, MOST_NAMED).join('');
+  const message = `no key of a US keyboard types "${characters}": such characters do not reach the guest`;
+  return [{ severity: 'warning', offset: first.offset, message }];
 }
 
 /** Returns the string that contains an offset of the joined text; beyond the end, the last one. */

@@ -1,18 +1,18 @@
 import { FarmError } from '../../errors/farm-error.ts';
 
 const PLACEHOLDER = /\{\{\s*\.([A-Za-z_]\w*)\s*\}\}/g;
-/** Packer's functions, and the trim markers of its engine: `{{ env `HOME` }}`, `{{isotime}}`, `{{- .HTTPIP -}}`. */
-const PACKER_FUNCTION =
-  /\{\{-?\s*(?:(?:user|env|build|isotime|timestamp|uuid|template_dir|pwd|lower|upper|clean_resource_name|consul_key|vault|aws_secretsmanager|split|replace_all|replace|strftime|packer_version|build_name|build_type)\b[^{}]*|(?<=-\s*)\.\w+\s*-?|\.\w+\s*-)\}\}/g;
+const BRACES = /\{\{[^{}]*\}\}/g;
 
 /** Every `{{ .Name }}` of a text with its offset. Other uses of braces are not templates. */
 export function templateNames(text: string): { name: string; offset: number }[] {
   return [...text.matchAll(PLACEHOLDER)].map((match) => ({ name: match[1] ?? '', offset: match.index }));
 }
 
-/** A feature of Packer's templates only, such as `{{ user `name` }}`, with its offset. */
-export function packerFunctions(text: string): { written: string; offset: number }[] {
-  return [...text.matchAll(PACKER_FUNCTION)].map((match) => ({ written: match[0], offset: match.index }));
+/** What stands in double braces and is not filled, such as `{{ user `name` }}` or `{{ HTTPIP }}`, with its offset. */
+export function otherTemplates(text: string): { written: string; offset: number }[] {
+  return [...text.matchAll(BRACES)]
+    .filter(([written]) => templateNames(written).length === 0)
+    .map((match) => ({ written: match[0], offset: match.index }));
 }
 
 /**

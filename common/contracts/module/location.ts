@@ -16,9 +16,14 @@ export interface Location {
 
 const PARTS = /^(?<scheme>https?):\/\/(?:(?<login>[^/?#]*)@)?(?<rest>[^/?#\s]\S*)$/i;
 
+/** Of Packer, Ansible, Jinja and Go: nothing fills it here. */
+const TEMPLATE = /\{\{/;
+
 /** Common mistakes in URLs, with their remedies. */
 const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^\s|\s$/, 'has blanks around it: remove them'],
+  [TEMPLATE, `holds a template of another tool: write \${var.NAME} instead, with NAME under variables`],
+  [/^https?:\/\/\S*\s+https?:\/\//i, 'holds more than one URL: write one'],
   [/^https?:\/\/\S*\s/i, 'has a blank in it: write %20'],
   [/^(docker|oci):\/\//i, 'is a container image: name it under containerDisk, without the scheme'],
   [
@@ -28,6 +33,7 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^[\w-]+(\.[\w-]+)+(:\d+)?\//, 'has no scheme: write https:// before it'],
   [/^(git|hg)::/i, 'names a way of fetching that is not known: write the https address alone'],
   [/^(s3|gs|gcs)(::|:\/\/)/i, 'is not an http or https URL: write the https address of the object'],
+  [/^https?:\/\/[^/?#]*\[[^\]/?#]*(?![^/?#])/i, 'has an IPv6 address without its closing bracket'],
   [/^https?:\/\/[^/?#]*:\d+(?![^/?#])/i, 'has an invalid port: use 1 to 65535'],
   [/^h?t+p?s?:?\/+/i, 'is not an http or https URL: write https:// and a host'],
 ];
@@ -37,7 +43,7 @@ export function parseLocation(written: unknown): Parsed<Location> {
   const text = typeof written === 'string' ? written : '';
   const { scheme = '', login, rest = '' } = PARTS.exec(text)?.groups ?? {};
   const url = `${scheme.toLowerCase()}://${rest}`;
-  if (scheme === '' || !URL.canParse(url)) {
+  if (scheme === '' || TEMPLATE.test(text) || !URL.canParse(url)) {
     const [, meaning] = OTHERS.find(([pattern]) => pattern.test(text)) ?? [];
     return { complaint: `${quoted(written)} ${meaning ?? 'is not an http or https URL'}` };
   }

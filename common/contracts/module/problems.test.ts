@@ -687,13 +687,29 @@ const rows: readonly Row[] = [
     code: 'InvalidValue' as const,
     part,
   })),
-  ...(['{{ user `name` }}', '{{isotime}}', '{{ build `ID` }}', '{{- .HTTPIP -}}'] as const).map((written) => ({
-    rule: `what only Packer fills: ${written}`,
+  ...(
+    [
+      ...(
+        ['{{ user `name` }}', '{{isotime}}', '{{ build `ID` }}', '{{ vars.ip }}', '{{ .HTTPIP | lower }}'] as const
+      ).map((written) => [written, "of Packer's templates only {{ .Name }} of HTTPIP"] as const),
+      ['{{- .HTTPIP -}}', 'write {{ .HTTPIP }}'],
+      ['{{ HTTPIP }}', 'write {{ .HTTPIP }}'],
+      ['{{httpport}}', 'write {{ .HTTPPort }}'],
+    ] as const
+  ).map(([written, remedy]) => ({
+    rule: `what nothing fills: ${written}`,
     yaml: vm(`bootCommand: [§"${written}<enter>"]`),
     code: 'BootCommand' as const,
-    part: `"${written}" is typed as it stands`,
+    part: `"${written}" is typed as it stands: ${remedy}`,
     severity: 'warning' as const,
   })),
+  {
+    rule: 'characters that are on no US keyboard',
+    yaml: vm('bootCommand: ["linux <enter>\\t~", §"für <äOn><äOff> 界"]'),
+    code: 'BootCommand',
+    part: 'no key of a US keyboard types "üä界"',
+    severity: 'warning',
+  },
   {
     rule: 'a reference with a default of a shell',
     yaml: top('variables: { SIZE: 1h }', `timeout: "§\${var.SIZE:-1}"`),

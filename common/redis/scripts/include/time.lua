@@ -5,7 +5,8 @@
 --                    awayMs (of its cluster, by then); stoppingAt (when executors were asked to stop)
 -- layer-build:<id>:running  set of the "<vm>/<phase>" that are claimed
 -- layer-build:<id>          of a clone: runMs (how long it runs) and runUntil (from when its first machine is up)
--- deadlines          zset of layer builds by the time when expire.lua has to look at them
+-- deadlines          zset of layer builds by the time when expire.lua looks at them, which may be too early: the clock of a layer build
+--                    is never faster than time, so an entry stays valid while the clock stands still and when it goes on
 local STOPPING_MS = 60000
 
 local function workedMs(layerBuild)
@@ -49,7 +50,7 @@ local function phaseRuns(layerBuild, field)
   redis.call('SADD', key('layer-build', layerBuild.id, 'running'), field)
   if layerBuild.activeSince then return end
   setLayerBuild(layerBuild, 'activeSince', NOW, 'awayMs', awayMs(layerBuild.cluster))
-  setDeadline(layerBuild)
+  if not redis.call('ZSCORE', key('deadlines'), layerBuild.id) then setDeadline(layerBuild) end
 end
 
 local function phaseRests(layerBuild, field)
@@ -58,5 +59,4 @@ local function phaseRests(layerBuild, field)
   setLayerBuild(layerBuild, 'workedMs', workedMs(layerBuild))
   layerBuild.activeSince = nil
   redis.call('HDEL', key('layer-build', layerBuild.id), 'activeSince')
-  setDeadline(layerBuild)
 end

@@ -85,6 +85,17 @@ test('finds what a scheduler took and never added, and what a queue has lost', a
   );
 });
 
+test('another scheduler adds within seconds what one took and died with', { timeout: 20_000 }, async () => {
+  const first = await useRedis(resources, { url: server.url, logger }, 'producer');
+  const module = sampleModule({ name: 'base', layerKey: 'k0', layerBuild: newId() });
+  const build = { buildId: newId(), idempotencyKey: null, digest: '', retentionMs: 60_000, modules: [module] };
+  await submitBuild(first, build);
+  expect((await takeReady(first, { cluster: LAB.name, limits: LAB.limits })).jobs).toHaveLength(1);
+  const { queues } = await startScheduler();
+  const queue = queues.all.find(({ name }) => name === queueName('import', LAB.name));
+  await expect.poll(() => queue?.getPrioritizedCount(), { timeout: 12_000 }).toBe(1);
+});
+
 test('adds what it took though Redis went away in between', async () => {
   const { redis, queues } = await startScheduler();
   const add = queues.add.bind(queues);

@@ -7,7 +7,7 @@
 -- ARGV[9]  JSON list of {stage, phase}: stages of a machine after admission, in order, and the phase of their workers
 -- ARGV[10] JSON: terms of owners by name, `*`: of all others. {weight, and quotas: vms?, cpu? (thousandths), memory?}
 --
--- returns  { ms until something delayed becomes ready or -1, JSON {reference, cluster, priority} ... }
+-- returns  { ms until something delayed becomes ready, or is forgotten by another scheduler, or -1, JSON {reference, cluster, priority} ... }
 --          A full reply (ARGV[6] jobs) means that there may be more.
 -- @include farm outages events ready slots
 local cluster, room, patience = ARGV[1], tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -35,8 +35,9 @@ local function place(member)
   return layerBuild
 end
 
--- Jobs that a scheduler took and never queued.
-for _, job in ipairs(redis.call('ZRANGEBYSCORE', key('outbox'), '-inf', NOW - tonumber(ARGV[8]), 'LIMIT', 0, room)) do
+-- Jobs that a scheduler took and never queued, and when the first of those is due that one may be about to queue.
+local forgotten = NOW - tonumber(ARGV[8])
+for _, job in ipairs(redis.call('ZRANGEBYSCORE', key('outbox'), '-inf', forgotten, 'LIMIT', 0, room)) do
   local placed = redis.call('HGET', key('placed'), job)
   if not placed then
     redis.call('ZREM', key('outbox'), job)
@@ -46,6 +47,9 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', key('outbox'), '-inf', NOW - to
   end
 end
 
+local placing = redis.call('ZRANGEBYSCORE', key('outbox'), '(' .. forgotten, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+if placing then reply[1] = tonumber(placing) - forgotten end
+
 local delayed = key('delayed', cluster)
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW, 'LIMIT', 0, room)) do
   redis.call('ZREM', delayed, member)
@@ -54,7 +58,10 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW, 'LIMIT
   if layerBuild and phase and phase.state == 'ready' then makeReady(layerBuild, field, phase) end
 end
 local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-if due[2] then reply[1] = math.max(1, tonumber(due[2]) - NOW) end
+if due[2] then
+  local left = math.max(1, tonumber(due[2]) - NOW)
+  reply[1] = reply[1] < 0 and left or math.min(reply[1], left)
+end
 
 local jobs = key('ready', cluster, 'jobs')
 local function takeJobs()

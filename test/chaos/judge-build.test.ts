@@ -34,6 +34,13 @@ test('a build that did everything once is right, and one that was shaken for as 
   expect(judge(again, { endings: 1 })).toEqual([]);
 });
 
+test('a build that joined after the imports knows a second generation by its imports', () => {
+  const joined = [phase('boot-keystrokes', 'phase-started'), phase('boot-keystrokes', 'phase-finished'), step(0)];
+  const again = [...joined, ...imported, ...joined.slice(0, 2), ...ran];
+  expect(judge(again, { endings: 1 })).toEqual([]);
+  expect(judge(again)).toEqual(['build b: left: it had 2 generations, though 0 machines were ended.']);
+});
+
 test.each([
   [
     'a step that was told twice',

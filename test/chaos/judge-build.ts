@@ -43,6 +43,8 @@ function judgeModule({ events, round }: JudgedBuild, module: string, allowed: nu
   const wrong: string[] = [];
   let generations = 1;
   let told = new Set<string>();
+  // A build that joined in the middle does not hear that their imports have succeeded.
+  let imported = new Set<string>();
   let journals = new Map<string, string[]>();
   const once = (what: string) => {
     if (told.has(what)) wrong.push(`${what} twice in generation ${generations}.`);
@@ -51,12 +53,18 @@ function judgeModule({ events, round }: JudgedBuild, module: string, allowed: nu
   for (const event of events) {
     if (!('vm' in event) || event.module !== module) continue;
     const { vm } = event;
-    if (event.event === 'phase-started' && event.phase === 'import' && told.has(`${vm}: import succeeded`)) {
+    if (event.event === 'step-started' || (event.event === 'phase-started' && event.phase !== 'import'))
+      imported.add(vm);
+    if (event.event === 'phase-started' && event.phase === 'import' && imported.has(vm)) {
       generations += 1;
       told = new Set();
+      imported = new Set();
       journals = new Map();
     }
-    if (event.event === 'phase-finished' && event.outcome === 'succeeded') once(`${vm}: ${event.phase} succeeded`);
+    if (event.event === 'phase-finished' && event.outcome === 'succeeded') {
+      imported.add(vm);
+      once(`${vm}: ${event.phase} succeeded`);
+    }
     if (event.event === 'step-started') once(`${vm}: step ${event.step + 1} started`);
     if (event.event === 'step-finished') once(`${vm}: step ${event.step + 1} finished`);
     if (event.event === 'log' && event.line.startsWith(JOURNAL))

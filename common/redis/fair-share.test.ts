@@ -5,6 +5,7 @@ import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { EVERYBODY, type Owners, type Priority } from '../contracts/owners.ts';
 import { KEYS } from './keys.ts';
 import { countLayersOf } from './layer-builds.ts';
+import { readUsage, reportCluster } from './slots.ts';
 import { cancelBuild } from './submissions.ts';
 
 const GiB = 1024 ** 3;
@@ -81,6 +82,29 @@ test('owners share a cluster by their weights also when all have waited long, an
     Promise.all(layerBuilds.map(({ layerBuild }) => farm.redis.hget(KEYS.layerBuild(layerBuild), 'gang')));
   expect(await gangs(eve)).toEqual(['admitted']);
   expect(await gangs(late)).toEqual(['ready', 'ready']);
+});
+
+test('where shares are equal, the owner goes first that has had less of the cluster lately', async () => {
+  const limits = { ...LIMITS, vms: 1 };
+  const buildOf = new Map<string, string>();
+  for (let build = 0; build < 4; build += 1) {
+    for (const by of ['ann', 'bob']) {
+      const { buildId, layerBuilds } = await submit({ by, modules: 1 });
+      for (const { layerBuild } of layerBuilds) buildOf.set(layerBuild, buildId);
+    }
+  }
+  await importAll();
+  const order: string[] = [];
+  for (let turn = 0; turn < 4; turn += 1) {
+    const [owner = ''] = await admitted(undefined, limits);
+    order.push(owner);
+    await farm.time.pass(owner === 'ann' ? 180_000 : 60_000);
+    await farm.advertise();
+    const { slots } = await readUsage(farm.redis, 'lab');
+    for (const { layerBuild } of slots) await cancelBuild(farm.redis, buildOf.get(layerBuild) ?? '');
+    await reportCluster(farm.redis, 'lab', { leaving: slots, observed: [] });
+  }
+  expect(order).toEqual(['ann', 'bob', 'bob', 'bob']);
 });
 
 test('the builds of an owner share what the owner has', async () => {

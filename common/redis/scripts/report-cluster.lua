@@ -16,7 +16,7 @@ return withTasks(function()
   for _, name in ipairs(cjson.decode(ARGV[2])) do
     local stage = string.match(redis.call('HGET', slots, name) or '', '^%S+')
     if (stage == 'leaving' or stage == 'runs') and not seen[name] then
-      redis.call('HDEL', slots, name)
+      freeSlot(cluster, name)
       freed = freed + 1
       if stage == 'runs' then goneOff(name) end
     end

@@ -74,6 +74,17 @@ takeJobs()
 local terms = cjson.decode(ARGV[10])
 local function termsOf(owner) return terms[owner] or terms['*'] end
 
+-- Where shares are equal, the owner goes first that has had the least of the cluster lately, for its weight.
+local had
+local function hadLately(owner)
+  if not had then
+    had = {}
+    local all = redis.call('HGETALL', key('had', cluster))
+    for index = 1, #all, 2 do had[all[index]] = readHad(all[index + 1]) end
+  end
+  return (had[owner] or 0) / termsOf(owner).weight
+end
+
 -- The lane that has something in one of these pools, may take it, and whose owner has the smallest share of the cluster for
 -- its weight; among the lanes of an owner the one with the smallest share. `mayTake`: function(owner, pool).
 local function nextLane(pools, shares, mayTake)
@@ -85,7 +96,11 @@ local function nextLane(pools, shares, mayTake)
       if asked[owner] == nil then asked[owner] = mayTake(owner, pool) end
       if asked[owner] then
         local share, part = (shares[owner] or 0) / termsOf(owner).weight, shares[lane] or 0
-        local isLess = not best or share < least or (share == least and (part < own or (part == own and lane < best)))
+        local isLess = not best or share < least
+        if best and share == least then
+          local lately, other = hadLately(owner), hadLately(ownerOf(best))
+          isLess = lately < other or (lately == other and (part < own or (part == own and lane < best)))
+        end
         if isLess then best, least, own = lane, share, part end
       end
     end
@@ -205,11 +220,13 @@ local function agedGangs(used)
     local owner, shape = unpack(redis.call('HMGET', key('layer-build', id), 'owner', 'shape'))
     local gang = readShape(shape)
     if hasQuota(owner, gang, used) then
-      aged[#aged + 1] = { id = id, gang = gang, age = age, share = (used.shares[owner] or 0) / termsOf(owner).weight }
+      aged[#aged + 1] = { id = id, gang = gang, age = age, share = (used.shares[owner] or 0) / termsOf(owner).weight,
+        had = hadLately(owner) }
     end
   end
   table.sort(aged, function(one, other)
     if one.share ~= other.share then return one.share < other.share end
+    if one.had ~= other.had then return one.had < other.had end
     return one.age < other.age
   end)
   return aged

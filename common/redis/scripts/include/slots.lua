@@ -3,6 +3,7 @@
 -- imports:<cluster>  hash: "<layer build>/<generation>/<vm>" -> lane (see ready.lua)
 -- slots:<cluster>    hash: "<layer build>/<generation>/<vm>" -> "<stage> <milliCpu> <memoryBytes> <lane>"
 -- orphans:<cluster>   hash: vms, cpu, memory of machines that the cluster shows but that hold no slot
+-- had:<cluster>       hash: owner -> "<ms that its machines held slots> <when>"; half of it is forgotten each hour
 --
 -- Stages: those of the machine, as submitted; `runs` (a clone is left to people); at last `leaving` (may go once the cluster shows it no more).
 local function holder(layerBuild, vm, generation)
@@ -26,6 +27,22 @@ local function setStage(layerBuild, vm, stage)
 end
 
 local function ownerOf(lane) return string.match(lane, '^[^/]*') end
+
+local HALF_MS = 3600000
+local function readHad(text)
+  local ms, at = string.match(text, '^(%S+) (%S+)$')
+  return tonumber(ms) * 0.5 ^ ((NOW - tonumber(at)) / HALF_MS)
+end
+
+-- Frees a slot, and remembers for how long its owner had it.
+local function freeSlot(cluster, name)
+  local slots, had = key('slots', cluster), key('had', cluster)
+  local owner = ownerOf(string.match(redis.call('HGET', slots, name), '%S+$'))
+  redis.call('HDEL', slots, name)
+  local since = tonumber(redis.call('HGET', key('layer-build', string.match(name, '^[^/]*')), 'admittedAt') or NOW)
+  local before = readHad(redis.call('HGET', had, owner) or '0 ' .. NOW)
+  redis.call('HSET', had, owner, string.format('%.0f %.0f', before + NOW - since, NOW))
+end
 
 -- Counters of `lane`: machines and imports count for its share and its owner's share, machines for the owner's quota.
 local function countFor(sum, lane, vm)

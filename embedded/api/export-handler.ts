@@ -1,6 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import { ApiError } from './api-error.ts';
 import type { Exchange } from './http/exchange.ts';
 import type { ExportAccess } from './subresources/machine-access.ts';
@@ -8,8 +5,6 @@ import type { ExportAccess } from './subresources/machine-access.ts';
 /** Below it are the contents of VirtualMachineExports, as below the ingress of a real cluster. */
 export const EXPORT_PATH = '/api/export.kubevirt.io/v1beta1';
 const TOKEN = 'x-kubevirt-export-token';
-/** Disks are large: read more at once than Node.js does by itself. */
-const PIECE_BYTES = 1024 ** 2;
 
 /** Serves exported disks to requests with the token of the export; false for any other path. */
 export async function answerExport(exchange: Exchange, exports: ExportAccess | undefined): Promise<boolean> {
@@ -19,8 +14,8 @@ export async function answerExport(exchange: Exchange, exports: ExportAccess | u
   const [, namespace = '', name = '', claim = ''] =
     /^\/namespaces\/([^/]+)\/virtualmachineexports\/([^/]+)\/volumes\/([^/]+)\/disk\.img$/.exec(below) ?? [];
   if (claim === '' || !exports) throw new ApiError(404, 'NotFound', 'the server could not find the requested resource');
-  const path = exports.open({ namespace, name }, claim, String(request.headers[TOKEN] ?? ''));
-  const { size } = await stat(path);
+  const disk = await exports.open({ namespace, name }, claim, String(request.headers[TOKEN] ?? ''));
+  const { sizeBytes: size } = disk;
   const range = rangeOf(request.headers.range, size);
   const { start, end } = range ?? { start: 0, end: size - 1 };
   response.writeHead(range ? 206 : 200, {
@@ -29,13 +24,13 @@ export async function answerExport(exchange: Exchange, exports: ExportAccess | u
     'Accept-Ranges': 'bytes',
     ...(range ? { 'Content-Range': `bytes ${start}-${end}/${size}` } : {}),
   });
-  if (method === 'HEAD') response.end();
-  else {
-    const content = createReadStream(path, { start, end, highWaterMark: PIECE_BYTES });
-    await pipeline(content, response, { signal }).catch((error: unknown) => {
+  if (method !== 'HEAD') {
+    await disk.stream(response, { start, end, signal }).catch((error: unknown) => {
+      response.destroy();
       if (!signal.aborted) throw error;
     });
   }
+  response.end();
   return true;
 }
 

@@ -1,11 +1,9 @@
-import { access, mkdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { ApiError } from '../api/api-error.ts';
 import { EXPORT_PATH } from '../api/export-handler.ts';
 import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
-import type { ExportAccess, ExportAddress, MachineRef } from '../api/subresources/machine-access.ts';
+import type { ExportAccess, ExportAddress, ExportedDisk, MachineRef } from '../api/subresources/machine-access.ts';
 import { shortHash } from '../host/layout.ts';
-import { runCommand } from '../host/run-command.ts';
+import { streamRaw } from '../storage/stream-raw.ts';
 import { setCondition } from './conditions.ts';
 import { type ControllerContext, isDeleting, keyText, queueFor, textKeyOf, uidOf } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
@@ -16,8 +14,8 @@ const DEFAULT_TTL_MS = 2 * 3_600_000;
 const UNITS_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
 
 /**
- * VirtualMachineExports of claims: their content as a raw file, which the API server gives to holders of the token of the
- * export. The address of the server stands in for the ingress before KubeVirt's proxy. The file goes with the object.
+ * VirtualMachineExports of claims: their raw content, which the API server gives to holders of the token of the export. The
+ * address of the server stands in for the ingress before KubeVirt's proxy.
  */
 export class ExportController implements ExportAccess {
   readonly #context: ControllerContext;
@@ -39,8 +37,8 @@ export class ExportController implements ExportAccess {
     this.#wakeAll();
   }
 
-  open(ref: MachineRef, claim: string, token: string): string {
-    const { store } = this.#context;
+  async open(ref: MachineRef, claim: string, token: string): Promise<ExportedDisk> {
+    const { store, volumes } = this.#context;
     const object = store.get('VirtualMachineExport', ref);
     if (!object || claimOf(object) !== claim || fieldAt(object.status, 'phase') !== 'Ready') {
       throw new ApiError(404, 'NotFound', `there is no export "${ref.name}" of "${claim}"`);
@@ -51,28 +49,21 @@ export class ExportController implements ExportAccess {
     if (known === '' || shortHash(known, 64) !== shortHash(token, 64)) {
       throw new ApiError(401, 'Unauthorized', 'Unauthorized');
     }
-    return this.#file(ref);
+    const volume = uidOf(store.get('PersistentVolumeClaim', { namespace: ref.namespace, name: claim }) ?? object);
+    // A machine may have written another file's name into its disk.
+    await volumes.layersBelow(volume);
+    const sizeBytes = await volumes.virtualSize(volume);
+    return { sizeBytes, stream: (to, part) => streamRaw({ path: volumes.disk(volume), sizeBytes }, to, part) };
   }
 
   #wakeAll(): void {
     for (const object of this.#context.store.list('VirtualMachineExport')) this.#queue.add(textKeyOf(object));
   }
 
-  #directory(key: ObjectKey): string {
-    return join(this.#context.layout.dataDir, 'exports', shortHash(keyText(key), 32));
-  }
-
-  #file(key: ObjectKey): string {
-    return join(this.#directory(key), 'disk.img');
-  }
-
   async #reconcile(key: ObjectKey): Promise<void> {
     const { store, clock } = this.#context;
     const object = store.get('VirtualMachineExport', key);
-    if (!object || isDeleting(object)) {
-      await rm(this.#directory(key), { recursive: true, force: true });
-      return;
-    }
+    if (!object || isDeleting(object)) return;
     const leftMs = Date.parse(object.metadata.creationTimestamp ?? '') + ttlOf(object) - clock.now();
     if (leftMs <= 0) {
       await store.delete('VirtualMachineExport', key);
@@ -83,7 +74,6 @@ export class ExportController implements ExportAccess {
     if (!address) return;
     const claim = store.get('PersistentVolumeClaim', { namespace: key.namespace, name: claimOf(object) });
     if (!claim || !(await this.#isStill(claim))) return await this.#pend(object, claim);
-    await this.#write(uidOf(claim), key);
     await this.#publish(object, address);
   }
 
@@ -99,23 +89,6 @@ export class ExportController implements ExportAccess {
       const reason = claim ? 'PVCInUse' : 'PVCNotFound';
       setCondition(status, { type: 'Ready', status: 'False', reason }, timestamp(clock.now()));
     });
-  }
-
-  async #write(volume: string, key: ObjectKey): Promise<void> {
-    const { volumes, signal } = this.#context;
-    const part = join(this.#directory(key), 'part.img');
-    await mkdir(this.#directory(key), { recursive: true, mode: 0o700 });
-    if (
-      await access(this.#file(key)).then(
-        () => true,
-        () => false,
-      )
-    )
-      return;
-    // A machine may have written another file's name into its disk.
-    await volumes.layersBelow(volume);
-    await runCommand('qemu-img', ['convert', '-q', '-f', 'qcow2', '-O', 'raw', volumes.disk(volume), part], { signal });
-    await rename(part, this.#file(key));
   }
 
   async #publish(object: KubeObject, { url, authority }: ExportAddress): Promise<void> {

@@ -10,7 +10,8 @@ import { atMost } from '../../common/lifecycle/at-most.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { convertDisk } from './convert-disk.ts';
 import { type ExportCluster, withExportedDisk } from './exported-disk.ts';
-import { readRaw } from './read-raw.ts';
+import { RemoteDisk } from './remote-disk.ts';
+import { writeRaw } from './write-raw.ts';
 
 /** Disks that are read and converted at once. */
 const CONCURRENCY = 2;
@@ -49,8 +50,7 @@ interface Filling {
   readonly cluster: ExportCluster;
   readonly order: ExportOrder;
   readonly progress: Progress;
-  /** Where the disk is read to, and where it is converted to. */
-  readonly raw: string;
+  /** Where the file is written. */
   readonly content: string;
 }
 
@@ -175,33 +175,40 @@ export class ExportService {
     const folder = join(directory, id);
     // Another scheduler may be at the same.
     const own = randomBytes(6).toString('hex');
-    const [raw, content] = [join(folder, `raw.${own}`), join(folder, `content.${own}`)];
+    const content = join(folder, `content.${own}`);
     try {
-      await this.#fill({ cluster, order, progress, raw, content });
-      const sha256 = await hashOfFile(content);
+      const sha256 = await this.#fill({ cluster, order, progress, content });
       const { size: sizeBytes } = await stat(content);
       await rename(content, join(folder, sha256));
       await writeWhole(join(folder, 'done.json'), JSON.stringify({ sizeBytes, sha256 }));
     } finally {
-      // Of one that failed: whole disks, which would lie here until the sweep.
-      await Promise.all([raw, content].map((path) => rm(path, { force: true })));
+      // Of one that failed: it would lie here until the sweep.
+      await rm(content, { force: true });
     }
     move(progress, { state: 'ready', percent: 100 });
   }
 
-  async #fill({ cluster, order, progress, raw, content }: Filling): Promise<void> {
+  /** Returns the SHA-256 of the file. */
+  async #fill({ cluster, order: { format, snapshot }, progress, content }: Filling): Promise<string> {
     const { clock } = this.#options;
     const { signal } = this.#stop;
+    const onProgress = (percent: number) => move(progress, { percent });
     move(progress, { state: 'reading', percent: 0 });
-    const onProgress = (done: number, total: number) => move(progress, { percent: Math.floor((100 * done) / total) });
-    await withExportedDisk(cluster, order.snapshot, {
+    const hash = await withExportedDisk(cluster, snapshot, {
       signal,
-      read: (places) => readRaw(places, raw, { clock, signal, onProgress }),
+      read: async (places) => {
+        const disk = await RemoteDisk.open(places, { clock, signal });
+        try {
+          if (format === 'raw') return await writeRaw(disk, content, onProgress);
+          move(progress, { state: 'converting', percent: 0 });
+          await convertDisk(disk, { to: content, format, signal, onProgress });
+          return null;
+        } finally {
+          await disk.close();
+        }
+      },
     });
-    move(progress, { state: 'converting', percent: 0 });
-    const { format } = order;
-    if (format === 'raw') return await rename(raw, content);
-    await convertDisk({ from: raw, to: content, format, signal, onProgress: (percent) => move(progress, { percent }) });
+    return hash ?? (await hashOfFile(content));
   }
 
   async #read<T>(id: string, file: string, schema: z.ZodType<T>): Promise<T | null> {

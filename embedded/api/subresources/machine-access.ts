@@ -1,4 +1,4 @@
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 
 /** A VirtualMachineInstance or a Pod. */
 export interface MachineRef {
@@ -12,12 +12,22 @@ export interface ExportAddress {
   readonly authority: string;
 }
 
+/** The raw content of a disk. */
+export interface ExportedDisk {
+  readonly sizeBytes: number;
+  /** Writes the bytes from `start` to `end`, both included, and leaves `to` open. */
+  stream(
+    to: Writable,
+    part: { readonly start: number; readonly end: number; readonly signal: AbortSignal },
+  ): Promise<void>;
+}
+
 /** How the API server gives out the contents of VirtualMachineExports. */
 export interface ExportAccess {
   /** Sets the address: links name it from now on. */
   serveAt(address: ExportAddress): void;
-  /** The file of an exported claim. @throws ApiError 401 with another token, 404 when it does not exist */
-  open(ref: MachineRef, claim: string, token: string): string;
+  /** The disk of an exported claim. @throws ApiError 401 with another token, 404 when it does not exist */
+  open(ref: MachineRef, claim: string, token: string): Promise<ExportedDisk>;
 }
 
 /** Which part of a pod's log is wanted. */

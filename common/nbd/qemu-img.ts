@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process';
+import { setPriority } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { FarmError } from '../errors/farm-error.ts';
+import { type NbdDisk, serveNbd } from './serve-nbd.ts';
+
+const NICENESS = 10;
+
+/** How `qemu-img` names the raw disk that is served to it. No format of its content is ever detected. */
+export const SERVED_DISK = `json:${JSON.stringify({ driver: 'raw', file: { driver: 'nbd', server: { type: 'fd', str: '3' } } })}`;
+
+/** A run of `qemu-img`. */
+export interface QemuImgRun {
+  /** What it sees as SERVED_DISK. */
+  readonly disk: NbdDisk;
+  readonly signal: AbortSignal;
+  /** With `-p` among the arguments. */
+  readonly onProgress?: (percent: number) => void;
+}
+
+/**
+ * Runs `qemu-img` with a disk that this process serves, over a socket pair that ends with either of them.
+ * @throws what the disk throws, InvalidConfig when the program is missing
+ */
+export async function runQemuImg(args: readonly string[], { disk, signal, onProgress }: QemuImgRun): Promise<void> {
+  const child = spawn('qemu-img', args, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], signal });
+  if (child.pid !== undefined) setPriority(child.pid, NICENESS);
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    said = `${said}${chunk}`.slice(-2_000);
+  });
+  child.stdout?.on('data', (chunk: Buffer) => {
+    const percent = /\((\d+)\.\d+\/100%\)\s*$/.exec(String(chunk))?.[1];
+    if (percent !== undefined) onProgress?.(Number(percent));
+  });
+  const connection = child.stdio[3] as Duplex;
+  connection.on('error', () => {});
+  let failure: { readonly cause: unknown } | undefined;
+  const keep = (cause: unknown): never => {
+    failure = { cause };
+    throw cause;
+  };
+  const { sizeBytes, read, write } = disk;
+  const served: NbdDisk = {
+    sizeBytes,
+    ...(read ? { read: (offset, length) => read(offset, length).catch(keep) } : {}),
+    ...(write ? { write: (offset, bytes) => write(offset, bytes).catch(keep) } : {}),
+  };
+  serveNbd(connection, served)
+    .catch(() => {})
+    .finally(() => connection.destroy());
+  await new Promise<void>((resolve, reject) => {
+    child.on('error', (cause: NodeJS.ErrnoException) => {
+      if (signal.aborted) return reject(signal.reason);
+      const why = cause.code === 'ENOENT' ? 'is not installed beside this process' : 'could not be run';
+      reject(new FarmError('InvalidConfig', `The program \`qemu-img\` ${why}: exports need it.`, { cause }));
+    });
+    child.on('close', (code) => {
+      if (code === 0) return resolve();
+      if (failure) return reject(failure.cause);
+      reject(new FarmError('BrokenInvariant', `qemu-img ended with status ${code}: ${said.trim()}`));
+    });
+  });
+}

@@ -1,0 +1,132 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { hashOfFile } from '../../common/blobs/file-hash.ts';
+import type { Clock } from '../../common/clock/clock.ts';
+import { systemClock } from '../../common/clock/clock.ts';
+import { convertDisk } from './convert-disk.ts';
+import { RemoteDisk } from './remote-disk.ts';
+import { writeRaw } from './write-raw.ts';
+
+const run = promisify(execFile);
+/** With a hole, as disks have them. */
+const CONTENT = Buffer.concat([randomBytes(3 << 20), Buffer.alloc(5 << 20), randomBytes(1 << 20)]);
+const TOKEN = 'token';
+/** Pauses take no time. */
+const hasty: Clock = { ...systemClock, now: systemClock.now, after: async () => {} };
+
+let folder: string;
+let key: string;
+let certificates: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'slipway-disk-'));
+  const files = ['-keyout', join(folder, 'key'), '-out', join(folder, 'cert')];
+  const subject = ['-subj', '/CN=x', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  await run('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    ...subject,
+    ...files,
+  ]);
+  [key, certificates] = (await Promise.all(['key', 'cert'].map((name) => readFile(join(folder, name), 'utf8')))) as [
+    string,
+    string,
+  ];
+  await writeFile(join(folder, 'content'), CONTENT);
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Serves the content by ranges; each connection is cut after `cutAfter` bytes. Returns its place, and what was asked for. */
+async function serve(cutAfter = Number.POSITIVE_INFINITY) {
+  const ranges: (string | undefined)[] = [];
+  const server: Server = createServer({ key, cert: certificates }, (request, response) => {
+    if (request.headers['x-kubevirt-export-token'] !== TOKEN) return response.writeHead(401).end();
+    const { range } = request.headers;
+    ranges.push(range);
+    const start = Number(/\d+/.exec(range ?? '')?.[0] ?? 0);
+    response.writeHead(range ? 206 : 200, { 'content-length': CONTENT.length - start });
+    const isCut = CONTENT.length - start > cutAfter;
+    response.write(CONTENT.subarray(start, start + cutAfter), () => isCut && response.destroy());
+    if (!isCut) response.end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.closeAllConnections());
+  onTestFinished(() => void server.close());
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/disk.img`;
+  return { place: { url, certificates, token: TOKEN }, ranges };
+}
+
+async function open(place: { url: string; certificates: string; token: string }): Promise<RemoteDisk> {
+  const disk = await RemoteDisk.open([place], { clock: hasty, signal: new AbortController().signal });
+  onTestFinished(() => disk.close());
+  return disk;
+}
+
+test.each(['qcow2', 'vmdk', 'vhdx'] as const)(
+  'a %s is written while the disk arrives, in one request',
+  async (format) => {
+    const { place, ranges } = await serve();
+    const to = join(folder, `out.${format}`);
+    const percents: number[] = [];
+    const { signal } = new AbortController();
+    await convertDisk(await open(place), { to, format, signal, onProgress: (percent) => percents.push(percent) });
+    const compared = await run('qemu-img', ['compare', '-f', 'raw', '-F', format, join(folder, 'content'), to]);
+    expect(compared.stdout).toContain('Images are identical');
+    expect(ranges).toEqual([undefined]);
+    expect(percents.at(-1)).toBe(100);
+  },
+);
+
+test('a transfer that is cut goes on where it was, and the conversion does not notice', async () => {
+  const { place, ranges } = await serve(2 << 20);
+  const to = join(folder, 'cut.qcow2');
+  const { signal } = new AbortController();
+  await convertDisk(await open(place), { to, format: 'qcow2', signal, onProgress: () => {} });
+  await run('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', join(folder, 'content'), to]);
+  expect(ranges.length).toBeGreaterThan(4);
+  const starts = ranges.slice(1).map((range) => Number(/\d+/.exec(range ?? '')?.[0]));
+  expect(starts).toEqual([...starts].sort((a, b) => a - b));
+});
+
+test('a raw file is sparse, and its hash needs no second look at it', async () => {
+  const { place } = await serve(2 << 20);
+  const to = join(folder, 'raw');
+  const sha256 = await writeRaw(await open(place), to, () => {});
+  expect((await readFile(to)).equals(CONTENT)).toBe(true);
+  expect((await stat(to)).blocks * 512).toBeLessThan(6 << 20);
+  expect(sha256).toBe(await hashOfFile(to));
+});
+
+test('any order is read, at the price of further requests', async () => {
+  const { place, ranges } = await serve();
+  const disk = await open(place);
+  for (const offset of [7 << 20, 100, 110]) {
+    expect(Buffer.concat(await disk.read(offset, 10))).toEqual(CONTENT.subarray(offset, offset + 10));
+  }
+  expect(ranges).toEqual([undefined, `bytes=${7 << 20}-`, 'bytes=100-']);
+});
+
+test('a cluster that gives no byte any more fails the conversion with its reason, and leaves no process', async () => {
+  const { place } = await serve(1 << 20);
+  const disk = await open(place);
+  // From now on its token is refused.
+  Object.assign(place, { token: 'expired' });
+  const { signal } = new AbortController();
+  const converted = convertDisk(disk, { to: join(folder, 'lost'), format: 'qcow2', signal, onProgress: () => {} });
+  await expect(converted).rejects.toThrow(/^Reading the disk from 127\.0\.0\.1:\d+: it answers with HTTP 401/);
+});

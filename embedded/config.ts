@@ -26,6 +26,8 @@ const configSchema = z.strictObject({
       allowedNetworks: z.array(z.cidrv4()).default([]),
     })
     .prefault({}),
+  /** API groups of which nothing is installed, such as `export.kubevirt.io`. */
+  absentGroups: z.array(z.string()).default([]),
   /** Namespaces that are there from the start, besides those that every cluster has. */
   namespaces: z.array(z.string()).default([]),
 });

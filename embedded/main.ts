@@ -35,7 +35,7 @@ const logger = createLogger({ name: 'embedded', level, destination: process.stde
 async function startMachines(
   shared: ApiHalfOptions,
   store: Store,
-  config: Omit<EmbeddedConfig, 'namespaces'>,
+  config: Omit<EmbeddedConfig, 'namespaces' | 'absentGroups'>,
 ): Promise<MachineAccess> {
   const { startControllers } = await import('./controllers/start.ts');
   const { podCommands, fetch: _, ...machines } = config;
@@ -50,8 +50,8 @@ else {
   await runProcess(logger, async (resources) => {
     await lockDirectory(dataDir, 'embedded cluster', resources);
     const shared = { dataDir, clock: systemClock, logger, resources };
-    const { namespaces, ...running } = await readConfig(values.config);
-    const store = await openClusterStore(shared, { namespaces, network: running.network });
+    const { namespaces, absentGroups, ...running } = await readConfig(values.config);
+    const store = await openClusterStore(shared, { namespaces, absentGroups, network: running.network });
     const access = values['api-only'] ? undefined : await startMachines(shared, store, running);
     const served = await serveApi({
       ...shared,

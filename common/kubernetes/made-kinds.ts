@@ -28,8 +28,8 @@ export const MADE_KINDS = {
   egressGateways: { network: 'kube-ovn', makers: ['import', 'boot-keystrokes'], teardown: { stage: 1, ...GONE } },
   services: { network: 'pod', makers: PHASES, teardown: { stage: 1, ...ASKED } },
   machines: { makers: ['boot-keystrokes', 'snapshot'], teardown: { stage: 1, ...GONE } },
-  /** Relays; the launcher pods of machines go with these. */
-  pods: { makers: PHASES, teardown: { stage: 1, ...GONE } },
+  /** Relays, and readers of exported disks; the launcher pods of machines go with these. */
+  pods: { makers: [...PHASES, 'scheduler'], teardown: { stage: 1, ...GONE } },
   dataVolumes: { makers: ['import', 'scheduler'], teardown: { stage: 1, ...ASKED } },
   claims: { makers: [], teardown: { stage: 1, ...ASKED } },
   secrets: { makers: ['import', 'scheduler'], teardown: { stage: 1, ...ASKED } },

@@ -32,12 +32,14 @@ export interface ApiHalfOptions {
 /** Groups of definitions that are not installed where machines are on the pod network alone. */
 const NOT_SERVED = { 'kube-ovn': [], pod: ['kubeovn.io', 'k8s.cni.cncf.io'] } as const;
 
+type InstalledConfig = Pick<EmbeddedConfig, 'namespaces' | 'network' | 'absentGroups'>;
+
 /** Opens the store of a data directory, installs the initial objects of a cluster, and starts its collectors. */
 export async function openClusterStore(
   { dataDir, clock, logger, resources }: ApiHalfOptions,
-  { namespaces = [], network = 'kube-ovn' }: Partial<Pick<EmbeddedConfig, 'namespaces' | 'network'>>,
+  { namespaces = [], network = 'kube-ovn', absentGroups = [] }: Partial<InstalledConfig>,
 ): Promise<Store> {
-  const { kinds, definitions } = loadServedApi(NOT_SERVED[network]);
+  const { kinds, definitions } = loadServedApi([...NOT_SERVED[network], ...absentGroups]);
   const store = await Store.open({ directory: join(dataDir, 'store'), kinds, clock, logger });
   resources.defer('store', () => store.close());
   await installCluster(store, definitions, namespaces);

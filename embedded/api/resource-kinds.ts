@@ -271,7 +271,7 @@ export function loadServedApi(withoutGroups: readonly string[] = []): ServedApi 
     .sort()
     .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as KubeObject)
     .filter(({ spec }) => !withoutGroups.includes(String(spec?.['group'])));
-  const open = OPEN_KINDS.map(resourceKind);
+  const open = OPEN_KINDS.filter(({ group = '' }) => !withoutGroups.includes(group)).map(resourceKind);
   const core = [...CORE_KINDS, CRD_KIND].map(resourceKind);
   return {
     kinds: [...core, ...open, ...vendored.map(kindOfDefinition)],

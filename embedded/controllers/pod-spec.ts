@@ -1,15 +1,20 @@
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
 import { type Confiner, programFiles } from '../host/confinement.ts';
+import { runCommand } from '../host/run-command.ts';
 import type { PodPlan } from '../pods/pod-plan.ts';
+import type { VolumeFiles } from '../storage/volumes.ts';
+import { uidOf } from './context.ts';
 import type { PodSecurity } from './pod-security.ts';
 import { decodedData } from './secret-values.ts';
 
 /** Dependencies for turning a pod into a process. */
 export interface PodSources {
   readonly store: Store;
+  readonly volumes: VolumeFiles;
   readonly confiner: Confiner;
   readonly security: PodSecurity;
   readonly pod: KubeObject;
@@ -79,7 +84,8 @@ async function shareVolume(path: string, { fsGroup }: PodSecurity): Promise<void
   await chmod(path, 0o2777);
 }
 
-async function makeVolumes({ store, pod, directory }: PodSources, container: JsonObject): Promise<MadeVolume[]> {
+async function makeVolumes(sources: PodSources, container: JsonObject): Promise<MadeVolume[]> {
+  const { store, pod, directory } = sources;
   const volumes = new Map(list(pod.spec?.['volumes']).map((volume) => [volume['name'], volume]));
   const made: MadeVolume[] = [];
   for (const mount of list(container['volumeMounts'])) {
@@ -91,11 +97,28 @@ async function makeVolumes({ store, pod, directory }: PodSources, container: Jso
     const configMap = { kind: 'ConfigMap', namespace, name: fieldAt(volume, 'configMap', 'name') } as const;
     const files = [...decodedData(store, secret), ...decodedData(store, configMap)];
     for (const [name, content] of files) await writeFile(join(path, name), content, { mode: 0o644 });
+    const claim = fieldAt(volume, 'persistentVolumeClaim', 'claimName');
+    if (claim !== undefined) await copyClaim(sources, { claim: String(claim), to: join(path, 'disk.img') });
     const isData = fieldAt(volume, 'secret') !== undefined || fieldAt(volume, 'configMap') !== undefined;
     const mountPath = String(mount['mountPath']).replace(/\/+$/, '');
     made.push({ mountPath, path, isWritable: !isData && mount['readOnly'] !== true });
   }
   return made;
+}
+
+/**
+ * A claim is a file system with one file in it, the raw disk: a copy, so that what a pod writes there is lost.
+ * @throws FarmError `ClusterUnavailable` when there is no such claim with a content
+ */
+async function copyClaim({ store, volumes, pod }: PodSources, { claim, to }: { claim: string; to: string }) {
+  const found = store.get('PersistentVolumeClaim', { namespace: pod.metadata.namespace, name: claim });
+  if (!found || !(await volumes.exists(uidOf(found)))) {
+    throw new FarmError('ClusterUnavailable', `persistentvolumeclaim "${claim}" not found`);
+  }
+  // A machine may have written another file's name into its disk.
+  await volumes.layersBelow(uidOf(found));
+  await runCommand('qemu-img', ['convert', '-q', '-U', '-f', 'qcow2', '-O', 'raw', volumes.disk(uidOf(found)), to]);
+  await chmod(to, 0o644);
 }
 
 function variableValue({ store, pod, podIp }: PodSources, variable: JsonObject): string | undefined {

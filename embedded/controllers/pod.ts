@@ -174,8 +174,8 @@ export class PodController {
       const namespace = podNamespace(context.layout, uidOf(pod));
       const security = securityOf(pod);
       await runSteps(security.sysctls.map(({ name, value }) => setting(namespace, name.replaceAll('.', '/'), value)));
-      const { store, confiner } = context;
-      const plan = await planPod({ store, confiner, security, pod, command, directory, podIp });
+      const { store, volumes, confiner } = context;
+      const plan = await planPod({ store, volumes, confiner, security, pod, command, directory, podIp });
       const process = await PodProcess.start(this.#place(pod), plan, namespacePath(namespace));
       this.#processes.set(uidOf(pod), process);
       const started = this.#current(pod);

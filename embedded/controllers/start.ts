@@ -111,8 +111,9 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   controller = new VmiController({ context, machines, network, starter });
   const pods = new PodController({ context, network, podCommands });
   const consoles = new MachineConsoles(store, machines);
-  const exports = new ExportController(context, machines);
-  return combine(consoles, pods, exports);
+  const hasExports = store.kinds.some(({ kind }) => kind === 'VirtualMachineExport');
+  const access = combine(consoles, pods);
+  return hasExports ? { ...access, exports: new ExportController(context, machines) } : access;
 }
 
 /**
@@ -126,7 +127,7 @@ async function allowTuns({ confiner, logger }: ControllerContext): Promise<void>
   logger.info({ device: TUN }, 'Every user may now open the device of network cards');
 }
 
-function combine(consoles: MachineConsoles, pods: PodController, exports: ExportController): MachineAccess {
+function combine(consoles: MachineConsoles, pods: PodController): MachineAccess {
   return {
     openVnc: (ref, options) => consoles.openVnc(ref, options),
     openSerial: (ref) => consoles.openSerial(ref),
@@ -137,7 +138,6 @@ function combine(consoles: MachineConsoles, pods: PodController, exports: Export
     reset: (ref) => consoles.reset(ref),
     openPodPort: (ref, port) => pods.openPort(ref, port),
     podLog: (ref, options) => pods.log(ref, options),
-    exports,
   };
 }
 

@@ -4,6 +4,7 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { SharedWatch } from '../../common/kubernetes/shared-watch.ts';
 import { holdLease } from '../../common/redis/leases.ts';
 import { inspectCluster } from './inspect-cluster.ts';
+import { sweepExported } from './sweep-exported.ts';
 import { type ClusterWatchOptions, sweepOrphans } from './sweep-orphans.ts';
 import { sweepSources } from './sweep-sources.ts';
 import { watchLayers } from './watch-layers.ts';
@@ -12,7 +13,7 @@ import { watchStorage } from './watch-storage.ts';
 
 /**
  * Watches a cluster while this process holds its lease, until `signal` is aborted: slots, catalog, orphans, shared
- * sources, free storage and findings. `owner` is the identity of the process.
+ * sources, exported volumes, free storage and findings. `owner` is the identity of the process.
  */
 export async function watchCluster(options: ClusterWatchOptions, owner: string, signal: AbortSignal): Promise<void> {
   const { redis, clock, cluster, logger } = options;
@@ -36,6 +37,7 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
     watchLayers({ ...options, snapshots }, both),
     sweepOrphans(options, both),
     sweepSources({ ...options, snapshots }, both),
+    sweepExported(options, both),
     inspectCluster(options, reached, both),
     watchStorage(options, both),
     // Last: its listeners are there.

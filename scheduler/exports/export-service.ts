@@ -9,7 +9,8 @@ import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { atMost } from '../../common/lifecycle/at-most.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { convertDisk } from './convert-disk.ts';
-import { type ExportCluster, withExportedDisk } from './exported-disk.ts';
+import type { ExportCluster } from './disk-reading.ts';
+import { withExportedDisk } from './exported-disk.ts';
 import { RemoteDisk } from './remote-disk.ts';
 import { writeRaw } from './write-raw.ts';
 
@@ -194,7 +195,8 @@ export class ExportService {
     const { signal } = this.#stop;
     const onProgress = (percent: number) => move(progress, { percent });
     move(progress, { state: 'reading', percent: 0 });
-    const hash = await withExportedDisk(cluster, snapshot, {
+    const hash = await withExportedDisk(cluster, {
+      snapshot,
       signal,
       read: async (places) => {
         const disk = await RemoteDisk.open(places, { clock, signal });

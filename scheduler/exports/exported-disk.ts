@@ -1,91 +1,82 @@
 import { randomBytes } from 'node:crypto';
-import type { ClusterConfig } from '../../common/config/schema.ts';
+import { request } from 'node:https';
 import { LABELS } from '../../common/contracts/object-keys.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
-import { isNotFound } from '../../common/kubernetes/api-error.ts';
-import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import type { ExportLink, VirtualMachineExport } from '../../common/kubernetes/objects.ts';
+import { ApiError, isNotFound } from '../../common/kubernetes/api-error.ts';
+import type { ExportLink, ObjectMeta, VirtualMachineExport } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { volumeObject } from '../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
+import {
+  type DiskReading,
+  EXPORT_HOURS,
+  EXPORT_ROLE,
+  type ExportCluster,
+  type RawContent,
+  READY_MS,
+} from './disk-reading.ts';
+import { withReaderPod } from './reader-pod.ts';
 
-/** A clone of a snapshot may be a copy of all its bytes. */
-const READY_MS = 30 * 60_000;
-/** When a scheduler dies, KubeVirt removes the export, and Kubernetes its dependents. */
-const TTL = '6h';
+const SILENCE_MS = 60_000;
 
-/** Where the content of a disk is read, as raw bytes. */
-export interface RawContent {
-  readonly url: string;
-  /** Of the certificates that are to be trusted there, PEM. */
-  readonly certificates: string;
-  /** Sent as `x-kubevirt-export-token`. */
-  readonly token: string;
-}
-
-/** Source of exported disks. */
-export interface ExportCluster {
-  readonly client: ClusterClient;
-  readonly config: ClusterConfig;
-  /** Name of the farm. */
-  readonly farm: string;
-}
+type NamedMeta = ObjectMeta & { readonly name: string };
 
 /**
  * Clones a snapshot into a claim, lets the cluster export it, and shows where its content can be read: by the first of these
- * that answers. Claim and export go afterwards, however `read` ends.
- * @throws ClusterUnfit when the cluster does not serve exports, ClusterUnavailable, DeadlineExceeded
+ * that answers. On a cluster that serves no exports a pod of the farm reads it. All of it goes afterwards, however `read` ends.
+ * @throws ClusterUnavailable, DeadlineExceeded
  */
-export async function withExportedDisk<T>(
-  { client, config, farm }: ExportCluster,
-  snapshot: string,
-  { signal, read }: { readonly signal: AbortSignal; read(contents: readonly RawContent[]): Promise<T> },
-): Promise<T> {
+export async function withExportedDisk<T>(cluster: ExportCluster, reading: DiskReading<T>): Promise<T> {
   const name = `sw-export-${randomBytes(8).toString('hex')}`;
-  const labels = { [LABELS.farm]: farm, [LABELS.role]: 'export' };
-  const token = randomBytes(24).toString('base64url');
-  const made = await createExport(client, { name, labels });
+  const labels = { [LABELS.farm]: cluster.farm, [LABELS.role]: EXPORT_ROLE };
+  const made = await createExport(cluster, { name, labels });
+  if (!made) return await withReaderPod(cluster, { name, labels }, reading);
   try {
     const { apiVersion, kind } = RESOURCES.exports;
     const owner = { apiVersion, kind, name, uid: made.metadata?.uid ?? '' };
-    const metadata = { name, labels, ownerReferences: [owner] };
-    const data = { token: Buffer.from(token).toString('base64') };
-    await client.create(RESOURCES.secrets, { metadata, type: 'Opaque', data }, { signal });
-    const { storageClass } = config;
-    await client.create(
-      RESOURCES.dataVolumes,
-      volumeObject(metadata, {
-        source: { snapshot: { namespace: client.namespace, name: snapshot } },
-        storageClass,
-        atOnce: true,
-      }),
-      { signal },
-    );
-    const links = await waitFor(
-      client,
-      { resource: RESOURCES.exports, name },
-      { signal, deadlineMs: READY_MS, what: `the cluster to export ${snapshot}`, until: linksOf },
-    );
-    return await read(links.flatMap((link) => contentOf(link, token)));
+    return await readLinks(cluster, { name, labels, ownerReferences: [owner] }, reading);
   } finally {
-    await client.delete(RESOURCES.exports, name).catch(() => undefined);
+    await cluster.client.delete(RESOURCES.exports, name).catch(() => undefined);
   }
 }
 
-async function createExport(
-  client: ClusterClient,
-  { name, labels }: { readonly name: string; readonly labels: Record<string, string> },
-): Promise<VirtualMachineExport> {
+/** Undefined where the cluster serves none. */
+async function createExport({ client }: ExportCluster, metadata: NamedMeta): Promise<VirtualMachineExport | undefined> {
+  const { name } = metadata;
   const source = { apiGroup: '', kind: 'PersistentVolumeClaim', name };
+  // When a scheduler dies, KubeVirt removes the export, and Kubernetes its dependents.
+  const spec = { source, tokenSecretRef: name, ttlDuration: `${EXPORT_HOURS}h` };
   try {
-    const spec = { source, tokenSecretRef: name, ttlDuration: TTL };
-    return await client.create(RESOURCES.exports, { metadata: { name, labels }, spec });
+    return await client.create(RESOURCES.exports, { metadata, spec });
   } catch (error) {
-    if (!isNotFound(error)) throw error;
-    const message = `Cluster "${client.name}" cannot export disks: it does not serve VirtualMachineExport (${RESOURCES.exports.apiVersion}).`;
-    const solve = 'Enable the feature gate `VMExport` of its KubeVirt.';
-    throw new FarmError('ClusterUnfit', message, { cause: error, details: { solve } });
+    if (isUnserved(error)) return undefined;
+    throw error;
   }
+}
+
+/** KubeVirt has no such definition, or its feature gate `VMExport` is off (vmexport-admitter.go of virt-api). */
+export function isUnserved(error: unknown): boolean {
+  return isNotFound(error) || (error instanceof ApiError && error.message.includes('feature gate not enabled'));
+}
+
+async function readLinks<T>(
+  { client, config }: ExportCluster,
+  metadata: NamedMeta,
+  { snapshot, signal, read }: DiskReading<T>,
+): Promise<T> {
+  const { name } = metadata;
+  const token = randomBytes(24).toString('base64url');
+  const data = { token: Buffer.from(token).toString('base64') };
+  await client.create(RESOURCES.secrets, { metadata, type: 'Opaque', data }, { signal });
+  const source = { snapshot: { namespace: client.namespace, name: snapshot } };
+  const volume = volumeObject(metadata, { source, storageClass: config.storageClass, atOnce: true });
+  await client.create(RESOURCES.dataVolumes, volume, { signal });
+  const links = await waitFor(
+    client,
+    { resource: RESOURCES.exports, name },
+    { signal, deadlineMs: READY_MS, what: `the cluster to export ${snapshot}`, until: linksOf },
+  );
+  return await read(links.flatMap((link) => contentsOf(link, token)));
 }
 
 /** From outside, then from inside of the cluster; undefined until they are there. */
@@ -97,7 +88,28 @@ function linksOf(object: VirtualMachineExport | undefined): readonly ExportLink[
   return there.length > 0 ? there : undefined;
 }
 
-function contentOf({ cert, volumes = [] }: ExportLink, token: string): RawContent[] {
+function contentsOf({ cert, volumes = [] }: ExportLink, token: string): RawContent[] {
   const formats = volumes.flatMap((volume) => volume.formats);
-  return formats.filter(({ format }) => format === 'raw').map(({ url }) => ({ url, certificates: cert, token }));
+  return formats.filter(({ format }) => format === 'raw').map(({ url }) => linkedContent({ url, cert, token }));
+}
+
+/** `cert`: what is to be trusted there (PEM); empty: what the system trusts. */
+export function linkedContent(link: {
+  readonly url: string;
+  readonly cert: string;
+  readonly token: string;
+}): RawContent {
+  const { url, cert, token } = link;
+  return {
+    place: new URL(url).host,
+    request: async (headers, signal) => {
+      const asked = request(url, {
+        ...(cert === '' ? {} : { ca: cert }),
+        headers: { ...headers, 'x-kubevirt-export-token': token },
+        signal,
+      });
+      asked.setTimeout(SILENCE_MS, () => asked.destroy(new Error(`no byte for ${SILENCE_MS / 1000} s`)));
+      return asked;
+    },
+  };
 }

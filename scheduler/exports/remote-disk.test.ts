@@ -12,6 +12,7 @@ import { hashOfFile } from '../../common/blobs/file-hash.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import { convertDisk } from './convert-disk.ts';
+import { linkedContent } from './exported-disk.ts';
 import { RemoteDisk } from './remote-disk.ts';
 import { writeRaw } from './write-raw.ts';
 
@@ -50,13 +51,14 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Serves the content by ranges; each connection is cut after `cutAfter` bytes. Returns its place, and what was asked for. */
-async function serve(cutAfter = Number.POSITIVE_INFINITY) {
+/** Serves the content by ranges, `answers` times; each is cut after `cutAfter` bytes. Returns its link, and what was asked for. */
+async function serve({ cutAfter = Number.POSITIVE_INFINITY, answers = Number.POSITIVE_INFINITY } = {}) {
   const ranges: (string | undefined)[] = [];
   const server: Server = createServer({ key, cert: certificates }, (request, response) => {
-    if (request.headers['x-kubevirt-export-token'] !== TOKEN) return response.writeHead(401).end();
     const { range } = request.headers;
     ranges.push(range);
+    const isKnown = request.headers['x-kubevirt-export-token'] === TOKEN;
+    if (!isKnown || ranges.length > answers) return void response.writeHead(401).end();
     const start = Number(/\d+/.exec(range ?? '')?.[0] ?? 0);
     response.writeHead(range ? 206 : 200, { 'content-length': CONTENT.length - start });
     const isCut = CONTENT.length - start > cutAfter;
@@ -68,11 +70,11 @@ async function serve(cutAfter = Number.POSITIVE_INFINITY) {
   onTestFinished(() => void server.closeAllConnections());
   onTestFinished(() => void server.close());
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/disk.img`;
-  return { place: { url, certificates, token: TOKEN }, ranges };
+  return { link: { url, cert: certificates, token: TOKEN }, ranges };
 }
 
-async function open(place: { url: string; certificates: string; token: string }): Promise<RemoteDisk> {
-  const disk = await RemoteDisk.open([place], { clock: hasty, signal: new AbortController().signal });
+async function open(link: Parameters<typeof linkedContent>[0]): Promise<RemoteDisk> {
+  const disk = await RemoteDisk.open([linkedContent(link)], { clock: hasty, signal: new AbortController().signal });
   onTestFinished(() => disk.close());
   return disk;
 }
@@ -80,11 +82,11 @@ async function open(place: { url: string; certificates: string; token: string })
 test.each(['qcow2', 'vmdk', 'vhdx'] as const)(
   'a %s is written while the disk arrives, in one request',
   async (format) => {
-    const { place, ranges } = await serve();
+    const { link, ranges } = await serve();
     const to = join(folder, `out.${format}`);
     const percents: number[] = [];
     const { signal } = new AbortController();
-    await convertDisk(await open(place), { to, format, signal, onProgress: (percent) => percents.push(percent) });
+    await convertDisk(await open(link), { to, format, signal, onProgress: (percent) => percents.push(percent) });
     const compared = await run('qemu-img', ['compare', '-f', 'raw', '-F', format, join(folder, 'content'), to]);
     expect(compared.stdout).toContain('Images are identical');
     expect(ranges).toEqual([undefined]);
@@ -93,10 +95,10 @@ test.each(['qcow2', 'vmdk', 'vhdx'] as const)(
 );
 
 test('a transfer that is cut goes on where it was, and the conversion does not notice', async () => {
-  const { place, ranges } = await serve(2 << 20);
+  const { link, ranges } = await serve({ cutAfter: 2 << 20 });
   const to = join(folder, 'cut.qcow2');
   const { signal } = new AbortController();
-  await convertDisk(await open(place), { to, format: 'qcow2', signal, onProgress: () => {} });
+  await convertDisk(await open(link), { to, format: 'qcow2', signal, onProgress: () => {} });
   await run('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', join(folder, 'content'), to]);
   expect(ranges.length).toBeGreaterThan(4);
   const starts = ranges.slice(1).map((range) => Number(/\d+/.exec(range ?? '')?.[0]));
@@ -104,17 +106,17 @@ test('a transfer that is cut goes on where it was, and the conversion does not n
 });
 
 test('a raw file is sparse, and its hash needs no second look at it', async () => {
-  const { place } = await serve(2 << 20);
+  const { link } = await serve({ cutAfter: 2 << 20 });
   const to = join(folder, 'raw');
-  const sha256 = await writeRaw(await open(place), to, () => {});
+  const sha256 = await writeRaw(await open(link), to, () => {});
   expect((await readFile(to)).equals(CONTENT)).toBe(true);
   expect((await stat(to)).blocks * 512).toBeLessThan(6 << 20);
   expect(sha256).toBe(await hashOfFile(to));
 });
 
 test('any order is read, at the price of further requests', async () => {
-  const { place, ranges } = await serve();
-  const disk = await open(place);
+  const { link, ranges } = await serve();
+  const disk = await open(link);
   for (const offset of [7 << 20, 100, 110]) {
     expect(Buffer.concat(await disk.read(offset, 10))).toEqual(CONTENT.subarray(offset, offset + 10));
   }
@@ -122,10 +124,8 @@ test('any order is read, at the price of further requests', async () => {
 });
 
 test('a cluster that gives no byte any more fails the conversion with its reason, and leaves no process', async () => {
-  const { place } = await serve(1 << 20);
-  const disk = await open(place);
-  // From now on its token is refused.
-  Object.assign(place, { token: 'expired' });
+  const { link } = await serve({ cutAfter: 1 << 20, answers: 1 });
+  const disk = await open(link);
   const { signal } = new AbortController();
   const converted = convertDisk(disk, { to: join(folder, 'lost'), format: 'qcow2', signal, onProgress: () => {} });
   await expect(converted).rejects.toThrow(/^Reading the disk from 127\.0\.0\.1:\d+: it answers with HTTP 401/);

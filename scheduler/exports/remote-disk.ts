@@ -1,13 +1,11 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
-import type { RawContent } from './exported-disk.ts';
+import type { RawContent } from './disk-reading.ts';
 
 /** Pauses before a content that was cut continues; after the last one without a byte it fails. */
 const RETRY_MS = [500, 2_000, 5_000, 10_000, 20_000] as const;
-const SILENCE_MS = 60_000;
 
 /** How a content is read. */
 export interface RemoteDiskOptions {
@@ -75,10 +73,10 @@ export class RemoteDisk {
   async #arrive(): Promise<void> {
     const { clock, signal } = this.#options;
     for (;;) {
-      const place = this.#places[this.#failures % this.#places.length];
-      if (!place) throw new FarmError('ClusterUnavailable', 'The export of the cluster has no raw content.');
+      const content = this.#places[this.#failures % this.#places.length];
+      if (!content) throw new FarmError('ClusterUnavailable', 'The export of the cluster has no raw content.');
       try {
-        this.#chunks ??= await this.#ask(place);
+        this.#chunks ??= await this.#ask(content);
         const { done, value } = await this.#chunks.next();
         if (done) throw new Error('its answer ended too soon');
         this.#failures = 0;
@@ -88,26 +86,20 @@ export class RemoteDisk {
       } catch (cause) {
         signal.throwIfAborted();
         this.#chunks = undefined;
-        this.#failures += 1;
         const pause = RETRY_MS[this.#failures];
-        const message = `Reading the disk from ${new URL(place.url).host}: ${errorMessage(cause)}`;
+        this.#failures += 1;
+        const message = `Reading the disk from ${content.place}: ${errorMessage(cause)}`;
         if (pause === undefined) throw new FarmError('ClusterUnavailable', message, { cause });
         await clock.after(pause, signal);
       }
     }
   }
 
-  async #ask({ url, certificates, token }: RawContent): Promise<AsyncIterator<Buffer>> {
+  async #ask(content: RawContent): Promise<AsyncIterator<Buffer>> {
     const offset = this.#position;
-    const range = offset > 0 ? { range: `bytes=${offset}-` } : {};
-    const asked = request(url, {
-      ...(certificates === '' ? {} : { ca: certificates }),
-      headers: { 'x-kubevirt-export-token': token, ...range },
-      signal: this.#options.signal,
-    });
+    const asked = await content.request(offset > 0 ? { range: `bytes=${offset}-` } : {}, this.#options.signal);
     // One that comes after the response ends that, too.
     asked.on('error', () => {});
-    asked.setTimeout(SILENCE_MS, () => asked.destroy(new Error(`no byte for ${SILENCE_MS / 1000} s`)));
     asked.end();
     const [response] = (await once(asked, 'response')) as [IncomingMessage];
     if (response.statusCode !== (offset > 0 ? 206 : 200)) {

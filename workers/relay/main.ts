@@ -5,13 +5,15 @@ import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { runProcess } from '../../common/lifecycle/run-process.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { createControlServer } from './control-server.ts';
+import { createDiskServer } from './disk-server.ts';
 import { createFileServer } from './file-server.ts';
 import { FileShelf } from './file-shelf.ts';
 import { parseRecords } from './name-records.ts';
 import { startNameServer } from './name-server.ts';
 
 /*
- * The relay: the pod that stands in a module's network. Flags:
+ * The relay: the pod that stands in a module's network. With `--disk PATH` it serves the content of that disk on its control
+ * port instead, and nothing else. Flags:
  *   --address IP         where guests reach it (its address in the VPC)
  *   --control-port N     port of the control server, on 127.0.0.1
  *   --http-port N        port of the file server
@@ -26,6 +28,7 @@ import { startNameServer } from './name-server.ts';
  */
 const { values } = parseArgs({
   options: {
+    disk: { type: 'string' },
     address: { type: 'string' },
     'control-port': { type: 'string', default: '0' },
     'http-port': { type: 'string', default: '0' },
@@ -42,6 +45,11 @@ const { values } = parseArgs({
 const logger = createLogger({ name: 'relay' });
 
 await runProcess(logger, async (resources) => {
+  const controlPort = Number(values['control-port']);
+  if (values.disk) {
+    const disk = await listen(createDiskServer(values.disk), controlPort, { host: '127.0.0.1', resources });
+    return logger.info({ ports: { disk } }, 'The disk can be read');
+  }
   const host = values.address;
   if (!host || !values.files) throw new Error('--address and --files are needed.');
   const shelf = await FileShelf.open(values.files, Number(values['max-file-bytes']));
@@ -58,7 +66,7 @@ await runProcess(logger, async (resources) => {
     resources,
   );
   const server = createControlServer({ shelf, networks: values.network, records, logger });
-  const control = await listen(server, Number(values['control-port']), { host: '127.0.0.1', resources });
+  const control = await listen(server, controlPort, { host: '127.0.0.1', resources });
   logger.info({ ports: { http, dns, control } }, 'The relay is ready');
 });
 

@@ -1,6 +1,6 @@
 import type { Pod } from '../../common/kubernetes/objects.ts';
-import { RELAY_RESOURCES } from '../../common/kubernetes/relay-resources.ts';
 import { RELAY_CONTROL_PORT } from '../../common/kubernetes/relay-tunnel.ts';
+import { restrictedPod } from '../../common/kubernetes/restricted-pod.ts';
 
 /** Ports of a relay. Guests see `http` as `{{ .HTTPPort }}`; `control` is on the pod's loopback only. */
 export const RELAY_PORTS = { control: RELAY_CONTROL_PORT, http: 8080, dns: 53 } as const;
@@ -27,44 +27,21 @@ export interface RelayPodOptions {
 const FILES_DIR = '/files';
 const MIB = 1024 * 1024;
 
-/** The Pod of a relay. It runs under the restricted pod security standard, without a token. */
+/** The Pod of a relay. */
 export function relayPod(options: RelayPodOptions): Pod {
-  const { name, labels, annotations } = options;
-  return {
+  const { name, labels, annotations, image, maxFileBytes } = options;
+  return restrictedPod({
     metadata: { name, labels: { ...labels }, annotations: { ...annotations } },
-    spec: {
-      automountServiceAccountToken: false,
-      enableServiceLinks: false,
-      restartPolicy: 'Always',
-      terminationGracePeriodSeconds: 1,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: 65_532,
-        runAsGroup: 65_532,
-        fsGroup: 65_532,
-        seccompProfile: { type: 'RuntimeDefault' },
-        // Port 53 without a capability; on Kubernetes' list of safe sysctls.
-        sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }],
-      },
-      containers: [
-        {
-          name: 'relay',
-          image: options.image,
-          command: ['node', 'dist/workers/relay/main.js'],
-          args: relayFlags(options),
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ['ALL'] },
-          },
-          resources: RELAY_RESOURCES,
-          volumeMounts: [{ name: 'files', mountPath: FILES_DIR }],
-        },
-      ],
-      // Room for a file that is being replaced; kubelet evicts beyond the limit.
-      volumes: [{ name: 'files', emptyDir: { sizeLimit: `${Math.ceil((2 * options.maxFileBytes) / MIB) + 16}Mi` } }],
-    },
-  };
+    name: 'relay',
+    image,
+    args: relayFlags(options),
+    user: 65_532,
+    // Port 53 without a capability; on Kubernetes' list of safe sysctls.
+    sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }],
+    container: { volumeMounts: [{ name: 'files', mountPath: FILES_DIR }] },
+    // Room for a file that is being replaced; kubelet evicts beyond the limit.
+    volumes: [{ name: 'files', emptyDir: { sizeLimit: `${Math.ceil((2 * maxFileBytes) / MIB) + 16}Mi` } }],
+  });
 }
 
 function relayFlags({ address, networks, domain, records, upstreams, maxFileBytes }: RelayPodOptions): string[] {

@@ -5,7 +5,7 @@ import { onDiskText, sizeText } from '../../common/text/size-text.ts';
 import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { relatives } from '../output/image-text.ts';
-import { printJson } from '../output/print.ts';
+import { printJson, printLine } from '../output/print.ts';
 import { printTable } from '../output/table.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
@@ -22,11 +22,17 @@ export function register(program: Command): void {
   addConnectionFlags(command).action(async (module: string | undefined, flags: ImageFlags) => {
     const images = await new FarmClient(requireFarm(flags)).images(module);
     if (flags.json) return printJson({ images });
+    if (images.length === 0) return printLine(nothingOf(module));
     printTable(
       ['image', '', 'tags', 'built', 'by', 'disks', 'size', 'on disk', 'stands on', 'children', 'cluster', 'layer key'],
       images.map(rowOf),
     );
   });
+}
+
+function nothingOf(module: string | undefined): string {
+  if (module === undefined) return 'No images yet: `slipway build PATH` and `slipway image import` make them.';
+  return `No image is called "${module}": \`slipway images\` lists all.`;
 }
 
 function rowOf(image: ImageView): string[] {

@@ -38,9 +38,9 @@ export const clusterStorageSchema = z.object({
   images: shareSchema,
   /** Sources that builds share. */
   sources: shareSchema.extend({ each: z.array(sharedSourceSchema) }),
-  /** Disks of builds, and of clones, that have not ended. */
+  /** Disks of builds and clones that have not ended, of exports, and of builds that have just succeeded. */
   working: shareSchema,
-  /** Disks of failed modules, until `retention.failure`, and disks about to be removed. */
+  /** Disks of failed and cancelled modules, until `retention.failure`. */
   failed: shareSchema,
   /** Free storage for new volumes (CSIStorageCapacity); null: not reported by the driver. */
   freeBytes: z.int().nullable(),

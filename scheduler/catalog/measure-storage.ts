@@ -40,13 +40,13 @@ async function measure({ redis, farm, cluster, storageClass }: MeasuredStorage) 
     readFree(cluster, storageClass),
   ]);
   const sources = claims.items.filter((claim) => roleOf(claim) === 'source');
-  const living = await livingLayerBuilds(redis, claims.items);
+  const failed = await failedLayerBuilds(redis, claims.items);
   const of = (kept: (claim: PersistentVolumeClaim) => boolean) => total(claims.items.filter(kept), claimBytes);
   return {
     images: total(snapshots.items, ({ status }) => bytesOf(status?.restoreSize)),
     sources: { ...total(sources, claimBytes), each: await describeSources(redis, cluster.name, sources) },
-    working: of((claim) => roleOf(claim) !== 'source' && living.has(layerBuildOf(claim))),
-    failed: of((claim) => roleOf(claim) !== 'source' && !living.has(layerBuildOf(claim))),
+    working: of((claim) => roleOf(claim) !== 'source' && !failed.has(layerBuildOf(claim))),
+    failed: of((claim) => roleOf(claim) !== 'source' && failed.has(layerBuildOf(claim))),
     freeBytes,
   };
 }
@@ -71,11 +71,13 @@ function isoTime(time: number | null): string | null {
   return time === null ? null : new Date(time).toISOString();
 }
 
-/** The layer builds among those of some claims that have not ended. */
-async function livingLayerBuilds(redis: Redis, claims: readonly PersistentVolumeClaim[]): Promise<ReadonlySet<string>> {
-  const layerBuilds = [...new Set(claims.map(layerBuildOf))];
+/** The layer builds among those of some claims that have ended without a layer, or were forgotten. */
+async function failedLayerBuilds(redis: Redis, claims: readonly PersistentVolumeClaim[]): Promise<ReadonlySet<string>> {
+  const layerBuilds = [...new Set(claims.map(layerBuildOf))].filter((layerBuild) => layerBuild !== '');
   const states = await Promise.all(layerBuilds.map((layerBuild) => readLayerBuildState(redis, layerBuild)));
-  return new Set(layerBuilds.filter((_, index) => states[index]?.finishedAt === null));
+  const hasFailed = (state: (typeof states)[number] | undefined) =>
+    !state || (state.finishedAt !== null && state.state !== 'succeeded');
+  return new Set(layerBuilds.filter((_, index) => hasFailed(states[index])));
 }
 
 /** Null where no driver reports free storage. Several segments of a topology add up. */

@@ -91,7 +91,9 @@ test('a disk image becomes a version without a machine, from a local file that i
   expect(await client.image('brought')).toMatchObject({ version: 1, current: true });
   // The same content again is the version that is there.
   expect((await client.importImage('brought', order, 'k2')).plan.modules[0]?.action).toBe('reuse');
-  await expect(client.importImage('No Name', order, 'k3')).rejects.toMatchObject({ code: 'InvalidModule' });
+  await expect(client.importImage('No Name', order, 'k3')).rejects.toThrow(
+    '"No Name" is not a DNS label: use at most 63 lower-case letters, digits and inner hyphens',
+  );
   await expect(api.as(await api.tokenOf('viewer')).importImage('brought', order, 'k4')).rejects.toThrow('builder');
 });
 
@@ -156,6 +158,7 @@ test('the command line shows images and moves tags', { timeout: 90_000 }, async 
   expect(await slipway('image', 'tag', 'base:1', 'stable')).toBe('base@stable is base:1.\n0');
   expect(await slipway('image', 'tag', 'base', 'stable')).toBe('base@stable is base:2 (before: base:1).\n0');
   expect(await slipway('images', 'base')).toMatch(/^base:2 +current +stable .* child:2 +lab /m);
+  expect(await slipway('images', 'bass')).toBe('No image is called "bass": `slipway images` lists all.\n0');
   const shown = await slipway('image', 'show', 'base@stable');
   expect(shown).toMatch(/^image +base:2 \(current\)$/m);
   expect(shown).toMatch(/^tags +stable$/m);

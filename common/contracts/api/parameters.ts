@@ -3,6 +3,7 @@ import { sha256Schema } from '../blobs.ts';
 import { buildStateSchema } from '../builds.ts';
 import { KEEP_MS, keptAnswerSchema } from '../events.ts';
 import { tagSchema } from '../images.ts';
+import { DNS_LABEL, DNS_LABEL_MEANING } from '../module/leaves.ts';
 import { prioritySchema } from '../owners.ts';
 import { keepUpTo } from '../requested-durations.ts';
 import { secretNameSchema } from '../secrets.ts';
@@ -16,7 +17,10 @@ export const buildParamsSchema = z.object({ id: z.string() });
 export const vmParamsSchema = z.object({ id: z.string(), vm: z.string() });
 /** `NAME`, `NAME:VERSION` or `NAME@TAG`. */
 export const imageParamsSchema = z.object({ image: z.string() });
-export const importParamsSchema = z.object({ module: z.string() });
+/** The image gets the name: one that modules may have. */
+export const importParamsSchema = z.object({
+  module: z.string().regex(DNS_LABEL, { error: ({ input }) => `"${input}" is not ${DNS_LABEL_MEANING}` }),
+});
 export const exportParamsSchema = z.object({ export: z.string() });
 export const tagParamsSchema = z.object({ module: z.string(), tag: tagSchema });
 export const contentParamsSchema = z.object({ sha256: sha256Schema });

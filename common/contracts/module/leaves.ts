@@ -68,10 +68,12 @@ export function pattern(description: string, expression: RegExp, meaning: string
   });
 }
 
-const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** Names of modules and VMs. */
+export const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+export const DNS_LABEL_MEANING = 'a DNS label: use at most 63 lower-case letters, digits and inner hyphens';
 
 export function dnsLabel(description: string) {
-  return pattern(description, DNS_LABEL, 'a DNS label: use at most 63 lower-case letters, digits and inner hyphens');
+  return pattern(description, DNS_LABEL, DNS_LABEL_MEANING);
 }
 
 export function choice<const T extends string>(description: string, values: readonly T[], whenMissing?: T) {

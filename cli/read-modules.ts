@@ -43,7 +43,7 @@ export function findModuleFiles(paths: readonly string[]): ModuleFiles {
   return { files: [...files.values()], problems };
 }
 
-/** The same for commands that cannot go on without every file: an unreadable file is an `InvalidRequest` error. */
+/** The same for commands that cannot continue without every file: an unreadable file is an `InvalidRequest` error. */
 export function readModuleFiles(paths: readonly string[]): readonly SourceFile[] {
   const { files, problems } = findModuleFiles(paths);
   const [problem] = problems;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets this checkout up: system packages, node_modules, dist. Run by `npm test` and `npm run demo`; does only what is
-# missing, and says nothing when nothing is. Debian 12 or newer; elsewhere it names what to install.
+# missing, and prints nothing when nothing is missing. Debian 12 or newer; elsewhere it names what to install.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 search_path=$PATH:/usr/sbin:/sbin

@@ -42,7 +42,7 @@ interface SerialRequest {
   readonly vm: string;
   /** The layer build that the VM belongs to. */
   readonly layerBuild: string;
-  /** Whether to go on until that has ended. */
+  /** Whether to continue until that has ended. */
   readonly follow: boolean;
 }
 
@@ -129,7 +129,7 @@ export class FarmClient {
     return this.#api.call('retryBuild', { params: { id }, query });
   }
 
-  /** Lets the step of a VM go on that waits for a person, or answers for one that has failed; its index. */
+  /** Lets the step of a VM continue that waits for a person, or answers for one that has failed; its index. */
   async continue(id: string, vm: string, answer?: KeptAnswer) {
     return (await this.#api.call('continueHandbuild', { params: { id, vm }, query: { answer } })).step;
   }
@@ -198,7 +198,7 @@ export class FarmClient {
     return this.#api.call('untagImage', { params: { module, tag } });
   }
 
-  /** `force`: also when it has a tag or others stand on it. */
+  /** `force`: also when it has a tag or others are based on it. */
   removeImage(image: string, { force = false } = {}) {
     return this.#api.call('removeImage', { params: { image }, query: { force: flag(force) } });
   }

@@ -17,7 +17,7 @@ interface DoctorFlags extends ConnectionFlags {
 export function register(program: Command): void {
   const command = program
     .command('doctor')
-    .description('check this machine and the farm, and say what is missing and what needs it')
+    .description('check this machine and the farm, and list what is missing and what needs it')
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (flags: DoctorFlags) => {
     const checks = [...inspectMachine(currentDataDir() ?? join(stateFolder(), 'farm')), ...(await inspectFarm(flags))];

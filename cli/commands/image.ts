@@ -70,7 +70,7 @@ function printImage(image: ImageView): void {
     ['by', by ?? '-'],
     ['size', sizeText(sizeBytes)],
     ['on disk', onDiskText(image)],
-    ['stands on', relatives(image.standsOn)],
+    ['based on', relatives(image.basedOn)],
     ['children', relatives(image.children)],
     ['cluster', `${cluster}, namespace ${namespace}`],
     ...(isChangedByHand(image) ? [['by hand', 'a person continued the build after a failed step'] as const] : []),

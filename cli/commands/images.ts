@@ -24,7 +24,7 @@ export function register(program: Command): void {
     if (flags.json) return printJson({ images });
     if (images.length === 0) return printLine(nothingOf(module));
     printTable(
-      ['image', '', 'tags', 'built', 'by', 'disks', 'size', 'on disk', 'stands on', 'children', 'cluster', 'layer key'],
+      ['image', '', 'tags', 'built', 'by', 'disks', 'size', 'on disk', 'based on', 'children', 'cluster', 'layer key'],
       images.map(rowOf),
     );
   });
@@ -36,8 +36,7 @@ function nothingOf(module: string | undefined): string {
 }
 
 function rowOf(image: ImageView): string[] {
-  const { module, version, current, tags, createdAt, by, vms, sizeBytes, standsOn, children, cluster, layerKey } =
-    image;
+  const { module, version, current, tags, createdAt, by, vms, sizeBytes, basedOn, children, cluster, layerKey } = image;
   return [
     `${module}:${version}`,
     current ? 'current' : '',
@@ -47,7 +46,7 @@ function rowOf(image: ImageView): string[] {
     String(vms.flatMap(({ disks }) => disks).length),
     sizeText(sizeBytes),
     onDiskText(image),
-    relatives(standsOn),
+    relatives(basedOn),
     relatives(children),
     cluster,
     layerKey.slice(0, 12),

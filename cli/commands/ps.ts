@@ -71,7 +71,7 @@ async function listBuilds(client: FarmClient, flags: PsFlags): Promise<void> {
   printClusters(clusters);
 }
 
-/** Of one build, or of all that go on. */
+/** Of one build, or of all that continue. */
 async function explain(client: FarmClient, id: string | undefined, flags: PsFlags): Promise<void> {
   const ids = id === undefined ? await findGoing(client, flags) : [await resolveBuild(client, id)];
   const builds = await Promise.all(ids.map(async (buildId) => ({ buildId, waits: await client.waiting(buildId) })));

@@ -42,7 +42,7 @@ export function register(program: Command): void {
   });
 }
 
-/** This very command, as ssh starts it by a shell; the token never stands in it. */
+/** This very command, as ssh starts it by a shell; the token is never in it. */
 function proxyCommand(target: string, { url, caFile }: SshFlags): string {
   const words = [
     process.execPath,

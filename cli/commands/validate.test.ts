@@ -28,7 +28,7 @@ async function slipway(args: readonly string[], stdin = '') {
 }
 
 describe('slipway validate', () => {
-  it('says nothing on stdout and ends with 0 when all is well', async () => {
+  it('reports nothing on stdout and ends with 0 when all is well', async () => {
     expect(await slipway(['validate', '-'], GOOD)).toEqual({
       stdout: '',
       stderr: '1 module in 1 file: no problems\n',

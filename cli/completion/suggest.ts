@@ -3,7 +3,7 @@ import type { Argument, Command, Option } from 'commander';
 /** Completions of the word that is being typed. */
 export interface Suggestions {
   readonly items: readonly Suggestion[];
-  /** Whether names of files may stand there too. */
+  /** Whether names of files may be there too. */
   readonly files: boolean;
 }
 
@@ -28,7 +28,7 @@ export async function suggest(program: Command, words: readonly string[], buildI
 /** Where the words lead: to a command, and to the value of its option or to one of its arguments. */
 interface Place {
   readonly command: Command;
-  /** Commands that may stand here. */
+  /** Commands that may be here. */
   readonly nested: readonly Command[];
   readonly argument: Argument | undefined;
   readonly option: Option | undefined;

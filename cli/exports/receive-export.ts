@@ -8,7 +8,7 @@ import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import type { FarmClient } from '../client/farm-client.ts';
 import type { TransferLine } from '../output/transfer-line.ts';
 
-/** Pauses before a download that was cut goes on; after the last one without a byte it is given up. */
+/** Pauses before a download that was cut continues; after the last one without a byte it is given up. */
 const RETRY_MS = [200, 1_000, 3_000, 5_000, 10_000, 20_000] as const;
 const BLOCK_BYTES = 64 * 1024;
 const ZEROS = Buffer.alloc(BLOCK_BYTES);

@@ -84,7 +84,7 @@ export interface Awaited {
 
 /**
  * Reads a process's standard output until `read` makes something of a line.
- * @throws FarmNotStarted when the process ends before, or takes too long: its name, how it ended, its log and what stands
+ * @throws FarmNotStarted when the process ends before, or takes too long: its name, how it ended, its log and what is
  * at the end of it. `details.code` is the code of the error that it logged, e.g. `EADDRINUSE`
  */
 export async function waitForLine<T>(

@@ -118,7 +118,7 @@ export class LocalFarm {
   }
 }
 
-/** The user's environment without options of the farm: those of a farm on one machine stand in its own file. */
+/** The user's environment without options of the farm: those of a farm on one machine are in its own file. */
 function childEnvironment(config: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('SLIPWAY_'));
   return { ...Object.fromEntries(kept), PATH: searchPath(), SLIPWAY_CONFIG: config };

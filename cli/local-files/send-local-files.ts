@@ -12,7 +12,7 @@ import type { LocalContentFile } from './hash-local-files.ts';
 const CONCURRENCY = 4;
 /** The requested contents may change during the upload: layers come and go. */
 const MAX_ROUNDS = 4;
-/** Pauses before an upload that was cut goes on; after the last one it is given up. */
+/** Pauses before an upload that was cut continues; after the last one it is given up. */
 const RETRY_MS = [200, 1_000, 3_000, 5_000, 10_000, 20_000] as const;
 /** For smaller files it is not worth asking whether an earlier upload was cut. */
 const WORTH_ASKING_BYTES = 1024 ** 2;

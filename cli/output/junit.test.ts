@@ -40,7 +40,7 @@ const END: Extract<FarmEvent, { event: 'build-finished' }> = {
   ],
 };
 
-test('failures, what was skipped or cancelled, and untrusted text stand where readers of JUnit look for them', () => {
+test('failures, what was skipped or cancelled, and untrusted text are where readers of JUnit look for them', () => {
   const report = new JunitReport();
   for (const event of EVENTS) report.add({ ...event, id: '1', time: '2026-01-01T00:00:00.000Z' });
   const xml = report.render({ ...END, id: '9', time: '2026-01-01T00:01:00.000Z' });

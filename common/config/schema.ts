@@ -187,7 +187,7 @@ export const configSchema = z.strictObject({
         .string()
         .optional()
         .describe(
-          'Address under which other processes of the farm reach this one, to show consoles; by default `http.host`, or the first address of the machine where that stands for all.',
+          'Address under which other processes of the farm reach this one, to show consoles; by default `http.host`, or the first address of the machine where that is for all.',
         ),
       port: z.coerce
         .number()

@@ -63,7 +63,7 @@ test('lets authorised viewers type, and releases the keys of a viewer that leave
   await expect.poll(() => sent.at(-1)).toBe('key 97 false');
 });
 
-test('goes on with the next source, and asks it for pictures only while a viewer is there', async () => {
+test('continues with the next source, and asks it for pictures only while a viewer is there', async () => {
   const shared = new SharedConsole();
   const [first, second] = [rememberingSession(), rememberingSession()];
   shared.show(first.session);

@@ -19,7 +19,7 @@ export function blobOf(url: string): string | undefined {
   return url.startsWith(SCHEME) ? url.slice(SCHEME.length) : undefined;
 }
 
-/** The contents that a JSON text refers to, wherever they stand in it. */
+/** The contents that a JSON text refers to, wherever they are in it. */
 export function blobsIn(json: string): ReadonlySet<string> {
   return new Set([...json.matchAll(/"blob:([0-9a-f]{64})"/g)].map(([, sha256 = '']) => sha256));
 }

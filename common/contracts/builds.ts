@@ -122,7 +122,7 @@ export const buildViewSchema = z.object({
   nextCursor: z.string().nullable(),
   /** The chain of phase jobs (`<module>.<vm>.<phase>`) that was expected to last longest when the build was planned, reused modules left out. */
   criticalPath: z.array(z.string()),
-  /** Id of the last event that the view is sure to contain: a stream goes on from there. `0`: none. */
+  /** Id of the last event that the view is sure to contain: a stream continues from there. `0`: none. */
   lastEventId: z.string(),
 });
 

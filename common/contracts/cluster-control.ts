@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /**
  * Mode of a cluster. `open`: takes all modules; `cordoned`: no new modules; `draining`: also, no module begins an import or gets
- * machines, while those that have them go on to their end; `paused`: no job of it is handed out.
+ * machines, while those that have them continue to their end; `paused`: no job of it is handed out.
  */
 export const CLUSTER_MODES = ['open', 'cordoned', 'draining', 'paused'] as const;
 export const clusterModeSchema = z.enum(CLUSTER_MODES);

@@ -138,5 +138,5 @@ export type FarmEvent = z.infer<typeof farmEventSchema>;
 /** An event as it is sent: with its time (ISO 8601). */
 export type SentEvent = FarmEvent & { readonly time: string };
 
-/** An event as it stands in a stream: with the id to resume after. */
+/** An event as it is in a stream: with the id to resume after. */
 export type StoredEvent = SentEvent & { readonly id: string };

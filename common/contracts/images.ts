@@ -45,7 +45,7 @@ export const imageViewSchema = layerRecordSchema.extend({
   /** The same with the images below; an image below two disks counts twice. */
   usedBytes: z.int().nullable(),
   /** The layers that it was started from, as far as they are there, by their newest names. */
-  standsOn: z.array(relativeSchema),
+  basedOn: z.array(relativeSchema),
   /** The layers that were started from it. */
   children: z.array(relativeSchema),
 });

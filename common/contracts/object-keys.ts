@@ -45,6 +45,6 @@ export const END_FINALIZER = 'slipway.dev/observe-end';
 export const SNAPSHOT_SIZES = {
   /** Its own part, without the snapshots below. */
   own: 'slipway.dev/own-bytes',
-  /** With all that it stands on. */
+  /** With all that it is based on. */
   used: 'slipway.dev/used-bytes',
 } as const;

@@ -15,7 +15,7 @@ const stepRunSchema = z.object({
   /** ISO 8601. */
   startedOn: z.string(),
   finishedOn: z.string().nullable(),
-  /** Null: a person went on without it. */
+  /** Null: a person continued without it. */
   outcome: z.enum(['succeeded', 'failed']).nullable(),
 });
 
@@ -56,7 +56,7 @@ export const provenanceSchema = z.object({
       metadata: z.object({ invocationId: z.string(), startedOn: z.string().optional(), finishedOn: z.string() }),
       /** Name of the token that asked for it. */
       slipway_by: z.string().nullable(),
-      /** Whether a person had a failed step run again, or went on without it. */
+      /** Whether a person had a failed step run again, or continued without it. */
       slipway_changedByHand: z.boolean(),
       slipway_steps: z.array(stepRunSchema),
     }),

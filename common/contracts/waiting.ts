@@ -12,7 +12,7 @@ export const waitKindSchema = z.enum([
   'person',
 ]);
 
-/** Why a module does not go on. */
+/** Why a module does not continue. */
 export const waitSchema = z.object({
   module: z.string(),
   /** Null where the whole module waits. */

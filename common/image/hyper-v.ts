@@ -13,7 +13,7 @@ const FILE_PARAMETERS = guid('caa16737-fa36-4d43-b3b6-33f0aa44e76b');
 const DISK_SIZE = guid('2fa54224-cd1b-4876-b211-5dbed83bf4b8');
 const PARENT_LOCATOR = guid('a8d35f2d-b30b-454d-abf7-d3d84834ab0c');
 
-/** The virtual size of a VHDX that stands alone. @throws ImageRefused */
+/** The virtual size of a VHDX that is self-contained. @throws ImageRefused */
 export async function checkVhdx(bytes: ImageBytes): Promise<number> {
   const metadata = await metadataOf(bytes);
   if (!metadata) throw new ImageRefused('a VHDX whose header is broken or cut off: it has no metadata');
@@ -56,7 +56,7 @@ function entriesOf(table: Buffer, { count, first }: { count: number; first: numb
   return entries;
 }
 
-/** A GUID as it stands in a file: its first three groups are little-endian. */
+/** A GUID as it is in a file: its first three groups are little-endian. */
 function guid(text: string): string {
   const [a = '', b = '', c = '', ...rest] = text.split('-');
   const swapped = [a, b, c].map((group) => Buffer.from(group, 'hex').reverse().toString('hex'));

@@ -186,7 +186,7 @@ test.each([
   ['a tar', Buffer.concat([Buffer.alloc(257), Buffer.from('ustar'), Buffer.alloc(600)]), 'a tar file'],
   ['bzip2', Buffer.concat([Buffer.from('BZh9'), Buffer.alloc(600)]), 'compressed with bzip2'],
   ['a few bytes', Buffer.of(0, 1, 2), 'less than one sector'],
-])('says that %s is not an image', async (_name, content, pattern) => {
+])('reports that %s is not an image', async (_name, content, pattern) => {
   const error = await probeImage(bytesOf(Buffer.from(content))).catch((refused) => refused);
   expect(error).toBeInstanceOf(ImageRefused);
   expect(error.message).toMatch(new RegExp(pattern, 's'));

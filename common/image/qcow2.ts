@@ -55,7 +55,7 @@ export function parseQcow2Header(head: Buffer): Qcow2Header | undefined {
   };
 }
 
-/** The virtual size of a qcow2 file that stands alone and is whole. @throws ImageRefused */
+/** The virtual size of a qcow2 file that is self-contained and complete. @throws ImageRefused */
 export async function checkQcow2(bytes: ImageBytes, head: Buffer): Promise<number> {
   const header = parseQcow2Header(head);
   if (!header) throw new ImageRefused('a qcow2 image without a whole header');
@@ -106,7 +106,7 @@ function checkVersion3(head: Buffer, clusterBits: number, refuse: (why: string) 
   }
 }
 
-/** Quoted where it stands in the first bytes, as it does wherever QEMU wrote it. */
+/** Quoted where it is in the first bytes, as it does wherever QEMU wrote it. */
 function backingName({ offset, length }: { offset: number; length: number }, head: Buffer): string {
   if (length > MOST_BACKING_NAME || offset + length > head.length) return '';
   return ` ${JSON.stringify(head.toString('utf8', offset, offset + length))}`;
@@ -179,7 +179,7 @@ function standardOffset(high: number, low: number): number {
   return (high & 0x00ff_ffff) * WORD + ((low & 0xffff_fe00) >>> 0);
 }
 
-/** Of a compressed cluster the offset has 70 - `clusterBits` bits, and its length stands above. */
+/** Of a compressed cluster the offset has 70 - `clusterBits` bits, and its length is above. */
 function clusterAt(high: number, low: number, clusterBits: number): number {
   if ((high & COMPRESSED) === 0) return standardOffset(high, low);
   return (high & ((1 << (70 - clusterBits - 32)) - 1)) * WORD + low;

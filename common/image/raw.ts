@@ -21,7 +21,7 @@ export function checkRaw({ lengthBytes }: ImageBytes, head: Buffer): RawKind {
     throw new ImageRefused(`not a disk image: ${lengthBytes} bytes are less than one sector`);
   }
   const hasGpt = head.toString('latin1', SECTOR, SECTOR + 8) === 'EFI PART';
-  // The second copy of the table stands in the last sector of the disk.
+  // The second copy of the table is in the last sector of the disk.
   const end = hasGpt && head.length >= SECTOR + 40 ? (Number(head.readBigUInt64LE(SECTOR + 32)) + 1) * SECTOR : 0;
   if (lengthBytes !== undefined && lengthBytes < end) {
     throw new ImageRefused(`a raw disk image that was cut off: it has ${lengthBytes} of ${end} bytes`);

@@ -6,7 +6,7 @@ const NO_PARENT = Buffer.alloc(16);
 const BLOCK_BYTES = 1024 ** 2;
 const MOST_BLOCKS = 0x3fff_ffff;
 
-/** The virtual size of a VDI that stands alone and is whole. @throws ImageRefused */
+/** The virtual size of a VDI that is self-contained and complete. @throws ImageRefused */
 export async function checkVdi({ lengthBytes }: ImageBytes, head: Buffer): Promise<number> {
   const refuse = (why: string): never => {
     throw new ImageRefused(`a VDI ${why}`);

@@ -75,7 +75,7 @@ export const RESOURCES = {
   // Kinds that the preflight (preflight/) reads.
   namespaces: clusterScoped('v1', 'Namespace', 'namespaces'),
   quotas: namespaced<ResourceQuota>('v1', 'ResourceQuota', 'resourcequotas'),
-  /** They stand in the namespaces of their drivers, and are only read everywhere at once. */
+  /** They are in the namespaces of their drivers, and are only read everywhere at once. */
   storageCapacities: clusterScoped<StorageCapacity>('storage.k8s.io/v1', 'CSIStorageCapacity', 'csistoragecapacities'),
   storageClasses: clusterScoped<StorageClass>('storage.k8s.io/v1', 'StorageClass', 'storageclasses'),
   snapshotClasses: clusterScoped<VolumeSnapshotClass>(

@@ -39,7 +39,7 @@ const REACH_GUESTS: Grants = {
   'pods/log': ['get'],
   // WebSockets begin as GET; Kubernetes 1.35 asks for `create` too.
   'pods/portforward': ['get', 'create'],
-  // On the pod network (workers/networks/pod-network.ts) a relay stands behind a Service, and hears what VMIs show.
+  // On the pod network (workers/networks/pod-network.ts) a relay is behind a Service, and receives what VMIs show.
   instances: ['get'],
   services: ['get'],
 };

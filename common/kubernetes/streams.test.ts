@@ -77,7 +77,7 @@ test('holds a sender back while the reader is paused', async () => {
   stream.destroy();
   let line: string | undefined;
   while (!line) line = (await podLog(cluster, 'server')).find((candidate) => candidate.startsWith('sent'));
-  // Buffers of kernels and proxies stand between; memory without bound does not.
+  // Buffers of kernels and proxies are between; memory without bound does not.
   expect(Number(line.split(' ')[1])).toBeLessThan(64 * 1024 * 1024);
 });
 

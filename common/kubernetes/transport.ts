@@ -45,7 +45,7 @@ export class ApiTransport {
     this.#direct = cluster.proxyUrl ? undefined : new agents({ keepAlive: true });
   }
 
-  /** Closes idle connections; running requests go on. */
+  /** Closes idle connections; running requests continue. */
   close(): void {
     this.#direct?.destroy();
   }

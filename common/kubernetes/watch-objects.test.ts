@@ -64,7 +64,7 @@ function summary(event: WatchEvent<Secret>): string {
 const versions = () => api?.requests.map((request) => new URL(request.slice(4), 'http://a').searchParams);
 const watchedFrom = () => versions()?.map((query) => (query.has('watch') ? query.get('resourceVersion') : 'list'));
 
-test('goes on from the last version when a watch breaks off, without listing again', async () => {
+test('continues from the last version when a watch breaks off, without listing again', async () => {
   const seen = await observe(
     5,
     {},
@@ -80,7 +80,7 @@ test.each([
   ['the server answers 410', refusal(410, 'Expired')],
   ['an ERROR event says so', watch('close', line('ERROR', { kind: 'Status', code: 410, reason: 'Expired' }))],
   ['an ERROR event of any kind comes', watch('close', line('ERROR', { kind: 'Status', code: 500, reason: 'Broken' }))],
-])('lists again when %s, and tells what is still there', async (_case, fault) => {
+])('lists again when %s, and reports what is still there', async (_case, fault) => {
   const seen = await observe(
     3,
     {},

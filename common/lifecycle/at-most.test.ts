@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { atMost } from './at-most.ts';
 
-test('runs a few at once, the others in order, and goes on after a failure', async () => {
+test('runs a few at once, the others in order, and continues after a failure', async () => {
   const limited = atMost(2);
   const started: number[] = [];
   const ends: ((failure?: Error) => void)[] = [];

@@ -24,7 +24,7 @@ async function looksOf(outcomes: readonly (number | null | Error)[]) {
   return { waits, log: log.map(({ level, msg, failures, cluster }) => [level, msg, failures, cluster]) };
 }
 
-test('looks when the last look said so, at the latest after the safety interval', async () => {
+test('looks at the time that the last look returned, at the latest after the safety interval', async () => {
   expect((await looksOf([5_000, null, 0, 60_000, 1])).waits).toEqual([5_000, 30_000, 30_000]);
 });
 

@@ -10,7 +10,7 @@ test('releases in reverse order of opening, once', async () => {
   expect(order).toEqual(['second', 'first']);
 });
 
-test('goes on when a release fails and reports every failure', async () => {
+test('continues when a release fails and reports every failure', async () => {
   const order: string[] = [];
   const stack = new ReleaseStack();
   stack.defer('kept', () => void order.push('kept'));

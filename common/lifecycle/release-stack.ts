@@ -2,7 +2,7 @@
 export type Release = () => void | Promise<void>;
 
 /**
- * Everything that is opened registers here how it is closed. `close` runs the releases in reverse order, goes on when
+ * Everything that is opened registers here how it is closed. `close` runs the releases in reverse order, continues when
  * one fails, and reports all failures together. A second close waits for the first one; each resource is released once.
  */
 export class ReleaseStack implements AsyncDisposable {

@@ -22,7 +22,7 @@ function urlForms(secret: string): string[] {
   return [javascript, rfc3986, rfc3986.replaceAll('%2F', '/'), rfc3986.replaceAll('%20', '+'), form];
 }
 
-/** The characters that a secret decides alone when so many bytes modulo 3 stand before it, and anything after it. */
+/** The characters that a secret decides alone when so many bytes modulo 3 are before it, and anything after it. */
 function innerBase64(secret: string, offset: number): string {
   const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(secret)]);
   const known = bytes.toString('base64').slice(0, Math.floor((bytes.length * 8) / 6));

@@ -3,7 +3,7 @@ import { createLogger, maskedLogger } from './logger.ts';
 import { maskSecrets } from './mask.ts';
 
 it.each([
-  ['the value, wherever it stands', 'hunter2', 'a hunter2 and hunter2hunter2', 'a *** and ***'],
+  ['the value, wherever it is', 'hunter2', 'a hunter2 and hunter2hunter2', 'a *** and ***'],
   ['one of a single character', 'e', 'here', 'h***r***'],
   ['stretches that overlap', 'abab', 'xabababx', 'x***x'],
   ['the longest first', 'pass', 'password pass', '***word ***'],

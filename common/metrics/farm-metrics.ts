@@ -26,7 +26,7 @@ export function createMetrics(owner?: MetricsOwner): FarmMetrics {
   collectDefaultMetrics({ register: registry, prefix: 'slipway_' });
   const entries = Object.entries<AnyMetric>(METRICS).map(([key, row]) => {
     const { name, help } = row;
-    // A gauge without labels stands at 0 from the start: a worker would report that Redis is down.
+    // A gauge without labels is at 0 from the start: a worker would report that Redis is down.
     const isOwn = owner === undefined || row.of.includes(owner.process);
     const options = { name, help, labelNames: Object.keys(row.labels), registers: isOwn ? [registry] : [] };
     if (row.type === 'gauge') return [key, new Gauge(options)];

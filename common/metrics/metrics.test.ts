@@ -13,7 +13,7 @@ test('names contain subsystem and unit, and helps are sentences', () => {
   }
 });
 
-test('what a worker can count stands at zero before anything has happened', async () => {
+test('what a worker can count is zero before anything has happened', async () => {
   const metrics = createMetrics({ process: 'worker', clusters: ['lab'], phase: 'import' });
   const text = await metrics.registry.metrics();
   expect(text).toContain('slipway_phase_jobs_total{outcome="failed",reason="ChecksumMismatch",phase="import"} 0');

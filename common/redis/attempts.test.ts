@@ -28,7 +28,7 @@ async function next() {
   return farm.claim(jobs[0]);
 }
 
-/** How the starts of phases are told to people. */
+/** How the starts of phases are reported to people. */
 async function starts(buildId: string): Promise<string[]> {
   const events = await farm.told(buildId);
   return events.flatMap((event) =>

@@ -39,7 +39,7 @@ export function clusterConnector(nodes: readonly NodeAddress[], key: string) {
       this.#options = parsed;
     }
 
-    /** Never rejects for want of an owner, because that would end the client for good: it connects somewhere, and tries again. */
+    /** Never rejects for want of an owner, because that would end the client permanently: it connects somewhere, and tries again. */
     override async connect(): Promise<Socket> {
       this.#lookout.abort();
       this.#lookout = new AbortController();

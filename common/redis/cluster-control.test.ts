@@ -42,7 +42,7 @@ test('dispatchers are woken once until one of them looks, which finds all that h
   stop();
 });
 
-test('a cluster that is drained begins nothing, and what has machines goes on to its end', async () => {
+test('a cluster that is drained begins nothing, and what has machines continues to its end', async () => {
   await submit('runs');
   await farm.runNext();
   const boot = await farm.claim((await farm.take())[0]);

@@ -111,7 +111,7 @@ function readAddress(text: string): NodeAddress {
 
 /**
  * Listens for failovers only while a connection is up. The client's own connector listens on while it connects again, and
- * the news of a failover that comes just then ends the connection for good.
+ * the news of a failover that comes just then ends the connection permanently.
  */
 class FailoverConnector extends SentinelConnector {
   override connect(...args: Parameters<AbstractConnector['connect']>): ReturnType<SentinelConnector['connect']> {

@@ -31,7 +31,7 @@ test('a console belongs to the first viewer, until a worker types', async () => 
     AbortSignal.timeout(5_000),
   );
   expect(await take(typist)).toBe('w1');
-  // The viewer is told, and cannot have it back.
+  // The viewer is notified, and cannot have it back.
   await kept;
   expect(await take(first)).toBe('w1');
   await releaseConsole({ redis, logger }, 'vm', first);
@@ -43,6 +43,6 @@ test('a console belongs to the first viewer, until a worker types', async () => 
   await releaseConsole({ redis, logger }, 'vm', successor);
   expect(await take(second)).toBe('b');
   await expect.poll(() => told).toEqual(['a', 'w1', 'w2', '', 'b']);
-  // Of another machine it says nothing.
+  // Of another machine it reports nothing.
   expect((await takeConsole(redis, 'other', first)).owner).toBe('a');
 });

@@ -69,7 +69,7 @@ async function readEntry(
 ): Promise<StoredEvent[]> {
   const { event, kept, ...replaced } = Object.fromEntries(pairs(fields));
   const told = { ...JSON.parse(event ?? ''), ...mapValues(replaced, (json) => JSON.parse(json)) };
-  // They are as many as the build has modules, and stand in one place only.
+  // They are as many as the build has modules, and are in one place only.
   if (told.event === 'build-finished') told.modules = await readResults(redis, buildId);
   // The time of an event is that of its id: the clock of the Redis server.
   const time = new Date(Number(id.split('-')[0])).toISOString();

@@ -22,7 +22,7 @@ interface Wanted {
   readonly priority?: Priority;
 }
 
-/** Submits a build of so many modules, whose names tell the owner. */
+/** Submits a build of so many modules, whose names contain the owner. */
 async function submit({ by, modules = 6, vms = 1, priority = 'normal' }: Wanted) {
   const names = Array.from({ length: modules }, () => `${by}-${newId()}`);
   const machines = Array.from({ length: vms }, (_, index) => `vm${index}`);

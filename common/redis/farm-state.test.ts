@@ -240,7 +240,7 @@ test('a failed step is kept for a person, whose answer the next worker finds, an
   expect(await store.lastPause(claim)).toMatchObject({ step: 2, kept: { why: 'before', attempt: 0 } });
   expect(await continueHandbuild(redis, module.layerBuild, { vm: 'vm' })).toBe(2);
   expect(await store.pause(claim, waiting(0), 5_000)).toMatchObject({ state: 'waiting' });
-  // The time of the module stands still meanwhile.
+  // The time of the module is paused meanwhile.
   expect(await redis.hget(KEYS.layerBuild(module.layerBuild), 'activeSince')).toBeNull();
   const place = { cluster: 'lab', layerBuild: module.layerBuild, vm: 'vm' };
   expect(await readHandbuild(redis, place)).toBe(2);
@@ -355,7 +355,7 @@ test('waits for workers before it starts machines', async () => {
   expect(await take()).toHaveLength(1);
 });
 
-test('makes a layer once for several builds, and goes on while one of them wants it', async () => {
+test('makes a layer once for several builds, and continues while one of them wants it', async () => {
   const one = sampleModule({ name: 'one', layerKey: 'k1', layerBuild: newId() });
   const two = sampleModule({ name: 'two', layerKey: 'k1', layerBuild: newId() });
   const first = await submit([one]);

@@ -15,12 +15,12 @@ const BEFORE = 20_000;
 const RUNS = '30000';
 const TRIED_AGAIN = 1_000_000;
 
-/** Under which number a try of a step stands. */
+/** The number of an attempt of a step. */
 export function attemptPlace(step: number, attempt: number): number {
   return step + TRIED_AGAIN * attempt;
 }
 
-/** Under which number it stands that a try of a step failed, or is to begin, and waits for a person. */
+/** The number of the record that an attempt of a step failed, or is to begin, and waits for a person. */
 export function keptPlace(step: number, { attempt, why }: Pick<Kept, 'attempt' | 'why'>): number {
   return attemptPlace(step, attempt) + (why === 'before' ? BEFORE : KEPT);
 }
@@ -37,7 +37,7 @@ export function stepOf(place: number): number {
 }
 
 /**
- * Lets the step of a VM go on that waits for a person; its index, or null when none waits, or none that takes such an
+ * Lets the step of a VM continue that waits for a person; its index, or null when none waits, or none that takes such an
  * answer. Failed steps are tried again without one. @throws RedisUnavailable
  */
 export async function continueHandbuild(

@@ -13,7 +13,7 @@ export interface RemovalOrder {
 
 /**
  * Result of an order. `needed`: a layer build in the making starts from the layer; `tagged`: a version has a tag; `stoodOn`:
- * other layers stand on it.
+ * other layers are based on it.
  */
 export type RemovalOutcome = 'removed' | 'gone' | 'needed' | 'tagged' | 'stoodOn';
 

@@ -41,7 +41,7 @@ test('one process holds a lease at a time, and the next one has it when it is gi
   running.push(compete('b', second.signal));
   first.abort();
   await expect.poll(() => history).toEqual(['a', 'b']);
-  // Another process took it by force: the loser is told.
+  // Another process took it by force: the loser is notified.
   await redis.set('{farm}:lease:test', 'c');
   await expect.poll(() => holders.size).toBe(0);
   second.abort();

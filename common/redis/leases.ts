@@ -21,7 +21,7 @@ export interface LeaseOptions {
 
 /**
  * Competes for a lease until `signal` is aborted. Whenever it is won, `hold` runs with a signal that is aborted when it is
- * lost or the process stops; a `hold` that ends or fails gives the lease back, and the competition goes on.
+ * lost or the process stops; a `hold` that ends or fails gives the lease back, and the competition continues.
  */
 export async function holdLease(
   options: LeaseOptions,

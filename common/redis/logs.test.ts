@@ -47,7 +47,7 @@ test('lines are stored once, together, and reported to each build under its own 
   }
 });
 
-test('a reader that was cut off in the middle of them goes on with the next line', async () => {
+test('a reader that was cut off in the middle of them continues with the next line', async () => {
   const { buildId } = await submit('base');
   const claim = await farm.claim((await farm.take())[0]);
   await Promise.all(['one', 'two', 'three'].map((line) => say(claim, line)));
@@ -89,7 +89,7 @@ test('of a log that grows without end the last part is kept, and lines of a supe
   expect(kept).toBeGreaterThan(15 * 1024 ** 2);
   const lines = linesOf(await past(buildId));
   expect(lines.at(-1)).toMatch(/^11\/39 /);
-  // Where they are missing it is said, once.
+  // Missing lines are reported once.
   expect(lines.filter((line) => line.startsWith('['))).toEqual([expect.stringContaining('(logs.layer)')]);
   expect(lines[0]).toContain('left out');
   await farm.succeed(claim);

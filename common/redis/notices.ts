@@ -83,7 +83,7 @@ export async function subscribeNotices(redis: Redis, logger: Logger): Promise<No
     if (notice.success) tell(notice.data);
   });
   await redis.subscribe(KEYS.notices);
-  // ioredis subscribes again by itself; `ready` comes before that, so the subscription is asked for once more.
+  // ioredis subscribes again by itself; `ready` comes before that, so the subscription is asked for again.
   redis.on('ready', () => {
     redis.subscribe(KEYS.notices).then(
       () => tell({ kind: 'reconnected' }),

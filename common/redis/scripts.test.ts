@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { packagePath } from '../config/package-root.ts';
 import { PHASES } from '../contracts/phases.ts';
 
-test('scripts know no phase by name: what one needs is said when it is submitted', () => {
+test('scripts know no phase by name: a submission contains what each phase needs', () => {
   const folder = packagePath('common', 'redis', 'scripts');
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.lua'));
   expect(files.length).toBeGreaterThan(20);

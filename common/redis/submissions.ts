@@ -156,7 +156,7 @@ export async function sendSubmission(redis: Redis, written: readonly string[]): 
   }
 }
 
-/** A replica that is further behind keeps nobody waiting. */
+/** A replica that is further behind delays no submission. */
 const REPLICATED_MS = 1_000;
 
 /** Where the server has replicas, waits until one of them has what was written: a failover does not lose what was accepted. */

@@ -37,7 +37,7 @@ afterAll(() => resources.close());
 
 const WIDE = 120;
 
-/** Modules that stand on one, and one that stands on all of them. */
+/** Modules that are based on one, and one that is based on all of them. */
 function fan(): SubmittedModule[] {
   const make = (parents: { name: string; layerKey: string }[]) => {
     const id = newId();
@@ -166,7 +166,7 @@ test('what a layer sets free starts once, though processes die between any two p
   expect(await farm.redis.exists('{farm}:tasks')).toBe(0);
 });
 
-test('a cancelled build is cancelled to its end by any scheduler, and layer builds that others want go on', async () => {
+test('a cancelled build is cancelled to its end by any scheduler, and layer builds that others want continue', async () => {
   const modules = fan();
   const { buildId } = await farm.submit(modules);
   const [root, joined] = modules;

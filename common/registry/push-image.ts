@@ -110,7 +110,7 @@ async function putBlob(session: RegistrySession, blob: Blob, where: string): Pro
   await expectDone(session, end.href, { method: 'PUT', headers: { 'content-length': '0' }, what });
 }
 
-/** Sends a request, and returns where it goes on. A body is streamed, so only a request before it can learn of a challenge. */
+/** Sends a request, and returns where it continues. A body is streamed, so only a request before it can learn of a challenge. */
 async function expectDone(session: RegistrySession, url: string, request: RegistryRequest): Promise<string> {
   const response = await (request.body ? session.send(url, request) : session.ask(url, request));
   if (!response.ok) throw new RegistryError(response.status, `${request.what}: ${await readRefusal(response)}`);

@@ -8,7 +8,7 @@ const count = (expr: string) => `count(${expr}) or vector(0)`;
 const failed = increase('modules', { where: 'outcome="failed"' }, '1h');
 const ended = increase('modules', {}, '1h');
 
-/** The first page: is anything wrong, and where to go on. */
+/** The first page: is anything wrong, and where to continue. */
 export const OVERVIEW: Dashboard = {
   uid: 'slipway-overview',
   title: 'Overview',

@@ -57,7 +57,7 @@ test('skips records that the snapshot already holds', async () => {
   await rm(directory, { recursive: true });
 });
 
-test('refuses to go on from a journal that is damaged in the middle', async () => {
+test('refuses to continue from a journal that is damaged in the middle', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'slipway-journal-'));
   await writeFile(
     join(directory, 'journal.jsonl'),

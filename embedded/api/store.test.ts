@@ -111,7 +111,7 @@ test('answers 410 for a position that has left the window', async () => {
   expect(events).toEqual(['e']);
 });
 
-test('goes on telling what happened before it was opened again', async () => {
+test('still reports what happened before it was opened again', async () => {
   const start = store.resourceVersion;
   const kept = await store.create(configMap('kept'));
   await store.create(configMap('removed'));

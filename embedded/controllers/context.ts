@@ -14,7 +14,7 @@ export interface ControllerContext {
   readonly layout: HostLayout;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Aborted when the server stops; machines go on. */
+  /** Aborted when the server stops; machines continue. */
   readonly signal: AbortSignal;
   readonly events: EventRecorder;
   readonly volumes: VolumeFiles;

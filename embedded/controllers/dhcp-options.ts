@@ -6,7 +6,7 @@ export interface SubnetDhcpOptions {
 }
 
 /**
- * Reads `lease_time=3600,router=10.0.0.1,dns_server={8.8.8.8;1.1.1.1}`. Several name servers stand in braces with
+ * Reads `lease_time=3600,router=10.0.0.1,dns_server={8.8.8.8;1.1.1.1}`. Several name servers are in braces with
  * semicolons; what OVN does not understand it ignores, and so does this.
  */
 export function parseDhcpOptions(text: string): SubnetDhcpOptions {

@@ -15,7 +15,7 @@ const UNITS_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s:
 
 /**
  * VirtualMachineExports of claims: their raw content, which the API server gives to holders of the token of the export. The
- * address of the server stands in for the ingress before KubeVirt's proxy.
+ * address of the server replaces the ingress before KubeVirt's proxy.
  */
 export class ExportController implements ExportAccess {
   readonly #context: ControllerContext;

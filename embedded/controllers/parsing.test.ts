@@ -8,7 +8,7 @@ test('a storage size is whole sectors, and what is not a quantity is refused', (
   expect(() => requireQuantity('ten')).toThrow('"ten" is not a quantity');
 });
 
-test('several name servers stand in braces with semicolons', () => {
+test('several name servers are in braces with semicolons', () => {
   expect(parseDhcpOptions('lease_time=60, router=10.0.0.9 ,dns_server={8.8.8.8;1.1.1.1}')).toEqual({
     leaseSeconds: 60,
     router: '10.0.0.9',

@@ -47,7 +47,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     const { store, signal, clock, logger } = this.#context;
     await ensureVirtApi(store, (await this.#podRange()).host);
     const running = store.list<Vmi>('VirtualMachineInstance').filter((vmi) => !isFinal(vmi) && isUp(vmi));
-    // Their machines went on; their DHCP servers are restarted.
+    // Their machines continued; their DHCP servers are restarted.
     for (const vmi of running) await this.connectMachine(vmi);
     const queue = new WorkQueue({ name: 'NetworkPolicy', reconcile: () => this.#converge(), clock, logger, signal });
     store.subscribe(['Pod', 'Service', 'NetworkPolicy', 'Namespace'], () => queue.add('all'), signal);
@@ -116,7 +116,7 @@ export class PodNetworkOfCluster implements ClusterNetwork {
     return address;
   }
 
-  /** It stands in the pod's status before it is used, so that no other pod gets it, also after a crash. */
+  /** It is in the pod's status before it is used, so that no other pod gets it, also after a crash. */
   async #allocate(pod: KubeObject): Promise<string> {
     const { store } = this.#context;
     return await this.#allocating.run('addresses', async () => {

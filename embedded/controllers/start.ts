@@ -50,7 +50,7 @@ export interface ControllersOptions {
   readonly dataDir: string;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Closing it ends the controllers; machines and pods go on. */
+  /** Closing it ends the controllers; machines and pods continue. */
   readonly resources: ReleaseStack;
   /** Image name to the command that runs here in its stead. */
   readonly podCommands: Readonly<Record<string, readonly string[]>>;
@@ -141,7 +141,7 @@ function combine(consoles: MachineConsoles, pods: PodController): MachineAccess 
   };
 }
 
-/** Machines that were started go on; those whose process is gone are found as Failed by the controller. */
+/** Machines that were started continue; those whose process is gone are found as Failed by the controller. */
 async function adoptMachines(context: ControllerContext, starter: MachineStarter): Promise<void> {
   const candidates = context.store
     .list<Vmi>('VirtualMachineInstance')

@@ -19,7 +19,7 @@ export function keptFrom(size: number): number {
 
 /**
  * Frees the disk space of a log before the part that is kept, whenever it has grown by another part. Its writer, QEMU, need not
- * know: it goes on appending. `onTrouble` hears why that does not work, as on a file system without holes, once until it works again.
+ * know: it continues appending. `onTrouble` hears why that does not work, as on a file system without holes, once until it works again.
  * Returns what ends this.
  */
 export function boundLog(path: string, onTrouble: (error: unknown) => void): () => void {

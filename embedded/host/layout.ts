@@ -8,8 +8,8 @@ export interface HostLayout {
   /** One directory per PersistentVolumeClaim, by uid. */
   readonly volumes: string;
   /**
-   * Frozen qcow2 files that overlays stand on. As deep as a volume's directory: a disk that is frozen moves here with the
-   * relative path of what it stands on inside it.
+   * Frozen qcow2 files that overlays are based on. As deep as a volume's directory: a disk that is frozen moves here with the
+   * relative path of what it is based on inside it.
    */
   readonly layers: string;
   /** Sockets, logs and configuration of running processes; the paths below it identify our processes. */

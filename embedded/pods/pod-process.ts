@@ -120,7 +120,7 @@ export class PodProcess {
     this.#end();
   }
 
-  /** Stops following; the process goes on. */
+  /** Stops following; the process continues. */
   detach(): void {
     this.#hasEnded = true;
     this.#watcher?.destroy();

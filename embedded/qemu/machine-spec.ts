@@ -10,7 +10,7 @@ export interface DriveSpec {
   /** The image file; absent for a CD drive without a disc. */
   readonly path?: string;
   readonly format: 'qcow2' | 'raw';
-  /** Files that the image stands on. */
+  /** Files that the image is based on. */
   readonly below?: readonly string[];
   readonly readOnly: boolean;
   /** 1 is tried first. */

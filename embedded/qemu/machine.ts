@@ -86,7 +86,7 @@ export class Machine {
     return machineSockets(this.runDir);
   }
 
-  /** Lets a machine that was started paused, or that was paused, go on. */
+  /** Lets a machine that was started paused, or that was paused, continue. */
   async resume(): Promise<void> {
     await this.qmp.execute('cont');
   }
@@ -128,7 +128,7 @@ export class Machine {
     this.#enter('gone');
   }
 
-  /** Stops following; the process goes on. */
+  /** Stops following; the process continues. */
   detach(): void {
     this.#state = 'gone';
     this.qmp.close();

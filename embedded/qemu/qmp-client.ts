@@ -77,7 +77,7 @@ export class QmpClient {
     });
   }
 
-  /** Ends the connection; QEMU goes on. */
+  /** Ends the connection; QEMU continues. */
   close(): void {
     this.#socket.destroy();
   }

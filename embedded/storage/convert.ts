@@ -57,7 +57,7 @@ async function inspect(path: string) {
 
 /**
  * A downloaded image must not make QEMU open another file: images that our own parser did not accept are never passed to
- * a tool, the tools are told the format instead of guessing it, and their result is checked again.
+ * a tool, the tools get the format instead of guessing it, and their result is checked again.
  */
 async function toQcow2(image: string, { capacityBytes }: ImportPlan, signal: AbortSignal): Promise<void> {
   const probed = await inspect(image);

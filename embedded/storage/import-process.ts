@@ -15,7 +15,7 @@ const REASONS = ['Error', 'ChecksumError', 'ImagePullFailed'] as const;
 
 type Outcome = Extract<ImportMessage, { event: 'done' | 'failed' }>;
 
-/** Called as an import goes on. */
+/** Called as an import continues. */
 export interface ImportListener {
   /** When the source has answered with a file. */
   readonly onOpened: () => void;

@@ -111,7 +111,7 @@ test.each<[string, () => Promise<Buffer>, string]>([
     () => made('flat.vmdk', '-f', 'vmdk', '-o', 'subformat=monolithicFlat'),
     `${INFORMATION} the descriptor`,
   ],
-])('says what it found instead of an image: %s', async (name, content, message) => {
+])('reports what it found instead of an image: %s', async (name, content, message) => {
   const { result, files } = await importing(name.replaceAll(' ', '-'), await content());
   expect(result).toEqual({ reason: 'Error', message: expect.stringContaining(message) });
   expect(files).toEqual([]);

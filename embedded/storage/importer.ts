@@ -78,7 +78,7 @@ async function emptyDirectory(directory: string, user: number | undefined): Prom
 
 /**
  * Takes the result of processes that their input may have compromised: it is a file, not a way to another
- * one, and it stands alone.
+ * one, and it is alone.
  */
 async function adopt(result: string, disk: string, capacityBytes: number): Promise<void> {
   const file = await open(result, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause) => {
@@ -102,5 +102,8 @@ async function assertOurs(file: FileHandle, capacityBytes: number): Promise<void
   const stands = header && !header.backingFile && !header.hasExternalData && header.encryption === 0;
   const fits = header && Math.abs(header.virtualSizeBytes - capacityBytes) < SECTOR_BYTES;
   if (status.isFile() && status.nlink === 1 && stands && fits) return;
-  throw new ImportError('Error', 'The importer left something else than a disk of the wanted size that stands alone');
+  throw new ImportError(
+    'Error',
+    'The importer left something else than a disk of the wanted size that is self-contained',
+  );
 }

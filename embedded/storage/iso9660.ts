@@ -136,7 +136,7 @@ function place(at: number, length: number): { readonly start: number; readonly e
   return { start, end: start + length };
 }
 
-/** Numbers stand in both byte orders. */
+/** Numbers are in both byte orders. */
 function both32(image: Buffer, value: number, at: number): void {
   image.writeUInt32LE(value, at);
   image.writeUInt32BE(value, at + 4);

@@ -13,7 +13,7 @@ export interface LayerRow {
 }
 
 /**
- * What is there of disks and layers, each with the layers that it stands on, the nearest first. Layers are files of one directory.
+ * What is there of disks and layers, each with the layers that it is based on, the nearest first. Layers are files of one directory.
  */
 export async function readChains(tops: readonly string[], layers: string): Promise<string[][]> {
   const read = new Map<string, Promise<Below>>();
@@ -46,7 +46,7 @@ async function nextBelow(path: string, layers: string): Promise<Below> {
 
 /**
  * A row in one of the chains that are too long; undefined when there is none. `chains` begin with disks or layers, and go down by
- * what each stands on; of a layer in `wanted` the file itself is needed. A disk that machines write to takes nothing in.
+ * what each is based on; of a layer in `wanted` the file itself is needed. A disk that machines write to takes nothing in.
  */
 export function findRow(chains: readonly (readonly string[])[], wanted: ReadonlySet<string>): LayerRow | undefined {
   const above = new Map<string, Set<string>>();

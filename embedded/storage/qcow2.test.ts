@@ -47,7 +47,7 @@ test('a clone sees what was frozen and neither sees what the other writes afterw
   expect(await files.virtualSize('b')).toBe(2 * GIB);
 });
 
-test('a layer lives as long as a disk stands on it', async () => {
+test('a layer lives as long as a disk is based on it', async () => {
   const files = new VolumeFiles(layoutOf(directory));
   await files.createBlank('a', GIB);
   await files.freeze('a', 'first');

@@ -25,7 +25,7 @@ async function write(volume: string, n: number): Promise<void> {
   await run('qemu-io', ['-f', 'qcow2', '-c', `write -P ${n} ${n}M 1M`, files.disk(volume)]);
 }
 
-test('layers stand on layers, however many, and every one of them can be read', async () => {
+test('layers are based on layers, however many, and every one of them can be read', async () => {
   await files.createBlank('base', 8 * MEBIBYTE);
   for (const [n, from, to] of [
     [1, 'base', 'web'],
@@ -60,7 +60,7 @@ test('long chains are shortened, and what others share is not copied', async () 
     await run('qemu-io', ['-f', 'qcow2', '-c', `write -P ${n + 1} ${n}M 1M`, own.disk('v')]);
     await own.freeze('v', `l${n}`);
   }
-  // Another one stands in the middle, and two layers are images themselves.
+  // Another one is in the middle, and two layers are images themselves.
   await own.cloneLayer('other', 'l9', 0);
   const wanted = () => new Set(['l5', `l${count - 1}`]);
   const inodes = () => Promise.all(['l5', 'l9'].map(async (layer) => (await stat(layerFile(layer))).ino));
@@ -83,7 +83,7 @@ test('long chains are shortened, and what others share is not copied', async () 
   expect(stdout).not.toMatch(/failed/);
 });
 
-test('a layer goes when nothing stands on it any more, and not before', async () => {
+test('a layer goes when nothing is based on it any more, and not before', async () => {
   await files.remove('web');
   expect(await files.collectLayers(() => new Set())).toEqual([]);
   for (const volume of ['base', 'app', 'top']) await files.remove(volume);

@@ -24,7 +24,7 @@ export type FindMachine = () => SwitchToOverlay | undefined;
 /**
  * Disks and frozen layers as qcow2 files. A volume is one writable file; freezing it makes that very file an immutable
  * layer and puts an empty overlay in its place; a clone is another overlay on the layer. Everything that changes who
- * stands on whom runs one at a time, and each step leaves a valid disk behind if the process dies right after it.
+ * is based on which runs one at a time, and each step leaves a valid disk behind if the process dies right after it.
  */
 export class VolumeFiles {
   readonly #layout: HostLayout;
@@ -77,7 +77,7 @@ export class VolumeFiles {
   }
 
   /**
-   * A disk with the present content of another volume, by way of a layer that both stand on afterwards.
+   * A disk with the present content of another volume, by way of a layer that both are based on afterwards.
    * `live` throws when a machine has the source open.
    */
   async cloneVolume(volume: string, source: { volume: string; live: FindMachine }, sizeBytes: number): Promise<void> {
@@ -116,7 +116,7 @@ export class VolumeFiles {
   }
 
   /**
-   * The layers that the disk of a volume stands on, the nearest first. Machines write to disks as they like once they have
+   * The layers that the disk of a volume is based on, the nearest first. Machines write to disks as they like once they have
    * took over QEMU, so only a layer of ours is accepted.
    * @throws FarmError `BrokenInvariant` when the disk names another file
    */
@@ -124,7 +124,7 @@ export class VolumeFiles {
     return await this.#layersBelow(this.disk(volume));
   }
 
-  /** What a layer takes on this disk by itself, and with all that it stands on. */
+  /** What a layer takes on this disk by itself, and with all that it is based on. */
   async layerSizes(layer: string): Promise<{ readonly ownBytes: number; readonly usedBytes: number }> {
     const path = this.#layer(layer);
     const [ownBytes = 0, ...below] = await Promise.all([path, ...(await this.#layersBelow(path))].map(allocatedBytes));
@@ -178,7 +178,7 @@ export class VolumeFiles {
 
   /**
    * Shortens the long chains that the last `collectLayers` has found: layers in a row that are not in `wanted`, and on each of
-   * which nothing stands but the next one, become part of the layer above them. What several stand on is not copied.
+   * which nothing stands but the next one, become part of the layer above them. What several are based on is not copied.
    * The layers that were taken in go with the next `collectLayers`.
    */
   async flatten(wanted: () => ReadonlySet<string>, signal: AbortSignal): Promise<void> {

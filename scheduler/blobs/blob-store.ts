@@ -46,7 +46,7 @@ const USAGE_MS = 30_000;
  * Contents by their SHA-256, as files of a directory.
  *
  *   whole/<sha256>            complete and verified; its modification time is that of its last use
- *   parts/<sha256>            what came of an upload that was cut off; the next one goes on there
+ *   parts/<sha256>            what came of an upload that was cut off; the next one continues there
  *   parts/<sha256>.<random>   an upload that runs, one file each, so that two of the same content never meet
  */
 export class BlobStore {

@@ -8,7 +8,7 @@ import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { eachOf } from './each-of.ts';
 import type { ObjectCluster } from './resolve-objects.ts';
 
-/** Where a module goes on when its build is tried again. */
+/** Where a module continues when its build is tried again. */
 export interface Resumption {
   /** The layer build whose failed phase is run again; undefined: the module is built from the start. */
   readonly resumes?: string;
@@ -30,7 +30,7 @@ const MARGIN_MS = 60_000;
 const GOES_ON = 'continues with its snapshot phase: its machines shut down cleanly, and their disks are kept';
 
 /**
- * Where the failed modules of a build go on, by name. Only a snapshot phase finds everything as it was: every other one works on
+ * Where the failed modules of a build continue, by name. Only a snapshot phase finds everything as it was: every other one works on
  * disks that it changes, or that a machine has changed which is off by now. Modules that were never begun are not named.
  */
 export async function findResumptions(
@@ -49,7 +49,7 @@ export async function findResumptions(
   return Object.fromEntries(found.flat());
 }
 
-/** Why a failed layer build cannot go on; null: it can. */
+/** Why a failed layer build cannot continue; null: it can. */
 async function obstacleOf(
   stored: StoredLayerBuild,
   { clusters, now, failureRetentionMs }: ResumptionOptions,

@@ -81,7 +81,7 @@ function layerBuildState(stored: StoredLayerBuild | undefined): BuildState {
   return stored.state === 'stopping' ? 'running' : stored.state;
 }
 
-/** When a module of a build has ended; null before. Its layer build may go on for others, or have yet to let go. */
+/** When a module of a build has ended; null before. Its layer build may continue for others, or have yet to let go. */
 function endOf(build: StoredBuild, name: string, stored: StoredLayerBuild): number | null {
   return build.results.has(name) ? (stored.finishedAt ?? build.finishedAt ?? 0) : null;
 }

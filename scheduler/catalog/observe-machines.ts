@@ -20,7 +20,7 @@ export function launcherPods(farm: string): Record<string, string> {
 
 /**
  * The build machines that use something of a cluster, or will: a start was asked for, a VMI lives, or its pod does. They
- * are looked at in the order in which a start goes on, so that no machine slips from one to the next between two looks.
+ * are looked at in the order in which a start continues, so that no machine slips from one to the next between two looks.
  */
 export async function observeMachines(
   cluster: ClusterClient,

@@ -81,7 +81,7 @@ const layersOf = (size: number) =>
     { minLength: size, maxLength: size },
   );
 
-/** What goes, after a look at the order: nothing goes before what stands on it. */
+/** What goes, after a look at the order: nothing goes before what is based on it. */
 function goingOf(drawn: readonly Drawn[], retention: ImageRetention): Set<string> {
   const { catalog, needed } = catalogOf(drawn);
   const going = superfluousLayers(catalog, retention, { now: NOW, needed });
@@ -136,7 +136,7 @@ test('a layer with two names stays while one of them does', () => {
   expect(names.map((layer) => layer.images)).toEqual([[base]]);
 });
 
-test('what is said of a module holds for its versions instead, and the others go by what is said of all', () => {
+test('the retention of a module replaces the general one for its versions', () => {
   const old = new Date(NOW - 90 * DAY_MS).toISOString();
   const modules = ['kept', 'short', 'base'];
   const images = modules.flatMap((module) =>

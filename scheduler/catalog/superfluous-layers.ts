@@ -16,9 +16,9 @@ export function isLimited({ keep, maxAgeMs, untaggedMs, modules = {} }: ImageRet
 }
 
 /**
- * The layers that a retention lets go, each after all that stand on it. A layer stays while one of its versions is tagged, is among
+ * The layers that a retention lets go, each after all that are based on it. A layer stays while one of its versions is tagged, is among
  * the newest of its module, or is young enough; while something in `needed` (layerKeys) is made from it; and while a
- * layer stands on it that stays.
+ * layer is based on it that stays.
  */
 export function superfluousLayers(
   { layers, images, tags }: Pick<FinishedLayers, 'layers' | 'images' | 'tags'>,

@@ -101,7 +101,7 @@ export async function sweepOnce(options: ClusterWatchOptions, signal: AbortSigna
 }
 
 interface Look {
-  /** They go on beside the looks: a cluster that is slow to let go of one holds up no other. */
+  /** They continue beside the looks: a cluster that is slow to let go of one holds up no other. */
   readonly removals: Removals;
   /** The layer builds that are looked at. @defaultValue all of the farm */
   readonly layerBuilds?: readonly string[];

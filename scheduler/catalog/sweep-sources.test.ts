@@ -166,7 +166,7 @@ test('leaves a source alone while a volume is cloned from it', async () => {
   expect(await left()).toEqual([]);
 });
 
-test('goes on as soon as a clone ends, and as soon as what it removes has gone', async () => {
+test('continues as soon as a clone ends, and as soon as what it removes has gone', async () => {
   await makeSource();
   await makeSource({ name: 'sw-source-not-cloned' });
   const build = await beginBuild();
@@ -198,7 +198,7 @@ test('keeps a source that it does not know for the time that is usual, from when
   expect(await left()).toEqual([]);
 });
 
-test('goes on with a removal that another process has begun, and never removes what was made since', async () => {
+test('continues with a removal that another process has begun, and never removes what was made since', async () => {
   await makeSource();
   const build = await beginBuild();
   await use(build.claim, 1_000);
@@ -209,7 +209,7 @@ test('goes on with a removal that another process has begun, and never removes w
   await sweep();
   expect(await left()).toEqual(['datavolumes']);
 
-  // A build that wants it now is told to wait, also by a claim that is taken over.
+  // A build that wants it now has to wait, also with a claim that is taken over.
   const next = await beginBuild();
   const removal = await use(next.claim, 0);
   expect(removal).toMatch(/./);

@@ -24,7 +24,7 @@ export interface LayerWatchOptions extends ClusterWatchOptions {
 }
 
 /**
- * Keeps the catalog and the snapshots of a cluster in step: every layer's record stands on its snapshots, a layer whose
+ * Keeps the catalog and the snapshots of a cluster in step: every layer's record is stored on its snapshots, a layer whose
  * snapshots are gone is forgotten, the rest of a removed one is deleted, and one that Redis has lost is read back from the
  * cluster. Layers with notices are checked at once, all of them at intervals. Ends with `signal`.
  */

@@ -68,7 +68,7 @@ function troubleReporter({ redis, cluster, logger, onReached }: MachineWatchOpti
   };
 }
 
-/** Rings when a machine's start was asked for or carried out, its VMI or its pod came, went on or went. */
+/** Rings when a machine's start was asked for or carried out, its VMI or its pod came, continued or went. */
 async function ringOnChanges(options: MachineWatchOptions, ring: () => void, signal: AbortSignal): Promise<void> {
   const { farm } = options;
   await Promise.all([

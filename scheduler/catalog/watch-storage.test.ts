@@ -17,7 +17,7 @@ assert(clusterConfig, 'There is a cluster.');
 
 const GIB = 2 ** 30;
 
-/** Looks at a cluster whose drivers say this. */
+/** Looks at a cluster whose drivers report this. */
 const look = async (capacities: readonly { readonly storageClassName: string; readonly capacity: string }[]) => {
   const list = async () => ({ items: capacities, resourceVersion: '1' });
   const cluster = { name: 'lab', list: list as unknown as ClusterClient['list'] };

@@ -113,7 +113,7 @@ test('adds what it took though Redis went away in between', async () => {
   expect(tries).toBe(2);
 });
 
-test('accepted builds survive a kill of Redis, and go on by themselves', async () => {
+test('accepted builds survive a kill of Redis, and continue by themselves', async () => {
   const { redis } = await startScheduler();
   const buildId = newId();
   const module = sampleModule({ name: 'base', layerKey: 'k0', layerBuild: newId() });

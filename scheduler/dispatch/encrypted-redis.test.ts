@@ -12,7 +12,7 @@ import { startEncryptedRedis } from '../../test/harness/redis-servers.ts';
 /** What docs/operations.md asks operators to grant. */
 const RIGHTS = '~{farm}* &{farm}* +@all -@dangerous -@admin +info +cluster|slots +cluster|keyslot';
 
-test('builds go on over TLS with the rights of the documentation, and without the authority nothing does', {
+test('builds continue over TLS with the rights of the documentation, and without the authority nothing does', {
   timeout: 90_000,
 }, async () => {
   await using resources = new ReleaseStack();

@@ -23,7 +23,7 @@ test.each([
   ['Sentinel', startSentinels],
   ['Redis Cluster', (resources: ReleaseStack) => startRedisCluster(resources, REDIS_PREFIX)],
 ])(
-  'builds go on behind %s when the primary hangs, and when it is killed',
+  'builds continue behind %s when the primary hangs, and when it is killed',
   { timeout: TIMEOUT_MS },
   async (_kind, start) => {
     await using resources = new ReleaseStack();

@@ -1,7 +1,7 @@
 import { firstHost, formatIpv4, type Ipv4Network, lastHost, parseIpv4 } from '../../common/text/ipv4.ts';
 import type { UnplacedProblem } from './planning-problems.ts';
 
-/** Addresses of one subnet that stand fixed before any is handed out. */
+/** Addresses of one subnet that are fixed before any is handed out. */
 export interface SubnetLayout {
   readonly name: string;
   readonly network: Ipv4Network;

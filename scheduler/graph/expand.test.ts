@@ -231,7 +231,7 @@ describe('what is done about a module', () => {
     const [first, second] = [build([golden, web], 'one'), build([golden, web], 'two')];
     expect(keys(first).filter((key) => keys(second).includes(key))).toEqual([]);
     expect(keys(build([base], 'one'))).toEqual(keys(build([base], 'two')));
-    // Without `base` in the submission, only what stands on its newest version is reused.
+    // Without `base` in the submission, only what is based on its newest version is reused.
     const built = catalogOf(first, [golden, web]);
     expect(actions(build([web], 'three', built).plan)).toEqual({ web: 'reuse' });
     const again = catalogOf(second, [golden]);

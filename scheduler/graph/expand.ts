@@ -202,7 +202,7 @@ function leftBehind({ planned, known }: Survey): string[] {
   return [...planned.values()].flatMap(({ row }) => {
     const former = row.action === 'reuse' ? undefined : known.currentOf(row.name);
     if (!former || former.layerKey === row.layerKey) return [];
-    const left = known.standingOn(former.layerKey).filter(({ module }) => !planned.has(module));
+    const left = known.childrenOf(former.layerKey).filter(({ module }) => !planned.has(module));
     if (left.length === 0) return [];
     const names = left.slice(0, MAX_NAMED).map(({ module, version }) => `${module}:${version}`);
     const more = left.length > MAX_NAMED ? ` and ${left.length - MAX_NAMED} more` : '';

@@ -112,7 +112,7 @@ describe('problems between modules', () => {
     `);
   });
 
-  test('each stands at the line of the part that is wrong', () => {
+  test('each is at the line of the part that is wrong', () => {
     const text = `name: base
 vms: [{ name: a, source: { blank: true } }, { name: b, source: { blank: true }, efiFirmware: {} }]
 ---

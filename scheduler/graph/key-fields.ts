@@ -152,7 +152,7 @@ export const KEY_FIELDS: KeyRule<CompiledModule> = {
     clusterLabels: 'out',
     namespace: 'out',
     namespacePrefix: 'out',
-    /** The values stand in the texts that refer to them. */
+    /** The values are in the texts that refer to them. */
     secrets: 'out',
     notYetSupported: 'out',
     places: 'out',

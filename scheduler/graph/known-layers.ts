@@ -8,10 +8,10 @@ export interface KnownLayers {
   newestOf(recipeKey: string): LayerRecord | undefined;
   /** The newest version of a module. */
   currentOf(module: string): LayerRecord | undefined;
-  /** Whether a layerKey names a layer that is there, or was there and is what another one stands on. */
+  /** Whether a layerKey names a layer that is there, or was there and is what another one is based on. */
   isTaken(layerKey: string): boolean;
-  /** The current versions of modules that stand on a layer. */
-  standingOn(layerKey: string): readonly LayerRecord[];
+  /** The current versions of modules that are based on a layer. */
+  childrenOf(layerKey: string): readonly LayerRecord[];
 }
 
 export function indexLayers({ layers, newest }: Catalog): KnownLayers {
@@ -30,7 +30,7 @@ export function indexLayers({ layers, newest }: Catalog): KnownLayers {
     newestOf: (recipeKey) => byRecipe.get(recipeKey),
     currentOf: (module) => own(layers, own(newest, module) ?? ''),
     isTaken: (layerKey) => own(layers, layerKey) !== undefined || byParent.has(layerKey),
-    standingOn: (layerKey) =>
+    childrenOf: (layerKey) =>
       (byParent.get(layerKey) ?? []).filter((child) => own(newest, child.module) === child.layerKey),
   };
 }

@@ -254,7 +254,7 @@ describe('what decides a layerKey', () => {
     expect(resolve(null).unresolved).toEqual([url]);
   });
 
-  test('a key of an object enters by what stands there, not by its name, and is unresolved without', () => {
+  test('a key of an object enters by what is there, not by its name, and is unresolved without', () => {
     const keyed = (name: string, identity: string | null) => {
       const scriptFrom = { kind: 'ConfigMap', name, key: 'setup.sh', optional: false } as const;
       const module = compiledModule({ vms: [{ steps: [{ ...shell(''), scriptFrom }] }] });
@@ -303,7 +303,7 @@ describe('what decides a layerKey', () => {
     expect(keyOf(withPassword('a'))).not.toBe(keyOf(withPassword('b')));
   });
 
-  test('a secret enters by its fingerprint in the place where it stands, not by its name', () => {
+  test('a secret enters by its fingerprint in the place where it is, not by its name', () => {
     const using = (name: string, more = '') => {
       const text = `${secretReference(name)}${more}`;
       const vm = {

@@ -63,7 +63,7 @@ describe('addresses', () => {
     ]);
   });
 
-  test('the egress gateway of a VPC with internet stands beside its relay, and its address is reserved', () => {
+  test('the egress gateway of a VPC with internet is beside its relay, and its address is reserved', () => {
     const open = lab([subnet('a', '10.7.0.0/29'), subnet('b', '10.8.0.0/24')], [{ subnet: 'a' }, { subnet: 'a' }], {
       network: {
         vpcs: [{ name: 'lab', internet: 'build' }],

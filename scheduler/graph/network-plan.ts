@@ -124,7 +124,7 @@ function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View):
   return { nics, addresses, problems: [...problems, ...clashes, ...macAddresses.problems] };
 }
 
-/** Workers reach a VM through the relay only, which stands on managed subnets. */
+/** Workers reach a VM through the relay only, which is attached to managed subnets. */
 function unreachable(module: CompiledModule, nics: PlannedView['nics'], subnets: View['subnets']): UnplacedProblem[] {
   const isReached = (nic: NicPlan) => subnets.get(nic.subnet)?.plan.unmanaged === false;
   return module.vms

@@ -15,7 +15,7 @@ export function withParentCards(module: CompiledModule, parents: ReadonlyMap<str
   return { ...module, vms, buildOverrides: { ...module.buildOverrides, vms: overridden } };
 }
 
-/** A card that has the name of one in `base` is that card, wherever it stands. */
+/** A card that has the name of one in `base` is that card, wherever it is. */
 function inherit(nics: readonly Nic[], models: readonly NicModel[], base: readonly Nic[] = []): Nic[] {
   return nics.map((nic, index) => {
     const same = base.find(({ name }) => name === nic.name);

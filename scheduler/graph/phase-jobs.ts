@@ -17,7 +17,7 @@ export function snapshotJobIds(module: CompiledModule): string[] {
   return module.vms.map((vm) => planJobId(module.name, vm.name, 'snapshot'));
 }
 
-/** Where a phase of a VM stands among the jobs of its module. */
+/** The position of a phase of a VM among the jobs of its module. */
 interface Place {
   readonly vm: CompiledModule['vms'][number];
   /** The jobs of the phase before: that of the VM itself, and those of all VMs of the module. */

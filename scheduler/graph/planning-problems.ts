@@ -42,7 +42,7 @@ export interface UnplacedProblem {
   readonly part?: string;
 }
 
-/** A problem at the place where the part of the module stands; the message names the module. */
+/** A problem at the place of the part of the module; the message names the module. */
 export function problemOf(
   module: Pick<CompiledModule, 'name' | 'origin' | 'places'>,
   { code, message, part = '' }: UnplacedProblem,

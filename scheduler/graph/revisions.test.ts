@@ -45,7 +45,7 @@ const rows = ({ plan }: GraphPlan) => plan.modules.map(({ name, action, why }) =
 const keys = ({ plan }: GraphPlan) => plan.modules.map(({ layerKey }) => layerKey);
 
 describe('a module that is rebuilt', () => {
-  test('is another layer, and so is all that stands on it; afterwards both are there and the newer is reused', () => {
+  test('is another layer, and so is all that is based on it; afterwards both are there and the newer is reused', () => {
     const farm = new Farm();
     const first = farm.build(STACK);
     expect(rows(first)).toEqual([
@@ -119,7 +119,7 @@ describe('a module that is rebuilt', () => {
     expect(rows(again(true, {}))[0]).toMatch(/^base: reuse/);
   });
 
-  test('whose layer is gone does not pass for the layer that others stand on', () => {
+  test('whose layer is gone does not pass for the layer that others are based on', () => {
     const farm = new Farm();
     const [lost = ''] = keys(farm.build(STACK));
     farm.lose(lost);
@@ -137,7 +137,7 @@ describe('maxAge', () => {
     expect(keys(expand([aging]))).toEqual(keys(expand([base])));
   });
 
-  test('rebuilds what is older, and what stands on it', () => {
+  test('rebuilds what is older, and what is based on it', () => {
     const farm = new Farm();
     farm.build([aging, web]);
     farm.pass(7 * DAY_MS - 1000);
@@ -235,7 +235,7 @@ test('after any history, every layer that is built or reused has the parents tha
           const mustBeNew = noCache || rebuild.includes(row.name) || above.some(({ action }) => action === 'build');
           if (mustBeNew) expect(row.action).not.toBe('reuse');
           if (row.action === 'build') {
-            // No layer of another content had this key and is, or is stood on, still.
+            // No layer of another content had this key and still exists or has children.
             expect(before.layers[row.layerKey]).toBeUndefined();
             expect(Object.values(before.layers).flatMap((record) => record.parents)).not.toContain(row.layerKey);
           } else if (row.action === 'reuse' && aging.includes(row.name)) {

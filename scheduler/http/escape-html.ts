@@ -1,4 +1,4 @@
-/** Text as it stands in an element or a quoted attribute. */
+/** Text as it is in an element or a quoted attribute. */
 export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

@@ -47,7 +47,7 @@ export function imageShelf(finished: FinishedLayers): ImageShelf {
         sizeBytes: disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
         ownBytes: sumOf(disks.map(({ ownBytes }) => ownBytes)),
         usedBytes: sumOf(disks.map(({ usedBytes }) => usedBytes)),
-        standsOn: record.parents.flatMap(relative),
+        basedOn: record.parents.flatMap(relative),
         children: (childrenBy.get(layerKey) ?? []).flatMap(relative),
       };
     },

@@ -28,7 +28,7 @@ export async function listenPlain(resources: ReleaseStack, server: Server, http:
   const { host, port, plaintext } = http;
   if (plaintext === 'loopback' && !isLoopback(host)) {
     const remedy =
-      'Serve TLS there (http.tls), or set http.plaintext to "anywhere" where a proxy with TLS stands in front of it';
+      'Serve TLS there (http.tls), or set http.plaintext to "anywhere" where a proxy with TLS is in front of it';
     throw new FarmError(
       'InvalidConfig',
       `http.host is "${host}": without TLS the scheduler listens on loopback only. ${remedy}.`,

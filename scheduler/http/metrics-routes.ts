@@ -14,7 +14,7 @@ export interface MetricsOptions {
   measure(): Promise<void>;
 }
 
-/** `/metrics` for those who have its token; other requests go on to the authentication of the API. */
+/** `/metrics` for those who have its token; other requests continue to the authentication of the API. */
 export function scrapedMetrics(options: MetricsOptions): Router {
   const router = Router();
   const { metricsToken, limits } = options;

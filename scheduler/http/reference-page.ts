@@ -17,7 +17,7 @@ export function referencePage(): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Slipway API</title><style>${STYLE}</style></head><body><h1>Slipway API</h1>
 <p>Send a token as <code>Authorization: Bearer …</code>. The same for programs: <a href="/api/openapi.json">OpenAPI 3.1</a>.
-Refusals are problem details (RFC 9457) whose <code>code</code> says why and whose <code>solve</code> says what to do.</p>
+Refusals are problem details (RFC 9457) whose <code>code</code> names the cause and whose <code>solve</code> explains the correction.</p>
 <ul>${OPERATION_LIST.map(({ id, method, path }) => `<li><a href="#${id}"><code>${method.toUpperCase()} ${escapeHtml(path)}</code></a></li>`).join('')}</ul>
 ${OPERATION_LIST.map(section).join('\n')}</body></html>\n`;
   return page;

@@ -31,7 +31,7 @@ function reasons({ tags, children }: ImageView, needing: readonly string[]): str
   return [
     ...(needing.length > 0 ? [`running builds of ${list(needing)} start from it`] : []),
     ...(tags.length > 0 ? [`it has the tag ${list(tags)}`] : []),
-    ...(standing.length > 0 ? [`${list(standing)} ${standing.length > 1 ? 'stand' : 'stands'} on it`] : []),
+    ...(standing.length > 0 ? [`${list(standing)} ${standing.length > 1 ? 'are' : 'is'} based on it`] : []),
   ];
 }
 

@@ -7,7 +7,7 @@ const SELF = ["'self'"];
 const STYLED_INSIDE = /^\/(queues|api)(?:[/?]|$)/;
 
 /**
- * Headers of every answer. Pages ask this host and no other for anything, run no script of their own text, and stand in
+ * Headers of every answer. Pages ask this host and no other for anything, run no script of their own text, and are in
  * no frame. HTTPS is not demanded: the farm speaks HTTP, and a proxy that terminates TLS may demand it.
  */
 export function securityHeaders(): RequestHandler {

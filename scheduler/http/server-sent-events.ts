@@ -26,7 +26,7 @@ export interface EventSource {
 }
 
 /**
- * Answers with server-sent events (WHATWG HTML, section 9.2) whose `id` is that of the stream, so that a client goes on
+ * Answers with server-sent events (WHATWG HTML, section 9.2) whose `id` is that of the stream, so that a client continues
  * where it was cut by `Last-Event-ID`.
  */
 export async function sendEvents(

@@ -46,7 +46,7 @@ test('keeps modules that start from each other together, with the layers that th
   expect(Object.fromEntries(placed)).toEqual({ base: 'x', other: 'x', both: 'x', alone: 'y' });
 });
 
-test('keeps a rebuilt module where it was, with what stands on it, unless that cluster does not answer', () => {
+test('keeps a rebuilt module where it was, with what is based on it, unless that cluster does not answer', () => {
   const modules = [module('base', { formerly: 'x' }), module('child', { parents: ['base'] }), module('alone')];
   const placed = placeModules(modules, [cluster('x', 3), cluster('y', 0)]);
   expect(Object.fromEntries(placed)).toEqual({ base: 'x', child: 'x', alone: 'y' });

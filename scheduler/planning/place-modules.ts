@@ -27,7 +27,7 @@ export interface PlacementCluster {
 
 /** A module to place. */
 export interface PlacementModule extends Pick<CompiledModule, 'name' | 'origin'> {
-  /** Modules among those to place that it starts from; they stand before it. */
+  /** Modules among those to place that it starts from; they are before it. */
   readonly parents: readonly string[];
   /** Clusters of the layers that it starts from and that are not among those to build, by layerKey. */
   readonly near: ReadonlyMap<string, string>;

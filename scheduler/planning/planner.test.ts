@@ -30,7 +30,7 @@ test('what takes too much memory costs itself alone', async () => {
   expect(await read(MODULE)).toMatchObject({ secrets: [] });
 });
 
-test('what is wrong is said as if there was no thread', async () => {
+test('errors of a thread are those of the code in it', async () => {
   start({});
   await expect(read('name: m\nvms: [{ name: v, source: { blank: true }, memry: 1 }]')).rejects.toMatchObject({
     code: 'InvalidModule',

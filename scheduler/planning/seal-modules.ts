@@ -1,7 +1,7 @@
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import type { Location } from '../../common/contracts/module/location.ts';
 
-/** A module with each of the secrets that stand in it changed: sealed before it is stored, opened to be planned again. */
+/** A module with each of the secrets that are in it changed: sealed before it is stored, opened to be planned again. */
 export function changeSecrets(module: CompiledModule, change: (secret: string) => string): CompiledModule {
   const changed = <T extends Location>(location: T): T => {
     const { credentials } = location;

@@ -240,7 +240,7 @@ async function raw(request: string): Promise<string[]> {
   return (await socket.setEncoding('utf8').toArray()).join('').split('\r\n');
 }
 
-test('pages ask no other host for anything, run no foreign script and stand in no frame', async () => {
+test('pages ask no other host for anything, run no foreign script and are in no frame', async () => {
   for (const path of ['/queues', '/api', '/api/v1/builds', '/healthz']) {
     const answer = await api.call(path);
     const policy = answer.headers.get('content-security-policy') ?? '';

@@ -77,7 +77,7 @@ describe('local files', () => {
     return Promise.all(names.map(async (name) => (await stat(join(parts, name)).catch(() => ({ size: -1 }))).size));
   }
 
-  test('go on where an upload was cut, and are whole only with the hash that names them', async () => {
+  test('continue where an upload was cut, and are whole only with the hash that names them', async () => {
     const before = await api.call(at(SHA256), { method: 'HEAD' });
     expect([before.status, before.headers.get('upload-offset')]).toEqual([404, '0']);
     const half = CONTENT.subarray(0, CONTENT.length / 2);
@@ -101,7 +101,7 @@ describe('local files', () => {
     expect(await readdir(join(api.directory, 'parts'))).toEqual([]);
   });
 
-  test('go on from an upload whose connection is dead, though the farm has not noticed', async () => {
+  test('continue from an upload whose connection is dead, though the farm has not noticed', async () => {
     const content = Buffer.concat([CONTENT, Buffer.from('dead')]);
     const half = content.subarray(0, content.length / 2);
     const end = await sendSome(hashOf(content), half, content.length);
@@ -264,7 +264,7 @@ describe('a farm with little room', () => {
 
   afterEach(() => api?.close());
 
-  test('refuses what is too large before it is sent, whether its length is said or not', async () => {
+  test('refuses a content that is too large before it is sent, with and without a Content-Length', async () => {
     api = await startApi({}, undefined, { blobLimits: { maxBytes: 1000, totalBytes: 1500 } });
     const put = (content: Buffer) =>
       api?.call(`/api/v1/blobs/${hashOf(content)}`, { method: 'PUT', body: new Uint8Array(content) }) ??

@@ -42,7 +42,7 @@ test('cancels a build, reports when it had already ended, and shows skipped modu
   expect(await slipway('cancel', 'nothing')).toContain('Build "nothing" not found.');
 });
 
-test('prints what machines have said at their serial ports, until their layer builds have ended', {
+test('prints the serial output of machines, until their layer builds have ended', {
   timeout: 90_000,
 }, async () => {
   const buildId = await submit(BY_HAND);

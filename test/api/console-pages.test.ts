@@ -40,7 +40,7 @@ test.each(['/', '/builds/01J00000000000000000000000', '/images', '/runs', '/clus
   },
 );
 
-test('serves assets for good, and nothing else of the folder', async () => {
+test('serves assets permanently, and nothing else of the folder', async () => {
   const asset = await api.call('/assets/index-abc123.js');
   expect(asset.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
   expect(asset.headers.get('content-type')).toContain('text/javascript');

@@ -33,7 +33,7 @@ async function waiting(limitMs: number | null = null): Promise<{ claim: PhaseCla
   return { claim, look };
 }
 
-test('a step waits, is seen to, and goes on once', async () => {
+test('a step waits, is seen to, and continues once', async () => {
   const builder = api.as(await api.tokenOf('builder'));
   await expect(builder.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });
   await expect(builder.continue(buildId, 'nobody')).rejects.toMatchObject({ code: 'NotFound' });
@@ -70,7 +70,7 @@ test('reports the events of a step once, also when another worker takes it over'
   expect(told.filter((name) => name === 'handbuild-waiting').length).toBe(1);
 });
 
-test('does not go on when its time is over, nor when the build was cancelled', async () => {
+test('does not continue when its time is over, nor when the build was cancelled', async () => {
   const { look } = await waiting(1);
   await expect.poll(look).toBe('over');
   await expect(api.client.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });

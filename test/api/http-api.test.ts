@@ -89,7 +89,7 @@ test('shows a build by page, with how far all of it is', async () => {
   expect(await page('?limit=1&cursor=1')).toMatchObject({ modules: [{ state: 'succeeded', vms: { length: 1 } }] });
 });
 
-test('goes on with a stream where it was cut, and shows logs alone', async () => {
+test('continues with a stream where it was cut, and shows logs alone', async () => {
   const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
   await api.work();
   const all = await collect(client.events(buildId));
@@ -159,7 +159,7 @@ test('builds what did not succeed again, with the secrets that were submitted, o
   expect((await client.build(first.buildId)).state).toBe('succeeded');
   expect(childBoots).toBe(1);
   expect(passwords.map((sealed) => sealed && api.farmKey.open(sealed))).toEqual(Array(5).fill(SECRET));
-  // The build that failed is what it was, and trying it once more finds everything there.
+  // The build that failed is what it was, and trying it again finds everything there.
   expect((await client.build(buildId)).state).toBe('failed');
   expect((await client.retry(buildId)).plan.modules.map(({ action }) => action)).toEqual(['reuse', 'reuse']);
   await expect(client.retry(first.buildId)).rejects.toThrow('Every module');

@@ -116,7 +116,7 @@ test('the results of a build are versions, each with its builder and its childre
   await expect(client.image('base@')).rejects.toThrow('"base@" is not an image');
 });
 
-test('a tag moves, and what is pinned to it stands on the version that has it', async () => {
+test('a tag moves, and what is pinned to it is based on the version that has it', async () => {
   const { client } = api;
   await build();
   const first = await client.image('base:1');
@@ -168,11 +168,11 @@ test('the command line shows images and moves tags', { timeout: 90_000 }, async 
   expect(await slipway('image', 'untag', 'base')).toMatch(/"base" has no tag: write NAME@TAG\.[\s\S]*1$/);
 });
 
-test('a version is removed unless something stands on it, is tagged to it or is being made from it', async () => {
+test('a version is removed unless something is based on it, is tagged to it or is being made from it', async () => {
   const { client, redis } = api;
   await build();
   await build(CHANGED);
-  await expect(client.removeImage('base:1')).rejects.toThrow('base:1 is in use: child:1 stands on it.');
+  await expect(client.removeImage('base:1')).rejects.toThrow('base:1 is in use: child:1 is based on it.');
   await client.tagImage('child', 'stable', 1);
   await expect(client.removeImage('child:1')).rejects.toThrow('child:1 is in use: it has the tag stable.');
   const { layerKey } = await client.image('base:1');
@@ -184,10 +184,10 @@ test('a version is removed unless something stands on it, is tagged to it or is 
   const app = 'name: app\nvms: [{ name: vm, source: { buildRef: { name: base } } }]';
   await client.submit({ files: [{ path: 'app.yaml', text: app }], variables: {} });
   const removal = client.removeImage('base', { force: true });
-  await expect(removal).rejects.toThrow('running builds of app start from it; child:2 stands on it.');
+  await expect(removal).rejects.toThrow('running builds of app start from it; child:2 is based on it.');
   await api.work();
   await client.removeImage('base', { force: true });
-  // Its number is not given again, and what stood on it is still there.
+  // Its number is not given again, and what was based on it is still there.
   await build();
   expect((await client.images()).map(({ module, version }) => `${module}:${version}`).sort()).toEqual([
     ...['app:1', 'base:3', 'child:2', 'child:3'],
@@ -207,7 +207,7 @@ test('a version that is one of several names of a layer goes without the layer',
   await client.removeImage('base');
   expect(await client.image('floor')).toMatchObject({ version: 1, children: [{ module: 'child' }] });
   expect(await redis.exists(KEYS.removed)).toBe(0);
-  await expect(client.removeImage('floor')).rejects.toThrow('child:1 stands on it');
+  await expect(client.removeImage('floor')).rejects.toThrow('child:1 is based on it');
 });
 
 test('a thousand layers are pruned down to what is asked for, and a dry run touches none', async () => {
@@ -235,7 +235,7 @@ test('a thousand layers are pruned down to what is asked for, and a dry run touc
 test('the command line removes and prunes', async () => {
   await build();
   await build(CHANGED);
-  expect(await slipway('image', 'rm', 'base:1')).toMatch(/^error: base:1 is in use: child:1 stands on it\.[\s\S]*1$/);
+  expect(await slipway('image', 'rm', 'base:1')).toMatch(/^error: base:1 is in use: child:1 is based on it\.[\s\S]*1$/);
   expect(await slipway('image', 'prune', '--keep', '1', '--dry-run')).toMatch(
     /^child:1 [\s\S]*^base:1 [\s\S]*^2 images would be removed\.\n0$/m,
   );

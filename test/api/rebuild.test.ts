@@ -23,7 +23,7 @@ afterAll(() => api.close());
 
 const submission = (modules = MODULES) => ({ files: [{ path: 'lab.yaml', text: modules }], variables: {} });
 
-/** Builds to the end, and says what was to be done about each module. */
+/** Builds to the end, and reports what was to be done about each module. */
 async function build(options: BuildOptions = {}, modules = MODULES): Promise<string[]> {
   const { plan } = await api.client.submit(submission(modules), options);
   await api.work();
@@ -38,16 +38,16 @@ function lately(line: string): string {
   return line.replaceAll(/built \d{4}-\d\d-\d\d \d\d:\d\d UTC/g, 'built lately');
 }
 
-/** Every image, whether it is current, and what it stands on. */
+/** Every image, whether it is current, and what it is based on. */
 async function images(): Promise<string[]> {
-  const rows = (await api.client.images()).map(({ module, version, current, standsOn }) => [
+  const rows = (await api.client.images()).map(({ module, version, current, basedOn }) => [
     `${module}:${version}${current ? '' : ' old'}`,
-    ...standsOn.map((parent) => `on ${parent.module}:${parent.version}${parent.current ? '' : ' old'}`),
+    ...basedOn.map((parent) => `on ${parent.module}:${parent.version}${parent.current ? '' : ' old'}`),
   ]);
   return rows.map((row) => row.join(' ')).sort();
 }
 
-test('a base that is rebuilt is another layer, and what stands on it follows unless it is left out', async () => {
+test('a base that is rebuilt is another layer, and what is based on it follows unless it is left out', async () => {
   expect(await build()).toEqual(['base: build (not built before)', 'child: build (parent base is built)']);
   expect(await build({ rebuild: ['base'], only: ['base'] })).toEqual([
     'base: build (rebuilt by --rebuild)',
@@ -97,7 +97,7 @@ test('two requests for a rebuild at the same time share one, and a request after
   expect(keys(third).filter((key) => keys(first).includes(key))).toEqual([]);
 });
 
-test('maxAge rebuilds what is older, with what stands on it', async () => {
+test('maxAge rebuilds what is older, with what is based on it', async () => {
   const aging = MODULES.replace('name: base\n', 'name: base\nmaxAge: 7d\n');
   await build({}, aging);
   api.pass(6 * DAY_MS);

@@ -36,7 +36,7 @@ function keepMachine({ job }: PhaseClaim, annotations: Record<string, string>): 
   api.keepMachine(machineName(job, job.vm), annotations);
 }
 
-test('a build that failed in its last phase goes on there, once, and what stands on it is built', async () => {
+test('a build that failed in its last phase continues there, once, and what is based on it is built', async () => {
   const { buildId, claim } = await failIn('snapshot');
   keepMachine(claim, { 'slipway.dev/shutdown-ended': 'Succeeded' });
   const retried = await api.client.retry(buildId);
@@ -92,7 +92,7 @@ test('a second retry joins the running layer build', async () => {
   for (const id of [again.buildId, other.buildId]) expect((await api.client.build(id)).state).toBe('succeeded');
 });
 
-test('nothing goes on with disks that are about to be removed', async () => {
+test('nothing continues with disks that are about to be removed', async () => {
   const { buildId, claim } = await failIn('snapshot');
   keepMachine(claim, { 'slipway.dev/shutdown-ended': 'Succeeded' });
   api.pass(590_000);

@@ -40,7 +40,7 @@ test('a viewer follows the serial output of a machine from before it exists unti
   const claim = await provisioning();
   await api.store.keepSerial(claim, { vmiUid: 'u1', lines: ['SeaBIOS', 'Linux'], readBytes: 15 });
   await expect.poll(() => heard).toEqual(['SeaBIOS', 'Linux']);
-  // A cut stream goes on where it was.
+  // A cut stream continues where it was.
   api.cut();
   await api.store.keepSerial(claim, { vmiUid: 'u1', lines: ['ready'], readBytes: 21 });
   await expect.poll(() => heard).toEqual(['SeaBIOS', 'Linux', 'ready']);
@@ -48,12 +48,12 @@ test('a viewer follows the serial output of a machine from before it exists unti
   await api.store.commit(claim, { outcome: 'cancelled' });
   await followed;
   expect(heard).toEqual(['SeaBIOS', 'Linux', 'ready']);
-  // The machine is gone, what it said is not.
+  // The machine is gone, its output is not.
   expect((await kept()).flatMap(({ lines }) => lines)).toEqual(heard);
   expect((await kept()).at(-1)).toMatchObject({ lines: [], ended: true });
 });
 
-test('the stream of a machine that never said anything ends too', async () => {
+test('the stream of a machine without output ends too', async () => {
   await api.client.cancel(buildId);
   const pieces: SerialPiece[] = [];
   for await (const piece of api.client.serial(buildId, { vm: 'vm', layerBuild, follow: true })) pieces.push(piece);
@@ -78,7 +78,7 @@ test('the last 256 KiB are kept', async () => {
   expect(JSON.stringify(said).length).toBeLessThan(SERIAL_KEPT_BYTES);
 });
 
-test('the next worker goes on where the last one was, and that one adds nothing more', async () => {
+test('the next worker continues where the last one was, and that one adds nothing more', async () => {
   const claim = await provisioning();
   await api.store.keepSerial(claim, { vmiUid: 'u1', lines: ['one'], readBytes: 4 });
   const next = await api.store.claim(claim.job, 'w2');

@@ -6,7 +6,7 @@ import { largestModules, WORST_DOCUMENTS } from '../harness/worst-documents.ts';
 
 /*
  * The attacker may build, and sends documents that take long to read. The prize is the scheduler's attention: probes that fail,
- * leases that are lost, a farm that stands still.
+ * leases that are lost, a farm that makes no progress.
  */
 const CPU_S = 2;
 /** Of the time that the slowest request takes. */

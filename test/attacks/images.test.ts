@@ -122,7 +122,7 @@ test.for<[string, () => Buffer, RegExp]>([
   ['a qcow2 with a table of 32 GiB', () => qcow2((header) => header.writeUInt32BE(2 ** 32 - 1, 36)), /does not fit/],
   ['a qcow2 of clusters of 2^63 bytes', () => qcow2((header) => header.writeUInt32BE(63, 20)), /cluster/],
   ['a qcow2 of 2^63 bytes', () => qcow2((header) => header.writeBigUInt64BE(2n ** 63n, 24)), /of \d+ bytes|header/],
-])('%s is refused, and the cluster goes on', async ([_what, image, why], { annotate }) => {
+])('%s is refused, and the cluster continues', async ([_what, image, why], { annotate }) => {
   const path = `/image-${count}`;
   served.set(path, image());
   const message = await attempt({ http: { url: `${url}${path}` } });

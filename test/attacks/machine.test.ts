@@ -92,5 +92,5 @@ test('a server that finds liars instead of QEMUs gets ready, and ends them', { t
     await laboratory.untilGone('VirtualMachineInstance', name);
     expect(await findProcesses(directories.get(name) ?? ''), name).toEqual([]);
   }
-  await annotate(`${phases.length} machines of its own that failed; the others go on`);
+  await annotate(`${phases.length} machines of its own that failed; the others continue`);
 });

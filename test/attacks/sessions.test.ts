@@ -159,7 +159,7 @@ test('guessed tokens, cookies and codes cost no look into Redis', async ({ annot
   await redis.ping();
   await expect.poll(() => asked).toContain('ping');
   monitor.disconnect();
-  // What the scheduler asks by itself goes on.
+  // What the scheduler asks by itself continues.
   const hashes = [guess(REFUSALS), guess(0)].map(hashToken);
   expect(asked.filter((command) => hashes.some((hash) => command.includes(hash)))).toEqual([]);
   // Who came with a good token before is let in all the same.

@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 afterAll(() => resources.close());
 
-/** What the CLI says with this in its environment. */
+/** Output of the CLI with this in its environment. */
 function slipway(args: readonly string[], environment: NodeJS.ProcessEnv): string {
   const [node, main] = programCommand('cli/main');
   const env = { PATH: process.env['PATH'], SLIPWAY_URL: scheduler.tlsUrl, SLIPWAY_TOKEN: scheduler.token };

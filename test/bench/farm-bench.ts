@@ -10,7 +10,7 @@ const MODULES = 500;
 const IDLE_MODULES = 50;
 const WIDE = { imports: MODULES, vms: MODULES, cpu: MODULES, memoryBytes: MODULES * 1024 ** 3 };
 
-/** A farm whose executors do nothing, and builds of so many modules that stand on nothing. */
+/** A farm whose executors do nothing, and builds of so many modules that are based on nothing. */
 export async function startIdleFarm(resources: ReleaseStack) {
   const nothing = async () => {};
   const farm = await startBenchFarm({ limits: WIDE, concurrency: CONCURRENCY, work: nothing }, resources);

@@ -18,7 +18,7 @@ export function createRandom(seed: number): () => number {
 
 /**
  * Modules in layers. Each has two VMs that start from two modules of the layer below, so there are diamonds everywhere,
- * and a step of its own, because modules that say the same are one layer.
+ * and a step of its own, because equal modules are one layer.
  */
 export function layeredModules({ layers, modulesPerLayer }: GraphShape, random: () => number): CompiledModule[] {
   return Array.from({ length: layers * modulesPerLayer }, (_, index) => {

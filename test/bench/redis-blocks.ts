@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 
-/** What Redis says of the commands of a span: every other client waited that long for the slowest. */
+/** Redis's statistics of the commands of a span: every other client waited that long for the slowest. */
 export class RedisBlocks {
   readonly #redis: Redis;
 

@@ -13,7 +13,7 @@ import { sampleFailure } from '../harness/farm-state.ts';
 import { sampleModule } from '../harness/sample-spec.ts';
 import { RedisBlocks } from './redis-blocks.ts';
 
-/** What this process tells its parent. */
+/** Messages of this process to its parent. */
 export interface SizeReport {
   readonly submitMs: number;
   readonly cancelMs: number;
@@ -44,7 +44,7 @@ resources.defer('tasks', async () => {
 });
 
 let ids = 0;
-/** One module that all others stand on, half of them by way of another one. */
+/** One module that all others are based on, half of them by way of another one. */
 function writeGraph(): { buildId: string; written: readonly string[] } {
   const buildId = `B${++ids}`;
   const make = (parents: { name: string; layerKey: string }[]) => {

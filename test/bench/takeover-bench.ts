@@ -8,7 +8,7 @@ import { startRedis } from '../harness/redis-server.ts';
 import { sampleModule } from '../harness/sample-spec.ts';
 import type { Measurement } from './measurement.ts';
 
-/** A phase whose worker is lost this often, and once more, still goes on; see `MOST_LOST` of finish.lua. */
+/** A phase whose worker is lost this often, and again, still continues; see `MOST_LOST` of finish.lua. */
 const KILLS = 8;
 
 /** How long after the kill of a worker process another one runs its phase. */

@@ -58,7 +58,7 @@ function refusal({ exitCode, stdout, stderr }: CommandResult): readonly string[]
   return `${stdout}${stderr}`.split('\n');
 }
 
-/** What the steps of a build printed, and what is said of a module that failed; checks that it ended with `outcome`. */
+/** The output of the steps of a build, and the failure of a module; checks that it ended with `outcome`. */
 function told({ stdout, stderr }: CommandResult, outcome: string): readonly string[] {
   const printed = stdout.split('\n').filter((line) => line !== '');
   const events = printed.map((line) => JSON.parse(line) as StoredEvent);

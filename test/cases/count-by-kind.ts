@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Ends a run of cases with how many of each kind came out right; the kind is what stands before the colon of a name. */
+/** Ends a run of cases with how many of each kind came out right; the kind is what is before the colon of a name. */
 export class CountByKind implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const kinds = new Map<string, { cases: number; right: number }>();

@@ -71,7 +71,7 @@ async function slipway(...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** Goes to a page of the console, which nobody may find fault with. */
+/** Opens a page of the console, and checks it for violations of WCAG and errors of the browser. */
 async function look(name: string, path: string): Promise<void> {
   await page.goto(`${farm.connection.url}${path}`);
   await page.getByRole('heading', { level: 1 }).waitFor();
@@ -201,7 +201,7 @@ describe('an image', () => {
     await expect.poll(() => viewOf(third)).toBeUndefined();
   });
 
-  test('goes on in its clones while every process of the farm is killed', { timeout: LONG_MS }, async () => {
+  test('continues in its clones while every process of the farm is killed', { timeout: LONG_MS }, async () => {
     const bootId = () => inside(`${clone}/db`, 'cat /proc/sys/kernel/random/boot_id');
     const before = await bootId();
     const { until } = (await viewOf(clone)) ?? {};
@@ -236,7 +236,7 @@ describe('an image', () => {
     }
   });
 
-  test('is rebuilt, and what nobody needs any more goes', { timeout: LONG_MS }, async () => {
+  test('is rebuilt, and superfluous versions are removed', { timeout: LONG_MS }, async () => {
     await build(LIFE, '--rebuild', 'life');
     expect(await slipway('images', 'life')).toMatch(/^life:2 +current/m);
     await slipway('image', 'untag', 'life@first');
@@ -303,7 +303,7 @@ describe('a failure', () => {
     await look('failure-mended', `/builds/${buildId}`);
   });
 
-  test('stands in the provenance and in the evidence of the build', { timeout: LONG_MS }, async () => {
+  test('is in the provenance and in the evidence of the build', { timeout: LONG_MS }, async () => {
     const { runDetails } = (await farm.client.provenance('mended')).predicate;
     expect(runDetails.slipway_changedByHand).toBe(true);
     expect(runDetails.slipway_steps.map(({ step, attempt, outcome }) => [step, attempt, outcome])).toEqual([

@@ -1,4 +1,4 @@
-/** What `slipway validate` must say of one file under `offline/`. */
+/** Expected output of `slipway validate` for one file under `offline/`. */
 export interface OfflineCase {
   readonly file: string;
   readonly kind: string;

@@ -6,7 +6,7 @@ import { packagePath } from '../../common/config/package-root.ts';
 import type { StoredEvent } from '../../common/contracts/events.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
-/** A build that was submitted, with all that was told of it so far. */
+/** A build that was submitted, with its events so far. */
 export interface ChaosBuild {
   readonly id: string;
   /** What its base writes first: journals of the rounds differ. */
@@ -17,7 +17,7 @@ export interface ChaosBuild {
   isCancelled: boolean;
   /** How often all machines of the farm were ended while it ran. */
   endings: number;
-  /** `build-finished`, once it was told. */
+  /** `build-finished`, once it was received. */
   outcome: string | null;
   readonly ended: Promise<void>;
 }
@@ -56,7 +56,7 @@ export class ChaosBuilds {
     return build.id;
   }
 
-  /** Builds a round once more, one module of it though it is there, or is being built. */
+  /** Builds a round again, one module of it though it is there, or is being built. */
   async rebuildOne(random: () => number): Promise<string | null> {
     const round = 1 + Math.floor(random() * this.#rounds);
     const module = random() < 0.5 ? 'left' : 'top';

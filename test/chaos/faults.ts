@@ -16,7 +16,7 @@ export interface Shaken {
   readonly flags: readonly string[];
   readonly second: SecondHalf;
   readonly builds: ChaosBuilds;
-  /** Aborted when the run is asked to end: what is stopped goes on at once. */
+  /** Aborted when the run is asked to end: what is stopped continues at once. */
   readonly signal: AbortSignal;
 }
 
@@ -130,7 +130,7 @@ export async function machinesOf({ dataDir }: TestFarm): Promise<{ readonly name
   });
 }
 
-/** The layer build that a machine belongs to, in small letters, as it stands in the machine's name. */
+/** The layer build that a machine belongs to, in small letters, as it is in the machine's name. */
 function layerBuildOf(machine: string): string {
   return /sw-([0-9a-z]{26})-g/.exec(machine)?.[1] ?? machine;
 }

@@ -75,7 +75,7 @@ test.each([
   [{ outcome: 'failed' }, 'it failed.'],
   [{ outcome: 'cancelled' }, 'it cancelled.'],
   [{ outcome: null }, 'it has not ended.'],
-])('a build that nobody cancelled has to succeed: %j', (change, wrong) => {
+])('a build that was not cancelled has to succeed: %j', (change, wrong) => {
   expect(judge([], change)).toEqual([`build b: ${wrong}`]);
   expect(judge([], { ...change, isCancelled: true })).toEqual(
     change.outcome === 'cancelled' ? [] : [`build b: ${wrong}`],

@@ -82,7 +82,7 @@ function judgeModule({ events, round }: JudgedBuild, module: string, allowed: nu
   return wrong;
 }
 
-/** In this build: what it reuses, or joined in the middle, it does not tell as a whole. */
+/** In this build: the events of a reused or joined layer build are not complete. */
 function hasSucceeded(events: readonly StoredEvent[], module: string): boolean {
   return events.some(
     (event) =>

@@ -13,7 +13,7 @@ export interface Action {
   readonly random: () => number;
 }
 
-/** Actions without end: each name once, then each once more in another order. The same seed gives the same ones. */
+/** Actions without end: each name once, then each again in another order. The same seed gives the same ones. */
 export function* planActions(names: readonly string[], seed: number): Generator<Action, never> {
   // Neighbouring seeds would begin alike.
   const random = createRandom(1 + ((Math.abs(seed) * 1_000_003) % (SEEDS - 1)));

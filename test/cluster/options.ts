@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { type ClusterConfig, configSchema } from '../../common/config/schema.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 
-/** What `npm run test:cluster` is told, by flags or by the variable beside each. */
+/** Options of `npm run test:cluster`: flags, or the variable beside each. */
 const FLAGS = {
   kubeconfig: 'KUBECONFIG',
   namespace: 'SLIPWAY_TEST_NAMESPACE',

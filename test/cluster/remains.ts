@@ -61,7 +61,7 @@ function ofBuilds(farm: string): Labels {
   return { [LABELS.farm]: farm, [LABELS.role]: 'build' };
 }
 
-/** Removes what conformance suites have made that were cut off: their namespaces, and what stands in none. */
+/** Removes what conformance suites have made that were cut off: their namespaces, and what is in none. */
 export async function removeSuites(cluster: ClusterClient, run: string, network: NetworkKind): Promise<void> {
   const labels = { [RUN_LABEL]: run };
   const { items } = await cluster.list(RESOURCES.namespaces, { labels });

@@ -55,7 +55,7 @@ beforeEach(async () => {
   complaints = [];
   context.on('request', (request) => asked.add(new URL(request.url()).origin));
   context.on('console', (message) => {
-    // The browser itself says it of every 404: a machine that has just started has no picture.
+    // The browser itself reports every 404: a machine that has just started has no picture.
     const isNoPicture = message.location().url.includes('/screenshot') && message.text().includes('404');
     const isComplaint = message.type() === 'error' || message.type() === 'warning';
     if (isComplaint && !isNoPicture) complaints.push(message.text());
@@ -114,7 +114,7 @@ test('needs a token, and signs in and out', { timeout: 90_000 }, async () => {
   await page.getByLabel('Token').waitFor();
   expect((await context.cookies()).map(({ name }) => name)).toEqual([]);
   expect([...asked]).toEqual([api.url]);
-  // What the browser itself says of the answers 401.
+  // The browser's own messages about the answers 401.
   expect(complaints.filter((text) => !text.includes('401'))).toEqual([]);
 });
 
@@ -165,7 +165,7 @@ async function search(text: string): Promise<void> {
   await page.keyboard.press('Enter');
 }
 
-/** Makes `base` wait in its provision phase, after a step that said something and failed, and in another one. */
+/** Makes `base` wait in its provision phase, after a step that printed something and failed, and in another one. */
 async function steppedBuild(): Promise<string> {
   const { buildId } = await api.client.submit(SUBMISSION);
   const claim = await api.work({ until: 'provision' });
@@ -272,7 +272,7 @@ test('stays quick with more lines than a page draws', { timeout: 90_000 }, async
   expect(await log.locator('.text').allTextContents()).toEqual(['line 7.']);
 });
 
-test('goes on where its stream was cut', { timeout: 90_000 }, async () => {
+test('continues where its stream was cut', { timeout: 90_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);
   await open(`/builds/${buildId}`);
   const claim = await startPhase('base');
@@ -364,7 +364,7 @@ test('shows the wait of a phase and the serial output, and keeps it', { timeout:
   await page.keyboard.press('Escape');
   const widths = await page.evaluate('[document.documentElement.scrollWidth, innerWidth]');
   expect(widths).toEqual([360, 360]);
-  // What was not built because of another module is not at fault, and says which one is.
+  // What was not built because of another module is not at fault, and reports which one is.
   await node('child: skipped').click();
   await page.getByText('Skipped. It starts from "base", which failed.').waitFor();
   await page.getByRole('link', { name: 'Builds' }).click();
@@ -419,7 +419,7 @@ async function waitingBuild(instructions: string) {
   return { buildId, pause, end };
 }
 
-test('says that a machine waits for a person, and a builder lets it go on', { timeout: 90_000 }, async () => {
+test('reports that a machine waits for a person, and a builder lets it continue', { timeout: 90_000 }, async () => {
   const { buildId, pause, end } = await waitingBuild(`Open Setup.\n${HOSTILE}`);
   await open(`/builds/${buildId}`);
   await node('desk: provision').waitFor();
@@ -449,7 +449,7 @@ test('says that a machine waits for a person, and a builder lets it go on', { ti
   expect(complaints).toEqual([]);
 });
 
-test('says why a step does not go on, and shows a viewer no button', { timeout: 90_000 }, async () => {
+test('reports why a step does not continue, and shows a viewer no button', { timeout: 90_000 }, async () => {
   const { buildId, pause } = await waitingBuild('Press Accept.');
   await pause();
   await open(`/builds/${buildId}`, 'viewer');
@@ -524,7 +524,7 @@ test('shows a screen to every viewer, and gives it the keyboard while a step wai
   expect(complaints).toEqual([]);
 });
 
-test('says that there is no machine yet, and takes a cut screen up again', { timeout: 90_000 }, async () => {
+test('reports that there is no machine yet, and takes a cut screen up again', { timeout: 90_000 }, async () => {
   const { buildId } = await api.client.submit(SUBMISSION);
   await open(`/builds/${buildId}`, 'viewer');
   const sockets: WebSocket[] = [];

@@ -77,7 +77,7 @@ test('viewers of all schedulers stay while the console goes from hand to hand', 
   session.close();
   await held.release();
 
-  // One of the schedulers goes on, and the other one looks there.
+  // One of the schedulers continues, and the other one looks there.
   await expect.poll(owner, WAIT).toMatch(/^s/);
   const changed = () => viewers.map(({ screen }) => screen.version);
   const before = changed();
@@ -112,7 +112,7 @@ test('viewers of all schedulers stay while the console goes from hand to hand', 
   stranger.destroy();
   await expect.poll(() => first.screen.pixels.equals(second.screen.pixels), WAIT).toBe(true);
 
-  // The viewers of the one that has it leave: it goes on for the other one. When it stops, that one takes over.
+  // The viewers of the one that has it leave: it continues for the other one. When it stops, that one takes over.
   const has = Number((await owner()) === 's2');
   const last = viewers[1 - has] as ConsoleViewer;
   viewers[has]?.session.close();

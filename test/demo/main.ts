@@ -107,7 +107,7 @@ async function printResults(client: FarmClient, buildId: string): Promise<void> 
 
 async function printKept({ url, token, kubeconfig }: Connection, dataDir: string): Promise<void> {
   const link = await new FarmClient({ url, token }).consoleLink();
-  say(`The farm goes on at ${url}`);
+  say(`The farm continues at ${url}`);
   console.log(
     [
       `  console: ${link}`,

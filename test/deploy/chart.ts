@@ -49,7 +49,7 @@ export function derivedFiles(): ReadonlyMap<string, string> {
 /** Text of `deploy/kubernetes.yaml`: the chart with its default values, and the namespace that it is installed in. */
 export async function plainManifest(): Promise<string> {
   const head =
-    '# Made by `npm run manifests` from the chart. docs/operations.md says what to change before it is applied.';
+    '# Made by `npm run manifests` from the chart. docs/operations.md describes what to change before it is applied.';
   return `${head}\n${stringify(OWN_NAMESPACE)}${await renderChart()}`;
 }
 

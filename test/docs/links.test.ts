@@ -41,7 +41,7 @@ const SOURCES = new Set(
   ),
 );
 
-/** What stands in backticks and begins with a folder of this project, or is called as only its files are. */
+/** What is in backticks and begins with a folder of this project, or is called as only its files are. */
 function fileNames(markdown: string): string[] {
   const quoted = [...markdown.replace(/```.*?```/gs, '').matchAll(/`([\w.@-]+(?:\/[\w.@-]+)*\/?)`/g)];
   return quoted

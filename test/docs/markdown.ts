@@ -28,7 +28,7 @@ export function fencedBlocks(markdown: string): FencedBlock[] {
   return [...markdown.matchAll(FENCE)].map(([, language = '', text = '']) => ({ language, text }));
 }
 
-/** Targets of inline links, without those that stand in code. */
+/** Targets of inline links, without those that are in code. */
 export function linkTargets(markdown: string): string[] {
   const prose = markdown.replace(FENCE, '').replace(/`[^`\n]*`/g, '');
   return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);

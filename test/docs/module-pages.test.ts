@@ -4,7 +4,7 @@ import { packagePath } from '../../common/config/package-root.ts';
 import { fencedBlocks } from './markdown.ts';
 import { answerTo, MODULE_PAGES, moduleFields, pageOf } from './module-pages.ts';
 
-test('every field of the file format stands on one page', () => {
+test('every field of the file format is based on one page', () => {
   expect(moduleFields().filter(({ path }) => pageOf(path) === undefined)).toEqual([]);
 });
 
@@ -20,7 +20,7 @@ test('there is no page beside those', () => {
 const BLOCKS = Object.keys(MODULE_PAGES).flatMap((page) =>
   fencedBlocks(readFileSync(packagePath('docs', 'module', `${page}.md`), 'utf8')).map((block, index, all) => ({
     ...{ page, index, ...block },
-    // A mistake is followed by what validation says of it, which `reference-pages.test.ts` compares.
+    // A mistake is followed by the message of validation, which `reference-pages.test.ts` compares.
     isMistake: all[index + 1]?.language === 'text',
   })),
 );

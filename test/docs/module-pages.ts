@@ -67,7 +67,7 @@ const END = '<!-- end of fields -->';
 
 const MISTAKE = /^```yaml\n((?:(?!```).*\n)*)```\n\n```text\n(?:(?!```).*\n)*```$/gm;
 
-/** A page as it is, with the table of its fields as the schema has them, and with what validation says of its mistakes. */
+/** A page as it is, with the table of its fields as the schema has them, and with the messages of validation about its mistakes. */
 export function modulePage(name: string): string {
   const text = readFileSync(packagePath('docs', 'module', `${name}.md`), 'utf8');
   const [head, rest] = text.split(BEGIN);
@@ -80,7 +80,7 @@ export function modulePage(name: string): string {
   );
 }
 
-/** What `slipway validate` says of a module, a line for each problem. */
+/** Output of `slipway validate` for a module, a line for each problem. */
 export function answerTo(yaml: string): string {
   const { problems } = parseModules([{ path: 'module.yaml', text: yaml }]);
   const lines = problems.map(
@@ -139,7 +139,7 @@ function typeOf(schema: Schema, root: Schema): string {
   return type === undefined ? 'anything' : [type].flat().join(' or ');
 }
 
-/** Any scalar may be a reference to a variable; the page on variables says so once. */
+/** Any scalar may be a reference to a variable; the page on variables documents it once. */
 function isVariable({ type, ...rest }: Schema): boolean {
   return type === 'string' && 'pattern' in rest && String(rest.pattern).includes('{var');
 }

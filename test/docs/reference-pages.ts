@@ -56,7 +56,7 @@ function configurationPage(): string {
   return page(
     '# Configuration',
     NOTICE,
-    'Options of the scheduler and the workers, from `common/config/schema.ts`. They stand in a YAML file named by `SLIPWAY_CONFIG`; a variable wins over the file. `slipway up` writes this file by itself.',
+    'Options of the scheduler and the workers, from `common/config/schema.ts`. They are in a YAML file named by `SLIPWAY_CONFIG`; a variable wins over the file. `slipway up` writes this file by itself.',
     table(['option', 'variable', 'default', 'meaning'], rows),
   );
 }
@@ -66,7 +66,7 @@ async function cliPage(): Promise<string> {
   return page(
     '# Command line',
     NOTICE,
-    'What `slipway COMMAND --help` says, from `cli/commands/`. Exit codes: 0 done, 1 the farm or the command could not do its work; of a build also 2 failed, 3 cancelled. Answers go to standard output, everything else to standard error. `NO_COLOR` is obeyed.',
+    'The output of `slipway COMMAND --help`, from `cli/commands/`. Exit codes: 0 done, 1 the farm or the command could not do its work; of a build also 2 failed, 3 cancelled. Answers go to standard output, everything else to standard error. `NO_COLOR` is obeyed.',
     ...commands.flatMap((command) => commandBlocks(command, 'slipway')),
   );
 }

@@ -104,7 +104,7 @@ describe('modules that cannot be built', () => {
     const { stdout } = await farm.slipway('logs', buildId, '--serial', '--follow');
     expect(stdout).toMatch(/^never-answers\/vm \| .*\w/m);
     expect(stdout.match(/^good\/good \| .*tiny: ready$/gm) ?? stdout).toHaveLength(1);
-    // Every phase of every machine has added to it: the last thing that a guest says is that it goes off.
+    // Every phase of every machine has added to it: the last line of a guest is that it powers off.
     expect(stdout).toMatch(/^good\/good \| .*(?:Power down|power off|halt)/im);
   });
 

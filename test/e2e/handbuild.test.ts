@@ -152,7 +152,7 @@ describe('a step that waits for a person', () => {
       said = '';
       child.stdin.write(`${text}\n`);
     };
-    // The prompt was said before; the first line break may come before anybody is connected.
+    // The prompt was printed before; the first line break may come before anybody is connected.
     await expect.poll(() => child.stdin.write('\n') && said, { timeout: 20_000, interval: 500 }).toMatch(/login: $/);
     await answer(/login: $/, 'root');
     await answer(/Password: $/, 'byhand');
@@ -183,7 +183,7 @@ describe('a step that waits for a person', () => {
     await expect.poll(() => viewer.session.lost.aborted).toBe(true);
     // Each start is in the log of the serial port once, whichever worker followed it.
     const { stdout } = await farm.slipway('logs', buildId, '--serial');
-    // A login prompt may stand before it.
+    // A login prompt may be before it.
     expect(stdout.match(/^hands\/desk \| .*tiny: ready$/gm) ?? stdout).toHaveLength(2);
   });
 

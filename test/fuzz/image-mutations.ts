@@ -11,7 +11,7 @@ export interface MutatedImage {
   readonly edits: readonly (readonly [offset: number, bytes: Uint8Array])[];
   readonly lengthBytes: number | undefined;
   readonly hasRanges: boolean;
-  /** What stands where the seed has ended. */
+  /** What is where the seed has ended. */
   readonly filling: number;
 }
 

@@ -6,7 +6,7 @@ import { BATCH, runBatch } from './run-target.ts';
 import { openTargets } from './targets.ts';
 
 /*
- * Shows the farm's readers what strangers may send, and says what they did not bear: `--seconds N` or `--inputs N`, `--seed S`,
+ * Shows the farm's readers what strangers may send, and reports what they did not bear: `--seconds N` or `--inputs N`, `--seed S`,
  * `--only validate,images`. Batch after batch, a seed each; the line of a finding names the one that makes it again.
  */
 const { values } = parseArgs({
@@ -68,7 +68,7 @@ async function fuzz(tell: (batch: string) => unknown): Promise<void> {
   process.disconnect();
 }
 
-/** What hangs cannot say so itself. */
+/** An input that hangs cannot report itself. */
 async function watch(): Promise<void> {
   const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--seed', `${firstSeed}`]);
   let batch = '';

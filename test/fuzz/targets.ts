@@ -42,7 +42,7 @@ interface Placed {
 /** What JavaScript writes for a value that is missing; a message may quote it, or repeat it from the text that it is about. */
 const EMPTY_WORDS = /\bundefined\b|\[object |(?<!")NaN/;
 
-/** @throws where a message has no place in a text of these lines, or says nothing */
+/** @throws where a message has no place in a text of these lines, or reports nothing */
 function assertPlaced(lines: readonly string[], { line, column, message }: Placed): void {
   const { length = -1 } = lines[line - 1] ?? {};
   const isThere = Number.isInteger(line) && Number.isInteger(column) && column >= 1 && column <= length + 1;
@@ -50,7 +50,7 @@ function assertPlaced(lines: readonly string[], { line, column, message }: Place
     throw new Error(`Line ${line}, column ${column} is not a place in a text of ${lines.length} lines: ${message}`);
   const [word] = EMPTY_WORDS.exec(message) ?? [];
   const isEmpty = word !== undefined && !lines.some((text) => text.includes(word));
-  if (message.trim() === '' || isEmpty) throw new Error(`The message says nothing: "${message}"`);
+  if (message.trim() === '' || isEmpty) throw new Error(`The message reports nothing: "${message}"`);
 }
 
 const verdict = (found: readonly { readonly severity: string }[]) =>
@@ -200,7 +200,7 @@ function images(): Target {
       } catch (error) {
         if (!(error instanceof ImageRefused)) throw error;
         if (error.message.trim() === '' || /undefined|NaN/.test(error.message))
-          throw new Error(`It says nothing: ${error.message}`);
+          throw new Error(`It reports nothing: ${error.message}`);
         return 'refused';
       }
     },

@@ -20,7 +20,7 @@ export interface TestMachineOptions {
 export class TestMachine {
   /** Port on 127.0.0.1 that leads to the guest's port 22. */
   sshPort = 0;
-  /** Everything the serial console said so far. */
+  /** All output of the serial console so far. */
   consoleText = '';
   readonly exited: Promise<number | null>;
   readonly #process: ChildProcess;
@@ -76,7 +76,7 @@ export class TestMachine {
     return reply.return;
   }
 
-  /** Resolves when the console has said `text`, from position `from` on; rejects when the machine ends before. */
+  /** Resolves when the console has printed `text`, from position `from` on; rejects when the machine ends before. */
   async saw(text: string, from = 0): Promise<void> {
     const seen = new Promise<void>((resolve) => {
       const look = () => {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** A folder of this user's cache that is made once: whole, or not at all. Its name must say what is in it. */
+/** A folder of this user's cache that is made once: whole, or not at all. Its name must identify its content. */
 export async function cachedFolder(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'slipway');
   const folder = join(cache, name);

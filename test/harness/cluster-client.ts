@@ -23,7 +23,7 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Speaks to a cluster as its kubeconfig says (a token or a client certificate), without any client's own opinions. */
+/** Speaks to a cluster as its kubeconfig says (a token or a client certificate), without the defaults of any client. */
 export class ClusterClient {
   readonly kubeconfig: string;
   readonly config = new KubeConfig();
@@ -59,7 +59,7 @@ export class ClusterClient {
     return { code: response.statusCode, body: text.startsWith('{') ? JSON.parse(text) : { text }, warnings };
   }
 
-  /** Creates an object; it says what it is, as custom kinds must. */
+  /** Creates an object; it reports what it is, as custom kinds must. */
   async create(resource: Resource, namespace: string, object: object, query = ''): Promise<Answer> {
     const { apiVersion, kind } = resource;
     const path = resourcePath(resource, namespace);
@@ -76,7 +76,7 @@ export class ClusterClient {
     });
   }
 
-  /** How a stream is answered; what it would tell is not read. */
+  /** The answer to the request for a stream; its content is not read. */
   async head(path: string): Promise<Answer> {
     const ending = new AbortController();
     const response = await request(`${this.#url}${path}`, {

@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core';
 const DESK = { width: 1280, height: 800 };
 const WIDTHS = { desk: DESK.width, phone: 360 };
 
-/** What the rules of WCAG 2.1 A and AA say against a page, as axe knows them. */
+/** Violations of WCAG 2.1 A and AA on a page, found by axe. */
 export async function violationsOf(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   // Of a drawing it takes the texts, and the title, for one word: the nodes of the graph are named by all of it.

@@ -32,7 +32,7 @@ export interface EmbeddedCluster {
   readonly kubeconfig: string;
   /** Undefined for a foreign cluster. */
   readonly dataDir: string | undefined;
-  /** Ends the server process (machines go on) and starts it again on the same data and port. */
+  /** Ends the server process (machines continue) and starts it again on the same data and port. */
   restart(): Promise<void>;
   /** Sends a signal to the server process and waits for its end. */
   kill(signal: NodeJS.Signals): Promise<void>;

@@ -71,7 +71,7 @@ export class FarmState {
     for (const cluster of clusters) await this.advertise(cluster);
   }
 
-  /** Workers of every phase say that they are there. */
+  /** Workers of every phase report their presence. */
   async advertise(cluster = 'lab'): Promise<void> {
     for (const phase of PHASES) await advertise(this.redis, { worker: 'w', phase, cluster, capacity: 8 });
   }
@@ -113,14 +113,14 @@ export class FarmState {
     return claim;
   }
 
-  /** What was told of a build up to now. */
+  /** Events of a build so far. */
   async told(buildId: string): Promise<FarmEvent[]> {
     const events: FarmEvent[] = [];
     for await (const event of readPastEvents(this.redis, { buildId, lastEventId: '0' })) events.push(event);
     return events;
   }
 
-  /** All that is told of a build, to its end. */
+  /** All events of a build, to its end. */
   async events(buildId: string): Promise<FarmEvent[]> {
     const reader = this.redis.duplicate({ enableOfflineQueue: true });
     const events: FarmEvent[] = [];

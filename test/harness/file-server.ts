@@ -17,8 +17,8 @@ export interface ServedFile {
 
 /**
  * Serves one file on a free port, with HEAD, Content-Length and byte ranges, as an image mirror does. `host` is how those
- * who fetch it reach this machine; anything but loopback opens the port to the network. With a `login` (`user:password`) only
- * those get it who say who they are.
+ * who fetch it reach this machine; anything but loopback opens the port to the network. With a `login` (`user:password`)
+ * only clients that identify themselves get it.
  */
 export async function serveFile(path: string, host = '127.0.0.1', login?: string): Promise<ServedFile> {
   const { size } = statSync(path);

@@ -1,4 +1,4 @@
-/** What `npm run test:cluster` and `npm run test:kubernetes` tell the conformance suites of the cluster that they are to run against. */
+/** The cluster that `npm run test:cluster` and `npm run test:kubernetes` run the conformance suites against. */
 const { env } = process;
 
 /** Names its kubeconfig. */
@@ -15,7 +15,7 @@ export const snapshotClass = env['SLIPWAY_CONFORMANCE_SNAPSHOT_CLASS'];
 export const mediaHost = env['SLIPWAY_CONFORMANCE_MEDIA_HOST'] ?? '127.0.0.1';
 
 /**
- * Ends the names of the namespaces that conformance suites make, and stands as a label on these and on what no namespace takes with
+ * Ends the names of the namespaces that conformance suites make, and is a label on these and on what no namespace takes with
  * it. By this `npm run test:cluster` finds what suites left that were cut off: vitest ends at a signal without their hooks.
  */
 export const RUN_VARIABLE = 'SLIPWAY_CONFORMANCE_RUN';

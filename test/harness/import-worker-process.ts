@@ -10,7 +10,7 @@ import { PhaseWorkers } from '../../workers/runtime/worker-process.ts';
 
 /*
  * A worker process for imports on the cluster `lab`, all but its executor the farm's own. Arguments: URL of Redis, and what the executor
- * does: `succeed`, or `hang` until it is told to stop. It prints what happens, a line each.
+ * does: `succeed`, or `hang` until it is stopped. It prints a line per event.
  */
 const [url = '', script = ''] = process.argv.slice(2);
 const logger = createLogger({ name: 'worker', level: 'silent' });

@@ -22,7 +22,7 @@ export async function remainingObjects(kubeconfig: string, kind: string, selecto
   };
   if ((await list()).length === 0) return [];
   const wait = ['wait', kind, '-A', '-l', selector, '--for=delete', '--timeout=60s'];
-  // What is left when the time is over is what the caller is told.
+  // The caller gets what is left at the end of the time.
   await kubectl(kubeconfig, ...wait).catch(() => {});
   return list();
 }

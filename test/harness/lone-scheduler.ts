@@ -14,7 +14,7 @@ import { startRedis } from './redis-server.ts';
 /** A scheduler as it is installed, in a process of its own. */
 export interface LoneScheduler {
   readonly url: string;
-  /** With TLS, where it was told to serve it. */
+  /** With TLS, where it serves TLS. */
   readonly tlsUrl: string | undefined;
   /** An admin's. */
   readonly token: string;

@@ -6,11 +6,11 @@ type GivenModule = Partial<Omit<CompiledModule, 'vms'>> & { readonly vms?: reado
 /** What is known when nothing was found out. */
 export const NO_FACTS = { sources: {}, files: {}, objects: {}, secrets: {} };
 
-/** One line below the other, so that positions tell modules apart. */
+/** One line below the other, so that positions distinguish modules. */
 let line = 0;
 
 /**
- * A compiled module as the parser would give it for a file that says nothing but what is given here: one VM `main` on a
+ * A compiled module as the parser would give it for a file that contains only what is given here: one VM `main` on a
  * blank disk, on the automatic network.
  */
 export function compiledModule(given: GivenModule = {}): CompiledModule {

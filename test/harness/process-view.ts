@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** What the kernel says of a process (proc(5)). */
+/** State of a process, as the kernel reports it (proc(5)). */
 export interface ProcessView {
   readonly user: number;
   /** Further groups, blanks between them. */

@@ -62,7 +62,7 @@ async function startRedisContainer(engine: ContainerRuntimeClient, hostPort: num
       if (kill) await container.kill();
       await started.restart({ timeout: 10_000 });
     },
-    // Not `pause`: what a frozen container is told to do waits until it goes on, its end included.
+    // Not `pause`: commands to a frozen container wait until it continues, its end included.
     pause: () => container.kill({ signal: 'SIGSTOP' }),
     resume: () => container.kill({ signal: 'SIGCONT' }),
   };

@@ -23,7 +23,7 @@ async function ping(url: string): Promise<boolean> {
   }
 }
 
-test('a paused server answers when it goes on, and can be stopped while it is paused', async () => {
+test('a paused server answers when it continues, and can be stopped while it is paused', async () => {
   const server = await startRedis();
   try {
     expect(await ping(server.url)).toBe(true);
@@ -31,10 +31,10 @@ test('a paused server answers when it goes on, and can be stopped while it is pa
     const order: string[] = [];
     const answered = ping(server.url).then((answer) => order.push(answer ? 'answers' : 'hangs up'));
     await new Promise((resolve) => setTimeout(resolve, 500));
-    order.push('goes on');
+    order.push('continues');
     await server.resume();
     await answered;
-    expect(order).toEqual(['goes on', 'answers']);
+    expect(order).toEqual(['continues', 'answers']);
     await server.restart({ kill: true });
     expect(await ping(server.url)).toBe(true);
     await server.pause();

@@ -11,7 +11,7 @@ export type { RedisServer } from './redis-container.ts';
 const START_TRIES = 3;
 
 /**
- * Starts Redis as the farm needs it (append-only file, no eviction, a free port) and says which one: in a container where
+ * Starts Redis as the farm needs it (append-only file, no eviction, a free port) and reports which one: in a container where
  * a Docker engine holds the image, else the system's `redis-server`. The same tests run either way.
  */
 export async function startRedis(): Promise<RedisServer> {
@@ -77,7 +77,7 @@ async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> 
   if (server.exitCode !== null || server.signalCode !== null) return;
   const exited = once(server, 'exit');
   server.kill(signal);
-  // A paused one would act on it when it goes on.
+  // A paused one would act on it when it continues.
   server.kill('SIGCONT');
   await exited;
 }

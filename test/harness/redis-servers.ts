@@ -11,7 +11,7 @@ import type { RedisOptions } from '../../common/redis/connections.ts';
 import { freePorts } from './free-ports.ts';
 
 const PASSWORD = 'sesame';
-/** After this a primary that says nothing counts as gone. */
+/** After this a primary that does not answer counts as gone. */
 const SILENCE_MS = 2_000;
 
 /** Real servers that take over from each other, and how the farm reaches them. */
@@ -196,7 +196,7 @@ function find(servers: readonly RunningServer[], port: number): RunningServer {
   return found;
 }
 
-/** Servers say nothing when they agree: they are asked until they do. */
+/** Servers do not report that they agree: they are asked until they do. */
 async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition().catch(() => false))) await after(50);
 }

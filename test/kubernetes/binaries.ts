@@ -38,7 +38,7 @@ export async function kubernetesBinaries(): Promise<Binaries> {
   return Object.fromEntries(NAMES.map((name) => [name, join(folder, name)])) as unknown as Binaries;
 }
 
-/** A folder whose name says what was built, so another version never takes the place of this one. */
+/** A folder whose name identifies what was built, so another version never takes the place of this one. */
 async function builtBinaries(): Promise<string> {
   const module = packagePath('test', 'kubernetes', 'binaries');
   const hash = createHash('sha256').update(VERSION);

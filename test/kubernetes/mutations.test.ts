@@ -30,7 +30,7 @@ afterAll(async () => {
   await resources.close();
 });
 
-/** Refused by what stands in for KubeVirt's, CDI's and KubeOVN's webhooks: the real server has none of them here. */
+/** Refused by what replaces KubeVirt's, CDI's and KubeOVN's webhooks: the real server has none of them here. */
 function isWebhooks({ body }: Answer): boolean {
   return String(body['message']).startsWith('admission webhook');
 }

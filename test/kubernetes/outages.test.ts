@@ -84,7 +84,7 @@ beforeAll(async () => {
 afterAll(() => resources.close());
 beforeEach(() => wire.mend());
 
-/** The names of the machines that are told of, and the words in between. */
+/** The names of the machines in the events, and the words in between. */
 async function* storyOf(cluster: ClusterClient, signal: AbortSignal): AsyncGenerator<string> {
   for await (const event of watchObjects(cluster, RESOURCES.configMaps, { namespace: 'slipway', signal })) {
     yield event.type === 'changed' ? `changed ${event.object.metadata?.name}` : event.type;

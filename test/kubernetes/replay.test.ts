@@ -14,7 +14,7 @@ const kubeconfig = foreignKubeconfig ?? '';
 const resources = new ReleaseStack();
 let replayed: readonly Replayed[];
 /**
- * Kinds that one of the two servers does not define: those by which operators tell of themselves, and quotas. The preflight alone
+ * Kinds that one of the two servers does not define: those by which operators report their state, and quotas. The preflight alone
  * reads them, and takes them for absent.
  */
 const NOT_DEFINED = /\/(kubevirts|cdis|storageprofiles|resourcequotas)$/;

@@ -4,7 +4,7 @@ import type { Recorded } from './recording-proxy.ts';
 
 type Json = Record<string, unknown>;
 
-/** What a real server said to a recorded request. */
+/** The answer of a real server to a recorded request. */
 export interface Replayed {
   /** `METHOD path` without its query, by the role that asked. */
   readonly asked: string;
@@ -131,7 +131,7 @@ function firstSight({ method, body, answer }: Pick<Recorded, 'method' | 'body' |
   return method === 'GET' && answer?.['metadata'] !== undefined ? answer : undefined;
 }
 
-/** Opens a watch and leaves it: the head of the answer says what was to be said. */
+/** Opens a watch and leaves it: the head of the answer is all that is compared. */
 async function openStream(client: ClusterClient, { path }: Recorded): Promise<Answer> {
   return await client.head(withoutPositions(path));
 }

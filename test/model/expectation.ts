@@ -10,7 +10,7 @@ const MAX_CRASHES = 3;
 const MOST_LOST = 10;
 const SOON_MS = 600_000;
 
-/** What has been decided about a layer build; `again`: it starts once more when its executors have let go. */
+/** What has been decided about a layer build; `again`: it starts again when its executors have let go. */
 export type Verdict = 'again' | 'succeeded' | 'failed' | 'cancelled' | null;
 
 interface ExpectedPhase {
@@ -36,7 +36,7 @@ interface ExpectedLayerBuild {
 }
 
 /**
- * What must become of the layer builds of a graph, told by what happened to them: a second, simpler account beside the scripts'. It
+ * The expected state of the layer builds of a graph, computed from what happened to them: a second, simpler account beside the scripts'. It
  * knows no Redis, no order of admission and no portions.
  */
 export class Expectation {
@@ -76,7 +76,8 @@ export class Expectation {
   /** A worker was given a phase. Returns what is wrong with that, or null. */
   claimed(job: JobReference): string | null {
     const stored = this.#layerBuildOf(job);
-    if (job.generation !== stored.generation) return `Generation ${stored.generation} goes on, not ${job.generation}.`;
+    if (job.generation !== stored.generation)
+      return `Generation ${stored.generation} continues, not ${job.generation}.`;
     if (stored.verdict !== null) return `It is ${stored.verdict}.`;
     const missing = this.#missingFor(stored, job);
     if (missing.length > 0) return `It starts before ${missing.join(', ')}.`;
@@ -97,7 +98,7 @@ export class Expectation {
     if (isLast && job.generation === stored.generation && stored.verdict === null) stored.verdict = 'failed';
   }
 
-  /** A phase is handed out once more by the sweep: the executor that had it counts no longer. */
+  /** A phase is handed out again by the sweep: the executor that had it counts no longer. */
   redispatched(job: JobReference): void {
     const phase = this.#layerBuildOf(job).phases.get(fieldOf(job));
     if (phase) phase.isRunning = false;

@@ -12,7 +12,7 @@ import { startRedis } from '../harness/redis-server.ts';
 import { useSmallPortions } from '../harness/small-portions.ts';
 import { useVirtualTime } from '../harness/virtual-redis-time.ts';
 
-/** The farm's scripts on a real Redis, with a clock that stands still and a connection on which answers are lost. */
+/** The farm's scripts on a real Redis, with a clock that is stopped and a connection on which answers are lost. */
 export interface ModelFarm {
   /** Answers of it may be lost: what was asked is done, and asked again. */
   readonly unlucky: Redis;

@@ -161,7 +161,7 @@ export class World {
     this.builds.push({ id, modules: [...own.keys()], layerBuilds });
   }
 
-  /** Limits hold, nothing was done twice, and every layer build stands as it must. */
+  /** Limits hold, nothing was done twice, and every layer build is as it must. */
   async check(): Promise<void> {
     const { calm } = this.#farm;
     const { imports, vms, cpu } = await readUsage(calm, 'lab');
@@ -251,7 +251,7 @@ export class World {
     this.#successes.set(name, (this.#successes.get(name) ?? 0) + 1);
   }
 
-  /** An executor that was given up for dead goes on: what it does counts for nothing. */
+  /** An executor that was given up for dead continues: what it does counts for nothing. */
   async #wake(claim: PhaseClaim | undefined): Promise<void> {
     if (!claim || (await this.#standing(claim)) !== 'Superseded') return;
     const phases = () => this.#farm.calm.hgetall(KEYS.layerBuildPhases(claim.job.layerBuild));
@@ -300,7 +300,7 @@ export class World {
     this.#mostVms = vms;
   }
 
-  /** `current`, or the code of the error that says why it is not. */
+  /** `current`, or the code of the error that reports why it is not. */
   async #standing(claim: PhaseClaim): Promise<string> {
     return this.#store.assertCurrent(claim).then(
       () => 'current',

@@ -79,7 +79,7 @@ async function testRules(): Promise<void> {
   console.log(stdout.trim());
 }
 
-/** The scheduler by its URL; the workers by the port that each said when it was ready. */
+/** The scheduler by its URL; the workers by the port that each printed when it was ready. */
 function targetsOf({ dataDir, connection }: TestFarm): Record<string, string[]> {
   const logs = join(dataDir, 'logs');
   const workers = readdirSync(logs)

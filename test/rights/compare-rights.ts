@@ -26,7 +26,7 @@ export function unusedRights(requests: Requests): string[] {
   );
 }
 
-/** Lines of the reviewed table that explain nothing: the right is not granted, or was said never to be used and is. */
+/** Lines of the reviewed table that explain nothing: the right is not granted, or is marked as never used but is used. */
 export function idleExplanations(requests: Requests): string[] {
   return ONLY_ELSEWHERE.flatMap((line) =>
     line.roles

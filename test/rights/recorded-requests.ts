@@ -38,7 +38,7 @@ export function readRecordings(folder: string): string[] {
 }
 
 function describeRequest({ verb, group, resource, subresource, namespace }: AuditRecord): string {
-  // Port and protocol stand behind it; a right names neither.
+  // Port and protocol are behind it; a right names neither.
   const part = subresource.replace(/^portforward\/.*/, 'portforward');
   const path = part === '' ? resource : `${resource}/${part}`;
   return describeRight({ verb, group, path, scope: namespace === '' ? 'cluster' : 'namespaced' });

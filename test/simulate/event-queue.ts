@@ -1,4 +1,4 @@
-/** What is to happen, by virtual time (ms); of one moment, in the order in which it was said. */
+/** Events by virtual time (ms); those of one moment in the order of their registration. */
 export class EventQueue {
   #events: { readonly at: number; readonly order: number; run(): Promise<void> }[] = [];
   #order = 0;

@@ -28,7 +28,7 @@ const STOP_MS = 5_000;
 const RETENTION_MS = 30 * 24 * 3_600_000;
 
 /**
- * Builds what a scenario has with the farm's own scripts and dispatchers, on a real Redis whose clock stands still between
+ * Builds what a scenario has with the farm's own scripts and dispatchers, on a real Redis whose clock is stopped between
  * events: queues, workers, clusters and time are simulated.
  */
 export async function simulate(scenario: Scenario): Promise<Report> {

@@ -116,7 +116,7 @@ test('a long log that is whole is read once', async () => {
   expect(api?.requests.filter((request) => request.includes('/log'))).toHaveLength(1);
 });
 
-test('the last words include what was said before this worker came, and what was said since', async () => {
+test('the last lines include the output before this worker came, and the output since', async () => {
   const { capture, lines } = await follow({ position: 8 }, log('SeaBIOS\n'), log('SeaBIOS\npanic\n', true));
   await expect.poll(() => api?.requests.filter((request) => request.includes('/log')).length).toBe(1);
   expect(await capture.lastWords()).toEqual(['SeaBIOS', 'panic']);

@@ -90,7 +90,7 @@ export class SerialCapture {
     }
   }
 
-  /** Reads the log from its beginning: the API knows no other place to go on at. False when there is none. */
+  /** Reads the log from its beginning: the API knows no other place to continue at. False when there is none. */
   async #read(uid: string, options: { readonly follow: boolean; readonly signal: AbortSignal }): Promise<boolean> {
     const { cluster, store, claim } = this.#context;
     const stored = await store.serialPosition(claim, uid);
@@ -116,7 +116,7 @@ export class SerialCapture {
 
   /**
    * A node keeps the last part of a log that grows: a log shorter than the stored part now begins later, and output
-   * from now on is new. Only such a log is read once more, to know how long it is.
+   * from now on is new. Only such a log is read again, to know how long it is.
    */
   async #findCut(uid: string, lines: SerialLines, signal: AbortSignal): Promise<void> {
     const { cluster, clock, logger } = this.#context;

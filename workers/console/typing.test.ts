@@ -75,7 +75,7 @@ test('shows in the same trace that an unpaced burst loses keys', async () => {
   expect((await played()).length - before.length).toBeLessThan(keys.length);
 });
 
-test('goes on in the next session when the console is lost in a wait, and releases what is held', async () => {
+test('continues in the next session when the console is lost in a wait, and releases what is held', async () => {
   const before = await played();
   const typing = new BootTyping(eventsOf('ab<leftCtrlOn><wait5s>c'));
   const first = await openSession();

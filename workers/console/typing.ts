@@ -29,7 +29,7 @@ export interface TypingOptions {
 /**
  * Types events on a console, paced so that the machine's queue (about 170 keys; more are dropped silently) never holds
  * more than 50. A wait begins when the keys before it have been played. The object outlives sessions: when one is lost
- * while every key has surely arrived, typing goes on in the next one where it stopped.
+ * while every key has surely arrived, typing continues in the next one where it stopped.
  */
 export class BootTyping {
   readonly #events: readonly BootEvent[];
@@ -57,7 +57,7 @@ export class BootTyping {
     return this.#events.slice(0, this.#next).filter((event) => event.type === 'key' && event.down).length;
   }
 
-  /** Whether another session may go on: no key can have been lost with the last one. */
+  /** Whether another session may continue: no key can have been lost with the last one. */
   get resumable(): boolean {
     return this.#confirmed === this.#next;
   }
@@ -118,7 +118,7 @@ export class BootTyping {
     this.#unconfirmedMs += sent * EVENT_MS;
   }
 
-  /** The wait is over `ms` after the keys before it were played; it goes on in the next session when this one is lost. */
+  /** The wait is over `ms` after the keys before it were played; it continues in the next session when this one is lost. */
   async #rest(session: VncSession, clock: Clock, stop: AbortSignal): Promise<void> {
     const event = this.#events[this.#next];
     const ms = event?.type === 'wait' ? event.ms : 0;

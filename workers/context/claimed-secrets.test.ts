@@ -19,7 +19,7 @@ const JOB = {
   dispatch: 1,
 } as const;
 
-/** Runs an executor with the secret `pw`, whose value is `hunter2`, and keeps what the farm is told. */
+/** Runs an executor with the secret `pw`, whose value is `hunter2`, and keeps what is reported to the farm. */
 async function run(
   execute: PhaseExecutor['execute'],
   {

@@ -74,6 +74,8 @@ export function tellAttempts({ claim, store, clock, logger }: TellOptions, what:
     const leftMs = Math.max(0, timeoutMs - elapsedMs);
     const about = { module: claim.spec.module.name, vm, phase };
     const event: FarmEvent = { event: 'phase-waiting', ...about, what, error: words, tries, elapsedMs, leftMs };
-    store.emit(claim, event).catch((cause: unknown) => logger.debug({ err: cause }, 'An attempt could not be told'));
+    store
+      .emit(claim, event)
+      .catch((cause: unknown) => logger.debug({ err: cause }, 'An attempt could not be reported'));
   };
 }

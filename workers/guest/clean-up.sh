@@ -1,6 +1,6 @@
 # Takes out of a guest what the farm brought in to build its image: its key, and what cloud-init kept of the farm's part.
 # POSIX sh, busybox too; as root where the farm can be that. $key, the Base64 of the build's public key, $user, who logs in, and
-# $home, that of the user, are set above, and key-files.sh stands there.
+# $home, that of the user, are set above, and key-files.sh is there.
 PATH=$PATH:/usr/sbin:/sbin
 
 # To start a process is what costs time in a guest, so the shell looks itself. A file that is empty then was made for the key

@@ -55,7 +55,7 @@ export async function openGuestConnection(options: ConnectionOptions): Promise<G
   try {
     signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
-      // A listener stays for good: an error event without one would end the process.
+      // A listener stays permanently: an error event without one would end the process.
       client.on('error', (error) => reject(connectionLost(error)));
       client.on('close', () => reject(connectionLost(new Error('closed by the guest'))));
       client.on('ready', () => resolve());

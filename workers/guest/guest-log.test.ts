@@ -22,7 +22,7 @@ function openLog(limits: { step: number; perSecond: number }, offset = 0) {
 
 const LINE = Buffer.from(`${'x'.repeat(KIB - 1)}\n`);
 
-test('of a step that does not stop talking the first part is taken, and it is said that there was more', async () => {
+test('of a step with endless output the first part is taken, and a line reports that there was more', async () => {
   const { log, lines } = openLog({ step: 8 * KIB, perSecond: 1024 * KIB });
   for (let line = 0; line < 100; line += 1) await log.push(LINE);
   await log.end();

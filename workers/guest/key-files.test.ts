@@ -7,7 +7,7 @@ import { afterAll, expect, test } from 'vitest';
 import { packagePath } from '../../common/config/package-root.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 
-/** The host's shell and grep, in a mount namespace with another `/etc/ssh`; sshd says what the real one does with `-T`. */
+/** The host's shell and grep, in a mount namespace with another `/etc/ssh`; sshd reports what the real one does with `-T`. */
 const SSHD = `#!/bin/sh\necho 'permitrootlogin yes'\necho 'authorizedkeysfile /etc/keys/%u .ssh/more %h/100%% none'\n`;
 const ASKED = ['/etc/keys/ops', '/home/ops/.ssh/more', '/home/ops/100%'];
 const DEFAULT = '/home/ops/.ssh/authorized_keys';
@@ -61,7 +61,7 @@ test.each([
     'sshd() { return 1; }',
     'no',
   ],
-])('says whether the files of keys can be known: %s', async (_what, files, before, expected) => {
+])('reports whether the files of keys can be known: %s', async (_what, files, before, expected) => {
   const all = { sshd_config: 'Include mine/*.conf\n', ...files };
   expect(await run(all, { before, call: 'knows_key_files && echo yes || echo no' })).toBe(expected);
 });

@@ -26,7 +26,7 @@ test.each([
   ['Reaching 10.0.2.2:22: no answer within 10000 ms', undefined, 'no answer', /firewall/],
   ['SSH: All configured authentication methods failed', 'client-authentication', 'login refused', /login of "root"/],
   ['SSH: Connection lost before handshake', 'client-socket', 'connection closed before the login', /host keys/],
-])('%s says what was there, and what was missing', (message, level, words, cause) => {
+])('%s reports what was there, and what was missing', (message, level, words, cause) => {
   const error = lost(message, level);
   expect(describeAttemptError(error)).toBe(words);
   expect(likelyCauses({ ...SIGNS, cause: error }).join('\n')).toMatch(cause);
@@ -63,7 +63,7 @@ test('distinguishes a booted guest from one without output', () => {
   const refused = { ...SIGNS, cause: lost('connect ECONNREFUSED') };
   expect(likelyCauses({ ...refused, serialTail: [] }).at(-1)).toMatch(/network is up.*no `console=ttyS0`/);
   expect(likelyCauses(refused).at(-1)).toMatch(/still be booting.*sshTimeout/);
-  // A cluster that keeps no such log says nothing of the guest.
+  // A cluster that keeps no such log reports nothing of the guest.
   expect(likelyCauses({ ...SIGNS, serialTail: undefined })).toEqual([]);
 });
 

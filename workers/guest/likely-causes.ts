@@ -52,7 +52,7 @@ function bootSigns(tail: readonly string[] | undefined, end: AttemptEnd, isStuck
   return isStuck || end === 'login-refused' || end === 'no-login'
     ? []
     : [
-        'The serial port shows no login prompt yet: the guest may still be booting. If its lines go on, raise `sshTimeout`.',
+        'The serial port shows no login prompt yet: the guest may still be booting. If its lines continue, raise `sshTimeout`.',
       ];
 }
 
@@ -69,7 +69,7 @@ const SERIAL_SIGNS: readonly { readonly sign: RegExp; readonly means: string }[]
   {
     sign: /emergency mode|emergency\.target|Give root password for maintenance/i,
     means:
-      'The guest stands in emergency mode: a mount of /etc/fstab or a service that it needs has failed. Its lines with [FAILED] or "Dependency failed" show which.',
+      'The guest is in emergency mode: a mount of /etc/fstab or a service that it needs has failed. Its lines with [FAILED] or "Dependency failed" show which.',
   },
   {
     sign: /Gave up waiting for root|dracut-initqueue.*timeout|Entering (?:the )?emergency shell|ALERT!.*does not exist/i,
@@ -83,7 +83,7 @@ const SERIAL_SIGNS: readonly { readonly sign: RegExp; readonly means: string }[]
   },
   {
     sign: /grub(?: rescue)?>\s*$/m,
-    means: 'The boot loader GRUB stands at its prompt: it does not find its configuration or its disk.',
+    means: 'The boot loader GRUB is at its prompt: it does not find its configuration or its disk.',
   },
   {
     sign: /Out of memory: Killed process|invoked oom-killer/,

@@ -41,7 +41,7 @@ test.each([
   ['tcsh', '.tcshrc', 'echo Welcome to the lab\nalias rm "rm -i"\n'],
   // It reads no file of this kind; it must be understood all the same.
   ['sh', '.profile', 'echo Welcome to the lab\n'],
-])('lets %s say what it likes', { timeout: 60_000 }, async (shell, file, noise) => {
+])('accepts any noise of %s', { timeout: 60_000 }, async (shell, file, noise) => {
   const link = await openLink({ shell: `/usr/bin/${shell}`, files: [[file, noise]] });
   const { lines, exitCode } = await run(link, 0, { script: 'echo aaa; sleep 1; echo bbb >&2; exit 3' });
   expect({ lines, exitCode }).toEqual({ lines: ['aaa', 'bbb'], exitCode: 3 });

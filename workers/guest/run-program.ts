@@ -24,7 +24,7 @@ export interface ProgramRun {
   readonly notes?: readonly string[];
   /** Counted from the program's start; null: unbounded. */
   readonly timeoutMs: number | null;
-  /** Makes the log that goes on at a byte offset. */
+  /** Makes the log that continues at a byte offset. */
   readonly openLog: (offset: number) => GuestLog;
   /** Called right before the program is started: throws when it must not be. */
   readonly beforeStart: () => Promise<void>;
@@ -48,7 +48,7 @@ export interface ProgramEnd {
 
 /**
  * Starts the program, or attaches to it when it was started before, and follows its log until it has ended. A lost
- * connection is replaced and the log goes on where it was. When this is aborted, the program runs on in the guest.
+ * connection is replaced and the log continues where it was. When this is aborted, the program runs on in the guest.
  */
 export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   let log: GuestLog | undefined;

@@ -46,7 +46,7 @@ export async function cleanGuest(context: PhaseContext, access: GuestAccess): Pr
 }
 
 /**
- * Takes the farm's key out of the guest and runs `shutdownCommand` of the VM, as one command that goes on in the guest
+ * Takes the farm's key out of the guest and runs `shutdownCommand` of the VM, as one command that continues in the guest
  * when this process is killed: before it, a successor still gets in and asks. Resolves and throws as `guestShutdown`.
  */
 export async function askToGoDown(context: PhaseContext, scope: BuildScope, access: GuestAccess): Promise<void> {

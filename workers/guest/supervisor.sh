@@ -156,7 +156,7 @@ keys() {
 # Writes over the reserved block.
 record() { printf '%-120s\n' "$2 $3 $4" 1<>"$root/$1"; }
 
-# Makes the record of a step, or finds it. A program of its own says why it cannot where the shell does not (busybox).
+# Makes the record of a step, or finds it. A program of its own reports why it cannot where the shell does not (busybox).
 reserve() {
   make_root || return
   [ -s "$root/$1" ] || printf '%-120s\n' '- prepared -' 2>/dev/null >"$root/$1"

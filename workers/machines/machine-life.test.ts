@@ -47,7 +47,7 @@ interface Play {
   readonly grace?: number;
 }
 
-/** Makes a VMI as it stands at a moment; returns its uid. */
+/** Makes a VMI as it is at a moment; returns its uid. */
 async function play(name: string, { phase, conditions = [], transitions = [phase], grace }: Play): Promise<string> {
   const spec = {
     domain: { memory: { guest: '64Mi' }, devices: {} },

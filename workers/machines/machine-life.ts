@@ -9,7 +9,7 @@ import { machineEvidence } from '../context/stage.ts';
 
 /**
  * How a machine ended, or is about to. `gone`: it was deleted. `evicted`: its node gives it up. `paused`: its storage
- * took no more, and it stands still.
+ * took no more, and typing makes no progress.
  */
 export type MachineEnd = 'Succeeded' | 'Failed' | 'gone' | 'evicted' | 'paused';
 
@@ -21,7 +21,7 @@ export function machineEnd(vmi: VirtualMachineInstance | undefined): MachineEnd 
 }
 
 /**
- * Resolves, by watch, when the machine has ended or cannot go on. Its pod is watched beside it: an eviction is reported there
+ * Resolves, by watch, when the machine has ended or cannot continue. Its pod is watched beside it: an eviction is reported there
  * alone, and the pod is gone seconds after the machine. Rejects with the signal's reason.
  */
 export async function whenMachineEnds(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<MachineEnd> {
@@ -90,7 +90,7 @@ export async function whileMachineLives<T>(
   const died = new AbortController();
   const watching = whenMachineEnds(cluster, name, AbortSignal.any([signal, over.signal])).then(
     async (end) => died.abort(endFailure(end, doing, await machineEvidence(cluster, name))),
-    // Without a watch the phase goes on; its own errors show enough.
+    // Without a watch the phase continues; its own errors show enough.
     () => {},
   );
   try {

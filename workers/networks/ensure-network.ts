@@ -50,7 +50,7 @@ export async function requestWaysOut(cluster: ClusterClient, options: NetworkOpt
 }
 
 /**
- * Makes the ways out, or adopts them, and waits until they stand where the default route of their VPC leads.
+ * Makes the ways out, or adopts them, and waits until they are where the default route of their VPC leads.
  * @throws PhaseFailure ClusterRefused when the cluster has none to give
  */
 export async function ensureWaysOut(cluster: ClusterClient, options: NetworkOptions): Promise<void> {
@@ -149,7 +149,7 @@ async function awaitWayOut(
   // As a secondary network, KubeOVN shows the pod's address on the cluster's own network, which no VPC reaches.
   throw new PhaseFailure(
     'ClusterRefused',
-    `The egress gateway of the VPC "${vpc}" has the address ${address} instead of ${planned}: it stands outside the VPC. ` +
+    `The egress gateway of the VPC "${vpc}" has the address ${address} instead of ${planned}: it is outside the VPC. ` +
       'KubeOVN gives egress gateways only where it is the primary network of the cluster.',
   );
 }

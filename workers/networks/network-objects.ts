@@ -25,7 +25,7 @@ export function provider(scope: ModuleScope, subnet: string, index = 0): string 
 const DENY_PRIORITY = 30_500;
 
 /**
- * The default route stands in it from the start, though the gateway is not there yet: KubeOVN 1.14 drops the gateway's
+ * The default route is in it from the start, though the gateway is not there yet: KubeOVN 1.14 drops the gateway's
  * policies when it is added later, and forgets the way out at its next restart when there is none.
  */
 export function vpcObject(scope: ModuleScope, vpc: string, deniedNetworks: readonly string[] = []): Vpc {

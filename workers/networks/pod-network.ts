@@ -12,7 +12,7 @@ import { guestPolicy, podRelay, relayPolicy, relayService } from './pod-objects.
 
 /**
  * The cluster's own pod network: other clients see each machine as its launcher pod (KubeVirt's `masquerade`), with an
- * address of its own only behind it. NetworkPolicies isolate a module as VPCs do elsewhere; the relay stands behind a
+ * address of its own only behind it. NetworkPolicies isolate a module as VPCs do elsewhere; the relay is behind a
  * Service, whose address is known before any guest starts, and learns where machines are when they run.
  */
 export const podNetwork: NetworkDriver = {

@@ -12,7 +12,7 @@ import { parseRecords } from './name-records.ts';
 import { startNameServer } from './name-server.ts';
 
 /*
- * The relay: the pod that stands in a module's network. With `--disk PATH` it serves the content of that disk on its control
+ * The relay: the pod that is in a module's network. With `--disk PATH` it serves the content of that disk on its control
  * port instead, and nothing else. Flags:
  *   --address IP         where guests reach it (its address in the VPC)
  *   --control-port N     port of the control server, on 127.0.0.1

@@ -59,7 +59,7 @@ export function answerFromRecords(query: DecodedPacket, { records, domain }: Kno
   return { ...replyTo(query, AUTHORITATIVE_ANSWER), answers };
 }
 
-/** A reply without data; `rcode` stands in the lowest bits of the flags. */
+/** A reply without data; `rcode` is in the lowest bits of the flags. */
 export function replyTo(query: DecodedPacket, flags: number): Packet {
   const asked = (query.flags ?? 0) & RECURSION_DESIRED;
   return {

@@ -94,7 +94,7 @@ async function put(name: string, content: string, hash = sha256(content)): Promi
 }
 
 async function get(path: string): Promise<{ status: number; length: string | null; text: string }> {
-  // The path goes out as it stands: fetch() would tidy up what an attacker writes.
+  // The path goes out as it is: fetch() would tidy up what an attacker writes.
   const request = http.get({ host: '127.0.0.1', port: ports.http, path, agent: false });
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   let text = '';

@@ -5,7 +5,7 @@ import type { Logger } from '../../common/logging/logger.ts';
 import type { PhaseRunner } from './phase-runner.ts';
 
 /**
- * A job of a killed worker is given to another one when its lock is over and somebody has looked: after 3 to 5 s. A worker that could not
+ * A job of a killed worker is given to another one when its lock has expired and another worker has looked for stalled jobs: after 3 to 5 s. A worker that could not
  * renew for 2.8 s, because it or Redis was held up, loses its jobs as well.
  */
 const LOCK_MS = 3_500;

@@ -45,7 +45,7 @@ export class PhaseRunner {
 
   /**
    * Resolves when the job's outcome is recorded, or the job turned out not to be ours. Rejects with the reason of
-   * `delivery` when that is given up; the job goes on.
+   * `delivery` when that is given up; the job continues.
    */
   async deliver(job: JobReference, delivery: AbortSignal): Promise<void> {
     const id = jobId(job);
@@ -67,7 +67,7 @@ export class PhaseRunner {
     }
   }
 
-  /** Asks every executor to leave its phase as it stands, and waits until all is recorded, `withinMs` at most. */
+  /** Asks every executor to leave its phase as it is, and waits until all is recorded, `withinMs` at most. */
   async drain(withinMs: number): Promise<void> {
     this.#drain.abort(new Draining());
     const settled = Promise.allSettled(this.#running.values());

@@ -70,7 +70,7 @@ test('hands its phases back when it is asked to stop', { timeout: 30_000 }, asyn
   expect(await child.line()).toBe('executing, former claims 0');
   expect((await readWorkers(redis, 'lab')).map(({ worker }) => worker)).toContain(`worker-${child.process.pid}`);
   child.process.kill('SIGTERM');
-  expect(await child.line()).toBe('stopped: The worker stops; another one goes on from here.');
+  expect(await child.line()).toBe('stopped: The worker stops; another one continues from here.');
   expect(await once(child.process, 'exit')).toEqual([0, null]);
   expect((await nextReady()).reference).toEqual({ ...reference, dispatch: 2 });
   expect((await readWorkers(redis, 'lab')).map(({ worker }) => worker)).not.toContain(`worker-${child.process.pid}`);
@@ -89,7 +89,7 @@ test('keeps working while Redis is away for longer than a lock, once', { timeout
   });
   const job = await dispatch();
   await until(async () => executions.length === 1);
-  perTest.defer('redis goes on', () => server.resume());
+  perTest.defer('redis continues', () => server.resume());
   await server.pause();
   await clock.after(8_000);
   await server.resume();

@@ -71,7 +71,7 @@ export function checkBootCommand(strings: readonly string[]): BootCommandFinding
       meant === undefined
         ? `of Packer's templates only {{ .Name }} of ${known.join(', ')} is filled; write \${var.NAME} for values of your own`
         : `write {{ .${meant} }}`;
-    return { severity: 'warning', offset, message: `"${written}" is typed as it stands: ${remedy}` };
+    return { severity: 'warning', offset, message: `"${written}" is typed as it is: ${remedy}` };
   });
   const elementAt = elementFinder(strings);
   return [...findings, ...templates, ...others, ...foreignCharacters(tokens), ...held].map(

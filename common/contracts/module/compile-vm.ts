@@ -24,7 +24,7 @@ import { STEP_TYPES, type StepSurroundings, type StepType } from './step-types.t
 export interface VmSurroundings {
   /** Where its network card is attached if it lists none. */
   readonly automaticSubnet: string;
-  /** Whether it stands in a manifest of RudderVirt. */
+  /** Whether it is in a manifest of RudderVirt. */
   readonly isManifest: boolean;
   /** Local files beside its module file. */
   readonly local: LocalFinder;

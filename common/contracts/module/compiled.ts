@@ -21,9 +21,9 @@ export interface CompiledModule {
   /** DNS label; other modules name it in `buildRef`. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Where the document stands; for messages only. */
+  /** Place of the document; for messages only. */
   readonly origin: Position;
-  /** Where its parts stand; for messages only, and left out of what is built. */
+  /** Places of its parts; for messages only, and left out of what is built. */
   readonly places?: Places;
   /** At least one, in the file's order. */
   readonly vms: readonly CompiledVm[];
@@ -32,7 +32,7 @@ export interface CompiledModule {
   readonly httpDirectory: readonly string[];
   /** Further files that the relay serves, by path. */
   readonly httpFolder: LocalFolder | null;
-  /** Always complete: the automatic VPC and subnet stand here too. Values without the build overrides. */
+  /** Always complete: the automatic VPC and subnet are here too. Values without the build overrides. */
   readonly network: ModuleNetwork;
   readonly buildOverrides: BuildOverrides;
   /** Bound on the time in which a phase of the module runs, all generations together. */
@@ -46,7 +46,7 @@ export interface CompiledModule {
   readonly clusterLabels?: Readonly<Record<string, string>>;
   readonly namespace: string | null;
   readonly namespacePrefix: string;
-  /** Every reference to a secret. In the texts themselves they stand as `secretReference` says. */
+  /** Every reference to a secret. In the texts themselves they are as `secretReference` says. */
   readonly secrets: readonly SecretUse[];
   /** Every field that is in the model but cannot be executed by this version, for the refusal at submission. */
   readonly notYetSupported: readonly UnsupportedField[];

@@ -99,7 +99,7 @@ export class ModuleDraft {
 
   readonly isFolded = (at: Cursor): boolean => this.#source.isFolded(at.path);
 
-  /** The file that it stands in. */
+  /** The file that it is in. */
   get file(): string {
     return this.#source.file;
   }
@@ -139,7 +139,7 @@ export class ModuleDraft {
     return uses.map(({ use }) => use);
   }
 
-  /** In the bare form the name stands among the body's keys. */
+  /** In the bare form the name is one of the body's keys. */
   #bodyAlone(): unknown {
     if (this.body.path.length > 0) return this.body.value;
     const { name: _name, labels: _labels, ...body } = this.body.value as Record<string, unknown>;

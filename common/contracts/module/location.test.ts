@@ -48,7 +48,7 @@ test.each([
   ['https://ci:100%@h/x', 'write %25'],
   [`https://h/${secretReference('path')}`, 'only in the user:password@'],
   [7, '"7" is not'],
-])('says what is wrong with %s', (written, part) => {
+])('reports what is wrong with %s', (written, part) => {
   const parsed = parseLocation(written);
   expect(parsed).toEqual({ complaint: expect.stringContaining(part) });
   expect(JSON.stringify(parsed)).not.toContain('hunter2');

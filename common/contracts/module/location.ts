@@ -8,7 +8,7 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** Where something lies. The URL itself carries no credentials: it may be shown, and stand in the cluster's objects. */
+/** Where something lies. The URL itself carries no credentials: it may be shown, and be written to objects of the cluster. */
 export interface Location {
   readonly url: string;
   readonly credentials: Credentials | null;

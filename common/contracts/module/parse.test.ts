@@ -137,7 +137,7 @@ vms:
     });
   });
 
-  it('says how old a layer may be, as a whole and for each of its sources', () => {
+  it('reports how old a layer may be, as a whole and for each of its sources', () => {
     const { maxAgeMs, vms } = compile(`
 name: m
 maxAge: 2w
@@ -341,7 +341,7 @@ vms:
     );
   });
 
-  it('stands in no text that a variable gives, and is made by none', () => {
+  it('is in no text that a variable gives, and is made by none', () => {
     const text = `
 name: m
 variables: { a: "", b: "$" }

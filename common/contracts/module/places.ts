@@ -8,7 +8,7 @@ export function partPath(...steps: readonly (string | number)[]): string {
   return steps.join('/');
 }
 
-/** Where the parts of a document without errors stand. */
+/** Places of the parts of a document without errors. */
 export function placesOf(source: SourceDocument, body: Cursor): Places {
   const places: Record<string, Places[string]> = {};
   const add = (part: string, at: Cursor) => {
@@ -30,7 +30,7 @@ export function placesOf(source: SourceDocument, body: Cursor): Places {
 /** Key of the content of each kind of source. */
 const SOURCES = [['url'], ['containerDisk'], ['buildRef', 'name'], ['sourcePvc', 'name']] as const;
 
-/** Where a part stands, else the smallest recorded part that it belongs to, else the module. */
+/** The place of a part, else the smallest recorded part that it belongs to, else the module. */
 export function placeOf(module: { readonly origin: Position; readonly places?: Places }, part: string): Position {
   for (let path = part; path !== ''; path = path.slice(0, Math.max(0, path.lastIndexOf('/')))) {
     const place = own(module.places ?? {}, path);

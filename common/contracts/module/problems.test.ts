@@ -2,7 +2,7 @@ import { describe, expect, it, test } from 'vitest';
 import { parseModules } from './parse.ts';
 import type { ProblemCode } from './problem.ts';
 
-/** `§` stands right before the place that the problem must name. */
+/** `§` marks the place that the problem must name. */
 interface Row {
   readonly rule: string;
   readonly yaml: string;
@@ -44,7 +44,7 @@ const rows: readonly Row[] = [
   { rule: 'a tab as indentation', yaml: 'name: m\nvms:\n§\t- name: a\n', code: 'Syntax', part: 'tab' },
   { rule: 'an open quote', yaml: 'name: "m\n§', code: 'Syntax', part: 'quote' },
   {
-    rule: 'a key that stands twice',
+    rule: 'a key that is given twice',
     yaml: top('timeout: 1h', '§timeout: 2h'),
     code: 'DuplicateKey',
     part: '"timeout"',
@@ -700,7 +700,7 @@ const rows: readonly Row[] = [
     rule: `what nothing fills: ${written}`,
     yaml: vm(`bootCommand: [§"${written}<enter>"]`),
     code: 'BootCommand' as const,
-    part: `"${written}" is typed as it stands: ${remedy}`,
+    part: `"${written}" is typed as it is: ${remedy}`,
     severity: 'warning' as const,
   })),
   {

@@ -95,7 +95,7 @@ function doubtOf(use: LocalUse, item: LocalFileItem | LocalFolderItem): string |
     : null;
 }
 
-/** All files of a floppy stand in one Secret of the cluster. */
+/** All files of a floppy are in one Secret of the cluster. */
 const MAX_FLOPPY_BYTES = 900 * 1024;
 
 function checkFloppies(body: Cursor, find: (written: string) => Found, report: Report): void {

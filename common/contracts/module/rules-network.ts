@@ -119,7 +119,7 @@ function checkCards(nics: readonly Cursor[], subnetNames: ReadonlySet<string>, r
   for (const nic of nics) reportUnknown(nic.at('subnet'), { what: 'subnet', names: subnetNames }, report);
 }
 
-/** Addresses that stand side by side must lie in their subnets and differ. */
+/** Addresses of one list must lie in their subnets and differ. */
 function checkAddresses(nics: readonly Cursor[], known: readonly KnownSubnet[], report: Report): void {
   reportRepeatedMacs(nics, report);
   const taken = new Set<string>();

@@ -78,7 +78,7 @@ function checkCloudInit(cloudInit: Cursor, report: Report): void {
   reportUnlessOne(cloudInit.at('userDataFrom'), ['configMapRef', 'secretRef'], report);
 }
 
-/** What lets the farm into a guest that nobody installs while building. */
+/** How the farm logs in to a guest that is not installed during the build. */
 const LOGINS = [['cloudInit'], ['communicator', 'sshPassword'], ['communicator', 'sshPrivateKeySecret']] as const;
 
 function checkLogin(vm: Cursor, report: Report): void {

@@ -69,7 +69,7 @@ describe('quantities', () => {
 });
 
 describe('networks', () => {
-  it('say where the router is, and what overlaps', () => {
+  it('name the router and the overlapping parts', () => {
     const network = { base: 0x0a4d0000, prefix: 24 };
     expect(parseCidr('10.77.0.0/24')).toEqual({ value: network });
     expect(formatIpv4(routerAddress(network, false))).toBe('10.77.0.1');

@@ -10,7 +10,7 @@ const REFERENCE = /\ufdd0([^\ufdd0\ufdd1]*)\ufdd1/g;
 /** Names of variables and of secrets. */
 export const NAME_PATTERN = '[A-Za-z_][A-Za-z0-9_-]*';
 
-/** How a reference to a secret stands in a compiled text. */
+/** How a reference to a secret is in a compiled text. */
 export function secretReference(name: string): string {
   return `${OPEN}${name}${CLOSE}`;
 }

@@ -6,7 +6,7 @@ import { type Path, startsWith } from './yaml-nodes.ts';
 import type { SourceDocument } from './yaml-source.ts';
 
 /**
- * Where a reference to a secret can stand: texts that only the guest, or the cluster for the guest, gets to see, and
+ * Where a reference to a secret is permitted: texts that only the guest, or the cluster for the guest, gets to see, and
  * passwords in URLs. `[]` is
  * any item of a list, `*` any key.
  */
@@ -34,7 +34,7 @@ export interface LocatedUse {
 }
 
 /**
- * The references in a document that was read, wherever they stand and also where an alias repeats them; each has to be
+ * The references in a document that was read, wherever they are and also where an alias repeats them; each has to be
  * looked for, so at most one more than a document may have.
  */
 export function secretUses(source: SourceDocument, root: Cursor, bodyPath: Path): LocatedUse[] {

@@ -76,7 +76,7 @@ function lineOf({ text, lines }: Lines, number: number): string {
 
 /**
  * The line of the `|` or `>` whose text ended before this line, by its indentation alone; null if none did. Where the
- * text goes on below, lines between that happen to be YAML belong to it as well.
+ * text continues below, lines between that happen to be YAML belong to it as well.
  */
 function endedBlock(source: Lines, number: number): number | null {
   const broken = indentOf(lineOf(source, number));

@@ -62,7 +62,7 @@ test.each(EXCESSES)('refuses too much of %s, and names the place and the limit',
   expect(modules).toEqual([]);
 });
 
-test('values that aliases repeat count wherever they stand', () => {
+test('values that aliases repeat count wherever they are', () => {
   const list = Array(2_000).fill('x').join(', ');
   const rest = Array.from({ length: 90 }, (_, index) => `k${index}: *a`).join('\n');
   const parts = Array.from({ length: 2 }, () => `name: m\na: &a [${list}]\n${rest}\n`);

@@ -10,7 +10,7 @@ export const YAML_LIMITS = {
   userDataPieces: 100_000,
   /** Anchors and aliases. */
   anchors: 5_000,
-  /** Values, those that aliases repeat counted wherever they stand. */
+  /** Values, those that aliases repeat counted wherever they are. */
   values: 300_000,
   /** Characters of the texts that variables are filled into. */
   filled: 2 ** 24,

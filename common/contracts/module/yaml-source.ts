@@ -23,7 +23,7 @@ export interface SourceFile {
   readonly text: string;
 }
 
-/** One YAML (or JSON) document that knows where its values stand. */
+/** One YAML (or JSON) document that knows where its values are. */
 export class SourceDocument {
   readonly file: string;
   readonly document: Document.Parsed;
@@ -57,7 +57,7 @@ export class SourceDocument {
     return { ...place, severity: 'error', code: 'Syntax', message };
   }
 
-  /** Every key that stands in its map already. The reader would compare each key with all others. */
+  /** Every key that is in its map already. The reader would compare each key with all others. */
   *repeatedKeys(): Generator<Node> {
     for (const map of mapsOf(this.document.contents)) {
       const seen = new Set<unknown>();
@@ -79,7 +79,7 @@ export class SourceDocument {
     for (const alias of aliasesOf(this.document.contents)) if (!this.#resolve(alias)) yield alias;
   }
 
-  /** Where a piece of a scalar stands in the file, the scalar's start when escapes hide it. */
+  /** Where a piece of a scalar is in the file, the scalar's start when escapes hide it. */
   positionWithin(node: Node, piece: string): Position {
     const [start, end] = node.range ?? [0, 0];
     const offset = this.#text.slice(start, end).indexOf(piece);
@@ -93,14 +93,14 @@ export class SourceDocument {
     return this.#start(pointsAtValue ? node : (key ?? node));
   }
 
-  /** Where a piece of the scalar at a path stands. */
+  /** The place of a piece of the scalar at a path. */
   locatePiece(path: Path, piece: string): Position {
     const { node } = this.#walk(path);
     return node ? this.positionWithin(node, piece) : this.locate(path);
   }
 
   /**
-   * Where a line and column of the text at a path stand. Of a text that is folded or has escapes only its start is
+   * The place of a line and column of the text at a path. Of a text that is folded or has escapes only its start is
    * known.
    */
   locateWithin(path: Path, { line, column }: { readonly line: number; readonly column: number }): Position {

@@ -31,7 +31,7 @@ class NetworkCheck {
     this.#document = document;
   }
 
-  /** The configuration may stand alone, or under a key `network`. */
+  /** The configuration may be the whole document, or be under a key `network`. */
   root(value: unknown): void {
     const [config, path]: [unknown, Path] =
       isMap(value) && 'network' in value ? [value['network'], ['network']] : [value, []];

@@ -64,7 +64,7 @@ function* take<T>(most: number, items: Iterable<T>): Generator<T> {
   }
 }
 
-/** Findings of a text that stands at a place of another one. */
+/** Findings of a text that is at a place of another one. */
 function within(place: { line: number; column: number }, findings: readonly TextFinding[]): TextFinding[] {
   return findings.map((finding) => ({ ...finding, ...place }));
 }

@@ -100,7 +100,7 @@ function* fileDoubts(config: Cursor): Generator<Doubt> {
   }
 }
 
-/** Why a file gets other permissions than those that stand there; null if it does not. */
+/** Why a file gets other permissions than those that are there; null if it does not. */
 function modeDoubt(permissions: unknown): string | null {
   if (typeof permissions === 'string' && !/^(0o?)?[0-7]+$/.test(permissions)) {
     return `${quoted(permissions)} is not an octal number, so the file gets mode 644`;

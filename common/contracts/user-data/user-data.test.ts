@@ -11,7 +11,7 @@ interface Row {
   readonly sshUsername?: string;
 }
 
-/** What is found in a text that stands below a `|`, with its place in the text. */
+/** What is found in a text that is below a `|`, with its place in the text. */
 function problemsOf(key: 'userData' | 'networkData', text: string, sshUsername = 'root') {
   const lines = text.split('\n').map((line) => (line === '' ? '' : `        ${line}`));
   const head = ['name: m', 'vms:', '  - name: a', '    source: { blank: true }', '    cloudInit:', `      ${key}: |`];
@@ -136,7 +136,7 @@ test.each<Row>([
     severity: 'error',
     at: [8, 5],
   },
-])('user data that cloud-init reads otherwise than it looks is told: $message', (row) => {
+])('reports user data that cloud-init reads otherwise than it looks: $message', (row) => {
   const { text, message, severity = 'warning', at = [1, 1], sshUsername } = row;
   const found = problemsOf('userData', text, sshUsername);
   expect(found[0]).toEqual({ at, severity, message: expect.stringContaining(message) });
@@ -164,7 +164,7 @@ test.each([
   expect(problemsOf('userData', text)).toEqual([]);
 });
 
-test('what is wrong inside of packed user data stands where the text begins', () => {
+test('what is wrong inside of packed user data is where the text begins', () => {
   const packed = gzipSync('#cloud-config\na: 1\nb: [\n').toString('base64');
   expect(problemsOf('userData', packed)[0]).toMatchObject({ at: [1, 1], severity: 'error' });
 });

@@ -278,7 +278,7 @@ test.each<[string, Partial<ClusterFacts>, Partial<JudgedConfig>]>([
   ['quotas that may not be read, a missing right', { quotas: 'unreadable' }, {}],
   ['privileged namespaces', enforcing('privileged'), {}],
   ['restricted ones, where no gateway comes', enforcing('restricted'), { network: 'pod' }],
-])('says nothing of %s', (_what, facts, config) => {
+])('reports nothing of %s', (_what, facts, config) => {
   expect(judge({ ...FIT, ...facts }, { ...CONFIG, ...config })).toEqual([]);
 });
 

@@ -58,7 +58,7 @@ const bare: Answer = (request, response, url) => {
 test('reports all missing parts of a bare cluster, and the parts that it may not read', async () => {
   const api = await startScriptedApi(bare);
   const { findings } = await preflight(new ClusterClient(api.config), { ...api.config, network: 'kube-ovn' }, signal);
-  // Without KubeOVN machines are on the pod network, unless it is said to be there.
+  // Without KubeOVN machines are on the pod network, unless it is configured.
   expect(await findNetwork(new ClusterClient(api.config), api.config, signal)).toBe('pod');
   await api.close();
   const errors = findings.filter(({ severity }) => severity === 'error').map(({ what }) => what);

@@ -3,7 +3,7 @@
 -- KEYS[1]  prefix of the farm
 -- ARGV     layerBuild, generation, vm, phase, fence, step, event (JSON), then
 --          [8] ms that it may wait, or '' for as long as it takes, [9] '1' when the step has failed and its machine is kept: then
---          the time of the module stands still meanwhile
+--          the time of the module is paused meanwhile
 --
 -- returns  {'continued' | 'waiting' | 'over' | 'superseded' | 'cancelled', ms since it began to wait, answer of the person or ''}
 --

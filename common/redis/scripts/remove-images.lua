@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  JSON list of {layerKey, versions: ["<module>:<version>", ...]}, children before their parents
--- ARGV[2]  '1': also versions that have a tag, and layers that other layers stand on
+-- ARGV[2]  '1': also versions that have a tag, and layers that other layers are based on
 --
 -- returns  for each of the list 'removed', 'gone' (it was), or why it stays: 'needed' (a layer build in the making starts from it),
 --          'tagged', 'stoodOn'

@@ -16,7 +16,7 @@ for _, image in ipairs(cjson.decode(ARGV[3])) do
   local last = tonumber(redis.call('HGET', key('versions'), image.module) or 0)
   if image.version > last then redis.call('HSET', key('versions'), image.module, image.version) end
 end
--- A tag that moved may still stand on the layer that it left: the later one is right.
+-- A tag that moved may still be on the layer that it left: the later one is right.
 for _, tag in ipairs(cjson.decode(ARGV[4])) do
   local field = tag.module .. '@' .. tag.tag
   local other = redis.call('HGET', key('tags'), field)

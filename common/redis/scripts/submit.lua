@@ -9,7 +9,7 @@
 -- ARGV[4]  a module (JSON), its specification (JSON; empty for a reused one), the next one ... Parents come first. A module:
 --          {name, action, why, layerKey, dependsOn (names, space separated)} and, unless it is reused,
 --          {recipeKey, layerBuild, parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
---           runMs (of a clone: how long it runs; else 0), resumes (a failed layer build that it goes on with, if that is there),
+--           runMs (of a clone: how long it runs; else 0), resumes (a failed layer build that it continues with, if that is there),
 --           secrets: {name: sealed value}, vms: [{vm, cpu (thousandths), memory}],
 --           phases: [{field, needs, dependents (fields, space separated), admission?, stage?, last? (see include/farm.lua)}]}
 --

@@ -11,7 +11,7 @@ interface ConsoleOptions {
   readonly isTyping: boolean;
 }
 
-/** Shows a console in an element, and how its connection stands. */
+/** Shows a console in an element, and the state of its connection. */
 export function useConsole(frame: { readonly current: HTMLElement | null }, options: ConsoleOptions) {
   const { path, isWanted, isTyping } = options;
   const viewer = useRef<ConsoleViewer | undefined>(undefined);

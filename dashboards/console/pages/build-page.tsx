@@ -32,7 +32,7 @@ interface BuildPageProps {
    * of it, as the archive of the build names its file; `watch`: the machine whose screen is shown.
    */
   readonly query: URLSearchParams;
-  /** Whether the role may cancel builds, type, and let steps go on. */
+  /** Whether the role may cancel builds, type, and let steps continue. */
   readonly mayBuild: boolean;
 }
 

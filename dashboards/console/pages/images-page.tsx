@@ -71,8 +71,7 @@ interface ImageRowProps extends Omit<ImageTableProps, 'images'> {
 }
 
 function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
-  const { module, version, current, tags, by, standsOn, children, vms, cluster, namespace, layerKey, createdAt } =
-    image;
+  const { module, version, current, tags, by, basedOn, children, vms, cluster, namespace, layerKey, createdAt } = image;
   return (
     <tr>
       <td class="nowrap">
@@ -84,7 +83,7 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
             <code>@{tag}</code>
           </div>
         ))}
-        {standsOn.map((parent) => (
+        {basedOn.map((parent) => (
           <div key={`${parent.module}:${parent.version}`} class="quiet">
             on {parent.module}:{parent.version}
             {!parent.current && ', which is older'}

@@ -6,11 +6,11 @@ import { Age } from './age.tsx';
 import { ConfirmButton } from './confirm-button.tsx';
 
 interface HandbuildProps {
-  /** Where the API is asked to let the step go on. */
+  /** Where the API is asked to let the step continue. */
   readonly address: AddressOf<'continueHandbuild'>;
   readonly handbuild: NonNullable<VmView['handbuild']>;
   readonly mayBuild: boolean;
-  /** Called when the farm was asked to let the step go on. */
+  /** Called when the farm was asked to let the step continue. */
   onAnswer(): void;
 }
 

@@ -18,7 +18,7 @@ export function RemoveImage({ module, version, onChange }: RemoveProps) {
   return (
     <AskForm label="Remove" subject={image} ask={remove}>
       <label>
-        <input name="force" type="checkbox" /> Even if it has a tag, or other images stand on it
+        <input name="force" type="checkbox" /> Even if it has a tag, or other images are based on it
       </label>
       <button type="submit" class="danger">
         Remove {image}

@@ -116,7 +116,7 @@ const ended = (step: number): FarmEvent => {
 test('knows since when a step waits for a person, and what is to be done', () => {
   const handbuild = { step: 0, name: 'by hand', instructions: 'Press\nAccept.', since: START_MS + 1_000, kept: null };
   expect(handbuildAfter()).toEqual(handbuild);
-  // Another worker goes on to wait.
+  // Another worker continues to wait.
   expect(handbuildAfter(finished('requeue'), started(2), ended(1))).toEqual(handbuild);
 });
 
@@ -158,7 +158,7 @@ test('is stale after what events only hint at, until a view knows it', () => {
   const model = applyEvents(openBuild(viewAt('0')), stream(started(), finished('succeeded'), log('later')));
   expect(model.isStale).toBe(true);
   expect(refreshView(model, viewAt('1000-0'))).toMatchObject({ isStale: true, view: model.view });
-  // Lines that have come meanwhile say nothing of the state.
+  // Lines that have come meanwhile do not change the state.
   const newer = viewAt('2000-0');
   expect(refreshView(model, newer)).toMatchObject({ isStale: false, view: newer });
   expect(applyEvents(openBuild(viewAt('0')), stream(log('a'))).isStale).toBe(false);

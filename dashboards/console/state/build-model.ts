@@ -71,7 +71,7 @@ export function applyEvents(model: BuildModel, events: readonly StoredEvent[]): 
   };
 }
 
-/** After these something may wait, have got room, or stand in another generation. */
+/** After these something may wait, have got room, or are in another generation. */
 function isHint({ event }: StoredEvent): boolean {
   return event === 'phase-finished' || event.startsWith('module-') || event === 'build-finished';
 }

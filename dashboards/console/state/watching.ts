@@ -1,6 +1,6 @@
 import type { ModuleView, VmView } from '../../../common/contracts/builds.ts';
 
-/** How a connection to a console stands: `unloaded` when the viewer's own code did not come. */
+/** State of a connection to a console: `unloaded` when the viewer's own code did not come. */
 export type ViewerState = 'opening' | 'open' | 'cut' | 'unloaded';
 
 /** Whether a VM has a machine: `later` before its boot, `up` from then on, `gone` when its layer build has ended. */

@@ -1,7 +1,7 @@
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Causes } from './causes.ts';
 
-/** Which feature a Hyper-V feature stands on (KubeVirt's `pkg/defaults/hyperv.go`); dependants come first. */
+/** The feature that a Hyper-V feature depends on (KubeVirt's `pkg/defaults/hyperv.go`); dependants come first. */
 const REQUIRED: readonly (readonly [feature: string, required: string])[] = [
   ['synictimer', 'synic'],
   ['synic', 'vpindex'],

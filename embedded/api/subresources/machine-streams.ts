@@ -79,7 +79,7 @@ function portOf(text: string | undefined): number {
 }
 
 /**
- * Connects to the machine's first address from where the server stands, as virt-api does. That reaches the default
+ * Connects to the machine's first address from where the server is, as virt-api does. That reaches the default
  * network only: a machine in a VPC of its own is refused, because a cluster has no route to it.
  */
 async function dial(instance: KubeObject, port: number, store: Store): Promise<Duplex> {

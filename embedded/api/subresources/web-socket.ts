@@ -6,7 +6,7 @@ import type { UpgradeRequest } from '../http/api-server.ts';
 /** More than this many bytes waiting for a client stop reading from the machine until the client has caught up. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-/** Which of the offered subprotocols a server takes; undefined takes none, and the handshake goes on without. */
+/** Which of the offered subprotocols a server takes; undefined takes none, and the handshake continues without. */
 export type ProtocolChoice = (offered: ReadonlySet<string>) => string | undefined;
 
 /** Completes a WebSocket handshake. No compression, no limit on message size beyond memory's sake (64 MiB). */

@@ -48,7 +48,7 @@ function furtherStepMs(events: readonly StoredEvent[]): number | undefined {
   return first === undefined || last === undefined || ends.length < 2 ? undefined : (last - first) / (ends.length - 1);
 }
 
-/** When disks of modules were captured and machines ran, as the cluster tells it; `performance.now()` by module. */
+/** When disks of modules were captured and machines ran, as the cluster reports it; `performance.now()` by module. */
 export interface ClusterMoments {
   readonly captured: ReadonlyMap<string, number>;
   readonly running: ReadonlyMap<string, number>;

@@ -79,7 +79,7 @@ test('feeds the informer of the Kubernetes client', async () => {
   expect(seen).toEqual(['add fed', 'update 1']);
 });
 
-/** Everything that a watch of this length tells. */
+/** All events of a watch of this length. */
 async function readAll(query: string): Promise<{ type: string; object: Record<string, unknown> }[]> {
   const events: { type: string; object: Record<string, unknown> }[] = [];
   for await (const event of client.watch(`${configMaps}?watch=true&${query}`)) events.push(event);

@@ -74,7 +74,7 @@ const inGuarded = (command: string, deadlineMs = 30_000) =>
 
 const readPcr = () => inGuarded('cat /sys/class/tpm/tpm0/pcr-sha256/7');
 
-/** Reads a console until it has said something that matches. */
+/** Reads a console until its output matches. */
 async function untilSaid(console: Duplex, pattern: RegExp): Promise<string> {
   let text = '';
   for await (const chunk of console) {
@@ -108,7 +108,7 @@ test('a data disk on the usb bus is read and written', async () => {
   expect(await inGuarded(`${find}; ${use}`)).toMatch(/^on-the-stick.*\/usb\d.*\n131072$/);
 }, 60_000);
 
-test('the TPM of a machine goes on when the server was killed, and ends with its machine', async () => {
+test('the TPM of a machine continues when the server was killed, and ends with its machine', async () => {
   const before = await readPcr();
   await laboratory.cluster.kill('SIGKILL');
   await laboratory.cluster.restart();

@@ -60,7 +60,7 @@ async function attempt({ client, pod, port, privateKey }: LoginOptions, command:
   const connection = new ssh2.Client();
   try {
     await new Promise<void>((resolve, reject) => {
-      // A connection that breaks may say so more than once.
+      // A connection that breaks may emit several errors.
       connection.once('ready', resolve).on('error', reject);
       connection.once('close', () => reject(new Error('The guest closed the connection')));
       connection.connect({ sock, username: 'root', privateKey, readyTimeout: 10_000 });

@@ -109,7 +109,7 @@ export const FORWARDER = [
    }).listen(Number(port), '127.0.0.1', () => console.log('ready'));`,
 ];
 
-/** Runs for the image `probe`: tries to connect, says whether it could, and ends with 0 or 1. */
+/** Runs for the image `probe`: tries to connect, reports whether it could, and ends with 0 or 1. */
 export const PROBE = [
   process.execPath,
   '-e',

@@ -133,7 +133,7 @@ test('a card that KubeVirt taps is left to the DHCP server on its segment', asyn
     await laboratory.create('VirtualMachineInstance', { metadata: { name }, ...instance(cards) });
   }
   for (const name of ['tapped', 'bridged']) await laboratory.untilPhase('VirtualMachineInstance', name, 'Running');
-  // KubeVirt would say its own words; neither starts such a machine.
+  // KubeVirt's message differs; neither starts such a machine.
   const { status } = await laboratory.until('VirtualMachineInstance', 'odd', (seen) =>
     (seen.status?.conditions ?? []).some(({ type }) => type === 'Synchronized'),
   );

@@ -4,7 +4,7 @@ import { LISTENER, PROBE } from './manifests.ts';
 
 /*
  * What a cluster without KubeOVN gives: pods on one network, Services, and NetworkPolicies that a CNI enforces. The half
- * that is about machines stands in test/e2e/pod-network.test.ts.
+ * that is about machines is in test/e2e/pod-network.test.ts.
  */
 const PORT = 4000;
 let laboratory: Laboratory;

@@ -5,7 +5,7 @@ import { openPortForward } from '../../../common/kubernetes/port-forward.ts';
 import { streamClient } from './guest-login.ts';
 import { Laboratory } from './laboratory.ts';
 
-/** Runs for the image `teller`: says what the kernel lets it do, and tries to write to the paths that are its arguments. */
+/** Runs for the image `teller`: reports what the kernel lets it do, and tries to write to the paths that are its arguments. */
 const TELLER = [
   process.execPath,
   '-e',
@@ -55,7 +55,7 @@ interface Told {
   readonly home: boolean;
 }
 
-/** What a pod with these security contexts says of itself. */
+/** Output of a pod with these security contexts. */
 async function tell(ofPod: object, ofContainer: object): Promise<Told> {
   const name = `teller-${++count}`;
   const container = {
@@ -134,11 +134,11 @@ test('a forwarded connection that breaks ends, and nothing is written into it', 
   expect(received).toBe('hello');
 });
 
-/** What comes on a connection on which something is said as soon as something has come. */
+/** Output of a connection that is written to as soon as something was received. */
 async function conversation(stream: Duplex): Promise<string> {
   let said = '';
   stream.on('data', (bytes: Buffer) => {
-    if (said === '') stream.write('go on');
+    if (said === '') stream.write('continue');
     said += bytes.toString();
   });
   await finished(stream, { writable: false }).catch(() => undefined);

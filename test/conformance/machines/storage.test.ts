@@ -213,7 +213,7 @@ test('a class that waits for the first consumer fills a volume when a machine wi
   await laboratory.untilGone('PersistentVolumeClaim', 'placed');
 });
 
-test('a layer outlives its snapshot and its source as long as a clone stands on it, and goes with the last one', async () => {
+test('a layer outlives its snapshot and its source as long as a clone is based on it, and goes with the last one', async () => {
   const dataDir = laboratory.cluster.dataDir ?? '';
   await laboratory.delete('DataVolume', 'late');
   await laboratory.delete('VolumeSnapshot', 'early');

@@ -27,7 +27,7 @@ test('imports an image by HTTP and verifies its checksum', async () => {
   const done = await laboratory.untilPhase('DataVolume', 'good', 'Succeeded');
   expect(done.status).toMatchObject({ progress: '100.0%', claimName: 'good' });
   expect(condition(done, 'Ready')?.status).toBe('True');
-  // The volume may say so a moment before its claim is bound.
+  // The volume may report it a moment before its claim is bound.
   await laboratory.untilPhase('PersistentVolumeClaim', 'good', 'Bound');
 });
 
@@ -68,7 +68,7 @@ test('a clone that asks for no size stays as large as its source, generation for
   await laboratory.create('DataVolume', dataVolume('generation-0', { blank: {} }, '100Mi'));
   await laboratory.untilPhase('DataVolume', 'generation-0', 'Succeeded');
   const { bytes: first, isBlock } = await claimOf('generation-0');
-  // 6 % for the file system, unless the cluster is told otherwise.
+  // 6 % for the file system, unless the cluster is configured otherwise.
   if (!foreignKubeconfig) expect(first).toBe(111_149_056);
   for (const generation of [1, 2, 3]) {
     const snapshot = `of-generation-${generation - 1}`;

@@ -44,7 +44,7 @@ export async function useEngine(resources: ReleaseStack): Promise<Engine> {
   return own;
 }
 
-/** Starts the daemon and waits until it says that it listens. @throws with its last lines when it ends instead */
+/** Starts the daemon and waits until it reports that it listens. @throws with its last lines when it ends instead */
 async function startDaemon(args: readonly string[], resources: ReleaseStack): Promise<void> {
   const daemon = spawn(DAEMON, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = once(daemon, 'close').catch((error: unknown) => [errorMessage(error)]);

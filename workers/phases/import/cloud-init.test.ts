@@ -28,7 +28,7 @@ interface Part {
   readonly body: Buffer;
 }
 
-/** What stands between the boundaries of a message (RFC 2046), decoded. */
+/** What is between the boundaries of a message (RFC 2046), decoded. */
 function partsOf(message: Buffer): Part[] {
   const text = message.toString('latin1');
   const boundary = /^Content-Type: multipart\/mixed; boundary="([^"]+)"\nMIME-Version: 1\.0\n/.exec(text)?.[1] ?? '';

@@ -5,7 +5,7 @@ import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 
 /**
- * Makes a volume, unless it is there. Where its importer needs `credentials` (sealed), they stand in a Secret that the
+ * Makes a volume, unless it is there. Where its importer needs `credentials` (sealed), they are in a Secret that the
  * volume owns, and never in the volume itself. CDI's pod waits for the Secret, so the volume comes first: only it contains
  * the name of the Secret, for every worker. The name is used once, because what the former volume of the name
  * owned may be removed while this one begins.

@@ -107,7 +107,7 @@ async function existingClaim(
   const namespace = origin.namespace ?? cluster.namespace;
   const source = { pvc: { name: origin.name, namespace } };
   const clone = { kind: 'claim' } as const;
-  // An import that was begun goes on, also without the claim.
+  // An import that was begun continues, also without the claim.
   if (await cluster.get(RESOURCES.dataVolumes, name, { signal })) return { source, clone, contentBytes: 0 };
   const label = `PersistentVolumeClaim "${origin.name}" in the namespace "${namespace}"`;
   const claim = await cluster.get(RESOURCES.claims, origin.name, { signal, namespace });

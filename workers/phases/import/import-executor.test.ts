@@ -440,7 +440,7 @@ test('clones an existing claim, and reports the error of another one', async () 
   const layerBuild = '01J00000000000000000000024';
   expect(await importExecutor.execute(importDb(origin, layerBuild))).toEqual({ outcome: 'succeeded' });
   expect(await sourceOfDisk(layerBuild)).toEqual([{ pvc: { name: 'golden', namespace: 'default' } }]);
-  // What was begun goes on without it.
+  // What was begun continues without it.
   await cluster.delete(RESOURCES.claims, 'golden');
   expect(await importExecutor.execute(importDb(origin, layerBuild))).toEqual({ outcome: 'succeeded' });
 
@@ -463,7 +463,7 @@ test('clones an existing claim, and reports the error of another one', async () 
   });
 }, 120_000);
 
-/** A disk that grows only when it is told to: CDI inflates what is asked for, so a clone must not ask for what there is. */
+/** A disk that grows only on request: CDI inflates what is asked for, so a clone must not ask for what there is. */
 test('keeps the claims of five generations as large as the first, and grows one that is asked to', async () => {
   const cluster = new ClusterClient(config);
   const claimBytes = async (name: string) =>

@@ -175,7 +175,7 @@ test('names the configuration that is needed where the importer may not open a b
   });
 });
 
-test('gives up what stands still for the same reason, and only then', () => {
+test('gives up what makes no progress for the same reason, and only then', () => {
   let now = 0;
   const patience = new VolumePatience({ now: () => now, after: async () => {} });
   const asked: number[] = [];

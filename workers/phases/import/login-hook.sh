@@ -1,5 +1,5 @@
 # Lets the build farm in, for as long as the image is built: runs as root in the guest, at every boot, before cloud-init
-# makes accounts. POSIX sh, busybox too. `user` and `key` are set above, and key-files.sh stands there. It stands beside what the
+# makes accounts. POSIX sh, busybox too. `user` and `key` are set above, and key-files.sh is there. It is beside what the
 # user data asks for and changes none of it; the farm takes the key and this file away before it captures the disks.
 umask 077
 

@@ -47,7 +47,7 @@ export async function lookAtSource(
     const status = error instanceof FarmError ? Number(error.details['status'] ?? 0) : 0;
     if (status === 0) return undefined;
     const reason = REFUSALS[status];
-    // The message begins with the URL, which stands before it already.
+    // The message begins with the URL, which is before it already.
     const message = errorMessage(error).replace(/^\S+: /, '');
     return { answer: statusWords(status), ...(reason ? { refusal: { reason, message } } : {}) };
   }

@@ -21,13 +21,13 @@ test('holds no connection while it waits, continues on a notice, and waits for t
   expect(journal).toEqual(['close', 'look', 'look', 'look', 'stop', 'forget', 'use']);
 });
 
-test('continues at once when a person has said so to the worker before', async () => {
+test('continues at once when a person has already answered the worker before', async () => {
   const { context, journal } = stage([CONTINUED]);
   await runHandbuildStep(context);
   expect(journal).toEqual(['close', 'look', 'stop', 'forget', 'use']);
 });
 
-test('hears what is said between its look and its waiting', async () => {
+test('receives an answer that comes between its look and its wait', async () => {
   const { context, journal, tell } = stage([waiting(), CONTINUED], () => tell());
   await runHandbuildStep(context);
   expect(journal).toEqual(['close', 'look', 'look', 'stop', 'forget', 'use']);

@@ -23,7 +23,7 @@ import type { StepContext } from './step-context.ts';
 
 /**
  * The provision phase of one VM: its steps in order. Completed steps are known from the guest itself, so a worker that takes
- * over goes on with the step that runs, and repeats none.
+ * over continues with the step that runs, and repeats none.
  */
 export const provisionExecutor: PhaseExecutor = {
   phase: 'provision',

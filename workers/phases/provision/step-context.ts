@@ -33,7 +33,7 @@ export interface StepOutcome {
   readonly exitCode: number | null;
 }
 
-/** Resolves when the step may go on to change the guest; with Redis away, when it is back. @throws Superseded, Cancelled */
+/** Resolves when the step may continue to change the guest; with Redis away, when it is back. @throws Superseded, Cancelled */
 export function fence({ phase, signal }: StepContext): Promise<void> {
   const { store, claim, clock } = phase;
   return whileUnavailable({ clock, signal }, () => store.assertCurrent(claim));

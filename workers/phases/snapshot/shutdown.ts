@@ -63,7 +63,7 @@ async function noteEviction<T>(
     () => {
       evicted = true;
     },
-    // Ended by us, or not to be known; the pod is looked at once more in the end.
+    // Ended by us, or not to be known; the pod is looked at again in the end.
     () => {},
   );
   try {

@@ -143,7 +143,7 @@ async function inGuest(staged: Staged, key: SshKeyPair, command: string): Promis
         client.exec(command, (error, opened) => (error ? reject(error) : resolve(opened))),
       );
       const output = await text(channel);
-      // The guest may go down, and cut it, before it has said goodbye.
+      // The guest may go down, and cut it, before it has ended the session.
       client.on('error', () => client.destroy()).end();
       return output.trim();
     } catch {

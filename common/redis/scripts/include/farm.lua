@@ -94,7 +94,7 @@ end
 
 -- Wakes the dispatchers for a cluster, once until one of them looks (take.lua): that one finds all that has changed before.
 --
--- awake:<cluster>    they have been told, and none has looked since
+-- awake:<cluster>    they have been notified, and none has looked since
 local woken = {}
 local function wake(cluster)
   if woken[cluster] then return end

@@ -23,7 +23,7 @@ local function eachKeyOf(id, touch)
   for vm in words(redis.call('HGET', key('layer-build', id), 'vms')) do touch(key('layer-build', id, 'serial', vm)) end
 end
 
--- Keeps the record of a layer build that has ended and goes on.
+-- Keeps the record of a layer build that has ended and continues.
 local function remember(id)
   eachKeyOf(id, function(name) redis.call('PERSIST', name) end)
   redis.call('ZREM', key('logs', 'ended'), id)

@@ -5,7 +5,7 @@
 --
 -- layer:<layerKey>:images      set of its "<module>:<version>"
 -- layer:<layerKey>:tags        set of its "<module>@<tag>"
--- layer:<layerKey>:dependents  set of the layers that stand on it
+-- layer:<layerKey>:dependents  set of the layers that are based on it
 -- layer:<layerKey>:needed-by   set of the living layer builds that start from it
 -- module:<name>:versions       zset of its "<module>:<version>" by version
 -- indexed                      how many layers, images and tags are indexed

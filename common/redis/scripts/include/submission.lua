@@ -168,7 +168,7 @@ end
 -- A change of a layer since the last check is reported like any other failure.
 local function layerGone(layerKey)
   return cjson.encode({ reason = 'ParentFailed', screenshot = false,
-    message = 'The layer ' .. layerKey .. ', or one that it stands on, was removed while the build was submitted.' })
+    message = 'The layer ' .. layerKey .. ', or one that it is based on, was removed while the build was submitted.' })
 end
 
 local function reuseModule(buildId, module)

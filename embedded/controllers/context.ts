@@ -89,11 +89,11 @@ export function ownerOfKind(object: KubeObject, kind: string): OwnerReference | 
   return (object.metadata.ownerReferences ?? []).find((owner) => owner.kind === kind);
 }
 
-/** Adds a finalizer, unless it is there or the object is already being deleted. */
-export async function ensureFinalizer(store: Store, object: KubeObject, finalizer: string): Promise<void> {
-  if (isDeleting(object) || object.metadata.finalizers?.includes(finalizer)) return;
+/** Adds finalizers, unless they are there or the object is already being deleted. */
+export async function ensureFinalizer(store: Store, object: KubeObject, ...finalizers: string[]): Promise<void> {
+  if (isDeleting(object) || finalizers.every((name) => object.metadata.finalizers?.includes(name))) return;
   await store.mutate(object.kind, object.metadata, (draft) => {
-    draft.metadata.finalizers = [...(draft.metadata.finalizers ?? []), finalizer];
+    draft.metadata.finalizers = [...new Set([...(draft.metadata.finalizers ?? []), ...finalizers])];
   });
 }
 

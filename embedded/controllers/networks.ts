@@ -2,8 +2,9 @@ import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Ipv4Network } from '../../common/text/ipv4.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
 import { capacityOf, firstAddress, networkOfCidrBlock } from '../network/addresses.ts';
+import { ensureBridge, removeBridge } from '../network/bridges.ts';
 import { type DhcpOptions, DhcpServer } from '../network/dhcp.ts';
-import { vpcNamespace } from '../network/namespaces.ts';
+import { ensureNamespace, vpcNamespace } from '../network/namespaces.ts';
 import type { ControllerContext } from './context.ts';
 import { parseDhcpOptions } from './dhcp-options.ts';
 
@@ -31,6 +32,8 @@ function texts(value: unknown): string[] {
 export class Networks {
   readonly #context: ControllerContext;
   readonly #servers = new Map<string, DhcpServer>();
+  /** Subnets whose bridge is there, or being made, by name: with the options it has. */
+  readonly #bridges = new Map<string, { readonly options: string; readonly made: Promise<void> }>();
 
   constructor(context: ControllerContext) {
     this.#context = context;
@@ -77,10 +80,34 @@ export class Networks {
     return server;
   }
 
-  /** Ends the DHCP server of a subnet that goes. */
-  async removeDhcpServer(plan: SubnetSettings): Promise<void> {
+  /** Makes the bridge of a subnet and the namespace around it, unless this process knows that they are there. */
+  async ensureBridge({ name, namespace, gateway, cidr, mtu }: SubnetSettings): Promise<void> {
+    const bridge = {
+      namespace,
+      subnet: name,
+      address: `${gateway}/${cidr.prefix}`,
+      ...(mtu === undefined ? {} : { mtu }),
+    };
+    const options = JSON.stringify(bridge);
+    const known = this.#bridges.get(name);
+    if (known?.options === options) return await known.made;
+    const made = ensureNamespace(namespace, { isRouter: true }).then(() => ensureBridge(bridge));
+    const entry = { options, made };
+    this.#bridges.set(name, entry);
+    try {
+      await made;
+    } catch (error) {
+      if (this.#bridges.get(name) === entry) this.#bridges.delete(name);
+      throw error;
+    }
+  }
+
+  /** Takes away what a subnet that goes has on the host. */
+  async remove(plan: SubnetSettings): Promise<void> {
     await this.dhcpServer(plan).remove();
     this.#servers.delete(plan.name);
+    this.#bridges.delete(plan.name);
+    await removeBridge(plan.namespace, plan.name);
   }
 
   /**

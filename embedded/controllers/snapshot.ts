@@ -58,8 +58,7 @@ async function cut(
   { snapshot, claim }: { readonly snapshot: KubeObject; readonly claim: KubeObject },
 ): Promise<void> {
   const { store, clock, volumes, events } = context;
-  await ensureFinalizer(store, snapshot, AS_SOURCE);
-  await ensureFinalizer(store, snapshot, BOUND);
+  await ensureFinalizer(store, snapshot, AS_SOURCE, BOUND);
   const layer = uidOf(snapshot);
   const name = `snapcontent-${layer}`;
   if (!store.get('VolumeSnapshotContent', { name }))
@@ -69,12 +68,14 @@ async function cut(
     status['readyToUse'] ??= false;
   });
   await volumes.freeze(uidOf(claim), layer, () => machines.switchFor(uidOf(claim), layer));
-  await noteSizes(context, snapshot, layer);
   const restoreSize = requestedBytes(claim);
   const now = clock.now();
-  await store.updateStatus('VolumeSnapshotContent', { name }, (status) => {
-    Object.assign(status, { snapshotHandle: layer, creationTime: now * 1_000_000, readyToUse: true, restoreSize });
-  });
+  await Promise.all([
+    noteSizes(context, snapshot, layer),
+    store.updateStatus('VolumeSnapshotContent', { name }, (status) => {
+      Object.assign(status, { snapshotHandle: layer, creationTime: now * 1_000_000, readyToUse: true, restoreSize });
+    }),
+  ]);
   await store.updateStatus('VolumeSnapshot', snapshot.metadata, (status) => {
     delete status['error'];
     Object.assign(status, { creationTime: timestamp(now), readyToUse: true, restoreSize: String(restoreSize) });

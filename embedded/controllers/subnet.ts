@@ -1,7 +1,5 @@
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
-import { ensureBridge, removeBridge } from '../network/bridges.ts';
-import { ensureNamespace } from '../network/namespaces.ts';
 import { setCondition } from './conditions.ts';
 import { type ControllerContext, ensureFinalizer, isDeleting, queueFor, removeFinalizers } from './context.ts';
 import type { Networks, SubnetSettings } from './networks.ts';
@@ -44,10 +42,7 @@ function isOverlay({ provider }: SubnetSettings): boolean {
 /** Makes the namespace, the bridge and the DHCP server of a subnet, unless they are there. */
 export async function prepareSubnet(networks: Networks, subnet: KubeObject): Promise<void> {
   const plan = networks.plan(subnet);
-  await ensureNamespace(plan.namespace, { isRouter: true });
-  const address = `${plan.gateway}/${plan.cidr.prefix}`;
-  const mtu = plan.mtu === undefined ? {} : { mtu: plan.mtu };
-  await ensureBridge({ namespace: plan.namespace, subnet: plan.name, address, ...mtu });
+  await networks.ensureBridge(plan);
   await networks.dhcpServer(plan).ensure(networks.dhcpOptions(subnet));
 }
 
@@ -101,8 +96,7 @@ async function remove(context: ControllerContext, networks: Networks, subnet: Ku
   try {
     const plan = networks.plan(subnet);
     if (!isOverlay(plan)) return;
-    await networks.removeDhcpServer(plan);
-    await removeBridge(plan.namespace, plan.name);
+    await networks.remove(plan);
   } finally {
     await removeFinalizers(context.store, subnet, [KUBEOVN_FINALIZER]);
   }

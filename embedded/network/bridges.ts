@@ -71,16 +71,18 @@ export async function ensureTap(options: TapOptions): Promise<string> {
   const isLocal = machineNamespace === vpcNamespace;
   const port = { namespace: vpcNamespace, device: isLocal ? tap : `z${tap}` };
   const bridge = isLocal ? bridgeName(subnet) : `x${tap}`;
-  const present = new Set((await interfacesOf(machineNamespace)).map(({ ifname }) => ifname));
-  if (present.has(tap)) return tap;
-  if (!isLocal) await connectBridge({ bridge, tap, ...options });
-  await runSteps([
+  if (!isLocal) {
+    const isThere = (await interfacesOf(machineNamespace)).some(({ ifname }) => ifname === tap);
+    if (!isThere) await connectBridge({ bridge, tap, ...options });
+  }
+  const steps = [
     ip(machineNamespace, `tuntap add dev ${tap} mode tap user ${user}`),
     ip(machineNamespace, `link set ${tap} master ${bridge}`),
     ...(address ? deliverTo(port, address) : []),
     ...(address && isSecured ? acceptOnly(port, address) : []),
     ip(machineNamespace, `link set ${tap} up`),
-  ]);
+  ];
+  await runSteps(steps, { unless: ip(machineNamespace, `link show dev ${tap}`) });
   return tap;
 }
 

@@ -35,13 +35,17 @@ export function inNamespace(namespace: string, command: HostCommand): HostComman
 }
 
 /**
- * Runs commands in order and stops at the first fault. One shell runs them all: for this process, which is large, to start
- * another one takes many times as long as it takes a shell.
+ * Runs commands in order and stops at the first fault; none when `unless` succeeds. One shell runs them all: for this
+ * process, which is large, to start another one takes many times as long as it takes a shell.
  */
-export async function runSteps(steps: readonly HostCommand[]): Promise<void> {
+export async function runSteps(
+  steps: readonly HostCommand[],
+  { unless }: { readonly unless?: HostCommand } = {},
+): Promise<void> {
   if (steps.length === 0) return;
-  const script = steps.map((step) => step.map(quote).join(' ')).join('\n');
-  await runCommand('sh', ['-ec', script]);
+  const line = (step: HostCommand) => step.map(quote).join(' ');
+  const check = unless === undefined ? [] : [`! ${line(unless)} >/dev/null 2>&1 || exit 0`];
+  await runCommand('sh', ['-ec', [...check, ...steps.map(line)].join('\n')]);
 }
 
 function quote(word: string): string {

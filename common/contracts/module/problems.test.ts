@@ -69,6 +69,18 @@ const rows: readonly Row[] = [
     code: 'Syntax',
     part: 'a value that begins with "%"',
   },
+  {
+    rule: 'a line of Jinja',
+    yaml: 'name: m\n{§% if x %}\nvms: []\n',
+    code: 'Syntax',
+    part: 'such as Jinja',
+  },
+  {
+    rule: 'a key that is indented more than the one above it',
+    yaml: `name: m\nvms:\n- name: §a\n   ${VM}\n`,
+    code: 'Syntax',
+    part: 'line 4 is indented more than the key above it',
+  },
   { rule: 'a type mark', yaml: 'name: §!env X\n', code: 'Syntax', part: 'a value that begins with "!"' },
   {
     rule: 'a no-break space',
@@ -192,6 +204,18 @@ const rows: readonly Row[] = [
     part: 'did you mean "bootCommand"?',
   },
   { rule: 'a key at the wrong level', yaml: vm('§memory: 1Gi'), code: 'UnknownKey', part: 'belongs under "resources"' },
+  {
+    rule: "a key at the wrong level in Packer's spelling",
+    yaml: vm('§ssh_username: root'),
+    code: 'UnknownKey',
+    part: 'belongs under "communicator" as "sshUsername"',
+  },
+  {
+    rule: 'a text in place of a map',
+    yaml: step('type: file', 'file: { source: §./site.conf, destination: /etc/x }'),
+    code: 'InvalidValue',
+    part: 'its keys are configMapRef, secretRef',
+  },
   { rule: 'a key without value', yaml: vm('§cloudInit:'), code: 'InvalidValue', part: 'has no value' },
   { rule: 'a map in place of a list', yaml: top('§files: { a: b }'), code: 'InvalidValue', part: 'must be a list' },
   {
@@ -701,6 +725,13 @@ const rows: readonly Row[] = [
     yaml: vm(`bootCommand: [§"${written}<enter>"]`),
     code: 'BootCommand' as const,
     part: `"${written}" is typed as it is: ${remedy}`,
+    severity: 'warning' as const,
+  })),
+  ...(['https://h/x.iso?checksum=sha256:00', 'https://h/x.iso#sha256=00'] as const).map((url) => ({
+    rule: `the checksum in the URL ${url}`,
+    yaml: vm(`isos: [{ url: §"${url}" }]`),
+    code: 'Doubtful' as const,
+    part: 'write it under checksum',
     severity: 'warning' as const,
   })),
   {

@@ -41,6 +41,7 @@ function checkSource(source: Cursor, report: Report): void {
     report(source.at('buildRef', 'tag'), 'Conflict', 'a tag names a version: write either version or tag');
   }
   reportAgeOfLocal(source, report);
+  reportChecksumInUrl(source, report);
   if (blank.isPresent && source.at('maxAge').isPresent) {
     report(source.at('maxAge'), 'Conflict', 'an empty disk has no age: write maxAge beside vms, or at an ISO');
   }
@@ -52,8 +53,16 @@ function reportAgeOfLocal(holder: Cursor, report: Report): void {
   report(holder.at('maxAge'), 'Conflict', 'a local file is sent with every build: write maxAge beside vms');
 }
 
+/** Tools with go-getter take it out of the URL and compare it; here the server gets it. */
+function reportChecksumInUrl(holder: Cursor, report: Report): void {
+  const url = holder.at('url');
+  if (holder.at('checksum').isPresent || !/[?&]checksum=|#(md5|sha\d+)[=:]/i.test(url.text ?? '')) return;
+  report(url, 'Doubtful', 'a checksum in a URL is not compared: write it under checksum', 'warning');
+}
+
 function checkIso(iso: Cursor, report: Report): void {
   reportAgeOfLocal(iso, report);
+  reportChecksumInUrl(iso, report);
   reportUnlessOne(iso, ['url', 'path'], report);
   if (iso.at('checksum').isPresent && !iso.at('url').isPresent) {
     report(iso.at('checksum'), 'Conflict', 'a checksum belongs to an ISO with url');

@@ -3,6 +3,9 @@ import { quoted } from './parsed.ts';
 import { MAX_LISTED } from './problem-list.ts';
 import { didYouMean } from './suggest.ts';
 
+/** Keys of a map in one message. */
+const MOST_KEYS = 6;
+
 /**
  * A map with exactly these keys; an unknown key is reported with the nearest known one. With an `id` the JSON Schema
  * defines it once.
@@ -13,7 +16,7 @@ export function map<const Shape extends z.ZodRawShape>(description: string, shap
       error: (issue) =>
         issue.code === 'unrecognized_keys'
           ? unknownKeysMessage(issue.keys, shape)
-          : misshapen(issue.input, 'a map of keys and values'),
+          : `${misshapen(issue.input, 'a map of keys and values')}${keysExpected(issue.input, shape)}`,
     })
     .meta(id === undefined ? { description } : { description, id });
 }
@@ -41,16 +44,34 @@ export function anything(description: string) {
   return z.unknown().meta({ description });
 }
 
+/** In place of a map someone wrote what they think is its main value. */
+function keysExpected(written: unknown, shape: z.ZodRawShape): string {
+  const isText = typeof written === 'string' || typeof written === 'number';
+  return isText ? `; its keys are ${Object.keys(shape).slice(0, MOST_KEYS).join(', ')}` : '';
+}
+
 /** One line for each unknown key, in the order of the issue's `keys`; none for those that are not listed. */
 function unknownKeysMessage(keys: readonly string[] | undefined, shape: z.ZodRawShape): string {
   const known = Object.keys(shape);
   return (keys ?? [])
     .slice(0, MAX_LISTED)
     .map((key) => {
-      const home = known.find((name) => keysOf(shape[name]).includes(key));
-      return `unknown key ${quoted(key)}${home ? `; it belongs under "${home}"` : keyHint(key, known)}`;
+      return `unknown key ${quoted(key)}${homeOf(key, shape) ?? keyHint(key, known)}`;
     })
     .join('\n');
+}
+
+/** Where a key of one level below belongs, also in the spelling of Packer: `ssh_username`. */
+function homeOf(key: string, shape: z.ZodRawShape): string | undefined {
+  for (const name of Object.keys(shape)) {
+    const meant = keysOf(shape[name]).find((candidate) => folded(candidate) === folded(key));
+    if (meant !== undefined) return `; it belongs under "${name}"${meant === key ? '' : ` as "${meant}"`}`;
+  }
+  return undefined;
+}
+
+function folded(key: string): string {
+  return key.replaceAll(/[_-]/g, '').toLowerCase();
 }
 
 /** Suggestion for an unknown key. */

@@ -10,20 +10,34 @@ interface Lines {
 export function syntaxComplaint(error: YAMLError, source: Lines): string {
   if (error.code === 'TAB_AS_INDENT') return yamlComplaint(error.message);
   const number = Math.max(1, source.lines.linePos(error.pos[0]).line);
-  const block = endedBlock(source, number);
-  const message =
-    block === null
-      ? yamlComplaint(error.message, lineOf(source, number))
-      : `the text block that begins in line ${block} ended before this line, which is indented less: indent it like the others`;
-  return `not valid YAML: ${message}`;
+  return `not valid YAML: ${indentComplaint(error, source, number) ?? yamlComplaint(error.message, lineOf(source, number))}`;
 }
+
+function indentComplaint({ message, pos }: YAMLError, source: Lines, number: number): string | null {
+  const block = endedBlock(source, number);
+  if (block !== null) {
+    return `the text block that begins in line ${block} ended before this line, which is indented less: indent it like the others`;
+  }
+  // A plain text goes on in the next lines, as far as they are indented more than its key.
+  const line = lineOf(source, number);
+  const rest = line.slice(source.lines.linePos(pos[0]).col - 1);
+  if (!NESTED.test(message) || /:(\s|$)/.test(rest) || knownLine(line) !== undefined) return null;
+  return `line ${number + 1} is indented more than the key above it: indent it like that key`;
+}
+
+const NESTED = /^Nested mappings are not allowed in compact/;
 
 /** Patterns of lines that cannot be parsed, with the correction. */
 const LINES: readonly (readonly [RegExp, string])[] = [
+  [/^\s*\{%/, 'this line is for a template engine such as Jinja, and nothing renders it here'],
   [/\u00a0/, 'this line contains a no-break space (U+00A0): write a plain space'],
   [/^[^#]*:\s+\{\{|^\s*(- )+\{\{/, 'a value that begins with "{{" must be in quotes'],
   [/[[{,:]\s*\$\{/, 'a value with "${" between brackets or braces must be in quotes'],
 ];
+
+function knownLine(line: string): string | undefined {
+  return LINES.find(([pattern]) => pattern.test(line))?.[1];
+}
 
 /** Messages of the YAML parser, with the correction. */
 const MESSAGES: readonly (readonly [RegExp, string | ((...groups: string[]) => string)])[] = [
@@ -32,7 +46,7 @@ const MESSAGES: readonly (readonly [RegExp, string | ((...groups: string[]) => s
     /^Flow (map|sequence) in block collection must be/,
     (kind) => `a "${kind === 'map' ? '{' : '['}" that was opened before is not closed`,
   ],
-  [/^Nested mappings are not allowed in compact/, 'a value with ": " in it must be in quotes, or below a "|"'],
+  [NESTED, 'a value with ": " in it must be in quotes, or below a "|"'],
   [/^With stringKeys/, 'a key must be a text: put what has braces or brackets in quotes'],
   [
     /^Implicit keys need to be on a single line|^Implicit map keys need to be followed/,
@@ -55,7 +69,7 @@ const MESSAGES: readonly (readonly [RegExp, string | ((...groups: string[]) => s
 
 /** The complaint of the YAML parser about a line, with the correction. */
 export function yamlComplaint(message: string, line = ''): string {
-  const [, known] = LINES.find(([pattern]) => pattern.test(line)) ?? [];
+  const known = knownLine(line);
   if (known !== undefined) return known;
   for (const [pattern, meaning] of MESSAGES) {
     const [found, ...groups] = pattern.exec(message) ?? [];

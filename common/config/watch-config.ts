@@ -38,13 +38,19 @@ export async function watchConfig(
   await lookAgain({ ...loop, clock, logger }, signal);
 }
 
-/** Editors, and the volumes of ConfigMaps, put another file in its place: its folder is watched. */
+/**
+ * Editors, and the volumes of ConfigMaps, put another file in its place: its folder is watched. Where the machine has no watch left, the
+ * file is only looked at now and then.
+ */
 function atChanges(file: string): Wake {
   return (ring, signal) => {
-    const watcher = watch(dirname(file), { signal }, (_change, name) => {
-      if (name === null || name === basename(file) || name === '..data') ring();
-    });
-    // It is still looked at now and then.
-    watcher.on('error', () => watcher.close());
+    try {
+      const watcher = watch(dirname(file), { signal }, (_change, name) => {
+        if (name === null || name === basename(file) || name === '..data') ring();
+      });
+      watcher.on('error', () => watcher.close());
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error)) throw error;
+    }
   };
 }

@@ -90,6 +90,7 @@ export function faultsOf(shaken: Shaken): ReadonlyMap<string, Fault> {
     ['slow the way to the cluster', slow(second.toCluster)],
     ['kill `up` and start it', () => startAgain(shaken, true)],
     ['`down` and `up`', () => startAgain(shaken, false)],
+    ['change the configuration', () => changeConfig(shaken)],
     ['cancel a build', (random) => builds.cancelOne(random)],
     ['rebuild a module', (random) => builds.rebuildOne(random)],
   ]);
@@ -119,6 +120,11 @@ async function startAgain({ farm, flags, builds }: Shaken, isKilled: boolean): P
   const { exitCode, stderr } = await farm.slipway('up', '--data-dir', farm.dataDir, '--detach', ...flags);
   if (exitCode !== 0) throw new Error(`slipway up failed: ${stderr}`);
   return isKilled ? `process ${up}` : 'the first half';
+}
+
+async function changeConfig({ second }: Shaken): Promise<string> {
+  second.changeConfig();
+  return 'of the second half';
 }
 
 /** The machines of a farm that have a process, by the names of their VMIs. */

@@ -15,6 +15,8 @@ import { openShakyWay, type ShakyWay } from './shaky-way.ts';
 export interface SecondHalf {
   readonly toRedis: ShakyWay;
   readonly toCluster: ShakyWay;
+  /** Changes its cluster in its configuration: each process ends what it does for it, and begins again. */
+  changeConfig(): void;
   /** Process ids by role, as they are now. */
   pids(): Readonly<Record<string, readonly number[]>>;
 }
@@ -33,7 +35,12 @@ export async function startSecondHalf(resources: ReleaseStack, farm: TestFarm): 
   config.redis.url = `redis://127.0.0.1:${toRedis.port}`;
   config.http.port = 0;
   config.clusters[0].kubeconfig = folder('kubeconfig');
-  writeFileSync(folder('farm.yaml'), stringify(config), { mode: 0o600 });
+  let changes = 0;
+  const writeConfig = () => {
+    config.clusters[0].labels = { changes: String(changes++) };
+    writeFileSync(folder('farm.yaml'), stringify(config), { mode: 0o600 });
+  };
+  writeConfig();
 
   const supervisor = new Supervisor(createLogger({ name: 'chaos', level: 'silent' }), () => {});
   resources.defer('second half', () => supervisor.stop());
@@ -48,5 +55,5 @@ export async function startSecondHalf(resources: ReleaseStack, farm: TestFarm): 
     start('scheduler', programCommand('scheduler/main')),
     ...PHASES.map((phase) => start(phase, [...programCommand('workers/main'), '--phase', phase])),
   ]);
-  return { toRedis, toCluster, pids: () => supervisor.pids() };
+  return { toRedis, toCluster, changeConfig: writeConfig, pids: () => supervisor.pids() };
 }

@@ -41,8 +41,8 @@ export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
   const { model, error, isConnected, refresh } = useBuild(buildId);
   return (
     <>
-      <PageTitle title={`Build ${buildId}`}>
-        {model && model.view.finishedAt === null && mayBuild && <CancelButton buildId={buildId} />}
+      <PageTitle title={model?.view.run ? `Clone of ${model.view.run}` : `Build ${buildId}`}>
+        {model && model.view.finishedAt === null && mayBuild && <CancelButton view={model.view} />}
         {model && mayBuild && mayRetry(model.view) && <RetryButton buildId={buildId} />}
         {model && mayBuild && (
           <a href={addressOf('downloadArchive', { params: { id: buildId } })} download>
@@ -66,15 +66,15 @@ function mayRetry({ state, run }: BuildView): boolean {
   return run === null && (state === 'failed' || state === 'cancelled');
 }
 
-function CancelButton({ buildId }: { readonly buildId: string }) {
+function CancelButton({ view: { buildId, run } }: { readonly view: BuildView }) {
   return (
     <ConfirmButton
       operation="cancelBuild"
       request={{ params: { id: buildId } }}
-      label="Cancel build"
-      yes="Yes, cancel it"
+      label={run === null ? 'Cancel build' : 'Stop the clone'}
+      yes={run === null ? 'Yes, cancel it' : 'Yes, stop it'}
       no="Let it run"
-      asked="Cancelling…"
+      asked={run === null ? 'Cancelling…' : 'Stopping…'}
       isDanger
     />
   );
@@ -104,7 +104,14 @@ function Build({ model, query, mayBuild, refresh }: BuildProps) {
         <LogView view={view} log={model.log} machine={query.get('log')} part={query.get('part')} />
       </div>
       {watched && (
-        <Watch key={query.get('watch')} buildId={view.buildId} {...watched} mayBuild={mayBuild} refresh={refresh} />
+        <Watch
+          key={query.get('watch')}
+          buildId={view.buildId}
+          {...watched}
+          isClone={view.run !== null}
+          mayBuild={mayBuild}
+          refresh={refresh}
+        />
       )}
     </>
   );

@@ -126,7 +126,7 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
         <Age at={Date.parse(createdAt)} />
         {by && <div class="quiet">by {by}</div>}
         {mayBuild && (
-          <>
+          <div class="actions">
             <a
               href={addressOf('readProvenance', { params: { image: `${module}:${version}` } })}
               download={`${module}-${version}.intoto.json`}
@@ -137,7 +137,7 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
             <RunImage image={`${module}:${version}`} />
             <TagImage module={module} version={version} onChange={onChange} />
             <RemoveImage module={module} version={version} onChange={onChange} />
-          </>
+          </div>
         )}
       </td>
     </tr>

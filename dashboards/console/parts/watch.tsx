@@ -5,7 +5,7 @@ import { liftKeys } from '../api/console-viewer.ts';
 import { useConsole } from '../api/use-console.ts';
 import { vmAddress } from '../api/vm-address.ts';
 import { vmKey } from '../state/vm-key.ts';
-import { hasSerial, isTyping, isWatchable, machineStateOf, watchingWords } from '../state/watching.ts';
+import { hasSerial, isLeftToPeople, isTyping, isWatchable, machineStateOf, watchingWords } from '../state/watching.ts';
 import { Dialog } from './dialog.tsx';
 import { HandbuildNotice } from './handbuild-notice.tsx';
 import { watchHref } from './module-link.ts';
@@ -16,19 +16,20 @@ interface WatchProps {
   readonly buildId: string;
   readonly module: ModuleView;
   readonly vm: VmView;
+  readonly isClone: boolean;
   readonly mayBuild: boolean;
   /** Reads the build again. */
   refresh(): void;
 }
 
-/** The screen of a machine and its serial port as they are now, over the page; a person types while a step waits for one. */
-export function Watch({ buildId, module, vm, mayBuild, refresh }: WatchProps) {
+/** The screen of a machine and its serial port as they are now, over the page; a person types while the machine is left to people. */
+export function Watch({ buildId, module, vm, isClone, mayBuild, refresh }: WatchProps) {
   const frame = useRef<HTMLDivElement>(null);
   const close = useRef<HTMLButtonElement>(null);
   const address = vmAddress(buildId, module, vm);
   const isWanted = isWatchable(module, vm);
   const machine = isWanted ? machineStateOf(vm) : 'gone';
-  const role = { machine, isWaiting: vm.handbuild !== null, mayBuild };
+  const role = { machine, isWaiting: isLeftToPeople(vm, isClone), mayBuild };
   const types = isTyping(role);
   const { connection, viewer } = useConsole(frame, {
     path: addressOf('openConsole', address),

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
 import { PHASES } from '../../../common/contracts/phases.ts';
-import { isTyping, isWatchable, machineStateOf, type Watching, watchingWords } from './watching.ts';
+import { isLeftToPeople, isTyping, isWatchable, machineStateOf, type Watching, watchingWords } from './watching.ts';
 
 type State = PhaseView['state'];
 
@@ -59,6 +59,13 @@ test.each<[string, Partial<Watching>]>([
   ['The viewer did not load.', { connection: 'unloaded' }],
 ])('says: %s', (words, change) => {
   expect(watchingWords({ ...OPEN, ...change })).toContain(words);
+});
+
+test('the machine of a clone is left to people from its boot on, that of a build is not', () => {
+  const up = vmIn('succeeded', 'succeeded');
+  expect([isLeftToPeople(up, true), isLeftToPeople(up, false)]).toEqual([true, false]);
+  expect(isLeftToPeople(vmIn('succeeded', 'running'), true)).toBe(false);
+  expect(isLeftToPeople({ ...up, handbuild: { step: 0 } as unknown as VmView['handbuild'] }, false)).toBe(true);
 });
 
 test('keys go to an existing machine while it waits, from authorised users', () => {

@@ -24,11 +24,17 @@ export function isWatchable({ state, layerBuild }: ModuleView, vm: VmView): bool
   return layerBuild !== null && (state === 'queued' || state === 'running') && machineStateOf(vm) !== 'gone';
 }
 
+/** Whether a machine is left to people: a step of it waits for one, or it is that of a clone that is up. */
+export function isLeftToPeople({ handbuild, phases }: VmView, isClone: boolean): boolean {
+  const isUp = phases.some(({ phase, state }) => phase === 'boot-keystrokes' && state === 'succeeded');
+  return handbuild !== null || (isClone && isUp);
+}
+
 /** Input for the notice beside a screen. */
 export interface Watching {
   readonly machine: MachineState;
   readonly connection: ViewerState;
-  /** Whether a step of the machine waits for a person. */
+  /** Whether the machine is left to people. */
   readonly isWaiting: boolean;
   /** Whether the role may type at all. */
   readonly mayBuild: boolean;

@@ -40,6 +40,15 @@ const TEXTS: readonly (readonly [RegExp, string])[] = [
     'an OVF description, not a disk image: give the VMDK that it names',
   ],
   [/^<\?xml/i, 'an XML text, not a disk image: servers often answer errors in XML'],
+  [
+    /^version https:\/\/git-lfs\.github\.com\//,
+    'a pointer of Git LFS, not the file that it stands for: give its download address',
+  ],
+  [
+    /^([0-9a-f]{32,128} [ *]\S+|[A-Z0-9]+ ?\([^)\n]+\) ?= [0-9a-f]{32,128})\s/i,
+    'a list of checksums, not a disk image: give the image that it names',
+  ],
+  [/^d\d+:[a-z][a-z -]*\d+:/, 'a torrent, not a disk image: give an http or https address of the image'],
   [/^[{[]/, 'a JSON text, not a disk image: servers often answer errors in JSON'],
 ];
 

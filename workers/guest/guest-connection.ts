@@ -162,6 +162,11 @@ export class GuestConnection {
     this.client.destroy();
   }
 
+  /** Ends the connection without a farewell: a guest that stands still answers none. */
+  abandon(): void {
+    this.client.destroy();
+  }
+
   /** Runs a command of `sh` to its end, in the environment of the user's login. Its input is empty. */
   async exec(command: string): Promise<ExecResult> {
     const { words, said } = await this.shell.ask(`(eval ${quote(command)})\nanswer done $?`);

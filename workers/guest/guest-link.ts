@@ -49,7 +49,7 @@ export class GuestLink {
 
   constructor(options: GuestLinkOptions) {
     this.#options = options;
-    options.signal.addEventListener('abort', () => this.close(), { once: true });
+    options.signal.addEventListener('abort', () => this.#connection?.abandon(), { once: true });
   }
 
   /**

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { Duplex } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { packagePath } from '../../common/config/package-root.ts';
@@ -223,14 +224,18 @@ function workerCode(program: StepProgram): string {
 
 function openLink(
   signal: AbortSignal,
-  { hostKey, timeoutMs = 150_000 }: { hostKey?: string; timeoutMs?: number } = {},
-) {
-  let pinned: readonly string[] | undefined = hostKey === undefined ? undefined : [hostKey];
-  return new GuestLink({
-    dial: async () => {
+  {
+    hostKey,
+    timeoutMs = 150_000,
+    dial = async () => {
       wire = await guest.dial();
       return wire;
     },
+  }: { hostKey?: string; timeoutMs?: number; dial?: () => Promise<Duplex> } = {},
+) {
+  let pinned: readonly string[] | undefined = hostKey === undefined ? undefined : [hostKey];
+  return new GuestLink({
+    dial,
     credentials: { username: 'root', privateKeys: [guest.privateKey], password: undefined },
     hostKeys: {
       read: async () => pinned,
@@ -262,6 +267,32 @@ async function other(command: string): Promise<string> {
     side.close();
   }
 }
+
+test('ends at once when it is to, also when the guest stands still and answers no farewell', async () => {
+  const over = new AbortController();
+  let socket: Socket | undefined;
+  // A tunnel into a cluster: its other side does not learn of the end of the bytes.
+  const dial = async () => {
+    const opened = await guest.dial();
+    socket = opened;
+    const tunnel = new Duplex({
+      read: () => {},
+      write: (bytes, _, done) => void opened.write(bytes, done),
+      destroy: (error, done) => done(opened.destroy() && error),
+    });
+    opened.on('data', (bytes) => tunnel.push(bytes));
+    return tunnel;
+  };
+  const held = openLink(over.signal, { dial });
+  const asked = held.use(async (connection) => {
+    socket?.removeAllListeners('data').pause();
+    systemClock.after(500).then(() => over.abort(new Error('The machine stands still.')));
+    return connection.exec('sleep 1000');
+  });
+  const startedAt = Date.now();
+  await expect(asked).rejects.toThrow('The machine stands still.');
+  expect(Date.now() - startedAt).toBeLessThan(10_000);
+});
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await systemClock.after(100);

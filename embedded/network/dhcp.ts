@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import { formatIpv4, type Ipv4Network } from '../../common/text/ipv4.ts';
 import { type Confiner, userFor } from '../host/confinement.ts';
+import { KeyedMutex } from '../host/keyed-mutex.ts';
 import { type HostLayout, shortHash } from '../host/layout.ts';
 import { findProcesses, killLeftovers, sendSignal } from '../host/processes.ts';
 import { shareDirectory, shareFiles } from '../host/shared-directory.ts';
@@ -46,14 +47,21 @@ const DNSMASQ = 'dnsmasq';
 /** To listen at port 67, to see who is alive, and to write to cards that have no address yet. */
 const CAPABILITIES = ['net_bind_service', 'net_raw', 'net_admin'];
 
+/** The file of a card's reservation. */
+function cardFile(mac: string): string {
+  return `card-${mac.replaceAll(':', '')}`;
+}
+
 /**
  * The DHCP server of a subnet: dnsmasq without its name service, which answers reserved cards only. It listens to guests, so it
- * is confined and not root. Reservations are files in a directory that it watches. All it knows is in files: it is started again when it ends, and after a restart of
- * ours.
+ * is confined and not root. As virt-launcher's, it sends its options to cards that do not ask for them, too. Reservations are
+ * files in a directory that it watches; options that it has not had for any card yet restart it. All it knows is in files: it is
+ * started again when it ends, and after a restart of ours.
  */
 export class DhcpServer {
   readonly #place: DhcpPlace;
   readonly #directory: string;
+  readonly #mutex = new KeyedMutex();
   #child: ChildProcess | undefined;
   #options: DhcpOptions | undefined;
   #configuration = '';
@@ -67,7 +75,11 @@ export class DhcpServer {
 
   /** Runs the server with these options; restarts it when they changed or when it ended by itself. */
   async ensure(options: DhcpOptions): Promise<void> {
-    const args = this.#arguments(options);
+    await this.#mutex.run('process', () => this.#ensure(options));
+  }
+
+  async #ensure(options: DhcpOptions): Promise<void> {
+    const args = this.#arguments(options, await this.#cardOptions());
     const configuration = args.join(' ');
     if (this.#child && this.#configuration === configuration) return;
     await this.#endProcess();
@@ -75,7 +87,7 @@ export class DhcpServer {
     const { confiner, namespace } = this.#place;
     const user = userFor(this.#directory);
     await shareDirectory(this.#directory, confiner.userOf({ user }));
-    await Promise.all(['hosts', 'options'].map((name) => mkdir(join(this.#directory, name), { recursive: true })));
+    await mkdir(join(this.#directory, 'hosts'), { recursive: true });
     await (await open(this.#leases, 'a')).close();
     await shareFiles(this.#directory, confiner.userOf({ user }));
     const confined = confiner.command([DNSMASQ, ...args], {
@@ -94,27 +106,28 @@ export class DhcpServer {
 
   /** Answers this card from now on. */
   async reserve({ mac, ip, hostname, nameServers = [], searches }: Reservation): Promise<void> {
-    const tag = `card-${mac.replaceAll(':', '')}`;
-    const name = hostname === undefined ? '' : `,${hostname}`;
     // As virt-launcher: the longest one is the domain.
     const [domain] = searches.toSorted((a, b) => b.length - a.length);
     const options = [
       ...(nameServers.length === 0 ? [] : [`6,${nameServers.join(',')}`]),
       ...(domain === undefined ? [] : [`15,${domain}`, `119,${searches.join(',')}`]),
     ];
-    await this.#write('options', tag, options.map((option) => `tag:${tag},${option}\n`).join(''));
-    await this.#write('hosts', tag, `${mac},set:${tag},${ip}${name}\n`);
+    const tag = `like-${shortHash(options.join('\n'), 12)}`;
+    const isNew = !(await this.#cardOptions()).has(tag);
+    if (isNew) await this.#keepOptions(tag, options);
+    const name = hostname === undefined ? '' : `,${hostname}`;
+    await this.#writeHost(cardFile(mac), `${mac},set:${tag},${ip}${name}\n`);
+    if (isNew && this.#options) await this.ensure(this.#options);
   }
 
   /** Does not answer this card, also when it asks for an address that another server gave it. */
   async ignore(mac: string): Promise<void> {
-    await this.#write('hosts', `card-${mac.replaceAll(':', '')}`, `${mac},ignore\n`);
+    await this.#writeHost(cardFile(mac), `${mac},ignore\n`);
   }
 
   /** Does not answer this card any more. */
   async release(mac: string): Promise<void> {
-    const tag = `card-${mac.replaceAll(':', '')}`;
-    await Promise.all(['hosts', 'options'].map((name) => rm(join(this.#directory, name, tag), { force: true })));
+    await rm(join(this.#directory, 'hosts', cardFile(mac)), { force: true });
     if (!this.#child) return;
     // dnsmasq notices new files by itself, but not missing ones.
     for (const { pid, argv } of await findProcesses(this.#directory))
@@ -130,17 +143,40 @@ export class DhcpServer {
   async remove(): Promise<void> {
     this.#isStopped = true;
     await this.#endProcess();
-    await rm(this.#directory, { recursive: true, force: true });
+    await Promise.all(
+      [this.#directory, this.#cardOptionsFolder].map((path) => rm(path, { recursive: true, force: true })),
+    );
   }
 
   get #leases(): string {
     return join(this.#directory, 'leases');
   }
 
-  async #write(folder: string, name: string, content: string): Promise<void> {
-    const directory = join(this.#directory, folder);
+  /** Out of reach of the process, which may have been taken over. */
+  get #cardOptionsFolder(): string {
+    return join(this.#place.layout.run, 'dhcp-options', shortHash(this.#place.subnet, 16));
+  }
+
+  /** Options of cards, by tag; cards with equal options have the same. */
+  async #cardOptions(): Promise<ReadonlyMap<string, readonly string[]>> {
+    const folder = this.#cardOptionsFolder;
+    const tags = (await readdir(folder).catch(() => [])).filter((name) => !name.startsWith('.'));
+    const texts = await Promise.all(tags.map((tag) => readFile(join(folder, tag), 'utf8')));
+    return new Map(tags.map((tag, index) => [tag, (texts[index] ?? '').split('\n').filter((line) => line !== '')]));
+  }
+
+  async #keepOptions(tag: string, options: readonly string[]): Promise<void> {
+    const folder = this.#cardOptionsFolder;
+    await mkdir(folder, { recursive: true });
+    const temporary = join(folder, `.${tag}`);
+    await writeFile(temporary, options.join('\n'));
+    await rename(temporary, join(folder, tag));
+  }
+
+  async #writeHost(name: string, content: string): Promise<void> {
+    const directory = join(this.#directory, 'hosts');
     await mkdir(directory, { recursive: true });
-    const temporary = join(this.#directory, `${folder}-${name}`);
+    const temporary = join(this.#directory, `new-${name}`);
     // The existing object of this name is not ours.
     await rm(temporary, { force: true });
     await writeFile(temporary, content, { flag: 'wx' });
@@ -166,7 +202,11 @@ export class DhcpServer {
     await this.ensure(this.#options).catch(() => {});
   }
 
-  #arguments({ cidr, router, nameServers, leaseSeconds, mtu }: DhcpOptions): string[] {
+  #arguments(
+    { cidr, router, nameServers, leaseSeconds, mtu }: DhcpOptions,
+    cardOptions: ReadonlyMap<string, readonly string[]>,
+  ): string[] {
+    const always = (option: string) => `--dhcp-option-force=${option}`;
     return [
       ...['--keep-in-foreground', '--conf-file=/dev/null', '--port=0', '--no-hosts', '--no-resolv', '--no-ping'],
       // It already runs as the right user.
@@ -175,12 +215,10 @@ export class DhcpServer {
       `--dhcp-range=${formatIpv4(cidr.base)},static,${netmaskOf(cidr)},${leaseSeconds}s`,
       `--dhcp-leasefile=${this.#leases}`,
       `--dhcp-hostsdir=${join(this.#directory, 'hosts')}`,
-      `--dhcp-optsdir=${join(this.#directory, 'options')}`,
-      ...(router === undefined
-        ? ['--dhcp-option=3']
-        : [`--dhcp-option=3,${router}`, `--dhcp-option=121,0.0.0.0/0,${router}`]),
-      nameServers.length === 0 ? '--dhcp-option=6' : `--dhcp-option=6,${nameServers.join(',')}`,
-      ...(mtu === undefined ? [] : [`--dhcp-option=26,${mtu}`]),
+      ...(router === undefined ? ['--dhcp-option=3'] : [always(`3,${router}`), always(`121,0.0.0.0/0,${router}`)]),
+      nameServers.length === 0 ? '--dhcp-option=6' : always(`6,${nameServers.join(',')}`),
+      ...(mtu === undefined ? [] : [always(`26,${mtu}`)]),
+      ...[...cardOptions].flatMap(([tag, options]) => options.map((option) => always(`tag:${tag},${option}`))),
     ];
   }
 }

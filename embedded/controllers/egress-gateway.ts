@@ -6,19 +6,25 @@ import {
   type ControllerContext,
   ensureFinalizer,
   isDeleting,
+  keyText,
   queueFor,
   removeFinalizers,
   textKeyOf,
 } from './context.ts';
-import { ensureGatewayPods } from './gateway-pods.ts';
+import { GatewayPods } from './gateway-pods.ts';
 import { DEFAULT_VPC, type Networks } from './networks.ts';
 import { NODE_NAME } from './vmi-status.ts';
 import { KUBEOVN_FINALIZER } from './vpc.ts';
+import type { WorkQueue } from './work-queue.ts';
 
-/** VpcEgressGateways: a VPC has a way out exactly while one of its gateways has replicas. */
+/** VpcEgressGateways: a VPC has a way out exactly while one of its gateways has replicas, which take a moment to be ready. */
 export function startEgressGatewayController(context: ControllerContext, networks: Networks): void {
   const { store, signal } = context;
-  const queue = queueFor(context, 'VpcEgressGateway', (key) => reconcile(context, networks, key));
+  const pods = new GatewayPods(context, networks);
+  const queue: WorkQueue = queueFor(context, 'VpcEgressGateway', async (key) => {
+    const waitMs = await reconcile(context, pods, key);
+    if (waitMs > 0) queue.add(keyText(key), waitMs);
+  });
   const wakeAll = () => {
     for (const gateway of store.list('VpcEgressGateway')) queue.add(textKeyOf(gateway));
   };
@@ -35,16 +41,27 @@ function replicasOf(gateway: KubeObject): number {
   return Number(gateway.spec?.['replicas'] ?? 1);
 }
 
-async function reconcile(context: ControllerContext, networks: Networks, key: ObjectKey): Promise<void> {
+/** Returns when to look again, in ms; 0: when something changes. */
+async function reconcile(context: ControllerContext, pods: GatewayPods, key: ObjectKey): Promise<number> {
   const { store } = context;
   const gateway = store.get('VpcEgressGateway', key);
-  if (!gateway) return;
-  if (!isDeleting(gateway)) await ensureFinalizer(store, gateway, KUBEOVN_FINALIZER);
+  if (!gateway) return 0;
   const vpc = vpcOf(gateway);
+  if (isDeleting(gateway)) {
+    await converge(context, vpc);
+    await removeFinalizers(store, gateway, [KUBEOVN_FINALIZER]);
+    return 0;
+  }
+  await ensureFinalizer(store, gateway, KUBEOVN_FINALIZER);
+  const { addresses, waitMs } = await pods.ensure(gateway, { vpc, replicas: replicasOf(gateway) });
+  if (waitMs > 0) {
+    await writeStatus(context, gateway, { inside: addresses, outside: [], isReady: false });
+    return waitMs;
+  }
   const transit = await converge(context, vpc);
-  if (isDeleting(gateway)) return await removeFinalizers(store, gateway, [KUBEOVN_FINALIZER]);
-  const inside = await ensureGatewayPods(context, networks, { gateway, vpc, replicas: replicasOf(gateway) });
-  await writeStatus(context, gateway, { inside, outside: inside.length > 0 && transit ? [transit.host] : [] });
+  const outside = addresses.length > 0 && transit ? [transit.host] : [];
+  await writeStatus(context, gateway, { inside: addresses, outside, isReady: true });
+  return 0;
 }
 
 /** Opens or closes the egress of a VPC by the union of its gateways. */
@@ -101,22 +118,29 @@ function sourcesOf({ store }: ControllerContext, gateway: KubeObject): string[] 
 async function writeStatus(
   { store, clock }: ControllerContext,
   gateway: KubeObject,
-  { inside, outside }: { readonly inside: readonly string[]; readonly outside: readonly string[] },
+  { inside, outside, isReady }: { inside: readonly string[]; outside: readonly string[]; isReady: boolean },
 ): Promise<void> {
   const { name } = gateway.metadata;
   const now = timestamp(clock.now());
   await store.updateStatus('VpcEgressGateway', gateway.metadata, (status) => {
     Object.assign(status, {
-      phase: 'Completed',
-      ready: true,
+      phase: isReady ? 'Completed' : 'Processing',
+      ready: isReady,
       replicas: replicasOf(gateway),
       labelSelector: `app=vpc-egress-gateway,ovn.kubernetes.io/vpc-egress-gateway=${name}`,
       internalIPs: [...inside],
       externalIPs: [...outside],
       workload: { apiVersion: 'apps/v1', kind: 'Deployment', name, nodes: inside.length > 0 ? [NODE_NAME] : [] },
     });
-    for (const type of ['Init', 'Validated', 'Ready']) {
+    for (const type of ['Init', 'Validated']) {
       setCondition(status, { type, status: 'True', reason: `${type}Success` }, now);
     }
+    const waiting = {
+      status: 'False',
+      reason: 'Processing',
+      message: `Waiting for Deployment ${name} to be ready`,
+    } as const;
+    const ready = isReady ? ({ status: 'True', reason: 'ReconcileSuccess' } as const) : waiting;
+    setCondition(status, { type: 'Ready', ...ready }, now);
   });
 }

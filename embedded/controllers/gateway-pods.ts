@@ -4,47 +4,83 @@ import { shortHash } from '../host/layout.ts';
 import { ensureAddress } from './addresses.ts';
 import { type ControllerContext, ownerReference, uidOf } from './context.ts';
 import type { Networks, SubnetSettings } from './networks.ts';
+import { writePodStatus } from './pod-status.ts';
 import { NODE_NAME } from './vmi-status.ts';
 
 const APP = 'vpc-egress-gateway';
+/** From the creation of a pod to its readiness. */
+const START_MS = 500;
 
 /** Whether a pod stands for an egress gateway and must not be run. */
 export function isGatewayPod(pod: KubeObject): boolean {
   return pod.metadata.labels?.['app'] === APP;
 }
 
-/**
- * Makes one pod per replica and removes those beyond. They run no process, but each takes an address of the internal
- * subnet as every pod does: the one of `internalIPs` that is its, else the lowest free one. Returns the addresses.
- */
-export async function ensureGatewayPods(
-  context: ControllerContext,
-  networks: Networks,
-  { gateway, vpc, replicas }: { readonly gateway: KubeObject; readonly vpc: string; readonly replicas: number },
-): Promise<string[]> {
-  const { store } = context;
-  const { namespace } = gateway.metadata;
-  const subnet = internalSubnet(context, networks, { gateway, vpc });
-  const wanted = fieldAt(gateway.spec, 'internalIPs');
-  const addresses: string[] = [];
-  for (let index = 0; index < replicas; index += 1) {
-    const name = podName(gateway, index);
-    if (!store.get('Pod', { namespace, name })) await store.create(gatewayPod(gateway, name));
-    const { ip } = await ensureAddress(context, networks, {
-      namespace: namespace ?? '',
-      owner: name,
-      ownerType: 'Pod',
-      subnet,
-      provider: subnet.provider,
-      wantedIp: Array.isArray(wanted) && typeof wanted[index] === 'string' ? wanted[index] : undefined,
-      wantedMac: undefined,
-    });
-    addresses.push(ip);
+/** What the pods of a gateway have come to. */
+export interface GatewayState {
+  /** Of the pods that are ready. */
+  readonly addresses: readonly string[];
+  /** Until the next one is ready; 0 when all are. */
+  readonly waitMs: number;
+}
+
+/** Pods of egress gateways. They run no process, but each takes a moment to be ready, and an address. */
+export class GatewayPods {
+  readonly #context: ControllerContext;
+  readonly #networks: Networks;
+  /** When pods that are not ready were first looked at, by uid. */
+  readonly #startedAt = new Map<string, number>();
+
+  constructor(context: ControllerContext, networks: Networks) {
+    this.#context = context;
+    this.#networks = networks;
   }
-  for (let index = replicas; store.get('Pod', { namespace, name: podName(gateway, index) }); index += 1) {
-    await store.delete('Pod', { namespace, name: podName(gateway, index) });
+
+  /**
+   * Makes one pod per replica and removes those beyond. Each takes an address of the internal subnet as every pod does: the
+   * one of `internalIPs` that is its, else the lowest free one.
+   */
+  async ensure(gateway: KubeObject, { vpc, replicas }: { vpc: string; replicas: number }): Promise<GatewayState> {
+    const { store } = this.#context;
+    const { namespace } = gateway.metadata;
+    const subnet = internalSubnet(this.#context, this.#networks, { gateway, vpc });
+    const wanted = fieldAt(gateway.spec, 'internalIPs');
+    const addresses: string[] = [];
+    const waits: number[] = [];
+    for (let index = 0; index < replicas; index += 1) {
+      const name = podName(gateway, index);
+      const pod = store.get('Pod', { namespace, name }) ?? (await store.create(gatewayPod(gateway, name)));
+      const { ip } = await ensureAddress(this.#context, this.#networks, {
+        namespace: namespace ?? '',
+        owner: name,
+        ownerType: 'Pod',
+        subnet,
+        provider: subnet.provider,
+        wantedIp: Array.isArray(wanted) && typeof wanted[index] === 'string' ? wanted[index] : undefined,
+        wantedMac: undefined,
+      });
+      const waitMs = await this.#start(pod, ip);
+      if (waitMs > 0) waits.push(waitMs);
+      else addresses.push(ip);
+    }
+    for (let index = replicas; store.get('Pod', { namespace, name: podName(gateway, index) }); index += 1) {
+      await store.delete('Pod', { namespace, name: podName(gateway, index) });
+    }
+    return { addresses, waitMs: waits.length === 0 ? 0 : Math.min(...waits) };
   }
-  return addresses;
+
+  /** Returns how long it takes until the pod is ready; 0 when it is. */
+  async #start(pod: KubeObject, podIp: string): Promise<number> {
+    if (pod.status?.['phase'] === 'Running') return 0;
+    const now = this.#context.clock.now();
+    const startedAt = this.#startedAt.get(uidOf(pod)) ?? now;
+    this.#startedAt.set(uidOf(pod), startedAt);
+    const waitMs = startedAt + START_MS - now;
+    if (waitMs > 0) return waitMs;
+    await writePodStatus(this.#context, pod, { phase: 'Running', state: { kind: 'running' }, podIp });
+    this.#startedAt.delete(uidOf(pod));
+    return 0;
+  }
 }
 
 function podName(gateway: KubeObject, index: number): string {
@@ -76,6 +112,6 @@ function gatewayPod(gateway: KubeObject, name: string): KubeObject {
       ownerReferences: [ownerReference(gateway)],
     },
     spec: { nodeName: NODE_NAME, containers: [{ name: 'gateway', image: 'vpc-nat-gateway' }] },
-    status: { phase: 'Running' },
+    status: { phase: 'Pending' },
   };
 }

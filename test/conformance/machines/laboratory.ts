@@ -23,6 +23,7 @@ const PATHS = {
   Vpc: () => '/apis/kubeovn.io/v1/vpcs',
   Subnet: () => '/apis/kubeovn.io/v1/subnets',
   IP: () => '/apis/kubeovn.io/v1/ips',
+  VirtualMachineExport: (ns) => `/apis/export.kubevirt.io/v1beta1/namespaces/${ns}/virtualmachineexports`,
   VpcEgressGateway: (ns) => `/apis/kubeovn.io/v1/namespaces/${ns}/vpc-egress-gateways`,
 } as const satisfies Record<string, (namespace: string) => string>;
 
@@ -31,7 +32,12 @@ export type Kind = keyof typeof PATHS;
 /** What the suites read of an object. */
 export interface Seen {
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly deletionTimestamp?: string;
+  };
   readonly spec?: Readonly<Record<string, unknown>>;
   readonly status?: Readonly<Record<string, unknown>> & {
     readonly phase?: string;
@@ -80,11 +86,13 @@ export class Laboratory {
     return name === undefined ? collection : `${collection}/${name}`;
   }
 
-  async create(kind: Kind, object: object): Promise<void> {
+  async create(kind: Kind, object: object): Promise<Seen> {
     const path = this.path(kind);
     const [, group, version] = /^\/apis\/([^/]+)\/([^/]+)/.exec(path) ?? [];
     const typed = { apiVersion: group === undefined ? 'v1' : `${group}/${version}`, kind, ...object };
-    this.#expectSuccess(await this.client.send('POST', path, typed), `create ${kind}`);
+    const answer = await this.client.send('POST', path, typed);
+    this.#expectSuccess(answer, `create ${kind}`);
+    return answer.body as unknown as Seen;
   }
 
   async get(kind: Kind, name: string): Promise<Seen | undefined> {
@@ -109,9 +117,10 @@ export class Laboratory {
     return answer;
   }
 
-  /** Watches one object until it is as wanted; every state on the way is handed to the condition. */
-  async until(kind: Kind, name: string, condition: (object: Seen) => boolean): Promise<Seen> {
-    return await this.#watch(kind, name, ({ type, object }) => type !== 'DELETED' && condition(object));
+  /** Watches one object until it is as wanted; every state on the way, or since a version, is handed to the condition. */
+  async until(kind: Kind, name: string, condition: (object: Seen) => boolean, since?: string): Promise<Seen> {
+    const from = since === undefined ? '' : `&resourceVersion=${since}`;
+    return await this.#watch(kind, name, ({ type, object }) => type !== 'DELETED' && condition(object), from);
   }
 
   /** Watches one object until it is gone, from the very list in which it was still there. */

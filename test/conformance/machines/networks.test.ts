@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layoutOf, shortHash } from '../../../embedded/host/layout.ts';
 import { type OutsideNetwork, openOutsideNetwork } from '../../harness/outside-network.ts';
-import { Laboratory, NAMESPACE } from './laboratory.ts';
+import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
 import { LISTENER, networkObjects, PROBE, scriptPod } from './manifests.ts';
 
 const PORT = 4000;
@@ -75,8 +75,17 @@ test('pods of a VPC reach each other, and none reaches another VPC, the host, or
 
 test('a gateway lets its own VPC out, to the internet alone, and only while it has replicas', async () => {
   const { port } = hostService.address() as AddressInfo;
-  await laboratory.create('VpcEgressGateway', gateway(1));
-  const ready = await laboratory.untilPhase('VpcEgressGateway', 'out', 'Completed');
+  const created = await laboratory.create('VpcEgressGateway', gateway(1));
+  const states: Seen['status'][] = [];
+  const isReady = ({ status }: Seen) => states.push(status) > 0 && status?.phase === 'Completed';
+  const ready = await laboratory.until('VpcEgressGateway', 'out', isReady, created.metadata.resourceVersion);
+  // Its pod has to start first.
+  expect(states.find((status) => status?.phase !== undefined)).toMatchObject({
+    phase: 'Processing',
+    ready: false,
+    internalIPs: [],
+    conditions: expect.arrayContaining([expect.objectContaining({ type: 'Ready', status: 'False' })]),
+  });
   // Its pod takes an address like any other: the lowest free one, where none is named.
   expect(ready.status).toMatchObject({ ready: true, internalIPs: ['10.77.0.2'] });
   const { body } = await laboratory.client.send('GET', laboratory.path('IP'));

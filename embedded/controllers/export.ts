@@ -4,7 +4,7 @@ import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/obje
 import type { ExportAccess, ExportAddress, ExportedDisk, MachineRef } from '../api/subresources/machine-access.ts';
 import { shortHash } from '../host/layout.ts';
 import { streamRaw } from '../storage/stream-raw.ts';
-import { setCondition } from './conditions.ts';
+import { setCondition, type WantedCondition } from './conditions.ts';
 import { type ControllerContext, isDeleting, keyText, queueFor, textKeyOf, uidOf } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -73,21 +73,32 @@ export class ExportController implements ExportAccess {
     const address = this.#address;
     if (!address) return;
     const claim = store.get('PersistentVolumeClaim', { namespace: key.namespace, name: claimOf(object) });
-    if (!claim || !(await this.#isStill(claim))) return await this.#pend(object, claim);
+    const why = await this.#hindrance(claim);
+    if (!claim || why) return await this.#pend(object, claim, why);
     await this.#publish(object, address);
   }
 
-  /** Whether the claim has its content, and no machine that changes it. */
-  async #isStill(claim: KubeObject): Promise<boolean> {
-    return !this.#machines.isInUse(uidOf(claim)) && (await this.#context.volumes.exists(uidOf(claim)));
+  /** Why a claim cannot be exported yet, as the condition `Ready` has it. */
+  async #hindrance(claim: KubeObject | undefined): Promise<{ reason: string; message?: string } | undefined> {
+    if (!claim) return { reason: 'Initializing' };
+    const name = `PersistentVolumeClaim ${claim.metadata.namespace}/${claim.metadata.name}`;
+    const isFilled = await this.#context.volumes.exists(uidOf(claim));
+    if (!isFilled) return { reason: 'PVCPending', message: `${name} is not populated` };
+    return this.#machines.isInUse(uidOf(claim)) ? { reason: 'InUse', message: `${name} is in use` } : undefined;
   }
 
-  async #pend(object: KubeObject, claim: KubeObject | undefined): Promise<void> {
+  async #pend(
+    object: KubeObject,
+    claim: KubeObject | undefined,
+    ready: { reason: string; message?: string } = { reason: 'Initializing' },
+  ): Promise<void> {
     const { store, clock } = this.#context;
+    const now = timestamp(clock.now());
     await store.updateStatus('VirtualMachineExport', object.metadata, (status) => {
-      status['phase'] ??= 'Pending';
-      const reason = claim ? 'PVCInUse' : 'PVCNotFound';
-      setCondition(status, { type: 'Ready', status: 'False', reason }, timestamp(clock.now()));
+      status['phase'] = 'Pending';
+      status['links'] = {};
+      setCondition(status, { type: 'Ready', status: 'False', ...ready }, now);
+      setCondition(status, claimCondition(object, claim), now);
     });
   }
 
@@ -102,11 +113,24 @@ export class ExportController implements ExportAccess {
       status['tokenSecretRef'] = fieldAt(object.spec, 'tokenSecretRef') ?? '';
       status['links'] = { external: { cert: authority, volumes } };
       setCondition(status, { type: 'Ready', status: 'True', reason: 'PodReady' }, timestamp(clock.now()));
+      setCondition(status, { type: 'PVCReady', status: 'True', reason: 'PVCBound' }, timestamp(clock.now()));
     });
   }
 }
 
-function claimOf(object: KubeObject): string {
+function claimCondition(
+  { metadata: { namespace }, ...object }: KubeObject,
+  claim: KubeObject | undefined,
+): WantedCondition {
+  if (!claim) {
+    const message = `PersistentVolumeClaim ${namespace}/${claimOf(object)} not found`;
+    return { type: 'PVCReady', status: 'False', reason: 'PVCNotFound', message };
+  }
+  const isBound = claim.status?.['phase'] === 'Bound';
+  return { type: 'PVCReady', status: isBound ? 'True' : 'False', reason: isBound ? 'PVCBound' : 'PVCPending' };
+}
+
+function claimOf(object: Pick<KubeObject, 'spec'>): string {
   return String(fieldAt(object.spec, 'source', 'name') ?? '');
 }
 

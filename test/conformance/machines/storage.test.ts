@@ -12,6 +12,7 @@ import { dataVolume } from './manifests.ts';
 
 const MIB = 2 ** 20;
 
+let isLateThere = false;
 let laboratory: Laboratory;
 let image: ServedFile;
 let registry: ImageRegistry;
@@ -21,7 +22,7 @@ let odd: { readonly server: Server; readonly url: string };
 beforeAll(async () => {
   const raw = Buffer.alloc(2 * MIB);
   const server = createServer(({ url }, response) => {
-    if (url === '/whole') response.setHeader('content-length', raw.length).end(raw);
+    if (url === '/whole' || (url === '/late' && isLateThere)) response.setHeader('content-length', raw.length).end(raw);
     else if (url === '/cut') {
       response.writeHead(200, { 'content-length': raw.length });
       response.write(raw.subarray(MIB), () => response.socket?.destroy());
@@ -273,4 +274,25 @@ test('a machine whose volume is still imported waits for it, and reports that no
   );
   await laboratory.delete('VirtualMachineInstance', 'unready');
   await laboratory.delete('DataVolume', 'unready');
+});
+
+test('an export waits for its claim and its content, reports for which, and has links only while it is ready', async () => {
+  const source = { apiGroup: '', kind: 'PersistentVolumeClaim', name: 'out' };
+  await laboratory.create('Secret', { metadata: { name: 'out' }, stringData: { token: 'secret' } });
+  const spec = { source, tokenSecretRef: 'out' };
+  await laboratory.create('VirtualMachineExport', { metadata: { name: 'out' }, spec });
+  const untilReady = (reason: string) =>
+    laboratory.until('VirtualMachineExport', 'out', (seen) => condition(seen, 'Ready')?.reason === reason);
+  const missing = await untilReady('Initializing');
+  expect(missing.status).toMatchObject({ phase: 'Pending' });
+  const message = `PersistentVolumeClaim ${NAMESPACE}/out not found`;
+  await expect
+    .poll(async () => condition((await laboratory.get('VirtualMachineExport', 'out')) ?? missing, 'PVCReady'))
+    .toMatchObject({ status: 'False', reason: 'PVCNotFound', message });
+  await laboratory.create('DataVolume', dataVolume('out', { http: { url: `${odd.url}/late` } }, '16Mi'));
+  expect(condition(await untilReady('PVCPending'), 'Ready')?.message).toContain('out is not populated');
+  isLateThere = true;
+  const ready = await untilReady('PodReady');
+  expect(ready.status).toMatchObject({ phase: 'Ready', links: expect.anything(), tokenSecretRef: 'out' });
+  expect(condition(ready, 'PVCReady')).toMatchObject({ status: 'True', reason: 'PVCBound' });
 });

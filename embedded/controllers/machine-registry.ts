@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ObjectKey } from '../api/objects.ts';
 import { type HostLayout, runDirOf, shortHash } from '../host/layout.ts';
@@ -94,23 +93,17 @@ export class MachineRegistry {
   }
 }
 
-/** The used part of BlockInfo (QEMU's qapi/block-core.json). */
-const blockDevicesSchema = z.array(
-  z.object({ qdev: z.string().optional(), inserted: z.object({ 'node-name': z.string().optional() }).optional() }),
-);
-
 /** QEMU's file names are those at opening time, hence the layer is recognised by the name of the node above it. */
 async function switchDrive(
   machine: Machine,
   { drive, overlay, layer }: { drive: string; overlay: string; layer: string },
 ): Promise<void> {
   const above = `above-${shortHash(layer, 16)}`;
-  const devices = blockDevicesSchema.parse(await machine.qmp.execute('query-block'));
-  const device = devices.find(({ qdev }) => qdev === drive || qdev?.split('/').includes(drive));
-  if (!device?.inserted) throw new FarmError('BrokenInvariant', `The machine has no drive "${drive}"`);
-  if (device.inserted['node-name'] === above) return;
+  const { node } = (await machine.drives([drive])).get(drive) ?? {};
+  if (node === undefined) throw new FarmError('BrokenInvariant', `The machine has no drive "${drive}"`);
+  if (node === above) return;
   await machine.qmp.execute('blockdev-snapshot-sync', {
-    'node-name': device.inserted['node-name'],
+    'node-name': node,
     'snapshot-file': overlay,
     'snapshot-node-name': above,
     format: 'qcow2',

@@ -66,10 +66,19 @@ function describeRunning(vmi: Vmi, status: VmiStatus, podIp: string | undefined)
 
 const NOT_MIGRATABLE = 'The embedded cluster has one node';
 
+/** Why a guest is held: KubeVirt's reasons and messages of the condition `Paused`. */
+const PAUSES = {
+  PausedByUser: 'VMI was paused by user',
+  PausedIOError: 'VMI was paused, low-level IO error detected',
+} as const;
+
+export type Pause = keyof typeof PAUSES;
+
 /** The conditions of a guest that runs, or that is held. */
-export function runningConditions(isPaused: boolean): WantedCondition[] {
+export function runningConditions(paused: Pause | undefined): WantedCondition[] {
   return [
-    isPaused
+    ...(paused ? [{ type: 'Paused', status: 'True', reason: paused, message: PAUSES[paused] } as const] : []),
+    paused
       ? { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: 'Guest VM is not reported as running' }
       : { type: 'Ready', status: 'True' },
     { type: 'LiveMigratable', status: 'False', reason: 'DisksNotLiveMigratable', message: NOT_MIGRATABLE },

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { ObjectKey } from '../api/objects.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
-import type { Machine } from '../qemu/machine.ts';
+import type { Machine, MachineState } from '../qemu/machine.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import {
   type ControllerContext,
@@ -18,7 +18,8 @@ import { isFinal, type Vmi } from './kubevirt-types.ts';
 import { ensureLauncherPod, writeLauncherPhase } from './launcher-pod.ts';
 import { type MachineRegistry, machineRunDir } from './machine-registry.ts';
 import type { MachineStarter } from './machine-starter.ts';
-import { runningConditions, writeVmiStatus } from './vmi-status.ts';
+import { StorageFaults } from './storage-faults.ts';
+import { type Pause, runningConditions, writeVmiStatus } from './vmi-status.ts';
 import { findClaims } from './vmi-volumes.ts';
 import type { WorkQueue } from './work-queue.ts';
 
@@ -30,6 +31,9 @@ const WITHOUT_POD = [
   { type: 'Ready', status: 'False', reason: 'PodNotExists', message: NO_POD },
   { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: NO_POD },
 ] as const;
+
+/** Reasons of the condition `Paused`. */
+const PAUSES: Readonly<Partial<Record<MachineState, Pause>>> = { paused: 'PausedByUser', 'io-error': 'PausedIOError' };
 
 /** Dependencies of the VMI controller. */
 export interface VmiControllerParts {
@@ -48,6 +52,7 @@ export interface VmiControllerParts {
 export class VmiController {
   readonly #parts: VmiControllerParts;
   readonly #queue: WorkQueue;
+  readonly #faults: StorageFaults;
   /** Machines whose power button has been pressed by this process. */
   readonly #asked = new Set<string>();
   /** Final machines that are removed from the host. */
@@ -56,6 +61,7 @@ export class VmiController {
   constructor(parts: VmiControllerParts) {
     this.#parts = parts;
     const { context } = parts;
+    this.#faults = new StorageFaults(context);
     this.#queue = queueFor(context, 'VirtualMachineInstance', (key) => this.#reconcile(key));
     const wakeWaiting = () => {
       for (const vmi of context.store.list<Vmi>('VirtualMachineInstance')) {
@@ -142,7 +148,8 @@ export class VmiController {
 
   async #observe(vmi: Vmi, machine: Machine | undefined): Promise<void> {
     const state = machine?.state ?? 'gone';
-    if (machine && (state === 'running' || state === 'paused' || state === 'io-error')) {
+    if (machine && state === 'io-error') return await this.#hold(vmi, machine);
+    if (machine && (state === 'running' || state === 'paused')) {
       return await this.#writeRunning(vmi, machine);
     }
     if (state === 'off')
@@ -156,19 +163,21 @@ export class VmiController {
     await this.#end(vmi, 'Failed', { type: 'Warning', reason, message: words });
   }
 
+  /** Its storage failed. The Event comes before the condition, for readers who look for the reason. */
+  async #hold(vmi: Vmi, machine: Machine): Promise<void> {
+    const delayMs = await this.#faults.report(vmi, machine);
+    await this.#writeRunning(vmi, machine);
+    if (delayMs > 0) this.#queue.add(textKeyOf(vmi), delayMs);
+    else await machine.resume();
+  }
+
   async #writeRunning(vmi: Vmi, machine: Machine): Promise<void> {
     const { context } = this.#parts;
-    const isPaused = machine.state === 'paused' || machine.state === 'io-error';
-    const reason = machine.state === 'io-error' ? 'PausedIOError' : 'PausedByUser';
-    const message =
-      machine.state === 'io-error' ? 'VMI was paused, low-level IO error detected' : 'VMI was paused by user';
+    const paused = PAUSES[machine.state];
     await writeVmiStatus(context, vmi, {
       phase: 'Running',
-      conditions: [
-        ...runningConditions(isPaused),
-        ...(isPaused ? [{ type: 'Paused', status: 'True', reason, message } as const] : []),
-      ],
-      drop: ['Synchronized', 'Provisioning', ...(isPaused ? [] : ['Paused'])],
+      conditions: runningConditions(paused),
+      drop: ['Synchronized', 'Provisioning', ...(paused ? [] : ['Paused'])],
     });
   }
 
@@ -241,6 +250,7 @@ export class VmiController {
     // Its TPM ends with QEMU, but not when QEMU was never started.
     await killProcesses(await findProcesses(runDir), context.clock);
     this.#asked.delete(uid);
+    this.#faults.forget(uid);
     await network.disconnectMachine(vmi);
     await rm(runDir, { recursive: true, force: true });
     machines.release(uid);

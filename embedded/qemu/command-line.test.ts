@@ -44,7 +44,7 @@ const devices = (changes: Partial<MachineSpec>) => valuesOf('-device', changes);
 test('without any boot order only the first disk boots', () => {
   const drives = [drive('cd', { media: 'cdrom', bus: 'sata' }), drive('root'), drive('data')];
   expect(devices({ drives }).filter((device) => device.includes('bootindex'))).toEqual([
-    'virtio-blk-pci,id=root,drive=drive-root,bootindex=1',
+    'virtio-blk-pci,id=root,drive=drive-root,bootindex=1,werror=stop,rerror=stop',
   ]);
 });
 
@@ -52,7 +52,7 @@ test('with a boot order what has none is not tried', () => {
   const drives = [drive('root'), drive('cd', { media: 'cdrom', bus: 'sata', bootOrder: 2 })];
   const nics = [{ name: 'lan', model: 'e1000', mac: '02:00:00:00:00:01', tap: 't1', bootOrder: 1 }] as const;
   expect(devices({ drives, nics }).filter((device) => device.includes('bootindex'))).toEqual([
-    'ide-cd,bus=ide.0,id=cd,drive=drive-cd,bootindex=2',
+    'ide-cd,bus=ide.0,id=cd,drive=drive-cd,bootindex=2,werror=stop,rerror=stop',
     'e1000,netdev=net-lan,mac=02:00:00:00:00:01,bootindex=1,bus=bridge,addr=1.0',
   ]);
   expect(valuesOf('-boot', { drives })).toEqual(['strict=on']);
@@ -62,7 +62,7 @@ test('a seventh SATA drive gets a second controller', () => {
   const drives = Array.from({ length: 7 }, (_, index) => drive(`d${index}`, { bus: 'sata' }));
   const list = devices({ drives });
   expect(list).toContain('ich9-ahci,id=sata1');
-  expect(list).toContain('ide-hd,bus=sata1.0,id=d6,drive=drive-d6');
+  expect(list).toContain('ide-hd,bus=sata1.0,id=d6,drive=drive-d6,werror=stop,rerror=stop');
 });
 
 test('a paused start waits and shows the boot menu', () => {
@@ -90,8 +90,8 @@ test('all USB disks are on one controller that has a port for each', () => {
   const list = devices({ drives: [drive('root'), drive('a', { bus: 'usb' }), drive('b', { bus: 'usb' })] });
   expect(list).toContain('qemu-xhci,id=usb-drives,p2=15,p3=15');
   expect(list.filter((device) => device.startsWith('usb-storage'))).toEqual([
-    'usb-storage,bus=usb-drives.0,id=a,drive=drive-a',
-    'usb-storage,bus=usb-drives.0,id=b,drive=drive-b',
+    'usb-storage,bus=usb-drives.0,id=a,drive=drive-a,werror=stop,rerror=stop',
+    'usb-storage,bus=usb-drives.0,id=b,drive=drive-b,werror=stop,rerror=stop',
   ]);
 });
 

@@ -44,6 +44,8 @@ function device(drive: DriveSpec, sataIndex: number): string {
     ...(drive.serial ? [`serial=${drive.serial.slice(0, 36)}`] : []),
     ...(drive.bootOrder === undefined ? [] : [`bootindex=${drive.bootOrder}`]),
     // QEMU's default for a guest's flush is to trust the cache; write-through is an option of the device.
+    // As KubeVirt: a fault of the storage is not the guest's business.
+    'werror=stop,rerror=stop',
     ...(drive.cache === 'writethrough' && drive.bus !== 'usb' ? ['write-cache=off'] : []),
   ];
   return `${options.join(',')}${drive.bus === 'virtio' ? devicePlace(drive.pciAddress) : ''}`;

@@ -27,6 +27,23 @@ const STATES: Readonly<Record<string, MachineState>> = {
 /** The used part of StatusInfo. */
 const statusSchema = z.object({ status: z.string() });
 
+/** The used part of BlockInfo (QEMU's qapi/block-core.json). */
+const blockDevicesSchema = z.array(
+  z.object({
+    qdev: z.string().optional(),
+    'io-status': z.enum(['ok', 'failed', 'nospace']).optional(),
+    inserted: z.object({ 'node-name': z.string() }).optional(),
+  }),
+);
+
+/** A drive with a medium. */
+export interface Drive {
+  /** Its node in QEMU's block layer: the topmost one. */
+  readonly node: string;
+  /** The last request of the guest: whether it failed, and whether for lack of space. */
+  readonly ioStatus: 'ok' | 'failed' | 'nospace';
+}
+
 /** How a machine is reached. */
 export interface MachineOptions {
   readonly runDir: string;
@@ -48,6 +65,7 @@ export class Machine {
   readonly #onChange: () => void;
   #state: MachineState = 'paused';
   #isRebooting = false;
+  #ioErrors = 0;
 
   private constructor({ runDir, qmp, clock, onChange }: MachineOptions) {
     this.runDir = runDir;
@@ -73,8 +91,7 @@ export class Machine {
       for (const stop of stops) stop();
       machine.#enter('gone');
     });
-    const { status } = statusSchema.parse(await machine.qmp.execute('query-status'));
-    machine.#state = STATES[status] ?? 'paused';
+    await machine.#look();
     return machine;
   }
 
@@ -82,8 +99,25 @@ export class Machine {
     return this.#state;
   }
 
+  /** How often its storage has failed since it is followed. */
+  get ioErrors(): number {
+    return this.#ioErrors;
+  }
+
   get sockets(): ReturnType<typeof machineSockets> {
     return machineSockets(this.runDir);
+  }
+
+  /** Those of these drives that have a medium, by name. */
+  async drives(names: readonly string[]): Promise<ReadonlyMap<string, Drive>> {
+    const devices = blockDevicesSchema.parse(await this.qmp.execute('query-block'));
+    return new Map(
+      names.flatMap((name): [string, Drive][] => {
+        const device = devices.find(({ qdev }) => qdev?.split('/').includes(name));
+        if (!device?.inserted) return [];
+        return [[name, { node: device.inserted['node-name'], ioStatus: device['io-status'] ?? 'ok' }]];
+      }),
+    );
   }
 
   /** Lets a machine that was started paused, or that was paused, continue. */
@@ -145,9 +179,15 @@ export class Machine {
     if (isPowerOff && this.#isRebooting) void this.#startAgain();
     else if (isPowerOff) this.#enter('off');
     else if (event === 'GUEST_PANICKED') this.#enter('panicked');
-    else if (event === 'BLOCK_IO_ERROR' && data?.['action'] === 'stop') this.#enter('io-error');
     else if (event === 'RESUME') this.#resumed();
-    else if (event === 'STOP' && this.#state === 'running' && !this.#isRebooting) this.#enter('paused');
+    // Only the run state shows why: QEMU holds back BLOCK_IO_ERROR for a second after another one.
+    else if (event === 'STOP' && this.#state === 'running' && !this.#isRebooting) void this.#look().catch(() => {});
+  }
+
+  /** Rejects when the process has ended, which `closed` reports. */
+  async #look(): Promise<void> {
+    const { status } = statusSchema.parse(await this.qmp.execute('query-status'));
+    this.#enter(STATES[status] ?? 'paused');
   }
 
   async #startAgain(): Promise<void> {
@@ -163,6 +203,7 @@ export class Machine {
   #enter(state: MachineState): void {
     if (this.#state === state || this.#state === 'gone') return;
     this.#state = state;
+    if (state === 'io-error') this.#ioErrors += 1;
     this.#onChange();
   }
 }

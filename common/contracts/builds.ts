@@ -104,8 +104,7 @@ export const moduleCountsSchema = z.object({
   cancelled: z.int(),
 });
 
-/** `GET /builds/:id`. */
-export const buildViewSchema = z.object({
+const buildHeadSchema = z.object({
   buildId: z.string(),
   state: buildStateSchema,
   createdAt: z.int(),
@@ -114,6 +113,10 @@ export const buildViewSchema = z.object({
   submittedBy: z.string().nullable(),
   /** Of a clone, which makes no image: the image that it is of, `NAME:VERSION`. */
   run: z.string().nullable(),
+});
+
+/** `GET /builds/:id`. */
+export const buildViewSchema = buildHeadSchema.extend({
   /** Of the whole build. */
   counts: moduleCountsSchema,
   /** One page of them, parents before their children. */
@@ -130,14 +133,7 @@ export const buildViewSchema = z.object({
 const summaryStateSchema = z.enum([...buildStateSchema.options, 'skipped', 'waits for you']);
 
 /** One row of `GET /builds`. */
-export const buildSummarySchema = z.object({
-  buildId: z.string(),
-  state: buildStateSchema,
-  createdAt: z.int(),
-  finishedAt: time,
-  submittedBy: z.string().nullable(),
-  /** Of a clone, which makes no image: the image that it is of, `NAME:VERSION`. */
-  run: z.string().nullable(),
+export const buildSummarySchema = buildHeadSchema.extend({
   modules: z.array(z.object({ name: z.string(), state: summaryStateSchema })),
 });
 

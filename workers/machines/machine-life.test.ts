@@ -198,6 +198,19 @@ test('a machine that was killed with another grace period than the farm gave it 
   await expect(shutDown(context, scope, undefined)).rejects.toMatchObject({ failure: { reason: 'UncleanShutdown' } });
 });
 
+test('a machine that dies before its time to shut down is over was not switched off by force', async () => {
+  const { context, scope, name } = stage('snapshot', '01J00000000000000000000007');
+  await cluster.create(RESOURCES.machines, {
+    metadata: { name },
+    spec: buildVm(scope, wire(scope, scope.plan.nics)).spec,
+  } as never);
+  await play(name, { phase: 'Running' });
+  const off = shutDown(context, scope, () => writeStatus('instances', name, { phase: 'Failed' }));
+  await expect(off).rejects.toMatchObject({
+    failure: { reason: 'GuestCrashed', message: 'VM "vm" died while it was shutting down' },
+  });
+});
+
 test('a machine whose storage is full is not asked to shut down', async () => {
   const { context, scope, name } = stage('snapshot', '01J00000000000000000000006');
   const paused = { type: 'Paused', status: 'True', reason: 'PausedIOError', message: 'low-level IO error' };

@@ -20,6 +20,13 @@ export function machineEnd(vmi: VirtualMachineInstance | undefined): MachineEnd 
   return vmiPhase === 'Succeeded' || vmiPhase === 'Failed' ? vmiPhase : undefined;
 }
 
+/** When a VMI came to a phase, by the cluster's clock (whole seconds); undefined when not reported. */
+export function timeOfPhase({ status }: VirtualMachineInstance, phase: 'Running' | 'Failed'): number | undefined {
+  const transition = status?.phaseTransitionTimestamps?.findLast((passed) => passed.phase === phase);
+  const time = Date.parse(String(transition?.phaseTransitionTimestamp));
+  return Number.isNaN(time) ? undefined : time;
+}
+
 /**
  * Resolves, by watch, when the machine has ended or cannot continue. Its pod is watched beside it: an eviction is reported there
  * alone, and the pod is gone seconds after the machine. Rejects with the signal's reason.

@@ -11,7 +11,7 @@ import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { runStage } from '../../context/stage.ts';
 import { buildVm } from '../../machines/build-vm.ts';
-import { endFailure, machineEnd } from '../../machines/machine-life.ts';
+import { endFailure, machineEnd, timeOfPhase } from '../../machines/machine-life.ts';
 import { networkOf } from '../../networks/networks.ts';
 
 /** From the start request until the machine runs: scheduling, pulling the launcher, attaching volumes. */
@@ -85,13 +85,6 @@ function notStarted(cause: string, events: readonly string[] = []): PhaseFailure
   });
 }
 
-/** When the VMI began to run, by the cluster's clock (whole seconds); undefined when not reported. */
-export function runningSince(vmi: VirtualMachineInstance): number | undefined {
-  const transition = vmi.status?.phaseTransitionTimestamps?.findLast(({ phase }) => phase === 'Running');
-  const time = Date.parse(String(transition?.phaseTransitionTimestamp));
-  return Number.isNaN(time) ? undefined : time;
-}
-
 /**
  * Errors of the hypervisor that no retry solves: libvirt's through KubeVirt, or QEMU's own. An image that another
  * process has open is released soon.
@@ -118,7 +111,7 @@ function runningOrOff(vmi: VirtualMachineInstance | undefined): VirtualMachineIn
   const refusal = vmi.status?.phase === 'Running' ? undefined : startRefusal(vmi);
   if (refusal !== undefined) throw notStarted(refusal);
   if (machineEnd(vmi) === 'Failed') {
-    const [complaint] = runningSince(vmi) === undefined ? syncComplaints(vmi) : [];
+    const [complaint] = timeOfPhase(vmi, 'Running') === undefined ? syncComplaints(vmi) : [];
     throw complaint === undefined
       ? endFailure('Failed', 'while it started')
       : notStarted(complaint, falseConditions(vmi));

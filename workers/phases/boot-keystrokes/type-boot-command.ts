@@ -14,9 +14,9 @@ import { BootTyping } from '../../console/typing.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import type { HeldConsole } from '../../context/worker-consoles.ts';
+import { timeOfPhase } from '../../machines/machine-life.ts';
 import { relayAddressOf } from '../../networks/networks.ts';
 import { RELAY_PORTS } from '../../relay/relay-pod.ts';
-import { runningSince } from './start-machine.ts';
 
 /** The mark on the VM: `begun` before the first key, `done` after the last one was played. */
 type TypingMark = 'begun' | 'done';
@@ -50,7 +50,7 @@ export async function typeBootCommand(context: PhaseContext, scope: BuildScope, 
   const { cluster, claim, store, clock, logger, metrics, signal } = context;
   const name = scope.names.machine(scope.vm.name);
   const typing = await compile(context, scope);
-  const since = target.fresh ? undefined : runningSince(target.vmi);
+  const since = target.fresh ? undefined : timeOfPhase(target.vmi, 'Running');
   if (!target.fresh && (since === undefined || clock.now() - since > typing.leadMs)) {
     throw new PhaseFailure('TypingInterrupted', 'The machine was started by a worker that was lost before it typed.');
   }

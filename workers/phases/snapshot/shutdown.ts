@@ -12,7 +12,7 @@ import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { machineEvidence, runStage } from '../../context/stage.ts';
 import { announceShutdown, leavingMarks } from '../../machines/leaving-marks.ts';
-import { endFailure, whenEvicted } from '../../machines/machine-life.ts';
+import { endFailure, timeOfPhase, whenEvicted } from '../../machines/machine-life.ts';
 
 /**
  * Asks a running guest to switch itself off (the `shutdownCommand`), and resolves when it has been asked. Rejects when
@@ -26,7 +26,7 @@ const GRACE_MS = 60_000;
 /**
  * Switches the build VM off and makes sure that its guest shut down cleanly: only then its disks contain all that the guest
  * wrote. No effect when this was seen before.
- * @throws PhaseFailure `UncleanShutdown`, `GuestCrashed` when the machine died without being asked, or `MachineEvicted`
+ * @throws PhaseFailure `UncleanShutdown`, `GuestCrashed` when the machine died by itself, or `MachineEvicted`
  */
 export async function shutDown(
   context: PhaseContext,
@@ -201,8 +201,18 @@ async function assertClean(
   if (!isAsked || vmi.status?.reason === 'NodeUnresponsive') {
     throw new PhaseFailure('GuestCrashed', `${label} ended as Failed without being asked`, { evidence });
   }
+  if (!wasKilled(vmi, grace)) {
+    throw new PhaseFailure('GuestCrashed', `${label} died while it was shutting down`, { evidence });
+  }
   const message = `${label} did not shut down within ${planned} s and was switched off by force`;
   throw new PhaseFailure('UncleanShutdown', message, { evidence });
+}
+
+/** Whether KubeVirt ended a Failed machine because its grace period, which begins with the deletion of the VMI, was over. */
+function wasKilled(vmi: VirtualMachineInstance, graceSeconds: number): boolean {
+  const deletion = vmi.metadata?.deletionTimestamp;
+  const failedAt = timeOfPhase(vmi, 'Failed') ?? Number.POSITIVE_INFINITY;
+  return deletion !== undefined && failedAt >= new Date(deletion).getTime() + graceSeconds * 1000;
 }
 
 async function wasDisrupted(

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'ssh2';
@@ -26,13 +26,16 @@ export async function benchClone(): Promise<Measurement[]> {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
   resources.defer('folder', () => rmSync(folder, { recursive: true }));
   const { cloudImage } = await guestImages();
+  const logger = createLogger({ name: 'bench', level: 'silent' });
+  const confiner = await Confiner.open(folder, logger);
+  const accelerator = (await probeKvm({ directory: folder, confiner, clock: systemClock, logger })) ? 'kvm' : 'tcg';
   const image = resources.use('image', await serveFile(cloudImage), (served) => served.stop());
   const farm = resources.use('farm', await startFarm(), (started) => started.purge());
   await buildOnFarm(farm, imageModule(image, ['echo built > /etc/layers']));
   const raw: number[] = [];
   const clones: number[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {
-    raw.push(await rawBoot(join(folder, `round-${round}`), cloudImage));
+    raw.push(await rawBoot({ folder: join(folder, `round-${round}`), accelerator, cloudImage }));
     clones.push(await cloneBoot(farm));
   }
   const [least, clone] = [Math.min(...raw), Math.min(...clones)];
@@ -43,10 +46,15 @@ export async function benchClone(): Promise<Measurement[]> {
   ];
 }
 
-async function rawBoot(folder: string, cloudImage: string): Promise<number> {
-  const logger = createLogger({ name: 'bench', level: 'silent' });
-  const confiner = await Confiner.open(folder, logger);
-  const accelerator = (await probeKvm({ directory: folder, confiner, clock: systemClock, logger })) ? 'kvm' : 'tcg';
+interface RawBoot {
+  /** Is made. */
+  readonly folder: string;
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly cloudImage: string;
+}
+
+async function rawBoot({ folder, accelerator, cloudImage }: RawBoot): Promise<number> {
+  mkdirSync(folder);
   const { publicKey, privateKey } = generateKeyPair('bench');
   const cdrom = join(folder, 'seed.iso');
   const files = new Map([

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type DockerRegistry, REGISTRY_USER, startDockerRegistry } from '../../test/harness/docker-registry.ts';
 import { containerDiskLayer } from './container-disk.ts';
 import { type ContainerReference, parseContainerReference } from './image-reference.ts';
-import { type ImageContent, pushImage } from './push-image.ts';
+import { assertPushAllowed, type ImageContent, pushImage } from './push-image.ts';
 import { RegistryClient } from './registry-client.ts';
 
 const DISK = randomBytes(3 << 20);
@@ -89,6 +89,15 @@ test('a registry that wants a password gets it, and a missing one is reported', 
   await expect(pushImage(reference, image, { credentials: wrong })).rejects.toThrow('authentication required');
   const digest = await pushImage(reference, image, { credentials });
   expect(await new RegistryClient(reference, { credentials }).digest()).toBe(digest);
+});
+
+test('a registry that takes no images is known before there is one', async () => {
+  const reference = named(`${guarded.host}/farm/later:1`);
+  await expect(assertPushAllowed(reference)).rejects.toThrow('authentication required');
+  await assertPushAllowed(reference, { credentials: REGISTRY_USER });
+  await expect(new RegistryClient(reference, { credentials: REGISTRY_USER }).digest()).rejects.toMatchObject({
+    status: 404,
+  });
 });
 
 test('a push that is called off ends, and leaves no image', async () => {

@@ -79,6 +79,20 @@ export async function pushImage(
   return manifest.digest;
 }
 
+/**
+ * Begins an upload and abandons it, as nothing less shows whether a registry can be reached and takes images from these
+ * credentials.
+ * @throws RegistryError
+ */
+export async function assertPushAllowed(reference: ContainerReference, options: RegistryOptions = {}): Promise<void> {
+  const session = new RegistrySession(reference, options, 'pull,push');
+  const what = `beginning an upload to ${reference.registry}/${reference.repository}`;
+  const begun = await expectDone(session, `${session.url}/blobs/uploads/`, { method: 'POST', what });
+  // Registries remove abandoned uploads by themselves, some only so.
+  const answer = await session.send(begun, { method: 'DELETE', what }).catch(() => undefined);
+  await answer?.body?.cancel();
+}
+
 function blobOf(mediaType: string, value: object) {
   const bytes = Buffer.from(JSON.stringify(value));
   const digest = `sha256:${hash('sha256', bytes)}`;

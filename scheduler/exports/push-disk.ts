@@ -3,7 +3,7 @@ import type { PushView } from '../../common/contracts/exports.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { containerDiskLayer } from '../../common/registry/container-disk.ts';
 import { type ContainerReference, registryUrl } from '../../common/registry/image-reference.ts';
-import { pushImage } from '../../common/registry/push-image.ts';
+import { assertPushAllowed, pushImage } from '../../common/registry/push-image.ts';
 import { RegistryError, type RegistryOptions } from '../../common/registry/registry-session.ts';
 import type { ExportOrder, ExportService } from './export-service.ts';
 
@@ -43,6 +43,9 @@ export async function pushDisk(
   { disk, architecture, createdAt, reference, credentials }: PushOrder,
   onProgress: (progress: Progress) => void,
 ): Promise<string> {
+  const registry = { agent: patient(agent), signal, ...(credentials ? { credentials } : {}) };
+  // An export takes minutes: a registry that refuses is reported before.
+  await askRegistry(reference, signal, () => assertPushAllowed(reference, registry));
   let view = await exports.start({ ...disk, format: 'qcow2' }, by);
   while (view.state !== 'ready') {
     if (view.error) throw new FarmError('ClusterUnavailable', `The disk could not be exported: ${view.error.message}`);
@@ -59,17 +62,16 @@ export async function pushDisk(
     'org.opencontainers.image.version': String(version),
     'org.opencontainers.image.created': createdAt,
   };
+  const onPushed = (done: number, total: number) =>
+    onProgress({ state: 'pushing', percent: Math.floor((100 * done) / total) });
+  return await askRegistry(reference, signal, () =>
+    pushImage(reference, { layer, architecture, createdAt, annotations }, { ...registry, onProgress: onPushed }),
+  );
+}
+
+async function askRegistry<T>(reference: ContainerReference, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   try {
-    return await pushImage(
-      reference,
-      { layer, architecture, createdAt, annotations },
-      {
-        agent: patient(agent),
-        signal,
-        ...(credentials ? { credentials } : {}),
-        onProgress: (done, total) => onProgress({ state: 'pushing', percent: Math.floor((100 * done) / total) }),
-      },
-    );
+    return await work();
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof RegistryError)) throw error;

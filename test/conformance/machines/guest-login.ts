@@ -35,11 +35,11 @@ export interface LoginOptions {
   readonly pod: string;
   readonly port: number;
   readonly privateKey: string;
-  /** How long the guest may take to answer. @defaultValue 25 s */
+  /** How long the guest may take to answer. @defaultValue 45 s */
   readonly deadlineMs?: number;
 }
 
-const DEADLINE_MS = 25_000;
+const DEADLINE_MS = 45_000;
 
 /** Runs a command in a guest over SSH through a pod; tries again until the guest answers. */
 export async function runInGuest(options: LoginOptions, command: string): Promise<string> {

@@ -105,7 +105,7 @@ test('`ps --why` shows the wait of a module, its place and the expected time', a
   const { stdout, code } = await slipway('ps', 'AAA3', '--why');
   expect(code).toBe(0);
   expect(stdout).toMatch(
-    /^BUILD +MODULE +WAITS FOR +SINCE +PLACE +EXPECTED\n.*AAAAAAA3 +web +room for .* +2 of 7 +in (59|60) min/,
+    /^BUILD +MODULE +WAITS FOR +SINCE +PLACE +EXPECTED\n.*AAAAAAA3 +web +room for .* +2 of 7 +in (59 min|1 h 0 min)/,
   );
   expect(JSON.parse((await slipway('ps', '--why', '--json')).stdout)).toEqual({ builds: [] });
 });

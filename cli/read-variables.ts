@@ -8,8 +8,13 @@ import { didYouMean } from '../common/contracts/module/suggest.ts';
 import type { SourceFile } from '../common/contracts/module/yaml-source.ts';
 import { errorMessage, FarmError } from '../common/errors/farm-error.ts';
 import { printable } from '../common/text/printable.ts';
-import type { ModuleFlags } from './commands/shared-flags.ts';
 import { printNote } from './output/print.ts';
+
+/** `--var` and `--var-file`, as given. */
+export interface VariableFlags {
+  readonly var?: Record<string, string>;
+  readonly varFile?: readonly string[];
+}
 
 const PREFIX = 'SLIPWAY_VAR_';
 
@@ -21,7 +26,7 @@ const PREFIX = 'SLIPWAY_VAR_';
  */
 export function readVariables(
   modules: readonly SourceFile[],
-  { var: given = {}, varFile: files = [] }: ModuleFlags,
+  { var: given = {}, varFile: files = [] }: VariableFlags,
   environment: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> {
   const named = Object.entries(environment).filter(([name]) => name.startsWith(PREFIX));

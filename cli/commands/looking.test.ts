@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programCommand } from '../../common/config/package-root.ts';
-import type { BuildSummary } from '../../common/contracts/builds.ts';
+import type { BuildSummary, BuildView } from '../../common/contracts/builds.ts';
 import type { FarmEvent } from '../../common/contracts/events.ts';
+import { FAILURES, type Failure } from '../../common/contracts/failures.ts';
 import type { Wait } from '../../common/contracts/waiting.ts';
 
 const START = Date.parse('2026-01-01T12:00:00Z');
@@ -47,6 +48,38 @@ const WAITS: readonly Wait[] = [
   },
 ];
 
+const FAILURE: Failure = {
+  ...{ reason: 'StepFailed', message: 'Step 1 exited with 1.', logTail: ['its last line'], serialTail: [] },
+  ...{ hints: [], events: [], screenshot: false },
+};
+/** Its machine failed, and so its module did. */
+const FAILED: BuildView = {
+  ...{ buildId: '01KV00000000000000AAAAAAA1', state: 'failed', createdAt: START, finishedAt: START + 250_000 },
+  ...{ submittedBy: 'ci', run: null, nextCursor: null, criticalPath: [], lastEventId: '0' },
+  counts: { all: 1, open: 0, succeeded: 0, failed: 1, cancelled: 0 },
+  modules: [
+    {
+      ...{ name: 'base', layerKey: 'k', action: 'build', why: 'new', state: 'failed', layerBuild: 'L', generation: 1 },
+      ...{ cluster: 'local', dependsOn: [], images: [], failure: FAILURE },
+      vms: [
+        {
+          ...{ vm: 'vm', steps: [], handbuild: null, failure: FAILURE, screenshot: null },
+          phases: [
+            {
+              phase: 'provision',
+              state: 'failed',
+              attempts: 1,
+              startedAt: START,
+              finishedAt: START + 1_000,
+              ...{ worker: null, waiting: null },
+            },
+          ],
+        },
+      ],
+    },
+  ],
+};
+
 let server: Server;
 let url: string;
 
@@ -64,6 +97,7 @@ beforeAll(async () => {
       '/clusters': { clusters: [CLUSTER] },
       '/runs': { runs: [] },
       [`/builds/${BUILDS[2]?.buildId}/waiting`]: { waits: WAITS },
+      [`/builds/${FAILED.buildId}`]: FAILED,
       '/whoami': { name: 'ann', role: 'builder' },
     };
     if (path === `/builds/${BUILDS[1]?.buildId}/events`) {
@@ -99,6 +133,15 @@ test('`ps` fits 80 columns, and shows the submitter of a build', async () => {
   expect(stdout).toContain(
     'local: it is away\nlocal: its storage is full: 1.5 GiB free, a build needs 2 GiB (512 MiB more)\n',
   );
+});
+
+test('`ps BUILD` prints the failure of a module and its machine once, with its remedy', async () => {
+  const { stdout, code } = await slipway('ps', 'AAA1');
+  expect(code).toBe(0);
+  expect(stdout.split('\n').filter((line) => line.includes(FAILURE.message))).toEqual([
+    `  StepFailed: ${FAILURE.message}`,
+  ]);
+  expect(stdout).toContain(`  -> ${FAILURES.StepFailed.solve}\n  | its last line\n`);
 });
 
 test('`ps --why` shows the wait of a module, its place and the expected time', async () => {

@@ -1,10 +1,9 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { parseDuration } from '../../common/contracts/module/duration.ts';
+import type { VariableFlags } from '../read-variables.ts';
 
 /** Flags of every command that reads modules. */
-export interface ModuleFlags {
-  readonly var?: Record<string, string>;
-  readonly varFile?: readonly string[];
+export interface ModuleFlags extends VariableFlags {
   readonly allowOutside?: boolean;
 }
 

@@ -1,7 +1,7 @@
+import { describeAttempt } from '../../common/contracts/attempt.ts';
 import type { FarmEvent, Kept, StoredEvent } from '../../common/contracts/events.ts';
 import { FAILURES } from '../../common/contracts/failure-table.ts';
 import type { Failure } from '../../common/contracts/failures.ts';
-import { describeAttempt } from '../../common/text/attempt.ts';
 import { seconds } from '../../common/text/durations.ts';
 import { lastState } from '../../common/text/last-state.ts';
 import { printable } from '../../common/text/printable.ts';

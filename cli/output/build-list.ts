@@ -1,9 +1,9 @@
 import type { BuildSummary, ClusterView } from '../../common/contracts/builds.ts';
+import { fullStorage } from '../../common/contracts/full-storage.ts';
 import type { RunView } from '../../common/contracts/runs.ts';
 import { ageOf, seconds } from '../../common/text/durations.ts';
 import { printable } from '../../common/text/printable.ts';
 import { sizeText } from '../../common/text/size-text.ts';
-import { fullStorage } from '../../common/text/storage-words.ts';
 import { shortId } from '../client/resolve-build.ts';
 import { printLine } from './print.ts';
 import { printTable } from './table.ts';

@@ -91,7 +91,7 @@ const GRANTS: Readonly<Record<ClusterRole, readonly Grants[]>> = {
     { dataVolumes: WATCH, claims: WATCH },
     // scheduler/catalog/measure-storage.ts: storage in use and free storage.
     { storageCapacities: ['list'], claims: ['list'], snapshots: ['list'] },
-    // scheduler/exports/exported-volume.ts: reading disks out of the cluster.
+    // scheduler/exports/exported-disk.ts: reading disks out of the cluster.
     { exports: [...WATCH, 'delete'] },
   ],
   // workers/phases/import, workers/networks/ensure-network.ts

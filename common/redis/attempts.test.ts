@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type FarmState, newId } from '../../test/harness/farm-state.ts';
 import { sampleModule } from '../../test/harness/sample-spec.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
-import { describeAttempt } from '../text/attempt.ts';
+import { describeAttempt } from '../contracts/attempt.ts';
 import { redispatch } from './dispatches.ts';
 import { reportTrouble } from './slots.ts';
 

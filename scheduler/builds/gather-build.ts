@@ -1,13 +1,13 @@
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Redis } from 'ioredis';
+import { partOfLine, stepPart } from '../../common/contracts/log-part.ts';
 import type { StoredBuild } from '../../common/redis/builds.ts';
 import { readPastEvents } from '../../common/redis/event-streams.ts';
 import { readScreenshot, type StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import { readSerial } from '../../common/redis/serial-logs.ts';
 import { fileName } from '../../common/text/file-name.ts';
-import { partOfLine, stepPart } from '../../common/text/log-part.ts';
 import { provenanceOf } from './provenance.ts';
 import { buildView } from './views.ts';
 

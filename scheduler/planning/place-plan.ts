@@ -1,6 +1,6 @@
+import { fullStorage } from '../../common/contracts/full-storage.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import type { LayerCatalog } from '../../common/redis/layers.ts';
-import { fullStorage } from '../../common/text/storage-words.ts';
 import type { GraphPlan } from '../graph/expand.ts';
 import { type NetworkOffers, obstaclesOf, wishesInternet } from '../graph/network-offers.ts';
 import { placeModules } from './place-modules.ts';

@@ -12,7 +12,7 @@ test.each(markdownPages())('every link of %s leads somewhere', (page) => {
 });
 
 test.each(markdownPages())('every file of this project that %s names is there', (page) => {
-  const names = fileNames(readFileSync(packagePath(page), 'utf8'));
+  const names = fileNames(page, readFileSync(packagePath(page), 'utf8'));
   expect(names.filter((name) => !isFile(page, name))).toEqual([]);
 });
 
@@ -21,6 +21,13 @@ test('finds links and headings, and reports broken ones', () => {
   expect([...headingAnchors('# A `b`: c!\n## Same\n## Same\n')]).toEqual(['a-b-c', 'same', 'same-1']);
   expect(brokenLink('README.md', 'docs/nowhere.md')).toEqual(['docs/nowhere.md: there is no such file']);
   expect(brokenLink('README.md', '#no-such-heading')).toEqual(['#no-such-heading: there is no such heading']);
+});
+
+test('finds names of files and folders, and reports missing ones', () => {
+  const names = fileNames('common/README.md', 'See `redis/`, `gone/`, `a.yaml`, `text/ipv4.ts`, `no code`.');
+  expect(names).toEqual(['redis/', 'gone/', 'a.yaml', 'text/ipv4.ts']);
+  expect(names.filter((name) => !isFile('common/README.md', name))).toEqual(['gone/', 'a.yaml']);
+  expect(fileNames('docs/recipes.md', '`a.yaml`, `common/gone/`')).toEqual(['common/gone/']);
 });
 
 test.each(['common', 'scheduler', 'workers', 'embedded', 'cli', 'dashboards', 'deploy', 'test'])(
@@ -35,25 +42,35 @@ test.each(['common', 'scheduler', 'workers', 'embedded', 'cli', 'dashboards', 'd
 const FOLDERS = readdirSync(packagePath(), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);
-const SOURCES = new Set(
-  FOLDERS.filter((folder) => !['node_modules', 'dist', '.git'].includes(folder)).flatMap((folder) =>
-    readdirSync(packagePath(folder), { recursive: true, encoding: 'utf8' }).map((path) => basename(path)),
-  ),
-);
+/** Every file and folder of this project, as paths from its root. */
+const PATHS = FOLDERS.filter((folder) => !['node_modules', 'dist', '.git'].includes(folder)).flatMap((folder) => [
+  folder,
+  ...readdirSync(packagePath(folder), { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
+]);
+const SOURCES = new Set(PATHS.map((path) => basename(path)));
+/** Pages about the project's own files, and about no others. */
+const OF_DEVELOPERS = ['CONTRIBUTING.md', 'architecture.md', 'README.md', 'LIMITATIONS.md'];
+/** Names the files of other projects. */
+const FOREIGN = ['embedded/api/crds/README.md'];
 
-/** What is in backticks and begins with a folder of this project, or is called as only its files are. */
-function fileNames(markdown: string): string[] {
+/**
+ * What is in backticks and begins with a folder of this project, or is called as only its files are; on pages of developers also
+ * folders and data files.
+ */
+function fileNames(page: string, markdown: string): string[] {
   const quoted = [...markdown.replace(/```.*?```/gs, '').matchAll(/`([\w.@-]+(?:\/[\w.@-]+)*\/?)`/g)];
+  const isOurs = OF_DEVELOPERS.includes(basename(page)) && !FOREIGN.includes(page);
+  const named = isOurs ? /(\.(ts|tsx|lua|sh|json|yaml|md|css)|\/)$/ : /\.(ts|lua|sh)$/;
   return quoted
     .map(([, name = '']) => name)
-    .filter(
-      (name) => /\.(ts|lua|sh)$/.test(name) || (name.includes('/') && FOLDERS.includes(name.split('/')[0] ?? '')),
-    );
+    .filter((name) => named.test(name) || (name.includes('/') && FOLDERS.includes(name.split('/')[0] ?? '')));
 }
 
+/** From the root, from the page, or somewhere below the page's folder. */
 function isFile(page: string, name: string): boolean {
   if (!name.includes('/')) return SOURCES.has(name) || existsSync(packagePath(name));
-  return [name, join(dirname(page), name)].some((path) => existsSync(packagePath(path)));
+  if ([name, join(dirname(page), name)].some((path) => existsSync(packagePath(path)))) return true;
+  return PATHS.some((path) => path.startsWith(`${dirname(page)}/`) && path.endsWith(`/${name.replace(/\/$/, '')}`));
 }
 
 function brokenLink(page: string, target: string): string[] {

@@ -1,8 +1,8 @@
 import type { ClusterView } from '../../../common/contracts/builds.ts';
 import { labelText } from '../../../common/contracts/cluster-control.ts';
+import { fullStorage } from '../../../common/contracts/full-storage.ts';
 import type { ClusterStorage } from '../../../common/contracts/storage.ts';
 import { sizeText } from '../../../common/text/size-text.ts';
-import { fullStorage } from '../../../common/text/storage-words.ts';
 import { useResource } from '../api/use-resource.ts';
 import { Meter } from '../parts/meter.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';

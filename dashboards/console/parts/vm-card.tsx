@@ -1,7 +1,7 @@
 import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { ModuleView, PhaseView, VmView } from '../../../common/contracts/builds.ts';
+import { stepPart } from '../../../common/contracts/log-part.ts';
 import { seconds } from '../../../common/text/durations.ts';
-import { stepPart } from '../../../common/text/log-part.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { waitingWords } from '../../../common/text/waiting.ts';
 import { vmAddress } from '../api/vm-address.ts';

@@ -1,6 +1,6 @@
 import type { StoredEvent } from '../../../common/contracts/events.ts';
+import { partOfLine, stepPart } from '../../../common/contracts/log-part.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
-import { partOfLine, stepPart } from '../../../common/text/log-part.ts';
 import { printable } from '../../../common/text/printable.ts';
 import { vmKey } from './vm-key.ts';
 

@@ -1,3 +1,4 @@
+import { describeAttempt } from '../../../common/contracts/attempt.ts';
 import type {
   BuildView,
   ModuleView,
@@ -9,7 +10,6 @@ import type {
 import type { StoredEvent } from '../../../common/contracts/events.ts';
 import type { Failure } from '../../../common/contracts/failures.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
-import { describeAttempt } from '../../../common/text/attempt.ts';
 import { addToLog, type BuildLog, EMPTY_LOG } from './build-log.ts';
 import { isAfter } from './event-id.ts';
 import { vmKey } from './vm-key.ts';

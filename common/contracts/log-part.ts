@@ -1,5 +1,5 @@
-import type { StoredEvent } from '../contracts/events.ts';
-import { fileName } from './file-name.ts';
+import { fileName } from '../text/file-name.ts';
+import type { StoredEvent } from './events.ts';
 
 type EventOf<E extends StoredEvent['event']> = Extract<StoredEvent, { event: E }>;
 

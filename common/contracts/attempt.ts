@@ -1,4 +1,4 @@
-import type { FarmEvent } from '../contracts/events.ts';
+import type { FarmEvent } from './events.ts';
 
 type Started = Pick<Extract<FarmEvent, { event: 'phase-started' }>, 'attempt' | 'again'>;
 

@@ -1,5 +1,5 @@
-import type { StorageRoom } from '../contracts/storage.ts';
-import { sizeText } from './size-text.ts';
+import { sizeText } from '../text/size-text.ts';
+import type { StorageRoom } from './storage.ts';
 
 /** Reason why a cluster takes no more builds: a clause; null while it has room, or does not report its storage. */
 export function fullStorage(room: StorageRoom | null): string | null {

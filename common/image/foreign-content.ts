@@ -1,3 +1,5 @@
+import { constants, gunzipSync } from 'node:zlib';
+
 /** Content that is often found in place of an image. */
 interface Foreign {
   readonly offset?: number;
@@ -7,6 +9,7 @@ interface Foreign {
 }
 
 const ARCHIVE = 'an archive, not a disk image: unpack it, and give the image itself';
+const A_TAR = `a tar file (an OVA is one, too), ${ARCHIVE}`;
 const QEMU_ONLY = 'which importers do not take: convert it with qemu-img';
 
 const FOREIGN: readonly Foreign[] = [
@@ -14,12 +17,29 @@ const FOREIGN: readonly Foreign[] = [
   { hex: '504b0506', what: `an empty ZIP file, ${ARCHIVE}` },
   { hex: '377abcaf271c', what: `a 7z file, ${ARCHIVE}` },
   { hex: '526172211a07', what: `a RAR file, ${ARCHIVE}` },
-  { offset: 257, hex: '7573746172', what: `a tar file (an OVA is one, too), ${ARCHIVE}` },
+  { offset: 257, hex: '7573746172', what: A_TAR },
   { hex: '425a68', what: 'compressed with bzip2, which importers do not unpack: use gzip or xz' },
+  { hex: '4c5a4950', what: 'compressed with lzip, which importers do not unpack: use gzip or xz' },
+  { hex: '5d0000', what: 'compressed with lzma, which importers do not unpack: use gzip or xz' },
   { hex: '04224d18', what: 'compressed with lz4, which importers do not unpack: use gzip or xz' },
   { hex: '4d5357494d000000', what: 'a Windows image of files (WIM), not of a disk: install from an ISO' },
   { hex: '25504446', what: 'a PDF, not a disk image' },
   { hex: '7f454c46', what: 'a program (ELF), not a disk image' },
+  { offset: 514, hex: '48647253', what: 'a Linux kernel, not a disk image' },
+  { hex: '3037303730', what: `a cpio archive, such as an initial RAM disk, ${ARCHIVE}` },
+  { hex: '4d53434600000000', what: `a cabinet file of Windows, ${ARCHIVE}` },
+  { hex: 'd0cf11e0a1b11ae1', what: 'an installer (MSI) or a document of Windows, not a disk image' },
+  {
+    hex: '68737173',
+    what: 'a squashfs, the packed files of a live system, not of a disk: give an image, or the ISO that it is from',
+  },
+  { hex: '53514c69746520666f726d61742033', what: 'a database (SQLite), not a disk image' },
+  { hex: '89504e470d0a1a0a', what: 'a picture (PNG), not a disk image' },
+  { hex: 'ffd8ff', what: 'a picture (JPEG), not a disk image' },
+  { hex: '47494638', what: 'a picture (GIF), not a disk image' },
+  { offset: 4, hex: '66747970', what: 'a video (MP4), not a disk image' },
+  { hex: '1a45dfa3', what: 'a video (Matroska), not a disk image' },
+  { hex: '52494646', what: 'a picture, a sound or a video (RIFF), not a disk image' },
   { hex: '213c617263683e', what: 'a Debian package or library, not a disk image' },
   { hex: 'edabeedb', what: 'an RPM package, not a disk image' },
   { hex: '4c554b53babe', what: 'encrypted with LUKS: the machine could not unlock it while it starts' },
@@ -60,7 +80,40 @@ const MOST_EXCERPT = 60;
 export function foreignContent(head: Buffer): string | undefined {
   if (head.length === 0) return 'empty: the server sent no byte';
   const has = ({ offset = 0, hex }: Foreign) => head.toString('hex', offset, offset + hex.length / 2) === hex;
-  return FOREIGN.find(has)?.what ?? foreignText(head);
+  const known = FOREIGN.find(has)?.what;
+  if (known !== undefined) return known;
+  if (isOldTar(head)) return A_TAR;
+  if (isProgram(head)) return 'a program for Windows or UEFI, not a disk image';
+  return foreignText(head) ?? insideGzip(head);
+}
+
+/** Before POSIX tar had no mark; each header has the sum of its bytes, with blanks in place of the sum. */
+function isOldTar(head: Buffer): boolean {
+  const header = head.subarray(0, 512);
+  const written = /^ *([0-7]{1,7})[ \0]/.exec(header.toString('latin1', 148, 156))?.[1];
+  if (written === undefined || header.length < 512) return false;
+  const sum = header.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 32 : byte), 0);
+  return sum === Number.parseInt(written, 8);
+}
+
+function isProgram(head: Buffer): boolean {
+  if (head.length < 64 || head.toString('latin1', 0, 2) !== 'MZ') return false;
+  const at = head.readUInt32LE(60);
+  return head.toString('latin1', at, at + 4) === 'PE\0\0';
+}
+
+/** Enough for the first sector of what is packed, and at most 4 MiB of it. */
+const GZIP_BYTES = 4096;
+
+function insideGzip(head: Buffer): string | undefined {
+  if (head.toString('hex', 0, 2) !== '1f8b') return undefined;
+  try {
+    const inside = gunzipSync(head.subarray(0, GZIP_BYTES), { finishFlush: constants.Z_SYNC_FLUSH });
+    const what = inside.length === 0 ? undefined : foreignContent(inside.subarray(0, MOST_TEXT));
+    return what === undefined ? undefined : `packed with gzip, and inside ${what}`;
+  } catch {
+    return undefined; // Its importer finds the fault.
+  }
 }
 
 /** No disk begins with a sector that is text. */

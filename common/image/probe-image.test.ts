@@ -174,6 +174,24 @@ describe('a VMDK that means harm', () => {
   });
 });
 
+/** Content with this beginning, and these texts in it. */
+function begun(hex: string, ...texts: readonly (readonly [number, string])[]): Buffer {
+  const content = Buffer.alloc(4096, 0);
+  content.write(hex, 'hex');
+  for (const [at, text] of texts) content.write(text, at, 'latin1');
+  return content;
+}
+
+function oldTarHeader(): Buffer {
+  const header = Buffer.alloc(512);
+  header.write('disk.vmdk\0');
+  header.write('0000644\0', 100);
+  header.fill(' ', 148, 156);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0`, 148);
+  return header;
+}
+
 test.each([
   ['nothing', '', 'empty'],
   ['a page', '\n<!DOCTYPE html><html><head><title>Sign\n in</title>', 'an HTML page, not a disk image.*"Sign in"'],
@@ -189,6 +207,23 @@ test.each([
   ['a ZIP', Buffer.concat([Buffer.from('504b0304', 'hex'), Buffer.alloc(600)]), 'a ZIP file'],
   ['a tar', Buffer.concat([Buffer.alloc(257), Buffer.from('ustar'), Buffer.alloc(600)]), 'a tar file'],
   ['bzip2', Buffer.concat([Buffer.from('BZh9'), Buffer.alloc(600)]), 'compressed with bzip2'],
+  ['a tar without a mark', Buffer.concat([oldTarHeader(), Buffer.alloc(1024)]), 'a tar file'],
+  ['a tar in gzip', gzipSync(Buffer.concat([oldTarHeader(), randomBytes(9000)])), 'packed with gzip, and inside a tar'],
+  ['a page in gzip', gzipSync('<html>'), 'packed with gzip, and inside an HTML page'],
+  ['an initial RAM disk', begun('3037303730310a00'), 'a cpio archive'],
+  ['a kernel', begun('4d5a00', [514, 'HdrS']), 'a Linux kernel'],
+  ['a program', begun('4d5a00', [60, '\x80'], [128, 'PE\0\0']), 'a program for Windows or UEFI'],
+  ['a program of Linux', begun('7f454c4602'), 'a program \\(ELF'],
+  ['a PDF', begun('255044462d312e370ae2'), 'a PDF'],
+  ['a squashfs', begun('68737173'), 'a squashfs.*give an image, or the ISO'],
+  ['a PNG', begun('89504e470d0a1a0a'), 'a picture .PNG'],
+  ['a JPEG', begun('ffd8ffe0'), 'a picture .JPEG'],
+  ['an MP4', begun('00000020', [4, 'ftypisom']), 'a video .MP4'],
+  ['a WebM', begun('1a45dfa3'), 'a video .Matroska'],
+  ['an MSI', begun('d0cf11e0a1b11ae1'), 'an installer .MSI'],
+  ['a cabinet file', begun('4d53434600000000'), 'a cabinet file'],
+  ['a database', begun('', [0, 'SQLite format 3\0']), 'a database'],
+  ['lzma', begun('5d00000400ffffffffffffffff'), 'compressed with lzma'],
   ['a few bytes', Buffer.of(0, 1, 2), 'less than one sector'],
 ])('reports that %s is not an image', async (_name, content, pattern) => {
   const error = await probeImage(bytesOf(Buffer.from(content))).catch((refused) => refused);
@@ -212,6 +247,26 @@ test('knows CDs, and what was cut off of them and of partitioned disks', async (
   disk.writeUInt16LE(0xaa55, 510);
   expect(await probeImage(bytesOf(disk))).toMatchObject({ kind: 'disk' });
   await expect(probeImage(bytesOf(disk.subarray(0, -512)))).rejects.toThrow('raw disk image that was cut off');
+});
+
+test.each([
+  ['ext4', 'mkfs.ext4', ['-q'], 'data', 'an ext2, ext3 or ext4 file system'],
+  ['FAT', 'mkfs.vfat', [], 'disk', 'a FAT file system'],
+  ['swap', 'mkswap', ['-q'], 'data', 'swap space'],
+  ['nothing but zeros', 'true', [], 'data', undefined],
+] as const)('takes a disk without partitions: %s', async (name, command, options, kind, volume) => {
+  await writeFile(path(name), '');
+  await truncate(path(name), 16 * MIB);
+  execFileSync(command, [...options, path(name)], { stdio: 'pipe', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+  expect(await probe(name)).toEqual({ format: 'raw', virtualSizeBytes: 16 * MIB, kind, volume });
+});
+
+test.each([
+  ['an XFS file system', begun('58465342')],
+  ['an NTFS file system', begun('eb5290', [3, 'NTFS    '])],
+  ['a physical volume of LVM', begun('', [512, 'LABELONE'])],
+])('takes %s for a volume', async (volume, content) => {
+  expect(await probeImage(bytesOf(content))).toMatchObject({ kind: 'data', volume });
 });
 
 test('leaves what is compressed to the code that unpacks it', async () => {

@@ -1,3 +1,4 @@
+import { bareVolume } from './bare-volume.ts';
 import { foreignContent } from './foreign-content.ts';
 import { checkVhdx } from './hyper-v.ts';
 import { BytesUnavailable, type ImageBytes, ImageRefused } from './image-bytes.ts';
@@ -20,6 +21,8 @@ export type ProbedImage =
       /** Undefined when its length or its tables cannot be known from here. */
       readonly virtualSizeBytes: number | undefined;
       readonly kind: RawKind;
+      /** A file system or other volume that begins without a partition table, such as `an XFS file system`. */
+      readonly volume?: string | undefined;
     };
 
 /** Enough for every header, the descriptor of a VMDK, and that of a CD at 32 KiB. */
@@ -58,14 +61,19 @@ export function compressionOf(head: Buffer): Compression | undefined {
  */
 export async function probeImage(bytes: ImageBytes): Promise<ProbedImage> {
   const head = await bytes.read(0, HEAD_BYTES);
-  const compression = head.length === 0 ? undefined : compressionOf(head);
-  if (compression) return { compression };
   const foreign = foreignContent(head);
   if (foreign !== undefined) throw new ImageRefused(foreign);
+  const compression = compressionOf(head);
+  if (compression) return { compression };
   const { format } =
     FORMATS.find(({ offset, hex }) => head.toString('hex', offset, offset + hex.length / 2) === hex) ?? {};
   if (format === undefined) {
-    return { format: 'raw', virtualSizeBytes: bytes.lengthBytes, kind: checkRaw(bytes, head) };
+    return {
+      format: 'raw',
+      virtualSizeBytes: bytes.lengthBytes,
+      kind: checkRaw(bytes, head),
+      volume: bareVolume(head),
+    };
   }
   const virtualSizeBytes = await CHECKS[format](bytes, head).catch((error) => {
     if (error instanceof BytesUnavailable) return undefined;

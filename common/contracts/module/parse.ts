@@ -8,6 +8,7 @@ import type { ModuleProblem } from './problem.ts';
 import { ProblemList } from './problem-list.ts';
 import { readDocuments } from './read-yaml.ts';
 import { type Report, type Rule, reportUnknown } from './rule.ts';
+import { characterRule } from './rules-characters.ts';
 import { cloudInitRule } from './rules-cloud-init.ts';
 import { fileRules } from './rules-files.ts';
 import { localFileRule, localUses } from './rules-local.ts';
@@ -54,6 +55,7 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
     networkRules,
     cloudInitRule(budget),
     foldedRule,
+    characterRule,
   ];
   for (const draft of drafts) {
     for (const rule of [...rules, localFileRule(draft.file, local)]) rule(draft.body, draft.report, draft.isFolded);

@@ -4,6 +4,7 @@ import { parseDuration } from './duration.ts';
 import { valueOrNull } from './parsed.ts';
 import { namesOf, type Report, type Rule, reportRepeated, reportUnknown, reportUnlessOne } from './rule.ts';
 import { STEP_TYPES, type StepType, type StepTypeName } from './step-types.ts';
+import { reportUrlDoubts } from './url-doubts.ts';
 
 export const SOURCE_KINDS = ['url', 'blank', 'buildRef', 'containerDisk', 'sourcePvc', 'path'] as const;
 
@@ -41,7 +42,7 @@ function checkSource(source: Cursor, report: Report): void {
     report(source.at('buildRef', 'tag'), 'Conflict', 'a tag names a version: write either version or tag');
   }
   reportAgeOfLocal(source, report);
-  reportChecksumInUrl(source, report);
+  reportUrlDoubts(source, report);
   if (blank.isPresent && source.at('maxAge').isPresent) {
     report(source.at('maxAge'), 'Conflict', 'an empty disk has no age: write maxAge beside vms, or at an ISO');
   }
@@ -53,16 +54,9 @@ function reportAgeOfLocal(holder: Cursor, report: Report): void {
   report(holder.at('maxAge'), 'Conflict', 'a local file is sent with every build: write maxAge beside vms');
 }
 
-/** Tools with go-getter take it out of the URL and compare it; here the server gets it. */
-function reportChecksumInUrl(holder: Cursor, report: Report): void {
-  const url = holder.at('url');
-  if (holder.at('checksum').isPresent || !/[?&]checksum=|#(md5|sha\d+)[=:]/i.test(url.text ?? '')) return;
-  report(url, 'Doubtful', 'a checksum in a URL is not compared: write it under checksum', 'warning');
-}
-
 function checkIso(iso: Cursor, report: Report): void {
   reportAgeOfLocal(iso, report);
-  reportChecksumInUrl(iso, report);
+  reportUrlDoubts(iso, report);
   reportUnlessOne(iso, ['url', 'path'], report);
   if (iso.at('checksum').isPresent && !iso.at('url').isPresent) {
     report(iso.at('checksum'), 'Conflict', 'a checksum belongs to an ISO with url');

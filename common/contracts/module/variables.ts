@@ -1,4 +1,5 @@
 import { isMap, isScalar, type Node } from 'yaml';
+import { unusableCharacter, unusableMessage } from './characters.ts';
 import type { Position } from './compiled.ts';
 import { hasReservedCharacters, NAME_PATTERN, secretReference } from './secret-text.ts';
 import { didYouMean } from './suggest.ts';
@@ -101,6 +102,14 @@ export function substituteVariables(source: SourceDocument, substitution: Substi
         );
       }
       node.value = fill(node, path, node.value);
+    }
+    const unusable = unusableCharacter(String(node.value));
+    if (unusable !== undefined) {
+      report(
+        'InvalidValue',
+        () => source.positionWithin(node, unusable),
+        () => `the text ${unusableMessage(unusable)}`,
+      );
     }
   }
   return [...defaults.keys()];

@@ -31,7 +31,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     /an archive, not a disk image/,
     'Unpack it with `unzip`, `7z x` or `tar -xf`, and upload the disk image that comes out.',
   ],
-  [/with bzip2|with lz4/, 'Unpack it, and give it as it is or as `xz -T0` packs it.'],
+  [/with bzip2|with lz4|with lzma|with lzip/, 'Unpack it, and give it as it is or as `xz -T0` packs it.'],
   [
     /encrypted|encrypt\.key-secret|key-secret' is required/,
     'Write a copy without encryption with `qemu-img convert` and the key of the image. What the guest encrypts by itself stays as it is.',
@@ -85,6 +85,10 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [/(answered|got) (404|410)\b/, 'The server does not have this file: compare the URL with the list of its publisher.'],
   [/(answered|got) 5\d\d\b/, 'The server failed: build again when `curl -I URL` answers with 200.'],
+  [
+    /, not a disk image|not of a disk/,
+    'The URL leads to another file than the image: compare it with the list of its publisher.',
+  ],
   [
     /the volume was removed again/,
     'Find out which client removes the DataVolumes of the farm: the audit log of the cluster shows it.',

@@ -32,11 +32,26 @@ test.each([
   ['disk', 'disk', undefined],
   ['hybrid', 'disk', 'list it under isos'],
   ['data', 'iso', 'is not an ISO 9660 or UDF image'],
-  ['disk', 'iso', 'is not an ISO 9660 or UDF image'],
   ['hybrid', 'iso', undefined],
   ['iso', 'iso', undefined],
 ] as const)('what is %s, given as %s, may be a mistake: %s', (kind, use, mistake) => {
   const look = { answer: 'HTTP 200', image: { format: 'raw', virtualSizeBytes: 4096, kind } } as const;
   const advice = judgeLook(look, { what: 'disk "root"', use });
   expect(advice).toEqual(mistake === undefined ? undefined : expect.stringContaining(mistake));
+});
+
+test('names the volume that a disk or a CD consists of', () => {
+  const image = { format: 'raw', virtualSizeBytes: 4096, kind: 'data', volume: 'an XFS file system' } as const;
+  const advice = (use: 'disk' | 'iso') => judgeLook({ answer: 'HTTP 200', image }, { what: 'x', use });
+  expect(advice('disk')).toBe(
+    'x is an XFS file system without a partition table: it is treated as a raw disk, and has no boot sector: no machine can boot from it',
+  );
+  expect(advice('iso')).toBe('x is an XFS file system: it is attached as a CD unchanged');
+});
+
+test('a disk with a boot sector is not taken for a CD', () => {
+  const image = { format: 'raw', virtualSizeBytes: 4096, kind: 'disk' } as const;
+  expect(() => judgeLook({ answer: 'HTTP 200', image }, { what: 'x', use: 'iso' })).toThrow('give it as source.url');
+  const fat = { ...image, volume: 'a FAT file system' };
+  expect(judgeLook({ answer: 'HTTP 200', image: fat }, { what: 'x', use: 'iso' })).toContain('attached as a CD');
 });

@@ -69,15 +69,19 @@ export function judgeLook(look: SourceLook, { what, use }: { what: string; use: 
   };
   if (refusal) return fail(refusal.reason, refusal.message);
   if (!image || image.compression !== undefined) return undefined;
-  const { format, kind } = image;
+  const { format, kind, volume } = image;
   if (use === 'iso') {
     if (format !== 'raw')
       return fail('ImportFailed', `it is a disk image (${format}), not an ISO: give it as source.url`);
-    return kind === 'iso' || kind === 'hybrid'
-      ? undefined
-      : `${what} is not an ISO 9660 or UDF image: it is attached as a CD unchanged`;
+    if (kind === 'iso' || kind === 'hybrid') return undefined;
+    if (kind === 'disk' && volume === undefined)
+      return fail('ImportFailed', 'it is a raw disk image with a boot sector, not an ISO: give it as source.url');
+    return `${what} is ${volume ?? 'not an ISO 9660 or UDF image'}: it is attached as a CD unchanged`;
   }
-  if (kind === 'data') return `${what} is treated as a raw disk, and has no boot sector: no machine can boot from it`;
+  if (kind === 'data') {
+    const found = volume === undefined ? '' : `is ${volume} without a partition table: it `;
+    return `${what} ${found}is treated as a raw disk, and has no boot sector: no machine can boot from it`;
+  }
   if (kind === 'iso') {
     return fail(
       'ImportFailed',

@@ -65,8 +65,9 @@ export class ClientWrites {
     this.#admission = admission;
   }
 
-  /** @throws ApiError 400, 403, 404, 409 or 422 as the API server would */
+  /** @throws ApiError 400, 403, 404, 409 or 422 as the API server would; 507 when the disk is full */
   async create({ kind, namespace }: Collection, body: unknown, options: WriteOptions): Promise<Written> {
+    this.#store.assertRoom();
     const object = asObject(kind, body);
     placeInNamespace(object, kind, namespace);
     if (object.metadata.resourceVersion) {

@@ -7,6 +7,7 @@ import { type DeleteOptions, FOREGROUND_FINALIZER, ORPHAN_FINALIZER, unmetPrecon
 import { EventFeed, type StoreEvent, type StoreListener } from './event-feed.ts';
 import { deepFreeze } from './frozen.ts';
 import { Journal, type JournalRecord, type StoreSnapshot } from './journal.ts';
+import { RESERVE_BYTES } from './journal-reserve.ts';
 import { withGeneratedName } from './names.ts';
 import { finalizersOf, isSameIntent, systemFieldsOf } from './object-rules.ts';
 import { idOf, ObjectTables } from './object-tables.ts';
@@ -74,11 +75,12 @@ export class Store {
   /** Opens the store of a directory; only one process may do so at a time. */
   static async open(options: StoreOptions): Promise<Store> {
     const store = new Store(options);
-    store.#journal = await Journal.open(
-      options.directory,
-      (record, isFolded) => store.#restore(record, isFolded),
-      () => store.#snapshot(),
-    );
+    store.#journal = await Journal.open({
+      directory: options.directory,
+      clock: options.clock,
+      replay: (record, isFolded) => store.#restore(record, isFolded),
+      snapshot: () => store.#snapshot(),
+    });
     const last = store.#resourceVersion;
     if (last > 0) store.#resourceVersion += RESTART_GAP;
     store.#lost = { after: last, before: store.#resourceVersion };
@@ -88,6 +90,13 @@ export class Store {
   /** Waits for pending writes. */
   async close(): Promise<void> {
     await this.#journal?.close();
+  }
+
+  /** @throws ApiError 507 while the disk has no room for more objects; what is there may still be changed and deleted */
+  assertRoom(): void {
+    if (this.#journal?.room === 'ample') return;
+    const message = `The disk of the embedded cluster's data is full: free ${RESERVE_BYTES / 2 ** 20} MiB there. Until then objects may be deleted, but not created`;
+    throw new ApiError(507, 'InternalError', message);
   }
 
   /** The position of the last change. */
@@ -285,6 +294,7 @@ export class Store {
   async #commit(type: StoreEvent['type'], object: KubeObject, previous?: KubeObject): Promise<KubeObject> {
     const journal = this.#journal;
     if (!journal) throw new ApiError(500, 'InternalError', 'the store is not open');
+    journal.assertWritable();
     this.#resourceVersion += 1;
     object.metadata.resourceVersion = String(this.#resourceVersion);
     deepFreeze(object);

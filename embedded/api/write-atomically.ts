@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Writes a file that only its owner may read; a crash leaves the old or the new content. Content and name are synced. */
@@ -9,6 +9,10 @@ export async function writeAtomically(path: string, content: string): Promise<vo
   try {
     await file.writeFile(content);
     await file.sync();
+  } catch (error) {
+    // On a full disk a part of it would take room that others need.
+    await rm(temporary, { force: true });
+    throw error;
   } finally {
     await file.close();
   }

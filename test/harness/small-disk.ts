@@ -14,13 +14,25 @@ export interface SmallDisk {
 
 /** An ext4 file system in a sparse file. */
 export function openSmallDisk(bytes: number): SmallDisk {
+  return openDisk((folder, mount) => {
+    const image = join(folder, 'image');
+    writeFileSync(image, '');
+    truncateSync(image, bytes);
+    execFileSync('mkfs.ext4', ['-q', image]);
+    execFileSync('mount', ['-o', 'loop', image, mount]);
+  });
+}
+
+/** A file system in memory, in which root has no reserve either. */
+export function openTemporaryDisk(bytes: number): SmallDisk {
+  return openDisk((_, mount) => execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'slipway', mount]));
+}
+
+function openDisk(mountAt: (folder: string, mount: string) => void): SmallDisk {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-disk-'));
-  const [image, mount] = [join(folder, 'image'), join(folder, 'disk')];
-  writeFileSync(image, '');
-  truncateSync(image, bytes);
-  execFileSync('mkfs.ext4', ['-q', image]);
+  const mount = join(folder, 'disk');
   mkdirSync(mount);
-  execFileSync('mount', ['-o', 'loop', image, mount]);
+  mountAt(folder, mount);
   const [path, filler] = [join(mount, 'data'), join(mount, 'filler')];
   mkdirSync(path);
   return {

@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
+import { ClusterClient } from '../../harness/cluster-client.ts';
+import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
+import { openTemporaryDisk, type SmallDisk } from '../../harness/small-disk.ts';
+
+const MIB = 1024 ** 2;
+const configMaps = '/api/v1/namespaces/default/configmaps';
+const resources = new ReleaseStack();
+let disk: SmallDisk;
+let cluster: EmbeddedCluster;
+let client: ClusterClient;
+
+beforeAll(async () => {
+  disk = resources.use('disk', openTemporaryDisk(24 * MIB), (opened) => opened.close());
+  const started = await startEmbeddedCluster({ apiOnly: true, dataDir: disk.path });
+  cluster = resources.use('cluster', started, (running) => running.stop());
+  client = resources.use('client', new ClusterClient(cluster.kubeconfig), (opened) => opened.close());
+});
+
+afterAll(() => resources.close());
+
+async function create(name: string): Promise<number> {
+  return (await client.send('POST', configMaps, { metadata: { name } })).code;
+}
+
+/** Each takes a half MiB of the journal. */
+async function rewrite(name: string, text: string): Promise<number> {
+  const data = { text: text.repeat(MIB / 2) };
+  return (await client.patch(`${configMaps}/${name}`, 'merge-patch+json', { data })).code;
+}
+
+test('a cluster whose disk is full takes no new objects, lets those that exist be deleted, and recovers by itself', async () => {
+  for (const name of ['a', 'b']) expect(await create(name)).toBe(201);
+  disk.leave(0);
+  const codes = [];
+  while (codes.at(-1) !== 507) {
+    codes.push(await rewrite('a', String(codes.length % 10)), await create(`extra-${codes.length}`));
+  }
+  const refused = await client.send('POST', configMaps, { metadata: { name: 'c' } });
+  expect(refused.body['message']).toContain('is full: free 8 MiB there');
+  expect(await rewrite('a', 'z')).toBe(200);
+  expect((await client.send('DELETE', `${configMaps}/b`)).code).toBe(200);
+  disk.leave(undefined);
+  await expect.poll(() => create('c')).toBe(201);
+  await cluster.restart();
+  expect((await client.send('GET', `${configMaps}/a`)).body).toMatchObject({ data: { text: 'z'.repeat(MIB / 2) } });
+  expect((await client.send('GET', `${configMaps}/b`)).code).toBe(404);
+});

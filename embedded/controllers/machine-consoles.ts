@@ -15,6 +15,10 @@ import type { MachineRegistry } from './machine-registry.ts';
 
 type Streams = 'vnc' | 'serial';
 
+/** virt-api passes the refusal of virt-handler on. */
+const SESSION_PRESERVED =
+  "Internal error occurred: Can't connect to websocket (503): websocket: bad handshake: application info: Active VNC connection. Request denied.";
+
 /** Four bytes a pixel, 8 K. */
 const LARGEST_PICTURE = 128 * 1024 ** 2;
 
@@ -37,7 +41,7 @@ export class MachineConsoles implements VirtualMachineAccess {
   async openVnc(ref: MachineRef, { preserveSession }: { readonly preserveSession: boolean }): Promise<Duplex> {
     const machine = this.#find(ref);
     if (preserveSession && this.#sessions.has(sessionKey(machine, 'vnc'))) {
-      throw new ApiError(500, 'InternalError', 'Active VNC connection. Request denied.');
+      throw new ApiError(500, 'InternalError', SESSION_PRESERVED);
     }
     return await this.#open(machine, 'vnc');
   }

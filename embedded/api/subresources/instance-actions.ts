@@ -1,3 +1,4 @@
+import { badRequest } from '../api-error.ts';
 import { type Exchange, sendBytes } from '../http/exchange.ts';
 import type { KubeObject } from '../objects.ts';
 import { canSoftReboot, isPaused, machineError, phaseOf } from './instance-state.ts';
@@ -7,13 +8,21 @@ import { assertGraphics } from './machine-streams.ts';
 
 /** Precondition and effect of an action. */
 interface InstanceAction {
-  /** @throws ApiError 409 */
+  /** @throws ApiError 409, and 400 for a reset */
   readonly check: (instance: KubeObject) => void;
   readonly run: (access: MachineAccess, ref: MachineRef) => Promise<void>;
 }
 
 function assertRunning(instance: KubeObject): void {
   if (phaseOf(instance) !== 'Running') throw machineError(instance, 'VM is not running');
+}
+
+/** virt-api itself refuses no reset: it finds no handler to ask. */
+function assertHandler(instance: KubeObject): void {
+  const phase = phaseOf(instance);
+  if (phase === 'Running') return;
+  const why = `Unable to connect to VirtualMachineInstance because phase is ${phase} instead of Running or Scheduled`;
+  throw badRequest(`Failed to reset non-running VMI with phase ${phase}: ${why}`);
 }
 
 const ACTIONS: Readonly<Record<string, InstanceAction>> = {
@@ -26,7 +35,7 @@ const ACTIONS: Readonly<Record<string, InstanceAction>> = {
   },
   unpause: {
     check: (instance) => {
-      assertRunning(instance);
+      if (phaseOf(instance) !== 'Running') throw machineError(instance, 'VMI is not running');
       if (!isPaused(instance)) throw machineError(instance, 'VMI is not paused');
     },
     run: (access, ref) => access.unpause(ref),
@@ -40,7 +49,7 @@ const ACTIONS: Readonly<Record<string, InstanceAction>> = {
     },
     run: (access, ref) => access.softReboot(ref),
   },
-  reset: { check: assertRunning, run: (access, ref) => access.reset(ref) },
+  reset: { check: assertHandler, run: (access, ref) => access.reset(ref) },
 };
 
 /** Carries out a PUT on a machine instance's subresource; false for an unknown action. */

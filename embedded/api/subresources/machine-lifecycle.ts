@@ -127,14 +127,15 @@ function planStop({ store, machine, instance, body }: Situation): Change {
 function planRestart({ store, machine, instance, body }: Situation): Change {
   const strategy = runStrategyOf(machine);
   const grace = body['gracePeriodSeconds'];
-  if (grace !== undefined && grace !== null && grace !== 0) {
-    throw badRequest('For force restart, only gracePeriod=0 is supported');
+  if (typeof grace === 'number' && grace > 0) {
+    throw badRequest('For force restart, only gracePeriod=0 is supported for now');
   }
+  if (typeof grace === 'number' && grace < 0) throw badRequest('gracePeriod has to be greater or equal to 0');
   if (strategy === 'Halted' || strategy === 'Once') {
-    throw machineError(machine, `${strategy} does not support manual restart requests`);
+    throw machineError(machine, `RunStategy ${strategy} does not support manual restart requests`);
   }
-  const uid = instance && !isFinal(instance) ? instance.metadata.uid : undefined;
-  if (!instance || uid === undefined) throw machineError(machine, 'VM is not running');
+  if (!instance) throw machineError(machine, 'VM is not running: Halted');
+  const { uid = '' } = instance.metadata;
   const request = planRequests(store, machine, [{ action: 'Stop', uid }, { action: 'Start' }]);
   return async () => {
     // virt-api takes one second for a forced restart: zero would not let the stop be seen as one that was asked for.

@@ -56,20 +56,20 @@ async function join(upgrade: UpgradeRequest, stream: Duplex): Promise<WebSocket>
   return client;
 }
 
-/** A refusal unless the machine runs and has a screen. */
+/** A refusal unless the machine has a screen and runs. */
 export function assertGraphics(instance: KubeObject): void {
-  if (phaseOf(instance) !== 'Running') throw badRequest('VMI is not running');
   if (fieldAt(instance.spec, 'domain', 'devices', 'autoattachGraphicsDevice') === false) {
     throw badRequest('No graphics devices are present.');
   }
+  if (phaseOf(instance) !== 'Running') throw badRequest('VMI is not running');
 }
 
 function assertSerial(instance: KubeObject): void {
-  if (phaseOf(instance) === 'Failed') throw machineError(instance, 'VMI is failed');
-  if (phaseOf(instance) !== 'Running') throw badRequest('VMI is not running');
   if (fieldAt(instance.spec, 'domain', 'devices', 'autoattachSerialConsole') === false) {
     throw badRequest('No serial consoles are present.');
   }
+  if (phaseOf(instance) === 'Failed') throw machineError(instance, 'VMI is in failed status');
+  if (phaseOf(instance) !== 'Running') throw badRequest('VMI is not running');
 }
 
 function portOf(text: string | undefined): number {
@@ -84,7 +84,6 @@ function portOf(text: string | undefined): number {
  */
 async function dial(instance: KubeObject, port: number, store: Store): Promise<Duplex> {
   if (isPaused(instance)) throw machineError(instance, 'VMI is paused');
-  if (phaseOf(instance) !== 'Running') throw badRequest('VMI is not running');
   const address = fieldAt(instance.status, 'interfaces', 0, 'ipAddress');
   if (fieldAt(instance.status, 'interfaces', 0) === undefined) throw badRequest('no network interfaces are present');
   const target = `${typeof address === 'string' ? address : ''}:${port}`;

@@ -108,6 +108,9 @@ beforeAll(async () => {
   await store.create(instance('running', 'Running'));
   await store.create(instance('paused', 'Running', [paused]));
   await store.create(instance('ended', 'Succeeded'));
+  await store.create(instance('failed', 'Failed'));
+  const devices = { autoattachGraphicsDevice: false, autoattachSerialConsole: false };
+  await store.create({ ...instance('blind', 'Succeeded'), spec: { domain: { devices } } });
   await store.create(object('Pod', 'pod', { status: { phase: 'Running' } }));
   const containers = [{ name: 'compute' }];
   const initContainers = [{ name: 'guest-console-log', restartPolicy: 'Always' }];
@@ -163,13 +166,26 @@ test.each([
   ['virtualmachines/running/start', 409, 'VM is already running'],
   ['virtualmachines/halted/stop', 409, 'VM is not running'],
   ['virtualmachines/manual/stop', 409, 'VM is not running'],
-  ['virtualmachines/once/restart', 409, 'does not support manual restart requests'],
+  ['virtualmachines/once/restart', 409, 'RunStategy Once does not support manual restart requests'],
+  ['virtualmachines/manual/restart', 409, 'VM is not running: Halted'],
+  ['virtualmachines/running/restart {"gracePeriodSeconds":-1}', 400, 'gracePeriod has to be greater or equal to 0'],
+  ['virtualmachines/running/restart {"gracePeriodSeconds":9}', 400, 'only gracePeriod=0 is supported for now'],
   ['virtualmachineinstances/ended/pause', 409, 'VM is not running'],
+  ['virtualmachineinstances/ended/unpause', 409, 'VMI is not running'],
+  [
+    'virtualmachineinstances/ended/reset',
+    400,
+    'Failed to reset non-running VMI with phase Succeeded: Unable to connect',
+  ],
   ['virtualmachineinstances/paused/pause', 409, 'already paused'],
   ['virtualmachineinstances/running/unpause', 409, 'VMI is not paused'],
   ['virtualmachineinstances/absent/pause', 404, 'virtualmachineinstance.kubevirt.io "absent" not found'],
-])('refuses PUT %s with %i', async (path, code, message) => {
-  expect(await put(path)).toEqual({ code, message: expect.stringContaining(message) });
+])('refuses PUT %s with %i', async (line, code, message) => {
+  const [path = '', body] = line.split(' ');
+  expect(await put(path, body === undefined ? undefined : JSON.parse(body))).toEqual({
+    code,
+    message: expect.stringContaining(message),
+  });
 });
 
 test('starts and stops by strategy or by request', async () => {
@@ -230,6 +246,10 @@ test('delivers what came before the end of the stream', async () => {
 
 test.each([
   ['virtualmachineinstances/ended/vnc', 400, 'VMI is not running'],
+  ['virtualmachineinstances/blind/vnc', 400, 'No graphics devices are present.'],
+  ['virtualmachineinstances/blind/console', 400, 'No serial consoles are present.'],
+  ['virtualmachineinstances/failed/console', 409, 'VMI is in failed status'],
+  ['virtualmachineinstances/ended/portforward/22', 400, 'no network interfaces are present'],
   ['virtualmachineinstances/running/vnc?preserveSession=true', 500, 'Active VNC connection. Request denied.'],
   ['virtualmachineinstances/absent/console', 404, 'not found'],
   ['virtualmachineinstances/running/portforward/22', 400, 'no network interfaces'],

@@ -43,7 +43,7 @@ test('replays every whole record, wherever a crash cut the file', async () => {
       expect((await replayed(directory)).at(-1)).toEqual({ resourceVersion: 99, id: 'K//after' });
       await rm(directory, { recursive: true });
     }),
-    { numRuns: 60, seed: 20 },
+    { numRuns: 30, seed: 20 },
   );
 });
 

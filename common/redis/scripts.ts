@@ -115,18 +115,43 @@ function sentenceOf(error: unknown): string {
   return `The Redis server of the farm ${word === undefined ? 'does not answer' : PASSING[word]}.`;
 }
 
-/** `-- @include a b` puts these files of `include/` in its place, in that order. */
+/**
+ * Redis evaluates the whole text of a script at each call, also functions that this call never uses. `-- @include a b` puts these files
+ * of `include/` in its place, in that order. `-- @later a b: f g` does so in a function `later`, which is evaluated when `f` or `g` of
+ * those files is first called: most calls end before.
+ */
 function sourceOf(name: ScriptName): string {
   const known = sources.get(name);
   if (known !== undefined) return known;
-  const source = read(`${name}.lua`).replace(/^-- @include (.+)$/gm, (_line, parts: string) =>
-    parts
-      .split(' ')
-      .map((part) => read(`include/${part}.lua`))
-      .join('\n'),
-  );
+  const source = read(`${name}.lua`)
+    .replace(/^-- @include (.+)$/gm, (_line, parts: string) => included(parts))
+    .replace(/^-- @later (.+): (.+)$/gm, (_line, parts: string, functions: string) =>
+      later(parts, functions.split(' ')),
+    );
   sources.set(name, source);
   return source;
+}
+
+function included(parts: string): string {
+  return parts
+    .split(' ')
+    .map((part) => read(`include/${part}.lua`))
+    .join('\n');
+}
+
+function later(parts: string, functions: readonly string[]): string {
+  const table = functions.map((name) => `${name} = ${name}`).join(', ');
+  const stubs = functions.map((name) => `local function ${name}(...) return later().${name}(...) end`);
+  return [
+    'local evaluated',
+    'local function later()',
+    'if evaluated then return evaluated end',
+    included(parts),
+    `evaluated = { ${table} }`,
+    'return evaluated',
+    'end',
+    ...stubs,
+  ].join('\n');
 }
 
 function read(file: string): string {

@@ -9,7 +9,9 @@
 --               worker on purpose; or ''
 --
 -- returns  {'committed' | 'repeated' | 'superseded', ms since the phase started or -1, what became of it}
--- @include farm outages events ready slots time tasks images sources finish submission
+-- @include farm outages events ready slots time tasks
+-- @later images sources finish submission: endLayerBuild failLayerBuild leaveToPeople settle
+setmetatable(TASKS, { __index = function(tasks, kind) return later() and rawget(tasks, kind) end })
 return withTasks(function()
   local vm, outcome = ARGV[3], ARGV[6]
   local field = vm .. '/' .. ARGV[4]

@@ -26,32 +26,31 @@ local function words(text)
   return string.gmatch(text or '', '%S+')
 end
 
-local FIELDS = { 'state', 'module', 'cluster', 'generation', 'priority', 'owner', 'build', 'urgency', 'imports', 'left', 'gang',
+-- What most scripts look at is read at once, texts first; other fields are when they are asked for.
+local FIELDS = { 'state', 'module', 'cluster', 'owner', 'build', 'gang', 'generation', 'priority', 'urgency', 'imports', 'left',
   'startedAt', 'timeoutMs', 'workedMs', 'activeSince', 'awayMs', 'runUntil' }
-local isLoaded = {}
-for _, field in ipairs(FIELDS) do isLoaded[field] = true end
-local NUMBERS = { generation = true, priority = true, urgency = true, admittedAt = true, pending = true, imports = true, left = true, retries = true,
-  crashes = true, startedAt = true, createdAt = true, readyAt = true, timeoutMs = true, workedMs = true,
-  activeSince = true, awayMs = true, stoppingAt = true, runMs = true, runUntil = true }
+local TEXTS = 6
 
-local function readField(field, value)
-  return value and (NUMBERS[field] and tonumber(value) or value) or nil
-end
-
+local numbers
 local function loadField(layerBuild, field)
-  if isLoaded[field] then return nil end
-  local value = readField(field, redis.call('HGET', key('layer-build', layerBuild.id), field))
+  numbers = numbers or { admittedAt = true, pending = true, retries = true, crashes = true, createdAt = true, readyAt = true,
+    stoppingAt = true, runMs = true }
+  local value = redis.call('HGET', key('layer-build', layerBuild.id), field)
+  value = value and (numbers[field] and tonumber(value) or value) or nil
   rawset(layerBuild, field, value)
   return value
 end
 
--- A layer build as a table with its id; nil when it is unknown. What most scripts look at is read at once, other fields are when they are
--- asked for.
+-- A layer build as a table with its id; nil when it is unknown. Of FIELDS, those that it does not have are false.
+local LATER = { __index = loadField }
 local function loadLayerBuild(id)
   local values = redis.call('HMGET', key('layer-build', id), unpack(FIELDS))
   if not values[1] then return nil end
-  local layerBuild = setmetatable({ id = id }, { __index = loadField })
-  for index, field in ipairs(FIELDS) do layerBuild[field] = readField(field, values[index]) end
+  local layerBuild = setmetatable({ id = id }, LATER)
+  for index, field in ipairs(FIELDS) do
+    local value = values[index]
+    layerBuild[field] = value and index > TEXTS and tonumber(value) or value
+  end
   return layerBuild
 end
 

@@ -79,12 +79,6 @@ local function finishModule(buildId, known, detail)
   if redis.call('HINCRBY', key('build', buildId), 'open', -1) == 0 then finishBuild(buildId) end
 end
 
--- How long things last, as a moving mean (ms): "machines/<module>", how long they hold their slots; "import/<cluster>".
-local function learn(what, ms)
-  local before = tonumber(redis.call('HGET', key('durations'), what) or ms)
-  redis.call('HSET', key('durations'), what, math.floor(before + (ms - before) * 0.3))
-end
-
 local function registerLayer(layerBuild)
   ensureIndexes()
   local by = redis.call('HGET', key('build', layerBuild.build), 'submittedBy') or ''

@@ -26,6 +26,12 @@ local function setStage(layerBuild, vm, stage)
   end
 end
 
+-- How long things last, as a moving mean (ms): "machines/<module>", how long they hold their slots; "import/<cluster>".
+local function learn(what, ms)
+  local before = tonumber(redis.call('HGET', key('durations'), what) or ms)
+  redis.call('HSET', key('durations'), what, math.floor(before + (ms - before) * 0.3))
+end
+
 local function ownerOf(lane) return string.match(lane, '^[^/]*') end
 
 local HALF_MS = 3600000

@@ -17,12 +17,12 @@ local function workedMs(layerBuild)
 end
 
 local function isOverTime(layerBuild)
-  return layerBuild.activeSince ~= nil and layerBuild.timeoutMs > 0 and workedMs(layerBuild) >= layerBuild.timeoutMs
+  return layerBuild.activeSince and layerBuild.timeoutMs > 0 and workedMs(layerBuild) >= layerBuild.timeoutMs
 end
 
 -- Whether a clone has had its time.
 local function hasRun(layerBuild)
-  return layerBuild.runUntil ~= nil and layerBuild.state == 'running' and NOW >= layerBuild.runUntil
+  return layerBuild.runUntil and layerBuild.state == 'running' and NOW >= layerBuild.runUntil
 end
 
 local function isStuck(layerBuild)
@@ -57,6 +57,6 @@ local function phaseRests(layerBuild, field)
   if redis.call('SREM', key('layer-build', layerBuild.id, 'running'), field) == 0 then return end
   if redis.call('SCARD', key('layer-build', layerBuild.id, 'running')) > 0 then return end
   setLayerBuild(layerBuild, 'workedMs', workedMs(layerBuild))
-  layerBuild.activeSince = nil
+  layerBuild.activeSince = false
   redis.call('HDEL', key('layer-build', layerBuild.id), 'activeSince')
 end

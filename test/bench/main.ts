@@ -1,62 +1,73 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { errorMessage } from '../../common/errors/farm-error.ts';
-import { benchChatter } from './chatter-bench.ts';
-import { benchClone } from './clone-bench.ts';
-import { benchCost } from './cost-bench.ts';
-import { benchDocuments } from './documents-bench.ts';
-import { benchExport } from './export-bench.ts';
-import { benchFarm } from './farm-bench.ts';
-import { benchLayers } from './layers-bench.ts';
-import { benchLogs } from './logs-bench.ts';
-import { benchMakespan } from './makespan-bench.ts';
+import { BENCH_NAMES, type BenchName } from './bench-names.ts';
 import type { Measurement } from './measurement.ts';
-import { benchMemory } from './memory-bench.ts';
-import { benchPlan } from './plan-bench.ts';
 import { drawPlot } from './plot.ts';
-import { benchSize } from './size-bench.ts';
-import { benchTakeover } from './takeover-bench.ts';
-import { benchWaiting } from './waiting-bench.ts';
 
 /*
- * Measures the farm, all but `clone` without machines. Each result is printed as it comes; one bench that fails does not cost the others.
+ * Measures the farm, all but `clone` without machines. Each bench runs in a process of its own, so its memory is its own, and one that fails
+ * or exceeds `--minutes` does not cost the others. Each result is printed as it comes; the exit code is 1 when a bench has failed.
  * `--out FILE` writes them as JSON, `--plot FILE` as a picture (SVG); `--only size,logs` leaves the others out.
  */
 const { values } = parseArgs({
-  options: { out: { type: 'string' }, plot: { type: 'string' }, only: { type: 'string' } },
+  options: {
+    out: { type: 'string' },
+    plot: { type: 'string' },
+    only: { type: 'string' },
+    minutes: { type: 'string', default: '10' },
+  },
 });
-// The plan first: its peak of memory is that of the process.
-const BENCHES = {
-  plan: benchPlan,
-  documents: benchDocuments,
-  farm: benchFarm,
-  cost: benchCost,
-  makespan: benchMakespan,
-  memory: benchMemory,
-  size: benchSize,
-  waiting: benchWaiting,
-  takeover: benchTakeover,
-  layers: benchLayers,
-  logs: benchLogs,
-  chatter: benchChatter,
-  export: benchExport,
-  clone: benchClone,
-};
 const wanted = values.only?.split(',');
+const unknown = wanted?.filter((name) => !BENCH_NAMES.includes(name as BenchName)) ?? [];
+if (unknown.length > 0)
+  throw new Error(`No bench is named ${unknown.join(', ')}; there are ${BENCH_NAMES.join(', ')}.`);
 const measurements: Measurement[] = [];
-for (const [name, bench] of Object.entries(BENCHES)) {
+for (const name of BENCH_NAMES) {
   if (wanted && !wanted.includes(name)) continue;
-  try {
-    for await (const measurement of await bench()) {
-      measurements.push(measurement);
-      const { what, value, unit, target } = measurement;
-      const measured = `${Number(value.toPrecision(3))} ${unit}`;
-      console.log(`${what.padEnd(60)}  ${measured.padEnd(14)}  ${target}`.trimEnd());
-    }
-  } catch (error) {
-    console.error(`${bench.name} failed: ${errorMessage(error)}`);
+  const failure = await runBench(name, Number(values.minutes));
+  if (failure !== null) {
+    console.error(`${name} failed: ${failure}`);
     process.exitCode = 1;
   }
   if (values.out) writeFileSync(values.out, `${JSON.stringify({ measurements }, null, 2)}\n`);
   if (values.plot) writeFileSync(values.plot, drawPlot(measurements));
+}
+
+/** Returns why it failed, or null. */
+async function runBench(name: BenchName, minutes: number): Promise<string | null> {
+  // A group of its own: what it has started ends with it.
+  const child = fork(new URL('./bench-process.ts', import.meta.url), [name], {
+    execArgv: process.execArgv,
+    detached: true,
+  });
+  const end = () => endGroup(child);
+  process.once('exit', end);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  child.on('message', (measurement: Measurement) => {
+    measurements.push(measurement);
+    const { what, value, unit, target } = measurement;
+    const measured = `${Number(value.toPrecision(3))} ${unit}`;
+    console.log(`${what.padEnd(60)}  ${measured.padEnd(14)}  ${target}`.trimEnd());
+  });
+  let isOver = false;
+  const timer = setTimeout(() => {
+    isOver = true;
+    end();
+  }, minutes * 60_000);
+  const [code, signal] = await once(child, 'exit');
+  clearTimeout(timer);
+  end();
+  process.removeListener('exit', end);
+  if (isOver) return `it was not done after ${minutes} min (--minutes)`;
+  return code === 0 ? null : `its process ended with ${String(code ?? signal)}`;
+}
+
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nothing of it is left.
+  }
 }

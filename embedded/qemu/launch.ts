@@ -5,7 +5,7 @@ import type { Clock } from '../../common/clock/clock.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { Confinement, Confiner } from '../host/confinement.ts';
-import { findProcesses } from '../host/processes.ts';
+import { findProcesses, killLeftovers } from '../host/processes.ts';
 import { shareFiles } from '../host/shared-directory.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
 import { machineSockets, qemuArguments } from './command-line.ts';
@@ -31,7 +31,7 @@ export interface LaunchOptions {
 /**
  * Starts QEMU in a session of its own, at lower priority, so that it outlives the server; resolves when it runs and
  * answers. It is confined: it runs as the machine's own user, and sees the files of the machine only.
- * Rejects with QEMU's own words when it ends at once.
+ * Rejects when it ends at once, with QEMU's own words where it refused the machine. Nothing of it is left then.
  */
 export async function launchMachine(options: LaunchOptions): Promise<Machine> {
   const { spec, networkNamespace, confiner, user, clock, logger, onChange } = options;
@@ -45,22 +45,40 @@ export async function launchMachine(options: LaunchOptions): Promise<Machine> {
   const [command = QEMU, ...args] = [...enter, 'nice', '-n', '5', ...confined];
   const [log] = logs;
   const listening = watchAppearance(spec.runDir, sockets.qmp);
+  const over = new AbortController();
   try {
     const child = spawn(command, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
     const ended = new Promise<never>((_, reject) => {
       child.once('error', (cause) => reject(new FarmError('ClusterUnfit', 'QEMU could not be started', { cause })));
-      child.once('exit', async () =>
-        reject(new FarmError('BrokenInvariant', `QEMU: ${await readQemuErrors(spec.runDir)}`)),
+      child.once('exit', async (code, killedBy) =>
+        reject(endOfStart(await readQemuErrors(spec.runDir), code, killedBy)),
       );
     });
     child.unref();
-    const qmp = await Promise.race([listening.appeared.then(() => openQmp(sockets.qmp, clock)), ended]);
+    const qmp = await Promise.race([listening.appeared.then(() => openQmp(sockets.qmp, clock, over.signal)), ended]);
     ended.catch(() => {}); // From here on the end shows on the control connection.
     return await Machine.follow({ runDir: spec.runDir, qmp, clock, logger, onChange });
+  } catch (error) {
+    // QEMU has one control connection, which the next start is to have.
+    over.abort();
+    // Where its wrapper died alone, QEMU has the disks open.
+    await killLeftovers(spec.runDir, clock);
+    throw error;
   } finally {
     listening.stop();
     for (const file of logs) await file.close();
   }
+}
+
+/**
+ * Error of a start after which QEMU is gone. Only a status of 1 to 127 is a refusal. A signal is not, nor are the status
+ * that a shell or bubblewrap makes of it (128 and more), and that of a QEMU which was asked to end (0): the next start may succeed.
+ */
+function endOfStart(words: string, code: number | null, killedBy: NodeJS.Signals | null): FarmError {
+  if (code !== null && code > 0 && code < 128) return new FarmError('BrokenInvariant', `QEMU: ${words}`);
+  const how = killedBy ?? `status ${code}`;
+  const end = `The process of the machine ended while it started, with ${how}`;
+  return new FarmError('BrokenInvariant', words === '' ? end : `${end}: ${words}`);
 }
 
 /** Files of the host that QEMU needs: the images of its drives with their backing files, and two devices. */
@@ -118,12 +136,12 @@ export async function adoptMachine(
 }
 
 /** The socket file appears a moment before QEMU listens on it. */
-async function openQmp(path: string, clock: Clock, attempts = 100): Promise<QmpClient> {
+async function openQmp(path: string, clock: Clock, signal: AbortSignal, attempts = 100): Promise<QmpClient> {
   try {
-    return await QmpClient.open(path);
+    return await QmpClient.open(path, signal);
   } catch (error) {
     if (attempts === 0) throw error;
-    await clock.after(2);
-    return await openQmp(path, clock, attempts - 1);
+    await clock.after(2, signal);
+    return await openQmp(path, clock, signal, attempts - 1);
   }
 }

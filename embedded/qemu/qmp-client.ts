@@ -59,6 +59,7 @@ export class QmpClient {
   static async open(path: string, signal?: AbortSignal): Promise<QmpClient> {
     const client = new QmpClient(await connectShared(path));
     signal?.addEventListener('abort', () => client.close(), { once: true });
+    if (signal?.aborted) client.close();
     await client.execute('qmp_capabilities');
     return client;
   }

@@ -22,20 +22,28 @@ export interface ChaosBuild {
   readonly ended: Promise<void>;
 }
 
+/** Hears of builds. */
+export interface BuildListener {
+  started(build: ChaosBuild): void;
+  ended(build: ChaosBuild): void;
+  /** A build can no longer be followed. */
+  lost(build: string, reason: string): void;
+}
+
 /** Submits builds to a farm that is shaken, and follows them to their ends. */
 export class ChaosBuilds {
   readonly all: ChaosBuild[] = [];
   /** Layer builds of which a machine was killed, in small letters. */
   readonly crashed = new Set<string>();
-  /** What went wrong in following a build. */
-  readonly troubles: string[] = [];
   readonly #client: FarmClient;
   readonly #image: { readonly url: string; readonly sha256: string };
+  readonly #listener: BuildListener;
   #rounds = 0;
 
-  constructor(client: FarmClient, image: { readonly url: string; readonly sha256: string }) {
+  constructor(client: FarmClient, image: { readonly url: string; readonly sha256: string }, listener: BuildListener) {
     this.#client = client;
     this.#image = image;
+    this.#listener = listener;
   }
 
   get living(): ChaosBuild[] {
@@ -83,9 +91,11 @@ export class ChaosBuilds {
       ...{ id, round, layerBuilds, events, isCancelled: false, endings: 0, outcome: null },
       ended: this.#follow(id, events, (outcome) => {
         build.outcome = outcome;
+        this.#listener.ended(build);
       }),
     };
     this.all.push(build);
+    this.#listener.started(build);
     return build;
   }
 
@@ -96,7 +106,7 @@ export class ChaosBuilds {
         if (event.event === 'build-finished') end(event.outcome);
       }
     } catch (error) {
-      this.troubles.push(`build ${id} could not be followed: ${errorMessage(error)}`);
+      this.#listener.lost(id, errorMessage(error));
     }
   }
 }

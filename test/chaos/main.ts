@@ -1,3 +1,6 @@
+import { cpSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../common/errors/farm-error.ts';
@@ -28,7 +31,7 @@ const { values } = parseArgs({
 const LIMIT = 2;
 const LIVING = 2;
 /** For all builds to end when nothing happens to the farm any more. */
-const REST_MS = 1_500_000;
+const REST_MS = 900_000;
 const FLAGS = ['--vms', String(LIMIT), '--allow-address', '127.0.0.1'];
 
 const seed = Number(values.seed);
@@ -36,6 +39,11 @@ const start = performance.now();
 const said = (line: string) => console.log(`${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${line}`);
 const done = new Map<string, number>();
 const violations: string[] = [];
+/** Each violation is shown when it is found, and again at the end. */
+const report = (violation: string) => {
+  violations.push(violation);
+  said(`VIOLATION ${violation}`);
+};
 
 console.log(`seed ${seed}`);
 const resources = new ReleaseStack();
@@ -50,7 +58,7 @@ const { signal } = interrupted;
 try {
   await run();
 } catch (error) {
-  violations.push(`The run ended early: ${errorMessage(error)}`);
+  report(`The run ended early: ${errorMessage(error)}`);
 }
 await resources.close();
 for (const violation of violations) console.error(`  ${violation}`);
@@ -63,16 +71,24 @@ async function run(): Promise<void> {
   resources.defer('image', () => image.stop());
   const farm = await startFarm({ flags: FLAGS });
   resources.defer('farm', () => farm.purge());
+  resources.defer('logs', () => keepLogs(farm.dataDir));
   const second = await startSecondHalf(resources, farm);
-  const machines = countMachines(farm.connection.kubeconfig, LIMIT);
+  const machines = countMachines(farm.connection.kubeconfig, LIMIT, report);
   resources.defer('machine watch', () => machines.stop());
-  const builds = new ChaosBuilds(farm.client, image);
+  const builds = new ChaosBuilds(farm.client, image, {
+    started: ({ id }) => said(`build ${id}`),
+    ended: (build) => {
+      said(`build ${build.id} ${build.outcome}`);
+      judgeBuild(build, builds.crashed).forEach(report);
+    },
+    lost: (id, reason) => report(`build ${id} could not be followed: ${reason}`),
+  });
   const faults = faultsOf({ farm, flags: FLAGS, second, builds, signal });
   const wanted = values.only?.split(',');
   const names = [...faults.keys()].filter((name) => wanted?.includes(name) ?? true);
   const shakenUntil = performance.now() + Number(values.seconds) * 1000;
   for (const { name, pauseMs, random } of planActions(names, seed)) {
-    while (builds.living.length < LIVING) await follow(builds);
+    while (builds.living.length < LIVING) await builds.submitNew();
     await after(pauseMs, undefined, { signal });
     if (performance.now() > shakenUntil) break;
     const what = await faults.get(name)?.(random);
@@ -83,15 +99,17 @@ async function run(): Promise<void> {
   said('at rest');
   await Promise.race([Promise.all(builds.all.map(({ ended }) => ended)), after(REST_MS, null, { signal })]);
   said('all builds have ended, or have had their time');
-  for (const build of builds.all) violations.push(...judgeBuild(build, builds.crashed));
-  violations.push(...builds.troubles, ...machines.violations, ...(await judgeRemains(farm)));
+  for (const build of builds.living) judgeBuild(build, builds.crashed).forEach(report);
+  (await judgeRemains(farm)).forEach(report);
   printTable(builds, machines.peak());
 }
 
-async function follow(builds: ChaosBuilds): Promise<void> {
-  const build = await builds.submitNew();
-  said(`build ${build.id}`);
-  void build.ended.then(() => said(`build ${build.id} ${build.outcome}`));
+/** The logs of the farm's processes would go with the farm, and are needed to explain a violation. */
+function keepLogs(dataDir: string): void {
+  if (violations.length === 0) return;
+  const kept = mkdtempSync(join(tmpdir(), 'slipway-chaos-'));
+  cpSync(join(dataDir, 'logs'), kept, { recursive: true });
+  said(`The logs of the farm are kept in ${kept}`);
 }
 
 function printTable(builds: ChaosBuilds, peak: number): void {

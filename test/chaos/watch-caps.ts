@@ -13,17 +13,17 @@ const ENDED = new Set(['Succeeded', 'Failed']);
 export interface MachineCount {
   /** The most instances, or launcher pods, that lived at one moment. */
   readonly peak: () => number;
-  /** Each moment at which more than `limit` lived: which ones. */
-  readonly violations: readonly string[];
   stop(): Promise<void>;
 }
 
-/** Watches from the cluster's side; a server that is killed meanwhile is watched on from where it was. */
-export function countMachines(kubeconfig: string, limit: number): MachineCount {
+/**
+ * Watches from the cluster's side; a server that is killed meanwhile is watched on from where it was. Each moment at which
+ * more than `limit` live is reported.
+ */
+export function countMachines(kubeconfig: string, limit: number, report: (violation: string) => void): MachineCount {
   const [config] = configSchema.parse({ clusters: [{ name: 'watched', kubeconfig }] }).clusters;
   if (!config) throw new Error('One cluster was configured.');
   const cluster = new ClusterClient(config, { clock: systemClock });
-  const violations: string[] = [];
   let peak = 0;
   const stop = new AbortController();
   const follow = async (resource: Resource<KubernetesObject>, labels: Record<string, string>) => {
@@ -42,7 +42,7 @@ export function countMachines(kubeconfig: string, limit: number): MachineCount {
       else if (event.type === 'deleted') living.delete(nameOf(event.object));
       peak = Math.max(peak, living.size);
       if (living.size > Math.max(limit, before)) {
-        violations.push(`${living.size} ${resource.plural} at once, of ${limit}: ${[...living].sort().join(', ')}`);
+        report(`${living.size} ${resource.plural} at once, of ${limit}: ${[...living].sort().join(', ')}`);
       }
     }
   };
@@ -53,7 +53,6 @@ export function countMachines(kubeconfig: string, limit: number): MachineCount {
   ]);
   return {
     peak: () => peak,
-    violations,
     stop: async () => {
       stop.abort();
       await following;

@@ -11,15 +11,15 @@ export async function kubectl(kubeconfig: string, ...args: string[]): Promise<st
   return stdout;
 }
 
-/**
- * Names of the objects of a kind that carry a label, in every namespace, and that are still there after a while: what is
- * just being removed may go first.
- */
+/** Names of the objects of a kind that carry a label, in every namespace. */
+export async function objectsWith(kubeconfig: string, kind: string, selector: string): Promise<string[]> {
+  const output = await kubectl(kubeconfig, 'get', kind, '-A', '-l', selector, '-o', 'name');
+  return output.split('\n').filter((line) => line !== '');
+}
+
+/** Those of these objects that are still there after a while: what is just being removed may go first. */
 export async function remainingObjects(kubeconfig: string, kind: string, selector: string): Promise<string[]> {
-  const list = async () => {
-    const output = await kubectl(kubeconfig, 'get', kind, '-A', '-l', selector, '-o', 'name');
-    return output.split('\n').filter((line) => line !== '');
-  };
+  const list = () => objectsWith(kubeconfig, kind, selector);
   if ((await list()).length === 0) return [];
   const wait = ['wait', kind, '-A', '-l', selector, '--for=delete', '--timeout=60s'];
   // The caller gets what is left at the end of the time.

@@ -87,10 +87,11 @@ function notStarted(cause: string, events: readonly string[] = []): PhaseFailure
 
 /**
  * Errors of the hypervisor that no retry solves: libvirt's through KubeVirt, or QEMU's own. An image that another
- * process has open is released soon.
+ * process has open is released soon; a QEMU that was killed, or whose TPM was, is started again. Of a killed one libvirt has no words.
  */
-const REFUSED = /\bQEMU: |qemu-(system|kvm)|process exited while connecting to monitor|unsupported configuration/i;
-const PASSING = /write" lock|shared "|already in use|Resource temporarily unavailable/i;
+const REFUSED = /\bQEMU: |qemu-(system|kvm)|process exited while connecting to monitor: |unsupported configuration/i;
+const PASSING =
+  /write" lock|shared "|already in use|Resource temporarily unavailable|terminating on signal|tpm-emulator|socket,id=(chr)?tpm/i;
 
 /** Error of the hypervisor for a machine that it cannot start: KubeVirt writes it into a condition, and retries endlessly. */
 export function startRefusal({ status }: VirtualMachineInstance): string | undefined {

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { ContentSigns } from '../../common/contracts/local-files.ts';
 import { foreignContent } from '../../common/image/foreign-content.ts';
 import { compressionOf, HEAD_BYTES } from '../../common/image/probe-image.ts';
+import { otherThanText } from '../../common/text/script-text.ts';
 
 /** ISO 9660 and UDF describe themselves from sector 16 on. */
 const SECTOR = 2048;
@@ -17,6 +18,7 @@ export function contentSigns(path: string): ContentSigns {
     return {
       notAnImage: foreignContent(head) ?? null,
       isIso: compressionOf(head) !== undefined || hasVolume(head),
+      notAScript: otherThanText(head) ?? null,
       hasCrlf: head.includes('\r\n'),
     };
   } finally {

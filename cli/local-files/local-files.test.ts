@@ -31,6 +31,8 @@ beforeAll(async () => {
   await put('setup.sh', '#!/bin/sh\n', 0o750);
   await put('windows.sh', 'echo one\r\necho two\r\n');
   await put('grüße an alle.txt', 'hallo');
+  await put('utf16.sh', Buffer.from('\ufeffecho one\n', 'utf16le'));
+  await put('program', Buffer.from('\x7fELF\0\0\0'));
   await put('empty', '');
   await put('disk.raw', Buffer.alloc(1024));
   await put('page.qcow2', '<!DOCTYPE html><html>Not found</html>');
@@ -82,6 +84,8 @@ test.each([
   ['that is absolute', '/etc/passwd', 'leads to "/etc/passwd", outside', '--allow-outside'],
   ['outside by a link', 'leaves.sh', 'outside.sh", outside the folder', '--allow-outside'],
   ['that is a folder', 'nothing', 'is a folder: a script is a file', ''],
+  ['that PowerShell wrote', 'utf16.sh', 'is in UTF-16: save it in UTF-8', ''],
+  ['that is a program', 'program', 'is a program or other binary content', 'a step of type file'],
   ['that is a socket', 'socket', 'is neither a file nor a folder', ''],
 ])('a script %s is refused with its place', (_what, path, ...said) => {
   const [problem, ...others] = check(script(path));

@@ -41,6 +41,8 @@ export interface ContentSigns {
   /** Kind of a file that is not a disk image, such as `a PDF, not a disk image`; null: it may be one. */
   readonly notAnImage: string | null;
   readonly isIso: boolean;
+  /** Why it cannot be a script, such as `in UTF-16`; null: it can. */
+  readonly notAScript: string | null;
   /** Lines end with CR LF, as Windows writes them. */
   readonly hasCrlf: boolean;
 }

@@ -25,6 +25,9 @@ const SPECIAL = new RegExp(`<(${NAMES_LONGEST_FIRST.join('|')})(on|off)?>`, 'iy'
 /** Text that resembles a tag but is not one in the grammar. */
 const LOOKS_LIKE_TAG = /<(\s*[a-z][a-z0-9.+\-µμ ]*)>/iy;
 
+/** A key or a wait whose `>` is missing, at the end of a word. */
+const LACKS_END = new RegExp(`<(wait[0-9]*[smh]*|(?:${NAMES_LONGEST_FIRST.join('|')})(?:on|off)?)(?=[\\s<]|$)`, 'iy');
+
 const UNIT_NS: Readonly<Record<string, number>> = {
   ns: 1,
   us: 1e3,
@@ -68,6 +71,11 @@ export function scanBootCommand(
     } else if (isTag) {
       const lookalike = matchAt(LOOKS_LIKE_TAG, text, offset);
       if (lookalike) findings.push({ severity: 'warning', offset, message: describeLookalike(lookalike[0]) });
+      const open = lookalike ? null : matchAt(LACKS_END, text, offset);
+      if (open) {
+        const message = `"${open[0]}" has no ">" and is typed literally; did you mean "${open[0]}>"?`;
+        findings.push({ severity: 'warning', offset, message });
+      }
     }
     if (tag) {
       offset += tag[0].length;
@@ -107,8 +115,40 @@ function waitMs(amount: string | undefined): number | { complaint: string } {
   return ns / 1e6;
 }
 
+/** Names that other tools have for keys. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  alt: 'leftAlt',
+  altgr: 'rightAlt',
+  bksp: 'bs',
+  cmd: 'leftSuper',
+  command: 'leftSuper',
+  control: 'leftCtrl',
+  cr: 'enter',
+  ctrl: 'leftCtrl',
+  ins: 'insert',
+  meta: 'leftSuper',
+  pgdn: 'pageDown',
+  pgdown: 'pageDown',
+  pgup: 'pageUp',
+  ret: 'enter',
+  shift: 'leftShift',
+  sleep: 'wait',
+  super: 'leftSuper',
+  win: 'leftSuper',
+  windows: 'leftSuper',
+};
+
 function describeLookalike(tag: string): string {
   const known = tag.replaceAll(' ', '').toLowerCase();
-  const hint = (matchAt(WAIT, known, 0) ?? matchAt(SPECIAL, known, 0)) ? `; did you mean "${known}"?` : '';
+  const [, word = '', rest = ''] = /^<([a-z]+?)((?:on|off|[-+].|\d\w*)?)>$/.exec(known) ?? [];
+  const meant = Object.hasOwn(SYNONYMS, word) ? `<${SYNONYMS[word]}${strokeOf(rest)}>` : known;
+  const isKnown = matchAt(WAIT, meant, 0) ?? matchAt(SPECIAL, meant, 0);
+  const hint = isKnown ? `; did you mean "${meant}"?` : '';
   return `"${tag}" is not a key of the boot command grammar and is typed literally${hint}`;
+}
+
+/** `<ctrl-c>` is written as `<leftCtrlOn>c<leftCtrlOff>`. */
+function strokeOf(rest: string): string {
+  if (rest === 'on') return 'On';
+  return rest === 'off' ? 'Off' : rest.replace(/^[-+].$/, 'On');
 }

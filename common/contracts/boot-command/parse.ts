@@ -1,3 +1,4 @@
+import { codeOf } from '../module/characters.ts';
 import { type BootFinding, type BootToken, type Stroke, scanBootCommand } from './grammar.ts';
 import { isShifted, literalKeysym, SHIFT_KEYSYMS, SPECIAL_KEYSYMS } from './keysyms.ts';
 import { otherTemplates, templateNames } from './template.ts';
@@ -39,6 +40,13 @@ export interface BootCommandFinding {
   /** Index in the list of strings. */
   readonly element: number;
   readonly message: string;
+}
+
+/** How long a boot command waits in all, in milliseconds. */
+export function bootWaitMs(strings: readonly string[]): number {
+  const text = strings.join('');
+  const { tokens } = scanBootCommand(text.length > MAX_CHARACTERS ? '' : text);
+  return tokens.reduce((sum, token) => (token.kind === 'wait' ? sum + token.ms : sum), 0);
 }
 
 /** Typing more would take too long, and each character becomes events. */
@@ -86,11 +94,14 @@ export function checkBootCommand(strings: readonly string[]): BootCommandFinding
 /** QEMU gives guests the keys of a US keyboard and drops a character that is on none of them. */
 function foreignCharacters(tokens: readonly BootToken[]): BootFinding[] {
   const foreign = tokens.flatMap((token) =>
-    token.kind === 'literal' && !/[\n\r\t -~]/.test(token.character) ? [token] : [],
+    token.kind === 'literal' && !/[\0\n\r\t -~]/.test(token.character) ? [token] : [],
   );
   const [first] = foreign;
   if (!first) return [];
-  const characters = [...new Set(foreign.map(({ character }) => character))].slice(0, MOST_NAMED).join('');
+  const named = [
+    ...new Set(foreign.map(({ character }) => (/\p{Cc}/u.test(character) ? codeOf(character) : character))),
+  ];
+  const characters = named.slice(0, MOST_NAMED).join('');
   const message = `no key of a US keyboard types "${characters}": such characters do not reach the guest`;
   return [{ severity: 'warning', offset: first.offset, message }];
 }

@@ -1,7 +1,7 @@
 import { FarmError } from '../../errors/farm-error.ts';
 
 const PLACEHOLDER = /\{\{\s*\.([A-Za-z_]\w*)\s*\}\}/g;
-const BRACES = /\{\{[^{}]*\}\}/g;
+const BRACES = /\{\{[^{}]*(\}\}|$)/g;
 
 /** Every `{{ .Name }}` of a text with its offset. Other uses of braces are not templates. */
 export function templateNames(text: string): { name: string; offset: number }[] {

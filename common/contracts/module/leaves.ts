@@ -55,13 +55,20 @@ export function text(description: string, extra: Readonly<Record<string, unknown
 
 function readText(written: unknown): Parsed<string> {
   if (typeof written === 'string') return { value: written };
-  if (typeof written === 'object') return { complaint: 'must be text' };
-  return { complaint: `must be text: put ${quoted(written)} in quotes` };
+  if (Array.isArray(written)) return { complaint: 'must be text, and not a list' };
+  if (typeof written === 'object') return { complaint: 'must be text: write it below a "|", or in quotes' };
+  // Of a number only the value is known here: 1.10 is 1.1.
+  return { complaint: `must be text: put ${typeof written === 'number' ? 'the number' : quoted(written)} in quotes` };
 }
 
 /** Text that must not be empty and must match. */
-export function pattern(description: string, expression: RegExp, meaning: string) {
-  return leaf({ type: 'string', pattern: expression.source, description }, (written) => {
+export function pattern(
+  description: string,
+  expression: RegExp,
+  meaning: string,
+  extra: Readonly<Record<string, unknown>> = {},
+) {
+  return leaf({ type: 'string', pattern: expression.source, description, ...extra }, (written) => {
     const read = readText(written);
     if ('complaint' in read || expression.test(read.value)) return read;
     return { complaint: `${quoted(written)} is not ${meaning}` };
@@ -76,11 +83,18 @@ export function dnsLabel(description: string) {
   return pattern(description, DNS_LABEL, DNS_LABEL_MEANING);
 }
 
-export function choice<const T extends string>(description: string, values: readonly T[], whenMissing?: T) {
+/** `others` are values of other tools, with what to write in their place. */
+export function choice<const T extends string>(
+  description: string,
+  values: readonly T[],
+  whenMissing?: T,
+  others: Readonly<Record<string, string>> = {},
+) {
   return leaf({ enum: values, description, ...(whenMissing ? { default: whenMissing } : {}) }, (written): Parsed<T> => {
     const value = values.find((candidate) => candidate === written);
     if (value) return { value };
-    return { complaint: `${quoted(written)} is not an allowed value${didYouMean(String(written), values)}` };
+    const other = Object.hasOwn(others, String(written)) ? `; ${others[String(written)]}` : undefined;
+    return { complaint: `${quoted(written)} is not an allowed value${other ?? didYouMean(String(written), values)}` };
   });
 }
 
@@ -90,8 +104,14 @@ export function flag(description: string, whenMissing: boolean) {
       ? { value: true }
       : written === false || written === 'false'
         ? { value: false }
-        : { complaint: `${quoted(written)} is not a boolean: write true or false` },
+        : { complaint: `${quoted(written)} is not a boolean: write ${spokenFlag(written)}` },
   );
+}
+
+/** What YAML 1.1 and people write. */
+function spokenFlag(written: unknown): string {
+  if (/^(yes|y|on|1|enabled?)$/i.test(String(written))) return 'true';
+  return /^(no|n|off|0|disabled?)$/i.test(String(written)) ? 'false' : 'true or false';
 }
 
 export function wholeNumber(description: string, range: { min: number; max: number; whenMissing?: number }) {
@@ -160,6 +180,7 @@ export function mac(description: string) {
     if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(normal)) {
       return { complaint: `${quoted(written)} is not a MAC address: write one such as "02:00:00:12:34:56" in quotes` };
     }
+    if (/^[0:]+$/.test(normal)) return { complaint: `${quoted(written)} is the address of no card: write another one` };
     if (Number.parseInt(normal.slice(0, 2), 16) % 2 === 0) return { value: normal };
     return { complaint: `${quoted(written)} is a multicast address: the first byte of a NIC's MAC is even` };
   });

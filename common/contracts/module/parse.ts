@@ -13,6 +13,7 @@ import { cloudInitRule } from './rules-cloud-init.ts';
 import { fileRules } from './rules-files.ts';
 import { localFileRule, localUses } from './rules-local.ts';
 import { networkRules } from './rules-network.ts';
+import { scriptRule } from './rules-scripts.ts';
 import { bootCommandRule, dependsOnRule, vmRules } from './rules-vm.ts';
 import { parseBytes } from './sizes.ts';
 import { didYouMean } from './suggest.ts';
@@ -56,6 +57,7 @@ export function parseModules(files: readonly SourceFile[], options: ParseOptions
     cloudInitRule(budget),
     foldedRule,
     characterRule,
+    scriptRule,
   ];
   for (const draft of drafts) {
     for (const rule of [...rules, localFileRule(draft.file, local)]) rule(draft.body, draft.report, draft.isFolded);

@@ -1,3 +1,4 @@
+import { SCRIPT_REMEDY } from '../../text/script-text.ts';
 import { beside, type Found, type LocalFileItem, type LocalFolderItem, type LocalLookup } from '../local-files.ts';
 import type { Cursor } from './cursor.ts';
 import { quoted } from './parsed.ts';
@@ -78,6 +79,7 @@ function complaintOf(use: LocalUse, item: LocalFileItem | LocalFolderItem): stri
   if (item.kind === 'folder') return `is a folder: ${USED_AS[use]} is a file`;
   const { sizeBytes, shows } = item;
   if (use === 'script') {
+    if (shows?.notAScript) return `is ${shows.notAScript}: ${SCRIPT_REMEDY}`;
     const isLarge = sizeBytes > MAX_SCRIPT_BYTES;
     return isLarge ? `has ${sizeBytes} bytes: a script may have ${MAX_SCRIPT_BYTES}; put it by a file step` : null;
   }

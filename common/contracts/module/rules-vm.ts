@@ -1,4 +1,4 @@
-import { checkBootCommand } from '../boot-command/parse.ts';
+import { bootWaitMs, checkBootCommand } from '../boot-command/parse.ts';
 import type { Cursor } from './cursor.ts';
 import { parseDuration } from './duration.ts';
 import { valueOrNull } from './parsed.ts';
@@ -42,7 +42,7 @@ function checkSource(source: Cursor, report: Report): void {
     report(source.at('buildRef', 'tag'), 'Conflict', 'a tag names a version: write either version or tag');
   }
   reportAgeOfLocal(source, report);
-  reportUrlDoubts(source, report);
+  reportUrlDoubts(source, 'disk', report);
   if (blank.isPresent && source.at('maxAge').isPresent) {
     report(source.at('maxAge'), 'Conflict', 'an empty disk has no age: write maxAge beside vms, or at an ISO');
   }
@@ -56,7 +56,7 @@ function reportAgeOfLocal(holder: Cursor, report: Report): void {
 
 function checkIso(iso: Cursor, report: Report): void {
   reportAgeOfLocal(iso, report);
-  reportUrlDoubts(iso, report);
+  reportUrlDoubts(iso, 'iso', report);
   reportUnlessOne(iso, ['url', 'path'], report);
   if (iso.at('checksum').isPresent && !iso.at('url').isPresent) {
     report(iso.at('checksum'), 'Conflict', 'a checksum belongs to an ISO with url');
@@ -99,9 +99,16 @@ function checkTimeouts(body: Cursor, vm: Cursor, report: Report): void {
   const wait = sshTimeout.isPresent ? valueOrNull(parseDuration(sshTimeout.value)) : null;
   const timeout = body.at('timeout');
   const whole = valueOrNull(parseDuration(timeout.isPresent ? timeout.value : '30m'));
-  if (wait === null || whole === null || wait <= whole) return;
+  if (whole === null) return;
   const bound = timeout.isPresent ? `the module's timeout "${timeout.value}"` : "the module's default timeout of 30m";
-  report(sshTimeout, 'Doubtful', `"${sshTimeout.value}" is longer than ${bound}: raise that too`, 'warning');
+  if (wait !== null && wait > whole) {
+    report(sshTimeout, 'Doubtful', `"${sshTimeout.value}" is longer than ${bound}: raise that too`, 'warning');
+  }
+  const typed = bootWaitMs(vm.list('bootCommand').map((string) => string.text ?? ''));
+  if (typed >= whole) {
+    const message = `waits for ${Math.round(typed / 60_000)} minutes in all, longer than ${bound}: raise that too`;
+    report(vm.at('bootCommand'), 'Doubtful', message, 'warning');
+  }
 }
 
 /** A list of files that is there must name one. */

@@ -66,7 +66,7 @@ const sourceSchema = map(
     checksum: checksum('Expected checksum of the image at `url`.').optional(),
     blank: flag('true: an empty disk, to be installed from an ISO.', false).optional(),
     buildRef: map('The captured disks of another module.', {
-      name: text('The module.'),
+      name: dnsLabel('The module.'),
       vmName: text('Its VM; needed when it has several.').optional(),
       version: wholeNumber('This version of it, also when the module is built along; default: the newest one.', {
         min: 1,
@@ -94,12 +94,26 @@ const sourceSchema = map(
   },
 );
 
+function accountField(description: string) {
+  return pattern(
+    description,
+    /^\S(.*\S)?$/s,
+    'the name of an account: it must not be empty, or have blanks around it',
+    {
+      default: 'root',
+    },
+  );
+}
+
 const communicatorSchema = map(
   'How the farm connects to the running guest.',
   {
-    type: choice('Only SSH is supported.', ['ssh'], 'ssh').optional(),
+    type: choice('Only SSH is supported.', ['ssh'], 'ssh', {
+      winrm: 'install OpenSSH in Windows, and set shell: powershell',
+      none: 'without steps no login is needed: leave communicator out',
+    }).optional(),
     shell: choice('The shell that runs scripts and stores files.', ['bash', 'powershell'], 'bash').optional(),
-    sshUsername: text('The account; cloud-init guests get it if they do not have it.', { default: 'root' }).optional(),
+    sshUsername: accountField('The account; cloud-init guests get it if they do not have it.').optional(),
     sshPort: wholeNumber('The port.', { min: 1, max: 65535, whenMissing: 22 }).optional(),
     sshPassword: text('Tried besides the key of the build.').optional(),
     sshTimeout: duration('How long to wait until the guest answers.', '5m').optional(),
@@ -111,11 +125,29 @@ const communicatorSchema = map(
   'communicator',
 );
 
+/** Provisioners of Packer. */
+const PACKER_STEPS = {
+  ansible: 'write a step of type shell that runs ansible-playbook in the guest',
+  'ansible-local': 'write a step of type shell that runs ansible-playbook in the guest',
+  breakpoint: 'write a step of type handbuild',
+  inline: 'write type: shell',
+  powershell: 'write type: shell, and communicator: { shell: powershell }',
+  script: 'write type: shell',
+  'shell-local': 'steps run in the guest: run it before `slipway build`',
+  'windows-restart': 'write type: reboot',
+  'windows-shell': 'write type: shell, and communicator: { shell: powershell }',
+};
+
 const provisionerSchema = map(
   'A step: one thing done in the running guest.',
   {
     name: text('A label for logs.').optional(),
-    type: choice('Type of the step; its settings are under the key of the same name.', STEP_TYPE_NAMES),
+    type: choice(
+      'Type of the step; its settings are under the key of the same name.',
+      STEP_TYPE_NAMES,
+      undefined,
+      PACKER_STEPS,
+    ),
     stepTimeout: duration('Limit of this step; without one only the limit of the module applies.').optional(),
     ...STEP_SETTINGS,
   },

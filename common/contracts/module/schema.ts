@@ -23,7 +23,15 @@ import { anything, dictionary, keyHint, list, map } from './shapes.ts';
 /** A declared variable: its default, or null when each build must give a value. */
 export type VariableDefault = string | number | boolean | null;
 
-const VARIABLE_NAME = new RegExp(`^${NAME_PATTERN}$`);
+const VARIABLE_NAMES = {
+  names: new RegExp(`^${NAME_PATTERN}$`),
+  meaning: 'use letters, digits, underscores and hyphens, and begin with a letter or an underscore',
+};
+const LABEL_KEYS = {
+  names: LABEL_KEY,
+  meaning:
+    'use letters, digits and inner dots, hyphens and underscores, 63 at most behind a prefix such as example.org/',
+};
 
 /** The value of a variable, or a map of `default` and `description`. */
 function readVariable(written: unknown): Parsed<VariableDefault> {
@@ -124,7 +132,7 @@ const MAX_VMS = 200;
 const bodyShape = {
   variables: dictionary(
     'Values that can be set at submission; scalars refer to them by a dollar sign and {var.NAME}.',
-    VARIABLE_NAME,
+    VARIABLE_NAMES,
     variableSchema,
   ).optional(),
   vms: list('The machines; at least one.', vmSchema, MAX_VMS),
@@ -156,7 +164,7 @@ const bodyShape = {
   placement: map('Constraints on the clusters that may build it.', {
     clusterLabels: dictionary(
       'Labels that its cluster must have, all of them.',
-      LABEL_KEY,
+      LABEL_KEYS,
       text('A value.'),
     ).optional(),
   }).optional(),
@@ -169,7 +177,7 @@ const bodyShape = {
   output: anything('Deprecated; has no effect.').optional(),
 };
 
-const labelsSchema = dictionary('User-defined labels.', LABEL_KEY, text('A value.')).optional();
+const labelsSchema = dictionary('User-defined labels.', LABEL_KEYS, text('A value.')).optional();
 const nameSchema = dnsLabel('Name of the module; others refer to it in `buildRef`.');
 
 export const bodySchema = map('The specification of the module.', bodyShape, 'module');

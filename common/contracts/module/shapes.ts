@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { foreignKey } from './foreign-keys.ts';
 import { quoted } from './parsed.ts';
 import { MAX_LISTED } from './problem-list.ts';
 import { didYouMean } from './suggest.ts';
@@ -27,14 +28,20 @@ export function list<Item extends z.ZodType>(description: string, item: Item, mo
   return (isBounded ? items.max(most, { error: `has more than ${most} items` }) : items).meta({ description });
 }
 
+/** Allowed names of a map, and their rule in words. */
+export interface Names {
+  readonly names: RegExp;
+  readonly meaning: string;
+}
+
 /** A map from names of the user's own choice. */
-export function dictionary<Item extends z.ZodType>(description: string, names: RegExp, item: Item) {
+export function dictionary<Item extends z.ZodType>(description: string, { names, meaning }: Names, item: Item) {
   return z
     .record(z.string().regex(names), item, {
       error: (issue) =>
         issue.code === 'invalid_key'
-          ? 'is not an allowed name here'
-          : misshapen(issue.input, 'a map of names and values'),
+          ? `is not an allowed name here: ${meaning}`
+          : misshapen(issue.input, 'a map of names and values, such as NAME: value'),
     })
     .meta({ description });
 }
@@ -56,7 +63,9 @@ function unknownKeysMessage(keys: readonly string[] | undefined, shape: z.ZodRaw
   return (keys ?? [])
     .slice(0, MAX_LISTED)
     .map((key) => {
-      return `unknown key ${quoted(key)}${homeOf(key, shape) ?? keyHint(key, known)}`;
+      const hint =
+        homeOf(key, shape) ?? (known.some((name) => folded(name) === folded(key)) ? undefined : foreignKey(key));
+      return `unknown key ${quoted(key)}${hint ?? keyHint(key, known)}`;
     })
     .join('\n');
 }
@@ -76,6 +85,7 @@ function folded(key: string): string {
 
 /** Suggestion for an unknown key. */
 export function keyHint(key: string, known: readonly string[]): string {
+  if (/^(x-|\.)/.test(key)) return '; there is no place for anchors alone: write & where the value is used first';
   if (key.includes('\u00a0')) return '; it holds a no-break space (U+00A0): write a plain one';
   const isText = key.trim().includes(' ');
   return isText ? '; a comma between braces ends a text: put the text in quotes' : didYouMean(key, known);

@@ -71,9 +71,21 @@ const scriptLeaf = leaf(
     if (Array.isArray(written) && written.every((line) => typeof line === 'string')) {
       return { value: written.map((line) => `${line}\n`).join('') };
     }
-    return { complaint: 'must be a script as text, or a list of lines' };
+    const [index, other] = Array.isArray(written)
+      ? ([...written.entries()].find(([, line]) => typeof line !== 'string') ?? [])
+      : [undefined, written];
+    const which = index === undefined ? '' : `: line ${index + 1} is none`;
+    const hint = typeof other === 'object' ? 'a ": " makes a map of it, so put it in quotes' : 'put it in quotes';
+    return {
+      complaint: `must be a script as text, or a list of lines${which}; ${hint}, or write the script below a "|"`,
+    };
   },
 );
+
+const ENVIRONMENT_NAMES = {
+  names: /^[A-Za-z_][A-Za-z0-9_]*$/,
+  meaning: 'use letters, digits and underscores, and begin with no digit',
+};
 
 const shell = stepType<ShellStep>()({
   key: 'shell',
@@ -81,7 +93,7 @@ const shell = stepType<ShellStep>()({
     inline: scriptLeaf.optional(),
     script: localPathField('A file with the script').optional(),
     scriptFrom: objectSource('A script in a ConfigMap or Secret of the cluster.').optional(),
-    env: dictionary('Environment of the script.', /^[A-Za-z_][A-Za-z0-9_]*$/, text('A value.')).optional(),
+    env: dictionary('Environment of the script.', ENVIRONMENT_NAMES, text('A value.')).optional(),
     executeCommand: text('Wraps the command; {{ .Command }} stands for it.').optional(),
   }),
   isNeeded: true,
@@ -107,7 +119,7 @@ const file = stepType<FileStep>()({
     destination: pattern(
       'Absolute path in the guest; for a folder, the path that receives its content.',
       /^(\/|[A-Za-z]:[\\/])/,
-      'an absolute path',
+      'an absolute path, in which neither ~ nor variables of the guest are filled: write one such as /etc/app.conf',
     ),
     fileRef: text('A file of the registry.').optional(),
     path: localPathField('A file or folder').optional(),
@@ -216,7 +228,7 @@ function checkExecuteCommand(command: Cursor, report: Report): void {
   if (other !== undefined) {
     const hint = PACKER_VALUES.includes(other)
       ? 'the script and its environment are both in {{ .Command }}'
-      : 'expected Command';
+      : 'write {{ .Command }}';
     report(command, 'InvalidValue', `unknown template value "${other}"; ${hint}`);
   } else if (names.length === 0) {
     report(command, 'InvalidValue', 'must contain {{ .Command }} in place of the command');

@@ -134,6 +134,20 @@ const FOREIGN: readonly (readonly [RegExp, string])[] = [
   [/^(#ps1|<powershell>|rem cmd\b)/i, 'this is for cloudbase-init on Windows'],
   [/^##\s*template:/i, 'write "## template: jinja", with these blanks'],
   [/^#\s+!/, 'write "#!" without a blank'],
+  [
+    /^variant: *(fcos|flatcar|openshift|fiot)\b/i,
+    'this is Butane, the source of Ignition, which reads no cloud-init disk',
+  ],
+  [/^(#_preseed|d-i +\S)/i, 'this is a preseed: serve it by httpDirectory, and name it in the boot command'],
+  [
+    /^(#version=|(lang|keyboard|rootpw|bootloader|clearpart|zerombr|cdrom|install)\b(?! *[:=]))/i,
+    'this is a kickstart: serve it by httpDirectory, and name it in the boot command',
+  ],
+  [/^<\?xml|^<unattend/i, 'this is an answer file of an installer: put it on a floppy, or serve it by httpDirectory'],
+  [
+    /^(\.{0,2}\/|~\/|\S*\.(ya?ml|cfg|sh|txt|conf)\s*$)\S*\s*$/i,
+    'this is a path, and userData is the text itself: write it here',
+  ],
   [/^content-type:/i, 'a MIME message needs the line "MIME-Version: 1.0" among its first ones'],
 ];
 

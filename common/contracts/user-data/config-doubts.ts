@@ -79,6 +79,8 @@ function* commandDoubts(commands: Cursor): Generator<Doubt> {
   }
 }
 
+const ENCODINGS = [...['gz', 'gzip', 'gz+base64', 'gzip+base64', 'gz+b64', 'gzip+b64', 'b64', 'base64', 'text/plain']];
+
 function* fileDoubts(config: Cursor): Generator<Doubt> {
   const files = config.at('write_files');
   if (files.isPresent && !Array.isArray(files.value)) {
@@ -88,6 +90,11 @@ function* fileDoubts(config: Cursor): Generator<Doubt> {
   for (const file of files.list()) {
     if (file.at('path').text === null) {
       yield { path: file.path, message: 'write_files: cloud-init ignores a file without a path' };
+    }
+    const { text: encoding, path } = file.at('encoding');
+    if (encoding !== null && !ENCODINGS.includes(encoding.toLowerCase())) {
+      const message = `write_files: ${quoted(encoding)} is no encoding, so the file gets the text as it is${didYouMean(encoding, ENCODINGS)}`;
+      yield { path, message };
     }
     const permissions = file.at('permissions');
     const mode = modeDoubt(permissions.value);

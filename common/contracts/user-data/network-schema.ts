@@ -60,6 +60,7 @@ const netplanAddress = leaf({ description: 'An address with its prefix.' }, (wri
   return found.success ? { value: written } : { complaint: found.error.issues[0]?.message ?? '' };
 });
 
+const ANY_NAME = { names: /^/, meaning: 'any name' };
 const names = list('Names of devices.', text('A name.'));
 const nameservers = map('Resolvers.', {
   search: list('Domains to search.', text('A domain.')).optional(),
@@ -101,7 +102,7 @@ const device = {
 };
 const parameters = anything('Parameters of the kind.').optional();
 const devices = (...more: Parameters<typeof map>[1][]) =>
-  dictionary('Devices by name.', /^/, map('A device.', Object.assign({}, device, ...more))).optional();
+  dictionary('Devices by name.', ANY_NAME, map('A device.', Object.assign({}, device, ...more))).optional();
 
 export const NETWORK_V2 = map('Version 2.', {
   version: anything(''),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sudoWants } from './shell-step.ts';
+import { scriptText, sudoWants } from './shell-step.ts';
 
 test.each([
   ['sudo: sorry, you must have a tty to run sudo', /requiretty/],
@@ -15,4 +15,10 @@ test.each([
   ['E: Unable to locate package sudo', /^$/],
 ])('"%s" is explained', (line, means) => {
   expect(sudoWants(['before', line, 'after'])).toMatch(means);
+});
+
+test('a script of other bytes than a shell reads is not started', () => {
+  expect(scriptText(Buffer.from('echo é\n'))).toBe('echo é\n');
+  expect(() => scriptText(Buffer.from('echo é\n', 'latin1'))).toThrow('The script is not in UTF-8: save it in UTF-8');
+  expect(() => scriptText(Buffer.from('echo', 'utf16le'))).toThrow('binary content');
 });

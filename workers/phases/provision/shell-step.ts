@@ -1,4 +1,5 @@
 import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
+import { otherThanText, SCRIPT_REMEDY } from '../../../common/text/script-text.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { readLocalFile } from '../../files/local-files.ts';
@@ -45,9 +46,17 @@ async function programOf(context: StepContext<ShellStep>): Promise<StepProgram> 
 }
 
 async function scriptOf({ phase, step, signal }: StepContext<ShellStep>): Promise<string> {
-  if (step.scriptFile) return (await readLocalFile({ ...phase, signal }, step.scriptFile)).toString();
+  if (step.scriptFile) return scriptText(await readLocalFile({ ...phase, signal }, step.scriptFile));
   if (!step.scriptFrom) return phase.secrets.fill(step.script);
-  return (await readPlannedObject(phase, step.scriptFrom, signal))?.toString() ?? '';
+  const content = await readPlannedObject(phase, step.scriptFrom, signal);
+  return content === null ? '' : scriptText(content);
+}
+
+/** @throws PhaseFailure StepFailed for content that would reach the shell with other bytes than it has */
+export function scriptText(content: Uint8Array): string {
+  const other = otherThanText(content);
+  if (other === undefined) return Buffer.from(content).toString();
+  throw new PhaseFailure('StepFailed', `The script is ${other}: ${SCRIPT_REMEDY}.`);
 }
 
 function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: ProgramEnd): PhaseFailure {

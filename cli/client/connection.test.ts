@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FarmFiles, writePointer } from '../farm/farm-files.ts';
-import { currentDataDir, findFarm, pointerFile, readConnection } from './connection.ts';
+import { currentDataDir, findFarm, flagsOf, pointerFile, readConnection } from './connection.ts';
 
 let directory: string;
 let environment: NodeJS.ProcessEnv;
@@ -32,6 +32,13 @@ test.each([
   point(process.pid);
   const named = variable === undefined ? {} : { SLIPWAY_URL: variable, SLIPWAY_TOKEN: 'env token' };
   expect(findFarm(flags, { ...environment, ...named })).toEqual(expected);
+});
+
+test('names the farm to a command that runs later, elsewhere', () => {
+  const named = { SLIPWAY_URL: 'http://env', SLIPWAY_TOKEN: 'secret', SLIPWAY_CA_FILE: 'ca.pem' };
+  expect(flagsOf({}, named)).toEqual(['--url', 'http://env', '--ca-file', resolve('ca.pem')]);
+  expect(flagsOf({ url: 'http://flag', token: 'secret' }, named)).toEqual(expect.arrayContaining(['http://flag']));
+  expect(flagsOf({}, environment)).toEqual([]);
 });
 
 test('never sends the token of the local farm to another one', () => {

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { type Connection, connectionSchema, pointerSchema } from '../../common/contracts/connection.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
@@ -69,6 +69,19 @@ function authoritiesOf(flags: ConnectionFlags, environment: NodeJS.ProcessEnv): 
     const message = `${file} contains no CA certificate in PEM form: ${errorMessage(cause)}`;
     throw new FarmError('InvalidRequest', message, { cause });
   }
+}
+
+/**
+ * Flags that name the same farm to a command that another program runs later, with an environment and a folder of its own. Empty: the
+ * farm of this machine, whose port may change. A token is never among them.
+ */
+export function flagsOf(flags: ConnectionFlags, environment: NodeJS.ProcessEnv = process.env): string[] {
+  const url = flags.url ?? environment['SLIPWAY_URL'];
+  const caFile = flags.caFile ?? environment['SLIPWAY_CA_FILE'];
+  return [
+    ...(url === undefined ? [] : ['--url', url]),
+    ...(caFile === undefined ? [] : ['--ca-file', resolve(caFile)]),
+  ];
 }
 
 /** As `findFarm`. @throws FarmUnreachable when no farm is named and none runs here. */

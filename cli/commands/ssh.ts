@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { SshAccess } from '../../common/contracts/ssh-access.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
-import { type ConnectionFlags, requireFarm } from '../client/connection.ts';
+import { type ConnectionFlags, flagsOf, requireFarm } from '../client/connection.ts';
 import { FarmClient } from '../client/farm-client.ts';
 import { findWaiting } from '../client/find-waiting.ts';
 import { printLine, printNote } from '../output/print.ts';
@@ -36,23 +36,18 @@ export function register(program: Command): void {
     if (flags.stdio) return joinStdio(client, buildId, vm);
     const access = await client.sshAccess(buildId, vm);
     const proxy = proxyCommand(`${buildId}/${vm}`, flags);
-    if (flags.config !== undefined) return writeConfig(resolve(flags.config), access, proxy);
+    if (flags.config !== undefined) {
+      writeConfig(resolve(flags.config), access, proxy);
+      return flagsOf(flags).length > 0 ? printNote('ssh takes the token of this farm from SLIPWAY_TOKEN.') : undefined;
+    }
     const environment = { ...process.env, SLIPWAY_URL: farm.url, SLIPWAY_TOKEN: farm.token };
     process.exitCode = await runSsh({ access, proxy, words, environment });
   });
 }
 
 /** This very command, as ssh starts it by a shell; the token is never in it. */
-function proxyCommand(target: string, { url, caFile }: SshFlags): string {
-  const words = [
-    process.execPath,
-    process.argv[1] ?? 'slipway',
-    'ssh',
-    '--stdio',
-    target,
-    ...(url ? ['--url', url] : []),
-    ...(caFile ? ['--ca-file', resolve(caFile)] : []),
-  ];
+function proxyCommand(target: string, flags: SshFlags): string {
+  const words = [process.execPath, process.argv[1] ?? 'slipway', 'ssh', '--stdio', target, ...flagsOf(flags)];
   return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
 }
 

@@ -176,8 +176,9 @@ describe('an image', () => {
     );
     expect(await inside(`${other.buildId}/db`, 'ls /root')).toBe('');
     const ssh = join(folder, 'ssh-config');
-    await slipway('ssh', `${clone}/web`, '--config', ssh);
-    const env = { ...process.env, SLIPWAY_URL: farm.connection.url, SLIPWAY_TOKEN: farm.connection.token };
+    const { url, token } = farm.connection;
+    await slipway('ssh', `${clone}/web`, '--config', ssh, '--url', url, '--token', token);
+    const env = { ...process.env, SLIPWAY_TOKEN: token };
     await promisify(execFile)('scp', ['-F', ssh, 'web:/etc/life', join(folder, 'copied')], { env });
     expect(readFileSync(join(folder, 'copied'), 'utf8')).toBe('web\n');
     await look('life-clones', '/runs');

@@ -1,4 +1,4 @@
-import { programCommand } from '../../common/config/package-root.ts';
+import { programCommand, streamingCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
@@ -36,7 +36,7 @@ export class LocalFarm {
       ),
       this.#supervisor.start(
         this.#spec('embedded', [
-          ...programCommand('embedded/main'),
+          ...streamingCommand('embedded/main'),
           '--data-dir',
           this.#files.clusterDir,
           '--config',
@@ -59,7 +59,7 @@ export class LocalFarm {
 
   /** A port is known to be free when it is bound. Where the one used before is not, any other one will do. */
   async #startScheduler(redisUrl: string, wanted: number): Promise<string> {
-    const spec = this.#spec('scheduler', programCommand('scheduler/main'));
+    const spec = this.#spec('scheduler', streamingCommand('scheduler/main'));
     const ready = await this.#supervisor.start(spec).catch((error: unknown) => {
       const isTaken = error instanceof FarmError && error.details['code'] === 'EADDRINUSE';
       if (!isTaken || wanted === 0) throw error;

@@ -17,5 +17,5 @@ publish_when_ready() {
 }
 
 # The cluster keeps this process id, so that it gets the signals. Its name is the one that others reach it by.
-exec node /app/dist/embedded/main.js --data-dir /var/lib/slipway --config /etc/slipway/cluster.json \
+exec node --min-semi-space-size=16 /app/dist/embedded/main.js --data-dir /var/lib/slipway --config /etc/slipway/cluster.json \
   --host "$(hostname)" --port 6443 "$@" > >(publish_when_ready)

@@ -18,8 +18,10 @@ import { writeRaw } from './write-raw.ts';
 const CONCURRENCY = 2;
 /** Unfinished exports of one token. */
 const MOST_OF_A_TOKEN = 16;
-/** A question whether something has changed is answered after this long at the latest. */
+/** A question whether something has changed is answered after this long at the latest; */
 const CHANGE_MS = 15_000;
+/** and one whether a percent has, after this long at the earliest: each answer costs both sides some milliseconds. */
+const PACE_MS = 1_000;
 
 const orderSchema = z.object({
   module: z.string(),
@@ -53,6 +55,11 @@ interface Filling {
   readonly progress: Progress;
   /** Where the file is written. */
   readonly content: string;
+}
+
+interface Moving {
+  until(): boolean;
+  readonly signal: AbortSignal;
 }
 
 interface Progress {
@@ -108,18 +115,25 @@ export class ExportService {
     return { ...told, state, percent, error, sizeBytes: null, sha256: null };
   }
 
-  /** Resolves when an export that is under way has moved on, at the latest after some seconds. */
+  /** Resolves when an export that is under way has another state or percent, at the latest after some seconds. */
   async changed(id: string, signal: AbortSignal): Promise<void> {
     const progress = this.#running.get(id);
     if (!progress || progress.state === 'failed') return;
+    const { state, percent } = progress;
     const either = AbortSignal.any([signal, this.#stop.signal]);
-    let listener: (() => void) | undefined;
-    const moved = new Promise<void>((resolve) => {
-      listener = resolve;
-      progress.listeners.add(resolve);
-    });
-    await Promise.race([moved, this.#options.clock.after(CHANGE_MS, either).catch(() => undefined)]);
-    if (listener) progress.listeners.delete(listener);
+    await this.#moved(progress, PACE_MS, { until: () => progress.state !== state, signal: either });
+    const until = () => progress.state !== state || progress.percent !== percent;
+    if (!until()) await this.#moved(progress, CHANGE_MS, { until, signal: either });
+  }
+
+  /** Resolves when `until` holds, or the time is over. */
+  async #moved(progress: Progress, ms: number, { until, signal }: Moving): Promise<void> {
+    const over = new AbortController();
+    const listener = () => until() && over.abort();
+    progress.listeners.add(listener);
+    const either = AbortSignal.any([signal, over.signal]);
+    await this.#options.clock.after(ms, either).catch(() => undefined);
+    progress.listeners.delete(listener);
   }
 
   /** Path of the file of an export that is ready. @throws NotFound */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { request } from 'node:https';
+import { type RequestOptions, request } from 'node:https';
 import { LABELS } from '../../common/contracts/object-keys.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError, isNotFound } from '../../common/kubernetes/api-error.ts';
@@ -18,6 +18,8 @@ import {
 import { withReaderPod } from './reader-pod.ts';
 
 const SILENCE_MS = 60_000;
+/** Node.js stops and starts a socket for each record of TLS (16 KiB) where its reader is slower and this is not larger. */
+const AHEAD_BYTES = 1024 ** 2;
 
 type NamedMeta = ObjectMeta & { readonly name: string };
 
@@ -103,11 +105,13 @@ export function linkedContent(link: {
   return {
     place: new URL(url).host,
     request: async (headers, signal) => {
-      const asked = request(url, {
+      const options: RequestOptions & { readonly highWaterMark: number } = {
         ...(cert === '' ? {} : { ca: cert }),
         headers: { ...headers, 'x-kubevirt-export-token': token },
+        highWaterMark: AHEAD_BYTES,
         signal,
-      });
+      };
+      const asked = request(url, options);
       asked.setTimeout(SILENCE_MS, () => asked.destroy(new Error(`no byte for ${SILENCE_MS / 1000} s`)));
       return asked;
     },

@@ -6,6 +6,7 @@ import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { type OutsideNetwork, openOutsideNetwork } from '../harness/outside-network.ts';
+import { tinyMachine } from '../harness/tiny-machine.ts';
 
 /*
  * The attacker has root in a guest whose module asks for internet. The prizes are what the host reaches and the guest must not,
@@ -45,12 +46,7 @@ network:
   vpcs: [{ name: lab, internet: true }]
   subnets: [{ name: net, vpc: lab, cidr: 10.66.0.0/24 }]
 vms:
-  - name: vm
-    source: { url: "${image.url}", checksum: "sha256:${image.sha256}" }
-    disks: [{ name: system, size: 1Gi }]
-    resources: { cpu: 1, memory: 256Mi }
-    cloudInit: {}
-    provisioners:
+${tinyMachine(image)}
       - type: shell
         shell:
           inline: |

@@ -5,6 +5,7 @@ import { serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { kubectl } from '../harness/kubectl.ts';
 import { openSmallDisk, type SmallDisk } from '../harness/small-disk.ts';
+import { tinyMachine } from '../harness/tiny-machine.ts';
 
 const MIB = 1024 ** 2;
 const BUILD_MS = 300_000;
@@ -24,12 +25,7 @@ afterAll(() => resources.close(), 60_000);
 const module = () => `
 name: writer
 vms:
-  - name: vm
-    source: { url: "${image.url}", checksum: "sha256:${image.sha256}" }
-    disks: [{ name: system, size: 1Gi }]
-    resources: { cpu: 1, memory: 256Mi }
-    cloudInit: {}
-    provisioners:
+${tinyMachine(image)}
       - type: shell
         shell:
           inline: |

@@ -7,7 +7,8 @@ import { guestImages } from '../../harness/guest-images.ts';
 import { openSmallDisk, type SmallDisk } from '../../harness/small-disk.ts';
 import { runInGuest, streamClient } from '../machines/guest-login.ts';
 import { Laboratory, NAMESPACE, type Seen } from '../machines/laboratory.ts';
-import { FORWARDER, machine, networkObjects, scriptPod } from '../machines/manifests.ts';
+import { createLan } from '../machines/lan.ts';
+import { FORWARDER, machine, scriptPod } from '../machines/manifests.ts';
 
 const MIB = 1024 ** 2;
 const key = generateKeyPair('conformance');
@@ -22,12 +23,7 @@ beforeAll(async () => {
   const options = { dataDir: disk.path, podCommands: { forwarder: FORWARDER } };
   laboratory = resources.use('laboratory', await Laboratory.open(options), (opened) => opened.close());
   client = streamClient(laboratory.cluster.kubeconfig);
-  const { vpc, attachment, subnet } = networkObjects('lan', '10.88.0.0/24');
-  await laboratory.create('Vpc', vpc);
-  await laboratory.create('NetworkAttachmentDefinition', attachment);
-  await laboratory.create('Subnet', subnet);
-  const userdata = `#cloud-config\nssh_authorized_keys:\n  - ${key.publicKey}\n`;
-  await laboratory.create('Secret', { metadata: { name: 'seed' }, stringData: { userdata } });
+  await createLan(laboratory, '10.88.0.0/24', key.publicKey);
   const pod = { network: 'lan', ip: '10.88.0.2', image: 'forwarder', args: ['2210', '10.88.0.10', '22'] };
   await laboratory.create('Pod', scriptPod('way-in', pod));
   const writer = { source: { http: { url: image.url } }, network: 'lan', ip: '10.88.0.10', mac: '02:00:00:88:00:10' };

@@ -9,7 +9,8 @@ import { type ServedFile, serveFile } from '../../harness/file-server.ts';
 import { guestImages } from '../../harness/guest-images.ts';
 import { runInGuest, streamClient } from './guest-login.ts';
 import { Laboratory, type Seen } from './laboratory.ts';
-import { dataVolume, FORWARDER, machine, networkObjects, scriptPod } from './manifests.ts';
+import { createLan } from './lan.ts';
+import { dataVolume, FORWARDER, machine, scriptPod } from './manifests.ts';
 
 /** Under emulation the firmware takes its time to check a kernel. */
 const BOOT_MS = 240_000;
@@ -32,12 +33,7 @@ beforeAll(async () => {
   [signed, unsigned] = await Promise.all([serveFile(images.signedImage), serveFile(images.cloudImage)]);
   laboratory = await Laboratory.open({ podCommands: { forwarder: FORWARDER } });
   client = streamClient(laboratory.cluster.kubeconfig);
-  const { vpc, attachment, subnet } = networkObjects('lan', '10.89.0.0/24');
-  await laboratory.create('Vpc', vpc);
-  await laboratory.create('NetworkAttachmentDefinition', attachment);
-  await laboratory.create('Subnet', subnet);
-  const userdata = `#cloud-config\nssh_authorized_keys:\n  - ${key.publicKey}\n`;
-  await laboratory.create('Secret', { metadata: { name: 'seed' }, stringData: { userdata } });
+  await createLan(laboratory, '10.89.0.0/24', key.publicKey);
   const args = ['2210', '10.89.0.10', '22'];
   await laboratory.create('Pod', scriptPod('door', { network: 'lan', ip: '10.89.0.2', image: 'forwarder', args }));
   await laboratory.create('VirtualMachine', withStick(secureMachine('guarded', signed, 10)));

@@ -19,7 +19,8 @@ import { guestImages } from '../../harness/guest-images.ts';
 import { type ProcessView, viewProcess } from '../../harness/process-view.ts';
 import { refusal, runInGuest, streamClient } from './guest-login.ts';
 import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
-import { FORWARDER, machine, networkObjects, scriptPod } from './manifests.ts';
+import { createLan } from './lan.ts';
+import { FORWARDER, machine, scriptPod } from './manifests.ts';
 
 const key = generateKeyPair('conformance');
 let laboratory: Laboratory;
@@ -31,12 +32,7 @@ beforeAll(async () => {
   image = await serveFile((await guestImages()).cloudImage);
   laboratory = await Laboratory.open({ podCommands: { forwarder: FORWARDER } });
   client = streamClient(laboratory.cluster.kubeconfig);
-  const { vpc, attachment, subnet } = networkObjects('lan', '10.88.0.0/24');
-  await laboratory.create('Vpc', vpc);
-  await laboratory.create('NetworkAttachmentDefinition', attachment);
-  await laboratory.create('Subnet', subnet);
-  const userdata = `#cloud-config\nssh_authorized_keys:\n  - ${key.publicKey}\n`;
-  await laboratory.create('Secret', { metadata: { name: 'seed' }, stringData: { userdata } });
+  await createLan(laboratory, '10.88.0.0/24', key.publicKey);
   for (const [port, name] of [
     ['2210', 'to-first'],
     ['2220', 'to-second'],

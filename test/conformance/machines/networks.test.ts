@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layoutOf, shortHash } from '../../../embedded/host/layout.ts';
 import { type OutsideNetwork, openOutsideNetwork } from '../../harness/outside-network.ts';
 import { Laboratory, NAMESPACE, type Seen } from './laboratory.ts';
+import { createNetwork } from './lan.ts';
 import { LISTENER, networkObjects, PROBE, scriptPod } from './manifests.ts';
 
 const PORT = 4000;
@@ -25,12 +26,7 @@ beforeAll(async () => {
     config: { guests: { allowedNetworks: [`${outside.allowed}/32`, `${outside.metadata}/32`] } },
   });
   // Two VPCs with the very same addresses.
-  for (const name of ['red', 'blue']) {
-    const { vpc, attachment, subnet } = networkObjects(name, '10.77.0.0/24');
-    await laboratory.create('Vpc', vpc);
-    await laboratory.create('NetworkAttachmentDefinition', attachment);
-    await laboratory.create('Subnet', subnet);
-  }
+  for (const name of ['red', 'blue']) await createNetwork(laboratory, name, '10.77.0.0/24');
   const listener = scriptPod('listener', { network: 'red', ip: '10.77.0.10', image: 'listener', args: [String(PORT)] });
   await laboratory.create('Pod', listener);
   await laboratory.untilPhase('Pod', 'listener', 'Running');

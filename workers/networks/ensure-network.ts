@@ -1,7 +1,7 @@
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
-import type { VpcEgressGateway } from '../../common/kubernetes/objects.ts';
-import { RESOURCES } from '../../common/kubernetes/resources.ts';
+import type { KubernetesObject, VpcEgressGateway } from '../../common/kubernetes/objects.ts';
+import { RESOURCES, type Resource } from '../../common/kubernetes/resources.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import type { ModuleScope } from '../cluster/build-scope.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
@@ -62,21 +62,33 @@ export async function ensureWaysOut(cluster: ClusterClient, options: NetworkOpti
   );
 }
 
+interface Readiness<T extends KubernetesObject, R> {
+  readonly resource: Resource<T>;
+  readonly name: string;
+  /** The object, for the error. */
+  readonly what: string;
+  /** Undefined while it is not ready. */
+  ready(object: T): R | undefined;
+}
+
+function untilReady<T extends KubernetesObject, R>(
+  cluster: ClusterClient,
+  signal: AbortSignal,
+  { resource, name, what, ready }: Readiness<T, R>,
+): Promise<R> {
+  const until = (object: T | undefined) => object && ready(object);
+  return waitFor(cluster, { resource, name }, { signal, deadlineMs: NETWORK_MS, what: `${what} to be ready`, until });
+}
+
 async function ensureVpc(cluster: ClusterClient, vpc: string, options: NetworkOptions): Promise<void> {
   const { scope, signal, clusterConfig } = options;
   const name = scope.names.vpc(vpc);
   await runStage(cluster, { reason: 'Fault', subjects: [{ kind: 'Vpc', name }] }, async () => {
     await cluster.createIfAbsent(RESOURCES.vpcs, vpcObject(scope, vpc, clusterConfig.deniedNetworks), { signal });
-    await waitFor(
-      cluster,
-      { resource: RESOURCES.vpcs, name },
-      {
-        signal,
-        deadlineMs: NETWORK_MS,
-        what: `the VPC "${vpc}" to be ready`,
-        until: (object) => (object?.status?.standby && object.status.router ? true : undefined),
-      },
-    );
+    await untilReady(cluster, signal, {
+      ...{ resource: RESOURCES.vpcs, name, what: `the VPC "${vpc}"` },
+      ready: ({ status }) => (status?.standby && status.router ? true : undefined),
+    });
   });
 }
 
@@ -86,18 +98,12 @@ async function ensureSubnet(cluster: ClusterClient, subnet: string, { scope, sig
   const name = scope.names.subnet(subnet);
   await runStage(cluster, { reason: 'Fault', subjects: [{ kind: 'Subnet', name }] }, async () => {
     await cluster.createIfAbsent(RESOURCES.subnets, subnetObject(scope, plan), { signal });
-    await waitFor(
-      cluster,
-      { resource: RESOURCES.subnets, name },
-      {
-        signal,
-        deadlineMs: NETWORK_MS,
-        what: `the subnet "${subnet}" to be ready`,
-        // "Validated" comes first, before there is a switch to plug anything into.
-        until: (object) =>
-          object?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') || undefined,
-      },
-    );
+    await untilReady(cluster, signal, {
+      ...{ resource: RESOURCES.subnets, name, what: `the subnet "${subnet}"` },
+      // "Validated" comes first, before there is a switch to plug anything into.
+      ready: (object) =>
+        object.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') || undefined,
+    });
   });
 }
 
@@ -133,16 +139,10 @@ async function awaitWayOut(
   const name = scope.names.gateway(vpc);
   const subjects = [{ kind: 'VpcEgressGateway', name }];
   const address = await runStage(cluster, { reason: 'Fault', subjects }, () =>
-    waitFor(
-      cluster,
-      { resource: RESOURCES.egressGateways, name },
-      {
-        signal,
-        deadlineMs: NETWORK_MS,
-        what: `the egress gateway of the VPC "${vpc}" to be ready`,
-        until: (object) => (object?.status?.ready ? object.status.internalIPs?.[0] : undefined),
-      },
-    ),
+    untilReady(cluster, signal, {
+      ...{ resource: RESOURCES.egressGateways, name, what: `the egress gateway of the VPC "${vpc}"` },
+      ready: ({ status }) => (status?.ready ? status.internalIPs?.[0] : undefined),
+    }),
   );
   const [planned] = gateway.spec?.internalIPs ?? [];
   if (address === planned) return;

@@ -9,6 +9,7 @@ import { PageTitle } from '../parts/page-title.tsx';
 import { Pager, pageQuery } from '../parts/pager.tsx';
 import { Link } from '../parts/place.tsx';
 import { StageIcon, StageMark } from '../parts/stage-mark.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useNow } from '../parts/use-now.ts';
 
 const REFRESH_MS = 5_000;
@@ -39,18 +40,7 @@ function BuildList({ builds, nextCursor, isFirst, search }: ListProps) {
   return (
     <>
       <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Build</th>
-            <th scope="col">By</th>
-            <th scope="col">Modules</th>
-            <th scope="col">Accepted</th>
-            <th scope="col" class="number">
-              Took
-            </th>
-          </tr>
-        </thead>
+        <TableHead columns={['State', 'Build', 'By', 'Modules', 'Accepted', 'Took']} numbers={['Took']} />
         <tbody>
           {builds.map((build) => (
             <BuildRow key={build.buildId} build={build} now={now} />

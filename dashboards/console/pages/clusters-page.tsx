@@ -8,6 +8,7 @@ import { Meter } from '../parts/meter.tsx';
 import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { StageIcon } from '../parts/stage-mark.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 
 const REFRESH_MS = 3_000;
 /** Clusters list all of their volumes for it. */
@@ -85,13 +86,7 @@ function DiskUse({ error, images, sources, working, failed }: ClusterStorage) {
   return (
     <table class="compact">
       <caption>Disk use</caption>
-      <thead class="unseen">
-        <tr>
-          <th scope="col">Content</th>
-          <th scope="col">Volumes</th>
-          <th scope="col">Size</th>
-        </tr>
-      </thead>
+      <TableHead columns={['Content', 'Volumes', 'Size']} isUnseen />
       <tbody>
         {Object.entries(rows).map(([name, { count, bytes }]) => (
           <tr key={name}>
@@ -121,27 +116,14 @@ function Holders({ holders }: Pick<ClusterView, 'holders'>) {
   );
 }
 
+/** Of a phase. */
+const NUMBERS = ['Waiting', 'Running', 'Workers', 'Room'];
+
 function Phases({ name, queues, workers }: Pick<ClusterView, 'name' | 'queues' | 'workers'>) {
   return (
     <table class="compact">
       <caption>Queues and workers</caption>
-      <thead>
-        <tr>
-          <th scope="col">Phase</th>
-          <th scope="col" class="number">
-            Waiting
-          </th>
-          <th scope="col" class="number">
-            Running
-          </th>
-          <th scope="col" class="number">
-            Workers
-          </th>
-          <th scope="col" class="number">
-            Room
-          </th>
-        </tr>
-      </thead>
+      <TableHead columns={['Phase', ...NUMBERS]} numbers={NUMBERS} />
       <tbody>
         {queues.map(({ phase, waiting, active }) => {
           const present = workers.find((worker) => worker.phase === phase);

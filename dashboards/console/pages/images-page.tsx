@@ -12,6 +12,7 @@ import { PruneImages } from '../parts/prune-images.tsx';
 import { PushDisk } from '../parts/push-disk.tsx';
 import { RemoveImage } from '../parts/remove-image.tsx';
 import { RunImage } from '../parts/run-image.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { TagImage } from '../parts/tag-image.tsx';
 
 const REFRESH_MS = 20_000;
@@ -48,15 +49,7 @@ interface ImageTableProps {
 function ImageTable({ images, mayBuild, onChange }: ImageTableProps) {
   return (
     <table class="list">
-      <thead>
-        <tr>
-          <th scope="col">Image</th>
-          <th scope="col">Machines and their disks</th>
-          <th scope="col">Cluster</th>
-          <th scope="col">Layer</th>
-          <th scope="col">Age</th>
-        </tr>
-      </thead>
+      <TableHead columns={['Image', 'Machines and their disks', 'Cluster', 'Layer', 'Age']} />
       <tbody>
         {images.map((image) => (
           <ImageRow key={`${image.module}:${image.version}`} image={image} mayBuild={mayBuild} onChange={onChange} />

@@ -7,6 +7,7 @@ import { ErrorNotice, Loading } from '../parts/notice.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { Link } from '../parts/place.tsx';
 import { StageMark } from '../parts/stage-mark.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useNow } from '../parts/use-now.ts';
 
 const REFRESH_MS = 5_000;
@@ -45,16 +46,7 @@ function RunTable({ runs, mayBuild, onChange }: RunTableProps) {
   const now = useNow(true);
   return (
     <table class="list">
-      <thead>
-        <tr>
-          <th scope="col">State</th>
-          <th scope="col">Image</th>
-          <th scope="col">Machines</th>
-          <th scope="col">Started</th>
-          <th scope="col">Time</th>
-          {mayBuild && <th scope="col">Stop</th>}
-        </tr>
-      </thead>
+      <TableHead columns={['State', 'Image', 'Machines', 'Started', 'Time', ...(mayBuild ? ['Stop'] : [])]} />
       <tbody>
         {runs.map((run) => (
           <RunRow key={run.buildId} {...{ run, now, mayBuild, onChange }} />

@@ -17,6 +17,7 @@ import { logHref, watchHref } from './module-link.ts';
 import { Link } from './place.tsx';
 import { Screen } from './screen.tsx';
 import { StageMark } from './stage-mark.tsx';
+import { TableHead } from './table-head.tsx';
 
 interface VmCardProps {
   readonly buildId: string;
@@ -163,13 +164,7 @@ function Steps({ machine, vm, now }: StepsProps) {
   return (
     <table class="compact steps">
       <caption>Steps</caption>
-      <thead class="unseen">
-        <tr>
-          <th scope="col">Step</th>
-          <th scope="col">State</th>
-          <th scope="col">Took</th>
-        </tr>
-      </thead>
+      <TableHead columns={['Step', 'State', 'Took']} isUnseen />
       <tbody>
         {vm.steps.map(({ index, name, type, state, startedAt, finishedAt, exitCode }) => (
           <tr key={index}>

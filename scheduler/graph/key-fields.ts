@@ -1,20 +1,13 @@
-import type {
-  CompiledModule,
-  CompiledVm,
-  LocalContent,
-  Step,
-  VmSource,
-} from '../../common/contracts/module/compiled.ts';
-import type { FieldRules, KeyRule, VariantRules } from './key-rule.ts';
+import type { CompiledModule, CompiledVm, Step, VmSource } from '../../common/contracts/module/compiled.ts';
+import { localContent, localFolderFields, objectKeyRef } from '../../common/contracts/module/content-keys.ts';
+import type { FieldRules, KeyRule, VariantRules } from '../../common/contracts/module/key-rule.ts';
+import { STEP_TYPES } from '../../common/contracts/module/step-types.ts';
 
 /**
  * Raise it when the way in which keys are made changes, or the effect of a module on its guest: every layer is rebuilt.
  * 2: user data reaches the guest byte for byte.
  */
 export const KEY_SCHEMA = 2;
-
-/** By its content. Whether it is optional does not matter: a missing value enters as missing. */
-const objectKeyRef = { fields: { kind: 'object', name: 'object', key: 'object', optional: 'out' } } as const;
 
 const resources = { fields: { cpu: 'in', memoryBytes: 'in' } } as const;
 
@@ -34,40 +27,15 @@ const source: VariantRules<VmSource> = {
   },
 };
 
-/** Modes too: a file step applies them to its files. */
-const localFileFields = { kind: 'in', url: 'in', sizeBytes: 'out', mode: 'in' } as const;
-
-const localFolderFields = {
-  kind: 'in',
-  entries: { each: { fields: { path: 'in', file: { fields: localFileFields } } } },
-} as const;
-
-const localContent: VariantRules<LocalContent> = {
-  by: 'kind',
-  variants: { file: { fields: localFileFields }, folder: { fields: localFolderFields } },
-};
-
 /** A step's own name is for its reader, and its timeout decides only whether a layer is built, not its content. */
 const stepBase = { type: 'in', name: 'out', timeoutMs: 'out' } as const;
 
+/** The fields of each type are decided on beside the type. */
 const step: VariantRules<Step> = {
   by: 'type',
-  variants: {
-    shell: {
-      fields: {
-        ...stepBase,
-        script: 'in',
-        scriptFile: { fields: { ...localFileFields, mode: 'out' } },
-        scriptFrom: objectKeyRef,
-        env: 'in',
-        executeCommand: 'in',
-      },
-    },
-    file: { fields: { ...stepBase, destination: 'in', fileRef: 'in', source: objectKeyRef, local: localContent } },
-    reboot: { fields: { ...stepBase, command: 'in' } },
-    'windows-update': { fields: { ...stepBase, searchCriteria: 'in', filters: 'in', updateLimit: 'in' } },
-    handbuild: { fields: { ...stepBase, instructions: 'in' } },
-  },
+  variants: Object.fromEntries(
+    Object.entries(STEP_TYPES).map(([type, { layerKey }]) => [type, { fields: { ...stepBase, ...layerKey } }]),
+  ) as unknown as VariantRules<Step>['variants'],
 };
 
 const vm: FieldRules<CompiledVm> = {

@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { blobUrl } from '../../common/contracts/blobs.ts';
 import type { CompiledModule, CompiledVm } from '../../common/contracts/module/compiled.ts';
+import type { AnyRule } from '../../common/contracts/module/key-rule.ts';
 import { secretReference } from '../../common/contracts/module/secret-text.ts';
 import { buildRef, compiledModule, compiledVm, NO_FACTS, nic, shell } from '../../test/harness/module-factory.ts';
 import { canonicalJson, type Json } from './canonical-json.ts';
 import { KEY_FIELDS } from './key-fields.ts';
-import type { AnyRule } from './key-rule.ts';
 import { recipeKey } from './layer-key.ts';
 
 const SHA256 = { algorithm: 'sha256', hex: 'a'.repeat(64) } as const;

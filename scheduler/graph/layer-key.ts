@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Checksum, CompiledModule, ObjectKeyRef, VmSource } from '../../common/contracts/module/compiled.ts';
+import type { AnyRule } from '../../common/contracts/module/key-rule.ts';
 import { fillSecrets, secretReference } from '../../common/contracts/module/secret-text.ts';
 import { STEP_TYPES } from '../../common/contracts/module/step-types.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
@@ -16,7 +17,6 @@ import {
   sourceIdentity,
 } from './facts.ts';
 import { KEY_FIELDS, KEY_SCHEMA } from './key-fields.ts';
-import type { AnyRule } from './key-rule.ts';
 
 /** The VM of a layer that a VM starts from. */
 export interface ParentReference {

@@ -9,8 +9,10 @@ import type {
   Step,
   WindowsUpdateStep,
 } from './compiled.ts';
+import { localContent, localFileFields, objectKeyRef } from './content-keys.ts';
 import type { Cursor } from './cursor.ts';
 import { DEFAULTS, REBOOT_COMMAND } from './defaults.ts';
+import type { FieldRules } from './key-rule.ts';
 import { leaf, pattern, text, wholeNumber } from './leaves.ts';
 import type { LocalFinder } from './local-content.ts';
 import type { Parsed } from './parsed.ts';
@@ -21,6 +23,9 @@ import { dictionary, list, map } from './shapes.ts';
 export type StepTypeName = Step['type'];
 export type StepOf<T extends StepTypeName> = Extract<Step, { type: T }>;
 
+/** The fields of a step that its type has of its own. */
+type OwnFields<S extends Step> = Omit<S, 'type' | 'name' | 'timeoutMs'>;
+
 /** Context of the compilation of a step. */
 export interface StepSurroundings {
   readonly shell: 'bash' | 'powershell';
@@ -28,7 +33,7 @@ export interface StepSurroundings {
   readonly local: LocalFinder;
 }
 
-/** Everything that the farm knows of a type of step, but for what workers do (`run-step.ts`) and its fields in layer keys. */
+/** Everything that the farm knows of a type of step, but for what workers do (`run-step.ts`). */
 export interface StepType<
   S extends Step = Step,
   Key extends string = string,
@@ -46,10 +51,9 @@ export interface StepType<
   readonly notYetSupported?: Lacking;
   /** Rules for the settings that a schema cannot express. */
   check?(settings: Cursor, report: Report): void;
-  compile(
-    settings: z.output<Schema> | undefined,
-    surroundings: StepSurroundings,
-  ): Omit<S, 'type' | 'name' | 'timeoutMs'>;
+  compile(settings: z.output<Schema> | undefined, surroundings: StepSurroundings): OwnFields<S>;
+  /** How its fields enter layer keys. */
+  readonly layerKey: FieldRules<OwnFields<S>>['fields'];
   /** The key of a ConfigMap or Secret that it needs. */
   objectKey?(step: S): ObjectKeyRef | null;
 }
@@ -110,6 +114,13 @@ const shell = stepType<ShellStep>()({
     env: settings?.env ?? {},
     executeCommand: settings?.executeCommand ?? null,
   }),
+  layerKey: {
+    script: 'in',
+    scriptFile: { fields: { ...localFileFields, mode: 'out' } },
+    scriptFrom: objectKeyRef,
+    env: 'in',
+    executeCommand: 'in',
+  },
   objectKey: ({ scriptFrom }) => scriptFrom,
 });
 
@@ -137,6 +148,7 @@ const file = stepType<FileStep>()({
     source: settings?.source ? compileObject(settings.source) : null,
     local: settings?.path === undefined ? null : local.content(settings.path),
   }),
+  layerKey: { destination: 'in', fileRef: 'in', source: objectKeyRef, local: localContent },
   objectKey: ({ source }) => source,
 });
 
@@ -150,6 +162,7 @@ const reboot = stepType<RebootStep>()({
   isNeeded: false,
   version: 1,
   compile: (settings, surroundings) => ({ command: settings?.command ?? REBOOT_COMMAND[surroundings.shell] }),
+  layerKey: { command: 'in' },
 });
 
 const windowsUpdate = stepType<WindowsUpdateStep>()({
@@ -174,6 +187,7 @@ const windowsUpdate = stepType<WindowsUpdateStep>()({
     filters: settings?.filters ?? [],
     updateLimit: settings?.updateLimit ?? DEFAULTS.windowsUpdate.updateLimit,
   }),
+  layerKey: { searchCriteria: 'in', filters: 'in', updateLimit: 'in' },
 });
 
 const handbuild = stepType<HandbuildStep>()({
@@ -184,6 +198,7 @@ const handbuild = stepType<HandbuildStep>()({
   isNeeded: true,
   version: 1,
   compile: (settings) => ({ instructions: settings?.instructions ?? '' }),
+  layerKey: { instructions: 'in' },
 });
 
 /** The registry of the types of steps; a type of `Step` without a row does not compile. */

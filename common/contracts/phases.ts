@@ -28,6 +28,17 @@ export const PHASE_NEEDS: Readonly<Record<Phase, PhaseNeeds>> = {
   snapshot: { stage: 'leaving', last: true },
 };
 
+/**
+ * Estimated seconds of a phase without history: a clone or download, a boot with cloud-init, a few package installs, a
+ * shutdown with its snapshot. Only their proportions matter.
+ */
+export const PHASE_SECONDS: Readonly<Record<Phase, number>> = {
+  import: 30,
+  'boot-keystrokes': 60,
+  provision: 180,
+  snapshot: 30,
+};
+
 /** A gang is admitted when there are workers for all that it goes through at once, from its first stage on. */
 export const GANG_STAGES: readonly { readonly stage: SlotStage; readonly phase: Phase }[] = [
   { stage: 'boot', phase: 'boot-keystrokes' },

@@ -1,16 +1,5 @@
-import type { Phase } from '../../common/contracts/phases.ts';
+import { PHASE_SECONDS } from '../../common/contracts/phases.ts';
 import type { PlanJob } from '../../common/contracts/plans.ts';
-
-/**
- * Estimated seconds of a phase without history: a clone or download, a boot with cloud-init, a few
- * package installs, a shutdown with its snapshot. Only their proportions matter.
- */
-export const PHASE_SECONDS: Readonly<Record<Phase, number>> = {
-  import: 30,
-  'boot-keystrokes': 60,
-  provision: 180,
-  snapshot: 30,
-};
 
 /** Ids of the chain of jobs that lasts longest, first job first; empty without jobs. Jobs come after their dependencies. */
 export function criticalPath(jobs: Iterable<PlanJob>): string[] {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { CompiledModule, NicModel } from '../../common/contracts/module/compiled.ts';
+import { PHASE_SECONDS } from '../../common/contracts/phases.ts';
 import { type Plan, planSchema } from '../../common/contracts/plans.ts';
 import { catalogOf } from '../../test/harness/layer-factory.ts';
 import { buildRef, compiledModule, nic, shell } from '../../test/harness/module-factory.ts';
-import { PHASE_SECONDS } from './critical-path.ts';
 import { expandGraph, type GraphOptions, type GraphPlan } from './expand.ts';
 import { type Catalog, EMPTY_CATALOG, offlineFacts } from './facts.ts';
 

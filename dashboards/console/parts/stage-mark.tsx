@@ -1,3 +1,4 @@
+import { PHASES, type Phase } from '../../../common/contracts/phases.ts';
 import type { ModuleStage } from '../state/module-stage.ts';
 
 interface Look {
@@ -9,14 +10,13 @@ interface Look {
 
 const BUSY: Look = { tone: 'busy', path: 'M8 2.5A5.5 5.5 0 1 1 2.5 8' };
 const WAITING: Look = { tone: 'idle', path: 'M8 2.5a5.5 5.5 0 1 0 .01 0M8 5v3.2l2.2 1.3' };
+/** Every phase looks busy: the word beside the icon names it. */
+const PHASE_LOOKS = Object.fromEntries(PHASES.map((phase) => [phase, BUSY])) as Readonly<Record<Phase, Look>>;
 const LOOKS: Readonly<Record<ModuleStage, Look>> = {
+  ...PHASE_LOOKS,
   waiting: WAITING,
   queued: WAITING,
   running: BUSY,
-  import: BUSY,
-  'boot-keystrokes': BUSY,
-  provision: BUSY,
-  snapshot: BUSY,
   'waits for you': { tone: 'person', path: 'M8 2.8a2.5 2.5 0 1 0 .01 0M3 13.6a5 4.4 0 0 1 10 0' },
   succeeded: { tone: 'good', path: 'M3 8.6l3.3 3.3L13 5' },
   reused: { tone: 'reused', path: 'M3 7a5 5 0 0 1 9.2-1.6M13 2.5v3.2H9.8M13 9a5 5 0 0 1-9.2 1.6M3 13.5v-3.2h3.2' },

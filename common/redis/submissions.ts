@@ -94,8 +94,9 @@ export async function submitBuild(redis: Redis, submission: BuildSubmission): Pr
 
 /** A submission that is not whole is forgotten after this time: its sender has died. */
 const STAGED_MS = 600_000;
-/** Modules that are sent at once. */
+/** Modules that are sent at once, of which those after the first have so many characters together. */
 const PIECE = 50;
+const PIECE_CHARACTERS = 512 * 1024;
 
 /** A submission as `sendSubmission` takes it; of a large one that takes long. */
 export function writeSubmission({
@@ -109,7 +110,6 @@ export function writeSubmission({
   const header = {
     ...rest,
     pauseBefore: JSON.stringify(pauseBefore),
-    criticalPath: JSON.stringify(criticalPath),
     urgency: PRIORITIES.indexOf(priority),
     idempotencyKey: idempotencyKey ?? '',
     stagedMs: STAGED_MS,
@@ -121,7 +121,7 @@ export function writeSubmission({
     JSON.stringify(compileModule(module)),
     module.action === 'reuse' ? '' : JSON.stringify(module.spec),
   ]);
-  return [JSON.stringify(header), JSON.stringify(accepted), ...texts];
+  return [JSON.stringify(header), JSON.stringify(accepted), JSON.stringify(criticalPath), ...texts];
 }
 
 const sentReply = z.tuple([z.string()], z.union([z.string(), z.number()]));
@@ -131,10 +131,10 @@ const sentReply = z.tuple([z.string()], z.union([z.string(), z.number()]));
  * when all of them are there any process makes it a build, also when this one dies.
  */
 export async function sendSubmission(redis: Redis, written: readonly string[]): Promise<WrittenReply> {
-  const [header = '', accepted = '', ...texts] = written;
+  const [header = '', accepted = '', criticalPath = '', ...texts] = written;
   for (let sent = 0; ; ) {
-    const piece = texts.slice(2 * sent, 2 * (sent + PIECE));
-    const args = [header, sent === 0 ? accepted : '', sent, ...piece];
+    const once = sent === 0 ? [accepted, criticalPath] : ['', ''];
+    const args = [header, ...once, sent, ...pieceAt(texts, 2 * sent)];
     const [outcome, about = ''] = sentReply.parse(await runScript(redis, 'submit', args));
     const first = String(about);
     switch (outcome) {
@@ -154,6 +154,17 @@ export async function sendSubmission(redis: Redis, written: readonly string[]): 
         throw keyTaken();
     }
   }
+}
+
+/** A module and its specification, in turns. */
+function pieceAt(texts: readonly string[], from: number): readonly string[] {
+  let to = from;
+  let characters = 0;
+  do {
+    characters += (texts[to]?.length ?? 0) + (texts[to + 1]?.length ?? 0);
+    to += 2;
+  } while (to < from + 2 * PIECE && characters < PIECE_CHARACTERS);
+  return texts.slice(from, to);
 }
 
 /** A replica that is further behind delays no submission. */

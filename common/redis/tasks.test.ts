@@ -54,8 +54,8 @@ function request(modules: SubmittedModule[], more: Partial<BuildSubmission> = {}
 
 /** Sends a submission as `sendSubmission` does, and dies when the farm has all of it. */
 async function submitAndDie(submission: BuildSubmission): Promise<void> {
-  const [header = '', accepted = '', ...texts] = writeSubmission(submission);
-  const [outcome] = (await runScript(mortal, 'submit', [header, accepted, 0, ...texts])) as [string];
+  const [header = '', accepted = '', path = '', ...texts] = writeSubmission(submission);
+  const [outcome] = (await runScript(mortal, 'submit', [header, accepted, path, 0, ...texts])) as [string];
   expect(outcome).toBe('submitting');
 }
 
@@ -93,10 +93,16 @@ test('a build whose process died while it was submitted is not visible until all
 
 test('a submission that is not whole changes nothing, and is forgotten', async () => {
   const submission = request(fan());
-  const [header = '', accepted = '', ...texts] = writeSubmission(submission);
-  expect(await runScript(farm.redis, 'submit', [header, accepted, 0, ...texts.slice(0, 20)])).toEqual(['staged', 10]);
+  const [header = '', accepted = '', path = '', ...texts] = writeSubmission(submission);
+  expect(await runScript(farm.redis, 'submit', [header, accepted, path, 0, ...texts.slice(0, 20)])).toEqual([
+    'staged',
+    10,
+  ]);
   // The answer was lost.
-  expect(await runScript(farm.redis, 'submit', [header, accepted, 0, ...texts.slice(0, 20)])).toEqual(['staged', 10]);
+  expect(await runScript(farm.redis, 'submit', [header, accepted, path, 0, ...texts.slice(0, 20)])).toEqual([
+    'staged',
+    10,
+  ]);
   const keys = await farm.redis.keys('*');
   const lives = await Promise.all(
     keys.filter((key) => key.includes(submission.buildId)).map((key) => farm.redis.pttl(key)),
@@ -184,3 +190,33 @@ test('a cancelled build is cancelled to its end by any scheduler, and layer buil
   expect(await cancelBuild(farm.redis, other.buildId)).toBe(true);
   expect(await farm.redis.scard(KEYS.living)).toBe(0);
 });
+
+test('what grows with a build is sent once, and no portion makes more requests than 20 modules need', async () => {
+  const criticalPath = Array.from({ length: 1_000 }, (_, index) => `${index}/vm/import`);
+  const submission = request(fan(), { criticalPath });
+  const [header = '', ...others] = writeSubmission(submission);
+  expect(header.length).toBeLessThan(500);
+  const submitted = await portions('submit', [header, ...others.slice(0, 2), 0, ...others.slice(2)]);
+  expect((await readBuild(farm.redis, submission.buildId))?.criticalPath).toEqual(criticalPath);
+  const cancelled = await portions('cancel-build', [submission.buildId, 'x']);
+  expect(await outcomes(submission.buildId)).toEqual({ cancelled: WIDE + 2 });
+  for (const requests of [submitted, cancelled]) {
+    expect(requests.length).toBeGreaterThan(WIDE / 20);
+    expect(Math.max(...requests)).toBeLessThan(1_200);
+  }
+});
+
+/** Requests of a script, and of each portion that is left then, to the server. */
+async function portions(name: 'submit' | 'cancel-build', args: readonly (string | number)[]): Promise<number[]> {
+  const requests: number[] = [];
+  const count = async (run: () => Promise<unknown>) => {
+    await farm.redis.config('RESETSTAT');
+    const reply = await run();
+    const stats = await farm.redis.info('commandstats');
+    requests.push([...stats.matchAll(/:calls=(\d+)/g)].reduce((sum, [, calls]) => sum + Number(calls), 0));
+    return reply;
+  };
+  await count(() => runScript(farm.redis, name, args));
+  while ((await count(() => runScript(farm.redis, 'advance', []))) === 1);
+  return requests;
+}

@@ -3,10 +3,11 @@
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  JSON: {buildId, idempotencyKey | '', digest, retentionMs, stagedMs (how long a submission that is not whole is kept),
---          submittedBy (name of a token), keepMs, pauseBefore and criticalPath (JSON texts), run (of a clone: its image), urgency (0 to 2,
---          2 goes first), count (of modules)}
--- ARGV[2]  event that it was accepted (JSON; empty where a piece before had it)   ARGV[3]  how many modules went before
--- ARGV[4]  a module (JSON), its specification (JSON; empty for a reused one), the next one ... Parents come first. A module:
+--          submittedBy (name of a token), keepMs, pauseBefore (JSON text), run (of a clone: its image), urgency (0 to 2, 2 goes first),
+--          count (of modules)}. Each portion reads it: what grows with the build is sent once, and read at the end.
+-- ARGV[2]  event that it was accepted (JSON)   ARGV[3]  critical path (JSON); both empty where a piece before had them
+-- ARGV[4]  how many modules went before
+-- ARGV[5]  a module (JSON), its specification (JSON; empty for a reused one), the next one ... Parents come first. A module:
 --          {name, action, why, layerKey, dependsOn (names, space separated)} and, unless it is reused,
 --          {recipeKey, layerBuild, parents: [layerKey], cluster, namespace, labels (JSON text), priority, retries, timeoutMs,
 --           runMs (of a clone: how long it runs; else 0), resumes (a failed layer build that it continues with, if that is there),
@@ -45,13 +46,13 @@ local reply = outcome() or usedKey()
 if reply then return reply end
 
 local count = redis.call('LLEN', staged) / 2
-if count == tonumber(ARGV[3]) then
+if count == tonumber(ARGV[4]) then
   -- Not more at once than Lua can pass on.
-  for index = 4, #ARGV, 2 do redis.call('RPUSH', staged, ARGV[index], ARGV[index + 1]) end
+  for index = 5, #ARGV, 2 do redis.call('RPUSH', staged, ARGV[index], ARGV[index + 1]) end
   count = redis.call('LLEN', staged) / 2
 end
 redis.call('HSET', submission, 'header', ARGV[1])
-if ARGV[2] ~= '' then redis.call('HSET', submission, 'accepted', ARGV[2]) end
+if ARGV[2] ~= '' then redis.call('HSET', submission, 'accepted', ARGV[2], 'criticalPath', ARGV[3]) end
 if count < build.count then
   redis.call('PEXPIRE', submission, build.stagedMs)
   redis.call('PEXPIRE', staged, build.stagedMs)

@@ -263,16 +263,21 @@ local function stopLayerBuild(layerBuild, verdict, failure)
   withdrawGang(layerBuild)
   -- No executor is waited for any more.
   for vm in words(layerBuild.vms) do redis.call('HDEL', key('handbuilds', layerBuild.cluster), layerBuild.id .. '/' .. vm) end
-  local phases = redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases'))
+  local phases, cancelled = redis.call('HGETALL', key('layer-build', layerBuild.id, 'phases')), {}
   for index = 1, #phases, 2 do
     local field, phase = phases[index], cjson.decode(phases[index + 1])
-    if phase.state == 'waiting' or phase.state == 'ready' or phase.state == 'queued' then
+    local isPlaced = phase.state == 'ready' or phase.state == 'queued'
+    if isPlaced then
       withdraw(layerBuild, field, phase)
       if phase.admission == 'imports' then releaseImport(layerBuild, vmOf(field)) end
+    end
+    if isPlaced or phase.state == 'waiting' then
       phase.state = 'cancelled'
-      storePhase(layerBuild.id, field, phase)
+      cancelled[#cancelled + 1] = field
+      cancelled[#cancelled + 1] = cjson.encode(phase)
     end
   end
+  if #cancelled > 0 then redis.call('HSET', key('layer-build', layerBuild.id, 'phases'), unpack(cancelled)) end
   notify({ kind = 'stop', layerBuild = layerBuild.id, generation = layerBuild.generation })
   settle(layerBuild)
   if layerBuild.state == 'stopping' then setDeadline(layerBuild) end

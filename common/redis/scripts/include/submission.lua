@@ -2,7 +2,7 @@
 -- a stale plan changes nothing. Then each is applied: it joins a running layer build, or makes one. The build has no
 -- `state`, and is not visible, until all of its layer builds are there; then they start.
 --
--- build:<id>:submission  hash: header (JSON), looked (modules that are), stale (layer key); gone when the build has begun
+-- build:<id>:submission  hash: header, accepted and criticalPath (JSON; see submit.lua), isWhole, stale (layer key); gone when the build has begun
 -- build:<id>:staged      list: a module (JSON) and its specification (JSON), in turns
 -- build:<id>:keys        set of the layer keys that have been looked at
 -- build:<id>:modules     list of modules (JSON) as the build has them
@@ -214,7 +214,7 @@ local function lookAtModules(task, build, budget)
     if stale then
       redis.call('HSET', submission, 'stale', stale)
       redis.call('PEXPIRE', submission, build.stagedMs)
-      redis.call('DEL', key('build', task.build, 'staged'), key('build', task.build, 'keys'))
+      redis.call('UNLINK', key('build', task.build, 'staged'), key('build', task.build, 'keys'))
       if build.idempotencyKey ~= '' then redis.call('DEL', idempotencyOf(build)) end
       return #staged / 2
     end
@@ -222,7 +222,8 @@ local function lookAtModules(task, build, budget)
   task.from = task.from + budget
   if task.from < build.count then return budget, task end
   redis.call('HSET', key('build', task.build), 'createdAt', NOW, 'retentionMs', build.retentionMs, 'open', build.count + 1,
-    'submittedBy', build.submittedBy or '', 'run', build.run or '', 'criticalPath', build.criticalPath or '[]')
+    'submittedBy', build.submittedBy or '', 'run', build.run or '',
+    'criticalPath', redis.call('HGET', submission, 'criticalPath') or '[]')
   if build.run then redis.call('SADD', key('runs'), task.build) end
   tellBuild(task.build, redis.call('HGET', submission, 'accepted'))
   task.stage, task.from = 'apply', 0
@@ -244,7 +245,7 @@ local function startModules(task, build, budget)
   for _, raw in ipairs(modules) do startModule(task.build, cjson.decode(raw)) end
   task.from = task.from + budget
   if task.from < build.count then return budget, task end
-  redis.call('DEL', key('build', task.build, 'submission'), key('build', task.build, 'keys'))
+  redis.call('UNLINK', key('build', task.build, 'submission'), key('build', task.build, 'keys'))
   if redis.call('HINCRBY', key('build', task.build), 'open', -1) == 0 then finishBuild(task.build) end
   return #modules
 end

@@ -24,6 +24,7 @@ const unknown = wanted?.filter((name) => !BENCH_NAMES.includes(name as BenchName
 if (unknown.length > 0)
   throw new Error(`No bench is named ${unknown.join(', ')}; there are ${BENCH_NAMES.join(', ')}.`);
 const measurements: Measurement[] = [];
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 for (const name of BENCH_NAMES) {
   if (wanted && !wanted.includes(name)) continue;
   const failure = await runBench(name, Number(values.minutes));
@@ -44,7 +45,6 @@ async function runBench(name: BenchName, minutes: number): Promise<string | null
   });
   const end = () => endGroup(child);
   process.once('exit', end);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   child.on('message', (measurement: Measurement) => {
     measurements.push(measurement);
     const { what, value, unit, target } = measurement;

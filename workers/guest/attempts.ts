@@ -19,7 +19,7 @@ export interface LoginAttempt {
 export type OnAttempt = (attempt: LoginAttempt) => void;
 
 /** Progress of an attempt: the reached part of the guest. */
-export type AttemptEnd = 'no-address' | 'no-listener' | 'silent' | 'login-refused' | 'no-login' | 'other';
+export type AttemptEnd = 'no-address' | 'no-listener' | 'silent' | 'login-refused' | 'no-login' | 'slow' | 'other';
 
 const WORDS: Readonly<Record<Exclude<AttemptEnd, 'other'>, string>> = {
   'no-address': 'no route to host',
@@ -27,6 +27,7 @@ const WORDS: Readonly<Record<Exclude<AttemptEnd, 'other'>, string>> = {
   silent: 'no answer',
   'login-refused': 'login refused',
   'no-login': 'connection closed before the login',
+  slow: 'no login in time',
 };
 
 /** How far a try got, by its error. */
@@ -36,6 +37,7 @@ export function endOf(error: unknown): AttemptEnd {
   if (text.includes('ECONNREFUSED')) return 'no-listener';
   const isLate = error instanceof Error && error.name === 'TimeoutError';
   if (isLate || /ETIMEDOUT|no answer within|did not answer within/.test(text)) return 'silent';
+  if (text.includes('Timed out while waiting for handshake')) return 'slow';
   const level = error instanceof FarmError ? error.details['level'] : undefined;
   if (level === 'client-authentication') return 'login-refused';
   return level === undefined ? 'other' : 'no-login';

@@ -25,6 +25,7 @@ test.each([
   ],
   ['Reaching 10.0.2.2:22: no answer within 10000 ms', undefined, 'no answer', /firewall/],
   ['SSH: All configured authentication methods failed', 'client-authentication', 'login refused', /login of "root"/],
+  ['SSH: Timed out while waiting for handshake', 'client-timeout', 'no login in time', /overloaded.*`sshTimeout`/],
   ['SSH: Connection lost before handshake', 'client-socket', 'connection closed before the login', /host keys/],
 ])('%s reports what was there, and what was missing', (message, level, words, cause) => {
   const error = lost(message, level);

@@ -121,5 +121,8 @@ const NETWORK_SIGNS: Readonly<Record<AttemptEnd, (signs: GuestSigns) => string[]
   'no-login': ({ port }) => [
     `Something answers at port ${port}, but ends the connection before the login: an SSH server without host keys (\`ssh-keygen -A\`), or no SSH server at all.`,
   ],
+  slow: ({ port }) => [
+    `Port ${port} accepts connections, but the SSH server does not get as far as the login in time: the guest is still starting, or the machine that it runs on is overloaded. Raise \`sshTimeout\`, or \`resources\`.`,
+  ],
   other: () => [],
 };

@@ -26,6 +26,14 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     /got 403\b/,
     'The server denies access: add the user and password that it requires, or allow the address of the cluster there. Signed links expire.',
   ],
+  [
+    /(answered|got) 407\b/,
+    'A proxy between the cluster and the server wants a login: have it let the cluster through, or put the image on a server that needs no proxy.',
+  ],
+  [
+    /(answered|got) 429\b/,
+    'The server limits how often it is asked: build again later, or keep the image on a server of your own.',
+  ],
   [/image header: EOF|it is empty/, 'The server has a file of 0 bytes there: upload the image again.'],
   [
     /an archive, not a disk image/,

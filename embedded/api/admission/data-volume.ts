@@ -44,20 +44,28 @@ function fixedSpec({ spec = {} }: KubeObject): JsonObject {
 export function checkDataVolumeSpec(spec: JsonObject, field: string, causes: Causes): void {
   const source = spec['source'];
   const names = isJsonObject(source) ? Object.keys(source) : [];
-  if (source !== undefined && spec['sourceRef'] !== undefined) {
-    causes.add(field, 'Data volume should have either Source or SourceRef, not both');
-  } else if (source === undefined && spec['sourceRef'] === undefined) {
-    causes.require(field, 'Data volume should have either Source or SourceRef, or be externally populated');
-  } else if (source !== undefined && names.length === 0)
-    causes.require(`${field}.source`, 'Missing Data volume source');
+  if ((source === undefined) === (spec['sourceRef'] === undefined)) {
+    causes.add(`${field}.source`, 'Data volume should have either Source or SourceRef, or be externally populated');
+  } else if (source === undefined) checkReference(spec['sourceRef'], `${field}.sourceRef`, causes);
+  else if (names.length === 0) causes.require(`${field}.source`, 'Missing Data volume source');
   else if (names.length > 1) causes.add(`${field}.source`, 'Multiple data volume sources');
   checkHttp(fieldAt(source, 'http'), `${field}.source.http`, causes);
   checkRegistry(fieldAt(source, 'registry'), `${field}.source.registry`, causes);
+  checkOrigin(fieldAt(source, 'pvc'), { field: `${field}.source.PVC`, word: 'PVC' }, causes);
+  checkOrigin(fieldAt(source, 'snapshot'), { field: `${field}.source.Snapshot`, word: 'snapshot' }, causes);
   checkStorage(spec, { field, sourceName: names[0] }, causes);
   const { contentType } = spec;
   if (contentType !== undefined && contentType !== '' && contentType !== 'kubevirt' && contentType !== 'archive') {
     causes.add(`${field}.contentType`, `ContentType not one of: kubevirt, archive`);
   }
+}
+
+function checkReference(reference: unknown, field: string, causes: Causes): void {
+  const { kind, name } = isJsonObject(reference) ? reference : {};
+  if (!kind) causes.add(`${field}.Kind`, 'Missing sourceRef kind');
+  else if (kind !== 'DataSource') {
+    causes.add(`${field}.Kind`, `Unsupported sourceRef kind ${String(kind)}, currently only DataSource is supported`);
+  } else if (!name) causes.add(`${field}.Name`, 'Missing sourceRef name');
 }
 
 function checkHttp(http: unknown, field: string, causes: Causes): void {
@@ -74,6 +82,11 @@ function checkHttp(http: unknown, field: string, causes: Causes): void {
       `invalid checksum "${String(checksum)}": the form is algorithm:hex with md5, sha1, sha256 or sha512`,
     );
   }
+}
+
+function checkOrigin(origin: unknown, { field, word }: { field: string; word: string }, causes: Causes): void {
+  if (!isJsonObject(origin) || (origin['namespace'] && origin['name'])) return;
+  causes.add(field, `${field} source ${word} is not valid`);
 }
 
 function checkRegistry(registry: unknown, field: string, causes: Causes): void {

@@ -16,6 +16,27 @@ const http = (more: Json = {}) => ({ http: { url: 'http://images.example/disk.qc
 
 const DATA_VOLUMES: readonly (readonly [string, Json, string])[] = [
   ['no source', { storage }, 'either Source or SourceRef'],
+  [
+    'a source and a reference to one',
+    { source: http(), sourceRef: { kind: 'DataSource', name: 'a' }, storage },
+    'either Source or SourceRef',
+  ],
+  [
+    'a reference to another kind',
+    { sourceRef: { kind: 'VolumeSnapshot', name: 'a' }, storage },
+    'Unsupported sourceRef kind',
+  ],
+  ['a reference to nothing', { sourceRef: { kind: 'DataSource', name: '' }, storage }, 'Missing sourceRef name'],
+  [
+    'a claim without a namespace',
+    { source: { pvc: { name: 'a', namespace: '' } }, storage },
+    'source PVC is not valid',
+  ],
+  [
+    'a snapshot without a name',
+    { source: { snapshot: { name: '', namespace: 'a' } }, storage },
+    'source snapshot is not valid',
+  ],
   ['two sources', { source: { ...http(), blank: {} }, storage }, 'Multiple data volume sources'],
   ['no size', { source: http(), storage: {} }, 'Storage size is missing'],
   [

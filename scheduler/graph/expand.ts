@@ -190,7 +190,7 @@ function whyBuilt(
   for (const { name: vm, source } of vms) {
     if (source.kind !== 'buildRef' || current.parents.length === 0) continue;
     const parent = parents.vms.get(vm)?.layerKey ?? '';
-    if (!current.parents.includes(parent)) return `parent ${source.module} is not the one of ${image}`;
+    if (!current.parents.includes(parent)) return `${image} is based on another version of ${source.module}`;
   }
   return `changed since ${image}`;
 }

@@ -78,7 +78,7 @@ describe('a module that is rebuilt', () => {
     expect(rows(farm.build([base, changed]))[1]).toBe('web: build (changed since web:1)');
     farm.build([base], { rebuild: ['base'] });
     expect(rows(expand([base, app, changed], farm.catalog))[1]).toBe(
-      'web: build (parent base is not the one of web:2)',
+      'web: build (web:2 is based on another version of base)',
     );
   });
 

@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { runCli } from '../harness/farm.ts';
 import { BY_HAND, type LiveApi, MODULES, startApi, TOKEN } from './live-api.ts';
 
@@ -40,6 +43,28 @@ test('cancels a build, reports when it had already ended, and shows skipped modu
     `Build ${buildId} had already ended: it was cancelled. Nothing was cancelled.\n`,
   );
   expect(await slipway('cancel', 'nothing')).toContain('Build "nothing" not found.');
+});
+
+test('retries what did not succeed as a new build', { timeout: 90_000 }, async () => {
+  const buildId = await submit(MODULES);
+  await slipway('cancel', buildId);
+  const printed = await slipway('retry', buildId, '--no-wait');
+  const id = /^[0-9A-Z]{26}$/m.exec(printed)?.[0] ?? '';
+  expect(id).not.toBe(buildId);
+  expect((await api.client.build(id)).modules.map(({ name, action }) => [name, action])).toEqual([
+    ['base', 'build'],
+    ['child', 'build'],
+  ]);
+});
+
+test('imports a disk image from a file of this machine', { timeout: 90_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-import-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const disk = join(folder, 'disk.raw');
+  writeFileSync(disk, Buffer.alloc(4096, 'disk'));
+  await slipway('image', 'import', disk, 'brought', '--no-wait');
+  await api.work();
+  expect(await api.client.image('brought')).toMatchObject({ version: 1, current: true });
 });
 
 test('prints the serial output of machines, until their layer builds have ended', {

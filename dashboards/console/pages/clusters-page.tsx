@@ -33,7 +33,7 @@ export function ClustersPage() {
         ))}
       </div>
       {storage && (
-        <p class="quiet">
+        <p class="quiet below">
           Records, events and logs in Redis: {sizeText(storage.records.usedBytes)} of{' '}
           {sizeText(storage.records.limitBytes)}
         </p>

@@ -90,21 +90,27 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
         {vms.map(({ vm, template, firmware, disks }) => (
           <div key={vm} class="machine">
             <div>
-              <strong>{vm}</strong>{' '}
-              <span class="quiet">
-                {firmware}, template <code>{template}</code>
-              </span>
+              <strong>{vm}</strong> <span class="quiet">{firmware}</span>
             </div>
             <ul>
               {disks.map((disk) => (
                 <li key={disk.name}>
-                  {disk.name} {sizeText(disk.sizeBytes)} <span class="quiet">{disk.bus}, snapshot</span>{' '}
-                  <code>{disk.snapshot}</code>{' '}
-                  {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}{' '}
-                  {mayBuild && <PushDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
+                  <div class="actions">
+                    <span>
+                      {disk.name} {sizeText(disk.sizeBytes)} <span class="quiet">{disk.bus}</span>
+                    </span>
+                    {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
+                    {mayBuild && <PushDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
+                  </div>
+                  <div class="quiet object">
+                    snapshot <code>{disk.snapshot}</code>
+                  </div>
                 </li>
               ))}
             </ul>
+            <div class="quiet object">
+              template <code>{template}</code>
+            </div>
           </div>
         ))}
       </td>

@@ -34,7 +34,7 @@ export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProp
         <h2 id="module">{name}</h2>
         <StageMark stage={moduleStage(module)} />
       </div>
-      <ModuleFacts module={module} />
+      <ModuleFacts module={module} run={model.view.run} />
       {failure && !vms.some((vm) => vm.failure?.message === failure.message) && <FailureNotice failure={failure} />}
       {machines.map(({ vm, attempts }) => (
         <VmCard
@@ -54,14 +54,15 @@ export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProp
   );
 }
 
-function ModuleFacts({ module }: { readonly module: ModuleView }) {
+/** `run`: the image of a clone, whose module is made for it and says nothing of what a person would have changed. */
+function ModuleFacts({ module, run }: { readonly module: ModuleView; readonly run: string | null }) {
   const { action, why, cluster, generation, layerKey, dependsOn } = module;
   const words = { build: 'built by this build', reuse: 'already built', join: 'joined: another build is building it' };
   return (
     <p class="facts quiet">
       <span>
-        {words[action]}
-        {why !== '' && `: ${why}`}
+        {run === null ? words[action] : `started from the image ${run}`}
+        {run === null && why !== '' && `: ${why}`}
       </span>
       {dependsOn.length > 0 && <span>on {dependsOn.join(', ')}</span>}
       {cluster !== null && <span>cluster {cluster}</span>}

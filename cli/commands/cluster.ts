@@ -26,7 +26,7 @@ interface LimitFlags extends ConnectionFlags {
 
 /** Commands that set the mode of a cluster, with their output. */
 const MODES: Readonly<
-  Record<string, readonly [mode: ClusterMode, about: string, said: (view: ClusterView) => string]>
+  Record<string, readonly [mode: ClusterMode, about: string, describeState: (view: ClusterView) => string]>
 > = {
   cordon: [
     'cordoned',
@@ -51,11 +51,11 @@ export function register(program: Command): void {
     if (json) printJson({ clusters });
     else printControls(clusters);
   });
-  for (const [name, [mode, about, said]] of Object.entries(MODES)) {
+  for (const [name, [mode, about, describeState]] of Object.entries(MODES)) {
     const change = command.command(name).description(about).argument('<cluster>', 'name of the cluster');
     addConnectionFlags(change).action(async (cluster: string, flags: ConnectionFlags) => {
       const view = await new FarmClient(requireFarm(flags)).changeCluster(cluster, { mode });
-      printLine(`The cluster ${cluster} ${said(view)}.`);
+      printLine(`The cluster ${cluster} ${describeState(view)}.`);
     });
   }
   const label = command

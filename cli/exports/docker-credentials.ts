@@ -75,10 +75,10 @@ function askHelper(name: string, registry: string): RegistryCredentials | undefi
       `Docker's configuration names ${program}, which cannot be run: ${error.message}.`,
     );
   if (status !== 0 && /credentials not found/i.test(stdout)) return undefined;
-  const told = status === 0 ? helperSchema.safeParse(parseJson(stdout)).data : undefined;
-  if (!told)
+  const credentials = status === 0 ? helperSchema.safeParse(parseJson(stdout)).data : undefined;
+  if (!credentials)
     throw new FarmError('InvalidRequest', `${program} returned no credentials for ${registry} (status ${status}).`);
-  if (told.Username !== TOKEN_USER) return { username: told.Username, password: told.Secret };
+  if (credentials.Username !== TOKEN_USER) return { username: credentials.Username, password: credentials.Secret };
   throw new FarmError(
     'InvalidRequest',
     `${program} has an identity token for ${registry}, which only Docker can use: put USER:PASSWORD into a secret of the farm and pass --secret.`,

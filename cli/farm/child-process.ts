@@ -98,9 +98,9 @@ export async function waitForLine<T>(
     if (tail.length > KEPT_LINES) tail.shift();
   };
   const fail = (what: string): never => {
-    const said =
+    const lastLines =
       tail.length > 0 ? ` Its last output:\n${tail.map((line) => `  ${readableLine(line)}`).join('\n')}\n` : ' ';
-    const message = `The process ${awaited.name} ${what}.${said}Its log is ${awaited.logFile}`;
+    const message = `The process ${awaited.name} ${what}.${lastLines}Its log is ${awaited.logFile}`;
     throw new FarmError('FarmNotStarted', message, { details: { code: tail.map(errorCodeOf).findLast(Boolean) } });
   };
   if (!child.stdout) return fail('has no standard output');

@@ -61,11 +61,11 @@ export function stopMachines(dataDir: string, purge: boolean): void {
     const env = { ...process.env, PATH: searchPath() };
     execFileSync(node, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   } catch (cause) {
-    const said = String((cause as { stderr?: Buffer }).stderr ?? '')
+    const output = String((cause as { stderr?: Buffer }).stderr ?? '')
       .trim()
       .split('\n')
       .map((line) => `  ${readableLine(line)}`);
-    const message = `The machines and networks in ${clusterDir} could not be ended:\n${said.join('\n')}`;
+    const message = `The machines and networks in ${clusterDir} could not be ended:\n${output.join('\n')}`;
     throw new FarmError('ClusterUnfit', message, { cause });
   }
 }

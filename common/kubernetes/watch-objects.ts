@@ -60,20 +60,20 @@ export async function* watchObjects<T extends KubernetesObject>(
         yield { type: 'synced', objects: items };
       }
       const startedAt = clock.now();
-      let heard = false;
+      let hasAnswered = false;
       const response = await openWatch(cluster, resource, { ...options, version });
       if (isInterrupted) yield { type: 'resumed' };
       isInterrupted = false;
       for await (const { type, object } of rawEvents<T>(response)) {
         if (type === 'ERROR') throw watchFault(object);
-        heard = true;
+        hasAnswered = true;
         failures = 0;
         version = (object.metadata as ObjectMeta | undefined)?.resourceVersion ?? version;
         if (type === 'DELETED') yield { type: 'deleted', object };
         else if (type !== 'BOOKMARK') yield { type: 'changed', object };
       }
       // A server that ends every watch at once must not be asked in a circle.
-      failures = heard || clock.now() - startedAt > 1000 ? 0 : failures + 1;
+      failures = hasAnswered || clock.now() - startedAt > 1000 ? 0 : failures + 1;
     } catch (error) {
       if (signal.aborted) return;
       if (isSilence(error) && (await answers(cluster, signal))) continue;

@@ -9,14 +9,14 @@ const MAX_TEXTS = 100;
  * every ClusterClient of a process.
  */
 export function countTrouble({ apiErrors, watchRestarts }: FarmMetrics, logger: Logger) {
-  const said = new Set<string>();
+  const logged = new Set<string>();
   return {
     apiError: (cluster: string, status: number) => apiErrors.inc({ cluster, status: String(status) }),
     watchRestarted: (cluster: string, _plural: string, why: 'expired' | 'error') => watchRestarts.inc({ cluster, why }),
     warning: (cluster: string, text: string) => {
       const key = `${cluster} ${text}`;
-      if (said.has(key) || said.size >= MAX_TEXTS) return;
-      said.add(key);
+      if (logged.has(key) || logged.size >= MAX_TEXTS) return;
+      logged.add(key);
       logger.warn({ cluster, warning: text }, 'The cluster warns');
     },
   };

@@ -25,9 +25,9 @@ export interface QemuImgRun {
 export async function runQemuImg(args: readonly string[], { disk, signal, onProgress }: QemuImgRun): Promise<void> {
   const child = spawn('qemu-img', args, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], signal });
   if (child.pid !== undefined) setPriority(child.pid, NICENESS);
-  let said = '';
+  let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => {
-    said = `${said}${chunk}`.slice(-2_000);
+    complaint = `${complaint}${chunk}`.slice(-2_000);
   });
   child.stdout?.on('data', (chunk: Buffer) => {
     const percent = /\((\d+)\.\d+\/100%\)\s*$/.exec(String(chunk))?.[1];
@@ -58,7 +58,7 @@ export async function runQemuImg(args: readonly string[], { disk, signal, onProg
     child.on('close', (code) => {
       if (code === 0) return resolve();
       if (failure) return reject(failure.cause);
-      reject(new FarmError('BrokenInvariant', `qemu-img ended with status ${code}: ${said.trim()}`));
+      reject(new FarmError('BrokenInvariant', `qemu-img ended with status ${code}: ${complaint.trim()}`));
     });
   });
 }

@@ -68,15 +68,15 @@ async function readEntry(
   [id, fields]: [string, string[]],
 ): Promise<StoredEvent[]> {
   const { event, kept, ...replaced } = Object.fromEntries(pairs(fields));
-  const told = { ...JSON.parse(event ?? ''), ...mapValues(replaced, (json) => JSON.parse(json)) };
+  const merged = { ...JSON.parse(event ?? ''), ...mapValues(replaced, (json) => JSON.parse(json)) };
   // They are as many as the build has modules, and are in one place only.
-  if (told.event === 'build-finished') told.modules = await readResults(redis, buildId);
+  if (merged.event === 'build-finished') merged.modules = await readResults(redis, buildId);
   // The time of an event is that of its id: the clock of the Redis server.
   const time = new Date(Number(id.split('-')[0])).toISOString();
-  if (kept === undefined) return [{ ...farmEventSchema.parse(told), id, time }];
-  const { lines, ...where } = await gaps.readLines(JSON.parse(kept), told.vm !== undefined);
+  if (kept === undefined) return [{ ...farmEventSchema.parse(merged), id, time }];
+  const { lines, ...where } = await gaps.readLines(JSON.parse(kept), merged.vm !== undefined);
   const events = lines.map((line, index) => ({
-    ...farmEventSchema.parse({ ...where, ...told, line }),
+    ...farmEventSchema.parse({ ...where, ...merged, line }),
     id: `${id}/${index + 1}`,
     time,
   }));

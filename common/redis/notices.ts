@@ -69,7 +69,7 @@ export function atNotices(notices: Notices, concerns: (notice: Notice) => boolea
 /** Subscribes on a connection of its own (role `listener`); resolves when notices arrive. */
 export async function subscribeNotices(redis: Redis, logger: Logger): Promise<Notices> {
   const listeners = new Set<NoticeListener>();
-  const tell = (notice: Parameters<NoticeListener>[0]) => {
+  const deliver = (notice: Parameters<NoticeListener>[0]) => {
     for (const listener of [...listeners]) {
       try {
         listener(notice);
@@ -80,13 +80,13 @@ export async function subscribeNotices(redis: Redis, logger: Logger): Promise<No
   };
   redis.on('message', (_channel: string, text: string) => {
     const notice = noticeSchema.safeParse(JSON.parse(text));
-    if (notice.success) tell(notice.data);
+    if (notice.success) deliver(notice.data);
   });
   await redis.subscribe(KEYS.notices);
   // ioredis subscribes again by itself; `ready` comes before that, so the subscription is asked for again.
   redis.on('ready', () => {
     redis.subscribe(KEYS.notices).then(
-      () => tell({ kind: 'reconnected' }),
+      () => deliver({ kind: 'reconnected' }),
       (error: unknown) => logger.warn({ err: error }, 'Subscribing to notices failed'),
     );
   });

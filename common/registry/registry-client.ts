@@ -39,8 +39,8 @@ export class RegistryClient {
   async digest(): Promise<string> {
     // Docker Hub counts every GET of a manifest as a pull. Only a GET returns the reason of a failure.
     const { ok, headers } = await this.#ask('HEAD', this.#name);
-    const told = headers.get('docker-content-digest') ?? '';
-    return ok && DIGEST.test(told) ? told : (await this.#manifest(this.#name)).digest;
+    const reported = headers.get('docker-content-digest') ?? '';
+    return ok && DIGEST.test(reported) ? reported : (await this.#manifest(this.#name)).digest;
   }
 
   /** The layers of the image, the lowest first; of an index: of its image for Linux on that architecture. */

@@ -148,8 +148,8 @@ const errorsSchema = z.object({
 export async function readRefusal(response: Response): Promise<string> {
   const text = await readAll(response, 'reading an error').catch(() => Buffer.alloc(0));
   const [first] = errorsSchema.safeParse(parseJson(text.toString())).data?.errors ?? [];
-  const said = first ? (first.message || first.code).slice(0, 200) : response.statusText;
-  return `${said} (status code ${response.status})`;
+  const reason = first ? (first.message || first.code).slice(0, 200) : response.statusText;
+  return `${reason} (status code ${response.status})`;
 }
 
 function parseJson(text: string): unknown {

@@ -92,9 +92,9 @@ async function noteSizes(context: ControllerContext, { metadata }: KubeObject, l
     return null;
   });
   if (sizes === null) return;
-  const said = { [SNAPSHOT_SIZES.own]: `${sizes.ownBytes}`, [SNAPSHOT_SIZES.used]: `${sizes.usedBytes}` };
+  const sizeNotes = { [SNAPSHOT_SIZES.own]: `${sizes.ownBytes}`, [SNAPSHOT_SIZES.used]: `${sizes.usedBytes}` };
   await store.mutate('VolumeSnapshot', metadata, (draft) => {
-    draft.metadata.annotations = { ...draft.metadata.annotations, ...said };
+    draft.metadata.annotations = { ...draft.metadata.annotations, ...sizeNotes };
   });
 }
 

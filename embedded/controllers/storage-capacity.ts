@@ -11,12 +11,12 @@ const KEY = { namespace: 'kube-system', name: 'csisc-slipway-files' };
 export async function keepStorageCapacity(context: ControllerContext): Promise<void> {
   const { clock, signal, logger } = context;
   while (!signal.aborted) {
-    await say(context).catch((err: unknown) => logger.warn({ err }, 'The free space for volumes could not be read'));
+    await report(context).catch((err: unknown) => logger.warn({ err }, 'The free space for volumes could not be read'));
     await clock.after(POLL_MS, signal).catch(() => undefined);
   }
 }
 
-async function say({ store, layout }: ControllerContext): Promise<void> {
+async function report({ store, layout }: ControllerContext): Promise<void> {
   const free = Math.max(0, (await freeBytes(layout.volumes)) - RESERVE_BYTES);
   const capacity = `${Math.floor(free / 1024 ** 2)}Mi`;
   const known = store.get<KubeObject & { capacity?: string }>('CSIStorageCapacity', KEY);

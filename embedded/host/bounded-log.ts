@@ -34,7 +34,7 @@ export function boundLog(path: string, onTrouble: (error: unknown) => void): () 
     freedTo = from;
     isInTrouble = false;
   };
-  const tell = (error: unknown) => {
+  const report = (error: unknown) => {
     // With a machine that is removed its log goes.
     if (isInTrouble || !existsSync(path)) return;
     isInTrouble = true;
@@ -46,14 +46,14 @@ export function boundLog(path: string, onTrouble: (error: unknown) => void): () 
     isBusy = true;
     while (isDirty) {
       isDirty = false;
-      await look().catch(tell);
+      await look().catch(report);
       // A guest that talks fast changes its log thousands of times a second.
       await delay(PAUSE_MS, undefined, { ref: false });
     }
     isBusy = false;
   };
   const watcher = watch(path, () => void notice());
-  watcher.on('error', tell);
+  watcher.on('error', report);
   void notice();
   return () => watcher.close();
 }

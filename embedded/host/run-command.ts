@@ -30,9 +30,9 @@ export function runCommand(command: string, args: readonly string[], options: Co
     });
     child.on('close', (code, signal) => {
       if (code === 0) return resolve(Buffer.concat(stdout).toString());
-      const said = Buffer.concat(stderr).toString().trim();
+      const complaint = Buffer.concat(stderr).toString().trim();
       const line = [command, ...args].join(' ');
-      reject(new FarmError('BrokenInvariant', `"${line}" ended with ${signal ?? `status ${code}`}: ${said}`));
+      reject(new FarmError('BrokenInvariant', `"${line}" ended with ${signal ?? `status ${code}`}: ${complaint}`));
     });
     // A command that ends without reading its input is judged by its status, not by the broken pipe.
     child.stdin.on('error', () => {});

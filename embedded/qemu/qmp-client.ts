@@ -102,8 +102,8 @@ export class QmpClient {
 
 function readMessage(line: string): (QmpAnswer & Partial<QmpEvent>) | undefined {
   try {
-    const said: unknown = JSON.parse(line);
-    return typeof said === 'object' && said !== null ? said : undefined;
+    const message: unknown = JSON.parse(line);
+    return typeof message === 'object' && message !== null ? message : undefined;
   } catch {
     return undefined;
   }

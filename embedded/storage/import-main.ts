@@ -22,8 +22,8 @@ async function run(signal: AbortSignal): Promise<ImportMessage> {
     const plan = JSON.parse((await input.next()).value) as ImportPlan;
     // Needed later: loaded while the source is being asked.
     const later = import('./convert.ts');
-    await download(plan, { onOpened: () => say({ event: 'opened' }), onProgress: reportShare(), signal });
-    say({ event: 'downloaded' });
+    await download(plan, { onOpened: () => send({ event: 'opened' }), onProgress: reportShare(), signal });
+    send({ event: 'downloaded' });
     // It ends when the way out is closed.
     await input.next();
     await (await later).convert(plan, signal);
@@ -41,10 +41,10 @@ function reportShare(): (share: number) => void {
     const now = performance.now();
     if (now - saidAt < PROGRESS_INTERVAL_MS && share < 1) return;
     saidAt = now;
-    say({ event: 'progress', share });
+    send({ event: 'progress', share });
   };
 }
 
-function say(message: ImportMessage): void {
+function send(message: ImportMessage): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }

@@ -27,16 +27,16 @@ async function unpackWith(
   { path, destination, signal }: Unpacking,
 ): Promise<void> {
   const child = spawn(command, ['-dc', path], { stdio: ['ignore', 'pipe', 'pipe'], signal });
-  let said = '';
+  let complaint = '';
   child.stderr.on('data', (chunk) => {
-    said = `${said}${chunk}`.slice(-MOST_SAID);
+    complaint = `${complaint}${chunk}`.slice(-MOST_SAID);
   });
   const ended = new Promise<void>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) return resolve();
       // It names a temporary file that is meaningless to users.
-      const words = said.trim().replaceAll(`${path}: `, '');
+      const words = complaint.trim().replaceAll(`${path}: `, '');
       reject(new Error(words === '' ? `${command} ended with ${code}` : words));
     });
   });

@@ -149,9 +149,9 @@ function endedWith(step: StepView, { state, finishedAt }: PhaseView): StepView {
 function waitingView({ steps }: StoredLayerBuild, phase: string, startedAt: number): WaitingView | null {
   const stored = steps.get(`${phase}/phase-waiting`);
   if (!stored || stored.at < startedAt) return null;
-  const told = farmEventSchema.parse(stored.event);
-  if (told.event !== 'phase-waiting' || told.error === null) return null;
-  const { what, error, tries, elapsedMs, leftMs } = told;
+  const parsed = farmEventSchema.parse(stored.event);
+  if (parsed.event !== 'phase-waiting' || parsed.error === null) return null;
+  const { what, error, tries, elapsedMs, leftMs } = parsed;
   return { what, error, tries, since: stored.at - elapsedMs, deadline: stored.at + leftMs };
 }
 
@@ -160,9 +160,9 @@ function handbuildView(stored: StoredLayerBuild, vm: string): VmView['handbuild'
   if (stored.state !== 'running') return null;
   for (const [field, { at, event }] of stored.steps) {
     if (!field.startsWith(`${vm}/`) || !field.endsWith('/handbuild-waiting')) continue;
-    const told = farmEventSchema.parse(event);
-    if (told.event !== 'handbuild-waiting') continue;
-    const { step, name, instructions, kept = null } = told;
+    const parsed = farmEventSchema.parse(event);
+    if (parsed.event !== 'handbuild-waiting') continue;
+    const { step, name, instructions, kept = null } = parsed;
     const place = field.slice(vm.length + 1, -'/handbuild-waiting'.length);
     const isOver =
       stored.steps.has(`${vm}/${place}/handbuild-continued`) ||

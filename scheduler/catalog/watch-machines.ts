@@ -22,15 +22,15 @@ export interface MachineWatchOptions extends ClusterWatchOptions {
  */
 export async function watchMachines(options: MachineWatchOptions, signal: AbortSignal): Promise<void> {
   const { notices, cluster, clock, logger } = options;
-  const say = troubleReporter(options);
+  const reportTrouble = troubleReporter(options);
   const look = async () => {
     try {
       await reportOnce(options, signal);
     } catch (error) {
-      if (error instanceof FarmError && error.code === 'ClusterUnavailable') await say(error.message);
+      if (error instanceof FarmError && error.code === 'ClusterUnavailable') await reportTrouble(error.message);
       throw error;
     }
-    await say(null);
+    await reportTrouble(null);
     return null;
   };
   const noticed = atNotices(notices, (notice) => notice.kind === 'leaving' && notice.cluster === cluster.name);
@@ -55,13 +55,13 @@ type TroubleReporter = (trouble: string | null) => Promise<void>;
 
 /** Reports changes only. A failed report is repeated at the next look. */
 function troubleReporter({ redis, cluster, logger, onReached }: MachineWatchOptions): TroubleReporter {
-  let said: string | null | undefined;
+  let reported: string | null | undefined;
   return async (trouble) => {
-    if (trouble === said) return;
+    if (trouble === reported) return;
     try {
       await reportTrouble(redis, cluster.name, trouble);
-      if (trouble === null && said !== undefined) onReached?.();
-      said = trouble;
+      if (trouble === null && reported !== undefined) onReached?.();
+      reported = trouble;
     } catch (error) {
       logger.debug({ err: error }, 'Reporting the state of a cluster failed; retrying');
     }

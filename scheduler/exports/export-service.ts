@@ -104,15 +104,15 @@ export class ExportService {
     const order = await this.#read(id, 'order.json', orderSchema);
     if (!order) throw new FarmError('NotFound', `Export ${id} not found: it was removed, or never requested.`);
     const { module, version, vm, disk, format } = order;
-    const told = { id, module, version, vm, disk, format, fileName: fileNameOf(order) };
+    const described = { id, module, version, vm, disk, format, fileName: fileNameOf(order) };
     const done = await this.#read(id, 'done.json', doneSchema);
     if (done) {
       this.#running.delete(id);
       await this.#touch(id);
-      return { ...told, ...done, state: 'ready', percent: 100, error: null };
+      return { ...described, ...done, state: 'ready', percent: 100, error: null };
     }
     const { state, percent, error } = this.#running.get(id) ?? this.#begin(id, order, by);
-    return { ...told, state, percent, error, sizeBytes: null, sha256: null };
+    return { ...described, state, percent, error, sizeBytes: null, sha256: null };
   }
 
   /** Resolves when an export that is under way has another state or percent, at the latest after some seconds. */

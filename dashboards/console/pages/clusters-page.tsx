@@ -107,7 +107,7 @@ function Holders({ holders }: Pick<ClusterView, 'holders'>) {
       {holders.length === 0 && <p class="quiet">None.</p>}
       <ul class="chips">
         {holders.map(({ layerBuild, module, vms }) => (
-          <li key={layerBuild} title={`Work ${layerBuild}`}>
+          <li key={layerBuild} title={`Layer build ${layerBuild}`}>
             {module || 'unknown'} <span class="quiet">{vms}</span>
           </li>
         ))}

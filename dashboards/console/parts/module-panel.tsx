@@ -21,8 +21,8 @@ interface PanelProps {
 export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProps) {
   const { name, failure, vms, images } = module;
   const machines = vms.map((vm) => {
-    const told = model.attempts.get(vmKey(name, vm.vm)) ?? [];
-    return { vm, attempts: allAttempts(told, vm.phases) };
+    const started = model.attempts.get(vmKey(name, vm.vm)) ?? [];
+    return { vm, attempts: allAttempts(started, vm.phases) };
   });
   const span = spanOf(
     machines.flatMap(({ attempts }) => attempts),

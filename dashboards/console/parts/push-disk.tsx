@@ -18,9 +18,9 @@ export function PushDisk({ image, vm, disk }: PushProps) {
   const push = async (form: FormData) => {
     const [reference, secret] = [String(form.get('reference')), String(form.get('secret'))];
     const order = { reference, vm, disk, ...(secret === '' ? {} : { secret }) };
-    for await (const told of callForEvents('pushImage', { params: { image }, body: order })) {
-      setView(told);
-      if (told.error) throw new Error(told.error.message);
+    for await (const progress of callForEvents('pushImage', { params: { image }, body: order })) {
+      setView(progress);
+      if (progress.error) throw new Error(progress.error.message);
     }
   };
   const submit = (event: SubmitEvent) => {

@@ -2,10 +2,10 @@ import type { PhaseView } from '../../../common/contracts/builds.ts';
 import type { Attempt } from './build-model.ts';
 
 /** The attempts in the events, and for phases without events the last one in the view. */
-export function allAttempts(told: readonly Attempt[], phases: readonly PhaseView[]): Attempt[] {
-  const known = new Set(told.map(({ phase }) => phase));
+export function allAttempts(started: readonly Attempt[], phases: readonly PhaseView[]): Attempt[] {
+  const known = new Set(started.map(({ phase }) => phase));
   const others = phases.filter(({ phase, startedAt }) => startedAt !== null && !known.has(phase)).map(fromView);
-  return [...told, ...others].toSorted((a, b) => a.startedAt - b.startedAt);
+  return [...started, ...others].toSorted((a, b) => a.startedAt - b.startedAt);
 }
 
 function fromView({ phase, state, attempts, startedAt, finishedAt, worker }: PhaseView): Attempt {

@@ -35,6 +35,13 @@ const WITHOUT_POD = [
 /** Reasons of the condition `Paused`. */
 const PAUSES: Readonly<Partial<Record<MachineState, Pause>>> = { paused: 'PausedByUser', 'io-error': 'PausedIOError' };
 
+/** Reasons and messages of machines that ended as Failed by themselves. */
+const CRASHES = new Map<MachineState, readonly [reason: string, message: string]>([
+  ['panicked', ['GuestPanicked', 'The guest has panicked.']],
+  ['tpm-lost', ['Stopped', 'The TPM of the machine has ended unexpectedly.']],
+]);
+const LOST = ['Stopped', 'The QEMU process has ended unexpectedly.'] as const;
+
 /** Dependencies of the VMI controller. */
 export interface VmiControllerParts {
   readonly context: ControllerContext;
@@ -47,7 +54,7 @@ export interface VmiControllerParts {
  * VirtualMachineInstances, from Pending to Succeeded or Failed:
  * - Pending: until every claim holds data; Scheduling: the launcher pod is there; Scheduled: the machine is being started;
  * - Running: as long as the process lives and the guest has not powered off, paused or not;
- * - Succeeded: the guest powered off, by itself or asked; Failed: process lost, guest panicked, or killed after the grace.
+ * - Succeeded: the guest powered off, by itself or asked; Failed: process or TPM lost, guest panicked, or killed after the grace.
  */
 export class VmiController {
   readonly #parts: VmiControllerParts;
@@ -158,9 +165,8 @@ export class VmiController {
         reason: 'ShuttingDown',
         message: 'The guest has powered off.',
       });
-    const words = state === 'panicked' ? 'The guest has panicked.' : 'The QEMU process has ended unexpectedly.';
-    const reason = state === 'panicked' ? 'GuestPanicked' : 'Stopped';
-    await this.#end(vmi, 'Failed', { type: 'Warning', reason, message: words });
+    const [reason, message] = CRASHES.get(state) ?? LOST;
+    await this.#end(vmi, 'Failed', { type: 'Warning', reason, message });
   }
 
   /** Its storage failed. The Event comes before the condition, for readers who look for the reason. */
@@ -201,7 +207,7 @@ export class VmiController {
         message: 'The guest has powered off.',
       });
     }
-    if (machine.state === 'gone' || machine.state === 'panicked') return await this.#observe(vmi, machine);
+    if (machine.state === 'gone' || CRASHES.has(machine.state)) return await this.#observe(vmi, machine);
     // Whole seconds are all that the time stamp has: the guest gets the rest of its last second.
     const leftMs = Date.parse(vmi.metadata.deletionTimestamp ?? '') + (graceSeconds + 1) * 1000 - context.clock.now();
     if (graceSeconds > 0 && leftMs > 0) return await this.#askToPowerOff(vmi, machine, leftMs);

@@ -8,13 +8,14 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { Confiner, FIRST_USER } from '../host/confinement.ts';
 import { findProcesses, type HostProcess, killLeftovers } from '../host/processes.ts';
 import { shareDirectory } from '../host/shared-directory.ts';
-import { launchMachine } from './launch.ts';
+import { adoptMachine, launchMachine } from './launch.ts';
 import type { MachineSpec } from './machine-spec.ts';
 import { startTpm } from './tpm.ts';
 
 const logger = createLogger({ name: 'launch', level: 'silent' });
 const user = FIRST_USER + 1;
 const clock = systemClock;
+const onChange = () => {};
 let runDir: string;
 let confiner: Confiner;
 
@@ -40,7 +41,7 @@ function launch({ model, tpmSocket }: { model?: string; tpmSocket?: string } = {
     ...{ startPaused: true, endsOnReboot: false, ...(tpmSocket === undefined ? {} : { tpmSocket }) },
     cpu: { sockets: 1, cores: 1, threads: 1, features: [], ...(model === undefined ? {} : { model }) },
   };
-  return launchMachine({ spec, confiner, user, clock, logger, onChange: () => {} });
+  return launchMachine({ spec, confiner, user, clock, logger, onChange });
 }
 
 /** A process of the machine, as soon as there is one. */
@@ -89,6 +90,32 @@ test('a start that failed tries no longer to connect: the next one needs the onl
 
 test('a machine that QEMU refuses is reported with its own words', async () => {
   await expect(launch({ model: 'no-such' })).rejects.toThrow(/^QEMU: .*no-such/s);
+});
+
+test('a machine whose TPM dies is lost, also while no server follows it, and not before', async () => {
+  const first = await launch({ tpmSocket: await startTpm({ runDir, confiner, user, clock }) });
+  expect(first.state).toBe('paused');
+  first.detach();
+  const second = await adoptMachine(runDir, { clock, logger, onChange });
+  expect(second?.state).toBe('paused');
+  const swtpm = await untilThere(isSwtpm);
+  process.kill(swtpm, 'SIGKILL');
+  await expect.poll(() => second?.state).toBe('tpm-lost');
+  second?.detach();
+  const third = await adoptMachine(runDir, { clock, logger, onChange });
+  await expect.poll(() => third?.state).toBe('tpm-lost');
+  await third?.end();
+  expect(third?.state).toBe('gone');
+  expect(await findProcesses(runDir)).toEqual([]);
+});
+
+test('a machine that is ended with its TPM is gone, not one without a TPM', async () => {
+  const states: string[] = [];
+  const machine = await launch({ tpmSocket: await startTpm({ runDir, confiner, user, clock }) });
+  void machine.qmp.closed.then(() => states.push(machine.state));
+  process.kill(await untilThere(([program]) => program === 'qemu-system-x86_64'), 'SIGKILL');
+  await expect.poll(() => findProcesses(runDir)).toEqual([]);
+  expect([...states, machine.state]).toEqual(['gone', 'gone']);
 });
 
 test('a start without its TPM fails with words that name it', async () => {

@@ -8,12 +8,17 @@ import { boundLog } from '../host/bounded-log.ts';
 import { killLeftovers } from '../host/processes.ts';
 import { machineSockets } from './command-line.ts';
 import type { QmpClient, QmpEvent } from './qmp-client.ts';
+import { followTpm } from './tpm.ts';
 
 /**
  * State of a machine. `off`: the guest has powered off and QEMU waits for its end; `panicked`: the guest
- * reported it by its panic device; `gone`: the process has ended.
+ * reported it by its panic device; `tpm-lost`: its TPM has ended, and QEMU cannot connect to another one; `gone`: the
+ * process has ended.
  */
-export type MachineState = 'running' | 'paused' | 'io-error' | 'off' | 'panicked' | 'gone';
+export type MachineState = 'running' | 'paused' | 'io-error' | 'off' | 'panicked' | 'tpm-lost' | 'gone';
+
+/** States of a guest that may continue. */
+const LIVING: ReadonlySet<MachineState> = new Set(['running', 'paused', 'io-error']);
 
 /** QEMU's RunState (qapi/run-state.json) in our words. */
 const STATES: Readonly<Record<string, MachineState>> = {
@@ -92,6 +97,7 @@ export class Machine {
       machine.#enter('gone');
     });
     await machine.#look();
+    stops.push(followTpm(machine.runDir, () => void machine.#loseTpm()));
     return machine;
   }
 
@@ -190,6 +196,15 @@ export class Machine {
     this.#enter(STATES[status] ?? 'paused');
   }
 
+  /** A TPM that ended because QEMU did is noticed with QEMU's end. */
+  async #loseTpm(): Promise<void> {
+    const runs = await this.#look().then(
+      () => LIVING.has(this.#state),
+      () => false,
+    );
+    if (runs) this.#enter('tpm-lost');
+  }
+
   async #startAgain(): Promise<void> {
     await this.qmp.execute('system_reset').catch(() => {});
     await this.qmp.execute('cont').catch(() => {});
@@ -202,6 +217,7 @@ export class Machine {
 
   #enter(state: MachineState): void {
     if (this.#state === state || this.#state === 'gone') return;
+    if (this.#state === 'tpm-lost' && state !== 'gone') return;
     this.#state = state;
     if (state === 'io-error') this.#ioErrors += 1;
     this.#onChange();

@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPortForward } from '../../../common/kubernetes/port-forward.ts';
+import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
+import { findProcesses } from '../../../embedded/host/processes.ts';
 import { streamClient } from './guest-login.ts';
 import { Laboratory } from './laboratory.ts';
 
@@ -105,6 +107,23 @@ test('a pod without requests has no rights on the host, and root only those that
     user: 0,
     capabilities: 1n << 10n,
   });
+});
+
+test('a pod whose supervisor is killed is started again at once', async () => {
+  const containers = [{ name: 'breaker', image: 'breaker' }];
+  await laboratory.create('Pod', { metadata: { name: 'kept' }, spec: { containers } });
+  const { metadata } = await laboratory.untilPhase('Pod', 'kept', 'Running');
+  const directory = runDirOf(layoutOf(laboratory.cluster.dataDir ?? ''), 'pods', metadata.uid);
+  const supervisors = async () =>
+    (await findProcesses(directory)).filter(({ argv }) => argv.at(-2)?.endsWith('pod-supervisor.js'));
+  const [first] = await supervisors();
+  process.kill(first?.pid ?? 0, 'SIGKILL');
+  await laboratory.until('Pod', 'kept', ({ status }) => {
+    const all = (status?.['containerStatuses'] ?? []) as readonly { restartCount: number; state: object }[];
+    return all.some(({ restartCount, state }) => restartCount === 1 && 'running' in state);
+  });
+  expect(await supervisors()).toEqual([expect.not.objectContaining({ pid: first?.pid })]);
+  await laboratory.delete('Pod', 'kept');
 });
 
 test('a pod that would break its own policy, or the host, waits and reports why', async () => {

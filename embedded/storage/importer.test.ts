@@ -92,7 +92,11 @@ test.each<[string, () => Promise<Buffer>, string]>([
     async () => Buffer.concat([Buffer.from('504b0304', 'hex'), Buffer.alloc(600)]),
     `${INFORMATION} a ZIP file`,
   ],
-  ['a packed page', async () => gzipSync(Buffer.from('<html>')), `${INFORMATION} packed with gzip, and inside an HTML page`],
+  [
+    'a packed page',
+    async () => gzipSync(Buffer.from('<html>')),
+    `${INFORMATION} packed with gzip, and inside an HTML page`,
+  ],
   [
     'half an image',
     async () => qcow2.subarray(0, 150_000),

@@ -71,6 +71,15 @@ test('names the container images that it does not import', async () => {
   }
 });
 
+test('a volume that refers to a DataSource waits for it, as it would for one that is missing', async () => {
+  const storage = { resources: { requests: { storage: '4Mi' } } };
+  const spec = { sourceRef: { kind: 'DataSource', name: 'absent' }, storage };
+  await laboratory.create('DataVolume', { metadata: { name: 'referring' }, spec });
+  await laboratory.create('DataVolume', { metadata: { name: 'after' }, spec: { source: { blank: {} }, storage } });
+  await laboratory.untilPhase('DataVolume', 'after', 'Succeeded');
+  expect((await laboratory.get('DataVolume', 'referring'))?.status?.phase).toBeUndefined();
+});
+
 test('an absent source and a volume that is too small are tried again and again', async () => {
   await laboratory.create('DataVolume', dataVolume('absent', { http: { url: `${odd.url}/none` } }, '1Gi'));
   await laboratory.create('DataVolume', dataVolume('small', { http: { url: image.url } }, '10Mi'));

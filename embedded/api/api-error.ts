@@ -13,6 +13,7 @@ export type StatusReason =
   | 'Expired'
   | 'Invalid'
   | 'RequestEntityTooLarge'
+  | 'TooManyRequests'
   | 'UnsupportedMediaType'
   | 'InternalError'
   | 'Timeout'

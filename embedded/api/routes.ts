@@ -11,6 +11,7 @@ import type { ResourcePath } from './http/resource-path.ts';
 import type { ResourceKind } from './objects.ts';
 import type { Store } from './store.ts';
 import { ACCESS_REVIEWS, answerAccessReview } from './subresources/access-review.ts';
+import { evictPod } from './subresources/eviction.ts';
 import { KUBEVIRT_SUBRESOURCES, KubeVirtHandler, SUBRESOURCES_GROUP } from './subresources/kubevirt-handler.ts';
 import type { MachineAccess } from './subresources/machine-access.ts';
 import { POD_SUBRESOURCES, PodHandler } from './subresources/pod-handler.ts';
@@ -46,6 +47,10 @@ export function createRoutes({ store, writes, clock, access }: RouteOptions): Ap
     }
     if (kind?.kind === 'Pod' && exchange.method === 'GET' && path.subresource.join('/') === 'log') {
       await pods.log(exchange, path);
+      return true;
+    }
+    if (kind?.kind === 'Pod' && path.subresource.join('/') === 'eviction') {
+      await evictPod(exchange, path, { store, clock });
       return true;
     }
     if (path.group === SUBRESOURCES_GROUP) return await kubeVirt.handle(exchange, path);

@@ -1,11 +1,23 @@
-import type { KubeObject } from '../api/objects.ts';
+import { type KubeObject, timestamp } from '../api/objects.ts';
 import { shortHash } from '../host/layout.ts';
-import { type ControllerContext, ownerReference, uidOf } from './context.ts';
+import { setCondition } from './conditions.ts';
+import {
+  type ControllerContext,
+  isDeleting,
+  keyText,
+  ownerOfKind,
+  ownerReference,
+  removeFinalizers,
+  uidOf,
+} from './context.ts';
 import type { Vmi } from './kubevirt-types.ts';
 import { NODE_NAME } from './vmi-status.ts';
 
 /** The container that prints the guest's first serial port: a sidecar, so an init container that stays. */
 const SERIAL_LOG = { name: 'guest-console-log', restartPolicy: 'Always' } as const;
+
+/** Keeps the pod while its machine lives: it goes when the guest has had its time to power off. */
+const LAUNCHER_FINALIZER = 'embedded.slipway.dev/launcher';
 
 /** On by default in KubeVirt for machines with a serial port. */
 function keepsSerialLog({ spec }: Vmi): boolean {
@@ -29,7 +41,7 @@ export function isSerialLog(container: string): boolean {
 }
 
 /** Makes the launcher pod, unless it is there. */
-export async function ensureLauncherPod({ store }: ControllerContext, vmi: Vmi): Promise<void> {
+export async function ensureLauncherPod({ store, events }: ControllerContext, vmi: Vmi): Promise<void> {
   const name = launcherPodName(vmi);
   const { namespace } = vmi.metadata;
   if (store.get('Pod', { namespace, name })) return;
@@ -47,6 +59,7 @@ export async function ensureLauncherPod({ store }: ControllerContext, vmi: Vmi):
         'vmi.kubevirt.io/id': vmi.metadata.name.length > 63 ? shortHash(vmi.metadata.name, 32) : vmi.metadata.name,
       },
       annotations: annotationsOf(vmi),
+      finalizers: [LAUNCHER_FINALIZER],
       ownerReferences: [ownerReference(vmi)],
     },
     spec: {
@@ -57,6 +70,7 @@ export async function ensureLauncherPod({ store }: ControllerContext, vmi: Vmi):
     },
     status: { phase: 'Pending' },
   });
+  events.record(vmi, { type: 'Normal', reason: 'SuccessfulCreate', message: `Created virtual machine pod ${name}` });
 }
 
 function annotationsOf({ metadata }: Vmi): { [name: string]: string } {
@@ -64,20 +78,36 @@ function annotationsOf({ metadata }: Vmi): { [name: string]: string } {
   return { ...Object.fromEntries(inherited), 'kubevirt.io/domain': metadata.name };
 }
 
-/** Shows in the pod what became of the machine. */
+/** Hears the key of a machine whose pod is to go, as by a drain. */
+export function onLauncherLeaving({ store, signal }: ControllerContext, listener: (machine: string) => void): void {
+  store.subscribe(
+    ['Pod'],
+    ({ object }) => {
+      const machine = isLauncherPod(object) && isDeleting(object) && ownerOfKind(object, 'VirtualMachineInstance');
+      if (machine) listener(keyText({ namespace: object.metadata.namespace, name: machine.name }));
+    },
+    signal,
+  );
+}
+
+/** The pod; undefined before the machine was started, and after it was removed with force. */
+export function launcherPodOf({ store }: ControllerContext, vmi: Vmi): KubeObject | undefined {
+  return store.get('Pod', { namespace: vmi.metadata.namespace, name: launcherPodName(vmi) });
+}
+
+/** Shows in the pod what became of the machine. A pod that was to go goes when its machine has ended. */
 export async function writeLauncherPhase(
-  { store }: ControllerContext,
+  { store, clock }: ControllerContext,
   vmi: Vmi,
   phase: 'Running' | 'Succeeded' | 'Failed',
 ): Promise<void> {
   const key = { namespace: vmi.metadata.namespace, name: launcherPodName(vmi) };
   if (!store.get('Pod', key)) return;
-  const isReady = phase === 'Running' ? 'True' : 'False';
-  await store.updateStatus('Pod', key, (status) => {
+  const now = timestamp(clock.now());
+  const pod = await store.updateStatus('Pod', key, (status) => {
     status['phase'] = phase;
-    status['conditions'] = [
-      { type: 'PodScheduled', status: 'True' },
-      { type: 'Ready', status: isReady },
-    ];
+    setCondition(status, { type: 'PodScheduled', status: 'True' }, now);
+    setCondition(status, { type: 'Ready', status: phase === 'Running' ? 'True' : 'False' }, now);
   });
+  if (phase !== 'Running') await removeFinalizers(store, pod, [LAUNCHER_FINALIZER]);
 }

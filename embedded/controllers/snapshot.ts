@@ -6,6 +6,7 @@ import {
   type ControllerContext,
   ensureFinalizer,
   isDeleting,
+  keyText,
   queueFor,
   removeFinalizers,
   textKeyOf,
@@ -58,11 +59,17 @@ async function cut(
   { snapshot, claim }: { readonly snapshot: KubeObject; readonly claim: KubeObject },
 ): Promise<void> {
   const { store, clock, volumes, events } = context;
+  const key = keyText(snapshot.metadata);
+  const note = (reason: string, what: string) =>
+    events.record(snapshot, { type: 'Normal', reason, message: `Snapshot ${key} ${what}` });
   await ensureFinalizer(store, snapshot, AS_SOURCE, BOUND);
   const layer = uidOf(snapshot);
   const name = `snapcontent-${layer}`;
-  if (!store.get('VolumeSnapshotContent', { name }))
+  if (!store.get('VolumeSnapshotContent', { name })) {
     await store.create(contentFor({ snapshot, claim, name, driver: storageDriver(store) }));
+    const message = `Waiting for a snapshot ${key} to be created by the CSI driver.`;
+    events.record(snapshot, { type: 'Normal', reason: 'CreatingSnapshot', message });
+  }
   await store.updateStatus('VolumeSnapshot', snapshot.metadata, (status) => {
     status['boundVolumeSnapshotContentName'] = name;
     status['readyToUse'] ??= false;
@@ -80,7 +87,8 @@ async function cut(
     delete status['error'];
     Object.assign(status, { creationTime: timestamp(now), readyToUse: true, restoreSize: String(restoreSize) });
   });
-  events.record(snapshot, { type: 'Normal', reason: 'SnapshotReady', message: 'Snapshot is ready to use.' });
+  note('SnapshotCreated', 'was successfully created by the CSI driver.');
+  note('SnapshotReady', 'is ready to use.');
 }
 
 /** Before the snapshot is ready, so that clients that wait for it find them. */

@@ -64,6 +64,13 @@ function describeRunning(vmi: Vmi, status: VmiStatus, podIp: string | undefined)
   status['guestOSInfo'] ??= {};
 }
 
+const EVICTION_REQUESTED = {
+  type: 'EvictionRequested',
+  status: 'True',
+  reason: 'EvictionRequested',
+  message: 'VMI is marked for eviction',
+} as const;
+
 const NOT_MIGRATABLE = 'The embedded cluster has one node';
 
 /** Why a guest is held: KubeVirt's reasons and messages of the condition `Paused`. */
@@ -74,9 +81,17 @@ const PAUSES = {
 
 export type Pause = keyof typeof PAUSES;
 
+/** KubeVirt makes no launcher pod while a claim is missing, so the VMI is neither ready nor has a node. */
+const NO_POD = 'virt-launcher pod has not yet been scheduled';
+export const WITHOUT_POD = [
+  { type: 'Ready', status: 'False', reason: 'PodNotExists', message: NO_POD },
+  { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: NO_POD },
+] as const;
+
 /** The conditions of a guest that runs, or that is held. */
-export function runningConditions(paused: Pause | undefined): WantedCondition[] {
+export function runningConditions(paused: Pause | undefined, isToLeave = false): WantedCondition[] {
   return [
+    ...(isToLeave ? [EVICTION_REQUESTED] : []),
     ...(paused ? [{ type: 'Paused', status: 'True', reason: paused, message: PAUSES[paused] } as const] : []),
     paused
       ? { type: 'Ready', status: 'False', reason: 'GuestNotRunning', message: 'Guest VM is not reported as running' }

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
-import type { ObjectKey } from '../api/objects.ts';
+import type { KubeObject, ObjectKey } from '../api/objects.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import type { Machine, MachineState } from '../qemu/machine.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
@@ -15,32 +15,32 @@ import {
 } from './context.ts';
 import type { EventText } from './event-recorder.ts';
 import { isFinal, type Vmi } from './kubevirt-types.ts';
-import { ensureLauncherPod, writeLauncherPhase } from './launcher-pod.ts';
+import { ensureLauncherPod, launcherPodOf, onLauncherLeaving, writeLauncherPhase } from './launcher-pod.ts';
 import { type MachineRegistry, machineRunDir } from './machine-registry.ts';
 import type { MachineStarter } from './machine-starter.ts';
 import { StorageFaults } from './storage-faults.ts';
-import { type Pause, runningConditions, writeVmiStatus } from './vmi-status.ts';
+import { type Pause, runningConditions, WITHOUT_POD, writeVmiStatus } from './vmi-status.ts';
 import { findClaims } from './vmi-volumes.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 export const VMI_FINALIZER = 'kubevirt.io/foregroundDeleteVirtualMachine';
 const DEFAULT_GRACE_SECONDS = 30;
-/** KubeVirt makes no launcher pod while a claim is missing, so the VMI is neither ready nor has a node. */
-const NO_POD = 'virt-launcher pod has not yet been scheduled';
-const WITHOUT_POD = [
-  { type: 'Ready', status: 'False', reason: 'PodNotExists', message: NO_POD },
-  { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: NO_POD },
-] as const;
-
 /** Reasons of the condition `Paused`. */
 const PAUSES: Readonly<Partial<Record<MachineState, Pause>>> = { paused: 'PausedByUser', 'io-error': 'PausedIOError' };
 
-/** Reasons and messages of machines that ended as Failed by themselves. */
-const CRASHES = new Map<MachineState, readonly [reason: string, message: string]>([
-  ['panicked', ['GuestPanicked', 'The guest has panicked.']],
-  ['tpm-lost', ['Stopped', 'The TPM of the machine has ended unexpectedly.']],
-]);
-const LOST = ['Stopped', 'The QEMU process has ended unexpectedly.'] as const;
+/** What became of machines that ended as Failed by themselves. */
+const CRASHES: Readonly<Partial<Record<MachineState, string>>> = {
+  panicked: 'The guest has panicked.',
+  'tpm-lost': 'The TPM of the machine has ended unexpectedly.',
+};
+const LOST = 'The QEMU process has ended unexpectedly.';
+
+/** What virt-handler reports of every end, whatever its cause. */
+const ENDS: Readonly<Record<'Succeeded' | 'Failed', EventText>> = {
+  Succeeded: { type: 'Normal', reason: 'Stopped', message: 'The VirtualMachineInstance was shut down.' },
+  Failed: { type: 'Warning', reason: 'Stopped', message: 'The VirtualMachineInstance crashed.' },
+};
+const POWERED_OFF = 'The guest has powered off.';
 
 /** Dependencies of the VMI controller. */
 export interface VmiControllerParts {
@@ -77,6 +77,7 @@ export class VmiController {
     };
     const kinds = ['PersistentVolumeClaim', 'DataVolume', 'Secret', 'ConfigMap', ...parts.network.kinds];
     context.store.subscribe(kinds, wakeWaiting, context.signal);
+    onLauncherLeaving(context, (key) => this.#queue.add(key));
   }
 
   /** Looks at a VMI whose machine has changed. */
@@ -89,8 +90,10 @@ export class VmiController {
     const vmi = context.store.get<Vmi>('VirtualMachineInstance', key);
     if (!vmi) return;
     if (isFinal(vmi)) return await this.#finish(vmi);
-    if (isDeleting(vmi)) return await this.#terminate(vmi);
+    if (isDeleting(vmi)) return await this.#terminate(vmi, vmi);
     const machine = machines.get(uidOf(vmi));
+    const launcher = launcherPodOf(context, vmi);
+    if (launcher && isDeleting(launcher)) return await this.#terminate(vmi, launcher);
     if (vmi.status?.phase === 'Running') return await this.#observe(vmi, machine);
     if (machine) return await this.#announce(vmi, machine);
     await this.#start(vmi);
@@ -105,6 +108,7 @@ export class VmiController {
       // The phases before Running are recomputed at the next look, so they need not be on disk one by one.
       const written = Promise.all([this.#climb(vmi), ensureLauncherPod(context, vmi)]);
       const [machine] = await Promise.all([starter.start(vmi, found.claims), written]);
+      this.#record(vmi, { type: 'Normal', reason: 'Created', message: 'VirtualMachineInstance defined.' });
       await this.#announce(vmi, machine);
     } catch (error) {
       await this.#refuse(vmi, errorMessage(error));
@@ -159,14 +163,8 @@ export class VmiController {
     if (machine && (state === 'running' || state === 'paused')) {
       return await this.#writeRunning(vmi, machine);
     }
-    if (state === 'off')
-      return await this.#end(vmi, 'Succeeded', {
-        type: 'Normal',
-        reason: 'ShuttingDown',
-        message: 'The guest has powered off.',
-      });
-    const [reason, message] = CRASHES.get(state) ?? LOST;
-    await this.#end(vmi, 'Failed', { type: 'Warning', reason, message });
+    if (state === 'off') return await this.#end(vmi, 'Succeeded', POWERED_OFF);
+    await this.#end(vmi, 'Failed', CRASHES[state] ?? LOST);
   }
 
   /** Its storage failed. The Event comes before the condition, for readers who look for the reason. */
@@ -182,39 +180,27 @@ export class VmiController {
     const paused = PAUSES[machine.state];
     await writeVmiStatus(context, vmi, {
       phase: 'Running',
-      conditions: runningConditions(paused),
+      conditions: runningConditions(paused, vmi.status?.['evacuationNodeName'] !== undefined),
       drop: ['Synchronized', 'Provisioning', ...(paused ? [] : ['Paused'])],
     });
   }
 
-  /** Deleted while not final: power button, grace, force. */
-  async #terminate(vmi: Vmi): Promise<void> {
+  /** It, or its launcher pod, was deleted while it was not final: power button, grace, force. */
+  async #terminate(vmi: Vmi, { metadata: deleted }: KubeObject): Promise<void> {
     const { context, machines } = this.#parts;
     const machine = machines.get(uidOf(vmi));
     const graceSeconds = vmi.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
-    if (!machine) {
-      // A machine that never ran is Failed in KubeVirt too: it has not powered off.
-      return await this.#end(vmi, 'Failed', {
-        type: 'Normal',
-        reason: 'Deleted',
-        message: 'There was no machine any more.',
-      });
-    }
-    if (machine.state === 'off') {
-      return await this.#end(vmi, 'Succeeded', {
-        type: 'Normal',
-        reason: 'ShuttingDown',
-        message: 'The guest has powered off.',
-      });
-    }
-    if (machine.state === 'gone' || CRASHES.has(machine.state)) return await this.#observe(vmi, machine);
+    // A machine that never ran is Failed in KubeVirt too: it has not powered off.
+    if (!machine) return await this.#end(vmi, 'Failed', 'There was no machine any more.');
+    if (machine.state === 'off') return await this.#end(vmi, 'Succeeded', POWERED_OFF);
+    if (machine.state === 'gone' || CRASHES[machine.state]) return await this.#observe(vmi, machine);
     // Whole seconds are all that the time stamp has: the guest gets the rest of its last second.
-    const leftMs = Date.parse(vmi.metadata.deletionTimestamp ?? '') + (graceSeconds + 1) * 1000 - context.clock.now();
+    const leftMs = Date.parse(deleted.deletionTimestamp ?? '') + (graceSeconds + 1) * 1000 - context.clock.now();
     if (graceSeconds > 0 && leftMs > 0) return await this.#askToPowerOff(vmi, machine, leftMs);
-    const message = 'The guest did not power off within its grace period and was killed.';
+    this.#record(vmi, { type: 'Normal', reason: 'Deleted', message: 'VirtualMachineInstance stopping' });
     // KubeVirt: a grace period of 0 means that a kill was requested.
     const phase = graceSeconds === 0 ? 'Succeeded' : 'Failed';
-    await this.#end(vmi, phase, { type: 'Warning', reason: 'Killing', message });
+    await this.#end(vmi, phase, 'The guest did not power off within its grace period and was killed.');
   }
 
   async #askToPowerOff(vmi: Vmi, machine: Machine, leftMs: number): Promise<void> {
@@ -226,14 +212,14 @@ export class VmiController {
   }
 
   /** The final phase is on disk before the process, whose run state is the proof of it, is ended. */
-  async #end(vmi: Vmi, phase: 'Succeeded' | 'Failed', event: EventText): Promise<void> {
+  async #end(vmi: Vmi, phase: 'Succeeded' | 'Failed', why: string): Promise<void> {
     const { context } = this.#parts;
     await writeVmiStatus(context, vmi, {
       phase,
-      conditions: [{ type: 'Ready', status: 'False', reason: 'PodTerminating', message: event.message }],
+      conditions: [{ type: 'Ready', status: 'False', reason: 'PodTerminating', message: why }],
       drop: ['Paused'],
     });
-    this.#record(vmi, event);
+    if (vmi.status?.phase === 'Running') this.#record(vmi, ENDS[phase]);
     const written = context.store.get<Vmi>('VirtualMachineInstance', vmi.metadata);
     if (written) await this.#finish(written);
   }

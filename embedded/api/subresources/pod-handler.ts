@@ -25,6 +25,7 @@ export const POD_SUBRESOURCES: readonly VirtualResource[] = [
     namespaced: true,
     verbs: ['create', 'get'],
   },
+  { group: '', version: 'v1', name: 'pods/eviction', kind: 'Eviction', namespaced: true, verbs: ['create'] },
 ];
 
 /** The one that kubelet serves: v5, which can close one direction, is for `exec` and `attach`. */

@@ -67,11 +67,20 @@ function url(path: string, scheme = 'https'): string {
 }
 
 async function put(resource: string, body?: JsonObject): Promise<{ code: number; message: string }> {
-  const path = `/apis/subresources.kubevirt.io/v1/namespaces/default/${resource}`;
+  return await send({ method: 'PUT', path: `/apis/subresources.kubevirt.io/v1/namespaces/default/${resource}`, body });
+}
+
+interface Asked {
+  readonly method: 'PUT' | 'POST';
+  readonly path: string;
+  readonly body?: JsonObject | undefined;
+}
+
+async function send({ method, path, body }: Asked): Promise<{ code: number; message: string }> {
   const { request, Agent } = await import('undici');
   const ca = Buffer.from(config.getCurrentCluster()?.caData ?? '', 'base64').toString();
   const answer = await request(url(path), {
-    method: 'PUT',
+    method,
     headers: headers(),
     dispatcher: new Agent({ connect: { ca } }),
     body: body ? JSON.stringify(body) : null,
@@ -186,6 +195,52 @@ test.each([
     code,
     message: expect.stringContaining(message),
   });
+});
+
+test('a pod is evicted, unless its machine is to be migrated or its owner is to act', async () => {
+  const launcher = async (strategy: string, phase = 'Running') => {
+    const name = strategy.toLowerCase();
+    await store.create({
+      ...instance(name, phase),
+      spec: { domain: { devices: {} }, evictionStrategy: strategy },
+    });
+    const labels = { 'kubevirt.io': 'virt-launcher' };
+    const metadata = { namespace: 'default', name, labels, annotations: { 'kubevirt.io/domain': name } };
+    const finalizers = ['example.org/held'];
+    const spec = { nodeName: 'node' };
+    await store.create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { ...metadata, finalizers },
+      spec,
+      status: { phase },
+    });
+  };
+  const evict = (name: string, body: JsonObject = {}) =>
+    send({ method: 'POST', path: `/api/v1/namespaces/default/pods/${name}/eviction`, body });
+  for (const strategy of ['None', 'LiveMigrate', 'LiveMigrateIfPossible', 'External']) await launcher(strategy);
+  const denied = 'admission webhook "virt-launcher-eviction-interceptor.kubevirt.io" denied the request: ';
+  expect(await evict('livemigrate')).toEqual({
+    code: 429,
+    message: `${denied}VMI livemigrate is configured with an eviction strategy but is not live-migratable`,
+  });
+  await evict('external', { deleteOptions: { dryRun: ['All'] } });
+  const evacuation = 'Eviction triggered evacuation of VMI "default/external"';
+  expect(await evict('external')).toEqual({ code: 429, message: `${denied}${evacuation}` });
+  expect(await evict('external')).toEqual({ code: 429, message: `${denied}Evacuation in progress: ${evacuation}` });
+  expect(store.get('VirtualMachineInstance', { namespace: 'default', name: 'external' })?.status).toMatchObject({
+    evacuationNodeName: 'node',
+  });
+  for (const name of ['none', 'livemigrateifpossible']) {
+    await evict(name, { deleteOptions: { dryRun: ['All'] } });
+    expect(store.get('Pod', { namespace: 'default', name })?.metadata.deletionTimestamp).toBeUndefined();
+    expect(await evict(name)).toMatchObject({ code: 201 });
+    expect(store.get('Pod', { namespace: 'default', name })).toMatchObject({
+      metadata: { deletionTimestamp: expect.any(String) },
+      status: { conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }] },
+    });
+  }
+  expect(await evict('absent')).toEqual({ code: 404, message: 'pods "absent" not found' });
 });
 
 test('starts and stops by strategy or by request', async () => {

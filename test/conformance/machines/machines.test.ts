@@ -58,6 +58,34 @@ afterAll(async () => {
   await image?.stop();
 });
 
+const EVICTION = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: {} };
+const evict = (pod: string) => laboratory.client.send('POST', `${laboratory.path('Pod', pod)}/eviction`, EVICTION);
+
+async function launcherOf(name: string): Promise<string> {
+  const { body } = await laboratory.client.send('GET', laboratory.path('Pod'));
+  const pods = (body as unknown as { items: Seen[] }).items.map(({ metadata }) => metadata.name);
+  return pods.find((pod) => pod.startsWith(`virt-launcher-${name}-`)) ?? '';
+}
+
+/** In the order in which they were recorded. */
+async function reasonsOf(kind: string, name: string): Promise<string[]> {
+  const { body } = await laboratory.client.send('GET', `/api/v1/namespaces/${NAMESPACE}/events`);
+  const events = body as unknown as { items: { reason: string; involvedObject: Named; metadata: Versioned }[] };
+  return events.items
+    .filter(({ involvedObject }) => involvedObject.kind === kind && involvedObject.name === name)
+    .sort((a, b) => Number(a.metadata.resourceVersion) - Number(b.metadata.resourceVersion))
+    .map(({ reason }) => reason);
+}
+
+interface Named {
+  readonly kind: string;
+  readonly name: string;
+}
+
+interface Versioned {
+  readonly resourceVersion: string;
+}
+
 const inFirst = (command: string) =>
   runInGuest({ client, pod: 'to-first', port: 2210, privateKey: key.privateKey }, command);
 const inSecond = (command: string) =>
@@ -204,6 +232,30 @@ test('a newcomer takes the serial port over, and reading the serial log disturbs
   expect((await ofPod('')).code).toBe(200);
 }, 60_000);
 
+test('a machine that was started has the events of KubeVirt in their order', async () => {
+  expect(await reasonsOf('VirtualMachineInstance', 'first')).toEqual(['SuccessfulCreate', 'Created', 'Started']);
+});
+
+test('a change of the template is taken at the next start, and not reported; launchers ask for no resources', async () => {
+  const path = laboratory.path('VirtualMachine', 'first');
+  const patch = { spec: { template: { spec: { domain: { cpu: { sockets: 2 } } } } } };
+  const changed = await laboratory.client.patch(path, 'merge-patch+json', patch);
+  const { generation } = changed.body['metadata'] as { generation: number };
+  const seen = await laboratory.until(
+    'VirtualMachine',
+    'first',
+    ({ status }) => status?.['observedGeneration'] === generation,
+  );
+  expect(seen.status?.conditions?.map(({ type }) => type)).not.toContain('RestartRequired');
+  const { body } = await laboratory.client.send('GET', laboratory.path('Pod'));
+  const launchers = (body as unknown as { items: { spec: { containers: object[] }; metadata: { name: string } }[] })
+    .items;
+  const launcher = launchers.find(({ metadata }) => metadata.name.startsWith('virt-launcher-first-'));
+  expect(launcher?.spec.containers).toEqual([{ name: 'compute', image: 'virt-launcher' }]);
+  const back = { spec: { template: { spec: { domain: { cpu: { sockets: null } } } } } };
+  await laboratory.client.patch(path, 'merge-patch+json', back);
+});
+
 test('pausing shows as a condition and ends with unpausing', async () => {
   const isPaused = ({ status }: Seen) => status?.conditions?.some(({ type }) => type === 'Paused') ?? false;
   await laboratory.act('virtualmachineinstances/first/pause');
@@ -229,6 +281,8 @@ test('a clone of a snapshot of the running machine boots with what was on its di
   const source = { persistentVolumeClaimName: 'first-root' };
   await laboratory.create('VolumeSnapshot', { metadata: { name: 'taken' }, spec: { source } });
   await laboratory.until('VolumeSnapshot', 'taken', ({ status }) => status?.['readyToUse'] === true);
+  const told = () => reasonsOf('VolumeSnapshot', 'taken');
+  await expect.poll(told).toEqual(['CreatingSnapshot', 'SnapshotCreated', 'SnapshotReady']);
   await inFirst('echo too-late > /root/mark; sync');
   const second = { network: 'lan', ip: '10.88.0.20', mac: '02:00:00:88:00:20' };
   const clone = { snapshot: { namespace: NAMESPACE, name: 'taken' } };
@@ -251,9 +305,7 @@ test('a guest that powers itself off leaves a Succeeded instance behind', async 
 }, 40_000);
 
 test('the pod of an ended machine goes at once, and its addresses stay while its instance does', async () => {
-  const { body } = await laboratory.client.send('GET', laboratory.path('Pod'));
-  const pods = (body as unknown as { items: Seen[] }).items.map(({ metadata }) => metadata.name);
-  const launcher = pods.find((name) => name.startsWith('virt-launcher-second-')) ?? '';
+  const launcher = await launcherOf('second');
   await laboratory.delete('Pod', launcher);
   await laboratory.untilGone('Pod', launcher);
   expect((await laboratory.get('VirtualMachineInstance', 'second'))?.status?.phase).toBe('Succeeded');
@@ -270,6 +322,40 @@ test('a stop presses the power button and ends as Succeeded; no grace ends it at
   await laboratory.act('virtualmachines/first/stop', { gracePeriod: 0 });
   await laboratory.untilGone('VirtualMachineInstance', 'first');
 }, 40_000);
+
+test('a drain presses the power button, and the pod stays until the guest is off', async () => {
+  await laboratory.act('virtualmachines/first/start');
+  const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+  const launcher = await launcherOf('first');
+  expect(await evict(launcher)).toMatchObject({ code: 201 });
+  const leaving = await laboratory.get('Pod', launcher);
+  expect(leaving?.status?.conditions).toContainEqual(
+    expect.objectContaining({ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }),
+  );
+  await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Succeeded');
+  await laboratory.untilGone('Pod', launcher);
+  expect((await laboratory.get('VirtualMachineInstance', 'first'))?.metadata.uid).toBe(metadata.uid);
+  await expect
+    .poll(async () => (await reasonsOf('VirtualMachineInstance', 'first')).slice(-2))
+    .toEqual(['ShuttingDown', 'Stopped']);
+  await laboratory.delete('VirtualMachineInstance', 'first');
+  await laboratory.untilGone('VirtualMachineInstance', 'first');
+}, 60_000);
+
+test('a drain only marks a machine whose owner is to act on it', async () => {
+  const place = { network: 'lan', ip: '10.88.0.31', mac: '02:00:00:88:00:31' };
+  const vm = machine('marked', { source: { blank: {} }, ...place });
+  Object.assign(vm.spec.template.spec, { evictionStrategy: 'External' });
+  await laboratory.create('VirtualMachine', vm);
+  await laboratory.act('virtualmachines/marked/start');
+  await laboratory.untilPhase('VirtualMachineInstance', 'marked', 'Running');
+  expect(await evict(await launcherOf('marked'))).toMatchObject({ code: 429 });
+  const isAsked = ({ status }: Seen) => status?.conditions?.some(({ type }) => type === 'EvictionRequested') ?? false;
+  const marked = await laboratory.until('VirtualMachineInstance', 'marked', isAsked);
+  expect(marked.status).toMatchObject({ phase: 'Running', evacuationNodeName: 'slipway-embedded' });
+  await laboratory.act('virtualmachines/marked/stop', { gracePeriod: 0 });
+  await laboratory.untilGone('VirtualMachineInstance', 'marked');
+}, 60_000);
 
 test('a guest that does not react to the power button is Failed when its grace is over', async () => {
   // Nothing to boot from: the firmware knows no power button.

@@ -326,6 +326,7 @@ test('a stop presses the power button and ends as Succeeded; no grace ends it at
 test('a drain presses the power button, and the pod stays until the guest is off', async () => {
   await laboratory.act('virtualmachines/first/start');
   const { metadata } = await laboratory.untilPhase('VirtualMachineInstance', 'first', 'Running');
+  await inFirst('true'); // Firmware knows no power button.
   const launcher = await launcherOf('first');
   expect(await evict(launcher)).toMatchObject({ code: 201 });
   const leaving = await laboratory.get('Pod', launcher);

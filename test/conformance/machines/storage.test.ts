@@ -78,6 +78,7 @@ test('a volume that refers to a DataSource waits for it, as it would for one tha
   await laboratory.create('DataVolume', { metadata: { name: 'after' }, spec: { source: { blank: {} }, storage } });
   await laboratory.untilPhase('DataVolume', 'after', 'Succeeded');
   expect((await laboratory.get('DataVolume', 'referring'))?.status?.phase).toBeUndefined();
+  for (const name of ['after', 'referring']) await laboratory.delete('DataVolume', name);
 });
 
 test('an absent source and a volume that is too small are tried again and again', async () => {

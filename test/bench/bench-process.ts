@@ -1,3 +1,4 @@
+import { purgeFarms } from '../harness/farm.ts';
 import type { BenchName } from './bench-names.ts';
 import { benchChatter } from './chatter-bench.ts';
 import { benchClone } from './clone-bench.ts';
@@ -17,7 +18,7 @@ import { benchWaiting } from './waiting-bench.ts';
 
 type Measurements = readonly Measurement[] | Promise<readonly Measurement[]> | AsyncGenerator<Measurement>;
 
-/* One bench, by the name of its argument; its measurements are messages to `main.ts`. */
+/* One bench, by the name of its argument; its measurements are messages to `main.ts`, which ends it with SIGTERM. */
 const BENCHES: Readonly<Record<BenchName, () => Measurements>> = {
   plan: benchPlan,
   documents: benchDocuments,
@@ -35,5 +36,6 @@ const BENCHES: Readonly<Record<BenchName, () => Measurements>> = {
   clone: benchClone,
 };
 
+process.once('SIGTERM', () => void purgeFarms().finally(() => process.exit(1)));
 for await (const measurement of await BENCHES[process.argv[2] as BenchName]()) process.send?.(measurement);
 process.disconnect?.();

@@ -24,7 +24,12 @@ const unknown = wanted?.filter((name) => !BENCH_NAMES.includes(name as BenchName
 if (unknown.length > 0)
   throw new Error(`No bench is named ${unknown.join(', ')}; there are ${BENCH_NAMES.join(', ')}.`);
 const measurements: Measurement[] = [];
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+let running: ChildProcess | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, async () => {
+    if (running) await end(running);
+    process.exit(1);
+  });
 for (const name of BENCH_NAMES) {
   if (wanted && !wanted.includes(name)) continue;
   const failure = await runBench(name, Number(values.minutes));
@@ -38,13 +43,12 @@ for (const name of BENCH_NAMES) {
 
 /** Returns why it failed, or null. */
 async function runBench(name: BenchName, minutes: number): Promise<string | null> {
-  // A group of its own: what it has started ends with it.
+  // A group of its own, which ends with it: Redis, workers, schedulers. Farms are purged by the bench itself.
   const child = fork(new URL('./bench-process.ts', import.meta.url), [name], {
     execArgv: process.execArgv,
     detached: true,
   });
-  const end = () => endGroup(child);
-  process.once('exit', end);
+  running = child;
   child.on('message', (measurement: Measurement) => {
     measurements.push(measurement);
     const { what, value, unit, target } = measurement;
@@ -54,19 +58,28 @@ async function runBench(name: BenchName, minutes: number): Promise<string | null
   let isOver = false;
   const timer = setTimeout(() => {
     isOver = true;
-    end();
+    void end(child);
   }, minutes * 60_000);
   const [code, signal] = await once(child, 'exit');
   clearTimeout(timer);
-  end();
-  process.removeListener('exit', end);
+  running = undefined;
+  signalGroup(child, 'SIGKILL');
   if (isOver) return `it was not done after ${minutes} min (--minutes)`;
   return code === 0 ? null : `its process ended with ${String(code ?? signal)}`;
 }
 
-function endGroup({ pid }: ChildProcess): void {
+/** Lets a bench purge its farms, for a minute. */
+async function end(child: ChildProcess): Promise<void> {
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), 60_000);
+  await exit;
+  clearTimeout(timer);
+}
+
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   try {
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+    if (pid !== undefined) process.kill(-pid, signal);
   } catch {
     // Nothing of it is left.
   }

@@ -44,11 +44,19 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** How the farms of this process end that have not ended yet. */
+const purges = new Set<() => Promise<void>>();
+
+/** Removes the farms that this process has started: they run apart from it, and would outlive it. */
+export async function purgeFarms(): Promise<void> {
+  await Promise.all([...purges].map((purge) => purge()));
+}
+
 export async function startFarm({ dataDir, privateState = true, flags = [] }: FarmRequest = {}): Promise<TestFarm> {
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), 'slipway-farm-'));
   const environment = privateState ? { ...process.env, XDG_STATE_HOME: join(folder, 'state') } : process.env;
   const run = (args: readonly string[]) => runCli(args, environment);
-  const up = await run([
+  const starting = run([
     'up',
     '--data-dir',
     folder,
@@ -58,8 +66,19 @@ export async function startFarm({ dataDir, privateState = true, flags = [] }: Fa
     ...SOURCES,
     ...flags,
   ]);
+  let purging: Promise<void> | undefined;
+  const purge = () => {
+    purging ??= starting.then(async () => {
+      const { exitCode, stderr } = await run(['down', '--data-dir', folder, '--purge']);
+      purges.delete(purge);
+      assert(exitCode === 0, `slipway down --purge failed: ${stderr}`);
+    });
+    return purging;
+  };
+  purges.add(purge);
+  const up = await starting;
   if (up.exitCode !== 0) {
-    await run(['down', '--data-dir', folder, '--purge']);
+    await purge();
     throw new FarmError('FarmUnreachable', `slipway up failed: ${up.stderr}`);
   }
   const current = () => {
@@ -74,10 +93,7 @@ export async function startFarm({ dataDir, privateState = true, flags = [] }: Fa
     client: new FarmClient(connection),
     slipway: (...args) => run(args),
     current,
-    purge: async () => {
-      const { exitCode, stderr } = await run(['down', '--data-dir', folder, '--purge']);
-      assert(exitCode === 0, `slipway down --purge failed: ${stderr}`);
-    },
+    purge,
   };
 }
 

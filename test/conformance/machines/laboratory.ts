@@ -55,7 +55,7 @@ const FAILED = new Set(['Error', 'ImagePullFailed']);
 
 export const NAMESPACE = `machines-${run}`;
 /** Importers and snapshots of a real cluster take their time. */
-const WAIT_MS = foreignKubeconfig ? 300_000 : 25_000;
+const WAIT_MS = foreignKubeconfig ? 300_000 : 90_000;
 
 /** A cluster and what tests do with it, through its kubeconfig only. */
 export class Laboratory {

@@ -14,15 +14,16 @@ import { waitFor } from './wait-for.ts';
 
 /** Echoes on port 7000; on port 7001 sends without end and tells on its output how much was taken. */
 const SERVER = `
+  const { once } = require('node:events');
   const { createServer } = require('node:net');
-  createServer((socket) => socket.pipe(socket)).listen(7000, '127.0.0.1');
-  createServer((socket) => {
+  const echo = createServer((socket) => socket.pipe(socket)).listen(7000, '127.0.0.1');
+  const flood = createServer((socket) => {
     const block = Buffer.alloc(65536);
     const push = () => { while (socket.write(block)); socket.once('drain', push); };
     socket.on('error', () => {}).on('close', () => console.log('sent', socket.bytesWritten));
     push();
   }).listen(7001, '127.0.0.1');
-  console.log('listening');
+  Promise.all([once(echo, 'listening'), once(flood, 'listening')]).then(() => console.log('listening'));
 `;
 
 const resources = new ReleaseStack();

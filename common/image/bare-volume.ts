@@ -1,5 +1,7 @@
+import { findMark, type Mark } from './marks.ts';
+
 /** What begins a disk without a partition table, by marks of its first 64 KiB. */
-const VOLUMES: readonly { readonly offset: number; readonly hex: string; readonly what: string }[] = [
+const VOLUMES: readonly Mark[] = [
   { offset: 0, hex: '58465342', what: 'an XFS file system' },
   { offset: 1080, hex: '53ef', what: 'an ext2, ext3 or ext4 file system' },
   { offset: 1024, hex: '1020f5f2', what: 'an F2FS file system' },
@@ -15,5 +17,5 @@ const VOLUMES: readonly { readonly offset: number; readonly hex: string; readonl
 
 /** The volume that a raw disk consists of; undefined for one with partitions, and for what is not known. */
 export function bareVolume(head: Buffer): string | undefined {
-  return VOLUMES.find(({ offset, hex }) => head.toString('hex', offset, offset + hex.length / 2) === hex)?.what;
+  return findMark(head, VOLUMES);
 }

@@ -1,18 +1,12 @@
 import { constants, gunzipSync } from 'node:zlib';
-
-/** Content that is often found in place of an image. */
-interface Foreign {
-  readonly offset?: number;
-  /** Its first bytes in hexadecimal. */
-  readonly hex: string;
-  readonly what: string;
-}
+import { findMark, type Mark } from './marks.ts';
 
 const ARCHIVE = 'an archive, not a disk image: unpack it, and give the image itself';
 const A_TAR = `a tar file (an OVA is one, too), ${ARCHIVE}`;
 const QEMU_ONLY = 'which importers do not take: convert it with qemu-img';
 
-const FOREIGN: readonly Foreign[] = [
+/** Content that is often found in place of an image. */
+const FOREIGN: readonly Mark[] = [
   { hex: '504b0304', what: `a ZIP file, ${ARCHIVE}` },
   { hex: '504b0506', what: `an empty ZIP file, ${ARCHIVE}` },
   { hex: '377abcaf271c', what: `a 7z file, ${ARCHIVE}` },
@@ -79,8 +73,7 @@ const MOST_EXCERPT = 60;
 /** Kind of a file that is not an image, by its beginning; undefined when it may be an image. */
 export function foreignContent(head: Buffer): string | undefined {
   if (head.length === 0) return 'empty: the server sent no byte';
-  const has = ({ offset = 0, hex }: Foreign) => head.toString('hex', offset, offset + hex.length / 2) === hex;
-  const known = FOREIGN.find(has)?.what;
+  const known = findMark(head, FOREIGN);
   if (known !== undefined) return known;
   if (isOldTar(head)) return A_TAR;
   if (isProgram(head)) return 'a program for Windows or UEFI, not a disk image';

@@ -18,9 +18,9 @@ import { writeRaw } from './write-raw.ts';
 const CONCURRENCY = 2;
 /** Unfinished exports of one token. */
 const MOST_OF_A_TOKEN = 16;
-/** A question whether something has changed is answered after this long at the latest; */
+/** A question whether something has changed is answered after this long at the latest. */
 const CHANGE_MS = 15_000;
-/** and one whether a percent has, after this long at the earliest: each answer costs both sides some milliseconds. */
+/** Progress within a state is answered after this long at the earliest: each answer costs both sides some milliseconds. */
 const PACE_MS = 1_000;
 
 const orderSchema = z.object({

@@ -1,14 +1,12 @@
 import { type ClientRequest, type IncomingHttpHeaders, request } from 'node:http';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { FarmClient } from '../../cli/client/farm-client.ts';
+import type { FarmClient } from '../../cli/client/farm-client.ts';
 import type { Operation } from '../../common/contracts/api/operation.ts';
 import { OPERATIONS } from '../../common/contracts/api/operations.ts';
 import { includesRole, type TokenRole } from '../../common/contracts/tokens.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { createLogger } from '../../common/logging/logger.ts';
-import { useRedis } from '../../common/redis/connections.ts';
-import { type LoneScheduler, startLoneScheduler } from '../harness/lone-scheduler.ts';
+import { type LoneScheduler, openLoneScheduler } from '../harness/lone-scheduler.ts';
 
 /*
  * The attacker asks each operation of the API for what it does not give: with a lesser role, from a page of another host, by
@@ -21,10 +19,7 @@ let redis: Redis;
 
 beforeAll(async () => {
   const limits = { requestsPerMinute: 100_000, refusalsPerMinute: 100_000 };
-  scheduler = await startLoneScheduler(resources, { limits });
-  admin = new FarmClient(scheduler);
-  const logger = createLogger({ name: 'test', level: 'silent' });
-  redis = await useRedis(resources, { url: scheduler.redisUrl, logger }, 'producer');
+  ({ scheduler, admin, redis } = await openLoneScheduler(resources, { limits }));
 }, 120_000);
 
 afterAll(() => resources.close());

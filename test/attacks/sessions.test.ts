@@ -4,12 +4,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client/farm-client.ts';
 import type { TokenRole } from '../../common/contracts/tokens.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { createLogger } from '../../common/logging/logger.ts';
-import { useRedis } from '../../common/redis/connections.ts';
 import { submitBuild } from '../../common/redis/submissions.ts';
 import { hashToken } from '../../common/redis/tokens.ts';
 import { newId } from '../harness/farm-state.ts';
-import { type LoneScheduler, startLoneScheduler } from '../harness/lone-scheduler.ts';
+import { type LoneScheduler, openLoneScheduler } from '../harness/lone-scheduler.ts';
 import { dumpRedis } from '../harness/redis-dump.ts';
 import { sampleModule } from '../harness/sample-spec.ts';
 
@@ -28,10 +26,7 @@ let redis: Redis;
 
 beforeAll(async () => {
   const limits = { streams: STREAMS, streamsPerToken: STREAMS_PER_TOKEN, refusalsPerMinute: REFUSALS };
-  scheduler = await startLoneScheduler(resources, { limits });
-  admin = new FarmClient(scheduler);
-  const logger = createLogger({ name: 'test', level: 'silent' });
-  redis = await useRedis(resources, { url: scheduler.redisUrl, logger }, 'producer');
+  ({ scheduler, admin, redis } = await openLoneScheduler(resources, { limits }));
 }, 120_000);
 
 afterAll(() => resources.close());

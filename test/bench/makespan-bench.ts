@@ -4,22 +4,17 @@ import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
 import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
-import { createLogger } from '../../common/logging/logger.ts';
-import { useRedis } from '../../common/redis/connections.ts';
 import type { Dispatch } from '../../common/redis/dispatches.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { parseCatalog, readCatalog } from '../../common/redis/layers.ts';
-import { subscribeNotices } from '../../common/redis/notices.ts';
-import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { readUsage, reportCluster } from '../../common/redis/slots.ts';
 import { type SubmittedModule, submitBuild } from '../../common/redis/submissions.ts';
 import { createDispatch } from '../../scheduler/dispatch/dispatcher.ts';
 import { expandGraph } from '../../scheduler/graph/expand.ts';
 import { EMPTY_CATALOG, offlineFacts } from '../../scheduler/graph/facts.ts';
 import { compileSubmission } from '../../scheduler/planning/compile-submission.ts';
-import { startRedis } from '../harness/redis-server.ts';
 import { sampleLayerVm } from '../harness/sample-spec.ts';
-import { useVirtualTime } from '../harness/virtual-redis-time.ts';
+import { startVirtualFarm } from '../harness/virtual-farm.ts';
 import { EventQueue } from '../simulate/event-queue.ts';
 import { CLUSTER } from './bench-farm.ts';
 import type { Measurement } from './measurement.ts';
@@ -59,13 +54,7 @@ export async function* benchMakespan(): AsyncGenerator<Measurement> {
 /** `learnt`: how long machines of the modules held their slots, seconds. */
 async function measure(machineSeconds: ReadonlyMap<string, number>) {
   await using resources = new ReleaseStack();
-  const logger = createLogger({ name: 'bench', level: 'silent' });
-  const server = await startRedis();
-  resources.defer('redis', () => server.stop());
-  const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
-  const time = useVirtualTime(redis, { isFrozen: true });
-  const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
-  const store = createPhaseStore({ redis, notices });
+  const { redis, time, store, logger } = await startVirtualFarm(resources);
   const random = createRandom(7);
   const modules = submit(layeredModules({ layers: 20, modulesPerLayer: 100 }, random), machineSeconds);
   const times = new Map(modules.map((module) => [layerBuildOf(module), timesOf(module, random)]));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { FarmClient } from '../../cli/client/farm-client.ts';
 import { readReadyEvent } from '../../cli/farm/child-process.ts';
 import { FarmFiles } from '../../cli/farm/farm-files.ts';
 import { Supervisor } from '../../cli/farm/supervisor.ts';
@@ -9,6 +10,7 @@ import { programCommand } from '../../common/config/package-root.ts';
 import { assert } from '../../common/errors/farm-error.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
+import { useRedis } from '../../common/redis/connections.ts';
 import { startRedis } from './redis-server.ts';
 
 /** A scheduler as it is installed, in a process of its own. */
@@ -70,3 +72,11 @@ const NOBODY = {
   clusters: [{ name: 'lab', cluster: { server: 'https://127.0.0.1:1' } }],
   users: [{ name: 'lab', user: { token: 'none' } }],
 };
+
+/** One with a client of its admin, and a connection to its Redis. */
+export async function openLoneScheduler(resources: ReleaseStack, http: object = {}) {
+  const scheduler = await startLoneScheduler(resources, http);
+  const logger = createLogger({ name: 'test', level: 'silent' });
+  const redis = await useRedis(resources, { url: scheduler.redisUrl, logger }, 'producer');
+  return { scheduler, admin: new FarmClient(scheduler), redis };
+}

@@ -1,4 +1,4 @@
-import { codeOf } from './characters.ts';
+import { codeOf, placeOf } from './characters.ts';
 import type { Cursor } from './cursor.ts';
 import type { Report, Rule } from './rule.ts';
 import { localUses } from './rules-local.ts';
@@ -28,9 +28,8 @@ export const characterRule: Rule = (body, report) => {
 function reportControl(at: Cursor, pattern: RegExp, severity: 'error' | 'warning', report: Report): void {
   const found = pattern.exec(at.text ?? '');
   if (!found || at.text === null) return;
-  const before = at.text.slice(0, found.index).split('\n');
-  const place = { line: before.length, column: (before.at(-1) ?? '').length + 1 };
-  report(at, severity === 'error' ? 'InvalidValue' : 'Doubtful', controlMessage(found[0]), severity, place);
+  const code = severity === 'error' ? 'InvalidValue' : 'Doubtful';
+  report(at, code, controlMessage(found[0]), severity, placeOf(at.text, found.index));
 }
 
 function controlMessage(character: string): string {

@@ -1,4 +1,4 @@
-import { codeOf } from './characters.ts';
+import { codeOf, placeOf } from './characters.ts';
 import type { Rule } from './rule.ts';
 
 /** What comes along with text that is copied from a page: it looks like a blank, or like nothing. */
@@ -18,9 +18,7 @@ export const scriptRule: Rule = (body, report) => {
     }
     const found = INVISIBLE.exec(text);
     if (!found) continue;
-    const above = text.slice(0, found.index).split('\n');
-    const place = { line: above.length, column: (above.at(-1) ?? '').length + 1 };
     const message = `has the character ${codeOf(found[0])}, which looks like a blank or like nothing, and is none for a shell`;
-    report(inline, 'Doubtful', `${message}: write a plain blank, or remove it`, 'warning', place);
+    report(inline, 'Doubtful', `${message}: write a plain blank, or remove it`, 'warning', placeOf(text, found.index));
   }
 };

@@ -79,7 +79,7 @@ function* commandDoubts(commands: Cursor): Generator<Doubt> {
   }
 }
 
-const ENCODINGS = [...['gz', 'gzip', 'gz+base64', 'gzip+base64', 'gz+b64', 'gzip+b64', 'b64', 'base64', 'text/plain']];
+const ENCODINGS = ['gz', 'gzip', 'gz+base64', 'gzip+base64', 'gz+b64', 'gzip+b64', 'b64', 'base64', 'text/plain'];
 
 function* fileDoubts(config: Cursor): Generator<Doubt> {
   const files = config.at('write_files');

@@ -49,7 +49,7 @@ const FIRST_VERSION = 2;
 /**
  * All objects of the embedded cluster: in memory for reading, in a journal for surviving. Reads are synchronous and
  * hand out frozen objects (clone them to change them). Writes apply at once, are announced at once, and resolve when
- * they are on disk. All kinds share one resourceVersion counter.
+ * they are on disk; what clients are shown waits for `onDisk`. All kinds share one resourceVersion counter.
  *
  * Refusals are ApiErrors (404, 409, 403). The store knows metadata, deletion and namespaces; schemas and admission
  * are checked by the code that writes on behalf of a client.
@@ -63,6 +63,8 @@ export class Store {
   /** Versions that an earlier process handed out after its last change on disk: their objects are lost. */
   #lost: { readonly after: number; readonly before: number } | undefined;
   #journal: Journal | undefined;
+  /** The last write, and with it all before. */
+  #written: Promise<void> = Promise.resolve();
 
   private constructor({ kinds, clock, logger, windowSize = 4096 }: StoreOptions) {
     this.#kinds = new Map(kinds.map((kind) => [kind.kind, kind]));
@@ -97,6 +99,11 @@ export class Store {
     if (this.#journal?.room === 'ample') return;
     const message = `The disk of the embedded cluster's data is full: free ${RESERVE_BYTES / 2 ** 20} MiB there. Until then objects may be deleted, but not created`;
     throw new ApiError(507, 'InternalError', message);
+  }
+
+  /** Resolves when everything that has been announced so far is on disk, where it survives the end of the process. */
+  onDisk(): Promise<void> {
+    return this.#written;
   }
 
   /** The position of the last change. */
@@ -300,11 +307,12 @@ export class Store {
     deepFreeze(object);
     const id = idOf(keyOf(object));
     this.#objects.set(object.kind, id, type === 'DELETED' ? undefined : object);
-    const written = journal.append({
+    this.#written = journal.append({
       resourceVersion: this.#resourceVersion,
       id: `${object.kind}/${id}`,
       ...(type === 'DELETED' ? {} : { object }),
     });
+    const written = this.#written;
     this.#feed.publish({ type, kind: object.kind, object, previous, resourceVersion: this.#resourceVersion });
     await written;
     return object;

@@ -1,5 +1,6 @@
 import type { KubeObject } from '../api/objects.ts';
 import { userFor } from '../host/confinement.ts';
+import { killLeftovers } from '../host/processes.ts';
 import { shareDirectory } from '../host/shared-directory.ts';
 import { checkMachine } from '../qemu/command-line.ts';
 import { prepareEfi } from '../qemu/firmware.ts';
@@ -80,6 +81,8 @@ export class MachineStarter {
     const { confiner, clock, logger } = context;
     const runDir = machineRunDir(context, uidOf(vmi));
     const user = userFor(uidOf(vmi));
+    // A QEMU that could not be adopted has the disks open.
+    await killLeftovers(runDir, clock);
     await shareDirectory(runDir, hostUser(context, vmi));
     const [drives, connected, firmware, tpmSocket] = await Promise.all([
       makeDrives({ context, vmi, claims, directory: runDir, containerDisks }),

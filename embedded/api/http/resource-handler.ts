@@ -49,8 +49,8 @@ export class ResourceHandler {
     if (method === 'GET') {
       if (isTrue(url.searchParams.get('watch'))) {
         await streamWatch(exchange, { store: this.#store, clock: this.#clock, kind, path });
-      } else if (path.name === undefined) this.#list(exchange, kind, path);
-      else this.#get(exchange, kind, keyOfPath(path));
+      } else if (path.name === undefined) await this.#list(exchange, kind, path);
+      else await this.#get(exchange, kind, keyOfPath(path));
       return;
     }
     if (kind.readOnly) throw methodNotAllowed();
@@ -62,8 +62,9 @@ export class ResourceHandler {
     else throw methodNotAllowed();
   }
 
-  #get(exchange: Exchange, kind: ResourceKind, key: ObjectKey): void {
+  async #get(exchange: Exchange, kind: ResourceKind, key: ObjectKey): Promise<void> {
     const object = this.#store.get(kind.kind, key);
+    await this.#store.onDisk();
     if (!object) throw notFound(kind, key);
     const isTable = wantsTable(exchange.request.headers.accept);
     sendJson(
@@ -73,13 +74,14 @@ export class ResourceHandler {
     );
   }
 
-  #list(exchange: Exchange, kind: ResourceKind, path: ResourcePath): void {
+  async #list(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void> {
     const query = exchange.url.searchParams;
     assertPosition(query, this.#store.resourceVersion);
     const matches = filterOf(query, kind, path);
     const objects = this.#store.list(kind.kind, { namespace: path.namespace }).filter(matches);
     const page = pageOf(objects, query);
     const metadata = { resourceVersion: String(this.#store.resourceVersion), ...page.metadata };
+    await this.#store.onDisk();
     if (wantsTable(exchange.request.headers.accept)) {
       sendJson(exchange.response, 200, this.#table(exchange, kind, { objects: page.items, metadata }));
       return;

@@ -30,7 +30,7 @@ export interface WatchSource {
  * A position that is too old gets an ERROR event, one of the future is waited for.
  */
 export async function streamWatch(exchange: Exchange, source: WatchSource): Promise<void> {
-  const { url, response, signal } = exchange;
+  const { url, signal } = exchange;
   const { store, clock, kind, path } = source;
   const stream = new WatchStream(exchange, source, filterOf(url.searchParams, kind, path));
   const position = url.searchParams.get('resourceVersion') ?? '';
@@ -55,7 +55,7 @@ export async function streamWatch(exchange: Exchange, source: WatchSource): Prom
   } finally {
     ending.abort();
   }
-  response.end();
+  await stream.end();
 }
 
 function positionOf(text: string): number {
@@ -76,7 +76,7 @@ async function streamBookmarks(
   await clock.after(Math.max(end - clock.now(), 0), signal);
 }
 
-/** Writes watch events of one client. */
+/** Writes watch events of one client, each when it is on disk: as with etcd, no crash takes back what a client has seen. */
 class WatchStream {
   readonly #exchange: Exchange;
   readonly #source: WatchSource;
@@ -85,6 +85,7 @@ class WatchStream {
   #isFirst = true;
   /** The highest position that the client knows of. */
   #told: number;
+  #sent: Promise<void> = Promise.resolve();
 
   constructor(exchange: Exchange, source: WatchSource, matches: ObjectFilter) {
     this.#told = Number(exchange.url.searchParams.get('resourceVersion')) || 0;
@@ -149,10 +150,22 @@ class WatchStream {
     return isFirst ? { columnDefinitions, ...rest } : { columnDefinitions: null, ...rest };
   }
 
+  /** Ends the stream after what is still to be sent. */
+  async end(): Promise<void> {
+    await this.#sent;
+    this.#exchange.response.end();
+  }
+
   #line(type: string, object: unknown): void {
     const { response } = this.#exchange;
     this.begin();
-    response.write(`${JSON.stringify({ type, object })}\n`);
-    if (response.writableLength > MAX_BUFFERED_BYTES) response.destroy();
+    const line = `${JSON.stringify({ type, object })}\n`;
+    this.#sent = Promise.all([this.#source.store.onDisk(), this.#sent]).then(
+      () => {
+        response.write(line);
+        if (response.writableLength > MAX_BUFFERED_BYTES) response.destroy();
+      },
+      () => void response.destroy(),
+    );
   }
 }

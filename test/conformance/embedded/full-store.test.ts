@@ -49,3 +49,35 @@ test('a cluster whose disk is full takes no new objects, lets those that exist b
   expect((await client.send('GET', `${configMaps}/a`)).body).toMatchObject({ data: { text: 'z'.repeat(MIB) } });
   expect((await client.send('GET', `${configMaps}/b`)).code).toBe(404);
 });
+
+test('a client has seen nothing that is lost when the server is killed on a full disk', {
+  timeout: 120_000,
+}, async () => {
+  expect(await create('seen')).toBe(201);
+  const announced: number[] = [];
+  const watching = (async () => {
+    for await (const { object } of client.watch(`${configMaps}?watch=true&fieldSelector=metadata.name%3Dseen`)) {
+      announced.push(versionOf(object));
+    }
+  })().catch(() => {}); // It ends with the server.
+  await expect.poll(() => announced.length).toBe(1);
+  disk.leave(0);
+  // The first 500 says that a change waits for room.
+  await new Promise<void>((resolve) => {
+    for (let index = 0; index < 24; index++) {
+      const answered = rewrite('seen', String(index % 10));
+      void answered.then((code) => void (code === 500 && resolve())).catch(() => {});
+    }
+  });
+  await cluster.kill('SIGKILL');
+  await watching;
+  disk.leave(undefined);
+  await cluster.restart();
+  const { body } = await client.send('GET', `${configMaps}/seen`);
+  expect(announced.length).toBeGreaterThan(1);
+  expect(versionOf(body)).toBeGreaterThanOrEqual(announced.at(-1) ?? Number.POSITIVE_INFINITY);
+});
+
+function versionOf(object: unknown): number {
+  return Number((object as { metadata: { resourceVersion: string } }).metadata.resourceVersion);
+}

@@ -15,6 +15,11 @@ export function includesRole(role: TokenRole, needed: TokenRole): boolean {
 export const identitySchema = z.object({ name: z.string(), role: roleSchema });
 export type Identity = z.infer<typeof identitySchema>;
 
+/** Whether a person may enter the machines of a build, and decide about its steps that wait: its owner, and admins. */
+export function mayEnter({ name, role }: Identity, { submittedBy }: { readonly submittedBy: string | null }): boolean {
+  return role === 'admin' || (role === 'builder' && submittedBy === name);
+}
+
 /** Answer of `POST /sign-in-codes`. */
 export const signInCodeSchema = z.object({
   code: z.string(),

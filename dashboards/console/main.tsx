@@ -1,7 +1,7 @@
 import './api/jitless.ts';
 
 import { render } from 'preact';
-import type { TokenRole } from '../../common/contracts/tokens.ts';
+import { type Identity, includesRole } from '../../common/contracts/tokens.ts';
 import { useResource } from './api/use-resource.ts';
 import { BuildPage } from './pages/build-page.tsx';
 import { BuildsPage } from './pages/builds-page.tsx';
@@ -17,18 +17,18 @@ function Console() {
   const path = place.pathname;
   return (
     <PageFrame path={path} identity={identity}>
-      <Page place={place} role={identity?.role} />
+      <Page place={place} identity={identity} />
     </PageFrame>
   );
 }
 
-/** `role`: undefined while it is not known. */
-function Page({ place, role }: { readonly place: URL; readonly role: TokenRole | undefined }) {
+/** `identity`: undefined while it is not known. */
+function Page({ place, identity }: { readonly place: URL; readonly identity: Identity | undefined }) {
   const { pathname: path, searchParams: query } = place;
-  const mayBuild = role !== undefined && role !== 'viewer';
+  const mayBuild = identity !== undefined && includesRole(identity.role, 'builder');
   const [, buildId] = /^\/builds\/([^/]+)$/.exec(path) ?? [];
-  if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} mayBuild={mayBuild} />;
-  if (path === '/images') return <ImagesPage query={query} mayBuild={mayBuild} mayPrune={role === 'admin'} />;
+  if (buildId !== undefined) return <BuildPage key={buildId} buildId={buildId} query={query} identity={identity} />;
+  if (path === '/images') return <ImagesPage query={query} mayBuild={mayBuild} mayPrune={identity?.role === 'admin'} />;
   if (path === '/runs') return <RunsPage mayBuild={mayBuild} />;
   if (path === '/clusters') return <ClustersPage />;
   return <BuildsPage query={query} />;

@@ -12,7 +12,14 @@ import { type ConsoleKind, SCREEN, SERIAL } from '../console/console-kinds.ts';
 import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
 import type { Call, Handlers } from './handler.ts';
-import { layerBuildsWithVm, noSuchVm, notWaiting, onlyLayerBuild, waitingLayerBuild } from './layer-builds.ts';
+import {
+  layerBuildsWithVm,
+  loadOwnBuild,
+  noSuchVm,
+  notWaiting,
+  onlyLayerBuild,
+  waitingLayerBuild,
+} from './layer-builds.ts';
 import type { Admit } from './limits.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
@@ -71,7 +78,8 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
     openConsole: open(SCREEN),
     openSerialConsole: open(SERIAL),
 
-    async continueHandbuild({ params: { id, vm }, query: { layerBuild, answer }, response }) {
+    async continueHandbuild({ params: { id, vm }, query: { layerBuild, answer }, who, response }) {
+      await loadOwnBuild(redis, id, who);
       const stored = await waitingLayerBuild(redis, { id, vm, layerBuild });
       const step = await continueHandbuild(redis, stored.id, { vm, answer });
       if (step === null) throw notWaiting(vm);

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
+import { mayEnter } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { readBuild, readPartOfBuild, type StoredBuild } from '../../common/redis/builds.ts';
 import { readHandbuild } from '../../common/redis/handbuilds.ts';
 import { readLayerBuild, type StoredLayerBuild } from '../../common/redis/layer-builds.ts';
+import type { Principal } from '../../common/redis/tokens.ts';
 
 /** A build with its layer builds by id. */
 interface LoadedBuild {
@@ -24,6 +26,14 @@ export async function loadPageOfBuild(
   const build = (await readPartOfBuild(redis, id, { from, limit })) ?? noSuchBuild(id);
   const next = from + build.modules.length;
   return { ...(await withLayerBuilds(redis, build)), next: next < build.counts.all ? next : null };
+}
+
+/** A build whose machines a person may enter, and whose steps that wait they may decide about. @throws Forbidden, NotFound */
+export async function loadOwnBuild(redis: Redis, id: string, who: Principal): Promise<StoredBuild> {
+  const build = (await readBuild(redis, id)) ?? noSuchBuild(id);
+  if (mayEnter(who, build)) return build;
+  const owner = `the owner of the build, "${build.submittedBy ?? ''}",`;
+  throw new FarmError('Forbidden', `Only ${owner} and admins may log in to its machines and continue its steps.`);
 }
 
 /** @throws NotFound */

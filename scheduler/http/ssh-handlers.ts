@@ -15,7 +15,7 @@ import type { Notices } from '../../common/redis/notices.ts';
 import { openGuestPort, readLogin } from '../console/guest-access.ts';
 import { audit } from './audit.ts';
 import type { Call, Handlers } from './handler.ts';
-import { loadBuild, waitingLayerBuild } from './layer-builds.ts';
+import { loadOwnBuild, waitingLayerBuild } from './layer-builds.ts';
 import type { Admit } from './limits.ts';
 import { isUpgrade, takeUpgrade } from './upgrades.ts';
 
@@ -83,11 +83,7 @@ async function layerBuildToEnter(
   { redis }: SshHandlersOptions,
   { params: { id, vm }, query: { layerBuild }, who }: Pick<Call<'openSsh'>, 'params' | 'query' | 'who'>,
 ): Promise<StoredLayerBuild> {
-  const { build } = await loadBuild(redis, id);
-  if (who.role !== 'admin' && build.submittedBy !== who.name) {
-    const message = `Only the owner of the build, "${build.submittedBy ?? ''}", and admins may log in to its machines.`;
-    throw new FarmError('Forbidden', message);
-  }
+  const build = await loadOwnBuild(redis, id, who);
   return waitingLayerBuild(redis, { id, vm, layerBuild }).catch((error: unknown) => {
     const isClone = build.run !== null && error instanceof FarmError && error.code === 'NotWaiting';
     throw isClone ? cloneNotUp(build, vm) : error;

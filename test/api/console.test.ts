@@ -34,15 +34,15 @@ async function waiting(limitMs: number | null = null): Promise<{ claim: PhaseCla
 }
 
 test('a step waits, is seen to, and continues once', async () => {
-  const builder = api.as(await api.tokenOf('builder'));
-  await expect(builder.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });
-  await expect(builder.continue(buildId, 'nobody')).rejects.toMatchObject({ code: 'NotFound' });
+  const { client: owner } = api;
+  await expect(owner.continue(buildId, 'vm')).rejects.toMatchObject({ code: 'NotWaiting' });
+  await expect(owner.continue(buildId, 'nobody')).rejects.toMatchObject({ code: 'NotFound' });
   const { look } = await waiting();
   expect(await handbuild()).toMatchObject({ step: 0, name: 'by hand', instructions: 'Press Accept.' });
   await expect(api.as(await api.tokenOf('viewer')).continue(buildId, 'vm')).rejects.toMatchObject({
     code: 'Forbidden',
   });
-  const both = await Promise.allSettled([builder.continue(buildId, 'vm'), builder.continue(buildId, 'vm')]);
+  const both = await Promise.allSettled([owner.continue(buildId, 'vm'), owner.continue(buildId, 'vm')]);
   expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
   // Every viewer sees it, also a late one.
   expect([await look(), await look()]).toEqual(['continued', 'continued']);
@@ -52,6 +52,35 @@ test('a step waits, is seen to, and continues once', async () => {
     ...['continueHandbuild NotWaiting', 'continueHandbuild NotFound', 'continueHandbuild Forbidden'],
     ...['continueHandbuild continued', 'continueHandbuild NotWaiting'],
   ]);
+});
+
+/** What logs in to the machine of a build, and what decides about its step that waits. */
+const ENTERING = [
+  ['get', 'ssh-access'],
+  ['get', 'ssh'],
+  ['post', 'continue'],
+  ['post', 'continue?answer=retry'],
+  ['post', 'continue?answer=skip'],
+  ['post', 'continue?answer=release'],
+] as const;
+
+test.each(ENTERING)('a builder who is not the owner is refused: %s %s', async (method, operation) => {
+  const [owner, viewer] = [await api.tokenOf('builder'), await api.tokenOf('viewer')];
+  const { token: other } = await api.client.createToken({ role: 'builder', name: 'other' });
+  await api.client.cancel(buildId);
+  const module = { files: [{ path: 'desk.yaml', text: BY_HAND }], variables: {} };
+  ({ buildId } = await api.client.submit(module, { as: 'the-builder' }));
+  const { look } = await waiting();
+  const tried = async (token: string) => {
+    const answer = await api.call(`/api/v1/builds/${buildId}/vms/vm/${operation}`, { method }, token);
+    return (await answer.json()) as { readonly code?: string; readonly detail?: string };
+  };
+  const detail =
+    'Only the owner of the build, "the-builder", and admins may log in to its machines and continue its steps.';
+  expect(await tried(other)).toMatchObject({ code: 'Forbidden', detail });
+  expect(await tried(viewer)).toMatchObject({ code: 'Forbidden' });
+  expect(await look()).toBe('waiting');
+  for (const may of [owner, TOKEN]) expect((await tried(may)).code).not.toBe('Forbidden');
 });
 
 test('reports the events of a step once, also when another worker takes it over', async () => {

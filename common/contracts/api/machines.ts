@@ -73,7 +73,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/continue',
     params: requests.vmParamsSchema,
     summary:
-      'Continue the step of a VM that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits.',
+      'Continue the step of a VM that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits. For the token whose build it is, and admins.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), vm: z.string(), step: z.int() }) } },
     query: requests.continueQuerySchema,

@@ -1,5 +1,6 @@
 import { addressOf } from '../../../common/contracts/api/request.ts';
 import type { BuildView } from '../../../common/contracts/builds.ts';
+import { type Identity, includesRole, mayEnter } from '../../../common/contracts/tokens.ts';
 import { seconds } from '../../../common/text/durations.ts';
 import { useBuild } from '../api/use-build.ts';
 import { Age } from '../parts/age.tsx';
@@ -32,13 +33,14 @@ interface BuildPageProps {
    * of it, as the archive of the build names its file; `watch`: the machine whose screen is shown.
    */
   readonly query: URLSearchParams;
-  /** Whether the role may cancel builds, type, and let steps continue. */
-  readonly mayBuild: boolean;
+  /** Undefined while it is not known. */
+  readonly identity: Identity | undefined;
 }
 
 /** One build, live. */
-export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
+export function BuildPage({ buildId, query, identity }: BuildPageProps) {
   const { model, error, isConnected, refresh } = useBuild(buildId);
+  const mayBuild = identity !== undefined && includesRole(identity.role, 'builder');
   return (
     <>
       <PageTitle title={model?.view.run ? `Clone of ${model.view.run}` : `Build ${buildId}`}>
@@ -57,7 +59,7 @@ export function BuildPage({ buildId, query, mayBuild }: BuildPageProps) {
           The connection to the farm was lost; reconnecting. The page may be out of date.
         </p>
       )}
-      {model && <Build model={model} query={query} mayBuild={mayBuild} refresh={refresh} />}
+      {model && <Build model={model} query={query} identity={identity} mayBuild={mayBuild} refresh={refresh} />}
     </>
   );
 }
@@ -80,13 +82,16 @@ function CancelButton({ view: { buildId, run } }: { readonly view: BuildView }) 
   );
 }
 
-interface BuildProps extends Pick<BuildPageProps, 'query' | 'mayBuild'> {
+interface BuildProps extends Pick<BuildPageProps, 'query' | 'identity'> {
   readonly model: BuildModel;
+  /** Whether the role may type. */
+  readonly mayBuild: boolean;
   refresh(): void;
 }
 
-function Build({ model, query, mayBuild, refresh }: BuildProps) {
+function Build({ model, query, identity, mayBuild, refresh }: BuildProps) {
   const { view } = model;
+  const mayAnswer = identity !== undefined && mayEnter(identity, view);
   const now = useNow(view.finishedAt === null);
   const selected = view.modules.find(({ name }) => name === query.get('module')) ?? mostTelling(view);
   const watched = machineNamed(view, query.get('watch'));
@@ -100,7 +105,7 @@ function Build({ model, query, mayBuild, refresh }: BuildProps) {
       {!isDrawn && <ModuleList modules={view.modules} selected={selected?.name} />}
       <BuildTimeline model={model} now={now} />
       <div class="columns">
-        {selected && <ModulePanel model={model} module={selected} now={now} mayBuild={mayBuild} refresh={refresh} />}
+        {selected && <ModulePanel model={model} module={selected} now={now} mayAnswer={mayAnswer} refresh={refresh} />}
         <LogView view={view} log={model.log} machine={query.get('log')} part={query.get('part')} />
       </div>
       {watched && (
@@ -109,7 +114,8 @@ function Build({ model, query, mayBuild, refresh }: BuildProps) {
           buildId={view.buildId}
           {...watched}
           isClone={view.run !== null}
-          mayBuild={mayBuild}
+          owner={view.submittedBy}
+          {...{ mayBuild, mayAnswer }}
           refresh={refresh}
         />
       )}

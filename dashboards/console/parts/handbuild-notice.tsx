@@ -9,19 +9,21 @@ interface HandbuildProps {
   /** Where the API is asked to let the step continue. */
   readonly address: AddressOf<'continueHandbuild'>;
   readonly handbuild: NonNullable<VmView['handbuild']>;
-  readonly mayBuild: boolean;
+  /** Whose build it is: they and admins decide about its steps. */
+  readonly owner: string | null;
+  readonly mayAnswer: boolean;
   /** Called when the farm was asked to let the step continue. */
   onAnswer(): void;
 }
 
 /** The task of a person at a step, and the button that continues. Instructions are shown as text, line by line. */
-export function HandbuildNotice({ address, handbuild, mayBuild, onAnswer }: HandbuildProps) {
+export function HandbuildNotice({ address, handbuild, owner, mayAnswer, onAnswer }: HandbuildProps) {
   const { step, name, instructions, since, kept } = handbuild;
   return (
     <section class="notice person handbuild" aria-label="By hand">
       <p>
         <strong>Step {step + 1}</strong>
-        {name !== null && ` ${printable(name)}`} {waitsHow(kept)} {mayBuild ? 'you' : 'a person'}. It asked{' '}
+        {name !== null && ` ${printable(name)}`} {waitsHow(kept)} {mayAnswer ? 'you' : 'a person'}. It asked{' '}
         <Age at={since} />
         {kept && `, and is given up at ${new Date(kept.until).toLocaleTimeString()}`}.
       </p>
@@ -29,10 +31,10 @@ export function HandbuildNotice({ address, handbuild, mayBuild, onAnswer }: Hand
       <p class="instructions" tabIndex={0}>
         {instructions.split(/\r?\n/).map(printable).join('\n')}
       </p>
-      {mayBuild && kept && (
+      {mayAnswer && kept && (
         <KeptAnswers key={`${step} ${since}`} why={kept.why} address={address} onAnswer={onAnswer} />
       )}
-      {mayBuild && !kept && (
+      {mayAnswer && !kept && (
         <ConfirmButton
           key={`${step} ${since}`}
           operation="continueHandbuild"
@@ -44,7 +46,12 @@ export function HandbuildNotice({ address, handbuild, mayBuild, onAnswer }: Hand
           onAnswer={onAnswer}
         />
       )}
-      {!mayBuild && <p class="quiet">A person with the role builder must do it and continue the build.</p>}
+      {!mayAnswer && (
+        <p class="quiet">
+          {owner === null ? 'An admin' : `The owner of the build (${owner}) or an admin`} must do it and continue the
+          build.
+        </p>
+      )}
     </section>
   );
 }

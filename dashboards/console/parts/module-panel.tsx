@@ -12,13 +12,14 @@ interface PanelProps {
   readonly model: BuildModel;
   readonly module: ModuleView;
   readonly now: number;
-  readonly mayBuild: boolean;
+  /** Whether the person decides about steps that wait. */
+  readonly mayAnswer: boolean;
   /** Reads the build again. */
   refresh(): void;
 }
 
 /** Details of one module: its history and its machines. */
-export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProps) {
+export function ModulePanel({ model, module, now, mayAnswer, refresh }: PanelProps) {
   const { name, failure, vms, images } = module;
   const machines = vms.map((vm) => {
     const started = model.attempts.get(vmKey(name, vm.vm)) ?? [];
@@ -45,7 +46,8 @@ export function ModulePanel({ model, module, now, mayBuild, refresh }: PanelProp
           attempts={attempts}
           span={span}
           now={now}
-          mayBuild={mayBuild}
+          owner={model.view.submittedBy}
+          mayAnswer={mayAnswer}
           refresh={refresh}
         />
       ))}

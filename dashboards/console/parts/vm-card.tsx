@@ -27,7 +27,9 @@ interface VmCardProps {
   /** Range of the timelines: the same for all machines of the module. */
   readonly span: Span | null;
   readonly now: number;
-  readonly mayBuild: boolean;
+  /** Owner of the build. */
+  readonly owner: string | null;
+  readonly mayAnswer: boolean;
   /** Reads the build again. */
   refresh(): void;
 }
@@ -36,7 +38,7 @@ interface VmCardProps {
 const HAS_JOB: ReadonlySet<PhaseView['state']> = new Set(['queued', 'running', 'succeeded', 'failed']);
 
 /** One machine of a module: its phases on a line of time, its steps, its failure and its screen. */
-export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, refresh }: VmCardProps) {
+export function VmCard({ buildId, module, vm, attempts, span, now, owner, mayAnswer, refresh }: VmCardProps) {
   const address = vmAddress(buildId, module, vm);
   const isLive = machineStateOf(vm) === 'up';
   return (
@@ -53,7 +55,7 @@ export function VmCard({ buildId, module, vm, attempts, span, now, mayBuild, ref
         )}
       </div>
       {vm.handbuild && (
-        <HandbuildNotice address={address} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
+        <HandbuildNotice {...{ address, owner, mayAnswer }} handbuild={vm.handbuild} onAnswer={refresh} />
       )}
       <WaitingNotice phases={vm.phases} now={now} />
       <PhaseLines phases={vm.phases} attempts={attempts} span={span} now={now} />

@@ -18,12 +18,15 @@ interface WatchProps {
   readonly vm: VmView;
   readonly isClone: boolean;
   readonly mayBuild: boolean;
+  /** Owner of the build. */
+  readonly owner: string | null;
+  readonly mayAnswer: boolean;
   /** Reads the build again. */
   refresh(): void;
 }
 
 /** The screen of a machine and its serial port as they are now, over the page; a person types while the machine is left to people. */
-export function Watch({ buildId, module, vm, isClone, mayBuild, refresh }: WatchProps) {
+export function Watch({ buildId, module, vm, isClone, mayBuild, owner, mayAnswer, refresh }: WatchProps) {
   const frame = useRef<HTMLDivElement>(null);
   const close = useRef<HTMLButtonElement>(null);
   const address = vmAddress(buildId, module, vm);
@@ -64,7 +67,7 @@ export function Watch({ buildId, module, vm, isClone, mayBuild, refresh }: Watch
       </div>
       <p role="status">{watchingWords({ ...role, connection })}</p>
       {vm.handbuild && (
-        <HandbuildNotice address={address} handbuild={vm.handbuild} mayBuild={mayBuild} onAnswer={refresh} />
+        <HandbuildNotice {...{ address, owner, mayAnswer }} handbuild={vm.handbuild} onAnswer={refresh} />
       )}
       <div class="watched">
         <div

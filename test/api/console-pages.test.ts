@@ -40,11 +40,20 @@ test.each(['/', '/builds/01J00000000000000000000000', '/images', '/runs', '/clus
   },
 );
 
+test.each([
+  ['/builds', '/'],
+  ['/builds/?state=failed&by=//evil.example', '/?state=failed&by=//evil.example'],
+  ['/clones', '/runs'],
+])('leads a browser from %s, which people type, to %s', async (path, page) => {
+  const answer = await api.call(path, { redirect: 'manual', headers: BROWSER });
+  expect([answer.status, answer.headers.get('location')]).toEqual([302, page]);
+});
+
 test('serves assets permanently, and nothing else of the folder', async () => {
   const asset = await api.call('/assets/index-abc123.js');
   expect(asset.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
   expect(asset.headers.get('content-type')).toContain('text/javascript');
-  const others = ['/assets/other.js', '/assets/..%2fsecret.txt', '/secret.txt', '/index.html', '/assets/', '/builds'];
+  const others = ['/assets/other.js', '/assets/..%2fsecret.txt', '/secret.txt', '/index.html', '/assets/', '/build'];
   for (const path of others) expect([path, (await api.call(path)).status]).toEqual([path, 404]);
   expect((await fetch(`${api.url}/assets/index-abc123.js`)).status).toBe(401);
 });

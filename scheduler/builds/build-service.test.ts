@@ -5,6 +5,7 @@ import { EQUAL_OWNERS } from '../../common/contracts/owners.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
 import { forgetLayer, restoreLayer } from '../../common/redis/layers.ts';
 import type { FarmState } from '../../test/harness/farm-state.ts';
+import { serveFile } from '../../test/harness/file-server.ts';
 import { layerRecord } from '../../test/harness/layer-factory.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { Planner } from '../planning/planner.ts';
@@ -12,7 +13,7 @@ import { BuildService } from './build-service.ts';
 
 const MODULE = 'name: base\nvms: [{ name: vm, source: { blank: true } }]\n';
 const LIMITS = { imports: 1, vms: 1, cpu: 8, memoryBytes: 2 ** 33 };
-const agent = createGuardedAgent({ allowedAddresses: [] });
+const agent = createGuardedAgent({ allowedAddresses: ['127.0.0.1'] });
 let farm: FarmState;
 let planner: Planner;
 
@@ -45,7 +46,10 @@ function outdatedPlanner(times: number): Pick<Planner, 'run'> {
   return { run };
 }
 
-async function submitWith(outdated: Pick<Planner, 'run'>): Promise<string> {
+async function submitWith(
+  outdated: Pick<Planner, 'run'>,
+  { body = MODULE, idempotencyKey = null }: { body?: string; idempotencyKey?: string | null } = {},
+): Promise<string> {
   const service = new BuildService({
     redis: farm.redis,
     clock: systemClock,
@@ -65,8 +69,8 @@ async function submitWith(outdated: Pick<Planner, 'run'>): Promise<string> {
     blobs: null,
     blobsUrlOf: () => null,
   });
-  const request = { isJson: false, noCache: false, strict: false, rebuild: '', only: '', body: Buffer.from(MODULE) };
-  return (await service.submit(request, { idempotencyKey: null, name: 'tester' })).buildId;
+  const request = { isJson: false, noCache: false, strict: false, rebuild: '', only: '', body: Buffer.from(body) };
+  return (await service.submit(request, { idempotencyKey, name: 'tester' })).buildId;
 }
 
 test('plans again when the catalog has changed since the plan', async () => {
@@ -78,4 +82,20 @@ test('refuses a build whose plans keep being outdated, and leaves nothing that s
   await expect(submitWith(outdatedPlanner(4))).rejects.toMatchObject({ code: 'CatalogChanging' });
   for (const key of await farm.redis.keys('{farm}:build*'))
     expect([key, await farm.redis.pttl(key)]).not.toEqual([key, -1]);
+});
+
+test('a request that is sent again under its key is answered before anything is resolved', async () => {
+  const source = await serveFile(import.meta.filename);
+  const body = `${MODULE}files: [{ name: script, url: "${source.url}" }]\n`;
+  const sent = { body, idempotencyKey: 'again' };
+  const buildId = await submitWith(planner, sent);
+  await source.stop();
+  expect(await submitWith(planner, sent)).toBe(buildId);
+  await expect(submitWith(planner, { body })).rejects.toMatchObject({ code: 'SourceUnreachable' });
+});
+
+test('a graph that is being built is joined when it is sent again', async () => {
+  const builds = [await submitWith(planner), await submitWith(planner)];
+  expect(new Set(builds).size).toBe(2);
+  expect(await farm.take()).toHaveLength(1);
 });

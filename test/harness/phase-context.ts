@@ -95,6 +95,7 @@ export function stagePhase(staged: StagedPhase) {
     logger: createLogger({ name: 'test', level: 'silent' }),
     clock: systemClock,
     signal: staged.signal ?? new AbortController().signal,
+    unwanted: new AbortController().signal,
     events,
     screenshots,
   };

@@ -24,22 +24,25 @@ export interface BootConsole {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Ends typing where another worker may continue. */
+  readonly pause: AbortSignal;
 }
 
 /**
- * Types a boot command to its end over as many sessions as it takes. Resolves with false when a session was lost in a
- * way that may have lost keys: which keys reached the guest is unknown then.
+ * Types a boot command to its end, or until it is paused (`typing.finished` shows which), over as many sessions as it takes.
+ * Resolves with false when a session was lost in a way that may have lost keys: which keys reached the guest is unknown then.
  * @throws ConnectionLost or ClusterUnavailable when the console cannot be opened, the signal's reason, or what
  *   `beforeBatch` threw.
  */
 export async function typeOnConsole(console: BootConsole): Promise<boolean> {
-  const { typing, clock, logger, signal, beforeBatch } = console;
+  const { typing, clock, logger, signal, pause, beforeBatch } = console;
   for (let attached = false; ; attached = true) {
     const session = await openSession(console);
+    if (!session) return true;
     if (!attached) console.onAttached(clock.now());
     console.held.show(session);
     try {
-      await typing.run(session, { clock, signal, beforeBatch });
+      await typing.run(session, { clock, signal, pause, beforeBatch });
       return true;
     } catch (error) {
       signal.throwIfAborted();
@@ -52,9 +55,11 @@ export async function typeOnConsole(console: BootConsole): Promise<boolean> {
   }
 }
 
-async function openSession({ dial, held, clock, logger, signal }: BootConsole): Promise<VncSession> {
+/** Undefined when it is paused first. */
+async function openSession(console: BootConsole): Promise<VncSession | undefined> {
+  const { dial, held, clock, logger, signal, pause } = console;
   const startedAt = clock.now();
-  for (;;) {
+  while (!pause.aborted) {
     try {
       return await openVncSession({ stream: await dial(signal), screen: held.screen, clock, signal });
     } catch (error) {
@@ -65,4 +70,5 @@ async function openSession({ dial, held, clock, logger, signal }: BootConsole): 
       await clock.after(RETRY_MS, signal);
     }
   }
+  return undefined;
 }

@@ -92,6 +92,37 @@ test('continues in the next session when the console is lost in a wait, and rele
   ]);
 });
 
+test('pauses between two batches and in a wait, and another object continues there', { timeout: 60_000 }, async () => {
+  const events = eventsOf(`<leftCtrlOn>${'x'.repeat(120)}<leftCtrlOff>yz<wait30s>q`);
+  const before = await played();
+  const options = { clock: systemClock, signal: AbortSignal.timeout(50_000) };
+  const session = await openSession();
+  const betweenBatches = new AbortController();
+  const first = new BootTyping(events);
+  const beforeBatch = async () => void (first.pressed > 30 && betweenBatches.abort());
+  await first.run(session, { ...options, beforeBatch, pause: betweenBatches.signal });
+  expect(first).toMatchObject({ finished: false, resumable: true });
+
+  const second = new BootTyping(events, first.position);
+  const inWait = new AbortController();
+  const run = second.run(session, { ...options, pause: inWait.signal });
+  await until(async () => second.resumable && second.position.next === events.length - 3);
+  inWait.abort();
+  await run;
+  expect(second.finished).toBe(false);
+
+  const { next, dueAt } = second.position;
+  expect(dueAt).toBeGreaterThan(systemClock.now() + 20_000);
+  await new BootTyping(events, { next, dueAt: systemClock.now() }).run(session, options);
+  session.close();
+  const keys = (await played()).slice(before.length).map(({ qcode, down }) => `${qcode}${down ? '+' : '-'}`);
+  expect(keys.filter((key) => !key.startsWith('ctrl'))).toEqual([
+    ...Array.from({ length: 120 }, () => ['x+', 'x-']).flat(),
+    ...['y+', 'y-', 'z+', 'z-', 'q+', 'q-'],
+  ]);
+  expect(keys.filter((key) => key.startsWith('ctrl'))).toEqual(['ctrl+', 'ctrl-', 'ctrl+', 'ctrl-']);
+});
+
 test('is not resumable when the console is lost between keys', async () => {
   const typing = new BootTyping(eventsOf('x'.repeat(200)));
   const session = await openSession();

@@ -17,13 +17,23 @@ const DRIFT = 0.2;
 const CHECKED_WAIT_MS = 5_000;
 /** Proxies cut consoles that are silent for a minute. */
 const KEEP_ALIVE_MS = 15_000;
+const NEVER = new AbortController().signal;
 
 /** Dependencies of typing besides the session. */
 export interface TypingOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Ends typing where another session may continue: between two batches, when every key has been played. */
+  readonly pause?: AbortSignal;
   /** Called before keys are sent, 50 events at most: throws when they must not be. */
   readonly beforeBatch?: () => Promise<void>;
+}
+
+/** Where another object continues: each event before `next` was played. */
+export interface TypingPosition {
+  readonly next: number;
+  /** When the event at `next` is due, in milliseconds since the epoch: a wait ends then. */
+  readonly dueAt: number;
 }
 
 /**
@@ -44,12 +54,20 @@ export class BootTyping {
   /** Every event before this one has surely been played. */
   #confirmed = 0;
 
-  constructor(events: readonly BootEvent[]) {
+  /** Types all events, or those from where another object stopped. */
+  constructor(events: readonly BootEvent[], from?: TypingPosition) {
     this.#events = events;
+    if (!from) return;
+    this.#next = from.next;
+    this.#confirmed = from.next;
+    this.#playedAt = from.dueAt;
+    if (events[from.next]?.type === 'wait') this.#restUntil = from.dueAt;
+    for (const event of events.slice(0, from.next)) this.#note(event);
   }
 
+  /** Whether every key was sent. */
   get finished(): boolean {
-    return this.#next === this.#events.length && this.#confirmed === this.#next;
+    return this.#next === this.#events.length;
   }
 
   /** Keys that were pressed so far. */
@@ -60,6 +78,13 @@ export class BootTyping {
   /** Whether another session may continue: no key can have been lost with the last one. */
   get resumable(): boolean {
     return this.#confirmed === this.#next;
+  }
+
+  /** Where another object may continue while this one is resumable. */
+  get position(): TypingPosition {
+    const event = this.#events[this.#next];
+    const wait = event?.type === 'wait' ? event.ms : 0;
+    return { next: this.#next, dueAt: this.#restUntil ?? this.#playedAt + wait };
   }
 
   /** Milliseconds of waiting before the first key; all of it, when there is no key. */
@@ -74,9 +99,14 @@ export class BootTyping {
     this.#playedAt = time;
   }
 
-  /** Types the remaining keys. Rejects with the reason of `session.lost`, of the signal, or the error of `beforeBatch`. */
-  async run(session: VncSession, { clock, signal, beforeBatch = async () => {} }: TypingOptions): Promise<void> {
+  /**
+   * Types the remaining keys, or those before the pause: `finished` shows which. Rejects with the reason of `session.lost`, of the
+   * signal, or the error of `beforeBatch`.
+   */
+  async run(session: VncSession, options: TypingOptions): Promise<void> {
+    const { clock, signal, pause = NEVER, beforeBatch = async () => {} } = options;
     const stop = AbortSignal.any([signal, session.lost]);
+    const halt = AbortSignal.any([stop, pause]);
     this.#playedAt ||= clock.now();
     let arrived = Promise.resolve();
     // A server lifts the keys of a client that went away.
@@ -84,18 +114,20 @@ export class BootTyping {
     try {
       while (this.#next < this.#events.length) {
         if (this.#events[this.#next]?.type === 'wait') {
-          await this.#rest(session, clock, stop);
+          await this.#rest(session, clock, { stop, halt });
           continue;
         }
         await arrived;
-        await delayUntil(clock, this.#playedAt - BATCH_EVENTS * EVENT_MS, stop);
+        await delayUntil(clock, this.#playedAt - BATCH_EVENTS * EVENT_MS, halt);
         await beforeBatch();
-        stop.throwIfAborted();
+        halt.throwIfAborted();
         this.#sendBatch(session, clock.now());
         arrived = this.#observe(session, clock);
         // Looked at before the next batch, which may never come.
         arrived.catch(() => {});
       }
+    } catch (error) {
+      if (stop.aborted || !pause.aborted || error !== pause.reason) throw error;
     } finally {
       if (!session.lost.aborted) for (const keysym of this.#held) session.key(keysym, false);
     }
@@ -104,13 +136,15 @@ export class BootTyping {
 
   #sendBatch(session: VncSession, now: number): void {
     let sent = 0;
+    let isBetweenKeys = false;
     for (;;) {
       const event = this.#events[this.#next];
-      // A batch ends with no key held, so that no pause makes the guest repeat a key.
-      if (event?.type !== 'key' || (sent >= BATCH_EVENTS && this.#held.size === 0) || sent >= 2 * BATCH_EVENTS) break;
+      if (event?.type !== 'key' || sent >= 2 * BATCH_EVENTS) break;
+      // A batch ends between two keys, so that no pause makes the guest repeat one. Keys that the module holds down stay so.
+      if (sent >= BATCH_EVENTS && isBetweenKeys && event.down) break;
+      isBetweenKeys = !event.down;
       session.key(event.keysym, event.down);
-      if (event.down) this.#held.add(event.keysym);
-      else this.#held.delete(event.keysym);
+      this.#note(event);
       this.#next += 1;
       sent += 1;
     }
@@ -118,8 +152,19 @@ export class BootTyping {
     this.#unconfirmedMs += sent * EVENT_MS;
   }
 
+  /** Keeps account of the keys that are held down. */
+  #note(event: BootEvent): void {
+    if (event.type !== 'key') return;
+    if (event.down) this.#held.add(event.keysym);
+    else this.#held.delete(event.keysym);
+  }
+
   /** The wait is over `ms` after the keys before it were played; it continues in the next session when this one is lost. */
-  async #rest(session: VncSession, clock: Clock, stop: AbortSignal): Promise<void> {
+  async #rest(
+    session: VncSession,
+    clock: Clock,
+    { stop, halt }: { readonly stop: AbortSignal; readonly halt: AbortSignal },
+  ): Promise<void> {
     const event = this.#events[this.#next];
     const ms = event?.type === 'wait' ? event.ms : 0;
     this.#restUntil ??= this.#playedAt + ms;
@@ -127,11 +172,11 @@ export class BootTyping {
     if (ms >= CHECKED_WAIT_MS) {
       await this.#confirm(session, clock, stop);
       for (let now = clock.now(); now < until; now = clock.now()) {
-        await delayUntil(clock, Math.min(until, now + KEEP_ALIVE_MS), stop);
+        await delayUntil(clock, Math.min(until, now + KEEP_ALIVE_MS), halt);
         if (clock.now() < until) await session.barrier();
       }
     } else {
-      await delayUntil(clock, until, stop);
+      await delayUntil(clock, until, halt);
     }
     if (this.#confirmed === this.#next) this.#confirmed += 1;
     this.#next += 1;

@@ -12,7 +12,10 @@ import type { ClaimedSecrets } from './claimed-secrets.ts';
 import type { SourceAddresses } from './source-addresses.ts';
 import type { ConsoleHost } from './worker-consoles.ts';
 
-/** Everything an executor may use. It ends its waits when `signal` is aborted (cancelled, or another worker took over). */
+/**
+ * Everything an executor may use. It ends its waits when `signal` is aborted: cancelled, another worker took over, or
+ * this worker drains.
+ */
 export interface PhaseContext {
   readonly claim: PhaseClaim;
   readonly cluster: ClusterClient;
@@ -35,6 +38,8 @@ export interface PhaseContext {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Aborted when the phase is no longer this worker's, not when it drains: then seconds are left to get to a point from which another one can continue. */
+  readonly unwanted: AbortSignal;
 }
 
 /**

@@ -146,6 +146,18 @@ test('does not run a script again that the guest rebooted under, and recognises 
   expect(await shell('cat /root/starts6')).toBe('start\n');
 }, 90_000);
 
+test('a worker that was replaced while it was suspended changes nothing in the guest', async () => {
+  const [stale, current] = [openLink(AbortSignal.timeout(60_000)), openLink(AbortSignal.timeout(60_000))];
+  const suspended = await stale.connect();
+  await supervisorOf(suspended, OTHER_BUILD);
+  const successor = await supervisorOf(await current.connect(), OTHER_BUILD);
+  await expect(suspended.exec('echo late >/root/late')).rejects.toMatchObject({ code: 'ConnectionLost' });
+  expect(await other('ls /root')).not.toContain('late');
+  await successor.remove();
+  stale.close();
+  current.close();
+});
+
 test('leaves nothing behind', async () => {
   await (await supervisor()).remove();
   link.close();

@@ -2,8 +2,9 @@
 # that started it, and lets any later session find out how it stands.
 #
 # A shell that the farm talks to by SSH (guest-shell.ts) reads this file and calls its functions; "answer" is given there.
-#   load BUILD             begin: prints "step N STATE CODE SECONDS KEPT" for each step; answers "loaded BOOT DIRECTORY KEY...",
-#                          or "leaving": the guest goes down, nothing is to be started in it
+#   load BUILD             begin, and end the connection that began before: prints "step N STATE CODE SECONDS KEPT" for each
+#                          step; answers "loaded BOOT DIRECTORY KEY...", or "leaving": the guest goes down, nothing is to be
+#                          started in it
 #   begin N                start the step whose files were put, once only, detached; then as follow
 #   follow N OFFSET        print its log from a byte on until it ends; answers as finish, or "over": ask finish then
 #   finish N OFFSET        print the rest of its log; answers "ended STATE CODE SECONDS TRUNCATED KEY..."
@@ -19,7 +20,7 @@
 # What has to survive a reboot is one line per step, $root/N: the boot id in which it began, its state and its code,
 # written over the same reserved block, so that a full disk cannot lose it. Everything else is in memory (tmpfs) where the
 # guest has some, because disks become images: in $memory, N.script, N.env, N.command (given); N.claim (taken by the one
-# runner that may run), N.pid, N.start, N.end; N.log, N.kept, N.drained, N.truncated, N.timeout; "alive", a pipe whose
+# runner that may run), N.pid, N.start, N.end; N.log, N.kept, N.drained, N.truncated, N.timeout; "session", the process of the connection; "alive", a pipe whose
 # writer is the runner; "ask", a pipe by which another account asks for the files of the step.
 
 # Sets $boot.
@@ -107,6 +108,29 @@ find_log_cap() {
   [ "$log_cap" -lt 67108864 ] || log_cap=67108864
 }
 
+# Sets $began: what distinguishes a process from a later one of its number.
+read_start() {
+  began=
+  if read -r line 2>/dev/null <"/proc/$1/stat"; then
+    # The name of the program, in parentheses, may hold anything.
+    # shellcheck disable=SC2086
+    set -- ${line##*) }
+    began=${20}
+  else began=$(ps -o lstart= -p "$1" 2>/dev/null); fi
+}
+
+# Ends the connection that has loaded this before: its worker may have been suspended, and send what was for the guest then.
+take_over() {
+  former='' since=''
+  read -r former since 2>/dev/null <"$memory/session"
+  read_start "$PPID"
+  echo "$PPID $began" >"$memory/session" || return
+  [ -n "$since" ] && [ "$former" != "$PPID" ] || return 0
+  read_start "$former"
+  [ "$began" = "$since" ] || return 0
+  kill -s KILL "$former" 2>/dev/null || sudo -n kill -s KILL "$former" 2>/dev/null || :
+}
+
 load() {
   login_umask=$(umask)
   environment=$(export -p)
@@ -117,7 +141,7 @@ load() {
   if going_down; then answer leaving; return; fi
   build=$1
   find_root
-  find_memory || { answer refused; return; }
+  find_memory && take_over || { answer refused; return; }
   find_log_cap
   listed_keys=$(sed -n 's/^[[:space:]]*[Hh][Oo][Ss][Tt][Kk][Ee][Yy][[:space:]]*//p' /etc/ssh/sshd_config 2>/dev/null)
   { [ -p "$memory/alive" ] || mkfifo "$memory/alive"; } &&

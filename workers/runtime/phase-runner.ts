@@ -12,7 +12,7 @@ import { Draining } from './drain.ts';
 import { resultOf } from './outcome.ts';
 
 /** The part of an executor's context that the runner fills in. */
-type OwnFields = 'claim' | 'secrets' | 'store' | 'logger' | 'clock' | 'signal';
+type OwnFields = 'claim' | 'secrets' | 'store' | 'logger' | 'clock' | 'signal' | 'unwanted';
 
 export interface PhaseRunnerOptions {
   readonly executor: PhaseExecutor;
@@ -112,7 +112,8 @@ export class PhaseRunner {
       const secrets = openSecrets(claim, given.farmKey);
       mask = secrets.mask;
       const masked = { store: maskedStore(store, mask), logger: maskedLogger(logger, mask) };
-      return maskedResult(await executor.execute({ ...given, ...masked, claim, secrets, clock, signal }), mask);
+      const own = { ...masked, claim, secrets, clock, signal, unwanted };
+      return maskedResult(await executor.execute({ ...given, ...own }), mask);
     } catch (error) {
       // An aborted wait may throw any error; the reason of the abort determines the outcome.
       const cause = signal.aborted && !isFailure(error) ? signal.reason : error;

@@ -3,12 +3,13 @@ import { inParallel } from '../../../common/lifecycle/in-parallel.ts';
 import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import { timed } from '../../../common/metrics/timed.ts';
 import { type BuildScope, buildScope } from '../../cluster/build-scope.ts';
+import type { TypingPosition } from '../../console/typing.ts';
 import type { PhaseContext, PhaseExecutor } from '../../context/phase-context.ts';
 import { machineEnd } from '../../machines/machine-life.ts';
 import { areUsedAtBoot, ensureServices } from '../../networks/network-services.ts';
 import { awaitLogin, awaitSignOfLife } from './evidence-of-boot.ts';
 import { ensureMachine, ensureStarted } from './start-machine.ts';
-import { isTyped, typeBootCommand } from './type-boot-command.ts';
+import { typeBootCommand, typedSoFar } from './type-boot-command.ts';
 
 /**
  * The boot phase of one VM: its machine made and started, the boot command typed from the moment when it runs, and
@@ -37,18 +38,20 @@ export const bootExecutor: PhaseExecutor = {
 async function runMachine(context: PhaseContext, scope: BuildScope): Promise<void> {
   const { vm } = scope;
   const machine = await ensureMachine(context, scope);
-  if (vm.bootCommand.length > 0 && !isTyped(machine)) await startAndType(context, scope);
-  else await ensureStarted(context, scope.names.machine(vm.name));
+  const typed = vm.bootCommand.length === 0 ? 'all' : typedSoFar(machine);
+  if (typed === 'all') await ensureStarted(context, scope.names.machine(vm.name));
+  else await startAndType(context, scope, typed === 'nothing' ? undefined : typed);
 }
 
-async function startAndType(context: PhaseContext, scope: BuildScope): Promise<void> {
+async function startAndType(context: PhaseContext, scope: BuildScope, from?: TypingPosition): Promise<void> {
   const { claim, clock, signal, consoles, metrics } = context;
   const name = scope.names.machine(scope.vm.name);
   const held = await whileUnavailable({ clock, signal }, () => consoles.hold(name, claim.epoch));
   try {
     const started = await ensureStarted(context, name);
     if (machineEnd(started.vmi) === 'Succeeded') return;
-    await timed(context, metrics.typingDuration, () => typeBootCommand(context, scope, { ...started, held }));
+    const target = { ...started, held, ...(from ? { from } : {}) };
+    await timed(context, metrics.typingDuration, () => typeBootCommand(context, scope, target));
   } finally {
     await held.release();
   }

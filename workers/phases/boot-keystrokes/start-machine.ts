@@ -30,8 +30,8 @@ export async function ensureMachine(context: PhaseContext, scope: BuildScope): P
 }
 
 /**
- * Starts the VM unless it was started before, and waits until it runs or has powered itself off. `fresh`: this
- * call started it.
+ * Starts the VM unless it was started before, and waits until it runs or has powered itself off. `fresh`: it did not
+ * run yet when this call looked.
  * @throws PhaseFailure NotScheduled, MachineNotStarted, ClusterRefused or GuestCrashed
  */
 export async function ensureStarted(
@@ -39,14 +39,15 @@ export async function ensureStarted(
   name: string,
 ): Promise<{ vmi: VirtualMachineInstance; fresh: boolean }> {
   return runStage(cluster, { reason: 'NotScheduled', machine: name }, async () => {
-    const fresh = (await cluster.get(RESOURCES.instances, name, { signal })) === undefined;
-    if (fresh) {
+    const found = await cluster.get(RESOURCES.instances, name, { signal });
+    if (!found) {
       await store.assertCurrent(claim);
       await startMachine(cluster, name).catch((error: unknown) => {
         // Another request is under way.
         if (!isConflict(error)) throw error;
       });
     }
+    const fresh = !found || (machineEnd(found) === undefined && found.status?.phase !== 'Running');
     return { vmi: await untilStarted(cluster, name, signal), fresh };
   });
 }

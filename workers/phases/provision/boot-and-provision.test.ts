@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programCommand } from '../../../common/config/package-root.ts';
 import type { ClusterConfig } from '../../../common/config/schema.ts';
 import { createFarmKey } from '../../../common/config/sealing.ts';
+import { Screen } from '../../../common/console/screen.ts';
 import type { FarmEvent } from '../../../common/contracts/events.ts';
 import type { DiskOrigin, LayerSpec, NicPlan } from '../../../common/contracts/layers.ts';
 import type { CompiledVm, Step } from '../../../common/contracts/module/compiled.ts';
@@ -13,7 +14,9 @@ import { ANNOTATIONS } from '../../../common/contracts/object-keys.ts';
 import { machineName } from '../../../common/contracts/object-names.ts';
 import type { Phase } from '../../../common/contracts/phases.ts';
 import { ClusterClient } from '../../../common/kubernetes/cluster-client.ts';
+import type { VirtualMachine } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
+import { waitFor } from '../../../common/kubernetes/wait-for.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
@@ -144,7 +147,9 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   expect(telling.map(([path]) => path)).toEqual([]);
 });
 
-test('types a boot line at an installer and believes its power-off', { timeout: 120_000 }, async () => {
+test('types a boot line at an installer over two workers, and believes its power-off', {
+  timeout: 120_000,
+}, async () => {
   const answers = 'hostname={{ .Name }}\nssh_key={{ .SSHPublicKey }}\nfinish=poweroff\n';
   const bootCommand = ['<wait3>install answers=http://{{ .HTTPIP }}:{{ .HTTPPort }}/answers.cfg<enter>'];
   const spec = layerSpec(
@@ -152,15 +157,49 @@ test('types a boot line at an installer and believes its power-off', { timeout: 
     { files: [['answers.cfg', answers]], served: ['answers.cfg'], layerBuild: '2' },
   );
   expect(await execute(spec, 'import', '2')).toMatchObject({ outcome: 'succeeded' });
+  const drain = new AbortController();
+  const first = stage(spec, 'boot-keystrokes', drain.signal, '2');
+  const leaving = EXECUTORS['boot-keystrokes'].execute(first);
+  const isBegun = (vm: VirtualMachine | undefined) => vm?.metadata?.annotations?.[ANNOTATIONS.typing] === 'begun';
+  const wait = { signal: first.unwanted, deadlineMs: 60_000, what: 'the first key' };
+  await waitFor(
+    first.cluster,
+    { resource: RESOURCES.machines, name: machineOf('2') },
+    {
+      ...wait,
+      until: (vm) => isBegun(vm) || undefined,
+    },
+  );
+  drain.abort(new Draining());
+  await expect(leaving).rejects.toThrow('The worker stops');
+  const paused = await first.cluster.get(RESOURCES.machines, machineOf('2'));
+  expect(paused?.metadata?.annotations?.[ANNOTATIONS.typing]).toMatch(/^paused \d+ \d+$/);
   expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
 
   // A later claim finds it typed; one that finds typing only begun trusts nothing.
   expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
   const patch = { metadata: { annotations: { [ANNOTATIONS.typing]: 'begun' } } };
-  const name = machineName({ layerBuild: layerBuildOf('2'), generation: 1 }, 'main');
-  await new ClusterClient(config).mergePatch(RESOURCES.machines, name, patch);
+  await first.cluster.mergePatch(RESOURCES.machines, machineOf('2'), patch);
   const again = await execute(spec, 'boot-keystrokes', '2');
   expect(again).toMatchObject({ outcome: 'failed', failure: { reason: 'TypingInterrupted' } });
+});
+
+test('a machine that ends while it is typed at has crashed', { timeout: 60_000 }, async () => {
+  const spec = layerSpec(
+    { source: { kind: 'blank' }, bootCommand: ['<wait5m>x'], shutdownTimeoutMs: 1_000 },
+    { layerBuild: '4' },
+  );
+  expect(await execute(spec, 'import', '4')).toMatchObject({ outcome: 'succeeded' });
+  const context = stage(spec, 'boot-keystrokes', undefined, '4');
+  let isTyping = () => {};
+  const typing = new Promise<void>((resolve) => {
+    isTyping = resolve;
+  });
+  const consoles = { hold: async () => ({ screen: new Screen(1, 1), show: isTyping, release: async () => {} }) };
+  const booting = EXECUTORS['boot-keystrokes'].execute({ ...context, consoles }).catch(resultOf);
+  await typing;
+  await context.cluster.delete(RESOURCES.instances, machineOf('4'), { gracePeriodSeconds: 0 });
+  expect(await booting).toMatchObject({ outcome: 'failed', failure: { reason: 'GuestCrashed' } });
 });
 
 test('shows the screen of a guest that never answers', { timeout: 60_000 }, async () => {

@@ -30,10 +30,12 @@ export async function runFileStep(context: StepContext<FileStep>): Promise<StepO
 
 async function put(context: StepContext<FileStep>, upload: (guest: GuestConnection) => Promise<void>): Promise<void> {
   const { access, build } = context;
-  await fence(context);
   await access.link.use(async (guest) => {
+    // Loading it ends the connections of other workers, so the one that passes the fence is the only one.
+    const supervisor = await supervisorOf(guest, build);
+    await fence(context);
     await upload(guest);
-    await (await supervisorOf(guest, build)).mark(guestIndex(context), 0);
+    await supervisor.mark(guestIndex(context), 0);
   });
 }
 

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import ssh2, { type ClientChannel } from 'ssh2';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -20,13 +22,14 @@ import { clusterConfig } from '../../../test/harness/api-server.ts';
 import { startEmbeddedCluster } from '../../../test/harness/embedded-cluster.ts';
 import { type ServedFile, serveFile } from '../../../test/harness/file-server.ts';
 import { guestImages } from '../../../test/harness/guest-images.ts';
+import { imageFiles } from '../../../test/harness/image-files.ts';
 import { compiledModule } from '../../../test/harness/module-factory.ts';
 import { stagePhase } from '../../../test/harness/phase-context.ts';
 import { ensureBuildKey } from '../../cluster/build-key.ts';
 import { buildScope } from '../../cluster/build-scope.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 import { openGuestAccess } from '../../guest/guest-access.ts';
-import { cleanGuest } from '../../guest/shutdown.ts';
+import { cleanGuest, guestShutdown } from '../../guest/shutdown.ts';
 import { buildVm } from '../../machines/build-vm.ts';
 import { ensureNetwork } from '../../networks/ensure-network.ts';
 import { wire } from '../../networks/kube-ovn.ts';
@@ -38,6 +41,7 @@ const MIB = 1024 ** 2;
 const IMAGE = 'relay-for-tests';
 const resources = new ReleaseStack();
 let config: ClusterConfig;
+let dataDir: string;
 /** Not a process of the farm: requests of the test itself need no right. */
 let tester: ClusterClient;
 let image: ServedFile;
@@ -46,6 +50,7 @@ beforeAll(async () => {
   const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: programCommand('workers/relay/main') } });
   resources.defer('cluster', () => cluster.stop());
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
+  dataDir = cluster.dataDir ?? '';
   tester = new ClusterClient(config);
   const { cloudImage } = await guestImages();
   image = resources.use('image', await serveFile(cloudImage), (served) => served.stop());
@@ -220,6 +225,32 @@ test('captures a guest that went down in order, and starts its template again', 
   await tester.delete(RESOURCES.machines, layerVm.template);
   await teardownBuild(tester, teardown);
 }, 240_000);
+
+test('a successor of a killed worker runs the `shutdownCommand`', { timeout: 120_000 }, async () => {
+  const layerBuild = '01J00000000000000000000012';
+  const given = spec('guest', 60_000);
+  const vms = given.module.vms.map((vm) => ({ ...vm, shutdownCommand: 'echo by the module >/etc/down; poweroff' }));
+  const layerSpec = { ...given, module: { ...given.module, vms } };
+  const imported = stage('import', layerSpec, layerBuild);
+  await importExecutor.execute(imported);
+  const key = await ensureBuildKey(imported.cluster, imported.scope, imported.signal);
+  await boot(imported);
+  await inGuest(imported, key, 'true');
+  const killed = stage('snapshot', layerSpec, layerBuild);
+  const access = await openGuestAccess(killed, killed.scope, { signal: killed.signal });
+  await cleanGuest(killed, access);
+  access.link.close();
+  const captured = stage('snapshot', layerSpec, layerBuild);
+  expect(await createSnapshotExecutor(guestShutdown).execute(captured)).toMatchObject({ outcome: 'succeeded' });
+  const snapshot = await tester.get(RESOURCES.snapshots, captured.scope.names.disk('web', 'root'));
+  const layers = join(dataDir, 'layers', 'frozen');
+  const layer = (await readdir(layers)).find((name) => name.startsWith(snapshot?.metadata?.uid ?? 'none'));
+  const files = await imageFiles(join(layers, layer ?? 'none'));
+  expect(files.get('/etc/down')?.content.toString()).toBe('by the module\n');
+  const { signal } = captured;
+  const identity = { layerBuild, generation: 1 };
+  await teardownBuild(tester, { farm: 'test', network: 'kube-ovn', identity, signal, deadlineMs: 60_000 });
+});
 
 test('refuses to capture a machine that had to be switched off by force', async () => {
   const layerBuild = '01J00000000000000000000011';

@@ -62,6 +62,8 @@ export const KEYS = {
   waiting: (cluster: string, kind: 'imports' | 'gangs') => key('waiting', cluster, kind),
   imports: (cluster: string) => key('imports', cluster),
   slots: (cluster: string) => key('slots', cluster),
+  /** Owner -> how long its machines held slots, and when that was counted. */
+  had: (cluster: string) => key('had', cluster),
   orphans: (cluster: string) => key('orphans', cluster),
   /** Hash: the record of a shared source. */
   source: (cluster: string, name: string) => key('source', cluster, name),

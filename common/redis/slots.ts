@@ -61,6 +61,20 @@ export async function readUsage(redis: Redis, cluster: string): Promise<ClusterU
   };
 }
 
+/** Of what an owner had of a cluster, half is forgotten in this time; as in `slots.lua`. */
+export const HAD_HALF_MS = 3_600_000;
+
+/** How long machines of each owner held slots of a cluster lately: milliseconds, of which older ones count less. @throws RedisUnavailable */
+export async function readHad(redis: Redis, cluster: string, now: number): Promise<ReadonlyMap<string, number>> {
+  const held = await readRedis(redis.hgetall(KEYS.had(cluster)));
+  return new Map(
+    Object.entries(held).map(([owner, text]) => {
+      const [ms = 0, at = now] = text.split(' ').map(Number);
+      return [owner, ms * 0.5 ** ((now - at) / HAD_HALF_MS)];
+    }),
+  );
+}
+
 /** Ready imports and modules (whose machines start together) that wait for room. @throws RedisUnavailable */
 export async function readWaiting(redis: Redis, cluster: string): Promise<{ imports: number; modules: number }> {
   const count = (kind: 'imports' | 'gangs') => redis.zcard(KEYS.waiting(cluster, kind));

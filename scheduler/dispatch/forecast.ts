@@ -1,5 +1,6 @@
 import type { Limits } from '../../common/contracts/builds.ts';
 import { type Owners, termsOf } from '../../common/contracts/owners.ts';
+import { HAD_HALF_MS } from '../../common/redis/slots.ts';
 
 /** Resources of machines on a cluster; cores, bytes. */
 export interface Size {
@@ -14,8 +15,10 @@ export interface Share extends Size {
   readonly build: string;
 }
 
-/** Machines that hold slots. Null: when they end is not known. */
+/** Machines that hold slots. */
 export interface Running extends Share {
+  readonly startedAt: number;
+  /** Null: not known. */
   readonly endsAt: number | null;
 }
 
@@ -37,26 +40,36 @@ export interface Forecast {
   readonly startsAt: number | null;
 }
 
+/** What the forecast is based on. */
+export interface Situation {
+  readonly limits: Limits;
+  readonly owners: Owners;
+  readonly now: number;
+  /** How long machines of each owner held slots lately, as `readHad` returns it. */
+  readonly had: ReadonlyMap<string, number>;
+}
+
 /**
  * In which order modules will get their machines, and when, if all lasts as long as expected and no other build is
  * submitted: plays the admission of `take.lua` without its ageing.
  */
 export function forecast(
-  { limits, owners, now }: { readonly limits: Limits; readonly owners: Owners; readonly now: number },
+  { limits, owners, now, had: before }: Situation,
   running: readonly Running[],
   waiting: readonly Waiting[],
 ): ReadonlyMap<string, Forecast> {
   const found = new Map<string, Forecast>();
+  const had = new Map(before);
   const slots = [...running].sort((a, b) => endOf(a) - endOf(b));
   const lines = linesOf(waiting);
   let time = now;
   while (found.size < waiting.length) {
-    const line = nextLine(lines, slots, { limits, owners });
+    const line = nextLine(lines, slots, { limits, owners, had });
     const next = line?.pop();
     if (next) {
       const isForeseeable = Number.isFinite(time);
       found.set(next.id, { position: found.size + 1, startsAt: isForeseeable ? time : null });
-      const slot = { ...next, endsAt: isForeseeable ? time + next.lastsMs : null };
+      const slot = { ...next, startedAt: time, endsAt: isForeseeable ? time + next.lastsMs : null };
       const place = slots.findIndex((other) => endOf(other) > endOf(slot));
       slots.splice(place < 0 ? slots.length : place, 0, slot);
       continue;
@@ -65,6 +78,9 @@ export function forecast(
     // What never fits, because limits or quotas became smaller.
     if (!ended) break;
     time = Math.max(time, endOf(ended));
+    // All that was had is forgotten at the same rate, so what comes later weighs more.
+    const heldMs = ended.vms * (time - ended.startedAt) * 2 ** ((time - now) / HAD_HALF_MS);
+    had.set(ended.owner, (had.get(ended.owner) ?? 0) + heldMs);
   }
   return found;
 }
@@ -84,7 +100,7 @@ function linesOf(waiting: readonly Waiting[]): Waiting[][] {
 function nextLine(
   lines: readonly Waiting[][],
   slots: readonly Share[],
-  { limits, owners }: { readonly limits: Limits; readonly owners: Owners },
+  { limits, owners, had }: Omit<Situation, 'now'>,
 ): Waiting[] | undefined {
   const used = sum(slots);
   const held = sumsBy(slots, ({ owner }) => owner);
@@ -97,7 +113,8 @@ function nextLine(
     const terms = termsOf(owners, owner);
     const own = held.get(owner);
     if (!fits(first, used, limits) || !fits(first, own, terms)) continue;
-    const rank = [-urgency, (own?.vms ?? 0) / terms.weight, shares.get(build)?.vms ?? 0, -priority];
+    const [share, lately] = [own?.vms ?? 0, had.get(owner) ?? 0].map((amount) => amount / terms.weight);
+    const rank = [-urgency, share ?? 0, lately ?? 0, shares.get(build)?.vms ?? 0, -priority];
     if (!best || isBefore(rank, best.rank)) best = { line, rank };
   }
   return best?.line;

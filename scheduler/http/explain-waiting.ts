@@ -11,7 +11,7 @@ import {
 import type { StoredBuild } from '../../common/redis/builds.ts';
 import { type ClusterControl, type ConfiguredCluster, readControl } from '../../common/redis/cluster-control.ts';
 import type { PhaseRecord, StoredLayerBuild } from '../../common/redis/layer-builds.ts';
-import { readTrouble, readUsage } from '../../common/redis/slots.ts';
+import { readHad, readTrouble, readUsage } from '../../common/redis/slots.ts';
 import { buildView } from '../builds/views.ts';
 import { forecast, lacking, type Running, type Size, sumsBy } from '../dispatch/forecast.ts';
 
@@ -98,9 +98,10 @@ function troubleOf({ name }: ConfiguredCluster, trouble: string | null): string 
 
 async function readGangs({ redis, owners }: ExplainOptions, cluster: ConfiguredCluster, now: number) {
   const { name, limits } = cluster;
-  const [{ slots, ...usage }, { entries, count }] = await Promise.all([
+  const [{ slots, ...usage }, { entries, count }, had] = await Promise.all([
     readUsage(redis, name),
     readWaitingEntries(redis, name, 'gangs'),
+    readHad(redis, name, now),
   ]);
   if (entries.length === 0) return new Map<string, Waited>();
   const [waiting, holders] = await Promise.all([
@@ -113,11 +114,12 @@ async function readGangs({ redis, owners }: ExplainOptions, cluster: ConfiguredC
   const usualMs = meanOf([...waiting, ...holders]);
   const holderOf = new Map(holders.map((holder) => [holder.id, holder]));
   const running = slots.map(({ layerBuild, cpu, memoryBytes }): Running => {
-    const { owner = '', build = '', ...times } = holderOf.get(layerBuild) ?? {};
-    return { owner, build, vms: 1, cpu, memoryBytes, endsAt: endOf(times, usualMs, now) };
+    const { owner = '', build = '', ...times }: Partial<AdmissionRecord> = holderOf.get(layerBuild) ?? {};
+    const startedAt = times.admittedAt ?? now;
+    return { owner, build, vms: 1, cpu, memoryBytes, startedAt, endsAt: endOf(times, usualMs, now) };
   });
   const expected = forecast(
-    { limits, owners, now },
+    { limits, owners, now, had },
     running,
     waiting.map((one) => ({ ...one, lastsMs: one.lastsMs ?? usualMs ?? 1 })),
   );

@@ -1,4 +1,4 @@
-import type { KubeObject } from './objects.ts';
+import { type KubeObject, timestamp } from './objects.ts';
 
 /** Holds an owner until everything that it owns is gone (`propagationPolicy: Foreground`). */
 export const FOREGROUND_FINALIZER = 'foregroundDeletion';
@@ -32,4 +32,19 @@ export function unmetPrecondition(object: KubeObject, preconditions: Preconditio
     return `Precondition failed: ResourceVersion in precondition: ${preconditions.resourceVersion}, ResourceVersion in object meta: ${resourceVersion}`;
   }
   return undefined;
+}
+
+/** The object after a request to delete it: with the time, and the finalizers that the treatment of owned objects needs. */
+export function markDeleted(previous: KubeObject, options: DeleteOptions, now: number): KubeObject {
+  const next = structuredClone(previous);
+  const finalizers = new Set(next.metadata.finalizers);
+  if (options.propagation === 'Foreground') finalizers.add(FOREGROUND_FINALIZER);
+  if (options.propagation === 'Orphan') finalizers.add(ORPHAN_FINALIZER);
+  if (finalizers.size > 0) next.metadata.finalizers = [...finalizers];
+  const isFirst = next.metadata.deletionTimestamp === undefined;
+  next.metadata.deletionTimestamp ??= timestamp(now);
+  next.metadata.deletionGracePeriodSeconds ??= options.gracePeriodSeconds ?? 0;
+  if (isFirst) next.metadata.generation = (previous.metadata.generation ?? 1) + 1;
+  if (previous.kind === 'Namespace') next.status = { ...next.status, phase: 'Terminating' };
+  return next;
 }

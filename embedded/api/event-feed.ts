@@ -1,5 +1,6 @@
 import { allowManyListeners } from '../../common/lifecycle/many-listeners.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import { deepFreeze } from './frozen.ts';
 import type { KubeObject } from './objects.ts';
 
 /** One change. DELETED carries the object's last state with the resourceVersion of its removal. */
@@ -127,4 +128,22 @@ export class EventFeed {
       this.#logger.error({ err: error, kind: event.kind, type: event.type }, 'A listener of the store failed');
     }
   }
+}
+
+/** The event of a change in the journal; undefined when an absent object was removed. */
+export function restoredEvent(
+  kind: string,
+  change: Pick<StoreEvent, 'resourceVersion' | 'previous'> & { readonly object: KubeObject | undefined },
+): StoreEvent | undefined {
+  const { resourceVersion, object, previous } = change;
+  if (object) return { type: previous ? 'MODIFIED' : 'ADDED', kind, object, previous, resourceVersion };
+  if (!previous) return undefined;
+  const metadata = { ...previous.metadata, resourceVersion: String(resourceVersion) };
+  return { type: 'DELETED', kind, object: deepFreeze({ ...previous, metadata }), previous, resourceVersion };
+}
+
+/** The event by which a watch is shown an object that is there. */
+export function addedEvent(object: KubeObject): StoreEvent {
+  const resourceVersion = Number(object.metadata.resourceVersion);
+  return { type: 'ADDED', kind: object.kind, object, previous: undefined, resourceVersion };
 }

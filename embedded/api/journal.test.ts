@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../common/clock/clock.ts';
 import { openTemporaryDisk, type SmallDisk } from '../../test/harness/small-disk.ts';
-import { Journal, type JournalRecord } from './journal.ts';
+import { Journal } from './journal.ts';
+import type { JournalRecord } from './replay-journal.ts';
 
 const MIB = 1024 ** 2;
 const BIG = { text: 'x'.repeat(MIB) };

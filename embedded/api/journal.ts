@@ -1,25 +1,11 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, truncate } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { JournalReserve } from './journal-reserve.ts';
+import { type JournalRecord, readSnapshot, replayJournal, type StoreSnapshot } from './replay-journal.ts';
 import { writeAtomically } from './write-atomically.ts';
-
-/** One change of the store; `resourceVersion` rises from record to record. */
-export interface JournalRecord {
-  readonly resourceVersion: number;
-  /** `Kind/namespace/name` */
-  readonly id: string;
-  /** Absent when the object was removed. */
-  readonly object?: unknown;
-}
-
-/** Everything that the store holds, at one resourceVersion. */
-export interface StoreSnapshot {
-  readonly resourceVersion: number;
-  readonly objects: readonly { readonly id: string; readonly object: unknown }[];
-}
 
 interface Waiter {
   readonly line: string;
@@ -219,39 +205,4 @@ async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Pr
 
 function isDiskFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
-}
-
-async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function readSnapshot(path: string): Promise<StoreSnapshot> {
-  const text = await readIfPresent(path);
-  return text === undefined ? { resourceVersion: 0, objects: [] } : (JSON.parse(text) as StoreSnapshot);
-}
-
-/** Replays whole lines, cuts a torn last one off, and returns the size of what remains in bytes. */
-async function replayJournal(path: string, replay: (record: JournalRecord) => void): Promise<number> {
-  const text = (await readIfPresent(path)) ?? '';
-  const end = text.lastIndexOf('\n') + 1;
-  const whole = text.slice(0, end);
-  const bytes = Buffer.byteLength(whole);
-  if (end < text.length) await truncate(path, bytes);
-  const lines = whole.split('\n');
-  lines.pop();
-  for (const [index, line] of lines.entries()) {
-    try {
-      replay(JSON.parse(line) as JournalRecord);
-    } catch (cause) {
-      throw new FarmError('BrokenInvariant', `Line ${index + 1} of the store's journal "${path}" cannot be read.`, {
-        cause,
-      });
-    }
-  }
-  return bytes;
 }

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import type { KubeObject, ResourceKind } from './objects.ts';
+import { unmetPrecondition } from './deletion.ts';
+import { type KubeObject, type ResourceKind, timestamp } from './objects.ts';
 
 /** A namespace is also held by `spec.finalizers`. */
 export function finalizersOf(object: KubeObject): readonly unknown[] {
@@ -32,4 +34,19 @@ export function systemFieldsOf(previous: KubeObject, next: KubeObject): KubeObje
     ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
     ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),
   };
+}
+
+/** The metadata of a new object: what only the server decides is not taken from the client. */
+export function firstMetadata(given: KubeObject['metadata'], now: number): KubeObject['metadata'] {
+  const { deletionTimestamp: _, deletionGracePeriodSeconds: __, ...metadata } = given;
+  return { ...metadata, uid: randomUUID(), creationTimestamp: timestamp(now), generation: 1 };
+}
+
+/** Why a write is not meant for the stored object; undefined when it is. */
+export function staleWrite(next: KubeObject, stored: KubeObject): string | undefined {
+  const { uid, resourceVersion } = next.metadata;
+  if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion) {
+    return 'the object has been modified; please apply your changes to the latest version and try again';
+  }
+  return unmetPrecondition(stored, { uid });
 }

@@ -1,6 +1,6 @@
 import { deepFreeze } from './frozen.ts';
-import type { StoreSnapshot } from './journal.ts';
 import type { KubeObject, ObjectKey, ResourceKind } from './objects.ts';
+import type { StoreSnapshot } from './replay-journal.ts';
 
 /** All objects of a store in memory, frozen, by kind and id, and their uids. */
 export class ObjectTables {

@@ -1,17 +1,17 @@
-import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { ApiError, alreadyExists, conflict, expired, forbidden, notFound } from './api-error.ts';
-import { type DeleteOptions, FOREGROUND_FINALIZER, ORPHAN_FINALIZER, unmetPrecondition } from './deletion.ts';
-import { EventFeed, type StoreEvent, type StoreListener } from './event-feed.ts';
+import { type DeleteOptions, markDeleted, unmetPrecondition } from './deletion.ts';
+import { addedEvent, EventFeed, restoredEvent, type StoreEvent, type StoreListener } from './event-feed.ts';
 import { deepFreeze } from './frozen.ts';
-import { Journal, type JournalRecord, type StoreSnapshot } from './journal.ts';
+import { Journal } from './journal.ts';
 import { RESERVE_BYTES } from './journal-reserve.ts';
 import { withGeneratedName } from './names.ts';
-import { finalizersOf, isSameIntent, systemFieldsOf } from './object-rules.ts';
+import { finalizersOf, firstMetadata, isSameIntent, staleWrite, systemFieldsOf } from './object-rules.ts';
 import { idOf, ObjectTables } from './object-tables.ts';
-import { type KubeObject, keyOf, type ObjectKey, type ResourceKind, timestamp } from './objects.ts';
+import { type KubeObject, keyOf, type ObjectKey, type ResourceKind } from './objects.ts';
+import type { JournalRecord, StoreSnapshot } from './replay-journal.ts';
 import { compileLabelSelector } from './selectors.ts';
 
 export type { DeleteOptions } from './deletion.ts';
@@ -155,13 +155,7 @@ export class Store {
     const key = keyOf(created);
     this.#assertNamespaceTakes(kind, key);
     if (this.#table(kind.kind).has(idOf(key))) throw alreadyExists(kind, key);
-    const { deletionTimestamp: _, deletionGracePeriodSeconds: __, ...metadata } = created.metadata;
-    created.metadata = {
-      ...metadata,
-      uid: randomUUID(),
-      creationTimestamp: timestamp(this.#clock.now()),
-      generation: 1,
-    };
+    created.metadata = firstMetadata(created.metadata, this.#clock.now());
     return (await this.#commit('ADDED', created)) as T;
   }
 
@@ -175,18 +169,8 @@ export class Store {
     const key = keyOf(object);
     const previous = this.get(kind.kind, key);
     if (!previous) throw notFound(kind, key);
-    const { uid, resourceVersion } = object.metadata;
-    if (resourceVersion !== undefined && resourceVersion !== previous.metadata.resourceVersion) {
-      const why = 'the object has been modified; please apply your changes to the latest version and try again';
-      throw conflict(kind, key, why);
-    }
-    if (uid !== undefined && uid !== previous.metadata.uid) {
-      throw conflict(
-        kind,
-        key,
-        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous.metadata.uid}`,
-      );
-    }
+    const why = staleWrite(object, previous);
+    if (why) throw conflict(kind, key, why);
     const next = structuredClone(object) as KubeObject;
     next.metadata = systemFieldsOf(previous, next);
     if (isDeepStrictEqual(next, previous)) return previous as T;
@@ -236,16 +220,7 @@ export class Store {
     if (!previous) throw notFound(served, key);
     const unmet = unmetPrecondition(previous, options.preconditions);
     if (unmet) throw conflict(served, key, unmet);
-    const next = structuredClone(previous);
-    const finalizers = new Set(next.metadata.finalizers);
-    if (options.propagation === 'Foreground') finalizers.add(FOREGROUND_FINALIZER);
-    if (options.propagation === 'Orphan') finalizers.add(ORPHAN_FINALIZER);
-    if (finalizers.size > 0) next.metadata.finalizers = [...finalizers];
-    const isFirst = next.metadata.deletionTimestamp === undefined;
-    next.metadata.deletionTimestamp ??= timestamp(this.#clock.now());
-    next.metadata.deletionGracePeriodSeconds ??= options.gracePeriodSeconds ?? 0;
-    if (isFirst) next.metadata.generation = (previous.metadata.generation ?? 1) + 1;
-    if (kind === 'Namespace') next.status = { ...next.status, phase: 'Terminating' };
+    const next = markDeleted(previous, options, this.#clock.now());
     if (finalizersOf(next).length === 0) {
       return { object: await this.#commit('DELETED', next, previous), removed: true };
     }
@@ -333,21 +308,4 @@ export class Store {
   #snapshot(): StoreSnapshot {
     return { resourceVersion: this.#resourceVersion, objects: this.#objects.all() };
   }
-}
-
-/** The event of a change in the journal; undefined when an absent object was removed. */
-function restoredEvent(
-  kind: string,
-  change: Pick<StoreEvent, 'resourceVersion' | 'previous'> & { readonly object: KubeObject | undefined },
-): StoreEvent | undefined {
-  const { resourceVersion, object, previous } = change;
-  if (object) return { type: previous ? 'MODIFIED' : 'ADDED', kind, object, previous, resourceVersion };
-  if (!previous) return undefined;
-  const metadata = { ...previous.metadata, resourceVersion: String(resourceVersion) };
-  return { type: 'DELETED', kind, object: deepFreeze({ ...previous, metadata }), previous, resourceVersion };
-}
-
-function addedEvent(object: KubeObject): StoreEvent {
-  const resourceVersion = Number(object.metadata.resourceVersion);
-  return { type: 'ADDED', kind: object.kind, object, previous: undefined, resourceVersion };
 }

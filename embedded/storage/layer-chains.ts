@@ -1,5 +1,6 @@
 import { chmod, chown, mkdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { FarmError } from '../../common/errors/farm-error.ts';
 import { runCommand } from '../host/run-command.ts';
 import { readQcow2Header } from './qcow2.ts';
 
@@ -34,6 +35,29 @@ export async function readChains(tops: readonly string[], layers: string): Promi
     chains.push(chain);
   }
   return chains;
+}
+
+/**
+ * The layers that a disk or layer is based on, the nearest first; all of them are files of the directory `layers`.
+ * @throws FarmError `BrokenInvariant` when one names another file
+ */
+export async function layersBelow(path: string, layers: string): Promise<string[]> {
+  const below: string[] = [];
+  for (let file = path; ; ) {
+    const header = await readQcow2Header(file);
+    const { backingFile, hasExternalData } = header ?? {};
+    const layer = backingFile === undefined ? undefined : resolve(dirname(file), backingFile);
+    const isOurs = layer === undefined || (dirname(layer) === layers && !below.includes(layer));
+    if (!header || hasExternalData || !isOurs) {
+      throw new FarmError(
+        'BrokenInvariant',
+        `The disk "${file}" has been tampered with: it is no longer a layer on layers`,
+      );
+    }
+    if (layer === undefined) return below;
+    below.push(layer);
+    file = layer;
+  }
 }
 
 type Below = 'missing' | { readonly layer: string | null };

@@ -1,13 +1,11 @@
-import { access, chmod, chown, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { chmod, chown, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import type { HostLayout } from '../host/layout.ts';
-import { findRow, freezeMode, LONGEST_CHAIN, mergeRow, readChains } from './layer-chains.ts';
+import { allocatedBytes, isSameFile, isThere } from './disk-files.ts';
+import { findRow, freezeMode, LONGEST_CHAIN, layersBelow, mergeRow, readChains } from './layer-chains.ts';
 import { readQcow2Header, writeEmptyQcow2 } from './qcow2.ts';
-
-/** Of `st_blocks` (stat(2)). */
-const BLOCK_BYTES = 512;
 
 /** Replaces the file that a running machine writes to; resolves when it writes to the overlay. */
 export type SwitchToOverlay = (overlayPath: string) => Promise<void>;
@@ -103,7 +101,7 @@ export class VolumeFiles {
    */
   async lend(volume: string, { user, mayWrite }: Loan): Promise<string[]> {
     return await this.#mutex.run('structure', async () => {
-      const layers = await this.#layersBelow(this.disk(volume));
+      const layers = await layersBelow(this.disk(volume), this.#layout.layers);
       if (user === undefined) return layers;
       for (const path of [this.disk(volume), this.#pending(volume)]) {
         if (!(await isThere(path))) continue;
@@ -116,38 +114,21 @@ export class VolumeFiles {
   }
 
   /**
-   * The layers that the disk of a volume is based on, the nearest first. Machines write to disks as they like once they have
-   * took over QEMU, so only a layer of ours is accepted.
+   * The layers that the disk of a volume is based on, the nearest first. Guests that took over QEMU write to disks
+   * as they like, so only a layer of ours is accepted.
    * @throws FarmError `BrokenInvariant` when the disk names another file
    */
   async layersBelow(volume: string): Promise<string[]> {
-    return await this.#layersBelow(this.disk(volume));
+    return await layersBelow(this.disk(volume), this.#layout.layers);
   }
 
   /** What a layer takes on this disk by itself, and with all that it is based on. */
   async layerSizes(layer: string): Promise<{ readonly ownBytes: number; readonly usedBytes: number }> {
     const path = this.#layer(layer);
-    const [ownBytes = 0, ...below] = await Promise.all([path, ...(await this.#layersBelow(path))].map(allocatedBytes));
+    const [ownBytes = 0, ...below] = await Promise.all(
+      [path, ...(await layersBelow(path, this.#layout.layers))].map(allocatedBytes),
+    );
     return { ownBytes, usedBytes: below.reduce((sum, bytes) => sum + bytes, ownBytes) };
-  }
-
-  async #layersBelow(path: string): Promise<string[]> {
-    const below: string[] = [];
-    for (let file = path; ; ) {
-      const header = await readQcow2Header(file);
-      const { backingFile, hasExternalData } = header ?? {};
-      const layer = backingFile === undefined ? undefined : resolve(dirname(file), backingFile);
-      const isOurs = layer === undefined || (dirname(layer) === this.#layout.layers && !below.includes(layer));
-      if (!header || hasExternalData || !isOurs) {
-        throw new FarmError(
-          'BrokenInvariant',
-          `The disk "${file}" has been tampered with: it is no longer a layer on layers`,
-        );
-      }
-      if (layer === undefined) return below;
-      below.push(layer);
-      file = layer;
-    }
   }
 
   /** Removes a volume; unused layers are removed by the next `collectLayers`. */
@@ -272,20 +253,4 @@ export class VolumeFiles {
     const volumes = (await this.volumes()).flatMap((volume) => [this.disk(volume), this.#pending(volume)]);
     return await readChains([...[...wanted].map((layer) => this.#layer(layer)), ...volumes], this.#layout.layers);
   }
-}
-
-async function allocatedBytes(path: string): Promise<number> {
-  return BLOCK_BYTES * (await stat(path)).blocks;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function isSameFile(a: string, b: string): Promise<boolean> {
-  const [first, second] = await Promise.all([stat(a), stat(b)]);
-  return first.ino === second.ino && first.dev === second.dev;
 }

@@ -1,10 +1,8 @@
 import type { Clock } from '../../../common/clock/clock.ts';
 import { ApiError, badRequest, notFound, unsupportedBody } from '../api-error.ts';
-import type { ClientWrites, Edit, WriteOptions, Written } from '../client-writes.ts';
-import type { Propagation } from '../deletion.ts';
+import type { ClientWrites, Edit, Written } from '../client-writes.ts';
 import {
   apiVersionOf,
-  fieldAt,
   isJsonObject,
   type JsonObject,
   type KubeObject,
@@ -15,13 +13,13 @@ import {
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts';
-import type { FieldValidation } from '../schema/decoding.ts';
 import type { Deletion, Store } from '../store.ts';
-import { type Exchange, mediaType, parseBody, readBody, readObject, readObjectStrictly, sendJson } from './exchange.ts';
-import { assertPosition, filterOf, isTrue, numberParameter, pageOf } from './list-query.ts';
+import { type Exchange, mediaType, parseBody, readBody, readObjectStrictly, sendJson } from './exchange.ts';
+import { assertPosition, filterOf, isTrue, pageOf } from './list-query.ts';
 import type { ResourcePath } from './resource-path.ts';
 import { tableOf, wantsTable } from './table.ts';
 import { streamWatch } from './watch-stream.ts';
+import { deleteOptions, writeOptions } from './write-options.ts';
 
 /** Kinds of the core whose deletion is answered with the object instead of a Status. */
 const ANSWERED_WITH_OBJECT = new Set(['Pod', 'PersistentVolumeClaim', 'PersistentVolume', 'Namespace', 'Node']);
@@ -187,62 +185,6 @@ export function patchEdit(type: string, patch: unknown, kind: ResourceKind): Edi
   }
   const known = ['application/json-patch+json', 'application/merge-patch+json', 'application/apply-patch+yaml'];
   throw unsupportedBody(`accepted media types include: ${known.join(', ')}`);
-}
-
-/** Reads dryRun, fieldValidation (by default unknown fields are dropped with a warning) and the subresource. */
-export function writeOptions(exchange: Exchange, path: ResourcePath): WriteOptions {
-  const query = exchange.url.searchParams;
-  return {
-    dryRun: isDryRun(query.getAll('dryRun')),
-    fieldValidation: fieldValidationOf(query.get('fieldValidation')),
-    subresource: path.subresource[0],
-  };
-}
-
-function fieldValidationOf(text: string | null): FieldValidation {
-  if (text === null || text === '') return 'Warn';
-  if (text === 'Strict' || text === 'Warn' || text === 'Ignore') return text;
-  throw new ApiError(
-    422,
-    'Invalid',
-    `fieldValidation: Unsupported value: "${text}": supported values: "Ignore", "Strict", "Warn"`,
-  );
-}
-
-function isDryRun(values: readonly unknown[]): boolean {
-  if (values.some((value) => value !== 'All')) throw badRequest('Invalid value for dryRun: only "All" is supported');
-  return values.length > 0;
-}
-
-type ReadDeleteOptions = Parameters<ClientWrites['delete']>[2];
-
-/** Delete options come in the body, in the query, or both. */
-async function deleteOptions(exchange: Exchange): Promise<ReadDeleteOptions> {
-  const query = exchange.url.searchParams;
-  const body = await readObject(exchange.request);
-  const given = isJsonObject(body) ? body : {};
-  const propagation = query.get('propagationPolicy') ?? given['propagationPolicy'] ?? undefined;
-  if (propagation !== undefined && !['Background', 'Foreground', 'Orphan'].includes(String(propagation))) {
-    throw new ApiError(422, 'Invalid', `propagationPolicy: Unsupported value: ${JSON.stringify(propagation)}`);
-  }
-  const grace = numberParameter(query, 'gracePeriodSeconds') ?? given['gracePeriodSeconds'];
-  const uid = fieldAt(given, 'preconditions', 'uid');
-  const resourceVersion = fieldAt(given, 'preconditions', 'resourceVersion');
-  const dryRun = given['dryRun'];
-  return {
-    dryRun: isDryRun([...query.getAll('dryRun'), ...(Array.isArray(dryRun) ? dryRun : [])]),
-    propagation: orphansDependents(given, query) ? 'Orphan' : (propagation as Propagation | undefined),
-    gracePeriodSeconds: typeof grace === 'number' ? grace : undefined,
-    preconditions: {
-      uid: typeof uid === 'string' ? uid : undefined,
-      resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : undefined,
-    },
-  };
-}
-
-/** The older spelling of `propagationPolicy: Orphan`. */
-function orphansDependents(body: JsonObject, query: URLSearchParams): boolean {
-  return body['orphanDependents'] === true || query.get('orphanDependents') === 'true';
 }
 
 function deletionReply(kind: ResourceKind, { object, removed }: Deletion): JsonObject {

@@ -2,8 +2,9 @@ import { ApiError, badRequest, notFound } from '../api-error.ts';
 import type { ClientWrites } from '../client-writes.ts';
 import { type Exchange, mediaType, parseBody, readBody, sendJson } from '../http/exchange.ts';
 import { readJsonPath } from '../http/json-path.ts';
-import { keyOfPath, methodNotAllowed, patchEdit, writeOptions } from '../http/resource-handler.ts';
+import { keyOfPath, methodNotAllowed, patchEdit } from '../http/resource-handler.ts';
 import type { ResourcePath } from '../http/resource-path.ts';
+import { writeOptions } from '../http/write-options.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject, type ResourceKind } from '../objects.ts';
 import type { Store } from '../store.ts';
 

@@ -136,3 +136,11 @@ function encoded({ body: kind, bodyType }: Operation, body: unknown): { type: st
   }
   return bodyType ? { type: bodyType, body: String(body) } : { type: 'application/json', body: JSON.stringify(body) };
 }
+
+/** The body of a request. */
+export type BodyOf<Id extends OperationId> = RequestOf<Id> extends { readonly body?: infer Body } ? Body : never;
+
+/** A flag in a query: an absent one is false for the farm. */
+export function flag(value: boolean): 'true' | undefined {
+  return value ? 'true' : undefined;
+}

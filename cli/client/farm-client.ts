@@ -1,20 +1,17 @@
-import type { Duplex, Readable } from 'node:stream';
-import type { OperationId } from '../../common/contracts/api/operations.ts';
+import type { Readable } from 'node:stream';
 import { MAX_PAGE } from '../../common/contracts/api/parameters.ts';
-import { type AnswerOf, addressOf, type RequestOf } from '../../common/contracts/api/request.ts';
+import type { AnswerOf, RequestOf } from '../../common/contracts/api/request.ts';
 import { readWholeBuild } from '../../common/contracts/api/whole-build.ts';
 import { UPLOAD_OFFSET } from '../../common/contracts/blobs.ts';
 import type { BuildSummary } from '../../common/contracts/builds.ts';
 import type { KeptAnswer } from '../../common/contracts/events.ts';
-import type { ImageView } from '../../common/contracts/images.ts';
 import type { Priority } from '../../common/contracts/owners.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
-import { openConsole } from './console-stream.ts';
-import { FarmApi, type FollowOptions } from './farm-api.ts';
-import { headOf, notAFarm, refusal } from './refusal.ts';
-
-type BodyOf<Id extends OperationId> = RequestOf<Id> extends { readonly body?: infer Body } ? Body : never;
+import { type BodyOf, FarmApi, type FollowOptions, flag } from './farm-api.ts';
+import { ImageClient } from './image-client.ts';
+import { MachineClient } from './machine-client.ts';
+import { headOf, refusal } from './refusal.ts';
 
 /** A submission: texts with the paths for messages, the values of variables, and the local files. */
 export type Submission = BodyOf<'submitBuild'>;
@@ -37,15 +34,6 @@ export interface BuildOptions {
   readonly as?: string;
 }
 
-/** Whose serial port is read. */
-interface SerialRequest {
-  readonly vm: string;
-  /** The layer build that the VM belongs to. */
-  readonly layerBuild: string;
-  /** Whether to continue until that has ended. */
-  readonly follow: boolean;
-}
-
 /** Of builds, as the query of `GET /builds` has it. */
 type WantedBuilds = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search' | 'clones'>;
 
@@ -60,10 +48,14 @@ interface BlobUpload {
 
 /** Operations of a farm for commands. Every method throws as `FarmApi` does. */
 export class FarmClient {
+  readonly images: ImageClient;
+  readonly machines: MachineClient;
   readonly #api: FarmApi;
 
   constructor(farm: FarmAddress) {
     this.#api = new FarmApi(farm);
+    this.images = new ImageClient(this.#api);
+    this.machines = new MachineClient(this.#api);
   }
 
   async submit(submission: Submission, options: BuildOptions = {}): Promise<Accepted> {
@@ -134,52 +126,6 @@ export class FarmClient {
     return (await this.#api.call('continueHandbuild', { params: { id, vm }, query: { answer } })).step;
   }
 
-  /** The screen of a VM (PNG): live, or the picture that was kept. */
-  async screenshot(id: string, vm: string): Promise<Buffer> {
-    return Buffer.from(await (await this.#api.fetch('readScreenshot', { params: { id, vm } })).arrayBuffer());
-  }
-
-  /** Opens the console of a VM: raw RFB bytes. */
-  openConsole(id: string, vm: string): Promise<Duplex> {
-    return openConsole(this.#api.farm, addressOf('openConsole', { params: { id, vm } }));
-  }
-
-  /** Opens the first serial port of a VM: bytes as they are. */
-  openSerialConsole(id: string, vm: string): Promise<Duplex> {
-    return openConsole(this.#api.farm, addressOf('openSerialConsole', { params: { id, vm } }));
-  }
-
-  /** How to log in to a VM on which a step waits. */
-  sshAccess(id: string, vm: string) {
-    return this.#api.call('readSshAccess', { params: { id, vm } });
-  }
-
-  /** Opens the SSH server of a VM on which a step waits: bytes as they are. */
-  openSsh(id: string, vm: string): Promise<Duplex> {
-    return openConsole(this.#api.farm, addressOf('openSsh', { params: { id, vm } }));
-  }
-
-  /** All of them, newest first. */
-  async images(module?: string): Promise<ImageView[]> {
-    const found: ImageView[] = [];
-    for (let cursor: string | undefined; ; ) {
-      const page = await this.#api.call('listImages', { query: { limit: MAX_PAGE, cursor, module } });
-      found.push(...page.images);
-      if (page.nextCursor === null) return found;
-      cursor = page.nextCursor;
-    }
-  }
-
-  /** How an image came about. */
-  provenance(image: string) {
-    return this.#api.call('readProvenance', { params: { image } });
-  }
-
-  /** `NAME`, `NAME:VERSION` or `NAME@TAG`. */
-  image(image: string) {
-    return this.#api.call('readImage', { params: { image } });
-  }
-
   /** Starts a clone of an image. */
   run(image: string, order: BodyOf<'runImage'>) {
     return this.#api.call('runImage', { params: { image }, body: order });
@@ -188,53 +134,6 @@ export class FarmClient {
   /** The clones that have not ended, newest first. */
   async runs() {
     return (await this.#api.call('listRuns', {})).runs;
-  }
-
-  tagImage(module: string, tag: string, version: number) {
-    return this.#api.call('tagImage', { params: { module, tag }, body: { version } });
-  }
-
-  untagImage(module: string, tag: string) {
-    return this.#api.call('untagImage', { params: { module, tag } });
-  }
-
-  /** `force`: also when it has a tag or others are based on it. */
-  removeImage(image: string, { force = false } = {}) {
-    return this.#api.call('removeImage', { params: { image }, query: { force: flag(force) } });
-  }
-
-  /** Removes the images beyond a retention; by default the one of the farm's configuration. */
-  pruneImages(order: BodyOf<'pruneImages'>) {
-    return this.#api.call('pruneImages', { body: order });
-  }
-
-  /** Makes a version of an image from a disk image as it is; the same key is the same import. */
-  importImage(module: string, order: BodyOf<'importImage'>, idempotencyKey: string) {
-    const headers = { 'idempotency-key': idempotencyKey };
-    return this.#api.call('importImage', { params: { module }, body: order, headers });
-  }
-
-  /** Orders a file of a disk, or finds the one that is there. */
-  exportImage(image: string, order: BodyOf<'exportImage'>) {
-    return this.#api.call('exportImage', { params: { image }, body: order });
-  }
-
-  /** An export, when it has moved on or after some seconds. */
-  export(id: string) {
-    return this.#api.call('readExport', { params: { export: id }, query: { wait: 'true' } });
-  }
-
-  /** The file of an export from a byte on. */
-  async *exportContent(id: string, offset: number): AsyncGenerator<Buffer> {
-    const headers = offset > 0 ? { range: `bytes=${offset}-` } : {};
-    const response = await this.#api.fetch('downloadExport', { params: { export: id }, headers });
-    if (offset > 0 && response.status !== 206) throw notAFarm(this.#api.farm.url, 'it does not support range requests');
-    for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
-  }
-
-  /** Pushes a disk of an image to a registry, and yields the progress; leaving the loop cancels it. */
-  pushImage(image: string, order: BodyOf<'pushImage'>) {
-    return this.#api.stream('pushImage', { params: { image }, body: order });
   }
 
   /** How many bytes of a content the farm has, and whether that is all of it. */
@@ -310,20 +209,8 @@ export class FarmClient {
   pastEvents(id: string) {
     return this.#api.stream('streamEvents', { params: { id }, query: { follow: 'false' } });
   }
-
-  /** Serial output of a machine, then live if requested. */
-  serial(id: string, { vm, layerBuild, follow }: SerialRequest, options: FollowOptions = {}) {
-    const request = { params: { id, vm }, query: { layerBuild } };
-    if (follow) return this.#api.follow('streamSerial', request, ({ ended }) => ended, options);
-    return this.#api.stream('streamSerial', { ...request, query: { layerBuild, follow: 'false' } });
-  }
 }
 
 function reuseQuery({ noCache = false, rebuild = [], only = [] }: BuildOptions) {
   return { noCache: flag(noCache), rebuild: rebuild.join(','), only: only.join(',') };
-}
-
-/** An absent flag is false for the farm. */
-function flag(value: boolean): 'true' | undefined {
-  return value ? 'true' : undefined;
 }

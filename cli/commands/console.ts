@@ -35,13 +35,13 @@ export function register(program: Command): void {
     const build = await resolveBuild(client, id);
     if (flags.serial) await joinSerial(client, build, vm);
     else if (flags.screenshot === undefined) await serveConsole(client, build, vm);
-    else writeFileSync(flags.screenshot, await client.screenshot(build, vm));
+    else writeFileSync(flags.screenshot, await client.machines.screenshot(build, vm));
   });
 }
 
 /** Listens until it is interrupted. A first connection shows whether there is such a console at all. */
 async function serveConsole(client: FarmClient, build: string, vm: string): Promise<void> {
-  (await client.openConsole(build, vm)).destroy();
+  (await client.machines.openConsole(build, vm)).destroy();
   const server = createServer((viewer) => void join(client, viewer, { build, vm }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -52,7 +52,7 @@ async function serveConsole(client: FarmClient, build: string, vm: string): Prom
 async function join(client: FarmClient, viewer: Socket, { build, vm }: { build: string; vm: string }): Promise<void> {
   viewer.on('error', () => viewer.destroy());
   try {
-    const console = await client.openConsole(build, vm);
+    const console = await client.machines.openConsole(build, vm);
     pipeline(viewer, console, viewer, () => {
       viewer.destroy();
       console.destroy();

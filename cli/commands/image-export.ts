@@ -40,7 +40,7 @@ export function addExportCommand(command: Command, reference: string): void {
     );
   addConnectionFlags(exporting).action(async (image: string, { vm, disk, format, output, ...flags }: ExportFlags) => {
     const client = new FarmClient(requireFarm(flags));
-    const found = await client.image(image);
+    const found = await client.images.read(image);
     const disks = chooseDisks(found, { vm, disk });
     const exporter = new Exporter(client, found, format);
     const [only] = disks;
@@ -125,7 +125,7 @@ class Exporter {
 
   #order(disk: WantedDisk): Promise<ExportView> {
     const { module, version } = this.#image;
-    return this.#client.exportImage(`${module}:${version}`, { ...disk, format: this.#format });
+    return this.#client.images.startExport(`${module}:${version}`, { ...disk, format: this.#format });
   }
 
   async #ready(disk: WantedDisk): Promise<ReadyExport> {
@@ -133,7 +133,7 @@ class Exporter {
     while (view.state !== 'ready') {
       if (view.error) throw wrapError(carriedError(view.error), `Exporting ${disk.vm}/${disk.disk}`);
       this.#line.showShare(`${view.fileName}: ${view.state}`, view.percent);
-      view = await this.#client.export(view.id);
+      view = await this.#client.images.readExport(view.id);
     }
     this.#line.clear();
     return { ...view, sizeBytes: view.sizeBytes ?? 0, sha256: view.sha256 ?? '' };

@@ -51,7 +51,7 @@ async function importImage(from: string, name: string, flags: ImportFlags): Prom
   const order = { source, firmware, secureBoot, cpu, memory, sshUsername };
   const key = randomUUID();
   const sender = { client, contents, line };
-  const { buildId, plan } = await submitWithFiles(sender, () => client.importImage(name, order, key));
+  const { buildId, plan } = await submitWithFiles(sender, () => client.images.import(name, order, key));
   if (!json) notePlan(plan);
   if (!flags.wait) {
     if (json) printJson({ buildId });

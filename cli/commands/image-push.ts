@@ -35,7 +35,7 @@ export function addPushCommand(command: Command, reference: string): void {
     if (!parsed) throw new FarmError('InvalidRequest', `"${target}" is not a container image reference.`);
     const credentials = secret === undefined ? dockerCredentials(parsed.registry, process.env) : undefined;
     const order = { reference: target, vm, disk, secret, credentials };
-    const { module, version, digest } = await pushed(new FarmClient(requireFarm(connection)).pushImage(image, order));
+    const { module, version, digest } = await pushed(new FarmClient(requireFarm(connection)).images.push(image, order));
     printLine(`${module}:${version} is ${target} now. Modules start from it by`);
     printLine(`  source: { containerDisk: ${pinnedReference(parsed, digest ?? '')} }`);
   });

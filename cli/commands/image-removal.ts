@@ -29,7 +29,7 @@ export function addRemovalCommands(command: Command, reference: string): void {
   addConnectionFlags(remove).action(async (images: readonly string[], { force, ...flags }: RemovalFlags) => {
     const farm = new FarmClient(requireFarm(flags));
     for (const image of images) {
-      const { module, version } = await farm.removeImage(image, { force: force === true });
+      const { module, version } = await farm.images.remove(image, { force: force === true });
       printLine(`${module}:${version} is removed.`);
     }
   });
@@ -42,7 +42,7 @@ export function addRemovalCommands(command: Command, reference: string): void {
     .option('--dry-run', 'only list what would be removed')
     .option('--json', 'print one JSON object');
   addConnectionFlags(prune).action(async ({ keep, maxAge, untagged, dryRun, json, ...flags }: PruneFlags) => {
-    const pruned = await new FarmClient(requireFarm(flags)).pruneImages({
+    const pruned = await new FarmClient(requireFarm(flags)).images.prune({
       ...(keep === undefined ? {} : { keep }),
       ...(maxAge === undefined ? {} : { maxAge }),
       ...(untagged === undefined ? {} : { untagged }),

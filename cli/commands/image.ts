@@ -31,8 +31,8 @@ export function register(program: Command): void {
     .option('--provenance', 'print its provenance: an in-toto statement with SLSA provenance (needs the role builder)');
   addConnectionFlags(show).action(async (reference: string, { json, provenance, ...flags }: ShowFlags) => {
     const farm = new FarmClient(requireFarm(flags));
-    if (provenance) return printJson(await farm.provenance(reference));
-    const image = await farm.image(reference);
+    if (provenance) return printJson(await farm.images.provenance(reference));
+    const image = await farm.images.read(reference);
     if (json) return printJson(image);
     printImage(image);
   });
@@ -43,8 +43,8 @@ export function register(program: Command): void {
     .argument('<tag>', 'the tag');
   addConnectionFlags(tag).action(async (reference: string, name: string, flags: ConnectionFlags) => {
     const farm = new FarmClient(requireFarm(flags));
-    const { module, version } = await farm.image(reference);
-    const { formerVersion } = await farm.tagImage(module, name, version);
+    const { module, version } = await farm.images.read(reference);
+    const { formerVersion } = await farm.images.tag(module, name, version);
     const moved = formerVersion === null || formerVersion === version ? '' : ` (before: ${module}:${formerVersion})`;
     printLine(`${module}@${name} is ${module}:${version}${moved}.`);
   });
@@ -52,7 +52,7 @@ export function register(program: Command): void {
   addConnectionFlags(untag).action(async (reference: string, flags: ConnectionFlags) => {
     const { module, tag: name } = parseImageReference(reference) ?? { module: '', tag: null };
     if (name === null) throw new FarmError('InvalidRequest', `"${reference}" has no tag: write NAME@TAG.`);
-    await new FarmClient(requireFarm(flags)).untagImage(module, name);
+    await new FarmClient(requireFarm(flags)).images.untag(module, name);
     printLine(`Removed the tag ${module}@${name}.`);
   });
   addExportCommand(command, REFERENCE);

@@ -20,7 +20,7 @@ export function register(program: Command): void {
     .argument('[module]', 'list only its versions')
     .option('--json', 'print JSON');
   addConnectionFlags(command).action(async (module: string | undefined, flags: ImageFlags) => {
-    const images = await new FarmClient(requireFarm(flags)).images(module);
+    const images = await new FarmClient(requireFarm(flags)).images.list(module);
     if (flags.json) return printJson({ images });
     if (images.length === 0) return printLine(nothingOf(module));
     printTable(

@@ -11,7 +11,7 @@ const RESET = '\u001b[0m\u001b[?1049l\u001b[?25h';
 
 /** Joins the terminal with the serial port of a machine until either ends it. */
 export async function joinSerial(client: FarmClient, build: string, vm: string): Promise<void> {
-  const stream = await client.openSerialConsole(build, vm);
+  const stream = await client.machines.openSerialConsole(build, vm);
   const { stdin, stdout } = process;
   printNote('Connected to the serial port. Typing works while a handbuild step waits; Ctrl-] ends this.');
   const filter = terminalFilter();

@@ -28,7 +28,7 @@ export async function printSerialLog(client: FarmClient, buildId: string, option
     return;
   }
   const show = async ({ module, vm, layerBuild }: (typeof machines)[number]) => {
-    for await (const { time, lines } of client.serial(buildId, { vm, layerBuild, follow: options.follow })) {
+    for await (const { time, lines } of client.machines.serial(buildId, { vm, layerBuild, follow: options.follow })) {
       for (const line of lines) {
         if (options.json) printJson({ time, module, vm, line });
         else printLine(`${module}/${vm} | ${printable(line)}`);

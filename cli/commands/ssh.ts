@@ -34,7 +34,7 @@ export function register(program: Command): void {
     const client = new FarmClient(farm);
     const { buildId, vm } = await findWaiting(client, target);
     if (flags.stdio) return joinStdio(client, buildId, vm);
-    const access = await client.sshAccess(buildId, vm);
+    const access = await client.machines.sshAccess(buildId, vm);
     const proxy = proxyCommand(`${buildId}/${vm}`, flags);
     if (flags.config !== undefined) {
       writeConfig(resolve(flags.config), access, proxy);
@@ -52,7 +52,7 @@ function proxyCommand(target: string, flags: SshFlags): string {
 }
 
 async function joinStdio(client: FarmClient, buildId: string, vm: string): Promise<void> {
-  const stream = await client.openSsh(buildId, vm);
+  const stream = await client.machines.openSsh(buildId, vm);
   await Promise.race([pipeline(process.stdin, stream), pipeline(stream, process.stdout)]).catch((error) =>
     printNote(`The connection has ended: ${errorMessage(error)}`),
   );

@@ -1,55 +1,40 @@
 import { spawn } from 'node:child_process';
 import { appendFileSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { programCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
-import { parseBytes } from '../../common/contracts/module/sizes.ts';
-import { NETWORK_KINDS, type NetworkKind } from '../../common/contracts/network-kinds.ts';
+import { NETWORK_KINDS } from '../../common/contracts/network-kinds.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { ERRORS, type ErrorCode } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
-import { complaintAbout } from '../../common/fetch/allowed-addresses.ts';
 import { lockDirectory } from '../../common/lifecycle/lock-directory.ts';
 import { runProcess } from '../../common/lifecycle/run-process.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { pointerFile, readConnection, stateFolder } from '../client/connection.ts';
 import { waitForLine } from '../farm/child-process.ts';
-import { FarmFiles, type FarmOptions, writePointer } from '../farm/farm-files.ts';
-import { listenAddress, listenUrl, parseListen } from '../farm/listen-address.ts';
+import { FarmFiles, writePointer } from '../farm/farm-files.ts';
+import { listenUrl } from '../farm/listen-address.ts';
 import { LocalFarm } from '../farm/local-farm.ts';
 import { requireMachine } from '../farm/machine-checks.ts';
-import { measureMachine, suitableLimits } from '../farm/machine-limits.ts';
 import { endLeftovers, runningUp } from '../farm/stop-farm.ts';
 import { reportFailure } from '../output/failure.ts';
 import { describeLimits, printFarm } from '../output/farm-links.ts';
 import { printJson, printLine, printNote } from '../output/print.ts';
+import {
+  collectAddresses,
+  collectNetworks,
+  collectWorkers,
+  optionsOf,
+  toBytes,
+  toCount,
+  toListen,
+  type UpFlags,
+} from './farm-flags.ts';
 
 /** Its processes, one after the other, each of which has a minute. */
 const WHOLE_FARM_MS = 4 * 60_000;
-
-interface UpFlags {
-  readonly dataDir: string;
-  readonly port: number;
-  readonly listen?: { readonly host: string; readonly port: number };
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly vms?: number;
-  readonly imports?: number;
-  readonly cpu?: number;
-  readonly memory?: number;
-  readonly workers?: Record<string, number>;
-  readonly failureRetention: string;
-  readonly keepImages?: number;
-  readonly maxImageAge?: string;
-  readonly allowAddress?: readonly string[];
-  readonly network: NetworkKind;
-  readonly guestNetwork?: readonly string[];
-  readonly auditLog?: string;
-  readonly detach?: boolean;
-  readonly json?: boolean;
-}
 
 /** The line that `up --json` prints: the farm is up, or could not be started. */
 const outcomeSchema = z.discriminatedUnion('event', [
@@ -191,22 +176,6 @@ async function sayAgain(dataDir: string, json: boolean): Promise<void> {
   printNote('Options of this command take effect after `slipway down`.');
 }
 
-function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
-  const suitable = suitableLimits(measureMachine(dataDir));
-  const listen = listenAddress(flags);
-  const { vms = suitable.vms, imports = suitable.imports, cpu = suitable.cpu } = flags;
-  return {
-    ...{ dataDir, port: flags.port, workers: flags.workers ?? {}, failureRetention: flags.failureRetention },
-    imageRetention: { keep: flags.keepImages, maxAge: flags.maxImageAge },
-    limits: { vms, imports, cpu, memoryBytes: flags.memory ?? suitable.memoryBytes },
-    allowedAddresses: flags.allowAddress ?? [],
-    network: flags.network,
-    guestNetworks: flags.guestNetwork ?? [],
-    ...(listen === undefined ? {} : { listen }),
-    ...(flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) }),
-  };
-}
-
 function printReady({ url, kubeconfig }: Connection): void {
   printJson({ event: 'ready', url, kubeconfig });
 }
@@ -217,43 +186,4 @@ function readOutcome(line: string): z.infer<typeof outcomeSchema> | undefined {
 
 function codeOf(error: unknown): ErrorCode {
   return error instanceof FarmError ? error.code : 'FarmNotStarted';
-}
-
-function toListen(text: string) {
-  const parsed = parseListen(text);
-  if (!parsed) throw new InvalidArgumentError('Write ADDRESS or ADDRESS:PORT, such as 192.168.1.5:8443.');
-  return parsed;
-}
-
-function toCount(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number.');
-  return value;
-}
-
-function toBytes(text: string): number {
-  const parsed = parseBytes(text);
-  if ('complaint' in parsed) throw new InvalidArgumentError(`${parsed.complaint}.`);
-  return parsed.value;
-}
-
-function collectAddresses(text: string, former: readonly string[] = []): string[] {
-  const addresses = text.split(',').map((part) => part.trim());
-  for (const address of addresses) {
-    const complaint = complaintAbout(address);
-    if (complaint !== undefined) throw new InvalidArgumentError(`${complaint}.`);
-  }
-  return [...former, ...addresses];
-}
-
-function collectNetworks(text: string, former: readonly string[] = []): string[] {
-  if (!z.cidrv4().safeParse(text).success)
-    throw new InvalidArgumentError('Write an IPv4 network, such as 10.1.0.0/16.');
-  return [...former, text];
-}
-
-function collectWorkers(text: string, former: Record<string, number> | undefined): Record<string, number> {
-  const [phase = '', count = ''] = text.split('=');
-  if (!PHASES.some((known) => known === phase)) throw new InvalidArgumentError(`The phases are ${PHASES.join(', ')}.`);
-  return { ...former, [phase]: toCount(count) };
 }

@@ -71,7 +71,7 @@ async function receive({ client, line }: Receiver, found: ReadyExport, { hash, o
   for (let failures = 0; done < found.sizeBytes; ) {
     const before = done;
     try {
-      for await (const bytes of client.exportContent(found.id, done)) {
+      for await (const bytes of client.images.exportContent(found.id, done)) {
         await write(bytes, done);
         hash.update(bytes);
         done += bytes.length;

@@ -20,3 +20,9 @@ function readBy<T>(parse: (text: string) => Parsed<T>) {
     return z.NEVER;
   });
 }
+
+/** A whole number of at least 1. */
+export const count = z.coerce.number().int().min(1);
+
+/** A TCP port; 0 takes a free one. */
+export const port = z.coerce.number().int().min(0).max(65535);

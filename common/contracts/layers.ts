@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type Checksum, type CompiledModule, type DiskBus, NIC_MODELS, type NicModel } from './module/compiled.ts';
+import { type CompiledModule, type DiskBus, NIC_MODELS, type NicModel } from './module/compiled.ts';
+import type { Checksum } from './module/contents.ts';
 import type { NetworkKind } from './network-kinds.ts';
 
 /**

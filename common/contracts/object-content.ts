@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import type { CompiledVm, ObjectKeyRef } from './module/compiled.ts';
+import type { CompiledVm } from './module/compiled.ts';
+import type { ObjectKeyRef } from './module/contents.ts';
 import { objectKeyOfStep } from './module/step-types.ts';
 
 /** Which key of which object it is, for people and as a name in records: `Secret "login" key "password"`. */

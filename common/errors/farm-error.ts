@@ -1,4 +1,5 @@
-import { ERRORS, type ErrorCode, type ErrorKind } from './error-table.ts';
+import type { ErrorKind } from './error-kinds.ts';
+import { ERRORS, type ErrorCode } from './error-table.ts';
 
 /** Values that explain an error; never secrets. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { KubeConfig } from '@kubernetes/client-node';
 import { type Clock, systemClock } from '../clock/clock.ts';
 import type { ClusterConfig } from '../config/schema.ts';
 import { LABELS } from '../contracts/object-keys.ts';
 import { FarmError, wrapError } from '../errors/farm-error.ts';
 import { ApiError, isNotFound } from './api-error.ts';
+import { loadKubeConfig } from './kube-config.ts';
 import type { KubernetesObject } from './objects.ts';
 import { labelSelector, type Resource, resourcePath } from './resources.ts';
 import { withRetry } from './retry.ts';
@@ -223,25 +223,6 @@ interface ListPage<T> {
 /** The selectors of a list or watch as query parameters. */
 export function selectors({ labels, fields }: ListOptions): Record<string, string | undefined> {
   return { labelSelector: typeof labels === 'object' ? labelSelector(labels) : labels, fieldSelector: fields };
-}
-
-/**
- * Reads the credentials of a cluster. The user gets a name of its own, because client-node keeps tokens of exec plugins
- * by user name for the whole process, and two clusters may call their users alike.
- */
-function loadKubeConfig(config: ClusterConfig): KubeConfig {
-  const kubeConfig = new KubeConfig();
-  try {
-    if (config.kubeconfig) kubeConfig.loadFromFile(config.kubeconfig);
-    else kubeConfig.loadFromCluster();
-    if (config.context) kubeConfig.setCurrentContext(config.context);
-    const [cluster, user] = [kubeConfig.getCurrentCluster(), kubeConfig.getCurrentUser()];
-    if (!cluster || !user) throw new Error('the context names no cluster or no user');
-    kubeConfig.loadFromClusterAndUser(cluster, { ...user, name: `${config.name}/${user.name}` });
-    return kubeConfig;
-  } catch (error) {
-    throw wrapError(error, `Reading the kubeconfig of cluster "${config.name}"`, 'InvalidConfig');
-  }
 }
 
 /** An adopted object carries all labels of the farm that it would have been created with. */

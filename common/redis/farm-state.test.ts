@@ -22,7 +22,8 @@ import { createPhaseStore } from './phase-store.ts';
 import { advertise } from './presence.ts';
 import { readRuns } from './runs.ts';
 import { readUsage, reportCluster } from './slots.ts';
-import { type BuiltModule, cancelBuild, type SubmittedModule, submitBuild } from './submissions.ts';
+import { cancelBuild, submitBuild } from './submissions.ts';
+import type { BuiltModule, SubmittedModule } from './write-submission.ts';
 
 const LAB = { cluster: 'lab', limits: { imports: 4, vms: 4, cpu: 8, memoryBytes: 8 * 1024 ** 3 } };
 const logger = createLogger({ name: 'test', level: 'silent' });

@@ -5,7 +5,7 @@ import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { readLayerBuild } from './layer-builds.ts';
 import { readLayers } from './layers.ts';
 import { readUsage } from './slots.ts';
-import type { BuiltModule } from './submissions.ts';
+import type { BuiltModule } from './write-submission.ts';
 
 let farm: FarmState;
 useFarmState((opened) => {

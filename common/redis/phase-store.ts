@@ -1,26 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type FarmEvent, keptAnswerSchema } from '../contracts/events.ts';
+import type { FarmEvent } from '../contracts/events.ts';
 import { FAILURES, type Failure, type FailureReason } from '../contracts/failures.ts';
 import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
 import { DEFAULT_LOG_LIMITS, type LogLimits } from '../contracts/log-limits.ts';
-import type {
-  HandbuildEvent,
-  LastPause,
-  PauseState,
-  PhaseClaim,
-  PhaseResult,
-  PhaseStore,
-} from '../contracts/phase-store.ts';
+import type { PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
 import type { JobReference, Phase } from '../contracts/phases.ts';
 import { SERIAL_KEPT_BYTES } from '../contracts/serial.ts';
 import { FarmError } from '../errors/farm-error.ts';
-import { attemptPlace, keptAt, keptPlace, stepOf } from './handbuilds.ts';
+import { assertCurrent, cancelled, claimArguments, superseded } from './current-claim.ts';
+import { attemptPlace } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
 import { readLayerRecord } from './layers.ts';
 import { ClaimLogs } from './log-batches.ts';
 import type { Notices } from './notices.ts';
+import { lastPause, pause } from './phase-pauses.ts';
 import { readRedis, runScript } from './scripts.ts';
 import { readSerialPosition } from './serial-logs.ts';
 
@@ -134,12 +129,6 @@ async function claim(
   return { ...known, parents, secrets, spec: JSON.parse(spec) as LayerSpec };
 }
 
-async function assertCurrent(redis: Redis, current: PhaseClaim): Promise<void> {
-  const reply = await runScript(redis, 'check', claimArguments(current));
-  if (reply === 'cancelled') throw cancelled(current);
-  if (reply !== 'current') throw superseded(current);
-}
-
 async function commit(options: PhaseStoreOptions, current: PhaseClaim, result: PhaseResult): Promise<void> {
   const failure = result.outcome === 'failed' ? result.failure : null;
   const reply = await runScript(options.redis, 'commit', [
@@ -178,51 +167,6 @@ function doubtOf(result: PhaseResult): 'silence' | 'planned' | '' {
   if (reason === 'MachineEvicted') return 'planned';
   return SILENCE.has(reason) ? 'silence' : '';
 }
-
-const pauseReply = z.tuple([
-  z.enum(['waiting', 'continued', 'over', 'superseded', 'cancelled']),
-  z.number(),
-  z.union([keptAnswerSchema, z.literal('')]),
-]);
-
-async function pause(
-  redis: Redis,
-  current: PhaseClaim,
-  { event, limitMs }: { readonly event: HandbuildEvent; readonly limitMs: number | null },
-): Promise<PauseState> {
-  const { step, kept } = event;
-  const place = kept ? keptPlace(step, kept) : step;
-  const args = [...claimArguments(current), place, JSON.stringify(event), limitMs ?? '', kept ? 1 : ''];
-  const [state, elapsedMs, answer] = pauseReply.parse(await runScript(redis, 'pause', args));
-  if (state === 'superseded') throw superseded(current);
-  if (state === 'cancelled') throw cancelled(current);
-  return { state, elapsedMs, ...(answer === '' ? {} : { answer }) };
-}
-
-async function lastPause(redis: Redis, { job }: PhaseClaim): Promise<LastPause | null> {
-  const steps = KEYS.layerBuildSteps(job.layerBuild);
-  const fields = await readRedis(redis.hkeys(steps));
-  const places = fields.flatMap((field) => {
-    const [vm, place, event] = field.split('/');
-    return vm === job.vm && event === 'handbuild-waiting' ? [Number(place)] : [];
-  });
-  const [last] = places.toSorted((a, b) => stepOf(b) - stepOf(a) || turnOf(b) - turnOf(a));
-  if (last === undefined) return null;
-  const step = stepOf(last);
-  const kept = keptAt(last);
-  if (!kept) return { step, kept };
-  const mark = (await readRedis(redis.hget(steps, `${job.vm}/${last}/handbuild-waiting`))) ?? '';
-  const { instructions } = pausedSchema.parse(JSON.parse(mark.slice(mark.indexOf(' ') + 1)));
-  return { step, kept: { ...kept, message: instructions } };
-}
-
-/** A try waits before it begins, and then when it has failed. */
-function turnOf(place: number): number {
-  const kept = keptAt(place);
-  return kept ? 2 * kept.attempt + Number(kept.why === 'failed') : 0;
-}
-
-const pausedSchema = z.looseObject({ instructions: z.string() });
 
 /** Driven by notices; the claim is also read when the watch begins and after every reconnection. */
 async function watch(
@@ -263,16 +207,4 @@ function markOf(event: FarmEvent): string {
     return `${event.vm}/${attemptPlace(event.step, event.attempt ?? 0)}/${event.event}`;
   }
   return event.event === 'phase-waiting' ? `${event.vm}/${event.phase}/phase-waiting` : '';
-}
-
-function claimArguments({ job, fence }: PhaseClaim): (string | number)[] {
-  return [job.layerBuild, job.generation, job.vm, job.phase, fence];
-}
-
-function superseded({ job }: PhaseClaim): FarmError {
-  return new FarmError('Superseded', `Another worker has taken over ${job.phase} of VM "${job.vm}", or it has ended.`);
-}
-
-function cancelled({ job }: PhaseClaim): FarmError {
-  return new FarmError('Cancelled', `No build needs ${job.phase} of VM "${job.vm}" any more.`);
 }

@@ -12,14 +12,9 @@ import { useRedis } from './connections.ts';
 import { KEYS } from './keys.ts';
 import { restoreLayer } from './layers.ts';
 import { runScript } from './scripts.ts';
-import {
-  type BuildSubmission,
-  cancelBuild,
-  type SubmittedModule,
-  submitBuild,
-  writeSubmission,
-} from './submissions.ts';
+import { cancelBuild, submitBuild } from './submissions.ts';
 import { advance } from './tasks.ts';
+import { type BuildSubmission, type SubmittedModule, writeSubmission } from './write-submission.ts';
 
 const logger = createLogger({ name: 'test', level: 'silent' });
 const resources = new ReleaseStack();

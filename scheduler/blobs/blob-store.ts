@@ -18,6 +18,7 @@ import type { Clock } from '../../common/clock/clock.ts';
 import type { BlobView } from '../../common/contracts/blobs.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { exactSize } from '../../common/text/size-text.ts';
+import { isMissing, namesBefore, sizeOf, sumOf, syncFolder } from './folder-files.ts';
 
 /** Where contents lie, and how much. */
 export interface BlobStoreOptions {
@@ -224,39 +225,4 @@ export class BlobStore {
     if (ours > theirs && !isWhole) await rename(part, resting);
     else await rm(part, { force: true });
   }
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    ({ size }) => size,
-    (error: unknown) => {
-      if (isMissing(error)) return undefined;
-      throw error;
-    },
-  );
-}
-
-async function sumOf(folder: string): Promise<number> {
-  let bytes = 0;
-  for (const name of await readdir(folder)) bytes += (await sizeOf(join(folder, name))) ?? 0;
-  return bytes;
-}
-
-async function namesBefore(folder: string, before: number): Promise<string[]> {
-  const names: string[] = [];
-  for (const name of await readdir(folder)) {
-    const found = await stat(join(folder, name)).catch(() => undefined);
-    if (found && found.mtimeMs < before) names.push(name);
-  }
-  return names;
-}
-
-/** Makes the names in a folder durable. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

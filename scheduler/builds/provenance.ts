@@ -1,8 +1,10 @@
 import { farmEventSchema } from '../../common/contracts/events.ts';
 import type { ImageName } from '../../common/contracts/images.ts';
 import { type DiskOrigin, isChangedByHand, type LayerRecord } from '../../common/contracts/layers.ts';
-import type { Checksum, CompiledModule, Step } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Checksum } from '../../common/contracts/module/contents.ts';
 import { secretNames, writtenText } from '../../common/contracts/module/secret-text.ts';
+import type { Step } from '../../common/contracts/module/step-types.ts';
 import type { Dependency, Provenance, StepRun } from '../../common/contracts/provenance.ts';
 import { IMAGE_PREFIX } from '../../common/contracts/source-validator.ts';
 import { attemptPlace } from '../../common/redis/handbuilds.ts';

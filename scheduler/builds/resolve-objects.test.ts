@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createFarmKey } from '../../common/config/sealing.ts';
-import type { ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import type { ObjectKeyRef } from '../../common/contracts/module/contents.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { compiledModule, compiledVm, shell } from '../../test/harness/module-factory.ts';
 import { unresolvedContents } from '../graph/facts.ts';

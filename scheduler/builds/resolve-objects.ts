@@ -1,4 +1,4 @@
-import type { ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import type { ObjectKeyRef } from '../../common/contracts/module/contents.ts';
 import { contentIdentity, objectKeyName } from '../../common/contracts/object-content.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';

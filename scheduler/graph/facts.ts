@@ -1,11 +1,6 @@
 import type { LayerDisk, LayerRecord, SourceKey } from '../../common/contracts/layers.ts';
-import type {
-  Checksum,
-  CompiledModule,
-  Firmware,
-  NicModel,
-  ObjectKeyRef,
-} from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, Firmware, NicModel } from '../../common/contracts/module/compiled.ts';
+import type { Checksum, ObjectKeyRef } from '../../common/contracts/module/contents.ts';
 import type { Location } from '../../common/contracts/module/location.ts';
 import { partPath, placeOf } from '../../common/contracts/module/places.ts';
 import { objectKeyName, objectKeysOf } from '../../common/contracts/object-content.ts';

@@ -1,6 +1,7 @@
-import type { CompiledModule, CompiledVm, Step, VmSource } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, CompiledVm, VmSource } from '../../common/contracts/module/compiled.ts';
 import { localContent, localFolderFields, objectKeyRef } from '../../common/contracts/module/content-keys.ts';
 import type { FieldRules, KeyRule, VariantRules } from '../../common/contracts/module/key-rule.ts';
+import type { Step } from '../../common/contracts/module/step-types.ts';
 import { STEP_TYPES } from '../../common/contracts/module/step-types.ts';
 
 /**

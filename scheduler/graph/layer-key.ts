@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import type { Checksum, CompiledModule, ObjectKeyRef, VmSource } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, VmSource } from '../../common/contracts/module/compiled.ts';
+import type { Checksum, ObjectKeyRef } from '../../common/contracts/module/contents.ts';
 import type { AnyRule } from '../../common/contracts/module/key-rule.ts';
 import { fillSecrets, secretReference } from '../../common/contracts/module/secret-text.ts';
 import { STEP_TYPES } from '../../common/contracts/module/step-types.ts';

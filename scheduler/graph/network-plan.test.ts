@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { NicPlan } from '../../common/contracts/layers.ts';
-import type { CompiledModule, Nic, Subnet } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, Nic } from '../../common/contracts/module/compiled.ts';
+import type { Subnet } from '../../common/contracts/module/module-network.ts';
 import { firstHost, lastHost, parseIpv4, parseIpv4Network } from '../../common/text/ipv4.ts';
 import { compiledModule, nic, shell } from '../../test/harness/module-factory.ts';
 import { planNetwork } from './network-plan.ts';

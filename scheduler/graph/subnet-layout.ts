@@ -1,6 +1,7 @@
 import type { SubnetPlan } from '../../common/contracts/layers.ts';
 import { parseCidr, routerAddress } from '../../common/contracts/module/addresses.ts';
-import type { CompiledModule, Nic, Subnet } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, Nic } from '../../common/contracts/module/compiled.ts';
+import type { Subnet } from '../../common/contracts/module/module-network.ts';
 import { firstHost, formatIpv4, lastHost, parseIpv4 } from '../../common/text/ipv4.ts';
 import type { SubnetLayout } from './address-pool.ts';
 import type { UnplacedProblem } from './planning-problems.ts';

@@ -1,7 +1,8 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { z } from 'zod';
 import { type ProblemDetails, problemSchema } from '../../common/contracts/problems.ts';
-import { ERRORS, KIND_POLICY } from '../../common/errors/error-table.ts';
+import { KIND_POLICY } from '../../common/errors/error-kinds.ts';
+import { ERRORS } from '../../common/errors/error-table.ts';
 import { errorMessage, FarmError, solveOf } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { issueLines } from '../../common/text/issue-lines.ts';

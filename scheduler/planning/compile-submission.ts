@@ -2,7 +2,7 @@ import type { LayerSpec } from '../../common/contracts/layers.ts';
 import { PHASE_SECONDS, PHASES } from '../../common/contracts/phases.ts';
 import type { PlanModule } from '../../common/contracts/plans.ts';
 import { assert } from '../../common/errors/farm-error.ts';
-import type { SubmittedModule, SubmittedPhase } from '../../common/redis/submissions.ts';
+import type { SubmittedModule, SubmittedPhase } from '../../common/redis/write-submission.ts';
 import type { GraphPlan } from '../graph/expand.ts';
 import { lacksInternet, type NetworkOffer, type NetworkOffers, withoutInternet } from '../graph/network-offers.ts';
 import { phaseJobs } from '../graph/phase-jobs.ts';

@@ -3,7 +3,7 @@ import { own } from '../../common/contracts/own.ts';
 import { unknownSteps } from '../../common/contracts/step-references.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { type LayerCatalog, parseCatalog, type UnfinishedLayer } from '../../common/redis/layers.ts';
-import { type SubmittedModule, writeSubmission } from '../../common/redis/submissions.ts';
+import { type SubmittedModule, writeSubmission } from '../../common/redis/write-submission.ts';
 import { expandGraph, type GraphPlan } from '../graph/expand.ts';
 import type { OfferedLayer } from '../graph/facts.ts';
 import type { NetworkOffers } from '../graph/network-offers.ts';

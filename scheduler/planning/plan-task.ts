@@ -3,7 +3,7 @@ import type { Labels } from '../../common/contracts/cluster-control.ts';
 import type { Action } from '../../common/contracts/events.ts';
 import type { StorageRoom } from '../../common/contracts/storage.ts';
 import type { StoredCatalog } from '../../common/redis/layers.ts';
-import type { BuildSubmission, BuiltModule } from '../../common/redis/submissions.ts';
+import type { BuildSubmission, BuiltModule } from '../../common/redis/write-submission.ts';
 import type { Facts } from '../graph/facts.ts';
 import type { NetworkOffer } from '../graph/network-offers.ts';
 import type { PackedModules } from './read-modules.ts';

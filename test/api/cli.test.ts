@@ -64,7 +64,7 @@ test('imports a disk image from a file of this machine', { timeout: 90_000 }, as
   writeFileSync(disk, Buffer.alloc(4096, 'disk'));
   await slipway('image', 'import', disk, 'brought', '--no-wait');
   await api.work();
-  expect(await api.client.image('brought')).toMatchObject({ version: 1, current: true });
+  expect(await api.client.images.read('brought')).toMatchObject({ version: 1, current: true });
 });
 
 test('prints the serial output of machines, until their layer builds have ended', {

@@ -118,13 +118,13 @@ test('does not continue when its time is over, nor when the build was cancelled'
 });
 
 test('shows a console before there is a machine, until the build ends', async () => {
-  const stream = await api.as(await api.tokenOf('viewer')).openConsole(buildId, 'vm');
+  const stream = await api.as(await api.tokenOf('viewer')).machines.openConsole(buildId, 'vm');
   const { session, screen } = await openViewer(stream);
   expect([screen.width, screen.height]).toEqual([720, 400]);
   expect(session.lost.aborted).toBe(false);
   await api.client.cancel(buildId);
   await expect.poll(() => session.lost.aborted).toBe(true);
-  await expect(api.client.openConsole(buildId, 'vm')).rejects.toMatchObject({ code: 'NotFound' });
+  await expect(api.client.machines.openConsole(buildId, 'vm')).rejects.toMatchObject({ code: 'NotFound' });
 });
 
 test('lets a browser in by a subprotocol, and by the cookie only from a page of its own', async () => {

@@ -38,8 +38,8 @@ afterAll(() => api.close());
 
 /** An export as it is when the farm has made it. */
 async function makeReady(vm: string): Promise<string> {
-  const { id } = await api.client.exportImage('base', { vm });
-  await expect.poll(async () => (await api.client.export(id)).state).toBe('failed');
+  const { id } = await api.client.images.startExport('base', { vm });
+  await expect.poll(async () => (await api.client.images.readExport(id)).state).toBe('failed');
   const folder = join(api.directory, 'exports', id);
   await writeFile(join(folder, SHA256), CONTENT);
   await writeFile(join(folder, 'done.json'), JSON.stringify({ sizeBytes: CONTENT.length, sha256: SHA256 }));
@@ -69,18 +69,18 @@ async function slipwayIn(environment: Readonly<Record<string, string>>, ...args:
 }
 
 test('reports why a disk cannot be exported, and retries on the next request', async () => {
-  await expect(api.client.exportImage('base', {})).rejects.toThrow(
+  await expect(api.client.images.startExport('base', {})).rejects.toThrow(
     'Choose a disk of base:1: VM and disk are vm/disk, db/disk.',
   );
-  await expect(api.client.exportImage('base', { vm: 'web' })).rejects.toThrow('base:1 has no such disk');
-  const { id, fileName } = await api.client.exportImage('base', { vm: 'db', format: 'vmdk' });
+  await expect(api.client.images.startExport('base', { vm: 'web' })).rejects.toThrow('base:1 has no such disk');
+  const { id, fileName } = await api.client.images.startExport('base', { vm: 'db', format: 'vmdk' });
   expect(fileName).toBe('base-1-db-disk.vmdk');
-  await expect.poll(async () => (await api.client.export(id)).state).toBe('failed');
-  expect((await api.client.export(id)).error?.message).toBe('The cluster "lab" is no longer configured.');
-  expect((await api.client.exportImage('base', { vm: 'db', format: 'vmdk' })).state).not.toBe('failed');
-  await expect(api.client.export('0'.repeat(32))).rejects.toThrow(/^Export 0{32} not found/);
+  await expect.poll(async () => (await api.client.images.readExport(id)).state).toBe('failed');
+  expect((await api.client.images.readExport(id)).error?.message).toBe('The cluster "lab" is no longer configured.');
+  expect((await api.client.images.startExport('base', { vm: 'db', format: 'vmdk' })).state).not.toBe('failed');
+  await expect(api.client.images.readExport('0'.repeat(32))).rejects.toThrow(/^Export 0{32} not found/);
   const viewer = api.as(await api.tokenOf('viewer'));
-  await expect(viewer.exportImage('base', { vm: 'db' })).rejects.toThrow('needs the role builder');
+  await expect(viewer.images.startExport('base', { vm: 'db' })).rejects.toThrow('needs the role builder');
 });
 
 test('a file comes in ranges, and is gone on with where it was cut', async () => {
@@ -177,7 +177,7 @@ test('a push is refused before it begins, and where the farm may not go', async 
   await makeReady('vm');
   const push = async (reference: string, order: object = { vm: 'vm' }) => {
     // Nothing is exported or packed for a registry that refuses.
-    for await (const view of api.client.pushImage('base', { reference, ...order })) return view.error;
+    for await (const view of api.client.images.push('base', { reference, ...order })) return view.error;
     return null;
   };
   await expect(push('docker://x')).rejects.toThrow('"docker://x" is not a container image reference');

@@ -57,7 +57,7 @@ test('builds a submission, reports its progress, and reuses it afterwards', asyn
   });
   const picture = await api.call(view.modules[0]?.vms[0]?.screenshot ?? '');
   expect([...new Uint8Array(await picture.arrayBuffer())]).toEqual([0x89, 0x50, 0x4e, 0x47, 0xff, 0x00]);
-  expect(await client.images()).toMatchObject([
+  expect(await client.images.list()).toMatchObject([
     { module: 'child', version: 1 },
     { module: 'base', version: 1 },
   ]);
@@ -310,7 +310,7 @@ test('goes through builds and images page by page', async () => {
   const images = await pages('/api/v1/images?limit=3', 'images');
   // The cluster has slots for four machines, and no machine ends here.
   expect(images.map(({ length }) => length)).toEqual([3, 1]);
-  expect(images.flat()).toEqual(await client.images());
+  expect(images.flat()).toEqual(await client.images.list());
   expect((await api.call('/api/v1/images?cursor=nonsense')).status).toBe(400);
 });
 

@@ -46,7 +46,7 @@ beforeAll(async () => {
   await api.client.createToken({ role: 'viewer', name: 'somebody' });
   const sha256 = hash('sha256', 'a value');
   const image = { image: 'child:1', module: 'base', tag: 'stable' };
-  const { id: ordered } = await api.client.exportImage('child:1', {});
+  const { id: ordered } = await api.client.images.startExport('child:1', {});
   known = { id: buildId, cluster: 'lab', vm: 'vm', name: 'somebody', sha256, export: ordered, ...image };
   layerBuild = (await api.client.build(buildId)).modules[0]?.layerBuild ?? '';
 });

@@ -40,7 +40,7 @@ function lately(line: string): string {
 
 /** Every image, whether it is current, and what it is based on. */
 async function images(): Promise<string[]> {
-  const rows = (await api.client.images()).map(({ module, version, current, basedOn }) => [
+  const rows = (await api.client.images.list()).map(({ module, version, current, basedOn }) => [
     `${module}:${version}${current ? '' : ' old'}`,
     ...basedOn.map((parent) => `on ${parent.module}:${parent.version}${parent.current ? '' : ' old'}`),
   ]);

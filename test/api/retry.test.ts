@@ -62,7 +62,7 @@ test('a build that failed in its last phase continues there, once, and what is b
     ...[{ module: 'child' }, { module: 'child', outcome: 'succeeded' }],
   ]);
   expect(events).toContainEqual(expect.objectContaining({ event: 'phase-started', module: 'base', attempt: 1 }));
-  expect(await api.client.image('base')).toMatchObject({ version: 1, layerBuild });
+  expect(await api.client.images.read('base')).toMatchObject({ version: 1, layerBuild });
   // The first build keeps what became of it.
   const former = await api.client.build(buildId);
   expect([former.state, former.modules[0]?.failure?.reason]).toEqual(['failed', 'SnapshotFailed']);

@@ -27,7 +27,8 @@ async function provisioning(): Promise<PhaseClaim> {
 
 async function kept(): Promise<SerialPiece[]> {
   const pieces: SerialPiece[] = [];
-  for await (const piece of api.client.serial(buildId, { vm: 'vm', layerBuild, follow: false })) pieces.push(piece);
+  for await (const piece of api.client.machines.serial(buildId, { vm: 'vm', layerBuild, follow: false }))
+    pieces.push(piece);
   return pieces;
 }
 
@@ -35,7 +36,8 @@ test('a viewer follows the serial output of a machine from before it exists unti
   const viewer = api.as(await api.tokenOf('viewer'));
   const heard: string[] = [];
   const followed = (async () => {
-    for await (const { lines } of viewer.serial(buildId, { vm: 'vm', layerBuild, follow: true })) heard.push(...lines);
+    for await (const { lines } of viewer.machines.serial(buildId, { vm: 'vm', layerBuild, follow: true }))
+      heard.push(...lines);
   })();
   const claim = await provisioning();
   await api.store.keepSerial(claim, { vmiUid: 'u1', lines: ['SeaBIOS', 'Linux'], readBytes: 15 });
@@ -56,7 +58,8 @@ test('a viewer follows the serial output of a machine from before it exists unti
 test('the stream of a machine without output ends too', async () => {
   await api.client.cancel(buildId);
   const pieces: SerialPiece[] = [];
-  for await (const piece of api.client.serial(buildId, { vm: 'vm', layerBuild, follow: true })) pieces.push(piece);
+  for await (const piece of api.client.machines.serial(buildId, { vm: 'vm', layerBuild, follow: true }))
+    pieces.push(piece);
   expect(pieces).toMatchObject([{ lines: [], ended: true }]);
 });
 

@@ -72,10 +72,10 @@ async function cloneBoot({ client }: TestFarm): Promise<number> {
   for await (const event of client.events(buildId)) {
     if (event.event === 'phase-finished' && event.phase === 'boot-keystrokes') break;
   }
-  const { username, privateKey } = await client.sshAccess(buildId, 'vm');
+  const { username, privateKey } = await client.machines.sshAccess(buildId, 'vm');
   const ssh = new Client();
   const ready = once(ssh, 'ready');
-  ssh.connect({ sock: await client.openSsh(buildId, 'vm'), username, privateKey: privateKey ?? '' });
+  ssh.connect({ sock: await client.machines.openSsh(buildId, 'vm'), username, privateKey: privateKey ?? '' });
   await ready;
   const tookMs = performance.now() - begun;
   ssh.on('error', () => {}).destroy();

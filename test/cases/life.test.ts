@@ -94,7 +94,7 @@ describe('an image', () => {
   test('is built, and tagged', { timeout: LONG_MS }, async () => {
     expect(await build(LIFE)).toContain('life');
     expect(await slipway('image', 'tag', 'life:1', 'stable')).toBe('life@stable is life:1.\n');
-    expect(await farm.client.tagImage('life', 'first', 1)).toMatchObject({ version: 1, formerVersion: null });
+    expect(await farm.client.images.tag('life', 'first', 1)).toMatchObject({ version: 1, formerVersion: null });
     expect(await slipway('images', 'life')).toMatch(
       /^life:1 +current +(first, stable|stable, first) .* [\d.]+ MiB, own [\d.]+ MiB /m,
     );
@@ -122,7 +122,7 @@ describe('an image', () => {
       page.getByRole('link', { name: /^life-1-web-system\.qcow2/ }).click(),
     ]);
     expect(hashOf(await download.path())).toBe(hashOf(files[1]));
-    const ordered = await farm.client.exportImage('life:1', { vm: 'db' });
+    const ordered = await farm.client.images.startExport('life:1', { vm: 'db' });
     expect(ordered).toMatchObject({ state: 'ready', sha256: hashOf(files[0]) });
   });
 
@@ -132,7 +132,7 @@ describe('an image', () => {
     const [, source] = /(source: .*)\n$/.exec(pushed) ?? [];
     const digests: (string | null)[] = [];
     const order = { reference: `${registry.host}/farm/life:again`, vm: 'web' };
-    for await (const view of farm.client.pushImage('life', order)) digests.push(view.digest);
+    for await (const view of farm.client.images.push('life', order)) digests.push(view.digest);
     expect(source).toContain(digests.at(-1));
     await look('life-push', '/images');
     await page.locator('summary[aria-label="Push life:1 web system"]').click();
@@ -241,7 +241,7 @@ describe('an image', () => {
     await build(LIFE, '--rebuild', 'life');
     expect(await slipway('images', 'life')).toMatch(/^life:2 +current/m);
     await slipway('image', 'untag', 'life@first');
-    await farm.client.untagImage('life', 'checked');
+    await farm.client.images.untag('life', 'checked');
     const used = async () => (await farm.client.storage()).clusters[0]?.images.count;
     expect(await used()).toBe(5);
     await look('life-disk-use', '/clusters');
@@ -257,7 +257,7 @@ describe('an image', () => {
     await page.getByLabel('Newest versions').fill('1');
     await page.getByRole('button', { name: 'Show what would go' }).click();
     await page.getByText('1 image would be removed.').waitFor();
-    expect((await farm.client.pruneImages({ keep: 1 })).images).toMatchObject([{ module: 'life', version: 1 }]);
+    expect((await farm.client.images.prune({ keep: 1 })).images).toMatchObject([{ module: 'life', version: 1 }]);
     await expect.poll(used, { timeout: SEEN_MS }).toBe(3);
     const snapshots = await kubectl(
       farm.connection.kubeconfig,
@@ -305,7 +305,7 @@ describe('a failure', () => {
   });
 
   test('is in the provenance and in the evidence of the build', { timeout: LONG_MS }, async () => {
-    const { runDetails } = (await farm.client.provenance('mended')).predicate;
+    const { runDetails } = (await farm.client.images.provenance('mended')).predicate;
     expect(runDetails.slipway_changedByHand).toBe(true);
     expect(runDetails.slipway_steps.map(({ step, attempt, outcome }) => [step, attempt, outcome])).toEqual([
       [0, 0, 'failed'],

@@ -156,7 +156,7 @@ describe('modules that cannot be built', () => {
     expect((await farm.slipway('image', 'show', 'kept')).stdout).toContain(
       'a person continued the build after a failed step',
     );
-    const { runDetails } = (await farm.client.provenance('kept')).predicate;
+    const { runDetails } = (await farm.client.images.provenance('kept')).predicate;
     expect(runDetails.slipway_changedByHand).toBe(true);
     expect(runDetails.slipway_steps.map(({ step, attempt, outcome }) => [step, attempt, outcome])).toEqual([
       [0, 0, 'failed'],
@@ -189,7 +189,7 @@ describe('modules that cannot be built', () => {
     expect((await farm.slipway('df')).stdout).toMatch(/^local +[\d.]+ [MG]iB \(\d+\) .* [\d.]+ [MG]iB$/m);
     expect(await farm.slipway('stop', clone)).toMatchObject({ exitCode: 0 });
     expect(await farm.client.runs()).toEqual([]);
-    expect(await farm.client.images('kept')).toHaveLength(1);
+    expect(await farm.client.images.list('kept')).toHaveLength(1);
     const left = () => remainingObjects(farm.connection.kubeconfig, 'virtualmachines', 'slipway.dev/role=build');
     await expect.poll(left, { timeout: 60_000 }).toEqual([]);
   });

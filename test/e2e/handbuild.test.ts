@@ -44,9 +44,11 @@ describe('a step that waits for a person', () => {
     });
     buildId = submitted.buildId;
     // Before the machine is there.
-    builder = await openViewer(await farm.client.openConsole(buildId, 'desk'));
+    builder = await openViewer(await farm.client.machines.openConsole(buildId, 'desk'));
     const { token } = await farm.client.createToken({ role: 'viewer' });
-    viewer = await openViewer(await new FarmClient({ url: farm.connection.url, token }).openConsole(buildId, 'desk'));
+    viewer = await openViewer(
+      await new FarmClient({ url: farm.connection.url, token }).machines.openConsole(buildId, 'desk'),
+    );
     following = follow();
     const layerBuild = (await farm.client.build(buildId)).modules[0]?.layerBuild ?? '';
     machine = machineName({ layerBuild, generation: 1 }, 'desk');

@@ -75,7 +75,7 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
   test('leaves the farm as a file that boots by itself', { timeout: BUILD_MS }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-out-'));
     onTestFinished(() => rm(folder, { recursive: true }));
-    const [image] = await farm.client.images();
+    const [image] = await farm.client.images.list();
     const name = `${image?.module}:${image?.version}`;
     const [file, other] = [join(folder, 'disk.qcow2'), join(folder, 'disk.vmdk')];
     const exported = await farm.slipway('image', 'export', name, '-o', file);

@@ -13,12 +13,8 @@ import { readEvents, readPastEvents } from '../../common/redis/event-streams.ts'
 import { type Notices, subscribeNotices } from '../../common/redis/notices.ts';
 import { createPhaseStore } from '../../common/redis/phase-store.ts';
 import { advertise } from '../../common/redis/presence.ts';
-import {
-  type BuildSubmission,
-  type SubmissionReply,
-  type SubmittedModule,
-  submitBuild,
-} from '../../common/redis/submissions.ts';
+import { type SubmissionReply, submitBuild } from '../../common/redis/submissions.ts';
+import type { BuildSubmission, SubmittedModule } from '../../common/redis/write-submission.ts';
 import { type RedisServer, startRedis } from './redis-server.ts';
 import { sampleLayerVm } from './sample-spec.ts';
 import { useVirtualTime, type VirtualTime } from './virtual-redis-time.ts';

@@ -1,4 +1,5 @@
-import type { CompiledModule, CompiledVm, Nic, ShellStep } from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule, CompiledVm, Nic } from '../../common/contracts/module/compiled.ts';
+import type { ShellStep } from '../../common/contracts/module/steps/shell.ts';
 
 type GivenVm = Partial<CompiledVm>;
 type GivenModule = Partial<Omit<CompiledModule, 'vms'>> & { readonly vms?: readonly GivenVm[] };

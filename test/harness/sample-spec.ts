@@ -1,7 +1,7 @@
 import type { LayerSpec, LayerVm, VmPlan } from '../../common/contracts/layers.ts';
 import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
-import type { BuiltModule, SubmittedPhase } from '../../common/redis/submissions.ts';
+import type { BuiltModule, SubmittedPhase } from '../../common/redis/write-submission.ts';
 import { compiledModule, compiledVm } from './module-factory.ts';
 
 /** The little of a module that the farm's state looks at. */

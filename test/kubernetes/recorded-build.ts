@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readModuleFiles } from '../../cli/read-modules.ts';
+import { DEFAULT_RELAY_IMAGE } from '../../common/config/cluster-options.ts';
 import { packagePath, programCommand } from '../../common/config/package-root.ts';
-import { DEFAULT_RELAY_IMAGE } from '../../common/config/schema.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { startForeignFarm } from '../cluster/foreign-farm.ts';
 import { clusterConfig } from '../harness/api-server.ts';

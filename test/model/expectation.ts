@@ -2,7 +2,7 @@ import { FAILURES } from '../../common/contracts/failures.ts';
 import type { PhaseResult } from '../../common/contracts/phase-store.ts';
 import type { JobReference } from '../../common/contracts/phases.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
-import type { BuiltModule } from '../../common/redis/submissions.ts';
+import type { BuiltModule } from '../../common/redis/write-submission.ts';
 
 /** What the farm allows: see `failLayerBuild`, `claim.lua` and `phase-store.ts`. */
 const MAX_FAULTS = 5;

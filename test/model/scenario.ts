@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { FailureReason } from '../../common/contracts/failures.ts';
-import type { BuiltModule } from '../../common/redis/submissions.ts';
+import type { BuiltModule } from '../../common/redis/write-submission.ts';
 import { newId } from '../harness/farm-state.ts';
 import { sampleModule } from '../harness/sample-spec.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { JobReference, Phase } from '../../common/contracts/phases.ts';
-import type { BuiltModule } from '../../common/redis/submissions.ts';
+import type { BuiltModule } from '../../common/redis/write-submission.ts';
 import { sampleModule } from '../harness/sample-spec.ts';
 import { Ledger } from './ledger.ts';
 import type { SimulatedCluster } from './scenario.ts';

@@ -1,5 +1,5 @@
 import type { Phase } from '../../common/contracts/phases.ts';
-import type { BuiltModule } from '../../common/redis/submissions.ts';
+import type { BuiltModule } from '../../common/redis/write-submission.ts';
 import { createRandom } from '../bench/random-graph.ts';
 import { sampleModule } from '../harness/sample-spec.ts';
 

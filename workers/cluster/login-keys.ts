@@ -1,5 +1,6 @@
 import ssh2 from 'ssh2';
-import type { CompiledVm, ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import type { CompiledVm } from '../../common/contracts/module/compiled.ts';
+import type { ObjectKeyRef } from '../../common/contracts/module/contents.ts';
 import { objectKeyName } from '../../common/contracts/object-content.ts';
 import type { SshKeyPair } from '../../common/ssh/key-pair.ts';
 import type { PhaseContext } from '../context/phase-context.ts';

@@ -1,4 +1,4 @@
-import type { ObjectKeyRef } from '../../common/contracts/module/compiled.ts';
+import type { ObjectKeyRef } from '../../common/contracts/module/contents.ts';
 import { contentIdentity, objectKeyName } from '../../common/contracts/object-content.ts';
 import { readObjectKey } from '../../common/kubernetes/object-key.ts';
 import type { PhaseContext } from '../context/phase-context.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { blobOf } from '../../common/contracts/blobs.ts';
-import type { LocalFile } from '../../common/contracts/module/compiled.ts';
+import type { LocalFile } from '../../common/contracts/module/contents.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { fetchSource } from '../../common/fetch/fetch-source.ts';
 import type { PhaseContext } from '../context/phase-context.ts';

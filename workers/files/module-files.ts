@@ -7,13 +7,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { blobOf } from '../../common/contracts/blobs.ts';
 import { fillTemplate, templateNames } from '../../common/contracts/boot-command/template.ts';
-import type {
-  Checksum,
-  CompiledModule,
-  LocalContent,
-  LocalFolder,
-  ModuleFile,
-} from '../../common/contracts/module/compiled.ts';
+import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
+import type { Checksum, LocalContent, LocalFolder, ModuleFile } from '../../common/contracts/module/contents.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { fetchSource } from '../../common/fetch/fetch-source.ts';
 import type { ClaimedSecrets } from '../context/claimed-secrets.ts';

@@ -1,4 +1,4 @@
-import { KIND_POLICY } from '../../common/errors/error-table.ts';
+import { KIND_POLICY } from '../../common/errors/error-kinds.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { PhaseExecutor } from '../context/phase-context.ts';
 

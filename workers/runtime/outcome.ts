@@ -1,6 +1,6 @@
 import { FAILURES, type FailureReason } from '../../common/contracts/failures.ts';
 import type { PhaseResult } from '../../common/contracts/phase-store.ts';
-import { KIND_POLICY } from '../../common/errors/error-table.ts';
+import { KIND_POLICY } from '../../common/errors/error-kinds.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { isRefusal } from '../../common/kubernetes/api-error.ts';
 import { moduleFailure, PhaseFailure } from '../context/phase-failure.ts';

@@ -1,4 +1,4 @@
-import type { Checksum } from './compiled.ts';
+import type { Checksum } from './contents.ts';
 import { type Parsed, quoted } from './parsed.ts';
 
 const HEX_LENGTH: Readonly<Record<Checksum['algorithm'], number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 };

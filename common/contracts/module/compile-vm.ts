@@ -1,24 +1,15 @@
 import { blobOf } from '../blobs.ts';
 import { formatImageReference } from '../images.ts';
-import type {
-  Checksum,
-  CloudInit,
-  CompiledVm,
-  Iso,
-  LocalFile,
-  Nic,
-  NicModel,
-  Resources,
-  Step,
-  VmDisk,
-  VmSource,
-} from './compiled.ts';
+import type { CloudInit, CompiledVm, Iso, Nic, NicModel, Resources, VmDisk, VmSource } from './compiled.ts';
+import type { Checksum, LocalFile } from './contents.ts';
 import { DEFAULTS, MANIFEST_NIC_MODEL, NIC_MODELS_BY_SOURCE } from './defaults.ts';
 import type { LocalFinder } from './local-content.ts';
 import type { Location } from './location.ts';
 import { compileObject } from './references.ts';
 import type { NicBody, ResourcesBody, VmBody } from './schema.ts';
-import { STEP_TYPES, type StepSurroundings, type StepType } from './step-types.ts';
+import type { StepSurroundings, StepType } from './step-type.ts';
+import type { Step } from './step-types.ts';
+import { STEP_TYPES } from './step-types.ts';
 
 /** Values that a VM gets from its module. */
 export interface VmSurroundings {

@@ -1,18 +1,10 @@
 import { compileNic, compileResources, compileVm, defaultNicModel } from './compile-vm.ts';
-import type {
-  BuildOverrides,
-  CompiledModule,
-  CompiledVm,
-  ModuleFile,
-  ModuleNetwork,
-  Nic,
-  Places,
-  Position,
-  SecretUse,
-  UnsupportedField,
-} from './compiled.ts';
+import type { BuildOverrides, CompiledModule, CompiledVm, Nic, SecretUse, UnsupportedField } from './compiled.ts';
+import type { ModuleFile } from './contents.ts';
 import { AUTOMATIC_NETWORK, DEFAULTS } from './defaults.ts';
 import { fileNameOf, type LocalFinder } from './local-content.ts';
+import type { ModuleNetwork } from './module-network.ts';
+import type { Places, Position } from './position.ts';
 import type { ModuleBody, NicBody } from './schema.ts';
 
 /** Context of a module besides its body. */

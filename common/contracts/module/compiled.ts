@@ -1,5 +1,8 @@
-import type { BlobUrl } from '../blobs.ts';
+import type { Checksum, LocalFolder, ModuleFile, ObjectKeyRef } from './contents.ts';
 import type { Location } from './location.ts';
+import type { ModuleNetwork } from './module-network.ts';
+import type { Places, Position } from './position.ts';
+import type { Step } from './step-types.ts';
 
 /** Marks a clone of an image: its machines are started and left to people, and no disk is captured. */
 export interface RunTerms {
@@ -56,16 +59,6 @@ export interface CompiledModule {
   readonly imported?: true;
 }
 
-/** 1-based place in a file that a person wrote. */
-export interface Position {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
-
-/** Lines and columns in the file of the module, by `partPath`. */
-export type Places = Readonly<Record<string, Pick<Position, 'line' | 'column'>>>;
-
 export interface UnsupportedField extends Position {
   /** Path of the field, e.g. `vms[0].efiFirmware.tpm`. */
   readonly path: string;
@@ -106,13 +99,6 @@ export interface CompiledVm {
   readonly shutdownCommand: string | null;
   readonly shutdownTimeoutMs: number;
   readonly invisible: boolean;
-}
-
-/** A hash that a source must have. */
-export interface Checksum {
-  readonly algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512';
-  /** Lower-case hexadecimal. */
-  readonly hex: string;
 }
 
 /** How old a layer made from this may be to be reused; absent: as old as it may be. */
@@ -157,14 +143,6 @@ export type Firmware =
   | { readonly kind: 'bios' }
   | { readonly kind: 'efi'; readonly secureBoot: boolean; readonly tpm: boolean };
 
-/** A key of a ConfigMap or Secret on the cluster. */
-export interface ObjectKeyRef {
-  readonly kind: 'ConfigMap' | 'Secret';
-  readonly name: string;
-  readonly key: string;
-  readonly optional: boolean;
-}
-
 export interface CloudInit {
   readonly userData: string | null;
   readonly userDataFrom: ObjectKeyRef | null;
@@ -198,107 +176,6 @@ export interface Nic {
   readonly model: NicModel | null;
   /** Pins the PCI slot, 1-9. */
   readonly slot: number | null;
-}
-
-interface StepBase {
-  readonly name: string | null;
-  /** Null: bounded by the module's timeout only. */
-  readonly timeoutMs: number | null;
-}
-
-export interface ShellStep extends StepBase {
-  readonly type: 'shell';
-  /** Empty when `scriptFile` or `scriptFrom` is given. */
-  readonly script: string;
-  readonly scriptFile: LocalFile | null;
-  readonly scriptFrom: ObjectKeyRef | null;
-  readonly env: Readonly<Record<string, string>>;
-  /** Wraps the command; carries `{{ .Command }}`. */
-  readonly executeCommand: string | null;
-}
-
-export interface FileStep extends StepBase {
-  readonly type: 'file';
-  /** Absolute path in the guest. */
-  readonly destination: string;
-  /** A name of `files`, or null when `source` or `local` is given. */
-  readonly fileRef: string | null;
-  readonly source: ObjectKeyRef | null;
-  readonly local: LocalContent | null;
-}
-
-export interface RebootStep extends StepBase {
-  readonly type: 'reboot';
-  readonly command: string;
-}
-
-export interface WindowsUpdateStep extends StepBase {
-  readonly type: 'windows-update';
-  readonly searchCriteria: string;
-  readonly filters: readonly string[];
-  readonly updateLimit: number;
-}
-
-export interface HandbuildStep extends StepBase {
-  readonly type: 'handbuild';
-  readonly instructions: string;
-}
-
-export type Step = ShellStep | FileStep | RebootStep | WindowsUpdateStep | HandbuildStep;
-
-export type ModuleFile =
-  | { readonly name: string; readonly kind: 'inline'; readonly content: string }
-  | ({ readonly name: string; readonly kind: 'url'; readonly checksum: Checksum | null } & Location)
-  | { readonly name: string; readonly kind: 'local'; readonly content: LocalContent };
-
-/** A file that lies beside the module, by its content in the farm's store. */
-export interface LocalFile {
-  readonly kind: 'file';
-  readonly url: BlobUrl;
-  readonly sizeBytes: number;
-  /** Permission bits. */
-  readonly mode: number;
-}
-
-/** A folder beside the module with everything in it. */
-export interface LocalFolder {
-  readonly kind: 'folder';
-  /** In the order of their paths. */
-  readonly entries: readonly LocalFolderEntry[];
-}
-
-export interface LocalFolderEntry {
-  /** Below the folder, with `/` between names. */
-  readonly path: string;
-  /** Null: a folder. */
-  readonly file: LocalFile | null;
-}
-
-export type LocalContent = LocalFile | LocalFolder;
-
-export interface ModuleNetwork {
-  readonly vpcs: readonly Vpc[];
-  readonly subnets: readonly Subnet[];
-}
-
-export interface Vpc {
-  readonly name: string;
-  /** `build`: while building only; the published template gets none. */
-  readonly internet: 'never' | 'build' | 'always';
-  /** Not declared in the file: internet access is preferred, but a cluster without it is accepted. */
-  readonly automatic?: true;
-}
-
-export interface Subnet {
-  readonly name: string;
-  readonly vpc: string;
-  /** IPv4 in CIDR notation, network address. */
-  readonly cidr: string;
-  readonly dhcp: boolean;
-  /** Servers that DHCP hands out; empty: the relay alone, which forwards to public servers where there is internet. */
-  readonly dns: readonly string[];
-  /** A bare layer-2 segment whose addressing a guest serves. */
-  readonly unmanaged: boolean;
 }
 
 /** Settings that apply only while building. NICs have already taken over `mac`, `slot` and `model` of the base NIC of that name. */

@@ -1,4 +1,4 @@
-import type { LocalContent } from './compiled.ts';
+import type { LocalContent } from './contents.ts';
 import type { VariantRules } from './key-rule.ts';
 
 /* How contents that modules refer to enter layer keys. */

@@ -16,7 +16,6 @@ export const DEFAULTS = {
   shutdownTimeoutMs: 5 * 60_000,
   /** Label of the network card of a VM that lists none. */
   nicName: 'nic1',
-  windowsUpdate: { searchCriteria: 'BrowseOnly=0 and IsInstalled=0', updateLimit: 1000 },
 } as const;
 
 /**
@@ -37,9 +36,3 @@ export const MANIFEST_NIC_MODEL = 'e1000';
 
 /** The VPC for subnets that name none, and the subnet of modules that declare none. It has internet. */
 export const AUTOMATIC_NETWORK = { name: 'default', cidr: '10.0.2.0/24' } as const;
-
-/** Default command of a `reboot` step. Small systems have no sudo, and their user is root. */
-export const REBOOT_COMMAND = {
-  bash: 'if command -v sudo >/dev/null; then sudo reboot; else reboot; fi',
-  powershell: 'shutdown /r /f /t 0',
-} as const;

@@ -1,7 +1,7 @@
 import { assert } from '../../errors/farm-error.ts';
 import { blobUrl } from '../blobs.ts';
 import { beside, type LocalFileItem, type LocalLookup } from '../local-files.ts';
-import type { LocalContent, LocalFile, LocalFolder } from './compiled.ts';
+import type { LocalContent, LocalFile, LocalFolder } from './contents.ts';
 
 /** The local files beside one module file; only for paths that `localFileRule` accepted. */
 export class LocalFinder {

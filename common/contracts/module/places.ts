@@ -1,6 +1,6 @@
 import { own } from '../own.ts';
-import type { Places, Position } from './compiled.ts';
 import type { Cursor } from './cursor.ts';
+import type { Places, Position } from './position.ts';
 import type { SourceDocument } from './yaml-source.ts';
 
 /** Names a part of a module that planning may refuse: `partPath('vms', 'web', 'source')`. */

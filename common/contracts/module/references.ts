@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { ObjectKeyRef } from './compiled.ts';
+import type { ObjectKeyRef } from './contents.ts';
 import { flag, pattern } from './leaves.ts';
 import { map } from './shapes.ts';
 

@@ -3,7 +3,8 @@ import type { Cursor } from './cursor.ts';
 import { parseDuration } from './duration.ts';
 import { valueOrNull } from './parsed.ts';
 import { namesOf, type Report, type Rule, reportRepeated, reportUnknown, reportUnlessOne } from './rule.ts';
-import { STEP_TYPES, type StepType, type StepTypeName } from './step-types.ts';
+import type { StepType } from './step-type.ts';
+import { STEP_TYPES, type StepTypeName } from './step-types.ts';
 import { reportUrlDoubts } from './url-doubts.ts';
 
 export const SOURCE_KINDS = ['url', 'blank', 'buildRef', 'containerDisk', 'sourcePvc', 'path'] as const;

@@ -1,6 +1,6 @@
 import { isMap, isScalar, type Node } from 'yaml';
 import { unusableCharacter, unusableMessage } from './characters.ts';
-import type { Position } from './compiled.ts';
+import type { Position } from './position.ts';
 import { hasReservedCharacters, NAME_PATTERN, secretReference } from './secret-text.ts';
 import { didYouMean } from './suggest.ts';
 import { YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';

@@ -12,7 +12,7 @@ import {
   type YAMLError,
   type YAMLMap,
 } from 'yaml';
-import type { Position } from './compiled.ts';
+import type { Position } from './position.ts';
 import type { ModuleProblem } from './problem.ts';
 import { syntaxComplaint } from './yaml-complaints.ts';
 import { aliasesOf, isMergeKey, mapsOf, type Path, scalarsOf, targetsOf } from './yaml-nodes.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { DEFAULT_RELAY_IMAGE } from '../../config/schema.ts';
+import { DEFAULT_RELAY_IMAGE } from '../../config/cluster-options.ts';
 import type { ClusterFacts } from './cluster-facts.ts';
 import { type JudgedConfig, judge } from './judge.ts';
 

@@ -1,4 +1,5 @@
-import { type ClusterConfig, DEFAULT_RELAY_IMAGE } from '../../config/schema.ts';
+import { DEFAULT_RELAY_IMAGE } from '../../config/cluster-options.ts';
+import type { ClusterConfig } from '../../config/schema.ts';
 import type { Finding } from '../../contracts/findings.ts';
 import type { Subnet } from '../objects.ts';
 import { describeRight } from '../rights.ts';

@@ -1,6 +1,6 @@
 import { blobOf } from '../../../common/contracts/blobs.ts';
 import type { SourceKey } from '../../../common/contracts/layers.ts';
-import type { Checksum } from '../../../common/contracts/module/compiled.ts';
+import type { Checksum } from '../../../common/contracts/module/contents.ts';
 import type { Location } from '../../../common/contracts/module/location.ts';
 import { IMAGE_PREFIX } from '../../../common/contracts/source-validator.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { FileStep, LocalFolder } from '../../../common/contracts/module/compiled.ts';
+import type { LocalFolder } from '../../../common/contracts/module/contents.ts';
+import type { FileStep } from '../../../common/contracts/module/steps/file.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
 import { openLocalFile } from '../../files/local-files.ts';
 import { moduleFiles, type ReadyFile, readyFile, withFiles } from '../../files/module-files.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Clock, systemClock } from '../../../common/clock/clock.ts';
-import type { HandbuildStep } from '../../../common/contracts/module/compiled.ts';
+import type { HandbuildStep } from '../../../common/contracts/module/steps/handbuild.ts';
 import type { PauseState } from '../../../common/contracts/phase-store.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import { Draining } from '../../runtime/drain.ts';

@@ -1,4 +1,4 @@
-import type { HandbuildStep } from '../../../common/contracts/module/compiled.ts';
+import type { HandbuildStep } from '../../../common/contracts/module/steps/handbuild.ts';
 import { awaitPerson } from './await-person.ts';
 import { type StepContext, type StepOutcome, stepTimeout } from './step-context.ts';
 

@@ -1,4 +1,4 @@
-import type { Step } from '../../../common/contracts/module/compiled.ts';
+import type { Step } from '../../../common/contracts/module/step-types.ts';
 import type { LastPause, PhaseResult } from '../../../common/contracts/phase-store.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';

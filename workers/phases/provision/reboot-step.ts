@@ -1,5 +1,5 @@
-import type { RebootStep } from '../../../common/contracts/module/compiled.ts';
-import { REBOOT_COMMAND } from '../../../common/contracts/module/defaults.ts';
+import type { RebootStep } from '../../../common/contracts/module/steps/reboot.ts';
+import { REBOOT_COMMAND } from '../../../common/contracts/module/steps/reboot.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { unixText } from '../../guest/shell-words.ts';

@@ -1,4 +1,4 @@
-import type { ShellStep } from '../../../common/contracts/module/compiled.ts';
+import type { ShellStep } from '../../../common/contracts/module/steps/shell.ts';
 import { otherThanText, SCRIPT_REMEDY } from '../../../common/text/script-text.ts';
 import { readPlannedObject } from '../../cluster/object-content.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';

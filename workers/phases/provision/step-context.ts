@@ -1,4 +1,4 @@
-import type { Step } from '../../../common/contracts/module/compiled.ts';
+import type { Step } from '../../../common/contracts/module/step-types.ts';
 import { whileUnavailable } from '../../../common/lifecycle/while-unavailable.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';

@@ -74,10 +74,10 @@ export class FarmState {
 
   async submit(
     modules: SubmittedModule[],
-    who: Pick<BuildSubmission, 'submittedBy' | 'priority'> = {},
+    terms: Partial<Pick<BuildSubmission, 'submittedBy' | 'priority' | 'idempotencyKey' | 'digest'>> = {},
   ): Promise<{ buildId: string; reply: SubmissionReply }> {
     const buildId = newId();
-    const request = { buildId, idempotencyKey: null, digest: buildId, retentionMs: 60_000, modules, ...who };
+    const request = { buildId, idempotencyKey: null, digest: buildId, retentionMs: 60_000, modules, ...terms };
     return { buildId, reply: await submitBuild(this.redis, request) };
   }
 

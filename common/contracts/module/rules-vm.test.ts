@@ -1,0 +1,125 @@
+import { type RefusalRow, source, step, testRefusals, top, VM, vm } from '../../../test/harness/refused-module.ts';
+
+/** Machines. */
+const rows: readonly RefusalRow[] = [
+  { rule: 'a word for a source', yaml: source('source: §blank'), code: 'InvalidValue', part: 'must be a map' },
+  { rule: 'no source', yaml: source('§source: {}'), code: 'MissingField', part: 'one of url, blank, buildRef' },
+  {
+    rule: 'two sources',
+    yaml: source('source:', '  url: http://e/x', '  §buildRef: { name: b }'),
+    code: 'Conflict',
+    part: 'url and buildRef are mutually exclusive',
+  },
+  { rule: 'a source that is not blank', yaml: source('source: { blank: §false }'), code: 'InvalidValue', part: 'true' },
+  {
+    rule: 'a version and a tag of a parent',
+    yaml: source('source: { buildRef: { name: base, version: 3, tag: §stable } }'),
+    code: 'Conflict',
+    part: 'write either version or tag',
+  },
+  {
+    rule: 'a tag that begins with a digit',
+    yaml: source('source: { buildRef: { name: base, tag: §1st } }'),
+    code: 'InvalidValue',
+    part: '"1st" is not a tag',
+  },
+  {
+    rule: 'the age of a parent',
+    yaml: source('source: { buildRef: { name: base }, maxAge: §7d }'),
+    code: 'Conflict',
+    part: 'write maxAge there',
+  },
+  {
+    rule: 'the age of an empty disk',
+    yaml: source('source: { blank: true, maxAge: §7d }'),
+    code: 'Conflict',
+    part: 'an empty disk has no age',
+  },
+  { rule: 'an age without a unit', yaml: top('maxAge: §7'), code: 'InvalidValue', part: 'write "7d" or "7h"' },
+  { rule: 'an age in words', yaml: top('maxAge: §a week'), code: 'InvalidValue', part: 'is not a duration' },
+  {
+    rule: 'a checksum of nothing',
+    yaml: source(`source: { blank: true, checksum: §"${'a'.repeat(64)}" }`),
+    code: 'Conflict',
+    part: 'source with url',
+  },
+  { rule: 'two VMs of one name', yaml: `${vm()}  - name: §a\n    ${VM}\n`, code: 'DuplicateName', part: '"a"' },
+  { rule: 'an unknown VM to wait for', yaml: vm('dependsOn: [§b]'), code: 'UnknownReference', part: 'VM "b"' },
+  { rule: 'a VM that waits for itself', yaml: vm('dependsOn: [§a]'), code: 'DependencyCycle', part: 'a -> a' },
+  {
+    rule: 'VMs that wait for each other',
+    yaml: `${vm('dependsOn: [b]')}  - name: b\n    ${VM}\n    dependsOn: [§a]\n`,
+    code: 'DependencyCycle',
+    part: 'a -> b -> a',
+  },
+  {
+    rule: 'an unknown tag',
+    yaml: vm('bootCommand: [ok, §"<foo>"]'),
+    code: 'BootCommand',
+    part: '<foo>',
+    severity: 'warning',
+  },
+  {
+    rule: 'a wait of nothing',
+    yaml: vm('bootCommand: [ok, §"<wait0>"]'),
+    code: 'BootCommand',
+    part: 'longer than zero',
+  },
+  { rule: 'an unknown template', yaml: vm('bootCommand: [§"{{ .HTTPHost }}"]'), code: 'BootCommand', part: 'HTTPHost' },
+  {
+    rule: 'a wait longer than the whole',
+    yaml: vm('communicator: { sshTimeout: §45m }'),
+    code: 'Doubtful',
+    part: 'default timeout of 30m',
+    severity: 'warning',
+  },
+  {
+    rule: 'two modules of one name',
+    yaml: `${vm()}---\n${vm().replace('name: m', 'name: §m')}`,
+    code: 'DuplicateName',
+    part: '"m"',
+  },
+  {
+    rule: 'an unknown VM of a parent',
+    yaml: `${vm()}---\n${source('source: { buildRef: { name: m, vmName: §b } }').replace('name: m', 'name: n')}`,
+    code: 'UnknownReference',
+    part: 'module "m" "b"',
+  },
+  {
+    rule: 'a parent with several VMs',
+    yaml: `${vm()}  - name: b\n    ${VM}\n---\n${source('source: { §buildRef: { name: m } }').replace('name: m', 'name: n')}`,
+    code: 'MissingField',
+    part: 'name one with vmName (a, b)',
+  },
+  ...Object.entries({
+    '"<pgup>"': 'did you mean "<pageUp>"?',
+    '"<ctrl>c"': 'did you mean "<leftCtrl>"?',
+    '"<ctrl-c>"': 'did you mean "<leftCtrlOn>"?',
+    '"<winOn>"': 'did you mean "<leftSuperOn>"?',
+    '"x <enter"': 'has no ">"',
+    '"http://{{ .HTTPIP/ks"': '"{{ .HTTPIP/ks" is typed as it is',
+    '"\\a"': 'no key of a US keyboard types "U+0007"',
+  }).map(([written, part]) => ({
+    rule: `the boot command ${written}`,
+    yaml: vm(`bootCommand: [§${written}]`),
+    code: 'BootCommand' as const,
+    part,
+    severity: 'warning' as const,
+  })),
+  {
+    rule: 'waits of a boot command that are longer than the whole',
+    yaml: vm('§bootCommand: ["<wait20m>", "<wait20m><enter>"]'),
+    code: 'Doubtful',
+    part: 'waits for 40 minutes in all',
+    severity: 'warning',
+  },
+  {
+    rule: 'a script of nothing',
+    yaml: step('type: shell', 'shell: { inline: §"" }'),
+    code: 'Doubtful',
+    part: 'the step does nothing',
+    severity: 'warning',
+  },
+];
+
+testRefusals(rows);

@@ -6,6 +6,7 @@ const PROGRAMS = [
   'cli/main',
   'scheduler/main',
   'scheduler/planning/planning-thread',
+  'scheduler/exports/export-thread',
   'workers/main',
   'workers/relay/main',
   'embedded/main',

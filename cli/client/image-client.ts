@@ -1,5 +1,9 @@
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import { MAX_PAGE } from '../../common/contracts/api/parameters.ts';
 import type { ImageView } from '../../common/contracts/images.ts';
+import { type Run, runOf } from '../../common/nbd/run.ts';
+import { readSparse, SPARSE_TYPE } from '../../common/nbd/sparse-stream.ts';
 import { type BodyOf, type FarmApi, flag } from './farm-api.ts';
 import { notAFarm } from './refusal.ts';
 
@@ -67,11 +71,14 @@ export class ImageClient {
   }
 
   /** The file of an export from a byte on. */
-  async *exportContent(id: string, offset: number): AsyncGenerator<Buffer> {
-    const headers = offset > 0 ? { range: `bytes=${offset}-` } : {};
+  async *exportContent(id: string, offset: number): AsyncGenerator<Run> {
+    const headers = { accept: SPARSE_TYPE, ...(offset > 0 ? { range: `bytes=${offset}-` } : {}) };
     const response = await this.#api.fetch('downloadExport', { params: { export: id }, headers });
     if (offset > 0 && response.status !== 206) throw notAFarm(this.#api.farm.url, 'it does not support range requests');
-    for await (const chunk of response.body ?? []) yield Buffer.from(chunk);
+    if (!response.body) return;
+    const chunks = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
+    if (response.headers.get('content-type') === SPARSE_TYPE) yield* (await readSparse(chunks, offset)).runs;
+    else for await (const chunk of chunks as AsyncIterable<Buffer>) yield runOf(chunk);
   }
 
   /** Pushes a disk of an image to a registry, and yields the progress; leaving the loop cancels it. */

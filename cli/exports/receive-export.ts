@@ -5,13 +5,12 @@ import { addFile } from '../../common/blobs/file-hash.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import type { ExportView } from '../../common/contracts/exports.ts';
 import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
+import { type Run, zeros } from '../../common/nbd/run.ts';
 import type { FarmClient } from '../client/farm-client.ts';
 import type { TransferLine } from '../output/transfer-line.ts';
 
 /** Pauses before a download that was cut continues; after the last one without a byte it is given up. */
 const RETRY_MS = [200, 1_000, 3_000, 5_000, 10_000, 20_000] as const;
-const BLOCK_BYTES = 64 * 1024;
-const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
 /** An export whose file is there to be fetched. */
 export interface ReadyExport extends ExportView {
@@ -34,7 +33,7 @@ export async function receiveFile(receiver: Receiver, found: ReadyExport, path: 
   const offset = await hashPresent(part, hash);
   const file = await open(part, offset > 0 ? 'r+' : 'w');
   try {
-    await receive(receiver, found, { hash, offset, write: (bytes, at) => writeSparse(file, bytes, at) });
+    await receive(receiver, found, { hash, offset, write: (run, at) => writeRun(file, run, at) });
     await file.truncate(found.sizeBytes);
     await file.datasync();
   } finally {
@@ -52,8 +51,8 @@ export async function receiveFile(receiver: Receiver, found: ReadyExport, path: 
 /** The same to a stream that cannot go back, such as standard output. */
 export async function receiveStream(receiver: Receiver, found: ReadyExport, to: NodeJS.WritableStream): Promise<void> {
   const hash = createHash('sha256');
-  const write = async (bytes: Buffer) => {
-    if (!to.write(bytes)) await once(to, 'drain');
+  const write = async ({ length, bytes }: Run) => {
+    for (const piece of bytes ? [bytes] : zeros(length)) if (!to.write(piece)) await once(to, 'drain');
   };
   await receive(receiver, found, { hash, offset: 0, write });
   verify(found, hash);
@@ -63,7 +62,7 @@ interface Target {
   /** Hash of the content before `offset`. */
   readonly hash: Hash;
   readonly offset: number;
-  write(bytes: Buffer, at: number): Promise<void>;
+  write(run: Run, at: number): Promise<void>;
 }
 
 async function receive({ client, line }: Receiver, found: ReadyExport, { hash, offset, write }: Target): Promise<void> {
@@ -71,10 +70,10 @@ async function receive({ client, line }: Receiver, found: ReadyExport, { hash, o
   for (let failures = 0; done < found.sizeBytes; ) {
     const before = done;
     try {
-      for await (const bytes of client.images.exportContent(found.id, done)) {
-        await write(bytes, done);
-        hash.update(bytes);
-        done += bytes.length;
+      for await (const run of client.images.exportContent(found.id, done)) {
+        for (const bytes of run.bytes ? [run.bytes] : zeros(run.length)) hash.update(bytes);
+        await write(run, done);
+        done += run.length;
         line.show(found.fileName, done, found.sizeBytes);
       }
     } catch (error) {
@@ -99,14 +98,10 @@ async function hashPresent(path: string, hash: Hash): Promise<number> {
   return present.size;
 }
 
-/** Writes the nonzero data, by blocks of the file: the network cuts where it likes. */
-async function writeSparse(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
-  for (let from = 0; from < bytes.length; ) {
-    const length = Math.min(BLOCK_BYTES - ((at + from) % BLOCK_BYTES), bytes.length - from);
-    const isZero = bytes.subarray(from, from + length).equals(ZEROS.subarray(0, length));
-    if (!isZero) await file.write(bytes, from, length, at + from);
-    from += length;
-  }
+async function writeRun(file: FileHandle, { bytes, length }: Run, at: number): Promise<void> {
+  // The size is what an interrupted command has fetched.
+  if (bytes) await file.write(bytes, 0, length, at);
+  else await file.truncate(at + length);
 }
 
 function verify({ fileName, sha256 }: ReadyExport, hash: Hash): void {

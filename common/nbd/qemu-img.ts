@@ -14,24 +14,18 @@ export interface QemuImgRun {
   /** What it sees as SERVED_DISK. */
   readonly disk: NbdDisk;
   readonly signal: AbortSignal;
-  /** With `-p` among the arguments. */
-  readonly onProgress?: (percent: number) => void;
 }
 
 /**
  * Runs `qemu-img` with a disk that this process serves, over a socket pair that ends with either of them.
  * @throws what the disk throws, InvalidConfig when the program is missing
  */
-export async function runQemuImg(args: readonly string[], { disk, signal, onProgress }: QemuImgRun): Promise<void> {
-  const child = spawn('qemu-img', args, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], signal });
+export async function runQemuImg(args: readonly string[], { disk, signal }: QemuImgRun): Promise<void> {
+  const child = spawn('qemu-img', args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], signal });
   if (child.pid !== undefined) setPriority(child.pid, NICENESS);
   let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     complaint = `${complaint}${chunk}`.slice(-2_000);
-  });
-  child.stdout?.on('data', (chunk: Buffer) => {
-    const percent = /\((\d+)\.\d+\/100%\)\s*$/.exec(String(chunk))?.[1];
-    if (percent !== undefined) onProgress?.(Number(percent));
   });
   const connection = child.stdio[3] as Duplex;
   connection.on('error', () => {});
@@ -40,11 +34,12 @@ export async function runQemuImg(args: readonly string[], { disk, signal, onProg
     failure = { cause };
     throw cause;
   };
-  const { sizeBytes, read, write } = disk;
+  const { sizeBytes, read, extent, write } = disk;
   const served: NbdDisk = {
     sizeBytes,
     ...(read ? { read: (offset, length) => read(offset, length).catch(keep) } : {}),
-    ...(write ? { write: (offset, bytes) => write(offset, bytes).catch(keep) } : {}),
+    ...(extent ? { extent: (offset, most) => extent(offset, most).catch(keep) } : {}),
+    ...(write ? { write: (offset, pieces) => write(offset, pieces).catch(keep) } : {}),
   };
   serveNbd(connection, served)
     .catch(() => {})

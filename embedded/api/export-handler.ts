@@ -1,3 +1,4 @@
+import { RAW, SPARSE, SPARSE_TYPE, wantsSparse } from '../../common/nbd/sparse-stream.ts';
 import { ApiError } from './api-error.ts';
 import type { Exchange } from './http/exchange.ts';
 import type { ExportAccess } from './subresources/machine-access.ts';
@@ -18,14 +19,16 @@ export async function answerExport(exchange: Exchange, exports: ExportAccess | u
   const { sizeBytes: size } = disk;
   const range = rangeOf(request.headers.range, size);
   const { start, end } = range ?? { start: 0, end: size - 1 };
+  const isSparse = wantsSparse(request.headers);
   response.writeHead(range ? 206 : 200, {
-    'Content-Type': 'application/octet-stream',
-    'Content-Length': end - start + 1,
+    ...(isSparse
+      ? { 'Content-Type': SPARSE_TYPE }
+      : { 'Content-Type': 'application/octet-stream', 'Content-Length': end - start + 1 }),
     'Accept-Ranges': 'bytes',
     ...(range ? { 'Content-Range': `bytes ${start}-${end}/${size}` } : {}),
   });
   if (method !== 'HEAD') {
-    await disk.stream(response, { start, end, signal }).catch((error: unknown) => {
+    await disk.stream(response, { start, end, encoding: isSparse ? SPARSE : RAW, signal }).catch((error: unknown) => {
       response.destroy();
       if (!signal.aborted) throw error;
     });

@@ -20,8 +20,12 @@ interface Conversion {
 
 /** Writes a disk in another format while it arrives. */
 export async function convertDisk(disk: RemoteDisk, { to, format, signal, onProgress }: Conversion): Promise<void> {
-  const args = ['convert', '-p', ...THREADS, ...ARGUMENTS[format], SERVED_DISK, to];
+  const args = ['convert', ...THREADS, ...ARGUMENTS[format], SERVED_DISK, to];
   const { sizeBytes } = disk;
-  const read = (offset: number, length: number) => disk.read(offset, length);
-  await runQemuImg(args, { disk: { sizeBytes, read }, signal, onProgress });
+  const read = (offset: number, length: number) => {
+    onProgress(Math.floor((100 * offset) / sizeBytes));
+    return disk.read(offset, length);
+  };
+  const extent = (offset: number, most: number) => disk.extent(offset, most);
+  await runQemuImg(args, { disk: { sizeBytes, read, extent }, signal });
 }

@@ -1,4 +1,3 @@
-import type { ClientRequest, OutgoingHttpHeaders } from 'node:http';
 import type { ClusterConfig } from '../../common/config/schema.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 
@@ -9,13 +8,15 @@ export const READY_MS = 30 * 60_000;
 /** No export takes longer: what is older on a cluster was left by a scheduler that died. */
 export const EXPORT_HOURS = 6;
 
-/** A place where the raw bytes of a disk are read. */
-export interface RawContent {
-  /** For messages. */
-  readonly place: string;
-  /** A GET of all, or by `range` of the rest. */
-  request(headers: OutgoingHttpHeaders, signal: AbortSignal): Promise<ClientRequest>;
-}
+/** A place where a disk is read, as it is handed to a thread: what a cluster links to, or a pod of the farm. */
+export type DiskPlace =
+  | {
+      readonly url: string;
+      /** What is to be trusted there (PEM); empty: what the system trusts. */
+      readonly cert: string;
+      readonly token: string;
+    }
+  | { readonly pod: string; readonly cluster: ClusterConfig };
 
 /** Source of exported disks. */
 export interface ExportCluster {
@@ -29,5 +30,5 @@ export interface ExportCluster {
 export interface DiskReading<T> {
   readonly snapshot: string;
   readonly signal: AbortSignal;
-  read(contents: readonly RawContent[]): Promise<T>;
+  read(places: readonly DiskPlace[]): Promise<T>;
 }

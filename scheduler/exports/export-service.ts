@@ -2,17 +2,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hashOfFile } from '../../common/blobs/file-hash.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import { EXPORT_FORMATS, type ExportView, exportViewSchema } from '../../common/contracts/exports.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { atMost } from '../../common/lifecycle/at-most.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import { convertDisk } from './convert-disk.ts';
 import type { ExportCluster } from './disk-reading.ts';
 import { withExportedDisk } from './exported-disk.ts';
-import { RemoteDisk } from './remote-disk.ts';
-import { writeRaw } from './write-raw.ts';
+import { makeFileInThread } from './file-thread.ts';
 
 /** Disks that are read and converted at once. */
 const CONCURRENCY = 2;
@@ -204,27 +201,18 @@ export class ExportService {
   }
 
   /** Returns the SHA-256 of the file. */
-  async #fill({ cluster, order: { format, snapshot }, progress, content }: Filling): Promise<string> {
-    const { clock } = this.#options;
+  #fill({ cluster, order: { format, snapshot }, progress, content }: Filling): Promise<string> {
     const { signal } = this.#stop;
     const onProgress = (percent: number) => move(progress, { percent });
     move(progress, { state: 'reading', percent: 0 });
-    const hash = await withExportedDisk(cluster, {
+    return withExportedDisk(cluster, {
       snapshot,
       signal,
       read: async (places) => {
-        const disk = await RemoteDisk.open(places, { clock, signal });
-        try {
-          if (format === 'raw') return await writeRaw(disk, content, onProgress);
-          move(progress, { state: 'converting', percent: 0 });
-          await convertDisk(disk, { to: content, format, signal, onProgress });
-          return null;
-        } finally {
-          await disk.close();
-        }
+        if (format !== 'raw') move(progress, { state: 'converting', percent: 0 });
+        return await makeFileInThread({ places, format, to: content }, { signal, onProgress });
       },
     });
-    return hash ?? (await hashOfFile(content));
   }
 
   async #read<T>(id: string, file: string, schema: z.ZodType<T>): Promise<T | null> {

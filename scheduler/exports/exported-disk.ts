@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { type RequestOptions, request } from 'node:https';
 import { LABELS } from '../../common/contracts/object-keys.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { ApiError, isNotFound } from '../../common/kubernetes/api-error.ts';
@@ -8,18 +7,14 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { volumeObject } from '../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import {
+  type DiskPlace,
   type DiskReading,
   EXPORT_HOURS,
   EXPORT_ROLE,
   type ExportCluster,
-  type RawContent,
   READY_MS,
 } from './disk-reading.ts';
 import { withReaderPod } from './reader-pod.ts';
-
-const SILENCE_MS = 60_000;
-/** Node.js stops and starts a socket for each record of TLS (16 KiB) where its reader is slower and this is not larger. */
-const AHEAD_BYTES = 1024 ** 2;
 
 type NamedMeta = ObjectMeta & { readonly name: string };
 
@@ -78,7 +73,7 @@ async function readLinks<T>(
     { resource: RESOURCES.exports, name },
     { signal, deadlineMs: READY_MS, what: `the cluster to export ${snapshot}`, until: linksOf },
   );
-  return await read(links.flatMap((link) => contentsOf(link, token)));
+  return await read(links.flatMap((link) => placesOf(link, token)));
 }
 
 /** From outside, then from inside of the cluster; undefined until they are there. */
@@ -90,30 +85,7 @@ function linksOf(object: VirtualMachineExport | undefined): readonly ExportLink[
   return there.length > 0 ? there : undefined;
 }
 
-function contentsOf({ cert, volumes = [] }: ExportLink, token: string): RawContent[] {
+function placesOf({ cert, volumes = [] }: ExportLink, token: string): DiskPlace[] {
   const formats = volumes.flatMap((volume) => volume.formats);
-  return formats.filter(({ format }) => format === 'raw').map(({ url }) => linkedContent({ url, cert, token }));
-}
-
-/** `cert`: what is to be trusted there (PEM); empty: what the system trusts. */
-export function linkedContent(link: {
-  readonly url: string;
-  readonly cert: string;
-  readonly token: string;
-}): RawContent {
-  const { url, cert, token } = link;
-  return {
-    place: new URL(url).host,
-    request: async (headers, signal) => {
-      const options: RequestOptions & { readonly highWaterMark: number } = {
-        ...(cert === '' ? {} : { ca: cert }),
-        headers: { ...headers, 'x-kubevirt-export-token': token },
-        highWaterMark: AHEAD_BYTES,
-        signal,
-      };
-      const asked = request(url, options);
-      asked.setTimeout(SILENCE_MS, () => asked.destroy(new Error(`no byte for ${SILENCE_MS / 1000} s`)));
-      return asked;
-    },
-  };
+  return formats.filter(({ format }) => format === 'raw').map(({ url }) => ({ url, cert, token }));
 }

@@ -1,12 +1,11 @@
-import { request } from 'node:http';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { DataVolume, ObjectMeta, Pod } from '../../common/kubernetes/objects.ts';
-import { openRelay, RELAY_CONTROL_PORT } from '../../common/kubernetes/relay-tunnel.ts';
+import { RELAY_CONTROL_PORT } from '../../common/kubernetes/relay-tunnel.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { restrictedPod } from '../../common/kubernetes/restricted-pod.ts';
 import { volumeObject } from '../../common/kubernetes/volume-objects.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
-import { type DiskReading, EXPORT_HOURS, type ExportCluster, type RawContent, READY_MS } from './disk-reading.ts';
+import { type DiskReading, EXPORT_HOURS, type ExportCluster, READY_MS } from './disk-reading.ts';
 
 /** Owner of the disks that CDI writes, as its own and KubeVirt's pods have it. */
 const USER = 107;
@@ -44,7 +43,7 @@ export async function withReaderPod<T>(
     await client.create(RESOURCES.pods, pod, { signal });
     const starting = { signal, deadlineMs: START_MS, what: `pod ${name} to read ${snapshot}`, until: isRunning };
     await waitFor(client, { resource: RESOURCES.pods, name }, starting);
-    return await read([podContent({ client, name })]);
+    return await read([{ pod: name, cluster: config }]);
   } finally {
     await client.delete(RESOURCES.dataVolumes, name).catch(() => undefined);
   }
@@ -80,21 +79,4 @@ export function readerPod(
     volumes: [volume],
     spec: { activeDeadlineSeconds: EXPORT_HOURS * 3_600 },
   });
-}
-
-function podContent({ client, name }: Pick<ExportCluster, 'client'> & { readonly name: string }): RawContent {
-  return {
-    place: `pod ${name}`,
-    request: async (headers, signal) => {
-      const stream = await openRelay(client, name, signal);
-      const asked = request({
-        headers: { ...headers, host: 'reader', connection: 'close' },
-        createConnection: () => stream,
-        signal,
-      });
-      // The protocol of port-forwards has no half-closed streams.
-      asked.once('close', () => stream.destroy());
-      return asked;
-    },
-  };
 }

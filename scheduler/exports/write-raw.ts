@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import { zeros } from '../../common/nbd/run.ts';
 import type { RemoteDisk } from './remote-disk.ts';
 
 /** TLS hands on pieces of 16 KiB, too small to wait for the file with each. */
 const WRITE_BYTES = 1024 ** 2;
-const ZEROS = Buffer.alloc(WRITE_BYTES);
 
 /** Writes a disk to a sparse file and returns its SHA-256, in hexadecimal; `onProgress` receives percents. */
 export async function writeRaw(disk: RemoteDisk, path: string, onProgress: (percent: number) => void): Promise<string> {
@@ -13,9 +13,10 @@ export async function writeRaw(disk: RemoteDisk, path: string, onProgress: (perc
   const file = await open(path, 'w', 0o600);
   try {
     for (let at = 0; at < sizeBytes; at += WRITE_BYTES) {
-      const pieces = await disk.read(at, Math.min(WRITE_BYTES, sizeBytes - at));
+      const runs = await disk.read(at, Math.min(WRITE_BYTES, sizeBytes - at));
+      const pieces = runs.flatMap(({ length, bytes }) => (bytes ? [bytes] : [...zeros(length)]));
       for (const piece of pieces) hash.update(piece);
-      if (pieces.some((piece) => !isZero(piece))) await file.writev([...pieces], at);
+      if (runs.some(({ bytes }) => bytes !== null)) await file.writev(pieces, at);
       onProgress(Math.floor((100 * at) / sizeBytes));
     }
     await file.truncate(sizeBytes);
@@ -23,8 +24,4 @@ export async function writeRaw(disk: RemoteDisk, path: string, onProgress: (perc
     await file.close();
   }
   return hash.digest('hex');
-}
-
-function isZero(piece: Buffer): boolean {
-  return piece.equals(ZEROS.subarray(0, piece.length));
 }

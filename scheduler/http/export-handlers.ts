@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { wantsSparse } from '../../common/nbd/sparse-stream.ts';
 import { readLayers } from '../../common/redis/layers.ts';
 import type { ExportService } from '../exports/export-service.ts';
 import { audit } from './audit.ts';
@@ -8,6 +9,7 @@ import { chooseDisk } from './choose-disk.ts';
 import type { Handlers } from './handler.ts';
 import { imageShelf } from './image-views.ts';
 import type { Admit } from './limits.ts';
+import { sendSparse } from './send-sparse.ts';
 
 /** Dependencies of the handlers. */
 export interface ExportHandlersOptions {
@@ -42,16 +44,15 @@ export function exportHandlers({ redis, exports, admit }: ExportHandlersOptions)
       return { status: 200, body: await store.view(id, by) };
     },
 
-    /** GET and HEAD, by ranges too. */
+    /** GET and HEAD, by ranges too; without zeros to clients that know this form. */
     async downloadExport({ params: { export: id }, who, request, response }) {
       const store = requireExports(exports);
       const { sha256, fileName } = await store.view(id, who.name);
       const path = await store.content(id);
       admit(response, request);
-      response
-        .attachment(fileName)
-        .type('application/octet-stream')
-        .set({ 'cache-control': 'no-store', etag: `"${sha256}"` });
+      response.attachment(fileName).set({ 'cache-control': 'no-store', etag: `"${sha256}"` });
+      if (wantsSparse(request.headers)) return await sendSparse(path, request, response);
+      response.type('application/octet-stream');
       response.sendFile(path, { cacheControl: false, etag: false, lastModified: false, dotfiles: 'allow' }, (error) => {
         if (error) response.destroy();
       });

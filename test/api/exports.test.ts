@@ -4,9 +4,12 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { programCommand } from '../../common/config/package-root.ts';
+import { zeros } from '../../common/nbd/run.ts';
+import { readSparse, SPARSE_TYPE } from '../../common/nbd/sparse-stream.ts';
 import { restoreLayer } from '../../common/redis/layers.ts';
 import { parseContainerReference } from '../../common/registry/image-reference.ts';
 import { RegistryClient } from '../../common/registry/registry-client.ts';
@@ -105,6 +108,22 @@ test('a file comes in ranges, and is gone on with where it was cut', async () =>
   expect(piped.stdout.equals(CONTENT)).toBe(true);
   expect(piped.stderr).toContain(`SHA-256 ${SHA256}, verified.`);
 });
+
+test.each([0, (1 << 20) + 13, 4 << 20, CONTENT.length])(
+  'a file comes without its zeros from byte %i on',
+  async (start) => {
+    const id = await makeReady('vm');
+    const headers = { accept: SPARSE_TYPE, ...(start > 0 ? { range: `bytes=${start}-` } : {}) };
+    const answer = await api.call(`/api/v1/exports/${id}/content`, { headers });
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([start > 0 ? 206 : 200, SPARSE_TYPE]);
+    const sent = Buffer.from(await answer.arrayBuffer());
+    expect(sent.length).toBeLessThan((4 << 20) + 1000);
+    const { sizeBytes, runs } = await readSparse(Readable.from([sent]), start);
+    const pieces: Buffer[] = [];
+    for await (const { length, bytes } of runs) pieces.push(...(bytes ? [bytes] : zeros(length)));
+    expect([sizeBytes, Buffer.concat(pieces).equals(CONTENT.subarray(start))]).toEqual([CONTENT.length, true]);
+  },
+);
 
 test('what was not received as it was sent is refused and removed', async () => {
   const id = await makeReady('vm');

@@ -2,13 +2,17 @@ import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import http, { type Server } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { SPARSE_TYPE, sparseOf, wantsSparse } from '../../common/nbd/sparse-stream.ts';
 
 /** Disks are large: read more at once than Node.js does by itself. */
 const PIECE_BYTES = 1024 ** 2;
 /** The kernel counts the size of devices in these, whatever their own sectors are. */
 const SECTOR = 512;
 
-/** Serves the raw content of a disk, a file or a block device, to GET of any path; from `bytes=N-` on where that is asked. */
+/**
+ * Serves the content of a disk, a file or a block device, to GET of any path; from `bytes=N-` on where that is asked, and without
+ * its zeros to readers that know this form.
+ */
 export function createDiskServer(path: string): Server {
   const server = http.createServer(async (request, response) => {
     try {
@@ -16,12 +20,16 @@ export function createDiskServer(path: string): Server {
       const first = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];
       const start = Number(first ?? 0);
       if (start >= size) return response.writeHead(416).end();
+      const isSparse = wantsSparse(request.headers);
       response.writeHead(first === undefined ? 200 : 206, {
-        'content-type': 'application/octet-stream',
-        'content-length': size - start,
+        ...(isSparse
+          ? { 'content-type': SPARSE_TYPE }
+          : { 'content-type': 'application/octet-stream', 'content-length': size - start }),
         ...(first === undefined ? {} : { 'content-range': `bytes ${start}-${size - 1}/${size}` }),
       });
-      await pipeline(createReadStream(path, { start, end: size - 1, highWaterMark: PIECE_BYTES }), response);
+      const content = createReadStream(path, { start, end: size - 1, highWaterMark: PIECE_BYTES });
+      if (isSparse) await pipeline(content, (chunks) => sparseOf(chunks, { start, sizeBytes: size }), response);
+      else await pipeline(content, response);
     } catch {
       // The reader asks again; a disk that cannot be read is a status, or an answer that ends too soon.
       if (response.headersSent) response.destroy();

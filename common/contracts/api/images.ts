@@ -101,7 +101,8 @@ export const IMAGES = {
     method: 'get',
     path: '/api/v1/exports/{export}/content',
     params: requests.exportParamsSchema,
-    summary: 'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256.',
+    summary:
+      'The file of an export that is ready, by ranges too (`Range`). Its `ETag` is its SHA-256. With `Accept: application/vnd.slipway.sparse` zeros are left out: the size of the file, then the offset, length and bytes of what is not zero, at last the end with the length 0; numbers are big endian, of 8 bytes.',
     role: 'builder',
     answers: { 200: { mediaType: 'application/octet-stream' }, 206: { mediaType: 'application/octet-stream' } },
     headers: requests.contentHeadersSchema,

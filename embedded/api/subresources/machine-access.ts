@@ -1,4 +1,5 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
+import type { DiskPart } from '../../../common/nbd/sparse-stream.ts';
 
 /** A VirtualMachineInstance or a Pod. */
 export interface MachineRef {
@@ -16,10 +17,7 @@ export interface ExportAddress {
 export interface ExportedDisk {
   readonly sizeBytes: number;
   /** Writes the bytes from `start` to `end`, both included, and leaves `to` open. */
-  stream(
-    to: Writable,
-    part: { readonly start: number; readonly end: number; readonly signal: AbortSignal },
-  ): Promise<void>;
+  stream(to: Writable, part: DiskPart): Promise<void>;
 }
 
 /** How the API server gives out the contents of VirtualMachineExports. */

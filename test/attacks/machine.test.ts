@@ -28,6 +28,7 @@ const LIES: Readonly<Record<string, (socket: Socket) => void>> = {
 
 let laboratory: Laboratory;
 const liars: Server[] = [];
+let attempts = 0;
 
 beforeAll(async () => {
   laboratory = await Laboratory.open();
@@ -71,9 +72,12 @@ async function lieAt(path: string, lie: (socket: Socket) => void): Promise<void>
 test('a server that finds liars instead of QEMUs gets ready, and ends them', { timeout: 240_000 }, async ({
   annotate,
 }) => {
-  const names = Object.keys(LIES).map((_lie, index) => `liar-${index}`);
-  for (const name of ['honest', ...names]) await laboratory.create('VirtualMachineInstance', instance(name));
-  const honest = await runDirOfMachine('honest');
+  // Machines of a former attempt of this test are still there.
+  attempts += 1;
+  const honestName = `honest-${attempts}`;
+  const names = Object.keys(LIES).map((_lie, index) => `liar-${attempts}-${index}`);
+  for (const name of [honestName, ...names]) await laboratory.create('VirtualMachineInstance', instance(name));
+  const honest = await runDirOfMachine(honestName);
   const directories = new Map<string, string>();
   for (const name of names) directories.set(name, await runDirOfMachine(name));
   await laboratory.cluster.kill('SIGKILL');
@@ -85,7 +89,7 @@ test('a server that finds liars instead of QEMUs gets ready, and ends them', { t
   const phases = await Promise.all(
     names.map(async (name) => (await laboratory.untilPhase('VirtualMachineInstance', name, 'Failed')).status?.phase),
   );
-  expect((await laboratory.get('VirtualMachineInstance', 'honest'))?.status?.phase).toBe('Running');
+  expect((await laboratory.get('VirtualMachineInstance', honestName))?.status?.phase).toBe('Running');
   expect(await findProcesses(honest)).not.toEqual([]);
   for (const name of names) {
     await laboratory.delete('VirtualMachineInstance', name);

@@ -61,10 +61,10 @@ check_node() {
 }
 
 missing_packages() {
-  local entry package wanted
+  local entry package provides
   for entry in "${needed[@]}"; do
-    read -r package wanted <<< "$entry"
-    [ -e "$wanted" ] || PATH=$search_path command -v "$wanted" > /dev/null || echo "$package"
+    read -r package provides <<< "$entry"
+    [ -e "$provides" ] || PATH=$search_path command -v "$provides" > /dev/null || echo "$package"
   done
 }
 

@@ -35,7 +35,7 @@ export interface BuildOptions {
 }
 
 /** Of builds, as the query of `GET /builds` has it. */
-type WantedBuilds = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search' | 'clones'>;
+type BuildFilter = Pick<NonNullable<RequestOf<'listBuilds'>['query']>, 'state' | 'by' | 'search' | 'clones'>;
 
 /** A content on its way. */
 interface BlobUpload {
@@ -81,10 +81,10 @@ export class FarmClient {
     return (await this.#api.call('listBuilds', {}, signal)).builds;
   }
 
-  /** All of them, or those that are wanted, newest first, as far as they are read. */
-  async *allBuilds(wanted: WantedBuilds = {}): AsyncGenerator<BuildSummary> {
+  /** All of them, or those that match, newest first, as far as they are read. */
+  async *allBuilds(filter: BuildFilter = {}): AsyncGenerator<BuildSummary> {
     for (let cursor: string | undefined; ; ) {
-      const page = await this.#api.call('listBuilds', { query: { ...wanted, limit: MAX_PAGE, cursor } });
+      const page = await this.#api.call('listBuilds', { query: { ...filter, limit: MAX_PAGE, cursor } });
       yield* page.builds;
       if (page.nextCursor === null) return;
       cursor = page.nextCursor;

@@ -25,12 +25,12 @@ export function findKept(client: FarmClient, target: string): Promise<FoundVm> {
   return find(client, target, { isMeant: ({ handbuild }) => (handbuild?.kept ?? null) !== null, what: 'is kept' });
 }
 
-interface Wanted {
+interface Search {
   isMeant(vm: VmView, isClone: boolean): boolean;
   readonly what: string;
 }
 
-async function find(client: FarmClient, target: string, { isMeant, what }: Wanted): Promise<FoundVm> {
+async function find(client: FarmClient, target: string, { isMeant, what }: Search): Promise<FoundVm> {
   const [id = '', vm] = target.split('/');
   const buildId = await resolveBuild(client, id);
   if (vm !== undefined) return { buildId, vm };

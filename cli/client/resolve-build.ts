@@ -16,11 +16,11 @@ export function shortId(buildId: string): string {
  * @throws NotFound when no build has it, InvalidRequest naming them when several have
  */
 export async function resolveBuild(client: Pick<FarmClient, 'allBuilds'>, text: string): Promise<string> {
-  const wanted = text.toUpperCase();
-  if (wanted.length >= WHOLE) return wanted;
+  const requested = text.toUpperCase();
+  if (requested.length >= WHOLE) return requested;
   const found: string[] = [];
   for await (const { buildId } of client.allBuilds()) {
-    if (wanted !== '' && (buildId.startsWith(wanted) || buildId.endsWith(wanted))) found.push(buildId);
+    if (requested !== '' && (buildId.startsWith(requested) || buildId.endsWith(requested))) found.push(buildId);
   }
   const [only] = found;
   if (only === undefined) throw new FarmError('NotFound', `Build "${text}" not found.`);

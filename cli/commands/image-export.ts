@@ -20,7 +20,7 @@ interface ExportFlags extends ConnectionFlags {
   readonly output?: string;
 }
 
-interface WantedDisk {
+interface RequestedDisk {
   readonly vm: string;
   readonly disk: string;
 }
@@ -58,10 +58,10 @@ export function addExportCommand(command: Command, reference: string): void {
 /** @throws InvalidRequest without one */
 function chooseDisks(
   { module, version, vms }: ImageView,
-  wanted: Partial<Record<keyof WantedDisk, string | undefined>>,
+  requested: Partial<Record<keyof RequestedDisk, string | undefined>>,
 ) {
-  const all = vms.flatMap(({ vm, disks }) => disks.map(({ name }): WantedDisk => ({ vm, disk: name })));
-  const chosen = all.filter((one) => (wanted.vm ?? one.vm) === one.vm && (wanted.disk ?? one.disk) === one.disk);
+  const all = vms.flatMap(({ vm, disks }) => disks.map(({ name }): RequestedDisk => ({ vm, disk: name })));
+  const chosen = all.filter((one) => (requested.vm ?? one.vm) === one.vm && (requested.disk ?? one.disk) === one.disk);
   if (chosen.length > 0) return chosen;
   const known = all.map(({ vm, disk }) => `${vm}/${disk}`).join(', ');
   throw new FarmError('InvalidRequest', `${module}:${version} has no such disk: VM and disk are ${known}.`);
@@ -80,7 +80,7 @@ class Exporter {
     this.#format = format;
   }
 
-  async one(disk: WantedDisk, output: string | undefined): Promise<void> {
+  async one(disk: RequestedDisk, output: string | undefined): Promise<void> {
     const found = await this.#ready(disk);
     const receiver = { client: this.#client, line: this.#line };
     if (output === '-') {
@@ -94,7 +94,7 @@ class Exporter {
   }
 
   /** To a folder, with a manifest that maps files to disks. */
-  async several(disks: readonly WantedDisk[], folder: string): Promise<void> {
+  async several(disks: readonly RequestedDisk[], folder: string): Promise<void> {
     await mkdir(folder, { recursive: true });
     // All are begun before the first one is fetched.
     for (const disk of disks) await this.#order(disk);
@@ -117,18 +117,18 @@ class Exporter {
     printLine(`${join(folder, 'manifest.json')} lists the disk of each file.`);
   }
 
-  #hardware({ vm, disk }: WantedDisk) {
+  #hardware({ vm, disk }: RequestedDisk) {
     const machine = this.#image.vms.find((each) => each.vm === vm);
     const index = machine?.disks.findIndex(({ name }) => name === disk) ?? 0;
     return { position: index + 1, bus: machine?.disks[index]?.bus, firmware: machine?.firmware };
   }
 
-  #order(disk: WantedDisk): Promise<ExportView> {
+  #order(disk: RequestedDisk): Promise<ExportView> {
     const { module, version } = this.#image;
     return this.#client.images.startExport(`${module}:${version}`, { ...disk, format: this.#format });
   }
 
-  async #ready(disk: WantedDisk): Promise<ReadyExport> {
+  async #ready(disk: RequestedDisk): Promise<ReadyExport> {
     let view = await this.#order(disk);
     while (view.state !== 'ready') {
       if (view.error) throw wrapError(carriedError(view.error), `Exporting ${disk.vm}/${disk.disk}`);

@@ -17,7 +17,7 @@ test.each(TEMPLATES)('the template %s is a module without problems', async (temp
   const problems = JSON.parse(stdout).problems.map(
     ({ code, severity }: Record<string, string>) => `${severity} ${code}`,
   );
-  // What this version refuses to build, the template says itself.
+  // The template itself names what this version refuses to build.
   expect(problems).toEqual(template === 'windows' ? ['warning NotYetSupported'] : []);
   expect((await runCli(['plan', '--offline', file])).exitCode).toBe(template === 'windows' ? 1 : 0);
 });

@@ -52,7 +52,7 @@ export function register(program: Command): void {
     const whole = flags.json
       ? jsonOutput(process.stdout)
       : lineOutput(process.stdout, buildId, { timestamps: flags.timestamps ?? false });
-    const output: BuildOutput = { ...whole, show: (event) => void (isWanted(event, flags) && whole.show(event)) };
+    const output: BuildOutput = { ...whole, show: (event) => void (isSelected(event, flags) && whole.show(event)) };
     if (flags.follow) {
       process.exitCode = await followBuild({ client, buildId, flags, output });
       return;
@@ -62,7 +62,7 @@ export function register(program: Command): void {
 }
 
 /** With `--vm` only what happened to these machines; what happened to a module or the build names none. */
-function isWanted(event: StoredEvent, { vm, since }: Pick<LogFlags, 'vm' | 'since'>): boolean {
+function isSelected(event: StoredEvent, { vm, since }: Pick<LogFlags, 'vm' | 'since'>): boolean {
   if (since !== undefined && Date.parse(event.time) < since) return false;
   return vm === undefined || ('vm' in event && isNamed(vm, event.module, event.vm));
 }

@@ -103,13 +103,13 @@ async function findBuilds(
   },
 ): Promise<BuildSummary[]> {
   const found: BuildSummary[] = [];
-  const wanted = {
+  const query = {
     clones,
     ...(state ? { state: state.join(',') } : {}),
     ...(by === undefined ? {} : { by }),
     ...(search === undefined ? {} : { search }),
   };
-  for await (const build of client.allBuilds(wanted)) {
+  for await (const build of client.allBuilds(query)) {
     if (module && !build.modules.some(({ name }) => module.includes(name))) continue;
     found.push(build);
     if (found.length === limit) break;

@@ -97,7 +97,7 @@ export function register(program: Command): void {
     .action(async (flags: UpFlags) => {
       const dataDir = resolve(flags.dataDir);
       if (runningUp(dataDir) !== undefined) {
-        await sayAgain(dataDir, flags.json ?? false);
+        await printRunning(dataDir, flags.json ?? false);
         return;
       }
       requireMachine(dataDir);
@@ -165,7 +165,7 @@ async function upDetached(dataDir: string, flags: UpFlags): Promise<void> {
 }
 
 /** Output of `up` when the farm is already up. */
-async function sayAgain(dataDir: string, json: boolean): Promise<void> {
+async function printRunning(dataDir: string, json: boolean): Promise<void> {
   const connection = readConnection(dataDir);
   if (!connection) throw new FarmError('FarmNotStarted', `The farm in ${dataDir} is stopping. Try again.`);
   if (json) {

@@ -18,8 +18,8 @@ const DEFAULT_PORT = 8443;
 export function parseListen(text: string): { readonly host: string; readonly port: number } | undefined {
   const [, bracketed, plain, port] = /^(?:\[(.+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = isIP(text) === 6 ? text : (bracketed ?? plain);
-  const wanted = Number(port ?? DEFAULT_PORT);
-  return host === undefined || wanted < 1 || wanted > 65_535 ? undefined : { host, port: wanted };
+  const requested = Number(port ?? DEFAULT_PORT);
+  return host === undefined || requested < 1 || requested > 65_535 ? undefined : { host, port: requested };
 }
 
 /** The URL under which others find what listens there. */

@@ -45,10 +45,10 @@ export class LocalFarm {
         ]),
       ),
     ]);
-    const wanted = this.#options.port || this.#files.lastPort;
-    this.#files.writeFarmConfig(this.#options, redisUrl, wanted);
+    const requested = this.#options.port || this.#files.lastPort;
+    this.#files.writeFarmConfig(this.#options, redisUrl, requested);
     const [url] = await Promise.all([
-      this.#startScheduler(redisUrl, wanted),
+      this.#startScheduler(redisUrl, requested),
       ...this.#workers().map((spec) => this.#supervisor.start(spec)),
     ]);
     const token = this.#files.secret('token');
@@ -58,13 +58,13 @@ export class LocalFarm {
   }
 
   /** A port is known to be free when it is bound. Where the one used before is not, any other one will do. */
-  async #startScheduler(redisUrl: string, wanted: number): Promise<string> {
+  async #startScheduler(redisUrl: string, requested: number): Promise<string> {
     const spec = this.#spec('scheduler', streamingCommand('scheduler/main'));
     const ready = await this.#supervisor.start(spec).catch((error: unknown) => {
       const isTaken = error instanceof FarmError && error.details['code'] === 'EADDRINUSE';
-      if (!isTaken || wanted === 0) throw error;
+      if (!isTaken || requested === 0) throw error;
       if (this.#options.port !== 0) {
-        const message = `Port ${wanted} of 127.0.0.1 is in use by another program. Name another one with --port.`;
+        const message = `Port ${requested} of 127.0.0.1 is in use by another program. Name another one with --port.`;
         throw new FarmError('InvalidRequest', message, { cause: error });
       }
       this.#files.writeFarmConfig(this.#options, redisUrl, 0);

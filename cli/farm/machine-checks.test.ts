@@ -6,7 +6,7 @@ import { inspectMachine } from './machine-checks.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
-const check = (wanted: string) => inspectMachine('/tmp').find(({ name }) => name === wanted);
+const check = (requested: string) => inspectMachine('/tmp').find(({ name }) => name === requested);
 
 test('what setup installs is found', () => {
   for (const name of ['qemu-system-x86_64', 'OVMF', 'OVMF secure boot', 'swtpm']) {

@@ -7,7 +7,7 @@ import { type ChildSpec, FarmChild, readReadyEvent } from './child-process.ts';
 import { Supervisor } from './supervisor.ts';
 
 const logger = createLogger({ name: 'test', level: 'silent' });
-/** Says that it is up, and stays until it is asked to end. */
+/** Reports that it is up, and stays until it is asked to end. */
 const STAYS = `console.log(JSON.stringify({ event: 'ready', pid: process.pid })); setInterval(() => {}, 1e6);`;
 let directory: string;
 
@@ -24,11 +24,11 @@ function specOf(name: string, script: string): ChildSpec {
 }
 
 test('starts a killed process again, and reports its new process id', async () => {
-  let tellAgain = () => {};
+  let endAgain = () => {};
   const again = new Promise<void>((resolve) => {
-    tellAgain = resolve;
+    endAgain = resolve;
   });
-  const supervisor = new Supervisor(logger, () => tellAgain());
+  const supervisor = new Supervisor(logger, () => endAgain());
   onTestFinished(() => supervisor.stop());
   const ready = await supervisor.start(specOf('scheduler', STAYS));
   const [first = 0] = supervisor.pids()['scheduler'] ?? [];

@@ -87,10 +87,10 @@ test.each([
   ['that PowerShell wrote', 'utf16.sh', 'is in UTF-16: save it in UTF-8', ''],
   ['that is a program', 'program', 'is a program or other binary content', 'a step of type file'],
   ['that is a socket', 'socket', 'is neither a file nor a folder', ''],
-])('a script %s is refused with its place', (_what, path, ...said) => {
+])('a script %s is refused with its place', (_what, path, ...expected) => {
   const [problem, ...others] = check(script(path));
   expect(problem?.slice(0, 4)).toEqual([6, 41, 'error', 'LocalFile']);
-  for (const words of said) expect(problem?.[4]).toContain(words);
+  for (const words of expected) expect(problem?.[4]).toContain(words);
   expect(others).toEqual([]);
 });
 

@@ -5,7 +5,7 @@ import { type Failure, failureSchema } from '../../common/contracts/failures.ts'
 import { JunitReport } from './junit.ts';
 
 const failure = (reason: Failure['reason'], message: string) => failureSchema.parse({ reason, message });
-const LOST = failure('StepFailed', 'Step 2 ended with exit code 1 & said "<no>".');
+const LOST = failure('StepFailed', 'Step 2 ended with exit code 1 & printed "<no>".');
 const where = { module: 'base', vm: 'main' };
 const step = { ...where, type: 'shell', durationMs: 250 };
 

@@ -75,8 +75,8 @@ function signedLink({ farmKey, clock }: SignedLinkOptions, base: string, { path,
 function isSigned({ farmKey, clock }: SignedLinkOptions, { subject }: Target, { expires, signature }: Shown): boolean {
   if (typeof signature !== 'string' || !/^\d{1,15}$/.test(String(expires))) return false;
   const until = Number(expires);
-  const [given, wanted] = [Buffer.from(signature), Buffer.from(sign(farmKey, subject, until))];
-  return until > clock.now() && given.length === wanted.length && timingSafeEqual(given, wanted);
+  const [given, expected] = [Buffer.from(signature), Buffer.from(sign(farmKey, subject, until))];
+  return until > clock.now() && given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 function sign(farmKey: Pick<FarmKey, 'fingerprint'>, subject: string, expires: number): string {

@@ -28,8 +28,8 @@ export class LiveClusters {
    */
   async follow(configs: readonly ClusterConfig[]): Promise<void> {
     if (configs.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
-    const wanted = new Map(configs.map((config) => [config.name, config]));
-    await this.#end(([name, { config }]) => !isDeepStrictEqual(wanted.get(name), config));
+    const desired = new Map(configs.map((config) => [config.name, config]));
+    await this.#end(([name, { config }]) => !isDeepStrictEqual(desired.get(name), config));
     const missing = configs.filter(({ name }) => !this.#running.has(name));
     // One that cannot be used does not keep others from being used.
     const started = await Promise.allSettled(

@@ -37,7 +37,7 @@ function follow(text: string) {
   return { file, names };
 }
 
-test('takes what the file says when it has settled, and nothing that is not valid', { timeout: 20_000 }, async () => {
+test('takes the content of the file when it has settled, unless it is invalid', { timeout: 20_000 }, async () => {
   faults.code = '';
   const { file, names } = follow('clusters: [{name: a}]');
   await expect.poll(() => names, { timeout: 10_000 }).toEqual(['a']);

@@ -99,12 +99,12 @@ test.each([
   ['pixels of 24 bits', Buffer.concat([HELLO, Buffer.alloc(4), format(24, 1)])],
   ['pixels by a colour map', Buffer.concat([HELLO, Buffer.alloc(4), format(8, 0)])],
   ['a colour beyond its pixel', Buffer.concat([HELLO, Buffer.alloc(4), format(8, 1)])],
-])('disconnects a viewer that sends %s, and no other', async (_, said) => {
+])('disconnects a viewer that sends %s, and no other', async (_, output) => {
   const shared = new SharedConsole();
   const other = await viewerOf(shared);
   const ended: (Error | undefined)[] = [];
   const { push, stream } = rawViewer(shared, (cause) => ended.push(cause));
-  push(said);
+  push(output);
   await expect.poll(() => stream.destroyed).toBe(true);
   await expect.poll(() => ended).toEqual([expect.any(RangeError)]);
   draw(shared.screen, 0, 0, [9]);
@@ -157,7 +157,7 @@ function rememberingSession() {
     key: (keysym, down) => void sent.push(`key ${keysym} ${down}`),
     pointer: (x, y, buttons) => void sent.push(`pointer ${x} ${y} ${buttons}`),
     barrier: async () => {},
-    follow: (isWanted) => void followed.push(isWanted),
+    follow: (isOn) => void followed.push(isOn),
     backlog: 0,
     lost: lost.signal,
     close: () => lost.abort(),

@@ -36,7 +36,7 @@ export class RfbViewer implements ViewerListener {
   #size = { width: 0, height: 0 };
   /** Version of the screen that it has. */
   #seen = -1;
-  #wanted: 'nothing' | 'changes' | Area = 'nothing';
+  #requested: 'nothing' | 'changes' | Area = 'nothing';
   #sending = false;
   #ended = false;
 
@@ -100,8 +100,8 @@ export class RfbViewer implements ViewerListener {
   }
 
   onRequest(area: Area, isIncremental: boolean): void {
-    if (!isIncremental) this.#wanted = area;
-    else if (this.#wanted === 'nothing') this.#wanted = 'changes';
+    if (!isIncremental) this.#requested = area;
+    else if (this.#requested === 'nothing') this.#requested = 'changes';
     this.#serve();
   }
 
@@ -114,19 +114,19 @@ export class RfbViewer implements ViewerListener {
   }
 
   #serve(): void {
-    if (this.#wanted === 'nothing' || this.#sending || this.#ended) return;
+    if (this.#requested === 'nothing' || this.#sending || this.#ended) return;
     const { screen } = this.#options;
     const isResized = screen.width !== this.#size.width || screen.height !== this.#size.height;
     if (isResized && this.#resizes) this.#sendSize();
-    else this.#sendChanges(this.#wanted);
+    else this.#sendChanges(this.#requested);
   }
 
-  #sendChanges(wanted: 'changes' | Area): void {
+  #sendChanges(requested: 'changes' | Area): void {
     const { screen } = this.#options;
     const changed = screen.changedSince(this.#seen);
-    const areas = (wanted === 'changes' ? changed : [wanted, ...changed]).flatMap((area) => this.#clip(area));
+    const areas = (requested === 'changes' ? changed : [requested, ...changed]).flatMap((area) => this.#clip(area));
     this.#seen = screen.version;
-    if (areas.length === 0 && wanted === 'changes') return;
+    if (areas.length === 0 && requested === 'changes') return;
     // One large rectangle covers all changes.
     const whole = areas.filter(({ width, height }) => width === this.#size.width && height === this.#size.height);
     const sent = whole.length > 0 ? whole.slice(0, 1) : areas;
@@ -142,7 +142,7 @@ export class RfbViewer implements ViewerListener {
   }
 
   #send(parts: readonly Buffer[]): void {
-    this.#wanted = 'nothing';
+    this.#requested = 'nothing';
     this.#sending = true;
     this.#options.stream.write(Buffer.concat(parts), () => {
       this.#sending = false;

@@ -28,8 +28,8 @@ test('loses the session when the server closes, and refuses keys from then on', 
 test('rejects with the reason of its signal', async () => {
   const stop = new AbortController();
   const opening = openVncSession({ stream: server([]), clock: systemClock, signal: stop.signal });
-  stop.abort(new Error('not wanted any more'));
-  await expect(opening).rejects.toThrow('not wanted any more');
+  stop.abort(new Error('no longer needed'));
+  await expect(opening).rejects.toThrow('no longer needed');
 });
 
 function open(answers: readonly Buffer[], answerTimeoutMs: number) {

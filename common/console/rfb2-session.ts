@@ -111,8 +111,8 @@ class Rfb2Session implements VncSession {
     await answer;
   }
 
-  follow(isWanted: boolean): void {
-    this.#isFollowed = isWanted;
+  follow(isOn: boolean): void {
+    this.#isFollowed = isOn;
     this.#ask();
   }
 

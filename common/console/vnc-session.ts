@@ -13,7 +13,7 @@ export interface VncSession {
    */
   barrier(): Promise<void>;
   /** Whether changes of the picture are asked for; off at first. They are drawn on the screen given at the opening. */
-  follow(isWanted: boolean): void;
+  follow(isOn: boolean): void;
   /** Bytes that were sent and have not left yet. */
   readonly backlog: number;
   /** Aborted, with `ConnectionLost` as its reason, when the connection is over, by `close` too. */

@@ -145,7 +145,7 @@ async function checkTables(
 interface FirstLevel extends Pick<Qcow2Header, 'l1'> {
   /** Throws for offsets behind the end. */
   reach(offset: number): void;
-  /** Tables that are wanted. */
+  /** Tables to read. */
   readonly most: number;
 }
 

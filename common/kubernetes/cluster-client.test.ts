@@ -126,7 +126,7 @@ test.each([
     "secrets \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
     { status: 403 },
   ],
-])("tells %s by the server's words, once", async (_case, status, message, expected) => {
+])("reports %s in the server's words, once", async (_case, status, message, expected) => {
   const cluster = await connect(refusal(status, 'Invalid', message));
   await expect(cluster.create(RESOURCES.secrets, { metadata: { name: 'a' } })).rejects.toMatchObject({
     ...expected,

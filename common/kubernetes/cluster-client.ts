@@ -226,9 +226,9 @@ export function selectors({ labels, fields }: ListOptions): Record<string, strin
 }
 
 /** An adopted object carries all labels of the farm that it would have been created with. */
-function assertSame(wanted: KubernetesObject, { kind, metadata }: KubernetesObject): void {
+function assertSame(expected: KubernetesObject, { kind, metadata }: KubernetesObject): void {
   for (const label of Object.values(LABELS)) {
-    const value = wanted.metadata?.labels?.[label];
+    const value = expected.metadata?.labels?.[label];
     const found = metadata?.labels?.[label];
     if (value === undefined || value === found) continue;
     const theirs = found === undefined ? 'it has no such label' : `it has "${found}"`;

@@ -30,12 +30,12 @@ async function changeFinalizers(
   for (;;) {
     const found = await cluster.get(RESOURCES.instances, vmi, { signal });
     const { finalizers = [], resourceVersion, deletionTimestamp } = found?.metadata ?? {};
-    const wanted = change(finalizers);
+    const next = change(finalizers);
     // The API refuses to add finalizers to an object that is being deleted.
-    const isForbidden = deletionTimestamp !== undefined && wanted.length > finalizers.length;
-    if (!found || wanted.length === finalizers.length || isForbidden) return;
+    const isForbidden = deletionTimestamp !== undefined && next.length > finalizers.length;
+    if (!found || next.length === finalizers.length || isForbidden) return;
     try {
-      const patch = { metadata: { resourceVersion, finalizers: wanted } };
+      const patch = { metadata: { resourceVersion, finalizers: next } };
       await cluster.mergePatch(RESOURCES.instances, vmi, patch, { signal });
       return;
     } catch (error) {

@@ -34,7 +34,7 @@ export async function screenshot(
     if (!png.subarray(0, 4).equals(PNG_SIGNATURE)) throw new FarmError('ClusterUnavailable', `${path} gave no PNG`);
     return png;
   } catch (error) {
-    if (isNotFound(error) || saysInternally(error, /not found|not running/)) return undefined;
+    if (isNotFound(error) || isInternalError(error, /not found|not running/)) return undefined;
     throw error;
   }
 }
@@ -47,7 +47,7 @@ export function isUnderway(error: unknown): boolean {
 const UNDERWAY = /already underway/;
 
 /** Whether KubeVirt answered 500 with these words: some of its refusals come so. */
-function saysInternally(error: unknown, words: RegExp): error is FarmError {
+function isInternalError(error: unknown, words: RegExp): error is FarmError {
   return error instanceof FarmError && error.details['status'] === 500 && words.test(error.message);
 }
 
@@ -58,7 +58,7 @@ async function act(cluster: ClusterClient, action: string, body: object): Promis
     await cluster.call({ method: 'PUT', path, body }, { retry: false });
   } catch (error) {
     // A second request within a second: KubeVirt has not carried out the first yet.
-    if (saysInternally(error, UNDERWAY)) throw new ApiError(409, 'Conflict', error.message);
+    if (isInternalError(error, UNDERWAY)) throw new ApiError(409, 'Conflict', error.message);
     throw error;
   }
 }

@@ -10,7 +10,7 @@ const CONTAINER = 'guest-console-log';
 /** A guest may be silent for hours; a dead connection is reopened after this time. */
 const IDLE_MS = 600_000;
 
-/** Which part of the log of a serial port is wanted. */
+/** Which part of the log of a serial port is read. */
 export interface SerialLogOptions {
   /** Follow new output until the machine ends. */
   readonly follow: boolean;

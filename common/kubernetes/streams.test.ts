@@ -12,7 +12,7 @@ import { RESOURCES } from './resources.ts';
 import { openSubresourceStream } from './subresource-stream.ts';
 import { waitFor } from './wait-for.ts';
 
-/** Echoes on port 7000; on port 7001 sends without end and tells on its output how much was taken. */
+/** Echoes on port 7000; on port 7001 sends without end and prints how much was taken. */
 const SERVER = `
   const { once } = require('node:events');
   const { createServer } = require('node:net');

@@ -27,7 +27,7 @@ function listOf(version: number, ...names: string[]): Answer {
 
 const line = (type: string, object: unknown) => `${JSON.stringify({ type, object })}\n`;
 
-/** A watch that sends the chunks, one packet each, then ends as `end` says. */
+/** A watch that sends the chunks, one packet each, then ends by `end`. */
 function watch(end: 'close' | 'reset' | 'silence', ...chunks: (string | Buffer)[]): Answer {
   return (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
@@ -41,7 +41,7 @@ function watch(end: 'close' | 'reset' | 'silence', ...chunks: (string | Buffer)[
   };
 }
 
-/** Watches until as many events as asked for have come, and tells them in short. */
+/** Watches until as many events as asked for have come, and returns them in short. */
 async function observe(count: number, options: Partial<WatchOptions>, ...answers: Answer[]): Promise<string[]> {
   api = await startScriptedApi(...answers);
   const cluster = new ClusterClient(api.config, { clock: hastyClock, random: () => 0 });
@@ -78,7 +78,7 @@ test('continues from the last version when a watch breaks off, without listing a
 
 test.each([
   ['the server answers 410', refusal(410, 'Expired')],
-  ['an ERROR event says so', watch('close', line('ERROR', { kind: 'Status', code: 410, reason: 'Expired' }))],
+  ['an ERROR event reports it', watch('close', line('ERROR', { kind: 'Status', code: 410, reason: 'Expired' }))],
   ['an ERROR event of any kind comes', watch('close', line('ERROR', { kind: 'Status', code: 500, reason: 'Broken' }))],
 ])('lists again when %s, and reports what is still there', async (_case, fault) => {
   const seen = await observe(
@@ -141,7 +141,7 @@ test('reads events whose bytes arrive one by one', async () => {
   expect(seen).toEqual(['synced ', 'changed größe']);
 });
 
-test('waits by watch until the object is as wanted, also by being deleted', async () => {
+test('waits by watch until the object is as expected, also by being deleted', async () => {
   api = await startScriptedApi(
     listOf(10, 'a'),
     watch('silence', line('MODIFIED', secret('a', 11)), line('DELETED', secret('a', 12))),
@@ -176,6 +176,6 @@ test('ends a wait at its deadline and at its signal', async () => {
     );
   await expect(wait(30)).rejects.toMatchObject({ code: 'DeadlineExceeded' });
   const waiting = wait(60_000);
-  stop.abort(new Error('not wanted any more'));
-  await expect(waiting).rejects.toThrow('not wanted any more');
+  stop.abort(new Error('no longer needed'));
+  await expect(waiting).rejects.toThrow('no longer needed');
 });

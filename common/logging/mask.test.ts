@@ -67,15 +67,15 @@ it('keeps secrets out of the log of a process, errors and their causes too', () 
   const lines: string[] = [];
   const root = createLogger({ name: 'test', destination: { write: (line) => lines.push(line) } });
   const logger = maskedLogger(root, maskSecrets(['hunter2', 'a"b'])).child({ vm: 'v' });
-  const error = new Error('it said hunter2', { cause: new Error('because of a"b') });
-  logger.info({ err: error, said: ['hunter2', { deep: 'a"b' }], count: 1 }, 'It failed');
+  const error = new Error('it printed hunter2', { cause: new Error('because of a"b') });
+  logger.info({ err: error, output: ['hunter2', { deep: 'a"b' }], count: 1 }, 'It failed');
   logger.info({ err: 'hunter2' }, 'It failed again');
   expect(lines.join('')).not.toMatch(/hunter2|a\\"b/);
   const [first = '', second = ''] = lines;
   expect(JSON.parse(first)).toMatchObject({
     vm: 'v',
-    err: { type: 'Error', message: expect.stringContaining('it said ***') },
-    said: ['***', { deep: '***' }],
+    err: { type: 'Error', message: expect.stringContaining('it printed ***') },
+    output: ['***', { deep: '***' }],
     count: 1,
     msg: 'It failed',
   });

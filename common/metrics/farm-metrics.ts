@@ -52,8 +52,8 @@ function knownSeries({ labels, series }: AnyMetric, owner: MetricsOwner): Record
   let sets: Record<string, string>[] = series ? series.map((each) => ({ ...each })) : [{}];
   for (const [label, values] of Object.entries(labels)) {
     if (fixed.includes(label)) continue;
-    const wanted = known[label] ?? values ?? [];
-    sets = sets.flatMap((set) => wanted.map((value) => ({ ...set, [label]: value })));
+    const possible = known[label] ?? values ?? [];
+    sets = sets.flatMap((set) => possible.map((value) => ({ ...set, [label]: value })));
   }
   return sets;
 }

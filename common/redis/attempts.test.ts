@@ -30,7 +30,7 @@ async function next() {
 
 /** How the starts of phases are reported to people. */
 async function starts(buildId: string): Promise<string[]> {
-  const events = await farm.told(buildId);
+  const events = await farm.eventsSoFar(buildId);
   return events.flatMap((event) =>
     event.event === 'phase-started' ? [`${event.phase} ${describeAttempt(event)}`.trimEnd()] : [],
   );
@@ -42,11 +42,11 @@ test('a phase that another worker takes over reports it once, with the number of
   await farm.claim({ reference: claim.job, cluster: 'lab', priority: 1 }, 'w2');
   const fence = randomUUID();
   for (let asked = 0; asked < 2; asked += 1) await farm.store.claim(claim.job, 'w3', fence);
-  const told = ['import', 'import attempt 2 of 10: worker lost', 'import attempt 3 of 10: worker lost'];
-  expect(await starts(buildId)).toEqual(told);
+  const begun = ['import', 'import attempt 2 of 10: worker lost', 'import attempt 3 of 10: worker lost'];
+  expect(await starts(buildId)).toEqual(begun);
   const again = await redispatch(farm.redis, claim.job);
   await farm.claim(again ?? undefined);
-  expect(await starts(buildId)).toEqual([...told, 'import attempt 4 of 10: worker lost']);
+  expect(await starts(buildId)).toEqual([...begun, 'import attempt 4 of 10: worker lost']);
 });
 
 test('trouble of the farm is counted, planned stops and outages are not', async () => {

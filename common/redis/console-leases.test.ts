@@ -15,9 +15,9 @@ test('a console belongs to the first viewer, until a worker types', async () => 
   const server = await startRedis();
   resources.defer('redis-server', () => server.stop());
   const redis = await useRedis(resources, { url: server.url, logger }, 'producer');
-  const told: string[] = [];
+  const reported: string[] = [];
   const notices = await subscribeNotices(await useRedis(resources, { url: server.url, logger }, 'listener'), logger);
-  notices.listen((notice) => void (notice.kind === 'console' && told.push(notice.owner)));
+  notices.listen((notice) => void (notice.kind === 'console' && reported.push(notice.owner)));
   const [first, second, typist, successor] = [holder('a', 0), holder('b', 0), holder('w1', 1), holder('w2', 2)];
   const take = async (who: typeof first) => (await takeConsole(redis, 'vm', who)).owner;
 
@@ -42,7 +42,7 @@ test('a console belongs to the first viewer, until a worker types', async () => 
   expect(await redis.pttl('{farm}:console:vm')).toBeGreaterThan(5_000);
   await releaseConsole({ redis, logger }, 'vm', successor);
   expect(await take(second)).toBe('b');
-  await expect.poll(() => told).toEqual(['a', 'w1', 'w2', '', 'b']);
+  await expect.poll(() => reported).toEqual(['a', 'w1', 'w2', '', 'b']);
   // Of another machine it reports nothing.
   expect((await takeConsole(redis, 'other', first)).owner).toBe('a');
 });

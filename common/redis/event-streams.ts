@@ -99,7 +99,7 @@ class Gaps {
   }
 
   /** Those that an entry stands for. `mayTell`: the entry names their phase; entries of older farms do not. */
-  async readLines(kept: string, mayTell: boolean): Promise<KeptLines> {
+  async readLines(kept: string, namesPhase: boolean): Promise<KeptLines> {
     const [layerBuild = '', entry = ''] = kept.split(' ');
     const key = KEYS.layerBuildLog(layerBuild);
     const [found] = this.#removed.has(layerBuild) ? [] : await readRedis(this.#redis.xrange(key, entry, entry));
@@ -107,11 +107,11 @@ class Gaps {
       this.#isOpen = false;
       return JSON.parse(found[1][1] ?? '');
     }
-    const isTold = this.#removed.has(layerBuild) || this.#isOpen || !mayTell;
+    const isNoted = this.#removed.has(layerBuild) || this.#isOpen || !namesPhase;
     this.#isOpen = true;
     const isRemoved = !this.#removed.has(layerBuild) && (await readRedis(this.#redis.exists(key))) === 0;
     if (isRemoved) this.#removed.add(layerBuild);
-    if (isTold) return { lines: [] };
+    if (isNoted) return { lines: [] };
     return { ...FARM_SAYS, lines: [isRemoved ? LOG_REMOVED : LINES_LEFT_OUT] };
   }
 }

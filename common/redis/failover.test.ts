@@ -32,7 +32,7 @@ test('an epoch that was given twice, because the first claim was lost, is curren
     await expect(late(first)).rejects.toMatchObject(passed);
   }
   await farm.store.assertCurrent(second);
-  // A third claim finds it running, and says so.
+  // A third claim finds it running, and reports that.
   await farm.claim(job, 'w3');
   await expect.poll(() => heard.reason).toMatchObject(passed);
 });

@@ -15,7 +15,7 @@ useFarmState((opened) => {
   farm = opened;
 });
 
-interface Wanted {
+interface Order {
   readonly by: string;
   readonly modules?: number;
   readonly vms?: number;
@@ -23,14 +23,14 @@ interface Wanted {
 }
 
 /** Submits a build of so many modules, whose names contain the owner. */
-async function submit({ by, modules = 6, vms = 1, priority = 'normal' }: Wanted) {
+async function submit({ by, modules = 6, vms = 1, priority = 'normal' }: Order) {
   const names = Array.from({ length: modules }, () => `${by}-${newId()}`);
   const machines = Array.from({ length: vms }, (_, index) => `vm${index}`);
   const layerBuilds = names.map((name) => sampleModule({ name, layerKey: name, layerBuild: newId(), vms: machines }));
   return { ...(await farm.submit(layerBuilds, { submittedBy: by, priority })), layerBuilds };
 }
 
-/** Lets the imports succeed that are admitted, and says whose layer build was admitted to machines meanwhile. */
+/** Lets the imports succeed that are admitted, and returns whose layer build was admitted to machines meanwhile. */
 async function admitted(owners?: Owners, limits = LIMITS): Promise<string[]> {
   const found: string[] = [];
   for (let jobs = await farm.take('lab', limits, owners); jobs.length > 0; ) {

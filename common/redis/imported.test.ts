@@ -36,7 +36,7 @@ test('an import needs no room for a machine, and becomes an image when its disk 
     await farm.succeed(claim);
   }
   expect(phases).toEqual(['import', 'snapshot']);
-  expect(await farm.told(buildId)).toContainEqual(
+  expect(await farm.eventsSoFar(buildId)).toContainEqual(
     expect.objectContaining({ event: 'build-finished', outcome: 'succeeded' }),
   );
   expect((await readUsage(farm.redis, 'lab')).slots).toEqual([]);

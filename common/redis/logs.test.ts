@@ -105,7 +105,7 @@ const counted = async () => ({
   layerBuilds: await farm.redis.hlen(`${REDIS_PREFIX}:logs`),
 });
 
-/** A layer build that says `lines`, and ends. */
+/** A layer build that prints `lines`, and ends. */
 async function ended(
   name: string,
   lines: readonly string[],

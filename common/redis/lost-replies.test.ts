@@ -108,7 +108,7 @@ test('steps and serial lines that were sent twice are stored once', async () => 
   await store.emit(claim, { event: 'step-started', ...step });
   const finished: FarmEvent = { event: 'step-finished', ...step, outcome: 'succeeded', exitCode: 0, durationMs: 7 };
   await twice(() => store.emit(claim, finished));
-  const steps = (await farm.told(buildId)).filter(({ event }) => event.startsWith('step-'));
+  const steps = (await farm.eventsSoFar(buildId)).filter(({ event }) => event.startsWith('step-'));
   expect(steps).toMatchObject([{ event: 'step-started' }, { event: 'step-finished', durationMs: expect.any(Number) }]);
   expect(steps[1]).toSatisfy(({ durationMs }) => durationMs >= 30_000);
 

@@ -82,8 +82,8 @@ test('a build whose process died while it was submitted is not visible until all
     modules: { length: WIDE + 2 },
   });
   expect((await farm.take()).map(({ reference }) => reference.phase)).toEqual(['import']);
-  const told = await farm.told(submission.buildId);
-  expect(told.filter(({ event }) => event === 'build-accepted')).toHaveLength(1);
+  const reported = await farm.eventsSoFar(submission.buildId);
+  expect(reported.filter(({ event }) => event === 'build-accepted')).toHaveLength(1);
 });
 
 test('a submission that is not whole changes nothing, and is forgotten', async () => {
@@ -154,7 +154,7 @@ test('a failed root ends everything above it, portion by portion, and no build j
   expect(await outcomes(buildId)).toEqual({ failed: WIDE + 2 });
   const { results } = (await readBuild(farm.redis, buildId)) ?? {};
   expect(results?.get(modules.at(-1)?.name ?? '')?.failure?.message).toContain(`because "${root?.name}" failed`);
-  expect((await farm.told(buildId)).at(-1)).toMatchObject({ event: 'build-finished', outcome: 'failed' });
+  expect((await farm.eventsSoFar(buildId)).at(-1)).toMatchObject({ event: 'build-finished', outcome: 'failed' });
 });
 
 test('what a layer sets free starts once, though processes die between any two portions', async () => {

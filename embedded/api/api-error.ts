@@ -131,9 +131,9 @@ export function expired(resourceVersion: string, oldest: number): ApiError {
 }
 
 /** 504: a list at a position that the server has not reached yet. */
-export function resourceVersionTooLarge(wanted: number, current: number): ApiError {
+export function resourceVersionTooLarge(requested: number, current: number): ApiError {
   const message = 'Too large resource version';
-  return new ApiError(504, 'Timeout', `Timeout: ${message}: ${wanted}, current: ${current}`, {
+  return new ApiError(504, 'Timeout', `Timeout: ${message}: ${requested}, current: ${current}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message }],
     retryAfterSeconds: 1,
   });

@@ -85,7 +85,7 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
   resources.defer('API server', () => server.close());
   const portFile = join(dataDir, 'port');
   const lastPort = Number(await readFile(portFile, 'utf8').catch(() => '0'));
-  const port = await listen(server, host, { wanted: options.port, last: lastPort });
+  const port = await listen(server, host, { requested: options.port, last: lastPort });
   await writeAtomically(portFile, `${port}\n`);
   const url = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
   options.access?.exports?.serveAt({ url, authority: credentials.authority });
@@ -95,13 +95,13 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 async function listen(
   server: ApiServer,
   host: string,
-  { wanted, last }: { wanted: number; last: number },
+  { requested, last }: { requested: number; last: number },
 ): Promise<number> {
   try {
-    return await server.listen(host, wanted || last || 0);
+    return await server.listen(host, requested || last || 0);
   } catch (error) {
     const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    if (!isTaken || wanted !== 0) throw error;
+    if (!isTaken || requested !== 0) throw error;
     return await server.listen(host, 0);
   }
 }

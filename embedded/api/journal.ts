@@ -22,7 +22,7 @@ interface JournalParts {
   readonly snapshot: () => StoreSnapshot;
 }
 
-/** What a journal is told at its opening. */
+/** Dependencies of a journal. */
 export interface JournalOptions {
   readonly directory: string;
   readonly clock: Clock;

@@ -14,8 +14,8 @@ export interface AddressRequest {
   readonly ownerType: 'VirtualMachine' | 'Pod';
   readonly subnet: SubnetSettings;
   readonly provider: string;
-  readonly wantedIp: string | undefined;
-  readonly wantedMac: string | undefined;
+  readonly requestedIp: string | undefined;
+  readonly requestedMac: string | undefined;
 }
 
 export interface Address {
@@ -25,29 +25,29 @@ export interface Address {
 
 /**
  * The address of a card, from its IP object, which is made on first use and kept over restarts of the machine.
- * @throws FarmError `ExceedsLimits` when the wanted address is taken or outside, or none is left
+ * @throws FarmError `ExceedsLimits` when the requested address is taken or outside, or none is left
  */
 export async function ensureAddress(
   { store }: ControllerContext,
   networks: Networks,
   request: AddressRequest,
 ): Promise<Address> {
-  const { namespace, owner, subnet, provider, wantedIp, wantedMac } = request;
+  const { namespace, owner, subnet, provider, requestedIp, requestedMac } = request;
   const name = `${owner}.${namespace}${provider === 'ovn' ? '' : `.${provider}`}`;
   const known = store.get('IP', { name });
-  if (known && (wantedIp === undefined || known.spec?.['v4IpAddress'] === wantedIp)) {
+  if (known && (requestedIp === undefined || known.spec?.['v4IpAddress'] === requestedIp)) {
     const mac = String(known.spec?.['macAddress']);
-    if (wantedMac === undefined || wantedMac.toLowerCase() === mac) {
+    if (requestedMac === undefined || requestedMac.toLowerCase() === mac) {
       return { ip: String(known.spec?.['v4IpAddress']), mac };
     }
   }
   if (known) await store.delete('IP', { name });
   const used = new Set(networks.addressesIn(subnet.name).map(({ spec }) => String(spec?.['v4IpAddress'])));
-  const ip = wantedIp ?? nextFreeAddress({ cidr: subnet.cidr, excluded: subnet.excluded, used });
+  const ip = requestedIp ?? nextFreeAddress({ cidr: subnet.cidr, excluded: subnet.excluded, used });
   if (ip === undefined) throw new FarmError('ExceedsLimits', `Subnet "${subnet.name}" has no free address`);
   if (!isWithin(subnet.cidr, ip)) throw new FarmError('ExceedsLimits', `${ip} is outside subnet "${subnet.name}"`);
   if (used.has(ip)) throw new FarmError('ExceedsLimits', `${ip} in subnet "${subnet.name}" is taken`);
-  const address = { ip, mac: (wantedMac ?? generatedMac(name)).toLowerCase() };
+  const address = { ip, mac: (requestedMac ?? generatedMac(name)).toLowerCase() };
   await store.create(addressObject(name, request, address));
   return address;
 }

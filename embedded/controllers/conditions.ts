@@ -11,8 +11,8 @@ export interface Condition {
   lastTransitionTime?: string;
 }
 
-/** A condition as it is wanted. */
-export type WantedCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+/** A condition as it should be. */
+export type DesiredCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 export function conditionsOf(status: JsonObject | undefined): readonly Condition[] {
   const conditions = status?.['conditions'];
@@ -24,12 +24,12 @@ export function findCondition(status: JsonObject | undefined, type: string): Con
 }
 
 /** Sets a condition in place; the transition time moves only when the status does. */
-export function setCondition(status: JsonObject, wanted: WantedCondition, now: string): void {
-  const before = findCondition(status, wanted.type);
-  const lastTransitionTime = before?.status === wanted.status ? (before.lastTransitionTime ?? now) : now;
-  const next: Condition = { ...wanted, lastTransitionTime };
-  const rest = conditionsOf(status).filter((condition) => condition.type !== wanted.type);
-  const at = conditionsOf(status).findIndex((condition) => condition.type === wanted.type);
+export function setCondition(status: JsonObject, desired: DesiredCondition, now: string): void {
+  const before = findCondition(status, desired.type);
+  const lastTransitionTime = before?.status === desired.status ? (before.lastTransitionTime ?? now) : now;
+  const next: Condition = { ...desired, lastTransitionTime };
+  const rest = conditionsOf(status).filter((condition) => condition.type !== desired.type);
+  const at = conditionsOf(status).findIndex((condition) => condition.type === desired.type);
   status['conditions'] = at < 0 ? [...rest, next] : [...rest.slice(0, at), next, ...rest.slice(at)];
 }
 

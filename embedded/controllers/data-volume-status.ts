@@ -1,6 +1,6 @@
 import { type KubeObject, timestamp } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
-import { findCondition, setCondition, type WantedCondition } from './conditions.ts';
+import { type DesiredCondition, findCondition, setCondition } from './conditions.ts';
 import type { ControllerContext } from './context.ts';
 
 /** Phases of a DataVolume that occur here (CDI's DataVolumePhase). */
@@ -23,7 +23,7 @@ export interface DataVolumeChange {
   /** 0 to 1; "N/A" when absent and none was known before. */
   readonly progress?: number;
   readonly restarts?: number;
-  readonly running?: Pick<WantedCondition, 'status' | 'reason' | 'message'>;
+  readonly running?: Pick<DesiredCondition, 'status' | 'reason' | 'message'>;
   /** Reason of a missing claim; CDI reports it in two conditions. */
   readonly unbound?: { readonly reason: string; readonly message: string };
 }
@@ -54,7 +54,7 @@ export async function writeDataVolumeStatus(
     if (!unbound) status['progress'] ??= 'N/A';
     if (restarts !== undefined) status['restartCount'] = restarts;
     if (!unbound) status['claimName'] = name;
-    const set = (condition: WantedCondition) => setCondition(status, condition, now);
+    const set = (condition: DesiredCondition) => setCondition(status, condition, now);
     const bound = { reason: claimPhase, message: `PVC ${name} ${claimPhase}`, ...unbound };
     set({ type: 'Bound', status: claimPhase === 'Bound' && !unbound ? 'True' : 'False', ...bound });
     if (running) set({ type: 'Running', ...running });

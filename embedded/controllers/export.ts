@@ -4,7 +4,7 @@ import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/obje
 import type { ExportAccess, ExportAddress, ExportedDisk, MachineRef } from '../api/subresources/machine-access.ts';
 import { shortHash } from '../host/layout.ts';
 import { streamRaw } from '../storage/stream-raw.ts';
-import { setCondition, type WantedCondition } from './conditions.ts';
+import { type DesiredCondition, setCondition } from './conditions.ts';
 import { type ControllerContext, isDeleting, keyText, queueFor, textKeyOf, uidOf } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -121,7 +121,7 @@ export class ExportController implements ExportAccess {
 function claimCondition(
   { metadata: { namespace }, ...object }: KubeObject,
   claim: KubeObject | undefined,
-): WantedCondition {
+): DesiredCondition {
   if (!claim) {
     const message = `PersistentVolumeClaim ${namespace}/${claimOf(object)} not found`;
     return { type: 'PVCReady', status: 'False', reason: 'PVCNotFound', message };

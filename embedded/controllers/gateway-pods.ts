@@ -44,7 +44,7 @@ export class GatewayPods {
     const { store } = this.#context;
     const { namespace } = gateway.metadata;
     const subnet = internalSubnet(this.#context, this.#networks, { gateway, vpc });
-    const wanted = fieldAt(gateway.spec, 'internalIPs');
+    const requested = fieldAt(gateway.spec, 'internalIPs');
     const addresses: string[] = [];
     const waits: number[] = [];
     for (let index = 0; index < replicas; index += 1) {
@@ -56,8 +56,8 @@ export class GatewayPods {
         ownerType: 'Pod',
         subnet,
         provider: subnet.provider,
-        wantedIp: Array.isArray(wanted) && typeof wanted[index] === 'string' ? wanted[index] : undefined,
-        wantedMac: undefined,
+        requestedIp: Array.isArray(requested) && typeof requested[index] === 'string' ? requested[index] : undefined,
+        requestedMac: undefined,
       });
       const waitMs = await this.#start(pod, ip);
       if (waitMs > 0) waits.push(waitMs);

@@ -54,8 +54,8 @@ export class KubeOvnNetwork implements ClusterNetwork {
       name: second ?? first,
     };
     const provider = `${attachment.name}.${attachment.namespace}.ovn`;
-    const wanted = (name: string) => annotations[`${provider}.kubernetes.io/${name}`];
-    const { plan, subnet } = this.#networks.subnetOf(attachment, wanted('logical_switch'));
+    const requested = (name: string) => annotations[`${provider}.kubernetes.io/${name}`];
+    const { plan, subnet } = this.#networks.subnetOf(attachment, requested('logical_switch'));
     await prepareSubnet(this.#networks, subnet);
     const { ip, mac } = await ensureAddress(this.#context, this.#networks, {
       namespace: pod.metadata.namespace ?? '',
@@ -63,8 +63,8 @@ export class KubeOvnNetwork implements ClusterNetwork {
       ownerType: 'Pod',
       subnet: plan,
       provider,
-      wantedIp: wanted('ip_address'),
-      wantedMac: wanted('mac_address'),
+      requestedIp: requested('ip_address'),
+      requestedMac: requested('mac_address'),
     });
     await ensurePodNetwork({
       namespace,

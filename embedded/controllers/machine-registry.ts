@@ -54,13 +54,13 @@ export class MachineRegistry {
   }
 
   /** Why the volumes of a machine cannot be attached to it: a disk has one writer, and then no readers. */
-  conflictOf(wanted: RunningMachine): string | undefined {
-    const others = this.all().filter(({ vmiUid }) => vmiUid !== wanted.vmiUid);
+  conflictOf(candidate: RunningMachine): string | undefined {
+    const others = this.all().filter(({ vmiUid }) => vmiUid !== candidate.vmiUid);
     const written = new Set(others.flatMap(({ volumes }) => [...volumes.values()]));
     const read = new Set(others.flatMap(({ discs }) => [...discs]));
     return (
-      [...wanted.discs].find((volume) => written.has(volume)) ??
-      [...wanted.volumes.values()].find((volume) => written.has(volume) || read.has(volume))
+      [...candidate.discs].find((volume) => written.has(volume)) ??
+      [...candidate.volumes.values()].find((volume) => written.has(volume) || read.has(volume))
     );
   }
 

@@ -38,11 +38,11 @@ export class MachineStarter {
   async start(vmi: Vmi, claims: ReadonlyMap<string, KubeObject>): Promise<Machine> {
     const { context, machines } = this.#parts;
     assertOffered(vmi);
-    const wanted = this.#entry(vmi, claims);
-    const conflict = machines.conflictOf(wanted);
+    const candidate = this.#entry(vmi, claims);
+    const conflict = machines.conflictOf(candidate);
     const taken = [...claims.values()].find((claim) => uidOf(claim) === conflict);
     if (taken) throw new Error(`PVC "${taken.metadata.name}" is attached to another machine`);
-    const entry = machines.claim(wanted);
+    const entry = machines.claim(candidate);
     try {
       await context.volumes.settled();
       entry.machine = await this.#launch(vmi, claims);

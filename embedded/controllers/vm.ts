@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
-import { findCondition, setCondition, type WantedCondition } from './conditions.ts';
+import { type DesiredCondition, findCondition, setCondition } from './conditions.ts';
 import {
   type ControllerContext,
   ensureFinalizer,
@@ -204,13 +204,13 @@ export class VmController {
 }
 
 /** Keeps the time of a condition whose status has not changed. */
-function transitionTime(vm: Vm, condition: WantedCondition, now: string): string {
+function transitionTime(vm: Vm, condition: DesiredCondition, now: string): string {
   const before = findCondition(vm.status, condition.type);
   return before?.status === condition.status ? (before.lastTransitionTime ?? now) : now;
 }
 
 /** All conditions of the VMI, and that there is none. */
-function conditionsFor(vmi: Vmi | undefined): WantedCondition[] {
+function conditionsFor(vmi: Vmi | undefined): DesiredCondition[] {
   const copied = (vmi?.status?.conditions ?? []).map(({ type, status, reason, message }) => ({
     type,
     status,

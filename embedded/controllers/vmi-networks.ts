@@ -66,8 +66,8 @@ async function plugIn(
     ownerType: 'VirtualMachine',
     subnet: plan,
     provider,
-    wantedIp: annotation(vmi, provider, 'ip_address'),
-    wantedMac: annotation(vmi, provider, 'mac_address') ?? card.macAddress,
+    requestedIp: annotation(vmi, provider, 'ip_address'),
+    requestedMac: annotation(vmi, provider, 'mac_address') ?? card.macAddress,
   });
   const server = networks.dhcpServer(plan);
   // The network's own server may answer such a card, virt-launcher does not.

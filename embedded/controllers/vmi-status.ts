@@ -1,5 +1,5 @@
 import { timestamp } from '../api/objects.ts';
-import { dropCondition, setCondition, type WantedCondition } from './conditions.ts';
+import { type DesiredCondition, dropCondition, setCondition } from './conditions.ts';
 import { type ControllerContext, isOwnedBy } from './context.ts';
 import type { Vmi, VmiPhase, VmiStatus } from './kubevirt-types.ts';
 
@@ -10,7 +10,7 @@ export const NODE_NAME = 'slipway-embedded';
 export interface VmiChange {
   readonly phase: VmiPhase;
   readonly reason?: string;
-  readonly conditions?: readonly WantedCondition[];
+  readonly conditions?: readonly DesiredCondition[];
   /** Conditions that are either True or absent. */
   readonly drop?: readonly string[];
 }
@@ -89,7 +89,7 @@ export const WITHOUT_POD = [
 ] as const;
 
 /** The conditions of a guest that runs, or that is held. */
-export function runningConditions(paused: Pause | undefined, isToLeave = false): WantedCondition[] {
+export function runningConditions(paused: Pause | undefined, isToLeave = false): DesiredCondition[] {
   return [
     ...(isToLeave ? [EVICTION_REQUESTED] : []),
     ...(paused ? [{ type: 'Paused', status: 'True', reason: paused, message: PAUSES[paused] } as const] : []),

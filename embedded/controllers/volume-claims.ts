@@ -43,10 +43,10 @@ export function claimObject({ metadata, sizeBytes, spec }: NewClaim): KubeObject
 
 /** Removes the layers that no snapshot content and no disk needs. Long chains of the others are shortened; nothing waits for that. */
 export async function collectLayers({ store, volumes, logger, signal }: ControllerContext): Promise<void> {
-  const wanted = () => new Set(store.list('VolumeSnapshotContent').map((content) => layerOf(content)));
-  const removed = await volumes.collectLayers(wanted);
+  const referenced = () => new Set(store.list('VolumeSnapshotContent').map((content) => layerOf(content)));
+  const removed = await volumes.collectLayers(referenced);
   if (removed.length > 0) logger.debug({ layers: removed }, 'Layers were removed');
-  volumes.flatten(wanted, signal).catch((error: unknown) => {
+  volumes.flatten(referenced, signal).catch((error: unknown) => {
     if (!signal.aborted) logger.warn({ err: error }, 'Long chains of layers could not be shortened');
   });
 }

@@ -6,7 +6,7 @@ import { keptFrom } from '../host/bounded-log.ts';
 const PIECE_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 
-/** Which part of a log is wanted. */
+/** Which part of a log is read. */
 export interface LogOptions {
   readonly follow: boolean;
   readonly tailLines?: number;

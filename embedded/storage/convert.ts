@@ -17,7 +17,7 @@ const INSPECT = 'Unable to process data: Unable to obtain information about data
 const CONVERT = 'Unable to process data: Unable to convert source data to target format:';
 
 /**
- * Unpacks the download into the present directory, inspects it, and converts it to a qcow2 file of the wanted
+ * Unpacks the download into the present directory, inspects it, and converts it to a qcow2 file of the requested
  * size. @throws ImportError in the sentences of CDI's importer
  */
 export async function convert(plan: ImportPlan, signal: AbortSignal): Promise<void> {

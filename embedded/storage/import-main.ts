@@ -36,11 +36,11 @@ async function run(signal: AbortSignal): Promise<ImportMessage> {
 }
 
 function reportShare(): (share: number) => void {
-  let saidAt = 0;
+  let reportedAt = 0;
   return (share) => {
     const now = performance.now();
-    if (now - saidAt < PROGRESS_INTERVAL_MS && share < 1) return;
-    saidAt = now;
+    if (now - reportedAt < PROGRESS_INTERVAL_MS && share < 1) return;
+    reportedAt = now;
     send({ event: 'progress', share });
   };
 }

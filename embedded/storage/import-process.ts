@@ -10,7 +10,7 @@ import type { ImportMessage, ImportPlan } from './import-plan.ts';
 /** Bytes of all messages; a regular import sends far less. */
 const MOST_HEARD = 16 * 1024 ** 2;
 /** Characters of a message that are kept: the process may be compromised. */
-const MOST_SAID = 2_000;
+const MOST_OUTPUT = 2_000;
 const REASONS = ['Error', 'ChecksumError', 'ImagePullFailed'] as const;
 
 type Outcome = Extract<ImportMessage, { event: 'done' | 'failed' }>;
@@ -29,7 +29,7 @@ export interface ImportListener {
 export class ImportProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<string>;
-  #said = '';
+  #errorOutput = '';
 
   constructor(confiner: Confiner, confinement: Pick<Confinement, 'user' | 'directory' | 'limits'>) {
     const authorities = process.env['NODE_EXTRA_CA_CERTS'];
@@ -42,7 +42,7 @@ export class ImportProcess {
     });
     this.#child = spawn(command, args, { cwd: confinement.directory, stdio: 'pipe', detached: true });
     this.#child.stderr?.on('data', (chunk) => {
-      this.#said = `${this.#said}${chunk}`.slice(-MOST_SAID);
+      this.#errorOutput = `${this.#errorOutput}${chunk}`.slice(-MOST_OUTPUT);
     });
     // One that ends before it has read its plan is judged by how it ended.
     this.#child.stdin?.on('error', () => {});
@@ -67,7 +67,7 @@ export class ImportProcess {
     await this.kill();
     if (outcome?.event === 'done') return;
     if (outcome) throw new ImportError(outcome.reason, outcome.message);
-    const words = this.#said.trim().split('\n').at(-1);
+    const words = this.#errorOutput.trim().split('\n').at(-1);
     throw new ImportError('Error', `The importer crashed: ${await this.#ended}${words ? `: ${words}` : ''}`);
   }
 
@@ -88,7 +88,7 @@ async function hear(stdout: Readable | null, listener: ImportListener): Promise<
   let heard = 0;
   for await (const chunk of stdout ?? []) {
     heard += chunk.length;
-    if (heard > MOST_HEARD) return { event: 'failed', reason: 'Error', message: 'The importer said too much' };
+    if (heard > MOST_HEARD) return { event: 'failed', reason: 'Error', message: 'The importer reported too much' };
     const lines = `${pending}${chunk}`.split('\n');
     pending = lines.pop() ?? '';
     for (const line of lines) {
@@ -105,13 +105,13 @@ async function hear(stdout: Readable | null, listener: ImportListener): Promise<
 /** Undefined for invalid messages: none is trusted. */
 function readMessage(line: string): ImportMessage | undefined {
   try {
-    const said = JSON.parse(line) as Partial<Record<string, unknown>> | null;
-    const event = said?.['event'];
+    const errorOutput = JSON.parse(line) as Partial<Record<string, unknown>> | null;
+    const event = errorOutput?.['event'];
     if (event === 'done' || event === 'opened' || event === 'downloaded') return { event };
-    if (event === 'progress') return { event, share: Number(said?.['share']) || 0 };
+    if (event === 'progress') return { event, share: Number(errorOutput?.['share']) || 0 };
     if (event !== 'failed') return undefined;
-    const reason = REASONS.find((known) => known === said?.['reason']) ?? 'Error';
-    return { event, reason, message: String(said?.['message']).slice(0, MOST_SAID) };
+    const reason = REASONS.find((known) => known === errorOutput?.['reason']) ?? 'Error';
+    return { event, reason, message: String(errorOutput?.['message']).slice(0, MOST_OUTPUT) };
   } catch {
     return undefined;
   }

@@ -102,8 +102,5 @@ async function assertOurs(file: FileHandle, capacityBytes: number): Promise<void
   const stands = header && !header.backingFile && !header.hasExternalData && header.encryption === 0;
   const fits = header && Math.abs(header.virtualSizeBytes - capacityBytes) < SECTOR_BYTES;
   if (status.isFile() && status.nlink === 1 && stands && fits) return;
-  throw new ImportError(
-    'Error',
-    'The importer left something else than a disk of the wanted size that is self-contained',
-  );
+  throw new ImportError('Error', 'The importer did not leave a self-contained disk of the requested size');
 }

@@ -70,9 +70,9 @@ async function nextBelow(path: string, layers: string): Promise<Below> {
 
 /**
  * A row in one of the chains that are too long; undefined when there is none. `chains` begin with disks or layers, and go down by
- * what each is based on; of a layer in `wanted` the file itself is needed. A disk that machines write to takes nothing in.
+ * what each is based on; of a layer in `referenced` the file itself is needed. A disk that machines write to takes nothing in.
  */
-export function findRow(chains: readonly (readonly string[])[], wanted: ReadonlySet<string>): LayerRow | undefined {
+export function findRow(chains: readonly (readonly string[])[], referenced: ReadonlySet<string>): LayerRow | undefined {
   const above = new Map<string, Set<string>>();
   for (const chain of chains) {
     for (const [index, file] of chain.entries()) {
@@ -80,10 +80,10 @@ export function findRow(chains: readonly (readonly string[])[], wanted: Readonly
       if (upper !== undefined) above.set(file, (above.get(file) ?? new Set()).add(upper));
     }
   }
-  const isTaken = (file: string) => !wanted.has(file) && above.get(file)?.size === 1;
+  const isTaken = (file: string) => !referenced.has(file) && above.get(file)?.size === 1;
   for (const chain of chains.filter(({ length }) => length > LONGEST_CHAIN)) {
     for (const [index, into] of chain.entries()) {
-      const isLayer = wanted.has(into) || above.has(into);
+      const isLayer = referenced.has(into) || above.has(into);
       const below = chain.slice(index + 1);
       const end = below.findIndex((file) => !isTaken(file));
       const taken = end < 0 ? below : below.slice(0, end);

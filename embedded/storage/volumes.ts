@@ -142,12 +142,12 @@ export class VolumeFiles {
   }
 
   /**
-   * Removes the layers that are neither in `wanted` nor below a volume or a wanted layer. Asked of the files
+   * Removes the layers that are neither in `referenced` nor below a volume or a referenced layer. Asked of the files
    * themselves, so that the list of needed files is always right.
    */
-  async collectLayers(wanted: () => ReadonlySet<string>): Promise<string[]> {
+  async collectLayers(referenced: () => ReadonlySet<string>): Promise<string[]> {
     return await this.#mutex.run('structure', async () => {
-      const chains = await this.#chains(wanted());
+      const chains = await this.#chains(referenced());
       this.#longest = Math.max(0, ...chains.map(({ length }) => length));
       const needed = new Set(chains.flat());
       const present = await readdir(this.#layout.layers).catch(() => []);
@@ -158,14 +158,14 @@ export class VolumeFiles {
   }
 
   /**
-   * Shortens the long chains that the last `collectLayers` has found: layers in a row that are not in `wanted`, and on each of
+   * Shortens the long chains that the last `collectLayers` has found: layers in a row that are not in `referenced`, and on each of
    * which nothing stands but the next one, become part of the layer above them. What several are based on is not copied.
    * The layers that were taken in go with the next `collectLayers`.
    */
-  async flatten(wanted: () => ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  async flatten(referenced: () => ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     await this.#mutex.run('flatten', async () => {
       while (this.#longest > LONGEST_CHAIN) {
-        const kept = wanted();
+        const kept = referenced();
         const chains = await this.#mutex.run('structure', () => this.#chains(kept));
         const row = findRow(chains, new Set([...kept].map((layer) => this.#layer(layer))));
         if (!row) return;
@@ -249,8 +249,8 @@ export class VolumeFiles {
     await this.#mutex.run('structure', async () => {});
   }
 
-  async #chains(wanted: ReadonlySet<string>): Promise<string[][]> {
+  async #chains(referenced: ReadonlySet<string>): Promise<string[][]> {
     const volumes = (await this.volumes()).flatMap((volume) => [this.disk(volume), this.#pending(volume)]);
-    return await readChains([...[...wanted].map((layer) => this.#layer(layer)), ...volumes], this.#layout.layers);
+    return await readChains([...[...referenced].map((layer) => this.#layer(layer)), ...volumes], this.#layout.layers);
   }
 }

@@ -14,7 +14,7 @@ export async function writePlain(path: string, destination: NodeJS.WritableStrea
 }
 
 /** Characters of a command's error that are kept. */
-const MOST_SAID = 500;
+const MOST_OUTPUT = 500;
 
 interface Unpacking {
   readonly path: string;
@@ -29,7 +29,7 @@ async function unpackWith(
   const child = spawn(command, ['-dc', path], { stdio: ['ignore', 'pipe', 'pipe'], signal });
   let complaint = '';
   child.stderr.on('data', (chunk) => {
-    complaint = `${complaint}${chunk}`.slice(-MOST_SAID);
+    complaint = `${complaint}${chunk}`.slice(-MOST_OUTPUT);
   });
   const ended = new Promise<void>((resolve, reject) => {
     child.once('error', reject);

@@ -113,7 +113,7 @@ export class BuildService {
     const read = await planner.run('read', request);
     const sender = { idempotencyKey, submittedBy: name, digest: read.digest };
     const former = await findSubmission(redis, sender);
-    if (former) return planner.run('tell', { ...former, plan: null });
+    if (former) return planner.run('describeAccepted', { ...former, plan: null });
     return this.#accept(read, { ...sender, ...(keepMs === null ? {} : { keepMs }), ...how });
   }
 
@@ -177,7 +177,11 @@ export class BuildService {
       const reply = await sendSubmission(redis, submission);
       if (reply.outcome === 'stale') continue;
       const isNew = reply.outcome === 'accepted';
-      return planner.run('tell', { buildId: reply.buildId, modules: reply.modules, plan: isNew ? plan : null });
+      return planner.run('describeAccepted', {
+        buildId: reply.buildId,
+        modules: reply.modules,
+        plan: isNew ? plan : null,
+      });
     }
     throw new FarmError('CatalogChanging', 'The catalog kept changing while the build was planned. Try again.');
   }

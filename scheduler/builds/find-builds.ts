@@ -7,15 +7,15 @@ import { type BuildPosition, readBuildPage, type StoredBuild } from '../../commo
 const MOST_READ = 5_000;
 
 /** Filters for builds; absent ones do not apply. */
-export type WantedBuilds = Pick<z.output<typeof buildsQuerySchema>, 'state' | 'by' | 'search' | 'clones'>;
+export type BuildFilter = Pick<z.output<typeof buildsQuerySchema>, 'state' | 'by' | 'search' | 'clones'>;
 
 /**
- * A page of the builds that are wanted, newest first, and where the next one starts; null at the end. It has at least half of
+ * A page of the builds that match, newest first, and where the next one starts; null at the end. It has at least half of
  * `limit`, unless no more exist, or `MOST_READ` were read. @throws RedisUnavailable
  */
 export async function findBuilds(
   redis: Redis,
-  wanted: WantedBuilds,
+  criteria: BuildFilter,
   { limit, after }: { readonly limit: number; readonly after: BuildPosition | null },
 ): Promise<{ readonly builds: StoredBuild[]; readonly next: BuildPosition | null }> {
   const found: StoredBuild[] = [];
@@ -24,7 +24,7 @@ export async function findBuilds(
     // Never more than the page holds: a truncated page has no cursor for the next one.
     const size = limit - found.length;
     const page = await readBuildPage(redis, size, next);
-    found.push(...page.builds.filter((build) => isWanted(build, wanted)));
+    found.push(...page.builds.filter((build) => isMatch(build, criteria)));
     next = page.next;
     if (next === null) break;
     read += size;
@@ -32,11 +32,11 @@ export async function findBuilds(
   return { builds: found, next };
 }
 
-function isWanted({ id, run, state, submittedBy, modules }: StoredBuild, wanted: WantedBuilds): boolean {
-  if (run !== null && !wanted.clones) return false;
-  if (wanted.state !== undefined && !wanted.state.split(',').includes(state)) return false;
-  if (wanted.by !== undefined && submittedBy !== wanted.by) return false;
-  if (wanted.search === undefined) return true;
-  const text = wanted.search.toLowerCase();
+function isMatch({ id, run, state, submittedBy, modules }: StoredBuild, criteria: BuildFilter): boolean {
+  if (run !== null && !criteria.clones) return false;
+  if (criteria.state !== undefined && !criteria.state.split(',').includes(state)) return false;
+  if (criteria.by !== undefined && submittedBy !== criteria.by) return false;
+  if (criteria.search === undefined) return true;
+  const text = criteria.search.toLowerCase();
   return [id, submittedBy ?? '', ...modules.map(({ name }) => name)].some((word) => word.toLowerCase().includes(text));
 }

@@ -31,13 +31,13 @@ export interface FactSources extends ObjectSources {
  *   read; as `resolveObjects`
  */
 export async function resolveFacts(
-  { sources, images, files, objects, wantedBy }: UnresolvedContents,
+  { sources, images, files, objects, requestedBy }: UnresolvedContents,
   asked: FactSources,
 ): Promise<Omit<Facts, 'secrets'>> {
   const { agent } = asked;
-  const at = <T>(wanted: string, layerBuild: Promise<T>) =>
+  const at = <T>(requested: string, layerBuild: Promise<T>) =>
     layerBuild.catch((error: unknown) => {
-      throw placed(error, { wanted, wantedBy });
+      throw placed(error, { requested, requestedBy });
     });
   const identified = [
     ...(await eachOf(sources, async (source) => [source.url, await at(source.url, identify(source, asked))] as const)),
@@ -58,11 +58,11 @@ export async function resolveFacts(
 /** The error at the module that uses the source. */
 function placed(
   error: unknown,
-  { wanted, wantedBy }: Pick<UnresolvedContents, 'wantedBy'> & { readonly wanted: string },
+  { requested, requestedBy }: Pick<UnresolvedContents, 'requestedBy'> & { readonly requested: string },
 ) {
   if (!(error instanceof FarmError)) return error;
   const { code, message, details } = error;
-  const module = own(wantedBy, String(details['wanted'] ?? wanted));
+  const module = own(requestedBy, String(details['requested'] ?? requested));
   if (!module || !(code === 'SourceUnreachable' || code === 'ClustersDiffer' || code === 'InvalidModule')) return error;
   return planningError([problemOf(module, { code, message })], error);
 }

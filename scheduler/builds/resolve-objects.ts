@@ -22,7 +22,7 @@ export interface ObjectSources {
  * Content keys of keys of ConfigMaps and Secrets, by `objectKeyName`. Where a module will be built is not decided yet,
  * and its layer is known by one key wherever it is: so the content must be the same on every cluster that answers. One
  * that does not answer is ignored; workers compare before they use an object.
- * @throws with the name of the key in `details.wanted`: SourceUnreachable for a missing required object, ClustersDiffer;
+ * @throws with the name of the key in `details.requested`: SourceUnreachable for a missing required object, ClustersDiffer;
  *   ClusterUnavailable when none answers
  */
 export async function resolveObjects(
@@ -39,9 +39,9 @@ export async function resolveObjects(
     const other = answers.find((answer) => answer.identities[index] !== identity);
     if (other) throw clustersDiffer(ref, { first, other, index });
     if (identity === ABSENT && !ref.optional) {
-      const wanted = objectKeyName(ref);
-      throw new FarmError('SourceUnreachable', `${wanted} not found on cluster "${first.cluster}".`, {
-        details: { wanted },
+      const requested = objectKeyName(ref);
+      throw new FarmError('SourceUnreachable', `${requested} not found on cluster "${first.cluster}".`, {
+        details: { requested },
       });
     }
   });
@@ -83,7 +83,7 @@ function clustersDiffer(
   const message = lacking
     ? `${name} exists on cluster "${having.cluster}" but not on cluster "${lacking.cluster}".`
     : `${name} differs between the clusters "${first.cluster}" and "${other.cluster}".`;
-  return new FarmError('ClustersDiffer', message, { details: { wanted: name } });
+  return new FarmError('ClustersDiffer', message, { details: { requested: name } });
 }
 
 function nameAll(refs: readonly ObjectKeyRef[]): string {

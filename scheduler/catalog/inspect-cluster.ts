@@ -18,7 +18,7 @@ export function inspectCluster(options: ClusterWatchOptions, reached: Wake, sign
   let former: readonly Finding[] | undefined;
   const look = async () => {
     const findings = await inspectOnce(options, signal);
-    if (!isDeepStrictEqual(findings, former)) tellFindings(options, findings);
+    if (!isDeepStrictEqual(findings, former)) logFindings(options, findings);
     former = findings;
     return null;
   };
@@ -35,7 +35,7 @@ export async function inspectOnce(options: ClusterWatchOptions, signal: AbortSig
   return findings;
 }
 
-function tellFindings({ cluster, logger }: ClusterWatchOptions, findings: readonly Finding[]): void {
+function logFindings({ cluster, logger }: ClusterWatchOptions, findings: readonly Finding[]): void {
   const lacks = findings.map(({ what }) => what);
   if (findings.some(({ severity }) => severity === 'error'))
     logger.warn({ cluster: cluster.name, lacks }, 'The cluster is not fit for the farm');

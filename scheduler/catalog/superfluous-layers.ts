@@ -28,7 +28,7 @@ export function superfluousLayers(
   if (!isLimited(retention)) return [];
   const versions = groupByModule(images);
   const tagged = groupByModule(tags);
-  const wanted = [...versions].flatMap(([module, all]) => {
+  const retained = [...versions].flatMap(([module, all]) => {
     const { modules: _others, ...applied } = own(retention.modules ?? {}, module) ?? retention;
     if (!isLimited(applied)) return all;
     const tagsOfIt = tagged.get(module) ?? [];
@@ -40,7 +40,7 @@ export function superfluousLayers(
         index < (applied.keep ?? 1) || chosen.has(version) || now - Date.parse(namedAt) <= ageMs,
     );
   });
-  const kept = withParents([...wanted.map(({ layerKey }) => layerKey), ...needed], layers);
+  const kept = withParents([...retained.map(({ layerKey }) => layerKey), ...needed], layers);
   const namesOf = groupByLayer(images);
   return childrenFirst([...layers.values()].filter(({ layerKey }) => !kept.has(layerKey))).map((record) => ({
     record,

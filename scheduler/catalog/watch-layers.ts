@@ -159,11 +159,11 @@ async function mirror(
   { record, names, snapshots }: Mirrored,
   signal: AbortSignal,
 ): Promise<void> {
-  const wanted = { [ANNOTATIONS.layer]: JSON.stringify(record), [ANNOTATIONS.names]: JSON.stringify(inOrder(names)) };
+  const desired = { [ANNOTATIONS.layer]: JSON.stringify(record), [ANNOTATIONS.names]: JSON.stringify(inOrder(names)) };
   for (const name of namesOf(record)) {
     const annotations = snapshots.get(name)?.metadata?.annotations ?? {};
-    if (Object.entries(wanted).every(([key, text]) => annotations[key] === text)) continue;
-    const patch = { metadata: { annotations: wanted } };
+    if (Object.entries(desired).every(([key, text]) => annotations[key] === text)) continue;
+    const patch = { metadata: { annotations: desired } };
     try {
       await cluster.mergePatch(RESOURCES.snapshots, name, patch, { signal });
     } catch (error) {

@@ -119,9 +119,9 @@ function bootProblems(vm: CompiledVm, [first]: readonly { readonly plan: DiskPla
 
 function sizeProblems(vm: CompiledVm, parent: ParentVm, listed: ReadonlyMap<string, VmDisk>): UnplacedProblem[] {
   return parent.disks.flatMap(({ name, sizeBytes }) => {
-    const wanted = listed.get(name)?.sizeBytes ?? sizeBytes;
-    if (wanted >= sizeBytes) return [];
-    const message = `disk "${name}" of VM "${vm.name}" is smaller (${exactSize(wanted)}) than its parent's (${exactSize(sizeBytes)})`;
+    const requested = listed.get(name)?.sizeBytes ?? sizeBytes;
+    if (requested >= sizeBytes) return [];
+    const message = `disk "${name}" of VM "${vm.name}" is smaller (${exactSize(requested)}) than its parent's (${exactSize(sizeBytes)})`;
     return [{ code: 'DiskTooSmall' as const, message, part: partPath('vms', vm.name, 'disks', name) }];
   });
 }

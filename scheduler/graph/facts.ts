@@ -72,12 +72,12 @@ export interface UnresolvedContents {
   readonly sources: readonly Location[];
   /** References of container images. */
   readonly images: readonly string[];
-  /** Their hashes are wanted in `LayerSpec.fileHashes` even where a checksum is given. */
+  /** Their hashes are needed in `LayerSpec.fileHashes` even where a checksum is given. */
   readonly files: readonly Location[];
   /** Keys of ConfigMaps and Secrets; optional where every reference to it is. */
   readonly objects: readonly ObjectKeyRef[];
   /** The first module that wants each of them, and where, by URL, reference or `objectKeyName`: there it is refused. */
-  readonly wantedBy: Readonly<Record<string, Pick<CompiledModule, 'name' | 'origin'>>>;
+  readonly requestedBy: Readonly<Record<string, Pick<CompiledModule, 'name' | 'origin'>>>;
 }
 
 /** Finds every content that the modules themselves do not pin. */
@@ -86,10 +86,10 @@ export function unresolvedContents(modules: readonly CompiledModule[]): Unresolv
   const images = new Set<string>();
   const files = new Locations();
   const objects = new Map<string, ObjectKeyRef>();
-  const wantedBy = new Map<string, Pick<CompiledModule, 'name' | 'origin'>>();
+  const requestedBy = new Map<string, Pick<CompiledModule, 'name' | 'origin'>>();
   for (const module of modules) {
     const want = (what: string, part: string) => {
-      if (!wantedBy.has(what)) wantedBy.set(what, { name: module.name, origin: placeOf(module, part) });
+      if (!requestedBy.has(what)) requestedBy.set(what, { name: module.name, origin: placeOf(module, part) });
     };
     const add = (to: Locations, location: Location, part: string) => {
       to.add(location);
@@ -115,7 +115,7 @@ export function unresolvedContents(modules: readonly CompiledModule[]): Unresolv
   }
   return {
     ...{ sources: sources.all, images: [...images], files: files.all, objects: [...objects.values()] },
-    wantedBy: Object.fromEntries(wantedBy),
+    requestedBy: Object.fromEntries(requestedBy),
   };
 }
 

@@ -124,7 +124,7 @@ interface Leaf {
   /** Path in the table, with the variants that it passes. */
   readonly path: string;
   readonly rule: string;
-  /** The module with another value there; none for the field that tells variants apart. */
+  /** The module with another value there; none for the field that distinguishes variants. */
   readonly change: CompiledModule | undefined;
 }
 

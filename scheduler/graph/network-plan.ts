@@ -32,14 +32,19 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
   const { subnets, problems } = planSubnets(module, all, internet);
   const givenMacs = new Set(all.flatMap((nic) => nic.mac ?? []));
   const parts = { module, subnets, macs: () => new MacAddresses(layerKey, givenMacs) };
-  const build = planView({ ...parts, nicsOf: buildNics, isUnmanaged: ({ plan }) => plan.unmanaged, wanted: new Map() });
+  const build = planView({
+    ...parts,
+    nicsOf: buildNics,
+    isUnmanaged: ({ plan }) => plan.unmanaged,
+    preferred: new Map(),
+  });
   const isOverridden = module.buildOverrides.subnets.length > 0 || module.buildOverrides.vms.some((vm) => vm.nics);
   const template = isOverridden
     ? planView({
         ...parts,
         nicsOf: (vm) => vm.nics,
         isUnmanaged: ({ base }) => base.unmanaged,
-        wanted: build.addresses,
+        preferred: build.addresses,
       })
     : build;
   return {
@@ -77,7 +82,7 @@ interface View {
   readonly nicsOf: (vm: CompiledVm) => readonly Nic[];
   readonly isUnmanaged: (subnet: PlannedSubnet) => boolean;
   /** Addresses that NICs have in the other view, to be kept where possible; by owner. */
-  readonly wanted: ReadonlyMap<string, string>;
+  readonly preferred: ReadonlyMap<string, string>;
 }
 
 interface PlannedView {
@@ -86,7 +91,7 @@ interface PlannedView {
   readonly problems: readonly UnplacedProblem[];
 }
 
-function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View): PlannedView {
+function planView({ module, subnets, macs, nicsOf, isUnmanaged, preferred }: View): PlannedView {
   const macAddresses = macs();
   const pools = new Map([...subnets].map(([name, { layout, given }]) => [name, new AddressPool(layout, given)]));
   const addresses = new Map<string, string>();
@@ -102,7 +107,7 @@ function planView({ module, subnets, macs, nicsOf, isUnmanaged, wanted }: View):
       return null;
     }
     if (nic.ip !== null) return pool.take(nic.ip, owner);
-    return isUnmanaged(subnet) ? null : (pool.tryTake(wanted.get(owner) ?? '', owner) ?? pool.next(owner));
+    return isUnmanaged(subnet) ? null : (pool.tryTake(preferred.get(owner) ?? '', owner) ?? pool.next(owner));
   };
 
   const planVm = (vm: CompiledVm): NicPlan[] => {

@@ -92,7 +92,7 @@ function resolveModule(
   return { module, links, complete, names: [...names] };
 }
 
-interface Wanted {
+interface RequestedParent {
   readonly vm: string;
   readonly module: string;
   /** A version of it. */
@@ -100,37 +100,37 @@ interface Wanted {
   readonly parentVm: string | null;
 }
 
-function resolveVm(module: CompiledModule, wanted: Wanted, resolver: Resolver): ParentLink | undefined {
-  if (wanted.image !== null) return resolveImage(module, { ...wanted, image: wanted.image }, resolver);
-  const submitted = resolver.unique.get(wanted.module);
+function resolveVm(module: CompiledModule, requested: RequestedParent, resolver: Resolver): ParentLink | undefined {
+  if (requested.image !== null) return resolveImage(module, { ...requested, image: requested.image }, resolver);
+  const submitted = resolver.unique.get(requested.module);
   if (submitted) {
-    const parentVm = chooseVm(module, { ...wanted, vms: submitted.vms.map((vm) => vm.name) }, resolver.problems);
-    return parentVm === undefined ? undefined : { kind: 'module', vm: wanted.vm, parentVm, parent: submitted };
+    const parentVm = chooseVm(module, { ...requested, vms: submitted.vms.map((vm) => vm.name) }, resolver.problems);
+    return parentVm === undefined ? undefined : { kind: 'module', vm: requested.vm, parentVm, parent: submitted };
   }
-  const newest = own(resolver.catalog.newest, wanted.module);
+  const newest = own(resolver.catalog.newest, requested.module);
   const finished = newest === undefined ? undefined : own(resolver.catalog.layers, newest);
-  const record = finished ?? own(resolver.catalog.unfinished, wanted.module);
+  const record = finished ?? own(resolver.catalog.unfinished, requested.module);
   if (!record) {
-    reportUnknown(module, { ...wanted, isGone: newest !== undefined }, resolver);
+    reportUnknown(module, { ...requested, isGone: newest !== undefined }, resolver);
     return undefined;
   }
-  return linkToLayer(module, wanted, { record, problems: resolver.problems });
+  return linkToLayer(module, requested, { record, problems: resolver.problems });
 }
 
 /** An existing version, independent of this build: by its number, or by the tag that it has now. */
 function resolveImage(
   module: CompiledModule,
-  wanted: Wanted & { readonly image: string },
+  requested: RequestedParent & { readonly image: string },
   { catalog, unknownParents, problems }: Resolver,
 ): ParentLink | undefined {
-  const record = own(catalog.layers, own(catalog.images, wanted.image) ?? '');
-  if (record) return linkToLayer(module, wanted, { record, problems });
+  const record = own(catalog.layers, own(catalog.images, requested.image) ?? '');
+  if (record) return linkToLayer(module, requested, { record, problems });
   const pins = Object.keys(catalog.images)
-    .filter((pin) => /^[^:@]+/.exec(pin)?.[0] === wanted.module)
+    .filter((pin) => /^[^:@]+/.exec(pin)?.[0] === requested.module)
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   const there = pins.length === 0 ? '' : `: there ${pins.length === 1 ? 'is' : 'are'} ${listed(pins)}`;
-  const message = `VM "${wanted.vm}" starts from ${wanted.image}, which ${unknownParents === 'error' ? 'does not exist' : 'only a farm can look up'}${there}`;
-  problems.push(problemOf(module, { code: 'UnknownModule', message, part: sourceOf(wanted.vm) }, unknownParents));
+  const message = `VM "${requested.vm}" starts from ${requested.image}, which ${unknownParents === 'error' ? 'does not exist' : 'only a farm can look up'}${there}`;
+  problems.push(problemOf(module, { code: 'UnknownModule', message, part: sourceOf(requested.vm) }, unknownParents));
   return undefined;
 }
 
@@ -143,17 +143,17 @@ function listed(pins: readonly string[]): string {
 
 function linkToLayer(
   module: CompiledModule,
-  wanted: Wanted,
+  requested: RequestedParent,
   { record, problems }: { readonly record: OfferedLayer; readonly problems: Problem[] },
 ): ParentLink | undefined {
-  const parentVm = chooseVm(module, { ...wanted, vms: record.vms.map((vm) => vm.vm) }, problems);
-  return parentVm === undefined ? undefined : { kind: 'layer', vm: wanted.vm, parentVm, parent: record };
+  const parentVm = chooseVm(module, { ...requested, vms: record.vms.map((vm) => vm.vm) }, problems);
+  return parentVm === undefined ? undefined : { kind: 'layer', vm: requested.vm, parentVm, parent: record };
 }
 
 /** `vmName` may be left out only where the parent has a single VM. */
 function chooseVm(
   module: CompiledModule,
-  { vm, module: name, parentVm, vms }: Wanted & { readonly vms: readonly string[] },
+  { vm, module: name, parentVm, vms }: RequestedParent & { readonly vms: readonly string[] },
   problems: Problem[],
 ): string | undefined {
   const [first, second] = vms;
@@ -169,7 +169,7 @@ function chooseVm(
 
 function reportUnknown(
   module: CompiledModule,
-  { vm, module: name, isGone }: Wanted & { readonly isGone: boolean },
+  { vm, module: name, isGone }: RequestedParent & { readonly isGone: boolean },
   resolver: Resolver,
 ): void {
   const isError = resolver.unknownParents === 'error';

@@ -33,7 +33,7 @@ export function beginAudit(logger: Logger, response: Response, { who, what, buil
 
 /** Records how an attempt ended. Only the first end counts, and only of requests that are audited. */
 export function audit(response: Response, end: AuditedEnd): void {
-  const tell = attempts.get(response);
+  const report = attempts.get(response);
   attempts.delete(response);
-  tell?.(end);
+  report?.(end);
 }

@@ -45,7 +45,7 @@ export interface BuildHandlersOptions extends StreamOptions, Pick<ClusterHandler
 export function buildHandlers(options: BuildHandlersOptions) {
   const { redis, builds, admit } = options;
 
-  const tell = ({ response }: Pick<Call<OperationId>, 'response'>, { buildId, actions }: AcceptedBuild) => {
+  const report = ({ response }: Pick<Call<OperationId>, 'response'>, { buildId, actions }: AcceptedBuild) => {
     for (const [action, layers] of Object.entries<number>(actions)) options.metrics.layers.inc({ action }, layers);
     response.location(`/api/v1/builds/${buildId}`);
   };
@@ -63,7 +63,7 @@ export function buildHandlers(options: BuildHandlersOptions) {
       const accepted = await builds.submit(sent, { idempotencyKey, name: owner, priority, keepMs, pauseBefore });
       const { buildId, answer, modules } = accepted;
       audit(response, { outcome: 'accepted', build: buildId, modules });
-      tell({ response }, accepted);
+      report({ response }, accepted);
       if (!wait) return { status: 202, body: answer };
       await untilFinished(options, buildId, gone.signal);
       return { status: 200, body: await view(redis, buildId, { limit: MAX_PAGE }) };
@@ -74,7 +74,7 @@ export function buildHandlers(options: BuildHandlersOptions) {
       const idempotencyKey = headers['idempotency-key'] ?? null;
       const accepted = await builds.submit(importRequest(module, body), { idempotencyKey, name });
       audit(response, { outcome: 'accepted', build: accepted.buildId, subject: module });
-      tell({ response }, accepted);
+      report({ response }, accepted);
       return { status: 202, body: accepted.answer };
     },
 
@@ -83,7 +83,7 @@ export function buildHandlers(options: BuildHandlersOptions) {
       await refuseFlood(options, name);
       const accepted = await builds.retry(former, { name, keepMs });
       audit(response, { outcome: 'accepted', subject: accepted.buildId, modules: accepted.modules });
-      tell({ response }, accepted);
+      report({ response }, accepted);
       return { status: 202, body: accepted.answer };
     },
 
@@ -91,9 +91,9 @@ export function buildHandlers(options: BuildHandlersOptions) {
       return { status: 200, body: await builds.plan({ body, isJson: isJson(request), ...query }, who.name) };
     },
 
-    async listBuilds({ query: { limit, cursor, ...wanted } }) {
+    async listBuilds({ query: { limit, cursor, ...filter } }) {
       const after = cursor ? { createdAt: Number(cursor[0]), id: cursor[1] } : null;
-      const { builds: page, next } = await findBuilds(redis, wanted, { limit, after });
+      const { builds: page, next } = await findBuilds(redis, filter, { limit, after });
       const waiting = await readWaitingLayerBuilds(
         redis,
         options.clusters.map(({ name }) => name),

@@ -21,26 +21,26 @@ async function streamEvents(
     headers,
     response,
   }: Pick<Call<'streamEvents'>, 'params' | 'query' | 'headers' | 'response'>,
-  isWanted: (event: StoredEvent) => boolean,
+  isSelected: (event: StoredEvent) => boolean,
 ): Promise<undefined> {
   const position = { buildId, lastEventId: headers['last-event-id'] };
   if (!(await isBuild(options.redis, buildId))) noSuchBuild(buildId);
   await sendEvents(response, options, {
     follow,
     source: {
-      past: (redis) => wanted(readPastEvents(redis, position), isWanted),
-      live: (listener, signal) => wanted(readEvents(listener, position, signal), isWanted),
+      past: (redis) => selected(readPastEvents(redis, position), isSelected),
+      live: (listener, signal) => selected(readEvents(listener, position, signal), isSelected),
     },
   });
 }
 
-async function* wanted<T extends StoredEvent | null>(
+async function* selected<T extends StoredEvent | null>(
   events: AsyncIterable<T>,
-  isWanted: (event: StoredEvent) => boolean,
+  isSelected: (event: StoredEvent) => boolean,
 ): AsyncGenerator<ServerSentEvent | Extract<T, null>> {
   for await (const event of events) {
     if (event === null) yield event as Extract<T, null>;
-    else if (isWanted(event)) yield sent(event);
+    else if (isSelected(event)) yield sent(event);
   }
 }
 

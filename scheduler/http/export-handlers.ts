@@ -23,10 +23,10 @@ export interface ExportHandlersOptions {
 /** Disks of images as files. */
 export function exportHandlers({ redis, exports, admit }: ExportHandlersOptions) {
   return {
-    async exportImage({ params, body: { format, ...wanted }, who, response }) {
+    async exportImage({ params, body: { format, ...choice }, who, response }) {
       const shelf = imageShelf(await readLayers(redis));
       const image = shelf.view(shelf.find(params.image));
-      const view = await requireExports(exports).start({ ...chooseDisk(image, wanted), format }, who.name);
+      const view = await requireExports(exports).start({ ...chooseDisk(image, choice), format }, who.name);
       const { module, version, vm, disk } = view;
       audit(response, { outcome: 'ordered', subject: `${module}:${version}/${vm}/${disk}` });
       return { status: 202, body: view };

@@ -79,9 +79,9 @@ export function onlyLayerBuild(layerBuilds: readonly StoredLayerBuild[], vm: str
 }
 
 /** The only layer build on whose VM of that name a step waits for a person. @throws NotFound, NotWaiting, InvalidRequest */
-export async function waitingLayerBuild(redis: Redis, wanted: VmOfBuild): Promise<StoredLayerBuild> {
-  const { id, vm } = wanted;
-  const layerBuilds = await layerBuildsWithVm(redis, wanted);
+export async function waitingLayerBuild(redis: Redis, requested: VmOfBuild): Promise<StoredLayerBuild> {
+  const { id, vm } = requested;
+  const layerBuilds = await layerBuildsWithVm(redis, requested);
   if (layerBuilds.length === 0) throw noSuchVm(id, vm);
   const steps = await Promise.all(
     layerBuilds.map(({ id: layerBuild, cluster }) => readHandbuild(redis, { cluster, layerBuild, vm })),

@@ -30,11 +30,11 @@ export interface PushHandlersOptions extends ExportHandlersOptions {
 export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHandlersOptions) {
   return {
     async pushImage({ params, body, who, request, response }) {
-      const { reference: text, secret, credentials: given, ...wanted } = body;
+      const { reference: text, secret, credentials: given, ...choice } = body;
       const reference = readTarget(text);
       const shelf = imageShelf(await readLayers(redis));
       const image = shelf.view(shelf.find(params.image));
-      const disk = chooseDisk(image, wanted);
+      const disk = chooseDisk(image, choice);
       const { architecture = USUAL_ARCHITECTURE } = image.vms.find(({ vm }) => vm === disk.vm) ?? {};
       const credentials = secret === undefined ? given : await openCredentials(redis, farmKey, secret);
       const service = requireExports(exports);
@@ -44,13 +44,13 @@ export function pushHandlers({ redis, exports, admit, farmKey, agent }: PushHand
       const { module, version, namedAt: createdAt } = image;
       audit(response, { outcome: 'ordered', subject: `${module}:${version} to ${text}` });
       const context = { exports: service, agent, by: who.name, signal: gone.signal };
-      const tell = begin(response, { module, version, reference: text });
+      const report = begin(response, { module, version, reference: text });
       try {
-        const digest = await pushDisk(context, { disk, architecture, createdAt, reference, credentials }, tell);
-        tell({ state: 'pushed', percent: 100, digest });
+        const digest = await pushDisk(context, { disk, architecture, createdAt, reference, credentials }, report);
+        report({ state: 'pushed', percent: 100, digest });
       } catch (error) {
         const code = error instanceof FarmError ? error.code : 'BrokenInvariant';
-        tell({ state: 'failed', percent: 0, error: { code, message: errorMessage(error) } });
+        report({ state: 'failed', percent: 0, error: { code, message: errorMessage(error) } });
       }
       response.end();
     },

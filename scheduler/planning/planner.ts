@@ -11,7 +11,7 @@ interface Work {
   readonly read: { readonly task: SentModules; readonly result: ReadModules };
   readonly plan: { readonly task: PlanTask; readonly result: JsonBytes };
   readonly build: { readonly task: BuildTask; readonly result: PlannedBuild };
-  readonly tell: { readonly task: SubmittedTask; readonly result: AcceptedBuild };
+  readonly describeAccepted: { readonly task: SubmittedTask; readonly result: AcceptedBuild };
 }
 
 export interface PlannerOptions {

@@ -23,7 +23,7 @@ const farmKey = createFarmKey(z.instanceof(Uint8Array).transform(Buffer.from).pa
 export const read = answering(readModules);
 export const plan = answering((task: PlanTask) => planModules(task, farmKey));
 export const build = answering((task: BuildTask) => planBuild(task, farmKey));
-export const tell = answering(acceptedBuild);
+export const describeAccepted = answering(acceptedBuild);
 
 function answering<Task, Result>(work: (task: Task) => Result): (task: Task) => Answer<Result> {
   return (task) => {

@@ -11,7 +11,7 @@ import { cachedFolder } from '../harness/cached-folder.ts';
  * described. Needs Python 3 with `venv`. What follows `--` is for schemathesis: `--seed S` makes a finding again.
  */
 const SCHEMATHESIS = '4.32.5';
-/** Some refusals depend on what the farm has, or on what a text means, which no schema says: these are described as answers. */
+/** Some refusals depend on what the farm has, or on what a text means, which no schema expresses: these are described as answers. */
 const BEYOND_SCHEMAS = 'positive_data_acceptance';
 /** Statuses of an invalid request: its own, and 413 for a body that is over the limit. */
 const REFUSALS = '[checks.negative_data_rejection]\nexpected-statuses = [400, 401, 403, 404, 406, 413, 422, 428]\n';

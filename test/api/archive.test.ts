@@ -61,10 +61,10 @@ test('everything that is known of a build is one archive', async () => {
   const archive = await readFile(file);
   const files = await unpacked(archive);
   const top = `build-${buildId}`;
-  const said = (path: string) => files.get(`${top}/${path}`)?.replaceAll(/^\S+ /gm, '');
-  expect(said('base/vm/logs/02-set-up-it.log')).toBe('the first time\n');
-  expect(said('base/vm/logs/02-set-up-it-again-1.log')).toBe('the second time\n');
-  expect(said('base/vm/logs/provision.log')).toContain('before the steps\n');
+  const contentOf = (path: string) => files.get(`${top}/${path}`)?.replaceAll(/^\S+ /gm, '');
+  expect(contentOf('base/vm/logs/02-set-up-it.log')).toBe('the first time\n');
+  expect(contentOf('base/vm/logs/02-set-up-it-again-1.log')).toBe('the second time\n');
+  expect(contentOf('base/vm/logs/provision.log')).toContain('before the steps\n');
   const events = (files.get(`${top}/events.jsonl`) ?? '').trimEnd().split('\n');
   expect(events.map((event) => JSON.parse(event).event)).toContain('build-finished');
   expect(JSON.parse(files.get(`${top}/build.json`) ?? '')).toMatchObject({

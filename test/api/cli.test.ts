@@ -82,11 +82,11 @@ test('prints the serial output of machines, until their layer builds have ended'
   const followed = slipway('logs', buildId, '--serial', '--follow', '--json');
   await api.client.cancel(buildId);
   await api.store.commit(claim, { outcome: 'cancelled' });
-  const told = (await followed)
+  const events = (await followed)
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-  expect(told).toMatchObject([
+  expect(events).toMatchObject([
     { module: 'desk', vm: 'vm', line: 'SeaBIOS' },
     { module: 'desk', vm: 'vm', line: expect.stringMatching(/desk login: ready$/) },
   ]);

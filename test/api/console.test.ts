@@ -94,9 +94,9 @@ test('reports the events of a step once, also when another worker takes it over'
   expect(await api.store.pause(next, event, null)).toMatchObject({ state: 'waiting' });
   await api.client.continue(buildId, 'vm');
   expect(await api.store.pause(next, event, null)).toMatchObject({ state: 'continued' });
-  const told: string[] = [];
-  for await (const each of api.client.pastEvents(buildId)) told.push(each.event);
-  expect(told.filter((name) => name === 'handbuild-waiting').length).toBe(1);
+  const events: string[] = [];
+  for await (const each of api.client.pastEvents(buildId)) events.push(each.event);
+  expect(events.filter((name) => name === 'handbuild-waiting').length).toBe(1);
 });
 
 test('does not continue when its time is over, nor when the build was cancelled', async () => {

@@ -116,9 +116,9 @@ test('the same request under its key returns the build that it began, not of ano
   const first = await api.client.submit(submission(), options);
   await api.work();
   const { buildId, plan } = await api.client.submit(submission(), options);
-  const told = ({ modules }: typeof plan) => modules.map(({ layerKey, action, why }) => [layerKey, action, why]);
+  const planned = ({ modules }: typeof plan) => modules.map(({ layerKey, action, why }) => [layerKey, action, why]);
   expect(buildId).toBe(first.buildId);
-  expect(told(plan)).toEqual(told(first.plan));
+  expect(planned(plan)).toEqual(planned(first.plan));
 });
 
 test('names that are not there are refused', async () => {

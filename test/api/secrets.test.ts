@@ -67,7 +67,7 @@ test('an admin sets and removes secrets, a builder sees their names and a viewer
   expect(traces(VALUE, JSON.stringify(api.audited()))).toEqual([]);
 });
 
-test('refuses what is not a value and what is not a name, without saying what it was', async () => {
+test('refuses what is not a value and what is not a name, without repeating it', async () => {
   const put = (name: string, body: string | Buffer<ArrayBuffer> | null) =>
     api.call(`/api/v1/secrets/${name}`, { method: 'PUT', body, headers: { 'content-type': 'application/json' } });
   const refusals = await Promise.all([

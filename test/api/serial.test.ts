@@ -70,15 +70,15 @@ test('the last 256 KiB are kept', async () => {
   for (let round = 1; round <= 8; round += 1) {
     await api.store.keepSerial(claim, { vmiUid: 'u1', lines: [`round ${round}`, ...lines], readBytes: round * 50_000 });
   }
-  const said = (await kept()).flatMap((piece) => piece.lines);
-  expect(said.filter((text) => text.startsWith('round'))).toEqual([
+  const output = (await kept()).flatMap((piece) => piece.lines);
+  expect(output.filter((text) => text.startsWith('round'))).toEqual([
     'round 4',
     'round 5',
     'round 6',
     'round 7',
     'round 8',
   ]);
-  expect(JSON.stringify(said).length).toBeLessThan(SERIAL_KEPT_BYTES);
+  expect(JSON.stringify(output).length).toBeLessThan(SERIAL_KEPT_BYTES);
 });
 
 test('the next worker continues where the last one was, and that one adds nothing more', async () => {

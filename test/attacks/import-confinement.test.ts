@@ -84,7 +84,7 @@ async function heldImport(name: string, size = '16Mi'): Promise<number> {
 }
 
 const failed = (name: string) => laboratory.untilImportFails(name);
-const said = ({ status }: Seen) => status?.conditions?.find(({ type }) => type === 'Running')?.message;
+const messageOf = ({ status }: Seen) => status?.conditions?.find(({ type }) => type === 'Running')?.message;
 const noImports = () => vi.waitUntil(() => imports().length === 0, { timeout: 10_000 });
 const field = (pid: number, name: string) =>
   new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]?.trim();
@@ -151,7 +151,7 @@ describe('code in the importer', () => {
 
   test('that crashes fails its own import and nothing else', async () => {
     process.kill(pid, 'SIGSEGV');
-    expect(said(await failed('taken-over'))).toMatch(/^The importer crashed: /);
+    expect(messageOf(await failed('taken-over'))).toMatch(/^The importer crashed: /);
     expect((await laboratory.client.send('GET', '/version')).code).toBe(200);
     await laboratory.delete('DataVolume', 'taken-over');
     await noImports();
@@ -191,16 +191,18 @@ test('an image that fills the disk of the cluster is stopped at the reserve, and
   await laboratory.create('DataVolume', dataVolume('endless', { http: { url: `${url}/endless` } }, '10Gi'));
   const sentence =
     /^Too little room for images on the disk of the cluster: \d+ MiB are free besides the reserve of 1024 MiB/;
-  expect(said(await failed('endless'))).toMatch(sentence);
+  expect(messageOf(await failed('endless'))).toMatch(sentence);
   await laboratory.delete('DataVolume', 'endless');
   await laboratory.create('DataVolume', dataVolume('huge', { http: { url: `${url}/huge` } }, '10Gi'));
-  expect(said(await failed('huge'))).toMatch(/it needs 700 MiB, \d+ MiB are free besides .*: \d+ MiB are missing$/);
+  expect(messageOf(await failed('huge'))).toMatch(
+    /it needs 700 MiB, \d+ MiB are free besides .*: \d+ MiB are missing$/,
+  );
   await laboratory.delete('DataVolume', 'huge');
 });
 
 test('a bomb is stopped at the size of its disk', async () => {
   await laboratory.create('DataVolume', dataVolume('bomb', { http: { url: `${url}/bomb` } }, '16Mi'));
-  expect(said(await failed('bomb'))).toContain('DataVolume too small to contain image: unpacked it has more than');
+  expect(messageOf(await failed('bomb'))).toContain('DataVolume too small to contain image: unpacked it has more than');
   await laboratory.delete('DataVolume', 'bomb');
 });
 

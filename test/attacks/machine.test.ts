@@ -43,8 +43,8 @@ function answer(socket: Socket, say: ((command: string) => unknown) | undefined)
   socket.write('{"QMP":{"version":{},"capabilities":[]}}\n');
   createInterface({ input: socket }).on('line', (line) => {
     const { id, execute } = JSON.parse(line) as { id: number; execute: string };
-    const said = say ? { return: say(execute) } : { error: null };
-    socket.write(`${JSON.stringify({ id, ...said })}\n`);
+    const outcome = say ? { return: say(execute) } : { error: null };
+    socket.write(`${JSON.stringify({ id, ...outcome })}\n`);
   });
 }
 

@@ -37,8 +37,8 @@ beforeAll(async () => {
     const { id, questions = [] } = decode(query);
     const [question] = questions;
     const known = answers.get(question?.name.toLowerCase() ?? '') ?? [];
-    const wanted = question?.type === 'A' ? known : [];
-    const now = (wanted.length > 1 ? wanted.shift() : wanted[0]) ?? [];
+    const addresses = question?.type === 'A' ? known : [];
+    const now = (addresses.length > 1 ? addresses.shift() : addresses[0]) ?? [];
     const found = now.map((data) => ({ type: 'A', name: question?.name ?? '', ttl: 0, data }) as const);
     dns.send(encode({ type: 'response', id: id ?? 0, questions, answers: found }), from.port, from.address);
   });

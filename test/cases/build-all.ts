@@ -31,7 +31,7 @@ export function buildAll(cases: readonly BuiltCase[]): void {
   const rows = cases.map((row) => [row.kind, row.file, row] as const);
 
   test.concurrent.each(rows)('%s: %s', { timeout: CASE_MS }, async (_kind, file, row) => {
-    const { outcome, says = [], hides, image = 'tiny', besides = [] } = row;
+    const { outcome, shows = [], hides, image = 'tiny', besides = [] } = row;
     const paths = [file, ...besides].map(pathOf);
     const text = paths.map((path) => readFileSync(path, 'utf8')).join('\n');
     const known = { BASE: shop.base, HOST: shop.host, IMAGE_URL: `${shop.base}/${image}.qcow2` };
@@ -39,11 +39,11 @@ export function buildAll(cases: readonly BuiltCase[]): void {
       text.includes(`\${var.${name}}`) ? ['--var', `${name}=${value}`] : [],
     );
     const result = await farm.slipway('build', ...paths, '--json', ...variables);
-    const said = outcome === 'refused' ? refusal(result) : told(result, outcome);
-    for (const pattern of says)
+    const shown = outcome === 'refused' ? refusal(result) : linesOf(result, outcome);
+    for (const pattern of shows)
       expect(
-        said.filter((line) => pattern.test(line)),
-        `${pattern} in\n${said.join('\n')}`,
+        shown.filter((line) => pattern.test(line)),
+        `${pattern} in\n${shown.join('\n')}`,
       ).not.toEqual([]);
     if (hides) expect(`${result.stdout}${result.stderr}`).not.toMatch(hides);
   });
@@ -59,7 +59,7 @@ function refusal({ exitCode, stdout, stderr }: CommandResult): readonly string[]
 }
 
 /** The output of the steps of a build, and the failure of a module; checks that it ended with `outcome`. */
-function told({ stdout, stderr }: CommandResult, outcome: string): readonly string[] {
+function linesOf({ stdout, stderr }: CommandResult, outcome: string): readonly string[] {
   const printed = stdout.split('\n').filter((line) => line !== '');
   const events = printed.map((line) => JSON.parse(line) as StoredEvent);
   const last = events.at(-1);

@@ -7,8 +7,8 @@ export interface BuiltCase {
   readonly kind: string;
   /** `refused`: not accepted, nothing is started. */
   readonly outcome: 'succeeded' | 'refused' | FailureReason;
-  /** Each matches a line that a step printed; in a refusal or a failure, a line of what the command says. */
-  readonly says?: readonly RegExp[];
+  /** Each matches a line that a step printed; in a refusal or a failure, a line of the output of the command. */
+  readonly shows?: readonly RegExp[];
   /** No line that the command prints matches it. */
   readonly hides?: RegExp;
   /** Files that are built with it, named as it is. */
@@ -24,77 +24,77 @@ const booted = [/^booted$/];
 export const CLOUD_INIT_CASES: readonly BuiltCase[] = [
   {
     ...{ file: 'd00b-yaml11', kind: 'user data', outcome: 'succeeded' },
-    says: [
+    shows: [
       ...[/^755 \/usr\/local\/bin\/hello$/, /^600 \/etc\/lab\.key$/, /^hello from a script$/, /^ops P /],
       ...[/^dev:.*:\/bin\/bash$/, /^dev ALL=\(ALL\) NOPASSWD:ALL$/, /^drwx.* \/home\/ops$/],
     ],
   },
-  { file: 'd01-archive', kind: 'user data', outcome: 'succeeded', says: [/^yes/, /second$/] },
-  { file: 'd02-jinja', kind: 'user data', outcome: 'succeeded', says: [/ vmssh-ed25519 |^vm$/, /ops@example\.org$/] },
-  { file: 'd03-mime', kind: 'user data', outcome: 'succeeded', says: [/^hook$/, /^yes$/, /^root$/] },
-  { file: 'd07-disable-root', kind: 'user data', outcome: 'succeeded', says: [/uid=0\(root\)/] },
-  { file: 't10-runcmd-reboot', kind: 'user data', outcome: 'succeeded', says: [/^prepared$/, /^finished$/] },
+  { file: 'd01-archive', kind: 'user data', outcome: 'succeeded', shows: [/^yes/, /second$/] },
+  { file: 'd02-jinja', kind: 'user data', outcome: 'succeeded', shows: [/ vmssh-ed25519 |^vm$/, /ops@example\.org$/] },
+  { file: 'd03-mime', kind: 'user data', outcome: 'succeeded', shows: [/^hook$/, /^yes$/, /^root$/] },
+  { file: 'd07-disable-root', kind: 'user data', outcome: 'succeeded', shows: [/uid=0\(root\)/] },
+  { file: 't10-runcmd-reboot', kind: 'user data', outcome: 'succeeded', shows: [/^prepared$/, /^finished$/] },
   { file: 't15-dup', kind: 'user data', outcome: 'succeeded' },
   {
     ...{ file: 'd12-sudo-password', kind: 'steps', outcome: 'succeeded' },
-    says: [/^no sudo without password$/, /^root$/, /^b$/, /^ddd$/],
+    shows: [/^no sudo without password$/, /^root$/, /^b$/, /^ddd$/],
   },
   {
     // The script kills its own process group as it ends, and so itself.
     ...{ file: 'd20-combo', kind: 'steps', outcome: 'StepFailed' },
-    says: [/^from a script$/, /^template$/, /^with a trap$/, /"trap" ended with code 143/],
+    shows: [/^from a script$/, /^template$/, /^with a trap$/, /"trap" ended with code 143/],
   },
   {
     ...{ file: 'd22-sudo-asks', kind: 'steps', outcome: 'StepFailed' },
-    says: [/sudo: sorry, you must have a tty to run sudo/, /sudo asks for a password; allow the user NOPASSWD/],
+    shows: [/sudo: sorry, you must have a tty to run sudo/, /sudo asks for a password; allow the user NOPASSWD/],
   },
 ];
 
 export const BUILT_CASES: readonly BuiltCase[] = [
-  { file: 'd21-su', kind: 'steps', outcome: 'succeeded', says: [/^ops$/] },
-  { file: 't02-hostkeys', kind: 'steps', outcome: 'succeeded', says: [/^still here$/] },
+  { file: 'd21-su', kind: 'steps', outcome: 'succeeded', shows: [/^ops$/] },
+  { file: 't02-hostkeys', kind: 'steps', outcome: 'succeeded', shows: [/^still here$/] },
   {
     ...{ file: 't03-seal', besides: ['t03b-child'], kind: 'steps', outcome: 'succeeded', hides: /hunter-field/ },
-    says: [/^done$/, /^== state$/, /^== \/var\/lib\/slipway\/\*\/\*\/env\.sh$/],
+    shows: [/^done$/, /^== state$/, /^== \/var\/lib\/slipway\/\*\/\*\/env\.sh$/],
   },
-  { file: 't04-noexec', kind: 'steps', outcome: 'succeeded', says: [/^plain works$/, /^shebang works$/] },
-  { file: 't05-crlf', kind: 'steps', outcome: 'succeeded', says: [/^one$/, /^two$/, /^three$/, /CRLF/] },
+  { file: 't04-noexec', kind: 'steps', outcome: 'succeeded', shows: [/^plain works$/, /^shebang works$/] },
+  { file: 't05-crlf', kind: 'steps', outcome: 'succeeded', shows: [/^one$/, /^two$/, /^three$/, /CRLF/] },
   {
     file: 't06-interpreter',
     kind: 'steps',
     outcome: 'StepFailed',
-    says: [/^from awk$/, /^from env$/, /^with options$/, /perl6/],
+    shows: [/^from awk$/, /^from env$/, /^with options$/, /perl6/],
   },
-  { file: 't21-noisy', kind: 'steps', outcome: 'succeeded', says: [/^aaa$/, /^ccc$/, /^ddd$/] },
-  { file: 't40a-missing-dir', kind: 'steps', outcome: 'StepFailed', says: [/\/opt\/app\/conf\.d/] },
-  { file: 't14-memory', kind: 'sizes', outcome: 'refused', says: [/2048Mi/] },
+  { file: 't21-noisy', kind: 'steps', outcome: 'succeeded', shows: [/^aaa$/, /^ccc$/, /^ddd$/] },
+  { file: 't40a-missing-dir', kind: 'steps', outcome: 'StepFailed', shows: [/\/opt\/app\/conf\.d/] },
+  { file: 't14-memory', kind: 'sizes', outcome: 'refused', shows: [/2048Mi/] },
   { file: 'f-basicauth', kind: 'files', outcome: 'succeeded', hides: PASSWORD },
-  { file: 'f-password-image', kind: 'files', outcome: 'succeeded', says: booted, hides: PASSWORD },
-  { file: 'f-floppy', kind: 'files', outcome: 'succeeded', says: [/note\.txt/i] },
-  { file: 'f-http', kind: 'files', outcome: 'succeeded', says: booted },
-  { file: 'i-html', kind: 'images', outcome: 'ImportFailed', says: [/html\/page\.qcow2.*HTML/i] },
-  { file: 'i-zip', kind: 'images', outcome: 'ImportFailed', says: [/zip\.qcow2.*ZIP/i] },
-  { file: 'i-empty', kind: 'images', outcome: 'ImportFailed', says: [/empty\.qcow2.*empty|empty\.qcow2.*0 bytes/] },
-  { file: 'i-half', kind: 'images', outcome: 'ImportFailed', says: [/half\.qcow2.*(truncated|ends|bytes)/] },
-  { file: 'i-cut', kind: 'images', outcome: 'ImportFailed', says: [/cut\/tiny\.qcow2 \(HTTP 200.*\d+ of \d+ bytes/] },
-  { file: 'i-luks', kind: 'images', outcome: 'ImportFailed', says: [/luks\.qcow2.*encrypted/] },
-  { file: 'i-flat', kind: 'images', outcome: 'ImportFailed', says: [/flat\.vmdk.*descriptor/] },
-  { file: 'i-backing', kind: 'images', outcome: 'ImportFailed', says: [/backing\.qcow2.*backing file/] },
-  { file: 'i-unauth', kind: 'images', outcome: 'ImportFailed', says: [/auth\/tiny\.qcow2.*401/] },
-  { file: 'i-missing', kind: 'images', outcome: 'refused', says: [/missing\.qcow2.*404/] },
+  { file: 'f-password-image', kind: 'files', outcome: 'succeeded', shows: booted, hides: PASSWORD },
+  { file: 'f-floppy', kind: 'files', outcome: 'succeeded', shows: [/note\.txt/i] },
+  { file: 'f-http', kind: 'files', outcome: 'succeeded', shows: booted },
+  { file: 'i-html', kind: 'images', outcome: 'ImportFailed', shows: [/html\/page\.qcow2.*HTML/i] },
+  { file: 'i-zip', kind: 'images', outcome: 'ImportFailed', shows: [/zip\.qcow2.*ZIP/i] },
+  { file: 'i-empty', kind: 'images', outcome: 'ImportFailed', shows: [/empty\.qcow2.*empty|empty\.qcow2.*0 bytes/] },
+  { file: 'i-half', kind: 'images', outcome: 'ImportFailed', shows: [/half\.qcow2.*(truncated|ends|bytes)/] },
+  { file: 'i-cut', kind: 'images', outcome: 'ImportFailed', shows: [/cut\/tiny\.qcow2 \(HTTP 200.*\d+ of \d+ bytes/] },
+  { file: 'i-luks', kind: 'images', outcome: 'ImportFailed', shows: [/luks\.qcow2.*encrypted/] },
+  { file: 'i-flat', kind: 'images', outcome: 'ImportFailed', shows: [/flat\.vmdk.*descriptor/] },
+  { file: 'i-backing', kind: 'images', outcome: 'ImportFailed', shows: [/backing\.qcow2.*backing file/] },
+  { file: 'i-unauth', kind: 'images', outcome: 'ImportFailed', shows: [/auth\/tiny\.qcow2.*401/] },
+  { file: 'i-missing', kind: 'images', outcome: 'refused', shows: [/missing\.qcow2.*404/] },
   {
     ...{ file: 'examples/recipes/cloud-image', image: 'debian', kind: 'recipes', outcome: 'succeeded' },
-    says: [/^Built by Slipway\.$/, /^ops:.*:\/bin\/bash$/],
+    shows: [/^Built by Slipway\.$/, /^ops:.*:\/bin\/bash$/],
   },
-  { file: 'examples/recipes/closed-network', kind: 'recipes', outcome: 'succeeded', says: [/10\.77\.0\.10/] },
+  { file: 'examples/recipes/closed-network', kind: 'recipes', outcome: 'succeeded', shows: [/10\.77\.0\.10/] },
   // Of the pool of the gate, not what the cluster's network would have granted.
   {
     ...{ file: 'examples/recipes/firewall', kind: 'recipes', outcome: 'succeeded' },
-    says: [/ 192\.168\.60\.1\d\d\/24 /, /^1 packets transmitted, 1 (packets )?received/],
+    shows: [/ 192\.168\.60\.1\d\d\/24 /, /^1 packets transmitted, 1 (packets )?received/],
   },
   {
     ...{ file: 'examples/recipes/secrets', kind: 'recipes', outcome: 'succeeded' },
-    ...{ says: [/^The log shows: \*\*\*$/], hides: /hunter-field/ },
+    ...{ shows: [/^The log shows: \*\*\*$/], hides: /hunter-field/ },
   },
   {
     ...{
@@ -104,7 +104,7 @@ export const BUILT_CASES: readonly BuiltCase[] = [
       kind: 'recipes',
       outcome: 'succeeded',
     },
-    says: [/^keys of its own$/, /^an id of its own$/],
+    shows: [/^keys of its own$/, /^an id of its own$/],
   },
   { file: 'examples/local/site', image: 'debian', kind: 'recipes', outcome: 'succeeded' },
 ];

@@ -7,7 +7,7 @@ import { foundInFile, foundOnDisk, withExport } from '../harness/captured-disk.t
 import { startFarm, type TestFarm } from '../harness/farm.ts';
 import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
-import { saidAtBoot } from '../harness/plain-boot.ts';
+import { bootOutput } from '../harness/plain-boot.ts';
 
 const TOKEN = randomBytes(24).toString('hex');
 const KEPT = 'a template on debian\n';
@@ -89,7 +89,7 @@ test('export: the file holds no secret of the parent either, and boots under not
 }, async () => {
   await withExport(farm, ['debian-child', '--vm', 'child'], async (file) => {
     expect(await foundInFile(file, [TOKEN, KEPT])).toEqual([KEPT]);
-    expect(await saidAtBoot(file)).toMatch(/login: $/);
+    expect(await bootOutput(file)).toMatch(/login: $/);
   });
 });
 

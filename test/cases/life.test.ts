@@ -17,7 +17,7 @@ import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { kubectl, remainingObjects } from '../harness/kubectl.ts';
 import { type OutsideNetwork, openOutsideNetwork } from '../harness/outside-network.ts';
-import { saidAtBoot } from '../harness/plain-boot.ts';
+import { bootOutput } from '../harness/plain-boot.ts';
 
 const LONG_MS = 600_000;
 const SEEN_MS = 60_000;
@@ -113,7 +113,7 @@ describe('an image', () => {
     const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8'));
     const files = [join(out, 'life-1-db-system.qcow2'), join(out, 'life-1-web-system.qcow2')] as const;
     for (const file of files) expect(JSON.stringify(manifest)).toContain(hashOf(file));
-    expect(await saidAtBoot(files[1])).toMatch(/login: $/);
+    expect(await bootOutput(files[1])).toMatch(/login: $/);
     // The console has the same file, at once: it is there.
     await look('life-export', '/images');
     await page.getByRole('button', { name: 'Export life:1 web system' }).click();

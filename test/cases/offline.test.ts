@@ -9,20 +9,20 @@ const FOLDER = packagePath('test', 'cases', 'offline');
 
 const ROWS = OFFLINE_CASES.map((row) => [row.kind, row.file, row] as const);
 
-test.each(ROWS)('%s: %s', async (_kind, file, { severity, says = [], count, hides }) => {
+test.each(ROWS)('%s: %s', async (_kind, file, { severity, shows = [], count, hides }) => {
   const path = join(FOLDER, file);
   const { exitCode, stdout, stderr } = await runCli(['validate', '--json', path]);
   const { problems } = JSON.parse(stdout) as { problems: Problem[] };
   expect(exitCode, stdout).toBe(severity === 'error' ? 1 : 0);
-  const told = problems.map((problem) => describe(problem, path));
-  for (const pattern of says)
+  const lines = problems.map((problem) => describe(problem, path));
+  for (const pattern of shows)
     expect(
-      told.filter((line) => pattern.test(line)),
-      `${pattern} in ${told.join('\n')}`,
+      lines.filter((line) => pattern.test(line)),
+      `${pattern} in ${lines.join('\n')}`,
     ).not.toEqual([]);
   if (severity === null) expect(problems).toEqual([]);
   if (severity === 'warning') expect(problems.map((problem) => problem.severity)).toContain('warning');
-  if (count !== undefined) expect(told).toHaveLength(count);
+  if (count !== undefined) expect(lines).toHaveLength(count);
   if (hides) {
     const plain = await runCli(['validate', path]);
     const plan = await runCli(['plan', '--offline', path]);

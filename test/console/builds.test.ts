@@ -114,7 +114,7 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
   await web.api.store.saveScreenshot(claim, PIXEL);
   const failure: Failure = {
     reason: 'GuestNeverAnswered',
-    message: `It said ${HOSTILE}`,
+    message: `It printed ${HOSTILE}`,
     logTail: [HOSTILE],
     serialTail: [HOSTILE],
     hints: [],
@@ -126,7 +126,7 @@ test('explains a failure with all that was kept, as text', { timeout: 90_000 }, 
   await web.node('child: skipped').waitFor();
   const machine = web.page.getByRole('article', { name: 'Machine vm' });
   await machine.getByText('Look at the screenshot.').waitFor();
-  for (const text of [`GuestNeverAnswered: It said ${HARMLESS}`, HARMLESS, `Warning ${HARMLESS}`]) {
+  for (const text of [`GuestNeverAnswered: It printed ${HARMLESS}`, HARMLESS, `Warning ${HARMLESS}`]) {
     await machine.getByText(text, { exact: true }).first().waitFor();
   }
   await web.picture('failed-build');

@@ -4,7 +4,7 @@ import { submissionSchema } from '../../common/contracts/api/submission.ts';
 import { jsonSchema, parametersOf } from '../../scheduler/http/openapi.ts';
 import { typeText } from '../../scheduler/http/type-text.ts';
 
-/** Says how the API is used, and what each operation takes and answers; blocks of Markdown. */
+/** How the API is used, and what each operation takes and answers; blocks of Markdown. */
 export function apiBlocks(table: (head: readonly string[], rows: readonly (readonly string[])[]) => string): string[] {
   return [
     'A farm serves this as a page at `/api` and as OpenAPI 3.1 at `/api/openapi.json`. It is written from the schemas that validate requests, in `common/contracts/api/`; what is not in these tables is not served. Beside it, `/` is the web console, and `/queues` shows the queues for looking only.',

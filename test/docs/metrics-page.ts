@@ -8,7 +8,7 @@ export function metricsPage(): string {
   return `${[
     '# Metrics',
     '<!-- Written by `npm run docs`. Change the source it names, not this page. -->',
-    'Prometheus metrics of the farm, from `common/metrics/metric-table.ts`. Every process serves them at `/metrics` behind a token of their own (`metrics.tokenFile`). No label carries an id: what happened to one build is told by its events and logs.',
+    'Prometheus metrics of the farm, from `common/metrics/metric-table.ts`. Every process serves them at `/metrics` behind a token of their own (`metrics.tokenFile`). No label carries an id: what happened to one build is in its events and logs.',
     'Counters and histograms of a process are zero from its start, for every combination of labels that it can meet. Every scheduler reports the same gauges, so take `max`, never `sum`, over processes; counters are added up. Builds, modules and repairs are counted by one scheduler at a time.',
     `| name | type | of | labels | meaning |\n| --- | --- | --- | --- | --- |\n${rows.map((row) => `| ${row} |`).join('\n')}`,
     `Every process also exports prom-client's own metrics of Node.js, with the prefix \`slipway_\`: ${Object.values(

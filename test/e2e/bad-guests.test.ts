@@ -129,12 +129,12 @@ describe('modules that cannot be built', () => {
     expect(built).toMatchObject({ exitCode: 0 });
     const buildId = built.stdout.trim();
     const target = `${buildId}/vm`;
-    const told: string[] = [];
+    const reported: string[] = [];
     for await (const event of farm.client.events(buildId)) {
-      if (event.event === 'log' && event.source === 'step') told.push(event.line);
-      if (event.event === 'step-finished') told.push(`${event.step}: ${event.outcome}`);
+      if (event.event === 'log' && event.source === 'step') reported.push(event.line);
+      if (event.event === 'step-finished') reported.push(`${event.step}: ${event.outcome}`);
       if (event.event !== 'handbuild-waiting') continue;
-      told.push(event.instructions);
+      reported.push(event.instructions);
       const { stdout } = await farm.slipway('ps', buildId);
       const isBefore = event.step === 2;
       expect(stdout).toContain(`step ${event.step + 1} ${isBefore ? 'has not run yet' : 'failed and is kept for you'}`);
@@ -147,7 +147,7 @@ describe('modules that cannot be built', () => {
       const answer = event.step === 0 ? ['step', 'retry', target] : ['step', 'skip', target];
       expect(await farm.slipway(...(isBefore ? ['continue', buildId] : answer))).toMatchObject({ exitCode: 0 });
     }
-    expect(told).toEqual([
+    expect(reported).toEqual([
       ...['not yet', '0: failed', 'Step 1 ended with code 3.', '0: succeeded'],
       ...['1: failed', 'Step 2 ended with code 4.', 'The build pauses before this step.'],
       ...['the end', '2: succeeded'],

@@ -145,21 +145,21 @@ describe('a step that waits for a person', () => {
       env: environment,
       stdio: ['pipe', 'pipe', 'ignore'],
     });
-    let said = '';
+    let output = '';
     child.stdout.on('data', (bytes: Buffer) => {
-      said += bytes.toString();
+      output += bytes.toString();
     });
     const answer = async (prompt: RegExp, text: string) => {
-      await expect.poll(() => said, { timeout: 60_000 }).toMatch(prompt);
-      said = '';
+      await expect.poll(() => output, { timeout: 60_000 }).toMatch(prompt);
+      output = '';
       child.stdin.write(`${text}\n`);
     };
     // The prompt was printed before; the first line break may come before anybody is connected.
-    await expect.poll(() => child.stdin.write('\n') && said, { timeout: 20_000, interval: 500 }).toMatch(/login: $/);
+    await expect.poll(() => child.stdin.write('\n') && output, { timeout: 20_000, interval: 500 }).toMatch(/login: $/);
     await answer(/login: $/, 'root');
     await answer(/Password: $/, 'byhand');
     await answer(/# $/, 'reboot');
-    await expect.poll(() => said, { timeout: 120_000 }).toContain('tiny: ready');
+    await expect.poll(() => output, { timeout: 120_000 }).toContain('tiny: ready');
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
     await builder.settled();

@@ -15,7 +15,7 @@ import { type ServedFile, serveFile } from '../harness/file-server.ts';
 import { guestImages } from '../harness/guest-images.ts';
 import { type ImageRegistry, startImageRegistry } from '../harness/image-registry.ts';
 import { kubectl } from '../harness/kubectl.ts';
-import { saidAtBoot } from '../harness/plain-boot.ts';
+import { bootOutput } from '../harness/plain-boot.ts';
 
 const BUILD_MS = 300_000;
 const NAMESPACE = 'slipway';
@@ -84,7 +84,7 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
       .update(await readFile(file))
       .digest('hex');
     expect(exported.stdout).toContain(`SHA-256 ${sha256}, verified.`);
-    expect(await saidAtBoot(file)).toMatch(/login: $/);
+    expect(await bootOutput(file)).toMatch(/login: $/);
     expect(await farm.slipway('image', 'export', name, '--format', 'vmdk', '-o', other)).toMatchObject({ exitCode: 0 });
     const run = promisify(execFile);
     expect((await run('qemu-img', ['compare', '-f', 'qcow2', '-F', 'vmdk', file, other])).stdout).toBe(
@@ -132,8 +132,8 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
     const built = await farm.slipway('build', join(folder, 'beside.yaml'));
     expect(built.stderr + built.stdout).toContain('succeeded');
     expect(built.exitCode).toBe(0);
-    const said = ['for the site', '750', 'a tool', 'void', 'a page', 'another tool'];
-    for (const line of said) expect(built.stdout).toContain(line);
+    const expected = ['for the site', '750', 'a tool', 'void', 'a page', 'another tool'];
+    for (const line of expected) expect(built.stdout).toContain(line);
     const held = await readdir(join(farm.dataDir, 'blobs', 'whole'));
     expect(held.length).toBe(5);
     const planned = await farm.slipway('plan', '--json', join(folder, 'beside.yaml'));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { BytesUnavailable, type ImageBytes } from '../../common/image/image-bytes.ts';
 
-/** What an image begins with, how long it says it is, and whether more than its beginning can be read. */
+/** What an image begins with, its stated length, and whether more than its beginning can be read. */
 export interface MutatedImage {
   readonly seed: string;
   readonly edits: readonly (readonly [offset: number, bytes: Uint8Array])[];
@@ -125,7 +125,7 @@ export function mutatedImages(seeds: ReadonlyMap<string, Buffer>): fc.Arbitrary<
   });
 }
 
-/** No file of the attacker's is longer than its sparse length says, and all of it can be read. */
+/** No file of the attacker's is longer than its sparse length, and all of it can be read. */
 export function bytesOf(image: MutatedImage, seeds: ReadonlyMap<string, Buffer>): ImageBytes {
   const { seed, edits, lengthBytes, hasRanges, filling } = image;
   const content = Buffer.from(seeds.get(seed) ?? []);

@@ -35,11 +35,11 @@ interface Tally {
   slowestMs: number;
 }
 
-async function fuzz(tell: (batch: string) => unknown): Promise<void> {
+async function fuzz(report: (batch: string) => unknown): Promise<void> {
   const targets = openTargets();
-  const wanted = values.only?.split(',') ?? [...targets.keys()];
+  const requested = values.only?.split(',') ?? [...targets.keys()];
   const tallies = new Map<string, Tally>(
-    wanted.map((name) => [name, { taken: 0, refused: 0, found: 0, slowestMs: 0 }]),
+    requested.map((name) => [name, { taken: 0, refused: 0, found: 0, slowestMs: 0 }]),
   );
   const start = performance.now();
   let inputs = 0;
@@ -48,7 +48,7 @@ async function fuzz(tell: (batch: string) => unknown): Promise<void> {
       const target = targets.get(name);
       if (!target) throw new Error(`There is no target "${name}": there are ${[...targets.keys()].join(', ')}.`);
       const replay = `npm run fuzz -- --only ${name} --seed ${seed} --inputs ${BATCH}`;
-      tell(replay);
+      report(replay);
       const { counts, slowestMs, found } = await runBatch(target, seed);
       tally.taken += counts.taken;
       tally.refused += counts.refused;

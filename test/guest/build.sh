@@ -73,7 +73,7 @@ ensure() {
   echo "$target"
 }
 
-# Side by side; each says itself why it was not built.
+# Side by side; each reports itself why it was not built.
 [ "$kind" = tiny ] || exec 8< <(ensure debian)
 tiny=$(ensure tiny)
 debian=null

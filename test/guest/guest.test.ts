@@ -59,7 +59,7 @@ async function connect(machine: TestMachine, key: SshKeyPair): Promise<GuestSsh>
   return resources.use('ssh', await GuestSsh.connect(machine.sshPort, key.privateKey), (ssh) => ssh.close());
 }
 
-/** A message as cloud-init takes it: parts inside parts, encoded or not, with and without a type that says enough. */
+/** A message as cloud-init takes it: parts inside parts, encoded or not, with and without a type that is enough. */
 function mimeSeed(publicKey: string): string {
   const base64 = (text: string) => Buffer.from(text).toString('base64').replaceAll(/.{20}/g, '$&\n');
   const former = '#cloud-config\nruncmd: [touch /root/replaced]\nwrite_files: [{ path: /root/kept, content: kept }]\n';

@@ -88,7 +88,7 @@ export class TestMachine {
       look();
     });
     const ended = this.exited.then(() => {
-      throw new Error(`The machine ended before it said "${text}":\n${this.consoleText}`);
+      throw new Error(`The machine ended before it printed "${text}":\n${this.consoleText}`);
     });
     await Promise.race([seen, ended]);
   }

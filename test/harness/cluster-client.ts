@@ -23,7 +23,7 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Speaks to a cluster as its kubeconfig says (a token or a client certificate), without the defaults of any client. */
+/** Speaks to a cluster by its kubeconfig (a token or a client certificate), without the defaults of any client. */
 export class ClusterClient {
   readonly kubeconfig: string;
   readonly config = new KubeConfig();

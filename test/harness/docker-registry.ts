@@ -47,13 +47,13 @@ export async function startDockerRegistry({ isGuarded = false } = {}): Promise<D
 }
 
 async function listening(log: Readable): Promise<string> {
-  let said = '';
+  let output = '';
   for await (const chunk of log.iterator({ destroyOnReturn: false })) {
-    said += chunk;
-    const [, host] = /listening on (127\.0\.0\.1:\d+)/.exec(said) ?? [];
+    output += chunk;
+    const [, host] = /listening on (127\.0\.0\.1:\d+)/.exec(output) ?? [];
     if (host === undefined) continue;
     log.resume();
     return host;
   }
-  throw new Error(`docker-registry did not start (Debian's package of that name): ${said.slice(-500)}`);
+  throw new Error(`docker-registry did not start (Debian's package of that name): ${output.slice(-500)}`);
 }

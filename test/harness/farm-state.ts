@@ -110,7 +110,7 @@ export class FarmState {
   }
 
   /** Events of a build so far. */
-  async told(buildId: string): Promise<FarmEvent[]> {
+  async eventsSoFar(buildId: string): Promise<FarmEvent[]> {
     const events: FarmEvent[] = [];
     for await (const event of readPastEvents(this.redis, { buildId, lastEventId: '0' })) events.push(event);
     return events;

@@ -21,13 +21,13 @@ export async function helmBinary(): Promise<string> {
 }
 
 /** One file of a ZIP archive, by its central directory (PKWARE's APPNOTE, 4.3.12 and 4.3.16). */
-function fileInZip(zip: Buffer, wanted: string): Buffer {
+function fileInZip(zip: Buffer, requested: string): Buffer {
   const end = zip.lastIndexOf('PK\u0005\u0006', undefined, 'latin1');
   let at = zip.readUInt32LE(end + 16);
   for (let left = zip.readUInt16LE(end + 10); left > 0; left -= 1) {
     const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) => zip.readUInt16LE(at + offset));
     const name = zip.toString('utf8', at + 46, at + 46 + (nameLength ?? 0));
-    if (name === wanted) {
+    if (name === requested) {
       const size = zip.readUInt32LE(at + 20);
       const local = zip.readUInt32LE(at + 42);
       const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
@@ -35,5 +35,5 @@ function fileInZip(zip: Buffer, wanted: string): Buffer {
     }
     at += 46 + (nameLength ?? 0) + (extraLength ?? 0) + (commentLength ?? 0);
   }
-  throw new Error(`The archive holds no ${wanted}.`);
+  throw new Error(`The archive holds no ${requested}.`);
 }

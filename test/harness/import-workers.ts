@@ -24,6 +24,6 @@ export async function startImportWorker(
   const reader = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const line = async () => (await reader.next()).value as string | undefined;
   const first = await line();
-  if (first !== 'ready') throw new Error(`A worker process said "${first}" instead of "ready".`);
+  if (first !== 'ready') throw new Error(`A worker process printed "${first}" instead of "ready".`);
   return { process: child, line };
 }

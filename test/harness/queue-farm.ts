@@ -32,7 +32,7 @@ export async function startQueueScheduler(resources: ReleaseStack, options: Redi
   return { redis, queues };
 }
 
-/** Workers of every phase that succeed at once; tells each job that they ran. */
+/** Workers of every phase that succeed at once; reports each job that they ran. */
 export async function startQuickWorkers(
   resources: ReleaseStack,
   options: RedisOptions,

@@ -17,7 +17,7 @@ const SILENCE_MS = 2_000;
 /** Real servers that take over from each other, and how the farm reaches them. */
 export interface RedisServers {
   readonly options: Pick<RedisOptions, 'url' | 'sentinels' | 'sentinelName' | 'cluster'>;
-  /** The server that has the keys of the farm, as another one says; its process. */
+  /** The server that has the keys of the farm, as another one reports; its process. */
   primary(): Promise<RunningServer>;
 }
 
@@ -125,7 +125,7 @@ export async function startEncryptedRedis(
   return port;
 }
 
-/** The port of the primary that has the slot of a key, as a node says. */
+/** The port of the primary that has the slot of a key, as a node reports. */
 async function ownerOf(client: Redis, key: string): Promise<number> {
   const slot = Number(await client.cluster('KEYSLOT', key));
   const ranges = (await client.cluster('SLOTS')) as unknown as [number, number, [string, number]][];
@@ -168,12 +168,12 @@ async function startServer(
   };
   resources.defer(`Redis at ${port}`, end);
   await new Promise<void>((resolve, reject) => {
-    let said = '';
+    let output = '';
     child.stdout?.on('data', (chunk) => {
-      said += String(chunk);
-      if (/Ready to accept connections|\+monitor master/.test(said)) resolve();
+      output += String(chunk);
+      if (/Ready to accept connections|\+monitor master/.test(output)) resolve();
     });
-    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${said.slice(-500)}`)));
+    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${output.slice(-500)}`)));
   });
   child.stdout?.removeAllListeners('data').resume();
   return { port, process: child, end };

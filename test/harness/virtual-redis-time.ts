@@ -9,7 +9,7 @@ export interface VirtualTime {
 
 const OFFSET = `${REDIS_PREFIX}:test-clock`;
 
-/** 2026-01-01, as Redis tells times. */
+/** 2026-01-01, as Redis returns times. */
 const FROZEN = "{ '1767225600', '0' }";
 
 /**

@@ -2,7 +2,7 @@
 export const DIFFERENCES: readonly { readonly where: RegExp; readonly why: string }[] = [
   {
     where: /: metadata: \{"x":"y"\}: 400 \/ 422/,
-    why: 'Of a missing name and an unknown field, the name is told first.',
+    why: 'Of a missing name and an unknown field, the name is reported first.',
   },
   {
     where: /^VirtualMachine: spec\.template.*: 201 \/ 422/,

@@ -30,7 +30,7 @@ export interface KubernetesServer {
   stop(): Promise<void>;
 }
 
-/** Starts it on free ports; resolves when `/readyz` says so and service accounts are made. */
+/** Starts it on free ports; resolves when `/readyz` succeeds and service accounts are made. */
 export async function startKubernetes({ controllers = true } = {}): Promise<KubernetesServer> {
   let lastError: unknown;
   for (let attempt = 0; attempt < START_TRIES; attempt += 1) {

@@ -110,12 +110,12 @@ test('a watch continues where it was after its connection is cut, and reports it
   expect(await cut).toBe('interrupted');
   await direct.create(RESOURCES.configMaps, { metadata: { name: 'meanwhile' } }, { namespace: 'slipway' });
   wire.mend();
-  const told: (string | undefined)[] = [];
+  const words: (string | undefined)[] = [];
   for (let word = await next(story); word !== undefined; word = await next(story)) {
-    told.push(word);
+    words.push(word);
     if (word.startsWith('changed')) break;
   }
-  expect(told.filter((word) => word !== 'interrupted')).toEqual(['resumed', 'changed meanwhile']);
+  expect(words.filter((word) => word !== 'interrupted')).toEqual(['resumed', 'changed meanwhile']);
   stop.abort();
   await story.return(undefined);
   await Promise.all([cluster.transport.close(), direct.transport.close()]);

@@ -56,11 +56,11 @@ export async function startRecordingProxy(kubeconfig: string): Promise<Recording
     far.on('response', (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       response.flushHeaders();
-      const told: Buffer[] = [];
+      const chunks: Buffer[] = [];
       const isStream = /[?&]watch=|[?&]follow=/.test(request.url ?? '');
-      const write = () => records.push(recordOf(request, body, { code: answer.statusCode ?? 0, told }));
+      const write = () => records.push(recordOf(request, body, { code: answer.statusCode ?? 0, chunks }));
       if (isStream) write();
-      else answer.on('data', (chunk: Buffer) => told.push(chunk)).on('end', write);
+      else answer.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', write);
       answer.pipe(response);
     });
   }
@@ -70,7 +70,7 @@ export async function startRecordingProxy(kubeconfig: string): Promise<Recording
     near.on('error', () => far.destroy());
     far.on('error', () => near.destroy());
     far.on('upgrade', (answer, socket, rest) => {
-      records.push({ ...recordOf(request, [], { code: 101, told: [] }), upgraded: true });
+      records.push({ ...recordOf(request, [], { code: 101, chunks: [] }), upgraded: true });
       near.write(headOf(answer));
       near.write(rest);
       socket.write(head);
@@ -79,7 +79,7 @@ export async function startRecordingProxy(kubeconfig: string): Promise<Recording
       near.on('close', () => socket.destroy());
     });
     far.on('response', (answer) => {
-      records.push({ ...recordOf(request, [], { code: answer.statusCode ?? 0, told: [] }), upgraded: true });
+      records.push({ ...recordOf(request, [], { code: answer.statusCode ?? 0, chunks: [] }), upgraded: true });
       near.write(headOf(answer));
       answer.pipe(near);
     });
@@ -109,9 +109,9 @@ export async function startRecordingProxy(kubeconfig: string): Promise<Recording
 function recordOf(
   request: IncomingMessage,
   body: readonly Buffer[],
-  { code, told }: { code: number; told: readonly Buffer[] },
+  { code, chunks }: { code: number; chunks: readonly Buffer[] },
 ): Recorded {
-  const text = Buffer.concat(told).toString();
+  const text = Buffer.concat(chunks).toString();
   return {
     ...{ method: request.method ?? '', path: request.url ?? '', userAgent: request.headers['user-agent'] ?? '' },
     ...{ contentType: request.headers['content-type'] ?? '', body: Buffer.concat(body).toString() },

@@ -25,7 +25,7 @@ async function may(role: ClusterRole, { verb, group, path }: Right, namespace?: 
 
 const everything = new Map(CLUSTER_ROLES.flatMap(rightsOf).map((right) => [describeRight(right), right]));
 
-/** Those of the rights that a role has, by what the authoriser says. */
+/** Those of the rights that a role has, by the answers of the authoriser. */
 async function grantedTo(role: ClusterRole, namespace: (right: Right) => string | undefined): Promise<string[]> {
   const granted: string[] = [];
   for (const [name, right] of everything) if (await may(role, right, namespace(right))) granted.push(name);

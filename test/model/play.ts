@@ -27,13 +27,13 @@ async function play(farm: ModelFarm, { modules, happenings, reasons }: Scenario)
     await world.check();
   }
   await world.drain();
-  for (const { id, modules: wanted } of world.builds) {
+  for (const { id, modules: expected } of world.builds) {
     const ended = await endings(farm, id);
-    const told = ended.filter((event) => event.event === 'module-finished');
+    const reported = ended.filter((event) => event.event === 'module-finished');
     const last = ended.at(-1);
-    assert(last?.event === 'build-finished' && last.modules.length === wanted.length, 'A build has not ended whole.');
-    assert.deepEqual(told.map((event) => event.module).sort(), [...wanted].sort());
-    const isCancelled = told.some((event) => event.outcome === 'cancelled');
+    assert(last?.event === 'build-finished' && last.modules.length === expected.length, 'A build has not ended whole.');
+    assert.deepEqual(reported.map((event) => event.module).sort(), [...expected].sort());
+    const isCancelled = reported.some((event) => event.outcome === 'cancelled');
     assert(!isCancelled || world.cancelled.has(id), 'A module was cancelled that a build wants.');
   }
   const layers = [...(await readLayers(farm.calm)).layers.values()];

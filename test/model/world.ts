@@ -34,7 +34,7 @@ const MODES = ['cordoned', 'draining', 'paused'] as const satisfies ClusterMode[
 const MOST_BUILDS = 5;
 
 /** A build, and what it wants. */
-interface WantedBuild {
+interface RequestedBuild {
   readonly id: string;
   readonly modules: readonly string[];
   /** Its own and those that it has joined. */
@@ -58,7 +58,7 @@ export class World {
   readonly #successes = new Map<string, number>();
   #mode: ClusterMode = 'open';
   #mostVms = LIMITS.vms;
-  readonly builds: WantedBuild[] = [];
+  readonly builds: RequestedBuild[] = [];
   readonly cancelled = new Set<string>();
 
   constructor(farm: ModelFarm, { graph, reasons }: Pick<Scenario, 'reasons'> & { graph: readonly BuiltModule[] }) {

@@ -86,7 +86,7 @@ function targetsOf({ dataDir, connection }: TestFarm): Record<string, string[]> 
     .filter((file) => PHASES.some((phase) => file.startsWith(`${phase}-`)))
     .map((file) => {
       const ready = readFileSync(join(logs, file), 'utf8').match(/^\{"event":"ready".*$/m)?.[0];
-      assert(ready, `A worker that is ready says so in ${file}.`);
+      assert(ready, `A worker that is ready reports it in ${file}.`);
       return `127.0.0.1:${JSON.parse(ready).metricsPort}`;
     });
   return { 'slipway-scheduler': [new URL(connection.url).host], 'slipway-workers': workers };

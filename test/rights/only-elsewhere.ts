@@ -3,7 +3,7 @@ import type { ClusterRole } from '../../common/contracts/roles.ts';
 /** A right that is granted although no test makes the embedded cluster see it used. */
 export interface Unrecorded {
   readonly roles: readonly ClusterRole[];
-  /** As `describeRight` says it. */
+  /** As `describeRight` returns it. */
   readonly right: string;
   readonly why: string;
   /** True: it depends on what happens at the same time, so some runs do record it. */

@@ -6,7 +6,7 @@ import { readRecordings, requestsOf } from './recorded-requests.ts';
 
 /*
  * Runs after all other tests (vitest.config.ts) and holds what they made clusters record against the rights that the
- * manifests grant, per role and in both directions. It says something of the whole suite only: after some tests of it,
+ * manifests grant, per role and in both directions. It holds for the whole suite only: after some tests of it,
  * rights seem unused that are not.
  */
 const recordings = readRecordings(process.env[RECORDINGS] ?? '');

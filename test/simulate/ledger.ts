@@ -24,7 +24,7 @@ export interface Report {
   readonly failed: number;
 }
 
-/** What is shared for less than this says more of single machines than of owners. */
+/** What is shared for less than this depends more on single machines than on owners. */
 const CONTENDED_MS = 3_600_000;
 
 interface Standing {

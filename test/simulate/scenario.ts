@@ -72,8 +72,8 @@ export function draw(scenario: Scenario): Plan {
     const from = 20 * MINUTE + random() * 60 * MINUTE;
     const share = Math.ceil(scenario.modulesPerCluster / scenario.owners);
     const builds = Array.from({ length: scenario.owners }, (_owner, owner) => {
-      const wanted = { cluster: name, prefix: `${name}-o${owner}`, count: share, machines: scenario.machines ?? 3 };
-      const modules = drawModules(wanted, random, () => {
+      const order = { cluster: name, prefix: `${name}-o${owner}`, count: share, machines: scenario.machines ?? 3 };
+      const modules = drawModules(order, random, () => {
         ids += 1;
         return String(ids).padStart(26, '0');
       });

@@ -95,7 +95,7 @@ export async function simulate(scenario: Scenario): Promise<Report> {
     if (phase === 'snapshot') events.add(now + STOP_MS, () => stopMachines(place));
   }
 
-  /** Machines that may go are gone; the cluster says so when it answers. */
+  /** Machines that may go are gone; the cluster shows it when it answers. */
   async function stopMachines(place: Place): Promise<void> {
     const { name, outage } = place.cluster;
     if (outage && isAway(place.cluster)) {

@@ -35,9 +35,9 @@ test('different objects never have one name, and each name is a DNS label', () =
     fc.property(object, (what) => {
       const name = nameOf(what);
       expect(name).toMatch(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
-      const said = what.join(' ');
-      expect(made.get(name) ?? said).toBe(said);
-      made.set(name, said);
+      const description = what.join(' ');
+      expect(made.get(name) ?? description).toBe(description);
+      made.set(name, description);
     }),
     { numRuns: 20_000 },
   );

@@ -21,8 +21,8 @@ test.each([
   ['a clone of a snapshot without a size', { contentBytes: 100 * MIB, ...snapshot(0) }, null, 100 * MIB],
   ['a clone of a claim', { contentBytes: 100 * MIB, ...claim }, 100 * MIB, undefined],
   ['a clone of a claim that is to grow', { contentBytes: 100 * MIB, ...claim }, 101 * MIB, 101 * MIB],
-])('asks of the cluster for %s', (_case, filling, wantedBytes, expected) => {
-  expect(askedOf({ source, ...filling }, wantedBytes)).toBe(expected);
+])('asks of the cluster for %s', (_case, filling, requestedBytes, expected) => {
+  expect(askedOf({ source, ...filling }, requestedBytes)).toBe(expected);
 });
 
 test.each([

@@ -28,10 +28,10 @@ const OVERHEAD = 0.06;
  * share to all that is asked for, and a snapshot is as large as its volume with that share: a clone that asked for it
  * would grow with every generation, and cost an expansion, or a copy over the network where the class has none.
  */
-export function askedOf({ clone, contentBytes }: Filling, wantedBytes: number | null): number | undefined {
-  const bytes = Math.max(wantedBytes ?? 0, contentBytes);
+export function askedOf({ clone, contentBytes }: Filling, requestedBytes: number | null): number | undefined {
+  const bytes = Math.max(requestedBytes ?? 0, contentBytes);
   if (!clone) return Math.max(bytes, LEAST_BYTES);
-  const grows = wantedBytes !== null && wantedBytes > contentBytes;
+  const grows = requestedBytes !== null && requestedBytes > contentBytes;
   if (clone.kind === 'claim') return grows ? bytes : undefined;
   // Without a size of the snapshot CDI needs an explicit one; with it, CDI refuses a smaller size, before it adds its share.
   return grows || clone.restoreBytes === 0 ? Math.max(bytes, clone.restoreBytes) : undefined;

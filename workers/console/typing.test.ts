@@ -11,7 +11,7 @@ import { type BootEvent, parseBootCommand } from '../../common/contracts/boot-co
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { BootTyping } from './typing.ts';
 
-/** A real QEMU without a disk: its trace tells each key event that reached the machine, in order. */
+/** A real QEMU without a disk: its trace shows each key event that reached the machine, in order. */
 const resources = new ReleaseStack();
 let socket: string;
 let trace: string;

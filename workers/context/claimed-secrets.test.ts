@@ -39,7 +39,7 @@ async function run(
     watch: async (_claim, signal) => signal,
     assertCurrent: async () => {},
     emit: async (_claim, event) => void events.push(event),
-    keepSerial: async (_claim, { lines: said }) => void serial.push(...said),
+    keepSerial: async (_claim, { lines: output }) => void serial.push(...output),
     serialPosition: async () => 0,
     saveScreenshot: async () => {},
     pause: async () => ({ state: 'waiting', elapsedMs: 0 }),
@@ -61,20 +61,20 @@ const line = { event: 'log', module: 'm', vm: 'vm', phase: 'provision', source: 
 
 test('an executor gets the values, and everything that it reports to the farm is without them', async () => {
   const filled: string[] = [];
-  const told = await run(async ({ secrets, store, claim, logger }: PhaseContext) => {
+  const seen = await run(async ({ secrets, store, claim, logger }: PhaseContext) => {
     filled.push(secrets.fill(`x ${secretReference('pw')}`), secrets.secretValue('pw'));
     await store.emit(claim, line);
     await store.keepSerial(claim, { vmiUid: 'u', lines: ['on the line: hunter2'], readBytes: 20 });
-    logger.info({ said: 'hunter2' }, 'Something was said');
+    logger.info({ output: 'hunter2' }, 'Something was printed');
     const failure = { reason: 'StepFailed', message: 'it ended with hunter2', screenshot: false } as const;
     const [logTail, serialTail, hints, events] = [['hunter2'], ['hunter2'], ['hunter2'], ['Warning: hunter2']];
     const evidence = { logTail, serialTail, hints, events };
     return { outcome: 'failed', failure: { ...failure, ...evidence } };
   });
   expect(filled).toEqual(['x hunter2', 'hunter2']);
-  expect(told.events).toEqual([{ ...line, line: 'a ***' }]);
-  expect(told.serial).toEqual(['on the line: ***']);
-  expect(told.result).toMatchObject({
+  expect(seen.events).toEqual([{ ...line, line: 'a ***' }]);
+  expect(seen.serial).toEqual(['on the line: ***']);
+  expect(seen.result).toMatchObject({
     failure: {
       message: 'it ended with ***',
       logTail: ['***'],
@@ -83,8 +83,8 @@ test('an executor gets the values, and everything that it reports to the farm is
       events: ['Warning: ***'],
     },
   });
-  expect(told.log).toContain('Something was said');
-  expect(told.log).not.toContain('hunter2');
+  expect(seen.log).toContain('Something was printed');
+  expect(seen.log).not.toContain('hunter2');
 });
 
 test('the passwords of URLs are for requests only, however they are printed', async () => {
@@ -92,7 +92,7 @@ test('the passwords of URLs are for requests only, however they are printed', as
   const credentials = { username: 'ci', password };
   const source = { kind: 'url', url: 'http://h/x', credentials, checksum: null } as const;
   const given: unknown[] = [];
-  const told = await run(
+  const seen = await run(
     async ({ secrets, store, claim }: PhaseContext) => {
       given.push(secrets.credentials(credentials), secrets.credentials(null));
       const header = Buffer.from('ci:a hunter2').toString('base64');
@@ -102,17 +102,17 @@ test('the passwords of URLs are for requests only, however they are printed', as
     { module: { vms: [{ source }] } },
   );
   expect(given).toEqual([{ username: 'ci', password: 'a hunter2' }, undefined]);
-  expect(told.events).toEqual([{ ...line, line: 'Basic *** *** "***"' }]);
+  expect(seen.events).toEqual([{ ...line, line: 'Basic *** *** "***"' }]);
 });
 
 test('what it throws is without them too', async () => {
   for (const error of [new PhaseFailure('StepFailed', 'not hunter2'), new Error('not hunter2')]) {
-    const told = await run(async () => {
+    const seen = await run(async () => {
       throw error;
     });
-    expect(told.result).toMatchObject({ outcome: 'failed', failure: { message: 'not ***' } });
-    expect(told.log).toContain('The phase failed');
-    expect(told.log).not.toContain('hunter2');
+    expect(seen.result).toMatchObject({ outcome: 'failed', failure: { message: 'not ***' } });
+    expect(seen.log).toContain('The phase failed');
+    expect(seen.log).not.toContain('hunter2');
   }
 });
 

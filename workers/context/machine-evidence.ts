@@ -20,12 +20,12 @@ export function storageFault(vmi: VirtualMachineInstance | undefined): string | 
 }
 
 /** Conditions of a VMI that explain why it does not run; the others follow from these. */
-const TELLING = new Set(['PodScheduled', 'Synchronized', 'DataVolumesReady']);
+const RELEVANT = new Set(['PodScheduled', 'Synchronized', 'DataVolumesReady']);
 
 /** Why a VMI does not run, in KubeVirt's words. */
 export function falseConditions({ metadata, status }: VirtualMachineInstance): string[] {
   return (status?.conditions ?? [])
-    .filter(({ type, status: is }) => is === 'False' && TELLING.has(type ?? ''))
+    .filter(({ type, status: is }) => is === 'False' && RELEVANT.has(type ?? ''))
     .map(
       ({ type, reason, message }) => `VirtualMachineInstance/${metadata?.name}: ${type}=False: ${reason}: ${message}`,
     );

@@ -125,7 +125,7 @@ async function localContent(
   { name, content, path }: { readonly name: string; readonly content: LocalContent; readonly path: string },
 ): Promise<ModuleContent> {
   if (content.kind === 'folder')
-    throw new FarmError('BrokenInvariant', `"${name}" is a folder where files are wanted.`);
+    throw new FarmError('BrokenInvariant', `"${name}" is a folder where a file is required.`);
   await pipeline(openLocalFile(context, content), createWriteStream(path, { mode: 0o600 }));
   return fetchedContent({ name, mode: content.mode }, path, blobOf(content.url) ?? '');
 }

@@ -50,11 +50,11 @@ export function describeAttemptError(error: unknown): string {
 }
 
 /** The same error is reported again after this time. */
-const TELL_AGAIN_MS = 30_000;
+const REPORT_AGAIN_MS = 30_000;
 /** Shorter waits are not reported. */
 const FIRST_MS = 2_000;
 
-export interface TellOptions {
+export interface AttemptReports {
   readonly claim: PhaseClaim;
   readonly store: Pick<PhaseStore, 'emit'>;
   readonly clock: Clock;
@@ -65,13 +65,13 @@ export interface TellOptions {
  * Reports the wait to the builds: when the error changes, at intervals while it stays, and at its end.
  * `what`: "SSH 10.0.2.2:22".
  */
-export function tellAttempts({ claim, store, clock, logger }: TellOptions, what: string): OnAttempt {
-  let told: { readonly error: string | null; readonly at: number } | undefined;
+export function reportAttempts({ claim, store, clock, logger }: AttemptReports, what: string): OnAttempt {
+  let reported: { readonly error: string | null; readonly at: number } | undefined;
   return ({ number: tries, elapsedMs, timeoutMs, error }) => {
     const words = error === undefined ? null : describeAttemptError(error);
-    const isNews = told === undefined ? words !== null && elapsedMs >= FIRST_MS : words !== told.error;
-    if (!isNews && (told === undefined || clock.now() - told.at < TELL_AGAIN_MS)) return;
-    told = words === null ? undefined : { error: words, at: clock.now() };
+    const isNews = reported === undefined ? words !== null && elapsedMs >= FIRST_MS : words !== reported.error;
+    if (!isNews && (reported === undefined || clock.now() - reported.at < REPORT_AGAIN_MS)) return;
+    reported = words === null ? undefined : { error: words, at: clock.now() };
     const { vm, phase } = claim.job;
     const leftMs = Math.max(0, timeoutMs - elapsedMs);
     const about = { module: claim.spec.module.name, vm, phase };

@@ -13,12 +13,12 @@ import type { PhaseContext } from '../context/phase-context.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
 import { networkOf } from '../networks/networks.ts';
 import { ensureRelays } from '../networks/relays.ts';
-import { tellAttempts } from './attempts.ts';
+import { reportAttempts } from './attempts.ts';
 import type { GuestCredentials } from './guest-connection.ts';
 import { GuestLink, type HostKeyPins } from './guest-link.ts';
 
 /** Shorter lines of a secret text, such as `done`, are not secret. */
-const TELLING = 8;
+const MEANINGFUL = 8;
 
 /** Access to a guest, and the secrets of this access. */
 export interface GuestAccess {
@@ -67,7 +67,7 @@ export async function openGuestAccess(
   const link = new GuestLink({
     ...{ credentials, timeoutMs, isUp, clock, logger, signal },
     dial: (dialing) => dialGuest(context, scope, dialing),
-    onAttempt: tellAttempts(
+    onAttempt: reportAttempts(
       context,
       `SSH ${networkOf(scope.spec).guestName(scope, route.nic)}:${scope.vm.communicator.sshPort}`,
     ),
@@ -84,7 +84,7 @@ async function secretLines(context: PhaseContext, { vm }: BuildScope, signal: Ab
   const contents = await Promise.all(secrets.map((ref) => readPlannedObject(context, ref, signal)));
   return contents
     .flatMap((content) => (content?.toString() ?? '').split('\n'))
-    .filter((line) => line.length >= TELLING);
+    .filter((line) => line.length >= MEANINGFUL);
 }
 
 /** A byte stream to the guest's SSH port. A relay that has gone is recreated. @throws ConnectionLost */

@@ -169,8 +169,8 @@ export class GuestConnection {
 
   /** Runs a command of `sh` to its end, in the environment of the user's login. Its input is empty. */
   async exec(command: string): Promise<ExecResult> {
-    const { words, said } = await this.shell.ask(`(eval ${quote(command)})\nanswer done $?`);
-    return { exitCode: Number(words[1]), output: said };
+    const { words, output } = await this.shell.ask(`(eval ${quote(command)})\nanswer done $?`);
+    return { exitCode: Number(words[1]), output };
   }
 
   /**

@@ -77,21 +77,21 @@ export class GuestLink {
   async connect(): Promise<GuestConnection> {
     const { signal, clock, logger, timeoutMs, isUp = false, onAttempt } = this.#options;
     const startedAt = clock.now();
-    const tell = (number: number, error?: unknown) =>
+    const report = (number: number, error?: unknown) =>
       onAttempt?.({ number, elapsedMs: clock.now() - startedAt, timeoutMs, error });
     for (let attempt = 1; ; attempt += 1) {
       signal.throwIfAborted();
       if (this.#connection && !this.#connection.lost.aborted) return this.#connection;
       try {
         this.#connection = await this.#open();
-        tell(attempt);
+        report(attempt);
         logger.info({ attempt, durationMs: clock.now() - startedAt }, 'Logged into the guest');
         return this.#connection;
       } catch (error) {
         signal.throwIfAborted();
         logger.debug({ err: error, attempt }, 'The guest does not answer yet');
         if (!isPassing(error)) throw error;
-        tell(attempt, error);
+        report(attempt, error);
         if (clock.now() - startedAt >= timeoutMs || (isUp && isLoginRefused(error))) throw this.#neverAnswered(error);
         await clock.after(pauseAfter(error), signal);
       }
@@ -105,9 +105,9 @@ export class GuestLink {
   async pinHostKeys(guest: GuestConnection, keys: readonly string[]): Promise<void> {
     if (keys.length === 0) return;
     const { hostKeys } = this.#options;
-    const wanted = [...new Set([guest.hostKey, ...keys.map(hostKeyHash)])].sort();
+    const expected = [...new Set([guest.hostKey, ...keys.map(hostKeyHash)])].sort();
     const pinned = (await hostKeys.read()) ?? [];
-    if (wanted.join() !== [...pinned].sort().join()) await hostKeys.write(wanted);
+    if (expected.join() !== [...pinned].sort().join()) await hostKeys.write(expected);
   }
 
   /** Pins the key that the guest shows next: it will have others, which are not known yet. */

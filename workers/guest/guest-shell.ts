@@ -9,7 +9,7 @@ export interface ShellAnswer {
   /** Words of the answer. */
   readonly words: readonly string[];
   /** Other output, both streams in one, the first MiB of it. */
-  readonly said: string;
+  readonly output: string;
 }
 
 /** Receives the output of a request; the next bytes come when it resolves. */
@@ -23,7 +23,7 @@ interface Waiting {
 
 /** A login shell that starts no `sh` by then is stuck in its start files. */
 const START_MS = 60_000;
-const MOST_SAID = 1024 * 1024;
+const MOST_OUTPUT = 1024 * 1024;
 /** Output of guests that accept a login but never run commands. */
 const SHUT =
   /password change required|password (has )?expired|change your password|account (has )?expired|account is currently not available|permission denied/i;
@@ -54,9 +54,9 @@ export class GuestShell {
    */
   static async start(channel: ClientChannel): Promise<GuestShell> {
     const shell = new GuestShell(channel);
-    let said = '';
+    let output = '';
     const note = (bytes: Buffer) => {
-      said = `${said}${bytes}`.slice(-4096);
+      output = `${output}${bytes}`.slice(-4096);
     };
     channel.stderr.on('data', note);
     const late = setTimeout(() => shell.#end(new Error(`no output within ${START_MS / 1000} s`)), START_MS);
@@ -65,7 +65,7 @@ export class GuestShell {
       return shell;
     } catch (error) {
       channel.destroy();
-      throw unusable(said, error);
+      throw unusable(output, error);
     } finally {
       clearTimeout(late);
     }
@@ -76,15 +76,15 @@ export class GuestShell {
     const chunks: Buffer[] = [];
     let size = 0;
     const keep = (bytes: Buffer) => {
-      if (size < MOST_SAID) chunks.push(bytes.subarray(0, MOST_SAID - size));
+      if (size < MOST_OUTPUT) chunks.push(bytes.subarray(0, MOST_OUTPUT - size));
       size += bytes.length;
     };
     const answer = await this.#request(`{ ${code}\n} </dev/null\n`, onOutput ?? keep);
-    return { words: answer.split(' ').filter(Boolean), said: Buffer.concat(chunks).toString() };
+    return { words: answer.split(' ').filter(Boolean), output: Buffer.concat(chunks).toString() };
   }
 
   /** Runs code without an answer; also while a request waits for its answer. */
-  tell(code: string): void {
+  send(code: string): void {
     if (!this.#ended) this.#channel.write(`{ ${code}\n} </dev/null >/dev/null 2>&1\n`);
   }
 
@@ -125,12 +125,12 @@ export class GuestShell {
 
 /** Not every refusal lasts: a guest that is shutting down refuses every program, too. */
 function unusable(printed: string, cause: unknown): Error {
-  const said = printed
+  const output = printed
     .trim()
     .split(/\s*\n\s*/)
     .slice(-5)
     .join(' ');
-  const message = `SSH login succeeds, but the login shell of the guest does not run commands: ${said || errorMessage(cause)}`;
-  if (SHUT.test(said)) return new PhaseFailure('GuestNeverAnswered', message, { cause });
+  const message = `SSH login succeeds, but the login shell of the guest does not run commands: ${output || errorMessage(cause)}`;
+  if (SHUT.test(output)) return new PhaseFailure('GuestNeverAnswered', message, { cause });
   return new FarmError('ConnectionLost', message, { cause, details: { level: 'client-authentication' } });
 }

@@ -1,6 +1,6 @@
 # Where sshd looks for the keys of an account, each file on a line, the first one first. $user and $home are set. POSIX sh.
-# sshd itself says it best and takes longer for that than all else that is done with keys: it loads its own. So it is asked
-# only where its configuration says something of it.
+# sshd itself answers best and takes longer for that than all else that is done with keys: it loads its own. So it is asked
+# only where its configuration mentions it.
 key_files() {
   if says_where_keys_are; then
     set -f

@@ -54,7 +54,7 @@ test('follows a link to the configuration', async () => {
 
 test.each([
   ['nothing but the default, which is known', {}, 'sshd() { return 1; }', 'yes'],
-  ['another file, which sshd tells', { sshd_config: 'AuthorizedKeysFile x\n' }, ':', 'yes'],
+  ['another file, which sshd reports', { sshd_config: 'AuthorizedKeysFile x\n' }, ':', 'yes'],
   [
     'another file, while there are no host keys',
     { sshd_config: 'AuthorizedKeysFile x\n' },

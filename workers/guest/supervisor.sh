@@ -263,7 +263,7 @@ watch() {
   exec 7<"$memory/alive"
   tail_log "$@" &
   tailer=$!
-  # The runner says so when it is up; from then on its end is the end of the pipe.
+  # The runner reports when it is up; from then on its end is the end of the pipe.
   if [ "$3" = up ]; then read -r word <&7; fi
   exec 8>&-
   while read -r word <&7; do :; done

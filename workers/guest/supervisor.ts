@@ -67,7 +67,7 @@ export class StepSupervisor {
   readonly #directory: string;
   readonly #steps: ReadonlyMap<number, StepStatus>;
 
-  private constructor(shell: GuestShell, { words, said }: ShellAnswer) {
+  private constructor(shell: GuestShell, { words, output }: ShellAnswer) {
     const [, bootId = '', directory = '', ...hostKeys] = words;
     assert(/^[\w./-]+$/.test(directory), 'The supervisor names the directory of its steps.');
     this.bootId = bootId;
@@ -75,7 +75,7 @@ export class StepSupervisor {
     this.#shell = shell;
     this.#directory = directory;
     this.#steps = new Map(
-      [...said.matchAll(STATUS_LINE)].map(([, index, state, code, seconds, kept]) => [
+      [...output.matchAll(STATUS_LINE)].map(([, index, state, code, seconds, kept]) => [
         Number(index),
         {
           state: state as StepState,
@@ -129,23 +129,23 @@ export class StepSupervisor {
   /** Reads how an ended step stands, and the rest of its log. */
   async finish(index: number, offset: number, onOutput: OutputReader): Promise<StepEnd> {
     const end = await this.#read(`finish ${index} ${offset}`, onOutput);
-    assert(end, 'What is finished tells its end.');
+    assert(end, 'A finished step has an end.');
     return end;
   }
 
   /** Remembers in the guest how much of the log is stored. Lost, the last lines are stored twice. */
   keep(index: number, offset: number): void {
-    this.#shell.tell(`keep ${index} ${offset}`);
+    this.#shell.send(`keep ${index} ${offset}`);
   }
 
   /** Removes the files of a step that has ended. */
   forget(index: number): void {
-    this.#shell.tell(`forget ${index}`);
+    this.#shell.send(`forget ${index}`);
   }
 
   /** Ends a step whose time is over: its whole process group, first by TERM, then by KILL. */
   stop(index: number): void {
-    this.#shell.tell(`stop ${index}`);
+    this.#shell.send(`stop ${index}`);
   }
 
   /** Records that a step without a process is done. */
@@ -160,8 +160,8 @@ export class StepSupervisor {
 
   /** Records the boot id, then asks the guest to reboot. Resolves with the code of the command if it came back. */
   async reboot(index: number, command: string): Promise<{ readonly exitCode: number; readonly output: string }> {
-    const { words, said } = granted(await this.#shell.ask(`reboot ${index} ${quote(command)} 2>&1`));
-    return { exitCode: Number(words[1]), output: said };
+    const { words, output } = granted(await this.#shell.ask(`reboot ${index} ${quote(command)} 2>&1`));
+    return { exitCode: Number(words[1]), output };
   }
 
   /** Removes all state of the build from the guest, so that no image carries it. */
@@ -181,7 +181,7 @@ export class StepSupervisor {
       return onOutput(bytes);
     };
     const { words } = await this.#shell.ask(code, take);
-    granted({ words, said: head.toString() });
+    granted({ words, output: head.toString() });
     const [answer, state, exitCode, seconds, truncated, ...hostKeys] = words;
     if (answer === 'over') return undefined;
     return {
@@ -200,9 +200,12 @@ function exitCodeOf(word: string | undefined): number | undefined {
 
 function granted(answer: ShellAnswer): ShellAnswer {
   if (answer.words[0] !== 'refused') return answer;
-  const said = answer.said.trim();
-  if (/no space left|quota exceeded|write error/i.test(said)) {
-    throw new PhaseFailure('GuestDiskFull', `The guest reported: ${said}`);
+  const output = answer.output.trim();
+  if (/no space left|quota exceeded|write error/i.test(output)) {
+    throw new PhaseFailure('GuestDiskFull', `The guest reported: ${output}`);
   }
-  throw new PhaseFailure('StepFailed', `The guest refused to keep the state of a step: ${said || 'it gave no reason'}`);
+  throw new PhaseFailure(
+    'StepFailed',
+    `The guest refused to keep the state of a step: ${output || 'it gave no reason'}`,
+  );
 }

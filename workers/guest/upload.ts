@@ -21,7 +21,7 @@ export interface GuestUpload {
 /** Any login shell understands it: the first line of the input is the command, the rest is the file. */
 const RECEIVE = `exec sh -c 'IFS= read -r line && eval "$line"'`;
 /** Less than the longest message of a guest about a file. */
-const MOST_SAID = 4096;
+const MOST_OUTPUT = 4096;
 
 /**
  * Streams a file into the guest, over an existing one (keeping its owner and mode), makes it durable and checks the
@@ -41,9 +41,9 @@ export async function uploadFile(guest: GuestConnection, upload: GuestUpload): P
   );
   // A guest that refuses the file ends the command before it has read everything.
   await exited;
-  const { said, words } = await answer;
+  const { output, words } = await answer;
   const [outcome, size, hash] = words;
-  if (outcome !== 'stored') throw refusedUpload(destination, said);
+  if (outcome !== 'stored') throw refusedUpload(destination, output);
   const broken = await sent;
   if (broken) throw new FarmError('ConnectionLost', 'The connection was lost during the upload.', { cause: broken });
   if (Number(size) === sizeBytes && (hash === undefined || hash === sha256)) return;
@@ -68,15 +68,15 @@ function receiving(destination: string, { mark, mode }: { mark: string; mode: nu
 /** Message of the guest after it began to receive; the output of the shell's start files comes before. */
 async function readAnswer(channel: AsyncIterable<Buffer> & { stderr: Readable }, mark: string) {
   const frames = new ShellFrames(mark);
-  let said = '';
+  let output = '';
   let words: string[] = [];
   const take = (piece: ShellPiece) => {
     if ('bytes' in piece) {
-      said += piece.bytes.toString('utf8', 0, MOST_SAID - said.length);
+      output += piece.bytes.toString('utf8', 0, MOST_OUTPUT - output.length);
       return;
     }
     words = piece.answer.split(' ').filter(Boolean);
-    if (words[0] === 'receiving') said = '';
+    if (words[0] === 'receiving') output = '';
   };
   channel.stderr.resume();
   try {
@@ -84,11 +84,11 @@ async function readAnswer(channel: AsyncIterable<Buffer> & { stderr: Readable },
   } catch {
     // Its exit code has more information.
   }
-  return { said: said.trim(), words };
+  return { output: output.trim(), words };
 }
 
 /** The guest's refusal of a file or folder, as a failure of the module. */
-export function refusedUpload(destination: string, said: string): PhaseFailure {
-  const reason = /no space left|quota exceeded/i.test(said) ? 'GuestDiskFull' : 'StepFailed';
-  return new PhaseFailure(reason, `The guest refused "${destination}": ${said || 'it gave no reason'}`);
+export function refusedUpload(destination: string, output: string): PhaseFailure {
+  const reason = /no space left|quota exceeded/i.test(output) ? 'GuestDiskFull' : 'StepFailed';
+  return new PhaseFailure(reason, `The guest refused "${destination}": ${output || 'it gave no reason'}`);
 }

@@ -88,7 +88,7 @@ test('leaves it to KubeVirt how much of a node’s processors a machine asks for
 test.each([
   [2, '1500m'],
   [10_000, '1m'],
-])('asks for one processor of the node for %i of its own where the farm says so', (ratio, cpu) => {
+])('asks for one processor of the node for %i of its own where the farm sets it', (ratio, cpu) => {
   const { domain } = builtVm(scopeOf({}), ratio).spec.template.spec ?? {};
   expect(domain?.resources).toEqual({ requests: { cpu } });
 });

@@ -124,11 +124,11 @@ function buildMedia({ vm, plan, names }: BuildScope): MachineParts['media'] {
     disk: { name: `iso-${index}`, cdrom: { bus: 'sata' as const }, bootOrder: index + 2 },
     volume: { name: `iso-${index}`, dataVolume: { name: names.iso(vm.name, index) } },
   }));
-  return [...isos, ...cloudInitDrive(vm.cloudInit !== null, { vm, plan, names }), ...answersDrive({ vm, names })];
+  return [...isos, ...cloudInitDrive({ vm, plan, names }), ...answersDrive({ vm, names })];
 }
 
-function cloudInitDrive(wanted: boolean, { vm, plan, names }: Pick<BuildScope, 'vm' | 'plan' | 'names'>) {
-  if (!wanted) return [];
+function cloudInitDrive({ vm, plan, names }: Pick<BuildScope, 'vm' | 'plan' | 'names'>) {
+  if (vm.cloudInit === null) return [];
   // Kernels of cloud images often know no SATA: the bus that the boot disk needs anyway works.
   const bus = plan.disks[0]?.bus ?? 'virtio';
   const secret = { name: names.cloudInit(vm.name) };

@@ -34,7 +34,7 @@ export const podNetwork: NetworkDriver = {
   relayPod: podRelay,
   relayAddress: serviceAddress,
   fillRelay: async (context, scope, vpc) => {
-    await Promise.all(scope.spec.vms.map(({ name }) => tellRelay(context, scope, { vpc, vm: name })));
+    await Promise.all(scope.spec.vms.map(({ name }) => informRelay(context, scope, { vpc, vm: name })));
   },
   buildWiring: async (context, scope) => {
     const [nic] = scope.plan.nics;
@@ -85,13 +85,13 @@ async function dial(context: PhaseContext, scope: BuildScope, { port, signal }: 
   const name = scope.names.machine(scope.vm.name);
   const [nic] = scope.plan.nics;
   const vpc = nic && subnetOf(scope.spec, nic).vpc;
-  const isKnown = vpc !== undefined && (await tellRelay({ ...context, signal }, scope, { vpc, vm: scope.vm.name }));
+  const isKnown = vpc !== undefined && (await informRelay({ ...context, signal }, scope, { vpc, vm: scope.vm.name }));
   if (!isKnown) throw new FarmError('ConnectionLost', `The machine "${scope.vm.name}" has no address yet.`);
   return await openMachinePort(cluster, name, { port, signal });
 }
 
 /** Sends a relay the address of a machine. False while the machine has no address. @throws as `putName` */
-async function tellRelay(
+async function informRelay(
   { cluster, signal }: PhaseContext,
   scope: ModuleScope,
   { vpc, vm }: { readonly vpc: string; readonly vm: string },

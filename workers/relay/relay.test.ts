@@ -163,9 +163,9 @@ test('reaches a guest that boots as soon as it listens', async () => {
   guest.listen(port, '127.0.0.1');
   resources.defer('guest that boots', () => void guest.close());
   const { status, socket, head } = await reached;
-  let said = head;
-  for await (const chunk of socket) said += String(chunk);
-  expect({ status, said }).toEqual({ status: 200, said: 'here' });
+  let output = head;
+  for await (const chunk of socket) output += String(chunk);
+  expect({ status, output }).toEqual({ status: 200, output: 'here' });
 });
 
 test('reports why a guest cannot be reached, and connects to nothing outside its networks', async () => {

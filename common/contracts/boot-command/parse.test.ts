@@ -56,7 +56,7 @@ describe("Packer's vectors", () => {
     expect(keysOf(events)).toEqual(DIFFERENT_ON_PURPOSE[vector.input] ?? packers);
   });
 
-  it('differ from Slipway only where the list says so', () => {
+  it('differ from Slipway only as listed', () => {
     for (const [input, keys] of Object.entries(DIFFERENT_ON_PURPOSE)) {
       expect(vectors.find((vector) => vector.input === input)?.vnc, input).not.toEqual(keys);
     }

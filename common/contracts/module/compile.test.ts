@@ -147,7 +147,7 @@ vms:
     ]);
   });
 
-  it('puts a VM without cards on the first declared subnet with DHCP, and the rest where the file says', () => {
+  it('puts a VM without cards on the first declared subnet with DHCP, and the rest as the file declares', () => {
     const { network, vms, buildOverrides } = compileText(`
 name: m
 network:
@@ -190,7 +190,7 @@ vms:
     ['virtio', '{ sourcePvc: { name: golden } }'],
     ['e1000e', '{ blank: true }'],
     [null, '{ buildRef: { name: base } }'],
-  ])('gives the card %s to a guest from %s, unless the file says another', (model, source) => {
+  ])('gives the card %s to a guest from %s, unless the file names another', (model, source) => {
     const network = 'nics: [{ name: a, subnet: default }, { name: b, subnet: default, model: rtl8139 }]';
     const bare = (vm: string) => compileText(`name: m\nvms: [{ name: a, source: ${source}${vm} }]\n`).vms[0]?.nics;
     expect(bare('')).toMatchObject([{ name: 'nic1', model }]);

@@ -49,7 +49,7 @@ export interface CompiledModule {
   readonly clusterLabels?: Readonly<Record<string, string>>;
   readonly namespace: string | null;
   readonly namespacePrefix: string;
-  /** Every reference to a secret. In the texts themselves they are as `secretReference` says. */
+  /** Every reference to a secret. In the texts themselves they have the form of `secretReference`. */
   readonly secrets: readonly SecretUse[];
   /** Every field that is in the model but cannot be executed by this version, for the refusal at submission. */
   readonly notYetSupported: readonly UnsupportedField[];

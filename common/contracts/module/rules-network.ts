@@ -163,10 +163,10 @@ function reportCrowded(subnets: readonly Cursor[], nics: readonly Cursor[], repo
     const network = valueOrNull(parseCidr(subnet.at('cidr').value));
     if (!network || network.prefix > longestPrefix(subnet)) continue;
     const room = lastHost(network) - firstHost(network) + 1 - 2;
-    const wanted = counts.get(subnet.at('name').text) ?? 0;
-    if (wanted <= room) continue;
+    const needed = counts.get(subnet.at('name').text) ?? 0;
+    if (needed <= room) continue;
     const has = `has room for ${room} network cards besides its router and the relay`;
-    report(subnet.at('cidr'), 'InvalidValue', `"${subnet.at('cidr').value}" ${has}, the VMs need ${wanted}`);
+    report(subnet.at('cidr'), 'InvalidValue', `"${subnet.at('cidr').value}" ${has}, the VMs need ${needed}`);
   }
 }
 

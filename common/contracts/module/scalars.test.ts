@@ -84,7 +84,7 @@ describe('networks', () => {
   });
 });
 
-it('tells the algorithm of a bare checksum by its length', () => {
+it('finds the algorithm of a bare checksum by its length', () => {
   expect(parseChecksum('A'.repeat(64))).toEqual({ value: { algorithm: 'sha256', hex: 'a'.repeat(64) } });
   expect(parseChecksum(`sha512:${'b'.repeat(128)}`)).toEqual({ value: { algorithm: 'sha512', hex: 'b'.repeat(128) } });
   expect(parseChecksum(`sha512:${'b'.repeat(64)}`)).toHaveProperty('complaint');

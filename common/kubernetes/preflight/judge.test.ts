@@ -261,13 +261,13 @@ test.each<[string, 'error' | 'warning', RegExp, Partial<ClusterFacts>, Partial<J
     {},
   ],
   [
-    'rights that are not told',
+    'rights that are not known',
     'warning',
     /^Whether all rights are granted is unknown/,
     { refusedRights: 'unreadable' },
     {},
   ],
-])('says of %s that it is an %s, and how to fix it', (_what, severity, what, facts, config) => {
+])('reports %s as an %s, with its remedy', (_what, severity, what, facts, config) => {
   const findings = judge({ ...FIT, ...facts }, { ...CONFIG, ...config });
   expect(findings).toEqual([{ what: expect.stringMatching(what), severity, howToFix: expect.stringMatching(/\.$/) }]);
 });

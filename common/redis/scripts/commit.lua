@@ -27,10 +27,10 @@ return withTasks(function()
   local excused = away or phase.excused or ARGV[13] == 'planned'
   phase.excused = away or ARGV[13] == 'planned' or nil
 
-  local function endPhase(state, told, why)
+  local function endPhase(state, reported, why)
     phase.state = state
     phase.finishedAt = NOW
-    phaseFinished(layerBuild, field, phase, told or state, why)
+    phaseFinished(layerBuild, field, phase, reported or state, why)
     storePhase(layerBuild.id, field, phase)
     phaseRests(layerBuild, field)
     redis.call('HDEL', key('placed'), jobOf(layerBuild, field, phase))

@@ -15,8 +15,8 @@ if not step then
   local marks = redis.call('HGETALL', steps)
   for index = 1, #marks, 2 do
     local place = string.match(marks[index], '/(%d+)/handbuild%-continued$')
-    local _, said = readMark(marks[index + 1])
-    if place and said.request == ARGV[3] then return place end
+    local _, answer = readMark(marks[index + 1])
+    if place and answer.request == ARGV[3] then return place end
   end
   return nil
 end

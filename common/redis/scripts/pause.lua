@@ -26,9 +26,9 @@ if not began then
   notify({ kind = 'handbuild', layerBuild = layerBuild.id, vm = vm })
 end
 local elapsed = NOW - readMark(began)
-local said = redis.call('HGET', steps, mark .. 'continued')
-if said then
-  local _, answer = readMark(said)
+local continued = redis.call('HGET', steps, mark .. 'continued')
+if continued then
+  local _, answer = readMark(continued)
   return { 'continued', elapsed, answer.answer or '' }
 end
 if redis.call('HGET', waiting, layerBuild.id .. '/' .. vm) ~= step then return { 'over', elapsed, '' } end

@@ -122,12 +122,12 @@ end
 local MOST_AHEAD = 4
 local function takeImportsOf(urgency, used, aheadOf)
   local pool = 'imports-' .. urgency
-  local function isWanted(owner)
+  local function mayImport(owner)
     local ahead = aheadOf[urgency .. '/' .. owner] or 0
     return ahead < limits.vms or (used.vms < limits.vms and ahead < MOST_AHEAD * limits.vms)
   end
   while used.imports < limits.imports and #reply <= room do
-    local lane = nextLane({ pool }, used.shares, isWanted)
+    local lane = nextLane({ pool }, used.shares, mayImport)
     if not lane then return end
     local member = redis.call('ZPOPMIN', key('ready', cluster, pool, lane))[1]
     forgetImport(pool, lane, member)

@@ -51,10 +51,10 @@ export function connectViewer(
     .then(({ default: Viewer }) => connect(Viewer))
     .catch(() => !isClosed && onConnection('unloaded'));
   return {
-    setTyping: (wanted) => {
-      if (isTyping && !wanted) liftKeys();
-      isTyping = wanted;
-      if (rfb) rfb.viewOnly = !wanted;
+    setTyping: (isOn) => {
+      if (isTyping && !isOn) liftKeys();
+      isTyping = isOn;
+      if (rfb) rfb.viewOnly = !isOn;
     },
     focus: () => rfb?.focus(),
     sendCtrlAltDel: () => rfb?.sendCtrlAltDel(),

@@ -93,7 +93,7 @@ function Build({ model, query, identity, mayBuild, refresh }: BuildProps) {
   const { view } = model;
   const mayAnswer = identity !== undefined && mayEnter(identity, view);
   const now = useNow(view.finishedAt === null);
-  const selected = view.modules.find(({ name }) => name === query.get('module')) ?? mostTelling(view);
+  const selected = view.modules.find(({ name }) => name === query.get('module')) ?? mostRelevant(view);
   const watched = machineNamed(view, query.get('watch'));
   const isDrawn = view.modules.length <= MAX_DRAWN;
   return (
@@ -176,7 +176,7 @@ function WaitingMachines({ view }: { readonly view: BuildView }) {
  * The module that a person most likely looks for: one that waits for a person, else one that failed by itself, else a running one, else
  * the first one.
  */
-function mostTelling({ modules }: BuildView) {
+function mostRelevant({ modules }: BuildView) {
   return (
     modules.find((module) => moduleStage(module) === 'waits for you') ??
     modules.find(({ failure }) => failure !== null && failure.reason !== 'ParentFailed') ??

@@ -14,8 +14,8 @@ export function BuildSearch({ query }: { readonly query: URLSearchParams }) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    const wanted = new URLSearchParams(FIELDS.map((field) => [field, String(form.get(field) ?? '').trim()]));
-    const search = searchedFor(wanted);
+    const fields = new URLSearchParams(FIELDS.map((field) => [field, String(form.get(field) ?? '').trim()]));
+    const search = searchedFor(fields);
     goTo(search.size === 0 ? '/' : `/?${search}`);
   };
   return (

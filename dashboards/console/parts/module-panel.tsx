@@ -56,7 +56,7 @@ export function ModulePanel({ model, module, now, mayAnswer, refresh }: PanelPro
   );
 }
 
-/** `run`: the image of a clone, whose module is made for it and says nothing of what a person would have changed. */
+/** `run`: the image of a clone, whose module is made for it and does not show what a person would have changed. */
 function ModuleFacts({ module, run }: { readonly module: ModuleView; readonly run: string | null }) {
   const { action, why, cluster, generation, layerKey, dependsOn } = module;
   const words = { build: 'built by this build', reuse: 'already built', join: 'joined: another build is building it' };

@@ -30,13 +30,13 @@ export function Watch({ buildId, module, vm, isClone, mayBuild, owner, mayAnswer
   const frame = useRef<HTMLDivElement>(null);
   const close = useRef<HTMLButtonElement>(null);
   const address = vmAddress(buildId, module, vm);
-  const isWanted = isWatchable(module, vm);
-  const machine = isWanted ? machineStateOf(vm) : 'gone';
+  const isShown = isWatchable(module, vm);
+  const machine = isShown ? machineStateOf(vm) : 'gone';
   const role = { machine, isWaiting: isLeftToPeople(vm, isClone), mayBuild };
   const types = isTyping(role);
   const { connection, viewer } = useConsole(frame, {
     path: addressOf('openConsole', address),
-    isWanted,
+    isShown,
     isTyping: types,
   });
   const onKeyDown = (event: KeyboardEvent) => {
@@ -73,11 +73,11 @@ export function Watch({ buildId, module, vm, isClone, mayBuild, owner, mayAnswer
         <div
           ref={frame}
           class={`console ${types ? 'typing' : ''}`}
-          hidden={!isWanted}
+          hidden={!isShown}
           onKeyDownCapture={onKeyDown}
           onFocusOut={liftKeys}
         />
-        {(isWanted || hasSerial(module, vm)) && <SerialView path={addressOf('streamSerial', address)} />}
+        {(isShown || hasSerial(module, vm)) && <SerialView path={addressOf('streamSerial', address)} />}
       </div>
     </Dialog>
   );

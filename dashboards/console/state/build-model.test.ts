@@ -174,10 +174,10 @@ test('knows attempts of the view whose events are gone', () => {
   const phases = viewAt('0').modules[0]?.vms[0]?.phases ?? [];
   const [first, second, ...others] = phases.map((phase) => ({ ...phase, attempts: 2, startedAt: START_MS }));
   if (!first || !second) throw new Error('A VM has four phases.');
-  const told = applyEvents(openBuild(viewAt('0')), stream(started())).attempts.get('base/vm') ?? [];
+  const known = applyEvents(openBuild(viewAt('0')), stream(started())).attempts.get('base/vm') ?? [];
   const idle = others.map((phase) => ({ ...phase, startedAt: null }));
   const boot = { ...second, state: 'succeeded' as const, finishedAt: START_MS + 5 };
-  expect(allAttempts(told, [first, boot, ...idle])).toMatchObject([
+  expect(allAttempts(known, [first, boot, ...idle])).toMatchObject([
     { phase: 'boot-keystrokes', number: 2, outcome: 'succeeded', finishedAt: START_MS + 5 },
     { phase: 'import', number: 1, outcome: null },
   ]);

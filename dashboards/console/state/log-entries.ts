@@ -30,15 +30,15 @@ export function partsOf(log: BuildLog, machine: string | null): LogPart[] {
   return [...log.parts.values()].filter((part) => machine === null || part.machine === machine);
 }
 
-/** The lines of the wanted machine and part; a search comes after. */
+/** The lines of the selected machine and part; a search comes after. */
 export function linesOf(log: BuildLog, { machine, part }: Pick<LogWish, 'machine' | 'part'>): readonly BuildLogLine[] {
   if (machine === null) return log.lines;
   if (part === null) return log.lines.filter((line) => line.machine === machine);
-  const wanted = new Set(wantedParts(log, machine, part).map(({ id }) => id)).add(part);
-  return log.lines.filter((line) => line.machine === machine && wanted.has(line.part));
+  const selected = new Set(selectedParts(log, machine, part).map(({ id }) => id)).add(part);
+  return log.lines.filter((line) => line.machine === machine && selected.has(line.part));
 }
 
-function wantedParts(log: BuildLog, machine: string, part: string): LogPart[] {
+function selectedParts(log: BuildLog, machine: string, part: string): LogPart[] {
   return partsOf(log, machine).filter(
     ({ id, phase }) => id === part || phase === part || id.startsWith(`${part}-again-`),
   );
@@ -83,7 +83,7 @@ export function entriesOf(log: BuildLog, wish: LogWish, lines: readonly BuildLog
 /** The parts that are headed where they begin, in the order of their starts. */
 function startsOf(log: BuildLog, { machine, part, search }: LogWish, from: BuildLogLine | undefined): LogPart[] {
   if (search !== '') return [];
-  const parts = machine !== null && part !== null ? wantedParts(log, machine, part) : partsOf(log, machine);
+  const parts = machine !== null && part !== null ? selectedParts(log, machine, part) : partsOf(log, machine);
   return parts
     .filter(({ eventId }) => !from || isAfter(eventId, from.id))
     .toSorted((a, b) => (isAfter(a.eventId, b.eventId) ? 1 : -1));

@@ -57,7 +57,7 @@ test.each<[string, Partial<Watching>]>([
   ['Connecting', { connection: 'opening' }],
   ['The connection to the screen was lost', { connection: 'cut' }],
   ['The viewer did not load.', { connection: 'unloaded' }],
-])('says: %s', (words, change) => {
+])('shows: %s', (words, change) => {
   expect(watchingWords({ ...OPEN, ...change })).toContain(words);
 });
 

@@ -97,8 +97,8 @@ function withoutEmpty(spec: JsonObject): JsonObject {
 
 function covers(entry: string, address: string): boolean {
   const [from = '', to = from] = entry.split('..');
-  const [first, last, wanted] = [from, to, address].map((text) => parseIp(text)?.value);
-  return first !== undefined && last !== undefined && wanted !== undefined && wanted >= first && wanted <= last;
+  const [first, last, ip] = [from, to, address].map((text) => parseIp(text)?.value);
+  return first !== undefined && last !== undefined && ip !== undefined && ip >= first && ip <= last;
 }
 
 function assertGateway(spec: JsonObject, ranges: readonly IpRange[]): void {

@@ -16,8 +16,8 @@ export function readJsonPath(value: unknown, path: string): unknown {
   if (index) return readJsonPath(Array.isArray(value) ? value[Number(index[1])] : undefined, index[2] ?? '');
   const filter = FILTER.exec(path);
   if (filter && Array.isArray(value)) {
-    const [, name = '', wanted, rest = ''] = filter;
-    const found: unknown = value.find((item) => String(fieldAt(item, ...name.split('.'))) === wanted);
+    const [, name = '', expected, rest = ''] = filter;
+    const found: unknown = value.find((item) => String(fieldAt(item, ...name.split('.'))) === expected);
     return readJsonPath(found, rest);
   }
   return undefined;

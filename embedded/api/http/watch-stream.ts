@@ -84,11 +84,11 @@ class WatchStream {
   readonly #asTable: boolean;
   #isFirst = true;
   /** The highest position that the client knows of. */
-  #told: number;
+  #reported: number;
   #sent: Promise<void> = Promise.resolve();
 
   constructor(exchange: Exchange, source: WatchSource, matches: ObjectFilter) {
-    this.#told = Number(exchange.url.searchParams.get('resourceVersion')) || 0;
+    this.#reported = Number(exchange.url.searchParams.get('resourceVersion')) || 0;
     this.#exchange = exchange;
     this.#source = source;
     this.#matches = matches;
@@ -107,22 +107,22 @@ class WatchStream {
   send({ type, object, previous, resourceVersion }: StoreEvent): void {
     const isIn = type !== 'DELETED' && this.#matches(object);
     const wasIn = previous !== undefined && this.#matches(previous);
-    if (isIn || wasIn) this.#told = Math.max(this.#told, resourceVersion);
+    if (isIn || wasIn) this.#reported = Math.max(this.#reported, resourceVersion);
     if (isIn) this.#write(wasIn ? 'MODIFIED' : 'ADDED', object);
     else if (wasIn) this.#write('DELETED', object);
   }
 
   /** Sends a bookmark of the client's position, unless it knows it. */
   bookmarkIfMoved(): void {
-    if (this.#source.store.resourceVersion > this.#told) this.bookmark();
+    if (this.#source.store.resourceVersion > this.#reported) this.bookmark();
   }
 
   /** Sends a bookmark of the client's position. */
   bookmark(annotations?: Readonly<Record<string, string>>): void {
     const { kind, store } = this.#source;
-    this.#told = store.resourceVersion;
+    this.#reported = store.resourceVersion;
     const metadata = {
-      resourceVersion: String(this.#told),
+      resourceVersion: String(this.#reported),
       creationTimestamp: null,
       ...(annotations ? { annotations } : {}),
     };

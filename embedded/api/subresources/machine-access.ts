@@ -28,7 +28,7 @@ export interface ExportAccess {
   open(ref: MachineRef, claim: string, token: string): Promise<ExportedDisk>;
 }
 
-/** Which part of a pod's log is wanted. */
+/** Which part of a pod's log is read. */
 export interface PodLogOptions {
   /** One of the pod's containers, init containers included. */
   readonly container: string;

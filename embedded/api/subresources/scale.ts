@@ -31,14 +31,14 @@ export class ScaleHandler {
     const options = { ...writeOptions(exchange, path), subresource: undefined };
     const written = await this.#writes.update(
       { kind, key },
-      (current) => withReplicas(current, wantedScale(exchange.method, { type, body }, { current, kind }), kind),
+      (current) => withReplicas(current, requestedScale(exchange.method, { type, body }, { current, kind }), kind),
       options,
     );
     sendJson(exchange.response, 200, scaleOf(written.object, kind));
   }
 }
 
-function wantedScale(
+function requestedScale(
   method: string,
   { type, body }: { type: string; body: unknown },
   { current, kind }: { current: KubeObject; kind: ResourceKind },
@@ -50,13 +50,13 @@ function wantedScale(
 
 function scaleOf(object: KubeObject, kind: ResourceKind): JsonObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
-  const wanted = readJsonPath(object, kind.scale?.specReplicasPath ?? '');
+  const requested = readJsonPath(object, kind.scale?.specReplicasPath ?? '');
   return {
     apiVersion: 'autoscaling/v1',
     kind: 'Scale',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
     // A count of 0 is left out.
-    spec: wanted ? { replicas: wanted } : {},
+    spec: requested ? { replicas: requested } : {},
     status: { replicas: readJsonPath(object, kind.scale?.statusReplicasPath ?? '') ?? 0 },
   };
 }

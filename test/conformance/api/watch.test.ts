@@ -27,10 +27,10 @@ async function read(query: string, count: number): Promise<string[]> {
 
 test('sends every change after a position, in order', async () => {
   const from = await position();
-  await client.send('POST', configMaps, { metadata: { name: 'told' } });
-  await client.patch(`${configMaps}/told`, 'merge-patch+json', { data: { a: '1' } });
-  await client.send('DELETE', `${configMaps}/told`);
-  expect(await read(`resourceVersion=${from}`, 3)).toEqual(['ADDED told', 'MODIFIED told', 'DELETED told']);
+  await client.send('POST', configMaps, { metadata: { name: 'watched' } });
+  await client.patch(`${configMaps}/watched`, 'merge-patch+json', { data: { a: '1' } });
+  await client.send('DELETE', `${configMaps}/watched`);
+  expect(await read(`resourceVersion=${from}`, 3)).toEqual(['ADDED watched', 'MODIFIED watched', 'DELETED watched']);
 });
 
 test('begins with what is there when no position is named', async () => {

@@ -62,7 +62,7 @@ test('a client has seen nothing that is lost when the server is killed on a full
   })().catch(() => {}); // It ends with the server.
   await expect.poll(() => announced.length).toBe(1);
   disk.leave(0);
-  // The first 500 says that a change waits for room.
+  // The first 500 means that a change waits for room.
   await new Promise<void>((resolve) => {
     for (let index = 0; index < 24; index++) {
       const answered = rewrite('seen', String(index % 10));

@@ -71,7 +71,7 @@ const inGuarded = (command: string, deadlineMs = 30_000) =>
 const readPcr = () => inGuarded('cat /sys/class/tpm/tpm0/pcr-sha256/7');
 
 /** Reads a console until its output matches. */
-async function untilSaid(console: Duplex, pattern: RegExp): Promise<string> {
+async function untilPrinted(console: Duplex, pattern: RegExp): Promise<string> {
   let text = '';
   for await (const chunk of console) {
     text += (chunk as Buffer).toString('latin1');
@@ -129,8 +129,11 @@ test(
     const console = await openSubresourceStream(client, 'unsigned', { stream: 'console' });
     await laboratory.act('virtualmachineinstances/unsigned/unpause');
     // Boot0001 is the disk; the firmware's own shell, tried next, is refused as well.
-    const said = await untilSaid(console, /failed to (load|start) Boot0001 [^\n]*(Access Denied|Security Violation)/);
-    expect(said).not.toContain('tiny:');
+    const output = await untilPrinted(
+      console,
+      /failed to (load|start) Boot0001 [^\n]*(Access Denied|Security Violation)/,
+    );
+    expect(output).not.toContain('tiny:');
     console.destroy();
     await laboratory.act('virtualmachines/unsigned/stop', { gracePeriod: 0 });
   },

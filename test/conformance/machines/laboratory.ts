@@ -117,7 +117,7 @@ export class Laboratory {
     return answer;
   }
 
-  /** Watches one object until it is as wanted; every state on the way, or since a version, is handed to the condition. */
+  /** Watches one object until it is as expected; every state on the way, or since a version, is handed to the condition. */
   async until(kind: Kind, name: string, condition: (object: Seen) => boolean, since?: string): Promise<Seen> {
     const from = since === undefined ? '' : `&resourceVersion=${since}`;
     return await this.#watch(kind, name, ({ type, object }) => type !== 'DELETED' && condition(object), from);

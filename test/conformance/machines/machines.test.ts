@@ -281,8 +281,8 @@ test('a clone of a snapshot of the running machine boots with what was on its di
   const source = { persistentVolumeClaimName: 'first-root' };
   await laboratory.create('VolumeSnapshot', { metadata: { name: 'taken' }, spec: { source } });
   await laboratory.until('VolumeSnapshot', 'taken', ({ status }) => status?.['readyToUse'] === true);
-  const told = () => reasonsOf('VolumeSnapshot', 'taken');
-  await expect.poll(told).toEqual(['CreatingSnapshot', 'SnapshotCreated', 'SnapshotReady']);
+  const reported = () => reasonsOf('VolumeSnapshot', 'taken');
+  await expect.poll(reported).toEqual(['CreatingSnapshot', 'SnapshotCreated', 'SnapshotReady']);
   await inFirst('echo too-late > /root/mark; sync');
   const second = { network: 'lan', ip: '10.88.0.20', mac: '02:00:00:88:00:20' };
   const clone = { snapshot: { namespace: NAMESPACE, name: 'taken' } };

@@ -8,7 +8,7 @@ import { streamClient } from './guest-login.ts';
 import { Laboratory } from './laboratory.ts';
 
 /** Runs for the image `teller`: reports what the kernel lets it do, and tries to write to the paths that are its arguments. */
-const TELLER = [
+const REPORTER = [
   process.execPath,
   '-e',
   `const fs = require('node:fs');
@@ -38,12 +38,15 @@ let laboratory: Laboratory;
 let count = 0;
 
 beforeAll(async () => {
-  laboratory = await Laboratory.open({ config: { network: 'pod' }, podCommands: { teller: TELLER, breaker: BREAKER } });
+  laboratory = await Laboratory.open({
+    config: { network: 'pod' },
+    podCommands: { reporter: REPORTER, breaker: BREAKER },
+  });
 });
 
 afterAll(() => laboratory?.close());
 
-interface Told {
+interface PodReport {
   readonly user: number;
   readonly group: number;
   readonly groups: readonly number[];
@@ -58,7 +61,7 @@ interface Told {
 }
 
 /** Output of a pod with these security contexts. */
-async function tell(ofPod: object, ofContainer: object): Promise<Told> {
+async function reportOf(ofPod: object, ofContainer: object): Promise<PodReport> {
   const name = `teller-${++count}`;
   const container = {
     ...{ name: 'teller', image: 'teller', args: ['/tmp', '/scratch', '/data'], securityContext: ofContainer },
@@ -76,33 +79,33 @@ async function tell(ofPod: object, ofContainer: object): Promise<Told> {
   await laboratory.create('Pod', { metadata: { name }, spec });
   await laboratory.untilPhase('Pod', name, 'Succeeded');
   const { body } = await laboratory.client.send('GET', `${laboratory.path('Pod', name)}/log`);
-  return (typeof body === 'string' ? JSON.parse(body) : body) as Told;
+  return (typeof body === 'string' ? JSON.parse(body) : body) as PodReport;
 }
 
 test('a pod obeys its security context, as a relay asks for it', async () => {
   await laboratory.create('Secret', { metadata: { name: 'data' }, stringData: { key: 'value' } });
   const sysctls = [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }];
-  const told = await tell(
+  const reported = await reportOf(
     { runAsNonRoot: true, runAsUser: 65_532, runAsGroup: 65_533, fsGroup: 65_534, sysctls },
     { readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] }, allowPrivilegeEscalation: false },
   );
-  expect(told).toMatchObject({ user: 65_532, group: 65_533, port: '0', noNewPrivs: '1' });
-  expect(told.groups).toContain(65_534);
-  expect(told.capabilities).toMatch(/^0+$/);
-  expect(told.bounds).toMatch(/^0+$/);
-  expect(told.written).toEqual({ '/tmp': 'EROFS', scratch: true, data: 'EROFS' });
-  expect(told).toMatchObject({ shadow: false, home: false });
-  expect(told.env['GIVEN']).toBe('by the pod');
-  expect(Object.keys(told.env).toSorted()).toEqual(
+  expect(reported).toMatchObject({ user: 65_532, group: 65_533, port: '0', noNewPrivs: '1' });
+  expect(reported.groups).toContain(65_534);
+  expect(reported.capabilities).toMatch(/^0+$/);
+  expect(reported.bounds).toMatch(/^0+$/);
+  expect(reported.written).toEqual({ '/tmp': 'EROFS', scratch: true, data: 'EROFS' });
+  expect(reported).toMatchObject({ shadow: false, home: false });
+  expect(reported.env['GIVEN']).toBe('by the pod');
+  expect(Object.keys(reported.env).toSorted()).toEqual(
     expect.not.arrayContaining(['SLIPWAY_CONFIG', 'NODE_OPTIONS', 'USER']),
   );
 });
 
 test('a pod without requests has no rights on the host, and root only those that it asks for', async () => {
-  const plain = await tell({}, {});
+  const plain = await reportOf({}, {});
   expect(plain.user).toBeGreaterThanOrEqual(1_900_000_000);
   expect(plain.written).toMatchObject({ '/tmp': true, scratch: true });
-  const root = await tell({ runAsUser: 0 }, { capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] } });
+  const root = await reportOf({ runAsUser: 0 }, { capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] } });
   expect({ user: root.user, capabilities: BigInt(`0x${root.capabilities}`) }).toEqual({
     user: 0,
     capabilities: 1n << 10n,
@@ -155,12 +158,12 @@ test('a forwarded connection that breaks ends, and nothing is written into it', 
 
 /** Output of a connection that is written to as soon as something was received. */
 async function conversation(stream: Duplex): Promise<string> {
-  let said = '';
+  let output = '';
   stream.on('data', (bytes: Buffer) => {
-    if (said === '') stream.write('continue');
-    said += bytes.toString();
+    if (output === '') stream.write('continue');
+    output += bytes.toString();
   });
   await finished(stream, { writable: false }).catch(() => undefined);
   stream.destroy();
-  return said;
+  return output;
 }

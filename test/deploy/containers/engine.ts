@@ -10,7 +10,7 @@ import type { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 
 const DAEMON = 'dockerd';
 
-/** Runs a program with the engine's address; its output goes to ours unless it is wanted. */
+/** Runs a program with the engine's address; its output goes to ours unless it is returned. */
 export type Run = (command: string, args: readonly string[], environment?: NodeJS.ProcessEnv) => Promise<void>;
 
 /** A Docker engine. */

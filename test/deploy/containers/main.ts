@@ -170,12 +170,13 @@ async function expectRedisApart(engine: Engine, compose: (...args: string[]) => 
   const redis = (await compose('ps', '--quiet', 'redis')).trim();
   const address = (await engine.read('docker', ['inspect', '--format', format, redis])).trim();
   const knock = `timeout 5 bash -c 'exec 3<> /dev/tcp/${address}/6379' 2> /dev/null && echo open || echo closed`;
-  for (const [service, wanted] of [
+  for (const [service, expected] of [
     ['import', 'open'],
     ['embedded', 'closed'],
   ] as const) {
     const seen = (await compose('exec', '-T', service, 'sh', '-c', knock)).trim();
-    if (seen !== wanted) throw new Error(`From ${service}, Redis at ${address} is ${seen}; it should be ${wanted}.`);
+    if (seen !== expected)
+      throw new Error(`From ${service}, Redis at ${address} is ${seen}; it should be ${expected}.`);
   }
 }
 

@@ -6,7 +6,7 @@ import type { BuildScope } from '../../cluster/build-scope.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
 import { PhaseFailure } from '../../context/phase-failure.ts';
 import { machineEvidence } from '../../context/stage.ts';
-import { describeAttemptError, tellAttempts } from '../../guest/attempts.ts';
+import { describeAttemptError, reportAttempts } from '../../guest/attempts.ts';
 import { dialGuest, openGuestAccess } from '../../guest/guest-access.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { endFailure, whenMachineEnds, whileMachineLives } from '../../machines/machine-life.ts';
@@ -44,7 +44,7 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   const route = guestRoute(scope);
   const over = new AbortController();
   const signal = AbortSignal.any([context.signal, over.signal]);
-  const tell = tellAttempts(
+  const report = reportAttempts(
     context,
     `SSH ${route && networkOf(scope.spec).guestName(scope, route.nic)}:${scope.vm.communicator.sshPort}`,
   );
@@ -52,7 +52,7 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   let cause: unknown;
   const onAttempt = (number: number, error: unknown) => {
     cause = error;
-    tell({ number, elapsedMs: clock.now() - startedAt, timeoutMs: sshTimeoutMs, error });
+    report({ number, elapsedMs: clock.now() - startedAt, timeoutMs: sshTimeoutMs, error });
   };
   const late = async () => {
     await clock.after(sshTimeoutMs, signal);
@@ -102,18 +102,18 @@ const RESTART_MS = 60_000;
 
 /** Exit codes of `cloud-init status`: 0 done, 1 failed, 2 done with errors that it could live with. */
 async function awaitCloudInit(context: PhaseContext, { guest, mask, wanted }: CloudInitCheck): Promise<void> {
-  const { words, said: output } = await guest.shell.ask(STATUS);
+  const { words, output } = await guest.shell.ask(STATUS);
   const exitCode = Number(words[1]);
   if (wanted && words[2] !== 'yes') {
     await context.clock.after(RESTART_MS, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
     guest.lost.throwIfAborted();
   }
   if (exitCode === 0 || !wanted) return;
-  const said = mask(output).trim().split('\n');
-  for (const line of said) await context.store.emit(context.claim, logEvent(context, `cloud-init: ${line}`));
+  const status = mask(output).trim().split('\n');
+  for (const line of status) await context.store.emit(context.claim, logEvent(context, `cloud-init: ${line}`));
   if (exitCode === 2) return;
   const log = await guest.exec(`tail -n ${TAIL_LINES} /var/log/cloud-init-output.log 2>/dev/null || :`);
-  const logTail = [...said, ...mask(log.output).trim().split('\n')].filter((line) => line !== '').slice(-TAIL_LINES);
+  const logTail = [...status, ...mask(log.output).trim().split('\n')].filter((line) => line !== '').slice(-TAIL_LINES);
   throw new PhaseFailure('CloudInitFailed', 'cloud-init ended with an error in the guest.', { evidence: { logTail } });
 }
 

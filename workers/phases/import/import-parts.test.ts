@@ -204,7 +204,7 @@ test('names the cause of an expansion that does not end', () => {
   expect(message).toContain('volume expansion');
 });
 
-test('tells an import by tenths, and nothing while CDI does not know how far it is', () => {
+test('reports an import by tenths, and nothing while CDI does not know how far it is', () => {
   const lines: string[] = [];
   const store = { emit: async (_claim: unknown, { line }: { line: string }) => void lines.push(line) };
   const claim = { job: { vm: 'main', phase: 'import' }, spec: { module: { name: 'base' } } };

@@ -79,11 +79,11 @@ test('imports an unpinned source only while it is what was planned', async () =>
   const url = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}/daily.qcow2`;
   const identity = validatorIdentity(url, { etag, lastModified: null, lengthBytes: content.length }) ?? '';
   const spec = lab.spec({ kind: 'url', url, checksum: null, identity });
-  const said: string[] = [];
+  const output: string[] = [];
   const run = async (layerBuild: string) => {
     const staged = stagePhase({ clusterConfig: lab.config, spec, vm: 'db', phase: 'import', layerBuild });
     const result = await importExecutor.execute(staged);
-    said.push(...staged.events.flatMap((event) => (event.event === 'log' ? event.line : [])));
+    output.push(...staged.events.flatMap((event) => (event.event === 'log' ? event.line : [])));
     return result;
   };
   etag = '"published since"';
@@ -92,7 +92,7 @@ test('imports an unpinned source only while it is what was planned', async () =>
   });
   etag = '"planned"';
   expect(await run('01J00000000000000000000006')).toEqual({ outcome: 'succeeded' });
-  expect(said).toContainEqual(expect.stringMatching(/^disk "root" from .*daily\.qcow2.* has no checksum/));
+  expect(output).toContainEqual(expect.stringMatching(/^disk "root" from .*daily\.qcow2.* has no checksum/));
   // The planned content was imported then, even if the server has other content now.
   etag = '"published since"';
   expect(await run('01J00000000000000000000007')).toEqual({ outcome: 'succeeded' });

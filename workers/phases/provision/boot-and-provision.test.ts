@@ -144,8 +144,8 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   const byGuest = ['~/etc/hostname', '~/etc/hosts', '+/etc/resolv.conf', '+/var/log/cloud-seed.log'];
   const bySteps = ['+/root/begun', '+/root/copy', '+/root/seen'];
   expect(changed.filter((path) => !path.startsWith('+/var/lib/cloud')).sort()).toEqual([...byGuest, ...bySteps].sort());
-  const telling = [...captured].filter(([, file]) => /slipway|ssh-ed25519 AAAA/.test(file.content.toString('latin1')));
-  expect(telling.map(([path]) => path)).toEqual([]);
+  const traces = [...captured].filter(([, file]) => /slipway|ssh-ed25519 AAAA/.test(file.content.toString('latin1')));
+  expect(traces.map(([path]) => path)).toEqual([]);
 });
 
 test('types a boot line at an installer over two workers, and believes its power-off', {

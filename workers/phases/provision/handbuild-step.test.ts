@@ -11,12 +11,12 @@ const waiting = (elapsedMs = 0): PauseState => ({ state: 'waiting', elapsedMs })
 const CONTINUED: PauseState = { state: 'continued', elapsedMs: 1 };
 
 test('holds no connection while it waits, continues on a notice, and waits for the guest', async () => {
-  const { context, journal, tell } = stage([waiting(), waiting(), CONTINUED]);
+  const { context, journal, notify } = stage([waiting(), waiting(), CONTINUED]);
   const running = runHandbuildStep(context);
   await expect.poll(() => journal).toEqual(['close', 'look']);
-  tell();
+  notify();
   await expect.poll(() => journal).toEqual(['close', 'look', 'look']);
-  tell();
+  notify();
   expect(await running).toEqual({ exitCode: null });
   expect(journal).toEqual(['close', 'look', 'look', 'look', 'stop', 'forget', 'use']);
 });
@@ -28,7 +28,7 @@ test('continues at once when a person has already answered the worker before', a
 });
 
 test('receives an answer that comes between its look and its wait', async () => {
-  const { context, journal, tell } = stage([waiting(), CONTINUED], () => tell());
+  const { context, journal, notify } = stage([waiting(), CONTINUED], () => notify());
   await runHandbuildStep(context);
   expect(journal).toEqual(['close', 'look', 'look', 'stop', 'forget', 'use']);
 });
@@ -103,7 +103,7 @@ function stage(
   return {
     context: context as unknown as StepContext<HandbuildStep>,
     journal,
-    tell: () => listener(),
+    notify: () => listener(),
     leave: () => draining.abort(new Draining()),
   };
 }

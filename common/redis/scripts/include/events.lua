@@ -16,12 +16,12 @@ local function namesIn(buildId, id)
   return found
 end
 
--- Calls `tell(buildId, name)` for every build that wants a layer build, and every name that it has there.
-local function eachListener(layerBuild, tell)
+-- Calls `visit(buildId, name)` for every build that wants a layer build, and every name that it has there.
+local function eachListener(layerBuild, visit)
   for _, buildId in ipairs(redis.call('SMEMBERS', key('layer-build', layerBuild.id, 'builds'))) do
     local names = namesIn(buildId, layerBuild.id)
-    if #names == 0 then tell(buildId, layerBuild.module) end
-    for _, known in ipairs(names) do tell(buildId, known.name) end
+    if #names == 0 then visit(buildId, layerBuild.module) end
+    for _, known in ipairs(names) do visit(buildId, known.name) end
   end
 end
 

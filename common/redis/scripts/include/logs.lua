@@ -21,7 +21,7 @@ local function trimLog(id, stream, kept, most)
   return kept
 end
 
-local SERIAL_GONE = '["[What the machine said here was removed to make room for newer logs (logs.total).]"]'
+local SERIAL_GONE = '["[Output of the machine was removed here to make room for newer logs (logs.total).]"]'
 
 local function removeLog(id)
   redis.call('ZREM', key('logs', 'ended'), id)

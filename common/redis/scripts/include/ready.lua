@@ -55,7 +55,7 @@ local function leaveAdmission(layerBuild, kind, member)
   return since
 end
 
--- A gang that is not wanted any more makes room for imports.
+-- A gang that is no longer needed makes room for imports.
 local function withdrawGang(layerBuild)
   if leaveAdmission(layerBuild, 'gangs', layerBuild.id) then wake(layerBuild.cluster) end
 end

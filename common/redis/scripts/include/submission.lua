@@ -257,10 +257,10 @@ TASKS.submit = function(task, budget)
   return STAGES[task.stage](task, build, budget)
 end
 
--- Interest goes first, so that layer builds end without telling a build that has ended.
+-- Interest goes first, so that layer builds end without an event for a build that has ended.
 TASKS.cancel = function(task, budget)
-  local wanted = redis.call('SPOP', key('build', task.build, 'wants'), budget)
-  for _, id in ipairs(wanted) do
+  local interests = redis.call('SPOP', key('build', task.build, 'wants'), budget)
+  for _, id in ipairs(interests) do
     local layerBuild = loadLayerBuild(id)
     redis.call('SREM', key('layer-build', id, 'builds'), task.build)
     for _, known in ipairs(namesIn(task.build, id)) do
@@ -270,6 +270,6 @@ TASKS.cancel = function(task, budget)
     local isLiving = layerBuild and redis.call('SISMEMBER', key('living'), id) == 1
     if isLiving and redis.call('SCARD', key('layer-build', id, 'builds')) == 0 then stopLayerBuild(layerBuild, 'cancelled') end
   end
-  if #wanted < budget then return #wanted + 1 end
+  if #interests < budget then return #interests + 1 end
   return budget, task
 end

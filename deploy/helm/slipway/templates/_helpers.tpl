@@ -14,7 +14,7 @@ labels:
 {{- end }}
 
 {{/*
-Name of a component's object outside of the release's namespace. Other releases have theirs in the same place, so it tells
+Name of a component's object outside of the release's namespace. Other releases have theirs in the same place, so it names
 both. RBAC allows colons; nothing else does, so no two pairs of names give the same one.
 */}}
 {{- define "slipway.nameElsewhere" -}}

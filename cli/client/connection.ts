@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { type Connection, connectionSchema, pointerSchema } from '../../common/contracts/connection.ts';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
 /** Where a farm's API answers, and with which token. */
@@ -96,7 +97,7 @@ export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return hasErrorCode(error, 'EPERM');
   }
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 
 const HELPER_MS = 30_000;
@@ -49,7 +50,7 @@ function readConfig(file: string): z.infer<typeof configSchema> {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return configSchema.parse({});
+    if (hasErrorCode(error, 'ENOENT')) return configSchema.parse({});
     throw new FarmError('InvalidRequest', `Docker's configuration cannot be read: ${errorMessage(error)}.`);
   }
   try {

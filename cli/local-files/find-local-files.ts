@@ -10,6 +10,7 @@ import {
 import { type LocalReference, localPaths } from '../../common/contracts/module/parse.ts';
 import { didYouMean } from '../../common/contracts/module/suggest.ts';
 import type { SourceFile } from '../../common/contracts/module/yaml-source.ts';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import { contentSigns } from './content-signs.ts';
 
@@ -96,7 +97,7 @@ class Search {
     try {
       real = realpathSync(path);
     } catch (error) {
-      const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+      const isMissing = hasErrorCode(error, 'ENOENT');
       if (isMissing && inner === undefined) throw new Complaint(this.#missing());
       throw new Complaint(`${subject}${isMissing ? 'leads nowhere' : `cannot be read: ${errorMessage(error)}`}`);
     }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { EmbeddedConfig } from '../config.ts';
@@ -100,7 +101,7 @@ async function listen(
   try {
     return await server.listen(host, requested || last || 0);
   } catch (error) {
-    const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    const isTaken = hasErrorCode(error, 'EADDRINUSE');
     if (!isTaken || requested !== 0) throw error;
     return await server.listen(host, 0);
   }

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { JournalReserve } from './journal-reserve.ts';
 import { type JournalRecord, readSnapshot, replayJournal, type StoreSnapshot } from './replay-journal.ts';
@@ -204,5 +205,5 @@ async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Pr
 }
 
 function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  return hasErrorCode(error, 'ENOSPC', 'EDQUOT');
 }

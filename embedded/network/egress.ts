@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { METADATA_IPV4, PRIVATE_IPV4 } from '../../common/fetch/special-addresses.ts';
 import { formatIpv4, parseIpv4 } from '../../common/text/ipv4.ts';
@@ -161,7 +162,7 @@ table ip ${prefix} {
 /** The rules cover IPv4 only: without this the host would answer on a link-local address. A kernel may have no IPv6 at all. */
 async function refuseIpv6(device: string): Promise<void> {
   await writeFile(`/proc/sys/net/ipv6/conf/${device}/disable_ipv6`, '1', { flag: 'r+' }).catch((error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (!hasErrorCode(error, 'ENOENT')) throw error;
   });
 }
 

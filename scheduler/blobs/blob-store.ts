@@ -16,9 +16,10 @@ import { join } from 'node:path';
 import { addFile } from '../../common/blobs/file-hash.ts';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { BlobView } from '../../common/contracts/blobs.ts';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { exactSize } from '../../common/text/size-text.ts';
-import { isMissing, namesBefore, sizeOf, sumOf, syncFolder } from './folder-files.ts';
+import { namesBefore, sizeOf, sumOf, syncFolder } from './folder-files.ts';
 
 /** Where contents lie, and how much. */
 export interface BlobStoreOptions {
@@ -82,7 +83,7 @@ export class BlobStore {
       await utimes(path, now, now);
       return { sha256, sizeBytes: (await stat(path)).size };
     } catch (error) {
-      if (isMissing(error)) return null;
+      if (hasErrorCode(error, 'ENOENT')) return null;
       throw error;
     }
   }
@@ -198,7 +199,7 @@ export class BlobStore {
       if (path === join(this.#parts, sha256)) await rename(path, part);
       else await copyFile(path, part, constants.COPYFILE_FICLONE);
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!hasErrorCode(error, 'ENOENT')) throw error;
       throw new FarmError(
         'UploadConflict',
         'Another upload of this content has just ended: ask again for the offset to continue at.',

@@ -1,12 +1,13 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 
 /** Undefined when there is no such file. */
 export async function sizeOf(path: string): Promise<number | undefined> {
   return stat(path).then(
     ({ size }) => size,
     (error: unknown) => {
-      if (isMissing(error)) return undefined;
+      if (hasErrorCode(error, 'ENOENT')) return undefined;
       throw error;
     },
   );
@@ -33,8 +34,4 @@ export async function namesBefore(folder: string, before: number): Promise<strin
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   await handle.sync().finally(() => handle.close());
-}
-
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { packagePath } from '../../common/config/package-root.ts';
+import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { AcceptedBuild, BuildTask, JsonBytes, PlannedBuild, PlanTask, SubmittedTask } from './plan-task.ts';
 import type { Answer } from './planning-thread.ts';
@@ -95,7 +96,7 @@ export class Planner {
 }
 
 function failureOf(error: unknown): unknown {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY')) return error;
+  if (!hasErrorCode(error, 'ERR_WORKER_OUT_OF_MEMORY')) return error;
   const message = 'Reading and planning the modules exceeds the memory limit of one request.';
   const solve = 'Send the modules in several requests.';
   return new FarmError('RequestTooLarge', message, { cause: error, details: { solve } });

@@ -25,7 +25,7 @@ const VIRTUAL_CORES = 4;
 const LEAST_CORES = 8;
 const MACHINES_OF_A_CORE = 2;
 const MACHINES = { least: 2, most: 32 } as const;
-/** An ordinary installation writes this much; disks are thin, so their sizes are no measure. */
+/** An ordinary installation writes this much; disks are thin, so their sizes do not count. */
 const DISK_OF_A_MACHINE = 4 * 2 ** 30;
 
 /**

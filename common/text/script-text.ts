@@ -1,4 +1,4 @@
-/** Why the beginning of a file is no text that a shell reads, such as `in UTF-16`; undefined when it is one. */
+/** Why a shell cannot read the beginning of a file, such as `in UTF-16`; undefined when it can. */
 export function otherThanText(head: Uint8Array): string | undefined {
   const [first = 0, second = 0] = head;
   const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);

@@ -40,7 +40,7 @@ class DataVolumeController {
     const phase = dataVolume.status?.['phase'];
     if (phase === 'Succeeded') return await this.#confirmBound(dataVolume);
     if (phase === 'Failed') return;
-    // To a DataSource, which is no kind of this cluster: CDI waits for one that is missing, too.
+    // To a DataSource, a kind that this cluster does not have: CDI waits for one that is missing, too.
     if (dataVolume.spec?.['sourceRef']) return;
     const message = claimFault(this.#context.store, dataVolume.spec?.['storage'] as JsonObject | undefined);
     if (message !== undefined) return await this.#wait(dataVolume, { reason: 'ErrClaimNotValid', message });

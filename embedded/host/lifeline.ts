@@ -5,7 +5,7 @@ import { runCommand } from './run-command.ts';
 
 /*
  * How the server sees the end of a process that outlives it and has no connection to it: the process inherits a named pipe,
- * which its end closes, whoever of its wrappers dies. The next server opens the same pipe.
+ * which its end closes, whichever of its wrappers dies. The next server opens the same pipe.
  */
 
 /** Makes the pipe. The process is to inherit the descriptor that this returns; the caller then closes it. */

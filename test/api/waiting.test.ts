@@ -20,7 +20,7 @@ const submit = (text: string) => api.client.submit({ files: [{ path: 'lab.yaml',
 /** So many machines that hold no slot. */
 async function occupy(machines: number): Promise<void> {
   const observed = Array.from({ length: machines }, (_, index) => {
-    return { layerBuild: 'stray', generation: 1, vm: `vm${index}`, cpu: 1, memoryBytes: GiB };
+    return { layerBuild: 'orphan', generation: 1, vm: `vm${index}`, cpu: 1, memoryBytes: GiB };
   });
   await reportCluster(api.redis, LAB.name, { leaving: [], observed });
 }

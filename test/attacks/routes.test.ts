@@ -195,7 +195,7 @@ async function keysOf(): Promise<string[]> {
 }
 
 test.each(['constructor', '__proto__', 'toString', 'hasOwnProperty'])(
-  'what every object of JavaScript has is no variable and no secret: %s',
+  'a property that every object of JavaScript has is neither a variable nor a secret: %s',
   async (name) => {
     for (const reference of [`\${var.${name}}`, `\${secret.${name}}`]) {
       const steps = `provisioners: [{ type: shell, shell: { inline: "echo ${reference}" } }]`;

@@ -154,7 +154,7 @@ describe('a step that waits for a person', () => {
       output = '';
       child.stdin.write(`${text}\n`);
     };
-    // The prompt was printed before; the first line break may come before anybody is connected.
+    // The prompt was printed before; the first line break may come before the viewer is connected.
     await expect.poll(() => child.stdin.write('\n') && output, { timeout: 20_000, interval: 500 }).toMatch(/login: $/);
     await answer(/login: $/, 'root');
     await answer(/Password: $/, 'byhand');

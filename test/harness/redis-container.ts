@@ -22,7 +22,7 @@ export interface RedisServer {
 
 /**
  * How Redis is started in a container on a port of this host. Undefined where no Docker engine answers or the engine does
- * not hold `redis:7`: tests never pull behind anybody's back. @throws when `SLIPWAY_TEST_REDIS_IMAGE` names what is not there
+ * not hold `redis:7`: tests never pull images unasked. @throws when `SLIPWAY_TEST_REDIS_IMAGE` names what is not there
  */
 export async function findRedisContainers(): Promise<((hostPort: number) => Promise<RedisServer>) | undefined> {
   const engine = await findEngine();

@@ -54,7 +54,7 @@ function stage() {
   return { ...context, scope: buildScope(context) };
 }
 
-/** Asks as what is no process of the farm: rights are not compared with it (test/rights). */
+/** Asks under a name that is not one of the farm: rights are not compared with it (test/rights). */
 const kubeOvn = () => new ClusterClient(config, { userAgent: 'kube-ovn-controller' });
 
 function reportAsKubeOvn(path: string, status: object) {
@@ -83,7 +83,7 @@ test('the default route to the gateway is in the VPC from its creation', () => {
   expect(vpcObject(scope, 'lab', ['192.168.99.0/24']).spec).toEqual({ staticRoutes: [route], policyRoutes: [drop] });
 });
 
-test('a gateway that is ready with an address outside the VPC is no way out', async () => {
+test('a gateway that is ready with an address outside the VPC does not lead out', async () => {
   const { cluster, scope, signal } = stage();
   const options = { scope, clusterConfig: config, signal };
   const gateway = gatewayObject(scope, 'lab', 'outside');

@@ -91,7 +91,7 @@ export class PhaseRunner {
       await whileUnavailable({ clock }, () => store.commit(claim, result));
     } catch (error) {
       if (!(error instanceof FarmError && error.kind === 'cancelled')) throw error;
-      logger.info({ code: error.code }, 'The outcome is no longer wanted');
+      logger.info({ code: error.code }, 'The outcome is no longer needed');
     } finally {
       ended.abort();
     }

@@ -93,7 +93,7 @@ function* fileDoubts(config: Cursor): Generator<Doubt> {
     }
     const { text: encoding, path } = file.at('encoding');
     if (encoding !== null && !ENCODINGS.includes(encoding.toLowerCase())) {
-      const message = `write_files: ${quoted(encoding)} is no encoding, so the file gets the text as it is${didYouMean(encoding, ENCODINGS)}`;
+      const message = `write_files: ${quoted(encoding)} is not an encoding, so the file gets the text as it is${didYouMean(encoding, ENCODINGS)}`;
       yield { path, message };
     }
     const permissions = file.at('permissions');

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # build.sh sets the shared variables
 # The installer ISO; sourced by build.sh. BIOS: isolinux's "boot:" prompt. UEFI: a GRUB that reads a line at the same
-# prompt. Both wait for ever. The payload travels in the initramfs, so no CD drive has to be found by the installer.
+# prompt. Both wait without end. The payload travels in the initramfs, so no CD drive has to be found by the installer.
 
 make_installer() {
   local iso=$work/iso arguments="console=ttyS0,115200 console=tty0 $kernel_arguments"

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { systemClock } from '../common/clock/clock.ts';
+import type { LiveClusters } from '../common/config/live-clusters.ts';
 import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
 import { ownAddress } from '../common/config/own-address.ts';
@@ -34,7 +35,7 @@ import { PhaseQueues } from './dispatch/queues.ts';
 import { carryTasksOn, keepDeadlines, runSafetySweep } from './dispatch/safety-sweep.ts';
 import { ExportService } from './exports/export-service.ts';
 import { runExportSweep } from './exports/sweep-exports.ts';
-import { createFarmClusters } from './farm-clusters.ts';
+import { createFarmClusters, type FarmClustersOptions } from './farm-clusters.ts';
 import { createApp } from './http/app.ts';
 import { listenPlain, listenTls } from './http/listen.ts';
 import { serveUpgrades } from './http/upgrades.ts';
@@ -49,21 +50,13 @@ await runProcess(logger, (resources) => startScheduler(config, logger, resources
 
 /** The composition root: any number of these may run beside each other on one Redis. */
 async function startScheduler(config: Config, logger: Logger, resources: ReleaseStack): Promise<void> {
-  // A farm is never open.
-  if (config.http.tokenFile === undefined)
-    throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
-  const token = loadToken(config.http.tokenFile);
-  const metricsToken = config.metrics.tokenFile === undefined ? undefined : loadToken(config.metrics.tokenFile);
+  const tokens = readTokens(config);
   const farmSecret = readFarmKey(config.farm.keyFile);
   const farmKey = createFarmKey(farmSecret);
   const clock = systemClock;
   const owner = `${hostname()}-${process.pid}-${newUlid(clock.now())}`;
   const metrics = createMetrics({ process: 'scheduler', clusters: config.clusters.map(({ name }) => name) });
-  const redisOptions = {
-    ...config.redis,
-    logger,
-    onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000),
-  };
+  const redisOptions = { ...config.redis, logger, onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000) };
   const redis = await useRedis(resources, redisOptions, 'producer');
   await assertRedisFit(redis, config.redis);
   const farm = await readFarmId(redis, config.farm);
@@ -78,53 +71,20 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   resources.defer('clusters', () => live.stop());
   await live.follow(config.clusters);
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
-
   const planner = resources.use('planner', new Planner({ farmKey: farmSecret }), (opened) => opened.close());
-  const { directory, maxSize, totalSize } = config.blobs;
-  const blobs =
-    directory === undefined
-      ? null
-      : await BlobStore.open({ directory, maxBytes: maxSize, totalBytes: totalSize, clock });
 
-  const clientOf = (name: string) => clusters.find((cluster) => cluster.name === name)?.client;
-  const clusterOf = (name: string) => {
-    const found = clusters.find((cluster) => cluster.name === name);
+  const shared: Shared = { config, redis, notices, queues, metrics, clock, logger, owner };
+  const find = (name: string) => clusters.find((cluster) => cluster.name === name);
+  const { blobs, exports } = await openStores(shared, resources, (name) => {
+    const found = find(name);
     return found && { client: found.client, config: found.config, farm };
-  };
-  const exports =
-    directory === undefined
-      ? null
-      : new ExportService({ directory: resolve(directory, 'exports'), clusterOf, clock, logger });
-  if (exports) resources.defer('exports', () => exports.close());
-  const retention = imageRetention(config.retention.images);
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  const loops = [
-    watchConfig({ clock, logger }, (changed) => live.follow(changed.clusters), signal),
-    carryTasksOn({ redis, notices, clock, logger }, signal),
-    exports && runExportSweep({ exports, clock, logger, retentionMs: config.retention.exports }, signal),
-    holdLease(
-      { redis, clock, logger, name: 'farm', owner },
-      async (term) => {
-        const stop = notices.listen(countEnds(metrics));
-        const onRepair = (phase: string) => metrics.repairs.inc({ phase });
-        const blobSweep =
-          blobs && runBlobSweep({ store: blobs, redis, clock, logger, retentionMs: config.blobs.retention }, term);
-        const deadlines = keepDeadlines({ redis, notices, clock, logger }, term);
-        const pruning = runImageRetention({ redis, clock, logger, retention }, term);
-        await runSafetySweep({ redis, queues, clock, logger, onRepair }, term).finally(stop);
-        await Promise.all([deadlines, blobSweep, pruning]);
-      },
-      signal,
-    ),
-  ];
-  resources.defer('loops', async () => {
-    stopping.abort();
-    await Promise.all(loops);
   });
+  const signal = startLoops({ ...shared, live, blobs, exports }, resources);
+
   const server = createServer();
   const { url, port } = await listenPlain(resources, server, config.http);
   const tls = await listenTls(resources, config.http);
+  const clientOf = (name: string) => find(name)?.client;
   const consoles = resources.use(
     'consoles',
     new ConsoleRelays({
@@ -135,27 +95,14 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
     (opened) => opened.close(),
   );
   const blobsUrlOf = (name: string) => {
-    const configured = clusters.find((cluster) => cluster.name === name)?.config.blobsUrl ?? config.blobs.url ?? null;
+    const configured = find(name)?.config.blobsUrl ?? config.blobs.url ?? null;
     return configured === 'own' ? ownAddress(config.http, port) : configured;
   };
-  const retentionMs = config.retention.builds;
   const app = createApp({
-    ...{
-      redis,
-      notices,
-      queues,
-      metrics,
-      logger,
-      token,
-      metricsToken,
-      farmKey,
-      clock,
-      consoles,
-      blobs,
-      retention,
-      exports,
-      agent,
-    },
+    ...{ redis, notices, queues, metrics, logger, farmKey, clock, consoles, blobs, exports, agent, clusters, owners },
+    ...tokens,
+    ...{ limits: config.http.limits, sessionMs: config.http.sessions, trustProxy: config.http.trustProxy },
+    retention: imageRetention(config.retention.images),
     clusterOf: clientOf,
     measureStorage: () =>
       Promise.all(
@@ -163,14 +110,10 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
           measureStorage({ redis, farm, cluster: client, storageClass }),
         ),
       ),
-    limits: config.http.limits,
-    sessionMs: config.http.sessions,
-    trustProxy: config.http.trustProxy,
     consoleFolder: packagePath('dist', 'dashboards', 'console'),
-    clusters,
-    owners,
     builds: new BuildService({
-      ...{ redis, clock, planner, farmKey, agent, clusters, owners, blobs, blobsUrlOf, retentionMs },
+      ...{ redis, clock, planner, farmKey, agent, clusters, owners, blobs, blobsUrlOf },
+      retentionMs: config.retention.builds,
       failureRetentionMs: config.retention.failure,
     }),
     isReady: () => !signal.aborted,
@@ -188,6 +131,71 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   }
   logger.info({ url, tlsUrl: tls?.url }, 'The scheduler is ready');
   process.stdout.write(`${JSON.stringify({ event: 'ready', url, tlsUrl: tls?.url })}\n`);
+}
+
+/** What every part of a scheduler has. */
+interface Shared extends Omit<FarmClustersOptions, 'owners' | 'farm' | 'failureRetentionMs'> {
+  readonly config: Config;
+}
+
+/** A farm is never open: it has the token of an admin. */
+function readTokens({ http, metrics }: Config) {
+  if (http.tokenFile === undefined) throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
+  const metricsToken = metrics.tokenFile === undefined ? undefined : loadToken(metrics.tokenFile);
+  return { token: loadToken(http.tokenFile), metricsToken };
+}
+
+/** Local files and exports; null without a directory for them. */
+async function openStores(
+  { config, clock, logger }: Shared,
+  resources: ReleaseStack,
+  clusterOf: ConstructorParameters<typeof ExportService>[0]['clusterOf'],
+): Promise<{ blobs: BlobStore | null; exports: ExportService | null }> {
+  const { directory, maxSize, totalSize } = config.blobs;
+  if (directory === undefined) return { blobs: null, exports: null };
+  const blobs = await BlobStore.open({ directory, maxBytes: maxSize, totalBytes: totalSize, clock });
+  const exports = new ExportService({ directory: resolve(directory, 'exports'), clusterOf, clock, logger });
+  resources.defer('exports', () => exports.close());
+  return { blobs, exports };
+}
+
+interface LoopParts extends Shared {
+  readonly live: LiveClusters;
+  readonly blobs: BlobStore | null;
+  readonly exports: ExportService | null;
+}
+
+/** The loops of every scheduler, and those of the one that leads the farm. Returns the signal that ends them. */
+function startLoops(parts: LoopParts, resources: ReleaseStack): AbortSignal {
+  const { config, redis, notices, clock, logger, owner, live, exports } = parts;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const loops = [
+    watchConfig({ clock, logger }, (changed) => live.follow(changed.clusters), signal),
+    carryTasksOn({ redis, notices, clock, logger }, signal),
+    exports && runExportSweep({ exports, clock, logger, retentionMs: config.retention.exports }, signal),
+    holdLease({ redis, clock, logger, name: 'farm', owner }, (term) => leadFarm(parts, term), signal),
+  ];
+  resources.defer('loops', async () => {
+    stopping.abort();
+    await Promise.all(loops);
+  });
+  return signal;
+}
+
+/** What one scheduler does for the whole farm, as long as it has the lease. */
+async function leadFarm(parts: LoopParts, term: AbortSignal): Promise<void> {
+  const { config, redis, notices, queues, metrics, clock, logger, blobs } = parts;
+  const stop = notices.listen(countEnds(metrics));
+  const onRepair = (phase: string) => metrics.repairs.inc({ phase });
+  const retention = imageRetention(config.retention.images);
+  const others = [
+    keepDeadlines({ redis, notices, clock, logger }, term),
+    blobs && runBlobSweep({ store: blobs, redis, clock, logger, retentionMs: config.blobs.retention }, term),
+    runImageRetention({ redis, clock, logger, retention }, term),
+  ];
+  await runSafetySweep({ redis, queues, clock, logger, onRepair }, term).finally(stop);
+  await Promise.all(others);
 }
 
 function ownersOf({ owners }: Config): Owners {

@@ -2,13 +2,13 @@ import type { Server } from 'node:http';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { systemClock } from '../common/clock/clock.ts';
+import { type Clock, systemClock } from '../common/clock/clock.ts';
 import { LiveClusters } from '../common/config/live-clusters.ts';
 import { loadConfig } from '../common/config/load-config.ts';
 import { loadToken } from '../common/config/load-token.ts';
 import { ownAddress } from '../common/config/own-address.ts';
 import type { ClusterConfig, Config } from '../common/config/schema.ts';
-import { loadFarmKey } from '../common/config/sealing.ts';
+import { type FarmKey, loadFarmKey } from '../common/config/sealing.ts';
 import { watchConfig } from '../common/config/watch-config.ts';
 import { serveConsoleLinks } from '../common/console/console-link.ts';
 import type { PhaseClaim } from '../common/contracts/phase-store.ts';
@@ -54,21 +54,14 @@ async function startWorker(
   const farmKey = loadFarmKey(config.farm.keyFile);
   const metrics = createMetrics({ process: 'worker', clusters: config.clusters.map(({ name }) => name), phase });
   const clusters = new Map<string, OpenCluster>();
-  const redisOptions = {
-    ...config.redis,
-    logger,
-    onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000),
-  };
+  const redisOptions = { ...config.redis, logger, onReply: (ms: number) => metrics.redisLatency.observe(ms / 1000) };
   const producer = await useRedis(resources, redisOptions, 'producer');
   await assertRedisFit(producer, config.redis);
   const farm = await readFarmId(producer, config.farm);
   const notices = await subscribeNotices(await useRedis(resources, redisOptions, 'listener'), logger);
   const redis = { producer, worker: await useRedis(resources, redisOptions, 'worker') };
   const worker = `${hostname()}-${process.pid}`;
-  const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
-  const own = resources.use('store agent', createGuardedAgent({ allowedAddresses: ANY_ADDRESS }), (opened) =>
-    opened.destroy(),
-  );
+  const addressesOf = openAgents({ config, farmKey, clock }, resources);
   const { server, port } = await openMetrics(config, metrics, resources);
   const consoles = new WorkerConsoles({
     ...{ redis: producer, clock, logger, worker },
@@ -82,8 +75,8 @@ async function startWorker(
     store: createMeasuredStore({ redis: producer, notices, logLimits: config.logs }, metrics),
     contextOf: (claim) => {
       const { cluster, clusterConfig } = clusterOf(clusters, claim);
-      const addresses = sourceAddresses({ farmKey, clock, guarded: agent, own, blobsUrl: claim.spec.blobsUrl });
-      return { cluster, clusterConfig, farm, farmKey, agent, addresses, consoles, metrics, logLimits: config.logs };
+      const sources = addressesOf(claim);
+      return { cluster, clusterConfig, farm, farmKey, ...sources, consoles, metrics, logLimits: config.logs };
     },
   });
   const workers = new PhaseWorkers(
@@ -100,13 +93,34 @@ async function startWorker(
     return workers.take(clusterConfig.name);
   });
   await live.follow(config.clusters);
+  followConfig(live, resources);
+  process.stdout.write(`${JSON.stringify({ event: 'ready', phase, worker, metricsPort: port })}\n`);
+}
+
+/** Follows changes of the list of clusters, until the process stops. */
+function followConfig(live: LiveClusters, resources: ReleaseStack): void {
   const stopping = new AbortController();
-  const watching = watchConfig({ clock, logger }, (changed) => live.follow(changed.clusters), stopping.signal);
+  const { signal } = stopping;
+  const watching = watchConfig({ clock: systemClock, logger }, (changed) => live.follow(changed.clusters), signal);
   resources.defer('configuration', async () => {
     stopping.abort();
     await watching;
   });
-  process.stdout.write(`${JSON.stringify({ event: 'ready', phase, worker, metricsPort: port })}\n`);
+}
+
+/** How the phases of a claim reach sources: users' addresses by a guarded agent, the farm's own store by another one. */
+function openAgents(
+  { config, farmKey, clock }: { config: Config; farmKey: FarmKey; clock: Clock },
+  resources: ReleaseStack,
+) {
+  const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
+  const own = resources.use('store agent', createGuardedAgent({ allowedAddresses: ANY_ADDRESS }), (opened) =>
+    opened.destroy(),
+  );
+  return ({ spec }: PhaseClaim) => {
+    const addresses = sourceAddresses({ farmKey, clock, guarded: agent, own, blobsUrl: spec.blobsUrl });
+    return { agent, addresses };
+  };
 }
 
 type OpenCluster = { readonly cluster: ClusterClient; readonly clusterConfig: ClusterConfig };

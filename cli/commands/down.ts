@@ -2,7 +2,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { currentDataDir, pointerFile, stateFolder } from '../client/connection.ts';
-import { stopFarm, stopMachines } from '../farm/stop-farm.ts';
+import { haltMachines, purgeMachines, stopFarm } from '../farm/stop-farm.ts';
 import { printLine } from '../output/print.ts';
 
 interface DownFlags {
@@ -23,8 +23,10 @@ export function register(program: Command): void {
         return;
       }
       await stopFarm(dataDir);
-      stopMachines(dataDir, flags.purge ?? false);
-      if (flags.purge) rmSync(dataDir, { recursive: true, force: true });
+      if (flags.purge) {
+        purgeMachines(dataDir);
+        rmSync(dataDir, { recursive: true, force: true });
+      } else haltMachines(dataDir);
       rmSync(pointerFile(), { force: true });
       printLine(`The farm in ${dataDir} ${flags.purge ? 'is removed' : 'has stopped; `slipway up` starts it again'}.`);
     });

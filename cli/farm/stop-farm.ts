@@ -48,15 +48,21 @@ export async function endLeftovers(dataDir: string): Promise<void> {
   new FarmFiles(dataDir).removeConnection();
 }
 
-/**
- * Ends the virtual machines, networks and pods of the embedded cluster; with `purge` its files as well.
- * @throws ClusterUnfit with the error of the cluster's program
- */
-export function stopMachines(dataDir: string, purge: boolean): void {
+/** Ends the virtual machines, networks and pods of the embedded cluster. @throws as `purgeMachines` */
+export function haltMachines(dataDir: string): void {
+  runCluster(dataDir, '--halt');
+}
+
+/** The same, and removes the files of the cluster. @throws ClusterUnfit with the error of the cluster's program */
+export function purgeMachines(dataDir: string): void {
+  runCluster(dataDir, '--purge');
+}
+
+function runCluster(dataDir: string, order: '--halt' | '--purge'): void {
   const [node, main] = programCommand('embedded/main');
   const { clusterDir } = new FarmFiles(dataDir);
   if (!existsSync(clusterDir)) return;
-  const args = [main, '--data-dir', clusterDir, purge ? '--purge' : '--halt', '--log-level', 'warn'];
+  const args = [main, '--data-dir', clusterDir, order, '--log-level', 'warn'];
   try {
     const env = { ...process.env, PATH: searchPath() };
     execFileSync(node, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });

@@ -73,29 +73,30 @@ export function clusterConnector(nodes: readonly NodeAddress[], key: string) {
 
     /** According to the first node that answers. */
     #findOwner(): Promise<Owner | undefined> {
-      return Promise.any(nodes.map((node) => this.#ask(node))).catch(() => undefined);
-    }
-
-    async #ask({ host, port }: NodeAddress): Promise<Owner> {
-      const { username, password, tls, family } = this.#options;
-      const client = new Redis({
-        ...{ host, port, lazyConnect: true, enableReadyCheck: false, retryStrategy: null, maxRetriesPerRequest: 0 },
-        ...{ connectTimeout: ANSWER_MS, commandTimeout: ANSWER_MS },
-        ...(username === undefined ? {} : { username }),
-        ...(password === undefined ? {} : { password }),
-        ...(tls === undefined ? {} : { tls }),
-        ...(family === undefined ? {} : { family }),
-      });
-      client.on('error', () => {});
-      try {
-        const slot = Number(await client.cluster('KEYSLOT', key));
-        const ranges = slotsReply.parse(await client.cluster('SLOTS'));
-        const [, , primary] = ranges.find(([first, last]) => first <= slot && slot <= last) ?? [];
-        if (!primary) throw new Error(`No node has slot ${slot}.`);
-        return { host: primary[0] || host, port: primary[1], id: primary[2] };
-      } finally {
-        client.disconnect();
-      }
+      return Promise.any(nodes.map((node) => askOwner(node, key, this.#options))).catch(() => undefined);
     }
   };
+}
+
+/** The owner of the slot of a key, as a node names it. */
+async function askOwner({ host, port }: NodeAddress, key: string, options: RedisOptions): Promise<Owner> {
+  const { username, password, tls, family } = options;
+  const client = new Redis({
+    ...{ host, port, lazyConnect: true, enableReadyCheck: false, retryStrategy: null, maxRetriesPerRequest: 0 },
+    ...{ connectTimeout: ANSWER_MS, commandTimeout: ANSWER_MS },
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(family === undefined ? {} : { family }),
+  });
+  client.on('error', () => {});
+  try {
+    const slot = Number(await client.cluster('KEYSLOT', key));
+    const ranges = slotsReply.parse(await client.cluster('SLOTS'));
+    const [, , primary] = ranges.find(([first, last]) => first <= slot && slot <= last) ?? [];
+    if (!primary) throw new Error(`No node has slot ${slot}.`);
+    return { host: primary[0] || host, port: primary[1], id: primary[2] };
+  } finally {
+    client.disconnect();
+  }
 }

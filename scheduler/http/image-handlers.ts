@@ -57,7 +57,7 @@ export function imageHandlers({ redis, clock, retention }: ImageHandlersOptions)
     },
 
     async removeImage({ params, query: { force }, response }) {
-      const removed = await removeImage(redis, params.image, force);
+      const removed = await removeImage(redis, params.image, { force });
       audit(response, { outcome: 'removed', subject: `${removed.module}:${removed.version}` });
       return { status: 200, body: removed };
     },

@@ -6,10 +6,14 @@ import { readLayers } from '../../common/redis/layers.ts';
 import { imageShelf } from './image-views.ts';
 
 /** Names of children that a message lists. */
-const MOST_TOLD = 10;
+const MOST_NAMED = 10;
 
 /** Removes the version that a reference names. @throws InvalidRequest, NotFound, ImageInUse, RedisUnavailable */
-export async function removeImage(redis: Redis, reference: string, force: boolean): Promise<RemovedImage> {
+export async function removeImage(
+  redis: Redis,
+  reference: string,
+  { force }: { readonly force: boolean },
+): Promise<RemovedImage> {
   const shelf = imageShelf(await readLayers(redis));
   const name = shelf.find(reference);
   const { module, version, layerKey } = name;
@@ -36,6 +40,6 @@ function reasons({ tags, children }: ImageView, needing: readonly string[]): str
 }
 
 function list(names: readonly string[]): string {
-  const more = names.length - MOST_TOLD;
-  return `${names.slice(0, MOST_TOLD).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const more = names.length - MOST_NAMED;
+  return `${names.slice(0, MOST_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -18,7 +18,7 @@ export function readDocuments(source: SourceFile, budget: YamlBudget): ReadDocum
   const foreign = foreignFile(source.text);
   if (foreign !== undefined) return { documents: [], problems: [() => wholeFile(source, 'UnknownKind', foreign)] };
   const lines = new LineCounter();
-  const read = parseYaml(source.text, lines, budget);
+  const read = parseYaml(source.text, { lines, budget });
   if ('complaint' in read) return { documents: [], problems: [() => wholeFile(source, 'Syntax', read.complaint)] };
   const { documents: all, excess } = read.value;
   const documents: SourceDocument[] = [];
@@ -51,13 +51,21 @@ export type YamlOptions = ConstructorParameters<typeof Composer>[0];
 
 const MODULE_YAML: YamlOptions = { merge: true, stringKeys: true };
 
+/** How a text is read. */
+interface YamlReading {
+  /** Receives the line ends. */
+  readonly lines: LineCounter;
+  readonly budget: YamlBudget;
+  /** @defaultValue as the files of modules are read */
+  readonly options?: YamlOptions;
+  /** @defaultValue `YAML_LIMITS.pieces` */
+  readonly mostPieces?: number;
+}
+
 /** Reads a text within the rest of a budget. Equal keys in a map are not looked for: see `repeatedKeys`. */
 export function parseYaml(
   text: string,
-  lines: LineCounter,
-  budget: YamlBudget,
-  options: YamlOptions = MODULE_YAML,
-  mostPieces: number = YAML_LIMITS.pieces,
+  { lines, budget, options = MODULE_YAML, mostPieces = YAML_LIMITS.pieces }: YamlReading,
 ): Parsed<ParsedYaml> {
   const parser = new Parser();
   // The parser forgets line ends where it stumbles.

@@ -35,84 +35,115 @@ export interface Substitution {
  * names of the declared variables.
  */
 export function substituteVariables(source: SourceDocument, substitution: Substitution): readonly string[] {
-  const { bodyPath, given, budget } = substitution;
-  const variablesPath = [...bodyPath, 'variables'];
-  const defaults = declaredDefaults(source, variablesPath);
-  const report = (code: VariableProblem['code'], place: () => Position, message: () => string) =>
-    substitution.report({ code, describe: () => ({ ...place(), message: message() }) });
-  const values = new Map<string, string>();
-  for (const [name, byDefault] of defaults) {
+  const filling = new Filling(source, substitution);
+  for (const { node, path } of scalarsOf(source.document.contents)) {
+    if (typeof node.value === 'string') node.value = filling.fill(node, path, node.value);
+  }
+  return filling.names;
+}
+
+/** A scalar and its path. */
+interface Place {
+  readonly node: Node;
+  readonly path: Path;
+}
+
+/** The values of the variables of one document, and the filling of its texts with them. */
+class Filling {
+  readonly #declared: ReadonlySet<string>;
+  readonly #source: SourceDocument;
+  readonly #substitution: Substitution;
+  readonly #variablesPath: Path;
+  readonly #values = new Map<string, string>();
+
+  constructor(source: SourceDocument, substitution: Substitution) {
+    this.#source = source;
+    this.#substitution = substitution;
+    this.#variablesPath = [...substitution.bodyPath, 'variables'];
+    const defaults = declaredDefaults(source, this.#variablesPath);
+    this.#declared = new Set(defaults.keys());
+    for (const [name, byDefault] of defaults) this.#declare(name, byDefault);
+  }
+
+  /** Of the declared variables. */
+  get names(): readonly string[] {
+    return [...this.#declared];
+  }
+
+  /** The text with the values of its references; '' where it cannot be used. */
+  fill(node: Node, path: Path, text: string): string {
+    if (hasReservedCharacters(text)) {
+      this.#reportAt(node, '', { code: 'InvalidValue', message: () => `the text ${RESERVED}` });
+      return '';
+    }
+    if (text.includes('${')) this.#reportMiswritten(node, text);
+    const filled = text.includes('${') ? this.#filled({ node, path }, text) : text;
+    const unusable = unusableCharacter(filled);
+    if (unusable !== undefined) {
+      this.#reportAt(node, unusable, { code: 'InvalidValue', message: () => `the text ${unusableMessage(unusable)}` });
+    }
+    return filled;
+  }
+
+  #declare(name: string, byDefault: string | null | undefined): void {
+    const { given } = this.#substitution;
     const value = Object.hasOwn(given, name) ? given[name] : byDefault;
     const isGiven = value !== null && value !== undefined;
-    if (isGiven && !hasReservedCharacters(value)) values.set(name, value);
+    if (isGiven && !hasReservedCharacters(value)) this.#values.set(name, value);
     // The shape of its declaration is reported.
-    else if (value !== undefined) {
-      const message = isGiven
-        ? `the value of the variable "${name}" ${RESERVED}`
-        : `the variable "${name}" has no default: give it with --var ${name}=VALUE`;
-      report(
-        'MissingVariable',
-        () => source.locateKey([...variablesPath, name]),
-        () => message,
-      );
-    }
+    if (value === undefined || this.#values.has(name)) return;
+    const message = isGiven
+      ? `the value of the variable "${name}" ${RESERVED}`
+      : `the variable "${name}" has no default: give it with --var ${name}=VALUE`;
+    const describe = () => ({ ...this.#source.locateKey([...this.#variablesPath, name]), message });
+    this.#substitution.report({ code: 'MissingVariable', describe });
   }
-  const fill = (node: Node, path: Path, text: string): string => {
+
+  #filled(place: Place, text: string): string {
     let grown = text.length;
     const filled = text.replaceAll(REFERENCE, (reference, escaping: string, space: string, name: string) => {
       if (escaping) return reference.slice(1);
       if (space === 'secret') return secretReference(name);
-      const isInDefault = startsWith(path, variablesPath);
-      if (isInDefault || !defaults.has(name)) {
-        const message = () =>
-          isInDefault
-            ? `a variable cannot refer to another one: "${reference}"`
-            : `unknown variable "${name}"${didYouMean(name, [...defaults.keys()])}; declare it under variables, or write $${reference} for the text itself`;
-        report('UnknownVariable', () => source.positionWithin(node, reference), message);
-      }
-      const value = values.get(name) ?? reference;
+      const value = this.#valueOf(place, reference, name);
       grown += value.length;
       return grown > YAML_LIMITS.characters ? '' : value;
     });
-    if (grown <= YAML_LIMITS.characters && budget.takeFilled(grown)) return filled;
-    const message = `with the values of its variables this text is too long: at most ${YAML_LIMITS.characters} characters, and ${YAML_LIMITS.filled} in all of a request`;
-    report(
-      'TooLarge',
-      () => source.positionWithin(node, ''),
-      () => message,
-    );
+    if (grown <= YAML_LIMITS.characters && this.#substitution.budget.takeFilled(grown)) return filled;
+    const message = () =>
+      `with the values of its variables this text is too long: at most ${YAML_LIMITS.characters} characters, and ${YAML_LIMITS.filled} in all of a request`;
+    this.#reportAt(place.node, '', { code: 'TooLarge', message });
     return '';
-  };
-  for (const { node, path } of scalarsOf(source.document.contents)) {
-    if (typeof node.value !== 'string') continue;
-    if (hasReservedCharacters(node.value)) {
-      report(
-        'InvalidValue',
-        () => source.positionWithin(node, ''),
-        () => `the text ${RESERVED}`,
-      );
-      node.value = '';
-    } else if (node.value.includes('${')) {
-      for (const [reference, name] of node.value.matchAll(MISWRITTEN)) {
-        const message = `"${reference}" is not a reference: write \${var.${name}} alone, with its default under variables, or $${reference} for the text itself`;
-        report(
-          'UnknownVariable',
-          () => source.positionWithin(node, reference),
-          () => message,
-        );
-      }
-      node.value = fill(node, path, node.value);
+  }
+
+  #valueOf({ node, path }: Place, reference: string, name: string): string {
+    const isInDefault = startsWith(path, this.#variablesPath);
+    if (isInDefault || !this.#declared.has(name)) {
+      const message = () =>
+        isInDefault
+          ? `a variable cannot refer to another one: "${reference}"`
+          : `unknown variable "${name}"${didYouMean(name, this.names)}; declare it under variables, or write $${reference} for the text itself`;
+      this.#reportAt(node, reference, { code: 'UnknownVariable', message });
     }
-    const unusable = unusableCharacter(String(node.value));
-    if (unusable !== undefined) {
-      report(
-        'InvalidValue',
-        () => source.positionWithin(node, unusable),
-        () => `the text ${unusableMessage(unusable)}`,
-      );
+    return this.#values.get(name) ?? reference;
+  }
+
+  #reportMiswritten(node: Node, text: string): void {
+    for (const [reference, name] of text.matchAll(MISWRITTEN)) {
+      const message = () =>
+        `"${reference}" is not a reference: write \${var.${name}} alone, with its default under variables, or $${reference} for the text itself`;
+      this.#reportAt(node, reference, { code: 'UnknownVariable', message });
     }
   }
-  return [...defaults.keys()];
+
+  /** Reports a part of a text; '' is its beginning. */
+  #reportAt(
+    node: Node,
+    part: string,
+    { code, message }: { readonly code: VariableProblem['code']; readonly message: () => string },
+  ): void {
+    const describe = () => ({ ...this.#source.positionWithin(node, part), message: message() });
+    this.#substitution.report({ code, describe });
+  }
 }
 
 /** The text of each default as it is written, so that 1.10 stays 1.10; null where there is none, undefined where it is misshapen. */

@@ -35,7 +35,7 @@ class NetworkCheck {
   root(value: unknown): void {
     const [config, path]: [unknown, Path] =
       isMap(value) && 'network' in value ? [value['network'], ['network']] : [value, []];
-    if (!isMap(config)) this.#report(path, 'InvalidValue', 'must be a map of keys and values');
+    if (!isMap(config)) this.#report(path, { code: 'InvalidValue', message: 'must be a map of keys and values' });
     else if (config['version'] === 2) this.#version2(config, path);
     else if (config['config'] !== 'disabled') this.#version1(config, path);
   }
@@ -58,14 +58,14 @@ class NetworkCheck {
       for (const name of members.filter((member) => !known.has(member))) {
         const key = name === link ? 'link' : 'interfaces';
         const message = `netplan refuses ${quoted(name)}, which is not a device of this configuration`;
-        this.#report([...at, key], 'Doubtful', message, 'warning');
+        this.#report([...at, key], { code: 'Doubtful', message: message, severity: 'warning' });
       }
       if (device['set-name'] !== undefined && match === undefined) {
-        this.#report([...at, 'set-name'], 'Conflict', 'needs a match, by which the device is found');
+        this.#report([...at, 'set-name'], { code: 'Conflict', message: 'needs a match, by which the device is found' });
       }
       for (const [index, route] of (Array.isArray(routes) ? routes : []).entries()) {
         const isWhole = !isMap(route) || ['via', 'scope', 'type', 'on-link'].some((key) => route[key] !== undefined);
-        if (!isWhole) this.#report([...at, 'routes', index, 'via'], 'MissingField', 'is required');
+        if (!isWhole) this.#report([...at, 'routes', index, 'via'], { code: 'MissingField', message: 'is required' });
       }
     }
   }
@@ -77,16 +77,14 @@ class NetworkCheck {
 
   #wrongVersion(version: unknown, path: Path): void {
     const written = version === undefined ? 'is required' : `${quoted(version)} is not a version that cloud-init knows`;
-    this.#report(
-      [...path, 'version'],
-      version === undefined ? 'MissingField' : 'InvalidValue',
-      `${written}: write 1 or 2`,
-    );
+    const code = version === undefined ? 'MissingField' : 'InvalidValue';
+    this.#report([...path, 'version'], { code, message: `${written}: write 1 or 2` });
   }
 
   #items(config: unknown, path: Path): void {
     const items = Array.isArray(config) ? config : [];
-    if (!Array.isArray(config)) this.#report(path, 'InvalidValue', 'version 1 needs a list of devices under config');
+    if (!Array.isArray(config))
+      this.#report(path, { code: 'InvalidValue', message: 'version 1 needs a list of devices under config' });
     for (const [index, item] of items.entries()) this.#item(item, [...path, index]);
   }
 
@@ -95,7 +93,7 @@ class NetworkCheck {
     if (isKnown(type)) this.#shape(NETWORK_V1_ITEMS[type], item, path);
     else {
       const message = `${quoted(type)} is not a type of device${didYouMean(type, Object.keys(NETWORK_V1_ITEMS))}`;
-      this.#report([...path, 'type'], 'InvalidValue', message);
+      this.#report([...path, 'type'], { code: 'InvalidValue', message: message });
     }
     if (isMap(item) && Array.isArray(item['subnets'])) this.#fixed(item['subnets'], [...path, 'subnets']);
   }
@@ -105,29 +103,38 @@ class NetworkCheck {
     for (const [index, subnet] of subnets.entries()) {
       const isFixed = isMap(subnet) && (subnet['type'] === 'static' || subnet['type'] === 'static6');
       if (isFixed && subnet['address'] === undefined)
-        this.#report([...path, index, 'address'], 'MissingField', 'is required');
+        this.#report([...path, index, 'address'], { code: 'MissingField', message: 'is required' });
     }
   }
 
   #shape(schema: z.ZodType, value: unknown, above: Path): void {
     for (const issue of schema.safeParse(value).error?.issues ?? []) {
       const path = [...above, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
-      if (issue.code !== 'unrecognized_keys') this.#report(path, 'InvalidValue', issue.message);
+      if (issue.code !== 'unrecognized_keys') this.#report(path, { code: 'InvalidValue', message: issue.message });
       else {
         const messages = issue.message.split('\n');
         for (const [index, key] of issue.keys.entries()) {
           const message = `${messages[index]}`.replace(/; expected one of .*/, '');
-          this.#report([...path, key], 'UnknownKey', message, 'warning', path);
+          this.#report([...path, key], { code: 'UnknownKey', message, severity: 'warning', named: path });
         }
       }
     }
   }
 
-  #report(path: Path, code: ProblemCode, message: string, severity: Severity = 'error', named: Path = path): void {
+  #report(path: Path, { code, message, severity = 'error', named = path }: Complaint): void {
     const { line, column } = severity === 'warning' ? this.#document.locateKey(path) : this.#document.locate(path);
     const where = formatPath(named);
     this.findings.push({ line, column, severity, code, message: where === '' ? message : `${where}: ${message}` });
   }
+}
+
+interface Complaint {
+  readonly code: ProblemCode;
+  readonly message: string;
+  /** @defaultValue error */
+  readonly severity?: Severity;
+  /** What the message names. @defaultValue the place itself */
+  readonly named?: Path;
 }
 
 function isMap(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -31,7 +31,7 @@ const PY_YAML = { version: '1.1', customTags: pyYamlTags } as const;
 /** Reads a text as cloud-init does, by PyYAML's safe loader: YAML 1.1, the later of two equal keys, no foreign tags. */
 export function readYaml11(text: string, budget: YamlBudget): Yaml11 {
   const lines = new LineCounter();
-  const read = parseYaml(text, lines, budget, PY_YAML, YAML_LIMITS.userDataPieces);
+  const read = parseYaml(text, { lines, budget, options: PY_YAML, mostPieces: YAML_LIMITS.userDataPieces });
   if ('complaint' in read) return unreadable([{ ...SYNTAX, line: 1, column: 1, message: read.complaint }]);
   const { excess } = read.value;
   const [parsed, second] = read.value.documents;

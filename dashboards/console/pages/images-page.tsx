@@ -64,55 +64,14 @@ interface ImageRowProps extends Omit<ImageTableProps, 'images'> {
 }
 
 function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
-  const { module, version, current, tags, by, basedOn, children, vms, cluster, namespace, layerKey, createdAt } = image;
+  const { module, version, by, cluster, namespace, layerKey, createdAt } = image;
   return (
     <tr>
       <td class="nowrap">
-        <strong>{module}</strong>
-        <span class="quiet">:{version}</span>
-        {current && <div class="quiet">current</div>}
-        {tags.map((tag) => (
-          <div key={tag}>
-            <code>@{tag}</code>
-          </div>
-        ))}
-        {basedOn.map((parent) => (
-          <div key={`${parent.module}:${parent.version}`} class="quiet">
-            on {parent.module}:{parent.version}
-            {!parent.current && ', which is older'}
-          </div>
-        ))}
-        {children.length > 0 && (
-          <div class="quiet">under {children.map((child) => `${child.module}:${child.version}`).join(', ')}</div>
-        )}
+        <ImageName image={image} />
       </td>
       <td class="wide">
-        {vms.map(({ vm, template, firmware, disks }) => (
-          <div key={vm} class="machine">
-            <div>
-              <strong>{vm}</strong> <span class="quiet">{firmware}</span>
-            </div>
-            <ul>
-              {disks.map((disk) => (
-                <li key={disk.name}>
-                  <div class="actions">
-                    <span>
-                      {disk.name} {sizeText(disk.sizeBytes)} <span class="quiet">{disk.bus}</span>
-                    </span>
-                    {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
-                    {mayBuild && <PushDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
-                  </div>
-                  <div class="quiet object">
-                    snapshot <code>{disk.snapshot}</code>
-                  </div>
-                </li>
-              ))}
-            </ul>
-            <div class="quiet object">
-              template <code>{template}</code>
-            </div>
-          </div>
-        ))}
+        <ImageMachines image={image} mayBuild={mayBuild} />
       </td>
       <td class="nowrap">
         {cluster} <span class="quiet">{namespace}</span>
@@ -141,4 +100,59 @@ function ImageRow({ image, mayBuild, onChange }: ImageRowProps) {
       </td>
     </tr>
   );
+}
+
+/** Name and version, tags, and the images below and above it. */
+function ImageName({ image: { module, version, current, tags, basedOn, children } }: Pick<ImageRowProps, 'image'>) {
+  return (
+    <>
+      <strong>{module}</strong>
+      <span class="quiet">:{version}</span>
+      {current && <div class="quiet">current</div>}
+      {tags.map((tag) => (
+        <div key={tag}>
+          <code>@{tag}</code>
+        </div>
+      ))}
+      {basedOn.map((parent) => (
+        <div key={`${parent.module}:${parent.version}`} class="quiet">
+          on {parent.module}:{parent.version}
+          {!parent.current && ', which is older'}
+        </div>
+      ))}
+      {children.length > 0 && (
+        <div class="quiet">under {children.map((child) => `${child.module}:${child.version}`).join(', ')}</div>
+      )}
+    </>
+  );
+}
+
+/** The machines of an image with their disks. */
+function ImageMachines({ image: { module, version, vms }, mayBuild }: Omit<ImageRowProps, 'onChange'>) {
+  return vms.map(({ vm, template, firmware, disks }) => (
+    <div key={vm} class="machine">
+      <div>
+        <strong>{vm}</strong> <span class="quiet">{firmware}</span>
+      </div>
+      <ul>
+        {disks.map((disk) => (
+          <li key={disk.name}>
+            <div class="actions">
+              <span>
+                {disk.name} {sizeText(disk.sizeBytes)} <span class="quiet">{disk.bus}</span>
+              </span>
+              {mayBuild && <ExportDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
+              {mayBuild && <PushDisk image={`${module}:${version}`} vm={vm} disk={disk.name} />}
+            </div>
+            <div class="quiet object">
+              snapshot <code>{disk.snapshot}</code>
+            </div>
+          </li>
+        ))}
+      </ul>
+      <div class="quiet object">
+        template <code>{template}</code>
+      </div>
+    </div>
+  ));
 }

@@ -36,7 +36,7 @@ export function LogView({ view, log, machine, part }: LogProps) {
   const hits = useMemo(() => hitsOf(lines, search), [lines, search]);
   const undrawn = Math.max(0, hits.length - drawn);
   const entries = useMemo(
-    () => entriesOf(log, wish, hits.slice(undrawn), undrawn + log.droppedLines > 0),
+    () => entriesOf(log, wish, { lines: hits.slice(undrawn), isCut: undrawn + log.droppedLines > 0 }),
     [log, wish, hits, undrawn],
   );
   const save = () => {
@@ -44,8 +44,12 @@ export function LogView({ view, log, machine, part }: LogProps) {
     const names = [view.buildId, ...(machine === null ? [] : [machine]), ...(part === null ? [] : [part])];
     saveText(
       `${fileName(names.join('-'))}.log`,
-      logText(entriesOf(log, wish, hits, isCut), { machine, now: farmNow() }),
+      logText(entriesOf(log, wish, { lines: hits, isCut }), { machine, now: farmNow() }),
     );
+  };
+  const showMore = () => {
+    setFollows(false);
+    setDrawn(drawn + DRAWN);
   };
   return (
     <section class="card log" aria-labelledby="log">
@@ -61,43 +65,55 @@ export function LogView({ view, log, machine, part }: LogProps) {
           Follow
         </label>
       </div>
-      <div class="log-search">
-        <input
-          type="search"
-          aria-label="Search the log"
-          placeholder="Search"
-          value={search}
-          onInput={({ currentTarget }) => setSearch(currentTarget.value)}
-        />
-        <span role="status" class="quiet">
-          {search !== '' && `${hits.length} of ${lines.length} ${lines.length === 1 ? 'line' : 'lines'}`}
-        </span>
-        <button type="button" onClick={save}>
-          Download log
-        </button>
-      </div>
+      <LogSearch search={search} hits={hits.length} lines={lines.length} onSearch={setSearch} onSave={save} />
       {log.droppedLines > 0 && (
         <p class="quiet">
           The page keeps the last {log.lines.length} lines of the build; <code>slipway logs {view.buildId}</code> has
           them all.
         </p>
       )}
-      {undrawn > 0 && (
-        <p class="quiet">
-          {undrawn} earlier lines are not shown.{' '}
-          <button
-            type="button"
-            onClick={() => {
-              setFollows(false);
-              setDrawn(drawn + DRAWN);
-            }}
-          >
-            Show {Math.min(DRAWN, undrawn)} more
-          </button>
-        </p>
-      )}
+      {undrawn > 0 && <EarlierLines count={undrawn} onShow={showMore} />}
       <LogLines entries={entries} search={search} isOfOne={machine !== null} follows={follows} onFollow={setFollows} />
     </section>
+  );
+}
+
+interface LogSearchProps {
+  readonly search: string;
+  readonly hits: number;
+  readonly lines: number;
+  onSearch(text: string): void;
+  onSave(): void;
+}
+
+function LogSearch({ search, hits, lines, onSearch, onSave }: LogSearchProps) {
+  return (
+    <div class="log-search">
+      <input
+        type="search"
+        aria-label="Search the log"
+        placeholder="Search"
+        value={search}
+        onInput={({ currentTarget }) => onSearch(currentTarget.value)}
+      />
+      <span role="status" class="quiet">
+        {search !== '' && `${hits} of ${lines} ${lines === 1 ? 'line' : 'lines'}`}
+      </span>
+      <button type="button" onClick={onSave}>
+        Download log
+      </button>
+    </div>
+  );
+}
+
+function EarlierLines({ count, onShow }: { readonly count: number; onShow(): void }) {
+  return (
+    <p class="quiet">
+      {count} earlier lines are not shown.{' '}
+      <button type="button" onClick={onShow}>
+        Show {Math.min(DRAWN, count)} more
+      </button>
+    </p>
   );
 }
 

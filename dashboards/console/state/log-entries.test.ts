@@ -46,7 +46,7 @@ function shown(entries: readonly LogEntry[]): string[] {
 
 function entries(log: BuildLog, wish: Partial<LogWish> = {}) {
   const whole = { ...EVERYTHING, ...wish };
-  return entriesOf(log, whole, hitsOf(linesOf(log, whole), whole.search), false);
+  return entriesOf(log, whole, { lines: hitsOf(linesOf(log, whole), whole.search), isCut: false });
 }
 
 const WALK = logOf(
@@ -128,7 +128,7 @@ test('lists the parts of a machine in the order of their starts', () => {
 
 test('heads nothing that began before lines that are left out', () => {
   const lines = WALK.lines.slice(-2);
-  expect(shown(entriesOf(WALK, EVERYTHING, lines, true))).toEqual([
+  expect(shown(entriesOf(WALK, EVERYTHING, { lines, isCut: true }))).toEqual([
     '# base/vm/provision running',
     'a line of the farm',
     '# base/vm/02-shell-again-1 running',

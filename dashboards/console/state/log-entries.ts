@@ -55,11 +55,17 @@ export function hitsOf(lines: readonly BuildLogLine[], search: string): readonly
   return lines.filter(({ text }) => pattern.test(text));
 }
 
+/** Lines, and whether others before them are left out. */
+interface LineRun {
+  readonly lines: readonly BuildLogLine[];
+  readonly isCut: boolean;
+}
+
 /**
  * Lines with a heading wherever a part begins, and wherever its machine has come to another one. Without the former while a
  * text is searched for, and of parts that began before lines that are left out (`isCut`).
  */
-export function entriesOf(log: BuildLog, wish: LogWish, lines: readonly BuildLogLine[], isCut: boolean): LogEntry[] {
+export function entriesOf(log: BuildLog, wish: LogWish, { lines, isCut }: LineRun): LogEntry[] {
   const starts = startsOf(log, wish, isCut ? lines[0] : undefined);
   const entries: LogEntry[] = [];
   const current = new Map<string, string>();

@@ -1,19 +1,15 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { z } from 'zod';
 import type { FarmClient } from '../../cli/client/farm-client.ts';
 import { readAnswer } from '../../common/contracts/api/request.ts';
 import { failureSchema } from '../../common/contracts/failures.ts';
 import { valueOrNull } from '../../common/contracts/module/parsed.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
 import { problemDetailsSchema } from '../../common/contracts/problems.ts';
-import { takeReady } from '../../common/redis/dispatches.ts';
-import { reportFindings } from '../../common/redis/findings.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { reportTrouble } from '../../common/redis/slots.ts';
-import { reportRoom } from '../../common/redis/storage-rooms.ts';
-import { collect, LAB, type LiveApi, MODULES, SECRET, startApi } from './live-api.ts';
+import { collect, type LiveApi, MODULES, SECRET, startApi } from './live-api.ts';
 
 let api: LiveApi;
+
 let client: FarmClient;
 
 beforeAll(async () => {
@@ -72,21 +68,6 @@ test('builds a submission, reports its progress, and reuses it afterwards', asyn
   ]);
   const fresh = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} }, { noCache: true });
   expect(fresh.plan.modules.map(({ action }) => action)).toEqual(['build', 'build']);
-});
-
-test('shows a build by page, with how far all of it is', async () => {
-  const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
-  const page = async (query: string) => (await api.call(`/api/v1/builds/${buildId}${query}`)).json();
-  const [first, second] = [await page('?limit=1'), await page('?limit=1&cursor=1')];
-  const counts = { all: 2, open: 2, succeeded: 0, failed: 0, cancelled: 0 };
-  expect(first).toMatchObject({ counts, modules: [{ name: 'base' }], nextCursor: '1', criticalPath: { length: 8 } });
-  expect(second).toMatchObject({ counts, modules: [{ name: 'child', state: 'queued' }], nextCursor: null });
-  expect(await page('?limit=2')).toMatchObject({ modules: { length: 2 }, nextCursor: null });
-  expect(await page('?cursor=2')).toMatchObject({ modules: [], nextCursor: null });
-  expect((await api.call(`/api/v1/builds/${buildId}?cursor=x`)).status).toBe(400);
-  await api.work();
-  expect(await client.buildHead(buildId)).toMatchObject({ counts: { ...counts, open: 0, succeeded: 2 } });
-  expect(await page('?limit=1&cursor=1')).toMatchObject({ modules: [{ state: 'succeeded', vms: { length: 1 } }] });
 });
 
 test('continues with a stream where it was cut, and shows logs alone', async () => {
@@ -208,149 +189,6 @@ test('refuses a body that is too large, and a query that means nothing', async (
   expect((await api.call('/api/v1/builds?limit=many')).status).toBe(400);
   expect((await api.call('/api/v1/builds/01J00000000000000000000000')).status).toBe(404);
 });
-
-test('shows clusters with their usage and workers', async () => {
-  await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });
-  await takeReady(api.redis, { cluster: LAB.name, limits: LAB.limits });
-  await reportTrouble(api.redis, LAB.name, null);
-  const lack = { what: 'No storage class.', severity: 'error', howToFix: 'Make one.' } as const;
-  await reportFindings(api.redis, LAB.name, [lack]);
-  expect(await client.clusters()).toMatchObject([
-    {
-      name: 'lab',
-      healthy: true,
-      message: null,
-      findings: [lack],
-      inUse: { imports: 1, vms: 0 },
-      workers: { length: 4 },
-      queues: { length: 4 },
-    },
-  ]);
-  const text = await (await api.call('/metrics')).text();
-  expect(text).toContain('slipway_cluster_used{cluster="lab",resource="imports"} 1');
-  expect(text).toContain('slipway_layers_total{action="build"}');
-});
-
-test('closes and opens a cluster, and changes its limits and labels, while the farm runs', async () => {
-  const submit = (more = '') =>
-    client.submit({
-      files: [{ path: 'a.yaml', text: `name: a\n${more}vms: [{ name: vm, source: { blank: true } }]` }],
-      variables: {},
-    });
-  const placement = (zone: string) => `placement: { clusterLabels: { zone: ${zone} } }\n`;
-  await expect(submit(placement('us'))).rejects.toMatchObject({
-    code: 'NoSuchLabels',
-    message: 'Module "a": no cluster has its labels: "a" asks for zone=us; "lab" has zone=eu',
-  });
-  const first = await submit(placement('eu'));
-  // Where it is built changes nothing about what it is.
-  expect((await submit()).plan.modules[0]?.action).toBe('join');
-  const view = await client.changeCluster('lab', { mode: 'cordoned', limits: { vms: 2 }, labels: { zone: 'us' } });
-  expect(view).toMatchObject({
-    ...{ mode: 'cordoned', changed: { by: 'bootstrap' }, labels: { zone: 'us' } },
-    ...{ limits: { ...LAB.limits, vms: 2 }, configured: LAB.limits },
-  });
-  // What is begun already needs no place.
-  expect((await submit()).plan.modules[0]?.action).toBe('join');
-  await expect(client.submit({ files: [{ path: 'b.yaml', text: MODULES }], variables: {} })).rejects.toMatchObject({
-    code: 'ClusterClosed',
-    message: expect.stringContaining('it is cordoned, by bootstrap'),
-  });
-  expect(await (await api.call('/metrics')).text()).toContain('slipway_cluster_limit{cluster="lab",resource="vms"} 2');
-  await reportTrouble(api.redis, LAB.name, null);
-  await client.changeCluster('lab', { mode: 'paused' });
-  const waits = () => client.waiting(first.buildId);
-  expect(await waits()).toMatchObject([{ kind: 'cluster', why: 'the cluster "lab", which bootstrap has paused' }]);
-  await client.changeCluster('lab', { mode: 'draining' });
-  const drained = 'the cluster "lab", which is being drained by bootstrap';
-  expect(await waits()).toMatchObject([{ module: 'a', vm: 'vm', kind: 'cluster', why: drained }]);
-  await client.changeCluster('lab', { mode: 'open', limits: { vms: null } });
-  expect((await client.clusters())[0]).toMatchObject({ mode: 'open', limits: LAB.limits });
-  await submit(placement('us'));
-  await expect(client.changeCluster('moon', {})).rejects.toMatchObject({ code: 'NotFound' });
-  await expect(client.changeCluster('lab', { limits: { vms: 0 } })).rejects.toMatchObject({ code: 'InvalidRequest' });
-  const builder = api.as(await api.tokenOf('builder'));
-  await expect(builder.changeCluster('lab', { mode: 'open' })).rejects.toMatchObject({ code: 'Forbidden' });
-});
-
-test('refuses builds with numbers before the storage of a cluster is full, and reports it everywhere', async () => {
-  const submit = (password: string) =>
-    client.submit({ files: [{ path: 'a.yaml', text: MODULES.replace(SECRET, password) }], variables: {} });
-  await submit('there');
-  await api.work();
-  await reportRoom(api.redis, LAB.name, { freeBytes: 2 ** 30, leastBytes: 2 ** 31 });
-  await expect(submit('new')).rejects.toMatchObject({
-    code: 'StorageFull',
-    message: expect.stringContaining('"lab": its storage is full: 1 GiB free, a build needs 2 GiB (1 GiB more)'),
-  });
-  // What is there already needs no room.
-  expect((await submit('there')).plan.modules.map(({ action }) => action)).toEqual(['reuse', 'reuse']);
-  const [cluster] = await client.clusters();
-  expect(cluster?.storage).toEqual({ freeBytes: 2 ** 30, leastBytes: 2 ** 31 });
-  const metrics = async () => (await api.call('/metrics')).text();
-  expect(await metrics()).toContain('slipway_storage_free_bytes{cluster="lab"} 1073741824');
-  await reportRoom(api.redis, LAB.name, null);
-  await submit('new');
-  expect(await metrics()).not.toContain('slipway_storage_free_bytes{');
-});
-
-test('goes through builds and images page by page', async () => {
-  const made: string[] = [];
-  for (let build = 1; build <= 5; build += 1) {
-    const text = MODULES.replace(SECRET, `${SECRET} ${build}`);
-    made.push((await client.submit({ files: [{ path: 'lab.yaml', text }], variables: {} })).buildId);
-    await api.work();
-  }
-  // Builds of one millisecond have one score: pages must neither repeat nor lose them.
-  const score = (await api.redis.zscore(KEYS.builds, made[0] ?? '')) ?? '';
-  for (const id of made.slice(0, 4)) await api.redis.zadd(KEYS.builds, score, id);
-  const builds = await pages('/api/v1/builds?limit=2', 'builds');
-  expect(builds.map(({ length }) => length)).toEqual([2, 2, 1]);
-  expect(builds.flat().map(({ buildId }) => buildId)).toEqual(made.toReversed());
-  const images = await pages('/api/v1/images?limit=3', 'images');
-  // The cluster has slots for four machines, and no machine ends here.
-  expect(images.map(({ length }) => length)).toEqual([3, 1]);
-  expect(images.flat()).toEqual(await client.images.list());
-  expect((await api.call('/api/v1/images?cursor=nonsense')).status).toBe(400);
-});
-
-test('finds builds by state, by submitter, and by a text in their modules, page by page', async () => {
-  const submit = async (name: string, by = client) => {
-    const text = `name: ${name}\nvms: [{ name: vm, source: { blank: true }, resources: { cpu: 1, memory: 1Gi } }]\n`;
-    const changed = `${text}labels: { x: y }\n`.replace('1Gi', `${made.length + 1}Gi`);
-    made.push((await by.submit({ files: [{ path: 'a.yaml', text: changed }], variables: {} })).buildId);
-  };
-  const made: string[] = [];
-  const builder = api.as(await api.tokenOf('builder'));
-  // With letters that no id of a build has.
-  for (const name of ['lib-front', 'sql', 'lib-back']) await submit(name);
-  await submit('sql', builder);
-  await client.cancel(made[1] ?? '');
-  const found = async (query: string) => {
-    const all = (await pages(`/api/v1/builds?limit=2${query}`, 'builds')).flat();
-    return all.map(({ buildId }) => made.indexOf(String(buildId)));
-  };
-  expect(await found('&search=LIB')).toEqual([2, 0]);
-  expect(await found(`&search=${made[0]?.slice(-8).toLowerCase()}`)).toEqual([0]);
-  expect(await found('&by=the-builder')).toEqual([3]);
-  expect(await found('&state=cancelled')).toEqual([1]);
-  expect(await found('&state=queued,running&search=sql')).toEqual([3]);
-  expect(await found('&search=nothing')).toEqual([]);
-  expect((await api.call('/api/v1/builds?state=gone')).status).toBe(400);
-});
-
-const pageSchema = z.looseObject({ nextCursor: z.string().nullable() });
-
-async function pages(path: string, field: string): Promise<Record<string, unknown>[][]> {
-  const found: Record<string, unknown>[][] = [];
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const page: unknown = await (await api.call(`${path}${cursor && `&cursor=${cursor}`}`)).json();
-    const { nextCursor, [field]: rows } = pageSchema.parse(page);
-    found.push(z.array(z.record(z.string(), z.unknown())).parse(rows));
-    cursor = nextCursor;
-  }
-  return found;
-}
 
 test('returns the events up to now without following', async () => {
   const { buildId } = await client.submit({ files: [{ path: 'lab.yaml', text: MODULES }], variables: {} });

@@ -113,7 +113,7 @@ describe('an image', () => {
     const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8'));
     const files = [join(out, 'life-1-db-system.qcow2'), join(out, 'life-1-web-system.qcow2')] as const;
     for (const file of files) expect(JSON.stringify(manifest)).toContain(hashOf(file));
-    expect(await bootOutput(files[1])).toMatch(/login: $/);
+    expect(await bootOutput(files[1], 'qcow2')).toMatch(/login: $/);
     // The console has the same file, at once: it is there.
     await look('life-export', '/images');
     await page.getByRole('button', { name: 'Export life:1 web system' }).click();
@@ -125,6 +125,19 @@ describe('an image', () => {
     const ordered = await farm.client.images.startExport('life:1', { vm: 'db' });
     expect(ordered).toMatchObject({ state: 'ready', sha256: hashOf(files[0]) });
   });
+
+  test.each(['raw', 'vmdk', 'vhdx'] as const)(
+    'leaves as a file that boots, as %s too',
+    {
+      timeout: LONG_MS,
+    },
+    async (format) => {
+      const file = join(folder, `web.${format}`);
+      const printed = await slipway('image', 'export', 'life@stable', '--vm', 'web', '--format', format, '-o', file);
+      expect(printed).toContain(hashOf(file));
+      expect(await bootOutput(file, format)).toMatch(/login: $/);
+    },
+  );
 
   test('goes to a registry, and a module is built from there', { timeout: LONG_MS }, async () => {
     const target = `${registry.host}/farm/life:1`;

@@ -84,7 +84,7 @@ describe('a module whose parts lie on the cluster, in a registry and on a web se
       .update(await readFile(file))
       .digest('hex');
     expect(exported.stdout).toContain(`SHA-256 ${sha256}, verified.`);
-    expect(await bootOutput(file)).toMatch(/login: $/);
+    expect(await bootOutput(file, 'qcow2')).toMatch(/login: $/);
     expect(await farm.slipway('image', 'export', name, '--format', 'vmdk', '-o', other)).toMatchObject({ exitCode: 0 });
     const run = promisify(execFile);
     expect((await run('qemu-img', ['compare', '-f', 'qcow2', '-F', 'vmdk', file, other])).stdout).toBe(

@@ -46,7 +46,7 @@ export function PruneImages({ onChange }: { onChange(): void }) {
         Show what would go
       </button>
       <button type="submit" name="do" value="remove" class="danger">
-        Remove it
+        Remove them
       </button>
       <p class="quiet">An empty form stands for the retention in the configuration of the farm.</p>
     </AskForm>

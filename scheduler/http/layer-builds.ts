@@ -33,7 +33,8 @@ export async function loadOwnBuild(redis: Redis, id: string, who: Principal): Pr
   const build = (await readBuild(redis, id)) ?? noSuchBuild(id);
   if (mayEnter(who, build)) return build;
   const owner = `the owner of the build, "${build.submittedBy ?? ''}",`;
-  throw new FarmError('Forbidden', `Only ${owner} and admins may log in to its machines and continue its steps.`);
+  const message = `Only ${owner} and admins may log in to its machines and continue its steps.`;
+  throw new FarmError('Forbidden', message, { details: { solve: 'Ask one of them.' } });
 }
 
 /** @throws NotFound */

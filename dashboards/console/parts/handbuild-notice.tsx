@@ -23,8 +23,13 @@ export function HandbuildNotice({ address, handbuild, owner, mayAnswer, onAnswer
     <section class="notice person handbuild" aria-label="By hand">
       <p>
         <strong>Step {step + 1}</strong>
-        {name !== null && ` ${printable(name)}`} {waitsHow(kept)} {mayAnswer ? 'you' : 'a person'}. It asked{' '}
-        <Age at={since} />
+        {name !== null && (
+          <>
+            {' '}
+            <q>{printable(name)}</q>
+          </>
+        )}{' '}
+        {waitsHow(kept)} {mayAnswer ? 'you' : 'a person'}. It asked <Age at={since} />
         {kept && `, and is given up at ${new Date(kept.until).toLocaleTimeString()}`}.
       </p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}

@@ -141,6 +141,6 @@ function encoded({ body: kind, bodyType }: Operation, body: unknown): { type: st
 export type BodyOf<Id extends OperationId> = RequestOf<Id> extends { readonly body?: infer Body } ? Body : never;
 
 /** A flag in a query: an absent one is false for the farm. */
-export function flag(value: boolean): 'true' | undefined {
+export function queryFlag(value: boolean): 'true' | undefined {
   return value ? 'true' : undefined;
 }

@@ -8,7 +8,7 @@ import type { KeptAnswer } from '../../common/contracts/events.ts';
 import type { Priority } from '../../common/contracts/owners.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { FarmAddress } from './connection.ts';
-import { type BodyOf, FarmApi, type FollowOptions, flag } from './farm-api.ts';
+import { type BodyOf, FarmApi, type FollowOptions, queryFlag } from './farm-api.ts';
 import { ImageClient } from './image-client.ts';
 import { MachineClient } from './machine-client.ts';
 import { headOf, refusal } from './refusal.ts';
@@ -212,5 +212,5 @@ export class FarmClient {
 }
 
 function reuseQuery({ noCache = false, rebuild = [], only = [] }: BuildOptions) {
-  return { noCache: flag(noCache), rebuild: rebuild.join(','), only: only.join(',') };
+  return { noCache: queryFlag(noCache), rebuild: rebuild.join(','), only: only.join(',') };
 }

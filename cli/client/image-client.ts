@@ -4,7 +4,7 @@ import { MAX_PAGE } from '../../common/contracts/api/parameters.ts';
 import type { ImageView } from '../../common/contracts/images.ts';
 import { type Run, runOf } from '../../common/nbd/run.ts';
 import { readSparse, SPARSE_TYPE } from '../../common/nbd/sparse-stream.ts';
-import { type BodyOf, type FarmApi, flag } from './farm-api.ts';
+import { type BodyOf, type FarmApi, queryFlag } from './farm-api.ts';
 import { notAFarm } from './refusal.ts';
 
 /** Images of a farm: reading, tagging, removing, importing, exporting, pushing. Every method throws as `FarmApi` does. */
@@ -46,7 +46,7 @@ export class ImageClient {
 
   /** `force`: also when it has a tag or others are based on it. */
   remove(image: string, { force = false } = {}) {
-    return this.#api.call('removeImage', { params: { image }, query: { force: flag(force) } });
+    return this.#api.call('removeImage', { params: { image }, query: { force: queryFlag(force) } });
   }
 
   /** Removes the images beyond a retention; by default the one of the farm's configuration. */

@@ -2,7 +2,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { currentDataDir, pointerFile, stateFolder } from '../client/connection.ts';
-import { haltMachines, purgeMachines, stopFarm } from '../farm/stop-farm.ts';
+import { haltCluster, purgeCluster, stopFarm } from '../farm/stop-farm.ts';
 import { printLine } from '../output/print.ts';
 
 interface DownFlags {
@@ -24,9 +24,9 @@ export function register(program: Command): void {
       }
       await stopFarm(dataDir);
       if (flags.purge) {
-        purgeMachines(dataDir);
+        purgeCluster(dataDir);
         rmSync(dataDir, { recursive: true, force: true });
-      } else haltMachines(dataDir);
+      } else haltCluster(dataDir);
       rmSync(pointerFile(), { force: true });
       printLine(`The farm in ${dataDir} ${flags.purge ? 'is removed' : 'has stopped; `slipway up` starts it again'}.`);
     });

@@ -48,13 +48,13 @@ export async function endLeftovers(dataDir: string): Promise<void> {
   new FarmFiles(dataDir).removeConnection();
 }
 
-/** Ends the virtual machines, networks and pods of the embedded cluster. @throws as `purgeMachines` */
-export function haltMachines(dataDir: string): void {
+/** Ends the virtual machines, networks and pods of the embedded cluster. @throws as `purgeCluster` */
+export function haltCluster(dataDir: string): void {
   runCluster(dataDir, '--halt');
 }
 
 /** The same, and removes the files of the cluster. @throws ClusterUnfit with the error of the cluster's program */
-export function purgeMachines(dataDir: string): void {
+export function purgeCluster(dataDir: string): void {
   runCluster(dataDir, '--purge');
 }
 

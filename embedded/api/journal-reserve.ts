@@ -3,10 +3,10 @@ import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 /** Space behind the end of the journal that is kept for it: some 4,000 changes, enough to delete what fills the disk. */
-export const RESERVE_BYTES = 8 * 1024 * 1024;
+export const JOURNAL_RESERVE_BYTES = 8 * 1024 * 1024;
 
 /** What is left of a reserve before it is filled up again. */
-const LOW_BYTES = RESERVE_BYTES / 2;
+const LOW_BYTES = JOURNAL_RESERVE_BYTES / 2;
 
 /**
  * Blocks of the disk behind the end of a file, which only writes to that file can take. Where the file system cannot set
@@ -30,14 +30,14 @@ export class JournalReserve {
   /** Fills it up behind a file of so many bytes, when it is low. */
   async fillUp(fileBytes: number): Promise<void> {
     if (this.#end - fileBytes >= LOW_BYTES) return;
-    const args = ['--keep-size', '--offset', String(fileBytes), '--length', String(RESERVE_BYTES), this.#path];
+    const args = ['--keep-size', '--offset', String(fileBytes), '--length', String(JOURNAL_RESERVE_BYTES), this.#path];
     try {
       await promisify(execFile)('fallocate', args);
-      this.#end = fileBytes + RESERVE_BYTES;
+      this.#end = fileBytes + JOURNAL_RESERVE_BYTES;
       this.#isShort = false;
     } catch {
-      this.#isShort = (await freeBytes(this.#path)) < RESERVE_BYTES;
-      if (!this.#isShort) this.#end = fileBytes + RESERVE_BYTES;
+      this.#isShort = (await freeBytes(this.#path)) < JOURNAL_RESERVE_BYTES;
+      if (!this.#isShort) this.#end = fileBytes + JOURNAL_RESERVE_BYTES;
     }
   }
 

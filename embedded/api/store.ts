@@ -6,7 +6,7 @@ import { type DeleteOptions, markDeleted, unmetPrecondition } from './deletion.t
 import { addedEvent, EventFeed, restoredEvent, type StoreEvent, type StoreListener } from './event-feed.ts';
 import { deepFreeze } from './frozen.ts';
 import { Journal } from './journal.ts';
-import { RESERVE_BYTES } from './journal-reserve.ts';
+import { JOURNAL_RESERVE_BYTES } from './journal-reserve.ts';
 import { withGeneratedName } from './names.ts';
 import { finalizersOf, firstMetadata, isSameIntent, staleWrite, systemFieldsOf } from './object-rules.ts';
 import { idOf, ObjectTables } from './object-tables.ts';
@@ -97,7 +97,7 @@ export class Store {
   /** @throws ApiError 507 while the disk has no room for more objects; what is there may still be changed and deleted */
   assertRoom(): void {
     if (this.#journal?.room === 'ample') return;
-    const message = `The disk of the embedded cluster's data is full: free ${RESERVE_BYTES / 2 ** 20} MiB there. Until then objects may be deleted, but not created`;
+    const message = `The disk of the embedded cluster's data is full: free ${JOURNAL_RESERVE_BYTES / 2 ** 20} MiB there. Until then objects may be deleted, but not created`;
     throw new ApiError(507, 'InternalError', message);
   }
 

@@ -18,7 +18,7 @@ export function codeOf(character: string): string {
 }
 
 /** Line and column of a character of a text, from 1. */
-export function placeOf(text: string, index: number): { line: number; column: number } {
+export function characterPlace(text: string, index: number): { line: number; column: number } {
   const lines = text.slice(0, index).split('\n');
   return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
 }

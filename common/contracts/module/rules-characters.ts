@@ -1,4 +1,4 @@
-import { codeOf, placeOf } from './characters.ts';
+import { characterPlace, codeOf } from './characters.ts';
 import type { Cursor } from './cursor.ts';
 import type { Report, Rule } from './rule.ts';
 import { localUses } from './rules-local.ts';
@@ -29,7 +29,7 @@ function reportControl(at: Cursor, pattern: RegExp, severity: 'error' | 'warning
   const found = pattern.exec(at.text ?? '');
   if (!found || at.text === null) return;
   const code = severity === 'error' ? 'InvalidValue' : 'Doubtful';
-  report(at, code, controlMessage(found[0]), severity, placeOf(at.text, found.index));
+  report(at, code, controlMessage(found[0]), severity, characterPlace(at.text, found.index));
 }
 
 function controlMessage(character: string): string {

@@ -1,4 +1,4 @@
-import { codeOf, placeOf } from './characters.ts';
+import { characterPlace, codeOf } from './characters.ts';
 import type { Rule } from './rule.ts';
 
 /** What comes along with text that is copied from a page: it looks like a blank, or like nothing. */
@@ -19,6 +19,12 @@ export const scriptRule: Rule = (body, report) => {
     const found = INVISIBLE.exec(text);
     if (!found) continue;
     const message = `has the character ${codeOf(found[0])}, which looks like a blank or like nothing, and is none for a shell`;
-    report(inline, 'Doubtful', `${message}: write a plain blank, or remove it`, 'warning', placeOf(text, found.index));
+    report(
+      inline,
+      'Doubtful',
+      `${message}: write a plain blank, or remove it`,
+      'warning',
+      characterPlace(text, found.index),
+    );
   }
 };

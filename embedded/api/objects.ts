@@ -71,8 +71,6 @@ export interface ResourceKind {
   readonly categories: readonly string[];
   /** Whether `/status` is separate: then writes to the object leave the status alone and the other way round. */
   readonly statusSubresource: boolean;
-  /** Where `/scale` reads and writes the replica count; absent without this subresource. */
-  readonly scale?: { readonly specReplicasPath: string; readonly statusReplicasPath: string };
   /** Served by a CustomResourceDefinition on a real cluster; decides details such as patch types and delete answers. */
   readonly custom: boolean;
   /** Structural schema (OpenAPI v3); absent for kinds whose content is not checked. */

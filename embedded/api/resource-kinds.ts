@@ -2,14 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packagePath } from '../../common/config/package-root.ts';
 import { AGE, CORE_KINDS, type CoreKind, CRD_KIND, OPEN_KINDS } from './core-kinds.ts';
-import {
-  fieldAt,
-  isJsonObject,
-  type JsonObject,
-  type KubeObject,
-  type PrinterColumn,
-  type ResourceKind,
-} from './objects.ts';
+import { fieldAt, isJsonObject, type KubeObject, type PrinterColumn, type ResourceKind } from './objects.ts';
 import { coreSchema } from './schema/core-schemas.ts';
 
 function resourceKind(kind: CoreKind): ResourceKind {
@@ -37,7 +30,6 @@ function kindOfDefinition(definition: KubeObject): ResourceKind {
   const version = fieldAt(spec, 'versions', 0);
   const columns = fieldAt(version, 'additionalPrinterColumns');
   const schema = fieldAt(version, 'schema', 'openAPIV3Schema');
-  const scale = fieldAt(version, 'subresources', 'scale');
   return {
     group: String(spec['group']),
     version: String(fieldAt(version, 'name')),
@@ -51,14 +43,6 @@ function kindOfDefinition(definition: KubeObject): ResourceKind {
     custom: true,
     printerColumns: Array.isArray(columns) ? (columns as PrinterColumn[]) : [AGE],
     ...(isJsonObject(schema) ? { schema } : {}),
-    ...(isJsonObject(scale) ? { scale: scaleOf(scale) } : {}),
-  };
-}
-
-function scaleOf(scale: JsonObject): NonNullable<ResourceKind['scale']> {
-  return {
-    specReplicasPath: String(scale['specReplicasPath']),
-    statusReplicasPath: String(scale['statusReplicasPath']),
   };
 }
 

@@ -15,7 +15,6 @@ import { evictPod } from './subresources/eviction.ts';
 import { KUBEVIRT_SUBRESOURCES, KubeVirtHandler, SUBRESOURCES_GROUP } from './subresources/kubevirt-handler.ts';
 import type { MachineAccess } from './subresources/machine-access.ts';
 import { POD_SUBRESOURCES, PodHandler } from './subresources/pod-handler.ts';
-import { ScaleHandler } from './subresources/scale.ts';
 
 /** Dependencies of the routes. */
 export interface RouteOptions {
@@ -33,7 +32,6 @@ export function createRoutes({ store, writes, clock, access }: RouteOptions): Ap
   const discovery = new Discovery(kinds, [...ACCESS_REVIEWS, ...POD_SUBRESOURCES, ...KUBEVIRT_SUBRESOURCES]);
   const openApi = new OpenApi(kinds);
   const resources = new ResourceHandler(store, writes, clock);
-  const scale = new ScaleHandler(store, writes);
   const pods = new PodHandler(store, access);
   const kubeVirt = new KubeVirtHandler({ store, access, clock });
   const kindOf = ({ group, version, resource }: ResourcePath): ResourceKind | undefined =>
@@ -41,10 +39,6 @@ export function createRoutes({ store, writes, clock, access }: RouteOptions): Ap
 
   async function virtual(exchange: Exchange, path: ResourcePath): Promise<boolean> {
     const kind = kindOf(path);
-    if (kind?.scale && path.subresource.join('/') === 'scale') {
-      await scale.handle(exchange, kind, path);
-      return true;
-    }
     if (kind?.kind === 'Pod' && exchange.method === 'GET' && path.subresource.join('/') === 'log') {
       await pods.log(exchange, path);
       return true;

@@ -30,7 +30,7 @@ async function exists(path: string): Promise<boolean> {
 /**
  * The UEFI firmware of a machine with its own copy of the variable store in `directory`. An existing copy is kept, so
  * that the guest's variables survive a crash of the server during the start. Secure never becomes plain:
- * @throws FarmError `ClusterUnfit` when the wanted firmware is not installed
+ * @throws FarmError `ClusterUnfit` when the requested firmware is not installed
  */
 export async function prepareEfi(directory: string, secureBoot: boolean): Promise<FirmwareSpec> {
   for (const [code, pristine] of IMAGES[secureBoot ? 'secure' : 'plain']) {

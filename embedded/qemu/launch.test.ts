@@ -45,9 +45,9 @@ function launch({ model, tpmSocket }: { model?: string; tpmSocket?: string } = {
 }
 
 /** A process of the machine, as soon as there is one. */
-async function untilThere(isWanted: (argv: HostProcess['argv']) => boolean): Promise<number> {
+async function untilThere(isIt: (argv: HostProcess['argv']) => boolean): Promise<number> {
   while (true) {
-    const found = (await findProcesses(runDir)).find(({ argv }) => isWanted(argv));
+    const found = (await findProcesses(runDir)).find(({ argv }) => isIt(argv));
     if (found) return found.pid;
     await after(1);
   }

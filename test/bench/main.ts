@@ -19,8 +19,8 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
   },
 });
-const wanted = values.only?.split(',');
-const unknown = wanted?.filter((name) => !BENCH_NAMES.includes(name as BenchName)) ?? [];
+const requested = values.only?.split(',');
+const unknown = requested?.filter((name) => !BENCH_NAMES.includes(name as BenchName)) ?? [];
 if (unknown.length > 0)
   throw new Error(`No bench is named ${unknown.join(', ')}; there are ${BENCH_NAMES.join(', ')}.`);
 const measurements: Measurement[] = [];
@@ -31,7 +31,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.exit(1);
   });
 for (const name of BENCH_NAMES) {
-  if (wanted && !wanted.includes(name)) continue;
+  if (requested && !requested.includes(name)) continue;
   const failure = await runBench(name, Number(values.minutes));
   if (failure !== null) {
     console.error(`${name} failed: ${failure}`);

@@ -43,7 +43,7 @@ test('a build that joined after the imports knows a second generation by its imp
 
 test.each([
   [
-    'a step that was told twice',
+    'a step that was reported twice',
     [...imported, step(0), ...ran, end],
     'left: vm: step 1 started twice in generation 1.',
   ],
@@ -65,7 +65,7 @@ test.each([
   [
     'words of the machinery',
     [...imported, ...ran, { event: 'phase-waiting', ...at, error: 'Connection is closed.' }, end],
-    'it says "Connection is closed."',
+    'it shows "Connection is closed."',
   ],
 ])('finds %s', (_what, events, wrong) => {
   expect(judge(events)).toEqual([`build b: ${wrong}`]);

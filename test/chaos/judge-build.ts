@@ -23,17 +23,17 @@ export type JudgedBuild = Pick<
 export function judgeBuild(build: JudgedBuild, crashed: ReadonlySet<string>): string[] {
   const { id, events, outcome, isCancelled, layerBuilds, endings } = build;
   const wrong: string[] = [];
-  const say = (what: string) => wrong.push(`build ${id}: ${what}`);
-  if (outcome === null) say('it has not ended.');
-  else if (outcome !== 'succeeded' && !(isCancelled && outcome === 'cancelled')) say(`it ${outcome}.`);
+  const report = (what: string) => wrong.push(`build ${id}: ${what}`);
+  if (outcome === null) report('it has not ended.');
+  else if (outcome !== 'succeeded' && !(isCancelled && outcome === 'cancelled')) report(`it ${outcome}.`);
   for (const event of events) {
     if (event.event === 'module-finished' && event.failure && !isCancelled)
-      say(`${event.module}: ${event.failure.reason}: ${event.failure.message}`);
-    if (MACHINERY.test(wordsOf(event))) say(`it says "${wordsOf(event)}"`);
+      report(`${event.module}: ${event.failure.reason}: ${event.failure.message}`);
+    if (MACHINERY.test(wordsOf(event))) report(`it shows "${wordsOf(event)}"`);
   }
   for (const module of layerBuilds.keys()) {
     const allowed = endings + (crashed.has(layerBuilds.get(module) ?? '') ? 1 : 0);
-    for (const what of judgeModule(build, module, allowed)) say(`${module}: ${what}`);
+    for (const what of judgeModule(build, module, allowed)) report(`${module}: ${what}`);
   }
   return wrong;
 }
@@ -42,13 +42,13 @@ export function judgeBuild(build: JudgedBuild, crashed: ReadonlySet<string>): st
 function judgeModule({ events, round }: JudgedBuild, module: string, allowed: number): string[] {
   const wrong: string[] = [];
   let generations = 1;
-  let told = new Set<string>();
+  let seen = new Set<string>();
   // A build that joined in the middle does not hear that their imports have succeeded.
   let imported = new Set<string>();
   let journals = new Map<string, string[]>();
   const once = (what: string) => {
-    if (told.has(what)) wrong.push(`${what} twice in generation ${generations}.`);
-    told.add(what);
+    if (seen.has(what)) wrong.push(`${what} twice in generation ${generations}.`);
+    seen.add(what);
   };
   for (const event of events) {
     if (!('vm' in event) || event.module !== module) continue;
@@ -57,7 +57,7 @@ function judgeModule({ events, round }: JudgedBuild, module: string, allowed: nu
       imported.add(vm);
     if (event.event === 'phase-started' && event.phase === 'import' && imported.has(vm)) {
       generations += 1;
-      told = new Set();
+      seen = new Set();
       imported = new Set();
       journals = new Map();
     }

@@ -36,13 +36,14 @@ const FLAGS = ['--vms', String(LIMIT), '--allow-address', '127.0.0.1'];
 
 const seed = Number(values.seed);
 const start = performance.now();
-const said = (line: string) => console.log(`${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${line}`);
+const print = (line: string) =>
+  console.log(`${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${line}`);
 const done = new Map<string, number>();
 const violations: string[] = [];
 /** Each violation is shown when it is found, and again at the end. */
 const report = (violation: string) => {
   violations.push(violation);
-  said(`VIOLATION ${violation}`);
+  print(`VIOLATION ${violation}`);
 };
 
 console.log(`seed ${seed}`);
@@ -76,16 +77,16 @@ async function run(): Promise<void> {
   const machines = countMachines(farm.connection.kubeconfig, LIMIT, report);
   resources.defer('machine watch', () => machines.stop());
   const builds = new ChaosBuilds(farm.client, image, {
-    started: ({ id }) => said(`build ${id}`),
+    started: ({ id }) => print(`build ${id}`),
     ended: (build) => {
-      said(`build ${build.id} ${build.outcome}`);
+      print(`build ${build.id} ${build.outcome}`);
       judgeBuild(build, builds.crashed).forEach(report);
     },
     lost: (id, reason) => report(`build ${id} could not be followed: ${reason}`),
   });
   const faults = faultsOf({ farm, flags: FLAGS, second, builds, signal });
-  const wanted = values.only?.split(',');
-  const names = [...faults.keys()].filter((name) => wanted?.includes(name) ?? true);
+  const requested = values.only?.split(',');
+  const names = [...faults.keys()].filter((name) => requested?.includes(name) ?? true);
   const shakenUntil = performance.now() + Number(values.seconds) * 1000;
   for (const { name, pauseMs, random } of planActions(names, seed)) {
     while (builds.living.length < LIVING) await builds.submitNew();
@@ -94,11 +95,11 @@ async function run(): Promise<void> {
     const what = await faults.get(name)?.(random);
     if (!what) continue;
     done.set(name, (done.get(name) ?? 0) + 1);
-    said(`${name}: ${what}`);
+    print(`${name}: ${what}`);
   }
-  said('at rest');
+  print('at rest');
   await Promise.race([Promise.all(builds.all.map(({ ended }) => ended)), after(REST_MS, null, { signal })]);
-  said('all builds have ended, or have had their time');
+  print('all builds have ended, or have had their time');
   for (const build of builds.living) judgeBuild(build, builds.crashed).forEach(report);
   (await judgeRemains(farm)).forEach(report);
   printTable(builds, machines.peak());
@@ -109,7 +110,7 @@ function keepLogs(dataDir: string): void {
   if (violations.length === 0) return;
   const kept = mkdtempSync(join(tmpdir(), 'slipway-chaos-'));
   cpSync(join(dataDir, 'logs'), kept, { recursive: true });
-  said(`The logs of the farm are kept in ${kept}`);
+  print(`The logs of the farm are kept in ${kept}`);
 }
 
 function printTable(builds: ChaosBuilds, peak: number): void {

@@ -81,13 +81,13 @@ test('stores what comes after the position once, and takes a log up that broke o
 
 test('a log whose beginning the node has let go of is followed from its end', async () => {
   const rotated = 'x\n'.repeat(1000);
-  let say = (_text: string) => {};
+  let print = (_text: string) => {};
   const followed: Answer = (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/plain' }).write(rotated);
-    say = (text) => response.write(text);
+    print = (text) => response.write(text);
   };
   const measured: Answer = (_request, response) => {
-    response.writeHead(200, { 'content-type': 'text/plain' }).end(rotated, () => setImmediate(say, 'news\n'));
+    response.writeHead(200, { 'content-type': 'text/plain' }).end(rotated, () => setImmediate(print, 'news\n'));
   };
   const { capture, kept } = await follow({ position: 3_000_000 }, followed, measured);
   await expect.poll(() => kept, { timeout: 5_000 }).toHaveLength(1);
@@ -98,10 +98,10 @@ test('a log whose beginning the node has let go of is followed from its end', as
 test('a long log that is whole is read once', async () => {
   const stored = 'x\n'.repeat(600_000);
   const beginning = new EventEmitter();
-  let say = (_text: string) => {};
+  let print = (_text: string) => {};
   const followed: Answer = (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/plain' }).write(`${stored}news\n`);
-    say = (text) => response.write(text);
+    print = (text) => response.write(text);
   };
   const after: typeof hastyClock.after = async (ms, signal) => {
     if (ms === 1_000) await once(beginning, 'over', { signal });
@@ -110,7 +110,7 @@ test('a long log that is whole is read once', async () => {
   const { capture, lines } = await follow({ position: stored.length, clock: { ...hastyClock, after } }, followed);
   await expect.poll(lines).toEqual(['news']);
   beginning.emit('over');
-  say('more\n');
+  print('more\n');
   await expect.poll(lines).toEqual(['news', 'more']);
   await capture.stop();
   expect(api?.requests.filter((request) => request.includes('/log'))).toHaveLength(1);

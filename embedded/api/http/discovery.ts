@@ -28,12 +28,7 @@ function resourceEntry(kind: ResourceKind): JsonObject {
 function subresourceEntries(kind: ResourceKind): JsonObject[] {
   const base = { singularName: '', namespaced: kind.namespaced };
   const verbs = ['get', 'patch', 'update'];
-  return [
-    ...(kind.statusSubresource ? [{ ...base, name: `${kind.plural}/status`, kind: kind.kind, verbs }] : []),
-    ...(kind.scale
-      ? [{ ...base, name: `${kind.plural}/scale`, group: 'autoscaling', version: 'v1', kind: 'Scale', verbs }]
-      : []),
-  ];
+  return [...(kind.statusSubresource ? [{ ...base, name: `${kind.plural}/status`, kind: kind.kind, verbs }] : [])];
 }
 
 /** The discovery documents of all served kinds (`/api`, `/apis` and below), in their unaggregated form. */

@@ -27,8 +27,8 @@ export interface Packer {
 export async function findPacker(): Promise<Packer> {
   const run = promisify(execFile);
   const env = { ...process.env, CHECKPOINT_DISABLE: '1' };
-  const said = await run('packer', ['version'], { env });
-  const [, version = '0', major, minor] = /v((\d+)\.(\d+)\.\S+)/.exec(said.stdout) ?? [];
+  const printed = await run('packer', ['version'], { env });
+  const [, version = '0', major, minor] = /v((\d+)\.(\d+)\.\S+)/.exec(printed.stdout) ?? [];
   const isAnchor = Number(major) > 1 || (Number(major) === 1 && Number(minor) >= 11);
   const installed = isAnchor ? await run('packer', ['plugins', 'installed'], { env }) : { stdout: '' };
   const plugins = installed.stdout.match(/packer-plugin-\S+?_v[\d.]+/g) ?? [];

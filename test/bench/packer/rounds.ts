@@ -97,7 +97,7 @@ export class Rounds {
     this.#tellFarm(IMAGE, await buildOnFarm(farm, imageModule(image, FIRST)));
     const again = await buildOnFarm(farm, imageModule(image, STEPS));
     this.#tellFarm('the same again, with five echo steps', again);
-    this.#tell('each further echo step', 'Slipway', again.furtherStepMs ?? 0);
+    this.#report('each further echo step', 'Slipway', again.furtherStepMs ?? 0);
   }
 
   async #installer(farm: TestFarm, media: ServedFile): Promise<void> {
@@ -122,7 +122,7 @@ export class Rounds {
       const captured = moments.captured.get(`layer${index}`);
       const running = moments.running.get(`layer${index + 1}`);
       if (captured === undefined || running === undefined) continue;
-      this.#tell('captured until the machine of the child runs', 'Slipway', running - captured);
+      this.#report('captured until the machine of the child runs', 'Slipway', running - captured);
     }
     await this.#packer(LAYERS, this.#installerSource(), CHANGED);
     this.#tellFarm(LAYERS, await buildOnFarm(farm, this.#installed(media, CHANGED)));
@@ -162,19 +162,19 @@ export class Rounds {
   async #packer(what: string, source: PackerSource, scripts: readonly string[]): Promise<void> {
     const { accelerator } = this.#bench;
     await this.#inFolder(async (folder) => {
-      this.#tell(what, 'Packer', await buildWithPacker({ folder, accelerator, source, scripts }));
+      this.#report(what, 'Packer', await buildWithPacker({ folder, accelerator, source, scripts }));
     });
   }
 
   #tellRaw(what: string, { toLoginMs, shutdownMs }: RawTimes): void {
-    this.#tell(what, 'raw limit', toLoginMs + shutdownMs, { 'to a login': toLoginMs, shutdown: shutdownMs });
+    this.#report(what, 'raw limit', toLoginMs + shutdownMs, { 'to a login': toLoginMs, shutdown: shutdownMs });
   }
 
   #tellFarm(what: string, { totalMs, phasesMs, betweenMs }: FarmTimes): void {
-    this.#tell(what, 'Slipway', totalMs, { ...phasesMs, between: betweenMs });
+    this.#report(what, 'Slipway', totalMs, { ...phasesMs, between: betweenMs });
   }
 
-  #tell(what: string, who: Figure['who'], ms: number, parts: Figure['parts'] = {}): void {
+  #report(what: string, who: Figure['who'], ms: number, parts: Figure['parts'] = {}): void {
     const figure = { round: this.#round, what, who, ms, parts };
     this.#figures.push(figure);
     this.#onFigure(figure);

@@ -11,21 +11,6 @@ const namespace = useNamespace('kinds', (opened) => {
   client = opened;
 });
 
-test('scales what has a scale', async () => {
-  const gateways = `/apis/kubeovn.io/v1/namespaces/${namespace}/vpc-egress-gateways`;
-  await client.create(RESOURCES.egressGateways, namespace, {
-    metadata: { name: 'out' },
-    spec: { vpc: 'v', externalSubnet: 'e', policies: [] },
-  });
-  await client.kubectl('scale', 'veg', 'out', '-n', namespace, '--replicas=0');
-  expect((await client.send('GET', `${gateways}/out`)).body).toMatchObject({
-    spec: { replicas: 0 },
-    metadata: { generation: 2 },
-  });
-  // A count of 0 is left out.
-  expect((await client.send('GET', `${gateways}/out/scale`)).body).toMatchObject({ kind: 'Scale', spec: {} });
-});
-
 const BEFORE_DEFAULTS: readonly (readonly [string, object])[] = [
   ['a protocol that is a number', { protocol: 7 }],
   ['excluded addresses that are an object', { excludeIps: {} }],

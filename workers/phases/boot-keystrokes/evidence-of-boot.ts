@@ -25,7 +25,7 @@ export async function awaitLogin(context: PhaseContext, scope: BuildScope): Prom
   await whileMachineLives(context, { name, doing: 'before SSH login succeeded' }, async (alive) => {
     const { link, mask } = await openGuestAccess(context, scope, { signal: alive });
     try {
-      await link.use((guest) => awaitCloudInit(context, { guest, mask, wanted: scope.vm.cloudInit !== null }));
+      await link.use((guest) => awaitCloudInit(context, { guest, mask, required: scope.vm.cloudInit !== null }));
     } finally {
       link.close();
     }
@@ -78,7 +78,7 @@ interface CloudInitCheck {
   readonly guest: GuestConnection;
   readonly mask: Mask;
   /** Whether the module asked for cloud-init: else its errors are not ours. */
-  readonly wanted: boolean;
+  readonly required: boolean;
 }
 
 /**
@@ -101,14 +101,14 @@ const STATUS = `
 const RESTART_MS = 60_000;
 
 /** Exit codes of `cloud-init status`: 0 done, 1 failed, 2 done with errors that it could live with. */
-async function awaitCloudInit(context: PhaseContext, { guest, mask, wanted }: CloudInitCheck): Promise<void> {
+async function awaitCloudInit(context: PhaseContext, { guest, mask, required }: CloudInitCheck): Promise<void> {
   const { words, output } = await guest.shell.ask(STATUS);
   const exitCode = Number(words[1]);
-  if (wanted && words[2] !== 'yes') {
+  if (required && words[2] !== 'yes') {
     await context.clock.after(RESTART_MS, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
     guest.lost.throwIfAborted();
   }
-  if (exitCode === 0 || !wanted) return;
+  if (exitCode === 0 || !required) return;
   const status = mask(output).trim().split('\n');
   for (const line of status) await context.store.emit(context.claim, logEvent(context, `cloud-init: ${line}`));
   if (exitCode === 2) return;

@@ -35,7 +35,7 @@ export async function ensureBuildSecrets(context: PhaseContext, scope: BuildScop
 
 type Data = Record<string, string>;
 
-interface WantedSecret {
+interface RequestedSecret {
   readonly name: string;
   /** Values in base64. */
   readonly makeData: () => Promise<Data>;
@@ -44,7 +44,7 @@ interface WantedSecret {
 async function ensureSecret(
   { cluster, signal }: PhaseContext,
   scope: BuildScope,
-  { name, makeData }: WantedSecret,
+  { name, makeData }: RequestedSecret,
 ): Promise<void> {
   if (await cluster.get(RESOURCES.secrets, name, { signal })) return;
   const secret: Secret = {

@@ -20,11 +20,11 @@ import { VolumePatience } from './volume-patience.ts';
 const LAST_READ_MS = 30_000;
 
 /** A volume of the build VM. */
-interface WantedVolume {
+interface RequestedVolume {
   readonly name: string;
   readonly filling: Filling;
   /** Requested size of the disk; null: the size of its source. */
-  readonly wantedBytes: number | null;
+  readonly requestedBytes: number | null;
   readonly storageClass: string | null;
 }
 
@@ -32,7 +32,7 @@ interface WantedVolume {
 export async function ensureDisks(context: PhaseContext, scope: BuildScope, log: ProgressLog): Promise<void> {
   const { plan, names, vm } = scope;
   const disks = plan.disks.map((disk) => diskVolume(context, { scope, disk, log }));
-  const isos = plan.isos.map(async ({ url, checksum, identity }, index): Promise<WantedVolume> => {
+  const isos = plan.isos.map(async ({ url, checksum, identity }, index): Promise<RequestedVolume> => {
     const request = {
       origin: { kind: 'url', url, credentials: vm.isos[index]?.credentials ?? null, checksum },
       identity,
@@ -41,7 +41,7 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
       use: 'iso',
     } as const;
     const filling = await ensureSource(context, request, log);
-    return { name: names.iso(vm.name, index), filling, wantedBytes: null, storageClass: null };
+    return { name: names.iso(vm.name, index), filling, requestedBytes: null, storageClass: null };
   });
   const making = [...disks, ...isos].map(async (asking) => {
     const volume = await asking;
@@ -49,13 +49,13 @@ export async function ensureDisks(context: PhaseContext, scope: BuildScope, log:
     await runStage(context.cluster, { reason: 'ClusterRefused', subjects: [] }, make);
     return volume;
   });
-  const wanted = await Promise.all(making);
-  const subjects = wanted.flatMap(({ name }) => [
+  const requested = await Promise.all(making);
+  const subjects = requested.flatMap(({ name }) => [
     { kind: 'DataVolume', name },
     { kind: 'PersistentVolumeClaim', name },
   ]);
   await runStage(context.cluster, { reason: 'ImportFailed', subjects }, () =>
-    waitUntilFilled(context, { scope, wanted, log }),
+    waitUntilFilled(context, { scope, requested, log }),
   );
 }
 
@@ -65,11 +65,11 @@ interface DiskRequest {
   readonly log: ProgressLog;
 }
 
-async function diskVolume(context: PhaseContext, request: DiskRequest): Promise<WantedVolume> {
+async function diskVolume(context: PhaseContext, request: DiskRequest): Promise<RequestedVolume> {
   const { scope, disk } = request;
-  const { sizeBytes: wantedBytes, storageClass } = disk;
+  const { sizeBytes: requestedBytes, storageClass } = disk;
   const name = scope.names.disk(scope.vm.name, disk.name);
-  return { name, filling: await fillingOf(context, request), wantedBytes, storageClass };
+  return { name, filling: await fillingOf(context, request), requestedBytes, storageClass };
 }
 
 function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Promise<Filling> | Filling {
@@ -150,15 +150,15 @@ async function parentDisk(
   return { source, contentBytes: disk.sizeBytes, clone: { kind: 'snapshot', restoreBytes: restoreBytes(snapshot) } };
 }
 
-function buildVolume(context: PhaseContext, scope: BuildScope, volume: WantedVolume): DataVolume {
-  const { filling, wantedBytes } = volume;
-  const diskBytes = String(Math.max(wantedBytes ?? 0, filling.contentBytes));
+function buildVolume(context: PhaseContext, scope: BuildScope, volume: RequestedVolume): DataVolume {
+  const { filling, requestedBytes } = volume;
+  const diskBytes = String(Math.max(requestedBytes ?? 0, filling.contentBytes));
   const annotations = { [ANNOTATIONS.diskBytes]: diskBytes };
   return volumeObject(
     { name: volume.name, labels: vmLabels(scope, 'build'), annotations },
     {
       source: filling.source,
-      sizeBytes: askedOf(filling, wantedBytes),
+      sizeBytes: askedOf(filling, requestedBytes),
       storageClass: volume.storageClass ?? context.clusterConfig.storageClass,
       atOnce: isImport(filling) || scope.spec.module.imported === true,
     },
@@ -176,7 +176,7 @@ function isImport({ source }: Filling): boolean {
 
 interface FillingVolumes {
   readonly scope: BuildScope;
-  readonly wanted: readonly WantedVolume[];
+  readonly requested: readonly RequestedVolume[];
   readonly log: ProgressLog;
 }
 
@@ -192,10 +192,10 @@ async function waitUntilFilled(context: PhaseContext, filling: FillingVolumes): 
 
 async function untilFilled(
   { cluster, claim, signal, clock }: PhaseContext,
-  { scope, wanted, log }: FillingVolumes,
+  { scope, requested, log }: FillingVolumes,
 ): Promise<void> {
   const patience = new VolumePatience(clock);
-  const isFilled = (volume: DataVolume | undefined, { name, filling }: WantedVolume, lookAgain: LookAgain) => {
+  const isFilled = (volume: DataVolume | undefined, { name, filling }: RequestedVolume, lookAgain: LookAgain) => {
     const verdict = volume && patience.judge(volume, lookAgain);
     if (verdict?.kind === 'failed') {
       const doing = filling.what === undefined ? `Volume "${name}"` : `Importing ${filling.what}`;
@@ -212,15 +212,15 @@ async function untilFilled(
       deadlineMs: claim.spec.module.timeoutMs,
       what: `the disks of VM "${scope.vm.name}" to be filled`,
       until: (volumes, lookAgain) => {
-        const filled = wanted.filter((volume) => isFilled(volumes.get(volume.name), volume, lookAgain));
-        return filled.length === wanted.length ? true : undefined;
+        const filled = requested.filter((volume) => isFilled(volumes.get(volume.name), volume, lookAgain));
+        return filled.length === requested.length ? true : undefined;
       },
     },
   );
 }
 
-function snapshotsOf({ wanted }: FillingVolumes): readonly string[] {
-  return [...new Set(wanted.flatMap(({ filling }) => filling.source.snapshot?.name ?? []))];
+function snapshotsOf({ requested }: FillingVolumes): readonly string[] {
+  return [...new Set(requested.flatMap(({ filling }) => filling.source.snapshot?.name ?? []))];
 }
 
 /** Rejects some time after a snapshot has gone: CDI waits for it without end, unless its driver had read it before. */

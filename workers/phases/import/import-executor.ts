@@ -26,7 +26,7 @@ export const importExecutor: PhaseExecutor = {
       return { outcome: 'succeeded' };
     }
     if (builtWithoutInternet(scope.spec))
-      log.say(`No internet here: the cluster "${cluster.name}" has no externalSubnet.`);
+      log.write(`No internet here: the cluster "${cluster.name}" has no externalSubnet.`);
     await inParallel(
       context.signal,
       (signal) => ensureDisks({ ...context, signal }, scope, log),

@@ -145,7 +145,7 @@ const JUDGED: readonly (readonly [string, DataVolume, string])[] = [
     'ClusterRefused',
   ],
   [
-    'two pods of a copy that say nothing',
+    'two pods of a copy without a message',
     volume('CloneInProgress', 3, ' and ', 'ContainerCreating and Pod is running'),
     'running',
   ],

@@ -6,14 +6,14 @@ const STEP_PERCENT = 10;
 /** Reports the progress of an import to the waiting builds. */
 export class ProgressLog {
   readonly #context: PhaseContext;
-  readonly #told = new Map<string, number>();
+  readonly #reported = new Map<string, number>();
 
   constructor(context: PhaseContext) {
     this.#context = context;
   }
 
   /** One line, for the import's log. Losing it must not hurt the import. */
-  say(line: string): void {
+  write(line: string): void {
     const { claim, store, logger } = this.#context;
     const { vm, phase } = claim.job;
     const event = { event: 'log', module: claim.spec.module.name, vm, phase, source: 'import', line } as const;
@@ -25,8 +25,8 @@ export class ProgressLog {
     const percent = Number.parseFloat(progress ?? '');
     if (Number.isNaN(percent)) return;
     const step = Math.floor(percent / STEP_PERCENT);
-    if (step <= (this.#told.get(what) ?? 0)) return;
-    this.#told.set(what, step);
-    this.say(`${what}: ${Math.floor(percent)} %`);
+    if (step <= (this.#reported.get(what) ?? 0)) return;
+    this.#reported.set(what, step);
+    this.write(`${what}: ${Math.floor(percent)} %`);
   }
 }

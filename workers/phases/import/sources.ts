@@ -33,7 +33,7 @@ import { holdSource, keepSource } from './source-use.ts';
 import { VolumePatience } from './volume-patience.ts';
 
 /** Something to import. */
-export interface WantedSource {
+export interface RequestedSource {
   readonly origin: ImportOrigin;
   /** Null: it is imported for this volume alone. */
   readonly identity: SourceKey;
@@ -45,7 +45,7 @@ export interface WantedSource {
 }
 
 /** A source that an importer can fetch. */
-interface SettledRequest extends WantedSource {
+interface SettledRequest extends RequestedSource {
   readonly origin: FetchedOrigin;
 }
 
@@ -60,7 +60,11 @@ const MAX_ROUNDS = 3;
  * The shared volume of a source, imported once per cluster for all builds, and its snapshot to clone from.
  * A broken one is removed, so that a later build begins again. An unknown source is not shared: the importer's.
  */
-export async function ensureSource(context: PhaseContext, request: WantedSource, log: ProgressLog): Promise<Filling> {
+export async function ensureSource(
+  context: PhaseContext,
+  request: RequestedSource,
+  log: ProgressLog,
+): Promise<Filling> {
   const { cluster, signal, farm } = context;
   const { identity } = request;
   const look = await lookAt(context, request.origin);
@@ -80,9 +84,9 @@ export async function ensureSource(context: PhaseContext, request: WantedSource,
     return cloneSource(ready, { name, sizeBytes, namespace: cluster.namespace });
   }
   const advice = look && judgeLook(look, { what, use: request.use });
-  if (advice !== undefined) log.say(advice);
+  if (advice !== undefined) log.write(advice);
   if (isUnpinned(request.origin)) {
-    log.say(`${what} has no checksum: a truncated download would be imported as if it were complete`);
+    log.write(`${what} has no checksum: a truncated download would be imported as if it were complete`);
   }
   const settled = { ...request, origin: await importable(request.origin) };
   if (identity === null) return { ...importerSource(context, settled), contentBytes: sizeBytes, what };
@@ -140,7 +144,7 @@ async function importOnce(context: PhaseContext, source: NamedSource, log: Progr
   ];
   await removeBroken(context, name, ['failed']);
   for (let round = 1; ; round += 1) {
-    log.say(`importing ${what}`);
+    log.write(`importing ${what}`);
     const verdict = await runStage(cluster, { reason: 'ImportFailed', subjects }, async () => {
       await createVolume(context, sourceVolume(context, source), importerSource(context, source).credentials);
       return waitForImport(context, source, log);

@@ -21,21 +21,21 @@ export async function runStep(context: StepContext): Promise<void> {
     type,
     ...(attempt > 0 ? { attempt } : {}),
   };
-  const tell = (event: Parameters<typeof store.emit>[1]) =>
+  const emit = (event: Parameters<typeof store.emit>[1]) =>
     whileUnavailable({ clock, signal }, () => store.emit(claim, event));
-  await tell({ event: 'step-started', ...about });
+  await emit({ event: 'step-started', ...about });
   const startedAt = clock.now();
   try {
     const { exitCode } = await dispatch(context);
     const durationMs = clock.now() - startedAt;
     metrics.stepDuration.observe({ type, outcome: 'succeeded' }, durationMs / 1000);
-    await tell({ event: 'step-finished', ...about, outcome: 'succeeded', exitCode, durationMs });
+    await emit({ event: 'step-finished', ...about, outcome: 'succeeded', exitCode, durationMs });
   } catch (error) {
     if (error instanceof PhaseFailure) {
       const exitCode = error instanceof StepFailure ? error.exitCode : null;
       const durationMs = clock.now() - startedAt;
       metrics.stepDuration.observe({ type, outcome: 'failed' }, durationMs / 1000);
-      await tell({ event: 'step-finished', ...about, outcome: 'failed', exitCode, durationMs });
+      await emit({ event: 'step-finished', ...about, outcome: 'failed', exitCode, durationMs });
     }
     throw error;
   }

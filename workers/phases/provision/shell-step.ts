@@ -104,8 +104,8 @@ const REFUSALS: readonly (readonly [RegExp, string])[] = [
 
 /** Cause of a `sudo` failure, as the end of a sentence: a step has neither a terminal nor a person who types a password. */
 export function sudoWants(logTail: readonly string[]): string {
-  const said = logTail.join('\n');
-  return REFUSALS.find(([pattern]) => pattern.test(said))?.[1] ?? '';
+  const output = logTail.join('\n');
+  return REFUSALS.find(([pattern]) => pattern.test(output))?.[1] ?? '';
 }
 
 /** A script that ended with another code than 0. */

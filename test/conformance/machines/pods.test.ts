@@ -7,7 +7,7 @@ import { findProcesses } from '../../../embedded/host/processes.ts';
 import { streamClient } from './guest-login.ts';
 import { Laboratory } from './laboratory.ts';
 
-/** Runs for the image `teller`: reports what the kernel lets it do, and tries to write to the paths that are its arguments. */
+/** Runs for the image `reporter`: reports what the kernel lets it do, and tries to write to the paths that are its arguments. */
 const REPORTER = [
   process.execPath,
   '-e',
@@ -62,9 +62,9 @@ interface PodReport {
 
 /** Output of a pod with these security contexts. */
 async function reportOf(ofPod: object, ofContainer: object): Promise<PodReport> {
-  const name = `teller-${++count}`;
+  const name = `reporter-${++count}`;
   const container = {
-    ...{ name: 'teller', image: 'teller', args: ['/tmp', '/scratch', '/data'], securityContext: ofContainer },
+    ...{ name: 'reporter', image: 'reporter', args: ['/tmp', '/scratch', '/data'], securityContext: ofContainer },
     env: [{ name: 'GIVEN', value: 'by the pod' }],
     volumeMounts: [
       { name: 'scratch', mountPath: '/scratch' },
@@ -130,7 +130,7 @@ test('a pod whose supervisor is killed is started again at once', async () => {
 });
 
 test('a pod that would break its own policy, or the host, waits and reports why', async () => {
-  const containers = [{ name: 'teller', image: 'teller', args: [] }];
+  const containers = [{ name: 'reporter', image: 'reporter', args: [] }];
   const waits = async (name: string, securityContext: object, why: string) => {
     await laboratory.create('Pod', { metadata: { name }, spec: { securityContext, containers } });
     await laboratory.until('Pod', name, ({ status }) => JSON.stringify(status).includes(why));

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../../common/clock/clock.ts';
 import { ReleaseStack } from '../../../common/lifecycle/release-stack.ts';
 import { ClusterClient } from '../../harness/cluster-client.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from '../../harness/embedded-cluster.ts';
@@ -62,13 +63,12 @@ test('a client has seen nothing that is lost when the server is killed on a full
   })().catch(() => {}); // It ends with the server.
   await expect.poll(() => announced.length).toBe(1);
   disk.leave(0);
-  // The first 500 means that a change waits for room.
-  await new Promise<void>((resolve) => {
-    for (let index = 0; index < 24; index++) {
-      const answered = rewrite('seen', String(index % 10));
-      void answered.then((code) => void (code === 500 && resolve())).catch(() => {});
-    }
-  });
+  // A change that waits for room gets no answer, and the next one is refused.
+  let code: unknown;
+  for (let digit = 0; code !== 500; digit += 1) {
+    const answer = rewrite('seen', String(digit % 10)).catch(() => 'cut');
+    code = await Promise.race([answer, systemClock.after(200)]);
+  }
   await cluster.kill('SIGKILL');
   await watching;
   disk.leave(undefined);

@@ -37,6 +37,8 @@ const IMAGE = 'relay-for-tests';
 const FARM_KEY = createFarmKey('a key for tests that is long enough');
 const resources = new ReleaseStack();
 let config: ClusterConfig;
+/** Not a process of the farm: requests of the test itself need no right. */
+let tester: ClusterClient;
 let dataDir: string;
 let cloudImage: string;
 let image: ServedFile;
@@ -47,6 +49,7 @@ beforeAll(async () => {
   const cluster = await startEmbeddedCluster({ podCommands: { [IMAGE]: programCommand('workers/relay/main') } });
   resources.defer('cluster', () => cluster.stop());
   config = clusterConfig(cluster.kubeconfig, { namespace: 'default', relayImage: IMAGE });
+  tester = new ClusterClient(config);
   dataDir = cluster.dataDir ?? '';
   cloudImage = guests.cloudImage;
   image = resources.use('image', await serveFile(guests.cloudImage), (served) => served.stop());
@@ -85,7 +88,7 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
   ];
   const last =
     '#!/bin/sh\r\necho begin >>/root/begun; sleep 4; cat /proc/sys/kernel/random/boot_id /root/copy\r\nwc -l </root/begun\r\n';
-  await new ClusterClient(config).create(RESOURCES.configMaps, { metadata: { name: 'scripts' }, data: { last } });
+  await tester.create(RESOURCES.configMaps, { metadata: { name: 'scripts' }, data: { last } });
   const sshPassword = FARM_KEY.seal('correct horse');
   const base = compiledVm();
   const spec = layerSpec(
@@ -135,7 +138,7 @@ test('boots a cloud image, runs its steps once over two workers, and leaves noth
 
   expect(await execute(spec, 'snapshot')).toMatchObject({ outcome: 'succeeded' });
   const { disk } = buildNames({ layerBuild: layerBuildOf('1'), generation: 1 });
-  const snapshot = await new ClusterClient(config).get(RESOURCES.snapshots, disk('main', 'root'));
+  const snapshot = await tester.get(RESOURCES.snapshots, disk('main', 'root'));
   const layers = join(dataDir, 'layers', 'frozen');
   const layer = (await readdir(layers)).find((name) => name.startsWith(snapshot?.metadata?.uid ?? 'none'));
   const captured = await imageFiles(join(layers, layer ?? 'none'));
@@ -164,7 +167,7 @@ test('types a boot line at an installer over two workers, and believes its power
   const isBegun = (vm: VirtualMachine | undefined) => vm?.metadata?.annotations?.[ANNOTATIONS.typing] === 'begun';
   const wait = { signal: first.unwanted, deadlineMs: 60_000, what: 'the first key' };
   await waitFor(
-    first.cluster,
+    tester,
     { resource: RESOURCES.machines, name: machineOf('2') },
     {
       ...wait,
@@ -173,14 +176,14 @@ test('types a boot line at an installer over two workers, and believes its power
   );
   drain.abort(new Draining());
   await expect(leaving).rejects.toThrow('The worker stops');
-  const paused = await first.cluster.get(RESOURCES.machines, machineOf('2'));
+  const paused = await tester.get(RESOURCES.machines, machineOf('2'));
   expect(paused?.metadata?.annotations?.[ANNOTATIONS.typing]).toMatch(/^paused \d+ \d+$/);
   expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
 
   // A later claim finds it typed; one that finds typing only begun trusts nothing.
   expect(await execute(spec, 'boot-keystrokes', '2')).toMatchObject({ outcome: 'succeeded' });
   const patch = { metadata: { annotations: { [ANNOTATIONS.typing]: 'begun' } } };
-  await first.cluster.mergePatch(RESOURCES.machines, machineOf('2'), patch);
+  await tester.mergePatch(RESOURCES.machines, machineOf('2'), patch);
   const again = await execute(spec, 'boot-keystrokes', '2');
   expect(again).toMatchObject({ outcome: 'failed', failure: { reason: 'TypingInterrupted' } });
 });
@@ -199,7 +202,7 @@ test('a machine that ends while it is typed at has crashed', { timeout: 60_000 }
   const consoles = { hold: async () => ({ screen: new Screen(1, 1), show: isTyping, release: async () => {} }) };
   const booting = EXECUTORS['boot-keystrokes'].execute({ ...context, consoles }).catch(resultOf);
   await typing;
-  await context.cluster.delete(RESOURCES.instances, machineOf('4'), { gracePeriodSeconds: 0 });
+  await tester.delete(RESOURCES.instances, machineOf('4'), { gracePeriodSeconds: 0 });
   expect(await booting).toMatchObject({ outcome: 'failed', failure: { reason: 'GuestCrashed' } });
 });
 

@@ -1,7 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Owners } from '../../common/contracts/owners.ts';
 import { LAB, type LiveApi, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
 
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
@@ -9,11 +8,7 @@ const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {}
 let api: LiveApi;
 
 beforeAll(async () => {
-  const owners: Owners = new Map([
-    ['tight', { weight: 1, layers: 1 }],
-    ['tiny', { weight: 1, memoryBytes: 1024 ** 2 }],
-  ]);
-  api = await startApi({}, undefined, { owners });
+  api = await startApi();
 });
 
 beforeEach(() => api.reset());

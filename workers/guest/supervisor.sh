@@ -108,13 +108,19 @@ find_log_cap() {
   [ "$log_cap" -lt 67108864 ] || log_cap=67108864
 }
 
+# Sets $line: what the kernel reports of a process, behind the name of its program.
+read_stat() {
+  read -r line 2>/dev/null <"/proc/$1/stat" || return
+  # The name, in parentheses, may hold anything.
+  line=${line##*) }
+}
+
 # Sets $began: what distinguishes a process from a later one of its number.
 read_start() {
   began=
-  if read -r line 2>/dev/null <"/proc/$1/stat"; then
-    # The name of the program, in parentheses, may hold anything.
+  if read_stat "$1"; then
     # shellcheck disable=SC2086
-    set -- ${line##*) }
+    set -- $line
     began=${20}
   else began=$(ps -o lstart= -p "$1" 2>/dev/null); fi
 }
@@ -513,9 +519,7 @@ descends() {
   ancestor=$1
   while [ "$ancestor" -gt 1 ]; do
     [ "$ancestor" != $$ ] || return 0
-    read -r line 2>/dev/null <"/proc/$ancestor/stat" || return 1
-    # The name of the program, in parentheses, may hold anything.
-    line=${line##*) }
+    read_stat "$ancestor" || return 1
     line=${line#* }
     ancestor=${line%% *}
   done

@@ -57,6 +57,11 @@ export const NAMESPACE = `machines-${run}`;
 /** Importers and snapshots of a real cluster take their time. */
 const WAIT_MS = foreignKubeconfig ? 300_000 : 90_000;
 
+interface ImportFailure {
+  readonly restarts?: number;
+  readonly since?: string | undefined;
+}
+
 /** A cluster and what tests do with it, through its kubeconfig only. */
 export class Laboratory {
   readonly cluster: EmbeddedCluster;
@@ -135,13 +140,17 @@ export class Laboratory {
     return await this.until(kind, name, ({ status }) => status?.phase === phase);
   }
 
-  /** Watches an import until an attempt at it failed that came after so many restarts. */
-  async untilImportFails(name: string, restarts = 0): Promise<Seen> {
-    return await this.until('DataVolume', name, ({ status }) => {
+  /**
+   * Watches an import, since a version, until an attempt at it failed that came after so many restarts. The first restart
+   * follows its failure at once: who ends an attempt watches since a version from before that.
+   */
+  async untilImportFails(name: string, { restarts = 0, since }: ImportFailure = {}): Promise<Seen> {
+    const hasFailed = ({ status }: Seen) => {
       const running = status?.conditions?.find(({ type }) => type === 'Running');
-      const hasFailed = running?.status === 'False' && FAILED.has(running.reason ?? '');
-      return hasFailed && Number(status?.['restartCount'] ?? 0) >= restarts;
-    });
+      const isFailure = running?.status === 'False' && FAILED.has(running.reason ?? '');
+      return isFailure && Number(status?.['restartCount'] ?? 0) >= restarts;
+    };
+    return await this.until('DataVolume', name, hasFailed, since);
   }
 
   async #watch(

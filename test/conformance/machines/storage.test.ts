@@ -52,7 +52,7 @@ test('takes the disk out of a container image, and tries one that is missing aga
   await laboratory.create('DataVolume', dataVolume('uncontained', source('disks/none:1'), '1Gi'));
   const done = await laboratory.untilPhase('DataVolume', 'contained', 'Succeeded');
   expect(done.status).toMatchObject({ progress: '100.0%', claimName: 'contained' });
-  const missing = await laboratory.untilImportFails('uncontained', 2);
+  const missing = await laboratory.untilImportFails('uncontained', { restarts: 2 });
   expect(missing.status?.phase).toBe('ImportInProgress');
   expect(condition(missing, 'Running')).toMatchObject({
     reason: 'ImagePullFailed',
@@ -66,7 +66,7 @@ test('names the container images that it does not import', async () => {
   const refused = { archive: { url: 'oci-archive:///x' }, stream: { imageStream: 'x', pullMethod: 'node' } };
   for (const [name, registry] of Object.entries(refused)) {
     await laboratory.create('DataVolume', dataVolume(name, { registry }, '1Gi'));
-    const seen = await laboratory.untilImportFails(name, 1);
+    const seen = await laboratory.untilImportFails(name, { restarts: 1 });
     expect(condition(seen, 'Running')?.message).toMatch(/Could not parse image|not offered by the embedded cluster/);
   }
 });
@@ -85,8 +85,8 @@ test('an absent source and a volume that is too small are tried again and again'
   await laboratory.create('DataVolume', dataVolume('absent', { http: { url: `${odd.url}/none` } }, '1Gi'));
   await laboratory.create('DataVolume', dataVolume('small', { http: { url: image.url } }, '10Mi'));
   const [small, missing] = await Promise.all([
-    laboratory.untilImportFails('small', 2),
-    laboratory.untilImportFails('absent', 2),
+    laboratory.untilImportFails('small', { restarts: 2 }),
+    laboratory.untilImportFails('absent', { restarts: 2 }),
   ]);
   expect(small.status?.phase).toBe('ImportInProgress');
   const message = 'Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found';

@@ -35,8 +35,11 @@ async function unpackWith(
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) return resolve();
-      // It names a temporary file that is meaningless to users.
-      const words = complaint.trim().replaceAll(`${path}: `, '');
+      // It names itself, and a temporary file that is meaningless to users.
+      const words = complaint
+        .trim()
+        .replace(`${command}: `, '')
+        .replace(new RegExp(`${path} ?: `, 'g'), '');
       reject(new Error(words === '' ? `${command} ended with ${code}` : words));
     });
   });

@@ -74,6 +74,7 @@ export const BUILT_CASES: readonly BuiltCase[] = [
   { file: 'f-http', kind: 'files', outcome: 'succeeded', shows: booted },
   { file: 'i-html', kind: 'images', outcome: 'ImportFailed', shows: [/html\/page\.qcow2.*HTML/i] },
   { file: 'i-zip', kind: 'images', outcome: 'ImportFailed', shows: [/zip\.qcow2.*ZIP/i] },
+  { file: 'i-noise', kind: 'images', outcome: 'ImportFailed', shows: [/noise\.qcow2.*no machine boots from it/] },
   { file: 'i-empty', kind: 'images', outcome: 'ImportFailed', shows: [/empty\.qcow2.*empty|empty\.qcow2.*0 bytes/] },
   { file: 'i-half', kind: 'images', outcome: 'ImportFailed', shows: [/half\.qcow2.*(truncated|ends|bytes)/] },
   { file: 'i-cut', kind: 'images', outcome: 'ImportFailed', shows: [/cut\/tiny\.qcow2 \(HTTP 200.*\d+ of \d+ bytes/] },

@@ -49,6 +49,7 @@ async function makeImages(folder: string): Promise<void> {
   await writeFile(at('page.qcow2'), '<!DOCTYPE html>\n<html><body>Sign in to download.</body></html>\n');
   await writeFile(at('empty.qcow2'), '');
   await writeFile(at('zip.qcow2'), Buffer.concat([Buffer.from('PK\x03\x04\x14\0\0\0\x08\0'), Buffer.alloc(4096, 7)]));
+  await writeFile(at('noise.qcow2'), Buffer.alloc(4096, 7));
   await copyFile(cloudImage, at('half.qcow2'));
   await truncate(at('half.qcow2'), Math.floor((await stat(cloudImage)).size / 2));
   await qemuImg('create', '-f', 'vmdk', '-o', 'subformat=monolithicFlat', 'flat.vmdk', '16M');

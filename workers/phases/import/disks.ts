@@ -83,7 +83,8 @@ function fillingOf(context: PhaseContext, { scope, disk, log }: DiskRequest): Pr
       // The plan leaves the credentials to the module.
       const credentials = scope.vm.source.kind === 'url' ? scope.vm.source.credentials : null;
       const request = { origin: { ...origin, credentials }, identity, askedBytes, what: `disk "${disk.name}"` };
-      return ensureSource(context, { ...request, use: 'disk' }, log);
+      const boots = scope.vm.isos.length === 0 && !scope.spec.module.imported;
+      return ensureSource(context, { ...request, use: boots ? 'boot' : 'disk' }, log);
     }
     case 'claim':
       return existingClaim(context, { origin, askedBytes, name: scope.names.disk(scope.vm.name, disk.name) });

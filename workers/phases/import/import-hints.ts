@@ -7,7 +7,7 @@ import { type Evidence, PhaseFailure } from '../../context/phase-failure.ts';
  */
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [
-    /unexpected (EOF|end of file)|was cut off|broke off|header is not whole|without a whole header/,
+    /unexpected (EOF|end of (file|input))|premature end|was cut off|broke off|header is not whole|without a whole header/i,
     'Compare its length and its checksum with what its publisher names. If they are the same there, the server or a proxy cuts it off on the way; if not, upload it again.',
   ],
   [
@@ -92,9 +92,13 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     'Give the server a certificate that the cluster trusts, or put the image on a server that has one.',
   ],
   [/(answered|got) (404|410)\b/, 'The server does not have this file: compare the URL with the list of its publisher.'],
+  [
+    /redirects|unsupported protocol scheme/,
+    'The server sends the farm on to an address that leads nowhere: `curl -sIL URL` shows the way. Give the address of the file itself.',
+  ],
   [/(answered|got) 5\d\d\b/, 'The server failed: build again when `curl -I URL` answers with 200.'],
   [
-    /, not a disk image|not of a disk/,
+    /, not a disk image|not of a disk|no machine boots from it/,
     'The URL leads to another file than the image: compare it with the list of its publisher.',
   ],
   [

@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { createGuardedAgent } from '../../../common/fetch/guarded-agent.ts';
-import { judgeLook, lookAtSource } from './source-look.ts';
+import { judgeLook, lookAtSource, type SourceUse } from './source-look.ts';
 
 async function looking(answer: RequestListener) {
   const server = createServer(answer).listen(0, '127.0.0.1');
@@ -28,7 +28,7 @@ test('reports the status of a truncated answer and of a failing server, and leav
 });
 
 test.each([
-  ['data', 'disk', 'no machine can boot from it'],
+  ['data', 'disk', 'has no boot sector: it is treated as a raw disk'],
   ['disk', 'disk', undefined],
   ['hybrid', 'disk', 'list it under isos'],
   ['data', 'iso', 'is not an ISO 9660 or UDF image'],
@@ -42,11 +42,22 @@ test.each([
 
 test('names the volume that a disk or a CD consists of', () => {
   const image = { format: 'raw', virtualSizeBytes: 4096, kind: 'data', volume: 'an XFS file system' } as const;
-  const advice = (use: 'disk' | 'iso') => judgeLook({ answer: 'HTTP 200', image }, { what: 'x', use });
+  const advice = (use: SourceUse) => judgeLook({ answer: 'HTTP 200', image }, { what: 'x', use });
   expect(advice('disk')).toBe(
-    'x is an XFS file system without a partition table: it is treated as a raw disk, and has no boot sector: no machine can boot from it',
+    'x is an XFS file system without a partition table, and has no boot sector: it is treated as a raw disk',
   );
+  expect(() => advice('boot')).toThrow('no machine boots from it');
   expect(advice('iso')).toBe('x is an XFS file system: it is attached as a CD unchanged');
+});
+
+test('what no machine boots from is refused where there is nothing else to boot from', () => {
+  const image = { format: 'raw', virtualSizeBytes: 4096, kind: 'data' } as const;
+  expect(() => judgeLook({ answer: 'HTTP 200', image }, { what: 'x', use: 'boot' })).toThrow(
+    'Importing x: it is of no known format, and has no boot sector: no machine boots from it',
+  );
+  expect(
+    judgeLook({ answer: 'HTTP 200', image: { ...image, kind: 'disk' } }, { what: 'x', use: 'boot' }),
+  ).toBeUndefined();
 });
 
 test('a disk with a boot sector is not taken for a CD', () => {

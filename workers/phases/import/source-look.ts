@@ -15,8 +15,8 @@ export interface SourceLook {
   readonly refusal?: { readonly reason: FailureReason; readonly message: string };
 }
 
-/** Purpose of the import. */
-export type SourceUse = 'disk' | 'iso';
+/** Purpose of the import. `boot`: the only medium that a machine starts from. */
+export type SourceUse = 'boot' | 'disk' | 'iso';
 
 /** No cluster gets another answer than these. */
 const REFUSALS: Readonly<Record<number, FailureReason>> = {
@@ -79,8 +79,9 @@ export function judgeLook(look: SourceLook, { what, use }: { what: string; use: 
     return `${what} is ${volume ?? 'not an ISO 9660 or UDF image'}: it is attached as a CD unchanged`;
   }
   if (kind === 'data') {
-    const found = volume === undefined ? '' : `is ${volume} without a partition table: it `;
-    return `${what} ${found}is treated as a raw disk, and has no boot sector: no machine can boot from it`;
+    const found = volume === undefined ? 'of no known format' : `${volume} without a partition table`;
+    if (use === 'boot') return fail('ImportFailed', `it is ${found}, and has no boot sector: no machine boots from it`);
+    return `${what} is ${found}, and has no boot sector: it is treated as a raw disk`;
   }
   if (kind === 'iso') {
     return fail(

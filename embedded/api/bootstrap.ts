@@ -144,8 +144,5 @@ async function installDefinition(store: Store, { apiVersion, kind, metadata, spe
     await store.create(object);
     return;
   }
-  await store.mutate(kind, { name }, (draft) => {
-    draft.spec = spec;
-    draft.status = status;
-  });
+  await upgrade(store, object);
 }

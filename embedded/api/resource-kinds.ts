@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packagePath } from '../../common/config/package-root.ts';
 import { AGE, CORE_KINDS, type CoreKind, CRD_KIND, OPEN_KINDS } from './core-kinds.ts';
+import { stringsOf } from './json-lists.ts';
 import { fieldAt, isJsonObject, type KubeObject, type PrinterColumn, type ResourceKind } from './objects.ts';
 import { coreSchema } from './schema/core-schemas.ts';
 
@@ -21,10 +22,6 @@ function resourceKind(kind: CoreKind): ResourceKind {
   };
 }
 
-function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}
-
 function kindOfDefinition(definition: KubeObject): ResourceKind {
   const spec = definition.spec ?? {};
   const version = fieldAt(spec, 'versions', 0);
@@ -37,8 +34,8 @@ function kindOfDefinition(definition: KubeObject): ResourceKind {
     plural: String(fieldAt(spec, 'names', 'plural')),
     singular: String(fieldAt(spec, 'names', 'singular')),
     namespaced: spec['scope'] === 'Namespaced',
-    shortNames: strings(fieldAt(spec, 'names', 'shortNames')),
-    categories: strings(fieldAt(spec, 'names', 'categories')),
+    shortNames: stringsOf(spec, 'names', 'shortNames'),
+    categories: stringsOf(spec, 'names', 'categories'),
     statusSubresource: isJsonObject(fieldAt(version, 'subresources', 'status')),
     custom: true,
     printerColumns: Array.isArray(columns) ? (columns as PrinterColumn[]) : [AGE],

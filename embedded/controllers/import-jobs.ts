@@ -1,3 +1,4 @@
+import { listAt } from '../api/json-lists.ts';
 import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
 import { runDirOf } from '../host/layout.ts';
 import { ImportError } from '../storage/import-error.ts';
@@ -187,8 +188,8 @@ export class ImportJobs {
     const trusted = decodedData(this.#context.store, { kind: 'ConfigMap', namespace, name: http['certConfigMap'] });
     const credentials = this.#credentials(http, namespace);
     const headers = [
-      ...list(http['extraHeaders']),
-      ...list(http['secretExtraHeaders']).flatMap((name) => {
+      ...listAt(http, 'extraHeaders').map(String),
+      ...listAt(http, 'secretExtraHeaders').flatMap((name) => {
         return [...decodedData(this.#context.store, { kind: 'Secret', namespace, name }).values()].map(String);
       }),
     ];
@@ -227,10 +228,6 @@ export class ImportJobs {
   #write(dataVolume: KubeObject, change: DataVolumeChange): Promise<void> {
     return writeDataVolumeStatus(this.#context, dataVolume, change);
   }
-}
-
-function list(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
 }
 
 /** `Name: value`, as CDI hands it to curl. */

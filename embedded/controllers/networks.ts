@@ -1,5 +1,6 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Ipv4Network } from '../../common/text/ipv4.ts';
+import { listAt } from '../api/json-lists.ts';
 import { fieldAt, type KubeObject, type ObjectKey } from '../api/objects.ts';
 import { capacityOf, firstAddress, networkOfCidrBlock } from '../network/addresses.ts';
 import { ensureBridge, removeBridge } from '../network/bridges.ts';
@@ -22,10 +23,6 @@ export interface SubnetSettings {
   readonly excluded: readonly string[];
   readonly provider: string;
   readonly mtu: number | undefined;
-}
-
-function texts(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
 }
 
 /** The networks of the cluster, and their DHCP servers. */
@@ -51,7 +48,7 @@ export class Networks {
       namespace: vpcNamespace(this.#context.layout, vpc),
       cidr,
       gateway: gateway.split(',')[0] ?? gateway,
-      excluded: [...new Set([...texts(spec['excludeIps']), gateway.split(',')[0] ?? gateway])],
+      excluded: [...new Set([...listAt(spec, 'excludeIps').map(String), gateway.split(',')[0] ?? gateway])],
       provider: typeof spec['provider'] === 'string' && spec['provider'] ? spec['provider'] : 'ovn',
       mtu: typeof spec['mtu'] === 'number' && spec['mtu'] > 0 ? spec['mtu'] : undefined,
     };

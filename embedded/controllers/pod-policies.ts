@@ -1,3 +1,4 @@
+import { itemsOf, listAt } from '../api/json-lists.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../api/objects.ts';
 import { compileLabelSelector } from '../api/selectors.ts';
 import type { Store } from '../api/store.ts';
@@ -13,9 +14,9 @@ export function trafficOf(store: Store, pod: KubeObject): Traffic {
   const { namespace } = pod.metadata;
   const own = store.list('NetworkPolicy', { namespace }).filter(({ spec }) => selects(spec?.['podSelector'], pod));
   const allowed = (direction: Direction) => {
-    const policies = own.filter(({ spec }) => items(spec, 'policyTypes').includes(direction));
+    const policies = own.filter(({ spec }) => listAt(spec, 'policyTypes').includes(direction));
     if (policies.length === 0) return undefined;
-    const rules = policies.flatMap(({ spec }) => objects(spec, direction.toLowerCase()));
+    const rules = policies.flatMap(({ spec }) => itemsOf(spec, direction.toLowerCase()));
     return rules.flatMap((rule) => conditionsOf(store, { namespace, rule, direction }));
   };
   return { arriving: allowed('Ingress'), leaving: allowed('Egress') };
@@ -33,7 +34,7 @@ export function servedPorts(store: Store): ServedPort[] {
       .filter((pod) => pod.status?.['phase'] === 'Running' && selects({ matchLabels: selector }, pod))
       .flatMap((pod) => podAddress(pod) ?? []);
     if (target === undefined) return [];
-    return objects(service.spec, 'ports').map(({ protocol, port, targetPort }) => ({
+    return itemsOf(service.spec, 'ports').map(({ protocol, port, targetPort }) => ({
       ...{ address, target, protocol: String(protocol ?? 'TCP'), port: Number(port) },
       targetPort: typeof targetPort === 'number' ? targetPort : Number(port),
     }));
@@ -48,10 +49,10 @@ interface RuleOfPolicy {
 
 /** A rule as conditions of nftables. Without peers it applies to all peers, without ports to all ports. */
 function conditionsOf(store: Store, { namespace, rule, direction }: RuleOfPolicy): string[] {
-  const peers = objects(rule, PEERS[direction]);
+  const peers = itemsOf(rule, PEERS[direction]);
   const from =
     peers.length === 0 ? [''] : peers.flatMap((peer) => peerCondition(store, { namespace, peer, direction }));
-  const ports = objects(rule, 'ports').map(
+  const ports = itemsOf(rule, 'ports').map(
     ({ protocol, port }) => `${String(protocol ?? 'TCP').toLowerCase()} dport ${Number(port)}`,
   );
   return from.flatMap((who) => (ports.length === 0 ? [who] : ports.map((port) => `${who} ${port}`)));
@@ -64,7 +65,7 @@ function peerCondition(
   const side = `ip ${ADDRESS[direction]}`;
   const block = peer['ipBlock'];
   if (isJsonObject(block)) {
-    const except = items(block, 'except');
+    const except = listAt(block, 'except');
     return [`${side} ${String(block['cidr'])}${except.length === 0 ? '' : ` ${side} != { ${except.join(', ')} }`}`];
   }
   const inNamespaces = peer['namespaceSelector'];
@@ -89,10 +90,11 @@ export function podAddress({ status }: KubeObject): string | undefined {
 /** Whether a LabelSelector (`matchLabels`, `matchExpressions`) is about an object; an empty one is about all. */
 function selects(selector: unknown, object: KubeObject): boolean {
   const labels = Object.entries((fieldAt(selector, 'matchLabels') ?? {}) as JsonObject);
-  const expressions = isJsonObject(selector) ? objects(selector, 'matchExpressions') : [];
   const terms = [
     ...labels.map(([key, value]) => `${key}=${String(value)}`),
-    ...expressions.map(({ key, operator, values }) => expressionText(String(key), String(operator), values)),
+    ...itemsOf(selector, 'matchExpressions').map(({ key, operator, values }) =>
+      expressionText(String(key), String(operator), values),
+    ),
   ];
   return compileLabelSelector(terms.join(','))(object);
 }
@@ -101,13 +103,4 @@ function expressionText(key: string, operator: string, values: unknown): string 
   if (operator === 'Exists') return key;
   if (operator === 'DoesNotExist') return `!${key}`;
   return `${key} ${operator === 'In' ? 'in' : 'notin'} (${Array.isArray(values) ? values.join(',') : ''})`;
-}
-
-function items(object: unknown, field: string): unknown[] {
-  const value = fieldAt(object, field);
-  return Array.isArray(value) ? value : [];
-}
-
-function objects(object: unknown, field: string): JsonObject[] {
-  return items(object, field).filter(isJsonObject);
 }

@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { itemsOf, listAt } from '../api/json-lists.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../api/objects.ts';
 import type { Store } from '../api/store.ts';
 import { type Confiner, programFiles } from '../host/confinement.ts';
@@ -48,13 +49,13 @@ export async function planPod(sources: PodSources): Promise<PodPlan> {
   if (isShared) for (const { path, isWritable } of volumes) if (isWritable) await shareVolume(path, security);
   const translate = (text: string) => translatePath(text, mounts);
   const env: Record<string, string> = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: directory };
-  for (const variable of list(container['env'])) {
+  for (const variable of itemsOf(container, 'env')) {
     const value = variableValue(sources, variable);
     if (value !== undefined) env[String(variable['name'])] = translate(value);
   }
   const paths = (isWritable: boolean) =>
     volumes.filter((volume) => volume.isWritable === isWritable).map(({ path }) => path);
-  const argv = confiner.command([...command, ...texts(container['args']).map(translate)], {
+  const argv = confiner.command([...command, ...listAt(container, 'args').map(String).map(translate)], {
     ...{ user: security.user, group: security.group, groups: security.groups, capabilities: security.capabilities },
     ...{ directory, isReadOnly: security.isReadOnly, writable: paths(true) },
     readable: [...programFiles(), ...paths(false)],
@@ -86,9 +87,9 @@ async function shareVolume(path: string, { fsGroup }: PodSecurity): Promise<void
 
 async function makeVolumes(sources: PodSources, container: JsonObject): Promise<MadeVolume[]> {
   const { store, pod, directory } = sources;
-  const volumes = new Map(list(pod.spec?.['volumes']).map((volume) => [volume['name'], volume]));
+  const volumes = new Map(itemsOf(pod.spec, 'volumes').map((volume) => [volume['name'], volume]));
   const made: MadeVolume[] = [];
-  for (const mount of list(container['volumeMounts'])) {
+  for (const mount of itemsOf(container, 'volumeMounts')) {
     const path = join(directory, 'volumes', String(mount['name']));
     await mkdir(path, { recursive: true });
     const volume = volumes.get(mount['name']);
@@ -137,12 +138,4 @@ function variableValue({ store, pod, podIp }: PodSources, variable: JsonObject):
     return decodedData(store, { kind, namespace, name: from['name'] }).get(String(from['key']))?.toString();
   }
   return undefined;
-}
-
-function list(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
-}
-
-function texts(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parseQuantity } from '../../../common/text/quantity.ts';
 import { STORAGE_CLASS } from '../bootstrap.ts';
+import { listAt } from '../json-lists.ts';
 import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
 import type { KindAdmission } from './admission.ts';
 import { Causes } from './causes.ts';
@@ -121,18 +122,18 @@ export const podAdmission: KindAdmission = {
   validate: ({ object, previous, kind, operation, subresource }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;
     const causes = new Causes();
-    const containers = fieldAt(object.spec, 'containers');
+    const containers = listAt(object.spec, 'containers');
     const volumes = listAt(object.spec, 'volumes').map((volume) => fieldAt(volume, 'name'));
     for (const [index, name] of volumes.entries()) {
       if (!name) causes.require(`spec.volumes[${index}].name`, 'Required value');
     }
-    if (!Array.isArray(containers) || containers.length === 0) causes.require('spec.containers', 'Required value');
-    for (const [index, container] of (Array.isArray(containers) ? containers : []).entries()) {
+    if (containers.length === 0) causes.require('spec.containers', 'Required value');
+    for (const [index, container] of containers.entries()) {
       for (const field of ['name', 'image']) {
         if (!fieldAt(container, field)) causes.require(`spec.containers[${index}].${field}`, 'Required value');
       }
       checkMounts(container, `spec.containers[${index}].volumeMounts`, { volumes, causes });
-      checkPorts(fieldAt(container, 'ports'), `spec.containers[${index}].ports`, causes);
+      checkPorts(container, `spec.containers[${index}].ports`, causes);
     }
     if (previous && !isDeepStrictEqual(fixedPodSpec(object.spec), fixedPodSpec(previous.spec))) {
       causes.add(
@@ -143,11 +144,6 @@ export const podAdmission: KindAdmission = {
     causes.refuseField(kind, object);
   },
 };
-
-function listAt(value: unknown, field: string): readonly unknown[] {
-  const list = fieldAt(value, field);
-  return Array.isArray(list) ? list : [];
-}
 
 function checkMounts(
   container: unknown,
@@ -161,8 +157,8 @@ function checkMounts(
   }
 }
 
-function checkPorts(ports: unknown, field: string, causes: Causes): void {
-  for (const [index, port] of (Array.isArray(ports) ? ports : []).entries()) {
+function checkPorts(container: unknown, field: string, causes: Causes): void {
+  for (const [index, port] of listAt(container, 'ports').entries()) {
     const number = Number(fieldAt(port, 'containerPort') ?? 0);
     if (number >= 1 && number <= 65_535) continue;
     const rule = 'must be between 1 and 65535, inclusive';

@@ -1,6 +1,6 @@
+import { itemsOf } from '../json-lists.ts';
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Causes } from './causes.ts';
-import { itemsOf } from './json-lists.ts';
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const SERIAL = /^[A-Za-z0-9_.+-]+$/;

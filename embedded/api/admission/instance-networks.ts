@@ -1,6 +1,6 @@
+import { itemsOf } from '../json-lists.ts';
 import { fieldAt, type JsonObject } from '../objects.ts';
 import type { Causes } from './causes.ts';
-import { itemsOf } from './json-lists.ts';
 
 const BINDINGS = ['bridge', 'masquerade', 'sriov', 'passtBinding', 'binding'];
 const REMOVED_BINDINGS = ['slirp', 'macvtap', 'passt'];

@@ -1,10 +1,10 @@
+import { itemsOf } from '../json-lists.ts';
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Causes } from './causes.ts';
 import { checkHypervFeatures } from './hyperv.ts';
 import { checkDisks } from './instance-disks.ts';
 import { checkNetworks } from './instance-networks.ts';
 import { checkVolumes } from './instance-volumes.ts';
-import { itemsOf } from './json-lists.ts';
 
 const MACHINE_TYPES = ['q35*', 'pc-q35*'];
 const EVICTION_STRATEGIES = ['None', 'LiveMigrate', 'LiveMigrateIfPossible', 'External'];

@@ -1,6 +1,6 @@
+import { itemsOf } from '../json-lists.ts';
 import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
 import type { Causes } from './causes.ts';
-import { itemsOf } from './json-lists.ts';
 
 /** Limit for inline cloud-init data, in bytes; more belongs into a Secret. */
 const MAX_INLINE_BYTES = 2048;

@@ -1,4 +1,5 @@
-import { fieldAt, isJsonObject, type JsonObject, type KubeObject } from '../objects.ts';
+import { itemsOf, stringsOf } from '../json-lists.ts';
+import { fieldAt, type JsonObject, type KubeObject } from '../objects.ts';
 import type { Store } from '../store.ts';
 import type { KindAdmission } from './admission.ts';
 import { denied } from './causes.ts';
@@ -7,14 +8,6 @@ import { contains, formatAddress, type IpRange, parseIp, parseRange, rangesOverl
 const WEBHOOK = 'kube-ovn-webhook';
 const DEFAULT_VPC = 'ovn-cluster';
 
-function texts(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}
-
-function objects(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
-}
-
 /** A VPC: no subnet of the same name, and routes that can be understood. */
 export const vpcAdmission: KindAdmission = {
   validate: ({ object, operation, store }) => {
@@ -22,7 +15,7 @@ export const vpcAdmission: KindAdmission = {
     if (store.get('Subnet', { name: object.metadata.name })) {
       throw denied(WEBHOOK, 'vpc and subnet cannot have the same name');
     }
-    for (const route of objects(object.spec?.['staticRoutes'])) {
+    for (const route of itemsOf(object.spec, 'staticRoutes')) {
       const { policy, cidr, nextHopIP } = route;
       if (policy !== undefined && policy !== '' && policy !== 'policyDst' && policy !== 'policySrc') {
         throw denied(WEBHOOK, `unknown policy type: "${String(policy)}"`);
@@ -57,7 +50,7 @@ export const subnetAdmission: KindAdmission = {
     const ranges = rangesOf(spec);
     const gateways = ranges.map((range) => formatAddress({ value: range.first + 1n, bits: range.bits }));
     const gateway = String(spec['gateway'] ?? '') || gateways.join(',');
-    const excluded = texts(spec['excludeIps']);
+    const excluded = stringsOf(spec, 'excludeIps');
     const missing = gateway.split(',').filter((address) => !excluded.some((entry) => covers(entry, address)));
     object.spec = {
       vpc: DEFAULT_VPC,
@@ -81,7 +74,7 @@ export const subnetAdmission: KindAdmission = {
     if (spec['cidrBlock'] === undefined) throw denied(WEBHOOK, 'CIDRBlock: is required');
     const ranges = rangesOf(spec);
     assertGateway(spec, ranges);
-    for (const entry of texts(spec['excludeIps'])) assertExcluded(entry);
+    for (const entry of stringsOf(spec, 'excludeIps')) assertExcluded(entry);
     assertNoOverlap(object, ranges, store);
   },
 };
@@ -145,15 +138,15 @@ export const egressGatewayAdmission: KindAdmission = {
     if (!spec['externalSubnet']) throw denied(WEBHOOK, 'spec.externalSubnet is required');
     const replicas = Number(spec['replicas'] ?? 1);
     for (const field of ['internalIPs', 'externalIPs']) {
-      const addresses = texts(spec[field]);
+      const addresses = stringsOf(spec, field);
       const bad = addresses.flatMap((text) => text.split(',')).find((text) => !parseIp(text.trim()));
       if (bad !== undefined) throw denied(WEBHOOK, `spec.${field}: "${bad}" is not a valid IP address`);
       if (addresses.length > 0 && addresses.length < replicas) {
         throw denied(WEBHOOK, `the number of ${field} must be greater than or equal to replicas`);
       }
     }
-    for (const policy of objects(spec['policies'])) {
-      const bad = texts(policy['ipBlocks']).find((text) => !parseRange(text) && !parseIp(text));
+    for (const policy of itemsOf(spec, 'policies')) {
+      const bad = stringsOf(policy, 'ipBlocks').find((text) => !parseRange(text) && !parseIp(text));
       if (bad !== undefined) throw denied(WEBHOOK, `spec.policies: "${bad}" is not a valid IP block`);
     }
   },

@@ -1,5 +1,6 @@
 import { formatIpv4, parseIpv4 } from '../../../common/text/ipv4.ts';
-import { fieldAt, isJsonObject, type JsonObject } from '../objects.ts';
+import { itemsOf } from '../json-lists.ts';
+import type { JsonObject } from '../objects.ts';
 import type { Store } from '../store.ts';
 import type { KindAdmission } from './admission.ts';
 import { Causes } from './causes.ts';
@@ -13,7 +14,7 @@ export const serviceAdmission: KindAdmission = {
     if (operation !== 'CREATE') return;
     const spec: JsonObject = { type: 'ClusterIP', sessionAffinity: 'None', ...object.spec };
     object.spec = spec;
-    spec['ports'] = listOf(spec['ports']).map((port) => ({ protocol: 'TCP', targetPort: port['port'], ...port }));
+    spec['ports'] = itemsOf(spec, 'ports').map((port) => ({ protocol: 'TCP', targetPort: port['port'], ...port }));
     spec['ipFamilies'] ??= ['IPv4'];
     spec['clusterIP'] ??= nextAddress(store);
     spec['clusterIPs'] = [spec['clusterIP']];
@@ -22,7 +23,7 @@ export const serviceAdmission: KindAdmission = {
   validate: ({ object, previous, kind, operation, subresource }) => {
     if (operation === 'DELETE' || subresource !== undefined) return;
     const causes = new Causes();
-    const ports = listOf(fieldAt(object.spec, 'ports'));
+    const ports = itemsOf(object.spec, 'ports');
     if (ports.length === 0) causes.require('spec.ports', 'Required value');
     for (const [index, { name, port }] of ports.entries()) {
       const at = `spec.ports[${index}]`;
@@ -45,8 +46,8 @@ export const networkPolicyAdmission: KindAdmission = {
     const spec: JsonObject = { podSelector: {}, ...object.spec };
     object.spec = spec;
     spec['policyTypes'] ??= ['Ingress', ...(spec['egress'] === undefined ? [] : ['Egress'])];
-    for (const rule of [...listOf(spec['ingress']), ...listOf(spec['egress'])]) {
-      for (const port of listOf(rule['ports'])) port['protocol'] ??= 'TCP';
+    for (const rule of [...itemsOf(spec, 'ingress'), ...itemsOf(spec, 'egress')]) {
+      for (const port of itemsOf(rule, 'ports')) port['protocol'] ??= 'TCP';
     }
   },
   validate: ({ object, kind, operation }) => {
@@ -56,8 +57,8 @@ export const networkPolicyAdmission: KindAdmission = {
       ['ingress', 'from'],
       ['egress', 'to'],
     ] as const) {
-      for (const [index, rule] of listOf(fieldAt(object.spec, direction)).entries()) {
-        for (const [number, peer] of listOf(rule[side]).entries()) {
+      for (const [index, rule] of itemsOf(object.spec, direction).entries()) {
+        for (const [number, peer] of itemsOf(rule, side).entries()) {
           const at = `spec.${direction}[${index}].${side}[${number}]`;
           const named = ['podSelector', 'namespaceSelector', 'ipBlock'].filter((field) => peer[field] !== undefined);
           if (named.length === 0) causes.require(at, 'Required value: must specify a peer');
@@ -76,8 +77,4 @@ function nextAddress(store: Store): string {
   let address = parseIpv4(FIRST_ADDRESS) ?? 0;
   while (used.has(formatIpv4(address))) address += 1;
   return formatIpv4(address);
-}
-
-function listOf(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }

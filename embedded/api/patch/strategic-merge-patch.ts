@@ -1,3 +1,4 @@
+import { listAt } from '../json-lists.ts';
 import { isJsonObject, type JsonObject } from '../objects.ts';
 
 /** Lists of the core kinds that are merged by a key, from the `patchMergeKey` tags of k8s.io/api/core/v1. */
@@ -31,8 +32,8 @@ export function applyStrategicMergePatch(document: unknown, patch: unknown): unk
   for (const [field, value] of Object.entries(fields)) {
     const removed = /^\$deleteFromPrimitiveList\/(.+)$/.exec(field)?.[1];
     if (removed !== undefined) {
-      const gone = new Set(listOf(value));
-      result[removed] = listOf(result[removed]).filter((item) => !gone.has(item));
+      const gone = new Set(listAt(value));
+      result[removed] = listAt(result[removed]).filter((item) => !gone.has(item));
     } else if (field.startsWith('$')) continue;
     else if (value === null) delete result[field];
     else result[field] = mergeField(field, result[field], value);
@@ -40,16 +41,12 @@ export function applyStrategicMergePatch(document: unknown, patch: unknown): unk
   return result;
 }
 
-function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
 function mergeField(field: string, current: unknown, value: unknown): unknown {
   if (!Array.isArray(value)) return applyStrategicMergePatch(current, value);
-  if (MERGED_SETS.has(field)) return [...new Set([...listOf(current), ...value])];
+  if (MERGED_SETS.has(field)) return [...new Set([...listAt(current), ...value])];
   const key = MERGE_KEYS[field];
   if (key === undefined) return value;
-  return mergeList(listOf(current), value, key);
+  return mergeList(listAt(current), value, key);
 }
 
 function mergeList(current: readonly unknown[], patch: readonly unknown[], key: string): unknown[] {

@@ -10,7 +10,7 @@ import type { KubeObject } from '../objects.ts';
 import type { Store } from '../store.ts';
 import { actOnInstance, answerScreenshot } from './instance-actions.ts';
 import { machineError } from './instance-state.ts';
-import type { MachineAccess } from './machine-access.ts';
+import { type MachineAccess, requireAccess } from './machine-access.ts';
 import { changeMachine, readOptions } from './machine-lifecycle.ts';
 import { streamMachine } from './machine-streams.ts';
 
@@ -62,14 +62,14 @@ export class KubeVirtHandler {
     if (path.name === undefined) return answerRoot(exchange, path);
     const isPicture = path.resource === 'virtualmachineinstances' && path.subresource.join('/') === 'vnc/screenshot';
     if (exchange.method === 'GET' && isPicture) {
-      await answerScreenshot(exchange, { find: () => this.#find(path), reach: () => this.#reach() });
+      await answerScreenshot(exchange, { find: () => this.#find(path), reach: () => requireAccess(this.#access) });
       return true;
     }
     const object = this.#find(path);
     const [subresource = '', second] = path.subresource;
     if (exchange.method !== 'PUT' || second !== undefined) return false;
     if (object.kind === 'VirtualMachineInstance') {
-      return await actOnInstance(exchange, object, { action: subresource, access: this.#reach() });
+      return await actOnInstance(exchange, object, { action: subresource, access: requireAccess(this.#access) });
     }
     const body = await readOptions(exchange.request);
     const isKnown = await changeMachine(subresource, { store: this.#store, machine: this.#find(path), body });
@@ -80,7 +80,7 @@ export class KubeVirtHandler {
   /** Opens VNC, the serial console, or a forwarded port. */
   async upgrade(upgrade: UpgradeRequest): Promise<void> {
     const object = this.#find(upgrade.path);
-    const options = { store: this.#store, access: this.#reach(), clock: this.#clock };
+    const options = { store: this.#store, access: requireAccess(this.#access), clock: this.#clock };
     await streamMachine(upgrade, this.#instanceOf(object, upgrade.path), options);
   }
 
@@ -92,11 +92,6 @@ export class KubeVirtHandler {
     const instance = this.#store.get('VirtualMachineInstance', keyOfPath(path));
     if (object.status?.['created'] !== true || !instance) throw machineError(object, 'VMI is not started');
     return instance;
-  }
-
-  #reach(): MachineAccess {
-    if (!this.#access) throw new ApiError(503, 'ServiceUnavailable', 'this cluster was started without machines');
-    return this.#access;
   }
 
   /** @throws ApiError 404 in virt-api's words, with the singular name */

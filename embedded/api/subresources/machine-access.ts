@@ -1,5 +1,6 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { DiskPart } from '../../../common/nbd/sparse-stream.ts';
+import { ApiError } from '../api-error.ts';
 
 /** A VirtualMachineInstance or a Pod. */
 export interface MachineRef {
@@ -67,4 +68,10 @@ export interface MachineAccess {
   podLog(ref: MachineRef, options: PodLogOptions): Promise<Readable>;
   /** Absent: exports are not served. */
   readonly exports?: ExportAccess;
+}
+
+/** @throws ApiError 503 on a cluster without machines */
+export function requireAccess(access: MachineAccess | undefined): MachineAccess {
+  if (access) return access;
+  throw new ApiError(503, 'ServiceUnavailable', 'this cluster was started without machines');
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { WebSocket } from 'ws';
-import { ApiError, badRequest, notFound } from '../api-error.ts';
+import { badRequest, notFound } from '../api-error.ts';
 import type { UpgradeRequest } from '../http/api-server.ts';
 import type { VirtualResource } from '../http/discovery.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -11,7 +11,7 @@ import type { ResourcePath } from '../http/resource-path.ts';
 import type { KubeObject } from '../objects.ts';
 import type { Store } from '../store.ts';
 import { phaseOf } from './instance-state.ts';
-import type { MachineAccess, MachineRef } from './machine-access.ts';
+import { type MachineAccess, type MachineRef, requireAccess } from './machine-access.ts';
 import { acceptWebSocket, bytesOf, sendToClient, writeFromClient } from './web-socket.ts';
 
 /** Discovery list of a pod's subresources. */
@@ -50,7 +50,7 @@ export class PodHandler {
       throw badRequest(`container "${container}" in pod "${pod.metadata.name}" is waiting to start: ContainerCreating`);
     }
     const tailLines = numberParameter(query, 'tailLines');
-    const log = await this.#reach().podLog(refOf(pod), {
+    const log = await requireAccess(this.#access).podLog(refOf(pod), {
       container,
       follow: isTrue(query.get('follow')),
       signal: exchange.signal,
@@ -69,7 +69,7 @@ export class PodHandler {
    */
   async portForward(upgrade: UpgradeRequest): Promise<void> {
     const pod = this.#find(upgrade.path);
-    const access = this.#reach();
+    const access = requireAccess(this.#access);
     if (phaseOf(pod) !== 'Running') {
       throw badRequest(`unable to forward port because pod is not running. Current status=${phaseOf(pod)}`);
     }
@@ -94,11 +94,6 @@ export class PodHandler {
     const pod = this.#store.get('Pod', keyOfPath(path));
     if (!pod) throw notFound(this.#store.kindOf('Pod'), keyOfPath(path));
     return pod;
-  }
-
-  #reach(): MachineAccess {
-    if (!this.#access) throw new ApiError(503, 'ServiceUnavailable', 'this cluster was started without machines');
-    return this.#access;
   }
 }
 

@@ -56,13 +56,30 @@ async function measureRedis(metrics: FarmMetrics, redis: Redis): Promise<void> {
 
 async function measureCluster(
   metrics: FarmMetrics,
-  { redis, queues, clock }: MeasureOptions,
+  options: MeasureOptions,
   configured: ConfiguredCluster,
 ): Promise<void> {
+  const { redis } = options;
+  const { name: cluster } = configured;
+  await measureSlots(metrics, redis, configured);
+  const people = await countHandbuilds(redis, cluster);
+  metrics.handbuildsWaiting.set({ cluster }, people.waiting);
+  metrics.clonesRunning.set({ cluster }, people.running);
+  metrics.clusterHealthy.set({ cluster }, (await readTrouble(redis, cluster)) === null ? 1 : 0);
+  const room = await readRoom(redis, cluster);
+  if (room === null) for (const gauge of [metrics.storageFree, metrics.storageLeast]) gauge.remove({ cluster });
+  else {
+    metrics.storageFree.set({ cluster }, room.freeBytes);
+    metrics.storageLeast.set({ cluster }, room.leastBytes);
+  }
+  await measureQueues(metrics, options, cluster);
+}
+
+/** What the farm uses of a cluster, and what waits for it. */
+async function measureSlots(metrics: FarmMetrics, redis: Redis, configured: ConfiguredCluster): Promise<void> {
   const { name: cluster } = configured;
   const { limits } = await readControl(redis, configured);
   const usage = await readUsage(redis, cluster);
-  const workers = await readWorkers(redis, cluster);
   const waiting = await readWaiting(redis, cluster);
   for (const [resource, used, limit] of [
     ['imports', usage.imports, limits.imports],
@@ -75,16 +92,15 @@ async function measureCluster(
   }
   metrics.admissionWaiting.set({ cluster, kind: 'imports' }, waiting.imports);
   metrics.admissionWaiting.set({ cluster, kind: 'modules' }, waiting.modules);
-  const people = await countHandbuilds(redis, cluster);
-  metrics.handbuildsWaiting.set({ cluster }, people.waiting);
-  metrics.clonesRunning.set({ cluster }, people.running);
-  metrics.clusterHealthy.set({ cluster }, (await readTrouble(redis, cluster)) === null ? 1 : 0);
-  const room = await readRoom(redis, cluster);
-  if (room === null) for (const gauge of [metrics.storageFree, metrics.storageLeast]) gauge.remove({ cluster });
-  else {
-    metrics.storageFree.set({ cluster }, room.freeBytes);
-    metrics.storageLeast.set({ cluster }, room.leastBytes);
-  }
+}
+
+/** Phase jobs of a cluster, and the workers that take them. */
+async function measureQueues(
+  metrics: FarmMetrics,
+  { redis, queues, clock }: MeasureOptions,
+  cluster: string,
+): Promise<void> {
+  const workers = await readWorkers(redis, cluster);
   for (const phase of PHASES) {
     const depth = await queues.depth(phase, cluster);
     const oldest = depth.waiting === 0 ? undefined : await queues.oldest(phase, cluster);

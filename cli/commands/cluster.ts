@@ -42,6 +42,13 @@ export function register(program: Command): void {
   const command = program
     .command('cluster')
     .description('list clusters; cordon, drain, pause, label and limit them while the farm runs (needs an admin)');
+  registerList(command);
+  registerModes(command);
+  registerLabel(command);
+  registerLimit(command);
+}
+
+function registerList(command: Command): void {
   const list = command
     .command('list')
     .description('list the clusters with their modes, limits and labels')
@@ -51,6 +58,9 @@ export function register(program: Command): void {
     if (json) printJson({ clusters });
     else printControls(clusters);
   });
+}
+
+function registerModes(command: Command): void {
   for (const [name, [mode, about, describeState]] of Object.entries(MODES)) {
     const change = command.command(name).description(about).argument('<cluster>', 'name of the cluster');
     addConnectionFlags(change).action(async (cluster: string, flags: ConnectionFlags) => {
@@ -58,6 +68,9 @@ export function register(program: Command): void {
       printLine(`The cluster ${cluster} ${describeState(view)}.`);
     });
   }
+}
+
+function registerLabel(command: Command): void {
   const label = command
     .command('label')
     .description('set and remove labels that modules ask for by placement.clusterLabels')
@@ -68,6 +81,9 @@ export function register(program: Command): void {
     const { labels } = await new FarmClient(requireFarm(flags)).changeCluster(cluster, change);
     printLine(`The labels of the cluster ${cluster}: ${labelText(labels) || 'none'}.`);
   });
+}
+
+function registerLimit(command: Command): void {
   const limit = command
     .command('limit')
     .description('change what the farm may use of a cluster; "default" is what is configured')

@@ -98,10 +98,7 @@ export async function waitForLine<T>(
     if (tail.length > KEPT_LINES) tail.shift();
   };
   const fail = (what: string): never => {
-    const lastLines =
-      tail.length > 0 ? ` Its last output:\n${tail.map((line) => `  ${readableLine(line)}`).join('\n')}\n` : ' ';
-    const message = `The process ${awaited.name} ${what}.${lastLines}Its log is ${awaited.logFile}`;
-    throw new FarmError('FarmNotStarted', message, { details: { code: tail.map(errorCodeOf).findLast(Boolean) } });
+    throw notStarted(awaited, what, tail);
   };
   if (!child.stdout) return fail('has no standard output');
   if (child.stderr) createInterface(child.stderr).on('line', remember);
@@ -127,6 +124,13 @@ export async function waitForLine<T>(
     over.abort();
     for (const loser of [gone, late]) loser.catch(() => {});
   }
+}
+
+function notStarted({ name, logFile }: Awaited, what: string, tail: readonly string[]): FarmError {
+  const lastLines =
+    tail.length > 0 ? ` Its last output:\n${tail.map((line) => `  ${readableLine(line)}`).join('\n')}\n` : ' ';
+  const message = `The process ${name} ${what}.${lastLines}Its log is ${logFile}`;
+  return new FarmError('FarmNotStarted', message, { details: { code: tail.map(errorCodeOf).findLast(Boolean) } });
 }
 
 function describeEnd(code: number | null, signal: string | null): string {

@@ -66,10 +66,7 @@ async function negotiate(
     if (!header.subarray(0, 8).equals(OPTION_MAGIC)) throw new Error('The client does not speak NBD');
     const option = header.readUInt32BE(8);
     const asked = await source.take(header.readUInt32BE(12));
-    const reply = (type: number, content = Buffer.alloc(0)) =>
-      connection.write(
-        Buffer.concat([uint64(REPLY_MAGIC), uint32(option), uint32(type), uint32(content.length), content]),
-      );
+    const reply = (type: number, content?: Buffer) => connection.write(optionReply(option, type, content));
     switch (option) {
       case OPTIONS.abort:
         return null;
@@ -83,18 +80,27 @@ async function negotiate(
         }
         reply(REPLIES.ack);
         break;
-      case OPTIONS.go: {
-        const flags = HAS_FLAGS | (disk.write ? 0 : READ_ONLY);
-        reply(REPLIES.info, Buffer.concat([uint16(INFO.export), uint64(BigInt(disk.sizeBytes)), uint16(flags)]));
-        // Any byte may be asked for; the preferred and the largest request.
-        reply(REPLIES.info, Buffer.concat([uint16(INFO.blockSize), uint32(1), uint32(4096), uint32(MOST_BYTES)]));
+      case OPTIONS.go:
+        for (const info of diskInfos(disk)) reply(REPLIES.info, info);
         reply(REPLIES.ack);
         return { isStructured };
-      }
       default:
         reply(REPLIES.unsupported);
     }
   }
+}
+
+function optionReply(option: number, type: number, content: Buffer = Buffer.alloc(0)): Buffer {
+  return Buffer.concat([uint64(REPLY_MAGIC), uint32(option), uint32(type), uint32(content.length), content]);
+}
+
+/** Size and flags of the disk; then, as any byte may be asked for, the preferred and the largest request. */
+function diskInfos(disk: NbdDisk): readonly Buffer[] {
+  const flags = HAS_FLAGS | (disk.write ? 0 : READ_ONLY);
+  return [
+    Buffer.concat([uint16(INFO.export), uint64(BigInt(disk.sizeBytes)), uint16(flags)]),
+    Buffer.concat([uint16(INFO.blockSize), uint32(1), uint32(4096), uint32(MOST_BYTES)]),
+  ];
 }
 
 interface Transmission {

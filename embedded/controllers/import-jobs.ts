@@ -139,13 +139,7 @@ export class ImportJobs {
           void this.#write(dataVolume, { progress: share }).catch(() => {});
         },
       }).finally(() => opened);
-      await this.#write(dataVolume, {
-        phase: 'Succeeded',
-        progress: 1,
-        running: { status: 'False', reason: 'Completed', message: 'Import Complete' },
-      });
-      const message = `Successfully imported into PVC ${dataVolume.metadata.name}`;
-      this.#context.events.record(dataVolume, { type: 'Normal', reason: 'ImportSucceeded', message });
+      await this.#reportSuccess(dataVolume);
       return undefined;
     } catch (error) {
       return error instanceof ImportError ? error : new ImportError('Error', String(error), error);
@@ -208,6 +202,16 @@ export class ImportJobs {
         mayBeUnverified: http['insecureSkipVerify'] === true,
       },
     };
+  }
+
+  async #reportSuccess(dataVolume: KubeObject): Promise<void> {
+    await this.#write(dataVolume, {
+      phase: 'Succeeded',
+      progress: 1,
+      running: { status: 'False', reason: 'Completed', message: 'Import Complete' },
+    });
+    const message = `Successfully imported into PVC ${dataVolume.metadata.name}`;
+    this.#context.events.record(dataVolume, { type: 'Normal', reason: 'ImportSucceeded', message });
   }
 
   async #giveUp(dataVolume: KubeObject, { volume }: ImportTarget, { reason, message }: ImportError): Promise<void> {

@@ -63,26 +63,9 @@ export interface ControllersOptions {
  * the controllers look at every object.
  */
 export async function startControllers(options: ControllersOptions): Promise<MachineAccess> {
-  const { store, dataDir, logger, clock, resources, podCommands, config, allowedAddresses } = options;
-  const layout = layoutOf(dataDir);
-  for (const directory of [layout.volumes, layout.layers, layout.run]) await mkdir(directory, { recursive: true });
-  const stop = new AbortController();
-  // Every queue and every delay listens to it.
-  allowManyListeners(stop.signal);
-  resources.defer('controllers', () => stop.abort(new Error('The server stops')));
-  const confiner = await Confiner.open(layout.run, logger);
-  const context: ControllerContext = {
-    store,
-    layout,
-    clock,
-    logger,
-    signal: stop.signal,
-    events: new EventRecorder(store, clock, logger),
-    volumes: new VolumeFiles(layout),
-    confiner,
-    allowedAddresses,
-    guestNetworks: config.guests?.allowedNetworks ?? [],
-  };
+  const { store, logger, clock, resources, podCommands, config } = options;
+  const context = await openContext(options);
+  const { layout, confiner } = context;
   await allowTuns(context);
   const machines = new MachineRegistry();
   const network = new NETWORKS[config.network ?? 'kube-ovn'](context);
@@ -114,6 +97,29 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   const hasExports = store.kinds.some(({ kind }) => kind === 'VirtualMachineExport');
   const access = combine(consoles, pods);
   return hasExports ? { ...access, exports: new ExportController(context, machines) } : access;
+}
+
+/** What all controllers share; its signal is aborted when the server stops. */
+async function openContext(options: ControllersOptions): Promise<ControllerContext> {
+  const { store, dataDir, logger, clock, resources, config, allowedAddresses } = options;
+  const layout = layoutOf(dataDir);
+  for (const directory of [layout.volumes, layout.layers, layout.run]) await mkdir(directory, { recursive: true });
+  const stop = new AbortController();
+  // Every queue and every delay listens to it.
+  allowManyListeners(stop.signal);
+  resources.defer('controllers', () => stop.abort(new Error('The server stops')));
+  return {
+    store,
+    layout,
+    clock,
+    logger,
+    signal: stop.signal,
+    events: new EventRecorder(store, clock, logger),
+    volumes: new VolumeFiles(layout),
+    confiner: await Confiner.open(layout.run, logger),
+    allowedAddresses,
+    guestNetworks: config.guests?.allowedNetworks ?? [],
+  };
 }
 
 /**

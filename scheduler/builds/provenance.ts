@@ -24,50 +24,60 @@ export interface ProvenanceSources {
 }
 
 /** An in-toto statement with SLSA provenance (v1) about the disks of an image. Of secrets there are names only. */
-export function provenanceOf({ image, record, parents, stored, version }: ProvenanceSources): Provenance {
-  const { module, version: number, layerKey } = image;
-  const times = [...(stored?.phases.values() ?? [])];
-  const startedAt = Math.min(...times.flatMap(({ startedAt: at }) => at ?? []));
+export function provenanceOf(sources: ProvenanceSources): Provenance {
+  const { image, record } = sources;
+  const { module, version, layerKey } = image;
   return {
     _type: 'https://in-toto.io/Statement/v1',
     subject: record.vms.flatMap(({ vm, disks }) =>
       disks.map(({ name, snapshot }) => ({
-        name: `${module}:${number}/${vm}/${name}`,
+        name: `${module}:${version}/${vm}/${name}`,
         digest: { slipwayLayer: layerKey },
         annotations: { cluster: record.cluster, namespace: record.namespace, snapshot },
       })),
     ),
     predicateType: 'https://slsa.dev/provenance/v1',
-    predicate: {
-      buildDefinition: {
-        buildType: 'https://slipway.dev/layer/v1',
-        externalParameters: {
-          module,
-          definition: stored ? writtenModule(stored.spec.module) : null,
-        },
-        internalParameters: {
-          recipeKey: record.recipeKey,
-          cluster: record.cluster,
-          vms: stored?.spec.vms ?? [],
-          network: stored?.spec.network ?? null,
-        },
-        resolvedDependencies: [
-          ...record.parents.map((key) => parentDependency(key, parents)),
-          ...(stored ? sourceDependencies(stored) : []),
-        ],
-      },
-      runDetails: {
-        builder: { id: 'https://slipway.dev/farm', version: { slipway: version } },
-        metadata: {
-          invocationId: `${record.layerBuild}/${record.generation}`,
-          ...(Number.isFinite(startedAt) ? { startedOn: new Date(startedAt).toISOString() } : {}),
-          finishedOn: record.createdAt,
-        },
-        slipway_by: image.by,
-        slipway_changedByHand: isChangedByHand(record),
-        slipway_steps: stored ? stepRuns(stored) : [],
-      },
+    predicate: { buildDefinition: buildDefinition(sources), runDetails: runDetails(sources) },
+  };
+}
+
+type Predicate = Provenance['predicate'];
+
+/** What the image was made from. */
+function buildDefinition({ image, record, parents, stored }: ProvenanceSources): Predicate['buildDefinition'] {
+  return {
+    buildType: 'https://slipway.dev/layer/v1',
+    externalParameters: {
+      module: image.module,
+      definition: stored ? writtenModule(stored.spec.module) : null,
     },
+    internalParameters: {
+      recipeKey: record.recipeKey,
+      cluster: record.cluster,
+      vms: stored?.spec.vms ?? [],
+      network: stored?.spec.network ?? null,
+    },
+    resolvedDependencies: [
+      ...record.parents.map((key) => parentDependency(key, parents)),
+      ...(stored ? sourceDependencies(stored) : []),
+    ],
+  };
+}
+
+/** Who made the image, when, and by which steps. */
+function runDetails({ image, record, stored, version }: ProvenanceSources): Predicate['runDetails'] {
+  const times = [...(stored?.phases.values() ?? [])];
+  const startedAt = Math.min(...times.flatMap(({ startedAt: at }) => at ?? []));
+  return {
+    builder: { id: 'https://slipway.dev/farm', version: { slipway: version } },
+    metadata: {
+      invocationId: `${record.layerBuild}/${record.generation}`,
+      ...(Number.isFinite(startedAt) ? { startedOn: new Date(startedAt).toISOString() } : {}),
+      finishedOn: record.createdAt,
+    },
+    slipway_by: image.by,
+    slipway_changedByHand: isChangedByHand(record),
+    slipway_steps: stored ? stepRuns(stored) : [],
   };
 }
 

@@ -29,59 +29,88 @@ export interface LayerWatchOptions extends ClusterWatchOptions {
  * cluster. Layers with notices are checked at once, all of them at intervals. Ends with `signal`.
  */
 export async function watchLayers(options: LayerWatchOptions, signal: AbortSignal): Promise<void> {
-  const { notices, cluster, clock, logger } = options;
-  const snapshots = new Map<string, VolumeSnapshot>();
-  const changed = new Set<string>();
-  let isSynced = false;
-  let isAllDue = true;
-  let allAt = 0;
-  const follow: Wake = (ring) => {
-    options.snapshots.listen((event) => {
-      if (event.type === 'synced') {
-        snapshots.clear();
-        for (const snapshot of event.objects.filter(isOfLayer)) snapshots.set(nameOf(snapshot), snapshot);
-        isSynced = true;
-        isAllDue = true;
-        ring();
-      } else if (event.type === 'changed' && isOfLayer(event.object)) {
-        snapshots.set(nameOf(event.object), event.object);
-      } else if (event.type === 'deleted' && isOfLayer(event.object)) {
-        snapshots.delete(nameOf(event.object));
-        const layerKey = recordOn(event.object)?.layerKey;
-        if (layerKey === undefined) isAllDue = true;
-        else changed.add(layerKey);
-        ring();
-      }
-    }, signal);
-  };
-  const hear: Wake = (ring) => {
+  const { cluster, clock, logger } = options;
+  const watch = new LayerWatch(options, signal);
+  const wake = [watch.hearNotices, watch.followSnapshots];
+  const loop = { what: 'Reading layers back', fields: { cluster: cluster.name }, look: watch.look };
+  await lookAgain({ ...loop, everyMs: LOOK_AGAIN_MS, wake, clock, logger }, signal);
+}
+
+/** What is known of a cluster's snapshots, and which layers are to be looked at. */
+class LayerWatch {
+  readonly #options: LayerWatchOptions;
+  readonly #signal: AbortSignal;
+  /** By name. */
+  readonly #snapshots = new Map<string, VolumeSnapshot>();
+  /** Keys of layers with notices. */
+  readonly #changed = new Set<string>();
+  #isSynced = false;
+  #isAllDue = true;
+  #allAt = 0;
+
+  constructor(options: LayerWatchOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  readonly hearNotices: Wake = (ring) => {
+    const { notices, cluster } = this.#options;
     const stop = notices.listen((notice) => {
-      if (notice.kind === 'reconnected') isAllDue = true;
-      else if (notice.kind === 'layer' && notice.cluster === cluster.name) changed.add(notice.layerKey);
+      if (notice.kind === 'reconnected') this.#isAllDue = true;
+      else if (notice.kind === 'layer' && notice.cluster === cluster.name) this.#changed.add(notice.layerKey);
       else return;
       ring();
     });
-    signal.addEventListener('abort', stop, { once: true });
+    this.#signal.addEventListener('abort', stop, { once: true });
   };
-  const look = async () => {
-    if (!isSynced) return null;
-    const layerKeys = [...changed];
-    const isFull = isAllDue || clock.now() >= allAt || layerKeys.length > MOST_NAMED;
-    changed.clear();
-    isAllDue = false;
+
+  readonly followSnapshots: Wake = (ring) => {
+    this.#options.snapshots.listen((event) => {
+      if (event.type === 'synced') this.#replaceSnapshots(event.objects.filter(isOfLayer));
+      else if (event.type === 'deleted' && isOfLayer(event.object)) this.#forgetSnapshot(event.object);
+      else if (event.type === 'changed' && isOfLayer(event.object)) return this.#keepSnapshot(event.object);
+      else return;
+      ring();
+    }, this.#signal);
+  };
+
+  /** Returns when to look again, ms; null before the snapshots are known. */
+  readonly look = async (): Promise<number | null> => {
+    if (!this.#isSynced) return null;
+    const { clock } = this.#options;
+    const layerKeys = [...this.#changed];
+    const isFull = this.#isAllDue || clock.now() >= this.#allAt || layerKeys.length > MOST_NAMED;
+    this.#changed.clear();
+    this.#isAllDue = false;
     try {
       const isDone = isFull
-        ? await reconcileLayers(options, snapshots, signal)
-        : await reconcileSome(options, { snapshots, layerKeys }, signal);
-      if (isFull) allAt = clock.now() + LOOK_AGAIN_MS;
-      return isDone ? Math.max(1, allAt - clock.now()) : STILL_GOING_MS;
+        ? await reconcileLayers(this.#options, this.#snapshots, this.#signal)
+        : await reconcileSome(this.#options, { snapshots: this.#snapshots, layerKeys }, this.#signal);
+      if (isFull) this.#allAt = clock.now() + LOOK_AGAIN_MS;
+      return isDone ? Math.max(1, this.#allAt - clock.now()) : STILL_GOING_MS;
     } catch (error) {
-      isAllDue = true;
+      this.#isAllDue = true;
       throw error;
     }
   };
-  const loop = { what: 'Reading layers back', fields: { cluster: cluster.name }, look, everyMs: LOOK_AGAIN_MS };
-  await lookAgain({ ...loop, wake: [hear, follow], clock, logger }, signal);
+
+  #replaceSnapshots(all: readonly VolumeSnapshot[]): void {
+    this.#snapshots.clear();
+    for (const snapshot of all) this.#keepSnapshot(snapshot);
+    this.#isSynced = true;
+    this.#isAllDue = true;
+  }
+
+  #keepSnapshot(snapshot: VolumeSnapshot): void {
+    this.#snapshots.set(nameOf(snapshot), snapshot);
+  }
+
+  #forgetSnapshot(snapshot: VolumeSnapshot): void {
+    this.#snapshots.delete(nameOf(snapshot));
+    const layerKey = recordOn(snapshot)?.layerKey;
+    if (layerKey === undefined) this.#isAllDue = true;
+    else this.#changed.add(layerKey);
+  }
 }
 
 /** Compares the cluster (by name of the snapshot) with the catalog once. False: a removal is still running. */

@@ -38,8 +38,7 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
     isUnmanaged: ({ plan }) => plan.unmanaged,
     preferred: new Map(),
   });
-  const isOverridden = module.buildOverrides.subnets.length > 0 || module.buildOverrides.vms.some((vm) => vm.nics);
-  const template = isOverridden
+  const template = isRewired(module)
     ? planView({
         ...parts,
         nicsOf: (vm) => vm.nics,
@@ -65,6 +64,11 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
       ...unreachable(module, build.nics, subnets),
     ]),
   };
+}
+
+/** Whether its VMs are connected in another way while building than in the template. */
+function isRewired({ buildOverrides: { subnets, vms } }: CompiledModule): boolean {
+  return subnets.length > 0 || vms.some((vm) => vm.nics);
 }
 
 /** The VPCs that have internet while building. */

@@ -51,13 +51,10 @@ export function planSubnets(
     const serves = !unmanaged && !servedVpcs.has(base.vpc);
     if (serves) servedVpcs.add(base.vpc);
     const place = (what: string): string | null => {
-      const address = lastFree({ network, taken: [reserved, ownGiven] });
-      if (address === null) {
-        problems.push({ code: 'SubnetFull', message: `subnet "${base.name}" has no address left for the ${what}` });
-        return null;
-      }
-      reserved.add(address);
-      return formatIpv4(address);
+      const address = takeLast({ network, reserved, given: ownGiven });
+      if (address !== null) return formatIpv4(address);
+      problems.push({ code: 'SubnetFull', message: `subnet "${base.name}" has no address left for the ${what}` });
+      return null;
     };
     const relay = serves ? place('relay') : null;
     const egress = serves && internet.has(base.vpc) ? place('egress gateway') : null;
@@ -84,12 +81,16 @@ function givenAddresses(nics: readonly Nic[]): Map<string, Set<number>> {
 
 interface Room {
   readonly network: SubnetLayout['network'];
-  readonly taken: readonly ReadonlySet<number>[];
+  readonly reserved: Set<number>;
+  readonly given: ReadonlySet<number>;
 }
 
-function lastFree({ network, taken }: Room): number | null {
+/** Reserves the last free host; null when all are taken. */
+function takeLast({ network, reserved, given }: Room): number | null {
   for (let address = lastHost(network); address >= firstHost(network); address--) {
-    if (!taken.some((addresses) => addresses.has(address))) return address;
+    if (reserved.has(address) || given.has(address)) continue;
+    reserved.add(address);
+    return address;
   }
   return null;
 }

@@ -41,17 +41,8 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
   const sockets = webSockets();
 
   const open = (kind: ConsoleKind) => {
-    return async ({
-      params: { id, vm },
-      query: { layerBuild },
-      who,
-      request,
-      response,
-    }: ConsoleCall): Promise<undefined> => {
-      const layerBuilds = await layerBuildsWithVm(redis, { id, vm, layerBuild });
-      const stored = onlyLayerBuild(layerBuilds.length > 1 ? layerBuilds.filter(isLiving) : layerBuilds, vm);
-      if (!stored) throw noSuchVm(id, vm);
-      if (!isLiving(stored)) throw consoleIsOver(id, vm);
+    return async ({ params: { id, vm }, query, who, request, response }: ConsoleCall): Promise<undefined> => {
+      const stored = await livingLayerBuild(redis, { id, vm, layerBuild: query.layerBuild });
       if (!isUpgrade(request))
         throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
       admit(request.socket, request);
@@ -87,6 +78,19 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
       return { status: 202, body: { buildId: id, vm, step } };
     },
   } satisfies Partial<Handlers>;
+}
+
+/** The layer build whose machine has a console. @throws NotFound when there is none, or it has ended */
+async function livingLayerBuild(
+  redis: Redis,
+  place: Parameters<typeof layerBuildsWithVm>[1],
+): Promise<StoredLayerBuild> {
+  const { id, vm } = place;
+  const layerBuilds = await layerBuildsWithVm(redis, place);
+  const stored = onlyLayerBuild(layerBuilds.length > 1 ? layerBuilds.filter(isLiving) : layerBuilds, vm);
+  if (!stored) throw noSuchVm(id, vm);
+  if (!isLiving(stored)) throw consoleIsOver(id, vm);
+  return stored;
 }
 
 function isLiving({ finishedAt }: StoredLayerBuild): boolean {

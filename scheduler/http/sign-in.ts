@@ -23,11 +23,17 @@ export interface SignInOptions {
  * How a browser gets a session: by a link with a code that works once, or by a form that takes a token. Open, like the probes;
  * wrong codes and tokens count as the refused requests that they are.
  */
-export function signInRoutes({ redis, authentication, refusals }: SignInOptions): Router {
+export function signInRoutes(options: SignInOptions): Router {
   const router = Router();
   router.get(STYLE_PATH, (_request, response) => void response.type('css').send(STYLE));
+  router.get('/sign-in', signInByLink(options));
+  router.post('/sign-in', express.urlencoded({ extended: false, limit: BODY_LIMIT }), signInByForm(options));
+  return router;
+}
 
-  router.get('/sign-in', async (request, response, next) => {
+/** Without a code it serves the form. */
+function signInByLink({ redis, authentication, refusals }: SignInOptions): RequestHandler {
+  return async (request, response, next) => {
     const { code, to } = linkSchema.catch({ code: '', to: '/' }).parse(request.query);
     if (code === '') return sendPage(response, { to, complaint: null });
     await refusals.assertFew(request);
@@ -44,26 +50,23 @@ export function signInRoutes({ redis, authentication, refusals }: SignInOptions)
         complaint: 'This link was used or has expired: slipway open creates a new one.',
       });
     });
-  });
+  };
+}
 
-  router.post(
-    '/sign-in',
-    express.urlencoded({ extended: false, limit: BODY_LIMIT }),
-    async (request, response, next) => {
-      refuseForeignPage(request);
-      const { token, to } = formSchema.catch({ token: '', to: '/' }).parse(request.body);
-      const found = await authentication.findToken(request, token);
-      if (found) {
-        await authentication.beginSession(request, response, found);
-        return response.redirect(303, pathOnThisHost(to));
-      }
-      await refusals.count(request, response, (error?: unknown) => {
-        if (error) return next(error);
-        sendPage(response, { to, complaint: 'The token is not valid.' });
-      });
-    },
-  );
-  return router;
+function signInByForm({ authentication, refusals }: SignInOptions): RequestHandler {
+  return async (request, response, next) => {
+    refuseForeignPage(request);
+    const { token, to } = formSchema.catch({ token: '', to: '/' }).parse(request.body);
+    const found = await authentication.findToken(request, token);
+    if (found) {
+      await authentication.beginSession(request, response, found);
+      return response.redirect(303, pathOnThisHost(to));
+    }
+    await refusals.count(request, response, (error?: unknown) => {
+      if (error) return next(error);
+      sendPage(response, { to, complaint: 'The token is not valid.' });
+    });
+  };
 }
 
 /** Ends the session of this browser. Behind `authenticate`. */

@@ -77,15 +77,7 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
         firmware: {
           bootloader: firmware.kind === 'efi' ? { efi: { secureBoot, persistent: false } } : { bios: {} },
         },
-        devices: {
-          disks: [...plan.disks.map(diskDevice), ...parts.media.map(({ disk }) => disk)],
-          interfaces: parts.nics.map((nic, index) => interfaceDevice(nic, parts.wiring.bindings[index])),
-          // Absolute positions, for people who look at the screen.
-          inputs: [{ name: 'tablet', type: 'tablet', bus: 'usb' }],
-          autoattachPodInterface: false,
-          ...(parts.logSerialConsole ? { logSerialConsole: true } : {}),
-          ...(firmware.kind === 'efi' && firmware.tpm ? { tpm: {} } : {}),
-        },
+        devices: devices(scope, parts),
       },
       networks: [...parts.wiring.networks],
       volumes: [
@@ -93,6 +85,18 @@ export function machineTemplate(scope: BuildScope, parts: MachineParts): Machine
         ...parts.media.map(({ volume }) => volume),
       ],
     },
+  };
+}
+
+function devices({ vm: { firmware }, plan }: BuildScope, { nics, wiring, media, logSerialConsole }: MachineParts) {
+  return {
+    disks: [...plan.disks.map(diskDevice), ...media.map(({ disk }) => disk)],
+    interfaces: nics.map((nic, index) => interfaceDevice(nic, wiring.bindings[index])),
+    // Absolute positions, for people who look at the screen.
+    inputs: [{ name: 'tablet', type: 'tablet', bus: 'usb' }],
+    autoattachPodInterface: false,
+    ...(logSerialConsole ? { logSerialConsole: true } : {}),
+    ...(firmware.kind === 'efi' && firmware.tpm ? { tpm: {} } : {}),
   };
 }
 

@@ -18,14 +18,13 @@ export function templateVm(
   clusterConfig: ClusterConfig,
 ): VirtualMachine {
   const { names, plan, vm } = scope;
-  const name = names.template(vm.name);
   const claimOf = (disk: string) => names.templateDisk(vm.name, disk);
   const labels = vmLabels(scope, 'template');
   return {
     apiVersion: 'kubevirt.io/v1',
     kind: 'VirtualMachine',
     metadata: {
-      name,
+      name: names.template(vm.name),
       namespace: scope.namespace,
       labels,
       annotations: {
@@ -37,11 +36,7 @@ export function templateVm(
       runStrategy: 'Halted',
       dataVolumeTemplates: disks.map((disk) => ({
         metadata: { name: claimOf(disk.name), labels },
-        spec: volumeSpec({
-          source: { snapshot: { namespace: scope.namespace, name: disk.snapshot } },
-          storageClass:
-            plan.disks.find(({ name: planned }) => planned === disk.name)?.storageClass ?? clusterConfig.storageClass,
-        }),
+        spec: diskSpec(scope, disk, clusterConfig),
       })),
       template: machineTemplate(scope, {
         nics: plan.templateNics,
@@ -54,4 +49,12 @@ export function templateVm(
       }),
     },
   };
+}
+
+function diskSpec({ namespace, plan }: BuildScope, { name, snapshot }: LayerDisk, { storageClass }: ClusterConfig) {
+  const planned = plan.disks.find((disk) => disk.name === name);
+  return volumeSpec({
+    source: { snapshot: { namespace, name: snapshot } },
+    storageClass: planned?.storageClass ?? storageClass,
+  });
 }

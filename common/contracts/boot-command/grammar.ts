@@ -69,13 +69,8 @@ export function scanBootCommand(
     } else if (tag) {
       tokens.push(keyToken(tag, offset));
     } else if (isTag) {
-      const lookalike = matchAt(LOOKS_LIKE_TAG, text, offset);
-      if (lookalike) findings.push({ severity: 'warning', offset, message: describeLookalike(lookalike[0]) });
-      const open = lookalike ? null : matchAt(LACKS_END, text, offset);
-      if (open) {
-        const message = `"${open[0]}" has no ">" and is typed literally; did you mean "${open[0]}>"?`;
-        findings.push({ severity: 'warning', offset, message });
-      }
+      const message = complaintAboutText(text, offset);
+      if (message !== undefined) findings.push({ severity: 'warning', offset, message });
     }
     if (tag) {
       offset += tag[0].length;
@@ -91,6 +86,14 @@ export function scanBootCommand(
 function matchAt(sticky: RegExp, text: string, offset: number): RegExpExecArray | null {
   sticky.lastIndex = offset;
   return sticky.exec(text);
+}
+
+/** For a `<` that begins no tag, but something that resembles one. */
+function complaintAboutText(text: string, offset: number): string | undefined {
+  const lookalike = matchAt(LOOKS_LIKE_TAG, text, offset);
+  if (lookalike) return describeLookalike(lookalike[0]);
+  const open = matchAt(LACKS_END, text, offset);
+  return open ? `"${open[0]}" has no ">" and is typed literally; did you mean "${open[0]}>"?` : undefined;
 }
 
 function keyToken(tag: RegExpExecArray, offset: number): BootToken {

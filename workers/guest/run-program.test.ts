@@ -158,6 +158,21 @@ test('a worker that was replaced while it was suspended changes nothing in the g
   current.close();
 });
 
+test('a session whose successor died while it took over is ended by the next one', async () => {
+  const [stale, current] = [openLink(AbortSignal.timeout(60_000)), openLink(AbortSignal.timeout(60_000))];
+  const suspended = await stale.connect();
+  await supervisorOf(suspended, OTHER_BUILD);
+  const program = `set -- /*/.slipway-0/${OTHER_BUILD}/supervisor.sh; . "$1"`;
+  expect(await other(`answer() { echo "$@"; }; kill() { exit; }; ${program}; load ${OTHER_BUILD}`)).toBe('');
+  expect((await suspended.exec('echo alive')).output).toBe('alive\n');
+  const successor = await supervisorOf(await current.connect(), OTHER_BUILD);
+  await expect(suspended.exec('echo late >/root/late')).rejects.toMatchObject({ code: 'ConnectionLost' });
+  expect(await other('ls /root')).not.toContain('late');
+  await successor.remove();
+  stale.close();
+  current.close();
+});
+
 test('leaves nothing behind', async () => {
   await (await supervisor()).remove();
   link.close();

@@ -20,8 +20,9 @@
 # What has to survive a reboot is one line per step, $root/N: the boot id in which it began, its state and its code,
 # written over the same reserved block, so that a full disk cannot lose it. Everything else is in memory (tmpfs) where the
 # guest has some, because disks become images: in $memory, N.script, N.env, N.command (given); N.claim (taken by the one
-# runner that may run), N.pid, N.start, N.end; N.log, N.kept, N.drained, N.truncated, N.timeout; "session", the process of the connection; "alive", a pipe whose
-# writer is the runner; "ask", a pipe by which another account asks for the files of the step.
+# runner that may run), N.pid, N.start, N.end; N.log, N.kept, N.drained, N.truncated, N.timeout; "sessions", the processes of all
+# connections that loaded this, the latest last; "alive", a pipe whose writer is the runner; "ask", a pipe by which another
+# account asks for the files of the step.
 
 # Sets $boot.
 read_boot() {
@@ -125,16 +126,17 @@ read_start() {
   else began=$(ps -o lstart= -p "$1" 2>/dev/null); fi
 }
 
-# Ends the connection that has loaded this before: its worker may have been suspended, and send what was for the guest then.
+# Ends the connections that have loaded this before: their workers may have been suspended, and send what was for the guest
+# then. Ours is in the list before they end, so that the next one ends them and us if this is cut off.
 take_over() {
-  former='' since=''
-  read -r former since 2>/dev/null <"$memory/session"
   read_start "$PPID"
-  echo "$PPID $began" >"$memory/session" || return
-  [ -n "$since" ] && [ "$former" != "$PPID" ] || return 0
-  read_start "$former"
-  [ "$began" = "$since" ] || return 0
-  kill -s KILL "$former" 2>/dev/null || sudo -n kill -s KILL "$former" 2>/dev/null || :
+  session="$PPID $began"
+  echo "$session" >>"$memory/sessions" || return
+  while read -r former since && [ "$former $since" != "$session" ]; do
+    read_start "$former"
+    [ -n "$since" ] && [ "$began" = "$since" ] || continue
+    kill -s KILL "$former" 2>/dev/null || sudo -n kill -s KILL "$former" 2>/dev/null || :
+  done <"$memory/sessions"
 }
 
 load() {

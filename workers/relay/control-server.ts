@@ -37,8 +37,8 @@ export function createControlServer(options: ControlOptions): Server {
 
 async function answer(request: IncomingMessage, response: ServerResponse, options: ControlOptions): Promise<void> {
   const { shelf, logger } = options;
-  const url = new URL(request.url ?? '', 'http://relay');
   try {
+    const url = new URL(request.url ?? '', 'http://relay');
     if (request.method === 'GET' && url.pathname === '/healthz') response.end('ok\n');
     else if (request.method === 'GET' && url.pathname === '/files') response.end(JSON.stringify(shelf.hashes()));
     else if (request.method === 'PUT' && url.pathname.startsWith('/files/')) {

@@ -6,6 +6,8 @@ import type { FileShelf } from './file-shelf.ts';
 
 /** Guests that never read on must not hold the relay's sockets. */
 const IDLE_MS = 60_000;
+/** Connections at once; further ones are closed. */
+const MAX_CONNECTIONS = 1024;
 
 /** Serves the files of `httpDirectory` to guests: only GET and HEAD of known names. */
 export function createFileServer(shelf: FileShelf, logger: Logger): Server {
@@ -31,6 +33,7 @@ export function createFileServer(shelf: FileShelf, logger: Logger): Server {
     await pipeline(createReadStream(file.path), response).catch(() => response.destroy());
   });
   server.setTimeout(IDLE_MS);
+  server.maxConnections = MAX_CONNECTIONS;
   return server;
 }
 

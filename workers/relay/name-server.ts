@@ -1,6 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { type DecodedPacket, decode, encode } from 'dns-packet';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
@@ -21,6 +22,8 @@ const UPSTREAM_MS = 2000;
 const IDLE_MS = 10_000;
 /** Forwarded queries at once; further queries are refused for the moment. */
 const MAX_FORWARDED = 256;
+/** TCP connections at once; further ones are closed. */
+const MAX_CONNECTIONS = 256;
 
 /**
  * The resolver of a module's network, over UDP and TCP: knows the module's machines and forwards the rest. Without
@@ -34,6 +37,7 @@ export async function startNameServer(options: NameServerOptions, resources: Rel
     socket.on('error', () => socket.destroy());
     void serveConnection(socket, answerer);
   });
+  tcp.maxConnections = MAX_CONNECTIONS;
   tcp.listen(options.port, host);
   await once(tcp, 'listening');
   resources.defer('DNS over TCP', () => void tcp.close());
@@ -41,7 +45,12 @@ export async function startNameServer(options: NameServerOptions, resources: Rel
   const port = typeof address === 'object' && address ? address.port : options.port;
   const udp = resources.use('DNS over UDP', createSocket('udp4'), (socket) => void socket.close());
   udp.on('error', (error) => logger.warn({ err: error }, 'A datagram could not be answered'));
-  udp.on('message', (message, sender) => void serveDatagram({ udp, message, sender }, answerer));
+  udp.on('message', (message, sender) => {
+    // A guest writes what it likes into a packet: no answer can be sent to port 0, for one.
+    serveDatagram({ udp, message, sender }, answerer).catch((error: unknown) =>
+      logger.debug({ err: error, guest: sender.address }, 'A datagram could not be answered'),
+    );
+  });
   udp.bind(port, host);
   await once(udp, 'listening');
   return port;
@@ -55,17 +64,16 @@ async function serveDatagram(
   if (answer) udp.send(answer, sender.port, sender.address, () => undefined);
 }
 
+/** A guest that reads no answers gets no more of its queries read. */
 async function serveConnection(socket: Socket, answerer: Answerer): Promise<void> {
-  try {
+  const answers = async function* () {
     // The iterator of a socket would destroy it at the guest's end, with our answer unsent.
     for await (const message of unframed(socket.iterator({ destroyOnReturn: false }))) {
       const answer = await answerer.answer(message, askByTcp);
-      if (answer) socket.write(framed(answer));
+      if (answer) yield framed(answer);
     }
-    socket.end();
-  } catch {
-    socket.destroy();
-  }
+  };
+  await pipeline(answers, socket).catch(() => socket.destroy());
 }
 
 class Answerer {

@@ -215,6 +215,44 @@ test('learns where a machine is, and refuses queries until then', async () => {
   expect(await resolver.resolve4('later')).toEqual(['10.9.0.2']);
 });
 
+test('a guest that reads no answers gets no more of its queries read', async () => {
+  // Its answer repeats the questions.
+  const query = encode({
+    type: 'query',
+    id: 7,
+    questions: Array.from({ length: 13_000 }, () => ({ type: 'A', name: '.' })),
+  });
+  const message = Buffer.concat([Buffer.of(query.length >> 8, query.length & 0xff), query]);
+  const socket = connect(ports.dns, '127.0.0.1').pause();
+  socket.on('error', () => {});
+  // More than both ends of the connection hold.
+  const sent = new Promise<string>((resolve) => {
+    for (let n = 0; n < 500; n++) socket.write(message);
+    socket.write('', (error) => !error && resolve('all were read'));
+  });
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve('closed')));
+  expect(await Promise.race([sent, closed])).toBe('closed');
+}, 60_000);
+
+test('a guest holds a bounded number of connections', async () => {
+  const refused = (port: number) =>
+    new Promise<void>((resolve) => {
+      const sockets: Socket[] = [];
+      const add = () => {
+        const socket = connect(port, '127.0.0.1').on('error', () => {});
+        socket.once('close', () => {
+          for (const other of sockets) other.destroy();
+          resolve();
+        });
+        socket.once('connect', add);
+        sockets.push(socket);
+      };
+      add();
+    });
+  await refused(ports.dns);
+  await refused(ports.http);
+});
+
 test('resolves over TCP and survives garbage', async () => {
   const garbage = createSocket('udp4');
   garbage.send(Buffer.from('no message at all'), ports.dns, '127.0.0.1', () => garbage.close());

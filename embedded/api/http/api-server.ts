@@ -49,6 +49,7 @@ export interface ApiServerOptions {
   readonly logger: Logger;
 }
 
+const BASE = 'https://cluster.invalid';
 const HEALTH_PATHS = new Set(['/healthz', '/livez', '/readyz']);
 const VERSION = {
   major: '1',
@@ -206,8 +207,9 @@ export class ApiServer {
   }
 }
 
-function urlOf(request: IncomingMessage): URL {
-  return new URL(request.url ?? '/', 'https://cluster.invalid');
+/** Anybody may send a target that is no URL, such as `//`: like the root, it names nothing. */
+function urlOf({ url = '/' }: IncomingMessage): URL {
+  return new URL(URL.canParse(url, BASE) ? url : '/', BASE);
 }
 
 /** A path that cannot be decoded does not exist. */

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { allowedAddress } from '../common/config/allowed-address.ts';
-import { FarmError } from '../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../common/errors/farm-error.ts';
+import { issueLines } from '../common/text/issue-lines.ts';
 
 const configSchema = z.strictObject({
   /** Image name to the local command that a pod's container of that image runs as. */
@@ -44,7 +45,7 @@ export async function readConfig(path: string | undefined): Promise<EmbeddedConf
   try {
     return configSchema.parse(JSON.parse(await readFile(path, 'utf8')));
   } catch (cause) {
-    const why = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    const why = cause instanceof z.ZodError ? issueLines(cause, 'the document').join('; ') : errorMessage(cause);
     throw new FarmError('InvalidConfig', `The configuration of the embedded cluster "${path}" is not valid: ${why}`, {
       cause,
     });

@@ -64,7 +64,8 @@ function chooseDisks(
   const chosen = all.filter((one) => (requested.vm ?? one.vm) === one.vm && (requested.disk ?? one.disk) === one.disk);
   if (chosen.length > 0) return chosen;
   const known = all.map(({ vm, disk }) => `${vm}/${disk}`).join(', ');
-  throw new FarmError('InvalidRequest', `${module}:${version} has no such disk: VM and disk are ${known}.`);
+  const asked = `${requested.vm ?? '*'}/${requested.disk ?? '*'}`;
+  throw new FarmError('InvalidRequest', `${module}:${version} has no disk ${asked}. Its disks (VM/DISK) are ${known}.`);
 }
 
 /** Writes disks of one image to files. */

@@ -32,7 +32,10 @@ export function addPushCommand(command: Command, reference: string): void {
   addConnectionFlags(pushing).action(async (image: string, target: string, flags: PushFlags) => {
     const { vm, disk, secret, ...connection } = flags;
     const parsed = parseContainerReference(target);
-    if (!parsed) throw new FarmError('InvalidRequest', `"${target}" is not a container image reference.`);
+    if (!parsed) {
+      const remedy = 'write REGISTRY/PATH:TAG, such as quay.io/me/base:3';
+      throw new FarmError('InvalidRequest', `"${target}" is not a container image reference: ${remedy}.`);
+    }
     const credentials = secret === undefined ? dockerCredentials(parsed.registry, process.env) : undefined;
     const order = { reference: target, vm, disk, secret, credentials };
     const { module, version, digest } = await pushed(new FarmClient(requireFarm(connection)).images.push(image, order));

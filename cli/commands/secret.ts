@@ -63,7 +63,7 @@ function readFile(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new FarmError('InvalidRequest', `${path} cannot be read: ${errorMessage(cause)}`, { cause });
+    throw new FarmError('InvalidRequest', `${path} cannot be read: ${errorMessage(cause)}.`, { cause });
   }
 }
 

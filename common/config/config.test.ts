@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { describeOptions, loadConfig } from './load-config.ts';
-import { createFarmKey } from './sealing.ts';
+import { createFarmKey, loadFarmKey } from './sealing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'slipway-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -53,6 +53,17 @@ describe('the farm key', () => {
   test('opens what it sealed, and nothing else', () => {
     expect(key.open(key.seal('pass word'))).toBe('pass word');
     expect(() => createFarmKey('another').open(key.seal('pass word'))).toThrow('another farm key');
+  });
+
+  test('has enough bytes', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'slipway-key-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const file = join(directory, 'key');
+    writeFileSync(file, 'x'.repeat(31));
+    expect(() => loadFarmKey(file)).toThrow(`The farm key in ${file} has 31 bytes, and at least 32 are needed.`);
+    expect(() => loadFarmKey(undefined)).toThrow('The option farm.keyFile is not set');
+    writeFileSync(file, 'x'.repeat(32));
+    expect(loadFarmKey(file).fingerprint('x')).toHaveLength(64);
   });
 
   test('prints a secret the same way every time, sealing never', () => {

@@ -27,7 +27,8 @@ export class LiveClusters {
    * changed. Calls do not overlap. @throws InvalidConfig when there is no cluster
    */
   async follow(configs: readonly ClusterConfig[]): Promise<void> {
-    if (configs.length === 0) throw new FarmError('InvalidConfig', 'The option clusters names no cluster.');
+    if (configs.length === 0)
+      throw new FarmError('InvalidConfig', 'The option clusters is an empty list: name at least one cluster.');
     const desired = new Map(configs.map((config) => [config.name, config]));
     await this.#end(([name, { config }]) => !isDeepStrictEqual(desired.get(name), config));
     const missing = configs.filter(({ name }) => !this.#running.has(name));

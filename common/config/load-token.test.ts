@@ -11,6 +11,11 @@ test('reads a token without the newline of its file, and refuses what is not pro
   writeFileSync(file, 'sixteen letters!\n');
   expect(loadToken(file)).toBe('sixteen letters!');
   writeFileSync(file, 'fifteen letters\n');
-  expect(() => loadToken(file)).toThrow(expect.objectContaining({ code: 'InvalidConfig' }));
+  expect(() => loadToken(file)).toThrow(
+    expect.objectContaining({
+      code: 'InvalidConfig',
+      message: `The token in ${file} has 15 characters, and at least 16 are needed.`,
+    }),
+  );
   expect(() => loadToken(join(directory, 'none'))).toThrow(expect.objectContaining({ code: 'InvalidConfig' }));
 });

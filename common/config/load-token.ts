@@ -12,5 +12,6 @@ export function loadToken(file: string): string {
     throw wrapError(error, 'Reading the token', 'InvalidConfig');
   }
   if (token.length >= SHORTEST) return token;
-  throw new FarmError('InvalidConfig', `The token in ${file} is shorter than ${SHORTEST} characters.`);
+  const message = `The token in ${file} has ${token.length} characters, and at least ${SHORTEST} are needed.`;
+  throw new FarmError('InvalidConfig', message, { details: { solve: 'Write another one: `openssl rand -hex 32`.' } });
 }

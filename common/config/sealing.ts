@@ -4,6 +4,7 @@ import { FarmError, wrapError } from '../errors/farm-error.ts';
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const LEAST_KEY_BYTES = 32;
 
 /** Operations with the farm key: sealing secrets that are stored in Redis, and hiding them in layer keys. */
 export interface FarmKey {
@@ -34,7 +35,9 @@ export function createFarmKey(secret: string | Uint8Array): FarmKey {
         decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
         return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]).toString();
       } catch (cause) {
-        throw new FarmError('InvalidConfig', 'A secret was sealed under another farm key.', { cause });
+        const solve = 'Set `farm.keyFile` to the key that was used before, or set the secrets again.';
+        const message = 'A stored secret cannot be opened: it was sealed under another farm key.';
+        throw new FarmError('InvalidConfig', message, { cause, details: { solve } });
       }
     },
     fingerprint: (secret) => createHmac('sha256', printing).update(secret).digest('hex'),
@@ -48,13 +51,19 @@ export function loadFarmKey(file: string | undefined): FarmKey {
 
 /** Input of `createFarmKey`. @throws InvalidConfig when there is no key file, or it is too short. */
 export function readFarmKey(file: string | undefined): Buffer {
-  if (file === undefined) throw new FarmError('InvalidConfig', 'The option farm.keyFile is missing.');
+  const details = { solve: `Write at least ${LEAST_KEY_BYTES} random bytes: \`openssl rand -hex 32\`.` };
+  if (file === undefined) {
+    throw new FarmError('InvalidConfig', 'The option farm.keyFile is not set: it names the file of the farm key.', {
+      details,
+    });
+  }
   let secret: Buffer;
   try {
     secret = readFileSync(file);
   } catch (error) {
     throw wrapError(error, 'Reading the farm key', 'InvalidConfig');
   }
-  if (secret.length < 32) throw new FarmError('InvalidConfig', `The farm key in ${file} is shorter than 32 bytes.`);
-  return secret;
+  if (secret.length >= LEAST_KEY_BYTES) return secret;
+  const message = `The farm key in ${file} has ${secret.length} bytes, and at least ${LEAST_KEY_BYTES} are needed.`;
+  throw new FarmError('InvalidConfig', message, { details });
 }

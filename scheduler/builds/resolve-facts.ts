@@ -80,7 +80,8 @@ function opened(credentials: Credentials | null, fill: (text: string) => string)
 /** By the digest that the registry has for the reference now; null when it may not or cannot be asked. */
 async function resolveImage(image: string, agent: Agent): Promise<string | null> {
   const reference = parseContainerReference(image);
-  if (!reference) throw new FarmError('InvalidModule', `"${image}" is not a container image reference.`);
+  if (!reference)
+    throw new FarmError('InvalidModule', `"${image}" is not a container image reference: write REGISTRY/PATH:TAG.`);
   try {
     const registry = new RegistryClient(reference, { agent, signal: AbortSignal.timeout(TIMEOUT_MS) });
     return `${IMAGE_PREFIX}${await registry.digest()}`;

@@ -157,7 +157,8 @@ async function refuseFlood(
 ): Promise<void> {
   const living = await countLivingLayerBuilds(redis);
   if (living >= limits.layers) {
-    throw new FarmError('TooManyRequests', `${living} layers wait or are being built already.`);
+    const message = `${living} layers wait or are being built already, and the limit of the farm is ${limits.layers}.`;
+    throw new FarmError('TooManyRequests', message);
   }
   const { layers } = termsOf(owners, owner);
   const own = layers === undefined ? 0 : await countLayersOf(redis, owner);

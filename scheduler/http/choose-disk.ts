@@ -12,8 +12,9 @@ export function chooseDisk(
   const [found, other] = meant;
   if (!found || other) {
     const known = all.map((one) => `${one.vm}/${one.name}`).join(', ');
-    const what = found ? `Choose a disk of ${module}:${version}` : `${module}:${version} has no such disk`;
-    throw new FarmError('InvalidRequest', `${what}: VM and disk are ${known}.`);
+    const asked = `${vm ?? '*'}/${disk ?? '*'}`;
+    const what = found ? `has several disks ${asked}: name one of them` : `has no disk ${asked}`;
+    throw new FarmError('InvalidRequest', `${module}:${version} ${what}. Its disks (VM/DISK) are ${known}.`);
   }
   const { snapshot } = found;
   return { module, version, vm: found.vm, disk: found.name, cluster, snapshot, isOneOfSeveral: all.length > 1 };

@@ -29,10 +29,14 @@ export function limitConcurrency({ streams, streamsPerToken }: HttpLimits): Admi
     const { name, role } = principalOf(request);
     const own = openBy.get(name) ?? 0;
     if (own >= streamsPerToken) {
-      throw new FarmError('TooManyRequests', `The token "${name}" has ${own} streams of this scheduler already.`);
+      const message = `The token "${name}" has ${own} streams of this scheduler already, and its limit is ${streamsPerToken}.`;
+      throw new FarmError('TooManyRequests', message);
     }
     const places = Math.ceil(streams * SHARE[role]);
-    if (open >= places) throw new FarmError('TooManyRequests', `This scheduler serves ${open} streams already.`);
+    if (open >= places) {
+      const message = `This scheduler serves ${open} streams already, and the limit for the role ${role} is ${places}.`;
+      throw new FarmError('TooManyRequests', message);
+    }
     if (lasting.destroyed) return;
     open += 1;
     openBy.set(name, own + 1);

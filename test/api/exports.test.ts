@@ -73,9 +73,11 @@ async function slipwayIn(environment: Readonly<Record<string, string>>, ...args:
 
 test('reports why a disk cannot be exported, and retries on the next request', async () => {
   await expect(api.client.images.startExport('base', {})).rejects.toThrow(
-    'Choose a disk of base:1: VM and disk are vm/disk, db/disk.',
+    'base:1 has several disks */*: name one of them. Its disks (VM/DISK) are vm/disk, db/disk.',
   );
-  await expect(api.client.images.startExport('base', { vm: 'web' })).rejects.toThrow('base:1 has no such disk');
+  await expect(api.client.images.startExport('base', { vm: 'web' })).rejects.toThrow(
+    'base:1 has no disk web/*. Its disks (VM/DISK) are vm/disk, db/disk.',
+  );
   const { id, fileName } = await api.client.images.startExport('base', { vm: 'db', format: 'vmdk' });
   expect(fileName).toBe('base-1-db-disk.vmdk');
   await expect.poll(async () => (await api.client.images.readExport(id)).state).toBe('failed');
@@ -201,7 +203,7 @@ test('a push is refused before it begins, and where the farm may not go', async 
   };
   await expect(push('docker://x')).rejects.toThrow('"docker://x" is not a container image reference');
   await expect(push(`quay.io/x@sha256:${'ab'.repeat(32)}`)).rejects.toThrow('names a digest');
-  await expect(push('quay.io/x', {})).rejects.toThrow('Choose a disk of base:1');
+  await expect(push('quay.io/x', {})).rejects.toThrow('base:1 has several disks */*');
   await expect(push('quay.io/x', { vm: 'vm', secret: 'none' })).rejects.toThrow('The farm has no secret "none".');
   expect(await push('192.168.0.1/x')).toMatchObject({
     code: 'RegistryRefused',

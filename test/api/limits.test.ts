@@ -8,8 +8,9 @@ let api: LiveApi | undefined;
 
 afterEach(() => api?.close());
 
-async function expectTooMany(answer: Response): Promise<void> {
-  expect(problemDetailsSchema.parse(await answer.json())).toMatchObject({ status: 429, code: 'TooManyRequests' });
+async function expectTooMany(answer: Response, detail: unknown = expect.any(String)): Promise<void> {
+  const problem = problemDetailsSchema.parse(await answer.json());
+  expect(problem).toMatchObject({ status: 429, code: 'TooManyRequests', detail });
   expect(answer.status).toBe(429);
   expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
 }
@@ -61,9 +62,15 @@ test('reserves places for roles that may write, and gives no token all of them',
   );
   const [first = '', second = ''] = viewers;
   for (let open = 0; open < 3; open += 1) expect((await stream(first)).status).toBe(200);
-  await expectTooMany(await stream(first));
+  await expectTooMany(
+    await stream(first),
+    'The token "a" has 3 streams of this scheduler already, and its limit is 3.',
+  );
   expect((await stream(second)).status).toBe(200);
-  await expectTooMany(await stream(second));
+  await expectTooMany(
+    await stream(second),
+    'This scheduler serves 4 streams already, and the limit for the role viewer is 4.',
+  );
   expect((await stream(builder)).status).toBe(200);
   api.cut();
 });
@@ -80,7 +87,10 @@ test('bounds bodies, streams and the layers in the making', async () => {
   const stream = await api.call(events, { signal: leave.signal });
   expect(stream.status).toBe(200);
   await expectTooMany(await api.call(events));
-  await expectTooMany(await submit(MODULES));
+  await expectTooMany(
+    await submit(MODULES),
+    '2 layers wait or are being built already, and the limit of the farm is 2.',
+  );
   expect(await api.redis.zcard(KEYS.builds)).toBe(1);
   leave.abort();
   await expect

@@ -115,7 +115,7 @@ function checkCards(nics: readonly Cursor[], subnetNames: ReadonlySet<string>, r
   reportRepeated(nics, 'name', report);
   reportRepeated(nics, 'slot', report);
   const tenth = nics[9];
-  if (tenth) report(tenth, 'InvalidValue', 'a VM has at most nine network cards');
+  if (tenth) report(tenth, 'InvalidValue', `a VM has at most nine network cards, not ${nics.length}`);
   for (const nic of nics) reportUnknown(nic.at('subnet'), { what: 'subnet', names: subnetNames }, report);
 }
 

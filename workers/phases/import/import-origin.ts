@@ -78,7 +78,12 @@ export function importerSource(
     return { source: { http: http as { url: string } }, credentials };
   }
   const reference = parseContainerReference(origin.image);
-  if (!reference) throw new FarmError('InvalidModule', `"${origin.image}" is not a container image reference.`);
+  if (!reference) {
+    throw new FarmError(
+      'InvalidModule',
+      `"${origin.image}" is not a container image reference: write REGISTRY/PATH:TAG.`,
+    );
+  }
   const image = identity === null ? origin.image : pinnedReference(reference, identity.slice(IMAGE_PREFIX.length));
   return { source: { registry: { url: `docker://${image}`, pullMethod: 'pod' } } };
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock/clock.ts';
 import { FarmError } from '../errors/farm-error.ts';
 import type { ClusterClient, ListOptions } from './cluster-client.ts';
 import type { KubernetesObject } from './objects.ts';
@@ -63,7 +64,6 @@ export async function waitForSet<T extends KubernetesObject, R>(
   };
   after(deadlineMs, () => ended.abort(late));
   const objects = new Map<string, T>();
-  let dueAt = Number.POSITIVE_INFINITY;
   try {
     return await new Promise<R>((resolve, reject) => {
       const look = () => {
@@ -74,15 +74,7 @@ export async function waitForSet<T extends KubernetesObject, R>(
           reject(error);
         }
       };
-      const lookAgain = (afterMs: number) => {
-        const at = cluster.clock.now() + afterMs;
-        if (at >= dueAt) return;
-        dueAt = at;
-        after(afterMs, () => {
-          dueAt = Number.POSITIVE_INFINITY;
-          look();
-        });
-      };
+      const lookAgain = earliestOnly(cluster.clock, after, look);
       const watched = { ...selectors, signal: AbortSignal.any([signal, ended.signal]) };
       follow(watchObjects(cluster, resource, watched), objects, look).then(
         () => reject(signal.aborted ? signal.reason : late),
@@ -92,6 +84,20 @@ export async function waitForSet<T extends KubernetesObject, R>(
   } finally {
     ended.abort();
   }
+}
+
+/** Of several requests for another look the earliest counts; later ones may be made after that look. */
+function earliestOnly(clock: Clock, after: (ms: number, act: () => void) => void, look: () => void): LookAgain {
+  let dueAt = Number.POSITIVE_INFINITY;
+  return (afterMs) => {
+    const at = clock.now() + afterMs;
+    if (at >= dueAt) return;
+    dueAt = at;
+    after(afterMs, () => {
+      dueAt = Number.POSITIVE_INFINITY;
+      look();
+    });
+  };
 }
 
 /** Keeps `objects` as they are in the cluster, and looks at them after each change. */

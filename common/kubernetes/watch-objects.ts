@@ -41,58 +41,95 @@ interface RawEvent<T> {
  * version is too old (HTTP 410 or an ERROR event), backs off with jitter while the cluster does not answer.
  * Ends when `signal` is aborted, and never throws.
  */
-export async function* watchObjects<T extends KubernetesObject>(
+export function watchObjects<T extends KubernetesObject>(
   cluster: ClusterClient,
   resource: Resource<T>,
   options: WatchOptions,
 ): AsyncGenerator<WatchEvent<T>, void, undefined> {
-  const { signal } = options;
-  const { clock } = cluster;
-  let version: string | undefined;
-  let failures = 0;
-  let isInterrupted = false;
-  while (!signal.aborted) {
-    try {
-      if (version === undefined) {
-        const { items, resourceVersion } = await cluster.list(resource, { ...options, retry: false });
-        version = resourceVersion;
-        isInterrupted = false;
-        yield { type: 'synced', objects: items };
-      }
-      const startedAt = clock.now();
-      let hasAnswered = false;
-      const response = await openWatch(cluster, resource, { ...options, version });
-      if (isInterrupted) yield { type: 'resumed' };
-      isInterrupted = false;
-      for await (const { type, object } of rawEvents<T>(response)) {
-        if (type === 'ERROR') throw watchFault(object);
-        hasAnswered = true;
-        failures = 0;
-        version = (object.metadata as ObjectMeta | undefined)?.resourceVersion ?? version;
-        if (type === 'DELETED') yield { type: 'deleted', object };
-        else if (type !== 'BOOKMARK') yield { type: 'changed', object };
-      }
-      // A server that ends every watch at once must not be asked in a circle.
-      failures = hasAnswered || clock.now() - startedAt > 1000 ? 0 : failures + 1;
-    } catch (error) {
-      if (signal.aborted) return;
-      if (isSilence(error) && (await answers(cluster, signal))) continue;
-      failures += 1;
-      const expired = isExpired(error);
-      cluster.observer.watchRestarted?.(cluster.name, resource.plural, expired ? 'expired' : 'error');
-      if (expired || error instanceof WatchFault) version = undefined;
-      else {
-        isInterrupted = true;
-        yield { type: 'interrupted', error: interruption(error, resource) };
-      }
-    }
-    if (failures > 0) {
+  return new ObjectWatch(cluster, resource, options).events();
+}
+
+class ObjectWatch<T extends KubernetesObject> {
+  readonly #cluster: ClusterClient;
+  readonly #resource: Resource<T>;
+  readonly #options: WatchOptions;
+  /** Where the watch continues; undefined: it lists again. */
+  #version: string | undefined;
+  /** In a row. */
+  #failures = 0;
+  #isInterrupted = false;
+
+  constructor(cluster: ClusterClient, resource: Resource<T>, options: WatchOptions) {
+    this.#cluster = cluster;
+    this.#resource = resource;
+    this.#options = options;
+  }
+
+  async *events(): AsyncGenerator<WatchEvent<T>, void, undefined> {
+    const { signal } = this.#options;
+    while (!signal.aborted) {
       try {
-        await clock.after(backoffMs(failures, cluster.random), signal);
-      } catch {
-        return;
+        yield* this.#follow(this.#version ?? (yield* this.#list()));
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isSilence(error) && (await answers(this.#cluster, signal))) continue;
+        const interrupted = this.#takeNote(error);
+        if (interrupted) yield interrupted;
       }
+      if (this.#failures > 0 && !(await this.#backOff())) return;
     }
+  }
+
+  /** Returns the version that the list is of. */
+  async *#list(): AsyncGenerator<WatchEvent<T>, string, undefined> {
+    const { items, resourceVersion } = await this.#cluster.list(this.#resource, { ...this.#options, retry: false });
+    this.#version = resourceVersion;
+    this.#isInterrupted = false;
+    yield { type: 'synced', objects: items };
+    return resourceVersion;
+  }
+
+  /** One watch, until the server ends it. */
+  async *#follow(version: string): AsyncGenerator<WatchEvent<T>, void, undefined> {
+    const { clock } = this.#cluster;
+    const startedAt = clock.now();
+    let hasAnswered = false;
+    const response = await openWatch(this.#cluster, this.#resource, { ...this.#options, version });
+    if (this.#isInterrupted) yield { type: 'resumed' };
+    this.#isInterrupted = false;
+    for await (const { type, object } of rawEvents<T>(response)) {
+      if (type === 'ERROR') throw watchFault(object);
+      hasAnswered = true;
+      this.#failures = 0;
+      this.#version = (object.metadata as ObjectMeta | undefined)?.resourceVersion ?? this.#version;
+      if (type === 'DELETED') yield { type: 'deleted', object };
+      else if (type !== 'BOOKMARK') yield { type: 'changed', object };
+    }
+    // A server that ends every watch at once must not be asked in a circle.
+    this.#failures = hasAnswered || clock.now() - startedAt > 1000 ? 0 : this.#failures + 1;
+  }
+
+  /** Decides how to continue: from the former position, after an interruption, or with a new list. */
+  #takeNote(error: unknown): WatchEvent<T> | undefined {
+    const { observer, name } = this.#cluster;
+    this.#failures += 1;
+    const expired = isExpired(error);
+    observer.watchRestarted?.(name, this.#resource.plural, expired ? 'expired' : 'error');
+    if (expired || error instanceof WatchFault) {
+      this.#version = undefined;
+      return undefined;
+    }
+    this.#isInterrupted = true;
+    return { type: 'interrupted', error: interruption(error, this.#resource) };
+  }
+
+  /** False: the watch was ended meanwhile. */
+  #backOff(): Promise<boolean> {
+    const { clock, random } = this.#cluster;
+    return clock.after(backoffMs(this.#failures, random), this.#options.signal).then(
+      () => true,
+      () => false,
+    );
   }
 }
 

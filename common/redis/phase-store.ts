@@ -5,7 +5,7 @@ import type { FarmEvent } from '../contracts/events.ts';
 import { FAILURES, type Failure, type FailureReason } from '../contracts/failures.ts';
 import type { LayerRecord, LayerSpec } from '../contracts/layers.ts';
 import { DEFAULT_LOG_LIMITS, type LogLimits } from '../contracts/log-limits.ts';
-import type { PhaseClaim, PhaseResult, PhaseStore } from '../contracts/phase-store.ts';
+import type { PhaseClaim, PhaseResult, PhaseStore, SerialRead } from '../contracts/phase-store.ts';
 import type { JobReference, Phase } from '../contracts/phases.ts';
 import { SERIAL_KEPT_BYTES } from '../contracts/serial.ts';
 import { FarmError } from '../errors/farm-error.ts';
@@ -86,13 +86,7 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
         const isOurs = notice.kind === 'handbuild' && notice.layerBuild === job.layerBuild && notice.vm === job.vm;
         if (isOurs || notice.kind === 'reconnected') look();
       }),
-    keepSerial: async (current, piece) => {
-      const lines = JSON.stringify(piece.lines);
-      const position = `${piece.vmiUid} ${piece.readBytes}`;
-      const kept = [SERIAL_KEPT_BYTES, logLimits.total];
-      const args = [...claimArguments(current), lines, Buffer.byteLength(lines), position, ...kept];
-      if ((await runScript(redis, 'serial', args)) !== 1) throw superseded(current);
-    },
+    keepSerial: (current, piece) => keepSerial(redis, current, { piece, totalBytes: logLimits.total }),
     useSource: async (current, { name, what, keepMs }, removal = '') => {
       const reply = await runScript(redis, 'use-source', [...claimArguments(current), name, what, keepMs, removal]);
       if (typeof reply !== 'string') throw superseded(current);
@@ -105,6 +99,18 @@ export function createPhaseStore(options: PhaseStoreOptions): PhaseStore {
       await readRedis(redis.hset(KEYS.layerBuildScreens(job.layerBuild), job.vm, png));
     },
   };
+}
+
+async function keepSerial(
+  redis: Redis,
+  current: PhaseClaim,
+  { piece, totalBytes }: { readonly piece: SerialRead; readonly totalBytes: number },
+): Promise<void> {
+  const lines = JSON.stringify(piece.lines);
+  const position = `${piece.vmiUid} ${piece.readBytes}`;
+  const kept = [SERIAL_KEPT_BYTES, totalBytes];
+  const args = [...claimArguments(current), lines, Buffer.byteLength(lines), position, ...kept];
+  if ((await runScript(redis, 'serial', args)) !== 1) throw superseded(current);
 }
 
 async function claim(

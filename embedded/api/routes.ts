@@ -37,30 +37,27 @@ export function createRoutes({ store, writes, clock, access }: RouteOptions): Ap
   const kindOf = ({ group, version, resource }: ResourcePath): ResourceKind | undefined =>
     byPath.get(`${group}/${version}/${resource}`);
 
+  const podSubresource = (path: ResourcePath) =>
+    kindOf(path)?.kind === 'Pod' ? path.subresource.join('/') : undefined;
+
   async function virtual(exchange: Exchange, path: ResourcePath): Promise<boolean> {
-    const kind = kindOf(path);
-    if (kind?.kind === 'Pod' && exchange.method === 'GET' && path.subresource.join('/') === 'log') {
+    const ofPod = podSubresource(path);
+    if (ofPod === 'log' && exchange.method === 'GET') {
       await pods.log(exchange, path);
       return true;
     }
-    if (kind?.kind === 'Pod' && path.subresource.join('/') === 'eviction') {
+    if (ofPod === 'eviction') {
       await evictPod(exchange, path, { store, clock });
       return true;
     }
     if (path.group === SUBRESOURCES_GROUP) return await kubeVirt.handle(exchange, path);
-    if (path.group === 'authorization.k8s.io' && path.resource === 'selfsubjectaccessreviews') {
-      if (exchange.method !== 'POST') throw methodNotAllowed();
-      sendJson(exchange.response, 201, answerAccessReview(await readObject(exchange.request)));
-      return true;
-    }
-    return false;
+    return await reviewAccess(exchange, path);
   }
 
   async function upgrade(request: UpgradeRequest): Promise<void> {
     const { path } = request;
     if (path.group === SUBRESOURCES_GROUP) return await kubeVirt.upgrade(request);
-    if (kindOf(path)?.kind === 'Pod' && path.subresource.join('/') === 'portforward')
-      return await pods.portForward(request);
+    if (podSubresource(path) === 'portforward') return await pods.portForward(request);
     throw new ApiError(404, 'NotFound', `"${path.resource}" cannot be upgraded to a stream`);
   }
 
@@ -72,4 +69,15 @@ export function createRoutes({ store, writes, clock, access }: RouteOptions): Ap
     virtual,
     upgrade,
   };
+}
+
+/** False: the request is not for an access review. */
+async function reviewAccess(
+  { method, request, response }: Exchange,
+  { group, resource }: ResourcePath,
+): Promise<boolean> {
+  if (group !== 'authorization.k8s.io' || resource !== 'selfsubjectaccessreviews') return false;
+  if (method !== 'POST') throw methodNotAllowed();
+  sendJson(response, 201, answerAccessReview(await readObject(request)));
+  return true;
 }

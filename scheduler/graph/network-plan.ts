@@ -32,20 +32,10 @@ export function planNetwork(module: CompiledModule, layerKey: string): NetworkPl
   const { subnets, problems } = planSubnets(module, all, internet);
   const givenMacs = new Set(all.flatMap((nic) => nic.mac ?? []));
   const parts = { module, subnets, macs: () => new MacAddresses(layerKey, givenMacs) };
-  const build = planView({
-    ...parts,
-    nicsOf: buildNics,
-    isUnmanaged: ({ plan }) => plan.unmanaged,
-    preferred: new Map(),
-  });
-  const template = isRewired(module)
-    ? planView({
-        ...parts,
-        nicsOf: (vm) => vm.nics,
-        isUnmanaged: ({ base }) => base.unmanaged,
-        preferred: build.addresses,
-      })
-    : build;
+  const building = { nicsOf: buildNics, isUnmanaged: ({ plan }: PlannedSubnet) => plan.unmanaged };
+  const build = planView({ ...parts, ...building, preferred: new Map() });
+  const finished = { nicsOf: (vm: CompiledVm) => vm.nics, isUnmanaged: ({ base }: PlannedSubnet) => base.unmanaged };
+  const template = isRewired(module) ? planView({ ...parts, ...finished, preferred: build.addresses }) : build;
   return {
     network: {
       vpcs: module.network.vpcs.map(({ name }) => ({ name, internet: internet.has(name) })),

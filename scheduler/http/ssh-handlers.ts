@@ -32,7 +32,7 @@ export interface SshHandlersOptions {
 
 /** SSH to machines on which a step waits for a person: the key of the build, and a byte stream to the guest's server. */
 export function sshHandlers(options: SshHandlersOptions) {
-  const { redis, admit, clock, logger } = options;
+  const { admit, clock, logger } = options;
   const sockets = webSockets();
   return {
     async readSshAccess(call) {
@@ -59,11 +59,7 @@ export function sshHandlers(options: SshHandlersOptions) {
       audit(response, { outcome: 'opened', subject: `${stored.spec.module.name}/${vm}` });
       const upgrade = takeUpgrade(request);
       if (!upgrade) return void guest.destroy();
-      const stop = options.notices.listen((notice) => {
-        const isAboutIt = notice.kind === 'reconnected' || ('layerBuild' in notice && notice.layerBuild === stored.id);
-        if (isAboutIt) void endWhenOver(redis, { stored, vm }, ending);
-      });
-      void once(ending.signal, 'abort').then(stop);
+      endWithStep(options, { stored, vm }, ending);
       sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, async (socket) => {
         void keepSocketAlive(socket, clock);
         const person = createWebSocketStream(socket);
@@ -104,12 +100,21 @@ function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredL
   throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${cluster}".`);
 }
 
+interface MachineOfBuild {
+  readonly stored: StoredLayerBuild;
+  readonly vm: string;
+}
+
 /** A person is never logged in to a machine on which the farm works again. */
-async function endWhenOver(
-  redis: Redis,
-  { stored, vm }: { readonly stored: StoredLayerBuild; readonly vm: string },
-  ending: AbortController,
-): Promise<void> {
+function endWithStep({ redis, notices }: SshHandlersOptions, machine: MachineOfBuild, ending: AbortController): void {
+  const stop = notices.listen((notice) => {
+    const isOfBuild = 'layerBuild' in notice && notice.layerBuild === machine.stored.id;
+    if (isOfBuild || notice.kind === 'reconnected') void endWhenOver(redis, machine, ending);
+  });
+  void once(ending.signal, 'abort').then(stop);
+}
+
+async function endWhenOver(redis: Redis, { stored, vm }: MachineOfBuild, ending: AbortController): Promise<void> {
   const waits = await readHandbuild(redis, { cluster: stored.cluster, layerBuild: stored.id, vm }).catch(() => 0);
   if (waits === null) ending.abort(new FarmError('Cancelled', 'The step does not wait any more.'));
 }

@@ -8,7 +8,7 @@ import { createLogger } from '../../common/logging/logger.ts';
 import { createMetrics } from '../../common/metrics/farm-metrics.ts';
 import { KEYS } from '../../common/redis/keys.ts';
 import { readUsage, reportCluster } from '../../common/redis/slots.ts';
-import { reconcileLayers, reconcileSome } from '../../scheduler/catalog/watch-layers.ts';
+import { reconcileLayers, reconcileSome } from '../../scheduler/catalog/reconcile-layers.ts';
 import { FarmState, newId } from '../harness/farm-state.ts';
 import { layerRecord, layerVm } from '../harness/layer-factory.ts';
 import { sampleModule } from '../harness/sample-spec.ts';

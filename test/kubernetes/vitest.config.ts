@@ -13,7 +13,7 @@ export default defineConfig({
       'test/conformance/api/*.test.ts',
       'test/conformance/kube-ovn/kinds.test.ts',
       'workers/{cluster/cluster-objects,machines/build-vm}.test.ts',
-      'scheduler/catalog/{catalog,watch-layers}.test.ts',
+      'scheduler/catalog/{catalog,reconcile-layers}.test.ts',
     ],
     reporters: ['default', new ClosingLineReporter()],
     globalSetup: ['test/harness/compiled.ts', 'test/kubernetes/shared-server.ts'],

@@ -8,8 +8,8 @@ import { removeImages } from '../../common/redis/layer-removal.ts';
 import { nameInRecord, readLayers, restoreLayer, tagImage } from '../../common/redis/layers.ts';
 import { layerRecord, layerVm } from '../../test/harness/layer-factory.ts';
 import { metadata, newId, WatchedCluster } from '../../test/harness/watched-cluster.ts';
+import { reconcileLayers, reconcileSome } from './reconcile-layers.ts';
 import type { ClusterWatchOptions } from './sweep-orphans.ts';
-import { reconcileLayers, reconcileSome } from './watch-layers.ts';
 
 const watched = WatchedCluster.use();
 
